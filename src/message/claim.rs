@@ -1,0 +1,64 @@
+//! What the database answers when a message is asked for.
+
+use super::{AttemptToken, MessageId, Moment, Status};
+
+/// A message this instance has won: the row is `sending` under `token`, and nobody else may
+/// start it. Made by the store alone, from a committed claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The message.
+    pub id: MessageId,
+    /// The attempt.
+    pub token: AttemptToken,
+    /// Which attempt this is, from 1, unsent ones included.
+    pub number: i32,
+    /// How many attempts have counted before this one.
+    pub attempts_before: i32,
+    /// How many may count in all.
+    pub max_attempts: i32,
+    /// `greatest(scheduled_at, deferred_until, next_attempt_at)` as it stood at the claim.
+    pub due: Moment,
+    /// `greatest(scheduled_at, deferred_until, requeued_at)`: lateness counts from here.
+    pub wanted_at: Moment,
+    /// The row's own last moment.
+    pub send_before: Option<Moment>,
+    /// The recipient as the row has it.
+    pub to_number: String,
+    /// The sender as the row has it.
+    pub from_number: Option<String>,
+    /// The text.
+    pub body: String,
+}
+
+/// What became of one id of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimAnswer<W> {
+    /// Ours.
+    Won(W),
+    /// Not ours; this is how the row stands, read after the claim.
+    Lost(RowState),
+}
+
+/// How a row stands to somebody who wants to send it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowState {
+    /// It is pending and this is its due time.
+    Pending {
+        /// See [`Claim::due`].
+        due: Moment,
+        /// Counts the user's edits.
+        version: i64,
+        /// Attempts that have counted.
+        attempts: i32,
+    },
+    /// An instance is sending it, until its lease says otherwise.
+    Sending {
+        /// When to look again.
+        lease_until: Moment,
+    },
+    /// It is in another state, or there is no such row.
+    Gone {
+        /// The state; `None`: no such row.
+        status: Option<Status>,
+    },
+}

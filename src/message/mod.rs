@@ -1,0 +1,21 @@
+//! What a message is: the words every other room speaks. Pure.
+//!
+//! Nothing here knows a clock, a socket or a database. A value that exists is valid:
+//! [`E164`] has been parsed, a [`Moment`] is on the database's clock, a [`Status`] is one
+//! of seven, and [`transition`](status::transition) says which may follow which.
+
+mod claim;
+mod ids;
+mod moment;
+mod outcome;
+mod phone;
+mod sender;
+pub mod status;
+
+pub use claim::{Claim, ClaimAnswer, RowState};
+pub use ids::{AttemptToken, InstanceId, MessageId};
+pub use moment::{Moment, Now, Uptime};
+pub use outcome::{Category, Outcome, ProviderSid};
+pub use phone::{E164, PhoneError};
+pub use sender::{Sender, SenderError};
+pub use status::Status;

@@ -1,0 +1,127 @@
+//! Time as values: the database's clock and the machine's uptime, never mixed.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// A moment on the **database's** clock: microseconds since the Unix epoch, which is the
+/// resolution of Postgres's own `timestamptz`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Moment(i64);
+
+/// A moment of this machine's `CLOCK_BOOTTIME`, in microseconds. It goes on while the
+/// machine sleeps and no one can set it, so leases are judged by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Uptime(i64);
+
+/// What a decision is told of time: the same instant on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The estimate of the database's clock.
+    pub db: Moment,
+    /// This machine's uptime.
+    pub up: Uptime,
+}
+
+/// Durations beyond this (292,000 years) do not occur; they saturate.
+fn micros(d: Duration) -> i64 {
+    i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
+}
+
+macro_rules! clock {
+    ($name:ident) => {
+        impl $name {
+            /// The earliest and the latest that can be told.
+            pub const MIN: Self = Self(i64::MIN);
+            /// See [`Self::MIN`].
+            pub const MAX: Self = Self(i64::MAX);
+
+            /// From microseconds since this clock's zero.
+            pub const fn from_micros(us: i64) -> Self {
+                Self(us)
+            }
+
+            /// Microseconds since this clock's zero.
+            pub const fn as_micros(self) -> i64 {
+                self.0
+            }
+
+            /// How long after `earlier` this is; zero if it is not.
+            pub fn since(self, earlier: Self) -> Duration {
+                Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+            }
+
+            /// Microseconds from `other` to this; negative if this comes first.
+            pub const fn micros_from(self, other: Self) -> i64 {
+                self.0.saturating_sub(other.0)
+            }
+        }
+
+        impl Add<Duration> for $name {
+            type Output = Self;
+            fn add(self, d: Duration) -> Self {
+                Self(self.0.saturating_add(micros(d)))
+            }
+        }
+
+        impl Sub<Duration> for $name {
+            type Output = Self;
+            fn sub(self, d: Duration) -> Self {
+                Self(self.0.saturating_sub(micros(d)))
+            }
+        }
+    };
+}
+
+clock!(Moment);
+clock!(Uptime);
+
+impl Moment {
+    /// As an instant of the calendar; `None` outside chrono's range.
+    pub fn to_utc(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.0)
+    }
+}
+
+impl From<DateTime<Utc>> for Moment {
+    fn from(t: DateTime<Utc>) -> Self {
+        Self(t.timestamp_micros())
+    }
+}
+
+/// RFC 3339 with microseconds and `Z`, as the debug JSON and the logs write it.
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.to_utc() {
+            Some(t) => f.write_str(&t.to_rfc3339_opts(SecondsFormat::Micros, true)),
+            None if self.0 > 0 => f.write_str("infinity"),
+            None => f.write_str("-infinity"),
+        }
+    }
+}
+
+impl serde::Serialize for Moment {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_saturate_instead_of_wrapping() {
+        assert_eq!(Moment::MAX + Duration::from_secs(1), Moment::MAX);
+        assert_eq!(Moment::MIN - Duration::from_secs(1), Moment::MIN);
+        assert_eq!(Moment::MIN.since(Moment::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn writes_microseconds_in_utc() {
+        let m = Moment::from_micros(1_767_258_000_000_001);
+        assert_eq!(m.to_string(), "2026-01-01T09:00:00.000001Z");
+        assert_eq!(Moment::MAX.to_string(), "infinity");
+    }
+}

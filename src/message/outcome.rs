@@ -1,0 +1,100 @@
+//! What a provider said. A provider answers; it does not fail.
+
+use std::time::Duration;
+
+/// The provider's own name for a message it accepted (Twilio: `SM…`). Proof of acceptance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProviderSid(pub String);
+
+/// The answer to one request, as far as it is *known*.
+///
+/// Only `Unsent` and `Throttled` say that nothing was accepted and may be tried again; only
+/// `Refused` says that nothing was accepted and why. Whatever is not certain is `Unknown`:
+/// the text may be on its way, and there is no idempotency key to ask again with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider took the message and named it.
+    Accepted {
+        /// The provider's name for it.
+        sid: ProviderSid,
+    },
+    /// HTTP 429: certainly not processed.
+    Throttled {
+        /// `Retry-After`, if it was given and readable.
+        retry_after: Option<Duration>,
+        /// The provider's error code, if it gave one.
+        code: Option<i32>,
+    },
+    /// A 4xx with the provider's own error body: certainly not accepted.
+    Refused {
+        /// The provider's error code, if it gave one.
+        code: Option<i32>,
+        /// What kind of refusal that code is.
+        category: Category,
+        /// The provider's sentence, with phone numbers masked.
+        text: String,
+    },
+    /// No byte of the request was written.
+    Unsent {
+        /// Which step failed.
+        reason: String,
+    },
+    /// Anything else: time-out, reset, 5xx, an answer that makes no sense.
+    Unknown {
+        /// What was seen.
+        reason: String,
+    },
+}
+
+/// Kinds of refusal; what follows from each is decided in one place from this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Category {
+    /// The number cannot be texted.
+    InvalidNumber,
+    /// The recipient said STOP.
+    OptedOut,
+    /// The account is suspended, out of funds, or its credentials are wrong.
+    AccountIssue,
+    /// This sender may not text this number.
+    SenderIssue,
+    /// Too much at once, or too much today.
+    RateLimit,
+    /// The phone is off or out of reach.
+    Unreachable,
+    /// The carrier lost or blocked it.
+    CarrierIssue,
+    /// The text itself was refused.
+    Content,
+    /// A code that is not in the table.
+    Unknown,
+}
+
+impl Category {
+    /// Every category, for tests and documentation.
+    pub const ALL: [Self; 9] = [
+        Self::InvalidNumber,
+        Self::OptedOut,
+        Self::AccountIssue,
+        Self::SenderIssue,
+        Self::RateLimit,
+        Self::Unreachable,
+        Self::CarrierIssue,
+        Self::Content,
+        Self::Unknown,
+    ];
+
+    /// As `punctual.attempts.category` has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidNumber => "invalid_number",
+            Self::OptedOut => "opted_out",
+            Self::AccountIssue => "account_issue",
+            Self::SenderIssue => "sender_issue",
+            Self::RateLimit => "rate_limit",
+            Self::Unreachable => "unreachable",
+            Self::CarrierIssue => "carrier_issue",
+            Self::Content => "content",
+            Self::Unknown => "unknown",
+        }
+    }
+}

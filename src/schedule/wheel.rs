@@ -1,0 +1,3 @@
+//! wheel
+/// placeholder
+pub struct Wheel;
