@@ -4,7 +4,7 @@ use super::{AttemptToken, MessageId, Moment, Status};
 
 /// A message this instance has won: the row is `sending` under `token`, and nobody else may
 /// start it. Made by the store alone, from a committed claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The message.
     pub id: MessageId,
@@ -28,6 +28,18 @@ pub struct Claim {
     pub from_number: Option<String>,
     /// The text.
     pub body: String,
+}
+
+/// Ids and times only: a number or a text must not get into a log by way of `{:?}`.
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim")
+            .field("id", &self.id)
+            .field("token", &self.token)
+            .field("number", &self.number)
+            .field("due", &self.due)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of one id of a claim.
@@ -61,4 +73,11 @@ pub enum RowState {
         /// The state; `None`: no such row.
         status: Option<Status>,
     },
+}
+
+impl RowState {
+    /// Whether this is a pending row due at `due`.
+    pub fn is_due_at(self, due: Moment) -> bool {
+        matches!(self, Self::Pending { due: own, .. } if own == due)
+    }
 }

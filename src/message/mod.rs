@@ -17,5 +17,6 @@ pub use ids::{AttemptToken, InstanceId, MessageId};
 pub use moment::{Moment, Now, Uptime};
 pub use outcome::{Category, Outcome, ProviderSid};
 pub use phone::{E164, PhoneError};
-pub use sender::{Sender, SenderError};
+pub(crate) use sender::is_sid;
+pub use sender::{Name, Sender, SenderError, ServiceSid, ShortCode};
 pub use status::Status;

@@ -1,7 +1,7 @@
 //! The states of a message and who may lead it from one to the next.
 //!
-//! This table stands here and once more in SQL (`triggers/scheduled_messages.sql`, function
-//! `punctual.may_become`); a test walks every cell of both.
+//! This table stands here and once more in SQL (the guard in `triggers/scheduled_messages.sql`);
+//! a test walks every cell of both.
 
 use std::str::FromStr;
 

@@ -1,0 +1,199 @@
+use uuid::Uuid;
+
+use super::*;
+
+const TO: &str = "+13105551234";
+const SECRET: &str = "Your code is 4711";
+
+/// 2026-01-01 09:00:00 UTC.
+const NINE: Moment = Moment::from_micros(1_767_258_000_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+const TICK: Duration = Duration::from_micros(1);
+
+fn claim() -> Claim {
+    Claim {
+        id: MessageId(Uuid::from_u128(1)),
+        token: AttemptToken(Uuid::from_u128(2)),
+        number: 1,
+        attempts_before: 0,
+        max_attempts: 3,
+        due: NINE,
+        wanted_at: NINE,
+        send_before: None,
+        to_number: TO.into(),
+        from_number: None,
+        body: SECRET.into(),
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
+        default_sender: Some("+15005550006".parse().unwrap()),
+        max_lateness: HOUR,
+    }
+}
+
+/// What a verdict comes to, as a line; no reason may tell the number or the text.
+fn told(claim: &Claim, rules: &Rules, now: Moment) -> String {
+    let verdict = judge(claim, rules, now);
+    let debug = format!("{verdict:?}");
+    for private in [claim.to_number.trim(), claim.body.trim()] {
+        assert!(private.is_empty() || !debug.contains(private), "{debug}");
+    }
+    match verdict {
+        Verdict::Send(cleared) => {
+            assert_eq!(cleared.id(), claim.id);
+            assert_eq!(cleared.token(), claim.token);
+            assert_eq!(cleared.due(), claim.due);
+            assert_eq!(cleared.to().as_str(), claim.to_number.trim());
+            assert_eq!(cleared.body(), claim.body);
+            assert!(now <= cleared.expires());
+            format!("send from {}", cleared.from().as_str())
+        }
+        Verdict::Cancel { reason } => format!("cancel: {reason}"),
+        Verdict::Reject { reason } => format!("reject: {reason}"),
+    }
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut Claim, &mut Rules), now: Moment, expected: &str) {
+    let (mut claim, mut rules) = (claim(), rules());
+    change(&mut claim, &mut rules);
+    assert_eq!(told(&claim, &rules, now), expected);
+}
+
+#[test]
+fn in_time_it_goes() {
+    check(|_, _| (), NINE, "send from +15005550006");
+    check(|_, _| (), NINE + HOUR, "send from +15005550006");
+    // Judged in its lead, before it is due.
+    check(|_, _| (), NINE - HOUR, "send from +15005550006");
+}
+
+#[test]
+fn too_late_it_is_cancelled() {
+    let late = "cancel: too late: 3600 s after its time, more than the 3600 s allowed";
+    check(|_, _| (), NINE + HOUR + TICK, late);
+    // Retries and holds do not move the limit, and a deferral that was wanted does.
+    check(|c, _| c.due = NINE + HOUR, NINE + HOUR + TICK, late);
+    let deferred = |c: &mut Claim, _: &mut Rules| c.wanted_at = NINE + HOUR;
+    check(deferred, NINE + HOUR + TICK, "send from +15005550006");
+}
+
+#[test]
+fn the_rows_own_last_moment_counts_when_it_is_earlier() {
+    let soon = NINE + Duration::from_secs(60);
+    let own = |c: &mut Claim, _: &mut Rules| c.send_before = Some(soon);
+    check(own, soon, "send from +15005550006");
+    check(
+        own,
+        soon + TICK,
+        "cancel: too late: send_before was 2026-01-01T09:01:00.000000Z",
+    );
+    check(
+        |c, _| c.send_before = Some(NINE + 2 * HOUR),
+        NINE + HOUR + TICK,
+        "cancel: too late: 3600 s after its time, more than the 3600 s allowed",
+    );
+}
+
+#[test]
+fn it_expires_at_the_earlier_of_the_two_limits() {
+    for (send_before, expires) in [
+        (None, NINE + HOUR),
+        (Some(NINE + TICK), NINE + TICK),
+        (Some(NINE + 2 * HOUR), NINE + HOUR),
+    ] {
+        let claim = Claim {
+            send_before,
+            ..claim()
+        };
+        let Verdict::Send(cleared) = judge(&claim, &rules(), NINE) else {
+            panic!("not sent with {send_before:?}");
+        };
+        assert_eq!(cleared.expires(), expires);
+    }
+}
+
+#[test]
+fn a_number_nobody_can_text() {
+    check(
+        |c, _| c.to_number = "310-555-1234".into(),
+        NINE,
+        "reject: to_number is not usable: it must start with + and the country code, \
+         like +1… (not with 0 or 00)",
+    );
+    check(
+        |c, _| c.to_number = "+13105551234000000".into(),
+        NINE,
+        "reject: to_number is not usable: it has 17 digits, at most 15 are possible",
+    );
+    check(
+        |c, _| c.to_number = format!(" {TO}\n"),
+        NINE,
+        "send from +15005550006",
+    );
+}
+
+#[test]
+fn a_text_nobody_can_send() {
+    for empty in ["", " ", "\n\t\u{3000}"] {
+        check(
+            |c, _| c.body = empty.into(),
+            NINE,
+            "reject: the body is empty",
+        );
+    }
+    // Characters are counted, not bytes: an emoji has four of these.
+    for letter in ["x", "é", "👍"] {
+        let most = letter.repeat(BODY_MAX_CHARS);
+        check(|c, _| c.body = most, NINE, "send from +15005550006");
+        let more = letter.repeat(BODY_MAX_CHARS + 1);
+        check(
+            |c, _| c.body = more,
+            NINE,
+            "reject: the body has 1601 characters, at most 1600 can be sent",
+        );
+    }
+}
+
+#[test]
+fn the_rows_sender_comes_first() {
+    check(
+        |c, _| c.from_number = Some("ACME".into()),
+        NINE,
+        "send from ACME",
+    );
+    for nobody in [None, Some(String::new()), Some("  ".into())] {
+        check(
+            |c, _| c.from_number.clone_from(&nobody),
+            NINE,
+            "send from +15005550006",
+        );
+        check(
+            |c, r| {
+                c.from_number.clone_from(&nobody);
+                r.default_sender = None;
+            },
+            NINE,
+            "reject: no sender: the row has no from_number and no sender is configured \
+             (set TWILIO_SMS_FROM_NUMBER or TWILIO_MESSAGING_SERVICE_SID)",
+        );
+    }
+    // A sender that was asked for and cannot be is not silently replaced.
+    check(
+        |c, _| c.from_number = Some("13105551234".into()),
+        NINE,
+        "reject: from_number is not usable: it has 11 digits: a short code has 3 to 8, \
+         and a phone number starts with +",
+    );
+}
+
+#[test]
+fn what_is_late_is_cancelled_even_if_it_could_never_go() {
+    check(
+        |c, _| c.to_number = String::new(),
+        NINE + HOUR + TICK,
+        "cancel: too late: 3600 s after its time, more than the 3600 s allowed",
+    );
+}
