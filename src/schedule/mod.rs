@@ -1,6 +1,18 @@
-//! When. Pure: time comes in as an argument.
+//! When. Pure: time comes in as an argument, decisions go out as values.
 //!
-//! [`Wheel`] holds what is upcoming.
+//! In the path of a message this stands between hearing of it and claiming it: what `listen`
+//! and the sweeps find goes into the [`Wheel`], and what the wheel gives out, when its time
+//! comes, is claimed. [`Agenda`] adds the view of what is due together; [`Lead`] says how long
+//! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
+//! [`Backoff`] how long to pause after a failure.
 
+mod agenda;
+mod backoff;
+mod lead;
+pub mod offset;
 pub mod wheel;
-pub use wheel::Wheel;
+
+pub use agenda::{Agenda, Timer};
+pub use backoff::Backoff;
+pub use lead::{HERD, LEAD_MAX, Lead, LeadSetting};
+pub use wheel::{LEVELS, LevelInfo, Wheel};

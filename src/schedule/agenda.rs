@@ -1,0 +1,215 @@
+//! What is to be sent when: the wheel, and in front of it the few that are about to be due.
+//!
+//! The wheel answers "what is next?" for a million timers; the front answers "how many are due
+//! together?", which decides how early a herd is claimed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Wheel;
+use super::lead::LEAD_MAX;
+use super::wheel::LevelInfo;
+use crate::message::{MessageId, Moment};
+
+/// One armed message. Kept a million times: small fields, no pointers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// When it is due. It stands in the wheel under the moment it is next looked at, which is
+    /// later than this only after somebody else's lock got in the way.
+    pub due: Moment,
+    /// Counts the user's edits.
+    pub version: u32,
+    /// The sweep that was latest when this was read; a sweep begun later knows better.
+    pub seen: u32,
+    /// Attempts that have counted.
+    pub attempts: u16,
+    /// How often it was found held by somebody else, in a row.
+    pub held: u16,
+    /// Another instance is sending it; this is when its lease is over.
+    pub watch: bool,
+}
+
+/// All armed messages, by the moment each is next looked at.
+pub struct Agenda {
+    wheel: Wheel<Timer>,
+    /// Everything up to about [`LEAD_MAX`] from now.
+    front: BTreeMap<(Moment, MessageId), Timer>,
+    front_at: HashMap<MessageId, Moment>,
+}
+
+impl Agenda {
+    /// An empty agenda.
+    pub fn new(start: Moment) -> Self {
+        Self {
+            wheel: Wheel::new(start),
+            front: BTreeMap::new(),
+            front_at: HashMap::new(),
+        }
+    }
+
+    /// How many are armed.
+    pub fn len(&self) -> usize {
+        self.wheel.len() + self.front.len()
+    }
+
+    /// Whether nothing is armed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Arms a message to be looked at `at`, or moves it there. The former timer, if any.
+    pub fn insert(&mut self, id: MessageId, at: Moment, timer: Timer) -> Option<Timer> {
+        let former = self.take_front(id);
+        former.or(self.wheel.insert(id, at, timer).map(|(_, t)| t))
+    }
+
+    /// Disarms a message.
+    pub fn remove(&mut self, id: MessageId) -> Option<Timer> {
+        self.take_front(id)
+            .or_else(|| self.wheel.remove(id).map(|(_, t)| t))
+    }
+
+    fn take_front(&mut self, id: MessageId) -> Option<Timer> {
+        let at = self.front_at.remove(&id)?;
+        self.front.remove(&(at, id))
+    }
+
+    /// The timer of a message.
+    pub fn get(&self, id: MessageId) -> Option<Timer> {
+        match self.front_at.get(&id) {
+            Some(at) => self.front.get(&(*at, id)).copied(),
+            None => self.wheel.get(id).map(|(_, t)| *t),
+        }
+    }
+
+    /// Brings everything up to [`LEAD_MAX`] after `now` to the front, and says how many that is.
+    pub fn advance(&mut self, now: Moment) -> usize {
+        while let Some((id, at, timer)) = self.wheel.pop_due(now + LEAD_MAX) {
+            self.front.insert((at, id), timer);
+            self.front_at.insert(id, at);
+        }
+        self.front.len()
+    }
+
+    /// Takes the first of the front that is to be looked at by `until`.
+    #[must_use]
+    pub fn pop(&mut self, until: Moment) -> Option<(MessageId, Timer)> {
+        let entry = self.front.first_entry()?;
+        let &(at, id) = entry.key();
+        if at > until {
+            return None;
+        }
+        let timer = entry.remove();
+        self.front_at.remove(&id);
+        Some((id, timer))
+    }
+
+    /// How many are at the front.
+    pub fn front_len(&self) -> usize {
+        self.front.len()
+    }
+
+    /// When the first of the front is to be looked at.
+    pub fn first(&self) -> Option<Moment> {
+        self.front.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// When [`Self::advance`] next has something to do: never later than that, maybe earlier.
+    pub fn next_advance(&mut self) -> Option<Moment> {
+        self.wheel.next_wakeup().map(|at| at - LEAD_MAX)
+    }
+
+    /// Every armed message, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (MessageId, Timer)> {
+        let front = self.front.iter().map(|((_, id), timer)| (*id, *timer));
+        front.chain(self.wheel.iter().map(|(id, _, timer)| (id, *timer)))
+    }
+
+    /// The first `limit` in order, those before `before` if it is given.
+    pub fn upcoming(&self, limit: usize, before: Option<Moment>) -> Vec<(MessageId, Timer)> {
+        let mut first: Vec<_> = self
+            .front
+            .iter()
+            .take_while(|((at, _), _)| before.is_none_or(|b| *at < b))
+            .take(limit)
+            .map(|((_, id), timer)| (*id, *timer))
+            .collect();
+        let rest = self.wheel.upcoming(limit - first.len(), before);
+        first.extend(rest.into_iter().map(|(id, _, timer)| (id, timer)));
+        first
+    }
+
+    /// How the wheel is filled.
+    pub fn levels(&self) -> impl Iterator<Item = LevelInfo> {
+        self.wheel.levels().into_iter()
+    }
+
+    /// Disarms everything.
+    pub fn clear(&mut self) {
+        self.wheel.clear();
+        self.front.clear();
+        self.front_at.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(n: u128) -> MessageId {
+        MessageId(Uuid::from_u128(n))
+    }
+
+    fn timer(due: Moment) -> Timer {
+        Timer {
+            due,
+            version: 0,
+            seen: 0,
+            attempts: 0,
+            held: 0,
+            watch: false,
+        }
+    }
+
+    #[test]
+    fn a_timer_is_in_one_place_only() {
+        let start = Moment::from_micros(0);
+        let soon = start + Duration::from_millis(20);
+        let far = start + Duration::from_secs(20);
+        let mut agenda = Agenda::new(start);
+        agenda.insert(id(1), soon, timer(soon));
+        assert_eq!(agenda.advance(start), 1);
+        // Moved out of the front, and back in.
+        assert_eq!(agenda.insert(id(1), far, timer(far)), Some(timer(soon)));
+        assert_eq!(agenda.len(), 1);
+        assert_eq!(agenda.pop(soon), None);
+        agenda.insert(id(1), soon, timer(soon));
+        agenda.advance(start);
+        assert_eq!(agenda.get(id(1)), Some(timer(soon)));
+        assert_eq!(agenda.pop(soon), Some((id(1), timer(soon))));
+        assert!(agenda.is_empty());
+        assert_eq!(agenda.remove(id(1)), None);
+    }
+
+    #[test]
+    fn upcoming_runs_from_the_front_into_the_wheel() {
+        let start = Moment::from_micros(0);
+        let mut agenda = Agenda::new(start);
+        for n in 0..10 {
+            let due = start + Duration::from_millis(n * 20);
+            agenda.insert(id(u128::from(n)), due, timer(due));
+        }
+        assert_eq!(agenda.advance(start), 3);
+        let first: Vec<_> = agenda
+            .upcoming(5, None)
+            .into_iter()
+            .map(|(i, _)| i)
+            .collect();
+        assert_eq!(first, [id(0), id(1), id(2), id(3), id(4)]);
+        let before = start + Duration::from_millis(30);
+        assert_eq!(agenda.upcoming(5, Some(before)).len(), 2);
+    }
+}

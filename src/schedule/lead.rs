@@ -1,0 +1,131 @@
+//! How long before its due time a message is claimed.
+//!
+//! A claim costs a commit. Paid before the due time it costs no lateness; paid too early it
+//! closes the door on a user who wants to cancel. So the lead follows what claims take here
+//! and now, and never passes [`LEAD_MAX`].
+
+use std::time::Duration;
+
+/// The cut-off that users are promised: up to this long before its due time a message can be
+/// cancelled or edited.
+pub const LEAD_MAX: Duration = Duration::from_millis(50);
+
+/// Below this the lead would be within the jitter of a wake-up.
+const LEAD_MIN: Duration = Duration::from_millis(3);
+
+/// What is assumed before anything was measured.
+const LEAD_FIRST: Duration = Duration::from_millis(25);
+
+/// Claims remembered: enough for a 99th percentile, few enough to follow a change.
+const MEMORY: usize = 256;
+
+/// From this many messages due together on, one claim does not hold them all, and they are
+/// claimed from [`LEAD_MAX`] on.
+pub const HERD: usize = 32;
+
+/// The operator's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeadSetting {
+    /// Follow the measured latency of claims.
+    Auto,
+    /// Always this, at most [`LEAD_MAX`].
+    Fixed(Duration),
+}
+
+/// Measures claims and says how far ahead the next ones are made.
+#[derive(Debug)]
+pub struct Lead {
+    setting: LeadSetting,
+    latencies_us: std::collections::VecDeque<u32>,
+    current: Duration,
+}
+
+impl Lead {
+    /// A lead that has measured nothing yet.
+    pub fn new(setting: LeadSetting) -> Self {
+        let current = match setting {
+            LeadSetting::Auto => LEAD_FIRST,
+            LeadSetting::Fixed(lead) => lead.min(LEAD_MAX),
+        };
+        Self {
+            setting,
+            latencies_us: std::collections::VecDeque::with_capacity(MEMORY),
+            current,
+        }
+    }
+
+    /// Notes how long a claim took from its being asked for to its answer.
+    pub fn measured(&mut self, took: Duration) {
+        if self.setting != LeadSetting::Auto {
+            return;
+        }
+        if self.latencies_us.len() == MEMORY {
+            self.latencies_us.pop_front();
+        }
+        let us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        self.latencies_us.push_back(us);
+        let mut sorted: Vec<u32> = self.latencies_us.iter().copied().collect();
+        let rank = (sorted.len() - 1) * 99 / 100;
+        let (_, p99, _) = sorted.select_nth_unstable(rank);
+        // Half as much again: the next slow claim may be slower than the last.
+        let lead = Duration::from_micros(u64::from(*p99) * 3 / 2) + LEAD_MIN;
+        self.current = lead.min(LEAD_MAX);
+    }
+
+    /// The lead for a single message.
+    pub const fn single(&self) -> Duration {
+        self.current
+    }
+
+    /// The lead when `together` messages are due within [`LEAD_MAX`] of now.
+    pub const fn for_herd(&self, together: usize) -> Duration {
+        match self.setting {
+            LeadSetting::Auto if together >= HERD => LEAD_MAX,
+            _ => self.current,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn follows_the_slow_claims_and_forgets_them() {
+        let mut lead = Lead::new(LeadSetting::Auto);
+        for _ in 0..MEMORY {
+            lead.measured(ms(1));
+        }
+        let calm = lead.single();
+        assert!(calm >= ms(1) && calm < ms(10), "{calm:?}");
+        for _ in 0..8 {
+            lead.measured(ms(20));
+        }
+        assert!(lead.single() > ms(20), "{:?}", lead.single());
+        for _ in 0..MEMORY {
+            lead.measured(ms(1));
+        }
+        assert_eq!(lead.single(), calm);
+    }
+
+    #[test]
+    fn never_passes_what_users_are_promised() {
+        let mut lead = Lead::new(LeadSetting::Auto);
+        lead.measured(Duration::from_secs(3600 * 24));
+        assert_eq!(lead.single(), LEAD_MAX);
+        assert_eq!(lead.for_herd(10_000), LEAD_MAX);
+        assert_eq!(Lead::new(LeadSetting::Fixed(ms(80))).single(), LEAD_MAX);
+    }
+
+    #[test]
+    fn a_fixed_lead_is_the_users_word() {
+        let mut lead = Lead::new(LeadSetting::Fixed(ms(7)));
+        lead.measured(ms(40));
+        assert_eq!(lead.single(), ms(7));
+        assert_eq!(lead.for_herd(10_000), ms(7));
+    }
+}

@@ -1,3 +1,0 @@
-//! wheel
-/// placeholder
-pub struct Wheel;
