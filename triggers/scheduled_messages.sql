@@ -1,0 +1,317 @@
+-- Triggers on scheduled_messages: the guard and the notice. Re-runnable; replaced as a whole.
+--
+-- They run inside the app's own statements, as whatever role the app uses. So: they read no
+-- table but their transition tables (one exception, below), call nothing that needs a right on
+-- schema punctual, and have an empty search_path. A session of Punctual's is one that has set
+-- punctual.writer to 'on': a guard against accidents, not a wall.
+
+-- ---------------------------------------------------------------- guard: rows
+
+-- On UPDATE. The table of transitions is that of `message::status::transition`.
+create or replace function punctual.guard_update() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  daemon constant boolean := coalesce(current_setting('punctual.writer', true), '') = 'on';
+  refused int;
+begin
+  if daemon then
+    if new.status = old.status
+       or (case old.status
+            when 'pending' then new.status in ('sending', 'cancelled', 'sent', 'delivered')
+            when 'sending' then new.status in ('pending', 'cancelled', 'sent', 'delivered', 'failed', 'unconfirmed')
+            when 'unconfirmed' then new.status in ('sent', 'delivered', 'failed', 'pending', 'cancelled')
+            when 'sent' then new.status in ('delivered', 'failed', 'pending')
+            when 'failed' then new.status in ('sent', 'delivered')
+            when 'cancelled' then new.status in ('sent', 'delivered')
+            else false
+          end)
+    then
+      return new;
+    end if;
+    raise exception using errcode = 'PT409',
+      message = format('message %s cannot go from %s to %s', old.id, old.status, new.status);
+  end if;
+
+  if new.status is distinct from old.status
+     and not (case old.status
+               when 'pending' then new.status in ('cancelled', 'sent', 'failed')
+               when 'failed' then new.status = 'pending'
+               when 'cancelled' then new.status = 'pending'
+               -- A status of the app's own that the CHECK let in before us may be left.
+               when 'sending' then false
+               when 'sent' then false
+               when 'delivered' then false
+               when 'unconfirmed' then false
+               else true
+             end)
+  then
+    -- In a statement over many rows a cancel skips what is past the point; whether that was
+    -- all there was, the statement trigger knows. A nested statement (a cascade, a trigger of
+    -- the app's) must not be skipped silently: it would leave the app half-changed.
+    if new.status = 'cancelled' and pg_trigger_depth() = 1 then
+      refused := coalesce(nullif(split_part(current_setting('punctual.refused', true), ' ', 1), ''), '0')::int;
+      perform set_config('punctual.refused', format('%s %s %s', refused + 1, old.id, old.status), true);
+      return null;
+    end if;
+    raise exception using errcode = 'PT409',
+      message = format('message %s is %s; it cannot be made %s', old.id, old.status, new.status),
+      hint = case old.status
+               when 'sending' then 'It is being sent this moment.'
+               when 'unconfirmed' then 'Whether it was sent is not known; settle it with: punctual resolve ' || old.id
+               else 'To send it again, insert a new row.'
+             end;
+  end if;
+
+  if old.status = 'sending'
+     and (new.id <> old.id
+          or new.to_number is distinct from old.to_number
+          or new.from_number is distinct from old.from_number
+          or new.body is distinct from old.body
+          or new.scheduled_at is distinct from old.scheduled_at
+          or new.template_vars is distinct from old.template_vars
+          -- A foreign key's `on delete set null` passes.
+          or (new.template_id is distinct from old.template_id and new.template_id is not null))
+  then
+    raise exception using errcode = 'PT409',
+      message = format('message %s is being sent this moment; it can no longer be changed', old.id);
+  end if;
+
+  new.attempts := old.attempts;
+  new.next_attempt_at := old.next_attempt_at;
+  new.deferred_until := old.deferred_until;
+  new.twilio_sid := old.twilio_sid;
+  new.delivered_at := old.delivered_at;
+  new.version := old.version + 1;
+
+  -- The user's word counts in both directions: an edit of the time, or a put-back, drops every
+  -- deferral and backoff and starts the attempts anew.
+  if new.status = 'pending'
+     and (new.scheduled_at is distinct from old.scheduled_at or old.status <> 'pending')
+  then
+    new.deferred_until := null;
+    new.deferred_reason := null;
+    new.next_attempt_at := null;
+    new.attempts := 0;
+    new.requeued_at := clock_timestamp();
+    if old.status <> 'pending' then
+      new.sent_at := null;
+      new.error_message := null;
+      new.error_code := null;
+      new.twilio_sid := null;
+      new.cancelled_at := null;
+      new.cancel_reason := null;
+    end if;
+  elsif new.status = 'cancelled' and old.status <> 'cancelled' then
+    new.cancelled_at := clock_timestamp();
+  end if;
+  return new;
+end
+$$;
+
+-- On INSERT of anything but a plain pending row.
+create or replace function punctual.guard_insert() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if new.status in ('sending', 'delivered', 'unconfirmed')
+     or (new.status <> 'pending' and coalesce(current_setting('punctual.writer', true), '') = 'on')
+  then
+    raise exception using errcode = 'PT409',
+      message = format('a new message cannot be %s', new.status),
+      hint = 'Insert it as pending.';
+  end if;
+  if new.status = 'pending' then
+    new.attempts := 0;
+    new.next_attempt_at := null;
+    new.deferred_until := null;
+    new.requeued_at := null;
+    new.version := 0;
+    new.twilio_sid := null;
+    new.delivered_at := null;
+  end if;
+  return new;
+end
+$$;
+
+-- On DELETE of a row that is being sent.
+create or replace function punctual.guard_delete() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  refused int;
+begin
+  -- A cascade must fail as a whole: a skipped row would be left pointing at nothing.
+  if pg_trigger_depth() > 1 then
+    raise exception using errcode = 'PT409',
+      message = format('message %s is being sent this moment; it cannot be deleted', old.id);
+  end if;
+  refused := coalesce(nullif(split_part(current_setting('punctual.refused', true), ' ', 1), ''), '0')::int;
+  perform set_config('punctual.refused', format('%s %s %s', refused + 1, old.id, old.status), true);
+  return null;
+end
+$$;
+
+-- Putting a failed or cancelled message back, while nobody knows whether an attempt at it
+-- reached the provider, could text twice. The one function that reads another table, and so
+-- the one that runs with its owner's rights.
+create or replace function punctual.guard_put_back() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if exists (select from punctual.attempts a
+              where a.message_id = old.id and (a.outcome is null or a.outcome = 'unknown'))
+  then
+    raise exception using errcode = 'PT409',
+      message = format('message %s has an attempt whose outcome is not known; sending it again could text twice', old.id),
+      hint = 'Settle it first with: punctual resolve ' || old.id;
+  end if;
+  return new;
+end
+$$;
+
+-- ---------------------------------------------------------- guard: statements
+
+-- After a statement that had rows skipped: an error if that was all, else a warning.
+create or replace function punctual.guard_statement() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  refused text[];
+  changed boolean;
+begin
+  if pg_trigger_depth() > 1 then
+    return null;
+  end if;
+  refused := string_to_array(nullif(current_setting('punctual.refused', true), ''), ' ');
+  if refused is null then
+    return null;
+  end if;
+  perform set_config('punctual.refused', '', true);
+  if tg_op = 'UPDATE' then
+    changed := exists (select from new_rows);
+  else
+    changed := exists (select from old_rows);
+  end if;
+  if changed then
+    raise warning '% of the messages are past the point and were left as they are (one of them: %, %)',
+      refused[1], refused[2], refused[3];
+    return null;
+  end if;
+  raise exception using errcode = 'PT409',
+    message = case
+      when refused[1] = '1' then format('message %s is %s; it is too late to %s it', refused[2], refused[3],
+                                        case tg_op when 'UPDATE' then 'cancel' else 'delete' end)
+      else format('none of the %s messages can be %s any more (one of them: %s, %s)', refused[1],
+                  case tg_op when 'UPDATE' then 'cancelled' else 'deleted' end, refused[2], refused[3])
+    end;
+end
+$$;
+
+-- --------------------------------------------------------------------- notice
+
+-- One NOTIFY a statement, and only if something in it is due within the notice window: a
+-- transaction that notifies takes a database-wide lock at its commit. The payload is a hint;
+-- whoever hears it reads the table. The window (2 h) is twice the largest horizon a daemon
+-- may have, so whatever is silent here is in a later sweep of the whole window.
+create or replace function punctual.notify_change() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  near constant timestamptz := clock_timestamp() + interval '2 hours';
+  named constant int := 200;
+  ids text;
+  n int;
+begin
+  if tg_op = 'INSERT' then
+    select string_agg(t.id::text, ','), count(*) into ids, n
+      from (select r.id from new_rows r
+             where r.status = 'pending'
+               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+             limit named + 1) t;
+  elsif tg_op = 'DELETE' then
+    select string_agg(t.id::text, ','), count(*) into ids, n
+      from (select r.id from old_rows r
+             where r.status = 'pending'
+               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+             limit named + 1) t;
+  else
+    select string_agg(t.id::text, ','), count(*) into ids, n
+      from (select r.id from new_rows r
+             where r.status = 'pending'
+               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+            union
+            select r.id from old_rows r
+             where r.status = 'pending'
+               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+             limit named + 1) t;
+  end if;
+  -- A full queue (somebody listens inside a transaction left open) would make the commit fail;
+  -- the sweeps find the rows without us.
+  if n > 0 and pg_notification_queue_usage() < 0.9 then
+    perform pg_notify('punctual', case when n > named then 'rescan' else 'ids ' || ids end);
+  end if;
+  return null;
+end
+$$;
+
+-- After TRUNCATE.
+create or replace function punctual.notify_truncate() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_notify('punctual', 'rescan');
+  return null;
+end
+$$;
+
+-- ------------------------------------------------------------------- triggers
+-- Guards are named to run last among the BEFORE triggers: they judge what will be stored.
+
+create or replace trigger zzz_punctual_guard_insert
+  before insert on public.scheduled_messages for each row
+  when (new.status is distinct from 'pending' or new.attempts <> 0 or new.version <> 0
+        or new.next_attempt_at is not null or new.deferred_until is not null
+        or new.requeued_at is not null or new.twilio_sid is not null or new.delivered_at is not null)
+  execute function punctual.guard_insert();
+
+create or replace trigger zzz_punctual_guard_update
+  before update on public.scheduled_messages for each row
+  execute function punctual.guard_update();
+
+create or replace trigger zzz_punctual_put_back
+  before update on public.scheduled_messages for each row
+  when (old.status in ('failed', 'cancelled') and new.status = 'pending')
+  execute function punctual.guard_put_back();
+
+create or replace trigger zzz_punctual_guard_delete
+  before delete on public.scheduled_messages for each row
+  when (old.status = 'sending' and coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.guard_delete();
+
+create or replace trigger punctual_guarded_update
+  after update on public.scheduled_messages
+  referencing new table as new_rows for each statement
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.guard_statement();
+
+create or replace trigger punctual_guarded_delete
+  after delete on public.scheduled_messages
+  referencing old table as old_rows for each statement
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.guard_statement();
+
+create or replace trigger punctual_notify_insert
+  after insert on public.scheduled_messages
+  referencing new table as new_rows for each statement
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.notify_change();
+
+create or replace trigger punctual_notify_update
+  after update on public.scheduled_messages
+  referencing old table as old_rows new table as new_rows for each statement
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.notify_change();
+
+create or replace trigger punctual_notify_delete
+  after delete on public.scheduled_messages
+  referencing old table as old_rows for each statement
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.notify_change();
+
+create or replace trigger punctual_notify_truncate
+  after truncate on public.scheduled_messages for each statement
+  execute function punctual.notify_truncate();
