@@ -1,0 +1,222 @@
+//! The rows the app owns: conversations and messages. Written in the transaction that records
+//! the outcome, behind a savepoint: if a constraint, trigger or policy of the app's refuses,
+//! the outcome stands and the write goes to the outbox.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::Transaction;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::at::At;
+use super::{StoreError, prepared};
+use crate::message::{Moment, Sender};
+use crate::policy::Cleared;
+use crate::reactor::{Record, Settlement};
+
+const FIND: &str = include_str!("sql/conversations_find.sql");
+const LOCK: &str = include_str!("sql/conversations_lock.sql");
+const CREATE: &str = include_str!("sql/conversations_create.sql");
+const HOLD: &str = include_str!("sql/conversations_hold.sql");
+const WRITE: &str = include_str!("sql/messages_write.sql");
+const OUTBOX_ADD: &str = include_str!("sql/outbox_add.sql");
+
+/// A sent message as the app is to see it. Kept as JSON in the outbox, so its fields stay.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Delivered {
+    id: Uuid,
+    conversation: Option<Uuid>,
+    to: String,
+    from: Option<String>,
+    body: String,
+    sid: String,
+    /// Microseconds since the Unix epoch.
+    sent_at_us: i64,
+}
+
+impl Delivered {
+    pub(super) fn new(
+        record: &Record<Arc<Cleared>>,
+        conversation: Option<Uuid>,
+        to: String,
+        body: String,
+    ) -> Self {
+        let sid = match &record.settlement {
+            Settlement::Accepted { sid } => sid.0.clone(),
+            Settlement::Settled { .. } => String::new(),
+        };
+        Self {
+            id: record.id.0,
+            conversation,
+            to,
+            from: record.payload.as_ref().map(|p| sender_text(p.from())),
+            body,
+            sid,
+            sent_at_us: record.finished.map_or(0, Moment::as_micros),
+        }
+    }
+}
+
+fn sender_text(sender: &Sender) -> String {
+    sender.as_str().to_owned()
+}
+
+/// Writes what the app is to see. An error is the connection's or our own tables'; what the
+/// app's tables refuse is in the outbox afterwards.
+pub(super) async fn write_behind_savepoint(
+    tx: &mut Transaction<'_>,
+    delivered: Vec<Delivered>,
+) -> Result<(), StoreError> {
+    const STEP: &str = "writing sent messages to the app's tables";
+    if delivered.is_empty() {
+        return Ok(());
+    }
+    let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
+    match write(&savepoint, delivered.clone()).await {
+        Ok(held_up) => {
+            savepoint.commit().await.map_err(StoreError::at(STEP))?;
+            let why = "the conversation is held by another transaction";
+            to_outbox(tx, &held_up, why).await
+        }
+        Err(refused) if refused.is_refusal() => {
+            savepoint.rollback().await.map_err(StoreError::at(STEP))?;
+            tracing::warn!(
+                messages = delivered.len(),
+                error = %refused,
+                "the app's tables refused sent messages; they are kept in punctual.outbox and retried one by one"
+            );
+            to_outbox(tx, &delivered, &refused.to_string()).await
+        }
+        Err(broken) => Err(broken),
+    }
+}
+
+/// Writes messages into their conversations, found by number or created. Returns those whose
+/// conversation somebody holds.
+pub(super) async fn write(
+    tx: &Transaction<'_>,
+    mut delivered: Vec<Delivered>,
+) -> Result<Vec<Delivered>, StoreError> {
+    const STEP: &str = "writing sent messages to the app's tables";
+    find_conversations(tx, &mut delivered).await?;
+
+    let mut wanted: Vec<Uuid> = delivered.iter().filter_map(|d| d.conversation).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let statement = prepared(tx, HOLD, STEP).await?;
+    let held: std::collections::HashSet<Uuid> = tx
+        .query(&statement, &[&wanted])
+        .await
+        .map_err(StoreError::at(STEP))?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::unreadable(STEP))?;
+    let (ready, held_up): (Vec<_>, Vec<_>) = delivered
+        .into_iter()
+        .partition(|d| d.conversation.is_some_and(|c| held.contains(&c)));
+    if ready.is_empty() {
+        return Ok(held_up);
+    }
+
+    let ids: Vec<Uuid> = ready.iter().map(|d| d.id).collect();
+    let conversations: Vec<Option<Uuid>> = ready.iter().map(|d| d.conversation).collect();
+    let bodies: Vec<&str> = ready.iter().map(|d| d.body.as_str()).collect();
+    let from: Vec<Option<&str>> = ready.iter().map(|d| d.from.as_deref()).collect();
+    let to: Vec<&str> = ready.iter().map(|d| d.to.as_str()).collect();
+    let sids: Vec<&str> = ready.iter().map(|d| d.sid.as_str()).collect();
+    let at: Vec<At> = ready
+        .iter()
+        .map(|d| At(Moment::from_micros(d.sent_at_us)))
+        .collect();
+    let statement = prepared(tx, WRITE, STEP).await?;
+    tx.execute(
+        &statement,
+        &[&ids, &conversations, &bodies, &from, &to, &sids, &at],
+    )
+    .await
+    .map_err(StoreError::at(STEP))?;
+    Ok(held_up)
+}
+
+async fn find_conversations(
+    tx: &Transaction<'_>,
+    delivered: &mut [Delivered],
+) -> Result<(), StoreError> {
+    const STEP: &str = "finding conversations";
+    let mut numbers: Vec<String> = delivered
+        .iter()
+        .filter(|d| d.conversation.is_none())
+        .map(|d| d.to.clone())
+        .collect();
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut found = find(tx, &numbers).await?;
+    let missing: Vec<String> = numbers
+        .into_iter()
+        .filter(|n| !found.contains_key(n))
+        .collect();
+    if !missing.is_empty() {
+        let lock = prepared(tx, LOCK, STEP).await?;
+        tx.query(&lock, &[&missing])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let create = prepared(tx, CREATE, STEP).await?;
+        tx.execute(&create, &[&missing])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        found.extend(find(tx, &missing).await?);
+    }
+    for message in delivered.iter_mut().filter(|d| d.conversation.is_none()) {
+        message.conversation = found.get(&message.to).copied();
+    }
+    Ok(())
+}
+
+async fn find(
+    tx: &Transaction<'_>,
+    numbers: &[String],
+) -> Result<HashMap<String, Uuid>, StoreError> {
+    const STEP: &str = "finding conversations";
+    let statement = prepared(tx, FIND, STEP).await?;
+    let rows = tx
+        .query(&statement, &[&numbers])
+        .await
+        .map_err(StoreError::at(STEP))?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let read = || -> Result<(String, Option<Uuid>), tokio_postgres::Error> {
+            Ok((row.try_get(0)?, row.try_get(1)?))
+        };
+        if let (number, Some(id)) = read().map_err(StoreError::unreadable(STEP))? {
+            found.insert(number, id);
+        }
+    }
+    Ok(found)
+}
+
+async fn to_outbox(
+    tx: &Transaction<'_>,
+    delivered: &[Delivered],
+    error: &str,
+) -> Result<(), StoreError> {
+    const STEP: &str = "keeping writes in the outbox";
+    if delivered.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = delivered.iter().map(|d| d.id).collect();
+    let writes: Vec<serde_json::Value> = delivered
+        .iter()
+        .map(|d| serde_json::to_value(d).expect("a struct of strings and numbers is JSON"))
+        .collect();
+    let errors = vec![error; delivered.len()];
+    let statement = prepared(tx, OUTBOX_ADD, STEP).await?;
+    tx.execute(&statement, &[&ids, &writes, &errors])
+        .await
+        .map_err(StoreError::at(STEP))?;
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Claims, and how rows stand to somebody who wants to claim them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::at::At;
+use super::{Store, StoreError, micros, millis, prepared};
+use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, RowState, Status};
+use crate::schedule::LEAD_MAX;
+
+const CLAIM: &str = include_str!("sql/claim.sql");
+const READ_ROWS: &str = include_str!("sql/read_rows.sql");
+
+/// What a claim brought.
+#[derive(Debug)]
+pub struct Claimed {
+    /// One answer for each id asked for.
+    pub answers: Vec<(MessageId, ClaimAnswer<Claim>)>,
+    /// The database's clock during the statement, where it was told.
+    pub now: Option<Moment>,
+}
+
+impl Store {
+    /// Claims messages under tokens drawn for them. What was not won is read again, so that
+    /// the answer says why. On an error other than a refusal the claim may stand all the same.
+    pub async fn claim(
+        &self,
+        asks: &[(MessageId, AttemptToken)],
+        lease: Duration,
+    ) -> Result<Claimed, StoreError> {
+        const STEP: &str = "claiming messages";
+        let ids: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
+        let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
+        let client = self.client().await?;
+        let claim = prepared(&client, CLAIM, STEP).await?;
+        let rows = client
+            .query(
+                &claim,
+                &[
+                    &ids,
+                    &tokens,
+                    &self.instance.0,
+                    &millis(lease),
+                    &micros(LEAD_MAX),
+                ],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        drop(client);
+
+        let mut now = None;
+        let mut won = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let claim = read_claim(row).map_err(StoreError::unreadable(STEP))?;
+            now = Some(
+                row.try_get::<_, At>("now")
+                    .map_err(StoreError::unreadable(STEP))?
+                    .0,
+            );
+            won.insert(claim.id, claim);
+        }
+        let lost: Vec<MessageId> = asks
+            .iter()
+            .map(|(id, _)| *id)
+            .filter(|id| !won.contains_key(id))
+            .collect();
+        let mut states: HashMap<_, _> = if lost.is_empty() {
+            HashMap::new()
+        } else {
+            self.read(&lost).await?.into_iter().collect()
+        };
+        let answers = asks
+            .iter()
+            .map(|(id, _)| {
+                let answer = match won.remove(id) {
+                    Some(claim) => ClaimAnswer::Won(claim),
+                    None => ClaimAnswer::Lost(
+                        states.remove(id).unwrap_or(RowState::Gone { status: None }),
+                    ),
+                };
+                (*id, answer)
+            })
+            .collect();
+        Ok(Claimed { answers, now })
+    }
+
+    /// How these rows stand. One answer for each id.
+    pub async fn read(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
+        const STEP: &str = "reading messages";
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let client = self.client().await?;
+        let read = prepared(&client, READ_ROWS, STEP).await?;
+        let rows = client
+            .query(&read, &[&ids])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        rows.iter()
+            .map(|row| Ok((MessageId(row.try_get("id")?), read_state(row)?)))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+}
+
+fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
+    Ok(Claim {
+        id: MessageId(row.try_get("id")?),
+        token: AttemptToken(row.try_get("token")?),
+        number: row.try_get("number")?,
+        attempts_before: row.try_get("attempts_before")?,
+        max_attempts: row.try_get("max_attempts")?,
+        due: row.try_get::<_, At>("due")?.0,
+        wanted_at: row.try_get::<_, At>("wanted_at")?.0,
+        send_before: row.try_get::<_, Option<At>>("send_before")?.map(|at| at.0),
+        to_number: row.try_get("to_number")?,
+        from_number: row.try_get("from_number")?,
+        body: row.try_get("body")?,
+    })
+}
+
+/// Reads `status, version, attempts, due` and, for a row being sent, `lease_until`.
+fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
+    let status: Option<&str> = row.try_get("status")?;
+    let Some(status) = status.and_then(|s| s.parse::<Status>().ok()) else {
+        return Ok(RowState::Gone { status: None });
+    };
+    Ok(match status {
+        Status::Pending => pending(row)?,
+        Status::Sending => RowState::Sending {
+            lease_until: row
+                .try_get::<_, Option<At>>("lease_until")?
+                .map_or(Moment::MIN, |at| at.0),
+        },
+        status => RowState::Gone {
+            status: Some(status),
+        },
+    })
+}
+
+/// Reads `version, attempts, due` of a row that is pending.
+pub(super) fn pending(row: &Row) -> Result<RowState, tokio_postgres::Error> {
+    Ok(RowState::Pending {
+        due: row.try_get::<_, At>("due")?.0,
+        version: row.try_get("version")?,
+        attempts: row.try_get("attempts")?,
+    })
+}

@@ -1,0 +1,65 @@
+//! What can go wrong between here and the database.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+/// A step of the store that failed. The message names the step and keeps the cause; it never
+/// holds a parameter of the statement, which could be a number or a text.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection to be had.
+    #[error("no connection to the database")]
+    Connect(#[source] PoolError),
+    /// A statement failed.
+    #[error("{step} failed{}", detail(source))]
+    Query {
+        /// What was being done.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// An answer that does not fit the question: a table of another shape.
+    #[error("{step} answered with something unreadable")]
+    Unreadable {
+        /// What was being done.
+        step: &'static str,
+        /// What did not fit.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+}
+
+/// The server's own words and code. Its DETAIL is left out: it quotes rows.
+fn detail(e: &tokio_postgres::Error) -> String {
+    e.as_db_error().map_or_else(String::new, |db| {
+        format!(": {} ({})", db.message(), db.code().code())
+    })
+}
+
+impl StoreError {
+    pub(super) fn at(step: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
+        move |source| Self::Query { step, source }
+    }
+
+    pub(super) fn unreadable(step: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
+        move |source| Self::Unreadable { step, source }
+    }
+
+    /// Whether the database itself refused the statement, so that its transaction is certainly
+    /// undone. Otherwise the connection broke, and what was committed is not known.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Query { source, .. } => source.as_db_error().is_some_and(|db| {
+                // These end the session, possibly after the commit was made.
+                !matches!(
+                    *db.code(),
+                    SqlState::ADMIN_SHUTDOWN
+                        | SqlState::CRASH_SHUTDOWN
+                        | SqlState::CANNOT_CONNECT_NOW
+                )
+            }),
+            Self::Connect(_) | Self::Unreadable { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The SQL that makes the schema, as it was when this program was built.
+
+use super::migrate::File;
+
+macro_rules! files {
+    ($directory:literal: $($name:literal),* $(,)?) => {
+        &[$(File {
+            name: concat!($directory, "/", $name, ".sql"),
+            sql: include_str!(concat!("../../", $directory, "/", $name, ".sql")),
+        }),*]
+    };
+}
+
+/// In the order in which they apply. Append only.
+pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
+    "20260101000000_app_tables",
+    "20260101000100_scheduled_messages",
+    "20260101000200_private_state",
+);
+
+/// One re-runnable file a table.
+pub(super) const TRIGGERS: &[File<'static>] = files!("triggers":
+    "scheduled_messages",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(directory: &str, embedded: &[File<'_>]) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        let mut there: Vec<String> = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| {
+                let name = entry.unwrap().file_name();
+                format!("{directory}/{}", name.to_str().unwrap())
+            })
+            .collect();
+        there.sort();
+        let embedded: Vec<&str> = embedded.iter().map(|file| file.name).collect();
+        assert_eq!(embedded, there, "the list here and the folder differ");
+    }
+
+    #[test]
+    fn what_is_embedded_is_what_is_in_the_folders_and_in_order() {
+        check("migrations", MIGRATIONS);
+        check("triggers", TRIGGERS);
+    }
+}

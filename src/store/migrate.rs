@@ -1,0 +1,346 @@
+//! Brings the schema up to what this program expects: `migrations/` once each and in order,
+//! then every file of `triggers/` that changed.
+//!
+//! A runner of our own because the files have two readers: `supabase db push` applies the same
+//! ones as they are, so nothing in them may be of this program's making, and each must bear to
+//! meet what the other way has done. And because they run on tables the app is writing to:
+//! waiting for a lock, they would hold up everybody behind them, so they give up soon and ask
+//! again.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
+use tokio_postgres::error::{ErrorPosition, SqlState};
+
+use super::connect::ConnectError;
+use super::dsn::Dsn;
+use super::files;
+
+mod run;
+
+/// How long a statement of a migration waits for a lock before it lets the app's queries
+/// behind it pass. Three times the deadlock time-out of Postgres.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a file is tried against locks held by others; with the pauses about 100 s.
+const TRIES_MAX: u32 = 12;
+
+/// The pause after the first try; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+
+/// See [`PAUSE_MIN`].
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long another migrator may be at it before this one gives up waiting. Longer than it may
+/// take for one file to lose every try.
+const TURN_MAX: Duration = Duration::from_secs(300);
+
+/// One file of SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File<'a> {
+    /// Its path in the project: `migrations/20260101000000_name.sql`, `triggers/name.sql`.
+    pub name: &'a str,
+    /// What it says.
+    pub sql: &'a str,
+}
+
+/// A set of files to bring a database up to.
+#[derive(Clone, Debug)]
+pub struct Migrator<'a> {
+    migrations: Vec<Migration<'a>>,
+    triggers: Vec<File<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Migration<'a> {
+    version: i64,
+    file: File<'a>,
+}
+
+/// What a run has done; empty if there was nothing to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The migrations applied, by file name.
+    pub applied: Vec<String>,
+    /// The trigger files applied, by file name.
+    pub triggers: Vec<String>,
+}
+
+/// One file that a database of this version has applied, for `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// `punctual.migrations.version`; `None` for a trigger file, which goes by name.
+    pub version: Option<i64>,
+    /// The file.
+    pub name: String,
+    /// SHA-256 of its text, in hex, as the database has it in `checksum`.
+    pub checksum: String,
+}
+
+/// Why the schema is not what it should be. Nothing of a file that failed stays behind.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No session, or it was lost.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A file's name does not give its place.
+    #[error("{0}: expected migrations/<14 digits>_<name>.sql, each version once and ascending")]
+    Name(String),
+    /// The schema is older than this program, or was never made.
+    #[error("the database lacks {file}: run `punctual migrate` first")]
+    Behind {
+        /// The first file that is missing.
+        file: String,
+    },
+    /// A file that was applied has been edited since.
+    #[error(
+        "{file} was changed after it had been applied to this database: \
+         migrations are append only, restore it and put the change into a new file"
+    )]
+    Changed {
+        /// The file.
+        file: String,
+    },
+    /// Somebody with a later version was here.
+    #[error(
+        "the database is newer than this program: it has migration {version} ({name}), \
+         which is not known here; use the version that brought it"
+    )]
+    Newer {
+        /// The first unknown one.
+        version: i64,
+        /// Its name.
+        name: String,
+    },
+    /// Another migrator did not come to its end.
+    #[error("another migration of this database has been running for {} s", TURN_MAX.as_secs())]
+    Busy,
+    /// Others hold locks on the app's tables.
+    #[error(
+        "{file}: another session held a lock it needs, {TRIES_MAX} times in a row \
+         (look for long transactions in pg_stat_activity); nothing of it was applied: {source}"
+    )]
+    Locked {
+        /// The file.
+        file: String,
+        /// The last refusal.
+        source: tokio_postgres::Error,
+    },
+    /// Postgres did not take a file.
+    #[error("{file}{}", said(source, sql))]
+    Sql {
+        /// The file.
+        file: String,
+        /// Its text, which the error's position counts in.
+        sql: String,
+        /// What Postgres said.
+        source: tokio_postgres::Error,
+    },
+    /// Postgres did not take what this runner does beside the files.
+    #[error("cannot keep the record of migrations in schema punctual{}", said(.0, ""))]
+    Record(#[source] tokio_postgres::Error),
+}
+
+impl Migrator<'static> {
+    /// With the files this program was built with.
+    ///
+    /// # Panics
+    ///
+    /// Never: a test has read their names.
+    pub fn embedded() -> Self {
+        Self::new(files::MIGRATIONS, files::TRIGGERS).expect("their names have been tested")
+    }
+}
+
+impl<'a> Migrator<'a> {
+    /// With these files; migrations in ascending order of version.
+    pub fn new(migrations: &[File<'a>], triggers: &[File<'a>]) -> Result<Self, MigrateError> {
+        let mut all: Vec<Migration<'a>> = Vec::with_capacity(migrations.len());
+        for &file in migrations {
+            let version = version(file.name)
+                .filter(|version| all.last().is_none_or(|last| last.version < *version))
+                .ok_or_else(|| MigrateError::Name(file.name.to_owned()))?;
+            all.push(Migration { version, file });
+        }
+        Ok(Self {
+            migrations: all,
+            triggers: triggers.to_vec(),
+        })
+    }
+
+    /// Brings the database up to these files. Safe to repeat, and to start twice at once: the
+    /// second waits for its turn and finds nothing to do.
+    pub async fn run(&self, dsn: &Dsn) -> Result<Report, MigrateError> {
+        self.in_session(dsn, async |client| run::all(self, client).await)
+            .await
+    }
+
+    /// Whether the database is up to these files. Changes nothing.
+    pub async fn check(&self, dsn: &Dsn) -> Result<(), MigrateError> {
+        self.in_session(dsn, async |client| run::check(self, client).await)
+            .await
+    }
+
+    async fn in_session<T>(
+        &self,
+        dsn: &Dsn,
+        work: impl AsyncFnOnce(&Client) -> Result<T, MigrateError>,
+    ) -> Result<T, MigrateError> {
+        let (client, connection) = dsn.connect().await?;
+        // Driven here and not by a task, so that session and lock end when this call does.
+        let (done, ended) = tokio::join!(
+            async move {
+                let done = work(&client).await;
+                drop(client);
+                done
+            },
+            connection
+        );
+        match (done, ended) {
+            // The statement only saw its connection close; the connection knows why.
+            (Err(MigrateError::Sql { source, .. } | MigrateError::Record(source)), Err(lost))
+                if source.is_closed() =>
+            {
+                Err(dsn.explain(lost).into())
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// All of it as one text, in the order in which it applies.
+    pub fn print(&self) -> String {
+        let mut text = String::new();
+        for file in self
+            .migrations
+            .iter()
+            .map(|m| &m.file)
+            .chain(&self.triggers)
+        {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "-- {}\n\n{}\n", file.name, file.sql.trim_end());
+        }
+        text
+    }
+
+    /// What a database has on record after [`run`](Self::run).
+    pub fn expected(&self) -> Vec<Expected> {
+        let migrations = self.migrations.iter().map(|m| (Some(m.version), m.file));
+        let triggers = self.triggers.iter().map(|file| (None, *file));
+        migrations
+            .chain(triggers)
+            .map(|(version, file)| Expected {
+                version,
+                name: file.name.to_owned(),
+                checksum: file.checksum(),
+            })
+            .collect()
+    }
+}
+
+impl File<'_> {
+    fn checksum(&self) -> String {
+        let digest = Sha256::digest(self.sql.as_bytes());
+        digest.iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+/// The 14 digits of a migration's name.
+fn version(name: &str) -> Option<i64> {
+    let stem = name.rsplit('/').next()?.strip_suffix(".sql")?;
+    let (digits, rest) = stem.split_once('_')?;
+    let digits = Some(digits).filter(|d| d.len() == 14 && d.bytes().all(|b| b.is_ascii_digit()))?;
+    (!rest.is_empty()).then_some(())?;
+    digits.parse().ok()
+}
+
+/// Message, detail, hint and place, as `psql` shows them.
+fn said(error: &tokio_postgres::Error, sql: &str) -> String {
+    let Some(db) = error.as_db_error() else {
+        use std::error::Error;
+        return match error.source() {
+            Some(cause) => format!(": {error}: {cause}"),
+            None => format!(": {error}"),
+        };
+    };
+    let mut text = String::new();
+    if let Some(ErrorPosition::Original(position)) = db.position() {
+        let before = usize::try_from(*position).unwrap_or(usize::MAX);
+        // The position counts characters from one.
+        let line = 1 + sql
+            .chars()
+            .take(before.saturating_sub(1))
+            .filter(|c| *c == '\n')
+            .count();
+        let _ = write!(text, " line {line}");
+    }
+    let _ = write!(text, ": {} ({})", db.message(), db.code().code());
+    for (label, more) in [
+        ("detail", db.detail()),
+        ("hint", db.hint()),
+        ("where", db.where_()),
+    ] {
+        if let Some(more) = more {
+            let _ = write!(text, "\n  {label}: {}", more.replace('\n', "\n    "));
+        }
+    }
+    text
+}
+
+/// Whether another session was in the way, and may not be next time.
+fn is_lock(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_fourteen_digits_before_a_name() {
+        let check = |name, expected| assert_eq!(version(name), expected, "{name}");
+        check(
+            "migrations/20260101000000_init.sql",
+            Some(20_260_101_000_000),
+        );
+        check("20260101000000_a_b.sql", Some(20_260_101_000_000));
+        check("migrations/2026_init.sql", None);
+        check("migrations/+2026010100000_init.sql", None);
+        check("migrations/20260101000000_.sql", None);
+        check("migrations/20260101000000_init.txt", None);
+    }
+
+    #[test]
+    fn files_out_of_order_are_refused_by_name() {
+        let file = |name| File { name, sql: "" };
+        let [one, two] = [file("20260101000000_a.sql"), file("20260101000001_b.sql")];
+        assert!(Migrator::new(&[one, two], &[]).is_ok());
+        for wrong in [[two, one], [one, one]] {
+            let error = Migrator::new(&wrong, &[]).unwrap_err().to_string();
+            assert!(error.contains("20260101000000_a.sql"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_embedded_prints_and_is_expected() {
+        let embedded = Migrator::embedded();
+        let printed = embedded.print();
+        let mut at = 0;
+        for expected in embedded.expected() {
+            let found = printed[at..].find(&format!("-- {}\n", expected.name));
+            at += found.unwrap_or_else(|| panic!("{} is missing or out of order", expected.name));
+        }
+        let empty = File { name: "", sql: "" };
+        assert!(
+            empty.checksum().starts_with("e3b0c44298fc1c14"),
+            "SHA-256 of nothing"
+        );
+    }
+}

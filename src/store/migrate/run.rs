@@ -1,0 +1,211 @@
+//! One run, within one session.
+
+use tokio_postgres::Client;
+
+use super::{
+    File, LOCK_TIMEOUT, MigrateError, Migration, Migrator, PAUSE_MAX, PAUSE_MIN, Report, TRIES_MAX,
+    TURN_MAX, is_lock,
+};
+use crate::clock::Stopwatch;
+
+/// The session's lock that makes migrators take turns: "punctual" in ASCII, a number nobody
+/// else has a reason to lock.
+const TURN: i64 = i64::from_be_bytes(*b"punctual");
+
+/// What to do with a file once its own SQL has run, in the same transaction.
+enum Record {
+    Migration(i64),
+    Trigger,
+}
+
+pub(super) async fn all(migrator: &Migrator<'_>, client: &Client) -> Result<Report, MigrateError> {
+    take_turn(client).await?;
+    // Not given back: the lock is the session's, and the session ends with the run.
+    make_record(client).await?;
+    let mut report = Report::default();
+    for migration in missing(migrator, client).await? {
+        let name = migration.file.name;
+        apply(
+            client,
+            migration.file,
+            &Record::Migration(migration.version),
+        )
+        .await?;
+        tracing::info!(file = name, "migration applied");
+        report.applied.push(name.to_owned());
+    }
+    for file in changed(migrator, client).await? {
+        apply(client, file, &Record::Trigger).await?;
+        tracing::info!(file = file.name, "triggers applied");
+        report.triggers.push(file.name.to_owned());
+    }
+    Ok(report)
+}
+
+/// Whether everything is applied as it is here; changes nothing.
+pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<(), MigrateError> {
+    let row = client
+        .query_one(include_str!("../sql/migrate_has_record.sql"), &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    if !row.get::<_, bool>(0) {
+        return Err(MigrateError::Behind {
+            file: "its first migration".to_owned(),
+        });
+    }
+    let lacks = |file: File<'_>| MigrateError::Behind {
+        file: file.name.to_owned(),
+    };
+    if let Some(migration) = missing(migrator, client).await?.first() {
+        return Err(lacks(migration.file));
+    }
+    match changed(migrator, client).await?.first() {
+        Some(file) => Err(lacks(*file)),
+        None => Ok(()),
+    }
+}
+
+/// Asks again and again instead of waiting inside the lock: a statement that waits holds a
+/// snapshot, and a `create index concurrently` of the other one would wait for that.
+async fn take_turn(client: &Client) -> Result<(), MigrateError> {
+    let began = Stopwatch::start();
+    loop {
+        let row = client
+            .query_one(include_str!("../sql/migrate_turn.sql"), &[&TURN])
+            .await
+            .map_err(MigrateError::Record)?;
+        if row.get(0) {
+            return Ok(());
+        }
+        if began.elapsed() > TURN_MAX {
+            return Err(MigrateError::Busy);
+        }
+        tokio::time::sleep(PAUSE_MIN).await;
+    }
+}
+
+/// The tables that say what was applied. Only made when they are missing: `create schema if
+/// not exists` asks for a right on the database even where the schema exists.
+async fn make_record(client: &Client) -> Result<(), MigrateError> {
+    let row = client
+        .query_one(include_str!("../sql/migrate_has_record.sql"), &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    if row.get(0) {
+        return Ok(());
+    }
+    client
+        .batch_execute(include_str!("../sql/migrate_make_record.sql"))
+        .await
+        .map_err(MigrateError::Record)
+}
+
+/// The migrations still to apply. Everything on record must be known and unchanged first: a
+/// database that has gone another way is not touched.
+async fn missing<'m, 'a>(
+    migrator: &'m Migrator<'a>,
+    client: &Client,
+) -> Result<Vec<&'m Migration<'a>>, MigrateError> {
+    let rows = client
+        .query(include_str!("../sql/migrate_applied.sql"), &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    let mut missing: Vec<&Migration<'_>> = migrator.migrations.iter().collect();
+    for row in rows {
+        let (version, name, checksum): (i64, String, String) =
+            (row.get("version"), row.get("name"), row.get("checksum"));
+        let Some(at) = missing.iter().position(|m| m.version == version) else {
+            return Err(MigrateError::Newer { version, name });
+        };
+        let file = missing.remove(at).file;
+        if file.checksum() != checksum {
+            return Err(MigrateError::Changed {
+                file: file.name.to_owned(),
+            });
+        }
+    }
+    Ok(missing)
+}
+
+/// The trigger files whose text is not the one on record.
+async fn changed<'a>(
+    migrator: &Migrator<'a>,
+    client: &Client,
+) -> Result<Vec<File<'a>>, MigrateError> {
+    let rows = client
+        .query(include_str!("../sql/migrate_triggers.sql"), &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    let on_record = |file: &File<'_>| {
+        rows.iter().any(|row| {
+            row.get::<_, &str>("name") == file.name
+                && row.get::<_, String>("checksum") == file.checksum()
+        })
+    };
+    let all = migrator.triggers.iter();
+    Ok(all.filter(|file| !on_record(file)).copied().collect())
+}
+
+/// One file, with its record, whole or not at all; again while others are in the way.
+async fn apply(client: &Client, file: File<'_>, record: &Record) -> Result<(), MigrateError> {
+    let mut pause = PAUSE_MIN;
+    for tried in 1.. {
+        let Err(error) = attempt(client, file, record).await else {
+            break;
+        };
+        // If this fails the session is gone, and the next statement says so.
+        let _ = client.batch_execute("rollback").await;
+        match error {
+            MigrateError::Sql { source, .. } if is_lock(&source) => {
+                if tried == TRIES_MAX {
+                    return Err(MigrateError::Locked {
+                        file: file.name.to_owned(),
+                        source,
+                    });
+                }
+            }
+            other => return Err(other),
+        }
+        tracing::warn!(
+            file = file.name,
+            tried,
+            "another session holds a lock it needs"
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    Ok(())
+}
+
+async fn attempt(client: &Client, file: File<'_>, record: &Record) -> Result<(), MigrateError> {
+    let sql_error = |source| MigrateError::Sql {
+        file: file.name.to_owned(),
+        sql: file.sql.to_owned(),
+        source,
+    };
+    let begin = include_str!("../sql/migrate_begin.sql");
+    client
+        .batch_execute(begin)
+        .await
+        .map_err(MigrateError::Record)?;
+    let timeout = format!("{}ms", LOCK_TIMEOUT.as_millis());
+    client
+        .query_one(include_str!("../sql/migrate_lock_timeout.sql"), &[&timeout])
+        .await
+        .map_err(MigrateError::Record)?;
+    // Sent exactly as it is, so that a position in an error counts in the file.
+    client.batch_execute(file.sql).await.map_err(sql_error)?;
+    let checksum = file.checksum();
+    let recorded = match record {
+        Record::Migration(version) => {
+            let sql = include_str!("../sql/migrate_record_migration.sql");
+            client.execute(sql, &[version, &file.name, &checksum]).await
+        }
+        Record::Trigger => {
+            let sql = include_str!("../sql/migrate_record_trigger.sql");
+            client.execute(sql, &[&file.name, &checksum]).await
+        }
+    };
+    recorded.map_err(MigrateError::Record)?;
+    client.batch_execute("commit").await.map_err(sql_error)
+}

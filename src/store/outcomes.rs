@@ -1,0 +1,191 @@
+//! Records what came of requests, in groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::Transaction;
+use uuid::Uuid;
+
+use super::app::Delivered;
+use super::at::At;
+use super::claims::pending;
+use super::{Store, StoreError, micros, prepared};
+use crate::message::{AttemptToken, RowState, Status};
+use crate::policy::Cleared;
+use crate::reactor::{Record, Settlement};
+
+const RECORD_ACCEPTED: &str = include_str!("sql/record_accepted.sql");
+const RECORD_SETTLED: &str = include_str!("sql/record_settled.sql");
+
+/// What stands after a group was recorded: the attempts that are done with, and how their rows
+/// are left where the statement moved them. What is missing was held by somebody.
+pub type Recorded = HashMap<AttemptToken, Option<RowState>>;
+
+type Records<'a> = [&'a Record<Arc<Cleared>>];
+
+impl Store {
+    /// Records a group in one transaction: all of what could be locked, or, on an error,
+    /// nothing. On an error other than a refusal it may stand all the same; to record it again
+    /// changes nothing then.
+    pub async fn record(&self, records: &Records<'_>) -> Result<Recorded, StoreError> {
+        const STEP: &str = "recording outcomes";
+        let (accepted, settled): (Vec<_>, Vec<_>) = records
+            .iter()
+            .partition(|r| matches!(r.settlement, Settlement::Accepted { .. }));
+        let mut client = self.client().await?;
+        let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let mut done = Recorded::new();
+        if !settled.is_empty() {
+            record_settled(&tx, &settled, &mut done).await?;
+        }
+        if !accepted.is_empty() {
+            let delivered = record_accepted(&tx, &accepted, &mut done).await?;
+            super::app::write_behind_savepoint(&mut tx, delivered).await?;
+        }
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        Ok(done)
+    }
+}
+
+async fn record_accepted(
+    tx: &Transaction<'_>,
+    records: &Records<'_>,
+    done: &mut Recorded,
+) -> Result<Vec<Delivered>, StoreError> {
+    const STEP: &str = "recording accepted messages";
+    let ids: Vec<Uuid> = records.iter().map(|r| r.id.0).collect();
+    let tokens: Vec<Uuid> = records.iter().map(|r| r.token.0).collect();
+    let sids: Vec<&str> = records
+        .iter()
+        .map(|r| match &r.settlement {
+            Settlement::Accepted { sid } => sid.0.as_str(),
+            Settlement::Settled { .. } => unreachable!("partitioned by the caller"),
+        })
+        .collect();
+    let started: Vec<Option<At>> = records.iter().map(|r| r.started.map(At)).collect();
+    let finished: Vec<Option<At>> = records.iter().map(|r| r.finished.map(At)).collect();
+    let statement = prepared(tx, RECORD_ACCEPTED, STEP).await?;
+    let rows = tx
+        .query(&statement, &[&ids, &tokens, &sids, &started, &finished])
+        .await
+        .map_err(StoreError::at(STEP))?;
+
+    let by_token: HashMap<AttemptToken, _> = records.iter().map(|r| (r.token, *r)).collect();
+    let mut delivered = Vec::with_capacity(records.len());
+    for row in &rows {
+        let read = || -> Result<_, tokio_postgres::Error> {
+            let token = AttemptToken(row.try_get("token")?);
+            let moved: bool = row.try_get("moved")?;
+            let write = if moved {
+                let to: String = row.try_get("to_number")?;
+                let body: String = row.try_get("body")?;
+                Some((row.try_get("conversation_id")?, to, body))
+            } else {
+                None
+            };
+            Ok((token, write))
+        };
+        let (token, write) = read().map_err(StoreError::unreadable(STEP))?;
+        done.insert(token, None);
+        if let (Some((conversation, to, body)), Some(record)) = (write, by_token.get(&token)) {
+            delivered.push(Delivered::new(record, conversation, to, body));
+        }
+    }
+    Ok(delivered)
+}
+
+async fn record_settled(
+    tx: &Transaction<'_>,
+    records: &Records<'_>,
+    done: &mut Recorded,
+) -> Result<(), StoreError> {
+    const STEP: &str = "recording outcomes that are not positive";
+    let mut columns = Columns::default();
+    for record in records {
+        columns.push(record);
+    }
+    let c = &columns;
+    let statement = prepared(tx, RECORD_SETTLED, STEP).await?;
+    let rows = tx
+        .query(
+            &statement,
+            &[
+                &c.id,
+                &c.token,
+                &c.status,
+                &c.outcome,
+                &c.code,
+                &c.category,
+                &c.reason,
+                &c.pause,
+                &c.counts,
+                &c.started,
+                &c.finished,
+            ],
+        )
+        .await
+        .map_err(StoreError::at(STEP))?;
+    for row in &rows {
+        let read = || -> Result<_, tokio_postgres::Error> {
+            let token = AttemptToken(row.try_get("token")?);
+            let status: Option<&str> = row.try_get("status")?;
+            let state = match status.and_then(|s| s.parse::<Status>().ok()) {
+                None => None,
+                Some(Status::Pending) => Some(pending(row)?),
+                Some(status) => Some(RowState::Gone {
+                    status: Some(status),
+                }),
+            };
+            Ok((token, state))
+        };
+        let (token, state) = read().map_err(StoreError::unreadable(STEP))?;
+        // A row that was moved is told twice: once how it is left, once that it is done with.
+        let known = done.entry(token).or_default();
+        *known = known.or(state);
+    }
+    Ok(())
+}
+
+/// The parameters of `record_settled.sql`, a column each.
+#[derive(Default)]
+struct Columns<'a> {
+    id: Vec<Uuid>,
+    token: Vec<Uuid>,
+    status: Vec<&'static str>,
+    outcome: Vec<&'static str>,
+    code: Vec<Option<i32>>,
+    category: Vec<Option<&'static str>>,
+    reason: Vec<Option<&'a str>>,
+    pause: Vec<Option<i64>>,
+    counts: Vec<bool>,
+    started: Vec<Option<At>>,
+    finished: Vec<Option<At>>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, record: &'a Record<Arc<Cleared>>) {
+        let Settlement::Settled {
+            to,
+            outcome,
+            code,
+            category,
+            reason,
+            pause,
+            counts,
+        } = &record.settlement
+        else {
+            unreachable!("partitioned by the caller");
+        };
+        self.id.push(record.id.0);
+        self.token.push(record.token.0);
+        self.status.push(to.as_str());
+        self.outcome.push(outcome);
+        self.code.push(*code);
+        self.category.push(*category);
+        self.reason.push(reason.as_deref());
+        self.pause.push(pause.map(micros));
+        self.counts.push(*counts);
+        self.started.push(record.started.map(At));
+        self.finished.push(record.finished.map(At));
+    }
+}

@@ -1,0 +1,2 @@
+-- $1 instance
+update punctual.instances set heartbeat_at = clock_timestamp() where id = $1::uuid

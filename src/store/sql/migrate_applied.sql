@@ -1,0 +1,1 @@
+select version, name, checksum from punctual.migrations order by version

@@ -1,0 +1,2 @@
+-- $1 how long a statement waits for a lock
+select set_config('lock_timeout', $1, true)

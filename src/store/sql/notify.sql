@@ -1,0 +1,2 @@
+-- $1 payload
+select pg_notify('punctual', $1::text)

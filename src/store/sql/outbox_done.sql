@@ -1,0 +1,2 @@
+-- $1 id
+delete from punctual.outbox where id = $1

@@ -1,0 +1,10 @@
+-- How rows stand to somebody who wants to send them. One row an id asked for.
+-- $1 ids
+select ask.id, m.status, m.version, m.attempts,
+       greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due,
+       case when m.status = 'sending' then
+         (select max(a.lease_until) from punctual.attempts a
+           where a.message_id = m.id and a.outcome is null)
+       end as lease_until
+  from unnest($1::uuid[]) as ask (id)
+  left join public.scheduled_messages m on m.id = ask.id

@@ -1,0 +1,40 @@
+-- Claims of instances that are dead: the lease is over, the heartbeat is stale, and database
+-- and reaper have both been up for longer than a heartbeat may be late, so that the silence is
+-- the other's and not ours. Whether the provider got the message nobody knows: unconfirmed.
+-- $1 this instance  $2 heartbeat time-out (ms)  $3 rows at most
+with dead as (
+  select a.token, a.message_id
+    from punctual.attempts a
+    left join punctual.instances i on i.id = a.instance
+   where a.outcome is null
+     and a.lease_until < clock_timestamp()
+     and a.instance <> $1::uuid
+     and coalesce(i.stopped_at, i.heartbeat_at, '-infinity')
+         < clock_timestamp() - $2::bigint * interval '1 millisecond'
+     and pg_postmaster_start_time() < clock_timestamp() - $2::bigint * interval '1 millisecond'
+     and exists (select from punctual.instances me
+                  where me.id = $1::uuid
+                    and me.started_at < clock_timestamp() - $2::bigint * interval '1 millisecond')
+   order by a.lease_until
+   limit $3
+), free as (
+  select m.id
+    from public.scheduled_messages m
+   where m.id in (select message_id from dead)
+   order by m.id
+     for no key update skip locked
+), ledger as (
+  update punctual.attempts a
+     set outcome = 'unknown', finished_at = clock_timestamp(),
+         error = 'the instance that claimed it ended before it said how the request went'
+    from dead
+   where a.token = dead.token and a.outcome is null
+     and (dead.message_id in (select id from free)
+          or not exists (select from public.scheduled_messages m where m.id = dead.message_id))
+  returning a.message_id
+)
+update public.scheduled_messages m
+   set status = 'unconfirmed', updated_at = clock_timestamp(),
+       error_message = 'the instance that was sending it ended before it said how the request went'
+  from ledger
+ where m.id = ledger.message_id and m.status = 'sending'

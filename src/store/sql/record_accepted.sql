@@ -1,0 +1,37 @@
+-- Merges positive outcomes, whatever state the rows are in by now: a provider's sid is proof,
+-- and proof is never fenced. Repeating it changes nothing. A row somebody holds is skipped and
+-- missing from the answer; the caller comes back to it.
+-- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came
+with ask as (
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
+             as a (id, token, sid, started_at, finished_at)
+), free as (
+  select ask.*
+    from ask
+    join public.scheduled_messages m on m.id = ask.id
+   order by m.id
+     for no key update of m skip locked
+), gone as (
+  select * from ask
+   where not exists (select from public.scheduled_messages m where m.id = ask.id)
+), ledger as (
+  update punctual.attempts a
+     set outcome = 'accepted', provider_sid = done.sid, started_at = done.started_at,
+         finished_at = done.finished_at, code = null, category = null, error = null
+    from (select * from free union all select * from gone) done
+   where a.token = done.token and a.outcome is distinct from 'accepted'
+), moved as (
+  update public.scheduled_messages m
+     set status = 'sent', sent_at = free.finished_at, twilio_sid = free.sid,
+         next_attempt_at = null, error_message = null, error_code = null,
+         cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
+    from free
+   where m.id = free.id
+     and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
+  returning free.token, m.conversation_id, m.to_number, m.body
+)
+select token, true as moved, conversation_id, to_number, body from moved
+union all
+select token, false, null, null, null from free
+union all
+select token, false, null, null, null from gone

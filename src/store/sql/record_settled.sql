@@ -1,0 +1,50 @@
+-- Records every outcome that is not positive. These are fenced: only the attempt that is in
+-- flight may move its row, and only out of `sending`. A row somebody holds is skipped and
+-- missing from the answer; the caller comes back to it.
+-- $1 ids  $2 tokens  $3 status  $4 outcome  $5 code  $6 category  $7 reason
+-- $8 pause before the next try (us; null: none)  $9 whether it counts as an attempt
+-- $10 request started  $11 answer came
+with ask as (
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[],
+                       $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[])
+             as a (id, token, status, outcome, code, category, reason, pause_us, counts,
+                   started_at, finished_at)
+), free as (
+  select ask.*
+    from ask
+    join public.scheduled_messages m on m.id = ask.id
+   order by m.id
+     for no key update of m skip locked
+), gone as (
+  select * from ask
+   where not exists (select from public.scheduled_messages m where m.id = ask.id)
+), ledger as (
+  update punctual.attempts a
+     set outcome = done.outcome, code = done.code, category = done.category, error = done.reason,
+         started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp())
+    from (select * from free union all select * from gone) done
+   where a.token = done.token and a.outcome is null
+), moved as (
+  update public.scheduled_messages m
+     set status = free.status,
+         attempts = greatest(m.attempts - (not free.counts)::int, 0),
+         next_attempt_at = case when free.status = 'pending'
+                                then clock_timestamp() + free.pause_us * interval '1 microsecond' end,
+         error_message = case when free.status in ('failed', 'unconfirmed') then free.reason
+                              when free.status = 'pending' then coalesce(free.reason, m.error_message) end,
+         error_code = free.code,
+         cancel_reason = case when free.status = 'cancelled' then free.reason end,
+         cancelled_at = case when free.status = 'cancelled' then clock_timestamp() end,
+         updated_at = clock_timestamp()
+    from free
+   where m.id = free.id and m.status = 'sending'
+     and exists (select from punctual.attempts a
+                  where a.token = free.token and a.message_id = m.id and a.outcome is null)
+  returning free.token, m.status, m.version, m.attempts,
+            greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due
+)
+select token, status, version, attempts, due from moved
+union all
+select token, null, null, null, null from free
+union all
+select token, null, null, null, null from gone

@@ -1,0 +1,2 @@
+-- $1 id
+update public.scheduled_messages set status = 'cancelled' where id = $1

@@ -1,0 +1,126 @@
+//! The window: what is pending up to a moment, and what is so late that it is cancelled.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
+use tokio_postgres::types::ToSql;
+
+use super::at::At;
+use super::{Store, StoreError, micros, prepared};
+use crate::message::{MessageId, Moment};
+use crate::reactor::Upcoming;
+
+const LOAD_WINDOW: &str = include_str!("sql/load_window.sql");
+const EXPIRE: &str = include_str!("sql/expire.sql");
+const BEYOND: &str = include_str!("sql/beyond.sql");
+const NOW: &str = include_str!("sql/now.sql");
+const NOTIFY: &str = include_str!("sql/notify.sql");
+
+/// Rows handed on at once while a window is read: the reader is never far ahead of its reader.
+const CHUNK: usize = 1_000;
+
+/// Rows cancelled in one statement.
+const EXPIRE_BATCH: i64 = 1_000;
+
+impl Store {
+    /// Reads what is pending and due up to `until`, soonest first, and hands it on in chunks.
+    /// An error may come after some chunks.
+    pub async fn load(
+        &self,
+        until: Moment,
+        max_lateness: Duration,
+        mut chunk: impl FnMut(Vec<Upcoming>) -> BoxFuture<'static, ()> + Send,
+    ) -> Result<(), StoreError> {
+        const STEP: &str = "loading the window";
+        let client = self.client().await?;
+        let load = prepared(&client, LOAD_WINDOW, STEP).await?;
+        let until = At(until);
+        let late = micros(max_lateness);
+        let params: [&(dyn ToSql + Sync); 2] = [&until, &late];
+        let rows = client
+            .query_raw(&load, params)
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let mut rows = std::pin::pin!(rows);
+        let mut part = Vec::new();
+        while let Some(row) = rows.try_next().await.map_err(StoreError::at(STEP))? {
+            part.push(read_upcoming(&row).map_err(StoreError::unreadable(STEP))?);
+            if part.len() == CHUNK {
+                chunk(std::mem::take(&mut part)).await;
+            }
+        }
+        if !part.is_empty() {
+            chunk(part).await;
+        }
+        Ok(())
+    }
+
+    /// Cancels what is later than `max_lateness`; how many that were.
+    pub async fn expire(&self, max_lateness: Duration) -> Result<u64, StoreError> {
+        const STEP: &str = "cancelling what is too late";
+        let mut total = 0;
+        loop {
+            let client = self.client().await?;
+            let expire = prepared(&client, EXPIRE, STEP).await?;
+            let n = client
+                .execute(&expire, &[&micros(max_lateness), &EXPIRE_BATCH])
+                .await
+                .map_err(StoreError::at(STEP))?;
+            total += n;
+            // Fewer than asked for: the end, or the rest is held by somebody and comes next time.
+            if n < EXPIRE_BATCH.unsigned_abs() {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// How many pending messages are due after `until`, counted up to `most`.
+    pub async fn beyond(&self, until: Moment, most: i64) -> Result<u64, StoreError> {
+        const STEP: &str = "counting what is beyond the window";
+        let client = self.client().await?;
+        let beyond = prepared(&client, BEYOND, STEP).await?;
+        let row = client
+            .query_one(&beyond, &[&At(until), &most])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let n: i64 = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
+        Ok(n.unsigned_abs())
+    }
+
+    /// The database's clock.
+    pub async fn now(&self) -> Result<Moment, StoreError> {
+        const STEP: &str = "reading the database's clock";
+        let client = self.client().await?;
+        let now = prepared(&client, NOW, STEP).await?;
+        let row = client
+            .query_one(&now, &[])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(row
+            .try_get::<_, At>(0)
+            .map_err(StoreError::unreadable(STEP))?
+            .0)
+    }
+
+    /// Says something on the notice channel.
+    pub async fn notify(&self, payload: &str) -> Result<(), StoreError> {
+        const STEP: &str = "notifying";
+        let client = self.client().await?;
+        let notify = prepared(&client, NOTIFY, STEP).await?;
+        client
+            .query(&notify, &[&payload])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+}
+
+fn read_upcoming(row: &tokio_postgres::Row) -> Result<Upcoming, tokio_postgres::Error> {
+    Ok(Upcoming {
+        id: MessageId(row.try_get("id")?),
+        due: row.try_get::<_, At>("due")?.0,
+        version: row.try_get("version")?,
+        attempts: row.try_get("attempts")?,
+    })
+}
