@@ -1,0 +1,82 @@
+//! The only reader of time.
+//!
+//! The daemon runs on the **database's** time, told as this machine's uptime plus an anchor
+//! that is measured with every claim. So a stepped wall clock moves nothing, a machine that
+//! slept is seen to have slept, and "due" means the same here and in the claim's `where`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::message::{Moment, Now, Uptime};
+use crate::schedule::offset::{Offset, Reading};
+
+mod stopwatch;
+mod wake;
+
+pub use stopwatch::Stopwatch;
+pub use wake::WakeTimer;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Clock {
+    offset: Mutex<Offset>,
+}
+
+/// Both clocks of this machine, now.
+pub fn reading() -> Reading {
+    Reading {
+        real_us: micros(ClockId::Realtime),
+        up: Uptime::from_micros(micros(ClockId::Boottime)),
+    }
+}
+
+fn micros(clock: ClockId) -> i64 {
+    let t = clock_gettime(clock);
+    t.tv_sec * 1_000_000 + t.tv_nsec / 1_000
+}
+
+impl Clock {
+    /// A clock that has not been measured against the database.
+    pub const fn new() -> Self {
+        Self {
+            offset: Mutex::new(Offset::new()),
+        }
+    }
+
+    fn offset(&self) -> MutexGuard<'_, Offset> {
+        // The estimate is whole between any two statements: a panic elsewhere spoils nothing.
+        self.offset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present instant. Never later than the database's clock by more than the uncertainty.
+    pub fn now(&self) -> Now {
+        let reading = reading();
+        let boot = self.offset().boot_us(reading);
+        Now {
+            db: Moment::from_micros(boot.saturating_add(reading.up.as_micros())),
+            up: reading.up,
+        }
+    }
+
+    /// Takes in what the database's clock said between `before` and now.
+    pub fn measured(&self, before: Reading, database: Moment) {
+        self.offset().measured(before, database, reading());
+    }
+
+    /// Whether the wall clock was found stepped, just now, for the first time since it was
+    /// last measured.
+    pub fn found_stepped(&self) -> bool {
+        self.offset().notice(reading())
+    }
+
+    /// Whether the database's clock is known.
+    pub fn is_trusted(&self) -> bool {
+        self.offset().is_trusted()
+    }
+
+    /// The database's clock minus this machine's, and the uncertainty, in microseconds.
+    pub fn told(&self) -> Option<(i64, i64)> {
+        self.offset().told()
+    }
+}

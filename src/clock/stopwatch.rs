@@ -1,0 +1,19 @@
+//! For limits on how long something may take, where no message depends on it.
+
+use std::time::{Duration, Instant};
+
+/// Runs from its start on the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts one.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long it has been running.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

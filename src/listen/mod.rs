@@ -1,0 +1,187 @@
+//! Hears what changed: a connection of its own that LISTENs, and proves that it hears.
+//!
+//! `LISTEN` succeeds through a pooler in transaction mode and delivers nothing, and a socket
+//! whose other end is gone stays silent too. So a nonce is notified from *another* connection,
+//! at the start and every few seconds; only when it comes back the channel is up.
+
+use std::time::Duration;
+
+use futures_util::stream::poll_fn;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::AsyncMessage;
+use uuid::Uuid;
+
+use crate::schedule::Backoff;
+use crate::store::{ConnectError, Dsn, Store, StoreError};
+
+mod notice;
+
+pub use notice::Notice;
+
+/// The channel, as the triggers name it.
+pub const CHANNEL: &str = "punctual";
+
+/// How often the channel is proven.
+const PROOF_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a nonce may be under way. Longer, and the channel counts as deaf.
+const PROOF_WITHIN: Duration = Duration::from_secs(3);
+
+/// Between attempts to connect. A restarted database is back within a second or two.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+
+/// What the listener says.
+#[derive(Debug)]
+pub enum Heard {
+    /// The channel is proven: what commits from now on is heard.
+    Up,
+    /// The channel is gone, or deaf.
+    Down {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Somebody says that rows changed.
+    Notice(Notice),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("cannot connect: {0}")]
+    Connect(#[source] ConnectError),
+    #[error("LISTEN failed: {0}")]
+    Listen(#[source] tokio_postgres::Error),
+    #[error("the connection was lost: {0}")]
+    Broken(#[source] tokio_postgres::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("cannot notify from another connection: {0}")]
+    Notify(#[source] StoreError),
+    #[error(
+        "notices do not arrive: a pooler in transaction mode, or a dead connection \
+         (use a direct or session-mode connection, on Supabase port 5432)"
+    )]
+    Deaf,
+    #[error("nobody listens to the listener")]
+    Unheard,
+}
+
+/// Listens until `heard` is closed. Reconnects with backoff; every loss is told.
+pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
+    let mut failures = 0_u32;
+    loop {
+        let mut was_up = false;
+        let lost = match session(&dsn, &store, &heard, &mut was_up).await {
+            Lost::Unheard => return,
+            lost => lost,
+        };
+        failures = if was_up {
+            1
+        } else {
+            failures.saturating_add(1)
+        };
+        let reason = lost.to_string();
+        if heard.send(Heard::Down { reason }).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(RECONNECT.spread(failures, Uuid::new_v4())).await;
+    }
+}
+
+/// One connection, from its start to its end.
+async fn session(dsn: &Dsn, store: &Store, heard: &mpsc::Sender<Heard>, was_up: &mut bool) -> Lost {
+    let (client, mut connection) = match dsn.connect().await {
+        Ok(connected) => connected,
+        Err(e) => return Lost::Connect(e),
+    };
+    let mut messages = std::pin::pin!(poll_fn(move |cx| connection.poll_message(cx)));
+    let subscribe = async {
+        let listen = format!("listen {CHANNEL}");
+        client.batch_execute(&listen).await.map_err(Lost::Listen)
+    };
+    // The connection only moves while its messages are polled.
+    let mut subscribe = std::pin::pin!(timeout(PROOF_WITHIN, subscribe));
+    loop {
+        tokio::select! {
+            done = &mut subscribe => match done {
+                Ok(Ok(())) => break,
+                Ok(Err(lost)) => return lost,
+                Err(_) => return Lost::Deaf,
+            },
+            message = messages.next() => if let Some(lost) = pass_on(message, None, heard).await.err() {
+                return lost;
+            },
+        }
+    }
+    match prove_for_ever(&mut messages, store, heard, was_up).await {
+        Err(lost) => lost,
+        Ok(never) => match never {},
+    }
+}
+
+async fn prove_for_ever(
+    messages: &mut (impl Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Unpin),
+    store: &Store,
+    heard: &mpsc::Sender<Heard>,
+    was_up: &mut bool,
+) -> Result<std::convert::Infallible, Lost> {
+    loop {
+        let nonce = Uuid::new_v4();
+        let payload = Notice::nonce(nonce);
+        let mut notify = std::pin::pin!(store.notify(&payload));
+        let mut too_late = std::pin::pin!(sleep(PROOF_WITHIN));
+        let mut notified = false;
+        let mut proven = false;
+        while !(proven && notified) {
+            tokio::select! {
+                done = &mut notify, if !notified => {
+                    done.map_err(Lost::Notify)?;
+                    notified = true;
+                }
+                message = messages.next() => proven |= pass_on(message, Some(nonce), heard).await?,
+                () = &mut too_late => return Err(Lost::Deaf),
+            }
+        }
+        if !*was_up {
+            *was_up = true;
+            heard.send(Heard::Up).await.map_err(|_| Lost::Unheard)?;
+        }
+        let mut pause = std::pin::pin!(sleep(PROOF_EVERY));
+        loop {
+            tokio::select! {
+                message = messages.next() => {
+                    pass_on(message, None, heard).await?;
+                }
+                () = &mut pause => break,
+            }
+        }
+    }
+}
+
+/// Passes a message of the connection on; whether it was the nonce.
+async fn pass_on(
+    message: Option<Result<AsyncMessage, tokio_postgres::Error>>,
+    nonce: Option<Uuid>,
+    heard: &mpsc::Sender<Heard>,
+) -> Result<bool, Lost> {
+    let notification = match message {
+        None => return Err(Lost::Closed),
+        Some(Err(e)) => return Err(Lost::Broken(e)),
+        Some(Ok(AsyncMessage::Notification(n))) if n.channel() == CHANNEL => n,
+        Some(Ok(_)) => return Ok(false),
+    };
+    match Notice::parse(notification.payload()) {
+        Some(Notice::Nonce(heard)) => Ok(nonce == Some(heard)),
+        Some(notice) => {
+            let told = heard.send(Heard::Notice(notice)).await;
+            told.map_err(|_| Lost::Unheard)?;
+            Ok(false)
+        }
+        None => {
+            tracing::debug!("a notice that says nothing was ignored");
+            Ok(false)
+        }
+    }
+}

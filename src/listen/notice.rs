@@ -1,0 +1,78 @@
+//! What a notice says. Any role may NOTIFY, so nothing in it is believed: ids are read again,
+//! and what does not parse is nothing.
+
+use uuid::Uuid;
+
+use crate::message::MessageId;
+
+/// A payload of the channel, as the triggers write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// `ids …,…`: these rows changed.
+    Ids(Vec<MessageId>),
+    /// `rescan`: too many to name.
+    Rescan,
+    /// `nonce …`: a listener proves its channel.
+    Nonce(Uuid),
+}
+
+impl Notice {
+    /// Reads a payload; `None` if it says nothing.
+    pub fn parse(payload: &str) -> Option<Self> {
+        match payload.split_once(' ') {
+            None if payload == "rescan" => Some(Self::Rescan),
+            Some(("ids", ids)) => {
+                let ids: Vec<_> = ids
+                    .split(',')
+                    .filter_map(|id| id.parse().ok().map(MessageId))
+                    .collect();
+                (!ids.is_empty()).then_some(Self::Ids(ids))
+            }
+            Some(("nonce", nonce)) => nonce.parse().ok().map(Self::Nonce),
+            _ => None,
+        }
+    }
+
+    /// The payload of a nonce.
+    pub fn nonce(nonce: Uuid) -> String {
+        format!("nonce {nonce}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "00000000-0000-0000-0000-000000000001";
+
+    fn check(payload: &str, expected: Option<&Notice>) {
+        assert_eq!(Notice::parse(payload).as_ref(), expected, "{payload:?}");
+    }
+
+    #[test]
+    fn reads_what_the_triggers_write_and_nothing_else() {
+        let one = MessageId(Uuid::from_u128(1));
+        check("rescan", Some(&Notice::Rescan));
+        check(&format!("ids {ID}"), Some(&Notice::Ids(vec![one])));
+        check(
+            &format!("ids {ID},forged,{ID}"),
+            Some(&Notice::Ids(vec![one, one])),
+        );
+        check(
+            &Notice::nonce(Uuid::from_u128(1)),
+            Some(&Notice::Nonce(Uuid::from_u128(1))),
+        );
+        for nothing in [
+            "",
+            "ids",
+            "ids ",
+            "ids x",
+            "nonce",
+            "nonce x",
+            "drop table",
+            "rescan now",
+        ] {
+            check(nothing, None);
+        }
+    }
+}
