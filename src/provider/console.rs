@@ -1,1 +1,161 @@
-//! console
+//! The provider for trying things out: the console is the phone.
+//!
+//! A message appears as one line on standard output, number and text in full, for that is the
+//! delivery; nothing of it goes to the log.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{self, BoxFuture, FutureExt};
+
+use super::Provider;
+use crate::message::{AttemptToken, Outcome, ProviderSid};
+use crate::policy::Cleared;
+
+/// Prints messages. A reader that does not read holds the daemon up: it is for people's eyes.
+pub struct Console {
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Console {
+    /// On standard output.
+    pub fn stdout() -> Self {
+        Self::on(io::stdout())
+    }
+
+    /// On whatever can be written to.
+    pub fn on(out: impl Write + Send + 'static) -> Self {
+        let out: Box<dyn Write + Send> = Box::new(out);
+        Self {
+            out: Mutex::new(out),
+        }
+    }
+
+    fn show(&self, message: &Cleared) -> io::Result<()> {
+        let line = format!("{}: {}\n", message.to().as_str(), one_line(message.body()));
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        out.write_all(line.as_bytes())?;
+        out.flush()
+    }
+}
+
+/// A text cannot end its line, nor steer the terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// A name in the form of Twilio's, the same for the same attempt.
+fn sid(token: AttemptToken) -> ProviderSid {
+    ProviderSid(format!("CO{}", token.0.simple()))
+}
+
+impl Provider for Console {
+    fn send<'a>(&'a self, message: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
+        let outcome = match self.show(message) {
+            Ok(()) => Outcome::Accepted {
+                sid: sid(message.token()),
+            },
+            // Nobody is there to read: `punctual run | head`.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Outcome::Unsent {
+                reason: "the console is closed".into(),
+            },
+            // Part of the line may stand there.
+            Err(error) => Outcome::Unknown {
+                reason: format!("the console cannot be written to: {error}"),
+            },
+        };
+        future::ready(outcome).boxed()
+    }
+
+    /// There is nothing to connect to.
+    fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
+        future::ready(()).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::message::{Claim, MessageId, Moment};
+    use crate::policy::{Rules, Verdict, judge};
+
+    /// A console that can be read, or that fails with what it is told to.
+    #[derive(Clone)]
+    struct Screen(Arc<Mutex<Vec<u8>>>, Option<ErrorKind>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.1 {
+                Some(kind) => Err(kind.into()),
+                None => self.0.lock().unwrap().write(bytes),
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn message(body: &str) -> Cleared {
+        let claim = Claim {
+            id: MessageId(Uuid::from_u128(1)),
+            token: AttemptToken(Uuid::from_u128(0xabc)),
+            number: 1,
+            attempts_before: 0,
+            max_attempts: 3,
+            due: Moment::default(),
+            wanted_at: Moment::default(),
+            send_before: None,
+            to_number: "+13105551234".into(),
+            from_number: Some("ACME".into()),
+            body: body.into(),
+        };
+        let rules = Rules {
+            default_sender: None,
+            max_lateness: Duration::from_secs(1),
+        };
+        match judge(&claim, &rules, Moment::default()) {
+            Verdict::Send(cleared) => cleared,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn send(body: &str, fails: Option<ErrorKind>) -> (Outcome, String) {
+        let screen = Screen(Arc::default(), fails);
+        let console = Console::on(screen.clone());
+        let cleared = message(body);
+        let outcome = console
+            .send(&cleared, Duration::from_secs(1))
+            .now_or_never();
+        let shown = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
+        (outcome.expect("it does not wait"), shown)
+    }
+
+    #[test]
+    fn a_message_is_one_line_and_accepted() {
+        let (outcome, shown) = send("Grüße 👋\nzwei\u{1b}[2J", None);
+        assert_eq!(shown, "+13105551234: Grüße 👋\\nzwei\\u{1b}[2J\n");
+        let sid = ProviderSid("CO00000000000000000000000000000abc".into());
+        assert_eq!(outcome, Outcome::Accepted { sid });
+    }
+
+    #[test]
+    fn a_closed_console_accepts_nothing() {
+        let (outcome, _) = send("hello", Some(ErrorKind::BrokenPipe));
+        assert!(matches!(outcome, Outcome::Unsent { .. }), "{outcome:?}");
+        let (outcome, _) = send("hello", Some(ErrorKind::Other));
+        assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    }
+}

@@ -1,0 +1,319 @@
+//! What an answer means. Pure: status, header and body in, an [`Outcome`] out.
+//!
+//! Certainty has to be earned. A 429 was not processed; a 4xx *that the provider itself wrote*
+//! was refused; a 2xx that names the message was accepted. Everything else, however much it
+//! looks like a failure, leaves open whether a text is on its way.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::codes;
+use super::tidy::{tidy, unquote};
+use crate::message::{Category, Outcome, ProviderSid, is_sid};
+
+/// The longest `Retry-After` believed. A nonsensical one would park a message for good, and
+/// asking once an hour hurts nobody.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// The outcome of a request that was answered with `status`.
+///
+/// `body` is the whole answer, or why it could not be had whole; `sent` the text of the
+/// message, which a refusal might quote.
+pub(super) fn outcome(
+    status: u16,
+    retry_after: Option<&str>,
+    body: Result<&[u8], &str>,
+    sent: &str,
+) -> Outcome {
+    let parsed = body.map(|bytes| serde_json::from_slice::<Map<String, Value>>(bytes).ok());
+    let json = parsed.as_ref().ok().and_then(Option::as_ref);
+    match status {
+        429 => Outcome::Throttled {
+            retry_after: retry_after.and_then(seconds),
+            code: json.and_then(code),
+        },
+        200..=299 => json
+            .and_then(accepted)
+            .unwrap_or_else(|| unknown(status, "without a message sid", parsed.err())),
+        400..=499 => json
+            .and_then(|json| refused(status, json, sent))
+            .unwrap_or_else(|| unknown(status, "but not in the provider's words", parsed.err())),
+        300..=399 => unknown(status, "a redirect, which is not followed", None),
+        _ => unknown(status, "which says nothing about the message", None),
+    }
+}
+
+fn unknown(status: u16, what: &str, broken: Option<&str>) -> Outcome {
+    let what = broken.unwrap_or(what);
+    Outcome::Unknown {
+        reason: format!("HTTP {status}, {what}"),
+    }
+}
+
+/// A message resource is named `SM…`, or `MM…` with media. Something else's success is no
+/// proof.
+fn accepted(json: &Map<String, Value>) -> Option<Outcome> {
+    let sid = json.get("sid")?.as_str()?;
+    (is_sid("SM", sid) || is_sid("MM", sid)).then(|| Outcome::Accepted {
+        sid: ProviderSid(sid.to_owned()),
+    })
+}
+
+/// A refusal in one of the two forms Twilio uses: its own, `{code, message, more_info,
+/// status}`, or RFC 9457's, `{type, title, status, detail}` with `code` beside.
+///
+/// Both must vouch for themselves, by a code or by repeating the HTTP status: any gateway may
+/// answer with some JSON. A 408 that has no code may be a gateway's that gave up *after* it
+/// had passed the request on.
+fn refused(status: u16, json: &Map<String, Value>, sent: &str) -> Option<Outcome> {
+    let text = ["message", "detail", "title"]
+        .into_iter()
+        .find_map(|key| json.get(key)?.as_str())?;
+    let code = code(json);
+    let same_status = json.get("status").and_then(Value::as_u64) == Some(u64::from(status));
+    if code.is_none() && (!same_status || status == 408) {
+        return None;
+    }
+    let category = match (code.map_or(Category::Unknown, codes::category), status) {
+        (Category::Unknown, 401) => Category::AccountIssue,
+        (Category::Unknown, 403) if code.is_none() => Category::AccountIssue,
+        (known, _) => known,
+    };
+    Some(Outcome::Refused {
+        code,
+        category,
+        text: tidy(&unquote(text, sent)),
+    })
+}
+
+/// `code`, or the number at the end of RFC 9457's `type` if that is a page of Twilio's errors.
+fn code(json: &Map<String, Value>) -> Option<i32> {
+    let own = match json.get("code") {
+        Some(Value::Number(number)) => number.as_i64().and_then(|n| i32::try_from(n).ok()),
+        Some(Value::String(digits)) => digits.parse().ok(),
+        _ => None,
+    };
+    own.or_else(|| {
+        let (page, number) = json.get("type")?.as_str()?.rsplit_once("/errors/")?;
+        page.contains("twilio.com")
+            .then(|| number.parse().ok())
+            .flatten()
+    })
+}
+
+/// `Retry-After` in seconds. The other form, a date, needs a clock; without it the caller's
+/// own backoff serves as well.
+fn seconds(retry_after: &str) -> Option<Duration> {
+    let given = retry_after.trim().parse().ok().map(Duration::from_secs)?;
+    Some(given.min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SID: &str = "SM0123456789abcdef0123456789abcdef";
+
+    /// The outcome in few words, without the sentence.
+    fn words(outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Accepted { sid } => format!("accepted {}", sid.0),
+            Outcome::Throttled { retry_after, code } => {
+                format!("throttled {:?} {code:?}", retry_after.map(|d| d.as_secs()))
+            }
+            Outcome::Refused { code, category, .. } => {
+                format!("refused {code:?} {}", category.as_str())
+            }
+            Outcome::Unsent { .. } => "unsent".into(),
+            Outcome::Unknown { .. } => "unknown".into(),
+        }
+    }
+
+    #[track_caller]
+    fn check(status: u16, body: &str, expected: &str) {
+        let got = outcome(status, None, Ok(body.as_bytes()), "");
+        assert_eq!(words(&got), expected, "{got:?}");
+    }
+
+    #[test]
+    fn accepted_only_with_a_sid() {
+        let accepted = format!("accepted {SID}");
+        check(
+            201,
+            &format!(r#"{{"sid":"{SID}","status":"queued"}}"#),
+            &accepted,
+        );
+        check(200, &format!(r#"{{"sid":"{SID}"}}"#), &accepted);
+        for nothing in [
+            "",
+            "{}",
+            "<html>ok</html>",
+            r#"{"sid":null}"#,
+            r#"{"sid":"SM123"}"#,
+            r#"{"sid":"AC0123456789abcdef0123456789abcdef"}"#,
+            r#"["SM0123456789abcdef0123456789abcdef"]"#,
+        ] {
+            check(201, nothing, "unknown");
+        }
+    }
+
+    #[test]
+    fn refused_only_in_the_providers_own_words() {
+        check(
+            400,
+            r#"{"code":21211,"message":"no","more_info":"…","status":400}"#,
+            "refused Some(21211) invalid_number",
+        );
+        check(
+            400,
+            r#"{"code":"21610","message":"no","status":400}"#,
+            "refused Some(21610) opted_out",
+        );
+        check(
+            404,
+            r#"{"message":"not found","status":404}"#,
+            "refused None unknown",
+        );
+        for not_twilios in [
+            "",
+            "<html>403 Forbidden</html>",
+            "{}",
+            r#"{"error":"forbidden"}"#,
+            r#"{"message":"Forbidden"}"#,
+            r#"{"message":"Forbidden","status":200}"#,
+            r#"{"code":21211}"#,
+            r#"[{"code":21211,"message":"no"}]"#,
+        ] {
+            check(403, not_twilios, "unknown");
+        }
+    }
+
+    #[test]
+    fn problem_documents_are_understood() {
+        let with_code = r#"{"type":"https://www.twilio.com/docs/api/errors/21610",
+            "title":"Unsubscribed","status":400,"detail":"no","code":21610}"#;
+        check(400, with_code, "refused Some(21610) opted_out");
+        let by_type = with_code.replace(r#","code":21610"#, "");
+        check(400, &by_type, "refused Some(21610) opted_out");
+        let plain = r#"{"type":"about:blank","title":"Bad Request","status":400}"#;
+        check(400, plain, "refused None unknown");
+        check(422, plain, "unknown");
+        let timeout = plain.replace("400", "408");
+        check(408, &timeout, "unknown");
+    }
+
+    #[test]
+    fn the_account_is_held_on_401_and_on_403_without_a_code() {
+        let body = |code: &str, status| format!(r#"{{{code}"message":"no","status":{status}}}"#);
+        let held = "account_issue";
+        check(401, &body("", 401), &format!("refused None {held}"));
+        check(403, &body("", 403), &format!("refused None {held}"));
+        let strange = r#""code":99999,"#;
+        check(
+            401,
+            &body(strange, 401),
+            &format!("refused Some(99999) {held}"),
+        );
+        check(403, &body(strange, 403), "refused Some(99999) unknown");
+    }
+
+    #[test]
+    fn too_many_requests_is_certain_whatever_the_body() {
+        for (retry_after, expected) in [
+            (None, "None"),
+            (Some("2"), "Some(2)"),
+            (Some(" 7 "), "Some(7)"),
+            (Some("999999999999"), "Some(3600)"),
+            (Some("-1"), "None"),
+            (Some("Wed, 21 Oct 2026 07:28:00 GMT"), "None"),
+        ] {
+            for (body, code) in [
+                (
+                    Ok(&br#"{"code":20429,"message":"slow","status":429}"#[..]),
+                    "Some(20429)",
+                ),
+                (Ok(&b"<html>"[..]), "None"),
+                (Err("the answer broke off"), "None"),
+            ] {
+                let got = outcome(429, retry_after, body, "");
+                assert_eq!(words(&got), format!("throttled {expected} {code}"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_is_in_doubt() {
+        let fine = format!(r#"{{"sid":"{SID}","code":21211,"message":"no","status":500}}"#);
+        for status in [100, 301, 302, 307, 308, 500, 502, 503, 504, 599, 999] {
+            check(status, &fine, "unknown");
+        }
+        let broken = outcome(201, None, Err("the answer broke off"), "");
+        assert_eq!(
+            broken,
+            Outcome::Unknown {
+                reason: "HTTP 201, the answer broke off".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_quoted_text_is_cut_out() {
+        for (sent, kept) in [
+            ("Code 12345678", "The body '[text]' is not allowed"),
+            (" Code 12345678\n", "The body '[text]' is not allowed"),
+            ("e", "The body 'Code •••' is not allowed"),
+        ] {
+            let body = r#"{"code":21617,"message":"The body 'Code 12345678' is not allowed"}"#;
+            let Outcome::Refused { text, .. } = outcome(400, None, Ok(body.as_bytes()), sent)
+            else {
+                panic!("not refused");
+            };
+            assert_eq!(text, kept);
+        }
+    }
+
+    proptest! {
+        /// Whatever comes over the wire, certainty is only ever claimed where it may be.
+        #[test]
+        fn certainty_has_to_be_earned(
+            status in 0u16..1000,
+            retry_after in proptest::option::of(".{0,12}"),
+            body in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let got = outcome(status, retry_after.as_deref(), Ok(&body), "");
+            prop_assert_eq!(matches!(got, Outcome::Throttled { .. }), status == 429);
+            let uncertain = matches!(got, Outcome::Unknown { .. });
+            prop_assert!(uncertain || status == 429, "bytes without meaning: {:?}", got);
+        }
+
+        #[test]
+        fn json_of_any_shape_keeps_to_its_status(
+            status in 100u16..600,
+            told in proptest::option::of(100u16..600),
+            code in proptest::option::of(any::<i64>()),
+            sid in prop_oneof!["SM[0-9a-f]{32}", "[A-Z]{2}[0-9a-f]{30,34}"],
+            message in proptest::option::of(".{0,400}"),
+        ) {
+            let body = serde_json::json!({
+                "status": told, "code": code, "sid": sid, "message": message,
+            });
+            let got = outcome(status, None, Ok(body.to_string().as_bytes()), "");
+            match got {
+                Outcome::Accepted { sid } => {
+                    prop_assert!((200..300).contains(&status));
+                    prop_assert!(is_sid("SM", &sid.0) || is_sid("MM", &sid.0));
+                }
+                Outcome::Refused { text, .. } => {
+                    prop_assert!((400..500).contains(&status) && status != 429);
+                    prop_assert!(message.is_some() && text.chars().count() <= 301);
+                }
+                Outcome::Throttled { .. } => prop_assert_eq!(status, 429),
+                Outcome::Unknown { .. } => (),
+                Outcome::Unsent { .. } => prop_assert!(false, "there was an answer"),
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Twilio's error codes: what kind of refusal each is, and whether to try again. The one place
+//! that knows them.
+//!
+//! Codes come with a refused request and, later, with a status callback; both look here. The
+//! list is Twilio's and changes, so the HTTP status has spoken before a code is asked, the raw
+//! code is always kept, and one that is not here is `Unknown`: not retried, and alerted.
+
+use std::time::Duration;
+
+use crate::message::Category;
+
+/// What follows from a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It would be refused again.
+    No,
+    /// Worth another attempt, the first after about `base`, doubling.
+    After {
+        /// Before the first repetition.
+        base: Duration,
+    },
+    /// It concerns the account, not the message: all its messages wait, the attempt does not
+    /// count, and one message probes from time to time.
+    HoldAccount {
+        /// Between probes.
+        probe: Duration,
+    },
+    /// It may have arrived all the same, so that another attempt is a *second* text: only
+    /// where the installation asks for it.
+    OnlyIfConfigured {
+        /// Before the first repetition.
+        base: Duration,
+    },
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// How often a held account is probed: often enough that a paid bill is noticed soon.
+const PROBE: Duration = minutes(5);
+
+/// Every code known, by what it means.
+const TABLE: &[(&[i32], Category, Retry)] = &[
+    (
+        &[21211, 21217, 21401, 21614, 21635, 30005, 30006],
+        Category::InvalidNumber,
+        Retry::No,
+    ),
+    (&[21610, 30004], Category::OptedOut, Retry::No),
+    (
+        &[20003, 20403, 70051, 10001, 30002],
+        Category::AccountIssue,
+        Retry::HoldAccount { probe: PROBE },
+    ),
+    (
+        &[21408, 21606, 21608, 21612, 30024, 30034],
+        Category::SenderIssue,
+        Retry::No,
+    ),
+    (
+        &[20429, 21611, 30001, 30022, 63017],
+        Category::RateLimit,
+        Retry::After { base: minutes(5) },
+    ),
+    // The day's messages are used up: a rolling 24 hours, so a probe an hour is enough.
+    (
+        &[63038],
+        Category::RateLimit,
+        Retry::HoldAccount { probe: minutes(60) },
+    ),
+    (
+        &[30003],
+        Category::Unreachable,
+        Retry::After { base: minutes(1) },
+    ),
+    (
+        &[30008, 30410],
+        Category::CarrierIssue,
+        Retry::OnlyIfConfigured { base: minutes(3) },
+    ),
+    // Blocked as SMS pumping; the block is lifted after a while.
+    (
+        &[30450, 30453],
+        Category::CarrierIssue,
+        Retry::After { base: minutes(30) },
+    ),
+    (&[21617, 21658, 30007], Category::Content, Retry::No),
+];
+
+fn row(code: i32) -> Option<(Category, Retry)> {
+    TABLE
+        .iter()
+        .find(|(codes, ..)| codes.contains(&code))
+        .map(|&(_, category, retry)| (category, retry))
+}
+
+/// What kind of refusal a code is; [`Category::Unknown`] if it is not in the table.
+pub fn category(code: i32) -> Category {
+    row(code).map_or(Category::Unknown, |(category, _)| category)
+}
+
+/// What follows from a refusal with this code, or without one: then its category decides, and
+/// the only one that is known without a code is the account's.
+pub fn retry(code: Option<i32>, category: Category) -> Retry {
+    match (code.and_then(row), category) {
+        (Some((_, retry)), _) => retry,
+        (None, Category::AccountIssue) => Retry::HoldAccount { probe: PROBE },
+        (None, _) => Retry::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table as people keep it: codes, category, retry.
+    const DOCUMENT: &str = "
+        21211 21217 21401 21614 21635 30005 30006 | invalid_number | no
+        21610 30004                         | opted_out     | no
+        20003 20403 70051 10001 30002       | account_issue | hold 300
+        21408 21606 21608 21612 30024 30034 | sender_issue  | no
+        20429 21611 30001 30022 63017       | rate_limit    | after 300
+        63038                               | rate_limit    | hold 3600
+        30003                               | unreachable   | after 60
+        30008 30410                         | carrier_issue | if configured 180
+        30450 30453                         | carrier_issue | after 1800
+        21617 21658 30007                   | content       | no";
+
+    fn words(retry: Retry) -> String {
+        match retry {
+            Retry::No => "no".into(),
+            Retry::After { base } => format!("after {}", base.as_secs()),
+            Retry::HoldAccount { probe } => format!("hold {}", probe.as_secs()),
+            Retry::OnlyIfConfigured { base } => format!("if configured {}", base.as_secs()),
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_the_document_says() {
+        let mut listed = Vec::new();
+        for line in DOCUMENT.lines().filter(|line| !line.trim().is_empty()) {
+            let [codes, kind, then] = line.split('|').collect::<Vec<_>>()[..] else {
+                panic!("{line}");
+            };
+            for code in codes.split_whitespace().map(|c| c.parse().unwrap()) {
+                assert_eq!(category(code).as_str(), kind.trim(), "{code}");
+                let what_follows = retry(Some(code), category(code));
+                assert_eq!(words(what_follows), then.trim(), "{code}");
+                listed.push(code);
+            }
+        }
+        let mut known: Vec<_> = TABLE.iter().flat_map(|(codes, ..)| *codes).collect();
+        assert_eq!(known.len(), listed.len(), "one of the two knows more");
+        known.sort_unstable();
+        known.dedup();
+        assert_eq!(known.len(), listed.len(), "a code stands in two rows");
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_not_retried() {
+        for code in [0, -1, 21212, i32::MAX] {
+            assert_eq!(category(code), Category::Unknown);
+            assert_eq!(retry(Some(code), Category::Unknown), Retry::No);
+        }
+        assert_eq!(retry(None, Category::Unknown), Retry::No);
+        let held = Retry::HoldAccount { probe: PROBE };
+        assert_eq!(retry(None, Category::AccountIssue), held);
+        assert_eq!(retry(Some(99_999), Category::AccountIssue), held);
+    }
+}

@@ -1,0 +1,256 @@
+//! What the Twilio provider is built from. Values that exist are valid.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::message::{AttemptToken, MessageId, is_sid};
+
+/// Twilio's API, unless `TWILIO_API_BASE_URL` says otherwise.
+pub const DEFAULT_BASE_URL: &str = "https://api.twilio.com";
+
+/// Everything [`Twilio::new`](super::Twilio::new) needs.
+#[derive(Clone, Debug)]
+pub struct TwilioConfig {
+    /// Whose messages these are.
+    pub account_sid: AccountSid,
+    /// What proves it.
+    pub credentials: Credentials,
+    /// Where the API is.
+    pub base_url: BaseUrl,
+    /// The deadline of one request in all, from the call to the last byte of the answer.
+    pub send_timeout: Duration,
+    /// Sends at once; as many idle connections are kept.
+    pub max_in_flight: NonZeroUsize,
+    /// Where Twilio reports what became of a message; `None`: nowhere.
+    pub status_callback: Option<StatusCallback>,
+}
+
+/// A value that cannot be used. The sentence goes after the setting's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not an account.
+    #[error("an account SID is AC and 32 hexadecimal digits")]
+    AccountSid,
+    /// Not an API key.
+    #[error("an API key's SID is SK and 32 hexadecimal digits")]
+    ApiKeySid,
+    /// Not a URL.
+    #[error("it is not a URL")]
+    Url(#[from] url::ParseError),
+    /// Neither http nor https, or no host.
+    #[error("it must start with http:// or https:// and name a host")]
+    NotHttp,
+    /// User and password in the URL, where they would be shown.
+    #[error("credentials do not belong into it")]
+    Credentials,
+    /// It would be in the way of what is appended.
+    #[error("it must not have a query (?…) or a fragment (#…)")]
+    QueryOrFragment,
+    /// Twilio's rule for callbacks.
+    #[error("its host name has an underscore, and Twilio does not call such hosts")]
+    Underscore,
+}
+
+/// `AC` and 32 hexadecimal digits. Not a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSid(String);
+
+impl AccountSid {
+    /// As it stands in URLs.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountSid {
+    type Err = ConfigError;
+    fn from_str(s: &str) -> Result<Self, ConfigError> {
+        let s = s.trim();
+        is_sid("AC", s)
+            .then(|| Self(s.to_owned()))
+            .ok_or(ConfigError::AccountSid)
+    }
+}
+
+/// `SK` and 32 hexadecimal digits. Not a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeySid(String);
+
+impl FromStr for ApiKeySid {
+    type Err = ConfigError;
+    fn from_str(s: &str) -> Result<Self, ConfigError> {
+        let s = s.trim();
+        is_sid("SK", s)
+            .then(|| Self(s.to_owned()))
+            .ok_or(ConfigError::ApiKeySid)
+    }
+}
+
+/// One of the two ways to sign a request. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// The account's own token.
+    AuthToken(SecretString),
+    /// A key made for one purpose, which can be revoked alone.
+    ApiKey {
+        /// The key.
+        sid: ApiKeySid,
+        /// Its secret.
+        secret: SecretString,
+    },
+}
+
+impl Credentials {
+    /// User and password of HTTP's Basic authentication.
+    pub(super) fn basic<'a>(&'a self, account: &'a AccountSid) -> (&'a str, &'a SecretString) {
+        match self {
+            Self::AuthToken(token) => (account.as_str(), token),
+            Self::ApiKey { sid, secret } => (&sid.0, secret),
+        }
+    }
+}
+
+/// The API's root: http or https, with a host, perhaps with a path before the API's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// The URL of `path`, segment by segment, below the root.
+    pub(super) fn join(&self, path: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        // Always so: an http URL can be a base.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    /// Whether the way there is encrypted.
+    pub(super) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = ConfigError;
+    fn from_str(s: &str) -> Result<Self, ConfigError> {
+        Ok(Self(plain_http(s)?))
+    }
+}
+
+impl Default for BaseUrl {
+    fn default() -> Self {
+        DEFAULT_BASE_URL
+            .parse()
+            .expect("a constant, and a test parses it")
+    }
+}
+
+/// The public URL of the route that takes status callbacks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StatusCallback(Url);
+
+impl StatusCallback {
+    /// The URL for one attempt. The query is how a receipt finds its attempt, for Twilio
+    /// carries no id of ours otherwise; the fragment, which Twilio keeps to itself, asks for
+    /// five repetitions whatever went wrong (`rc`, `rp`) in place of one.
+    pub(super) fn url(&self, message: MessageId, token: AttemptToken) -> String {
+        let base = &self.0;
+        format!("{base}?message={message}&token={token}#rc=5&rp=all")
+    }
+}
+
+impl FromStr for StatusCallback {
+    type Err = ConfigError;
+    fn from_str(s: &str) -> Result<Self, ConfigError> {
+        let url = plain_http(s)?;
+        if url.host_str().is_some_and(|host| host.contains('_')) {
+            return Err(ConfigError::Underscore);
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Debug for StatusCallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StatusCallback({})", self.0)
+    }
+}
+
+fn plain_http(text: &str) -> Result<Url, ConfigError> {
+    let url: Url = text.trim().parse()?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(ConfigError::NotHttp);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ConfigError::Credentials);
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(ConfigError::QueryOrFragment);
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn check<T: FromStr<Err = ConfigError>>(text: &str, expected: Result<(), ConfigError>) {
+        assert_eq!(text.parse::<T>().map(|_| ()), expected, "{text}");
+    }
+
+    #[test]
+    fn only_usable_values_exist() {
+        let hex = "0123456789abcdef0123456789abcdef";
+        check::<AccountSid>(&format!(" AC{hex}\n"), Ok(()));
+        check::<AccountSid>(&format!("SK{hex}"), Err(ConfigError::AccountSid));
+        check::<AccountSid>(&format!("AC{hex}0"), Err(ConfigError::AccountSid));
+        check::<ApiKeySid>(&format!("SK{hex}"), Ok(()));
+        check::<ApiKeySid>("SK/../", Err(ConfigError::ApiKeySid));
+        check::<BaseUrl>("http://127.0.0.1:4010/twilio/", Ok(()));
+        check::<BaseUrl>("ftp://x.example", Err(ConfigError::NotHttp));
+        check::<BaseUrl>("https://u:p@x.example", Err(ConfigError::Credentials));
+        check::<BaseUrl>("https://x.example?a=b", Err(ConfigError::QueryOrFragment));
+        check::<StatusCallback>("https://sms.example.com/webhooks/twilio/status", Ok(()));
+        check::<StatusCallback>("https://my_host.example/", Err(ConfigError::Underscore));
+        check::<StatusCallback>("https://x.example/#a", Err(ConfigError::QueryOrFragment));
+        check::<StatusCallback>(
+            "example.com",
+            Err(url::ParseError::RelativeUrlWithoutBase.into()),
+        );
+    }
+
+    #[test]
+    fn paths_go_below_the_base() {
+        for (base, joined) in [
+            (DEFAULT_BASE_URL, "https://api.twilio.com/v/a.json"),
+            ("http://h:1/pre", "http://h:1/pre/v/a.json"),
+            ("http://h:1/pre/", "http://h:1/pre/v/a.json"),
+        ] {
+            let base: BaseUrl = base.parse().unwrap();
+            assert_eq!(base.join(&["v", "a.json"]).as_str(), joined);
+        }
+        assert!(BaseUrl::default().is_https());
+    }
+
+    #[test]
+    fn a_callback_tells_its_attempt() {
+        let callback: StatusCallback = "https://sms.example.com/status".parse().unwrap();
+        let url = callback.url(
+            MessageId(Uuid::from_u128(1)),
+            AttemptToken(Uuid::from_u128(2)),
+        );
+        assert_eq!(
+            url,
+            "https://sms.example.com/status?message=00000000-0000-0000-0000-000000000001\
+             &token=00000000-0000-0000-0000-000000000002#rc=5&rp=all"
+        );
+    }
+}

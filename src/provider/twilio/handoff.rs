@@ -1,0 +1,135 @@
+//! The point of no return of one request, made exact.
+//!
+//! Which errors of an HTTP client mean that nothing was written is a matter of reading its
+//! sources again with each version. So the form is handed over by a latch instead: the
+//! connection takes it, or we withdraw it, and only one of the two can happen. If a request
+//! fails and the form can still be withdrawn, nobody has seen to whom it goes or what it says,
+//! and nobody will: that is what `Unsent` stands for here, whichever way the request failed.
+//!
+//! The latch also keeps a request that ran out of time, and whose connection comes up a
+//! moment later, from being written after all.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+const HELD: u8 = 0;
+const TAKEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// Our end of the latch.
+#[derive(Debug)]
+pub(super) struct Handoff(Arc<AtomicU8>);
+
+impl Handoff {
+    /// A form, and the means to withdraw it.
+    pub(super) fn of(form: String) -> (Self, Form) {
+        let state = Arc::new(AtomicU8::new(HELD));
+        let form = Form {
+            bytes: Some(Bytes::from(form)),
+            state: Arc::clone(&state),
+        };
+        (Self(state), form)
+    }
+
+    /// Takes the form back. `true`: it was not handed over, and now never will be.
+    pub(super) fn withdraw(self) -> bool {
+        swap(&self.0, WITHDRAWN)
+    }
+}
+
+fn swap(state: &AtomicU8, to: u8) -> bool {
+    state
+        .compare_exchange(HELD, to, Ordering::AcqRel, Ordering::Acquire)
+        .is_ok()
+}
+
+/// The form as the connection reads it: in one piece, and once.
+///
+/// It cannot be cloned, so that neither a retry nor a redirect could send it again even if
+/// the client had been told to.
+pub(super) struct Form {
+    bytes: Option<Bytes>,
+    state: Arc<AtomicU8>,
+}
+
+/// What the connection is told that comes for a form too late. It gives the request up, head
+/// and all, before anything was flushed.
+#[derive(Debug, thiserror::Error)]
+#[error("the form was withdrawn")]
+pub(super) struct Withdrawn;
+
+impl Body for Form {
+    type Data = Bytes;
+    type Error = Withdrawn;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
+        let Some(bytes) = self.bytes.take() else {
+            return Poll::Ready(None);
+        };
+        Poll::Ready(Some(if swap(&self.state, TAKEN) {
+            Ok(Frame::data(bytes))
+        } else {
+            Err(Withdrawn)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |b| b.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(form: &mut Form) -> Option<Result<Bytes, Withdrawn>> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(form).poll_frame(&mut context) {
+            Poll::Ready(frame) => {
+                frame.map(|frame| frame.map(|f| f.into_data().unwrap_or_default()))
+            }
+            Poll::Pending => panic!("a form is never pending"),
+        }
+    }
+
+    #[test]
+    fn what_was_taken_cannot_be_withdrawn() {
+        let (handoff, mut form) = Handoff::of("To=x".into());
+        assert_eq!(form.size_hint().exact(), Some(4));
+        assert!(!form.is_end_stream());
+        assert_eq!(read(&mut form).unwrap().unwrap(), "To=x");
+        assert!(form.is_end_stream());
+        assert!(read(&mut form).is_none());
+        assert!(!handoff.withdraw());
+    }
+
+    #[test]
+    fn what_was_withdrawn_cannot_be_taken() {
+        let (handoff, mut form) = Handoff::of("To=x".into());
+        assert!(handoff.withdraw());
+        assert!(read(&mut form).unwrap().is_err());
+        assert!(read(&mut form).is_none());
+    }
+
+    #[test]
+    fn of_two_at_once_exactly_one_wins() {
+        for _ in 0..200 {
+            let (handoff, mut form) = Handoff::of("To=x".into());
+            let taker = std::thread::spawn(move || read(&mut form).unwrap().is_ok());
+            let withdrawn = handoff.withdraw();
+            assert_ne!(taker.join().unwrap(), withdrawn);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Twilio's Messages API: one request for one message.
+//!
+//! There is no idempotency key, so that asking twice may text twice. Hence no retries, no
+//! redirects (a 307 would post again), and no proxy the environment happens to name. HTTP/1.1
+//! only: with it a broken connection leaves one message in doubt, not all in flight.
+//!
+//! `handoff` tells what was certainly not sent, `answer` what an answer means, [`codes`] what
+//! follows from a refusal.
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Response, redirect, retry};
+use rustls::{ClientConfig, RootCertStore};
+
+use self::config::BaseUrl;
+use self::request::Requests;
+use super::Provider;
+use crate::message::Outcome;
+use crate::policy::Cleared;
+
+mod answer;
+pub mod codes;
+pub mod config;
+mod handoff;
+mod request;
+mod tidy;
+
+pub use config::{Credentials, StatusCallback, TwilioConfig};
+
+/// How long an unused connection is kept: below what servers and load balancers allow (60 s
+/// is common), so that it is us who close it. A request on a connection the server has just
+/// closed would be in doubt. Warming shortly before messages are due brings it back.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// The longest answer read. A message resource has about 1 KiB.
+const ANSWER_MAX: usize = 64 * 1024;
+
+/// How long opening a connection ahead of time may take. Beyond it the message would be due
+/// already, and does it itself.
+const TOUCH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sends through Twilio.
+pub struct Twilio {
+    client: Client,
+    requests: Requests,
+    max_in_flight: NonZeroUsize,
+}
+
+/// Why there is no provider.
+#[derive(Debug, thiserror::Error)]
+pub enum TwilioError {
+    /// Nothing to check the server's certificate against.
+    #[error(
+        "no root certificates on this machine: install the package ca-certificates, or name a \
+         file in SSL_CERT_FILE"
+    )]
+    NoRoots,
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Twilio {
+    /// Builds the client; nothing is connected yet.
+    pub fn new(config: &TwilioConfig) -> Result<Self, TwilioError> {
+        let client = client(config)?;
+        let requests =
+            Requests::new(&client, config, TOUCH_TIMEOUT).map_err(TwilioError::Client)?;
+        Ok(Self {
+            client,
+            requests,
+            max_in_flight: config.max_in_flight,
+        })
+    }
+
+    async fn create(&self, message: &Cleared, valid_for: Duration) -> Outcome {
+        let (request, handoff) = self.requests.create(message, valid_for);
+        match self.client.execute(request).await {
+            Ok(response) => read(response, message.body()).await,
+            Err(error) if handoff.withdraw() => Outcome::Unsent {
+                reason: format!("{}: {}", step(&error), root(&error)),
+            },
+            Err(error) => Outcome::Unknown {
+                reason: format!("no answer to the request: {}", root(&error)),
+            },
+        }
+    }
+
+    /// Only the connection is of interest, and it is free again when the answer is read.
+    async fn touch(&self) {
+        if let Ok(mut response) = self.client.execute(self.requests.touch()).await {
+            let _ = whole(&mut response).await;
+        }
+    }
+}
+
+impl Provider for Twilio {
+    fn send<'a>(&'a self, message: &'a Cleared, valid_for: Duration) -> BoxFuture<'a, Outcome> {
+        self.create(message, valid_for).boxed()
+    }
+
+    /// As many cheap requests at once: each takes an idle connection, which keeps that one from
+    /// going cold, or begins to open one. Should it get somebody else's meanwhile, its own is
+    /// finished in the background and kept.
+    fn warm(&self, connections: usize) -> BoxFuture<'_, ()> {
+        let connections = connections.min(self.max_in_flight.get());
+        join_all((0..connections).map(|_| self.touch()))
+            .map(drop)
+            .boxed()
+    }
+}
+
+fn client(config: &TwilioConfig) -> Result<Client, TwilioError> {
+    Client::builder()
+        .tls_backend_preconfigured(tls(&config.base_url)?)
+        .http1_only()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        // What remains is hyper's own: a request it finds an idle connection closed under,
+        // before having begun with it, goes to another one. The form is still in our hands.
+        .retry(retry::never())
+        .referer(false)
+        .tcp_nodelay(true)
+        .timeout(config.send_timeout)
+        .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(config.max_in_flight.get())
+        .user_agent(concat!("punctual/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(TwilioError::Client)
+}
+
+/// TLS by ring with the machine's root certificates (or `SSL_CERT_FILE`'s), given to the
+/// client whole: it then depends on no process-wide default. Plain http needs no roots.
+fn tls(base_url: &BaseUrl) -> Result<ClientConfig, TwilioError> {
+    let mut roots = RootCertStore::empty();
+    if base_url.is_https() {
+        // Single unreadable certificates are common in system stores and of no consequence.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(TwilioError::NoRoots);
+        }
+    }
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .map_err(TwilioError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+async fn read(mut response: Response, sent: &str) -> Outcome {
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER).cloned();
+    let body = whole(&mut response).await;
+    answer::outcome(
+        status,
+        retry_after.as_ref().and_then(|value| value.to_str().ok()),
+        body.as_deref().map_err(String::as_str),
+        sent,
+    )
+}
+
+/// The whole answer, or why it cannot be had.
+async fn whole(response: &mut Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MAX => {
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => return Err(format!("the answer is longer than {ANSWER_MAX} bytes")),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(format!("the answer broke off: {}", root(&error))),
+        }
+    }
+}
+
+/// Which step a request that was not sent failed at.
+fn step(error: &reqwest::Error) -> &'static str {
+    if error.is_dns() {
+        "the host name was not resolved"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the request was not begun"
+    }
+}
+
+/// The innermost cause: the outer ones repeat the URL and say little else.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    // An error without a cause would show its URL.
+    if cause.is::<reqwest::Error>() {
+        return "the client refused it".into();
+    }
+    tidy::tidy(&cause.to_string())
+}

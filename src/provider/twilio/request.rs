@@ -1,0 +1,111 @@
+//! The request that creates a message: what is the same each time, and the form that is not.
+
+use std::time::Duration;
+
+use reqwest::{Body, Client, Request};
+use secrecy::ExposeSecret;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use super::config::{StatusCallback, TwilioConfig};
+use super::handoff::{Form, Handoff};
+use crate::message::Sender;
+use crate::policy::Cleared;
+
+/// The version of the API, the only one that creates messages.
+const API: &str = "2010-04-01";
+
+/// How long Twilio may keep trying, in seconds, by its own rule.
+const VALIDITY: std::ops::RangeInclusive<u64> = 1..=36_000;
+
+/// Makes requests. All that does not depend on the message is there before it is due: URL,
+/// credentials, headers.
+pub(super) struct Requests {
+    create: Request,
+    touch: Request,
+    status_callback: Option<StatusCallback>,
+}
+
+impl Requests {
+    /// `touch_timeout` is the deadline of a request that only opens a connection.
+    pub(super) fn new(
+        client: &Client,
+        config: &TwilioConfig,
+        touch_timeout: Duration,
+    ) -> Result<Self, reqwest::Error> {
+        let account = config.account_sid.as_str();
+        let (user, password) = config.credentials.basic(&config.account_sid);
+        let create = client
+            .post(messages(config, account))
+            .basic_auth(user, Some(password.expose_secret()))
+            .header("accept", "application/json")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .build()?;
+        let touch = client
+            .get(config.base_url.join(&[&format!("{API}.json")]))
+            .timeout(touch_timeout)
+            .build()?;
+        Ok(Self {
+            create,
+            touch,
+            status_callback: config.status_callback.clone(),
+        })
+    }
+
+    /// The request for a message, and the latch that tells whether its form went out.
+    pub(super) fn create(&self, message: &Cleared, valid_for: Duration) -> (Request, Handoff) {
+        let (handoff, form) = Handoff::of(self.form(message, valid_for));
+        (with_body(&self.create, form), handoff)
+    }
+
+    /// A request that costs nothing, tells nothing and needs no credentials.
+    pub(super) fn touch(&self) -> Request {
+        copy(&self.touch)
+    }
+
+    fn form(&self, message: &Cleared, valid_for: Duration) -> String {
+        let validity = valid_for
+            .as_secs()
+            .clamp(*VALIDITY.start(), *VALIDITY.end());
+        let mut form = Serializer::new(String::new());
+        form.append_pair("To", message.to().as_str())
+            .append_pair(sender_field(message.from()), message.from().as_str())
+            .append_pair("Body", message.body())
+            .append_pair("ValidityPeriod", &validity.to_string());
+        if let Some(callback) = &self.status_callback {
+            form.append_pair(
+                "StatusCallback",
+                &callback.url(message.id(), message.token()),
+            );
+        }
+        form.finish()
+    }
+}
+
+fn messages(config: &TwilioConfig, account: &str) -> Url {
+    config
+        .base_url
+        .join(&[API, "Accounts", account, "Messages.json"])
+}
+
+/// A service picks the sender, so it has a field of its own.
+const fn sender_field(sender: &Sender) -> &'static str {
+    match sender {
+        Sender::Service(_) => "MessagingServiceSid",
+        Sender::Number(_) | Sender::ShortCode(_) | Sender::Alphanumeric(_) => "From",
+    }
+}
+
+fn with_body(template: &Request, form: Form) -> Request {
+    let mut request = copy(template);
+    *request.body_mut() = Some(Body::wrap(form));
+    request
+}
+
+/// `Request::try_clone` refuses bodies that cannot be cloned; a template has none.
+fn copy(template: &Request) -> Request {
+    let mut request = Request::new(template.method().clone(), template.url().clone());
+    request.headers_mut().clone_from(template.headers());
+    *request.timeout_mut() = template.timeout().copied();
+    request
+}

@@ -1,0 +1,12 @@
+//! The provider over real sockets, against a stand-in that can misbehave in every way a
+//! network and a server can.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod child;
+mod connections;
+mod outcomes;
+mod request;
+mod setup;
+mod standin;
+mod tls;
