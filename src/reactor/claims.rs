@@ -1,0 +1,265 @@
+//! Claims what is about to be due, and no more than can be started in time.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::{Ask, Busy, Command, Judged, Phase, Reactor, Record};
+use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState};
+use crate::schedule::{Backoff, LEAD_MAX, Timer};
+
+/// Messages in one claim. Larger ones are not cheaper a message, and hold rows longer.
+const CLAIM_BATCH: usize = 250;
+
+/// Claims at once: one is answered while the next is asked.
+const CLAIMS_AT_ONCE: usize = 2;
+
+/// Claimed and not started, whatever the pace: each of these is a message that its user can
+/// no longer cancel.
+pub(super) const CLAIMED_MAX: usize = 4_000;
+
+/// What a request is assumed to take before one was made.
+const SEND_FIRST: Duration = Duration::from_millis(250);
+
+/// A row that another transaction holds is asked for again after this: it may roll back.
+pub(super) const HELD: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
+
+/// How fast messages leave, and how many claims are under way.
+#[derive(Debug)]
+pub(super) struct Pace {
+    claims: usize,
+    claiming: usize,
+    send_us: f64,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self {
+            claims: 0,
+            claiming: 0,
+            send_us: SEND_FIRST.as_secs_f64() * 1e6,
+        }
+    }
+
+    /// Notes how long a request took.
+    pub(super) fn sent(&mut self, took: Duration) {
+        // The last ten or so requests weigh as much as all before them.
+        self.send_us += (took.as_secs_f64() * 1e6 - self.send_us) / 16.0;
+    }
+
+    /// How many requests can start within `span`, with `permits` at once.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an estimate; the cast saturates and nothing here is negative"
+    )]
+    fn startable(&self, permits: usize, span: Duration) -> usize {
+        (permits as f64 * span.as_secs_f64() * 1e6 / self.send_us.max(1.0)) as usize
+    }
+}
+
+impl<P: Clone> Reactor<P> {
+    /// How many more may be claimed now.
+    fn room(&self) -> usize {
+        let permits = self.settings.max_in_flight;
+        let free = permits.saturating_sub(self.outgoing.sending());
+        let startable = self.pace.startable(permits, self.settings.lease / 4);
+        (free + startable)
+            .min(CLAIMED_MAX)
+            .saturating_sub(self.pace.claiming + self.cleared.len())
+    }
+
+    const fn may_claim(&self) -> bool {
+        !self.draining && !self.clock_lost && self.pace.claims < CLAIMS_AT_ONCE
+    }
+
+    pub(super) fn claim_due(&mut self, now: Now) {
+        let together = self.agenda.advance(now.db);
+        let until = now.db + self.lead.for_herd(together);
+        while self.may_claim() {
+            let room = self.room().min(CLAIM_BATCH);
+            let mut asks = Vec::new();
+            while asks.len() < room {
+                let Some((id, timer)) = self.agenda.pop(until) else {
+                    break;
+                };
+                asks.push(self.ask(id, timer, now));
+            }
+            if asks.is_empty() {
+                break;
+            }
+            self.pace.claims += 1;
+            self.pace.claiming += asks.len();
+            self.commands.push_back(Command::Claim(asks));
+        }
+    }
+
+    fn ask(&mut self, id: MessageId, timer: Timer, now: Now) -> Ask {
+        let token = (self.draw)();
+        let busy = Busy {
+            token,
+            recheck: false,
+            due: timer.due,
+            wanted_at: timer.due,
+            number: 0,
+            held: timer.held,
+            attempts: timer.attempts,
+            version: timer.version,
+            phase: Phase::Claiming {
+                asked: now.up,
+                sweep: self.intake.sweep_number(),
+            },
+        };
+        self.busy.insert(id, busy);
+        Ask { id, token }
+    }
+
+    /// When the next claim is to be made.
+    pub(super) fn next_claim(&mut self) -> Option<Moment> {
+        if !self.may_claim() {
+            return None;
+        }
+        let front = if self.room() > 0 {
+            let lead = self.lead.for_herd(self.agenda.front_len());
+            self.agenda.first().map(|at| at - lead)
+        } else {
+            None
+        };
+        [front, self.agenda.next_advance()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn claim_ended(&mut self, ids: usize) {
+        self.pace.claims = self.pace.claims.saturating_sub(1);
+        self.pace.claiming = self.pace.claiming.saturating_sub(ids);
+    }
+
+    pub(super) fn claimed(
+        &mut self,
+        answers: Vec<(MessageId, ClaimAnswer<Judged<P>>)>,
+        took: Duration,
+        now: Now,
+    ) {
+        self.lead.measured(took);
+        self.claim_ended(answers.len());
+        for (id, answer) in answers {
+            match answer {
+                ClaimAnswer::Won(judged) => self.won(id, judged),
+                ClaimAnswer::Lost(state) => self.lost(id, state, now),
+            }
+        }
+    }
+
+    fn won(&mut self, id: MessageId, judged: Judged<P>) {
+        let Some(busy) = self.busy.get_mut(&id).filter(|b| b.token == judged.token) else {
+            // Nobody asked for it: whoever made this claim, it is given back.
+            self.outgoing.push(Record::give_back(
+                id,
+                judged.token,
+                "the claim was not awaited any more",
+            ));
+            return;
+        };
+        let Phase::Claiming { asked, .. } = busy.phase else {
+            return;
+        };
+        busy.due = judged.due;
+        busy.wanted_at = judged.wanted_at;
+        busy.number = judged.number;
+        busy.attempts = busy.attempts.saturating_add(1);
+        match judged.verdict {
+            Ok(payload) => {
+                busy.phase = Phase::Cleared {
+                    payload,
+                    lease_until: asked + self.settings.lease,
+                };
+                self.cleared.insert((judged.due, id));
+                if self.draining {
+                    self.cleared.remove(&(judged.due, id));
+                    self.give_back(id, "the daemon is shutting down");
+                }
+            }
+            Err(settlement) => {
+                busy.phase = Phase::Recording;
+                self.outgoing.push(Record {
+                    settlement,
+                    ..Record::give_back(id, judged.token, "")
+                });
+            }
+        }
+    }
+
+    fn lost(&mut self, id: MessageId, state: RowState, now: Now) {
+        let Some(busy) = self.busy.remove(&id) else {
+            return;
+        };
+        let Phase::Claiming { sweep, .. } = busy.phase else {
+            self.busy.insert(id, busy);
+            return;
+        };
+        if busy.recheck || sweep != self.intake.sweep_number() {
+            // The answer may be older than what was said or swept meanwhile.
+            self.intake.look_at(id);
+        }
+        let held = match state {
+            RowState::Pending { due, .. } if due <= now.db + LEAD_MAX => {
+                busy.held.saturating_add(1)
+            }
+            _ => 0,
+        };
+        self.row_is(id, state, sweep, held, now);
+    }
+
+    /// The claims may stand or not. Giving them back by token is right in both cases: what was
+    /// not claimed is not changed by it, and the rows are read afterwards.
+    pub(super) fn claim_lost(&mut self, asks: &[Ask]) {
+        self.claim_ended(asks.len());
+        for ask in asks {
+            let Some(busy) = self.busy.get_mut(&ask.id) else {
+                continue;
+            };
+            busy.phase = Phase::Recording;
+            busy.recheck = true;
+            self.outgoing.push(Record::give_back(
+                ask.id,
+                ask.token,
+                "the answer to the claim was lost",
+            ));
+        }
+    }
+
+    /// Whoever refused it (a lock on the table, a missing right), it is tried again, ever less
+    /// often.
+    pub(super) fn claim_refused(&mut self, asks: &[Ask], now: Now) {
+        self.claim_ended(asks.len());
+        for ask in asks {
+            let Some(busy) = self.busy.remove(&ask.id) else {
+                continue;
+            };
+            let state = RowState::Pending {
+                due: busy.due,
+                version: i64::from(busy.version),
+                attempts: i32::from(busy.attempts),
+            };
+            if busy.recheck {
+                self.intake.look_at(ask.id);
+            }
+            let sweep = self.intake.sweep_number();
+            self.row_is(ask.id, state, sweep, busy.held.saturating_add(1), now);
+        }
+    }
+
+    /// Open claims of ours whose lease is over, as the database knows them. What is known here
+    /// is being seen to; the others were committed after their answer was given up.
+    pub(super) fn strays(&mut self, strays: Vec<(MessageId, AttemptToken)>) {
+        let known: HashSet<_> = self.busy.values().map(|b| b.token).collect();
+        for (id, token) in strays {
+            if !known.contains(&token) && !self.outgoing.holds(token) {
+                self.outgoing
+                    .push(Record::give_back(id, token, "nobody awaited the claim"));
+            }
+        }
+    }
+}

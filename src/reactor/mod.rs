@@ -1,0 +1,330 @@
+//! The one who decides what happens next. Pure: what happened comes in as an [`Input`], what to
+//! do goes out as a [`Command`], and time is an argument. The daemon performs the commands; a
+//! simulation can do so too.
+//!
+//! A message is in one of two places here. Either it is **armed**: on the [`Agenda`], waiting
+//! for its time. Or it is **busy**: asked for, cleared, being sent or being recorded, and then
+//! notices about it only leave a mark, to be looked into when it is free again.
+//!
+//! - `intake`: notices, reads and sweeps keep the agenda true to the table.
+//! - `claims`: what is about to be due is claimed, no more than can be started in time.
+//! - `sends`: what is cleared starts at its instant; what came of it is recorded.
+//! - `settle`: what an outcome means for the row.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState, Uptime};
+use crate::schedule::{Agenda, Lead, LeadSetting};
+
+mod claims;
+mod intake;
+mod lateness;
+pub mod report;
+mod sends;
+pub mod settle;
+mod view;
+mod warmth;
+
+pub use lateness::Lateness;
+pub use settle::{Answer, Record, Settlement};
+
+/// What the installation lays down for the reactor.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How far ahead timers are held.
+    pub horizon: Duration,
+    /// See [`Lead`].
+    pub lead: LeadSetting,
+    /// Requests at once.
+    pub max_in_flight: usize,
+    /// How long a claim stands.
+    pub lease: Duration,
+    /// The longest a request can take.
+    pub send_timeout: Duration,
+}
+
+/// What is known of a claim once it was judged: the payload `P` is what the provider needs,
+/// opaque here.
+#[derive(Clone, Debug)]
+pub struct Judged<P> {
+    /// The attempt.
+    pub token: AttemptToken,
+    /// No request before this.
+    pub due: Moment,
+    /// Lateness counts from here.
+    pub wanted_at: Moment,
+    /// Which attempt this is, from 1.
+    pub number: i32,
+    /// Send it, or why not.
+    pub verdict: Result<P, Settlement>,
+}
+
+/// A pending row as a sweep finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upcoming {
+    /// The message.
+    pub id: MessageId,
+    /// Its due time.
+    pub due: Moment,
+    /// Counts the user's edits.
+    pub version: i64,
+    /// Attempts that have counted.
+    pub attempts: i32,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<P> {
+    /// The notice channel is proven: whatever commits from now on is heard.
+    ChannelUp,
+    /// The notice channel is gone.
+    ChannelDown,
+    /// Rows that changed, as somebody says.
+    Notice(Vec<MessageId>),
+    /// So much changed that naming it is not worth it; or somebody says so.
+    Rescan,
+    /// The answer to [`Command::Read`].
+    Rows {
+        /// One for each id asked for; `None`: the read failed and is to be repeated.
+        rows: Option<Vec<(MessageId, RowState)>>,
+    },
+    /// A part of the answer to [`Command::Load`].
+    Loaded(Vec<Upcoming>),
+    /// The end of the answer to [`Command::Load`].
+    LoadEnded {
+        /// Whether all of it came.
+        complete: bool,
+    },
+    /// The answer to [`Command::Claim`].
+    Claimed {
+        /// One for each id asked for.
+        answers: Vec<(MessageId, ClaimAnswer<Judged<P>>)>,
+        /// From asking to the answer.
+        took: Duration,
+    },
+    /// A claim whose answer was lost: it may have been committed.
+    ClaimLost(Vec<Ask>),
+    /// A request ended.
+    Sent {
+        /// Of which message.
+        id: MessageId,
+        /// How.
+        answer: Answer,
+    },
+    /// The answer to [`Command::Record`]: one for each record that stands; what is missing is
+    /// tried again.
+    Recorded {
+        /// Number of the group, as the command had it.
+        group: u64,
+        /// What stands, and how the row is left where that is known.
+        done: Vec<(AttemptToken, Option<RowState>)>,
+    },
+    /// A claim that the database refused: it certainly does not stand.
+    ClaimRefused(Vec<Ask>),
+    /// Open claims of this instance whose lease is over, as the database has them.
+    Strays(Vec<(MessageId, AttemptToken)>),
+    /// The clock cannot be trusted until it has been measured again.
+    ClockLost,
+    /// The clock was measured.
+    ClockFound,
+    /// Stop: claim nothing more, finish what is being sent, give the rest back.
+    Drain,
+    /// Nothing; time has passed.
+    Tick,
+}
+
+/// One id of a claim, with the token drawn for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The message.
+    pub id: MessageId,
+    /// The attempt it will be.
+    pub token: AttemptToken,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Command<P> {
+    /// Read these rows again.
+    Read(Vec<MessageId>),
+    /// Read everything pending that is due up to `until`.
+    Load {
+        /// The end of the window.
+        until: Moment,
+    },
+    /// Claim these.
+    Claim(Vec<Ask>),
+    /// Make the request, now.
+    Start {
+        /// The message.
+        id: MessageId,
+        /// What the provider needs.
+        payload: P,
+        /// The lease in time: it must not start after this.
+        start_before: Uptime,
+    },
+    /// Make sure that about so many requests can leave without a handshake.
+    Warm {
+        /// Connections.
+        connections: usize,
+    },
+    /// Record these.
+    Record {
+        /// To tell the groups apart.
+        group: u64,
+        /// What is to be recorded; the payload comes along where there was a request.
+        records: Arc<Vec<Record<P>>>,
+    },
+}
+
+/// A message between its claim and its record.
+#[derive(Debug)]
+struct Busy<P> {
+    token: AttemptToken,
+    /// Something was said of the row meanwhile: read it again when this is over.
+    recheck: bool,
+    due: Moment,
+    wanted_at: Moment,
+    number: i32,
+    /// How often it was found held, before this claim.
+    held: u16,
+    attempts: u16,
+    version: u32,
+    phase: Phase<P>,
+}
+
+#[derive(Debug)]
+enum Phase<P> {
+    /// Asked for.
+    Claiming { asked: Uptime, sweep: u32 },
+    /// Ours, waiting for its instant.
+    Cleared { payload: P, lease_until: Uptime },
+    /// On its way to the provider.
+    Sending { payload: P },
+    /// Over; the database does not know yet.
+    Recording,
+}
+
+/// See the module.
+pub struct Reactor<P> {
+    settings: Settings,
+    lead: Lead,
+    agenda: Agenda,
+    /// Bounded by [`claims::CLAIMED_MAX`] + the permits + [`sends::UNRECORDED_MAX`].
+    busy: BTreeMap<MessageId, Busy<P>>,
+    /// Of those, the ones that wait for their instant.
+    cleared: BTreeSet<(Moment, MessageId)>,
+    intake: intake::Intake,
+    pace: claims::Pace,
+    outgoing: sends::Outgoing<P>,
+    warmth: warmth::Warmth,
+    lateness: Lateness,
+    clock_lost: bool,
+    draining: bool,
+    /// Draws the tokens, so that a simulation can have its own.
+    draw: fn() -> AttemptToken,
+    commands: VecDeque<Command<P>>,
+}
+
+impl<P: Clone> Reactor<P> {
+    /// A reactor that knows nothing yet.
+    pub fn new(settings: Settings, now: Now, draw: fn() -> AttemptToken) -> Self {
+        Self {
+            lead: Lead::new(settings.lead),
+            agenda: Agenda::new(now.db),
+            busy: BTreeMap::new(),
+            cleared: BTreeSet::new(),
+            intake: intake::Intake::new(now),
+            pace: claims::Pace::new(),
+            outgoing: sends::Outgoing::new(),
+            warmth: warmth::Warmth::new(now),
+            lateness: Lateness::new(),
+            clock_lost: false,
+            draining: false,
+            draw,
+            commands: VecDeque::new(),
+            settings,
+        }
+    }
+
+    /// Takes in what happened, and decides.
+    pub fn handle(&mut self, input: Input<P>, now: Now) {
+        match input {
+            Input::ChannelUp => self.channel_up(),
+            Input::ChannelDown => self.intake.channel_down(),
+            Input::Notice(ids) => self.noticed(ids),
+            Input::Rescan => self.intake.rescan(),
+            Input::Rows { rows } => self.rows_read(rows, now),
+            Input::Loaded(rows) => self.loaded(&rows),
+            Input::LoadEnded { complete } => self.load_ended(complete, now),
+            Input::Claimed { answers, took } => self.claimed(answers, took, now),
+            Input::ClaimLost(asks) => self.claim_lost(&asks),
+            Input::ClaimRefused(asks) => self.claim_refused(&asks, now),
+            Input::Sent { id, answer } => self.sent(id, answer),
+            Input::Recorded { group, done } => self.recorded(group, done, now),
+            Input::Strays(strays) => self.strays(strays),
+            Input::ClockLost => self.clock_lost = true,
+            Input::ClockFound => self.clock_lost = false,
+            Input::Drain => self.drain(),
+            Input::Tick => {}
+        }
+        self.advance(now);
+    }
+
+    /// The next thing to do.
+    pub fn next_command(&mut self) -> Option<Command<P>> {
+        self.commands.pop_front()
+    }
+
+    fn advance(&mut self, now: Now) {
+        // What is due starts before anything else is thought about.
+        self.start_due(now);
+        self.sweep(now);
+        self.read_noticed();
+        self.claim_due(now);
+        self.warm_up(now);
+        self.start_due(now);
+        self.record_finished(now);
+    }
+
+    /// When [`Self::handle`] is to be called at the latest, in database time. `None`: only when
+    /// something happens.
+    pub fn next_wakeup(&mut self, now: Now) -> Option<Moment> {
+        let intake = self.intake.next_wakeup(now);
+        let records = self.outgoing.next_wakeup(now);
+        let start = self.next_start();
+        let claim = self.next_claim();
+        let warm = self.next_warm_up(now);
+        [intake, records, start, claim, warm]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the window is loaded and the channel proven.
+    pub fn is_ready(&self) -> bool {
+        self.intake.is_ready() && !self.draining
+    }
+
+    /// Whether a drain has come to its end.
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.busy.is_empty() && self.outgoing.is_empty()
+    }
+
+    /// How late messages were.
+    pub const fn lateness(&self) -> &Lateness {
+        &self.lateness
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        self.agenda.clear();
+        self.intake.stop();
+        let cleared = std::mem::take(&mut self.cleared);
+        for (_, id) in cleared {
+            self.give_back(id, "the daemon is shutting down");
+        }
+    }
+}

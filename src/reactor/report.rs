@@ -1,0 +1,178 @@
+//! What the reactor tells of itself: the debug JSON's shape and the answer to "ready?".
+//!
+//! Field names are the interface (`GET /debug/timers`); ids and times only, so that no body
+//! and no phone number can appear.
+
+use serde::Serialize;
+
+use crate::message::{InstanceId, MessageId, Moment};
+
+/// Which timers are asked for. An omitted bound does not bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimersQuery {
+    /// At most this many, the earliest due first.
+    pub limit: usize,
+    /// Only those due before this.
+    pub before: Option<Moment>,
+    /// Only this message's.
+    pub id: Option<MessageId>,
+}
+
+/// The answer of `GET /debug/timers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TimersReport {
+    /// The database's clock as this instance estimates it.
+    pub now: Moment,
+    /// Who answers.
+    pub instance: InstanceId,
+    /// Whether `GET /readyz` would answer 200.
+    pub ready: bool,
+    /// How well the database's clock is known.
+    pub clock: ClockReport,
+    /// The notice channel.
+    pub listener: ListenerReport,
+    /// What is held in memory.
+    pub window: WindowReport,
+    /// How long before its due time a row is claimed, in microseconds.
+    pub lead_us: u64,
+    /// How late messages went out.
+    pub lateness_us: LatenessReport,
+    /// The occupied levels of the wheel, the finest first.
+    pub wheel: Vec<WheelLevel>,
+    /// The timers asked for, the earliest due first.
+    pub timers: Vec<TimerReport>,
+}
+
+/// The estimate of the database's clock. Unknown until it was first measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ClockReport {
+    /// The database's clock minus this machine's, in microseconds.
+    pub offset_us: Option<i64>,
+    /// How far the estimate can be off, in microseconds, either way.
+    pub uncertainty_us: Option<u64>,
+}
+
+/// The connection that listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerReport {
+    /// Whether it stands and its channel is proven.
+    pub connected: bool,
+    /// Since when it has been in that state.
+    pub since: Option<Moment>,
+    /// When a notice last came; `null`: none yet.
+    pub last_notice_at: Option<Moment>,
+    /// How often the whole window was read again because notices may have been lost.
+    pub resyncs: u64,
+}
+
+/// What part of the future is in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WindowReport {
+    /// Everything due before this is armed.
+    pub until: Option<Moment>,
+    /// Timers in memory.
+    pub armed: u64,
+    /// Pending rows due later, counted up to a million; `null` where the database does not say.
+    pub beyond: Option<u64>,
+}
+
+/// Quantiles of the lateness since this instance started, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LatenessReport {
+    /// Messages measured. While it is zero, so are the others.
+    pub count: u64,
+    /// Half were no later than this.
+    pub p50: u64,
+    /// 99 of 100 were no later than this.
+    pub p99: u64,
+    /// The latest.
+    pub max: u64,
+}
+
+/// One level of the wheel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WheelLevel {
+    /// 0 is the finest.
+    pub level: usize,
+    /// How long one of its slots lasts, in microseconds.
+    pub slot_us: u64,
+    /// How many of its slots hold a timer.
+    pub occupied: u32,
+}
+
+/// One timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TimerReport {
+    /// The message.
+    pub id: MessageId,
+    /// Its due time, on the database's clock.
+    pub due_at: Moment,
+    /// From now until then, in microseconds; negative when overdue.
+    pub due_in_us: i64,
+    /// What it is for.
+    pub kind: TimerKind,
+    /// How far the message is.
+    pub state: TimerState,
+    /// Attempts that have counted so far.
+    pub attempt: i32,
+    /// The user's edits the timer knows of.
+    pub version: i64,
+    /// The instance that is to claim it, or has.
+    pub owner: InstanceId,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimerKind {
+    /// A message that is to be sent.
+    Message,
+    /// A message that another instance is sending, looked at again when its lease is over.
+    Watch,
+}
+
+/// How far a message in memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimerState {
+    /// Waits for its time.
+    Armed,
+    /// Claimed and judged, waits for its instant.
+    Cleared,
+    /// Its request is on the way.
+    Sending,
+}
+
+/// The answer of `GET /readyz`: ready when nothing is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is missing, in the order in which a start works it off.
+    pub missing: Vec<Missing>,
+}
+
+impl Readiness {
+    /// Whether messages would go out at their moment.
+    pub fn is_ready(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
+/// One reason not to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// No connection to the database.
+    #[error("not connected to the database")]
+    Connection,
+    /// The upcoming rows have not been read yet.
+    #[error("the upcoming messages are not loaded")]
+    Window,
+    /// A nonce notified from another connection has not come back.
+    #[error("the notice channel is not proven (LISTEN needs a direct or session-mode connection)")]
+    Channel,
+    /// The database's clock is not known well enough to fire by.
+    #[error("the database's clock is not measured")]
+    Clock,
+    /// Shutting down: nothing new is claimed.
+    #[error("shutting down")]
+    Draining,
+}
