@@ -1,0 +1,128 @@
+//! Runs everything: builds the parts, turns the reactor's loop, and ends in good order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::dispatch::Dispatch;
+use crate::http::{self, HttpState, Question};
+use crate::listen;
+use crate::message::{AttemptToken, InstanceId, Sender};
+use crate::policy::Rules;
+use crate::provider::Provider;
+use crate::reactor::{Reactor, Settings};
+use crate::store::{Dsn, MigrateError, Migrator, Store, StoreError};
+
+mod signals;
+mod turn;
+mod upkeep;
+
+pub use signals::stop_on_signal;
+
+/// Connections: two that claim, one that records, one for everything else. With the listener's
+/// that makes five, which the smallest Supabase plan can spare.
+const POOL: usize = 4;
+
+/// Inputs waiting for the reactor. A full channel makes the senders wait, never lose.
+const INPUTS: usize = 1_024;
+
+/// Questions from HTTP waiting for the reactor.
+const QUESTIONS: usize = 64;
+
+/// What a daemon is built from. Every value is valid.
+pub struct Parts {
+    /// The database.
+    pub dsn: Dsn,
+    /// Who delivers.
+    pub provider: Arc<dyn Provider>,
+    /// Who sends where the row names nobody.
+    pub default_sender: Option<Sender>,
+    /// A message later than this at its turn is cancelled.
+    pub max_lateness: Duration,
+    /// The reactor's settings.
+    pub settings: Settings,
+    /// Where HTTP listens, already bound.
+    pub http: TcpListener,
+    /// Who may see `/debug`.
+    pub debug_token: Option<secrecy::SecretString>,
+}
+
+/// Why a daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The schema is not the one this program needs.
+    #[error(transparent)]
+    Schema(#[from] MigrateError),
+    /// The database does not let us in, or not do what we must.
+    #[error("the database refuses this instance: {0}")]
+    Database(#[from] StoreError),
+    /// The kernel has no timer for us.
+    #[error("no timer from the kernel")]
+    Timer(#[source] std::io::Error),
+}
+
+/// Runs until `stop`, then drains: claims nothing more, lets what is being sent end, records
+/// it, gives the rest back.
+pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), StartError> {
+    Migrator::embedded().check(&parts.dsn).await?;
+    let instance = InstanceId::fresh();
+    let clock = Arc::new(Clock::new());
+    let store = Store::new(parts.dsn.pool(POOL), instance);
+    store.instance_start().await?;
+    upkeep::measure(&store, &clock).await?;
+    tracing::info!(%instance, "started");
+
+    let (heard_tx, heard) = mpsc::channel(INPUTS);
+    let (input_tx, inputs) = mpsc::channel(INPUTS);
+    let (question_tx, questions) = mpsc::channel::<Question>(QUESTIONS);
+    let dispatch = Dispatch {
+        store: store.clone(),
+        provider: parts.provider,
+        rules: Arc::new(Rules {
+            default_sender: parts.default_sender,
+            max_lateness: parts.max_lateness,
+        }),
+        clock: Arc::clone(&clock),
+        lease: parts.settings.lease,
+    };
+
+    // Everything beside the loop. Dropping the set at the end drops them.
+    let mut beside = JoinSet::new();
+    beside.spawn(listen::listen(parts.dsn, store.clone(), heard_tx));
+    beside.spawn(upkeep::keep(
+        dispatch.clone(),
+        input_tx.clone(),
+        stop.clone(),
+    ));
+    let http_stop = CancellationToken::new();
+    let state = HttpState::new(question_tx, parts.debug_token);
+    let served = tokio::spawn(http::serve(parts.http, state, http_stop.clone()));
+
+    let reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
+    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance);
+    turn.run(
+        turn::Sources {
+            heard,
+            inputs,
+            questions,
+        },
+        stop,
+    )
+    .await
+    .map_err(StartError::Timer)?;
+
+    beside.shutdown().await;
+    if let Err(error) = store.instance_stop().await {
+        tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
+    }
+    http_stop.cancel();
+    // Its own deadline ends it.
+    let _ = served.await;
+    tracing::info!(%instance, "stopped");
+    Ok(())
+}

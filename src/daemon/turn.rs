@@ -1,0 +1,288 @@
+//! The loop: whatever happens goes into the reactor, whatever it decides is begun. No rule
+//! lives here.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::WakeTimer;
+use crate::dispatch::{Dispatch, Input, Payload};
+use crate::http::Question;
+use crate::listen::{Heard, Notice};
+use crate::message::{InstanceId, Moment, Now};
+use crate::reactor::report::{ClockReport, ListenerReport, TimersQuery, TimersReport};
+use crate::reactor::{Command, Reactor};
+
+/// The longest nap. The wall clock is looked at this often, so that a step is noticed soon
+/// even where nothing is due.
+const NAP_MAX: Duration = Duration::from_secs(1);
+
+/// Inputs taken in before the clock is read again and commands are begun.
+const GULP: usize = 64;
+
+/// What lies beyond the window is counted up to this.
+const BEYOND_MAX: i64 = 1_000_000;
+
+/// How long a question waits for that count.
+const BEYOND_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where things come from.
+pub(super) struct Sources {
+    pub(super) heard: mpsc::Receiver<Heard>,
+    pub(super) inputs: mpsc::Receiver<Input>,
+    pub(super) questions: mpsc::Receiver<Question>,
+}
+
+pub(super) struct Turn {
+    reactor: Reactor<Payload>,
+    dispatch: Dispatch,
+    /// For parts of a load, which come while its task still runs.
+    parts: mpsc::Sender<Input>,
+    instance: InstanceId,
+    listener: ListenerReport,
+    /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
+    /// [`http`](crate::http)'s connections for the questions.
+    tasks: JoinSet<Option<Input>>,
+}
+
+enum Event {
+    Stop,
+    Input(Input),
+    Heard(Heard),
+    Question(Question),
+    Woke,
+    Done,
+}
+
+impl Turn {
+    pub(super) fn new(
+        reactor: Reactor<Payload>,
+        dispatch: Dispatch,
+        parts: mpsc::Sender<Input>,
+        instance: InstanceId,
+    ) -> Self {
+        let listener = ListenerReport {
+            connected: false,
+            since: None,
+            last_notice_at: None,
+            resyncs: 0,
+        };
+        Self {
+            reactor,
+            dispatch,
+            parts,
+            instance,
+            listener,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Turns until `stop` and the drain after it.
+    pub(super) async fn run(
+        mut self,
+        mut from: Sources,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let mut timer = WakeTimer::new()?;
+        let mut stopping = false;
+        while !self.reactor.is_drained() {
+            let now = self.dispatch.clock.now();
+            timer.arm(Some(self.next_wakeup(now)))?;
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled(), if !stopping => Event::Stop,
+                woke = timer.fired() => { woke?; Event::Woke }
+                Some(done) = self.tasks.join_next() => task_ended(done),
+                Some(input) = from.inputs.recv() => Event::Input(input),
+                Some(heard) = from.heard.recv() => Event::Heard(heard),
+                Some(question) = from.questions.recv() => Event::Question(question),
+            };
+            stopping |= matches!(event, Event::Stop);
+            self.take_in(event);
+            self.take_in_waiting(&mut from);
+            self.begin();
+        }
+        Ok(())
+    }
+
+    fn next_wakeup(&mut self, now: Now) -> crate::message::Uptime {
+        let nap = now.up + NAP_MAX;
+        self.reactor.next_wakeup(now).map_or(nap, |at: Moment| {
+            // Rounded up to the microsecond by the clock itself: late by a hair, never early.
+            let wait = u64::try_from(at.micros_from(now.db)).unwrap_or(0);
+            nap.min(now.up + Duration::from_micros(wait))
+        })
+    }
+
+    /// Takes in what else has come already, so that a herd costs one turn and not a thousand.
+    fn take_in_waiting(&mut self, from: &mut Sources) {
+        for _ in 0..GULP {
+            if let Some(done) = self.tasks.try_join_next() {
+                self.take_in(task_ended(done));
+            } else if let Ok(input) = from.inputs.try_recv() {
+                self.take_in(Event::Input(input));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event) {
+        let clock = &self.dispatch.clock;
+        if clock.found_stepped() {
+            tracing::warn!(
+                "the wall clock was stepped; nothing is sent until it is measured again"
+            );
+            let now = clock.now();
+            self.reactor.handle(Input::ClockLost, now);
+            let dispatch = self.dispatch.clone();
+            self.tasks.spawn(async move {
+                super::upkeep::measure_until_known(&dispatch).await;
+                Some(Input::ClockFound)
+            });
+        }
+        let now = self.dispatch.clock.now();
+        match event {
+            Event::Stop => {
+                tracing::info!("stopping: finishing what is being sent, giving the rest back");
+                self.reactor.handle(Input::Drain, now);
+            }
+            Event::Input(input) => self.reactor.handle(input, now),
+            Event::Heard(heard) => self.hear(heard, now),
+            Event::Question(question) => self.answer(question, now),
+            Event::Woke => self.reactor.handle(Input::Tick, now),
+            Event::Done => {}
+        }
+    }
+
+    fn hear(&mut self, heard: Heard, now: Now) {
+        let input = match heard {
+            Heard::Up => {
+                tracing::info!("the notice channel is proven");
+                self.listener.connected = true;
+                self.listener.since = Some(now.db);
+                Input::ChannelUp
+            }
+            Heard::Down { reason } => {
+                tracing::warn!(reason, "the notice channel is down");
+                self.listener.connected = false;
+                self.listener.since = Some(now.db);
+                Input::ChannelDown
+            }
+            Heard::Notice(notice) => {
+                self.listener.last_notice_at = Some(now.db);
+                match notice {
+                    Notice::Ids(ids) => Input::Notice(ids),
+                    Notice::Rescan => Input::Rescan,
+                    Notice::Nonce(_) => return,
+                }
+            }
+        };
+        self.reactor.handle(input, now);
+    }
+
+    /// Begins what the reactor has decided.
+    fn begin(&mut self) {
+        // Requests first: they are the ones that are due this instant.
+        let mut rest = VecDeque::new();
+        while let Some(command) = self.reactor.next_command() {
+            match command {
+                Command::Start { .. } => self.perform(command),
+                other => rest.push_back(other),
+            }
+        }
+        for command in rest {
+            self.perform(command);
+        }
+    }
+
+    fn perform(&mut self, command: Command<Payload>) {
+        let dispatch = self.dispatch.clone();
+        let parts = self.parts.clone();
+        match command {
+            Command::Start {
+                id,
+                payload,
+                start_before,
+            } => self
+                .tasks
+                .spawn(async move { Some(dispatch.send(id, payload, start_before).await) }),
+            Command::Claim(asks) => self
+                .tasks
+                .spawn(async move { Some(dispatch.claim(asks).await) }),
+            Command::Record { group, records } => self
+                .tasks
+                .spawn(async move { Some(dispatch.record(group, records).await) }),
+            Command::Read(ids) => self
+                .tasks
+                .spawn(async move { Some(dispatch.read(ids).await) }),
+            Command::Load { until } => self
+                .tasks
+                .spawn(async move { Some(dispatch.load(until, parts).await) }),
+            Command::Warm { connections } => self.tasks.spawn(async move {
+                dispatch.provider.warm(connections).await;
+                None
+            }),
+        };
+    }
+
+    fn answer(&mut self, question: Question, now: Now) {
+        match question {
+            Question::Ready { reply } => {
+                let _ = reply.send(self.reactor.readiness());
+            }
+            Question::Timers { query, reply } => {
+                let mut report = self.report(query, now);
+                let store = self.dispatch.store.clone();
+                self.tasks.spawn(async move {
+                    if let Some(until) = report.window.until {
+                        let count = store.beyond(until, BEYOND_MAX);
+                        if let Ok(Ok(beyond)) = tokio::time::timeout(BEYOND_PATIENCE, count).await {
+                            report.window.beyond = Some(beyond);
+                        }
+                    }
+                    let _ = reply.send(report);
+                    None
+                });
+            }
+        }
+    }
+
+    fn report(&self, query: TimersQuery, now: Now) -> TimersReport {
+        let told = self.dispatch.clock.told();
+        TimersReport {
+            now: now.db,
+            instance: self.instance,
+            ready: self.reactor.is_ready(),
+            clock: ClockReport {
+                offset_us: told.map(|(offset, _)| offset),
+                uncertainty_us: told.map(|(_, uncertainty)| uncertainty.unsigned_abs()),
+            },
+            listener: ListenerReport {
+                resyncs: self.reactor.resyncs(),
+                ..self.listener
+            },
+            window: self.reactor.window(),
+            lead_us: self.reactor.lead_us(),
+            lateness_us: self.reactor.lateness_report(),
+            wheel: self.reactor.wheel(),
+            timers: self.reactor.timers(query, self.instance, now),
+        }
+    }
+}
+
+/// A task that panicked is a bug, and what it was to tell is lost. The process ends by it: the
+/// next one, and the lease of the claim, deal with that; going on with a permit that never
+/// comes back would not.
+fn task_ended(done: Result<Option<Input>, tokio::task::JoinError>) -> Event {
+    match done {
+        Ok(Some(input)) => Event::Input(input),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The other error is being cancelled: nobody does that while the loop turns.
+        Ok(None) | Err(_) => Event::Done,
+    }
+}

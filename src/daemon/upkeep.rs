@@ -1,0 +1,90 @@
+//! What is done every few seconds, whatever happens: the heartbeat, the clock, and the rows
+//! that nobody else would move.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Clock};
+use crate::dispatch::{Dispatch, Input};
+use crate::schedule::Backoff;
+use crate::store::{Store, StoreError};
+
+/// How often an instance says that it lives, and measures the database's clock.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// An instance silent for this long is dead: three beats and a slow database.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Readings of the clock at the start; the shortest way counts.
+const READINGS: usize = 5;
+
+/// Between tries to measure a clock that was lost.
+const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+
+/// Keeps things up until `stop`.
+pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
+    let mut beat = interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => {}
+        }
+        if let Err(error) = round(&dispatch, &inputs).await {
+            tracing::warn!(%error, "upkeep did not come to its end; it is repeated");
+        }
+    }
+}
+
+async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) -> Result<(), StoreError> {
+    let store = &dispatch.store;
+    store.instance_beat().await?;
+    measure(store, &dispatch.clock).await?;
+    let expired = store.expire(dispatch.rules.max_lateness).await?;
+    if expired > 0 {
+        tracing::warn!(messages = expired, "cancelled: too late to be sent");
+    }
+    let reaped = store.reap(SILENCE).await?;
+    if reaped > 0 {
+        tracing::error!(
+            messages = reaped,
+            "unconfirmed: the instance that was sending them is dead"
+        );
+    }
+    let strays = store.strays().await?;
+    if !strays.is_empty() {
+        // A closed channel: the daemon is ending, and its claims with it.
+        let _ = inputs.send(Input::Strays(strays)).await;
+    }
+    while let Some(went) = store.outbox_next().await? {
+        if went {
+            tracing::info!("a write the app's tables had refused went through");
+        }
+    }
+    Ok(())
+}
+
+/// Measures the database's clock.
+pub(super) async fn measure(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    for _ in 0..READINGS {
+        let before = clock::reading();
+        let database = store.now().await?;
+        clock.measured(before, database);
+    }
+    Ok(())
+}
+
+/// Measures until the clock is known again.
+pub(super) async fn measure_until_known(dispatch: &Dispatch) {
+    let mut failures = 0;
+    while !dispatch.clock.is_trusted() {
+        if let Err(error) = measure(&dispatch.store, &dispatch.clock).await {
+            failures += 1;
+            tracing::warn!(%error, "the database's clock could not be measured");
+            sleep(MEASURE_AGAIN.pause(failures)).await;
+        }
+    }
+}

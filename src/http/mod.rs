@@ -1,0 +1,176 @@
+//! What the outside may ask of a running daemon.
+//!
+//! Nothing is answered from here: each request becomes a [`Question`] to the reactor, which
+//! alone knows the timers, and its answer is written down. The routes are those of the
+//! interface; who may ask is in `access`, the sockets are in [`serve`].
+
+mod access;
+mod health;
+mod serve;
+mod timers;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use secrecy::SecretString;
+use tokio::sync::{mpsc, oneshot};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::reactor::report::{Readiness, TimersQuery, TimersReport};
+
+pub use serve::{BindError, bind, serve};
+
+/// The longest request body that is read. Twilio's callbacks, the largest bodies the interface
+/// knows, stay within it; no route of today reads any.
+const BODY_MAX: usize = 64 * 1024;
+
+/// What the reactor is asked. It answers on `reply`; an asker that has gone is no error.
+#[derive(Debug)]
+pub enum Question {
+    /// For `GET /debug/timers`.
+    Timers {
+        /// Which of them.
+        query: TimersQuery,
+        /// Takes the answer.
+        reply: oneshot::Sender<TimersReport>,
+    },
+    /// For `GET /readyz`.
+    Ready {
+        /// Takes the answer.
+        reply: oneshot::Sender<Readiness>,
+    },
+}
+
+/// How long and how much a client may make us wait. The defaults are for production.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until a request's head has arrived whole, counted also for an idle connection. Bounds
+    /// clients that trickle.
+    pub head: Duration,
+    /// From the head to the answer, body included.
+    pub request: Duration,
+    /// For the reactor to answer. It never blocks, so silence this long means that it hangs,
+    /// and a health check should hear so.
+    pub answer: Duration,
+    /// For open connections to finish once shutdown is asked for.
+    pub drain: Duration,
+    /// Connections at once; further ones wait in the kernel's queue.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            request: Duration::from_secs(10),
+            answer: Duration::from_secs(2),
+            drain: Duration::from_secs(3),
+            connections: 256,
+        }
+    }
+}
+
+/// What the routes need.
+#[derive(Clone, Debug)]
+pub struct HttpState {
+    questions: mpsc::Sender<Question>,
+    debug_token: Option<SecretString>,
+    limits: Limits,
+}
+
+impl HttpState {
+    /// Routes that put their questions into `questions` and show `/debug` to whoever carries
+    /// `debug_token`, or without one to the machine itself.
+    pub fn new(questions: mpsc::Sender<Question>, debug_token: Option<SecretString>) -> Self {
+        Self {
+            questions,
+            debug_token,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The same under other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Puts a question and waits for its answer.
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        let exchange = async {
+            self.questions
+                .send(question(reply))
+                .await
+                .map_err(|_| NoAnswer::Gone)?;
+            answer.await.map_err(|_| NoAnswer::Gone)
+        };
+        tokio::time::timeout(self.limits.answer, exchange)
+            .await
+            .unwrap_or(Err(NoAnswer::Late))
+    }
+}
+
+/// The reactor did not answer.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("the daemon is shutting down")]
+    Gone,
+    #[error("the daemon does not answer in time")]
+    Late,
+}
+
+impl IntoResponse for NoAnswer {
+    fn into_response(self) -> Response {
+        text(StatusCode::SERVICE_UNAVAILABLE, &self.to_string())
+    }
+}
+
+/// All routes.
+fn router(state: HttpState) -> Router {
+    let debug = Router::new()
+        .route("/timers", get(timers::timers))
+        .fallback(not_found)
+        .layer(from_fn_with_state(state.clone(), access::debug));
+    Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .nest("/debug", debug)
+        .fallback(not_found)
+        .layer(RequestBodyLimitLayer::new(BODY_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            state.limits.request,
+        ))
+        .with_state(state)
+}
+
+async fn not_found(uri: Uri) -> Response {
+    // The path is the client's; only its being unknown is told back.
+    tracing::debug!(path = uri.path(), "no such route");
+    text(
+        StatusCode::NOT_FOUND,
+        "no such page: there are /healthz, /readyz and /debug/timers",
+    )
+}
+
+/// A sentence as an answer: plain text that no browser takes for anything else and no cache keeps.
+fn text(status: StatusCode, sentence: &str) -> Response {
+    (
+        status,
+        [
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ],
+        format!("{sentence}\n"),
+    )
+        .into_response()
+}

@@ -1,0 +1,101 @@
+//! `GET /debug/timers`: the armed timers as JSON.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{HttpState, Question, text};
+use crate::message::{MessageId, Moment};
+use crate::reactor::report::TimersQuery;
+
+/// Timers shown when no limit is given: a screen or two.
+const LIMIT_DEFAULT: usize = 100;
+
+/// The most timers of one answer, about 2 MB. The reactor copies them between two firings, so
+/// this also bounds how long a question may hold it up.
+const LIMIT_MAX: usize = 10_000;
+
+/// A query that is not understood. It is told rather than ignored: a filter that silently does
+/// not filter misleads.
+#[derive(Debug, thiserror::Error)]
+enum QueryError {
+    #[error("limit must be a number from 0 to {LIMIT_MAX}")]
+    Limit,
+    #[error(
+        "before must be a time like 2026-01-01T09:00:00Z or 2026-01-01T10:00:00+01:00 \
+         (a + is written %2B in a URL)"
+    )]
+    Before,
+    #[error("id must be a UUID, the id of a message")]
+    Id,
+    #[error("{0} is given twice")]
+    Twice(&'static str),
+    #[error("the query has an unknown parameter: there are limit, before and id")]
+    Unknown,
+    #[error("the query is not readable: write it like limit=10&before=2026-01-01T09:00:00Z")]
+    Unreadable(#[from] QueryRejection),
+}
+
+pub(super) async fn timers(
+    State(state): State<HttpState>,
+    pairs: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Response {
+    let query = match pairs
+        .map_err(QueryError::from)
+        .and_then(|Query(pairs)| parse(&pairs))
+    {
+        Ok(query) => query,
+        Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match state.ask(|reply| Question::Timers { query, reply }).await {
+        Ok(report) => ([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response(),
+        Err(no_answer) => no_answer.into_response(),
+    }
+}
+
+/// An empty value is no value, so that a form with blank fields works.
+fn parse(pairs: &[(String, String)]) -> Result<TimersQuery, QueryError> {
+    let (mut limit, mut before, mut id) = (None, None, None);
+    for (name, value) in pairs.iter().map(|(n, v)| (n.as_str(), v.trim())) {
+        let (name, slot) = match name {
+            "limit" => ("limit", &mut limit),
+            "before" => ("before", &mut before),
+            "id" => ("id", &mut id),
+            _ => return Err(QueryError::Unknown),
+        };
+        if !value.is_empty() && slot.replace(value).is_some() {
+            return Err(QueryError::Twice(name));
+        }
+    }
+    Ok(TimersQuery {
+        limit: limit.map_or(Ok(LIMIT_DEFAULT), parse_limit)?,
+        before: before.map(parse_before).transpose()?,
+        id: id.map(parse_id).transpose()?,
+    })
+}
+
+fn parse_limit(value: &str) -> Result<usize, QueryError> {
+    match value.parse() {
+        Ok(limit) if limit <= LIMIT_MAX => Ok(limit),
+        _ => Err(QueryError::Limit),
+    }
+}
+
+fn parse_before(value: &str) -> Result<Moment, QueryError> {
+    // In a query string a bare `+` means a space, so this is how `+01:00` often arrives.
+    let time: DateTime<Utc> = DateTime::parse_from_rfc3339(&value.replace(' ', "+"))
+        .map_err(|_| QueryError::Before)?
+        .to_utc();
+    Ok(time.into())
+}
+
+fn parse_id(value: &str) -> Result<MessageId, QueryError> {
+    value
+        .parse::<Uuid>()
+        .map(MessageId)
+        .map_err(|_| QueryError::Id)
+}

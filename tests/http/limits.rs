@@ -1,0 +1,97 @@
+//! Clients that want too much, and the end.
+
+use std::time::Duration;
+
+use punctual::http::Limits;
+use tokio::io::AsyncWriteExt;
+
+use crate::server::{Answer, Reactor, Server, impatient};
+
+/// A question that reaches the reactor.
+const TIMERS: &[u8] = b"GET /debug/timers HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[tokio::test]
+async fn heads_and_bodies_are_bounded() {
+    let server = Server::ready().await;
+    let long = format!("X-Long: {}", "a".repeat(20_000));
+    let answer = server.send("GET /healthz", &["Host: a", &long]).await;
+    assert_eq!(answer.status, 431, "{answer:?}");
+
+    let many: Vec<String> = (0..100).map(|n| format!("X-{n}: 1")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let answer = server.send("GET /healthz", &many).await;
+    assert_eq!(answer.status, 431, "{answer:?}");
+
+    let large = ["Host: localhost", "Content-Length: 70000"];
+    let answer = server.send("POST /debug/timers", &large).await;
+    assert_eq!(answer.status, 413, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_trickles_or_idles_is_closed() {
+    let server = Server::start(Reactor::Answers(vec![]), None, impatient()).await;
+    for said in [
+        "",
+        "GET /healthz HT",
+        "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let mut stream = server.connect().await;
+        stream.write_all(said.as_bytes()).await.unwrap();
+        // Returns only because the server closes.
+        let answer = tokio::time::timeout(Duration::from_secs(10), Answer::read(stream)).await;
+        assert!(answer.is_ok(), "still open after {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn connections_past_the_limit_wait_their_turn() {
+    let limits = Limits {
+        connections: 1,
+        ..Limits::default()
+    };
+    let server = Server::start(Reactor::Answers(vec![]), None, limits).await;
+    let holder = server.connect().await;
+    let mut waiting = server.connect().await;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    waiting.write_all(request).await.unwrap();
+    let mut answer = std::pin::pin!(Answer::read(waiting));
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut answer).await;
+    assert!(early.is_err(), "answered beside the limit: {early:?}");
+    drop(holder);
+    assert_eq!(answer.await.status, 200);
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_request_finish_and_takes_no_new_one() {
+    let limits = Limits {
+        answer: Duration::from_millis(100),
+        drain: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let mut server = Server::start(Reactor::Hangs, None, limits).await;
+    let mut open = server.connect().await;
+    open.write_all(TIMERS).await.unwrap();
+    server.asked.recv().await.unwrap();
+    server.shutdown.cancel();
+    let (answer, ended) = tokio::join!(Answer::read(open), &mut server.served);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    ended.unwrap();
+    assert!(tokio::net::TcpStream::connect(server.addr).await.is_err());
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_ever() {
+    let limits = Limits {
+        answer: Duration::from_secs(3600),
+        request: Duration::from_secs(3600),
+        drain: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let mut server = Server::start(Reactor::Hangs, None, limits).await;
+    let mut open = server.connect().await;
+    open.write_all(TIMERS).await.unwrap();
+    server.asked.recv().await.unwrap();
+    server.shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), server.served).await;
+    assert!(ended.is_ok(), "still serving");
+}

@@ -1,0 +1,9 @@
+//! The HTTP interface over real loopback sockets, with somebody else in the reactor's place.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod access;
+mod command;
+mod limits;
+mod routes;
+mod server;

@@ -1,0 +1,207 @@
+//! A served router whose questions are answered by a script, and a client that sends bytes.
+
+use std::time::Duration;
+
+use punctual::http::{HttpState, Limits, Question, bind, serve};
+use punctual::message::{InstanceId, MessageId, Moment};
+use punctual::reactor::report::{
+    ClockReport, LatenessReport, ListenerReport, Missing, Readiness, TimerKind, TimerReport,
+    TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
+};
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How the one in the reactor's place behaves.
+#[derive(Clone)]
+pub(crate) enum Reactor {
+    /// Answers at once; what is missing for readiness is given.
+    Answers(Vec<Missing>),
+    /// Takes questions and keeps them.
+    Hangs,
+    /// Is not there any more.
+    Gone,
+}
+
+pub(crate) struct Server {
+    pub(crate) addr: std::net::SocketAddr,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) served: JoinHandle<()>,
+    /// The queries that reached the reactor.
+    pub(crate) asked: mpsc::UnboundedReceiver<TimersQuery>,
+}
+
+impl Server {
+    pub(crate) async fn start(reactor: Reactor, token: Option<&str>, limits: Limits) -> Self {
+        let (questions, inbox) = mpsc::channel(1);
+        let (asked_tx, asked) = mpsc::unbounded_channel();
+        tokio::spawn(play(reactor, inbox, asked_tx));
+        let loopback = "127.0.0.1:0".parse().unwrap();
+        let listener = bind(loopback, "PUNCTUAL_HTTP_ADDR").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let state = HttpState::new(questions, token.map(SecretString::from)).with_limits(limits);
+        let shutdown = CancellationToken::new();
+        let served = tokio::spawn(serve(listener, state, shutdown.clone()));
+        Self {
+            addr,
+            shutdown,
+            served,
+            asked,
+        }
+    }
+
+    pub(crate) async fn ready() -> Self {
+        Self::start(Reactor::Answers(vec![]), None, Limits::default()).await
+    }
+
+    /// Sends one request, with these header lines besides `Connection: close`.
+    pub(crate) async fn send(&self, request_line: &str, headers: &[&str]) -> Answer {
+        let mut raw = format!("{request_line} HTTP/1.1\r\nConnection: close\r\n");
+        for header in headers {
+            raw += header;
+            raw += "\r\n";
+        }
+        self.send_raw(&(raw + "\r\n")).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(&format!("GET {path}"), &["Host: localhost"])
+            .await
+    }
+
+    pub(crate) async fn send_raw(&self, raw: &str) -> Answer {
+        let mut stream = self.connect().await;
+        stream.write_all(raw.as_bytes()).await.unwrap();
+        Answer::read(stream).await
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.unwrap()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// Reads until the server closes.
+    pub(crate) async fn read(mut stream: TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        // A reset after an early refusal still leaves what came before it.
+        let _ = stream.read_to_end(&mut bytes).await;
+        let raw = String::from_utf8(bytes).unwrap();
+        let (head, body) = raw.split_once("\r\n\r\n").unwrap_or((&raw, ""));
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
+        Self {
+            status: status.unwrap_or(0),
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+}
+
+async fn play(
+    reactor: Reactor,
+    mut inbox: mpsc::Receiver<Question>,
+    asked: mpsc::UnboundedSender<TimersQuery>,
+) {
+    let missing = match reactor {
+        Reactor::Answers(missing) => missing,
+        Reactor::Gone => return,
+        Reactor::Hangs => {
+            let mut kept = Vec::new();
+            while let Some(question) = inbox.recv().await {
+                if let Question::Timers { query, .. } = &question {
+                    let _ = asked.send(*query);
+                }
+                kept.push(question);
+            }
+            return;
+        }
+    };
+    while let Some(question) = inbox.recv().await {
+        match question {
+            Question::Timers { query, reply } => {
+                let _ = asked.send(query);
+                let _ = reply.send(report());
+            }
+            Question::Ready { reply } => {
+                let missing = missing.clone();
+                let _ = reply.send(Readiness { missing });
+            }
+        }
+    }
+}
+
+pub(crate) fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+/// 2026-01-01T09:00:00Z and so many microseconds.
+pub(crate) fn at(us: i64) -> Moment {
+    Moment::from_micros(1_767_258_000_000_000 + us)
+}
+
+/// The example of the interface.
+pub(crate) fn report() -> TimersReport {
+    TimersReport {
+        now: at(0),
+        instance: InstanceId(id(7)),
+        ready: true,
+        clock: ClockReport {
+            offset_us: Some(-120),
+            uncertainty_us: Some(300),
+        },
+        listener: ListenerReport {
+            connected: true,
+            since: Some(at(-60_000_000)),
+            last_notice_at: None,
+            resyncs: 1,
+        },
+        window: WindowReport {
+            until: Some(at(3_600_000_000)),
+            armed: 2,
+            beyond: Some(140),
+        },
+        lead_us: 4200,
+        lateness_us: LatenessReport {
+            count: 10,
+            p50: 310,
+            p99: 900,
+            max: 1200,
+        },
+        wheel: vec![WheelLevel {
+            level: 0,
+            slot_us: 1000,
+            occupied: 1,
+        }],
+        timers: vec![TimerReport {
+            id: MessageId(id(1)),
+            due_at: at(81_000_000),
+            due_in_us: 81_000_000,
+            kind: TimerKind::Message,
+            state: TimerState::Armed,
+            attempt: 0,
+            version: 3,
+            owner: InstanceId(id(7)),
+        }],
+    }
+}
+
+/// Limits so short that running into one takes no time worth mentioning, and all others long.
+pub(crate) fn impatient() -> Limits {
+    Limits {
+        answer: Duration::from_millis(20),
+        head: Duration::from_millis(50),
+        drain: Duration::from_millis(50),
+        ..Limits::default()
+    }
+}
