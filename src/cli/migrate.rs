@@ -1,0 +1,39 @@
+//! `punctual migrate`.
+
+use std::fmt::Write as _;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+
+use super::output;
+use crate::config::{self, Sources};
+use crate::store::{Dsn, Migrator};
+
+/// Creates or updates the tables and triggers in the database; safe to repeat.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  DATABASE_URL=postgres://… punctual migrate\n  punctual migrate --print | less"
+)]
+pub(super) struct Args {
+    /// Print the SQL instead of running it
+    #[arg(long)]
+    print: bool,
+}
+
+pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
+    let migrator = Migrator::embedded();
+    if args.print {
+        return output::print(&migrator.print());
+    }
+    let url = config::database_url(sources)?;
+    let dsn = Dsn::parse(url.expose_secret()).context("DATABASE_URL is not usable")?;
+    let report = migrator.run(&dsn).await?;
+    let mut text = String::new();
+    for file in report.applied.iter().chain(&report.triggers) {
+        let _ = writeln!(text, "applied {file}");
+    }
+    if text.is_empty() {
+        text.push_str("nothing to do: the schema is the one this version needs\n");
+    }
+    output::print(&text)
+}

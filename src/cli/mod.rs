@@ -1,0 +1,145 @@
+//! What people type. One file a command; this one parses, calls and turns the end into an exit
+//! code: 0, 1 for what went wrong, 64 (`EX_USAGE` of `sysexits.h`) for wrong usage or
+//! configuration.
+//!
+//! A new command is a file with `Args` and `run`, and a line in `Command` and in `call`.
+
+mod demo;
+mod logs;
+mod migrate;
+mod output;
+mod run;
+mod timers;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigError, Sources};
+
+/// The usage or the configuration is wrong: the same call will fail again.
+const EXIT_USAGE: u8 = 64;
+
+/// Something else went wrong: the same call may succeed later.
+const EXIT_FAILURE: u8 = 1;
+
+/// Sends scheduled messages from Postgres at their exact moment, once, and can prove it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "punctual",
+    version,
+    after_help = "Settings come from punctual.toml and the environment, DATABASE_URL above all.\n\
+                  `punctual COMMAND --help` gives an example of each command."
+)]
+struct Cli {
+    /// The settings' file [default: punctual.toml here, if there is one]
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Migrate(migrate::Args),
+    Run(run::Args),
+    Timers(timers::Args),
+}
+
+/// Runs the command that `args` ask for, the program's own name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match Cli::try_parse_from(args) {
+        Ok(cli) => call(cli),
+        Err(said) => return say(&said),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(complain(&error)),
+    }
+}
+
+fn call(cli: Cli) -> anyhow::Result<()> {
+    let sources = Sources::of_process(cli.config);
+    match cli.command {
+        Command::Demo(args) => block_on_all_cores(demo::run(args)),
+        Command::Migrate(args) => block_on(migrate::run(args, &sources)),
+        Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
+        Command::Timers(args) => block_on(timers::run(args, &sources)),
+    }
+}
+
+/// Runs a command that waits for little: one thread does.
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(command)
+}
+
+/// Runs a command that sends messages: the reactor's loop shares a core with nobody's request.
+fn block_on_all_cores<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(command)
+}
+
+/// Prints what the parser has to say: help and version are answers, the rest is wrong usage.
+fn say(said: &clap::Error) -> ExitCode {
+    // A reader that has gone has read enough.
+    let _ = said.print();
+    if said.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Tells people on stderr what was wrong, with its causes, and says the exit code.
+fn complain(error: &anyhow::Error) -> u8 {
+    let (text, code) = match error.downcast_ref::<ConfigError>() {
+        Some(config) => {
+            let problems = config.to_string().replace('\n', "\n  ");
+            let text = format!("the configuration is not usable:\n  {problems}");
+            (text, EXIT_USAGE)
+        }
+        None => (format!("{error:#}"), EXIT_FAILURE),
+    };
+    // `eprintln!` would panic on a closed stderr; there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "punctual: {text}");
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_says_what_it_does_and_gives_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands().filter(|c| c.get_name() != "help") {
+            let name = command.get_name();
+            let about = command.get_about().map(ToString::to_string);
+            assert!(about.is_some_and(|a| !a.is_empty()), "{name} says nothing");
+            let help = command.get_after_help().map(ToString::to_string);
+            let example = format!("punctual {name}");
+            assert!(
+                help.is_some_and(|h| h.contains("Example") && h.contains(&example)),
+                "{name} has no example"
+            );
+        }
+        cli.debug_assert();
+    }
+}

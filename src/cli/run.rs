@@ -1,0 +1,106 @@
+//! `punctual run`.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use super::{logs, output};
+use crate::config::{Config, ProviderChoice, Sources, TwilioSettings};
+use crate::daemon::{self, Parts};
+use crate::http;
+use crate::provider::Provider;
+use crate::provider::console::Console;
+use crate::provider::twilio::{Credentials, Twilio, TwilioConfig};
+use crate::reactor::Settings;
+use crate::store::Dsn;
+
+/// Sends the messages of the database at their time, until SIGTERM or SIGINT.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  DATABASE_URL=postgres://… PUNCTUAL_PROVIDER=console punctual run\n\n\
+                  The first signal lets what is being sent finish and gives the rest back; a \
+                  second one ends it at once."
+)]
+pub(super) struct Args {
+    /// Print the settings, without secrets, and exit
+    #[arg(long)]
+    print_config: bool,
+}
+
+pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    if args.print_config {
+        return output::print(&config.to_toml());
+    }
+    logs::start(&config.log);
+    let stop = CancellationToken::new();
+    daemon::stop_on_signal(stop.clone()).context("cannot wait for signals")?;
+    let parts = parts(config).await?;
+    daemon::run(parts, stop).await?;
+    Ok(())
+}
+
+async fn parts(config: Config) -> anyhow::Result<Parts> {
+    let url = config.database_url.expose_secret();
+    let dsn = Dsn::parse(url).context("DATABASE_URL is not usable")?;
+    if let Some(warning) = dsn.warning() {
+        tracing::warn!("{warning}");
+    }
+    let provider = provider(&config)?;
+    let http = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
+    Ok(Parts {
+        dsn,
+        provider,
+        default_sender: config.default_sender,
+        max_lateness: config.max_lateness,
+        settings: Settings {
+            horizon: config.horizon,
+            lead: config.lead,
+            max_in_flight: config.max_in_flight,
+            lease: config.lease,
+            send_timeout: config.send_timeout,
+        },
+        http,
+        debug_token: config.http.debug_token,
+    })
+}
+
+fn provider(config: &Config) -> anyhow::Result<Arc<dyn Provider>> {
+    Ok(match &config.provider {
+        ProviderChoice::Console => Arc::new(Console::stdout()),
+        ProviderChoice::Twilio(settings) => {
+            Arc::new(twilio(settings, config.send_timeout, config.max_in_flight)?)
+        }
+    })
+}
+
+fn twilio(
+    settings: &TwilioSettings,
+    send_timeout: Duration,
+    max_in_flight: usize,
+) -> anyhow::Result<Twilio> {
+    let credentials = match &settings.api_key {
+        Some(key) => Credentials::ApiKey {
+            sid: key.sid.expose_secret().parse().context("TWILIO_API_KEY")?,
+            secret: key.secret.clone(),
+        },
+        None => Credentials::AuthToken(settings.auth_token.clone()),
+    };
+    let config = TwilioConfig {
+        account_sid: settings.account_sid.parse().context("TWILIO_ACCOUNT_SID")?,
+        credentials,
+        base_url: settings
+            .base_url
+            .as_str()
+            .parse()
+            .context("TWILIO_API_BASE_URL")?,
+        send_timeout,
+        max_in_flight: NonZeroUsize::new(max_in_flight).unwrap_or(NonZeroUsize::MIN),
+        status_callback: None,
+    };
+    Ok(Twilio::new(&config)?)
+}

@@ -1,0 +1,247 @@
+//! The daemon's answer as a table that fits 80 columns.
+
+use std::fmt::Write;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde::Deserialize;
+
+/// The part of `GET /debug/timers` that is shown. Times stay texts: one that is not readable
+/// is shown as it came.
+#[derive(Debug, Deserialize)]
+pub(super) struct Answer {
+    now: String,
+    ready: bool,
+    clock: Clock,
+    window: Window,
+    lead_us: u64,
+    lateness_us: Lateness,
+    timers: Vec<Timer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Clock {
+    offset_us: Option<i64>,
+    uncertainty_us: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Window {
+    until: Option<String>,
+    armed: u64,
+    beyond: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Lateness {
+    count: u64,
+    p50: u64,
+    p99: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Timer {
+    id: String,
+    due_at: String,
+    due_in_us: i64,
+    state: String,
+    attempt: i64,
+    version: i64,
+}
+
+/// Two lines about the daemon, then a line a timer, with times in `zone`.
+pub(super) fn render(answer: &Answer, zone: &TimeZone) -> String {
+    let today = answer.now.parse().ok().map(|now| zoned(now, zone));
+    let mut text = head(answer, zone, today.as_ref());
+    if answer.timers.is_empty() {
+        text += "no timers\n";
+        return text;
+    }
+    let rows = answer.timers.iter().map(|timer| {
+        [
+            timer.id.clone(),
+            local(&timer.due_at, zone, today.as_ref()),
+            due_in(timer.due_in_us),
+            timer.state.clone(),
+            timer.attempt.to_string(),
+            timer.version.to_string(),
+        ]
+    });
+    let titles = ["ID", "DUE", "IN", "STATE", "TRY", "VER"].map(str::to_owned);
+    text += &columns(std::iter::once(titles).chain(rows).collect());
+    let shown = answer.timers.len() as u64;
+    if let Some(more) = answer.window.armed.checked_sub(shown).filter(|n| *n > 0) {
+        let _ = writeln!(text, "and {more} more: see --limit");
+    }
+    text
+}
+
+fn head(answer: &Answer, zone: &TimeZone, today: Option<&Zoned>) -> String {
+    let ready = if answer.ready {
+        "ready"
+    } else {
+        "NOT READY (GET /readyz says why)"
+    };
+    let until = answer.window.until.as_ref().map_or_else(
+        || "the window".to_owned(),
+        |until| local(until, zone, today),
+    );
+    let clock = match (answer.clock.offset_us, answer.clock.uncertainty_us) {
+        (Some(offset), Some(uncertainty)) => {
+            format!("{} ± {}", short(offset), short(signed(uncertainty)))
+        }
+        _ => "not measured".to_owned(),
+    };
+    let late = &answer.lateness_us;
+    let lateness = if late.count == 0 {
+        "none sent yet".to_owned()
+    } else {
+        let (p50, p99) = (short(signed(late.p50)), short(signed(late.p99)));
+        format!("p50 {p50}, p99 {p99} of {}", late.count)
+    };
+    format!(
+        "{ready} · armed {} · beyond {until}: {} · zone {}\n\
+         clock {clock} · lead {} · lateness {lateness}\n",
+        answer.window.armed,
+        answer.window.beyond,
+        zone.iana_name().unwrap_or("local"),
+        short(signed(answer.lead_us)),
+    )
+}
+
+/// Left-aligned columns two spaces apart, each as wide as its widest cell.
+fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn zoned(time: Timestamp, zone: &TimeZone) -> Zoned {
+    time.to_zoned(zone.clone())
+}
+
+/// The time of day with milliseconds; of another day than `today`, the day and the minute.
+/// Both are cut, not rounded: what is shown has always been reached.
+fn local(time: &str, zone: &TimeZone, today: Option<&Zoned>) -> String {
+    let Ok(time) = time.parse::<Timestamp>() else {
+        return time.to_owned();
+    };
+    let time = zoned(time, zone);
+    let format = if today.is_some_and(|today| today.date() == time.date()) {
+        "%H:%M:%S%.3f"
+    } else {
+        "%b %d %H:%M"
+    };
+    time.strftime(format).to_string()
+}
+
+/// A duration in two units, negative when it is over.
+fn due_in(us: i64) -> String {
+    let sign = if us < 0 { "-" } else { "" };
+    let seconds = us.unsigned_abs() / 1_000_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match seconds {
+        0..60 => short(us),
+        60..3600 => format!("{sign}{minutes}m {:02}s", seconds % 60),
+        3600..86400 => format!("{sign}{hours}h {:02}m", minutes % 60),
+        _ => format!("{sign}{days}d {:02}h", hours % 24),
+    }
+}
+
+/// A short duration in the unit that suits it.
+fn short(us: i64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+    let us_f = us as f64;
+    match us.unsigned_abs() {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", us_f / 1e3),
+        _ => format!("{:.1} s", us_f / 1e6),
+    }
+}
+
+fn signed(us: u64) -> i64 {
+    i64::try_from(us).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_for_people() {
+        for (us, text) in [
+            (0, "0 µs"),
+            (999, "999 µs"),
+            (-4_200, "-4.2 ms"),
+            (850_000, "850.0 ms"),
+            (12_340_000, "12.3 s"),
+            (81_000_000, "1m 21s"),
+            (-3_599_000_000, "-59m 59s"),
+            (3_600_000_000, "1h 00m"),
+            (-95_000_000_000, "-1d 02h"),
+            (i64::MIN, "-106751991d 04h"),
+        ] {
+            assert_eq!(due_in(us), text);
+        }
+    }
+
+    fn answer(timers: &str, ready: bool, count: u64) -> Answer {
+        let json = format!(
+            r#"{{"now": "2026-01-01T09:00:00.000000Z", "instance": "x", "ready": {ready},
+            "clock": {{"offset_us": -120, "uncertainty_us": 300}}, "listener": {{}},
+            "window": {{"until": "2026-01-01T10:00:00.000000Z", "armed": 3, "beyond": 140}},
+            "lead_us": 4200, "lateness_us": {{"count": {count}, "p50": 310, "p99": 900, "max": 1200}},
+            "wheel": [], "timers": [{timers}]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn timer(n: u8, due_at: &str, due_in_us: i64, state: &str) -> String {
+        format!(
+            r#"{{"id": "0198c0de-0000-7000-8000-0000000000{n:02}", "due_at": "{due_at}",
+            "due_in_us": {due_in_us}, "kind": "message", "state": "{state}",
+            "attempt": 0, "version": {n}, "owner": "x"}}"#
+        )
+    }
+
+    #[test]
+    fn a_table_that_fits() {
+        let timers = [
+            timer(1, "2025-12-31T08:00:00.000000Z", -90_000_000_000, "sending"),
+            timer(12, "2026-01-01T09:01:21.123999Z", 81_123_999, "armed"),
+        ];
+        let answer = answer(&timers.join(","), true, 10);
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let text = render(&answer, &berlin);
+        let expected = "\
+ready · armed 3 · beyond 11:00:00.000: 140 · zone Europe/Berlin
+clock -120 µs ± 300 µs · lead 4.2 ms · lateness p50 310 µs, p99 900 µs of 10
+ID                                    DUE           IN       STATE    TRY  VER
+0198c0de-0000-7000-8000-000000000001  Dec 31 09:00  -1d 01h  sending  0    1
+0198c0de-0000-7000-8000-000000000012  10:01:21.123  1m 21s   armed    0    12
+and 1 more: see --limit
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn nothing_to_show() {
+        let text = render(&answer("", false, 0), &TimeZone::UTC);
+        assert!(text.starts_with("NOT READY (GET /readyz says why) · armed 3"));
+        assert!(text.contains("lateness none sent yet"));
+        assert!(text.ends_with("no timers\n"), "{text}");
+    }
+}

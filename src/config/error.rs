@@ -1,0 +1,137 @@
+//! What is wrong with the settings, in sentences that name the key.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use humantime::format_duration;
+
+/// The settings are not usable, for at least one reason. Displays one reason a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", lines(.0))]
+pub struct ConfigError(pub Vec<Problem>);
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// One reason. None of them shows a secret, a phone number or a URL that may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// A key nobody reads: nearly always a misspelling.
+    #[error("{key} is not a setting{}", did_you_mean(.similar.as_deref()))]
+    Unknown {
+        /// As it was written, and where.
+        key: String,
+        /// The setting that was probably meant.
+        similar: Option<String>,
+    },
+    /// A value that does not do.
+    #[error("{key} is not usable{}: expected {expected}", shown(.value.as_deref()))]
+    Unusable {
+        /// As it was written, and where.
+        key: String,
+        /// What was given, where it may be shown.
+        value: Option<String>,
+        /// What would do.
+        expected: String,
+    },
+    /// Something there is no default for.
+    #[error("{key} is required: set it to {expected}")]
+    Missing {
+        /// The environment variable.
+        key: &'static str,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// A part of a pair without the other.
+    #[error("{given} is set without {missing}: set both or neither")]
+    Half {
+        /// What is there.
+        given: &'static str,
+        /// What is not.
+        missing: &'static str,
+    },
+    /// A secret given as a value and as a file.
+    #[error("{key} and {file_key} are both set: keep one")]
+    Twice {
+        /// As it was written, and where.
+        key: String,
+        /// Likewise.
+        file_key: String,
+    },
+    /// A setting of a later version.
+    #[error("{key} is not supported by this version{}", unless(*.only))]
+    NotYet {
+        /// As it was written, and where.
+        key: String,
+        /// The value that may be given all the same.
+        only: Option<&'static str>,
+    },
+    /// Pages that others can reach need a token.
+    #[error(
+        "PUNCTUAL_DEBUG_TOKEN is required: {why}. Set it to something long and random, \
+         for example what `openssl rand -hex 32` prints"
+    )]
+    TokenRequired {
+        /// What makes it so.
+        why: String,
+    },
+    /// See [`Config::lease`](super::Config::lease).
+    #[error(
+        "PUNCTUAL_LEASE is {}, too short for a PUNCTUAL_SEND_TIMEOUT of {}: expected at least \
+         twice that and 50ms, which is {}",
+        format_duration(*lease), format_duration(*send_timeout), format_duration(*floor)
+    )]
+    LeaseTooShort {
+        /// The lease.
+        lease: Duration,
+        /// The send time-out.
+        send_timeout: Duration,
+        /// What would do.
+        floor: Duration,
+    },
+    /// A secret's file cannot be read.
+    #[error("{key}: cannot read {}: {source}", path.display())]
+    SecretFile {
+        /// As it was written, and where.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The settings' file cannot be read.
+    #[error("cannot read the settings in {}: {source}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The settings' file is not TOML. Its lines are not repeated, they may hold secrets.
+    #[error("{} is not valid TOML, line {line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+}
+
+fn did_you_mean(similar: Option<&str>) -> String {
+    similar.map_or_else(String::new, |s| format!("; did you mean {s}?"))
+}
+
+fn shown(value: Option<&str>) -> String {
+    value.map_or_else(String::new, |v| format!(" ({v:?})"))
+}
+
+fn unless(value: Option<&str>) -> String {
+    value.map_or_else(
+        || "; leave it out".to_owned(),
+        |v| format!(", which knows only {v:?}; leave it out"),
+    )
+}

@@ -1,0 +1,115 @@
+//! Which keys there are, how each layer spells them, and what is no key but nearly one.
+
+/// Names another path for the settings' file. Not itself a setting: it says where they are.
+pub(super) const FILE_VAR: &str = "PUNCTUAL_CONFIG";
+
+/// Variables of this prefix that are not settings of the daemon: where its file is, where the
+/// demo and the tests find Postgres, how many worlds a simulation runs, and which binary the
+/// benchmark measures.
+pub(super) const NOT_SETTINGS: [&str; 4] = [
+    FILE_VAR,
+    "PUNCTUAL_PG_BIN",
+    "PUNCTUAL_SIM_SEEDS",
+    "PUNCTUAL_BIN",
+];
+
+/// One setting.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// The environment variable.
+    pub(super) env: &'static str,
+    /// The key in the file; a dot enters a table.
+    pub(super) file: &'static str,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// May be repeated in an error.
+    Plain,
+    /// Somebody's number or a URL that may hold a password: never repeated.
+    Private,
+    /// Never repeated, and may come from a file.
+    Secret,
+}
+
+/// Every setting, as a constant and in [`ALL`].
+macro_rules! settings {
+    ($($name:ident $kind:ident $env:literal $file:literal;)*) => {
+        $(pub(super) const $name: Setting =
+            Setting { env: $env, file: $file, kind: Kind::$kind };)*
+        pub(super) const ALL: &[&Setting] = &[$(&$name),*];
+    };
+}
+
+settings! {
+    DATABASE_URL   Secret  "DATABASE_URL"            "database_url";
+    HTTP_ADDR      Plain   "PUNCTUAL_HTTP_ADDR"      "http_addr";
+    WEBHOOK_ADDR   Plain   "PUNCTUAL_WEBHOOK_ADDR"   "webhook_addr";
+    PUBLIC_URL     Private "PUNCTUAL_PUBLIC_URL"     "public_url";
+    DEBUG_TOKEN    Secret  "PUNCTUAL_DEBUG_TOKEN"    "debug_token";
+    PROVIDER       Plain   "PUNCTUAL_PROVIDER"       "provider";
+    HORIZON        Plain   "PUNCTUAL_HORIZON"        "horizon";
+    LEAD           Plain   "PUNCTUAL_LEAD"           "lead";
+    MAX_IN_FLIGHT  Plain   "PUNCTUAL_MAX_IN_FLIGHT"  "max_in_flight";
+    SEND_TIMEOUT   Plain   "PUNCTUAL_SEND_TIMEOUT"   "send_timeout";
+    LEASE          Plain   "PUNCTUAL_LEASE"          "lease";
+    IN_DOUBT       Plain   "PUNCTUAL_IN_DOUBT"       "in_doubt";
+    MAX_LATENESS   Plain   "PUNCTUAL_MAX_LATENESS"   "max_lateness";
+    STATE_DIR      Plain   "PUNCTUAL_STATE_DIR"      "state_dir";
+    TIMEZONE       Plain   "PUNCTUAL_TIMEZONE"       "timezone";
+    BUSINESS_HOURS Plain   "PUNCTUAL_BUSINESS_HOURS" "business_hours";
+    LOG            Plain   "RUST_LOG"                "log";
+    LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
+    ACCOUNT_SID    Private "TWILIO_ACCOUNT_SID"      "twilio.account_sid";
+    AUTH_TOKEN     Secret  "TWILIO_AUTH_TOKEN"       "twilio.auth_token";
+    API_KEY        Secret  "TWILIO_API_KEY"          "twilio.api_key";
+    API_SECRET     Secret  "TWILIO_API_SECRET"       "twilio.api_secret";
+    API_BASE_URL   Private "TWILIO_API_BASE_URL"     "twilio.api_base_url";
+    SERVICE_SID    Private "TWILIO_MESSAGING_SERVICE_SID" "twilio.messaging_service_sid";
+    FROM_NUMBER    Private "TWILIO_SMS_FROM_NUMBER"    "twilio.sms_from_number";
+    TEST1_NUMBER   Private "TWILIO_TEST1_PHONE_NUMBER" "twilio.test1_phone_number";
+    PHONE_NUMBER   Private "TWILIO_PHONE_NUMBER"       "twilio.phone_number";
+    MAIN_NUMBER    Private "TWILIO_MAIN_PHONE_NUMBER"  "twilio.main_phone_number";
+}
+
+pub(super) fn is_known(
+    name: &str,
+    spelling: impl Fn(&Setting) -> &'static str,
+    suffix: &str,
+) -> bool {
+    ALL.iter().any(|setting| {
+        let key = spelling(setting);
+        let by_file = || name.strip_suffix(suffix) == Some(key);
+        name == key || (setting.kind == Kind::Secret && by_file())
+    })
+}
+
+/// The key that is closest to a misspelt one, if any is close.
+pub(super) fn similar(name: &str, spelling: impl Fn(&Setting) -> &'static str) -> Option<String> {
+    /// Below this the suggestion is a guess that misleads.
+    const CLOSE: f64 = 0.6;
+    // The prefix says nothing, and is wrongly put before the others' names too.
+    let bare = |key: &str| key.trim_start_matches("PUNCTUAL_").to_owned();
+    let likeness = |key: &str| strsim::normalized_damerau_levenshtein(&bare(name), &bare(key));
+    ALL.iter()
+        .map(|setting| spelling(setting))
+        .map(|key| (likeness(key), key))
+        .filter(|(likeness, _)| *likeness > CLOSE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, key)| key.to_owned())
+}
+
+/// Whether a variable is one that Kubernetes puts into every container beside a Service called
+/// `punctual…`: `…_SERVICE_HOST`, `…_SERVICE_PORT…`, and `…_PORT…` with addresses in it.
+pub(super) fn is_service_link(name: &str, value: &str) -> bool {
+    let address = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || (name.contains("_PORT") && address)
+        || ["_TCP_", "_UDP_", "_SCTP_"]
+            .iter()
+            .any(|part| name.contains("_PORT_") && name.contains(part))
+}

@@ -1,0 +1,220 @@
+//! The settings: defaults < `punctual.toml` < environment, read once, valid afterwards.
+//!
+//! [`Sources`] says where settings come from, `raw` lays the layers over each other, and
+//! [`Config::load`] turns the result into types whose every value is usable. All that is wrong
+//! is told at once, each with its key's name; a value that may be secret or private is not.
+
+mod error;
+mod key;
+mod provider;
+mod raw;
+mod secret_file;
+mod show;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::Url;
+use secrecy::SecretString;
+use tracing_subscriber::filter::Targets;
+
+use crate::message::Sender;
+use crate::schedule::{LEAD_MAX, LeadSetting};
+
+pub use error::{ConfigError, Problem};
+pub use provider::{ApiKey, ProviderChoice, TwilioSettings};
+pub use raw::Sources;
+pub use values::LogFormat;
+
+use raw::Raw;
+
+/// What `punctual run` works by.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How to reach Postgres. The store reads what is in it.
+    pub database_url: SecretString,
+    /// What HTTP needs.
+    pub http: HttpSettings,
+    /// Who delivers.
+    pub provider: ProviderChoice,
+    /// Who sends where a row names nobody.
+    pub default_sender: Option<Sender>,
+    /// How far ahead timers are held in memory, 10 s to 1 h.
+    pub horizon: Duration,
+    /// How long before its due time a row is claimed.
+    pub lead: LeadSetting,
+    /// Sends at once, 1 to 10,000.
+    pub max_in_flight: usize,
+    /// Total deadline of one provider call.
+    pub send_timeout: Duration,
+    /// How long a claim stands; at least `2 × send_timeout + LEAD_MAX`.
+    pub lease: Duration,
+    /// A message later than this at its turn is cancelled, not sent.
+    pub max_lateness: Duration,
+    /// The installation's zone, a name of the IANA database.
+    pub timezone: String,
+    /// What is logged, and how.
+    pub log: LogSettings,
+}
+
+/// Where HTTP listens and who may look inside.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// How the provider reaches us; `None`: no callbacks are asked for.
+    pub public_url: Option<Url>,
+    /// What `/debug`, `/metrics` and the page ask for. Present whenever somebody else than this
+    /// machine can reach them.
+    pub debug_token: Option<SecretString>,
+}
+
+/// Where a running daemon answers questions, for commands that put some.
+#[derive(Clone, Debug)]
+pub struct DebugEndpoint {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What it asks for.
+    pub token: Option<SecretString>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Which targets at which level, in the syntax of `RUST_LOG`.
+    pub filter: Targets,
+    /// For people or for machines.
+    pub format: LogFormat,
+}
+
+impl Config {
+    /// Reads all settings. The error holds every problem there is.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut raw = Raw::read(sources);
+        let database_url = database_url_of(&mut raw);
+        let http = http_of(&mut raw);
+        let provider = provider::choose(&mut raw);
+        let default_sender = provider::default_sender(&mut raw);
+        let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
+        let lead = raw.or(&key::LEAD, "auto", values::lead);
+        let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);
+        let (send_timeout, lease) = deadlines_of(&mut raw);
+        let max_lateness = raw.or(&key::MAX_LATENESS, "1h", values::max_lateness);
+        let timezone = raw.or(&key::TIMEZONE, "UTC", values::timezone);
+        let log = LogSettings {
+            filter: raw.or(&key::LOG, "info", values::log_filter),
+            format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
+        };
+        refuse_what_is_not_built(&mut raw);
+        match (database_url, provider) {
+            (Some(database_url), Some(provider)) if raw.problems.is_empty() => Ok(Self {
+                database_url,
+                http,
+                provider,
+                default_sender,
+                horizon,
+                lead,
+                max_in_flight,
+                send_timeout,
+                lease,
+                max_lateness,
+                timezone,
+                log,
+            }),
+            _ => Err(raw.into_error()),
+        }
+    }
+
+    /// The settings as `punctual.toml` would have them, every secret as `***`.
+    pub fn to_toml(&self) -> String {
+        show::to_toml(self)
+    }
+}
+
+/// Reads only how to reach Postgres, for commands that need nothing else. Misspelt keys are
+/// refused all the same.
+pub fn database_url(sources: &Sources) -> Result<SecretString, ConfigError> {
+    let mut raw = Raw::read(sources);
+    match database_url_of(&mut raw) {
+        Some(url) if raw.problems.is_empty() => Ok(url),
+        _ => Err(raw.into_error()),
+    }
+}
+
+/// Reads only where a running daemon answers. Misspelt keys are refused all the same.
+pub fn debug_endpoint(sources: &Sources) -> Result<DebugEndpoint, ConfigError> {
+    let mut raw = Raw::read(sources);
+    let endpoint = DebugEndpoint {
+        addr: raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address),
+        token: raw.get(&key::DEBUG_TOKEN, values::token),
+    };
+    if raw.problems.is_empty() {
+        Ok(endpoint)
+    } else {
+        Err(raw.into_error())
+    }
+}
+
+/// Only this machine, until somebody says otherwise.
+const HTTP_ADDR_DEFAULT: &str = "127.0.0.1:8080";
+
+fn database_url_of(raw: &mut Raw) -> Option<SecretString> {
+    raw.require(
+        &key::DATABASE_URL,
+        "postgres://USER:PASSWORD@HOST:5432/DATABASE, by a direct or session-mode connection",
+        values::database_url,
+    )
+}
+
+fn http_of(raw: &mut Raw) -> HttpSettings {
+    let addr = raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address);
+    let public_url = raw.get(&key::PUBLIC_URL, values::public_url);
+    let debug_token = raw.get(&key::DEBUG_TOKEN, values::token);
+    // A token that is given and unusable has been told of already.
+    if !raw.is_given(&key::DEBUG_TOKEN) {
+        let name = key::HTTP_ADDR.env;
+        if !addr.ip().to_canonical().is_loopback() {
+            let why = format!("{name} is {addr}, which other machines may reach");
+            raw.problem(Problem::TokenRequired { why });
+        } else if public_url.is_some() {
+            let why = format!(
+                "{} is set, so whatever forwards it to {name} can reach all pages",
+                key::PUBLIC_URL.env
+            );
+            raw.problem(Problem::TokenRequired { why });
+        }
+    }
+    HttpSettings {
+        addr,
+        public_url,
+        debug_token,
+    }
+}
+
+/// A claim must outlive its request, and the request its queueing; with less than this a send
+/// could still be running when its lease is over, and another instance would find it in doubt.
+fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
+    let send_timeout = raw.or(&key::SEND_TIMEOUT, "10s", values::send_timeout);
+    let lease = raw.or(&key::LEASE, "30s", values::lease);
+    let floor = 2 * send_timeout + LEAD_MAX;
+    if lease < floor {
+        raw.problem(Problem::LeaseTooShort {
+            lease,
+            send_timeout,
+            floor,
+        });
+    }
+    (send_timeout, lease)
+}
+
+/// Settings of the interface whose function this version does not have. Taking one and doing
+/// nothing would let somebody rely on it.
+fn refuse_what_is_not_built(raw: &mut Raw) {
+    raw.only(&key::IN_DOUBT, "hold");
+    raw.only(&key::BUSINESS_HOURS, "off");
+    raw.not_yet(&key::WEBHOOK_ADDR);
+    raw.not_yet(&key::STATE_DIR);
+}

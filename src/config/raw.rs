@@ -1,0 +1,313 @@
+//! The layers: which keys there are, where each was set, and what was said that nobody reads.
+//!
+//! Both layers go through one table, so that a key, its file form and its refusals are the
+//! same whether it stands in the file or in the environment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::error::{ConfigError, Problem};
+use super::key::{self, FILE_VAR, Kind, NOT_SETTINGS, Setting, is_known, is_service_link, similar};
+use super::secret_file;
+
+/// The settings' file, looked for in the working directory.
+const FILE: &str = "punctual.toml";
+
+/// Where settings come from. An argument, so that a test need not change its process.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The environment.
+    pub env: BTreeMap<OsString, OsString>,
+    /// The working directory: relative paths start here.
+    pub dir: PathBuf,
+    /// `--config`: the settings' file, before `PUNCTUAL_CONFIG` and `punctual.toml`.
+    pub config: Option<PathBuf>,
+}
+
+impl Sources {
+    /// Those of this process.
+    pub fn of_process(config: Option<PathBuf>) -> Self {
+        Self {
+            env: std::env::vars_os().collect(),
+            dir: PathBuf::new(),
+            config,
+        }
+    }
+}
+
+/// What one layer says, by the key as that layer spells it.
+struct Layer {
+    values: BTreeMap<String, String>,
+    /// How a key of this layer is called in a sentence.
+    place: String,
+    /// Where relative paths of this layer start.
+    dir: PathBuf,
+}
+
+impl Layer {
+    fn name(&self, key: &str) -> String {
+        format!("{key}{}", self.place)
+    }
+}
+
+/// What was set for one key.
+struct Given {
+    name: String,
+    value: String,
+}
+
+/// The layers laid over each other, and all that has been found wrong so far.
+pub(super) struct Raw {
+    given: HashMap<&'static str, Given>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Raw {
+    /// Reads environment, file and secrets' files. What cannot be read becomes a problem.
+    pub(super) fn read(sources: &Sources) -> Self {
+        let mut raw = Self {
+            given: HashMap::new(),
+            problems: Vec::new(),
+        };
+        let env = raw.env_layer(sources);
+        let file = raw.file_layer(sources, &env);
+        for setting in key::ALL {
+            let given = raw
+                .said_by(&env, setting.env, "_FILE")
+                .or_else(|| raw.said_by(file.as_ref()?, setting.file, "_file"));
+            if let Some(given) = given {
+                raw.given.insert(setting.env, given);
+            }
+        }
+        raw
+    }
+
+    /// The variables that are not empty, those that nobody reads told of.
+    fn env_layer(&mut self, sources: &Sources) -> Layer {
+        let mut values = BTreeMap::new();
+        for (name, value) in &sources.env {
+            let Some(name) = name.to_str() else { continue };
+            let known = is_known(name, |s| s.env, "_FILE") || NOT_SETTINGS.contains(&name);
+            if !known && !name.starts_with("PUNCTUAL_") {
+                continue;
+            }
+            let Some(value) = value.to_str() else {
+                self.unusable(name.to_owned(), None, "text in UTF-8");
+                continue;
+            };
+            if value.trim().is_empty() || (!known && is_service_link(name, value)) {
+                continue;
+            }
+            if !known {
+                self.problems.push(Problem::Unknown {
+                    key: name.to_owned(),
+                    similar: similar(name, |s| s.env),
+                });
+                continue;
+            }
+            values.insert(name.to_owned(), value.to_owned());
+        }
+        Layer {
+            values,
+            place: String::new(),
+            dir: sources.dir.clone(),
+        }
+    }
+
+    /// The file, if there is one. A file that was named must be there.
+    fn file_layer(&mut self, sources: &Sources, env: &Layer) -> Option<Layer> {
+        let named = sources
+            .config
+            .clone()
+            .or_else(|| env.values.get(FILE_VAR).map(PathBuf::from));
+        let path = sources
+            .dir
+            .join(named.as_deref().unwrap_or(Path::new(FILE)));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if named.is_none() && e.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(source) => {
+                self.problems.push(Problem::ConfigFile { path, source });
+                return None;
+            }
+        };
+        let table = match text.parse::<toml::Table>() {
+            Ok(table) => table,
+            Err(error) => {
+                let before = error.span().map_or("", |span| &text[..span.start]);
+                self.problems.push(Problem::Syntax {
+                    path,
+                    line: before.matches('\n').count() + 1,
+                    message: error.message().to_owned(),
+                });
+                return None;
+            }
+        };
+        let mut layer = Layer {
+            values: BTreeMap::new(),
+            place: format!(" in {}", path.display()),
+            dir: path.parent().map_or_else(PathBuf::new, Path::to_owned),
+        };
+        self.walk(&table, "", &mut layer);
+        Some(layer)
+    }
+
+    fn walk(&mut self, table: &toml::Table, prefix: &str, layer: &mut Layer) {
+        for (name, value) in table {
+            let key = format!("{prefix}{name}");
+            let inner = format!("{key}.");
+            match value {
+                toml::Value::Table(table)
+                    if key::ALL.iter().any(|s| s.file.starts_with(&inner)) =>
+                {
+                    self.walk(table, &inner, layer);
+                }
+                _ if !is_known(&key, |s| s.file, "_file") => self.problems.push(Problem::Unknown {
+                    similar: similar(&key, |s| s.file),
+                    key: layer.name(&key),
+                }),
+                toml::Value::String(text) if text.trim().is_empty() => {}
+                toml::Value::String(text) => {
+                    layer.values.insert(key, text.clone());
+                }
+                toml::Value::Integer(number) => {
+                    layer.values.insert(key, number.to_string());
+                }
+                _ => {
+                    let expected = "a text in quotes or a whole number";
+                    self.unusable(layer.name(&key), None, expected);
+                }
+            }
+        }
+    }
+
+    fn said_by(&mut self, layer: &Layer, key: &str, suffix: &str) -> Option<Given> {
+        let value = layer.values.get(key);
+        let file_key = format!("{key}{suffix}");
+        let path = layer.values.get(&file_key);
+        match (value, path) {
+            (None, None) => None,
+            (Some(value), None) => Some(Given {
+                name: layer.name(key),
+                value: value.trim().to_owned(),
+            }),
+            (None, Some(path)) => {
+                let (name, path) = (layer.name(&file_key), layer.dir.join(path.trim()));
+                match secret_file::read(&path) {
+                    Ok(value) => Some(Given { name, value }),
+                    Err(source) => {
+                        self.problems.push(Problem::SecretFile {
+                            key: name.clone(),
+                            path,
+                            source,
+                        });
+                        // Told once: it is not missing as well.
+                        Some(Given {
+                            name,
+                            value: String::new(),
+                        })
+                    }
+                }
+            }
+            (Some(value), Some(_)) => {
+                self.problems.push(Problem::Twice {
+                    key: layer.name(key),
+                    file_key: layer.name(&file_key),
+                });
+                Some(Given {
+                    name: layer.name(key),
+                    value: value.clone(),
+                })
+            }
+        }
+    }
+
+    /// The value of a setting, if it is set and usable; `parse` says otherwise what would be.
+    pub(super) fn get<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = self.given.get(setting.env)?;
+        if given.value.is_empty() {
+            return None;
+        }
+        match parse(&given.value) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                let shown = (setting.kind == Kind::Plain).then(|| given.value.clone());
+                self.unusable(given.name.clone(), shown, expected);
+                None
+            }
+        }
+    }
+
+    /// The value of a setting, or its default.
+    ///
+    /// # Panics
+    /// If the default is not usable, which the first test to load settings would show.
+    pub(super) fn or<T>(
+        &mut self,
+        setting: &Setting,
+        default: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        self.get(setting, &parse)
+            .unwrap_or_else(|| parse(default).expect("a default is usable"))
+    }
+
+    /// The value of a setting there is no default for.
+    pub(super) fn require<T>(
+        &mut self,
+        setting: &Setting,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.is_given(setting) {
+            self.problems.push(Problem::Missing {
+                key: setting.env,
+                expected,
+            });
+        }
+        self.get(setting, parse)
+    }
+
+    /// Whether something stands there, usable or not.
+    pub(super) fn is_given(&self, setting: &Setting) -> bool {
+        self.given.contains_key(setting.env)
+    }
+
+    /// Refuses a setting whose function does not exist.
+    pub(super) fn not_yet(&mut self, setting: &Setting) {
+        if let Some(given) = self.given.get(setting.env) {
+            let key = given.name.clone();
+            self.problems.push(Problem::NotYet { key, only: None });
+        }
+    }
+
+    /// Refuses every value of a setting but the one whose function exists.
+    pub(super) fn only(&mut self, setting: &Setting, value: &'static str) {
+        if let Some(given) = self.given.get(setting.env).filter(|g| g.value != value) {
+            let key = given.name.clone();
+            let only = Some(value);
+            self.problems.push(Problem::NotYet { key, only });
+        }
+    }
+
+    pub(super) fn problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    pub(super) fn into_error(self) -> ConfigError {
+        ConfigError(self.problems)
+    }
+
+    fn unusable(&mut self, key: String, value: Option<String>, expected: impl Into<String>) {
+        self.problems.push(Problem::Unusable {
+            key,
+            value,
+            expected: expected.into(),
+        });
+    }
+}

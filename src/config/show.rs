@@ -1,0 +1,109 @@
+//! The settings as they were understood, for `--print-config`.
+
+use humantime::format_duration;
+use serde::Serialize;
+
+use super::values::LogFormat;
+use super::{Config, ProviderChoice};
+use crate::message::Sender;
+use crate::schedule::LeadSetting;
+
+/// In place of a secret.
+const HIDDEN: &str = "***";
+
+/// Keys as in the file, so that the output can be taken as one once its secrets are filled in.
+#[derive(Serialize)]
+struct Shown<'a> {
+    database_url: &'static str,
+    http_addr: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debug_token: Option<&'static str>,
+    provider: &'static str,
+    horizon: String,
+    #[serde(serialize_with = "lead")]
+    lead: LeadSetting,
+    max_in_flight: usize,
+    send_timeout: String,
+    lease: String,
+    in_doubt: &'static str,
+    max_lateness: String,
+    timezone: &'a str,
+    business_hours: &'static str,
+    log: String,
+    log_format: LogFormat,
+    twilio: Twilio<'a>,
+}
+
+#[derive(Default, Serialize)]
+struct Twilio<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_secret: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_base_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messaging_service_sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sms_from_number: Option<&'a str>,
+}
+
+pub(super) fn to_toml(config: &Config) -> String {
+    let shown = Shown {
+        database_url: HIDDEN,
+        http_addr: config.http.addr.to_string(),
+        public_url: config.http.public_url.as_ref().map(reqwest::Url::as_str),
+        debug_token: config.http.debug_token.as_ref().map(|_| HIDDEN),
+        provider: match config.provider {
+            ProviderChoice::Twilio(_) => "twilio",
+            ProviderChoice::Console => "console",
+        },
+        horizon: format_duration(config.horizon).to_string(),
+        lead: config.lead,
+        max_in_flight: config.max_in_flight,
+        send_timeout: format_duration(config.send_timeout).to_string(),
+        lease: format_duration(config.lease).to_string(),
+        in_doubt: "hold",
+        max_lateness: format_duration(config.max_lateness).to_string(),
+        timezone: &config.timezone,
+        business_hours: "off",
+        log: config.log.filter.to_string(),
+        log_format: config.log.format,
+        twilio: twilio(config),
+    };
+    toml::to_string(&shown).expect("texts and numbers are TOML")
+}
+
+fn twilio(config: &Config) -> Twilio<'_> {
+    let mut shown = match &config.provider {
+        ProviderChoice::Twilio(twilio) => Twilio {
+            account_sid: Some(&twilio.account_sid),
+            auth_token: Some(HIDDEN),
+            api_key: twilio.api_key.as_ref().map(|_| HIDDEN),
+            api_secret: twilio.api_key.as_ref().map(|_| HIDDEN),
+            api_base_url: Some(twilio.base_url.as_str()),
+            ..Twilio::default()
+        },
+        ProviderChoice::Console => Twilio::default(),
+    };
+    // The chain has been walked: its winner is shown under its first name.
+    match &config.default_sender {
+        Some(service @ Sender::Service(_)) => shown.messaging_service_sid = Some(service.as_str()),
+        Some(number) => shown.sms_from_number = Some(number.as_str()),
+        None => {}
+    }
+    shown
+}
+
+fn lead<S: serde::Serializer>(lead: &LeadSetting, s: S) -> Result<S::Ok, S::Error> {
+    match lead {
+        LeadSetting::Auto => s.serialize_str("auto"),
+        LeadSetting::Fixed(lead) => s.collect_str(&humantime::format_duration(*lead)),
+    }
+}

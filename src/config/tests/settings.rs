@@ -1,0 +1,292 @@
+//! What each setting takes.
+
+use super::*;
+
+#[test]
+fn the_defaults_are_those_of_the_interface() {
+    for line in [
+        "http_addr = \"127.0.0.1:8080\"",
+        "provider = \"twilio\"",
+        "horizon = \"1h\"",
+        "lead = \"auto\"",
+        "max_in_flight = 256",
+        "send_timeout = \"10s\"",
+        "lease = \"30s\"",
+        "in_doubt = \"hold\"",
+        "max_lateness = \"1h\"",
+        "timezone = \"UTC\"",
+        "business_hours = \"off\"",
+        "log = \"info\"",
+        "log_format = \"text\"",
+        "api_base_url = \"https://api.twilio.com/\"",
+    ] {
+        file("", Ok(line));
+    }
+    let config = load("", REQUIRED).unwrap();
+    assert!(config.default_sender.is_none());
+    assert!(config.http.public_url.is_none() && config.http.debug_token.is_none());
+}
+
+#[test]
+fn durations_have_units_and_bounds() {
+    let horizon = "PUNCTUAL_HORIZON";
+    env(horizon, "10s", Ok("horizon = \"10s\""));
+    env(horizon, "60m", Ok("horizon = \"1h\""));
+    for unusable in ["9s", "61m", "3600", "-1s", "soon", "0"] {
+        env(horizon, unusable, Err("from 10s to 1h"));
+    }
+    env(
+        horizon,
+        "9s",
+        Err("PUNCTUAL_HORIZON is not usable (\"9s\")"),
+    );
+    file("horizon = \"9s\"", Err("horizon in "));
+    file("horizon = 3600", Err("a duration with its unit"));
+
+    env("PUNCTUAL_LEAD", "50ms", Ok("lead = \"50ms\""));
+    env("PUNCTUAL_LEAD", "0s", Ok("lead = \"0s\""));
+    env("PUNCTUAL_LEAD", "51ms", Err("auto, or a duration"));
+    env("PUNCTUAL_LEAD", "never", Err("auto, or a duration"));
+
+    env(
+        "PUNCTUAL_MAX_LATENESS",
+        "1day",
+        Ok("max_lateness = \"1day\""),
+    );
+    env("PUNCTUAL_MAX_LATENESS", "0s", Err("PUNCTUAL_MAX_LATENESS"));
+    env("PUNCTUAL_SEND_TIMEOUT", "1ms", Err("PUNCTUAL_SEND_TIMEOUT"));
+}
+
+#[test]
+fn a_lease_outlives_its_sends() {
+    env("PUNCTUAL_LEASE", "20050ms", Ok("lease = \"20s 50ms\""));
+    env(
+        "PUNCTUAL_LEASE",
+        "20049ms",
+        Err("at least twice that and 50ms, which is 20s 50ms"),
+    );
+    env("PUNCTUAL_SEND_TIMEOUT", "15s", Err("PUNCTUAL_LEASE is 30s"));
+    let both = [
+        ("PUNCTUAL_SEND_TIMEOUT", "1s"),
+        ("PUNCTUAL_LEASE", "2050ms"),
+    ];
+    check("", &both, Ok("lease = \"2s 50ms\""));
+}
+
+#[test]
+fn numbers_names_and_words() {
+    let in_flight = "PUNCTUAL_MAX_IN_FLIGHT";
+    env(in_flight, "1", Ok("max_in_flight = 1"));
+    env(in_flight, "10000", Ok("max_in_flight = 10000"));
+    for unusable in ["0", "10001", "-1", "many", "1.5"] {
+        env(in_flight, unusable, Err("a whole number from 1 to 10000"));
+    }
+    env(
+        "PUNCTUAL_TIMEZONE",
+        "Europe/Berlin",
+        Ok("timezone = \"Europe/Berlin\""),
+    );
+    env("PUNCTUAL_TIMEZONE", "Mars/Olympus", Err("IANA"));
+    env(
+        "RUST_LOG",
+        "warn,punctual=debug",
+        Ok("log = \"punctual=debug,warn\""),
+    );
+    env("RUST_LOG", "punctual=loud", Err("RUST_LOG is not usable"));
+    env("PUNCTUAL_LOG_FORMAT", "json", Ok("log_format = \"json\""));
+    env("PUNCTUAL_LOG_FORMAT", "xml", Err("text or json"));
+    file("horizon = true", Err("a text in quotes or a whole number"));
+    file(
+        "[horizon]\nx = 1",
+        Err("a text in quotes or a whole number"),
+    );
+}
+
+#[test]
+fn what_is_not_built_is_refused_not_ignored() {
+    env("PUNCTUAL_IN_DOUBT", "hold", Ok("in_doubt = \"hold\""));
+    env(
+        "PUNCTUAL_BUSINESS_HOURS",
+        "off",
+        Ok("business_hours = \"off\""),
+    );
+    for (key, value) in [
+        ("PUNCTUAL_IN_DOUBT", "resend"),
+        ("PUNCTUAL_IN_DOUBT", "resend_if_absent"),
+        ("PUNCTUAL_BUSINESS_HOURS", "mon-fri 09:00-20:00"),
+        ("PUNCTUAL_WEBHOOK_ADDR", "127.0.0.1:9000"),
+        ("PUNCTUAL_STATE_DIR", "state"),
+    ] {
+        let refusal = format!("{key} is not supported by this version");
+        env(key, value, Err(&refusal));
+    }
+    env(
+        "PUNCTUAL_PROVIDER",
+        "modem",
+        Err("this version has no other"),
+    );
+    env(
+        "PUNCTUAL_PROVIDER",
+        "webhook",
+        Err("this version has no other"),
+    );
+}
+
+#[test]
+fn the_database_url() {
+    let key = "DATABASE_URL";
+    for usable in [
+        "postgresql://app:hunter2@[::1]:5432/app?sslmode=verify-full",
+        "host=/run/postgresql user=app password=hunter2",
+    ] {
+        env(key, usable, Ok("database_url = \"***\""));
+    }
+    for unusable in ["mysql://app:hunter2@db/app", "hunter2", "postgres:hunter2"] {
+        env(
+            key,
+            unusable,
+            Err("DATABASE_URL is not usable: expected postgres://"),
+        );
+    }
+    env(key, "", Err("DATABASE_URL is required"));
+    // A line of the file that is no TOML may hold a password.
+    file("database_url = \"postgres://hunter2\nx = 1", Err("line 1"));
+    file("\n\ndatabase_url = hunter2", Err("line 3"));
+}
+
+#[test]
+fn somebody_elses_reach_needs_a_token() {
+    let addr = "PUNCTUAL_HTTP_ADDR";
+    for open in [
+        "127.0.0.1:9",
+        "127.9.9.9:9",
+        "[::1]:9",
+        "[::ffff:127.0.0.1]:9",
+    ] {
+        env(addr, open, Ok(&format!("http_addr = \"{open}\"")));
+    }
+    let token = ("PUNCTUAL_DEBUG_TOKEN", "hunter2");
+    for reachable in ["0.0.0.0:9", "[::]:9", "10.0.0.1:9"] {
+        let refusal = format!("PUNCTUAL_HTTP_ADDR is {reachable}, which other machines may reach");
+        env(addr, reachable, Err(&refusal));
+        env(addr, reachable, Err("PUNCTUAL_DEBUG_TOKEN is required"));
+        check("", &[(addr, reachable), token], Ok("debug_token = \"***\""));
+    }
+    for unusable in ["localhost:8080", ":8080", "8080", "127.0.0.1"] {
+        env(addr, unusable, Err("an IP address and a port"));
+    }
+    let public = ("PUNCTUAL_PUBLIC_URL", "https://sms.example.com");
+    check("", &[public], Err("PUNCTUAL_PUBLIC_URL is set"));
+    check(
+        "",
+        &[public, token],
+        Ok("public_url = \"https://sms.example.com/\""),
+    );
+    let unusable = [
+        (addr, "0.0.0.0:9"),
+        ("PUNCTUAL_DEBUG_TOKEN", "hunter2 hunter2"),
+    ];
+    check(
+        "",
+        &unusable,
+        Err("PUNCTUAL_DEBUG_TOKEN is not usable: expected letters"),
+    );
+}
+
+#[test]
+fn urls_are_plain() {
+    let token = ("PUNCTUAL_DEBUG_TOKEN", "t");
+    for (url, why) in [
+        ("https://my_host.example", "underscore"),
+        ("https://u:hunter2@example.com", "without user"),
+        ("https://example.com?a=1", "without user, query"),
+        ("ftp://example.com", "a URL like https://"),
+        ("example.com", "a URL like https://"),
+    ] {
+        check("", &[("PUNCTUAL_PUBLIC_URL", url), token], Err(why));
+    }
+    let base = "TWILIO_API_BASE_URL";
+    env(
+        base,
+        "http://127.0.0.1:8090",
+        Ok("api_base_url = \"http://127.0.0.1:8090/\""),
+    );
+    env(base, "http://u:hunter2@proxy", Err("TWILIO_API_BASE_URL"));
+}
+
+#[test]
+fn twilio_needs_its_credentials_and_the_console_none() {
+    env(
+        "TWILIO_ACCOUNT_SID",
+        "",
+        Err("TWILIO_ACCOUNT_SID is required"),
+    );
+    env(
+        "TWILIO_AUTH_TOKEN",
+        "",
+        Err("TWILIO_AUTH_TOKEN is required"),
+    );
+    for unusable in [
+        "SK00000000000000000000000000000000",
+        "AC",
+        "AC/../x",
+        "hunter2",
+    ] {
+        env("TWILIO_ACCOUNT_SID", unusable, Err("AC followed by"));
+    }
+    let (key, secret) = (("TWILIO_API_KEY", "SK1"), ("TWILIO_API_SECRET", "hunter2"));
+    check("", &[key, secret], Ok("api_secret = \"***\""));
+    check(
+        "",
+        &[key],
+        Err("TWILIO_API_KEY is set without TWILIO_API_SECRET"),
+    );
+    check(
+        "",
+        &[secret],
+        Err("TWILIO_API_SECRET is set without TWILIO_API_KEY"),
+    );
+    let console = [REQUIRED[0], ("PUNCTUAL_PROVIDER", "console")];
+    let console = load("", &console).unwrap();
+    assert!(matches!(console.provider, ProviderChoice::Console));
+}
+
+#[test]
+fn the_first_sender_of_the_chain_wins() {
+    let chain = [
+        ("TWILIO_SMS_FROM_NUMBER", "+13105551001"),
+        ("TWILIO_TEST1_PHONE_NUMBER", "+13105551002"),
+        ("TWILIO_PHONE_NUMBER", "+13105551003"),
+        ("TWILIO_MAIN_PHONE_NUMBER", "+13105551004"),
+        (
+            "TWILIO_MESSAGING_SERVICE_SID",
+            "MG00000000000000000000000000000000",
+        ),
+    ];
+    for first in 0..chain.len() {
+        let config = load("", &[REQUIRED, &chain[first..]].concat()).unwrap();
+        let sender = config.default_sender.unwrap();
+        assert_eq!(sender.as_str(), chain[first].1, "from {}", chain[first].0);
+    }
+    // Set in the file, a key keeps its place in the chain.
+    let in_file = "[twilio]\nsms_from_number = \"+13105551009\"";
+    check(
+        in_file,
+        &chain[1..],
+        Ok("sms_from_number = \"+13105551009\""),
+    );
+    check(
+        in_file,
+        &chain[..1],
+        Ok("sms_from_number = \"+13105551001\""),
+    );
+    // Unusable is unusable, its turn or not; and numbers stay out of errors.
+    let unusable = ("TWILIO_MAIN_PHONE_NUMBER", "310-5551234");
+    check(
+        "",
+        &[chain[0], unusable],
+        Err("TWILIO_MAIN_PHONE_NUMBER is not usable"),
+    );
+    let number = ("TWILIO_MESSAGING_SERVICE_SID", "+13105551234");
+    check("", &[number], Err("MG and 32"));
+}

@@ -1,0 +1,168 @@
+//! From a text to a value. An error says what would have done; whether the text itself may be
+//! shown is not decided here.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use humantime::{format_duration, parse_duration};
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::Serialize;
+use tracing_subscriber::filter::Targets;
+
+use crate::schedule::{LEAD_MAX, LeadSetting};
+
+type Parsed<T> = Result<T, String>;
+
+/// For whom the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object a line.
+    Json,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Below the least, every timer would be read from the table instead of held; the largest is
+/// half of the window within which triggers notify.
+const HORIZON: RangeInclusive<Duration> = Duration::from_secs(10)..=HOUR;
+
+/// Less than a handshake takes sends nothing; and nobody waits for more.
+const SEND_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(300);
+
+/// The least follows from the shortest send time-out. A crash leaves its messages in doubt for
+/// as long as this, so an hour is more than enough.
+const LEASE: RangeInclusive<Duration> = Duration::from_millis(250)..=HOUR;
+
+/// Less would cancel what is merely in a queue; more than a year means never.
+const MAX_LATENESS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(366 * 24 * 3600);
+
+/// Each is a task and a socket; more would run out of ports to one address long before.
+const MAX_IN_FLIGHT: RangeInclusive<usize> = 1..=10_000;
+
+pub(super) fn horizon(text: &str) -> Parsed<Duration> {
+    duration(text, &HORIZON)
+}
+
+pub(super) fn send_timeout(text: &str) -> Parsed<Duration> {
+    duration(text, &SEND_TIMEOUT)
+}
+
+pub(super) fn lease(text: &str) -> Parsed<Duration> {
+    duration(text, &LEASE)
+}
+
+pub(super) fn max_lateness(text: &str) -> Parsed<Duration> {
+    duration(text, &MAX_LATENESS)
+}
+
+fn duration(text: &str, range: &RangeInclusive<Duration>) -> Parsed<Duration> {
+    parse_duration(text)
+        .ok()
+        .filter(|d| range.contains(d))
+        .ok_or_else(|| {
+            format!(
+                "a duration with its unit (like 500ms, 10s, 1h) from {} to {}",
+                format_duration(*range.start()),
+                format_duration(*range.end())
+            )
+        })
+}
+
+pub(super) fn lead(text: &str) -> Parsed<LeadSetting> {
+    if text == "auto" {
+        return Ok(LeadSetting::Auto);
+    }
+    duration(text, &(Duration::ZERO..=LEAD_MAX))
+        .map(LeadSetting::Fixed)
+        .map_err(|or| format!("auto, or {or}"))
+}
+
+pub(super) fn max_in_flight(text: &str) -> Parsed<usize> {
+    text.parse()
+        .ok()
+        .filter(|n| MAX_IN_FLIGHT.contains(n))
+        .ok_or_else(|| {
+            let (least, most) = (MAX_IN_FLIGHT.start(), MAX_IN_FLIGHT.end());
+            format!("a whole number from {least} to {most}")
+        })
+}
+
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    text.parse()
+        .map_err(|_| "an IP address and a port, like 127.0.0.1:8080 or [::]:8080".into())
+}
+
+/// Only the form is looked at: what is in it is the store's to read.
+pub(super) fn database_url(text: &str) -> Parsed<SecretString> {
+    let url = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    // libpq's other form: `host=… user=…`.
+    let words = !text.contains("://") && text.contains('=');
+    if url || words {
+        Ok(text.into())
+    } else {
+        Err("postgres://USER:PASSWORD@HOST:5432/DATABASE".into())
+    }
+}
+
+/// A token travels in a header, where only visible ASCII passes everywhere.
+pub(super) fn token(text: &str) -> Parsed<SecretString> {
+    if text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(text.into())
+    } else {
+        Err("letters, digits and punctuation without spaces".into())
+    }
+}
+
+pub(super) fn base_url(text: &str) -> Parsed<Url> {
+    text.parse()
+        .ok()
+        .filter(is_plain)
+        .ok_or_else(|| "a URL like https://example.com, without user, query or fragment".into())
+}
+
+/// Twilio refuses callbacks to a host with an underscore, and says so only when sending.
+pub(super) fn public_url(text: &str) -> Parsed<Url> {
+    base_url(text).and_then(|url| match url.host_str() {
+        Some(host) if host.contains('_') => {
+            Err("a host name without an underscore, or Twilio will not call it".into())
+        }
+        _ => Ok(url),
+    })
+}
+
+fn is_plain(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+}
+
+pub(super) fn timezone(text: &str) -> Parsed<String> {
+    jiff::tz::TimeZone::get(text)
+        .ok()
+        .and_then(|zone| zone.iana_name().map(str::to_owned))
+        .ok_or_else(|| "a name of the IANA time zone database, like Europe/Berlin or UTC".into())
+}
+
+pub(super) fn log_filter(text: &str) -> Parsed<Targets> {
+    text.parse().map_err(|_| {
+        "a level (error, warn, info, debug, trace) or target=level, separated by commas".into()
+    })
+}
+
+pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("text or json".into()),
+    }
+}
