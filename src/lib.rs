@@ -1,5 +1,50 @@
 //! Punctual sends scheduled messages at their exact moment, once, and can prove it.
+//!
+//! The way of a message through the modules:
+//!
+//! ```text
+//! scheduled_messages ──trigger──▶ NOTIFY ──▶ listen ──▶ reactor ⇄ schedule (wheel)
+//!                                                          │ due − lead
+//!                    record ◀── provider ◀── policy ◀── claim┘      (dispatch performs these)
+//! ```
+//!
+//! [`listen`] hears that a row changed, [`store`] reads it, the [`reactor`] arms it on the
+//! wheel of [`schedule`]. A moment before it is due the reactor has it claimed: [`dispatch`]
+//! asks the [`store`], [`policy`] judges, and what is cleared waits in memory for its instant,
+//! which [`clock`] tells. Then [`provider`] makes the request, and what came of it is recorded.
+//!
+//! Modules in reading order, and imports go one way, from later to earlier:
+//!
+//! - [`message`], [`schedule`], [`policy`], [`reactor`]: pure. Time comes in as an argument,
+//!   decisions go out as values.
+//! - [`clock`], [`store`], [`listen`], [`provider`]: the world, one thing each.
+//! - [`dispatch`]: performs single decisions. [`http`]: what may be asked from outside.
+//! - [`config`], [`daemon`], [`demo`], [`cli`]: put it together.
+
 pub mod message;
-pub mod policy;
-pub mod provider;
+
 pub mod schedule;
+
+pub mod policy;
+
+pub mod reactor;
+
+pub mod clock;
+
+pub mod store;
+
+pub mod listen;
+
+pub mod provider;
+
+pub mod dispatch;
+
+pub mod http;
+
+pub mod config;
+
+pub mod daemon;
+
+pub mod demo;
+
+pub mod cli;

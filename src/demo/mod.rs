@@ -1,0 +1,9 @@
+//! What `punctual demo` brings along so that the path of a message can be walked without a
+//! database or a provider of one's own. Tests start the same things.
+
+pub mod phone;
+pub mod postgres;
+mod run;
+pub mod script;
+
+pub use run::{DemoError, Verdict, run};

@@ -1,0 +1,134 @@
+//! Sessions and what their failures say.
+
+use punctual::demo::postgres::{Options, PrivatePostgres};
+use punctual::store::{ConnectError, Dsn};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use crate::harness::{TestDb, cluster};
+
+async fn error_of(url: &str) -> ConnectError {
+    let dsn = Dsn::parse(url).unwrap();
+    dsn.connect().await.err().expect("no session")
+}
+
+/// The failure says `why`, and where, and nothing of the password.
+#[track_caller]
+fn says(error: &ConnectError, all: &[&str]) {
+    let shown = format!("{error} {error:?}");
+    for part in all {
+        assert!(error.to_string().contains(part), "{part:?} in: {error}");
+    }
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_failure_says_what_is_wrong_and_never_the_password() {
+    let port = tokio::task::spawn_blocking(cluster).await.unwrap().port();
+    let at = |user_and_database: &str| {
+        let (user, database) = user_and_database.split_once('/').unwrap();
+        format!("postgres://{user}:secret@127.0.0.1:{port}/{database}")
+    };
+    let error = error_of(&at("postgres/app")).await;
+    assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
+    says(&error, &["127.0.0.1", "/app", "28P01", "percent-encoded"]);
+
+    let error = error_of(&cluster().url("nowhere")).await;
+    says(&error, &["\"nowhere\" does not exist", "3D000"]);
+
+    let error = error_of(&format!("{}?sslmode=require", at("postgres/app"))).await;
+    assert!(matches!(error, ConnectError::Tls { .. }), "{error:?}");
+    says(&error, &["does not offer it", "sslmode"]);
+
+    // A port that was free a moment ago: nobody is there.
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = free.local_addr().unwrap();
+    drop(free);
+    let error = error_of(&format!("postgres://u:secret@{closed}/app")).await;
+    assert!(
+        matches!(error, ConnectError::Unreachable { .. }),
+        "{error:?}"
+    );
+    says(&error, &[&closed.to_string(), "refused"]);
+
+    let error = error_of("postgres://u:secret@no-such-host.invalid/app").await;
+    assert!(
+        matches!(error, ConnectError::Unreachable { .. }),
+        "{error:?}"
+    );
+    says(&error, &["no-such-host.invalid:5432"]);
+}
+
+#[tokio::test]
+async fn something_that_is_not_postgres_is_no_session() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let other = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        // The request for TLS, so that closing is no reset.
+        let mut request = [0; 8];
+        socket.read_exact(&mut request).await.unwrap();
+    });
+    let error = error_of(&format!("postgres://u:secret@{address}/app")).await;
+    other.await.unwrap();
+    says(&error, &[&address.to_string()]);
+}
+
+#[tokio::test]
+async fn a_server_without_room_says_so() {
+    let server = PrivatePostgres::start(Options {
+        fsync: false,
+        settings: vec![
+            ("max_connections".into(), "2".into()),
+            ("superuser_reserved_connections".into(), "0".into()),
+            // Postgres counts these in when it looks for room.
+            ("max_wal_senders".into(), "0".into()),
+        ],
+        ..Options::default()
+    })
+    .unwrap();
+    let dsn = Dsn::parse(&server.url("postgres")).unwrap();
+    let _both = [dsn.connect().await.unwrap(), dsn.connect().await.unwrap()];
+    let error = dsn.connect().await.err().expect("no room");
+    says(&error, &["53300", "out of connections"]);
+}
+
+#[tokio::test]
+async fn every_session_of_the_pool_is_the_daemons() {
+    let db = TestDb::empty().await;
+    let pool = db.dsn().pool(2);
+    // Both at once, so that the second is not the first one used again.
+    let (one, two) = tokio::join!(pool.get(), pool.get());
+    for client in [one.unwrap(), two.unwrap()] {
+        let show = async |name: &str| -> String {
+            let row = client.query_one(&format!("show {name}"), &[]).await;
+            row.unwrap().get(0)
+        };
+        assert_eq!(show("punctual.writer").await, "on");
+        assert_eq!(show("synchronous_commit").await, "on");
+        assert_eq!(show("application_name").await, "punctual");
+        assert_ne!(show("lock_timeout").await, "0");
+        assert_ne!(show("statement_timeout").await, "0");
+    }
+    assert_eq!(pool.status().size, 2);
+}
+
+#[tokio::test]
+async fn a_listener_hears_by_polling_its_connection() {
+    let db = TestDb::empty().await;
+    let (client, mut connection) = db.dsn().connect().await.unwrap();
+    let mut messages = futures_util::stream::poll_fn(move |cx| connection.poll_message(cx));
+    let heard = tokio::spawn(async move {
+        use futures_util::StreamExt;
+        while let Some(message) = messages.next().await {
+            if let tokio_postgres::AsyncMessage::Notification(notice) = message.unwrap() {
+                return notice.payload().to_owned();
+            }
+        }
+        panic!("the connection ended");
+    });
+    client.batch_execute("listen here").await.unwrap();
+    let other = db.client().await;
+    other.batch_execute("notify here, 'you'").await.unwrap();
+    assert_eq!(heard.await.unwrap(), "you");
+}

@@ -1,0 +1,121 @@
+//! One private Postgres for the process, one migrated template in it, one clone a test.
+//!
+//! Nothing here is ever dropped on purpose: a `static` has no end, and the cluster's guardian
+//! sees the end of the process. Under `cargo test` all tests share a cluster, under nextest,
+//! which gives each a process, each has its own.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use punctual::demo::postgres::{Options, PrivatePostgres};
+use punctual::store::{Dsn, Migrator};
+use tokio_postgres::Client;
+
+const TEMPLATE: &str = "punctual_template";
+
+/// The cluster, running; its template has the schema.
+pub(crate) fn cluster() -> &'static PrivatePostgres {
+    static CLUSTER: OnceLock<PrivatePostgres> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let server = PrivatePostgres::start(Options {
+            fsync: false,
+            // Tests run at once, and each may hold several connections.
+            settings: vec![("max_connections".into(), "200".into())],
+            ..Options::default()
+        })
+        .expect("a private Postgres");
+        let admin = dsn(&server, "postgres");
+        let template = dsn(&server, TEMPLATE);
+        block_on(async move {
+            execute(&admin, &format!("create database {TEMPLATE}")).await;
+            Migrator::embedded()
+                .run(&template)
+                .await
+                .expect("the schema applies to an empty database");
+        });
+        server
+    })
+}
+
+/// A database of one test; dropped with this.
+pub(crate) struct TestDb {
+    name: String,
+    dsn: Dsn,
+}
+
+impl TestDb {
+    /// With the whole schema.
+    pub(crate) async fn new() -> Self {
+        Self::cloned_from(TEMPLATE).await
+    }
+
+    /// With nothing in it.
+    pub(crate) async fn empty() -> Self {
+        Self::cloned_from("template1").await
+    }
+
+    async fn cloned_from(template: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let server = tokio::task::spawn_blocking(cluster)
+            .await
+            .expect("the cluster starts");
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let admin = dsn(server, "postgres");
+        execute(
+            &admin,
+            &format!("create database {name} template {template}"),
+        )
+        .await;
+        let dsn = dsn(server, &name);
+        Self { name, dsn }
+    }
+
+    pub(crate) fn dsn(&self) -> &Dsn {
+        &self.dsn
+    }
+
+    /// A plain session, as the app has it.
+    pub(crate) async fn client(&self) -> Client {
+        session(&self.dsn).await
+    }
+}
+
+impl Drop for TestDb {
+    /// Blocks, so that a run's databases do not pile up on the disk.
+    fn drop(&mut self) {
+        let admin = dsn(cluster(), "postgres");
+        let sql = format!("drop database {} with (force)", self.name);
+        block_on(async move { execute(&admin, &sql).await });
+    }
+}
+
+pub(crate) fn dsn(server: &PrivatePostgres, database: &str) -> Dsn {
+    Dsn::parse(&server.url(database)).expect("its own URL")
+}
+
+/// A session whose connection a task of the test's runtime drives.
+pub(crate) async fn session(dsn: &Dsn) -> Client {
+    let (client, connection) = dsn.connect().await.expect("a session");
+    tokio::spawn(connection);
+    client
+}
+
+async fn execute(dsn: &Dsn, sql: &str) {
+    let (client, connection) = dsn.connect().await.expect("a session");
+    tokio::select! {
+        done = client.batch_execute(sql) => done.expect("an administrator's statement"),
+        lost = connection => panic!("{sql}: {lost:?}"),
+    }
+}
+
+/// On a thread of its own: the caller's may be inside a runtime already.
+fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    let run = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+            .block_on(future)
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().expect("the thread"))
+}
