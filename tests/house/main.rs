@@ -1,0 +1,249 @@
+//! The rules of the house that a compiler does not hold: which room may know which, and what
+//! stays out of the pure ones.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod rules;
+mod source;
+
+use std::path::Path;
+
+use source::Source;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_sources_keep_the_rules() {
+    let sources = Source::read_all(&root().join("src"));
+    assert!(sources.len() > 10, "only {} files found", sources.len());
+    let broken: Vec<String> = sources.iter().flat_map(rules::broken).collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// Nothing to hold before there is such a page; from then on it shows every room.
+#[test]
+fn the_architecture_shows_every_room() {
+    let Ok(page) = std::fs::read_to_string(root().join("ARCHITECTURE.md")) else {
+        return;
+    };
+    let rooms = Source::read_all(&root().join("src"))
+        .into_iter()
+        .filter_map(|source| source.module.into_iter().next());
+    for room in rooms {
+        let shown = [format!("{room}/"), format!("{room}.rs")];
+        assert!(
+            shown.iter().any(|name| page.contains(name)),
+            "ARCHITECTURE.md does not mention {room}"
+        );
+    }
+}
+
+/// What a text at this path breaks, by a word of each complaint.
+fn check(path: &str, text: &str, expected: &[&str]) {
+    let source = Source::parse(Path::new(path), text);
+    let broken = rules::broken(&source);
+    assert_eq!(broken.len(), expected.len(), "{path}: {text}\n{broken:?}");
+    for (complaint, word) in broken.iter().zip(expected) {
+        assert!(
+            complaint.contains(word),
+            "{path}: {complaint:?}, not {word:?}"
+        );
+    }
+}
+
+#[test]
+fn imports_go_one_way() {
+    check("policy/mod.rs", "use crate::message::Claim;", &[]);
+    check(
+        "message/mod.rs",
+        "use crate::policy::Verdict;",
+        &["message may not use policy"],
+    );
+    check(
+        "policy/mod.rs",
+        "use crate::schedule::Wheel;",
+        &["policy may not use schedule"],
+    );
+    check("reactor/mod.rs", "use crate::schedule::Wheel;", &[]);
+    check(
+        "reactor/mod.rs",
+        "use crate::clock::Clock;",
+        &["reactor may not use clock"],
+    );
+    check(
+        "http/mod.rs",
+        "use crate::{config::Config, message::Moment};",
+        &["http may not use config"],
+    );
+    check(
+        "http/mod.rs",
+        "use crate::{message::{self, Moment}, daemon::{a, b}};",
+        &["daemon"; 2],
+    );
+    check("daemon/mod.rs", "use crate::config::Config;", &[]);
+    check(
+        "config/mod.rs",
+        "use crate::daemon::run;",
+        &["config may not use daemon"],
+    );
+    check("listen/mod.rs", "use crate::store::connect;", &[]);
+    check(
+        "store/mod.rs",
+        "use crate::listen::Change;",
+        &["store may not use listen"],
+    );
+    // However it is written, wherever it stands.
+    check(
+        "message/ids.rs",
+        "fn f() { crate::store::g() }",
+        &["message may not use store"],
+    );
+    check(
+        "message/ids.rs",
+        "fn f() { select! { a => crate::store::g() } }",
+        &["store"],
+    );
+    check("message/ids.rs", "use super::super::store::X;", &["store"]);
+    check(
+        "message/mod.rs",
+        "mod a { use super::super::store::X; }",
+        &["store"],
+    );
+    check("message/ids.rs", "use super::Claim;", &[]);
+    check(
+        "message/ids.rs",
+        "//! [`crate::store`]\n// crate::store::x\nstruct A;",
+        &[],
+    );
+    check(
+        "clock.rs",
+        "use crate::http::X;",
+        &["clock may not use http"],
+    );
+    check("main.rs", "fn main() { punctual::cli::main() }", &[]);
+    check("lib.rs", "pub use crate::daemon::run;", &[]);
+    check("utils/mod.rs", "struct A;", &["utils has no place"]);
+    check("http/mod.rs", "use crate::utils::a;", &["utils"]);
+}
+
+#[test]
+fn the_pure_know_no_world() {
+    for text in [
+        "use tokio::sync::mpsc;",
+        "fn f(c: &tokio_postgres::Client) {}",
+        "use std::time::{Duration, Instant};",
+        "use std::time::SystemTime;",
+        "use axum::Json;",
+        "fn f(t: Timer) { t.now(); }",
+        "use std::fs;",
+    ] {
+        for room in ["message", "schedule", "policy", "plan", "reactor"] {
+            check(&format!("{room}/x.rs"), text, &["pure"]);
+        }
+    }
+    check("http/x.rs", "use tokio::time::Instant; use std::fs;", &[]);
+    check("reactor/x.rs", "fn f(now: Now) -> Moment { now.db }", &[]);
+    check("message/x.rs", "use std::time::Duration;", &[]);
+}
+
+#[test]
+fn time_is_read_in_one_place() {
+    check("daemon/x.rs", "fn f() { Instant::now(); }", &["clock"]);
+    check(
+        "daemon/x.rs",
+        "fn f() { std::time::SystemTime::now() }",
+        &["clock"],
+    );
+    check("daemon/x.rs", "fn f() { let read = Utc::now; }", &["clock"]);
+    check("daemon/x.rs", "fn f(now: Now) { g(A { at: now }); }", &[]);
+    check("clock/mod.rs", "fn f() { Instant::now() }", &[]);
+    check("clock.rs", "fn f() { Instant::now() }", &[]);
+    check("daemon/x.rs", "fn f(clock: &Clock) { clock.now() }", &[]);
+}
+
+#[test]
+fn sql_stays_in_the_store() {
+    for sql in [
+        r#""select id from scheduled_messages""#,
+        r#""SELECT clock_timestamp()""#,
+        r#"" insert into t values (1)""#,
+        r##"r#"update t set "a" = 1"#"##,
+        r#""delete from t""#,
+        r#""with a as (select 1) delete from b""#,
+        r#""create unique index i on t (a)""#,
+        r#""set local lock_timeout = '1s'""#,
+        r#""begin""#,
+        r#""notify punctual, 'x'""#,
+    ] {
+        let text = format!("fn f() {{ g({sql}); }}");
+        check("daemon/x.rs", &text, &["SQL"]);
+        check("demo/x.rs", &text, &["SQL"]);
+        check("store/x.rs", &text, &[]);
+    }
+    let listen = r#"fn f() { g("listen punctual"); }"#;
+    check("listen/x.rs", listen, &[]);
+    check("daemon/x.rs", listen, &["SQL"]);
+    let read = r#"fn f() { g("select 1 from t"); }"#;
+    check("listen/x.rs", read, &["SQL"]);
+    for prose in [
+        "update the row by hand",
+        "select a sender",
+        "delete it",
+        "cannot listen on",
+        "create a project first",
+        "set it to something long",
+        "with a token as the header",
+        "notify",
+        "begin again",
+    ] {
+        check("daemon/x.rs", &format!("fn f() {{ g({prose:?}); }}"), &[]);
+    }
+    check(
+        "daemon/x.rs",
+        r#"#[error("select 1 from t")] struct A;"#,
+        &[],
+    );
+}
+
+#[test]
+fn tasks_belong_to_the_daemon() {
+    for text in [
+        "fn f() { tokio::spawn(g()); }",
+        "use tokio::{select, spawn};",
+        "use tokio::task; fn f() { task::spawn(g()); }",
+    ] {
+        check("http/x.rs", text, &["daemon"]);
+        check("daemon/x.rs", text, &[]);
+    }
+    check(
+        "http/x.rs",
+        "fn f() { set.spawn(g()); std::thread::spawn(h); }",
+        &[],
+    );
+}
+
+#[test]
+fn tests_may_do_what_they_need() {
+    let wild =
+        "use crate::store::X; fn f() { tokio::spawn(Instant::now()); g(\"delete from t\"); }";
+    check(
+        "message/x.rs",
+        &format!("#[cfg(test)] mod tests {{ {wild} }}"),
+        &[],
+    );
+    check(
+        "message/x.rs",
+        &format!("#[cfg(all(test, unix))] mod t {{ {wild} }}"),
+        &[],
+    );
+    let outside = format!("#[cfg(test)] mod tests {{}} {wild}");
+    check(
+        "schedule/x.rs",
+        &outside,
+        &["store", "pure", "pure", "clock", "SQL", "daemon"],
+    );
+    let not = "#[cfg(not(test))] mod a { use crate::store::X; }";
+    check("schedule/x.rs", not, &["store"]);
+}

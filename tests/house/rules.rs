@@ -1,0 +1,218 @@
+//! The rules, each a function from a source to its complaints.
+
+use crate::source::{Kind, Source};
+
+/// Which room may know which: only those of earlier lines.
+const ORDER: &[&[&str]] = &[
+    &["message"],
+    &["schedule", "policy"],
+    &["plan"],
+    &["reactor"],
+    &[
+        "clock", "metrics", "store", "listen", "provider", "journal", "writer",
+    ],
+    &["dispatch", "receipt", "planner"],
+    &["http"],
+    &["config", "daemon"],
+    &["demo", "cli"],
+];
+
+/// Neighbours of one line that may know each other, this way round, and why.
+const NEIGHBOURS: &[(&str, &str)] = &[
+    // It listens on a connection that the store knows how to make.
+    ("listen", "store"),
+    // It is built from the settings.
+    ("daemon", "config"),
+    // Bounds how long a migration waits for its turn.
+    ("store", "clock"),
+    // One of the commands.
+    ("cli", "demo"),
+];
+
+/// Decisions only: a simulation runs them under a clock of its own.
+const PURE: &[&str] = &["message", "schedule", "policy", "plan", "reactor"];
+
+/// What a pure room does not name: I/O, and the clocks.
+const WORLD: &[&str] = &[
+    "tokio",
+    "tokio_util",
+    "tokio_postgres",
+    "deadpool_postgres",
+    "reqwest",
+    "axum",
+    "hyper",
+    "rustix",
+    "Instant",
+    "SystemTime",
+];
+
+/// What a pure room does not take of the standard library.
+const WORLD_OF_STD: &[&str] = &["fs", "net", "env", "io", "thread", "process"];
+
+pub(crate) fn broken(source: &Source) -> Vec<String> {
+    // The roots only list the rooms.
+    let Some(room) = source.module.first() else {
+        return Vec::new();
+    };
+    [
+        imports(source, room),
+        purity(source, room),
+        time(source, room),
+        sql(source, room),
+        tasks(source, room),
+    ]
+    .concat()
+}
+
+fn complain(source: &Source, line: usize, what: &str) -> String {
+    format!("src/{}:{line}: {what}", source.path.display())
+}
+
+fn rank(room: &str) -> Option<usize> {
+    ORDER.iter().position(|line| line.contains(&room))
+}
+
+fn imports(source: &Source, room: &str) -> Vec<String> {
+    let Some(own) = rank(room) else {
+        let what = format!("{room} has no place in the order of rooms: give it one");
+        return vec![complain(source, 1, &what)];
+    };
+    let mut broken = Vec::new();
+    for path in source.paths() {
+        let ups = path.parts.iter().take_while(|p| *p == "super").count();
+        let top = if path.parts[0] == "crate" {
+            1
+        } else if ups > 0 && ups == source.module.len() + path.inside {
+            ups
+        } else {
+            continue;
+        };
+        let Some(used) = path.parts.get(top) else {
+            continue;
+        };
+        let allowed = used == room
+            || rank(used).is_some_and(|r| r < own)
+            || NEIGHBOURS.contains(&(room, used));
+        if !allowed {
+            let what = format!("{room} may not use {used}");
+            broken.push(complain(source, path.line, &what));
+        }
+    }
+    broken
+}
+
+fn purity(source: &Source, room: &str) -> Vec<String> {
+    if !PURE.contains(&room) {
+        return Vec::new();
+    }
+    let mut broken = Vec::new();
+    for path in source.paths() {
+        let named = path
+            .parts
+            .iter()
+            .find(|part| WORLD.contains(&part.as_str()));
+        let of_std = match path.parts.as_slice() {
+            [std, part, ..] if std == "std" && WORLD_OF_STD.contains(&part.as_str()) => Some(part),
+            _ => None,
+        };
+        if let Some(part) = named.or(of_std) {
+            let what = format!("{room} is pure and may not name {part}");
+            broken.push(complain(source, path.line, &what));
+        }
+    }
+    for words in source.words.windows(3) {
+        if [".", "now", "("] == [&words[0].text, &words[1].text, &words[2].text] {
+            let what = format!("{room} is pure: time comes in as an argument, not by now()");
+            broken.push(complain(source, words[1].line, &what));
+        }
+    }
+    broken
+}
+
+/// `X::now`, called or handed on.
+fn time(source: &Source, room: &str) -> Vec<String> {
+    if room == "clock" {
+        return Vec::new();
+    }
+    source
+        .words
+        .windows(3)
+        .filter(|words| words[0].text == ":" && words[1].text == ":" && words[2].text == "now")
+        .map(|words| complain(source, words[2].line, "only clock may read the time"))
+        .collect()
+}
+
+fn tasks(source: &Source, room: &str) -> Vec<String> {
+    if room == "daemon" {
+        return Vec::new();
+    }
+    source
+        .paths()
+        .iter()
+        .filter(|path| match path.parts.as_slice() {
+            [.., from, spawn] => (from == "tokio" || from == "task") && spawn == "spawn",
+            _ => false,
+        })
+        .map(|path| complain(source, path.line, "only daemon may start a task of its own"))
+        .collect()
+}
+
+fn sql(source: &Source, room: &str) -> Vec<String> {
+    if room == "store" {
+        return Vec::new();
+    }
+    source
+        .words
+        .iter()
+        .filter(|word| word.kind == Kind::Literal && is_sql(&word.text))
+        // It subscribes to a channel, whose name cannot be a statement's parameter, and reads
+        // and writes nothing.
+        .filter(|word| room != "listen" || !word.text.starts_with("\"listen "))
+        .map(|word| complain(source, word.line, "SQL belongs in store/sql"))
+        .collect()
+}
+
+/// What `create`, `alter` and `drop` are followed by.
+const OBJECTS: &[&str] = &[
+    "table",
+    "index",
+    "unique",
+    "function",
+    "trigger",
+    "schema",
+    "role",
+    "type",
+    "database",
+    "extension",
+    "policy",
+    "or",
+    "user",
+    "publication",
+    "view",
+];
+
+/// Whether a literal is a statement. By its first words, for sentences begin with the same verbs.
+fn is_sql(literal: &str) -> bool {
+    let Some((_, text)) = literal.split_once('"') else {
+        return false;
+    };
+    let text = text.trim_end_matches(['"', '#']).to_lowercase();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let has = |word: &str| words.contains(&word);
+    match words.as_slice() {
+        ["select", ..] => has("from") || text.contains('('),
+        ["update", ..] => has("set"),
+        ["with", _, "as", rest, ..] => rest.starts_with('('),
+        ["create" | "alter" | "drop", object, ..] => OBJECTS.contains(object),
+        ["grant" | "revoke", ..] => has("on"),
+        ["notify", rest @ ..] => rest.len() == 1 || text.contains('\''),
+        words => matches!(
+            words,
+            ["insert", "into", ..]
+                | ["delete", "from", ..]
+                | ["set", "local" | "session", ..]
+                | ["truncate" | "unlisten" | "listen", _]
+                | ["begin" | "commit" | "rollback"]
+        ),
+    }
+}
