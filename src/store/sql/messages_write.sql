@@ -16,3 +16,4 @@ update public.conversations c
    set last_message_at = greatest(c.last_message_at, latest.sent_at), updated_at = clock_timestamp()
   from (select conversation_id, max(sent_at) as sent_at from item group by conversation_id) latest
  where c.id = latest.conversation_id
+   and (c.last_message_at is null or c.last_message_at < latest.sent_at)
