@@ -18,6 +18,7 @@ use crate::provider::Provider;
 use crate::reactor::{Reactor, Settings};
 use crate::store::{Dsn, MigrateError, Migrator, Store, StoreError};
 
+mod beyond;
 mod signals;
 mod turn;
 mod upkeep;
@@ -52,9 +53,9 @@ pub struct Parts {
     pub debug_token: Option<secrecy::SecretString>,
 }
 
-/// Why a daemon does not start.
+/// Why a daemon does not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum RunError {
     /// The schema is not the one this program needs.
     #[error(transparent)]
     Schema(#[from] MigrateError),
@@ -64,11 +65,17 @@ pub enum StartError {
     /// The kernel has no timer for us.
     #[error("no timer from the kernel")]
     Timer(#[source] std::io::Error),
+    /// The database was away while it stopped.
+    #[error(
+        "stopped with {0} outcomes that the database did not take: their messages stay `sending` \
+         until the lease is over and are then `unconfirmed`"
+    )]
+    Unrecorded(usize),
 }
 
 /// Runs until `stop`, then drains: claims nothing more, lets what is being sent end, records
 /// it, gives the rest back.
-pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), StartError> {
+pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
     Migrator::embedded().check(&parts.dsn).await?;
     let instance = InstanceId::fresh();
     let clock = Arc::new(Clock::new());
@@ -105,24 +112,25 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), StartError
 
     let reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
     let turn = turn::Turn::new(reactor, dispatch, input_tx, instance);
-    turn.run(
-        turn::Sources {
-            heard,
-            inputs,
-            questions,
-        },
-        stop,
-    )
-    .await
-    .map_err(StartError::Timer)?;
+    let sources = turn::Sources {
+        heard,
+        inputs,
+        questions,
+    };
+    let unrecorded = turn.run(sources, stop).await.map_err(RunError::Timer)?;
 
     beside.shutdown().await;
-    if let Err(error) = store.instance_stop().await {
+    if unrecorded == 0
+        && let Err(error) = store.instance_stop().await
+    {
         tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
     }
     http_stop.cancel();
     // Its own deadline ends it.
     let _ = served.await;
+    if unrecorded > 0 {
+        return Err(RunError::Unrecorded(unrecorded));
+    }
     tracing::info!(%instance, "stopped");
     Ok(())
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::beyond::Beyond;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
@@ -24,11 +25,9 @@ const NAP_MAX: Duration = Duration::from_secs(1);
 /// Inputs taken in before the clock is read again and commands are begun.
 const GULP: usize = 64;
 
-/// What lies beyond the window is counted up to this.
-const BEYOND_MAX: i64 = 1_000_000;
-
-/// How long a question waits for that count.
-const BEYOND_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a stop may take beyond the last request's deadline: as long as a restart of the
+/// database, so that what was sent is recorded.
+const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
 /// Where things come from.
 pub(super) struct Sources {
@@ -44,6 +43,7 @@ pub(super) struct Turn {
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
     listener: ListenerReport,
+    beyond: Beyond,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
     /// [`http`](crate::http)'s connections for the questions.
     tasks: JoinSet<Option<Input>>,
@@ -71,26 +71,33 @@ impl Turn {
             last_notice_at: None,
             resyncs: 0,
         };
+        let beyond = Beyond::new(dispatch.store.clone());
         Self {
             reactor,
             dispatch,
             parts,
             instance,
             listener,
+            beyond,
             tasks: JoinSet::new(),
         }
     }
 
-    /// Turns until `stop` and the drain after it.
+    /// Turns until `stop` and the drain after it. How many outcomes could not be recorded in
+    /// time: none, if all went well.
     pub(super) async fn run(
         mut self,
         mut from: Sources,
         stop: CancellationToken,
-    ) -> io::Result<()> {
+    ) -> io::Result<usize> {
         let mut timer = WakeTimer::new()?;
         let mut stopping = false;
+        let mut deadline = None;
         while !self.reactor.is_drained() {
             let now = self.dispatch.clock.now();
+            if deadline.is_some_and(|at| now.up > at) {
+                return Ok(self.reactor.unrecorded());
+            }
             timer.arm(Some(self.next_wakeup(now)))?;
             let event = tokio::select! {
                 biased;
@@ -101,12 +108,15 @@ impl Turn {
                 Some(heard) = from.heard.recv() => Event::Heard(heard),
                 Some(question) = from.questions.recv() => Event::Question(question),
             };
-            stopping |= matches!(event, Event::Stop);
+            if matches!(event, Event::Stop) {
+                stopping = true;
+                deadline = Some(now.up + self.reactor.settings().send_timeout + DRAIN_GRACE);
+            }
             self.take_in(event);
             self.take_in_waiting(&mut from);
             self.begin();
         }
-        Ok(())
+        Ok(0)
     }
 
     fn next_wakeup(&mut self, now: Now) -> crate::message::Uptime {
@@ -220,9 +230,10 @@ impl Turn {
             Command::Read(ids) => self
                 .tasks
                 .spawn(async move { Some(dispatch.read(ids).await) }),
-            Command::Load { until } => self
-                .tasks
-                .spawn(async move { Some(dispatch.load(until, parts).await) }),
+            Command::Load { until } => self.tasks.spawn(async move {
+                dispatch.load(until, parts).await;
+                None
+            }),
             Command::Warm { connections } => self.tasks.spawn(async move {
                 dispatch.provider.warm(connections).await;
                 None
@@ -237,14 +248,12 @@ impl Turn {
             }
             Question::Timers { query, reply } => {
                 let mut report = self.report(query, now);
-                let store = self.dispatch.store.clone();
+                let beyond = self.beyond.clone();
                 self.tasks.spawn(async move {
                     if let Some(until) = report.window.until {
-                        let count = store.beyond(until, BEYOND_MAX);
-                        if let Ok(Ok(beyond)) = tokio::time::timeout(BEYOND_PATIENCE, count).await {
-                            report.window.beyond = Some(beyond);
-                        }
+                        report.window.beyond = beyond.count(until, now.up).await;
                     }
+                    // Who asked may have gone.
                     let _ = reply.send(report);
                     None
                 });

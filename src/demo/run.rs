@@ -15,7 +15,7 @@ use super::phone::{Arrival, Phone};
 use super::postgres::{Options, PostgresError, PrivatePostgres};
 use super::script::{Deed, Fate, SCENES, Scene};
 use crate::clock;
-use crate::daemon::{self, Parts, StartError};
+use crate::daemon::{self, Parts, RunError};
 use crate::http;
 use crate::message::{MessageId, Moment, Sender, Status};
 use crate::provider::twilio::{Credentials, Twilio, TwilioConfig, TwilioError};
@@ -60,7 +60,7 @@ pub enum DemoError {
     Store(#[from] StoreError),
     /// The daemon did not start.
     #[error(transparent)]
-    Daemon(#[from] StartError),
+    Daemon(#[from] RunError),
     /// No client for the pretend phone.
     #[error(transparent)]
     Provider(#[from] TwilioError),

@@ -120,8 +120,8 @@ impl Dispatch {
         Input::Rows { rows }
     }
 
-    /// Reads the window, part by part.
-    pub async fn load(&self, until: Moment, parts: mpsc::Sender<Input>) -> Input {
+    /// Reads the window, part by part. The end goes the same way as the parts, after the last.
+    pub async fn load(&self, until: Moment, parts: mpsc::Sender<Input>) {
         let tell = |rows| -> BoxFuture<'static, ()> {
             let parts = parts.clone();
             Box::pin(async move {
@@ -133,9 +133,9 @@ impl Dispatch {
         if let Err(error) = &loaded {
             tracing::warn!(%error, "the window could not be loaded");
         }
-        Input::LoadEnded {
-            complete: loaded.is_ok(),
-        }
+        let complete = loaded.is_ok();
+        // See above.
+        let _ = parts.send(Input::LoadEnded { complete }).await;
     }
 
     /// Makes the request, unless its lease has run out meanwhile.

@@ -313,6 +313,16 @@ impl<P: Clone> Reactor<P> {
         self.draining && self.busy.is_empty() && self.outgoing.is_empty()
     }
 
+    /// What has not been recorded: outcomes, claims given back, and requests on their way.
+    pub fn unrecorded(&self) -> usize {
+        self.outgoing.unrecorded() + self.outgoing.sending()
+    }
+
+    /// What the installation laid down.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// How late messages were.
     pub const fn lateness(&self) -> &Lateness {
         &self.lateness
