@@ -85,19 +85,15 @@ fn twilio(
 ) -> anyhow::Result<Twilio> {
     let credentials = match &settings.api_key {
         Some(key) => Credentials::ApiKey {
-            sid: key.sid.expose_secret().parse().context("TWILIO_API_KEY")?,
+            sid: key.sid.clone(),
             secret: key.secret.clone(),
         },
         None => Credentials::AuthToken(settings.auth_token.clone()),
     };
     let config = TwilioConfig {
-        account_sid: settings.account_sid.parse().context("TWILIO_ACCOUNT_SID")?,
+        account_sid: settings.account_sid.clone(),
         credentials,
-        base_url: settings
-            .base_url
-            .as_str()
-            .parse()
-            .context("TWILIO_API_BASE_URL")?,
+        base_url: settings.base_url.clone(),
         send_timeout,
         max_in_flight: NonZeroUsize::new(max_in_flight).unwrap_or(NonZeroUsize::MIN),
         status_callback: None,

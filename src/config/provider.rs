@@ -1,6 +1,8 @@
 //! Who delivers, by which credentials, and from which sender.
 
-use reqwest::Url;
+use std::fmt::Display;
+use std::str::FromStr;
+
 use secrecy::SecretString;
 
 use super::error::Problem;
@@ -8,9 +10,7 @@ use super::key;
 use super::raw::Raw;
 use super::values;
 use crate::message::Sender;
-
-/// Twilio's own API.
-const TWILIO_API: &str = "https://api.twilio.com";
+use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
 
 /// Who delivers.
 #[derive(Clone, Debug)]
@@ -25,20 +25,20 @@ pub enum ProviderChoice {
 #[derive(Clone, Debug)]
 pub struct TwilioSettings {
     /// `AC…`; a part of every URL.
-    pub account_sid: String,
+    pub account_sid: AccountSid,
     /// Signs callbacks, and sends where no API key is given.
     pub auth_token: SecretString,
     /// Sends, if given.
     pub api_key: Option<ApiKey>,
     /// Where the API is.
-    pub base_url: Url,
+    pub base_url: BaseUrl,
 }
 
 /// A Twilio API key: it can be withdrawn without touching the account's token.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     /// `SK…`.
-    pub sid: SecretString,
+    pub sid: ApiKeySid,
     /// Its secret.
     pub secret: SecretString,
 }
@@ -62,7 +62,7 @@ fn twilio_settings(raw: &mut Raw) -> Option<TwilioSettings> {
     let account_sid = raw.require(
         &key::ACCOUNT_SID,
         "the account's SID (AC…) from Twilio's console, or choose PUNCTUAL_PROVIDER=console",
-        account_sid,
+        said::<AccountSid>,
     );
     let auth_token = raw.require(
         &key::AUTH_TOKEN,
@@ -70,7 +70,7 @@ fn twilio_settings(raw: &mut Raw) -> Option<TwilioSettings> {
         values::token,
     );
     let api_key = api_key(raw);
-    let base_url = raw.or(&key::API_BASE_URL, TWILIO_API, values::base_url);
+    let base_url = raw.or(&key::API_BASE_URL, DEFAULT_BASE_URL, said::<BaseUrl>);
     Some(TwilioSettings {
         account_sid: account_sid?,
         auth_token: auth_token?,
@@ -86,7 +86,7 @@ fn api_key(raw: &mut Raw) -> Option<ApiKey> {
         (false, true) => (secret.env, sid.env),
         (true, true) | (false, false) => {
             return Some(ApiKey {
-                sid: raw.get(sid, user_name)?,
+                sid: raw.get(sid, said::<ApiKeySid>)?,
                 secret: raw.get(secret, values::token)?,
             });
         }
@@ -95,22 +95,9 @@ fn api_key(raw: &mut Raw) -> Option<ApiKey> {
     None
 }
 
-/// It becomes a part of a path, so nothing that would lead elsewhere may be in it.
-fn account_sid(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("AC").filter(|rest| !rest.is_empty());
-    if rest.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_alphanumeric())) {
-        Ok(text.to_owned())
-    } else {
-        Err("AC followed by letters and digits".into())
-    }
-}
-
-/// In Basic authentication a colon ends the name.
-fn user_name(text: &str) -> Result<SecretString, String> {
-    if text.contains(':') {
-        return Err("the key's SID (SK…)".into());
-    }
-    values::token(text)
+/// Parses by the provider's own rule, which also says what would have done.
+fn said<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|why: T::Err| why.to_string())
 }
 
 /// The first that is set, in the order of the interface. Those behind it are checked all the

@@ -43,7 +43,7 @@ struct Twilio<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_token: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    api_key: Option<&'static str>,
+    api_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_secret: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,9 +83,9 @@ pub(super) fn to_toml(config: &Config) -> String {
 fn twilio(config: &Config) -> Twilio<'_> {
     let mut shown = match &config.provider {
         ProviderChoice::Twilio(twilio) => Twilio {
-            account_sid: Some(&twilio.account_sid),
+            account_sid: Some(twilio.account_sid.as_str()),
             auth_token: Some(HIDDEN),
-            api_key: twilio.api_key.as_ref().map(|_| HIDDEN),
+            api_key: twilio.api_key.as_ref().map(|key| key.sid.as_str()),
             api_secret: twilio.api_key.as_ref().map(|_| HIDDEN),
             api_base_url: Some(twilio.base_url.as_str()),
             ..Twilio::default()

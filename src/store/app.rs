@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::at::At;
 use super::{StoreError, prepared};
-use crate::message::{Moment, Sender};
+use crate::message::Moment;
 use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 
@@ -42,6 +42,8 @@ impl Delivered {
         to: String,
         body: String,
     ) -> Self {
+        // The number as it was sent to, not as it was typed: conversations are found by it.
+        let sent_to = record.payload.as_ref().map(|p| p.to().as_str().to_owned());
         let sid = match &record.settlement {
             Settlement::Accepted { sid } => sid.0.clone(),
             Settlement::Settled { .. } => String::new(),
@@ -49,17 +51,16 @@ impl Delivered {
         Self {
             id: record.id.0,
             conversation,
-            to,
-            from: record.payload.as_ref().map(|p| sender_text(p.from())),
+            to: sent_to.unwrap_or(to),
+            from: record
+                .payload
+                .as_ref()
+                .map(|p| p.from().as_str().to_owned()),
             body,
             sid,
             sent_at_us: record.finished.map_or(0, Moment::as_micros),
         }
     }
-}
-
-fn sender_text(sender: &Sender) -> String {
-    sender.as_str().to_owned()
 }
 
 /// Writes what the app is to see. An error is the connection's or our own tables'; what the
