@@ -1,7 +1,6 @@
 //! Performs the script against the real thing: a real Postgres, the real daemon, real HTTP.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::lines::{milliseconds, summary, time};
 use super::phone::{Arrival, Phone};
 use super::postgres::{Options, PostgresError, PrivatePostgres};
 use super::script::{Deed, Fate, SCENES, Scene};
@@ -336,28 +336,4 @@ impl Stage {
         }
         Ok(Verdict { faults })
     }
-}
-
-fn summary(arrivals: &[Arrival], verdict: &Verdict) -> String {
-    let mut text = format!("\n{} texts arrived", arrivals.len());
-    if verdict.faults.is_empty() {
-        text.push_str(": none lost, doubled, early or wrongly sent");
-    }
-    for fault in &verdict.faults {
-        let _ = write!(text, "\nFAULT {fault}");
-    }
-    text
-}
-
-/// The time of day, with microseconds.
-fn time(at: Moment) -> String {
-    at.to_utc()
-        .map_or_else(|| at.to_string(), |t| t.format("%H:%M:%S%.6f").to_string())
-}
-
-/// Signed milliseconds, without floats.
-fn milliseconds(us: i64) -> String {
-    let sign = if us < 0 { "-" } else { "" };
-    let us = us.unsigned_abs();
-    format!("{sign}{}.{:03} ms", us / 1_000, us % 1_000)
 }

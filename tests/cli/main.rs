@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod demo;
+
 use std::process::{Command, Output, Stdio};
 
 fn punctual(args: &[&str], env: &[(&str, &str)]) -> Command {

@@ -1,0 +1,32 @@
+//! How the demo writes times and its summary.
+
+use std::fmt::Write as _;
+
+use super::phone::Arrival;
+use super::run::Verdict;
+use crate::message::Moment;
+
+/// Told at the end.
+pub(super) fn summary(arrivals: &[Arrival], verdict: &Verdict) -> String {
+    let mut text = format!("\n{} texts arrived", arrivals.len());
+    if verdict.faults.is_empty() {
+        text.push_str(": none lost, doubled, early or wrongly sent");
+    }
+    for fault in &verdict.faults {
+        let _ = write!(text, "\nFAULT {fault}");
+    }
+    text
+}
+
+/// The time of day, with microseconds.
+pub(super) fn time(at: Moment) -> String {
+    at.to_utc()
+        .map_or_else(|| at.to_string(), |t| t.format("%H:%M:%S%.6f").to_string())
+}
+
+/// Signed milliseconds, without floats.
+pub(super) fn milliseconds(us: i64) -> String {
+    let sign = if us < 0 { "-" } else { "" };
+    let us = us.unsigned_abs();
+    format!("{sign}{}.{:03} ms", us / 1_000, us % 1_000)
+}
