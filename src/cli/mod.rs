@@ -9,7 +9,9 @@ mod logs;
 mod migrate;
 mod output;
 mod run;
+mod session;
 mod timers;
+mod why;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -51,6 +53,7 @@ enum Command {
     Migrate(migrate::Args),
     Run(run::Args),
     Timers(timers::Args),
+    Why(why::Args),
 }
 
 /// Runs the command that `args` ask for, the program's own name first.
@@ -72,6 +75,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),
+        Command::Why(args) => block_on(why::run(args, &sources)),
     }
 }
 

@@ -22,6 +22,7 @@ mod instances;
 pub mod migrate;
 mod outbox;
 mod outcomes;
+pub mod story;
 mod tls;
 pub mod user;
 mod window;

@@ -1,0 +1,35 @@
+//! A session with the database for a command that needs one and nothing else.
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio_postgres::Client;
+
+use crate::config::{self, Sources};
+use crate::store::Dsn;
+
+/// The database of the settings.
+pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
+    let url = config::database_url(sources)?;
+    Dsn::parse(url.expose_secret()).context("DATABASE_URL is not usable")
+}
+
+/// Works within a session; the connection is driven beside the work and ends with it.
+pub(super) async fn with<T>(
+    dsn: &Dsn,
+    work: impl AsyncFnOnce(&Client) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let (client, connection) = dsn.connect().await?;
+    let (done, ended) = tokio::join!(
+        async move {
+            let done = work(&client).await;
+            drop(client);
+            done
+        },
+        connection
+    );
+    match (done, ended) {
+        // The work only saw its connection close; the connection knows why.
+        (Err(_), Err(lost)) => Err(dsn.explain(lost).into()),
+        (done, _) => done,
+    }
+}

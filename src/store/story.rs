@@ -1,0 +1,183 @@
+//! All that the database knows of one message: its row, its attempts, and what the app's tables
+//! refused. Ids, times and reasons; the text is only counted and the number masked.
+
+use serde::Serialize;
+use tokio_postgres::{Client, Row};
+
+use super::StoreError;
+use super::at::At;
+use crate::message::{AttemptToken, E164, InstanceId, MessageId, Moment, Status};
+
+const ROW: &str = include_str!("sql/story_row.sql");
+const ATTEMPTS: &str = include_str!("sql/story_attempts.sql");
+const OUTBOX: &str = include_str!("sql/story_outbox.sql");
+
+/// See the module.
+#[derive(Clone, Debug, Serialize)]
+pub struct Story {
+    /// The message.
+    pub id: MessageId,
+    /// Its row; `None`: there is none (any more).
+    pub row: Option<StoryRow>,
+    /// Its attempts, in order.
+    pub attempts: Vec<StoryAttempt>,
+    /// Writes to the app's tables that wait to be tried again.
+    pub outbox: Vec<StoryWrite>,
+}
+
+/// The row of a message, as far as it may be shown.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryRow {
+    pub status: String,
+    /// Masked.
+    pub to: String,
+    pub characters: i32,
+    pub scheduled_at: Moment,
+    /// `greatest(scheduled_at, deferred_until, next_attempt_at)`.
+    pub due: Moment,
+    /// `greatest(scheduled_at, deferred_until, requeued_at)`: lateness counts from here.
+    pub wanted_at: Moment,
+    pub deferred_until: Option<Moment>,
+    pub deferred_reason: Option<String>,
+    pub next_attempt_at: Option<Moment>,
+    pub requeued_at: Option<Moment>,
+    pub send_before: Option<Moment>,
+    pub sent_at: Option<Moment>,
+    pub delivered_at: Option<Moment>,
+    pub cancelled_at: Option<Moment>,
+    pub cancel_reason: Option<String>,
+    pub error_message: Option<String>,
+    pub error_code: Option<i32>,
+    pub twilio_sid: Option<String>,
+    pub attempts: i32,
+    pub max_attempts: Option<i32>,
+    pub version: i64,
+}
+
+impl StoryRow {
+    /// The status, if this version knows it.
+    pub fn known_status(&self) -> Option<Status> {
+        self.status.parse().ok()
+    }
+}
+
+/// One attempt, as the ledger has it.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryAttempt {
+    pub number: i32,
+    pub part: i16,
+    pub token: AttemptToken,
+    pub instance: InstanceId,
+    pub claimed_at: Moment,
+    pub lease_until: Moment,
+    pub started_at: Option<Moment>,
+    pub finished_at: Option<Moment>,
+    /// `None`: in flight.
+    pub outcome: Option<String>,
+    pub provider_sid: Option<String>,
+    pub code: Option<i32>,
+    pub category: Option<String>,
+    pub error: Option<String>,
+}
+
+/// One write that waits.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryWrite {
+    pub attempts: i32,
+    pub next_attempt_at: Moment,
+    pub last_error: String,
+    pub created_at: Moment,
+}
+
+impl Story {
+    /// Reads it over a client whose connection somebody polls.
+    pub async fn read(client: &Client, id: MessageId) -> Result<Self, StoreError> {
+        const STEP: &str = "reading a message's story";
+        let row = client.query_opt(ROW, &[&id.0]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let attempts = client.query(ATTEMPTS, &[&id.0]).await;
+        let attempts = attempts.map_err(StoreError::at(STEP))?;
+        let outbox = client.query(OUTBOX, &[&id.0]).await;
+        let outbox = outbox.map_err(StoreError::at(STEP))?;
+        let read = || -> Result<Self, tokio_postgres::Error> {
+            Ok(Self {
+                id,
+                row: row.as_ref().map(read_row).transpose()?,
+                attempts: attempts
+                    .iter()
+                    .map(read_attempt)
+                    .collect::<Result<_, _>>()?,
+                outbox: outbox.iter().map(read_write).collect::<Result<_, _>>()?,
+            })
+        };
+        read().map_err(StoreError::unreadable(STEP))
+    }
+}
+
+fn at(row: &Row, column: &str) -> Result<Moment, tokio_postgres::Error> {
+    Ok(row.try_get::<_, At>(column)?.0)
+}
+
+fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Error> {
+    Ok(row.try_get::<_, Option<At>>(column)?.map(|at| at.0))
+}
+
+fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
+    let to: &str = row.try_get("to_number")?;
+    Ok(StoryRow {
+        status: row.try_get("status")?,
+        to: to.parse::<E164>().map_or_else(
+            |_| "not a phone number".to_owned(),
+            |n| n.masked().to_string(),
+        ),
+        characters: row.try_get("characters")?,
+        scheduled_at: at(row, "scheduled_at")?,
+        due: at(row, "due")?,
+        wanted_at: at(row, "wanted_at")?,
+        deferred_until: maybe_at(row, "deferred_until")?,
+        deferred_reason: row.try_get("deferred_reason")?,
+        next_attempt_at: maybe_at(row, "next_attempt_at")?,
+        requeued_at: maybe_at(row, "requeued_at")?,
+        send_before: maybe_at(row, "send_before")?,
+        sent_at: maybe_at(row, "sent_at")?,
+        delivered_at: maybe_at(row, "delivered_at")?,
+        cancelled_at: maybe_at(row, "cancelled_at")?,
+        cancel_reason: row.try_get("cancel_reason")?,
+        error_message: row.try_get("error_message")?,
+        error_code: row.try_get("error_code")?,
+        twilio_sid: row.try_get("twilio_sid")?,
+        attempts: row.try_get("attempts")?,
+        max_attempts: row.try_get("max_attempts")?,
+        version: row.try_get("version")?,
+    })
+}
+
+fn read_attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> {
+    Ok(StoryAttempt {
+        number: row.try_get("number")?,
+        part: row.try_get("part")?,
+        token: AttemptToken(row.try_get("token")?),
+        instance: InstanceId(row.try_get("instance")?),
+        claimed_at: at(row, "claimed_at")?,
+        lease_until: at(row, "lease_until")?,
+        started_at: maybe_at(row, "started_at")?,
+        finished_at: maybe_at(row, "finished_at")?,
+        outcome: row.try_get("outcome")?,
+        provider_sid: row.try_get("provider_sid")?,
+        code: row.try_get("code")?,
+        category: row.try_get("category")?,
+        error: row.try_get("error")?,
+    })
+}
+
+fn read_write(row: &Row) -> Result<StoryWrite, tokio_postgres::Error> {
+    Ok(StoryWrite {
+        attempts: row.try_get("attempts")?,
+        next_attempt_at: at(row, "next_attempt_at")?,
+        last_error: row.try_get("last_error")?,
+        created_at: at(row, "created_at")?,
+    })
+}
