@@ -5,6 +5,7 @@
 //! A new command is a file with `Args` and `run`, and a line in `Command` and in `call`.
 
 mod demo;
+mod doctor;
 mod logs;
 mod migrate;
 mod output;
@@ -50,6 +51,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Doctor(doctor::Args),
     Migrate(migrate::Args),
     Run(run::Args),
     Timers(timers::Args),
@@ -72,6 +74,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
     let sources = Sources::of_process(cli.config);
     match cli.command {
         Command::Demo(args) => block_on_all_cores(demo::run(args)),
+        Command::Doctor(args) => block_on(doctor::run(args, &sources)),
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),

@@ -15,7 +15,7 @@ use crate::store::story::{Story, StoryAttempt, StoryRow};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  punctual why 00000000-0000-0000-0000-000000000001")]
 pub(super) struct Args {
-    /// The message's id, as scheduled_messages has it
+    /// The message's id, as the table has it
     id: Uuid,
     /// Print JSON, with times in UTC
     #[arg(long)]

@@ -15,6 +15,7 @@ mod app;
 mod at;
 mod claims;
 pub mod connect;
+pub mod doctor;
 pub mod dsn;
 mod error;
 mod files;

@@ -129,10 +129,9 @@ fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
     let to: &str = row.try_get("to_number")?;
     Ok(StoryRow {
         status: row.try_get("status")?,
-        to: to.parse::<E164>().map_or_else(
-            |_| "not a phone number".to_owned(),
-            |n| n.masked().to_string(),
-        ),
+        to: to
+            .parse::<E164>()
+            .map_or_else(|_| "not a phone number".to_owned(), |n| n.masked()),
         characters: row.try_get("characters")?,
         scheduled_at: at(row, "scheduled_at")?,
         due: at(row, "due")?,

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod database;
 mod demo;
+#[path = "../pg/harness.rs"]
+#[allow(dead_code, reason = "shared with tests/pg, which uses all of it")]
+mod harness;
 
 use std::process::{Command, Output, Stdio};
 

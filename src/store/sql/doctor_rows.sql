@@ -1,0 +1,30 @@
+-- What the tables tell, once they are there: one row a check.
+select 'daemon' as what,
+       case when exists (select from punctual.instances
+                          where stopped_at is null and heartbeat_at > clock_timestamp() - interval '20 s')
+            then 'ok' else 'warn' end as level,
+       (select count(*) from punctual.instances
+         where stopped_at is null and heartbeat_at > clock_timestamp() - interval '20 s') || ' running' as found,
+       'nothing is sent until `punctual run` runs against this database' as remedy
+union all
+select 'overdue',
+       case when n = 0 then 'ok' else 'warn' end,
+       case when n = 1000 then 'a thousand or more' else n::text end || ' pending for over a minute after their time',
+       'they are sent, or cancelled as too late, once a daemon runs; if one does, ask `punctual why ID`'
+  from (select count(*) as n from (select from public.scheduled_messages m
+         where m.status = 'pending'
+           and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < clock_timestamp() - interval '1 minute'
+         limit 1000) late) counted
+union all
+select 'in doubt',
+       case when n = 0 then 'ok' else 'warn' end,
+       n || ' unconfirmed',
+       'whether these were sent is not known, and they are not sent again: look them up in Twilio''s log'
+  from (select count(*) as n from public.scheduled_messages m where m.status = 'unconfirmed') counted
+union all
+select 'outbox',
+       case when n = 0 then 'ok' else 'warn' end,
+       n || ' writes the app''s tables refused' || coalesce(', the last: ' || error, ''),
+       'the messages were sent; mend what refuses their rows in messages or conversations, they are tried again'
+  from (select count(*) as n, (select o.last_error from punctual.outbox o order by o.id desc limit 1) as error
+          from punctual.outbox) counted

@@ -1,0 +1,150 @@
+//! Commands that look into a database.
+
+use std::process::Output;
+
+use tokio_postgres::Client;
+
+use crate::harness::{TestDb, cluster};
+
+const ID: &str = "00000000-0000-0000-0000-000000000001";
+
+/// What it printed and its exit code.
+async fn ask(db: &TestDb, args: &[&str]) -> (String, Option<i32>) {
+    let name = db.dsn().to_string();
+    let url = cluster().url(name.rsplit_once('/').unwrap().1);
+    let env = [
+        ("DATABASE_URL", url.as_str()),
+        ("PUNCTUAL_PROVIDER", "console"),
+        ("TWILIO_PHONE_NUMBER", "+12025550100"),
+    ];
+    let mut command = super::punctual(args, &env);
+    let run = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = run.await.unwrap();
+    let said = [stdout, stderr].concat();
+    (String::from_utf8(said).unwrap(), status.code())
+}
+
+async fn execute(client: &Client, sql: &str) {
+    client.batch_execute(sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_tells_of_row_attempts_and_outbox_but_not_of_text_or_number() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    execute(
+        &client,
+        &format!(
+            "insert into scheduled_messages (id, to_number, body, scheduled_at, status)
+             values ('{ID}', '+12025550177', 'a secret text', now(), 'sent');
+             insert into punctual.attempts (token, message_id, number, instance, lease_until,
+                                            started_at, finished_at, outcome, provider_sid)
+             values (gen_random_uuid(), '{ID}', 1, gen_random_uuid(), now(), now(), now(),
+                     'accepted', 'SM0123');
+             insert into punctual.outbox (message_id, write, last_error)
+             values ('{ID}', '{{}}', 'the app said no');"
+        ),
+    )
+    .await;
+    let (said, code) = ask(&db, &["why", ID]).await;
+    assert_eq!(code, Some(0), "{said}");
+    for told in [
+        "status        sent",
+        "attempt 1: accepted",
+        "SM0123",
+        "the app said no",
+        "tried again",
+    ] {
+        assert!(said.contains(told), "no {told:?} in\n{said}");
+    }
+    assert!(
+        !said.contains("secret") && !said.contains("5550177"),
+        "{said}"
+    );
+    let (json, _) = ask(&db, &["why", ID, "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["row"]["status"], "sent");
+    assert_eq!(json["attempts"][0]["outcome"], "accepted");
+
+    let other = ID.replace('1', "2");
+    let (said, code) = ask(&db, &["why", &other]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("there is no message"), "{said}");
+}
+
+/// A mistake, and what `doctor` says of it.
+async fn check_doctor(mistake: &str, level: &str, says: &str) {
+    let db = TestDb::new().await;
+    execute(&db.client().await, mistake).await;
+    let (said, code) = ask(&db, &["doctor"]).await;
+    let line = said.lines().find(|line| line.contains(says));
+    let line = line.unwrap_or_else(|| panic!("no {says:?} after {mistake} in\n{said}"));
+    assert!(line.starts_with(level), "{line}");
+    // The test's own server runs without fsync, which is one thing wrong in any case.
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_what_is_wrong() {
+    for (mistake, level, says) in [
+        ("", "ok", "the one this version needs"),
+        ("", "WARN", "0 running"),
+        ("", "BAD", "fsync off"),
+        (
+            "drop trigger punctual_notify_insert on scheduled_messages",
+            "BAD",
+            "punctual_notify_insert is missing",
+        ),
+        (
+            "alter table scheduled_messages disable trigger zzz_punctual_guard_update",
+            "BAD",
+            "zzz_punctual_guard_update is disabled",
+        ),
+        (
+            "drop index scheduled_messages_due_idx",
+            "BAD",
+            "scheduled_messages_due_idx missing or invalid",
+        ),
+        (
+            "alter table messages rename twilio_sid to sid",
+            "WARN",
+            "messages.twilio_sid missing",
+        ),
+        (
+            "delete from punctual.triggers",
+            "BAD",
+            "run `punctual migrate` first",
+        ),
+        (
+            "insert into scheduled_messages (to_number, body, scheduled_at) values ('+1', 'x', now() - interval '1 hour')",
+            "WARN",
+            "1 pending for over a minute",
+        ),
+        (
+            "insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')",
+            "WARN",
+            "1 writes the app's tables refused, the last: no such column",
+        ),
+    ] {
+        check_doctor(mistake, level, says).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_what_a_server_without_the_schema_lacks() {
+    let db = TestDb::empty().await;
+    let (said, code) = ask(&db, &["doctor"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("punctual migrate"), "{said}");
+    let unreachable = [("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x")];
+    let out = super::punctual(&["doctor"], &unreachable).output().unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(
+        said.contains("127.0.0.1:1/x") && !said.contains("hunter2"),
+        "{said}"
+    );
+}
