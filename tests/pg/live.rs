@@ -147,7 +147,7 @@ async fn the_transaction_that_shuts_writers_out_reads_no_row() {
     let shut = "select exists (select from pg_locks where pid = pg_backend_pid()
                   and relation = 'scheduled_messages'::regclass and mode = 'AccessExclusiveLock')";
     let printed = Migrator::embedded().print();
-    let (mut shut_out, mut scanned) = (0, 0);
+    let (mut locking, mut reading) = (0, 0);
     for file in printed
         .split("-- triggers/")
         .next()
@@ -160,19 +160,19 @@ async fn the_transaction_that_shuts_writers_out_reads_no_row() {
         let before: i64 = client.query_one(read, &[]).await.unwrap().get(0);
         client.batch_execute(sql).await.unwrap();
         let after: i64 = client.query_one(read, &[]).await.unwrap().get(0);
-        let shuts_out: bool = client.query_one(shut, &[]).await.unwrap().get(0);
+        let locks: bool = client.query_one(shut, &[]).await.unwrap().get(0);
         client.batch_execute("commit").await.unwrap();
         assert!(
-            !shuts_out || after == before,
+            !locks || after == before,
             "{name} reads {} rows behind its lock",
             after - before
         );
-        shut_out += u32::from(shuts_out);
-        scanned += u32::from(after > before);
+        locking += u32::from(locks);
+        reading += u32::from(after > before);
     }
     assert!(
-        shut_out == 1 && scanned >= 2,
-        "what is measured is there: {shut_out}, {scanned}"
+        locking == 1 && reading >= 2,
+        "what is measured is there: {locking}, {reading}"
     );
 }
 
