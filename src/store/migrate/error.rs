@@ -45,7 +45,7 @@ pub enum MigrateError {
     /// The app's table is of a shape that Punctual cannot work with; nothing was changed.
     #[error("{}", source.as_db_error().map_or("the table cannot be read", |e| e.message()))]
     Shape {
-        /// All that is in the way, as [`SHAPE`](super::super::files::SHAPE) put it.
+        /// All that is in the way, as `migrations/20251231000000_shape.sql` puts it.
         source: tokio_postgres::Error,
     },
     /// The role to make a daemon's is not there.
@@ -148,7 +148,7 @@ pub(super) fn is_lock(error: &tokio_postgres::Error) -> bool {
     })
 }
 
-/// Whether this is [`SHAPE`](crate::store::files::SHAPE) saying no.
+/// Whether this is `migrations/20251231000000_shape.sql` saying no.
 pub(super) fn is_shape(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code() == "PU001")
 }
