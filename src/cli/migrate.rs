@@ -12,12 +12,18 @@ use crate::store::{Dsn, Migrator};
 /// Creates or updates the tables and triggers in the database; safe to repeat.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  DATABASE_URL=postgres://… punctual migrate\n  punctual migrate --print | less"
+    after_help = "Example:\n  DATABASE_URL=postgres://… punctual migrate\n  \
+                  punctual migrate --role punctual_daemon\n  punctual migrate --print | less"
 )]
 pub(super) struct Args {
     /// Print the SQL instead of running it
     #[arg(long)]
     print: bool,
+
+    /// Also grant this role what a daemon needs and no more, policies of row level security
+    /// included; the role must exist
+    #[arg(long, value_name = "NAME", conflicts_with = "print")]
+    role: Option<String>,
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
@@ -31,6 +37,14 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let mut text = String::new();
     for file in report.applied.iter().chain(&report.triggers) {
         let _ = writeln!(text, "applied {file}");
+    }
+    for index in &report.indexes {
+        let _ = writeln!(text, "built {index}");
+    }
+    if let Some(role) = &args.role {
+        for statement in migrator.grant(&dsn, role).await? {
+            let _ = writeln!(text, "{statement}");
+        }
     }
     if text.is_empty() {
         text.push_str("nothing to do: the schema is the one this version needs\n");

@@ -12,17 +12,25 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
-use tokio_postgres::error::{ErrorPosition, SqlState};
 
-use super::connect::ConnectError;
 use super::dsn::Dsn;
 use super::files;
 
+mod error;
+mod indexes;
+mod role;
 mod run;
 
-/// How long a statement of a migration waits for a lock before it lets the app's queries
-/// behind it pass. Three times the deadlock time-out of Postgres.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+pub use error::MigrateError;
+
+/// How long a statement of a migration waits for a lock on the first try: so long may it hold
+/// up the app's writes, which queue behind it. Doubles with each try, up to
+/// [`LOCK_TIMEOUT_MAX`].
+const LOCK_TIMEOUT_MIN: Duration = Duration::from_millis(200);
+
+/// Three times the deadlock time-out of Postgres, after which an autovacuum that holds the lock
+/// gives way to who waits.
+const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3);
 
 /// How often a file is tried against locks held by others; with the pauses about 100 s.
 const TRIES_MAX: u32 = 12;
@@ -66,6 +74,8 @@ pub struct Report {
     pub applied: Vec<String>,
     /// The trigger files applied, by file name.
     pub triggers: Vec<String>,
+    /// The indexes built beside the app's writes, on tables too large for a migration to do it.
+    pub indexes: Vec<String>,
 }
 
 /// One file that a database of this version has applied, for `doctor`.
@@ -77,70 +87,6 @@ pub struct Expected {
     pub name: String,
     /// SHA-256 of its text, in hex, as the database has it in `checksum`.
     pub checksum: String,
-}
-
-/// Why the schema is not what it should be. Nothing of a file that failed stays behind.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    /// No session, or it was lost.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// A file's name does not give its place.
-    #[error("{0}: expected migrations/<14 digits>_<name>.sql, each version once and ascending")]
-    Name(String),
-    /// The schema is older than this program, or was never made.
-    #[error("the database lacks {file}: run `punctual migrate` first")]
-    Behind {
-        /// The first file that is missing.
-        file: String,
-    },
-    /// A file that was applied has been edited since.
-    #[error(
-        "{file} was changed after it had been applied to this database: \
-         migrations are append only, restore it and put the change into a new file"
-    )]
-    Changed {
-        /// The file.
-        file: String,
-    },
-    /// Somebody with a later version was here.
-    #[error(
-        "the database is newer than this program: it has migration {version} ({name}), \
-         which is not known here; use the version that brought it"
-    )]
-    Newer {
-        /// The first unknown one.
-        version: i64,
-        /// Its name.
-        name: String,
-    },
-    /// Another migrator did not come to its end.
-    #[error("another migration of this database has been running for {} s", TURN_MAX.as_secs())]
-    Busy,
-    /// Others hold locks on the app's tables.
-    #[error(
-        "{file}: another session held a lock it needs, {TRIES_MAX} times in a row \
-         (look for long transactions in pg_stat_activity); nothing of it was applied: {source}"
-    )]
-    Locked {
-        /// The file.
-        file: String,
-        /// The last refusal.
-        source: tokio_postgres::Error,
-    },
-    /// Postgres did not take a file.
-    #[error("{file}{}", said(source, sql))]
-    Sql {
-        /// The file.
-        file: String,
-        /// Its text, which the error's position counts in.
-        sql: String,
-        /// What Postgres said.
-        source: tokio_postgres::Error,
-    },
-    /// Postgres did not take what this runner does beside the files.
-    #[error("cannot keep the record of migrations in schema punctual{}", said(.0, ""))]
-    Record(#[source] tokio_postgres::Error),
 }
 
 impl Migrator<'static> {
@@ -177,7 +123,15 @@ impl<'a> Migrator<'a> {
             .await
     }
 
-    /// Whether the database is up to these files. Changes nothing.
+    /// Gives a role what a daemon needs, rights and policies of row level security, and no
+    /// more. Returns the statements that were needed; none on a second run.
+    pub async fn grant(&self, dsn: &Dsn, role: &str) -> Result<Vec<String>, MigrateError> {
+        self.in_session(dsn, async |client| role::grant(client, role).await)
+            .await
+    }
+
+    /// Whether the database is up to these files, and this role may work in it. Changes
+    /// nothing.
     pub async fn check(&self, dsn: &Dsn) -> Result<(), MigrateError> {
         self.in_session(dsn, async |client| run::check(self, client).await)
             .await
@@ -257,46 +211,6 @@ fn version(name: &str) -> Option<i64> {
     let digits = Some(digits).filter(|d| d.len() == 14 && d.bytes().all(|b| b.is_ascii_digit()))?;
     (!rest.is_empty()).then_some(())?;
     digits.parse().ok()
-}
-
-/// Message, detail, hint and place, as `psql` shows them.
-fn said(error: &tokio_postgres::Error, sql: &str) -> String {
-    let Some(db) = error.as_db_error() else {
-        use std::error::Error;
-        return match error.source() {
-            Some(cause) => format!(": {error}: {cause}"),
-            None => format!(": {error}"),
-        };
-    };
-    let mut text = String::new();
-    if let Some(ErrorPosition::Original(position)) = db.position() {
-        let before = usize::try_from(*position).unwrap_or(usize::MAX);
-        // The position counts characters from one.
-        let line = 1 + sql
-            .chars()
-            .take(before.saturating_sub(1))
-            .filter(|c| *c == '\n')
-            .count();
-        let _ = write!(text, " line {line}");
-    }
-    let _ = write!(text, ": {} ({})", db.message(), db.code().code());
-    for (label, more) in [
-        ("detail", db.detail()),
-        ("hint", db.hint()),
-        ("where", db.where_()),
-    ] {
-        if let Some(more) = more {
-            let _ = write!(text, "\n  {label}: {}", more.replace('\n', "\n    "));
-        }
-    }
-    text
-}
-
-/// Whether another session was in the way, and may not be next time.
-fn is_lock(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
-    })
 }
 
 #[cfg(test)]

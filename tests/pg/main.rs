@@ -7,5 +7,9 @@
 mod cluster;
 mod connect;
 mod harness;
+mod live;
+mod live_app;
+mod live_role;
+mod live_shape;
 mod migrate;
 mod tls;

@@ -34,6 +34,7 @@ fn report(applied: &[File<'_>], triggers: &[File<'_>]) -> Report {
     Report {
         applied: names(applied),
         triggers: names(triggers),
+        ..Report::default()
     }
 }
 

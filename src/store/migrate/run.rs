@@ -1,25 +1,32 @@
 //! One run, within one session.
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
+use super::error::{is_lock, is_shape};
 use super::{
-    File, LOCK_TIMEOUT, MigrateError, Migration, Migrator, PAUSE_MAX, PAUSE_MIN, Report, TRIES_MAX,
-    TURN_MAX, is_lock,
+    File, LOCK_TIMEOUT_MAX, LOCK_TIMEOUT_MIN, MigrateError, Migration, Migrator, PAUSE_MAX,
+    PAUSE_MIN, Report, TRIES_MAX, TURN_MAX, indexes, role,
 };
 use crate::clock::Stopwatch;
+use crate::store::files::SHAPE;
 
 /// The session's lock that makes migrators take turns: "punctual" in ASCII, a number nobody
 /// else has a reason to lock.
 const TURN: i64 = i64::from_be_bytes(*b"punctual");
 
 /// What to do with a file once its own SQL has run, in the same transaction.
-enum Record {
+pub(super) enum Record {
     Migration(i64),
     Trigger,
+    /// What can be seen to be done needs none.
+    None,
 }
 
 pub(super) async fn all(migrator: &Migrator<'_>, client: &Client) -> Result<Report, MigrateError> {
     take_turn(client).await?;
+    shape(client).await?;
     // Not given back: the lock is the session's, and the session ends with the run.
     make_record(client).await?;
     let mut report = Report::default();
@@ -39,20 +46,35 @@ pub(super) async fn all(migrator: &Migrator<'_>, client: &Client) -> Result<Repo
         tracing::info!(file = file.name, "triggers applied");
         report.triggers.push(file.name.to_owned());
     }
+    report.indexes = indexes::build(client).await?;
     Ok(report)
+}
+
+/// Whether the app's table is one that can be worked with; changes nothing.
+async fn shape(client: &Client) -> Result<(), MigrateError> {
+    let asked = client.batch_execute(SHAPE.sql).await;
+    asked.map_err(|source| {
+        if is_shape(&source) {
+            MigrateError::Shape { source }
+        } else {
+            MigrateError::Sql {
+                file: SHAPE.name.to_owned(),
+                sql: SHAPE.sql.to_owned(),
+                source,
+            }
+        }
+    })
 }
 
 /// Whether everything is applied as it is here; changes nothing.
 pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<(), MigrateError> {
-    let row = client
-        .query_one(include_str!("../sql/migrate_has_record.sql"), &[])
-        .await
-        .map_err(MigrateError::Record)?;
-    if !row.get::<_, bool>(0) {
+    if !has_record(client).await? {
         return Err(MigrateError::Behind {
             file: "its first migration".to_owned(),
         });
     }
+    role::check(client).await?;
+    shape(client).await?;
     let lacks = |file: File<'_>| MigrateError::Behind {
         file: file.name.to_owned(),
     };
@@ -87,17 +109,22 @@ async fn take_turn(client: &Client) -> Result<(), MigrateError> {
 /// The tables that say what was applied. Only made when they are missing: `create schema if
 /// not exists` asks for a right on the database even where the schema exists.
 async fn make_record(client: &Client) -> Result<(), MigrateError> {
-    let row = client
-        .query_one(include_str!("../sql/migrate_has_record.sql"), &[])
-        .await
-        .map_err(MigrateError::Record)?;
-    if row.get(0) {
+    if has_record(client).await? {
         return Ok(());
     }
     client
         .batch_execute(include_str!("../sql/migrate_make_record.sql"))
         .await
         .map_err(MigrateError::Record)
+}
+
+async fn has_record(client: &Client) -> Result<bool, MigrateError> {
+    let sql = include_str!("../sql/migrate_has_record.sql");
+    let row = client
+        .query_one(sql, &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    row.try_get(0).map_err(MigrateError::Record)
 }
 
 /// The migrations still to apply. Everything on record must be known and unchanged first: a
@@ -147,10 +174,14 @@ async fn changed<'a>(
 }
 
 /// One file, with its record, whole or not at all; again while others are in the way.
-async fn apply(client: &Client, file: File<'_>, record: &Record) -> Result<(), MigrateError> {
-    let mut pause = PAUSE_MIN;
+pub(super) async fn apply(
+    client: &Client,
+    file: File<'_>,
+    record: &Record,
+) -> Result<(), MigrateError> {
+    let (mut patience, mut pause) = (LOCK_TIMEOUT_MIN, PAUSE_MIN);
     for tried in 1.. {
-        let Err(error) = attempt(client, file, record).await else {
+        let Err(error) = attempt(client, file, record, patience).await else {
             break;
         };
         // If this fails the session is gone, and the next statement says so.
@@ -164,6 +195,10 @@ async fn apply(client: &Client, file: File<'_>, record: &Record) -> Result<(), M
                     });
                 }
             }
+            // Between the look at the start and here the app may have changed its table.
+            MigrateError::Sql { source, .. } if is_shape(&source) => {
+                return Err(MigrateError::Shape { source });
+            }
             other => return Err(other),
         }
         tracing::warn!(
@@ -173,11 +208,17 @@ async fn apply(client: &Client, file: File<'_>, record: &Record) -> Result<(), M
         );
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
+        patience = (patience * 2).min(LOCK_TIMEOUT_MAX);
     }
     Ok(())
 }
 
-async fn attempt(client: &Client, file: File<'_>, record: &Record) -> Result<(), MigrateError> {
+async fn attempt(
+    client: &Client,
+    file: File<'_>,
+    record: &Record,
+    patience: Duration,
+) -> Result<(), MigrateError> {
     let sql_error = |source| MigrateError::Sql {
         file: file.name.to_owned(),
         sql: file.sql.to_owned(),
@@ -188,7 +229,7 @@ async fn attempt(client: &Client, file: File<'_>, record: &Record) -> Result<(),
         .batch_execute(begin)
         .await
         .map_err(MigrateError::Record)?;
-    let timeout = format!("{}ms", LOCK_TIMEOUT.as_millis());
+    let timeout = format!("{}ms", patience.as_millis());
     client
         .query_one(include_str!("../sql/migrate_lock_timeout.sql"), &[&timeout])
         .await
@@ -205,6 +246,7 @@ async fn attempt(client: &Client, file: File<'_>, record: &Record) -> Result<(),
             let sql = include_str!("../sql/migrate_record_trigger.sql");
             client.execute(sql, &[&file.name, &checksum]).await
         }
+        Record::None => Ok(0),
     };
     recorded.map_err(MigrateError::Record)?;
     client.batch_execute("commit").await.map_err(sql_error)

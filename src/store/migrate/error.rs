@@ -1,0 +1,154 @@
+//! Why a schema is not what it should be, and what to do about it.
+
+use std::fmt::Write as _;
+
+use tokio_postgres::error::{ErrorPosition, SqlState};
+
+use super::{TRIES_MAX, TURN_MAX};
+use crate::store::connect::ConnectError;
+
+/// Why the schema is not what it should be. Nothing of a file that failed stays behind.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No session, or it was lost.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A file's name does not give its place.
+    #[error("{0}: expected migrations/<14 digits>_<name>.sql, each version once and ascending")]
+    Name(String),
+    /// The schema is older than this program, or was never made.
+    #[error("the database lacks {file}: run `punctual migrate` first")]
+    Behind {
+        /// The first file that is missing.
+        file: String,
+    },
+    /// A file that was applied has been edited since.
+    #[error(
+        "{file} was changed after it had been applied to this database: \
+         migrations are append only, restore it and put the change into a new file"
+    )]
+    Changed {
+        /// The file.
+        file: String,
+    },
+    /// Somebody with a later version was here.
+    #[error(
+        "the database is newer than this program: it has migration {version} ({name}), \
+         which is not known here; use the version that brought it"
+    )]
+    Newer {
+        /// The first unknown one.
+        version: i64,
+        /// Its name.
+        name: String,
+    },
+    /// The app's table is of a shape that Punctual cannot work with; nothing was changed.
+    #[error("{}", source.as_db_error().map_or("the table cannot be read", |e| e.message()))]
+    Shape {
+        /// All that is in the way, as `migrations/20251231000000_shape.sql` puts it.
+        source: tokio_postgres::Error,
+    },
+    /// The role to make a daemon's is not there.
+    #[error(
+        "there is no role {role}: create it first, for example with \
+         create role {role} login password '…'"
+    )]
+    NoRole {
+        /// Its name.
+        role: String,
+    },
+    /// The session's role may not do, or not see, what the daemon must.
+    #[error(
+        "the role {role} lacks {}: as the owner of the tables, run `punctual migrate --role {role}`",
+        needs.join("; ")
+    )]
+    Role {
+        /// Its name.
+        role: String,
+        /// What it lacks.
+        needs: Vec<String>,
+    },
+    /// Another migrator did not come to its end.
+    #[error("another migration of this database has been running for {} s", TURN_MAX.as_secs())]
+    Busy,
+    /// Others hold locks on the app's tables.
+    #[error(
+        "{file}: another session held a lock it needs, {TRIES_MAX} times in a row \
+         (look for long transactions in pg_stat_activity); nothing of it was applied: {source}"
+    )]
+    Locked {
+        /// The file.
+        file: String,
+        /// The last refusal.
+        source: tokio_postgres::Error,
+    },
+    /// Postgres did not take a file.
+    #[error("{file}{}", said(source, sql))]
+    Sql {
+        /// The file.
+        file: String,
+        /// Its text, which the error's position counts in.
+        sql: String,
+        /// What Postgres said.
+        source: tokio_postgres::Error,
+    },
+    /// An index could not be built beside the app's writes.
+    #[error(
+        "{index}{}\n  the next `punctual migrate` builds it anew",
+        said(source, "")
+    )]
+    Index {
+        /// The index.
+        index: String,
+        /// What Postgres said.
+        source: tokio_postgres::Error,
+    },
+    /// Postgres did not take what this runner does beside the files.
+    #[error("cannot keep the record of migrations in schema punctual{}", said(.0, ""))]
+    Record(#[source] tokio_postgres::Error),
+}
+
+/// Message, detail, hint and place, as `psql` shows them.
+pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
+    let Some(db) = error.as_db_error() else {
+        use std::error::Error;
+        return match error.source() {
+            Some(cause) => format!(": {error}: {cause}"),
+            None => format!(": {error}"),
+        };
+    };
+    let mut text = String::new();
+    if let Some(ErrorPosition::Original(position)) = db.position() {
+        let before = usize::try_from(*position).unwrap_or(usize::MAX);
+        // The position counts characters from one.
+        let line = 1 + sql
+            .chars()
+            .take(before.saturating_sub(1))
+            .filter(|c| *c == '\n')
+            .count();
+        let _ = write!(text, " line {line}");
+    }
+    let _ = write!(text, ": {} ({})", db.message(), db.code().code());
+    for (label, more) in [
+        ("detail", db.detail()),
+        ("hint", db.hint()),
+        ("where", db.where_()),
+    ] {
+        if let Some(more) = more {
+            let _ = write!(text, "\n  {label}: {}", more.replace('\n', "\n    "));
+        }
+    }
+    text
+}
+
+/// Whether another session was in the way, and may not be next time.
+pub(super) fn is_lock(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
+    })
+}
+
+/// Whether this is `migrations/20251231000000_shape.sql` saying no.
+pub(super) fn is_shape(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code() == "PU001")
+}

@@ -1,0 +1,72 @@
+//! What the daemon's role may do and see. One list serves both sides: `migrate --role` meets
+//! what is missing, and a start refuses to go on without it. The worst is not an error but row
+//! level security, which shows a role without a policy an empty table.
+
+use tokio_postgres::Client;
+
+use super::run::{Record, apply};
+use super::{File, MigrateError};
+
+const NEEDS: &str = include_str!("../sql/role_needs.sql");
+
+/// What is missing, and the statement that meets it.
+struct Need {
+    what: String,
+    meet: String,
+}
+
+/// Grants a role what it lacks; the statements that did it.
+pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, MigrateError> {
+    let row = client
+        .query_one(include_str!("../sql/role_exists.sql"), &[&role])
+        .await
+        .map_err(MigrateError::Record)?;
+    if !row.try_get(0).map_err(MigrateError::Record)? {
+        return Err(MigrateError::NoRole {
+            role: role.to_owned(),
+        });
+    }
+    let needs = needs(client, Some(role)).await?;
+    let statements: Vec<String> = needs.into_iter().map(|need| need.meet).collect();
+    for statement in &statements {
+        // A policy locks its table for a moment: one at a time, so that never two are held.
+        let file = File {
+            name: "--role",
+            sql: statement,
+        };
+        apply(client, file, &Record::None).await?;
+    }
+    Ok(statements)
+}
+
+/// Whether the session's own role lacks nothing.
+pub(super) async fn check(client: &Client) -> Result<(), MigrateError> {
+    let needs = needs(client, None).await?;
+    if needs.is_empty() {
+        return Ok(());
+    }
+    let row = client
+        .query_one(include_str!("../sql/role_self.sql"), &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    Err(MigrateError::Role {
+        role: row.try_get(0).map_err(MigrateError::Record)?,
+        needs: needs.into_iter().map(|need| need.what).collect(),
+    })
+}
+
+async fn needs(client: &Client, role: Option<&str>) -> Result<Vec<Need>, MigrateError> {
+    let rows = client
+        .query(NEEDS, &[&role])
+        .await
+        .map_err(MigrateError::Record)?;
+    rows.iter()
+        .map(|row| {
+            Ok(Need {
+                what: row.try_get("need")?,
+                meet: row.try_get("meet")?,
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map_err(MigrateError::Record)
+}

@@ -1,0 +1,59 @@
+-- What a role lacks to be the daemon's: each need, and the statement that meets it.
+-- $1 the role; null: the session's own
+with who as (
+  select r.oid, r.rolname, r.rolsuper or r.rolbypassrls as sees_all
+    from pg_roles r
+   where r.rolname = coalesce($1::text, current_user)
+), tables as (
+  select c.oid, c.relname, n.nspname, c.relowner, c.relrowsecurity, c.relforcerowsecurity,
+         format('%I.%I', n.nspname, c.relname) as name,
+         case
+           when n.nspname = 'punctual' and c.relname in ('migrations', 'triggers') then '{SELECT}'
+           when n.nspname = 'punctual' then '{SELECT,INSERT,UPDATE,DELETE}'
+           when c.relname = 'scheduled_messages' then '{SELECT,INSERT,UPDATE}'
+           when c.relname = 'conversations' then '{SELECT,INSERT,UPDATE}'
+           when c.relname = 'messages' then '{SELECT,INSERT}'
+           when c.relname = 'contacts' then '{SELECT}'
+         end::text[] as privileges
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p')
+     and (n.nspname = 'punctual'
+          or (n.nspname = 'public'
+              and c.relname in ('scheduled_messages', 'conversations', 'messages', 'contacts')))
+), schemas as (
+  select 1 as step, format('USAGE on schema %I', n.nspname) as need,
+         format('grant usage on schema %I to %I', n.nspname, who.rolname) as meet
+    from who, pg_namespace n
+   where n.nspname in ('public', 'punctual') and not has_schema_privilege(who.oid, n.oid, 'USAGE')
+), grants as (
+  select 2 as step, format('%s on %s', string_agg(p, ', '), t.name) as need,
+         format('grant %s on %s to %I', lower(string_agg(p, ', ')), t.name, who.rolname) as meet
+    from who, tables t, unnest(t.privileges) as p
+   where not has_table_privilege(who.oid, t.oid, p)
+   group by t.name, who.rolname
+), policies as (
+  -- Row level security without a policy for a role shows it an empty table, and no error. One
+  -- that names this role is meant for it, whatever it says; one for all must say true.
+  select 3 as step, 'a policy of row level security for it on ' || t.name as need,
+         format('drop policy if exists %1$I on %2$s; create policy %1$I on %2$s to %3$I using (true) with check (true)',
+                left('punctual ' || who.rolname, 63), t.name, who.rolname) as meet
+    from who, tables t
+   where t.relrowsecurity and not who.sees_all
+     and (t.relforcerowsecurity or not pg_has_role(who.oid, t.relowner, 'USAGE'))
+     and exists (
+       select from unnest(t.privileges) as p
+        where not exists (
+          select from pg_policy y
+           where y.polrelid = t.oid and y.polpermissive
+             and y.polcmd in ('*', case p when 'SELECT' then 'r' when 'INSERT' then 'a'
+                                          when 'UPDATE' then 'w' else 'd' end::"char")
+             and (who.oid = any (y.polroles)
+                  or ((0 = any (y.polroles)
+                       or exists (select from unnest(y.polroles) as member
+                                   where member <> 0 and pg_has_role(who.oid, member, 'USAGE')))
+                      and coalesce(pg_get_expr(y.polqual, y.polrelid), 'true') = 'true'
+                      and coalesce(pg_get_expr(y.polwithcheck, y.polrelid), 'true') = 'true'))))
+)
+select need, meet from (table schemas union all table grants union all table policies) all_of_it
+ order by step, need

