@@ -4,8 +4,12 @@
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod cells;
 mod cluster;
 mod connect;
+mod guard;
 mod harness;
 mod migrate;
+mod rows;
 mod tls;
+mod ways;
