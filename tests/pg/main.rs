@@ -5,11 +5,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod cells;
+mod claim;
 mod cluster;
 mod connect;
+mod dead;
 mod guard;
 mod harness;
 mod migrate;
+mod notice;
+mod ours;
+mod outcome;
 mod rows;
 mod tls;
 mod ways;
