@@ -4,6 +4,7 @@
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod app_tables;
 mod cells;
 mod claim;
 mod cluster;
@@ -18,3 +19,4 @@ mod outcome;
 mod rows;
 mod tls;
 mod ways;
+mod window;
