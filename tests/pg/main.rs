@@ -13,6 +13,7 @@ mod dead;
 mod guard;
 mod harness;
 mod migrate;
+mod neighbours;
 mod notice;
 mod ours;
 mod outcome;
