@@ -209,9 +209,9 @@ const BROKEN: &[(&str, &str, &str)] = &[
 
 #[tokio::test]
 async fn whatever_the_app_refuses_the_outcome_stands_and_the_row_comes_later() {
+    let world = World::new().await;
+    let store = store(&world);
     for (breaks, says, mends) in BROKEN {
-        let world = World::new().await;
-        let store = store(&world);
         run(&world.unseen, breaks).await;
         let claim = claimed(&world, &store, "", "").await;
         let done = store.record(&[&accepted(&claim)]).await;
@@ -239,6 +239,11 @@ async fn whatever_the_app_refuses_the_outcome_stands_and_the_row_comes_later() {
         assert_eq!(retried(&world, &store).await, 1, "{breaks}");
         assert!(waiting(&world).await.is_empty());
         conversation(&world, &claim).await;
+        run(
+            &world.unseen,
+            "truncate messages, conversations, scheduled_messages",
+        )
+        .await;
     }
 }
 
