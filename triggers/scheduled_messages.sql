@@ -49,8 +49,8 @@ begin
     -- all there was, the statement trigger knows. A nested statement (a cascade, a trigger of
     -- the app's) must not be skipped silently: it would leave the app half-changed.
     if new.status = 'cancelled' and pg_trigger_depth() = 1 then
-      refused := coalesce(nullif(split_part(current_setting('punctual.refused', true), ' ', 1), ''), '0')::int;
-      perform set_config('punctual.refused', format('%s %s %s', refused + 1, old.id, old.status), true);
+      refused := coalesce(nullif(split_part(current_setting('punctual.refused_update', true), ' ', 1), ''), '0')::int;
+      perform set_config('punctual.refused_update', format('%s %s %s', refused + 1, old.id, old.status), true);
       return null;
     end if;
     raise exception using errcode = 'PT409',
@@ -79,6 +79,8 @@ begin
   new.attempts := old.attempts;
   new.next_attempt_at := old.next_attempt_at;
   new.deferred_until := old.deferred_until;
+  -- Lateness counts from it: an app that writes whole rows back must not make one too late.
+  new.requeued_at := old.requeued_at;
   new.twilio_sid := old.twilio_sid;
   new.delivered_at := old.delivered_at;
   new.version := old.version + 1;
@@ -143,8 +145,8 @@ begin
     raise exception using errcode = 'PT409',
       message = format('message %s is being sent this moment; it cannot be deleted', old.id);
   end if;
-  refused := coalesce(nullif(split_part(current_setting('punctual.refused', true), ' ', 1), ''), '0')::int;
-  perform set_config('punctual.refused', format('%s %s %s', refused + 1, old.id, old.status), true);
+  refused := coalesce(nullif(split_part(current_setting('punctual.refused_delete', true), ' ', 1), ''), '0')::int;
+  perform set_config('punctual.refused_delete', format('%s %s %s', refused + 1, old.id, old.status), true);
   return null;
 end
 $$;
@@ -168,21 +170,23 @@ $$;
 
 -- ---------------------------------------------------------- guard: statements
 
--- After a statement that had rows skipped: an error if that was all, else a warning.
+-- After a statement that had rows skipped: an error if that was all, else a warning. Updates
+-- and deletes are counted apart: a MERGE, or a WITH, has both in one statement.
 create or replace function punctual.guard_statement() returns trigger
 language plpgsql set search_path = '' as $$
 declare
+  count constant text := 'punctual.refused_' || lower(tg_op);
   refused text[];
   changed boolean;
 begin
   if pg_trigger_depth() > 1 then
     return null;
   end if;
-  refused := string_to_array(nullif(current_setting('punctual.refused', true), ''), ' ');
+  refused := string_to_array(nullif(current_setting(count, true), ''), ' ');
   if refused is null then
     return null;
   end if;
-  perform set_config('punctual.refused', '', true);
+  perform set_config(count, '', true);
   if tg_op = 'UPDATE' then
     changed := exists (select from new_rows);
   else

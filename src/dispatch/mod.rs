@@ -14,6 +14,7 @@ use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement};
+use crate::schedule::offset::Reading;
 use crate::store::{Recorded, Store, StoreError};
 
 /// What a cleared message carries through the reactor.
@@ -58,34 +59,66 @@ async fn patiently<T>(step: impl Future<Output = Result<T, StoreError>>) -> Resu
     }
 }
 
+fn claim_lost(asks: Vec<Ask>, lost: &Failed) -> Input {
+    tracing::warn!(messages = asks.len(), error = %lost, "the answer to a claim was lost");
+    Input::ClaimLost(asks)
+}
+
+/// What became of each message of a claim.
+type Judgement = Vec<(MessageId, ClaimAnswer<Judged<Payload>>)>;
+
 impl Dispatch {
-    /// Claims, and judges what was won.
+    /// Claims, and judges what was won. A group that the database refuses because of one of its
+    /// rows is halved until that row stands alone: it never holds up the others.
     pub async fn claim(&self, asks: Vec<Ask>) -> Input {
-        let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
-        let before = clock::reading();
-        match patiently(self.store.claim(&pairs, self.lease)).await {
-            Ok(claimed) => {
-                if let Some(database) = claimed.now {
-                    self.clock.measured(before, database);
+        let mut answers = Vec::with_capacity(asks.len());
+        let mut took = Duration::ZERO;
+        let mut alone = None;
+        let mut parts = vec![asks.as_slice()];
+        while let Some(part) = parts.pop() {
+            let before = clock::reading();
+            match self.claim_part(part, before).await {
+                Ok(judged) => {
+                    answers.extend(judged);
+                    took = took.max(self.clock.now().up.since(before.up));
                 }
-                let now = self.clock.now();
-                let answers = claimed
-                    .answers
-                    .into_iter()
-                    .map(|(id, answer)| (id, self.judge(answer, now.db)))
-                    .collect();
-                let took = now.up.since(before.up);
-                Input::Claimed { answers, took }
-            }
-            Err(Failed::Store(refused)) if refused.is_refusal() => {
-                tracing::warn!(messages = asks.len(), error = %refused, "a claim was refused");
-                Input::ClaimRefused(asks)
-            }
-            Err(lost) => {
-                tracing::warn!(messages = asks.len(), error = %lost, "the answer to a claim was lost");
-                Input::ClaimLost(asks)
+                Err(Failed::Store(refused)) if part.len() > 1 && refused.may_be_of_one_row() => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(Failed::Store(refused)) if part.len() == asks.len() && refused.is_refusal() => {
+                    tracing::warn!(messages = asks.len(), error = %refused, "a claim was refused");
+                    return Input::ClaimRefused(asks);
+                }
+                Err(Failed::Store(refused)) if part.len() == 1 && refused.is_refusal() => {
+                    alone.get_or_insert((part[0].id, refused));
+                    match patiently(self.store.read(&[part[0].id])).await {
+                        Ok(rows) => answers
+                            .extend(rows.into_iter().map(|(id, s)| (id, ClaimAnswer::Lost(s)))),
+                        Err(lost) => return claim_lost(asks, &lost),
+                    }
+                }
+                // What other parts won is given back with the rest.
+                Err(lost) => return claim_lost(asks, &lost),
             }
         }
+        if let Some((id, refused)) = alone {
+            tracing::warn!(message.id = %id, error = %refused, "a message cannot be claimed; others of its group are");
+        }
+        Input::Claimed { answers, took }
+    }
+
+    async fn claim_part(&self, part: &[Ask], before: Reading) -> Result<Judgement, Failed> {
+        let pairs: Vec<_> = part.iter().map(|ask| (ask.id, ask.token)).collect();
+        let claimed = patiently(self.store.claim(&pairs, self.lease)).await?;
+        if let Some(database) = claimed.now {
+            self.clock.measured(before, database);
+        }
+        let now = self.clock.now().db;
+        let answers = claimed.answers.into_iter();
+        Ok(answers
+            .map(|(id, answer)| (id, self.judge(answer, now)))
+            .collect())
     }
 
     fn judge(&self, answer: ClaimAnswer<Claim>, now: Moment) -> ClaimAnswer<Judged<Payload>> {

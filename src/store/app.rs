@@ -2,7 +2,7 @@
 //! the outcome, behind a savepoint: if a constraint, trigger or policy of the app's refuses,
 //! the outcome stands and the write goes to the outbox.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use deadpool_postgres::Transaction;
@@ -19,7 +19,9 @@ const FIND: &str = include_str!("sql/conversations_find.sql");
 const LOCK: &str = include_str!("sql/conversations_lock.sql");
 const CREATE: &str = include_str!("sql/conversations_create.sql");
 const HOLD: &str = include_str!("sql/conversations_hold.sql");
+const EXIST: &str = include_str!("sql/conversations_exist.sql");
 const WRITE: &str = include_str!("sql/messages_write.sql");
+const CONSTRAINTS_NOW: &str = include_str!("sql/constraints_now.sql");
 const OUTBOX_ADD: &str = include_str!("sql/outbox_add.sql");
 
 /// A sent message as the app is to see it. Kept as JSON in the outbox, so its fields stay.
@@ -61,6 +63,11 @@ impl Delivered {
             sent_at_us: record.finished.map_or(0, Moment::as_micros),
         }
     }
+
+    fn is_in(&self, conversations: &HashSet<Uuid>) -> bool {
+        self.conversation
+            .is_some_and(|c| conversations.contains(&c))
+    }
 }
 
 /// Writes what the app is to see. An error is the connection's or our own tables'; what the
@@ -101,22 +108,17 @@ pub(super) async fn write(
 ) -> Result<Vec<Delivered>, StoreError> {
     const STEP: &str = "writing sent messages to the app's tables";
     find_conversations(tx, &mut delivered).await?;
-
-    let mut wanted: Vec<Uuid> = delivered.iter().filter_map(|d| d.conversation).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let statement = prepared(tx, HOLD, STEP).await?;
-    let held: std::collections::HashSet<Uuid> = tx
-        .query(&statement, &[&wanted])
-        .await
-        .map_err(StoreError::at(STEP))?
-        .iter()
-        .map(|row| row.try_get(0))
-        .collect::<Result<_, _>>()
-        .map_err(StoreError::unreadable(STEP))?;
-    let (ready, held_up): (Vec<_>, Vec<_>) = delivered
-        .into_iter()
-        .partition(|d| d.conversation.is_some_and(|c| held.contains(&c)));
+    let mut held = conversations(tx, HOLD, &delivered).await?;
+    if delivered.iter().any(|d| !d.is_in(&held)) {
+        // Somebody holds it, or it is gone: then there is another, or a new one.
+        let there = conversations(tx, EXIST, &delivered).await?;
+        for message in delivered.iter_mut().filter(|d| !d.is_in(&there)) {
+            message.conversation = None;
+        }
+        find_conversations(tx, &mut delivered).await?;
+        held = conversations(tx, HOLD, &delivered).await?;
+    }
+    let (ready, held_up): (Vec<_>, Vec<_>) = delivered.into_iter().partition(|d| d.is_in(&held));
     if ready.is_empty() {
         return Ok(held_up);
     }
@@ -138,7 +140,30 @@ pub(super) async fn write(
     )
     .await
     .map_err(StoreError::at(STEP))?;
+    tx.batch_execute(CONSTRAINTS_NOW)
+        .await
+        .map_err(StoreError::at(STEP))?;
     Ok(held_up)
+}
+
+/// The conversations of these messages, as far as `sql` finds them.
+async fn conversations(
+    tx: &Transaction<'_>,
+    sql: &'static str,
+    delivered: &[Delivered],
+) -> Result<HashSet<Uuid>, StoreError> {
+    const STEP: &str = "looking for conversations";
+    let mut wanted: Vec<Uuid> = delivered.iter().filter_map(|d| d.conversation).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let statement = prepared(tx, sql, STEP).await?;
+    tx.query(&statement, &[&wanted])
+        .await
+        .map_err(StoreError::at(STEP))?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::unreadable(STEP))
 }
 
 async fn find_conversations(

@@ -62,4 +62,18 @@ impl StoreError {
             Self::Connect(_) | Self::Unreadable { .. } => false,
         }
     }
+
+    /// Whether a refusal may be about a single row of several: what the app's own constraints
+    /// and triggers say. A lock not granted, a missing table or right is about the statement
+    /// or the moment, and trying the rows one by one would change nothing.
+    pub fn may_be_of_one_row(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return false;
+        };
+        self.is_refusal()
+            && source.code().is_some_and(|code| {
+                let class = code.code().get(..2).unwrap_or_default();
+                !["0A", "40", "42", "53", "54", "55", "57", "58"].contains(&class)
+            })
+    }
 }

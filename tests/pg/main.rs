@@ -4,12 +4,24 @@
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod app_tables;
+mod cells;
+mod claim;
 mod cluster;
 mod connect;
+mod dead;
+mod guard;
 mod harness;
 mod live;
 mod live_app;
 mod live_role;
 mod live_shape;
 mod migrate;
+mod neighbours;
+mod notice;
+mod ours;
+mod outcome;
+mod rows;
 mod tls;
+mod ways;
+mod window;

@@ -1,6 +1,8 @@
 -- Claims messages: pending -> sending, under the token the caller drew for each, with a lease.
 -- The database judges the time. A row that somebody holds is skipped, never waited for, and
 -- rows are locked in id order, so a claim can take no part in a deadlock.
+-- Types are said here and below: a prepared statement does not survive a change of its result,
+-- and the app may alter text to varchar under a running daemon.
 -- $1 ids  $2 tokens, one each  $3 instance  $4 lease (ms)  $5 how long before due (us)
 with free as (
   select m.id, ask.token
@@ -27,6 +29,7 @@ with free as (
   select token, id, number, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond'
     from won
 )
-select id, token, number, attempts - 1 as attempts_before, coalesce(max_attempts, 3) as max_attempts,
-       due, wanted_at, send_before, to_number, from_number, body, clock_timestamp() as now
+select id, token, number, (attempts - 1)::int as attempts_before,
+       coalesce(max_attempts, 3)::int as max_attempts, due, wanted_at, send_before,
+       to_number::text, from_number::text, body::text, clock_timestamp() as now
   from won

@@ -20,8 +20,13 @@ with late as (
 )
 update public.scheduled_messages m
    set status = 'cancelled', cancelled_at = clock_timestamp(), updated_at = clock_timestamp(),
-       cancel_reason = format('too late: %s s after its time, more than the %s s allowed',
-         floor(extract(epoch from clock_timestamp() - greatest(m.scheduled_at, m.deferred_until, m.requeued_at))),
-         $1::bigint / 1000000)
+       -- A time can be -infinity, which is not to be subtracted from.
+       cancel_reason = case
+         when isfinite(greatest(m.scheduled_at, m.deferred_until, m.requeued_at)) then
+           format('too late: %s s after its time, more than the %s s allowed',
+             floor(extract(epoch from clock_timestamp() - greatest(m.scheduled_at, m.deferred_until, m.requeued_at))),
+             $1::bigint / 1000000)
+         else format('too late: its time is -infinity, more than the %s s allowed', $1::bigint / 1000000)
+       end
   from free
  where m.id = free.id

@@ -1,6 +1,8 @@
 -- Merges positive outcomes, whatever state the rows are in by now: a provider's sid is proof,
 -- and proof is never fenced. Repeating it changes nothing. A row somebody holds is skipped and
--- missing from the answer; the caller comes back to it.
+-- missing from the answer; the caller comes back to it. A sid that an attempt has already (a
+-- stand-in that knows only one) is still proof; the ledger, which finds attempts by it, keeps
+-- it with the first.
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
@@ -16,10 +18,16 @@ with ask as (
    where not exists (select from public.scheduled_messages m where m.id = ask.id)
 ), ledger as (
   update punctual.attempts a
-     set outcome = 'accepted', provider_sid = done.sid, started_at = done.started_at,
-         finished_at = done.finished_at, code = null, category = null, error = null
-    from (select * from free union all select * from gone) done
-   where a.token = done.token and a.outcome is distinct from 'accepted'
+     set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
+         started_at = named.started_at, finished_at = named.finished_at,
+         code = null, category = null,
+         error = case when named.twice then 'the provider gave this sid to another attempt as well' end
+    from (select done.*,
+                 row_number() over (partition by done.sid order by done.token) > 1
+                 or exists (select from punctual.attempts o
+                             where o.provider_sid = done.sid and o.token <> done.token) as twice
+            from (select * from free union all select * from gone) done) named
+   where a.token = named.token and a.outcome is distinct from 'accepted'
 ), moved as (
   update public.scheduled_messages m
      set status = 'sent', sent_at = free.finished_at, twilio_sid = free.sid,
@@ -30,7 +38,7 @@ with ask as (
      and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
   returning free.token, m.conversation_id, m.to_number, m.body
 )
-select token, true as moved, conversation_id, to_number, body from moved
+select token, true as moved, conversation_id::uuid, to_number::text, body::text from moved
 union all
 select token, false, null, null, null from free
 union all

@@ -43,7 +43,7 @@ with ask as (
   returning free.token, m.status, m.version, m.attempts,
             greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due
 )
-select token, status, version, attempts, due from moved
+select token, status::text, version::bigint, attempts::int, due from moved
 union all
 select token, null, null, null, null from free
 union all

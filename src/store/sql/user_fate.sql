@@ -1,3 +1,3 @@
 -- $1 id
-select status, coalesce(cancel_reason, error_message) as reason
+select status::text, coalesce(cancel_reason, error_message)::text as reason
   from public.scheduled_messages where id = $1

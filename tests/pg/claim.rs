@@ -1,0 +1,237 @@
+//! Claims: one winner, a reason for everybody else, and a ledger that counts.
+
+use punctual::message::{AttemptToken, ClaimAnswer, MessageId, Moment, RowState, Status};
+use punctual::schedule::LEAD_MAX;
+use punctual::store::Store;
+use uuid::Uuid;
+
+use crate::ours::{LEASE, claim, ledger, now, record, store, won};
+use crate::rows::{World, run};
+
+fn lost(answers: &[ClaimAnswer<punctual::message::Claim>]) -> Vec<RowState> {
+    let of = |answer: &ClaimAnswer<_>| match answer {
+        ClaimAnswer::Lost(state) => *state,
+        ClaimAnswer::Won(_) => panic!("won"),
+    };
+    answers.iter().map(of).collect()
+}
+
+const fn gone(status: Option<Status>) -> RowState {
+    RowState::Gone { status }
+}
+
+#[tokio::test]
+async fn what_is_won_is_what_the_row_says() {
+    let world = World::new().await;
+    let columns = ", from_number, deferred_until, next_attempt_at, requeued_at, send_before, max_attempts, attempts";
+    let values = ", '+15005550006', 'epoch', 'epoch', '2020-01-01 00:00:00+00', 'infinity', 7, 2";
+    let full = world.row_with("pending", columns, values).await;
+    run(
+        &world.unseen,
+        "update scheduled_messages set scheduled_at = '-infinity'",
+    )
+    .await;
+    let bare = world.row_with("pending", ", max_attempts", ", null").await;
+    let store = store(&world);
+    let claims = won(&store, &[full, bare]).await;
+
+    let c = &claims[0];
+    assert_eq!(
+        (c.id.0, c.number, c.attempts_before, c.max_attempts),
+        (full, 1, 2, 7)
+    );
+    assert_eq!(c.due, Moment::from_micros(0));
+    assert_eq!(c.wanted_at, Moment::from_micros(1_577_836_800_000_000));
+    assert_eq!(c.send_before, Some(Moment::MAX));
+    assert_eq!(
+        (c.to_number.as_str(), c.body.as_str()),
+        ("+13105550100", "hello")
+    );
+    assert_eq!(c.from_number.as_deref(), Some("+15005550006"));
+    let c = &claims[1];
+    assert_eq!(
+        (c.attempts_before, c.max_attempts, c.send_before),
+        (0, 3, None)
+    );
+    assert_eq!((c.due, c.from_number.as_deref()), (c.wanted_at, None));
+
+    assert_eq!(world.tally().await, "sending 2");
+    assert_eq!(world.get::<i32>(full, "attempts").await, 3);
+    let entry = &ledger(&world, full).await[0];
+    assert_eq!(entry.get::<_, Uuid>("token"), claims[0].token.0);
+    assert_eq!(entry.get::<_, Uuid>("instance"), store.instance().0);
+    assert_eq!(entry.get::<_, Option<String>>("outcome"), None);
+}
+
+#[tokio::test]
+async fn who_loses_is_told_why() {
+    let world = World::new().await;
+    let (ours, theirs) = (store(&world), store(&world));
+    for (status, state) in [
+        ("sent", Status::Sent),
+        ("delivered", Status::Delivered),
+        ("failed", Status::Failed),
+        ("cancelled", Status::Cancelled),
+        ("unconfirmed", Status::Unconfirmed),
+    ] {
+        let id = world.row(status).await;
+        assert_eq!(lost(&claim(&ours, &[id]).await), [gone(Some(state))]);
+    }
+    assert_eq!(lost(&claim(&ours, &[Uuid::new_v4()]).await), [gone(None)]);
+
+    // Moved, and so not due yet: by any of the three times.
+    for column in ["scheduled_at", "deferred_until", "next_attempt_at"] {
+        let id = world
+            .row_with("pending", ", attempts, version", ", 2, 9")
+            .await;
+        run(
+            &world.unseen,
+            &format!("update scheduled_messages set {column} = 'infinity' where id = '{id}'"),
+        )
+        .await;
+        let due = RowState::Pending {
+            due: Moment::MAX,
+            version: 9,
+            attempts: 2,
+        };
+        assert_eq!(lost(&claim(&ours, &[id]).await), [due]);
+        assert!(ledger(&world, id).await.is_empty());
+    }
+
+    // A colleague has it; the answer says until when.
+    let id = world.row("pending").await;
+    won(&theirs, &[id]).await;
+    let before = now(&ours).await;
+    let [RowState::Sending { lease_until }] = lost(&claim(&ours, &[id]).await)[..] else {
+        panic!("not sending");
+    };
+    assert!(lease_until > before && lease_until <= before + LEASE);
+    // Somebody set it to sending by hand: nothing is known of a lease.
+    let id = world.row("sending").await;
+    assert_eq!(
+        lost(&claim(&ours, &[id]).await),
+        [RowState::Sending {
+            lease_until: Moment::MIN
+        }]
+    );
+
+    // Held by a transaction that changes nothing yet: it is as due as before.
+    let id = world.row("pending").await;
+    run(
+        &world.user,
+        &format!("begin; update scheduled_messages set body = 'x' where id = '{id}'"),
+    )
+    .await;
+    let free = world.row("pending").await;
+    let answers = claim(&ours, &[id, free]).await;
+    assert!(
+        matches!(answers[1], ClaimAnswer::Won(_)),
+        "the other is not held up"
+    );
+    let before = now(&ours).await;
+    assert!(matches!(lost(&answers[..1])[..], [RowState::Pending { due, .. }] if due < before));
+    run(&world.user, "rollback").await;
+    won(&ours, &[id]).await;
+}
+
+/// The database judges, and nobody is early by more than the longest lead.
+#[tokio::test]
+async fn a_claim_may_come_a_lead_before_the_time_and_no_sooner() {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row("pending").await;
+    let mut before_due = false;
+    // A machine that is busy elsewhere may be too slow for a try; so there are many.
+    for lead_ms in (40..=60).chain(40..=60).chain(40..=60) {
+        let set = "update scheduled_messages set status = 'pending',
+                     scheduled_at = clock_timestamp() + interval";
+        run(&world.unseen, &format!("{set} '{lead_ms} ms'")).await;
+        let asks = [(MessageId(id), AttemptToken::fresh())];
+        let claimed = store.claim(&asks, LEASE).await.unwrap();
+        match &claimed.answers[0].1 {
+            ClaimAnswer::Won(claim) => {
+                let now = claimed.now.unwrap();
+                assert!(claim.due <= now + LEAD_MAX);
+                before_due |= claim.due > now;
+            }
+            ClaimAnswer::Lost(state) => assert!(matches!(state, RowState::Pending { .. })),
+        }
+    }
+    assert!(before_due, "never before its time");
+    let set =
+        "update scheduled_messages set status = 'pending', scheduled_at = now() + interval '1 min'";
+    run(&world.unseen, set).await;
+    assert!(matches!(
+        lost(&claim(&store, &[id]).await)[..],
+        [RowState::Pending { .. }]
+    ));
+}
+
+#[tokio::test]
+async fn of_many_at_once_each_row_has_one_winner() {
+    let world = World::new().await;
+    let mut ids = world.rows(60, "pending").await;
+    let stores: Vec<Store> = (0..4).map(|_| store(&world)).collect();
+    let mut racers = tokio::task::JoinSet::new();
+    for (n, store) in stores.into_iter().enumerate() {
+        // Each asks in an order of its own.
+        ids.rotate_left(n * 7);
+        if n % 2 == 1 {
+            ids.reverse();
+        }
+        let ids = ids.clone();
+        racers.spawn(async move {
+            let mut won = Vec::new();
+            for part in ids.chunks(20) {
+                for answer in claim(&store, part).await {
+                    match answer {
+                        ClaimAnswer::Won(claim) => won.push((claim.id.0, claim.token.0)),
+                        // Its winner has it, or is about to: the read may be before its commit.
+                        ClaimAnswer::Lost(RowState::Sending { .. } | RowState::Pending { .. }) => {}
+                        ClaimAnswer::Lost(state) => panic!("{state:?}"),
+                    }
+                }
+            }
+            won
+        });
+    }
+    let mut won = racers.join_all().await.concat();
+    won.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(won.iter().map(|w| w.0).collect::<Vec<_>>(), ids);
+    for (id, token) in won {
+        let entries = ledger(&world, id).await;
+        assert_eq!(entries.len(), 1);
+        assert_eq!(
+            entries[0].get::<_, Uuid>("token"),
+            token,
+            "the token of who won"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_counts_up_and_what_was_unsent_costs_nothing() {
+    let world = World::new().await;
+    let (one, other) = (store(&world), store(&world));
+    let id = world.row("pending").await;
+    for (n, store) in [&one, &other, &one].into_iter().enumerate() {
+        let claims = won(store, &[id]).await;
+        assert_eq!(claims[0].number, i32::try_from(n).unwrap() + 1);
+        assert_eq!(claims[0].attempts_before, 0);
+        let back = record(&claims[0], punctual::reactor::Settlement::returned("test"));
+        store.record(&[&back]).await.unwrap();
+    }
+    // The user's put-back starts the attempts anew, the ledger goes on.
+    run(
+        &world.user,
+        "update scheduled_messages set status = 'cancelled'",
+    )
+    .await;
+    run(
+        &world.user,
+        "update scheduled_messages set status = 'pending'",
+    )
+    .await;
+    assert_eq!(won(&one, &[id]).await[0].number, 4);
+}

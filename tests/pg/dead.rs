@@ -1,0 +1,237 @@
+//! What nobody would move: rows too late, claims of the dead, claims that were forgotten.
+
+use std::time::Duration;
+
+use punctual::store::Store;
+use uuid::Uuid;
+
+use crate::ours::{LATE, accepted, ledger, recorded, store, won};
+use crate::rows::{World, one, run};
+
+const SILENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn what_is_too_late_is_cancelled_with_its_reason() {
+    let world = World::new().await;
+    let store = store(&world);
+    let hours = |n: u32| format!("now() - interval '{n} h'");
+    for (status, at, columns, values, becomes) in [
+        ("pending", hours(2), "", String::new(), "cancelled"),
+        (
+            "pending",
+            "'-infinity'".into(),
+            "",
+            String::new(),
+            "cancelled",
+        ),
+        (
+            "pending",
+            "'4713-01-01 BC'".into(),
+            "",
+            String::new(),
+            "cancelled",
+        ),
+        // A backoff that is over does not make it younger; one that is not, spares it for now.
+        (
+            "pending",
+            hours(5),
+            ", next_attempt_at",
+            hours(2),
+            "cancelled",
+        ),
+        (
+            "pending",
+            hours(5),
+            ", next_attempt_at",
+            "now()".into(),
+            "pending",
+        ),
+        (
+            "pending",
+            hours(5),
+            ", deferred_until",
+            "now() + interval '1 h'".into(),
+            "pending",
+        ),
+        (
+            "pending",
+            hours(5),
+            ", requeued_at",
+            "now()".into(),
+            "pending",
+        ),
+        ("pending", "now()".into(), "", String::new(), "pending"),
+        ("pending", "'infinity'".into(), "", String::new(), "pending"),
+        ("sending", hours(2), "", String::new(), "sending"),
+        ("failed", hours(2), "", String::new(), "failed"),
+        ("unconfirmed", hours(2), "", String::new(), "unconfirmed"),
+    ] {
+        run(&world.unseen, "delete from scheduled_messages").await;
+        let value = if values.is_empty() {
+            values
+        } else {
+            format!(", {values}")
+        };
+        let id = world.row_with(status, columns, &value).await;
+        run(
+            &world.unseen,
+            &format!("update scheduled_messages set scheduled_at = {at}"),
+        )
+        .await;
+        let expired = store
+            .expire(LATE)
+            .await
+            .unwrap_or_else(|e| panic!("{at}: {e}"));
+        assert_eq!(world.status(id).await, becomes, "{at} {columns}");
+        assert_eq!(expired, u64::from(becomes == "cancelled"));
+        if expired > 0 {
+            let told = "cancelled_at is not null and cancel_reason ~ '^too late: .*more than the 3600 s allowed$'";
+            assert!(world.get::<bool>(id, told).await, "{at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn thousands_are_cancelled_and_what_is_held_comes_next_time() {
+    let world = World::new().await;
+    let store = store(&world);
+    run(
+        &world.unseen,
+        "insert into scheduled_messages (to_number, body, scheduled_at)
+         select '+13105550100', 'hello', now() - n * interval '1 h' from generate_series(2, 2502) n",
+    )
+    .await;
+    run(&world.user, "begin; select from scheduled_messages where scheduled_at > now() - interval '3 h' for update").await;
+    assert_eq!(store.expire(LATE).await.unwrap(), 2500);
+    assert_eq!(world.tally().await, "cancelled 2500, pending 1");
+    run(&world.user, "commit").await;
+    assert_eq!(store.expire(LATE).await.unwrap(), 1);
+}
+
+async fn start(store: &Store) {
+    store.instance_start().await.unwrap();
+}
+
+/// Makes it look as if the instance had started and last beaten so long ago.
+async fn aged(world: &World, store: &Store, started: &str, beat: &str) {
+    run(
+        &world.unseen,
+        &format!(
+            "update punctual.instances set started_at = now() - interval '{started}',
+           heartbeat_at = now() - interval '{beat}' where id = '{}'",
+            store.instance()
+        ),
+    )
+    .await;
+}
+
+async fn lease_over(world: &World, id: Uuid) {
+    let set = "update punctual.attempts set lease_until = now() - interval '1 s' where message_id";
+    run(&world.unseen, &format!("{set} = '{id}'")).await;
+}
+
+#[tokio::test]
+async fn a_claim_is_reaped_only_if_all_of_it_says_that_its_instance_is_dead() {
+    let world = World::new().await;
+    let (reaper, dead) = (store(&world), store(&world));
+    for store in [&reaper, &dead] {
+        start(store).await;
+    }
+    let id = world.row("pending").await;
+    let claim = won(&dead, &[id]).await.remove(0);
+    // The server itself must have been up for longer than that.
+    let silence = Duration::from_millis(100);
+    let up = "clock_timestamp() - pg_postmaster_start_time() > interval '200 ms'";
+    crate::rows::until(&world.unseen, up).await;
+    let count = || async { reaper.reap(silence).await.unwrap() };
+
+    aged(&world, &reaper, "1 h", "0").await;
+    aged(&world, &dead, "1 h", "1 h").await;
+    assert_eq!(count().await, 0, "its lease is not over");
+    lease_over(&world, id).await;
+    aged(&world, &dead, "1 h", "-1 h").await;
+    assert_eq!(count().await, 0, "it beats");
+    aged(&world, &dead, "1 h", "1 h").await;
+    aged(&world, &reaper, "-1 h", "0").await;
+    assert_eq!(count().await, 0, "the reaper has only just come");
+    aged(&world, &reaper, "1 h", "0").await;
+    let ages = Duration::from_secs(3600 * 24 * 365);
+    aged(&world, &dead, "10 years", "10 years").await;
+    aged(&world, &reaper, "10 years", "0").await;
+    assert_eq!(
+        reaper.reap(ages).await.unwrap(),
+        0,
+        "the database has only just come"
+    );
+    assert_eq!(dead.reap(silence).await.unwrap(), 0, "nobody reaps himself");
+    run(
+        &world.user,
+        &format!("begin; update scheduled_messages set metadata = '{{}}' where id = '{id}'"),
+    )
+    .await;
+    assert_eq!(count().await, 0, "somebody holds the row");
+    run(&world.user, "rollback").await;
+    assert_eq!(world.status(id).await, "sending");
+
+    assert_eq!(count().await, 1);
+    assert_eq!(world.status(id).await, "unconfirmed");
+    assert_eq!(
+        ledger(&world, id).await[0].get::<_, &str>("outcome"),
+        "unknown"
+    );
+    assert_eq!(count().await, 0, "once is enough");
+    // It was not dead, only slow: its proof still counts.
+    recorded(&dead, &[accepted(&claim)]).await;
+    assert_eq!(world.status(id).await, "sent");
+}
+
+#[tokio::test]
+async fn who_signed_off_or_never_signed_on_is_dead_too() {
+    let world = World::new().await;
+    let (reaper, stopped, stranger) = (store(&world), store(&world), store(&world));
+    start(&reaper).await;
+    start(&stopped).await;
+    aged(&world, &reaper, "1 h", "0").await;
+    let silence = Duration::from_millis(100);
+    let up = "clock_timestamp() - pg_postmaster_start_time() > interval '200 ms'";
+    crate::rows::until(&world.unseen, up).await;
+    let mut ids = Vec::new();
+    for store in [&stopped, &stranger] {
+        let id = world.row("pending").await;
+        won(store, &[id]).await;
+        lease_over(&world, id).await;
+        ids.push(id);
+    }
+    stopped.instance_stop().await.unwrap();
+    run(&world.unseen, "update punctual.instances set stopped_at = now() - interval '1 h' where stopped_at is not null").await;
+    // A row that was deleted, and one that somebody moved: their attempts are closed all the same.
+    for change in [
+        "delete from scheduled_messages",
+        "update scheduled_messages set status = 'sent'",
+    ] {
+        let id = world.row("pending").await;
+        won(&stranger, &[id]).await;
+        lease_over(&world, id).await;
+        run(&world.unseen, &format!("{change} where id = '{id}'")).await;
+    }
+    assert_eq!(reaper.reap(silence).await.unwrap(), 2);
+    assert_eq!(world.tally().await, "sent 1, unconfirmed 2");
+    let open = "select count(*) from punctual.attempts where outcome is null";
+    assert_eq!(one::<i64>(&world.unseen, open).await, 0);
+}
+
+#[tokio::test]
+async fn strays_are_ones_own_open_claims_whose_lease_is_over() {
+    let world = World::new().await;
+    let (ours, theirs) = (store(&world), store(&world));
+    let ids = world.rows(4, "pending").await;
+    let mine = won(&ours, &ids[..3]).await;
+    won(&theirs, &ids[3..]).await;
+    assert!(ours.strays().await.unwrap().is_empty());
+    for id in [ids[0], ids[1], ids[3]] {
+        lease_over(&world, id).await;
+    }
+    recorded(&ours, &[accepted(&mine[1])]).await;
+    assert_eq!(ours.strays().await.unwrap(), [(mine[0].id, mine[0].token)]);
+    assert_eq!(ours.reap(SILENCE).await.unwrap(), 0);
+}

@@ -1,0 +1,115 @@
+//! Claims and records as a daemon makes them, step by step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use punctual::message::{
+    AttemptToken, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
+};
+use punctual::policy::{self, Cleared, Rules, Verdict};
+use punctual::reactor::{Record, Settlement};
+use punctual::store::Store;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::rows::World;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LATE: Duration = Duration::from_secs(3600);
+
+/// The store of a daemon, without the daemon.
+pub(crate) fn store(world: &World) -> Store {
+    Store::new(world.db.dsn().pool(3), InstanceId::fresh())
+}
+
+pub(crate) const fn rules() -> Rules {
+    Rules {
+        default_sender: None,
+        max_lateness: LATE,
+    }
+}
+
+/// Claims these; one answer for each, in their order.
+pub(crate) async fn claim(store: &Store, ids: &[Uuid]) -> Vec<ClaimAnswer<Claim>> {
+    let asks: Vec<_> = ids
+        .iter()
+        .map(|id| (MessageId(*id), AttemptToken::fresh()))
+        .collect();
+    let claimed = store.claim(&asks, LEASE).await.unwrap();
+    assert_eq!(
+        claimed.answers.iter().map(|a| a.0).collect::<Vec<_>>(),
+        asks.iter().map(|a| a.0).collect::<Vec<_>>(),
+    );
+    claimed.answers.into_iter().map(|a| a.1).collect()
+}
+
+/// Claims these and wins them all.
+pub(crate) async fn won(store: &Store, ids: &[Uuid]) -> Vec<Claim> {
+    let answers = claim(store, ids).await;
+    answers
+        .into_iter()
+        .map(|answer| match answer {
+            ClaimAnswer::Won(claim) => claim,
+            ClaimAnswer::Lost(state) => panic!("lost: {state:?}"),
+        })
+        .collect()
+}
+
+/// A claim as the policy lets it go.
+pub(crate) fn cleared(claim: &Claim) -> Arc<Cleared> {
+    let claim = Claim {
+        from_number: claim.from_number.clone().or(Some("+15005550006".into())),
+        ..claim.clone()
+    };
+    match policy::judge(&claim, &rules(), claim.due) {
+        Verdict::Send(cleared) => Arc::new(cleared),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What is recorded of a claim.
+pub(crate) fn record(claim: &Claim, settlement: Settlement) -> Record<Arc<Cleared>> {
+    Record {
+        id: claim.id,
+        token: claim.token,
+        settlement,
+        started: Some(claim.due),
+        finished: Some(claim.due + Duration::from_millis(70)),
+        payload: Some(cleared(claim)),
+        tries: 0,
+    }
+}
+
+pub(crate) fn sid(claim: &Claim) -> String {
+    format!("SM{}", claim.token.0.simple())
+}
+
+/// The provider took it.
+pub(crate) fn accepted(claim: &Claim) -> Record<Arc<Cleared>> {
+    let sid = ProviderSid(sid(claim));
+    record(claim, Settlement::Accepted { sid })
+}
+
+/// Records these; how many are done with.
+pub(crate) async fn recorded(store: &Store, records: &[Record<Arc<Cleared>>]) -> usize {
+    let all: Vec<_> = records.iter().collect();
+    store.record(&all).await.unwrap().len()
+}
+
+/// The ledger of a message, oldest first.
+pub(crate) async fn ledger(world: &World, id: Uuid) -> Vec<Row> {
+    world
+        .unseen
+        .query(
+            "select number, token, outcome, provider_sid, code, error, instance
+               from punctual.attempts where message_id = $1 order by number",
+            &[&id],
+        )
+        .await
+        .unwrap()
+}
+
+/// The database's clock.
+pub(crate) async fn now(store: &Store) -> Moment {
+    store.now().await.unwrap()
+}

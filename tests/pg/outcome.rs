@@ -1,0 +1,286 @@
+//! What is recorded: proof counts whenever it comes, everything else only while it is fenced.
+
+use std::time::Duration;
+
+use punctual::message::{AttemptToken, Claim, MessageId, Moment, RowState, Status};
+use punctual::reactor::Settlement;
+use punctual::store::Store;
+use uuid::Uuid;
+
+use crate::ours::{accepted, ledger, now, record, recorded, sid, store, won};
+use crate::rows::{World, one, run};
+
+/// A settlement with everything in it, so that what is not kept is missed.
+fn settled(to: Status, outcome: &'static str, pause: Option<Duration>, counts: bool) -> Settlement {
+    Settlement::Settled {
+        to,
+        outcome,
+        code: Some(30003),
+        category: Some("unreachable"),
+        reason: Some("because".into()),
+        pause,
+        counts,
+    }
+}
+
+async fn claimed(world: &World, store: &Store) -> Claim {
+    let id = world.row("pending").await;
+    won(store, &[id]).await.remove(0)
+}
+
+async fn app_rows(world: &World, id: Uuid) -> i64 {
+    let sql =
+        format!("select count(*) from messages where metadata->>'scheduled_message_id' = '{id}'");
+    one(&world.unseen, &sql).await
+}
+
+#[tokio::test]
+async fn proof_is_recorded_and_repeating_it_changes_nothing() {
+    let world = World::new().await;
+    let store = store(&world);
+    let claim = claimed(&world, &store).await;
+    let (id, proof) = (claim.id.0, accepted(&claim));
+    assert_eq!(recorded(&store, std::slice::from_ref(&proof)).await, 1);
+    let sent_at = format!(
+        "status = 'sent' and twilio_sid = '{}' and error_message is null
+        and sent_at = scheduled_at + interval '70 ms' and attempts = 1",
+        sid(&claim)
+    );
+    assert!(world.get::<bool>(id, &sent_at).await);
+    let whole = |id| world.get::<String>(id, "scheduled_messages::text");
+    let before = whole(id).await;
+    assert_eq!(recorded(&store, std::slice::from_ref(&proof)).await, 1);
+    assert_eq!(whole(id).await, before);
+    assert_eq!(app_rows(&world, id).await, 1);
+    let entry = &ledger(&world, id).await[0];
+    assert_eq!(entry.get::<_, &str>("outcome"), "accepted");
+    assert_eq!(entry.get::<_, String>("provider_sid"), sid(&claim));
+}
+
+#[tokio::test]
+async fn late_proof_is_merged_into_every_state_but_delivered() {
+    let world = World::new().await;
+    let store = store(&world);
+    for status in [
+        "sending",
+        "unconfirmed",
+        "pending",
+        "failed",
+        "cancelled",
+        "sent",
+        "delivered",
+    ] {
+        let claim = claimed(&world, &store).await;
+        let id = claim.id.0;
+        // As the reaper, a person or the user left it; the app has its row if it was sent.
+        run(&world.unseen, &format!(
+            "update scheduled_messages set status = '{status}', error_message = 'no', error_code = 1,
+               cancel_reason = 'late', cancelled_at = now(), next_attempt_at = 'infinity', twilio_sid = 'SMold'
+             where id = '{id}';
+             update punctual.attempts set outcome = 'unknown', error = 'no', code = 1 where message_id = '{id}'"
+        )).await;
+        assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+        let over = matches!(status, "sent" | "delivered");
+        let expected = if status == "delivered" {
+            "delivered"
+        } else {
+            "sent"
+        };
+        assert_eq!(world.status(id).await, expected, "{status}");
+        let clean = "error_message is null and error_code is null and cancel_reason is null
+                     and cancelled_at is null and next_attempt_at is null and twilio_sid <> 'SMold'";
+        assert_eq!(world.get::<bool>(id, clean).await, !over, "{status}");
+        assert_eq!(app_rows(&world, id).await, i64::from(!over), "{status}");
+        let entry = &ledger(&world, id).await[0];
+        assert_eq!(entry.get::<_, &str>("outcome"), "accepted", "{status}");
+        assert_eq!(entry.get::<_, Option<String>>("error"), None);
+    }
+}
+
+#[tokio::test]
+async fn each_settlement_leaves_the_row_as_it_says() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pause = Some(Duration::from_secs(600));
+    for (to, outcome, pause, counts, row) in [
+        (Status::Pending, "throttled", pause, false,
+         "attempts = 0 and error_message = 'because' and error_code = 30003 and cancelled_at is null
+          and next_attempt_at between clock_timestamp() + interval '9 min' and clock_timestamp() + interval '10 min'"),
+        (Status::Pending, "returned", None, false, "attempts = 0 and next_attempt_at is null"),
+        (Status::Pending, "refused", pause, true, "attempts = 1 and next_attempt_at is not null"),
+        (Status::Failed, "refused", None, true,
+         "attempts = 1 and error_message = 'because' and error_code = 30003 and next_attempt_at is null"),
+        (Status::Failed, "rejected", None, false, "attempts = 0 and error_message = 'because'"),
+        (Status::Unconfirmed, "unknown", None, true, "attempts = 1 and error_message = 'because'"),
+        (Status::Cancelled, "cancelled", None, false,
+         "attempts = 0 and cancel_reason = 'because' and cancelled_at is not null and error_message is null"),
+    ] {
+        let claim = claimed(&world, &store).await;
+        let id = claim.id.0;
+        let result = record(&claim, settled(to, outcome, pause, counts));
+        let done = store.record(&[&result]).await.unwrap();
+        let left = done[&claim.token].expect("it was moved");
+        match (to, left) {
+            (Status::Pending, RowState::Pending { due, attempts, .. }) => {
+                let waits = due > now(&store).await + Duration::from_secs(300);
+                assert_eq!((waits, attempts), (pause.is_some(), i32::from(counts)));
+            }
+            (to, left) => assert_eq!(left, RowState::Gone { status: Some(to) }),
+        }
+        assert!(world.get::<bool>(id, &format!("status = '{}' and {row}", to.as_str())).await, "{outcome}");
+        let entry = &ledger(&world, id).await[0];
+        assert_eq!(entry.get::<_, &str>("outcome"), outcome);
+        assert_eq!(entry.get::<_, Option<&str>>("error"), Some("because"));
+        assert_eq!(app_rows(&world, id).await, 0);
+
+        // Again, by a daemon that missed the answer: done with, and nothing changes.
+        let whole = world.get::<String>(id, "scheduled_messages::text").await;
+        let again = store.record(&[&result]).await.unwrap();
+        assert_eq!(again[&claim.token], None);
+        assert_eq!(world.get::<String>(id, "scheduled_messages::text").await, whole);
+    }
+}
+
+#[tokio::test]
+async fn a_denial_by_another_attempt_moves_nothing() {
+    let world = World::new().await;
+    let store = store(&world);
+    let failed = || settled(Status::Failed, "refused", None, true);
+    let first = claimed(&world, &store).await;
+    let id = first.id.0;
+    recorded(&store, &[record(&first, Settlement::returned("test"))]).await;
+    let second = won(&store, &[id]).await.remove(0);
+
+    // The first is over; a token nobody has is no attempt at all.
+    let unknown = Claim {
+        token: AttemptToken::fresh(),
+        ..first.clone()
+    };
+    for stranger in [&first, &unknown] {
+        assert_eq!(
+            recorded(&store, &[record(stranger, failed())]).await,
+            1,
+            "done with"
+        );
+        assert_eq!(world.status(id).await, "sending");
+    }
+    // A token of another message.
+    let other = claimed(&world, &store).await;
+    let crossed = Claim {
+        token: other.token,
+        ..second.clone()
+    };
+    recorded(&store, &[record(&crossed, failed())]).await;
+    assert_eq!(world.status(id).await, "sending");
+
+    recorded(&store, &[record(&second, failed())]).await;
+    assert_eq!(world.status(id).await, "failed");
+    // Nor after somebody else has moved it.
+    for status in ["pending", "unconfirmed", "sent", "delivered", "cancelled"] {
+        let claim = claimed(&world, &store).await;
+        let id = claim.id.0;
+        run(
+            &world.unseen,
+            &format!("update scheduled_messages set status = '{status}' where id = '{id}'"),
+        )
+        .await;
+        recorded(&store, &[record(&claim, failed())]).await;
+        assert_eq!(world.status(id).await, status);
+    }
+    // The first attempt's proof comes while the second is in flight: both are in the ledger.
+    let first = claimed(&world, &store).await;
+    let id = first.id.0;
+    recorded(
+        &store,
+        &[record(
+            &first,
+            settled(Status::Pending, "unsent", None, false),
+        )],
+    )
+    .await;
+    let second = won(&store, &[id]).await.remove(0);
+    recorded(&store, &[accepted(&first)]).await;
+    assert_eq!(world.status(id).await, "sent");
+    recorded(&store, &[accepted(&second)]).await;
+    let entries = ledger(&world, id).await;
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry.get::<_, &str>("outcome") == "accepted")
+    );
+    assert_eq!((entries.len(), app_rows(&world, id).await), (2, 1));
+}
+
+#[tokio::test]
+async fn what_somebody_holds_is_left_for_later_and_what_is_deleted_is_done() {
+    let world = World::new().await;
+    let store = store(&world);
+    let claims = [
+        claimed(&world, &store).await,
+        claimed(&world, &store).await,
+        claimed(&world, &store).await,
+        claimed(&world, &store).await,
+    ];
+    let ids = claims.each_ref().map(|claim| claim.id.0);
+    let records = [
+        accepted(&claims[0]),
+        accepted(&claims[1]),
+        record(&claims[2], Settlement::rejected("no".into())),
+        record(&claims[3], Settlement::rejected("no".into())),
+    ];
+    run(&world.user, &format!(
+        "begin; update scheduled_messages set metadata = '{{\"held\":1}}' where id in ('{}', '{}')", ids[0], ids[2]
+    )).await;
+    run(
+        &world.unseen,
+        &format!(
+            "delete from scheduled_messages where id in ('{}', '{}')",
+            ids[1], ids[3]
+        ),
+    )
+    .await;
+    let all: Vec<_> = records.iter().collect();
+    let done = store.record(&all).await.unwrap();
+    let mut tokens: Vec<_> = done.keys().copied().collect();
+    tokens.sort_unstable();
+    assert_eq!(tokens, [claims[1].token, claims[3].token]);
+    let open = |id: Uuid| {
+        let world = &world;
+        async move { ledger(world, id).await[0].get::<_, Option<String>>("outcome") }
+    };
+    assert_eq!(open(ids[0]).await, None);
+    assert_eq!(
+        open(ids[1]).await.as_deref(),
+        Some("accepted"),
+        "the proof outlives the row"
+    );
+    assert_eq!(open(ids[3]).await.as_deref(), Some("rejected"));
+
+    run(&world.user, "commit").await;
+    assert_eq!(recorded(&store, &records).await, 4);
+    assert_eq!(world.tally().await, "failed 1, sent 1");
+    assert!(
+        world.get::<bool>(ids[0], "metadata ? 'held'").await,
+        "the user's note stands"
+    );
+}
+
+#[tokio::test]
+async fn a_row_without_an_end_of_time_is_recorded_like_any_other() {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row("pending").await;
+    run(
+        &world.unseen,
+        "update scheduled_messages set scheduled_at = '-infinity', send_before = 'infinity'",
+    )
+    .await;
+    let claim = won(&store, &[id]).await.remove(0);
+    assert_eq!(
+        (claim.id, claim.due, claim.send_before),
+        (MessageId(id), Moment::MIN, Some(Moment::MAX))
+    );
+    let back = record(&claim, Settlement::returned("test"));
+    let done = store.record(&[&back]).await.unwrap();
+    assert!(done[&claim.token].unwrap().is_due_at(Moment::MIN));
+}
