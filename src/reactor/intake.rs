@@ -220,9 +220,10 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(super) fn read_noticed(&mut self) {
+    pub(super) fn read_noticed(&mut self, now: Now) {
         let intake = &mut self.intake;
-        if intake.reading.is_some() || intake.noticed.is_empty() {
+        let pausing = now.up < intake.read_after;
+        if intake.reading.is_some() || intake.noticed.is_empty() || pausing {
             return;
         }
         let mut ids = Vec::with_capacity(intake.noticed.len().min(READ_MAX));

@@ -282,7 +282,7 @@ impl<P: Clone> Reactor<P> {
         // What is due starts before anything else is thought about.
         self.start_due(now);
         self.sweep(now);
-        self.read_noticed();
+        self.read_noticed(now);
         self.claim_due(now);
         self.warm_up(now);
         self.start_due(now);
