@@ -41,6 +41,8 @@ enum Reach {
 struct Sweep {
     reach: Reach,
     until: Moment,
+    /// Whether the channel has stood since before it began: what it did not see is heard.
+    heard: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +126,9 @@ impl Intake {
     /// The channel may have been deaf for a while: the next proof is followed by a full sweep.
     pub(super) const fn channel_down(&mut self) {
         self.channel = Channel::Down;
+        if let Some(sweep) = &mut self.sweeping {
+            sweep.heard = false;
+        }
     }
 
     pub(super) const fn rescan(&mut self) {
@@ -193,7 +198,11 @@ impl Intake {
         };
         self.next_near = now.up + NEAR_SWEEP;
         self.sweep = self.sweep.wrapping_add(1);
-        self.sweeping = Some(Sweep { reach, until });
+        self.sweeping = Some(Sweep {
+            reach,
+            until,
+            heard: self.channel_is_up(),
+        });
         Some(until)
     }
 }
@@ -382,7 +391,7 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         if sweep.reach == Reach::Full {
-            if self.intake.channel == Channel::Up {
+            if self.intake.channel == Channel::Up && sweep.heard {
                 self.intake.channel = Channel::Loaded;
             }
             self.intake.resyncs += 1;
