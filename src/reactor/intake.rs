@@ -135,6 +135,12 @@ impl Intake {
         self.rescan_wanted = true;
     }
 
+    /// The window, and the pauses of what was held, were reckoned by a clock that was wrong.
+    pub(super) const fn clock_found(&mut self) {
+        self.rescan_wanted = true;
+        self.rescan_after = Uptime::MIN;
+    }
+
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.noticed.clear();

@@ -266,7 +266,10 @@ impl<P: Clone> Reactor<P> {
             Input::Recorded { group, done } => self.recorded(group, done, now),
             Input::Strays(strays) => self.strays(strays),
             Input::ClockLost => self.clock_lost = true,
-            Input::ClockFound => self.clock_lost = false,
+            Input::ClockFound => {
+                self.clock_lost = false;
+                self.intake.clock_found();
+            }
             Input::Drain => self.drain(),
             Input::Tick => {}
         }
