@@ -18,6 +18,9 @@ pub(crate) const SECOND: i64 = 1_000 * MS;
 /// repetition after a failure, and the pauses of what was held.
 pub(crate) const SETTLING: i64 = 14 * SECOND;
 
+/// In the calm nothing on the way to the database takes longer.
+pub(crate) const SLOW_IN_CALM: i64 = 300 * MS;
+
 /// A silent instance is dead after this; `daemon::upkeep` has the same.
 pub(crate) const SILENCE: Duration = Duration::from_secs(20);
 
@@ -147,6 +150,8 @@ pub(crate) struct Plan {
     /// How far off each instance's clock may be, which it publishes.
     pub(crate) uncertainty: i64,
     pub(crate) odds: Odds,
+    /// Faults that go on in the calm: what the daemon must cope with in time.
+    pub(crate) calm_odds: Odds,
     pub(crate) deeds: Vec<Deed>,
     /// Chaos ends: what is away comes back, and nothing fails any more.
     pub(crate) calm_at: i64,
@@ -182,6 +187,16 @@ impl Plan {
                 Odds::default()
             } else {
                 Odds::draw(&mut dice)
+            },
+            calm_odds: if dice.chance(500) {
+                Odds {
+                    notice_twice: 100,
+                    slow: 300,
+                    throttled: 350,
+                    ..Odds::default()
+                }
+            } else {
+                Odds::default()
             },
             deeds: Vec::new(),
             calm_at,
@@ -222,6 +237,15 @@ impl Plan {
                 body: format!("text 1 of {row}"),
             };
             self.user(dice, row, at, change);
+            if at > self.calm_at && self.calm_odds.slow > 0 {
+                // While it is sent, recorded and told of: there marks are left and looked into.
+                for _ in 0..3 {
+                    let at = due.max(at) + dice.between(5 * MS, 900 * MS);
+                    let due = at + dice.between(60 * MS, 500 * MS);
+                    let at_db = START + micros(due);
+                    self.user(dice, row, at, Change::Reschedule { at: at_db });
+                }
+            }
             let edits = dice.pick(&[0, 0, 1, 1, 2, 4]);
             for edit in 0..edits {
                 let at = Self::edit_time(dice, at, due);

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use punctual::message::{MessageId, Moment, Status};
+use punctual::message::{MessageId, Status};
 
-use crate::plan::{MS, SECOND};
+use crate::plan::{MS, SECOND, SLOW_IN_CALM};
 use crate::witness::Told;
 use crate::world::{Payload, World};
 
@@ -127,7 +127,13 @@ impl World {
             KNOWN_BEFORE
         };
         let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
-        let on_time = ON_TIME + beside * QUEUED;
+        // A turn of a slow database: a sweep, a read and a claim, there and back.
+        let slow = if self.plan.calm_odds.slow > 0 {
+            8 * SLOW_IN_CALM
+        } else {
+            0
+        };
+        let on_time = ON_TIME + slow + beside * QUEUED;
         let late = if ahead >= needed {
             self.db_now().micros_from(row.due()) - on_time
         } else if self.plan.deaf {

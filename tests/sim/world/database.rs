@@ -10,7 +10,7 @@ use punctual::reactor::{Ask, Judged, Record, Settlement};
 
 use super::{Event, Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
-use crate::plan::{MS, SECOND, SILENCE};
+use crate::plan::{MS, SECOND, SILENCE, SLOW_IN_CALM};
 
 /// A statement, or the few of one call.
 #[derive(Debug)]
@@ -61,9 +61,14 @@ pub(super) enum Fate {
 impl World {
     fn latency(&mut self) -> i64 {
         let slow = self.odds.slow;
+        let slowest = if self.t < self.plan.calm_at {
+            1_500 * MS
+        } else {
+            SLOW_IN_CALM
+        };
         let dice = &mut self.chances.time;
         if dice.chance(slow) {
-            dice.between(4 * MS, 1_500 * MS)
+            dice.between(4 * MS, slowest)
         } else {
             dice.between(200, 4 * MS)
         }

@@ -5,7 +5,7 @@ use punctual::message::MessageId;
 use super::{Event, Input, Process, Whose, World, message};
 use crate::model::{Change, Transaction};
 use crate::mutant::Mutant;
-use crate::plan::{MS, Odds, SECOND, What};
+use crate::plan::{MS, SECOND, What};
 
 impl World {
     pub(super) fn deed(&mut self, n: usize) {
@@ -169,7 +169,7 @@ impl World {
 
     pub(super) fn calm_down(&mut self) {
         self.tell(|| "calm".to_owned());
-        self.odds = Odds::default();
+        self.odds = self.plan.calm_odds;
     }
 
     /// Which run a slot is in, if it runs.

@@ -120,6 +120,11 @@ impl World {
         let dice = &mut self.chances.provider;
         let quick = dice.between(5 * MS, 30 * MS);
         let slow = dice.between(5 * MS, timeout);
+        let slow = if self.t < self.plan.calm_at {
+            slow
+        } else {
+            quick
+        };
         if dice.chance(odds.hangs) {
             let reason = "no answer in time".to_owned();
             return (Outcome::Unknown { reason }, timeout);
