@@ -41,6 +41,8 @@ enum Reach {
 struct Sweep {
     reach: Reach,
     until: Moment,
+    /// Whether the channel has stood since before it began: what it did not see is heard.
+    heard: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +126,19 @@ impl Intake {
     /// The channel may have been deaf for a while: the next proof is followed by a full sweep.
     pub(super) const fn channel_down(&mut self) {
         self.channel = Channel::Down;
+        if let Some(sweep) = &mut self.sweeping {
+            sweep.heard = false;
+        }
     }
 
     pub(super) const fn rescan(&mut self) {
         self.rescan_wanted = true;
+    }
+
+    /// The window, and the pauses of what was held, were reckoned by a clock that was wrong.
+    pub(super) const fn clock_found(&mut self) {
+        self.rescan_wanted = true;
+        self.rescan_after = Uptime::MIN;
     }
 
     pub(super) fn stop(&mut self) {
@@ -193,7 +204,11 @@ impl Intake {
         };
         self.next_near = now.up + NEAR_SWEEP;
         self.sweep = self.sweep.wrapping_add(1);
-        self.sweeping = Some(Sweep { reach, until });
+        self.sweeping = Some(Sweep {
+            reach,
+            until,
+            heard: self.channel_is_up(),
+        });
         Some(until)
     }
 }
@@ -220,9 +235,10 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(super) fn read_noticed(&mut self) {
+    pub(super) fn read_noticed(&mut self, now: Now) {
         let intake = &mut self.intake;
-        if intake.reading.is_some() || intake.noticed.is_empty() {
+        let pausing = now.up < intake.read_after;
+        if intake.reading.is_some() || intake.noticed.is_empty() || pausing {
             return;
         }
         let mut ids = Vec::with_capacity(intake.noticed.len().min(READ_MAX));
@@ -381,7 +397,7 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         if sweep.reach == Reach::Full {
-            if self.intake.channel == Channel::Up {
+            if self.intake.channel == Channel::Up && sweep.heard {
                 self.intake.channel = Channel::Loaded;
             }
             self.intake.resyncs += 1;

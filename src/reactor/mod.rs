@@ -266,7 +266,10 @@ impl<P: Clone> Reactor<P> {
             Input::Recorded { group, done } => self.recorded(group, done, now),
             Input::Strays(strays) => self.strays(strays),
             Input::ClockLost => self.clock_lost = true,
-            Input::ClockFound => self.clock_lost = false,
+            Input::ClockFound => {
+                self.clock_lost = false;
+                self.intake.clock_found();
+            }
             Input::Drain => self.drain(),
             Input::Tick => {}
         }
@@ -282,7 +285,7 @@ impl<P: Clone> Reactor<P> {
         // What is due starts before anything else is thought about.
         self.start_due(now);
         self.sweep(now);
-        self.read_noticed();
+        self.read_noticed(now);
         self.claim_due(now);
         self.warm_up(now);
         self.start_due(now);

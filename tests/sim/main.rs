@@ -1,0 +1,162 @@
+//! The simulation: the reactor that the daemon runs, in thousands of small worlds with a clock,
+//! a database, a provider, users and misfortunes of their own, drawn from a seed. What must
+//! hold is looked at after every step; `docs/testing.md` tells how to replay a seed.
+
+// The allowance for tests in clippy.toml does not reach the functions that tests share.
+#![allow(clippy::unwrap_used)]
+
+mod dice;
+mod model;
+mod mutant;
+mod plan;
+mod shrink;
+mod watch;
+mod witness;
+mod world;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mutant::Mutant;
+use plan::Plan;
+use watch::Invariant;
+use world::{Tally, World};
+
+/// Worlds in the default run.
+const WORLDS: u64 = 2_500;
+
+/// Worlds that a planted bug may hide in.
+const MUTANT_WORLDS: u64 = 1_500;
+
+/// `PUNCTUAL_SIM_SEEDS`: a count, `a..b`, or `seed=N`.
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("PUNCTUAL_SIM_SEEDS") else {
+        return 0..WORLDS;
+    };
+    let number = |s: &str| s.trim().replace('_', "").parse::<u64>().ok();
+    let range = if let Some(seed) = text.strip_prefix("seed=") {
+        number(seed).map(|n| n..n + 1)
+    } else if let Some((from, to)) = text.split_once("..") {
+        number(from).zip(number(to)).map(|(from, to)| from..to)
+    } else {
+        number(&text).map(|n| 0..n)
+    };
+    range.unwrap_or_else(|| panic!("PUNCTUAL_SIM_SEEDS={text}: a count, a..b or seed=N"))
+}
+
+/// Runs a world for each seed on all processors; the first seed that fails, and what all did.
+fn run_all(seeds: Range<u64>, mutant: Option<Mutant>) -> (Option<(u64, watch::Violation)>, Tally) {
+    let next = AtomicU64::new(seeds.start);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        let mut done = Tally::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return (None, done);
+            }
+            match shrink::run(&Plan::draw(seed), mutant) {
+                Ok(tally) => {
+                    done.events += tally.events;
+                    done.requests += tally.requests;
+                }
+                Err(broken) => {
+                    // The others need not go on.
+                    next.store(seeds.end, Ordering::Relaxed);
+                    return (Some((seed, broken)), done);
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let mut first: Option<(u64, watch::Violation)> = None;
+        let mut all = Tally::default();
+        for worker in workers {
+            let (broken, done) = worker.join().expect("a world does not panic");
+            all.events += done.events;
+            all.requests += done.requests;
+            if let Some(broken) = broken
+                && first.as_ref().is_none_or(|f| broken.0 < f.0)
+            {
+                first = Some(broken);
+            }
+        }
+        (first, all)
+    })
+}
+
+#[test]
+fn worlds_keep_the_invariants() {
+    let seeds = seeds();
+    let worlds = seeds.end - seeds.start;
+    let (broken, tally) = run_all(seeds, None);
+    if let Some((seed, broken)) = broken {
+        panic!("{}", shrink::story(seed, None, &broken));
+    }
+    println!("{worlds} worlds, {tally:?}");
+    assert!(tally.requests >= worlds, "too little happens: {tally:?}");
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    for seed in 0..40 {
+        let tell = || World::new(Plan::draw(seed), None, true).run();
+        let (first, second) = (tell(), tell());
+        assert_eq!(first, second, "seed {seed}");
+        assert!(first.1.len() > 10, "seed {seed} tells nothing");
+    }
+}
+
+/// Each planted bug, and the invariants that may notice it first.
+const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
+    (Mutant::TwoWinners, &[Invariant::OneWinner]),
+    (Mutant::NoFence, &[Invariant::OneWinner]),
+    (
+        Mutant::OpenGuard,
+        &[
+            Invariant::LastWord,
+            Invariant::NeverEarly,
+            Invariant::OneWinner,
+            Invariant::Fence,
+        ],
+    ),
+    (Mutant::OldText, &[Invariant::LastWord]),
+    (Mutant::NoBackoff, &[Invariant::NeverEarly]),
+    (Mutant::NoReaper, &[Invariant::NamedState]),
+    (Mutant::EagerReaper, &[Invariant::Fence]),
+    (Mutant::NoStrays, &[Invariant::NamedState]),
+    (
+        Mutant::EmptySweeps,
+        &[Invariant::NothingMissed, Invariant::OnTime],
+    ),
+    (
+        Mutant::EmptyReads,
+        &[Invariant::NothingMissed, Invariant::OnTime],
+    ),
+    (Mutant::BlindRetry, &[Invariant::NoBlindSecondText]),
+    (Mutant::NoLease, &[Invariant::Fence]),
+    (Mutant::FastClock, &[Invariant::NeverEarly]),
+    (Mutant::LateTimer, &[Invariant::OnTime]),
+    (Mutant::HollowChannel, &[Invariant::OnTime]),
+];
+
+#[test]
+fn every_mutant_is_caught() {
+    let mut missed = Vec::new();
+    for (mutant, by) in CAUGHT_BY {
+        match run_all(0..MUTANT_WORLDS, Some(mutant)).0 {
+            None => missed.push(format!("{mutant:?} lives")),
+            Some((seed, broken)) => {
+                println!(
+                    "{mutant:?}: {:?} at seed {seed}: {broken}",
+                    broken.invariant
+                );
+                if !by.contains(&broken.invariant) {
+                    missed.push(format!("{mutant:?} is caught by {:?}", broken.invariant));
+                }
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}

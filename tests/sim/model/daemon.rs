@@ -1,0 +1,277 @@
+//! What the daemon's statements do; each function is named after its file in `src/store/sql`.
+
+use std::time::Duration;
+
+use punctual::message::{AttemptToken, Claim, InstanceId, MessageId, Moment, RowState, Status};
+use punctual::reactor::{Ask, Record, Settlement, Upcoming};
+use punctual::schedule::LEAD_MAX;
+
+use super::{Attempt, Beat, Database};
+use crate::mutant::Mutant;
+
+type Recorded = Vec<(AttemptToken, Option<RowState>)>;
+
+impl Database {
+    pub(crate) fn claim(
+        &mut self,
+        asks: &[Ask],
+        instance: InstanceId,
+        lease: Duration,
+        now: Moment,
+    ) -> Vec<Claim> {
+        let mut won = Vec::new();
+        for ask in asks {
+            let two_winners = self.mutant == Some(Mutant::TwoWinners);
+            let free = self.free(ask.id);
+            let Some(row) = self.rows.get_mut(&ask.id) else {
+                continue;
+            };
+            let claimable =
+                row.status == Status::Pending || (two_winners && row.status == Status::Sending);
+            if !claimable || !free || row.due() > now + LEAD_MAX {
+                continue;
+            }
+            row.status = Status::Sending;
+            row.attempts += 1;
+            let row = row.clone();
+            let of_this = self.attempts.iter().filter(|a| a.message == ask.id);
+            let number = 1 + of_this.map(|a| a.number).max().unwrap_or(0);
+            self.attempts.push(Attempt {
+                token: ask.token,
+                message: ask.id,
+                number,
+                instance,
+                lease_until: now + lease,
+                outcome: None,
+            });
+            let body = match row.body.split_once(" of ") {
+                // The text as it was first written.
+                Some((_, of)) if self.mutant == Some(Mutant::OldText) => format!("text 1 of {of}"),
+                _ => row.body.clone(),
+            };
+            won.push(Claim {
+                id: ask.id,
+                token: ask.token,
+                number,
+                attempts_before: row.attempts - 1,
+                max_attempts: 3,
+                due: if self.mutant == Some(Mutant::NoBackoff) {
+                    row.scheduled_at
+                } else {
+                    row.due()
+                },
+                wanted_at: row.wanted_at(),
+                send_before: None,
+                to_number: row.to.clone(),
+                from_number: None,
+                body,
+            });
+        }
+        won
+    }
+
+    pub(crate) fn read(&self, ids: &[MessageId]) -> Vec<(MessageId, RowState)> {
+        ids.iter()
+            .map(|id| {
+                let state = self
+                    .rows
+                    .get(id)
+                    .map_or(RowState::Gone { status: None }, |row| match row.status {
+                        Status::Pending => row.pending_state(),
+                        Status::Sending => RowState::Sending {
+                            lease_until: self
+                                .open_attempts()
+                                .filter(|a| a.message == *id)
+                                .map(|a| a.lease_until)
+                                .max()
+                                .unwrap_or(Moment::MIN),
+                        },
+                        status => RowState::Gone {
+                            status: Some(status),
+                        },
+                    });
+                (*id, state)
+            })
+            .collect()
+    }
+
+    pub(crate) fn load(&self, until: Moment, max_lateness: Duration, now: Moment) -> Vec<Upcoming> {
+        let mut rows: Vec<_> = self
+            .rows
+            .values()
+            .filter(|row| {
+                row.status == Status::Pending
+                    && row.due() <= until
+                    && row.wanted_at() >= now - max_lateness
+            })
+            .map(|row| Upcoming {
+                id: row.id,
+                due: row.due(),
+                version: row.version,
+                attempts: row.attempts,
+            })
+            .collect();
+        rows.sort_by_key(|row| row.due);
+        rows
+    }
+
+    /// Both halves, as `Store::record` runs them in one transaction.
+    pub(crate) fn record<P>(&mut self, records: &[Record<P>], now: Moment) -> Recorded {
+        let (accepted, settled): (Vec<_>, Vec<_>) = records
+            .iter()
+            .partition(|r| matches!(r.settlement, Settlement::Accepted { .. }));
+        let mut done = Vec::new();
+        for record in settled {
+            if self.free(record.id) {
+                done.push((record.token, self.record_settled(record, now)));
+            }
+        }
+        for record in accepted {
+            if self.free(record.id) {
+                self.record_accepted(record);
+                done.push((record.token, None));
+            }
+        }
+        done
+    }
+
+    fn close(&mut self, token: AttemptToken, outcome: &'static str) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|a| a.token == token) {
+            attempt.outcome = Some(outcome);
+        }
+    }
+
+    fn record_settled<P>(&mut self, record: &Record<P>, now: Moment) -> Option<RowState> {
+        let Settlement::Settled {
+            to,
+            outcome,
+            reason,
+            pause,
+            counts,
+            ..
+        } = &record.settlement
+        else {
+            return None;
+        };
+        let open = self
+            .attempt(record.token)
+            .is_some_and(|a| a.outcome.is_none() && a.message == record.id);
+        if open {
+            self.close(record.token, outcome);
+        }
+        let sending = self
+            .rows
+            .get(&record.id)
+            .is_some_and(|r| r.status == Status::Sending);
+        let unfenced = self.mutant == Some(Mutant::NoFence);
+        if !sending || !(open || unfenced) {
+            return None;
+        }
+        if *to == Status::Pending {
+            self.touched.insert(record.id, now);
+        }
+        let row = self.move_row(record.id, *to)?;
+        row.attempts = (row.attempts - i32::from(!*counts)).max(0);
+        row.next_attempt_at = match (to, pause) {
+            (Status::Pending, Some(pause)) => Some(now + *pause),
+            _ => None,
+        };
+        row.reason.clone_from(reason);
+        Some(match row.status {
+            Status::Pending => row.pending_state(),
+            status => RowState::Gone {
+                status: Some(status),
+            },
+        })
+    }
+
+    fn record_accepted<P>(&mut self, record: &Record<P>) {
+        let Settlement::Accepted { sid } = &record.settlement else {
+            return;
+        };
+        self.close(record.token, "accepted");
+        let movable = self
+            .rows
+            .get(&record.id)
+            .is_some_and(|row| !matches!(row.status, Status::Sent | Status::Delivered));
+        if movable && let Some(row) = self.move_row(record.id, Status::Sent) {
+            row.sid = Some(sid.0.clone());
+            row.next_attempt_at = None;
+            row.reason = None;
+        }
+    }
+
+    pub(crate) fn expire(&mut self, max_lateness: Duration, now: Moment) -> usize {
+        let limit = now - max_lateness;
+        let late: Vec<_> = self
+            .rows
+            .values()
+            .filter(|r| r.status == Status::Pending && r.due() < limit && r.wanted_at() < limit)
+            .map(|r| r.id)
+            .filter(|id| self.free(*id))
+            .collect();
+        for id in &late {
+            if let Some(row) = self.move_row(*id, Status::Cancelled) {
+                row.reason = Some("too late".into());
+            }
+        }
+        late.len()
+    }
+
+    pub(crate) fn start_instance(&mut self, id: InstanceId, now: Moment) {
+        let beat = Beat {
+            started: now,
+            last: now,
+        };
+        self.instances.insert(id, beat);
+    }
+
+    pub(crate) fn beat(&mut self, id: InstanceId, now: Moment) {
+        if let Some(beat) = self.instances.get_mut(&id) {
+            beat.last = now;
+        }
+    }
+
+    pub(crate) fn reap(&mut self, me: InstanceId, silence: Duration, now: Moment) -> usize {
+        let eager = self.mutant == Some(Mutant::EagerReaper);
+        let stale = now - silence;
+        let grown_up = self.instances.get(&me).is_some_and(|b| b.started < stale);
+        if self.mutant == Some(Mutant::NoReaper) || !(grown_up || eager) {
+            return 0;
+        }
+        let dead: Vec<_> = self
+            .open_attempts()
+            .filter(|a| {
+                let silent = self
+                    .instances
+                    .get(&a.instance)
+                    .is_none_or(|b| b.last < stale);
+                a.instance != me && (eager || (a.lease_until < now && silent))
+            })
+            .filter(|a| self.free(a.message))
+            .map(|a| (a.token, a.message))
+            .collect();
+        for (token, id) in &dead {
+            self.close(*token, "unknown");
+            let sending = self
+                .rows
+                .get(id)
+                .is_some_and(|r| r.status == Status::Sending);
+            if sending && let Some(row) = self.move_row(*id, Status::Unconfirmed) {
+                row.reason = Some("the instance that was sending it ended".into());
+            }
+        }
+        dead.len()
+    }
+
+    pub(crate) fn strays(
+        &self,
+        instance: InstanceId,
+        now: Moment,
+    ) -> Vec<(MessageId, AttemptToken)> {
+        self.open_attempts()
+            .filter(|a| a.lease_until < now && a.instance == instance)
+            .map(|a| (a.message, a.token))
+            .collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! The database as the daemon and its users see it: rows with the columns that matter, the
+//! guard's rules, locks, the ledger of attempts and the heartbeats. Every function is one
+//! statement that takes effect at one instant.
+//!
+//! `user` follows `triggers/scheduled_messages.sql`, `daemon` follows `src/store/sql/*.sql`.
+
+mod daemon;
+mod user;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use punctual::message::status::{Writer, transition};
+use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, RowState, Status};
+
+pub(crate) use user::{Change, Transaction};
+
+use crate::mutant::Mutant;
+
+/// A row of `scheduled_messages`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) id: MessageId,
+    pub(crate) status: Status,
+    pub(crate) to: String,
+    pub(crate) body: String,
+    pub(crate) scheduled_at: Moment,
+    pub(crate) next_attempt_at: Option<Moment>,
+    pub(crate) requeued_at: Option<Moment>,
+    pub(crate) attempts: i32,
+    pub(crate) version: i64,
+    pub(crate) reason: Option<String>,
+    pub(crate) sid: Option<String>,
+}
+
+impl Row {
+    /// `greatest(scheduled_at, deferred_until, next_attempt_at)`; nothing defers yet.
+    pub(crate) fn due(&self) -> Moment {
+        self.next_attempt_at
+            .map_or(self.scheduled_at, |next| next.max(self.scheduled_at))
+    }
+
+    /// `greatest(scheduled_at, deferred_until, requeued_at)`.
+    pub(crate) fn wanted_at(&self) -> Moment {
+        self.requeued_at
+            .map_or(self.scheduled_at, |at| at.max(self.scheduled_at))
+    }
+
+    pub(crate) fn pending_state(&self) -> RowState {
+        RowState::Pending {
+            due: self.due(),
+            version: self.version,
+            attempts: self.attempts,
+        }
+    }
+}
+
+/// A row of `punctual.attempts`.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) token: AttemptToken,
+    pub(crate) message: MessageId,
+    pub(crate) number: i32,
+    pub(crate) instance: InstanceId,
+    pub(crate) lease_until: Moment,
+    pub(crate) outcome: Option<&'static str>,
+}
+
+/// A row of `punctual.instances`.
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    started: Moment,
+    last: Moment,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Database {
+    pub(crate) rows: BTreeMap<MessageId, Row>,
+    pub(crate) attempts: Vec<Attempt>,
+    instances: BTreeMap<InstanceId, Beat>,
+    /// Held by transactions of users.
+    locked: BTreeSet<MessageId>,
+    /// When each row last became pending as it is: by a user's commit, or given back.
+    pub(crate) touched: BTreeMap<MessageId, Moment>,
+    /// When somebody last put a row back.
+    pub(crate) put_back: BTreeMap<MessageId, Moment>,
+    /// Transitions that the table does not have, made all the same.
+    pub(crate) forbidden: Vec<String>,
+    mutant: Option<Mutant>,
+}
+
+impl Database {
+    pub(crate) fn attempt(&self, token: AttemptToken) -> Option<&Attempt> {
+        self.attempts.iter().find(|a| a.token == token)
+    }
+
+    pub(crate) fn open_attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().filter(|a| a.outcome.is_none())
+    }
+
+    pub(crate) fn new(mutant: Option<Mutant>) -> Self {
+        Self {
+            mutant,
+            ..Self::default()
+        }
+    }
+
+    fn free(&self, id: MessageId) -> bool {
+        !self.locked.contains(&id)
+    }
+
+    /// Moves a row for the daemon; the guard has a word there too.
+    fn move_row(&mut self, id: MessageId, to: Status) -> Option<&mut Row> {
+        let row = self.rows.get_mut(&id)?;
+        if !transition(Some(row.status), to, Writer::Daemon) {
+            self.forbidden
+                .push(format!("{} -> {}", row.status.as_str(), to.as_str()));
+        }
+        row.status = to;
+        Some(row)
+    }
+}

@@ -1,0 +1,159 @@
+//! What users do, one statement a transaction, and what the triggers make of it.
+
+use punctual::message::status::{Writer, transition};
+use punctual::message::{MessageId, Moment, Status};
+
+use super::{Database, Row};
+use crate::mutant::Mutant;
+
+/// What a user asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Insert {
+        at: Moment,
+        to: String,
+        body: String,
+    },
+    Reschedule {
+        at: Moment,
+    },
+    Edit {
+        body: String,
+    },
+    Cancel,
+    /// The app's own sender, which may still run beside us, took it.
+    MarkSent,
+    /// A failed or cancelled row is to go again.
+    PutBack {
+        at: Moment,
+    },
+    Delete,
+}
+
+/// A statement that has run and not been committed. It holds its row.
+#[derive(Clone, Debug)]
+pub(crate) struct Transaction {
+    id: MessageId,
+    before: Option<Row>,
+    after: Option<Row>,
+}
+
+impl Database {
+    /// Runs a user's statement at `now`. `None`: refused, skipped, or there is no such row.
+    pub(crate) fn begin(
+        &mut self,
+        id: MessageId,
+        change: &Change,
+        now: Moment,
+    ) -> Option<Transaction> {
+        if !self.free(id) {
+            return None;
+        }
+        let before = self.rows.get(&id).cloned();
+        let after = match change {
+            Change::Insert { at, to, body } => {
+                if before.is_some() {
+                    return None;
+                }
+                Some(Row {
+                    id,
+                    status: Status::Pending,
+                    to: to.clone(),
+                    body: body.clone(),
+                    scheduled_at: *at,
+                    next_attempt_at: None,
+                    requeued_at: None,
+                    attempts: 0,
+                    version: 0,
+                    reason: None,
+                    sid: None,
+                })
+            }
+            Change::Delete => {
+                let past_the_point = before.as_ref()?.status == Status::Sending;
+                if past_the_point && self.mutant != Some(Mutant::OpenGuard) {
+                    return None;
+                }
+                None
+            }
+            other => Some(self.update(before.as_ref()?, other, now)?),
+        };
+        self.locked.insert(id);
+        Some(Transaction { id, before, after })
+    }
+
+    /// `punctual.guard_update` and `punctual.guard_put_back`.
+    fn update(&self, old: &Row, change: &Change, now: Moment) -> Option<Row> {
+        let mut new = old.clone();
+        match change {
+            Change::Reschedule { at } => new.scheduled_at = *at,
+            Change::Edit { body } => new.body.clone_from(body),
+            Change::Cancel => new.status = Status::Cancelled,
+            Change::MarkSent => new.status = Status::Sent,
+            Change::PutBack { at } => {
+                new.status = Status::Pending;
+                new.scheduled_at = *at;
+            }
+            Change::Insert { .. } | Change::Delete => {}
+        }
+        if !transition(Some(old.status), new.status, Writer::User) {
+            return None;
+        }
+        let changed = new.body != old.body || new.scheduled_at != old.scheduled_at;
+        if old.status == Status::Sending && changed && self.mutant != Some(Mutant::OpenGuard) {
+            return None;
+        }
+        let back = old.status != Status::Pending && new.status == Status::Pending;
+        let unresolved =
+            |a: &super::Attempt| a.message == old.id && matches!(a.outcome, None | Some("unknown"));
+        if back && self.attempts.iter().any(unresolved) {
+            return None;
+        }
+        new.version += 1;
+        if new.status == Status::Pending && (back || new.scheduled_at != old.scheduled_at) {
+            new.next_attempt_at = None;
+            new.attempts = 0;
+            new.requeued_at = Some(now);
+            if back {
+                new.reason = None;
+                new.sid = None;
+            }
+        } else if new.status == Status::Cancelled && old.status != Status::Cancelled {
+            new.reason = Some("the user cancelled it".into());
+        }
+        Some(new)
+    }
+
+    /// Commits. Whether the notice trigger has something to say; the window of two hours is
+    /// longer than any of these worlds.
+    pub(crate) fn commit(&mut self, tx: Transaction, now: Moment) -> bool {
+        self.locked.remove(&tx.id);
+        let pending = |row: &Option<Row>| row.as_ref().is_some_and(|r| r.status == Status::Pending);
+        let notice = pending(&tx.before) || pending(&tx.after);
+        let was = tx.before.as_ref().map(|row| row.status);
+        self.touched.insert(tx.id, now);
+        match tx.after {
+            Some(row) => {
+                let back = matches!(was, Some(Status::Failed | Status::Cancelled));
+                if back && row.status == Status::Pending {
+                    self.put_back.insert(tx.id, now);
+                }
+                self.rows.insert(tx.id, row);
+            }
+            None => {
+                self.rows.remove(&tx.id);
+            }
+        }
+        notice
+    }
+
+    pub(crate) fn roll_back(&mut self, tx: &Transaction) {
+        self.locked.remove(&tx.id);
+    }
+}
+
+impl Transaction {
+    pub(crate) const fn id(&self) -> MessageId {
+        self.id
+    }
+}

@@ -1,0 +1,37 @@
+//! Bugs planted on purpose, in the world around the reactor, where each equals a bug in the
+//! daemon: a simulation that finds none of them would find nothing.
+
+/// One bug. The name says what is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// The claim does not ask whether the row is still pending.
+    TwoWinners,
+    /// Negative outcomes are recorded whoever holds the row by now.
+    NoFence,
+    /// Users may change and delete what is being sent.
+    OpenGuard,
+    /// A claim brings the text as it was before the edits.
+    OldText,
+    /// A claim brings the user's time and forgets the backoff.
+    NoBackoff,
+    /// Nobody looks after claims of dead instances.
+    NoReaper,
+    /// Claims of living instances are reaped, within their lease.
+    EagerReaper,
+    /// Nobody looks for claims whose answer was lost.
+    NoStrays,
+    /// Sweeps bring nothing.
+    EmptySweeps,
+    /// Reads bring nothing.
+    EmptyReads,
+    /// A request with an uncertain end is told as unsent.
+    BlindRetry,
+    /// The lease is not looked at before the request.
+    NoLease,
+    /// The clock is ahead of the database's by a twentieth of a second.
+    FastClock,
+    /// The timer fires seconds after the time it was set to.
+    LateTimer,
+    /// The listener says that it hears before it does.
+    HollowChannel,
+}

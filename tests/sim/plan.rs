@@ -1,0 +1,367 @@
+//! What is to happen in a world, drawn from its seed: a list of deeds, each of which can be
+//! left out, and the odds of the small faults, each of which can be silenced. Both make a
+//! failing world a short story.
+
+use std::time::Duration;
+
+use punctual::reactor::Settings;
+use punctual::schedule::LeadSetting;
+
+use crate::dice::Dice;
+use crate::model::Change;
+use crate::world::START;
+
+pub(crate) const MS: i64 = 1_000;
+pub(crate) const SECOND: i64 = 1_000 * MS;
+
+/// How soon after the chaos everything is expected to be known again: the near sweep, its
+/// repetition after a failure, and the pauses of what was held.
+pub(crate) const SETTLING: i64 = 14 * SECOND;
+
+/// In the calm nothing on the way to the database takes longer.
+pub(crate) const SLOW_IN_CALM: i64 = 300 * MS;
+
+/// A silent instance is dead after this; `daemon::upkeep` has the same.
+pub(crate) const SILENCE: Duration = Duration::from_secs(20);
+
+/// Something somebody does, at its time.
+#[derive(Clone, Debug)]
+pub(crate) struct Deed {
+    pub(crate) at: i64,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// A statement, and after so long its commit, or its rollback.
+    User {
+        row: usize,
+        change: Change,
+        open_for: i64,
+        commits: bool,
+    },
+    Crash {
+        slot: usize,
+        down_for: i64,
+    },
+    Drain {
+        slot: usize,
+        down_for: i64,
+    },
+    Suspend {
+        slot: usize,
+        lasts: i64,
+    },
+    /// Somebody sets the wall clock; it is measured again after a while.
+    Step {
+        slot: usize,
+        by: i64,
+        lasts: i64,
+    },
+    /// The listener's connection dies, which is noticed later, and stands again.
+    Deafen {
+        slot: usize,
+        noticed_after: i64,
+        lasts: i64,
+    },
+    /// Triggers disabled, or notices swallowed: nobody is told of anything.
+    Mute {
+        lasts: i64,
+    },
+    /// Somebody notifies what is not so.
+    Forge {
+        slot: usize,
+        rows: Vec<usize>,
+    },
+    Rescan {
+        slot: usize,
+    },
+    /// No statement comes to its end.
+    Blackout {
+        lasts: i64,
+    },
+}
+
+impl What {
+    /// The daemon it befalls. A shrunk world may not have it any more.
+    pub(crate) const fn slot(&self) -> Option<usize> {
+        match self {
+            Self::Crash { slot, .. }
+            | Self::Drain { slot, .. }
+            | Self::Suspend { slot, .. }
+            | Self::Step { slot, .. }
+            | Self::Deafen { slot, .. }
+            | Self::Forge { slot, .. }
+            | Self::Rescan { slot } => Some(*slot),
+            Self::User { .. } | Self::Mute { .. } | Self::Blackout { .. } => None,
+        }
+    }
+}
+
+/// Faults that befall single steps, in cases of a thousand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Odds {
+    pub(crate) notice_lost: u32,
+    pub(crate) notice_twice: u32,
+    pub(crate) notice_late: u32,
+    /// A statement fails and has changed nothing.
+    pub(crate) refused: u32,
+    /// A statement takes effect and its answer is lost.
+    pub(crate) answer_lost: u32,
+    /// A statement is given up and takes effect all the same, later.
+    pub(crate) zombie: u32,
+    /// Of a group of records only a part can be written, of a load only a part comes.
+    pub(crate) half: u32,
+    pub(crate) slow: u32,
+    /// A request waits between its decision and its first byte.
+    pub(crate) stalled: u32,
+    pub(crate) hangs: u32,
+    pub(crate) proof_lost: u32,
+    pub(crate) throttled: u32,
+    pub(crate) unsent: u32,
+    pub(crate) rejected: u32,
+}
+
+type OddsField = fn(&mut Odds) -> &mut u32;
+
+impl Odds {
+    pub(crate) const FIELDS: [OddsField; 14] = [
+        |o| &mut o.notice_lost,
+        |o| &mut o.notice_twice,
+        |o| &mut o.notice_late,
+        |o| &mut o.refused,
+        |o| &mut o.answer_lost,
+        |o| &mut o.zombie,
+        |o| &mut o.half,
+        |o| &mut o.slow,
+        |o| &mut o.stalled,
+        |o| &mut o.hangs,
+        |o| &mut o.proof_lost,
+        |o| &mut o.throttled,
+        |o| &mut o.unsent,
+        |o| &mut o.rejected,
+    ];
+
+    /// Half of the worlds know only half of the faults: one at a time shows more than all
+    /// at once, which mostly show that nothing works.
+    fn draw(dice: &mut Dice) -> Self {
+        let mut odds = Self::default();
+        for field in Self::FIELDS {
+            if dice.chance(450) {
+                *field(&mut odds) = u32::try_from(dice.between(10, 350)).unwrap_or(0);
+            }
+        }
+        odds
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) slots: usize,
+    pub(crate) settings: Settings,
+    pub(crate) max_lateness: Duration,
+    /// No listener gets through, ever: a pooler in transaction mode.
+    pub(crate) deaf: bool,
+    /// How far off each instance's clock may be, which it publishes.
+    pub(crate) uncertainty: i64,
+    pub(crate) odds: Odds,
+    /// Faults that go on in the calm: what the daemon must cope with in time.
+    pub(crate) calm_odds: Odds,
+    pub(crate) deeds: Vec<Deed>,
+    /// Chaos ends: what is away comes back, and nothing fails any more.
+    pub(crate) calm_at: i64,
+    pub(crate) end_at: i64,
+}
+
+impl Plan {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut dice = Dice::new(seed, "plan");
+        let send_timeout = dice.between(SECOND, 4 * SECOND);
+        let lease = 2 * send_timeout + 50 * MS + dice.between(1, 8 * SECOND);
+        let horizon = dice.between(25 * SECOND, 90 * SECOND);
+        let settings = Settings {
+            horizon: micros(horizon),
+            lead: dice.pick(&[
+                LeadSetting::Auto,
+                LeadSetting::Auto,
+                LeadSetting::Fixed(Duration::from_millis(50)),
+                LeadSetting::Fixed(Duration::from_millis(5)),
+            ]),
+            max_in_flight: dice.pick(&[1, 2, 3, 8]),
+            lease: micros(lease),
+            send_timeout: micros(send_timeout),
+        };
+        let calm_at = dice.between(20 * SECOND, 70 * SECOND);
+        let mut plan = Self {
+            seed,
+            slots: dice.pick(&[1, 1, 2, 2, 3]),
+            max_lateness: micros(dice.pick(&[8 * SECOND, 3_600 * SECOND, 3_600 * SECOND])),
+            deaf: dice.chance(60),
+            uncertainty: dice.pick(&[0, 0, 400]),
+            odds: if dice.chance(120) {
+                Odds::default()
+            } else {
+                Odds::draw(&mut dice)
+            },
+            calm_odds: if dice.chance(500) {
+                Odds {
+                    notice_twice: 100,
+                    refused: 80,
+                    slow: 300,
+                    throttled: 350,
+                    ..Odds::default()
+                }
+            } else {
+                Odds::default()
+            },
+            deeds: Vec::new(),
+            calm_at,
+            end_at: calm_at + SETTLING + lease + horizon / 2 + 35 * SECOND,
+            settings,
+        };
+        plan.draw_messages(&mut dice);
+        if !dice.chance(100) {
+            plan.draw_faults(&mut dice);
+        }
+        plan.deeds.sort_by_key(|deed| deed.at);
+        plan
+    }
+
+    fn draw_messages(&mut self, dice: &mut Dice) {
+        let rows = 3 + dice.below(10);
+        let herd = dice.between(SECOND, self.calm_at);
+        for row in 0..rows {
+            // A third of them in the calm after the chaos, to be exactly on time.
+            let at = if dice.chance(330) {
+                dice.between(self.calm_at, self.calm_at + 30 * SECOND)
+            } else {
+                dice.between(0, self.calm_at)
+            };
+            let due = if dice.chance(150) {
+                herd
+            } else {
+                at + self.ahead(dice)
+            };
+            let to = if dice.chance(30) {
+                "nobody"
+            } else {
+                "+15005550006"
+            };
+            let change = Change::Insert {
+                at: START + micros(due.max(0)),
+                to: to.to_owned(),
+                body: format!("text 1 of {row}"),
+            };
+            self.user(dice, row, at, change);
+            if at > self.calm_at && self.calm_odds.slow > 0 {
+                // While it is sent, recorded and told of: there marks are left and looked into.
+                for _ in 0..3 {
+                    let at = due.max(at) + dice.between(5 * MS, 900 * MS);
+                    let due = at + dice.between(60 * MS, 500 * MS);
+                    let at_db = START + micros(due);
+                    self.user(dice, row, at, Change::Reschedule { at: at_db });
+                }
+            }
+            let edits = dice.pick(&[0, 0, 1, 1, 2, 4]);
+            for edit in 0..edits {
+                let at = Self::edit_time(dice, at, due);
+                let change = self.draw_change(dice, row, edit + 2, at);
+                self.user(dice, row, at, change);
+            }
+        }
+    }
+
+    /// How long before their time messages are written.
+    fn ahead(&self, dice: &mut Dice) -> i64 {
+        let far = i64::try_from(self.settings.horizon.as_micros()).unwrap_or(0);
+        let longest = dice.pick(&[0, 60 * MS, 2 * SECOND, 20 * SECOND, far]);
+        dice.between(-200 * MS, longest)
+    }
+
+    /// Mostly about the due time: there the race with the claim is.
+    fn edit_time(dice: &mut Dice, written: i64, due: i64) -> i64 {
+        let at = match dice.below(4) {
+            0 => due - dice.between(0, 100 * MS),
+            1 => due + dice.between(0, 5 * SECOND),
+            _ => dice.between(written, due.max(written + SECOND)),
+        };
+        at.max(written)
+    }
+
+    fn draw_change(&self, dice: &mut Dice, row: usize, text: usize, at: i64) -> Change {
+        let due = START + micros((at + self.ahead(dice)).max(0));
+        match dice.below(9) {
+            0..=2 => Change::Reschedule { at: due },
+            3 => Change::Edit {
+                body: format!("text {text} of {row}"),
+            },
+            4 | 5 => Change::Cancel,
+            6 => Change::Delete,
+            7 => Change::PutBack { at: due },
+            _ => Change::MarkSent,
+        }
+    }
+
+    fn user(&mut self, dice: &mut Dice, row: usize, at: i64, change: Change) {
+        // Now and then a transaction is left open, with its row held, and not in the calm.
+        let chaos = at < self.calm_at;
+        let open_for = match dice.below(10) {
+            0 | 1 if chaos => dice.between(0, 15 * SECOND),
+            2 | 3 if chaos => dice.between(0, 200 * MS),
+            _ => 0,
+        };
+        let what = What::User {
+            row,
+            change,
+            open_for,
+            commits: !chaos || !dice.chance(120),
+        };
+        self.deeds.push(Deed { at, what });
+    }
+
+    fn draw_faults(&mut self, dice: &mut Dice) {
+        for _ in 0..dice.below(9) {
+            let at = dice.between(SECOND, self.calm_at);
+            let slot = dice.below(self.slots);
+            let longest = dice.pick(&[100 * MS, 3 * SECOND, 40 * SECOND]);
+            let lasts = dice.between(0, longest);
+            let what = match dice.below(10) {
+                0 | 1 => What::Crash {
+                    slot,
+                    down_for: lasts,
+                },
+                2 => What::Drain {
+                    slot,
+                    down_for: lasts,
+                },
+                3 => What::Suspend { slot, lasts },
+                4 => What::Step {
+                    slot,
+                    by: dice.pick(&[-3_600, -3, -1, 1, 3, 3_600]) * SECOND / 2,
+                    lasts: lasts / 4,
+                },
+                5 | 6 => What::Deafen {
+                    slot,
+                    noticed_after: dice.between(0, 5 * SECOND),
+                    lasts,
+                },
+                7 => What::Mute { lasts },
+                8 => dice.pick(&[true, false]).then_some(()).map_or_else(
+                    || What::Rescan { slot },
+                    |()| What::Forge {
+                        slot,
+                        rows: (0..4).map(|_| dice.below(15)).collect(),
+                    },
+                ),
+                _ => What::Blackout { lasts: lasts / 3 },
+            };
+            self.deeds.push(Deed { at, what });
+        }
+    }
+}
+
+/// A span of the virtual clock.
+pub(crate) fn micros(us: i64) -> Duration {
+    Duration::from_micros(u64::try_from(us).unwrap_or(0))
+}

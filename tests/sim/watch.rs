@@ -1,0 +1,237 @@
+//! What must hold, looked at after every step. The names are those of `DESIGN.md`.
+
+use std::fmt;
+
+use punctual::message::{AttemptToken, MessageId, Status};
+
+use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM};
+use crate::witness::Told;
+use crate::world::{Payload, World};
+
+/// In the calm: how long before its time a message must be known to leave on time, and how
+/// late "on time" may be: a slow claim, and the hair.
+const KNOWN_BEFORE: i64 = 200 * MS;
+const ON_TIME: i64 = 120 * MS;
+/// And what each message that is due at the same time may add, where there is one permit.
+const QUEUED: i64 = 45 * MS;
+/// Where nothing is heard, or too late, the near sweep finds it.
+const SWEPT: i64 = 11 * SECOND;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Invariant {
+    /// 1. No request before its due time, within the published uncertainty.
+    NeverEarly,
+    /// 3. Whatever is due is sent, or in a named state, once the world is calm.
+    NothingMissed,
+    /// 4. One open claim for each row, and the row is `sending` by it.
+    OneWinner,
+    /// 5. A request starts under its own open claim, within the lease.
+    Fence,
+    /// 7. No request while another may have been accepted.
+    NoBlindSecondText,
+    /// 9. What is sent is what the user last committed.
+    LastWord,
+    /// 11. Nothing stays in `sending`; a state that needs a reason has one.
+    NamedState,
+    /// States: no transition that the table does not have.
+    Transitions,
+    /// In the calm messages leave on time.
+    OnTime,
+    /// Never more at once than was laid down, and each message in one place.
+    Bounded,
+    /// In the calm what came of a request is soon in the database.
+    RecordedSoon,
+    /// `next_wakeup` does not ask to be woken for nothing, again and again.
+    NoSpinning,
+    /// A database that fails is asked again only after a pause.
+    NoHammering,
+    /// Ready means: heard, and loaded since.
+    ReadyIsReady,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) invariant: Invariant,
+    pub(crate) at: i64,
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BROKEN {:?}: {}", self.invariant, self.what)
+    }
+}
+
+impl World {
+    /// Before a request leaves.
+    pub(crate) fn watch_request(&mut self, slot: usize, payload: &Payload) {
+        let id = payload.id();
+        let told = self.early(payload).or_else(|| self.unfenced(payload));
+        let told = told.or_else(|| self.second_text(id)).or_else(|| {
+            let row = self.db.rows.get(&id)?;
+            (row.body != payload.body()).then(|| {
+                let what = format!("{:?} leaves, {:?} stands", payload.body(), row.body);
+                (Invariant::LastWord, what)
+            })
+        });
+        if let Some((invariant, what)) = told.or_else(|| self.late(id)) {
+            let row = id.0.as_u128();
+            self.break_down(invariant, format!("row {row} by daemon {slot}: {what}"));
+        }
+    }
+
+    fn early(&self, payload: &Payload) -> Told {
+        let row = self.db.rows.get(&payload.id())?;
+        let early = row.due().micros_from(self.db_now());
+        let what = || format!("{early} us before it is due");
+        (early > self.plan.uncertainty).then(|| (Invariant::NeverEarly, what()))
+    }
+
+    fn unfenced(&self, payload: &Payload) -> Told {
+        let fence = |what: String| Some((Invariant::Fence, what));
+        let status = self.db.rows.get(&payload.id()).map(|row| row.status);
+        if status != Some(Status::Sending) {
+            return fence(format!("its row is {status:?}"));
+        }
+        let attempt = self.db.attempt(payload.token());
+        let Some(open) = attempt.filter(|a| a.outcome.is_none()) else {
+            return fence("its claim is not open".to_owned());
+        };
+        let last = open.lease_until - self.plan.settings.send_timeout;
+        if self.db_now() > last {
+            let over = self.db_now().micros_from(last);
+            return fence(format!("{over} us too late for the lease"));
+        }
+        None
+    }
+
+    fn second_text(&self, id: MessageId) -> Told {
+        let before = self
+            .requests
+            .iter()
+            .find(|r| r.id == id && !r.known_unaccepted)?;
+        let what = format!("another attempt ({}) may have been accepted", before.token);
+        Some((Invariant::NoBlindSecondText, what))
+    }
+
+    fn late(&self, id: MessageId) -> Told {
+        let settled = self.settled_at();
+        if self.db_now() < settled {
+            return None;
+        }
+        let row = self.db.rows.get(&id)?;
+        let touched = self.db.touched.get(&id).copied().unwrap_or(settled);
+        let known = touched.max(settled);
+        let ahead = row.due().micros_from(known);
+        let needed = if self.plan.deaf {
+            2 * SWEPT
+        } else {
+            KNOWN_BEFORE
+        };
+        let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
+        let on_time = ON_TIME + self.slowness() + beside * QUEUED;
+        let late = if ahead >= needed {
+            self.db_now().micros_from(row.due()) - on_time
+        } else if self.plan.deaf {
+            self.db_now().micros_from(known.max(row.due())) - on_time - SWEPT
+        } else {
+            self.db_now().micros_from(known.max(row.due())) - on_time - KNOWN_BEFORE
+        };
+        (late > 0).then(|| {
+            let late = self.db_now().micros_from(row.due());
+            (Invariant::OnTime, format!("{late} us late in the calm"))
+        })
+    }
+
+    /// What a slow database that refuses now and then may add: a sweep, a read, its repetition
+    /// and a claim, there and back. The near sweep would take longer to find what was lost.
+    const fn slowness(&self) -> i64 {
+        if self.plan.calm_odds.slow > 0 {
+            14 * SLOW_IN_CALM
+        } else {
+            0
+        }
+    }
+
+    /// When an outcome is recorded.
+    pub(crate) fn watch_record(&mut self, token: AttemptToken) {
+        let request = self.requests.iter().find(|r| r.token == token);
+        let answered = request.and_then(|r| r.answered_at);
+        let settled = self.plan.calm_at + SETTLING;
+        if let Some(answered) = answered.filter(|at| *at >= settled) {
+            let took = self.t - answered;
+            if took > ON_TIME + self.slowness() {
+                let what = format!("attempt {token}, {took} us after its answer");
+                self.break_down(Invariant::RecordedSoon, what);
+            }
+        }
+    }
+
+    /// After every step.
+    pub(crate) fn watch_database(&mut self) {
+        if let Some(change) = self.db.forbidden.pop() {
+            self.break_down(Invariant::Transitions, change);
+        }
+        let mut broken = None;
+        for (id, row) in &self.db.rows {
+            let open = self.db.open_attempts().filter(|a| a.message == *id).count();
+            let should = usize::from(row.status == Status::Sending);
+            if open != should {
+                let status = row.status.as_str();
+                broken = Some((id.0.as_u128(), format!("{status} with {open} open claims")));
+            }
+        }
+        if let Some((row, what)) = broken {
+            self.break_down(Invariant::OneWinner, format!("row {row} is {what}"));
+        }
+    }
+
+    /// At the end of the world.
+    pub(crate) fn watch_end(&mut self) {
+        let now = self.db_now();
+        let mut broken = Vec::new();
+        for row in self.db.rows.values() {
+            let n = row.id.0.as_u128();
+            let overdue = now.micros_from(row.due());
+            match row.status {
+                Status::Pending if overdue > 15 * SECOND => {
+                    let what = format!("row {n} is pending, {overdue} us after its time");
+                    broken.push((Invariant::NothingMissed, what));
+                }
+                Status::Sending if overdue > 15 * SECOND => {
+                    broken.push((Invariant::NamedState, format!("row {n} is still sending")));
+                }
+                Status::Failed | Status::Cancelled | Status::Unconfirmed
+                    if row.reason.is_none() =>
+                {
+                    let what = format!("row {n} is {} without a reason", row.status.as_str());
+                    broken.push((Invariant::NamedState, what));
+                }
+                Status::Sent if row.sid.is_none() && self.asked(row.id) => {
+                    let what = format!("row {n} is sent without its proof");
+                    broken.push((Invariant::NamedState, what));
+                }
+                _ => {}
+            }
+        }
+        for (invariant, what) in broken {
+            self.break_down(invariant, what);
+        }
+    }
+
+    fn asked(&self, id: MessageId) -> bool {
+        self.requests
+            .iter()
+            .any(|r| r.id == id && !r.known_unaccepted)
+    }
+
+    /// After each turn of a daemon. `idle`: it woke by itself and did nothing.
+    pub(crate) fn watch_instance(&mut self, slot: usize, idle: bool) {
+        let now = self.now_of(slot);
+        let permits = self.plan.settings.max_in_flight;
+        let told = self.look_at_instance(slot, idle, permits, now);
+        if let Some((invariant, what)) = told {
+            self.break_down(invariant, format!("daemon {slot}: {what}"));
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The way to the database and back: a statement takes effect at one instant between its
+//! question and its answer, or not at all, or long after it was given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
+use punctual::policy::{self, Verdict};
+use punctual::reactor::{Ask, Judged, Record, Settlement};
+
+use super::{Event, Input, Payload, Process, Whose, World};
+use crate::mutant::Mutant;
+use crate::plan::{MS, SECOND, SILENCE, SLOW_IN_CALM};
+
+/// A statement, or the few of one call.
+#[derive(Debug)]
+pub(super) enum Call {
+    Claim {
+        asks: Vec<Ask>,
+        asked: Uptime,
+    },
+    /// The second half of a claim: what was not won is read.
+    LostRead {
+        answer: ClaimAnswer,
+        lost: Vec<MessageId>,
+    },
+    Read(Vec<MessageId>),
+    Load {
+        until: punctual::message::Moment,
+    },
+    Record {
+        group: u64,
+        records: Arc<Vec<Record<Payload>>>,
+    },
+    Upkeep,
+}
+
+/// What a claim brought.
+#[derive(Debug)]
+pub(super) struct ClaimAnswer {
+    asks: Vec<Ask>,
+    asked: Uptime,
+    won: Vec<Claim>,
+    states: Vec<(MessageId, RowState)>,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Fine,
+    /// No effect, and an error.
+    Refused,
+    /// Effect, and an error.
+    AnswerLost,
+    /// An error, and then the effect.
+    Zombie,
+    /// Effect and answer in part.
+    Half,
+}
+
+impl World {
+    fn latency(&mut self) -> i64 {
+        let slow = self.odds.slow;
+        let slowest = if self.t < self.plan.calm_at {
+            1_500 * MS
+        } else {
+            SLOW_IN_CALM
+        };
+        let dice = &mut self.chances.time;
+        if dice.chance(slow) {
+            dice.between(4 * MS, slowest)
+        } else {
+            dice.between(200, 4 * MS)
+        }
+    }
+
+    fn fate(&mut self) -> Fate {
+        if self.t < self.blackout_until {
+            return Fate::Refused;
+        }
+        let odds = self.odds;
+        let dice = &mut self.chances.fate;
+        // One roll each, whatever the one before said: so the stream stays in step.
+        let rolls = [
+            (dice.chance(odds.refused), Fate::Refused),
+            (dice.chance(odds.answer_lost), Fate::AnswerLost),
+            (dice.chance(odds.zombie), Fate::Zombie),
+            (dice.chance(odds.half), Fate::Half),
+        ];
+        let struck = rolls.into_iter().find(|(struck, _)| *struck);
+        struck.map_or(Fate::Fine, |(_, fate)| fate)
+    }
+
+    /// Asks.
+    pub(super) fn issue(&mut self, whose: Whose, call: Call) {
+        let there = self.latency();
+        let fate = self.fate();
+        match fate {
+            Fate::Refused => {
+                let back = self.latency();
+                self.fail(whose, &call, self.t + there + back, true);
+            }
+            Fate::Zombie => {
+                self.fail(whose, &call, self.t + there, false);
+                let later = self.chances.time.between(0, 12 * SECOND);
+                let at = self.until(there + later);
+                self.at(at, Event::Effect { whose, call, fate });
+            }
+            _ => self.at(self.t + there, Event::Effect { whose, call, fate }),
+        }
+    }
+
+    fn tell_process(&mut self, whose: Whose, at: i64, input: Input) {
+        self.process_at(at, whose, Process::Input(input));
+    }
+
+    /// Tells of an error. `unchanged`: and nothing has happened, which a claim may know.
+    fn fail(&mut self, whose: Whose, call: &Call, at: i64, unchanged: bool) {
+        let known = unchanged && self.chances.fate.chance(500);
+        let input = match call {
+            Call::Claim { asks, .. } if known => Input::ClaimRefused(asks.clone()),
+            Call::Claim { asks, .. } => Input::ClaimLost(asks.clone()),
+            Call::LostRead { answer, .. } => Input::ClaimLost(answer.asks.clone()),
+            Call::Read(_) => Input::Rows { rows: None },
+            Call::Load { .. } => Input::LoadEnded { complete: false },
+            Call::Record { group, .. } => Input::Recorded {
+                group: *group,
+                done: Vec::new(),
+            },
+            Call::Upkeep => return,
+        };
+        let name = input_name(&input);
+        self.tell(|| format!("daemon {} is to hear: {name}", whose.slot));
+        self.tell_process(whose, at, input);
+    }
+
+    /// At the database.
+    pub(super) fn effect(&mut self, whose: Whose, call: Call, fate: Fate) {
+        let alive = self.instance(whose).map(|i| i.id);
+        // What a daemon asked for before it died may still be done.
+        let dead = InstanceId(uuid::Uuid::from_u128(
+            0xD << 120 | (whose.slot as u128) << 32 | u128::from(whose.run),
+        ));
+        if alive.is_none() && self.chances.crash.chance(500) {
+            return;
+        }
+        let id = alive.unwrap_or(dead);
+        let back = self.t + self.latency();
+        match call {
+            Call::Claim { asks, asked } => self.claim(whose, id, asks, asked, fate),
+            Call::LostRead { mut answer, lost } => {
+                answer.states = self.db.read(&lost);
+                self.process_at(back, whose, Process::Claimed(answer));
+            }
+            Call::Read(ids) => {
+                let rows = self.db.read(&ids);
+                let empty = self.mutant == Some(Mutant::EmptyReads);
+                match fate {
+                    Fate::Zombie => {}
+                    Fate::Fine if empty => {
+                        let rows = Some(Vec::new());
+                        self.tell_process(whose, back, Input::Rows { rows });
+                    }
+                    Fate::Fine => {
+                        self.tell_process(whose, back, Input::Rows { rows: Some(rows) });
+                    }
+                    _ => self.fail(whose, &Call::Read(ids), back, false),
+                }
+            }
+            Call::Load { until } => self.load(whose, until, fate),
+            Call::Record { group, records } => self.record(whose, group, &records, fate, back),
+            Call::Upkeep => self.upkeep(whose, id, fate, back),
+        }
+    }
+
+    fn claim(&mut self, whose: Whose, id: InstanceId, asks: Vec<Ask>, asked: Uptime, fate: Fate) {
+        let lease = self.plan.settings.lease;
+        let won = self.db.claim(&asks, id, lease, self.db_now());
+        for claim in &won {
+            let (row, n) = (claim.id.0.as_u128(), claim.number);
+            self.tell(|| format!("daemon {} claims row {row}, attempt {n}", whose.slot));
+        }
+        let lost: Vec<_> = asks
+            .iter()
+            .map(|ask| ask.id)
+            .filter(|id| !won.iter().any(|claim| claim.id == *id))
+            .collect();
+        let answer = ClaimAnswer {
+            asks,
+            asked,
+            won,
+            states: Vec::new(),
+        };
+        let back = self.t + self.latency();
+        match fate {
+            Fate::Zombie => {}
+            Fate::AnswerLost | Fate::Half | Fate::Refused => {
+                let call = Call::LostRead { answer, lost };
+                self.fail(whose, &call, back, false);
+            }
+            Fate::Fine if lost.is_empty() => {
+                self.process_at(back, whose, Process::Claimed(answer));
+            }
+            Fate::Fine => {
+                let call = Call::LostRead { answer, lost };
+                self.at(back, Event::Effect { whose, call, fate });
+            }
+        }
+    }
+
+    /// What `Dispatch::claim` does with the answer.
+    pub(super) fn claimed(&mut self, whose: Whose, answer: ClaimAnswer) {
+        let now = self.now_of(whose.slot);
+        let ClaimAnswer {
+            asks,
+            asked,
+            won,
+            states,
+        } = answer;
+        let answers = asks
+            .iter()
+            .map(|ask| {
+                let claim = won.iter().find(|claim| claim.id == ask.id);
+                let answer = claim.map_or_else(
+                    || {
+                        let state = states.iter().find(|(id, _)| *id == ask.id);
+                        let gone = RowState::Gone { status: None };
+                        Answered::Lost(state.map_or(gone, |(_, state)| *state))
+                    },
+                    |claim| Answered::Won(self.judge(claim, now.db.max(claim.due))),
+                );
+                (ask.id, answer)
+            })
+            .collect();
+        let took = now.up.since(asked);
+        self.feed(whose, Input::Claimed { answers, took });
+    }
+
+    fn judge(&self, claim: &Claim, now: punctual::message::Moment) -> Judged<Payload> {
+        let verdict = match policy::judge(claim, &self.rules, now) {
+            Verdict::Send(cleared) => Ok(Arc::new(cleared)),
+            Verdict::Cancel { reason } => Err(Settlement::cancelled(reason)),
+            Verdict::Reject { reason } => Err(Settlement::rejected(reason)),
+        };
+        Judged {
+            token: claim.token,
+            due: claim.due,
+            wanted_at: claim.wanted_at,
+            number: claim.number,
+            verdict,
+        }
+    }
+
+    fn load(&mut self, whose: Whose, until: punctual::message::Moment, fate: Fate) {
+        let late = self.plan.max_lateness;
+        let mut rows = self.db.load(until, late, self.db_now());
+        if fate == Fate::Zombie {
+            return;
+        }
+        if self.mutant == Some(Mutant::EmptySweeps) {
+            rows.clear();
+        }
+        let complete = fate == Fate::Fine;
+        if !complete {
+            rows.truncate(rows.len() / 2);
+        }
+        let mut at = self.t;
+        for part in rows.chunks(3) {
+            at += self.latency();
+            self.tell_process(whose, at, Input::Loaded(part.to_vec()));
+        }
+        at += self.latency();
+        self.tell_process(whose, at, Input::LoadEnded { complete });
+    }
+
+    fn record(
+        &mut self,
+        whose: Whose,
+        group: u64,
+        records: &[Record<Payload>],
+        fate: Fate,
+        back: i64,
+    ) {
+        let now = self.db_now();
+        let part = match fate {
+            Fate::Half => &records[records.len() / 2..],
+            _ => records,
+        };
+        let done = self.db.record(part, now);
+        for (token, state) in &done {
+            self.watch_record(*token);
+            let of = part
+                .iter()
+                .find(|r| r.token == *token)
+                .map_or(0, |r| r.id.0.as_u128());
+            self.tell(|| format!("daemon {} records row {of}: {state:?}", whose.slot));
+        }
+        let done = match fate {
+            Fate::Zombie => return,
+            Fate::AnswerLost => Vec::new(),
+            _ => done,
+        };
+        self.tell_process(whose, back, Input::Recorded { group, done });
+    }
+
+    fn upkeep(&mut self, whose: Whose, id: InstanceId, fate: Fate, back: i64) {
+        let now = self.db_now();
+        let late: Duration = self.plan.max_lateness;
+        self.db.beat(id, now);
+        if fate == Fate::Half {
+            return;
+        }
+        let expired = self.db.expire(late, now);
+        let reaped = self.db.reap(id, SILENCE, now);
+        if expired + reaped > 0 {
+            self.tell(|| format!("daemon {} expires {expired}, reaps {reaped}", whose.slot));
+        }
+        let strays = self.db.strays(id, now);
+        let told = fate == Fate::Fine && self.mutant != Some(Mutant::NoStrays);
+        if told && !strays.is_empty() {
+            self.tell_process(whose, back, Input::Strays(strays));
+        }
+    }
+}
+
+const fn input_name(input: &Input) -> &'static str {
+    match input {
+        Input::ClaimRefused(_) => "the claim was refused",
+        Input::ClaimLost(_) => "the answer to the claim was lost",
+        Input::Rows { .. } => "the read failed",
+        Input::LoadEnded { .. } => "the sweep failed",
+        Input::Recorded { .. } => "nothing was recorded",
+        _ => "something",
+    }
+}

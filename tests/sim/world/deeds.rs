@@ -1,0 +1,187 @@
+//! What users and misfortune do, at the times the plan has.
+
+use punctual::message::MessageId;
+
+use super::{Event, Input, Process, Whose, World, message};
+use crate::model::{Change, Transaction};
+use crate::mutant::Mutant;
+use crate::plan::{MS, SECOND, What};
+
+impl World {
+    pub(super) fn deed(&mut self, n: usize) {
+        let what = self.plan.deeds[n].what.clone();
+        if !matches!(what, What::User { .. }) {
+            self.tell(|| format!("{what:?}"));
+        }
+        if what.slot().is_some_and(|slot| slot >= self.slots.len()) {
+            return;
+        }
+        match what {
+            What::User {
+                row,
+                change,
+                open_for,
+                commits,
+            } => self.user(row, &change, open_for, commits),
+            What::Crash { slot, down_for } => self.crash(slot, down_for),
+            What::Drain { slot, down_for } => {
+                if let Some(whose) = self.running(slot) {
+                    self.slots[slot].down_for = down_for;
+                    self.process_at(self.t, whose, Process::Input(Input::Drain));
+                }
+            }
+            What::Suspend { slot, lasts } => {
+                let until = self.until(lasts);
+                if let Some(instance) = self.slots[slot].instance.as_mut() {
+                    instance.suspended_until = until.max(instance.suspended_until);
+                }
+            }
+            What::Step { slot, by, lasts } => self.step(slot, by, lasts),
+            What::Deafen {
+                slot,
+                noticed_after,
+                lasts,
+            } => self.deafen(slot, noticed_after, lasts),
+            What::Mute { lasts } => self.mute_until = self.until(lasts),
+            What::Forge { slot, rows } => {
+                if let Some(whose) = self.running(slot) {
+                    let ids = rows.into_iter().map(message).collect();
+                    self.process_at(self.t, whose, Process::Input(Input::Notice(ids)));
+                }
+            }
+            What::Rescan { slot } => {
+                if let Some(whose) = self.running(slot) {
+                    self.process_at(self.t, whose, Process::Input(Input::Rescan));
+                }
+            }
+            What::Blackout { lasts } => self.blackout_until = self.until(lasts),
+        }
+    }
+
+    fn user(&mut self, row: usize, change: &Change, open_for: i64, commits: bool) {
+        let id = message(row);
+        let now = self.db_now();
+        let begun = self.db.begin(id, change, now);
+        let done = if begun.is_some() { "begun" } else { "refused" };
+        self.tell(|| match change {
+            Change::Insert { at, .. } => format!("user inserts row {row} for {at}: {done}"),
+            Change::Reschedule { at } => format!("user moves row {row} to {at}: {done}"),
+            other => format!("user on row {row}: {other:?}: {done}"),
+        });
+        if let Some(tx) = begun {
+            let at = self.until(open_for);
+            if at == self.t {
+                self.end_transaction(tx, commits);
+            } else {
+                let tx = Box::new(tx);
+                self.at(at, Event::End { tx, commits });
+            }
+        }
+    }
+
+    pub(super) fn end_transaction(&mut self, tx: Transaction, commits: bool) {
+        let id = tx.id();
+        let row = id.0.as_u128();
+        if !commits {
+            self.tell(|| format!("user's transaction on row {row} rolls back"));
+            self.db.roll_back(&tx);
+            return;
+        }
+        self.tell(|| format!("user's transaction on row {row} commits"));
+        let now = self.db_now();
+        if self.db.commit(tx, now) && self.t >= self.mute_until {
+            self.notify(id);
+        }
+    }
+
+    fn notify(&mut self, id: MessageId) {
+        for slot in 0..self.slots.len() {
+            let Some(whose) = self.running(slot) else {
+                continue;
+            };
+            if !self.slots[slot].hears || self.mutant == Some(Mutant::HollowChannel) {
+                continue;
+            }
+            let dice = &mut self.chances.notice;
+            if dice.chance(self.odds.notice_lost) {
+                self.tell(|| format!("the notice to {slot} is lost"));
+                continue;
+            }
+            let times = if dice.chance(self.odds.notice_twice) {
+                2
+            } else {
+                1
+            };
+            for _ in 0..times {
+                let dice = &mut self.chances.notice;
+                let delay = if dice.chance(self.odds.notice_late) {
+                    dice.between(0, 8 * SECOND)
+                } else {
+                    dice.between(100, 3 * MS)
+                };
+                let at = self.until(delay).max(self.t + 100);
+                self.process_at(at, whose, Process::Input(Input::Notice(vec![id])));
+            }
+        }
+    }
+
+    fn crash(&mut self, slot: usize, down_for: i64) {
+        if self.slots[slot].instance.take().is_some() {
+            self.slots[slot].run += 1;
+            self.slots[slot].hears = false;
+            self.come_back(slot, down_for);
+        }
+    }
+
+    /// The first daemon always comes back; another that was away for long never does.
+    pub(super) fn come_back(&mut self, slot: usize, down_for: i64) {
+        if slot == 0 || down_for < 15 * SECOND {
+            let at = self.until(down_for);
+            self.at(at.max(self.t + MS), Event::Start { slot });
+        }
+    }
+
+    fn step(&mut self, slot: usize, by: i64, lasts: i64) {
+        let until = self.until(lasts);
+        let Some(whose) = self.running(slot) else {
+            return;
+        };
+        let Some(instance) = self.slots[slot].instance.as_mut() else {
+            return;
+        };
+        instance.step_us = by;
+        instance.steps += 1;
+        instance.step_told = false;
+        let step = instance.steps;
+        self.process_at(self.t, whose, Process::Input(Input::Tick));
+        self.process_at(until, whose, Process::ClockFound { step });
+    }
+
+    fn deafen(&mut self, slot: usize, noticed_after: i64, lasts: i64) {
+        let Some(whose) = self.running(slot) else {
+            return;
+        };
+        self.slots[slot].hears = false;
+        self.slots[slot].ear += 1;
+        let ear = self.slots[slot].ear;
+        let noticed = self.until(noticed_after);
+        let back = self.until(noticed_after + lasts);
+        self.process_at(noticed, whose, Process::EarLost { ear });
+        self.process_at(back + MS, whose, Process::Reconnected { ear });
+    }
+
+    pub(super) fn calm_down(&mut self) {
+        self.tell(|| "calm".to_owned());
+        self.odds = self.plan.calm_odds;
+    }
+
+    /// Which run a slot is in, if it runs.
+    pub(super) fn running(&self, slot: usize) -> Option<Whose> {
+        let slot_now = self.slots.get(slot)?;
+        slot_now.instance.as_ref()?;
+        Some(Whose {
+            slot,
+            run: slot_now.run,
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! One daemon: the real reactor, and around it what `daemon::turn` and `daemon::upkeep` do.
+//! It calls the reactor when something comes in and when `next_wakeup` says so, and never
+//! otherwise.
+
+use punctual::message::{InstanceId, Moment, Now, Uptime};
+use punctual::reactor::{Command, Reactor};
+use uuid::Uuid;
+
+use super::database::Call;
+use super::{Input, Payload, Process, START, Whose, World, draw_token};
+use crate::mutant::Mutant;
+use crate::plan::{MS, SECOND, micros};
+use crate::witness::{EVERYTHING, Told, Witness};
+
+/// How often upkeep goes round; `daemon::upkeep` has the same.
+const BEAT: i64 = 5 * SECOND;
+
+/// A place where a daemon runs, ends, and runs again.
+pub(super) struct Slot {
+    /// How often a daemon ended here.
+    pub(super) run: u32,
+    pub(super) instance: Option<Instance>,
+    /// Whether its LISTEN stands, as the database has it.
+    pub(super) hears: bool,
+    /// Counts its listener's connections.
+    pub(super) ear: u64,
+    /// After a drain.
+    pub(super) down_for: i64,
+}
+
+impl Slot {
+    pub(super) const fn new(_: usize) -> Self {
+        Self {
+            run: 0,
+            instance: None,
+            hears: false,
+            ear: 0,
+            down_for: 0,
+        }
+    }
+}
+
+pub(super) struct Instance {
+    pub(super) id: InstanceId,
+    pub(super) reactor: Reactor<Payload>,
+    /// The uptime is the world's time and this.
+    booted: i64,
+    /// The clock's error, within what is published.
+    error_us: i64,
+    /// What the wall clock was set by, and how often.
+    pub(super) step_us: i64,
+    pub(super) steps: u64,
+    pub(super) step_told: bool,
+    pub(super) suspended_until: i64,
+    generation: u64,
+    pub(super) witness: Witness,
+}
+
+impl World {
+    pub(super) fn instance(&self, whose: Whose) -> Option<&Instance> {
+        let slot = self.slots.get(whose.slot)?;
+        slot.instance.as_ref().filter(|_| slot.run == whose.run)
+    }
+
+    pub(crate) fn now_of(&self, slot: usize) -> Now {
+        let (off, booted) = self.slots[slot]
+            .instance
+            .as_ref()
+            .map_or((0, 0), |i| (i.error_us + i.step_us, i.booted));
+        Now {
+            db: Moment::from_micros(START.as_micros() + self.t + off),
+            up: Uptime::from_micros(booted + self.t),
+        }
+    }
+
+    pub(super) fn start_instance(&mut self, slot: usize) {
+        if self.slots[slot].instance.is_some() {
+            return;
+        }
+        let run = self.slots[slot].run;
+        let whose = Whose { slot, run };
+        let id = InstanceId(Uuid::from_u128(
+            0xD << 120 | (slot as u128) << 32 | u128::from(run),
+        ));
+        self.tell(|| format!("daemon {slot} starts, run {run}"));
+        self.db.start_instance(id, self.db_now());
+        let widest = self.plan.uncertainty;
+        let error_us = if self.mutant == Some(Mutant::FastClock) {
+            50 * MS
+        } else {
+            self.chances.time.between(-widest, widest + 1)
+        };
+        let booted = i64::try_from(slot).unwrap_or(0) * 1_000 * SECOND + 77 * SECOND;
+        let now = Now {
+            db: Moment::from_micros(START.as_micros() + self.t + error_us),
+            up: Uptime::from_micros(booted + self.t),
+        };
+        self.slots[slot].instance = Some(Instance {
+            id,
+            reactor: Reactor::new(self.plan.settings.clone(), now, draw_token),
+            booted,
+            error_us,
+            step_us: 0,
+            steps: 0,
+            step_told: true,
+            suspended_until: 0,
+            generation: 0,
+            witness: Witness::default(),
+        });
+        self.slots[slot].ear += 1;
+        let ear = self.slots[slot].ear;
+        let connects = self.t + self.chances.time.between(MS, 300 * MS);
+        self.process_at(connects, whose, Process::Reconnected { ear });
+        self.process_at(self.t + MS, whose, Process::Upkeep);
+        self.arm(whose);
+    }
+
+    pub(super) fn process(&mut self, whose: Whose, what: Process) {
+        match what {
+            Process::Wake { generation } => {
+                let current = self
+                    .instance(whose)
+                    .is_some_and(|i| i.generation == generation);
+                if current {
+                    self.feed(whose, Input::Tick);
+                }
+            }
+            Process::Input(input) => self.feed(whose, input),
+            Process::Claimed(answer) => self.claimed(whose, answer),
+            Process::Leave(departure) => self.leave(whose, departure),
+            Process::Answered(reply) => self.answered(whose, reply),
+            Process::Upkeep => {
+                self.issue(whose, Call::Upkeep);
+                self.process_at(self.t + BEAT, whose, Process::Upkeep);
+            }
+            Process::ClockFound { step } => {
+                let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
+                    return;
+                };
+                if instance.steps == step {
+                    instance.step_us = 0;
+                    self.feed(whose, Input::ClockFound);
+                }
+            }
+            Process::EarLost { ear } => {
+                if self.slots[whose.slot].ear == ear {
+                    self.feed(whose, Input::ChannelDown);
+                }
+            }
+            Process::Reconnected { ear } => {
+                if self.slots[whose.slot].ear == ear && !self.plan.deaf {
+                    self.slots[whose.slot].hears = true;
+                    let proven = self.t + self.chances.time.between(MS, 30 * MS);
+                    self.process_at(proven, whose, Process::Proven { ear });
+                }
+            }
+            Process::Proven { ear } => {
+                if self.slots[whose.slot].ear == ear {
+                    self.feed(whose, Input::ChannelUp);
+                }
+            }
+        }
+    }
+
+    /// The loop's turn: what happened goes in, what was decided is begun, the timer is set.
+    pub(super) fn feed(&mut self, whose: Whose, input: Input) {
+        let now = self.now_of(whose.slot);
+        let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
+            return;
+        };
+        if !instance.step_told {
+            // Looked at before anything is told, as the loop does.
+            instance.step_told = true;
+            instance.reactor.handle(Input::ClockLost, now);
+        }
+        let woke = matches!(input, Input::Tick);
+        instance.witness.hears(&input, self.t);
+        instance.reactor.handle(input, now);
+        let began = self.begin(whose);
+        self.watch_instance(whose.slot, woke && began == 0);
+        let drained = self.instance(whose).is_some_and(|i| i.reactor.is_drained());
+        if drained {
+            self.stop_instance(whose.slot);
+        } else {
+            self.arm(whose);
+        }
+    }
+
+    fn stop_instance(&mut self, slot: usize) {
+        self.tell(|| format!("daemon {slot} has drained and stops"));
+        if let Some(instance) = self.slots[slot].instance.take() {
+            self.db.beat(instance.id, self.db_now());
+        }
+        self.slots[slot].run += 1;
+        self.slots[slot].hears = false;
+        self.come_back(slot, self.slots[slot].down_for);
+    }
+
+    fn arm(&mut self, whose: Whose) {
+        let now = self.now_of(whose.slot);
+        // Late by a hair, never early.
+        let hair = if self.mutant == Some(Mutant::LateTimer) {
+            3 * SECOND
+        } else {
+            self.chances.time.between(0, 200)
+        };
+        let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
+            return;
+        };
+        instance.generation += 1;
+        let generation = instance.generation;
+        let Some(at) = instance.reactor.next_wakeup(now) else {
+            return;
+        };
+        let wait = at.micros_from(now.db).max(0);
+        instance.witness.sleeps(wait);
+        // A nap of a day ends after every world does.
+        let at = self.t + wait.min(86_400 * SECOND) + hair;
+        self.process_at(at, whose, Process::Wake { generation });
+    }
+
+    fn begin(&mut self, whose: Whose) -> usize {
+        let mut commands = Vec::new();
+        if let Some(instance) = self.slots[whose.slot].instance.as_mut() {
+            while let Some(command) = instance.reactor.next_command() {
+                commands.push(command);
+            }
+        }
+        let began = commands.len();
+        // Requests first, as the loop does.
+        let is_start = |c: &Command<Payload>| matches!(c, Command::Start { .. });
+        let (starts, rest): (Vec<_>, Vec<_>) = commands.into_iter().partition(is_start);
+        for command in starts.into_iter().chain(rest) {
+            self.perform(whose, command);
+        }
+        began
+    }
+
+    fn perform(&mut self, whose: Whose, command: Command<Payload>) {
+        let until_full = self.now_of(whose.slot).db + micros(24 * SECOND);
+        let t = self.t;
+        let told = self.slots[whose.slot]
+            .instance
+            .as_mut()
+            .and_then(|instance| instance.witness.decides(&command, until_full, t));
+        if let Some((invariant, what)) = told {
+            self.break_down(invariant, what);
+        }
+        match command {
+            Command::Read(ids) => self.issue(whose, Call::Read(ids)),
+            Command::Load { until } => self.issue(whose, Call::Load { until }),
+            Command::Claim(asks) => {
+                let asked = self.now_of(whose.slot).up;
+                self.issue(whose, Call::Claim { asks, asked });
+            }
+            Command::Record { group, records } => {
+                self.issue(whose, Call::Record { group, records });
+            }
+            Command::Start {
+                id,
+                payload,
+                start_before,
+            } => self.depart(whose, id, payload, start_before),
+            Command::Warm { .. } => {}
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn look_at_instance(
+        &mut self,
+        slot: usize,
+        idle: bool,
+        permits: usize,
+        now: Now,
+    ) -> Told {
+        let instance = self.slots[slot].instance.as_mut()?;
+        // To list every timer costs more than a turn does.
+        let mut timers = Vec::new();
+        if instance.generation.is_multiple_of(8) {
+            let all = instance.reactor.timers(EVERYTHING, instance.id, now);
+            timers.extend(all.into_iter().map(|timer| timer.id));
+        }
+        let ready = instance.reactor.is_ready();
+        instance.witness.judge(ready, timers, idle, permits)
+    }
+}
