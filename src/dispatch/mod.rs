@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use crate::clock::{self, Clock};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement};
-use crate::store::{Recorded, Store, StoreError};
+use crate::store::{Recorded, Store};
 
 /// What a cleared message carries through the reactor.
 pub type Payload = Arc<Cleared>;
@@ -22,10 +21,15 @@ pub type Payload = Arc<Cleared>;
 /// What is told to the reactor.
 pub type Input = reactor::Input<Payload>;
 
-/// A statement that takes longer is given up; the server itself ends it at
-/// `statement_timeout`, which is longer, so that it is our patience that ends first only where
-/// the way to the server is dead.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(20);
+/// A claim or a read that takes longer is given up. They take milliseconds, a message waits for
+/// them, and to repeat them costs nothing: a claim whose answer was lost is given back by its
+/// token. The same way to the server is then not tried again.
+const ASKING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for outcomes, which wait for the app's own triggers and are worth more patience.
+/// The server itself ends a statement at `statement_timeout`, which is shorter, so that our
+/// patience ends first only where the way to the server is dead.
+const RECORD_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The hands of the daemon.
 #[derive(Clone)]
@@ -42,28 +46,13 @@ pub struct Dispatch {
     pub lease: Duration,
 }
 
-/// A step against the database that did not come to an end.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("the database did not answer within {DATABASE_PATIENCE:?}")]
-    Silent,
-}
-
-async fn patiently<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failed> {
-    match timeout(DATABASE_PATIENCE, step).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Failed::Silent),
-    }
-}
-
 impl Dispatch {
     /// Claims, and judges what was won.
     pub async fn claim(&self, asks: Vec<Ask>) -> Input {
         let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
         let before = clock::reading();
-        match patiently(self.store.claim(&pairs, self.lease)).await {
+        let claim = self.store.claim(&pairs, self.lease);
+        match self.store.within(ASKING_PATIENCE, claim).await {
             Ok(claimed) => {
                 if let Some(database) = claimed.now {
                     self.clock.measured(before, database);
@@ -77,7 +66,7 @@ impl Dispatch {
                 let took = now.up.since(before.up);
                 Input::Claimed { answers, took }
             }
-            Err(Failed::Store(refused)) if refused.is_refusal() => {
+            Err(refused) if refused.is_refusal() => {
                 tracing::warn!(messages = asks.len(), error = %refused, "a claim was refused");
                 Input::ClaimRefused(asks)
             }
@@ -110,7 +99,11 @@ impl Dispatch {
 
     /// Reads rows again.
     pub async fn read(&self, ids: Vec<MessageId>) -> Input {
-        let rows = match patiently(self.store.read(&ids)).await {
+        let rows = match self
+            .store
+            .within(ASKING_PATIENCE, self.store.read(&ids))
+            .await
+        {
             Ok(rows) => Some(rows),
             Err(error) => {
                 tracing::warn!(messages = ids.len(), %error, "rows could not be read");
@@ -179,12 +172,13 @@ impl Dispatch {
         )>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            match patiently(self.store.record(records)).await {
+            let record = self.store.record(records);
+            match self.store.within(RECORD_PATIENCE, record).await {
                 Ok(recorded) => {
                     let recorded: Recorded = recorded;
                     done.extend(recorded);
                 }
-                Err(Failed::Store(refused)) if refused.is_refusal() && records.len() > 1 => {
+                Err(refused) if refused.is_refusal() && records.len() > 1 => {
                     let (first, second) = records.split_at(records.len() / 2);
                     self.record_part(first, done).await;
                     self.record_part(second, done).await;

@@ -1,5 +1,7 @@
 //! What can go wrong between here and the database.
 
+use std::time::Duration;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -8,8 +10,14 @@ use tokio_postgres::error::SqlState;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No connection to be had.
-    #[error("no connection to the database")]
+    #[error("no connection to the database{}", of_pool(.0))]
     Connect(#[source] PoolError),
+    /// No answer: the way there is dead, or the server is stuck.
+    #[error("the database did not answer within {} s", patience.as_secs())]
+    Silent {
+        /// How long was waited.
+        patience: Duration,
+    },
     /// A statement failed.
     #[error("{step} failed{}", detail(source))]
     Query {
@@ -37,6 +45,15 @@ fn detail(e: &tokio_postgres::Error) -> String {
     })
 }
 
+/// What the server said to a new connection. The pool's own words would repeat themselves.
+fn of_pool(e: &PoolError) -> String {
+    match e {
+        PoolError::Backend(e) => detail(e),
+        PoolError::Timeout(_) => ": none was free, or to be had, in time".to_owned(),
+        _ => String::new(),
+    }
+}
+
 impl StoreError {
     pub(super) fn at(step: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
         move |source| Self::Query { step, source }
@@ -59,7 +76,7 @@ impl StoreError {
                         | SqlState::CANNOT_CONNECT_NOW
                 )
             }),
-            Self::Connect(_) | Self::Unreadable { .. } => false,
+            Self::Connect(_) | Self::Silent { .. } | Self::Unreadable { .. } => false,
         }
     }
 }
