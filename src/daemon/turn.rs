@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,9 @@ use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now};
-use crate::reactor::report::{ClockReport, ListenerReport, TimersQuery, TimersReport};
+use crate::reactor::report::{
+    ClockReport, ListenerReport, Missing, Readiness, TimersQuery, TimersReport,
+};
 use crate::reactor::{Command, Reactor};
 
 /// The longest nap. The wall clock is looked at this often, so that a step is noticed soon
@@ -30,6 +33,9 @@ const BEYOND_MAX: i64 = 1_000_000;
 /// How long a question waits for that count.
 const BEYOND_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long the count itself may go on; longer than the server lets it.
+const BEYOND_MAX_TIME: Duration = Duration::from_secs(20);
+
 /// Where things come from.
 pub(super) struct Sources {
     pub(super) heard: mpsc::Receiver<Heard>,
@@ -44,6 +50,10 @@ pub(super) struct Turn {
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
     listener: ListenerReport,
+    /// The listener could not even connect.
+    cut_off: bool,
+    /// Held by the one count of what lies beyond the window.
+    counting: Arc<Mutex<()>>,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
     /// [`http`](crate::http)'s connections for the questions.
     tasks: JoinSet<Option<Input>>,
@@ -77,6 +87,8 @@ impl Turn {
             parts,
             instance,
             listener,
+            cut_off: true,
+            counting: Arc::default(),
             tasks: JoinSet::new(),
         }
     }
@@ -163,12 +175,14 @@ impl Turn {
         let input = match heard {
             Heard::Up => {
                 tracing::info!("the notice channel is proven");
+                self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);
                 Input::ChannelUp
             }
-            Heard::Down { reason } => {
+            Heard::Down { reason, connected } => {
                 tracing::warn!(reason, "the notice channel is down");
+                self.cut_off = !connected;
                 self.listener.connected = false;
                 self.listener.since = Some(now.db);
                 Input::ChannelDown
@@ -233,23 +247,46 @@ impl Turn {
     fn answer(&mut self, question: Question, now: Now) {
         match question {
             Question::Ready { reply } => {
-                let _ = reply.send(self.reactor.readiness());
+                let _ = reply.send(self.readiness());
             }
             Question::Timers { query, reply } => {
                 let mut report = self.report(query, now);
                 let store = self.dispatch.store.clone();
+                let counting = Arc::clone(&self.counting);
                 self.tasks.spawn(async move {
-                    if let Some(until) = report.window.until {
-                        let count = store.beyond(until, BEYOND_MAX);
-                        if let Ok(Ok(beyond)) = tokio::time::timeout(BEYOND_PATIENCE, count).await {
-                            report.window.beyond = Some(beyond);
-                        }
+                    // One at a time: on a large table it is slow, and a question must not take
+                    // the connections that claims need.
+                    let (Some(until), Ok(_turn)) = (report.window.until, counting.try_lock())
+                    else {
+                        let _ = reply.send(report);
+                        return None;
+                    };
+                    let count = store.within(BEYOND_MAX_TIME, store.beyond(until, BEYOND_MAX));
+                    let mut count = std::pin::pin!(count);
+                    let counted = tokio::time::timeout(BEYOND_PATIENCE, &mut count).await;
+                    if let Ok(Ok(beyond)) = counted {
+                        report.window.beyond = Some(beyond);
                     }
                     let _ = reply.send(report);
+                    if counted.is_err() {
+                        // To its end, or its connection would go back with the statement running.
+                        let _ = count.await;
+                    }
                     None
                 });
             }
         }
+    }
+
+    /// As the reactor sees it, which does not know why the channel is down.
+    fn readiness(&self) -> Readiness {
+        let mut readiness = self.reactor.readiness();
+        for missing in &mut readiness.missing {
+            if *missing == Missing::Channel && self.cut_off {
+                *missing = Missing::Connection;
+            }
+        }
+        readiness
     }
 
     fn report(&self, query: TimersQuery, now: Now) -> TimersReport {
