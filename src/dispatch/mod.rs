@@ -13,7 +13,7 @@ use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement};
-use crate::store::{Recorded, Store};
+use crate::store::{Recorded, Store, StoreError};
 
 /// What a cleared message carries through the reactor.
 pub type Payload = Arc<Cleared>;
@@ -30,6 +30,9 @@ const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 /// The server itself ends a statement at `statement_timeout`, which is shorter, so that our
 /// patience ends first only where the way to the server is dead.
 const RECORD_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came of asking for one message.
+type ClaimJudged = (MessageId, ClaimAnswer<Judged<Payload>>);
 
 /// The hands of the daemon.
 #[derive(Clone)]
@@ -49,24 +52,15 @@ pub struct Dispatch {
 impl Dispatch {
     /// Claims, and judges what was won.
     pub async fn claim(&self, asks: Vec<Ask>) -> Input {
-        let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
         let before = clock::reading();
-        let claim = self.store.claim(&pairs, self.lease);
-        match self.store.within(ASKING_PATIENCE, claim).await {
-            Ok(claimed) => {
-                if let Some(database) = claimed.now {
-                    self.clock.measured(before, database);
-                }
-                let now = self.clock.now();
-                let answers = claimed
-                    .answers
-                    .into_iter()
-                    .map(|(id, answer)| (id, self.judge(answer, now.db)))
-                    .collect();
-                let took = now.up.since(before.up);
+        let mut answers = Vec::with_capacity(asks.len());
+        match self.claim_part(&asks, &mut answers).await {
+            Ok(()) => {
+                let took = self.clock.now().up.since(before.up);
                 Input::Claimed { answers, took }
             }
-            Err(refused) if refused.is_refusal() => {
+            // Of several parts some may stand already: then it is lost, which is right for all.
+            Err(refused) if refused.is_refusal() && answers.is_empty() => {
                 tracing::warn!(messages = asks.len(), error = %refused, "a claim was refused");
                 Input::ClaimRefused(asks)
             }
@@ -75,6 +69,50 @@ impl Dispatch {
                 Input::ClaimLost(asks)
             }
         }
+    }
+
+    /// Claims these; if the database refuses one of them, it is halved until that one stands
+    /// alone. That one is read instead, and found pending it is asked for again, ever less often.
+    fn claim_part<'a>(
+        &'a self,
+        asks: &'a [Ask],
+        answers: &'a mut Vec<ClaimJudged>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
+            let before = clock::reading();
+            let claim = self.store.claim(&pairs, self.lease);
+            let claimed = match self.store.within(ASKING_PATIENCE, claim).await {
+                Err(refused) if refused.is_about_a_row() => {
+                    if let [alone] = asks {
+                        tracing::warn!(message.id = %alone.id.0, error = %refused, "a claim was refused");
+                        let ids = [alone.id];
+                        let read = self.store.read(&ids);
+                        let rows = self.store.within(ASKING_PATIENCE, read).await?;
+                        answers.extend(
+                            rows.into_iter()
+                                .map(|(id, state)| (id, ClaimAnswer::Lost(state))),
+                        );
+                        return Ok(());
+                    }
+                    let (first, second) = asks.split_at(asks.len() / 2);
+                    self.claim_part(first, answers).await?;
+                    return self.claim_part(second, answers).await;
+                }
+                other => other?,
+            };
+            if let Some(database) = claimed.now {
+                self.clock.measured(before, database);
+            }
+            let now = self.clock.now();
+            answers.extend(
+                claimed
+                    .answers
+                    .into_iter()
+                    .map(|(id, answer)| (id, self.judge(answer, now.db))),
+            );
+            Ok(())
+        })
     }
 
     fn judge(&self, answer: ClaimAnswer<Claim>, now: Moment) -> ClaimAnswer<Judged<Payload>> {
@@ -178,7 +216,7 @@ impl Dispatch {
                     let recorded: Recorded = recorded;
                     done.extend(recorded);
                 }
-                Err(refused) if refused.is_refusal() && records.len() > 1 => {
+                Err(refused) if refused.is_about_a_row() && records.len() > 1 => {
                     let (first, second) = records.split_at(records.len() / 2);
                     self.record_part(first, done).await;
                     self.record_part(second, done).await;

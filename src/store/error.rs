@@ -63,6 +63,22 @@ impl StoreError {
         move |source| Self::Unreadable { step, source }
     }
 
+    /// Whether this is a refusal that may concern one row only: a constraint, or the app's own
+    /// trigger. Then the others of its statement may fare better without it. What concerns the
+    /// whole table or server (a lock, a right, want of resources) is not made better by asking for
+    /// each row alone.
+    pub fn is_about_a_row(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return false;
+        };
+        let of_all = [
+            "08", "0A", "25", "28", "40", "42", "53", "54", "55", "57", "58", "XX",
+        ];
+        source
+            .code()
+            .is_some_and(|code| !of_all.iter().any(|class| code.code().starts_with(class)))
+    }
+
     /// Whether the database itself refused the statement, so that its transaction is certainly
     /// undone. Otherwise the connection broke, and what was committed is not known.
     pub fn is_refusal(&self) -> bool {

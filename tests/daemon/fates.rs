@@ -115,3 +115,57 @@ async fn the_apps_refusal_does_not_cost_the_outcome() {
         .await
         .unwrap();
 }
+
+/// An app's own trigger may refuse any change of some row: that row's misfortune, nobody else's.
+const POISON: &str = "create function poison() returns trigger language plpgsql as
+    $$ begin raise exception 'not this one'; end $$;
+    create trigger poison before update on scheduled_messages for each row
+    when (new.body like 'poison%') execute function poison()";
+
+#[tokio::test]
+async fn a_row_that_the_app_lets_nobody_claim_holds_up_no_other() {
+    let world = World::new([]).await;
+    world.app.batch_execute(POISON).await.unwrap();
+    let daemon = world.daemon().await;
+    // One statement, one instant, one claim.
+    let sql = "insert into scheduled_messages (to_number, body, scheduled_at)
+               select '+13105551234', case when n % 10 = 3 then 'poison ' else 'sound ' end || n,
+                      now() + interval '500 ms' from generate_series(1, 50) n
+               returning id, body";
+    for row in world.app.query(sql, &[]).await.unwrap() {
+        if row.get::<_, &str>(1).starts_with("sound") {
+            world.arrived_once(row.get(0)).await;
+        }
+    }
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 45);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_cancelled_does_not_hold_up_the_upkeep() {
+    let world = World::new([]).await;
+    world.app.batch_execute(POISON).await.unwrap();
+    let old = "insert into scheduled_messages (to_number, body, scheduled_at)
+               select '+13105551234', case when n % 10 = 3 then 'poison ' else 'sound ' end || n,
+                      now() - interval '1 day' from generate_series(1, 50) n";
+    world.app.execute(old, &[]).await.unwrap();
+    world
+        .app
+        .batch_execute("alter table messages add constraint picky check (body <> 'refused by app')")
+        .await
+        .unwrap();
+    let daemon = world.daemon().await;
+    let id = world.insert("refused by app", 100).await;
+    world.arrived_once(id).await;
+    world
+        .app
+        .batch_execute("alter table messages drop constraint picky")
+        .await
+        .unwrap();
+    crate::daemon::until("the upkeep goes on behind it", async || {
+        let sql = "select from messages where body = 'refused by app'";
+        world.app.query_opt(sql, &[]).await.unwrap()
+    })
+    .await;
+    daemon.stop().await;
+}
