@@ -31,8 +31,9 @@ const PROOF_EVERY: Duration = Duration::from_secs(5);
 /// How long a nonce may be under way. Longer, and the channel counts as deaf.
 const PROOF_WITHIN: Duration = Duration::from_secs(3);
 
-/// Between attempts to connect. A restarted database is back within a second or two.
-const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+/// Between attempts to connect. A restarted database is back within a second or two; and however
+/// long it was away, messages wait for us then: an attempt a second burdens nobody.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
 /// What the listener says.
 #[derive(Debug)]
