@@ -15,7 +15,9 @@ use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now};
-use crate::reactor::report::{ClockReport, ListenerReport, TimersQuery, TimersReport};
+use crate::reactor::report::{
+    ClockReport, ListenerReport, Missing, Readiness, TimersQuery, TimersReport,
+};
 use crate::reactor::{Command, Reactor};
 
 /// The longest nap. The wall clock is looked at this often, so that a step is noticed soon
@@ -44,6 +46,8 @@ pub(super) struct Turn {
     instance: InstanceId,
     listener: ListenerReport,
     beyond: Beyond,
+    /// The listener could not even connect.
+    cut_off: bool,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
     /// [`http`](crate::http)'s connections for the questions.
     tasks: JoinSet<Option<Input>>,
@@ -79,6 +83,7 @@ impl Turn {
             instance,
             listener,
             beyond,
+            cut_off: true,
             tasks: JoinSet::new(),
         }
     }
@@ -173,12 +178,14 @@ impl Turn {
         let input = match heard {
             Heard::Up => {
                 tracing::info!("the notice channel is proven");
+                self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);
                 Input::ChannelUp
             }
-            Heard::Down { reason } => {
+            Heard::Down { reason, connected } => {
                 tracing::warn!(reason, "the notice channel is down");
+                self.cut_off = !connected;
                 self.listener.connected = false;
                 self.listener.since = Some(now.db);
                 Input::ChannelDown
@@ -244,21 +251,28 @@ impl Turn {
     fn answer(&mut self, question: Question, now: Now) {
         match question {
             Question::Ready { reply } => {
-                let _ = reply.send(self.reactor.readiness());
+                let _ = reply.send(self.readiness());
             }
             Question::Timers { query, reply } => {
-                let mut report = self.report(query, now);
+                let report = self.report(query, now);
                 let beyond = self.beyond.clone();
                 self.tasks.spawn(async move {
-                    if let Some(until) = report.window.until {
-                        report.window.beyond = beyond.count(until, now.up).await;
-                    }
-                    // Who asked may have gone.
-                    let _ = reply.send(report);
+                    beyond.answer(report, reply, now.up).await;
                     None
                 });
             }
         }
+    }
+
+    /// As the reactor sees it, which does not know why the channel is down.
+    fn readiness(&self) -> Readiness {
+        let mut readiness = self.reactor.readiness();
+        for missing in &mut readiness.missing {
+            if *missing == Missing::Channel && self.cut_off {
+                *missing = Missing::Connection;
+            }
+        }
+        readiness
     }
 
     fn report(&self, query: TimersQuery, now: Now) -> TimersReport {
