@@ -70,8 +70,8 @@ pub enum RunError {
     Timer(#[source] std::io::Error),
     /// The database was away while it stopped.
     #[error(
-        "stopped with {0} outcomes that the database did not take: their messages stay `sending` \
-         until the lease is over and are then `unconfirmed`"
+        "stopped with {0} claims that the database did not take back: their messages stay \
+         `sending` until the lease is over and are then `unconfirmed`, though none was sent"
     )]
     Unrecorded(usize),
 }

@@ -27,8 +27,9 @@ const NAP_MAX: Duration = Duration::from_secs(1);
 /// Inputs taken in before the clock is read again and commands are begun.
 const GULP: usize = 64;
 
-/// How long a stop may take beyond the last request's deadline: as long as a restart of the
-/// database, so that what was sent is recorded.
+/// How long a stop may take beyond the last request's deadline, as long as a restart of the
+/// database, if it is only claims that could not be given back. What came of a request is
+/// waited for without end: nobody else knows it.
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
 /// Where things come from.
@@ -101,7 +102,16 @@ impl Turn {
         while !self.reactor.is_drained() {
             let now = self.dispatch.clock.now();
             if deadline.is_some_and(|at| now.up > at) {
-                return Ok(self.reactor.unrecorded());
+                let proofs = self.reactor.unrecorded_answers();
+                if proofs == 0 {
+                    return Ok(self.reactor.unrecorded());
+                }
+                tracing::error!(
+                    outcomes = proofs,
+                    "waiting for the database to take outcomes that only this process knows; \
+                     a second signal ends it all the same, and they are lost"
+                );
+                deadline = Some(now.up + DRAIN_GRACE);
             }
             timer.arm(Some(self.next_wakeup(now)))?;
             let event = tokio::select! {
