@@ -114,7 +114,12 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
         Mutant::OpenGuard,
-        &[Invariant::LastWord, Invariant::OneWinner, Invariant::Fence],
+        &[
+            Invariant::LastWord,
+            Invariant::NeverEarly,
+            Invariant::OneWinner,
+            Invariant::Fence,
+        ],
     ),
     (Mutant::OldText, &[Invariant::LastWord]),
     (Mutant::NoBackoff, &[Invariant::NeverEarly]),

@@ -82,6 +82,22 @@ pub(crate) enum What {
     },
 }
 
+impl What {
+    /// The daemon it befalls. A shrunk world may not have it any more.
+    pub(crate) const fn slot(&self) -> Option<usize> {
+        match self {
+            Self::Crash { slot, .. }
+            | Self::Drain { slot, .. }
+            | Self::Suspend { slot, .. }
+            | Self::Step { slot, .. }
+            | Self::Deafen { slot, .. }
+            | Self::Forge { slot, .. }
+            | Self::Rescan { slot } => Some(*slot),
+            Self::User { .. } | Self::Mute { .. } | Self::Blackout { .. } => None,
+        }
+    }
+}
+
 /// Faults that befall single steps, in cases of a thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Odds {
@@ -191,6 +207,7 @@ impl Plan {
             calm_odds: if dice.chance(500) {
                 Odds {
                     notice_twice: 100,
+                    refused: 80,
                     slow: 300,
                     throttled: 350,
                     ..Odds::default()

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use punctual::message::{MessageId, Status};
+use punctual::message::{AttemptToken, MessageId, Status};
 
-use crate::plan::{MS, SECOND, SLOW_IN_CALM};
+use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM};
 use crate::witness::Told;
 use crate::world::{Payload, World};
 
@@ -39,6 +39,8 @@ pub(crate) enum Invariant {
     OnTime,
     /// Never more at once than was laid down, and each message in one place.
     Bounded,
+    /// In the calm what came of a request is soon in the database.
+    RecordedSoon,
     /// `next_wakeup` does not ask to be woken for nothing, again and again.
     NoSpinning,
     /// A database that fails is asked again only after a pause.
@@ -127,13 +129,7 @@ impl World {
             KNOWN_BEFORE
         };
         let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
-        // A turn of a slow database: a sweep, a read and a claim, there and back.
-        let slow = if self.plan.calm_odds.slow > 0 {
-            8 * SLOW_IN_CALM
-        } else {
-            0
-        };
-        let on_time = ON_TIME + slow + beside * QUEUED;
+        let on_time = ON_TIME + self.slowness() + beside * QUEUED;
         let late = if ahead >= needed {
             self.db_now().micros_from(row.due()) - on_time
         } else if self.plan.deaf {
@@ -145,6 +141,30 @@ impl World {
             let late = self.db_now().micros_from(row.due());
             (Invariant::OnTime, format!("{late} us late in the calm"))
         })
+    }
+
+    /// What a slow database that refuses now and then may add: a sweep, a read, its repetition
+    /// and a claim, there and back. The near sweep would take longer to find what was lost.
+    const fn slowness(&self) -> i64 {
+        if self.plan.calm_odds.slow > 0 {
+            14 * SLOW_IN_CALM
+        } else {
+            0
+        }
+    }
+
+    /// When an outcome is recorded.
+    pub(crate) fn watch_record(&mut self, token: AttemptToken) {
+        let request = self.requests.iter().find(|r| r.token == token);
+        let answered = request.and_then(|r| r.answered_at);
+        let settled = self.plan.calm_at + SETTLING;
+        if let Some(answered) = answered.filter(|at| *at >= settled) {
+            let took = self.t - answered;
+            if took > ON_TIME + self.slowness() {
+                let what = format!("attempt {token}, {took} us after its answer");
+                self.break_down(Invariant::RecordedSoon, what);
+            }
+        }
     }
 
     /// After every step.

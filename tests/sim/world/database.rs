@@ -288,6 +288,7 @@ impl World {
         };
         let done = self.db.record(part, now);
         for (token, state) in &done {
+            self.watch_record(*token);
             let of = part
                 .iter()
                 .find(|r| r.token == *token)

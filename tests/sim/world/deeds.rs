@@ -13,6 +13,9 @@ impl World {
         if !matches!(what, What::User { .. }) {
             self.tell(|| format!("{what:?}"));
         }
+        if what.slot().is_some_and(|slot| slot >= self.slots.len()) {
+            return;
+        }
         match what {
             What::User {
                 row,

@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) token: AttemptToken,
     /// Whether the daemon was told, and is right to think, that nothing was accepted.
     pub(crate) known_unaccepted: bool,
+    /// When the daemon heard what came of it.
+    pub(crate) answered_at: Option<i64>,
 }
 
 /// A request that was decided on.
@@ -89,6 +91,7 @@ impl World {
             id,
             token,
             known_unaccepted: false,
+            answered_at: None,
         });
         let (outcome, takes) = self.provide();
         self.tell(|| format!("  and after {takes} us is to hear: {outcome:?}"));
@@ -159,6 +162,7 @@ impl World {
     pub(super) fn answered(&mut self, whose: Whose, reply: Reply) {
         if let Some(request) = self.requests.iter_mut().find(|r| r.token == reply.token) {
             request.known_unaccepted = reply.certain;
+            request.answered_at = Some(self.t);
         }
         let answer = Answer {
             outcome: reply.outcome,
