@@ -255,13 +255,7 @@ impl Plan {
             };
             self.user(dice, row, at, change);
             if at > self.calm_at && self.calm_odds.slow > 0 {
-                // While it is sent, recorded and told of: there marks are left and looked into.
-                for _ in 0..3 {
-                    let at = due.max(at) + dice.between(5 * MS, 900 * MS);
-                    let due = at + dice.between(60 * MS, 500 * MS);
-                    let at_db = START + micros(due);
-                    self.user(dice, row, at, Change::Reschedule { at: at_db });
-                }
+                self.trouble(dice, row, due.max(at));
             }
             let edits = dice.pick(&[0, 0, 1, 1, 2, 4]);
             for edit in 0..edits {
@@ -269,6 +263,26 @@ impl Plan {
                 let change = self.draw_change(dice, row, edit + 2, at);
                 self.user(dice, row, at, change);
             }
+        }
+    }
+
+    /// In the calm, about a due time: a lock that is held over it and comes to nothing, and
+    /// edits while the message is sent, recorded and told of, where marks are left.
+    fn trouble(&mut self, dice: &mut Dice, row: usize, due: i64) {
+        let held = What::User {
+            row,
+            change: Change::Cancel,
+            open_for: dice.between(20 * MS, 400 * MS),
+            commits: false,
+        };
+        let at = due - dice.between(0, 100 * MS);
+        if dice.chance(500) {
+            self.deeds.push(Deed { at, what: held });
+        }
+        for _ in 0..dice.pick(&[1, 1, 2]) {
+            let at = due + dice.between(5 * MS, 900 * MS);
+            let soon = START + micros(at + dice.between(60 * MS, 500 * MS));
+            self.user(dice, row, at, Change::Reschedule { at: soon });
         }
     }
 
