@@ -257,6 +257,19 @@ impl Plan {
             if at > self.calm_at && self.calm_odds.slow > 0 {
                 self.trouble(dice, row, due.max(at));
             }
+            if dice.chance(120) && at < self.calm_at {
+                // Longer than many a lease.
+                let held = What::User {
+                    row,
+                    change: Change::Hold,
+                    open_for: dice.between(0, 30 * SECOND),
+                    commits: false,
+                };
+                let at = due.max(at) + dice.between(-100 * MS, SECOND);
+                if at < self.calm_at {
+                    self.deeds.push(Deed { at, what: held });
+                }
+            }
             let edits = dice.pick(&[0, 0, 1, 1, 2, 4]);
             for edit in 0..edits {
                 let at = Self::edit_time(dice, at, due);
@@ -271,7 +284,7 @@ impl Plan {
     fn trouble(&mut self, dice: &mut Dice, row: usize, due: i64) {
         let held = What::User {
             row,
-            change: Change::Cancel,
+            change: Change::Hold,
             open_for: dice.between(20 * MS, 400 * MS),
             commits: false,
         };
