@@ -230,7 +230,7 @@ impl Plan {
 
     fn draw_messages(&mut self, dice: &mut Dice) {
         let rows = 3 + dice.below(10);
-        let herd = dice.between(SECOND, self.calm_at);
+        let together = dice.between(SECOND, self.calm_at);
         for row in 0..rows {
             // A third of them in the calm after the chaos, to be exactly on time.
             let at = if dice.chance(330) {
@@ -239,7 +239,7 @@ impl Plan {
                 dice.between(0, self.calm_at)
             };
             let due = if dice.chance(150) {
-                herd
+                together
             } else {
                 at + self.ahead(dice)
             };
