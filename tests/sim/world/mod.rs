@@ -21,7 +21,8 @@ pub(crate) use self::provider::Request;
 use crate::dice::Dice;
 use crate::model::{Database, Transaction};
 use crate::mutant::Mutant;
-use crate::plan::{Odds, Plan, SETTLING, micros};
+use crate::odds::Odds;
+use crate::plan::{Plan, SETTLING, micros};
 use crate::watch::{Invariant, Violation};
 
 /// The database's clock when the world begins.
