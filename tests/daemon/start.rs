@@ -44,7 +44,10 @@ async fn an_older_schema_is_refused() {
     check(
         &world.env,
         1,
-        &["private_state.sql", "run `punctual migrate` first"],
+        &[
+            "the database lacks migrations/",
+            "run `punctual migrate` first",
+        ],
     )
     .await;
 }
