@@ -1,0 +1,224 @@
+//! What is read of the table goes on the agenda, or takes off it.
+
+use super::super::claims::HELD;
+use super::super::{Command, Reactor, Upcoming};
+use super::{Channel, FAILED_PAUSE, READ_MAX, Reach, Reading, WATCH_PAUSE};
+use crate::message::{MessageId, Moment, Now, RowState, Uptime};
+use crate::schedule::Timer;
+
+impl<P: Clone> Reactor<P> {
+    pub(in crate::reactor) fn channel_up(&mut self) {
+        if self.intake.channel == Channel::Down {
+            self.intake.channel = Channel::Up;
+            self.intake.next_full = None;
+            self.intake.rescan_wanted = true;
+            self.intake.rescan_after = Uptime::MIN;
+        }
+    }
+
+    pub(in crate::reactor) fn noticed(&mut self, ids: Vec<MessageId>) {
+        if self.intake.stopped {
+            return;
+        }
+        for id in ids {
+            match self.busy.get_mut(&id) {
+                Some(busy) => busy.recheck = true,
+                None => self.intake.look_at(id),
+            }
+        }
+    }
+
+    pub(in crate::reactor) fn read_noticed(&mut self, now: Now) {
+        let intake = &mut self.intake;
+        let pausing = now.up < intake.read_after;
+        if intake.reading.is_some() || intake.noticed.is_empty() || pausing {
+            return;
+        }
+        let mut ids = Vec::with_capacity(intake.noticed.len().min(READ_MAX));
+        while ids.len() < READ_MAX {
+            match intake.noticed.pop_first() {
+                Some(id) => ids.push(id),
+                None => break,
+            }
+        }
+        let sweep = intake.sweep;
+        intake.reading = Some(Reading {
+            ids: ids.clone(),
+            sweep,
+        });
+        self.commands.push_back(Command::Read(ids));
+    }
+
+    pub(in crate::reactor) fn rows_read(
+        &mut self,
+        rows: Option<Vec<(MessageId, RowState)>>,
+        now: Now,
+    ) {
+        let Some(reading) = self.intake.reading.take() else {
+            return;
+        };
+        if self.intake.stopped {
+            return;
+        }
+        let Some(rows) = rows else {
+            self.intake.read_after = now.up + FAILED_PAUSE;
+            for id in reading.ids {
+                self.intake.look_at(id);
+            }
+            return;
+        };
+        for (id, state) in rows {
+            match self.busy.get_mut(&id) {
+                Some(busy) => busy.recheck = true,
+                None => self.row_read(id, state, reading.sweep, now),
+            }
+        }
+    }
+
+    fn row_read(&mut self, id: MessageId, state: RowState, sweep: u32, now: Now) {
+        let swept_since = self.agenda.get(id).filter(|timer| timer.seen != sweep);
+        match (swept_since, state) {
+            // A sweep that began after this read was asked for says otherwise; which of the two
+            // saw the later state cannot be told. A new read can.
+            (Some(timer), state) if sweep != self.intake.sweep && !state.is_due_at(timer.due) => {
+                self.intake.look_at(id);
+            }
+            _ => self.row_is(id, state, sweep, 0, now),
+        }
+    }
+
+    /// Puts a row, as it was read, on the agenda or takes it off. `held`: how often in a row it
+    /// was pending and due and could not be had.
+    pub(in crate::reactor) fn row_is(
+        &mut self,
+        id: MessageId,
+        state: RowState,
+        sweep: u32,
+        held: u16,
+        now: Now,
+    ) {
+        if self.draining {
+            return;
+        }
+        match state {
+            RowState::Pending {
+                due,
+                version,
+                attempts,
+            } => {
+                let row = Upcoming {
+                    id,
+                    due,
+                    version,
+                    attempts,
+                };
+                if held > 0 {
+                    let pause = HELD.pause(u32::from(held));
+                    self.arm(&row, (now.db + pause).max(due), sweep, held);
+                } else if due <= self.intake.window_until.max(now.db) {
+                    self.arm(&row, due, sweep, 0);
+                } else {
+                    self.agenda.remove(id);
+                }
+            }
+            RowState::Sending { lease_until } => {
+                let again = lease_until.max(now.db + WATCH_PAUSE);
+                let watch = Timer {
+                    due: again,
+                    version: 0,
+                    seen: sweep,
+                    attempts: 0,
+                    held: 0,
+                    watch: true,
+                };
+                self.agenda.insert(id, again, watch);
+            }
+            RowState::Gone { .. } => {
+                self.agenda.remove(id);
+            }
+        }
+    }
+
+    fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16) {
+        let timer = Timer {
+            due: row.due,
+            // Only shown, never compared.
+            version: u32::try_from(row.version).unwrap_or(u32::MAX),
+            seen: sweep,
+            attempts: u16::try_from(row.attempts).unwrap_or(u16::MAX),
+            held,
+            watch: false,
+        };
+        self.agenda.insert(row.id, at, timer);
+    }
+
+    pub(in crate::reactor) fn sweep(&mut self, now: Now) {
+        let horizon = self.settings.horizon;
+        if let Some(until) = self.intake.begin_sweep(now, horizon) {
+            self.commands.push_back(Command::Load { until });
+        }
+    }
+
+    pub(in crate::reactor) fn loaded(&mut self, rows: &[Upcoming]) {
+        if self.draining {
+            return;
+        }
+        let sweep = self.intake.sweep;
+        for row in rows {
+            if let Some(busy) = self.busy.get_mut(&row.id) {
+                busy.recheck = true;
+                continue;
+            }
+            match self.agenda.get(row.id) {
+                // Asked for since the sweep began: that answer is the newer one.
+                Some(timer) if timer.seen == sweep => {}
+                // Waiting out somebody's lock.
+                Some(timer) if timer.held > 0 && timer.due == row.due => {}
+                _ => self.arm(row, row.due, sweep, 0),
+            }
+        }
+    }
+
+    pub(in crate::reactor) fn load_ended(&mut self, complete: bool, now: Now) {
+        let Some(sweep) = self.intake.sweeping.take() else {
+            return;
+        };
+        if !complete {
+            match sweep.reach {
+                Reach::Full => {
+                    self.intake.rescan_wanted = true;
+                    self.intake.rescan_after = now.up + FAILED_PAUSE;
+                }
+                Reach::Near => self.intake.next_near = now.up + FAILED_PAUSE,
+            }
+            return;
+        }
+        if sweep.reach == Reach::Full {
+            if self.intake.channel == Channel::Up && sweep.heard {
+                self.intake.channel = Channel::Loaded;
+            }
+            self.intake.resyncs += 1;
+            if self.intake.next_full.is_none() {
+                self.intake.next_full = Some(now.up + self.settings.horizon / 2);
+            }
+        }
+        // Armed, in the window, and not found there: changed while nobody told us. Reading
+        // them decides; a timer that is merely newer than the sweep loses nothing by it.
+        let number = self.intake.sweep;
+        let stale = |(_, timer): &(MessageId, Timer)| {
+            timer.seen != number && timer.due <= sweep.until && !timer.watch
+        };
+        let missing: Vec<_> = match sweep.reach {
+            Reach::Full => self.agenda.iter().filter(stale).collect(),
+            Reach::Near => self
+                .agenda
+                .upcoming(usize::MAX, Some(sweep.until))
+                .into_iter()
+                .filter(stale)
+                .collect(),
+        };
+        for (id, _) in missing {
+            self.intake.look_at(id);
+        }
+    }
+}
