@@ -15,7 +15,9 @@ use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now};
-use crate::reactor::report::{ClockReport, ListenerReport, TimersQuery, TimersReport};
+use crate::reactor::report::{
+    BreakerReport, ClockReport, ListenerReport, TimersQuery, TimersReport,
+};
 use crate::reactor::{Command, Reactor};
 
 /// The longest nap. The wall clock is looked at this often, so that a step is noticed soon
@@ -43,6 +45,8 @@ pub(super) struct Turn {
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
     listener: ListenerReport,
+    /// As the log has it.
+    breaker: BreakerReport,
     beyond: Beyond,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
     /// [`http`](crate::http)'s connections for the questions.
@@ -78,6 +82,7 @@ impl Turn {
             parts,
             instance,
             listener,
+            breaker: BreakerReport::default(),
             beyond,
             tasks: JoinSet::new(),
         }
@@ -114,6 +119,7 @@ impl Turn {
             }
             self.take_in(event);
             self.take_in_waiting(&mut from);
+            self.tell_of_breaker(now);
             self.begin();
         }
         Ok(0)
@@ -193,6 +199,24 @@ impl Turn {
             }
         };
         self.reactor.handle(input, now);
+    }
+
+    fn tell_of_breaker(&mut self, now: Now) {
+        let is = self.reactor.breaker(now);
+        if is.since == self.breaker.since {
+            return;
+        }
+        let was = std::mem::replace(&mut self.breaker, is);
+        if is.open {
+            tracing::warn!(
+                code = is.reason,
+                category = is.category,
+                next_probe_at = is.next_probe_at.map(tracing::field::display),
+                "the provider refuses the account: nothing is sent but a probe from time to time"
+            );
+        } else if let Some(since) = was.since {
+            tracing::info!(%since, "the provider lets the account in again");
+        }
     }
 
     /// Begins what the reactor has decided.
@@ -276,6 +300,7 @@ impl Turn {
                 ..self.listener
             },
             window: self.reactor.window(),
+            breaker: self.reactor.breaker(now),
             lead_us: self.reactor.lead_us(),
             lateness_us: self.reactor.lateness_report(),
             wheel: self.reactor.wheel(),

@@ -13,7 +13,7 @@ use crate::clock::{self, Clock};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::provider::Provider;
-use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement};
+use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement, Tries};
 use crate::schedule::offset::Reading;
 use crate::store::{Recorded, Store, StoreError};
 
@@ -134,7 +134,12 @@ impl Dispatch {
                     token: claim.token,
                     due: claim.due,
                     wanted_at: claim.wanted_at,
-                    number: claim.number,
+                    tries: Tries {
+                        number: claim.number,
+                        before: claim.attempts_before,
+                        max: claim.max_attempts,
+                        expires: policy::expires(&claim, &self.rules),
+                    },
                     verdict,
                 })
             }
@@ -185,6 +190,9 @@ impl Dispatch {
         } else {
             let valid_for = message.expires().since(now.db);
             let outcome = self.provider.send(&message, valid_for).await;
+            if let Outcome::Refused { code, category, .. } = &outcome {
+                tracing::warn!(message.id = %id, code, category = category.as_str(), "refused");
+            }
             Answer {
                 outcome,
                 started: Some(now.db),
