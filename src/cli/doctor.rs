@@ -127,7 +127,7 @@ async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
 
 async fn time(client: &Client) -> Result<Finding, crate::store::StoreError> {
     let before = clock::reading();
-    let database = doctor::now(client).await?;
+    let database = doctor::database_time(client).await?;
     let after = clock::reading();
     let middle = before.real_us.midpoint(after.real_us);
     let off = database.micros_from(Moment::from_micros(middle));

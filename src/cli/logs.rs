@@ -1,4 +1,8 @@
 //! Where log lines go: stderr, as text for people or as JSON for machines.
+//!
+//! Only what is said through `tracing` goes there. What libraries say through the `log` crate is
+//! left out on purpose: at `debug`, tokio-postgres tells there the parameters of every statement,
+//! which are numbers and texts.
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;

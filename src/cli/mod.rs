@@ -23,6 +23,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigError, Sources};
+use crate::store::DsnError;
 
 /// The usage or the configuration is wrong: the same call will fail again.
 const EXIT_USAGE: u8 = 64;
@@ -113,13 +114,15 @@ fn say(said: &clap::Error) -> ExitCode {
 
 /// Tells people on stderr what was wrong, with its causes, and says the exit code.
 fn complain(error: &anyhow::Error) -> u8 {
-    let (text, code) = match error.downcast_ref::<ConfigError>() {
-        Some(config) => {
-            let problems = config.to_string().replace('\n', "\n  ");
-            let text = format!("the configuration is not usable:\n  {problems}");
-            (text, EXIT_USAGE)
-        }
-        None => (format!("{error:#}"), EXIT_FAILURE),
+    let (text, code) = if let Some(config) = error.downcast_ref::<ConfigError>() {
+        let problems = config.to_string().replace('\n', "\n  ");
+        let text = format!("the configuration is not usable:\n  {problems}");
+        (text, EXIT_USAGE)
+    } else if error.is::<DsnError>() {
+        // A setting too, although only the store can read it.
+        (format!("{error:#}"), EXIT_USAGE)
+    } else {
+        (format!("{error:#}"), EXIT_FAILURE)
     };
     // `eprintln!` would panic on a closed stderr; there is nobody left to tell.
     let _ = writeln!(std::io::stderr(), "punctual: {text}");

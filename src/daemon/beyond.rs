@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
-use crate::message::{Moment, Uptime};
+use crate::message::Uptime;
+use crate::reactor::report::TimersReport;
 use crate::store::Store;
 
 /// Counted up to this.
@@ -16,8 +17,12 @@ const MOST: i64 = 1_000_000;
 /// A count this old still serves.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a question waits for the count, or for its turn to have it made.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a question waits for its turn, and then for the count. Together less than what HTTP
+/// waits for its answer.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// How long a count may go on; longer than the server lets it.
+const COUNT_MAX: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
 pub(super) struct Beyond {
@@ -33,19 +38,36 @@ impl Beyond {
         }
     }
 
-    /// How many pending messages are due after `until`; `None` if the database does not say.
-    pub(super) async fn count(&self, until: Moment, now: Uptime) -> Option<u64> {
-        let count = async {
-            let mut latest = self.latest.lock().await;
-            if let Some((at, count)) = *latest
-                && now.since(at) < FRESH
-            {
-                return Some(count);
-            }
-            let count = self.store.beyond(until, MOST).await.ok()?;
-            *latest = Some((now, count));
-            Some(count)
+    /// Completes a report with the count, if it comes in time, and sends it.
+    pub(super) async fn answer(
+        self,
+        mut report: TimersReport,
+        reply: oneshot::Sender<TimersReport>,
+        now: Uptime,
+    ) {
+        let turn = timeout(PATIENCE, self.latest.lock()).await;
+        let (Some(until), Ok(mut latest)) = (report.window.until, turn) else {
+            let _ = reply.send(report);
+            return;
         };
-        timeout(PATIENCE, count).await.ok()?
+        let fresh = latest.filter(|(at, _)| now.since(*at) < FRESH);
+        if let Some((_, count)) = fresh {
+            report.window.beyond = Some(count);
+            let _ = reply.send(report);
+            return;
+        }
+        let count = self.store.within(COUNT_MAX, self.store.beyond(until, MOST));
+        let mut count = std::pin::pin!(count);
+        let in_time = timeout(PATIENCE, &mut count).await;
+        if let Ok(Ok(count)) = in_time {
+            *latest = Some((now, count));
+            report.window.beyond = Some(count);
+        }
+        // Who asked may have gone.
+        let _ = reply.send(report);
+        if in_time.is_err() {
+            // To its end, or its connection would go back with the statement running.
+            *latest = count.await.ok().map(|count| (now, count));
+        }
     }
 }

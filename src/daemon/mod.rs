@@ -59,6 +59,9 @@ pub enum RunError {
     /// The schema is not the one this program needs.
     #[error(transparent)]
     Schema(#[from] MigrateError),
+    /// Nothing would be heard of what changes.
+    #[error(transparent)]
+    Unproven(#[from] listen::Unproven),
     /// The database does not let us in, or not do what we must.
     #[error("the database refuses this instance: {0}")]
     Database(#[from] StoreError),
@@ -67,8 +70,8 @@ pub enum RunError {
     Timer(#[source] std::io::Error),
     /// The database was away while it stopped.
     #[error(
-        "stopped with {0} outcomes that the database did not take: their messages stay `sending` \
-         until the lease is over and are then `unconfirmed`"
+        "stopped with {0} claims that the database did not take back: their messages stay \
+         `sending` until the lease is over and are then `unconfirmed`, though none was sent"
     )]
     Unrecorded(usize),
 }
@@ -76,12 +79,13 @@ pub enum RunError {
 /// Runs until `stop`, then drains: claims nothing more, lets what is being sent end, records
 /// it, gives the rest back.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
-    Migrator::embedded().check(&parts.dsn).await?;
-    let instance = InstanceId::fresh();
-    let clock = Arc::new(Clock::new());
+    let (instance, clock) = (InstanceId::fresh(), Arc::new(Clock::new()));
     let store = Store::new(parts.dsn.pool(POOL), instance);
-    store.instance_start().await?;
-    upkeep::measure(&store, &clock).await?;
+    tokio::select! {
+        // Nothing has been claimed yet: there is nothing to finish.
+        () = stop.cancelled() => return Ok(()),
+        prepared = prepare(&parts.dsn, &store, &clock) => prepared?,
+    }
     tracing::info!(%instance, "started");
 
     let (heard_tx, heard) = mpsc::channel(INPUTS);
@@ -132,5 +136,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         return Err(RunError::Unrecorded(unrecorded));
     }
     tracing::info!(%instance, "stopped");
+    Ok(())
+}
+
+/// Makes sure that this database will do, before anything is begun in it.
+async fn prepare(dsn: &Dsn, store: &Store, clock: &Clock) -> Result<(), RunError> {
+    listen::prove(dsn).await?;
+    Migrator::embedded().check(dsn).await?;
+    store.instance_start().await?;
+    upkeep::measure(store, clock).await?;
     Ok(())
 }

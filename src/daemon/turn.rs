@@ -16,7 +16,7 @@ use crate::http::Question;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now};
 use crate::reactor::report::{
-    BreakerReport, ClockReport, ListenerReport, TimersQuery, TimersReport,
+    BreakerReport, ClockReport, ListenerReport, Missing, Readiness, TimersQuery, TimersReport,
 };
 use crate::reactor::{Command, Reactor};
 
@@ -27,8 +27,9 @@ const NAP_MAX: Duration = Duration::from_secs(1);
 /// Inputs taken in before the clock is read again and commands are begun.
 const GULP: usize = 64;
 
-/// How long a stop may take beyond the last request's deadline: as long as a restart of the
-/// database, so that what was sent is recorded.
+/// How long a stop may take beyond the last request's deadline, as long as a restart of the
+/// database, if it is only claims that could not be given back. What came of a request is
+/// waited for without end: nobody else knows it.
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
 /// Where things come from.
@@ -48,6 +49,8 @@ pub(super) struct Turn {
     /// As the log has it.
     breaker: BreakerReport,
     beyond: Beyond,
+    /// The listener could not even connect.
+    cut_off: bool,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
     /// [`http`](crate::http)'s connections for the questions.
     tasks: JoinSet<Option<Input>>,
@@ -84,6 +87,7 @@ impl Turn {
             listener,
             breaker: BreakerReport::default(),
             beyond,
+            cut_off: true,
             tasks: JoinSet::new(),
         }
     }
@@ -101,7 +105,16 @@ impl Turn {
         while !self.reactor.is_drained() {
             let now = self.dispatch.clock.now();
             if deadline.is_some_and(|at| now.up > at) {
-                return Ok(self.reactor.unrecorded());
+                let proofs = self.reactor.unrecorded_answers();
+                if proofs == 0 {
+                    return Ok(self.reactor.unrecorded());
+                }
+                tracing::error!(
+                    outcomes = proofs,
+                    "waiting for the database to take outcomes that only this process knows; \
+                     a second signal ends it all the same, and they are lost"
+                );
+                deadline = Some(now.up + DRAIN_GRACE);
             }
             timer.arm(Some(self.next_wakeup(now)))?;
             let event = tokio::select! {
@@ -179,12 +192,14 @@ impl Turn {
         let input = match heard {
             Heard::Up => {
                 tracing::info!("the notice channel is proven");
+                self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);
                 Input::ChannelUp
             }
-            Heard::Down { reason } => {
+            Heard::Down { reason, connected } => {
                 tracing::warn!(reason, "the notice channel is down");
+                self.cut_off = !connected;
                 self.listener.connected = false;
                 self.listener.since = Some(now.db);
                 Input::ChannelDown
@@ -268,21 +283,28 @@ impl Turn {
     fn answer(&mut self, question: Question, now: Now) {
         match question {
             Question::Ready { reply } => {
-                let _ = reply.send(self.reactor.readiness());
+                let _ = reply.send(self.readiness());
             }
             Question::Timers { query, reply } => {
-                let mut report = self.report(query, now);
+                let report = self.report(query, now);
                 let beyond = self.beyond.clone();
                 self.tasks.spawn(async move {
-                    if let Some(until) = report.window.until {
-                        report.window.beyond = beyond.count(until, now.up).await;
-                    }
-                    // Who asked may have gone.
-                    let _ = reply.send(report);
+                    beyond.answer(report, reply, now.up).await;
                     None
                 });
             }
         }
+    }
+
+    /// As the reactor sees it, which does not know why the channel is down.
+    fn readiness(&self) -> Readiness {
+        let mut readiness = self.reactor.readiness();
+        for missing in &mut readiness.missing {
+            if *missing == Missing::Channel && self.cut_off {
+                *missing = Missing::Connection;
+            }
+        }
+        readiness
     }
 
     fn report(&self, query: TimersQuery, now: Now) -> TimersReport {

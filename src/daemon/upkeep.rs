@@ -18,6 +18,13 @@ const BEAT: Duration = Duration::from_secs(5);
 /// An instance silent for this long is dead: three beats and a slow database.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// How long a beat or a reading may take. Less than [`SILENCE`] by far: a dead connection must
+/// not make a dead instance of this one.
+const BEAT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long each of the rest may take; longer than the server itself lets a statement run.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Readings of the clock at the start; the shortest way counts.
 const READINGS: usize = 5;
 
@@ -33,45 +40,59 @@ pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: 
             () = stop.cancelled() => return,
             _ = beat.tick() => {}
         }
-        if let Err(error) = round(&dispatch, &inputs).await {
-            tracing::warn!(%error, "upkeep did not come to its end; it is repeated");
-        }
+        round(&dispatch, &inputs).await;
     }
 }
 
-async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) -> Result<(), StoreError> {
+/// One after the other, and each for itself: a row that the app's own trigger lets nobody
+/// cancel must not keep claims of the dead from being reaped.
+async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
     let store = &dispatch.store;
-    store.instance_beat().await?;
-    measure(store, &dispatch.clock).await?;
-    let expired = store.expire(dispatch.rules.max_lateness).await?;
+    let beat = async {
+        store.within(BEAT_PATIENCE, store.instance_beat()).await?;
+        measure(store, &dispatch.clock).await
+    };
+    if told(beat.await).is_none() {
+        // The rest would fail alike.
+        return;
+    }
+    let expired = told(store.expire(dispatch.rules.max_lateness).await).unwrap_or(0);
     if expired > 0 {
         tracing::warn!(messages = expired, "cancelled: too late to be sent");
     }
-    let reaped = store.reap(SILENCE).await?;
+    let reap = store.within(PATIENCE, store.reap(SILENCE));
+    let reaped = told(reap.await).unwrap_or(0);
     if reaped > 0 {
         tracing::error!(
             messages = reaped,
             "unconfirmed: the instance that was sending them is dead"
         );
     }
-    let strays = store.strays().await?;
+    let strays = store.within(PATIENCE, store.strays());
+    let strays = told(strays.await).unwrap_or_default();
     if !strays.is_empty() {
         // A closed channel: the daemon is ending, and its claims with it.
         let _ = inputs.send(Input::Strays(strays)).await;
     }
-    while let Some(went) = store.outbox_next().await? {
+    while let Some(Some(went)) = told(store.within(PATIENCE, store.outbox_next()).await) {
         if went {
             tracing::info!("a write the app's tables had refused went through");
         }
     }
-    Ok(())
+}
+
+fn told<T>(done: Result<T, StoreError>) -> Option<T> {
+    done.inspect_err(|error| {
+        tracing::warn!(%error, "upkeep did not come to its end; it is repeated");
+    })
+    .ok()
 }
 
 /// Measures the database's clock.
 pub(super) async fn measure(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     for _ in 0..READINGS {
         let before = clock::reading();
-        let database = store.now().await?;
+        let database = store.within(BEAT_PATIENCE, store.now()).await?;
         clock.measured(before, database);
     }
     Ok(())

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use crate::clock::{self, Clock};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement, Tries};
-use crate::schedule::offset::Reading;
 use crate::store::{Recorded, Store, StoreError};
 
 /// What a cleared message carries through the reactor.
@@ -23,10 +21,18 @@ pub type Payload = Arc<Cleared>;
 /// What is told to the reactor.
 pub type Input = reactor::Input<Payload>;
 
-/// A statement that takes longer is given up; the server itself ends it at
-/// `statement_timeout`, which is longer, so that it is our patience that ends first only where
-/// the way to the server is dead.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(20);
+/// A claim or a read that takes longer is given up. They take milliseconds, a message waits for
+/// them, and to repeat them costs nothing: a claim whose answer was lost is given back by its
+/// token. The same way to the server is then not tried again.
+const ASKING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same for outcomes, which wait for the app's own triggers and are worth more patience.
+/// The server itself ends a statement at `statement_timeout`, which is shorter, so that our
+/// patience ends first only where the way to the server is dead.
+const RECORD_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came of asking for one message.
+type ClaimJudged = (MessageId, ClaimAnswer<Judged<Payload>>);
 
 /// The hands of the daemon.
 #[derive(Clone)]
@@ -43,82 +49,70 @@ pub struct Dispatch {
     pub lease: Duration,
 }
 
-/// A step against the database that did not come to an end.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("the database did not answer within {DATABASE_PATIENCE:?}")]
-    Silent,
-}
-
-async fn patiently<T>(step: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failed> {
-    match timeout(DATABASE_PATIENCE, step).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Failed::Silent),
-    }
-}
-
-fn claim_lost(asks: Vec<Ask>, lost: &Failed) -> Input {
-    tracing::warn!(messages = asks.len(), error = %lost, "the answer to a claim was lost");
-    Input::ClaimLost(asks)
-}
-
-/// What became of each message of a claim.
-type Judgement = Vec<(MessageId, ClaimAnswer<Judged<Payload>>)>;
-
 impl Dispatch {
-    /// Claims, and judges what was won. A group that the database refuses because of one of its
-    /// rows is halved until that row stands alone: it never holds up the others.
+    /// Claims, and judges what was won.
     pub async fn claim(&self, asks: Vec<Ask>) -> Input {
+        let before = clock::reading();
         let mut answers = Vec::with_capacity(asks.len());
-        let mut took = Duration::ZERO;
-        let mut alone = None;
-        let mut parts = vec![asks.as_slice()];
-        while let Some(part) = parts.pop() {
-            let before = clock::reading();
-            match self.claim_part(part, before).await {
-                Ok(judged) => {
-                    answers.extend(judged);
-                    took = took.max(self.clock.now().up.since(before.up));
-                }
-                Err(Failed::Store(refused)) if part.len() > 1 && refused.may_be_of_one_row() => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([second, first]);
-                }
-                Err(Failed::Store(refused)) if part.len() == asks.len() && refused.is_refusal() => {
-                    tracing::warn!(messages = asks.len(), error = %refused, "a claim was refused");
-                    return Input::ClaimRefused(asks);
-                }
-                Err(Failed::Store(refused)) if part.len() == 1 && refused.is_refusal() => {
-                    alone.get_or_insert((part[0].id, refused));
-                    match patiently(self.store.read(&[part[0].id])).await {
-                        Ok(rows) => answers
-                            .extend(rows.into_iter().map(|(id, s)| (id, ClaimAnswer::Lost(s)))),
-                        Err(lost) => return claim_lost(asks, &lost),
-                    }
-                }
-                // What other parts won is given back with the rest.
-                Err(lost) => return claim_lost(asks, &lost),
+        match self.claim_part(&asks, &mut answers).await {
+            Ok(()) => {
+                let took = self.clock.now().up.since(before.up);
+                Input::Claimed { answers, took }
+            }
+            // Of several parts some may stand already: then it is lost, which is right for all.
+            Err(refused) if refused.is_refusal() && answers.is_empty() => {
+                tracing::warn!(messages = asks.len(), error = %refused, "a claim was refused");
+                Input::ClaimRefused(asks)
+            }
+            Err(lost) => {
+                tracing::warn!(messages = asks.len(), error = %lost, "the answer to a claim was lost");
+                Input::ClaimLost(asks)
             }
         }
-        if let Some((id, refused)) = alone {
-            tracing::warn!(message.id = %id, error = %refused, "a message cannot be claimed; others of its group are");
-        }
-        Input::Claimed { answers, took }
     }
 
-    async fn claim_part(&self, part: &[Ask], before: Reading) -> Result<Judgement, Failed> {
-        let pairs: Vec<_> = part.iter().map(|ask| (ask.id, ask.token)).collect();
-        let claimed = patiently(self.store.claim(&pairs, self.lease)).await?;
-        if let Some(database) = claimed.now {
-            self.clock.measured(before, database);
-        }
-        let now = self.clock.now().db;
-        let answers = claimed.answers.into_iter();
-        Ok(answers
-            .map(|(id, answer)| (id, self.judge(answer, now)))
-            .collect())
+    /// Claims these; if the database refuses one of them, it is halved until that one stands
+    /// alone. That one is read instead, and found pending it is asked for again, ever less often.
+    fn claim_part<'a>(
+        &'a self,
+        asks: &'a [Ask],
+        answers: &'a mut Vec<ClaimJudged>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
+            let before = clock::reading();
+            let claim = self.store.claim(&pairs, self.lease);
+            let claimed = match self.store.within(ASKING_PATIENCE, claim).await {
+                Err(refused) if refused.is_about_a_row() => {
+                    if let [alone] = asks {
+                        tracing::warn!(message.id = %alone.id.0, error = %refused, "a claim was refused");
+                        let ids = [alone.id];
+                        let read = self.store.read(&ids);
+                        let rows = self.store.within(ASKING_PATIENCE, read).await?;
+                        answers.extend(
+                            rows.into_iter()
+                                .map(|(id, state)| (id, ClaimAnswer::Lost(state))),
+                        );
+                        return Ok(());
+                    }
+                    let (first, second) = asks.split_at(asks.len() / 2);
+                    self.claim_part(first, answers).await?;
+                    return self.claim_part(second, answers).await;
+                }
+                other => other?,
+            };
+            if let Some(database) = claimed.now {
+                self.clock.measured(before, database);
+            }
+            let now = self.clock.now();
+            answers.extend(
+                claimed
+                    .answers
+                    .into_iter()
+                    .map(|(id, answer)| (id, self.judge(answer, now.db))),
+            );
+            Ok(())
+        })
     }
 
     fn judge(&self, answer: ClaimAnswer<Claim>, now: Moment) -> ClaimAnswer<Judged<Payload>> {
@@ -148,7 +142,11 @@ impl Dispatch {
 
     /// Reads rows again.
     pub async fn read(&self, ids: Vec<MessageId>) -> Input {
-        let rows = match patiently(self.store.read(&ids)).await {
+        let rows = match self
+            .store
+            .within(ASKING_PATIENCE, self.store.read(&ids))
+            .await
+        {
             Ok(rows) => Some(rows),
             Err(error) => {
                 tracing::warn!(messages = ids.len(), %error, "rows could not be read");
@@ -220,12 +218,13 @@ impl Dispatch {
         )>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            match patiently(self.store.record(records)).await {
+            let record = self.store.record(records);
+            match self.store.within(RECORD_PATIENCE, record).await {
                 Ok(recorded) => {
                     let recorded: Recorded = recorded;
                     done.extend(recorded);
                 }
-                Err(Failed::Store(refused)) if refused.is_refusal() && records.len() > 1 => {
+                Err(refused) if refused.is_about_a_row() && records.len() > 1 => {
                     let (first, second) = records.split_at(records.len() / 2);
                     self.record_part(first, done).await;
                     self.record_part(second, done).await;

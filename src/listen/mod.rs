@@ -17,8 +17,10 @@ use crate::schedule::Backoff;
 use crate::store::{ConnectError, Dsn, Store, StoreError};
 
 mod notice;
+mod proof;
 
 pub use notice::Notice;
+pub use proof::{Unproven, prove};
 
 /// The channel, as the triggers name it.
 pub const CHANNEL: &str = "punctual";
@@ -29,8 +31,9 @@ const PROOF_EVERY: Duration = Duration::from_secs(5);
 /// How long a nonce may be under way. Longer, and the channel counts as deaf.
 const PROOF_WITHIN: Duration = Duration::from_secs(3);
 
-/// Between attempts to connect. A restarted database is back within a second or two.
-const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+/// Between attempts to connect. A restarted database is back within a second or two; and however
+/// long it was away, messages wait for us then: an attempt a second burdens nobody.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
 /// What the listener says.
 #[derive(Debug)]
@@ -41,9 +44,23 @@ pub enum Heard {
     Down {
         /// Why, for people.
         reason: String,
+        /// Whether the database could be talked to at all.
+        connected: bool,
     },
     /// Somebody says that rows changed.
     Notice(Notice),
+}
+
+/// What it means that a nonce did not come back.
+const DEAF: &str = "notices do not arrive: a pooler in transaction mode, or a dead connection \
+     (use a direct or session-mode connection, on Supabase port 5432)";
+
+/// The server's own words where there are any: the client's are "db error".
+fn said(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        None => error.to_string(),
+    }
 }
 
 /// Why a connection ended.
@@ -51,18 +68,15 @@ pub enum Heard {
 enum Lost {
     #[error("cannot connect: {0}")]
     Connect(#[source] ConnectError),
-    #[error("LISTEN failed: {0}")]
+    #[error("LISTEN failed: {}", said(.0))]
     Listen(#[source] tokio_postgres::Error),
-    #[error("the connection was lost: {0}")]
+    #[error("the connection was lost: {}", said(.0))]
     Broken(#[source] tokio_postgres::Error),
     #[error("the server closed the connection")]
     Closed,
     #[error("cannot notify from another connection: {0}")]
     Notify(#[source] StoreError),
-    #[error(
-        "notices do not arrive: a pooler in transaction mode, or a dead connection \
-         (use a direct or session-mode connection, on Supabase port 5432)"
-    )]
+    #[error("{}", DEAF)]
     Deaf,
     #[error("nobody listens to the listener")]
     Unheard,
@@ -82,11 +96,14 @@ pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
         } else {
             failures.saturating_add(1)
         };
-        let reason = lost.to_string();
-        if heard.send(Heard::Down { reason }).await.is_err() {
+        let down = Heard::Down {
+            reason: lost.to_string(),
+            connected: matches!(lost, Lost::Listen(_) | Lost::Deaf),
+        };
+        if heard.send(down).await.is_err() {
             return;
         }
-        tokio::time::sleep(RECONNECT.spread(failures, Uuid::new_v4())).await;
+        sleep(RECONNECT.spread(failures, Uuid::new_v4())).await;
     }
 }
 
@@ -141,7 +158,13 @@ async fn prove_for_ever(
                     notified = true;
                 }
                 message = messages.next() => proven |= pass_on(message, Some(nonce), heard).await?,
-                () = &mut too_late => return Err(Lost::Deaf),
+                () = &mut too_late => {
+                    // Either side may be the silent one.
+                    if !notified {
+                        store.distrust();
+                    }
+                    return Err(Lost::Deaf);
+                }
             }
         }
         if !*was_up {

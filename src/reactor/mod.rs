@@ -333,6 +333,11 @@ impl<P: Clone> Reactor<P> {
         self.outgoing.unrecorded() + self.outgoing.sending()
     }
 
+    /// Of these, what came of requests: nobody else knows it.
+    pub fn unrecorded_answers(&self) -> usize {
+        self.outgoing.unrecorded_answers() + self.outgoing.sending()
+    }
+
     /// What the installation laid down.
     pub const fn settings(&self) -> &Settings {
         &self.settings

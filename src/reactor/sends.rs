@@ -61,6 +61,15 @@ impl<P> Outgoing<P> {
         self.finished.len() + self.parked.len() + grouped
     }
 
+    pub(super) fn unrecorded_answers(&self) -> usize {
+        let grouped = self.groups.values().flat_map(|g| g.records.iter());
+        let waiting = self.finished.iter().chain(self.parked.values());
+        waiting
+            .chain(grouped)
+            .filter(|r| r.started.is_some())
+            .count()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sending == 0 && self.unrecorded() == 0
     }

@@ -67,10 +67,20 @@ impl Store {
             .map(|(id, _)| *id)
             .filter(|id| !won.contains_key(id))
             .collect();
-        let mut states: HashMap<_, _> = if lost.is_empty() {
-            HashMap::new()
-        } else {
-            self.read(&lost).await?.into_iter().collect()
+        let mut states: HashMap<_, _> = match self.read_lost(&lost).await {
+            Ok(states) => states.into_iter().collect(),
+            // Nothing was claimed, so nothing but the question is lost.
+            Err(error) if won.is_empty() => return Err(error),
+            // What was won stands, whatever became of the read, and must be sent on time: an
+            // error, of a refusal above all, would say that it does not. The others are
+            // somebody's for now; they are looked at again when a watch on them ends.
+            Err(error) => {
+                tracing::warn!(messages = lost.len(), %error, "rows that were not won could not be read");
+                let somebodys = RowState::Sending {
+                    lease_until: Moment::MIN,
+                };
+                lost.iter().map(|id| (*id, somebodys)).collect()
+            }
         };
         let answers = asks
             .iter()
@@ -85,6 +95,14 @@ impl Store {
             })
             .collect();
         Ok(Claimed { answers, now })
+    }
+
+    async fn read_lost(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
+        // The usual case: everything was won, and the way there and back is saved.
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(ids).await
     }
 
     /// How these rows stand. One answer for each id.

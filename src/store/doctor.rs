@@ -73,7 +73,7 @@ pub async fn rows(client: &Client) -> Result<Vec<Finding>, StoreError> {
 }
 
 /// The database's clock.
-pub async fn now(client: &Client) -> Result<Moment, StoreError> {
+pub async fn database_time(client: &Client) -> Result<Moment, StoreError> {
     const STEP: &str = "reading the database's clock";
     let row = client.query_one(NOW, &[]).await;
     let row = row.map_err(StoreError::at(STEP))?;

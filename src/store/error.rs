@@ -1,5 +1,7 @@
 //! What can go wrong between here and the database.
 
+use std::time::Duration;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -8,8 +10,14 @@ use tokio_postgres::error::SqlState;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No connection to be had.
-    #[error("no connection to the database")]
+    #[error("no connection to the database{}", of_pool(.0))]
     Connect(#[source] PoolError),
+    /// No answer: the way there is dead, or the server is stuck.
+    #[error("the database did not answer within {} s", patience.as_secs())]
+    Silent {
+        /// How long was waited.
+        patience: Duration,
+    },
     /// A statement failed.
     #[error("{step} failed{}", detail(source))]
     Query {
@@ -37,6 +45,15 @@ fn detail(e: &tokio_postgres::Error) -> String {
     })
 }
 
+/// What the server said to a new connection. The pool's own words would repeat themselves.
+fn of_pool(e: &PoolError) -> String {
+    match e {
+        PoolError::Backend(e) => detail(e),
+        PoolError::Timeout(_) => ": none was free, or to be had, in time".to_owned(),
+        _ => String::new(),
+    }
+}
+
 impl StoreError {
     pub(super) fn at(step: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
         move |source| Self::Query { step, source }
@@ -44,6 +61,22 @@ impl StoreError {
 
     pub(super) fn unreadable(step: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
         move |source| Self::Unreadable { step, source }
+    }
+
+    /// Whether this is a refusal that may concern one row only: a constraint, or the app's own
+    /// trigger. Then the others of its statement may fare better without it. What concerns the
+    /// whole table or server (a lock, a right, want of resources) is not made better by asking for
+    /// each row alone.
+    pub fn is_about_a_row(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return false;
+        };
+        let of_all = [
+            "08", "0A", "25", "28", "40", "42", "53", "54", "55", "57", "58", "XX",
+        ];
+        source
+            .code()
+            .is_some_and(|code| !of_all.iter().any(|class| code.code().starts_with(class)))
     }
 
     /// Whether the database itself refused the statement, so that its transaction is certainly
@@ -59,21 +92,7 @@ impl StoreError {
                         | SqlState::CANNOT_CONNECT_NOW
                 )
             }),
-            Self::Connect(_) | Self::Unreadable { .. } => false,
+            Self::Connect(_) | Self::Silent { .. } | Self::Unreadable { .. } => false,
         }
-    }
-
-    /// Whether a refusal may be about a single row of several: what the app's own constraints
-    /// and triggers say. A lock not granted, a missing table or right is about the statement
-    /// or the moment, and trying the rows one by one would change nothing.
-    pub fn may_be_of_one_row(&self) -> bool {
-        let Self::Query { source, .. } = self else {
-            return false;
-        };
-        self.is_refusal()
-            && source.code().is_some_and(|code| {
-                let class = code.code().get(..2).unwrap_or_default();
-                !["0A", "40", "42", "53", "54", "55", "57", "58"].contains(&class)
-            })
     }
 }

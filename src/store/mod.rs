@@ -4,11 +4,15 @@
 //! Every statement that writes says what state it expects to find and skips what somebody else
 //! holds, so the store waits for nobody's row and nobody's deadlock has it as a partner.
 
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object, Pool};
+use tokio::time::timeout;
 use tokio_postgres::Statement;
 
+use crate::clock::Stopwatch;
 use crate::message::InstanceId;
 
 mod app;
@@ -34,18 +38,25 @@ pub use dsn::{Dsn, DsnError};
 pub use error::StoreError;
 pub use migrate::{MigrateError, Migrator};
 pub use outcomes::Recorded;
+pub use window::notify_plainly;
 
 /// The database as the daemon uses it.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
     instance: InstanceId,
+    /// Runs since a connection was last found silent: none that is older is used again.
+    distrusted: Arc<Mutex<Option<Stopwatch>>>,
 }
 
 impl Store {
     /// A store for one run of one daemon.
-    pub const fn new(pool: Pool, instance: InstanceId) -> Self {
-        Self { pool, instance }
+    pub fn new(pool: Pool, instance: InstanceId) -> Self {
+        Self {
+            pool,
+            instance,
+            distrusted: Arc::default(),
+        }
     }
 
     /// Which run this is.
@@ -53,8 +64,50 @@ impl Store {
         self.instance
     }
 
+    /// Gives a step up when it takes longer than `patience`. Whether it took effect is not known
+    /// then, and no connection of that time is used again.
+    pub async fn within<T>(
+        &self,
+        patience: Duration,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        // Pinned, so that it gives its connection back after that has fallen out of use.
+        let mut step = pin!(step);
+        if let Ok(done) = timeout(patience, &mut step).await {
+            return done;
+        }
+        self.distrust();
+        Err(StoreError::Silent { patience })
+    }
+
+    /// Leaves every connection made before now. One whose other end is gone without a word
+    /// looks like any other, and whoever gave up waiting for its answer has put it back: the
+    /// next statement would wait as long. All of them, because they go the same way; a new one
+    /// costs milliseconds.
+    pub fn distrust(&self) {
+        let mut since = self
+            .distrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *since = Some(Stopwatch::start());
+    }
+
+    fn is_distrusted(&self, client: &Object) -> bool {
+        let since = *self
+            .distrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| Object::metrics(client).age() >= since.elapsed())
+    }
+
     async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(StoreError::Connect)
+        loop {
+            let client = self.pool.get().await.map_err(StoreError::Connect)?;
+            if !self.is_distrusted(&client) {
+                return Ok(client);
+            }
+            drop(Object::take(client));
+        }
     }
 }
 

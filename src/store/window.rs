@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::at::At;
 use super::{Store, StoreError, micros, prepared};
@@ -20,6 +21,10 @@ const NOTIFY: &str = include_str!("sql/notify.sql");
 /// Rows handed on at once while a window is read: the reader is never far ahead of its reader.
 const CHUNK: usize = 1_000;
 
+/// How long the next rows of a window, or one batch of the late ones, may take. Longer than the
+/// server itself lets a statement run: it ends first where the way is dead.
+const ROWS_WITHIN: Duration = Duration::from_secs(20);
+
 /// Rows cancelled in one statement.
 const EXPIRE_BATCH: i64 = 1_000;
 
@@ -33,18 +38,25 @@ impl Store {
         mut chunk: impl FnMut(Vec<Upcoming>) -> BoxFuture<'static, ()> + Send,
     ) -> Result<(), StoreError> {
         const STEP: &str = "loading the window";
-        let client = self.client().await?;
-        let load = prepared(&client, LOAD_WINDOW, STEP).await?;
         let until = At(until);
         let late = micros(max_lateness);
         let params: [&(dyn ToSql + Sync); 2] = [&until, &late];
-        let rows = client
-            .query_raw(&load, params)
-            .await
-            .map_err(StoreError::at(STEP))?;
+        let ask = async {
+            let client = self.client().await?;
+            let load = prepared(&client, LOAD_WINDOW, STEP).await?;
+            let rows = client.query_raw(&load, params).await;
+            Ok((rows.map_err(StoreError::at(STEP))?, client))
+        };
+        // The client is kept to the end: the rows come over its connection.
+        let (rows, _client) = self.within(ROWS_WITHIN, ask).await?;
         let mut rows = std::pin::pin!(rows);
         let mut part = Vec::new();
-        while let Some(row) = rows.try_next().await.map_err(StoreError::at(STEP))? {
+        loop {
+            let next = async { rows.try_next().await.map_err(StoreError::at(STEP)) };
+            // The patience is for the database only, not for whoever takes the rows.
+            let Some(row) = self.within(ROWS_WITHIN, next).await? else {
+                break;
+            };
             part.push(read_upcoming(&row).map_err(StoreError::unreadable(STEP))?);
             if part.len() == CHUNK {
                 chunk(std::mem::take(&mut part)).await;
@@ -61,12 +73,14 @@ impl Store {
         const STEP: &str = "cancelling what is too late";
         let mut total = 0;
         loop {
-            let client = self.client().await?;
-            let expire = prepared(&client, EXPIRE, STEP).await?;
-            let n = client
-                .execute(&expire, &[&micros(max_lateness), &EXPIRE_BATCH])
-                .await
-                .map_err(StoreError::at(STEP))?;
+            let batch = async {
+                let client = self.client().await?;
+                let expire = prepared(&client, EXPIRE, STEP).await?;
+                let params: [&(dyn ToSql + Sync); 2] = [&micros(max_lateness), &EXPIRE_BATCH];
+                let n = client.execute(&expire, &params).await;
+                n.map_err(StoreError::at(STEP))
+            };
+            let n = self.within(ROWS_WITHIN, batch).await?;
             total += n;
             // Fewer than asked for: the end, or the rest is held by somebody and comes next time.
             if n < EXPIRE_BATCH.unsigned_abs() {
@@ -103,7 +117,7 @@ impl Store {
             .0)
     }
 
-    /// Says something on the notice channel.
+    /// Says something on the notice channel, from a connection of the pool.
     pub async fn notify(&self, payload: &str) -> Result<(), StoreError> {
         const STEP: &str = "notifying";
         let client = self.client().await?;
@@ -114,6 +128,16 @@ impl Store {
             .map_err(StoreError::at(STEP))?;
         Ok(())
     }
+}
+
+/// Says something on the notice channel, from a session as it came. In one message, with nothing
+/// prepared: a pooler may hand each message to another session.
+pub async fn notify_plainly(client: &Client, payload: &str) -> Result<(), StoreError> {
+    client
+        .query_typed(NOTIFY, &[(&payload, Type::TEXT)])
+        .await
+        .map_err(StoreError::at("notifying"))?;
+    Ok(())
 }
 
 fn read_upcoming(row: &tokio_postgres::Row) -> Result<Upcoming, tokio_postgres::Error> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::daemon::{self, Parts, StartError};
+use punctual::daemon::{self, Parts, RunError};
 use punctual::message::Sender;
 use punctual::provider::console::Console;
 use punctual::reactor::Settings;
@@ -51,7 +51,7 @@ async fn refused(db: &TestDb, name: &str, change: &str) -> String {
         .await
         .expect_err(change);
     assert!(
-        matches!(error, StartError::Schema(MigrateError::Role { .. })),
+        matches!(error, RunError::Schema(MigrateError::Role { .. })),
         "{change}: {error:?}"
     );
     error.to_string()

@@ -244,3 +244,16 @@ async fn a_session_lost_midway_says_why() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_trigger_that_somebody_dropped_comes_back() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    let drop = "drop trigger punctual_notify_insert on scheduled_messages";
+    client.batch_execute(drop).await.unwrap();
+    let embedded = Migrator::embedded();
+    assert!(embedded.check(db.dsn()).await.is_err());
+    let report = embedded.run(db.dsn()).await.unwrap();
+    assert_eq!(report.triggers, ["triggers/scheduled_messages.sql"]);
+    embedded.check(db.dsn()).await.unwrap();
+}

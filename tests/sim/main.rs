@@ -8,6 +8,7 @@
 mod dice;
 mod model;
 mod mutant;
+mod odds;
 mod plan;
 mod shrink;
 mod watch;

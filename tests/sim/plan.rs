@@ -9,6 +9,7 @@ use punctual::schedule::LeadSetting;
 
 use crate::dice::Dice;
 use crate::model::Change;
+use crate::odds::Odds;
 use crate::world::START;
 
 pub(crate) const MS: i64 = 1_000;
@@ -98,63 +99,6 @@ impl What {
     }
 }
 
-/// Faults that befall single steps, in cases of a thousand.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Odds {
-    pub(crate) notice_lost: u32,
-    pub(crate) notice_twice: u32,
-    pub(crate) notice_late: u32,
-    /// A statement fails and has changed nothing.
-    pub(crate) refused: u32,
-    /// A statement takes effect and its answer is lost.
-    pub(crate) answer_lost: u32,
-    /// A statement is given up and takes effect all the same, later.
-    pub(crate) zombie: u32,
-    /// Of a group of records only a part can be written, of a load only a part comes.
-    pub(crate) half: u32,
-    pub(crate) slow: u32,
-    /// A request waits between its decision and its first byte.
-    pub(crate) stalled: u32,
-    pub(crate) hangs: u32,
-    pub(crate) proof_lost: u32,
-    pub(crate) throttled: u32,
-    pub(crate) unsent: u32,
-    pub(crate) rejected: u32,
-}
-
-type OddsField = fn(&mut Odds) -> &mut u32;
-
-impl Odds {
-    pub(crate) const FIELDS: [OddsField; 14] = [
-        |o| &mut o.notice_lost,
-        |o| &mut o.notice_twice,
-        |o| &mut o.notice_late,
-        |o| &mut o.refused,
-        |o| &mut o.answer_lost,
-        |o| &mut o.zombie,
-        |o| &mut o.half,
-        |o| &mut o.slow,
-        |o| &mut o.stalled,
-        |o| &mut o.hangs,
-        |o| &mut o.proof_lost,
-        |o| &mut o.throttled,
-        |o| &mut o.unsent,
-        |o| &mut o.rejected,
-    ];
-
-    /// Half of the worlds know only half of the faults: one at a time shows more than all
-    /// at once, which mostly show that nothing works.
-    fn draw(dice: &mut Dice) -> Self {
-        let mut odds = Self::default();
-        for field in Self::FIELDS {
-            if dice.chance(450) {
-                *field(&mut odds) = u32::try_from(dice.between(10, 350)).unwrap_or(0);
-            }
-        }
-        odds
-    }
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
@@ -230,7 +174,7 @@ impl Plan {
 
     fn draw_messages(&mut self, dice: &mut Dice) {
         let rows = 3 + dice.below(10);
-        let herd = dice.between(SECOND, self.calm_at);
+        let together = dice.between(SECOND, self.calm_at);
         for row in 0..rows {
             // A third of them in the calm after the chaos, to be exactly on time.
             let at = if dice.chance(330) {
@@ -239,7 +183,7 @@ impl Plan {
                 dice.between(0, self.calm_at)
             };
             let due = if dice.chance(150) {
-                herd
+                together
             } else {
                 at + self.ahead(dice)
             };
@@ -255,12 +199,19 @@ impl Plan {
             };
             self.user(dice, row, at, change);
             if at > self.calm_at && self.calm_odds.slow > 0 {
-                // While it is sent, recorded and told of: there marks are left and looked into.
-                for _ in 0..3 {
-                    let at = due.max(at) + dice.between(5 * MS, 900 * MS);
-                    let due = at + dice.between(60 * MS, 500 * MS);
-                    let at_db = START + micros(due);
-                    self.user(dice, row, at, Change::Reschedule { at: at_db });
+                self.trouble(dice, row, due.max(at));
+            }
+            if dice.chance(120) && at < self.calm_at {
+                // Longer than many a lease.
+                let held = What::User {
+                    row,
+                    change: Change::Hold,
+                    open_for: dice.between(0, 30 * SECOND),
+                    commits: false,
+                };
+                let at = due.max(at) + dice.between(-100 * MS, SECOND);
+                if at < self.calm_at {
+                    self.deeds.push(Deed { at, what: held });
                 }
             }
             let edits = dice.pick(&[0, 0, 1, 1, 2, 4]);
@@ -269,6 +220,26 @@ impl Plan {
                 let change = self.draw_change(dice, row, edit + 2, at);
                 self.user(dice, row, at, change);
             }
+        }
+    }
+
+    /// In the calm, about a due time: a lock that is held over it and comes to nothing, and
+    /// edits while the message is sent, recorded and told of, where marks are left.
+    fn trouble(&mut self, dice: &mut Dice, row: usize, due: i64) {
+        let held = What::User {
+            row,
+            change: Change::Hold,
+            open_for: dice.between(20 * MS, 400 * MS),
+            commits: false,
+        };
+        let at = due - dice.between(0, 100 * MS);
+        if dice.chance(500) {
+            self.deeds.push(Deed { at, what: held });
+        }
+        for _ in 0..dice.pick(&[1, 1, 2]) {
+            let at = due + dice.between(5 * MS, 900 * MS);
+            let soon = START + micros(at + dice.between(60 * MS, 500 * MS));
+            self.user(dice, row, at, Change::Reschedule { at: soon });
         }
     }
 

@@ -2,7 +2,8 @@
 //! other, as long as the same invariant still breaks.
 
 use crate::mutant::Mutant;
-use crate::plan::{Odds, Plan};
+use crate::odds::Odds;
+use crate::plan::Plan;
 use crate::watch::{Invariant, Violation};
 use crate::world::World;
 

@@ -127,7 +127,7 @@ async fn too_many_requests_is_throttled() {
 #[tokio::test]
 async fn refusals_are_classified_and_tidied() {
     let sentence = format!("'{TO}' does not want '{BODY}'");
-    let minutes = |n| Duration::from_secs(n * 60);
+    let minutes = |n: u64| Duration::from_secs(n * 60);
     let held = Retry::HoldAccount { probe: minutes(5) };
     let later = Retry::After { base: minutes(5) };
     for (status, code, category, retry) in [

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::collections::HashSet;
+
 use tokio_postgres::Client;
 
 use super::error::{is_lock, is_shape};
@@ -154,7 +156,8 @@ async fn missing<'m, 'a>(
     Ok(missing)
 }
 
-/// The trigger files whose text is not the one on record.
+/// The trigger files whose text is not the one on record, and those of which somebody has
+/// dropped a trigger since.
 async fn changed<'a>(
     migrator: &Migrator<'a>,
     client: &Client,
@@ -169,8 +172,26 @@ async fn changed<'a>(
                 && row.get::<_, String>("checksum") == file.checksum()
         })
     };
+    let there: HashSet<String> = client
+        .query(include_str!("../sql/migrate_trigger_names.sql"), &[])
+        .await
+        .map_err(MigrateError::Record)?
+        .iter()
+        .map(|row| row.get("name"))
+        .collect();
+    let whole = |file: &File<'_>| created(file.sql).all(|name| there.contains(name));
     let all = migrator.triggers.iter();
-    Ok(all.filter(|file| !on_record(file)).copied().collect())
+    Ok(all
+        .filter(|file| !(on_record(file) && whole(file)))
+        .copied()
+        .collect())
+}
+
+/// The triggers that a file creates, by the statement our files use for it.
+fn created(sql: &str) -> impl Iterator<Item = &str> {
+    sql.lines()
+        .filter_map(|line| line.strip_prefix("create or replace trigger "))
+        .filter_map(|rest| rest.split_whitespace().next())
 }
 
 /// One file, with its record, whole or not at all; again while others are in the way.

@@ -28,6 +28,8 @@ pub(crate) enum Change {
         at: Moment,
     },
     Delete,
+    /// `select … for update`, which any row allows; it is rolled back.
+    Hold,
 }
 
 /// A statement that has run and not been committed. It holds its row.
@@ -76,6 +78,7 @@ impl Database {
                 }
                 None
             }
+            Change::Hold => Some(before.clone()?),
             other => Some(self.update(before.as_ref()?, other, now)?),
         };
         self.locked.insert(id);
@@ -94,7 +97,7 @@ impl Database {
                 new.status = Status::Pending;
                 new.scheduled_at = *at;
             }
-            Change::Insert { .. } | Change::Delete => {}
+            Change::Insert { .. } | Change::Delete | Change::Hold => {}
         }
         if !transition(Some(old.status), new.status, Writer::User) {
             return None;

@@ -136,7 +136,8 @@ impl World {
     /// The first daemon always comes back; another that was away for long never does.
     pub(super) fn come_back(&mut self, slot: usize, down_for: i64) {
         if slot == 0 || down_for < 15 * SECOND {
-            let at = self.until(down_for);
+            // In the calm nothing stays away.
+            let at = (self.t + down_for).min(self.plan.calm_at);
             self.at(at.max(self.t + MS), Event::Start { slot });
         }
     }

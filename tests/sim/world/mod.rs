@@ -21,7 +21,8 @@ pub(crate) use self::provider::Request;
 use crate::dice::Dice;
 use crate::model::{Database, Transaction};
 use crate::mutant::Mutant;
-use crate::plan::{Odds, Plan, SETTLING, micros};
+use crate::odds::Odds;
+use crate::plan::{Plan, SETTLING, micros};
 use crate::watch::{Invariant, Violation};
 
 /// The database's clock when the world begins.
@@ -266,9 +267,14 @@ impl World {
         START + micros(self.t)
     }
 
-    /// When something that begins now and is to last so long is over: chaos ends it.
+    /// When something that begins now and is to last so long is over: the calm ends chaos.
     fn until(&self, lasts: i64) -> i64 {
-        (self.t + lasts).min(self.plan.calm_at).max(self.t)
+        let at = self.t + lasts;
+        if self.t < self.plan.calm_at {
+            at.min(self.plan.calm_at)
+        } else {
+            at
+        }
     }
 
     /// From when on everything is expected to be known and on time.

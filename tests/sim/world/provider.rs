@@ -141,7 +141,7 @@ impl World {
         if dice.chance(odds.throttled) {
             let retry_after = dice
                 .chance(500)
-                .then(|| Duration::from_millis(dice.next() % 9_000));
+                .then(|| Duration::from_millis(dice.next() % 20_000));
             let code = Some(20429);
             let hold = None;
             let throttled = Outcome::Throttled {

@@ -1,0 +1,74 @@
+//! The proof before the start, on two plain connections.
+//!
+//! Behind a pooler in transaction mode a daemon would not only be deaf: the settings of its
+//! sessions would stay with sessions that the app gets next. So this comes first, and sets
+//! nothing.
+
+use futures_util::StreamExt;
+use futures_util::stream::poll_fn;
+use tokio::time::timeout;
+use tokio_postgres::AsyncMessage;
+use uuid::Uuid;
+
+use super::{CHANNEL, DEAF, Notice, PROOF_WITHIN, said};
+use crate::store::{ConnectError, Dsn, StoreError, notify_plainly};
+
+/// Why nothing can be heard here.
+#[derive(Debug, thiserror::Error)]
+pub enum Unproven {
+    /// No session.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// `LISTEN` is not taken: a standby, for one.
+    #[error("LISTEN failed: {}", said(.0))]
+    Listen(#[source] tokio_postgres::Error),
+    /// `NOTIFY` is not taken.
+    #[error(transparent)]
+    Notify(#[from] StoreError),
+    /// The nonce did not come.
+    #[error("{}", DEAF)]
+    Deaf,
+}
+
+/// Listens on one connection, notifies a nonce from another, and waits for it.
+pub async fn prove(dsn: &Dsn) -> Result<(), Unproven> {
+    let (listener, mut hearing) = dsn.connect().await?;
+    let (notifier, speaking) = dsn.connect().await?;
+    let nonce = Uuid::new_v4();
+    let payload = Notice::nonce(nonce);
+    let ask = async {
+        let listen = format!("listen {CHANNEL}");
+        let listening = listener.batch_execute(&listen).await;
+        listening.map_err(Unproven::Listen)?;
+        notify_plainly(&notifier, &payload).await?;
+        // Until the nonce comes, or the patience ends.
+        std::future::pending().await
+    };
+    let mut messages = poll_fn(|cx| hearing.poll_message(cx));
+    let hear = async {
+        while let Some(Ok(message)) = messages.next().await {
+            if let AsyncMessage::Notification(said) = message
+                && Notice::parse(said.payload()) == Some(Notice::Nonce(nonce))
+            {
+                return Ok(());
+            }
+        }
+        // It ended: whoever asks over it learns why, or waits in vain.
+        std::future::pending().await
+    };
+    let speak = async {
+        // The same for this one.
+        let _ = speaking.await;
+        std::future::pending().await
+    };
+    let proof = async {
+        tokio::select! {
+            failed = ask => failed,
+            heard = hear => heard,
+            never = speak => never,
+        }
+    };
+    timeout(PROOF_WITHIN, proof)
+        .await
+        .unwrap_or(Err(Unproven::Deaf))
+}

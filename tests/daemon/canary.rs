@@ -1,0 +1,140 @@
+//! No secret, phone number or text in anything that is said, however much is asked to be said.
+
+use crate::daemon::{Daemon, set};
+use crate::standin::Act;
+use crate::world::{World, admin, asked};
+
+const TO: &str = "+13105557777";
+const FROM: &str = "+15005558888";
+const BODY: &str = "canary-body-chirps";
+const PASSWORD: &str = "canarypassword42";
+const AUTH_TOKEN: &str = "canary0auth0token0canary0auth0to";
+const DEBUG_TOKEN: &str = "canary-debug-token";
+
+const CANARIES: [&str; 6] = [
+    // Without the plus, which a log may write otherwise; the last digits are enough to tell.
+    "3105557777",
+    "5005558888",
+    "canary-body",
+    PASSWORD,
+    AUTH_TOKEN,
+    DEBUG_TOKEN,
+];
+
+fn is_clean(what: &str, said: &str) {
+    for canary in CANARIES {
+        for line in said.lines() {
+            assert!(!line.contains(canary), "{what} tells {canary}: {line}");
+        }
+    }
+}
+
+/// Everything that can come of a message, in one run.
+async fn check(format: &str) {
+    let text = format!("{TO} is not a number to {FROM}: {BODY}");
+    let acts = [
+        Act::refuse(400, 21211, &text),
+        Act::Answer(500, "", text.clone()),
+        Act::Silence,
+        Act::Reset,
+        Act::Answer(429, "retry-after: 3600\r\n", text),
+        Act::Accept,
+    ];
+    let mut world = World::new(acts).await;
+    let admin = admin().await;
+    let name: String = {
+        let row = world.app.query_one("select current_database()", &[]).await;
+        row.unwrap().get(0)
+    };
+    let role = format!("canary_{name}");
+    admin
+        .batch_execute(&format!(
+            "create role {role} superuser login password '{PASSWORD}'"
+        ))
+        .await
+        .unwrap();
+    let port = crate::harness::cluster().port();
+    let url = format!("postgres://{role}:{PASSWORD}@127.0.0.1:{port}/{name}");
+    for (setting, value) in [
+        ("DATABASE_URL", url.as_str()),
+        ("TWILIO_AUTH_TOKEN", AUTH_TOKEN),
+        ("TWILIO_SMS_FROM_NUMBER", FROM),
+        ("PUNCTUAL_DEBUG_TOKEN", DEBUG_TOKEN),
+        ("PUNCTUAL_SEND_TIMEOUT", "500ms"),
+        ("RUST_LOG", "trace"),
+        ("PUNCTUAL_LOG_FORMAT", format),
+    ] {
+        set(&mut world.env, setting, value);
+    }
+    // The app refuses one of the writes, and its sentence quotes the row.
+    world
+        .app
+        .batch_execute("alter table messages add constraint picky check (body not like 'canary%')")
+        .await
+        .unwrap();
+
+    let mut daemon = Daemon::start(&world.env);
+    daemon.ready().await;
+    for n in 1..=6 {
+        insert(&world, TO, &format!("{BODY} {n}")).await;
+        asked(&world.phone, n).await;
+    }
+    let bad = format!("{TO} or {TO}");
+    let failed = insert(&world, &bad, BODY).await;
+    let row = world.becomes(failed, "failed").await;
+    is_clean("a reason", &row.error.unwrap());
+    crate::daemon::until("all is recorded", async || {
+        let sql = "select count(*) from scheduled_messages where status = 'sending'";
+        let n: i64 = world.app.query_one(sql, &[]).await.unwrap().get(0);
+        (n == 0).then_some(())
+    })
+    .await;
+    // The sessions end: errors of every connection.
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
+    admin.execute(end, &[&role]).await.unwrap();
+    daemon.says("the notice channel is down").await;
+    daemon.ready().await;
+
+    let (status, body) = daemon.get("/debug/timers").await.unwrap();
+    assert_eq!(status, 401);
+    is_clean("a refusal", &body);
+    let url = format!("http://{}", daemon.addr());
+    for args in [
+        &["timers", "--url", &url][..],
+        &["timers", "--json", "--url", &url],
+        &["run", "--print-config"],
+    ] {
+        let (code, stdout, stderr) = world.call(args).await;
+        assert_eq!(code, Some(0), "{stderr}");
+        // The sender is a setting, and no secret.
+        is_clean("a command", &stdout.replace(FROM, ""));
+        is_clean("a command", &stderr);
+    }
+    let said = daemon.stop().await;
+    assert!(said.contains("TRACE") || said.contains("DEBUG"), "{said}");
+    is_clean("the log", &said);
+
+    // What people see when it does not start.
+    let mut wrong = world.env.clone();
+    let elsewhere = format!("postgres://{role}:{PASSWORD}x@127.0.0.1:{port}/{name}");
+    set(&mut wrong, "DATABASE_URL", &elsewhere);
+    let (code, stdout, stderr) = crate::world::called(&["run"], &wrong).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    is_clean("an error", &(stdout + &stderr));
+}
+
+async fn insert(world: &World, to: &str, body: &str) -> uuid::Uuid {
+    let sql = "insert into scheduled_messages (to_number, body, scheduled_at)
+               values ($1, $2, clock_timestamp()) returning id";
+    world
+        .app
+        .query_one(sql, &[&to, &body])
+        .await
+        .unwrap()
+        .get(0)
+}
+
+#[tokio::test]
+async fn nothing_private_is_told_in_either_format() {
+    tokio::join!(check("text"), check("json"));
+}

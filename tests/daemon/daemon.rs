@@ -1,0 +1,193 @@
+//! A running `punctual run`, and what can be seen of it from outside.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// Nothing here takes this long on a machine that is merely busy.
+const AMPLE: Duration = Duration::from_secs(60);
+
+/// Between two looks at what offers nothing to wait for.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Looks again and again until there is something to be seen.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(began.elapsed() < AMPLE, "not within {AMPLE:?}: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The command with nothing but these variables set, in a directory without a `punctual.toml`.
+pub(crate) fn punctual(args: &[&str], env: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
+    command
+        .current_dir("/")
+        .env_clear()
+        .envs(env.iter().map(|(k, v)| (k, v)))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// A loopback address that is nobody else's: a port found free on the one everybody uses may
+/// be somebody's before it is bound again.
+pub(crate) fn own_address() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let own = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let ip = std::net::Ipv4Addr::new(127, own, high, low.max(2));
+    let found = std::net::TcpListener::bind((ip, 0)).unwrap();
+    found.local_addr().unwrap().to_string()
+}
+
+/// `name` is set to `value`, whatever stood there.
+pub(crate) fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
+    env.retain(|(n, _)| n != name);
+    env.push((name.to_owned(), value.to_owned()));
+}
+
+pub(crate) struct Daemon {
+    child: Child,
+    addr: String,
+    said: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// Starts it; it need not be ready yet.
+    pub(crate) fn start(env: &[(String, String)]) -> Self {
+        let addr = own_address();
+        let mut env = env.to_vec();
+        if !env.iter().any(|(name, _)| name == "PUNCTUAL_HTTP_ADDR") {
+            set(&mut env, "PUNCTUAL_HTTP_ADDR", &addr);
+        }
+        let mut child = punctual(&["run"], &env).spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        listen_to(child.stdout.take().unwrap(), Arc::clone(&said));
+        listen_to(child.stderr.take().unwrap(), Arc::clone(&said));
+        Self { child, addr, said }
+    }
+
+    pub(crate) fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Everything it has written so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it has written this.
+    pub(crate) async fn says(&mut self, words: &str) {
+        until(words, async || {
+            let said = self.said();
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("ended by {status} without saying {words:?}:\n{said}");
+            }
+            said.contains(words).then_some(())
+        })
+        .await;
+    }
+
+    /// Status and body of `GET path`; `None`: nobody answers.
+    pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let asking = async {
+            let mut stream = TcpStream::connect(&self.addr).await.ok()?;
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+                self.addr
+            );
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            let (head, body) = answer.split_once("\r\n\r\n")?;
+            let status = head.split(' ').nth(1)?.parse().ok()?;
+            Some((status, body.to_owned()))
+        };
+        tokio::time::timeout(AMPLE, asking).await.ok().flatten()
+    }
+
+    /// `GET /readyz` says this, with its reason.
+    pub(crate) async fn readyz(&self, status: u16) -> String {
+        let what = format!("/readyz answers {status}");
+        until(&what, async || match self.get("/readyz").await {
+            Some((seen, body)) if seen == status => Some(body),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn ready(&mut self) {
+        let what = format!("ready on {}", self.addr);
+        until(&what, async || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("ended by {status} before it was ready:\n{}", self.said());
+            }
+            let answer = self.get("/readyz").await;
+            answer.filter(|(status, _)| *status == 200)
+        })
+        .await;
+    }
+
+    /// The timers, as its debug page has them.
+    pub(crate) async fn timers(&self, query: &str) -> serde_json::Value {
+        let (status, body) = self
+            .get(&format!("/debug/timers?{query}"))
+            .await
+            .expect("the debug page");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.child.id().expect("it runs").cast_signed();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(AMPLE, self.child.wait());
+        ended.await.expect("it ends in time").unwrap()
+    }
+
+    /// Asks it to stop; it must do so in good order.
+    pub(crate) async fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        let status = self.ended().await;
+        assert_eq!(status.code(), Some(0), "{}", self.said());
+        self.said()
+    }
+}
+
+/// Shown when a test fails: what the daemon said is most of the reason.
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {} said:\n{}", self.addr, self.said());
+        }
+    }
+}
+
+fn listen_to(stream: impl AsyncRead + Unpin + Send + 'static, said: Arc<Mutex<String>>) {
+    let mut lines = BufReader::new(stream).lines();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut said = said.lock().unwrap();
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
+}

@@ -1,0 +1,80 @@
+//! What a daemon tells of itself.
+
+use std::time::Duration;
+
+use crate::daemon::{Daemon, until};
+use crate::standin::Act;
+use crate::world::{World, asked};
+
+#[tokio::test]
+async fn it_lives_before_it_is_ready_and_says_what_is_missing() {
+    let world = World::new([]).await;
+    // Holds the first load up: the window is read from this table.
+    let mut other = world.db.client().await;
+    let lock = other.transaction().await.unwrap();
+    lock.batch_execute("lock table scheduled_messages in access exclusive mode")
+        .await
+        .unwrap();
+    let mut daemon = Daemon::start(&world.env);
+    let reason = daemon.readyz(503).await;
+    assert!(reason.contains("not loaded"), "{reason}");
+    assert_eq!(daemon.get("/healthz").await, Some((200, "ok\n".into())));
+    lock.rollback().await.unwrap();
+    daemon.ready().await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_timers_show_what_is_armed_cleared_and_being_sent() {
+    let slow = Act::AcceptAfter(Duration::from_secs(3));
+    let world = World::new([slow.clone(), slow]).await;
+    let world = world.with(&[("PUNCTUAL_MAX_IN_FLIGHT", "1")]);
+    let daemon = world.daemon().await;
+    let far = world.insert("far", 3_000_000).await;
+    let timer = async |id: uuid::Uuid| {
+        let told = daemon.timers(&format!("id={id}")).await;
+        told["timers"].get(0).cloned()
+    };
+    let version = world.row(far).await.unwrap().version;
+    let armed = until("it is armed", async || timer(far).await).await;
+    assert_eq!(armed["state"], "armed");
+    assert_eq!(armed["version"], version);
+
+    let edit = "update scheduled_messages set scheduled_at = scheduled_at + interval '1 min'
+                where id = $1";
+    world.app.execute(edit, &[&far]).await.unwrap();
+    let row = world.row(far).await.unwrap();
+    assert_eq!(row.version, version + 1);
+    let moved = until("the edit is heard", async || {
+        timer(far).await.filter(|t| t["version"] == row.version)
+    })
+    .await;
+    let due: chrono::DateTime<chrono::Utc> = moved["due_at"].as_str().unwrap().parse().unwrap();
+    assert_eq!(
+        u128::from(due.timestamp_micros().unsigned_abs()),
+        row.due.as_micros()
+    );
+
+    let sending = world.insert("is being sent", 300).await;
+    let cleared = world.insert("waits for a place", 400).await;
+    asked(&world.phone, 1).await;
+    for (id, state) in [(sending, "sending"), (cleared, "cleared")] {
+        until(state, async || {
+            timer(id).await.filter(|t| t["state"] == state)
+        })
+        .await;
+    }
+    let told = daemon.timers("limit=10").await;
+    assert_eq!(told["ready"], true);
+    assert_eq!(told["window"]["armed"], 3);
+
+    let url = format!("http://{}", daemon.addr());
+    let (code, table, _) = world.call(&["timers", "--url", &url]).await;
+    assert_eq!(code, Some(0), "{table}");
+    for id in [far, sending, cleared] {
+        assert!(table.contains(&id.to_string()), "{table}");
+    }
+    world.arrived_once(sending).await;
+    world.arrived_once(cleared).await;
+    daemon.stop().await;
+}

@@ -1,0 +1,175 @@
+//! The main path: at its time, once, and the user's last word counts.
+
+use std::time::Duration;
+
+use crate::standin::Act;
+use crate::world::{World, asked};
+
+#[tokio::test]
+async fn it_arrives_once_and_not_before_its_time() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let id = world.insert("at its time", 700).await;
+    world.arrived_once(id).await;
+    daemon.stop().await;
+
+    let told = "select m.direction, m.body, m.from_number, m.to_number, m.twilio_sid, m.status,
+                       m.metadata ->> 'source', m.metadata ->> 'scheduled_message_id',
+                       c.phone_number
+                from messages m join conversations c on c.id = m.conversation_id";
+    let rows = world.app.query(told, &[]).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let written: Vec<String> = (0..9).map(|i| rows[0].get(i)).collect();
+    let sid = world.row(id).await.unwrap().sid.unwrap();
+    let own = id.to_string();
+    let expected = [
+        "outbound",
+        "at its time",
+        crate::world::FROM,
+        crate::world::TO,
+        &sid,
+        "sent",
+        "scheduled",
+        &own,
+        crate::world::TO,
+    ];
+    assert_eq!(written, expected);
+}
+
+#[tokio::test]
+async fn the_last_word_before_its_time_counts() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let execute = async |sql: &str, id| {
+        let n = world.app.execute(sql, &[&id]).await.unwrap();
+        assert_eq!(n, 1, "{sql}");
+    };
+    let shift = |how: &str| {
+        format!("update scheduled_messages set scheduled_at = scheduled_at {how} where id = $1")
+    };
+
+    let edited = world.insert("before the edit", 1_500).await;
+    let earlier = world.insert("earlier", 3_600_000).await;
+    let later = world.insert("later", 1_000).await;
+    let out = world.insert("out of sight", 1_000).await;
+    let deleted = world.insert("deleted", 1_000).await;
+    execute(
+        "update scheduled_messages set body = 'after the edit' where id = $1",
+        edited,
+    )
+    .await;
+    execute(&shift("- interval '3598 s'"), earlier).await;
+    execute(&shift("+ interval '1 s'"), later).await;
+    execute(&shift("+ interval '3 days'"), out).await;
+    execute("delete from scheduled_messages where id = $1", deleted).await;
+    // As late as the cut-off allows with time to spare for a busy machine.
+    let cancelled = world.insert("cancelled", 1_000).await;
+    world
+        .app
+        .execute(
+            "select pg_sleep_until(scheduled_at - interval '150 ms')
+             from scheduled_messages where id = $1",
+            &[&cancelled],
+        )
+        .await
+        .unwrap();
+    execute(
+        "update scheduled_messages set status = 'cancelled' where id = $1",
+        cancelled,
+    )
+    .await;
+
+    for id in [edited, earlier, later] {
+        world.arrived_once(id).await;
+    }
+    assert_eq!(world.row(edited).await.unwrap().body, "after the edit");
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 3, "and nothing else");
+    assert_eq!(world.row(out).await.unwrap().status, "pending");
+    assert_eq!(world.row(cancelled).await.unwrap().status, "cancelled");
+    assert!(world.row(deleted).await.is_none());
+}
+
+#[tokio::test]
+async fn a_first_start_on_an_old_table_texts_nobody_of_the_past() {
+    let world = World::new([])
+        .await
+        .with(&[("PUNCTUAL_MAX_LATENESS", "10m")]);
+    let old = "insert into scheduled_messages (to_number, body, scheduled_at)
+               select '+13105551234', 'old ' || n, now() - n * interval '1 h'
+               from generate_series(1, 3000) n";
+    world.app.execute(old, &[]).await.unwrap();
+    let overdue = world.insert("five minutes late", -300_000).await;
+    let daemon = world.daemon().await;
+    world.arrived_once(overdue).await;
+    crate::daemon::until("the old ones are cancelled", async || {
+        let sql = "select count(*) from scheduled_messages where status = 'cancelled'
+                   and cancel_reason like 'too late: % s after its time, more than the 600 s allowed'";
+        let n: i64 = world.app.query_one(sql, &[]).await.unwrap().get(0);
+        (n == 3000).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_daemons_each_message_has_one() {
+    let slow = std::iter::repeat_n(Act::AcceptAfter(Duration::from_millis(20)), 200);
+    let world = World::new(slow).await;
+    let (one, two) = (world.daemon().await, world.daemon().await);
+    let mut ids = Vec::new();
+    for n in 0..100 {
+        ids.push(world.insert(&format!("herd {n}"), 1_500 - 10 * n).await);
+    }
+    for id in ids {
+        world.arrived_once(id).await;
+    }
+    one.stop().await;
+    two.stop().await;
+    assert_eq!(world.phone.creates().len(), 100);
+}
+
+/// Both ends of an unsent message's story: the provider is away, then back.
+#[tokio::test]
+async fn what_could_not_leave_leaves_when_the_provider_is_back() {
+    let world = World::new([]).await;
+    // Bound and not listening: connections are refused, and nobody else can have the port.
+    let door = tokio::net::TcpSocket::new_v4().unwrap();
+    door.set_reuseaddr(true).unwrap();
+    door.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let away = format!("http://{}", door.local_addr().unwrap());
+    let world = world.with(&[("TWILIO_API_BASE_URL", &away)]);
+    let daemon = world.daemon().await;
+    let id = world.insert("unsent at first", 200).await;
+    let row = crate::daemon::until("it is put off", async || {
+        let row = world.row(id).await?;
+        row.error.is_some().then_some(row)
+    })
+    .await;
+    assert_eq!(row.status, "pending");
+
+    let provider = world.phone.url();
+    let provider = provider.strip_prefix("http://").unwrap().to_owned();
+    let proxy = crate::proxy::Proxy::over(door.listen(64).unwrap(), provider);
+    world.arrived_once(id).await;
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 1);
+    drop(proxy);
+}
+
+#[tokio::test]
+async fn a_throttled_message_goes_later() {
+    let world = World::new([
+        Act::Answer(429, "retry-after: 1\r\n", String::new()),
+        Act::Accept,
+    ])
+    .await;
+    let daemon = world.daemon().await;
+    let id = world.insert("too much at once", 100).await;
+    asked(&world.phone, 2).await;
+    world.arrived_once(id).await;
+    let seen = world.requests("too much at once");
+    assert!(seen[1].at - seen[0].at >= Duration::from_secs(1));
+    daemon.stop().await;
+}

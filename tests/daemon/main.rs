@@ -1,0 +1,27 @@
+//! The built daemon over a real Postgres and a stand-in for Twilio: what a message goes
+//! through, and what networks and servers can do to it on the way.
+//!
+//! Tests share one cluster; those that bring a server down have one of their own.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bouncer;
+mod canary;
+mod cut;
+mod daemon;
+mod ending;
+mod fates;
+mod http;
+mod journey;
+mod limits;
+mod outage;
+mod proxy;
+mod start;
+mod world;
+
+#[allow(dead_code, reason = "shared with the tests of the store")]
+#[path = "../pg/harness.rs"]
+mod harness;
+#[allow(dead_code, reason = "shared with the tests of the provider")]
+#[path = "../wire/standin.rs"]
+mod standin;

@@ -1,0 +1,196 @@
+//! The server ends our sessions, or itself.
+
+use std::time::{Duration, Instant};
+
+use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
+use punctual::store::Migrator;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::daemon::{Daemon, until};
+use crate::harness::{dsn, session};
+use crate::standin::{Act, StandIn};
+use crate::world::{World, arrived_once, environment};
+
+/// Ends the daemon's sessions in this database: the one that listens, or all.
+async fn terminate(world: &World, which: &str) -> i64 {
+    let sql = format!(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity
+         where datname = current_database() and application_name = 'punctual'
+           and pid <> pg_backend_pid() and backend_start > $1 and {which}"
+    );
+    // The test's own sessions have the same name, but are older than the daemon's.
+    let own = "select backend_start from pg_stat_activity where pid = pg_backend_pid()";
+    let own = world.app.query_one(own, &[]).await.unwrap();
+    let own: chrono::DateTime<chrono::Utc> = own.get(0);
+    let row = world.app.query_one(&sql, &[&own]).await;
+    row.unwrap().get(0)
+}
+
+async fn check(which: &str, at_least: i64) {
+    let world = World::new([]).await;
+    let mut daemon = world.daemon().await;
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        let body = format!("through it {n}");
+        ids.push(world.insert(&body, 500 + 50 * n).await);
+    }
+    world
+        .app
+        .execute("select pg_sleep(0.7)", &[])
+        .await
+        .unwrap();
+    assert!(terminate(&world, which).await >= at_least);
+    let began = Instant::now();
+    daemon.says("the notice channel is down").await;
+    daemon.ready().await;
+    println!("figure: {which}: ready again after {:.1?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    ids.push(world.insert("after it", 300).await);
+    for id in ids {
+        world.arrived_once(id).await;
+    }
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 21);
+}
+
+#[tokio::test]
+async fn a_listener_that_is_ended_comes_back() {
+    check("query = 'listen punctual'", 1).await;
+}
+
+#[tokio::test]
+async fn all_sessions_that_are_ended_come_back() {
+    check("true", 2).await;
+}
+
+/// A server of its own, for it is brought down.
+struct Own {
+    server: PrivatePostgres,
+    app: Client,
+    phone: StandIn,
+    daemon: Daemon,
+}
+
+impl Own {
+    /// `prepare` runs before the daemon starts.
+    async fn new(script: impl IntoIterator<Item = Act>, prepare: &str) -> Self {
+        let start = || PrivatePostgres::start(Options::default()).unwrap();
+        let server = tokio::task::spawn_blocking(start).await.unwrap();
+        let dsn = dsn(&server, "postgres");
+        Migrator::embedded().run(&dsn).await.unwrap();
+        let app = session(&dsn).await;
+        app.batch_execute(prepare).await.unwrap();
+        let phone = StandIn::start(script).await;
+        let env = environment(&server.url("postgres"), &phone.url());
+        let mut daemon = Daemon::start(&env);
+        daemon.ready().await;
+        Self {
+            server,
+            app,
+            phone,
+            daemon,
+        }
+    }
+
+    /// As by a power cut. The time from when the server takes sessions again until the daemon
+    /// is ready; and readiness must have told the truth meanwhile.
+    async fn crash(&mut self) -> Duration {
+        tokio::task::block_in_place(|| self.server.restart(Shutdown::Immediate)).unwrap();
+        let began = Instant::now();
+        self.daemon.says("the notice channel is down").await;
+        self.daemon.ready().await;
+        let took = began.elapsed();
+        self.app = session(&dsn(&self.server, "postgres")).await;
+        took
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_in_the_middle_of_a_burst_loses_and_doubles_nothing() {
+    let slow = std::iter::repeat_n(Act::AcceptAfter(Duration::from_millis(300)), 600);
+    let mut own = Own::new(slow, "select 1").await;
+    let burst = "insert into scheduled_messages (to_number, body, scheduled_at)
+                 select '+13105551234', 'burst ' || n,
+                        clock_timestamp() + interval '1 s' + n * interval '4 ms'
+                 from generate_series(1, 500) n returning id";
+    let rows = own.app.query(burst, &[]).await.unwrap();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+    until("the burst is on its way", async || {
+        (own.phone.creates().len() > 100).then_some(())
+    })
+    .await;
+    let took = own.crash().await;
+    println!("figure: crash in a burst: ready {took:.1?} after the server was back");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    for id in ids {
+        arrived_once(&own.app, &own.phone, id).await;
+    }
+    own.daemon.stop().await;
+    assert_eq!(own.phone.creates().len(), 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_window_is_loaded_again_soon() {
+    const ROWS: &str = "insert into scheduled_messages (to_number, body, scheduled_at)
+        select '+13105551234', 'far ' || n, clock_timestamp() + interval '20 min'
+               + n * interval '10 ms'
+        from generate_series(1, 100000) n";
+    let mut own = Own::new([], ROWS).await;
+    let told = own.daemon.timers("limit=1").await;
+    assert_eq!(told["window"]["armed"], 100_000);
+    let took = own.crash().await;
+    println!("figure: 100,000 pending: ready {took:.1?} after the server was back");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let told = own.daemon.timers("limit=1").await;
+    assert_eq!(told["window"]["armed"], 100_000);
+    own.daemon.stop().await;
+}
+
+const AWAY: &str = "update pg_database set datallowconn = false where datname = 'postgres';
+    select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = 'punctual' and pid <> pg_backend_pid()";
+
+const BACK: &str = "update pg_database set datallowconn = true";
+
+/// The database is away for longer than the first tries take.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_tells_the_truth_while_the_database_is_away() {
+    let mut own = Own::new([], "select 1").await;
+    let id = crate::world::insert(&own.app, "due while it was away", 1_000).await;
+    // No new sessions for ordinary users is as good as no database, and can be told apart from
+    // the moment of a restart.
+    own.app.batch_execute(AWAY).await.unwrap();
+    let reason = own.daemon.readyz(503).await;
+    assert!(reason.contains("not connected to the database"), "{reason}");
+    own.daemon.says("not currently accepting connections").await;
+    assert_eq!(own.daemon.get("/healthz").await.unwrap().0, 200);
+    own.app
+        .batch_execute(&format!("select pg_sleep(2); {BACK}"))
+        .await
+        .unwrap();
+    let began = Instant::now();
+    own.daemon.ready().await;
+    println!(
+        "figure: after 3 s away: ready after {:.1?}",
+        began.elapsed()
+    );
+    arrived_once(&own.app, &own.phone, id).await;
+    own.daemon.stop().await;
+    assert_eq!(own.phone.creates().len(), 1);
+}
+
+/// Only this process knows that the provider took it: to end now would leave it in doubt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_the_database_to_take_the_outcome() {
+    let slow = Act::AcceptAfter(Duration::from_secs(1));
+    let mut own = Own::new([slow], "select 1").await;
+    let id = crate::world::insert(&own.app, "proof in memory", 100).await;
+    crate::world::asked(&own.phone, 1).await;
+    own.app.batch_execute(AWAY).await.unwrap();
+    own.daemon.signal(rustix::process::Signal::TERM);
+    own.daemon.says("outcomes could not be recorded yet").await;
+    own.app.batch_execute(BACK).await.unwrap();
+    assert_eq!(own.daemon.ended().await.code(), Some(0));
+    arrived_once(&own.app, &own.phone, id).await;
+}

@@ -1,0 +1,156 @@
+//! What keeps a daemon from starting, and how it says so.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
+
+use crate::daemon::{Daemon, set};
+use crate::harness::{TestDb, dsn, session};
+use crate::world::{World, called, environment};
+
+/// Ends with this code, says this and nothing on stdout.
+async fn check(env: &[(String, String)], code: i32, says: &[&str]) {
+    let (seen, stdout, stderr) = called(&["run"], env).await;
+    assert_eq!(seen, Some(code), "{stderr}");
+    assert_eq!(stdout, "");
+    for says in says {
+        assert!(stderr.contains(says), "no {says} in {stderr}");
+    }
+}
+
+fn with(env: &[(String, String)], name: &str, value: &str) -> Vec<(String, String)> {
+    let mut env = env.to_vec();
+    set(&mut env, name, value);
+    env
+}
+
+#[tokio::test]
+async fn a_database_without_the_schema_is_refused() {
+    let world = World::over(TestDb::empty().await, []).await;
+    check(&world.env, 1, &["run `punctual migrate` first"]).await;
+}
+
+#[tokio::test]
+async fn an_older_schema_is_refused() {
+    let world = World::new([]).await;
+    world
+        .app
+        .batch_execute(
+            "delete from punctual.migrations
+             where version = (select max(version) from punctual.migrations)",
+        )
+        .await
+        .unwrap();
+    check(
+        &world.env,
+        1,
+        &[
+            "the database lacks migrations/",
+            "run `punctual migrate` first",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_settings_is_64_and_with_the_world_is_1() {
+    let world = World::new([]).await;
+    let env = &world.env;
+    for (name, value) in [
+        ("DATABASE_URL", "mysql://somewhere"),
+        (
+            "DATABASE_URL",
+            "postgres://user:hush@somewhere/db?sslmod=require",
+        ),
+        ("PUNCTUAL_LEASE", "5s"),
+        ("PUNCTUAL_HORIZON", "never"),
+        ("PUNCTUAL_HORZON", "1h"),
+        ("TWILIO_ACCOUNT_SID", "SM123"),
+    ] {
+        check(&with(env, name, value), 64, &[name]).await;
+    }
+    let mut none = env.clone();
+    none.retain(|(name, _)| name != "DATABASE_URL");
+    check(&none, 64, &["DATABASE_URL"]).await;
+
+    let nobody = "postgres://user:hush@127.0.0.1:1/db";
+    check(
+        &with(env, "DATABASE_URL", nobody),
+        1,
+        &["cannot reach 127.0.0.1:1/db"],
+    )
+    .await;
+    let port = crate::harness::cluster().port();
+    let stranger = format!("postgres://postgres:hush@127.0.0.1:{port}/postgres");
+    check(
+        &with(env, "DATABASE_URL", &stranger),
+        1,
+        &["check user and password"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_its_setting() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let taken = with(&world.env, "PUNCTUAL_HTTP_ADDR", daemon.addr());
+    check(
+        &taken,
+        1,
+        &[daemon.addr(), "PUNCTUAL_HTTP_ADDR", "choose another port"],
+    )
+    .await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_database_must_show_a_certificate_that_is_trusted() {
+    let start = || {
+        PrivatePostgres::start(Options {
+            fsync: false,
+            ..Options::default()
+        })
+    };
+    let mut server = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
+    let issued = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let data = server.data_dir();
+    let owner = std::fs::metadata(&data).unwrap();
+    for (name, text) in [
+        ("server.crt", issued.cert.pem()),
+        ("server.key", issued.signing_key.serialize_pem()),
+    ] {
+        let path = data.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let client = session(&dsn(&server, "postgres")).await;
+    let on = client.batch_execute("alter system set ssl = on").await;
+    on.unwrap();
+    server.restart(Shutdown::Fast).unwrap();
+
+    let url = server.url("postgres").replace("127.0.0.1", "localhost");
+    let env = |query: &str| environment(&format!("{url}?{query}"), "http://127.0.0.1:1");
+    let root = data.join("server.crt").display().to_string();
+    check(
+        &env("sslmode=verify-full"),
+        1,
+        &["no TLS with localhost", "not signed by a root trusted here"],
+    )
+    .await;
+    let trusted = format!("sslmode=verify-full&sslrootcert={root}");
+    check(&env(&trusted), 1, &["run `punctual migrate` first"]).await;
+}
+
+/// A server that takes the connection and says nothing more.
+#[tokio::test]
+async fn a_start_that_hangs_can_be_stopped() {
+    let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let url = format!("postgres://user:hush@{}/db", silent.local_addr().unwrap());
+    let daemon = Daemon::start(&environment(&url, "http://127.0.0.1:1"));
+    let _held = silent.accept().await.unwrap();
+    daemon.stop().await;
+}
