@@ -39,7 +39,7 @@ async fn check(listeners: bool, ways: &[Way], within_s: u64) {
         let noticed = began.elapsed();
         println!("figure: half-open listener, {ways:?}: noticed after {noticed:.1?}");
         // Every 5 s a proof that may take 3 s; the rest is for a busy machine.
-        assert!(noticed.as_secs() < 15, "{noticed:?}");
+        assert!(noticed.as_secs() < 25, "{noticed:?}");
     }
     for id in [armed, unheard] {
         world.arrived_once(id).await;

@@ -4,7 +4,7 @@ use crate::harness::{TestDb, session};
 use punctual::store::Dsn;
 use tokio_postgres::Client;
 
-/// The table of INTERFACE.md as apps have it, with what apps add: two triggers, row level
+/// The table as apps have it, with what apps add: two triggers, row level
 /// security, foreign keys, and a role that has rights on these tables only.
 const SCHEMA: &str = "
   create table profiles (id uuid primary key default gen_random_uuid(), handle text unique);

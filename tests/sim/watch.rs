@@ -1,4 +1,4 @@
-//! What must hold, looked at after every step. The names are those of `DESIGN.md`.
+//! What must hold, looked at after every step. `docs/testing.md` says which invariant each is.
 
 use std::fmt;
 
