@@ -16,7 +16,7 @@ use crate::http::Question;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now};
 use crate::reactor::report::{
-    ClockReport, ListenerReport, Missing, Readiness, TimersQuery, TimersReport,
+    BreakerReport, ClockReport, ListenerReport, Missing, Readiness, TimersQuery, TimersReport,
 };
 use crate::reactor::{Command, Reactor};
 
@@ -46,6 +46,8 @@ pub(super) struct Turn {
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
     listener: ListenerReport,
+    /// As the log has it.
+    breaker: BreakerReport,
     beyond: Beyond,
     /// The listener could not even connect.
     cut_off: bool,
@@ -83,6 +85,7 @@ impl Turn {
             parts,
             instance,
             listener,
+            breaker: BreakerReport::default(),
             beyond,
             cut_off: true,
             tasks: JoinSet::new(),
@@ -129,6 +132,7 @@ impl Turn {
             }
             self.take_in(event);
             self.take_in_waiting(&mut from);
+            self.tell_of_breaker(now);
             self.begin();
         }
         Ok(0)
@@ -210,6 +214,24 @@ impl Turn {
             }
         };
         self.reactor.handle(input, now);
+    }
+
+    fn tell_of_breaker(&mut self, now: Now) {
+        let is = self.reactor.breaker(now);
+        if is.since == self.breaker.since {
+            return;
+        }
+        let was = std::mem::replace(&mut self.breaker, is);
+        if is.open {
+            tracing::warn!(
+                code = is.reason,
+                category = is.category,
+                next_probe_at = is.next_probe_at.map(tracing::field::display),
+                "the provider refuses the account: nothing is sent but a probe from time to time"
+            );
+        } else if let Some(since) = was.since {
+            tracing::info!(%since, "the provider lets the account in again");
+        }
     }
 
     /// Begins what the reactor has decided.
@@ -300,6 +322,7 @@ impl Turn {
                 ..self.listener
             },
             window: self.reactor.window(),
+            breaker: self.reactor.breaker(now),
             lead_us: self.reactor.lead_us(),
             lateness_us: self.reactor.lateness_report(),
             wheel: self.reactor.wheel(),

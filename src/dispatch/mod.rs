@@ -12,7 +12,7 @@ use crate::clock::{self, Clock};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::provider::Provider;
-use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement};
+use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement, Tries};
 use crate::store::{Recorded, Store, StoreError};
 
 /// What a cleared message carries through the reactor.
@@ -128,7 +128,12 @@ impl Dispatch {
                     token: claim.token,
                     due: claim.due,
                     wanted_at: claim.wanted_at,
-                    number: claim.number,
+                    tries: Tries {
+                        number: claim.number,
+                        before: claim.attempts_before,
+                        max: claim.max_attempts,
+                        expires: policy::expires(&claim, &self.rules),
+                    },
                     verdict,
                 })
             }
@@ -183,6 +188,9 @@ impl Dispatch {
         } else {
             let valid_for = message.expires().since(now.db);
             let outcome = self.provider.send(&message, valid_for).await;
+            if let Outcome::Refused { code, category, .. } = &outcome {
+                tracing::warn!(message.id = %id, code, category = category.as_str(), "refused");
+            }
             Answer {
                 outcome,
                 started: Some(now.db),

@@ -24,6 +24,9 @@ pub enum Outcome {
         retry_after: Option<Duration>,
         /// The provider's error code, if it gave one.
         code: Option<i32>,
+        /// Set if it is the account that is out of messages, and not this moment: what then
+        /// lies between probes, as in [`Retry::HoldAccount`].
+        hold: Option<Duration>,
     },
     /// A 4xx with the provider's own error body: certainly not accepted.
     Refused {
@@ -33,6 +36,8 @@ pub enum Outcome {
         category: Category,
         /// The provider's sentence, with phone numbers masked.
         text: String,
+        /// Whether to ask again.
+        retry: Retry,
     },
     /// No byte of the request was written.
     Unsent {
@@ -43,6 +48,48 @@ pub enum Outcome {
     Unknown {
         /// What was seen.
         reason: String,
+    },
+}
+
+impl Outcome {
+    /// How long to wait between probes, if this is a refusal of the account as a whole.
+    pub const fn holds_account(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { hold, .. } => *hold,
+            Self::Refused {
+                retry: Retry::HoldAccount { probe },
+                ..
+            } => Some(*probe),
+            Self::Refused { .. }
+            | Self::Accepted { .. }
+            | Self::Unsent { .. }
+            | Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// What follows from a refusal. The provider knows its codes; what is done about them is
+/// decided from this alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It would be refused again.
+    No,
+    /// Worth another attempt, the first after about `base`, doubling.
+    After {
+        /// Before the first repetition.
+        base: Duration,
+    },
+    /// It concerns the account, not the message: all its messages wait, the attempt does not
+    /// count, and one message probes from time to time.
+    HoldAccount {
+        /// Between probes.
+        probe: Duration,
+    },
+    /// It may have arrived all the same, so that another attempt is a *second* text: only
+    /// where the installation asks for it.
+    OnlyIfConfigured {
+        /// Before the first repetition.
+        base: Duration,
     },
 }
 

@@ -97,10 +97,16 @@ pub enum Verdict {
     },
 }
 
+/// When a claimed message is worth nothing any more: its own `send_before`, or the lateness the
+/// installation allows, whichever comes first. Retries do not move it.
+pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
+    let too_late = claim.wanted_at + rules.max_lateness;
+    claim.send_before.map_or(too_late, |own| own.min(too_late))
+}
+
 /// Judges a claim. `now` is only used to tell whether it is too late.
 pub fn judge(claim: &Claim, rules: &Rules, now: Moment) -> Verdict {
-    let too_late = claim.wanted_at + rules.max_lateness;
-    let expires = claim.send_before.map_or(too_late, |own| own.min(too_late));
+    let expires = expires(claim, rules);
     if now > expires {
         return Verdict::Cancel {
             reason: late_reason(claim, rules, now),

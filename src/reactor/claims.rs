@@ -61,7 +61,7 @@ impl Pace {
 impl<P: Clone> Reactor<P> {
     /// How many more may be claimed now.
     fn room(&self) -> usize {
-        let permits = self.settings.max_in_flight;
+        let permits = self.pressure.permits();
         let free = permits.saturating_sub(self.outgoing.sending());
         let startable = self.pace.startable(permits, self.settings.lease / 4);
         (free + startable)
@@ -77,7 +77,7 @@ impl<P: Clone> Reactor<P> {
         let together = self.agenda.advance(now.db);
         let until = now.db + self.lead.for_herd(together);
         while self.may_claim() {
-            let room = self.room().min(CLAIM_BATCH);
+            let room = self.room().min(CLAIM_BATCH).min(self.breaker_allows(now));
             let mut asks = Vec::new();
             while asks.len() < room {
                 let Some((id, timer)) = self.agenda.pop(until) else {
@@ -101,7 +101,7 @@ impl<P: Clone> Reactor<P> {
             recheck: false,
             due: timer.due,
             wanted_at: timer.due,
-            number: 0,
+            tries: None,
             held: timer.held,
             attempts: timer.attempts,
             version: timer.version,
@@ -111,14 +111,16 @@ impl<P: Clone> Reactor<P> {
             },
         };
         self.busy.insert(id, busy);
+        self.note_probe(id, token);
         Ask { id, token }
     }
 
     /// When the next claim is to be made.
-    pub(super) fn next_claim(&mut self) -> Option<Moment> {
+    pub(super) fn next_claim(&mut self, now: Now) -> Option<Moment> {
         if !self.may_claim() {
             return None;
         }
+        let allowed = self.next_allowed(now)?;
         let front = if self.room() > 0 {
             let lead = self.lead.for_herd(self.agenda.front_len());
             self.agenda.first().map(|at| at - lead)
@@ -129,6 +131,7 @@ impl<P: Clone> Reactor<P> {
             .into_iter()
             .flatten()
             .min()
+            .map(|at| at.max(allowed))
     }
 
     fn claim_ended(&mut self, ids: usize) {
@@ -167,7 +170,7 @@ impl<P: Clone> Reactor<P> {
         };
         busy.due = judged.due;
         busy.wanted_at = judged.wanted_at;
-        busy.number = judged.number;
+        busy.tries = Some(judged.tries);
         busy.attempts = busy.attempts.saturating_add(1);
         match judged.verdict {
             Ok(payload) => {
@@ -179,6 +182,8 @@ impl<P: Clone> Reactor<P> {
                 if self.draining {
                     self.cleared.remove(&(judged.due, id));
                     self.give_back(id, "the daemon is shutting down");
+                } else {
+                    self.give_back_if_held(id, judged.token);
                 }
             }
             Err(settlement) => {

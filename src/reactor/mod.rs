@@ -10,6 +10,8 @@
 //! - `claims`: what is about to be due is claimed, no more than can be started in time.
 //! - `sends`: what is cleared starts at its instant; what came of it is recorded.
 //! - `settle`: what an outcome means for the row.
+//! - `breaker`, `pressure`: what an outcome means for the others: all wait while the account is
+//!   refused, fewer go at once while the provider is busy.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,17 +20,21 @@ use std::time::Duration;
 use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState, Uptime};
 use crate::schedule::{Agenda, Lead, LeadSetting};
 
+mod breaker;
 mod claims;
 mod intake;
 mod lateness;
+mod pressure;
 pub mod report;
 mod sends;
 pub mod settle;
+#[cfg(test)]
+mod tests;
 mod view;
 mod warmth;
 
 pub use lateness::Lateness;
-pub use settle::{Answer, Record, Settlement};
+pub use settle::{Answer, Record, Settlement, Tries};
 
 /// What the installation lays down for the reactor.
 #[derive(Clone, Debug)]
@@ -55,8 +61,8 @@ pub struct Judged<P> {
     pub due: Moment,
     /// Lateness counts from here.
     pub wanted_at: Moment,
-    /// Which attempt this is, from 1.
-    pub number: i32,
+    /// Which attempt this is, and how many there may be.
+    pub tries: Tries,
     /// Send it, or why not.
     pub verdict: Result<P, Settlement>,
 }
@@ -187,7 +193,8 @@ struct Busy<P> {
     recheck: bool,
     due: Moment,
     wanted_at: Moment,
-    number: i32,
+    /// Of a claim that was won.
+    tries: Option<Tries>,
     /// How often it was found held, before this claim.
     held: u16,
     attempts: u16,
@@ -218,6 +225,8 @@ pub struct Reactor<P> {
     cleared: BTreeSet<(Moment, MessageId)>,
     intake: intake::Intake,
     pace: claims::Pace,
+    pressure: pressure::Pressure,
+    breaker: breaker::Breaker,
     outgoing: sends::Outgoing<P>,
     warmth: warmth::Warmth,
     lateness: Lateness,
@@ -238,6 +247,8 @@ impl<P: Clone> Reactor<P> {
             cleared: BTreeSet::new(),
             intake: intake::Intake::new(now),
             pace: claims::Pace::new(),
+            pressure: pressure::Pressure::new(settings.max_in_flight, now.up),
+            breaker: breaker::Breaker::default(),
             outgoing: sends::Outgoing::new(),
             warmth: warmth::Warmth::new(now),
             lateness: Lateness::new(),
@@ -262,7 +273,7 @@ impl<P: Clone> Reactor<P> {
             Input::Claimed { answers, took } => self.claimed(answers, took, now),
             Input::ClaimLost(asks) => self.claim_lost(&asks),
             Input::ClaimRefused(asks) => self.claim_refused(&asks, now),
-            Input::Sent { id, answer } => self.sent(id, answer),
+            Input::Sent { id, answer } => self.sent(id, answer, now),
             Input::Recorded { group, done } => self.recorded(group, done, now),
             Input::Strays(strays) => self.strays(strays),
             Input::ClockLost => self.clock_lost = true,
@@ -282,6 +293,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn advance(&mut self, now: Now) {
+        self.pressure.advance(now.up);
         // What is due starts before anything else is thought about.
         self.start_due(now);
         self.sweep(now);
@@ -297,8 +309,8 @@ impl<P: Clone> Reactor<P> {
     pub fn next_wakeup(&mut self, now: Now) -> Option<Moment> {
         let intake = self.intake.next_wakeup(now);
         let records = self.outgoing.next_wakeup(now);
-        let start = self.next_start();
-        let claim = self.next_claim();
+        let start = self.next_start(now);
+        let claim = self.next_claim(now);
         let warm = self.next_warm_up(now);
         [intake, records, start, claim, warm]
             .into_iter()

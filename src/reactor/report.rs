@@ -33,6 +33,8 @@ pub struct TimersReport {
     pub listener: ListenerReport,
     /// What is held in memory.
     pub window: WindowReport,
+    /// Whether the provider refuses the account.
+    pub breaker: BreakerReport,
     /// How long before its due time a row is claimed, in microseconds.
     pub lead_us: u64,
     /// How late messages went out.
@@ -74,6 +76,22 @@ pub struct WindowReport {
     pub armed: u64,
     /// Pending rows due later, counted up to a million; `null` where the database does not say.
     pub beyond: Option<u64>,
+}
+
+/// Whether the provider refuses the account as a whole. While it does, nothing is sent but a
+/// probe from time to time; what is due stays `pending`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BreakerReport {
+    /// Whether it does. All else is `null` while it does not.
+    pub open: bool,
+    /// Since when.
+    pub since: Option<Moment>,
+    /// When one message is tried next, at the earliest.
+    pub next_probe_at: Option<Moment>,
+    /// The kind of refusal, as `punctual.attempts.category` has it.
+    pub category: Option<&'static str>,
+    /// The provider's code for the latest refusal, if it gave one.
+    pub reason: Option<i32>,
 }
 
 /// Quantiles of the lateness since this instance started, in microseconds.

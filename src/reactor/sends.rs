@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::settle::{Answer, Record, Settlement};
 use super::{Command, Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, RowState, Uptime};
+use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState, Uptime};
 use crate::schedule::Backoff;
 
 /// Records in one transaction. A group is whatever has finished while the one before it was
@@ -113,7 +113,7 @@ impl<P> Outgoing<P> {
 impl<P: Clone> Reactor<P> {
     fn may_start(&self) -> bool {
         !self.clock_lost
-            && self.outgoing.sending < self.settings.max_in_flight
+            && self.outgoing.sending < self.pressure.permits()
             && self.outgoing.finished.len() + self.outgoing.parked.len() < UNRECORDED_MAX
     }
 
@@ -158,12 +158,15 @@ impl<P: Clone> Reactor<P> {
         });
     }
 
-    /// When the next cleared message is to start.
-    pub(super) fn next_start(&self) -> Option<Moment> {
-        if !self.may_start() {
-            return None;
+    /// When the next cleared message is to start: at its due time, or, if too many are on their
+    /// way, when one more may be.
+    pub(super) fn next_start(&self, now: Now) -> Option<Moment> {
+        let (due, _) = *self.cleared.first()?;
+        if self.may_start() {
+            return Some(due);
         }
-        self.cleared.first().map(|(due, _)| *due)
+        let step = self.pressure.next_step()?;
+        Some(due.max(now.db + step.since(now.up)))
     }
 
     /// Gives a claim back that was not started.
@@ -175,26 +178,35 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(super) fn sent(&mut self, id: MessageId, answer: Answer) {
+    pub(super) fn sent(&mut self, id: MessageId, answer: Answer, now: Now) {
         let Some(busy) = self.busy.get_mut(&id) else {
             return;
         };
         let Phase::Sending { payload } = &busy.phase else {
             return;
         };
+        let Some(tries) = busy.tries else {
+            return;
+        };
         let payload = payload.clone();
         busy.phase = Phase::Recording;
+        let (token, wanted_at) = (busy.token, busy.wanted_at);
+        if matches!(answer.outcome, Outcome::Throttled { hold: None, .. }) {
+            self.pressure.throttled(self.outgoing.sending, now.up);
+        }
         self.outgoing.sending -= 1;
-        if let Some(started) = answer.started {
-            self.pace.sent(answer.finished.since(started));
-            self.lateness.note(started.since(busy.wanted_at));
+        self.account_answered(token, &answer.outcome, now);
+        let (started, finished) = (answer.started, answer.finished);
+        if let Some(started) = started {
+            self.pace.sent(finished.since(started));
+            self.lateness.note(started.since(wanted_at));
         }
         self.outgoing.push(Record {
             id,
-            token: busy.token,
-            settlement: Settlement::of(answer.outcome, id, busy.number),
-            started: answer.started,
-            finished: Some(answer.finished),
+            token,
+            settlement: Settlement::of(answer, id, tries),
+            started,
+            finished: Some(finished),
             payload: Some(payload),
             tries: 0,
         });

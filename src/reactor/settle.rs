@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::message::{AttemptToken, MessageId, Moment, Outcome, ProviderSid, Status};
+use crate::message::{
+    AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Status,
+};
 use crate::schedule::Backoff;
 
 /// Between tries of what certainly did not leave: the provider may be back any moment, so it
@@ -16,6 +18,50 @@ const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_s
 
 /// A `Retry-After` beyond this is taken as this: the row's own lateness limit decides sooner.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// The longest pause before a retry, whatever the row's `max_attempts`: a day later the message
+/// is a different one.
+const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest a message that was refused for the account's sake stays behind the others. It is
+/// the account that is held; the pause only makes the next probe somebody else's, so that a
+/// refusal that was the message's own after all does not hold everybody up.
+const HELD_MAX: Duration = Duration::from_secs(300);
+
+/// Which attempt a request was, and what the row allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// Which attempt it is, from 1, unsent ones included.
+    pub number: i32,
+    /// How many attempts have counted before it.
+    pub before: i32,
+    /// How many may count in all.
+    pub max: i32,
+    /// The message is worth nothing after this.
+    pub expires: Moment,
+}
+
+impl Tries {
+    /// How long until the next attempt, after this one was refused at `at`; or why there is none.
+    fn next(&self, base: Duration, whose: MessageId, at: Moment) -> Result<Duration, NoMore> {
+        let counted = self.before.saturating_add(1);
+        if counted >= self.max {
+            return Err(NoMore::UsedUp);
+        }
+        let n = u32::try_from(counted).unwrap_or(1);
+        let pause = Backoff::new(base, RETRY_MAX).spread(n, whose.0);
+        if at + pause > self.expires {
+            return Err(NoMore::TooLate);
+        }
+        Ok(pause)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NoMore {
+    UsedUp,
+    TooLate,
+}
 
 /// How a request went and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,19 +137,19 @@ impl Settlement {
         }
     }
 
-    /// What an outcome means. `number` is the attempt's, from 1.
-    pub fn of(outcome: Outcome, id: MessageId, number: i32) -> Self {
-        let n = u32::try_from(number).unwrap_or(1);
-        match outcome {
+    /// What an answer means for a row that allows `tries`.
+    pub fn of(answer: Answer, id: MessageId, tries: Tries) -> Self {
+        let n = u32::try_from(tries.number).unwrap_or(1);
+        let held = answer.outcome.holds_account();
+        match answer.outcome {
             Outcome::Accepted { sid } => Self::Accepted { sid },
-            Outcome::Throttled { retry_after, code } => {
+            Outcome::Throttled {
+                retry_after, code, ..
+            } => {
                 let pause = retry_after.unwrap_or_else(|| THROTTLED.spread(n, id.0));
-                Self::again(
-                    "throttled",
-                    code,
-                    "throttled by the provider".into(),
-                    pause.min(RETRY_AFTER_MAX),
-                )
+                let pause = held.map_or(pause.min(RETRY_AFTER_MAX), |probe| probe.min(HELD_MAX));
+                let reason = with_code("throttled by the provider".into(), code);
+                Self::again("throttled", code, reason, pause)
             }
             Outcome::Unsent { reason } => {
                 Self::again("unsent", None, reason, UNSENT.spread(n, id.0))
@@ -112,18 +158,15 @@ impl Settlement {
                 code,
                 category,
                 text,
-            } => Self::Settled {
-                to: Status::Failed,
-                outcome: "refused",
-                code,
-                category: Some(category.as_str()),
-                reason: Some(match code {
-                    Some(code) => format!("{text} (Code: {code})"),
-                    None => text,
-                }),
-                pause: None,
-                counts: true,
-            },
+                retry,
+            } => {
+                let refusal = Refusal {
+                    code,
+                    category,
+                    reason: with_code(text, code),
+                };
+                refusal.settle(retry, id, tries, answer.finished)
+            }
             Outcome::Unknown { reason } => Self::Settled {
                 to: Status::Unconfirmed,
                 outcome: "unknown",
@@ -145,6 +188,54 @@ impl Settlement {
             reason: Some(reason),
             pause: Some(pause),
             counts: false,
+        }
+    }
+}
+
+fn with_code(text: String, code: Option<i32>) -> String {
+    match code {
+        Some(code) => format!("{text} (Code: {code})"),
+        None => text,
+    }
+}
+
+struct Refusal {
+    code: Option<i32>,
+    category: Category,
+    reason: String,
+}
+
+impl Refusal {
+    fn settle(self, retry: Retry, id: MessageId, tries: Tries, at: Moment) -> Settlement {
+        let base = match retry {
+            Retry::HoldAccount { probe } => {
+                return self.settled(Status::Pending, Some(probe.min(HELD_MAX)), false);
+            }
+            Retry::After { base } => base,
+            // There is no setting for it: a second text is worse than none.
+            Retry::No | Retry::OnlyIfConfigured { .. } => {
+                return self.settled(Status::Failed, None, true);
+            }
+        };
+        match tries.next(base, id, at) {
+            Ok(pause) => self.settled(Status::Pending, Some(pause), true),
+            Err(NoMore::UsedUp) => self.settled(Status::Failed, None, true),
+            Err(NoMore::TooLate) => {
+                let reason = format!("{}; another attempt would come too late", self.reason);
+                Self { reason, ..self }.settled(Status::Failed, None, true)
+            }
+        }
+    }
+
+    fn settled(self, to: Status, pause: Option<Duration>, counts: bool) -> Settlement {
+        Settlement::Settled {
+            to,
+            outcome: "refused",
+            code: self.code,
+            category: Some(self.category.as_str()),
+            reason: Some(self.reason),
+            pause,
+            counts,
         }
     }
 }
@@ -189,64 +280,4 @@ impl<P> Record<P> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::Category;
-
-    /// (status, ledger's word, whether it counts, whether it waits)
-    fn check(outcome: Outcome, expected: (Status, &str, bool, bool)) -> Settlement {
-        let id = MessageId(Uuid::from_u128(7));
-        let settlement = Settlement::of(outcome, id, 1);
-        let Settlement::Settled {
-            to,
-            outcome,
-            counts,
-            pause,
-            ..
-        } = &settlement
-        else {
-            panic!("{settlement:?}");
-        };
-        assert_eq!((*to, *outcome, *counts, pause.is_some()), expected);
-        settlement
-    }
-
-    #[test]
-    fn what_is_certain_to_be_unsent_costs_nothing_and_waits() {
-        let unsent = Outcome::Unsent {
-            reason: "connection refused".into(),
-        };
-        check(unsent, (Status::Pending, "unsent", false, true));
-        let throttled = Outcome::Throttled {
-            retry_after: Some(Duration::from_secs(7)),
-            code: Some(20429),
-        };
-        let settled = check(throttled, (Status::Pending, "throttled", false, true));
-        let Settlement::Settled { pause, .. } = settled else {
-            unreachable!()
-        };
-        assert_eq!(pause, Some(Duration::from_secs(7)));
-    }
-
-    #[test]
-    fn what_is_in_doubt_is_held() {
-        let unknown = Outcome::Unknown {
-            reason: "timed out".into(),
-        };
-        check(unknown, (Status::Unconfirmed, "unknown", true, false));
-    }
-
-    #[test]
-    fn a_refusal_fails_with_its_code() {
-        let refused = Outcome::Refused {
-            code: Some(21211),
-            category: Category::InvalidNumber,
-            text: "Invalid 'To' number".into(),
-        };
-        let settled = check(refused, (Status::Failed, "refused", true, false));
-        let Settlement::Settled { reason, .. } = settled else {
-            unreachable!()
-        };
-        assert_eq!(reason.as_deref(), Some("Invalid 'To' number (Code: 21211)"));
-    }
-}
+mod tests;

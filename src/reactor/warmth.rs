@@ -28,13 +28,14 @@ impl Warmth {
 
 impl<P: Clone> Reactor<P> {
     pub(super) fn warm_up(&mut self, now: Now) {
-        if now.up < self.warmth.after || self.draining || self.agenda.is_empty() {
+        let held = self.draining || self.breaker.is_open();
+        if now.up < self.warmth.after || held || self.agenda.is_empty() {
             return;
         }
         if self.soonest().is_none_or(|at| at > now.db + AHEAD) {
             return;
         }
-        let most = self.settings.max_in_flight;
+        let most = self.pressure.permits();
         let connections = self.agenda.upcoming(most, Some(now.db + AHEAD)).len();
         if connections == 0 {
             self.warmth.after = now.up + AGAIN;
@@ -51,7 +52,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     pub(super) fn next_warm_up(&mut self, now: Now) -> Option<Moment> {
-        if self.draining {
+        if self.draining || self.breaker.is_open() {
             return None;
         }
         let at = self.soonest()? - AHEAD;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use punctual::http::{HttpState, Limits, Question, bind, serve};
 use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::reactor::report::{
-    ClockReport, LatenessReport, ListenerReport, Missing, Readiness, TimerKind, TimerReport,
-    TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
+    BreakerReport, ClockReport, LatenessReport, ListenerReport, Missing, Readiness, TimerKind,
+    TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -171,6 +171,7 @@ pub(crate) fn report() -> TimersReport {
             armed: 2,
             beyond: Some(140),
         },
+        breaker: BreakerReport::default(),
         lead_us: 4200,
         lateness_us: LatenessReport {
             count: 10,

@@ -21,6 +21,7 @@ mod neighbours;
 mod notice;
 mod ours;
 mod outcome;
+mod retry;
 mod rows;
 mod tls;
 mod ways;

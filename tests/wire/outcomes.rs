@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use punctual::message::{Category, Outcome};
+use punctual::message::{Category, Outcome, Retry};
 use punctual::provider::twilio::Twilio;
 
 use crate::setup::{BODY, SHORT, TO, hasty, send, twilio};
@@ -118,6 +118,7 @@ async fn too_many_requests_is_throttled() {
         let expected = Outcome::Throttled {
             retry_after: seconds.map(Duration::from_secs),
             code: Some(20429),
+            hold: None,
         };
         assert_eq!(outcome, expected);
     }
@@ -126,20 +127,24 @@ async fn too_many_requests_is_throttled() {
 #[tokio::test]
 async fn refusals_are_classified_and_tidied() {
     let sentence = format!("'{TO}' does not want '{BODY}'");
-    for (status, code, category) in [
-        (400, 21211, Category::InvalidNumber),
-        (400, 21610, Category::OptedOut),
-        (401, 20003, Category::AccountIssue),
-        (400, 21408, Category::SenderIssue),
-        (400, 21611, Category::RateLimit),
-        (400, 21617, Category::Content),
-        (400, 99_999, Category::Unknown),
+    let minutes = |n: u64| Duration::from_secs(n * 60);
+    let held = Retry::HoldAccount { probe: minutes(5) };
+    let later = Retry::After { base: minutes(5) };
+    for (status, code, category, retry) in [
+        (400, 21211, Category::InvalidNumber, Retry::No),
+        (400, 21610, Category::OptedOut, Retry::No),
+        (401, 20003, Category::AccountIssue, held),
+        (400, 21408, Category::SenderIssue, Retry::No),
+        (400, 21611, Category::RateLimit, later),
+        (400, 21617, Category::Content, Retry::No),
+        (400, 99_999, Category::Unknown, Retry::No),
     ] {
         let outcome = outcome_of(Act::refuse(status, code, &sentence), 1, 0).await;
         let expected = Outcome::Refused {
             code: Some(code),
             category,
             text: "'+•••' does not want '[text]'".into(),
+            retry,
         };
         assert_eq!(outcome, expected);
     }
@@ -155,6 +160,7 @@ async fn problem_documents_are_refusals() {
         code: Some(21610),
         category: Category::OptedOut,
         text: "Attempt to send to unsubscribed recipient".into(),
+        retry: Retry::No,
     };
     assert_eq!(outcome, expected);
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::codes;
 use super::tidy::{tidy, unquote};
-use crate::message::{Category, Outcome, ProviderSid, is_sid};
+use crate::message::{Category, Outcome, ProviderSid, Retry, is_sid};
 
 /// The longest `Retry-After` believed. A nonsensical one would park a message for good, and
 /// asking once an hour hurts nobody.
@@ -29,10 +29,7 @@ pub(super) fn outcome(
     let parsed = body.map(|bytes| serde_json::from_slice::<Map<String, Value>>(bytes).ok());
     let json = parsed.as_ref().ok().and_then(Option::as_ref);
     match status {
-        429 => Outcome::Throttled {
-            retry_after: retry_after.and_then(seconds),
-            code: json.and_then(code),
-        },
+        429 => throttled(retry_after, json.and_then(code)),
         200..=299 => json
             .and_then(accepted)
             .unwrap_or_else(|| unknown(status, "without a message sid", parsed.err())),
@@ -41,6 +38,21 @@ pub(super) fn outcome(
             .unwrap_or_else(|| unknown(status, "but not in the provider's words", parsed.err())),
         300..=399 => unknown(status, "a redirect, which is not followed", None),
         _ => unknown(status, "which says nothing about the message", None),
+    }
+}
+
+/// A rolling limit that is used up says 429 like a burst does; only its code tells them apart.
+fn throttled(retry_after: Option<&str>, code: Option<i32>) -> Outcome {
+    let hold = code.and_then(
+        |code| match codes::retry(Some(code), codes::category(code)) {
+            Retry::HoldAccount { probe } => Some(probe),
+            Retry::No | Retry::After { .. } | Retry::OnlyIfConfigured { .. } => None,
+        },
+    );
+    Outcome::Throttled {
+        retry_after: retry_after.and_then(seconds),
+        code,
+        hold,
     }
 }
 
@@ -84,6 +96,7 @@ fn refused(status: u16, json: &Map<String, Value>, sent: &str) -> Option<Outcome
         code,
         category,
         text: tidy(&unquote(text, sent)),
+        retry: codes::retry(code, category),
     })
 }
 
@@ -121,7 +134,9 @@ mod tests {
     fn words(outcome: &Outcome) -> String {
         match outcome {
             Outcome::Accepted { sid } => format!("accepted {}", sid.0),
-            Outcome::Throttled { retry_after, code } => {
+            Outcome::Throttled {
+                retry_after, code, ..
+            } => {
                 format!("throttled {:?} {code:?}", retry_after.map(|d| d.as_secs()))
             }
             Outcome::Refused { code, category, .. } => {
@@ -242,6 +257,21 @@ mod tests {
                 assert_eq!(words(&got), format!("throttled {expected} {code}"));
             }
         }
+    }
+
+    #[test]
+    fn what_concerns_the_account_holds_it() {
+        let hold = |status, code: i32| {
+            let body = format!(r#"{{"code":{code},"message":"no","status":{status}}}"#);
+            let got = outcome(status, None, Ok(body.as_bytes()), "");
+            got.holds_account().map(|probe| probe.as_secs() / 60)
+        };
+        assert_eq!(hold(401, 20003), Some(5));
+        assert_eq!(hold(400, 63038), Some(60));
+        assert_eq!(hold(429, 63038), Some(60));
+        assert_eq!(hold(429, 20429), None);
+        assert_eq!(hold(400, 21611), None);
+        assert_eq!(hold(400, 21211), None);
     }
 
     #[test]

@@ -7,31 +7,7 @@
 
 use std::time::Duration;
 
-use crate::message::Category;
-
-/// What follows from a code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// It would be refused again.
-    No,
-    /// Worth another attempt, the first after about `base`, doubling.
-    After {
-        /// Before the first repetition.
-        base: Duration,
-    },
-    /// It concerns the account, not the message: all its messages wait, the attempt does not
-    /// count, and one message probes from time to time.
-    HoldAccount {
-        /// Between probes.
-        probe: Duration,
-    },
-    /// It may have arrived all the same, so that another attempt is a *second* text: only
-    /// where the installation asks for it.
-    OnlyIfConfigured {
-        /// Before the first repetition.
-        base: Duration,
-    },
-}
+use crate::message::{Category, Retry};
 
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)

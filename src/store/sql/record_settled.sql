@@ -31,8 +31,10 @@ with ask as (
          next_attempt_at = case when free.status = 'pending'
                                 then clock_timestamp() + free.pause_us * interval '1 microsecond' end,
          error_message = case when free.status in ('failed', 'unconfirmed') then free.reason
-                              when free.status = 'pending' then coalesce(free.reason, m.error_message) end,
-         error_code = free.code,
+                              when free.status = 'pending' then coalesce(free.reason, m.error_message)
+                              -- Why it came to that: the last refusal stays beside the verdict.
+                              when free.status = 'cancelled' then m.error_message end,
+         error_code = case when free.status = 'cancelled' then m.error_code else free.code end,
          cancel_reason = case when free.status = 'cancelled' then free.reason end,
          cancelled_at = case when free.status = 'cancelled' then clock_timestamp() end,
          updated_at = clock_timestamp()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
 use punctual::policy::{self, Verdict};
-use punctual::reactor::{Ask, Judged, Record, Settlement};
+use punctual::reactor::{Ask, Judged, Record, Settlement, Tries};
 
 use super::{Event, Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
@@ -246,7 +246,12 @@ impl World {
             token: claim.token,
             due: claim.due,
             wanted_at: claim.wanted_at,
-            number: claim.number,
+            tries: Tries {
+                number: claim.number,
+                before: claim.attempts_before,
+                max: claim.max_attempts,
+                expires: policy::expires(claim, &self.rules),
+            },
             verdict,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Uptime};
+use punctual::message::{
+    AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Uptime,
+};
 use punctual::reactor::Answer;
 
 use super::{Input, Payload, Process, Whose, World};
@@ -141,7 +143,13 @@ impl World {
                 .chance(500)
                 .then(|| Duration::from_millis(dice.next() % 20_000));
             let code = Some(20429);
-            return (Outcome::Throttled { retry_after, code }, quick);
+            let hold = None;
+            let throttled = Outcome::Throttled {
+                retry_after,
+                code,
+                hold,
+            };
+            return (throttled, quick);
         }
         if dice.chance(odds.unsent) {
             let reason = "connection refused".to_owned();
@@ -152,6 +160,7 @@ impl World {
                 code: Some(21211),
                 category: Category::InvalidNumber,
                 text: "not a number".to_owned(),
+                retry: Retry::No,
             };
             return (refused, quick);
         }

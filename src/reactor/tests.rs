@@ -1,0 +1,272 @@
+//! What answers mean for the messages that wait: retries, the breaker, and how many go at once.
+
+use std::time::Duration;
+
+use self::world::{Row, World, id};
+use super::Settings;
+use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
+use crate::schedule::LeadSetting;
+
+mod world;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn settings(max_in_flight: usize) -> Settings {
+    Settings {
+        horizon: MINUTE * 60,
+        lead: LeadSetting::Auto,
+        max_in_flight,
+        lease: SECOND * 30,
+        send_timeout: SECOND * 10,
+    }
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted {
+        sid: ProviderSid("SM1".into()),
+    }
+}
+
+fn refused(code: i32, category: Category, retry: Retry) -> Outcome {
+    Outcome::Refused {
+        code: Some(code),
+        category,
+        text: "no".into(),
+        retry,
+    }
+}
+
+/// The account, held for five minutes.
+fn unpaid() -> Outcome {
+    let retry = Retry::HoldAccount { probe: MINUTE * 5 };
+    refused(20003, Category::AccountIssue, retry)
+}
+
+fn wrong_number() -> Outcome {
+    refused(21211, Category::InvalidNumber, Retry::No)
+}
+
+fn throttled(retry_after: Duration) -> Outcome {
+    Outcome::Throttled {
+        retry_after: Some(retry_after),
+        code: Some(20429),
+        hold: None,
+    }
+}
+
+fn unsent() -> Outcome {
+    Outcome::Unsent {
+        reason: "connection refused".into(),
+    }
+}
+
+fn unknown() -> Outcome {
+    Outcome::Unknown {
+        reason: "timed out".into(),
+    }
+}
+
+fn at(since_start: Duration) -> Moment {
+    Moment::from_micros(0) + since_start
+}
+
+/// `n` messages due a second after the start, and the account refused to the first.
+fn held(n: u128) -> World {
+    let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
+    let mut world = World::new(settings(1), rows);
+    world.run_until(at(SECOND));
+    assert_eq!(world.in_flight, [id(0)]);
+    world.answer(id(0), unpaid());
+    world
+}
+
+#[test]
+fn a_refused_account_holds_all_and_one_asks() {
+    let rows = (0..10).map(|i| Row::due(i, at(SECOND)));
+    let mut world = World::new(settings(4), rows);
+    world.run_until(at(SECOND));
+    assert_eq!(world.in_flight, [id(0), id(1), id(2), id(3)]);
+    assert_eq!(
+        world.count(Status::Sending),
+        10,
+        "claimed ahead, as it should be"
+    );
+
+    world.answer(id(0), unpaid());
+    assert!(world.reactor.breaker(world.now).open);
+    assert_eq!(
+        world.count(Status::Pending),
+        7,
+        "and what waited is given back"
+    );
+    // What had begun before says nothing of the present.
+    world.answer(id(1), accepted());
+    world.answer(id(2), unpaid());
+    world.answer(id(3), wrong_number());
+    world.run_until(at(MINUTE * 5));
+    assert_eq!((world.starts, world.in_flight.len()), (4, 0));
+    let told = world.reactor.breaker(world.now);
+    assert!(told.open && told.reason == Some(20003), "{told:?}");
+    assert_eq!(told.next_probe_at, Some(at(SECOND + MINUTE * 5)));
+
+    // Somebody else asks than those who were refused already.
+    world.run_until(at(SECOND + MINUTE * 5));
+    assert_eq!(world.in_flight, [id(4)]);
+    world.answer(id(4), unpaid());
+    world.run_until(at(MINUTE * 10));
+    assert_eq!((world.starts, world.in_flight.len()), (5, 0));
+    world.run_until(at(SECOND + MINUTE * 10));
+    let [probe] = world.in_flight[..] else {
+        panic!("{:?}", world.in_flight);
+    };
+    world.answer(probe, accepted());
+    assert!(!world.reactor.breaker(world.now).open);
+    assert_eq!(world.in_flight.len(), 4, "all flows again");
+    world.answer_all(&accepted(), at(MINUTE * 20));
+    assert_eq!(
+        (world.count(Status::Sent), world.count(Status::Failed)),
+        (9, 1)
+    );
+    assert!(world.rows.values().all(|row| row.attempts == 1));
+}
+
+/// What the probe's answer does: whether the breaker stays open, and when the next request is
+/// made.
+#[track_caller]
+fn check_probe(answer: Outcome, open: bool, next: Duration) {
+    let what = format!("{answer:?}");
+    let mut world = held(4);
+    world.run_until(at(SECOND + MINUTE * 5));
+    assert_eq!((world.starts, world.in_flight.len()), (2, 1));
+    let probe = world.in_flight[0];
+    world.answer(probe, answer);
+    assert_eq!(world.reactor.breaker(world.now).open, open, "{what}");
+    let told = at(SECOND + MINUTE * 5 + next);
+    if open {
+        let next_probe_at = world.reactor.breaker(world.now).next_probe_at;
+        assert_eq!(next_probe_at, Some(told), "{what}");
+        world.run_until(told - SECOND);
+        assert_eq!(world.starts, 2, "{what}");
+    }
+    world.run_until(told);
+    assert_eq!(world.starts, 3, "{what}");
+}
+
+#[test]
+fn only_an_answer_that_lets_the_account_in_closes_it() {
+    let by_the_day = Retry::HoldAccount { probe: MINUTE * 60 };
+    let used_up = refused(63038, Category::RateLimit, by_the_day);
+    check_probe(unpaid(), true, MINUTE * 5);
+    check_probe(used_up, true, MINUTE * 60);
+    check_probe(unknown(), true, MINUTE * 5);
+    check_probe(unsent(), true, SECOND * 10);
+    check_probe(accepted(), false, Duration::ZERO);
+    check_probe(wrong_number(), false, Duration::ZERO);
+    check_probe(throttled(SECOND), false, Duration::ZERO);
+}
+
+#[test]
+fn a_used_up_rolling_limit_holds_too_however_it_is_said() {
+    let mut world = World::new(settings(1), (0..3).map(|i| Row::due(i, at(SECOND))));
+    world.run_until(at(SECOND));
+    let used_up = Outcome::Throttled {
+        retry_after: Some(SECOND),
+        code: Some(63038),
+        hold: Some(MINUTE * 60),
+    };
+    world.answer(id(0), used_up);
+    world.run_until(at(MINUTE * 60));
+    assert_eq!((world.starts, world.count(Status::Pending)), (1, 3));
+    world.run_until(at(SECOND + MINUTE * 60));
+    assert_eq!(world.starts, 2);
+}
+
+#[test]
+fn what_was_asked_for_before_it_opened_is_given_back() {
+    let rows = [Row::due(0, at(SECOND)), Row::due(1, at(SECOND * 2))];
+    let mut world = World::new(settings(8), rows);
+    world.run_until(at(SECOND));
+    world.slow_claims = true;
+    world.run_until(at(SECOND * 2));
+    world.answer(id(0), unpaid());
+    assert_eq!(world.rows[&id(1)].status, Status::Sending);
+    world.slow_claims = false;
+    world.answer_claims();
+    assert_eq!(world.rows[&id(1)].status, Status::Pending);
+    assert_eq!(world.rows[&id(1)].attempts, 0);
+    assert_eq!(world.starts, 1);
+}
+
+#[test]
+fn a_probe_that_is_not_to_be_had_makes_room_for_another() {
+    let mut world = held(3);
+    world.rows.get_mut(&id(1)).unwrap().locked = true;
+    world.run_until(at(SECOND + MINUTE * 5));
+    assert_eq!(world.in_flight, [id(2)]);
+}
+
+#[test]
+fn nothing_due_is_no_probe_until_something_is() {
+    let mut world = World::new(settings(8), [Row::due(0, at(SECOND))]);
+    world.run_until(at(SECOND));
+    world.answer(id(0), unpaid());
+    world.run_until(at(MINUTE * 4));
+    let row = Row::due(1, at(MINUTE * 30));
+    world.insert(row);
+    world.run_until(at(MINUTE * 6));
+    // The one that was refused, as soon as its own pause is over.
+    assert_eq!(world.in_flight, [id(0)]);
+    world.answer(id(0), accepted());
+    world.run_until(at(MINUTE * 30));
+    assert_eq!(world.in_flight, [id(1)]);
+}
+
+#[test]
+fn fewer_go_at_once_after_too_many() {
+    let mut world = World::new(settings(8), (0..60).map(|i| Row::due(i, at(SECOND))));
+    world.run_until(at(SECOND));
+    assert_eq!(world.in_flight.len(), 8);
+    for n in 0..8 {
+        world.answer(id(n), throttled(SECOND * 30));
+    }
+    assert_eq!(world.in_flight.len(), 4, "once, and not for each of them");
+    world.run_until(at(SECOND * 2) - Duration::from_millis(1));
+    assert_eq!(world.in_flight.len(), 4);
+    for more in 1..=4 {
+        world.run_until(at(SECOND + SECOND * more));
+        assert_eq!(world.in_flight.len(), 4 + more as usize);
+    }
+    world.run_until(at(SECOND * 8));
+    assert_eq!(world.in_flight.len(), 8, "and no more than before");
+    world.answer_all(&accepted(), at(SECOND * 40));
+    assert_eq!(world.count(Status::Sent), 60);
+}
+
+#[test]
+fn a_refusal_that_may_pass_is_retried_as_often_as_the_row_allows() {
+    let mut world = World::new(settings(8), [Row::due(0, at(SECOND))]);
+    let out_of_reach = || {
+        let retry = Retry::After { base: MINUTE };
+        refused(30003, Category::Unreachable, retry)
+    };
+    world.run_until(at(SECOND));
+    let mut last = world.now.db;
+    for most in [MINUTE, MINUTE * 2] {
+        world.answer(id(0), out_of_reach());
+        assert!(world.in_flight.is_empty());
+        let row = &world.rows[&id(0)];
+        assert_eq!(row.status, Status::Pending);
+        let pause = row.due.since(last);
+        assert!(pause <= most && pause >= most * 3 / 4, "{pause:?}");
+        world.run_until(row.due - Duration::from_millis(1));
+        assert!(world.in_flight.is_empty(), "never early");
+        world.run_until(world.rows[&id(0)].due);
+        assert_eq!(world.in_flight, [id(0)]);
+        last = world.now.db;
+    }
+    world.answer(id(0), out_of_reach());
+    world.run_until(at(MINUTE * 50));
+    assert_eq!((world.starts, world.count(Status::Failed)), (3, 1));
+    assert!(!world.reactor.breaker(world.now).open);
+}

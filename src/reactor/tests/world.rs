@@ -1,0 +1,247 @@
+//! A table and a provider around one reactor. Everything but the provider answers at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::message::{
+    AttemptToken, ClaimAnswer, MessageId, Moment, Now, Outcome, RowState, Status, Uptime,
+};
+use crate::reactor::{
+    Answer, Ask, Command, Input, Judged, Reactor, Record, Settings, Settlement, Tries, Upcoming,
+};
+use crate::schedule::LEAD_MAX;
+
+/// Turns of the loop in one stretch of time; more is a loop that does not get on.
+const TURNS_MAX: usize = 10_000;
+
+/// Between the answer and what is made of it.
+const TAKES: Duration = Duration::from_millis(1);
+
+pub(super) fn id(n: u128) -> MessageId {
+    MessageId(Uuid::from_u128(n))
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    id: MessageId,
+    pub(super) due: Moment,
+    pub(super) status: Status,
+    pub(super) attempts: i32,
+    /// Somebody holds it.
+    pub(super) locked: bool,
+}
+
+impl Row {
+    pub(super) fn due(n: u128, due: Moment) -> Self {
+        Self {
+            id: id(n),
+            due,
+            status: Status::Pending,
+            attempts: 0,
+            locked: false,
+        }
+    }
+
+    const fn state(&self) -> RowState {
+        match self.status {
+            Status::Pending => RowState::Pending {
+                due: self.due,
+                version: 0,
+                attempts: self.attempts,
+            },
+            status => RowState::Gone {
+                status: Some(status),
+            },
+        }
+    }
+
+    fn settle(&mut self, settlement: &Settlement, now: Moment) {
+        match settlement {
+            Settlement::Accepted { .. } => self.status = Status::Sent,
+            Settlement::Settled {
+                to, pause, counts, ..
+            } => {
+                self.status = *to;
+                self.attempts -= i32::from(!counts);
+                self.due = pause.map_or(self.due, |pause| now + pause);
+            }
+        }
+    }
+}
+
+pub(super) struct World {
+    pub(super) reactor: Reactor<MessageId>,
+    pub(super) now: Now,
+    pub(super) rows: BTreeMap<MessageId, Row>,
+    pub(super) in_flight: Vec<MessageId>,
+    /// Requests ever made.
+    pub(super) starts: usize,
+    /// Claims stand, but are not answered until asked for.
+    pub(super) slow_claims: bool,
+    unanswered: Vec<Input<MessageId>>,
+}
+
+impl World {
+    pub(super) fn new(settings: Settings, rows: impl IntoIterator<Item = Row>) -> Self {
+        let now = Now {
+            db: Moment::from_micros(0),
+            up: Uptime::from_micros(77_000_000),
+        };
+        let mut world = Self {
+            reactor: Reactor::new(settings, now, AttemptToken::fresh),
+            now,
+            rows: rows.into_iter().map(|row| (row.id, row)).collect(),
+            in_flight: Vec::new(),
+            starts: 0,
+            slow_claims: false,
+            unanswered: Vec::new(),
+        };
+        world.handle(Input::ChannelUp);
+        world
+    }
+
+    pub(super) fn insert(&mut self, row: Row) {
+        let id = row.id;
+        self.rows.insert(id, row);
+        self.handle(Input::Notice(vec![id]));
+    }
+
+    pub(super) fn count(&self, status: Status) -> usize {
+        self.rows.values().filter(|r| r.status == status).count()
+    }
+
+    pub(super) fn run_until(&mut self, until: Moment) {
+        for _ in 0..TURNS_MAX {
+            let wakes = self.reactor.next_wakeup(self.now);
+            let wakes = wakes.filter(|at| *at <= until);
+            let Some(at) = wakes else {
+                return self.pass_to(until);
+            };
+            self.pass_to(at);
+        }
+        panic!("it turns and turns at {:?}", self.now);
+    }
+
+    fn pass_to(&mut self, at: Moment) {
+        let passed = at.since(self.now.db);
+        self.now = Now {
+            db: self.now.db + passed,
+            up: self.now.up + passed,
+        };
+        self.handle(Input::Tick);
+    }
+
+    /// The provider answers one request.
+    pub(super) fn answer(&mut self, id: MessageId, outcome: Outcome) {
+        let at = self.in_flight.iter().position(|own| *own == id);
+        self.in_flight.remove(at.expect("it is on its way"));
+        let answer = Answer {
+            outcome,
+            started: Some(self.now.db),
+            finished: self.now.db,
+        };
+        self.handle(Input::Sent { id, answer });
+    }
+
+    /// And every other until then.
+    pub(super) fn answer_all(&mut self, outcome: &Outcome, until: Moment) {
+        while self.now.db < until {
+            while let Some(id) = self.in_flight.first().copied() {
+                self.answer(id, outcome.clone());
+            }
+            self.run_until(self.now.db + Duration::from_millis(500));
+        }
+    }
+
+    pub(super) fn answer_claims(&mut self) {
+        for answer in std::mem::take(&mut self.unanswered) {
+            self.handle(answer);
+        }
+    }
+
+    fn handle(&mut self, input: Input<MessageId>) {
+        self.reactor.handle(input, self.now);
+        while let Some(command) = self.reactor.next_command() {
+            for input in self.perform(command) {
+                self.reactor.handle(input, self.now);
+            }
+        }
+    }
+
+    fn perform(&mut self, command: Command<MessageId>) -> Vec<Input<MessageId>> {
+        match command {
+            Command::Read(ids) => {
+                let gone = RowState::Gone { status: None };
+                let state = |id| self.rows.get(&id).map_or(gone, Row::state);
+                let rows = ids.into_iter().map(|id| (id, state(id))).collect();
+                vec![Input::Rows { rows: Some(rows) }]
+            }
+            Command::Load { until } => {
+                let due = |r: &&Row| r.status == Status::Pending && r.due <= until;
+                let rows = self.rows.values().filter(due).map(|row| Upcoming {
+                    id: row.id,
+                    due: row.due,
+                    version: 0,
+                    attempts: row.attempts,
+                });
+                let rows = Input::Loaded(rows.collect());
+                vec![rows, Input::LoadEnded { complete: true }]
+            }
+            Command::Claim(asks) => {
+                let answers = asks.into_iter().map(|ask| (ask.id, self.claim(ask)));
+                let answers = answers.collect();
+                let input = Input::Claimed {
+                    answers,
+                    took: TAKES,
+                };
+                if self.slow_claims {
+                    self.unanswered.push(input);
+                    return Vec::new();
+                }
+                vec![input]
+            }
+            Command::Start { id, .. } => {
+                assert!(self.rows[&id].due <= self.now.db, "early: {id:?}");
+                self.starts += 1;
+                self.in_flight.push(id);
+                Vec::new()
+            }
+            Command::Warm { .. } => Vec::new(),
+            Command::Record { group, records } => {
+                let done = records.iter().map(|r| (r.token, self.record(r)));
+                let done = done.collect();
+                vec![Input::Recorded { group, done }]
+            }
+        }
+    }
+
+    fn claim(&mut self, ask: Ask) -> ClaimAnswer<Judged<MessageId>> {
+        let latest = self.now.db + LEAD_MAX;
+        let row = self.rows.get_mut(&ask.id).expect("nobody deletes here");
+        if row.locked || row.status != Status::Pending || row.due > latest {
+            return ClaimAnswer::Lost(row.state());
+        }
+        row.status = Status::Sending;
+        row.attempts += 1;
+        ClaimAnswer::Won(Judged {
+            token: ask.token,
+            due: row.due,
+            wanted_at: row.due,
+            tries: Tries {
+                number: row.attempts,
+                before: row.attempts - 1,
+                max: 3,
+                expires: Moment::MAX,
+            },
+            verdict: Ok(ask.id),
+        })
+    }
+
+    fn record(&mut self, record: &Record<MessageId>) -> Option<RowState> {
+        let row = self.rows.get_mut(&record.id)?;
+        row.settle(&record.settlement, self.now.db);
+        Some(row.state())
+    }
+}

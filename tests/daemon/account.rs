@@ -1,0 +1,63 @@
+//! The provider refuses the account: every message waits, and one asks.
+
+use crate::daemon::until;
+use crate::standin::Act;
+use crate::world::World;
+
+#[tokio::test]
+async fn a_refused_account_holds_all_but_the_first_request() {
+    let world = World::new([Act::refuse(401, 20003, "Authenticate")]).await;
+    let mut daemon = world.daemon().await;
+    let first = world.insert("asks first", 0).await;
+    let hit = until("the refusal is in the row", async || {
+        let row = world.row(first).await.unwrap();
+        (row.code == Some(20003)).then_some(row)
+    })
+    .await;
+    assert_eq!(hit.status, "pending", "it is not the message's fault");
+    assert_eq!(hit.error.as_deref(), Some("Authenticate (Code: 20003)"));
+    daemon.says("the provider refuses the account").await;
+
+    let mut others = Vec::new();
+    for n in 0..3 {
+        others.push(world.insert(&format!("waits {n}"), 0).await);
+    }
+    // Known to the daemon, due, and not so much as claimed.
+    for id in &others {
+        let timer = until("it is armed and overdue", async || {
+            let told = daemon.timers(&format!("id={id}")).await;
+            let timer = told["timers"].get(0).cloned()?;
+            (timer["due_in_us"].as_i64()? < -300_000).then_some(timer)
+        })
+        .await;
+        assert_eq!(timer["state"], "armed");
+    }
+    let told = daemon.timers("limit=1").await;
+    let breaker = &told["breaker"];
+    assert_eq!(
+        (&breaker["open"], &breaker["reason"]),
+        (&true.into(), &20003.into())
+    );
+    assert_eq!(breaker["category"], "account_issue");
+    assert!(breaker["since"].as_str() < breaker["next_probe_at"].as_str());
+    assert_eq!(told["ready"], true, "it is the account, not the daemon");
+    daemon.readyz(200).await;
+    for id in others {
+        let row = world.row(id).await.unwrap();
+        assert_eq!((row.status.as_str(), row.code), ("pending", None));
+    }
+
+    // Held does not mean out of the user's hands.
+    let cancel = "update scheduled_messages set status = 'cancelled' where id = $1";
+    assert_eq!(world.app.execute(cancel, &[&first]).await.unwrap(), 1);
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 1);
+
+    // What was held by the one goes out with the next, which begins without a grudge.
+    let daemon = world.daemon().await;
+    until("the others are sent", async || {
+        (world.phone.accepted().len() == 3).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+}

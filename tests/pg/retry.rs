@@ -1,0 +1,113 @@
+//! What a retry leaves in the row: when it is tried again, how many attempts counted, and why.
+
+use std::time::Duration;
+
+use punctual::message::{Category, Claim, Moment, Outcome, Retry, RowState};
+use punctual::reactor::{Answer, Settlement, Tries};
+use punctual::store::Store;
+
+use crate::ours::{claim, ledger, record, store, won};
+use crate::rows::{World, run};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn refused(code: i32, category: Category, retry: Retry) -> Outcome {
+    Outcome::Refused {
+        code: Some(code),
+        category,
+        text: "not now".into(),
+        retry,
+    }
+}
+
+fn out_of_reach() -> Outcome {
+    let retry = Retry::After { base: MINUTE };
+    refused(30003, Category::Unreachable, retry)
+}
+
+/// Records this answer to a claim, and returns how the row is left.
+async fn answered(store: &Store, claim: &Claim, outcome: Outcome) -> RowState {
+    let tries = Tries {
+        number: claim.number,
+        before: claim.attempts_before,
+        max: claim.max_attempts,
+        expires: Moment::MAX,
+    };
+    let answer = Answer {
+        outcome,
+        started: Some(claim.due),
+        finished: claim.due,
+    };
+    let settled = record(claim, Settlement::of(answer, claim.id, tries));
+    let done = store.record(&[&settled]).await.unwrap();
+    done[&claim.token].expect("the row was moved")
+}
+
+#[tokio::test]
+async fn a_refusal_that_may_pass_is_tried_again_as_often_as_the_row_allows() {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row("pending").await;
+    for (attempts, most) in [(1, 60), (2, 120)] {
+        let claim = won(&store, &[id]).await.remove(0);
+        let state = answered(&store, &claim, out_of_reach()).await;
+        let RowState::Pending { attempts: told, .. } = state else {
+            panic!("{state:?}");
+        };
+        assert_eq!(told, attempts);
+        // From the record on; the statement itself may have taken a while on a busy machine.
+        let stands = format!(
+            "status = 'pending' and attempts = {attempts} and error_code = 30003
+             and error_message = 'not now (Code: 30003)'
+             and next_attempt_at <= clock_timestamp() + interval '{most} s'
+             and next_attempt_at >= updated_at + 0.75 * interval '{most} s'"
+        );
+        assert!(world.get::<bool>(id, &stands).await, "attempt {attempts}");
+        // Not before its time, whoever asks.
+        let answer = claim_one(&store, id).await;
+        assert!(matches!(answer, RowState::Pending { .. }), "{answer:?}");
+        let sql =
+            format!("update scheduled_messages set next_attempt_at = now() where id = '{id}'");
+        run(&world.unseen, &sql).await;
+    }
+    let claim = won(&store, &[id]).await.remove(0);
+    answered(&store, &claim, out_of_reach()).await;
+    let stands = "status = 'failed' and attempts = 3 and next_attempt_at is null
+                  and error_code = 30003 and error_message = 'not now (Code: 30003)'";
+    assert!(world.get::<bool>(id, stands).await);
+    let entries = ledger(&world, id).await;
+    let outcomes: Vec<&str> = entries.iter().map(|e| e.get("outcome")).collect();
+    assert_eq!(outcomes, ["refused"; 3]);
+}
+
+async fn claim_one(store: &Store, id: uuid::Uuid) -> RowState {
+    match claim(store, &[id]).await.remove(0) {
+        punctual::message::ClaimAnswer::Lost(state) => state,
+        punctual::message::ClaimAnswer::Won(claim) => panic!("won: {claim:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_the_account_is_refused_for_costs_no_attempt_and_stays_told() {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row_with("pending", ", max_attempts", ", 1").await;
+    let claim = won(&store, &[id]).await.remove(0);
+    let retry = Retry::HoldAccount { probe: MINUTE * 5 };
+    let unpaid = refused(20003, Category::AccountIssue, retry);
+    answered(&store, &claim, unpaid).await;
+    let stands = "status = 'pending' and attempts = 0 and error_code = 20003
+                  and next_attempt_at > updated_at + interval '4 min'";
+    assert!(world.get::<bool>(id, stands).await);
+    assert_eq!(ledger(&world, id).await[0].get::<_, i32>("code"), 20003);
+
+    // Too late at its next turn: the row says both why, and why it came to that.
+    let sql = format!("update scheduled_messages set next_attempt_at = now() where id = '{id}'");
+    run(&world.unseen, &sql).await;
+    let claim = won(&store, &[id]).await.remove(0);
+    let too_late = record(&claim, Settlement::cancelled("too late".into()));
+    store.record(&[&too_late]).await.unwrap();
+    let stands = "status = 'cancelled' and cancel_reason = 'too late' and error_code = 20003
+                  and error_message = 'not now (Code: 20003)'";
+    assert!(world.get::<bool>(id, stands).await);
+}
