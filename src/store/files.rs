@@ -16,6 +16,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260101000000_app_tables",
     "20260101000100_scheduled_messages",
     "20260101000200_private_state",
+    "20260102000000_receipts",
 );
 
 /// One re-runnable file a table.

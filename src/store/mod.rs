@@ -23,6 +23,7 @@ mod instances;
 pub mod migrate;
 mod outbox;
 mod outcomes;
+pub mod receipts;
 pub mod story;
 mod tls;
 pub mod user;

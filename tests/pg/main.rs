@@ -8,4 +8,5 @@ mod cluster;
 mod connect;
 mod harness;
 mod migrate;
+mod receipts;
 mod tls;
