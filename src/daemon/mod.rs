@@ -93,7 +93,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let clock = Arc::new(Clock::new());
     // Callbacks bring their own connections, so that they take nobody else's.
     let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
-    let store = Store::new(parts.dsn.pool(POOL + callbacks), instance);
+    let store = Store::new(parts.dsn.pool(POOL + callbacks), instance)
+        .with_default_sender(parts.default_sender.as_ref());
     store.instance_start().await?;
     upkeep::measure(&store, &clock).await?;
     tracing::info!(%instance, "started");

@@ -10,11 +10,12 @@ use axum::routing::post;
 
 use super::text;
 use crate::receipt::signature::{HEADER, Request};
-use crate::receipt::{STATUS_PATH, Untaken, Webhooks};
+use crate::receipt::{INBOUND_PATH, STATUS_PATH, Untaken, Webhooks};
 
 pub(super) fn routes(webhooks: Webhooks) -> Router {
     Router::new()
         .route(STATUS_PATH, post(status))
+        .route(INBOUND_PATH, post(inbound))
         .with_state(webhooks)
 }
 
@@ -31,6 +32,20 @@ async fn status(
         Err(refused) => return refused.into_response(),
     };
     answer(webhooks.status(&request(&uri, &headers, &body)).await)
+}
+
+/// `POST /webhooks/twilio/inbound`: 204, which to Twilio is a reply without words.
+async fn inbound(
+    State(webhooks): State<Webhooks>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(refused) => return refused.into_response(),
+    };
+    answer(webhooks.inbound(&request(&uri, &headers, &body)).await)
 }
 
 fn request<'a>(uri: &'a Uri, headers: &'a HeaderMap, body: &'a [u8]) -> Request<'a> {

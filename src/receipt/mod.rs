@@ -6,6 +6,7 @@
 //! carries the attempt's token: it is the only exact proof where a request ended in doubt.
 
 pub mod merge;
+pub mod opt_out;
 pub mod signature;
 pub mod status;
 
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use self::opt_out::Wish;
 use self::signature::{Forged, Request, Verifier};
 use self::status::Reached;
 use crate::message::{AttemptToken, MessageId, ProviderSid, Status};
@@ -24,6 +26,9 @@ use crate::store::{Store, StoreError};
 
 /// Where status callbacks come, below the public URL.
 pub const STATUS_PATH: &str = "/webhooks/twilio/status";
+
+/// Where replies come, below the public URL.
+pub const INBOUND_PATH: &str = "/webhooks/twilio/inbound";
 
 /// Callbacks recorded at once. Each holds a connection of the pool, which has as many more for
 /// them: a flood of callbacks takes none that claims and records need.
@@ -97,6 +102,62 @@ impl Webhooks {
         log(received, &callback);
         Ok(())
     }
+
+    /// A reply. Only the words that end or resume messages are acted on.
+    pub async fn inbound(&self, request: &Request<'_>) -> Result<(), Untaken> {
+        self.verifier.verify(request)?;
+        let reply = Reply::read(request)?;
+        let Some(wish) = reply.wish else {
+            return Ok(());
+        };
+        let ours: Vec<&str> = reply.ours.iter().map(String::as_str).collect();
+        let recorded = async {
+            // Never closed.
+            let _turn = self.turn.acquire().await;
+            match wish {
+                Wish::Stop => {
+                    let reason = "recipient opted out (STOP)";
+                    self.store.opt_out(&ours, &reply.theirs, reason).await
+                }
+                Wish::Start => self.store.opt_in(&ours, &reply.theirs).await.map(|()| 0),
+            }
+        };
+        let cancelled = tokio::time::timeout(PATIENCE, recorded)
+            .await
+            .map_err(|_| Untaken::Late)??;
+        tracing::info!(?wish, cancelled, "a recipient opted out or in again");
+        Ok(())
+    }
+}
+
+/// A reply, as far as it matters here.
+struct Reply {
+    /// The number it was sent to, and the messaging service that has it: rows may name either.
+    ours: Vec<String>,
+    theirs: String,
+    wish: Option<Wish>,
+}
+
+impl Reply {
+    fn read(request: &Request<'_>) -> Result<Self, Untaken> {
+        let (mut from, mut to, mut service, mut body) = (None, None, None, String::new());
+        for (name, value) in form_urlencoded::parse(request.body) {
+            match name.as_ref() {
+                "From" => from = Some(value.into_owned()),
+                "To" => to = Some(value.into_owned()),
+                "MessagingServiceSid" => service = Some(value.into_owned()),
+                "Body" => body = value.into_owned(),
+                _ => {}
+            }
+        }
+        let there = |number: Option<String>| number.filter(|n| !n.trim().is_empty());
+        let to = there(to).ok_or(Untaken::Malformed("a reply has a To"))?;
+        Ok(Self {
+            ours: std::iter::once(to).chain(there(service)).collect(),
+            theirs: there(from).ok_or(Untaken::Malformed("a reply has a From"))?,
+            wish: opt_out::wish(&body),
+        })
+    }
 }
 
 /// What a callback says, as far as it matters here.
@@ -117,6 +178,7 @@ impl Told {
             reached: reached.as_str(),
             code: self.code,
             error: reached.failure(self.code),
+            opted_out: reached.is_opt_out(self.code),
             from: self.from,
             to: self.to,
         }

@@ -113,6 +113,11 @@ impl Reached {
         }
     }
 
+    /// Whether it did not arrive because the recipient has opted out.
+    pub fn is_opt_out(self, code: Option<i32>) -> bool {
+        self.row_status() == Status::Failed && code.map(codes::category) == Some(Category::OptedOut)
+    }
+
     /// For `error_message`: why it did not arrive. `None` where it has not failed. Twilio's own
     /// sentence is left out, for it may quote numbers; the code tells as much.
     pub fn failure(self, code: Option<i32>) -> Option<String> {

@@ -17,6 +17,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260101000100_scheduled_messages",
     "20260101000200_private_state",
     "20260102000000_receipts",
+    "20260102000100_suppressions",
 );
 
 /// One re-runnable file a table.

@@ -4,12 +4,13 @@
 //! Every statement that writes says what state it expects to find and skips what somebody else
 //! holds, so the store waits for nobody's row and nobody's deadlock has it as a partner.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object, Pool};
 use tokio_postgres::Statement;
 
-use crate::message::InstanceId;
+use crate::message::{InstanceId, Sender};
 
 mod app;
 mod at;
@@ -25,6 +26,7 @@ mod outbox;
 mod outcomes;
 pub mod receipts;
 pub mod story;
+mod suppressions;
 mod tls;
 pub mod user;
 mod window;
@@ -41,12 +43,26 @@ pub use outcomes::Recorded;
 pub struct Store {
     pool: Pool,
     instance: InstanceId,
+    default_sender: Option<Arc<str>>,
 }
 
 impl Store {
     /// A store for one run of one daemon.
     pub const fn new(pool: Pool, instance: InstanceId) -> Self {
-        Self { pool, instance }
+        Self {
+            pool,
+            instance,
+            default_sender: None,
+        }
+    }
+
+    /// The same, knowing who sends where a row names nobody: opt-outs are from a sender.
+    #[must_use]
+    pub fn with_default_sender(self, sender: Option<&Sender>) -> Self {
+        Self {
+            default_sender: sender.map(|s| s.as_str().into()),
+            ..self
+        }
     }
 
     /// Which run this is.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::app::{self, Delivered};
 use super::at::At;
+use super::suppressions::suppress_pairs;
 use super::{Store, StoreError, prepared};
 use crate::message::{AttemptToken, MessageId, ProviderSid, Status};
 
@@ -48,6 +49,8 @@ pub struct Callback {
     pub code: Option<i32>,
     /// For `error_message`, if it went wrong.
     pub error: Option<String>,
+    /// Whether it went wrong because the recipient has opted out.
+    pub opted_out: bool,
     /// The sender, as the provider has it.
     pub from: Option<String>,
     /// The recipient, as the provider has it.
@@ -154,6 +157,12 @@ impl Store {
                 )
                 .await
                 .map_err(StoreError::at(STEP))?;
+                if let (true, Some(from), Some(to)) =
+                    (callback.opted_out, &callback.from, &callback.to)
+                {
+                    let pair = [(from.clone(), to.clone())];
+                    suppress_pairs(&tx, &pair, self.default_sender.as_deref()).await?;
+                }
                 let moved_at = match row {
                     Some(status) => Some(move_row(&tx, message, status, callback).await?),
                     None => None,

@@ -8,5 +8,6 @@ mod cluster;
 mod connect;
 mod harness;
 mod migrate;
+mod opt_out;
 mod receipts;
 mod tls;

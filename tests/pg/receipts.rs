@@ -27,24 +27,25 @@ const PUBLIC: &str = "https://sms.example.com";
 const AUTH_TOKEN: &str = "feedfacefeedfacefeedfacefeedface";
 const SID: &str = "SM0123456789abcdef0123456789abcdef";
 const OTHER_SID: &str = "SMfedcba9876543210fedcba9876543210";
-const TO: &str = "+13105551234";
-const FROM: &str = "+15005550006";
+pub(crate) const TO: &str = "+13105551234";
+pub(crate) const FROM: &str = "+15005550006";
 
 /// One message, claimed and on its way, and the route that hears of it.
-struct World {
+pub(crate) struct World {
     db: TestDb,
-    app: Client,
-    store: Store,
+    pub(crate) app: Client,
+    pub(crate) store: Store,
     addr: SocketAddr,
     claim: Claim,
     _served: tokio_util::sync::DropGuard,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let db = TestDb::new().await;
         let app = db.client().await;
-        let store = Store::new(db.dsn().pool(4), InstanceId::fresh());
+        let store = Store::new(db.dsn().pool(4), InstanceId::fresh())
+            .with_default_sender(Some(&FROM.parse().unwrap()));
         store.instance_start().await.unwrap();
         let verifier = Verifier::new(&PUBLIC.parse().unwrap(), AUTH_TOKEN.to_owned().into());
         let listener = bind("127.0.0.1:0".parse().unwrap(), "a test")
@@ -80,7 +81,7 @@ impl World {
     }
 
     /// What our own request's answer leads to.
-    async fn record(&self, settlement: Settlement) {
+    pub(crate) async fn record(&self, settlement: Settlement) {
         let record = Record {
             id: self.claim.id,
             token: self.claim.token,
@@ -107,6 +108,10 @@ impl World {
     /// A callback with this query; the answer's status.
     async fn post(&self, query: &str, parameters: &[(&str, &str)]) -> u16 {
         let path = format!("/webhooks/twilio/status{query}");
+        self.post_to(&path, parameters).await
+    }
+
+    pub(crate) async fn post_to(&self, path: &str, parameters: &[(&str, &str)]) -> u16 {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(parameters)
             .finish();
@@ -132,12 +137,12 @@ impl World {
         answer.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
-    async fn call(&self, status: &str, code: &str) {
+    pub(crate) async fn call(&self, status: &str, code: &str) {
         let parameters = told(SID, status, code);
         assert_eq!(self.post(&self.ids(), &parameters).await, 204, "{status}");
     }
 
-    async fn text(&self, sql: &str) -> String {
+    pub(crate) async fn text(&self, sql: &str) -> String {
         let row = self.app.query_one(sql, &[]).await.unwrap();
         row.get::<_, Option<String>>(0).unwrap_or_default()
     }
