@@ -2,20 +2,22 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::{logs, output};
 use crate::config::{Config, ProviderChoice, Sources, TwilioSettings};
-use crate::daemon::{self, Parts};
+use crate::daemon::{self, Parts, WebhookParts};
 use crate::http;
 use crate::provider::Provider;
 use crate::provider::console::Console;
-use crate::provider::twilio::{Credentials, Twilio, TwilioConfig};
+use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioConfig};
 use crate::reactor::Settings;
+use crate::receipt::STATUS_PATH;
+use crate::receipt::signature::Verifier;
 use crate::store::Dsn;
 
 /// Sends the messages of the database at their time, until SIGTERM or SIGINT.
@@ -52,6 +54,7 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     }
     let provider = provider(&config)?;
     let http = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
+    let webhooks = webhooks(&config).await?;
     Ok(Parts {
         dsn,
         provider,
@@ -66,23 +69,43 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
         },
         http,
         debug_token: config.http.debug_token,
+        webhooks,
     })
+}
+
+/// Callbacks are the provider's that signs them, and come only if we said where.
+async fn webhooks(config: &Config) -> anyhow::Result<Option<WebhookParts>> {
+    let (ProviderChoice::Twilio(twilio), Some(public_url)) =
+        (&config.provider, &config.http.public_url)
+    else {
+        return Ok(None);
+    };
+    let listener = match config.http.webhook_addr {
+        Some(addr) => Some(http::bind(addr, "PUNCTUAL_WEBHOOK_ADDR").await?),
+        None => None,
+    };
+    Ok(Some(WebhookParts {
+        verifier: Verifier::new(public_url, twilio.auth_token.clone()),
+        listener,
+    }))
+}
+
+/// Where Twilio is to report to.
+fn status_callback(public_url: &Url) -> anyhow::Result<StatusCallback> {
+    let front = public_url.as_str().trim_end_matches('/');
+    format!("{front}{STATUS_PATH}")
+        .parse()
+        .context("PUNCTUAL_PUBLIC_URL is not usable")
 }
 
 fn provider(config: &Config) -> anyhow::Result<Arc<dyn Provider>> {
     Ok(match &config.provider {
         ProviderChoice::Console => Arc::new(Console::stdout()),
-        ProviderChoice::Twilio(settings) => {
-            Arc::new(twilio(settings, config.send_timeout, config.max_in_flight)?)
-        }
+        ProviderChoice::Twilio(settings) => Arc::new(twilio(settings, config)?),
     })
 }
 
-fn twilio(
-    settings: &TwilioSettings,
-    send_timeout: Duration,
-    max_in_flight: usize,
-) -> anyhow::Result<Twilio> {
+fn twilio(settings: &TwilioSettings, config: &Config) -> anyhow::Result<Twilio> {
     let credentials = match &settings.api_key {
         Some(key) => Credentials::ApiKey {
             sid: key.sid.clone(),
@@ -90,13 +113,14 @@ fn twilio(
         },
         None => Credentials::AuthToken(settings.auth_token.clone()),
     };
-    let config = TwilioConfig {
+    let public_url = config.http.public_url.as_ref();
+    let twilio = TwilioConfig {
         account_sid: settings.account_sid.clone(),
         credentials,
         base_url: settings.base_url.clone(),
-        send_timeout,
-        max_in_flight: NonZeroUsize::new(max_in_flight).unwrap_or(NonZeroUsize::MIN),
-        status_callback: None,
+        send_timeout: config.send_timeout,
+        max_in_flight: NonZeroUsize::new(config.max_in_flight).unwrap_or(NonZeroUsize::MIN),
+        status_callback: public_url.map(status_callback).transpose()?,
     };
-    Ok(Twilio::new(&config)?)
+    Ok(Twilio::new(&twilio)?)
 }

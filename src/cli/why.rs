@@ -123,6 +123,9 @@ fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
     if let Some(sid) = &attempt.provider_sid {
         let _ = writeln!(text, "  twilio        {sid}");
     }
+    if let Some(receipt) = &attempt.receipt_status {
+        let _ = writeln!(text, "  reported      {receipt}");
+    }
     if let Some(category) = &attempt.category {
         let _ = writeln!(text, "  refused as    {category}");
     }

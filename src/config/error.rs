@@ -77,6 +77,12 @@ pub enum Problem {
         /// What makes it so.
         why: String,
     },
+    /// An address that nobody is told of.
+    #[error(
+        "PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL: without the URL by which \
+         Twilio reaches that address no callbacks are asked for. Set it, or leave both out"
+    )]
+    WebhooksUncalled,
     /// See [`Config::lease`](super::Config::lease).
     #[error(
         "PUNCTUAL_LEASE is {}, too short for a PUNCTUAL_SEND_TIMEOUT of {}: expected at least \

@@ -65,6 +65,8 @@ pub struct Config {
 pub struct HttpSettings {
     /// Where to listen.
     pub addr: SocketAddr,
+    /// Where the provider's callbacks are taken, and nothing else; `None`: on `addr`.
+    pub webhook_addr: Option<SocketAddr>,
     /// How the provider reaches us; `None`: no callbacks are asked for.
     pub public_url: Option<Url>,
     /// What `/debug`, `/metrics` and the page ask for. Present whenever somebody else than this
@@ -171,7 +173,11 @@ fn database_url_of(raw: &mut Raw) -> Option<SecretString> {
 
 fn http_of(raw: &mut Raw) -> HttpSettings {
     let addr = raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address);
+    let webhook_addr = raw.get(&key::WEBHOOK_ADDR, values::address);
     let public_url = raw.get(&key::PUBLIC_URL, values::public_url);
+    if webhook_addr.is_some() && !raw.is_given(&key::PUBLIC_URL) {
+        raw.problem(Problem::WebhooksUncalled);
+    }
     let debug_token = raw.get(&key::DEBUG_TOKEN, values::token);
     // A token that is given and unusable has been told of already.
     if !raw.is_given(&key::DEBUG_TOKEN) {
@@ -179,7 +185,7 @@ fn http_of(raw: &mut Raw) -> HttpSettings {
         if !addr.ip().to_canonical().is_loopback() {
             let why = format!("{name} is {addr}, which other machines may reach");
             raw.problem(Problem::TokenRequired { why });
-        } else if public_url.is_some() {
+        } else if public_url.is_some() && webhook_addr.is_none() {
             let why = format!(
                 "{} is set, so whatever forwards it to {name} can reach all pages",
                 key::PUBLIC_URL.env
@@ -189,6 +195,7 @@ fn http_of(raw: &mut Raw) -> HttpSettings {
     }
     HttpSettings {
         addr,
+        webhook_addr,
         public_url,
         debug_token,
     }
@@ -215,6 +222,5 @@ fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
 fn refuse_what_is_not_built(raw: &mut Raw) {
     raw.only(&key::IN_DOUBT, "hold");
     raw.only(&key::BUSINESS_HOURS, "off");
-    raw.not_yet(&key::WEBHOOK_ADDR);
     raw.not_yet(&key::STATE_DIR);
 }

@@ -17,6 +17,8 @@ struct Shown<'a> {
     database_url: &'static str,
     http_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_addr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_token: Option<&'static str>,
@@ -58,6 +60,7 @@ pub(super) fn to_toml(config: &Config) -> String {
     let shown = Shown {
         database_url: HIDDEN,
         http_addr: config.http.addr.to_string(),
+        webhook_addr: config.http.webhook_addr.map(|addr| addr.to_string()),
         public_url: config.http.public_url.as_ref().map(reqwest::Url::as_str),
         debug_token: config.http.debug_token.as_ref().map(|_| HIDDEN),
         provider: match config.provider {

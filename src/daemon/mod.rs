@@ -16,6 +16,8 @@ use crate::message::{AttemptToken, InstanceId, Sender};
 use crate::policy::Rules;
 use crate::provider::Provider;
 use crate::reactor::{Reactor, Settings};
+use crate::receipt::signature::Verifier;
+use crate::receipt::{self, Webhooks};
 use crate::store::{Dsn, MigrateError, Migrator, Store, StoreError};
 
 mod beyond;
@@ -51,6 +53,16 @@ pub struct Parts {
     pub http: TcpListener,
     /// Who may see `/debug`.
     pub debug_token: Option<secrecy::SecretString>,
+    /// The provider's callbacks; `None`: none are taken.
+    pub webhooks: Option<WebhookParts>,
+}
+
+/// What callbacks need.
+pub struct WebhookParts {
+    /// Tells the provider's from others'.
+    pub verifier: Verifier,
+    /// Where they come, already bound; `None`: where everything else does.
+    pub listener: Option<TcpListener>,
 }
 
 /// Why a daemon does not start, or did not end well.
@@ -80,7 +92,10 @@ pub enum RunError {
 /// it, gives the rest back.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
     let (instance, clock) = (InstanceId::fresh(), Arc::new(Clock::new()));
-    let store = Store::new(parts.dsn.pool(POOL), instance);
+    // Callbacks bring their own connections, so that they take nobody else's.
+    let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
+    let store = Store::new(parts.dsn.pool(POOL + callbacks), instance)
+        .with_default_sender(parts.default_sender.as_ref());
     tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
@@ -112,7 +127,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     ));
     let http_stop = CancellationToken::new();
     let state = HttpState::new(question_tx, parts.debug_token);
-    let served = tokio::spawn(http::serve(parts.http, state, http_stop.clone()));
+    let served = serve_http(parts.http, state, parts.webhooks, &store, &http_stop);
 
     let reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
     let turn = turn::Turn::new(reactor, dispatch, input_tx, instance);
@@ -130,8 +145,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
     }
     http_stop.cancel();
-    // Its own deadline ends it.
-    let _ = served.await;
+    // Their own deadline ends them.
+    served.join_all().await;
     if unrecorded > 0 {
         return Err(RunError::Unrecorded(unrecorded));
     }
@@ -146,4 +161,28 @@ async fn prepare(dsn: &Dsn, store: &Store, clock: &Clock) -> Result<(), RunError
     store.instance_start().await?;
     upkeep::measure(store, clock).await?;
     Ok(())
+}
+
+/// Begins to listen: one listener for everything, or one of their own for the callbacks.
+fn serve_http(
+    listener: TcpListener,
+    state: HttpState,
+    webhooks: Option<WebhookParts>,
+    store: &Store,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut served = JoinSet::new();
+    let mut state = state;
+    if let Some(parts) = webhooks {
+        let webhooks = Webhooks::new(parts.verifier, store.clone());
+        match parts.listener {
+            None => state = state.with_webhooks(webhooks),
+            Some(own) => {
+                let limits = http::Limits::default();
+                served.spawn(http::serve_webhooks(own, webhooks, limits, stop.clone()));
+            }
+        }
+    }
+    served.spawn(http::serve(listener, state, stop.clone()));
+    served
 }

@@ -187,6 +187,7 @@ fn parts(dsn: &Dsn, phone: &Phone, page: tokio::net::TcpListener) -> Result<Part
         },
         http: page,
         debug_token: None,
+        webhooks: None,
     })
 }
 

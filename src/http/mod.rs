@@ -8,6 +8,7 @@ mod access;
 mod health;
 mod serve;
 mod timers;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -22,11 +23,12 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::reactor::report::{Readiness, TimersQuery, TimersReport};
+use crate::receipt::Webhooks;
 
-pub use serve::{BindError, bind, serve};
+pub use serve::{BindError, bind, serve, serve_webhooks};
 
 /// The longest request body that is read. Twilio's callbacks, the largest bodies the interface
-/// knows, stay within it; no route of today reads any.
+/// knows, stay within it.
 const BODY_MAX: usize = 64 * 1024;
 
 /// What the reactor is asked. It answers on `reply`; an asker that has gone is no error.
@@ -76,10 +78,11 @@ impl Default for Limits {
 }
 
 /// What the routes need.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpState {
     questions: mpsc::Sender<Question>,
     debug_token: Option<SecretString>,
+    webhooks: Option<Webhooks>,
     limits: Limits,
 }
 
@@ -90,7 +93,17 @@ impl HttpState {
         Self {
             questions,
             debug_token,
+            webhooks: None,
             limits: Limits::default(),
+        }
+    }
+
+    /// The same, with the provider's callbacks among the routes.
+    #[must_use]
+    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        Self {
+            webhooks: Some(webhooks),
+            ..self
         }
     }
 
@@ -140,17 +153,30 @@ fn router(state: HttpState) -> Router {
         .route("/timers", get(timers::timers))
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), access::debug));
-    Router::new()
+    let limits = state.limits;
+    let callbacks = state.webhooks.clone().map(webhooks::routes);
+    let router = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .nest("/debug", debug)
-        .fallback(not_found)
+        .with_state(state)
+        .merge(callbacks.unwrap_or_default())
+        .fallback(not_found);
+    bounded(router, limits)
+}
+
+/// The provider's callbacks and nothing else.
+fn webhook_router(webhooks: Webhooks, limits: Limits) -> Router {
+    bounded(webhooks::routes(webhooks).fallback(not_found), limits)
+}
+
+fn bounded(router: Router, limits: Limits) -> Router {
+    router
         .layer(RequestBodyLimitLayer::new(BODY_MAX))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
-            state.limits.request,
+            limits.request,
         ))
-        .with_state(state)
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -16,7 +16,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{HttpState, Limits, router};
+use super::{HttpState, Limits, router, webhook_router};
+use crate::receipt::Webhooks;
 
 /// The longest head of a request, in bytes: a browser's cookies fit, floods do not (431).
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -60,7 +61,25 @@ pub async fn bind(addr: SocketAddr, setting: &'static str) -> Result<TcpListener
 /// as [`Limits::drain`] allows and drops what is left. Returns when no connection is open.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: CancellationToken) {
     let limits = state.limits;
-    let router = router(state);
+    serve_router(listener, router(state), limits, shutdown).await;
+}
+
+/// Serves the provider's callbacks, and nothing else, in the same way.
+pub async fn serve_webhooks(
+    listener: TcpListener,
+    webhooks: Webhooks,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    serve_router(listener, webhook_router(webhooks, limits), limits, shutdown).await;
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     // Owned here: dropping this future ends every connection.
     let mut connections = JoinSet::new();
     let room = Arc::new(Semaphore::new(limits.connections));

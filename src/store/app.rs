@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::at::At;
 use super::{StoreError, prepared};
-use crate::message::Moment;
+use crate::message::{MessageId, Moment};
 use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 
@@ -22,7 +22,25 @@ const HOLD: &str = include_str!("sql/conversations_hold.sql");
 const EXIST: &str = include_str!("sql/conversations_exist.sql");
 const WRITE: &str = include_str!("sql/messages_write.sql");
 const CONSTRAINTS_NOW: &str = include_str!("sql/constraints_now.sql");
+const STATUS: &str = include_str!("sql/messages_status.sql");
 const OUTBOX_ADD: &str = include_str!("sql/outbox_add.sql");
+
+/// A write into the app's tables. Kept as JSON in the outbox, so its fields stay.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Write {
+    /// A message that was sent.
+    Delivered(Delivered),
+    /// How far it has come: the row with this sid takes what its attempt has reached by then.
+    Status { status_of: String },
+}
+
+impl Write {
+    /// A sent message, beside its id.
+    fn of(delivered: Delivered) -> (Uuid, Self) {
+        (delivered.id, Self::Delivered(delivered))
+    }
+}
 
 /// A sent message as the app is to see it. Kept as JSON in the outbox, so its fields stay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,6 +86,27 @@ impl Delivered {
         self.conversation
             .is_some_and(|c| conversations.contains(&c))
     }
+
+    /// A message that the provider was the first to tell of.
+    pub(super) fn proven(
+        message: MessageId,
+        conversation: Option<Uuid>,
+        to: String,
+        from: Option<String>,
+        body: String,
+        sid: String,
+        at: Moment,
+    ) -> Self {
+        Self {
+            id: message.0,
+            conversation,
+            to,
+            from,
+            body,
+            sid,
+            sent_at_us: at.as_micros(),
+        }
+    }
 }
 
 /// Writes what the app is to see. An error is the connection's or our own tables'; what the
@@ -85,7 +124,7 @@ pub(super) async fn write_behind_savepoint(
         Ok(held_up) => {
             savepoint.commit().await.map_err(StoreError::at(STEP))?;
             let why = "the conversation is held by another transaction";
-            to_outbox(tx, &held_up, why).await
+            to_outbox(tx, held_up.into_iter().map(Write::of).collect(), why).await
         }
         Err(refused) if refused.is_refusal() => {
             savepoint.rollback().await.map_err(StoreError::at(STEP))?;
@@ -94,7 +133,8 @@ pub(super) async fn write_behind_savepoint(
                 error = %refused,
                 "the app's tables refused sent messages; they are kept in punctual.outbox and retried one by one"
             );
-            to_outbox(tx, &delivered, &refused.to_string()).await
+            let writes = delivered.into_iter().map(Write::of).collect();
+            to_outbox(tx, writes, &refused.to_string()).await
         }
         Err(broken) => Err(broken),
     }
@@ -227,21 +267,60 @@ async fn find(
 
 async fn to_outbox(
     tx: &Transaction<'_>,
-    delivered: &[Delivered],
+    writes: Vec<(Uuid, Write)>,
     error: &str,
 ) -> Result<(), StoreError> {
     const STEP: &str = "keeping writes in the outbox";
-    if delivered.is_empty() {
+    if writes.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = delivered.iter().map(|d| d.id).collect();
-    let writes: Vec<serde_json::Value> = delivered
-        .iter()
-        .map(|d| serde_json::to_value(d).expect("a struct of strings and numbers is JSON"))
-        .collect();
-    let errors = vec![error; delivered.len()];
+    let errors = vec![error; writes.len()];
+    let (ids, writes): (Vec<Uuid>, Vec<serde_json::Value>) = writes
+        .into_iter()
+        .map(|(id, write)| {
+            let json = serde_json::to_value(write);
+            (id, json.expect("a struct of strings and numbers is JSON"))
+        })
+        .unzip();
     let statement = prepared(tx, OUTBOX_ADD, STEP).await?;
     tx.execute(&statement, &[&ids, &writes, &errors])
+        .await
+        .map_err(StoreError::at(STEP))?;
+    Ok(())
+}
+
+/// Brings the app's row of a sent message up to what its attempt has reached. Behind a
+/// savepoint, as the message itself was written: what the app refuses is in the outbox
+/// afterwards.
+pub(super) async fn tell_status(
+    tx: &mut Transaction<'_>,
+    message: MessageId,
+    sid: &str,
+) -> Result<(), StoreError> {
+    const STEP: &str = "telling the app's tables of a receipt";
+    let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
+    match write_status(&savepoint, sid).await {
+        Ok(()) => savepoint.commit().await.map_err(StoreError::at(STEP)),
+        Err(refused) if refused.is_refusal() => {
+            savepoint.rollback().await.map_err(StoreError::at(STEP))?;
+            tracing::warn!(
+                message.id = %message,
+                error = %refused,
+                "the app's tables refused a receipt; it is kept in punctual.outbox and retried"
+            );
+            let write = Write::Status {
+                status_of: sid.to_owned(),
+            };
+            to_outbox(tx, vec![(message.0, write)], &refused.to_string()).await
+        }
+        Err(broken) => Err(broken),
+    }
+}
+
+pub(super) async fn write_status(tx: &Transaction<'_>, sid: &str) -> Result<(), StoreError> {
+    const STEP: &str = "telling the app's tables of a receipt";
+    let statement = prepared(tx, STATUS, STEP).await?;
+    tx.execute(&statement, &[&sid])
         .await
         .map_err(StoreError::at(STEP))?;
     Ok(())

@@ -45,6 +45,7 @@ impl Store {
                     &self.instance.0,
                     &millis(lease),
                     &micros(LEAD_MAX),
+                    &self.default_sender.as_deref(),
                 ],
             )
             .await

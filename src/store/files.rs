@@ -19,6 +19,8 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260101000200_private_state",
     "20260101000300_validate",
     "20260101000400_indexes",
+    "20260102000000_receipts",
+    "20260102000100_suppressions",
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,

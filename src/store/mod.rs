@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_postgres::Statement;
 
 use crate::clock::Stopwatch;
-use crate::message::InstanceId;
+use crate::message::{InstanceId, Sender};
 
 mod app;
 mod at;
@@ -27,7 +27,9 @@ mod instances;
 pub mod migrate;
 mod outbox;
 mod outcomes;
+pub mod receipts;
 pub mod story;
+mod suppressions;
 mod tls;
 pub mod user;
 mod window;
@@ -47,6 +49,7 @@ pub struct Store {
     instance: InstanceId,
     /// Runs since a connection was last found silent: none that is older is used again.
     distrusted: Arc<Mutex<Option<Stopwatch>>>,
+    default_sender: Option<Arc<str>>,
 }
 
 impl Store {
@@ -56,6 +59,16 @@ impl Store {
             pool,
             instance,
             distrusted: Arc::default(),
+            default_sender: None,
+        }
+    }
+
+    /// The same, knowing who sends where a row names nobody: opt-outs are from a sender.
+    #[must_use]
+    pub fn with_default_sender(self, sender: Option<&Sender>) -> Self {
+        Self {
+            default_sender: sender.map(|s| s.as_str().into()),
+            ..self
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::app::{self, Delivered};
+use super::app::{self, Write};
 use super::{Store, StoreError, millis, prepared};
 use crate::schedule::Backoff;
 
@@ -36,11 +36,17 @@ impl Store {
         };
         let (id, write, attempts) = read().map_err(StoreError::unreadable(STEP))?;
 
-        let refused = match serde_json::from_value::<Delivered>(write) {
+        let refused = match serde_json::from_value::<Write>(write) {
             Err(e) => Some(format!("not a write of this version: {e}")),
-            Ok(delivered) => {
+            Ok(write) => {
                 let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
-                match app::write(&savepoint, vec![delivered]).await {
+                let done = match write {
+                    Write::Delivered(delivered) => app::write(&savepoint, vec![delivered]).await,
+                    Write::Status { status_of } => app::write_status(&savepoint, &status_of)
+                        .await
+                        .map(|()| Vec::new()),
+                };
+                match done {
                     Ok(held_up) if held_up.is_empty() => {
                         savepoint.commit().await.map_err(StoreError::at(STEP))?;
                         None

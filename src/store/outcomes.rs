@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::app::Delivered;
 use super::at::At;
 use super::claims::pending;
+use super::suppressions::{Pair, suppress_pairs};
 use super::{Store, StoreError, micros, prepared};
-use crate::message::{AttemptToken, RowState, Status};
+use crate::message::{AttemptToken, Category, RowState, Status};
 use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 
@@ -37,6 +38,8 @@ impl Store {
         let mut done = Recorded::new();
         if !settled.is_empty() {
             record_settled(&tx, &settled, &mut done).await?;
+            let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
+            suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
         }
         if !accepted.is_empty() {
             let delivered = record_accepted(&tx, &accepted, &mut done).await?;
@@ -45,6 +48,18 @@ impl Store {
         tx.commit().await.map_err(StoreError::at(STEP))?;
         Ok(done)
     }
+}
+
+/// Whom this record's refusal says not to text again, and from where.
+fn opted_out(record: &Record<Arc<Cleared>>) -> Option<Pair> {
+    let Settlement::Settled { category, .. } = &record.settlement else {
+        return None;
+    };
+    let sent = record.payload.as_ref()?;
+    (*category == Some(Category::OptedOut.as_str())).then(|| {
+        let (from, to) = (sent.from().as_str(), sent.to().as_str());
+        (from.to_owned(), to.to_owned())
+    })
 }
 
 async fn record_accepted(

@@ -80,6 +80,7 @@ pub struct StoryAttempt {
     pub code: Option<i32>,
     pub category: Option<String>,
     pub error: Option<String>,
+    pub receipt_status: Option<String>,
 }
 
 /// One write that waits.
@@ -169,6 +170,7 @@ fn read_attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> {
         code: row.try_get("code")?,
         category: row.try_get("category")?,
         error: row.try_get("error")?,
+        receipt_status: row.try_get("receipt_status")?,
     })
 }
 

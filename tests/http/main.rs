@@ -7,3 +7,4 @@ mod command;
 mod limits;
 mod routes;
 mod server;
+mod webhooks;

@@ -167,6 +167,7 @@ fn what_is_shown_loads_again() {
         ("PUNCTUAL_HTTP_ADDR", "0.0.0.0:9"),
         ("PUNCTUAL_DEBUG_TOKEN", "t"),
         ("PUNCTUAL_PUBLIC_URL", "https://sms.example.com/x"),
+        ("PUNCTUAL_WEBHOOK_ADDR", "[::1]:9001"),
         ("PUNCTUAL_LEAD", "1500us"),
         ("PUNCTUAL_LEASE", "1m 1s"),
         ("TWILIO_API_KEY", "SK1"),

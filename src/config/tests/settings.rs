@@ -114,7 +114,6 @@ fn what_is_not_built_is_refused_not_ignored() {
         ("PUNCTUAL_IN_DOUBT", "resend"),
         ("PUNCTUAL_IN_DOUBT", "resend_if_absent"),
         ("PUNCTUAL_BUSINESS_HOURS", "mon-fri 09:00-20:00"),
-        ("PUNCTUAL_WEBHOOK_ADDR", "127.0.0.1:9000"),
         ("PUNCTUAL_STATE_DIR", "state"),
     ] {
         let refusal = format!("{key} is not supported by this version");
@@ -181,6 +180,23 @@ fn somebody_elses_reach_needs_a_token() {
         "",
         &[public, token],
         Ok("public_url = \"https://sms.example.com/\""),
+    );
+    // Then only the callbacks can be reached by it.
+    let webhooks = ("PUNCTUAL_WEBHOOK_ADDR", "0.0.0.0:9001");
+    check(
+        "",
+        &[public, webhooks],
+        Ok("webhook_addr = \"0.0.0.0:9001\""),
+    );
+    check(
+        "",
+        &[webhooks],
+        Err("PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL"),
+    );
+    env(
+        "PUNCTUAL_WEBHOOK_ADDR",
+        "9001",
+        Err("an IP address and a port"),
     );
     let unusable = [
         (addr, "0.0.0.0:9"),

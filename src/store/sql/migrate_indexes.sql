@@ -1,4 +1,4 @@
--- The indexes of 20260101000400_indexes.sql that are not there, or were left invalid by a build
+-- The indexes of 20260101000400_indexes.sql and 20260102000000_receipts.sql that are not there, or were left invalid by a build
 -- that was cut off, with the statement that builds each while the app goes on writing.
 select w.name, i.indexrelid is not null as leftover,
        format('create index concurrently %I on public.%I %s', w.name, w.tab, w.rest) as build,
@@ -9,7 +9,8 @@ select w.name, i.indexrelid is not null as leftover,
     ('scheduled_messages', 'scheduled_messages_open_idx', null,
      '(status) where status in (''sending'', ''unconfirmed'')'),
     ('conversations', 'conversations_phone_number_idx', 'phone_number', '(phone_number)'),
-    ('contacts', 'contacts_phone_number_idx', 'phone_number', '(phone_number)')
+    ('contacts', 'contacts_phone_number_idx', 'phone_number', '(phone_number)'),
+    ('messages', 'messages_twilio_sid_idx', 'twilio_sid', '(twilio_sid)')
   ) as w (tab, name, lookup, rest)
   join pg_class c
     on c.oid = to_regclass('public.' || w.tab) and c.relkind = 'r' and pg_has_role(c.relowner, 'usage')

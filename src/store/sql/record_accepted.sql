@@ -1,8 +1,9 @@
 -- Merges positive outcomes, whatever state the rows are in by now: a provider's sid is proof,
--- and proof is never fenced. Repeating it changes nothing. A row somebody holds is skipped and
--- missing from the answer; the caller comes back to it. A sid that an attempt has already (a
--- stand-in that knows only one) is still proof; the ledger, which finds attempts by it, keeps
--- it with the first.
+-- and proof is never fenced. Repeating it changes nothing, and neither does it after a callback
+-- that came first: where the ledger knows of the proof, the row may have gone on from there. A
+-- row somebody holds is skipped and missing from the answer; the caller comes back to it. A sid
+-- that an attempt has already (a stand-in that knows only one) is still proof; the ledger, which
+-- finds attempts by it, keeps it with the first.
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
@@ -28,15 +29,21 @@ with ask as (
                              where o.provider_sid = done.sid and o.token <> done.token) as twice
             from (select * from free union all select * from gone) done) named
    where a.token = named.token and a.outcome is distinct from 'accepted'
+  returning a.token, named.id, named.sid, named.finished_at
+), overtaken as (
+  update punctual.attempts a
+     set started_at = done.started_at, finished_at = done.finished_at
+    from (select * from free union all select * from gone) done
+   where a.token = done.token and a.outcome = 'accepted' and a.started_at is null
 ), moved as (
   update public.scheduled_messages m
-     set status = 'sent', sent_at = free.finished_at, twilio_sid = free.sid,
+     set status = 'sent', sent_at = ledger.finished_at, twilio_sid = ledger.sid,
          next_attempt_at = null, error_message = null, error_code = null,
          cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
-    from free
-   where m.id = free.id
+    from ledger
+   where m.id = ledger.id
      and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
-  returning free.token, m.conversation_id, m.to_number, m.body
+  returning ledger.token, m.conversation_id, m.to_number, m.body
 )
 select token, true as moved, conversation_id::uuid, to_number::text, body::text from moved
 union all

@@ -12,7 +12,7 @@ with who as (
            when n.nspname = 'punctual' then '{SELECT,INSERT,UPDATE,DELETE}'
            when c.relname = 'scheduled_messages' then '{SELECT,INSERT,UPDATE}'
            when c.relname = 'conversations' then '{SELECT,INSERT,UPDATE}'
-           when c.relname = 'messages' then '{SELECT,INSERT}'
+           when c.relname = 'messages' then '{SELECT,INSERT,UPDATE}'
            when c.relname = 'contacts' then '{SELECT}'
          end::text[] as privileges
     from pg_class c

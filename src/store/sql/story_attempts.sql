@@ -1,6 +1,6 @@
 -- $1 message
 select a.number, a.part, a.token, a.instance, a.claimed_at, a.lease_until, a.started_at,
-       a.finished_at, a.outcome, a.provider_sid, a.code, a.category, a.error
+       a.finished_at, a.outcome, a.provider_sid, a.code, a.category, a.error, a.receipt_status
   from punctual.attempts a
  where a.message_id = $1::uuid
  order by a.number, a.part

@@ -1,0 +1,168 @@
+//! STOP and START, and what the provider knows of them.
+
+use std::time::Duration;
+
+use punctual::message::{
+    AttemptToken, Category, ClaimAnswer, MessageId, Outcome, RowState, Status,
+};
+use punctual::reactor::Settlement;
+use uuid::Uuid;
+
+use crate::receipts::{FROM, TO, World};
+
+const OTHER: &str = "+13105559876";
+const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
+const REASON: &str = "recipient opted out (STOP)";
+
+impl World {
+    /// A pending row, due now.
+    async fn insert(&self, to: &str, from: Option<&str>) -> Uuid {
+        self.app
+            .query_one(
+                "insert into scheduled_messages (to_number, from_number, body, scheduled_at)
+                 values ($1, $2, 'good morning', now()) returning id",
+                &[&to, &from],
+            )
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    async fn reply(&self, body: &str) {
+        let parameters = [("From", TO), ("To", FROM), ("Body", body)];
+        let answer = self.post_to("/webhooks/twilio/inbound", &parameters).await;
+        assert_eq!(answer, 204, "{body}");
+    }
+
+    /// Status and reason.
+    async fn fate(&self, id: Uuid) -> String {
+        let sql =
+            "select concat_ws(': ', status, cancel_reason) from scheduled_messages where id = ";
+        self.text(&format!("{sql}'{id}'")).await
+    }
+
+    /// Whether a claim wins the row; if not, it must have been cancelled.
+    async fn claimed(&self, id: Uuid) -> bool {
+        let asks = [(MessageId(id), AttemptToken::fresh())];
+        let lease = Duration::from_secs(30);
+        let mut claimed = self.store.claim(&asks, lease).await.unwrap();
+        match claimed.answers.remove(0).1 {
+            ClaimAnswer::Won(_) => true,
+            ClaimAnswer::Lost(state) => {
+                let status = Some(Status::Cancelled);
+                assert_eq!(state, RowState::Gone { status });
+                false
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn stop_cancels_what_is_pending_for_the_pair_and_start_lifts_it() {
+    let world = World::new().await;
+    let named = world.insert(TO, Some(FROM)).await;
+    let padded = world.insert(&format!(" {TO} "), Some("")).await;
+    let by_default = world.insert(TO, None).await;
+    let to_another = world.insert(OTHER, Some(FROM)).await;
+    let from_another = world.insert(TO, Some(OTHER)).await;
+    world.reply("please stop").await;
+    assert_eq!(world.fate(named).await, "pending");
+    world.reply(" Stop\n").await;
+    world.reply("STOP").await;
+    for id in [named, padded, by_default] {
+        assert_eq!(world.fate(id).await, format!("cancelled: {REASON}"));
+    }
+    assert!(world.claimed(to_another).await);
+    assert!(world.claimed(from_another).await);
+
+    // What is inserted afterwards is cancelled at its claim.
+    let later = world.insert(TO, Some(FROM)).await;
+    let later_by_default = world.insert(TO, None).await;
+    assert!(!world.claimed(later).await && !world.claimed(later_by_default).await);
+    assert_eq!(world.fate(later).await, format!("cancelled: {REASON}"));
+
+    world.reply("start").await;
+    let again = world.insert(TO, Some(FROM)).await;
+    assert!(world.claimed(again).await);
+    assert_eq!(world.fate(later).await, format!("cancelled: {REASON}"));
+}
+
+#[tokio::test]
+async fn a_reply_to_a_service_stops_the_service() {
+    let world = World::new().await;
+    let by_service = world.insert(TO, Some(SERVICE)).await;
+    let reply = [
+        ("From", TO),
+        ("To", OTHER),
+        ("MessagingServiceSid", SERVICE),
+        ("Body", "quit"),
+    ];
+    assert_eq!(world.post_to("/webhooks/twilio/inbound", &reply).await, 204);
+    assert_eq!(world.fate(by_service).await, format!("cancelled: {REASON}"));
+    let halves = [("From", TO), ("Body", "quit")];
+    assert_eq!(
+        world.post_to("/webhooks/twilio/inbound", &halves).await,
+        400
+    );
+}
+
+#[tokio::test]
+async fn without_a_sender_of_ours_all_are_meant() {
+    let world = World::new().await;
+    let all = "insert into punctual.suppressions (their_number, reason) values ($1, 'by letter')";
+    world.app.execute(all, &[&TO]).await.unwrap();
+    let id = world.insert(TO, Some(OTHER)).await;
+    assert!(!world.claimed(id).await);
+    assert_eq!(world.fate(id).await, "cancelled: by letter");
+}
+
+fn answer(outcome: Outcome) -> punctual::reactor::Answer {
+    punctual::reactor::Answer {
+        outcome,
+        started: None,
+        finished: punctual::message::Moment::from_micros(0),
+    }
+}
+
+fn tries() -> punctual::reactor::Tries {
+    punctual::reactor::Tries {
+        number: 1,
+        before: 0,
+        max: 3,
+        expires: punctual::message::Moment::MAX,
+    }
+}
+
+#[tokio::test]
+async fn what_the_provider_refuses_as_opted_out_is_remembered() {
+    let world = World::new().await;
+    let pending = world.insert(TO, Some(FROM)).await;
+    let to_another = world.insert(OTHER, Some(FROM)).await;
+    let outcome = Outcome::Refused {
+        code: Some(21610),
+        category: Category::OptedOut,
+        retry: punctual::message::Retry::No,
+        text: "unsubscribed".into(),
+    };
+    world
+        .record(Settlement::of(
+            answer(outcome),
+            MessageId(Uuid::nil()),
+            tries(),
+        ))
+        .await;
+    let reason = "cancelled: recipient opted out (told by the provider)";
+    assert_eq!(world.fate(pending).await, reason);
+    let later = world.insert(TO, Some(FROM)).await;
+    assert!(!world.claimed(later).await);
+    assert!(world.claimed(to_another).await);
+}
+
+#[tokio::test]
+async fn a_receipt_that_tells_of_an_opt_out_is_remembered_too() {
+    let world = World::new().await;
+    let pending = world.insert(TO, Some(FROM)).await;
+    world.call("undelivered", "21610").await;
+    let reason = "cancelled: recipient opted out (told by the provider)";
+    assert_eq!(world.fate(pending).await, reason);
+}
