@@ -29,7 +29,7 @@ struct Clock {
 struct Window {
     until: Option<String>,
     armed: u64,
-    beyond: u64,
+    beyond: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,6 +92,9 @@ fn head(answer: &Answer, zone: &TimeZone, today: Option<&Zoned>) -> String {
         }
         _ => "not measured".to_owned(),
     };
+    // The database did not count them in time.
+    let beyond = answer.window.beyond;
+    let beyond = beyond.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let late = &answer.lateness_us;
     let lateness = if late.count == 0 {
         "none sent yet".to_owned()
@@ -103,7 +106,7 @@ fn head(answer: &Answer, zone: &TimeZone, today: Option<&Zoned>) -> String {
         "{ready} · armed {} · beyond {until}: {} · zone {}\n\
          clock {clock} · lead {} · lateness {lateness}\n",
         answer.window.armed,
-        answer.window.beyond,
+        beyond,
         zone.iana_name().unwrap_or("local"),
         short(signed(answer.lead_us)),
     )
