@@ -27,7 +27,7 @@ with ask as (
                  or exists (select from punctual.attempts o
                              where o.provider_sid = done.sid and o.token <> done.token) as twice
             from (select * from free union all select * from gone) done) named
-   where a.token = named.token and a.outcome is distinct from 'accepted'
+   where a.token = named.token and a.message_id = named.id and a.outcome is distinct from 'accepted'
 ), moved as (
   update public.scheduled_messages m
      set status = 'sent', sent_at = free.finished_at, twilio_sid = free.sid,
