@@ -172,6 +172,12 @@ async fn a_denial_by_another_attempt_moves_nothing() {
     };
     recorded(&store, &[record(&crossed, failed())]).await;
     assert_eq!(world.status(id).await, "sending");
+    let entry = &ledger(&world, other.id.0).await[0];
+    assert_eq!(
+        entry.get::<_, Option<&str>>("outcome"),
+        None,
+        "an attempt closed for another's row would leave its own sending for ever"
+    );
 
     recorded(&store, &[record(&second, failed())]).await;
     assert_eq!(world.status(id).await, "failed");

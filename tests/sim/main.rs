@@ -10,6 +10,7 @@ mod model;
 mod mutant;
 mod odds;
 mod plan;
+mod seeds;
 mod shrink;
 mod watch;
 mod witness;
@@ -28,22 +29,6 @@ const WORLDS: u64 = 2_500;
 
 /// Worlds that a planted bug may hide in.
 const MUTANT_WORLDS: u64 = 1_500;
-
-/// `PUNCTUAL_SIM_SEEDS`: a count, `a..b`, or `seed=N`.
-fn seeds() -> Range<u64> {
-    let Ok(text) = std::env::var("PUNCTUAL_SIM_SEEDS") else {
-        return 0..WORLDS;
-    };
-    let number = |s: &str| s.trim().replace('_', "").parse::<u64>().ok();
-    let range = if let Some(seed) = text.strip_prefix("seed=") {
-        number(seed).map(|n| n..n + 1)
-    } else if let Some((from, to)) = text.split_once("..") {
-        number(from).zip(number(to)).map(|(from, to)| from..to)
-    } else {
-        number(&text).map(|n| 0..n)
-    };
-    range.unwrap_or_else(|| panic!("PUNCTUAL_SIM_SEEDS={text}: a count, a..b or seed=N"))
-}
 
 /// Runs a world for each seed on all processors; the first seed that fails, and what all did.
 fn run_all(seeds: Range<u64>, mutant: Option<Mutant>) -> (Option<(u64, watch::Violation)>, Tally) {
@@ -89,7 +74,7 @@ fn run_all(seeds: Range<u64>, mutant: Option<Mutant>) -> (Option<(u64, watch::Vi
 
 #[test]
 fn worlds_keep_the_invariants() {
-    let seeds = seeds();
+    let seeds = seeds::seeds("PUNCTUAL_SIM_SEEDS", WORLDS);
     let worlds = seeds.end - seeds.start;
     let (broken, tally) = run_all(seeds, None);
     if let Some((seed, broken)) = broken {

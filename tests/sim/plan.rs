@@ -270,7 +270,7 @@ impl Plan {
             4 | 5 => Change::Cancel,
             6 => Change::Delete,
             7 => Change::PutBack { at: due },
-            _ => Change::MarkSent,
+            _ => Change::Mark(Status::Sent),
         }
     }
 

@@ -28,13 +28,14 @@ with ask as (
                  or exists (select from punctual.attempts o
                              where o.provider_sid = done.sid and o.token <> done.token) as twice
             from (select * from free union all select * from gone) done) named
-   where a.token = named.token and a.outcome is distinct from 'accepted'
+   where a.token = named.token and a.message_id = named.id and a.outcome is distinct from 'accepted'
   returning a.token, named.id, named.sid, named.finished_at
 ), overtaken as (
   update punctual.attempts a
      set started_at = done.started_at, finished_at = done.finished_at
     from (select * from free union all select * from gone) done
-   where a.token = done.token and a.outcome = 'accepted' and a.started_at is null
+   where a.token = done.token and a.message_id = done.id and a.outcome = 'accepted'
+     and a.started_at is null
 ), moved as (
   update public.scheduled_messages m
      set status = 'sent', sent_at = ledger.finished_at, twilio_sid = ledger.sid,

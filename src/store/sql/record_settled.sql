@@ -23,7 +23,7 @@ with ask as (
      set outcome = done.outcome, code = done.code, category = done.category, error = done.reason,
          started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp())
     from (select * from free union all select * from gone) done
-   where a.token = done.token and a.outcome is null
+   where a.token = done.token and a.message_id = done.id and a.outcome is null
 ), moved as (
   update public.scheduled_messages m
      set status = free.status,

@@ -9,6 +9,9 @@ use punctual::schedule::LEAD_MAX;
 use super::{Attempt, Beat, Database};
 use crate::mutant::Mutant;
 
+/// What `reap.sql` says.
+const REAPED: &str = "the instance that was sending it ended before it said how the request went";
+
 type Recorded = Vec<(AttemptToken, Option<RowState>)>;
 
 impl Database {
@@ -176,7 +179,10 @@ impl Database {
             (Status::Pending, Some(pause)) => Some(now + *pause),
             _ => None,
         };
-        row.reason.clone_from(reason);
+        // Why it waits stays said until something else is.
+        if reason.is_some() || *to != Status::Pending {
+            row.reason.clone_from(reason);
+        }
         Some(match row.status {
             Status::Pending => row.pending_state(),
             status => RowState::Gone {
@@ -189,7 +195,13 @@ impl Database {
         let Settlement::Accepted { sid } = &record.settlement else {
             return;
         };
-        self.close(record.token, "accepted");
+        // An attempt of another message is none of this one's.
+        let own = self
+            .attempt(record.token)
+            .is_some_and(|a| a.message == record.id);
+        if own {
+            self.close(record.token, "accepted");
+        }
         let movable = self
             .rows
             .get(&record.id)
@@ -251,6 +263,7 @@ impl Database {
             .filter(|a| self.free(a.message))
             .map(|a| (a.token, a.message))
             .collect();
+        let mut moved = 0;
         for (token, id) in &dead {
             self.close(*token, "unknown");
             let sending = self
@@ -258,10 +271,11 @@ impl Database {
                 .get(id)
                 .is_some_and(|r| r.status == Status::Sending);
             if sending && let Some(row) = self.move_row(*id, Status::Unconfirmed) {
-                row.reason = Some("the instance that was sending it ended".into());
+                row.reason = Some(REAPED.into());
+                moved += 1;
             }
         }
-        dead.len()
+        moved
     }
 
     pub(crate) fn strays(

@@ -21,14 +21,14 @@ pub(crate) enum Change {
         body: String,
     },
     Cancel,
-    /// The app's own sender, which may still run beside us, took it.
-    MarkSent,
+    /// The app's own sender, which may still run beside us, says what became of it.
+    Mark(Status),
     /// A failed or cancelled row is to go again.
     PutBack {
         at: Moment,
     },
     Delete,
-    /// `select … for update`, which any row allows; it is rolled back.
+    /// `select … for update`, which any row allows.
     Hold,
 }
 
@@ -92,7 +92,7 @@ impl Database {
             Change::Reschedule { at } => new.scheduled_at = *at,
             Change::Edit { body } => new.body.clone_from(body),
             Change::Cancel => new.status = Status::Cancelled,
-            Change::MarkSent => new.status = Status::Sent,
+            Change::Mark(status) => new.status = *status,
             Change::PutBack { at } => {
                 new.status = Status::Pending;
                 new.scheduled_at = *at;
@@ -131,6 +131,10 @@ impl Database {
     /// longer than any of these worlds.
     pub(crate) fn commit(&mut self, tx: Transaction, now: Moment) -> bool {
         self.locked.remove(&tx.id);
+        if tx.before == tx.after {
+            // It was only held: nothing was written, and no trigger ran.
+            return false;
+        }
         let pending = |row: &Option<Row>| row.as_ref().is_some_and(|r| r.status == Status::Pending);
         let notice = pending(&tx.before) || pending(&tx.after);
         let was = tx.before.as_ref().map(|row| row.status);

@@ -1,0 +1,146 @@
+//! What is compared: names, and what is so under each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use punctual::message::{Claim, Moment, RowState};
+use punctual::reactor::Upcoming;
+
+use crate::deed::{name, token_name};
+use crate::model::{Attempt, Row};
+
+/// Something that both must agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    Word(String),
+    /// The database reads its clock within a step, the model has the one from before it.
+    Time(Moment),
+}
+
+pub(crate) type Facts = BTreeMap<String, Fact>;
+
+pub(crate) fn word(facts: &mut Facts, key: impl Into<String>, value: impl ToString) {
+    facts.insert(key.into(), Fact::Word(value.to_string()));
+}
+
+pub(crate) fn time(facts: &mut Facts, key: impl Into<String>, value: Option<Moment>) {
+    let fact = value.map_or_else(|| Fact::Word("none".into()), Fact::Time);
+    facts.insert(key.into(), fact);
+}
+
+/// Where `real` is not as `expected`. A moment that the step of length `span` took from the
+/// clock may be later by as much.
+pub(crate) fn differences(expected: &Facts, real: &Facts, span: Duration) -> Vec<String> {
+    let keys: BTreeSet<_> = expected.keys().chain(real.keys()).collect();
+    let agree = |key: &str| match (expected.get(key), real.get(key)) {
+        (Some(Fact::Time(model)), Some(Fact::Time(real))) => {
+            model <= real && real.since(*model) <= span
+        }
+        (model, real) => model == real,
+    };
+    keys.into_iter()
+        .filter(|key| !agree(key))
+        .map(|key| {
+            let (model, real) = (expected.get(key), real.get(key));
+            format!("{key}: the model has {model:?}, the database {real:?}")
+        })
+        .collect()
+}
+
+pub(crate) fn of_row(facts: &mut Facts, row: &Row) {
+    let n = name(row.id);
+    word(facts, format!("row {n} status"), row.status.as_str());
+    word(facts, format!("row {n} to"), &row.to);
+    word(facts, format!("row {n} body"), &row.body);
+    word(facts, format!("row {n} attempts"), row.attempts);
+    word(facts, format!("row {n} version"), row.version);
+    word(
+        facts,
+        format!("row {n} reason"),
+        row.reason.as_deref().unwrap_or("none"),
+    );
+    word(
+        facts,
+        format!("row {n} sid"),
+        row.sid.as_deref().unwrap_or("none"),
+    );
+    time(
+        facts,
+        format!("row {n} scheduled_at"),
+        Some(row.scheduled_at),
+    );
+    time(
+        facts,
+        format!("row {n} next_attempt_at"),
+        row.next_attempt_at,
+    );
+    time(facts, format!("row {n} requeued_at"), row.requeued_at);
+}
+
+pub(crate) fn of_attempt(facts: &mut Facts, attempt: &Attempt) {
+    let n = token_name(attempt.token);
+    word(facts, format!("attempt {n} message"), name(attempt.message));
+    word(facts, format!("attempt {n} number"), attempt.number);
+    word(facts, format!("attempt {n} instance"), attempt.instance);
+    word(
+        facts,
+        format!("attempt {n} outcome"),
+        attempt.outcome.unwrap_or("none"),
+    );
+    time(
+        facts,
+        format!("attempt {n} lease_until"),
+        Some(attempt.lease_until),
+    );
+}
+
+pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
+    match state {
+        RowState::Pending {
+            due,
+            version,
+            attempts,
+        } => {
+            word(
+                facts,
+                key,
+                format!("pending, version {version}, attempts {attempts}"),
+            );
+            time(facts, format!("{key} due"), Some(*due));
+        }
+        RowState::Sending { lease_until } => {
+            word(facts, key, "sending");
+            time(facts, format!("{key} lease_until"), Some(*lease_until));
+        }
+        RowState::Gone { status } => {
+            word(
+                facts,
+                key,
+                status.map_or("absent", punctual::message::Status::as_str),
+            );
+        }
+    }
+}
+
+pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
+    let n = name(claim.id);
+    let told = format!(
+        "token {}, number {}, {} of {}, to {}, {}",
+        token_name(claim.token),
+        claim.number,
+        claim.attempts_before,
+        claim.max_attempts,
+        claim.to_number,
+        claim.body,
+    );
+    word(facts, format!("won {n}"), told);
+    time(facts, format!("won {n} due"), Some(claim.due));
+    time(facts, format!("won {n} wanted_at"), Some(claim.wanted_at));
+}
+
+pub(crate) fn of_upcoming(facts: &mut Facts, row: &Upcoming) {
+    let n = name(row.id);
+    let told = format!("version {}, attempts {}", row.version, row.attempts);
+    word(facts, format!("loaded {n}"), told);
+    time(facts, format!("loaded {n} due"), Some(row.due));
+}

@@ -1,0 +1,387 @@
+//! The database's half of a step: a daemon's store, and sessions as the app has them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::poll_fn;
+use punctual::message::{AttemptToken, ClaimAnswer, InstanceId, MessageId, Moment};
+use punctual::policy::Cleared;
+use punctual::reactor::Record;
+use punctual::store::{Store, StoreError};
+use tokio::sync::mpsc;
+use tokio_postgres::{AsyncMessage, Client, Statement};
+use uuid::Uuid;
+
+use crate::deed::{Deed, MAX_LATENESS, Wish, at, attempt, instance, message, name, token_name};
+use crate::facts::{self, Facts, of_state, word};
+use crate::harness::TestDb;
+use crate::model::{Attempt, Change, Row};
+
+/// How long an instance that is dead has been silent. Short, because the server itself must
+/// have been up for longer.
+pub(crate) const SILENCE: Duration = Duration::from_millis(100);
+
+/// How far heartbeats are moved out of the way of the time that a step takes.
+pub(crate) const AGE: Duration = Duration::from_secs(3600);
+
+/// The words of the ledger, which the model has as constants.
+const OUTCOMES: [&str; 8] = [
+    "accepted",
+    "refused",
+    "throttled",
+    "unsent",
+    "unknown",
+    "rejected",
+    "cancelled",
+    "returned",
+];
+
+/// How a row says why it is as it is. What a person did has no words, only a time.
+const ROWS: &str = "select id, status, to_number, body, scheduled_at, next_attempt_at, requeued_at,
+    attempts, version, twilio_sid,
+    case when status <> 'cancelled' then error_message
+         when cancel_reason like 'too late%' then 'too late'
+         when cancel_reason is null and cancelled_at is not null then 'the user cancelled it'
+         else cancel_reason end as reason
+  from scheduled_messages order by id";
+
+const ATTEMPTS: &str = "select token, message_id, number, instance, lease_until, outcome
+  from punctual.attempts order by token";
+
+/// What stands, and the database's clock after it was read.
+pub(crate) struct Snapshot {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) clock: Moment,
+}
+
+impl Snapshot {
+    pub(crate) fn facts(&self) -> Facts {
+        let mut all = Facts::new();
+        self.rows
+            .iter()
+            .for_each(|row| facts::of_row(&mut all, row));
+        self.attempts
+            .iter()
+            .for_each(|a| facts::of_attempt(&mut all, a));
+        all
+    }
+}
+
+/// A session of the app's that hears its own notices: they come before the answer does.
+struct Session {
+    client: Client,
+    hears: mpsc::UnboundedReceiver<(i32, String)>,
+    pid: i32,
+}
+
+impl Session {
+    async fn new(db: &TestDb) -> Self {
+        let (client, mut connection) = db.dsn().connect().await.unwrap();
+        let (tell, hears) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut messages = poll_fn(move |cx| connection.poll_message(cx));
+            while let Some(Ok(message)) = messages.next().await {
+                if let AsyncMessage::Notification(n) = message
+                    && tell.send((n.process_id(), n.payload().to_owned())).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        client.batch_execute("listen punctual").await.unwrap();
+        let pid = client
+            .query_one("select pg_backend_pid()", &[])
+            .await
+            .unwrap()
+            .get(0);
+        Self { client, hears, pid }
+    }
+
+    async fn batch(&mut self, sql: &str, answer: &mut Facts) {
+        self.client.batch_execute(sql).await.unwrap();
+        self.notices(answer);
+    }
+
+    /// Runs one statement; the rows it changed, or `None` if the guard refused it.
+    async fn run(
+        &mut self,
+        rows: &[u64],
+        wish: &Wish,
+        start: Moment,
+        answer: &mut Facts,
+    ) -> Option<u64> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| message(*row).0).collect();
+        let first = *rows.first().unwrap_or(&1);
+        let utc = |at: Moment| at.to_utc().unwrap();
+        let set = |what: &str| format!("update scheduled_messages set {what} where id = any($1)");
+        let c = &self.client;
+        let done = match wish.change(first, start) {
+            Change::Insert { at, to, body } => {
+                let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at)
+                           select id, $2, $3, $4 from unnest($1::uuid[]) id on conflict (id) do nothing";
+                c.execute(sql, &[&ids, &to, &body, &utc(at)]).await
+            }
+            Change::Reschedule { at } => {
+                c.execute(&set("scheduled_at = $2"), &[&ids, &utc(at)])
+                    .await
+            }
+            Change::Edit { body } => c.execute(&set("body = $2"), &[&ids, &body]).await,
+            Change::Cancel => c.execute(&set("status = 'cancelled'"), &[&ids]).await,
+            Change::Mark(status) => {
+                c.execute(&set("status = $2"), &[&ids, &status.as_str()])
+                    .await
+            }
+            Change::PutBack { at } => {
+                c.execute(
+                    &set("status = 'pending', scheduled_at = $2"),
+                    &[&ids, &utc(at)],
+                )
+                .await
+            }
+            Change::Delete => {
+                c.execute("delete from scheduled_messages where id = any($1)", &[&ids])
+                    .await
+            }
+            Change::Hold => {
+                c.execute(
+                    "select from scheduled_messages where id = any($1) for update",
+                    &[&ids],
+                )
+                .await
+            }
+        };
+        let code = match &done {
+            Ok(n) => format!("{n} rows"),
+            Err(e) => e
+                .code()
+                .map_or_else(|| e.to_string(), |code| code.code().to_owned()),
+        };
+        word(answer, "answer", code);
+        self.notices(answer);
+        done.ok()
+    }
+
+    fn notices(&mut self, answer: &mut Facts) {
+        while let Ok((pid, payload)) = self.hears.try_recv() {
+            // The other session's come whenever they come.
+            if pid != self.pid {
+                continue;
+            }
+            let ids = payload.strip_prefix("ids ").expect("few rows are named");
+            for id in ids.split(',') {
+                let id = MessageId(id.parse().expect("an id"));
+                word(answer, format!("notice of {}", name(id)), "heard");
+            }
+        }
+    }
+}
+
+/// A database of its own, used for one seed after the other.
+pub(crate) struct Real {
+    stores: [Store; 2],
+    user: Session,
+    second: Session,
+    open: bool,
+    /// Sees and says nothing.
+    admin: Client,
+    /// What a snapshot asks: rows, attempts, the clock.
+    asks: [Statement; 3],
+    _db: TestDb,
+}
+
+impl Real {
+    pub(crate) async fn new() -> Self {
+        let db = TestDb::new().await;
+        let store = |by| Store::new(db.dsn().pool(2), instance(by));
+        let admin = db.client().await;
+        let ask = async |sql| admin.prepare(sql).await.unwrap();
+        let asks = [
+            ask(ROWS).await,
+            ask(ATTEMPTS).await,
+            ask("select clock_timestamp()").await,
+        ];
+        Self {
+            stores: [store(1), store(2)],
+            user: Session::new(&db).await,
+            second: Session::new(&db).await,
+            open: false,
+            admin,
+            asks,
+            _db: db,
+        }
+    }
+
+    /// Empties it for the next seed.
+    pub(crate) async fn begin(&mut self) -> Snapshot {
+        self.open = false;
+        let empty = "set session_replication_role = replica;
+            delete from scheduled_messages; delete from messages; delete from conversations;
+            delete from punctual.attempts; delete from punctual.instances; delete from punctual.outbox";
+        self.admin.batch_execute(empty).await.unwrap();
+        self.snapshot().await
+    }
+
+    /// Leaves nothing open.
+    pub(crate) async fn end(&mut self) {
+        self.second.batch("rollback", &mut Facts::new()).await;
+    }
+
+    pub(crate) async fn snapshot(&self) -> Snapshot {
+        let moment = |at: chrono::DateTime<chrono::Utc>| Moment::from(at);
+        let [rows, attempts, clock] = &self.asks;
+        // Sent at once, answered in this order.
+        let (rows, attempts, clock) = tokio::try_join!(
+            self.admin.query(rows, &[]),
+            self.admin.query(attempts, &[]),
+            self.admin.query_one(clock, &[]),
+        )
+        .unwrap();
+        let rows = rows.iter().map(|row| Row {
+            id: MessageId(row.get("id")),
+            status: row.get::<_, &str>("status").parse().unwrap(),
+            to: row.get("to_number"),
+            body: row.get("body"),
+            scheduled_at: moment(row.get("scheduled_at")),
+            next_attempt_at: row.get::<_, Option<_>>("next_attempt_at").map(moment),
+            requeued_at: row.get::<_, Option<_>>("requeued_at").map(moment),
+            attempts: row.get("attempts"),
+            version: row.get("version"),
+            reason: row.get("reason"),
+            sid: row.get("twilio_sid"),
+        });
+        let attempts = attempts.iter().map(|row| Attempt {
+            token: AttemptToken(row.get("token")),
+            message: MessageId(row.get("message_id")),
+            number: row.get("number"),
+            instance: InstanceId(row.get("instance")),
+            lease_until: moment(row.get("lease_until")),
+            outcome: row
+                .get::<_, Option<&str>>("outcome")
+                .map(|word| OUTCOMES.into_iter().find(|own| *own == word).unwrap()),
+        });
+        Snapshot {
+            rows: rows.collect(),
+            attempts: attempts.collect(),
+            clock: moment(clock.get(0)),
+        }
+    }
+
+    pub(crate) async fn perform(&mut self, deed: &Deed, start: Moment, now: Moment) -> Facts {
+        let mut answer = Facts::new();
+        if let Err(error) = self.ask(deed, start, now, &mut answer).await {
+            word(&mut answer, "error", error);
+        }
+        answer
+    }
+
+    async fn ask(
+        &mut self,
+        deed: &Deed,
+        start: Moment,
+        now: Moment,
+        answer: &mut Facts,
+    ) -> Result<(), StoreError> {
+        match deed {
+            Deed::User { rows, wish } => {
+                self.user.run(rows, wish, start, answer).await;
+            }
+            Deed::Open { row, wish } => {
+                self.second.batch("begin", answer).await;
+                let changed = self.second.run(&[*row], wish, start, answer).await;
+                self.open = changed.is_some_and(|n| n > 0);
+                if !self.open {
+                    self.second.batch("rollback", answer).await;
+                }
+            }
+            Deed::End { commit } => {
+                if std::mem::take(&mut self.open) {
+                    let how = if *commit { "commit" } else { "rollback" };
+                    self.second.batch(how, answer).await;
+                }
+            }
+            Deed::Claim { by, asks, lease } => {
+                let asks: Vec<_> = asks
+                    .iter()
+                    .map(|(row, token)| (message(*row), attempt(*token)))
+                    .collect();
+                for (id, told) in self.store(*by).claim(&asks, *lease).await?.answers {
+                    match told {
+                        ClaimAnswer::Won(claim) => facts::of_claim(answer, &claim),
+                        ClaimAnswer::Lost(state) => {
+                            of_state(answer, &format!("lost {}", name(id)), &state)
+                        }
+                    }
+                }
+            }
+            Deed::Record { by, told } => {
+                let records: Vec<Record<Arc<Cleared>>> =
+                    told.iter().map(|t| t.record(now)).collect();
+                let records: Vec<_> = records.iter().collect();
+                for (token, state) in self.store(*by).record(&records).await? {
+                    let key = format!("recorded {}", token_name(token));
+                    word(answer, &key, "done");
+                    if let Some(state) = state {
+                        of_state(answer, &key, &state);
+                    }
+                }
+            }
+            Deed::Read { rows } => {
+                let ids: Vec<_> = rows.iter().map(|row| message(*row)).collect();
+                for (id, state) in self.store(1).read(&ids).await? {
+                    of_state(answer, &format!("read {}", name(id)), &state);
+                }
+            }
+            Deed::Load { until } => {
+                let (tell, mut hears) = mpsc::unbounded_channel();
+                let take = move |rows| -> futures_util::future::BoxFuture<'static, ()> {
+                    tell.send(rows).unwrap();
+                    Box::pin(std::future::ready(()))
+                };
+                self.store(1)
+                    .load(at(start, *until), MAX_LATENESS, take)
+                    .await?;
+                while let Ok(rows) = hears.try_recv() {
+                    rows.iter().for_each(|row| facts::of_upcoming(answer, row));
+                }
+            }
+            Deed::Expire => word(answer, "expired", self.store(1).expire(MAX_LATENESS).await?),
+            Deed::Strays { by } => {
+                for (id, token) in self.store(*by).strays().await? {
+                    word(answer, format!("stray {}", token_name(token)), name(id));
+                }
+            }
+            Deed::Reap { by } => word(answer, "reaped", self.store(*by).reap(SILENCE).await?),
+            Deed::Start { by } | Deed::Beat { by } | Deed::Age { by } => {
+                self.live(deed, *by).await?
+            }
+        }
+        Ok(())
+    }
+
+    /// What an instance says of itself, moved by an hour.
+    async fn live(&self, deed: &Deed, by: u64) -> Result<(), StoreError> {
+        let set = match deed {
+            Deed::Start { .. } => {
+                self.store(by).instance_start().await?;
+                "started_at = started_at + interval '1 hour', heartbeat_at = heartbeat_at + interval '1 hour'"
+            }
+            Deed::Beat { .. } => {
+                self.store(by).instance_beat().await?;
+                "heartbeat_at = heartbeat_at + interval '1 hour'"
+            }
+            _ => "started_at = now() - interval '1 hour', heartbeat_at = now() - interval '1 hour'",
+        };
+        let sql = format!(
+            "update punctual.instances set {set} where id = '{}'",
+            instance(by)
+        );
+        self.admin.batch_execute(&sql).await.unwrap();
+        Ok(())
+    }
+
+    fn store(&self, by: u64) -> &Store {
+        &self.stores[usize::from(by == 2)]
+    }
+}

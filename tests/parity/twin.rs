@@ -1,0 +1,196 @@
+//! The model's half of a step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use punctual::message::Moment;
+use punctual::policy::Cleared;
+use punctual::reactor::{Ask, Record};
+
+use crate::deed::{Deed, MAX_LATENESS, Wish, at, attempt, instance, message, name, token_name};
+use crate::facts::{self, Facts, of_state, word};
+use crate::model::{Database, Transaction};
+use crate::mutant::Mutant;
+use crate::real::{AGE, SILENCE, Snapshot};
+
+pub(crate) struct Twin {
+    pub(crate) db: Database,
+    /// What the times of wishes count from.
+    pub(crate) start: Moment,
+    open: Option<Transaction>,
+}
+
+impl Twin {
+    pub(crate) fn new(start: Moment, mutant: Option<Mutant>) -> Self {
+        Self {
+            db: Database::new(mutant),
+            start,
+            open: None,
+        }
+    }
+
+    /// All that stands.
+    pub(crate) fn facts(&self) -> Facts {
+        let mut all = Facts::new();
+        self.db
+            .rows
+            .values()
+            .for_each(|row| facts::of_row(&mut all, row));
+        self.db
+            .attempts
+            .iter()
+            .for_each(|a| facts::of_attempt(&mut all, a));
+        all
+    }
+
+    /// Takes over the moments that the database read from its clock, so that a later step may
+    /// ask for them to the microsecond.
+    pub(crate) fn adopt(&mut self, stands: &Snapshot) {
+        for real in &stands.rows {
+            if let Some(row) = self.db.rows.get_mut(&real.id) {
+                row.next_attempt_at = real.next_attempt_at;
+                row.requeued_at = real.requeued_at;
+            }
+        }
+        for real in &stands.attempts {
+            if let Some(own) = self.db.attempts.iter_mut().find(|a| a.token == real.token) {
+                own.lease_until = real.lease_until;
+            }
+        }
+    }
+
+    pub(crate) fn perform(&mut self, deed: &Deed, now: Moment) -> Facts {
+        let mut answer = Facts::new();
+        match deed {
+            Deed::User { rows, wish } => self.user(&mut answer, rows, wish, now),
+            Deed::Open { row, wish } => {
+                let there = self.db.rows.contains_key(&message(*row));
+                self.open = self
+                    .db
+                    .begin(message(*row), &wish.change(*row, self.start), now);
+                say(
+                    &mut answer,
+                    usize::from(self.open.is_some()),
+                    usize::from(there && self.open.is_none()),
+                );
+            }
+            Deed::End { commit } => match self.open.take() {
+                Some(tx) if *commit => {
+                    let id = tx.id();
+                    if self.db.commit(tx, now) {
+                        word(&mut answer, format!("notice of {}", name(id)), "heard");
+                    }
+                }
+                Some(tx) => self.db.roll_back(&tx),
+                None => {}
+            },
+            Deed::Claim { by, asks, lease } => self.claim(&mut answer, *by, asks, *lease, now),
+            Deed::Record { told, .. } => {
+                let records: Vec<Record<Arc<Cleared>>> =
+                    told.iter().map(|t| t.record(now)).collect();
+                for (token, state) in self.db.record(&records, now) {
+                    let key = format!("recorded {}", token_name(token));
+                    word(&mut answer, &key, "done");
+                    if let Some(state) = state {
+                        of_state(&mut answer, &key, &state);
+                    }
+                }
+            }
+            Deed::Read { rows } => {
+                let ids: Vec<_> = rows.iter().map(|row| message(*row)).collect();
+                for (id, state) in self.db.read(&ids) {
+                    of_state(&mut answer, &format!("read {}", name(id)), &state);
+                }
+            }
+            Deed::Load { until } => {
+                for row in self.db.load(at(self.start, *until), MAX_LATENESS, now) {
+                    facts::of_upcoming(&mut answer, &row);
+                }
+            }
+            Deed::Expire => word(&mut answer, "expired", self.db.expire(MAX_LATENESS, now)),
+            // Neither young nor silent until an hour has passed.
+            Deed::Start { by } => self.db.start_instance(instance(*by), now + AGE),
+            Deed::Beat { by } => self.db.beat(instance(*by), now + AGE),
+            Deed::Age { by } => self.db.start_instance(instance(*by), now - AGE),
+            Deed::Strays { by } => {
+                for (id, token) in self.db.strays(instance(*by), now) {
+                    word(
+                        &mut answer,
+                        format!("stray {}", token_name(token)),
+                        name(id),
+                    );
+                }
+            }
+            Deed::Reap { by } => word(
+                &mut answer,
+                "reaped",
+                self.db.reap(instance(*by), SILENCE, now),
+            ),
+        }
+        answer
+    }
+
+    /// A statement over many rows: of a cancel or a delete what is past the point is skipped,
+    /// anything else is refused as a whole.
+    fn user(&mut self, answer: &mut Facts, rows: &[u64], wish: &Wish, now: Moment) {
+        let mut refused = 0;
+        let mut done = Vec::new();
+        for row in rows {
+            let there = self.db.rows.contains_key(&message(*row));
+            match self
+                .db
+                .begin(message(*row), &wish.change(*row, self.start), now)
+            {
+                Some(tx) => done.push(tx),
+                None if there && !matches!(wish, Wish::Insert { .. }) => refused += 1,
+                None => {}
+            }
+        }
+        let skips = matches!(wish, Wish::Cancel | Wish::Delete);
+        if refused > 0 && !skips {
+            done.drain(..).for_each(|tx| self.db.roll_back(&tx));
+        }
+        say(answer, done.len(), refused);
+        for tx in done {
+            let id = tx.id();
+            if self.db.commit(tx, now) {
+                word(answer, format!("notice of {}", name(id)), "heard");
+            }
+        }
+    }
+
+    fn claim(
+        &mut self,
+        answer: &mut Facts,
+        by: u64,
+        asks: &[(u64, u64)],
+        lease: Duration,
+        now: Moment,
+    ) {
+        let asks: Vec<_> = asks
+            .iter()
+            .map(|(row, token)| Ask {
+                id: message(*row),
+                token: attempt(*token),
+            })
+            .collect();
+        let won = self.db.claim(&asks, instance(by), lease, now);
+        let lost: Vec<_> = asks
+            .iter()
+            .map(|ask| ask.id)
+            .filter(|id| won.iter().all(|claim| claim.id != *id))
+            .collect();
+        won.iter().for_each(|claim| facts::of_claim(answer, claim));
+        for (id, state) in self.db.read(&lost) {
+            of_state(answer, &format!("lost {}", name(id)), &state);
+        }
+    }
+}
+
+fn say(answer: &mut Facts, changed: usize, refused: usize) {
+    if changed == 0 && refused > 0 {
+        word(answer, "answer", "PT409");
+    } else {
+        word(answer, "answer", format!("{changed} rows"));
+    }
+}
