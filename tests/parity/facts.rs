@@ -19,7 +19,7 @@ pub(crate) enum Fact {
 
 pub(crate) type Facts = BTreeMap<String, Fact>;
 
-pub(crate) fn word(facts: &mut Facts, key: impl Into<String>, value: impl ToString) {
+pub(crate) fn word(facts: &mut Facts, key: impl Into<String>, value: impl std::fmt::Display) {
     facts.insert(key.into(), Fact::Word(value.to_string()));
 }
 

@@ -24,6 +24,7 @@ mod seeds;
 mod twin;
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ async fn run(real: &mut Real, seed: u64, mutant: Option<Mutant>) -> Result<(), S
     let mut open_span = Duration::ZERO;
     for step in 1..=STEPS {
         let deed = draw.next(&twin.db);
-        story += &format!("{step:4}  {deed:?}\n");
+        let _ = writeln!(story, "{step:4}  {deed:?}");
         let expected = twin.perform(&deed, now);
         let answer = real.perform(&deed, twin.start, now).await;
         let stands = real.snapshot().await;

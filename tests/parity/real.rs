@@ -310,7 +310,7 @@ impl Real {
                     match told {
                         ClaimAnswer::Won(claim) => facts::of_claim(answer, &claim),
                         ClaimAnswer::Lost(state) => {
-                            of_state(answer, &format!("lost {}", name(id)), &state)
+                            of_state(answer, &format!("lost {}", name(id)), &state);
                         }
                     }
                 }
@@ -343,7 +343,9 @@ impl Real {
                     .load(at(start, *until), MAX_LATENESS, take)
                     .await?;
                 while let Ok(rows) = hears.try_recv() {
-                    rows.iter().for_each(|row| facts::of_upcoming(answer, row));
+                    for row in &rows {
+                        facts::of_upcoming(answer, row);
+                    }
                 }
             }
             Deed::Expire => word(answer, "expired", self.store(1).expire(MAX_LATENESS).await?),
@@ -354,7 +356,7 @@ impl Real {
             }
             Deed::Reap { by } => word(answer, "reaped", self.store(*by).reap(SILENCE).await?),
             Deed::Start { by } | Deed::Beat { by } | Deed::Age { by } => {
-                self.live(deed, *by).await?
+                self.live(deed, *by).await?;
             }
         }
         Ok(())

@@ -180,7 +180,9 @@ impl Twin {
             .map(|ask| ask.id)
             .filter(|id| won.iter().all(|claim| claim.id != *id))
             .collect();
-        won.iter().for_each(|claim| facts::of_claim(answer, claim));
+        for claim in &won {
+            facts::of_claim(answer, claim);
+        }
         for (id, state) in self.db.read(&lost) {
             of_state(answer, &format!("lost {}", name(id)), &state);
         }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use punctual::message::Status;
 use punctual::reactor::Settings;
 use punctual::schedule::LeadSetting;
 
