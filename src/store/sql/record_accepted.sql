@@ -36,15 +36,21 @@ with ask as (
     from (select * from free union all select * from gone) done
    where a.token = done.token and a.message_id = done.id and a.outcome = 'accepted'
      and a.started_at is null
+), proof as (
+  select token, id, sid, finished_at from ledger
+  union all
+  -- An attempt that the ledger does not know is no reason to doubt a sid.
+  select f.token, f.id, f.sid, f.finished_at from free f
+   where not exists (select from punctual.attempts a where a.token = f.token and a.message_id = f.id)
 ), moved as (
   update public.scheduled_messages m
-     set status = 'sent', sent_at = ledger.finished_at, twilio_sid = ledger.sid,
+     set status = 'sent', sent_at = proof.finished_at, twilio_sid = proof.sid,
          next_attempt_at = null, error_message = null, error_code = null,
          cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
-    from ledger
-   where m.id = ledger.id
+    from proof
+   where m.id = proof.id
      and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
-  returning ledger.token, m.conversation_id, m.to_number, m.body
+  returning proof.token, m.conversation_id, m.to_number, m.body
 )
 select token, true as moved, conversation_id::uuid, to_number::text, body::text from moved
 union all

@@ -199,6 +199,14 @@ impl Database {
         let own = self
             .attempt(record.token)
             .is_some_and(|a| a.message == record.id);
+        // Told before: the row may have gone on from there.
+        let repeated = own
+            && self
+                .attempt(record.token)
+                .is_some_and(|a| a.outcome.is_some_and(|o| o == "accepted"));
+        if repeated {
+            return;
+        }
         if own {
             self.close(record.token, "accepted");
         }
