@@ -1,6 +1,7 @@
 //! What is compared: names, and what is so under each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::time::Duration;
 
 use punctual::message::{Claim, Moment, RowState};
@@ -19,7 +20,11 @@ pub(crate) enum Fact {
 
 pub(crate) type Facts = BTreeMap<String, Fact>;
 
-pub(crate) fn word(facts: &mut Facts, key: impl Into<String>, value: impl std::fmt::Display) {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "words and numbers, told as they come"
+)]
+pub(crate) fn word(facts: &mut Facts, key: impl Into<String>, value: impl Display) {
     facts.insert(key.into(), Fact::Word(value.to_string()));
 }
 

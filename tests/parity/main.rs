@@ -8,6 +8,7 @@
 mod deed;
 #[path = "../sim/dice.rs"]
 mod dice;
+mod draw;
 mod facts;
 #[path = "../pg/harness.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]
@@ -21,6 +22,7 @@ mod mutant;
 mod real;
 #[path = "../sim/seeds.rs"]
 mod seeds;
+mod session;
 mod twin;
 
 use std::cell::RefCell;
@@ -28,7 +30,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use deed::{Deed, Draw};
+use deed::Deed;
+use draw::Draw;
 use facts::differences;
 use futures_util::future::join_all;
 use mutant::Mutant;
@@ -58,7 +61,7 @@ async fn run(real: &mut Real, seed: u64, mutant: Option<Mutant>) -> Result<(), S
     let mut open_span = Duration::ZERO;
     for step in 1..=STEPS {
         let deed = draw.next(&twin.db);
-        let _ = writeln!(story, "{step:4}  {deed:?}");
+        writeln!(story, "{step:4}  {deed:?}").unwrap();
         let expected = twin.perform(&deed, now);
         let answer = real.perform(&deed, twin.start, now).await;
         let stands = real.snapshot().await;

@@ -142,6 +142,23 @@ async fn each_settlement_leaves_the_row_as_it_says() {
 }
 
 #[tokio::test]
+async fn proof_counts_though_the_ledger_has_lost_the_claim() {
+    let world = World::new().await;
+    let store = store(&world);
+    let claim = claimed(&world, &store).await;
+    let id = claim.id.0;
+    // As a standby that took over before the claim had come to it.
+    run(
+        &world.unseen,
+        "delete from punctual.attempts; update scheduled_messages set status = 'pending', attempts = 0",
+    )
+    .await;
+    assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+    assert_eq!(world.status(id).await, "sent", "it would be sent twice");
+    assert_eq!(world.get::<String>(id, "twilio_sid").await, sid(&claim));
+}
+
+#[tokio::test]
 async fn a_denial_by_another_attempt_moves_nothing() {
     let world = World::new().await;
     let store = store(&world);

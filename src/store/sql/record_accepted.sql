@@ -36,21 +36,22 @@ with ask as (
     from (select * from free union all select * from gone) done
    where a.token = done.token and a.message_id = done.id and a.outcome = 'accepted'
      and a.started_at is null
-), proof as (
+), proven as (
   select token, id, sid, finished_at from ledger
   union all
-  -- An attempt that the ledger does not know is no reason to doubt a sid.
-  select f.token, f.id, f.sid, f.finished_at from free f
-   where not exists (select from punctual.attempts a where a.token = f.token and a.message_id = f.id)
+  -- A ledger that has lost the claim (a standby took over) is no reason to send again.
+  select token, id, sid, finished_at from free
+   where not exists (select from punctual.attempts a
+                      where a.token = free.token and a.message_id = free.id)
 ), moved as (
   update public.scheduled_messages m
-     set status = 'sent', sent_at = proof.finished_at, twilio_sid = proof.sid,
+     set status = 'sent', sent_at = proven.finished_at, twilio_sid = proven.sid,
          next_attempt_at = null, error_message = null, error_code = null,
          cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
-    from proof
-   where m.id = proof.id
+    from proven
+   where m.id = proven.id
      and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
-  returning proof.token, m.conversation_id, m.to_number, m.body
+  returning proven.token, m.conversation_id, m.to_number, m.body
 )
 select token, true as moved, conversation_id::uuid, to_number::text, body::text from moved
 union all

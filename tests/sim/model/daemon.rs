@@ -198,17 +198,13 @@ impl Database {
         // An attempt of another message is none of this one's.
         let own = self
             .attempt(record.token)
-            .is_some_and(|a| a.message == record.id);
-        // Told before: the row may have gone on from there.
-        let repeated = own
-            && self
-                .attempt(record.token)
-                .is_some_and(|a| a.outcome.is_some_and(|o| o == "accepted"));
-        if repeated {
-            return;
-        }
-        if own {
-            self.close(record.token, "accepted");
+            .filter(|a| a.message == record.id)
+            .map(|a| a.outcome);
+        match own {
+            // Merged before: the row may have gone on from there.
+            Some(Some("accepted")) => return,
+            Some(_) => self.close(record.token, "accepted"),
+            None => {}
         }
         let movable = self
             .rows

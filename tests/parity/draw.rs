@@ -1,0 +1,226 @@
+//! Draws what is done. Times are far from whatever would judge them, so that a slow machine
+//! changes no answer.
+
+use std::time::Duration;
+
+use punctual::message::{ProviderSid, Status};
+use punctual::reactor::Settlement;
+
+use crate::deed::{Deed, Told, Wish, message, name, token_name};
+use crate::dice::Dice;
+use crate::model::Database;
+
+/// Rows there are from the start; a few more come by transactions left open.
+const ROWS: u64 = 8;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Draws one deed after the other.
+pub(crate) struct Draw {
+    dice: Dice,
+    /// Rows that have a name by now.
+    rows: u64,
+    /// Tokens drawn, each for a row, won or not.
+    tokens: Vec<(u64, u64)>,
+    /// The row of the transaction left open.
+    held: Option<u64>,
+    text: u64,
+    started: Vec<u64>,
+}
+
+impl Draw {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice::new(seed, "parity"),
+            rows: ROWS,
+            tokens: Vec::new(),
+            held: None,
+            text: 0,
+            started: Vec::new(),
+        }
+    }
+
+    /// The next; `db` tells where there is something to be done.
+    pub(crate) fn next(&mut self, db: &Database) -> Deed {
+        let by = 1 + self.dice.next() % 2;
+        match self.dice.below(100) {
+            0..=29 => self.user(db),
+            30..=34 => self.open(db),
+            35..=38 => {
+                self.held = None;
+                Deed::End {
+                    commit: self.dice.chance(500),
+                }
+            }
+            39..=58 => self.claim(by),
+            59..=79 => self.record(by, db),
+            80..=82 => Deed::Read {
+                rows: self.some_rows(false),
+            },
+            83..=85 => Deed::Load {
+                until: self.dice.pick(&[-3_000, 600, 4_000, 9_000]),
+            },
+            86 => Deed::Expire,
+            87..=89 if !self.started.contains(&by) => {
+                self.started.push(by);
+                Deed::Start { by }
+            }
+            87..=89 => Deed::Beat { by },
+            90..=92 if self.started.contains(&by) => Deed::Age { by },
+            90..=94 => Deed::Strays { by },
+            _ => Deed::Reap { by },
+        }
+    }
+
+    /// Different rows, mostly one; `free`: none that would keep its user waiting.
+    fn some_rows(&mut self, free: bool) -> Vec<u64> {
+        let n = self.dice.pick(&[1, 1, 1, 2, 4]);
+        let mut rows: Vec<u64> = (0..n).map(|_| 1 + self.dice.next() % self.rows).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows.retain(|row| !free || self.held != Some(*row));
+        rows
+    }
+
+    /// Overdue by little, due in half an hour or more, or long past.
+    fn when(&mut self) -> i64 {
+        match self.dice.below(8) {
+            0..=4 => -self.dice.between(1, 600),
+            5 | 6 => self.dice.between(1_800, 6_000),
+            _ => -self.dice.between(9_000, 20_000),
+        }
+    }
+
+    fn wish(&mut self) -> Wish {
+        self.text += 1;
+        let (text, at) = (self.text, self.when());
+        match self.dice.below(12) {
+            0..=2 => Wish::Reschedule { at },
+            3 => Wish::Edit { text },
+            4 | 5 => Wish::Cancel,
+            6 => Wish::Delete,
+            7 => Wish::Mark(
+                self.dice
+                    .pick(&[Status::Sent, Status::Failed, Status::Failed]),
+            ),
+            8 | 9 => Wish::PutBack { at },
+            _ => Wish::Insert { at, text },
+        }
+    }
+
+    fn user(&mut self, db: &Database) -> Deed {
+        let mut rows = self.some_rows(true);
+        let first = rows.first().and_then(|row| db.rows.get(&message(*row)));
+        let mut wish = self.wish();
+        // What has come to its end makes room, and what is missing comes, so that there is
+        // always something to be sent.
+        match first.map(|row| row.status) {
+            None if self.dice.chance(700) => {
+                wish = Wish::Insert {
+                    at: self.when(),
+                    text: self.text,
+                };
+            }
+            Some(Status::Sent | Status::Unconfirmed) if self.dice.chance(400) => {
+                wish = Wish::Delete;
+            }
+            _ => {}
+        }
+        if matches!(wish, Wish::Insert { .. } | Wish::Edit { .. }) {
+            rows.truncate(1);
+        }
+        Deed::User { rows, wish }
+    }
+
+    fn open(&mut self, db: &Database) -> Deed {
+        if self.held.is_some() {
+            return self.user(db);
+        }
+        let mut row = 1 + self.dice.next() % self.rows;
+        let mut wish = self.wish();
+        if matches!(wish, Wish::Insert { .. }) {
+            if self.dice.chance(500) {
+                self.rows += 1;
+                row = self.rows;
+            } else {
+                wish = Wish::Hold;
+            }
+        }
+        self.held = Some(row);
+        Deed::Open { row, wish }
+    }
+
+    fn claim(&mut self, by: u64) -> Deed {
+        let rows = self.some_rows(false);
+        let first = self.tokens.len() as u64 + 1;
+        let asks: Vec<_> = rows.into_iter().zip(first..).collect();
+        self.tokens.extend(&asks);
+        let lease = self.dice.pick(&[Duration::ZERO, HOUR]);
+        Deed::Claim { by, asks, lease }
+    }
+
+    fn record(&mut self, by: u64, db: &Database) -> Deed {
+        let mut from: Vec<_> = db
+            .open_attempts()
+            .map(|a| (name(a.message), token_name(a.token)))
+            .collect();
+        if from.is_empty() || self.dice.chance(300) {
+            // Late, doubled, under the token of another attempt, or of one that never was.
+            from.clone_from(&self.tokens);
+        }
+        let mut told: Vec<Told> = Vec::new();
+        for _ in 0..self.dice.pick(&[1, 1, 2, 3]) {
+            if from.is_empty() {
+                break;
+            }
+            let (mut row, token) = self.dice.pick(&from);
+            if self.dice.chance(30) {
+                row = 1 + self.dice.next() % ROWS;
+            }
+            if Some(row) == self.held && !db.rows.contains_key(&message(row)) {
+                continue;
+            }
+            if told.iter().any(|t| t.row == row || t.token == token) {
+                continue;
+            }
+            let settlement = self.settlement(token);
+            told.push(Told {
+                row,
+                token,
+                settlement,
+            });
+        }
+        Deed::Record { by, told }
+    }
+
+    fn settlement(&mut self, token: u64) -> Settlement {
+        let dice = &mut self.dice;
+        let counts = dice.chance(500);
+        let reason = dice
+            .chance(700)
+            .then(|| format!("reason {}", dice.below(100)));
+        let pause = dice.pick(&[None, Some(Duration::ZERO), Some(HOUR), Some(HOUR)]);
+        let (to, outcome) = match dice.below(10) {
+            0..=2 => {
+                let sid = ProviderSid(format!("SM{token:032x}"));
+                return Settlement::Accepted { sid };
+            }
+            3 => return Settlement::returned("given back"),
+            4 => return Settlement::rejected("it cannot be".into()),
+            5 => return Settlement::cancelled("a verdict".into()),
+            6 => (Status::Unconfirmed, "unknown"),
+            7 => (Status::Failed, "refused"),
+            8 => (Status::Pending, "throttled"),
+            _ => (Status::Pending, "unsent"),
+        };
+        Settlement::Settled {
+            to,
+            outcome,
+            code: None,
+            category: None,
+            reason,
+            pause,
+            counts,
+        }
+    }
+}
