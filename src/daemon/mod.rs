@@ -159,6 +159,7 @@ async fn prepare(dsn: &Dsn, store: &Store, clock: &Clock) -> Result<(), RunError
     listen::prove(dsn).await?;
     Migrator::embedded().check(dsn).await?;
     store.instance_start().await?;
+    upkeep::open(store).await;
     upkeep::measure(store, clock).await?;
     Ok(())
 }

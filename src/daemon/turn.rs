@@ -192,6 +192,12 @@ impl Turn {
         let input = match heard {
             Heard::Up => {
                 tracing::info!("the notice channel is proven");
+                // After a loss the pool's connections are gone as well.
+                let store = self.dispatch.store.clone();
+                self.tasks.spawn(async move {
+                    super::upkeep::open(&store).await;
+                    None
+                });
                 self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);

@@ -88,6 +88,14 @@ fn told<T>(done: Result<T, StoreError>) -> Option<T> {
     .ok()
 }
 
+/// Opens the pool's connections ahead. A server without room for all of them is no reason not
+/// to run on fewer.
+pub(super) async fn open(store: &Store) {
+    if let Err(error) = store.open().await {
+        tracing::warn!(%error, "not every connection of the pool could be opened ahead");
+    }
+}
+
 /// Measures the database's clock.
 pub(super) async fn measure(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     for _ in 0..READINGS {

@@ -10,8 +10,9 @@ use std::time::Duration;
 /// cancelled or edited.
 pub const LEAD_MAX: Duration = Duration::from_millis(50);
 
-/// Below this the lead would be within the jitter of a wake-up.
-const LEAD_MIN: Duration = Duration::from_millis(3);
+/// On top of what claims take: a disk that is idle most of the time takes ten milliseconds and
+/// more for one commit in a hundred. It costs nothing that users were promised.
+const MARGIN: Duration = Duration::from_millis(15);
 
 /// What is assumed before anything was measured.
 const LEAD_FIRST: Duration = Duration::from_millis(25);
@@ -68,7 +69,7 @@ impl Lead {
         let rank = (sorted.len() - 1) * 99 / 100;
         let (_, p99, _) = sorted.select_nth_unstable(rank);
         // Half as much again: the next slow claim may be slower than the last.
-        let lead = Duration::from_micros(u64::from(*p99) * 3 / 2) + LEAD_MIN;
+        let lead = Duration::from_micros(u64::from(*p99) * 3 / 2) + MARGIN;
         self.current = lead.min(LEAD_MAX);
     }
 
@@ -101,7 +102,7 @@ mod tests {
             lead.measured(ms(1));
         }
         let calm = lead.single();
-        assert!(calm >= ms(1) && calm < ms(10), "{calm:?}");
+        assert!(calm > ms(1) && calm < ms(20), "{calm:?}");
         for _ in 0..8 {
             lead.measured(ms(20));
         }

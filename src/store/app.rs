@@ -19,6 +19,7 @@ const FIND: &str = include_str!("sql/conversations_find.sql");
 const LOCK: &str = include_str!("sql/conversations_lock.sql");
 const CREATE: &str = include_str!("sql/conversations_create.sql");
 const HOLD: &str = include_str!("sql/conversations_hold.sql");
+const HOLD_ATTEMPT: &str = include_str!("sql/attempt_hold.sql");
 const EXIST: &str = include_str!("sql/conversations_exist.sql");
 const WRITE: &str = include_str!("sql/messages_write.sql");
 const CONSTRAINTS_NOW: &str = include_str!("sql/constraints_now.sql");
@@ -186,6 +187,19 @@ pub(super) async fn write(
     Ok(held_up)
 }
 
+/// Holds the attempt of a message that is written late: see `messages_write.sql`.
+pub(super) async fn hold_attempt(
+    tx: &Transaction<'_>,
+    delivered: &Delivered,
+) -> Result<(), StoreError> {
+    const STEP: &str = "holding an attempt";
+    let statement = prepared(tx, HOLD_ATTEMPT, STEP).await?;
+    tx.execute(&statement, &[&delivered.sid])
+        .await
+        .map_err(StoreError::at(STEP))?;
+    Ok(())
+}
+
 /// The conversations of these messages, as far as `sql` finds them.
 async fn conversations(
     tx: &Transaction<'_>,
@@ -232,10 +246,16 @@ async fn find_conversations(
             .await
             .map_err(StoreError::at(STEP))?;
         let create = prepared(tx, CREATE, STEP).await?;
-        tx.execute(&create, &[&missing])
-            .await
-            .map_err(StoreError::at(STEP))?;
-        found.extend(find(tx, &missing).await?);
+        let created = tx.query(&create, &[&missing]).await;
+        found.extend(by_number(&created.map_err(StoreError::at(STEP))?)?);
+        // Made by another while we waited for the lock, or written another way by the app.
+        let others: Vec<String> = missing
+            .into_iter()
+            .filter(|n| !found.contains_key(n))
+            .collect();
+        if !others.is_empty() {
+            found.extend(find(tx, &others).await?);
+        }
     }
     for message in delivered.iter_mut().filter(|d| d.conversation.is_none()) {
         message.conversation = found.get(&message.to).copied();
@@ -253,8 +273,14 @@ async fn find(
         .query(&statement, &[&numbers])
         .await
         .map_err(StoreError::at(STEP))?;
+    by_number(&rows)
+}
+
+/// Conversations by their numbers, where there is one.
+fn by_number(rows: &[tokio_postgres::Row]) -> Result<HashMap<String, Uuid>, StoreError> {
+    const STEP: &str = "finding conversations";
     let mut found = HashMap::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         let read = || -> Result<(String, Option<Uuid>), tokio_postgres::Error> {
             Ok((row.try_get(0)?, row.try_get(1)?))
         };

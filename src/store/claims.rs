@@ -11,8 +11,8 @@ use super::{Store, StoreError, micros, millis, prepared};
 use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, RowState, Status};
 use crate::schedule::LEAD_MAX;
 
-const CLAIM: &str = include_str!("sql/claim.sql");
-const READ_ROWS: &str = include_str!("sql/read_rows.sql");
+pub(super) const CLAIM: &str = include_str!("sql/claim.sql");
+pub(super) const READ_ROWS: &str = include_str!("sql/read_rows.sql");
 
 /// What a claim brought.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ mod error;
 mod files;
 mod instances;
 pub mod migrate;
+mod open;
 mod outbox;
 mod outcomes;
 pub mod receipts;

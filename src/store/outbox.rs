@@ -41,7 +41,10 @@ impl Store {
             Ok(write) => {
                 let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
                 let done = match write {
-                    Write::Delivered(delivered) => app::write(&savepoint, vec![delivered]).await,
+                    Write::Delivered(delivered) => {
+                        app::hold_attempt(&savepoint, &delivered).await?;
+                        app::write(&savepoint, vec![delivered]).await
+                    }
                     Write::Status { status_of } => app::write_status(&savepoint, &status_of)
                         .await
                         .map(|()| Vec::new()),

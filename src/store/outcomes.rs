@@ -15,8 +15,8 @@ use crate::message::{AttemptToken, Category, RowState, Status};
 use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 
-const RECORD_ACCEPTED: &str = include_str!("sql/record_accepted.sql");
-const RECORD_SETTLED: &str = include_str!("sql/record_settled.sql");
+pub(super) const RECORD_ACCEPTED: &str = include_str!("sql/record_accepted.sql");
+pub(super) const RECORD_SETTLED: &str = include_str!("sql/record_settled.sql");
 
 /// What stands after a group was recorded: the attempts that are done with, and how their rows
 /// are left where the statement moved them. What is missing was held by somebody.

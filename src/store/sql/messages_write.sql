@@ -1,6 +1,7 @@
 -- Writes sent messages into the app's `messages` and notes it on their conversations, which
--- are held by now. A callback may have come before: the status is what the attempt has reached,
--- held meanwhile, so that one that comes this moment finds the row.
+-- are held by now. A callback may have come before: the status is what the attempt has reached.
+-- The attempts are held by now too, so that a callback that comes this moment waits and then
+-- finds the row: by the record they were just written in, or by attempt_hold.sql.
 -- $1 scheduled message  $2 conversation  $3 body  $4 from  $5 to  $6 sid  $7 sent at
 with item as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
@@ -11,7 +12,7 @@ with item as (
          (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata)
   select conversation_id, 'outbound', body, from_number, to_number, sid,
          coalesce((select a.message_status from punctual.attempts a
-                    where a.provider_sid = item.sid for share), 'sent'),
+                    where a.provider_sid = item.sid), 'sent'),
          jsonb_build_object('source', 'scheduled', 'scheduled_message_id', id)
     from item
 )
