@@ -2,12 +2,9 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context;
-use secrecy::ExposeSecret;
-
-use super::output;
-use crate::config::{self, Sources};
-use crate::store::{Dsn, Migrator};
+use super::{output, session};
+use crate::config::Sources;
+use crate::store::Migrator;
 
 /// Creates or updates the tables and triggers in the database; safe to repeat.
 #[derive(Debug, clap::Args)]
@@ -31,8 +28,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if args.print {
         return output::print(&migrator.print());
     }
-    let url = config::database_url(sources)?;
-    let dsn = Dsn::parse(url.expose_secret()).context("DATABASE_URL is not usable")?;
+    let dsn = session::dsn(sources)?;
     let report = migrator.run(&dsn).await?;
     let mut text = String::new();
     for file in report.applied.iter().chain(&report.triggers) {
