@@ -9,4 +9,10 @@ mod outcomes;
 mod request;
 mod setup;
 mod standin;
+mod stateful;
 mod tls;
+mod twilio;
+
+#[allow(dead_code, reason = "shared with the simulation")]
+#[path = "../sim/dice.rs"]
+mod dice;

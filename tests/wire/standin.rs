@@ -77,7 +77,7 @@ impl Seen {
         lookup(&self.form, name)
     }
 
-    fn is_create(&self) -> bool {
+    pub(crate) fn is_create(&self) -> bool {
         self.line.starts_with("POST ")
     }
 }
@@ -199,7 +199,7 @@ async fn accept(listener: TcpListener, state: Arc<Mutex<State>>, tls: Option<Tls
 }
 
 /// A connection whose socket can be got at.
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
     fn socket(&self) -> &TcpStream;
 }
 
@@ -302,12 +302,17 @@ fn keep(seen: Seen, state: &Mutex<State>) -> String {
     answer(201, JSON, &body.to_string())
 }
 
-fn answer(status: u16, headers: &str, body: &str) -> String {
+/// An answer as it goes over the wire.
+pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status} -\r\n{headers}content-length: {length}\r\n\r\n{body}")
 }
 
-async fn read(wire: &mut BufReader<impl Wire>, connection: usize) -> std::io::Result<Option<Seen>> {
+/// The next request; `None`: there is none any more.
+pub(crate) async fn read(
+    wire: &mut BufReader<impl Wire>,
+    connection: usize,
+) -> std::io::Result<Option<Seen>> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if wire.read_line(&mut head).await? == 0 {
