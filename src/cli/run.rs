@@ -12,6 +12,7 @@ use super::{logs, output};
 use crate::config::{Config, ProviderChoice, Sources, TwilioSettings};
 use crate::daemon::{self, Parts, WebhookParts};
 use crate::http;
+use crate::policy::Rules;
 use crate::provider::Provider;
 use crate::provider::console::Console;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioConfig};
@@ -58,8 +59,11 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     Ok(Parts {
         dsn,
         provider,
-        default_sender: config.default_sender,
-        max_lateness: config.max_lateness,
+        rules: Rules {
+            default_sender: config.default_sender,
+            max_lateness: config.max_lateness,
+            ..Rules::default()
+        },
         settings: Settings {
             horizon: config.horizon,
             lead: config.lead,

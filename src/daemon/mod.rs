@@ -1,7 +1,6 @@
 //! Runs everything: builds the parts, turns the reactor's loop, and ends in good order.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -12,7 +11,7 @@ use crate::clock::Clock;
 use crate::dispatch::Dispatch;
 use crate::http::{self, HttpState, Question};
 use crate::listen;
-use crate::message::{AttemptToken, InstanceId, Sender};
+use crate::message::{AttemptToken, InstanceId};
 use crate::policy::Rules;
 use crate::provider::Provider;
 use crate::reactor::{Reactor, Settings};
@@ -43,10 +42,8 @@ pub struct Parts {
     pub dsn: Dsn,
     /// Who delivers.
     pub provider: Arc<dyn Provider>,
-    /// Who sends where the row names nobody.
-    pub default_sender: Option<Sender>,
-    /// A message later than this at its turn is cancelled.
-    pub max_lateness: Duration,
+    /// What the installation lays down for all messages.
+    pub rules: Rules,
     /// The reactor's settings.
     pub settings: Settings,
     /// Where HTTP listens, already bound.
@@ -95,7 +92,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     // Callbacks bring their own connections, so that they take nobody else's.
     let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
     let store = Store::new(parts.dsn.pool(POOL + callbacks), instance)
-        .with_default_sender(parts.default_sender.as_ref());
+        .with_default_sender(parts.rules.default_sender.as_ref());
     tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
@@ -109,10 +106,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let dispatch = Dispatch {
         store: store.clone(),
         provider: parts.provider,
-        rules: Arc::new(Rules {
-            default_sender: parts.default_sender,
-            max_lateness: parts.max_lateness,
-        }),
+        rules: Arc::new(parts.rules),
         clock: Arc::clone(&clock),
         lease: parts.settings.lease,
     };

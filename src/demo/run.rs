@@ -18,6 +18,7 @@ use crate::clock;
 use crate::daemon::{self, Parts, RunError};
 use crate::http;
 use crate::message::{MessageId, Moment, Sender, Status};
+use crate::policy::Rules;
 use crate::provider::twilio::{Credentials, Twilio, TwilioConfig, TwilioError};
 use crate::reactor::Settings;
 use crate::schedule::LeadSetting;
@@ -176,8 +177,10 @@ fn parts(dsn: &Dsn, phone: &Phone, page: tokio::net::TcpListener) -> Result<Part
     Ok(Parts {
         dsn: dsn.clone(),
         provider: Arc::new(twilio),
-        default_sender: Some(SENDER.parse::<Sender>().expect(parse)),
-        max_lateness: Duration::from_secs(3600),
+        rules: Rules {
+            default_sender: Some(SENDER.parse::<Sender>().expect(parse)),
+            ..Rules::default()
+        },
         settings: Settings {
             horizon: Duration::from_secs(3600),
             lead: LeadSetting::Auto,

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 
 use crate::clock::{self, Clock};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
-use crate::policy::{self, Cleared, Rules, Verdict};
+use crate::policy::{self, Cleared, Rules};
 use crate::provider::Provider;
-use crate::reactor::{self, Answer, Ask, Judged, Record, Settlement, Tries};
+use crate::reactor::{self, Answer, Ask, Judged, Record};
 use crate::store::{Recorded, Store, StoreError};
 
 /// What a cleared message carries through the reactor.
@@ -119,23 +119,10 @@ impl Dispatch {
         match answer {
             ClaimAnswer::Lost(state) => ClaimAnswer::Lost(state),
             ClaimAnswer::Won(claim) => {
-                let verdict = match policy::judge(&claim, &self.rules, now.max(claim.due)) {
-                    Verdict::Send(cleared) => Ok(Arc::new(cleared)),
-                    Verdict::Cancel { reason } => Err(Settlement::cancelled(reason)),
-                    Verdict::Reject { reason } => Err(Settlement::rejected(reason)),
-                };
-                ClaimAnswer::Won(Judged {
-                    token: claim.token,
-                    due: claim.due,
-                    wanted_at: claim.wanted_at,
-                    tries: Tries {
-                        number: claim.number,
-                        before: claim.attempts_before,
-                        max: claim.max_attempts,
-                        expires: policy::expires(&claim, &self.rules),
-                    },
-                    verdict,
-                })
+                for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
+                    tracing::warn!(message.id = %claim.id.0, "{warning}; the next known zone counts");
+                }
+                ClaimAnswer::Won(Judged::of(&claim, &self.rules, now.max(claim.due)))
             }
         }
     }

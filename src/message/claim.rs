@@ -1,6 +1,6 @@
 //! What the database answers when a message is asked for.
 
-use super::{AttemptToken, MessageId, Moment, Status};
+use super::{AttemptToken, Facts, MessageId, Moment, Status};
 
 /// A message this instance has won: the row is `sending` under `token`, and nobody else may
 /// start it. Made by the store alone, from a committed claim.
@@ -28,6 +28,8 @@ pub struct Claim {
     pub from_number: Option<String>,
     /// The text.
     pub body: String,
+    /// What decides whether it may go.
+    pub facts: Facts,
 }
 
 /// Ids and times only: a number or a text must not get into a log by way of `{:?}`.

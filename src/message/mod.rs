@@ -5,6 +5,7 @@
 //! of seven, and [`transition`](status::transition) says which may follow which.
 
 mod claim;
+pub mod facts;
 mod ids;
 mod moment;
 mod outcome;
@@ -13,6 +14,7 @@ mod sender;
 pub mod status;
 
 pub use claim::{Claim, ClaimAnswer, RowState};
+pub use facts::Facts;
 pub use ids::{AttemptToken, InstanceId, MessageId};
 pub use moment::{Moment, Now, Uptime};
 pub use outcome::{Category, Outcome, ProviderSid, Retry};

@@ -6,10 +6,24 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
+use crate::message::facts::{Event, Limit, LimitSource};
 use crate::message::{AttemptToken, Claim, E164, MessageId, Moment, Sender};
 
+mod business;
+mod consent;
+mod days;
+mod dial;
+mod hours;
+mod quiet;
 #[cfg(test)]
 mod tests;
+mod zones;
+
+pub use business::{BusinessHours, BusinessHoursError};
+pub use days::{LocalDay, local_days};
+pub use zones::{Chosen, Zones, zone_of};
 
 /// The longest body the provider takes, in characters (Twilio error 21617 beyond).
 pub const BODY_MAX_CHARS: usize = 1600;
@@ -21,6 +35,31 @@ pub struct Rules {
     pub default_sender: Option<Sender>,
     /// A message later than this at its turn is cancelled, not sent.
     pub max_lateness: Duration,
+    /// The zone data.
+    pub zones: Zones,
+    /// The zone of the installation, and of recipients of whom none is known.
+    pub timezone: TimeZone,
+    /// When messages go at all, in [`Self::timezone`]. `None`: at any hour.
+    pub business_hours: Option<BusinessHours>,
+    /// Whether quiet hours are not for urgent messages.
+    pub urgent_passes_quiet_hours: bool,
+    /// Who counts what a recipient is sent in a day.
+    pub limit_source: LimitSource,
+}
+
+/// What holds where nothing is set, and nobody to send.
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            default_sender: None,
+            max_lateness: Duration::from_secs(3600),
+            zones: Zones::bundled(),
+            timezone: TimeZone::UTC,
+            business_hours: None,
+            urgent_passes_quiet_hours: false,
+            limit_source: LimitSource::Punctual,
+        }
+    }
 }
 
 /// A message that may go, with everything the provider needs. Only [`judge`] makes one.
@@ -85,6 +124,13 @@ impl fmt::Debug for Cleared {
 pub enum Verdict {
     /// At its due time.
     Send(Cleared),
+    /// Not now, but then: the row stays `pending`, and this is no attempt.
+    Defer {
+        /// The earliest moment that suits everybody.
+        until: Moment,
+        /// For people, without numbers or text.
+        reason: String,
+    },
     /// Not any more, and this is why: the row becomes `cancelled`.
     Cancel {
         /// For people, without numbers or text.
@@ -97,20 +143,78 @@ pub enum Verdict {
     },
 }
 
-/// When a claimed message is worth nothing any more: its own `send_before`, or the lateness the
-/// installation allows, whichever comes first. Retries do not move it.
-pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
-    let too_late = claim.wanted_at + rules.max_lateness;
-    claim.send_before.map_or(too_late, |own| own.min(too_late))
+/// What makes a message worth nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Its own `send_before`.
+    SendBefore,
+    /// The event it reminds of begins.
+    EventBegins,
+    /// The lateness that the installation allows.
+    Lateness,
 }
 
-/// Judges a claim. `now` is only used to tell whether it is too late.
-pub fn judge(claim: &Claim, rules: &Rules, now: Moment) -> Verdict {
-    let expires = expires(claim, rules);
-    if now > expires {
-        return Verdict::Cancel {
-            reason: late_reason(claim, rules, now),
+/// When, and by what, whichever comes first. Retries do not move it.
+fn end(claim: &Claim, rules: &Rules) -> (Moment, End) {
+    let too_late = (claim.wanted_at + rules.max_lateness, End::Lateness);
+    own_end(claim)
+        .filter(|own| own.0 <= too_late.0)
+        .unwrap_or(too_late)
+}
+
+/// The end that the row sets, which a deferral does not move either.
+fn own_end(claim: &Claim) -> Option<(Moment, End)> {
+    let send_before = claim.send_before.map(|at| (at, End::SendBefore));
+    let event = match claim.facts.event {
+        // What was wanted later than that does not remind of it.
+        Event::Begins(at) if claim.facts.scheduled_at.unwrap_or(claim.wanted_at) < at => {
+            Some((at, End::EventBegins))
+        }
+        Event::Begins(_) | Event::Gone | Event::None => None,
+    };
+    [send_before, event]
+        .into_iter()
+        .flatten()
+        .min_by_key(|own| own.0)
+}
+
+/// When a claimed message is worth nothing any more: at its own `send_before`, when the event
+/// it reminds of begins, or after the lateness the installation allows, whichever comes first.
+pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
+    end(claim, rules).0
+}
+
+/// Judges a claim by how things are at `at`, when it would be sent: at its due time, or now if
+/// that is over.
+pub fn judge(claim: &Claim, rules: &Rules, at: Moment) -> Verdict {
+    let (expires, by) = end(claim, rules);
+    if at > expires {
+        let reason = match by {
+            End::SendBefore => format!("too late: send_before was {expires}"),
+            End::EventBegins => format!("too late: the event began at {expires}"),
+            End::Lateness => format!(
+                "too late: {} s after its time, more than the {} s allowed",
+                at.since(claim.wanted_at).as_secs(),
+                rules.max_lateness.as_secs()
+            ),
         };
+        return Verdict::Cancel { reason };
+    }
+    if let Some(reason) = consent::refusal(&claim.facts) {
+        return Verdict::Cancel { reason };
+    }
+    if claim.facts.event == Event::Gone {
+        let reason = "Calendar event deleted".to_owned();
+        return Verdict::Cancel { reason };
+    }
+    match hours::at(claim, rules, at) {
+        hours::Hour::Open => {}
+        hours::Hour::Closed { until, reason } => return deferral(claim, until, reason),
+        hours::Hour::Never { reason } => return Verdict::Cancel { reason },
+    }
+    if let Limit::Over { .. } = claim.facts.limit {
+        let reason = "Daily SMS limit reached".to_owned();
+        return Verdict::Cancel { reason };
     }
     match parts(claim, rules) {
         Ok((to, from)) => Verdict::Send(Cleared {
@@ -126,14 +230,19 @@ pub fn judge(claim: &Claim, rules: &Rules, now: Moment) -> Verdict {
     }
 }
 
-fn late_reason(claim: &Claim, rules: &Rules, now: Moment) -> String {
-    match claim.send_before {
-        Some(own) if now > own => format!("too late: send_before was {own}"),
-        _ => format!(
-            "too late: {} s after its time, more than the {} s allowed",
-            now.since(claim.wanted_at).as_secs(),
-            rules.max_lateness.as_secs()
-        ),
+/// Wait, unless it were worth nothing by then. Lateness counts from the end of the wait, so only
+/// what the row says can end before it.
+fn deferral(claim: &Claim, until: Moment, reason: String) -> Verdict {
+    match own_end(claim) {
+        Some((at, by)) if until > at => {
+            let what = match by {
+                End::EventBegins => "the event begins at",
+                End::SendBefore | End::Lateness => "send_before is",
+            };
+            let reason = format!("{reason} until {until}, and {what} {at}");
+            Verdict::Cancel { reason }
+        }
+        _ => Verdict::Defer { until, reason },
     }
 }
 

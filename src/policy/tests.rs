@@ -1,6 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::message::Facts;
 
 const TO: &str = "+13105551234";
 const SECRET: &str = "Your code is 4711";
@@ -23,6 +24,7 @@ fn claim() -> Claim {
         to_number: TO.into(),
         from_number: None,
         body: SECRET.into(),
+        facts: Facts::default(),
     }
 }
 
@@ -30,6 +32,7 @@ fn rules() -> Rules {
     Rules {
         default_sender: Some("+15005550006".parse().unwrap()),
         max_lateness: HOUR,
+        ..Rules::default()
     }
 }
 
@@ -50,6 +53,7 @@ fn told(claim: &Claim, rules: &Rules, now: Moment) -> String {
             assert!(now <= cleared.expires());
             format!("send from {}", cleared.from().as_str())
         }
+        Verdict::Defer { until, reason } => format!("defer to {until}: {reason}"),
         Verdict::Cancel { reason } => format!("cancel: {reason}"),
         Verdict::Reject { reason } => format!("reject: {reason}"),
     }

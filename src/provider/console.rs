@@ -89,7 +89,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::message::{Claim, MessageId, Moment};
+    use crate::message::{Claim, Facts, MessageId, Moment};
     use crate::policy::{Rules, Verdict, judge};
 
     /// A console that can be read, or that fails with what it is told to.
@@ -121,10 +121,12 @@ mod tests {
             to_number: "+13105551234".into(),
             from_number: Some("ACME".into()),
             body: body.into(),
+            facts: Facts::default(),
         };
         let rules = Rules {
             default_sender: None,
             max_lateness: Duration::from_secs(1),
+            ..Rules::default()
         };
         match judge(&claim, &rules, Moment::default()) {
             Verdict::Send(cleared) => cleared,

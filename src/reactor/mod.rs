@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState, Uptime};
+use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Now, RowState, Uptime};
+use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::schedule::{Agenda, Lead, LeadSetting};
 
 mod breaker;
@@ -65,6 +66,30 @@ pub struct Judged<P> {
     pub tries: Tries,
     /// Send it, or why not.
     pub verdict: Result<P, Settlement>,
+}
+
+impl Judged<Arc<Cleared>> {
+    /// What the policy makes of a claim that would be sent at `at`.
+    pub fn of(claim: &Claim, rules: &Rules, at: Moment) -> Self {
+        let verdict = match policy::judge(claim, rules, at) {
+            Verdict::Send(cleared) => Ok(Arc::new(cleared)),
+            Verdict::Defer { until, reason } => Err(Settlement::deferred(until, reason)),
+            Verdict::Cancel { reason } => Err(Settlement::cancelled(reason)),
+            Verdict::Reject { reason } => Err(Settlement::rejected(reason)),
+        };
+        Self {
+            token: claim.token,
+            due: claim.due,
+            wanted_at: claim.wanted_at,
+            tries: Tries {
+                number: claim.number,
+                before: claim.attempts_before,
+                max: claim.max_attempts,
+                expires: policy::expires(claim, rules),
+            },
+            verdict,
+        }
+    }
 }
 
 /// A pending row as a sweep finds it.

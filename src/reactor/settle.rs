@@ -96,6 +96,8 @@ pub enum Settlement {
         reason: Option<String>,
         /// With `to` pending: how long not to try.
         pause: Option<Duration>,
+        /// With `to` pending: not before this moment, because the policy said so.
+        until: Option<Moment>,
         /// Whether it uses up one of the row's attempts.
         counts: bool,
     },
@@ -111,6 +113,7 @@ impl Settlement {
             category: None,
             reason: Some(reason.to_owned()),
             pause: None,
+            until: None,
             counts: false,
         }
     }
@@ -118,6 +121,20 @@ impl Settlement {
     /// A verdict against sending.
     pub fn cancelled(reason: String) -> Self {
         Self::verdict(Status::Cancelled, "cancelled", reason)
+    }
+
+    /// A verdict to wait: the claim is given back, and nothing was tried.
+    pub fn deferred(until: Moment, reason: String) -> Self {
+        Self::Settled {
+            to: Status::Pending,
+            outcome: "deferred",
+            code: None,
+            category: None,
+            reason: Some(reason),
+            pause: None,
+            until: Some(until),
+            counts: false,
+        }
     }
 
     /// A row that never could be sent.
@@ -133,6 +150,7 @@ impl Settlement {
             category: None,
             reason: Some(reason),
             pause: None,
+            until: None,
             counts: false,
         }
     }
@@ -174,6 +192,7 @@ impl Settlement {
                 category: None,
                 reason: Some(reason),
                 pause: None,
+                until: None,
                 counts: true,
             },
         }
@@ -187,6 +206,7 @@ impl Settlement {
             category: None,
             reason: Some(reason),
             pause: Some(pause),
+            until: None,
             counts: false,
         }
     }
@@ -235,6 +255,7 @@ impl Refusal {
             category: Some(self.category.as_str()),
             reason: Some(self.reason),
             pause,
+            until: None,
             counts,
         }
     }

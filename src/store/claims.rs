@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::at::At;
 use super::{Store, StoreError, micros, millis, prepared};
-use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, RowState, Status};
+use crate::message::{
+    AttemptToken, Claim, ClaimAnswer, Facts, MessageId, Moment, RowState, Status,
+};
 use crate::schedule::LEAD_MAX;
 
 pub(super) const CLAIM: &str = include_str!("sql/claim.sql");
@@ -136,6 +138,7 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         to_number: row.try_get("to_number")?,
         from_number: row.try_get("from_number")?,
         body: row.try_get("body")?,
+        facts: Facts::default(),
     })
 }
 

@@ -136,6 +136,7 @@ async fn record_settled(
                 &c.counts,
                 &c.started,
                 &c.finished,
+                &c.until,
             ],
         )
         .await
@@ -175,6 +176,7 @@ struct Columns<'a> {
     counts: Vec<bool>,
     started: Vec<Option<At>>,
     finished: Vec<Option<At>>,
+    until: Vec<Option<At>>,
 }
 
 impl<'a> Columns<'a> {
@@ -186,6 +188,7 @@ impl<'a> Columns<'a> {
             category,
             reason,
             pause,
+            until,
             counts,
         } = &record.settlement
         else {
@@ -202,5 +205,6 @@ impl<'a> Columns<'a> {
         self.counts.push(*counts);
         self.started.push(record.started.map(At));
         self.finished.push(record.finished.map(At));
+        self.until.push(until.map(At));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use punctual::message::{ProviderSid, Status};
+use punctual::message::{Moment, ProviderSid, Status};
 use punctual::reactor::Settlement;
 
 use crate::deed::{Deed, Told, Wish, message, name, token_name};
@@ -200,7 +200,7 @@ impl Draw {
             .chance(700)
             .then(|| format!("reason {}", dice.below(100)));
         let pause = dice.pick(&[None, Some(Duration::ZERO), Some(HOUR), Some(HOUR)]);
-        let (to, outcome) = match dice.below(10) {
+        let (to, outcome) = match dice.below(11) {
             0..=2 => {
                 let sid = ProviderSid(format!("SM{token:032x}"));
                 return Settlement::Accepted { sid };
@@ -208,9 +208,15 @@ impl Draw {
             3 => return Settlement::returned("given back"),
             4 => return Settlement::rejected("it cannot be".into()),
             5 => return Settlement::cancelled("a verdict".into()),
-            6 => (Status::Unconfirmed, "unknown"),
-            7 => (Status::Failed, "refused"),
-            8 => (Status::Pending, "throttled"),
+            6 => {
+                // Long over, or not for as long as this test runs.
+                let until = dice.pick(&[1_000_000_000, 4_000_000_000]);
+                let until = Moment::from_micros(until * 1_000_000);
+                return Settlement::deferred(until, "not at this hour".into());
+            }
+            7 => (Status::Unconfirmed, "unknown"),
+            8 => (Status::Failed, "refused"),
+            9 => (Status::Pending, "throttled"),
             _ => (Status::Pending, "unsent"),
         };
         Settlement::Settled {
@@ -220,6 +226,7 @@ impl Draw {
             category: None,
             reason,
             pause,
+            until: None,
             counts,
         }
     }

@@ -74,6 +74,7 @@ pub(crate) fn of_row(facts: &mut Facts, row: &Row) {
         format!("row {n} scheduled_at"),
         Some(row.scheduled_at),
     );
+    time(facts, format!("row {n} deferred_until"), row.deferred_until);
     time(
         facts,
         format!("row {n} next_attempt_at"),

@@ -24,7 +24,7 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(100);
 pub(crate) const AGE: Duration = Duration::from_secs(3600);
 
 /// The words of the ledger, which the model has as constants.
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 9] = [
     "accepted",
     "refused",
     "throttled",
@@ -33,10 +33,11 @@ const OUTCOMES: [&str; 8] = [
     "rejected",
     "cancelled",
     "returned",
+    "deferred",
 ];
 
 /// How a row says why it is as it is. What a person did has no words, only a time.
-const ROWS: &str = "select id, status, to_number, body, scheduled_at, next_attempt_at, requeued_at,
+const ROWS: &str = "select id, status, to_number, body, scheduled_at, deferred_until, next_attempt_at, requeued_at,
     attempts, version, twilio_sid,
     case when status <> 'cancelled' then error_message
          when cancel_reason like 'too late%' then 'too late'
@@ -133,6 +134,7 @@ impl Real {
             to: row.get("to_number"),
             body: row.get("body"),
             scheduled_at: moment(row.get("scheduled_at")),
+            deferred_until: row.get::<_, Option<_>>("deferred_until").map(moment),
             next_attempt_at: row.get::<_, Option<_>>("next_attempt_at").map(moment),
             requeued_at: row.get::<_, Option<_>>("requeued_at").map(moment),
             attempts: row.get("attempts"),

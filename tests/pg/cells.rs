@@ -90,6 +90,7 @@ async fn what_may_have_been_sent_is_not_put_back() {
             "rejected",
             "cancelled",
             "returned",
+            "deferred",
         ] {
             let id = world.row(status).await;
             attempt(&world, id, 1, Some(known)).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use punctual::daemon::{self, Parts, RunError};
 use punctual::message::Sender;
+use punctual::policy::Rules;
 use punctual::provider::console::Console;
 use punctual::reactor::Settings;
 use punctual::schedule::LeadSetting;
@@ -19,8 +20,10 @@ async fn parts(dsn: Dsn) -> Parts {
     Parts {
         dsn,
         provider: Arc::new(Console::on(std::io::sink())),
-        default_sender: Some("+15550001111".parse::<Sender>().unwrap()),
-        max_lateness: Duration::from_secs(3600),
+        rules: Rules {
+            default_sender: Some("+15550001111".parse::<Sender>().unwrap()),
+            ..Rules::default()
+        },
         settings: Settings {
             horizon: Duration::from_secs(3600),
             lead: LeadSetting::Auto,

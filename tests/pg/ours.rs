@@ -22,10 +22,11 @@ pub(crate) fn store(world: &World) -> Store {
     Store::new(world.db.dsn().pool(3), InstanceId::fresh())
 }
 
-pub(crate) const fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules {
         default_sender: None,
         max_lateness: LATE,
+        ..Rules::default()
     }
 }
 

@@ -19,6 +19,7 @@ fn settled(to: Status, outcome: &'static str, pause: Option<Duration>, counts: b
         category: Some("unreachable"),
         reason: Some("because".into()),
         pause,
+        until: None,
         counts,
     }
 }

@@ -191,6 +191,7 @@ fn cleared(claim: &Claim) -> Cleared {
     let rules = Rules {
         default_sender: None,
         max_lateness: Duration::from_secs(3600),
+        ..Rules::default()
     };
     match judge(claim, &rules, claim.due) {
         Verdict::Send(cleared) => cleared,

@@ -95,7 +95,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 16] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -125,6 +125,7 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
     (Mutant::FastClock, &[Invariant::NeverEarly]),
     (Mutant::LateTimer, &[Invariant::OnTime]),
     (Mutant::HollowChannel, &[Invariant::OnTime]),
+    (Mutant::NoFacts, &[Invariant::QuietHours]),
 ];
 
 #[test]

@@ -34,4 +34,6 @@ pub(crate) enum Mutant {
     LateTimer,
     /// The listener says that it hears before it does.
     HollowChannel,
+    /// A claim does not bring what the policy asks for.
+    NoFacts,
 }

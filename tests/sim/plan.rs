@@ -114,6 +114,8 @@ pub(crate) struct Plan {
     /// Faults that go on in the calm: what the daemon must cope with in time.
     pub(crate) calm_odds: Odds,
     pub(crate) deeds: Vec<Deed>,
+    /// From when until when every other recipient is not to be disturbed.
+    pub(crate) quiet: Option<(i64, i64)>,
     /// Chaos ends: what is away comes back, and nothing fails any more.
     pub(crate) calm_at: i64,
     pub(crate) end_at: i64,
@@ -161,6 +163,7 @@ impl Plan {
                 Odds::default()
             },
             deeds: Vec::new(),
+            quiet: None,
             calm_at,
             end_at: calm_at + SETTLING + lease + horizon / 2 + 35 * SECOND,
             settings,
@@ -170,6 +173,10 @@ impl Plan {
             plan.draw_faults(&mut dice);
         }
         plan.deeds.sort_by_key(|deed| deed.at);
+        if dice.chance(400) {
+            let from = dice.between(0, calm_at + 5 * SECOND);
+            plan.quiet = Some((from, from + dice.between(SECOND, 30 * SECOND)));
+        }
         plan
     }
 

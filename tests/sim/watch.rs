@@ -29,6 +29,8 @@ pub(crate) enum Invariant {
     Fence,
     /// 7. No request while another may have been accepted.
     NoBlindSecondText,
+    /// No request is due within its recipient's quiet hours.
+    QuietHours,
     /// 9. What is sent is what the user last committed.
     LastWord,
     /// 11. Nothing stays in `sending`; a state that needs a reason has one.
@@ -67,6 +69,7 @@ impl World {
     pub(crate) fn watch_request(&mut self, slot: usize, payload: &Payload) {
         let id = payload.id();
         let told = self.early(payload).or_else(|| self.unfenced(payload));
+        let told = told.or_else(|| self.disturbs(payload));
         let told = told.or_else(|| self.second_text(id)).or_else(|| {
             let row = self.db.rows.get(&id)?;
             (row.body != payload.body()).then(|| {
@@ -85,6 +88,15 @@ impl World {
         let early = row.due().micros_from(self.db_now());
         let what = || format!("{early} us before it is due");
         (early > self.plan.uncertainty).then(|| (Invariant::NeverEarly, what()))
+    }
+
+    fn disturbs(&self, payload: &Payload) -> Told {
+        let hours = self.db.quiet_hours_of(payload.id())?;
+        let shown = payload.due().to_utc()?.time();
+        // Within a day of the world's zone, which is UTC.
+        let quiet = (hours.0..hours.1).contains(&shown);
+        let what = || format!("due at {shown}, quiet from {} to {}", hours.0, hours.1);
+        quiet.then(|| (Invariant::QuietHours, what()))
     }
 
     fn unfenced(&self, payload: &Payload) -> Told {

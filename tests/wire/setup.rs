@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Claim, MessageId, Moment, Outcome};
+use punctual::message::{AttemptToken, Claim, Facts, MessageId, Moment, Outcome};
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider;
 use punctual::provider::twilio::{Credentials, Twilio, TwilioConfig};
@@ -33,6 +33,7 @@ pub(crate) fn claim() -> Claim {
         to_number: TO.into(),
         from_number: Some(FROM.into()),
         body: BODY.into(),
+        facts: Facts::default(),
     }
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn cleared(claim: &Claim) -> Cleared {
     let rules = Rules {
         default_sender: None,
         max_lateness: Duration::from_secs(3600),
+        ..Rules::default()
     };
     match judge(claim, &rules, claim.due) {
         Verdict::Send(cleared) => cleared,

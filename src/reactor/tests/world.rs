@@ -61,11 +61,16 @@ impl Row {
         match settlement {
             Settlement::Accepted { .. } => self.status = Status::Sent,
             Settlement::Settled {
-                to, pause, counts, ..
+                to,
+                pause,
+                until,
+                counts,
+                ..
             } => {
                 self.status = *to;
                 self.attempts -= i32::from(!counts);
-                self.due = pause.map_or(self.due, |pause| now + pause);
+                let pause = pause.map(|pause| now + pause);
+                self.due = until.or(pause).unwrap_or(self.due);
             }
         }
     }

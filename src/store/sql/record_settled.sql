@@ -3,12 +3,13 @@
 -- missing from the answer; the caller comes back to it.
 -- $1 ids  $2 tokens  $3 status  $4 outcome  $5 code  $6 category  $7 reason
 -- $8 pause before the next try (us; null: none)  $9 whether it counts as an attempt
--- $10 request started  $11 answer came
+-- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[],
-                       $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[])
+                       $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[],
+                       $12::timestamptz[])
              as a (id, token, status, outcome, code, category, reason, pause_us, counts,
-                   started_at, finished_at)
+                   started_at, finished_at, deferred_until)
 ), free as (
   select ask.*
     from ask
@@ -31,10 +32,15 @@ with ask as (
          next_attempt_at = case when free.status = 'pending'
                                 then clock_timestamp() + free.pause_us * interval '1 microsecond' end,
          error_message = case when free.status in ('failed', 'unconfirmed') then free.reason
+                              when free.deferred_until is not null then m.error_message
                               when free.status = 'pending' then coalesce(free.reason, m.error_message)
                               -- Why it came to that: the last refusal stays beside the verdict.
                               when free.status = 'cancelled' then m.error_message end,
-         error_code = case when free.status = 'cancelled' then m.error_code else free.code end,
+         error_code = case when free.status = 'cancelled' or free.deferred_until is not null
+                           then m.error_code else free.code end,
+         deferred_until = coalesce(free.deferred_until, m.deferred_until),
+         deferred_reason = case when free.deferred_until is not null then free.reason
+                                else m.deferred_reason end,
          cancel_reason = case when free.status = 'cancelled' then free.reason end,
          cancelled_at = case when free.status = 'cancelled' then clock_timestamp() end,
          updated_at = clock_timestamp()

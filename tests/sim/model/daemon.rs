@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Claim, InstanceId, MessageId, Moment, RowState, Status};
+use chrono::NaiveTime;
+use punctual::message::facts::{Preferences, QuietHours};
+use punctual::message::{
+    AttemptToken, Claim, Facts, InstanceId, MessageId, Moment, RowState, Status,
+};
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
 
@@ -13,6 +17,25 @@ use crate::mutant::Mutant;
 const REAPED: &str = "the instance that was sending it ended before it said how the request went";
 
 type Recorded = Vec<(AttemptToken, Option<RowState>)>;
+
+/// What is known of a recipient with these quiet hours.
+fn disturbed_by((start, end): (NaiveTime, NaiveTime)) -> Facts {
+    let us = |time: NaiveTime| {
+        time.signed_duration_since(NaiveTime::MIN)
+            .num_microseconds()
+    };
+    let quiet_hours = us(start)
+        .zip(us(end))
+        .and_then(|(start, end)| QuietHours::from_micros(start, end));
+    let preferences = Preferences {
+        quiet_hours,
+        ..Preferences::default()
+    };
+    Facts {
+        preferences: Some(preferences),
+        ..Facts::default()
+    }
+}
 
 impl Database {
     pub(crate) fn claim(
@@ -26,6 +49,7 @@ impl Database {
         for ask in asks {
             let two_winners = self.mutant == Some(Mutant::TwoWinners);
             let free = self.free(ask.id);
+            let quiet = self.quiet_hours_of(ask.id);
             let Some(row) = self.rows.get_mut(&ask.id) else {
                 continue;
             };
@@ -36,6 +60,8 @@ impl Database {
             }
             row.status = Status::Sending;
             row.attempts += 1;
+            let facts = quiet.filter(|_| self.mutant != Some(Mutant::NoFacts));
+            let facts = facts.map_or_else(Facts::default, disturbed_by);
             let row = row.clone();
             let of_this = self.attempts.iter().filter(|a| a.message == ask.id);
             let number = 1 + of_this.map(|a| a.number).max().unwrap_or(0);
@@ -68,6 +94,7 @@ impl Database {
                 to_number: row.to.clone(),
                 from_number: None,
                 body,
+                facts,
             });
         }
         won
@@ -150,6 +177,7 @@ impl Database {
             outcome,
             reason,
             pause,
+            until,
             counts,
             ..
         } = &record.settlement
@@ -179,8 +207,10 @@ impl Database {
             (Status::Pending, Some(pause)) => Some(now + *pause),
             _ => None,
         };
-        // Why it waits stays said until something else is.
-        if reason.is_some() || *to != Status::Pending {
+        // Why it waits stays said until something else is; a deferral has words of its own.
+        if until.is_some() {
+            row.deferred_until = *until;
+        } else if reason.is_some() || *to != Status::Pending {
             row.reason.clone_from(reason);
         }
         Some(match row.status {

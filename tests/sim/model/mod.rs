@@ -9,6 +9,7 @@ mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::NaiveTime;
 use punctual::message::status::{Writer, transition};
 use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, RowState, Status};
 
@@ -24,6 +25,7 @@ pub(crate) struct Row {
     pub(crate) to: String,
     pub(crate) body: String,
     pub(crate) scheduled_at: Moment,
+    pub(crate) deferred_until: Option<Moment>,
     pub(crate) next_attempt_at: Option<Moment>,
     pub(crate) requeued_at: Option<Moment>,
     pub(crate) attempts: i32,
@@ -33,16 +35,21 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// `greatest(scheduled_at, deferred_until, next_attempt_at)`; nothing defers yet.
+    /// `greatest(scheduled_at, deferred_until, next_attempt_at)`.
     pub(crate) fn due(&self) -> Moment {
-        self.next_attempt_at
-            .map_or(self.scheduled_at, |next| next.max(self.scheduled_at))
+        self.after([self.deferred_until, self.next_attempt_at])
     }
 
     /// `greatest(scheduled_at, deferred_until, requeued_at)`.
     pub(crate) fn wanted_at(&self) -> Moment {
-        self.requeued_at
-            .map_or(self.scheduled_at, |at| at.max(self.scheduled_at))
+        self.after([self.deferred_until, self.requeued_at])
+    }
+
+    fn after(&self, others: [Option<Moment>; 2]) -> Moment {
+        others
+            .into_iter()
+            .flatten()
+            .fold(self.scheduled_at, Moment::max)
     }
 
     pub(crate) fn pending_state(&self) -> RowState {
@@ -86,10 +93,17 @@ pub(crate) struct Database {
     pub(crate) put_back: BTreeMap<MessageId, Moment>,
     /// Transitions that the table does not have, made all the same.
     pub(crate) forbidden: Vec<String>,
+    /// Those of every other recipient, as clocks in UTC show them.
+    pub(crate) quiet: Option<(NaiveTime, NaiveTime)>,
     mutant: Option<Mutant>,
 }
 
 impl Database {
+    /// From when until when the recipient of this message is not to be disturbed.
+    pub(crate) fn quiet_hours_of(&self, id: MessageId) -> Option<(NaiveTime, NaiveTime)> {
+        self.quiet.filter(|_| id.0.as_u128() % 2 == 1)
+    }
+
     pub(crate) fn attempt(&self, token: AttemptToken) -> Option<&Attempt> {
         self.attempts.iter().find(|a| a.token == token)
     }

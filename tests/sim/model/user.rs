@@ -63,6 +63,7 @@ impl Database {
                     to: to.clone(),
                     body: body.clone(),
                     scheduled_at: *at,
+                    deferred_until: None,
                     next_attempt_at: None,
                     requeued_at: None,
                     attempts: 0,
@@ -114,6 +115,7 @@ impl Database {
         }
         new.version += 1;
         if new.status == Status::Pending && (back || new.scheduled_at != old.scheduled_at) {
+            new.deferred_until = None;
             new.next_attempt_at = None;
             new.attempts = 0;
             new.requeued_at = Some(now);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
-use punctual::policy::{self, Verdict};
-use punctual::reactor::{Ask, Judged, Record, Settlement, Tries};
+use punctual::reactor::{Ask, Judged, Record};
 
 use super::{Event, Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
@@ -227,33 +226,13 @@ impl World {
                         let gone = RowState::Gone { status: None };
                         Answered::Lost(state.map_or(gone, |(_, state)| *state))
                     },
-                    |claim| Answered::Won(self.judge(claim, now.db.max(claim.due))),
+                    |claim| Answered::Won(Judged::of(claim, &self.rules, now.db.max(claim.due))),
                 );
                 (ask.id, answer)
             })
             .collect();
         let took = now.up.since(asked);
         self.feed(whose, Input::Claimed { answers, took });
-    }
-
-    fn judge(&self, claim: &Claim, now: punctual::message::Moment) -> Judged<Payload> {
-        let verdict = match policy::judge(claim, &self.rules, now) {
-            Verdict::Send(cleared) => Ok(Arc::new(cleared)),
-            Verdict::Cancel { reason } => Err(Settlement::cancelled(reason)),
-            Verdict::Reject { reason } => Err(Settlement::rejected(reason)),
-        };
-        Judged {
-            token: claim.token,
-            due: claim.due,
-            wanted_at: claim.wanted_at,
-            tries: Tries {
-                number: claim.number,
-                before: claim.attempts_before,
-                max: claim.max_attempts,
-                expires: policy::expires(claim, &self.rules),
-            },
-            verdict,
-        }
     }
 
     fn load(&mut self, whose: Whose, until: punctual::message::Moment, fate: Fate) {

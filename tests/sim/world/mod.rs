@@ -159,15 +159,21 @@ impl World {
         let seed = plan.seed;
         let dice = |purpose: &str| Dice::new(seed, purpose);
         let default_sender: Sender = "+15005550001".parse().expect("a valid number");
+        let mut db = Database::new(mutant);
+        db.quiet = plan.quiet.and_then(|(from, until)| {
+            let shown = |at| Some((START + micros(at)).to_utc()?.time());
+            shown(from).zip(shown(until))
+        });
         let mut world = Self {
             odds: plan.odds,
             t: 0,
-            db: Database::new(mutant),
+            db,
             requests: Vec::new(),
             mutant,
             rules: Rules {
                 default_sender: Some(default_sender),
                 max_lateness: plan.max_lateness,
+                ..Rules::default()
             },
             slots: (0..plan.slots).map(Slot::new).collect(),
             queue: BinaryHeap::new(),

@@ -1,0 +1,169 @@
+//! The installation's business hours, like `mon-fri 09:00-20:00`.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use jiff::tz::TimeZone;
+
+use super::dial::Dial;
+use crate::message::Moment;
+use crate::message::facts::DAY_US;
+
+const MINUTE_US: i64 = 60 * 1_000_000;
+
+/// Days and hours, on a clock in the installation's zone.
+///
+/// ```text
+/// mon-fri 09:00-20:00
+/// mon-fri 09:00-12:00 13:00-18:00, sat 10:00-14:00
+/// mon,wed,fri 08:00-12:00
+/// fri-sat 22:00-02:00          the night belongs to the day it begins on
+/// mon-sun 00:00-24:00
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusinessHours {
+    dial: Dial,
+    /// As they were given.
+    text: String,
+}
+
+/// Why a text is no business hours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BusinessHoursError {
+    /// A word that is neither days nor hours.
+    #[error("{0:?} is neither days (mon, mon-fri) nor hours (09:00-20:00)")]
+    Word(String),
+    /// Hours that no days stand before.
+    #[error("{0:?} stands without days before it")]
+    NoDays(String),
+    /// Days that no hours follow.
+    #[error("no hours follow {0:?}")]
+    NoHours(String),
+    /// An opening of no length.
+    #[error("{0:?} is empty; the whole day is 00:00-24:00")]
+    Empty(String),
+    /// Nothing at all.
+    #[error("there are no days and hours in it")]
+    Nothing,
+}
+
+impl BusinessHours {
+    /// The earliest moment from `from` on that is open on a clock in `zone`.
+    pub fn next_open(&self, zone: &TimeZone, from: Moment) -> Option<Moment> {
+        self.dial.next_open(zone, from)
+    }
+
+    /// When the week is open: microseconds from Monday 00:00 as the clock shows them, sorted
+    /// and apart from each other.
+    pub fn ranges(&self) -> &[Range<i64>] {
+        self.dial.open()
+    }
+}
+
+impl fmt::Display for BusinessHours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Words, with spaces or commas between them: days, then the hours that hold on these days.
+impl FromStr for BusinessHours {
+    type Err = BusinessHoursError;
+
+    fn from_str(text: &str) -> Result<Self, BusinessHoursError> {
+        let lower = text.to_ascii_lowercase();
+        let words = lower.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
+        let mut open = Vec::new();
+        let mut days = Vec::new();
+        // The last of the days that no hours have followed yet.
+        let mut waiting: Option<&str> = None;
+        for word in words.filter(|word| !word.is_empty()) {
+            if let Some(more) = days_of(word) {
+                if waiting.is_none() {
+                    days.clear();
+                }
+                days.extend(more);
+                waiting = Some(word);
+            } else if let Some(hours) = hours_of(word) {
+                if days.is_empty() {
+                    return Err(BusinessHoursError::NoDays(word.to_owned()));
+                }
+                if hours.is_empty() {
+                    return Err(BusinessHoursError::Empty(word.to_owned()));
+                }
+                waiting = None;
+                let on = |day: &i64| day * DAY_US + hours.start..day * DAY_US + hours.end;
+                open.extend(days.iter().map(on));
+            } else {
+                return Err(BusinessHoursError::Word(word.to_owned()));
+            }
+        }
+        if let Some(days) = waiting {
+            return Err(BusinessHoursError::NoHours(days.to_owned()));
+        }
+        if open.is_empty() {
+            return Err(BusinessHoursError::Nothing);
+        }
+        Ok(Self {
+            dial: Dial::weekly(open),
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+        })
+    }
+}
+
+/// `mon` or `fri-mon`, counted from Monday.
+fn days_of(word: &str) -> Option<Vec<i64>> {
+    let Some((first, last)) = word.split_once('-') else {
+        return day(word).map(|day| vec![day]);
+    };
+    let (first, last) = (day(first)?, day(last)?);
+    let more = (last - first).rem_euclid(7);
+    Some((0..=more).map(|n| (first + n) % 7).collect())
+}
+
+/// By its first letters, at least three.
+fn day(word: &str) -> Option<i64> {
+    const NAMES: [&str; 7] = [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+    ];
+    let is = |name: &&str| word.len() >= 3 && name.starts_with(word);
+    let day = NAMES.iter().position(is)?;
+    i64::try_from(day).ok()
+}
+
+/// `09:00-20:00` as microseconds of the day it begins on; past midnight where the end comes
+/// first.
+fn hours_of(word: &str) -> Option<Range<i64>> {
+    let (from, until) = word.split_once('-')?;
+    let (from, until) = (time(from)?, time(until)?);
+    if from == DAY_US {
+        return None;
+    }
+    Some(if until < from {
+        from..until + DAY_US
+    } else {
+        from..until
+    })
+}
+
+/// `9:00`, `09:00` or `09:00:30`, up to `24:00`.
+fn time(word: &str) -> Option<i64> {
+    let mut parts = word.split(':');
+    let hours = number(parts.next()?, 1..=2)?;
+    let minutes = number(parts.next()?, 2..=2)?;
+    let seconds = parts.next().map_or(Some(0), |word| number(word, 2..=2))?;
+    let us = (hours * 60 + minutes) * MINUTE_US + seconds * 1_000_000;
+    (parts.next().is_none() && minutes < 60 && seconds < 60 && us <= DAY_US).then_some(us)
+}
+
+fn number(word: &str, digits: std::ops::RangeInclusive<usize>) -> Option<i64> {
+    let is_one = digits.contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
+    is_one.then(|| word.parse().ok()).flatten()
+}

@@ -1,0 +1,117 @@
+//! Whether the recipient wants this message at all.
+
+use crate::message::Facts;
+use crate::message::facts::{Preferences, Switch};
+
+/// Why not, if not. Without preferences nothing was chosen, and it may go.
+pub(super) fn refusal(facts: &Facts) -> Option<String> {
+    let chosen = facts.preferences.as_ref()?;
+    if chosen.opted_out {
+        return Some("the recipient has opted out".into());
+    }
+    if facts.user_id.is_some() && !chosen.phone_verified {
+        return Some("the recipient's phone number is not verified".into());
+    }
+    let switch = switched_off(chosen, facts.message_type.as_deref()?)?;
+    Some(format!("the recipient has switched off {}", told(switch)))
+}
+
+fn switched_off(chosen: &Preferences, message_type: &str) -> Option<Switch> {
+    let is_it = |switch: &&Switch| switch.message_type() == message_type.trim();
+    chosen.off.iter().find(is_it).copied()
+}
+
+const fn told(switch: Switch) -> &'static str {
+    match switch {
+        Switch::TaskReminders => "task reminders",
+        Switch::DailyBrief => "the daily brief",
+        Switch::UrgentAlerts => "urgent alerts",
+        Switch::MorningKickoff => "the morning kickoff",
+        Switch::EveningRecap => "the evening recap",
+        Switch::NextUp => "what is next up",
+        Switch::EventReminders => "event reminders",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn facts(change: impl FnOnce(&mut Facts, &mut Preferences)) -> Facts {
+        let mut chosen = Preferences {
+            phone_verified: true,
+            ..Preferences::default()
+        };
+        let mut facts = Facts {
+            user_id: Some(Uuid::from_u128(9)),
+            ..Facts::default()
+        };
+        change(&mut facts, &mut chosen);
+        facts.preferences = Some(chosen);
+        facts
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Facts, &mut Preferences), expected: Option<&str>) {
+        assert_eq!(refusal(&facts(change)).as_deref(), expected);
+    }
+
+    #[test]
+    fn of_whom_nothing_is_known_anything_may_go() {
+        assert_eq!(refusal(&Facts::default()), None);
+        let of_nobody = Facts {
+            user_id: Some(Uuid::from_u128(9)),
+            message_type: Some("event_reminder".into()),
+            ..Facts::default()
+        };
+        assert_eq!(refusal(&of_nobody), None);
+    }
+
+    #[test]
+    fn opting_out_comes_before_everything() {
+        check(|_, _| (), None);
+        let out = Some("the recipient has opted out");
+        check(|_, p| p.opted_out = true, out);
+        check(
+            |_, p| (p.opted_out, p.phone_verified, p.off) = (true, false, Switch::ALL.into()),
+            out,
+        );
+    }
+
+    #[test]
+    fn a_user_needs_a_verified_phone() {
+        let unverified = Some("the recipient's phone number is not verified");
+        check(|_, p| p.phone_verified = false, unverified);
+        check(|f, p| (f.user_id, p.phone_verified) = (None, false), None);
+    }
+
+    #[test]
+    fn each_switch_stops_its_own_kind_and_no_other() {
+        for off in Switch::ALL {
+            for kind in Switch::ALL {
+                let facts = facts(|f, p| {
+                    f.message_type = Some(kind.message_type().into());
+                    p.off = vec![off];
+                });
+                assert_eq!(refusal(&facts).is_some(), off == kind, "{off:?} {kind:?}");
+            }
+        }
+        let reminders = |f: &mut Facts, p: &mut Preferences| {
+            f.message_type = Some("event_reminder".into());
+            p.off = vec![Switch::EventReminders];
+        };
+        check(
+            reminders,
+            Some("the recipient has switched off event reminders"),
+        );
+        // A kind nobody can switch off, and a message of no kind.
+        for kind in [Some("invoice".to_owned()), None] {
+            check(
+                |f, p| (f.message_type, p.off) = (kind, Switch::ALL.into()),
+                None,
+            );
+        }
+    }
+}

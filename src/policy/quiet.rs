@@ -1,0 +1,33 @@
+//! Quiet hours: [start, end) on the recipient's own clock.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+
+use super::dial::Dial;
+use super::zones::name_of;
+use crate::message::Moment;
+use crate::message::facts::QuietHours;
+
+/// The earliest moment from `at` on that is not quiet in `zone`.
+pub(super) fn end(hours: &QuietHours, zone: &TimeZone, at: Moment) -> Option<Moment> {
+    if hours.start == hours.end {
+        return Some(at);
+    }
+    // What is not quiet begins where the quiet ends.
+    Dial::daily(hours.end, hours.start).next_open(zone, at)
+}
+
+/// As a person says it.
+pub(super) fn told(hours: &QuietHours, zone: &TimeZone) -> String {
+    let (from, until) = (clock(hours.start), clock(hours.end));
+    format!("quiet hours {from}-{until} {}", name_of(zone))
+}
+
+/// `22:00`, with seconds only where there are some.
+pub(super) fn clock(time: Time) -> String {
+    if time.second() == 0 && time.subsec_nanosecond() == 0 {
+        time.strftime("%H:%M").to_string()
+    } else {
+        time.strftime("%H:%M:%S%.f").to_string()
+    }
+}
