@@ -21,6 +21,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260101000400_indexes",
     "20260102000000_receipts",
     "20260102000100_suppressions",
+    "20260102000200_deferred",
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,

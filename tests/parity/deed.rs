@@ -132,11 +132,19 @@ impl Wish {
 }
 
 impl Told {
+    /// What is to be recorded; a deferral is drawn as so long from now.
     pub(crate) fn record<P>(&self, now: Moment) -> Record<P> {
+        let mut settlement = self.settlement.clone();
+        if let Settlement::Settled {
+            until: Some(until), ..
+        } = &mut settlement
+        {
+            *until = Moment::from_micros(now.as_micros() + until.as_micros());
+        }
         Record {
             id: message(self.row),
             token: attempt(self.token),
-            settlement: self.settlement.clone(),
+            settlement,
             started: Some(now),
             finished: Some(now),
             payload: None,

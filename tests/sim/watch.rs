@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use punctual::message::{AttemptToken, MessageId, Status};
+use punctual::message::{AttemptToken, MessageId, Moment, Status};
 
-use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM};
+use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros};
 use crate::witness::Told;
 use crate::world::{Payload, World};
 
@@ -90,13 +90,20 @@ impl World {
         (early > self.plan.uncertainty).then(|| (Invariant::NeverEarly, what()))
     }
 
+    /// It is judged by the later of its due time and its claim, and may wait for a place then:
+    /// it disturbs if all of that, and the request, are in the quiet hours.
     fn disturbs(&self, payload: &Payload) -> Told {
-        let hours = self.db.quiet_hours_of(payload.id())?;
-        let shown = payload.due().to_utc()?.time();
-        // Within a day of the world's zone, which is UTC.
-        let quiet = (hours.0..hours.1).contains(&shown);
-        let what = || format!("due at {shown}, quiet from {} to {}", hours.0, hours.1);
-        quiet.then(|| (Invariant::QuietHours, what()))
+        let (start, end) = self.db.quiet_hours_of(payload.id())?;
+        let attempt = self.db.attempt(payload.token())?;
+        let claimed = attempt.lease_until - self.plan.settings.lease;
+        let off = micros(self.plan.uncertainty);
+        let first = payload.due().max(claimed) - off;
+        let shown = |at: Moment| at.to_utc().map(|at| at.time());
+        // No world lasts until midnight.
+        let quiet = |at| shown(at).is_some_and(|at| (start..end).contains(&at));
+        let disturbs = quiet(first) && quiet(self.db_now() + off);
+        let what = || format!("judged at {first}, quiet from {start} to {end}");
+        disturbs.then(|| (Invariant::QuietHours, what()))
     }
 
     fn unfenced(&self, payload: &Payload) -> Told {
