@@ -21,6 +21,7 @@ use crate::store::{Dsn, MigrateError, Migrator, Store, StoreError};
 
 mod beyond;
 mod signals;
+mod supervisor;
 mod turn;
 mod upkeep;
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::beyond::Beyond;
+use super::supervisor::Supervisor;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
@@ -100,10 +101,12 @@ impl Turn {
         stop: CancellationToken,
     ) -> io::Result<usize> {
         let mut timer = WakeTimer::new()?;
+        let mut supervisor = Supervisor::of_process();
         let mut stopping = false;
         let mut deadline = None;
         while !self.reactor.is_drained() {
             let now = self.dispatch.clock.now();
+            supervisor.turned(now.up, self.reactor.is_ready());
             if deadline.is_some_and(|at| now.up > at) {
                 let proofs = self.reactor.unrecorded_answers();
                 if proofs == 0 {
@@ -128,6 +131,7 @@ impl Turn {
             };
             if matches!(event, Event::Stop) {
                 stopping = true;
+                supervisor.stopping();
                 deadline = Some(now.up + self.reactor.settings().send_timeout + DRAIN_GRACE);
             }
             self.take_in(event);

@@ -18,6 +18,7 @@ mod limits;
 mod outage;
 mod proxy;
 mod start;
+mod systemd;
 mod world;
 
 #[allow(dead_code, reason = "shared with the tests of the store")]
