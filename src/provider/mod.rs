@@ -1,14 +1,18 @@
-//! Hands a cleared message to whoever delivers it, and says what became of the request.
+//! Hands a cleared message to whoever delivers it, and says what became of the request; and asks
+//! later what the provider has.
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::message::Outcome;
+use crate::message::{Outcome, ProviderSid};
 use crate::policy::Cleared;
 
 pub mod console;
+mod lookup;
 pub mod twilio;
+
+pub use lookup::{Fetched, Listed, Shown, Sought};
 
 /// What delivers messages. It answers; it does not fail: every way a request can end is an
 /// [`Outcome`], and what is not certain is [`Outcome::Unknown`].
@@ -21,4 +25,20 @@ pub trait Provider: Send + Sync + 'static {
     /// Makes sure that about `connections` requests can leave without a handshake. Called
     /// a moment before messages are due; errors are of no consequence.
     fn warm(&self, connections: usize) -> BoxFuture<'_, ()>;
+
+    /// Whether it can be asked what it has. Where not, [`Self::fetch`] and [`Self::list`] say
+    /// so, and nobody need call them.
+    fn can_look_up(&self) -> bool {
+        false
+    }
+
+    /// Asks for one message by the provider's name for it.
+    fn fetch<'a>(&'a self, _sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {
+        lookup::keeps_nothing(|reason| Fetched::NotNow { reason })
+    }
+
+    /// Asks for the messages that may be those sought.
+    fn list<'a>(&'a self, _sought: &'a Sought) -> BoxFuture<'a, Listed> {
+        lookup::keeps_nothing(|reason| Listed::NotNow { reason })
+    }
 }

@@ -5,6 +5,7 @@
 
 mod child;
 mod connections;
+mod lookup;
 mod outcomes;
 mod request;
 mod setup;

@@ -5,7 +5,7 @@
 //! only: with it a broken connection leaves one message in doubt, not all in flight.
 //!
 //! `handoff` tells what was certainly not sent, `answer` what an answer means, [`codes`] what
-//! follows from a refusal.
+//! follows from a refusal, `lookup` what Twilio says it has.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -19,14 +19,15 @@ use rustls::{ClientConfig, RootCertStore};
 
 use self::config::BaseUrl;
 use self::request::Requests;
-use super::Provider;
-use crate::message::Outcome;
+use super::{Fetched, Listed, Provider, Sought};
+use crate::message::{Outcome, ProviderSid};
 use crate::policy::Cleared;
 
 mod answer;
 pub mod codes;
 pub mod config;
 mod handoff;
+mod lookup;
 mod request;
 mod tidy;
 
@@ -97,7 +98,7 @@ impl Twilio {
     /// Only the connection is of interest, and it is free again when the answer is read.
     async fn touch(&self) {
         if let Ok(mut response) = self.client.execute(self.requests.touch()).await {
-            let _ = whole(&mut response).await;
+            let _ = whole(&mut response, ANSWER_MAX).await;
         }
     }
 }
@@ -115,6 +116,18 @@ impl Provider for Twilio {
         join_all((0..connections).map(|_| self.touch()))
             .map(drop)
             .boxed()
+    }
+
+    fn can_look_up(&self) -> bool {
+        true
+    }
+
+    fn fetch<'a>(&'a self, sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {
+        lookup::fetch(&self.client, &self.requests, sid).boxed()
+    }
+
+    fn list<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Listed> {
+        lookup::list(&self.client, &self.requests, sought).boxed()
     }
 }
 
@@ -161,7 +174,7 @@ fn tls(base_url: &BaseUrl) -> Result<ClientConfig, TwilioError> {
 async fn read(mut response: Response, sent: &str) -> Outcome {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).cloned();
-    let body = whole(&mut response).await;
+    let body = whole(&mut response, ANSWER_MAX).await;
     answer::outcome(
         status,
         retry_after.as_ref().and_then(|value| value.to_str().ok()),
@@ -171,14 +184,14 @@ async fn read(mut response: Response, sent: &str) -> Outcome {
 }
 
 /// The whole answer, or why it cannot be had.
-async fn whole(response: &mut Response) -> Result<Vec<u8>, String> {
+async fn whole(response: &mut Response, longest: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_MAX => {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= longest => {
                 body.extend_from_slice(&chunk);
             }
-            Ok(Some(_)) => return Err(format!("the answer is longer than {ANSWER_MAX} bytes")),
+            Ok(Some(_)) => return Err(format!("the answer is longer than {longest} bytes")),
             Ok(None) => return Ok(body),
             Err(error) => return Err(format!("the answer broke off: {}", root(&error))),
         }

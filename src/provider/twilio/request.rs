@@ -7,10 +7,11 @@ use secrecy::ExposeSecret;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::config::{StatusCallback, TwilioConfig};
+use super::config::{BaseUrl, StatusCallback, TwilioConfig};
 use super::handoff::{Form, Handoff};
 use crate::message::Sender;
 use crate::policy::Cleared;
+use crate::provider::Sought;
 
 /// The version of the API, the only one that creates messages.
 const API: &str = "2010-04-01";
@@ -23,6 +24,9 @@ const VALIDITY: std::ops::RangeInclusive<u64> = 1..=36_000;
 pub(super) struct Requests {
     create: Request,
     touch: Request,
+    look_up: Request,
+    base_url: BaseUrl,
+    account: String,
     status_callback: Option<StatusCallback>,
 }
 
@@ -45,9 +49,17 @@ impl Requests {
             .get(config.base_url.join(&[&format!("{API}.json")]))
             .timeout(touch_timeout)
             .build()?;
+        let look_up = client
+            .get(messages(config, account))
+            .basic_auth(user, Some(password.expose_secret()))
+            .header("accept", "application/json")
+            .build()?;
         Ok(Self {
             create,
             touch,
+            look_up,
+            base_url: config.base_url.clone(),
+            account: account.to_owned(),
             status_callback: config.status_callback.clone(),
         })
     }
@@ -61,6 +73,37 @@ impl Requests {
     /// A request that costs nothing, tells nothing and needs no credentials.
     pub(super) fn touch(&self) -> Request {
         copy(&self.touch)
+    }
+
+    /// Asks for one message. The sid is one part of a path: letters and digits.
+    pub(super) fn fetch(&self, sid: &str) -> Request {
+        let mut request = copy(&self.look_up);
+        let resource = format!("{sid}.json");
+        let path = [API, "Accounts", &self.account, "Messages", &resource];
+        *request.url_mut() = self.base_url.join(&path);
+        request
+    }
+
+    /// Asks for the newest messages that are sought. No `DateSent`: what Twilio has taken in and
+    /// not yet passed on has none, and would be missing.
+    pub(super) fn list(&self, sought: &Sought, page_size: usize) -> Request {
+        let mut request = copy(&self.look_up);
+        let mut query = request.url_mut().query_pairs_mut();
+        query.append_pair("To", &sought.to);
+        if let Some(from) = &sought.from {
+            query.append_pair("From", from);
+        }
+        query.append_pair("PageSize", &page_size.to_string());
+        drop(query);
+        request
+    }
+
+    /// Asks for a further page, by the query of the URI that the one before named. Its host and
+    /// path are ours, whatever the answer says.
+    pub(super) fn page(&self, query: &str) -> Request {
+        let mut request = copy(&self.look_up);
+        request.url_mut().set_query(Some(query));
+        request
     }
 
     fn form(&self, message: &Cleared, valid_for: Duration) -> String {

@@ -1,0 +1,256 @@
+//! What Twilio says it has: one message by its sid, or the newest to a number.
+//!
+//! The same client as for sending, so nothing is followed and nothing repeated. `Absent` has to
+//! be earned like a refusal: only a 404 in Twilio's own words says it.
+
+use reqwest::{Client, Request};
+use serde_json::{Map, Value};
+
+use super::request::Requests;
+use super::{root, whole};
+use crate::message::{Moment, ProviderSid, is_sid};
+use crate::provider::{Fetched, Listed, Shown, Sought};
+
+/// Messages asked for at once. To one number there are seldom more of one day.
+const PAGE_SIZE: usize = 100;
+
+/// Pages read for one look-up. What has had more messages since the attempt than these hold is
+/// no phone, and its look-up says that it did not come to the end.
+const PAGES_MAX: usize = 3;
+
+/// The longest list read: a page of the longest texts, each character escaped.
+const LIST_MAX: usize = 2 * 1024 * 1024;
+
+/// The longest sid asked for. Twilio's have 34 characters.
+const SID_MAX: usize = 64;
+
+/// Asks for one message.
+pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSid) -> Fetched {
+    let name = sid.0.as_str();
+    if name.is_empty() || name.len() > SID_MAX || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        // Not a name of Twilio's, so Twilio has nothing under it.
+        return Fetched::Absent;
+    }
+    match ask(client, requests.fetch(name)).await {
+        Ok((status, body)) => fetched(status, &body, name),
+        Err(reason) => Fetched::NotNow { reason },
+    }
+}
+
+/// Asks for the newest messages, page by page until they are older than what is sought.
+pub(super) async fn list(client: &Client, requests: &Requests, sought: &Sought) -> Listed {
+    let mut messages = Vec::new();
+    let mut request = requests.list(sought, PAGE_SIZE);
+    for _ in 0..PAGES_MAX {
+        let page = match ask(client, request).await {
+            Ok((status, body)) => page(status, &body),
+            Err(reason) => Err(reason),
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(reason) => return Listed::NotNow { reason },
+        };
+        let oldest = page.messages.iter().filter_map(|m| m.created).min();
+        let is_past = oldest.is_some_and(|oldest| oldest < sought.since);
+        messages.extend(
+            page.messages
+                .into_iter()
+                .filter(|m| m.created.is_none_or(|at| at >= sought.since)),
+        );
+        match page.next {
+            Some(next) if !is_past => request = requests.page(&next),
+            _ => {
+                return Listed::Shown {
+                    messages,
+                    whole: true,
+                };
+            }
+        }
+    }
+    Listed::Shown {
+        messages,
+        whole: false,
+    }
+}
+
+/// Status and body of an answer that came whole.
+async fn ask(client: &Client, request: Request) -> Result<(u16, Vec<u8>), String> {
+    let mut response = client
+        .execute(request)
+        .await
+        .map_err(|error| format!("no answer to the look-up: {}", root(&error)))?;
+    let status = response.status().as_u16();
+    let body = whole(&mut response, LIST_MAX).await?;
+    Ok((status, body))
+}
+
+/// What an answer about one message means. Pure.
+fn fetched(status: u16, body: &[u8], sid: &str) -> Fetched {
+    let json = serde_json::from_slice::<Map<String, Value>>(body).ok();
+    let shown = json.as_ref().and_then(shown);
+    match (status, shown, json) {
+        (200, Some(shown), _) if shown.sid.0 == sid => Fetched::Found(Box::new(shown)),
+        // The code of "not found", or the status repeated: Twilio wrote it, not a gateway.
+        (404, _, Some(json))
+            if number(&json, "code") == Some(20404) || number(&json, "status") == Some(404) =>
+        {
+            Fetched::Absent
+        }
+        _ => Fetched::NotNow {
+            reason: not_a_word(status),
+        },
+    }
+}
+
+fn not_a_word(status: u16) -> String {
+    format!("HTTP {status} to the look-up, which says nothing about messages")
+}
+
+#[derive(Debug)]
+struct Page {
+    messages: Vec<Shown>,
+    /// The query of the page after it.
+    next: Option<String>,
+}
+
+/// What an answer about many means. Pure. One message that cannot be read spoils the page: it
+/// might be the one sought.
+fn page(status: u16, body: &[u8]) -> Result<Page, String> {
+    if status != 200 {
+        return Err(not_a_word(status));
+    }
+    let read = || -> Option<Page> {
+        let json = serde_json::from_slice::<Map<String, Value>>(body).ok()?;
+        let messages = json.get("messages")?.as_array()?;
+        let messages: Option<Vec<_>> = messages.iter().map(|m| shown(m.as_object()?)).collect();
+        let next = json.get("next_page_uri").and_then(Value::as_str);
+        let next = next.and_then(|uri| uri.split_once('?'));
+        Some(Page {
+            messages: messages?,
+            next: next.map(|(_, query)| query.to_owned()),
+        })
+    };
+    read().ok_or_else(|| format!("HTTP {status} to the look-up, and no list of messages"))
+}
+
+fn number(json: &Map<String, Value>, key: &str) -> Option<i64> {
+    json.get(key)?.as_i64()
+}
+
+/// A message resource.
+fn shown(json: &Map<String, Value>) -> Option<Shown> {
+    let text = |key: &str| json.get(key).and_then(Value::as_str);
+    let sid = text("sid")?;
+    if !is_sid("SM", sid) && !is_sid("MM", sid) {
+        return None;
+    }
+    let created = text("date_created").and_then(|t| {
+        let at = chrono::DateTime::parse_from_rfc2822(t).ok()?;
+        Some(Moment::from(at.to_utc()))
+    });
+    Some(Shown {
+        sid: ProviderSid(sid.to_owned()),
+        status: text("status")?.to_owned(),
+        code: number(json, "error_code").and_then(|code| i32::try_from(code).ok()),
+        to: text("to")?.to_owned(),
+        from: text("from").filter(|from| !from.is_empty()).map(Into::into),
+        body: text("body")?.to_owned(),
+        by_api: text("direction") == Some("outbound-api"),
+        created,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SID: &str = "SM0123456789abcdef0123456789abcdef";
+
+    fn resource(sid: &str) -> String {
+        format!(
+            r#"{{"sid":"{sid}","status":"delivered","to":"+13105551234","from":null,"body":"x",
+               "direction":"outbound-api","error_code":30003,
+               "date_created":"Thu, 01 Jan 2026 09:00:00 +0000"}}"#
+        )
+    }
+
+    fn check(status: u16, body: &str, expected: &str) {
+        let got = match fetched(status, body.as_bytes(), SID) {
+            Fetched::Found(shown) => format!("{} {:?}", shown.status, shown.code),
+            Fetched::Absent => "absent".into(),
+            Fetched::NotNow { .. } => "not now".into(),
+        };
+        assert_eq!(got, expected, "{status} {body}");
+    }
+
+    #[test]
+    fn one_message_is_found_absent_or_nothing_is_known() {
+        check(200, &resource(SID), "delivered Some(30003)");
+        check(200, &resource(&SID.replace('f', "e")), "not now");
+        check(200, "{}", "not now");
+        check(200, "<html>", "not now");
+        check(
+            404,
+            r#"{"code":20404,"message":"no","status":404}"#,
+            "absent",
+        );
+        check(404, r#"{"message":"no","status":404}"#, "absent");
+        check(404, "<html>no such page</html>", "not now");
+        check(404, r#"{"message":"no"}"#, "not now");
+        check(
+            401,
+            r#"{"code":20003,"message":"no","status":401}"#,
+            "not now",
+        );
+        check(500, "", "not now");
+        check(302, &resource(SID), "not now");
+    }
+
+    #[test]
+    fn a_list_is_whole_or_none() {
+        let good = format!(
+            r#"{{"messages":[{}],"next_page_uri":"/x?Page=1"}}"#,
+            resource(SID)
+        );
+        let read = page(200, good.as_bytes()).expect("a list");
+        assert_eq!(read.next.as_deref(), Some("Page=1"));
+        let [only] = &read.messages[..] else {
+            panic!("{read:?}");
+        };
+        assert!(only.by_api && only.from.is_none());
+        let at = only.created.map(|at| at.to_string());
+        assert_eq!(at.as_deref(), Some("2026-01-01T09:00:00.000000Z"));
+        for broken in [
+            good.replace("sid", "id"),
+            good.replace("messages", "message"),
+            good.replace("\"body\"", "\"text\""),
+            "[]".into(),
+            String::new(),
+        ] {
+            assert!(page(200, broken.as_bytes()).is_err(), "{broken}");
+        }
+        assert!(page(401, good.as_bytes()).is_err());
+        let empty = page(200, br#"{"messages":[],"next_page_uri":null}"#).expect("an empty list");
+        assert!(empty.messages.is_empty() && empty.next.is_none());
+    }
+
+    #[test]
+    fn what_is_shown_is_not_told() {
+        let read: Map<String, Value> = serde_json::from_str(&resource(SID)).expect("JSON");
+        let told = format!("{:?}", shown(&read));
+        assert!(
+            !told.contains("3105551234") && !told.contains("body"),
+            "{told}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_comes_is_a_surprise(status in 100u16..600, body in any::<Vec<u8>>()) {
+            let _ = page(status, &body);
+            prop_assert!(!matches!(fetched(status, &body, SID), Fetched::Found(_)));
+        }
+    }
+}
