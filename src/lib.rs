@@ -12,13 +12,14 @@
 //! wheel of [`schedule`]. A moment before it is due the reactor has it claimed: [`dispatch`]
 //! asks the [`store`], [`policy`] judges, and what is cleared waits in memory for its instant,
 //! which [`clock`] tells. Then [`provider`] makes the request, and what came of it is recorded.
+//! The [`journal`] knows what had begun, should the process die meanwhile.
 //! Later [`receipt`] hears from the provider whether it arrived.
 //!
 //! Modules in reading order, and imports go one way, from later to earlier:
 //!
 //! - [`message`], [`schedule`], [`policy`], [`reactor`]: pure. Time comes in as an argument,
 //!   decisions go out as values.
-//! - [`clock`], [`store`], [`listen`], [`provider`]: the world, one thing each.
+//! - [`clock`], [`store`], [`listen`], [`provider`], [`journal`]: the world, one thing each.
 //! - [`dispatch`]: performs single decisions. [`receipt`]: merges callbacks. [`http`]: what may be asked from outside.
 //! - [`config`], [`daemon`], [`demo`], [`cli`]: put it together.
 
@@ -37,6 +38,8 @@ pub mod store;
 pub mod listen;
 
 pub mod provider;
+
+pub mod journal;
 
 pub mod dispatch;
 

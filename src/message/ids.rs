@@ -1,12 +1,14 @@
 //! Identifiers, one type each, so that a token cannot be passed for a message.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -44,5 +46,30 @@ impl InstanceId {
     /// An identity for a daemon that starts.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7())
+    }
+}
+
+/// Which database this is, and on which of its histories. A restore or a failover changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseId {
+    /// The server's `system_identifier`, drawn at `initdb`.
+    pub system: i64,
+    /// Of its write-ahead log: one more after every promotion.
+    pub timeline: u32,
+    /// The database's oid: another one of the same server is another one.
+    pub database: u32,
+}
+
+impl std::fmt::Display for DatabaseId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            system,
+            timeline,
+            database,
+        } = self;
+        write!(
+            f,
+            "system {system}, timeline {timeline}, database {database}"
+        )
     }
 }

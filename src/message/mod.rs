@@ -15,7 +15,7 @@ pub mod status;
 
 pub use claim::{Claim, ClaimAnswer, RowState};
 pub use facts::Facts;
-pub use ids::{AttemptToken, InstanceId, MessageId};
+pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId};
 pub use moment::{Moment, Now, Uptime};
 pub use outcome::{Category, Outcome, ProviderSid, Retry};
 pub use phone::{E164, PhoneError};

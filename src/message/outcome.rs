@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The provider's own name for a message it accepted (Twilio: `SM…`). Proof of acceptance.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ProviderSid(pub String);
 
 /// The answer to one request, as far as it is *known*.
@@ -11,7 +14,8 @@ pub struct ProviderSid(pub String);
 /// Only `Unsent` and `Throttled` say that nothing was accepted and may be tried again; only
 /// `Refused` says that nothing was accepted and why. Whatever is not certain is `Unknown`:
 /// the text may be on its way, and there is no idempotency key to ask again with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The provider took the message and named it.
     Accepted {
@@ -70,7 +74,8 @@ impl Outcome {
 
 /// What follows from a refusal. The provider knows its codes; what is done about them is
 /// decided from this alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// It would be refused again.
     No,
@@ -94,7 +99,8 @@ pub enum Retry {
 }
 
 /// Kinds of refusal; what follows from each is decided in one place from this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Category {
     /// The number cannot be texted.
     InvalidNumber,

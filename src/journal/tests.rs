@@ -1,0 +1,408 @@
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::record::{Contents, decode};
+use super::*;
+use crate::message::{Category, MessageId, ProviderSid, Retry};
+
+const DATABASE: DatabaseId = DatabaseId {
+    system: 7,
+    timeline: 1,
+    database: 5,
+};
+
+fn token(n: u128) -> AttemptToken {
+    AttemptToken(Uuid::from_u128(n))
+}
+
+fn begun(n: u128) -> Begun {
+    Begun {
+        token: token(n),
+        message: MessageId(Uuid::from_u128(n)),
+        expires_us: 9,
+        at_us: 4,
+    }
+}
+
+fn opened() -> Opened {
+    Opened {
+        instance: InstanceId(Uuid::from_u128(1)),
+        segment: 0,
+        boot: Some("boot".into()),
+        database: Some(DATABASE),
+    }
+}
+
+fn file(records: &[Record]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    for record in records {
+        encode(record, &mut bytes);
+    }
+    bytes
+}
+
+fn past(bytes: &[u8]) -> Past {
+    Past::of(decode(bytes).unwrap()).unwrap()
+}
+
+fn denies(bytes: &[u8]) -> bool {
+    past(bytes).may_deny(Some("boot"), Some(DATABASE))
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted {
+        sid: ProviderSid("SM1".into()),
+    }
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    let refused = ("\\PC{0,20}", any::<Option<i32>>()).prop_map(|(text, code)| Outcome::Refused {
+        code,
+        category: Category::OptedOut,
+        text,
+        retry: Retry::After {
+            base: Duration::from_secs(30),
+        },
+    });
+    prop_oneof![
+        Just(accepted()),
+        refused,
+        "\\PC{0,20}".prop_map(|reason| Outcome::Unsent { reason }),
+        "\\PC{0,20}".prop_map(|reason| Outcome::Unknown { reason }),
+        Just(Outcome::Throttled {
+            retry_after: Some(Duration::from_millis(1)),
+            code: None,
+            hold: None,
+        }),
+    ]
+}
+
+fn records() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        (0..9_u128).prop_map(|n| Record::Began(begun(n))),
+        (0..9_u128, outcomes(), any::<i64>()).prop_map(|(n, outcome, at_us)| {
+            Record::Answered(Answered {
+                to: begun(n),
+                outcome,
+                at_us,
+            })
+        }),
+        Just(Record::Continued),
+        Just(Record::Settled),
+        any::<i64>().prop_map(|before_us| Record::Held { before_us }),
+        Just(Record::Released),
+    ]
+}
+
+fn whole_file() -> impl Strategy<Value = Vec<Record>> {
+    prop::collection::vec(records(), 0..12).prop_map(|mut records| {
+        records.insert(0, Record::Opened(opened()));
+        records
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(records in whole_file()) {
+        let read = decode(&file(&records)).unwrap();
+        prop_assert_eq!(read, Contents { whole: true, records });
+    }
+
+    /// As after a death in the middle of a line: all lines before it are there.
+    #[test]
+    fn cut_anywhere_the_lines_before_are_read(records in whole_file(), at in any::<prop::sample::Index>()) {
+        let bytes = file(&records);
+        let at = at.index(bytes.len());
+        let read = decode(&bytes[..at]).unwrap();
+        prop_assert!(records.starts_with(&read.records));
+        let lines = bytes[..at].split(|b| *b == b'\n').count() - 1;
+        prop_assert!(read.records.len() >= lines.saturating_sub(1));
+        prop_assert_eq!(read.whole, !read.records.is_empty());
+    }
+
+    /// A changed byte is seen, but for one that makes the last line a torn one.
+    #[test]
+    fn one_byte_changed_and_it_does_not_deny(
+        records in whole_file(), at in any::<prop::sample::Index>(), by in 1..=255_u8,
+    ) {
+        let mut bytes = file(&records);
+        let at = at.index(bytes.len() - 1);
+        bytes[at] ^= by;
+        if let Some(read) = decode(&bytes) {
+            prop_assert!(!read.whole, "{:?}", String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[test]
+    fn garbage_does_no_harm(garbage in prop::collection::vec(any::<u8>(), 0..200), records in whole_file()) {
+        let _ = decode(&garbage);
+        let mut bytes = file(&records);
+        bytes.extend(&garbage);
+        bytes.push(b'\n');
+        let read = decode(&bytes).unwrap();
+        prop_assert!(read.records.starts_with(&records));
+        prop_assert!(!read.whole || garbage.is_empty());
+    }
+}
+
+#[test]
+fn a_line_stays_as_it_is() {
+    let mut line = Vec::new();
+    encode(
+        &Record::Answered(Answered {
+            to: begun(2),
+            outcome: accepted(),
+            at_us: 5,
+        }),
+        &mut line,
+    );
+    let text = String::from_utf8(line).unwrap();
+    assert_eq!(
+        &text[SUM..],
+        "{\"is\":\"answered\",\"to\":{\"token\":\"00000000-0000-0000-0000-000000000002\",\
+         \"message\":\"00000000-0000-0000-0000-000000000002\",\"expires_us\":9,\"at_us\":4},\"outcome\":{\"accepted\":{\"sid\":\"SM1\"}},\"at_us\":5}\n"
+    );
+}
+
+const SUM: usize = 9;
+
+#[test]
+fn only_a_whole_and_latest_file_of_this_boot_and_database_denies() {
+    let head = [Record::Opened(opened()), Record::Ready];
+    let good = file(&head);
+    assert!(denies(&good));
+    let one = file(&[head[0].clone(), Record::Ready, Record::Began(begun(1))]);
+    assert!(denies(&one));
+    assert_eq!(
+        past(&one).of_attempt(token(1), true),
+        Known::Began(begun(1))
+    );
+    assert_eq!(past(&one).of_attempt(token(2), true), Known::NeverBegan);
+    assert_eq!(past(&one).of_attempt(token(2), false), Known::Nothing);
+
+    // Torn: it had not begun.
+    assert!(denies(&one[..one.len() - 5]));
+    assert_eq!(
+        past(&one[..one.len() - 5]).of_attempt(token(1), true),
+        Known::NeverBegan
+    );
+    // Of a kind that this version does not know.
+    let mut newer = one.clone();
+    let json = b"{\"is\":\"paused\"}";
+    newer.extend(format!("{:08x} ", crc32fast::hash(json)).bytes());
+    newer.extend(json);
+    newer.push(b'\n');
+    assert!(!denies(&newer));
+
+    let mut marked = one.clone();
+    marked[..BROKEN.len()].copy_from_slice(BROKEN);
+    assert!(!denies(&marked));
+    assert_eq!(
+        past(&marked).of_attempt(token(1), false),
+        Known::Began(begun(1))
+    );
+
+    let followed = file(&[head[0].clone(), Record::Ready, Record::Continued]);
+    assert!(!denies(&followed));
+    let past = past(&one);
+    assert!(!past.may_deny(Some("another"), Some(DATABASE)));
+    assert!(!past.may_deny(None, Some(DATABASE)));
+    assert!(!past.may_deny(Some("boot"), None));
+    let promoted = DatabaseId {
+        timeline: 2,
+        ..DATABASE
+    };
+    assert!(!past.may_deny(Some("boot"), Some(promoted)));
+    let unfinished = file(&[head[0].clone(), Record::Began(begun(1))]);
+    assert!(Past::of(decode(&unfinished).unwrap()).is_none());
+    assert_eq!(decode(b"no journal of ours"), None);
+}
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn start(at: &tempfile::TempDir) -> Journal {
+    let dir = StateDir::lock(at.path()).unwrap();
+    Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), None).unwrap()
+}
+
+/// What the instance before left.
+fn left(at: &tempfile::TempDir) -> Past {
+    let mut past = StateDir::lock(at.path()).unwrap().past().unwrap();
+    past.pop().unwrap().past
+}
+
+fn deny(past: &Past) -> bool {
+    past.may_deny(boot().as_deref(), Some(DATABASE))
+}
+
+#[test]
+fn a_directory_is_one_daemons_at_a_time() {
+    let at = dir();
+    let journal = start(&at);
+    let busy = StateDir::lock(at.path()).unwrap_err();
+    assert!(matches!(busy, JournalError::Busy { .. }), "{busy}");
+    assert!(busy.to_string().contains("in use by another process"));
+    drop(journal);
+    StateDir::lock(at.path()).unwrap();
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_refused() {
+    let at = dir();
+    let taken = at.path().join("file");
+    fs::write(&taken, "").unwrap();
+    let refused = StateDir::lock(&taken).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("PUNCTUAL_STATE_DIR"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_was_open_is_told_after_the_end() {
+    let at = dir();
+    let journal = start(&at);
+    for n in 1..=4 {
+        journal.began(begun(n)).unwrap();
+    }
+    journal.answered(token(2), &accepted(), Moment::from_micros(6));
+    journal.answered(token(3), &accepted(), Moment::from_micros(6));
+    journal.recorded([token(3)]);
+    journal.sync().unwrap();
+    assert!(journal.is_open(token(1)) && !journal.is_open(token(3)));
+    drop(journal);
+    let past = left(&at);
+    assert!(deny(&past));
+    assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
+    assert!(matches!(past.of_attempt(token(2), true), Known::Answered(a) if a.sid().is_some()));
+    assert_eq!(past.of_attempt(token(9), true), Known::NeverBegan);
+}
+
+#[test]
+fn segments_follow_each_other_and_carry_what_is_open() {
+    let at = dir();
+    let journal = start(&at);
+    journal.began(begun(1)).unwrap();
+    let mut n = 2;
+    while at.path().read_dir().unwrap().count() < 4 {
+        journal.began(begun(n)).unwrap();
+        journal.answered(token(n), &accepted(), Moment::from_micros(6));
+        journal.recorded([token(n)]);
+        n += 1;
+    }
+    let history = journal.history().unwrap();
+    assert_eq!(history.len(), 3);
+    let told: HashSet<_> = history
+        .iter()
+        .flat_map(|p| answers_in(p).unwrap())
+        .map(|answer| answer.to.token)
+        .collect();
+    assert_eq!(told.len() as u128, n - 2);
+    drop(journal);
+    let past = left(&at);
+    assert!(deny(&past));
+    assert_eq!(past.opened.segment, 2);
+    assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
+
+    // Without the latest file nobody knows what began since.
+    fs::remove_file(history.last().unwrap()).unwrap();
+    assert!(!deny(&left(&at)));
+}
+
+#[test]
+fn a_broken_journal_does_not_deny_until_it_is_mended() {
+    let at = dir();
+    let journal = start(&at);
+    {
+        // As on a full disk.
+        let mut inner = journal.inner();
+        let State::Writing(segment) = &mut inner.state else {
+            panic!("it has only begun");
+        };
+        segment.written = SEGMENT_MAX + 1;
+    }
+    journal.began(begun(1)).unwrap();
+    assert!(!deny(&left_beside(&journal)));
+    assert!(journal.mend());
+    let past = left_beside(&journal);
+    assert!(deny(&past));
+    assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
+}
+
+/// What would be left now.
+fn left_beside(journal: &Journal) -> Past {
+    let path = journal.history().unwrap().pop().unwrap();
+    past(&fs::read(path).unwrap())
+}
+
+#[test]
+fn a_journal_that_cannot_even_be_marked_lets_nothing_begin() {
+    let at = dir();
+    let journal = start(&at);
+    {
+        let mut inner = journal.inner();
+        // A directory cannot be removed like a file.
+        inner.state = State::Broken {
+            path: at.path().to_owned(),
+            marked: false,
+        };
+    }
+    assert!(journal.began(begun(1)).is_err());
+    assert!(!journal.is_open(token(1)));
+    assert!(journal.mend());
+    journal.began(begun(2)).unwrap();
+}
+
+#[test]
+fn a_hold_outlives_its_instance() {
+    let at = dir();
+    let journal = start(&at);
+    journal.hold(Some(Moment::from_micros(3)), Some(DATABASE));
+    drop(journal);
+    assert_eq!(left(&at).held_before_us, Some(3));
+    let dir = StateDir::lock(at.path()).unwrap();
+    let held = Some(Moment::from_micros(3));
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), held).unwrap();
+    drop(journal);
+    assert_eq!(left(&at).held_before_us, Some(3));
+    let dir = StateDir::lock(at.path()).unwrap();
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), held).unwrap();
+    journal.hold(None, Some(DATABASE));
+    drop(journal);
+    assert_eq!(left(&at).held_before_us, None);
+}
+
+#[test]
+fn the_past_is_bounded_and_what_is_needed_stays() {
+    let at = dir();
+    let mut first = None;
+    for _ in 0..300 {
+        let journal = start(&at);
+        first.get_or_insert_with(|| journal.history().unwrap().remove(0));
+    }
+    assert_eq!(at.path().read_dir().unwrap().count(), 256 + 1);
+    assert!(!first.unwrap().exists());
+    let mut dir = StateDir::lock(at.path()).unwrap();
+    let mut past = dir.past().unwrap();
+    assert_eq!(past.len(), 256);
+    let oldest = dir.history().unwrap().remove(0);
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), None).unwrap();
+    assert!(oldest.exists(), "it has not been settled");
+    for file in &mut past {
+        journal.done_with(file);
+    }
+    journal.close();
+    drop((journal, past));
+    drop(start(&at));
+    assert!(!oldest.exists());
+    let mut dir = StateDir::lock(at.path()).unwrap();
+    let unsettled = dir.past().unwrap().into_iter().filter(|f| !f.past.settled);
+    assert_eq!(unsettled.count(), 1);
+}
