@@ -1,0 +1,235 @@
+//! The verdict over a world: what its rows say against what the provider knows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::world::{Kill, World};
+
+/// How long a crash may take to be mended.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(400);
+
+/// Reading two clocks one after the other takes a moment.
+const SLACK: Duration = Duration::from_micros(200);
+
+/// How a row stands, and what the provider knows of its text.
+#[derive(Debug)]
+struct Standing {
+    id: Uuid,
+    status: String,
+    reason: Option<String>,
+    sid: Option<String>,
+    scheduled: Duration,
+    asked: Vec<Duration>,
+    sids: Vec<String>,
+}
+
+impl Standing {
+    fn accepted(&self) -> bool {
+        !self.sids.is_empty()
+    }
+
+    fn said(&self, status: &[&str]) -> bool {
+        status.contains(&self.status.as_str())
+    }
+
+    /// Why this may not be; `None`: it is well.
+    fn wrong(&self) -> Option<&'static str> {
+        let by_receipt = self.sid.is_some();
+        if self.sids.len() > 1 {
+            return Some("sent twice");
+        }
+        if self.asked.iter().any(|at| *at + SLACK < self.scheduled) {
+            return Some("sent early");
+        }
+        if self.said(&["pending", "sending"]) {
+            return Some("lost: it does not come to an end");
+        }
+        if self.said(&["failed", "cancelled", "unconfirmed"]) && self.reason.is_none() {
+            return Some("lost: an end without a reason");
+        }
+        if self.accepted() && (self.status == "cancelled" || self.status == "failed" && !by_receipt)
+        {
+            return Some("called unsent, and it was sent");
+        }
+        if !self.accepted() && self.said(&["sent", "delivered"]) {
+            return Some("called sent, and it was not");
+        }
+        let proof = self.sid.as_ref();
+        if proof.is_some_and(|sid| !self.sids.contains(sid)) {
+            return Some("its sid is another's");
+        }
+        None
+    }
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) kills: usize,
+    pub(crate) rows: usize,
+    pub(crate) accepted: usize,
+    /// Cut off by a kill.
+    pub(crate) open: usize,
+    /// Of those: the provider had them, or the journal knows that they never began.
+    pub(crate) owed: usize,
+    /// Of those: settled by themselves.
+    pub(crate) settled: usize,
+    /// Everything that ended `unconfirmed`, with its reason.
+    pub(crate) held: usize,
+    /// From the last kill until nothing moved any more.
+    pub(crate) took: Duration,
+}
+
+impl Verdict {
+    pub(crate) fn and(&mut self, other: &Self) {
+        self.kills += other.kills;
+        self.rows += other.rows;
+        self.accepted += other.accepted;
+        self.open += other.open;
+        self.owed += other.owed;
+        self.settled += other.settled;
+        self.held += other.held;
+        self.took = self.took.max(other.took);
+    }
+
+    /// At least 95 of a hundred settle by themselves.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled * 100 >= self.owed * 95
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} kills, {} rows, {} accepted; {} cut off, of {} owed {} settled; {} held; {:.1?}",
+            self.kills,
+            self.rows,
+            self.accepted,
+            self.open,
+            self.owed,
+            self.settled,
+            self.held,
+            self.took
+        )
+    }
+}
+
+/// Waits until everything that can settle has, and judges. `name` is what a failure is told by.
+pub(crate) async fn judge(world: &mut World, name: &str) -> Verdict {
+    let last = world.kills.last().map_or(world.began.elapsed(), |k| k.at);
+    let (standings, owed) = loop {
+        let standings = read(world).await;
+        let owed = owed(world, &standings);
+        let open = |s: &&Standing| s.said(&["pending", "sending"]);
+        let unsettled = standings.iter().find(|s| is_unsettled(s, &owed));
+        let done = standings.iter().find(open).is_none() && unsettled.is_none();
+        if done || world.began.elapsed() > last + SETTLED_WITHIN {
+            break (standings, owed);
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    let took = world.began.elapsed().saturating_sub(last);
+    let mut wrong = BTreeMap::new();
+    for standing in &standings {
+        if let Some(why) = standing.wrong() {
+            wrong.insert(standing.id, (why, standing));
+        }
+    }
+    if !wrong.is_empty() {
+        for kill in &world.kills {
+            println!("{name}: killed at {:.3?}: {}", kill.at, kill.what);
+        }
+        for (id, (why, standing)) in &wrong {
+            println!("{name}: {why}: {standing:?}\n{}", story(world, *id).await);
+        }
+        panic!("{name}: {} rows are wrong", wrong.len());
+    }
+    let unsettled = standings.iter().filter(|s| is_unsettled(s, &owed)).count();
+    // Some, for a machine that cannot keep up leaves many.
+    for standing in standings.iter().filter(|s| is_unsettled(s, &owed)).take(5) {
+        let told = told(world, &standing.sids);
+        println!("{name}: not settled by itself: {standing:?}, told {told:?}");
+    }
+    Verdict {
+        kills: world.kills.len(),
+        rows: standings.len(),
+        accepted: standings.iter().filter(|s| s.accepted()).count(),
+        open: world.kills.iter().map(|kill| kill.open.len()).sum(),
+        owed: owed.len(),
+        settled: owed.len() - unsettled,
+        held: standings
+            .iter()
+            .filter(|s| s.said(&["unconfirmed"]))
+            .count(),
+        took,
+    }
+}
+
+fn is_unsettled(standing: &Standing, owed: &BTreeSet<Uuid>) -> bool {
+    owed.contains(&standing.id) && standing.said(&["unconfirmed", "sending", "pending"])
+}
+
+/// The messages cut off by a kill that must settle by themselves: those the provider has, and
+/// those that the journal knows were never begun.
+fn owed(world: &World, standings: &[Standing]) -> BTreeSet<Uuid> {
+    let accepted: BTreeSet<Uuid> = standings
+        .iter()
+        .filter(|s| s.accepted())
+        .map(|s| s.id)
+        .collect();
+    let begun = |kill: &Kill| kill.what == "BeforeTheFirstByte";
+    let mut owed = BTreeSet::new();
+    for kill in &world.kills {
+        for (id, asked) in &kill.open {
+            let covered = world.kind.journal && !asked && !begun(kill);
+            if accepted.contains(id) || covered {
+                owed.insert(*id);
+            }
+        }
+    }
+    owed
+}
+
+async fn read(world: &World) -> Vec<Standing> {
+    let sql = "select id, body, status, coalesce(cancel_reason, error_message), twilio_sid,
+                      (extract(epoch from scheduled_at) * 1000000)::bigint
+                 from scheduled_messages";
+    let rows = world.app.query(sql, &[]).await.unwrap();
+    let book = world.twilio.book();
+    let standing = |row: &tokio_postgres::Row| {
+        let text = book.text(row.get(1));
+        Standing {
+            id: row.get(0),
+            status: row.get(2),
+            reason: row.get(3),
+            sid: row.get(4),
+            scheduled: Duration::from_micros(row.get::<_, i64>(5).unsigned_abs()),
+            asked: text.asked,
+            sids: text.sids,
+        }
+    };
+    rows.iter().map(standing).collect()
+}
+
+/// The callbacks about these, and how each was answered.
+fn told(world: &World, sids: &[String]) -> Vec<(&'static str, Option<u16>)> {
+    let book = world.twilio.book();
+    let about = book.told().iter().filter(|told| sids.contains(&told.sid));
+    about.map(|told| (told.status, told.answer)).collect()
+}
+
+/// What the ledger has of it.
+async fn story(world: &World, id: Uuid) -> String {
+    let sql = "select row_to_json(a)::text from punctual.attempts a
+                where message_id = $1 order by number";
+    let rows = world.app.query(sql, &[&id]).await.unwrap();
+    let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    lines.join("\n")
+}
