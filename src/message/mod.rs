@@ -10,8 +10,10 @@ mod ids;
 mod moment;
 mod outcome;
 mod phone;
+pub mod segments;
 mod sender;
 pub mod status;
+pub mod template;
 
 pub use claim::{Claim, ClaimAnswer, RowState};
 pub use facts::Facts;

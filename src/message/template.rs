@@ -1,0 +1,144 @@
+//! Templates: `{{name}}` stands for a variable, and there is no more to it.
+//!
+//! One pass from left to right. A value is put in as it is and not looked at again, so a value
+//! that holds `{{other}}` stays what it is. A variable that is not given is left out, unless the
+//! template requires it. Numbers are put in as they were written: `1.50` stays `1.50`.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::facts::Template;
+
+/// Why a template makes no text. For people: with names of variables, without their values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Somebody took it out of use.
+    #[error("template {0} is not active")]
+    Inactive(String),
+    /// A required variable is not there, or null.
+    #[error("template {template} needs the variable {variable}, which template_vars does not give")]
+    Missing {
+        /// Of which template.
+        template: String,
+        /// Its name.
+        variable: String,
+    },
+    /// A variable that has no one text.
+    #[error("the variable {0} is {1}; a text, a number, true or false can be put in")]
+    NotText(String, &'static str),
+    /// `template_vars` is not an object.
+    #[error("template_vars must be an object, like {{\"name\": \"Ada\"}}")]
+    Vars,
+    /// `required_vars` is not a list of names.
+    #[error("required_vars of template {0} must be a list of names, like [\"name\"]")]
+    Required(String),
+    /// Braces that are not closed.
+    #[error("template {0} has a {{{{ without its }}}}")]
+    Open(String),
+    /// Braces with something else than a name in them.
+    #[error("template {template} has {{{{{inside}}}}}, and only a variable's name can stand there")]
+    NoName {
+        /// Of which template.
+        template: String,
+        /// What stands there, cut where it is long.
+        inside: String,
+    },
+    /// The text came out longer than the template allows.
+    #[error("the text of template {template} has {length} characters, at most {max} are allowed")]
+    TooLong {
+        /// Of which template.
+        template: String,
+        /// Its characters.
+        length: usize,
+        /// See `max_length`.
+        max: usize,
+    },
+}
+
+/// More of what stands in braces by mistake is not repeated.
+const SHOWN_CHARS: usize = 40;
+
+/// The text of a template with these variables, given as `jsonb` prints them.
+pub fn render(template: &Template, vars: &str) -> Result<String, TemplateError> {
+    let name = || template.name.clone();
+    if !template.is_active {
+        return Err(TemplateError::Inactive(name()));
+    }
+    let vars: BTreeMap<String, &RawValue> =
+        serde_json::from_str(vars).map_err(|_| TemplateError::Vars)?;
+    let required: Option<Vec<String>> = template
+        .required_vars
+        .as_deref()
+        .map_or(Ok(None), serde_json::from_str)
+        .map_err(|_| TemplateError::Required(name()))?;
+    for variable in required.into_iter().flatten() {
+        if value(&vars, &variable)?.is_none() {
+            let template = name();
+            return Err(TemplateError::Missing { template, variable });
+        }
+    }
+    let text = fill(template, &vars)?;
+    let (length, max) = (text.chars().count(), template.max_length);
+    match max.map(|max| usize::try_from(max).unwrap_or(0)) {
+        Some(max) if length > max => Err(TemplateError::TooLong {
+            template: name(),
+            length,
+            max,
+        }),
+        _ => Ok(text),
+    }
+}
+
+fn fill(template: &Template, vars: &BTreeMap<String, &RawValue>) -> Result<String, TemplateError> {
+    let mut text = String::with_capacity(template.text.len());
+    let mut rest = template.text.as_str();
+    while let Some((before, from)) = rest.split_once("{{") {
+        text.push_str(before);
+        let (inside, after) = from
+            .split_once("}}")
+            .ok_or_else(|| TemplateError::Open(template.name.clone()))?;
+        let variable = inside.trim();
+        if !is_name(variable) {
+            return Err(TemplateError::NoName {
+                template: template.name.clone(),
+                inside: inside.chars().take(SHOWN_CHARS).collect(),
+            });
+        }
+        if let Some(value) = value(vars, variable)? {
+            text.push_str(&value);
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+/// Letters of any language, digits, and what joins words.
+fn is_name(word: &str) -> bool {
+    !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+/// A variable as text; `None`: it is not given, or null.
+fn value(vars: &BTreeMap<String, &RawValue>, name: &str) -> Result<Option<String>, TemplateError> {
+    let Some(raw) = vars.get(name).map(|raw| raw.get()) else {
+        return Ok(None);
+    };
+    let not_text = |what| TemplateError::NotText(name.to_owned(), what);
+    match raw.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(raw)
+            .map(Some)
+            .map_err(|_| not_text("no text")),
+        Some(b'{') => Err(not_text("an object")),
+        Some(b'[') => Err(not_text("a list")),
+        Some(b'n') | None => Ok(None),
+        // A number as it was written, true or false.
+        Some(_) => Ok(Some(raw.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
