@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::message::facts::{Event, Limit, LimitSource};
-use crate::message::{AttemptToken, Claim, E164, MessageId, Moment, Sender};
+use crate::message::{AttemptToken, Claim, E164, MessageId, Moment, Sender, template};
 
 mod business;
 mod consent;
@@ -99,7 +99,7 @@ impl Cleared {
     pub const fn from(&self) -> &Sender {
         &self.from
     }
-    /// The text.
+    /// The text, rendered where there is a template.
     pub fn body(&self) -> &str {
         &self.body
     }
@@ -217,14 +217,14 @@ pub fn judge(claim: &Claim, rules: &Rules, at: Moment) -> Verdict {
         return Verdict::Cancel { reason };
     }
     match parts(claim, rules) {
-        Ok((to, from)) => Verdict::Send(Cleared {
+        Ok((to, from, body)) => Verdict::Send(Cleared {
             id: claim.id,
             token: claim.token,
             due: claim.due,
             expires,
             to,
             from,
-            body: claim.body.clone(),
+            body,
         }),
         Err(reason) => Verdict::Reject { reason },
     }
@@ -246,7 +246,8 @@ fn deferral(claim: &Claim, until: Moment, reason: String) -> Verdict {
     }
 }
 
-fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender), String> {
+/// Recipient, sender and text, or why there is no such.
+fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender, String), String> {
     let to = claim
         .to_number
         .parse::<E164>()
@@ -260,14 +261,29 @@ fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender), String> {
             .parse::<Sender>()
             .map_err(|e| format!("from_number is not usable: {e}"))?,
     };
-    if claim.body.trim().is_empty() {
-        return Err("the body is empty".into());
+    Ok((to, from, text(claim)?))
+}
+
+/// A row with variables is rendered from its template, a row without goes as it stands.
+fn text(claim: &Claim) -> Result<String, String> {
+    let (text, what) = match (&claim.facts.template_vars, &claim.facts.template) {
+        (None, _) => (claim.body.clone(), "body"),
+        (Some(_), None) => {
+            return Err("the row has template_vars, and no template with that template_id".into());
+        }
+        (Some(vars), Some(template)) => {
+            let text = template::render(template, vars).map_err(|e| e.to_string())?;
+            (text, "text of the template")
+        }
+    };
+    if text.trim().is_empty() {
+        return Err(format!("the {what} is empty"));
     }
-    let length = claim.body.chars().count();
+    let length = text.chars().count();
     if length > BODY_MAX_CHARS {
         return Err(format!(
-            "the body has {length} characters, at most {BODY_MAX_CHARS} can be sent"
+            "the {what} has {length} characters, at most {BODY_MAX_CHARS} can be sent"
         ));
     }
-    Ok((to, from))
+    Ok(text)
 }

@@ -2,6 +2,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::message::Facts;
+use crate::message::facts::Template;
+
+mod hours;
 
 const TO: &str = "+13105551234";
 const SECRET: &str = "Your code is 4711";
@@ -199,5 +202,121 @@ fn what_is_late_is_cancelled_even_if_it_could_never_go() {
         |c, _| c.to_number = String::new(),
         NINE + HOUR + TICK,
         "cancel: too late: 3600 s after its time, more than the 3600 s allowed",
+    );
+}
+
+#[test]
+fn consent_comes_before_the_hours_and_the_limit() {
+    use crate::message::facts::{Limit, Preferences, QuietHours};
+    let hour = 3_600_000_000;
+    let asleep = Preferences {
+        opted_out: true,
+        quiet_hours: QuietHours::from_micros(8 * hour, 10 * hour),
+        ..Preferences::default()
+    };
+    let awake = Preferences {
+        opted_out: false,
+        ..asleep.clone()
+    };
+    let over = Limit::Over { limit: 10 };
+    check(
+        |c, _| (c.facts.preferences, c.facts.limit) = (Some(asleep), over),
+        NINE,
+        "cancel: the recipient has opted out",
+    );
+    // A new day has a new limit.
+    check(
+        |c, _| (c.facts.preferences, c.facts.limit) = (Some(awake), over),
+        NINE,
+        "defer to 2026-01-01T10:00:00.000000Z: quiet hours 08:00-10:00 UTC",
+    );
+    check(
+        |c, _| c.facts.limit = over,
+        NINE,
+        "cancel: Daily SMS limit reached",
+    );
+    let day = jiff::civil::date(2026, 1, 1);
+    check(
+        |c, _| c.facts.limit = Limit::Taken { day },
+        NINE,
+        "send from +15005550006",
+    );
+}
+
+#[test]
+fn a_message_follows_its_event() {
+    check(
+        |c, _| c.facts.event = Event::Gone,
+        NINE,
+        "cancel: Calendar event deleted",
+    );
+    let begins = NINE + Duration::from_secs(60);
+    let reminds = |c: &mut Claim, _: &mut Rules| c.facts.event = Event::Begins(begins);
+    check(reminds, begins, "send from +15005550006");
+    check(
+        reminds,
+        begins + TICK,
+        "cancel: too late: the event began at 2026-01-01T09:01:00.000000Z",
+    );
+    // What was wanted when it had begun does not remind of it, but what is only put back does.
+    let after = |c: &mut Claim, _: &mut Rules| c.facts.event = Event::Begins(NINE);
+    check(after, NINE + TICK, "send from +15005550006");
+    check(
+        |c, _| {
+            c.facts.event = Event::Begins(begins);
+            c.facts.scheduled_at = Some(NINE);
+            c.wanted_at = begins + TICK;
+        },
+        begins + TICK,
+        "cancel: too late: the event began at 2026-01-01T09:01:00.000000Z",
+    );
+}
+
+#[test]
+fn a_row_with_variables_is_rendered() {
+    let template = || Template {
+        name: "reminder".into(),
+        text: "At {{time}}".into(),
+        required_vars: Some("[\"time\"]".into()),
+        max_length: Some(160),
+        is_active: true,
+    };
+    let rendered = |vars: Option<&str>, template: Option<Template>| {
+        let mut claim = claim();
+        claim.facts.template_vars = vars.map(Into::into);
+        claim.facts.template = template;
+        match judge(&claim, &rules(), NINE) {
+            Verdict::Send(cleared) => cleared.body().to_owned(),
+            Verdict::Reject { reason } => format!("reject: {reason}"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let vars = Some(r#"{"time": "9:00"}"#);
+    assert_eq!(rendered(vars, Some(template())), "At 9:00");
+    assert_eq!(rendered(None, Some(template())), SECRET);
+    assert_eq!(
+        rendered(vars, None),
+        "reject: the row has template_vars, and no template with that template_id"
+    );
+    assert_eq!(
+        rendered(Some("{}"), Some(template())),
+        "reject: template reminder needs the variable time, which template_vars does not give"
+    );
+    let blank = Template {
+        text: " {{x}}".into(),
+        ..template()
+    };
+    assert_eq!(
+        rendered(vars, Some(blank)),
+        "reject: the text of the template is empty"
+    );
+    let endless = Template {
+        text: "x".repeat(BODY_MAX_CHARS + 1),
+        max_length: None,
+        ..template()
+    };
+    assert_eq!(
+        rendered(vars, Some(endless)),
+        "reject: the text of the template has 1601 characters, at most 1600 can be sent"
     );
 }
