@@ -12,7 +12,6 @@ use super::{logs, output};
 use crate::config::{Config, ProviderChoice, Sources, TwilioSettings};
 use crate::daemon::{self, Parts, WebhookParts};
 use crate::http;
-use crate::policy::Rules;
 use crate::provider::Provider;
 use crate::provider::console::Console;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioConfig};
@@ -59,11 +58,7 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     Ok(Parts {
         dsn,
         provider,
-        rules: Rules {
-            default_sender: config.default_sender,
-            max_lateness: config.max_lateness,
-            ..Rules::default()
-        },
+        rules: config.rules(),
         settings: Settings {
             horizon: config.horizon,
             lead: config.lead,

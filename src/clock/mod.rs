@@ -13,9 +13,11 @@ use crate::schedule::offset::{Offset, Reading};
 
 mod stopwatch;
 mod wake;
+mod zones;
 
 pub use stopwatch::Stopwatch;
 pub use wake::WakeTimer;
+pub use zones::ZoneData;
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -59,6 +59,8 @@ settings! {
     STATE_DIR      Plain   "PUNCTUAL_STATE_DIR"      "state_dir";
     TIMEZONE       Plain   "PUNCTUAL_TIMEZONE"       "timezone";
     BUSINESS_HOURS Plain   "PUNCTUAL_BUSINESS_HOURS" "business_hours";
+    URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
+    LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
     LOG            Plain   "RUST_LOG"                "log";
     LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
     ACCOUNT_SID    Private "TWILIO_ACCOUNT_SID"      "twilio.account_sid";

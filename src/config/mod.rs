@@ -17,11 +17,15 @@ mod values;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use reqwest::Url;
 use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 
+use crate::clock::ZoneData;
 use crate::message::Sender;
+use crate::message::facts::LimitSource;
+use crate::policy::{BusinessHours, Rules};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
 pub use error::{ConfigError, Problem};
@@ -54,8 +58,16 @@ pub struct Config {
     pub lease: Duration,
     /// A message later than this at its turn is cancelled, not sent.
     pub max_lateness: Duration,
-    /// The installation's zone, a name of the IANA database.
-    pub timezone: String,
+    /// The newest zone data there is.
+    pub zone_data: ZoneData,
+    /// The installation's zone.
+    pub timezone: TimeZone,
+    /// When messages go at all, in that zone; `None`: at any hour.
+    pub business_hours: Option<BusinessHours>,
+    /// Whether quiet hours are not for urgent messages.
+    pub urgent_passes_quiet_hours: bool,
+    /// Who counts what a recipient is sent in a day.
+    pub limit_source: LimitSource,
     /// What is logged, and how.
     pub log: LogSettings,
 }
@@ -105,7 +117,13 @@ impl Config {
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);
         let (send_timeout, lease) = deadlines_of(&mut raw);
         let max_lateness = raw.or(&key::MAX_LATENESS, "1h", values::max_lateness);
-        let timezone = raw.or(&key::TIMEZONE, "UTC", values::timezone);
+        let zone_data = ZoneData::newest();
+        let timezone = raw.or(&key::TIMEZONE, "UTC", |name| {
+            values::timezone(&zone_data, name)
+        });
+        let business_hours = raw.or(&key::BUSINESS_HOURS, "off", values::business_hours);
+        let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
+        let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
         let log = LogSettings {
             filter: raw.or(&key::LOG, "info", values::log_filter),
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
@@ -123,10 +141,27 @@ impl Config {
                 send_timeout,
                 lease,
                 max_lateness,
+                zone_data,
                 timezone,
+                business_hours,
+                urgent_passes_quiet_hours,
+                limit_source,
                 log,
             }),
             _ => Err(raw.into_error()),
+        }
+    }
+
+    /// What the policy goes by.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            default_sender: self.default_sender.clone(),
+            max_lateness: self.max_lateness,
+            zones: self.zone_data.zones.clone(),
+            timezone: self.timezone.clone(),
+            business_hours: self.business_hours.clone(),
+            urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
+            limit_source: self.limit_source,
         }
     }
 
@@ -221,6 +256,5 @@ fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
 /// nothing would let somebody rely on it.
 fn refuse_what_is_not_built(raw: &mut Raw) {
     raw.only(&key::IN_DOUBT, "hold");
-    raw.only(&key::BUSINESS_HOURS, "off");
     raw.not_yet(&key::STATE_DIR);
 }

@@ -171,11 +171,14 @@ impl Raw {
                 toml::Value::String(text) => {
                     layer.values.insert(key, text.clone());
                 }
+                toml::Value::Boolean(yes) => {
+                    layer.values.insert(key, yes.to_string());
+                }
                 toml::Value::Integer(number) => {
                     layer.values.insert(key, number.to_string());
                 }
                 _ => {
-                    let expected = "a text in quotes or a whole number";
+                    let expected = "a text in quotes, a whole number, true or false";
                     self.unusable(layer.name(&key), None, expected);
                 }
             }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::values::LogFormat;
 use super::{Config, ProviderChoice};
 use crate::message::Sender;
+use crate::message::facts::LimitSource;
 use crate::schedule::LeadSetting;
 
 /// In place of a secret.
@@ -32,7 +33,9 @@ struct Shown<'a> {
     in_doubt: &'static str,
     max_lateness: String,
     timezone: &'a str,
-    business_hours: &'static str,
+    business_hours: String,
+    urgent_passes_quiet_hours: bool,
+    limit_source: &'static str,
     log: String,
     log_format: LogFormat,
     twilio: Twilio<'a>,
@@ -74,8 +77,16 @@ pub(super) fn to_toml(config: &Config) -> String {
         lease: format_duration(config.lease).to_string(),
         in_doubt: "hold",
         max_lateness: format_duration(config.max_lateness).to_string(),
-        timezone: &config.timezone,
-        business_hours: "off",
+        timezone: config.timezone.iana_name().unwrap_or("UTC"),
+        business_hours: config
+            .business_hours
+            .as_ref()
+            .map_or_else(|| "off".into(), ToString::to_string),
+        urgent_passes_quiet_hours: config.urgent_passes_quiet_hours,
+        limit_source: match config.limit_source {
+            LimitSource::Punctual => "punctual",
+            LimitSource::App => "app",
+        },
         log: config.log.filter.to_string(),
         log_format: config.log.format,
         twilio: twilio(config),

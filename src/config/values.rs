@@ -6,11 +6,15 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use humantime::{format_duration, parse_duration};
+use jiff::tz::TimeZone;
 use reqwest::Url;
 use secrecy::SecretString;
 use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 
+use crate::clock::ZoneData;
+use crate::message::facts::LimitSource;
+use crate::policy::BusinessHours;
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
 type Parsed<T> = Result<T, String>;
@@ -146,11 +150,34 @@ fn is_plain(url: &Url) -> bool {
         && url.fragment().is_none()
 }
 
-pub(super) fn timezone(text: &str) -> Parsed<String> {
-    jiff::tz::TimeZone::get(text)
-        .ok()
-        .and_then(|zone| zone.iana_name().map(str::to_owned))
+pub(super) fn timezone(data: &ZoneData, text: &str) -> Parsed<TimeZone> {
+    data.zones
+        .get(text)
         .ok_or_else(|| "a name of the IANA time zone database, like Europe/Berlin or UTC".into())
+}
+
+pub(super) fn business_hours(text: &str) -> Parsed<Option<BusinessHours>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|why| {
+        format!(
+            "off, or days and hours like `mon-fri 09:00-20:00` or \
+             `mon-fri 09:00-12:00 13:00-18:00, sat 10:00-14:00`: {why}"
+        )
+    })
+}
+
+pub(super) fn yes_or_no(text: &str) -> Parsed<bool> {
+    text.parse().map_err(|_| "true or false".into())
+}
+
+pub(super) fn limit_source(text: &str) -> Parsed<LimitSource> {
+    match text {
+        "punctual" => Ok(LimitSource::Punctual),
+        "app" => Ok(LimitSource::App),
+        _ => Err("punctual or app".into()),
+    }
 }
 
 pub(super) fn log_filter(text: &str) -> Parsed<Targets> {

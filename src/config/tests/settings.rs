@@ -16,6 +16,8 @@ fn the_defaults_are_those_of_the_interface() {
         "max_lateness = \"1h\"",
         "timezone = \"UTC\"",
         "business_hours = \"off\"",
+        "urgent_passes_quiet_hours = false",
+        "limit_source = \"punctual\"",
         "log = \"info\"",
         "log_format = \"text\"",
         "api_base_url = \"https://api.twilio.com/\"",
@@ -95,25 +97,49 @@ fn numbers_names_and_words() {
     env("RUST_LOG", "punctual=loud", Err("RUST_LOG is not usable"));
     env("PUNCTUAL_LOG_FORMAT", "json", Ok("log_format = \"json\""));
     env("PUNCTUAL_LOG_FORMAT", "xml", Err("text or json"));
-    file("horizon = true", Err("a text in quotes or a whole number"));
-    file(
-        "[horizon]\nx = 1",
-        Err("a text in quotes or a whole number"),
+    file("horizon = true", Err("a duration with its unit"));
+    let kinds = "a text in quotes, a whole number, true or false";
+    file("[horizon]\nx = 1", Err(kinds));
+    file("horizon = 1.5", Err(kinds));
+}
+
+#[test]
+fn what_the_policy_goes_by() {
+    let hours = "PUNCTUAL_BUSINESS_HOURS";
+    env(hours, "off", Ok("business_hours = \"off\""));
+    env(
+        hours,
+        "mon-fri  09:00-20:00",
+        Ok("business_hours = \"mon-fri 09:00-20:00\""),
     );
+    env(
+        hours,
+        "weekdays",
+        Err("\"weekdays\" is neither days (mon, mon-fri) nor hours"),
+    );
+    let urgent = "PUNCTUAL_URGENT_PASSES_QUIET_HOURS";
+    let passes = Ok("urgent_passes_quiet_hours = true");
+    env(urgent, "true", passes);
+    file("urgent_passes_quiet_hours = true", passes);
+    env(urgent, "maybe", Err("true or false"));
+    env("PUNCTUAL_LIMIT_SOURCE", "app", Ok("limit_source = \"app\""));
+    env("PUNCTUAL_LIMIT_SOURCE", "both", Err("punctual or app"));
+    // The zone of the settings is the one that messages are judged by.
+    let set = [
+        ("PUNCTUAL_TIMEZONE", "europe/berlin"),
+        (hours, "mon 09:00-10:00"),
+    ];
+    let rules = load("", &[REQUIRED, &set].concat()).unwrap().rules();
+    assert_eq!(rules.timezone.iana_name(), Some("Europe/Berlin"));
+    assert!(rules.business_hours.is_some() && !rules.urgent_passes_quiet_hours);
 }
 
 #[test]
 fn what_is_not_built_is_refused_not_ignored() {
     env("PUNCTUAL_IN_DOUBT", "hold", Ok("in_doubt = \"hold\""));
-    env(
-        "PUNCTUAL_BUSINESS_HOURS",
-        "off",
-        Ok("business_hours = \"off\""),
-    );
     for (key, value) in [
         ("PUNCTUAL_IN_DOUBT", "resend"),
         ("PUNCTUAL_IN_DOUBT", "resend_if_absent"),
-        ("PUNCTUAL_BUSINESS_HOURS", "mon-fri 09:00-20:00"),
         ("PUNCTUAL_STATE_DIR", "state"),
     ] {
         let refusal = format!("{key} is not supported by this version");

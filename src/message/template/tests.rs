@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -159,8 +161,8 @@ proptest! {
         let mut vars = serde_json::Map::new();
         for (n, value) in values.iter().enumerate() {
             let after = between[n + 1].trim_end_matches('{');
-            text += &format!("{{{{a{n}}}}}{after}");
-            expected += &format!("{value}{after}");
+            write!(text, "{{{{a{n}}}}}{after}").unwrap();
+            write!(expected, "{value}{after}").unwrap();
             vars.insert(format!("a{n}"), value.clone().into());
         }
         let vars = serde_json::Value::Object(vars).to_string();
