@@ -4,14 +4,19 @@
 //!
 //! A new command is a file with `Args` and `run`, and a line in `Command` and in `call`.
 
+mod cancel;
 mod demo;
 mod doctor;
 mod logs;
 mod migrate;
 mod output;
+mod reschedule;
 mod run;
+mod schedule;
 mod session;
+mod shell;
 mod timers;
+mod when;
 mod why;
 
 use std::ffi::OsString;
@@ -21,9 +26,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use uuid::Uuid;
 
 use crate::config::{ConfigError, Sources};
-use crate::store::DsnError;
+use crate::store::{DsnError, StoreError};
 
 /// The usage or the configuration is wrong: the same call will fail again.
 const EXIT_USAGE: u8 = 64;
@@ -51,12 +57,53 @@ struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Cancel(cancel::Args),
+    Completions(shell::Completions),
     Demo(demo::Args),
     Doctor(doctor::Args),
+    Man(shell::Man),
     Migrate(migrate::Args),
+    Reschedule(reschedule::Args),
     Run(run::Args),
+    Schedule(schedule::Args),
     Timers(timers::Args),
     Why(why::Args),
+}
+
+/// An argument that is well-formed and will not do all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{argument}: {why}")]
+struct Usage {
+    argument: &'static str,
+    why: String,
+}
+
+impl Usage {
+    /// Makes one of a sentence about `argument`.
+    fn of(argument: &'static str) -> impl Fn(String) -> Self {
+        move |why| Self { argument, why }
+    }
+}
+
+/// Reads a message's id.
+fn message_id(text: &str) -> Result<Uuid, String> {
+    text.trim().parse().map_err(|_| {
+        "expected a UUID like 00000000-0000-0000-0000-000000000001, the row's id".into()
+    })
+}
+
+/// What the table says no with, for people: the guard's own sentence and its advice.
+fn refused(error: StoreError) -> anyhow::Error {
+    if let Some((message, hint)) = error.guarded() {
+        let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
+        return anyhow::anyhow!("{message}{hint}");
+    }
+    if error.taken().is_some_and(|by| by.contains("dedup")) {
+        return anyhow::anyhow!(
+            "there is a message with this --dedup-key already, and it has not ended yet"
+        );
+    }
+    error.into()
 }
 
 /// Runs the command that `args` ask for, the program's own name first.
@@ -74,10 +121,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn call(cli: Cli) -> anyhow::Result<()> {
     let sources = Sources::of_process(cli.config);
     match cli.command {
+        Command::Cancel(args) => block_on(cancel::run(args, &sources)),
+        Command::Completions(args) => shell::completions(&args),
         Command::Demo(args) => block_on_all_cores(demo::run(args)),
         Command::Doctor(args) => block_on(doctor::run(args, &sources)),
+        Command::Man(args) => shell::man(&args),
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
+        Command::Reschedule(args) => block_on(reschedule::run(args, &sources)),
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
+        Command::Schedule(args) => block_on(schedule::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),
         Command::Why(args) => block_on(why::run(args, &sources)),
     }
@@ -118,7 +170,7 @@ fn complain(error: &anyhow::Error) -> u8 {
         let problems = config.to_string().replace('\n', "\n  ");
         let text = format!("the configuration is not usable:\n  {problems}");
         (text, EXIT_USAGE)
-    } else if error.is::<DsnError>() {
+    } else if error.is::<DsnError>() || error.is::<Usage>() {
         // A setting too, although only the store can read it.
         (format!("{error:#}"), EXIT_USAGE)
     } else {

@@ -1,6 +1,6 @@
 //! Standard output that may be closed early.
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 
 use anyhow::Context;
 
@@ -8,6 +8,12 @@ use anyhow::Context;
 /// `println!` would panic.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     write_to(&mut stdout().lock(), text)
+}
+
+/// Says something beside the result, on stderr.
+pub(super) fn remark(text: &str) {
+    // Nobody reads it: no reason not to go on.
+    let _ = writeln!(stderr(), "punctual: {text}");
 }
 
 fn write_to(out: &mut impl Write, text: &str) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ use crate::store::story::{Story, StoryAttempt, StoryRow};
 #[command(after_help = "Example:\n  punctual why 00000000-0000-0000-0000-000000000001")]
 pub(super) struct Args {
     /// The message's id, as the table has it
+    #[arg(value_parser = super::message_id)]
     id: Uuid,
     /// Print JSON, with times in UTC
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 /// A step of the store that failed. The message names the step and keeps the cause; it never
 /// holds a parameter of the statement, which could be a number or a text.
@@ -77,6 +77,25 @@ impl StoreError {
         source
             .code()
             .is_some_and(|code| !of_all.iter().any(|class| code.code().starts_with(class)))
+    }
+
+    /// What the guard says to whoever comes too late, and its advice; `None`: this is something else.
+    pub fn guarded(&self) -> Option<(&str, Option<&str>)> {
+        self.refused_with("PT409")
+            .map(|db| (db.message(), db.hint()))
+    }
+
+    /// The constraint that a row already there keeps others out by; `None`: this is something else.
+    pub fn taken(&self) -> Option<&str> {
+        self.refused_with(SqlState::UNIQUE_VIOLATION.code())
+            .map(|db| db.constraint().unwrap_or_default())
+    }
+
+    fn refused_with(&self, code: &str) -> Option<&DbError> {
+        let Self::Query { source, .. } = self else {
+            return None;
+        };
+        source.as_db_error().filter(|db| db.code().code() == code)
     }
 
     /// Whether the database itself refused the statement, so that its transaction is certainly

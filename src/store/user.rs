@@ -1,12 +1,16 @@
 //! The table as its users have it: a session like the app's own, guarded and heard by the
 //! triggers. For the demo and for people without an app.
 
+use std::borrow::Borrow;
+
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::StoreError;
 use super::at::At;
 use crate::message::{MessageId, Moment, Status};
 
+const SCHEDULE: &str = include_str!("sql/user_schedule.sql");
 const INSERT: &str = include_str!("sql/user_insert.sql");
 const RESCHEDULE: &str = include_str!("sql/user_reschedule.sql");
 const EDIT: &str = include_str!("sql/user_edit.sql");
@@ -15,19 +19,66 @@ const DELETE: &str = include_str!("sql/user_delete.sql");
 const FATE: &str = include_str!("sql/user_fate.sql");
 
 /// A session that writes the table as the app does.
-pub struct UserSession(Client);
+pub struct UserSession<C = Client>(C);
 
-impl UserSession {
+/// A message as a person schedules it.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct Draft<'a> {
+    pub to: &'a str,
+    pub from: Option<&'a str>,
+    pub body: &'a str,
+    pub at: Moment,
+    pub user: Option<Uuid>,
+    pub timezone: Option<&'a str>,
+    pub send_before: Option<Moment>,
+    pub priority: &'a str,
+    pub dedup_key: Option<&'a str>,
+    pub message_type: Option<&'a str>,
+}
+
+impl<C: Borrow<Client>> UserSession<C> {
     /// Over a client whose connection somebody polls.
-    pub const fn new(client: Client) -> Self {
+    pub const fn new(client: C) -> Self {
         Self(client)
+    }
+
+    fn client(&self) -> &Client {
+        self.0.borrow()
+    }
+
+    /// Schedules a message with all that a person may say of it; `None`: a trigger of the app's
+    /// has left the row out.
+    pub async fn schedule(&self, draft: &Draft<'_>) -> Result<Option<MessageId>, StoreError> {
+        const STEP: &str = "scheduling a message";
+        let row = self
+            .client()
+            .query_opt(
+                SCHEDULE,
+                &[
+                    &draft.to,
+                    &draft.from,
+                    &draft.body,
+                    &At(draft.at),
+                    &draft.user,
+                    &draft.timezone,
+                    &draft.send_before.map(At),
+                    &draft.priority,
+                    &draft.dedup_key,
+                    &draft.message_type,
+                ],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let id = row.map(|row| row.try_get(0)).transpose();
+        Ok(id.map_err(StoreError::unreadable(STEP))?.map(MessageId))
     }
 
     /// Schedules a message.
     pub async fn insert(&self, to: &str, body: &str, at: Moment) -> Result<MessageId, StoreError> {
         const STEP: &str = "inserting a message";
         let row = self
-            .0
+            .client()
             .query_one(INSERT, &[&to, &body, &At(at)])
             .await
             .map_err(StoreError::at(STEP))?;
@@ -37,25 +88,25 @@ impl UserSession {
 
     /// Moves a message that is still pending; whether it was.
     pub async fn reschedule(&self, id: MessageId, at: Moment) -> Result<bool, StoreError> {
-        let n = self.0.execute(RESCHEDULE, &[&id.0, &At(at)]).await;
+        let n = self.client().execute(RESCHEDULE, &[&id.0, &At(at)]).await;
         Ok(n.map_err(StoreError::at("rescheduling a message"))? > 0)
     }
 
     /// Changes the text of a message that is still pending; whether it was.
     pub async fn edit(&self, id: MessageId, body: &str) -> Result<bool, StoreError> {
-        let n = self.0.execute(EDIT, &[&id.0, &body]).await;
+        let n = self.client().execute(EDIT, &[&id.0, &body]).await;
         Ok(n.map_err(StoreError::at("editing a message"))? > 0)
     }
 
     /// Cancels a message; whether there was one. Too late is an error of the guard's.
     pub async fn cancel(&self, id: MessageId) -> Result<bool, StoreError> {
-        let n = self.0.execute(CANCEL, &[&id.0]).await;
+        let n = self.client().execute(CANCEL, &[&id.0]).await;
         Ok(n.map_err(StoreError::at("cancelling a message"))? > 0)
     }
 
     /// Deletes a message; whether there was one. Too late is an error of the guard's.
     pub async fn delete(&self, id: MessageId) -> Result<bool, StoreError> {
-        let n = self.0.execute(DELETE, &[&id.0]).await;
+        let n = self.client().execute(DELETE, &[&id.0]).await;
         Ok(n.map_err(StoreError::at("deleting a message"))? > 0)
     }
 
@@ -66,7 +117,7 @@ impl UserSession {
     ) -> Result<Option<(Status, Option<String>)>, StoreError> {
         const STEP: &str = "looking a message up";
         let row = self
-            .0
+            .client()
             .query_opt(FATE, &[&id.0])
             .await
             .map_err(StoreError::at(STEP))?;

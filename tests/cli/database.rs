@@ -9,7 +9,7 @@ use crate::harness::{TestDb, cluster};
 const ID: &str = "00000000-0000-0000-0000-000000000001";
 
 /// What it printed and its exit code.
-async fn ask(db: &TestDb, args: &[&str]) -> (String, Option<i32>) {
+pub(crate) async fn ask(db: &TestDb, args: &[&str]) -> (String, Option<i32>) {
     let name = db.dsn().to_string();
     let url = cluster().url(name.rsplit_once('/').unwrap().1);
     let env = [
@@ -28,7 +28,7 @@ async fn ask(db: &TestDb, args: &[&str]) -> (String, Option<i32>) {
     (String::from_utf8(said).unwrap(), status.code())
 }
 
-async fn execute(client: &Client, sql: &str) {
+pub(crate) async fn execute(client: &Client, sql: &str) {
     client.batch_execute(sql).await.unwrap();
 }
 

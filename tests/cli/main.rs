@@ -7,6 +7,8 @@ mod demo;
 #[path = "../pg/harness.rs"]
 #[allow(dead_code, reason = "shared with tests/pg, which uses all of it")]
 mod harness;
+mod schedule;
+mod shell;
 
 use std::process::{Command, Output, Stdio};
 
