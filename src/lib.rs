@@ -19,7 +19,8 @@
 //!
 //! - [`message`], [`schedule`], [`policy`], [`reactor`]: pure. Time comes in as an argument,
 //!   decisions go out as values.
-//! - [`clock`], [`store`], [`listen`], [`provider`], [`journal`]: the world, one thing each.
+//! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: the world, one
+//!   thing each.
 //! - [`dispatch`]: performs single decisions. [`receipt`]: merges callbacks. [`http`]: what may be asked from outside.
 //! - [`config`], [`daemon`], [`demo`], [`cli`]: put it together.
 
@@ -32,6 +33,8 @@ pub mod policy;
 pub mod reactor;
 
 pub mod clock;
+
+pub mod metrics;
 
 pub mod store;
 

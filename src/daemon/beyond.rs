@@ -8,14 +8,18 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
 use crate::message::Uptime;
-use crate::reactor::report::TimersReport;
+use crate::reactor::report::{Overview, TimersReport, WindowReport};
 use crate::store::Store;
 
 /// Counted up to this.
 const MOST: i64 = 1_000_000;
 
-/// A count this old still serves.
+/// A count this old still serves who asks once.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// And who asks all the time: a million rows are not counted every second for a page that is
+/// left open.
+const FRESH_ENOUGH: Duration = Duration::from_secs(15);
 
 /// How long a question waits for its turn, and then for the count. Together less than what HTTP
 /// waits for its answer.
@@ -23,6 +27,9 @@ const PATIENCE: Duration = Duration::from_millis(800);
 
 /// How long a count may go on; longer than the server lets it.
 const COUNT_MAX: Duration = Duration::from_secs(20);
+
+/// Where in an answer the count belongs.
+type Place<T> = fn(&mut T) -> &mut WindowReport;
 
 #[derive(Clone)]
 pub(super) struct Beyond {
@@ -38,21 +45,44 @@ impl Beyond {
         }
     }
 
-    /// Completes a report with the count, if it comes in time, and sends it.
+    /// Completes the timers' report with the count, if it comes in time, and sends it.
     pub(super) async fn answer(
         self,
-        mut report: TimersReport,
+        report: TimersReport,
         reply: oneshot::Sender<TimersReport>,
         now: Uptime,
     ) {
+        let window: Place<TimersReport> = |report| &mut report.window;
+        self.complete(report, reply, now, FRESH, window).await;
+    }
+
+    /// The same for the overview.
+    pub(super) async fn answer_overview(
+        self,
+        overview: Overview,
+        reply: oneshot::Sender<Overview>,
+        now: Uptime,
+    ) {
+        let window: Place<Overview> = |overview| &mut overview.timers.window;
+        self.complete(overview, reply, now, FRESH_ENOUGH, window)
+            .await;
+    }
+
+    async fn complete<T>(
+        self,
+        mut report: T,
+        reply: oneshot::Sender<T>,
+        now: Uptime,
+        fresh: Duration,
+        window: Place<T>,
+    ) {
         let turn = timeout(PATIENCE, self.latest.lock()).await;
-        let (Some(until), Ok(mut latest)) = (report.window.until, turn) else {
+        let (Some(until), Ok(mut latest)) = (window(&mut report).until, turn) else {
             let _ = reply.send(report);
             return;
         };
-        let fresh = latest.filter(|(at, _)| now.since(*at) < FRESH);
-        if let Some((_, count)) = fresh {
-            report.window.beyond = Some(count);
+        if let Some((_, count)) = latest.filter(|(at, _)| now.since(*at) < fresh) {
+            window(&mut report).beyond = Some(count);
             let _ = reply.send(report);
             return;
         }
@@ -61,7 +91,7 @@ impl Beyond {
         let in_time = timeout(PATIENCE, &mut count).await;
         if let Ok(Ok(count)) = in_time {
             *latest = Some((now, count));
-            report.window.beyond = Some(count);
+            window(&mut report).beyond = Some(count);
         }
         // Who asked may have gone.
         let _ = reply.send(report);

@@ -12,6 +12,7 @@ use crate::dispatch::Dispatch;
 use crate::http::{self, HttpState, Question};
 use crate::listen;
 use crate::message::{AttemptToken, InstanceId};
+use crate::metrics::Metrics;
 use crate::policy::Rules;
 use crate::provider::Provider;
 use crate::reactor::{Reactor, Settings};
@@ -101,6 +102,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     }
     tracing::info!(%instance, "started");
 
+    let metrics = Arc::new(Metrics::default());
     let (heard_tx, heard) = mpsc::channel(INPUTS);
     let (input_tx, inputs) = mpsc::channel(INPUTS);
     let (question_tx, questions) = mpsc::channel::<Question>(QUESTIONS);
@@ -109,6 +111,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         provider: parts.provider,
         rules: Arc::new(parts.rules),
         clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
         lease: parts.settings.lease,
     };
 
@@ -121,8 +124,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         stop.clone(),
     ));
     let http_stop = CancellationToken::new();
-    let state = HttpState::new(question_tx, parts.debug_token);
-    let served = serve_http(parts.http, state, parts.webhooks, &store, &http_stop);
+    let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token);
+    let webhooks = parts.webhooks.map(|parts| {
+        let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
+        let webhooks = Webhooks::new(parts.verifier, store.clone(), clock, metrics);
+        (webhooks, parts.listener)
+    });
+    let served = serve_http(parts.http, state, webhooks, &http_stop);
 
     let reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
     let turn = turn::Turn::new(reactor, dispatch, input_tx, instance);
@@ -163,22 +171,19 @@ async fn prepare(dsn: &Dsn, store: &Store, clock: &Clock) -> Result<(), RunError
 fn serve_http(
     listener: TcpListener,
     state: HttpState,
-    webhooks: Option<WebhookParts>,
-    store: &Store,
+    webhooks: Option<(Webhooks, Option<TcpListener>)>,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let mut served = JoinSet::new();
-    let mut state = state;
-    if let Some(parts) = webhooks {
-        let webhooks = Webhooks::new(parts.verifier, store.clone());
-        match parts.listener {
-            None => state = state.with_webhooks(webhooks),
-            Some(own) => {
-                let limits = http::Limits::default();
-                served.spawn(http::serve_webhooks(own, webhooks, limits, stop.clone()));
-            }
+    let state = match webhooks {
+        None => state,
+        Some((webhooks, None)) => state.with_webhooks(webhooks),
+        Some((webhooks, Some(own))) => {
+            let limits = http::Limits::default();
+            served.spawn(http::serve_webhooks(own, webhooks, limits, stop.clone()));
+            state
         }
-    }
+    };
     served.spawn(http::serve(listener, state, stop.clone()));
     served
 }

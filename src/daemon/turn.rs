@@ -1,7 +1,6 @@
 //! The loop: whatever happens goes into the reactor, whatever it decides is begun. No rule
 //! lives here.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -16,10 +15,12 @@ use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now};
-use crate::reactor::report::{
-    BreakerReport, ClockReport, ListenerReport, Missing, Readiness, TimersQuery, TimersReport,
-};
-use crate::reactor::{Command, Reactor};
+use crate::metrics::Counter;
+use crate::reactor::Reactor;
+use crate::reactor::report::{BreakerReport, ListenerReport};
+
+mod answers;
+mod perform;
 
 /// The longest nap. The wall clock is looked at this often, so that a step is noticed soon
 /// even where nothing is due.
@@ -136,7 +137,7 @@ impl Turn {
             }
             self.take_in(event);
             self.take_in_waiting(&mut from);
-            self.tell_of_breaker(now);
+            self.tell(now);
             self.begin();
         }
         Ok(0)
@@ -170,6 +171,7 @@ impl Turn {
             tracing::warn!(
                 "the wall clock was stepped; nothing is sent until it is measured again"
             );
+            self.dispatch.metrics.count(Counter::ClockSteps, 1);
             let now = clock.now();
             self.reactor.handle(Input::ClockLost, now);
             let dispatch = self.dispatch.clone();
@@ -209,6 +211,9 @@ impl Turn {
             }
             Heard::Down { reason, connected } => {
                 tracing::warn!(reason, "the notice channel is down");
+                if self.listener.connected {
+                    self.dispatch.metrics.count(Counter::ListenerLost, 1);
+                }
                 self.cut_off = !connected;
                 self.listener.connected = false;
                 self.listener.since = Some(now.db);
@@ -226,6 +231,13 @@ impl Turn {
         self.reactor.handle(input, now);
     }
 
+    /// Tells the log and those who watch.
+    fn tell(&mut self, now: Now) {
+        let (told, left_out) = self.reactor.take_told();
+        self.dispatch.metrics.tell(told, left_out);
+        self.tell_of_breaker(now);
+    }
+
     fn tell_of_breaker(&mut self, now: Now) {
         let is = self.reactor.breaker(now);
         if is.since == self.breaker.since {
@@ -241,102 +253,6 @@ impl Turn {
             );
         } else if let Some(since) = was.since {
             tracing::info!(%since, "the provider lets the account in again");
-        }
-    }
-
-    /// Begins what the reactor has decided.
-    fn begin(&mut self) {
-        // Requests first: they are the ones that are due this instant.
-        let mut rest = VecDeque::new();
-        while let Some(command) = self.reactor.next_command() {
-            match command {
-                Command::Start { .. } => self.perform(command),
-                other => rest.push_back(other),
-            }
-        }
-        for command in rest {
-            self.perform(command);
-        }
-    }
-
-    fn perform(&mut self, command: Command<Payload>) {
-        let dispatch = self.dispatch.clone();
-        let parts = self.parts.clone();
-        match command {
-            Command::Start {
-                id,
-                payload,
-                start_before,
-            } => self
-                .tasks
-                .spawn(async move { Some(dispatch.send(id, payload, start_before).await) }),
-            Command::Claim(asks) => self
-                .tasks
-                .spawn(async move { Some(dispatch.claim(asks).await) }),
-            Command::Record { group, records } => self
-                .tasks
-                .spawn(async move { Some(dispatch.record(group, records).await) }),
-            Command::Read(ids) => self
-                .tasks
-                .spawn(async move { Some(dispatch.read(ids).await) }),
-            Command::Load { until } => self.tasks.spawn(async move {
-                dispatch.load(until, parts).await;
-                None
-            }),
-            Command::Warm { connections } => self.tasks.spawn(async move {
-                dispatch.provider.warm(connections).await;
-                None
-            }),
-        };
-    }
-
-    fn answer(&mut self, question: Question, now: Now) {
-        match question {
-            Question::Ready { reply } => {
-                let _ = reply.send(self.readiness());
-            }
-            Question::Timers { query, reply } => {
-                let report = self.report(query, now);
-                let beyond = self.beyond.clone();
-                self.tasks.spawn(async move {
-                    beyond.answer(report, reply, now.up).await;
-                    None
-                });
-            }
-        }
-    }
-
-    /// As the reactor sees it, which does not know why the channel is down.
-    fn readiness(&self) -> Readiness {
-        let mut readiness = self.reactor.readiness();
-        for missing in &mut readiness.missing {
-            if *missing == Missing::Channel && self.cut_off {
-                *missing = Missing::Connection;
-            }
-        }
-        readiness
-    }
-
-    fn report(&self, query: TimersQuery, now: Now) -> TimersReport {
-        let told = self.dispatch.clock.told();
-        TimersReport {
-            now: now.db,
-            instance: self.instance,
-            ready: self.reactor.is_ready(),
-            clock: ClockReport {
-                offset_us: told.map(|(offset, _)| offset),
-                uncertainty_us: told.map(|(_, uncertainty)| uncertainty.unsigned_abs()),
-            },
-            listener: ListenerReport {
-                resyncs: self.reactor.resyncs(),
-                ..self.listener
-            },
-            window: self.reactor.window(),
-            breaker: self.reactor.breaker(now),
-            lead_us: self.reactor.lead_us(),
-            lateness_us: self.reactor.lateness_report(),
-            wheel: self.reactor.wheel(),
-            timers: self.reactor.timers(query, self.instance, now),
         }
     }
 }

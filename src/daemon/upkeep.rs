@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::dispatch::{Dispatch, Input};
+use crate::metrics::{Counter, Gauge};
 use crate::schedule::Backoff;
 use crate::store::{Store, StoreError};
 
@@ -58,11 +59,13 @@ async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
     }
     let expired = told(store.expire(dispatch.rules.max_lateness).await).unwrap_or(0);
     if expired > 0 {
+        dispatch.metrics.count(Counter::Expired, expired);
         tracing::warn!(messages = expired, "cancelled: too late to be sent");
     }
     let reap = store.within(PATIENCE, store.reap(SILENCE));
     let reaped = told(reap.await).unwrap_or(0);
     if reaped > 0 {
+        dispatch.metrics.count(Counter::Reaped, reaped);
         tracing::error!(
             messages = reaped,
             "unconfirmed: the instance that was sending them is dead"
@@ -76,9 +79,23 @@ async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
     }
     while let Some(Some(went)) = told(store.within(PATIENCE, store.outbox_next()).await) {
         if went {
+            dispatch.metrics.count(Counter::OutboxWritten, 1);
             tracing::info!("a write the app's tables had refused went through");
         }
     }
+    sample(dispatch).await;
+}
+
+/// Measures what only the database knows, for the metrics and the live page.
+async fn sample(dispatch: &Dispatch) {
+    let store = &dispatch.store;
+    let Some(sampled) = told(store.within(PATIENCE, store.sample()).await) else {
+        return;
+    };
+    let metrics = &dispatch.metrics;
+    metrics.set(Gauge::NotifyQueue, sampled.notify_queue);
+    metrics.set(Gauge::InDoubt, sampled.in_doubt);
+    metrics.set(Gauge::Outbox, sampled.outbox);
 }
 
 fn told<T>(done: Result<T, StoreError>) -> Option<T> {

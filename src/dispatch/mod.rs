@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::{self, Clock};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
+use crate::metrics::Metrics;
 use crate::policy::{self, Cleared, Rules};
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record};
@@ -45,6 +46,8 @@ pub struct Dispatch {
     pub rules: Arc<Rules>,
     /// Time.
     pub clock: Arc<Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// How long a claim stands.
     pub lease: Duration,
 }

@@ -5,11 +5,14 @@
 //! interface; who may ask is in `access`, the sockets are in [`serve`].
 
 mod access;
+mod events;
 mod health;
+mod metrics;
 mod serve;
 mod timers;
 mod webhooks;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,11 +21,13 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use secrecy::SecretString;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::reactor::report::{Readiness, TimersQuery, TimersReport};
+use crate::metrics::{Counter, Gauge, Metrics};
+use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
 use crate::receipt::Webhooks;
 
 pub use serve::{BindError, bind, serve, serve_webhooks};
@@ -40,6 +45,13 @@ pub enum Question {
         query: TimersQuery,
         /// Takes the answer.
         reply: oneshot::Sender<TimersReport>,
+    },
+    /// For the live page and the metrics.
+    Overview {
+        /// How many timers it is to show.
+        timers: usize,
+        /// Takes the answer.
+        reply: oneshot::Sender<Overview>,
     },
     /// For `GET /readyz`.
     Ready {
@@ -81,20 +93,32 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct HttpState {
     questions: mpsc::Sender<Question>,
+    metrics: Arc<Metrics>,
     debug_token: Option<SecretString>,
     webhooks: Option<Webhooks>,
     limits: Limits,
+    /// Places for those who watch.
+    streams: Arc<Semaphore>,
+    /// Ends the streams.
+    stop: CancellationToken,
 }
 
 impl HttpState {
     /// Routes that put their questions into `questions` and show `/debug` to whoever carries
     /// `debug_token`, or without one to the machine itself.
-    pub fn new(questions: mpsc::Sender<Question>, debug_token: Option<SecretString>) -> Self {
+    pub fn new(
+        questions: mpsc::Sender<Question>,
+        metrics: Arc<Metrics>,
+        debug_token: Option<SecretString>,
+    ) -> Self {
         Self {
             questions,
+            metrics,
             debug_token,
             webhooks: None,
             limits: Limits::default(),
+            streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
+            stop: CancellationToken::new(),
         }
     }
 
@@ -111,6 +135,21 @@ impl HttpState {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// What is told of the moment.
+    fn now<'a>(&self, overview: &'a Overview) -> events::Now<'a> {
+        let metrics = &self.metrics;
+        events::Now {
+            overview,
+            lateness: metrics.lateness().report(),
+            provider: metrics.parts().provider.report(),
+            in_doubt: metrics.measured(Gauge::InDoubt),
+            outbox: metrics.measured(Gauge::Outbox),
+            notify_queue: metrics.measured(Gauge::NotifyQueue),
+            duplicates: metrics.counted(Counter::Duplicates),
+            last_sent_at: metrics.last_sent_at(),
+        }
     }
 
     /// Puts a question and waits for its answer.
@@ -148,17 +187,23 @@ impl IntoResponse for NoAnswer {
 }
 
 /// All routes.
-fn router(state: HttpState) -> Router {
+fn router(state: HttpState, stop: CancellationToken) -> Router {
+    let state = HttpState { stop, ..state };
     let debug = Router::new()
         .route("/timers", get(timers::timers))
+        .route("/events", get(events::events))
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), access::debug));
+    let inside = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route_layer(from_fn_with_state(state.clone(), access::debug));
     let limits = state.limits;
     let callbacks = state.webhooks.clone().map(webhooks::routes);
     let router = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .nest("/debug", debug)
+        .merge(inside)
         .with_state(state)
         .merge(callbacks.unwrap_or_default())
         .fallback(not_found);
@@ -184,7 +229,7 @@ async fn not_found(uri: Uri) -> Response {
     tracing::debug!(path = uri.path(), "no such route");
     text(
         StatusCode::NOT_FOUND,
-        "no such page: there are /healthz, /readyz and /debug/timers",
+        "no such page: there are /healthz, /readyz, /metrics, /debug/timers and /debug/events",
     )
 }
 

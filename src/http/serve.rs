@@ -61,7 +61,8 @@ pub async fn bind(addr: SocketAddr, setting: &'static str) -> Result<TcpListener
 /// as [`Limits::drain`] allows and drops what is left. Returns when no connection is open.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: CancellationToken) {
     let limits = state.limits;
-    serve_router(listener, router(state), limits, shutdown).await;
+    let router = router(state, shutdown.clone());
+    serve_router(listener, router, limits, shutdown).await;
 }
 
 /// Serves the provider's callbacks, and nothing else, in the same way.

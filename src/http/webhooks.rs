@@ -31,7 +31,8 @@ async fn status(
         Ok(body) => body,
         Err(refused) => return refused.into_response(),
     };
-    answer(webhooks.status(&request(&uri, &headers, &body)).await)
+    let taken = webhooks.status(&request(&uri, &headers, &body)).await;
+    answer(&webhooks, taken)
 }
 
 /// `POST /webhooks/twilio/inbound`: 204, which to Twilio is a reply without words.
@@ -45,7 +46,8 @@ async fn inbound(
         Ok(body) => body,
         Err(refused) => return refused.into_response(),
     };
-    answer(webhooks.inbound(&request(&uri, &headers, &body)).await)
+    let taken = webhooks.inbound(&request(&uri, &headers, &body)).await;
+    answer(&webhooks, taken)
 }
 
 fn request<'a>(uri: &'a Uri, headers: &'a HeaderMap, body: &'a [u8]) -> Request<'a> {
@@ -58,10 +60,11 @@ fn request<'a>(uri: &'a Uri, headers: &'a HeaderMap, body: &'a [u8]) -> Request<
     }
 }
 
-fn answer(taken: Result<(), Untaken>) -> Response {
+fn answer(webhooks: &Webhooks, taken: Result<(), Untaken>) -> Response {
     let Err(why) = taken else {
         return StatusCode::NO_CONTENT.into_response();
     };
+    webhooks.refused();
     let status = match &why {
         Untaken::Forged(_) => StatusCode::FORBIDDEN,
         Untaken::Malformed(_) => StatusCode::BAD_REQUEST,

@@ -108,7 +108,7 @@ impl<P: Clone> Reactor<P> {
         if self.breaker.answered(token, outcome, now) == Turned::Opened {
             let cleared = std::mem::take(&mut self.cleared);
             for (_, id) in cleared {
-                self.give_back(id, HELD);
+                self.give_back(id, HELD, now);
             }
         }
     }
@@ -139,10 +139,10 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// Gives back what was won and must not be started: asked for before the breaker opened.
-    pub(super) fn give_back_if_held(&mut self, id: MessageId, token: AttemptToken) {
+    pub(super) fn give_back_if_held(&mut self, id: MessageId, token: AttemptToken, now: Now) {
         if self.breaker.is_open() && !self.breaker.is_probe(token) {
             self.cleared.retain(|(_, cleared)| *cleared != id);
-            self.give_back(id, HELD);
+            self.give_back(id, HELD, now);
         }
     }
 

@@ -101,6 +101,7 @@ impl<P: Clone> Reactor<P> {
             recheck: false,
             due: timer.due,
             wanted_at: timer.due,
+            ready_at: timer.due,
             tries: None,
             held: timer.held,
             attempts: timer.attempts,
@@ -149,13 +150,13 @@ impl<P: Clone> Reactor<P> {
         self.claim_ended(answers.len());
         for (id, answer) in answers {
             match answer {
-                ClaimAnswer::Won(judged) => self.won(id, judged),
+                ClaimAnswer::Won(judged) => self.won(id, judged, now),
                 ClaimAnswer::Lost(state) => self.lost(id, state, now),
             }
         }
     }
 
-    fn won(&mut self, id: MessageId, judged: Judged<P>) {
+    fn won(&mut self, id: MessageId, judged: Judged<P>, now: Now) {
         let Some(busy) = self.busy.get_mut(&id).filter(|b| b.token == judged.token) else {
             // Nobody asked for it: whoever made this claim, it is given back.
             self.outgoing.push(Record::give_back(
@@ -170,6 +171,7 @@ impl<P: Clone> Reactor<P> {
         };
         busy.due = judged.due;
         busy.wanted_at = judged.wanted_at;
+        busy.ready_at = now.db;
         busy.tries = Some(judged.tries);
         busy.attempts = busy.attempts.saturating_add(1);
         match judged.verdict {
@@ -179,15 +181,17 @@ impl<P: Clone> Reactor<P> {
                     lease_until: asked + self.settings.lease,
                 };
                 self.cleared.insert((judged.due, id));
+                self.tell_claimed(id, judged.due, now);
                 if self.draining {
                     self.cleared.remove(&(judged.due, id));
-                    self.give_back(id, "the daemon is shutting down");
+                    self.give_back(id, "the daemon is shutting down", now);
                 } else {
-                    self.give_back_if_held(id, judged.token);
+                    self.give_back_if_held(id, judged.token, now);
                 }
             }
             Err(settlement) => {
                 busy.phase = Phase::Recording;
+                self.tell_unused(id, &settlement, now);
                 self.outgoing.push(Record {
                     settlement,
                     ..Record::give_back(id, judged.token, "")

@@ -12,6 +12,7 @@
 //! - `settle`: what an outcome means for the row.
 //! - `breaker`, `pressure`: what an outcome means for the others: all wait while the account is
 //!   refused, fewer go at once while the provider is busy.
+//! - `told`: what just happened, for those who watch.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ mod sends;
 pub mod settle;
 #[cfg(test)]
 mod tests;
+pub mod told;
 mod view;
 mod warmth;
 
@@ -218,6 +220,8 @@ struct Busy<P> {
     recheck: bool,
     due: Moment,
     wanted_at: Moment,
+    /// When the claim was won and judged.
+    ready_at: Moment,
     /// Of a claim that was won.
     tries: Option<Tries>,
     /// How often it was found held, before this claim.
@@ -255,6 +259,7 @@ pub struct Reactor<P> {
     outgoing: sends::Outgoing<P>,
     warmth: warmth::Warmth,
     lateness: Lateness,
+    tell: told::Tell,
     clock_lost: bool,
     draining: bool,
     /// Draws the tokens, so that a simulation can have its own.
@@ -277,6 +282,7 @@ impl<P: Clone> Reactor<P> {
             outgoing: sends::Outgoing::new(),
             warmth: warmth::Warmth::new(now),
             lateness: Lateness::new(),
+            tell: told::Tell::default(),
             clock_lost: false,
             draining: false,
             draw,
@@ -293,7 +299,7 @@ impl<P: Clone> Reactor<P> {
             Input::Notice(ids) => self.noticed(ids),
             Input::Rescan => self.intake.rescan(),
             Input::Rows { rows } => self.rows_read(rows, now),
-            Input::Loaded(rows) => self.loaded(&rows),
+            Input::Loaded(rows) => self.loaded(&rows, now),
             Input::LoadEnded { complete } => self.load_ended(complete, now),
             Input::Claimed { answers, took } => self.claimed(answers, took, now),
             Input::ClaimLost(asks) => self.claim_lost(&asks),
@@ -306,7 +312,7 @@ impl<P: Clone> Reactor<P> {
                 self.clock_lost = false;
                 self.intake.clock_found();
             }
-            Input::Drain => self.drain(),
+            Input::Drain => self.drain(now),
             Input::Tick => {}
         }
         self.advance(now);
@@ -373,13 +379,13 @@ impl<P: Clone> Reactor<P> {
         &self.lateness
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, now: Now) {
         self.draining = true;
         self.agenda.clear();
         self.intake.stop();
         let cleared = std::mem::take(&mut self.cleared);
         for (_, id) in cleared {
-            self.give_back(id, "the daemon is shutting down");
+            self.give_back(id, "the daemon is shutting down", now);
         }
     }
 }

@@ -139,6 +139,61 @@ pub struct TimerReport {
     pub owner: InstanceId,
 }
 
+/// Everything that is told of the moment: what the live page and the metrics show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    /// As `GET /debug/timers` has it.
+    #[serde(flatten)]
+    pub timers: TimersReport,
+    /// Why it is not ready.
+    pub missing: Vec<Missing>,
+    /// How many are due when.
+    pub density: DensityReport,
+    /// How much is under way.
+    pub load: LoadReport,
+    /// The connections to the database.
+    pub database: DatabaseReport,
+}
+
+/// How many timers are due in each stretch of the next minutes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DensityReport {
+    /// When the first stretch began. It counts what is overdue as well.
+    pub from: Moment,
+    /// How long a stretch lasts, in microseconds.
+    pub bucket_us: u64,
+    /// Timers in each.
+    pub counts: Vec<u32>,
+}
+
+/// How much is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LoadReport {
+    /// Claimed, waiting for their instant.
+    pub cleared: u64,
+    /// Requests on their way.
+    pub in_flight: u64,
+    /// How many may be at once. A busy provider lowers it.
+    pub permits: u64,
+    /// How many may be at once at most.
+    pub max_in_flight: u64,
+    /// Outcomes that the database has not taken yet.
+    pub unrecorded: u64,
+}
+
+/// The pool's connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DatabaseReport {
+    /// Open.
+    pub open: u64,
+    /// Of these, the ones that wait for something to do.
+    pub idle: u64,
+    /// Steps that wait for one.
+    pub waiting: u64,
+    /// At most so many.
+    pub max: u64,
+}
+
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -166,6 +221,13 @@ pub enum TimerState {
 pub struct Readiness {
     /// What is missing, in the order in which a start works it off.
     pub missing: Vec<Missing>,
+}
+
+/// As the sentence it is.
+impl Serialize for Missing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Readiness {

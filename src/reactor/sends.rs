@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settle::{Answer, Record, Settlement};
+use super::told::Late;
 use super::{Command, Phase, Reactor};
 use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState, Uptime};
 use crate::schedule::Backoff;
@@ -143,7 +144,7 @@ impl<P: Clone> Reactor<P> {
         };
         let start_before = *lease_until - self.settings.send_timeout;
         if now.up > start_before {
-            self.give_back(id, "the lease ran out before there was a free place");
+            self.give_back(id, "the lease ran out before there was a free place", now);
             return;
         }
         let payload = payload.clone();
@@ -170,11 +171,12 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// Gives a claim back that was not started.
-    pub(super) fn give_back(&mut self, id: MessageId, reason: &str) {
+    pub(super) fn give_back(&mut self, id: MessageId, reason: &str, now: Now) {
         if let Some(busy) = self.busy.get_mut(&id) {
             busy.phase = Phase::Recording;
-            self.outgoing
-                .push(Record::give_back(id, busy.token, reason));
+            let record = Record::give_back(id, busy.token, reason);
+            self.tell_unused(id, &record.settlement, now);
+            self.outgoing.push(record);
         }
     }
 
@@ -189,6 +191,7 @@ impl<P: Clone> Reactor<P> {
             return;
         };
         let payload = payload.clone();
+        let late = answer.started.map(|at| Late::of(busy, at, answer.finished));
         busy.phase = Phase::Recording;
         let (token, wanted_at) = (busy.token, busy.wanted_at);
         if matches!(answer.outcome, Outcome::Throttled { hold: None, .. }) {
@@ -201,10 +204,12 @@ impl<P: Clone> Reactor<P> {
             self.pace.sent(finished.since(started));
             self.lateness.note(started.since(wanted_at));
         }
+        let settlement = Settlement::of(answer.clone(), id, tries);
+        self.tell_answer(id, &answer, &settlement, late, tries.number);
         self.outgoing.push(Record {
             id,
             token,
-            settlement: Settlement::of(answer, id, tries),
+            settlement,
             started,
             finished: Some(finished),
             payload: Some(payload),

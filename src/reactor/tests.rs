@@ -7,7 +7,7 @@ use super::Settings;
 use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
 use crate::schedule::LeadSetting;
 
-mod world;
+pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,12 +1,15 @@
 //! What the reactor tells of its timers.
 
 use super::report::{
-    LatenessReport, Missing, Readiness, TimerKind, TimerReport, TimerState, TimersQuery,
-    WheelLevel, WindowReport,
+    DensityReport, LatenessReport, LoadReport, Missing, Readiness, TimerKind, TimerReport,
+    TimerState, TimersQuery, WheelLevel, WindowReport,
 };
 use super::{Busy, Phase, Reactor};
 use crate::message::{InstanceId, MessageId, Now};
-use crate::schedule::Timer;
+use crate::schedule::{DENSITY_BUCKET, Timer};
+
+/// Ten minutes of density: what somebody who watches can still see come.
+const DENSITY_BUCKETS: usize = 120;
 
 impl<P: Clone> Reactor<P> {
     /// The timers asked for, soonest first.
@@ -62,6 +65,27 @@ impl<P: Clone> Reactor<P> {
                 occupied: level.occupied,
             })
             .collect()
+    }
+
+    /// How many are due when, for the next minutes.
+    pub fn density(&self, now: Now) -> DensityReport {
+        let (from, counts) = self.agenda.density(now.db, DENSITY_BUCKETS);
+        DensityReport {
+            from,
+            bucket_us: u64::try_from(DENSITY_BUCKET.as_micros()).unwrap_or(u64::MAX),
+            counts,
+        }
+    }
+
+    /// How much is under way.
+    pub fn load(&self) -> LoadReport {
+        LoadReport {
+            cleared: self.cleared.len() as u64,
+            in_flight: self.outgoing.sending() as u64,
+            permits: self.pressure.permits() as u64,
+            max_in_flight: self.settings.max_in_flight as u64,
+            unrecorded: self.outgoing.unrecorded() as u64,
+        }
     }
 
     /// How long before its time a message is claimed, in µs.

@@ -20,7 +20,9 @@ use uuid::Uuid;
 use self::opt_out::Wish;
 use self::signature::{Forged, Request, Verifier};
 use self::status::Reached;
+use crate::clock::Clock;
 use crate::message::{AttemptToken, MessageId, ProviderSid, Status};
+use crate::metrics::{Counter, Metrics};
 use crate::store::receipts::{About, Callback, Change, Received};
 use crate::store::{Store, StoreError};
 
@@ -46,6 +48,8 @@ const SID_MAX: usize = 64;
 pub struct Webhooks {
     verifier: Verifier,
     store: Store,
+    clock: Arc<Clock>,
+    metrics: Arc<Metrics>,
     turn: Arc<Semaphore>,
 }
 
@@ -67,11 +71,13 @@ pub enum Untaken {
 }
 
 impl Webhooks {
-    /// Takes what `verifier` lets in and records it in `store`.
-    pub fn new(verifier: Verifier, store: Store) -> Self {
+    /// Takes what `verifier` lets in, records it in `store` and tells `metrics` of it.
+    pub fn new(verifier: Verifier, store: Store, clock: Arc<Clock>, metrics: Arc<Metrics>) -> Self {
         Self {
             verifier,
             store,
+            clock,
+            metrics,
             turn: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -100,7 +106,17 @@ impl Webhooks {
             .await
             .map_err(|_| Untaken::Late)??;
         log(received, &callback);
+        if let Received::Known { message, .. } = received {
+            let now = self.clock.now().db;
+            let (status, code) = (callback.reached, callback.code);
+            self.metrics.receipt(now, message, status, code);
+        }
         Ok(())
+    }
+
+    /// A callback was not taken.
+    pub fn refused(&self) {
+        self.metrics.count(Counter::CallbacksRefused, 1);
     }
 
     /// A reply. Only the words that end or resume messages are acted on.

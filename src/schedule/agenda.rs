@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::Wheel;
+use super::density::Density;
 use super::lead::LEAD_MAX;
 use super::wheel::LevelInfo;
 use crate::message::{MessageId, Moment};
@@ -34,6 +35,7 @@ pub struct Agenda {
     /// Everything up to about [`LEAD_MAX`] from now.
     front: BTreeMap<(Moment, MessageId), Timer>,
     front_at: HashMap<MessageId, Moment>,
+    density: Density,
 }
 
 impl Agenda {
@@ -43,6 +45,7 @@ impl Agenda {
             wheel: Wheel::new(start),
             front: BTreeMap::new(),
             front_at: HashMap::new(),
+            density: Density::default(),
         }
     }
 
@@ -58,19 +61,30 @@ impl Agenda {
 
     /// Arms a message to be looked at `at`, or moves it there. The former timer, if any.
     pub fn insert(&mut self, id: MessageId, at: Moment, timer: Timer) -> Option<Timer> {
-        let former = self.take_front(id);
-        former.or(self.wheel.insert(id, at, timer).map(|(_, t)| t))
+        let at_front = self.take_front(id);
+        let in_wheel = self.wheel.insert(id, at, timer);
+        self.density.add(at);
+        if let Some((was, _)) = in_wheel {
+            self.density.take(was);
+        }
+        at_front.or(in_wheel.map(|(_, t)| t))
     }
 
     /// Disarms a message.
     pub fn remove(&mut self, id: MessageId) -> Option<Timer> {
-        self.take_front(id)
-            .or_else(|| self.wheel.remove(id).map(|(_, t)| t))
+        self.take_front(id).or_else(|| self.take_wheel(id))
     }
 
     fn take_front(&mut self, id: MessageId) -> Option<Timer> {
         let at = self.front_at.remove(&id)?;
+        self.density.take(at);
         self.front.remove(&(at, id))
+    }
+
+    fn take_wheel(&mut self, id: MessageId) -> Option<Timer> {
+        let (at, timer) = self.wheel.remove(id)?;
+        self.density.take(at);
+        Some(timer)
     }
 
     /// The timer of a message.
@@ -100,6 +114,7 @@ impl Agenda {
         }
         let timer = entry.remove();
         self.front_at.remove(&id);
+        self.density.take(at);
         Some((id, timer))
     }
 
@@ -143,11 +158,19 @@ impl Agenda {
         self.wheel.levels().into_iter()
     }
 
+    /// How many are to be looked at in each of the next `buckets` stretches of
+    /// [`DENSITY_BUCKET`](super::DENSITY_BUCKET), the first being the one `now` lies in, which
+    /// counts what is overdue as well. With the moment that one began.
+    pub fn density(&self, now: Moment, buckets: usize) -> (Moment, Vec<u32>) {
+        self.density.from(now, buckets)
+    }
+
     /// Disarms everything.
     pub fn clear(&mut self) {
         self.wheel.clear();
         self.front.clear();
         self.front_at.clear();
+        self.density = Density::default();
     }
 }
 
@@ -172,6 +195,30 @@ mod tests {
             held: 0,
             watch: false,
         }
+    }
+
+    #[test]
+    fn the_density_follows_every_change() {
+        let start = Moment::from_micros(0);
+        let soon = start + Duration::from_millis(20);
+        let far = start + Duration::from_secs(20);
+        let mut agenda = Agenda::new(start);
+        let counts = |agenda: &Agenda| agenda.density(start, 6).1;
+        for n in 1..=3 {
+            agenda.insert(id(n), soon, timer(soon));
+        }
+        assert_eq!(counts(&agenda), [3, 0, 0, 0, 0, 0]);
+        agenda.insert(id(3), far, timer(far));
+        agenda.insert(id(3), far, timer(far));
+        assert_eq!(counts(&agenda), [2, 0, 0, 0, 1, 0]);
+        agenda.advance(start);
+        agenda.insert(id(1), far, timer(far));
+        assert_eq!(counts(&agenda), [1, 0, 0, 0, 2, 0]);
+        assert!(agenda.pop(soon).is_some());
+        agenda.remove(id(1));
+        assert_eq!(counts(&agenda), [0, 0, 0, 0, 1, 0]);
+        agenda.clear();
+        assert_eq!(counts(&agenda), [0; 6]);
     }
 
     #[test]

@@ -8,11 +8,13 @@
 
 mod agenda;
 mod backoff;
+mod density;
 mod lead;
 pub mod offset;
 pub mod wheel;
 
 pub use agenda::{Agenda, Timer};
 pub use backoff::Backoff;
+pub use density::DENSITY_BUCKET;
 pub use lead::{HERD, LEAD_MAX, Lead, LeadSetting};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

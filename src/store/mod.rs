@@ -14,6 +14,7 @@ use tokio_postgres::Statement;
 
 use crate::clock::Stopwatch;
 use crate::message::{InstanceId, Sender};
+use crate::reactor::report::DatabaseReport;
 
 mod app;
 mod at;
@@ -41,7 +42,7 @@ pub use dsn::{Dsn, DsnError};
 pub use error::StoreError;
 pub use migrate::{MigrateError, Migrator};
 pub use outcomes::Recorded;
-pub use window::notify_plainly;
+pub use window::{Sample, notify_plainly};
 
 /// The database as the daemon uses it.
 #[derive(Clone)]
@@ -76,6 +77,17 @@ impl Store {
     /// Which run this is.
     pub const fn instance(&self) -> InstanceId {
         self.instance
+    }
+
+    /// What the pool's connections do.
+    pub fn pool_report(&self) -> DatabaseReport {
+        let status = self.pool.status();
+        DatabaseReport {
+            open: status.size as u64,
+            idle: status.available as u64,
+            waiting: status.waiting as u64,
+            max: status.max_size as u64,
+        }
     }
 
     /// Gives a step up when it takes longer than `patience`. Whether it took effect is not known

@@ -16,6 +16,7 @@ const LOAD_WINDOW: &str = include_str!("sql/load_window.sql");
 const EXPIRE: &str = include_str!("sql/expire.sql");
 const BEYOND: &str = include_str!("sql/beyond.sql");
 const NOW: &str = include_str!("sql/now.sql");
+const SAMPLE: &str = include_str!("sql/sample.sql");
 const NOTIFY: &str = include_str!("sql/notify.sql");
 
 /// Rows handed on at once while a window is read: the reader is never far ahead of its reader.
@@ -25,10 +26,41 @@ const CHUNK: usize = 1_000;
 /// server itself lets a statement run: it ends first where the way is dead.
 const ROWS_WITHIN: Duration = Duration::from_secs(20);
 
+/// What is sampled is counted up to this.
+const SAMPLE_MAX: i64 = 10_000;
+
 /// Rows cancelled in one statement.
 const EXPIRE_BATCH: i64 = 1_000;
 
+/// What the upkeep measures.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// How full the notification queue is, 0 to 1.
+    pub notify_queue: f64,
+    /// Messages `unconfirmed`.
+    pub in_doubt: f64,
+    /// Writes that the app's tables refused and that wait.
+    pub outbox: f64,
+}
+
 impl Store {
+    /// Measures what only the database knows.
+    pub async fn sample(&self) -> Result<Sample, StoreError> {
+        const STEP: &str = "measuring for the metrics";
+        let client = self.client().await?;
+        let sample = prepared(&client, SAMPLE, STEP).await?;
+        let row = client.query_one(&sample, &[&SAMPLE_MAX]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let read = || {
+            Ok(Sample {
+                notify_queue: row.try_get("notify_queue")?,
+                in_doubt: row.try_get("in_doubt")?,
+                outbox: row.try_get("outbox")?,
+            })
+        };
+        read().map_err(StoreError::unreadable(STEP))
+    }
+
     /// Reads what is pending and due up to `until`, soonest first, and hands it on in chunks.
     /// An error may come after some chunks.
     pub async fn load(

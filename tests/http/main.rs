@@ -4,7 +4,9 @@
 
 mod access;
 mod command;
+mod events;
 mod limits;
+mod metrics;
 mod routes;
 mod server;
 mod webhooks;

@@ -1,12 +1,15 @@
 //! A served router whose questions are answered by a script, and a client that sends bytes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::http::{HttpState, Limits, Question, bind, serve};
 use punctual::message::{InstanceId, MessageId, Moment};
+use punctual::metrics::Metrics;
 use punctual::reactor::report::{
-    BreakerReport, ClockReport, LatenessReport, ListenerReport, Missing, Readiness, TimerKind,
-    TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
+    BreakerReport, ClockReport, DatabaseReport, DensityReport, LatenessReport, ListenerReport,
+    LoadReport, Missing, Overview, Readiness, TimerKind, TimerReport, TimerState, TimersQuery,
+    TimersReport, WheelLevel, WindowReport,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) addr: std::net::SocketAddr,
     pub(crate) shutdown: CancellationToken,
     pub(crate) served: JoinHandle<()>,
+    /// What the routes read.
+    pub(crate) metrics: Arc<Metrics>,
     /// The queries that reached the reactor.
     pub(crate) asked: mpsc::UnboundedReceiver<TimersQuery>,
 }
@@ -43,13 +48,20 @@ impl Server {
         let loopback = "127.0.0.1:0".parse().unwrap();
         let listener = bind(loopback, "PUNCTUAL_HTTP_ADDR").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let state = HttpState::new(questions, token.map(SecretString::from)).with_limits(limits);
+        let metrics = Arc::new(Metrics::default());
+        let state = HttpState::new(
+            questions,
+            Arc::clone(&metrics),
+            token.map(SecretString::from),
+        )
+        .with_limits(limits);
         let shutdown = CancellationToken::new();
         let served = tokio::spawn(serve(listener, state, shutdown.clone()));
         Self {
             addr,
             shutdown,
             served,
+            metrics,
             asked,
         }
     }
@@ -133,6 +145,9 @@ async fn play(
                 let _ = asked.send(query);
                 let _ = reply.send(report());
             }
+            Question::Overview { timers, reply } => {
+                let _ = reply.send(overview(timers));
+            }
             Question::Ready { reply } => {
                 let missing = missing.clone();
                 let _ = reply.send(Readiness { missing });
@@ -194,6 +209,32 @@ pub(crate) fn report() -> TimersReport {
             version: 3,
             owner: InstanceId(id(7)),
         }],
+    }
+}
+
+/// The same with what the page and the metrics show besides.
+pub(crate) fn overview(timers: usize) -> Overview {
+    let mut report = report();
+    report.timers.truncate(timers);
+    Overview {
+        timers: report,
+        missing: Vec::new(),
+        density: DensityReport {
+            from: at(0),
+            bucket_us: 5_000_000,
+            counts: vec![0, 1, 0, 1],
+        },
+        load: LoadReport {
+            max_in_flight: 256,
+            permits: 256,
+            ..LoadReport::default()
+        },
+        database: DatabaseReport {
+            open: 4,
+            idle: 3,
+            waiting: 0,
+            max: 4,
+        },
     }
 }
 

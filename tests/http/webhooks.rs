@@ -1,6 +1,7 @@
 //! What is let in as a callback. The database behind it is away throughout: what gets as far
 //! as that is answered with 503.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::http::{HttpState, Limits, bind, serve, serve_webhooks};
@@ -30,7 +31,8 @@ fn webhooks() -> Webhooks {
     // Nobody listens on port 1.
     let away = Dsn::parse("postgres://nobody@127.0.0.1:1/none").unwrap();
     let store = Store::new(away.pool(1), InstanceId::fresh());
-    Webhooks::new(Verifier::new(&public, token.into()), store)
+    let verifier = Verifier::new(&public, token.into());
+    Webhooks::new(verifier, store, Arc::default(), Arc::default())
 }
 
 /// Everything on one address, or callbacks on one of their own.
@@ -45,7 +47,7 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
         tokio::spawn(served);
     } else {
         let (questions, _) = tokio::sync::mpsc::channel(1);
-        let state = HttpState::new(questions, None).with_webhooks(webhooks());
+        let state = HttpState::new(questions, Arc::default(), None).with_webhooks(webhooks());
         tokio::spawn(serve(listener, state, stop.clone()));
     }
     (addr, stop.drop_guard())

@@ -37,6 +37,7 @@ fn dispatch(store: &Store) -> Dispatch {
         provider: Arc::new(Nobody),
         rules: Arc::new(rules),
         clock: Arc::new(Clock::new()),
+        metrics: Arc::default(),
         lease: LEASE,
     }
 }

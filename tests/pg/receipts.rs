@@ -53,7 +53,7 @@ impl World {
             .unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let webhooks = Webhooks::new(verifier, store.clone());
+        let webhooks = Webhooks::new(verifier, store.clone(), Arc::default(), Arc::default());
         tokio::spawn(serve_webhooks(
             listener,
             webhooks,

@@ -114,11 +114,12 @@ impl<P: Clone> Reactor<P> {
                 };
                 if held > 0 {
                     let pause = HELD.pause(u32::from(held));
-                    self.arm(&row, (now.db + pause).max(due), sweep, held);
+                    self.arm(&row, (now.db + pause).max(due), sweep, held, now);
                 } else if due <= self.intake.window_until.max(now.db) {
-                    self.arm(&row, due, sweep, 0);
+                    self.arm(&row, due, sweep, 0, now);
                 } else {
-                    self.agenda.remove(id);
+                    let former = self.agenda.remove(id);
+                    self.tell_disarmed(id, former, state, now);
                 }
             }
             RowState::Sending { lease_until } => {
@@ -131,15 +132,17 @@ impl<P: Clone> Reactor<P> {
                     held: 0,
                     watch: true,
                 };
-                self.agenda.insert(id, again, watch);
+                let former = self.agenda.insert(id, again, watch);
+                self.tell_watched(id, former, again, now);
             }
             RowState::Gone { .. } => {
-                self.agenda.remove(id);
+                let former = self.agenda.remove(id);
+                self.tell_disarmed(id, former, state, now);
             }
         }
     }
 
-    fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16) {
+    fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16, now: Now) {
         let timer = Timer {
             due: row.due,
             // Only shown, never compared.
@@ -149,7 +152,11 @@ impl<P: Clone> Reactor<P> {
             held,
             watch: false,
         };
-        self.agenda.insert(row.id, at, timer);
+        let former = self.agenda.insert(row.id, at, timer);
+        // What is asked for again because somebody held it has been told of.
+        if held == 0 {
+            self.tell_armed(row, former, now);
+        }
     }
 
     pub(in crate::reactor) fn sweep(&mut self, now: Now) {
@@ -159,7 +166,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(in crate::reactor) fn loaded(&mut self, rows: &[Upcoming]) {
+    pub(in crate::reactor) fn loaded(&mut self, rows: &[Upcoming], now: Now) {
         if self.draining {
             return;
         }
@@ -174,7 +181,7 @@ impl<P: Clone> Reactor<P> {
                 Some(timer) if timer.seen == sweep => {}
                 // Waiting out somebody's lock.
                 Some(timer) if timer.held > 0 && timer.due == row.due => {}
-                _ => self.arm(row, row.due, sweep, 0),
+                _ => self.arm(row, row.due, sweep, 0, now),
             }
         }
     }

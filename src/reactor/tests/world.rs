@@ -19,22 +19,22 @@ const TURNS_MAX: usize = 10_000;
 /// Between the answer and what is made of it.
 const TAKES: Duration = Duration::from_millis(1);
 
-pub(super) fn id(n: u128) -> MessageId {
+pub(in crate::reactor) fn id(n: u128) -> MessageId {
     MessageId(Uuid::from_u128(n))
 }
 
 #[derive(Debug)]
-pub(super) struct Row {
+pub(in crate::reactor) struct Row {
     id: MessageId,
-    pub(super) due: Moment,
-    pub(super) status: Status,
-    pub(super) attempts: i32,
+    pub(in crate::reactor) due: Moment,
+    pub(in crate::reactor) status: Status,
+    pub(in crate::reactor) attempts: i32,
     /// Somebody holds it.
-    pub(super) locked: bool,
+    pub(in crate::reactor) locked: bool,
 }
 
 impl Row {
-    pub(super) fn due(n: u128, due: Moment) -> Self {
+    pub(in crate::reactor) fn due(n: u128, due: Moment) -> Self {
         Self {
             id: id(n),
             due,
@@ -76,20 +76,20 @@ impl Row {
     }
 }
 
-pub(super) struct World {
-    pub(super) reactor: Reactor<MessageId>,
-    pub(super) now: Now,
-    pub(super) rows: BTreeMap<MessageId, Row>,
-    pub(super) in_flight: Vec<MessageId>,
+pub(in crate::reactor) struct World {
+    pub(in crate::reactor) reactor: Reactor<MessageId>,
+    pub(in crate::reactor) now: Now,
+    pub(in crate::reactor) rows: BTreeMap<MessageId, Row>,
+    pub(in crate::reactor) in_flight: Vec<MessageId>,
     /// Requests ever made.
-    pub(super) starts: usize,
+    pub(in crate::reactor) starts: usize,
     /// Claims stand, but are not answered until asked for.
-    pub(super) slow_claims: bool,
+    pub(in crate::reactor) slow_claims: bool,
     unanswered: Vec<Input<MessageId>>,
 }
 
 impl World {
-    pub(super) fn new(settings: Settings, rows: impl IntoIterator<Item = Row>) -> Self {
+    pub(in crate::reactor) fn new(settings: Settings, rows: impl IntoIterator<Item = Row>) -> Self {
         let now = Now {
             db: Moment::from_micros(0),
             up: Uptime::from_micros(77_000_000),
@@ -107,17 +107,17 @@ impl World {
         world
     }
 
-    pub(super) fn insert(&mut self, row: Row) {
+    pub(in crate::reactor) fn insert(&mut self, row: Row) {
         let id = row.id;
         self.rows.insert(id, row);
         self.handle(Input::Notice(vec![id]));
     }
 
-    pub(super) fn count(&self, status: Status) -> usize {
+    pub(in crate::reactor) fn count(&self, status: Status) -> usize {
         self.rows.values().filter(|r| r.status == status).count()
     }
 
-    pub(super) fn run_until(&mut self, until: Moment) {
+    pub(in crate::reactor) fn run_until(&mut self, until: Moment) {
         for _ in 0..TURNS_MAX {
             let wakes = self.reactor.next_wakeup(self.now);
             let wakes = wakes.filter(|at| *at <= until);
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// The provider answers one request.
-    pub(super) fn answer(&mut self, id: MessageId, outcome: Outcome) {
+    pub(in crate::reactor) fn answer(&mut self, id: MessageId, outcome: Outcome) {
         let at = self.in_flight.iter().position(|own| *own == id);
         self.in_flight.remove(at.expect("it is on its way"));
         let answer = Answer {
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// And every other until then.
-    pub(super) fn answer_all(&mut self, outcome: &Outcome, until: Moment) {
+    pub(in crate::reactor) fn answer_all(&mut self, outcome: &Outcome, until: Moment) {
         while self.now.db < until {
             while let Some(id) = self.in_flight.first().copied() {
                 self.answer(id, outcome.clone());
@@ -160,13 +160,13 @@ impl World {
         }
     }
 
-    pub(super) fn answer_claims(&mut self) {
+    pub(in crate::reactor) fn answer_claims(&mut self) {
         for answer in std::mem::take(&mut self.unanswered) {
             self.handle(answer);
         }
     }
 
-    fn handle(&mut self, input: Input<MessageId>) {
+    pub(in crate::reactor) fn handle(&mut self, input: Input<MessageId>) {
         self.reactor.handle(input, self.now);
         while let Some(command) = self.reactor.next_command() {
             for input in self.perform(command) {

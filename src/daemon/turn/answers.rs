@@ -1,0 +1,83 @@
+//! What the loop answers to those who ask over HTTP.
+
+use super::Turn;
+use crate::http::Question;
+use crate::message::Now;
+use crate::reactor::report::{
+    ClockReport, ListenerReport, Missing, Overview, Readiness, TimersQuery, TimersReport,
+};
+
+impl Turn {
+    pub(super) fn answer(&mut self, question: Question, now: Now) {
+        match question {
+            Question::Ready { reply } => {
+                let _ = reply.send(self.readiness());
+            }
+            Question::Timers { query, reply } => {
+                let report = self.report(query, now);
+                let beyond = self.beyond.clone();
+                self.tasks.spawn(async move {
+                    beyond.answer(report, reply, now.up).await;
+                    None
+                });
+            }
+            Question::Overview { timers, reply } => {
+                let overview = self.overview(timers, now);
+                let beyond = self.beyond.clone();
+                self.tasks.spawn(async move {
+                    beyond.answer_overview(overview, reply, now.up).await;
+                    None
+                });
+            }
+        }
+    }
+
+    /// As the reactor sees it, which does not know why the channel is down.
+    fn readiness(&self) -> Readiness {
+        let mut readiness = self.reactor.readiness();
+        for missing in &mut readiness.missing {
+            if *missing == Missing::Channel && self.cut_off {
+                *missing = Missing::Connection;
+            }
+        }
+        readiness
+    }
+
+    fn overview(&self, timers: usize, now: Now) -> Overview {
+        let query = TimersQuery {
+            limit: timers,
+            before: None,
+            id: None,
+        };
+        Overview {
+            timers: self.report(query, now),
+            missing: self.readiness().missing,
+            density: self.reactor.density(now),
+            load: self.reactor.load(),
+            database: self.dispatch.store.pool_report(),
+        }
+    }
+
+    fn report(&self, query: TimersQuery, now: Now) -> TimersReport {
+        let told = self.dispatch.clock.told();
+        TimersReport {
+            now: now.db,
+            instance: self.instance,
+            ready: self.reactor.is_ready(),
+            clock: ClockReport {
+                offset_us: told.map(|(offset, _)| offset),
+                uncertainty_us: told.map(|(_, uncertainty)| uncertainty.unsigned_abs()),
+            },
+            listener: ListenerReport {
+                resyncs: self.reactor.resyncs(),
+                ..self.listener
+            },
+            window: self.reactor.window(),
+            breaker: self.reactor.breaker(now),
+            lead_us: self.reactor.lead_us(),
+            lateness_us: self.reactor.lateness_report(),
+            wheel: self.reactor.wheel(),
+            timers: self.reactor.timers(query, self.instance, now),
+        }
+    }
+}

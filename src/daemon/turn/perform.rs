@@ -1,0 +1,55 @@
+//! Begins what the reactor has decided.
+
+use std::collections::VecDeque;
+
+use super::Turn;
+use crate::dispatch::Payload;
+use crate::reactor::Command;
+
+impl Turn {
+    /// Begins what the reactor has decided.
+    pub(super) fn begin(&mut self) {
+        // Requests first: they are the ones that are due this instant.
+        let mut rest = VecDeque::new();
+        while let Some(command) = self.reactor.next_command() {
+            match command {
+                Command::Start { .. } => self.perform(command),
+                other => rest.push_back(other),
+            }
+        }
+        for command in rest {
+            self.perform(command);
+        }
+    }
+
+    fn perform(&mut self, command: Command<Payload>) {
+        let dispatch = self.dispatch.clone();
+        let parts = self.parts.clone();
+        match command {
+            Command::Start {
+                id,
+                payload,
+                start_before,
+            } => self
+                .tasks
+                .spawn(async move { Some(dispatch.send(id, payload, start_before).await) }),
+            Command::Claim(asks) => self
+                .tasks
+                .spawn(async move { Some(dispatch.claim(asks).await) }),
+            Command::Record { group, records } => self
+                .tasks
+                .spawn(async move { Some(dispatch.record(group, records).await) }),
+            Command::Read(ids) => self
+                .tasks
+                .spawn(async move { Some(dispatch.read(ids).await) }),
+            Command::Load { until } => self.tasks.spawn(async move {
+                dispatch.load(until, parts).await;
+                None
+            }),
+            Command::Warm { connections } => self.tasks.spawn(async move {
+                dispatch.provider.warm(connections).await;
+                None
+            }),
+        };
+    }
+}

@@ -1,0 +1,177 @@
+//! The feed of what just happened: whoever follows takes it when it suits; who is slow misses
+//! some and is told how many.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::broadcast::{self, error::TryRecvError};
+
+use crate::reactor::told::{Told, What};
+
+/// Kept for those who follow; a tenth of a second of the fastest there is, several times over.
+const KEPT: usize = 4_096;
+
+/// Shown to who comes later.
+const RECENT: usize = 60;
+
+/// Things told of one by one in a frame. Nobody reads more than a few in a tenth of a second;
+/// the rest of them is counted.
+const FRAME_MAX: usize = 60;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Feed {
+    sender: broadcast::Sender<Entry>,
+    recent: Mutex<VecDeque<Told>>,
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    Told(Told),
+    LeftOut(u64),
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            sender: broadcast::Sender::new(KEPT),
+            recent: Mutex::default(),
+        }
+    }
+}
+
+impl Feed {
+    fn recent_held(&self) -> MutexGuard<'_, VecDeque<Told>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn publish(&self, told: Vec<Told>, left_out: u64) {
+        if told.is_empty() && left_out == 0 {
+            return;
+        }
+        {
+            let mut recent = self.recent_held();
+            let skip = told.len().saturating_sub(RECENT);
+            for told in &told[skip..] {
+                if recent.len() == RECENT {
+                    recent.pop_front();
+                }
+                recent.push_back(*told);
+            }
+        }
+        if self.sender.receiver_count() == 0 {
+            return;
+        }
+        for told in told {
+            // Nobody follows any more: nobody misses it.
+            let _ = self.sender.send(Entry::Told(told));
+        }
+        if left_out > 0 {
+            let _ = self.sender.send(Entry::LeftOut(left_out));
+        }
+    }
+
+    /// The latest, the oldest of them first.
+    pub fn recent(&self) -> Vec<Told> {
+        self.recent_held().iter().copied().collect()
+    }
+
+    /// From now on.
+    pub fn follow(&self) -> Following {
+        Following(self.sender.subscribe())
+    }
+}
+
+/// One who follows.
+#[derive(Debug)]
+pub struct Following(broadcast::Receiver<Entry>);
+
+/// What has come since the last frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Frame {
+    /// In order; of more than so many the latest.
+    #[serde(skip)]
+    pub told: VecDeque<Told>,
+    /// What is not in `told`, by kind.
+    pub more: BTreeMap<What, u64>,
+    /// What is not even counted by kind.
+    pub dropped: u64,
+}
+
+impl Following {
+    /// Waits until there is something. `false`: there will be nothing more.
+    pub async fn something(&mut self) -> Option<Frame> {
+        let mut frame = Frame::default();
+        match self.0.recv().await {
+            Ok(entry) => frame.take(entry),
+            Err(broadcast::error::RecvError::Lagged(n)) => frame.dropped += n,
+            Err(broadcast::error::RecvError::Closed) => return None,
+        }
+        Some(frame)
+    }
+
+    /// Adds to a frame what has come since.
+    pub fn fill(&mut self, frame: &mut Frame) {
+        // Not more than is kept: it must end, however fast it comes.
+        for _ in 0..KEPT {
+            match self.0.try_recv() {
+                Ok(entry) => frame.take(entry),
+                Err(TryRecvError::Lagged(n)) => frame.dropped += n,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+impl Frame {
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Told(told) => {
+                if self.told.len() == FRAME_MAX
+                    && let Some(oldest) = self.told.pop_front()
+                {
+                    *self.more.entry(oldest.what).or_insert(0) += 1;
+                }
+                self.told.push_back(told);
+            }
+            Entry::LeftOut(n) => self.dropped += n,
+        }
+    }
+
+    /// Whether something is left out of `told`.
+    pub fn is_partial(&self) -> bool {
+        self.dropped > 0 || !self.more.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::message::{MessageId, Moment};
+
+    fn told(n: u128) -> Told {
+        let id = MessageId(Uuid::from_u128(n));
+        Told::new(Moment::from_micros(0), id, What::Armed)
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_misses_some_and_is_told_how_many() {
+        let feed = Feed::default();
+        let mut following = feed.follow();
+        let all = KEPT as u128 + 100;
+        for n in 0..all {
+            feed.publish(vec![told(n)], 0);
+        }
+        feed.publish(Vec::new(), 5);
+        let mut frame = following.something().await.unwrap();
+        following.fill(&mut frame);
+        assert_eq!(frame.told.len(), FRAME_MAX);
+        assert_eq!(frame.told.back(), Some(&told(all - 1)));
+        let counted = frame.told.len() as u64 + frame.more[&What::Armed] + frame.dropped;
+        assert_eq!(u128::from(counted), all + 5);
+        assert_eq!(feed.recent().len(), RECENT);
+    }
+}

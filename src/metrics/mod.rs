@@ -1,0 +1,268 @@
+//! What is counted, and the feed of what just happened.
+//!
+//! Everything here is told by the daemon's loop and by those beside it, and read by whoever asks
+//! over HTTP. Counting is an atomic addition, so that no reader holds up a message. Labels come
+//! from fixed lists: ids, numbers and texts are no labels.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::message::{Category, MessageId, Moment};
+use crate::reactor::told::{Told, What};
+
+mod feed;
+mod histogram;
+pub mod text;
+
+pub use feed::{Feed, Following, Frame};
+pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
+
+/// What only ever grows, beside what messages tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Claims whose instance is dead, made `unconfirmed`.
+    Reaped,
+    /// Cancelled by the upkeep, too late to be sent.
+    Expired,
+    /// Messages that were accepted by the provider more than once.
+    Duplicates,
+    /// Losses of the notice channel.
+    ListenerLost,
+    /// Steps of the wall clock.
+    ClockSteps,
+    /// Callbacks that were not taken: forged, unreadable, or too late for the database.
+    CallbacksRefused,
+    /// Writes to the app's tables that went through at a later try.
+    OutboxWritten,
+}
+
+/// How many kinds of [`Counter`] there are.
+const COUNTERS: usize = 7;
+
+/// What is measured from time to time, by the upkeep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// How full the server's notification queue is, 0 to 1.
+    NotifyQueue,
+    /// Messages `unconfirmed`, counted up to a bound.
+    InDoubt,
+    /// Writes that the app's tables refused and that wait.
+    Outbox,
+}
+
+/// How many kinds of [`Gauge`] there are.
+const GAUGES: usize = 3;
+
+/// Kinds of ends of a request.
+pub(crate) const ANSWERS: [What; 6] = [
+    What::Sent,
+    What::Throttled,
+    What::Unsent,
+    What::Refused,
+    What::Failed,
+    What::Unconfirmed,
+];
+
+/// Verdicts and returns: ends of a claim without a request.
+pub(crate) const UNUSED: [What; 4] = [
+    What::Returned,
+    What::Deferred,
+    What::Cancelled,
+    What::Rejected,
+];
+
+/// Where a request is in [`Metrics::sends`] whose answer has no category.
+const NO_CATEGORY: usize = Category::ALL.len();
+
+/// The parts of lateness, and beside them how long the provider takes.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// From when it was due and cleared to the request's start.
+    pub wake: Histogram,
+    /// What the claim took beyond the due time.
+    pub claim: Histogram,
+    /// What rules laid down: a retry's pause, a hold of the account.
+    pub policy: Histogram,
+    /// From the request's start to its answer. Not a part of the lateness.
+    pub provider: Histogram,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Metrics {
+    lateness: Histogram,
+    parts: Parts,
+    sends: [[AtomicU64; NO_CATEGORY + 1]; ANSWERS.len()],
+    happened: [AtomicU64; What::ALL.len()],
+    left_out: AtomicU64,
+    counters: [AtomicU64; COUNTERS],
+    /// The bits of a float; not a number until it was measured.
+    gauges: [AtomicU64; GAUGES],
+    /// Few, and far from the way of a message.
+    receipts: Mutex<BTreeMap<&'static str, u64>>,
+    last_sent_us: AtomicU64,
+    feed: Feed,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            lateness: Histogram::default(),
+            parts: Parts::default(),
+            sends: Default::default(),
+            happened: Default::default(),
+            left_out: AtomicU64::new(0),
+            counters: Default::default(),
+            gauges: std::array::from_fn(|_| AtomicU64::new(f64::NAN.to_bits())),
+            receipts: Mutex::default(),
+            last_sent_us: AtomicU64::new(0),
+            feed: Feed::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts what happened and hands it to whoever follows the feed. `left_out`: as many more
+    /// have happened than are told of.
+    pub fn tell(&self, told: Vec<Told>, left_out: u64) {
+        for told in &told {
+            self.count_told(told);
+        }
+        self.left_out.fetch_add(left_out, Relaxed);
+        self.feed.publish(told, left_out);
+    }
+
+    fn count_told(&self, told: &Told) {
+        if let Some(count) = self.happened.get(told.what as usize) {
+            count.fetch_add(1, Relaxed);
+        }
+        let Some(answer) = ANSWERS.iter().position(|what| *what == told.what) else {
+            return;
+        };
+        let category = told
+            .category
+            .and_then(|name| Category::ALL.iter().position(|c| c.as_str() == name))
+            .unwrap_or(NO_CATEGORY);
+        self.sends[answer][category].fetch_add(1, Relaxed);
+        if let Some(late) = told.late {
+            self.lateness.note(late.lateness_us);
+            self.parts.wake.note(late.wake_us);
+            self.parts.claim.note(late.claim_us);
+            self.parts.policy.note(late.policy_us);
+            self.parts.provider.note(late.provider_us);
+        }
+        if told.what == What::Sent {
+            let at = u64::try_from(told.at.as_micros()).unwrap_or(0);
+            self.last_sent_us.fetch_max(at, Relaxed);
+        }
+    }
+
+    /// A callback was recorded. `status` is one of the provider's own.
+    pub fn receipt(&self, at: Moment, id: MessageId, status: &'static str, code: Option<i32>) {
+        *self
+            .receipts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(status)
+            .or_insert(0) += 1;
+        let told = Told {
+            status: Some(status),
+            code,
+            ..Told::new(at, id, What::Receipt)
+        };
+        self.tell(vec![told], 0);
+    }
+
+    /// Adds to a counter.
+    pub fn count(&self, counter: Counter, n: u64) {
+        self.counters[counter as usize].fetch_add(n, Relaxed);
+    }
+
+    /// How far a counter is.
+    pub fn counted(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Relaxed)
+    }
+
+    /// Sets what was measured.
+    pub fn set(&self, gauge: Gauge, value: f64) {
+        self.gauges[gauge as usize].store(value.to_bits(), Relaxed);
+    }
+
+    /// What was measured last.
+    pub fn measured(&self, gauge: Gauge) -> Option<f64> {
+        let value = f64::from_bits(self.gauges[gauge as usize].load(Relaxed));
+        (!value.is_nan()).then_some(value)
+    }
+
+    /// How late requests left.
+    pub const fn lateness(&self) -> &Histogram {
+        &self.lateness
+    }
+
+    /// What lateness is made of.
+    pub const fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// What just happened.
+    pub const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// How often this happened.
+    pub fn happened(&self, what: What) -> u64 {
+        let count = self.happened.get(what as usize);
+        count.map_or(0, |count| count.load(Relaxed))
+    }
+
+    /// When the provider last took a message.
+    pub fn last_sent_at(&self) -> Option<Moment> {
+        let at = self.last_sent_us.load(Relaxed);
+        (at > 0).then(|| Moment::from_micros(at.cast_signed()))
+    }
+
+    fn receipts(&self) -> BTreeMap<&'static str, u64> {
+        let receipts = self.receipts.lock();
+        receipts.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::reactor::told::Late;
+
+    #[test]
+    fn what_is_told_is_counted_where_it_belongs() {
+        let metrics = Metrics::default();
+        let id = MessageId(Uuid::from_u128(1));
+        let at = Moment::from_micros(5);
+        let sent = Told {
+            late: Some(Late {
+                lateness_us: 900,
+                provider_us: 40_000,
+                ..Late::default()
+            }),
+            ..Told::new(at, id, What::Sent)
+        };
+        let failed = Told {
+            category: Some(Category::InvalidNumber.as_str()),
+            ..Told::new(at, id, What::Failed)
+        };
+        metrics.tell(vec![sent, failed, Told::new(at, id, What::Armed)], 7);
+        metrics.receipt(at, id, "delivered", None);
+        assert_eq!(metrics.happened(What::Sent), 1);
+        assert_eq!(metrics.happened(What::Receipt), 1);
+        assert_eq!(metrics.lateness().report().count, 1);
+        assert_eq!(metrics.last_sent_at(), Some(at));
+        let failed = ANSWERS.iter().position(|w| *w == What::Failed).unwrap();
+        let category = Category::ALL
+            .iter()
+            .position(|c| *c == Category::InvalidNumber)
+            .unwrap();
+        assert_eq!(metrics.sends[failed][category].load(Relaxed), 1);
+    }
+}

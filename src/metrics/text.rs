@@ -1,0 +1,335 @@
+//! The text that Prometheus reads.
+//!
+//! Written by hand: the numbers live in atomics and in the reactor's own reports, and a registry
+//! between them and two dozen lines of text would only add a second place for each.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{ANSWERS, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED};
+use crate::message::Category;
+use crate::reactor::report::Overview;
+
+/// The content type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything, as text.
+pub fn render(metrics: &Metrics, overview: Option<&Overview>) -> String {
+    let mut page = Page(String::with_capacity(16 * 1024));
+    page.build();
+    page.lateness(metrics);
+    page.sends(metrics);
+    page.counters(metrics);
+    page.sampled(metrics);
+    if let Some(overview) = overview {
+        page.reactor(overview);
+    }
+    page.0
+}
+
+struct Page(String);
+
+/// A number as Prometheus writes it.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "2^53 µs are 285 years, and counts are smaller"
+)]
+const fn float(n: u64) -> f64 {
+    n as f64
+}
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // A String takes whatever is written to it.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: f64) {
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.family(name, "gauge", help);
+        self.line(name, "", value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "counter", help);
+        self.line(name, "", float(value));
+    }
+
+    fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {
+        let report = histogram.report();
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut below = 0;
+        for (bound, count) in report.bounds_us.iter().zip(&report.counts) {
+            below += count;
+            let le = float(*bound) / 1e6;
+            let labels = format!("{{{labels}{comma}le=\"{le}\"}}");
+            self.line(&format!("{name}_bucket"), &labels, float(below));
+        }
+        let all = format!("{{{labels}{comma}le=\"+Inf\"}}");
+        self.line(&format!("{name}_bucket"), &all, float(report.count));
+        let own = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{labels}}}")
+        };
+        self.line(&format!("{name}_sum"), &own, float(report.sum_us) / 1e6);
+        self.line(&format!("{name}_count"), &own, float(report.count));
+    }
+
+    fn build(&mut self) {
+        let name = "punctual_build_info";
+        self.family(name, "gauge", "Always 1; the label tells the version.");
+        let labels = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        self.line(name, &labels, 1.0);
+    }
+
+    fn lateness(&mut self, metrics: &Metrics) {
+        let name = "punctual_lateness_seconds";
+        self.family(
+            name,
+            "histogram",
+            "How long after the moment it was wanted a request to the provider began.",
+        );
+        self.histogram(name, "", &metrics.lateness);
+        let name = "punctual_lateness_part_seconds";
+        self.family(
+            name,
+            "histogram",
+            "What lateness is made of: policy (pauses laid down by rules), claim (beyond the due \
+             time) and wake (from due and cleared to the request) add up to it.",
+        );
+        for (part, histogram) in [
+            ("policy", &metrics.parts.policy),
+            ("claim", &metrics.parts.claim),
+            ("wake", &metrics.parts.wake),
+        ] {
+            self.histogram(name, &format!("part=\"{part}\""), histogram);
+        }
+        let name = "punctual_provider_seconds";
+        self.family(
+            name,
+            "histogram",
+            "From a request to the provider to its answer.",
+        );
+        self.histogram(name, "", &metrics.parts.provider);
+    }
+
+    fn sends(&mut self, metrics: &Metrics) {
+        let name = "punctual_sends_total";
+        self.family(
+            name,
+            "counter",
+            "Requests to the provider by how they ended; refusals by the kind of refusal.",
+        );
+        for (answer, counts) in ANSWERS.iter().zip(&metrics.sends) {
+            for (category, count) in counts.iter().enumerate() {
+                let count = count.load(Relaxed);
+                // Those without a category are there from the start: a rate needs a zero.
+                if count == 0 && category != NO_CATEGORY {
+                    continue;
+                }
+                let kind = Category::ALL.get(category).map_or("none", |c| c.as_str());
+                let labels = format!("{{outcome=\"{}\",category=\"{kind}\"}}", answer.as_str());
+                self.line(name, &labels, float(count));
+            }
+        }
+        let name = "punctual_unused_claims_total";
+        self.family(name, "counter", "Claims that ended without a request.");
+        for what in UNUSED {
+            let labels = format!("{{verdict=\"{}\"}}", what.as_str());
+            self.line(name, &labels, float(metrics.happened(what)));
+        }
+        let name = "punctual_receipts_total";
+        self.family(name, "counter", "Status callbacks of the provider, taken.");
+        for status in ["delivered", "failed"] {
+            let count = metrics.receipts().get(status).copied().unwrap_or(0);
+            self.line(name, &format!("{{status=\"{status}\"}}"), float(count));
+        }
+        for (status, count) in metrics.receipts() {
+            if !matches!(status, "delivered" | "failed") {
+                self.line(name, &format!("{{status=\"{status}\"}}"), float(count));
+            }
+        }
+    }
+
+    fn counters(&mut self, metrics: &Metrics) {
+        for (counter, name, help) in [
+            (
+                Counter::Reaped,
+                "punctual_reaped_total",
+                "Messages made unconfirmed because the instance that was sending them is dead.",
+            ),
+            (
+                Counter::Expired,
+                "punctual_expired_total",
+                "Messages cancelled because they were too late to be sent.",
+            ),
+            (
+                Counter::Duplicates,
+                "punctual_duplicates_total",
+                "Messages found to have been accepted by the provider more than once.",
+            ),
+            (
+                Counter::ListenerLost,
+                "punctual_listener_lost_total",
+                "Losses of the notice channel.",
+            ),
+            (
+                Counter::ClockSteps,
+                "punctual_clock_steps_total",
+                "Steps of this machine's wall clock that were noticed.",
+            ),
+            (
+                Counter::CallbacksRefused,
+                "punctual_callbacks_refused_total",
+                "Callbacks that were not taken: not signed, not readable, or not recorded in time.",
+            ),
+            (
+                Counter::OutboxWritten,
+                "punctual_outbox_written_total",
+                "Writes that the app's tables had refused and that went through later.",
+            ),
+        ] {
+            self.counter(name, help, metrics.counted(counter));
+        }
+        self.counter(
+            "punctual_events_left_out_total",
+            "Changes of timers that were too many to be told of one by one.",
+            metrics.left_out.load(Relaxed),
+        );
+        if let Some(at) = metrics.last_sent_at() {
+            let seconds = float(u64::try_from(at.as_micros()).unwrap_or(0)) / 1e6;
+            self.gauge(
+                "punctual_last_sent_timestamp_seconds",
+                "When the provider last took a message.",
+                seconds,
+            );
+        }
+    }
+
+    fn sampled(&mut self, metrics: &Metrics) {
+        for (gauge, name, help) in [
+            (
+                Gauge::NotifyQueue,
+                "punctual_notify_queue_usage_ratio",
+                "How full the server's notification queue is; at 1 transactions that notify fail.",
+            ),
+            (
+                Gauge::InDoubt,
+                "punctual_in_doubt",
+                "Messages that are unconfirmed, counted up to 10000.",
+            ),
+            (
+                Gauge::Outbox,
+                "punctual_outbox_waiting",
+                "Writes that the app's tables refused and that wait, counted up to 10000.",
+            ),
+        ] {
+            if let Some(value) = metrics.measured(gauge) {
+                self.gauge(name, help, value);
+            }
+        }
+    }
+
+    fn reactor(&mut self, overview: &Overview) {
+        let told = &overview.timers;
+        let yes = |is: bool| f64::from(u8::from(is));
+        self.gauge(
+            "punctual_ready",
+            "1 while messages leave at their moment, as /readyz says.",
+            yes(told.ready),
+        );
+        self.gauge(
+            "punctual_listener_up",
+            "1 while the notice channel is proven.",
+            yes(told.listener.connected),
+        );
+        self.counter(
+            "punctual_resyncs_total",
+            "Full readings of the window that ended.",
+            told.listener.resyncs,
+        );
+        self.gauge(
+            "punctual_armed_timers",
+            "Timers held in memory.",
+            float(told.window.armed),
+        );
+        if let Some(beyond) = told.window.beyond {
+            self.gauge(
+                "punctual_beyond_window",
+                "Pending messages due after the window, counted up to a million.",
+                float(beyond),
+            );
+        }
+        self.clock(overview);
+        self.gauge(
+            "punctual_lead_seconds",
+            "How long before its time a message is claimed.",
+            float(told.lead_us) / 1e6,
+        );
+        self.gauge(
+            "punctual_breaker_open",
+            "1 while the provider refuses the account and nothing is sent but probes.",
+            yes(told.breaker.open),
+        );
+        self.gauge(
+            "punctual_in_flight",
+            "Requests on their way to the provider.",
+            float(overview.load.in_flight),
+        );
+        self.gauge(
+            "punctual_in_flight_max",
+            "Requests that may be on their way at once, at this moment.",
+            float(overview.load.permits),
+        );
+        self.gauge(
+            "punctual_unrecorded",
+            "Outcomes that the database has not taken yet.",
+            float(overview.load.unrecorded),
+        );
+        let name = "punctual_pool_connections";
+        self.family(name, "gauge", "Connections of the pool, by what they do.");
+        let pool = overview.database;
+        for (state, value) in [
+            ("busy", pool.open.saturating_sub(pool.idle)),
+            ("idle", pool.idle),
+        ] {
+            self.line(name, &format!("{{state=\"{state}\"}}"), float(value));
+        }
+        self.gauge(
+            "punctual_pool_waiting",
+            "Steps that wait for a connection of the pool.",
+            float(pool.waiting),
+        );
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an offset of 2^53 µs would be 285 years"
+    )]
+    fn clock(&mut self, overview: &Overview) {
+        let clock = overview.timers.clock;
+        self.gauge(
+            "punctual_clock_known",
+            "1 while the database's clock is known well enough to fire by.",
+            f64::from(u8::from(clock.offset_us.is_some())),
+        );
+        if let Some(offset) = clock.offset_us {
+            self.gauge(
+                "punctual_clock_offset_seconds",
+                "The database's clock minus this machine's.",
+                offset as f64 / 1e6,
+            );
+        }
+        if let Some(uncertainty) = clock.uncertainty_us {
+            self.gauge(
+                "punctual_clock_uncertainty_seconds",
+                "How far that estimate can be off.",
+                float(uncertainty) / 1e6,
+            );
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! What has just happened to messages, for those who watch and for the counters.
+//!
+//! The reactor decides nothing by it and nobody has to take it. Ids, times and words from fixed
+//! lists only, so that no text and no phone number can get out by this way.
+
+use serde::Serialize;
+
+use super::settle::{Answer, Settlement};
+use super::{Busy, Reactor, Upcoming};
+use crate::message::{MessageId, Moment, Now, Outcome, RowState, Status};
+use crate::schedule::Timer;
+
+/// Kept until they are taken, of what changed on the agenda: a first load arms a million, and
+/// nobody reads a million lines.
+const CHANGES_MAX: usize = 1_000;
+
+/// Kept in all. What came of claims and requests is never more than one turn of the loop takes
+/// in (some 65 inputs, a claim of 250 the largest of them), so none of it is left out.
+const TOLD_MAX: usize = 20_000;
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// When, on the database's clock.
+    pub at: Moment,
+    /// To which message.
+    pub id: MessageId,
+    /// What.
+    #[serde(rename = "event")]
+    pub what: What,
+    /// When it is due, or looked at next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Moment>,
+    /// When it was due before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was_due_at: Option<Moment>,
+    /// How late a request left, and what of.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
+    /// Which attempt it was, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// The state of the row, where it is known and says something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
+    /// The kind of refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<&'static str>,
+    /// The provider's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+}
+
+/// How late a request left, in microseconds. `policy + claim + wake = lateness`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Late {
+    /// From the moment the message was wanted to the request's start.
+    pub lateness_us: u64,
+    /// Of it, what rules laid down: a retry's pause, a hold of the account.
+    pub policy_us: u64,
+    /// Of it, what the claim took beyond the due time.
+    pub claim_us: u64,
+    /// Of it, from when it was due and cleared to the start: the timer, the wait for a free
+    /// place, the task.
+    pub wake_us: u64,
+    /// Not of it: how long the provider took to answer.
+    pub provider_us: u64,
+}
+
+/// Kinds of things that happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Found upcoming, and armed.
+    Armed,
+    /// Armed for another time.
+    Moved,
+    /// Edited without being moved.
+    Edited,
+    /// Taken off: cancelled, deleted, moved beyond the window, or somebody else has sent it.
+    Disarmed,
+    /// Another instance is sending it; it is looked at again when that one's lease is over.
+    Watched,
+    /// Won, judged, and waiting for its instant.
+    Claimed,
+    /// The claim was given back unused.
+    Returned,
+    /// Put off by a rule.
+    Deferred,
+    /// A verdict against sending.
+    Cancelled,
+    /// It never could be sent.
+    Rejected,
+    /// The provider took it.
+    Sent,
+    /// The provider is busy; it goes again.
+    Throttled,
+    /// No byte left; it goes again.
+    Unsent,
+    /// Refused for now; it goes again.
+    Refused,
+    /// Refused for good.
+    Failed,
+    /// Whether it was taken is not certain.
+    Unconfirmed,
+    /// The provider reports how it went on.
+    Receipt,
+}
+
+impl What {
+    /// All of them, in the order of a message's way.
+    pub const ALL: [Self; 17] = [
+        Self::Armed,
+        Self::Moved,
+        Self::Edited,
+        Self::Disarmed,
+        Self::Watched,
+        Self::Claimed,
+        Self::Returned,
+        Self::Deferred,
+        Self::Cancelled,
+        Self::Rejected,
+        Self::Sent,
+        Self::Throttled,
+        Self::Unsent,
+        Self::Refused,
+        Self::Failed,
+        Self::Unconfirmed,
+        Self::Receipt,
+    ];
+
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Armed => "armed",
+            Self::Moved => "moved",
+            Self::Edited => "edited",
+            Self::Disarmed => "disarmed",
+            Self::Watched => "watched",
+            Self::Claimed => "claimed",
+            Self::Returned => "returned",
+            Self::Deferred => "deferred",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Sent => "sent",
+            Self::Throttled => "throttled",
+            Self::Unsent => "unsent",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Receipt => "receipt",
+        }
+    }
+
+    /// Whether a request came to an end by it.
+    pub const fn is_answer(self) -> bool {
+        matches!(
+            self,
+            Self::Sent
+                | Self::Throttled
+                | Self::Unsent
+                | Self::Refused
+                | Self::Failed
+                | Self::Unconfirmed
+        )
+    }
+}
+
+impl Told {
+    /// That this happened, and nothing more of it.
+    pub const fn new(at: Moment, id: MessageId, what: What) -> Self {
+        Self {
+            at,
+            id,
+            what,
+            due_at: None,
+            was_due_at: None,
+            late: None,
+            attempt: None,
+            status: None,
+            category: None,
+            code: None,
+        }
+    }
+}
+
+/// What was told and not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Tell {
+    told: Vec<Told>,
+    left_out: u64,
+}
+
+impl Tell {
+    fn keep(&mut self, told: Told, most: usize) {
+        if self.told.len() < most {
+            self.told.push(told);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+impl<P: Clone> Reactor<P> {
+    /// What has happened since this was last asked, in order, and how much of it was left out.
+    pub fn take_told(&mut self) -> (Vec<Told>, u64) {
+        let tell = std::mem::take(&mut self.tell);
+        (tell.told, tell.left_out)
+    }
+
+    /// A row was put on the agenda in the place of `former`.
+    pub(super) fn tell_armed(&mut self, row: &Upcoming, former: Option<Timer>, now: Now) {
+        let what = match former {
+            None => What::Armed,
+            Some(was) if was.watch => What::Armed,
+            Some(was) if was.due != row.due => What::Moved,
+            // Versions are kept shortened; so they are compared.
+            Some(was) if was.version != u32::try_from(row.version).unwrap_or(u32::MAX) => {
+                What::Edited
+            }
+            Some(_) => return,
+        };
+        let told = Told {
+            due_at: Some(row.due),
+            was_due_at: former.filter(|_| what == What::Moved).map(|was| was.due),
+            ..Told::new(now.db, row.id, what)
+        };
+        self.tell.keep(told, CHANGES_MAX);
+    }
+
+    /// A row went off the agenda, where it may not have been.
+    pub(super) fn tell_disarmed(
+        &mut self,
+        id: MessageId,
+        former: Option<Timer>,
+        state: RowState,
+        now: Now,
+    ) {
+        let Some(former) = former else {
+            return;
+        };
+        let (due_at, status) = match state {
+            RowState::Pending { due, .. } => (Some(due), None),
+            RowState::Sending { .. } => (None, None),
+            RowState::Gone { status } => (None, Some(status.map_or("deleted", Status::as_str))),
+        };
+        let told = Told {
+            due_at,
+            status,
+            was_due_at: (!former.watch).then_some(former.due),
+            ..Told::new(now.db, id, What::Disarmed)
+        };
+        self.tell.keep(told, CHANGES_MAX);
+    }
+
+    pub(super) fn tell_watched(
+        &mut self,
+        id: MessageId,
+        former: Option<Timer>,
+        again: Moment,
+        now: Now,
+    ) {
+        if former.is_some_and(|was| was.watch) {
+            return;
+        }
+        let told = Told {
+            due_at: Some(again),
+            ..Told::new(now.db, id, What::Watched)
+        };
+        self.tell.keep(told, CHANGES_MAX);
+    }
+
+    pub(super) fn tell_claimed(&mut self, id: MessageId, due: Moment, now: Now) {
+        let told = Told {
+            due_at: Some(due),
+            ..Told::new(now.db, id, What::Claimed)
+        };
+        self.tell.keep(told, TOLD_MAX);
+    }
+
+    /// A claim came to its end without a request.
+    pub(super) fn tell_unused(&mut self, id: MessageId, settlement: &Settlement, now: Now) {
+        let Settlement::Settled {
+            to, outcome, pause, ..
+        } = settlement
+        else {
+            return;
+        };
+        let (what, due_at) = match (to, pause) {
+            (Status::Cancelled, _) => (What::Cancelled, None),
+            (Status::Failed, _) => (What::Rejected, None),
+            (_, Some(pause)) => (What::Deferred, Some(now.db + *pause)),
+            (_, None) if *outcome == "deferred" => (What::Deferred, None),
+            (_, None) => (What::Returned, None),
+        };
+        let told = Told {
+            due_at,
+            ..Told::new(now.db, id, what)
+        };
+        self.tell.keep(told, TOLD_MAX);
+    }
+
+    /// A request came to its end.
+    pub(super) fn tell_answer(
+        &mut self,
+        id: MessageId,
+        answer: &Answer,
+        settlement: &Settlement,
+        late: Option<Late>,
+        attempt: i32,
+    ) {
+        let mut told = Told {
+            late,
+            attempt: Some(attempt),
+            ..Told::new(answer.finished, id, What::Sent)
+        };
+        if let Settlement::Settled {
+            to,
+            code,
+            category,
+            pause,
+            ..
+        } = settlement
+        {
+            told.code = *code;
+            told.category = *category;
+            told.due_at = pause.map(|pause| answer.finished + pause);
+            told.what = match (&answer.outcome, to) {
+                (_, Status::Failed) => What::Failed,
+                (Outcome::Throttled { .. }, _) => What::Throttled,
+                (Outcome::Unsent { .. }, _) => What::Unsent,
+                (Outcome::Refused { .. }, _) => What::Refused,
+                (Outcome::Accepted { .. } | Outcome::Unknown { .. }, _) => What::Unconfirmed,
+            };
+        }
+        self.tell.keep(told, TOLD_MAX);
+    }
+}
+
+impl Late {
+    /// How late a request left that began at `started` and ended at `finished`.
+    pub(super) fn of<P>(busy: &Busy<P>, started: Moment, finished: Moment) -> Self {
+        let us = |from: Moment, to: Moment| u64::try_from(to.micros_from(from)).unwrap_or(0);
+        // In this order, whatever the estimate of the clock did meanwhile.
+        let due = busy
+            .due
+            .max(busy.wanted_at)
+            .min(started.max(busy.wanted_at));
+        let ready = busy.ready_at.max(due).min(started.max(due));
+        Self {
+            lateness_us: us(busy.wanted_at, started),
+            policy_us: us(busy.wanted_at, due),
+            claim_us: us(due, ready),
+            wake_us: us(ready, started),
+            provider_us: us(started, finished),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::world::{Row, World, id};
+    use super::super::{Input, Settings};
+    use super::*;
+    use crate::schedule::LeadSetting;
+
+    fn world(rows: impl IntoIterator<Item = Row>) -> World {
+        let settings = Settings {
+            horizon: Duration::from_secs(3_600),
+            lead: LeadSetting::Auto,
+            max_in_flight: 8,
+            lease: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(10),
+        };
+        World::new(settings, rows)
+    }
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_micros(0) + Duration::from_millis(ms)
+    }
+
+    fn told(world: &mut World) -> Vec<(MessageId, What)> {
+        let (told, left_out) = world.reactor.take_told();
+        assert_eq!(left_out, 0);
+        told.into_iter().map(|told| (told.id, told.what)).collect()
+    }
+
+    #[test]
+    fn a_message_is_told_of_from_its_arming_to_its_end() {
+        let mut world = world([Row::due(1, at(60_000))]);
+        assert_eq!(told(&mut world), [(id(1), What::Armed)]);
+        world.insert(Row::due(1, at(30_000)));
+        let (moved, _) = world.reactor.take_told();
+        assert_eq!(moved[0].what, What::Moved);
+        assert_eq!(moved[0].was_due_at, Some(at(60_000)));
+        assert_eq!(moved[0].due_at, Some(at(30_000)));
+        // Nothing new: nothing told.
+        world.handle(Input::Notice(vec![id(1)]));
+        assert_eq!(told(&mut world), []);
+
+        world.run_until(at(30_000));
+        assert_eq!(told(&mut world), [(id(1), What::Claimed)]);
+        world.answer(
+            id(1),
+            Outcome::Accepted {
+                sid: crate::message::ProviderSid("SM1".into()),
+            },
+        );
+        let (sent, _) = world.reactor.take_told();
+        assert_eq!(sent[0].what, What::Sent);
+        assert_eq!(sent[0].attempt, Some(1));
+        let late = sent[0].late.unwrap();
+        assert_eq!(
+            late.policy_us + late.claim_us + late.wake_us,
+            late.lateness_us
+        );
+    }
+
+    #[test]
+    fn what_is_cancelled_or_deleted_is_disarmed() {
+        let mut world = world([Row::due(1, at(60_000)), Row::due(2, at(60_000))]);
+        world.reactor.take_told();
+        if let Some(row) = world.rows.get_mut(&id(1)) {
+            row.status = Status::Cancelled;
+        }
+        world.handle(Input::Notice(vec![id(1)]));
+        let (gone, _) = world.reactor.take_told();
+        assert_eq!(gone[0].what, What::Disarmed);
+        assert_eq!(gone[0].status, Some("cancelled"));
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_not_kept() {
+        let rows = (0..3_000).map(|n| Row::due(n, at(600_000)));
+        let mut world = world(rows);
+        let (told, left_out) = world.reactor.take_told();
+        assert_eq!(told.len(), CHANGES_MAX);
+        assert_eq!(told.len() as u64 + left_out, 3_000);
+    }
+
+    #[test]
+    fn kinds_are_written_as_they_are_named() {
+        for what in What::ALL {
+            let written = serde_json::to_value(what).unwrap();
+            assert_eq!(written, what.as_str());
+        }
+    }
+}

@@ -1,0 +1,7 @@
+-- What only the database knows and somebody should watch. The counts are bounded: they are made
+-- every few seconds.
+-- $1 count at most
+select pg_notification_queue_usage() as notify_queue,
+       (select count(*) from (select from public.scheduled_messages
+                               where status = 'unconfirmed' limit $1) u)::float8 as in_doubt,
+       (select count(*) from (select from punctual.outbox limit $1) o)::float8 as outbox

@@ -1,0 +1,134 @@
+//! What just happened, as it streams.
+
+use std::time::Duration;
+
+use punctual::http::Limits;
+use punctual::message::MessageId;
+use punctual::reactor::told::{Told, What};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::server::{Answer, Reactor, Server, at, id};
+
+fn told(n: u128, what: What) -> Told {
+    Told::new(at(0), MessageId(id(n)), what)
+}
+
+async fn open(server: &Server, path: &str) -> TcpStream {
+    let mut stream = server.connect().await;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Reads until this has come.
+async fn read_until(stream: &mut TcpStream, words: &str) -> String {
+    let mut said = String::new();
+    let reading = async {
+        let mut bytes = [0; 4096];
+        while !said.contains(words) {
+            let n = stream.read(&mut bytes).await.unwrap();
+            assert!(n > 0, "ended without {words:?}: {said}");
+            said.push_str(std::str::from_utf8(&bytes[..n]).unwrap());
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), reading).await;
+    assert!(in_time.is_ok(), "not in time: {words:?}");
+    said
+}
+
+#[tokio::test]
+async fn what_was_and_what_comes_is_told() {
+    let server = Server::ready().await;
+    server.metrics.tell(vec![told(1, What::Armed)], 0);
+    let mut stream = open(&server, "/debug/events").await;
+    let said = read_until(&mut stream, "event: armed").await;
+    assert!(said.contains("content-type: text/event-stream"), "{said}");
+    assert!(said.contains("retry: "), "{said}");
+    let sent = Told {
+        code: Some(21211),
+        ..told(2, What::Failed)
+    };
+    server.metrics.tell(vec![sent], 0);
+    let said = read_until(&mut stream, "event: failed").await;
+    let said = if said.contains("\n\n") {
+        said
+    } else {
+        said + &read_until(&mut stream, "\n\n").await
+    };
+    let expected = r#"{"at":"2026-01-01T09:00:00.000000Z","id":"00000000-0000-0000-0000-000000000002","event":"failed","code":21211}"#;
+    assert!(said.contains(expected), "{said}");
+}
+
+#[tokio::test]
+async fn a_burst_is_cut_short_and_counted() {
+    let server = Server::ready().await;
+    let mut stream = open(&server, "/debug/events").await;
+    read_until(&mut stream, "retry: ").await;
+    for n in 0..1_000 {
+        server.metrics.tell(vec![told(n, What::Armed)], 0);
+    }
+    server.metrics.tell(vec![told(5_000, What::Sent)], 0);
+    let said = read_until(&mut stream, "event: sent").await;
+    let armed = said.matches("event: armed").count();
+    assert!(armed <= 200, "{armed} in two bursts");
+    assert!(said.contains("event: more"), "{said}");
+}
+
+#[tokio::test]
+async fn the_state_is_told_on_wish() {
+    let server = Server::ready().await;
+    let mut stream = open(&server, "/debug/events?state=1").await;
+    let said = read_until(&mut stream, "event: state").await;
+    let more = read_until(&mut stream, "\n\n").await;
+    let said = said + &more;
+    assert!(said.contains(r#""density":{"from""#), "{said}");
+    let answer = server.get("/debug/events?status=1").await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+}
+
+#[tokio::test]
+async fn those_who_watch_are_bounded_and_leave_room_for_others() {
+    let server = Server::ready().await;
+    let mut open_streams = Vec::new();
+    for _ in 0..32 {
+        let mut stream = open(&server, "/debug/events").await;
+        read_until(&mut stream, "retry: ").await;
+        open_streams.push(stream);
+    }
+    let answer = server.get("/debug/events").await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.head.contains("retry-after"), "{answer:?}");
+    assert_eq!(server.get("/healthz").await.status, 200);
+    open_streams.clear();
+    let began = std::time::Instant::now();
+    // The server notices at its next word to a closed one.
+    loop {
+        server.metrics.tell(vec![told(1, What::Armed)], 0);
+        let mut stream = open(&server, "/debug/events").await;
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        if first.ends_with(b"200") {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "no place again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_open_stream_does_not_hold_up_the_end() {
+    let limits = Limits {
+        drain: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let mut server = Server::start(Reactor::Answers(vec![]), None, limits).await;
+    let mut stream = open(&server, "/debug/events?state=1").await;
+    read_until(&mut stream, "event: state").await;
+    server.shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(10), &mut server.served).await;
+    ended.expect("it ends at once").unwrap();
+    // And in good order: with the end of the last chunk.
+    let rest = Answer::read(stream).await;
+    assert_eq!(rest.status, 0, "{rest:?}");
+}

@@ -1,0 +1,122 @@
+//! What Prometheus reads.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use punctual::http::Limits;
+use punctual::message::{Category, MessageId};
+use punctual::metrics::{Counter, Gauge};
+use punctual::reactor::told::{Late, Told, What};
+
+use crate::server::{Reactor, Server, at, id};
+
+/// A bit of everything.
+fn fill(server: &Server) {
+    let told = |what| Told::new(at(0), MessageId(id(1)), what);
+    let late = Late {
+        lateness_us: 1_500,
+        policy_us: 0,
+        claim_us: 500,
+        wake_us: 1_000,
+        provider_us: 40_000,
+    };
+    let sent = Told {
+        late: Some(late),
+        ..told(What::Sent)
+    };
+    let failed = Told {
+        category: Some(Category::OptedOut.as_str()),
+        ..told(What::Failed)
+    };
+    server
+        .metrics
+        .tell(vec![sent, failed, told(What::Returned)], 3);
+    server
+        .metrics
+        .receipt(at(1), MessageId(id(1)), "delivered", None);
+    server.metrics.count(Counter::Reaped, 2);
+    server.metrics.set(Gauge::InDoubt, 4.0);
+}
+
+#[tokio::test]
+async fn the_metrics_tell_what_was_counted() {
+    let server = Server::ready().await;
+    fill(&server);
+    let answer = server.get("/metrics").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(
+        answer
+            .head
+            .contains("content-type: text/plain; version=0.0.4")
+    );
+    for line in [
+        "punctual_lateness_seconds_bucket{le=\"0.001\"} 0",
+        "punctual_lateness_seconds_bucket{le=\"0.0025\"} 1",
+        "punctual_lateness_seconds_count 1",
+        "punctual_lateness_part_seconds_sum{part=\"wake\"} 0.001",
+        "punctual_sends_total{outcome=\"sent\",category=\"none\"} 1",
+        "punctual_sends_total{outcome=\"failed\",category=\"opted_out\"} 1",
+        "punctual_unused_claims_total{verdict=\"returned\"} 1",
+        "punctual_receipts_total{status=\"delivered\"} 1",
+        "punctual_reaped_total 2",
+        "punctual_in_doubt 4",
+        "punctual_armed_timers 2",
+        "punctual_clock_offset_seconds -0.00012",
+        "punctual_pool_connections{state=\"busy\"} 1",
+    ] {
+        assert!(
+            answer.body.lines().any(|l| l == line),
+            "{line} is not in\n{}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reactor_that_hangs_does_not_hide_the_counters() {
+    let server = Server::start(Reactor::Hangs, None, crate::server::impatient()).await;
+    fill(&server);
+    let answer = server.get("/metrics").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains("punctual_reaped_total 2"));
+    assert!(!answer.body.contains("punctual_ready"));
+}
+
+#[tokio::test]
+async fn the_metrics_are_not_for_everyone() {
+    let server = Server::start(Reactor::Answers(vec![]), Some("s3cret"), Limits::default()).await;
+    let answer = server.get("/metrics").await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    let bearer = ["Host: localhost", "Authorization: Bearer s3cret"];
+    assert_eq!(server.send("GET /metrics", &bearer).await.status, 200);
+}
+
+/// Prometheus's own judge, where it is installed.
+#[tokio::test]
+async fn promtool_finds_nothing_to_complain_of() {
+    let server = Server::ready().await;
+    fill(&server);
+    let body = server.get("/metrics").await.body;
+    let judge = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut judge) = judge else {
+        eprintln!("skipped: there is no promtool here");
+        return;
+    };
+    judge
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(body.as_bytes())
+        .unwrap();
+    let said = judge.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
+    assert!(
+        said.status.success() && text.trim().is_empty(),
+        "{text}\n{body}"
+    );
+}
