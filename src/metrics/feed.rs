@@ -26,7 +26,7 @@ pub struct Feed {
     recent: Mutex<VecDeque<Told>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Entry {
     Told(Told),
     LeftOut(u64),

@@ -304,7 +304,7 @@ impl<P: Clone> Reactor<P> {
             Input::Claimed { answers, took } => self.claimed(answers, took, now),
             Input::ClaimLost(asks) => self.claim_lost(&asks),
             Input::ClaimRefused(asks) => self.claim_refused(&asks, now),
-            Input::Sent { id, answer } => self.sent(id, answer, now),
+            Input::Sent { id, answer } => self.sent(id, &answer, now),
             Input::Recorded { group, done } => self.recorded(group, done, now),
             Input::Strays(strays) => self.strays(strays),
             Input::ClockLost => self.clock_lost = true,

@@ -180,7 +180,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(super) fn sent(&mut self, id: MessageId, answer: Answer, now: Now) {
+    pub(super) fn sent(&mut self, id: MessageId, answer: &Answer, now: Now) {
         let Some(busy) = self.busy.get_mut(&id) else {
             return;
         };
@@ -205,7 +205,7 @@ impl<P: Clone> Reactor<P> {
             self.lateness.note(started.since(wanted_at));
         }
         let settlement = Settlement::of(answer.clone(), id, tries);
-        self.tell_answer(id, &answer, &settlement, late, tries.number);
+        self.tell_answer(id, answer, &settlement, late, tries.number);
         self.outgoing.push(Record {
             id,
             token,
