@@ -80,7 +80,10 @@ fn tell_row(text: &mut String, row: &StoryRow) {
     line("status", Some(row.status.clone()));
     line(
         "to",
-        Some(format!("{}, {} characters", row.to, row.characters)),
+        Some(format!(
+            "{}, {} characters, {}",
+            row.to, row.characters, row.segments
+        )),
     );
     line("scheduled", Some(local(row.scheduled_at)));
     line("put back", row.requeued_at.map(local));

@@ -6,6 +6,7 @@ use tokio_postgres::{Client, Row};
 
 use super::StoreError;
 use super::at::At;
+use crate::message::segments::Segments;
 use crate::message::{AttemptToken, E164, InstanceId, MessageId, Moment, Status};
 
 const ROW: &str = include_str!("sql/story_row.sql");
@@ -32,7 +33,9 @@ pub struct StoryRow {
     pub status: String,
     /// Masked.
     pub to: String,
-    pub characters: i32,
+    pub characters: usize,
+    /// What the text is to the network.
+    pub segments: Segments,
     pub scheduled_at: Moment,
     /// `greatest(scheduled_at, deferred_until, next_attempt_at)`.
     pub due: Moment,
@@ -128,12 +131,14 @@ fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::E
 
 fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
     let to: &str = row.try_get("to_number")?;
+    let text: &str = row.try_get("text")?;
     Ok(StoryRow {
         status: row.try_get("status")?,
         to: to
             .parse::<E164>()
             .map_or_else(|_| "not a phone number".to_owned(), |n| n.masked()),
-        characters: row.try_get("characters")?,
+        characters: text.chars().count(),
+        segments: Segments::of(text),
         scheduled_at: at(row, "scheduled_at")?,
         due: at(row, "due")?,
         wanted_at: at(row, "wanted_at")?,

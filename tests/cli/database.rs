@@ -54,6 +54,7 @@ async fn why_tells_of_row_attempts_and_outbox_but_not_of_text_or_number() {
     assert_eq!(code, Some(0), "{said}");
     for told in [
         "status        sent",
+        "13 characters, 1 segment (GSM-7)",
         "attempt 1: accepted",
         "SM0123",
         "the app said no",
@@ -68,6 +69,8 @@ async fn why_tells_of_row_attempts_and_outbox_but_not_of_text_or_number() {
     let (json, _) = ask(&db, &["why", ID, "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["row"]["status"], "sent");
+    assert_eq!(json["row"]["segments"]["encoding"], "GSM-7");
+    assert_eq!(json["row"]["segments"]["count"], 1);
     assert_eq!(json["attempts"][0]["outcome"], "accepted");
 
     let other = ID.replace('1', "2");
