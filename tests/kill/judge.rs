@@ -19,13 +19,13 @@ const SLACK: Duration = Duration::from_micros(200);
 
 /// How a row stands, and what the provider knows of its text.
 #[derive(Debug)]
-struct Standing {
-    id: Uuid,
+pub(crate) struct Standing {
+    pub(crate) id: Uuid,
     status: String,
     reason: Option<String>,
     sid: Option<String>,
     scheduled: Duration,
-    asked: Vec<Duration>,
+    pub(crate) asked: Vec<Duration>,
     sids: Vec<String>,
 }
 
@@ -125,7 +125,7 @@ impl fmt::Display for Verdict {
 pub(crate) async fn judge(world: &mut World, name: &str) -> Verdict {
     let last = world.kills.last().map_or(world.began.elapsed(), |k| k.at);
     let (standings, owed) = loop {
-        let standings = read(world).await;
+        let standings = standings(world).await;
         let owed = owed(world, &standings);
         let open = |s: &&Standing| s.said(&["pending", "sending"]);
         let unsettled = standings.iter().find(|s| is_unsettled(s, &owed));
@@ -197,7 +197,8 @@ fn owed(world: &World, standings: &[Standing]) -> BTreeSet<Uuid> {
     owed
 }
 
-async fn read(world: &World) -> Vec<Standing> {
+/// Every row.
+pub(crate) async fn standings(world: &World) -> Vec<Standing> {
     let sql = "select id, body, status, coalesce(cancel_reason, error_message), twilio_sid,
                       (extract(epoch from scheduled_at) * 1000000)::bigint
                  from scheduled_messages";

@@ -10,6 +10,7 @@ mod chance;
 mod cluster;
 mod judge;
 mod points;
+mod suspend;
 mod world;
 
 #[allow(dead_code, reason = "shared with the tests of the daemon")]

@@ -1,7 +1,7 @@
 //! A database, a stand-in for Twilio, and one or two instances that are killed and started
 //! again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -129,15 +129,22 @@ impl World {
         session(&self.url.parse().unwrap()).await
     }
 
+    /// Starts this one, and waits until it is ready.
+    pub(crate) async fn start(&mut self, slot: usize) {
+        let slot = &mut self.slots[slot];
+        assert!(slot.running.is_none());
+        let mut daemon = Daemon::start(&slot.env);
+        daemon.ready().await;
+        let told = daemon.timers("limit=1").await;
+        let instance = told["instance"].as_str().unwrap().parse().unwrap();
+        slot.running = Some((daemon, instance));
+    }
+
     /// Starts what is not running, and waits until all are ready.
     pub(crate) async fn up(&mut self) {
-        for slot in &mut self.slots {
-            if slot.running.is_none() {
-                let mut daemon = Daemon::start(&slot.env);
-                daemon.ready().await;
-                let told = daemon.timers("limit=1").await;
-                let instance = told["instance"].as_str().unwrap().parse().unwrap();
-                slot.running = Some((daemon, instance));
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].running.is_none() {
+                self.start(slot).await;
             }
         }
     }
@@ -157,24 +164,35 @@ impl World {
         let (mut daemon, instance) = self.slots[slot].running.take().unwrap();
         daemon.signal(Signal::KILL);
         daemon.ended().await;
-        let sql = "select a.message_id, m.body
-                     from punctual.attempts a
-                     join scheduled_messages m on m.id = a.message_id
-                    where a.instance = $1 and a.outcome is null";
-        let rows = self.app.query(sql, &[&instance]).await.unwrap();
-        let book = self.twilio.book();
-        let open = rows.iter().map(|row| {
-            let asked = !book.text(row.get(1)).asked.is_empty();
-            (row.get(0), asked)
-        });
+        let (open, asked) = self.open_of(instance).await;
+        let open = open.into_iter().map(|id| (id, asked.contains(&id)));
         let open = open.collect();
-        drop(book);
         self.kills.push(Kill {
             what: what.to_owned(),
             at: self.began.elapsed(),
             open,
         });
         self.kills.last().unwrap()
+    }
+
+    /// What it has claimed and not recorded, and which of that the provider was asked for.
+    pub(crate) async fn open(&self, slot: usize) -> (BTreeSet<Uuid>, BTreeSet<Uuid>) {
+        let (_, instance) = self.slots[slot].running.as_ref().unwrap();
+        self.open_of(*instance).await
+    }
+
+    async fn open_of(&self, instance: Uuid) -> (BTreeSet<Uuid>, BTreeSet<Uuid>) {
+        let sql = "select a.message_id, m.body
+                     from punctual.attempts a
+                     join scheduled_messages m on m.id = a.message_id
+                    where a.instance = $1 and a.outcome is null";
+        let rows = self.app.query(sql, &[&instance]).await.unwrap();
+        let book = self.twilio.book();
+        let asked = rows
+            .iter()
+            .filter(|row| !book.text(row.get(1)).asked.is_empty());
+        let asked = asked.map(|row| row.get(0)).collect();
+        (rows.iter().map(|row| row.get(0)).collect(), asked)
     }
 
     /// Kills it while it may still be starting: nothing of it is looked at.

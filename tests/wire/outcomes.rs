@@ -203,3 +203,26 @@ async fn a_deadline_that_passes_while_connecting_is_unsent() {
     unsent(hasty(&format!("http://{addr}")), "timed out").await;
     assert!(begun.elapsed() >= SHORT);
 }
+
+/// The whole process is held up past the deadline, and the answer comes meanwhile: it is in the
+/// socket when the process goes on, and it counts.
+#[test]
+fn an_answer_that_came_while_nobody_could_read_it_counts() {
+    let elsewhere = tokio::runtime::Runtime::new().unwrap();
+    let stand_in = elsewhere.block_on(StandIn::start([Act::AcceptAfter(SHORT / 3)]));
+    let here = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let outcome = here.block_on(async {
+        let provider = hasty(&stand_in.url());
+        let suspended = async {
+            while stand_in.creates().is_empty() {
+                tokio::time::sleep(SHORT / 100).await;
+            }
+            std::thread::sleep(SHORT * 2);
+        };
+        tokio::join!(send(&provider), suspended).0
+    });
+    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+}

@@ -26,6 +26,7 @@ use crate::policy::Cleared;
 mod answer;
 pub mod codes;
 pub mod config;
+mod deadline;
 mod handoff;
 mod lookup;
 mod request;
@@ -49,6 +50,7 @@ const TOUCH_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Twilio {
     client: Client,
     requests: Requests,
+    send_timeout: Duration,
     max_in_flight: NonZeroUsize,
 }
 
@@ -78,20 +80,30 @@ impl Twilio {
         Ok(Self {
             client,
             requests,
+            send_timeout: config.send_timeout,
             max_in_flight: config.max_in_flight,
         })
     }
 
     async fn create(&self, message: &Cleared, valid_for: Duration) -> Outcome {
         let (request, handoff) = self.requests.create(message, valid_for);
-        match self.client.execute(request).await {
-            Ok(response) => read(response, message.body()).await,
-            Err(error) if handoff.withdraw() => Outcome::Unsent {
-                reason: format!("{}: {}", step(&error), root(&error)),
-            },
-            Err(error) => Outcome::Unknown {
-                reason: format!("no answer to the request: {}", root(&error)),
-            },
+        let call = async {
+            let response = self.client.execute(request).await?;
+            Ok(read(response, message.body()).await)
+        };
+        let (step, cause) = match deadline::within(self.send_timeout, call).await {
+            Some(Ok(outcome)) => return outcome,
+            Some(Err(error)) => (step(&error), root(&error)),
+            None => (NOT_BEGUN, "timed out".to_owned()),
+        };
+        if handoff.withdraw() {
+            Outcome::Unsent {
+                reason: format!("{step}: {cause}"),
+            }
+        } else {
+            Outcome::Unknown {
+                reason: format!("no answer to the request: {cause}"),
+            }
         }
     }
 
@@ -132,6 +144,7 @@ impl Provider for Twilio {
 }
 
 fn client(config: &TwilioConfig) -> Result<Client, TwilioError> {
+    // Without a deadline of its own: each kind of request has one.
     Client::builder()
         .tls_backend_preconfigured(tls(&config.base_url)?)
         .http1_only()
@@ -142,7 +155,6 @@ fn client(config: &TwilioConfig) -> Result<Client, TwilioError> {
         .retry(retry::never())
         .referer(false)
         .tcp_nodelay(true)
-        .timeout(config.send_timeout)
         .pool_idle_timeout(IDLE_MAX)
         .pool_max_idle_per_host(config.max_in_flight.get())
         .user_agent(concat!("punctual/", env!("CARGO_PKG_VERSION")))
@@ -198,6 +210,8 @@ async fn whole(response: &mut Response, longest: usize) -> Result<Vec<u8>, Strin
     }
 }
 
+const NOT_BEGUN: &str = "the request was not begun";
+
 /// Which step a request that was not sent failed at.
 fn step(error: &reqwest::Error) -> &'static str {
     if error.is_dns() {
@@ -205,7 +219,7 @@ fn step(error: &reqwest::Error) -> &'static str {
     } else if error.is_connect() {
         "no connection"
     } else {
-        "the request was not begun"
+        NOT_BEGUN
     }
 }
 

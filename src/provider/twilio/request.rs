@@ -51,6 +51,7 @@ impl Requests {
             .build()?;
         let look_up = client
             .get(messages(config, account))
+            .timeout(config.send_timeout)
             .basic_auth(user, Some(password.expose_secret()))
             .header("accept", "application/json")
             .build()?;

@@ -1,0 +1,71 @@
+//! A process that is suspended past its lease: SIGSTOP, a closed lid, a machine moved elsewhere.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::daemon::until;
+use crate::judge::{judge, standings};
+use crate::twilio::{Book, Fault, Habits};
+use crate::world::{Kind, World};
+
+const MOMENT: Duration = Duration::from_millis(300);
+
+/// It had requests under way and claims that waited for a place. Meanwhile another instance
+/// takes all of them for a dead one's. Then it wakes up: it must not send what it held, and what
+/// it had sent is merged, though nobody but itself can tell: no callback comes, and the list
+/// does not have them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_suspended_past_its_lease_sends_nothing_it_held_and_still_merges_what_it_sent() {
+    let kind = Kind {
+        instances: 2,
+        journal: false,
+        callbacks: false,
+    };
+    let habits = Habits {
+        faults: vec![(1_000, Fault::Slow(MOMENT))],
+        list_lag: Duration::MAX,
+        ..Habits::default()
+    };
+    let mut world = World::new(kind, habits).await;
+    world.start(0).await;
+    let rows = world.insert(60, "suspended", MOMENT, MOMENT).await;
+    let some = |book: &Book| (book.messages().len() >= 16).then_some(());
+    world.twilio.until("all places are taken", some).await;
+    let waiting = "select count(*) from punctual.attempts where outcome is null";
+    until("some claims wait for a place", async || {
+        let open: i64 = world.app.query_one(waiting, &[]).await.unwrap().get(0);
+        (open > 16).then_some(())
+    })
+    .await;
+    world.daemon(0).signal(Signal::STOP);
+    let (open, asked) = world.open(0).await;
+    let held: BTreeSet<_> = open.difference(&asked).copied().collect();
+    assert!(!asked.is_empty() && !held.is_empty(), "{asked:?} {held:?}");
+
+    world.start(1).await;
+    let unconfirmed = "select count(*) from scheduled_messages where status = 'unconfirmed'";
+    until("its claims are reaped", async || {
+        let n: i64 = world.app.query_one(unconfirmed, &[]).await.unwrap().get(0);
+        (n == i64::try_from(open.len()).unwrap()).then_some(())
+    })
+    .await;
+    world.daemon(0).signal(Signal::CONT);
+    let left =
+        "select count(*) from scheduled_messages where status = 'unconfirmed' and id = any($1)";
+    let sent: Vec<_> = asked.iter().copied().collect();
+    until("what it had sent is merged", async || {
+        let n: i64 = world.app.query_one(left, &[&sent]).await.unwrap().get(0);
+        (n == 0).then_some(())
+    })
+    .await;
+    let verdict = judge(&mut world, "suspended").await;
+    println!("figure: suspended past the lease: {verdict}");
+    for standing in standings(&world).await {
+        let requests = usize::from(!held.contains(&standing.id));
+        assert_eq!(standing.asked.len(), requests, "{standing:?}");
+    }
+    assert_eq!(verdict.rows, rows.len());
+    world.stop().await;
+}
