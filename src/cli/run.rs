@@ -12,6 +12,7 @@ use super::{logs, output};
 use crate::config::{Config, ProviderChoice, Sources, TwilioSettings};
 use crate::daemon::{self, Parts, WebhookParts};
 use crate::http;
+use crate::journal::StateDir;
 use crate::provider::Provider;
 use crate::provider::console::Console;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioConfig};
@@ -55,6 +56,11 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     let provider = provider(&config)?;
     let http = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
     let webhooks = webhooks(&config).await?;
+    let state = config
+        .state_dir
+        .as_deref()
+        .map(StateDir::lock)
+        .transpose()?;
     Ok(Parts {
         dsn,
         provider,
@@ -69,6 +75,7 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
         http,
         debug_token: config.http.debug_token,
         webhooks,
+        state,
     })
 }
 

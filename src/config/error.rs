@@ -61,12 +61,12 @@ pub enum Problem {
         file_key: String,
     },
     /// A setting of a later version.
-    #[error("{key} is not supported by this version{}", unless(*.only))]
+    #[error("{key} is not supported by this version, which knows only {only:?}; leave it out")]
     NotYet {
         /// As it was written, and where.
         key: String,
         /// The value that may be given all the same.
-        only: Option<&'static str>,
+        only: &'static str,
     },
     /// Pages that others can reach need a token.
     #[error(
@@ -133,11 +133,4 @@ fn did_you_mean(similar: Option<&str>) -> String {
 
 fn shown(value: Option<&str>) -> String {
     value.map_or_else(String::new, |v| format!(" ({v:?})"))
-}
-
-fn unless(value: Option<&str>) -> String {
-    value.map_or_else(
-        || "; leave it out".to_owned(),
-        |v| format!(", which knows only {v:?}; leave it out"),
-    )
 }

@@ -15,6 +15,7 @@ mod tests;
 mod values;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -58,6 +59,8 @@ pub struct Config {
     pub lease: Duration,
     /// A message later than this at its turn is cancelled, not sent.
     pub max_lateness: Duration,
+    /// Where the journal is; `None`: none is kept.
+    pub state_dir: Option<PathBuf>,
     /// The newest zone data there is.
     pub zone_data: ZoneData,
     /// The installation's zone.
@@ -117,6 +120,7 @@ impl Config {
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);
         let (send_timeout, lease) = deadlines_of(&mut raw);
         let max_lateness = raw.or(&key::MAX_LATENESS, "1h", values::max_lateness);
+        let state_dir = raw.get(&key::STATE_DIR, values::directory);
         let zone_data = ZoneData::newest();
         let timezone = raw.or(&key::TIMEZONE, "UTC", |name| {
             values::timezone(&zone_data, name)
@@ -141,6 +145,7 @@ impl Config {
                 send_timeout,
                 lease,
                 max_lateness,
+                state_dir,
                 zone_data,
                 timezone,
                 business_hours,
@@ -256,5 +261,4 @@ fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
 /// nothing would let somebody rely on it.
 fn refuse_what_is_not_built(raw: &mut Raw) {
     raw.only(&key::IN_DOUBT, "hold");
-    raw.not_yet(&key::STATE_DIR);
 }

@@ -281,20 +281,11 @@ impl Raw {
         self.given.contains_key(setting.env)
     }
 
-    /// Refuses a setting whose function does not exist.
-    pub(super) fn not_yet(&mut self, setting: &Setting) {
-        if let Some(given) = self.given.get(setting.env) {
-            let key = given.name.clone();
-            self.problems.push(Problem::NotYet { key, only: None });
-        }
-    }
-
     /// Refuses every value of a setting but the one whose function exists.
     pub(super) fn only(&mut self, setting: &Setting, value: &'static str) {
         if let Some(given) = self.given.get(setting.env).filter(|g| g.value != value) {
             let key = given.name.clone();
-            let only = Some(value);
-            self.problems.push(Problem::NotYet { key, only });
+            self.problems.push(Problem::NotYet { key, only: value });
         }
     }
 

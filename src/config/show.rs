@@ -32,6 +32,8 @@ struct Shown<'a> {
     lease: String,
     in_doubt: &'static str,
     max_lateness: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_dir: Option<String>,
     timezone: &'a str,
     business_hours: String,
     urgent_passes_quiet_hours: bool,
@@ -77,6 +79,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         lease: format_duration(config.lease).to_string(),
         in_doubt: "hold",
         max_lateness: format_duration(config.max_lateness).to_string(),
+        state_dir: config.state_dir.as_ref().map(|d| d.display().to_string()),
         timezone: config.timezone.iana_name().unwrap_or("UTC"),
         business_hours: config
             .business_hours

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use humantime::{format_duration, parse_duration};
@@ -148,6 +149,16 @@ fn is_plain(url: &Url) -> bool {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none()
+}
+
+/// Whether it can be used is seen when it is: a daemon makes it, and locks it.
+pub(super) fn directory(text: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(text);
+    if path.file_name().is_some() {
+        Ok(path)
+    } else {
+        Err("a directory of this daemon's own, like /var/lib/punctual".into())
+    }
 }
 
 pub(super) fn timezone(data: &ZoneData, text: &str) -> Parsed<TimeZone> {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::dispatch::Dispatch;
 use crate::http::{self, HttpState, Question};
+use crate::journal::{Journal, JournalError, PastFile, StateDir};
 use crate::listen;
 use crate::message::{AttemptToken, InstanceId};
 use crate::metrics::Metrics;
@@ -21,6 +22,7 @@ use crate::receipt::{self, Webhooks};
 use crate::store::{Dsn, MigrateError, Migrator, Store, StoreError};
 
 mod beyond;
+mod recovery;
 mod signals;
 mod supervisor;
 mod turn;
@@ -54,6 +56,8 @@ pub struct Parts {
     pub debug_token: Option<secrecy::SecretString>,
     /// The provider's callbacks; `None`: none are taken.
     pub webhooks: Option<WebhookParts>,
+    /// Where the journal is; `None`: none is kept.
+    pub state: Option<StateDir>,
 }
 
 /// What callbacks need.
@@ -76,6 +80,9 @@ pub enum RunError {
     /// The database does not let us in, or not do what we must.
     #[error("the database refuses this instance: {0}")]
     Database(#[from] StoreError),
+    /// There is no journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The kernel has no timer for us.
     #[error("no timer from the kernel")]
     Timer(#[source] std::io::Error),
@@ -95,11 +102,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
     let store = Store::new(parts.dsn.pool(POOL + callbacks), instance)
         .with_default_sender(parts.rules.default_sender.as_ref());
-    tokio::select! {
+    let (journal, past) = tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
-        prepared = prepare(&parts.dsn, &store, &clock) => prepared?,
-    }
+        prepared = prepare(&parts.dsn, &store, &clock, parts.state) => prepared?,
+    };
     tracing::info!(%instance, "started");
 
     let metrics = Arc::new(Metrics::default());
@@ -113,6 +120,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         lease: parts.settings.lease,
+        journal: journal.clone(),
     };
 
     // Everything beside the loop. Dropping the set at the end drops them.
@@ -123,6 +131,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         input_tx.clone(),
         stop.clone(),
     ));
+    beside.spawn(recovery::settle(dispatch.clone(), past, input_tx.clone()));
     let http_stop = CancellationToken::new();
     let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token);
     let webhooks = parts.webhooks.map(|parts| {
@@ -147,6 +156,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     {
         tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
     }
+    if let (0, Some(journal)) = (unrecorded, journal) {
+        journal.close();
+    }
     http_stop.cancel();
     // Their own deadline ends them.
     served.join_all().await;
@@ -158,13 +170,24 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
 }
 
 /// Makes sure that this database will do, before anything is begun in it.
-async fn prepare(dsn: &Dsn, store: &Store, clock: &Clock) -> Result<(), RunError> {
+async fn prepare(
+    dsn: &Dsn,
+    store: &Store,
+    clock: &Clock,
+    state: Option<StateDir>,
+) -> Result<(Option<Arc<Journal>>, Vec<PastFile>), RunError> {
     listen::prove(dsn).await?;
     Migrator::embedded().check(dsn).await?;
     store.instance_start().await?;
     upkeep::open(store).await;
     upkeep::measure(store, clock).await?;
-    Ok(())
+    let Some(mut dir) = state else {
+        return Ok((None, Vec::new()));
+    };
+    let past = dir.past()?;
+    let database = store.database_id().await?;
+    let journal = Journal::begin(dir, store.instance(), database, None)?;
+    Ok((Some(Arc::new(journal)), past))
 }
 
 /// Begins to listen: one listener for everything, or one of their own for the callbacks.

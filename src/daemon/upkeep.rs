@@ -48,6 +48,7 @@ pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: 
 /// One after the other, and each for itself: a row that the app's own trigger lets nobody
 /// cancel must not keep claims of the dead from being reaped.
 async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
+    keep_journal(dispatch).await;
     let store = &dispatch.store;
     let beat = async {
         store.within(BEAT_PATIENCE, store.instance_beat()).await?;
@@ -77,6 +78,7 @@ async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
         // A closed channel: the daemon is ending, and its claims with it.
         let _ = inputs.send(Input::Strays(strays)).await;
     }
+    told(super::recovery::reaped_alive(dispatch, inputs).await);
     while let Some(Some(went)) = told(store.within(PATIENCE, store.outbox_next()).await) {
         if went {
             dispatch.metrics.count(Counter::OutboxWritten, 1);
@@ -96,6 +98,21 @@ async fn sample(dispatch: &Dispatch) {
     metrics.set(Gauge::NotifyQueue, sampled.notify_queue);
     metrics.set(Gauge::InDoubt, sampled.in_doubt);
     metrics.set(Gauge::Outbox, sampled.outbox);
+}
+
+/// What waits for the database may have to wait for longer than this machine lives: it is
+/// brought onto the disk, off the way of what is being sent.
+async fn keep_journal(dispatch: &Dispatch) {
+    let Some(journal) = dispatch.journal.clone() else {
+        return;
+    };
+    let synced = tokio::task::spawn_blocking(move || {
+        journal.mend();
+        journal.sync()
+    });
+    if let Ok(Err(error)) = synced.await {
+        tracing::warn!(%error, "the journal could not be brought onto the disk");
+    }
 }
 
 fn told<T>(done: Result<T, StoreError>) -> Option<T> {

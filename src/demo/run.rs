@@ -191,6 +191,7 @@ fn parts(dsn: &Dsn, phone: &Phone, page: tokio::net::TcpListener) -> Result<Part
         http: page,
         debug_token: None,
         webhooks: None,
+        state: None,
     })
 }
 

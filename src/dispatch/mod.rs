@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::clock::{self, Clock};
+use crate::journal::{Begun, Journal, Unwritable};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::metrics::Metrics;
 use crate::policy::{self, Cleared, Rules};
@@ -50,6 +51,8 @@ pub struct Dispatch {
     pub metrics: Arc<Metrics>,
     /// How long a claim stands.
     pub lease: Duration,
+    /// What has begun, for whoever comes after; `None`: nobody is told.
+    pub journal: Option<Arc<Journal>>,
 }
 
 impl Dispatch {
@@ -167,27 +170,45 @@ impl Dispatch {
     /// Makes the request, unless its lease has run out meanwhile.
     pub async fn send(&self, id: MessageId, message: Payload, start_before: Uptime) -> Input {
         let now = self.clock.now();
+        let unsent = |reason: String| Answer {
+            outcome: Outcome::Unsent { reason },
+            started: None,
+            finished: now.db,
+        };
         let answer = if now.up > start_before {
-            Answer {
-                outcome: Outcome::Unsent {
-                    reason: "the lease ran out before the request began".into(),
-                },
-                started: None,
-                finished: now.db,
-            }
+            unsent("the lease ran out before the request began".into())
+        } else if let Err(unwritable) = self.note_beginning(&message, now.db) {
+            unsent(unwritable.to_string())
         } else {
             let valid_for = message.expires().since(now.db);
             let outcome = self.provider.send(&message, valid_for).await;
             if let Outcome::Refused { code, category, .. } = &outcome {
                 tracing::warn!(message.id = %id, code, category = category.as_str(), "refused");
             }
+            let finished = self.clock.now().db;
+            if let Some(journal) = &self.journal {
+                journal.answered(message.token(), &outcome, finished);
+            }
             Answer {
                 outcome,
                 started: Some(now.db),
-                finished: self.clock.now().db,
+                finished,
             }
         };
         Input::Sent { id, answer }
+    }
+
+    /// The last thing before the request.
+    fn note_beginning(&self, message: &Payload, now: Moment) -> Result<(), Unwritable> {
+        let Some(journal) = &self.journal else {
+            return Ok(());
+        };
+        journal.began(Begun {
+            token: message.token(),
+            message: message.id(),
+            expires_us: message.expires().as_micros(),
+            at_us: now.as_micros(),
+        })
     }
 
     /// Records a group. One that the database refuses is halved until the bad record stands
@@ -196,6 +217,9 @@ impl Dispatch {
         let mut done = Vec::with_capacity(records.len());
         let all: Vec<_> = records.iter().collect();
         self.record_part(&all, &mut done).await;
+        if let Some(journal) = &self.journal {
+            journal.recorded(done.iter().map(|(token, _)| *token));
+        }
         Input::Recorded { group, done }
     }
 

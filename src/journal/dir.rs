@@ -23,6 +23,10 @@ const KEPT_BYTES: u64 = 64 * 1024 * 1024;
 /// And in files, for a daemon that is started again and again.
 const KEPT_FILES: usize = 256;
 
+/// Instances of the past that are looked into. One that is started again and again does not get
+/// to settle what it finds; what is older than this, others have called unknown by then.
+const PAST_MAX: usize = 32;
+
 /// The longest file that is read. A writer stops long before.
 pub(super) const FILE_MAX: u64 = 256 * 1024 * 1024;
 
@@ -119,7 +123,8 @@ impl StateDir {
             // one is the latest.
             latest.insert(file.past.opened.instance, file);
         }
-        let files: Vec<_> = latest.into_values().collect();
+        let many = latest.len().saturating_sub(PAST_MAX);
+        let files: Vec<_> = latest.into_values().skip(many).collect();
         let unsettled = files.iter().filter(|f| !f.past.settled);
         self.needed.extend(unsettled.map(|f| f.path.clone()));
         Ok(files)

@@ -57,6 +57,8 @@ struct Inner {
     dir: StateDir,
     opened: Opened,
     held_before: Option<Moment>,
+    /// The database has become another one since this began.
+    changed: bool,
     /// What began and is not recorded in the database. Bounded by what the reactor has in
     /// flight and unrecorded.
     open: HashMap<AttemptToken, Open>,
@@ -118,6 +120,7 @@ impl Journal {
                 dir,
                 opened,
                 held_before,
+                changed: false,
                 open: HashMap::new(),
                 state: State::Writing(Segment::new(file, path, head.len())),
                 line: Vec::with_capacity(512),
@@ -173,9 +176,16 @@ impl Journal {
         }
     }
 
-    /// Whether a request of this attempt has begun and is not recorded.
+    /// Whether a request of this attempt has begun and is not recorded in the database.
     pub fn is_open(&self, token: AttemptToken) -> bool {
         self.inner().open.contains_key(&token)
+    }
+
+    /// Whether what is neither open nor recorded never began. Not after the database has become
+    /// another: what was recorded in the one before may not be in this one.
+    pub fn may_deny(&self) -> bool {
+        let inner = self.inner();
+        !inner.changed && inner.opened.database.is_some()
     }
 
     /// Holds what is due before a moment, or nothing any more: kept for those who come after.
@@ -190,6 +200,7 @@ impl Journal {
         };
         let _ = inner.append(&record);
         if inner.opened.database != database {
+            inner.changed = true;
             // The next file is of the database as it is now; the one before may not deny any more.
             inner.opened.database = database;
             inner.next_segment();

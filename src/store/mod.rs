@@ -30,6 +30,7 @@ mod open;
 mod outbox;
 mod outcomes;
 pub mod receipts;
+mod recovery;
 pub mod story;
 mod suppressions;
 mod tls;
@@ -42,6 +43,7 @@ pub use dsn::{Dsn, DsnError};
 pub use error::StoreError;
 pub use migrate::{MigrateError, Migrator};
 pub use outcomes::Recorded;
+pub use recovery::{LeftOpen, NotAccepted};
 pub use window::{Sample, notify_plainly};
 
 /// The database as the daemon uses it.

@@ -13,6 +13,7 @@ mod daemon;
 mod ending;
 mod fates;
 mod http;
+mod journal;
 mod journey;
 mod limits;
 mod outage;

@@ -34,6 +34,7 @@ async fn parts(dsn: Dsn) -> Parts {
         http: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
         debug_token: None,
         webhooks: None,
+        state: None,
     }
 }
 

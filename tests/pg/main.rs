@@ -23,6 +23,7 @@ mod opt_out;
 mod ours;
 mod outcome;
 mod receipts;
+mod recovery;
 mod retry;
 mod rows;
 mod tls;

@@ -135,12 +135,25 @@ fn what_the_policy_goes_by() {
 }
 
 #[test]
+fn the_directory_of_the_journal() {
+    env(
+        "PUNCTUAL_STATE_DIR",
+        "/var/lib/punctual",
+        Ok("state_dir = \"/var/lib/punctual\""),
+    );
+    env(
+        "PUNCTUAL_STATE_DIR",
+        "/",
+        Err("a directory of this daemon's own"),
+    );
+}
+
+#[test]
 fn what_is_not_built_is_refused_not_ignored() {
     env("PUNCTUAL_IN_DOUBT", "hold", Ok("in_doubt = \"hold\""));
     for (key, value) in [
         ("PUNCTUAL_IN_DOUBT", "resend"),
         ("PUNCTUAL_IN_DOUBT", "resend_if_absent"),
-        ("PUNCTUAL_STATE_DIR", "state"),
     ] {
         let refusal = format!("{key} is not supported by this version");
         env(key, value, Err(&refusal));

@@ -25,6 +25,14 @@ with ask as (
          started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp())
     from (select * from free union all select * from gone) done
    where a.token = done.token and a.message_id = done.id and a.outcome is null
+), reaped as (
+  -- Called unknown meanwhile, by whoever took this instance for dead. That its request did begin
+  -- is to stand there all the same: what never began may be sent.
+  update punctual.attempts a
+     set started_at = done.started_at
+    from (select * from free union all select * from gone) done
+   where a.token = done.token and a.message_id = done.id and a.outcome = 'unknown'
+     and a.started_at is null and done.started_at is not null
 ), moved as (
   update public.scheduled_messages m
      set status = free.status,

@@ -1,0 +1,244 @@
+//! Settles what the instances before this one left open, by their journals.
+//!
+//! The process that wrote a journal is dead, or its directory could not be had; so nothing waits
+//! for a lease here. A claim whose statement was still on its way to the server when that
+//! process died may yet be committed: the looking goes on until that cannot be any more.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::clock;
+use crate::dispatch::{Dispatch, Input, Payload};
+use crate::journal::{self, Answered, Journal, Known, PastFile};
+use crate::message::{MessageId, Moment, Outcome, Status};
+use crate::reactor::{Answer, Record, Settlement, Tries};
+use crate::store::{LeftOpen, NotAccepted, StoreError};
+
+/// Between two looks.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// A statement of a dead session ends by then: the server's own `statement_timeout`, and some.
+const SETTLED_AFTER: Duration = Duration::from_secs(20);
+
+/// How long one statement may take; longer than the server itself lets it run.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Records in one transaction.
+const GROUP: usize = 500;
+
+/// What one look found, by what is known of it.
+#[derive(Default)]
+struct Found {
+    not_accepted: Vec<NotAccepted>,
+    records: Vec<Record<Payload>>,
+}
+
+/// Goes on until everything that `files` tell stands in the database, however long that is away.
+pub(super) async fn settle(
+    dispatch: Dispatch,
+    mut files: Vec<PastFile>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let Some(journal) = dispatch.journal.clone() else {
+        return;
+    };
+    files.retain(|file| !file.past.settled);
+    let began = clock::reading().up;
+    while !files.is_empty() {
+        let mut left = Vec::new();
+        for mut file in files {
+            let done = look(&dispatch, &journal, &file, &inputs).await;
+            let late = clock::reading().up.since(began) >= SETTLED_AFTER;
+            match done {
+                Ok(true) if late => journal.done_with(&mut file),
+                Ok(_) => left.push(file),
+                Err(error) => {
+                    let instance = file.past.opened.instance;
+                    tracing::warn!(%instance, %error, "what it left open is not settled yet; it is tried again");
+                    left.push(file);
+                }
+            }
+        }
+        files = left;
+        sleep(AGAIN).await;
+    }
+}
+
+/// One look at what an instance left open. Whether nothing is left to be done.
+async fn look(
+    dispatch: &Dispatch,
+    journal: &Journal,
+    file: &PastFile,
+    inputs: &mpsc::Sender<Input>,
+) -> Result<bool, StoreError> {
+    let store = &dispatch.store;
+    let past = &file.past;
+    let left = store.left_open(past.opened.instance);
+    let left = store.within(PATIENCE, left).await?;
+    let boot = journal::boot();
+    let here = past.opened.boot.is_some() && past.opened.boot == boot;
+    let may_deny = past.may_deny(boot.as_deref(), journal.database());
+    let now = dispatch.clock.now().db;
+    let mut found = Found::default();
+    for open in &left {
+        found.take_in(open, past.of_attempt(open.token, may_deny), here, now);
+    }
+    let (back, recorded) = (found.not_accepted.len(), found.records.len());
+    if back + recorded == 0 {
+        return Ok(true);
+    }
+    tracing::info!(
+        instance = %past.opened.instance,
+        not_accepted = back,
+        recorded,
+        "settling by its journal what an instance left open when it died"
+    );
+    let mut done = give_back(dispatch, &found.not_accepted, inputs).await?;
+    for group in found.records.chunks(GROUP) {
+        let group: Vec<_> = group.iter().collect();
+        done += store.within(PATIENCE, store.record(&group)).await?.len();
+    }
+    Ok(done >= back + recorded)
+}
+
+/// What of this instance was reaped, because it was suspended or cut off for longer than its
+/// leases: of that, what never began is pending again. Nothing else can say so.
+pub(super) async fn reaped_alive(
+    dispatch: &Dispatch,
+    inputs: &mpsc::Sender<Input>,
+) -> Result<(), StoreError> {
+    let (store, Some(journal)) = (&dispatch.store, &dispatch.journal) else {
+        return Ok(());
+    };
+    if !journal.may_deny() {
+        return Ok(());
+    }
+    let left = store.within(PATIENCE, store.left_open(store.instance()));
+    let unbegun: Vec<_> = left
+        .await?
+        .into_iter()
+        .filter(|open| !open.in_flight && !journal.is_open(open.token))
+        .map(|open| NotAccepted {
+            token: open.token,
+            message: open.message,
+            reason: "its lease ran out before its request began".into(),
+        })
+        .collect();
+    give_back(dispatch, &unbegun, inputs).await?;
+    Ok(())
+}
+
+/// How many of these are done with.
+async fn give_back(
+    dispatch: &Dispatch,
+    attempts: &[NotAccepted],
+    inputs: &mpsc::Sender<Input>,
+) -> Result<usize, StoreError> {
+    let mut freed: Vec<MessageId> = Vec::new();
+    let mut done = 0;
+    for group in attempts.chunks(GROUP) {
+        let given = dispatch.store.not_accepted(group);
+        let given = dispatch.store.within(PATIENCE, given).await?;
+        done += given.len();
+        let moved = |a: &&NotAccepted| given.contains(&(a.token, true));
+        freed.extend(group.iter().filter(moved).map(|a| a.message));
+    }
+    if !freed.is_empty() {
+        tracing::info!(
+            messages = freed.len(),
+            "pending again: their requests never began"
+        );
+        // A closed channel: the daemon is ending. The next sweep would find them as well.
+        let _ = inputs.send(Input::Notice(freed)).await;
+    }
+    Ok(done)
+}
+
+impl Found {
+    /// `here`: its process was one of this run of this machine, and so is known to be dead.
+    fn take_in(&mut self, open: &LeftOpen, known: Known, here: bool, now: Moment) {
+        match known {
+            Known::NeverBegan => self.give_back(open, "its request never began"),
+            Known::Answered(answer) => self.answered(open, answer, now),
+            Known::Began(begun) if here && open.in_flight => {
+                let at = Moment::from_micros(begun.at_us);
+                self.in_doubt(open, Some(at), now);
+            }
+            Known::Nothing if here && open.in_flight => self.in_doubt(open, None, now),
+            // Whoever has the right to call it dead will.
+            Known::Began(_) | Known::Nothing => {}
+        }
+    }
+
+    fn give_back(&mut self, open: &LeftOpen, why: &str) {
+        self.not_accepted.push(NotAccepted {
+            token: open.token,
+            message: open.message,
+            reason: format!("the instance that claimed it died; {why}"),
+        });
+    }
+
+    fn answered(&mut self, open: &LeftOpen, answer: Answered, now: Moment) {
+        let proof = answer.sid().is_some();
+        match answer.outcome {
+            // Reaped: no fenced record reaches it any more.
+            Outcome::Unsent { .. } | Outcome::Throttled { .. } | Outcome::Refused { .. }
+                if !open.in_flight =>
+            {
+                self.give_back(open, "the provider did not take it");
+            }
+            outcome if open.in_flight || proof => {
+                let started = Moment::from_micros(answer.to.at_us);
+                let finished = Moment::from_micros(answer.at_us);
+                let tries = Tries {
+                    number: open.number,
+                    before: open.attempts_before,
+                    max: open.max_attempts,
+                    expires: Moment::from_micros(answer.to.expires_us),
+                };
+                let heard = Answer {
+                    outcome,
+                    started: Some(started),
+                    finished: now,
+                };
+                let settlement = Settlement::of(heard, open.message, tries);
+                self.record(open, settlement, Some(started), finished);
+            }
+            _ => {}
+        }
+    }
+
+    fn in_doubt(&mut self, open: &LeftOpen, started: Option<Moment>, now: Moment) {
+        let settlement = Settlement::Settled {
+            to: Status::Unconfirmed,
+            outcome: "unknown",
+            code: None,
+            category: None,
+            reason: Some("the instance that was sending it died before the answer came".into()),
+            pause: None,
+            until: None,
+            counts: true,
+        };
+        self.record(open, settlement, started, now);
+    }
+
+    fn record(
+        &mut self,
+        open: &LeftOpen,
+        settlement: Settlement,
+        started: Option<Moment>,
+        finished: Moment,
+    ) {
+        self.records.push(Record {
+            id: open.message,
+            token: open.token,
+            settlement,
+            started,
+            finished: Some(finished),
+            payload: None,
+            tries: 0,
+        });
+    }
+}

@@ -1,0 +1,21 @@
+-- Attempts of a dead instance of which nothing certain stands here: what it had open, and what
+-- was reaped of that since. What it recorded itself as unknown says when the request began.
+-- $1 instance  $2 rows at most
+with open as (
+  select a.token, a.message_id, a.number, true as in_flight
+    from punctual.attempts a
+   where a.outcome is null and a.instance = $1::uuid
+  union all
+  select a.token, a.message_id, a.number, false
+    from public.scheduled_messages m
+    join punctual.attempts a on a.message_id = m.id
+   where m.status = 'unconfirmed' and a.instance = $1::uuid
+     and a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null
+)
+select open.token, open.message_id, open.number::int, open.in_flight,
+       greatest(coalesce(m.attempts, 1) - 1, 0)::int as attempts_before,
+       coalesce(m.max_attempts, 3)::int as max_attempts
+  from open
+  left join public.scheduled_messages m on m.id = open.message_id
+ order by open.token
+ limit $2

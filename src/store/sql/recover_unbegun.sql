@@ -1,0 +1,40 @@
+-- Gives back what certainly was not accepted, whoever has called it unknown meanwhile: only the
+-- journal of the instance that had claimed it may say so. An attempt that has been settled since,
+-- or of which it is known that it began, stays as it is; and so does a row at which another
+-- attempt is open. A row somebody holds is skipped and missing from the answer.
+-- $1 ids  $2 tokens, one a message  $3 why, for people
+with ask as (
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[]) as a (id, token, reason)
+), free as (
+  select ask.*
+    from ask
+    join public.scheduled_messages m on m.id = ask.id
+   order by m.id
+     for no key update of m skip locked
+), gone as (
+  select * from ask
+   where not exists (select from public.scheduled_messages m where m.id = ask.id)
+), ledger as (
+  update punctual.attempts a
+     set outcome = 'returned', error = done.reason, code = null, category = null,
+         finished_at = coalesce(a.finished_at, clock_timestamp())
+    from (select * from free union all select * from gone) done
+   where a.token = done.token and a.message_id = done.id
+     and (a.outcome is null
+          or a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null)
+  returning a.token, a.message_id
+), moved as (
+  update public.scheduled_messages m
+     set status = 'pending', attempts = greatest(m.attempts - 1, 0), next_attempt_at = null,
+         error_message = case when m.status = 'sending' then m.error_message end,
+         updated_at = clock_timestamp()
+    from ledger
+   where m.id = ledger.message_id and m.status in ('sending', 'unconfirmed')
+     and not exists (select from punctual.attempts o
+                      where o.message_id = m.id and o.token <> ledger.token
+                        and (o.outcome is null or o.outcome = 'unknown'))
+  returning m.id
+)
+select token, id in (select id from moved) as moved from free
+union all
+select token, false from gone

@@ -1,0 +1,154 @@
+//! What a dead instance left open, given back by whoever has its journal.
+
+use punctual::message::MessageId;
+use punctual::reactor::Settlement;
+use punctual::store::NotAccepted;
+use uuid::Uuid;
+
+use crate::ours::{accepted, ledger, record, recorded, store, won};
+use crate::rows::{World, run};
+
+fn not_accepted(claim: &punctual::message::Claim) -> NotAccepted {
+    NotAccepted {
+        token: claim.token,
+        message: claim.id,
+        reason: "never began".into(),
+    }
+}
+
+/// As the reaper leaves it, or a record that came too late.
+async fn set(world: &World, id: Uuid, row: &str, attempt: &str) {
+    let sql = format!(
+        "update scheduled_messages set status = '{row}', error_message = 'died' where id = '{id}';
+         update punctual.attempts set {attempt} where message_id = '{id}'"
+    );
+    run(&world.unseen, &sql).await;
+}
+
+/// What a message whose only attempt stands so becomes, once that was certainly not accepted.
+async fn check(row: &str, attempt: &str, listed: bool, becomes: &str, outcome: Option<&str>) {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row("pending").await;
+    let claim = won(&store, &[id]).await.remove(0);
+    set(&world, id, row, attempt).await;
+    let left = store.left_open(store.instance()).await.unwrap();
+    assert_eq!(left.len(), usize::from(listed), "{row}, {attempt}");
+    let done = store.not_accepted(&[not_accepted(&claim)]).await.unwrap();
+    let moved = row != becomes;
+    assert_eq!(done, [(claim.token, moved)], "{row}, {attempt}");
+    assert_eq!(world.status(id).await, becomes, "{row}, {attempt}");
+    let found: Option<String> = ledger(&world, id).await[0].get("outcome");
+    assert_eq!(found.as_deref(), outcome, "{row}, {attempt}");
+    if moved {
+        assert_eq!(world.get::<i32>(id, "attempts").await, 0);
+        let again = store.not_accepted(&[not_accepted(&claim)]).await.unwrap();
+        assert_eq!(again, [(claim.token, false)], "once is enough");
+    }
+}
+
+#[tokio::test]
+async fn only_what_nothing_certain_is_known_of_is_given_back() {
+    let reaped = "outcome = 'unknown', finished_at = now()";
+    let begun = "outcome = 'unknown', started_at = now()";
+    let (back, unknown) = (Some("returned"), Some("unknown"));
+    tokio::join!(
+        check("sending", "outcome = null", true, "pending", back),
+        check("unconfirmed", reaped, true, "pending", back),
+        check("unconfirmed", begun, false, "unconfirmed", unknown),
+        check(
+            "sent",
+            "outcome = 'accepted', provider_sid = 'SM1'",
+            false,
+            "sent",
+            Some("accepted")
+        ),
+        // A person, or proof, has said otherwise of the row; the attempt is closed all the same.
+        check("cancelled", reaped, false, "cancelled", back),
+        check("sent", "outcome = null", true, "sent", back),
+    );
+}
+
+#[tokio::test]
+async fn a_row_at_which_another_attempt_is_open_stays_as_it_is() {
+    let world = World::new().await;
+    let (dead, alive) = (store(&world), store(&world));
+    let id = world.row("pending").await;
+    let first = won(&dead, &[id]).await.remove(0);
+    set(&world, id, "pending", "outcome = 'unknown'").await;
+    let second = won(&alive, &[id]).await.remove(0);
+    let done = dead.not_accepted(&[not_accepted(&first)]).await.unwrap();
+    assert_eq!(done, [(first.token, false)]);
+    assert_eq!(world.status(id).await, "sending");
+    assert_eq!(recorded(&alive, &[accepted(&second)]).await, 1);
+    assert_eq!(world.status(id).await, "sent");
+}
+
+#[tokio::test]
+async fn what_somebody_holds_comes_later_and_what_is_deleted_is_closed() {
+    let world = World::new().await;
+    let store = store(&world);
+    let ids = world.rows(2, "pending").await;
+    let claims = won(&store, &ids).await;
+    run(
+        &world.unseen,
+        &format!("delete from scheduled_messages where id = '{}'", ids[1]),
+    )
+    .await;
+    run(
+        &world.user,
+        &format!(
+            "begin; select from scheduled_messages where id = '{}' for update",
+            ids[0]
+        ),
+    )
+    .await;
+    let both = [not_accepted(&claims[0]), not_accepted(&claims[1])];
+    let done = store.not_accepted(&both).await.unwrap();
+    assert_eq!(done, [(claims[1].token, false)]);
+    run(&world.user, "rollback").await;
+    let done = store.not_accepted(&both[..1]).await.unwrap();
+    assert_eq!(done, [(claims[0].token, true)]);
+    assert!(store.left_open(store.instance()).await.unwrap().is_empty());
+    assert_eq!(MessageId(ids[0]), claims[0].id);
+}
+
+/// A record that comes after its attempt was reaped cannot deny; but that the request began it
+/// does say, or the journal's next reader would take it for one that never did.
+#[tokio::test]
+async fn a_late_record_says_that_the_request_began() {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row("pending").await;
+    let claim = won(&store, &[id]).await.remove(0);
+    set(&world, id, "unconfirmed", "outcome = 'unknown'").await;
+    assert_eq!(store.left_open(store.instance()).await.unwrap().len(), 1);
+    let unsure = Settlement::Settled {
+        to: punctual::message::Status::Unconfirmed,
+        outcome: "unknown",
+        code: None,
+        category: None,
+        reason: None,
+        pause: None,
+        until: None,
+        counts: true,
+    };
+    assert_eq!(recorded(&store, &[record(&claim, unsure)]).await, 1);
+    assert!(store.left_open(store.instance()).await.unwrap().is_empty());
+    store.not_accepted(&[not_accepted(&claim)]).await.unwrap();
+    assert_eq!(world.status(id).await, "unconfirmed");
+}
+
+#[tokio::test]
+async fn a_database_tells_which_it_is() {
+    let (one, other) = tokio::join!(World::new(), World::new());
+    let first = store(&one).database_id().await.unwrap().unwrap();
+    assert_eq!(store(&one).database_id().await.unwrap(), Some(first));
+    let second = store(&other).database_id().await.unwrap().unwrap();
+    assert_eq!(
+        (first.system, first.timeline),
+        (second.system, second.timeline)
+    );
+    assert_ne!(first.database, second.database);
+    assert_eq!(first.timeline, 1);
+}
