@@ -26,19 +26,25 @@ async fn set(world: &World, id: Uuid, row: &str, attempt: &str) {
 }
 
 /// What a message whose only attempt stands so becomes, once that was certainly not accepted.
-async fn check(row: &str, attempt: &str, listed: bool, becomes: &str, outcome: Option<&str>) {
-    let world = World::new().await;
-    let store = store(&world);
+async fn check(
+    world: &World,
+    row: &str,
+    attempt: &str,
+    listed: bool,
+    becomes: &str,
+    outcome: Option<&str>,
+) {
+    let store = store(world);
     let id = world.row("pending").await;
     let claim = won(&store, &[id]).await.remove(0);
-    set(&world, id, row, attempt).await;
+    set(world, id, row, attempt).await;
     let left = store.left_open(store.instance()).await.unwrap();
     assert_eq!(left.len(), usize::from(listed), "{row}, {attempt}");
     let done = store.not_accepted(&[not_accepted(&claim)]).await.unwrap();
     let moved = row != becomes;
     assert_eq!(done, [(claim.token, moved)], "{row}, {attempt}");
     assert_eq!(world.status(id).await, becomes, "{row}, {attempt}");
-    let found: Option<String> = ledger(&world, id).await[0].get("outcome");
+    let found: Option<String> = ledger(world, id).await[0].get("outcome");
     assert_eq!(found.as_deref(), outcome, "{row}, {attempt}");
     if moved {
         assert_eq!(world.get::<i32>(id, "attempts").await, 0);
@@ -52,21 +58,15 @@ async fn only_what_nothing_certain_is_known_of_is_given_back() {
     let reaped = "outcome = 'unknown', finished_at = now()";
     let begun = "outcome = 'unknown', started_at = now()";
     let (back, unknown) = (Some("returned"), Some("unknown"));
-    tokio::join!(
-        check("sending", "outcome = null", true, "pending", back),
-        check("unconfirmed", reaped, true, "pending", back),
-        check("unconfirmed", begun, false, "unconfirmed", unknown),
-        check(
-            "sent",
-            "outcome = 'accepted', provider_sid = 'SM1'",
-            false,
-            "sent",
-            Some("accepted")
-        ),
-        // A person, or proof, has said otherwise of the row; the attempt is closed all the same.
-        check("cancelled", reaped, false, "cancelled", back),
-        check("sent", "outcome = null", true, "sent", back),
-    );
+    let accepted = "outcome = 'accepted', provider_sid = 'SM1'";
+    let world = World::new().await;
+    check(&world, "sending", "outcome = null", true, "pending", back).await;
+    check(&world, "unconfirmed", reaped, true, "pending", back).await;
+    check(&world, "unconfirmed", begun, false, "unconfirmed", unknown).await;
+    check(&world, "sent", accepted, false, "sent", Some("accepted")).await;
+    // A person, or proof, has said otherwise of the row; the attempt is closed all the same.
+    check(&world, "cancelled", reaped, false, "cancelled", back).await;
+    check(&world, "sent", "outcome = null", true, "sent", back).await;
 }
 
 #[tokio::test]
