@@ -4,9 +4,11 @@
 //!
 //! A new command is a file with `Args` and `run`, and a line in `Command` and in `call`.
 
+mod ask;
 mod cancel;
 mod demo;
 mod doctor;
+mod health;
 mod logs;
 mod migrate;
 mod output;
@@ -61,6 +63,7 @@ enum Command {
     Completions(shell::Completions),
     Demo(demo::Args),
     Doctor(doctor::Args),
+    Health(health::Args),
     Man(shell::Man),
     Migrate(migrate::Args),
     Reschedule(reschedule::Args),
@@ -125,6 +128,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Completions(args) => shell::completions(&args),
         Command::Demo(args) => block_on_all_cores(demo::run(args)),
         Command::Doctor(args) => block_on(doctor::run(args, &sources)),
+        Command::Health(args) => block_on(health::run(args, &sources)),
         Command::Man(args) => shell::man(&args),
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
         Command::Reschedule(args) => block_on(reschedule::run(args, &sources)),

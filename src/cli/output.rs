@@ -1,4 +1,4 @@
-//! Standard output that may be closed early.
+//! Standard output that may be closed early, and is a terminal or not.
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 
@@ -8,6 +8,18 @@ use anyhow::Context;
 /// `println!` would panic.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     write_to(&mut stdout().lock(), text)
+}
+
+/// The same for a text with colours, which are for terminals only, and for nobody who has set
+/// `NO_COLOR`.
+pub(super) fn print_styled(text: &str) -> anyhow::Result<()> {
+    write_to(&mut anstream::AutoStream::auto(stdout().lock()), text)
+}
+
+/// How many columns the terminal has that the result goes to; `None`: it goes elsewhere.
+pub(super) fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// Says something beside the result, on stderr.

@@ -111,7 +111,7 @@ fn provider(config: &Config) -> anyhow::Result<Arc<dyn Provider>> {
     })
 }
 
-fn twilio(settings: &TwilioSettings, config: &Config) -> anyhow::Result<Twilio> {
+pub(super) fn twilio(settings: &TwilioSettings, config: &Config) -> anyhow::Result<Twilio> {
     let credentials = match &settings.api_key {
         Some(key) => Credentials::ApiKey {
             sid: key.sid.clone(),

@@ -8,6 +8,7 @@ use super::at::At;
 use crate::message::Moment;
 
 const CATALOG: &str = include_str!("sql/doctor.sql");
+const TABLE: &str = include_str!("sql/doctor_table.sql");
 const ROWS: &str = include_str!("sql/doctor_rows.sql");
 const HAS_CRON: &str = include_str!("sql/doctor_has_cron.sql");
 const CRON: &str = include_str!("sql/doctor_cron.sql");
@@ -63,6 +64,7 @@ impl Finding {
 /// What the catalog and the settings of the server tell.
 pub async fn catalog(client: &Client) -> Result<Vec<Finding>, StoreError> {
     let mut findings = ask(client, CATALOG).await?;
+    findings.extend(ask(client, TABLE).await?);
     findings.push(cron(client).await?);
     Ok(findings)
 }

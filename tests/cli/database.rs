@@ -79,64 +79,6 @@ async fn why_tells_of_row_attempts_and_outbox_but_not_of_text_or_number() {
     assert!(said.contains("there is no message"), "{said}");
 }
 
-/// A mistake, and what `doctor` says of it.
-async fn check_doctor(mistake: &str, level: &str, says: &str) {
-    let db = TestDb::new().await;
-    execute(&db.client().await, mistake).await;
-    let (said, code) = ask(&db, &["doctor"]).await;
-    let line = said.lines().find(|line| line.contains(says));
-    let line = line.unwrap_or_else(|| panic!("no {says:?} after {mistake} in\n{said}"));
-    assert!(line.starts_with(level), "{line}");
-    // The test's own server runs without fsync, which is one thing wrong in any case.
-    assert_eq!(code, Some(1), "{said}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn doctor_finds_what_is_wrong() {
-    for (mistake, level, says) in [
-        ("", "ok", "the one this version needs"),
-        ("", "WARN", "0 running"),
-        ("", "BAD", "fsync off"),
-        (
-            "drop trigger punctual_notify_insert on scheduled_messages",
-            "BAD",
-            "punctual_notify_insert is missing",
-        ),
-        (
-            "alter table scheduled_messages disable trigger zzz_punctual_guard_update",
-            "BAD",
-            "zzz_punctual_guard_update is disabled",
-        ),
-        (
-            "drop index scheduled_messages_due_idx",
-            "BAD",
-            "scheduled_messages_due_idx missing or invalid",
-        ),
-        (
-            "alter table messages rename twilio_sid to sid",
-            "WARN",
-            "messages.twilio_sid missing",
-        ),
-        (
-            "delete from punctual.triggers",
-            "BAD",
-            "run `punctual migrate` first",
-        ),
-        (
-            "insert into scheduled_messages (to_number, body, scheduled_at) values ('+1', 'x', now() - interval '1 hour')",
-            "WARN",
-            "1 pending for over a minute",
-        ),
-        (
-            "insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')",
-            "WARN",
-            "1 writes the app's tables refused, the last: no such column",
-        ),
-    ] {
-        check_doctor(mistake, level, says).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_what_a_server_without_the_schema_lacks() {
     let db = TestDb::empty().await;

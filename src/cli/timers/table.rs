@@ -1,4 +1,4 @@
-//! The daemon's answer as a table that fits 80 columns.
+//! The daemon's answer as a table that fits the terminal.
 
 use std::fmt::Write;
 
@@ -49,10 +49,19 @@ struct Timer {
     version: i64,
 }
 
-/// Two lines about the daemon, then a line a timer, with times in `zone`.
-pub(super) fn render(answer: &Answer, zone: &TimeZone) -> String {
+/// In which order columns give way where there is no room for all; the id comes last, and is
+/// then shortened. By their places in a row.
+const DISPENSABLE: [usize; 4] = [5, 4, 3, 2];
+
+/// Of an id that has no room: its end, which is the random part.
+const ID_SHORT: usize = 12;
+
+/// Two lines about the daemon, then a line a timer, with times in `zone`. In a terminal of
+/// `width` columns nothing is wider.
+pub(super) fn render(answer: &Answer, zone: &TimeZone, width: Option<usize>) -> String {
     let today = answer.now.parse().ok().map(|now| zoned(now, zone));
-    let mut text = head(answer, zone, today.as_ref());
+    let width = width.unwrap_or(usize::MAX);
+    let mut text = fold(&head(answer, zone, today.as_ref()), width);
     if answer.timers.is_empty() {
         text += "no timers\n";
         return text;
@@ -68,7 +77,7 @@ pub(super) fn render(answer: &Answer, zone: &TimeZone) -> String {
         ]
     });
     let titles = ["ID", "DUE", "IN", "STATE", "TRY", "VER"].map(str::to_owned);
-    text += &columns(std::iter::once(titles).chain(rows).collect());
+    text += &columns(std::iter::once(titles).chain(rows).collect(), width);
     let shown = answer.timers.len() as u64;
     if let Some(more) = answer.window.armed.checked_sub(shown).filter(|n| *n > 0) {
         let _ = writeln!(text, "and {more} more: see --limit");
@@ -112,21 +121,69 @@ fn head(answer: &Answer, zone: &TimeZone, today: Option<&Zoned>) -> String {
     )
 }
 
-/// Left-aligned columns two spaces apart, each as wide as its widest cell.
-fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
-    let mut widths = [0; N];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+/// Breaks lines that are too wide between the things they list.
+fn fold(text: &str, width: usize) -> String {
+    const BETWEEN: &str = " · ";
+    let mut folded = String::new();
+    for line in text.lines() {
+        let mut column = 0;
+        for part in line.split(BETWEEN) {
+            let length = part.chars().count();
+            let between = if column == 0 {
+                0
+            } else {
+                BETWEEN.chars().count()
+            };
+            if column > 0 && column + between + length > width {
+                folded.push('\n');
+                column = 0;
+            } else if column > 0 {
+                folded += BETWEEN;
+                column += between;
+            }
+            folded += part;
+            column += length;
+        }
+        folded.push('\n');
+    }
+    folded
+}
+
+/// Left-aligned columns two spaces apart, each as wide as its widest cell; as many as there is
+/// room for.
+fn columns<const N: usize>(mut rows: Vec<[String; N]>, width: usize) -> String {
+    const GAP: usize = 2;
+    let widths = |rows: &[[String; N]]| {
+        let mut widths = [0; N];
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        widths
+    };
+    let mut shown: Vec<usize> = (0..N).collect();
+    let total = |widths: &[usize; N], shown: &[usize]| {
+        shown.iter().map(|at| widths[*at]).sum::<usize>() + GAP * shown.len().saturating_sub(1)
+    };
+    for at in DISPENSABLE {
+        if total(&widths(&rows), &shown) > width {
+            shown.retain(|column| *column != at);
         }
     }
+    if total(&widths(&rows), &shown) > width {
+        for row in rows.iter_mut().skip(1) {
+            let skipped = row[0].chars().count().saturating_sub(ID_SHORT);
+            row[0] = format!("…{}", row[0].chars().skip(skipped).collect::<String>());
+        }
+    }
+    let widths = widths(&rows);
     let mut text = String::new();
     for row in rows {
-        let cells = row
+        let cells = shown
             .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+            .map(|at| format!("{:width$}", row[*at], width = widths[*at]));
+        text += cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end();
         text.push('\n');
     }
     text
@@ -228,7 +285,7 @@ mod tests {
         ];
         let answer = answer(&timers.join(","), true, 10);
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        let text = render(&answer, &berlin);
+        let text = render(&answer, &berlin, None);
         let expected = "\
 ready · armed 3 · beyond 11:00:00.000: 140 · zone Europe/Berlin
 clock -120 µs ± 300 µs · lead 4.2 ms · lateness p50 310 µs, p99 900 µs of 10
@@ -241,8 +298,31 @@ and 1 more: see --limit
     }
 
     #[test]
+    fn a_terminal_of_any_width_is_not_exceeded() {
+        let timers = timer(12, "2026-01-01T09:01:21.123999Z", 81_123_999, "armed");
+        let answer = answer(&timers, true, 10);
+        for (width, shows, not) in [
+            (80, "VER", "…"),
+            (70, "STATE", "VER"),
+            (52, "10:01:21.123", "STATE"),
+            (40, "…000000000012", "0198c0de"),
+        ] {
+            let berlin = TimeZone::get("Europe/Berlin").unwrap();
+            let text = render(&answer, &berlin, Some(width));
+            for line in text.lines() {
+                let plain = anstream::adapter::strip_str(line).to_string();
+                assert!(plain.chars().count() <= width, "{width}: {plain:?}");
+            }
+            assert!(
+                text.contains(shows) && !text.contains(not),
+                "{width}:\n{text}"
+            );
+        }
+    }
+
+    #[test]
     fn nothing_to_show() {
-        let text = render(&answer("", false, 0), &TimeZone::UTC);
+        let text = render(&answer("", false, 0), &TimeZone::UTC, None);
         assert!(text.starts_with("NOT READY (GET /readyz says why) · armed 3"));
         assert!(text.contains("lateness none sent yet"));
         assert!(text.ends_with("no timers\n"), "{text}");

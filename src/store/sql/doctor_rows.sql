@@ -28,3 +28,20 @@ select 'outbox',
        'the messages were sent; mend what refuses their rows in messages or conversations, they are tried again'
   from (select count(*) as n, (select o.last_error from punctual.outbox o order by o.id desc limit 1) as error
           from punctual.outbox) counted
+union all
+select 'stuck',
+       case when n = 0 then 'ok' else 'warn' end,
+       n || ' still sending a minute after their lease',
+       'their daemon is gone and no other runs: start one, it makes them unconfirmed'
+  from (select count(*) as n from punctual.attempts a
+         where a.outcome is null and a.lease_until < clock_timestamp() - interval '1 minute') counted
+union all
+select 'unsendable',
+       case when n = 0 then 'ok' else 'warn' end,
+       n || ' of the next thousand pending have no number in E.164, or no text' || coalesce(', one of them ' || id, ''),
+       'they will fail: write numbers as + and the country code, digits only'
+  from (select count(*) as n, min(next.id::text) as id
+          from (select m.id, m.to_number, m.body from public.scheduled_messages m
+                 where m.status = 'pending' order by m.scheduled_at limit 1000) next
+         where btrim(next.to_number, E' \t\r\n') !~ '^\+[1-9][0-9]{6,14}$'
+            or btrim(next.body, E' \t\r\n') = '') counted

@@ -1,0 +1,68 @@
+//! `punctual doctor`: one file a group of checks, and here how they are called and told.
+
+mod database;
+mod reach;
+mod settings;
+mod tell;
+mod zones;
+
+use anyhow::bail;
+use secrecy::ExposeSecret;
+
+use super::output;
+use crate::config::{self, Config, Sources};
+use crate::store::doctor::Level;
+
+/// Checks what newcomers get wrong, from the settings to the triggers; exit code 1 if anything is.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  punctual doctor\n  punctual doctor --online\n  \
+                  punctual doctor --json | jq '.[] | select(.level != \"ok\")'\n\n\
+                  BAD: it does not work, or not safely. WARN: it works, but you should know. \
+                  Nothing is changed."
+)]
+pub(super) struct Args {
+    /// Also ask Twilio whether the credentials are good, and whether the public URL leads here
+    #[arg(long)]
+    online: bool,
+
+    /// Only what is not as it should be
+    #[arg(long)]
+    quiet: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
+    let config = Config::load(sources);
+    let mut findings = settings::check(&config, sources);
+    findings.push(zones::check());
+    if let Ok(url) = config::database_url(sources) {
+        findings.extend(database::check(url.expose_secret()).await);
+    }
+    if let Ok(config) = &config {
+        findings.extend(reach::daemon(config).await);
+        if args.online {
+            findings.extend(reach::provider(config).await);
+            findings.extend(reach::public_url(config).await);
+        }
+    }
+    let (checks, bad) = (
+        findings.len(),
+        findings.iter().filter(|f| f.level == Level::Bad).count(),
+    );
+    if args.quiet {
+        findings.retain(|f| f.level != Level::Ok);
+    }
+    if args.json {
+        output::print(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?;
+    } else {
+        output::print_styled(&tell::lines(&findings, output::width()))?;
+    }
+    if bad > 0 {
+        bail!("{bad} of {checks} checks found something wrong");
+    }
+    Ok(())
+}

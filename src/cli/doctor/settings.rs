@@ -1,0 +1,206 @@
+//! What the settings tell by themselves.
+
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use reqwest::Url;
+use secrecy::ExposeSecret;
+
+use crate::config::{Config, ConfigError, ProviderChoice, Sources};
+use crate::store::doctor::{Finding, Level};
+
+/// What `openssl rand -hex 8` prints. A shorter token can be guessed by whoever may ask often.
+const TOKEN_MIN: usize = 16;
+
+/// The bits by which others than owner and group may read a file.
+const OTHERS_READ: u32 = 0o004;
+
+pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> Vec<Finding> {
+    let config = match config {
+        Ok(config) => config,
+        Err(problems) => {
+            let remedy = "README.md lists every setting";
+            return problems
+                .0
+                .iter()
+                .map(|p| Finding::not(Level::Bad, "settings", p.to_string(), remedy))
+                .chain([files(sources)])
+                .collect();
+        }
+    };
+    let mut findings = vec![
+        Finding::ok("settings", "usable"),
+        sender(config),
+        provider(config),
+        token(config),
+        public_url(config),
+    ];
+    findings.push(files(sources));
+    findings
+}
+
+fn sender(config: &Config) -> Finding {
+    const WHAT: &str = "sender";
+    if config.default_sender.is_some() {
+        return Finding::ok(WHAT, "set");
+    }
+    Finding::not(
+        Level::Warn,
+        WHAT,
+        "none is set",
+        "rows without a from_number fail: set TWILIO_SMS_FROM_NUMBER or \
+         TWILIO_MESSAGING_SERVICE_SID",
+    )
+}
+
+fn provider(config: &Config) -> Finding {
+    const WHAT: &str = "provider";
+    match &config.provider {
+        ProviderChoice::Twilio(twilio) if is_account(twilio.account_sid.as_str()) => {
+            Finding::ok(WHAT, "twilio")
+        }
+        ProviderChoice::Twilio(_) => Finding::not(
+            Level::Warn,
+            WHAT,
+            "TWILIO_ACCOUNT_SID is not AC and 32 hexadecimal digits",
+            "copy it anew from Twilio's console",
+        ),
+        ProviderChoice::Console => Finding::not(
+            Level::Warn,
+            WHAT,
+            "console: messages are printed and marked as sent, and nobody gets them",
+            "once you have looked, leave PUNCTUAL_PROVIDER out",
+        ),
+    }
+}
+
+fn is_account(sid: &str) -> bool {
+    sid.strip_prefix("AC")
+        .is_some_and(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn token(config: &Config) -> Finding {
+    const WHAT: &str = "debug token";
+    let Some(token) = &config.http.debug_token else {
+        return Finding::ok(WHAT, "none is needed: only this machine can ask");
+    };
+    if token.expose_secret().len() >= TOKEN_MIN {
+        return Finding::ok(WHAT, "set");
+    }
+    Finding::not(
+        Level::Warn,
+        WHAT,
+        format!("shorter than {TOKEN_MIN} characters"),
+        "set PUNCTUAL_DEBUG_TOKEN to what `openssl rand -hex 32` prints",
+    )
+}
+
+fn public_url(config: &Config) -> Finding {
+    const WHAT: &str = "public url";
+    let Some(url) = &config.http.public_url else {
+        return Finding::not(
+            Level::Warn,
+            WHAT,
+            "not set, so no receipts and no replies (STOP) come",
+            "set PUNCTUAL_PUBLIC_URL to the https URL that leads to this daemon",
+        );
+    };
+    if is_at_home(url) {
+        return Finding::not(
+            Level::Bad,
+            WHAT,
+            "Twilio cannot reach an address of this machine or network",
+            "set PUNCTUAL_PUBLIC_URL to a name that the internet knows",
+        );
+    }
+    if url.scheme() != "https" {
+        return Finding::not(
+            Level::Bad,
+            WHAT,
+            "not https: numbers and replies cross the internet in the clear",
+            "put TLS before the daemon, and set PUNCTUAL_PUBLIC_URL to its https URL",
+        );
+    }
+    Finding::ok(WHAT, "https")
+}
+
+fn is_at_home(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return true;
+    };
+    let name = host.trim_matches(['[', ']']).trim_end_matches('.');
+    match name.parse() {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+        Err(_) => {
+            name == "localhost"
+                || [".localhost", ".local", ".internal"]
+                    .iter()
+                    .any(|end| name.ends_with(end))
+        }
+    }
+}
+
+/// Files that may hold secrets and that everybody on the machine may read.
+fn files(sources: &Sources) -> Finding {
+    const WHAT: &str = "secret files";
+    let named = sources
+        .env
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            let ours = ["PUNCTUAL_", "TWILIO_", "DATABASE_"];
+            name.ends_with("_FILE") && ours.iter().any(|start| name.starts_with(start))
+        })
+        .map(|(_, path)| PathBuf::from(path));
+    let settings = sources
+        .config
+        .clone()
+        .or_else(|| {
+            sources
+                .env
+                .get(OsStr::new("PUNCTUAL_CONFIG"))
+                .map(PathBuf::from)
+        })
+        .unwrap_or_else(|| "punctual.toml".into());
+    let open: Vec<String> = named
+        .chain([settings])
+        .map(|path| sources.dir.join(path))
+        .filter(|path| {
+            std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & OTHERS_READ != 0)
+        })
+        .map(|path| path.display().to_string())
+        .collect();
+    if open.is_empty() {
+        return Finding::ok(WHAT, "readable for nobody else");
+    }
+    let remedy = format!("chmod o-r {}", open.join(" "));
+    let found = "everybody on this machine may read what may hold secrets";
+    Finding::not(Level::Warn, WHAT, found, &remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_twilio_cannot_reach() {
+        for (url, home) in [
+            ("https://punctual.example.com", false),
+            ("https://8.8.8.8", false),
+            ("https://localhost:8080", true),
+            ("https://127.0.0.1", true),
+            ("https://192.168.1.7", true),
+            ("https://[::1]", true),
+            ("https://[fd00::1]", true),
+            ("https://[2001:4860:4860::8888]", false),
+            ("https://punctual.internal", true),
+        ] {
+            assert_eq!(is_at_home(&url.parse().unwrap()), home, "{url}");
+        }
+    }
+}

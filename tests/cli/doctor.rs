@@ -1,0 +1,467 @@
+//! `punctual doctor` against mistakes that were really made: each in a database of its own, or
+//! in the settings, and the line that must name it and say what to do.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use futures_util::{StreamExt, stream};
+use punctual::demo::postgres::{Options, PrivatePostgres};
+use punctual::store::Migrator;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::database::execute;
+use crate::harness::{TestDb, cluster, dsn, session};
+
+/// One mistake.
+#[derive(Clone, Copy, Default)]
+struct Mistake {
+    /// What was done to the database; `DB` is its name.
+    sql: &'static str,
+    /// What was set.
+    env: &'static [(&'static str, &'static str)],
+    args: &'static [&'static str],
+    /// What it is found by, how bad it is, a word that names it, and one of what to do.
+    what: &'static str,
+    level: &'static str,
+    says: &'static str,
+    does: &'static str,
+}
+
+/// Settings without a mistake.
+const GOOD: &[(&str, &str)] = &[
+    ("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000000"),
+    ("TWILIO_AUTH_TOKEN", "feedfacefeedfacefeedfacefeedface"),
+    ("TWILIO_PHONE_NUMBER", "+12025550100"),
+    ("PUNCTUAL_PUBLIC_URL", "https://punctual.example.com"),
+    ("PUNCTUAL_WEBHOOK_ADDR", "127.0.0.1:8081"),
+    // Nothing listens there.
+    ("PUNCTUAL_HTTP_ADDR", "127.0.0.1:1"),
+];
+
+/// What a healthy database has beside the schema: a daemon.
+const BEATS: &str = "insert into punctual.instances (id, version) values (gen_random_uuid(), 'x')";
+
+const fn db(
+    sql: &'static str,
+    what: &'static str,
+    level: &'static str,
+    says: &'static str,
+    does: &'static str,
+) -> Mistake {
+    Mistake {
+        sql,
+        env: &[],
+        args: &[],
+        what,
+        level,
+        says,
+        does,
+    }
+}
+
+const fn set(
+    env: &'static [(&'static str, &'static str)],
+    what: &'static str,
+    level: &'static str,
+    says: &'static str,
+    does: &'static str,
+) -> Mistake {
+    Mistake {
+        sql: "",
+        env,
+        args: &[],
+        what,
+        level,
+        says,
+        does,
+    }
+}
+
+const MISTAKES: &[Mistake] = &[
+    // The settings.
+    set(&[("DATABASE_URL", "")], "settings", "bad", "DATABASE_URL is required", "README.md"),
+    set(&[("PUNCTUAL_HORZON", "1h")], "settings", "bad", "PUNCTUAL_HORZON is not a setting", "README.md"),
+    set(&[("TWILIO_ACCOUNT_SID", "AC123")], "provider", "warn", "not AC and 32 hexadecimal digits", "console"),
+    set(&[("TWILIO_AUTH_TOKEN", "")], "settings", "bad", "TWILIO_AUTH_TOKEN is required", "README.md"),
+    set(&[("PUNCTUAL_PUBLIC_URL", "https://my_app.example.com")], "settings", "bad", "underscore", "README.md"),
+    set(&[("PUNCTUAL_PUBLIC_URL", "")], "settings", "bad", "PUNCTUAL_WEBHOOK_ADDR is set without", "Set it"),
+    set(&[("PUNCTUAL_HTTP_ADDR", "0.0.0.0:1")], "settings", "bad", "PUNCTUAL_DEBUG_TOKEN is required", "openssl rand"),
+    set(&[("PUNCTUAL_LEASE", "11s")], "settings", "bad", "PUNCTUAL_LEASE is 11s, too short", "20s 50ms"),
+    set(&[("PUNCTUAL_DEBUG_TOKEN", "secret")], "debug token", "warn", "shorter than 16", "openssl rand"),
+    set(&[("TWILIO_PHONE_NUMBER", "")], "sender", "warn", "none is set", "TWILIO_SMS_FROM_NUMBER"),
+    set(&[("PUNCTUAL_PROVIDER", "console")], "provider", "warn", "nobody gets them", "leave PUNCTUAL_PROVIDER out"),
+    set(&[("PUNCTUAL_PUBLIC_URL", "http://punctual.example.com")], "public url", "bad", "not https", "TLS"),
+    set(&[("PUNCTUAL_PUBLIC_URL", "https://localhost:8081")], "public url", "bad", "cannot reach", "PUNCTUAL_PUBLIC_URL"),
+    set(&[("PUNCTUAL_PUBLIC_URL", ""), ("PUNCTUAL_WEBHOOK_ADDR", "")], "public url", "warn", "no receipts", "PUNCTUAL_PUBLIC_URL"),
+    set(&[("TWILIO_ACCOUNT_SID", "+12025550100")], "settings", "bad", "TWILIO_ACCOUNT_SID is not usable", "README.md"),
+    // The way to the database.
+    set(&[("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x")], "database", "bad", "cannot reach 127.0.0.1:1/x", "check DATABASE_URL"),
+    set(&[("DATABASE_URL", "URL?sslmode=verify-full")], "database", "bad", "no TLS", "DATABASE_URL"),
+    set(&[("DATABASE_URL", "URL?pgbouncer=true")], "connection mode", "warn", "transaction-mode pooler", "port 5432"),
+    // Triggers, indexes, columns.
+    db("drop trigger punctual_notify_insert on scheduled_messages", "triggers", "bad", "punctual_notify_insert is missing", "punctual migrate"),
+    db("alter table scheduled_messages disable trigger zzz_punctual_guard_update", "triggers", "bad", "zzz_punctual_guard_update is disabled", "ENABLE TRIGGER"),
+    db("update punctual.triggers set checksum = 'another version'", "schema", "bad", "scheduled_messages.sql", "run `punctual migrate`"),
+    db("drop schema punctual cascade", "schema", "bad", "lacks its first migration", "run `punctual migrate`"),
+    db("drop index scheduled_messages_due_idx", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),
+    db("update pg_index set indisvalid = false where indexrelid = 'scheduled_messages_due_idx'::regclass", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),
+    db("drop view if exists scheduled_messages_local; alter table scheduled_messages alter timezone type int using null", "schema", "bad", "column timezone is integer", "rename column timezone"),
+    db("alter table scheduled_messages add constraint old check (status in ('pending', 'sent', 'failed', 'cancelled'))", "status check", "bad", "constraint old does not allow", "drop constraint old"),
+    db("alter table messages rename twilio_sid to sid", "app tables", "warn", "messages.twilio_sid missing", "outbox"),
+    db("create function app_guard() returns trigger language plpgsql as $$ begin new.status := 'sent'; return new; end $$;
+        create trigger app_guard before update on scheduled_messages for each row execute function app_guard()", "app triggers", "warn", "app_guard writes states", "leave status"),
+    db("create function touch() returns trigger language plpgsql as $$ begin return new; end $$;
+        create trigger zzzz_touch before update on scheduled_messages for each row execute function touch()", "app triggers", "warn", "zzzz_touch", "sorts before"),
+    db("alter database DB set session_replication_role = replica", "trigger firing", "bad", "session_replication_role", "reset"),
+    // Who else is there.
+    db("create schema if not exists cron; create table if not exists cron.job (jobid bigint, jobname text, command text, active boolean);
+        insert into cron.job values (7, 'every minute', 'select send(m) from scheduled_messages m', true)", "other senders", "warn", "job 7 (every minute)", "cron.unschedule"),
+    db("create schema supabase_functions; create function supabase_functions.http_request() returns trigger language plpgsql as $$ begin return null; end $$;
+        create trigger on_insert after insert on scheduled_messages for each row execute function supabase_functions.http_request()", "web hooks", "warn", "on_insert makes requests", "drop the trigger"),
+    db("grant insert on scheduled_messages to anon", "who may write", "bad", "anon may INSERT", "row level security"),
+    db("grant usage on schema punctual to anon", "private schema", "warn", "anon", "revoke usage"),
+    // The server. The tests' own runs without these three, so as to be quick.
+    db("", "fsync", "bad", "fsync off", "set both to on"),
+    db("", "fsync", "bad", "full_page_writes off", "set both to on"),
+    db("", "synchronous_commit", "warn", "off", "set it to on"),
+    db("alter database DB set default_transaction_read_only = on", "read only", "bad", "read-only", "make room"),
+    db("alter database DB connection limit 3", "connection limit", "bad", "3 connections", "raise it"),
+    // The rows.
+    db("delete from punctual.instances", "daemon", "warn", "0 running", "punctual run"),
+    db("update punctual.instances set heartbeat_at = now() - interval '1 minute'", "daemon", "warn", "0 running", "punctual run"),
+    db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() - interval '1 hour')", "overdue", "warn", "1 pending for over a minute", "punctual why"),
+    db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next thousand", "E.164"),
+    db("set session_replication_role = replica; insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+12025550177', 'x', now(), 'unconfirmed')", "in doubt", "warn", "1 unconfirmed", "Twilio"),
+    db("insert into punctual.attempts (token, message_id, number, instance, lease_until) values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now() - interval '1 hour')", "stuck", "warn", "1 still sending", "start one"),
+    db("insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')", "outbox", "warn", "1 writes the app's tables refused, the last: no such column", "tried again"),
+];
+
+/// What doctor finds: all of it, and the exit code.
+async fn examine(url: &str, env: &[(&str, &str)], args: &[&str]) -> (Vec<Value>, Option<i32>) {
+    let mut all = vec![("DATABASE_URL", url)];
+    all.extend(GOOD);
+    // Later ones win.
+    all.extend(
+        env.iter()
+            .map(|(k, v)| (*k, *v))
+            .filter(|(_, v)| !v.starts_with("URL")),
+    );
+    let full = env.iter().find(|(_, v)| v.starts_with("URL"));
+    let full = full.map(|(k, v)| (*k, v.replacen("URL", url, 1)));
+    all.extend(full.iter().map(|(k, v)| (*k, v.as_str())));
+    let mut command = super::punctual(&[&["doctor", "--json"], args].concat(), &all);
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let told = String::from_utf8(ended.stdout).unwrap();
+    let findings = serde_json::from_str(&told).unwrap_or_else(|e| {
+        panic!("{e}: {told}{}", String::from_utf8_lossy(&ended.stderr));
+    });
+    (findings, ended.status.code())
+}
+
+/// What is missing; `None`: the mistake was named as it should be.
+fn missed(findings: &[Value], it: &Mistake) -> Option<String> {
+    let lines: Vec<String> = findings
+        .iter()
+        .map(|f| {
+            let text = |key: &str| f[key].as_str().unwrap().to_owned();
+            let (level, what) = (text("level"), text("what"));
+            format!("{level} {what}: {} → {}", text("found"), text("remedy"))
+        })
+        .collect();
+    let start = format!("{} {}: ", it.level, it.what);
+    let found = lines
+        .iter()
+        .any(|l| l.starts_with(&start) && l.contains(it.says) && l.contains(it.does));
+    (!found).then(|| {
+        format!(
+            "after {}{:?} no {start}… {:?} … {:?} in\n  {}\n",
+            it.sql,
+            it.env,
+            it.says,
+            it.does,
+            lines.join("\n  ")
+        )
+    })
+}
+
+fn demand(findings: &[Value], it: &Mistake) {
+    let missed = missed(findings, it);
+    assert!(missed.is_none(), "{}", missed.unwrap());
+}
+
+async fn check(it: &'static Mistake) -> Option<String> {
+    let db = TestDb::new().await;
+    let name = db.dsn().to_string();
+    let name = name.rsplit_once('/').unwrap().1;
+    let client = db.client().await;
+    execute(&client, BEATS).await;
+    execute(&client, &it.sql.replace("DB", name)).await;
+    let (findings, code) = examine(&cluster().url(name), it.env, it.args).await;
+    // The tests' server runs without fsync, which is one thing wrong in any case where it is reached.
+    assert_eq!(code, Some(1), "{}{:?}", it.sql, it.env);
+    missed(&findings, it)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mistake_is_named_with_what_to_do() {
+    execute_on_cluster(
+        "do $$ begin create role anon; exception when duplicate_object then null; end $$",
+    )
+    .await;
+    let missed: Vec<String> = stream::iter(MISTAKES)
+        // Tasks of their own: the end of a database blocks its task, and a session of another
+        // that is being made in the same would wait for it in vain.
+        .map(async |it| tokio::spawn(check(it)).await.unwrap())
+        .buffer_unordered(4)
+        .filter_map(async |missed| missed)
+        .collect()
+        .await;
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+async fn execute_on_cluster(sql: &str) {
+    let server = tokio::task::spawn_blocking(cluster).await.unwrap();
+    execute(&session(&dsn(server, "postgres")).await, sql).await;
+}
+
+/// A server with everything as it should be: nothing is made up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_installation_has_none() {
+    let server =
+        tokio::task::spawn_blocking(|| PrivatePostgres::start(Options::default()).unwrap());
+    let server = server.await.unwrap();
+    Migrator::embedded()
+        .run(&dsn(&server, "postgres"))
+        .await
+        .unwrap();
+    let client = session(&dsn(&server, "postgres")).await;
+    execute(&client, BEATS).await;
+    let url = server.url("postgres");
+    let (findings, code) = examine(&url, &[], &[]).await;
+    let wrong: Vec<&Value> = findings.iter().filter(|f| f["level"] != "ok").collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(code, Some(0));
+    assert!(findings.len() > 25, "{}", findings.len());
+
+    let mut wrong: url::Url = url.parse().unwrap();
+    wrong.set_password(Some("guess")).unwrap();
+    let (findings, code) = examine(wrong.as_str(), &[], &[]).await;
+    demand(
+        &findings,
+        &db(
+            "",
+            "database",
+            "bad",
+            "password authentication failed",
+            "percent-encoded",
+        ),
+    );
+    assert_eq!(code, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_rights_or_behind_row_level_security_is_told() {
+    let db = TestDb::new().await;
+    let name = db.dsn().to_string();
+    let name = name.rsplit_once('/').unwrap().1;
+    let role = format!("poor_{name}");
+    let client = db.client().await;
+    execute(
+        &client,
+        &format!(
+            "create role {role} login password 'poor';
+             alter table scheduled_messages enable row level security;
+             grant usage on schema punctual to {role}; grant select on all tables in schema punctual to {role};
+             grant select, insert on scheduled_messages to {role}"
+        ),
+    )
+    .await;
+    let mut url: url::Url = cluster().url(name).parse().unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("poor")).unwrap();
+    let (findings, _) = examine(url.as_str(), &[], &[]).await;
+    for says in [
+        "UPDATE on public.scheduled_messages",
+        "a policy of row level security for it on public.scheduled_messages",
+    ] {
+        demand(
+            &findings,
+            &self::db("", "schema", "bad", says, "punctual migrate --role"),
+        );
+    }
+    execute(&client, &format!("drop owned by {role}; drop role {role}")).await;
+}
+
+/// Answers every request with this, until the test ends.
+async fn answers(with: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(with.as_bytes()).await;
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_answers_wrongly_or_not_at_all_is_told() {
+    let denied = answers("HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\ncontent-length: 64\r\nconnection: close\r\n\r\n{\"code\": 20003, \"message\": \"Authenticate\", \"status\": 401, \"x\": 1}").await;
+    let absent = answers("HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 58\r\nconnection: close\r\n\r\n{\"code\": 20404, \"message\": \"was not found\", \"status\": 404}").await;
+    let unready = answers("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 17\r\nconnection: close\r\n\r\nwindow not loaded").await;
+    let api = |port: u16| format!("http://127.0.0.1:{port}");
+    let url = "postgres://u:p@127.0.0.1:1/x";
+    let online: &[&str] = &["--online"];
+    for (env, args, it) in [
+        (
+            ("TWILIO_API_BASE_URL", api(denied)),
+            online,
+            db("", "twilio", "bad", "401", "not a pair"),
+        ),
+        (
+            ("TWILIO_API_BASE_URL", api(1)),
+            online,
+            db("", "twilio", "bad", "refused", "api.twilio.com"),
+        ),
+        (
+            ("TWILIO_API_BASE_URL", api(absent)),
+            online,
+            db("", "twilio", "ok", "takes the credentials", ""),
+        ),
+        (
+            ("PUNCTUAL_PUBLIC_URL", api(absent)),
+            online,
+            db(
+                "",
+                "callbacks",
+                "bad",
+                "answers 404",
+                "PUNCTUAL_WEBHOOK_ADDR",
+            ),
+        ),
+        (
+            ("PUNCTUAL_PUBLIC_URL", api(1)),
+            online,
+            db(
+                "",
+                "callbacks",
+                "bad",
+                "cannot be reached",
+                "PUNCTUAL_WEBHOOK_ADDR",
+            ),
+        ),
+        (
+            ("PUNCTUAL_HTTP_ADDR", format!("127.0.0.1:{unready}")),
+            &[],
+            db("", "daemon here", "bad", "window not loaded", "its log"),
+        ),
+        (
+            ("PUNCTUAL_HTTP_ADDR", format!("127.0.0.1:{absent}")),
+            &[],
+            db(
+                "",
+                "daemon here",
+                "warn",
+                "something else",
+                "PUNCTUAL_HTTP_ADDR",
+            ),
+        ),
+    ] {
+        let dead = ("TWILIO_API_BASE_URL", "http://127.0.0.1:1");
+        let (findings, _) = examine(url, &[dead, (env.0, &env.1)], args).await;
+        demand(&findings, &it);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("token");
+    std::fs::write(&secret, "feedfacefeedfacefeedfacefeedface").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let env = [
+        ("TWILIO_AUTH_TOKEN", ""),
+        ("TWILIO_AUTH_TOKEN_FILE", secret.to_str().unwrap()),
+    ];
+    let (findings, _) = examine("postgres://u:p@127.0.0.1:1/x", &env, &[]).await;
+    demand(
+        &findings,
+        &db("", "secret files", "warn", "everybody", "chmod o-r"),
+    );
+
+    let test = TestDb::new().await;
+    let name = test.dsn().to_string();
+    let url = cluster().url(name.rsplit_once('/').unwrap().1);
+    if Command::new("faketime").arg("--version").output().is_err() {
+        eprintln!("there is no faketime here: clocks that are off were not tried");
+        return;
+    }
+    // On 2030-something, by which time what is the newest today is old.
+    let mut command = Command::new("faketime");
+    command.args([
+        "-f",
+        "+1500d",
+        env!("CARGO_BIN_EXE_punctual"),
+        "doctor",
+        "--json",
+    ]);
+    command.env("DATABASE_URL", url).envs(GOOD.iter().copied());
+    let told = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let findings: Vec<Value> = serde_json::from_slice(&told.await.unwrap().stdout).unwrap();
+    demand(
+        &findings,
+        &db("", "clock", "warn", "is -12959", "time daemon"),
+    );
+    demand(&findings, &db("", "zone data", "warn", "in", "tzdata"));
+}
+
+/// A statement that is left open, for longer than the doctor finds it worth a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_left_open_is_told() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    execute(&client, "begin; select pg_sleep(5.2)").await;
+    let name = db.dsn().to_string();
+    let url = cluster().url(name.rsplit_once('/').unwrap().1);
+    let (findings, _) = examine(&url, &[], &[]).await;
+    demand(
+        &findings,
+        &self::db(
+            "",
+            "idle transactions",
+            "warn",
+            "1 open for over 5 s",
+            "pg_terminate_backend",
+        ),
+    );
+}
+
+/// For scripts: one line a finding, nothing but text, and `--quiet` tells only what is wrong.
+#[test]
+fn lines_for_people_and_for_grep() {
+    let env = [
+        ("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x"),
+        ("PUNCTUAL_PROVIDER", "console"),
+    ];
+    let told = super::punctual(&["doctor", "--quiet"], &env)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        !told.contains("hunter2") && !told.contains('\u{1b}'),
+        "{told}"
+    );
+    for line in told.lines() {
+        assert!(
+            line.starts_with("BAD ") || line.starts_with("WARN"),
+            "{line}"
+        );
+        assert!(line.contains(" → "), "{line}");
+    }
+}
