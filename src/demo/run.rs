@@ -117,7 +117,7 @@ pub async fn run(
     let daemon_stop = CancellationToken::new();
     let mut daemon = JoinSet::new();
     daemon.spawn(daemon::run(parts(&dsn, &phone, page)?, daemon_stop.clone()));
-    say(format!("the daemon's timers: http://{url}/debug/timers"))?;
+    say(format!("the live page:       http://{url}/"))?;
     say(format!("the database:        {}", postgres.url("postgres")))?;
 
     let stage = Stage {

@@ -1,6 +1,6 @@
 //! Who may see what is inside.
 //!
-//! With a token: whoever carries it. Without one: only the machine itself. Listening on
+//! With a token: whoever carries it, or a cookie of [`login`](super::login). Without one: only the machine itself. Listening on
 //! loopback is not enough for that, as two things reach a loopback address from afar: a
 //! browser, led by a name that its owner has pointed at 127.0.0.1 (DNS rebinding), and a
 //! reverse proxy or tunnel. The first shows in `Host`, the second in its forwarding headers.
@@ -10,10 +10,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::sleep;
 
+use super::login::has_session;
 use super::{HttpState, text};
 
 /// Why a request may not see `/debug`.
@@ -21,9 +24,14 @@ use super::{HttpState, text};
 enum Denied {
     #[error(
         "this page needs the token of PUNCTUAL_DEBUG_TOKEN: send the header \
-         `Authorization: Bearer <token>`"
+         `Authorization: Bearer <token>`, or log in at /login"
     )]
     Token,
+    #[error(
+        "this is not the token of PUNCTUAL_DEBUG_TOKEN, which goes into the header \
+         `Authorization: Bearer <token>`"
+    )]
+    WrongToken,
     #[error(
         "without PUNCTUAL_DEBUG_TOKEN this page is shown only to this machine: ask for it as \
          localhost or 127.0.0.1, or set a token"
@@ -39,7 +47,7 @@ enum Denied {
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         match self {
-            Self::Token => {
+            Self::Token | Self::WrongToken => {
                 let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
                 let answer = text(StatusCode::UNAUTHORIZED, &self.to_string());
                 (challenge, answer).into_response()
@@ -49,26 +57,46 @@ impl IntoResponse for Denied {
     }
 }
 
-/// Guards every path under `/debug`, unknown ones included.
+/// Guards the page, the metrics, and every path under `/debug`, unknown ones included.
 pub(super) async fn debug(
     State(state): State<HttpState>,
     request: Request,
     next: Next,
 ) -> Response {
-    match admit(request.uri(), request.headers(), state.debug_token.as_ref()) {
+    let headers = request.headers();
+    match admit(request.uri(), headers, state.debug_token.as_ref()) {
         Ok(()) => next.run(request).await,
-        Err(denied) => denied.into_response(),
+        // Somebody with a browser: there is a form for them.
+        Err(Denied::Token) if request.uri().path() == "/" && wants_html(headers) => {
+            Redirect::to("/login").into_response()
+        }
+        Err(denied) => {
+            if denied == Denied::WrongToken {
+                sleep(state.limits.wrong).await;
+            }
+            denied.into_response()
+        }
     }
+}
+
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// In a time that tells nothing of how the two differ.
+pub(super) fn is_token(given: &str, token: &SecretString) -> bool {
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    digest(given).ct_eq(&digest(token.expose_secret())).into()
 }
 
 fn admit(uri: &Uri, headers: &HeaderMap, token: Option<&SecretString>) -> Result<(), Denied> {
     if let Some(token) = token {
-        let carried = bearer(headers).ok_or(Denied::Token)?;
-        let same = carried.as_bytes().ct_eq(token.expose_secret().as_bytes());
-        return if same.into() {
-            Ok(())
-        } else {
-            Err(Denied::Token)
+        return match bearer(headers) {
+            Some(carried) if is_token(carried, token) => Ok(()),
+            Some(_) => Err(Denied::WrongToken),
+            None if has_session(headers, token) => Ok(()),
+            None => Err(Denied::Token),
         };
     }
     if headers.keys().any(|name| forwards(name.as_str())) {
@@ -108,7 +136,7 @@ fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
     by_uri && the_only(headers, header::HOST).is_some_and(is_loopback)
 }
 
-fn the_only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+pub(super) fn the_only(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() {

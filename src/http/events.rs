@@ -39,7 +39,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RETRY_MS: u32 = 1_000;
 
 /// Timers in a state: what a screen shows.
-pub(super) const TIMERS: usize = 40;
+pub(super) const TIMERS: usize = 16;
 
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]

@@ -7,7 +7,9 @@
 mod access;
 mod events;
 mod health;
+mod login;
 mod metrics;
+mod page;
 mod serve;
 mod timers;
 mod webhooks;
@@ -19,7 +21,7 @@ use axum::Router;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use secrecy::SecretString;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +75,8 @@ pub struct Limits {
     pub answer: Duration,
     /// For open connections to finish once shutdown is asked for.
     pub drain: Duration,
+    /// Before a wrong token is told to be one: bounds how fast they can be tried.
+    pub wrong: Duration,
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections: usize,
 }
@@ -84,6 +88,7 @@ impl Default for Limits {
             request: Duration::from_secs(10),
             answer: Duration::from_secs(2),
             drain: Duration::from_secs(3),
+            wrong: Duration::from_secs(1),
             connections: 256,
         }
     }
@@ -99,6 +104,8 @@ pub struct HttpState {
     limits: Limits,
     /// Places for those who watch.
     streams: Arc<Semaphore>,
+    /// Places for those who try to log in.
+    logins: Arc<Semaphore>,
     /// Ends the streams.
     stop: CancellationToken,
 }
@@ -118,6 +125,7 @@ impl HttpState {
             webhooks: None,
             limits: Limits::default(),
             streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
+            logins: Arc::new(Semaphore::new(login::AT_ONCE)),
             stop: CancellationToken::new(),
         }
     }
@@ -195,6 +203,7 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), access::debug));
     let inside = Router::new()
+        .route("/", get(page::page))
         .route("/metrics", get(metrics::metrics))
         .route_layer(from_fn_with_state(state.clone(), access::debug));
     let limits = state.limits;
@@ -204,6 +213,9 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
         .route("/readyz", get(health::ready))
         .nest("/debug", debug)
         .merge(inside)
+        .route("/login", get(login::form).post(login::login))
+        .route("/logout", post(login::logout))
+        .route("/assets/{name}", get(page::asset))
         .with_state(state)
         .merge(callbacks.unwrap_or_default())
         .fallback(not_found);
@@ -229,7 +241,7 @@ async fn not_found(uri: Uri) -> Response {
     tracing::debug!(path = uri.path(), "no such route");
     text(
         StatusCode::NOT_FOUND,
-        "no such page: there are /healthz, /readyz, /metrics, /debug/timers and /debug/events",
+        "no such page: there are /, /healthz, /readyz, /metrics, /debug/timers and /debug/events",
     )
 }
 

@@ -6,6 +6,7 @@ mod access;
 mod command;
 mod events;
 mod limits;
+mod login;
 mod metrics;
 mod routes;
 mod server;

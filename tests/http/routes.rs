@@ -136,7 +136,10 @@ async fn a_reactor_that_does_not_answer_is_503_while_the_process_lives() {
 async fn unknown_paths_and_methods() {
     let server = Server::ready().await;
     for (request, status) in [
-        ("GET /", 404),
+        ("GET /index.html", 404),
+        ("GET /assets/", 404),
+        ("GET /assets/..%2Fpage.rs", 404),
+        ("GET /logout", 405),
         ("GET /health", 404),
         ("GET /debug", 404),
         ("GET /debug/", 404),

@@ -1,0 +1,156 @@
+// The drawings: the time line, the histogram, the dial. Each is redrawn from what is known.
+
+import { count, span, time } from "./words.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const BUCKET = 5e6;
+const PAST = 20;
+const AHEAD = 120;
+const WIDTH = 10;
+
+const make = (name, attributes, text) => {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
+};
+
+/** What went in each of the past stretches: bucket → [sent, wrong]. */
+const went = new Map();
+
+export function note(us, kind, n = 1) {
+  const bucket = Math.floor(us / BUCKET);
+  const entry = went.get(bucket) || [0, 0];
+  entry[kind === "sent" ? 0 : 1] += n;
+  went.set(bucket, entry);
+  for (const old of went.keys()) {
+    if (old >= bucket - PAST - 2) break;
+    went.delete(old);
+  }
+}
+
+/** Few are seen beside many: the height goes with the logarithm. */
+const height = (n, most) => (n === 0 ? 0 : Math.max(3, (Math.log1p(n) / Math.log1p(Math.max(most, 8))) * 96));
+
+export function strip(svg, ticks, density, now) {
+  const from = Math.floor(density.from_us / BUCKET);
+  const shift = (now / BUCKET - from) * WIDTH;
+  const most = Math.max(...density.counts, ...[...went.values()].map(([a, b]) => a + b), 1);
+  const bars = make("g", { transform: `translate(${PAST * WIDTH - shift} 0)` });
+  const bar = (index, n, name, base = 0) => {
+    if (n === 0) return 0;
+    const h = height(n, most);
+    bars.append(make("rect", { class: name, x: index * WIDTH + 1, width: WIDTH - 2, y: 100 - base - h, height: h }));
+    return h;
+  };
+  for (const [bucket, [sent, wrong]] of went) {
+    if (bucket - from < -PAST - 1) continue;
+    const base = bar(bucket - from, sent, "went");
+    bar(bucket - from, wrong, "wrong", base);
+  }
+  density.counts.forEach((n, index) => bar(index, n, "came"));
+  const x = PAST * WIDTH;
+  svg.replaceChildren(
+    bars,
+    make("line", { class: "base", x1: 0, x2: 1400, y1: 100, y2: 100 }),
+    make("line", { class: "hand-line", x1: x, x2: x, y1: 0, y2: 100 }),
+  );
+  scale(ticks, now);
+}
+
+function scale(ticks, now) {
+  const every = ticks.clientWidth < 640 ? 3 : 1;
+  const minute = 60e6;
+  const names = [["now", 0, "is-now"]];
+  for (let m = Math.ceil(now / minute); m * minute < now + AHEAD * BUCKET; m += 1) {
+    const ahead = m * minute - now;
+    if (m % every === 0 && ahead > 40e6 * every) names.push([time(m * minute).slice(0, 5), ahead, ""]);
+  }
+  while (ticks.childElementCount > names.length) ticks.lastElementChild.remove();
+  while (ticks.childElementCount < names.length) ticks.append(document.createElement("span"));
+  names.forEach(([name, ahead, mark], index) => {
+    const node = ticks.children[index];
+    node.textContent = name;
+    node.className = mark;
+    node.style.left = `${((PAST + ahead / BUCKET) / (PAST + AHEAD)) * 100}%`;
+  });
+}
+
+/** The busiest stretch that comes, in words. */
+export function peak(density) {
+  const total = density.counts.reduce((sum, n) => sum + n, 0);
+  if (total === 0) return "nothing is due";
+  const most = Math.max(...density.counts);
+  const at = density.from_us + density.counts.indexOf(most) * density.bucket_us;
+  const busiest = most === 1 ? "" : `; the most in 5 s: ${count(most)} at ${time(at)}`;
+  return `${count(total)} due${busiest}`;
+}
+
+const edge = (us) => (us === 250 ? ".25 ms" : us < 1000 ? `.${us / 10}`.replace(/0+$/, "") : us < 1e6 ? `${us / 1000}` : us < 60e6 ? `${us / 1e6} s` : us < 3600e6 ? `${us / 60e6} min` : "1 h");
+
+export function histogram(svg, said, late, quantiles) {
+  // Up to a second always, so that the picture keeps its shape; beyond only where there is something.
+  const last = late.counts.findLastIndex((n) => n > 0);
+  const shown = Math.max(late.bounds_us.indexOf(1e6), last) + 1;
+  const counts = late.counts.slice(0, shown);
+  const most = Math.max(...counts, 1);
+  const wide = 396 / shown;
+  const nodes = [];
+  counts.forEach((n, index) => {
+    const h = n === 0 ? 0 : Math.max(2, (Math.log1p(n) / Math.log1p(Math.max(most, 8))) * 76);
+    const over = late.bounds_us[index - 1] >= 1e5 ? "over" : "";
+    if (h > 0) nodes.push(make("rect", { class: over, x: index * wide + 3, width: wide - 2, y: 92 - h, height: h }));
+    const bound = late.bounds_us[index];
+    const label = bound !== undefined && (wide > 30 || [250, 1000, 5000, 25000, 1e5, 5e5, 2.5e6, 1e7, 3e8].includes(bound));
+    if (label) nodes.push(make("text", { x: Math.min((index + 1) * wide + 2, 389), y: 105 }, edge(bound)));
+  });
+  nodes.push(make("line", { x1: 2, x2: 398, y1: 92, y2: 92 }));
+  const place = (us) => {
+    const index = late.bounds_us.findIndex((bound) => us <= bound);
+    const i = index < 0 ? shown - 1 : index;
+    const low = i === 0 ? 0 : late.bounds_us[i - 1];
+    const part = index < 0 ? 1 : (us - low) / (late.bounds_us[i] - low);
+    return 2 + (i + part) * wide;
+  };
+  if (quantiles.count > 0) {
+    for (const [name, us, y] of [["p50", quantiles.p50, 9], ["p99", quantiles.p99, 9]]) {
+      const x = Math.min(place(us), 396);
+      nodes.push(make("line", { class: "p", x1: x, x2: x, y1: 12, y2: 92 }));
+      const apart = name === "p50" || Math.abs(place(quantiles.p50) - x) > 24;
+      if (apart) nodes.push(make("text", { class: "p-name", x: Math.max(12, Math.min(x, 386)), y }, name));
+    }
+  }
+  svg.replaceChildren(...nodes);
+  const words = counts.map((n, i) => n > 0 && `${count(n)} up to ${late.bounds_us[i] ? span(late.bounds_us[i]) : "more"}`).filter(Boolean);
+  const text = words.length > 0 ? words.join(", ") : "no request yet";
+  if (said.textContent !== text) said.textContent = text;
+}
+
+export function dial(svg, list, levels) {
+  const known = new Map(levels.map((level) => [level.level, level]));
+  const slots = (level) => known.get(level)?.slot_us ?? 1000 * 64 ** level;
+  const rings = [0, 1, 2, 3, 4];
+  const nodes = [];
+  const lines = [];
+  for (const level of [...rings, ...[...known.keys()].filter((l) => l > 4)]) {
+    const used = known.get(level)?.occupied ?? 0;
+    lines.push([`${span(slots(level))} a slot`, `${used}`]);
+    if (level > 4) continue;
+    const ring = { cx: 60, cy: 60, r: 54 - level * 9, pathLength: 64, transform: "rotate(-90 60 60)" };
+    nodes.push(make("circle", ring));
+    if (used > 0) {
+      const dashes = Array.from({ length: used }, () => ".62 .38").join(" ");
+      nodes.push(make("circle", { ...ring, class: "used" }));
+      nodes.at(-1).style.strokeDasharray = `${dashes} 0 ${64 - used}`;
+    }
+  }
+  nodes.push(make("circle", { class: "pin", cx: 60, cy: 60, r: 3 }));
+  svg.replaceChildren(...nodes);
+  list.replaceChildren(...lines.map(([name, value]) => {
+    const line = document.createElement("li");
+    const b = document.createElement("b");
+    b.textContent = value;
+    line.append(name, b);
+    return line;
+  }));
+}

@@ -1,0 +1,96 @@
+// One message's story, in a dialog: what the daemon knows of it, and what the database does.
+
+import { dateTime, micros, span } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
+const MOMENT = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
+
+/** Opens what was searched for: an id, or the beginning of one that is shown. */
+export function find(text, state) {
+  const wanted = text.trim().toLowerCase();
+  if (wanted === "") return;
+  if (UUID.test(wanted)) {
+    open(wanted);
+    return;
+  }
+  const shown = [...document.querySelectorAll("a.id")].map((link) => link.title);
+  const known = new Set([...(state?.timers ?? []).map((timer) => timer.id), ...shown]);
+  const found = [...known].filter((id) => id.startsWith(wanted));
+  if (found.length === 1) open(found[0]);
+  else show(text, [note(found.length === 0 ? "No id on this page begins like that. The whole id is looked up in the database." : `${found.length} ids on this page begin like that: give more of it.`)]);
+}
+
+export async function open(id) {
+  show(id, [note("…")]);
+  const [story, timers] = await Promise.all([load(`/debug/messages/${id}`), load(`/debug/timers?limit=1&id=${id}`)]);
+  if ($("story-id").textContent !== id) return;
+  const parts = [];
+  const timer = timers.json?.timers?.[0];
+  if (timer) parts.push(heading("Timer"), list(timer, ["id", "owner"]));
+  if (story.json) parts.push(...tell(story.json));
+  if (story.status === 404 && !timer) parts.push(note("There is no such message: no row, no attempt, no timer."));
+  else if (!story.json && story.status !== 404) parts.push(note(`The rest could not be read: ${story.text}`));
+  else if (!story.json) parts.push(note("The database has no more to tell of it here; punctual why tells the rest."));
+  show(id, parts);
+}
+
+async function load(url) {
+  try {
+    const answer = await fetch(url, { headers: { accept: "application/json" } });
+    if (!answer.ok) return { status: answer.status, text: await answer.text() };
+    return { status: answer.status, json: await answer.json() };
+  } catch {
+    return { status: 0, text: "the daemon does not answer" };
+  }
+}
+
+/** Whatever its fields are: single values as a list, lists one by one. */
+function tell(story) {
+  const parts = [];
+  if (typeof story.next === "string") parts.push(note(story.next));
+  for (const [name, value] of Object.entries(story)) {
+    if (Array.isArray(value)) {
+      value.forEach((each, index) => parts.push(heading(`${words(name).replace(/s$/, "")} ${each.number ?? index + 1}`), list(each, ["number"])));
+    } else if (value !== null && typeof value === "object") parts.push(heading(words(name)), list(value, []));
+  }
+  return parts;
+}
+
+const words = (name) => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+
+function list(values, without) {
+  const dl = document.createElement("dl");
+  for (const [name, value] of Object.entries(values)) {
+    if (value === null || value === "" || without.includes(name)) continue;
+    const dt = document.createElement("dt");
+    dt.textContent = words(name).replace(/ us$/, "");
+    const dd = document.createElement("dd");
+    if (typeof value === "string" && MOMENT.test(value)) {
+      const us = micros(value);
+      dd.textContent = dateTime(us, Date.now() * 1000);
+      dd.title = value;
+    } else if (name.endsWith("_us")) dd.textContent = value < 0 ? `−${span(-value)}` : span(value);
+    else dd.textContent = typeof value === "object" ? JSON.stringify(value) : String(value);
+    dl.append(dt, dd);
+  }
+  return dl;
+}
+
+function heading(text) {
+  const node = document.createElement("h3");
+  node.textContent = text;
+  return node;
+}
+
+function note(text) {
+  const node = document.createElement("p");
+  node.textContent = text;
+  return node;
+}
+
+function show(id, parts) {
+  $("story-id").textContent = id;
+  $("story-body").replaceChildren(...parts);
+  if (!$("story").open) $("story").showModal();
+}

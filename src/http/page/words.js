@@ -1,0 +1,99 @@
+// Numbers and times as people read them, and the words for what happens.
+
+const nbsp = "\u202f";
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const whole = new Intl.NumberFormat("en");
+
+export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local";
+export const count = (n) => whole.format(n);
+
+/** Microseconds since the epoch of `2026-01-01T09:00:00.000000Z`. */
+export function micros(text) {
+  const at = Date.parse(text);
+  const fraction = /\.(\d{3})(\d{3})Z$/.exec(text);
+  return at * 1000 + (fraction ? Number(fraction[2]) : 0);
+}
+
+export const time = (us) => clock.format(us / 1000);
+export const timeWithMillis = (us) => `${clock.format(us / 1000)}.${String(Math.floor(us / 1000) % 1000).padStart(3, "0")}`;
+
+export function dateTime(us, now) {
+  const far = Math.abs(us - now) > 20 * 3600e6;
+  return far ? `${day.format(us / 1000)} ${clock.format(us / 1000)}` : clock.format(us / 1000);
+}
+
+/** 250 µs, 1.2 ms, 3.4 s, 2 min. */
+export function span(us) {
+  if (us < 1000) return `${us}${nbsp}µs`;
+  if (us < 1e6) return `${digits(us / 1000)}${nbsp}ms`;
+  if (us < 120e6) return `${digits(us / 1e6)}${nbsp}s`;
+  if (us < 2 * 3600e6) return `${Math.round(us / 60e6)}${nbsp}min`;
+  return `${digits(us / 3600e6)}${nbsp}h`;
+}
+
+const digits = (n) => (n < 10 ? n.toFixed(1) : Math.round(n).toString());
+
+/** How long until then: 1:02:03, 4:05, 9.4. */
+export function countdown(us) {
+  const late = us < 0;
+  const s = Math.abs(us) / 1e6;
+  const two = (n) => String(Math.floor(n)).padStart(2, "0");
+  let text;
+  if (s < 10) text = s.toFixed(1);
+  else if (s < 3600) text = `${Math.floor(s / 60)}:${two(s % 60)}`;
+  else text = `${Math.floor(s / 3600)}:${two((s % 3600) / 60)}:${two(s % 60)}`;
+  return late ? `−${text}` : text;
+}
+
+export const short = (id) => id.slice(0, 8);
+
+/** What comes of a timer, and in which state it is shown. */
+export function then(timer, now) {
+  if (timer.kind === "watch") return "another instance is sending it; looked at again then";
+  if (timer.state === "sending") return "with the provider";
+  if (timer.state === "cleared") return "claimed; the request leaves at its time";
+  if (now.breaker) return "waits: the provider refuses the account";
+  if (timer.attempt > 0) return `is claimed and sent, attempt ${timer.attempt + 1}`;
+  return "is claimed and sent";
+}
+
+const TONES = {
+  sent: "good", receipt: "good",
+  failed: "bad", unconfirmed: "bad", rejected: "bad",
+  throttled: "warn", unsent: "warn", refused: "warn", returned: "warn", deferred: "warn", cancelled: "warn",
+};
+
+export function tone(event) {
+  if (event.event === "receipt" && /failed|undelivered/.test(event.status || "")) return "bad";
+  return TONES[event.event] || "";
+}
+
+const again = (event, now) => (event.due_at ? `again at ${dateTime(micros(event.due_at), now)}` : "");
+const code = (event) => [event.category && event.category.replaceAll("_", " "), event.code && `code ${event.code}`].filter(Boolean).join(", ");
+const joined = (...parts) => parts.filter(Boolean).join("; ");
+
+/** What happened, in a few words after its name. */
+export function tell(event, now) {
+  const due = event.due_at ? dateTime(micros(event.due_at), now) : "";
+  switch (event.event) {
+    case "armed": return `due ${due}`;
+    case "moved": return `${dateTime(micros(event.was_due_at), now)} → ${due}`;
+    case "edited": return `due ${due}, changed`;
+    case "disarmed": return event.status ? `the row is ${event.status}` : due ? `now due ${due}` : "";
+    case "watched": return `another instance has it until ${due}`;
+    case "claimed": return `for ${due}`;
+    case "sent": return `${span(event.lateness_us ?? 0)} late, answered in ${span(event.provider_us ?? 0)}`;
+    case "returned": return "the claim was given back unused";
+    case "deferred": return due ? `until ${due}` : "";
+    case "cancelled": return "by a rule";
+    case "rejected": return "it never could be sent";
+    case "throttled": return joined("the provider is busy", again(event, now));
+    case "unsent": return joined("no byte left", again(event, now));
+    case "refused": return joined(code(event), again(event, now));
+    case "failed": return code(event);
+    case "unconfirmed": return "whether it was taken is not certain";
+    case "receipt": return joined(event.status, event.code && `code ${event.code}`);
+    default: return "";
+  }
+}
