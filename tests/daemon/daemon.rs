@@ -69,11 +69,10 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it; it need not be ready yet.
     pub(crate) fn start(env: &[(String, String)]) -> Self {
-        let addr = own_address();
         let mut env = env.to_vec();
-        if !env.iter().any(|(name, _)| name == "PUNCTUAL_HTTP_ADDR") {
-            set(&mut env, "PUNCTUAL_HTTP_ADDR", &addr);
-        }
+        let given = env.iter().find(|(name, _)| name == "PUNCTUAL_HTTP_ADDR");
+        let addr = given.map_or_else(own_address, |(_, addr)| addr.clone());
+        set(&mut env, "PUNCTUAL_HTTP_ADDR", &addr);
         let mut child = punctual(&["run"], &env).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         listen_to(child.stdout.take().unwrap(), Arc::clone(&said));

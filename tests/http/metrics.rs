@@ -120,3 +120,56 @@ async fn promtool_finds_nothing_to_complain_of() {
         "{text}\n{body}"
     );
 }
+
+fn deployed(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(path)
+}
+
+/// The alerts do what they are meant to, by Prometheus's own judge, where it is installed.
+#[test]
+fn promtool_passes_the_alerts() {
+    for (what, file) in [
+        ("check", "prometheus/alerts.yml"),
+        ("test", "prometheus/alerts.test.yml"),
+    ] {
+        let judged = Command::new("promtool")
+            .args([what, "rules"])
+            .arg(deployed(file))
+            .output();
+        let Ok(judged) = judged else {
+            eprintln!("skipped: there is no promtool here");
+            return;
+        };
+        let said = String::from_utf8_lossy(&judged.stdout);
+        let wrong = String::from_utf8_lossy(&judged.stderr);
+        assert!(judged.status.success(), "{file}: {said}{wrong}");
+    }
+}
+
+/// An alert on a metric that is not there never fires, and a panel of it stays empty.
+#[tokio::test]
+async fn alerts_and_dashboard_name_metrics_that_there_are() {
+    let server = Server::ready().await;
+    fill(&server);
+    for gauge in [Gauge::NotifyQueue, Gauge::Outbox] {
+        server.metrics.set(gauge, 0.0);
+    }
+    let body = server.get("/metrics").await.body;
+    for file in ["prometheus/alerts.yml", "grafana/punctual.json"] {
+        let text = std::fs::read_to_string(deployed(file)).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let mut named = 0;
+        for name in words.filter(|word| word.starts_with("punctual_")) {
+            named += 1;
+            assert!(
+                body.lines().any(
+                    |line| line.starts_with(name) && line[name.len()..].starts_with([' ', '{'])
+                ),
+                "{file} names {name}, which is not among the metrics"
+            );
+        }
+        assert!(named > 10, "{file} names {named}");
+    }
+}

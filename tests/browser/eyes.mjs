@@ -1,0 +1,135 @@
+// A browser on a line: takes one command a line, answers `ok …` or `no …`. What is seen is read
+// from the page as a reader sees it; nothing is reloaded.
+import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+
+const require = createRequire(`${process.env.BROWSER_TOOLS}/`);
+const { chromium } = require("playwright-core");
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, timezoneId: "UTC" });
+const page = await context.newPage();
+const wrong = [];
+let away = false;
+page.on("pageerror", (error) => wrong.push(error.message));
+// What the browser says of its own when nobody answers, or there is no such message, is no fault of the page.
+page.on("console", (message) => message.type() === "error" && !(away && /ERR_|Failed to load/.test(message.text())) && !/status of 404/.test(message.text()) && wrong.push(message.text()));
+const foreign = [];
+page.on("request", (request) => { if (!request.url().startsWith(context.home)) foreign.push(request.url()); });
+
+const AMPLE = { timeout: 30_000 };
+const row = (id) => `#timers tr[data-id="${id}"]`;
+
+const commands = {
+  async open(url) {
+    context.home = new URL(url).origin;
+    await page.goto(url);
+    await page.evaluate(() => { window.opened = true; });
+  },
+  async login(token) {
+    await page.fill("#token", token);
+    await page.press("#token", "Enter");
+    await page.waitForSelector("#timers", { state: "attached", ...AMPLE });
+    await page.evaluate(() => { window.opened = true; });
+  },
+  async sees(words) {
+    await page.waitForFunction((w) => document.body.innerText.includes(w), words, AMPLE);
+  },
+  async upcoming(id) {
+    await page.waitForSelector(row(id), AMPLE);
+    return page.textContent(`${row(id)} td:nth-child(2)`);
+  },
+  async due(id, time) {
+    await page.waitForFunction(([s, t]) => document.querySelector(s)?.textContent === t, [`${row(id)} td:nth-child(2)`, time], AMPLE);
+  },
+  async gone(id) {
+    await page.waitForFunction((s) => !document.querySelector(s), row(id), AMPLE);
+  },
+  async fed(kind, id) {
+    const found = await page.waitForFunction(([k, i]) => [...document.querySelectorAll("#feed li")]
+      .find((line) => line.querySelector(".what")?.textContent === k && line.querySelector("a")?.title === i)
+      ?.querySelector(".tell")?.textContent, [kind, id], AMPLE);
+    return found.jsonValue();
+  },
+  async counts() {
+    const left = await page.evaluate(() => document.querySelector("#timers td.num")?.textContent);
+    await page.waitForFunction((l) => document.querySelector("#timers td.num")?.textContent !== l, left, AMPLE);
+  },
+  async lost() {
+    away = true;
+    await page.waitForSelector("#lost:not([hidden])", AMPLE);
+  },
+  async back() {
+    await page.waitForSelector("#lost", { state: "hidden", ...AMPLE });
+    await page.waitForSelector('#ready[data-is="good"]', AMPLE);
+    away = false;
+  },
+  async story(id) {
+    await page.fill("#id", id);
+    await page.press("#id", "Enter");
+    await page.waitForSelector("#story[open]", AMPLE);
+    await page.waitForFunction(() => document.querySelectorAll("#story-body dt").length > 2, null, AMPLE);
+    const text = await page.innerText("#story");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#story:not([open])", { state: "attached", ...AMPLE });
+    return text.replaceAll("\n", " ");
+  },
+  async keyboard() {
+    // Everything that can be used is reached by the tab key, and is seen to be.
+    await page.evaluate(() => document.activeElement?.blur());
+    const reached = [];
+    for (let n = 0; n < 60; n += 1) {
+      await page.keyboard.press("Tab");
+      const at = await page.evaluate(() => {
+        const now = document.activeElement;
+        const outline = getComputedStyle(now);
+        return now === document.body ? null : [now.id || now.className || now.tagName, outline.outlineStyle !== "none"];
+      });
+      if (!at) break;
+      if (!at[1]) throw new Error(`no focus to be seen on ${at[0]}`);
+      reached.push(at[0]);
+    }
+    for (const wanted of ["id", "hold", "feed"]) if (!reached.includes(wanted)) throw new Error(`${wanted} is not reached: ${reached}`);
+  },
+  async fits(width) {
+    await page.setViewportSize({ width: Number(width), height: 800 });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    await page.setViewportSize({ width: 1440, height: 900 });
+    if (over > 0) throw new Error(`${over} px too wide at ${width}`);
+  },
+  async calm() {
+    // How much of two seconds the page is busy, and how often it changes the feed.
+    const busy = await page.evaluate(() => new Promise((done) => {
+      let changes = 0;
+      let longest = 0;
+      new MutationObserver(() => { changes += 1; }).observe(document.getElementById("feed"), { childList: true });
+      new PerformanceObserver((list) => { for (const e of list.getEntries()) longest = Math.max(longest, e.duration); }).observe({ entryTypes: ["longtask"] });
+      setTimeout(() => done([changes, Math.round(longest), document.querySelectorAll("#feed li").length]), 2_000);
+    }));
+    return busy.join(" ");
+  },
+  async picture(path, width, scheme) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width: Number(width), height: 900 });
+    await page.waitForTimeout(1_500);
+    await page.screenshot({ path });
+  },
+  async clean() {
+    if (!(await page.evaluate(() => window.opened))) throw new Error("the page was loaded again");
+    if (wrong.length > 0) throw new Error(wrong.join(" | "));
+    if (foreign.length > 0) throw new Error(`asked elsewhere: ${foreign}`);
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [name, ...args] = line.split("\t");
+  try {
+    const told = await commands[name](...args);
+    console.log(`ok ${told ?? ""}`.trim());
+  } catch (error) {
+    console.log(`no ${error.message.split("\n")[0]}; the page says: ${(await page.innerText("body").catch(() => "")).slice(0, 600).replaceAll("\n", " ")}`);
+  }
+}
+await browser.close();

@@ -1,0 +1,213 @@
+//! The live page as people see it: headless Chromium before a real daemon and a real Postgres.
+//! `tests/browser/run` fetches what drives the browser and runs this.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
+#[path = "../daemon/daemon.rs"]
+mod daemon;
+#[allow(dead_code, reason = "shared with the tests of the store")]
+#[path = "../pg/harness.rs"]
+mod harness;
+#[allow(dead_code, reason = "shared with the tests of the provider")]
+#[path = "../wire/standin.rs"]
+mod standin;
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
+#[path = "../daemon/world.rs"]
+mod world;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use world::World;
+
+/// A browser and who works it.
+struct Eyes {
+    said: Lines<BufReader<ChildStdout>>,
+    orders: ChildStdin,
+    _child: Child,
+}
+
+impl Eyes {
+    async fn open(url: &str) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/eyes.mjs");
+        let mut child = Command::new("node")
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node: run tests/browser/run");
+        let mut eyes = Self {
+            said: BufReader::new(child.stdout.take().unwrap()).lines(),
+            orders: child.stdin.take().unwrap(),
+            _child: child,
+        };
+        eyes.see(&["open", url]).await;
+        eyes
+    }
+
+    /// Has one thing done or looked for; what is told of it.
+    async fn see(&mut self, order: &[&str]) -> String {
+        let line = order.join("\t") + "\n";
+        self.orders.write_all(line.as_bytes()).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(90), self.said.next_line());
+        let answer = answer.await.expect("the browser answers").unwrap();
+        let answer = answer.expect("the browser is there");
+        let told = answer.strip_prefix("ok");
+        told.unwrap_or_else(|| panic!("{order:?}: {answer}"))
+            .trim()
+            .to_owned()
+    }
+}
+
+/// A row's due time, as the page shows it in UTC.
+async fn due(world: &World, id: &str) -> String {
+    let sql = "select to_char(scheduled_at at time zone 'UTC', 'HH24:MI:SS')
+               from scheduled_messages where id = $1::text::uuid";
+    world.app.query_one(sql, &[&id]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: tests/browser/run"]
+async fn the_page_follows_what_happens_without_being_loaded_again() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let mut eyes = Eyes::open(&format!("http://{}/", daemon.addr())).await;
+    eyes.see(&["sees", "Nothing is armed"]).await;
+
+    // An insert appears.
+    let far = world.insert("far", 240_000).await.to_string();
+    let shown = eyes.see(&["upcoming", &far]).await;
+    assert_eq!(shown, due(&world, &far).await);
+    eyes.see(&["fed", "armed", &far]).await;
+    eyes.see(&["counts"]).await;
+
+    // An edit moves it.
+    let edit = "update scheduled_messages set scheduled_at = scheduled_at + interval '90 s'
+                where id = $1::text::uuid";
+    world.app.execute(edit, &[&far]).await.unwrap();
+    let moved = due(&world, &far).await;
+    eyes.see(&["due", &far, &moved]).await;
+    let told = eyes.see(&["fed", "moved", &far]).await;
+    assert!(told.contains(&moved), "{told}");
+
+    // Its story.
+    let story = eyes.see(&["story", &far]).await;
+    assert!(story.contains("armed"), "{story}");
+    assert!(!story.contains(&world::TO[1..]), "{story}");
+
+    // A send shows its lateness.
+    let near = world.insert("near", 1_500).await.to_string();
+    let told = eyes.see(&["fed", "sent", &near]).await;
+    assert!(told.contains("late"), "{told}");
+    eyes.see(&["gone", &near]).await;
+    eyes.see(&["sees", "1 request"]).await;
+
+    // A cancel removes it.
+    let cancel = "update scheduled_messages set status = 'cancelled' where id = $1::text::uuid";
+    world.app.execute(cancel, &[&far]).await.unwrap();
+    eyes.see(&["gone", &far]).await;
+    let told = eyes.see(&["fed", "disarmed", &far]).await;
+    assert!(told.contains("cancelled"), "{told}");
+
+    eyes.see(&["keyboard"]).await;
+    for width in ["320", "360", "900", "1440", "2200"] {
+        eyes.see(&["fits", width]).await;
+    }
+    eyes.see(&["clean"]).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: tests/browser/run"]
+async fn an_open_page_holds_nothing_up_and_comes_back() {
+    let addr = daemon::own_address();
+    let world = World::new([]).await.with(&[("PUNCTUAL_HTTP_ADDR", &addr)]);
+    let daemon = world.daemon().await;
+    let mut eyes = Eyes::open(&format!("http://{addr}/")).await;
+    let far = world.insert("far", 240_000).await.to_string();
+    eyes.see(&["upcoming", &far]).await;
+
+    let began = Instant::now();
+    daemon.stop().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "the end took {took:?}");
+    eyes.see(&["lost"]).await;
+
+    let daemon = world.daemon().await;
+    eyes.see(&["back"]).await;
+    let later = world.insert("later", 200_000).await.to_string();
+    eyes.see(&["upcoming", &later]).await;
+    eyes.see(&["upcoming", &far]).await;
+    eyes.see(&["clean"]).await;
+
+    // Also where it has no time to say goodbye.
+    let mut daemon = daemon;
+    daemon.signal(Signal::KILL);
+    daemon.ended().await;
+    eyes.see(&["lost"]).await;
+    let daemon = world.daemon().await;
+    eyes.see(&["back"]).await;
+    eyes.see(&["clean"]).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: tests/browser/run"]
+async fn people_log_in_with_the_token() {
+    let world = World::new([]).await;
+    let world = world.with(&[("PUNCTUAL_DEBUG_TOKEN", "a-token-for-the-page")]);
+    let daemon = world.daemon().await;
+    let mut eyes = Eyes::open(&format!("http://{}/", daemon.addr())).await;
+    eyes.see(&["login", "a-token-for-the-page"]).await;
+    let far = world.insert("far", 240_000).await.to_string();
+    eyes.see(&["upcoming", &far]).await;
+    eyes.see(&["sees", "Log out"]).await;
+    eyes.see(&["clean"]).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: tests/browser/run"]
+async fn ten_thousand_timers_and_a_thousand_events_a_second_leave_it_calm() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let mut eyes = Eyes::open(&format!("http://{}/", daemon.addr())).await;
+    let many = "insert into scheduled_messages (to_number, body, scheduled_at)
+                select '+13105551234', 'many', now() + interval '20 min' + n * interval '100 ms'
+                from generate_series(1, 10000) n";
+    world.app.batch_execute(many).await.unwrap();
+    eyes.see(&["sees", "10,000 armed"]).await;
+    // Edits of 200 rows a statement, a thousand events a second and more.
+    let app = world.db.client().await;
+    let storm = tokio::spawn(async move {
+        let edit = "update scheduled_messages set scheduled_at = scheduled_at + interval '1 s'
+                    where id in (select id from scheduled_messages order by random() limit 200)";
+        let mut statements = 0_u32;
+        loop {
+            app.batch_execute(edit).await.unwrap();
+            statements += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if statements == 60 {
+                return;
+            }
+        }
+    });
+    eyes.see(&["sees", "moved"]).await;
+    let busy = eyes.see(&["calm"]).await;
+    let numbers: Vec<u64> = busy.split(' ').map(|n| n.parse().unwrap()).collect();
+    let [changes, longest, lines] = numbers[..] else {
+        panic!("{busy}");
+    };
+    println!("in 2 s: {changes} changes of the feed, the longest task {longest} ms, {lines} lines");
+    assert!(changes <= 40, "the feed changed {changes} times in 2 s");
+    assert!(lines <= 80, "{lines} lines are kept");
+    storm.await.unwrap();
+    eyes.see(&["clean"]).await;
+    daemon.stop().await;
+}
