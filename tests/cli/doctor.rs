@@ -96,6 +96,13 @@ const MISTAKES: &[Mistake] = &[
     set(&[("PUNCTUAL_PUBLIC_URL", "https://localhost:8081")], "public url", "bad", "cannot reach", "PUNCTUAL_PUBLIC_URL"),
     set(&[("PUNCTUAL_PUBLIC_URL", ""), ("PUNCTUAL_WEBHOOK_ADDR", "")], "public url", "warn", "no receipts", "PUNCTUAL_PUBLIC_URL"),
     set(&[("TWILIO_ACCOUNT_SID", "+12025550100")], "settings", "bad", "TWILIO_ACCOUNT_SID is not usable", "README.md"),
+    set(
+        &[("PUNCTUAL_STATE_DIR", "/dev/null/state")],
+        "state dir",
+        "bad",
+        "/dev/null is not a directory",
+        "PUNCTUAL_STATE_DIR",
+    ),
     // The way to the database.
     set(&[("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x")], "database", "bad", "cannot reach 127.0.0.1:1/x", "check DATABASE_URL"),
     set(&[("DATABASE_URL", "URL?sslmode=verify-full")], "database", "bad", "no TLS", "DATABASE_URL"),

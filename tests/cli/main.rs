@@ -4,6 +4,7 @@
 
 mod database;
 mod demo;
+mod deploy;
 mod doctor;
 #[path = "../pg/harness.rs"]
 #[allow(dead_code, reason = "shared with tests/pg, which uses all of it")]

@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
+use rustix::fs::{Access, access};
 use secrecy::ExposeSecret;
 
 use crate::config::{Config, ConfigError, ProviderChoice, Sources};
@@ -36,6 +37,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         provider(config),
         token(config),
         public_url(config),
+        state_dir(config),
     ];
     findings.push(files(sources));
     findings
@@ -143,6 +145,25 @@ fn is_at_home(url: &Url) -> bool {
                     .any(|end| name.ends_with(end))
         }
     }
+}
+
+fn state_dir(config: &Config) -> Finding {
+    const WHAT: &str = "state dir";
+    let Some(dir) = &config.state_dir else {
+        return Finding::ok(WHAT, "none: no journal is kept");
+    };
+    // What is not there yet is made at the first start, within what is.
+    let there = dir.ancestors().find(|path| path.exists());
+    let there = there.unwrap_or_else(|| Path::new("."));
+    if there.is_dir() && access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
+        return Finding::ok(WHAT, dir.display().to_string());
+    }
+    Finding::not(
+        Level::Bad,
+        WHAT,
+        format!("{} is not a directory one can write in", there.display()),
+        "give PUNCTUAL_STATE_DIR a directory that belongs to the daemon's user",
+    )
 }
 
 /// Files that may hold secrets and that everybody on the machine may read.
