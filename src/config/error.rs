@@ -60,14 +60,6 @@ pub enum Problem {
         /// Likewise.
         file_key: String,
     },
-    /// A setting of a later version.
-    #[error("{key} is not supported by this version, which knows only {only:?}; leave it out")]
-    NotYet {
-        /// As it was written, and where.
-        key: String,
-        /// The value that may be given all the same.
-        only: &'static str,
-    },
     /// Pages that others can reach need a token.
     #[error(
         "PUNCTUAL_DEBUG_TOKEN is required: {why}. Set it to something long and random, \

@@ -24,8 +24,8 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 
 use crate::clock::ZoneData;
-use crate::message::Sender;
 use crate::message::facts::LimitSource;
+use crate::message::{InDoubt, Sender};
 use crate::policy::{BusinessHours, Rules};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
@@ -61,6 +61,8 @@ pub struct Config {
     pub max_lateness: Duration,
     /// Where the journal is; `None`: none is kept.
     pub state_dir: Option<PathBuf>,
+    /// What is done about a message in doubt whose row does not say.
+    pub in_doubt: InDoubt,
     /// The newest zone data there is.
     pub zone_data: ZoneData,
     /// The installation's zone.
@@ -119,6 +121,7 @@ impl Config {
         let lead = raw.or(&key::LEAD, "auto", values::lead);
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);
         let (send_timeout, lease) = deadlines_of(&mut raw);
+        let in_doubt = raw.or(&key::IN_DOUBT, "hold", values::in_doubt);
         let max_lateness = raw.or(&key::MAX_LATENESS, "1h", values::max_lateness);
         let state_dir = raw.get(&key::STATE_DIR, values::directory);
         let zone_data = ZoneData::newest();
@@ -132,7 +135,6 @@ impl Config {
             filter: raw.or(&key::LOG, "info", values::log_filter),
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
         };
-        refuse_what_is_not_built(&mut raw);
         match (database_url, provider) {
             (Some(database_url), Some(provider)) if raw.problems.is_empty() => Ok(Self {
                 database_url,
@@ -146,6 +148,7 @@ impl Config {
                 lease,
                 max_lateness,
                 state_dir,
+                in_doubt,
                 zone_data,
                 timezone,
                 business_hours,
@@ -162,6 +165,7 @@ impl Config {
         Rules {
             default_sender: self.default_sender.clone(),
             max_lateness: self.max_lateness,
+            in_doubt: self.in_doubt,
             zones: self.zone_data.zones.clone(),
             timezone: self.timezone.clone(),
             business_hours: self.business_hours.clone(),
@@ -255,10 +259,4 @@ fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
         });
     }
     (send_timeout, lease)
-}
-
-/// Settings of the interface whose function this version does not have. Taking one and doing
-/// nothing would let somebody rely on it.
-fn refuse_what_is_not_built(raw: &mut Raw) {
-    raw.only(&key::IN_DOUBT, "hold");
 }

@@ -281,14 +281,6 @@ impl Raw {
         self.given.contains_key(setting.env)
     }
 
-    /// Refuses every value of a setting but the one whose function exists.
-    pub(super) fn only(&mut self, setting: &Setting, value: &'static str) {
-        if let Some(given) = self.given.get(setting.env).filter(|g| g.value != value) {
-            let key = given.name.clone();
-            self.problems.push(Problem::NotYet { key, only: value });
-        }
-    }
-
     pub(super) fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
     }

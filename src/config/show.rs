@@ -77,7 +77,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         max_in_flight: config.max_in_flight,
         send_timeout: format_duration(config.send_timeout).to_string(),
         lease: format_duration(config.lease).to_string(),
-        in_doubt: "hold",
+        in_doubt: config.in_doubt.as_str(),
         max_lateness: format_duration(config.max_lateness).to_string(),
         state_dir: config.state_dir.as_ref().map(|d| d.display().to_string()),
         timezone: config.timezone.iana_name().unwrap_or("UTC"),

@@ -14,6 +14,7 @@ use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 
 use crate::clock::ZoneData;
+use crate::message::InDoubt;
 use crate::message::facts::LimitSource;
 use crate::policy::BusinessHours;
 use crate::schedule::{LEAD_MAX, LeadSetting};
@@ -78,6 +79,11 @@ fn duration(text: &str, range: &RangeInclusive<Duration>) -> Parsed<Duration> {
                 format_duration(*range.end())
             )
         })
+}
+
+pub(super) fn in_doubt(text: &str) -> Parsed<InDoubt> {
+    text.parse()
+        .map_err(|_| "hold, resend_if_absent or resend".to_owned())
 }
 
 pub(super) fn lead(text: &str) -> Parsed<LeadSetting> {

@@ -17,11 +17,14 @@ use crate::metrics::Metrics;
 use crate::policy::Rules;
 use crate::provider::Provider;
 use crate::reactor::{Reactor, Settings};
+use crate::receipt::enquire::Enquirer;
 use crate::receipt::signature::Verifier;
 use crate::receipt::{self, Webhooks};
+use crate::schedule::Enquiry;
 use crate::store::{Dsn, MigrateError, Migrator, Store, StoreError};
 
 mod beyond;
+mod enquiries;
 mod recovery;
 mod signals;
 mod supervisor;
@@ -100,8 +103,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (instance, clock) = (InstanceId::fresh(), Arc::new(Clock::new()));
     // Callbacks bring their own connections, so that they take nobody else's.
     let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
+    let unheard = match parts.webhooks {
+        Some(_) => Enquiry::UNHEARD,
+        // Nothing comes by itself.
+        None => Enquiry::UNTOLD,
+    };
     let store = Store::new(parts.dsn.pool(POOL + callbacks), instance)
-        .with_default_sender(parts.rules.default_sender.as_ref());
+        .with_default_sender(parts.rules.default_sender.as_ref())
+        .with_enquiries(parts.provider.can_look_up().then(|| unheard.first()));
     let (journal, past) = tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
@@ -132,11 +141,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         stop.clone(),
     ));
     beside.spawn(recovery::settle(dispatch.clone(), past, input_tx.clone()));
+    let enquirer = enquirer(&dispatch, unheard);
+    beside.spawn(enquiries::keep(enquirer, stop.clone()));
     let http_stop = CancellationToken::new();
     let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token);
     let webhooks = parts.webhooks.map(|parts| {
         let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
-        let webhooks = Webhooks::new(parts.verifier, store.clone(), clock, metrics);
+        let webhooks = Webhooks::new(parts.verifier, store.clone(), clock, metrics)
+            .with_max_lateness(dispatch.rules.max_lateness);
         (webhooks, parts.listener)
     });
     let served = serve_http(parts.http, state, webhooks, &http_stop);
@@ -167,6 +179,17 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     }
     tracing::info!(%instance, "stopped");
     Ok(())
+}
+
+fn enquirer(dispatch: &Dispatch, unheard: Enquiry) -> Enquirer {
+    Enquirer {
+        metrics: Arc::clone(&dispatch.metrics),
+        store: dispatch.store.clone(),
+        provider: Arc::clone(&dispatch.provider),
+        policy: dispatch.rules.in_doubt,
+        max_lateness: dispatch.rules.max_lateness,
+        unheard,
+    }
 }
 
 /// Makes sure that this database will do, before anything is begun in it.

@@ -5,6 +5,7 @@
 //! of seven, and [`transition`](status::transition) says which may follow which.
 
 mod claim;
+mod doubt;
 pub mod facts;
 mod ids;
 mod moment;
@@ -16,6 +17,7 @@ pub mod status;
 pub mod template;
 
 pub use claim::{Claim, ClaimAnswer, RowState};
+pub use doubt::{InDoubt, UnknownPolicy};
 pub use facts::Facts;
 pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId};
 pub use moment::{Moment, Now, Uptime};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::message::facts::{Event, Limit, LimitSource};
-use crate::message::{AttemptToken, Claim, E164, MessageId, Moment, Sender, template};
+use crate::message::{AttemptToken, Claim, E164, InDoubt, MessageId, Moment, Sender, template};
 
 mod business;
 mod consent;
@@ -35,6 +35,8 @@ pub struct Rules {
     pub default_sender: Option<Sender>,
     /// A message later than this at its turn is cancelled, not sent.
     pub max_lateness: Duration,
+    /// What is done about a message in doubt whose row does not say.
+    pub in_doubt: InDoubt,
     /// The zone data.
     pub zones: Zones,
     /// The zone of the installation, and of recipients of whom none is known.
@@ -53,6 +55,7 @@ impl Default for Rules {
         Self {
             default_sender: None,
             max_lateness: Duration::from_secs(3600),
+            in_doubt: InDoubt::Hold,
             zones: Zones::bundled(),
             timezone: TimeZone::UTC,
             business_hours: None,

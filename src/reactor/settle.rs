@@ -26,7 +26,7 @@ const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The longest a message that was refused for the account's sake stays behind the others. It is
 /// the account that is held; the pause only makes the next probe somebody else's, so that a
 /// refusal that was the message's own after all does not hold everybody up.
-const HELD_MAX: Duration = Duration::from_secs(300);
+pub const HELD_MAX: Duration = Duration::from_secs(300);
 
 /// Which attempt a request was, and what the row allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Tries {
 
 impl Tries {
     /// How long until the next attempt, after this one was refused at `at`; or why there is none.
-    fn next(&self, base: Duration, whose: MessageId, at: Moment) -> Result<Duration, NoMore> {
+    pub fn next(&self, base: Duration, whose: MessageId, at: Moment) -> Result<Duration, NoMore> {
         let counted = self.before.saturating_add(1);
         if counted >= self.max {
             return Err(NoMore::UsedUp);
@@ -57,9 +57,12 @@ impl Tries {
     }
 }
 
+/// What there is no more of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NoMore {
+pub enum NoMore {
+    /// The attempts.
     UsedUp,
+    /// The time.
     TooLate,
 }
 

@@ -5,6 +5,8 @@
 //! transaction. A callback often overtakes our own record of the request it is about, and
 //! carries the attempt's token: it is the only exact proof where a request ended in doubt.
 
+pub mod doubt;
+pub mod enquire;
 pub mod merge;
 pub mod opt_out;
 pub mod signature;
@@ -17,12 +19,14 @@ use tokio::sync::Semaphore;
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use self::merge::{Word, merge};
 use self::opt_out::Wish;
 use self::signature::{Forged, Request, Verifier};
 use self::status::Reached;
 use crate::clock::Clock;
 use crate::message::{AttemptToken, MessageId, ProviderSid, Status};
 use crate::metrics::{Counter, Metrics};
+use crate::policy::Rules;
 use crate::store::receipts::{About, Callback, Change, Received};
 use crate::store::{Store, StoreError};
 
@@ -51,6 +55,7 @@ pub struct Webhooks {
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     turn: Arc<Semaphore>,
+    max_lateness: Duration,
 }
 
 /// Why a callback was not taken.
@@ -79,6 +84,16 @@ impl Webhooks {
             clock,
             metrics,
             turn: Arc::new(Semaphore::new(AT_ONCE)),
+            max_lateness: Rules::default().max_lateness,
+        }
+    }
+
+    /// The same where a message is worth nothing after another lateness.
+    #[must_use]
+    pub fn with_max_lateness(self, max_lateness: Duration) -> Self {
+        Self {
+            max_lateness,
+            ..self
         }
     }
 
@@ -94,12 +109,18 @@ impl Webhooks {
             );
             return Ok(());
         };
+        let word = Word {
+            reached,
+            code: told.code,
+        };
         let callback = told.callback(reached);
         let recorded = async {
             // Never closed.
             let _turn = self.turn.acquire().await;
             self.store
-                .receive(&callback, |standing| merge::merge(standing, reached))
+                .receive(&callback, |standing| {
+                    merge(standing, word, self.max_lateness)
+                })
                 .await
         };
         let received = tokio::time::timeout(PATIENCE, recorded)
@@ -193,6 +214,7 @@ impl Told {
             sid: self.sid,
             reached: reached.as_str(),
             code: self.code,
+            terminal: reached.is_terminal(),
             error: reached.failure(self.code),
             opted_out: reached.is_opt_out(self.code),
             from: self.from,

@@ -4,11 +4,13 @@
 //! and the sweeps find goes into the [`Wheel`], and what the wheel gives out, when its time
 //! comes, is claimed. [`Agenda`] adds the view of what is due together; [`Lead`] says how long
 //! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
-//! [`Backoff`] how long to pause after a failure.
+//! [`Backoff`] how long to pause after a failure; [`Enquiry`] when the provider is asked what
+//! became of a message.
 
 mod agenda;
 mod backoff;
 mod density;
+mod enquiry;
 mod lead;
 pub mod offset;
 pub mod wheel;
@@ -16,5 +18,6 @@ pub mod wheel;
 pub use agenda::{Agenda, Timer};
 pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
+pub use enquiry::Enquiry;
 pub use lead::{HERD, LEAD_MAX, Lead, LeadSetting};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

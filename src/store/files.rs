@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260102000000_receipts",
     "20260102000100_suppressions",
     "20260102000200_deferred",
+    "20260104000000_enquiries",
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,

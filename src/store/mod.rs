@@ -5,6 +5,7 @@
 //! holds, so the store waits for nobody's row and nobody's deadlock has it as a partner.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 use tokio_postgres::Statement;
 
 use crate::clock::Stopwatch;
-use crate::message::{InstanceId, Sender};
+use crate::message::{AttemptToken, InstanceId, MessageId, Sender};
 use crate::reactor::report::DatabaseReport;
 
 mod app;
@@ -22,6 +23,7 @@ mod claims;
 pub mod connect;
 pub mod doctor;
 pub mod dsn;
+pub mod enquiries;
 mod error;
 mod files;
 mod instances;
@@ -54,6 +56,9 @@ pub struct Store {
     /// Runs since a connection was last found silent: none that is older is used again.
     distrusted: Arc<Mutex<Option<Stopwatch>>>,
     default_sender: Option<Arc<str>>,
+    /// After what time the provider is asked about a message of which no end was told.
+    enquire_after: Option<Duration>,
+    duplicates: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -64,7 +69,34 @@ impl Store {
             instance,
             distrusted: Arc::default(),
             default_sender: None,
+            enquire_after: None,
+            duplicates: Arc::default(),
         }
+    }
+
+    /// The same, with a provider that can be asked, `first` after it took a message and no
+    /// end has been told.
+    #[must_use]
+    pub fn with_enquiries(self, first: Option<Duration>) -> Self {
+        Self {
+            enquire_after: first,
+            ..self
+        }
+    }
+
+    /// How many texts were found to have gone out twice since this was last asked.
+    pub fn take_duplicates(&self) -> u64 {
+        self.duplicates.swap(0, Ordering::Relaxed)
+    }
+
+    /// Two attempts at one message were accepted: nothing can be done but to tell.
+    fn doubled(&self, message: MessageId, token: AttemptToken) {
+        self.duplicates.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            message.id = %message,
+            %token,
+            "sent twice: another attempt at this message was accepted as well"
+        );
     }
 
     /// The same, knowing who sends where a row names nobody: opt-outs are from a sender.

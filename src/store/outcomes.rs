@@ -10,10 +10,11 @@ use super::app::Delivered;
 use super::at::At;
 use super::claims::pending;
 use super::suppressions::{Pair, suppress_pairs};
-use super::{Store, StoreError, micros, prepared};
-use crate::message::{AttemptToken, Category, RowState, Status};
+use super::{Store, StoreError, micros, millis, prepared};
+use crate::message::{AttemptToken, Category, MessageId, RowState, Status};
 use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
+use crate::schedule::Enquiry;
 
 pub(super) const RECORD_ACCEPTED: &str = include_str!("sql/record_accepted.sql");
 pub(super) const RECORD_SETTLED: &str = include_str!("sql/record_settled.sql");
@@ -36,16 +37,22 @@ impl Store {
         let mut client = self.client().await?;
         let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
         let mut done = Recorded::new();
+        let mut sent_twice = Vec::new();
         if !settled.is_empty() {
             record_settled(&tx, &settled, &mut done).await?;
             let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
             suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
         }
         if !accepted.is_empty() {
-            let delivered = record_accepted(&tx, &accepted, &mut done).await?;
+            let ask_ms = self.enquire_after.map(millis);
+            let (delivered, twice) = record_accepted(&tx, &accepted, ask_ms, &mut done).await?;
+            sent_twice = twice;
             super::app::write_behind_savepoint(&mut tx, delivered).await?;
         }
         tx.commit().await.map_err(StoreError::at(STEP))?;
+        for (message, token) in sent_twice {
+            self.doubled(message, token);
+        }
         Ok(done)
     }
 }
@@ -65,8 +72,9 @@ fn opted_out(record: &Record<Arc<Cleared>>) -> Option<Pair> {
 async fn record_accepted(
     tx: &Transaction<'_>,
     records: &Records<'_>,
+    ask_ms: Option<i64>,
     done: &mut Recorded,
-) -> Result<Vec<Delivered>, StoreError> {
+) -> Result<(Vec<Delivered>, Vec<(MessageId, AttemptToken)>), StoreError> {
     const STEP: &str = "recording accepted messages";
     let ids: Vec<Uuid> = records.iter().map(|r| r.id.0).collect();
     let tokens: Vec<Uuid> = records.iter().map(|r| r.token.0).collect();
@@ -81,12 +89,16 @@ async fn record_accepted(
     let finished: Vec<Option<At>> = records.iter().map(|r| r.finished.map(At)).collect();
     let statement = prepared(tx, RECORD_ACCEPTED, STEP).await?;
     let rows = tx
-        .query(&statement, &[&ids, &tokens, &sids, &started, &finished])
+        .query(
+            &statement,
+            &[&ids, &tokens, &sids, &started, &finished, &ask_ms],
+        )
         .await
         .map_err(StoreError::at(STEP))?;
 
     let by_token: HashMap<AttemptToken, _> = records.iter().map(|r| (r.token, *r)).collect();
     let mut delivered = Vec::with_capacity(records.len());
+    let mut sent_twice = Vec::new();
     for row in &rows {
         let read = || -> Result<_, tokio_postgres::Error> {
             let token = AttemptToken(row.try_get("token")?);
@@ -98,15 +110,18 @@ async fn record_accepted(
             } else {
                 None
             };
-            Ok((token, write))
+            Ok((token, write, row.try_get::<_, bool>("doubled")?))
         };
-        let (token, write) = read().map_err(StoreError::unreadable(STEP))?;
+        let (token, write, doubled) = read().map_err(StoreError::unreadable(STEP))?;
         done.insert(token, None);
+        if let (true, Some(record)) = (doubled, by_token.get(&token)) {
+            sent_twice.push((record.id, token));
+        }
         if let (Some((conversation, to, body)), Some(record)) = (write, by_token.get(&token)) {
             delivered.push(Delivered::new(record, conversation, to, body));
         }
     }
-    Ok(delivered)
+    Ok((delivered, sent_twice))
 }
 
 async fn record_settled(
@@ -137,6 +152,7 @@ async fn record_settled(
                 &c.started,
                 &c.finished,
                 &c.until,
+                &millis(Enquiry::IN_DOUBT.first()),
             ],
         )
         .await

@@ -10,8 +10,12 @@ use uuid::Uuid;
 use super::app::{self, Delivered};
 use super::at::At;
 use super::suppressions::suppress_pairs;
-use super::{Store, StoreError, prepared};
-use crate::message::{AttemptToken, MessageId, ProviderSid, Status};
+use super::{Store, StoreError, micros, millis, prepared};
+use crate::message::{AttemptToken, MessageId, Status};
+
+mod told;
+
+pub use told::{About, Again, Callback, Change, Received, Room, Standing};
 
 const FIND: &str = include_str!("sql/receipt_find.sql");
 const ROW: &str = include_str!("sql/receipt_row.sql");
@@ -19,100 +23,10 @@ const ATTEMPT: &str = include_str!("sql/receipt_attempt.sql");
 const ADVANCE: &str = include_str!("sql/receipt_advance.sql");
 const MOVE: &str = include_str!("sql/receipt_move.sql");
 const KEEP: &str = include_str!("sql/receipt_keep.sql");
+const DUPLICATE: &str = include_str!("sql/duplicate.sql");
+const TELL: &str = include_str!("sql/tell_ids.sql");
 
 const STEP: &str = "recording a callback";
-
-/// What a callback is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
-    /// The attempt whose ids it carries.
-    Attempt {
-        /// The message.
-        message: MessageId,
-        /// The attempt.
-        token: AttemptToken,
-    },
-    /// Whatever attempt has its sid.
-    Sid,
-}
-
-/// A callback, checked and understood.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Callback {
-    /// What it is about.
-    pub about: About,
-    /// The provider's name for the message.
-    pub sid: ProviderSid,
-    /// How far the message has come, in the provider's word.
-    pub reached: &'static str,
-    /// The provider's code, if it went wrong.
-    pub code: Option<i32>,
-    /// For `error_message`, if it went wrong.
-    pub error: Option<String>,
-    /// Whether it went wrong because the recipient has opted out.
-    pub opted_out: bool,
-    /// The sender, as the provider has it.
-    pub from: Option<String>,
-    /// The recipient, as the provider has it.
-    pub to: Option<String>,
-}
-
-/// Without the numbers.
-impl std::fmt::Debug for Callback {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Callback")
-            .field("about", &self.about)
-            .field("sid", &self.sid)
-            .field("reached", &self.reached)
-            .field("code", &self.code)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How a message stands when a callback about it comes in. Row and attempt are held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The row; `None`: it has been deleted, or its status is a foreign one.
-    pub row: Option<Status>,
-    /// Whether the row was sent by the provider's message this is about, or by none yet.
-    pub row_is_of_this_sid: bool,
-    /// Whether the attempt is the latest of its message.
-    pub latest: bool,
-    /// The attempt has another sid, or another attempt has this one.
-    pub sid_conflict: bool,
-    /// What earlier callbacks told, in the provider's word.
-    pub reached: Option<String>,
-}
-
-/// What follows from a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It told nothing new.
-    Nothing,
-    /// The message has come further.
-    Advance {
-        /// Where the row goes, if it moves.
-        row: Option<Status>,
-        /// The status of the app's row in `messages`.
-        message: &'static str,
-    },
-    /// It cannot be true together with what is recorded: kept, and otherwise without effect.
-    Contradiction,
-}
-
-/// What became of a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
-    /// No attempt is known that it could be about.
-    Unknown,
-    /// It is recorded.
-    Known {
-        /// The message it is about.
-        message: MessageId,
-        /// What followed.
-        change: Change,
-    },
-}
 
 /// The row, held.
 struct Held {
@@ -121,6 +35,7 @@ struct Held {
     conversation: Option<Uuid>,
     to: String,
     body: String,
+    room: Room,
 }
 
 impl Store {
@@ -138,33 +53,29 @@ impl Store {
         };
         let held = hold_row(&tx, message).await?;
         let Some((standing, first_proof)) =
-            hold_attempt(&tx, token, callback, held.as_ref()).await?
+            hold_attempt(&tx, (message, token), callback, held.as_ref()).await?
         else {
             return Ok(Received::Unknown);
         };
         let change = decide(&standing);
+        let mut doubled = false;
         match change {
             Change::Nothing => {}
             Change::Contradiction => {
                 keep(&tx, message, token, callback, "contradicted", None).await?;
             }
-            Change::Advance { row, message: word } => {
+            Change::Advance {
+                row,
+                again,
+                message: word,
+            } => {
                 keep(&tx, message, token, callback, "advanced", row).await?;
-                let advance = prepared(&tx, ADVANCE, STEP).await?;
-                tx.execute(
-                    &advance,
-                    &[&token.0, &callback.sid.0, &callback.reached, &word],
-                )
-                .await
-                .map_err(StoreError::at(STEP))?;
-                if let (true, Some(from), Some(to)) =
-                    (callback.opted_out, &callback.from, &callback.to)
-                {
-                    let pair = [(from.clone(), to.clone())];
-                    suppress_pairs(&tx, &pair, self.default_sender.as_deref()).await?;
+                self.advance(&tx, token, callback, word).await?;
+                if first_proof {
+                    doubled = is_doubled(&tx, token).await?;
                 }
                 let moved_at = match row {
-                    Some(status) => Some(move_row(&tx, message, status, callback).await?),
+                    Some(status) => Some(move_row(&tx, message, status, again, callback).await?),
                     None => None,
                 };
                 match (first_proof, moved_at, held) {
@@ -180,8 +91,48 @@ impl Store {
             }
         }
         tx.commit().await.map_err(StoreError::at(STEP))?;
+        if doubled {
+            self.doubled(message, token);
+        }
         Ok(Received::Known { message, change })
     }
+
+    /// Notes on the attempt how far its message has come, and who does not want to hear again.
+    async fn advance(
+        &self,
+        tx: &Transaction<'_>,
+        token: AttemptToken,
+        callback: &Callback,
+        word: &str,
+    ) -> Result<(), StoreError> {
+        let ask_ms = self.enquire_after.filter(|_| !callback.terminal);
+        let statement = prepared(tx, ADVANCE, STEP).await?;
+        tx.execute(
+            &statement,
+            &[
+                &token.0,
+                &callback.sid.0,
+                &callback.reached,
+                &word,
+                &ask_ms.map(millis),
+            ],
+        )
+        .await
+        .map_err(StoreError::at(STEP))?;
+        if let (true, Some(from), Some(to)) = (callback.opted_out, &callback.from, &callback.to) {
+            let pair = [(from.clone(), to.clone())];
+            suppress_pairs(tx, &pair, self.default_sender.as_deref()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the text that is proven by now went out by another attempt as well.
+async fn is_doubled(tx: &Transaction<'_>, token: AttemptToken) -> Result<bool, StoreError> {
+    let statement = prepared(tx, DUPLICATE, STEP).await?;
+    let row = tx.query_one(&statement, &[&token.0]).await;
+    let row = row.map_err(StoreError::at(STEP))?;
+    row.try_get(0).map_err(StoreError::unreadable(STEP))
 }
 
 async fn find(
@@ -221,6 +172,13 @@ async fn hold_row(tx: &Transaction<'_>, message: MessageId) -> Result<Option<Hel
             conversation: row.try_get("conversation_id")?,
             to: row.try_get("to_number")?,
             body: row.try_get("body")?,
+            room: Room {
+                attempts: row.try_get("attempts")?,
+                max_attempts: row.try_get("max_attempts")?,
+                wanted_at: row.try_get::<_, At>("wanted_at")?.0,
+                send_before: row.try_get::<_, Option<At>>("send_before")?.map(|at| at.0),
+                now: row.try_get::<_, At>("now")?.0,
+            },
         })
     };
     row.map(read)
@@ -231,7 +189,7 @@ async fn hold_row(tx: &Transaction<'_>, message: MessageId) -> Result<Option<Hel
 /// How things stand, and whether this is the first that is heard of the provider having it.
 async fn hold_attempt(
     tx: &Transaction<'_>,
-    token: AttemptToken,
+    (message, token): (MessageId, AttemptToken),
     callback: &Callback,
     held: Option<&Held>,
 ) -> Result<Option<(Standing, bool)>, StoreError> {
@@ -244,11 +202,13 @@ async fn hold_attempt(
         let outcome: Option<&str> = row.try_get("outcome")?;
         let row_sid = held.and_then(|h| h.sid.as_deref());
         let standing = Standing {
+            message,
             row: held.and_then(|h| h.status),
             row_is_of_this_sid: row_sid.is_none_or(|sid| sid == callback.sid.0),
             latest: row.try_get("latest")?,
             sid_conflict: row.try_get("sid_conflict")?,
             reached: row.try_get("receipt_status")?,
+            room: held.map(|h| h.room),
         };
         Ok((standing, outcome != Some("accepted")))
     };
@@ -261,6 +221,7 @@ async fn move_row(
     tx: &Transaction<'_>,
     message: MessageId,
     status: Status,
+    again: Option<Again>,
     callback: &Callback,
 ) -> Result<At, StoreError> {
     let statement = prepared(tx, MOVE, STEP).await?;
@@ -273,10 +234,18 @@ async fn move_row(
                 &callback.sid.0,
                 &callback.error,
                 &callback.code,
+                &again.map(|again| micros(again.pause)),
+                &again.is_none_or(|again| again.counts),
             ],
         )
         .await
         .map_err(StoreError::at(STEP))?;
+    if status == Status::Pending {
+        let tell = prepared(tx, TELL, STEP).await?;
+        tx.execute(&tell, &[&message.0])
+            .await
+            .map_err(StoreError::at(STEP))?;
+    }
     row.try_get("now").map_err(StoreError::unreadable(STEP))
 }
 

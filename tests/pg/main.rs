@@ -10,6 +10,7 @@ mod claim;
 mod cluster;
 mod connect;
 mod dead;
+mod doubt;
 mod guard;
 mod harness;
 mod live;
@@ -29,3 +30,12 @@ mod rows;
 mod tls;
 mod ways;
 mod window;
+
+#[allow(dead_code, reason = "shared with the simulation")]
+#[path = "../sim/dice.rs"]
+mod dice;
+#[allow(dead_code, reason = "shared with the tests of the provider")]
+#[path = "../wire/standin.rs"]
+mod standin;
+#[path = "../wire/twilio/mod.rs"]
+mod twilio;

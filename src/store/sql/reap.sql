@@ -18,7 +18,8 @@ with dead as (
    order by a.lease_until
    limit $3
 ), free as (
-  select m.id
+  select m.id, btrim(m.to_number) as sought_to, nullif(btrim(m.from_number), '') as sought_from,
+         sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) as sought_text
     from public.scheduled_messages m
    where m.id in (select message_id from dead)
    order by m.id
@@ -26,10 +27,14 @@ with dead as (
 ), ledger as (
   update punctual.attempts a
      set outcome = 'unknown', finished_at = clock_timestamp(),
-         error = 'the instance that claimed it ended before it said how the request went'
+         error = 'the instance that claimed it ended before it said how the request went',
+         -- The lease is over: the provider's list has had its time.
+         asked = 0, next_ask_at = clock_timestamp(),
+         sought_to = free.sought_to, sought_from = free.sought_from, sought_text = free.sought_text
     from dead
+    left join free on free.id = dead.message_id
    where a.token = dead.token and a.outcome is null
-     and (dead.message_id in (select id from free)
+     and (free.id is not null
           or not exists (select from public.scheduled_messages m where m.id = dead.message_id))
   returning a.message_id
 )

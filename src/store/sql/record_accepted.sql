@@ -4,7 +4,8 @@
 -- row somebody holds is skipped and missing from the answer; the caller comes back to it. A sid
 -- that an attempt has already (a stand-in that knows only one) is still proof; the ledger, which
 -- finds attempts by it, keeps it with the first.
--- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came
+-- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came  $6 when the provider is asked, where
+-- nothing more is heard of it (ms; null: never)
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
              as a (id, token, sid, started_at, finished_at)
@@ -21,7 +22,10 @@ with ask as (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
          started_at = named.started_at, finished_at = named.finished_at,
-         code = null, category = null,
+         code = null, category = null, asked = 0,
+         next_ask_at = case when not named.twice
+                            then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+         sought_to = null, sought_from = null, sought_text = null,
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from (select done.*,
                  row_number() over (partition by done.sid order by done.token) > 1
@@ -29,7 +33,13 @@ with ask as (
                              where o.provider_sid = done.sid and o.token <> done.token) as twice
             from (select * from free union all select * from gone) done) named
    where a.token = named.token and a.message_id = named.id and a.outcome is distinct from 'accepted'
-  returning a.token, named.id, named.sid, named.finished_at
+  returning a.token, named.id, named.sid, named.finished_at,
+            -- See duplicate.sql.
+            exists (select from punctual.attempts o
+                     where o.message_id = a.message_id and o.part = a.part and o.token <> a.token
+                       and o.outcome = 'accepted'
+                       and coalesce(o.receipt_status, '') not in ('failed', 'undelivered', 'canceled'))
+              as doubled
 ), overtaken as (
   update punctual.attempts a
      set started_at = done.started_at, finished_at = done.finished_at
@@ -53,8 +63,11 @@ with ask as (
      and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
   returning proven.token, m.conversation_id, m.to_number, m.body
 )
-select token, true as moved, conversation_id::uuid, to_number::text, body::text from moved
+select token, true as moved, conversation_id::uuid, to_number::text, body::text, false as doubled
+  from moved
 union all
-select token, false, null, null, null from free
+select token, false, null, null, null, false from free
 union all
-select token, false, null, null, null from gone
+select token, false, null, null, null, false from gone
+union all
+select token, false, null, null, null, true from ledger where doubled

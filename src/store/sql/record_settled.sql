@@ -4,6 +4,7 @@
 -- $1 ids  $2 tokens  $3 status  $4 outcome  $5 code  $6 category  $7 reason
 -- $8 pause before the next try (us; null: none)  $9 whether it counts as an attempt
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
+-- $13 when the provider is asked first about what is in doubt (ms)
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[],
                        $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[],
@@ -19,11 +20,23 @@ with ask as (
 ), gone as (
   select * from ask
    where not exists (select from public.scheduled_messages m where m.id = ask.id)
+), doubtful as (
+  -- What is to be looked for, as it was sent: the row may be edited once it is `unconfirmed`.
+  select free.token, btrim(m.to_number) as sought_to, nullif(btrim(m.from_number), '') as sought_from,
+         sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) as sought_text
+    from free
+    join public.scheduled_messages m on m.id = free.id
+   where free.outcome = 'unknown'
 ), ledger as (
   update punctual.attempts a
      set outcome = done.outcome, code = done.code, category = done.category, error = done.reason,
-         started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp())
+         started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp()),
+         next_ask_at = case when doubtful.token is not null
+                            then clock_timestamp() + $13::bigint * interval '1 millisecond' end,
+         sought_to = doubtful.sought_to, sought_from = doubtful.sought_from,
+         sought_text = doubtful.sought_text
     from (select * from free union all select * from gone) done
+    left join doubtful on doubtful.token = done.token
    where a.token = done.token and a.message_id = done.id and a.outcome is null
 ), reaped as (
   -- Called unknown meanwhile, by whoever took this instance for dead. That its request did begin

@@ -17,7 +17,8 @@ with ask as (
 ), ledger as (
   update punctual.attempts a
      set outcome = 'returned', error = done.reason, code = null, category = null,
-         finished_at = coalesce(a.finished_at, clock_timestamp())
+         finished_at = coalesce(a.finished_at, clock_timestamp()),
+         next_ask_at = null, sought_to = null, sought_from = null, sought_text = null
     from (select * from free union all select * from gone) done
    where a.token = done.token and a.message_id = done.id
      and (a.outcome is null

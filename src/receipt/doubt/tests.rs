@@ -1,0 +1,277 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::receipts::Room;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const BEGAN: Moment = Moment::from_micros(1_000_000_900_000);
+const TO: &str = "+13105551234";
+const FROM: &str = "+15005550006";
+
+fn at(seconds: i64) -> Moment {
+    Moment::from_micros(1_000_000_000_000 + seconds * 1_000_000)
+}
+
+fn shown() -> Shown {
+    Shown {
+        sid: ProviderSid("SM1".into()),
+        status: "queued".into(),
+        code: None,
+        to: TO.into(),
+        from: Some(FROM.into()),
+        body: "hello\n".into(),
+        by_api: true,
+        created: Some(at(0)),
+    }
+}
+
+fn sought() -> SoughtText {
+    SoughtText {
+        to: TO.into(),
+        from: Some(FROM.into()),
+        text: text_key("hello"),
+    }
+}
+
+#[test]
+fn only_what_could_be_it_resembles_it() {
+    let check = |shown: Shown, sought: &SoughtText, expected| {
+        assert_eq!(resembles(&shown, sought, BEGAN), expected, "{shown:?}");
+    };
+    let ours = sought();
+    check(shown(), &ours, true);
+    check(
+        Shown {
+            created: Some(at(-2)),
+            ..shown()
+        },
+        &ours,
+        true,
+    );
+    check(
+        Shown {
+            created: Some(at(-3)),
+            ..shown()
+        },
+        &ours,
+        false,
+    );
+    check(
+        Shown {
+            created: Some(at(9_999)),
+            ..shown()
+        },
+        &ours,
+        true,
+    );
+    check(
+        Shown {
+            created: None,
+            ..shown()
+        },
+        &ours,
+        true,
+    );
+    check(
+        Shown {
+            by_api: false,
+            ..shown()
+        },
+        &ours,
+        false,
+    );
+    check(
+        Shown {
+            body: "hello!".into(),
+            ..shown()
+        },
+        &ours,
+        false,
+    );
+    check(
+        Shown {
+            to: "+13105550000".into(),
+            ..shown()
+        },
+        &ours,
+        false,
+    );
+    let other = Some("+15005550009".into());
+    check(
+        Shown {
+            from: other.clone(),
+            ..shown()
+        },
+        &ours,
+        false,
+    );
+    check(
+        Shown {
+            from: None,
+            ..shown()
+        },
+        &ours,
+        true,
+    );
+    // Unknown, or a service that picks a number: any sender may be it.
+    let service = Some("MG0123456789abcdef0123456789abcdef".into());
+    for from in [None, service, Some("ACME".into())] {
+        let anybodys = SoughtText { from, ..sought() };
+        check(
+            Shown {
+                from: other.clone(),
+                ..shown()
+            },
+            &anybodys,
+            true,
+        );
+    }
+    assert_eq!(known_sender(&ours).as_deref(), Some(FROM));
+}
+
+fn matches(created: &[i64]) -> Vec<Match> {
+    let one = |(n, seconds): (usize, &i64)| Match {
+        sid: ProviderSid(format!("SM{n}")),
+        created: Some(at(*seconds)),
+    };
+    created.iter().enumerate().map(one).collect()
+}
+
+#[test]
+fn one_match_that_is_nobodys_is_proof_and_nothing_else_is() {
+    let check = |created: &[i64], known: &[&str], rivals: &[i64], expected: Sight| {
+        let known = known.iter().map(|s| (*s).to_owned()).collect();
+        let rivals: Vec<_> = rivals.iter().map(|s| at(*s)).collect();
+        let got = sight(&matches(created), &known, &rivals, true);
+        assert_eq!(got, expected, "{created:?} {rivals:?}");
+    };
+    let one = |n: usize| Sight::One(ProviderSid(format!("SM{n}")));
+    check(&[], &[], &[], Sight::None);
+    check(&[0], &[], &[], one(0));
+    check(&[0], &["SM0"], &[], Sight::None);
+    check(&[0, 1], &["SM0"], &[], one(1));
+    check(&[0, 1], &[], &[], Sight::Several(2));
+    check(&[0, 1, 2], &["SM1"], &[-9], Sight::Several(2));
+    check(&[0], &[], &[-9], Sight::Shared);
+    check(&[0], &[], &[2], Sight::Shared);
+    check(&[0], &[], &[3], one(0));
+    let part = sight(&matches(&[0]), &BTreeSet::new(), &[], false);
+    assert_eq!(part, Sight::Partly);
+}
+
+fn row(policy: Option<InDoubt>, status: Status) -> DoubtfulRow {
+    let room = Room {
+        attempts: 1,
+        max_attempts: 3,
+        wanted_at: BEGAN,
+        send_before: None,
+        now: BEGAN,
+    };
+    DoubtfulRow {
+        status: Some(status),
+        policy,
+        room,
+    }
+}
+
+#[test]
+fn a_policy_acts_where_it_says_and_on_what_it_says() {
+    use InDoubt::{Hold, Resend, ResendIfAbsent};
+    let check = |sight: &Sight, minutes: u32, own, default, expected: Option<InDoubt>| {
+        let row = row(own, Status::Unconfirmed);
+        let step = follow(sight, MINUTE * minutes, Some(&row), default);
+        let expected = expected.map_or(Step::Wait, Step::PutBack);
+        assert_eq!(step, expected, "{sight:?} {minutes} {own:?} {default:?}");
+    };
+    let silence = Sight::NoAnswer("no".into());
+    for sight in [&Sight::None, &Sight::Partly, &silence] {
+        check(sight, 60, None, Hold, None);
+        check(sight, 60, Some(Hold), Resend, None);
+        check(sight, 0, None, Resend, Some(Resend));
+        check(sight, 14, Some(ResendIfAbsent), Resend, None);
+    }
+    check(&Sight::None, 15, None, ResendIfAbsent, Some(ResendIfAbsent));
+    check(
+        &Sight::None,
+        15,
+        Some(ResendIfAbsent),
+        Hold,
+        Some(ResendIfAbsent),
+    );
+    check(&Sight::Partly, 60, None, ResendIfAbsent, None);
+    check(&silence, 60, None, ResendIfAbsent, None);
+    for sight in [Sight::Several(2), Sight::Shared] {
+        check(&sight, 60, None, ResendIfAbsent, None);
+        check(&sight, 60, None, Resend, None);
+    }
+}
+
+#[test]
+fn looks_end_and_silence_counts_as_none() {
+    let (mut asked, mut age, mut looks) = (0, Duration::ZERO, 0);
+    loop {
+        let (n, next) = next_look(&Sight::None, asked, age);
+        (asked, looks) = (n, looks + 1);
+        match next {
+            Some(pause) => age += pause,
+            None => break,
+        }
+    }
+    assert_eq!((looks, asked), (5, 5));
+    let silence = Sight::NoAnswer("no".into());
+    assert_eq!(next_look(&silence, 1, MINUTE), (1, Some(MINUTE / 2)));
+}
+
+fn any_sight() -> impl Strategy<Value = Sight> {
+    prop_oneof![
+        Just(Sight::None),
+        Just(Sight::Partly),
+        Just(Sight::Shared),
+        (2usize..9).prop_map(Sight::Several),
+        Just(Sight::One(ProviderSid("SM1".into()))),
+        Just(Sight::NoAnswer("no".into())),
+    ]
+}
+
+proptest! {
+    /// Nothing is adopted that somebody has, or that could be another's.
+    #[test]
+    fn what_is_adopted_is_one_and_nobodys(
+        created in prop::collection::vec(-5i64..5, 0..4),
+        known in prop::collection::btree_set(0usize..4, 0..4),
+        rivals in prop::collection::vec(-9i64..9, 0..3),
+        whole in any::<bool>(),
+    ) {
+        let all = matches(&created);
+        let known: BTreeSet<String> = known.iter().map(|n| format!("SM{n}")).collect();
+        let since: Vec<_> = rivals.iter().map(|s| at(*s)).collect();
+        if let Sight::One(sid) = sight(&all, &known, &since, whole) {
+            let free: Vec<_> = all.iter().filter(|m| !known.contains(&m.sid.0)).collect();
+            prop_assert!(whole && free.len() == 1 && free[0].sid == sid);
+            let created = free[0].created.expect("given");
+            prop_assert!(since.iter().all(|rival| created < from_when(*rival)));
+        }
+    }
+
+    /// Only a row that this attempt left in doubt is put back, and never against a sign.
+    #[test]
+    fn hold_holds_and_signs_are_heeded(
+        sight in any_sight(),
+        minutes in 0u32..100,
+        own in prop::option::of(prop::sample::select(InDoubt::ALL.to_vec())),
+        default in prop::sample::select(InDoubt::ALL.to_vec()),
+        status in prop::sample::select(Status::ALL.to_vec()),
+    ) {
+        let row = row(own, status);
+        let step = follow(&sight, MINUTE * minutes, Some(&row), default);
+        if let Step::PutBack(policy) = &step {
+            prop_assert_eq!(*policy, own.unwrap_or(default));
+            prop_assert!(*policy != InDoubt::Hold && status == Status::Unconfirmed);
+            prop_assert!(!matches!(sight, Sight::One(_) | Sight::Several(_) | Sight::Shared));
+            prop_assert!(*policy == InDoubt::Resend || minutes >= 15);
+        }
+        prop_assert_eq!(matches!(step, Step::Adopt(_)), matches!(sight, Sight::One(_)));
+        let gone = follow(&sight, MINUTE * minutes, None, default);
+        prop_assert!(!matches!(gone, Step::PutBack(_)));
+    }
+}

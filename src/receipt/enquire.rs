@@ -1,0 +1,352 @@
+//! Asks the provider itself: what became of a message of which no end was told, and whether it
+//! has a message in doubt at all. What it says goes the way of its callbacks.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::doubt::{self, Match, Sight, Step};
+use super::merge::{Word, merge};
+use super::status::Reached;
+use crate::message::{InDoubt, ProviderSid};
+use crate::metrics::{Counter, Metrics};
+use crate::provider::{Fetched, Listed, Provider, Shown, Sought};
+use crate::schedule::Enquiry as Plan;
+use crate::store::enquiries::{About, Doubt, Enquiry, Noted};
+use crate::store::receipts::{self, Callback, Change, Received};
+use crate::store::{Store, StoreError};
+
+/// Messages in doubt asked about in one round, and messages without a receipt. Apart, so that
+/// many of the latter do not hold up the former.
+const ROUND: usize = 16;
+
+/// Questions at once: the provider limits concurrency, and sends come first.
+const AT_ONCE: usize = 4;
+
+/// How long what was taken is ours: a round whose every question runs into its time-out is
+/// over by then.
+const HOLD: Duration = Duration::from_secs(180);
+
+/// Asks.
+#[derive(Clone)]
+pub struct Enquirer {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The ledger.
+    pub store: Store,
+    /// Who is asked.
+    pub provider: Arc<dyn Provider>,
+    /// What is done about doubt where the row does not say.
+    pub policy: InDoubt,
+    /// A message later than this is not sent again.
+    pub max_lateness: Duration,
+    /// When messages without a receipt are asked about.
+    pub unheard: Plan,
+}
+
+/// What the provider said.
+enum Answer {
+    Fetched(Fetched),
+    Listed(Listed),
+    /// It was not asked: it cannot be, or there is nothing to ask by.
+    Unasked,
+    /// It was not asked, because it had just given no answer to another question.
+    Spared,
+}
+
+impl Enquirer {
+    /// One round. Whether there may be more to ask at once.
+    pub async fn round(&self) -> Result<bool, StoreError> {
+        let due = self.store.enquiries(ROUND, ROUND, HOLD).await?;
+        let full = due.len() >= ROUND;
+        let silent = AtomicBool::new(false);
+        let mut answers = Vec::with_capacity(due.len());
+        for few in due.chunks(AT_ONCE) {
+            let mut asked = Vec::with_capacity(few.len());
+            for enquiry in few {
+                asked.push(self.ask(enquiry, &silent));
+            }
+            answers.extend(join_all(asked).await);
+        }
+        let mut done = Vec::with_capacity(answers.len());
+        for (enquiry, answer) in due.iter().zip(answers) {
+            match self.settle(enquiry, answer).await {
+                Ok(Some(noted)) => done.push((enquiry, noted)),
+                Ok(None) => {}
+                // One row that lets nobody move it does not hold up the others.
+                Err(refused) if refused.is_refusal() => {
+                    tracing::warn!(
+                        message.id = %enquiry.message,
+                        error = %refused,
+                        "what the provider says could not be recorded; it is asked again"
+                    );
+                    done.push((enquiry, self.failed(enquiry, &refused.to_string())));
+                }
+                Err(broken) => {
+                    self.store.enquired(&done).await?;
+                    return Err(broken);
+                }
+            }
+        }
+        self.store.enquired(&done).await?;
+        self.metrics
+            .count(Counter::Duplicates, self.store.take_duplicates());
+        Ok(full && !silent.load(Ordering::Relaxed))
+    }
+
+    async fn ask(&self, enquiry: &Enquiry, silent: &AtomicBool) -> Answer {
+        if !self.provider.can_look_up() {
+            return Answer::Unasked;
+        }
+        if silent.load(Ordering::Relaxed) {
+            return Answer::Spared;
+        }
+        let answer = match &enquiry.about {
+            About::Sid(sid) => Answer::Fetched(self.provider.fetch(sid).await),
+            About::Doubt(Doubt {
+                sought: Some(sought),
+                since,
+                ..
+            }) => {
+                let sought = Sought {
+                    to: sought.to.clone(),
+                    from: doubt::known_sender(sought),
+                    since: doubt::from_when(*since),
+                };
+                Answer::Listed(self.provider.list(&sought).await)
+            }
+            About::Doubt(_) | About::Nothing => Answer::Unasked,
+        };
+        if matches!(
+            answer,
+            Answer::Fetched(Fetched::NotNow { .. }) | Answer::Listed(Listed::NotNow { .. })
+        ) {
+            silent.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// Does what follows; what is to be noted of it, unless the ledger has it by that already.
+    async fn settle(&self, enquiry: &Enquiry, answer: Answer) -> Result<Option<Noted>, StoreError> {
+        match (&enquiry.about, answer) {
+            (_, Answer::Spared) => {
+                let reason = "the provider gives no answer";
+                Ok(Some(self.failed(enquiry, reason)))
+            }
+            (About::Doubt(doubt), Answer::Listed(listed)) => {
+                self.settle_doubt(enquiry, doubt, listed).await
+            }
+            (About::Doubt(doubt), _) => self.unasked(enquiry, doubt).await.map(Some),
+            (About::Sid(sid), Answer::Fetched(fetched)) => {
+                self.settle_sid(enquiry, sid, fetched).await.map(Some)
+            }
+            (About::Sid(_) | About::Nothing, _) => Ok(Some(Noted {
+                asked: enquiry.asked,
+                next: None,
+                note: "the provider cannot be asked about it".into(),
+            })),
+        }
+    }
+
+    async fn settle_sid(
+        &self,
+        enquiry: &Enquiry,
+        sid: &ProviderSid,
+        fetched: Fetched,
+    ) -> Result<Noted, StoreError> {
+        let note = match fetched {
+            Fetched::NotNow { reason } => return Ok(self.failed(enquiry, &reason)),
+            Fetched::Absent => {
+                tracing::warn!(
+                    message.id = %enquiry.message,
+                    sid = sid.0,
+                    "the provider says it has no such message"
+                );
+                "the provider says it has no such message".to_owned()
+            }
+            Fetched::Found(shown) => match Reached::parse(&shown.status) {
+                Some(reached) => {
+                    self.receive(enquiry, &shown, reached).await?;
+                    format!("the provider says {}", reached.as_str())
+                }
+                None => "the provider says a word that this version does not know".to_owned(),
+            },
+        };
+        let asked = enquiry.asked + 1;
+        let age = enquiry.now.since(enquiry.asked_since);
+        Ok(Noted {
+            asked,
+            next: self.unheard.next(asked, age),
+            note,
+        })
+    }
+
+    async fn settle_doubt(
+        &self,
+        enquiry: &Enquiry,
+        doubt: &Doubt,
+        listed: Listed,
+    ) -> Result<Option<Noted>, StoreError> {
+        let (sight, shown) = self.look(enquiry, doubt, listed).await?;
+        let age = enquiry.now.since(enquiry.asked_since);
+        let mut note = sight.note();
+        match doubt::follow(&sight, age, doubt.row.as_ref(), self.policy) {
+            Step::Wait => {}
+            Step::Adopt(sid) => {
+                let found = shown.iter().find(|shown| shown.sid == sid);
+                if let Some(shown) = found {
+                    // That it is there is proof enough, whatever word it stands under.
+                    let reached = Reached::parse(&shown.status).unwrap_or(Reached::Accepted);
+                    let received = self.receive(enquiry, shown, reached).await?;
+                    if is_settled(received) {
+                        tracing::info!(message.id = %enquiry.message, sid = sid.0,
+                            "in doubt no more: the provider's list shows it");
+                        return Ok(None);
+                    }
+                    note = format!("{note}, which contradicts what is recorded");
+                }
+            }
+            Step::PutBack(policy) => {
+                if self.put_back(enquiry, policy, &note).await? {
+                    note = format!("{note}; put back to be sent again ({})", policy.as_str());
+                }
+            }
+        }
+        let (asked, next) = doubt::next_look(&sight, enquiry.asked, age);
+        Ok(Some(Noted { asked, next, note }))
+    }
+
+    /// What the list shows of it, against what the ledger knows.
+    async fn look(
+        &self,
+        enquiry: &Enquiry,
+        doubt: &Doubt,
+        listed: Listed,
+    ) -> Result<(Sight, Vec<Shown>), StoreError> {
+        let (messages, whole) = match listed {
+            Listed::NotNow { reason } => return Ok((Sight::NoAnswer(reason), Vec::new())),
+            Listed::Shown { messages, whole } => (messages, whole),
+        };
+        let Some(sought) = &doubt.sought else {
+            return Ok((Sight::None, Vec::new()));
+        };
+        let alike: Vec<Shown> = messages
+            .into_iter()
+            .filter(|shown| doubt::resembles(shown, sought, doubt.since))
+            .collect();
+        let sids: Vec<&str> = alike.iter().map(|shown| shown.sid.0.as_str()).collect();
+        // What is another attempt's by now was perhaps a rival a moment ago: in this order no
+        // message is taken for free that has just found its owner.
+        let rivals = self.store.rivals(enquiry.token, sought).await?;
+        let known: BTreeSet<String> = self.store.known_sids(&sids).await?;
+        let matches: Vec<Match> = alike
+            .iter()
+            .map(|shown| Match {
+                sid: shown.sid.clone(),
+                created: shown.created,
+            })
+            .collect();
+        Ok((doubt::sight(&matches, &known, &rivals, whole), alike))
+    }
+
+    /// What is in doubt with a provider that keeps nothing it could be asked about.
+    async fn unasked(&self, enquiry: &Enquiry, doubt: &Doubt) -> Result<Noted, StoreError> {
+        let mut note = "the provider cannot be asked about it".to_owned();
+        let sight = Sight::NoAnswer(note.clone());
+        let age = enquiry.now.since(enquiry.asked_since);
+        if let Step::PutBack(policy) = doubt::follow(&sight, age, doubt.row.as_ref(), self.policy)
+            && self.put_back(enquiry, policy, &note).await?
+        {
+            note = format!("{note}; put back to be sent again ({})", policy.as_str());
+        }
+        Ok(Noted {
+            asked: enquiry.asked,
+            next: None,
+            note,
+        })
+    }
+
+    async fn put_back(
+        &self,
+        enquiry: &Enquiry,
+        policy: InDoubt,
+        note: &str,
+    ) -> Result<bool, StoreError> {
+        let sentence = format!("sent again ({}): {note}", policy.as_str());
+        let store = &self.store;
+        let moved = store
+            .put_back(enquiry, policy, &sentence, self.max_lateness)
+            .await?;
+        if moved {
+            tracing::warn!(message.id = %enquiry.message, policy = policy.as_str(), note,
+                "a message in doubt is sent again, as its policy says");
+        }
+        Ok(moved)
+    }
+
+    /// As a callback would have told it.
+    async fn receive(
+        &self,
+        enquiry: &Enquiry,
+        shown: &Shown,
+        reached: Reached,
+    ) -> Result<Received, StoreError> {
+        let callback = Callback {
+            about: receipts::About::Attempt {
+                message: enquiry.message,
+                token: enquiry.token,
+            },
+            sid: shown.sid.clone(),
+            reached: reached.as_str(),
+            code: shown.code,
+            terminal: reached.is_terminal(),
+            error: reached.failure(shown.code),
+            opted_out: reached.is_opt_out(shown.code),
+            from: shown.from.clone(),
+            to: Some(shown.to.clone()),
+        };
+        let word = Word {
+            reached,
+            code: shown.code,
+        };
+        let decide = |standing: &_| merge(standing, word, self.max_lateness);
+        let received = self.store.receive(&callback, decide).await?;
+        super::log(received, &callback);
+        if let Received::Known {
+            message,
+            change: Change::Advance { .. },
+        } = received
+        {
+            let (status, code) = (callback.reached, callback.code);
+            self.metrics.receipt(enquiry.now, message, status, code);
+        }
+        Ok(received)
+    }
+
+    /// What is noted where there was no answer.
+    fn failed(&self, enquiry: &Enquiry, reason: &str) -> Noted {
+        let plan = match enquiry.about {
+            About::Doubt(_) => Plan::IN_DOUBT,
+            About::Sid(_) | About::Nothing => self.unheard,
+        };
+        Noted {
+            asked: enquiry.asked,
+            next: plan.after_failure(enquiry.now.since(enquiry.asked_since)),
+            note: format!("no answer: {reason}"),
+        }
+    }
+}
+
+/// Whether the ledger knows the message as accepted by that.
+fn is_settled(received: Received) -> bool {
+    match received {
+        Received::Unknown => false,
+        Received::Known { change, .. } => match change {
+            Change::Advance { .. } | Change::Nothing => true,
+            Change::Contradiction => false,
+        },
+    }
+}

@@ -1,0 +1,40 @@
+-- What the provider is to be asked now: attempts in doubt, and accepted ones of which no end has
+-- been told. Taken for a while, so that no other instance asks the same; whoever dies meanwhile
+-- leaves it to be taken again. What somebody holds is skipped.
+-- The statement's time, not the clock's: only that can end the walk along the index.
+-- $1 in doubt at most  $2 accepted at most  $3 how long they are ours (ms)
+with doubtful as (
+  select a.token
+    from punctual.attempts a
+   where a.outcome = 'unknown' and a.next_ask_at <= statement_timestamp()
+   order by a.next_ask_at
+   limit $1
+     for no key update skip locked
+), unheard as (
+  select a.token
+    from punctual.attempts a
+   where a.outcome = 'accepted' and a.next_ask_at <= statement_timestamp()
+   order by a.next_ask_at
+   limit $2
+     for no key update skip locked
+), taken as (
+  update punctual.attempts a
+     set next_ask_at = clock_timestamp() + $3::bigint * interval '1 millisecond'
+    from (select token from doubtful union all select token from unheard) due
+   where a.token = due.token
+  returning a.*
+)
+select t.token, t.message_id, t.outcome, t.provider_sid, t.asked, t.next_ask_at as held_until,
+       coalesce(t.started_at, t.claimed_at) as since,
+       coalesce(t.finished_at, t.claimed_at) as asked_since,
+       t.sought_to, t.sought_from, t.sought_text,
+       t.settled_by is null
+         and t.number = (select max(b.number) from punctual.attempts b where b.message_id = t.message_id)
+         as holds_row,
+       m.status::text, m.in_doubt::text, m.attempts::int,
+       coalesce(m.max_attempts, 3)::int as max_attempts,
+       greatest(m.scheduled_at, m.deferred_until, m.requeued_at) as wanted_at, m.send_before,
+       clock_timestamp() as now
+  from taken t
+  left join public.scheduled_messages m on m.id = t.message_id
+ order by t.outcome desc, t.token
