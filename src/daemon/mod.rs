@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -134,10 +134,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
 
     // Everything beside the loop. Dropping the set at the end drops them.
     let mut beside = JoinSet::new();
+    let members = Arc::new(Notify::new());
     beside.spawn(listen::listen(parts.dsn, store.clone(), heard_tx));
     beside.spawn(upkeep::keep(
         dispatch.clone(),
         input_tx.clone(),
+        Arc::clone(&members),
         stop.clone(),
     ));
     beside.spawn(recovery::settle(dispatch.clone(), past, input_tx.clone()));
@@ -154,7 +156,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let served = serve_http(parts.http, state, webhooks, &http_stop);
 
     let reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
-    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance);
+    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance, members);
     let sources = turn::Sources {
         heard,
         inputs,
@@ -163,10 +165,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let unrecorded = turn.run(sources, stop).await.map_err(RunError::Timer)?;
 
     beside.shutdown().await;
-    if unrecorded == 0
-        && let Err(error) = store.instance_stop().await
-    {
-        tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
+    if unrecorded == 0 {
+        match store.instance_stop().await {
+            Ok(()) => upkeep::tell_of_members(&store).await,
+            Err(error) => {
+                tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
+            }
+        }
     }
     if let (0, Some(journal)) = (unrecorded, journal) {
         journal.close();
@@ -202,6 +207,7 @@ async fn prepare(
     listen::prove(dsn).await?;
     Migrator::embedded().check(dsn).await?;
     store.instance_start().await?;
+    upkeep::tell_of_members(store).await;
     upkeep::open(store).await;
     upkeep::measure(store, clock).await?;
     let Some(mut dir) = state else {

@@ -2,9 +2,10 @@
 //! lives here.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,8 @@ pub(super) struct Turn {
     /// For parts of a load, which come while its task still runs.
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
+    /// Asks upkeep who runs.
+    members: Arc<Notify>,
     listener: ListenerReport,
     /// As the log has it.
     breaker: BreakerReport,
@@ -73,6 +76,7 @@ impl Turn {
         dispatch: Dispatch,
         parts: mpsc::Sender<Input>,
         instance: InstanceId,
+        members: Arc<Notify>,
     ) -> Self {
         let listener = ListenerReport {
             connected: false,
@@ -86,6 +90,7 @@ impl Turn {
             dispatch,
             parts,
             instance,
+            members,
             listener,
             breaker: BreakerReport::default(),
             beyond,
@@ -224,6 +229,11 @@ impl Turn {
                 match notice {
                     Notice::Ids(ids) => Input::Notice(ids),
                     Notice::Rescan => Input::Rescan,
+                    Notice::Members => {
+                        // Coalesced: however often it is said, one read follows.
+                        self.members.notify_one();
+                        return;
+                    }
                     Notice::Nonce(_) => return,
                 }
             }

@@ -1,14 +1,16 @@
 //! What is done every few seconds, whatever happens: the heartbeat, the clock, and the rows
 //! that nobody else would move.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::dispatch::{Dispatch, Input};
+use crate::listen::Notice;
 use crate::metrics::{Counter, Gauge};
 use crate::schedule::Backoff;
 use crate::store::{Store, StoreError};
@@ -26,6 +28,9 @@ const BEAT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long each of the rest may take; longer than the server itself lets a statement run.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Between two looks at who runs that somebody asked for: any role may say so, all day long.
+const MEMBERS_PAUSE: Duration = Duration::from_millis(500);
+
 /// Readings of the clock at the start; the shortest way counts.
 const READINGS: usize = 5;
 
@@ -33,15 +38,40 @@ const READINGS: usize = 5;
 const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
 
 /// Keeps things up until `stop`.
-pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
+pub(super) async fn keep(
+    dispatch: Dispatch,
+    inputs: mpsc::Sender<Input>,
+    members: Arc<Notify>,
+    stop: CancellationToken,
+) {
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = beat.tick() => {}
+            _ = beat.tick() => round(&dispatch, &inputs).await,
+            () = members.notified() => {
+                look_around(&dispatch.store, &inputs).await;
+                sleep(MEMBERS_PAUSE).await;
+            }
         }
-        round(&dispatch, &inputs).await;
+    }
+}
+
+/// Reads who runs, and tells the reactor.
+async fn look_around(store: &Store, inputs: &mpsc::Sender<Input>) {
+    let members = store.within(PATIENCE, store.members(SILENCE)).await;
+    if let Some(ranking) = told(members) {
+        // A closed channel: the daemon is ending.
+        let _ = inputs.send(Input::Members(ranking)).await;
+    }
+}
+
+/// Tells the other instances that this one has come, or goes. Should it be lost, they see it
+/// with their next beat.
+pub(super) async fn tell_of_members(store: &Store) {
+    if let Err(error) = store.notify(Notice::MEMBERS).await {
+        tracing::warn!(%error, "the other instances could not be told of this one");
     }
 }
 
@@ -58,6 +88,7 @@ async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
         // The rest would fail alike.
         return;
     }
+    look_around(store, inputs).await;
     let expired = told(store.expire(dispatch.rules.max_lateness).await).unwrap_or(0);
     if expired > 0 {
         dispatch.metrics.count(Counter::Expired, expired);

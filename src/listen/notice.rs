@@ -12,15 +12,21 @@ pub enum Notice {
     Ids(Vec<MessageId>),
     /// `rescan`: too many to name.
     Rescan,
+    /// `members`: an instance has come or gone.
+    Members,
     /// `nonce …`: a listener proves its channel.
     Nonce(Uuid),
 }
 
 impl Notice {
+    /// The payload of [`Self::Members`].
+    pub const MEMBERS: &str = "members";
+
     /// Reads a payload; `None` if it says nothing.
     pub fn parse(payload: &str) -> Option<Self> {
         match payload.split_once(' ') {
             None if payload == "rescan" => Some(Self::Rescan),
+            None if payload == Self::MEMBERS => Some(Self::Members),
             Some(("ids", ids)) => {
                 let ids: Vec<_> = ids
                     .split(',')

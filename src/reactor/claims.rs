@@ -112,6 +112,7 @@ impl<P: Clone> Reactor<P> {
             },
         };
         self.busy.insert(id, busy);
+        self.intake.overtake(id);
         self.note_probe(id, token);
         Ask { id, token }
     }

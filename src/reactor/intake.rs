@@ -79,7 +79,10 @@ pub(super) struct Intake {
 
 #[derive(Debug)]
 struct Reading {
+    /// In order.
     ids: Vec<MessageId>,
+    /// Of these, what has been claimed since: the answer may be from before its record.
+    overtaken: BTreeSet<MessageId>,
     sweep: u32,
 }
 
@@ -148,11 +151,23 @@ impl Intake {
 
     /// Asks for a row to be read.
     pub(super) fn look_at(&mut self, id: MessageId) {
+        if self.stopped {
+            return;
+        }
         if self.noticed.len() < NOTICED_MAX {
             self.noticed.insert(id);
         } else {
             self.noticed.clear();
             self.rescan_wanted = true;
+        }
+    }
+
+    /// A row is claimed; a read of it that is under way tells nothing any more.
+    pub(super) fn overtake(&mut self, id: MessageId) {
+        if let Some(reading) = &mut self.reading
+            && reading.ids.binary_search(&id).is_ok()
+        {
+            reading.overtaken.insert(id);
         }
     }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Now, RowState, Uptime};
 use crate::policy::{self, Cleared, Rules, Verdict};
-use crate::schedule::{Agenda, Lead, LeadSetting};
+use crate::schedule::{Agenda, Lead, LeadSetting, Ranking};
 
 mod breaker;
 mod claims;
@@ -158,6 +158,8 @@ pub enum Input<P> {
     ClaimRefused(Vec<Ask>),
     /// Open claims of this instance whose lease is over, as the database has them.
     Strays(Vec<(MessageId, AttemptToken)>),
+    /// Who runs, this instance among them.
+    Members(Ranking),
     /// The clock cannot be trusted until it has been measured again.
     ClockLost,
     /// The clock was measured.
@@ -247,6 +249,8 @@ enum Phase<P> {
 pub struct Reactor<P> {
     settings: Settings,
     lead: Lead,
+    /// Not known yet: as if alone.
+    ranking: Option<Ranking>,
     agenda: Agenda,
     /// Bounded by [`claims::CLAIMED_MAX`] + the permits + [`sends::UNRECORDED_MAX`].
     busy: BTreeMap<MessageId, Busy<P>>,
@@ -272,6 +276,7 @@ impl<P: Clone> Reactor<P> {
     pub fn new(settings: Settings, now: Now, draw: fn() -> AttemptToken) -> Self {
         Self {
             lead: Lead::new(settings.lead),
+            ranking: None,
             agenda: Agenda::new(now.db),
             busy: BTreeMap::new(),
             cleared: BTreeSet::new(),
@@ -307,6 +312,7 @@ impl<P: Clone> Reactor<P> {
             Input::Sent { id, answer } => self.sent(id, &answer, now),
             Input::Recorded { group, done } => self.recorded(group, done, now),
             Input::Strays(strays) => self.strays(strays),
+            Input::Members(ranking) => self.members(ranking),
             Input::ClockLost => self.clock_lost = true,
             Input::ClockFound => {
                 self.clock_lost = false;

@@ -16,7 +16,11 @@ impl<P: Clone> Reactor<P> {
     pub fn timers(&self, query: TimersQuery, owner: InstanceId, now: Now) -> Vec<TimerReport> {
         if let Some(id) = query.id {
             let timer = self.busy.get(&id).map_or_else(
-                || self.agenda.get(id).map(|t| armed(id, t, owner, now)),
+                || {
+                    self.agenda
+                        .get(id)
+                        .map(|t| armed(id, t, self.owner(id, owner), now))
+                },
                 |busy| Some(occupied(id, busy, owner, now)),
             );
             let before = |t: &TimerReport| query.before.is_none_or(|b| t.due_at < b);
@@ -29,10 +33,21 @@ impl<P: Clone> Reactor<P> {
             .filter(|t| query.before.is_none_or(|b| t.due_at < b))
             .collect();
         let upcoming = self.agenda.upcoming(query.limit, query.before);
-        timers.extend(upcoming.into_iter().map(|(id, t)| armed(id, t, owner, now)));
+        timers.extend(
+            upcoming
+                .into_iter()
+                .map(|(id, t)| armed(id, t, self.owner(id, owner), now)),
+        );
         timers.sort_by_key(|t| (t.due_at, t.id));
         timers.truncate(query.limit);
         timers
+    }
+
+    /// Whose turn it is first.
+    fn owner(&self, id: MessageId, me: InstanceId) -> InstanceId {
+        self.ranking
+            .as_ref()
+            .map_or(me, |ranking| ranking.first(id))
     }
 
     /// How far the window reaches, and what is in it.

@@ -15,7 +15,8 @@ use crate::message::{MessageId, Moment};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
     /// When it is due. It stands in the wheel under the moment it is next looked at, which is
-    /// later than this only after somebody else's lock got in the way.
+    /// later than this where it is another instance's turn first, or somebody else's lock got
+    /// in the way.
     pub due: Moment,
     /// Counts the user's edits.
     pub version: u32,

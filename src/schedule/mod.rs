@@ -4,8 +4,8 @@
 //! and the sweeps find goes into the [`Wheel`], and what the wheel gives out, when its time
 //! comes, is claimed. [`Agenda`] adds the view of what is due together; [`Lead`] says how long
 //! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
-//! [`Backoff`] how long to pause after a failure; [`Enquiry`] when the provider is asked what
-//! became of a message.
+//! [`Backoff`] how long to pause after a failure; [`Ranking`] whose turn it is where several
+//! instances run; [`Enquiry`] when the provider is asked what became of a message.
 
 mod agenda;
 mod backoff;
@@ -13,6 +13,7 @@ mod density;
 mod enquiry;
 mod lead;
 pub mod offset;
+mod ranking;
 pub mod wheel;
 
 pub use agenda::{Agenda, Timer};
@@ -20,4 +21,5 @@ pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
 pub use enquiry::Enquiry;
 pub use lead::{HERD, LEAD_MAX, Lead, LeadSetting};
+pub use ranking::{Ranking, STAGGER};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

@@ -1,16 +1,22 @@
 //! Who is running, and what became of the claims of those who are not.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Store, StoreError, millis, prepared};
-use crate::message::{AttemptToken, DatabaseId, MessageId};
+use crate::message::{AttemptToken, DatabaseId, InstanceId, MessageId};
+use crate::schedule::Ranking;
 
 const START: &str = include_str!("sql/instance_start.sql");
 const BEAT: &str = include_str!("sql/instance_beat.sql");
 const STOP: &str = include_str!("sql/instance_stop.sql");
+const MEMBERS: &str = include_str!("sql/members.sql");
 const STRAYS: &str = include_str!("sql/strays.sql");
 const ID: &str = include_str!("sql/database_id.sql");
 const REAP: &str = include_str!("sql/reap.sql");
+
+/// Instances that are told apart. More than anybody runs; the rest only come later.
+const MEMBERS_MAX: i64 = 64;
 
 /// Claims looked at in one statement.
 const BATCH: i64 = 1_000;
@@ -36,6 +42,26 @@ impl Store {
     /// Says that this instance has ended of its own will and holds no claim.
     pub async fn instance_stop(&self) -> Result<(), StoreError> {
         self.on_instance(STOP, "signing off").await
+    }
+
+    /// Who runs. An instance that has been silent for `silence` does not.
+    pub async fn members(&self, silence: Duration) -> Result<Ranking, StoreError> {
+        const STEP: &str = "asking which instances run";
+        let client = self.client().await?;
+        let members = prepared(&client, MEMBERS, STEP).await?;
+        let rows = client
+            .query(&members, &[&millis(silence), &MEMBERS_MAX])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let members = rows
+            .iter()
+            .map(|row| row.try_get("id").map(InstanceId))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StoreError::unreadable(STEP))?;
+        let ranking = Ranking::new(self.instance, members);
+        self.accompanied
+            .store(!ranking.is_alone(), Ordering::Relaxed);
+        Ok(ranking)
     }
 
     async fn on_instance(&self, sql: &'static str, step: &'static str) -> Result<(), StoreError> {

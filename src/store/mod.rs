@@ -5,7 +5,7 @@
 //! holds, so the store waits for nobody's row and nobody's deadlock has it as a partner.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub struct Store {
     /// After what time the provider is asked about a message of which no end was told.
     enquire_after: Option<Duration>,
     duplicates: Arc<AtomicU64>,
+    /// Whether other instances run, who are to be told of rows that are theirs too.
+    accompanied: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -71,6 +73,7 @@ impl Store {
             default_sender: None,
             enquire_after: None,
             duplicates: Arc::default(),
+            accompanied: Arc::default(),
         }
     }
 

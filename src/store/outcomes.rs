@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Transaction;
 use uuid::Uuid;
@@ -18,6 +19,11 @@ use crate::schedule::Enquiry;
 
 pub(super) const RECORD_ACCEPTED: &str = include_str!("sql/record_accepted.sql");
 pub(super) const RECORD_SETTLED: &str = include_str!("sql/record_settled.sql");
+
+const NOTIFY_OTHERS: &str = include_str!("sql/notify_others.sql");
+
+/// Ids in one notice, as the trigger has it.
+const NAMED_MAX: usize = 200;
 
 /// What stands after a group was recorded: the attempts that are done with, and how their rows
 /// are left where the statement moved them. What is missing was held by somebody.
@@ -42,6 +48,9 @@ impl Store {
             record_settled(&tx, &settled, &mut done).await?;
             let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
             suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
+            if self.accompanied.load(Ordering::Relaxed) {
+                tell_others(&tx, &settled, &done).await?;
+            }
         }
         if !accepted.is_empty() {
             let ask_ms = self.enquire_after.map(millis);
@@ -67,6 +76,32 @@ fn opted_out(record: &Record<Arc<Cleared>>) -> Option<Pair> {
         let (from, to) = (sent.from().as_str(), sent.to().as_str());
         (from.to_owned(), to.to_owned())
     })
+}
+
+/// Tells the other instances which rows are pending again: they have taken them for ours.
+async fn tell_others(
+    tx: &Transaction<'_>,
+    records: &Records<'_>,
+    done: &Recorded,
+) -> Result<(), StoreError> {
+    const STEP: &str = "telling the other instances";
+    let pending = |token| matches!(done.get(token), Some(Some(RowState::Pending { .. })));
+    let again: Vec<String> = records
+        .iter()
+        .filter(|record| pending(&record.token))
+        .map(|record| record.id.to_string())
+        .collect();
+    if again.is_empty() {
+        return Ok(());
+    }
+    let statement = prepared(tx, NOTIFY_OTHERS, STEP).await?;
+    // A payload has 8,000 bytes at most.
+    for ids in again.chunks(NAMED_MAX) {
+        tx.query(&statement, &[&format!("ids {}", ids.join(","))])
+            .await
+            .map_err(StoreError::at(STEP))?;
+    }
+    Ok(())
 }
 
 async fn record_accepted(

@@ -18,6 +18,7 @@ mod journey;
 mod limits;
 mod outage;
 mod proxy;
+mod ranks;
 mod start;
 mod systemd;
 mod world;

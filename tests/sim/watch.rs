@@ -3,6 +3,7 @@
 use std::fmt;
 
 use punctual::message::{AttemptToken, MessageId, Moment, Status};
+use punctual::schedule::STAGGER;
 
 use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros};
 use crate::witness::Told;
@@ -148,7 +149,10 @@ impl World {
             KNOWN_BEFORE
         };
         let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
-        let on_time = ON_TIME + self.slowness() + beside * QUEUED;
+        // Whoever was to claim it may have just died: the next one's turn is later.
+        let stand_ins = i64::try_from(self.places()).unwrap_or(1) - 1;
+        let stand_ins = stand_ins * i64::try_from(STAGGER.as_micros()).unwrap_or(0);
+        let on_time = ON_TIME + self.slowness() + beside * QUEUED + stand_ins;
         let late = if ahead >= needed {
             self.db_now().micros_from(row.due()) - on_time
         } else if self.plan.deaf {

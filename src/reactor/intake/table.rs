@@ -1,10 +1,13 @@
 //! What is read of the table goes on the agenda, or takes off it.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::super::claims::HELD;
 use super::super::{Command, Reactor, Upcoming};
 use super::{Channel, FAILED_PAUSE, READ_MAX, Reach, Reading, WATCH_PAUSE};
 use crate::message::{MessageId, Moment, Now, RowState, Uptime};
-use crate::schedule::Timer;
+use crate::schedule::{Ranking, Timer};
 
 impl<P: Clone> Reactor<P> {
     pub(in crate::reactor) fn channel_up(&mut self) {
@@ -14,6 +17,21 @@ impl<P: Clone> Reactor<P> {
             self.intake.rescan_wanted = true;
             self.intake.rescan_after = Uptime::MIN;
         }
+    }
+
+    /// Whose turn is when has changed: everything is read and armed anew.
+    pub(in crate::reactor) fn members(&mut self, ranking: Ranking) {
+        let was_alone = self.ranking.as_ref().is_none_or(Ranking::is_alone);
+        if self.ranking.as_ref() != Some(&ranking) && !(was_alone && ranking.is_alone()) {
+            self.intake.rescan();
+        }
+        self.ranking = Some(ranking);
+    }
+
+    /// How long after the first instance's turn ours is.
+    fn stagger(&self, id: MessageId) -> Duration {
+        let ranking = self.ranking.as_ref();
+        ranking.map_or(Duration::ZERO, |ranking| ranking.stagger(id))
     }
 
     pub(in crate::reactor) fn noticed(&mut self, ids: Vec<MessageId>) {
@@ -36,14 +54,22 @@ impl<P: Clone> Reactor<P> {
         }
         let mut ids = Vec::with_capacity(intake.noticed.len().min(READ_MAX));
         while ids.len() < READ_MAX {
-            match intake.noticed.pop_first() {
-                Some(id) => ids.push(id),
-                None => break,
+            let Some(id) = intake.noticed.pop_first() else {
+                break;
+            };
+            // Claimed since it was noticed: the answer could be from before its record.
+            match self.busy.get_mut(&id) {
+                Some(busy) => busy.recheck = true,
+                None => ids.push(id),
             }
+        }
+        if ids.is_empty() {
+            return;
         }
         let sweep = intake.sweep;
         intake.reading = Some(Reading {
             ids: ids.clone(),
+            overtaken: BTreeSet::new(),
             sweep,
         });
         self.commands.push_back(Command::Read(ids));
@@ -70,6 +96,7 @@ impl<P: Clone> Reactor<P> {
         for (id, state) in rows {
             match self.busy.get_mut(&id) {
                 Some(busy) => busy.recheck = true,
+                None if reading.overtaken.contains(&id) => self.intake.look_at(id),
                 None => self.row_read(id, state, reading.sweep, now),
             }
         }
@@ -116,7 +143,12 @@ impl<P: Clone> Reactor<P> {
                     let pause = HELD.pause(u32::from(held));
                     self.arm(&row, (now.db + pause).max(due), sweep, held, now);
                 } else if due <= self.intake.window_until.max(now.db) {
-                    self.arm(&row, due, sweep, 0, now);
+                    // Of what is overdue the others' turns are counted from now.
+                    let at = match self.stagger(id) {
+                        Duration::ZERO => due,
+                        stagger => due.max(now.db) + stagger,
+                    };
+                    self.arm(&row, at, sweep, 0, now);
                 } else {
                     let former = self.agenda.remove(id);
                     self.tell_disarmed(id, former, state, now);
@@ -181,7 +213,7 @@ impl<P: Clone> Reactor<P> {
                 Some(timer) if timer.seen == sweep => {}
                 // Waiting out somebody's lock.
                 Some(timer) if timer.held > 0 && timer.due == row.due => {}
-                _ => self.arm(row, row.due, sweep, 0, now),
+                _ => self.arm(row, row.due + self.stagger(row.id), sweep, 0, now),
             }
         }
     }

@@ -278,6 +278,13 @@ impl Database {
         }
     }
 
+    pub(crate) fn members(&self, silence: Duration, now: Moment) -> Vec<InstanceId> {
+        let lives = |beat: &Beat| beat.last > now - silence;
+        let mut members: Vec<_> = self.instances.iter().collect();
+        members.retain(|(_, beat)| lives(beat));
+        members.into_iter().map(|(id, _)| *id).collect()
+    }
+
     pub(crate) fn reap(&mut self, me: InstanceId, silence: Duration, now: Moment) -> usize {
         let eager = self.mutant == Some(Mutant::EagerReaper);
         let stale = now - silence;

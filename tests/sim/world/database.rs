@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
 use punctual::reactor::{Ask, Judged, Record};
+use punctual::schedule::Ranking;
 
 use super::{Event, Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
@@ -298,6 +299,10 @@ impl World {
         let reaped = self.db.reap(id, SILENCE, now);
         if expired + reaped > 0 {
             self.tell(|| format!("daemon {} expires {expired}, reaps {reaped}", whose.slot));
+        }
+        if fate == Fate::Fine {
+            let members = Ranking::new(id, self.db.members(SILENCE, now));
+            self.tell_process(whose, back, Input::Members(members));
         }
         let strays = self.db.strays(id, now);
         let told = fate == Fate::Fine && self.mutant != Some(Mutant::NoStrays);

@@ -62,6 +62,11 @@ impl World {
         slot.instance.as_ref().filter(|_| slot.run == whose.run)
     }
 
+    /// How many daemons there may be at once.
+    pub(crate) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn now_of(&self, slot: usize) -> Now {
         let (off, booted) = self.slots[slot]
             .instance

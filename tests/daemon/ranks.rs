@@ -1,0 +1,108 @@
+//! Several daemons over one table: each message has an order of instances, and what one leaves
+//! lying the next one takes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::daemon::{Daemon, until};
+use crate::standin::Act;
+use crate::world::{World, asked};
+
+/// Far messages, whose timers tell whose they are.
+async fn far(world: &World, n: u32) {
+    for n in 0..n {
+        world.insert(&format!("far {n}"), 1_800_000).await;
+    }
+}
+
+/// Whose each message is first, as this daemon sees it.
+async fn owners(daemon: &Daemon, n: usize) -> Option<Vec<(String, String)>> {
+    let told = daemon.timers("limit=1000").await;
+    let word = |timer: &serde_json::Value, name: &str| timer[name].as_str().unwrap().to_owned();
+    let timers = told["timers"].as_array()?.iter();
+    let mut owners: Vec<_> = timers.map(|t| (word(t, "id"), word(t, "owner"))).collect();
+    owners.sort();
+    (owners.len() >= n).then_some(owners)
+}
+
+/// Waits until both see both, and the same owner for each message.
+async fn know_each_other(one: &Daemon, other: &Daemon, n: usize) {
+    until("both come to the same owners", async || {
+        let (a, b) = (owners(one, n).await?, owners(other, n).await?);
+        let who: BTreeSet<_> = a.iter().map(|(_, owner)| owner).collect();
+        (a == b && who.len() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_share_the_messages_and_claim_each_once() {
+    let world = World::new([]).await;
+    let (one, other) = (world.daemon().await, world.daemon().await);
+    far(&world, 20).await;
+    know_each_other(&one, &other, 20).await;
+    let mut ids = Vec::new();
+    for n in 0..60 {
+        ids.push(world.insert(&format!("shared {n}"), 1_500 + n * 20).await);
+    }
+    for id in ids {
+        world.arrived_once(id).await;
+    }
+    one.stop().await;
+    other.stop().await;
+    let shares = "select instance::text, count(*) from punctual.attempts group by 1";
+    let rows = world.app.query(shares, &[]).await.unwrap();
+    let shares: Vec<i64> = rows.iter().map(|row| row.get(1)).collect();
+    assert_eq!(shares.iter().sum::<i64>(), 60, "{shares:?}");
+    // Binomial: fewer than 12 of 60 for one of them happens once in a million.
+    assert!(shares.iter().all(|n| *n >= 12), "{shares:?}");
+}
+
+#[tokio::test]
+async fn what_one_gives_back_the_other_sends_at_once() {
+    // One place each, and slow: the rest is claimed and waits.
+    let slow = std::iter::repeat_n(Act::AcceptAfter(Duration::from_millis(700)), 2);
+    let world = World::new(slow)
+        .await
+        .with(&[("PUNCTUAL_MAX_IN_FLIGHT", "1")]);
+    let (mut one, other) = (world.daemon().await, world.daemon().await);
+    far(&world, 20).await;
+    know_each_other(&one, &other, 20).await;
+    let mut ids = Vec::new();
+    for n in 0..16 {
+        ids.push(world.insert(&format!("handed on {n}"), 400).await);
+    }
+    asked(&world.phone, 2).await;
+    until("each has claimed some that wait", async || {
+        let sql = "select instance from punctual.attempts where outcome is null
+                   group by 1 having count(*) > 1";
+        (world.app.query(sql, &[]).await.unwrap().len() == 2).then_some(())
+    })
+    .await;
+    one.signal(Signal::TERM);
+    assert_eq!(one.ended().await.code(), Some(0));
+    for id in ids {
+        world.arrived_once(id).await;
+    }
+    // Who has not been told waits for the next near sweep (10 s), or the lease (30 s).
+    let back = "select count(*), (extract(epoch from max(again.claimed_at - back.finished_at)) * 1000)::bigint
+                from punctual.attempts back
+                join punctual.attempts again using (message_id)
+                where back.outcome = 'returned' and again.number = back.number + 1";
+    let row = world.app.query_one(back, &[]).await.unwrap();
+    let (back, ms): (i64, Option<i64>) = (row.get(0), row.get(1));
+    assert!(back > 0);
+    assert!(
+        ms.is_some_and(|ms| ms < 5_000),
+        "{back} were taken after {ms:?} ms"
+    );
+    until("the other has all timers to itself", async || {
+        let owners = owners(&other, 20).await?;
+        let who: BTreeSet<_> = owners.iter().map(|(_, owner)| owner).collect();
+        (who.len() == 1).then_some(())
+    })
+    .await;
+    other.stop().await;
+}
