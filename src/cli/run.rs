@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{logs, output};
 use crate::config::{Config, ProviderChoice, Sources, TwilioSettings};
-use crate::daemon::{self, Parts, WebhookParts};
+use crate::daemon::{self, Parts, State, WebhookParts};
 use crate::http;
 use crate::journal::StateDir;
 use crate::provider::Provider;
@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// Print the settings, without secrets, and exit
     #[arg(long)]
     print_config: bool,
+    /// The database was restored or failed over, and nothing is missing in it: send what is overdue
+    #[arg(long)]
+    accept_restore: bool,
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
@@ -42,12 +45,12 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     logs::start(&config.log);
     let stop = CancellationToken::new();
     daemon::stop_on_signal(stop.clone()).context("cannot wait for signals")?;
-    let parts = parts(config).await?;
+    let parts = parts(config, args.accept_restore).await?;
     daemon::run(parts, stop).await?;
     Ok(())
 }
 
-async fn parts(config: Config) -> anyhow::Result<Parts> {
+async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
     let url = config.database_url.expose_secret();
     let dsn = Dsn::parse(url).context("DATABASE_URL is not usable")?;
     if let Some(warning) = dsn.warning() {
@@ -56,11 +59,16 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     let provider = provider(&config)?;
     let http = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
     let webhooks = webhooks(&config).await?;
-    let state = config
-        .state_dir
-        .as_deref()
-        .map(StateDir::lock)
-        .transpose()?;
+    anyhow::ensure!(
+        config.state_dir.is_some() || !accept_restore,
+        "--accept-restore: without a journal (PUNCTUAL_STATE_DIR) no restore is noticed, and nothing is held"
+    );
+    let dir = config.state_dir.as_deref();
+    let dir = dir.map(StateDir::lock).transpose()?;
+    let state = dir.map(|dir| State {
+        dir,
+        accept_restore,
+    });
     Ok(Parts {
         dsn,
         provider,

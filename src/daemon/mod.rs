@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Input};
 use crate::http::{self, HttpState, Question};
-use crate::journal::{Journal, JournalError, PastFile, StateDir};
+use crate::journal::{JournalError, StateDir};
 use crate::listen;
 use crate::message::{AttemptToken, InstanceId};
 use crate::metrics::Metrics;
@@ -21,11 +21,12 @@ use crate::receipt::enquire::Enquirer;
 use crate::receipt::signature::Verifier;
 use crate::receipt::{self, Webhooks};
 use crate::schedule::Enquiry;
-use crate::store::{Dsn, MigrateError, Migrator, Store, StoreError};
+use crate::store::{Dsn, History, MigrateError, Migrator, Store, StoreError};
 
 mod beyond;
 mod enquiries;
 mod recovery;
+mod restore;
 mod signals;
 mod supervisor;
 mod turn;
@@ -60,7 +61,15 @@ pub struct Parts {
     /// The provider's callbacks; `None`: none are taken.
     pub webhooks: Option<WebhookParts>,
     /// Where the journal is; `None`: none is kept.
-    pub state: Option<StateDir>,
+    pub state: Option<State>,
+}
+
+/// What the journal needs.
+pub struct State {
+    /// Where it is.
+    pub dir: StateDir,
+    /// A person says that nothing is missing in the database, though it has become another one.
+    pub accept_restore: bool,
 }
 
 /// What callbacks need.
@@ -108,13 +117,23 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         // Nothing comes by itself.
         None => Enquiry::UNTOLD,
     };
-    let store = Store::new(parts.dsn.pool(POOL + callbacks), instance)
+    let (at_most, history) = (POOL + callbacks, History::default());
+    let pool = match parts.state {
+        Some(_) => parts.dsn.pool_in(at_most, &history),
+        None => parts.dsn.pool(at_most),
+    };
+    let store = Store::new(pool, instance)
         .with_default_sender(parts.rules.default_sender.as_ref())
         .with_enquiries(parts.provider.can_look_up().then(|| unheard.first()));
-    let (journal, past) = tokio::select! {
+    let prepared = async {
+        prepare(&parts.dsn, &store, &clock).await?;
+        let begin = |state| restore::begin(state, &history, instance, clock.now().db);
+        Ok::<_, RunError>(parts.state.map(begin).transpose()?)
+    };
+    let begun = tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
-        prepared = prepare(&parts.dsn, &store, &clock, parts.state) => prepared?,
+        begun = prepared => begun?,
     };
     tracing::info!(%instance, "started");
 
@@ -129,7 +148,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         lease: parts.settings.lease,
-        journal: journal.clone(),
+        journal: begun.as_ref().map(|begun| Arc::clone(&begun.journal)),
     };
 
     // Everything beside the loop. Dropping the set at the end drops them.
@@ -138,13 +157,23 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     beside.spawn(listen::listen(parts.dsn, store.clone(), heard_tx));
     beside.spawn(upkeep::keep(
         dispatch.clone(),
+        begun.as_ref().map(|_| history.clone()),
         input_tx.clone(),
         Arc::clone(&members),
         stop.clone(),
     ));
-    beside.spawn(recovery::settle(dispatch.clone(), past, input_tx.clone()));
     let enquirer = enquirer(&dispatch, unheard);
     beside.spawn(enquiries::keep(enquirer, stop.clone()));
+    let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
+    let (held_tx, held) = watch::channel(None);
+    let journal = dispatch.journal.clone();
+    if let Some(begun) = begun {
+        if let Some(before) = begun.held_before {
+            reactor.handle(Input::Hold { before }, clock.now());
+        }
+        let (dispatch, inputs) = (dispatch.clone(), input_tx.clone());
+        begun.look_after(&mut beside, dispatch, history, inputs, held);
+    }
     let http_stop = CancellationToken::new();
     let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token);
     let webhooks = parts.webhooks.map(|parts| {
@@ -155,8 +184,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     });
     let served = serve_http(parts.http, state, webhooks, &http_stop);
 
-    let reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
-    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance, members);
+    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance, members, held_tx);
     let sources = turn::Sources {
         heard,
         inputs,
@@ -198,25 +226,14 @@ fn enquirer(dispatch: &Dispatch, unheard: Enquiry) -> Enquirer {
 }
 
 /// Makes sure that this database will do, before anything is begun in it.
-async fn prepare(
-    dsn: &Dsn,
-    store: &Store,
-    clock: &Clock,
-    state: Option<StateDir>,
-) -> Result<(Option<Arc<Journal>>, Vec<PastFile>), RunError> {
+async fn prepare(dsn: &Dsn, store: &Store, clock: &Clock) -> Result<(), RunError> {
     listen::prove(dsn).await?;
     Migrator::embedded().check(dsn).await?;
     store.instance_start().await?;
     upkeep::tell_of_members(store).await;
     upkeep::open(store).await;
     upkeep::measure(store, clock).await?;
-    let Some(mut dir) = state else {
-        return Ok((None, Vec::new()));
-    };
-    let past = dir.past()?;
-    let database = store.database_id().await?;
-    let journal = Journal::begin(dir, store.instance(), database, None)?;
-    Ok((Some(Arc::new(journal)), past))
+    Ok(())
 }
 
 /// Begins to listen: one listener for everything, or one of their own for the callbacks.

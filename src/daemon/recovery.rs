@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::dispatch::{Dispatch, Input, Payload};
-use crate::journal::{self, Answered, Journal, Known, PastFile};
-use crate::message::{MessageId, Moment, Outcome, Status};
+use crate::journal::{self, Answered, Known, PastFile};
+use crate::message::{DatabaseId, MessageId, Moment, Outcome};
 use crate::reactor::{Answer, Record, Settlement, Tries};
 use crate::store::{LeftOpen, NotAccepted, StoreError};
 
@@ -36,9 +36,11 @@ struct Found {
 }
 
 /// Goes on until everything that `files` tell stands in the database, however long that is away.
+/// `database`: where it is, if it goes on from where they left it.
 pub(super) async fn settle(
     dispatch: Dispatch,
     mut files: Vec<PastFile>,
+    database: Option<DatabaseId>,
     inputs: mpsc::Sender<Input>,
 ) {
     let Some(journal) = dispatch.journal.clone() else {
@@ -49,7 +51,7 @@ pub(super) async fn settle(
     while !files.is_empty() {
         let mut left = Vec::new();
         for mut file in files {
-            let done = look(&dispatch, &journal, &file, &inputs).await;
+            let done = look(&dispatch, &file, database, &inputs).await;
             let late = clock::reading().up.since(began) >= SETTLED_AFTER;
             match done {
                 Ok(true) if late => journal.done_with(&mut file),
@@ -69,8 +71,8 @@ pub(super) async fn settle(
 /// One look at what an instance left open. Whether nothing is left to be done.
 async fn look(
     dispatch: &Dispatch,
-    journal: &Journal,
     file: &PastFile,
+    database: Option<DatabaseId>,
     inputs: &mpsc::Sender<Input>,
 ) -> Result<bool, StoreError> {
     let store = &dispatch.store;
@@ -79,7 +81,7 @@ async fn look(
     let left = store.within(PATIENCE, left).await?;
     let boot = journal::boot();
     let here = past.opened.boot.is_some() && past.opened.boot == boot;
-    let may_deny = past.may_deny(boot.as_deref(), journal.database());
+    let may_deny = past.may_deny(boot.as_deref(), database);
     let now = dispatch.clock.now().db;
     let mut found = Found::default();
     for open in &left {
@@ -211,16 +213,8 @@ impl Found {
     }
 
     fn in_doubt(&mut self, open: &LeftOpen, started: Option<Moment>, now: Moment) {
-        let settlement = Settlement::Settled {
-            to: Status::Unconfirmed,
-            outcome: "unknown",
-            code: None,
-            category: None,
-            reason: Some("the instance that was sending it died before the answer came".into()),
-            pause: None,
-            until: None,
-            counts: true,
-        };
+        let reason = "the instance that was sending it died before the answer came";
+        let settlement = Settlement::in_doubt(reason.into());
         self.record(open, settlement, started, now);
     }
 

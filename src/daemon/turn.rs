@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +54,8 @@ pub(super) struct Turn {
     /// As the log has it.
     breaker: BreakerReport,
     beyond: Beyond,
+    /// What the reactor holds, for those who wait for that.
+    held: watch::Sender<Option<Moment>>,
     /// The listener could not even connect.
     cut_off: bool,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
@@ -77,6 +79,7 @@ impl Turn {
         parts: mpsc::Sender<Input>,
         instance: InstanceId,
         members: Arc<Notify>,
+        held: watch::Sender<Option<Moment>>,
     ) -> Self {
         let listener = ListenerReport {
             connected: false,
@@ -94,6 +97,7 @@ impl Turn {
             listener,
             breaker: BreakerReport::default(),
             beyond,
+            held,
             cut_off: true,
             tasks: JoinSet::new(),
         }
@@ -246,6 +250,9 @@ impl Turn {
         let (told, left_out) = self.reactor.take_told();
         self.dispatch.metrics.tell(told, left_out);
         self.tell_of_breaker(now);
+        let holds = self.reactor.held_before();
+        self.held
+            .send_if_modified(|held| std::mem::replace(held, holds) != holds);
     }
 
     fn tell_of_breaker(&mut self, now: Now) {

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::dispatch::{Dispatch, Input};
+use crate::journal::Journal;
 use crate::listen::Notice;
 use crate::metrics::{Counter, Gauge};
 use crate::schedule::Backoff;
-use crate::store::{Store, StoreError};
+use crate::store::{History, Store, StoreError};
 
 /// How often an instance says that it lives, and measures the database's clock.
 const BEAT: Duration = Duration::from_secs(5);
@@ -40,6 +41,7 @@ const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration:
 /// Keeps things up until `stop`.
 pub(super) async fn keep(
     dispatch: Dispatch,
+    history: Option<History>,
     inputs: mpsc::Sender<Input>,
     members: Arc<Notify>,
     stop: CancellationToken,
@@ -49,7 +51,7 @@ pub(super) async fn keep(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = beat.tick() => round(&dispatch, &inputs).await,
+            _ = beat.tick() => round(&dispatch, history.as_ref(), &inputs).await,
             () = members.notified() => {
                 look_around(&dispatch.store, &inputs).await;
                 sleep(MEMBERS_PAUSE).await;
@@ -77,7 +79,7 @@ pub(super) async fn tell_of_members(store: &Store) {
 
 /// One after the other, and each for itself: a row that the app's own trigger lets nobody
 /// cancel must not keep claims of the dead from being reaped.
-async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
+async fn round(dispatch: &Dispatch, history: Option<&History>, inputs: &mpsc::Sender<Input>) {
     keep_journal(dispatch).await;
     let store = &dispatch.store;
     let beat = async {
@@ -89,10 +91,15 @@ async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
         return;
     }
     look_around(store, inputs).await;
-    let expired = told(store.expire(dispatch.rules.max_lateness).await).unwrap_or(0);
-    if expired > 0 {
-        dispatch.metrics.count(Counter::Expired, expired);
-        tracing::warn!(messages = expired, "cancelled: too late to be sent");
+    follow(dispatch, history).await;
+    // What is held may have been sent, and is looked at before anything is said of it.
+    let holds = |journal: &Arc<Journal>| journal.held_before().is_some();
+    if !dispatch.journal.as_ref().is_some_and(holds) {
+        let expired = told(store.expire(dispatch.rules.max_lateness).await).unwrap_or(0);
+        if expired > 0 {
+            dispatch.metrics.count(Counter::Expired, expired);
+            tracing::warn!(messages = expired, "cancelled: too late to be sent");
+        }
     }
     let reap = store.within(PATIENCE, store.reap(SILENCE));
     let reaped = told(reap.await).unwrap_or(0);
@@ -117,6 +124,18 @@ async fn round(dispatch: &Dispatch, inputs: &mpsc::Sender<Input>) {
         }
     }
     sample(dispatch).await;
+}
+
+/// Notes how far the database has come: one that is found before that is an older one.
+async fn follow(dispatch: &Dispatch, history: Option<&History>) {
+    let (Some(journal), Some(history)) = (&dispatch.journal, history) else {
+        return;
+    };
+    let store = &dispatch.store;
+    told(store.within(BEAT_PATIENCE, store.follow(history)).await);
+    if let Some(place) = history.known() {
+        journal.reached(place.reached);
+    }
 }
 
 /// Measures what only the database knows, for the metrics and the live page.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::past::Past;
 use super::record::{Record, decode, encode};
-use crate::message::{DatabaseId, InstanceId};
+use crate::message::InstanceId;
 
 /// Held for as long as the daemon lives. The kernel lets go of it when the process ends, however
 /// it ends, so whoever gets it knows that the one before is dead.
@@ -248,9 +248,4 @@ pub fn boot() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = id.trim();
     (!id.is_empty()).then(|| id.to_owned())
-}
-
-/// Whether it is the same database on the same history. Unknown is neither.
-pub fn is_another(was: Option<DatabaseId>, is: Option<DatabaseId>) -> bool {
-    matches!((was, is), (Some(was), Some(is)) if was != is)
 }

@@ -28,7 +28,7 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
-pub use dir::{JournalError, PastFile, StateDir, boot, is_another};
+pub use dir::{JournalError, PastFile, StateDir, boot};
 pub use past::{Known, Past};
 pub use record::{Answered, Begun};
 
@@ -57,6 +57,9 @@ struct Inner {
     dir: StateDir,
     opened: Opened,
     held_before: Option<Moment>,
+    /// How far the database's log has come, and whether that stands in the file.
+    reached: i64,
+    said: bool,
     /// The database has become another one since this began.
     changed: bool,
     /// What began and is not recorded in the database. Bounded by what the reactor has in
@@ -100,17 +103,18 @@ impl Journal {
     pub fn begin(
         dir: StateDir,
         instance: InstanceId,
-        database: Option<DatabaseId>,
+        at: Option<(DatabaseId, i64)>,
         held_before: Option<Moment>,
     ) -> Result<Self, JournalError> {
         let opened = Opened {
             instance,
             segment: 0,
             boot: boot(),
-            database,
+            database: at.map(|(database, _)| database),
         };
+        let reached = at.map_or(i64::MIN, |(_, reached)| reached);
         let path = dir.path_of(instance, 0);
-        let head = head(&opened, held_before, &HashMap::new());
+        let head = head(&opened, held_before, reached, &HashMap::new());
         let file = dir
             .create(&path, &head, true)
             .map_err(JournalError::io("write", &path))?;
@@ -120,6 +124,8 @@ impl Journal {
                 dir,
                 opened,
                 held_before,
+                reached,
+                said: true,
                 changed: false,
                 open: HashMap::new(),
                 state: State::Writing(Segment::new(file, path, head.len())),
@@ -188,22 +194,37 @@ impl Journal {
         !inner.changed && inner.opened.database.is_some()
     }
 
-    /// Holds what is due before a moment, or nothing any more: kept for those who come after.
-    pub fn hold(&self, before: Option<Moment>, database: Option<DatabaseId>) {
+    /// The database has become another one, or an older one, and what is due before a moment is
+    /// held: kept for those who come after. The next file is of the database as it is now; what
+    /// never began in it, nobody may say of the one before.
+    pub fn hold(&self, before: Moment, database: DatabaseId, reached: i64) {
         let mut inner = self.inner();
-        inner.held_before = before;
-        let record = match before {
-            Some(at) => Record::Held {
-                before_us: at.as_micros(),
-            },
-            None => Record::Released,
-        };
-        let _ = inner.append(&record);
-        if inner.opened.database != database {
-            inner.changed = true;
-            // The next file is of the database as it is now; the one before may not deny any more.
-            inner.opened.database = database;
-            inner.next_segment();
+        inner.changed = true;
+        inner.held_before = Some(before);
+        inner.opened.database = Some(database);
+        inner.reached = reached;
+        let before_us = before.as_micros();
+        // Should there be no next file, this one says it at least.
+        let _ = inner.append(&Record::Held { before_us });
+        inner.next_segment();
+    }
+
+    /// Nothing is held any more.
+    pub fn release(&self) {
+        let mut inner = self.inner();
+        if inner.held_before.take().is_some() {
+            let _ = inner.append(&Record::Released);
+        }
+    }
+
+    /// Notes how far the database's log has come, if anything was noted since.
+    pub fn reached(&self, bytes: i64) {
+        let mut inner = self.inner();
+        if bytes > inner.reached {
+            inner.reached = bytes;
+            if !inner.said && inner.append(&Record::Reached { bytes }).is_ok() {
+                inner.said = true;
+            }
         }
     }
 
@@ -303,6 +324,7 @@ impl Inner {
             return self.break_off(&error);
         }
         segment.unsynced = true;
+        self.said = false;
         segment.written += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
         if segment.written > segment.until {
             self.next_segment();
@@ -353,7 +375,7 @@ impl Inner {
         let mut opened = self.opened.clone();
         opened.segment = opened.segment.saturating_add(1);
         let path = self.dir.path_of(opened.instance, opened.segment);
-        let head = head(&opened, self.held_before, &self.open);
+        let head = head(&opened, self.held_before, self.reached, &self.open);
         match self.dir.create(&path, &head, false) {
             Ok(file) => {
                 let next = State::Writing(Segment::new(file, path.clone(), head.len()));
@@ -382,9 +404,15 @@ impl Inner {
 }
 
 /// The beginning of a file: whose it is, and all that is open.
-fn head(opened: &Opened, held: Option<Moment>, open: &HashMap<AttemptToken, Open>) -> Vec<u8> {
+fn head(
+    opened: &Opened,
+    held: Option<Moment>,
+    reached: i64,
+    open: &HashMap<AttemptToken, Open>,
+) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     encode(&Record::Opened(opened.clone()), &mut bytes);
+    encode(&Record::Reached { bytes: reached }, &mut bytes);
     if let Some(before) = held {
         let before_us = before.as_micros();
         encode(&Record::Held { before_us }, &mut bytes);

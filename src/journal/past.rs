@@ -34,6 +34,8 @@ pub struct Past {
     pub settled: bool,
     /// What is due before this is held, in microseconds.
     pub held_before_us: Option<i64>,
+    /// How far the database's log had come, in bytes.
+    pub reached: i64,
 }
 
 impl Past {
@@ -51,6 +53,7 @@ impl Past {
             latest: true,
             settled: false,
             held_before_us: None,
+            reached: i64::MIN,
         };
         let mut ready = false;
         for record in records {
@@ -66,6 +69,7 @@ impl Past {
                 }
                 Record::Continued => past.latest = false,
                 Record::Settled => past.settled = true,
+                Record::Reached { bytes } => past.reached = past.reached.max(bytes),
                 Record::Held { before_us } => past.held_before_us = Some(before_us),
                 Record::Released => past.held_before_us = None,
             }

@@ -34,6 +34,11 @@ pub enum Record {
     Continued,
     /// All that this file tells of open attempts stands in the database.
     Settled,
+    /// How far the database's log had come.
+    Reached {
+        /// In bytes.
+        bytes: i64,
+    },
     /// What is due before this moment is held, in microseconds: the database is an older one.
     Held {
         /// On the database's clock.

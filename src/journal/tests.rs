@@ -95,6 +95,7 @@ fn records() -> impl Strategy<Value = Record> {
         Just(Record::Continued),
         Just(Record::Settled),
         any::<i64>().prop_map(|before_us| Record::Held { before_us }),
+        any::<i64>().prop_map(|bytes| Record::Reached { bytes }),
         Just(Record::Released),
     ]
 }
@@ -229,7 +230,7 @@ fn dir() -> tempfile::TempDir {
 
 fn start(at: &tempfile::TempDir) -> Journal {
     let dir = StateDir::lock(at.path()).unwrap();
-    Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), None).unwrap()
+    Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), None).unwrap()
 }
 
 /// What the instance before left.
@@ -364,17 +365,22 @@ fn a_journal_that_cannot_even_be_marked_lets_nothing_begin() {
 fn a_hold_outlives_its_instance() {
     let at = dir();
     let journal = start(&at);
-    journal.hold(Some(Moment::from_micros(3)), Some(DATABASE));
+    journal.hold(Moment::from_micros(3), DATABASE, 0);
+    assert!(!journal.may_deny());
+    journal.reached(7);
+    journal.began(begun(1)).unwrap();
+    journal.reached(8);
     drop(journal);
     assert_eq!(left(&at).held_before_us, Some(3));
+    assert_eq!(left(&at).reached, 8);
     let dir = StateDir::lock(at.path()).unwrap();
     let held = Some(Moment::from_micros(3));
-    let journal = Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), held).unwrap();
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
     drop(journal);
     assert_eq!(left(&at).held_before_us, Some(3));
     let dir = StateDir::lock(at.path()).unwrap();
-    let journal = Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), held).unwrap();
-    journal.hold(None, Some(DATABASE));
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
+    journal.release();
     drop(journal);
     assert_eq!(left(&at).held_before_us, None);
 }
@@ -392,7 +398,7 @@ fn the_past_is_bounded_and_what_is_needed_stays() {
     assert_eq!(past.len(), 32, "those that are looked into");
     let needed = dir.history().unwrap().split_off(256 - 32);
     // Many more of one instance push the others out, but not what has not been settled.
-    let journal = Journal::begin(dir, InstanceId::fresh(), Some(DATABASE), None).unwrap();
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), None).unwrap();
     for _ in 0..300 {
         journal.inner().next_segment();
     }

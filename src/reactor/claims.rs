@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::sends::UNRECORDED_MAX;
 use super::{Ask, Busy, Command, Judged, Phase, Reactor, Record};
 use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState};
 use crate::schedule::{Backoff, LEAD_MAX, Timer};
@@ -69,8 +70,11 @@ impl<P: Clone> Reactor<P> {
             .saturating_sub(self.pace.claiming + self.cleared.len())
     }
 
-    const fn may_claim(&self) -> bool {
-        !self.draining && !self.clock_lost && self.pace.claims < CLAIMS_AT_ONCE
+    fn may_claim(&self) -> bool {
+        !self.draining
+            && !self.clock_lost
+            && self.pace.claims < CLAIMS_AT_ONCE
+            && self.outgoing.unrecorded() < UNRECORDED_MAX
     }
 
     pub(super) fn claim_due(&mut self, now: Now) {
@@ -83,7 +87,9 @@ impl<P: Clone> Reactor<P> {
                 let Some((id, timer)) = self.agenda.pop(until) else {
                     break;
                 };
-                asks.push(self.ask(id, timer, now));
+                if timer.watch || !self.is_held(timer.due) {
+                    asks.push(self.ask(id, timer, now));
+                }
             }
             if asks.is_empty() {
                 break;
@@ -188,6 +194,7 @@ impl<P: Clone> Reactor<P> {
                     self.give_back(id, "the daemon is shutting down", now);
                 } else {
                     self.give_back_if_held(id, judged.token, now);
+                    self.give_back_if_overdue(id, judged.due, now);
                 }
             }
             Err(settlement) => {
@@ -267,8 +274,8 @@ impl<P: Clone> Reactor<P> {
         let known: HashSet<_> = self.busy.values().map(|b| b.token).collect();
         for (id, token) in strays {
             if !known.contains(&token) && !self.outgoing.holds(token) {
-                self.outgoing
-                    .push(Record::give_back(id, token, "nobody awaited the claim"));
+                let record = Record::give_back(id, token, "nobody awaited the claim");
+                self.outgoing.push(self.of_stray(record));
             }
         }
     }

@@ -138,8 +138,9 @@ impl Intake {
         self.rescan_wanted = true;
     }
 
-    /// The window, and the pauses of what was held, were reckoned by a clock that was wrong.
-    pub(super) const fn clock_found(&mut self) {
+    /// Everything is to be read anew at once: the window, and the pauses of what was held, were
+    /// reckoned by a clock that was wrong, or for a database that is another one.
+    pub(super) const fn anew(&mut self) {
         self.rescan_wanted = true;
         self.rescan_after = Uptime::MIN;
     }

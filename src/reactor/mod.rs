@@ -24,6 +24,7 @@ use crate::schedule::{Agenda, Lead, LeadSetting, Ranking};
 
 mod breaker;
 mod claims;
+mod hold;
 mod intake;
 mod lateness;
 mod pressure;
@@ -160,6 +161,14 @@ pub enum Input<P> {
     Strays(Vec<(MessageId, AttemptToken)>),
     /// Who runs, this instance among them.
     Members(Ranking),
+    /// The database has become another one, or an older one: what is due before this moment is
+    /// not to be sent.
+    Hold {
+        /// On the database's clock.
+        before: Moment,
+    },
+    /// It is known what of it was sent.
+    Release,
     /// The clock cannot be trusted until it has been measured again.
     ClockLost,
     /// The clock was measured.
@@ -264,6 +273,9 @@ pub struct Reactor<P> {
     warmth: warmth::Warmth,
     lateness: Lateness,
     tell: told::Tell,
+    held_before: Option<Moment>,
+    /// The database has become another one since this began.
+    moved: bool,
     clock_lost: bool,
     draining: bool,
     /// Draws the tokens, so that a simulation can have its own.
@@ -288,6 +300,8 @@ impl<P: Clone> Reactor<P> {
             warmth: warmth::Warmth::new(now),
             lateness: Lateness::new(),
             tell: told::Tell::default(),
+            held_before: None,
+            moved: false,
             clock_lost: false,
             draining: false,
             draw,
@@ -313,10 +327,12 @@ impl<P: Clone> Reactor<P> {
             Input::Recorded { group, done } => self.recorded(group, done, now),
             Input::Strays(strays) => self.strays(strays),
             Input::Members(ranking) => self.members(ranking),
+            Input::Hold { before } => self.hold(before, now),
+            Input::Release => self.release(),
             Input::ClockLost => self.clock_lost = true,
             Input::ClockFound => {
                 self.clock_lost = false;
-                self.intake.clock_found();
+                self.intake.anew();
             }
             Input::Drain => self.drain(now),
             Input::Tick => {}

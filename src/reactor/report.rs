@@ -35,6 +35,8 @@ pub struct TimersReport {
     pub window: WindowReport,
     /// Whether the provider refuses the account.
     pub breaker: BreakerReport,
+    /// Whether something is held because the database has become an older one.
+    pub restore: RestoreReport,
     /// How long before its due time a row is claimed, in microseconds.
     pub lead_us: u64,
     /// How late messages went out.
@@ -92,6 +94,14 @@ pub struct BreakerReport {
     pub category: Option<&'static str>,
     /// The provider's code for the latest refusal, if it gave one.
     pub reason: Option<i32>,
+}
+
+/// Whether something is held because the database has become another one, or an older one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RestoreReport {
+    /// What is due before this is not sent until it is known whether it was; `null`: nothing is
+    /// held.
+    pub held_before: Option<Moment>,
 }
 
 /// Quantiles of the lateness since this instance started, in microseconds.

@@ -121,6 +121,20 @@ impl Settlement {
         }
     }
 
+    /// Nobody knows what became of a request.
+    pub fn in_doubt(reason: String) -> Self {
+        Self::Settled {
+            to: Status::Unconfirmed,
+            outcome: "unknown",
+            code: None,
+            category: None,
+            reason: Some(reason),
+            pause: None,
+            until: None,
+            counts: true,
+        }
+    }
+
     /// A verdict against sending.
     pub fn cancelled(reason: String) -> Self {
         Self::verdict(Status::Cancelled, "cancelled", reason)
@@ -188,16 +202,7 @@ impl Settlement {
                 };
                 refusal.settle(retry, id, tries, answer.finished)
             }
-            Outcome::Unknown { reason } => Self::Settled {
-                to: Status::Unconfirmed,
-                outcome: "unknown",
-                code: None,
-                category: None,
-                reason: Some(reason),
-                pause: None,
-                until: None,
-                counts: true,
-            },
+            Outcome::Unknown { reason } => Self::in_doubt(reason),
         }
     }
 

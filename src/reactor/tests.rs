@@ -7,6 +7,7 @@ use super::Settings;
 use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
 use crate::schedule::LeadSetting;
 
+mod hold;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);

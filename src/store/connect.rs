@@ -13,11 +13,15 @@ use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::dsn::{Dsn, POOLER_HINT};
+use super::history::History;
 use super::tls;
 
 /// The whole way to a session: look-up, every address, TLS, authentication, settings. A server
 /// that accepts and then says nothing ends here.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why a session is not used; what follows, the daemon sees to.
+const ANOTHER: &str = "the database is another one than before, or an older one";
 
 /// The settings of every pooled session; the reasons stand in the file.
 const SESSION: &str = include_str!("sql/session.sql");
@@ -91,6 +95,19 @@ impl Dsn {
     ///
     /// Never: the pool is given the runtime that its time-outs need.
     pub fn pool(&self, max_size: usize) -> Pool {
+        self.pool_of(max_size, None)
+    }
+
+    /// The same, of sessions that are all in one history of one database.
+    ///
+    /// # Panics
+    ///
+    /// Never, as above.
+    pub fn pool_in(&self, max_size: usize, history: &History) -> Pool {
+        self.pool_of(max_size, Some(history.clone()))
+    }
+
+    fn pool_of(&self, max_size: usize, history: Option<History>) -> Pool {
         let manager = Manager::from_config(
             self.config.clone(),
             self.tls.clone(),
@@ -106,8 +123,19 @@ impl Dsn {
             .wait_timeout(Some(SESSION_TIMEOUT))
             .create_timeout(Some(SESSION_TIMEOUT))
             .recycle_timeout(Some(SESSION_TIMEOUT))
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move { prepare_session(client).await.map_err(HookError::Backend) })
+            .post_create(Hook::async_fn(move |client, _| {
+                let history = history.clone();
+                Box::pin(async move {
+                    prepare_session(client).await.map_err(HookError::Backend)?;
+                    let Some(history) = history else {
+                        return Ok(());
+                    };
+                    match history.check(client).await {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(HookError::message(ANOTHER)),
+                        Err(error) => Err(HookError::Backend(error)),
+                    }
+                })
             }))
             .build()
             .expect("a pool with time-outs has been given a runtime")

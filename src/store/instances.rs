@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Store, StoreError, millis, prepared};
-use crate::message::{AttemptToken, DatabaseId, InstanceId, MessageId};
+use crate::message::{AttemptToken, InstanceId, MessageId};
 use crate::schedule::Ranking;
 
 const START: &str = include_str!("sql/instance_start.sql");
@@ -12,7 +12,6 @@ const BEAT: &str = include_str!("sql/instance_beat.sql");
 const STOP: &str = include_str!("sql/instance_stop.sql");
 const MEMBERS: &str = include_str!("sql/members.sql");
 const STRAYS: &str = include_str!("sql/strays.sql");
-const ID: &str = include_str!("sql/database_id.sql");
 const REAP: &str = include_str!("sql/reap.sql");
 
 /// Instances that are told apart. More than anybody runs; the rest only come later.
@@ -72,35 +71,6 @@ impl Store {
             .await
             .map_err(StoreError::at(step))?;
         Ok(())
-    }
-
-    /// Which database this is; `None`: it does not tell this role.
-    pub async fn database_id(&self) -> Result<Option<DatabaseId>, StoreError> {
-        const STEP: &str = "asking which database this is";
-        let client = self.client().await?;
-        let id = prepared(&client, ID, STEP).await?;
-        let row = match client.query_one(&id, &[]).await {
-            Ok(row) => row,
-            Err(error) if error.as_db_error().is_some() => {
-                tracing::warn!(
-                    reason = error
-                        .as_db_error()
-                        .map(tokio_postgres::error::DbError::message),
-                    "the database does not tell its identity: a restore cannot be noticed, and \
-                     the journal may not say what never began"
-                );
-                return Ok(None);
-            }
-            Err(error) => return Err(StoreError::at(STEP)(error)),
-        };
-        let read = || -> Result<DatabaseId, tokio_postgres::Error> {
-            Ok(DatabaseId {
-                system: row.try_get("system")?,
-                timeline: row.try_get::<_, i32>("timeline")?.cast_unsigned(),
-                database: row.try_get("database")?,
-            })
-        };
-        read().map(Some).map_err(StoreError::unreadable(STEP))
     }
 
     /// Open claims of this instance whose lease is over.

@@ -69,11 +69,15 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it; it need not be ready yet.
     pub(crate) fn start(env: &[(String, String)]) -> Self {
+        Self::start_with(&["run"], env)
+    }
+
+    pub(crate) fn start_with(args: &[&str], env: &[(String, String)]) -> Self {
         let mut env = env.to_vec();
         let given = env.iter().find(|(name, _)| name == "PUNCTUAL_HTTP_ADDR");
         let addr = given.map_or_else(own_address, |(_, addr)| addr.clone());
         set(&mut env, "PUNCTUAL_HTTP_ADDR", &addr);
-        let mut child = punctual(&["run"], &env).spawn().unwrap();
+        let mut child = punctual(args, &env).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         listen_to(child.stdout.take().unwrap(), Arc::clone(&said));
         listen_to(child.stderr.take().unwrap(), Arc::clone(&said));

@@ -19,6 +19,7 @@ mod limits;
 mod outage;
 mod proxy;
 mod ranks;
+mod restore;
 mod start;
 mod systemd;
 mod world;

@@ -8,8 +8,8 @@ use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::metrics::Metrics;
 use punctual::reactor::report::{
     BreakerReport, ClockReport, DatabaseReport, DensityReport, LatenessReport, ListenerReport,
-    LoadReport, Missing, Overview, Readiness, TimerKind, TimerReport, TimerState, TimersQuery,
-    TimersReport, WheelLevel, WindowReport,
+    LoadReport, Missing, Overview, Readiness, RestoreReport, TimerKind, TimerReport, TimerState,
+    TimersQuery, TimersReport, WheelLevel, WindowReport,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -187,6 +187,7 @@ pub(crate) fn report() -> TimersReport {
             beyond: Some(140),
         },
         breaker: BreakerReport::default(),
+        restore: RestoreReport::default(),
         lead_us: 4200,
         lateness_us: LatenessReport {
             count: 10,

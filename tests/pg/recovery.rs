@@ -1,8 +1,8 @@
 //! What a dead instance left open, given back by whoever has its journal.
 
-use punctual::message::MessageId;
+use punctual::message::{InstanceId, MessageId};
 use punctual::reactor::Settlement;
-use punctual::store::NotAccepted;
+use punctual::store::{History, NotAccepted, Place, Store};
 use uuid::Uuid;
 
 use crate::ours::{accepted, ledger, record, recorded, store, won};
@@ -139,16 +139,31 @@ async fn a_late_record_says_that_the_request_began() {
     assert_eq!(world.status(id).await, "unconfirmed");
 }
 
+/// Sessions in another database of the same server, or at an earlier place of its log, are not
+/// used until somebody says so.
 #[tokio::test]
-async fn a_database_tells_which_it_is() {
-    let (one, other) = tokio::join!(World::new(), World::new());
-    let first = store(&one).database_id().await.unwrap().unwrap();
-    assert_eq!(store(&one).database_id().await.unwrap(), Some(first));
-    let second = store(&other).database_id().await.unwrap().unwrap();
-    assert_eq!(
-        (first.system, first.timeline),
-        (second.system, second.timeline)
-    );
+async fn a_session_of_another_history_is_not_used() {
+    let (one, other) = (World::new().await, World::new().await);
+    let history = History::default();
+    let id = InstanceId::fresh;
+    let store = |world: &World| Store::new(world.db.dsn().pool_in(1, &history), id());
+    store(&one).now().await.unwrap();
+    let first = history.known().unwrap();
+    store(&one).now().await.unwrap();
+    store(&other).now().await.unwrap_err();
+    let second = history.moved().await;
+    assert_eq!(first.database.system, second.database.system);
     assert_ne!(first.database, second.database);
-    assert_eq!(first.timeline, 1);
+    history.accept(second);
+    store(&other).now().await.unwrap();
+
+    let ahead = Place {
+        reached: i64::MAX,
+        ..second
+    };
+    history.accept(ahead);
+    store(&other).now().await.unwrap_err();
+    let behind = history.moved().await;
+    assert_eq!(behind.database, second.database);
+    assert!(!behind.follows(&ahead) && behind.follows(&second));
 }

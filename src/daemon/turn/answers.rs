@@ -74,6 +74,7 @@ impl Turn {
             },
             window: self.reactor.window(),
             breaker: self.reactor.breaker(now),
+            restore: self.reactor.restore(),
             lead_us: self.reactor.lead_us(),
             lateness_us: self.reactor.lateness_report(),
             wheel: self.reactor.wheel(),

@@ -175,6 +175,10 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16, now: Now) {
+        if self.is_held(row.due) {
+            self.agenda.remove(row.id);
+            return;
+        }
         let timer = Timer {
             due: row.due,
             // Only shown, never compared.

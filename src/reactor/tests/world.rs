@@ -85,6 +85,8 @@ pub(in crate::reactor) struct World {
     pub(in crate::reactor) starts: usize,
     /// Claims stand, but are not answered until asked for.
     pub(in crate::reactor) slow_claims: bool,
+    /// No record comes through, and that is not known until asked for.
+    pub(in crate::reactor) takes_no_records: bool,
     unanswered: Vec<Input<MessageId>>,
 }
 
@@ -101,6 +103,7 @@ impl World {
             in_flight: Vec::new(),
             starts: 0,
             slow_claims: false,
+            takes_no_records: false,
             unanswered: Vec::new(),
         };
         world.handle(Input::ChannelUp);
@@ -215,6 +218,11 @@ impl World {
             }
             Command::Warm { .. } => Vec::new(),
             Command::Record { group, records } => {
+                if self.takes_no_records {
+                    let done = Vec::new();
+                    self.unanswered.push(Input::Recorded { group, done });
+                    return Vec::new();
+                }
                 let done = records.iter().map(|r| (r.token, self.record(r)));
                 let done = done.collect();
                 vec![Input::Recorded { group, done }]

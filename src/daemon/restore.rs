@@ -1,0 +1,257 @@
+//! A database that has become another one, or an older one: a failover, a restore.
+//!
+//! What is due is held by then, by the reactor. Here it is found out what of it was sent: first
+//! from the journals, then from the provider's list. When nothing is left to be asked, or a person
+//! has said that it is all right, it goes on.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::State;
+use crate::dispatch::{Dispatch, Input, Payload};
+use crate::journal::{self, Answered, Journal, JournalError, PastFile};
+use crate::message::{DatabaseId, InstanceId, Moment, ProviderSid};
+use crate::reactor::{Record, Settlement};
+use crate::store::{History, Place, StoreError};
+
+/// Between tries of what the database or the disk refused.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// How long one statement may take; longer than the server itself lets it run.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Records in one transaction.
+const GROUP: usize = 500;
+
+/// Whoever looks after it.
+struct Restore {
+    dispatch: Dispatch,
+    journal: Arc<Journal>,
+    history: History,
+    inputs: mpsc::Sender<Input>,
+    /// What the reactor holds.
+    held: watch::Receiver<Option<Moment>>,
+    /// Nothing of what the journals tell need stand in the database.
+    found: bool,
+}
+
+impl Restore {
+    /// Looks after it for as long as the daemon runs.
+    async fn watch(mut self) {
+        let history = self.history.clone();
+        let mut moved = None;
+        loop {
+            if let Some(place) = moved.take()
+                && !self.hold(place).await
+            {
+                // The daemon is ending.
+                return;
+            }
+            moved = tokio::select! {
+                place = history.moved() => Some(place),
+                () = self.examine() => None,
+            };
+        }
+    }
+
+    /// Holds what is due, and then lets the sessions be used. Whether the reactor still listens.
+    async fn hold(&mut self, place: Place) -> bool {
+        let before = self.dispatch.clock.now().db;
+        tell(self.journal.database(), place, before);
+        let told = self.inputs.send(Input::Hold { before }).await;
+        let holds = |held: &Option<Moment>| *held == Some(before);
+        if told.is_err() || self.held.wait_for(holds).await.is_err() {
+            return false;
+        }
+        self.journal.hold(before, place.database, place.reached);
+        self.history.accept(place);
+        self.found = true;
+        true
+    }
+
+    /// Ends when there is nothing to be done.
+    async fn examine(&mut self) {
+        if self.found {
+            self.merge().await;
+            self.found = false;
+        }
+        // Nothing more to find out until the database moves once more.
+        std::future::pending::<()>().await;
+    }
+
+    /// Records everything that the journals know to have been sent. What stands there already
+    /// is not changed by it.
+    async fn merge(&self) {
+        let mut waits = until(|| async { self.journal.history() }).await;
+        let mut proofs = 0;
+        while let Some(path) = waits.pop() {
+            let answers = until(|| read(path.clone())).await;
+            let mut records: Vec<_> = answers.iter().filter_map(proof).collect();
+            proofs += records.len();
+            while !records.is_empty() {
+                records = until(|| self.record(&records)).await;
+                if !records.is_empty() {
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+        tracing::warn!(
+            messages = proofs,
+            "what the journals know to have been sent stands in the database"
+        );
+    }
+
+    /// Those that somebody held.
+    async fn record(
+        &self,
+        records: &[Record<Payload>],
+    ) -> Result<Vec<Record<Payload>>, StoreError> {
+        let store = &self.dispatch.store;
+        let mut done = HashSet::new();
+        for group in records.chunks(GROUP) {
+            let group: Vec<_> = group.iter().collect();
+            let recorded = store.within(PATIENCE, store.record(&group)).await?;
+            done.extend(recorded.into_keys());
+        }
+        let left = records.iter().filter(|r| !done.contains(&r.token));
+        Ok(left.cloned().collect())
+    }
+}
+
+/// The journal of a daemon that starts, and what it finds.
+pub(super) struct Begun {
+    pub(super) journal: Arc<Journal>,
+    /// What those before it left.
+    pub(super) past: Vec<PastFile>,
+    /// Where the database is, if it goes on from where they left it.
+    pub(super) follows: Option<DatabaseId>,
+    /// What is due before this is held.
+    pub(super) held_before: Option<Moment>,
+    /// Nothing of what they tell need stand in the database.
+    pub(super) found: bool,
+}
+
+impl Begun {
+    /// Has what was left settled, and a restore noticed.
+    pub(super) fn look_after(
+        self,
+        beside: &mut JoinSet<()>,
+        dispatch: Dispatch,
+        history: History,
+        inputs: mpsc::Sender<Input>,
+        held: watch::Receiver<Option<Moment>>,
+    ) {
+        let (past, follows) = (self.past, self.follows);
+        beside.spawn(super::recovery::settle(
+            dispatch.clone(),
+            past,
+            follows,
+            inputs.clone(),
+        ));
+        let restore = Restore {
+            dispatch,
+            journal: self.journal,
+            history,
+            inputs,
+            held,
+            found: self.found,
+        };
+        beside.spawn(restore.watch());
+    }
+}
+
+/// Begins a journal, and holds it against those before.
+pub(super) fn begin(
+    state: State,
+    history: &History,
+    instance: InstanceId,
+    now: Moment,
+) -> Result<Begun, JournalError> {
+    let State {
+        mut dir,
+        accept_restore,
+    } = state;
+    let past = dir.past()?;
+    let place = history.known();
+    let before = past.last().map(|file| &file.past);
+    let moved = before.zip(place).is_some_and(|(past, place)| {
+        let was = past.opened.database;
+        was.is_some_and(|was| was != place.database || past.reached > place.reached)
+    });
+    let still = before
+        .and_then(|past| past.held_before_us)
+        .map(Moment::from_micros);
+    let held_before = if accept_restore {
+        if moved || still.is_some() {
+            tracing::warn!("the database is taken for what it is: what is overdue is sent");
+        }
+        None
+    } else if moved {
+        let was = before.and_then(|past| past.opened.database);
+        place.inspect(|place| tell(was, *place, now)).map(|_| now)
+    } else {
+        still
+    };
+    let at = place.map(|place| (place.database, place.reached));
+    Ok(Begun {
+        journal: Arc::new(Journal::begin(dir, instance, at, held_before)?),
+        past,
+        follows: place.map(|place| place.database).filter(|_| !moved),
+        held_before,
+        found: moved || still.is_some(),
+    })
+}
+
+/// What a start says of a database that is not where the journal left it.
+fn tell(was: Option<DatabaseId>, is: Place, before: Moment) {
+    tracing::error!(
+        was = was.map(tracing::field::display),
+        is = %is.database,
+        held_before = %before,
+        "the database has become another one, or an older one: what was due by now is held until \
+         it is known what of it was sent. If nothing can be missing in it: punctual run --accept-restore"
+    );
+}
+
+/// Tries until it is done.
+async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+    mut attempt: impl FnMut() -> F,
+) -> T {
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => {
+                tracing::warn!(%error, "what the journals know is not merged yet; it is tried again");
+                sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn read(path: PathBuf) -> std::io::Result<Vec<Answered>> {
+    match tokio::task::spawn_blocking(move || journal::answers_in(&path)).await {
+        // Removed meanwhile, for its age.
+        Ok(Err(gone)) if gone.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Ok(read) => read,
+        Err(ended) => Err(std::io::Error::other(ended)),
+    }
+}
+
+fn proof(answer: &Answered) -> Option<Record<Payload>> {
+    let sid: &ProviderSid = answer.sid()?;
+    Some(Record {
+        id: answer.to.message,
+        token: answer.to.token,
+        settlement: Settlement::Accepted { sid: sid.clone() },
+        started: Some(Moment::from_micros(answer.to.at_us)),
+        finished: Some(Moment::from_micros(answer.at_us)),
+        payload: None,
+        tries: 0,
+    })
+}

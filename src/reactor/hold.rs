@@ -1,0 +1,67 @@
+//! After the database has become an older one: what was due before that is held.
+//!
+//! A restored table has messages as pending that were sent since. Which of them, others find out;
+//! until then nothing that is due before the moment of the restore is armed or claimed, and what
+//! was claimed is given back, for the claim may not stand there. What is due later goes on.
+
+use super::Reactor;
+use super::report::RestoreReport;
+use super::settle::{Record, Settlement};
+use crate::message::{MessageId, Moment, Now};
+
+/// Why claims are given back.
+const RESTORED: &str = "the database has become another one; what is due is held";
+
+impl<P: Clone> Reactor<P> {
+    pub(super) fn hold(&mut self, before: Moment, now: Now) {
+        self.held_before = Some(before);
+        self.moved = true;
+        for (_, id) in std::mem::take(&mut self.cleared) {
+            if let Some(busy) = self.busy.get_mut(&id) {
+                busy.recheck = true;
+            }
+            self.give_back(id, RESTORED, now);
+        }
+    }
+
+    pub(super) fn release(&mut self) {
+        if self.held_before.take().is_some() {
+            self.intake.anew();
+        }
+    }
+
+    /// Whether a row due at `due` must not be claimed.
+    pub(super) fn is_held(&self, due: Moment) -> bool {
+        self.held_before.is_some_and(|before| due < before)
+    }
+
+    /// A claim that nobody here knows never began. But after the database has become an older one
+    /// it may be one that was recorded, and that this database has open again.
+    pub(super) fn of_stray(&self, record: Record<P>) -> Record<P> {
+        if !self.moved {
+            return record;
+        }
+        Record {
+            settlement: Settlement::in_doubt("the database lost what became of the request".into()),
+            ..record
+        }
+    }
+
+    pub(super) fn give_back_if_overdue(&mut self, id: MessageId, due: Moment, now: Now) {
+        if self.is_held(due) && self.cleared.remove(&(due, id)) {
+            self.give_back(id, RESTORED, now);
+        }
+    }
+
+    /// Before which moment what is due is held.
+    pub const fn held_before(&self) -> Option<Moment> {
+        self.held_before
+    }
+
+    /// What is held, for people.
+    pub const fn restore(&self) -> RestoreReport {
+        RestoreReport {
+            held_before: self.held_before,
+        }
+    }
+}

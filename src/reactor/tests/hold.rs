@@ -1,0 +1,92 @@
+//! What is held after a restore, and what is not claimed while nothing can be recorded.
+
+use super::super::sends::UNRECORDED_MAX;
+use super::world::{Row, World, id};
+use super::{MINUTE, SECOND, accepted, at, settings};
+use crate::message::{AttemptToken, Status};
+use crate::reactor::Input;
+
+#[test]
+fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
+    let rows = [1, 2, 3, 90].map(|n: u32| Row::due(u128::from(n), at(SECOND * n)));
+    let mut world = World::new(settings(1), rows);
+    world.run_until(at(SECOND * 2));
+    // One is on its way, one waits for its place.
+    assert_eq!(world.in_flight, [id(1)]);
+    world.handle(Input::Hold {
+        before: at(SECOND * 60),
+    });
+    assert_eq!(world.count(Status::Sending), 1, "the other is given back");
+    world.answer(id(1), accepted());
+    // An edit, a notice, a sweep: nothing arms it.
+    world.handle(Input::Notice(vec![id(2), id(3)]));
+    world.handle(Input::Rescan);
+    world.run_until(at(SECOND * 80));
+    assert!(world.in_flight.is_empty());
+    assert_eq!(world.count(Status::Pending), 3);
+    world.run_until(at(SECOND * 90));
+    assert_eq!(world.in_flight, [id(90)]);
+    world.answer(id(90), accepted());
+
+    world.handle(Input::Release);
+    world.answer_all(&accepted(), at(SECOND * 95));
+    assert_eq!(world.count(Status::Sent), 4);
+    assert_eq!(world.starts, 4);
+}
+
+#[test]
+fn a_claim_that_was_under_way_is_given_back() {
+    let mut world = World::new(settings(4), [Row::due(1, at(SECOND))]);
+    world.slow_claims = true;
+    world.run_until(at(SECOND));
+    world.handle(Input::Hold {
+        before: at(SECOND * 2),
+    });
+    world.slow_claims = false;
+    world.answer_claims();
+    world.run_until(at(MINUTE));
+    assert_eq!(world.starts, 0);
+    assert_eq!(world.count(Status::Pending), 1);
+    world.handle(Input::Release);
+    assert_eq!(world.in_flight, [id(1)]);
+}
+
+/// Never begun, and so pending again; but not where it may be one that was recorded once.
+#[test]
+fn a_stray_of_before_a_restore_is_in_doubt() {
+    for (restored, then) in [(false, Status::Pending), (true, Status::Unconfirmed)] {
+        let mut row = Row::due(1, at(MINUTE));
+        row.status = Status::Sending;
+        let mut world = World::new(settings(4), [row]);
+        if restored {
+            world.handle(Input::Hold { before: at(SECOND) });
+            world.handle(Input::Release);
+        }
+        world.handle(Input::Strays(vec![(id(1), AttemptToken::fresh())]));
+        assert_eq!(world.count(then), 1, "{restored}");
+    }
+}
+
+/// The provider answers, and nothing of it can be recorded.
+#[test]
+fn with_too_much_unrecorded_nothing_more_is_claimed() {
+    let n = UNRECORDED_MAX as u128 + 10_000;
+    let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
+    let mut world = World::new(settings(2_000), rows);
+    world.takes_no_records = true;
+    world.answer_all(&accepted(), at(SECOND * 20));
+    let claimed = world.count(Status::Sending);
+    assert!(world.starts >= UNRECORDED_MAX, "{}", world.starts);
+    // What was under way when the bound was met comes on top.
+    assert!(claimed <= UNRECORDED_MAX + 8_000, "{claimed}");
+    let starts = world.starts;
+    world.answer_all(&accepted(), at(SECOND * 60));
+    assert!(world.starts <= starts + 8_000);
+    assert_eq!(world.count(Status::Sending), claimed, "no more");
+
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.answer_all(&accepted(), at(SECOND * 120));
+    assert_eq!(world.count(Status::Sent) as u128, n);
+    assert_eq!(world.starts as u128, n);
+}

@@ -1,0 +1,148 @@
+//! A database that comes back older than it was.
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::daemon::Daemon;
+use crate::harness::{cluster, dsn, session};
+use crate::world::{World, admin, insert};
+
+async fn journaling() -> (World, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().to_str().unwrap();
+    let world = World::new([]).await;
+    (world.with(&[("PUNCTUAL_STATE_DIR", state)]), dir)
+}
+
+/// A backup of a world's database, until it is put in its place.
+struct Backup {
+    name: String,
+    copy: String,
+}
+
+impl Backup {
+    /// Everybody's sessions end by it.
+    async fn of(world: &mut World) -> Self {
+        let name = world.app.query_one("select current_database()", &[]).await;
+        let name: String = name.unwrap().get(0);
+        let copy = format!("{name}_backup");
+        let admin = admin().await;
+        leave(&admin, &name).await;
+        for sql in [
+            format!("create database {copy} template {name}"),
+            format!("alter database {name} allow_connections true"),
+        ] {
+            admin.batch_execute(&sql).await.unwrap();
+        }
+        world.app = world.db.client().await;
+        Self { name, copy }
+    }
+
+    /// Inserts a row that only the backup has.
+    async fn insert(&self, body: &str, in_ms: i32) -> Uuid {
+        insert(&session(&dsn(cluster(), &self.copy)).await, body, in_ms).await
+    }
+
+    async fn restore(self, world: &mut World) {
+        let Self { name, copy } = self;
+        let admin = admin().await;
+        leave(&admin, &name).await;
+        leave(&admin, &copy).await;
+        for sql in [
+            format!("drop database {name}"),
+            format!("alter database {copy} rename to {name}"),
+            format!("alter database {name} allow_connections true"),
+        ] {
+            admin.batch_execute(&sql).await.unwrap();
+        }
+        world.app = world.db.client().await;
+    }
+}
+
+/// Has all sessions in this database end, and lets nobody in.
+async fn leave(admin: &tokio_postgres::Client, name: &str) {
+    // One after the other: whoever is sent away must not come back meanwhile.
+    for sql in [
+        format!("alter database {name} allow_connections false"),
+        format!(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{name}'"
+        ),
+    ] {
+        admin.batch_execute(&sql).await.unwrap();
+    }
+}
+
+async fn holds(daemon: &Daemon) -> bool {
+    let told = daemon.timers("limit=1").await;
+    !told["restore"]["held_before"].is_null()
+}
+
+async fn pending(world: &World, id: Uuid) {
+    assert_eq!(world.row(id).await.unwrap().status, "pending");
+}
+
+#[tokio::test]
+async fn what_is_overdue_in_an_older_database_is_held_and_what_was_sent_stays_sent() {
+    let (mut world, _dir) = journaling().await;
+    let mut daemon = world.daemon().await;
+    let known = world.insert("the journal knows it", 2_500).await;
+    let backup = Backup::of(&mut world).await;
+    world.arrived_once(known).await;
+    assert!(!holds(&daemon).await);
+
+    let unknown = backup.insert("nobody knows of it", -60_000).await;
+    backup.restore(&mut world).await;
+    daemon.says("the database has become another one").await;
+    // Pending once more, and not sent once more.
+    world.arrived_once(known).await;
+    daemon.ready().await;
+    let later = world.insert("due after that", 700).await;
+    world.arrived_once(later).await;
+    pending(&world, unknown).await;
+    assert!(holds(&daemon).await);
+    daemon.stop().await;
+
+    // The hold outlives the daemon; a person ends it.
+    let daemon = world.daemon().await;
+    assert!(holds(&daemon).await);
+    let later = world.insert("due after another start", 700).await;
+    world.arrived_once(later).await;
+    pending(&world, unknown).await;
+    daemon.stop().await;
+    let daemon = Daemon::start_with(&["run", "--accept-restore"], &world.env);
+    world.arrived_once(unknown).await;
+    assert!(!holds(&daemon).await);
+    daemon.stop().await;
+    let daemon = world.daemon().await;
+    assert!(!holds(&daemon).await);
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 4);
+}
+
+#[tokio::test]
+async fn a_restore_while_nobody_looked_is_found_at_the_next_start() {
+    let (mut world, _dir) = journaling().await;
+    let daemon = world.daemon().await;
+    let known = world.insert("sent before the restore", 2_000).await;
+    let backup = Backup::of(&mut world).await;
+    world.arrived_once(known).await;
+    daemon.stop().await;
+    backup.restore(&mut world).await;
+    pending(&world, known).await;
+
+    let mut daemon = Daemon::start(&world.env);
+    daemon.says("the database has become another one").await;
+    world.arrived_once(known).await;
+    daemon.ready().await;
+    assert!(holds(&daemon).await);
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 1);
+}
+
+#[tokio::test]
+async fn to_accept_a_restore_there_must_be_a_journal() {
+    let world = World::new([]).await;
+    let (code, _, said) = world.call(&["run", "--accept-restore"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("PUNCTUAL_STATE_DIR"), "{said}");
+}
