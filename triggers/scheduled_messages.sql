@@ -158,7 +158,8 @@ create or replace function punctual.guard_put_back() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
   if exists (select from punctual.attempts a
-              where a.message_id = old.id and (a.outcome is null or a.outcome = 'unknown'))
+              where a.message_id = old.id
+                and (a.outcome is null or a.outcome = 'unknown' and a.settled_by is null))
   then
     raise exception using errcode = 'PT409',
       message = format('message %s has an attempt whose outcome is not known; sending it again could text twice', old.id),

@@ -13,6 +13,7 @@ mod logs;
 mod migrate;
 mod output;
 mod reschedule;
+mod resolve;
 mod run;
 mod schedule;
 mod session;
@@ -67,6 +68,7 @@ enum Command {
     Man(shell::Man),
     Migrate(migrate::Args),
     Reschedule(reschedule::Args),
+    Resolve(resolve::Args),
     Run(run::Args),
     Schedule(schedule::Args),
     Timers(timers::Args),
@@ -132,6 +134,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Man(args) => shell::man(&args),
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
         Command::Reschedule(args) => block_on(reschedule::run(args, &sources)),
+        Command::Resolve(args) => block_on(resolve::run(args, &sources)),
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
         Command::Schedule(args) => block_on(schedule::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),

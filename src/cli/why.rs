@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use chrono::Local;
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::ask::Daemon;
 use super::{output, session};
-use crate::config::Sources;
-use crate::message::{MessageId, Moment, Status};
-use crate::store::story::{Story, StoryAttempt, StoryRow};
+use crate::config::{Sources, debug_endpoint};
+use crate::message::{MessageId, Moment};
+use crate::store::story::{Story, StoryAttempt, StoryReceipt, StoryRow};
 
-/// Tells the story of one message: its row, its attempts, and what happens next.
+/// Tells the story of one message: its row, timer, attempts, receipts, and what happens next.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  punctual why 00000000-0000-0000-0000-000000000001")]
 pub(super) struct Args {
@@ -26,15 +28,32 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
     let id = MessageId(args.id);
-    let story = session::with(&dsn, async |client| Ok(Story::read(client, id).await?)).await?;
-    if story.row.is_none() && story.attempts.is_empty() {
+    let story = session::with(&dsn, async |client| Ok(Story::read(client, id).await?)).await;
+    let mut story = story?;
+    if story.is_empty() {
         bail!("there is no message {id} in {dsn}");
     }
+    story.timer = timer(&story, sources).await;
     if args.json {
         let text = serde_json::to_string_pretty(&story)?;
         return output::print(&format!("{text}\n"));
     }
     output::print(&tell(&story))
+}
+
+/// Its timer, where a daemon answers. That none does is no reason not to tell the rest.
+async fn timer(story: &Story, sources: &Sources) -> Option<Value> {
+    let endpoint = debug_endpoint(sources).ok()?;
+    let daemon = Daemon::at(endpoint.addr, endpoint.token).ok()?;
+    let id = story.id.to_string();
+    let query = [("id", id.as_str())];
+    let (_, body) = daemon.get(&["debug", "timers"], &query).await.ok()?;
+    let answer: Value = serde_json::from_str(&body).ok()?;
+    let timers = answer.get("timers")?.as_array()?;
+    let own = timers
+        .iter()
+        .find(|t| t.get("id").and_then(Value::as_str) == Some(&id));
+    own.cloned()
 }
 
 /// Local time for people.
@@ -54,8 +73,20 @@ fn tell(story: &Story) -> String {
         Some(row) => tell_row(&mut text, row),
         None => text.push_str("  its row has been deleted\n"),
     }
+    if let Some(timer) = &story.timer {
+        let word = |key| timer.get(key).and_then(Value::as_str).unwrap_or("?");
+        let _ = writeln!(
+            text,
+            "  timer         {} by {}",
+            word("state"),
+            word("owner")
+        );
+    }
     for attempt in &story.attempts {
         tell_attempt(&mut text, attempt, story.row.as_ref());
+    }
+    for receipt in &story.receipts {
+        tell_receipt(&mut text, receipt);
     }
     for write in &story.outbox {
         let _ = writeln!(
@@ -67,7 +98,7 @@ fn tell(story: &Story) -> String {
             local(write.next_attempt_at),
         );
     }
-    let _ = writeln!(text, "next\n  {}", next(story));
+    let _ = writeln!(text, "next\n  {}", story.what_next(local));
     text
 }
 
@@ -91,6 +122,7 @@ fn tell_row(text: &mut String, row: &StoryRow) {
     line("because", row.deferred_reason.clone());
     line("next attempt", row.next_attempt_at.map(local));
     line("not after", row.send_before.map(local));
+    line("in doubt", row.in_doubt.clone());
     line("sent", row.sent_at.map(local));
     line("delivered", row.delivered_at.map(local));
     line("cancelled", row.cancelled_at.map(local));
@@ -136,36 +168,37 @@ fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
     if let Some(error) = &attempt.error {
         let _ = writeln!(text, "  because       {error}");
     }
+    if let (Some(note), Some(at)) = (&attempt.ask_note, attempt.asked_at) {
+        let times = if attempt.asked == 1 { "" } else { "s" };
+        let _ = writeln!(
+            text,
+            "  asked         {} time{times}, at {}: {note}",
+            attempt.asked,
+            local(at)
+        );
+    }
+    if let Some(at) = attempt.next_ask_at {
+        let _ = writeln!(text, "  asked again   {}", local(at));
+    }
+    if let (Some(by), Some(at)) = (&attempt.settled_by, attempt.settled_at) {
+        let _ = writeln!(text, "  settled       {} by {by}", local(at));
+    }
 }
 
-/// What happens next, for a person who wonders.
-fn next(story: &Story) -> String {
-    let Some(row) = &story.row else {
-        return "nothing: the row is gone; the attempts are kept".into();
+fn tell_receipt(text: &mut String, receipt: &StoryReceipt) {
+    let about = receipt.number.map(|n| format!(" of attempt {n}"));
+    let code = receipt.error_code.map(|code| format!(" (Code: {code})"));
+    let became = match (&receipt.row_status, receipt.effect.as_str()) {
+        (_, "contradicted") => ", which contradicts what is recorded".to_owned(),
+        (Some(status), _) => format!(": the message is {status}"),
+        (None, _) => String::new(),
     };
-    match row.known_status() {
-        Some(Status::Pending) => format!("it is sent at {}, or at once if that has passed", local(row.due)),
-        Some(Status::Sending) => {
-            let lease = story.attempts.iter().rfind(|a| a.outcome.is_none());
-            match lease {
-                Some(open) => format!(
-                    "it is being sent; if its instance dies, it is unconfirmed after {}",
-                    local(open.lease_until)
-                ),
-                None => "it is marked as being sent, but no attempt is open: somebody else has \
-                         changed the row"
-                    .into(),
-            }
-        }
-        Some(Status::Sent) if story.outbox.is_empty() => "nothing: it was sent".into(),
-        Some(Status::Sent) => "it was sent; its row in messages is tried again".into(),
-        Some(Status::Delivered) => "nothing: it has arrived".into(),
-        Some(Status::Failed | Status::Cancelled) => {
-            "nothing, unless somebody puts it back to pending".into()
-        }
-        Some(Status::Unconfirmed) => "nothing by itself: whether the provider took it is not known, \
-                                      and sending again could text twice; look it up in Twilio's log"
-            .into(),
-        None => format!("nothing: {:?} is not a status Punctual knows", row.status),
-    }
+    let _ = writeln!(
+        text,
+        "told{} at {}\n  {}{}{became}",
+        about.unwrap_or_default(),
+        local(receipt.received_at),
+        receipt.status,
+        code.unwrap_or_default(),
+    );
 }

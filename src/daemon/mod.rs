@@ -175,7 +175,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         begun.look_after(&mut beside, dispatch, history, inputs, held);
     }
     let http_stop = CancellationToken::new();
-    let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token);
+    let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token)
+        .with_stories(store.clone());
     let webhooks = parts.webhooks.map(|parts| {
         let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
         let webhooks = Webhooks::new(parts.verifier, store.clone(), clock, metrics)

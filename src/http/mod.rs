@@ -8,6 +8,7 @@ mod access;
 mod events;
 mod health;
 mod login;
+mod messages;
 mod metrics;
 mod page;
 mod serve;
@@ -31,6 +32,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
 use crate::receipt::Webhooks;
+use crate::store::Store;
 
 pub use serve::{BindError, bind, serve, serve_webhooks};
 
@@ -101,6 +103,8 @@ pub struct HttpState {
     metrics: Arc<Metrics>,
     debug_token: Option<SecretString>,
     webhooks: Option<Webhooks>,
+    /// Where stories are read.
+    stories: Option<Store>,
     limits: Limits,
     /// Places for those who watch.
     streams: Arc<Semaphore>,
@@ -123,6 +127,7 @@ impl HttpState {
             metrics,
             debug_token,
             webhooks: None,
+            stories: None,
             limits: Limits::default(),
             streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
             logins: Arc::new(Semaphore::new(login::AT_ONCE)),
@@ -135,6 +140,15 @@ impl HttpState {
     pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
         Self {
             webhooks: Some(webhooks),
+            ..self
+        }
+    }
+
+    /// The same, with the stories of single messages among the routes.
+    #[must_use]
+    pub fn with_stories(self, store: Store) -> Self {
+        Self {
+            stories: Some(store),
             ..self
         }
     }
@@ -200,6 +214,7 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
     let debug = Router::new()
         .route("/timers", get(timers::timers))
         .route("/events", get(events::events))
+        .route("/messages/{id}", get(messages::message))
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), access::debug));
     let inside = Router::new()
@@ -241,7 +256,8 @@ async fn not_found(uri: Uri) -> Response {
     tracing::debug!(path = uri.path(), "no such route");
     text(
         StatusCode::NOT_FOUND,
-        "no such page: there are /, /healthz, /readyz, /metrics, /debug/timers and /debug/events",
+        "no such page: there are /, /healthz, /readyz, /metrics, /debug/timers, \
+         /debug/messages/… and /debug/events",
     )
 }
 

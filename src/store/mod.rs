@@ -34,6 +34,7 @@ mod outbox;
 mod outcomes;
 pub mod receipts;
 mod recovery;
+pub mod resolve;
 pub mod story;
 mod suppressions;
 mod tls;

@@ -1,16 +1,19 @@
-//! All that the database knows of one message: its row, its attempts, and what the app's tables
-//! refused. Ids, times and reasons; the text is only counted and the number masked.
+//! All that is known of one message: its row, its attempts, what the provider told and was asked,
+//! what the app's tables refused, and what happens next. Ids, times and reasons; the text is only counted and the number masked.
 
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
-use super::StoreError;
 use super::at::At;
+use super::{Store, StoreError};
 use crate::message::segments::Segments;
 use crate::message::{AttemptToken, E164, InstanceId, MessageId, Moment, Status};
 
 const ROW: &str = include_str!("sql/story_row.sql");
 const ATTEMPTS: &str = include_str!("sql/story_attempts.sql");
+mod next;
+
+const RECEIPTS: &str = include_str!("sql/story_receipts.sql");
 const OUTBOX: &str = include_str!("sql/story_outbox.sql");
 
 /// See the module.
@@ -22,8 +25,14 @@ pub struct Story {
     pub row: Option<StoryRow>,
     /// Its attempts, in order.
     pub attempts: Vec<StoryAttempt>,
+    /// What the provider told of it, as far as it changed or contradicted something.
+    pub receipts: Vec<StoryReceipt>,
     /// Writes to the app's tables that wait to be tried again.
     pub outbox: Vec<StoryWrite>,
+    /// Its timer, as `GET /debug/timers` has it, where a daemon holds one and was asked.
+    pub timer: Option<serde_json::Value>,
+    /// What happens next.
+    pub next: String,
 }
 
 /// The row of a message, as far as it may be shown.
@@ -56,6 +65,7 @@ pub struct StoryRow {
     pub attempts: i32,
     pub max_attempts: Option<i32>,
     pub version: i64,
+    pub in_doubt: Option<String>,
 }
 
 impl StoryRow {
@@ -84,6 +94,30 @@ pub struct StoryAttempt {
     pub category: Option<String>,
     pub error: Option<String>,
     pub receipt_status: Option<String>,
+    /// Answers the provider gave when it was asked.
+    pub asked: i32,
+    pub asked_at: Option<Moment>,
+    pub ask_note: Option<String>,
+    pub next_ask_at: Option<Moment>,
+    /// Who or what ended the doubt without proof.
+    pub settled_by: Option<String>,
+    pub settled_at: Option<Moment>,
+}
+
+/// One word of the provider's.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryReceipt {
+    /// Which attempt it is about.
+    pub number: Option<i32>,
+    pub provider_sid: String,
+    pub status: String,
+    pub error_code: Option<i32>,
+    /// `advanced` or `contradicted`.
+    pub effect: String,
+    /// What the row became by it, if it did.
+    pub row_status: Option<String>,
+    pub received_at: Moment,
 }
 
 /// One write that waits.
@@ -104,6 +138,8 @@ impl Story {
         let row = row.map_err(StoreError::at(STEP))?;
         let attempts = client.query(ATTEMPTS, &[&id.0]).await;
         let attempts = attempts.map_err(StoreError::at(STEP))?;
+        let receipts = client.query(RECEIPTS, &[&id.0]).await;
+        let receipts = receipts.map_err(StoreError::at(STEP))?;
         let outbox = client.query(OUTBOX, &[&id.0]).await;
         let outbox = outbox.map_err(StoreError::at(STEP))?;
         let read = || -> Result<Self, tokio_postgres::Error> {
@@ -114,10 +150,31 @@ impl Story {
                     .iter()
                     .map(read_attempt)
                     .collect::<Result<_, _>>()?,
+                receipts: receipts
+                    .iter()
+                    .map(read_receipt)
+                    .collect::<Result<_, _>>()?,
                 outbox: outbox.iter().map(read_write).collect::<Result<_, _>>()?,
+                timer: None,
+                next: String::new(),
             })
         };
-        read().map_err(StoreError::unreadable(STEP))
+        let mut story = read().map_err(StoreError::unreadable(STEP))?;
+        story.next = story.what_next(|at| at.to_string());
+        Ok(story)
+    }
+
+    /// Whether nothing is known of such a message.
+    pub fn is_empty(&self) -> bool {
+        self.row.is_none() && self.attempts.is_empty()
+    }
+}
+
+impl Store {
+    /// The story of one message.
+    pub async fn story(&self, id: MessageId) -> Result<Story, StoreError> {
+        let client = self.client().await?;
+        Story::read(&client, id).await
     }
 }
 
@@ -157,6 +214,7 @@ fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
         attempts: row.try_get("attempts")?,
         max_attempts: row.try_get("max_attempts")?,
         version: row.try_get("version")?,
+        in_doubt: row.try_get("in_doubt")?,
     })
 }
 
@@ -176,6 +234,24 @@ fn read_attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> {
         category: row.try_get("category")?,
         error: row.try_get("error")?,
         receipt_status: row.try_get("receipt_status")?,
+        asked: row.try_get("asked")?,
+        asked_at: maybe_at(row, "asked_at")?,
+        ask_note: row.try_get("ask_note")?,
+        next_ask_at: maybe_at(row, "next_ask_at")?,
+        settled_by: row.try_get("settled_by")?,
+        settled_at: maybe_at(row, "settled_at")?,
+    })
+}
+
+fn read_receipt(row: &Row) -> Result<StoryReceipt, tokio_postgres::Error> {
+    Ok(StoryReceipt {
+        number: row.try_get("number")?,
+        provider_sid: row.try_get("provider_sid")?,
+        status: row.try_get("status")?,
+        error_code: row.try_get("error_code")?,
+        effect: row.try_get("effect")?,
+        row_status: row.try_get("row_status")?,
+        received_at: at(row, "received_at")?,
     })
 }
 

@@ -10,6 +10,7 @@ mod bouncer;
 mod canary;
 mod cut;
 mod daemon;
+mod doubt;
 mod ending;
 mod fates;
 mod http;
@@ -24,9 +25,14 @@ mod start;
 mod systemd;
 mod world;
 
+#[allow(dead_code, reason = "shared with the simulation")]
+#[path = "../sim/dice.rs"]
+mod dice;
 #[allow(dead_code, reason = "shared with the tests of the store")]
 #[path = "../pg/harness.rs"]
 mod harness;
 #[allow(dead_code, reason = "shared with the tests of the provider")]
 #[path = "../wire/standin.rs"]
 mod standin;
+#[path = "../wire/twilio/mod.rs"]
+mod twilio;

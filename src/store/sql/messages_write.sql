@@ -2,7 +2,7 @@
 -- are held by now. A callback may have come before: the status is what the attempt has reached.
 -- The attempts are held by now too, so that a callback that comes this moment waits and then
 -- finds the row: by the record they were just written in, or by attempt_hold.sql.
--- $1 scheduled message  $2 conversation  $3 body  $4 from  $5 to  $6 sid  $7 sent at
+-- $1 scheduled message  $2 conversation  $3 body  $4 from  $5 to  $6 sid (empty: not known)  $7 sent at
 with item as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
                        $7::timestamptz[])
@@ -10,7 +10,7 @@ with item as (
 ), wrote as (
   insert into public.messages
          (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata)
-  select conversation_id, 'outbound', body, from_number, to_number, sid,
+  select conversation_id, 'outbound', body, from_number, to_number, nullif(sid, ''),
          coalesce((select a.message_status from punctual.attempts a
                     where a.provider_sid = item.sid), 'sent'),
          jsonb_build_object('source', 'scheduled', 'scheduled_message_id', id)

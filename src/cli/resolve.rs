@@ -1,0 +1,108 @@
+//! `punctual resolve ID`.
+
+use anyhow::bail;
+use clap::ArgGroup;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Usage, output, session};
+use crate::config::Sources;
+use crate::message::{InstanceId, MessageId, ProviderSid, is_sid};
+use crate::schedule::Enquiry;
+use crate::store::Store;
+use crate::store::resolve::{Resolved, Verdict};
+
+const EXAMPLE: &str = "\
+Example:
+  punctual resolve 00000000-0000-0000-0000-000000000001 --sent SM0123456789abcdef0123456789abcdef
+  punctual resolve 00000000-0000-0000-0000-000000000001 --resend
+
+Look the message up in Twilio's log first: `punctual why ID` says when it was tried and what the \
+look-ups have shown. What has been sent is sent a second time by --resend.";
+
+/// A person's word on a message of which nobody knows whether it was sent (`unconfirmed`).
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+#[command(group = ArgGroup::new("word").required(true).args(["sent", "resend", "cancel"]))]
+pub(super) struct Args {
+    /// The message's id, as the table has it
+    #[arg(value_parser = super::message_id)]
+    id: Uuid,
+    /// Twilio has it; with its sid, if you know that, what became of it is asked
+    #[arg(long, value_name = "SID", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "clap: a flag that may have a value")]
+    sent: Option<Option<String>>,
+    /// Twilio does not have it, or a second text is no harm: send it now
+    #[arg(long)]
+    resend: bool,
+    /// Do not send it, whatever became of it
+    #[arg(long)]
+    cancel: bool,
+    /// Who says so, for the ledger [default: the user of this session]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    fn verdict(&self) -> Result<Verdict, Usage> {
+        match &self.sent {
+            Some(sid) => sid.as_deref().map(read_sid).transpose().map(Verdict::Sent),
+            None if self.resend => Ok(Verdict::Resend),
+            None => Ok(Verdict::Cancel),
+        }
+    }
+
+    fn by(&self) -> String {
+        let named = self.by.clone();
+        named
+            .or_else(|| std::env::var("USER").ok())
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "somebody".to_owned())
+    }
+}
+
+fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
+    let sid = text.trim();
+    if is_sid("SM", sid) || is_sid("MM", sid) {
+        return Ok(ProviderSid(sid.to_owned()));
+    }
+    let why = "a message's sid is SM (or MM) and 32 hexadecimal digits";
+    Err(Usage::of("--sent")(why.to_owned()))
+}
+
+pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
+    let (id, by, verdict) = (MessageId(args.id), args.by(), args.verdict()?);
+    let dsn = session::dsn(sources)?;
+    let store =
+        Store::new(dsn.pool(1), InstanceId::fresh()).with_enquiries(Some(Enquiry::UNHEARD.first()));
+    match store
+        .resolve(id, &verdict, &by)
+        .await
+        .map_err(super::refused)?
+    {
+        Resolved::Done => {}
+        Resolved::Missing => {
+            bail!("there is no message {id} in {dsn}, or none that this role may change")
+        }
+        Resolved::NotInDoubt(status) => bail!(
+            "message {id} is {status}, not unconfirmed: there is nothing to resolve; \
+             `punctual why {id}` tells its story"
+        ),
+        Resolved::SidTaken => bail!("that sid is another message's: nothing was changed"),
+    }
+    let status = verdict.status().as_str();
+    if args.json {
+        let text = json!({"id": id, "status": status, "by": by});
+        return output::print(&format!("{text:#}\n"));
+    }
+    let now = match verdict {
+        Verdict::Resend => "is pending, and sent at once by a running daemon",
+        Verdict::Sent(_) => "is sent",
+        Verdict::Cancel => "is cancelled",
+    };
+    output::print(&format!("message {id} {now}\n"))
+}

@@ -1,0 +1,47 @@
+//! `GET /debug/messages/{id}`: the story of one message, as `punctual why --json` tells it.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::{HttpState, Question, text};
+use crate::message::MessageId;
+use crate::reactor::report::TimersQuery;
+
+/// Until the database has told the story: less than a client waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse().map(MessageId) else {
+        let sentence = "a message's id is a UUID";
+        return text(StatusCode::BAD_REQUEST, sentence);
+    };
+    let Some(store) = &state.stories else {
+        return text(StatusCode::NOT_FOUND, "no stories are told here");
+    };
+    let mut told = match store.within(PATIENCE, store.story(id)).await {
+        Ok(told) => told,
+        Err(error) => {
+            tracing::warn!(message.id = %id, %error, "a story could not be read");
+            let sentence = "the database does not tell the story now";
+            return text(StatusCode::SERVICE_UNAVAILABLE, sentence);
+        }
+    };
+    if told.is_empty() {
+        return text(StatusCode::NOT_FOUND, "there is no such message");
+    }
+    let query = TimersQuery {
+        limit: 1,
+        before: None,
+        id: Some(id),
+    };
+    // The story is worth telling without its timer as well.
+    if let Ok(report) = state.ask(|reply| Question::Timers { query, reply }).await {
+        let timer = report.timers.into_iter().find(|timer| timer.id == id);
+        told.timer = timer.and_then(|timer| serde_json::to_value(timer).ok());
+    }
+    ([(header::CACHE_CONTROL, "no-store")], Json(told)).into_response()
+}
