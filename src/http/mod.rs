@@ -10,6 +10,7 @@ mod health;
 mod login;
 mod messages;
 mod metrics;
+mod openapi;
 mod page;
 mod serve;
 mod timers;
@@ -220,6 +221,7 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
     let inside = Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::document))
         .route_layer(from_fn_with_state(state.clone(), access::debug));
     let limits = state.limits;
     let callbacks = state.webhooks.clone().map(webhooks::routes);

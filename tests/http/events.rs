@@ -132,3 +132,16 @@ async fn an_open_stream_does_not_hold_up_the_end() {
     let rest = Answer::read(stream).await;
     assert_eq!(rest.status, 0, "{rest:?}");
 }
+
+/// What is said within a burst that is too long, with the state.
+pub(crate) async fn burst_and_state(server: &Server) -> String {
+    let mut stream = open(server, "/debug/events?state=1").await;
+    let mut said = read_until(&mut stream, "event: state").await;
+    for n in 0..500 {
+        server.metrics.tell(vec![told(n, What::Armed)], 0);
+    }
+    server.metrics.tell(vec![told(5_000, What::Sent)], 0);
+    said += &read_until(&mut stream, "event: sent").await;
+    // Chunks of the transfer lie between messages, and within none.
+    said.replace("\r\n", "\n")
+}

@@ -8,6 +8,7 @@ mod events;
 mod limits;
 mod login;
 mod metrics;
+mod openapi;
 mod routes;
 mod server;
 mod webhooks;

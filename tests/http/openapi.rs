@@ -1,0 +1,270 @@
+//! The OpenAPI document says what the routes do, and all of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use punctual::http::Limits;
+use punctual::message::{Category, MessageId};
+use punctual::reactor::report::Missing;
+use punctual::reactor::told::{Late, Told, What};
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Reactor, Server, at, id, impatient};
+
+const TOKEN: &str = "s3cret-of-the-document";
+
+async fn document() -> Value {
+    let answer = Server::ready().await.get("/openapi.json").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    serde_json::from_str(&answer.body).unwrap()
+}
+
+/// Follows a `$ref`, if it is one.
+fn resolve<'a>(document: &'a Value, at: &'a Value) -> &'a Value {
+    match at.get("$ref").and_then(Value::as_str) {
+        Some(path) => document.pointer(&path[1..]).expect(path),
+        None => at,
+    }
+}
+
+/// Checks a value against a schema of the document.
+fn validate(document: &Value, schema: &Value, value: &Value) {
+    let whole = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "components": document["components"],
+        "allOf": [schema],
+    });
+    let validator = jsonschema::validator_for(&whole).unwrap();
+    let wrong: Vec<String> = validator
+        .iter_errors(value)
+        .map(|e| format!("{}: {e}", e.instance_path()))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}\n{value:#}");
+}
+
+/// Checks that an answer is one of those that the document has for it.
+fn check(document: &Value, path: &str, method: &str, answer: &Answer) {
+    let what = format!("{method} {path} → {}", answer.status);
+    let operation = &document["paths"][path][method];
+    let response = &operation["responses"][answer.status.to_string()];
+    assert!(
+        response.is_object(),
+        "{what} is not in the document: {answer:?}"
+    );
+    let response = resolve(document, response);
+    let kind = answer
+        .head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-type: "))
+        .map(|kind| kind.split(';').next().unwrap_or(kind));
+    match (kind, response.get("content")) {
+        (None, None) => {}
+        (Some(kind), Some(content)) => {
+            let schema = &content[kind]["schema"];
+            assert!(schema.is_object(), "{what} is {kind}: {answer:?}");
+            if kind == "application/json" {
+                let value = serde_json::from_str(&answer.body).unwrap();
+                validate(document, schema, &value);
+            }
+        }
+        (Some(kind), None) => assert!(answer.body.is_empty(), "{what} has a body of {kind}"),
+        (None, Some(_)) => panic!("{what} has no content: {answer:?}"),
+    }
+    for (header, _) in response["headers"].as_object().into_iter().flatten() {
+        assert!(
+            answer.head.contains(&format!("\r\n{header}: ")),
+            "{what} has no {header}: {answer:?}"
+        );
+    }
+}
+
+struct Case {
+    path: &'static str,
+    method: &'static str,
+    target: &'static str,
+    headers: &'static [&'static str],
+    body: &'static str,
+    status: u16,
+}
+
+const LOCAL: &[&str] = &["Host: localhost"];
+const BROWSER: &[&str] = &["Host: localhost", "Accept: text/html"];
+const AFAR: &[&str] = &["Host: elsewhere.example"];
+const FOREIGN: &[&str] = &["Host: localhost", "Origin: https://evil.example"];
+
+const fn get(path: &'static str, headers: &'static [&'static str], status: u16) -> Case {
+    Case {
+        path,
+        method: "get",
+        target: path,
+        headers,
+        body: "",
+        status,
+    }
+}
+
+const fn at_target(target: &'static str, case: Case) -> Case {
+    Case { target, ..case }
+}
+
+const fn post(
+    path: &'static str,
+    headers: &'static [&'static str],
+    body: &'static str,
+    status: u16,
+) -> Case {
+    Case {
+        path,
+        method: "post",
+        target: path,
+        headers,
+        body,
+        status,
+    }
+}
+
+/// With no token set.
+const OPEN: &[Case] = &[
+    get("/", LOCAL, 200),
+    get("/", AFAR, 403),
+    get("/login", LOCAL, 303),
+    post("/logout", FOREIGN, "", 403),
+    post("/logout", LOCAL, "", 303),
+    at_target("/assets/page.css", get("/assets/{name}", LOCAL, 200)),
+    at_target("/assets/page.js", get("/assets/{name}", LOCAL, 200)),
+    at_target("/assets/mark.svg", get("/assets/{name}", LOCAL, 200)),
+    at_target("/assets/none", get("/assets/{name}", LOCAL, 404)),
+    get("/healthz", AFAR, 200),
+    get("/readyz", AFAR, 200),
+    get("/metrics", LOCAL, 200),
+    get("/metrics", AFAR, 403),
+    get("/openapi.json", LOCAL, 200),
+    get("/openapi.json", AFAR, 403),
+    get("/debug/timers", LOCAL, 200),
+    at_target("/debug/timers?limit=x", get("/debug/timers", LOCAL, 400)),
+    get("/debug/timers", AFAR, 403),
+    at_target("/debug/events?x=1", get("/debug/events", LOCAL, 400)),
+    get("/debug/events", AFAR, 403),
+];
+
+/// With a token set.
+const CLOSED: &[Case] = &[
+    get("/", BROWSER, 303),
+    get("/", LOCAL, 401),
+    get("/login", LOCAL, 200),
+    post("/login", LOCAL, "token=wrong", 401),
+    post("/login", LOCAL, "token=s3cret-of-the-document", 303),
+    post("/login", FOREIGN, "token=s3cret-of-the-document", 403),
+    get("/metrics", LOCAL, 401),
+    get("/openapi.json", LOCAL, 401),
+    get("/debug/timers", LOCAL, 401),
+    get("/debug/events", LOCAL, 401),
+];
+
+async fn run(document: &Value, server: &Server, case: &Case) {
+    let mut raw = format!(
+        "{} {} HTTP/1.1\r\nConnection: close\r\n",
+        case.method.to_uppercase(),
+        case.target
+    );
+    for header in case.headers {
+        raw += &format!("{header}\r\n");
+    }
+    if case.method == "post" {
+        raw += "Content-Type: application/x-www-form-urlencoded\r\n";
+        raw += &format!("Content-Length: {}\r\n", case.body.len());
+    }
+    let answer = server.send_raw(&format!("{raw}\r\n{}", case.body)).await;
+    let what = format!("{} {}", case.method, case.target);
+    assert_eq!(answer.status, case.status, "{what}: {answer:?}");
+    check(document, case.path, case.method, &answer);
+}
+
+#[tokio::test]
+async fn every_answer_is_as_the_document_says() {
+    let document = document().await;
+    let limits = Limits {
+        wrong: Duration::ZERO,
+        ..Limits::default()
+    };
+    let open = Server::start(Reactor::Answers(vec![]), None, limits).await;
+    for case in OPEN {
+        run(&document, &open, case).await;
+    }
+    let closed = Server::start(Reactor::Answers(vec![]), Some(TOKEN), limits).await;
+    for case in CLOSED {
+        run(&document, &closed, case).await;
+    }
+    let missing = vec![Missing::Window];
+    let unready = Server::start(Reactor::Answers(missing), None, limits).await;
+    run(&document, &unready, &get("/readyz", LOCAL, 503)).await;
+    let hangs = Server::start(Reactor::Hangs, None, impatient()).await;
+    for path in ["/", "/readyz", "/debug/timers"] {
+        run(&document, &hangs, &get(path, LOCAL, 503)).await;
+    }
+}
+
+#[tokio::test]
+async fn events_are_as_the_document_says() {
+    let document = document().await;
+    let schema = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let kinds = &document["components"]["schemas"]["Event"]["properties"]["event"]["enum"];
+    let all: Vec<_> = What::ALL.iter().map(|what| what.as_str()).collect();
+    assert_eq!(*kinds, json!(all));
+    for what in What::ALL {
+        let told = Told {
+            due_at: Some(at(1)),
+            was_due_at: Some(at(2)),
+            late: Some(Late::default()),
+            attempt: Some(1),
+            status: Some("delivered"),
+            category: Some(Category::ALL[0].as_str()),
+            code: Some(30_007),
+            ..Told::new(at(0), MessageId(id(1)), what)
+        };
+        for told in [told, Told::new(at(0), MessageId(id(1)), what)] {
+            let value = serde_json::to_value(told).unwrap();
+            validate(&document, &schema("Event"), &value);
+        }
+    }
+    let server = Server::ready().await;
+    let said = crate::events::burst_and_state(&server).await;
+    let mut seen = BTreeSet::new();
+    for message in said.split("\n\n") {
+        let mut lines = message.lines().skip_while(|l| !l.starts_with("event: "));
+        let (Some(event), Some(data)) = (lines.next(), lines.next()) else {
+            continue;
+        };
+        let name = match &event[7..] {
+            "state" => "State",
+            "more" => "More",
+            _ => "Event",
+        };
+        seen.insert(name);
+        let value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        validate(&document, &schema(name), &value);
+    }
+    assert_eq!(seen, BTreeSet::from(["Event", "More", "State"]));
+}
+
+/// Every route of the sources stands in the document, and the other way round.
+#[tokio::test]
+async fn the_document_has_every_route() {
+    let document = document().await;
+    let paths = document["paths"].as_object().unwrap();
+    let documented: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
+    let mut routes = BTreeSet::from([
+        punctual::receipt::STATUS_PATH.to_owned(),
+        punctual::receipt::INBOUND_PATH.to_owned(),
+    ]);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/mod.rs");
+    let source = std::fs::read_to_string(source).unwrap();
+    let debug = source.find("let debug = ").unwrap()..source.find("let inside = ").unwrap();
+    for (place, _) in source.match_indices(".route(\"") {
+        let path = source[place + 8..].split('"').next().unwrap();
+        let below = if debug.contains(&place) { "/debug" } else { "" };
+        routes.insert(format!("{below}{path}"));
+    }
+    let routes: BTreeSet<&str> = routes.iter().map(String::as_str).collect();
+    assert_eq!(routes, documented);
+}
