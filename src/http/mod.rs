@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -253,9 +253,8 @@ fn bounded(router: Router, limits: Limits) -> Router {
         ))
 }
 
-async fn not_found(uri: Uri) -> Response {
-    // The path is the client's; only its being unknown is told back.
-    tracing::debug!(path = uri.path(), "no such route");
+/// The path is the client's, whatever it put there: it is neither told back nor logged.
+async fn not_found() -> Response {
     text(
         StatusCode::NOT_FOUND,
         "no such page: there are /, /healthz, /readyz, /metrics, /debug/timers, \

@@ -98,6 +98,7 @@ async fn check(format: &str) {
     let (status, body) = daemon.get("/debug/timers").await.unwrap();
     assert_eq!(status, 401);
     is_clean("a refusal", &body);
+    every_route_is_clean(&daemon, failed).await;
     let url = format!("http://{}", daemon.addr());
     for args in [
         &["timers", "--url", &url][..],
@@ -121,6 +122,35 @@ async fn check(format: &str) {
     let (code, stdout, stderr) = crate::world::called(&["run"], &wrong).await;
     assert_eq!(code, Some(1), "{stderr}");
     is_clean("an error", &(stdout + &stderr));
+}
+
+/// Whatever is shown to who has the token, head and body.
+async fn every_route_is_clean(daemon: &Daemon, message: uuid::Uuid) {
+    let bearer = format!("authorization: Bearer {DEBUG_TOKEN}\r\n");
+    let of_message = format!("/debug/messages/{message}");
+    for (path, until) in [
+        ("/", None),
+        ("/login", None),
+        ("/metrics", None),
+        ("/openapi.json", None),
+        ("/debug/timers", None),
+        ("/debug/events?state=1", Some("event: state")),
+        (&of_message, None),
+        ("/readyz", None),
+        (&*format!("/debug/timers?id={TO}"), None),
+        (&*format!("/{TO}/{BODY}"), None),
+    ] {
+        let (head, body) = daemon.ask(path, &bearer, until).await.unwrap();
+        assert!(!body.is_empty(), "{path}: {head}");
+        is_clean(path, &head);
+        is_clean(path, &body);
+        if until.is_some() {
+            for event in ["claimed", "sent", "unconfirmed", "refused"] {
+                let told = body.contains(&format!("event: {event}"));
+                assert!(told || event == "refused", "no {event} in {body}");
+            }
+        }
+    }
 }
 
 async fn insert(world: &World, to: &str, body: &str) -> uuid::Uuid {

@@ -107,18 +107,36 @@ impl Daemon {
 
     /// Status and body of `GET path`; `None`: nobody answers.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let (head, body) = self.ask(path, "", None).await?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body))
+    }
+
+    /// Head and body of `GET path` with more header lines, to its end, or to where it has said
+    /// this; `None`: nobody answers.
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        headers: &str,
+        until: Option<&str>,
+    ) -> Option<(String, String)> {
         let asking = async {
             let mut stream = TcpStream::connect(&self.addr).await.ok()?;
             let request = format!(
-                "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+                "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n",
                 self.addr
             );
             stream.write_all(request.as_bytes()).await.ok()?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.ok()?;
+            let mut answer = Vec::new();
+            let said = |answer: &[u8]| String::from_utf8_lossy(answer).into_owned();
+            while stream.read_buf(&mut answer).await.ok()? > 0 {
+                if until.is_some_and(|words| said(&answer).contains(words)) {
+                    break;
+                }
+            }
+            let answer = said(&answer);
             let (head, body) = answer.split_once("\r\n\r\n")?;
-            let status = head.split(' ').nth(1)?.parse().ok()?;
-            Some((status, body.to_owned()))
+            Some((head.to_owned(), body.to_owned()))
         };
         tokio::time::timeout(AMPLE, asking).await.ok().flatten()
     }

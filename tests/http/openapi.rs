@@ -1,4 +1,4 @@
-//! The OpenAPI document says what the routes do, and all of it.
+//! The document at `/openapi.json` says what the routes do, and all of it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -103,8 +103,8 @@ const fn get(path: &'static str, headers: &'static [&'static str], status: u16) 
     }
 }
 
-const fn at_target(target: &'static str, case: Case) -> Case {
-    Case { target, ..case }
+const fn at_target(target: &'static str, case: &Case) -> Case {
+    Case { target, ..*case }
 }
 
 const fn post(
@@ -130,10 +130,10 @@ const OPEN: &[Case] = &[
     get("/login", LOCAL, 303),
     post("/logout", FOREIGN, "", 403),
     post("/logout", LOCAL, "", 303),
-    at_target("/assets/page.css", get("/assets/{name}", LOCAL, 200)),
-    at_target("/assets/page.js", get("/assets/{name}", LOCAL, 200)),
-    at_target("/assets/mark.svg", get("/assets/{name}", LOCAL, 200)),
-    at_target("/assets/none", get("/assets/{name}", LOCAL, 404)),
+    at_target("/assets/page.css", &get("/assets/{name}", LOCAL, 200)),
+    at_target("/assets/page.js", &get("/assets/{name}", LOCAL, 200)),
+    at_target("/assets/mark.svg", &get("/assets/{name}", LOCAL, 200)),
+    at_target("/assets/none", &get("/assets/{name}", LOCAL, 404)),
     get("/healthz", AFAR, 200),
     get("/readyz", AFAR, 200),
     get("/metrics", LOCAL, 200),
@@ -141,9 +141,9 @@ const OPEN: &[Case] = &[
     get("/openapi.json", LOCAL, 200),
     get("/openapi.json", AFAR, 403),
     get("/debug/timers", LOCAL, 200),
-    at_target("/debug/timers?limit=x", get("/debug/timers", LOCAL, 400)),
+    at_target("/debug/timers?limit=x", &get("/debug/timers", LOCAL, 400)),
     get("/debug/timers", AFAR, 403),
-    at_target("/debug/events?x=1", get("/debug/events", LOCAL, 400)),
+    at_target("/debug/events?x=1", &get("/debug/events", LOCAL, 400)),
     get("/debug/events", AFAR, 403),
 ];
 
@@ -162,19 +162,20 @@ const CLOSED: &[Case] = &[
 ];
 
 async fn run(document: &Value, server: &Server, case: &Case) {
-    let mut raw = format!(
-        "{} {} HTTP/1.1\r\nConnection: close\r\n",
-        case.method.to_uppercase(),
-        case.target
-    );
-    for header in case.headers {
-        raw += &format!("{header}\r\n");
-    }
+    let length = format!("Content-Length: {}", case.body.len());
+    let mut headers = case.headers.to_vec();
     if case.method == "post" {
-        raw += "Content-Type: application/x-www-form-urlencoded\r\n";
-        raw += &format!("Content-Length: {}\r\n", case.body.len());
+        headers.push("Content-Type: application/x-www-form-urlencoded");
+        headers.push(&length);
     }
-    let answer = server.send_raw(&format!("{raw}\r\n{}", case.body)).await;
+    let raw = format!(
+        "{} {} HTTP/1.1\r\nConnection: close\r\n{}\r\n\r\n{}",
+        case.method.to_uppercase(),
+        case.target,
+        headers.join("\r\n"),
+        case.body
+    );
+    let answer = server.send_raw(&raw).await;
     let what = format!("{} {}", case.method, case.target);
     assert_eq!(answer.status, case.status, "{what}: {answer:?}");
     check(document, case.path, case.method, &answer);
