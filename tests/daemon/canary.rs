@@ -144,12 +144,29 @@ async fn every_route_is_clean(daemon: &Daemon, message: uuid::Uuid) {
         assert!(!body.is_empty(), "{path}: {head}");
         is_clean(path, &head);
         is_clean(path, &body);
+        if path == of_message {
+            is_a_story(daemon, &bearer, &body).await;
+        }
         if until.is_some() {
             for event in ["claimed", "sent", "unconfirmed", "refused"] {
                 let told = body.contains(&format!("event: {event}"));
                 assert!(told || event == "refused", "no {event} in {body}");
             }
         }
+    }
+}
+
+/// It has the shape that the daemon's own document promises.
+async fn is_a_story(daemon: &Daemon, bearer: &str, body: &str) {
+    let (_, document) = daemon.ask("/openapi.json", bearer, None).await.unwrap();
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    let schema = serde_json::json!({
+        "components": document["components"],
+        "allOf": [{"$ref": "#/components/schemas/Story"}],
+    });
+    let story = serde_json::from_str(body).unwrap();
+    if let Err(wrong) = jsonschema::validate(&schema, &story) {
+        panic!("{}: {wrong}\n{story:#}", wrong.instance_path());
     }
 }
 

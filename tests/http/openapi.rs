@@ -123,6 +123,8 @@ const fn post(
     }
 }
 
+const MESSAGE: &str = "/debug/messages/00000000-0000-0000-0000-000000000001";
+
 /// With no token set.
 const OPEN: &[Case] = &[
     get("/", LOCAL, 200),
@@ -145,6 +147,12 @@ const OPEN: &[Case] = &[
     get("/debug/timers", AFAR, 403),
     at_target("/debug/events?x=1", &get("/debug/events", LOCAL, 400)),
     get("/debug/events", AFAR, 403),
+    at_target(MESSAGE, &get("/debug/messages/{id}", AFAR, 403)),
+    at_target(MESSAGE, &get("/debug/messages/{id}", LOCAL, 404)),
+    at_target(
+        "/debug/messages/x",
+        &get("/debug/messages/{id}", LOCAL, 400),
+    ),
 ];
 
 /// With a token set.
@@ -159,6 +167,7 @@ const CLOSED: &[Case] = &[
     get("/openapi.json", LOCAL, 401),
     get("/debug/timers", LOCAL, 401),
     get("/debug/events", LOCAL, 401),
+    at_target(MESSAGE, &get("/debug/messages/{id}", LOCAL, 401)),
 ];
 
 async fn run(document: &Value, server: &Server, case: &Case) {

@@ -1,4 +1,4 @@
-// One message's story, in a dialog: what the daemon knows of it, and what the database does.
+// One message's story, in a dialog, as the daemon tells it from its database and its timers.
 
 import { dateTime, micros, span } from "./words.js";
 
@@ -23,16 +23,10 @@ export function find(text, state) {
 
 export async function open(id) {
   show(id, [note("…")]);
-  const [story, timers] = await Promise.all([load(`/debug/messages/${id}`), load(`/debug/timers?limit=1&id=${id}`)]);
+  const story = await load(`/debug/messages/${id}`);
   if ($("story-id").textContent !== id) return;
-  const parts = [];
-  const timer = timers.json?.timers?.[0];
-  if (timer) parts.push(heading("Timer"), list(timer, ["id", "owner"]));
-  if (story.json) parts.push(...tell(story.json));
-  if (story.status === 404 && !timer) parts.push(note("There is no such message: no row, no attempt, no timer."));
-  else if (!story.json && story.status !== 404) parts.push(note(`The rest could not be read: ${story.text}`));
-  else if (!story.json) parts.push(note("The database has no more to tell of it here; punctual why tells the rest."));
-  show(id, parts);
+  if (story.json) show(id, tell(story.json));
+  else show(id, [note(story.text)]);
 }
 
 async function load(url) {
