@@ -26,9 +26,9 @@ const ROUND: usize = 16;
 /// Questions at once: the provider limits concurrency, and sends come first.
 const AT_ONCE: usize = 4;
 
-/// How long what was taken is ours: a round whose every question runs into its time-out is
-/// over by then.
-const HOLD: Duration = Duration::from_secs(180);
+/// How long what was taken is ours: longer than a round takes whose questions are answered, and
+/// no longer, for whoever dies in it leaves it waiting for so long. To be asked twice does no harm.
+const HOLD: Duration = Duration::from_secs(30);
 
 /// Asks.
 #[derive(Clone)]
