@@ -7,12 +7,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::message::{E164, InDoubt, Moment, ProviderSid, Sender, Status};
 use crate::provider::Shown;
 use crate::schedule::Enquiry as Plan;
-use crate::store::enquiries::{DoubtfulRow, SoughtText};
+use crate::store::enquiries::{DoubtfulRow, SoughtText, text_key};
 
 /// Twilio tells a message's time to the second, and its clock is not ours.
 const SKEW: Duration = Duration::from_secs(2);
@@ -33,12 +31,6 @@ pub fn resembles(shown: &Shown, sought: &SoughtText, since: Moment) -> bool {
         && text_key(&shown.body) == sought.text
         && shown.created.is_none_or(|at| at >= from_when(since))
         && !is_of_another(shown.from.as_deref(), sought.from.as_deref())
-}
-
-/// As the ledger keeps it; `record_settled.sql` has the same.
-pub fn text_key(body: &str) -> Vec<u8> {
-    let body = body.trim_matches([' ', '\t', '\r', '\n']);
-    Sha256::digest(body.as_bytes()).to_vec()
 }
 
 /// Two numbers that differ. A service stands for any number, and a name may be written in

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
 use super::at::At;
@@ -212,6 +213,12 @@ impl Store {
             .map_err(StoreError::at(STEP))?;
         Ok(!moved.is_empty())
     }
+}
+
+/// As the ledger keeps a text: SHA-256, white space around it taken off. `reap.sql` has the same.
+pub fn text_key(body: &str) -> Vec<u8> {
+    let body = body.trim_matches([' ', '\t', '\r', '\n']);
+    Sha256::digest(body.as_bytes()).to_vec()
 }
 
 fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {

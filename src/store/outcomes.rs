@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::app::Delivered;
 use super::at::At;
 use super::claims::pending;
+use super::enquiries::text_key;
 use super::suppressions::{Pair, suppress_pairs};
 use super::{Store, StoreError, micros, millis, prepared};
 use crate::message::{AttemptToken, Category, MessageId, RowState, Status};
@@ -188,6 +189,9 @@ async fn record_settled(
                 &c.finished,
                 &c.until,
                 &millis(Enquiry::IN_DOUBT.first()),
+                &c.sought_to,
+                &c.sought_from,
+                &c.sought_text,
             ],
         )
         .await
@@ -227,6 +231,9 @@ struct Columns<'a> {
     counts: Vec<bool>,
     started: Vec<Option<At>>,
     finished: Vec<Option<At>>,
+    sought_to: Vec<Option<&'a str>>,
+    sought_from: Vec<Option<&'a str>>,
+    sought_text: Vec<Option<Vec<u8>>>,
     until: Vec<Option<At>>,
 }
 
@@ -256,6 +263,12 @@ impl<'a> Columns<'a> {
         self.counts.push(*counts);
         self.started.push(record.started.map(At));
         self.finished.push(record.finished.map(At));
+        let sought = record.payload.as_ref().filter(|_| *outcome == "unknown");
+        self.sought_to.push(sought.map(|sent| sent.to().as_str()));
+        self.sought_from
+            .push(sought.map(|sent| sent.from().as_str()));
+        self.sought_text
+            .push(sought.map(|sent| text_key(sent.body())));
         self.until.push(until.map(At));
     }
 }

@@ -4,13 +4,14 @@
 -- $1 ids  $2 tokens  $3 status  $4 outcome  $5 code  $6 category  $7 reason
 -- $8 pause before the next try (us; null: none)  $9 whether it counts as an attempt
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
--- $13 when the provider is asked first about what is in doubt (ms)
+-- $13 when the provider is asked first about what is in doubt (ms); $14 to whom, $15 from whom and
+-- $16 with what text, by its SHA-256, that was sent, where it is known
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[],
                        $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[],
-                       $12::timestamptz[])
+                       $12::timestamptz[], $14::text[], $15::text[], $16::bytea[])
              as a (id, token, status, outcome, code, category, reason, pause_us, counts,
-                   started_at, finished_at, deferred_until)
+                   started_at, finished_at, deferred_until, sought_to, sought_from, sought_text)
 ), free as (
   select ask.*
     from ask
@@ -22,8 +23,9 @@ with ask as (
    where not exists (select from public.scheduled_messages m where m.id = ask.id)
 ), doubtful as (
   -- What is to be looked for, as it was sent: the row may be edited once it is `unconfirmed`.
-  select free.token, btrim(m.to_number) as sought_to, nullif(btrim(m.from_number), '') as sought_from,
-         sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) as sought_text
+  select free.token, coalesce(free.sought_to, btrim(m.to_number)) as sought_to,
+         coalesce(free.sought_from, nullif(btrim(m.from_number), '')) as sought_from,
+         coalesce(free.sought_text, sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8'))) as sought_text
     from free
     join public.scheduled_messages m on m.id = free.id
    where free.outcome = 'unknown'

@@ -1,0 +1,130 @@
+//! What is sent again, when, and what follows if both texts went out.
+
+use super::*;
+
+#[tokio::test]
+async fn a_miss_is_held_or_sent_again_late_or_at_once_as_the_row_or_the_setting_says() {
+    use InDoubt::{Hold, Resend, ResendIfAbsent};
+    for (setting, own, minutes, sent_again) in [
+        (Hold, None, 61, None),
+        (ResendIfAbsent, Some("hold"), 61, None),
+        (ResendIfAbsent, None, 14, None),
+        (ResendIfAbsent, None, 16, Some("resend_if_absent")),
+        (Hold, Some("resend_if_absent"), 16, Some("resend_if_absent")),
+        (Resend, None, 0, Some("resend")),
+        (Hold, Some("resend"), 0, Some("resend")),
+    ] {
+        let case = Case::with(setting).await;
+        let id = case.world.row("pending").await;
+        if let Some(own) = own {
+            let sql = format!("update scheduled_messages set in_doubt = '{own}'");
+            run(&case.world.unseen, &sql).await;
+        }
+        let (listening, mut notices) = crate::rows::hearing(&case.world.db).await;
+        run(&listening, "listen punctual").await;
+        case.sends(id, LOST_REQUEST).await;
+        case.later(minutes).await;
+        case.enquirer.round().await.unwrap();
+        let said = format!("{setting:?} {own:?} {minutes}");
+        match sent_again {
+            None => assert_eq!(case.row(id).await, "unconfirmed", "{said}"),
+            Some(policy) => {
+                assert_eq!(case.row(id).await, "pending", "{said}");
+                let attempts = case.attempts(id).await;
+                assert!(attempts.ends_with(policy), "{said}: {attempts}");
+                // Every instance is told.
+                let heard = tokio::time::timeout(Duration::from_secs(20), notices.recv()).await;
+                let heard = format!("{:?}", heard.unwrap());
+                assert!(heard.contains(&format!("ids {id}")), "{heard}");
+                case.sends(id, Fault::None).await;
+                assert_eq!(case.row(id).await, "sent sid", "{said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_too_late_or_too_often() {
+    for (column, value) in [
+        ("send_before", "clock_timestamp()"),
+        ("scheduled_at", "clock_timestamp() - interval '61 min'"),
+        ("max_attempts", "1"),
+    ] {
+        let case = Case::with(InDoubt::Resend).await;
+        let id = case.world.row("pending").await;
+        case.sends(id, LOST_REQUEST).await;
+        let sql = format!("update scheduled_messages set {column} = {value}");
+        run(&case.world.unseen, &sql).await;
+        case.asked().await;
+        assert_eq!(case.row(id).await, "unconfirmed", "{column}");
+    }
+}
+
+#[tokio::test]
+async fn proof_that_comes_after_a_second_text_is_recorded_counted_and_told() {
+    let case = Case::with(InDoubt::Resend).await;
+    let id = case.row_of("said twice").await;
+    // It takes a while to show, as lists do.
+    let lag = Duration::from_secs(3_600);
+    case.twilio.habits(Habits {
+        list_lag: lag,
+        pace: Duration::ZERO,
+        ..Habits::default()
+    });
+    case.sends(id, LOST_ANSWER).await;
+    case.asked().await;
+    assert_eq!(case.row(id).await, "pending");
+    case.sends(id, Fault::None).await;
+    assert_eq!(case.row(id).await, "sent sid");
+    assert_eq!(case.twilio.book().text("said twice").sids.len(), 2);
+    case.twilio.habits(Habits::default());
+    case.asked().await;
+    let sql = "select count(*) from punctual.attempts where outcome = 'accepted' and provider_sid is not null";
+    assert_eq!(one::<i64>(&case.world.unseen, sql).await, 2);
+    assert_eq!(case.enquirer.metrics.counted(Counter::Duplicates), 1);
+    // Once.
+    case.asked().await;
+    assert_eq!(case.enquirer.metrics.counted(Counter::Duplicates), 1);
+}
+
+#[tokio::test]
+async fn our_own_late_answer_after_a_second_text_is_counted_too() {
+    let case = Case::with(InDoubt::Resend).await;
+    let id = case.world.row("pending").await;
+    let claim = won(&case.store, &[id]).await.remove(0);
+    let late = case.asks(&claim, Fault::None).await;
+    let silence = Outcome::Unknown {
+        reason: "stopped".into(),
+    };
+    case.records(&claim, silence).await;
+    case.twilio.habits(Habits {
+        list_lag: LATE,
+        ..Habits::default()
+    });
+    case.asked().await;
+    case.sends(id, Fault::None).await;
+    assert_eq!(case.store.take_duplicates(), 0);
+    case.records(&claim, late.clone()).await;
+    case.records(&claim, late).await;
+    assert_eq!(case.store.take_duplicates(), 1);
+    assert_eq!(case.row(id).await, "sent sid");
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_asked_leaves_it_to_the_policy() {
+    for (policy, becomes) in [
+        (InDoubt::Hold, "unconfirmed"),
+        (InDoubt::ResendIfAbsent, "unconfirmed"),
+        (InDoubt::Resend, "pending"),
+    ] {
+        let mut case = Case::with(policy).await;
+        case.enquirer.provider = Arc::new(Console::on(std::io::sink()));
+        let id = case.world.row("pending").await;
+        case.sends(id, LOST_ANSWER).await;
+        case.later(20).await;
+        case.enquirer.round().await.unwrap();
+        assert_eq!(case.row(id).await, becomes);
+        assert!(!case.attempts(id).await.contains("again"));
+        assert!(case.twilio.book().others().is_empty());
+    }
+}
