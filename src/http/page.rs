@@ -169,7 +169,7 @@ fn span(us: u64) -> String {
 fn then(timer: &TimerReport) -> &'static str {
     match (timer.kind, timer.state) {
         (TimerKind::Watch, _) => "another instance is sending it; looked at again then",
-        (TimerKind::Message, TimerState::Armed) => "is claimed and sent",
+        (TimerKind::Message, TimerState::Armed) => "is sent",
         (TimerKind::Message, TimerState::Cleared) => "claimed; the request leaves at its time",
         (TimerKind::Message, TimerState::Sending) => "with the provider",
     }

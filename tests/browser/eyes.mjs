@@ -12,10 +12,10 @@ const browser = await chromium.launch({
 const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, timezoneId: "UTC" });
 const page = await context.newPage();
 const wrong = [];
-let away = false;
 page.on("pageerror", (error) => wrong.push(error.message));
 // What the browser says of its own when nobody answers, or there is no such message, is no fault of the page.
-page.on("console", (message) => message.type() === "error" && !(away && /ERR_|Failed to load/.test(message.text())) && !/status of 404/.test(message.text()) && wrong.push(message.text()));
+const OWN = /net::ERR_|status of 404/;
+page.on("console", (message) => message.type() === "error" && !OWN.test(message.text()) && wrong.push(message.text()));
 const foreign = [];
 page.on("request", (request) => { if (!request.url().startsWith(context.home)) foreign.push(request.url()); });
 
@@ -58,13 +58,11 @@ const commands = {
     await page.waitForFunction((l) => document.querySelector("#timers td.num")?.textContent !== l, left, AMPLE);
   },
   async lost() {
-    away = true;
     await page.waitForSelector("#lost:not([hidden])", AMPLE);
   },
   async back() {
     await page.waitForSelector("#lost", { state: "hidden", ...AMPLE });
     await page.waitForSelector('#ready[data-is="good"]', AMPLE);
-    away = false;
   },
   async story(id) {
     await page.fill("#id", id);

@@ -7,6 +7,7 @@ import { count, countdown, dateTime, micros, short, span, tell, then, time, time
 const $ = (id) => document.getElementById(id);
 const FEED_MAX = 80;
 const LINES_AT_ONCE = 12;
+const LINES_AT_FIRST = 40;
 const QUIET = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 let state = null;
@@ -164,8 +165,10 @@ function drawFeed() {
   put("rate", sent ? `${(sent / 10).toFixed(1)} sent a second` : "");
   if (hold.on || (queue.length === 0 && summed.size === 0)) return;
   const feed = $("feed");
-  const shown = queue.slice(-LINES_AT_ONCE);
-  for (const event of queue.slice(0, -LINES_AT_ONCE)) sum(event.event, 1);
+  // At first what has been: there is nobody reading yet whom many lines would disturb.
+  const most = feed.childElementCount === 0 ? LINES_AT_FIRST : LINES_AT_ONCE;
+  const shown = queue.slice(-most);
+  for (const event of queue.slice(0, -most)) sum(event.event, 1);
   queue = [];
   const lines = shown.map((event) => drawLine(event, !QUIET)).reverse();
   if (summed.size > 0) {

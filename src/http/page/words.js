@@ -54,8 +54,8 @@ export function then(timer, now) {
   if (timer.state === "sending") return "with the provider";
   if (timer.state === "cleared") return "claimed; the request leaves at its time";
   if (now.breaker) return "waits: the provider refuses the account";
-  if (timer.attempt > 0) return `is claimed and sent, attempt ${timer.attempt + 1}`;
-  return "is claimed and sent";
+  if (timer.attempt > 0) return `is sent, attempt ${timer.attempt + 1}`;
+  return "is sent";
 }
 
 const TONES = {
