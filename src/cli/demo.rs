@@ -20,7 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    logs::start(&LogSettings {
+    let _logs = logs::start(&LogSettings {
         filter: std::env::var("RUST_LOG")
             .unwrap_or_else(|_| "error".into())
             .parse()

@@ -10,8 +10,15 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{LogFormat, LogSettings};
 
+/// Keeps what is sent elsewhere until the end, and then sends the rest.
+pub(super) struct Logs {
+    #[cfg(feature = "otlp")]
+    _exporting: Option<super::otlp::Exporting>,
+}
+
 /// Turns logging on for this process. A second call changes nothing.
-pub(super) fn start(settings: &LogSettings) {
+#[must_use = "dropping it ends what is exported"]
+pub(super) fn start(settings: &LogSettings) -> Logs {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match settings.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -20,8 +27,27 @@ pub(super) fn start(settings: &LogSettings) {
             lines.with_ansi(colours).boxed()
         }
     };
-    // Refused only where a subscriber is set already.
-    let _ = tracing_subscriber::registry()
-        .with(lines.with_filter(settings.filter.clone()))
-        .try_init();
+    let lines = lines.with_filter(settings.filter.clone());
+    let registry = tracing_subscriber::registry().with(lines);
+    #[cfg(feature = "otlp")]
+    {
+        let (layer, exporting) = match super::otlp::layer() {
+            Ok(made) => made.unzip(),
+            Err(error) => {
+                // There is no log yet to say it in.
+                eprintln!("no spans are exported: {error:#}");
+                (None, None)
+            }
+        };
+        let _ = registry.with(layer).try_init();
+        Logs {
+            _exporting: exporting,
+        }
+    }
+    #[cfg(not(feature = "otlp"))]
+    {
+        // Refused only where a subscriber is set already.
+        let _ = registry.try_init();
+        Logs {}
+    }
 }

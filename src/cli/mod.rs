@@ -11,6 +11,8 @@ mod doctor;
 mod health;
 mod logs;
 mod migrate;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
 mod reschedule;
 mod resolve;

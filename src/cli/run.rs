@@ -42,7 +42,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if args.print_config {
         return output::print(&config.to_toml());
     }
-    logs::start(&config.log);
+    let _logs = logs::start(&config.log);
     let stop = CancellationToken::new();
     daemon::stop_on_signal(stop.clone()).context("cannot wait for signals")?;
     let parts = parts(config, args.accept_restore).await?;

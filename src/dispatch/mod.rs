@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::clock::{self, Clock};
 use crate::journal::{Begun, Journal, Unwritable};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::metrics::Metrics;
+use crate::metrics::span::{self, Step};
 use crate::policy::{self, Cleared, Rules};
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record};
@@ -60,6 +62,11 @@ impl Dispatch {
     pub async fn claim(&self, asks: Vec<Ask>) -> Input {
         let before = clock::reading();
         let mut answers = Vec::with_capacity(asks.len());
+        // They end with this claim.
+        let _following: Vec<_> = asks
+            .iter()
+            .map(|ask| span::of(Step::Claim, ask.id, ask.token))
+            .collect();
         match self.claim_part(&asks, &mut answers).await {
             Ok(()) => {
                 let took = self.clock.now().up.since(before.up);
@@ -181,7 +188,9 @@ impl Dispatch {
             unsent(unwritable.to_string())
         } else {
             let valid_for = message.expires().since(now.db);
-            let outcome = self.provider.send(&message, valid_for).await;
+            let following = span::of(Step::Send, id, message.token());
+            let outcome = self.provider.send(&message, valid_for);
+            let outcome = outcome.instrument(following).await;
             if let Outcome::Refused { code, category, .. } = &outcome {
                 tracing::warn!(message.id = %id, code, category = category.as_str(), "refused");
             }
@@ -215,6 +224,10 @@ impl Dispatch {
     /// alone: it never holds up the others.
     pub async fn record(&self, group: u64, records: Arc<Vec<Record<Payload>>>) -> Input {
         let mut done = Vec::with_capacity(records.len());
+        let _following: Vec<_> = records
+            .iter()
+            .map(|record| span::of(Step::Record, record.id, record.token))
+            .collect();
         let all: Vec<_> = records.iter().collect();
         self.record_part(&all, &mut done).await;
         if let Some(journal) = &self.journal {

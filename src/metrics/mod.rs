@@ -13,6 +13,7 @@ use crate::reactor::told::{Told, What};
 
 mod feed;
 mod histogram;
+pub mod span;
 pub mod text;
 
 pub use feed::{Feed, Following, Frame};

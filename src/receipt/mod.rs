@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tracing::{Instrument as _, Span};
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ use self::signature::{Forged, Request, Verifier};
 use self::status::Reached;
 use crate::clock::Clock;
 use crate::message::{AttemptToken, MessageId, ProviderSid, Status};
+use crate::metrics::span::{self, Step};
 use crate::metrics::{Counter, Metrics};
 use crate::policy::Rules;
 use crate::store::receipts::{About, Callback, Change, Received};
@@ -123,7 +125,12 @@ impl Webhooks {
                 })
                 .await
         };
+        let following = match callback.about {
+            About::Attempt { message, token } => span::of(Step::Receipt, message, token),
+            About::Sid => Span::none(),
+        };
         let received = tokio::time::timeout(PATIENCE, recorded)
+            .instrument(following)
             .await
             .map_err(|_| Untaken::Late)??;
         log(received, &callback);

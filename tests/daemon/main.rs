@@ -17,6 +17,8 @@ mod http;
 mod journal;
 mod journey;
 mod limits;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outage;
 mod proxy;
 mod ranks;
