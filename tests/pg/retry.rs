@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::message::{Category, Claim, Moment, Outcome, Retry, RowState};
+use punctual::message::{Category, Claim, Moment, Outcome, ProviderSid, Retry, RowState};
 use punctual::reactor::{Answer, Settlement, Tries};
 use punctual::store::Store;
 
@@ -110,4 +110,39 @@ async fn what_the_account_is_refused_for_costs_no_attempt_and_stays_told() {
     let stands = "status = 'cancelled' and cancel_reason = 'too late' and error_code = 20003
                   and error_message = 'not now (Code: 20003)'";
     assert!(world.get::<bool>(id, stands).await);
+}
+
+#[tokio::test]
+async fn what_a_callback_says_was_not_delivered_is_tried_again_whoever_was_first() {
+    for callback_first in [true, false] {
+        let world = crate::receipts::World::new().await;
+        let sid = ProviderSid("SM0123456789abcdef0123456789abcdef".into());
+        let accepted = Settlement::Accepted { sid };
+        if !callback_first {
+            world.record(accepted.clone()).await;
+        }
+        world.call("undelivered", "30003").await;
+        if callback_first {
+            world.record(accepted).await;
+        }
+        let row = "select concat_ws(' ', status, attempts, error_code, twilio_sid, sent_at,
+                                    next_attempt_at > now() + interval '40 s') from scheduled_messages";
+        assert_eq!(
+            world.text(row).await,
+            "pending 1 30003 t",
+            "{callback_first}"
+        );
+        let told = "select string_agg(status, ' ') from messages";
+        assert_eq!(world.text(told).await, "undelivered", "{callback_first}");
+        // A repeat, and words that come late, change nothing.
+        for status in ["undelivered", "sent", "queued"] {
+            world.call(status, "").await;
+        }
+        assert_eq!(
+            world.text(row).await,
+            "pending 1 30003 t",
+            "{callback_first}"
+        );
+        assert_eq!(world.store.take_duplicates(), 0);
+    }
 }

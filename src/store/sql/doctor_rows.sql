@@ -19,7 +19,7 @@ union all
 select 'in doubt',
        case when n = 0 then 'ok' else 'warn' end,
        n || ' unconfirmed',
-       'whether these were sent is not known, and they are not sent again: look them up in Twilio''s log'
+       'whether these were sent is not known: what their look-ups showed tells `punctual why ID`; look them up in Twilio''s log, then `punctual resolve ID`'
   from (select count(*) as n from public.scheduled_messages m where m.status = 'unconfirmed') counted
 union all
 select 'outbox',
