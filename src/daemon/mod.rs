@@ -123,10 +123,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         None => parts.dsn.pool(at_most),
     };
     let store = Store::new(pool, instance)
-        .with_default_sender(parts.rules.default_sender.as_ref())
+        .with_rules(&parts.rules)
         .with_enquiries(parts.provider.can_look_up().then(|| unheard.first()));
+    let rules = Arc::new(parts.rules);
     let prepared = async {
-        prepare(&parts.dsn, &store, &clock).await?;
+        prepare(&parts.dsn, &store, &clock, &rules).await?;
         let begin = |state| restore::begin(state, &history, instance, clock.now().db);
         Ok::<_, RunError>(parts.state.map(begin).transpose()?)
     };
@@ -144,7 +145,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let dispatch = Dispatch {
         store: store.clone(),
         provider: parts.provider,
-        rules: Arc::new(parts.rules),
+        rules,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         lease: parts.settings.lease,
@@ -227,13 +228,20 @@ fn enquirer(dispatch: &Dispatch, unheard: Enquiry) -> Enquirer {
 }
 
 /// Makes sure that this database will do, before anything is begun in it.
-async fn prepare(dsn: &Dsn, store: &Store, clock: &Clock) -> Result<(), RunError> {
+async fn prepare(
+    dsn: &Dsn,
+    store: &Store,
+    clock: &Clock,
+    rules: &Arc<Rules>,
+) -> Result<(), RunError> {
     listen::prove(dsn).await?;
     Migrator::embedded().check(dsn).await?;
     store.instance_start().await?;
     upkeep::tell_of_members(store).await;
     upkeep::open(store).await;
     upkeep::measure(store, clock).await?;
+    store.keep_settings(rules).await?;
+    upkeep::tell_days(store, Arc::clone(rules), clock.now().db).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -12,9 +13,11 @@ use crate::clock::{self, Clock};
 use crate::dispatch::{Dispatch, Input};
 use crate::journal::Journal;
 use crate::listen::Notice;
+use crate::message::Moment;
 use crate::metrics::{Counter, Gauge};
+use crate::policy::Rules;
 use crate::schedule::Backoff;
-use crate::store::{History, Store, StoreError};
+use crate::store::{Days, History, Store, StoreError};
 
 /// How often an instance says that it lives, and measures the database's clock.
 const BEAT: Duration = Duration::from_secs(5);
@@ -32,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at who runs that somebody asked for: any role may say so, all day long.
 const MEMBERS_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often the database is told of days; what it knows lasts for two.
+const DAYS: Duration = Duration::from_secs(3600);
+
 /// Readings of the clock at the start; the shortest way counts.
 const READINGS: usize = 5;
 
@@ -48,6 +54,10 @@ pub(super) async fn keep(
 ) {
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut days = interval(DAYS);
+    days.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is at once, and was told before the start.
+    days.reset();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -55,6 +65,10 @@ pub(super) async fn keep(
             () = members.notified() => {
                 look_around(&dispatch.store, &inputs).await;
                 sleep(MEMBERS_PAUSE).await;
+            }
+            _ = days.tick() => {
+                let now = dispatch.clock.now().db;
+                told(tell_days(&dispatch.store, Arc::clone(&dispatch.rules), now).await);
             }
         }
     }
@@ -74,6 +88,21 @@ async fn look_around(store: &Store, inputs: &mpsc::Sender<Input>) {
 pub(super) async fn tell_of_members(store: &Store) {
     if let Err(error) = store.notify(Notice::MEMBERS).await {
         tracing::warn!(%error, "the other instances could not be told of this one");
+    }
+}
+
+/// Tells the database when days begin and end in each zone.
+pub(super) async fn tell_days(
+    store: &Store,
+    rules: Arc<Rules>,
+    now: Moment,
+) -> Result<(), StoreError> {
+    // Tens of milliseconds of reckoning, for which no message is to wait.
+    let days = spawn_blocking(move || Days::around(now, &rules.zones)).await;
+    match days {
+        Ok(days) => store.within(PATIENCE, store.keep_days(&days)).await,
+        // The process is ending.
+        Err(_) => Ok(()),
     }
 }
 
@@ -110,6 +139,7 @@ async fn round(dispatch: &Dispatch, history: Option<&History>, inputs: &mpsc::Se
             "unconfirmed: the instance that was sending them is dead"
         );
     }
+    told(store.within(PATIENCE, store.count_template_uses()).await);
     let strays = store.within(PATIENCE, store.strays());
     let strays = told(strays.await).unwrap_or_default();
     if !strays.is_empty() {

@@ -23,6 +23,11 @@ impl Zones {
         Self(database)
     }
 
+    /// The name of every zone.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.0.available().map(|name| name.to_string())
+    }
+
     /// The zone of this name, in any case of letters.
     pub fn get(&self, name: &str) -> Option<TimeZone> {
         self.0

@@ -63,6 +63,8 @@ impl Delivered {
         to: String,
         body: String,
     ) -> Self {
+        // What was sent, which was rendered if the row has variables.
+        let sent = record.payload.as_ref().map(|p| p.body().to_owned());
         // The number as it was sent to, not as it was typed: conversations are found by it.
         let sent_to = record.payload.as_ref().map(|p| p.to().as_str().to_owned());
         let sid = match &record.settlement {
@@ -77,7 +79,7 @@ impl Delivered {
                 .payload
                 .as_ref()
                 .map(|p| p.from().as_str().to_owned()),
-            body,
+            body: sent.unwrap_or(body),
             sid,
             sent_at_us: record.finished.map_or(0, Moment::as_micros),
         }

@@ -7,10 +7,8 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::at::At;
-use super::{Store, StoreError, micros, millis, prepared};
-use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, Facts, MessageId, Moment, RowState, Status,
-};
+use super::{Store, StoreError, facts, micros, millis, prepared};
+use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, RowState, Status};
 use crate::schedule::LEAD_MAX;
 
 pub(super) const CLAIM: &str = include_str!("sql/claim.sql");
@@ -48,6 +46,8 @@ impl Store {
                     &millis(lease),
                     &micros(LEAD_MAX),
                     &self.default_sender.as_deref(),
+                    &&*self.timezone,
+                    &self.app_counts,
                 ],
             )
             .await
@@ -138,7 +138,7 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         to_number: row.try_get("to_number")?,
         from_number: row.try_get("from_number")?,
         body: row.try_get("body")?,
-        facts: Facts::default(),
+        facts: facts::read(row)?,
     })
 }
 

@@ -23,6 +23,11 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260102000100_suppressions",
     "20260102000200_deferred",
     "20260104000000_enquiries",
+    "20260105000000_people",
+    "20260105000100_counts",
+    "20260105000200_facts",
+    "20260105000300_views",
+    "20260105000400_indexes",
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -31,7 +36,10 @@ pub(super) const SHAPE: File<'static> = MIGRATIONS[0];
 
 /// One re-runnable file a table.
 pub(super) const TRIGGERS: &[File<'static>] = files!("triggers":
+    "attempts",
     "scheduled_messages",
+    "task_calendar_events",
+    "user_sms_preferences",
 );
 
 #[cfg(test)]

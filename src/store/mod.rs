@@ -14,17 +14,21 @@ use tokio::time::timeout;
 use tokio_postgres::Statement;
 
 use crate::clock::Stopwatch;
+use crate::message::facts::LimitSource;
 use crate::message::{AttemptToken, InstanceId, MessageId, Sender};
+use crate::policy::Rules;
 use crate::reactor::report::DatabaseReport;
 
 mod app;
 mod at;
 mod claims;
 pub mod connect;
+mod corrections;
 pub mod doctor;
 pub mod dsn;
 pub mod enquiries;
 mod error;
+mod facts;
 mod files;
 mod history;
 mod instances;
@@ -45,6 +49,7 @@ pub use claims::Claimed;
 pub use connect::{ConnectError, Connection};
 pub use dsn::{Dsn, DsnError};
 pub use error::StoreError;
+pub use facts::Days;
 pub use history::{History, Place};
 pub use migrate::{MigrateError, Migrator};
 pub use outcomes::Recorded;
@@ -64,6 +69,10 @@ pub struct Store {
     duplicates: Arc<AtomicU64>,
     /// Whether other instances run, who are to be told of rows that are theirs too.
     accompanied: Arc<AtomicBool>,
+    /// The installation's zone: of whom no other is known, the days are its.
+    timezone: Arc<str>,
+    /// Whether the app's own count of what a user is sent in a day is honoured as well.
+    app_counts: bool,
 }
 
 impl Store {
@@ -77,6 +86,8 @@ impl Store {
             enquire_after: None,
             duplicates: Arc::default(),
             accompanied: Arc::default(),
+            timezone: "UTC".into(),
+            app_counts: false,
         }
     }
 
@@ -112,6 +123,17 @@ impl Store {
             default_sender: sender.map(|s| s.as_str().into()),
             ..self
         }
+    }
+
+    /// The same, for an installation with these rules.
+    #[must_use]
+    pub fn with_rules(self, rules: &Rules) -> Self {
+        Self {
+            timezone: rules.timezone.iana_name().unwrap_or("UTC").into(),
+            app_counts: rules.limit_source == LimitSource::App,
+            ..self
+        }
+        .with_default_sender(rules.default_sender.as_ref())
     }
 
     /// Which run this is.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::app::Delivered;
 use super::at::At;
 use super::claims::pending;
+use super::corrections::{Correction, correct};
 use super::enquiries::text_key;
 use super::suppressions::{Pair, suppress_pairs};
 use super::{Store, StoreError, micros, millis, prepared};
@@ -55,9 +56,10 @@ impl Store {
         }
         if !accepted.is_empty() {
             let ask_ms = self.enquire_after.map(millis);
-            let (delivered, twice) = record_accepted(&tx, &accepted, ask_ms, &mut done).await?;
-            sent_twice = twice;
-            super::app::write_behind_savepoint(&mut tx, delivered).await?;
+            let news = record_accepted(&tx, &accepted, ask_ms, &mut done).await?;
+            sent_twice = news.sent_twice;
+            super::app::write_behind_savepoint(&mut tx, news.delivered).await?;
+            correct(&mut tx, &news.corrections).await?;
         }
         tx.commit().await.map_err(StoreError::at(STEP))?;
         for (message, token) in sent_twice {
@@ -110,7 +112,7 @@ async fn record_accepted(
     records: &Records<'_>,
     ask_ms: Option<i64>,
     done: &mut Recorded,
-) -> Result<(Vec<Delivered>, Vec<(MessageId, AttemptToken)>), StoreError> {
+) -> Result<News, StoreError> {
     const STEP: &str = "recording accepted messages";
     let ids: Vec<Uuid> = records.iter().map(|r| r.id.0).collect();
     let tokens: Vec<Uuid> = records.iter().map(|r| r.token.0).collect();
@@ -123,41 +125,76 @@ async fn record_accepted(
         .collect();
     let started: Vec<Option<At>> = records.iter().map(|r| r.started.map(At)).collect();
     let finished: Vec<Option<At>> = records.iter().map(|r| r.finished.map(At)).collect();
+    let bodies: Vec<Option<&str>> = records.iter().map(|r| body(r)).collect();
     let statement = prepared(tx, RECORD_ACCEPTED, STEP).await?;
     let rows = tx
         .query(
             &statement,
-            &[&ids, &tokens, &sids, &started, &finished, &ask_ms],
+            &[&ids, &tokens, &sids, &started, &finished, &ask_ms, &bodies],
         )
         .await
         .map_err(StoreError::at(STEP))?;
 
     let by_token: HashMap<AttemptToken, _> = records.iter().map(|r| (r.token, *r)).collect();
-    let mut delivered = Vec::with_capacity(records.len());
-    let mut sent_twice = Vec::new();
+    let mut news = News::default();
     for row in &rows {
         let read = || -> Result<_, tokio_postgres::Error> {
             let token = AttemptToken(row.try_get("token")?);
             let moved: bool = row.try_get("moved")?;
+            let text: Option<String> = row.try_get("body")?;
             let write = if moved {
                 let to: String = row.try_get("to_number")?;
-                let body: String = row.try_get("body")?;
-                Some((row.try_get("conversation_id")?, to, body))
+                Some((row.try_get("conversation_id")?, to))
             } else {
                 None
             };
-            Ok((token, write, row.try_get::<_, bool>("doubled")?))
+            Ok((token, write, text, row.try_get::<_, bool>("doubled")?))
         };
-        let (token, write, doubled) = read().map_err(StoreError::unreadable(STEP))?;
+        let (token, write, text, doubled) = read().map_err(StoreError::unreadable(STEP))?;
         done.insert(token, None);
-        if let (true, Some(record)) = (doubled, by_token.get(&token)) {
-            sent_twice.push((record.id, token));
+        let Some(record) = by_token.get(&token) else {
+            continue;
+        };
+        if doubled {
+            news.sent_twice.push((record.id, token));
         }
-        if let (Some((conversation, to, body)), Some(record)) = (write, by_token.get(&token)) {
-            delivered.push(Delivered::new(record, conversation, to, body));
+        let Some(text) = text else {
+            continue;
+        };
+        match write {
+            Some((conversation, to)) => {
+                let delivered = Delivered::new(record, conversation, to, text);
+                news.delivered.push(delivered);
+            }
+            None => news.corrections.extend(correction(record, text)),
         }
     }
-    Ok((delivered, sent_twice))
+    Ok(news)
+}
+
+/// What the app's tables do not know yet.
+#[derive(Default)]
+struct News {
+    delivered: Vec<Delivered>,
+    corrections: Vec<Correction>,
+    sent_twice: Vec<(MessageId, AttemptToken)>,
+}
+
+/// The text of the request, if one was made ready.
+fn body(record: &Record<Arc<Cleared>>) -> Option<&str> {
+    record.payload.as_ref().map(|sent| sent.body())
+}
+
+fn correction(record: &Record<Arc<Cleared>>, row_body: String) -> Option<Correction> {
+    let sent = body(record)?;
+    let Settlement::Accepted { sid } = &record.settlement else {
+        return None;
+    };
+    (sent != row_body).then(|| Correction {
+        sid: sid.0.clone(),
+        sent: sent.to_owned(),
+        row_body,
+    })
 }
 
 async fn record_settled(
@@ -192,6 +229,7 @@ async fn record_settled(
                 &c.sought_to,
                 &c.sought_from,
                 &c.sought_text,
+                &c.body,
             ],
         )
         .await
@@ -235,6 +273,7 @@ struct Columns<'a> {
     sought_from: Vec<Option<&'a str>>,
     sought_text: Vec<Option<Vec<u8>>>,
     until: Vec<Option<At>>,
+    body: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -270,5 +309,6 @@ impl<'a> Columns<'a> {
         self.sought_text
             .push(sought.map(|sent| text_key(sent.body())));
         self.until.push(until.map(At));
+        self.body.push(body(record));
     }
 }

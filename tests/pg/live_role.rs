@@ -194,7 +194,8 @@ async fn whom_row_level_security_spares_or_a_policy_names_is_let_in() {
     migrator.run(db.dsn()).await.unwrap();
     let all = "grant usage on schema punctual to live_spared, live_named;
       grant all on all tables in schema public to live_spared, live_named;
-      grant all on all tables in schema punctual to live_spared, live_named;";
+      grant all on all tables in schema punctual to live_spared, live_named;
+      grant execute on all functions in schema punctual to live_spared, live_named;";
     role(&db, "live_spared", "bypassrls").await;
     role(&db, "live_named", "").await;
     let client = db.client().await;

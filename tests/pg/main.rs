@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod app_tables;
+mod calendar;
 mod cells;
 mod claim;
 mod cluster;
@@ -13,6 +14,7 @@ mod dead;
 mod doubt;
 mod guard;
 mod harness;
+mod limits;
 mod live;
 mod live_app;
 mod live_role;
@@ -23,10 +25,12 @@ mod notice;
 mod opt_out;
 mod ours;
 mod outcome;
+mod people;
 mod receipts;
 mod recovery;
 mod retry;
 mod rows;
+mod shown;
 mod tls;
 mod ways;
 mod window;

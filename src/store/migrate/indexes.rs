@@ -1,6 +1,7 @@
 //! Indexes on tables too large to be locked while one is built.
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::MigrateError;
 
@@ -32,13 +33,24 @@ pub(super) async fn build(client: &Client) -> Result<Vec<String>, MigrateError> 
             leftover,
             "building an index beside the app's writes; it waits for older transactions"
         );
-        let statements = leftover.then_some(drop).into_iter().chain([build]);
+        let statements = leftover.then_some(drop.clone()).into_iter().chain([build]);
+        let mut made = Ok(());
         for statement in statements {
-            if let Err(source) = client.batch_execute(&statement).await {
-                return Err(MigrateError::Index { index, source });
+            made = client.batch_execute(&statement).await;
+            if made.is_err() {
+                break;
             }
         }
-        done.push(index);
+        match made {
+            Ok(()) => done.push(index),
+            // The app's rows are as they are. What was begun is only in the way of its writes.
+            Err(twice) if twice.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                let dropped = client.batch_execute(&drop).await;
+                dropped.map_err(MigrateError::Record)?;
+                tracing::warn!(index, "not built: several rows under way share a key");
+            }
+            Err(source) => return Err(MigrateError::Index { index, source }),
+        }
     }
     Ok(done)
 }

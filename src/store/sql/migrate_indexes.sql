@@ -1,7 +1,6 @@
--- The indexes of 20260101000400_indexes.sql and 20260102000000_receipts.sql that are not there, or were left invalid by a build
--- that was cut off, with the statement that builds each while the app goes on writing.
+-- The indexes of the migrations that are not there, or were left invalid by a build that was cut off, with the statement that builds each while the app goes on writing.
 select w.name, i.indexrelid is not null as leftover,
-       format('create index concurrently %I on public.%I %s', w.name, w.tab, w.rest) as build,
+       format('create %s concurrently %I on public.%I %s', w.kind, w.name, w.tab, w.rest) as build,
        format('drop index concurrently if exists public.%I', w.name) as drop
   from (values
     ('scheduled_messages', 'scheduled_messages_due_idx', null,
@@ -10,8 +9,16 @@ select w.name, i.indexrelid is not null as leftover,
      '(status) where status in (''sending'', ''unconfirmed'')'),
     ('conversations', 'conversations_phone_number_idx', 'phone_number', '(phone_number)'),
     ('contacts', 'contacts_phone_number_idx', 'phone_number', '(phone_number)'),
-    ('messages', 'messages_twilio_sid_idx', 'twilio_sid', '(twilio_sid)')
-  ) as w (tab, name, lookup, rest)
+    ('messages', 'messages_twilio_sid_idx', 'twilio_sid', '(twilio_sid)'),
+    ('scheduled_messages', 'scheduled_messages_event_idx', null,
+     '(calendar_event_id, user_id) where calendar_event_id is not null'),
+    ('scheduled_messages', 'scheduled_messages_user_idx', null,
+     '(user_id) where user_id is not null and status in (''pending'', ''sending'', ''unconfirmed'')'),
+    ('scheduled_messages', 'scheduled_messages_dedup_key', null,
+     '(dedup_key) where dedup_key is not null and status in (''pending'', ''sending'', ''unconfirmed'')')
+  ) as v (tab, name, lookup, rest)
+  cross join lateral (
+    select v.*, case when v.name like '%\_key' then 'unique index' else 'index' end as kind) w
   join pg_class c
     on c.oid = to_regclass('public.' || w.tab) and c.relkind = 'r' and pg_has_role(c.relowner, 'usage')
   left join pg_index i on i.indexrelid = to_regclass('public.' || w.name)

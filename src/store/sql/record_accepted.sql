@@ -5,18 +5,19 @@
 -- that an attempt has already (a stand-in that knows only one) is still proof; the ledger, which
 -- finds attempts by it, keeps it with the first.
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came  $6 when the provider is asked, where
--- nothing more is heard of it (ms; null: never)
+-- nothing more is heard of it (ms; null: never)  $7 the text as it was sent
 with ask as (
-  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[])
-             as a (id, token, sid, started_at, finished_at)
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+                       $7::text[])
+             as a (id, token, sid, started_at, finished_at, body)
 ), free as (
-  select ask.*
+  select ask.*, m.body as row_body, case when m.template_vars is not null then m.template_id end as template_id
     from ask
     join public.scheduled_messages m on m.id = ask.id
    order by m.id
      for no key update of m skip locked
 ), gone as (
-  select * from ask
+  select ask.*, null::text, null::uuid from ask
    where not exists (select from public.scheduled_messages m where m.id = ask.id)
 ), ledger as (
   update punctual.attempts a
@@ -26,6 +27,7 @@ with ask as (
          next_ask_at = case when not named.twice
                             then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
          sought_to = null, sought_from = null, sought_text = null,
+         body = nullif(named.body, named.row_body),
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from (select done.*,
                  row_number() over (partition by done.sid order by done.token) > 1
@@ -42,10 +44,11 @@ with ask as (
               as doubled
 ), overtaken as (
   update punctual.attempts a
-     set started_at = done.started_at, finished_at = done.finished_at
+     set started_at = done.started_at, finished_at = done.finished_at, body = nullif(done.body, done.row_body)
     from (select * from free union all select * from gone) done
    where a.token = done.token and a.message_id = done.id and a.outcome = 'accepted'
      and a.started_at is null
+  returning a.token
 ), proven as (
   select token, id, sid, finished_at from ledger
   union all
@@ -62,11 +65,22 @@ with ask as (
    where m.id = proven.id
      and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
   returning proven.token, m.conversation_id, m.to_number, m.body
+), uses as (
+  -- The app's own count follows from here: its row would make the records of one template wait
+  -- for each other.
+  insert into punctual.template_uses (template_id, uses, last_used_at)
+  select f.template_id, count(*), max(f.finished_at)
+    from free f
+   where f.template_id is not null
+     and (f.token in (select token from moved) or f.token in (select token from overtaken))
+   group by f.template_id
 )
 select token, true as moved, conversation_id::uuid, to_number::text, body::text, false as doubled
   from moved
 union all
-select token, false, null, null, null, false from free
+-- A callback that came first has told the app the row's text, which may not be what was sent.
+select token, false, null, null, case when token in (select token from overtaken) then row_body::text end, false
+  from free
 union all
 select token, false, null, null, null, false from gone
 union all

@@ -6,26 +6,28 @@
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
 -- $13 when the provider is asked first about what is in doubt (ms); $14 to whom, $15 from whom and
 -- $16 with what text, by its SHA-256, that was sent, where it is known
+-- $17 the text as it was sent or was to be
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[],
                        $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[],
-                       $12::timestamptz[], $14::text[], $15::text[], $16::bytea[])
+                       $12::timestamptz[], $14::text[], $15::text[], $16::bytea[], $17::text[])
              as a (id, token, status, outcome, code, category, reason, pause_us, counts,
-                   started_at, finished_at, deferred_until, sought_to, sought_from, sought_text)
+                   started_at, finished_at, deferred_until, sought_to, sought_from, sought_text, body)
 ), free as (
-  select ask.*
+  select ask.*, m.body as row_body
     from ask
     join public.scheduled_messages m on m.id = ask.id
    order by m.id
      for no key update of m skip locked
 ), gone as (
-  select * from ask
+  select ask.*, null::text from ask
    where not exists (select from public.scheduled_messages m where m.id = ask.id)
 ), doubtful as (
   -- What is to be looked for, as it was sent: the row may be edited once it is `unconfirmed`.
   select free.token, coalesce(free.sought_to, btrim(m.to_number)) as sought_to,
          coalesce(free.sought_from, nullif(btrim(m.from_number), '')) as sought_from,
-         coalesce(free.sought_text, sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8'))) as sought_text
+         coalesce(free.sought_text,
+                  sha256(convert_to(btrim(coalesce(free.body, m.body), E' \t\r\n'), 'UTF8'))) as sought_text
     from free
     join public.scheduled_messages m on m.id = free.id
    where free.outcome = 'unknown'
@@ -36,10 +38,22 @@ with ask as (
          next_ask_at = case when doubtful.token is not null
                             then clock_timestamp() + $13::bigint * interval '1 millisecond' end,
          sought_to = doubtful.sought_to, sought_from = doubtful.sought_from,
-         sought_text = doubtful.sought_text
+         sought_text = doubtful.sought_text,
+         -- Only what was rendered: the row has the rest.
+         body = nullif(done.body, done.row_body),
+         -- What may have been sent keeps its place in the user's day.
+         gave_back = a.day is not null and done.outcome <> 'unknown'
     from (select * from free union all select * from gone) done
     left join doubtful on doubtful.token = done.token
    where a.token = done.token and a.message_id = done.id and a.outcome is null
+  returning a.user_id, a.day, a.gave_back
+), places as (
+  -- In the order of the claims. Once, for the attempt was open until now.
+  insert into punctual.daily_counts as c (user_id, day, count)
+  select l.user_id, l.day, 0 from ledger l where l.gave_back group by l.user_id, l.day order by l.user_id, l.day
+  on conflict (user_id, day) do update
+     set count = greatest(c.count - (select count(*) from ledger l
+                                      where l.gave_back and l.user_id = c.user_id and l.day = c.day)::int, 0)
 ), reaped as (
   -- Called unknown meanwhile, by whoever took this instance for dead. That its request did begin
   -- is to stand there all the same: what never began may be sent.

@@ -32,6 +32,14 @@ with who as (
     from who, tables t, unnest(t.privileges) as p
    where not has_table_privilege(who.oid, t.oid, p)
    group by t.name, who.rolname
+), functions as (
+  -- Those that run with their owner's rights and that the daemon calls.
+  select 2 as step, format('EXECUTE on function %s', p.oid::regprocedure) as need,
+         format('grant execute on function %s to %I', p.oid::regprocedure, who.rolname) as meet
+    from who, pg_proc p
+   where p.pronamespace = to_regnamespace('punctual')
+     and p.proname in ('facts_of', 'facts_of_templates', 'count_template_uses')
+     and not has_function_privilege(who.oid, p.oid, 'EXECUTE')
 ), policies as (
   -- Row level security without a policy for a role shows it an empty table, and no error. One
   -- that names this role is meant for it, whatever it says; one for all must say true.
@@ -55,5 +63,5 @@ with who as (
                       and coalesce(pg_get_expr(y.polqual, y.polrelid), 'true') = 'true'
                       and coalesce(pg_get_expr(y.polwithcheck, y.polrelid), 'true') = 'true'))))
 )
-select need, meet from (table schemas union all table grants union all table policies) all_of_it
+select need, meet from (table schemas union all table grants union all table functions union all table policies) all_of_it
  order by step, need

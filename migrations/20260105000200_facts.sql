@@ -1,0 +1,226 @@
+-- What the claim asks of the app's tables. Through functions, and not in the claim itself: the
+-- app may have other columns, of other types, and may change them under a running daemon, and a
+-- view would keep it from doing so. Each first reads the table as it should be; where that does
+-- not work, row by row what is there. They run with their owner's rights, so the daemon's role
+-- needs none on these tables. A lock in the way is an error: the claim comes again.
+
+create or replace function punctual.as_boolean(word text) returns boolean
+language sql immutable set search_path = '' as $$
+  select case when lower(word) in ('true', 't', 'yes', 'y', 'on', '1') then true
+              when lower(word) in ('false', 'f', 'no', 'n', 'off', '0') then false end
+$$;
+create or replace function punctual.as_int(word text) returns int
+language sql immutable set search_path = '' as $$
+  select case when word ~ '^-?[0-9]{1,9}$' then word::int end
+$$;
+create or replace function punctual.as_time(word text) returns time
+language sql immutable set search_path = '' as $$
+  select case when word ~ '^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?$' then word::time end
+$$;
+-- Only what says its offset from UTC: without it, it is anybody's guess.
+create or replace function punctual.as_instant(word text) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  if word ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.*([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$' then
+    return word::timestamptz;
+  end if;
+  return null;
+exception when data_exception then
+  return null;
+end
+$$;
+
+-- The type of a column that something is looked up by, to be put into a statement; null: it
+-- cannot be looked up.
+create or replace function punctual.key_type(tab text, col text) returns text
+language sql stable set search_path = '' as $$
+  select pg_catalog.format_type(a.atttypid, null)
+    from pg_catalog.pg_attribute a
+   where a.attrelid = to_regclass('public.' || tab) and a.attname = col and a.attnum > 0
+     and not a.attisdropped and a.atttypid in ('uuid'::regtype, 'text'::regtype, 'pg_catalog.varchar'::regtype)
+$$;
+
+-- Of an event that was deleted while a message of it could not be cancelled, because it was being
+-- sent or another transaction held it: should it be claimed again, the claim knows.
+create table if not exists punctual.gone_events (
+  calendar_event_id text not null,
+  user_id           uuid not null,
+  gone_at           timestamptz not null default clock_timestamp(),
+  primary key (calendar_event_id, user_id)
+);
+
+-- What is known of one message's user and event. Times of day are microseconds since midnight.
+do $$
+begin
+  if to_regtype('punctual.facts') is null then
+    create type punctual.facts as (
+      has_preferences boolean, phone_verified boolean, opted_out boolean,
+      -- The kinds of message that are switched off.
+      off text[],
+      quiet_start bigint, quiet_end bigint, timezone text,
+      daily_limit int, app_count int, app_reset_at timestamptz,
+      event_is_there boolean, event_is_cancelled boolean, event_start timestamptz);
+  end if;
+end
+$$;
+
+-- One row a message asked for. The joins are made in here so that each is by key: the claim's
+-- session knows no other.
+create or replace function punctual.facts_of(ids uuid[], tokens uuid[], users uuid[], events text[])
+returns table (id uuid, token uuid, user_id uuid, facts punctual.facts)
+language plpgsql stable strict security definer rows 250 set search_path = '' as $$
+#variable_conflict use_column
+declare
+  no_row constant text := 'select null::jsonb as row where false';
+  key text;
+  event_key text;
+  preferences text := no_row;
+  event text := no_row;
+begin
+  begin
+    return query
+      select a.id, a.token, a.user_id,
+             row(p.is_there, p.phone_verified, p.opted_out, p.off, p.quiet_start, p.quiet_end, p.timezone,
+                 p.daily_limit, p.app_count, p.app_reset_at,
+                 e.is_there, e.cancelled or g.user_id is not null, e.event_start)::punctual.facts
+        from unnest(ids, tokens, users, events) as a (id, token, user_id, event)
+        left join lateral (
+          select true as is_there, coalesce(p.phone_verified, false) as phone_verified,
+                 coalesce(p.opted_out, false) as opted_out,
+                 array_remove(array[
+                   case when not p.task_reminders then 'task_reminder' end,
+                   case when not p.daily_brief_sms then 'daily_brief' end,
+                   case when not p.urgent_alerts then 'urgent_alert' end,
+                   case when not p.morning_kickoff_enabled then 'morning_kickoff' end,
+                   case when not p.evening_recap_enabled then 'evening_recap' end,
+                   case when not p.next_up_enabled then 'next_up' end,
+                   case when not p.event_reminders_enabled then 'event_reminder' end], null) as off,
+                 (extract(epoch from p.quiet_hours_start::time) * 1000000)::bigint as quiet_start,
+                 (extract(epoch from p.quiet_hours_end::time) * 1000000)::bigint as quiet_end,
+                 p.timezone::text as timezone, p.daily_sms_limit::int as daily_limit,
+                 p.daily_sms_count::int as app_count, p.daily_count_reset_at::timestamptz as app_reset_at
+            from public.user_sms_preferences p
+           where p.user_id = a.user_id
+           -- Of several rows of one user, the one that wants no texts.
+           order by p.opted_out desc nulls last
+           limit 1) p on true
+        left join lateral (
+          select true as is_there, coalesce(e.sync_status = 'cancelled', false) as cancelled,
+                 e.event_start::timestamptz as event_start
+            from public.task_calendar_events e
+           where e.calendar_event_id = a.event and e.user_id = a.user_id
+           order by coalesce(e.sync_status = 'cancelled', false), e.event_start
+           limit 1) e on true
+        left join punctual.gone_events g
+          on e.is_there is null and g.calendar_event_id = a.event and g.user_id = a.user_id;
+    return;
+  exception when syntax_error_or_access_rule_violation or data_exception then
+    null;
+  end;
+
+  key := punctual.key_type('user_sms_preferences', 'user_id');
+  if key is not null then
+    preferences := format(
+      'select to_jsonb(p) as row from public.user_sms_preferences p where p.user_id = a.user_id::%s
+        order by punctual.as_boolean(to_jsonb(p) ->> ''opted_out'') desc nulls last limit 1', key);
+  end if;
+  event_key := punctual.key_type('task_calendar_events', 'calendar_event_id');
+  key := punctual.key_type('task_calendar_events', 'user_id');
+  if key is not null and event_key is not null then
+    event := format(
+      'select to_jsonb(e) as row from public.task_calendar_events e
+        where e.calendar_event_id = a.event::%s and e.user_id = a.user_id::%s
+        order by to_jsonb(e) ->> ''sync_status'' is not distinct from ''cancelled'' limit 1', event_key, key);
+  end if;
+  return query execute format($q$
+    select a.id, a.token, a.user_id,
+           row(p.row is not null,
+               case when p.row ? 'phone_verified' then coalesce(punctual.as_boolean(p.row ->> 'phone_verified'), false)
+                    else true end,
+               coalesce(punctual.as_boolean(p.row ->> 'opted_out'), false),
+               array(select o.kind
+                       from (values ('task_reminders', 'task_reminder'), ('daily_brief_sms', 'daily_brief'),
+                                    ('urgent_alerts', 'urgent_alert'), ('morning_kickoff_enabled', 'morning_kickoff'),
+                                    ('evening_recap_enabled', 'evening_recap'), ('next_up_enabled', 'next_up'),
+                                    ('event_reminders_enabled', 'event_reminder')) as o (col, kind)
+                      where not punctual.as_boolean(p.row ->> o.col)),
+               (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_start')) * 1000000)::bigint,
+               (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_end')) * 1000000)::bigint,
+               p.row ->> 'timezone', punctual.as_int(p.row ->> 'daily_sms_limit'),
+               punctual.as_int(p.row ->> 'daily_sms_count'), punctual.as_instant(p.row ->> 'daily_count_reset_at'),
+               e.row is not null, coalesce(e.row ->> 'sync_status' = 'cancelled', g.user_id is not null),
+               punctual.as_instant(e.row ->> 'event_start'))::punctual.facts
+      from unnest($1, $2, $3, $4) as a (id, token, user_id, event)
+      left join lateral (%s) p on true
+      left join lateral (%s) e on true
+      left join punctual.gone_events g
+        on e.row is null and g.calendar_event_id = a.event and g.user_id = a.user_id
+    $q$, preferences, event) using ids, tokens, users, events;
+end
+$$;
+
+create or replace function punctual.facts_of_templates(templates uuid[])
+returns table (id uuid, name text, message_template text, required_vars text, max_length int, is_active boolean)
+language plpgsql stable strict security definer rows 10 set search_path = '' as $$
+#variable_conflict use_column
+declare
+  key text;
+begin
+  begin
+    return query
+      select t.id::uuid, coalesce(t.template_key, t.name, t.id::text)::text, t.message_template::text,
+             t.required_vars::jsonb::text, t.max_length::int, coalesce(t.is_active, true)
+        from public.sms_templates t
+       where t.id = any (templates);
+    return;
+  exception when syntax_error_or_access_rule_violation or data_exception then
+    key := punctual.key_type('sms_templates', 'id');
+  end;
+  if key is null then
+    return;
+  end if;
+  return query execute format($q$
+    select (r.row ->> 'id')::uuid,
+           coalesce(r.row ->> 'template_key', r.row ->> 'name', r.row ->> 'id'),
+           r.row ->> 'message_template',
+           case when jsonb_typeof(r.row -> 'required_vars') = 'array' then (r.row -> 'required_vars')::text end,
+           punctual.as_int(r.row ->> 'max_length'),
+           coalesce(punctual.as_boolean(r.row ->> 'is_active'), true)
+      from (select to_jsonb(t) as row from public.sms_templates t where t.id = any ($1::%s[])) r
+     where r.row ->> 'message_template' is not null
+    $q$, key) using templates;
+end
+$$;
+
+-- Adds the uses of templates to the app's counts. With its owner's rights, so that the daemon's
+-- role may not write templates. A template that somebody holds is left for the next time.
+create or replace function punctual.count_template_uses() returns void
+language plpgsql security definer set search_path = '' as $$
+begin
+  with held as (
+    select t.id from public.sms_templates t
+     where t.id in (select u.template_id from punctual.template_uses u)
+     order by t.id
+       for no key update skip locked
+  ), taken as (
+    delete from punctual.template_uses u using held where u.template_id = held.id
+    returning u.template_id, u.uses, u.last_used_at
+  )
+  update public.sms_templates t
+     set usage_count = coalesce(t.usage_count, 0) + s.uses,
+         last_used_at = greatest(t.last_used_at, s.last_used_at)
+    from (select template_id, sum(uses) as uses, max(last_used_at) as last_used_at from taken group by template_id) s
+   where t.id = s.template_id;
+  -- Of templates that are gone nobody asks.
+  delete from punctual.template_uses u
+   where not exists (select from public.sms_templates t where t.id = u.template_id);
+-- The app's table has no such counts.
+exception when syntax_error_or_access_rule_violation then
+  delete from punctual.template_uses;
+end
+$$;
+
+-- They run with their owner's rights: not for everybody who can reach the schema.
+revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), punctual.facts_of_templates(uuid[]),
+                           punctual.count_template_uses()
+  from public;

@@ -1,0 +1,314 @@
+//! No more to a user on a day than their limit, whoever claims, and no place is lost.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use punctual::message::facts::{Limit, LimitSource};
+use punctual::message::{Claim, ClaimAnswer, Moment};
+use punctual::policy::{self, Rules, Verdict, Zones, local_days};
+use punctual::reactor::Settlement;
+use punctual::store::{Days, Store};
+use uuid::Uuid;
+
+use crate::ours::{accepted, claim, record, recorded, rules, store, won};
+use crate::rows::{World, one, run};
+
+const USER: u128 = 7;
+
+async fn user(world: &World, n: u128, limit: i32) {
+    let id = Uuid::from_u128(n);
+    let sql = format!(
+        "insert into user_sms_preferences (user_id, phone_verified, daily_sms_limit, quiet_hours_start, quiet_hours_end, timezone)
+         values ('{id}', true, {limit}, null, null, null)"
+    );
+    run(&world.user, &sql).await;
+}
+
+async fn message(world: &World, n: u128, priority: &str) -> Uuid {
+    let values = format!(", '{}', '{priority}', '+15005550006'", Uuid::from_u128(n));
+    world
+        .row_with("pending", ", user_id, priority, from_number", &values)
+        .await
+}
+
+async fn taken(world: &World, n: u128) -> i32 {
+    let sql = format!(
+        "select coalesce(sum(count), 0)::int from punctual.daily_counts where user_id = '{}'",
+        Uuid::from_u128(n)
+    );
+    one(&world.unseen, &sql).await
+}
+
+fn goes(claim: &Claim) -> bool {
+    matches!(claim.facts.limit, Limit::Taken { .. })
+}
+
+#[tokio::test]
+async fn urgent_ones_get_the_places_then_those_that_are_due_first() {
+    let world = World::new().await;
+    user(&world, USER, 3).await;
+    let mut ids = Vec::new();
+    for priority in ["low", "normal", "urgent", "normal", "high", "normal"] {
+        ids.push(message(&world, USER, priority).await);
+    }
+    // Of nobody, and of somebody with no preferences.
+    let uncounted = [world.row("pending").await, message(&world, 8, "low").await];
+    let store = store(&world);
+    let claims = won(&store, &[&ids[..], &uncounted].concat()).await;
+    let places: Vec<bool> = claims[..6].iter().map(goes).collect();
+    assert_eq!(places, [false, true, true, false, true, false]);
+    assert!(
+        claims[6..]
+            .iter()
+            .all(|c| c.facts.limit == Limit::NotCounted)
+    );
+    assert_eq!(taken(&world, USER).await, 3);
+    let over = &claims[0];
+    assert_eq!(over.facts.limit, Limit::Over { limit: 3 });
+    let Verdict::Cancel { reason } = policy::judge(over, &rules(), over.due) else {
+        panic!("not cancelled");
+    };
+    assert_eq!(reason, "Daily SMS limit reached");
+}
+
+#[tokio::test]
+async fn neither_a_herd_nor_two_daemons_exceed_it() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        user(&world, n, 10).await;
+        for _ in 0..25 {
+            ids.push(message(&world, n, "normal").await);
+        }
+    }
+    let mut racers = tokio::task::JoinSet::new();
+    for n in 0..4 {
+        let store = store(&world);
+        let mut ids = ids.clone();
+        ids.rotate_left(n * 31);
+        racers.spawn(async move {
+            let mut places = 0;
+            for part in ids.chunks(40) {
+                for answer in claim(&store, part).await {
+                    if let ClaimAnswer::Won(claim) = answer {
+                        places += usize::from(goes(&claim));
+                    }
+                }
+            }
+            places
+        });
+    }
+    let places: usize = racers.join_all().await.into_iter().sum();
+    assert_eq!(places, 60);
+    for n in 0..6 {
+        assert_eq!(taken(&world, n).await, 10);
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_sent_gives_its_place_back_once() {
+    let world = World::new().await;
+    user(&world, USER, 1).await;
+    let store = store(&world);
+    let id = message(&world, USER, "normal").await;
+    let later = Moment::from_micros(i64::from(i32::MAX) * 1_000_000);
+    for settlement in [
+        Settlement::returned("test"),
+        Settlement::cancelled("test".into()),
+        Settlement::rejected("test".into()),
+        Settlement::deferred(later, "quiet hours".into()),
+    ] {
+        let claims = won(&store, &[id]).await;
+        assert!(goes(&claims[0]), "the place is free: {settlement:?}");
+        assert_eq!(taken(&world, USER).await, 1);
+        let record = record(&claims[0], settlement);
+        for _ in 0..3 {
+            recorded(&store, std::slice::from_ref(&record)).await;
+            assert_eq!(taken(&world, USER).await, 0);
+        }
+        run(
+            &world.unseen,
+            "update scheduled_messages set status = 'pending', deferred_until = null",
+        )
+        .await;
+    }
+    // Nobody knows whether that one was sent: it keeps its place.
+    let claims = won(&store, &[id]).await;
+    let unknown = Settlement::of(
+        punctual::reactor::Answer {
+            outcome: punctual::message::Outcome::Unknown {
+                reason: "test".into(),
+            },
+            started: None,
+            finished: claims[0].due,
+        },
+        claims[0].id,
+        punctual::reactor::Tries {
+            number: 1,
+            before: 0,
+            max: 3,
+            expires: later,
+        },
+    );
+    recorded(&store, &[record(&claims[0], unknown)]).await;
+    assert_eq!(world.status(id).await, "unconfirmed");
+    assert_eq!(taken(&world, USER).await, 1);
+    let next = message(&world, USER, "normal").await;
+    assert!(!goes(&won(&store, &[next]).await[0]));
+    // Until somebody finds out that it was not.
+    for _ in 0..2 {
+        run(
+            &world.unseen,
+            "set session_replication_role = origin;
+             update punctual.attempts set outcome = 'unsent' where outcome in ('unknown', 'unsent');
+             set session_replication_role = replica",
+        )
+        .await;
+        assert_eq!(taken(&world, USER).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn records_and_claims_of_the_same_users_do_not_block_each_other() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for n in 0..20 {
+        user(&world, n, 5).await;
+        for _ in 0..3 {
+            ids.push(message(&world, n, "normal").await);
+        }
+    }
+    let mut racers = tokio::task::JoinSet::new();
+    for n in 0..3 {
+        let store = store(&world);
+        let mut ids = ids.clone();
+        ids.rotate_left(n * 17);
+        racers.spawn(async move {
+            for _ in 0..15 {
+                let claims: Vec<Claim> = claim(&store, &ids)
+                    .await
+                    .into_iter()
+                    .filter_map(|answer| match answer {
+                        ClaimAnswer::Won(claim) => Some(claim),
+                        ClaimAnswer::Lost(_) => None,
+                    })
+                    .collect();
+                let mut left: Vec<_> = claims
+                    .iter()
+                    .map(|c| record(c, Settlement::returned("test")))
+                    .collect();
+                while !left.is_empty() {
+                    let all: Vec<_> = left.iter().collect();
+                    let done = store.record(&all).await.unwrap();
+                    left.retain(|record| !done.contains_key(&record.token));
+                }
+            }
+        });
+    }
+    racers.join_all().await;
+    assert_eq!(world.tally().await, "pending 60");
+    let sum = "select sum(count)::int from punctual.daily_counts";
+    assert_eq!(one::<i32>(&world.unseen, sum).await, 0);
+}
+
+#[tokio::test]
+async fn the_apps_own_count_is_honoured_where_the_installation_says_so() {
+    let world = World::new().await;
+    user(&world, USER, 5).await;
+    let of_app = |source| {
+        let rules = Rules {
+            limit_source: source,
+            ..rules()
+        };
+        store(&world).with_rules(&rules)
+    };
+    let both = of_app(LimitSource::App);
+    let check = async |store: &Store, set: &str, places: usize| {
+        run(
+            &world.unseen,
+            "delete from scheduled_messages; delete from punctual.daily_counts",
+        )
+        .await;
+        run(
+            &world.user,
+            &format!("update user_sms_preferences set {set}"),
+        )
+        .await;
+        let mut ids = Vec::new();
+        for _ in 0..6 {
+            ids.push(message(&world, USER, "normal").await);
+        }
+        let went = won(store, &ids).await.iter().filter(|c| goes(c)).count();
+        assert_eq!(went, places, "{set}");
+    };
+    check(
+        &both,
+        "daily_sms_count = 3, daily_count_reset_at = now()",
+        2,
+    )
+    .await;
+    check(&both, "daily_sms_count = 9", 0).await;
+    check(&both, "daily_count_reset_at = null", 0).await;
+    let yesterday = "daily_count_reset_at = now() - interval '2 days'";
+    check(&both, yesterday, 5).await;
+    check(&both, "daily_sms_limit = null", 0).await;
+    run(
+        &world.user,
+        "update user_sms_preferences set daily_sms_limit = 5, daily_count_reset_at = now()",
+    )
+    .await;
+    check(&of_app(LimitSource::Punctual), "daily_sms_count = 9", 5).await;
+}
+
+/// The database asks by instant; what it was told is what the daemon reckons.
+#[tokio::test]
+async fn a_day_is_the_recipients() {
+    let world = World::new().await;
+    user(&world, USER, 50).await;
+    let rules = Rules {
+        timezone: TimeZone::get("Asia/Kolkata").unwrap(),
+        ..rules()
+    };
+    let store = store(&world).with_rules(&rules);
+    let now = store.now().await.unwrap();
+    let days = Days::around(now, &rules.zones);
+    store.keep_days(&days).await.unwrap();
+    store.keep_days(&days).await.unwrap();
+    let (count, alike): (i64, bool) = {
+        let sql = "select count(*), bool_and(ends - starts between interval '20 hours' and interval '50 hours') from punctual.days";
+        let row = world.unseen.query_one(sql, &[]).await.unwrap();
+        (row.get(0), row.get(1))
+    };
+    assert!(count > 2_000 && alike, "{count}");
+    for (row, of_user, expected) in [
+        (
+            " pacific/kiritimati ",
+            "America/Los_Angeles",
+            "Pacific/Kiritimati",
+        ),
+        ("Mars/Olympus", "Pacific/Pago_Pago", "Pacific/Pago_Pago"),
+        ("", "PST", "Asia/Kolkata"),
+    ] {
+        run(
+            &world.user,
+            &format!("update user_sms_preferences set timezone = '{of_user}'"),
+        )
+        .await;
+        let id = message(&world, USER, "normal").await;
+        run(
+            &world.unseen,
+            &format!("update scheduled_messages set timezone = '{row}' where id = '{id}'"),
+        )
+        .await;
+        let claims = won(&store, &[id]).await;
+        let day = local_days(&Zones::bundled(), [expected], now)[0].day;
+        assert_eq!(claims[0].facts.limit, Limit::Taken { day }, "{row}");
+        recorded(&store, &[accepted(&claims[0])]).await;
+    }
+    // Old days are forgotten, and so are old counts.
+    let later = Days::around(now + Duration::from_secs(40 * 86_400), &rules.zones);
+    store.keep_days(&later).await.unwrap();
+    assert_eq!(taken(&world, USER).await, 0);
+    let old = "select count(*) from punctual.days where ends < now() + interval '30 days'";
+    assert_eq!(one::<i64>(&world.unseen, old).await, 0);
+}

@@ -1,0 +1,20 @@
+-- Trigger on punctual.attempts: whatever settles an attempt as certainly not sent gives its place
+-- in the user's day back. Re-runnable; replaced as a whole. Batches do it themselves, users in
+-- order (record_settled.sql), and say so by `gave_back`; this is for all others.
+
+create or replace function punctual.place_back() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  update punctual.daily_counts c
+     set count = greatest(c.count - 1, 0)
+   where c.user_id = new.user_id and c.day = new.day;
+  new.gave_back := true;
+  return new;
+end
+$$;
+
+create or replace trigger punctual_place_back
+  before update on punctual.attempts for each row
+  when (new.day is not null and not new.gave_back
+        and new.outcome in ('refused', 'throttled', 'unsent', 'rejected', 'cancelled', 'returned', 'deferred'))
+  execute function punctual.place_back();

@@ -1,0 +1,58 @@
+-- Trigger on user_sms_preferences: who opts out is sent nothing more, from that transaction on.
+-- Re-runnable; replaced as a whole. It cannot fail: what it could not do is a warning, and the
+-- claim asks for the preferences once more.
+
+create or replace function punctual.opted_out() returns trigger
+language plpgsql security definer set search_path = '' set lock_timeout = '100ms' as $$
+declare
+  after constant jsonb := to_jsonb(new);
+  whose uuid;
+  ids uuid[];
+begin
+  if punctual.as_boolean(after ->> 'opted_out') is not true
+     or after ->> 'user_id' !~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$'
+     or (tg_op = 'UPDATE' and punctual.as_boolean(to_jsonb(old) ->> 'opted_out')
+         and to_jsonb(old) ->> 'user_id' = after ->> 'user_id')
+  then
+    return null;
+  end if;
+  whose := (after ->> 'user_id')::uuid;
+  begin
+    ids := array(select m.id from public.scheduled_messages m
+                  where m.user_id = whose and m.status = 'pending'
+                  order by m.id
+                    for no key update);
+  -- Somebody of the app's holds one of them: the claim will find out.
+  exception when lock_not_available or deadlock_detected then
+    ids := array(select m.id from public.scheduled_messages m
+                  where m.user_id = whose and m.status = 'pending'
+                  order by m.id
+                    for no key update skip locked);
+  end;
+  update public.scheduled_messages m
+     set status = 'cancelled', cancel_reason = 'the recipient has opted out', updated_at = clock_timestamp()
+   where m.id = any (ids) and m.status = 'pending';
+  insert into punctual.notes (message_id, note)
+  select m.id, 'the recipient has opted out; too late, it was being sent'
+    from public.scheduled_messages m
+   where m.user_id = whose and m.status in ('sending', 'unconfirmed');
+  return null;
+exception when others then
+  raise warning 'what is pending for a user who opted out could not be cancelled yet: % (%)', sqlerrm, sqlstate;
+  return null;
+end
+$$;
+
+-- Where the table is ours to watch.
+do $$
+begin
+  if exists (select from pg_catalog.pg_class c
+              where c.oid = to_regclass('public.user_sms_preferences') and c.relkind in ('r', 'p')
+                and pg_catalog.pg_has_role(c.relowner, 'usage'))
+  then
+    create or replace trigger punctual_opted_out
+      after insert or update on public.user_sms_preferences
+      for each row execute function punctual.opted_out();
+  end if;
+end
+$$;
