@@ -20,6 +20,7 @@ mod limits;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;
+mod policy;
 mod proxy;
 mod ranks;
 mod restore;
