@@ -6,5 +6,6 @@ pub mod phone;
 pub mod postgres;
 mod run;
 pub mod script;
+mod users;
 
 pub use run::{DemoError, Verdict, run};

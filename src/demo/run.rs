@@ -14,6 +14,7 @@ use super::lines::{milliseconds, summary, time};
 use super::phone::{Arrival, Phone};
 use super::postgres::{Options, PostgresError, PrivatePostgres};
 use super::script::{Deed, Fate, SCENES, Scene};
+use super::users;
 use crate::clock;
 use crate::daemon::{self, Parts, RunError};
 use crate::http;
@@ -230,13 +231,16 @@ impl Stage {
             "message", "planned (UTC)", "arrived", "late"
         ))?;
 
+        users::settle(&self.app, self.began).await?;
         let mut ids: HashMap<usize, MessageId> = HashMap::new();
         for (at, cue) in cues {
             self.until(at, &mut rings, say).await?;
             match cue {
                 Cue::Insert(n) => {
                     let scene = &SCENES[n];
-                    let id = self.app.insert(scene.to, scene.body, self.began + scene.at);
+                    let at = self.began + scene.at;
+                    let user = users::of(scene.of);
+                    let id = self.app.insert(user, scene.to, scene.body, at);
                     ids.insert(n, id.await?);
                 }
                 Cue::Act(n, deed) => self.act(ids[&n], deed).await?,

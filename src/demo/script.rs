@@ -31,6 +31,23 @@ pub enum Fate {
     Deleted,
 }
 
+/// Whose message it is, and what the policy makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Nobody's in particular: it just goes.
+    Nobody,
+    /// A user's who sleeps until [`WAKES`].
+    Sleeper,
+    /// The so-and-so many-th, of a user who is sent [`DAILY`] a day.
+    Busy(usize),
+}
+
+/// How long after the start the quiet hours of the sleeper end.
+pub const WAKES: Duration = ms(8_250);
+
+/// How many messages the busy user is sent in a day.
+pub const DAILY: usize = 2;
+
 /// One message of the demo.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
@@ -44,6 +61,8 @@ pub struct Scene {
     pub inserted: Duration,
     /// When it is scheduled for.
     pub at: Duration,
+    /// Whose it is.
+    pub of: Of,
     /// What is done to it, and when.
     pub deed: Option<(Duration, Deed)>,
 }
@@ -51,6 +70,11 @@ pub struct Scene {
 impl Scene {
     /// What is to become of it.
     pub fn fate(&self) -> Fate {
+        match self.of {
+            Of::Sleeper => return Fate::Arrives(self.at.max(WAKES), self.body),
+            Of::Busy(nth) if nth > DAILY => return Fate::Cancelled,
+            Of::Busy(_) | Of::Nobody => {}
+        }
         match self.deed {
             _ if !self.to.starts_with('+') || self.to == INVALID_NUMBER => Fate::Failed,
             None => Fate::Arrives(self.at, self.body),
@@ -81,6 +105,7 @@ const fn scene(title: &'static str, to: &'static str, body: &'static str, at: u6
         body,
         inserted: Duration::ZERO,
         at: ms(at),
+        of: Of::Nobody,
         deed: None,
     }
 }
@@ -92,9 +117,20 @@ const fn then(scene: Scene, when: u64, deed: Deed) -> Scene {
     }
 }
 
-/// The dozen, in the order of the table that is printed first. `+1 555 01xx` numbers are
+const fn of(of: Of, title: &'static str, body: &'static str, at: u64) -> Scene {
+    let to = match of {
+        Of::Sleeper => "+12025550113",
+        Of::Busy(_) | Of::Nobody => "+12025550114",
+    };
+    Scene {
+        of,
+        ..scene(title, to, body, at)
+    }
+}
+
+/// The dozen and a few, in the order of the table that is printed first. `+1 555 01xx` numbers are
 /// reserved for fiction.
-pub const SCENES: [Scene; 14] = [
+pub const SCENES: [Scene; 18] = [
     scene(
         "on time",
         "+12025550101",
@@ -159,6 +195,25 @@ pub const SCENES: [Scene; 14] = [
         "+12025550109",
         "Doors open now (3).",
         11_000,
+    ),
+    of(Of::Sleeper, "held by quiet hours", "Good morning!", 5_500),
+    of(
+        Of::Busy(1),
+        "two a day at most",
+        "First news of the day.",
+        12_800,
+    ),
+    of(
+        Of::Busy(2),
+        "two a day at most",
+        "Second news of the day.",
+        13_000,
+    ),
+    of(
+        Of::Busy(3),
+        "two a day at most",
+        "Third news of the day.",
+        13_200,
     ),
     scene(
         "number refused",

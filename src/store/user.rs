@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 
+use jiff::civil::Time;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -12,6 +13,7 @@ use crate::message::{MessageId, Moment, Status};
 
 const SCHEDULE: &str = include_str!("sql/user_schedule.sql");
 const INSERT: &str = include_str!("sql/user_insert.sql");
+const PREFER: &str = include_str!("sql/user_prefer.sql");
 const RESCHEDULE: &str = include_str!("sql/user_reschedule.sql");
 const EDIT: &str = include_str!("sql/user_edit.sql");
 const CANCEL: &str = include_str!("sql/user_cancel.sql");
@@ -74,16 +76,43 @@ impl<C: Borrow<Client>> UserSession<C> {
         Ok(id.map_err(StoreError::unreadable(STEP))?.map(MessageId))
     }
 
-    /// Schedules a message.
-    pub async fn insert(&self, to: &str, body: &str, at: Moment) -> Result<MessageId, StoreError> {
+    /// Schedules a message, a user's or nobody's.
+    pub async fn insert(
+        &self,
+        user: Option<Uuid>,
+        to: &str,
+        body: &str,
+        at: Moment,
+    ) -> Result<MessageId, StoreError> {
         const STEP: &str = "inserting a message";
         let row = self
             .client()
-            .query_one(INSERT, &[&to, &body, &At(at)])
+            .query_one(INSERT, &[&user, &to, &body, &At(at)])
             .await
             .map_err(StoreError::at(STEP))?;
         let id = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
         Ok(MessageId(id))
+    }
+
+    /// Writes what a new user has chosen: in which zone, from when until when not to be
+    /// disturbed (by the clock there), and how many messages a day.
+    pub async fn prefer(
+        &self,
+        user: Uuid,
+        timezone: &str,
+        quiet: (Time, Time),
+        a_day: i32,
+    ) -> Result<(), StoreError> {
+        let us = |time: Time| {
+            let since = time.duration_since(Time::midnight());
+            i64::try_from(since.as_micros()).unwrap_or_default()
+        };
+        let (from, until) = (us(quiet.0), us(quiet.1));
+        self.client()
+            .execute(PREFER, &[&user, &timezone, &from, &until, &a_day])
+            .await
+            .map_err(StoreError::at("writing a user's preferences"))?;
+        Ok(())
     }
 
     /// Moves a message that is still pending; whether it was.

@@ -1,5 +1,5 @@
--- As the app inserts a message.
--- $1 to  $2 body  $3 scheduled at
-insert into public.scheduled_messages (to_number, body, scheduled_at)
-values ($1, $2, $3)
+-- As the app inserts a message, one of its users' or nobody's.
+-- $1 user  $2 to  $3 body  $4 scheduled at
+insert into public.scheduled_messages (user_id, to_number, body, scheduled_at)
+values ($1, $2, $3, $4)
 returning id
