@@ -88,6 +88,9 @@ fn tell(story: &Story) -> String {
     for receipt in &story.receipts {
         tell_receipt(&mut text, receipt);
     }
+    for note in &story.notes {
+        let _ = writeln!(text, "note\n  {}  {}", local(note.at), note.note);
+    }
     for write in &story.outbox {
         let _ = writeln!(
             text,
@@ -129,6 +132,12 @@ fn tell_row(text: &mut String, row: &StoryRow) {
     line("because", row.cancel_reason.clone());
     line("error", row.error_message.clone());
     line("twilio", row.twilio_sid.clone());
+    for warning in &row.warnings {
+        line(
+            "note",
+            Some(format!("{warning}; the next known zone counts")),
+        );
+    }
 }
 
 fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow>) {

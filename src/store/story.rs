@@ -6,14 +6,18 @@ use tokio_postgres::{Client, Row};
 
 use super::at::At;
 use super::{Store, StoreError};
+use crate::clock::ZoneData;
+use crate::message::facts::Preferences;
 use crate::message::segments::Segments;
-use crate::message::{AttemptToken, E164, InstanceId, MessageId, Moment, Status};
+use crate::message::{AttemptToken, E164, Facts, InstanceId, MessageId, Moment, Status};
+use crate::policy::{Rules, zone_of};
 
 const ROW: &str = include_str!("sql/story_row.sql");
 const ATTEMPTS: &str = include_str!("sql/story_attempts.sql");
 mod next;
 
 const RECEIPTS: &str = include_str!("sql/story_receipts.sql");
+const NOTES: &str = include_str!("sql/story_notes.sql");
 const OUTBOX: &str = include_str!("sql/story_outbox.sql");
 
 /// See the module.
@@ -27,6 +31,8 @@ pub struct Story {
     pub attempts: Vec<StoryAttempt>,
     /// What the provider told of it, as far as it changed or contradicted something.
     pub receipts: Vec<StoryReceipt>,
+    /// What came too late for it, in order.
+    pub notes: Vec<StoryNote>,
     /// Writes to the app's tables that wait to be tried again.
     pub outbox: Vec<StoryWrite>,
     /// Its timer, as `GET /debug/timers` has it, where a daemon holds one and was asked.
@@ -66,6 +72,8 @@ pub struct StoryRow {
     pub max_attempts: Option<i32>,
     pub version: i64,
     pub in_doubt: Option<String>,
+    /// What stands as the recipient's zone and is none.
+    pub warnings: Vec<String>,
 }
 
 impl StoryRow {
@@ -120,6 +128,14 @@ pub struct StoryReceipt {
     pub received_at: Moment,
 }
 
+/// What came too late.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryNote {
+    pub at: Moment,
+    pub note: String,
+}
+
 /// One write that waits.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
@@ -140,6 +156,8 @@ impl Story {
         let attempts = attempts.map_err(StoreError::at(STEP))?;
         let receipts = client.query(RECEIPTS, &[&id.0]).await;
         let receipts = receipts.map_err(StoreError::at(STEP))?;
+        let notes = client.query(NOTES, &[&id.0]).await;
+        let notes = notes.map_err(StoreError::at(STEP))?;
         let outbox = client.query(OUTBOX, &[&id.0]).await;
         let outbox = outbox.map_err(StoreError::at(STEP))?;
         let read = || -> Result<Self, tokio_postgres::Error> {
@@ -154,6 +172,7 @@ impl Story {
                     .iter()
                     .map(read_receipt)
                     .collect::<Result<_, _>>()?,
+                notes: notes.iter().map(read_note).collect::<Result<_, _>>()?,
                 outbox: outbox.iter().map(read_write).collect::<Result<_, _>>()?,
                 timer: None,
                 next: String::new(),
@@ -215,7 +234,25 @@ fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
         max_attempts: row.try_get("max_attempts")?,
         version: row.try_get("version")?,
         in_doubt: row.try_get("in_doubt")?,
+        warnings: zone_warnings(row.try_get("timezone")?, row.try_get("their_timezone")?),
     })
+}
+
+/// The same words as in the log of the instance that judged it.
+fn zone_warnings(own: Option<String>, theirs: Option<String>) -> Vec<String> {
+    let facts = Facts {
+        timezone: own,
+        preferences: Some(Preferences {
+            timezone: theirs,
+            ..Preferences::default()
+        }),
+        ..Facts::default()
+    };
+    let rules = Rules {
+        zones: ZoneData::newest().zones,
+        ..Rules::default()
+    };
+    zone_of(&facts, &rules).warnings
 }
 
 fn read_attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> {
@@ -252,6 +289,13 @@ fn read_receipt(row: &Row) -> Result<StoryReceipt, tokio_postgres::Error> {
         effect: row.try_get("effect")?,
         row_status: row.try_get("row_status")?,
         received_at: at(row, "received_at")?,
+    })
+}
+
+fn read_note(row: &Row) -> Result<StoryNote, tokio_postgres::Error> {
+    Ok(StoryNote {
+        at: at(row, "at")?,
+        note: row.try_get("note")?,
     })
 }
 

@@ -1,0 +1,5 @@
+-- What came too late for a message. $1 id
+select n.at, n.note
+  from punctual.notes n
+ where n.message_id = $1::uuid
+ order by n.id
