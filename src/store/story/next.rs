@@ -150,6 +150,7 @@ mod tests {
             max_attempts: None,
             version: 0,
             in_doubt: in_doubt.map(Into::into),
+            warnings: vec![],
         }
     }
 
@@ -160,6 +161,7 @@ mod tests {
             row: Some(row),
             attempts: vec![attempt],
             receipts: vec![],
+            notes: vec![],
             outbox: vec![],
             timer: None,
             next: String::new(),
