@@ -110,7 +110,7 @@ const MISTAKES: &[Mistake] = &[
     // Triggers, indexes, columns.
     db("drop trigger punctual_notify_insert on scheduled_messages", "triggers", "bad", "punctual_notify_insert is missing", "punctual migrate"),
     db("alter table scheduled_messages disable trigger zzz_punctual_guard_update", "triggers", "bad", "zzz_punctual_guard_update is disabled", "ENABLE TRIGGER"),
-    db("update punctual.triggers set checksum = 'another version'", "schema", "bad", "scheduled_messages.sql", "run `punctual migrate`"),
+    db("update punctual.triggers set checksum = 'another version' where name like '%scheduled_messages%'", "schema", "bad", "scheduled_messages.sql", "run `punctual migrate`"),
     db("drop schema punctual cascade", "schema", "bad", "lacks its first migration", "run `punctual migrate`"),
     db("drop index scheduled_messages_due_idx", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),
     db("update pg_index set indisvalid = false where indexrelid = 'scheduled_messages_due_idx'::regclass", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),

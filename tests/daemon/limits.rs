@@ -28,7 +28,8 @@ async fn without_a_free_connection_it_says_so_and_recovers() {
         .batch_execute(&format!(
             "grant usage on schema punctual, public to {role};
              grant all on all tables in schema punctual, public to {role};
-             grant all on all sequences in schema punctual, public to {role}"
+             grant all on all sequences in schema punctual, public to {role};
+             grant execute on all functions in schema punctual to {role}"
         ))
         .await
         .unwrap();
