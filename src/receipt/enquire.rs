@@ -252,9 +252,14 @@ impl Enquirer {
         Ok((doubt::sight(&matches, &known, &rivals, whole), alike))
     }
 
-    /// What is in doubt with a provider that keeps nothing it could be asked about.
+    /// What is in doubt with a provider that cannot be asked, or a text that is not known.
     async fn unasked(&self, enquiry: &Enquiry, doubt: &Doubt) -> Result<Noted, StoreError> {
-        let mut note = "the provider cannot be asked about it".to_owned();
+        let why = if self.provider.can_look_up() {
+            "what was sent is not known, so its list is not searched"
+        } else {
+            "the provider cannot be asked about it"
+        };
+        let mut note = why.to_owned();
         let sight = Sight::NoAnswer(note.clone());
         let age = enquiry.now.since(enquiry.asked_since);
         if let Step::PutBack(policy) = doubt::follow(&sight, age, doubt.row.as_ref(), self.policy)

@@ -151,6 +151,25 @@ impl Case {
         one(&self.world.unseen, &sql).await
     }
 
+    /// The one open claim is that of an instance that died.
+    async fn reaped(&self) {
+        // Its instance never was, the database and the reaper are old.
+        let reaper = Store::new(self.world.db.dsn().pool(1), InstanceId::fresh());
+        reaper.instance_start().await.unwrap();
+        run(
+            &self.world.unseen,
+            "update punctual.instances set started_at = started_at - interval '1 h';
+             update punctual.attempts set lease_until = now() - interval '1 s'",
+        )
+        .await;
+        crate::rows::until(
+            &self.world.unseen,
+            "pg_postmaster_start_time() < clock_timestamp() - interval '100 ms'",
+        )
+        .await;
+        assert_eq!(reaper.reap(Duration::from_millis(100)).await.unwrap(), 1);
+    }
+
     /// A row of its own text.
     async fn row_of(&self, body: &str) -> Uuid {
         let id = self.world.row("pending").await;
@@ -283,21 +302,7 @@ async fn the_claims_of_the_dead_are_looked_for_from_their_claim_on() {
     let id = case.row_of("begun by the dead").await;
     let claim = won(&case.store, &[id]).await.remove(0);
     let _ = case.asks(&claim, LOST_ANSWER).await;
-    // Its instance never was, the database and the reaper are old.
-    let reaper = Store::new(case.world.db.dsn().pool(1), InstanceId::fresh());
-    reaper.instance_start().await.unwrap();
-    run(
-        &case.world.unseen,
-        "update punctual.instances set started_at = started_at - interval '1 h';
-         update punctual.attempts set lease_until = now() - interval '1 s'",
-    )
-    .await;
-    crate::rows::until(
-        &case.world.unseen,
-        "pg_postmaster_start_time() < clock_timestamp() - interval '100 ms'",
-    )
-    .await;
-    assert_eq!(reaper.reap(Duration::from_millis(100)).await.unwrap(), 1);
+    case.reaped().await;
     assert_eq!(case.row(id).await, "unconfirmed");
     case.enquirer.round().await.unwrap();
     assert!(
@@ -305,4 +310,22 @@ async fn the_claims_of_the_dead_are_looked_for_from_their_claim_on() {
         "{}",
         case.row(id).await
     );
+}
+
+#[tokio::test]
+async fn a_text_that_only_the_dead_knew_is_not_searched_for_nor_called_absent() {
+    let case = Case::with(InDoubt::ResendIfAbsent).await;
+    let id = case.row_of("Dear {name}").await;
+    run(
+        &case.world.unseen,
+        "update scheduled_messages set template_vars = '{}'",
+    )
+    .await;
+    let _ = won(&case.store, &[id]).await;
+    case.reaped().await;
+    case.later(20).await;
+    case.enquirer.round().await.unwrap();
+    assert_eq!(case.row(id).await, "unconfirmed");
+    assert!(case.note(id).await.contains("is not known"));
+    assert!(case.twilio.book().others().is_empty());
 }

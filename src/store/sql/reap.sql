@@ -19,7 +19,9 @@ with dead as (
    limit $3
 ), free as (
   select m.id, btrim(m.to_number) as sought_to, nullif(btrim(m.from_number), '') as sought_from,
-         sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) as sought_text
+         -- What a template was rendered to, only the dead one knew.
+         case when m.template_vars is null then sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) end
+           as sought_text
     from public.scheduled_messages m
    where m.id in (select message_id from dead)
    order by m.id
