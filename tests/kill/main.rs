@@ -8,6 +8,7 @@
 
 mod chance;
 mod cluster;
+mod faults;
 mod judge;
 mod points;
 mod suspend;
@@ -22,6 +23,9 @@ mod dice;
 #[allow(dead_code, reason = "shared with the tests of the store")]
 #[path = "../pg/harness.rs"]
 mod harness;
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
+#[path = "../daemon/proxy.rs"]
+mod proxy;
 #[allow(dead_code, reason = "shared with the tests of the provider")]
 #[path = "../wire/standin.rs"]
 mod standin;

@@ -93,6 +93,11 @@ impl World {
     /// Everything but the instances, which [`Self::up`] starts.
     pub(crate) async fn new(kind: Kind, habits: Habits) -> Self {
         let (url, app) = cluster::database().await;
+        Self::over(url, app, kind, habits).await
+    }
+
+    /// In a database of somebody else's.
+    pub(crate) async fn over(url: String, app: Client, kind: Kind, habits: Habits) -> Self {
         let twilio = Twilio::start(ACCOUNT, AUTH_TOKEN, habits).await;
         let (mut slots, mut state, mut hooks) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..kind.instances {
@@ -127,6 +132,14 @@ impl World {
     /// Somebody else's session.
     pub(crate) async fn session(&self) -> Client {
         session(&self.url.parse().unwrap()).await
+    }
+
+    /// Another setting for every instance that starts from now on.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        for slot in &mut self.slots {
+            set(&mut slot.env, name, value);
+        }
+        self
     }
 
     /// Starts this one, and waits until it is ready.
