@@ -189,8 +189,11 @@ pub(crate) async fn weigh(world: &World, name: &str) -> Verdict {
     }
 }
 
+/// What went back to pending and then met another misfortune was settled before it did.
 fn is_unsettled(standing: &Standing, owed: &BTreeSet<Uuid>) -> bool {
-    owed.contains(&standing.id) && standing.said(&["unconfirmed", "sending", "pending"])
+    owed.contains(&standing.id)
+        && standing.said(&["unconfirmed", "sending", "pending"])
+        && (standing.accepted() || standing.asked.is_empty())
 }
 
 /// The messages cut off by a kill that must settle by themselves: those the provider has, and

@@ -38,27 +38,8 @@ impl Kind {
                 callbacks: true,
             })
         });
-        kinds
-            .filter(|kind| !kind.journal || has_journal())
-            .collect()
+        kinds.collect()
     }
-}
-
-/// Whether this version has one.
-fn has_journal() -> bool {
-    let env = environment("postgres://u@h/d", "http://127.0.0.1");
-    let run = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"))
-        .args(["run", "--print-config"])
-        .env_clear()
-        .envs(env)
-        .env("PUNCTUAL_STATE_DIR", std::env::temp_dir())
-        .current_dir("/")
-        .output();
-    let has = run.unwrap().status.success();
-    if !has {
-        println!("SKIPPED: this version has no journal");
-    }
-    has
 }
 
 /// One instance's place: what stays when its process dies.
