@@ -72,6 +72,21 @@ async fn urgent_ones_get_the_places_then_those_that_are_due_first() {
 }
 
 #[tokio::test]
+async fn what_comes_too_late_takes_nobodys_place() {
+    let world = World::new().await;
+    user(&world, USER, 1).await;
+    let late = message(&world, USER, "urgent").await;
+    let past =
+        "update scheduled_messages set send_before = clock_timestamp() - interval '1 s' where id =";
+    run(&world.user, &format!("{past} '{late}'")).await;
+    let good = message(&world, USER, "normal").await;
+    let claims = won(&store(&world), &[late, good]).await;
+    let places: Vec<bool> = claims.iter().map(goes).collect();
+    assert_eq!(places, [false, true]);
+    assert_eq!(taken(&world, USER).await, 1);
+}
+
+#[tokio::test]
 async fn neither_a_herd_nor_two_daemons_exceed_it() {
     let world = World::new().await;
     let mut ids = Vec::new();

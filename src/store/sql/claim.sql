@@ -42,7 +42,9 @@ with free as (
          -- Counted is what has a limit and is wanted; the policy says no to the rest.
          (t.facts).daily_limit is not null and not (t.facts).opted_out and (t.facts).phone_verified
          and coalesce(btrim(m.message_type::text) <> all ((t.facts).off), true)
-         and (t.facts).event_is_cancelled is not true as counts
+         and (t.facts).event_is_cancelled is not true
+         -- What comes too late takes nobody's place.
+         and coalesce(r.at <= m.send_before, true) as counts
     from theirs t
     join public.scheduled_messages m on m.id = t.id
    cross join lateral (
