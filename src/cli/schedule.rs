@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::when::{self, FORMS, When};
 use super::{Usage, output, session};
 use crate::config::Sources;
+use crate::message::segments::Segments;
 use crate::message::{E164, MessageId, Moment, Sender};
 use crate::policy::BODY_MAX_CHARS;
 use crate::store::doctor::database_time;
@@ -115,6 +116,7 @@ struct Told {
     scheduled_at: Moment,
     send_before: Option<Moment>,
     characters: usize,
+    segments: Segments,
     #[serde(skip)]
     now: Moment,
 }
@@ -233,6 +235,7 @@ async fn insert(
         scheduled_at: times.at,
         send_before: times.send_before,
         characters: args.body.chars().count(),
+        segments: Segments::of(&args.body),
         now: times.now,
     })
 }
@@ -251,7 +254,10 @@ fn tell(it: &Told, zone: &TimeZone) -> String {
     if let Some(before) = it.send_before {
         line("before", when::show(before, zone));
     }
-    line("text", format!("{} characters", it.characters));
+    line(
+        "text",
+        format!("{} characters, {}", it.characters, it.segments),
+    );
     line("story", format!("punctual why {}", it.id));
     text
 }

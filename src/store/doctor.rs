@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use super::StoreError;
 use super::at::At;
@@ -61,17 +62,17 @@ impl Finding {
     }
 }
 
-/// What the catalog and the settings of the server tell.
-pub async fn catalog(client: &Client) -> Result<Vec<Finding>, StoreError> {
-    let mut findings = ask(client, CATALOG).await?;
-    findings.extend(ask(client, TABLE).await?);
+/// What the catalog and the settings of the server tell. `triggers`: all there should be.
+pub async fn catalog(client: &Client, triggers: &[&str]) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = ask(client, CATALOG, &[&triggers]).await?;
+    findings.extend(ask(client, TABLE, &[]).await?);
     findings.push(cron(client).await?);
     Ok(findings)
 }
 
 /// What the rows tell. Needs the schema.
 pub async fn rows(client: &Client) -> Result<Vec<Finding>, StoreError> {
-    ask(client, ROWS).await
+    ask(client, ROWS, &[]).await
 }
 
 /// The database's clock.
@@ -83,9 +84,13 @@ pub async fn database_time(client: &Client) -> Result<Moment, StoreError> {
     Ok(now.0)
 }
 
-async fn ask(client: &Client, sql: &str) -> Result<Vec<Finding>, StoreError> {
+async fn ask(
+    client: &Client,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Finding>, StoreError> {
     const STEP: &str = "looking at the database";
-    let rows = client.query(sql, &[]).await;
+    let rows = client.query(sql, params).await;
     let rows = rows.map_err(StoreError::at(STEP))?;
     rows.iter()
         .map(|row| {

@@ -10,6 +10,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
@@ -18,10 +19,13 @@ use super::files;
 
 mod error;
 mod indexes;
+pub mod progress;
 mod role;
 mod run;
 
 pub use error::MigrateError;
+
+use progress::Step;
 
 /// How long a statement of a migration waits for a lock on the first try: so long may it hold
 /// up the app's writes, which queue behind it. Doubles with each try, up to
@@ -68,7 +72,7 @@ struct Migration<'a> {
 }
 
 /// What a run has done; empty if there was nothing to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The migrations applied, by file name.
     pub applied: Vec<String>,
@@ -119,8 +123,23 @@ impl<'a> Migrator<'a> {
     /// Brings the database up to these files. Safe to repeat, and to start twice at once: the
     /// second waits for its turn and finds nothing to do.
     pub async fn run(&self, dsn: &Dsn) -> Result<Report, MigrateError> {
-        self.in_session(dsn, async |client| run::all(self, client).await)
+        self.run_told(dsn, &|_| {}).await
+    }
+
+    /// The same, telling what it begins with.
+    pub async fn run_told(
+        &self,
+        dsn: &Dsn,
+        tell: &(dyn Fn(Step<'_>) + Sync),
+    ) -> Result<Report, MigrateError> {
+        self.in_session(dsn, async |client| run::all(self, client, tell).await)
             .await
+    }
+
+    /// The triggers that the files create.
+    pub fn trigger_names(&self) -> Vec<&'a str> {
+        let files = self.triggers.iter();
+        files.flat_map(|file| run::created(file.sql)).collect()
     }
 
     /// Gives a role what a daemon needs, rights and policies of row level security, and no

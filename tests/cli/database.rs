@@ -93,3 +93,37 @@ async fn doctor_says_what_a_server_without_the_schema_lacks() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_tells_what_it_did_and_a_terminal_what_it_is_at() {
+    let db = TestDb::empty().await;
+    let (json, code) = ask(&db, &["migrate", "--json"]).await;
+    assert_eq!(code, Some(0), "{json}");
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(told["applied"].as_array().unwrap().len() > 5, "{json}");
+    let (again, _) = ask(&db, &["migrate"]).await;
+    assert_eq!(
+        again,
+        "nothing to do: the schema is the one this version needs\n"
+    );
+
+    // A terminal of our own, where the machine has the tool that makes one.
+    let db = TestDb::empty().await;
+    let name = db.dsn().to_string();
+    let url = cluster().url(name.rsplit_once('/').unwrap().1);
+    let line = format!("{} migrate", env!("CARGO_BIN_EXE_punctual"));
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]);
+    script.env("DATABASE_URL", url).env("TERM", "xterm");
+    let ended = tokio::task::spawn_blocking(move || script.output());
+    let Ok(ended) = ended.await.unwrap() else {
+        eprintln!("there is no script here: the terminal was not tried");
+        return;
+    };
+    let told = String::from_utf8(ended.stdout).unwrap();
+    assert!(
+        told.contains(" of ") && told.contains(": migrations/2"),
+        "{told:?}"
+    );
+    assert!(told.contains("applied "), "{told:?}");
+}

@@ -138,3 +138,17 @@ fn the_image_is_built_from_what_the_build_needs() {
     let health = ["punctual", "health", "--alive"];
     assert!(health.iter().all(|word| docker.contains(word)));
 }
+
+#[test]
+fn every_alert_is_explained() {
+    let page = read("docs/operations.md");
+    let rules = read("deploy/prometheus/alerts.yml");
+    let alerts: Vec<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    for alert in alerts {
+        assert!(page.contains(&format!("| `{alert}` |")), "{alert}");
+    }
+}

@@ -210,6 +210,9 @@ async fn check(it: &'static Mistake) -> Option<String> {
     let (findings, code) = examine(&cluster().url(name), it.env, it.args).await;
     // The tests' server runs without fsync, which is one thing wrong in any case where it is reached.
     assert_eq!(code, Some(1), "{}{:?}", it.sql, it.env);
+    // Blocks until all the server's sessions have taken note, those included that are being made
+    // here meanwhile.
+    tokio::task::spawn_blocking(move || drop(db)).await.unwrap();
     missed(&findings, it)
 }
 
@@ -220,9 +223,7 @@ async fn each_mistake_is_named_with_what_to_do() {
     )
     .await;
     let missed: Vec<String> = stream::iter(MISTAKES)
-        // Tasks of their own: the end of a database blocks its task, and a session of another
-        // that is being made in the same would wait for it in vain.
-        .map(async |it| tokio::spawn(check(it)).await.unwrap())
+        .map(check)
         .buffer_unordered(4)
         .filter_map(async |missed| missed)
         .collect()

@@ -54,8 +54,10 @@ async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
         Err(e) => pooler(Level::Bad, e.to_string()),
     });
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
-    findings.extend(or_why("catalog", doctor::catalog(client).await));
-    match Migrator::embedded().check(dsn).await {
+    let migrator = Migrator::embedded();
+    let catalog = doctor::catalog(client, &migrator.trigger_names()).await;
+    findings.extend(or_why("catalog", catalog));
+    match migrator.check(dsn).await {
         Ok(()) => {
             findings.push(Finding::ok("schema", "the one this version needs"));
             findings.extend(or_why("rows", doctor::rows(client).await));

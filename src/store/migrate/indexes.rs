@@ -4,10 +4,14 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::MigrateError;
+use super::progress::Step;
 
 /// Builds what the migrations left out, and anew what a build that was cut off left invalid.
 /// Outside a transaction, for `concurrently` wants it so; returns the names.
-pub(super) async fn build(client: &Client) -> Result<Vec<String>, MigrateError> {
+pub(super) async fn build(
+    client: &Client,
+    tell: &(dyn Fn(Step<'_>) + Sync),
+) -> Result<Vec<String>, MigrateError> {
     let sql = include_str!("../sql/migrate_indexes.sql");
     let wanted = client.query(sql, &[]).await.map_err(MigrateError::Record)?;
     if wanted.is_empty() {
@@ -28,6 +32,7 @@ pub(super) async fn build(client: &Client) -> Result<Vec<String>, MigrateError> 
             ))
         };
         let (index, leftover, build, drop) = read().map_err(MigrateError::Record)?;
+        tell(Step::Index { name: &index });
         tracing::info!(
             index,
             leftover,

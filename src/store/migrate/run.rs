@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use tokio_postgres::Client;
 
 use super::error::{is_lock, is_shape};
+use super::progress::Step;
 use super::{
     File, LOCK_TIMEOUT_MAX, LOCK_TIMEOUT_MIN, MigrateError, Migration, Migrator, PAUSE_MAX,
     PAUSE_MIN, Report, TRIES_MAX, TURN_MAX, indexes, role,
@@ -26,14 +27,20 @@ pub(super) enum Record {
     None,
 }
 
-pub(super) async fn all(migrator: &Migrator<'_>, client: &Client) -> Result<Report, MigrateError> {
+pub(super) async fn all(
+    migrator: &Migrator<'_>,
+    client: &Client,
+    tell: &(dyn Fn(Step<'_>) + Sync),
+) -> Result<Report, MigrateError> {
     take_turn(client).await?;
     shape(client).await?;
     // Not given back: the lock is the session's, and the session ends with the run.
     make_record(client).await?;
     let mut report = Report::default();
-    for migration in missing(migrator, client).await? {
-        let name = migration.file.name;
+    let missing = missing(migrator, client).await?;
+    for (migration, number) in missing.iter().zip(1..) {
+        let (name, of) = (migration.file.name, missing.len());
+        tell(Step::File { name, number, of });
         apply(
             client,
             migration.file,
@@ -43,12 +50,15 @@ pub(super) async fn all(migrator: &Migrator<'_>, client: &Client) -> Result<Repo
         tracing::info!(file = name, "migration applied");
         report.applied.push(name.to_owned());
     }
-    for file in changed(migrator, client).await? {
+    let changed = changed(migrator, client).await?;
+    for (&file, number) in changed.iter().zip(1..) {
+        let (name, of) = (file.name, changed.len());
+        tell(Step::File { name, number, of });
         apply(client, file, &Record::Trigger).await?;
         tracing::info!(file = file.name, "triggers applied");
         report.triggers.push(file.name.to_owned());
     }
-    report.indexes = indexes::build(client).await?;
+    report.indexes = indexes::build(client, tell).await?;
     Ok(report)
 }
 
@@ -188,7 +198,7 @@ async fn changed<'a>(
 }
 
 /// The triggers that a file creates, by the statement our files use for it.
-fn created(sql: &str) -> impl Iterator<Item = &str> {
+pub(super) fn created(sql: &str) -> impl Iterator<Item = &str> {
     sql.lines()
         .filter_map(|line| line.strip_prefix("create or replace trigger "))
         .filter_map(|rest| rest.split_whitespace().next())

@@ -1,15 +1,10 @@
 -- What a newcomer gets wrong, as far as the catalog tells: one row a check.
 -- level: ok, warn, bad.
-with expected_trigger (name) as (
-  values ('zzz_punctual_guard_insert'), ('zzz_punctual_guard_update'), ('zzz_punctual_put_back'),
-         ('zzz_punctual_guard_delete'), ('punctual_guarded_update'), ('punctual_guarded_delete'),
-         ('punctual_notify_insert'), ('punctual_notify_update'), ('punctual_notify_delete'),
-         ('punctual_notify_truncate')
-), lost_trigger as (
-  select e.name, t.tgenabled
-    from expected_trigger e
-    left join pg_catalog.pg_trigger t
-      on t.tgname = e.name and t.tgrelid = to_regclass('public.scheduled_messages')
+-- $1 the triggers there should be
+with lost_trigger as (
+  select e.name, t.tgenabled, t.tgrelid::regclass as tab
+    from unnest($1::text[]) as e (name)
+    left join pg_catalog.pg_trigger t on t.tgname = e.name and not t.tgisinternal
    where t.oid is null or t.tgenabled not in ('O', 'A')
 ), expected_index (name) as (
   values ('scheduled_messages_due_idx'), ('scheduled_messages_open_idx')
@@ -43,7 +38,8 @@ select 'triggers',
        case when exists (select from lost_trigger) then 'bad' else 'ok' end,
        coalesce((select string_agg(name || case when tgenabled is null then ' is missing' else ' is disabled' end, ', ')
                    from lost_trigger), 'all in place'),
-       'run `punctual migrate`; a disabled one is enabled with ALTER TABLE scheduled_messages ENABLE TRIGGER'
+       'run `punctual migrate`; a disabled one is enabled with ALTER TABLE '
+         || coalesce((select min(tab::text) from lost_trigger), '…') || ' ENABLE TRIGGER'
 union all
 select 'indexes',
        case when exists (select from lost_index) then 'bad' else 'ok' end,

@@ -1,6 +1,10 @@
 //! `punctual migrate`.
 
+mod progress;
+
 use std::fmt::Write as _;
+
+use serde_json::json;
 
 use super::{output, session};
 use crate::config::Sources;
@@ -21,6 +25,10 @@ pub(super) struct Args {
     /// included; the role must exist
     #[arg(long, value_name = "NAME", conflicts_with = "print")]
     role: Option<String>,
+
+    /// Print JSON
+    #[arg(long, conflicts_with = "print")]
+    json: bool,
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
@@ -29,7 +37,20 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         return output::print(&migrator.print());
     }
     let dsn = session::dsn(sources)?;
-    let report = migrator.run(&dsn).await?;
+    let report = progress::shown(&migrator, &dsn).await?;
+    let granted = match &args.role {
+        Some(role) => migrator.grant(&dsn, role).await?,
+        None => Vec::new(),
+    };
+    if args.json {
+        let told = json!({
+            "applied": report.applied,
+            "triggers": report.triggers,
+            "indexes": report.indexes,
+            "granted": granted,
+        });
+        return output::print(&format!("{told:#}\n"));
+    }
     let mut text = String::new();
     for file in report.applied.iter().chain(&report.triggers) {
         let _ = writeln!(text, "applied {file}");
@@ -37,10 +58,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     for index in &report.indexes {
         let _ = writeln!(text, "built {index}");
     }
-    if let Some(role) = &args.role {
-        for statement in migrator.grant(&dsn, role).await? {
-            let _ = writeln!(text, "{statement}");
-        }
+    for statement in granted {
+        let _ = writeln!(text, "{statement}");
     }
     if text.is_empty() {
         text.push_str("nothing to do: the schema is the one this version needs\n");

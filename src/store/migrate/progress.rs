@@ -1,0 +1,54 @@
+//! What a run is at, for whoever waits for it.
+
+use tokio_postgres::Client;
+
+use crate::store::StoreError;
+
+/// What a run begins with now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A file.
+    File {
+        /// Its name.
+        name: &'a str,
+        /// Which one it is, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// An index, built beside the app's writes.
+    Index {
+        /// Its name.
+        name: &'a str,
+    },
+}
+
+/// How far the index that is being built is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// What Postgres is at with it, in its words.
+    pub phase: String,
+    /// Blocks of the table that have been read.
+    pub done: u64,
+    /// And of how many; 0 while that is not known.
+    pub of: u64,
+}
+
+/// Asks over a session that is not the run's own; `None`: no index is being built.
+pub async fn built(client: &Client) -> Result<Option<Built>, StoreError> {
+    const STEP: &str = "asking how far an index is";
+    let sql = include_str!("../sql/migrate_progress.sql");
+    let row = client.query_opt(sql, &[]).await;
+    let Some(row) = row.map_err(StoreError::at(STEP))? else {
+        return Ok(None);
+    };
+    let read = || -> Result<Built, tokio_postgres::Error> {
+        let (done, of): (i64, i64) = (row.try_get("blocks_done")?, row.try_get("blocks_total")?);
+        Ok(Built {
+            phase: row.try_get("phase")?,
+            done: u64::try_from(done).unwrap_or(0),
+            of: u64::try_from(of).unwrap_or(0),
+        })
+    };
+    read().map(Some).map_err(StoreError::unreadable(STEP))
+}
