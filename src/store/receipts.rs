@@ -51,7 +51,7 @@ impl Store {
         let Some((message, token)) = find(&tx, callback).await? else {
             return Ok(Received::Unknown);
         };
-        let held = hold_row(&tx, message).await?;
+        let held = hold_row(&tx, message, token).await?;
         let Some((standing, first_proof)) =
             hold_attempt(&tx, (message, token), callback, held.as_ref()).await?
         else {
@@ -158,10 +158,14 @@ async fn find(
     .map_err(StoreError::unreadable(STEP))
 }
 
-async fn hold_row(tx: &Transaction<'_>, message: MessageId) -> Result<Option<Held>, StoreError> {
+async fn hold_row(
+    tx: &Transaction<'_>,
+    message: MessageId,
+    token: AttemptToken,
+) -> Result<Option<Held>, StoreError> {
     let statement = prepared(tx, ROW, STEP).await?;
     let row = tx
-        .query_opt(&statement, &[&message.0])
+        .query_opt(&statement, &[&message.0, &token.0])
         .await
         .map_err(StoreError::at(STEP))?;
     let read = |row: Row| -> Result<Held, tokio_postgres::Error> {

@@ -297,6 +297,17 @@ async fn a_callback_settles_a_doubt() {
 }
 
 #[tokio::test]
+async fn the_apps_row_has_the_text_that_was_sent() {
+    let world = World::new().await;
+    world.record(unknown()).await;
+    // As the record of a rendered template leaves it.
+    let ledger = "update punctual.attempts set body = 'Dear Ada'";
+    world.app.execute(ledger, &[]).await.unwrap();
+    world.call("sent", "").await;
+    assert_eq!(world.text("select body from messages").await, "Dear Ada");
+}
+
+#[tokio::test]
 async fn out_of_order_and_twice() {
     check(
         "own delivered sent queued delivered",

@@ -1,6 +1,9 @@
 -- Holds the row a person speaks about.
+-- The text is the one that was sent last, where a template was rendered.
 -- $1 id
-select m.status::text, m.conversation_id::uuid, m.to_number::text, m.from_number::text, m.body::text
+select m.status::text, m.conversation_id::uuid, m.to_number::text, m.from_number::text,
+       coalesce((select a.body from punctual.attempts a where a.message_id = m.id
+                  order by a.number desc limit 1), m.body)::text as body
   from public.scheduled_messages m
  where m.id = $1::uuid
    for no key update
