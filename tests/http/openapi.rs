@@ -13,7 +13,7 @@ use crate::server::{Answer, Reactor, Server, at, id, impatient};
 
 const TOKEN: &str = "s3cret-of-the-document";
 
-async fn document() -> Value {
+pub(crate) async fn document() -> Value {
     let answer = Server::ready().await.get("/openapi.json").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     serde_json::from_str(&answer.body).unwrap()
@@ -43,7 +43,7 @@ fn validate(document: &Value, schema: &Value, value: &Value) {
 }
 
 /// Checks that an answer is one of those that the document has for it.
-fn check(document: &Value, path: &str, method: &str, answer: &Answer) {
+pub(crate) fn check(document: &Value, path: &str, method: &str, answer: &Answer) {
     let what = format!("{method} {path} → {}", answer.status);
     let operation = &document["paths"][path][method];
     let response = &operation["responses"][answer.status.to_string()];

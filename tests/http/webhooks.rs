@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use punctual::http::{HttpState, Limits, bind, serve, serve_webhooks};
 use punctual::message::InstanceId;
-use punctual::receipt::Webhooks;
 use punctual::receipt::signature::Verifier;
+use punctual::receipt::{STATUS_PATH, Webhooks};
 use punctual::store::{Dsn, Store};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -53,12 +53,12 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
     (addr, stop.drop_guard())
 }
 
-async fn send(addr: std::net::SocketAddr, raw: &str) -> u16 {
+async fn send(addr: std::net::SocketAddr, raw: &str) -> Answer {
     use tokio::io::AsyncWriteExt as _;
     let mut stream = TcpStream::connect(addr).await.unwrap();
     // An answer may come, and the connection end, before all is written.
     let _ = stream.write_all(raw.as_bytes()).await;
-    Answer::read(stream).await.status
+    Answer::read(stream).await
 }
 
 fn post(path: &str, headers: &str, body: &str) -> String {
@@ -77,11 +77,16 @@ fn form(signature: &str) -> String {
 
 #[tokio::test]
 async fn only_what_is_signed_gets_in() {
+    let document = crate::openapi::document().await;
     for own in [false, true] {
         let (addr, _guard) = start(own).await;
         let check = async |why: &str, path: &str, headers: &str, body: &str, expected: u16| {
-            let status = send(addr, &post(path, headers, body)).await;
-            assert_eq!(status, expected, "{why}, own address: {own}");
+            let answer = send(addr, &post(path, headers, body)).await;
+            assert_eq!(answer.status, expected, "{why}, own address: {own}");
+            // On another path there is nothing to promise.
+            if expected != 404 {
+                crate::openapi::check(&document, STATUS_PATH, "post", &answer);
+            }
         };
         let json = form(SIGNED).replace("x-www-form-urlencoded", "json");
         let other_body = BODY.replace("delivered", "failed");
@@ -127,9 +132,9 @@ async fn only_what_is_signed_gets_in() {
             form(SIGNED),
             huge.len()
         );
-        assert_eq!(send(addr, &chunked).await, 413, "too long in chunks");
+        assert_eq!(send(addr, &chunked).await.status, 413, "too long in chunks");
         let get = format!("GET {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        assert_eq!(send(addr, &get).await, 405);
+        assert_eq!(send(addr, &get).await.status, 405);
     }
 }
 
@@ -138,7 +143,7 @@ async fn an_address_for_callbacks_has_nothing_else() {
     let (addr, _guard) = start(true).await;
     for path in ["/healthz", "/readyz", "/debug/timers"] {
         let get = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        assert_eq!(send(addr, &get).await, 404, "{path}");
+        assert_eq!(send(addr, &get).await.status, 404, "{path}");
     }
 }
 

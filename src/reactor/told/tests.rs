@@ -1,0 +1,90 @@
+//! What is told of messages, and what is left out.
+
+use std::time::Duration;
+
+use super::*;
+use crate::reactor::tests::world::{Row, World, id};
+use crate::reactor::{Input, Settings};
+use crate::schedule::LeadSetting;
+
+fn world(rows: impl IntoIterator<Item = Row>) -> World {
+    let settings = Settings {
+        horizon: Duration::from_secs(3_600),
+        lead: LeadSetting::Auto,
+        max_in_flight: 8,
+        lease: Duration::from_secs(30),
+        send_timeout: Duration::from_secs(10),
+    };
+    World::new(settings, rows)
+}
+
+fn at(ms: u64) -> Moment {
+    Moment::from_micros(0) + Duration::from_millis(ms)
+}
+
+fn told(world: &mut World) -> Vec<(MessageId, What)> {
+    let (told, left_out) = world.reactor.take_told();
+    assert_eq!(left_out, 0);
+    told.into_iter().map(|told| (told.id, told.what)).collect()
+}
+
+#[test]
+fn a_message_is_told_of_from_its_arming_to_its_end() {
+    let mut world = world([Row::due(1, at(60_000))]);
+    assert_eq!(told(&mut world), [(id(1), What::Armed)]);
+    world.insert(Row::due(1, at(30_000)));
+    let (moved, _) = world.reactor.take_told();
+    assert_eq!(moved[0].what, What::Moved);
+    assert_eq!(moved[0].was_due_at, Some(at(60_000)));
+    assert_eq!(moved[0].due_at, Some(at(30_000)));
+    // Nothing new: nothing told.
+    world.handle(Input::Notice(vec![id(1)]));
+    assert_eq!(told(&mut world), []);
+
+    world.run_until(at(30_000));
+    assert_eq!(told(&mut world), [(id(1), What::Claimed)]);
+    world.answer(
+        id(1),
+        Outcome::Accepted {
+            sid: crate::message::ProviderSid("SM1".into()),
+        },
+    );
+    let (sent, _) = world.reactor.take_told();
+    assert_eq!(sent[0].what, What::Sent);
+    assert_eq!(sent[0].attempt, Some(1));
+    let late = sent[0].late.unwrap();
+    assert_eq!(
+        late.policy_us + late.claim_us + late.wake_us,
+        late.lateness_us
+    );
+}
+
+#[test]
+fn what_is_cancelled_or_deleted_is_disarmed() {
+    let mut world = world([Row::due(1, at(60_000)), Row::due(2, at(60_000))]);
+    world.reactor.take_told();
+    if let Some(row) = world.rows.get_mut(&id(1)) {
+        row.status = Status::Cancelled;
+    }
+    world.handle(Input::Notice(vec![id(1)]));
+    let (gone, _) = world.reactor.take_told();
+    assert_eq!(gone[0].what, What::Disarmed);
+    assert_eq!(gone[0].status, Some("cancelled"));
+}
+
+#[test]
+fn a_flood_is_counted_and_not_kept() {
+    let rows = (0..3_000).map(|n| Row::due(n, at(600_000)));
+    let mut world = world(rows);
+    let (told, left_out) = world.reactor.take_told();
+    assert_eq!(told.len(), CHANGES_MAX);
+    assert_eq!(told.len() as u64 + left_out, 3_000);
+}
+
+#[test]
+fn kinds_are_written_as_they_are_named() {
+    for what in What::ALL {
+        let written = serde_json::to_value(what).unwrap();
+        assert_eq!(written, what.as_str());
+    }
+}
