@@ -52,14 +52,27 @@ impl History {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in where a session is. Whether it is to be used.
-    fn is_at(&self, place: Place) -> bool {
+    /// Takes in where a session is that was asked when `before` was known. Whether it is to be
+    /// used.
+    ///
+    /// Sessions are asked side by side, and their answers overtake each other: an answer need
+    /// not follow what another one told meanwhile, only what was known when it was asked.
+    fn is_at(&self, place: Place, before: Option<Place>) -> bool {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_some_and(|known| !place.follows(&known)) {
+        let follows = known.is_none_or(|known| {
+            let overtaken = known.database == place.database
+                && before.is_none_or(|before| place.follows(&before));
+            place.follows(&known) || overtaken
+        });
+        if !follows {
             self.moved.send_replace(Some(place));
             return false;
         }
-        *known = Some(place);
+        let furthest = known.map_or(place.reached, |known| known.reached.max(place.reached));
+        *known = Some(Place {
+            reached: furthest,
+            ..place
+        });
         true
     }
 
@@ -83,8 +96,9 @@ impl History {
 
     /// Asks a session where it is.
     pub(super) async fn check(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
+        let before = self.known();
         match ask(client).await? {
-            Some(place) => Ok(self.is_at(place)),
+            Some(place) => Ok(self.is_at(place, before)),
             None => Ok(true),
         }
     }
@@ -125,5 +139,63 @@ impl super::Store {
             .await
             .map(drop)
             .map_err(StoreError::at("asking which database this is"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(timeline: u32, reached: i64) -> Place {
+        Place {
+            database: DatabaseId {
+                system: 7,
+                timeline,
+                database: 1,
+            },
+            reached,
+        }
+    }
+
+    /// Where somebody is, having been asked when this was known, after these were told.
+    fn check(told: &[Place], before: Option<Place>, place: Place, used: bool, known: Place) {
+        let history = History::default();
+        for place in told {
+            assert!(history.is_at(*place, history.known()));
+        }
+        assert_eq!(
+            history.is_at(place, before),
+            used,
+            "{told:?} {before:?} {place:?}"
+        );
+        assert_eq!(history.known(), Some(known));
+        assert_eq!(history.moved.borrow().is_some(), !used);
+    }
+
+    #[test]
+    fn an_answer_follows_what_was_known_when_it_was_asked() {
+        let (first, second, third) = (at(1, 100), at(1, 200), at(1, 300));
+        check(&[], None, first, true, first);
+        check(&[first], Some(first), second, true, second);
+        // Asked before the second answer came, told after it.
+        check(&[first, third], Some(first), second, true, third);
+        check(&[third], None, second, true, third);
+        // The log has gone back.
+        check(&[third], Some(third), second, false, third);
+        check(&[first, third], Some(third), first, false, third);
+        // Another history, whatever the log says.
+        check(&[first], Some(first), at(2, 200), false, first);
+        check(&[first], None, at(2, 200), false, first);
+    }
+
+    #[test]
+    fn what_was_accepted_is_followed_though_asked_before() {
+        let history = History::default();
+        assert!(history.is_at(at(1, 300), None));
+        let (before, now) = (history.known(), at(2, 200));
+        assert!(!history.is_at(now, before));
+        history.accept(now);
+        assert!(history.is_at(at(2, 250), before));
+        assert!(history.moved.borrow().is_none());
     }
 }
