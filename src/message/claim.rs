@@ -1,6 +1,6 @@
 //! What the database answers when a message is asked for.
 
-use super::{AttemptToken, Facts, MessageId, Moment, Status};
+use super::{AttemptToken, Facts, MessageId, Moment, Priority, Status};
 
 /// A message this instance has won: the row is `sending` under `token`, and nobody else may
 /// start it. Made by the store alone, from a committed claim.
@@ -64,6 +64,8 @@ pub enum RowState {
         version: i64,
         /// Attempts that have counted.
         attempts: i32,
+        /// Its place among those that are due at the same moment.
+        priority: Priority,
     },
     /// An instance is sending it, until its lease says otherwise.
     Sending {

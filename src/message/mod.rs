@@ -18,7 +18,7 @@ pub mod template;
 
 pub use claim::{Claim, ClaimAnswer, RowState};
 pub use doubt::{InDoubt, UnknownPolicy};
-pub use facts::Facts;
+pub use facts::{Facts, Priority};
 pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId};
 pub use moment::{Moment, Now, Uptime};
 pub use outcome::{Category, Outcome, ProviderSid, Retry};

@@ -107,7 +107,7 @@ impl<P: Clone> Reactor<P> {
     pub(super) fn account_answered(&mut self, token: AttemptToken, outcome: &Outcome, now: Now) {
         if self.breaker.answered(token, outcome, now) == Turned::Opened {
             let cleared = std::mem::take(&mut self.cleared);
-            for (_, id) in cleared {
+            for (.., id) in cleared {
                 self.give_back(id, HELD, now);
             }
         }
@@ -141,7 +141,7 @@ impl<P: Clone> Reactor<P> {
     /// Gives back what was won and must not be started: asked for before the breaker opened.
     pub(super) fn give_back_if_held(&mut self, id: MessageId, token: AttemptToken, now: Now) {
         if self.breaker.is_open() && !self.breaker.is_probe(token) {
-            self.cleared.retain(|(_, cleared)| *cleared != id);
+            self.cleared.retain(|(.., cleared)| *cleared != id);
             self.give_back(id, HELD, now);
         }
     }

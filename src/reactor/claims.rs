@@ -1,5 +1,6 @@
 //! Claims what is about to be due, and no more than can be started in time.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -112,6 +113,7 @@ impl<P: Clone> Reactor<P> {
             held: timer.held,
             attempts: timer.attempts,
             version: timer.version,
+            priority: timer.priority,
             phase: Phase::Claiming {
                 asked: now.up,
                 sweep: self.intake.sweep_number(),
@@ -187,14 +189,15 @@ impl<P: Clone> Reactor<P> {
                     payload,
                     lease_until: asked + self.settings.lease,
                 };
-                self.cleared.insert((judged.due, id));
+                let turn = (judged.due, Reverse(busy.priority), id);
+                self.cleared.insert(turn);
                 self.tell_claimed(id, judged.due, now);
                 if self.draining {
-                    self.cleared.remove(&(judged.due, id));
+                    self.cleared.remove(&turn);
                     self.give_back(id, "the daemon is shutting down", now);
                 } else {
                     self.give_back_if_held(id, judged.token, now);
-                    self.give_back_if_overdue(id, judged.due, now);
+                    self.give_back_if_overdue(turn, now);
                 }
             }
             Err(settlement) => {
@@ -259,6 +262,7 @@ impl<P: Clone> Reactor<P> {
                 due: busy.due,
                 version: i64::from(busy.version),
                 attempts: i32::from(busy.attempts),
+                priority: busy.priority,
             };
             if busy.recheck {
                 self.intake.look_at(ask.id);

@@ -7,7 +7,8 @@
 use super::Reactor;
 use super::report::RestoreReport;
 use super::settle::{Record, Settlement};
-use crate::message::{MessageId, Moment, Now};
+use crate::message::{Moment, Now};
+use crate::schedule::Turn;
 
 /// Why claims are given back.
 const RESTORED: &str = "the database has become another one; what is due is held";
@@ -16,7 +17,7 @@ impl<P: Clone> Reactor<P> {
     pub(super) fn hold(&mut self, before: Moment, now: Now) {
         self.held_before = Some(before);
         self.moved = true;
-        for (_, id) in std::mem::take(&mut self.cleared) {
+        for (.., id) in std::mem::take(&mut self.cleared) {
             if let Some(busy) = self.busy.get_mut(&id) {
                 busy.recheck = true;
             }
@@ -47,8 +48,9 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(super) fn give_back_if_overdue(&mut self, id: MessageId, due: Moment, now: Now) {
-        if self.is_held(due) && self.cleared.remove(&(due, id)) {
+    pub(super) fn give_back_if_overdue(&mut self, turn: Turn, now: Now) {
+        let (due, _, id) = turn;
+        if self.is_held(due) && self.cleared.remove(&turn) {
             self.give_back(id, RESTORED, now);
         }
     }

@@ -18,9 +18,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Now, RowState, Uptime};
+use crate::message::{
+    AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Now, Priority, RowState, Uptime,
+};
 use crate::policy::{self, Cleared, Rules, Verdict};
-use crate::schedule::{Agenda, Lead, LeadSetting, Ranking};
+use crate::schedule::{Agenda, Lead, LeadSetting, Ranking, Turn};
 
 mod breaker;
 mod claims;
@@ -106,6 +108,8 @@ pub struct Upcoming {
     pub version: i64,
     /// Attempts that have counted.
     pub attempts: i32,
+    /// Its place among those that are due at the same moment.
+    pub priority: Priority,
 }
 
 /// What happened.
@@ -239,6 +243,7 @@ struct Busy<P> {
     held: u16,
     attempts: u16,
     version: u32,
+    priority: Priority,
     phase: Phase<P>,
 }
 
@@ -264,7 +269,7 @@ pub struct Reactor<P> {
     /// Bounded by [`claims::CLAIMED_MAX`] + the permits + [`sends::UNRECORDED_MAX`].
     busy: BTreeMap<MessageId, Busy<P>>,
     /// Of those, the ones that wait for their instant.
-    cleared: BTreeSet<(Moment, MessageId)>,
+    cleared: BTreeSet<Turn>,
     intake: intake::Intake,
     pace: claims::Pace,
     pressure: pressure::Pressure,
@@ -406,7 +411,7 @@ impl<P: Clone> Reactor<P> {
         self.agenda.clear();
         self.intake.stop();
         let cleared = std::mem::take(&mut self.cleared);
-        for (_, id) in cleared {
+        for (.., id) in cleared {
             self.give_back(id, "the daemon is shutting down", now);
         }
     }

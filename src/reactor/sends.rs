@@ -120,7 +120,7 @@ impl<P: Clone> Reactor<P> {
 
     pub(super) fn start_due(&mut self, now: Now) {
         while self.may_start() {
-            let Some(&(due, id)) = self.cleared.first() else {
+            let Some(&(due, _, id)) = self.cleared.first() else {
                 return;
             };
             if due > now.db {
@@ -162,7 +162,7 @@ impl<P: Clone> Reactor<P> {
     /// When the next cleared message is to start: at its due time, or, if too many are on their
     /// way, when one more may be.
     pub(super) fn next_start(&self, now: Now) -> Option<Moment> {
-        let (due, _) = *self.cleared.first()?;
+        let (due, ..) = *self.cleared.first()?;
         if self.may_start() {
             return Some(due);
         }

@@ -3,13 +3,14 @@
 //! The wheel answers "what is next?" for a million timers; the front answers "how many are due
 //! together?", which decides how early a herd is claimed.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use super::Wheel;
 use super::density::Density;
 use super::lead::LEAD_MAX;
 use super::wheel::LevelInfo;
-use crate::message::{MessageId, Moment};
+use crate::message::{MessageId, Moment, Priority};
 
 /// One armed message. Kept a million times: small fields, no pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +29,19 @@ pub struct Timer {
     pub held: u16,
     /// Another instance is sending it; this is when its lease is over.
     pub watch: bool,
+    /// Its place among those of the same moment.
+    pub priority: Priority,
 }
+
+/// What comes first: the earlier, of the same moment the more urgent.
+pub type Turn = (Moment, Reverse<Priority>, MessageId);
 
 /// All armed messages, by the moment each is next looked at.
 pub struct Agenda {
     wheel: Wheel<Timer>,
     /// Everything up to about [`LEAD_MAX`] from now.
-    front: BTreeMap<(Moment, MessageId), Timer>,
-    front_at: HashMap<MessageId, Moment>,
+    front: BTreeMap<Turn, Timer>,
+    front_at: HashMap<MessageId, (Moment, Reverse<Priority>)>,
     density: Density,
 }
 
@@ -77,9 +83,9 @@ impl Agenda {
     }
 
     fn take_front(&mut self, id: MessageId) -> Option<Timer> {
-        let at = self.front_at.remove(&id)?;
+        let (at, priority) = self.front_at.remove(&id)?;
         self.density.take(at);
-        self.front.remove(&(at, id))
+        self.front.remove(&(at, priority, id))
     }
 
     fn take_wheel(&mut self, id: MessageId) -> Option<Timer> {
@@ -91,7 +97,7 @@ impl Agenda {
     /// The timer of a message.
     pub fn get(&self, id: MessageId) -> Option<Timer> {
         match self.front_at.get(&id) {
-            Some(at) => self.front.get(&(*at, id)).copied(),
+            Some((at, priority)) => self.front.get(&(*at, *priority, id)).copied(),
             None => self.wheel.get(id).map(|(_, t)| *t),
         }
     }
@@ -99,8 +105,9 @@ impl Agenda {
     /// Brings everything up to [`LEAD_MAX`] after `now` to the front, and says how many that is.
     pub fn advance(&mut self, now: Moment) -> usize {
         while let Some((id, at, timer)) = self.wheel.pop_due(now + LEAD_MAX) {
-            self.front.insert((at, id), timer);
-            self.front_at.insert(id, at);
+            let priority = Reverse(timer.priority);
+            self.front.insert((at, priority, id), timer);
+            self.front_at.insert(id, (at, priority));
         }
         self.front.len()
     }
@@ -109,7 +116,7 @@ impl Agenda {
     #[must_use]
     pub fn pop(&mut self, until: Moment) -> Option<(MessageId, Timer)> {
         let entry = self.front.first_entry()?;
-        let &(at, id) = entry.key();
+        let &(at, _, id) = entry.key();
         if at > until {
             return None;
         }
@@ -126,7 +133,7 @@ impl Agenda {
 
     /// When the first of the front is to be looked at.
     pub fn first(&self) -> Option<Moment> {
-        self.front.first_key_value().map(|((at, _), _)| *at)
+        self.front.first_key_value().map(|((at, ..), _)| *at)
     }
 
     /// When [`Self::advance`] next has something to do: never later than that, maybe earlier.
@@ -136,7 +143,7 @@ impl Agenda {
 
     /// Every armed message, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (MessageId, Timer)> {
-        let front = self.front.iter().map(|((_, id), timer)| (*id, *timer));
+        let front = self.front.iter().map(|((.., id), timer)| (*id, *timer));
         front.chain(self.wheel.iter().map(|(id, _, timer)| (id, *timer)))
     }
 
@@ -145,9 +152,9 @@ impl Agenda {
         let mut first: Vec<_> = self
             .front
             .iter()
-            .take_while(|((at, _), _)| before.is_none_or(|b| *at < b))
+            .take_while(|((at, ..), _)| before.is_none_or(|b| *at < b))
             .take(limit)
-            .map(|((_, id), timer)| (*id, *timer))
+            .map(|((.., id), timer)| (*id, *timer))
             .collect();
         let rest = self.wheel.upcoming(limit - first.len(), before);
         first.extend(rest.into_iter().map(|(id, _, timer)| (id, timer)));
@@ -195,7 +202,37 @@ mod tests {
             attempts: 0,
             held: 0,
             watch: false,
+            priority: Priority::Normal,
         }
+    }
+
+    #[test]
+    fn of_those_due_at_one_moment_the_urgent_go_first() {
+        let start = Moment::from_micros(0);
+        let (herd, before) = (
+            start + Duration::from_millis(20),
+            start + Duration::from_millis(19),
+        );
+        let mut agenda = Agenda::new(start);
+        for (n, priority, due) in [
+            (1, Priority::Low, herd),
+            (2, Priority::Normal, herd),
+            (3, Priority::Urgent, herd),
+            (4, Priority::High, herd),
+            (5, Priority::Low, before),
+        ] {
+            let timer = Timer {
+                priority,
+                ..timer(due)
+            };
+            agenda.insert(id(n), due, timer);
+        }
+        agenda.advance(start);
+        let mut order = Vec::new();
+        while let Some((id, _)) = agenda.pop(herd) {
+            order.push(id.0.as_u128());
+        }
+        assert_eq!(order, [5, 3, 4, 2, 1]);
     }
 
     #[test]

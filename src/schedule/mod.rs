@@ -16,7 +16,7 @@ pub mod offset;
 mod ranking;
 pub mod wheel;
 
-pub use agenda::{Agenda, Timer};
+pub use agenda::{Agenda, Timer, Turn};
 pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
 pub use enquiry::Enquiry;

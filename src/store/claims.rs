@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::at::At;
 use super::{Store, StoreError, facts, micros, millis, prepared};
-use crate::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Moment, RowState, Status};
+use crate::message::{
+    AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Priority, RowState, Status,
+};
 use crate::schedule::LEAD_MAX;
 
 pub(super) const CLAIM: &str = include_str!("sql/claim.sql");
@@ -161,11 +163,12 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     })
 }
 
-/// Reads `version, attempts, due` of a row that is pending.
+/// Reads `version, attempts, due, priority` of a row that is pending.
 pub(super) fn pending(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     Ok(RowState::Pending {
         due: row.try_get::<_, At>("due")?.0,
         version: row.try_get("version")?,
         attempts: row.try_get("attempts")?,
+        priority: Priority::of(row.try_get("priority")?),
     })
 }

@@ -9,7 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::at::At;
 use super::{Store, StoreError, micros, prepared};
-use crate::message::{MessageId, Moment};
+use crate::message::{MessageId, Moment, Priority};
 use crate::reactor::Upcoming;
 
 const LOAD_WINDOW: &str = include_str!("sql/load_window.sql");
@@ -178,5 +178,6 @@ fn read_upcoming(row: &tokio_postgres::Row) -> Result<Upcoming, tokio_postgres::
         due: row.try_get::<_, At>("due")?.0,
         version: row.try_get("version")?,
         attempts: row.try_get("attempts")?,
+        priority: Priority::of(row.try_get("priority")?),
     })
 }

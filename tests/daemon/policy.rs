@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::daemon::until;
 use crate::standin::Act;
 use crate::world::{TO, World, asked};
 
@@ -221,4 +222,30 @@ async fn a_template_is_rendered_and_kept_or_the_row_says_why_not() {
     let kept = world.app.query_one(kept, &[&rendered]).await.unwrap();
     let kept: Vec<String> = (0..3).map(|n| kept.get(n)).collect();
     assert_eq!(kept, ["visit", text, text]);
+}
+
+#[tokio::test]
+async fn of_a_herd_the_urgent_go_first() {
+    // One at a time, so that the order shows.
+    let world = World::new([])
+        .await
+        .with(&[("PUNCTUAL_MAX_IN_FLIGHT", "1")]);
+    let daemon = world.daemon().await;
+    let herd = "with due as (select clock_timestamp() + interval '1.5 s' as at)
+                insert into scheduled_messages (to_number, body, scheduled_at, priority)
+                select '+13105551234', priority || ' ' || n, due.at, priority
+                from due, unnest(array['low', 'normal', 'high', 'urgent']) priority, generate_series(1, 5) n";
+    world.app.execute(herd, &[]).await.unwrap();
+    until("all have gone", async || {
+        (world.phone.creates().len() == 20).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+    let of = |seen: &crate::standin::Seen| {
+        let body = seen.field("Body").unwrap();
+        body.split(' ').next().unwrap().to_owned()
+    };
+    let mut order: Vec<String> = world.phone.creates().iter().map(of).collect();
+    order.dedup();
+    assert_eq!(order, ["urgent", "high", "normal", "low"]);
 }

@@ -106,6 +106,7 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
             due,
             version,
             attempts,
+            ..
         } => {
             word(
                 facts,

@@ -1,6 +1,6 @@
 //! Claims: one winner, a reason for everybody else, and a ledger that counts.
 
-use punctual::message::{AttemptToken, ClaimAnswer, MessageId, Moment, RowState, Status};
+use punctual::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Priority, RowState, Status};
 use punctual::schedule::LEAD_MAX;
 use punctual::store::Store;
 use uuid::Uuid;
@@ -93,6 +93,7 @@ async fn who_loses_is_told_why() {
             due: Moment::MAX,
             version: 9,
             attempts: 2,
+            priority: Priority::Normal,
         };
         assert_eq!(lost(&claim(&ours, &[id]).await), [due]);
         assert!(ledger(&world, id).await.is_empty());

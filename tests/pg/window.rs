@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use punctual::message::{InstanceId, MessageId, Moment, RowState};
+use punctual::message::{InstanceId, MessageId, Moment, Priority, RowState};
 use punctual::reactor::{Settlement, Upcoming};
 use punctual::store::Store;
 use uuid::Uuid;
@@ -115,6 +115,7 @@ async fn a_read_answers_each_id_once() {
         due: Moment::MIN,
         version: 0,
         attempts: 0,
+        priority: Priority::Normal,
     };
     assert_eq!(
         rows,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::claims::HELD;
 use super::super::{Command, Reactor, Upcoming};
 use super::{Channel, FAILED_PAUSE, READ_MAX, Reach, Reading, WATCH_PAUSE};
-use crate::message::{MessageId, Moment, Now, RowState, Uptime};
+use crate::message::{MessageId, Moment, Now, Priority, RowState, Uptime};
 use crate::schedule::{Ranking, Timer};
 
 impl<P: Clone> Reactor<P> {
@@ -132,12 +132,14 @@ impl<P: Clone> Reactor<P> {
                 due,
                 version,
                 attempts,
+                priority,
             } => {
                 let row = Upcoming {
                     id,
                     due,
                     version,
                     attempts,
+                    priority,
                 };
                 if held > 0 {
                     let pause = HELD.pause(u32::from(held));
@@ -163,6 +165,7 @@ impl<P: Clone> Reactor<P> {
                     attempts: 0,
                     held: 0,
                     watch: true,
+                    priority: Priority::Normal,
                 };
                 let former = self.agenda.insert(id, again, watch);
                 self.tell_watched(id, former, again, now);
@@ -187,6 +190,7 @@ impl<P: Clone> Reactor<P> {
             attempts: u16::try_from(row.attempts).unwrap_or(u16::MAX),
             held,
             watch: false,
+            priority: row.priority,
         };
         let former = self.agenda.insert(row.id, at, timer);
         // What is asked for again because somebody held it has been told of.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::message::{
-    AttemptToken, ClaimAnswer, MessageId, Moment, Now, Outcome, RowState, Status, Uptime,
+    AttemptToken, ClaimAnswer, MessageId, Moment, Now, Outcome, Priority, RowState, Status, Uptime,
 };
 use crate::reactor::{
     Answer, Ask, Command, Input, Judged, Reactor, Record, Settings, Settlement, Tries, Upcoming,
@@ -50,6 +50,7 @@ impl Row {
                 due: self.due,
                 version: 0,
                 attempts: self.attempts,
+                priority: Priority::Normal,
             },
             status => RowState::Gone {
                 status: Some(status),
@@ -193,6 +194,7 @@ impl World {
                     due: row.due,
                     version: 0,
                     attempts: row.attempts,
+                    priority: Priority::Normal,
                 });
                 let rows = Input::Loaded(rows.collect());
                 vec![rows, Input::LoadEnded { complete: true }]

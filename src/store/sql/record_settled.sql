@@ -85,11 +85,11 @@ with ask as (
    where m.id = free.id and m.status = 'sending'
      and exists (select from punctual.attempts a
                   where a.token = free.token and a.message_id = m.id and a.outcome is null)
-  returning free.token, m.status, m.version, m.attempts,
+  returning free.token, m.status, m.version, m.attempts, m.priority,
             greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due
 )
-select token, status::text, version::bigint, attempts::int, due from moved
+select token, status::text, version::bigint, attempts::int, due, priority::text from moved
 union all
-select token, null, null, null, null from free
+select token, null, null, null, null, null from free
 union all
-select token, null, null, null, null from gone
+select token, null, null, null, null, null from gone

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
-    AttemptToken, Claim, Facts, InstanceId, MessageId, Moment, RowState, Status,
+    AttemptToken, Claim, Facts, InstanceId, MessageId, Moment, Priority, RowState, Status,
 };
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
@@ -139,6 +139,7 @@ impl Database {
                 due: row.due(),
                 version: row.version,
                 attempts: row.attempts,
+                priority: Priority::Normal,
             })
             .collect();
         rows.sort_by_key(|row| row.due);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveTime;
 use punctual::message::status::{Writer, transition};
-use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, RowState, Status};
+use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Priority, RowState, Status};
 
 pub(crate) use user::{Change, Transaction};
 
@@ -57,6 +57,7 @@ impl Row {
             due: self.due(),
             version: self.version,
             attempts: self.attempts,
+            priority: Priority::Normal,
         }
     }
 }
