@@ -5,6 +5,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::past::Past;
 use super::record::{Record, decode, encode};
@@ -13,6 +15,12 @@ use crate::message::InstanceId;
 /// Held for as long as the daemon lives. The kernel lets go of it when the process ends, however
 /// it ends, so whoever gets it knows that the one before is dead.
 const LOCK: &str = "lock";
+
+/// How often a lock is tried for, and how long after one try comes the next. A process that starts
+/// another one shares its lock with it for a moment, until that one runs its own program; a
+/// daemon that lives has its lock for longer than all of these.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const ENDING: &str = ".journal";
 
@@ -227,13 +235,16 @@ fn private() -> OpenOptions {
 }
 
 fn claim(file: &File, path: &Path, dir: &Path) -> Result<(), JournalError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Busy {
-            path: dir.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(JournalError::io("lock", path)(source)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(JournalError::io("lock", path)(source)),
+        }
     }
+    Err(JournalError::Busy {
+        path: dir.to_owned(),
+    })
 }
 
 /// Reads all of it; `None`: nobody writes files that long.
