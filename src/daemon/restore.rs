@@ -1,8 +1,7 @@
 //! A database that has become another one, or an older one: a failover, a restore.
 //!
-//! What is due is held by then, by the reactor. Here it is found out what of it was sent: first
-//! from the journals, then from the provider's list. When nothing is left to be asked, or a person
-//! has said that it is all right, it goes on.
+//! What is due is held by then, by the reactor. Here it is found out what of it was sent, as far
+//! as the journals know. The rest waits until a person says that it may go (`--accept-restore`).
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -10,8 +10,8 @@
 //! has the conditions. A line is written to the page cache and not to the disk: that survives the
 //! process, and a machine that has been started anew is told by its boot id.
 //!
-//! - [`record`]: the format, pure. [`past`]: what a file tells, pure.
-//! - [`dir`]: the directory and its lock. This module: the file that is being written.
+//! - `record`: the format, pure. `past`: what a file tells, pure.
+//! - `dir`: the directory and its lock. This module: the file that is being written.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

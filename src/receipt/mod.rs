@@ -1,7 +1,7 @@
 //! Twilio's callbacks: the way back of a message.
 //!
 //! What comes in is checked ([`signature`]), understood ([`status`]), and merged into how the
-//! message stands by now ([`merge`]), which the [`store`](crate::store::receipts) does in one
+//! message stands by now ([`mod@merge`]), which the [`store`](crate::store::receipts) does in one
 //! transaction. A callback often overtakes our own record of the request it is about, and
 //! carries the attempt's token: it is the only exact proof where a request ended in doubt.
 
