@@ -23,6 +23,7 @@ mod outage;
 mod policy;
 mod proxy;
 mod ranks;
+mod reminders;
 mod restore;
 mod start;
 mod systemd;

@@ -1,0 +1,130 @@
+//! Messages that follow something else: a calendar event, and a user's day.
+
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use crate::daemon::{Daemon, until};
+use crate::world::{TO, World};
+
+/// An event that starts in so many milliseconds, and a reminder `before_ms` ahead of it.
+async fn reminder(world: &World, event: &str, in_ms: f64, before_ms: f64) -> (Uuid, Uuid) {
+    let sql = "with made as (
+                 insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start)
+                 values ($1, gen_random_uuid(), 'Dentist', clock_timestamp() + $2 * interval '1 ms')
+                 returning calendar_event_id, user_id, event_start)
+               insert into scheduled_messages
+                      (to_number, body, scheduled_at, user_id, calendar_event_id, event_start)
+               select $3, 'reminder of ' || $1, event_start - $4 * interval '1 ms', user_id,
+                      calendar_event_id, event_start
+                 from made
+               returning id, user_id";
+    let row = world
+        .app
+        .query_one(sql, &[&event, &in_ms, &TO, &before_ms])
+        .await
+        .unwrap();
+    (row.get(0), row.get(1))
+}
+
+/// When the timer of a message is due, as the daemon has it armed.
+async fn armed(daemon: &Daemon, id: Uuid) -> Option<String> {
+    let told = daemon.timers(&format!("id={id}")).await;
+    let due = told["timers"].get(0)?["due_at"].as_str()?.to_owned();
+    Some(due)
+}
+
+async fn is_armed(daemon: &Daemon, id: Uuid) -> String {
+    until("it is armed", async || armed(daemon, id).await).await
+}
+
+#[tokio::test]
+async fn when_its_event_is_deleted_nothing_is_sent() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let (id, user) = reminder(&world, "deleted", 4_000.0, 2_000.0).await;
+    is_armed(&daemon, id).await;
+    let delete = "delete from task_calendar_events where user_id = $1";
+    assert_eq!(world.app.execute(delete, &[&user]).await.unwrap(), 1);
+    let row = world.row(id).await.unwrap();
+    assert_eq!(row.status, "cancelled");
+    assert_eq!(row.cancel_reason.as_deref(), Some("Calendar event deleted"));
+    until("its timer is gone", async || {
+        armed(&daemon, id).await.is_none().then_some(())
+    })
+    .await;
+    // Sent after the deleted one's time: what was due before it has had its turn.
+    let after = world.insert("after it", 2_500).await;
+    world.arrived_once(after).await;
+    assert!(world.requests("reminder of deleted").is_empty());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn when_its_event_moves_its_timer_moves_at_once() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let (id, user) = reminder(&world, "moved", 1_800_000.0, 900_000.0).await;
+    let before = is_armed(&daemon, id).await;
+    let earlier =
+        "update task_calendar_events set event_start = clock_timestamp() + interval '901.5 s'
+                    where user_id = $1";
+    assert_eq!(world.app.execute(earlier, &[&user]).await.unwrap(), 1);
+    let moved = Instant::now();
+    until("its timer has moved", async || {
+        armed(&daemon, id)
+            .await
+            .is_none_or(|due| due != before)
+            .then_some(())
+    })
+    .await;
+    // Without the notice it would be the near sweep's turn, within 10 s.
+    let took = moved.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    world.arrived_once(id).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn of_eleven_at_one_instant_ten_go_by_whichever_daemon() {
+    let world = World::new([]).await;
+    let (one, other) = (world.daemon().await, world.daemon().await);
+    // Quiet hours are off (start = end), and the zone is one where it is about noon: no midnight
+    // falls into this test.
+    let sql = "insert into user_sms_preferences
+                      (user_id, phone_verified, timezone, quiet_hours_start, quiet_hours_end, daily_sms_limit)
+               select gen_random_uuid(), true, name, '00:00', '00:00', 10
+                 from (values ('Etc/UTC', 0), ('Etc/GMT+8', -8), ('Etc/GMT-8', 8)) zone (name, hours)
+                order by abs(extract(hour from clock_timestamp() at time zone 'UTC' + hours * interval '1 h') - 12)
+                limit 1
+               returning user_id";
+    let user: Uuid = world.app.query_one(sql, &[]).await.unwrap().get(0);
+    let herd = "with due as (select clock_timestamp() + interval '1.5 s' as at)
+                insert into scheduled_messages (to_number, body, scheduled_at, user_id)
+                select $1, 'of eleven ' || n, due.at, $2 from due, generate_series(1, 11) n";
+    world.app.execute(herd, &[&TO, &user]).await.unwrap();
+    let ends =
+        "select status, cancel_reason, count(*) from scheduled_messages group by 1, 2 order by 1";
+    let ends = until("all have ended", async || {
+        let rows = world.app.query(ends, &[]).await.unwrap();
+        let ends: Vec<(String, Option<String>, i64)> = rows
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect();
+        let open =
+            |(status, ..): &(String, _, _)| ["pending", "sending"].contains(&status.as_str());
+        (!ends.iter().any(open)).then_some(ends)
+    })
+    .await;
+    let over = "Daily SMS limit reached".to_owned();
+    assert_eq!(
+        ends,
+        [
+            ("cancelled".into(), Some(over), 1),
+            ("sent".into(), None, 10)
+        ]
+    );
+    assert_eq!(world.phone.accepted().len(), 10);
+    one.stop().await;
+    other.stop().await;
+}
