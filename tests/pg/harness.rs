@@ -81,11 +81,13 @@ impl TestDb {
 }
 
 impl Drop for TestDb {
-    /// Blocks, so that a run's databases do not pile up on the disk.
+    /// So that a run's databases do not pile up on the disk. Not waited for: the server answers
+    /// only when every session has taken note, one that is just being opened too, and that one
+    /// may wait for this very thread. (It would until `authentication_timeout`, a minute.)
     fn drop(&mut self) {
         let admin = dsn(cluster(), "postgres");
         let sql = format!("drop database {} with (force)", self.name);
-        block_on(async move { execute(&admin, &sql).await });
+        std::thread::spawn(move || alone(async move { execute(&admin, &sql).await }));
     }
 }
 
@@ -110,12 +112,13 @@ async fn execute(dsn: &Dsn, sql: &str) {
 
 /// On a thread of its own: the caller's may be inside a runtime already.
 fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    let run = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime")
-            .block_on(future)
-    };
-    std::thread::scope(|scope| scope.spawn(run).join().expect("the thread"))
+    std::thread::scope(|scope| scope.spawn(|| alone(future)).join().expect("the thread"))
+}
+
+fn alone<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }
