@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use punctual::policy::{self, Rules, Verdict};
 use punctual::store::Store;
 use uuid::Uuid;
 
-use crate::ours::{LATE, accepted, ledger, recorded, store, won};
+use crate::ours::{LATE, accepted, ledger, now, recorded, rules, store, won};
 use crate::rows::{World, one, run};
 
 const SILENCE: Duration = Duration::from_secs(20);
@@ -88,6 +89,134 @@ async fn what_is_too_late_is_cancelled_with_its_reason() {
             let told = "cancelled_at is not null and cancel_reason ~ '^too late: .*more than the 3600 s allowed$'";
             assert!(world.get::<bool>(id, told).await, "{at}");
         }
+    }
+}
+
+/// Two rows alike, one for the sweep and one for the judge, who may be asked of it by now: both say
+/// the same.
+#[tokio::test]
+async fn what_is_past_its_send_before_is_cancelled_in_the_judges_words() {
+    let world = World::new().await;
+    let store = store(&world);
+    let long = Duration::from_secs(10 * 24 * 3600);
+    for (scheduled_at, send_before, lateness, becomes) in [
+        (
+            "now() - interval '2 h'",
+            "now() - interval '1 h'",
+            long,
+            "cancelled",
+        ),
+        (
+            "now() - interval '2 h'",
+            "now() - interval '3 h'",
+            long,
+            "cancelled",
+        ),
+        (
+            "now() - interval '2 h'",
+            "'2026-01-02 03:04:05.006+01'",
+            long,
+            "cancelled",
+        ),
+        ("now() - interval '2 h'", "'-infinity'", long, "cancelled"),
+        ("'-infinity'", "'-infinity'", LATE, "cancelled"),
+        (
+            "now() - interval '2 h'",
+            "now() + interval '1 min'",
+            long,
+            "pending",
+        ),
+        ("now() - interval '2 h'", "'infinity'", long, "pending"),
+        // Which of the two ends came first, is the reason.
+        (
+            "now() - interval '3 h'",
+            "now() - interval '150 min'",
+            LATE,
+            "cancelled",
+        ),
+        (
+            "now() - interval '3 h'",
+            "now() - interval '90 min'",
+            LATE,
+            "cancelled",
+        ),
+    ] {
+        run(&world.unseen, "delete from scheduled_messages").await;
+        let sql = format!(
+            "update scheduled_messages set scheduled_at = {scheduled_at}, send_before = {send_before}"
+        );
+        let (swept, judged) = (world.row("pending").await, world.row("pending").await);
+        run(&world.unseen, &sql).await;
+        let claim = won(&store, &[judged]).await.remove(0);
+        let judge = Rules {
+            max_lateness: lateness,
+            ..rules()
+        };
+        let verdict = policy::judge(&claim, &judge, now(&store).await);
+        store.expire(lateness).await.unwrap();
+        let case = format!("{scheduled_at} {send_before}");
+        assert_eq!(world.status(swept).await, becomes, "{case}");
+        let said: Option<String> = world.get(swept, "cancel_reason").await;
+        let said_by_judge = match verdict {
+            Verdict::Cancel { reason } => Some(reason),
+            _ => None,
+        };
+        assert_eq!(said.is_some(), becomes == "cancelled", "{case}");
+        // The seconds go on between the two.
+        let lasting = |said: Option<String>| {
+            said.map(|said| match said.split_once(" s after") {
+                Some((_, rest)) => rest.to_owned(),
+                None => said,
+            })
+        };
+        assert_eq!(lasting(said), lasting(said_by_judge), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_only_be_too_late_is_cancelled_before_its_time_and_an_edit_spares_it() {
+    let world = World::new().await;
+    let store = store(&world);
+    let hopeless = world
+        .row_with("pending", ", send_before", ", now() - interval '1 min'")
+        .await;
+    run(
+        &world.unseen,
+        "update scheduled_messages set scheduled_at = now() + interval '1 day'",
+    )
+    .await;
+    let spared = world
+        .row_with("pending", ", send_before", ", now() - interval '1 min'")
+        .await;
+    let held =
+        format!("begin; update scheduled_messages set send_before = null where id = '{spared}'");
+    run(&world.user, &held).await;
+    assert_eq!(store.expire(LATE).await.unwrap(), 1);
+    let why: String = world.get(hopeless, "cancel_reason").await;
+    assert!(why.starts_with("too late: send_before was 20"), "{why}");
+    run(&world.user, "commit").await;
+    assert_eq!(store.expire(LATE).await.unwrap(), 0);
+    assert_eq!(world.status(spared).await, "pending");
+}
+
+/// Whatever the sweep has read of a row: what the user wrote before the row was held, counts.
+#[tokio::test]
+async fn an_edit_that_meets_the_sweep_wins_or_comes_too_late_and_nothing_between() {
+    let world = World::new().await;
+    let store = store(&world);
+    for _ in 0..20 {
+        run(
+            &world.unseen,
+            "truncate scheduled_messages;
+             insert into scheduled_messages (to_number, body, scheduled_at)
+             select '+13105550100', 'hello', now() - interval '2 h' from generate_series(1, 300)",
+        )
+        .await;
+        let edit = "update scheduled_messages set scheduled_at = now() + interval '1 day' where status = 'pending'";
+        let (expired, ()) = tokio::join!(store.expire(LATE), run(&world.user, edit));
+        expired.unwrap();
+        let wrong = "select count(*) from scheduled_messages where status = 'cancelled' and scheduled_at > now()";
+        assert_eq!(one::<i64>(&world.unseen, wrong).await, 0);
     }
 }
 
