@@ -4,16 +4,24 @@ use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
-use super::StoreError;
 use super::at::At;
+use super::migrate::triggers::columns;
+use super::migrate::{Trigger, indexes};
+use super::{MigrateError, StoreError};
 use crate::message::Moment;
 
-const CATALOG: &str = include_str!("sql/doctor.sql");
-const TABLE: &str = include_str!("sql/doctor_table.sql");
+const SERVER: &str = include_str!("sql/doctor_server.sql");
+const TABLES: &str = include_str!("sql/doctor_tables.sql");
 const ROWS: &str = include_str!("sql/doctor_rows.sql");
 const HAS_CRON: &str = include_str!("sql/doctor_has_cron.sql");
 const CRON: &str = include_str!("sql/doctor_cron.sql");
+const ZONES: &str = include_str!("sql/doctor_zones.sql");
+const HAS_USER_ZONES: &str = include_str!("sql/doctor_has_user_zones.sql");
+const USER_ZONES: &str = include_str!("sql/doctor_user_zones.sql");
 const NOW: &str = include_str!("sql/now.sql");
+
+/// Those that every message is found by.
+const ON_THE_WAY: [&str; 2] = ["scheduled_messages_due_idx", "scheduled_messages_open_idx"];
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,10 +70,25 @@ impl Finding {
     }
 }
 
+/// A zone as somebody wrote it, and how many did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// What has it: `messages` or `users`.
+    pub whose: &'static str,
+    /// What was written.
+    pub zone: String,
+    /// How many have it.
+    pub times: i64,
+}
+
 /// What the catalog and the settings of the server tell. `triggers`: all there should be.
-pub async fn catalog(client: &Client, triggers: &[&str]) -> Result<Vec<Finding>, StoreError> {
-    let mut findings = ask(client, CATALOG, &[&triggers]).await?;
-    findings.extend(ask(client, TABLE, &[]).await?);
+pub async fn catalog(
+    client: &Client,
+    triggers: &[Trigger<'_>],
+) -> Result<Vec<Finding>, StoreError> {
+    let (names, tables, optional) = columns(triggers);
+    let mut findings = ask(client, SERVER, &[]).await?;
+    findings.extend(ask(client, TABLES, &[&names, &tables, &optional]).await?);
     findings.push(cron(client).await?);
     Ok(findings)
 }
@@ -73,6 +96,57 @@ pub async fn catalog(client: &Client, triggers: &[&str]) -> Result<Vec<Finding>,
 /// What the rows tell. Needs the schema.
 pub async fn rows(client: &Client) -> Result<Vec<Finding>, StoreError> {
     ask(client, ROWS, &[]).await
+}
+
+/// Which indexes are not there. Needs the schema.
+pub async fn indexes(client: &Client) -> Result<Finding, MigrateError> {
+    const WHAT: &str = "indexes";
+    let lost = indexes::lost(client).await?;
+    // Whether keys are unique is a line of its own.
+    let lost: Vec<String> = lost.into_iter().filter(|i| !i.ends_with("_key")).collect();
+    if lost.is_empty() {
+        return Ok(Finding::ok(WHAT, "all in place"));
+    }
+    let level = if lost.iter().any(|name| ON_THE_WAY.contains(&&**name)) {
+        Level::Bad
+    } else {
+        Level::Warn
+    };
+    Ok(Finding::not(
+        level,
+        WHAT,
+        format!("{} missing or invalid", lost.join(", ")),
+        "whole tables are read in its place: run `punctual migrate` as the tables' owner",
+    ))
+}
+
+/// The zones of the next messages and of the users; without these where this role may not read
+/// them. Needs the schema.
+pub async fn zones(client: &Client) -> Result<Vec<Said>, StoreError> {
+    let mut said = said(client, "messages", ZONES).await?;
+    if truth(client, HAS_USER_ZONES, "looking for the users' zones").await? {
+        said.extend(self::said(client, "users", USER_ZONES).await?);
+    }
+    Ok(said)
+}
+
+async fn said(client: &Client, whose: &'static str, sql: &str) -> Result<Vec<Said>, StoreError> {
+    const STEP: &str = "reading zones";
+    let rows = client.query(sql, &[]).await;
+    rows.map_err(StoreError::at(STEP))?
+        .iter()
+        .map(|row| {
+            let (zone, times) = (row.try_get("zone")?, row.try_get("n")?);
+            Ok(Said { whose, zone, times })
+        })
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::unreadable(STEP))
+}
+
+async fn truth(client: &Client, sql: &str, step: &'static str) -> Result<bool, StoreError> {
+    let row = client.query_one(sql, &[]).await;
+    let row = row.map_err(StoreError::at(step))?;
+    row.try_get(0).map_err(StoreError::unreadable(step))
 }
 
 /// The database's clock.
@@ -94,22 +168,15 @@ async fn ask(
     let rows = rows.map_err(StoreError::at(STEP))?;
     rows.iter()
         .map(|row| {
+            let what = row.try_get("what")?;
+            let Some(found) = row.try_get::<_, Option<String>>("found")? else {
+                return Ok(Finding::ok(what, row.try_get::<_, String>("fine")?));
+            };
             let level = match row.try_get("level")? {
-                "ok" => Level::Ok,
                 "warn" => Level::Warn,
                 _ => Level::Bad,
             };
-            let remedy: String = row.try_get("remedy")?;
-            Ok(Finding {
-                what: row.try_get("what")?,
-                level,
-                found: row.try_get("found")?,
-                remedy: if level == Level::Ok {
-                    String::new()
-                } else {
-                    remedy
-                },
-            })
+            Ok(Finding::not(level, what, found, row.try_get("remedy")?))
         })
         .collect::<Result<_, _>>()
         .map_err(StoreError::unreadable(STEP))
@@ -119,12 +186,7 @@ async fn ask(
 async fn cron(client: &Client) -> Result<Finding, StoreError> {
     const STEP: &str = "looking for other senders";
     const WHAT: &str = "other senders";
-    let has = client.query_one(HAS_CRON, &[]).await;
-    let has: bool = has
-        .map_err(StoreError::at(STEP))?
-        .try_get(0)
-        .map_err(StoreError::unreadable(STEP))?;
-    if !has {
+    if !truth(client, HAS_CRON, STEP).await? {
         return Ok(Finding::ok(WHAT, "no jobs of pg_cron to be seen"));
     }
     let jobs = client.query(CRON, &[]).await;

@@ -18,12 +18,14 @@ use super::dsn::Dsn;
 use super::files;
 
 mod error;
-mod indexes;
+pub(super) mod indexes;
 pub mod progress;
 mod role;
 mod run;
+pub(super) mod triggers;
 
 pub use error::MigrateError;
+pub use triggers::Trigger;
 
 use progress::Step;
 
@@ -137,9 +139,9 @@ impl<'a> Migrator<'a> {
     }
 
     /// The triggers that the files create.
-    pub fn trigger_names(&self) -> Vec<&'a str> {
+    pub fn triggers(&self) -> Vec<Trigger<'a>> {
         let files = self.triggers.iter();
-        files.flat_map(|file| run::created(file.sql)).collect()
+        files.flat_map(|file| triggers::of(file.sql)).collect()
     }
 
     /// Gives a role what a daemon needs, rights and policies of row level security, and no

@@ -109,14 +109,24 @@ const MISTAKES: &[Mistake] = &[
     set(&[("DATABASE_URL", "URL?pgbouncer=true")], "connection mode", "warn", "transaction-mode pooler", "port 5432"),
     // Triggers, indexes, columns.
     db("drop trigger punctual_notify_insert on scheduled_messages", "triggers", "bad", "punctual_notify_insert is missing", "punctual migrate"),
-    db("alter table scheduled_messages disable trigger zzz_punctual_guard_update", "triggers", "bad", "zzz_punctual_guard_update is disabled", "ENABLE TRIGGER"),
+    db("alter table scheduled_messages disable trigger zzz_punctual_guard_update", "triggers", "bad", "zzz_punctual_guard_update is disabled", "enable trigger zzz_punctual_guard_update"),
+    db("drop trigger punctual_follow_event on task_calendar_events", "triggers", "bad", "punctual_follow_event is missing", "punctual migrate"),
+    db("alter table user_sms_preferences disable trigger punctual_opted_out", "triggers", "bad", "punctual_opted_out is disabled", "alter table public.user_sms_preferences enable trigger"),
+    db("alter table task_calendar_events rename to old_events; create table task_calendar_events (calendar_event_id text, user_id uuid, event_title text, event_start timestamptz, event_link text, sync_status text)", "triggers", "bad", "punctual_follow_event is missing", "punctual migrate"),
     db("update punctual.triggers set checksum = 'another version' where name like '%scheduled_messages%'", "schema", "bad", "scheduled_messages.sql", "run `punctual migrate`"),
     db("drop schema punctual cascade", "schema", "bad", "lacks its first migration", "run `punctual migrate`"),
     db("drop index scheduled_messages_due_idx", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),
     db("update pg_index set indisvalid = false where indexrelid = 'scheduled_messages_due_idx'::regclass", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),
+    db("drop index scheduled_messages_user_idx", "indexes", "warn", "scheduled_messages_user_idx missing or invalid", "punctual migrate"),
+    db("drop index scheduled_messages_event_idx; drop index scheduled_messages_open_idx", "indexes", "bad", "scheduled_messages_event_idx, scheduled_messages_open_idx missing", "punctual migrate"),
     db("drop view if exists scheduled_messages_local; alter table scheduled_messages alter timezone type int using null", "schema", "bad", "column timezone is integer", "rename column timezone"),
     db("alter table scheduled_messages add constraint old check (status in ('pending', 'sent', 'failed', 'cancelled'))", "status check", "bad", "constraint old does not allow", "drop constraint old"),
     db("alter table messages rename twilio_sid to sid", "app tables", "warn", "messages.twilio_sid missing", "outbox"),
+    db("alter table user_sms_preferences drop column quiet_hours_end, drop column opted_out", "policy tables", "warn", "user_sms_preferences.opted_out is missing; user_sms_preferences.quiet_hours_end is missing", "add column quiet_hours_end time without time zone"),
+    db("alter table sms_templates alter is_active drop default, alter is_active type text", "policy tables", "warn", "sms_templates.is_active is text, not boolean", "alter column is_active type boolean using is_active::boolean"),
+    db("alter table task_calendar_events alter event_start type timestamp", "policy tables", "warn", "task_calendar_events.event_start is timestamp without time zone", "type timestamp with time zone"),
+    db("drop table task_calendar_events", "policy tables", "warn", "table task_calendar_events is missing", "migrate --print"),
+    db("alter table user_sms_preferences rename to prefs; create view user_sms_preferences as select * from prefs", "policy tables", "warn", "user_sms_preferences is no table", "keep it as a table"),
     db("create function app_guard() returns trigger language plpgsql as $$ begin new.status := 'sent'; return new; end $$;
         create trigger app_guard before update on scheduled_messages for each row execute function app_guard()", "app triggers", "warn", "app_guard writes states", "leave status"),
     db("create function touch() returns trigger language plpgsql as $$ begin return new; end $$;
@@ -141,6 +151,10 @@ const MISTAKES: &[Mistake] = &[
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() - interval '1 hour')", "overdue", "warn", "1 pending for over a minute", "punctual why"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next thousand", "E.164"),
     db("set session_replication_role = replica; insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+12025550177', 'x', now(), 'unconfirmed')", "in doubt", "warn", "1 unconfirmed", "Twilio"),
+    db("drop index scheduled_messages_dedup_key; insert into scheduled_messages (to_number, body, scheduled_at, dedup_key) select '+12025550177', 'x', now() + interval '1 hour', k from unnest(array['a', 'a', 'b', 'noon +12025550177', 'noon +12025550177', 'noon +12025550177']) k", "dedup_key", "warn", "for 2 keys are shared by messages under way: \"noon +…77\" (3 messages), \"a\" (2 messages)", "cancel all but one"),
+    db("drop index scheduled_messages_dedup_key", "dedup_key", "warn", "is missing", "run `punctual migrate`"),
+    db("insert into scheduled_messages (to_number, body, scheduled_at, timezone) values ('+12025550177', 'x', now() + interval '1 hour', 'PST'), ('+12025550177', 'x', now() + interval '1 hour', ' Europe/Berlin ')", "zones", "warn", "no IANA zone: \"PST\" (1 of messages) →", "America/Los_Angeles"),
+    db("insert into user_sms_preferences (user_id, timezone) values (gen_random_uuid(), 'Mars/Olympus'), (gen_random_uuid(), 'mars/olympus'), (gen_random_uuid(), 'europe/berlin')", "zones", "warn", "no IANA zone: \"Mars/Olympus\" (1 of users), \"mars/olympus\" (1 of users) →", "PUNCTUAL_TIMEZONE"),
     db("insert into punctual.attempts (token, message_id, number, instance, lease_until) values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now() - interval '1 hour')", "stuck", "warn", "1 still sending", "start one"),
     db("insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')", "outbox", "warn", "1 writes the app's tables refused, the last: no such column", "tried again"),
 ];
@@ -254,6 +268,18 @@ async fn a_healthy_installation_has_none() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(code, Some(0));
     assert!(findings.len() > 25, "{}", findings.len());
+    let told = include_str!("../../docs/operations.md");
+    let (_, told) = told
+        .split_once("## What `punctual doctor` looks at")
+        .unwrap();
+    let (told, _) = told.split_once("\n## ").unwrap();
+    let all = findings.iter().map(|f| f["what"].as_str().unwrap());
+    for what in all.chain(MISTAKES.iter().map(|it| it.what)) {
+        assert!(
+            told.contains(&format!("`{what}`")),
+            "{what} is not in the docs"
+        );
+    }
 
     let mut wrong: url::Url = url.parse().unwrap();
     wrong.set_password(Some("guess")).unwrap();

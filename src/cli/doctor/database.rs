@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use super::zones;
 use crate::cli::session;
 use crate::clock;
 use crate::listen;
@@ -55,12 +56,18 @@ async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
     });
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
     let migrator = Migrator::embedded();
-    let catalog = doctor::catalog(client, &migrator.trigger_names()).await;
+    let catalog = doctor::catalog(client, &migrator.triggers()).await;
     findings.extend(or_why("catalog", catalog));
     match migrator.check(dsn).await {
         Ok(()) => {
             findings.push(Finding::ok("schema", "the one this version needs"));
+            let indexes = doctor::indexes(client).await;
+            findings.push(indexes.unwrap_or_else(|e| failed("indexes", &e)));
             findings.extend(or_why("rows", doctor::rows(client).await));
+            findings.push(match doctor::zones(client).await {
+                Ok(said) => zones::unknown(&said),
+                Err(e) => failed("zones", &e),
+            });
         }
         Err(e) => findings.push(failed("schema", &e)),
     }

@@ -1,12 +1,53 @@
-//! The age of the zone data: rules of time zones change a few times a year.
+//! The age of the zone data, for rules of time zones change a few times a year; and names that
+//! are in none.
 
 use jiff::Timestamp;
 
 use crate::clock::{self, ZoneData};
-use crate::store::doctor::{Finding, Level};
+use crate::store::doctor::{Finding, Level, Said};
 
 /// Older than this, some zone has certainly changed since.
 const YEARS_MAX: i16 = 2;
+
+/// So many names are shown, and so much of each.
+const SHOWN: usize = 5;
+
+/// See [`SHOWN`].
+const SHOWN_CHARS: usize = 40;
+
+/// What was written where a zone should stand and is none.
+pub(super) fn unknown(said: &[Said]) -> Finding {
+    const WHAT: &str = "zones";
+    let known = ZoneData::newest().zones;
+    let unknown: Vec<&Said> = said
+        .iter()
+        .filter(|said| known.get(&said.zone).is_none())
+        .collect();
+    if unknown.is_empty() {
+        return Finding::ok(WHAT, "all that are named are known");
+    }
+    let told: Vec<String> = unknown
+        .iter()
+        .take(SHOWN)
+        .map(|said| {
+            let name: String = said.zone.chars().take(SHOWN_CHARS).collect();
+            format!("{name:?} ({} of {})", said.times, said.whose)
+        })
+        .collect();
+    let more = unknown.len().saturating_sub(SHOWN);
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
+    Finding::not(
+        Level::Warn,
+        WHAT,
+        format!("no IANA zone: {}{more}", told.join(", ")),
+        "they are judged by the next that is known, the user's, then PUNCTUAL_TIMEZONE: write \
+         names like America/Los_Angeles",
+    )
+}
 
 pub(super) fn check() -> Finding {
     const WHAT: &str = "zone data";

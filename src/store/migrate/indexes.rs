@@ -6,14 +6,30 @@ use tokio_postgres::error::SqlState;
 use super::MigrateError;
 use super::progress::Step;
 
+const WANTED: &str = include_str!("../sql/migrate_indexes.sql");
+
+/// The names of those that are missing, or not to be used.
+pub(in crate::store) async fn lost(client: &Client) -> Result<Vec<String>, MigrateError> {
+    let rows = client.query(WANTED, &[]).await;
+    rows.map_err(MigrateError::Record)?
+        .iter()
+        .map(|row| row.try_get("name"))
+        .collect::<Result<_, _>>()
+        .map_err(MigrateError::Record)
+}
+
 /// Builds what the migrations left out, and anew what a build that was cut off left invalid.
 /// Outside a transaction, for `concurrently` wants it so; returns the names.
 pub(super) async fn build(
     client: &Client,
     tell: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<Vec<String>, MigrateError> {
-    let sql = include_str!("../sql/migrate_indexes.sql");
-    let wanted = client.query(sql, &[]).await.map_err(MigrateError::Record)?;
+    let mut wanted = client
+        .query(WANTED, &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    // Of another owner's tables its owner builds them, and `punctual doctor` says so.
+    wanted.retain(|row| row.try_get("ours").unwrap_or_default());
     if wanted.is_empty() {
         return Ok(Vec::new());
     }

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use std::collections::HashSet;
-
 use tokio_postgres::Client;
 
 use super::error::{is_lock, is_shape};
 use super::progress::Step;
 use super::{
     File, LOCK_TIMEOUT_MAX, LOCK_TIMEOUT_MIN, MigrateError, Migration, Migrator, PAUSE_MAX,
-    PAUSE_MIN, Report, TRIES_MAX, TURN_MAX, indexes, role,
+    PAUSE_MIN, Report, TRIES_MAX, TURN_MAX, indexes, role, triggers,
 };
 use crate::clock::Stopwatch;
 use crate::store::files::SHAPE;
@@ -50,7 +48,7 @@ pub(super) async fn all(
         tracing::info!(file = name, "migration applied");
         report.applied.push(name.to_owned());
     }
-    let changed = changed(migrator, client).await?;
+    let changed = changed(migrator, client, true).await?;
     for (&file, number) in changed.iter().zip(1..) {
         let (name, of) = (file.name, changed.len());
         tell(Step::File { name, number, of });
@@ -93,7 +91,8 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
     if let Some(migration) = missing(migrator, client).await?.first() {
         return Err(lacks(migration.file));
     }
-    match changed(migrator, client).await?.first() {
+    // Without those of optional tables messages go all the same, and the claim asks the tables.
+    match changed(migrator, client, false).await?.first() {
         Some(file) => Err(lacks(*file)),
         None => Ok(()),
     }
@@ -167,10 +166,11 @@ async fn missing<'m, 'a>(
 }
 
 /// The trigger files whose text is not the one on record, and those of which somebody has
-/// dropped a trigger since.
+/// dropped a trigger since: one of an optional table too, if asked.
 async fn changed<'a>(
     migrator: &Migrator<'a>,
     client: &Client,
+    optional_too: bool,
 ) -> Result<Vec<File<'a>>, MigrateError> {
     let rows = client
         .query(include_str!("../sql/migrate_triggers.sql"), &[])
@@ -182,26 +182,15 @@ async fn changed<'a>(
                 && row.get::<_, String>("checksum") == file.checksum()
         })
     };
-    let there: HashSet<String> = client
-        .query(include_str!("../sql/migrate_trigger_names.sql"), &[])
-        .await
-        .map_err(MigrateError::Record)?
-        .iter()
-        .map(|row| row.get("name"))
-        .collect();
-    let whole = |file: &File<'_>| created(file.sql).all(|name| there.contains(name));
+    let mut wanted = migrator.triggers();
+    wanted.retain(|trigger| optional_too || !trigger.optional);
+    let lost = triggers::lost(client, &wanted).await?;
+    let whole = |file: &File<'_>| !triggers::of(file.sql).any(|t| lost.contains(t.name));
     let all = migrator.triggers.iter();
     Ok(all
         .filter(|file| !(on_record(file) && whole(file)))
         .copied()
         .collect())
-}
-
-/// The triggers that a file creates, by the statement our files use for it.
-pub(super) fn created(sql: &str) -> impl Iterator<Item = &str> {
-    sql.lines()
-        .filter_map(|line| line.strip_prefix("create or replace trigger "))
-        .filter_map(|rest| rest.split_whitespace().next())
 }
 
 /// One file, with its record, whole or not at all; again while others are in the way.

@@ -1,47 +1,68 @@
--- What the tables tell, once they are there: one row a check.
-select 'daemon' as what,
-       case when exists (select from punctual.instances
-                          where stopped_at is null and heartbeat_at > clock_timestamp() - interval '20 s')
-            then 'ok' else 'warn' end as level,
-       (select count(*) from punctual.instances
-         where stopped_at is null and heartbeat_at > clock_timestamp() - interval '20 s') || ' running' as found,
+-- What the rows tell, once the tables are there: one row a check, as in doctor_server.sql.
+with counted (what, n, found, fine, remedy) as (
+  select 'overdue', n,
+         case when n = 1000 then 'a thousand or more' else n::text end || ' pending for over a minute after their time', 'none',
+         'they are sent, or cancelled as too late, once a daemon runs; if one does, ask `punctual why ID`'
+    from (select count(*) as n from (select from public.scheduled_messages m
+           where m.status = 'pending'
+             and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < clock_timestamp() - interval '1 minute'
+           limit 1000) late) q
+  union all
+  select 'in doubt', n, n || ' unconfirmed', 'none',
+         'whether these were sent is not known: what their look-ups showed tells `punctual why ID`; look them up in Twilio''s log, then `punctual resolve ID`'
+    from (select count(*) as n from public.scheduled_messages m where m.status = 'unconfirmed') q
+  union all
+  select 'outbox', n, n || ' writes the app''s tables refused' || coalesce(', the last: ' || error, ''), 'nothing waits',
+         'the messages were sent; mend what refuses their rows in messages or conversations, they are tried again'
+    from (select count(*) as n, (select o.last_error from punctual.outbox o order by o.id desc limit 1) as error
+            from punctual.outbox) q
+  union all
+  select 'stuck', n, n || ' still sending a minute after their lease', 'none',
+         'their daemon is gone and no other runs: start one, it makes them unconfirmed'
+    from (select count(*) as n from punctual.attempts a
+           where a.outcome is null and a.lease_until < clock_timestamp() - interval '1 minute') q
+  union all
+  select 'unsendable', n,
+         n || ' of the next thousand pending have no number in E.164, or no text' || coalesce(', one of them ' || id, ''),
+         'none of the next thousand pending',
+         'they will fail: write numbers as + and the country code, digits only'
+    from (select count(*) as n, min(next.id::text) as id
+            from (select m.id, m.to_number, m.body from public.scheduled_messages m
+                   where m.status = 'pending' order by m.scheduled_at limit 1000) next
+           where btrim(next.to_number, E' \t\r\n') !~ '^\+[1-9][0-9]{6,14}$'
+              or btrim(next.body, E' \t\r\n') = '') q
+), keeper as (
+  -- What holds keys to be unique; it is not made where some are not.
+  select exists (select from pg_catalog.pg_index i
+                  where i.indexrelid = to_regclass('public.scheduled_messages_dedup_key')
+                    and i.indisvalid and i.indisunique) as is_there
+), shared as (
+  -- Keys are the app's and may have a number in them. Their quotes keep a terminal safe.
+  select to_json(left(regexp_replace(m.dedup_key, '\+[0-9]{5,13}([0-9]{2})', '+…\1', 'g'), 40))::text as key, count(*) as n
+    from public.scheduled_messages m
+   where m.dedup_key is not null and m.status in ('pending', 'sending', 'unconfirmed')
+     and not (select is_there from keeper)
+   group by m.dedup_key
+  having count(*) > 1
+)
+select 'daemon' as what, 'warn' as level, case when n = 0 then '0 running' end as found, n || ' running' as fine,
        'nothing is sent until `punctual run` runs against this database' as remedy
+  from (select count(*) as n from punctual.instances
+         where stopped_at is null and heartbeat_at > clock_timestamp() - interval '20 s') beating
 union all
-select 'overdue',
-       case when n = 0 then 'ok' else 'warn' end,
-       case when n = 1000 then 'a thousand or more' else n::text end || ' pending for over a minute after their time',
-       'they are sent, or cancelled as too late, once a daemon runs; if one does, ask `punctual why ID`'
-  from (select count(*) as n from (select from public.scheduled_messages m
-         where m.status = 'pending'
-           and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < clock_timestamp() - interval '1 minute'
-         limit 1000) late) counted
+select what, 'warn', case when n > 0 then found end, fine, remedy
+  from counted
 union all
-select 'in doubt',
-       case when n = 0 then 'ok' else 'warn' end,
-       n || ' unconfirmed',
-       'whether these were sent is not known: what their look-ups showed tells `punctual why ID`; look them up in Twilio''s log, then `punctual resolve ID`'
-  from (select count(*) as n from public.scheduled_messages m where m.status = 'unconfirmed') counted
-union all
-select 'outbox',
-       case when n = 0 then 'ok' else 'warn' end,
-       n || ' writes the app''s tables refused' || coalesce(', the last: ' || error, ''),
-       'the messages were sent; mend what refuses their rows in messages or conversations, they are tried again'
-  from (select count(*) as n, (select o.last_error from punctual.outbox o order by o.id desc limit 1) as error
-          from punctual.outbox) counted
-union all
-select 'stuck',
-       case when n = 0 then 'ok' else 'warn' end,
-       n || ' still sending a minute after their lease',
-       'their daemon is gone and no other runs: start one, it makes them unconfirmed'
-  from (select count(*) as n from punctual.attempts a
-         where a.outcome is null and a.lease_until < clock_timestamp() - interval '1 minute') counted
-union all
-select 'unsendable',
-       case when n = 0 then 'ok' else 'warn' end,
-       n || ' of the next thousand pending have no number in E.164, or no text' || coalesce(', one of them ' || id, ''),
-       'they will fail: write numbers as + and the country code, digits only'
-  from (select count(*) as n, min(next.id::text) as id
-          from (select m.id, m.to_number, m.body from public.scheduled_messages m
-                 where m.status = 'pending' order by m.scheduled_at limit 1000) next
-         where btrim(next.to_number, E' \t\r\n') !~ '^\+[1-9][0-9]{6,14}$'
-            or btrim(next.body, E' \t\r\n') = '') counted
+select 'dedup_key', 'warn',
+       case when is_there then null
+            when keys = 0 then 'the index that holds keys to be unique is missing'
+            else format('not held to be unique, for %s shared by messages under way: %s%s',
+                        case when keys = 1 then '1 key is' else keys || ' keys are' end, told,
+                        case when keys > 5 then ', …' else '' end) end,
+       'unique among messages under way',
+       case when keys = 0 then 'run `punctual migrate`'
+            else 'cancel all but one of each (`punctual cancel ID`), then run `punctual migrate`; until then two of one key can both be sent' end
+  from keeper
+ cross join (select count(*) as keys,
+                    string_agg(format('%s (%s messages)', key, n), ', ' order by n desc, key) filter (where place <= 5) as told
+               from (select key, n, row_number() over (order by n desc, key) as place from shared) ranked) counts

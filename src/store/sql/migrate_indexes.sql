@@ -1,5 +1,5 @@
--- The indexes of the migrations that are not there, or were left invalid by a build that was cut off, with the statement that builds each while the app goes on writing.
-select w.name, i.indexrelid is not null as leftover,
+-- The indexes of the migrations that are not there, or were left invalid by a build that was cut off, with the statement that builds each while the app goes on writing, and whether this role may.
+select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not null as leftover,
        format('create %s concurrently %I on public.%I %s', w.kind, w.name, w.tab, w.rest) as build,
        format('drop index concurrently if exists public.%I', w.name) as drop
   from (values
@@ -22,7 +22,7 @@ select w.name, i.indexrelid is not null as leftover,
   cross join lateral (
     select v.*, case when v.name like '%\_key' then 'unique index' else 'index' end as kind) w
   join pg_class c
-    on c.oid = to_regclass('public.' || w.tab) and c.relkind = 'r' and pg_has_role(c.relowner, 'usage')
+    on c.oid = to_regclass('public.' || w.tab) and c.relkind = 'r'
   left join pg_index i on i.indexrelid = to_regclass('public.' || w.name)
  where i.indisvalid is not true
    -- A name that something else has taken is its own.

@@ -1,0 +1,85 @@
+-- What the server and its settings tell: one row a check. `found` is what is wrong, null if
+-- nothing is; then `fine` is told. level: bad or warn, for what is wrong.
+with silenced as (
+  select coalesce(r.rolname, d.datname, 'all') as where_set
+    from pg_catalog.pg_db_role_setting s
+    left join pg_catalog.pg_roles r on r.oid = s.setrole
+    left join pg_catalog.pg_database d on d.oid = s.setdatabase
+   where s.setconfig && array['session_replication_role=replica', 'session_replication_role=local']
+     and s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
+), exposed as (
+  select r.rolname
+    from pg_catalog.pg_roles r
+   where r.rolname in ('anon', 'authenticated') and has_schema_privilege(r.oid, to_regnamespace('punctual'), 'USAGE')
+), tight as (
+  select 'database ' || d.datname as what, d.datconnlimit as most
+    from pg_catalog.pg_database d
+   where d.datname = current_database() and d.datconnlimit between 0 and 4
+  union all
+  select 'role ' || r.rolname, r.rolconnlimit
+    from pg_catalog.pg_roles r
+   where r.rolname = current_user and r.rolconnlimit between 0 and 4
+), idle as (
+  select a.pid, a.xact_start
+    from pg_catalog.pg_stat_activity a
+   where a.datname = current_database() and a.state like 'idle in transaction%'
+     and a.xact_start < clock_timestamp() - interval '5 s'
+), sessions as (
+  select count(*) as n, current_setting('max_connections')::int as most
+    from pg_catalog.pg_stat_activity
+   where backend_type = 'client backend'
+), queue as (
+  select round((pg_notification_queue_usage() * 100)::numeric, 1) as percent
+), disk as (
+  select 'fsync ' || current_setting('fsync') || ', full_page_writes ' || current_setting('full_page_writes') as told
+)
+select 'server' as what, 'bad' as level,
+       case when current_setting('server_version_num')::int < 140000
+            then 'PostgreSQL ' || current_setting('server_version') end as found,
+       'PostgreSQL ' || current_setting('server_version') as fine,
+       'Punctual needs PostgreSQL 14 or later' as remedy
+union all
+select 'fsync', 'bad', case when told <> 'fsync on, full_page_writes on' then told end, told,
+       'a crash of the server can forget that a message was claimed, and it is sent twice: set both to on'
+  from disk
+union all
+select 'synchronous_commit', 'warn', case when current_setting('synchronous_commit') = 'off' then 'off' end,
+       current_setting('synchronous_commit'),
+       'a crash of the server forgets messages that your app was told are scheduled: set it to on'
+union all
+select 'notify queue', 'bad', case when percent >= 50 then percent || ' % full' end, percent || ' % full',
+       'a session that listens is idle in a transaction: find it in pg_stat_activity and end it'
+  from queue
+union all
+select 'connections', 'warn', case when most - n < 5 then n || ' of ' || most || ' in use' end, n || ' of ' || most || ' in use',
+       'a daemon uses five: free some, or raise max_connections'
+  from sessions
+union all
+select 'connection limit', 'bad',
+       (select string_agg(what || ' may have ' || most || ' connections', '; ') from tight), 'room for a daemon',
+       'a daemon uses five: raise it with alter database or alter role … connection limit'
+union all
+select 'read only', 'bad',
+       case when pg_is_in_recovery() then 'this server is a standby'
+            when current_setting('transaction_read_only') = 'on' then 'sessions are read-only' end,
+       'no',
+       'connect to the primary; Supabase makes a database read-only when its disk is full: make room, then alter database … reset default_transaction_read_only'
+union all
+select 'trigger firing', 'bad',
+       case when current_setting('session_replication_role') <> 'origin' or exists (select from silenced)
+            then 'session_replication_role is not origin' || coalesce(' for ' || (select string_agg(where_set, ', ') from silenced), '') end,
+       'as usual',
+       'no trigger fires there, so nothing is guarded or told: alter database or role … reset session_replication_role'
+union all
+select 'private schema', 'warn',
+       (select string_agg(rolname, ', ') || ' may use schema punctual' from exposed), 'not open to the app''s roles',
+       'revoke usage on schema punctual from anon, authenticated'
+union all
+select 'encoding', 'warn', nullif(current_setting('server_encoding'), 'UTF8'), 'UTF8',
+       'texts with emoji or accents cannot be kept in it: move to a database with encoding UTF8'
+union all
+select 'idle transactions', 'warn',
+       (select count(*) || ' open for over 5 s, the oldest is process ' || (array_agg(pid order by xact_start))[1]
+          from idle having count(*) > 0),
+       'none open for over 5 s',
+       'the rows it has changed cannot be sent, and its notices are not told: let it commit, or pg_terminate_backend'

@@ -1,0 +1,6 @@
+-- The zones that users are said to live in, and how many each. Of a large table not all.
+select btrim(part.timezone, E' \t\r\n') as zone, count(*) as n
+  from (select p.timezone::text from public.user_sms_preferences p limit 100000) part
+ where part.timezone ~ '\S'
+ group by 1
+ order by 2 desc, 1

@@ -1,0 +1,7 @@
+-- The zones the next messages name, and how many each.
+select btrim(next.timezone, E' \t\r\n') as zone, count(*) as n
+  from (select m.timezone from public.scheduled_messages m
+         where m.status = 'pending' order by m.scheduled_at limit 1000) next
+ where next.timezone ~ '\S'
+ group by 1
+ order by 2 desc, 1

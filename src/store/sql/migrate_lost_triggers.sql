@@ -1,0 +1,9 @@
+-- Those of the triggers there should be that are not there.
+-- $1, $2 their names and tables; $3 of each whether it is only where the table is there and this role's
+select e.name
+  from unnest($1::text[], $2::text[], $3::bool[]) as e (name, tab, optional)
+  left join pg_catalog.pg_class c on c.oid = to_regclass(e.tab)
+ where not exists (select from pg_catalog.pg_trigger t
+                    where t.tgrelid = c.oid and t.tgname = e.name and not t.tgisinternal)
+   and not (e.optional
+            and (c.oid is null or c.relkind not in ('r', 'p') or not pg_catalog.pg_has_role(c.relowner, 'usage')))

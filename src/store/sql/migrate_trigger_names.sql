@@ -1,1 +1,0 @@
-select tgname::text as name from pg_catalog.pg_trigger where not tgisinternal
