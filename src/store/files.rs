@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260105000200_facts",
     "20260105000300_views",
     "20260105000400_indexes",
+    "20261125100000_regained",
     "20261125101000_send_before",
 );
 

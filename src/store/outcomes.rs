@@ -14,7 +14,7 @@ use super::corrections::{Correction, correct};
 use super::enquiries::text_key;
 use super::suppressions::{Pair, suppress_pairs};
 use super::{Store, StoreError, micros, millis, prepared};
-use crate::message::{AttemptToken, Category, MessageId, RowState, Status};
+use crate::message::{AttemptToken, Category, InstanceId, MessageId, RowState, Status};
 use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 use crate::schedule::Enquiry;
@@ -56,7 +56,7 @@ impl Store {
         }
         if !accepted.is_empty() {
             let ask_ms = self.enquire_after.map(millis);
-            let news = record_accepted(&tx, &accepted, ask_ms, &mut done).await?;
+            let news = record_accepted(&tx, &accepted, (self.instance, ask_ms), &mut done).await?;
             sent_twice = news.sent_twice;
             super::app::write_behind_savepoint(&mut tx, news.delivered).await?;
             correct(&mut tx, &news.corrections).await?;
@@ -110,7 +110,7 @@ async fn tell_others(
 async fn record_accepted(
     tx: &Transaction<'_>,
     records: &Records<'_>,
-    ask_ms: Option<i64>,
+    (instance, ask_ms): (InstanceId, Option<i64>),
     done: &mut Recorded,
 ) -> Result<News, StoreError> {
     const STEP: &str = "recording accepted messages";
@@ -130,7 +130,16 @@ async fn record_accepted(
     let rows = tx
         .query(
             &statement,
-            &[&ids, &tokens, &sids, &started, &finished, &ask_ms, &bodies],
+            &[
+                &ids,
+                &tokens,
+                &sids,
+                &started,
+                &finished,
+                &ask_ms,
+                &bodies,
+                &instance.0,
+            ],
         )
         .await
         .map_err(StoreError::at(STEP))?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use punctual::message::{AttemptToken, Claim, MessageId, Moment, RowState, Status};
-use punctual::reactor::Settlement;
+use punctual::reactor::{Record, Settlement};
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -154,9 +154,70 @@ async fn proof_counts_though_the_ledger_has_lost_the_claim() {
         "delete from punctual.attempts; update scheduled_messages set status = 'pending', attempts = 0",
     )
     .await;
+    // Twice: it is entered once.
+    for _ in 0..2 {
+        assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
+        assert_eq!(world.status(id).await, "sent", "it would be sent twice");
+        assert_eq!(world.get::<String>(id, "twilio_sid").await, sid(&claim));
+        let [entry] = &ledger(&world, id).await[..] else {
+            panic!("one attempt");
+        };
+        assert_eq!(entry.get::<_, i32>("number"), 1);
+        assert_eq!(entry.get::<_, Uuid>("token"), claim.token.0);
+        assert_eq!(entry.get::<_, &str>("outcome"), "accepted");
+        assert_eq!(entry.get::<_, String>("provider_sid"), sid(&claim));
+        assert_eq!(entry.get::<_, Uuid>("instance"), store.instance().0);
+        assert!(
+            entry
+                .get::<_, &str>("error")
+                .contains("had lost this attempt")
+        );
+    }
+    assert_eq!(app_rows(&world, id).await, 1);
+    assert_eq!(store.take_duplicates(), 0);
+}
+
+/// What was sent stays known, whether its row came back with the backup or not; the same message
+/// by another token is no second one, and a second message is one.
+#[tokio::test]
+async fn what_the_ledger_regains_has_its_number_and_is_told_from_others() {
+    let world = World::new().await;
+    let store = store(&world);
+    let claim = claimed(&world, &store).await;
+    let id = claim.id.0;
+    let (again, second, gone) = (
+        Claim {
+            token: AttemptToken::fresh(),
+            ..claim.clone()
+        },
+        Claim {
+            token: AttemptToken::fresh(),
+            ..claim.clone()
+        },
+        Claim {
+            id: MessageId(Uuid::from_u128(77)),
+            token: AttemptToken::fresh(),
+            ..claim.clone()
+        },
+    );
     assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
-    assert_eq!(world.status(id).await, "sent", "it would be sent twice");
-    assert_eq!(world.get::<String>(id, "twilio_sid").await, sid(&claim));
+    let same = Record {
+        settlement: accepted(&claim).settlement,
+        ..accepted(&again)
+    };
+    assert_eq!(recorded(&store, &[same]).await, 1, "done with");
+    assert_eq!(ledger(&world, id).await.len(), 1);
+    assert_eq!(store.take_duplicates(), 0);
+
+    assert_eq!(recorded(&store, &[accepted(&second)]).await, 1);
+    let entries = ledger(&world, id).await;
+    let numbers: Vec<i32> = entries.iter().map(|entry| entry.get("number")).collect();
+    assert_eq!(numbers, [1, 2]);
+    assert_eq!(store.take_duplicates(), 1, "two texts went out");
+
+    assert_eq!(recorded(&store, &[accepted(&gone)]).await, 1);
+    let entry = &ledger(&world, gone.id.0).await[0];
+    assert_eq!(entry.get::<_, String>("provider_sid"), sid(&gone));
 }
 
 #[tokio::test]

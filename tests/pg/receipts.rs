@@ -381,6 +381,35 @@ async fn what_is_not_known_changes_nothing() {
     assert_eq!(world.standing().await[0], "delivered t");
 }
 
+/// After a restore the ledger has neither claim nor token: the proof enters it anew, and callbacks
+/// find it, by the ids they carry or, where the proof was the provider's list, by the sid.
+#[tokio::test]
+async fn what_the_ledger_had_lost_is_found_by_callbacks_once_it_is_proven() {
+    for listed in [false, true] {
+        let mut world = World::new().await;
+        let lost = "delete from punctual.attempts;
+                    set punctual.writer = 'on';
+                    update scheduled_messages set status = 'pending'";
+        world.app.batch_execute(lost).await.unwrap();
+        let query = world.ids();
+        let delivered = told(SID, "delivered", "");
+        assert_eq!(world.post(&query, &delivered).await, 204);
+        let status = "select status from scheduled_messages";
+        assert_eq!(world.text(status).await, "pending", "nobody's yet");
+        if listed {
+            world.claim.token = punctual::message::AttemptToken::fresh();
+        }
+        world.accepted().await;
+        assert_eq!(world.post(&query, &delivered).await, 204);
+        let [row, attempt, messages, _] = world.standing().await;
+        assert_eq!(
+            [&*row, &*attempt, &*messages],
+            ["delivered t", "accepted delivered", "delivered"],
+            "{listed}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_second_text_by_one_attempt_is_kept_as_a_contradiction() {
     let world = World::new().await;

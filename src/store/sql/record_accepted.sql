@@ -3,9 +3,10 @@
 -- that came first: where the ledger knows of the proof, the row may have gone on from there. A
 -- row somebody holds is skipped and missing from the answer; the caller comes back to it. A sid
 -- that an attempt has already (a stand-in that knows only one) is still proof; the ledger, which
--- finds attempts by it, keeps it with the first.
+-- finds attempts by it, keeps it with the first. An attempt that the ledger does not have (a
+-- standby took over, a backup came back) is entered anew, so that it is found by what comes later.
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came  $6 when the provider is asked, where
--- nothing more is heard of it (ms; null: never)  $7 the text as it was sent
+-- nothing more is heard of it (ms; null: never)  $7 the text as it was sent  $8 the instance
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
                        $7::text[])
@@ -19,6 +20,12 @@ with ask as (
 ), gone as (
   select ask.*, null::text, null::uuid from ask
    where not exists (select from public.scheduled_messages m where m.id = ask.id)
+), named as (
+  select done.*,
+         row_number() over (partition by done.sid order by done.token) > 1
+         or exists (select from punctual.attempts o
+                     where o.provider_sid = done.sid and o.token <> done.token) as twice
+    from (select * from free union all select * from gone) done
 ), ledger as (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
@@ -29,16 +36,43 @@ with ask as (
          sought_to = null, sought_from = null, sought_text = null,
          body = nullif(named.body, named.row_body),
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
-    from (select done.*,
-                 row_number() over (partition by done.sid order by done.token) > 1
-                 or exists (select from punctual.attempts o
-                             where o.provider_sid = done.sid and o.token <> done.token) as twice
-            from (select * from free union all select * from gone) done) named
+    from named
    where a.token = named.token and a.message_id = named.id and a.outcome is distinct from 'accepted'
   returning a.token, named.id, named.sid, named.finished_at,
             -- See duplicate.sql.
             exists (select from punctual.attempts o
                      where o.message_id = a.message_id and o.part = a.part and o.token <> a.token
+                       and o.outcome = 'accepted'
+                       and coalesce(o.receipt_status, '') not in ('failed', 'undelivered', 'canceled'))
+              as doubled
+), lost as (
+  select named.* from named
+   where not exists (select from punctual.attempts a where a.token = named.token)
+     -- The same message, known by another token since.
+     and not exists (select from punctual.attempts a
+                      where a.message_id = named.id and a.provider_sid = named.sid)
+), regained as (
+  -- Whoever has entered something since this statement began is in the way: then it is missing in
+  -- the answer, and tried again.
+  insert into punctual.attempts as a
+         (token, message_id, number, instance, claimed_at, lease_until, started_at, finished_at,
+          outcome, provider_sid, next_ask_at, body, error, regained)
+  select lost.token, lost.id,
+         coalesce((select max(o.number) from punctual.attempts o where o.message_id = lost.id), 0)
+           + row_number() over (partition by lost.id order by lost.started_at, lost.token),
+         $8::uuid, coalesce(lost.started_at, lost.finished_at, clock_timestamp()),
+         coalesce(lost.finished_at, clock_timestamp()), lost.started_at, lost.finished_at, 'accepted',
+         case when not lost.twice then lost.sid end,
+         case when not lost.twice then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+         nullif(lost.body, lost.row_body),
+         case when lost.twice then 'the provider gave this sid to another attempt as well'
+              else 'the database had lost this attempt; its proof was kept elsewhere' end,
+         true
+    from lost
+  on conflict do nothing
+  returning a.token, a.message_id as id, a.finished_at,
+            exists (select from punctual.attempts o
+                     where o.message_id = a.message_id and o.part = a.part
                        and o.outcome = 'accepted'
                        and coalesce(o.receipt_status, '') not in ('failed', 'undelivered', 'canceled'))
               as doubled
@@ -52,10 +86,10 @@ with ask as (
 ), proven as (
   select token, id, sid, finished_at from ledger
   union all
-  -- A ledger that has lost the claim (a standby took over) is no reason to send again.
-  select token, id, sid, finished_at from free
-   where not exists (select from punctual.attempts a
-                      where a.token = free.token and a.message_id = free.id)
+  -- Of several the last one: those before it had not arrived, or there would have been no other.
+  select * from (select distinct on (lost.id) lost.token, lost.id, lost.sid, regained.finished_at
+                   from regained join lost on lost.token = regained.token
+                  order by lost.id, lost.started_at desc nulls last, lost.token desc) latest
 ), moved as (
   update public.scheduled_messages m
      set status = 'sent', sent_at = proven.finished_at, twilio_sid = proven.sid,
@@ -81,7 +115,11 @@ union all
 -- A callback that came first has told the app the row's text, which may not be what was sent.
 select token, false, null, null, case when token in (select token from overtaken) then row_body::text end, false
   from free
+ where token not in (select token from lost) or token in (select token from regained)
 union all
 select token, false, null, null, null, false from gone
+ where token not in (select token from lost) or token in (select token from regained)
 union all
 select token, false, null, null, null, true from ledger where doubled
+union all
+select token, false, null, null, null, true from regained where doubled
