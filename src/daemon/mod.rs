@@ -21,7 +21,7 @@ use crate::receipt::enquire::Enquirer;
 use crate::receipt::signature::Verifier;
 use crate::receipt::{self, Webhooks};
 use crate::schedule::Enquiry;
-use crate::store::{Dsn, History, MigrateError, Migrator, Store, StoreError};
+use crate::store::{Dsn, History, MigrateError, Migrator, Store, StoreError, Watch};
 
 mod beyond;
 mod enquiries;
@@ -118,11 +118,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         None => Enquiry::UNTOLD,
     };
     let (at_most, history) = (POOL + callbacks, History::default());
-    let pool = match parts.state {
-        Some(_) => parts.dsn.pool_in(at_most, &history),
-        None => parts.dsn.pool(at_most),
-    };
+    let watch = Watch::over(parts.dsn.clone());
+    let of = parts.state.as_ref().map(|_| &history);
+    let pool = parts.dsn.pool_with(at_most, of, Some(&watch));
     let store = Store::new(pool, instance)
+        .with_watch(watch)
         .with_rules(&parts.rules)
         .with_enquiries(parts.provider.can_look_up().then(|| unheard.first()));
     let rules = Arc::new(parts.rules);

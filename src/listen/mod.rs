@@ -31,6 +31,10 @@ const PROOF_EVERY: Duration = Duration::from_secs(5);
 /// How long a nonce may be under way. Longer, and the channel counts as deaf.
 const PROOF_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long it may take to be sent, for as long as the server is seen to be at it: it is a commit,
+/// and waits for a slow disk like any other. Longer than the server itself lets a statement run.
+const NOTIFY_MAX: Duration = Duration::from_secs(20);
+
 /// Between attempts to connect. A restarted database is back within a second or two; and however
 /// long it was away, messages wait for us then: an attempt a second burdens nobody.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
@@ -147,24 +151,25 @@ async fn prove_for_ever(
     loop {
         let nonce = Uuid::new_v4();
         let payload = Notice::nonce(nonce);
-        let mut notify = std::pin::pin!(store.notify(&payload));
+        let notify = store.within_at_work(PROOF_WITHIN, NOTIFY_MAX, store.notify(&payload));
+        let mut notify = std::pin::pin!(notify);
         let mut too_late = std::pin::pin!(sleep(PROOF_WITHIN));
         let mut notified = false;
         let mut proven = false;
         while !(proven && notified) {
             tokio::select! {
                 done = &mut notify, if !notified => {
-                    done.map_err(Lost::Notify)?;
+                    match done {
+                        Ok(()) => {}
+                        // Either side may be the silent one.
+                        Err(StoreError::Silent { .. } | StoreError::Mute) => return Err(Lost::Deaf),
+                        Err(other) => return Err(Lost::Notify(other)),
+                    }
                     notified = true;
+                    too_late.set(sleep(PROOF_WITHIN));
                 }
                 message = messages.next() => proven |= pass_on(message, Some(nonce), heard).await?,
-                () = &mut too_late => {
-                    // Either side may be the silent one.
-                    if !notified {
-                        store.distrust();
-                    }
-                    return Err(Lost::Deaf);
-                }
+                () = &mut too_late, if notified => return Err(Lost::Deaf),
             }
         }
         if !*was_up {
@@ -172,12 +177,15 @@ async fn prove_for_ever(
             heard.send(Heard::Up).await.map_err(|_| Lost::Unheard)?;
         }
         let mut pause = std::pin::pin!(sleep(PROOF_EVERY));
+        let mut distrusted = std::pin::pin!(store.distrusted());
         loop {
             tokio::select! {
                 message = messages.next() => {
                     pass_on(message, None, heard).await?;
                 }
                 () = &mut pause => break,
+                // This one goes the same way.
+                () = &mut distrusted => break,
             }
         }
     }

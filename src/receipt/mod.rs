@@ -119,11 +119,10 @@ impl Webhooks {
         let recorded = async {
             // Never closed.
             let _turn = self.turn.acquire().await;
-            self.store
-                .receive(&callback, |standing| {
-                    merge(standing, word, self.max_lateness)
-                })
-                .await
+            let receive = self.store.receive(&callback, |standing| {
+                merge(standing, word, self.max_lateness)
+            });
+            self.store.within(PATIENCE, receive).await
         };
         let following = match callback.about {
             About::Attempt { message, token } => span::of(Step::Receipt, message, token),

@@ -15,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::dsn::{Dsn, POOLER_HINT};
 use super::history::History;
 use super::tls;
+use super::watch::Watch;
 
 /// The whole way to a session: look-up, every address, TLS, authentication, settings. A server
 /// that accepts and then says nothing ends here.
@@ -95,19 +96,22 @@ impl Dsn {
     ///
     /// Never: the pool is given the runtime that its time-outs need.
     pub fn pool(&self, max_size: usize) -> Pool {
-        self.pool_of(max_size, None)
+        self.pool_with(max_size, None, None)
     }
 
-    /// The same, of sessions that are all in one history of one database.
+    /// The same, of sessions that are all in one history of one database, and that somebody
+    /// looks after.
     ///
     /// # Panics
     ///
     /// Never, as above.
-    pub fn pool_in(&self, max_size: usize, history: &History) -> Pool {
-        self.pool_of(max_size, Some(history.clone()))
-    }
-
-    fn pool_of(&self, max_size: usize, history: Option<History>) -> Pool {
+    pub fn pool_with(
+        &self,
+        max_size: usize,
+        history: Option<&History>,
+        watch: Option<&Watch>,
+    ) -> Pool {
+        let (history, watch) = (history.cloned(), watch.cloned());
         let manager = Manager::from_config(
             self.config.clone(),
             self.tls.clone(),
@@ -123,10 +127,14 @@ impl Dsn {
             .wait_timeout(Some(SESSION_TIMEOUT))
             .create_timeout(Some(SESSION_TIMEOUT))
             .recycle_timeout(Some(SESSION_TIMEOUT))
-            .post_create(Hook::async_fn(move |client, _| {
-                let history = history.clone();
+            .post_create(Hook::async_fn(move |client, metrics| {
+                let (history, watch, made) = (history.clone(), watch.clone(), metrics.created);
                 Box::pin(async move {
                     prepare_session(client).await.map_err(HookError::Backend)?;
+                    if let Some(watch) = watch {
+                        let met = watch.meet(client, made).await;
+                        met.map_err(HookError::Backend)?;
+                    }
                     let Some(history) = history else {
                         return Ok(());
                     };

@@ -18,6 +18,9 @@ pub enum StoreError {
         /// How long was waited.
         patience: Duration,
     },
+    /// The server waits for us, and we for it.
+    #[error("the connection to the database is dead: the server is at nothing for it")]
+    Mute,
     /// A statement failed.
     #[error("{step} failed{}", detail(source))]
     Query {
@@ -111,7 +114,7 @@ impl StoreError {
                         | SqlState::CANNOT_CONNECT_NOW
                 )
             }),
-            Self::Connect(_) | Self::Silent { .. } | Self::Unreadable { .. } => false,
+            Self::Connect(_) | Self::Silent { .. } | Self::Mute | Self::Unreadable { .. } => false,
         }
     }
 }

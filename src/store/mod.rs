@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Object, Pool};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_postgres::Statement;
 
@@ -43,6 +44,7 @@ pub mod story;
 mod suppressions;
 mod tls;
 pub mod user;
+mod watch;
 mod window;
 
 pub use claims::Claimed;
@@ -54,7 +56,10 @@ pub use history::{History, Place};
 pub use migrate::{MigrateError, Migrator};
 pub use outcomes::Recorded;
 pub use recovery::{LeftOpen, NotAccepted};
+pub use watch::Watch;
 pub use window::{Sample, notify_plainly};
+
+use watch::{Held, LOOK_AFTER, State};
 
 /// The database as the daemon uses it.
 #[derive(Clone)]
@@ -63,6 +68,10 @@ pub struct Store {
     instance: InstanceId,
     /// Runs since a connection was last found silent: none that is older is used again.
     distrusted: Arc<Mutex<Option<Stopwatch>>>,
+    /// Who wants to know when that happens.
+    left: Arc<Notify>,
+    /// Looks after what takes long; `None`: it is waited for.
+    watch: Option<Watch>,
     default_sender: Option<Arc<str>>,
     /// After what time the provider is asked about a message of which no end was told.
     enquire_after: Option<Duration>,
@@ -82,12 +91,23 @@ impl Store {
             pool,
             instance,
             distrusted: Arc::default(),
+            left: Arc::default(),
+            watch: None,
             default_sender: None,
             enquire_after: None,
             duplicates: Arc::default(),
             accompanied: Arc::default(),
             timezone: "UTC".into(),
             app_counts: false,
+        }
+    }
+
+    /// The same, over a pool whose sessions are watched by this.
+    #[must_use]
+    pub fn with_watch(self, watch: Watch) -> Self {
+        Self {
+            watch: Some(watch),
+            ..self
         }
     }
 
@@ -152,20 +172,67 @@ impl Store {
         }
     }
 
-    /// Gives a step up when it takes longer than `patience`. Whether it took effect is not known
-    /// then, and no connection of that time is used again.
+    /// Gives a step up when it takes longer than `patience`, or as soon as its connection is
+    /// found to be mute. Whether it took effect is not known then, and no connection of that time
+    /// is used again.
     pub async fn within<T>(
         &self,
         patience: Duration,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        self.within_at_work(patience, patience, step).await
+    }
+
+    /// The same, with patience anew, but not beyond `at_most`, whenever the server is seen at work.
+    pub async fn within_at_work<T>(
+        &self,
+        patience: Duration,
+        at_most: Duration,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let held = Held::default();
         // Pinned, so that it gives its connection back after that has fallen out of use.
-        let mut step = pin!(step);
-        if let Ok(done) = timeout(patience, &mut step).await {
-            return done;
-        }
+        let mut step = pin!(held.by(step));
+        let began = Stopwatch::start();
+        let (mut until, mut look_after) = (patience, LOOK_AFTER);
+        let given_up = loop {
+            let left = until.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                break StoreError::Silent { patience: until };
+            }
+            if let Ok(done) = timeout(look_after.min(left), &mut step).await {
+                return done;
+            }
+            let (Some(watch), Some(session)) = (&self.watch, held.session()) else {
+                continue;
+            };
+            if began.elapsed() >= at_most {
+                continue;
+            }
+            let mut look = pin!(watch.look(session));
+            let done = tokio::select! {
+                biased;
+                done = &mut step => Some(done),
+                state = &mut look => {
+                    match state {
+                        State::Mute => break StoreError::Mute,
+                        State::AtWork => until = (began.elapsed() + patience).clamp(patience, at_most),
+                        State::Unknown => {}
+                    }
+                    None
+                }
+            };
+            match done {
+                Some(Ok(done)) => return Ok(done),
+                // The look ends what is mute, and that may be heard before what it found.
+                Some(Err(_)) if look.await == State::Mute => break StoreError::Mute,
+                Some(failed) => return failed,
+                None => {}
+            }
+            look_after *= 2;
+        };
         self.distrust();
-        Err(StoreError::Silent { patience })
+        Err(given_up)
     }
 
     /// Leaves every connection made before now. One whose other end is gone without a word
@@ -178,6 +245,13 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *since = Some(Stopwatch::start());
+        drop(since);
+        self.left.notify_waiters();
+    }
+
+    /// Waits until connections are left. Others that go the same way may be as mute.
+    pub async fn distrusted(&self) {
+        self.left.notified().await;
     }
 
     fn is_distrusted(&self, client: &Object) -> bool {
@@ -188,10 +262,18 @@ impl Store {
         since.is_some_and(|since| Object::metrics(client).age() >= since.elapsed())
     }
 
+    /// The step at hand waits for this connection from here on.
+    fn hold(&self, client: &Object) {
+        if let Some(watch) = &self.watch {
+            watch.hold(client);
+        }
+    }
+
     async fn client(&self) -> Result<Object, StoreError> {
         loop {
             let client = self.pool.get().await.map_err(StoreError::Connect)?;
             if !self.is_distrusted(&client) {
+                self.hold(&client);
                 return Ok(client);
             }
             drop(Object::take(client));

@@ -80,11 +80,14 @@ impl Store {
             Ok((rows.map_err(StoreError::at(STEP))?, client))
         };
         // The client is kept to the end: the rows come over its connection.
-        let (rows, _client) = self.within(ROWS_WITHIN, ask).await?;
+        let (rows, client) = self.within(ROWS_WITHIN, ask).await?;
         let mut rows = std::pin::pin!(rows);
         let mut part = Vec::new();
         loop {
-            let next = async { rows.try_next().await.map_err(StoreError::at(STEP)) };
+            let next = async {
+                self.hold(&client);
+                rows.try_next().await.map_err(StoreError::at(STEP))
+            };
             // The patience is for the database only, not for whoever takes the rows.
             let Some(row) = self.within(ROWS_WITHIN, next).await? else {
                 break;

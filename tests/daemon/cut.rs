@@ -60,16 +60,16 @@ async fn check(listeners: bool, ways: &[Way], within_s: u64) {
 
 /// Side by side, for they mostly wait.
 ///
-/// A claim waits 5 s for its answer, and what takes its place does not wait again: less than the
-/// patience for outcomes, with which dead connections would be used one after the other. With
-/// only the answers cut off, statements take effect: what was claimed so is given back.
+/// What waits for longer than a second is looked after by another session, and all connections
+/// are left once one is found mute: less than the patience that a slow server gets. With only the
+/// answers cut off, statements take effect: what was claimed so is given back.
 #[tokio::test]
 async fn half_open_connections_are_found_out_and_left() {
     tokio::join!(
         check(true, &[Way::Down], 25),
         check(true, &[Way::Up, Way::Down], 25),
-        check(false, &[Way::Down], 18),
-        check(false, &[Way::Up, Way::Down], 18),
+        check(false, &[Way::Down], 10),
+        check(false, &[Way::Up, Way::Down], 10),
     );
 }
 

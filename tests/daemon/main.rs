@@ -27,6 +27,7 @@ mod reminders;
 mod restore;
 mod start;
 mod systemd;
+mod watch;
 mod world;
 
 #[allow(dead_code, reason = "shared with the simulation")]

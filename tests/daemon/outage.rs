@@ -194,3 +194,46 @@ async fn a_stop_waits_for_the_database_to_take_the_outcome() {
     assert_eq!(own.daemon.ended().await.code(), Some(0));
     arrived_once(&own.app, &own.phone, id).await;
 }
+
+/// A disk that is busy for seconds, as at a checkpoint: every commit takes as long. Nobody takes
+/// that for a dead way; nothing is asked for twice, and the channel stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_hang_for_seconds_are_waited_for() {
+    let own = Own::new([], "select 1").await;
+    let mut ids = Vec::new();
+    for n in 0..40 {
+        let body = format!("slowly {n}");
+        ids.push(crate::world::insert(&own.app, &body, 500 + 250 * n).await);
+    }
+    // A standby that there is not, and whose word every commit waits for.
+    let hang = |standby: &str| {
+        [
+            format!("alter system set synchronous_standby_names = '{standby}'"),
+            "select pg_reload_conf()".into(),
+        ]
+    };
+    own.app
+        .batch_execute("set synchronous_commit = local")
+        .await
+        .unwrap();
+    for sql in hang("nobody") {
+        own.app.execute(&sql, &[]).await.unwrap();
+    }
+    let hanging = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+    until("commits hang", async || {
+        let n: i64 = own.app.query_one(hanging, &[]).await.unwrap().get(0);
+        (n > 0).then_some(())
+    })
+    .await;
+    own.app.execute("select pg_sleep(7)", &[]).await.unwrap();
+    for sql in hang("") {
+        own.app.execute(&sql, &[]).await.unwrap();
+    }
+    for id in ids {
+        arrived_once(&own.app, &own.phone, id).await;
+    }
+    let said = own.daemon.stop().await;
+    assert!(!said.contains("channel is down"), "{said}");
+    assert!(!said.contains("is dead"), "{said}");
+    assert_eq!(own.phone.creates().len(), 40);
+}

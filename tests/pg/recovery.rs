@@ -146,7 +146,7 @@ async fn a_session_of_another_history_is_not_used() {
     let (one, other) = (World::new().await, World::new().await);
     let history = History::default();
     let id = InstanceId::fresh;
-    let store = |world: &World| Store::new(world.db.dsn().pool_in(1, &history), id());
+    let store = |world: &World| Store::new(world.db.dsn().pool_with(1, Some(&history), None), id());
     store(&one).now().await.unwrap();
     let first = history.known().unwrap();
     store(&one).now().await.unwrap();
