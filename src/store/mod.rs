@@ -175,12 +175,12 @@ impl Store {
     /// Gives a step up when it takes longer than `patience`, or as soon as its connection is
     /// found to be mute. Whether it took effect is not known then, and no connection of that time
     /// is used again.
-    pub async fn within<T>(
+    pub fn within<T>(
         &self,
         patience: Duration,
         step: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        self.within_at_work(patience, patience, step).await
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        self.within_at_work(patience, patience, step)
     }
 
     /// The same, with patience anew, but not beyond `at_most`, whenever the server is seen at work.
@@ -209,7 +209,8 @@ impl Store {
             if began.elapsed() >= at_most {
                 continue;
             }
-            let mut look = pin!(watch.look(session));
+            // Boxed, for it is large and seldom.
+            let mut look = Box::pin(watch.look(session));
             let done = tokio::select! {
                 biased;
                 done = &mut step => Some(done),

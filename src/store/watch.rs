@@ -64,8 +64,8 @@ pub(super) struct Held(Arc<Mutex<Option<Session>>>);
 
 impl Held {
     /// Runs a step, noting which session it uses.
-    pub(super) async fn by<T>(&self, step: impl Future<Output = T>) -> T {
-        HELD.scope(self.clone(), step).await
+    pub(super) fn by<T>(&self, step: impl Future<Output = T>) -> impl Future<Output = T> {
+        HELD.scope(self.clone(), step)
     }
 
     pub(super) fn session(&self) -> Option<Session> {
