@@ -10,9 +10,10 @@ use uuid::Uuid;
 use super::app::{self, Delivered};
 use super::at::At;
 use super::suppressions::suppress_pairs;
-use super::{Store, StoreError, micros, millis, prepared};
+use super::{Store, StoreError, millis, prepared};
 use crate::message::{AttemptToken, MessageId, Status};
 
+mod row;
 mod told;
 
 pub use told::{About, Again, Callback, Change, Received, Room, Standing};
@@ -21,10 +22,8 @@ const FIND: &str = include_str!("sql/receipt_find.sql");
 const ROW: &str = include_str!("sql/receipt_row.sql");
 const ATTEMPT: &str = include_str!("sql/receipt_attempt.sql");
 const ADVANCE: &str = include_str!("sql/receipt_advance.sql");
-const MOVE: &str = include_str!("sql/receipt_move.sql");
 const KEEP: &str = include_str!("sql/receipt_keep.sql");
 const DUPLICATE: &str = include_str!("sql/duplicate.sql");
-const TELL: &str = include_str!("sql/tell_ids.sql");
 
 const STEP: &str = "recording a callback";
 
@@ -57,7 +56,7 @@ impl Store {
         else {
             return Ok(Received::Unknown);
         };
-        let change = decide(&standing);
+        let mut change = decide(&standing);
         let mut doubled = false;
         match change {
             Change::Nothing => {}
@@ -69,16 +68,24 @@ impl Store {
                 again,
                 message: word,
             } => {
-                keep(&tx, message, token, callback, "advanced", row).await?;
                 self.advance(&tx, token, callback, word).await?;
                 if first_proof {
                     doubled = is_doubled(&tx, token).await?;
                 }
-                let moved_at = match row {
-                    Some(status) => Some(move_row(&tx, message, status, again, callback).await?),
+                let moved = match row {
+                    Some(status) => {
+                        Some(row::move_row(&mut tx, message, status, again, callback).await?)
+                    }
                     None => None,
                 };
-                match (first_proof, moved_at, held) {
+                let row = moved.as_ref().map(|moved| moved.to);
+                keep(&tx, message, token, callback, "advanced", row).await?;
+                change = Change::Advance {
+                    row,
+                    again: again.filter(|_| row == Some(Status::Pending)),
+                    message: word,
+                };
+                match (first_proof, moved.map(|moved| moved.at), held) {
                     (true, Some(at), Some(held)) => {
                         let written = delivered(message, at, held, callback);
                         app::write_behind_savepoint(&mut tx, vec![written]).await?;
@@ -219,38 +226,6 @@ async fn hold_attempt(
     row.map(read)
         .transpose()
         .map_err(StoreError::unreadable(STEP))
-}
-
-async fn move_row(
-    tx: &Transaction<'_>,
-    message: MessageId,
-    status: Status,
-    again: Option<Again>,
-    callback: &Callback,
-) -> Result<At, StoreError> {
-    let statement = prepared(tx, MOVE, STEP).await?;
-    let row = tx
-        .query_one(
-            &statement,
-            &[
-                &message.0,
-                &status.as_str(),
-                &callback.sid.0,
-                &callback.error,
-                &callback.code,
-                &again.map(|again| micros(again.pause)),
-                &again.is_none_or(|again| again.counts),
-            ],
-        )
-        .await
-        .map_err(StoreError::at(STEP))?;
-    if status == Status::Pending {
-        let tell = prepared(tx, TELL, STEP).await?;
-        tx.execute(&tell, &[&message.0])
-            .await
-            .map_err(StoreError::at(STEP))?;
-    }
-    row.try_get("now").map_err(StoreError::unreadable(STEP))
 }
 
 async fn keep(

@@ -146,3 +146,48 @@ async fn what_a_callback_says_was_not_delivered_is_tried_again_whoever_was_first
         assert_eq!(world.store.take_duplicates(), 0);
     }
 }
+
+/// What was sent has given its key free, and a newer message may have it by the time it turns out
+/// that the first did not arrive. The callback is taken all the same.
+#[tokio::test]
+async fn what_did_not_arrive_is_not_tried_again_beside_a_newer_one_of_its_key() {
+    for (index, why) in [
+        ("", "not tried again, a newer message with the same dedup_key is under way: "),
+        (
+            "drop index scheduled_messages_dedup_key;
+             create unique index apps_own on scheduled_messages (dedup_key) where status = 'pending'",
+            "not tried again, the table's own index apps_own has no room for it: ",
+        ),
+    ] {
+        let world = crate::receipts::World::new().await;
+        run(&world.app, index).await;
+        let sid = ProviderSid("SM0123456789abcdef0123456789abcdef".into());
+        run(&world.app, "set punctual.writer = 'on'; update scheduled_messages set dedup_key = 'k'").await;
+        world.record(Settlement::Accepted { sid }).await;
+        run(
+            &world.app,
+            "reset punctual.writer;
+             insert into scheduled_messages (to_number, body, scheduled_at, dedup_key)
+             values ('+13105550100', 'newer', now() + interval '1 day', 'k')",
+        )
+        .await;
+        for status in ["undelivered", "undelivered", "sent"] {
+            world.call(status, "30003").await;
+        }
+        let first = "select concat_ws(' ', status, attempts, error_code, sent_at is not null, next_attempt_at is null,
+                                      starts_with(error_message, '{why}') and error_message ~ '[(]Code: 30003[)]$')
+                       from scheduled_messages where body <> 'newer'";
+        assert_eq!(
+            world.text(&first.replace("{why}", &why.replace('\'', "''"))).await,
+            "failed 1 30003 t t t"
+        );
+        let told = "select concat_ws(' ', (select string_agg(status, ' ') from messages),
+                                     (select string_agg(concat_ws(' ', status, row_status), ', ') from punctual.receipts),
+                                     (select string_agg(receipt_status, ' ') from punctual.attempts),
+                                     (select status from scheduled_messages where body = 'newer'))";
+        assert_eq!(
+            world.text(told).await,
+            "undelivered undelivered failed undelivered pending"
+        );
+    }
+}
