@@ -3,8 +3,9 @@
 --
 -- They run inside the app's statements and cannot fail: what goes wrong is a warning. They touch
 -- rows that are pending, or that an earlier change of the event has cancelled; a row that somebody
--- holds is waited for a moment, then left, and the claim asks the calendar once more. Rows are read
--- as JSON, so that it is the app's business which columns there are.
+-- holds is waited for a moment, then left and noted: the daemon has it follow within seconds
+-- (follow_missed, below), and the claim asks the calendar once more. Rows are read as JSON, so that
+-- it is the app's business which columns there are.
 
 -- The rows of an event that follow it. A claim holds its rows for milliseconds, and then they
 -- are not pending any more; longer only a transaction of the app's does.
@@ -25,89 +26,6 @@ exception when lock_not_available or deadlock_detected then
 end
 $$;
 
--- Told by `punctual why` of what did not follow. `starts` is when the event begins now; null: it
--- is gone.
-create or replace function punctual.note_reminders(event text, owner uuid, starts timestamptz, what text) returns void
-language sql set search_path = '' as $$
-  insert into punctual.notes (message_id, note)
-  select m.id, what || case m.status
-                when 'pending' then '; another transaction held the message, so it did not follow'
-                when 'sending' then '; too late, it was being sent'
-                else '; too late, it had been sent' end
-    from public.scheduled_messages m
-   where m.calendar_event_id = event and m.user_id = owner
-     and (m.status = 'pending' and (starts is null or m.event_start is distinct from starts)
-          or m.status in ('sending', 'unconfirmed')
-          or m.status in ('sent', 'delivered') and m.event_start > clock_timestamp())
-$$;
-
--- `was` is when it would have begun; null: that is not known.
-create or replace function punctual.event_gone(event text, owner uuid, was timestamptz) returns void
-language plpgsql set search_path = '' as $$
-declare
-  ids uuid[];
-begin
-  -- The same event may be there once more.
-  if exists (select from punctual.facts_of(array[owner], array[owner], array[owner], array[event]) f
-              where (f.facts).event_is_there and not (f.facts).event_is_cancelled) then
-    return;
-  end if;
-  ids := punctual.hold_reminders(event, owner);
-  update public.scheduled_messages m
-     set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = clock_timestamp(),
-         -- Should it come again at another time, the message knows from where to count.
-         event_start = coalesce(m.event_start, was)
-   where m.id = any (ids) and m.status = 'pending';
-  insert into punctual.gone_events (calendar_event_id, user_id)
-  select event, owner
-   where exists (select from public.scheduled_messages m
-                  where m.calendar_event_id = event and m.user_id = owner
-                    and m.status in ('pending', 'sending', 'unconfirmed'))
-  on conflict do nothing;
-  perform punctual.note_reminders(event, owner, null, 'the calendar event was deleted');
-end
-$$;
-
--- The event is there, and begins at `starts`. `was` is when it began before this change; the
--- row's own `event_start` comes first, so that repeats do not add up.
-create or replace function punctual.event_is(event text, owner uuid, starts timestamptz, was timestamptz,
-                                             vars jsonb, revive boolean) returns void
-language plpgsql set search_path = '' as $$
-declare
-  ids uuid[];
-begin
-  delete from punctual.gone_events g where g.calendar_event_id = event and g.user_id = owner;
-  if revive then
-    ids := array(
-      select m.id from public.scheduled_messages m
-       where m.calendar_event_id = event and m.user_id = owner and m.status = 'cancelled'
-         and m.cancel_reason = 'Calendar event deleted'
-         and m.scheduled_at + punctual.event_shift(m.event_start, was, starts) > clock_timestamp()
-         -- What the guard, or the key, would refuse.
-         and not exists (select from punctual.attempts a
-                          where a.message_id = m.id and (a.outcome is null or a.outcome = 'unknown'))
-         and not exists (select from public.scheduled_messages o
-                          where o.dedup_key = m.dedup_key and o.id <> m.id
-                            and o.status in ('pending', 'sending', 'unconfirmed'))
-       order by m.id
-         for no key update skip locked);
-    update public.scheduled_messages m
-       set status = 'pending'
-     where m.id = any (ids) and m.status = 'cancelled';
-  end if;
-  ids := punctual.hold_reminders(event, owner);
-  update public.scheduled_messages m
-     set updated_at = clock_timestamp(),
-         scheduled_at = m.scheduled_at + punctual.event_shift(m.event_start, was, starts),
-         event_start = coalesce(starts, m.event_start),
-         template_vars = case when jsonb_typeof(m.template_vars) = 'object'
-                              then m.template_vars || vars else m.template_vars end
-   where m.id = any (ids) and m.status = 'pending'
-     and (m.event_start is distinct from coalesce(starts, m.event_start)
-          or jsonb_typeof(m.template_vars) = 'object' and not m.template_vars @> vars);
-end
-$$;
-
 -- By how much a reminder moves. Nothing where one of the times is not known.
 create or replace function punctual.event_shift(own timestamptz, was timestamptz, starts timestamptz) returns interval
 language sql immutable set search_path = '' as $$
@@ -115,6 +33,143 @@ language sql immutable set search_path = '' as $$
   select case when isfinite(coalesce(own, was)) and isfinite(starts)
               then extract(epoch from starts - coalesce(own, was)) * interval '1 second'
               else interval '0' end
+$$;
+
+-- What of an event stands in the texts that remind of it.
+create or replace function punctual.event_vars(event jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object('event_title', event -> 'event_title', 'event_link', event -> 'event_link')
+$$;
+
+-- Whether a reminder does not yet have what its event has.
+create or replace function punctual.is_behind(own timestamptz, starts timestamptz, own_vars jsonb, vars jsonb) returns boolean
+language sql immutable set search_path = '' as $$
+  select own is distinct from coalesce(starts, own)
+         or coalesce(jsonb_typeof(own_vars) = 'object' and not own_vars @> vars, false)
+$$;
+
+-- Told by `punctual why` of what did not follow, and noted for `follow_missed`: what was held, and
+-- what is on its way or was sent, and may be put back to be tried again. `starts` is when the event
+-- begins now, `was` when it began; null: that is not known.
+create or replace function punctual.note_reminders(event text, owner uuid, gone boolean, moved boolean,
+                                                   starts timestamptz, was timestamptz, vars jsonb) returns void
+language sql set search_path = '' as $$
+  with missed as (
+    select m.id, m.status
+      from public.scheduled_messages m
+     where m.calendar_event_id = event and m.user_id = owner
+       and (m.status = 'pending' and (gone or punctual.is_behind(m.event_start, starts, m.template_vars, vars))
+            or (gone or moved)
+               and (m.status in ('sending', 'unconfirmed')
+                    or m.status in ('sent', 'delivered') and coalesce(m.event_start, was) > clock_timestamp()))
+  ), told as (
+    insert into punctual.notes (message_id, note)
+    select m.id,
+           'the calendar event was ' || case when gone then 'deleted' when moved then 'moved' else 'changed' end
+           || case m.status
+                when 'pending' then '; another transaction held the message, so it did not follow yet'
+                when 'sending' then '; too late, it was being sent'
+                else '; too late, it had been sent' end
+      from missed m
+  )
+  -- The first move that was missed is what the message is to be moved from.
+  insert into punctual.unfollowed (message_id, calendar_event_id, user_id, was)
+  select m.id, event, owner, was from missed m where m.status <> 'delivered'
+  on conflict (message_id) do nothing
+$$;
+
+-- These, which are held, are cancelled with their event.
+create or replace function punctual.cancel_reminders(ids uuid[], was timestamptz) returns void
+language sql set search_path = '' as $$
+  update public.scheduled_messages m
+     set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = clock_timestamp(),
+         -- Should it come again at another time, the message knows from where to count.
+         event_start = coalesce(m.event_start, was)
+   where m.id = any (ids) and m.status = 'pending'
+$$;
+
+-- These, which are held, follow their event. The row's own `event_start` comes before `was`, so that
+-- repeats do not add up.
+create or replace function punctual.move_reminders(ids uuid[], starts timestamptz, was timestamptz, vars jsonb) returns void
+language sql set search_path = '' as $$
+  update public.scheduled_messages m
+     set updated_at = clock_timestamp(),
+         scheduled_at = m.scheduled_at + punctual.event_shift(m.event_start, was, starts),
+         event_start = coalesce(starts, m.event_start),
+         template_vars = case when jsonb_typeof(m.template_vars) = 'object'
+                              then m.template_vars || vars else m.template_vars end
+   where m.id = any (ids) and m.status = 'pending'
+     and punctual.is_behind(m.event_start, starts, m.template_vars, vars)
+$$;
+
+-- `was` is when it would have begun; null: that is not known.
+create or replace function punctual.event_gone(event text, owner uuid, was timestamptz) returns void
+language plpgsql set search_path = '' as $$
+begin
+  -- The same event may be there once more.
+  if exists (select from punctual.facts_of(array[owner], array[owner], array[owner], array[event]) f
+              where (f.facts).event_is_there and not (f.facts).event_is_cancelled) then
+    return;
+  end if;
+  perform punctual.cancel_reminders(punctual.hold_reminders(event, owner), was);
+  insert into punctual.gone_events (calendar_event_id, user_id)
+  select event, owner
+   where exists (select from public.scheduled_messages m
+                  where m.calendar_event_id = event and m.user_id = owner
+                    and (m.status in ('pending', 'sending', 'unconfirmed')
+                         -- It may turn out not to have arrived, and be tried again.
+                         or m.status = 'sent' and coalesce(m.event_start, was) > clock_timestamp()))
+  on conflict do nothing;
+  perform punctual.note_reminders(event, owner, true, false, null, was, null);
+end
+$$;
+
+-- What an earlier change of the event has cancelled lives again, if its time will be ahead. Not what
+-- the guard would refuse; and of several with one `dedup_key`, or beside another that is under way,
+-- the one cancelled last, or none.
+create or replace function punctual.revive_reminders(event text, owner uuid, starts timestamptz, was timestamptz) returns void
+language plpgsql set search_path = '' as $$
+declare
+  wanted uuid;
+begin
+  for wanted in
+    with held as materialized (
+      select m.id, m.cancelled_at
+        from public.scheduled_messages m
+       where m.calendar_event_id = event and m.user_id = owner and m.status = 'cancelled'
+         and m.cancel_reason = 'Calendar event deleted'
+         and m.scheduled_at + punctual.event_shift(m.event_start, was, starts) > clock_timestamp()
+         and not exists (select from punctual.attempts a
+                          where a.message_id = m.id
+                            and (a.outcome is null or a.outcome = 'unknown' and a.settled_by is null))
+       order by m.id
+         for no key update skip locked
+    )
+    select h.id from held h order by h.cancelled_at desc, h.id
+  loop
+    begin
+      update public.scheduled_messages m set status = 'pending' where m.id = wanted and m.status = 'cancelled';
+    exception when unique_violation or lock_not_available then
+      insert into punctual.notes (message_id, note)
+      values (wanted, 'the calendar event is there again; another message with the same dedup_key is under way, '
+                      'so this one stays cancelled');
+    end;
+  end loop;
+end
+$$;
+
+-- The event is there, and begins at `starts`. `was` is when it began before this change.
+create or replace function punctual.event_is(event text, owner uuid, starts timestamptz, was timestamptz,
+                                             vars jsonb, revive boolean) returns void
+language plpgsql set search_path = '' as $$
+begin
+  delete from punctual.gone_events g where g.calendar_event_id = event and g.user_id = owner;
+  if revive then
+    perform punctual.revive_reminders(event, owner, starts, was);
+  end if;
+  perform punctual.move_reminders(punctual.hold_reminders(event, owner), starts, was, vars);
+  perform punctual.note_reminders(event, owner, false, not revive and starts is distinct from was, starts, was, vars);
+end
 $$;
 
 create or replace function punctual.follow_event() returns trigger
@@ -159,13 +214,8 @@ begin
            is distinct from (before ->> 'event_title', before ->> 'event_link', was)
   then
     perform punctual.event_is(
-      after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, starts, was,
-      jsonb_build_object('event_title', after -> 'event_title', 'event_link', after -> 'event_link'),
+      after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, starts, was, punctual.event_vars(after),
       not (same and was_there));
-    if starts is distinct from was and same and was_there then
-      perform punctual.note_reminders(after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, starts,
-                                      'the calendar event was moved');
-    end if;
   end if;
   return null;
 exception when others then
@@ -174,10 +224,98 @@ exception when others then
 end
 $$;
 
-revoke execute on function punctual.hold_reminders(text, uuid), punctual.note_reminders(text, uuid, timestamptz, text),
+-- An event as it is now; null: there is none, or the table has no such columns.
+create or replace function punctual.event_row(event text, owner uuid) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare
+  event_key constant text := punctual.key_type('task_calendar_events', 'calendar_event_id');
+  key constant text := punctual.key_type('task_calendar_events', 'user_id');
+  it jsonb;
+begin
+  if key is null or event_key is null then
+    return null;
+  end if;
+  execute format(
+    'select to_jsonb(e) from public.task_calendar_events e
+      where e.calendar_event_id = $1::%s and e.user_id = $2::%s
+      order by to_jsonb(e) ->> ''sync_status'' is not distinct from ''cancelled'', to_jsonb(e) ->> ''event_start''
+      limit 1', event_key, key) into it using event, owner;
+  return it;
+end
+$$;
+
+-- Has what missed a change of its event follow: what was held then, or on its way and is to be tried
+-- again. Run by the daemon every few seconds, and by one at a time for each message; how many
+-- followed. It writes as the trigger would have, in an app's session: the guard drops a deferral,
+-- and all daemons are told. What is on its way is looked at again once it is pending.
+create or replace function punctual.follow_missed(most int) returns int
+language plpgsql security definer set search_path = '' as $$
+declare
+  writer constant text := current_setting('punctual.writer', true);
+  missed record;
+  event jsonb;
+  followed int := 0;
+begin
+  perform set_config('punctual.writer', '', true);
+  for missed in
+    select u.message_id, u.calendar_event_id, u.user_id, u.was
+      from punctual.unfollowed u
+      left join public.scheduled_messages m on m.id = u.message_id
+     where (m.id is null or m.status not in ('sending', 'unconfirmed', 'sent')
+            -- What was sent and is not put back by then, will not be.
+            or m.status = 'sent' and u.noted_at < clock_timestamp() - interval '3 days')
+       -- What an app's own trigger refuses is not asked of it all the time.
+       and coalesce(u.refused_at < clock_timestamp() - interval '1 minute', true)
+     order by u.refused_at nulls first, u.noted_at
+     limit most
+       for update of u skip locked
+  loop
+    begin
+      perform from public.scheduled_messages m where m.id = missed.message_id and m.status = 'pending'
+          for no key update skip locked;
+      if found then
+        event := punctual.event_row(missed.calendar_event_id, missed.user_id);
+        if event ->> 'sync_status' = 'cancelled'
+           or event is null and exists (select from punctual.gone_events g
+                                         where g.calendar_event_id = missed.calendar_event_id
+                                           and g.user_id = missed.user_id)
+        then
+          perform punctual.cancel_reminders(array[missed.message_id], missed.was);
+        elsif event is not null then
+          perform punctual.move_reminders(array[missed.message_id], punctual.as_instant(event ->> 'event_start'),
+                                          missed.was, punctual.event_vars(event));
+        end if;
+        insert into punctual.notes (message_id, note) values (missed.message_id, 'it has followed its calendar event');
+        followed := followed + 1;
+      elsif exists (select from public.scheduled_messages m
+                     where m.id = missed.message_id and m.status in ('pending', 'sending', 'unconfirmed'))
+      then
+        -- Held, or claimed this moment: the next time.
+        continue;
+      end if;
+      delete from punctual.unfollowed u where u.message_id = missed.message_id;
+    exception when others then
+      raise warning 'message % could not follow its calendar event yet: % (%)', missed.message_id, sqlerrm, sqlstate;
+      update punctual.unfollowed u set refused_at = clock_timestamp() where u.message_id = missed.message_id;
+    end;
+  end loop;
+  perform set_config('punctual.writer', coalesce(writer, ''), true);
+  return followed;
+end
+$$;
+
+revoke execute on function punctual.hold_reminders(text, uuid),
+                           punctual.note_reminders(text, uuid, boolean, boolean, timestamptz, timestamptz, jsonb),
+                           punctual.cancel_reminders(uuid[], timestamptz),
+                           punctual.move_reminders(uuid[], timestamptz, timestamptz, jsonb),
                            punctual.event_gone(text, uuid, timestamptz),
-                           punctual.event_is(text, uuid, timestamptz, timestamptz, jsonb, boolean)
+                           punctual.revive_reminders(text, uuid, timestamptz, timestamptz),
+                           punctual.event_is(text, uuid, timestamptz, timestamptz, jsonb, boolean),
+                           punctual.event_row(text, uuid), punctual.follow_missed(int)
   from public;
+
+-- Of an earlier version.
+drop function if exists punctual.note_reminders(text, uuid, timestamptz, text);
 
 -- Where the table is ours to watch.
 do $$

@@ -129,6 +129,14 @@ async fn round(dispatch: &Dispatch, history: Option<&History>, inputs: &mpsc::Se
             dispatch.metrics.count(Counter::Expired, expired);
             tracing::warn!(messages = expired, "cancelled: too late to be sent");
         }
+        let follow = store.within(PATIENCE, store.follow_missed());
+        let followed = told(follow.await).unwrap_or(0);
+        if followed > 0 {
+            tracing::info!(
+                messages = followed,
+                "followed a change of their calendar event that they had missed"
+            );
+        }
     }
     let reap = store.within(PATIENCE, store.reap(SILENCE));
     let reaped = told(reap.await).unwrap_or(0);

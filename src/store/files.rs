@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20260105000400_indexes",
     "20261125100000_regained",
     "20261125101000_send_before",
+    "20261125101100_unfollowed",
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,

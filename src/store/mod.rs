@@ -39,6 +39,7 @@ mod outbox;
 mod outcomes;
 pub mod receipts;
 mod recovery;
+mod reminders;
 pub mod resolve;
 pub mod story;
 mod suppressions;

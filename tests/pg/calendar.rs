@@ -10,11 +10,17 @@ use crate::rows::{World, hearing, one, run, until};
 use punctual::message::ClaimAnswer;
 use punctual::message::facts::Event;
 
-const USER: &str = "11111111-1111-1111-1111-111111111111";
+pub(crate) const USER: &str = "11111111-1111-1111-1111-111111111111";
 const OTHER: &str = "22222222-2222-2222-2222-222222222222";
 
 /// A reminder of the event, `before` it.
-async fn reminder(world: &World, event: &str, user: &str, before: &str, more: &str) -> Uuid {
+pub(crate) async fn reminder(
+    world: &World,
+    event: &str,
+    user: &str,
+    before: &str,
+    more: &str,
+) -> Uuid {
     let sql = format!(
         "insert into scheduled_messages (to_number, body, scheduled_at, user_id, calendar_event_id {columns})
          select '+13105550100', 'hello', e.event_start - interval '{before}', e.user_id, e.calendar_event_id {more}
@@ -25,7 +31,7 @@ async fn reminder(world: &World, event: &str, user: &str, before: &str, more: &s
     one(&world.user, &sql).await
 }
 
-async fn event(world: &World, name: &str, user: &str, start: &str) {
+pub(crate) async fn event(world: &World, name: &str, user: &str, start: &str) {
     let sql = format!(
         "insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start)
          values ('{name}', '{user}', 'Dentist', {start})"
@@ -34,11 +40,11 @@ async fn event(world: &World, name: &str, user: &str, start: &str) {
 }
 
 /// How long before the event's start it is due, as the row has both.
-async fn distance(world: &World, id: Uuid) -> String {
+pub(crate) async fn distance(world: &World, id: Uuid) -> String {
     world.get(id, "(event_start - scheduled_at)::text").await
 }
 
-async fn notes(world: &World, id: Uuid) -> Vec<String> {
+pub(crate) async fn notes(world: &World, id: Uuid) -> Vec<String> {
     let sql = "select note from punctual.notes where message_id = $1 order by id";
     let rows = world.unseen.query(sql, &[&id]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
@@ -155,7 +161,7 @@ async fn the_apps_transaction_neither_fails_nor_hangs() {
     assert_eq!(
         notes(&world, held).await,
         [
-            "the calendar event was deleted; another transaction held the message, so it did not follow"
+            "the calendar event was deleted; another transaction held the message, so it did not follow yet"
         ]
     );
     // And its claim knows, once it is due.

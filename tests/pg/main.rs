@@ -20,6 +20,7 @@ mod live_app;
 mod live_role;
 mod live_shape;
 mod migrate;
+mod missed;
 mod neighbours;
 mod notice;
 mod opt_out;
