@@ -120,7 +120,7 @@ fn tell_row(text: &mut String, row: &StoryRow) {
         )),
     );
     line("scheduled", Some(local(row.scheduled_at)));
-    line("put back", row.requeued_at.map(local));
+    line("wanted anew", row.requeued_at.map(local));
     line("deferred", row.deferred_until.map(local));
     line("because", row.deferred_reason.clone());
     line("next attempt", row.next_attempt_at.map(local));

@@ -216,3 +216,18 @@ async fn the_text_that_was_sent_is_kept() {
     );
     assert_eq!(one::<String>(&world.unseen, &sql).await, "Hello Bob");
 }
+
+/// `docs/columns.md` is what an app's author goes by.
+#[tokio::test]
+async fn every_column_is_in_the_docs() {
+    let world = World::new().await;
+    let sql = "select attname::text from pg_attribute
+                where attrelid = 'scheduled_messages'::regclass and attnum > 0 and not attisdropped";
+    let told = include_str!("../../docs/columns.md");
+    let rows = world.user.query(sql, &[]).await.unwrap();
+    assert!(rows.len() > 35, "{}", rows.len());
+    for row in rows {
+        let column: &str = row.get(0);
+        assert!(told.contains(&format!("`{column}`")), "{column}");
+    }
+}
