@@ -117,7 +117,7 @@ const MISTAKES: &[Mistake] = &[
     db("drop schema punctual cascade", "schema", "bad", "lacks its first migration", "run `punctual migrate`"),
     db("drop index scheduled_messages_due_idx", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),
     db("update pg_index set indisvalid = false where indexrelid = 'scheduled_messages_due_idx'::regclass", "indexes", "bad", "scheduled_messages_due_idx missing or invalid", "punctual migrate"),
-    db("drop index scheduled_messages_user_idx", "indexes", "warn", "scheduled_messages_user_idx missing or invalid", "punctual migrate"),
+    db("drop index scheduled_messages_user_pending_idx", "indexes", "warn", "scheduled_messages_user_pending_idx missing or invalid", "punctual migrate"),
     db("drop index scheduled_messages_event_idx; drop index scheduled_messages_open_idx", "indexes", "bad", "scheduled_messages_event_idx, scheduled_messages_open_idx missing", "punctual migrate"),
     db("drop view if exists scheduled_messages_local; alter table scheduled_messages alter timezone type int using null", "schema", "bad", "column timezone is integer", "rename column timezone"),
     db("alter table scheduled_messages add constraint old check (status in ('pending', 'sent', 'failed', 'cancelled'))", "status check", "bad", "constraint old does not allow", "drop constraint old"),

@@ -37,32 +37,41 @@ with free as (
                  array_agg(event) as events
             from free where user_id is not null and opted_out is null) a,
          lateral punctual.facts_of(a.ids, a.tokens, a.users, a.events) f
-), asking as (
-  select t.id, t.token, t.user_id, t.facts, m.scheduled_at, r.rank, d.today,
-         -- Counted is what has a limit and is wanted; the policy says no to the rest.
-         (t.facts).daily_limit is not null and not (t.facts).opted_out and (t.facts).phone_verified
-         and coalesce(btrim(m.message_type::text) <> all ((t.facts).off), true)
-         and (t.facts).event_is_cancelled is not true
-         -- What comes too late takes nobody's place.
-         and coalesce(r.at <= m.send_before, true) as counts
+), asked as (
+  select t.id, t.token, t.user_id, t.facts, m.scheduled_at, m.message_type, m.send_before,
+         greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at, clock_timestamp()) as at,
+         case btrim(m.priority::text) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank,
+         lower(btrim(m.timezone::text, E' \t\r\n')) as own_zone,
+         lower(btrim((t.facts).timezone, E' \t\r\n')) as user_zone
     from theirs t
     join public.scheduled_messages m on m.id = t.id
-   cross join lateral (
-     select greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at, clock_timestamp()) as at,
-            case btrim(m.priority::text) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank) r
+), today as materialized (
+  -- In each zone that is named: one row, or two about its midnight. A herd lives in few zones.
+  select y.*
+    from (select own_zone as zone from asked
+           union select user_zone from asked
+           union select lower($7::text)) named
+    join punctual.days y on y.zone = named.zone
+   where y.starts <= (select max(at) from asked) and (select min(at) from asked) < y.ends
+), asking as (
+  select a.id, a.token, a.user_id, a.facts, a.scheduled_at, a.rank, d.today,
+         -- Counted is what has a limit and is wanted; the policy says no to the rest.
+         (a.facts).daily_limit is not null and not (a.facts).opted_out and (a.facts).phone_verified
+         and coalesce(btrim(a.message_type::text) <> all ((a.facts).off), true)
+         and (a.facts).event_is_cancelled is not true
+         -- What comes too late takes nobody's place.
+         and coalesce(a.at <= a.send_before, true) as counts
+    from asked a
    cross join lateral (
      -- The row's zone, else the user's, else the installation's; what is no zone has no days.
      select coalesce(
-       (select y from punctual.days y
-         where y.zone = lower(btrim(m.timezone::text, E' \t\r\n')) and y.starts <= r.at and r.at < y.ends
-         order by y.starts desc limit 1),
-       (select y from punctual.days y
-         where y.zone = lower(btrim((t.facts).timezone, E' \t\r\n')) and y.starts <= r.at and r.at < y.ends
-         order by y.starts desc limit 1),
-       (select y from punctual.days y
-         where y.zone = lower($7::text) and y.starts <= r.at and r.at < y.ends
-         order by y.starts desc limit 1),
-       row('utc', date_trunc('day', r.at, 'UTC'), 'infinity', (r.at at time zone 'UTC')::date)::punctual.days) as today) d
+       (select row(y.*)::punctual.days from today y
+         where y.zone = a.own_zone and y.starts <= a.at and a.at < y.ends limit 1),
+       (select row(y.*)::punctual.days from today y
+         where y.zone = a.user_zone and y.starts <= a.at and a.at < y.ends limit 1),
+       (select row(y.*)::punctual.days from today y
+         where y.zone = lower($7::text) and y.starts <= a.at and a.at < y.ends limit 1),
+       row('utc', date_trunc('day', a.at, 'UTC'), 'infinity', (a.at at time zone 'UTC')::date)::punctual.days) as today) d
 ), places as (
   -- All of a user's in one row, users in order: so neither two claims, nor a claim and a record,
   -- wait for each other crosswise.
@@ -84,18 +93,18 @@ with free as (
      set wanted = excluded.wanted, most = excluded.most, app_left = excluded.app_left,
          granted = greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left), 0),
          count = c.count + greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left), 0)
-  returning user_id, day, granted
-), seated as (
-  -- Urgent first, then the order in which they are due. Joined by sorting, for the session's
-  -- joins are by key, and a result has none.
-  select s.*, row_number() over (partition by s.user_id, s.day
-                                 order by s.granted nulls last, s.rank, s.scheduled_at, s.id) - 1 as seat,
-         max(s.granted) over (partition by s.user_id, s.day) as seats
-    from (select a.id, a.token, a.user_id, a.facts, case when a.counts then (a.today).day end as day,
-                 a.rank, a.scheduled_at, null::int as granted
-            from asking a
-           union all
-          select null, null, p.user_id, null, p.day, null, null, p.granted from places p) s
+  returning user_id, day, wanted, granted
+), short as (
+  select user_id, day, granted from places where granted < wanted
+), left_out as (
+  -- Where there are too few places: urgent first, then the order in which they are due.
+  select id
+    from (select a.id, s.granted,
+                 row_number() over (partition by s.user_id, s.day order by a.rank, a.scheduled_at, a.id) as seat
+            from short s
+            join asking a on a.user_id = s.user_id and (a.today).day = s.day
+           where a.counts) seated
+   where seat > granted
 ), going as materialized (
   -- Materialized, for a row that changed since this statement began is judged anew below, by a copy
   -- of what is here; the places are not to be taken twice.
@@ -104,10 +113,10 @@ with free as (
     from free f
    where f.user_id is null and f.opted_out is null
   union all
-  select s.id, s.token, s.user_id, s.facts, case when s.seat <= s.seats then s.day end,
-         case when s.seat > s.seats then (s.facts).daily_limit end
-    from seated s
-   where s.id is not null
+  select a.id, a.token, a.user_id, a.facts, case when a.counts and l.id is null then (a.today).day end,
+         case when l.id is not null then (a.facts).daily_limit end
+    from asking a
+    left join left_out l on l.id = a.id
 ), won as (
   update public.scheduled_messages m
      set status = 'sending', attempts = m.attempts + 1, updated_at = clock_timestamp()

@@ -14,8 +14,8 @@ select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not nul
      '(calendar_event_id, user_id) where calendar_event_id is not null'),
     ('scheduled_messages', 'scheduled_messages_send_before_idx', null,
      '(send_before) where send_before is not null and status = ''pending'''),
-    ('scheduled_messages', 'scheduled_messages_user_idx', null,
-     '(user_id) where user_id is not null and status in (''pending'', ''sending'', ''unconfirmed'')'),
+    ('scheduled_messages', 'scheduled_messages_user_pending_idx', null,
+     '(user_id) where user_id is not null and status = ''pending'''),
     ('scheduled_messages', 'scheduled_messages_dedup_key', null,
      '(dedup_key) where dedup_key is not null and status in (''pending'', ''sending'', ''unconfirmed'')')
   ) as v (tab, name, lookup, rest)
