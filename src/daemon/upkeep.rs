@@ -112,7 +112,8 @@ async fn round(dispatch: &Dispatch, history: Option<&History>, inputs: &mpsc::Se
     keep_journal(dispatch).await;
     let store = &dispatch.store;
     let beat = async {
-        store.within(BEAT_PATIENCE, store.instance_beat()).await?;
+        let beat = store.instance_beat();
+        store.within_at_work(BEAT_PATIENCE, PATIENCE, beat).await?;
         measure(store, &dispatch.clock).await
     };
     if told(beat.await).is_none() {

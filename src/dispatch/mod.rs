@@ -25,9 +25,10 @@ pub type Payload = Arc<Cleared>;
 /// What is told to the reactor.
 pub type Input = reactor::Input<Payload>;
 
-/// A claim or a read that takes longer is given up. They take milliseconds, a message waits for
-/// them, and to repeat them costs nothing: a claim whose answer was lost is given back by its
-/// token. The same way to the server is then not tried again.
+/// A claim or a read that takes longer is given up, but for a claim that the server is seen to be
+/// at: that has [`RECORD_PATIENCE`]. They take milliseconds, a message waits for them, and to
+/// repeat them costs nothing: a claim whose answer was lost is given back by its token. The same
+/// way to the server is then not tried again.
 const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same for outcomes, which wait for the app's own triggers and are worth more patience.
@@ -95,7 +96,8 @@ impl Dispatch {
             let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
             let before = clock::reading();
             let claim = self.store.claim(&pairs, self.lease);
-            let claimed = match self.store.within(ASKING_PATIENCE, claim).await {
+            let (patience, at_most) = (ASKING_PATIENCE, RECORD_PATIENCE);
+            let claimed = match self.store.within_at_work(patience, at_most, claim).await {
                 Err(refused) if refused.is_about_a_row() => {
                     if let [alone] = asks {
                         tracing::warn!(message.id = %alone.id.0, error = %refused, "a claim was refused");

@@ -225,7 +225,13 @@ async fn commits_that_hang_for_seconds_are_waited_for() {
         (n > 0).then_some(())
     })
     .await;
-    own.app.execute("select pg_sleep(7)", &[]).await.unwrap();
+    own.app.execute("select pg_sleep(11)", &[]).await.unwrap();
+    // Whoever gives up leaves a session behind that hangs on.
+    let sessions = "select count(*) from pg_stat_activity
+                     where application_name = 'punctual' and pid <> pg_backend_pid()";
+    let sessions: i64 = own.app.query_one(sessions, &[]).await.unwrap().get(0);
+    println!("figure: commits hang for 11 s: {sessions} sessions");
+    assert!(sessions <= 6, "{sessions}");
     for sql in hang("") {
         own.app.execute(&sql, &[]).await.unwrap();
     }
