@@ -25,6 +25,7 @@ use crate::store::{Dsn, History, MigrateError, Migrator, Store, StoreError, Watc
 
 mod beyond;
 mod enquiries;
+mod held;
 mod recovery;
 mod restore;
 mod signals;

@@ -1,7 +1,8 @@
 //! A database that has become another one, or an older one: a failover, a restore.
 //!
-//! What is due is held by then, by the reactor. Here it is found out what of it was sent, as far
-//! as the journals know. The rest waits until a person says that it may go (`--accept-restore`).
+//! What is due is held by then, by the reactor. Here it is found out what of it was sent: by the
+//! journals, and then by the provider's list (`held`). What neither tells waits until a person says
+//! that it may go (`--accept-restore`).
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -12,11 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::State;
+use super::{State, held};
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::journal::{self, Answered, Journal, JournalError, PastFile};
 use crate::message::{DatabaseId, InstanceId, Moment, ProviderSid};
 use crate::reactor::{Record, Settlement};
+use crate::receipt::examine::Examiner;
 use crate::store::{History, Place, StoreError};
 
 /// Between tries of what the database or the disk refused.
@@ -79,6 +81,13 @@ impl Restore {
         if self.found {
             self.merge().await;
             self.found = false;
+        }
+        if let Some(before) = self.journal.held_before() {
+            let examiner = Examiner {
+                store: self.dispatch.store.clone(),
+                provider: Arc::clone(&self.dispatch.provider),
+            };
+            held::examine(&examiner, before, &self.journal, &self.inputs).await;
         }
         // Nothing more to find out until the database moves once more.
         std::future::pending::<()>().await;

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
 use crate::dispatch::{Dispatch, Input};
-use crate::journal::Journal;
 use crate::listen::Notice;
 use crate::message::Moment;
 use crate::metrics::{Counter, Gauge};
@@ -123,13 +122,14 @@ async fn round(dispatch: &Dispatch, history: Option<&History>, inputs: &mpsc::Se
     look_around(store, inputs).await;
     follow(dispatch, history).await;
     // What is held may have been sent, and is looked at before anything is said of it.
-    let holds = |journal: &Arc<Journal>| journal.held_before().is_some();
-    if !dispatch.journal.as_ref().is_some_and(holds) {
-        let expired = told(store.expire(dispatch.rules.max_lateness).await).unwrap_or(0);
-        if expired > 0 {
-            dispatch.metrics.count(Counter::Expired, expired);
-            tracing::warn!(messages = expired, "cancelled: too late to be sent");
-        }
+    let held = dispatch.journal.as_ref().and_then(|j| j.held_before());
+    let expired = store.expire_beside(dispatch.rules.max_lateness, held);
+    let expired = told(expired.await).unwrap_or(0);
+    if expired > 0 {
+        dispatch.metrics.count(Counter::Expired, expired);
+        tracing::warn!(messages = expired, "cancelled: too late to be sent");
+    }
+    if held.is_none() {
         let follow = store.within(PATIENCE, store.follow_missed());
         let followed = told(follow.await).unwrap_or(0);
         if followed > 0 {

@@ -88,7 +88,7 @@ impl<P: Clone> Reactor<P> {
                 let Some((id, timer)) = self.agenda.pop(until) else {
                     break;
                 };
-                if timer.watch || !self.is_held(timer.due) {
+                if timer.watch || !self.is_held(id, timer.due) {
                     asks.push(self.ask(id, timer, now));
                 }
             }

@@ -1,14 +1,18 @@
 //! After the database has become an older one: what was due before that is held.
 //!
-//! A restored table has messages as pending that were sent since. Which of them, others find out;
-//! until then nothing that is due before the moment of the restore is armed or claimed, and what
-//! was claimed is given back, for the claim may not stand there. What is due later goes on.
+//! A restored table has messages as pending that were sent since. Which of them, others find out,
+//! one by one; until then nothing that is due before the moment of the restore is armed or claimed,
+//! and what was claimed is given back, for the claim may not stand there. What is due later goes on.
 
 use super::Reactor;
 use super::report::RestoreReport;
 use super::settle::{Record, Settlement};
-use crate::message::{Moment, Now};
+use crate::message::{MessageId, Moment, Now};
 use crate::schedule::Turn;
+
+/// Let go and remembered at once. Whoever lets go does so with fewer at a time; what went since is
+/// forgotten when there is no room.
+pub(super) const FREE_MAX: usize = 10_000;
 
 /// Why claims are given back.
 const RESTORED: &str = "the database has become another one; what is due is held";
@@ -16,6 +20,7 @@ const RESTORED: &str = "the database has become another one; what is due is held
 impl<P: Clone> Reactor<P> {
     pub(super) fn hold(&mut self, before: Moment, now: Now) {
         self.held_before = Some(before);
+        self.let_go.clear();
         self.moved = true;
         for (.., id) in std::mem::take(&mut self.cleared) {
             if let Some(busy) = self.busy.get_mut(&id) {
@@ -26,14 +31,33 @@ impl<P: Clone> Reactor<P> {
     }
 
     pub(super) fn release(&mut self) {
+        self.let_go.clear();
         if self.held_before.take().is_some() {
             self.intake.anew();
         }
     }
 
+    /// Those named before are read once more: it costs little, and they may be due by now.
+    pub(super) fn let_go(&mut self, ids: Vec<MessageId>) {
+        if self.held_before.is_none() {
+            return;
+        }
+        if self.let_go.len() + ids.len() > FREE_MAX {
+            let (busy, agenda) = (&self.busy, &self.agenda);
+            self.let_go
+                .retain(|id| busy.contains_key(id) || agenda.get(*id).is_some());
+        }
+        for id in ids {
+            if self.let_go.len() < FREE_MAX || self.let_go.contains(&id) {
+                self.let_go.insert(id);
+                self.noticed(vec![id]);
+            }
+        }
+    }
+
     /// Whether a row due at `due` must not be claimed.
-    pub(super) fn is_held(&self, due: Moment) -> bool {
-        self.held_before.is_some_and(|before| due < before)
+    pub(super) fn is_held(&self, id: MessageId, due: Moment) -> bool {
+        self.held_before.is_some_and(|before| due < before) && !self.let_go.contains(&id)
     }
 
     /// A claim that nobody here knows never began. But after the database has become an older one
@@ -50,7 +74,7 @@ impl<P: Clone> Reactor<P> {
 
     pub(super) fn give_back_if_overdue(&mut self, turn: Turn, now: Now) {
         let (due, _, id) = turn;
-        if self.is_held(due) && self.cleared.remove(&turn) {
+        if self.is_held(id, due) && self.cleared.remove(&turn) {
             self.give_back(id, RESTORED, now);
         }
     }

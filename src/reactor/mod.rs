@@ -171,7 +171,9 @@ pub enum Input<P> {
         /// On the database's clock.
         before: Moment,
     },
-    /// It is known what of it was sent.
+    /// Of these it is known that they were not sent: they are held no more.
+    LetGo(Vec<MessageId>),
+    /// It is known of everything that is held whether it was sent.
     Release,
     /// The clock cannot be trusted until it has been measured again.
     ClockLost,
@@ -279,6 +281,8 @@ pub struct Reactor<P> {
     lateness: Lateness,
     tell: told::Tell,
     held_before: Option<Moment>,
+    /// Held no more, though due before that. Bounded by [`hold::FREE_MAX`].
+    let_go: BTreeSet<MessageId>,
     /// The database has become another one since this began.
     moved: bool,
     clock_lost: bool,
@@ -306,6 +310,7 @@ impl<P: Clone> Reactor<P> {
             lateness: Lateness::new(),
             tell: told::Tell::default(),
             held_before: None,
+            let_go: BTreeSet::new(),
             moved: false,
             clock_lost: false,
             draining: false,
@@ -333,6 +338,7 @@ impl<P: Clone> Reactor<P> {
             Input::Strays(strays) => self.strays(strays),
             Input::Members(ranking) => self.members(ranking),
             Input::Hold { before } => self.hold(before, now),
+            Input::LetGo(ids) => self.let_go(ids),
             Input::Release => self.release(),
             Input::ClockLost => self.clock_lost = true,
             Input::ClockFound => {

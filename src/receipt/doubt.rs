@@ -16,7 +16,7 @@ use crate::store::enquiries::{DoubtfulRow, SoughtText, text_key};
 const SKEW: Duration = Duration::from_secs(2);
 
 /// A list asked for before this has passed may not show what is there.
-const ABSENT_AFTER: Duration = Duration::from_secs(15 * 60);
+pub const ABSENT_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// From when on the list is of interest for an attempt that began at `since`.
 pub fn from_when(since: Moment) -> Moment {
@@ -26,11 +26,17 @@ pub fn from_when(since: Moment) -> Moment {
 
 /// Whether a message could be the one that is sought, by all that is known of both.
 pub fn resembles(shown: &Shown, sought: &SoughtText, since: Moment) -> bool {
-    shown.by_api
-        && shown.to == sought.to
+    could_be(shown, &sought.to, sought.from.as_deref(), since)
         && text_key(&shown.body) == sought.text
+}
+
+/// Whether a message could be one that went to this number, from this sender where that is known,
+/// at `since` or later; by all but its text.
+pub fn could_be(shown: &Shown, to: &str, from: Option<&str>, since: Moment) -> bool {
+    shown.by_api
+        && shown.to == to
         && shown.created.is_none_or(|at| at >= from_when(since))
-        && !is_of_another(shown.from.as_deref(), sought.from.as_deref())
+        && !is_of_another(shown.from.as_deref(), from)
 }
 
 /// Two numbers that differ. A service stands for any number, and a name may be written in

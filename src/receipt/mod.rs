@@ -7,6 +7,8 @@
 
 pub mod doubt;
 pub mod enquire;
+pub mod examine;
+pub mod held;
 pub mod merge;
 pub mod opt_out;
 pub mod signature;

@@ -31,6 +31,7 @@ pub mod enquiries;
 mod error;
 mod facts;
 mod files;
+pub mod held;
 mod history;
 mod instances;
 pub mod migrate;

@@ -105,13 +105,23 @@ impl Store {
 
     /// Cancels what is later than `max_lateness`; how many that were.
     pub async fn expire(&self, max_lateness: Duration) -> Result<u64, StoreError> {
+        self.expire_beside(max_lateness, None).await
+    }
+
+    /// The same, but for what is due before `held`: it may have been sent.
+    pub async fn expire_beside(
+        &self,
+        max_lateness: Duration,
+        held: Option<Moment>,
+    ) -> Result<u64, StoreError> {
         const STEP: &str = "cancelling what is too late";
         let mut total = 0;
         loop {
             let batch = async {
                 let client = self.client().await?;
                 let expire = prepared(&client, EXPIRE, STEP).await?;
-                let params: [&(dyn ToSql + Sync); 2] = [&micros(max_lateness), &EXPIRE_BATCH];
+                let (late, held) = (micros(max_lateness), held.map(At));
+                let params: [&(dyn ToSql + Sync); 3] = [&late, &EXPIRE_BATCH, &held];
                 let n = client.execute(&expire, &params).await;
                 n.map_err(StoreError::at(STEP))
             };

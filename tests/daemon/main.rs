@@ -13,6 +13,7 @@ mod daemon;
 mod doubt;
 mod ending;
 mod fates;
+mod held;
 mod http;
 mod journal;
 mod journey;

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, until};
 use crate::harness::{cluster, dsn, session};
 use crate::world::{World, admin, insert};
 
@@ -15,14 +15,14 @@ async fn journaling() -> (World, TempDir) {
 }
 
 /// A backup of a world's database, until it is put in its place.
-struct Backup {
+pub(crate) struct Backup {
     name: String,
     copy: String,
 }
 
 impl Backup {
     /// Everybody's sessions end by it.
-    async fn of(world: &mut World) -> Self {
+    pub(crate) async fn of(world: &mut World) -> Self {
         let name = world.app.query_one("select current_database()", &[]).await;
         let name: String = name.unwrap().get(0);
         let copy = format!("{name}_backup");
@@ -43,7 +43,7 @@ impl Backup {
         insert(&session(&dsn(cluster(), &self.copy)).await, body, in_ms).await
     }
 
-    async fn restore(self, world: &mut World) {
+    pub(crate) async fn restore(self, world: &mut World) {
         let Self { name, copy } = self;
         let admin = admin().await;
         leave(&admin, &name).await;
@@ -72,7 +72,7 @@ async fn leave(admin: &tokio_postgres::Client, name: &str) {
     }
 }
 
-async fn holds(daemon: &Daemon) -> bool {
+pub(crate) async fn holds(daemon: &Daemon) -> bool {
     let told = daemon.timers("limit=1").await;
     !told["restore"]["held_before"].is_null()
 }
@@ -134,7 +134,14 @@ async fn a_restore_while_nobody_looked_is_found_at_the_next_start() {
     daemon.says("the database has become another one").await;
     world.arrived_once(known).await;
     daemon.ready().await;
-    assert!(holds(&daemon).await);
+    // There was no more than that.
+    until("nothing is held", async || {
+        (!holds(&daemon).await).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+    let daemon = world.daemon().await;
+    assert!(!holds(&daemon).await);
     daemon.stop().await;
     assert_eq!(world.phone.creates().len(), 1);
 }

@@ -14,6 +14,7 @@ mod dead;
 mod doubt;
 mod guard;
 mod harness;
+mod held;
 mod limits;
 mod live;
 mod live_app;

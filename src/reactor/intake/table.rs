@@ -178,7 +178,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16, now: Now) {
-        if self.is_held(row.due) {
+        if self.is_held(row.id, row.due) {
             self.agenda.remove(row.id);
             return;
         }

@@ -1,9 +1,10 @@
 //! What is held after a restore, and what is not claimed while nothing can be recorded.
 
+use super::super::hold::FREE_MAX;
 use super::super::sends::UNRECORDED_MAX;
 use super::world::{Row, World, id};
 use super::{MINUTE, SECOND, accepted, at, settings};
-use crate::message::{AttemptToken, Status};
+use crate::message::{AttemptToken, Outcome, Status};
 use crate::reactor::Input;
 
 #[test]
@@ -32,6 +33,66 @@ fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
     world.answer_all(&accepted(), at(SECOND * 95));
     assert_eq!(world.count(Status::Sent), 4);
     assert_eq!(world.starts, 4);
+}
+
+#[test]
+fn what_is_let_go_is_sent_and_the_rest_stays_held() {
+    let rows = [1, 2, 3].map(|n: u32| Row::due(u128::from(n), at(SECOND * n)));
+    let mut world = World::new(settings(4), rows);
+    let (hold, later) = (at(SECOND * 10), at(SECOND * 20));
+    // Nothing is held: nothing is remembered that a hold of later would be weaker by.
+    world.handle(Input::LetGo(vec![id(3)]));
+    world.handle(Input::Hold { before: at(SECOND) });
+    world.handle(Input::Hold { before: hold });
+    world.run_until(later);
+    assert!(world.in_flight.is_empty());
+    world.handle(Input::LetGo(vec![id(2), id(7)]));
+    assert_eq!(world.in_flight, [id(2)]);
+    // Given back, or tried again at once, it goes on.
+    world.answer(
+        id(2),
+        Outcome::Unsent {
+            reason: "no".into(),
+        },
+    );
+    world.run_until(later + MINUTE);
+    assert_eq!(world.in_flight, [id(2)]);
+    world.answer(id(2), accepted());
+    assert_eq!(world.count(Status::Pending), 2);
+
+    // A second restore takes everything back.
+    world.handle(Input::LetGo(vec![id(1)]));
+    assert_eq!(world.in_flight, [id(1)]);
+    world.answer(id(1), accepted());
+    world.handle(Input::Hold { before: later });
+    for n in [1, 19] {
+        world.insert(Row::due(n, at(SECOND)));
+    }
+    world.answer_all(&accepted(), later + MINUTE * 2);
+    assert_eq!(world.count(Status::Pending), 3);
+}
+
+#[test]
+fn what_is_let_go_is_remembered_within_bounds() {
+    let n = FREE_MAX as u128 + 100;
+    let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
+    let mut world = World::new(settings(2_000), rows);
+    world.handle(Input::Hold {
+        before: at(SECOND * 2),
+    });
+    for _ in 0..2 {
+        let pending = world
+            .rows
+            .iter()
+            .filter(|(_, row)| row.status == Status::Pending);
+        let pending = pending.map(|(id, _)| *id).collect();
+        world.handle(Input::LetGo(pending));
+        assert!(world.reactor.let_go.len() <= FREE_MAX);
+        world.answer_all(&accepted(), world.now.db + MINUTE);
+    }
+    // What was left out came when it was said again.
+    assert_eq!(world.count(Status::Sent) as u128, n);
+    assert_eq!(world.starts as u128, n);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 -- meanwhile is judged there, by the same rules (policy/mod.rs) and in the same words.
 -- The moments are sub-selects: asked once, they are looked for in an index, where
 -- clock_timestamp() itself would be compared with every row that is pending.
--- $1 max lateness (us)  $2 rows at most, of each kind
+-- $1 max lateness (us)  $2 rows at most, of each kind  $3 what is due before this is held and left
+-- alone (null: nothing is)
 with late as (
   (select m.id
      from public.scheduled_messages m
@@ -12,12 +13,16 @@ with late as (
           < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
       and greatest(m.scheduled_at, m.deferred_until, m.requeued_at)
           < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
+          >= coalesce($3::timestamptz, '-infinity')
     order by greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
     limit $2)
   union
   (select m.id
      from public.scheduled_messages m
     where m.status = 'pending' and m.send_before < (select clock_timestamp())
+      and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
+          >= coalesce($3::timestamptz, '-infinity')
     order by m.send_before
     limit $2)
 ), free as (
@@ -28,6 +33,8 @@ with late as (
      and (m.send_before < clock_timestamp()
           or greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at, m.requeued_at)
              < clock_timestamp() - $1::bigint * interval '1 microsecond')
+     and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
+         >= coalesce($3::timestamptz, '-infinity')
    order by m.id
      for no key update skip locked
 )

@@ -1,0 +1,122 @@
+//! Finds out what of that which is held was sent, by the provider's list: beside the loop, so
+//! that what is due after the hold never waits for it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::dispatch::Input;
+use crate::journal::Journal;
+use crate::message::{MessageId, Moment};
+use crate::receipt::doubt::ABSENT_AFTER;
+use crate::receipt::examine::{Examiner, FREE_MAX};
+use crate::receipt::held::Looked;
+use crate::schedule::Backoff;
+
+/// Between two looks, ever longer: what an hour has not told, only a person can.
+const LOOKS: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));
+
+/// After a look that the database did not let come to its end.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Rows written after the hold that are due before it are looked for so often: somebody means
+/// them to go now. The provider is not asked for that.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Looks until it is known of everything whether it was sent, and lets go what was not.
+pub(super) async fn examine(
+    examiner: &Examiner,
+    before: Moment,
+    journal: &Journal,
+    inputs: &mpsc::Sender<Input>,
+) {
+    let mut free = BTreeSet::new();
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let mut pause = LOOKS.pause(looks);
+        match examiner.look(before, &free).await {
+            Ok(looked) if looked.is_over() => {
+                return release(&looked, journal, inputs).await;
+            }
+            Ok(looked) => {
+                tell(&looked, before);
+                if looked.more > 0 {
+                    pause = LOOKS.pause(1);
+                }
+                // One look as soon as a miss is proof.
+                let until_proof = ABSENT_AFTER.saturating_sub(looked.age);
+                if !until_proof.is_zero() {
+                    pause = pause.min(until_proof);
+                }
+                // Those of before too: the reactor may not have had room for them.
+                let mut absent = looked.absent;
+                absent.extend(looked.free);
+                free.clear();
+                let_go(absent, &mut free, inputs).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what is held could not be looked for; it is tried again");
+                pause = pause.min(AGAIN);
+            }
+        }
+        while !pause.is_zero() {
+            let nap = pause.min(FRESH);
+            sleep(nap).await;
+            pause = pause.saturating_sub(nap);
+            match examiner.fresh(before).await {
+                Ok(fresh) => let_go(fresh, &mut free, inputs).await,
+                Err(error) => {
+                    tracing::warn!(%error, "what was written since the hold could not be read; it is tried again");
+                }
+            }
+        }
+    }
+}
+
+async fn release(looked: &Looked, journal: &Journal, inputs: &mpsc::Sender<Input>) {
+    tracing::warn!(
+        sent = looked.sent,
+        absent = looked.absent.len() + looked.more,
+        "nothing is held any more: of all that was, it is known whether it was sent"
+    );
+    // A closed channel: the daemon is ending, and the next one looks again.
+    if inputs.send(Input::Release).await.is_ok() {
+        journal.release();
+    }
+}
+
+/// Has those of these sent that are not `free` yet, if they are still to be.
+async fn let_go(
+    absent: Vec<MessageId>,
+    free: &mut BTreeSet<MessageId>,
+    inputs: &mpsc::Sender<Input>,
+) {
+    let mut more = Vec::new();
+    for id in absent {
+        if free.len() < FREE_MAX && free.insert(id) {
+            more.push(id);
+        }
+    }
+    if !more.is_empty() {
+        // A closed channel: the daemon is ending.
+        let _ = inputs.send(Input::LetGo(more)).await;
+    }
+}
+
+/// What one look came to.
+fn tell(looked: &Looked, before: Moment) {
+    let held: usize = looked.held.values().sum();
+    tracing::warn!(
+        held_before = %before,
+        sent = looked.sent,
+        absent = looked.absent.len() + looked.more,
+        held,
+        reasons = looked.reasons(),
+        "held since the database became another one, and looked for on the provider's list; what \
+         stays held is looked for again. One message: mark it sent, cancel or reschedule it. All of \
+         them, if none can have been sent: punctual run --accept-restore"
+    );
+}

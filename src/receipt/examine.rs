@@ -1,0 +1,277 @@
+//! Asks the provider for what it has of the messages that are held after a restore. What it shows is
+//! recorded the way of every other proof; what follows of the rest, the caller does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::doubt::from_when;
+use super::held::{self, Fate, List, Looked, Why};
+use crate::message::{AttemptToken, E164, MessageId, Moment};
+use crate::policy::Cleared;
+use crate::provider::{Listed, Provider, Shown, Sought};
+use crate::reactor::{Record, Settlement};
+use crate::store::enquiries::SoughtText;
+use crate::store::held::HeldRow;
+use crate::store::{Store, StoreError};
+
+/// Questions at once: the provider limits concurrency, and sends come first.
+const AT_ONCE: usize = 4;
+
+/// Held rows of one number that are told apart. Who has more of them is looked at by a person.
+const EACH: usize = 100;
+
+/// Let go by one look: what is let go is read row by row. The rest comes with the next one.
+pub const FREE_MAX: usize = 5_000;
+
+/// A row that was written, or put back, so long after the hold began was not sent before it, by
+/// whatever clock. One written sooner is looked for like all others.
+const AFTER_HOLD: Duration = Duration::from_secs(60);
+
+/// How long one statement may take; longer than the server itself lets it run.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks.
+#[derive(Clone)]
+pub struct Examiner {
+    /// The rows and the ledger.
+    pub store: Store,
+    /// Who is asked.
+    pub provider: Arc<dyn Provider>,
+}
+
+/// One look.
+struct Look<'a> {
+    before: Moment,
+    now: Moment,
+    free: &'a BTreeSet<MessageId>,
+    /// The provider gave no answer: it is spared.
+    silent: AtomicBool,
+    looked: Looked,
+}
+
+impl Examiner {
+    /// Looks for everything that is due before `before`, number by number. `free`: what was let go
+    /// before.
+    pub async fn look(
+        &self,
+        before: Moment,
+        free: &BTreeSet<MessageId>,
+    ) -> Result<Looked, StoreError> {
+        let now = self.store.within(PATIENCE, self.store.now()).await?;
+        let mut look = Look {
+            before,
+            now,
+            free,
+            silent: AtomicBool::new(false),
+            looked: Looked {
+                age: now.since(before),
+                ..Looked::default()
+            },
+        };
+        let mut after: Option<String> = None;
+        loop {
+            let rows = self.store.held(before, after.as_deref(), EACH + 1);
+            let rows = self.store.within(PATIENCE, rows).await?;
+            let Some(last) = rows.last() else {
+                return Ok(look.looked);
+            };
+            after = Some(last.to.clone());
+            let mut numbers = Vec::new();
+            for rows in rows.chunk_by(|a, b| a.to == b.to) {
+                let unsure = look.sort_out(rows);
+                if !unsure.is_empty() {
+                    numbers.push(unsure);
+                }
+            }
+            for few in numbers.chunks(AT_ONCE) {
+                let mut asked = Vec::with_capacity(few.len());
+                for rows in few {
+                    asked.push(self.ask(rows, &look.silent));
+                }
+                let answers = join_all(asked).await;
+                for (rows, answer) in few.iter().zip(answers) {
+                    self.settle(&mut look, rows, answer).await?;
+                }
+            }
+        }
+    }
+
+    /// Rows that were written so long after the hold that it does not concern them.
+    pub async fn fresh(&self, before: Moment) -> Result<Vec<MessageId>, StoreError> {
+        let fresh = self.store.held_fresh(before, before + AFTER_HOLD, FREE_MAX);
+        self.store.within(PATIENCE, fresh).await
+    }
+
+    /// Everything of late to one number.
+    async fn ask(&self, rows: &[HeldRow], silent: &AtomicBool) -> Result<(Vec<Shown>, bool), Why> {
+        let Some(first) = rows.first() else {
+            return Err(Why::Unasked);
+        };
+        if !self.provider.can_look_up() {
+            return Err(Why::Unasked);
+        }
+        if rows.len() > EACH {
+            return Err(Why::Partly);
+        }
+        if silent.load(Ordering::Relaxed) {
+            return Err(Why::NoAnswer);
+        }
+        let since = rows
+            .iter()
+            .map(|row| row.since)
+            .min()
+            .unwrap_or(first.since);
+        let sought = Sought {
+            to: first.to.clone(),
+            from: None,
+            since: from_when(since),
+        };
+        match self.provider.list(&sought).await {
+            Listed::Shown { messages, whole } => Ok((messages, whole)),
+            Listed::NotNow { reason } => {
+                if !silent.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(reason, "the provider gave no answer; what is held waits");
+                }
+                Err(Why::NoAnswer)
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        look: &mut Look<'_>,
+        rows: &[HeldRow],
+        answer: Result<(Vec<Shown>, bool), Why>,
+    ) -> Result<(), StoreError> {
+        let (shown, whole) = match answer {
+            Ok(answer) => answer,
+            Err(why) => {
+                look.stays(why, rows.len());
+                return Ok(());
+            }
+        };
+        let list = self.list(rows, &shown, whole).await?;
+        let mut records = Vec::new();
+        for (row, fate) in rows.iter().zip(held::fates(rows, &list, look.looked.age)) {
+            match fate {
+                Fate::Held(why) => look.stays(why, 1),
+                Fate::Absent => look.may_go(row.id),
+                Fate::Sent { sid, at } => records.push(Record {
+                    id: row.id,
+                    token: AttemptToken::fresh(),
+                    settlement: Settlement::Accepted { sid },
+                    started: at,
+                    finished: Some(at.unwrap_or(look.now)),
+                    payload: None,
+                    tries: 0,
+                }),
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.record(look, &records).await
+    }
+
+    /// What the list shows, against what the ledger knows.
+    async fn list<'a>(
+        &self,
+        rows: &[HeldRow],
+        shown: &'a [Shown],
+        whole: bool,
+    ) -> Result<List<'a>, StoreError> {
+        let store = &self.store;
+        let mut rivals = BTreeMap::new();
+        // What is another attempt's by now was perhaps a rival a moment ago: in this order no
+        // message is taken for free that has just found its owner.
+        for text in held::shared_texts(rows, shown) {
+            let sought = SoughtText {
+                to: rows.first().map(|row| row.to.clone()).unwrap_or_default(),
+                from: None,
+                text: text.clone(),
+            };
+            let others = store.rivals(AttemptToken::fresh(), &sought);
+            rivals.insert(text, store.within(PATIENCE, others).await?);
+        }
+        let sids: Vec<&str> = shown.iter().map(|shown| shown.sid.0.as_str()).collect();
+        let known = store.within(PATIENCE, store.known_sids(&sids)).await?;
+        Ok(List {
+            shown,
+            whole,
+            known,
+            rivals,
+        })
+    }
+
+    async fn record(
+        &self,
+        look: &mut Look<'_>,
+        records: &[Record<Arc<Cleared>>],
+    ) -> Result<(), StoreError> {
+        let all: Vec<_> = records.iter().collect();
+        let recorded = self.store.within(PATIENCE, self.store.record(&all)).await;
+        let done = match recorded {
+            Ok(done) => done,
+            // Rows that let nobody move them do not hold up others.
+            Err(refused) if refused.is_refusal() => {
+                let ids: Vec<String> = records.iter().map(|r| r.id.to_string()).collect();
+                tracing::warn!(messages = ids.join(" "), error = %refused,
+                    "what the provider's list shows of held messages could not be recorded; it is tried again");
+                look.stays(Why::Locked, records.len());
+                return Ok(());
+            }
+            Err(broken) => return Err(broken),
+        };
+        for record in records {
+            if let (true, Settlement::Accepted { sid }) =
+                (done.contains_key(&record.token), &record.settlement)
+            {
+                tracing::info!(message.id = %record.id, sid = sid.0,
+                    "held no more: the provider's list shows that it was sent");
+                look.looked.sent += 1;
+            } else {
+                look.stays(Why::Locked, 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Look<'_> {
+    fn stays(&mut self, why: Why, rows: usize) {
+        *self.looked.held.entry(why).or_default() += rows;
+    }
+
+    fn may_go(&mut self, id: MessageId) {
+        if self.looked.absent.len() + self.looked.free.len() < FREE_MAX {
+            self.looked.absent.push(id);
+        } else {
+            self.looked.more += 1;
+        }
+    }
+
+    /// Those of a number's rows that the list is needed for.
+    fn sort_out(&mut self, rows: &[HeldRow]) -> Vec<HeldRow> {
+        let mut unsure = Vec::new();
+        for row in rows {
+            if self.free.contains(&row.id) {
+                self.looked.free.insert(row.id);
+            } else if row.touched.is_some_and(|at| at > self.before + AFTER_HOLD) {
+                self.may_go(row.id);
+            } else if let Ok(to) = row.to.parse::<E164>() {
+                unsure.push(HeldRow {
+                    to: to.as_str().to_owned(),
+                    ..row.clone()
+                });
+            } else {
+                // Nobody can have been sent it, and nobody will be.
+                self.may_go(row.id);
+            }
+        }
+        unsure
+    }
+}

@@ -1,0 +1,336 @@
+//! What is held after a restore, looked for on the list of a stand-in that really has it or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use punctual::message::{InstanceId, MessageId, Moment};
+use punctual::provider::Provider;
+use punctual::provider::console::Console;
+use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
+use punctual::receipt::doubt::ABSENT_AFTER;
+use punctual::receipt::examine::Examiner;
+use punctual::receipt::held::{Looked, Why};
+use punctual::schedule::Enquiry;
+use punctual::store::Store;
+use uuid::Uuid;
+
+use crate::ours::{cleared, ledger, now, won};
+use crate::rows::{World, one, run};
+use crate::twilio::{Fault, Habits, Twilio};
+
+const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+const AUTH_TOKEN: &str = "feedfacefeedfacefeedfacefeedface";
+
+/// A database that came back as it was before anything was sent.
+struct Case {
+    world: World,
+    twilio: Twilio,
+    client: Arc<Client>,
+    store: Store,
+    free: BTreeSet<MessageId>,
+}
+
+impl Case {
+    async fn new() -> Self {
+        Self::with(Habits::default()).await
+    }
+
+    async fn with(habits: Habits) -> Self {
+        let twilio = Twilio::start(ACCOUNT, AUTH_TOKEN, habits).await;
+        let client = Client::new(&TwilioConfig {
+            account_sid: ACCOUNT.parse().unwrap(),
+            credentials: Credentials::AuthToken(AUTH_TOKEN.to_owned().into()),
+            base_url: twilio.url().parse().unwrap(),
+            send_timeout: Duration::from_secs(20),
+            max_in_flight: 8.try_into().unwrap(),
+            status_callback: None,
+        });
+        let world = World::new().await;
+        let store = Store::new(world.db.dsn().pool(3), InstanceId::fresh())
+            .with_enquiries(Some(Enquiry::UNHEARD.first()));
+        Self {
+            world,
+            twilio,
+            client: Arc::new(client.unwrap()),
+            store,
+            free: BTreeSet::new(),
+        }
+    }
+
+    /// A row with this text, written two hours ago and due one ago.
+    async fn row(&self, body: &str) -> Uuid {
+        let id = self.world.row("pending").await;
+        self.set(id, &format!("body = '{body}', created_at = now() - interval '2 h', scheduled_at = now() - interval '1 h'")).await;
+        id
+    }
+
+    async fn set(&self, id: Uuid, what: &str) {
+        let sql = format!("update scheduled_messages set {what} where id = '{id}'");
+        run(&self.world.unseen, &sql).await;
+    }
+
+    /// The row is sent, and the database comes back as it was before.
+    async fn sent_and_forgotten(&self, id: Uuid) {
+        self.sent(id).await;
+        run(
+            &self.world.unseen,
+            &format!(
+                "delete from punctual.attempts where message_id = '{id}';
+                 delete from messages where metadata->>'scheduled_message_id' = '{id}'"
+            ),
+        )
+        .await;
+        self.set(id, "status = 'pending', attempts = 0").await;
+    }
+
+    async fn sent(&self, id: Uuid) {
+        let claim = won(&self.store, &[id]).await.remove(0);
+        self.twilio.script([Fault::None]);
+        self.client
+            .send(&cleared(&claim), Duration::from_secs(60))
+            .await;
+    }
+
+    /// Looks, so long after the hold began, for all that is due by now.
+    async fn look(&self, age: Duration) -> Looked {
+        // The hold cannot have begun before what was sent was due; so the rows are older.
+        self.look_before(now(&self.store).await - age).await
+    }
+
+    async fn look_before(&self, before: Moment) -> Looked {
+        let examiner = Examiner {
+            store: self.store.clone(),
+            provider: Arc::clone(&self.client) as Arc<dyn Provider>,
+        };
+        examiner.look(before, &self.free).await.unwrap()
+    }
+
+    async fn standing(&self, id: Uuid) -> String {
+        let what = "concat_ws(' ', status, case when twilio_sid is not null then 'sid' end)";
+        self.world.get(id, what).await
+    }
+}
+
+fn held(of: impl IntoIterator<Item = (Why, usize)>) -> BTreeMap<Why, usize> {
+    of.into_iter().collect()
+}
+
+const SOON: Duration = Duration::from_secs(60);
+const LATE: Duration = ABSENT_AFTER;
+
+#[tokio::test]
+async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
+    let case = Case::new().await;
+    let (sent, not) = (case.row("it was sent").await, case.row("it was not").await);
+    case.set(not, "to_number = ' +13105550199'").await;
+    case.sent_and_forgotten(sent).await;
+    let looked = case.look(SOON).await;
+    assert_eq!((looked.sent, &looked.absent), (1, &vec![]));
+    assert_eq!(looked.held, held([(Why::Early, 1)]));
+    assert_eq!(case.standing(sent).await, "sent sid");
+    assert_eq!(case.standing(not).await, "pending");
+    let [entry] = &ledger(&case.world, sent).await[..] else {
+        panic!("one attempt");
+    };
+    let (sid, told): (String, &str) = (entry.get("provider_sid"), entry.get("outcome"));
+    assert_eq!(told, "accepted");
+    assert_eq!(sid, case.world.get::<String>(sent, "twilio_sid").await);
+    let known = "select count(*) from messages m, punctual.attempts a where m.twilio_sid = a.provider_sid
+                  and a.regained and a.next_ask_at is not null and a.started_at < a.claimed_at + interval '1 s'";
+    assert_eq!(
+        one::<i64>(&case.world.unseen, known).await,
+        1,
+        "the app's row"
+    );
+
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.absent, [MessageId(not)]);
+    assert!(looked.is_over());
+    // What was let go is not asked about again.
+    let asked = case.twilio.book().others().len();
+    let case = Case {
+        free: [MessageId(not)].into(),
+        ..case
+    };
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.free, case.free);
+    assert!(looked.is_over());
+    assert_eq!(case.twilio.book().others().len(), asked);
+}
+
+#[tokio::test]
+async fn a_list_that_lags_makes_nothing_absent_before_its_time() {
+    let case = Case::with(Habits {
+        list_lag: Duration::from_secs(3600),
+        ..Habits::default()
+    })
+    .await;
+    let id = case.row("it was sent").await;
+    case.sent_and_forgotten(id).await;
+    for _ in 0..2 {
+        let looked = case.look(LATE.saturating_sub(SOON)).await;
+        assert_eq!(looked.held, held([(Why::Early, 1)]));
+    }
+    assert_eq!(case.standing(id).await, "pending");
+}
+
+#[tokio::test]
+async fn twins_are_settled_if_as_many_are_listed() {
+    let case = Case::new().await;
+    let twins = [case.row("twin").await, case.row("twin").await];
+    case.sent_and_forgotten(twins[0]).await;
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.held, held([(Why::Shared, 2)]));
+    case.sent_and_forgotten(twins[1]).await;
+    let looked = case.look(LATE).await;
+    assert!(looked.is_over());
+    assert_eq!(looked.sent, 2);
+    let sql = "select count(distinct twilio_sid) from scheduled_messages where status = 'sent'";
+    assert_eq!(one::<i64>(&case.world.unseen, sql).await, 2);
+    assert_eq!(case.store.take_duplicates(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_stays_held_and_says_why() {
+    let case = Case::new().await;
+    // Its user edited it after the backup: what was sent reads otherwise.
+    let edited = case.row("as it was sent").await;
+    case.sent_and_forgotten(edited).await;
+    case.set(edited, "body = 'as the backup has it'").await;
+    // Of a template nobody knows the text.
+    let template = case.row("of a template").await;
+    case.set(template, "to_number = '+13105550177'").await;
+    case.sent_and_forgotten(template).await;
+    case.set(template, "template_vars = '{}'").await;
+    // In doubt, with the same text: the message may be either's.
+    let (doubtful, twin) = (case.row("rival").await, case.row("rival").await);
+    for id in [doubtful, twin] {
+        case.set(id, "to_number = '+13105550188'").await;
+    }
+    case.sent(doubtful).await;
+    case.set(doubtful, "status = 'sending'").await;
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.held, held([(Why::Shared, 1), (Why::Unlike, 2)]));
+    assert_eq!((looked.sent, looked.absent), (0, vec![]));
+    for id in [edited, template, twin] {
+        assert_eq!(case.standing(id).await, "pending");
+    }
+    // What a person says of it stands.
+    case.set(edited, "status = 'cancelled'").await;
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.held, held([(Why::Shared, 1), (Why::Unlike, 1)]));
+}
+
+#[tokio::test]
+async fn others_of_the_account_and_of_the_ledger_are_nobody_elses_proof() {
+    let case = Case::new().await;
+    let (ours, theirs) = (case.row("the same").await, case.row("the same").await);
+    case.sent_and_forgotten(theirs).await;
+    // The app sent it itself, and has written that down.
+    let sid = case.twilio.book().messages()[0].sid.clone();
+    run(
+        &case.world.unseen,
+        &format!(
+            "insert into messages (direction, body, from_number, to_number, twilio_sid, status)
+             values ('outbound', 'the same', '+15005550006', '+13105550100', '{sid}', 'sent');
+             delete from scheduled_messages where id = '{theirs}'"
+        ),
+    )
+    .await;
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.absent, [MessageId(ours)]);
+    assert_eq!(case.standing(ours).await, "pending");
+}
+
+#[tokio::test]
+async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked() {
+    let case = Case::new().await;
+    let (old, fresh) = (case.row("old").await, case.row("fresh").await);
+    let (again, no_number) = (case.row("again").await, case.row("no number").await);
+    case.set(fresh, "created_at = now()").await;
+    case.set(again, "requeued_at = now()").await;
+    case.set(no_number, "to_number = 'nobody'").await;
+    let before = now(&case.store).await - SOON * 2;
+    let looked = case.look_before(before).await;
+    let absent: BTreeSet<_> = looked.absent.iter().map(|id| id.0).collect();
+    assert_eq!(absent, [fresh, again, no_number].into());
+    assert_eq!(looked.held, held([(Why::Early, 1)]));
+    assert_eq!(case.standing(old).await, "pending");
+    let examiner = Examiner {
+        store: case.store.clone(),
+        provider: Arc::new(Console::on(std::io::sink())),
+    };
+    let found: BTreeSet<_> = examiner.fresh(before).await.unwrap().into_iter().collect();
+    assert_eq!(found, [fresh, again].map(MessageId).into());
+    // Who cannot be asked tells nothing.
+    let looked = examiner.look(before, &found).await.unwrap();
+    assert_eq!(looked.held, held([(Why::Unasked, 1)]));
+    assert_eq!(looked.free, found);
+}
+
+#[tokio::test]
+async fn a_provider_that_gives_no_answer_is_spared_and_a_row_that_is_held_comes_later() {
+    let mut case = Case::new().await;
+    let ids = [case.row("one").await, case.row("two").await];
+    for (id, n) in ids.iter().zip(0..) {
+        case.set(*id, &format!("to_number = '+1310555020{n}'"))
+            .await;
+        case.sent_and_forgotten(*id).await;
+    }
+    case.twilio.hang_up().await;
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.held, held([(Why::NoAnswer, 2)]));
+    case.twilio.pick_up().await;
+    let hold = format!(
+        "begin; select from scheduled_messages where id = '{}' for update",
+        ids[0]
+    );
+    run(&case.world.user, &hold).await;
+    let looked = case.look(LATE).await;
+    assert_eq!((looked.sent, looked.held), (1, held([(Why::Locked, 1)])));
+    run(&case.world.user, "rollback").await;
+    assert_eq!(case.look(LATE).await.sent, 1);
+    assert!(case.look(LATE).await.is_over());
+}
+
+#[tokio::test]
+async fn many_numbers_are_read_to_the_end_and_too_many_of_one_are_left_to_people() {
+    let case = Case::new().await;
+    run(
+        &case.world.unseen,
+        "insert into scheduled_messages (to_number, body, scheduled_at, created_at)
+         select '+1310' || 5550000 + n, 'hello', now() - interval '1 h', now() - interval '2 h'
+           from generate_series(1, 450) n
+         union all
+         select '+13105559999', 'hello', now() - interval '1 h', now() - interval '2 h'
+           from generate_series(1, 200)",
+    )
+    .await;
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.absent.len(), 450);
+    assert_eq!(looked.held, held([(Why::Partly, 101)]));
+    assert_eq!(case.twilio.book().others().len(), 450, "each number once");
+}
+
+#[tokio::test]
+async fn what_is_held_is_not_cancelled_as_too_late_and_what_came_after_is() {
+    let case = Case::new().await;
+    let (held, later) = (case.row("held").await, case.row("due after the hold").await);
+    let past = "send_before = now() - interval '1 min'";
+    let both = [held, case.row("held, and past its end").await];
+    case.set(both[1], past).await;
+    case.set(later, "scheduled_at = now() - interval '20 min'")
+        .await;
+    let before = now(&case.store).await - SOON * 30;
+    let expired = async |lateness, before| {
+        let expired = case.store.expire_beside(lateness, before).await;
+        expired.unwrap()
+    };
+    assert_eq!(expired(SOON, Some(before)).await, 1);
+    assert_eq!(case.standing(later).await, "cancelled");
+    for id in both {
+        assert_eq!(case.standing(id).await, "pending");
+    }
+    assert_eq!(expired(SOON, None).await, 2);
+}
