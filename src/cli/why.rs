@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::bail;
-use chrono::Local;
+use chrono::{DateTime, Local, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::ask::Daemon;
 use super::{output, session};
 use crate::config::{Sources, debug_endpoint};
 use crate::message::{MessageId, Moment};
-use crate::store::story::{Story, StoryAttempt, StoryReceipt, StoryRow};
+use crate::store::story::{Story, StoryAttempt, StoryHold, StoryReceipt, StoryRow};
 
 /// Tells the story of one message: its row, timer, attempts, receipts, and what happens next.
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if story.is_empty() {
         bail!("there is no message {id} in {dsn}");
     }
-    story.timer = timer(&story, sources).await;
+    if let Some(told) = ask(&story, sources).await {
+        story.heard(timer(&told, id), hold(&told));
+    }
     if args.json {
         let text = serde_json::to_string_pretty(&story)?;
         return output::print(&format!("{text}\n"));
@@ -41,19 +43,33 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     output::print(&tell(&story))
 }
 
-/// Its timer, where a daemon answers. That none does is no reason not to tell the rest.
-async fn timer(story: &Story, sources: &Sources) -> Option<Value> {
+/// What a daemon tells of it, where one answers. That none does is no reason not to tell the rest.
+async fn ask(story: &Story, sources: &Sources) -> Option<Value> {
     let endpoint = debug_endpoint(sources).ok()?;
     let daemon = Daemon::at(endpoint.addr, endpoint.token).ok()?;
     let id = story.id.to_string();
     let query = [("id", id.as_str())];
     let (_, body) = daemon.get(&["debug", "timers"], &query).await.ok()?;
-    let answer: Value = serde_json::from_str(&body).ok()?;
-    let timers = answer.get("timers")?.as_array()?;
+    serde_json::from_str(&body).ok()
+}
+
+fn timer(told: &Value, id: MessageId) -> Option<Value> {
+    let timers = told.get("timers")?.as_array()?;
+    let id = id.to_string();
     let own = timers
         .iter()
         .find(|t| t.get("id").and_then(Value::as_str) == Some(&id));
     own.cloned()
+}
+
+fn hold(told: &Value) -> Option<StoryHold> {
+    let restore = told.get("restore")?;
+    let word = |key| restore.get(key).and_then(Value::as_str);
+    let before: DateTime<Utc> = word("held_before")?.parse().ok()?;
+    Some(StoryHold {
+        before: before.into(),
+        reason: word("reason").map(Into::into),
+    })
 }
 
 /// Local time for people.
@@ -80,6 +96,13 @@ fn tell(story: &Story) -> String {
             "  timer         {} by {}",
             word("state"),
             word("owner")
+        );
+    }
+    if let Some(hold) = &story.hold {
+        let _ = writeln!(
+            text,
+            "  held          due before {}, when the database came back older",
+            local(hold.before)
         );
     }
     for attempt in &story.attempts {

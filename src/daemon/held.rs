@@ -1,10 +1,10 @@
 //! Finds out what of that which is held was sent, by the provider's list: beside the loop, so
 //! that what is due after the hold never waits for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::dispatch::Input;
@@ -12,7 +12,7 @@ use crate::journal::Journal;
 use crate::message::{MessageId, Moment};
 use crate::receipt::doubt::ABSENT_AFTER;
 use crate::receipt::examine::{Examiner, FREE_MAX};
-use crate::receipt::held::Looked;
+use crate::receipt::held::{Looked, Why};
 use crate::schedule::Backoff;
 
 /// Between two looks, ever longer: what an hour has not told, only a person can.
@@ -25,12 +25,20 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// them to go now. The provider is not asked for that.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// What the latest look left held, for those who ask.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) rows: usize,
+    pub(super) reasons: BTreeMap<MessageId, Why>,
+}
+
 /// Looks until it is known of everything whether it was sent, and lets go what was not.
 pub(super) async fn examine(
     examiner: &Examiner,
     before: Moment,
     journal: &Journal,
     inputs: &mpsc::Sender<Input>,
+    left: &watch::Sender<Option<Left>>,
 ) {
     let mut free = BTreeSet::new();
     let mut looks = 0;
@@ -41,7 +49,11 @@ pub(super) async fn examine(
             Ok(looked) if looked.is_over() => {
                 return release(&looked, journal, inputs).await;
             }
-            Ok(looked) => {
+            Ok(mut looked) => {
+                left.send_replace(Some(Left {
+                    rows: looked.held.values().sum(),
+                    reasons: std::mem::take(&mut looked.reasons),
+                }));
                 tell(&looked, before);
                 if looked.more > 0 {
                     pause = LOOKS.pause(1);
@@ -114,7 +126,7 @@ fn tell(looked: &Looked, before: Moment) {
         sent = looked.sent,
         absent = looked.absent.len() + looked.more,
         held,
-        reasons = looked.reasons(),
+        reasons = looked.in_words(),
         "held since the database became another one, and looked for on the provider's list; what \
          stays held is looked for again. One message: mark it sent, cancel or reschedule it. All of \
          them, if none can have been sent: punctual run --accept-restore"

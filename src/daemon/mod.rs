@@ -168,13 +168,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     beside.spawn(enquiries::keep(enquirer, stop.clone()));
     let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
     let (held_tx, held) = watch::channel(None);
+    let (left_tx, left) = watch::channel(None);
     let journal = dispatch.journal.clone();
     if let Some(begun) = begun {
         if let Some(before) = begun.held_before {
             reactor.handle(Input::Hold { before }, clock.now());
         }
         let (dispatch, inputs) = (dispatch.clone(), input_tx.clone());
-        begun.look_after(&mut beside, dispatch, history, inputs, held);
+        begun.look_after(&mut beside, dispatch, history, inputs, held, left_tx);
     }
     let http_stop = CancellationToken::new();
     let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token)
@@ -187,7 +188,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     });
     let served = serve_http(parts.http, state, webhooks, &http_stop);
 
-    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance, members, held_tx);
+    let held = (held_tx, left);
+    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance, members, held);
     let sources = turn::Sources {
         heard,
         inputs,
@@ -197,12 +199,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
 
     beside.shutdown().await;
     if unrecorded == 0 {
-        match store.instance_stop().await {
-            Ok(()) => upkeep::tell_of_members(&store).await,
-            Err(error) => {
-                tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
-            }
-        }
+        sign_off(&store).await;
     }
     if let (0, Some(journal)) = (unrecorded, journal) {
         journal.close();
@@ -215,6 +212,15 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     }
     tracing::info!(%instance, "stopped");
     Ok(())
+}
+
+async fn sign_off(store: &Store) {
+    match store.instance_stop().await {
+        Ok(()) => upkeep::tell_of_members(store).await,
+        Err(error) => {
+            tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
+        }
+    }
 }
 
 fn enquirer(dispatch: &Dispatch, unheard: Enquiry) -> Enquirer {

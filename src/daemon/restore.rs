@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::{State, held};
+use super::State;
+use super::held::{self, Left};
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::journal::{self, Answered, Journal, JournalError, PastFile};
 use crate::message::{DatabaseId, InstanceId, Moment, ProviderSid};
@@ -38,6 +39,8 @@ struct Restore {
     inputs: mpsc::Sender<Input>,
     /// What the reactor holds.
     held: watch::Receiver<Option<Moment>>,
+    /// What the latest look left held.
+    left: watch::Sender<Option<Left>>,
     /// Nothing of what the journals tell need stand in the database.
     found: bool,
 }
@@ -72,6 +75,7 @@ impl Restore {
         }
         self.journal.hold(before, place.database, place.reached);
         self.history.accept(place);
+        self.left.send_replace(None);
         self.found = true;
         true
     }
@@ -87,7 +91,8 @@ impl Restore {
                 store: self.dispatch.store.clone(),
                 provider: Arc::clone(&self.dispatch.provider),
             };
-            held::examine(&examiner, before, &self.journal, &self.inputs).await;
+            held::examine(&examiner, before, &self.journal, &self.inputs, &self.left).await;
+            self.left.send_replace(None);
         }
         // Nothing more to find out until the database moves once more.
         std::future::pending::<()>().await;
@@ -154,6 +159,7 @@ impl Begun {
         history: History,
         inputs: mpsc::Sender<Input>,
         held: watch::Receiver<Option<Moment>>,
+        left: watch::Sender<Option<Left>>,
     ) {
         let (past, follows) = (self.past, self.follows);
         beside.spawn(super::recovery::settle(
@@ -168,6 +174,7 @@ impl Begun {
             history,
             inputs,
             held,
+            left,
             found: self.found,
         };
         beside.spawn(restore.watch());

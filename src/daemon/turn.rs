@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::beyond::Beyond;
+use super::held::Left;
 use super::supervisor::Supervisor;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
@@ -56,6 +57,8 @@ pub(super) struct Turn {
     beyond: Beyond,
     /// What the reactor holds, for those who wait for that.
     held: watch::Sender<Option<Moment>>,
+    /// What of it the latest look left held.
+    left: watch::Receiver<Option<Left>>,
     /// The listener could not even connect.
     cut_off: bool,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
@@ -79,7 +82,7 @@ impl Turn {
         parts: mpsc::Sender<Input>,
         instance: InstanceId,
         members: Arc<Notify>,
-        held: watch::Sender<Option<Moment>>,
+        (held, left): (watch::Sender<Option<Moment>>, watch::Receiver<Option<Left>>),
     ) -> Self {
         let listener = ListenerReport {
             connected: false,
@@ -98,6 +101,7 @@ impl Turn {
             breaker: BreakerReport::default(),
             beyond,
             held,
+            left,
             cut_off: true,
             tasks: JoinSet::new(),
         }

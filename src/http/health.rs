@@ -12,11 +12,19 @@ pub(super) async fn live() -> Response {
     text(StatusCode::OK, "ok")
 }
 
-/// `GET /readyz`: 503 names every reason, one a line.
+/// `GET /readyz`: 503 names every reason, one a line. That some messages are held is no reason, and
+/// told all the same.
 pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, NoAnswer> {
     let readiness = state.ask(|reply| Question::Ready { reply }).await?;
     if readiness.is_ready() {
-        return Ok(text(StatusCode::OK, "ready"));
+        let held = readiness.held_before.map(|before| {
+            format!(
+                "\nwhat was due before {before} is held: the database has become another one, or an older \
+                 one, and it is being found out what of it was sent"
+            )
+        });
+        let body = format!("ready{}", held.unwrap_or_default());
+        return Ok(text(StatusCode::OK, &body));
     }
     let reasons: Vec<String> = readiness.missing.iter().map(ToString::to_string).collect();
     Ok(text(StatusCode::SERVICE_UNAVAILABLE, &reasons.join("\n")))

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::{HttpState, Question, text};
 use crate::message::MessageId;
 use crate::reactor::report::TimersQuery;
+use crate::store::story::StoryHold;
 
 /// Until the database has told the story: less than a client waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +42,12 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
     // The story is worth telling without its timer as well.
     if let Ok(report) = state.ask(|reply| Question::Timers { query, reply }).await {
         let timer = report.timers.into_iter().find(|timer| timer.id == id);
-        told.timer = timer.and_then(|timer| serde_json::to_value(timer).ok());
+        let timer = timer.and_then(|timer| serde_json::to_value(timer).ok());
+        let hold = report.restore.held_before.map(|before| StoryHold {
+            before,
+            reason: report.restore.reason.map(Into::into),
+        });
+        told.heard(timer, hold);
     }
     ([(header::CACHE_CONTROL, "no-store")], Json(told)).into_response()
 }

@@ -276,6 +276,11 @@ impl Page {
             yes(told.breaker.open),
         );
         self.gauge(
+            "punctual_restore_hold",
+            "1 while messages are held because the database came back older.",
+            yes(told.restore.held_before.is_some()),
+        );
+        self.gauge(
             "punctual_in_flight",
             "Requests on their way to the provider.",
             float(overview.load.in_flight),

@@ -88,6 +88,9 @@ impl<P: Clone> Reactor<P> {
     pub const fn restore(&self) -> RestoreReport {
         RestoreReport {
             held_before: self.held_before,
+            // What others find out.
+            held: None,
+            reason: None,
         }
     }
 }

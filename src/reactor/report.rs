@@ -102,6 +102,12 @@ pub struct RestoreReport {
     /// What is due before this is not sent until it is known whether it was; `null`: nothing is
     /// held.
     pub held_before: Option<Moment>,
+    /// How many messages stayed held at the latest look at the provider's list; `null`: there was
+    /// none yet.
+    pub held: Option<u64>,
+    /// Why the message that was asked for by its id stayed held at that look; `null`: it did not, or
+    /// there was none yet.
+    pub reason: Option<&'static str>,
 }
 
 /// Quantiles of the lateness since this instance started, in microseconds.
@@ -231,6 +237,9 @@ pub enum TimerState {
 pub struct Readiness {
     /// What is missing, in the order in which a start works it off.
     pub missing: Vec<Missing>,
+    /// What is due before this is held, after a restore. It does not make unready: what is due
+    /// later goes out.
+    pub held_before: Option<Moment>,
 }
 
 /// As the sentence it is.

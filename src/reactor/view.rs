@@ -128,7 +128,10 @@ impl<P: Clone> Reactor<P> {
         if !self.intake.is_ready() {
             missing.push(Missing::Window);
         }
-        Readiness { missing }
+        Readiness {
+            missing,
+            held_before: self.held_before,
+        }
     }
 }
 

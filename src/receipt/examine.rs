@@ -150,7 +150,9 @@ impl Examiner {
         let (shown, whole) = match answer {
             Ok(answer) => answer,
             Err(why) => {
-                look.stays(why, rows.len());
+                for row in rows {
+                    look.looked.stays(row.id, why);
+                }
                 return Ok(());
             }
         };
@@ -158,7 +160,7 @@ impl Examiner {
         let mut records = Vec::new();
         for (row, fate) in rows.iter().zip(held::fates(rows, &list, look.looked.age)) {
             match fate {
-                Fate::Held(why) => look.stays(why, 1),
+                Fate::Held(why) => look.looked.stays(row.id, why),
                 Fate::Absent => look.may_go(row.id),
                 Fate::Sent { sid, at } => records.push(Record {
                     id: row.id,
@@ -221,7 +223,9 @@ impl Examiner {
                 let ids: Vec<String> = records.iter().map(|r| r.id.to_string()).collect();
                 tracing::warn!(messages = ids.join(" "), error = %refused,
                     "what the provider's list shows of held messages could not be recorded; it is tried again");
-                look.stays(Why::Locked, records.len());
+                for record in records {
+                    look.looked.stays(record.id, Why::Locked);
+                }
                 return Ok(());
             }
             Err(broken) => return Err(broken),
@@ -234,7 +238,7 @@ impl Examiner {
                     "held no more: the provider's list shows that it was sent");
                 look.looked.sent += 1;
             } else {
-                look.stays(Why::Locked, 1);
+                look.looked.stays(record.id, Why::Locked);
             }
         }
         Ok(())
@@ -242,10 +246,6 @@ impl Examiner {
 }
 
 impl Look<'_> {
-    fn stays(&mut self, why: Why, rows: usize) {
-        *self.looked.held.entry(why).or_default() += rows;
-    }
-
     fn may_go(&mut self, id: MessageId) {
         if self.looked.absent.len() + self.looked.free.len() < FREE_MAX {
             self.looked.absent.push(id);

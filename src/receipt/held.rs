@@ -64,10 +64,10 @@ pub enum Why {
     Locked,
 }
 
-/// For people.
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl Why {
+    /// For people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Early => "not listed, which proves nothing before 15 min of the hold are over",
             Self::Shared => "which of those listed it is cannot be told",
             Self::Unlike => "something else is listed that nobody knows of",
@@ -75,7 +75,7 @@ impl std::fmt::Display for Why {
             Self::NoAnswer => "the provider gave no answer",
             Self::Unasked => "the provider cannot be asked",
             Self::Locked => "found, and could not be recorded yet",
-        })
+        }
     }
 }
 
@@ -185,6 +185,9 @@ fn did_not_arrive(shown: &Shown) -> bool {
     ["failed", "undelivered", "canceled"].contains(&shown.status.as_str())
 }
 
+/// Messages of which it is remembered why they stay held, for people who ask.
+const REASONS_MAX: usize = 10_000;
+
 /// What one look at everything that is held came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
@@ -198,6 +201,8 @@ pub struct Looked {
     pub more: usize,
     /// Stay held, and why.
     pub held: BTreeMap<Why, usize>,
+    /// The same by message, of as many as are remembered.
+    pub reasons: BTreeMap<MessageId, Why>,
     /// Let go already, and not sent yet.
     pub free: BTreeSet<MessageId>,
 }
@@ -208,12 +213,20 @@ impl Looked {
         self.held.is_empty()
     }
 
+    /// A row stays held.
+    pub fn stays(&mut self, id: MessageId, why: Why) {
+        *self.held.entry(why).or_default() += 1;
+        if self.reasons.len() < REASONS_MAX {
+            self.reasons.insert(id, why);
+        }
+    }
+
     /// For people.
-    pub fn reasons(&self) -> String {
+    pub fn in_words(&self) -> String {
         let reasons: Vec<_> = self
             .held
             .iter()
-            .map(|(why, n)| format!("{n}: {why}"))
+            .map(|(why, n)| format!("{n}: {}", why.as_str()))
             .collect();
         reasons.join("; ")
     }

@@ -37,8 +37,19 @@ pub struct Story {
     pub outbox: Vec<StoryWrite>,
     /// Its timer, as `GET /debug/timers` has it, where a daemon holds one and was asked.
     pub timer: Option<serde_json::Value>,
+    /// That it is held after a restore, where a daemon was asked.
+    pub hold: Option<StoryHold>,
     /// What happens next.
     pub next: String,
+}
+
+/// Why a pending row waits though it is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoryHold {
+    /// What was due before this may have been sent since the backup was made.
+    pub before: Moment,
+    /// What the latest look at the provider's list told; `None`: there was none yet.
+    pub reason: Option<String>,
 }
 
 /// The row of a message, as far as it may be shown.
@@ -175,12 +186,23 @@ impl Story {
                 notes: notes.iter().map(read_note).collect::<Result<_, _>>()?,
                 outbox: outbox.iter().map(read_write).collect::<Result<_, _>>()?,
                 timer: None,
+                hold: None,
                 next: String::new(),
             })
         };
         let mut story = read().map_err(StoreError::unreadable(STEP))?;
         story.next = story.what_next(|at| at.to_string());
         Ok(story)
+    }
+
+    /// Takes in what a daemon tells: the timer it has for it, and what it holds.
+    pub fn heard(&mut self, timer: Option<serde_json::Value>, hold: Option<StoryHold>) {
+        let pending = |row: &&StoryRow| row.known_status() == Some(Status::Pending);
+        let due = self.row.as_ref().filter(pending).map(|row| row.due);
+        // What has a timer was let go.
+        self.hold = hold.filter(|hold| timer.is_none() && due.is_some_and(|due| due < hold.before));
+        self.timer = timer;
+        self.next = self.what_next(|at| at.to_string());
     }
 
     /// Whether nothing is known of such a message.

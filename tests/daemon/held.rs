@@ -8,13 +8,14 @@ use std::time::Duration;
 use punctual::journal::{Journal, StateDir};
 use punctual::message::{InstanceId, Moment};
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::daemon::{set, until};
+use crate::daemon::{Daemon, set, until};
 use crate::restore::{Backup, holds};
 use crate::twilio::{Habits, Twilio};
-use crate::world::{ACCOUNT, AUTH_TOKEN, World};
+use crate::world::{ACCOUNT, AUTH_TOKEN, World, called};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -92,6 +93,35 @@ impl Case {
         assert_eq!(row.sid, self.twilio.book().text(text).sids.first().cloned());
     }
 
+    /// That it is held is told wherever somebody may wonder.
+    async fn tells_of(&self, daemon: &Daemon, id: Uuid) {
+        let (status, body) = daemon.get("/readyz").await.unwrap();
+        assert_eq!(status, 200);
+        assert!(
+            body.starts_with("ready\n") && body.contains("is held"),
+            "{body}"
+        );
+        let told = daemon.timers("limit=1").await;
+        assert_eq!(told["restore"]["held"], 2, "{told}");
+        let (_, body) = daemon.get(&format!("/debug/messages/{id}")).await.unwrap();
+        let story: Value = serde_json::from_str(&body).unwrap();
+        let mut env = self.world.env.clone();
+        set(&mut env, "PUNCTUAL_HTTP_ADDR", daemon.addr());
+        let (_, said, _) = called(&["why", &id.to_string()], &env).await;
+        let next = story["next"].as_str().unwrap();
+        for words in [
+            "it is held",
+            "which of those listed it is",
+            "punctual cancel",
+        ] {
+            assert!(
+                next.contains(words) && said.contains(words),
+                "{story}\n{said}"
+            );
+        }
+        assert!(story["hold"]["before"].is_string(), "{story}");
+    }
+
     async fn pending(&self, ids: &[Uuid]) {
         for id in ids {
             assert_eq!(self.world.row(*id).await.unwrap().status, "pending");
@@ -125,6 +155,7 @@ async fn the_list_tells_what_was_sent_and_what_was_not_and_the_rest_stays_held()
         .await;
     assert!(holds(&daemon).await);
     case.pending(&twins).await;
+    case.tells_of(&daemon, twins[0]).await;
     // What is due after the hold goes on, and what was written after it goes.
     let later = case.world.insert("due later", 300).await;
     case.sent_once(later, "due later").await;

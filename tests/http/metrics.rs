@@ -60,6 +60,7 @@ async fn the_metrics_tell_what_was_counted() {
         "punctual_receipts_total{status=\"delivered\"} 1",
         "punctual_reaped_total 2",
         "punctual_in_doubt 4",
+        "punctual_restore_hold 0",
         "punctual_armed_timers 2",
         "punctual_clock_offset_seconds -0.00012",
         "punctual_pool_connections{state=\"busy\"} 1",

@@ -22,7 +22,7 @@ async fn timers_have_the_shape_of_the_interface() {
                      "last_notice_at": null, "resyncs": 1},
         "window": {"until": "2026-01-01T10:00:00.000000Z", "armed": 2, "beyond": 140},
         "breaker": {"open": false, "since": null, "next_probe_at": null, "category": null, "reason": null},
-        "restore": {"held_before": null},
+        "restore": {"held_before": null, "held": null, "reason": null},
         "lead_us": 4200,
         "lateness_us": {"count": 10, "p50": 310, "p99": 900, "max": 1200},
         "wheel": [{"level": 0, "slot_us": 1000, "occupied": 1}],

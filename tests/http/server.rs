@@ -150,7 +150,10 @@ async fn play(
             }
             Question::Ready { reply } => {
                 let missing = missing.clone();
-                let _ = reply.send(Readiness { missing });
+                let _ = reply.send(Readiness {
+                    missing,
+                    held_before: None,
+                });
             }
         }
     }

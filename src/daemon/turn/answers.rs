@@ -2,9 +2,10 @@
 
 use super::Turn;
 use crate::http::Question;
-use crate::message::Now;
+use crate::message::{MessageId, Now};
 use crate::reactor::report::{
-    ClockReport, ListenerReport, Missing, Overview, Readiness, TimersQuery, TimersReport,
+    ClockReport, ListenerReport, Missing, Overview, Readiness, RestoreReport, TimersQuery,
+    TimersReport,
 };
 
 impl Turn {
@@ -58,6 +59,17 @@ impl Turn {
         }
     }
 
+    fn restore(&self, id: Option<MessageId>) -> RestoreReport {
+        let left = self.left.borrow();
+        let left = left.as_ref();
+        let reason = id.and_then(|id| left?.reasons.get(&id));
+        RestoreReport {
+            held: left.map(|left| left.rows as u64),
+            reason: reason.map(|why| why.as_str()),
+            ..self.reactor.restore()
+        }
+    }
+
     fn report(&self, query: TimersQuery, now: Now) -> TimersReport {
         let told = self.dispatch.clock.told();
         TimersReport {
@@ -74,7 +86,7 @@ impl Turn {
             },
             window: self.reactor.window(),
             breaker: self.reactor.breaker(now),
-            restore: self.reactor.restore(),
+            restore: self.restore(query.id),
             lead_us: self.reactor.lead_us(),
             lateness_us: self.reactor.lateness_report(),
             wheel: self.reactor.wheel(),

@@ -180,10 +180,13 @@ fn an_attempt_in_doubt_may_have_been_it() {
 fn of_a_look_everything_is_told_and_nothing_of_a_text() {
     let mut looked = Looked::default();
     assert!(looked.is_over());
-    looked.held = [(Why::Shared, 2), (Why::NoAnswer, 1)].into();
+    for (n, why) in [(1, Why::Shared), (2, Why::NoAnswer), (3, Why::Shared)] {
+        looked.stays(MessageId(Uuid::from_u128(n)), why);
+    }
+    assert_eq!(looked.reasons[&MessageId(Uuid::from_u128(3))], Why::Shared);
     assert!(!looked.is_over());
     assert_eq!(
-        looked.reasons(),
+        looked.in_words(),
         "2: which of those listed it is cannot be told; 1: the provider gave no answer"
     );
     let debug = format!("{:?}", row(1, "hello"));

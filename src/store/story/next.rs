@@ -1,6 +1,6 @@
 //! What happens next to a message, in a sentence.
 
-use super::{Story, StoryAttempt, StoryRow};
+use super::{Story, StoryAttempt, StoryHold, StoryRow};
 use crate::message::{InDoubt, Moment, Status};
 
 impl Story {
@@ -10,7 +10,10 @@ impl Story {
             return "nothing: the row is gone; the attempts are kept".into();
         };
         match row.known_status() {
-            Some(Status::Pending) => pending(row, &show),
+            Some(Status::Pending) => match &self.hold {
+                Some(hold) => held(self, hold, &show),
+                None => pending(row, &show),
+            },
             Some(Status::Sending) => sending(self.open(), &show),
             Some(Status::Sent) => sent(self, &show),
             Some(Status::Delivered) => "nothing: it has arrived".into(),
@@ -38,6 +41,18 @@ fn pending(row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
     format!(
         "it is sent at {}, or at once if that has passed",
         show(row.due)
+    )
+}
+
+fn held(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> String) -> String {
+    let id = story.id;
+    let reason = hold.reason.as_deref().unwrap_or("not looked yet");
+    format!(
+        "it is held: the database came back older at {}, and it may have been sent before that. The \
+         provider's list is looked at again and again; so far: {reason}. Who knows better says so: \
+         set its status to 'sent' if it was sent; `punctual reschedule {id} --at …` sends it, \
+         `punctual cancel {id}` ends it; `punctual run --accept-restore` sends all that is held",
+        show(hold.before)
     )
 }
 
@@ -164,10 +179,45 @@ mod tests {
             notes: vec![],
             outbox: vec![],
             timer: None,
+            hold: None,
             next: String::new(),
         };
         let said = story.what_next(|at| format!("<{}>", at.as_micros()));
         assert!(said.contains(says), "{status} {in_doubt:?}: {said}");
+    }
+
+    #[test]
+    fn what_is_held_says_so_unless_it_was_let_go_or_is_due_later() {
+        let hold = |us| StoryHold {
+            before: Moment::from_micros(us),
+            reason: Some("two are listed".into()),
+        };
+        let check = |status: &str, before, timer, held: bool| {
+            let mut story = Story {
+                id: MessageId(Uuid::nil()),
+                row: Some(row(status, None)),
+                attempts: vec![],
+                receipts: vec![],
+                notes: vec![],
+                outbox: vec![],
+                timer: None,
+                hold: None,
+                next: String::new(),
+            };
+            story.heard(timer, Some(hold(before)));
+            assert_eq!(story.hold.is_some(), held, "{status} {before}");
+            let says = [
+                "older at 1970",
+                "so far: two are listed",
+                "--accept-restore",
+            ];
+            let said = says.iter().all(|words| story.next.contains(words));
+            assert_eq!(said, held, "{}", story.next);
+        };
+        check("pending", 1, None, true);
+        check("pending", 0, None, false);
+        check("pending", 1, Some(serde_json::json!({})), false);
+        check("sent", 1, None, false);
     }
 
     #[test]

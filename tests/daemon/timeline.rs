@@ -1,0 +1,114 @@
+//! A server that is promoted, and one whose files are put back: the same database by its name and
+//! address, on another history or at an earlier place of it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
+use punctual::store::Migrator;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::block_in_place;
+
+use crate::daemon::{Daemon, set};
+use crate::harness::{dsn, session};
+use crate::standin::StandIn;
+use crate::world::{arrived_once, environment, insert, row};
+
+/// Far longer than a shutdown takes.
+const AMPLE: Duration = Duration::from_secs(30);
+
+/// Brings the server down, so that its files can be touched; `restart` brings it up again.
+fn halt(server: &PrivatePostgres) {
+    let pid = server.pid().expect("it runs");
+    let process = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(process, Signal::INT).unwrap();
+    let began = Instant::now();
+    // Ended, and not yet waited for.
+    let ended = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, s)| s.starts_with('Z'))
+        })
+    };
+    while !ended() {
+        assert!(began.elapsed() < AMPLE, "the server does not stop");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// With owners, modes and times.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_and_files_that_are_put_back_are_noticed_and_nothing_goes_twice() {
+    let start = || PrivatePostgres::start(Options::default()).unwrap();
+    let mut server = tokio::task::spawn_blocking(start).await.unwrap();
+    let place = dsn(&server, "postgres");
+    Migrator::embedded().run(&place).await.unwrap();
+    let phone = StandIn::start([]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut env = environment(&server.url("postgres"), &phone.url());
+    let state = dir.path().to_str().unwrap();
+    set(&mut env, "PUNCTUAL_STATE_DIR", state);
+    let data = server.data_dir();
+    let backup = data.with_file_name("backup");
+
+    // It is promoted: as a standby that had everything when it took over.
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    let app = session(&place).await;
+    let first = insert(&app, "before the promotion", 300).await;
+    arrived_once(&app, &phone, first).await;
+    block_in_place(|| {
+        halt(&server);
+        copy(&data.join("PG_VERSION"), &data.join("recovery.signal"));
+        let settings = data.join("postgresql.auto.conf");
+        let there = std::fs::read_to_string(&settings).unwrap();
+        std::fs::write(&settings, there + "\nrestore_command = 'false'\n").unwrap();
+        server.restart(Shutdown::Fast).unwrap();
+    });
+    daemon.says("timeline 2").await;
+    daemon.says("nothing is held any more").await;
+    daemon.ready().await;
+    daemon.stop().await;
+
+    // A backup of the files, and what happens after it.
+    let app = session(&place).await;
+    let second = insert(&app, "after the backup", 3_000).await;
+    block_in_place(|| {
+        halt(&server);
+        copy(&data, &backup);
+        server.restart(Shutdown::Fast).unwrap();
+    });
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    let app = session(&place).await;
+    arrived_once(&app, &phone, second).await;
+    // More than a start and a session write: a log that has come as far again is not told from it.
+    app.batch_execute("create table more as select generate_series(1, 20000) n")
+        .await
+        .unwrap();
+    daemon.stop().await;
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    block_in_place(|| {
+        halt(&server);
+        std::fs::rename(&data, data.with_file_name("lost")).unwrap();
+        std::fs::rename(&backup, &data).unwrap();
+        server.restart(Shutdown::Fast).unwrap();
+    });
+    daemon.says("the database has become another one").await;
+    daemon.says("nothing is held any more").await;
+    let app = session(&place).await;
+    arrived_once(&app, &phone, second).await;
+    let later = insert(&app, "after all of it", 300).await;
+    arrived_once(&app, &phone, later).await;
+    assert!(row(&app, first).await.is_some());
+    daemon.stop().await;
+    assert_eq!(phone.creates().len(), 3);
+}
