@@ -24,6 +24,9 @@ const AT_ONCE: usize = 4;
 /// Held rows of one number that are told apart. Who has more of them is looked at by a person.
 const EACH: usize = 100;
 
+/// Rows read in one statement.
+const PAGE: usize = 5_000;
+
 /// Let go by one look: what is let go is read row by row. The rest comes with the next one.
 pub const FREE_MAX: usize = 5_000;
 
@@ -74,19 +77,19 @@ impl Examiner {
         };
         let mut after: Option<String> = None;
         loop {
-            let rows = self.store.held(before, after.as_deref(), EACH + 1);
+            let rows = self.store.held(before, after.as_deref(), PAGE);
             let rows = self.store.within(PATIENCE, rows).await?;
-            let Some(last) = rows.last() else {
+            let mut together: Vec<&[HeldRow]> = rows.chunk_by(|a, b| a.to == b.to).collect();
+            if rows.len() == PAGE && together.len() > 1 {
+                // There may be more of the last number: it comes with the next page.
+                together.pop();
+            }
+            let Some(last) = together.last().and_then(|rows| rows.last()) else {
                 return Ok(look.looked);
             };
             after = Some(last.to.clone());
-            let mut numbers = Vec::new();
-            for rows in rows.chunk_by(|a, b| a.to == b.to) {
-                let unsure = look.sort_out(rows);
-                if !unsure.is_empty() {
-                    numbers.push(unsure);
-                }
-            }
+            let numbers: Vec<_> = together.iter().map(|rows| look.sort_out(rows)).collect();
+            let numbers: Vec<_> = numbers.into_iter().filter(|n| !n.is_empty()).collect();
             for few in numbers.chunks(AT_ONCE) {
                 let mut asked = Vec::with_capacity(few.len());
                 for rows in few {

@@ -9,9 +9,6 @@ use crate::message::{MessageId, Moment};
 const ROWS: &str = include_str!("sql/held_rows.sql");
 const FRESH: &str = include_str!("sql/held_fresh.sql");
 
-/// Numbers read in one statement.
-const NUMBERS: i64 = 200;
-
 /// A held row.
 ///
 /// `Debug` tells neither number nor text.
@@ -42,20 +39,20 @@ impl std::fmt::Debug for HeldRow {
 }
 
 impl Store {
-    /// Rows that are due before `before`, to the numbers that follow `after`, those to one
-    /// number together and at most `each` of them. None: there are no more.
+    /// Rows that are due before `before`, to the numbers that follow `after`, in the order of
+    /// their numbers; `most` of them.
     pub async fn held(
         &self,
         before: Moment,
         after: Option<&str>,
-        each: usize,
+        most: usize,
     ) -> Result<Vec<HeldRow>, StoreError> {
         const STEP: &str = "reading what is held";
-        let each = i64::try_from(each).unwrap_or(i64::MAX);
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let client = self.client().await?;
         let statement = prepared(&client, ROWS, STEP).await?;
         let rows = client
-            .query(&statement, &[&At(before), &after, &NUMBERS, &each])
+            .query(&statement, &[&At(before), &after, &most])
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()
