@@ -85,10 +85,10 @@ impl Twin {
                 None => {}
             },
             Deed::Claim { by, asks, lease } => self.claim(&mut answer, *by, asks, *lease, now),
-            Deed::Record { told, .. } => {
+            Deed::Record { by, told } => {
                 let records: Vec<Record<Arc<Cleared>>> =
                     told.iter().map(|t| t.record(now)).collect();
-                for (token, state) in self.db.record(&records, now) {
+                for (token, state) in self.db.record(instance(*by), &records, now) {
                     let key = format!("recorded {}", token_name(token));
                     word(&mut answer, &key, "done");
                     if let Some(state) = state {

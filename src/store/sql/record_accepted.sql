@@ -90,6 +90,10 @@ with ask as (
   select * from (select distinct on (lost.id) lost.token, lost.id, lost.sid, regained.finished_at
                    from regained join lost on lost.token = regained.token
                   order by lost.id, lost.started_at desc nulls last, lost.token desc) latest
+  union all
+  -- With the token of an attempt at another message it is proof all the same.
+  select token, id, sid, finished_at from free
+   where exists (select from punctual.attempts a where a.token = free.token and a.message_id <> free.id)
 ), moved as (
   update public.scheduled_messages m
      set status = 'sent', sent_at = proven.finished_at, twilio_sid = proven.sid,

@@ -147,7 +147,12 @@ impl Database {
     }
 
     /// Both halves, as `Store::record` runs them in one transaction.
-    pub(crate) fn record<P>(&mut self, records: &[Record<P>], now: Moment) -> Recorded {
+    pub(crate) fn record<P>(
+        &mut self,
+        by: InstanceId,
+        records: &[Record<P>],
+        now: Moment,
+    ) -> Recorded {
         let (accepted, settled): (Vec<_>, Vec<_>) = records
             .iter()
             .partition(|r| matches!(r.settlement, Settlement::Accepted { .. }));
@@ -159,7 +164,7 @@ impl Database {
         }
         for record in accepted {
             if self.free(record.id) {
-                self.record_accepted(record);
+                self.record_accepted(by, record, now);
                 done.push((record.token, None));
             }
         }
@@ -222,7 +227,7 @@ impl Database {
         })
     }
 
-    fn record_accepted<P>(&mut self, record: &Record<P>) {
+    fn record_accepted<P>(&mut self, by: InstanceId, record: &Record<P>, now: Moment) {
         let Settlement::Accepted { sid } = &record.settlement else {
             return;
         };
@@ -235,7 +240,9 @@ impl Database {
             // Merged before: the row may have gone on from there.
             Some(Some("accepted")) => return,
             Some(_) => self.close(record.token, "accepted"),
-            None => {}
+            // Of another message: there it stays as it is.
+            None if self.attempt(record.token).is_some() => {}
+            None => self.regain(by, record, now),
         }
         let movable = self
             .rows
@@ -246,6 +253,20 @@ impl Database {
             row.next_attempt_at = None;
             row.reason = None;
         }
+    }
+
+    /// Enters an attempt that the ledger does not have. (That the same message may be there by
+    /// another token is left out: here each attempt has a sid of its own.)
+    fn regain<P>(&mut self, by: InstanceId, record: &Record<P>, now: Moment) {
+        let own = self.attempts.iter().filter(|a| a.message == record.id);
+        self.attempts.push(Attempt {
+            token: record.token,
+            message: record.id,
+            number: own.map(|a| a.number).max().unwrap_or(0) + 1,
+            instance: by,
+            lease_until: record.finished.unwrap_or(now),
+            outcome: Some("accepted"),
+        });
     }
 
     pub(crate) fn expire(&mut self, max_lateness: Duration, now: Moment) -> usize {

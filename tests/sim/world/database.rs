@@ -7,6 +7,7 @@ use std::time::Duration;
 use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
 use punctual::reactor::{Ask, Judged, Record};
 use punctual::schedule::Ranking;
+use uuid::Uuid;
 
 use super::{Event, Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
@@ -271,7 +272,11 @@ impl World {
             Fate::Half => &records[records.len() / 2..],
             _ => records,
         };
-        let done = self.db.record(part, now);
+        // One that has died since has entered all of its claims.
+        let by = self
+            .instance(whose)
+            .map_or(InstanceId(Uuid::nil()), |i| i.id);
+        let done = self.db.record(by, part, now);
         for (token, state) in &done {
             self.watch_record(*token);
             let of = part
