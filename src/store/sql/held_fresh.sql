@@ -5,5 +5,5 @@ select m.id
  where m.status = 'pending'
    and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < $1::timestamptz
    and greatest(m.created_at, m.requeued_at) > $2::timestamptz
- order by m.id
+ order by greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
  limit $3

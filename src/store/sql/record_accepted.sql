@@ -63,7 +63,9 @@ with ask as (
          $8::uuid, coalesce(lost.started_at, lost.finished_at, clock_timestamp()),
          coalesce(lost.finished_at, clock_timestamp()), lost.started_at, lost.finished_at, 'accepted',
          case when not lost.twice then lost.sid end,
-         case when not lost.twice then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+         -- Where the row is gone, nothing is to be moved by an answer.
+         case when not lost.twice and lost.row_body is not null
+              then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
          nullif(lost.body, lost.row_body),
          case when lost.twice then 'the provider gave this sid to another attempt as well'
               else 'the database had lost this attempt; its proof was kept elsewhere' end,
