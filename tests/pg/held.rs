@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{InstanceId, MessageId, Moment};
+use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, ProviderSid};
 use punctual::provider::Provider;
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
+use punctual::reactor::{Record, Settlement};
 use punctual::receipt::doubt::ABSENT_AFTER;
 use punctual::receipt::examine::Examiner;
 use punctual::receipt::held::{Looked, Why};
@@ -222,25 +223,45 @@ async fn what_cannot_be_told_stays_held_and_says_why() {
     assert_eq!(looked.held, held([(Why::Shared, 1), (Why::Unlike, 1)]));
 }
 
+/// Twins, of which the provider has one, and whose it is stands in the app's table, or in the
+/// ledger: another instance has merged its journal, and the row is not there (any more).
 #[tokio::test]
-async fn others_of_the_account_and_of_the_ledger_are_nobody_elses_proof() {
-    let case = Case::new().await;
-    let (ours, theirs) = (case.row("the same").await, case.row("the same").await);
-    case.sent_and_forgotten(theirs).await;
-    // The app sent it itself, and has written that down.
-    let sid = case.twilio.book().messages()[0].sid.clone();
-    run(
-        &case.world.unseen,
-        &format!(
-            "insert into messages (direction, body, from_number, to_number, twilio_sid, status)
-             values ('outbound', 'the same', '+15005550006', '+13105550100', '{sid}', 'sent');
-             delete from scheduled_messages where id = '{theirs}'"
-        ),
-    )
-    .await;
-    let looked = case.look(LATE).await;
-    assert_eq!(looked.absent, [MessageId(ours)]);
-    assert_eq!(case.standing(ours).await, "pending");
+async fn what_the_app_or_another_instance_sent_is_nobody_elses_proof() {
+    for by_another_instance in [false, true] {
+        let case = Case::new().await;
+        let (ours, theirs) = (case.row("the same").await, case.row("the same").await);
+        case.sent_and_forgotten(theirs).await;
+        let sid = case.twilio.book().messages()[0].sid.clone();
+        run(
+            &case.world.unseen,
+            &format!("delete from scheduled_messages where id = '{theirs}'"),
+        )
+        .await;
+        if by_another_instance {
+            let proof = Record {
+                id: MessageId(theirs),
+                token: AttemptToken::fresh(),
+                settlement: Settlement::Accepted {
+                    sid: ProviderSid(sid),
+                },
+                started: None,
+                finished: None,
+                payload: None,
+                tries: 0,
+            };
+            let other = Store::new(case.world.db.dsn().pool(1), InstanceId::fresh());
+            assert_eq!(other.record(&[&proof]).await.unwrap().len(), 1);
+        } else {
+            let sql = format!(
+                "insert into messages (direction, body, from_number, to_number, twilio_sid, status)
+                 values ('outbound', 'the same', '+15005550006', '+13105550100', '{sid}', 'sent')"
+            );
+            run(&case.world.unseen, &sql).await;
+        }
+        let looked = case.look(LATE).await;
+        assert_eq!(looked.absent, [MessageId(ours)], "{by_another_instance}");
+        assert_eq!(case.standing(ours).await, "pending");
+    }
 }
 
 #[tokio::test]
