@@ -12,14 +12,18 @@ use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::message::segments::Segments;
 use crate::message::{E164, MessageId, Moment, Sender};
-use crate::policy::BODY_MAX_CHARS;
 use crate::store::doctor::database_time;
 use crate::store::user::{Draft, UserSession};
+
+mod text;
+
+use text::Text;
 
 const EXAMPLE: &str = "\
 Example:
   punctual schedule --to +13105551234 --body 'See you at eight.' --at '2026-12-24 19:00'
   punctual schedule --to +13105551234 --body 'Tea is ready' --at 'in 4m'
+  punctual schedule --to +13105551234 --template appointment --var name=Ada --var time=9:00 --at 'in 1h'
 
 Writes a row of scheduled_messages as your app would; a running `punctual run` sends it.";
 
@@ -33,7 +37,16 @@ pub(super) struct Args {
 
     /// The text, at most 1600 characters
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    body: String,
+    #[arg(required_unless_present = "template", conflicts_with = "template")]
+    body: Option<String>,
+
+    /// In place of a text: the template_key of a row of sms_templates, or its id
+    #[arg(long, value_name = "KEY")]
+    template: Option<String>,
+
+    /// A variable of the template and its value, once for each
+    #[arg(long, value_name = "NAME=VALUE", requires = "template", value_parser = text::variable)]
+    var: Vec<(String, String)>,
 
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help = at_help())]
     at: String,
@@ -117,8 +130,16 @@ struct Told {
     send_before: Option<Moment>,
     characters: usize,
     segments: Segments,
+    /// Where it is made of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    /// As it was rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
     #[serde(skip)]
     now: Moment,
+    #[serde(skip)]
+    remarks: Vec<String>,
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
@@ -128,41 +149,29 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let send_before = send_before
         .map(|text| When::parse(text, &local).map_err(Usage::of("--send-before")))
         .transpose()?;
-    check_body(&args.body)?;
+    if let Some(body) = &args.body {
+        text::check(body).map_err(Usage::of("--body"))?;
+    }
     let dsn = session::dsn(sources)?;
     let scheduled = session::with(&dsn, async |client| {
         let now = database_time(client).await?;
         let times = Times::checked(&at, send_before.as_ref(), now, args.past_ok)?;
         let app = UserSession::new(client);
-        insert(&app, &args, &times).await
+        let text = Text::of(&app, &args).await?;
+        insert(&app, &args, text, &times).await
     })
     .await?;
     if let Some(note) = at.note() {
         output::remark(note);
+    }
+    for remark in &scheduled.remarks {
+        output::remark(remark);
     }
     if args.json {
         let text = serde_json::to_string_pretty(&scheduled)?;
         return output::print(&format!("{text}\n"));
     }
     output::print(&tell(&scheduled, &local))
-}
-
-fn check_body(body: &str) -> Result<(), Usage> {
-    let wrong = |what: String| Err(Usage::of("--body")(what));
-    let characters = body.chars().count();
-    if body.trim().is_empty() {
-        return wrong("it is empty, and nobody is sent an empty message".into());
-    }
-    if characters > BODY_MAX_CHARS {
-        return wrong(format!(
-            "it has {characters} characters, at most {BODY_MAX_CHARS} can be sent"
-        ));
-    }
-    // Postgres has no such character in a text.
-    if body.contains('\0') {
-        return wrong("it has a null character in it".into());
-    }
-    Ok(())
 }
 
 /// Why a moment that has passed is not taken.
@@ -211,12 +220,13 @@ impl Times {
 async fn insert(
     app: &UserSession<&tokio_postgres::Client>,
     args: &Args,
+    text: Text,
     times: &Times,
 ) -> anyhow::Result<Told> {
     let draft = Draft {
         to: args.to.as_str(),
         from: args.from.as_ref().map(Sender::as_str),
-        body: &args.body,
+        body: &text.body,
         at: times.at,
         user: args.user,
         timezone: args.timezone.as_ref().and_then(TimeZone::iana_name),
@@ -224,6 +234,8 @@ async fn insert(
         priority: args.priority.as_str(),
         dedup_key: args.dedup_key.as_deref(),
         message_type: args.message_type.as_deref(),
+        template: text.template.as_ref().map(|of| of.id),
+        template_vars: text.template.as_ref().map(|of| of.vars.as_str()),
     };
     let id = app.schedule(&draft).await.map_err(super::refused)?;
     let Some(id) = id else {
@@ -234,9 +246,12 @@ async fn insert(
         to: args.to.masked(),
         scheduled_at: times.at,
         send_before: times.send_before,
-        characters: args.body.chars().count(),
-        segments: Segments::of(&args.body),
+        characters: text.body.chars().count(),
+        segments: Segments::of(&text.body),
+        text: text.template.is_some().then_some(text.body),
+        template: text.template.map(|of| of.name),
         now: times.now,
+        remarks: text.remarks,
     })
 }
 
@@ -258,6 +273,13 @@ fn tell(it: &Told, zone: &TimeZone) -> String {
         "text",
         format!("{} characters, {}", it.characters, it.segments),
     );
+    if let Some(template) = &it.template {
+        line("template", template.clone());
+    }
+    if let Some(text) = &it.text {
+        // Its own lines, if it has several, under each other.
+        line("", text.replace('\n', &format!("\n  {:<10}", "")));
+    }
     line("story", format!("punctual why {}", it.id));
     text
 }

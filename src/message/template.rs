@@ -78,7 +78,7 @@ pub fn render(template: &Template, vars: &str) -> Result<String, TemplateError> 
             return Err(TemplateError::Missing { template, variable });
         }
     }
-    let text = fill(template, &vars)?;
+    let text = fill(template, |variable| value(&vars, variable))?;
     let (length, max) = (text.chars().count(), template.max_length);
     match max.map(|max| usize::try_from(max).unwrap_or(0)) {
         Some(max) if length > max => Err(TemplateError::TooLong {
@@ -90,7 +90,23 @@ pub fn render(template: &Template, vars: &str) -> Result<String, TemplateError> 
     }
 }
 
-fn fill(template: &Template, vars: &BTreeMap<String, &RawValue>) -> Result<String, TemplateError> {
+/// The names of the variables in a template's text, each once, in their order.
+pub fn variables(template: &Template) -> Result<Vec<String>, TemplateError> {
+    let mut names: Vec<String> = Vec::new();
+    fill(template, |name| {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+        Ok(None)
+    })?;
+    Ok(names)
+}
+
+/// The text, with what `value` gives for each variable.
+fn fill(
+    template: &Template,
+    mut value: impl FnMut(&str) -> Result<Option<String>, TemplateError>,
+) -> Result<String, TemplateError> {
     let mut text = String::with_capacity(template.text.len());
     let mut rest = template.text.as_str();
     while let Some((before, from)) = rest.split_once("{{") {
@@ -105,7 +121,7 @@ fn fill(template: &Template, vars: &BTreeMap<String, &RawValue>) -> Result<Strin
                 inside: inside.chars().take(SHOWN_CHARS).collect(),
             });
         }
-        if let Some(value) = value(vars, variable)? {
+        if let Some(value) = value(variable)? {
             text.push_str(&value);
         }
         rest = after;
@@ -114,8 +130,8 @@ fn fill(template: &Template, vars: &BTreeMap<String, &RawValue>) -> Result<Strin
     Ok(text)
 }
 
-/// Letters of any language, digits, and what joins words.
-fn is_name(word: &str) -> bool {
+/// Whether a variable can be called so: letters of any language, digits, and what joins words.
+pub fn is_name(word: &str) -> bool {
     !word.is_empty()
         && word
             .chars()

@@ -31,6 +31,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20261125100000_regained",
     "20261125101000_send_before",
     "20261125101100_unfollowed",
+    "20261125101200_templates_named",
     "20261125103000_claims_of_people",
     "20261125103100_user_index",
 );

@@ -4,14 +4,16 @@
 use std::borrow::Borrow;
 
 use jiff::civil::Time;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::StoreError;
 use super::at::At;
+use crate::message::facts::Template;
 use crate::message::{MessageId, Moment, Status};
 
 const SCHEDULE: &str = include_str!("sql/user_schedule.sql");
+const TEMPLATES: &str = include_str!("sql/user_templates.sql");
 const INSERT: &str = include_str!("sql/user_insert.sql");
 const PREFER: &str = include_str!("sql/user_prefer.sql");
 const RESCHEDULE: &str = include_str!("sql/user_reschedule.sql");
@@ -37,6 +39,23 @@ pub struct Draft<'a> {
     pub priority: &'a str,
     pub dedup_key: Option<&'a str>,
     pub message_type: Option<&'a str>,
+    pub template: Option<Uuid>,
+    /// A JSON object.
+    pub template_vars: Option<&'a str>,
+}
+
+/// Templates that are told of where none has the name that was asked for.
+const TEMPLATES_TOLD: i32 = 10;
+
+/// A template, as it was asked for by name.
+#[derive(Clone)]
+pub struct Named {
+    /// Its row.
+    pub id: Uuid,
+    /// What it is.
+    pub template: Template,
+    /// Whether it has the name; else it is one of the others.
+    pub is_it: bool,
 }
 
 impl<C: Borrow<Client>> UserSession<C> {
@@ -68,12 +87,42 @@ impl<C: Borrow<Client>> UserSession<C> {
                     &draft.priority,
                     &draft.dedup_key,
                     &draft.message_type,
+                    &draft.template,
+                    &draft.template_vars,
                 ],
             )
             .await
             .map_err(StoreError::at(STEP))?;
         let id = row.map(|row| row.try_get(0)).transpose();
         Ok(id.map_err(StoreError::unreadable(STEP))?.map(MessageId))
+    }
+
+    /// The template of this key or id, first if there is one, and some others.
+    pub async fn templates(&self, named: &str) -> Result<Vec<Named>, StoreError> {
+        const STEP: &str = "looking for a template";
+        let rows = self
+            .client()
+            .query(TEMPLATES, &[&named, &TEMPLATES_TOLD])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let read = |row: &Row| -> Result<Named, tokio_postgres::Error> {
+            let template = Template {
+                name: row.try_get("name")?,
+                text: row.try_get("message_template")?,
+                required_vars: row.try_get("required_vars")?,
+                max_length: row.try_get("max_length")?,
+                is_active: row.try_get("is_active")?,
+            };
+            Ok(Named {
+                id: row.try_get("id")?,
+                template,
+                is_it: row.try_get("is_it")?,
+            })
+        };
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
     }
 
     /// Schedules a message, a user's or nobody's.

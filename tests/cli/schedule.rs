@@ -130,6 +130,165 @@ async fn a_time_that_has_passed_is_taken_if_that_is_meant_and_a_gap_is_told() {
     assert!(told.contains("Sun 2099-03-29 03:30:00 +02:00"), "{told}");
 }
 
+/// Templates as an app may have them.
+const TEMPLATES: &str = r#"
+    insert into sms_templates (id, template_key, name, message_template, required_vars, max_length, is_active) values
+      ('00000000-0000-0000-0000-00000000000a', 'appointment', 'Appointment', 'Hi {{ name }}, see you at {{time}}{{where}}.', '["name", "time"]', 40, true),
+      ('00000000-0000-0000-0000-00000000000b', 'old', 'Old', 'Hi', '[]', 160, false),
+      ('00000000-0000-0000-0000-00000000000c', 'open', 'Open', 'Hi {{name', '[]', 160, true),
+      ('00000000-0000-0000-0000-00000000000d', 'blank', 'Blank', '{{name}}', '["code"]', 160, true),
+      ('00000000-0000-0000-0000-00000000000e', 'long', 'Long', '{{name}}', '[]', null, true)"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_scheduled_with_its_variables_and_told_as_it_will_be_read() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    execute(&client, TEMPLATES).await;
+    let vars = [
+        "--var",
+        "name=Ada €",
+        "--var",
+        "time=9:00 = nine",
+        "--at",
+        "in 1h",
+    ];
+    for named in ["appointment", "00000000-0000-0000-0000-00000000000A"] {
+        let args = [&["schedule", "--to", TO, "--template", named][..], &vars].concat();
+        let (told, code) = ask(&db, &args).await;
+        assert_eq!(code, Some(0), "{told}");
+        for words in [
+            "33 characters, 1 segment (GSM-7)",
+            "template  appointment",
+            "Hi Ada €, see you at 9:00 = nine.",
+            "punctual: where is not given, and left out of the text",
+        ] {
+            assert!(told.contains(words), "no {words:?} in {told}");
+        }
+    }
+    let last =
+        "select to_jsonb(m)::text from scheduled_messages m order by created_at desc limit 1";
+    let row: String = client.query_one(last, &[]).await.unwrap().get(0);
+    let row: Value = serde_json::from_str(&row).unwrap();
+    assert_eq!(row["template_id"], "00000000-0000-0000-0000-00000000000a");
+    assert_eq!(row["template_vars"]["time"], "9:00 = nine");
+    assert_eq!(row["body"], "Hi Ada €, see you at 9:00 = nine.");
+
+    let args = [
+        "schedule",
+        "--to",
+        TO,
+        "--template",
+        "blank",
+        "--at",
+        "in 1h",
+        "--json",
+    ];
+    let (told, code) = ask(
+        &db,
+        &[&args[..], &["--var", "name= x", "--var", "code=1"]].concat(),
+    )
+    .await;
+    assert_eq!(code, Some(0), "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["template"], &told["text"]),
+        (&"blank".into(), &" x".into())
+    );
+    assert_eq!(told["segments"]["count"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_claim_would_refuse_of_a_template_is_refused_before_it_is_written() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    execute(&client, TEMPLATES).await;
+    let long = format!("name={}", "a".repeat(1601));
+    let given = ["--var", "name=Ada", "--var", "time=9:00"];
+    for (template, args, words) in [
+        (
+            "appointmnt",
+            &given[..],
+            "there is no template \"appointmnt\"; sms_templates has appointment, blank, long, open",
+        ),
+        (
+            "old",
+            &[],
+            "template old is not active: set its is_active in sms_templates, or take another",
+        ),
+        (
+            "appointment",
+            &given[..2],
+            "template appointment needs the variable time: say --var time=…",
+        ),
+        (
+            "appointment",
+            &[
+                "--var",
+                "name=Ada",
+                "--var",
+                "time=tomorrow morning at nine",
+            ],
+            "has 44 characters, at most 40 are allowed; give shorter values, or raise its max_length. \
+          It came out as 1 segment (GSM-7):\nHi Ada, see you at tomorrow morning at nine.",
+        ),
+        (
+            "open",
+            &given,
+            "without its }}; correct it in sms_templates",
+        ),
+        (
+            "blank",
+            &["--var", "code=1"],
+            "its text cannot be sent: it is empty",
+        ),
+        ("long", &["--var", &long], "it has 1601 characters"),
+        (
+            "appointment",
+            &["--var", "name=Ada", "--var", "name=Bob"],
+            "--var: name is given twice",
+        ),
+        ("appointment", &["--var", "Ada"], "expected NAME=VALUE"),
+        ("appointment", &["--var", "a b=c"], "a name has letters"),
+        ("appointment", &["--body", "x"], "cannot be used with"),
+    ] {
+        let base = [
+            "schedule",
+            "--to",
+            TO,
+            "--at",
+            "in 1h",
+            "--template",
+            template,
+        ];
+        let (told, code) = ask(&db, &[&base[..], args].concat()).await;
+        assert_eq!(code, Some(64), "{args:?}: {told}");
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+    for (args, words) in [
+        (&["--body", "x", "--var", "a=b"][..], "--template"),
+        (&[][..], "--body"),
+    ] {
+        let (told, code) = ask(
+            &db,
+            &[&["schedule", "--to", TO, "--at", "in 1h"], args].concat(),
+        )
+        .await;
+        assert_eq!(code, Some(64), "{told}");
+        assert!(told.contains(words), "{told}");
+    }
+    execute(&client, "drop table sms_templates cascade").await;
+    let args = ["schedule", "--to", TO, "--at", "in 1h", "--template", "a"];
+    let (told, code) = ask(&db, &args).await;
+    assert_eq!(code, Some(64), "{told}");
+    assert!(
+        told.contains("sms_templates has none that is active"),
+        "{told}"
+    );
+    let count = "select count(*) from scheduled_messages";
+    let count: i64 = client.query_one(count, &[]).await.unwrap().get(0);
+    assert_eq!(count, 0);
+}
+
 const ID: &str = "00000000-0000-0000-0000-000000000001";
 
 /// A message in this state, and what a command says to it.

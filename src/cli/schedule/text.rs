@@ -1,0 +1,176 @@
+//! The text of a message: as it is written, or rendered from a template. What the claim would refuse
+//! is refused here, before there is a row.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::Args;
+use crate::cli::Usage;
+use crate::message::facts::Template;
+use crate::message::segments::Segments;
+use crate::message::template::{self, TemplateError};
+use crate::policy::BODY_MAX_CHARS;
+use crate::store::user::{Named, UserSession};
+
+/// What the row has of it.
+pub(super) struct Text {
+    /// As it is written, or as it is rendered by now: the claim renders it anew.
+    pub(super) body: String,
+    /// What it is rendered from.
+    pub(super) template: Option<Of>,
+    /// What may not have been meant.
+    pub(super) remarks: Vec<String>,
+}
+
+/// A template and its variables.
+pub(super) struct Of {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    /// A JSON object.
+    pub(super) vars: String,
+}
+
+/// Reads `NAME=VALUE`.
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=VALUE, like name=Ada")?;
+    let name = name.trim();
+    if !template::is_name(name) {
+        return Err("a name has letters, digits, _, - and ., like name=Ada".into());
+    }
+    if value.contains('\0') {
+        return Err("it has a null character in it".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Whether a text can be sent.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let characters = text.chars().count();
+    if text.trim().is_empty() {
+        return Err("it is empty, and nobody is sent an empty message".into());
+    }
+    if characters > BODY_MAX_CHARS {
+        return Err(format!(
+            "it has {characters} characters, at most {BODY_MAX_CHARS} can be sent"
+        ));
+    }
+    // Postgres has no such character in a text.
+    if text.contains('\0') {
+        return Err("it has a null character in it".into());
+    }
+    Ok(())
+}
+
+impl Text {
+    pub(super) async fn of(app: &UserSession<&Client>, args: &Args) -> anyhow::Result<Self> {
+        let Some(key) = &args.template else {
+            // The parser does not say so: beside --body it takes --template for ruled out.
+            if !args.var.is_empty() {
+                let why = "a text has no variables; they go with --template";
+                return Err(Usage::of("--var")(why.into()).into());
+            }
+            return Ok(Self {
+                body: args.body.clone().unwrap_or_default(),
+                template: None,
+                remarks: Vec::new(),
+            });
+        };
+        let named = found(app.templates(key).await?, key)?;
+        let mut vars = BTreeMap::new();
+        for (name, value) in &args.var {
+            if vars.insert(name.as_str(), value.as_str()).is_some() {
+                return Err(Usage::of("--var")(format!("{name} is given twice")).into());
+            }
+        }
+        let json = serde_json::to_string(&vars)?;
+        let template = named.template;
+        let body = rendered(&template, &json)?;
+        let remarks = remarks(&template, &vars);
+        let template = Some(Of {
+            id: named.id,
+            name: template.name,
+            vars: json,
+        });
+        Ok(Self {
+            body,
+            template,
+            remarks,
+        })
+    }
+}
+
+/// The one of that name, or which there are.
+fn found(mut templates: Vec<Named>, key: &str) -> Result<Named, Usage> {
+    match templates.first() {
+        Some(first) if first.is_it => Ok(templates.swap_remove(0)),
+        _ => {
+            let names: Vec<_> = templates
+                .iter()
+                .filter(|other| other.template.is_active)
+                .map(|other| other.template.name.as_str())
+                .collect();
+            let others = match names.join(", ") {
+                none if none.is_empty() => "sms_templates has none that is active".to_owned(),
+                names => format!("sms_templates has {names}"),
+            };
+            Err(Usage::of("--template")(format!(
+                "there is no template {key:?}; {others}"
+            )))
+        }
+    }
+}
+
+fn rendered(template: &Template, vars: &str) -> Result<String, Usage> {
+    let wrong = Usage::of("--template");
+    let text = template::render(template, vars).map_err(|error| match &error {
+        TemplateError::Inactive(_) => wrong(format!(
+            "{error}: set its is_active in sms_templates, or take another"
+        )),
+        TemplateError::Missing { variable, .. } => Usage::of("--var")(format!(
+            "template {} needs the variable {variable}: say --var {variable}=…",
+            template.name
+        )),
+        TemplateError::TooLong { .. } => {
+            // What came out, for whoever is to shorten it.
+            let unbounded = Template {
+                max_length: None,
+                ..template.clone()
+            };
+            let text = template::render(&unbounded, vars).unwrap_or_default();
+            let segments = Segments::of(&text);
+            wrong(format!(
+                "{error}; give shorter values, or raise its max_length. It came out as {segments}:\n{text}"
+            ))
+        }
+        TemplateError::NotText(..)
+        | TemplateError::Vars
+        | TemplateError::Required(_)
+        | TemplateError::Open(_)
+        | TemplateError::NoName { .. } => wrong(format!("{error}; correct it in sms_templates")),
+    })?;
+    match check(&text) {
+        Ok(()) => Ok(text),
+        Err(why) => Err(wrong(format!("its text cannot be sent: {why}"))),
+    }
+}
+
+/// Variables that the template knows nothing of, and those of it that are left out.
+fn remarks(template: &Template, vars: &BTreeMap<&str, &str>) -> Vec<String> {
+    let shown = template::variables(template).unwrap_or_default();
+    let required = template.required_vars.as_deref();
+    let required: Vec<String> = required
+        .and_then(|names| serde_json::from_str(names).ok())
+        .unwrap_or_default();
+    let has = |name: &str| shown.iter().chain(&required).any(|own| own == name);
+    let unknown = vars.keys().filter(|name| !has(name)).map(|name| {
+        let template = &template.name;
+        format!("template {template} has no variable {name}; it is kept, and shown nowhere")
+    });
+    let missing = shown.iter().filter(|own| !vars.contains_key(own.as_str()));
+    let missing = missing.map(|name| format!("{name} is not given, and left out of the text"));
+    unknown.chain(missing).collect()
+}
