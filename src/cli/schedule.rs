@@ -40,8 +40,8 @@ pub(super) struct Args {
     #[arg(required_unless_present = "template", conflicts_with = "template")]
     body: Option<String>,
 
-    /// In place of a text: the template_key of a row of sms_templates, or its id
     #[arg(long, value_name = "KEY")]
+    #[arg(help = "In place of a text: the template_key of a row of sms_templates, or its id")]
     template: Option<String>,
 
     /// A variable of the template and its value, once for each
