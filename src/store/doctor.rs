@@ -81,6 +81,15 @@ pub struct Said {
     pub times: i64,
 }
 
+/// The zones that are named in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zones {
+    /// Each as it was written.
+    pub said: Vec<Said>,
+    /// Whether this role may read those of the users.
+    pub of_users_too: bool,
+}
+
 /// What the catalog and the settings of the server tell. `triggers`: all there should be.
 pub async fn catalog(
     client: &Client,
@@ -120,14 +129,14 @@ pub async fn indexes(client: &Client) -> Result<Finding, MigrateError> {
     ))
 }
 
-/// The zones of the next messages and of the users; without these where this role may not read
-/// them. Needs the schema.
-pub async fn zones(client: &Client) -> Result<Vec<Said>, StoreError> {
+/// The zones of the next messages and of the users. Needs the schema.
+pub async fn zones(client: &Client) -> Result<Zones, StoreError> {
     let mut said = said(client, "messages", ZONES).await?;
-    if truth(client, HAS_USER_ZONES, "looking for the users' zones").await? {
+    let of_users_too = truth(client, HAS_USER_ZONES, "looking for the users' zones").await?;
+    if of_users_too {
         said.extend(self::said(client, "users", USER_ZONES).await?);
     }
-    Ok(said)
+    Ok(Zones { said, of_users_too })
 }
 
 async fn said(client: &Client, whose: &'static str, sql: &str) -> Result<Vec<Said>, StoreError> {

@@ -330,6 +330,43 @@ async fn a_role_without_rights_or_behind_row_level_security_is_told() {
     execute(&client, &format!("drop owned by {role}; drop role {role}")).await;
 }
 
+/// With the rights of a daemon and no more nothing is wrong, and what cannot be seen is not called
+/// well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemons_role_is_told_what_it_cannot_see() {
+    let db = TestDb::new().await;
+    let name = db.dsn().to_string();
+    let name = name.rsplit_once('/').unwrap().1;
+    let role = format!("least_{name}");
+    let client = db.client().await;
+    execute(
+        &client,
+        &format!("create role {role} login password 'least'; {BEATS}"),
+    )
+    .await;
+    Migrator::embedded().grant(db.dsn(), &role).await.unwrap();
+    let mut url: url::Url = cluster().url(name).parse().unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("least")).unwrap();
+    let (findings, _) = examine(url.as_str(), &[], &[]).await;
+    for (what, says) in [
+        ("schema", "the one this version needs"),
+        ("triggers", "all in place"),
+        ("indexes", "all in place"),
+        ("policy tables", "as expected"),
+        ("idle transactions", "none that this role can see"),
+        ("zones", "may not read those of users"),
+    ] {
+        demand(&findings, &self::db("", what, "ok", says, ""));
+    }
+    // The test's own session, and the doctor's.
+    let connections = findings.iter().find(|f| f["what"] == "connections");
+    let told = connections.unwrap()["found"].as_str().unwrap();
+    let n: i64 = told.split_once(' ').unwrap().0.parse().unwrap();
+    assert!(n >= 2, "{told}");
+    execute(&client, &format!("drop owned by {role}; drop role {role}")).await;
+}
+
 /// Answers every request with this, until the test ends.
 async fn answers(with: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -450,7 +487,7 @@ async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_told() {
     let findings: Vec<Value> = serde_json::from_slice(&told.await.unwrap().stdout).unwrap();
     demand(
         &findings,
-        &db("", "clock", "warn", "is -12959", "time daemon"),
+        &db("", "clock", "warn", "is -129", "time daemon"),
     );
     demand(&findings, &db("", "zone data", "warn", "in", "tzdata"));
 }

@@ -65,7 +65,7 @@ async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
             findings.push(indexes.unwrap_or_else(|e| failed("indexes", &e)));
             findings.extend(or_why("rows", doctor::rows(client).await));
             findings.push(match doctor::zones(client).await {
-                Ok(said) => zones::unknown(&said),
+                Ok(named) => zones::unknown(&named),
                 Err(e) => failed("zones", &e),
             });
         }

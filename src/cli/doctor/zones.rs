@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::clock::{self, ZoneData};
-use crate::store::doctor::{Finding, Level, Said};
+use crate::store::doctor::{Finding, Level, Said, Zones};
 
 /// Older than this, some zone has certainly changed since.
 const YEARS_MAX: i16 = 2;
@@ -16,15 +16,20 @@ const SHOWN: usize = 5;
 const SHOWN_CHARS: usize = 40;
 
 /// What was written where a zone should stand and is none.
-pub(super) fn unknown(said: &[Said]) -> Finding {
+pub(super) fn unknown(zones: &Zones) -> Finding {
     const WHAT: &str = "zones";
     let known = ZoneData::newest().zones;
+    let said = zones.said.iter();
     let unknown: Vec<&Said> = said
-        .iter()
         .filter(|said| known.get(&said.zone).is_none())
         .collect();
     if unknown.is_empty() {
-        return Finding::ok(WHAT, "all that are named are known");
+        let found = if zones.of_users_too {
+            "all that are named are known"
+        } else {
+            "those of messages are known; this role may not read those of users"
+        };
+        return Finding::ok(WHAT, found);
     }
     let told: Vec<String> = unknown
         .iter()

@@ -24,10 +24,14 @@ with silenced as (
     from pg_catalog.pg_stat_activity a
    where a.datname = current_database() and a.state like 'idle in transaction%'
      and a.xact_start < clock_timestamp() - interval '5 s'
+), hidden as (
+  -- What a role without pg_read_all_stats sees of others' sessions.
+  select 1 from pg_catalog.pg_stat_activity a
+   where a.datname = current_database() and a.query = '<insufficient privilege>'
 ), sessions as (
-  select count(*) as n, current_setting('max_connections')::int as most
-    from pg_catalog.pg_stat_activity
-   where backend_type = 'client backend'
+  -- By the databases: this everybody sees.
+  select sum(numbackends) as n, current_setting('max_connections')::int as most
+    from pg_catalog.pg_stat_database
 ), queue as (
   select round((pg_notification_queue_usage() * 100)::numeric, 1) as percent
 ), disk as (
@@ -81,5 +85,5 @@ union all
 select 'idle transactions', 'warn',
        (select count(*) || ' open for over 5 s, the oldest is process ' || (array_agg(pid order by xact_start))[1]
           from idle having count(*) > 0),
-       'none open for over 5 s',
+       case when exists (select from hidden) then 'none that this role can see' else 'none open for over 5 s' end,
        'the rows it has changed cannot be sent, and its notices are not told: let it commit, or pg_terminate_backend'
