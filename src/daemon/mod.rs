@@ -215,7 +215,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
 }
 
 async fn sign_off(store: &Store) {
-    match store.instance_stop().await {
+    match upkeep::sign_off(store).await {
         Ok(()) => upkeep::tell_of_members(store).await,
         Err(error) => {
             tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");

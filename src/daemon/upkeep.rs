@@ -82,10 +82,18 @@ async fn look_around(store: &Store, inputs: &mpsc::Sender<Input>) {
     }
 }
 
+/// Says that this instance has ended. A way to the database that is dead does not hold up the end.
+pub(super) async fn sign_off(store: &Store) -> Result<(), StoreError> {
+    store.within(BEAT_PATIENCE, store.instance_stop()).await
+}
+
 /// Tells the other instances that this one has come, or goes. Should it be lost, they see it
 /// with their next beat.
 pub(super) async fn tell_of_members(store: &Store) {
-    if let Err(error) = store.notify(Notice::MEMBERS).await {
+    if let Err(error) = store
+        .within(BEAT_PATIENCE, store.notify(Notice::MEMBERS))
+        .await
+    {
         tracing::warn!(%error, "the other instances could not be told of this one");
     }
 }
@@ -214,7 +222,7 @@ fn told<T>(done: Result<T, StoreError>) -> Option<T> {
 /// Opens the pool's connections ahead. A server without room for all of them is no reason not
 /// to run on fewer.
 pub(super) async fn open(store: &Store) {
-    if let Err(error) = store.open().await {
+    if let Err(error) = store.within(PATIENCE, store.open()).await {
         tracing::warn!(%error, "not every connection of the pool could be opened ahead");
     }
 }

@@ -30,6 +30,9 @@ const AT_ONCE: usize = 4;
 /// no longer, for whoever dies in it leaves it waiting for so long. To be asked twice does no harm.
 const HOLD: Duration = Duration::from_secs(30);
 
+/// How long the database may take for each step; longer than it lets a statement run.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Asks.
 #[derive(Clone)]
 pub struct Enquirer {
@@ -60,7 +63,7 @@ enum Answer {
 impl Enquirer {
     /// One round. Whether there may be more to ask at once.
     pub async fn round(&self) -> Result<bool, StoreError> {
-        let due = self.store.enquiries(ROUND, ROUND, HOLD).await?;
+        let due = self.step(self.store.enquiries(ROUND, ROUND, HOLD)).await?;
         let full = due.len() >= ROUND;
         let silent = AtomicBool::new(false);
         let mut answers = Vec::with_capacity(due.len());
@@ -86,15 +89,22 @@ impl Enquirer {
                     done.push((enquiry, self.failed(enquiry, &refused.to_string())));
                 }
                 Err(broken) => {
-                    self.store.enquired(&done).await?;
+                    self.step(self.store.enquired(&done)).await?;
                     return Err(broken);
                 }
             }
         }
-        self.store.enquired(&done).await?;
+        self.step(self.store.enquired(&done)).await?;
         self.metrics
             .count(Counter::Duplicates, self.store.take_duplicates());
         Ok(full && !silent.load(Ordering::Relaxed))
+    }
+
+    fn step<T>(
+        &self,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        self.store.within(PATIENCE, step)
     }
 
     async fn ask(&self, enquiry: &Enquiry, silent: &AtomicBool) -> Answer {
@@ -240,8 +250,9 @@ impl Enquirer {
         let sids: Vec<&str> = alike.iter().map(|shown| shown.sid.0.as_str()).collect();
         // What is another attempt's by now was perhaps a rival a moment ago: in this order no
         // message is taken for free that has just found its owner.
-        let rivals = self.store.rivals(enquiry.token, sought).await?;
-        let known: BTreeSet<String> = self.store.known_sids(&sids).await?;
+        let rivals = self.store.rivals(enquiry.token, sought);
+        let rivals = self.step(rivals).await?;
+        let known: BTreeSet<String> = self.step(self.store.known_sids(&sids)).await?;
         let matches: Vec<Match> = alike
             .iter()
             .map(|shown| Match {
@@ -281,10 +292,9 @@ impl Enquirer {
         note: &str,
     ) -> Result<bool, StoreError> {
         let sentence = format!("sent again ({}): {note}", policy.as_str());
-        let store = &self.store;
-        let moved = store
-            .put_back(enquiry, policy, &sentence, self.max_lateness)
-            .await?;
+        let late = self.max_lateness;
+        let moved = self.store.put_back(enquiry, policy, &sentence, late);
+        let moved = self.step(moved).await?;
         if moved {
             tracing::warn!(message.id = %enquiry.message, policy = policy.as_str(), note,
                 "a message in doubt is sent again, as its policy says");
@@ -318,7 +328,7 @@ impl Enquirer {
             code: shown.code,
         };
         let decide = |standing: &_| merge(standing, word, self.max_lateness);
-        let received = self.store.receive(&callback, decide).await?;
+        let received = self.step(self.store.receive(&callback, decide)).await?;
         super::log(received, &callback);
         if let Received::Known {
             message,

@@ -162,9 +162,13 @@ impl Webhooks {
             match wish {
                 Wish::Stop => {
                     let reason = "recipient opted out (STOP)";
-                    self.store.opt_out(&ours, &reply.theirs, reason).await
+                    let opt_out = self.store.opt_out(&ours, &reply.theirs, reason);
+                    self.store.within(PATIENCE, opt_out).await
                 }
-                Wish::Start => self.store.opt_in(&ours, &reply.theirs).await.map(|()| 0),
+                Wish::Start => {
+                    let opt_in = self.store.opt_in(&ours, &reply.theirs);
+                    self.store.within(PATIENCE, opt_in).await.map(|()| 0)
+                }
             }
         };
         let cancelled = tokio::time::timeout(PATIENCE, recorded)
