@@ -60,28 +60,66 @@ async fn when_its_event_is_deleted_nothing_is_sent() {
     daemon.stop().await;
 }
 
-#[tokio::test]
-async fn when_its_event_moves_its_timer_moves_at_once() {
-    let world = World::new([]).await;
-    let daemon = world.daemon().await;
-    let (id, user) = reminder(&world, "moved", 1_800_000.0, 900_000.0).await;
-    let before = is_armed(&daemon, id).await;
-    let earlier =
-        "update task_calendar_events set event_start = clock_timestamp() + interval '901.5 s'
-                    where user_id = $1";
-    assert_eq!(world.app.execute(earlier, &[&user]).await.unwrap(), 1);
-    let moved = Instant::now();
+/// Has the event of this user begin in so many seconds.
+async fn begins_in(world: &World, user: Uuid, seconds: f64) {
+    let sql =
+        "update task_calendar_events set event_start = clock_timestamp() + $2 * interval '1 s'
+                where user_id = $1";
+    assert_eq!(world.app.execute(sql, &[&user, &seconds]).await.unwrap(), 1);
+}
+
+/// Waits until its timer is due at another moment; how long that took.
+async fn timer_moves(daemon: &Daemon, id: Uuid, before: &str) -> Duration {
+    let since = Instant::now();
     until("its timer has moved", async || {
-        armed(&daemon, id)
+        armed(daemon, id)
             .await
             .is_none_or(|due| due != before)
             .then_some(())
     })
     .await;
-    // Without the notice it would be the near sweep's turn, within 10 s.
-    let took = moved.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    since.elapsed()
+}
+
+#[tokio::test]
+async fn when_its_event_moves_its_timer_moves_at_once() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let (id, user) = reminder(&world, "moved", 1_800_000.0, 900_000.0).await;
+    // A busy machine may be slow once, not each time. Looking takes some milliseconds itself.
+    let mut fastest = Duration::MAX;
+    for minutes in [40.0, 20.0, 60.0, 25.0] {
+        let before = is_armed(&daemon, id).await;
+        begins_in(&world, user, minutes * 60.0).await;
+        let took = timer_moves(&daemon, id, &before).await;
+        // Without the notice it would be the near sweep's turn, within 10 s.
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        fastest = fastest.min(took);
+    }
+    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    begins_in(&world, user, 901.5).await;
     world.arrived_once(id).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_held_while_its_event_moved_follows_when_it_is_free() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let (id, user) = reminder(&world, "held", 1_800_000.0, 900_000.0).await;
+    let before = is_armed(&daemon, id).await;
+    let mut other = world.db.client().await;
+    let holding = other.transaction().await.unwrap();
+    let hold = "select from scheduled_messages where id = $1 for update";
+    holding.query_one(hold, &[&id]).await.unwrap();
+    begins_in(&world, user, 905.0).await;
+    holding.rollback().await.unwrap();
+    timer_moves(&daemon, id, &before).await;
+    world.arrived_once(id).await;
+    let (_, told, _) = world.call(&["why", &id.to_string()]).await;
+    for words in ["did not follow yet", "it has followed its calendar event"] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
     daemon.stop().await;
 }
 
