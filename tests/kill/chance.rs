@@ -23,7 +23,7 @@ use crate::world::{Kind, World, insert};
 const KILLS: usize = 5;
 
 /// Of a longer run: worlds at once, and kills in each.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 5;
 const KILLS_LONG: usize = 25;
 
 /// Between two batches of texts.
@@ -120,7 +120,7 @@ fn worlds() -> Vec<(Kind, u64, usize)> {
             let kills: usize = kills.parse().expect("PUNCTUAL_KILLS is a number");
             (kills.div_ceil(KILLS_LONG), KILLS_LONG)
         }
-        Err(_) => (4, KILLS),
+        Err(_) => (kinds.len(), KILLS),
     };
     (0..count as u64)
         .map(|seed| (of(seed), seed, kills))

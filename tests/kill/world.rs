@@ -28,7 +28,8 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    /// One instance and two, with and without a journal.
+    /// One instance and two, with and without a journal; and one that nobody calls back, so that
+    /// only the provider's list settles what its kills leave in doubt.
     pub(crate) fn all() -> Vec<Self> {
         let both = [false, true];
         let kinds = [1, 2].into_iter().flat_map(|instances| {
@@ -38,7 +39,12 @@ impl Kind {
                 callbacks: true,
             })
         });
-        kinds.collect()
+        let by_the_list = Self {
+            instances: 1,
+            journal: false,
+            callbacks: false,
+        };
+        kinds.chain([by_the_list]).collect()
     }
 }
 
