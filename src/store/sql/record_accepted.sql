@@ -19,13 +19,16 @@ with ask as (
      for no key update of m skip locked
 ), gone as (
   select ask.*, null::text, null::uuid from ask
-   where not exists (select from public.scheduled_messages m where m.id = ask.id)
+   where ask.id not in (select id from free)
+     and not exists (select from public.scheduled_messages m where m.id = ask.id)
 ), named as (
-  select done.*,
+  -- With what the ledger has of each as this statement begins.
+  select done.*, a.message_id as of, a.outcome as stood, a.started_at as begun,
          row_number() over (partition by done.sid order by done.token) > 1
          or exists (select from punctual.attempts o
                      where o.provider_sid = done.sid and o.token <> done.token) as twice
     from (select * from free union all select * from gone) done
+    left join punctual.attempts a on a.token = done.token
 ), ledger as (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
@@ -47,7 +50,7 @@ with ask as (
               as doubled
 ), lost as (
   select named.* from named
-   where not exists (select from punctual.attempts a where a.token = named.token)
+   where named.of is null
      -- The same message, known by another token since.
      and not exists (select from punctual.attempts a
                       where a.message_id = named.id and a.provider_sid = named.sid)
@@ -80,9 +83,11 @@ with ask as (
               as doubled
 ), overtaken as (
   update punctual.attempts a
-     set started_at = done.started_at, finished_at = done.finished_at, body = nullif(done.body, done.row_body)
-    from (select * from free union all select * from gone) done
-   where a.token = done.token and a.message_id = done.id and a.outcome = 'accepted'
+     set started_at = named.started_at, finished_at = named.finished_at,
+         body = nullif(named.body, named.row_body)
+    from named
+   where named.stood = 'accepted' and named.begun is null
+     and a.token = named.token and a.message_id = named.id and a.outcome = 'accepted'
      and a.started_at is null
   returning a.token
 ), proven as (
@@ -94,8 +99,7 @@ with ask as (
                   order by lost.id, lost.started_at desc nulls last, lost.token desc) latest
   union all
   -- With the token of an attempt at another message it is proof all the same.
-  select token, id, sid, finished_at from free
-   where exists (select from punctual.attempts a where a.token = free.token and a.message_id <> free.id)
+  select token, id, sid, finished_at from named where of <> id
 ), moved as (
   update public.scheduled_messages m
      set status = 'sent', sent_at = proven.finished_at, twilio_sid = proven.sid,
