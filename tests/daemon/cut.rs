@@ -73,6 +73,34 @@ async fn half_open_connections_are_found_out_and_left() {
     );
 }
 
+/// Cut in the middle of a record: the server waits for the rest of the transaction, and holds the
+/// row meanwhile. It would for half a minute, had the look not ended the session.
+#[tokio::test]
+async fn a_transaction_that_was_cut_off_gives_its_rows_back() {
+    let (world, proxy) = behind_a_proxy().await;
+    let slow = "create function slow() returns trigger language plpgsql as
+                $$ begin perform pg_sleep(1.5); return new; end $$;
+                create trigger slow before insert on messages for each row execute function slow()";
+    world.app.batch_execute(slow).await.unwrap();
+    let daemon = world.daemon().await;
+    let id = world.insert("recorded after all", 300).await;
+    let sleeping = "select count(*) from pg_stat_activity
+                     where datname = current_database() and wait_event = 'PgSleep'";
+    until("its outcome is being written", async || {
+        let n: i64 = world.app.query_one(sleeping, &[]).await.unwrap().get(0);
+        (n == 1).then_some(())
+    })
+    .await;
+    assert!(proxy.silence(false, &[Way::Up, Way::Down]) > 0);
+    let began = Instant::now();
+    world.becomes(id, "sent").await;
+    let took = began.elapsed();
+    println!("figure: cut in the middle of a record: recorded after {took:.1?}");
+    assert!(took.as_secs() < 15, "{took:?}");
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 1);
+}
+
 /// The whole way is dead for a while, for new connections too, and then delivers what was held
 /// up: claims that were given up reach the server after all, and nobody awaits them.
 #[tokio::test]

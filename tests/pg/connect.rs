@@ -109,6 +109,7 @@ async fn every_session_of_the_pool_is_the_daemons() {
         assert_eq!(show("application_name").await, "punctual");
         assert_ne!(show("lock_timeout").await, "0");
         assert_ne!(show("statement_timeout").await, "0");
+        assert_eq!(show("tcp_keepalives_idle").await, "30");
     }
     assert_eq!(pool.status().size, 2);
 }
