@@ -255,6 +255,14 @@ fn health(state: &HttpState, overview: &Overview) -> String {
             if told.breaker.open { "open" } else { "closed" }.to_owned(),
         ),
         (
+            "Restore",
+            told.restore.held_before.is_none(),
+            told.restore.held_before.map_or_else(
+                || "nothing is held".to_owned(),
+                |before| format!("held: what was due before {before}"),
+            ),
+        ),
+        (
             "In flight",
             true,
             format!("{} of {}", overview.load.in_flight, overview.load.permits),

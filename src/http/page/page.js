@@ -92,6 +92,8 @@ const HEALTH = [
   ["Breaker", (s) => s.breaker.open
     ? ["bad", `open since ${time(micros(s.breaker.since))}: ${(s.breaker.category || "").replaceAll("_", " ")}${s.breaker.reason ? ` (${s.breaker.reason})` : ""}; next try ${time(micros(s.breaker.next_probe_at))}`]
     : ["good", "closed"]],
+  ["Restore", (s) => s.restore.held_before === null ? ["good", "nothing is held"]
+    : ["warn", `held: what was due before ${time(micros(s.restore.held_before))}` + (s.restore.held === null ? "; not looked for yet" : `; ${count(s.restore.held)} at the latest look`)]],
   ["In flight", (s) => [s.load.permits < s.load.max_in_flight ? "warn" : "good", `${s.load.in_flight} of ${s.load.permits}; ${count(s.load.cleared)} claimed, ${count(s.load.unrecorded)} to record`]],
   ["In doubt", (s) => s.in_doubt === null ? ["off", "not counted yet"] : [s.in_doubt > 0 ? "warn" : "good", `${count(s.in_doubt)} unconfirmed`]],
   ["Duplicates", (s) => [s.duplicates > 0 ? "bad" : "good", s.duplicates ? `${count(s.duplicates)} sent twice` : "none"]],
