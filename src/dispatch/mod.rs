@@ -119,27 +119,33 @@ impl Dispatch {
             if let Some(database) = claimed.now {
                 self.clock.measured(before, database);
             }
-            let now = self.clock.now();
-            answers.extend(
-                claimed
-                    .answers
-                    .into_iter()
-                    .map(|(id, answer)| (id, self.judge(answer, now.db))),
-            );
+            answers.extend(self.judge(claimed.answers, self.clock.now().db));
             Ok(())
         })
     }
 
-    fn judge(&self, answer: ClaimAnswer<Claim>, now: Moment) -> ClaimAnswer<Judged<Payload>> {
-        match answer {
-            ClaimAnswer::Lost(state) => ClaimAnswer::Lost(state),
-            ClaimAnswer::Won(claim) => {
-                for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
-                    tracing::warn!(message.id = %claim.id.0, "{warning}; the next known zone counts");
-                }
-                ClaimAnswer::Won(Judged::of(&claim, &self.rules, now.max(claim.due)))
+    /// All of a claim together: see [`policy::judge_all`].
+    fn judge(
+        &self,
+        answers: Vec<(MessageId, ClaimAnswer<Claim>)>,
+        now: Moment,
+    ) -> Vec<ClaimJudged> {
+        let (mut won, mut judged) = (Vec::with_capacity(answers.len()), Vec::new());
+        for (id, answer) in answers {
+            match answer {
+                ClaimAnswer::Won(claim) => won.push(claim),
+                ClaimAnswer::Lost(state) => judged.push((id, ClaimAnswer::Lost(state))),
             }
         }
+        let verdicts = policy::judge_all(&won, &self.rules, now);
+        judged.extend(won.iter().zip(verdicts).map(|(claim, verdict)| {
+            for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
+                tracing::warn!(message.id = %claim.id.0, "{warning}; the next known zone counts");
+            }
+            let answer = ClaimAnswer::Won(Judged::of(claim, &self.rules, verdict));
+            (claim.id, answer)
+        }));
+        judged
     }
 
     /// Reads rows again.

@@ -16,6 +16,7 @@ mod consent;
 mod days;
 mod dial;
 mod hours;
+mod places;
 mod quiet;
 #[cfg(test)]
 mod tests;
@@ -23,10 +24,14 @@ mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
 pub use days::{LocalDay, local_days};
+pub use places::judge_all;
 pub use zones::{Chosen, Zones, zone_of};
 
 /// The longest body the provider takes, in characters (Twilio error 21617 beyond).
 pub const BODY_MAX_CHARS: usize = 1600;
+
+/// Why a message is cancelled that has no place in its user's day.
+const OVER_LIMIT: &str = "Daily SMS limit reached";
 
 /// What the installation lays down for all messages.
 #[derive(Clone, Debug)]
@@ -216,7 +221,7 @@ pub fn judge(claim: &Claim, rules: &Rules, at: Moment) -> Verdict {
         hours::Hour::Never { reason } => return Verdict::Cancel { reason },
     }
     if let Limit::Over { .. } = claim.facts.limit {
-        let reason = "Daily SMS limit reached".to_owned();
+        let reason = OVER_LIMIT.to_owned();
         return Verdict::Cancel { reason };
     }
     match parts(claim, rules) {

@@ -14,7 +14,7 @@ const NINE: Moment = Moment::from_micros(1_767_258_000_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_micros(1);
 
-fn claim() -> Claim {
+pub(super) fn claim() -> Claim {
     Claim {
         id: MessageId(Uuid::from_u128(1)),
         token: AttemptToken(Uuid::from_u128(2)),

@@ -74,9 +74,9 @@ pub struct Judged<P> {
 }
 
 impl Judged<Arc<Cleared>> {
-    /// What the policy makes of a claim that would be sent at `at`.
-    pub fn of(claim: &Claim, rules: &Rules, at: Moment) -> Self {
-        let verdict = match policy::judge(claim, rules, at) {
+    /// What the policy's verdict on a claim means.
+    pub fn of(claim: &Claim, rules: &Rules, verdict: Verdict) -> Self {
+        let verdict = match verdict {
             Verdict::Send(cleared) => Ok(Arc::new(cleared)),
             Verdict::Defer { until, reason } => Err(Settlement::deferred(until, reason)),
             Verdict::Cancel { reason } => Err(Settlement::cancelled(reason)),

@@ -150,6 +150,31 @@ async fn in_quiet_hours_it_waits_for_their_end_and_is_not_late_then() {
 }
 
 #[tokio::test]
+async fn a_place_that_a_refused_message_had_goes_to_the_next() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let awake = "insert into user_sms_preferences
+                        (user_id, phone_verified, quiet_hours_start, quiet_hours_end, daily_sms_limit)
+                 values (gen_random_uuid(), true, null, null, 1) returning user_id";
+    let user: Uuid = world.app.query_one(awake, &[]).await.unwrap().get(0);
+    // Due at one instant, so that one claim has both; the urgent one has the only place.
+    let both = "insert into scheduled_messages (to_number, body, scheduled_at, user_id, priority)
+                select n, 'for one place', due, $2, p
+                  from (select clock_timestamp() + interval '500 ms' as due) d,
+                       (values ('nobody', 'urgent'), ($1, 'normal')) as v (n, p)
+                returning id";
+    let rows = world.app.query(both, &[&TO, &user]).await.unwrap();
+    world.becomes(rows[0].get(0), "failed").await;
+    world.arrived_once(rows[1].get(0)).await;
+    daemon.stop().await;
+    let row = world.row(rows[1].get(0)).await.unwrap();
+    assert_eq!(row.status, "sent");
+    let sql = "select count from punctual.daily_counts where user_id = $1";
+    let count: i32 = world.app.query_one(sql, &[&user]).await.unwrap().get(0);
+    assert_eq!(count, 1);
+}
+
+#[tokio::test]
 async fn an_opt_out_holds_before_the_claim_and_is_too_late_after_it() {
     let world = World::new([Act::AcceptAfter(Duration::from_secs(1))]).await;
     let daemon = world.daemon().await;

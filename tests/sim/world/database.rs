@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
+use punctual::policy::judge_all;
 use punctual::reactor::{Ask, Judged, Record};
 use punctual::schedule::Ranking;
 use uuid::Uuid;
@@ -218,17 +219,21 @@ impl World {
             won,
             states,
         } = answer;
+        let verdicts = judge_all(&won, &self.rules, now.db);
+        let judged: Vec<_> = won.iter().zip(verdicts).collect();
         let answers = asks
             .iter()
             .map(|ask| {
-                let claim = won.iter().find(|claim| claim.id == ask.id);
-                let answer = claim.map_or_else(
+                let found = judged.iter().find(|(claim, _)| claim.id == ask.id);
+                let answer = found.map_or_else(
                     || {
                         let state = states.iter().find(|(id, _)| *id == ask.id);
                         let gone = RowState::Gone { status: None };
                         Answered::Lost(state.map_or(gone, |(_, state)| *state))
                     },
-                    |claim| Answered::Won(Judged::of(claim, &self.rules, now.db.max(claim.due))),
+                    |(claim, verdict)| {
+                        Answered::Won(Judged::of(claim, &self.rules, verdict.clone()))
+                    },
                 );
                 (ask.id, answer)
             })

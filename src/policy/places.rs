@@ -1,0 +1,126 @@
+//! Places in a user's day among the messages of one claim.
+//!
+//! The claim gives them out before the other rules have spoken. So a message that is then refused
+//! or put off may have had the place for want of which another is over the limit: that one is not
+//! cancelled but asks again, when the place has been given back.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{OVER_LIMIT, Rules, Verdict, judge};
+use crate::message::facts::Limit;
+use crate::message::{Claim, Moment};
+
+/// By then the place is given back: what is settled is recorded within milliseconds, in the order
+/// in which it was judged. If it should not be, the message is over the limit after all.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
+
+/// Judges what one claim brought, each as at its due time, or at `now` if that is over.
+pub fn judge_all(claims: &[Claim], rules: &Rules, now: Moment) -> Vec<Verdict> {
+    let mut verdicts: Vec<Verdict> = claims
+        .iter()
+        .map(|claim| judge(claim, rules, now.max(claim.due)))
+        .collect();
+    let mut given_back: HashMap<Uuid, usize> = HashMap::new();
+    for (claim, verdict) in claims.iter().zip(&verdicts) {
+        let facts = &claim.facts;
+        if matches!(facts.limit, Limit::Taken { .. }) && !matches!(verdict, Verdict::Send(_)) {
+            *given_back
+                .entry(facts.user_id.unwrap_or_default())
+                .or_default() += 1;
+        }
+    }
+    if given_back.is_empty() {
+        return verdicts;
+    }
+    for (claim, verdict) in claims.iter().zip(&mut verdicts) {
+        let over = matches!(verdict, Verdict::Cancel { reason } if reason == OVER_LIMIT);
+        let user = claim.facts.user_id.unwrap_or_default();
+        if let Some(left @ 1..) = given_back.get_mut(&user).filter(|_| over) {
+            *left -= 1;
+            *verdict = Verdict::Defer {
+                until: now.max(claim.due) + GIVEN_BACK,
+                reason: "the place it wants in the day's limit is being given back".into(),
+            };
+        }
+    }
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::message::Facts;
+
+    const USERS: [Uuid; 2] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    const NOW: Moment = Moment::from_micros(1_000_000);
+
+    /// A message to `to` of a user, with a place or without.
+    fn claim(user: usize, to: &str, has_place: bool) -> Claim {
+        let day = date(2026, 1, 1);
+        let limit = if has_place {
+            Limit::Taken { day }
+        } else {
+            Limit::Over { limit: 1 }
+        };
+        let facts = Facts {
+            user_id: Some(USERS[user]),
+            limit,
+            ..Facts::default()
+        };
+        Claim {
+            to_number: to.into(),
+            from_number: Some(GOOD.into()),
+            due: NOW,
+            wanted_at: NOW,
+            facts,
+            ..super::super::tests::claim()
+        }
+    }
+
+    const GOOD: &str = "+15005550006";
+    const BAD: &str = "nobody";
+
+    #[track_caller]
+    fn check(claims: &[Claim], expected: &[&str]) {
+        let verdicts = judge_all(claims, &Rules::default(), NOW);
+        let said: Vec<&str> = verdicts
+            .iter()
+            .map(|verdict| match verdict {
+                Verdict::Send(_) => "send",
+                Verdict::Defer { until, .. } if *until == NOW + GIVEN_BACK => "again",
+                Verdict::Defer { .. } => "defer",
+                Verdict::Cancel { reason } if reason == OVER_LIMIT => "over",
+                Verdict::Cancel { .. } => "cancel",
+                Verdict::Reject { .. } => "reject",
+            })
+            .collect();
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn who_is_over_the_limit_for_want_of_a_place_that_is_given_back_asks_again() {
+        let over = || claim(0, GOOD, false);
+        check(
+            &[claim(0, BAD, true), over(), over()],
+            &["reject", "again", "over"],
+        );
+        check(
+            &[over(), claim(0, BAD, true), claim(0, BAD, true), over()],
+            &["again", "reject", "reject", "again"],
+        );
+    }
+
+    #[test]
+    fn a_place_that_is_used_or_another_users_is_none() {
+        let over = || claim(0, GOOD, false);
+        check(&[claim(0, GOOD, true), over()], &["send", "over"]);
+        check(&[claim(1, BAD, true), over()], &["reject", "over"]);
+        // What had no place has none to give.
+        check(&[claim(0, BAD, false), over()], &["over", "over"]);
+    }
+}
