@@ -63,14 +63,17 @@ language sql set search_path = '' as $$
                and (m.status in ('sending', 'unconfirmed')
                     or m.status in ('sent', 'delivered') and coalesce(m.event_start, was) > clock_timestamp()))
   ), told as (
+    -- Each once: some calendars are synced every few minutes.
     insert into punctual.notes (message_id, note)
-    select m.id,
-           'the calendar event was ' || case when gone then 'deleted' when moved then 'moved' else 'changed' end
-           || case m.status
-                when 'pending' then '; another transaction held the message, so it did not follow yet'
-                when 'sending' then '; too late, it was being sent'
-                else '; too late, it had been sent' end
+    select m.id, n.note
       from missed m
+     cross join lateral (
+       select 'the calendar event was ' || case when gone then 'deleted' when moved then 'moved' else 'changed' end
+              || case m.status
+                   when 'pending' then '; another transaction held the message, so it did not follow yet'
+                   when 'sending' then '; too late, it was being sent'
+                   else '; too late, it had been sent' end as note) n
+     where not exists (select from punctual.notes o where o.message_id = m.id and o.note = n.note)
   )
   -- The first move that was missed is what the message is to be moved from.
   insert into punctual.unfollowed (message_id, calendar_event_id, user_id, was)
@@ -151,8 +154,10 @@ begin
       update public.scheduled_messages m set status = 'pending' where m.id = wanted and m.status = 'cancelled';
     exception when unique_violation or lock_not_available then
       insert into punctual.notes (message_id, note)
-      values (wanted, 'the calendar event is there again; another message with the same dedup_key is under way, '
-                      'so this one stays cancelled');
+      select wanted, n.note
+        from (values ('the calendar event is there again; another message with the same dedup_key is under way, '
+                      'so this one stays cancelled')) as n (note)
+       where not exists (select from punctual.notes o where o.message_id = wanted and o.note = n.note);
     end;
   end loop;
 end

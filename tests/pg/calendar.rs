@@ -109,6 +109,13 @@ async fn what_is_deleted_and_comes_again_takes_its_reminders_along() {
         &format!("update scheduled_messages set status = 'cancelled', cancel_reason = 'no' where id = '{by_hand}'"),
     )
     .await;
+    let sent = world
+        .row_with(
+            "sent",
+            ", user_id, calendar_event_id, event_start",
+            &format!(", '{USER}', 'e', now() + interval '2 hours'"),
+        )
+        .await;
     // Two that remind: as a sync of the calendar does it, in one transaction and in two.
     for (gone, again) in [
         ("delete from task_calendar_events", true),
@@ -141,6 +148,14 @@ async fn what_is_deleted_and_comes_again_takes_its_reminders_along() {
         "its time would be over"
     );
     assert_eq!(world.get::<String>(by_hand, "cancel_reason").await, "no");
+    // Told once, however often it is synced; and nothing is left of it.
+    let said = notes(&world, sent).await;
+    assert_eq!(
+        said,
+        ["the calendar event was deleted; too late, it had been sent"]
+    );
+    let gone = "select count(*) from punctual.gone_events";
+    assert_eq!(one::<i64>(&world.unseen, gone).await, 0);
 }
 
 #[tokio::test]
