@@ -75,10 +75,13 @@ language sql set search_path = '' as $$
                    else '; too late, it had been sent' end as note) n
      where not exists (select from punctual.notes o where o.message_id = m.id and o.note = n.note)
   )
-  -- The first move that was missed is what the message is to be moved from.
+  -- The first move that was missed is what the message is to be moved from. What is pending may be
+  -- following an earlier one this moment: it is added without a look.
   insert into punctual.unfollowed (message_id, calendar_event_id, user_id, was)
-  select m.id, event, owner, was from missed m where m.status <> 'delivered'
-  on conflict (message_id) do nothing
+  select m.id, event, owner, was
+    from missed m
+   where m.status = 'pending'
+      or m.status <> 'delivered' and not exists (select from punctual.unfollowed u where u.message_id = m.id)
 $$;
 
 -- These, which are held, are cancelled with their event.
@@ -258,12 +261,14 @@ language plpgsql security definer set search_path = '' as $$
 declare
   writer constant text := current_setting('punctual.writer', true);
   missed record;
+  -- What it has missed, all of which one look at the event makes good.
+  those bigint[];
   event jsonb;
   followed int := 0;
 begin
   perform set_config('punctual.writer', '', true);
   for missed in
-    select u.message_id, u.calendar_event_id, u.user_id, u.was
+    select u.id, u.message_id, u.calendar_event_id, u.user_id, u.was
       from punctual.unfollowed u
       left join public.scheduled_messages m on m.id = u.message_id
      where (m.id is null or m.status not in ('sending', 'unconfirmed', 'sent')
@@ -271,13 +276,16 @@ begin
             or m.status = 'sent' and u.noted_at < clock_timestamp() - interval '3 days')
        -- What an app's own trigger refuses is not asked of it all the time.
        and coalesce(u.refused_at < clock_timestamp() - interval '1 minute', true)
-     order by u.refused_at nulls first, u.noted_at
+       -- One a message, the first: from there it is moved.
+       and not exists (select from punctual.unfollowed o where o.message_id = u.message_id and o.id < u.id)
+     order by u.refused_at nulls first, u.id
      limit most
        for update of u skip locked
   loop
     begin
       perform from public.scheduled_messages m where m.id = missed.message_id and m.status = 'pending'
           for no key update skip locked;
+      those := array(select u.id from punctual.unfollowed u where u.message_id = missed.message_id);
       if found then
         event := punctual.event_row(missed.calendar_event_id, missed.user_id);
         if event ->> 'sync_status' = 'cancelled'
@@ -298,10 +306,10 @@ begin
         -- Held, or claimed this moment: the next time.
         continue;
       end if;
-      delete from punctual.unfollowed u where u.message_id = missed.message_id;
+      delete from punctual.unfollowed u where u.id = any (those);
     exception when others then
       raise warning 'message % could not follow its calendar event yet: % (%)', missed.message_id, sqlerrm, sqlstate;
-      update punctual.unfollowed u set refused_at = clock_timestamp() where u.message_id = missed.message_id;
+      update punctual.unfollowed u set refused_at = clock_timestamp() where u.id = missed.id;
     end;
   end loop;
   perform set_config('punctual.writer', coalesce(writer, ''), true);

@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20261125101000_send_before",
     "20261125101100_unfollowed",
     "20261125101200_templates_named",
+    "20261125101300_unfollowed_again",
     "20261125103000_claims_of_people",
     "20261125103100_user_index",
 );

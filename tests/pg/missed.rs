@@ -354,3 +354,44 @@ async fn what_was_put_back_after_a_doubt_comes_again_with_its_event_and_of_one_k
     run(&world.user, sync).await;
     assert_eq!(world.tally().await, "cancelled 1, pending 2");
 }
+
+/// An event that moves while an earlier move is being followed: nothing of it is lost, and the app's
+/// transaction waits for a moment at most.
+#[tokio::test]
+async fn an_event_that_moves_while_it_is_followed_is_followed_again() {
+    let world = World::new().await;
+    let store = store(&world);
+    event(&world, "e", USER, "now() + interval '2 hours'").await;
+    let sql = "insert into scheduled_messages (to_number, body, scheduled_at, user_id, calendar_event_id, event_start)
+               select '+13105550100', 'n' || n, e.event_start - interval '15 minutes', e.user_id, e.calendar_event_id, e.event_start
+                 from task_calendar_events e, generate_series(1, 120) n";
+    run(&world.user, sql).await;
+    for _ in 0..4 {
+        let other = world.db.client().await;
+        run(&other, "begin; select from scheduled_messages for update").await;
+        moves(&world, "1 minute").await;
+        run(&other, "commit").await;
+        let (followed, ()) = tokio::join!(store.follow_missed(), moves(&world, "1 minute"));
+        followed.unwrap();
+        while store.follow_missed().await.unwrap() > 0 {}
+        let wrong = "select count(*) from scheduled_messages m, task_calendar_events e
+                      where m.event_start <> e.event_start
+                         or m.scheduled_at <> e.event_start - interval '15 minutes'";
+        assert_eq!(one::<i64>(&world.unseen, wrong).await, 0);
+        assert_eq!(waiting(&world).await, 0);
+    }
+    // It is held by a sweep that is slow.
+    let sweep = world.daemon().await;
+    let other = world.db.client().await;
+    run(&other, "begin; select from scheduled_messages for update").await;
+    moves(&world, "1 minute").await;
+    run(&other, "commit").await;
+    run(&sweep, "begin; select punctual.follow_missed(200)").await;
+    moves(&world, "1 minute").await;
+    run(&sweep, "commit").await;
+    assert_eq!(store.follow_missed().await.unwrap(), 120);
+    let right = "select count(*) from scheduled_messages m, task_calendar_events e
+                  where m.scheduled_at = e.event_start - interval '15 minutes'";
+    assert_eq!(one::<i64>(&world.unseen, right).await, 120);
+    assert_eq!(waiting(&world).await, 0);
+}
