@@ -10,7 +10,7 @@ use punctual::reactor::Settlement;
 use punctual::store::{Days, Store};
 use uuid::Uuid;
 
-use crate::ours::{accepted, claim, record, recorded, rules, store, won};
+use crate::ours::{accepted, claim, record, recorded, rules, store, try_claim, won};
 use crate::rows::{World, one, run};
 
 const USER: u128 = 7;
@@ -200,14 +200,19 @@ async fn records_and_claims_of_the_same_users_do_not_block_each_other() {
         ids.rotate_left(n * 17);
         racers.spawn(async move {
             for _ in 0..15 {
-                let claims: Vec<Claim> = claim(&store, &ids)
-                    .await
-                    .into_iter()
-                    .filter_map(|answer| match answer {
-                        ClaimAnswer::Won(claim) => Some(claim),
-                        ClaimAnswer::Lost(_) => None,
-                    })
-                    .collect();
+                let claims: Vec<Claim> = match try_claim(&store, &ids).await {
+                    Ok(answers) => answers
+                        .into_iter()
+                        .filter_map(|answer| match answer {
+                            ClaimAnswer::Won(claim) => Some(claim),
+                            ClaimAnswer::Lost(_) => None,
+                        })
+                        .collect(),
+                    // A row that went there and back while the statement ran has a new attempt
+                    // that it does not see. Nothing is claimed then; the daemon asks by halves.
+                    Err(refused) if refused.is_about_a_row() => continue,
+                    Err(error) => panic!("{error}"),
+                };
                 let mut left: Vec<_> = claims
                     .iter()
                     .map(|c| record(c, Settlement::returned("test")))

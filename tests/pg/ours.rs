@@ -8,7 +8,7 @@ use punctual::message::{
 };
 use punctual::policy::{self, Cleared, Rules, Verdict};
 use punctual::reactor::{Record, Settlement};
-use punctual::store::Store;
+use punctual::store::{Store, StoreError};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -32,16 +32,24 @@ pub(crate) fn rules() -> Rules {
 
 /// Claims these; one answer for each, in their order.
 pub(crate) async fn claim(store: &Store, ids: &[Uuid]) -> Vec<ClaimAnswer<Claim>> {
+    try_claim(store, ids).await.unwrap()
+}
+
+/// The same, where the claim may be refused.
+pub(crate) async fn try_claim(
+    store: &Store,
+    ids: &[Uuid],
+) -> Result<Vec<ClaimAnswer<Claim>>, StoreError> {
     let asks: Vec<_> = ids
         .iter()
         .map(|id| (MessageId(*id), AttemptToken::fresh()))
         .collect();
-    let claimed = store.claim(&asks, LEASE).await.unwrap();
+    let claimed = store.claim(&asks, LEASE).await?;
     assert_eq!(
         claimed.answers.iter().map(|a| a.0).collect::<Vec<_>>(),
         asks.iter().map(|a| a.0).collect::<Vec<_>>(),
     );
-    claimed.answers.into_iter().map(|a| a.1).collect()
+    Ok(claimed.answers.into_iter().map(|a| a.1).collect())
 }
 
 /// Claims these and wins them all.

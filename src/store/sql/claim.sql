@@ -128,6 +128,8 @@ with free as (
             g.user_id, g.facts, g.day, g.over_limit,
             greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due,
             greatest(m.scheduled_at, m.deferred_until, m.requeued_at) as wanted_at,
+            -- A row that was claimed and put back while this statement runs has an attempt that is not
+            -- seen here: its number is taken, and the claim is refused and asked for by halves.
             1 + coalesce((select max(a.number) from punctual.attempts a where a.message_id = m.id), 0)
               as number
 ), ledger as (
