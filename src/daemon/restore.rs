@@ -43,6 +43,8 @@ struct Restore {
     left: watch::Sender<Option<Left>>,
     /// Nothing of what the journals tell need stand in the database.
     found: bool,
+    /// What they do not tell of is not looked for: a person says that nothing is missing.
+    accepted: bool,
 }
 
 impl Restore {
@@ -77,6 +79,8 @@ impl Restore {
         self.history.accept(place);
         self.left.send_replace(None);
         self.found = true;
+        // Somebody accepted the one before.
+        self.accepted = false;
         true
     }
 
@@ -86,7 +90,12 @@ impl Restore {
             self.merge().await;
             self.found = false;
         }
-        if let Some(before) = self.journal.held_before() {
+        if self.accepted {
+            // A closed channel: the daemon is ending, and the next one asks again.
+            if self.inputs.send(Input::Release).await.is_ok() {
+                self.journal.release();
+            }
+        } else if let Some(before) = self.journal.held_before() {
             let examiner = Examiner {
                 store: self.dispatch.store.clone(),
                 provider: Arc::clone(&self.dispatch.provider),
@@ -148,6 +157,8 @@ pub(super) struct Begun {
     pub(super) held_before: Option<Moment>,
     /// Nothing of what they tell need stand in the database.
     pub(super) found: bool,
+    /// It is held only until it does: a person says that nothing else can be missing.
+    pub(super) accepted: bool,
 }
 
 impl Begun {
@@ -176,6 +187,7 @@ impl Begun {
             held,
             left,
             found: self.found,
+            accepted: self.accepted,
         };
         beside.spawn(restore.watch());
     }
@@ -202,14 +214,20 @@ pub(super) fn begin(
     let still = before
         .and_then(|past| past.held_before_us)
         .map(Moment::from_micros);
-    let held_before = if accept_restore {
-        if moved || still.is_some() {
-            tracing::warn!("the database is taken for what it is: what is overdue is sent");
-        }
-        None
-    } else if moved {
+    let found = moved || still.is_some();
+    let accepted = accept_restore && found;
+    if accepted {
+        tracing::warn!(
+            "the database is taken for what it is: what is overdue is sent, as soon as what the \
+             journals know to have been sent stands in it"
+        );
+    }
+    let held_before = if moved {
         let was = before.and_then(|past| past.opened.database);
-        place.inspect(|place| tell(was, *place, now)).map(|_| now)
+        if let (Some(place), false) = (place, accepted) {
+            tell(was, place, now);
+        }
+        Some(now)
     } else {
         still
     };
@@ -219,7 +237,8 @@ pub(super) fn begin(
         past,
         follows: place.map(|place| place.database).filter(|_| !moved),
         held_before,
-        found: moved || still.is_some(),
+        found,
+        accepted,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Asks the provider for what it has of the messages that are held after a restore. What it shows is
 //! recorded the way of every other proof; what follows of the rest, the caller does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -179,7 +179,9 @@ impl Examiner {
         if records.is_empty() {
             return Ok(());
         }
-        self.record(look, &records).await
+        // The provider took its time, and its user's edit is worth more than what was sent before.
+        let versions = rows.iter().map(|row| (row.id, row.version)).collect();
+        self.record(look, &records, &versions).await
     }
 
     /// What the list shows, against what the ledger knows.
@@ -216,9 +218,11 @@ impl Examiner {
         &self,
         look: &mut Look<'_>,
         records: &[Record<Arc<Cleared>>],
+        versions: &HashMap<MessageId, i64>,
     ) -> Result<(), StoreError> {
         let all: Vec<_> = records.iter().collect();
-        let recorded = self.store.within(PATIENCE, self.store.record(&all)).await;
+        let recorded = self.store.record_unchanged(&all, versions);
+        let recorded = self.store.within(PATIENCE, recorded).await;
         let done = match recorded {
             Ok(done) => done,
             // Rows that let nobody move them do not hold up others.

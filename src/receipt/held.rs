@@ -60,7 +60,7 @@ pub enum Why {
     NoAnswer,
     /// The provider cannot be asked.
     Unasked,
-    /// Somebody holds the row, or its app lets nobody change it.
+    /// Somebody holds the row, has just changed it, or its app lets nobody change it.
     Locked,
 }
 

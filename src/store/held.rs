@@ -27,6 +27,8 @@ pub struct HeldRow {
     pub since: Moment,
     /// When it was written, or put back by its user.
     pub touched: Option<Moment>,
+    /// Counts its user's edits.
+    pub version: i64,
 }
 
 impl std::fmt::Debug for HeldRow {
@@ -91,5 +93,6 @@ fn read(row: &Row) -> Result<HeldRow, tokio_postgres::Error> {
         text: row.try_get("text")?,
         since: row.try_get::<_, At>("since")?.0,
         touched: row.try_get::<_, Option<At>>("touched")?.map(|at| at.0),
+        version: row.try_get("version")?,
     })
 }

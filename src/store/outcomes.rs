@@ -38,6 +38,16 @@ impl Store {
     /// nothing. On an error other than a refusal it may stand all the same; to record it again
     /// changes nothing then.
     pub async fn record(&self, records: &Records<'_>) -> Result<Recorded, StoreError> {
+        self.record_unchanged(records, &HashMap::new()).await
+    }
+
+    /// The same, but that proofs of these messages are proofs only of their rows as they were: one
+    /// that its user has changed since is skipped, like one that somebody holds.
+    pub async fn record_unchanged(
+        &self,
+        records: &Records<'_>,
+        versions: &HashMap<MessageId, i64>,
+    ) -> Result<Recorded, StoreError> {
         const STEP: &str = "recording outcomes";
         let (accepted, settled): (Vec<_>, Vec<_>) = records
             .iter()
@@ -56,7 +66,8 @@ impl Store {
         }
         if !accepted.is_empty() {
             let ask_ms = self.enquire_after.map(millis);
-            let news = record_accepted(&tx, &accepted, (self.instance, ask_ms), &mut done).await?;
+            let by = (self.instance, ask_ms);
+            let news = record_accepted(&tx, &accepted, by, versions, &mut done).await?;
             sent_twice = news.sent_twice;
             super::app::write_behind_savepoint(&mut tx, news.delivered).await?;
             correct(&mut tx, &news.corrections).await?;
@@ -111,6 +122,7 @@ async fn record_accepted(
     tx: &Transaction<'_>,
     records: &Records<'_>,
     (instance, ask_ms): (InstanceId, Option<i64>),
+    versions: &HashMap<MessageId, i64>,
     done: &mut Recorded,
 ) -> Result<News, StoreError> {
     const STEP: &str = "recording accepted messages";
@@ -126,6 +138,10 @@ async fn record_accepted(
     let started: Vec<Option<At>> = records.iter().map(|r| r.started.map(At)).collect();
     let finished: Vec<Option<At>> = records.iter().map(|r| r.finished.map(At)).collect();
     let bodies: Vec<Option<&str>> = records.iter().map(|r| body(r)).collect();
+    let of: Vec<Option<i64>> = records
+        .iter()
+        .map(|r| versions.get(&r.id).copied())
+        .collect();
     let statement = prepared(tx, RECORD_ACCEPTED, STEP).await?;
     let rows = tx
         .query(
@@ -139,6 +155,7 @@ async fn record_accepted(
                 &ask_ms,
                 &bodies,
                 &instance.0,
+                &of,
             ],
         )
         .await

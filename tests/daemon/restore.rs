@@ -146,6 +146,39 @@ async fn a_restore_while_nobody_looked_is_found_at_the_next_start() {
     assert_eq!(world.phone.creates().len(), 1);
 }
 
+/// A person says that nothing can be missing. What the journal knows all the same is not sent again,
+/// though its row cannot be had at first.
+#[tokio::test]
+async fn what_a_journal_knows_is_not_sent_again_by_accepting_a_restore() {
+    let (mut world, _dir) = journaling().await;
+    let daemon = world.daemon().await;
+    let known = world.insert("the journal knows it", 2_000).await;
+    let backup = Backup::of(&mut world).await;
+    world.arrived_once(known).await;
+    daemon.stop().await;
+    let unknown = backup.insert("nobody knows of it", -60_000).await;
+    backup.restore(&mut world).await;
+    pending(&world, known).await;
+
+    let hold = format!("begin; select from scheduled_messages where id = '{known}' for update");
+    world.app.batch_execute(&hold).await.unwrap();
+    let mut daemon = Daemon::start_with(&["run", "--accept-restore"], &world.env);
+    // Sweeps, claims and the journal's proofs have all met the row by then, and come back for it.
+    daemon.ready().await;
+    world.app.batch_execute("rollback").await.unwrap();
+    world.arrived_once(unknown).await;
+    world.arrived_once(known).await;
+    until("nothing is held", async || {
+        (!holds(&daemon).await).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 2);
+    let daemon = world.daemon().await;
+    assert!(!holds(&daemon).await, "accepted once and for all");
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn to_accept_a_restore_there_must_be_a_journal() {
     let world = World::new([]).await;

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, ProviderSid};
-use punctual::provider::Provider;
+use futures_util::future::BoxFuture;
+use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Outcome, ProviderSid};
+use punctual::policy::Cleared;
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
+use punctual::provider::{Listed, Provider, Sought};
 use punctual::reactor::{Record, Settlement};
 use punctual::receipt::doubt::ABSENT_AFTER;
 use punctual::receipt::examine::Examiner;
@@ -110,6 +112,34 @@ impl Case {
     async fn standing(&self, id: Uuid) -> String {
         let what = "concat_ws(' ', status, case when twilio_sid is not null then 'sid' end)";
         self.world.get(id, what).await
+    }
+}
+
+/// Whoever is asked takes so long that a user's statement runs meanwhile.
+struct Slow {
+    client: Arc<Client>,
+    user: tokio_postgres::Client,
+    sql: String,
+}
+
+impl Provider for Slow {
+    fn send<'a>(&'a self, message: &'a Cleared, valid_for: Duration) -> BoxFuture<'a, Outcome> {
+        self.client.send(message, valid_for)
+    }
+
+    fn warm(&self, connections: usize) -> BoxFuture<'_, ()> {
+        self.client.warm(connections)
+    }
+
+    fn can_look_up(&self) -> bool {
+        true
+    }
+
+    fn list<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Listed> {
+        Box::pin(async {
+            run(&self.user, &self.sql).await;
+            self.client.list(sought).await
+        })
     }
 }
 
@@ -288,6 +318,33 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     let looked = examiner.look(before, &found).await.unwrap();
     assert_eq!(looked.held, held([(Why::Unasked, 1)]));
     assert_eq!(looked.free, found);
+}
+
+/// Its user writes another text, or means it for another time, while the provider is asked: what
+/// the list shows is the old one, and the new one is not lost by it.
+#[tokio::test]
+async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
+    for what in [
+        "body = 'another text'",
+        "scheduled_at = now() + interval '1 day'",
+    ] {
+        let case = Case::new().await;
+        let id = case.row("it was sent").await;
+        case.sent_and_forgotten(id).await;
+        let sql = format!("update scheduled_messages set {what} where id = '{id}'");
+        let examiner = Examiner {
+            store: case.store.clone(),
+            provider: Arc::new(Slow {
+                client: Arc::clone(&case.client),
+                user: case.world.db.client().await,
+                sql,
+            }),
+        };
+        let before = now(&case.store).await - SOON;
+        let looked = examiner.look(before, &case.free).await.unwrap();
+        assert_eq!(case.standing(id).await, "pending", "{what}");
+        assert_eq!((looked.sent, looked.held), (0, held([(Why::Locked, 1)])));
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ fn row(n: u128, text: &str) -> HeldRow {
         text: Some(text_key(text)),
         since: at(0),
         touched: Some(at(0)),
+        version: 0,
     }
 }
 

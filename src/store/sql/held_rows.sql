@@ -8,7 +8,7 @@ select m.id, btrim(m.to_number, E' \t\r\n')::text as number,
        -- It cannot have been sent before it was there.
        coalesce(least(m.created_at, greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)), '-infinity')
          as since,
-       greatest(m.created_at, m.requeued_at) as touched
+       greatest(m.created_at, m.requeued_at) as touched, m.version::bigint as version
   from public.scheduled_messages m
  where m.status = 'pending'
    and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < $1::timestamptz

@@ -7,18 +7,22 @@
 -- standby took over, a backup came back) is entered anew, so that it is found by what comes later.
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came  $6 when the provider is asked, where
 -- nothing more is heard of it (ms; null: never)  $7 the text as it was sent  $8 the instance
+-- $9 the version of the row that it proves something of (null: whichever it is by now)
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                       $7::text[])
-             as a (id, token, sid, started_at, finished_at, body)
+                       $7::text[], $9::bigint[])
+             as a (id, token, sid, started_at, finished_at, body, version)
 ), free as (
-  select ask.*, m.body as row_body, case when m.template_vars is not null then m.template_id end as template_id
+  select ask.id, ask.token, ask.sid, ask.started_at, ask.finished_at, ask.body,
+         m.body as row_body, case when m.template_vars is not null then m.template_id end as template_id
     from ask
     join public.scheduled_messages m on m.id = ask.id
+   where ask.version is null or m.version = ask.version
    order by m.id
      for no key update of m skip locked
 ), gone as (
-  select ask.*, null::text, null::uuid from ask
+  select ask.id, ask.token, ask.sid, ask.started_at, ask.finished_at, ask.body, null::text, null::uuid
+    from ask
    where ask.id not in (select id from free)
      and not exists (select from public.scheduled_messages m where m.id = ask.id)
 ), named as (
