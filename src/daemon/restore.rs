@@ -76,6 +76,8 @@ impl Restore {
             return false;
         }
         self.journal.hold(before, place.database, place.reached);
+        // A server that another took over from may go on answering its sessions.
+        self.dispatch.store.distrust();
         self.history.accept(place);
         self.left.send_replace(None);
         self.found = true;

@@ -95,6 +95,11 @@ pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
             Lost::Unheard => return,
             lost => lost,
         };
+        if !was_up && matches!(lost, Lost::Deaf) {
+            // This connection is new, and leads where new ones do. Those that notify may not: another
+            // server has taken over, and the one before still answers them.
+            store.distrust();
+        }
         failures = if was_up {
             1
         } else {

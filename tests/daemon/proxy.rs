@@ -30,6 +30,7 @@ struct Link {
 pub(crate) struct Proxy {
     port: u16,
     links: Links,
+    target: Arc<Mutex<String>>,
     /// New connections are silent from the start.
     closed: Arc<AtomicBool>,
     _tasks: JoinSet<()>,
@@ -47,17 +48,19 @@ impl Proxy {
     pub(crate) fn over(listener: TcpListener, target: String) -> Self {
         let links = Links::default();
         let closed = Arc::<AtomicBool>::default();
+        let target = Arc::new(Mutex::new(target));
         let port = listener.local_addr().unwrap().port();
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(
             listener,
-            target,
+            Arc::clone(&target),
             Arc::clone(&links),
             Arc::clone(&closed),
         ));
         Self {
             port,
             links,
+            target,
             closed,
             _tasks: tasks,
         }
@@ -65,6 +68,11 @@ impl Proxy {
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// New connections lead to another `host:port`; those there are stay where they are.
+    pub(crate) fn lead_to(&self, target: String) {
+        *self.target.lock().unwrap() = target;
     }
 
     /// The connections there are now pass nothing on any more, those that LISTEN or the others.
@@ -106,11 +114,17 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: String, links: Links, closed: Arc<AtomicBool>) {
+async fn accept(
+    listener: TcpListener,
+    target: Arc<Mutex<String>>,
+    links: Links,
+    closed: Arc<AtomicBool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let (near, _) = listener.accept().await.unwrap();
-        let Ok(far) = TcpStream::connect(&target).await else {
+        let target = target.lock().unwrap().clone();
+        let Ok(far) = TcpStream::connect(target).await else {
             continue;
         };
         for socket in [&near, &far] {

@@ -9,11 +9,13 @@ use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
 use punctual::store::Migrator;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::block_in_place;
+use uuid::Uuid;
 
 use crate::daemon::{Daemon, set};
 use crate::harness::{dsn, session};
+use crate::proxy::Proxy;
 use crate::standin::StandIn;
-use crate::world::{arrived_once, environment, insert, row};
+use crate::world::{TO, arrived_once, environment, insert, row};
 
 /// Far longer than a shutdown takes.
 const AMPLE: Duration = Duration::from_secs(30);
@@ -111,4 +113,75 @@ async fn a_promotion_and_files_that_are_put_back_are_noticed_and_nothing_goes_tw
     assert!(row(&app, first).await.is_some());
     daemon.stop().await;
     assert_eq!(phone.creates().len(), 3);
+}
+
+/// A promotion that nobody told the old primary of: it takes what its sessions bring for as long as
+/// there are any. They are left, so that no message is claimed here and there.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_session_stays_with_a_primary_that_another_took_over_from() {
+    // The daemon's, oldest first: the listener and one of the pool; all of the pool but one.
+    let listener_first = "order by query ilike 'listen%' desc, backend_start desc limit 2";
+    let pool_only = "and not query ilike 'listen%' order by backend_start limit 3";
+    tokio::join!(promoted(listener_first), promoted(pool_only));
+}
+
+async fn promoted(ended: &str) {
+    let start = || PrivatePostgres::start(Options::default()).unwrap();
+    let start = async || tokio::task::spawn_blocking(start).await.unwrap();
+    let (old, new) = tokio::join!(start(), start());
+    let mut apps = Vec::new();
+    for server in [&old, &new] {
+        let place = dsn(server, "postgres");
+        Migrator::embedded().run(&place).await.unwrap();
+        apps.push(session(&place).await);
+    }
+    let proxy = Proxy::to(format!("127.0.0.1:{}", old.port())).await;
+    let phone = StandIn::start([]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let url = old.url("postgres");
+    let (_, password) = url.split_once("//postgres:").unwrap();
+    let password = password.split('@').next().unwrap();
+    let same = format!("alter role postgres password '{password}'");
+    apps[1].batch_execute(&same).await.unwrap();
+    let url = url.replace(&format!(":{}/", old.port()), &format!(":{}/", proxy.port()));
+    let mut env = environment(&url, &phone.url());
+    let state = dir.path().to_str().unwrap();
+    set(&mut env, "PUNCTUAL_STATE_DIR", state);
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+
+    proxy.lead_to(format!("127.0.0.1:{}", new.port()));
+    let end = format!(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+          where pid <> pg_backend_pid() and backend_type = 'client backend' {ended}"
+    );
+    apps[0].batch_execute(&end).await.unwrap();
+    // It has work enough for more sessions than it has left.
+    for n in 0..30 {
+        insert(&apps[0], "in the old one only", n * 20).await;
+    }
+    daemon.says("the database has become another one").await;
+    daemon.says("nothing is held any more").await;
+    // Both have them, as the standby had followed so far.
+    let ids: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
+    for app in &apps {
+        for (id, n) in ids.iter().zip(0..) {
+            let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at)
+                       values ($1, $2, $3, clock_timestamp() + $4 * interval '50 ms')";
+            let body = format!("number {n}");
+            let due = f64::from(10 + n);
+            app.execute(sql, &[id, &TO, &body, &due]).await.unwrap();
+        }
+    }
+    for id in &ids {
+        arrived_once(&apps[1], &phone, *id).await;
+    }
+    daemon.stop().await;
+    let mut sent = phone.creates();
+    sent.retain(|seen| seen.field("Body") != Some("in the old one only"));
+    assert_eq!(sent.len(), ids.len());
+    let untouched =
+        "select count(*) from scheduled_messages where status = 'pending' and body like 'number %'";
+    let untouched: i64 = apps[0].query_one(untouched, &[]).await.unwrap().get(0);
+    assert_eq!(untouched, 20, "in the old one");
 }
