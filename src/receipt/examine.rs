@@ -88,6 +88,10 @@ impl Examiner {
                 return Ok(look.looked);
             };
             after = Some(last.to.clone());
+            if rows.len() == PAGE && together.len() == 1 {
+                // What more there is of this number is not read, and stays held.
+                *look.looked.held.entry(Why::Partly).or_default() += 1;
+            }
             let numbers: Vec<_> = together.iter().map(|rows| look.sort_out(rows)).collect();
             let numbers: Vec<_> = numbers.into_iter().filter(|n| !n.is_empty()).collect();
             for few in numbers.chunks(AT_ONCE) {

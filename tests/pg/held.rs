@@ -430,3 +430,23 @@ async fn what_is_held_is_not_cancelled_as_too_late_and_what_came_after_is() {
     }
     assert_eq!(expired(SOON, None).await, 2);
 }
+
+/// The soonest were written after the hold, and are more than are read at once.
+#[tokio::test]
+async fn what_is_not_read_of_one_number_is_not_taken_for_settled() {
+    let case = Case::new().await;
+    let insert = |n: i32, due: &str, made: &str| {
+        format!(
+        "insert into scheduled_messages (to_number, body, scheduled_at, created_at)
+         select '+13105559999', 'hello', now() - interval '{due}', {made} from generate_series(1, {n})")
+    };
+    run(&case.world.unseen, &insert(5_000, "2 h", "now()")).await;
+    run(
+        &case.world.unseen,
+        &insert(1, "1 h", "now() - interval '3 h'"),
+    )
+    .await;
+    let looked = case.look(LATE).await;
+    assert_eq!(looked.absent.len() + looked.more, 5_000);
+    assert!(!looked.is_over());
+}

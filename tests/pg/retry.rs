@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use punctual::message::{Category, Claim, Moment, Outcome, ProviderSid, Retry, RowState};
-use punctual::reactor::{Answer, Settlement, Tries};
+use punctual::message::{
+    AttemptToken, Category, Claim, MessageId, Moment, Outcome, ProviderSid, Retry, RowState,
+};
+use punctual::reactor::{Answer, Record, Settlement, Tries};
 use punctual::store::Store;
 
-use crate::ours::{claim, ledger, record, store, won};
+use crate::ours::{claim, ledger, now, record, store, won};
 use crate::rows::{World, run};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -190,4 +192,42 @@ async fn what_did_not_arrive_is_not_tried_again_beside_a_newer_one_of_its_key() 
             "undelivered undelivered failed undelivered pending"
         );
     }
+}
+
+/// The first try did not arrive and the second did; then the database comes back as it was between
+/// the first request and what was heard of it. A journal has the second.
+#[tokio::test]
+async fn what_a_later_try_has_sent_is_not_tried_again_for_an_earlier_one() {
+    let world = crate::receipts::World::new().await;
+    let sid = "SM0123456789abcdef0123456789abcdef".to_owned();
+    world
+        .record(Settlement::Accepted {
+            sid: ProviderSid(sid),
+        })
+        .await;
+    let id: uuid::Uuid = world
+        .text("select id::text from scheduled_messages")
+        .await
+        .parse()
+        .unwrap();
+    let now = now(&world.store).await;
+    let proof = Record {
+        id: MessageId(id),
+        token: AttemptToken::fresh(),
+        settlement: Settlement::Accepted {
+            sid: ProviderSid("SMsecond".into()),
+        },
+        started: Some(now),
+        finished: Some(now),
+        payload: None,
+        tries: 0,
+    };
+    assert_eq!(world.store.record(&[&proof]).await.unwrap().len(), 1);
+    world.call("undelivered", "30003").await;
+    assert_eq!(
+        world
+            .text("select concat_ws(' ', status, twilio_sid) from scheduled_messages")
+            .await,
+        "sent SMsecond"
+    );
 }

@@ -95,15 +95,15 @@ with ask as (
      and a.started_at is null
   returning a.token
 ), proven as (
-  select token, id, sid, finished_at from ledger
+  select token, id, sid, finished_at, null::timestamptz as later from ledger
   union all
   -- Of several the last one: those before it had not arrived, or there would have been no other.
-  select * from (select distinct on (lost.id) lost.token, lost.id, lost.sid, regained.finished_at
+  select * from (select distinct on (lost.id) lost.token, lost.id, lost.sid, regained.finished_at, lost.started_at
                    from regained join lost on lost.token = regained.token
                   order by lost.id, lost.started_at desc nulls last, lost.token desc) latest
   union all
   -- With the token of an attempt at another message it is proof all the same.
-  select token, id, sid, finished_at from named where of <> id
+  select token, id, sid, finished_at, null from named where of <> id
 ), moved as (
   update public.scheduled_messages m
      set status = 'sent', sent_at = proven.finished_at, twilio_sid = proven.sid,
@@ -111,7 +111,10 @@ with ask as (
          cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
     from proven
    where m.id = proven.id
-     and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
+     and (m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
+        -- Tried again since: the row goes by that, so that the end of the try before does not have it
+        -- tried once more.
+        or m.status = 'sent' and proven.later > m.sent_at)
   returning proven.token, m.conversation_id, m.to_number, m.body
 ), uses as (
   -- The app's own count follows from here: its row would make the records of one template wait
