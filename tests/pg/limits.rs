@@ -280,6 +280,34 @@ async fn the_apps_own_count_is_honoured_where_the_installation_says_so() {
     check(&of_app(LimitSource::Punctual), "daily_sms_count = 9", 5).await;
 }
 
+/// However the day's messages fall into claims, the two counts together stay within the limit.
+#[tokio::test]
+async fn the_apps_count_and_ours_are_one_limit_from_claim_to_claim() {
+    let world = World::new().await;
+    user(&world, USER, 5).await;
+    run(
+        &world.user,
+        "update user_sms_preferences set daily_sms_count = 2, daily_count_reset_at = now()",
+    )
+    .await;
+    let rules = Rules {
+        limit_source: LimitSource::App,
+        ..rules()
+    };
+    let store = store(&world).with_rules(&rules);
+    let mut places = Vec::new();
+    for _ in 0..5 {
+        let id = message(&world, USER, "normal").await;
+        let claims = won(&store, &[id]).await;
+        places.push(goes(&claims[0]));
+        if goes(&claims[0]) {
+            recorded(&store, &[accepted(&claims[0])]).await;
+        }
+    }
+    assert_eq!(places, [true, true, true, false, false]);
+    assert_eq!(taken(&world, USER).await, 3);
+}
+
 /// The database asks by instant; what it was told is what the daemon reckons.
 #[tokio::test]
 async fn a_day_is_the_recipients() {

@@ -89,10 +89,11 @@ with free as (
            where a.counts
            group by a.user_id, (a.today).day) w
    order by w.user_id, w.day
+  -- The app's count is of what the app has sent itself: ours goes on top of it.
   on conflict (user_id, day) do update
      set wanted = excluded.wanted, most = excluded.most, app_left = excluded.app_left,
-         granted = greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left), 0),
-         count = c.count + greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left), 0)
+         granted = greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left - c.count), 0),
+         count = c.count + greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left - c.count), 0)
   returning user_id, day, wanted, granted
 ), short as (
   select user_id, day, granted from places where granted < wanted
