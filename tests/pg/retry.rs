@@ -149,6 +149,34 @@ async fn what_a_callback_says_was_not_delivered_is_tried_again_whoever_was_first
     }
 }
 
+/// What did not arrive has used up nothing: the try that follows takes the place anew, and is not
+/// over the limit for its own sake.
+#[tokio::test]
+async fn what_was_not_delivered_gives_its_place_in_the_day_back() {
+    let world = crate::receipts::World::new().await;
+    let sid = ProviderSid("SM0123456789abcdef0123456789abcdef".into());
+    world.record(Settlement::Accepted { sid }).await;
+    run(
+        &world.app,
+        "set punctual.writer = 'on';
+         insert into punctual.daily_counts (user_id, day, count)
+         values ('11111111-1111-1111-1111-111111111111', '2026-01-01', 1);
+         update punctual.attempts set user_id = '11111111-1111-1111-1111-111111111111', day = '2026-01-01'",
+    )
+    .await;
+    for status in ["sent", "undelivered", "undelivered", "failed"] {
+        world.call(status, "30003").await;
+        let count = "select concat_ws(' ', (select count from punctual.daily_counts),
+                                      (select status from scheduled_messages))";
+        let expected = if status == "sent" {
+            "1 sent"
+        } else {
+            "0 pending"
+        };
+        assert_eq!(world.text(count).await, expected, "{status}");
+    }
+}
+
 /// What was sent has given its key free, and a newer message may have it by the time it turns out
 /// that the first did not arrive. The callback is taken all the same.
 #[tokio::test]
