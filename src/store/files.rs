@@ -35,6 +35,7 @@ pub(super) const MIGRATIONS: &[File<'static>] = files!("migrations":
     "20261125101300_unfollowed_again",
     "20261125103000_claims_of_people",
     "20261125103100_user_index",
+    "20261125120000_answers",
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -95,6 +95,32 @@ async fn of_whom_nothing_is_known_nothing_is_told() {
     );
 }
 
+/// What is null is what the policy takes it for, and never an answer that is neither.
+#[tokio::test]
+async fn whether_texts_can_reach_a_user_is_yes_or_no() {
+    for (columns, values, expected) in [
+        ("phone_verified, opted_out", "true, null", "t +1 t f"),
+        ("phone_verified, opted_out", "null, false", "f +1 f f"),
+        ("phone_verified, opted_out", "null, true", "f +1 f t"),
+    ] {
+        let world = World::new().await;
+        run(
+            &world.user,
+            &format!("insert into user_sms_preferences (user_id, phone_number, {columns}) values ('{USER}', '+1', {values})"),
+        )
+        .await;
+        let info: String = one(
+            &world.user,
+            &format!(
+                "select format('%s %s %s %s', has_sms_available, phone_number, phone_verified, opted_out)
+                   from get_user_sms_channel_info('{USER}')"
+            ),
+        )
+        .await;
+        assert_eq!(info, expected, "{values}");
+    }
+}
+
 /// The app's tables before ours, with columns of their own, and changed under a running daemon.
 #[tokio::test]
 async fn tables_of_another_shape_are_read_as_far_as_they_can_be() {

@@ -124,6 +124,11 @@ async fn people_see_what_is_due_in_the_recipients_time_and_what_holds_it() {
     for (more, expected) in [
         ("null, 'Mars/Olympus', null, null", "UTC 12:00 -"),
         ("null, 'Europe/Berlin', null, null", "Europe/Berlin 13:00 -"),
+        // To Postgres these are zones, two hours and five west.
+        ("null, 'GMT+2', null, null", "UTC 12:00 -"),
+        ("null, 'Here5', null, null", "UTC 12:00 -"),
+        ("null, 'etc/gmt+2', null, null", "etc/gmt+2 10:00 -"),
+        ("null, 'EST5EDT', null, null", "EST5EDT 07:00 -"),
         (&format!("'{USER}', null, null, null"), "Asia/Tokyo 21:00 -"),
         (
             &format!("'{USER}', 'PST', '2030-01-01 23:00:00+00', 'quiet hours'"),
