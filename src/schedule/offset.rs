@@ -43,6 +43,11 @@ impl Sample {
     const fn agrees(&self) -> bool {
         (self.boot_db_us - self.boot_real_us).abs() <= self.uncertainty_us
     }
+
+    /// Whether the wall clock was set since this was taken.
+    const fn is_before_a_step(&self, now: Reading) -> bool {
+        (now.boot_us() - self.boot_real_us).abs() > STEP_US
+    }
 }
 
 /// The estimate of the database's clock.
@@ -103,7 +108,7 @@ impl Offset {
         let Some(best) = &self.best else {
             return false;
         };
-        let stepped = (now.boot_us() - best.boot_real_us).abs() > STEP_US;
+        let stepped = best.is_before_a_step(now);
         let news = stepped && !self.stepped;
         self.stepped |= stepped;
         news
@@ -117,10 +122,13 @@ impl Offset {
     /// Zero of the uptime on the database's clock, in microseconds since the Unix epoch.
     ///
     /// Where the database and this machine agree within the uncertainty, the offset is taken
-    /// as none, and the slewing of the wall clock is followed.
+    /// as none, and the slewing of the wall clock is followed. A step never is, not even before
+    /// anybody has noticed it: a claim that is answered in that moment is judged by this.
     pub const fn boot_us(&self, now: Reading) -> i64 {
         match &self.best {
-            Some(best) if self.stepped || !best.agrees() => best.boot_db_us,
+            Some(best) if self.stepped || best.is_before_a_step(now) || !best.agrees() => {
+                best.boot_db_us
+            }
             _ => now.boot_us(),
         }
     }
@@ -161,6 +169,24 @@ mod tests {
         measured(&mut offset, 40, 1_000, 100);
         assert_eq!(offset.told(), Some((0, 51)));
         assert_eq!(offset.boot_us(at(BOOT + 300, 2_000)), BOOT + 300);
+    }
+
+    #[test]
+    fn a_step_is_not_followed_for_a_moment_though_nobody_has_noticed_it() {
+        let half_an_hour = 1_800_000_000;
+        let mut offset = Offset::new();
+        measured(&mut offset, 40, 1_000, 100);
+        let told = offset.boot_us(at(BOOT, 2_000));
+        for by in [half_an_hour, -half_an_hour] {
+            let step = at(BOOT + by, 3_000);
+            assert!((offset.boot_us(step) - told).abs() <= 51);
+            // A measurement that the step fell into changes nothing about that.
+            let database = Moment::from_micros(BOOT + 3_000);
+            offset.measured(at(BOOT, 2_000), database, step);
+            assert!((offset.boot_us(step) - told).abs() <= 51);
+            assert!(offset.notice(step), "and it is news all the same");
+            measured(&mut offset, 40, 4_000, 100);
+        }
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl World {
 
     /// What `Dispatch::claim` does with the answer.
     pub(super) fn claimed(&mut self, whose: Whose, answer: ClaimAnswer) {
-        let now = self.now_of(whose.slot);
+        let now = self.steady_now_of(whose.slot);
         let ClaimAnswer {
             asks,
             asked,

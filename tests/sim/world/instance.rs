@@ -67,11 +67,22 @@ impl World {
         self.slots.len()
     }
 
+    /// The worst that the reactor could be told: as if a step were followed until it is measured.
     pub(crate) fn now_of(&self, slot: usize) -> Now {
+        let step = self.slots[slot].instance.as_ref().map_or(0, |i| i.step_us);
+        let steady = self.steady_now_of(slot);
+        Now {
+            db: Moment::from_micros(steady.db.as_micros() + step),
+            ..steady
+        }
+    }
+
+    /// As the daemon's clock is, which follows no step (`schedule/offset.rs`).
+    pub(crate) fn steady_now_of(&self, slot: usize) -> Now {
         let (off, booted) = self.slots[slot]
             .instance
             .as_ref()
-            .map_or((0, 0), |i| (i.error_us + i.step_us, i.booted));
+            .map_or((0, 0), |i| (i.error_us, i.booted));
         Now {
             db: Moment::from_micros(START.as_micros() + self.t + off),
             up: Uptime::from_micros(booted + self.t),
