@@ -81,6 +81,7 @@ pub(crate) fn of_row(facts: &mut Facts, row: &Row) {
         row.next_attempt_at,
     );
     time(facts, format!("row {n} requeued_at"), row.requeued_at);
+    time(facts, format!("row {n} sent_at"), row.sent_at);
 }
 
 pub(crate) fn of_attempt(facts: &mut Facts, attempt: &Attempt) {

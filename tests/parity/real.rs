@@ -38,7 +38,7 @@ const OUTCOMES: [&str; 9] = [
 
 /// How a row says why it is as it is. What a person did has no words, only a time.
 const ROWS: &str = "select id, status, to_number, body, scheduled_at, deferred_until, next_attempt_at, requeued_at,
-    attempts, version, twilio_sid,
+    attempts, version, twilio_sid, sent_at,
     case when status <> 'cancelled' then error_message
          when cancel_reason like 'too late%' then 'too late'
          when cancel_reason is null and cancelled_at is not null then 'the user cancelled it'
@@ -141,6 +141,7 @@ impl Real {
             version: row.get("version"),
             reason: row.get("reason"),
             sid: row.get("twilio_sid"),
+            sent_at: row.get::<_, Option<_>>("sent_at").map(moment),
         });
         let attempts = attempts.iter().map(|row| Attempt {
             token: AttemptToken(row.get("token")),

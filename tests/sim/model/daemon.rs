@@ -236,20 +236,41 @@ impl Database {
             .attempt(record.token)
             .filter(|a| a.message == record.id)
             .map(|a| a.outcome);
-        match own {
+        let later = match own {
             // Merged before: the row may have gone on from there.
             Some(Some("accepted")) => return,
-            Some(_) => self.close(record.token, "accepted"),
+            Some(_) => {
+                self.close(record.token, "accepted");
+                None
+            }
             // Of another message: there it stays as it is.
-            None if self.attempt(record.token).is_some() => {}
-            None => self.regain(by, record, now),
-        }
+            None if self.attempt(record.token).is_some() => None,
+            None => {
+                self.regain(by, record, now);
+                record.started
+            }
+        };
         let movable = self
             .rows
             .get(&record.id)
-            .is_some_and(|row| !matches!(row.status, Status::Sent | Status::Delivered));
-        if movable && let Some(row) = self.move_row(record.id, Status::Sent) {
+            .is_some_and(|row| match row.status {
+                Status::Delivered => false,
+                // A later try, which the ledger had lost, is what the row goes by.
+                Status::Sent => later.zip(row.sent_at).is_some_and(|(l, sent)| l > sent),
+                _ => true,
+            });
+        if !movable {
+            return;
+        }
+        // From `sent` to `sent` is no step of the table.
+        if let Some(row) = self.rows.get_mut(&record.id)
+            && row.status == Status::Sent
+        {
             row.sid = Some(sid.0.clone());
+            row.sent_at = record.finished;
+        } else if let Some(row) = self.move_row(record.id, Status::Sent) {
+            row.sid = Some(sid.0.clone());
+            row.sent_at = record.finished;
             row.next_attempt_at = None;
             row.reason = None;
         }

@@ -32,6 +32,7 @@ pub(crate) struct Row {
     pub(crate) version: i64,
     pub(crate) reason: Option<String>,
     pub(crate) sid: Option<String>,
+    pub(crate) sent_at: Option<Moment>,
 }
 
 impl Row {

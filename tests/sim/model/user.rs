@@ -70,6 +70,7 @@ impl Database {
                     version: 0,
                     reason: None,
                     sid: None,
+                    sent_at: None,
                 })
             }
             Change::Delete => {
@@ -122,6 +123,7 @@ impl Database {
             if back {
                 new.reason = None;
                 new.sid = None;
+                new.sent_at = None;
             }
         } else if new.status == Status::Cancelled && old.status != Status::Cancelled {
             new.reason = Some("the user cancelled it".into());
