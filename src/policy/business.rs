@@ -72,7 +72,10 @@ impl FromStr for BusinessHours {
     type Err = BusinessHoursError;
 
     fn from_str(text: &str) -> Result<Self, BusinessHoursError> {
-        let lower = text.to_ascii_lowercase();
+        // As people and their editors write a range.
+        let lower = text
+            .to_ascii_lowercase()
+            .replace(['\u{2013}', '\u{2212}'], "-");
         let words = lower.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
         let mut open = Vec::new();
         let mut days = Vec::new();

@@ -23,13 +23,11 @@ pub fn judge_all(claims: &[Claim], rules: &Rules, now: Moment) -> Vec<Verdict> {
         .iter()
         .map(|claim| judge(claim, rules, now.max(claim.due)))
         .collect();
-    let mut given_back: HashMap<Uuid, usize> = HashMap::new();
+    let mut given_back: HashMap<Option<Uuid>, usize> = HashMap::new();
     for (claim, verdict) in claims.iter().zip(&verdicts) {
         let facts = &claim.facts;
         if matches!(facts.limit, Limit::Taken { .. }) && !matches!(verdict, Verdict::Send(_)) {
-            *given_back
-                .entry(facts.user_id.unwrap_or_default())
-                .or_default() += 1;
+            *given_back.entry(facts.user_id).or_default() += 1;
         }
     }
     if given_back.is_empty() {
@@ -37,7 +35,7 @@ pub fn judge_all(claims: &[Claim], rules: &Rules, now: Moment) -> Vec<Verdict> {
     }
     for (claim, verdict) in claims.iter().zip(&mut verdicts) {
         let over = matches!(verdict, Verdict::Cancel { reason } if reason == OVER_LIMIT);
-        let user = claim.facts.user_id.unwrap_or_default();
+        let user = claim.facts.user_id;
         if let Some(left @ 1..) = given_back.get_mut(&user).filter(|_| over) {
             *left -= 1;
             *verdict = Verdict::Defer {

@@ -14,11 +14,11 @@ use crate::policy::{Rules, zone_of};
 
 const ROW: &str = include_str!("sql/story_row.sql");
 const ATTEMPTS: &str = include_str!("sql/story_attempts.sql");
-mod next;
-
 const RECEIPTS: &str = include_str!("sql/story_receipts.sql");
 const NOTES: &str = include_str!("sql/story_notes.sql");
 const OUTBOX: &str = include_str!("sql/story_outbox.sql");
+
+mod next;
 
 /// See the module.
 #[derive(Clone, Debug, Serialize)]

@@ -348,6 +348,11 @@ fn business_hours_are_read() {
             (6 * day + 10 * hour, 6 * day + 11 * hour),
         ]
     );
+    // With dashes, as an editor makes them.
+    assert_eq!(
+        ranges("Mon\u{2013}Tue 09:00\u{2013}10:00"),
+        ranges("mon-tue 09:00-10:00")
+    );
     // The night after Sunday ends on Monday.
     assert_eq!(
         ranges("sun 23:00-01:00"),

@@ -169,19 +169,22 @@ mod tests {
         }
     }
 
-    fn check(status: &str, in_doubt: Option<&str>, attempt: StoryAttempt, says: &str) {
-        let row = row(status, in_doubt);
-        let story = Story {
+    fn story(row: StoryRow, attempts: Vec<StoryAttempt>) -> Story {
+        Story {
             id: MessageId(Uuid::nil()),
             row: Some(row),
-            attempts: vec![attempt],
+            attempts,
             receipts: vec![],
             notes: vec![],
             outbox: vec![],
             timer: None,
             hold: None,
             next: String::new(),
-        };
+        }
+    }
+
+    fn check(status: &str, in_doubt: Option<&str>, attempt: StoryAttempt, says: &str) {
+        let story = story(row(status, in_doubt), vec![attempt]);
         let said = story.what_next(|at| format!("<{}>", at.as_micros()));
         assert!(said.contains(says), "{status} {in_doubt:?}: {said}");
     }
@@ -193,17 +196,7 @@ mod tests {
             reason: Some("two are listed".into()),
         };
         let check = |status: &str, before, timer, held: bool| {
-            let mut story = Story {
-                id: MessageId(Uuid::nil()),
-                row: Some(row(status, None)),
-                attempts: vec![],
-                receipts: vec![],
-                notes: vec![],
-                outbox: vec![],
-                timer: None,
-                hold: None,
-                next: String::new(),
-            };
+            let mut story = story(row(status, None), vec![]);
             story.heard(timer, Some(hold(before)));
             assert_eq!(story.hold.is_some(), held, "{status} {before}");
             let says = [
