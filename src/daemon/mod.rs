@@ -21,7 +21,7 @@ use crate::receipt::enquire::Enquirer;
 use crate::receipt::signature::Verifier;
 use crate::receipt::{self, Webhooks};
 use crate::schedule::Enquiry;
-use crate::store::{Dsn, History, MigrateError, Migrator, Store, StoreError, Watch};
+use crate::store::{Dsn, Lineage, MigrateError, Migrator, Store, StoreError, Watch};
 
 mod beyond;
 mod enquiries;
@@ -118,7 +118,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         // Nothing comes by itself.
         None => Enquiry::UNTOLD,
     };
-    let (at_most, history) = (POOL + callbacks, History::default());
+    let (at_most, history) = (POOL + callbacks, Lineage::default());
     let watch = Watch::over(parts.dsn.clone());
     let of = parts.state.as_ref().map(|_| &history);
     let pool = parts.dsn.pool_with(at_most, of, Some(&watch));

@@ -20,7 +20,7 @@ use crate::journal::{self, Answered, Journal, JournalError, PastFile};
 use crate::message::{DatabaseId, InstanceId, Moment, ProviderSid};
 use crate::reactor::{Record, Settlement};
 use crate::receipt::examine::Examiner;
-use crate::store::{History, Place, StoreError};
+use crate::store::{Lineage, LogPosition, StoreError};
 
 /// Between tries of what the database or the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ const GROUP: usize = 500;
 struct Restore {
     dispatch: Dispatch,
     journal: Arc<Journal>,
-    history: History,
+    history: Lineage,
     inputs: mpsc::Sender<Input>,
     /// What the reactor holds.
     held: watch::Receiver<Option<Moment>>,
@@ -67,7 +67,7 @@ impl Restore {
     }
 
     /// Holds what is due, and then lets the sessions be used. Whether the reactor still listens.
-    async fn hold(&mut self, place: Place) -> bool {
+    async fn hold(&mut self, place: LogPosition) -> bool {
         let before = self.dispatch.clock.now().db;
         tell(self.journal.database(), place, before);
         let told = self.inputs.send(Input::Hold { before }).await;
@@ -169,7 +169,7 @@ impl Begun {
         self,
         beside: &mut JoinSet<()>,
         dispatch: Dispatch,
-        history: History,
+        history: Lineage,
         inputs: mpsc::Sender<Input>,
         held: watch::Receiver<Option<Moment>>,
         left: watch::Sender<Option<Left>>,
@@ -198,7 +198,7 @@ impl Begun {
 /// Begins a journal, and holds it against those before.
 pub(super) fn begin(
     state: State,
-    history: &History,
+    history: &Lineage,
     instance: InstanceId,
     now: Moment,
 ) -> Result<Begun, JournalError> {
@@ -245,7 +245,7 @@ pub(super) fn begin(
 }
 
 /// What a start says of a database that is not where the journal left it.
-fn tell(was: Option<DatabaseId>, is: Place, before: Moment) {
+fn tell(was: Option<DatabaseId>, is: LogPosition, before: Moment) {
     tracing::error!(
         was = was.map(tracing::field::display),
         is = %is.database,

@@ -16,7 +16,7 @@ use crate::message::Moment;
 use crate::metrics::{Counter, Gauge};
 use crate::policy::Rules;
 use crate::schedule::Backoff;
-use crate::store::{Days, History, Store, StoreError};
+use crate::store::{Days, Lineage, Store, StoreError};
 
 /// How often an instance says that it lives, and measures the database's clock.
 const BEAT: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration:
 /// Keeps things up until `stop`.
 pub(super) async fn keep(
     dispatch: Dispatch,
-    history: Option<History>,
+    history: Option<Lineage>,
     inputs: mpsc::Sender<Input>,
     members: Arc<Notify>,
     stop: CancellationToken,
@@ -115,7 +115,7 @@ pub(super) async fn tell_days(
 
 /// One after the other, and each for itself: a row that the app's own trigger lets nobody
 /// cancel must not keep claims of the dead from being reaped.
-async fn round(dispatch: &Dispatch, history: Option<&History>, inputs: &mpsc::Sender<Input>) {
+async fn round(dispatch: &Dispatch, history: Option<&Lineage>, inputs: &mpsc::Sender<Input>) {
     keep_journal(dispatch).await;
     let store = &dispatch.store;
     let beat = async {
@@ -174,7 +174,7 @@ async fn round(dispatch: &Dispatch, history: Option<&History>, inputs: &mpsc::Se
 }
 
 /// Notes how far the database has come: one that is found before that is an older one.
-async fn follow(dispatch: &Dispatch, history: Option<&History>) {
+async fn follow(dispatch: &Dispatch, history: Option<&Lineage>) {
     let (Some(journal), Some(history)) = (&dispatch.journal, history) else {
         return;
     };

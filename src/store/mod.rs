@@ -1,5 +1,11 @@
-//! The only SQL, and the only way to the database: connections, the schema and the statements
-//! a message goes through, one a file in `sql/`.
+//! The only SQL, and the only way to the database. Each room keeps its statements beside it, one a
+//! file in its `sql/`:
+//!
+//! - `path/`: what every message goes through: window, claim, record.
+//! - `ledger/`: attempts and what became of them: receipts, look-ups, recovery, `why`.
+//! - `app/`: the app's own tables, and the table as its users write it.
+//! - `session/`: connections and what is known about them.
+//! - `schema/`: `migrate` and `doctor`.
 //!
 //! Every statement that writes says what state it expects to find and skips what somebody else
 //! holds, so the store waits for nobody's row and nobody's deadlock has it as a partner.
@@ -21,47 +27,29 @@ use crate::policy::Rules;
 use crate::reactor::report::DatabaseReport;
 
 mod app;
-mod at;
-mod claims;
-pub mod connect;
-mod corrections;
-pub mod doctor;
-pub mod dsn;
-pub mod enquiries;
 mod error;
-mod facts;
-mod files;
-pub mod held;
-mod history;
-mod instances;
-pub mod migrate;
-mod open;
-mod outbox;
-mod outcomes;
-pub mod receipts;
-mod recovery;
-mod reminders;
-pub mod resolve;
-pub mod story;
-mod suppressions;
-mod tls;
-pub mod user;
-mod watch;
-mod window;
+mod ledger;
+mod path;
+mod schema;
+mod session;
 
-pub use claims::Claimed;
-pub use connect::{ConnectError, Connection};
-pub use dsn::{Dsn, DsnError};
+pub use app::user;
 pub use error::StoreError;
-pub use facts::Days;
-pub use history::{History, Place};
-pub use migrate::{MigrateError, Migrator};
-pub use outcomes::Recorded;
-pub use recovery::{LeftOpen, NotAccepted};
-pub use watch::Watch;
-pub use window::{Sample, notify_plainly};
+pub use ledger::recovery::{LeftOpen, NotAccepted};
+pub use ledger::{enquiries, held, receipts, resolve, story};
+pub use path::claims::Claimed;
+pub use path::facts::Days;
+pub use path::outcomes::Recorded;
+pub use path::window::{Sample, notify_plainly};
+pub use schema::migrate::{MigrateError, Migrator};
+pub use schema::{doctor, migrate};
+pub use session::connect::{ConnectError, Connection};
+pub use session::dsn::{Dsn, DsnError};
+pub use session::lineage::{Lineage, LogPosition};
+pub use session::watch::Watch;
+pub use session::{connect, dsn};
 
-use watch::{Held, LOOK_AFTER, State};
+use session::watch::{Held, LOOK_AFTER, State};
 
 /// The database as the daemon uses it.
 #[derive(Clone)]

@@ -168,7 +168,7 @@ fn sql(source: &Source, room: &str) -> Vec<String> {
         // It subscribes to a channel, whose name cannot be a statement's parameter, and reads
         // and writes nothing.
         .filter(|word| room != "listen" || !word.text.starts_with("\"listen "))
-        .map(|word| complain(source, word.line, "SQL belongs in store/sql"))
+        .map(|word| complain(source, word.line, "SQL belongs in store"))
         .collect()
 }
 

@@ -2,7 +2,7 @@
 
 use punctual::message::{InstanceId, MessageId};
 use punctual::reactor::Settlement;
-use punctual::store::{History, NotAccepted, Place, Store};
+use punctual::store::{Lineage, LogPosition, NotAccepted, Store};
 use uuid::Uuid;
 
 use crate::ours::{accepted, ledger, record, recorded, store, won};
@@ -144,7 +144,7 @@ async fn a_late_record_says_that_the_request_began() {
 #[tokio::test]
 async fn a_session_of_another_history_is_not_used() {
     let (one, other) = (World::new().await, World::new().await);
-    let history = History::default();
+    let history = Lineage::default();
     let id = InstanceId::fresh;
     let store = |world: &World| Store::new(world.db.dsn().pool_with(1, Some(&history), None), id());
     store(&one).now().await.unwrap();
@@ -157,7 +157,7 @@ async fn a_session_of_another_history_is_not_used() {
     history.accept(second);
     store(&other).now().await.unwrap();
 
-    let ahead = Place {
+    let ahead = LogPosition {
         reached: i64::MAX,
         ..second
     };

@@ -1,4 +1,4 @@
-//! What the daemon's statements do; each function is named after its file in `src/store/sql`.
+//! What the daemon's statements do; each function is named after its file in `src/store/*/sql`.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! guard's rules, locks, the ledger of attempts and the heartbeats. Every function is one
 //! statement that takes effect at one instant.
 //!
-//! `user` follows `triggers/scheduled_messages.sql`, `daemon` follows `src/store/sql/*.sql`.
+//! `user` follows `triggers/scheduled_messages.sql`, `daemon` follows `src/store/*/sql/*.sql`.
 
 mod daemon;
 mod user;

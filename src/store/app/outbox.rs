@@ -1,0 +1,87 @@
+//! Tries the app's refused writes again, each in a transaction of its own.
+
+use std::time::Duration;
+
+use super::rows::{self, Write};
+use crate::schedule::Backoff;
+use crate::store::{Store, StoreError, millis, prepared};
+
+const DUE: &str = include_str!("sql/outbox_due.sql");
+const DONE: &str = include_str!("sql/outbox_done.sql");
+const AGAIN: &str = include_str!("sql/outbox_again.sql");
+
+/// An app that refuses today may be mended tomorrow: retried for ever, ever less often.
+const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(3600));
+
+impl Store {
+    /// Tries the next write of the outbox. `None`: there is none due; else whether it went.
+    pub async fn outbox_next(&self) -> Result<Option<bool>, StoreError> {
+        const STEP: &str = "retrying a write of the outbox";
+        let mut client = self.client().await?;
+        let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let due = prepared(&tx, DUE, STEP).await?;
+        let Some(row) = tx
+            .query_opt(&due, &[&1_i64])
+            .await
+            .map_err(StoreError::at(STEP))?
+        else {
+            return Ok(None);
+        };
+        let read = || -> Result<(i64, serde_json::Value, i32), tokio_postgres::Error> {
+            Ok((
+                row.try_get("id")?,
+                row.try_get("write")?,
+                row.try_get("attempts")?,
+            ))
+        };
+        let (id, write, attempts) = read().map_err(StoreError::unreadable(STEP))?;
+
+        let refused = match serde_json::from_value::<Write>(write) {
+            Err(e) => Some(format!("not a write of this version: {e}")),
+            Ok(write) => {
+                let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
+                let done = match write {
+                    Write::Delivered(delivered) => {
+                        rows::hold_attempt(&savepoint, &delivered).await?;
+                        rows::write(&savepoint, vec![delivered]).await
+                    }
+                    Write::Status { status_of } => rows::write_status(&savepoint, &status_of)
+                        .await
+                        .map(|()| Vec::new()),
+                };
+                match done {
+                    Ok(held_up) if held_up.is_empty() => {
+                        savepoint.commit().await.map_err(StoreError::at(STEP))?;
+                        None
+                    }
+                    Ok(_) => {
+                        savepoint.rollback().await.map_err(StoreError::at(STEP))?;
+                        Some("the conversation is held by another transaction".to_owned())
+                    }
+                    Err(e) if e.is_refusal() => {
+                        savepoint.rollback().await.map_err(StoreError::at(STEP))?;
+                        Some(e.to_string())
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+        };
+        match &refused {
+            None => {
+                let done = prepared(&tx, DONE, STEP).await?;
+                tx.execute(&done, &[&id])
+                    .await
+                    .map_err(StoreError::at(STEP))?;
+            }
+            Some(error) => {
+                let again = prepared(&tx, AGAIN, STEP).await?;
+                let pause = PAUSE.pause(u32::try_from(attempts).unwrap_or(0) + 1);
+                tx.execute(&again, &[&id, error, &millis(pause)])
+                    .await
+                    .map_err(StoreError::at(STEP))?;
+            }
+        }
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        Ok(Some(refused.is_none()))
+    }
+}

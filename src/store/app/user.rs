@@ -1,0 +1,212 @@
+//! The table as its users have it: a session like the app's own, guarded and heard by the
+//! triggers. For the demo and for people without an app.
+
+use std::borrow::Borrow;
+
+use jiff::civil::Time;
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use crate::message::facts::Template;
+use crate::message::{MessageId, Moment, Status};
+use crate::store::StoreError;
+use crate::store::session::timestamp::PgTimestamp;
+
+const SCHEDULE: &str = include_str!("sql/user_schedule.sql");
+const TEMPLATES: &str = include_str!("sql/user_templates.sql");
+const INSERT: &str = include_str!("sql/user_insert.sql");
+const PREFER: &str = include_str!("sql/user_prefer.sql");
+const RESCHEDULE: &str = include_str!("sql/user_reschedule.sql");
+const EDIT: &str = include_str!("sql/user_edit.sql");
+const CANCEL: &str = include_str!("sql/user_cancel.sql");
+const DELETE: &str = include_str!("sql/user_delete.sql");
+const FATE: &str = include_str!("sql/user_fate.sql");
+
+/// A session that writes the table as the app does.
+pub struct UserSession<C = Client>(C);
+
+/// A message as a person schedules it.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct Draft<'a> {
+    pub to: &'a str,
+    pub from: Option<&'a str>,
+    pub body: &'a str,
+    pub at: Moment,
+    pub user: Option<Uuid>,
+    pub timezone: Option<&'a str>,
+    pub send_before: Option<Moment>,
+    pub priority: &'a str,
+    pub dedup_key: Option<&'a str>,
+    pub message_type: Option<&'a str>,
+    pub template: Option<Uuid>,
+    /// A JSON object.
+    pub template_vars: Option<&'a str>,
+}
+
+/// Templates that are told of where none has the name that was asked for.
+const TEMPLATES_TOLD: i32 = 10;
+
+/// A template, as it was asked for by name.
+#[derive(Clone)]
+pub struct Named {
+    /// Its row.
+    pub id: Uuid,
+    /// What it is.
+    pub template: Template,
+    /// Whether it has the name; else it is one of the others.
+    pub is_it: bool,
+}
+
+impl<C: Borrow<Client>> UserSession<C> {
+    /// Over a client whose connection somebody polls.
+    pub const fn new(client: C) -> Self {
+        Self(client)
+    }
+
+    fn client(&self) -> &Client {
+        self.0.borrow()
+    }
+
+    /// Schedules a message with all that a person may say of it; `None`: a trigger of the app's
+    /// has left the row out.
+    pub async fn schedule(&self, draft: &Draft<'_>) -> Result<Option<MessageId>, StoreError> {
+        const STEP: &str = "scheduling a message";
+        let row = self
+            .client()
+            .query_opt(
+                SCHEDULE,
+                &[
+                    &draft.to,
+                    &draft.from,
+                    &draft.body,
+                    &PgTimestamp(draft.at),
+                    &draft.user,
+                    &draft.timezone,
+                    &draft.send_before.map(PgTimestamp),
+                    &draft.priority,
+                    &draft.dedup_key,
+                    &draft.message_type,
+                    &draft.template,
+                    &draft.template_vars,
+                ],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let id = row.map(|row| row.try_get(0)).transpose();
+        Ok(id.map_err(StoreError::unreadable(STEP))?.map(MessageId))
+    }
+
+    /// The template of this key or id, first if there is one, and some others.
+    pub async fn templates(&self, named: &str) -> Result<Vec<Named>, StoreError> {
+        const STEP: &str = "looking for a template";
+        let rows = self
+            .client()
+            .query(TEMPLATES, &[&named, &TEMPLATES_TOLD])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let read = |row: &Row| -> Result<Named, tokio_postgres::Error> {
+            let template = Template {
+                name: row.try_get("name")?,
+                text: row.try_get("message_template")?,
+                required_vars: row.try_get("required_vars")?,
+                max_length: row.try_get("max_length")?,
+                is_active: row.try_get("is_active")?,
+            };
+            Ok(Named {
+                id: row.try_get("id")?,
+                template,
+                is_it: row.try_get("is_it")?,
+            })
+        };
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Schedules a message, a user's or nobody's.
+    pub async fn insert(
+        &self,
+        user: Option<Uuid>,
+        to: &str,
+        body: &str,
+        at: Moment,
+    ) -> Result<MessageId, StoreError> {
+        const STEP: &str = "inserting a message";
+        let row = self
+            .client()
+            .query_one(INSERT, &[&user, &to, &body, &PgTimestamp(at)])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let id = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
+        Ok(MessageId(id))
+    }
+
+    /// Writes what a new user has chosen: in which zone, from when until when not to be
+    /// disturbed (by the clock there), and how many messages a day.
+    pub async fn prefer(
+        &self,
+        user: Uuid,
+        timezone: &str,
+        quiet: (Time, Time),
+        a_day: i32,
+    ) -> Result<(), StoreError> {
+        let us = |time: Time| {
+            let since = time.duration_since(Time::midnight());
+            i64::try_from(since.as_micros()).unwrap_or_default()
+        };
+        let (from, until) = (us(quiet.0), us(quiet.1));
+        self.client()
+            .execute(PREFER, &[&user, &timezone, &from, &until, &a_day])
+            .await
+            .map_err(StoreError::at("writing a user's preferences"))?;
+        Ok(())
+    }
+
+    /// Moves a message that is still pending; whether it was.
+    pub async fn reschedule(&self, id: MessageId, at: Moment) -> Result<bool, StoreError> {
+        let n = self
+            .client()
+            .execute(RESCHEDULE, &[&id.0, &PgTimestamp(at)])
+            .await;
+        Ok(n.map_err(StoreError::at("rescheduling a message"))? > 0)
+    }
+
+    /// Changes the text of a message that is still pending; whether it was.
+    pub async fn edit(&self, id: MessageId, body: &str) -> Result<bool, StoreError> {
+        let n = self.client().execute(EDIT, &[&id.0, &body]).await;
+        Ok(n.map_err(StoreError::at("editing a message"))? > 0)
+    }
+
+    /// Cancels a message; whether there was one. Too late is an error of the guard's.
+    pub async fn cancel(&self, id: MessageId) -> Result<bool, StoreError> {
+        let n = self.client().execute(CANCEL, &[&id.0]).await;
+        Ok(n.map_err(StoreError::at("cancelling a message"))? > 0)
+    }
+
+    /// Deletes a message; whether there was one. Too late is an error of the guard's.
+    pub async fn delete(&self, id: MessageId) -> Result<bool, StoreError> {
+        let n = self.client().execute(DELETE, &[&id.0]).await;
+        Ok(n.map_err(StoreError::at("deleting a message"))? > 0)
+    }
+
+    /// Where a message stands, and why; `None`: there is none.
+    pub async fn fate(
+        &self,
+        id: MessageId,
+    ) -> Result<Option<(Status, Option<String>)>, StoreError> {
+        const STEP: &str = "looking a message up";
+        let row = self
+            .client()
+            .query_opt(FATE, &[&id.0])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let status: &str = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
+        let reason = row.try_get(1).map_err(StoreError::unreadable(STEP))?;
+        Ok(status.parse().ok().map(|status| (status, reason)))
+    }
+}

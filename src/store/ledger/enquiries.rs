@@ -1,0 +1,278 @@
+//! What the provider is to be asked, and what the ledger knows that bears on the answer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Row;
+
+use super::receipts::Room;
+use crate::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid, Status};
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError, micros, millis, prepared};
+
+const TAKE: &str = include_str!("sql/enquiries_take.sql");
+const DONE: &str = include_str!("sql/enquiries_done.sql");
+const RIVALS: &str = include_str!("sql/enquiry_rivals.sql");
+const KNOWN: &str = include_str!("sql/enquiry_known.sql");
+const KNOWN_APP: &str = include_str!("sql/enquiry_known_app.sql");
+const PUT_BACK: &str = include_str!("sql/enquiry_put_back.sql");
+
+/// One attempt about which the provider is to be asked, ours for a while.
+#[derive(Clone, Debug)]
+pub struct Enquiry {
+    /// The message.
+    pub message: MessageId,
+    /// The attempt.
+    pub token: AttemptToken,
+    /// What is asked.
+    pub about: About,
+    /// Answers had so far.
+    pub asked: u32,
+    /// When the question came up: the request was over, or its instance found dead.
+    pub asked_since: Moment,
+    /// The database's clock.
+    pub now: Moment,
+    /// What marks it as ours.
+    held_until: Moment,
+}
+
+/// What the provider is asked about an attempt.
+#[derive(Clone, Debug)]
+pub enum About {
+    /// What became of the message it has under this name.
+    Sid(ProviderSid),
+    /// Whether it has the message at all.
+    Doubt(Doubt),
+    /// Nothing: what it would be asked by is not there.
+    Nothing,
+}
+
+/// An attempt of which nobody knows whether the provider took it.
+#[derive(Clone)]
+pub struct Doubt {
+    /// When the request can have begun at the earliest.
+    pub since: Moment,
+    /// What is looked for; `None`: the row was gone before it could be noted.
+    pub sought: Option<SoughtText>,
+    /// The row, where the attempt is the one that left it in doubt.
+    pub row: Option<DoubtfulRow>,
+}
+
+/// Without number and text.
+impl std::fmt::Debug for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Doubt")
+            .field("since", &self.since)
+            .field("row", &self.row)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was sent, as far as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SoughtText {
+    /// To whom.
+    pub to: String,
+    /// By whom, where the row said so.
+    pub from: Option<String>,
+    /// SHA-256 of the text, white space around it taken off.
+    pub text: Vec<u8>,
+}
+
+/// How a row stands that an attempt left in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoubtfulRow {
+    /// Its status.
+    pub status: Option<Status>,
+    /// Its own policy; `None`: the installation's.
+    pub policy: Option<InDoubt>,
+    /// What it allows.
+    pub room: Room,
+}
+
+/// What came of one enquiry.
+#[derive(Clone, Debug)]
+pub struct Noted {
+    /// Answers had by now.
+    pub asked: u32,
+    /// When it is asked again; `None`: not any more.
+    pub next: Option<Duration>,
+    /// For people.
+    pub note: String,
+}
+
+impl Store {
+    /// Takes what is due to be asked, for `hold`.
+    pub async fn enquiries(
+        &self,
+        in_doubt: usize,
+        accepted: usize,
+        hold: Duration,
+    ) -> Result<Vec<Enquiry>, StoreError> {
+        const STEP: &str = "taking what the provider is to be asked";
+        let limit = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let client = self.client().await?;
+        let take = prepared(&client, TAKE, STEP).await?;
+        let rows = client
+            .query(&take, &[&limit(in_doubt), &limit(accepted), &millis(hold)])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        rows.iter()
+            .map(read_enquiry)
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Notes what came of them. What somebody holds is left out, and asked again later.
+    pub async fn enquired(&self, done: &[(&Enquiry, Noted)]) -> Result<(), StoreError> {
+        const STEP: &str = "noting what the provider said";
+        if done.is_empty() {
+            return Ok(());
+        }
+        let tokens: Vec<_> = done.iter().map(|(e, _)| e.token.0).collect();
+        let held: Vec<PgTimestamp> = done
+            .iter()
+            .map(|(e, _)| PgTimestamp(e.held_until))
+            .collect();
+        let asked: Vec<i32> = done
+            .iter()
+            .map(|(_, n)| i32::try_from(n.asked).unwrap_or(i32::MAX))
+            .collect();
+        let pauses: Vec<Option<i64>> = done.iter().map(|(_, n)| n.next.map(micros)).collect();
+        let notes: Vec<&str> = done.iter().map(|(_, n)| n.note.as_str()).collect();
+        let client = self.client().await?;
+        let statement = prepared(&client, DONE, STEP).await?;
+        client
+            .execute(&statement, &[&tokens, &held, &asked, &pauses, &notes])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+
+    /// When other attempts can have begun that sent, or are sending, the same text to the same
+    /// number, and of which nobody knows what came.
+    pub async fn rivals(
+        &self,
+        token: AttemptToken,
+        sought: &SoughtText,
+    ) -> Result<Vec<Moment>, StoreError> {
+        const STEP: &str = "looking for attempts with the same text";
+        let client = self.client().await?;
+        let statement = prepared(&client, RIVALS, STEP).await?;
+        let rows = client
+            .query(&statement, &[&token.0, &sought.to, &sought.text])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        rows.iter()
+            .map(|row| Ok(row.try_get::<_, PgTimestamp>(0)?.0))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Which of these are somebody's: another attempt's, a receipt's, or a message's that the
+    /// app knows.
+    pub async fn known_sids(&self, sids: &[&str]) -> Result<BTreeSet<String>, StoreError> {
+        const STEP: &str = "looking for the provider's messages in the ledger";
+        let mut known = BTreeSet::new();
+        if sids.is_empty() {
+            return Ok(known);
+        }
+        let client = self.client().await?;
+        for sql in [KNOWN, KNOWN_APP] {
+            let statement = prepared(&client, sql, STEP).await?;
+            let rows = client.query(&statement, &[&sids]).await;
+            for row in &rows.map_err(StoreError::at(STEP))? {
+                known.insert(row.try_get(0).map_err(StoreError::unreadable(STEP))?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Puts a row in doubt back to `pending` by a policy that permits it. `false`: it does not
+    /// stand so any more, or has neither time nor attempts left, or somebody holds it.
+    pub async fn put_back(
+        &self,
+        enquiry: &Enquiry,
+        policy: InDoubt,
+        sentence: &str,
+        max_lateness: Duration,
+    ) -> Result<bool, StoreError> {
+        const STEP: &str = "putting a message in doubt back";
+        let client = self.client().await?;
+        let statement = prepared(&client, PUT_BACK, STEP).await?;
+        let moved = client
+            .query(
+                &statement,
+                &[
+                    &enquiry.message.0,
+                    &enquiry.token.0,
+                    &policy.as_str(),
+                    &sentence,
+                    &micros(max_lateness),
+                ],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(!moved.is_empty())
+    }
+}
+
+/// As the ledger keeps a text: SHA-256, white space around it taken off. `reap.sql` has the same.
+pub fn text_key(body: &str) -> Vec<u8> {
+    let body = body.trim_matches([' ', '\t', '\r', '\n']);
+    Sha256::digest(body.as_bytes()).to_vec()
+}
+
+fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {
+    let outcome: &str = row.try_get("outcome")?;
+    let sid: Option<String> = row.try_get("provider_sid")?;
+    let about = match (outcome, sid) {
+        ("unknown", _) => About::Doubt(read_doubt(row)?),
+        (_, Some(sid)) => About::Sid(ProviderSid(sid)),
+        (_, None) => About::Nothing,
+    };
+    let asked: i32 = row.try_get("asked")?;
+    Ok(Enquiry {
+        message: MessageId(row.try_get("message_id")?),
+        token: AttemptToken(row.try_get("token")?),
+        about,
+        asked: u32::try_from(asked).unwrap_or(0),
+        asked_since: row.try_get::<_, PgTimestamp>("asked_since")?.0,
+        now: row.try_get::<_, PgTimestamp>("now")?.0,
+        held_until: row.try_get::<_, PgTimestamp>("held_until")?.0,
+    })
+}
+
+fn read_doubt(row: &Row) -> Result<Doubt, tokio_postgres::Error> {
+    let to: Option<String> = row.try_get("sought_to")?;
+    let text: Option<Vec<u8>> = row.try_get("sought_text")?;
+    let from = row.try_get("sought_from")?;
+    let holds_row: Option<bool> = row.try_get("holds_row")?;
+    let status: Option<&str> = row.try_get("status")?;
+    let held = match status {
+        Some(status) if holds_row == Some(true) => {
+            let policy: Option<&str> = row.try_get("in_doubt")?;
+            Some(DoubtfulRow {
+                status: status.parse().ok(),
+                // A word of the app's own promises nothing, so nothing follows from it.
+                policy: policy.map(|word| word.parse().unwrap_or_default()),
+                room: Room {
+                    attempts: row.try_get("attempts")?,
+                    max_attempts: row.try_get("max_attempts")?,
+                    wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,
+                    send_before: row
+                        .try_get::<_, Option<PgTimestamp>>("send_before")?
+                        .map(|at| at.0),
+                    now: row.try_get::<_, PgTimestamp>("now")?.0,
+                },
+            })
+        }
+        _ => None,
+    };
+    Ok(Doubt {
+        since: row.try_get::<_, PgTimestamp>("since")?.0,
+        sought: to.zip(text).map(|(to, text)| SoughtText { to, from, text }),
+        row: held,
+    })
+}

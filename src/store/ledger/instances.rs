@@ -1,0 +1,107 @@
+//! Who is running, and what became of the claims of those who are not.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::message::{AttemptToken, InstanceId, MessageId};
+use crate::schedule::Ranking;
+use crate::store::{Store, StoreError, millis, prepared};
+
+const START: &str = include_str!("sql/instance_start.sql");
+const BEAT: &str = include_str!("sql/instance_beat.sql");
+const STOP: &str = include_str!("sql/instance_stop.sql");
+const MEMBERS: &str = include_str!("sql/members.sql");
+const STRAYS: &str = include_str!("sql/strays.sql");
+const REAP: &str = include_str!("sql/reap.sql");
+
+/// Instances that are told apart. More than anybody runs; the rest only come later.
+const MEMBERS_MAX: i64 = 64;
+
+/// Claims looked at in one statement.
+const BATCH: i64 = 1_000;
+
+impl Store {
+    /// Enters this instance among those that run.
+    pub async fn instance_start(&self) -> Result<(), StoreError> {
+        const STEP: &str = "registering this instance";
+        let client = self.client().await?;
+        let start = prepared(&client, START, STEP).await?;
+        client
+            .execute(&start, &[&self.instance.0, &env!("CARGO_PKG_VERSION")])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+
+    /// Says that this instance lives.
+    pub async fn instance_beat(&self) -> Result<(), StoreError> {
+        self.on_instance(BEAT, "the heartbeat").await
+    }
+
+    /// Says that this instance has ended of its own will and holds no claim.
+    pub async fn instance_stop(&self) -> Result<(), StoreError> {
+        self.on_instance(STOP, "signing off").await
+    }
+
+    /// Who runs. An instance that has been silent for `silence` does not.
+    pub async fn members(&self, silence: Duration) -> Result<Ranking, StoreError> {
+        const STEP: &str = "asking which instances run";
+        let client = self.client().await?;
+        let members = prepared(&client, MEMBERS, STEP).await?;
+        let rows = client
+            .query(&members, &[&millis(silence), &MEMBERS_MAX])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let members = rows
+            .iter()
+            .map(|row| row.try_get("id").map(InstanceId))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StoreError::unreadable(STEP))?;
+        let ranking = Ranking::new(self.instance, members);
+        self.accompanied
+            .store(!ranking.is_alone(), Ordering::Relaxed);
+        Ok(ranking)
+    }
+
+    async fn on_instance(&self, sql: &'static str, step: &'static str) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        let statement = prepared(&client, sql, step).await?;
+        client
+            .execute(&statement, &[&self.instance.0])
+            .await
+            .map_err(StoreError::at(step))?;
+        Ok(())
+    }
+
+    /// Open claims of this instance whose lease is over.
+    pub async fn strays(&self) -> Result<Vec<(MessageId, AttemptToken)>, StoreError> {
+        const STEP: &str = "looking for stray claims";
+        let client = self.client().await?;
+        let strays = prepared(&client, STRAYS, STEP).await?;
+        let rows = client
+            .query(&strays, &[&self.instance.0, &BATCH])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    MessageId(row.try_get("message_id")?),
+                    AttemptToken(row.try_get("token")?),
+                ))
+            })
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Marks the claims of dead instances `unconfirmed`; how many. An instance is dead when it
+    /// has been silent for `silence` and its lease is over.
+    pub async fn reap(&self, silence: Duration) -> Result<u64, StoreError> {
+        const STEP: &str = "reaping the claims of dead instances";
+        let client = self.client().await?;
+        let reap = prepared(&client, REAP, STEP).await?;
+        client
+            .execute(&reap, &[&self.instance.0, &millis(silence), &BATCH])
+            .await
+            .map_err(StoreError::at(STEP))
+    }
+}

@@ -1,0 +1,10 @@
+//! `punctual.*`: which attempts there were and what became of them. Receipts, status look-ups,
+//! recovery and a person's decision all end here.
+
+pub mod enquiries;
+pub mod held;
+mod instances;
+pub mod receipts;
+pub(in crate::store) mod recovery;
+pub mod resolve;
+pub mod story;

@@ -1,0 +1,96 @@
+//! What a dead instance left open, and how that is settled by its journal.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::message::{AttemptToken, InstanceId, MessageId};
+use crate::store::{Store, StoreError, prepared};
+
+const OPEN: &str = include_str!("sql/recover_open.sql");
+const UNBEGUN: &str = include_str!("sql/recover_unbegun.sql");
+
+/// Attempts looked at in one statement.
+const BATCH: i64 = 1_000;
+
+/// An attempt of a dead instance of which nothing certain stands in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// The attempt.
+    pub token: AttemptToken,
+    /// Its message.
+    pub message: MessageId,
+    /// Which attempt it is, from 1.
+    pub number: i32,
+    /// Nobody has said anything of it yet; else it was reaped.
+    pub in_flight: bool,
+    /// How many attempts have counted before it.
+    pub attempts_before: i32,
+    /// How many may count in all.
+    pub max_attempts: i32,
+}
+
+/// An attempt that was certainly not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAccepted {
+    /// The attempt.
+    pub token: AttemptToken,
+    /// Its message.
+    pub message: MessageId,
+    /// How that is known, for people.
+    pub reason: String,
+}
+
+impl Store {
+    /// What this instance left open, in order, up to a bound.
+    pub async fn left_open(&self, instance: InstanceId) -> Result<Vec<LeftOpen>, StoreError> {
+        const STEP: &str = "looking for what a dead instance left open";
+        let client = self.client().await?;
+        let open = prepared(&client, OPEN, STEP).await?;
+        let rows = client
+            .query(&open, &[&instance.0, &BATCH])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let read = |row: &tokio_postgres::Row| -> Result<LeftOpen, tokio_postgres::Error> {
+            Ok(LeftOpen {
+                token: AttemptToken(row.try_get("token")?),
+                message: MessageId(row.try_get("message_id")?),
+                number: row.try_get("number")?,
+                in_flight: row.try_get("in_flight")?,
+                attempts_before: row.try_get("attempts_before")?,
+                max_attempts: row.try_get("max_attempts")?,
+            })
+        };
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Gives these back: their rows are pending again, if nothing else has become of them. Those
+    /// that are done with, and whether their row was moved; what is missing was held by somebody,
+    /// or is another attempt of a message that is among these already.
+    pub async fn not_accepted(
+        &self,
+        attempts: &[NotAccepted],
+    ) -> Result<Vec<(AttemptToken, bool)>, StoreError> {
+        const STEP: &str = "giving back what was not accepted";
+        // Two attempts of one message, of one statement, would each see the other as open.
+        let mut messages = HashSet::new();
+        let first = |a: &&NotAccepted| messages.insert(a.message);
+        let attempts: Vec<_> = attempts.iter().filter(first).collect();
+        let ids: Vec<Uuid> = attempts.iter().map(|a| a.message.0).collect();
+        let tokens: Vec<Uuid> = attempts.iter().map(|a| a.token.0).collect();
+        let reasons: Vec<&str> = attempts.iter().map(|a| a.reason.as_str()).collect();
+        let client = self.client().await?;
+        let give_back = prepared(&client, UNBEGUN, STEP).await?;
+        let rows = client
+            .query(&give_back, &[&ids, &tokens, &reasons])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        rows.iter()
+            .map(|row| Ok((AttemptToken(row.try_get("token")?), row.try_get("moved")?)))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+}

@@ -1,0 +1,159 @@
+//! A person's word on a message in doubt.
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::message::{MessageId, ProviderSid, Status};
+use crate::store::app::rows::{self, Delivered};
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError, millis, prepared};
+
+const ROW: &str = include_str!("sql/resolve_row.sql");
+const SID: &str = include_str!("sql/resolve_sid.sql");
+const LEDGER: &str = include_str!("sql/resolve_ledger.sql");
+const MOVE: &str = include_str!("sql/resolve_move.sql");
+const TELL: &str = include_str!("sql/tell_ids.sql");
+
+const STEP: &str = "resolving a message in doubt";
+
+/// What a person says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The provider took it, under this name if they know it.
+    Sent(Option<ProviderSid>),
+    /// It is to be sent again, now.
+    Resend,
+    /// It is not to be sent.
+    Cancel,
+}
+
+impl Verdict {
+    /// What the row becomes.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Sent(_) => Status::Sent,
+            Self::Resend => Status::Pending,
+            Self::Cancel => Status::Cancelled,
+        }
+    }
+
+    fn sentence(&self, by: &str) -> String {
+        match self {
+            Self::Sent(_) => format!("sent, says {by}"),
+            Self::Resend => format!("sent again by the word of {by}"),
+            Self::Cancel => format!("cancelled by {by} while in doubt: it may have been sent"),
+        }
+    }
+}
+
+/// What became of a person's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// The row stands as they said.
+    Done,
+    /// There is no such row, or none that this role sees.
+    Missing,
+    /// There is nothing to resolve: the row stands so.
+    NotInDoubt(String),
+    /// The sid is another message's.
+    SidTaken,
+}
+
+struct Held {
+    status: String,
+    conversation: Option<Uuid>,
+    to: String,
+    from: Option<String>,
+    body: String,
+}
+
+impl Store {
+    /// Settles a message that is `unconfirmed` as a person says, `by` naming them.
+    pub async fn resolve(
+        &self,
+        id: MessageId,
+        verdict: &Verdict,
+        by: &str,
+    ) -> Result<Resolved, StoreError> {
+        let mut client = self.client().await?;
+        let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let Some(held) = hold(&tx, id).await? else {
+            return Ok(Resolved::Missing);
+        };
+        if held.status != Status::Unconfirmed.as_str() {
+            return Ok(Resolved::NotInDoubt(held.status));
+        }
+        let sid = match verdict {
+            Verdict::Sent(sid) => sid.as_ref().map(|sid| sid.0.as_str()),
+            Verdict::Resend | Verdict::Cancel => None,
+        };
+        if let Some(sid) = sid
+            && is_anothers(&tx, sid, id).await?
+        {
+            return Ok(Resolved::SidTaken);
+        }
+        let is_sent = matches!(verdict, Verdict::Sent(_));
+        let who = format!("person: {by}");
+        let ask_ms = self.enquire_after.map(millis);
+        let ledger = prepared(&tx, LEDGER, STEP).await?;
+        tx.execute(&ledger, &[&id.0, &is_sent, &sid, &who, &ask_ms])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let statement = prepared(&tx, MOVE, STEP).await?;
+        let status = verdict.status().as_str();
+        let moved = tx
+            .query_one(&statement, &[&id.0, &status, &sid, &verdict.sentence(by)])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let now: PgTimestamp = moved.try_get("now").map_err(StoreError::unreadable(STEP))?;
+        match verdict {
+            Verdict::Sent(_) => {
+                let sid = sid.unwrap_or_default().to_owned();
+                let Held {
+                    conversation,
+                    to,
+                    from,
+                    body,
+                    ..
+                } = held;
+                let written = Delivered::proven(id, conversation, to, from, body, sid, now.0);
+                rows::write_behind_savepoint(&mut tx, vec![written]).await?;
+            }
+            Verdict::Resend => {
+                let tell = prepared(&tx, TELL, STEP).await?;
+                tx.execute(&tell, &[&id.0])
+                    .await
+                    .map_err(StoreError::at(STEP))?;
+            }
+            Verdict::Cancel => {}
+        }
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        Ok(Resolved::Done)
+    }
+}
+
+async fn hold(tx: &Transaction<'_>, id: MessageId) -> Result<Option<Held>, StoreError> {
+    let statement = prepared(tx, ROW, STEP).await?;
+    let row = tx.query_opt(&statement, &[&id.0]).await;
+    let read = |row: Row| -> Result<Held, tokio_postgres::Error> {
+        Ok(Held {
+            status: row.try_get("status")?,
+            conversation: row.try_get("conversation_id")?,
+            to: row.try_get("to_number")?,
+            from: row.try_get("from_number")?,
+            body: row.try_get("body")?,
+        })
+    };
+    row.map_err(StoreError::at(STEP))?
+        .map(read)
+        .transpose()
+        .map_err(StoreError::unreadable(STEP))
+}
+
+async fn is_anothers(tx: &Transaction<'_>, sid: &str, id: MessageId) -> Result<bool, StoreError> {
+    let statement = prepared(tx, SID, STEP).await?;
+    let row = tx.query_one(&statement, &[&sid, &id.0]).await;
+    let row = row.map_err(StoreError::at(STEP))?;
+    row.try_get(0).map_err(StoreError::unreadable(STEP))
+}

@@ -1,0 +1,333 @@
+//! All that is known of one message: its row, its attempts, what the provider told and was asked,
+//! what the app's tables refused, and what happens next. Ids, times and reasons; the text is only counted and the number masked.
+
+use serde::Serialize;
+use tokio_postgres::{Client, Row};
+
+use crate::clock::ZoneData;
+use crate::message::facts::Preferences;
+use crate::message::segments::Segments;
+use crate::message::{AttemptToken, E164, Facts, InstanceId, MessageId, Moment, Status};
+use crate::policy::{Rules, zone_of};
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError};
+
+const ROW: &str = include_str!("sql/story_row.sql");
+const ATTEMPTS: &str = include_str!("sql/story_attempts.sql");
+const RECEIPTS: &str = include_str!("sql/story_receipts.sql");
+const NOTES: &str = include_str!("sql/story_notes.sql");
+const OUTBOX: &str = include_str!("sql/story_outbox.sql");
+
+mod next;
+
+/// See the module.
+#[derive(Clone, Debug, Serialize)]
+pub struct Story {
+    /// The message.
+    pub id: MessageId,
+    /// Its row; `None`: there is none (any more).
+    pub row: Option<StoryRow>,
+    /// Its attempts, in order.
+    pub attempts: Vec<StoryAttempt>,
+    /// What the provider told of it, as far as it changed or contradicted something.
+    pub receipts: Vec<StoryReceipt>,
+    /// What came too late for it, in order.
+    pub notes: Vec<StoryNote>,
+    /// Writes to the app's tables that wait to be tried again.
+    pub outbox: Vec<StoryWrite>,
+    /// Its timer, as `GET /debug/timers` has it, where a daemon holds one and was asked.
+    pub timer: Option<serde_json::Value>,
+    /// That it is held after a restore, where a daemon was asked.
+    pub hold: Option<StoryHold>,
+    /// What happens next.
+    pub next: String,
+}
+
+/// Why a pending row waits though it is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoryHold {
+    /// What was due before this may have been sent since the backup was made.
+    pub before: Moment,
+    /// What the latest look at the provider's list told; `None`: there was none yet.
+    pub reason: Option<String>,
+}
+
+/// The row of a message, as far as it may be shown.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryRow {
+    pub status: String,
+    /// Masked.
+    pub to: String,
+    pub characters: usize,
+    /// What the text is to the network.
+    pub segments: Segments,
+    pub scheduled_at: Moment,
+    /// `greatest(scheduled_at, deferred_until, next_attempt_at)`.
+    pub due: Moment,
+    /// `greatest(scheduled_at, deferred_until, requeued_at)`: lateness counts from here.
+    pub wanted_at: Moment,
+    pub deferred_until: Option<Moment>,
+    pub deferred_reason: Option<String>,
+    pub next_attempt_at: Option<Moment>,
+    pub requeued_at: Option<Moment>,
+    pub send_before: Option<Moment>,
+    pub sent_at: Option<Moment>,
+    pub delivered_at: Option<Moment>,
+    pub cancelled_at: Option<Moment>,
+    pub cancel_reason: Option<String>,
+    pub error_message: Option<String>,
+    pub error_code: Option<i32>,
+    pub twilio_sid: Option<String>,
+    pub attempts: i32,
+    pub max_attempts: Option<i32>,
+    pub version: i64,
+    pub in_doubt: Option<String>,
+    /// What stands as the recipient's zone and is none.
+    pub warnings: Vec<String>,
+}
+
+impl StoryRow {
+    /// The status, if this version knows it.
+    pub fn known_status(&self) -> Option<Status> {
+        self.status.parse().ok()
+    }
+}
+
+/// One attempt, as the ledger has it.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryAttempt {
+    pub number: i32,
+    pub part: i16,
+    pub token: AttemptToken,
+    pub instance: InstanceId,
+    pub claimed_at: Moment,
+    pub lease_until: Moment,
+    pub started_at: Option<Moment>,
+    pub finished_at: Option<Moment>,
+    /// `None`: in flight.
+    pub outcome: Option<String>,
+    pub provider_sid: Option<String>,
+    pub code: Option<i32>,
+    pub category: Option<String>,
+    pub error: Option<String>,
+    pub receipt_status: Option<String>,
+    /// Answers the provider gave when it was asked.
+    pub asked: i32,
+    pub asked_at: Option<Moment>,
+    pub ask_note: Option<String>,
+    pub next_ask_at: Option<Moment>,
+    /// Who or what ended the doubt without proof.
+    pub settled_by: Option<String>,
+    pub settled_at: Option<Moment>,
+}
+
+/// One word of the provider's.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryReceipt {
+    /// Which attempt it is about.
+    pub number: Option<i32>,
+    pub provider_sid: String,
+    pub status: String,
+    pub error_code: Option<i32>,
+    /// `advanced` or `contradicted`.
+    pub effect: String,
+    /// What the row became by it, if it did.
+    pub row_status: Option<String>,
+    pub received_at: Moment,
+}
+
+/// What came too late.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryNote {
+    pub at: Moment,
+    pub note: String,
+}
+
+/// One write that waits.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct StoryWrite {
+    pub attempts: i32,
+    pub next_attempt_at: Moment,
+    pub last_error: String,
+    pub created_at: Moment,
+}
+
+impl Story {
+    /// Reads it over a client whose connection somebody polls.
+    pub async fn read(client: &Client, id: MessageId) -> Result<Self, StoreError> {
+        const STEP: &str = "reading a message's story";
+        let row = client.query_opt(ROW, &[&id.0]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let attempts = client.query(ATTEMPTS, &[&id.0]).await;
+        let attempts = attempts.map_err(StoreError::at(STEP))?;
+        let receipts = client.query(RECEIPTS, &[&id.0]).await;
+        let receipts = receipts.map_err(StoreError::at(STEP))?;
+        let notes = client.query(NOTES, &[&id.0]).await;
+        let notes = notes.map_err(StoreError::at(STEP))?;
+        let outbox = client.query(OUTBOX, &[&id.0]).await;
+        let outbox = outbox.map_err(StoreError::at(STEP))?;
+        let read = || -> Result<Self, tokio_postgres::Error> {
+            Ok(Self {
+                id,
+                row: row.as_ref().map(read_row).transpose()?,
+                attempts: attempts
+                    .iter()
+                    .map(read_attempt)
+                    .collect::<Result<_, _>>()?,
+                receipts: receipts
+                    .iter()
+                    .map(read_receipt)
+                    .collect::<Result<_, _>>()?,
+                notes: notes.iter().map(read_note).collect::<Result<_, _>>()?,
+                outbox: outbox.iter().map(read_write).collect::<Result<_, _>>()?,
+                timer: None,
+                hold: None,
+                next: String::new(),
+            })
+        };
+        let mut story = read().map_err(StoreError::unreadable(STEP))?;
+        story.next = story.what_next(|at| at.to_string());
+        Ok(story)
+    }
+
+    /// Takes in what a daemon tells: the timer it has for it, and what it holds.
+    pub fn heard(&mut self, timer: Option<serde_json::Value>, hold: Option<StoryHold>) {
+        let pending = |row: &&StoryRow| row.known_status() == Some(Status::Pending);
+        let due = self.row.as_ref().filter(pending).map(|row| row.due);
+        // What has a timer was let go.
+        self.hold = hold.filter(|hold| timer.is_none() && due.is_some_and(|due| due < hold.before));
+        self.timer = timer;
+        self.next = self.what_next(|at| at.to_string());
+    }
+
+    /// Whether nothing is known of such a message.
+    pub fn is_empty(&self) -> bool {
+        self.row.is_none() && self.attempts.is_empty()
+    }
+}
+
+impl Store {
+    /// The story of one message.
+    pub async fn story(&self, id: MessageId) -> Result<Story, StoreError> {
+        let client = self.client().await?;
+        Story::read(&client, id).await
+    }
+}
+
+fn at(row: &Row, column: &str) -> Result<Moment, tokio_postgres::Error> {
+    Ok(row.try_get::<_, PgTimestamp>(column)?.0)
+}
+
+fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Error> {
+    Ok(row
+        .try_get::<_, Option<PgTimestamp>>(column)?
+        .map(|at| at.0))
+}
+
+fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
+    let to: &str = row.try_get("to_number")?;
+    let text: &str = row.try_get("text")?;
+    Ok(StoryRow {
+        status: row.try_get("status")?,
+        to: to
+            .parse::<E164>()
+            .map_or_else(|_| "not a phone number".to_owned(), |n| n.masked()),
+        characters: text.chars().count(),
+        segments: Segments::of(text),
+        scheduled_at: at(row, "scheduled_at")?,
+        due: at(row, "due")?,
+        wanted_at: at(row, "wanted_at")?,
+        deferred_until: maybe_at(row, "deferred_until")?,
+        deferred_reason: row.try_get("deferred_reason")?,
+        next_attempt_at: maybe_at(row, "next_attempt_at")?,
+        requeued_at: maybe_at(row, "requeued_at")?,
+        send_before: maybe_at(row, "send_before")?,
+        sent_at: maybe_at(row, "sent_at")?,
+        delivered_at: maybe_at(row, "delivered_at")?,
+        cancelled_at: maybe_at(row, "cancelled_at")?,
+        cancel_reason: row.try_get("cancel_reason")?,
+        error_message: row.try_get("error_message")?,
+        error_code: row.try_get("error_code")?,
+        twilio_sid: row.try_get("twilio_sid")?,
+        attempts: row.try_get("attempts")?,
+        max_attempts: row.try_get("max_attempts")?,
+        version: row.try_get("version")?,
+        in_doubt: row.try_get("in_doubt")?,
+        warnings: zone_warnings(row.try_get("timezone")?, row.try_get("their_timezone")?),
+    })
+}
+
+/// The same words as in the log of the instance that judged it.
+fn zone_warnings(own: Option<String>, theirs: Option<String>) -> Vec<String> {
+    let facts = Facts {
+        timezone: own,
+        preferences: Some(Preferences {
+            timezone: theirs,
+            ..Preferences::default()
+        }),
+        ..Facts::default()
+    };
+    let rules = Rules {
+        zones: ZoneData::newest().zones,
+        ..Rules::default()
+    };
+    zone_of(&facts, &rules).warnings
+}
+
+fn read_attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> {
+    Ok(StoryAttempt {
+        number: row.try_get("number")?,
+        part: row.try_get("part")?,
+        token: AttemptToken(row.try_get("token")?),
+        instance: InstanceId(row.try_get("instance")?),
+        claimed_at: at(row, "claimed_at")?,
+        lease_until: at(row, "lease_until")?,
+        started_at: maybe_at(row, "started_at")?,
+        finished_at: maybe_at(row, "finished_at")?,
+        outcome: row.try_get("outcome")?,
+        provider_sid: row.try_get("provider_sid")?,
+        code: row.try_get("code")?,
+        category: row.try_get("category")?,
+        error: row.try_get("error")?,
+        receipt_status: row.try_get("receipt_status")?,
+        asked: row.try_get("asked")?,
+        asked_at: maybe_at(row, "asked_at")?,
+        ask_note: row.try_get("ask_note")?,
+        next_ask_at: maybe_at(row, "next_ask_at")?,
+        settled_by: row.try_get("settled_by")?,
+        settled_at: maybe_at(row, "settled_at")?,
+    })
+}
+
+fn read_receipt(row: &Row) -> Result<StoryReceipt, tokio_postgres::Error> {
+    Ok(StoryReceipt {
+        number: row.try_get("number")?,
+        provider_sid: row.try_get("provider_sid")?,
+        status: row.try_get("status")?,
+        error_code: row.try_get("error_code")?,
+        effect: row.try_get("effect")?,
+        row_status: row.try_get("row_status")?,
+        received_at: at(row, "received_at")?,
+    })
+}
+
+fn read_note(row: &Row) -> Result<StoryNote, tokio_postgres::Error> {
+    Ok(StoryNote {
+        at: at(row, "at")?,
+        note: row.try_get("note")?,
+    })
+}
+
+fn read_write(row: &Row) -> Result<StoryWrite, tokio_postgres::Error> {
+    Ok(StoryWrite {
+        attempts: row.try_get("attempts")?,
+        next_attempt_at: at(row, "next_attempt_at")?,
+        last_error: row.try_get("last_error")?,
+        created_at: at(row, "created_at")?,
+    })
+}

@@ -1,0 +1,177 @@
+//! Claims, and how rows stand to somebody who wants to claim them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::facts;
+use crate::message::{
+    AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Priority, RowState, Status,
+};
+use crate::schedule::LEAD_MAX;
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError, micros, millis, prepared};
+
+pub(in crate::store) const CLAIM: &str = include_str!("sql/claim.sql");
+pub(in crate::store) const READ_ROWS: &str = include_str!("sql/read_rows.sql");
+
+/// What a claim brought.
+#[derive(Debug)]
+pub struct Claimed {
+    /// One answer for each id asked for.
+    pub answers: Vec<(MessageId, ClaimAnswer<Claim>)>,
+    /// The database's clock during the statement, where it was told.
+    pub now: Option<Moment>,
+}
+
+impl Store {
+    /// Claims messages under tokens drawn for them. What was not won is read again, so that
+    /// the answer says why. On an error other than a refusal the claim may stand all the same.
+    pub async fn claim(
+        &self,
+        asks: &[(MessageId, AttemptToken)],
+        lease: Duration,
+    ) -> Result<Claimed, StoreError> {
+        const STEP: &str = "claiming messages";
+        let ids: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
+        let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
+        let client = self.client().await?;
+        let claim = prepared(&client, CLAIM, STEP).await?;
+        let rows = client
+            .query(
+                &claim,
+                &[
+                    &ids,
+                    &tokens,
+                    &self.instance.0,
+                    &millis(lease),
+                    &micros(LEAD_MAX),
+                    &self.default_sender.as_deref(),
+                    &&*self.timezone,
+                    &self.app_counts,
+                ],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        drop(client);
+
+        let mut now = None;
+        let mut won = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let claim = read_claim(row).map_err(StoreError::unreadable(STEP))?;
+            now = Some(
+                row.try_get::<_, PgTimestamp>("now")
+                    .map_err(StoreError::unreadable(STEP))?
+                    .0,
+            );
+            won.insert(claim.id, claim);
+        }
+        let lost: Vec<MessageId> = asks
+            .iter()
+            .map(|(id, _)| *id)
+            .filter(|id| !won.contains_key(id))
+            .collect();
+        let mut states: HashMap<_, _> = match self.read_lost(&lost).await {
+            Ok(states) => states.into_iter().collect(),
+            // Nothing was claimed, so nothing but the question is lost.
+            Err(error) if won.is_empty() => return Err(error),
+            // What was won stands, whatever became of the read, and must be sent on time: an
+            // error, of a refusal above all, would say that it does not. The others are
+            // somebody's for now; they are looked at again when a watch on them ends.
+            Err(error) => {
+                tracing::warn!(messages = lost.len(), %error, "rows that were not won could not be read");
+                let somebodys = RowState::Sending {
+                    lease_until: Moment::MIN,
+                };
+                lost.iter().map(|id| (*id, somebodys)).collect()
+            }
+        };
+        let answers = asks
+            .iter()
+            .map(|(id, _)| {
+                let answer = match won.remove(id) {
+                    Some(claim) => ClaimAnswer::Won(claim),
+                    None => ClaimAnswer::Lost(
+                        states.remove(id).unwrap_or(RowState::Gone { status: None }),
+                    ),
+                };
+                (*id, answer)
+            })
+            .collect();
+        Ok(Claimed { answers, now })
+    }
+
+    async fn read_lost(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
+        // The usual case: everything was won, and the way there and back is saved.
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(ids).await
+    }
+
+    /// How these rows stand. One answer for each id.
+    pub async fn read(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
+        const STEP: &str = "reading messages";
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let client = self.client().await?;
+        let read = prepared(&client, READ_ROWS, STEP).await?;
+        let rows = client
+            .query(&read, &[&ids])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        rows.iter()
+            .map(|row| Ok((MessageId(row.try_get("id")?), read_state(row)?)))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+}
+
+fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
+    Ok(Claim {
+        id: MessageId(row.try_get("id")?),
+        token: AttemptToken(row.try_get("token")?),
+        number: row.try_get("number")?,
+        attempts_before: row.try_get("attempts_before")?,
+        max_attempts: row.try_get("max_attempts")?,
+        due: row.try_get::<_, PgTimestamp>("due")?.0,
+        wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,
+        send_before: row
+            .try_get::<_, Option<PgTimestamp>>("send_before")?
+            .map(|at| at.0),
+        to_number: row.try_get("to_number")?,
+        from_number: row.try_get("from_number")?,
+        body: row.try_get("body")?,
+        facts: facts::read(row)?,
+    })
+}
+
+/// Reads `status, version, attempts, due` and, for a row being sent, `lease_until`.
+fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
+    let status: Option<&str> = row.try_get("status")?;
+    let Some(status) = status.and_then(|s| s.parse::<Status>().ok()) else {
+        return Ok(RowState::Gone { status: None });
+    };
+    Ok(match status {
+        Status::Pending => pending(row)?,
+        Status::Sending => RowState::Sending {
+            lease_until: row
+                .try_get::<_, Option<PgTimestamp>>("lease_until")?
+                .map_or(Moment::MIN, |at| at.0),
+        },
+        status => RowState::Gone {
+            status: Some(status),
+        },
+    })
+}
+
+/// Reads `version, attempts, due, priority` of a row that is pending.
+pub(in crate::store) fn pending(row: &Row) -> Result<RowState, tokio_postgres::Error> {
+    Ok(RowState::Pending {
+        due: row.try_get::<_, PgTimestamp>("due")?.0,
+        version: row.try_get("version")?,
+        attempts: row.try_get("attempts")?,
+        priority: Priority::of(row.try_get("priority")?),
+    })
+}

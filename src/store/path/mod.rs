@@ -1,0 +1,8 @@
+//! The statements that every message goes through: the window is loaded, rows are read again and
+//! claimed, results are recorded.
+
+pub(in crate::store) mod claims;
+pub(in crate::store) mod facts;
+pub(in crate::store) mod outcomes;
+pub(in crate::store) mod suppressions;
+pub(in crate::store) mod window;

@@ -1,0 +1,79 @@
+//! Who has opted out from which sender. The claim looks here too (`claim.sql`): what is
+//! suppressed is cancelled in its place.
+
+use deadpool_postgres::GenericClient;
+
+use crate::store::{Store, StoreError, prepared};
+
+const SUPPRESS: &str = include_str!("sql/suppress.sql");
+const UNSUPPRESS: &str = include_str!("sql/unsuppress.sql");
+
+/// The reason where the provider knows of an opt-out that we did not hear of.
+const TOLD_BY_PROVIDER: &str = "recipient opted out (told by the provider)";
+
+/// One of our senders, and a recipient.
+pub(in crate::store) type Pair = (String, String);
+
+impl Store {
+    /// A recipient has opted out from these of our senders: kept, and what is pending for them
+    /// is cancelled. How many were.
+    pub async fn opt_out(
+        &self,
+        ours: &[&str],
+        theirs: &str,
+        reason: &str,
+    ) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        let theirs = vec![theirs; ours.len()];
+        suppress(
+            &client,
+            ours,
+            &theirs,
+            reason,
+            self.default_sender.as_deref(),
+        )
+        .await
+    }
+
+    /// A recipient wants to hear from these of our senders again.
+    pub async fn opt_in(&self, ours: &[&str], theirs: &str) -> Result<(), StoreError> {
+        const STEP: &str = "lifting an opt-out";
+        let client = self.client().await?;
+        let statement = prepared(&client, UNSUPPRESS, STEP).await?;
+        client
+            .execute(&statement, &[&ours, &theirs])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+}
+
+/// The same for pairs the provider told of, within the transaction that records it.
+pub(in crate::store) async fn suppress_pairs(
+    client: &impl GenericClient,
+    pairs: &[Pair],
+    default_sender: Option<&str>,
+) -> Result<(), StoreError> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let ours: Vec<&str> = pairs.iter().map(|(ours, _)| ours.as_str()).collect();
+    let theirs: Vec<&str> = pairs.iter().map(|(_, theirs)| theirs.as_str()).collect();
+    suppress(client, &ours, &theirs, TOLD_BY_PROVIDER, default_sender).await?;
+    Ok(())
+}
+
+async fn suppress(
+    client: &impl GenericClient,
+    ours: &[&str],
+    theirs: &[&str],
+    reason: &str,
+    default_sender: Option<&str>,
+) -> Result<u64, StoreError> {
+    const STEP: &str = "recording an opt-out";
+    let statement = prepared(client, SUPPRESS, STEP).await?;
+    client
+        .execute(&statement, &[&ours, &theirs, &reason, &default_sender])
+        .await
+        .map_err(StoreError::at(STEP))
+}

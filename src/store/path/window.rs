@@ -1,0 +1,196 @@
+//! The window: what is pending up to a moment, and what is so late that it is cancelled.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::message::{MessageId, Moment, Priority};
+use crate::reactor::Upcoming;
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError, micros, prepared};
+
+const LOAD_WINDOW: &str = include_str!("sql/load_window.sql");
+const EXPIRE: &str = include_str!("sql/expire.sql");
+const BEYOND: &str = include_str!("sql/beyond.sql");
+const NOW: &str = include_str!("sql/now.sql");
+const SAMPLE: &str = include_str!("sql/sample.sql");
+const NOTIFY: &str = include_str!("sql/notify.sql");
+
+/// Rows handed on at once while a window is read: the reader is never far ahead of its reader.
+const CHUNK: usize = 1_000;
+
+/// How long the next rows of a window, or one batch of the late ones, may take. Longer than the
+/// server itself lets a statement run: it ends first where the way is dead.
+const ROWS_WITHIN: Duration = Duration::from_secs(20);
+
+/// What is sampled is counted up to this.
+const SAMPLE_MAX: i64 = 10_000;
+
+/// Rows cancelled in one statement.
+const EXPIRE_BATCH: i64 = 1_000;
+
+/// What the upkeep measures.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// How full the notification queue is, 0 to 1.
+    pub notify_queue: f64,
+    /// Messages `unconfirmed`.
+    pub in_doubt: f64,
+    /// Writes that the app's tables refused and that wait.
+    pub outbox: f64,
+}
+
+impl Store {
+    /// Measures what only the database knows.
+    pub async fn sample(&self) -> Result<Sample, StoreError> {
+        const STEP: &str = "measuring for the metrics";
+        let client = self.client().await?;
+        let sample = prepared(&client, SAMPLE, STEP).await?;
+        let row = client.query_one(&sample, &[&SAMPLE_MAX]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let read = || {
+            Ok(Sample {
+                notify_queue: row.try_get("notify_queue")?,
+                in_doubt: row.try_get("in_doubt")?,
+                outbox: row.try_get("outbox")?,
+            })
+        };
+        read().map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Reads what is pending and due up to `until`, soonest first, and hands it on in chunks.
+    /// An error may come after some chunks.
+    pub async fn load(
+        &self,
+        until: Moment,
+        max_lateness: Duration,
+        mut chunk: impl FnMut(Vec<Upcoming>) -> BoxFuture<'static, ()> + Send,
+    ) -> Result<(), StoreError> {
+        const STEP: &str = "loading the window";
+        let until = PgTimestamp(until);
+        let late = micros(max_lateness);
+        let params: [&(dyn ToSql + Sync); 2] = [&until, &late];
+        let ask = async {
+            let client = self.client().await?;
+            let load = prepared(&client, LOAD_WINDOW, STEP).await?;
+            let rows = client.query_raw(&load, params).await;
+            Ok((rows.map_err(StoreError::at(STEP))?, client))
+        };
+        // The client is kept to the end: the rows come over its connection.
+        let (rows, client) = self.within(ROWS_WITHIN, ask).await?;
+        let mut rows = std::pin::pin!(rows);
+        let mut part = Vec::new();
+        loop {
+            let next = async {
+                self.hold(&client);
+                rows.try_next().await.map_err(StoreError::at(STEP))
+            };
+            // The patience is for the database only, not for whoever takes the rows.
+            let Some(row) = self.within(ROWS_WITHIN, next).await? else {
+                break;
+            };
+            part.push(read_upcoming(&row).map_err(StoreError::unreadable(STEP))?);
+            if part.len() == CHUNK {
+                chunk(std::mem::take(&mut part)).await;
+            }
+        }
+        if !part.is_empty() {
+            chunk(part).await;
+        }
+        Ok(())
+    }
+
+    /// Cancels what is later than `max_lateness`; how many that were.
+    pub async fn expire(&self, max_lateness: Duration) -> Result<u64, StoreError> {
+        self.expire_beside(max_lateness, None).await
+    }
+
+    /// The same, but for what is due before `held`: it may have been sent.
+    pub async fn expire_beside(
+        &self,
+        max_lateness: Duration,
+        held: Option<Moment>,
+    ) -> Result<u64, StoreError> {
+        const STEP: &str = "cancelling what is too late";
+        let mut total = 0;
+        loop {
+            let batch = async {
+                let client = self.client().await?;
+                let expire = prepared(&client, EXPIRE, STEP).await?;
+                let (late, held) = (micros(max_lateness), held.map(PgTimestamp));
+                let params: [&(dyn ToSql + Sync); 3] = [&late, &EXPIRE_BATCH, &held];
+                let n = client.execute(&expire, &params).await;
+                n.map_err(StoreError::at(STEP))
+            };
+            let n = self.within(ROWS_WITHIN, batch).await?;
+            total += n;
+            // Fewer than asked for: the end, or the rest is held by somebody and comes next time.
+            if n < EXPIRE_BATCH.unsigned_abs() {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// How many pending messages are due after `until`, counted up to `most`.
+    pub async fn beyond(&self, until: Moment, most: i64) -> Result<u64, StoreError> {
+        const STEP: &str = "counting what is beyond the window";
+        let client = self.client().await?;
+        let beyond = prepared(&client, BEYOND, STEP).await?;
+        let row = client
+            .query_one(&beyond, &[&PgTimestamp(until), &most])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let n: i64 = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
+        Ok(n.unsigned_abs())
+    }
+
+    /// The database's clock.
+    pub async fn now(&self) -> Result<Moment, StoreError> {
+        const STEP: &str = "reading the database's clock";
+        let client = self.client().await?;
+        let now = prepared(&client, NOW, STEP).await?;
+        let row = client
+            .query_one(&now, &[])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(row
+            .try_get::<_, PgTimestamp>(0)
+            .map_err(StoreError::unreadable(STEP))?
+            .0)
+    }
+
+    /// Says something on the notice channel, from a connection of the pool.
+    pub async fn notify(&self, payload: &str) -> Result<(), StoreError> {
+        const STEP: &str = "notifying";
+        let client = self.client().await?;
+        let notify = prepared(&client, NOTIFY, STEP).await?;
+        client
+            .query(&notify, &[&payload])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+}
+
+/// Says something on the notice channel, from a session as it came. In one message, with nothing
+/// prepared: a pooler may hand each message to another session.
+pub async fn notify_plainly(client: &Client, payload: &str) -> Result<(), StoreError> {
+    client
+        .query_typed(NOTIFY, &[(&payload, Type::TEXT)])
+        .await
+        .map_err(StoreError::at("notifying"))?;
+    Ok(())
+}
+
+fn read_upcoming(row: &tokio_postgres::Row) -> Result<Upcoming, tokio_postgres::Error> {
+    Ok(Upcoming {
+        id: MessageId(row.try_get("id")?),
+        due: row.try_get::<_, PgTimestamp>("due")?.0,
+        version: row.try_get("version")?,
+        attempts: row.try_get("attempts")?,
+        priority: Priority::of(row.try_get("priority")?),
+    })
+}

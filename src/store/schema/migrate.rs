@@ -1,0 +1,281 @@
+//! Brings the schema up to what this program expects: `migrations/` once each and in order,
+//! then every file of `triggers/` that changed.
+//!
+//! A runner of our own because the files have two readers: `supabase db push` applies the same
+//! ones as they are, so nothing in them may be of this program's making, and each must bear to
+//! meet what the other way has done. And because they run on tables the app is writing to:
+//! waiting for a lock, they would hold up everybody behind them, so they give up soon and ask
+//! again.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
+
+use super::files;
+use crate::store::session::dsn::Dsn;
+
+mod error;
+pub(in crate::store) mod indexes;
+pub mod progress;
+mod role;
+mod run;
+pub(in crate::store) mod triggers;
+
+pub use error::MigrateError;
+pub use triggers::Trigger;
+
+use progress::Step;
+
+/// How long a statement of a migration waits for a lock on the first try: so long may it hold
+/// up the app's writes, which queue behind it. Doubles with each try, up to
+/// [`LOCK_TIMEOUT_MAX`].
+const LOCK_TIMEOUT_MIN: Duration = Duration::from_millis(200);
+
+/// Three times the deadlock time-out of Postgres, after which an autovacuum that holds the lock
+/// gives way to who waits.
+const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3);
+
+/// How often a file is tried against locks held by others; with the pauses about 100 s.
+const TRIES_MAX: u32 = 12;
+
+/// The pause after the first try; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+
+/// See [`PAUSE_MIN`].
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long another migrator may be at it before this one gives up waiting. Longer than it may
+/// take for one file to lose every try.
+const TURN_MAX: Duration = Duration::from_secs(300);
+
+/// One file of SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File<'a> {
+    /// Its path in the project: `migrations/20260101000000_name.sql`, `triggers/name.sql`.
+    pub name: &'a str,
+    /// What it says.
+    pub sql: &'a str,
+}
+
+/// A set of files to bring a database up to.
+#[derive(Clone, Debug)]
+pub struct Migrator<'a> {
+    migrations: Vec<Migration<'a>>,
+    triggers: Vec<File<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Migration<'a> {
+    version: i64,
+    file: File<'a>,
+}
+
+/// What a run has done; empty if there was nothing to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The migrations applied, by file name.
+    pub applied: Vec<String>,
+    /// The trigger files applied, by file name.
+    pub triggers: Vec<String>,
+    /// The indexes built beside the app's writes, on tables too large for a migration to do it.
+    pub indexes: Vec<String>,
+}
+
+/// One file that a database of this version has applied, for `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// `punctual.migrations.version`; `None` for a trigger file, which goes by name.
+    pub version: Option<i64>,
+    /// The file.
+    pub name: String,
+    /// SHA-256 of its text, in hex, as the database has it in `checksum`.
+    pub checksum: String,
+}
+
+impl Migrator<'static> {
+    /// With the files this program was built with.
+    ///
+    /// # Panics
+    ///
+    /// Never: a test has read their names.
+    pub fn embedded() -> Self {
+        Self::new(files::MIGRATIONS, files::TRIGGERS).expect("their names have been tested")
+    }
+}
+
+impl<'a> Migrator<'a> {
+    /// With these files; migrations in ascending order of version.
+    pub fn new(migrations: &[File<'a>], triggers: &[File<'a>]) -> Result<Self, MigrateError> {
+        let mut all: Vec<Migration<'a>> = Vec::with_capacity(migrations.len());
+        for &file in migrations {
+            let version = version(file.name)
+                .filter(|version| all.last().is_none_or(|last| last.version < *version))
+                .ok_or_else(|| MigrateError::Name(file.name.to_owned()))?;
+            all.push(Migration { version, file });
+        }
+        Ok(Self {
+            migrations: all,
+            triggers: triggers.to_vec(),
+        })
+    }
+
+    /// Brings the database up to these files. Safe to repeat, and to start twice at once: the
+    /// second waits for its turn and finds nothing to do.
+    pub async fn run(&self, dsn: &Dsn) -> Result<Report, MigrateError> {
+        self.run_told(dsn, &|_| {}).await
+    }
+
+    /// The same, telling what it begins with.
+    pub async fn run_told(
+        &self,
+        dsn: &Dsn,
+        tell: &(dyn Fn(Step<'_>) + Sync),
+    ) -> Result<Report, MigrateError> {
+        self.in_session(dsn, async |client| run::all(self, client, tell).await)
+            .await
+    }
+
+    /// The triggers that the files create.
+    pub fn triggers(&self) -> Vec<Trigger<'a>> {
+        let files = self.triggers.iter();
+        files.flat_map(|file| triggers::of(file.sql)).collect()
+    }
+
+    /// Gives a role what a daemon needs, rights and policies of row level security, and no
+    /// more. Returns the statements that were needed; none on a second run.
+    pub async fn grant(&self, dsn: &Dsn, role: &str) -> Result<Vec<String>, MigrateError> {
+        self.in_session(dsn, async |client| role::grant(client, role).await)
+            .await
+    }
+
+    /// Whether the database is up to these files, and this role may work in it. Changes
+    /// nothing.
+    pub async fn check(&self, dsn: &Dsn) -> Result<(), MigrateError> {
+        self.in_session(dsn, async |client| run::check(self, client).await)
+            .await
+    }
+
+    async fn in_session<T>(
+        &self,
+        dsn: &Dsn,
+        work: impl AsyncFnOnce(&Client) -> Result<T, MigrateError>,
+    ) -> Result<T, MigrateError> {
+        let (client, connection) = dsn.connect().await?;
+        // Driven here and not by a task, so that session and lock end when this call does.
+        let (done, ended) = tokio::join!(
+            async move {
+                let done = work(&client).await;
+                drop(client);
+                done
+            },
+            connection
+        );
+        match (done, ended) {
+            // The statement only saw its connection close; the connection knows why.
+            (Err(MigrateError::Sql { source, .. } | MigrateError::Record(source)), Err(lost))
+                if source.is_closed() =>
+            {
+                Err(dsn.explain(lost).into())
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// All of it as one text, in the order in which it applies.
+    pub fn print(&self) -> String {
+        let mut text = String::new();
+        for file in self
+            .migrations
+            .iter()
+            .map(|m| &m.file)
+            .chain(&self.triggers)
+        {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "-- {}\n\n{}\n", file.name, file.sql.trim_end());
+        }
+        text
+    }
+
+    /// What a database has on record after [`run`](Self::run).
+    pub fn expected(&self) -> Vec<Expected> {
+        let migrations = self.migrations.iter().map(|m| (Some(m.version), m.file));
+        let triggers = self.triggers.iter().map(|file| (None, *file));
+        migrations
+            .chain(triggers)
+            .map(|(version, file)| Expected {
+                version,
+                name: file.name.to_owned(),
+                checksum: file.checksum(),
+            })
+            .collect()
+    }
+}
+
+impl File<'_> {
+    fn checksum(&self) -> String {
+        let digest = Sha256::digest(self.sql.as_bytes());
+        digest.iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+/// The 14 digits of a migration's name.
+fn version(name: &str) -> Option<i64> {
+    let stem = name.rsplit('/').next()?.strip_suffix(".sql")?;
+    let (digits, rest) = stem.split_once('_')?;
+    let digits = Some(digits).filter(|d| d.len() == 14 && d.bytes().all(|b| b.is_ascii_digit()))?;
+    (!rest.is_empty()).then_some(())?;
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_fourteen_digits_before_a_name() {
+        let check = |name, expected| assert_eq!(version(name), expected, "{name}");
+        check(
+            "migrations/20260101000000_init.sql",
+            Some(20_260_101_000_000),
+        );
+        check("20260101000000_a_b.sql", Some(20_260_101_000_000));
+        check("migrations/2026_init.sql", None);
+        check("migrations/+2026010100000_init.sql", None);
+        check("migrations/20260101000000_.sql", None);
+        check("migrations/20260101000000_init.txt", None);
+    }
+
+    #[test]
+    fn files_out_of_order_are_refused_by_name() {
+        let file = |name| File { name, sql: "" };
+        let [one, two] = [file("20260101000000_a.sql"), file("20260101000001_b.sql")];
+        assert!(Migrator::new(&[one, two], &[]).is_ok());
+        for wrong in [[two, one], [one, one]] {
+            let error = Migrator::new(&wrong, &[]).unwrap_err().to_string();
+            assert!(error.contains("20260101000000_a.sql"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_embedded_prints_and_is_expected() {
+        let embedded = Migrator::embedded();
+        let printed = embedded.print();
+        let mut at = 0;
+        for expected in embedded.expected() {
+            let found = printed[at..].find(&format!("-- {}\n", expected.name));
+            at += found.unwrap_or_else(|| panic!("{} is missing or out of order", expected.name));
+        }
+        let empty = File { name: "", sql: "" };
+        assert!(
+            empty.checksum().starts_with("e3b0c44298fc1c14"),
+            "SHA-256 of nothing"
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! The triggers that the files create, and whether they are there.
+
+use std::collections::HashSet;
+
+use tokio_postgres::Client;
+
+use super::MigrateError;
+
+/// How our files begin the statement that creates one.
+const CREATE: &str = "create or replace trigger ";
+
+/// One trigger of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trigger<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its table, with the schema.
+    pub table: &'a str,
+    /// It is created within a block, and only where the table is there and the migrator's.
+    pub optional: bool,
+}
+
+/// Those that a file creates.
+pub(super) fn of(sql: &str) -> impl Iterator<Item = Trigger<'_>> {
+    sql.match_indices(CREATE).filter_map(|(at, _)| {
+        let mut words = sql[at + CREATE.len()..].split_whitespace();
+        let name = words.next()?;
+        let table = words.skip_while(|word| *word != "on").nth(1)?;
+        let optional = !(at == 0 || sql[..at].ends_with('\n'));
+        Some(Trigger {
+            name,
+            table,
+            optional,
+        })
+    })
+}
+
+/// As columns, the way a statement takes them.
+pub(in crate::store) fn columns<'a>(
+    triggers: &[Trigger<'a>],
+) -> (Vec<&'a str>, Vec<&'a str>, Vec<bool>) {
+    let all = triggers.iter();
+    let (names, tables): (Vec<_>, Vec<_>) = all.map(|t| (t.name, t.table)).unzip();
+    (names, tables, triggers.iter().map(|t| t.optional).collect())
+}
+
+/// The names of those that are not there and could be.
+pub(super) async fn lost(
+    client: &Client,
+    wanted: &[Trigger<'_>],
+) -> Result<HashSet<String>, MigrateError> {
+    let (names, tables, optional) = columns(wanted);
+    let sql = include_str!("../sql/migrate_lost_triggers.sql");
+    let rows = client.query(sql, &[&names, &tables, &optional]).await;
+    rows.map_err(MigrateError::Record)?
+        .iter()
+        .map(|row| row.try_get("name"))
+        .collect::<Result<_, _>>()
+        .map_err(MigrateError::Record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tables_and_whether_they_may_be_missing() {
+        let sql = "create or replace trigger a_b\n  before update on punctual.x for each row\n\
+                   do $$\nbegin\n    create or replace trigger c after insert or delete\n      \
+                   on public.y for each row execute function f();\nend\n$$;\n";
+        let trigger = |name, table, optional| Trigger {
+            name,
+            table,
+            optional,
+        };
+        assert_eq!(
+            of(sql).collect::<Vec<_>>(),
+            [
+                trigger("a_b", "punctual.x", false),
+                trigger("c", "public.y", true)
+            ]
+        );
+        assert_eq!(of("select 1;").count(), 0);
+    }
+
+    #[test]
+    fn every_trigger_of_the_files_is_found() {
+        let (mut found, mut said) = (0, 0);
+        for file in crate::store::schema::files::TRIGGERS {
+            assert!(of(file.sql).count() > 0, "{} creates none", file.name);
+            found += of(file.sql).count();
+            // However it is written.
+            let lines = file.sql.lines().map(|line| line.trim().to_lowercase());
+            let creating = lines.filter(|l| l.starts_with("create ") && l.contains(" trigger "));
+            said += creating.count();
+        }
+        assert_eq!(found, said);
+    }
+}

@@ -1,0 +1,250 @@
+//! Connections: one for whoever drives it itself (the listener, the migrator), a pool for the
+//! statements of a message's path; and what a failure means to who has to mend it.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::dsn::{Dsn, POOLER_HINT};
+use super::lineage::Lineage;
+use super::tls;
+use super::watch::Watch;
+
+/// The whole way to a session: look-up, every address, TLS, authentication, settings. A server
+/// that accepts and then says nothing ends here.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why a session is not used; what follows, the daemon sees to.
+const ANOTHER: &str = "the database is another one than before, or an older one";
+
+/// The settings of every pooled session; the reasons stand in the file.
+const SESSION: &str = include_str!("sql/session.sql");
+
+/// The moving half of a session. Whoever made it polls it: as a future, or message by message
+/// with `poll_message` for notifications.
+pub type Connection =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// Why there is no session. The texts carry host, port and database, and what the server said;
+/// never the password.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing came back in time.
+    #[error("{place} does not answer within {} s", SESSION_TIMEOUT.as_secs())]
+    Silent {
+        /// `host:port/database`.
+        place: String,
+    },
+    /// No way there: name, route, port.
+    #[error("cannot reach {place}: {}", chain(source))]
+    Unreachable {
+        /// `host:port/database`.
+        place: String,
+        /// What failed.
+        source: tokio_postgres::Error,
+    },
+    /// No agreement on encryption, or the certificate was not trusted.
+    #[error("no TLS with {place}: {}", tls_reason(source))]
+    Tls {
+        /// `host:port/database`.
+        place: String,
+        /// What failed.
+        source: tokio_postgres::Error,
+    },
+    /// Postgres, or a pooler before it, said no.
+    #[error("{place} refuses the connection: {}", refusal(source))]
+    Refused {
+        /// `host:port/database`.
+        place: String,
+        /// What it said.
+        source: tokio_postgres::Error,
+    },
+    /// It broke on the way, or what came back was not Postgres.
+    #[error("no session with {place}: {}", chain(source))]
+    Broken {
+        /// `host:port/database`.
+        place: String,
+        /// What failed.
+        source: tokio_postgres::Error,
+    },
+}
+
+impl Dsn {
+    /// One connection, not yet moving: nothing happens on the client until the connection is
+    /// polled. No settings are made; [`prepare_session`] makes them.
+    pub async fn connect(&self) -> Result<(Client, Connection), ConnectError> {
+        match tokio::time::timeout(SESSION_TIMEOUT, self.config.connect(self.tls.clone())).await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err(error)) => Err(self.explain(error)),
+            Err(_) => Err(ConnectError::Silent {
+                place: self.to_string(),
+            }),
+        }
+    }
+
+    /// At most `max_size` connections, made when they are first needed; each has the daemon's
+    /// settings. Waiting for a free one is bounded by [`SESSION_TIMEOUT`], as is making one.
+    ///
+    /// # Panics
+    ///
+    /// Never: the pool is given the runtime that its time-outs need.
+    pub fn pool(&self, max_size: usize) -> Pool {
+        self.pool_with(max_size, None, None)
+    }
+
+    /// The same, of sessions that are all in one history of one database, and that somebody
+    /// looks after.
+    ///
+    /// # Panics
+    ///
+    /// Never, as above.
+    pub fn pool_with(
+        &self,
+        max_size: usize,
+        history: Option<&Lineage>,
+        watch: Option<&Watch>,
+    ) -> Pool {
+        let (history, watch) = (history.cloned(), watch.cloned());
+        let manager = Manager::from_config(
+            self.config.clone(),
+            self.tls.clone(),
+            ManagerConfig {
+                // No question before each use: it would cost every claim a round trip, and a
+                // connection may die between question and use all the same.
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
+        Pool::builder(manager)
+            .max_size(max_size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(SESSION_TIMEOUT))
+            .create_timeout(Some(SESSION_TIMEOUT))
+            .recycle_timeout(Some(SESSION_TIMEOUT))
+            .post_create(Hook::async_fn(move |client, metrics| {
+                let (history, watch, made) = (history.clone(), watch.clone(), metrics.created);
+                Box::pin(async move {
+                    prepare_session(client).await.map_err(HookError::Backend)?;
+                    if let Some(watch) = watch {
+                        let met = watch.meet(client, made).await;
+                        met.map_err(HookError::Backend)?;
+                    }
+                    let Some(history) = history else {
+                        return Ok(());
+                    };
+                    match history.check(client).await {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(HookError::message(ANOTHER)),
+                        Err(error) => Err(HookError::Backend(error)),
+                    }
+                })
+            }))
+            .build()
+            .expect("a pool with time-outs has been given a runtime")
+    }
+
+    /// Says what an error on this way means; for those of the pool too.
+    pub fn explain(&self, source: tokio_postgres::Error) -> ConnectError {
+        let place = self.to_string();
+        if source.as_db_error().is_some() {
+            ConnectError::Refused { place, source }
+        } else if rustls_error(&source).is_some() || no_tls(&source) {
+            ConnectError::Tls { place, source }
+        } else if source
+            .source()
+            .is_some_and(<dyn std::error::Error>::is::<io::Error>)
+            && !source.is_closed()
+        {
+            ConnectError::Unreachable { place, source }
+        } else {
+            ConnectError::Broken { place, source }
+        }
+    }
+}
+
+/// Makes a session one of the daemon's: its writes are told apart from the app's, its commits
+/// are durable, none of its statements waits for long.
+pub async fn prepare_session(client: &Client) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(SESSION).await
+}
+
+/// tokio-postgres says this in words only.
+fn no_tls(error: &tokio_postgres::Error) -> bool {
+    error
+        .source()
+        .is_some_and(|e| e.to_string() == "server does not support TLS")
+}
+
+fn rustls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
+    // An io::Error hides what it carries from `source`.
+    let carrier = error.source()?.downcast_ref::<io::Error>()?;
+    carrier.get_ref()?.downcast_ref()
+}
+
+fn tls_reason(error: &tokio_postgres::Error) -> String {
+    match rustls_error(error) {
+        Some(reason) => tls::explain(reason),
+        None => "the server does not offer it, and sslmode asks for it".to_owned(),
+    }
+}
+
+/// An error and its causes in one line. tokio-postgres keeps what happened in the cause.
+fn chain(error: &tokio_postgres::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !line.contains(&text) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, ": {text}");
+        }
+        cause = inner.source();
+    }
+    line
+}
+
+fn refusal(error: &tokio_postgres::Error) -> String {
+    let Some(said) = error.as_db_error() else {
+        return chain(error);
+    };
+    let code = said.code().code();
+    match advice(said) {
+        Some(advice) => format!("{} ({code}); {advice}", said.message()),
+        None => format!("{} ({code})", said.message()),
+    }
+}
+
+/// What to do about the refusals that newcomers meet.
+fn advice(said: &DbError) -> Option<&'static str> {
+    let text = said.message();
+    let code = said.code();
+    if pooler_complains(said) {
+        Some(POOLER_HINT)
+    } else if text.contains("Tenant or user not found") {
+        Some(
+            "on Supabase's pooler the user is postgres.PROJECT_REF, and the host is the project's region",
+        )
+    } else if *code == SqlState::INVALID_PASSWORD {
+        Some("check user and password; in a URL the password is percent-encoded")
+    } else if text.contains("no encryption") || text.contains("SSL off") {
+        Some("the server wants TLS: sslmode=require or stricter")
+    } else if *code == SqlState::TOO_MANY_CONNECTIONS || text.contains("max clients") {
+        Some("the server is out of connections: use fewer, or raise its limit")
+    } else {
+        None
+    }
+}
+
+/// Whether this is how a pooler that hands each transaction to another session gives itself
+/// away: it does not take settings at the start, and forgets statements that were prepared.
+pub fn pooler_complains(said: &DbError) -> bool {
+    *said.code() == SqlState::DUPLICATE_PSTATEMENT
+        || *said.code() == SqlState::INVALID_SQL_STATEMENT_NAME
+        || said.message().contains("unsupported startup parameter")
+}

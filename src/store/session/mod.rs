@@ -1,0 +1,9 @@
+//! Sessions: how the database is reached, how a session is set up, and whether it can be trusted.
+
+pub mod connect;
+pub mod dsn;
+pub(in crate::store) mod lineage;
+mod prewarm;
+pub(in crate::store) mod timestamp;
+mod tls;
+pub(in crate::store) mod watch;

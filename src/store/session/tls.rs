@@ -1,0 +1,197 @@
+//! Who may answer as the database: the three depths to which libpq checks a certificate.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+
+/// Where trusted roots come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Roots {
+    /// `sslrootcert=PATH`.
+    File(PathBuf),
+    /// The operating system's store.
+    System,
+}
+
+/// How far the server's certificate is checked.
+pub(in crate::store) enum Trust {
+    /// Encrypted, with anyone: `prefer` and `require` keep out who only listens.
+    Anyone,
+    /// Signed by one of these, whatever name is in it.
+    Chain(Roots),
+    /// Signed by one of these and made out to the host that was asked for.
+    Full(Roots),
+}
+
+/// Why there are no roots to check against.
+#[derive(Debug, thiserror::Error)]
+pub enum RootsError {
+    /// The file cannot be read, or not as PEM.
+    #[error("sslrootcert {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// No certificate in it that could be a root.
+    #[error("there is no certificate in {0}")]
+    Empty(String),
+    /// It has one and it makes no sense.
+    #[error("sslrootcert {path} holds a certificate that cannot be used: {source}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls::Error,
+    },
+}
+
+/// The client's half of TLS, with ring whatever the rest of the program has installed.
+pub(in crate::store) fn client(trust: Trust) -> Result<ClientConfig, RootsError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("ring carries the default versions");
+    let config = match trust {
+        Trust::Full(roots) => builder.with_root_certificates(load(&roots)?),
+        Trust::Chain(roots) => {
+            let roots = load(&roots)?;
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Lenient::new(&provider, Some(roots))))
+        }
+        Trust::Anyone => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Lenient::new(&provider, None))),
+    };
+    Ok(config.with_no_client_auth())
+}
+
+fn load(roots: &Roots) -> Result<RootCertStore, RootsError> {
+    let mut store = RootCertStore::empty();
+    let name = match roots {
+        Roots::System => {
+            // Stores carry the odd certificate that no one can parse; that is no reason to
+            // trust none of the others.
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            "the system's store of certificates".to_owned()
+        }
+        Roots::File(path) => {
+            let unreadable = |source| RootsError::Unreadable {
+                path: path.clone(),
+                source,
+            };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+                let certificate = certificate.map_err(unreadable)?;
+                store
+                    .add(certificate)
+                    .map_err(|source| RootsError::Unusable {
+                        path: path.clone(),
+                        source,
+                    })?;
+            }
+            path.display().to_string()
+        }
+    };
+    if store.is_empty() {
+        return Err(RootsError::Empty(name));
+    }
+    Ok(store)
+}
+
+/// Checks the chain, if it has roots, and never the name. That the other side holds the key of
+/// the certificate it shows is checked always.
+#[derive(Debug)]
+struct Lenient {
+    roots: Option<RootCertStore>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Lenient {
+    fn new(provider: &CryptoProvider, roots: Option<RootCertStore>) -> Self {
+        Self {
+            roots,
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            rustls::client::verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(end_entity)?,
+                roots,
+                intermediates,
+                now,
+                self.algorithms.all,
+            )?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// What a failed handshake means to who wrote the connection string.
+pub(in crate::store) fn explain(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return error.to_string();
+    };
+    match why {
+        // The second: a root of that name is there, but it is another one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "the server's certificate is not signed by a root \
+             trusted here: give its root with sslrootcert=PATH (Supabase: Database settings, SSL)"
+                .to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("the server's certificate has expired ({why})")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("the server's certificate is not valid yet, or this clock is slow ({why})")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("the server's certificate is made out to another host ({why})")
+        }
+        _ => format!("the server's certificate cannot be used ({why})"),
+    }
+}
