@@ -79,6 +79,7 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
             max_in_flight: config.max_in_flight,
             lease: config.lease,
             send_timeout: config.send_timeout,
+            limits: Arc::default(),
         },
         http,
         debug_token: config.http.debug_token,

@@ -188,6 +188,7 @@ fn parts(dsn: &Dsn, phone: &Phone, page: tokio::net::TcpListener) -> Result<Part
             max_in_flight: 16,
             lease: Duration::from_secs(30),
             send_timeout,
+            limits: Arc::default(),
         },
         http: page,
         debug_token: None,

@@ -8,19 +8,18 @@
 
 use std::time::Duration;
 
+use super::limits::ProviderLimits;
 use super::report::BreakerReport;
 use super::{Phase, Reactor};
 use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Uptime};
-
-/// After a probe of which not a byte was sent: nothing was learned, and it cost nothing.
-const UNSENT_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why claims are given back while it is open.
 const HELD: &str = "the provider refuses the account";
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Breaker {
+    limits: ProviderLimits,
     open: Option<Open>,
 }
 
@@ -43,6 +42,10 @@ enum Turned {
 }
 
 impl Breaker {
+    pub(super) const fn new(limits: ProviderLimits) -> Self {
+        Self { limits, open: None }
+    }
+
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
     }
@@ -81,7 +84,8 @@ impl Breaker {
                     // It may be in doubt for the same reason every time: not one in doubt a second.
                     Outcome::Unknown { .. } => open.next_probe = now.up + open.probe_every,
                     Outcome::Unsent { .. } => {
-                        open.next_probe = now.up + open.probe_every.min(UNSENT_AGAIN);
+                        open.next_probe =
+                            now.up + open.probe_every.min(self.limits.unsent_probe_pause);
                     }
                     // The account was let in, whatever became of the message.
                     Outcome::Accepted { .. }

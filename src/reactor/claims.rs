@@ -4,26 +4,9 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::sends::UNRECORDED_MAX;
 use super::{Ask, Busy, Command, Judged, Phase, Reactor, Record};
 use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState};
-use crate::schedule::{Backoff, LEAD_MAX, Timer};
-
-/// Messages in one claim. Larger ones are not cheaper a message, and hold rows longer.
-const CLAIM_BATCH: usize = 250;
-
-/// Claims at once: one is answered while the next is asked.
-const CLAIMS_AT_ONCE: usize = 2;
-
-/// Claimed and not started, whatever the pace: each of these is a message that its user can
-/// no longer cancel.
-pub(super) const CLAIMED_MAX: usize = 4_000;
-
-/// What a request is assumed to take before one was made.
-const SEND_FIRST: Duration = Duration::from_millis(250);
-
-/// A row that another transaction holds is asked for again after this: it may roll back.
-pub(super) const HELD: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
+use crate::schedule::{LEAD_MAX, Timer};
 
 /// How fast messages leave, and how many claims are under way.
 #[derive(Debug)]
@@ -34,11 +17,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(first_request: Duration) -> Self {
         Self {
             claims: 0,
             claiming: 0,
-            send_us: SEND_FIRST.as_secs_f64() * 1e6,
+            send_us: first_request.as_secs_f64() * 1e6,
         }
     }
 
@@ -67,22 +50,24 @@ impl<P: Clone> Reactor<P> {
         let free = permits.saturating_sub(self.outgoing.sending());
         let startable = self.pace.startable(permits, self.settings.lease / 4);
         (free + startable)
-            .min(CLAIMED_MAX)
+            .min(self.settings.limits.claims.ahead_max)
             .saturating_sub(self.pace.claiming + self.cleared.len())
     }
 
     fn may_claim(&self) -> bool {
+        let limits = &self.settings.limits;
         !self.draining
             && !self.clock_lost
-            && self.pace.claims < CLAIMS_AT_ONCE
-            && self.outgoing.unrecorded() < UNRECORDED_MAX
+            && self.pace.claims < limits.claims.at_once
+            && self.outgoing.unrecorded() < limits.records.unrecorded_max
     }
 
     pub(super) fn claim_due(&mut self, now: Now) {
         let together = self.agenda.advance(now.db);
         let until = now.db + self.lead.for_herd(together);
+        let batch = self.settings.limits.claims.batch;
         while self.may_claim() {
-            let room = self.room().min(CLAIM_BATCH).min(self.breaker_allows(now));
+            let room = self.room().min(batch).min(self.breaker_allows(now));
             let mut asks = Vec::new();
             while asks.len() < room {
                 let Some((id, timer)) = self.agenda.pop(until) else {

@@ -10,10 +10,6 @@ use super::settle::{Record, Settlement};
 use crate::message::{MessageId, Moment, Now};
 use crate::schedule::Turn;
 
-/// Let go and remembered at once. Whoever lets go does so with fewer at a time; what went since is
-/// forgotten when there is no room.
-pub(super) const FREE_MAX: usize = 10_000;
-
 /// Why claims are given back.
 const RESTORED: &str = "the database has become another one; what is due is held";
 
@@ -42,13 +38,14 @@ impl<P: Clone> Reactor<P> {
         if self.held_before.is_none() {
             return;
         }
-        if self.let_go.len() + ids.len() > FREE_MAX {
+        let most = self.settings.limits.intake.let_go_max;
+        if self.let_go.len() + ids.len() > most {
             let (busy, agenda) = (&self.busy, &self.agenda);
             self.let_go
                 .retain(|id| busy.contains_key(id) || agenda.get(*id).is_some());
         }
         for id in ids {
-            if self.let_go.len() < FREE_MAX || self.let_go.contains(&id) {
+            if self.let_go.len() < most || self.let_go.contains(&id) {
                 self.let_go.insert(id);
                 self.noticed(vec![id]);
             }

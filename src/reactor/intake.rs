@@ -8,28 +8,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::limits::IntakeLimits;
 use crate::message::{MessageId, Moment, Now, Uptime};
 
 mod table;
-
-/// How often what is about to be due is read again, whatever was noticed or not.
-pub(super) const NEAR_SWEEP: Duration = Duration::from_secs(10);
-
-/// A sweep every so often, at the most, however often somebody cries "rescan".
-const RESCAN_PAUSE: Duration = Duration::from_secs(1);
-
-/// More ids than this waiting to be read are not worth naming: everything is read.
-const NOTICED_MAX: usize = 10_000;
-
-/// Ids in one read.
-const READ_MAX: usize = 1_000;
-
-/// After a read or a sweep that failed.
-const FAILED_PAUSE: Duration = Duration::from_millis(500);
-
-/// A row that another instance is sending is looked at again when its lease is over, and not
-/// more often than this.
-const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
@@ -58,6 +40,7 @@ enum Channel {
 /// What is known of the world, and what is being asked.
 #[derive(Debug)]
 pub(super) struct Intake {
+    limits: IntakeLimits,
     channel: Channel,
     stopped: bool,
     noticed: BTreeSet<MessageId>,
@@ -87,8 +70,9 @@ struct Reading {
 }
 
 impl Intake {
-    pub(super) fn new(now: Now) -> Self {
+    pub(super) fn new(limits: IntakeLimits, now: Now) -> Self {
         Self {
+            limits,
             channel: Channel::Down,
             stopped: false,
             noticed: BTreeSet::new(),
@@ -98,7 +82,7 @@ impl Intake {
             sweep: 0,
             rescan_wanted: false,
             rescan_after: now.up,
-            next_near: now.up + NEAR_SWEEP,
+            next_near: now.up + limits.near_sweep,
             next_full: None,
             window_until: now.db,
             resyncs: 0,
@@ -155,7 +139,7 @@ impl Intake {
         if self.stopped {
             return;
         }
-        if self.noticed.len() < NOTICED_MAX {
+        if self.noticed.len() < self.limits.noticed_max {
             self.noticed.insert(id);
         } else {
             self.noticed.clear();
@@ -209,16 +193,16 @@ impl Intake {
         let until = match reach {
             Reach::Full => {
                 self.rescan_wanted = false;
-                self.rescan_after = now.up + RESCAN_PAUSE;
+                self.rescan_after = now.up + self.limits.rescan_pause;
                 self.next_full = Some(now.up + horizon / 2);
                 // From here on, not from the end of the sweep: what is noticed meanwhile belongs
                 // into this window.
                 self.window_until = now.db + horizon;
                 self.window_until
             }
-            Reach::Near => now.db + NEAR_SWEEP * 2,
+            Reach::Near => now.db + self.limits.near_sweep * 2,
         };
-        self.next_near = now.up + NEAR_SWEEP;
+        self.next_near = now.up + self.limits.near_sweep;
         self.sweep = self.sweep.wrapping_add(1);
         self.sweeping = Some(Sweep {
             reach,

@@ -29,6 +29,7 @@ mod claims;
 mod hold;
 mod intake;
 mod lateness;
+pub mod limits;
 mod pressure;
 pub mod report;
 mod sends;
@@ -40,6 +41,7 @@ mod view;
 mod warmth;
 
 pub use lateness::Lateness;
+pub use limits::Limits;
 pub use settle::{Answer, Record, Settlement, Tries};
 
 /// What the installation lays down for the reactor.
@@ -55,6 +57,8 @@ pub struct Settings {
     pub lease: Duration,
     /// The longest a request can take.
     pub send_timeout: Duration,
+    /// Every limit and pause.
+    pub limits: Arc<Limits>,
 }
 
 /// What is known of a claim once it was judged: the payload `P` is what the provider needs,
@@ -268,7 +272,8 @@ pub struct Reactor<P> {
     /// Not known yet: as if alone.
     ranking: Option<Ranking>,
     agenda: Agenda,
-    /// Bounded by [`claims::CLAIMED_MAX`] + the permits + [`sends::UNRECORDED_MAX`].
+    /// Bounded by [`limits::ClaimLimits::ahead_max`], the permits and
+    /// [`limits::RecordLimits::unrecorded_max`].
     busy: BTreeMap<MessageId, Busy<P>>,
     /// Of those, the ones that wait for their instant.
     cleared: BTreeSet<Turn>,
@@ -281,7 +286,7 @@ pub struct Reactor<P> {
     lateness: Lateness,
     tell: told::Tell,
     held_before: Option<Moment>,
-    /// Held no more, though due before that. Bounded by [`hold::FREE_MAX`].
+    /// Held no more, though due before that. Bounded by [`limits::IntakeLimits::let_go_max`].
     let_go: BTreeSet<MessageId>,
     /// The database has become another one since this began.
     moved: bool,
@@ -295,20 +300,21 @@ pub struct Reactor<P> {
 impl<P: Clone> Reactor<P> {
     /// A reactor that knows nothing yet.
     pub fn new(settings: Settings, now: Now, draw: fn() -> AttemptToken) -> Self {
+        let limits = &settings.limits;
         Self {
-            lead: Lead::new(settings.lead),
+            lead: Lead::new(settings.lead, limits.claims.herd),
             ranking: None,
             agenda: Agenda::new(now.db),
             busy: BTreeMap::new(),
             cleared: BTreeSet::new(),
-            intake: intake::Intake::new(now),
-            pace: claims::Pace::new(),
-            pressure: pressure::Pressure::new(settings.max_in_flight, now.up),
-            breaker: breaker::Breaker::default(),
-            outgoing: sends::Outgoing::new(),
+            intake: intake::Intake::new(limits.intake, now),
+            pace: claims::Pace::new(limits.claims.first_request),
+            pressure: pressure::Pressure::new(settings.max_in_flight, limits.provider, now.up),
+            breaker: breaker::Breaker::new(limits.provider),
+            outgoing: sends::Outgoing::new(limits.records),
             warmth: warmth::Warmth::new(now),
             lateness: Lateness::new(),
-            tell: told::Tell::default(),
+            tell: told::Tell::new(limits.events),
             held_before: None,
             let_go: BTreeSet::new(),
             moved: false,

@@ -1,24 +1,13 @@
 //! How many requests at once the provider bears: fewer as soon as it says "too many", more
 //! again as time passes.
 
-use std::time::Duration;
-
+use super::limits::ProviderLimits;
 use crate::message::Uptime;
-
-/// Refusals this close together are of the same crowd: halving for each would stop everything.
-const ONE_CROWD: Duration = Duration::from_secs(1);
-
-/// Between steps up. By time and not by successes, because what there is to send comes in
-/// herds: a quiet minute must not leave the next one to be throttled by the last.
-const STEP_EVERY: Duration = Duration::from_secs(1);
-
-/// Steps from the bottom to the top: so often, at the most, does a limit that lies in between
-/// show itself again.
-const STEPS: usize = 60;
 
 /// See the module. Additive increase, multiplicative decrease.
 #[derive(Debug)]
 pub(super) struct Pressure {
+    limits: ProviderLimits,
     max: usize,
     permits: usize,
     halved: Option<Uptime>,
@@ -27,9 +16,10 @@ pub(super) struct Pressure {
 
 impl Pressure {
     /// Bears `max` until it is told otherwise; none is taken as one.
-    pub(super) fn new(max: usize, now: Uptime) -> Self {
+    pub(super) fn new(max: usize, limits: ProviderLimits, now: Uptime) -> Self {
         let max = max.max(1);
         Self {
+            limits,
             max,
             permits: max,
             halved: None,
@@ -44,7 +34,10 @@ impl Pressure {
 
     /// The provider said "too many" to one of `at_once` requests.
     pub(super) fn throttled(&mut self, at_once: usize, now: Uptime) {
-        if self.halved.is_some_and(|at| now.since(at) < ONE_CROWD) {
+        if self
+            .halved
+            .is_some_and(|at| now.since(at) < self.limits.crowd)
+        {
             return;
         }
         self.halved = Some(now);
@@ -60,21 +53,23 @@ impl Pressure {
         if now < at {
             return;
         }
-        let steps = now.since(self.stepped).as_micros() / STEP_EVERY.as_micros();
+        let steps = now.since(self.stepped).as_micros() / self.limits.step_every.as_micros();
         let steps = usize::try_from(steps).unwrap_or(usize::MAX);
-        let more = steps.saturating_mul(self.max.div_ceil(STEPS));
+        let more = steps.saturating_mul(self.max.div_ceil(self.limits.steps));
         self.permits = self.permits.saturating_add(more).min(self.max);
         self.stepped = now;
     }
 
     /// When there will be more; `None` at the top.
     pub(super) fn next_step(&self) -> Option<Uptime> {
-        (self.permits < self.max).then(|| self.stepped + STEP_EVERY)
+        (self.permits < self.max).then(|| self.stepped + self.limits.step_every)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -85,7 +80,7 @@ mod tests {
 
     #[test]
     fn halves_once_a_crowd() {
-        let mut pressure = Pressure::new(256, at(0));
+        let mut pressure = Pressure::new(256, ProviderLimits::default(), at(0));
         for ms in [0, 1, 999] {
             pressure.throttled(256, at(ms));
             assert_eq!(pressure.permits(), 128, "{ms}");
@@ -102,7 +97,7 @@ mod tests {
 
     #[test]
     fn comes_back_step_by_step_within_a_minute() {
-        let mut pressure = Pressure::new(256, at(0));
+        let mut pressure = Pressure::new(256, ProviderLimits::default(), at(0));
         pressure.throttled(2, at(0));
         let mut last = pressure.permits();
         assert_eq!(last, 1);
@@ -125,7 +120,7 @@ mod tests {
             events in proptest::collection::vec((0..5_000_i64, any::<bool>(), 0..600_usize), 0..60),
         ) {
             let mut now = 0;
-            let mut pressure = Pressure::new(max, at(now));
+            let mut pressure = Pressure::new(max, ProviderLimits::default(), at(now));
             for (after, throttled, at_once) in events {
                 now += after;
                 let before = pressure.permits();

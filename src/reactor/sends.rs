@@ -3,31 +3,17 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::limits::RecordLimits;
 use super::settle::{Answer, Record, Settlement};
 use super::told::Late;
 use super::{Command, Phase, Reactor};
 use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState, Uptime};
-use crate::schedule::Backoff;
-
-/// Records in one transaction. A group is whatever has finished while the one before it was
-/// written, so a lone message does not wait for company.
-const GROUP_MAX: usize = 500;
-
-/// Groups at once. A second one would take the database's time from claims.
-const GROUPS_AT_ONCE: usize = 1;
-
-/// Finished and not recorded: beyond this nothing new is started. A database that is away for
-/// long must not cost memory without bound, nor more texts whose proof only we hold.
-pub(super) const UNRECORDED_MAX: usize = 20_000;
-
-/// A record that could not be written, because somebody holds the row or the database is away.
-const AGAIN: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
 
 /// What has finished and is not in the database yet, and what is being sent.
 #[derive(Debug)]
 pub(super) struct Outgoing<P> {
+    limits: RecordLimits,
     sending: usize,
     finished: VecDeque<Record<P>>,
     /// Waiting to be tried again.
@@ -43,8 +29,9 @@ struct Group<P> {
 }
 
 impl<P> Outgoing<P> {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(limits: RecordLimits) -> Self {
         Self {
+            limits,
             sending: 0,
             finished: VecDeque::new(),
             parked: BTreeMap::new(),
@@ -87,12 +74,12 @@ impl<P> Outgoing<P> {
     }
 
     fn park(&mut self, record: Record<P>, now: Now) {
-        let pause = AGAIN.spread(record.tries, record.key());
+        let pause = self.limits.retry.spread(record.tries, record.key());
         self.parked.insert((now.up + pause, record.token), record);
     }
 
     pub(super) fn next_wakeup(&self, now: Now) -> Option<Moment> {
-        if self.groups.len() >= GROUPS_AT_ONCE {
+        if self.groups.len() >= self.limits.at_once {
             return None;
         }
         let ((at, _), _) = self.parked.first_key_value()?;
@@ -106,7 +93,7 @@ impl<P> Outgoing<P> {
             }
             self.finished.push_back(entry.remove());
         }
-        let n = self.finished.len().min(GROUP_MAX);
+        let n = self.finished.len().min(self.limits.batch);
         self.finished.drain(..n).collect()
     }
 }
@@ -115,7 +102,8 @@ impl<P: Clone> Reactor<P> {
     fn may_start(&self) -> bool {
         !self.clock_lost
             && self.outgoing.sending < self.pressure.permits()
-            && self.outgoing.finished.len() + self.outgoing.parked.len() < UNRECORDED_MAX
+            && self.outgoing.finished.len() + self.outgoing.parked.len()
+                < self.outgoing.limits.unrecorded_max
     }
 
     pub(super) fn start_due(&mut self, now: Now) {
@@ -218,7 +206,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     pub(super) fn record_finished(&mut self, now: Now) {
-        while self.outgoing.groups.len() < GROUPS_AT_ONCE {
+        while self.outgoing.groups.len() < self.outgoing.limits.at_once {
             let records = self.outgoing.next_group(now);
             if records.is_empty() {
                 return;

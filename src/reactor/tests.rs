@@ -1,5 +1,6 @@
 //! What answers mean for the messages that wait: retries, the breaker, and how many go at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::world::{Row, World, id};
@@ -20,6 +21,7 @@ fn settings(max_in_flight: usize) -> Settings {
         max_in_flight,
         lease: SECOND * 30,
         send_timeout: SECOND * 10,
+        limits: Arc::default(),
     }
 }
 

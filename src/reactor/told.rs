@@ -5,18 +5,11 @@
 
 use serde::Serialize;
 
+use super::limits::EventLimits;
 use super::settle::{Answer, Settlement};
 use super::{Busy, Reactor, Upcoming};
 use crate::message::{MessageId, Moment, Now, Outcome, RowState, Status};
 use crate::schedule::Timer;
-
-/// Kept until they are taken, of what changed on the agenda: a first load arms a million, and
-/// nobody reads a million lines.
-const CHANGES_MAX: usize = 1_000;
-
-/// Kept in all. What came of claims and requests is never more than one turn of the loop takes
-/// in (some 65 inputs, a claim of 250 the largest of them), so none of it is left out.
-const TOLD_MAX: usize = 20_000;
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -185,14 +178,32 @@ impl Told {
 }
 
 /// What was told and not taken yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tell {
+    limits: EventLimits,
     told: Vec<Told>,
     left_out: u64,
 }
 
 impl Tell {
-    fn keep(&mut self, told: Told, most: usize) {
+    pub(super) const fn new(limits: EventLimits) -> Self {
+        Self {
+            limits,
+            told: Vec::new(),
+            left_out: 0,
+        }
+    }
+
+    fn keep(&mut self, told: Told) {
+        self.keep_up_to(self.limits.max, told);
+    }
+
+    /// Of the agenda.
+    fn keep_change(&mut self, told: Told) {
+        self.keep_up_to(self.limits.agenda_max, told);
+    }
+
+    fn keep_up_to(&mut self, most: usize, told: Told) {
         if self.told.len() < most {
             self.told.push(told);
         } else {
@@ -204,8 +215,8 @@ impl Tell {
 impl<P: Clone> Reactor<P> {
     /// What has happened since this was last asked, in order, and how much of it was left out.
     pub fn take_told(&mut self) -> (Vec<Told>, u64) {
-        let tell = std::mem::take(&mut self.tell);
-        (tell.told, tell.left_out)
+        let told = std::mem::take(&mut self.tell.told);
+        (told, std::mem::take(&mut self.tell.left_out))
     }
 
     /// A row was put on the agenda in the place of `former`.
@@ -225,7 +236,7 @@ impl<P: Clone> Reactor<P> {
             was_due_at: former.filter(|_| what == What::Moved).map(|was| was.due),
             ..Told::new(now.db, row.id, what)
         };
-        self.tell.keep(told, CHANGES_MAX);
+        self.tell.keep_change(told);
     }
 
     /// A row went off the agenda, where it may not have been.
@@ -250,7 +261,7 @@ impl<P: Clone> Reactor<P> {
             was_due_at: (!former.watch).then_some(former.due),
             ..Told::new(now.db, id, What::Disarmed)
         };
-        self.tell.keep(told, CHANGES_MAX);
+        self.tell.keep_change(told);
     }
 
     pub(super) fn tell_watched(
@@ -267,7 +278,7 @@ impl<P: Clone> Reactor<P> {
             due_at: Some(again),
             ..Told::new(now.db, id, What::Watched)
         };
-        self.tell.keep(told, CHANGES_MAX);
+        self.tell.keep_change(told);
     }
 
     pub(super) fn tell_claimed(&mut self, id: MessageId, due: Moment, now: Now) {
@@ -275,7 +286,7 @@ impl<P: Clone> Reactor<P> {
             due_at: Some(due),
             ..Told::new(now.db, id, What::Claimed)
         };
-        self.tell.keep(told, TOLD_MAX);
+        self.tell.keep(told);
     }
 
     /// A claim came to its end without a request.
@@ -293,7 +304,7 @@ impl<P: Clone> Reactor<P> {
             due_at: *until,
             ..Told::new(now.db, id, what)
         };
-        self.tell.keep(told, TOLD_MAX);
+        self.tell.keep(told);
     }
 
     /// A request came to its end.
@@ -329,7 +340,7 @@ impl<P: Clone> Reactor<P> {
                 (Outcome::Accepted { .. } | Outcome::Unknown { .. }, _) => What::Unconfirmed,
             };
         }
-        self.tell.keep(told, TOLD_MAX);
+        self.tell.keep(told);
     }
 }
 

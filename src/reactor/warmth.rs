@@ -1,18 +1,7 @@
 //! Keeps the way to the provider warm: a handshake at the due time would be lateness.
 
-use std::time::Duration;
-
 use super::{Command, Reactor};
 use crate::message::{Moment, Now, Uptime};
-
-/// So long before messages are due their connections are made sure of.
-const AHEAD: Duration = Duration::from_secs(2);
-
-/// A connection used this recently is warm; servers close idle ones after 5 s at the earliest.
-const EVERY: Duration = Duration::from_secs(4);
-
-/// The wheel tells a bound, not the due time; where it was too early, look again after this.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// When to look next.
 #[derive(Debug)]
@@ -32,16 +21,20 @@ impl<P: Clone> Reactor<P> {
         if now.up < self.warmth.after || held || self.agenda.is_empty() {
             return;
         }
-        if self.soonest().is_none_or(|at| at > now.db + AHEAD) {
+        let limits = self.settings.limits.prewarm;
+        if self.soonest().is_none_or(|at| at > now.db + limits.ahead) {
             return;
         }
         let most = self.pressure.permits();
-        let connections = self.agenda.upcoming(most, Some(now.db + AHEAD)).len();
+        let connections = self
+            .agenda
+            .upcoming(most, Some(now.db + limits.ahead))
+            .len();
         if connections == 0 {
-            self.warmth.after = now.up + AGAIN;
+            self.warmth.after = now.up + limits.retry;
             return;
         }
-        self.warmth.after = now.up + EVERY;
+        self.warmth.after = now.up + limits.every;
         self.commands.push_back(Command::Warm { connections });
     }
 
@@ -55,7 +48,7 @@ impl<P: Clone> Reactor<P> {
         if self.draining || self.breaker.is_open() {
             return None;
         }
-        let at = self.soonest()? - AHEAD;
+        let at = self.soonest()? - self.settings.limits.prewarm.ahead;
         Some(at.max(now.db + self.warmth.after.since(now.up)))
     }
 }

@@ -20,10 +20,6 @@ const LEAD_FIRST: Duration = Duration::from_millis(25);
 /// Claims remembered: enough for a 99th percentile, few enough to follow a change.
 const MEMORY: usize = 256;
 
-/// From this many messages due together on, one claim does not hold them all, and they are
-/// claimed from [`LEAD_MAX`] on.
-pub const HERD: usize = 32;
-
 /// The operator's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeadSetting {
@@ -37,19 +33,22 @@ pub enum LeadSetting {
 #[derive(Debug)]
 pub struct Lead {
     setting: LeadSetting,
+    herd: usize,
     latencies_us: std::collections::VecDeque<u32>,
     current: Duration,
 }
 
 impl Lead {
-    /// A lead that has measured nothing yet.
-    pub fn new(setting: LeadSetting) -> Self {
+    /// A lead that has measured nothing yet. `herd`: so many due together are claimed from
+    /// [`LEAD_MAX`] on.
+    pub fn new(setting: LeadSetting, herd: usize) -> Self {
         let current = match setting {
             LeadSetting::Auto => LEAD_FIRST,
             LeadSetting::Fixed(lead) => lead.min(LEAD_MAX),
         };
         Self {
             setting,
+            herd,
             latencies_us: std::collections::VecDeque::with_capacity(MEMORY),
             current,
         }
@@ -81,7 +80,7 @@ impl Lead {
     /// The lead when `together` messages are due within [`LEAD_MAX`] of now.
     pub const fn for_herd(&self, together: usize) -> Duration {
         match self.setting {
-            LeadSetting::Auto if together >= HERD => LEAD_MAX,
+            LeadSetting::Auto if together >= self.herd => LEAD_MAX,
             _ => self.current,
         }
     }
@@ -97,7 +96,7 @@ mod tests {
 
     #[test]
     fn follows_the_slow_claims_and_forgets_them() {
-        let mut lead = Lead::new(LeadSetting::Auto);
+        let mut lead = Lead::new(LeadSetting::Auto, 32);
         for _ in 0..MEMORY {
             lead.measured(ms(1));
         }
@@ -115,16 +114,16 @@ mod tests {
 
     #[test]
     fn never_passes_what_users_are_promised() {
-        let mut lead = Lead::new(LeadSetting::Auto);
+        let mut lead = Lead::new(LeadSetting::Auto, 32);
         lead.measured(Duration::from_secs(3600 * 24));
         assert_eq!(lead.single(), LEAD_MAX);
         assert_eq!(lead.for_herd(10_000), LEAD_MAX);
-        assert_eq!(Lead::new(LeadSetting::Fixed(ms(80))).single(), LEAD_MAX);
+        assert_eq!(Lead::new(LeadSetting::Fixed(ms(80)), 32).single(), LEAD_MAX);
     }
 
     #[test]
     fn a_fixed_lead_is_the_users_word() {
-        let mut lead = Lead::new(LeadSetting::Fixed(ms(7)));
+        let mut lead = Lead::new(LeadSetting::Fixed(ms(7)), 32);
         lead.measured(ms(40));
         assert_eq!(lead.single(), ms(7));
         assert_eq!(lead.for_herd(10_000), ms(7));

@@ -20,6 +20,6 @@ pub use agenda::{Agenda, Timer, Turn};
 pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
 pub use enquiry::Enquiry;
-pub use lead::{HERD, LEAD_MAX, Lead, LeadSetting};
+pub use lead::{LEAD_MAX, Lead, LeadSetting};
 pub use ranking::{Ranking, STAGGER};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

@@ -30,6 +30,7 @@ async fn parts(dsn: Dsn) -> Parts {
             max_in_flight: 4,
             lease: Duration::from_secs(30),
             send_timeout: Duration::from_secs(10),
+            limits: Arc::default(),
         },
         http: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
         debug_token: None,

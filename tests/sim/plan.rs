@@ -2,6 +2,7 @@
 //! left out, and the odds of the small faults, each of which can be silenced. Both make a
 //! failing world a short story.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::Status;
@@ -138,6 +139,7 @@ impl Plan {
             max_in_flight: dice.pick(&[1, 2, 3, 8]),
             lease: micros(lease),
             send_timeout: micros(send_timeout),
+            limits: Arc::default(),
         };
         let calm_at = dice.between(20 * SECOND, 70 * SECOND);
         let mut plan = Self {

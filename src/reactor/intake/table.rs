@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::claims::HELD;
 use super::super::{Command, Reactor, Upcoming};
-use super::{Channel, FAILED_PAUSE, READ_MAX, Reach, Reading, WATCH_PAUSE};
+use super::{Channel, Reach, Reading};
 use crate::message::{MessageId, Moment, Now, Priority, RowState, Uptime};
 use crate::schedule::{Ranking, Timer};
 
@@ -52,8 +51,9 @@ impl<P: Clone> Reactor<P> {
         if intake.reading.is_some() || intake.noticed.is_empty() || pausing {
             return;
         }
-        let mut ids = Vec::with_capacity(intake.noticed.len().min(READ_MAX));
-        while ids.len() < READ_MAX {
+        let batch = intake.limits.read_batch;
+        let mut ids = Vec::with_capacity(intake.noticed.len().min(batch));
+        while ids.len() < batch {
             let Some(id) = intake.noticed.pop_first() else {
                 break;
             };
@@ -87,7 +87,7 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         let Some(rows) = rows else {
-            self.intake.read_after = now.up + FAILED_PAUSE;
+            self.intake.read_after = now.up + self.intake.limits.failed_pause;
             for id in reading.ids {
                 self.intake.look_at(id);
             }
@@ -142,7 +142,12 @@ impl<P: Clone> Reactor<P> {
                     priority,
                 };
                 if held > 0 {
-                    let pause = HELD.pause(u32::from(held));
+                    let pause = self
+                        .settings
+                        .limits
+                        .claims
+                        .locked_retry
+                        .pause(u32::from(held));
                     self.arm(&row, (now.db + pause).max(due), sweep, held, now);
                 } else if due <= self.intake.window_until.max(now.db) {
                     // Of what is overdue the others' turns are counted from now.
@@ -157,7 +162,7 @@ impl<P: Clone> Reactor<P> {
                 }
             }
             RowState::Sending { lease_until } => {
-                let again = lease_until.max(now.db + WATCH_PAUSE);
+                let again = lease_until.max(now.db + self.intake.limits.watch_pause);
                 let watch = Timer {
                     due: again,
                     version: 0,
@@ -234,9 +239,9 @@ impl<P: Clone> Reactor<P> {
             match sweep.reach {
                 Reach::Full => {
                     self.intake.rescan_wanted = true;
-                    self.intake.rescan_after = now.up + FAILED_PAUSE;
+                    self.intake.rescan_after = now.up + self.intake.limits.failed_pause;
                 }
-                Reach::Near => self.intake.next_near = now.up + FAILED_PAUSE,
+                Reach::Near => self.intake.next_near = now.up + self.intake.limits.failed_pause,
             }
             return;
         }

@@ -1,11 +1,9 @@
 //! What is held after a restore, and what is not claimed while nothing can be recorded.
 
-use super::super::hold::FREE_MAX;
-use super::super::sends::UNRECORDED_MAX;
 use super::world::{Row, World, id};
 use super::{MINUTE, SECOND, accepted, at, settings};
 use crate::message::{AttemptToken, Outcome, Status};
-use crate::reactor::Input;
+use crate::reactor::{Input, Limits};
 
 #[test]
 fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
@@ -74,7 +72,8 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
 
 #[test]
 fn what_is_let_go_is_remembered_within_bounds() {
-    let n = FREE_MAX as u128 + 100;
+    let most = Limits::default().intake.let_go_max;
+    let n = most as u128 + 100;
     let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
     let mut world = World::new(settings(2_000), rows);
     world.handle(Input::Hold {
@@ -87,7 +86,7 @@ fn what_is_let_go_is_remembered_within_bounds() {
             .filter(|(_, row)| row.status == Status::Pending);
         let pending = pending.map(|(id, _)| *id).collect();
         world.handle(Input::LetGo(pending));
-        assert!(world.reactor.let_go.len() <= FREE_MAX);
+        assert!(world.reactor.let_go.len() <= most);
         world.answer_all(&accepted(), world.now.db + MINUTE);
     }
     // What was left out came when it was said again.
@@ -131,15 +130,16 @@ fn a_stray_of_before_a_restore_is_in_doubt() {
 /// The provider answers, and nothing of it can be recorded.
 #[test]
 fn with_too_much_unrecorded_nothing_more_is_claimed() {
-    let n = UNRECORDED_MAX as u128 + 10_000;
+    let most = Limits::default().records.unrecorded_max;
+    let n = most as u128 + 10_000;
     let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
     let mut world = World::new(settings(2_000), rows);
     world.takes_no_records = true;
     world.answer_all(&accepted(), at(SECOND * 20));
     let claimed = world.count(Status::Sending);
-    assert!(world.starts >= UNRECORDED_MAX, "{}", world.starts);
+    assert!(world.starts >= most, "{}", world.starts);
     // What was under way when the bound was met comes on top.
-    assert!(claimed <= UNRECORDED_MAX + 8_000, "{claimed}");
+    assert!(claimed <= most + 8_000, "{claimed}");
     let starts = world.starts;
     world.answer_all(&accepted(), at(SECOND * 60));
     assert!(world.starts <= starts + 8_000);

@@ -1,10 +1,11 @@
 //! What is told of messages, and what is left out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::reactor::tests::world::{Row, World, id};
-use crate::reactor::{Input, Settings};
+use crate::reactor::{Input, Limits, Settings};
 use crate::schedule::LeadSetting;
 
 fn world(rows: impl IntoIterator<Item = Row>) -> World {
@@ -14,6 +15,7 @@ fn world(rows: impl IntoIterator<Item = Row>) -> World {
         max_in_flight: 8,
         lease: Duration::from_secs(30),
         send_timeout: Duration::from_secs(10),
+        limits: Arc::default(),
     };
     World::new(settings, rows)
 }
@@ -77,7 +79,7 @@ fn a_flood_is_counted_and_not_kept() {
     let rows = (0..3_000).map(|n| Row::due(n, at(600_000)));
     let mut world = world(rows);
     let (told, left_out) = world.reactor.take_told();
-    assert_eq!(told.len(), CHANGES_MAX);
+    assert_eq!(told.len(), Limits::default().events.agenda_max);
     assert_eq!(told.len() as u64 + left_out, 3_000);
 }
 

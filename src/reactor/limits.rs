@@ -1,0 +1,196 @@
+//! Every limit and pause of the reactor and the daemon, in one place: a simulation gives small
+//! ones, so that a world of a dozen rows reaches each of them.
+//!
+//! Not here is what several parties must agree on: the cut-off that users are promised
+//! ([`LEAD_MAX`](crate::schedule::LEAD_MAX), which the database checks too), the order among
+//! instances ([`STAGGER`](crate::schedule::STAGGER)), and what an outcome means for its row
+//! ([`settle`](super::settle), by which callbacks and recovery go as well).
+
+use std::time::Duration;
+
+use crate::schedule::Backoff;
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Notices, reads and sweeps.
+    pub intake: IntakeLimits,
+    /// Claims.
+    pub claims: ClaimLimits,
+    /// Results on their way into the database.
+    pub records: RecordLimits,
+    /// What a busy or refusing provider slows down.
+    pub provider: ProviderLimits,
+    /// Connections made ahead.
+    pub prewarm: PrewarmLimits,
+    /// What is told to those who watch.
+    pub events: EventLimits,
+}
+
+/// Notices, reads and sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntakeLimits {
+    /// How often what is about to be due is read again, whatever was noticed or not. A notice
+    /// that was lost delays its message by this at the most.
+    pub near_sweep: Duration,
+    /// Between full sweeps at the least, however often somebody asks for one.
+    pub rescan_pause: Duration,
+    /// Messages noticed and not read yet. Beyond this a sweep is cheaper than to name them.
+    pub noticed_max: usize,
+    /// Messages in one read. A larger one holds up those that are noticed meanwhile.
+    pub read_batch: usize,
+    /// After a read or a sweep that failed: a database in trouble is not asked in a loop.
+    pub failed_pause: Duration,
+    /// Between looks at a row that another instance is sending, which is looked at when the
+    /// lease is over.
+    pub watch_pause: Duration,
+    /// Messages named as free after a restore and remembered at once. Whoever names them does
+    /// so with fewer at a time; what went since is forgotten when there is no room.
+    pub let_go_max: usize,
+}
+
+/// Claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimLimits {
+    /// Messages in one claim. Larger ones are not cheaper a message, and hold rows longer.
+    pub batch: usize,
+    /// Claims at once: one is answered while the next is asked.
+    pub at_once: usize,
+    /// Messages claimed and not started, whatever the pace: each of these is one that its user
+    /// can no longer cancel.
+    pub ahead_max: usize,
+    /// From this many messages due together on, one claim does not hold them all, and they are
+    /// claimed as early as is allowed.
+    pub herd: usize,
+    /// What a request is assumed to take before one was made.
+    pub first_request: Duration,
+    /// Between tries of a row that another transaction holds: it may roll back any moment.
+    pub locked_retry: Backoff,
+}
+
+/// Results on their way into the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordLimits {
+    /// Results in one transaction. A group is whatever has finished while the one before it was
+    /// written, so a lone message does not wait for company.
+    pub batch: usize,
+    /// Groups at once. A second one would take the database's time from claims.
+    pub at_once: usize,
+    /// Results that are not recorded: beyond this nothing is claimed or started. A database that
+    /// is away for long must not cost memory without bound, nor more texts whose proof only we
+    /// hold.
+    pub unrecorded_max: usize,
+    /// Between tries of a result that could not be written, because somebody holds the row or
+    /// the database is away.
+    pub retry: Backoff,
+}
+
+/// What a busy or refusing provider slows down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProviderLimits {
+    /// "Too many requests" within this is said to one crowd: halving for each would stop
+    /// everything.
+    pub crowd: Duration,
+    /// Between steps up. By time and not by successes, because what there is to send comes in
+    /// herds: a quiet minute must not leave the next one to be throttled by the last.
+    pub step_every: Duration,
+    /// Steps from the bottom to the top: so often, at the most, does a limit that lies in
+    /// between show itself again.
+    pub steps: usize,
+    /// After a probe of a refused account of which not a byte was sent: nothing was learned,
+    /// and it cost nothing.
+    pub unsent_probe_pause: Duration,
+}
+
+/// Connections made ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrewarmLimits {
+    /// So long before messages are due their connections are made sure of.
+    pub ahead: Duration,
+    /// A connection used this recently is warm; servers close idle ones after 5 s at the
+    /// earliest.
+    pub every: Duration,
+    /// The wheel tells a bound, not the due time; where it was too early, it is asked again after
+    /// this.
+    pub retry: Duration,
+}
+
+/// What is told to those who watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventLimits {
+    /// Changes of the agenda kept until they are taken: a first load arms a million, and nobody
+    /// reads a million lines.
+    pub agenda_max: usize,
+    /// Events kept in all. What came of claims and requests is never more than one turn of the
+    /// loop takes in (some 65 inputs, a claim of 250 the largest of them), so none of it is left
+    /// out.
+    pub max: usize,
+}
+
+impl Default for IntakeLimits {
+    fn default() -> Self {
+        Self {
+            near_sweep: Duration::from_secs(10),
+            rescan_pause: Duration::from_secs(1),
+            noticed_max: 10_000,
+            read_batch: 1_000,
+            failed_pause: Duration::from_millis(500),
+            watch_pause: Duration::from_secs(1),
+            let_go_max: 10_000,
+        }
+    }
+}
+
+impl Default for ClaimLimits {
+    fn default() -> Self {
+        Self {
+            batch: 250,
+            at_once: 2,
+            ahead_max: 4_000,
+            herd: 32,
+            first_request: Duration::from_millis(250),
+            locked_retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
+        }
+    }
+}
+
+impl Default for RecordLimits {
+    fn default() -> Self {
+        Self {
+            batch: 500,
+            at_once: 1,
+            unrecorded_max: 20_000,
+            retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
+        }
+    }
+}
+
+impl Default for ProviderLimits {
+    fn default() -> Self {
+        Self {
+            crowd: Duration::from_secs(1),
+            step_every: Duration::from_secs(1),
+            steps: 60,
+            unsent_probe_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for PrewarmLimits {
+    fn default() -> Self {
+        Self {
+            ahead: Duration::from_secs(2),
+            every: Duration::from_secs(4),
+            retry: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Default for EventLimits {
+    fn default() -> Self {
+        Self {
+            agenda_max: 1_000,
+            max: 20_000,
+        }
+    }
+}
