@@ -17,5 +17,5 @@ create or replace trigger punctual_place_back
   before update on punctual.attempts for each row
   when (new.day is not null and not new.gave_back
         and (new.outcome in ('refused', 'throttled', 'unsent', 'rejected', 'cancelled', 'returned', 'deferred')
-             or new.receipt_status in ('failed', 'undelivered', 'canceled')))
+             or undelivered!(new)))
   execute function punctual.place_back();

@@ -226,23 +226,23 @@ begin
     select string_agg(t.id::text, ','), count(*) into ids, n
       from (select r.id from new_rows r
              where r.status = 'pending'
-               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+               and due!(r) <= near
              limit named + 1) t;
   elsif tg_op = 'DELETE' then
     select string_agg(t.id::text, ','), count(*) into ids, n
       from (select r.id from old_rows r
              where r.status = 'pending'
-               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+               and due!(r) <= near
              limit named + 1) t;
   else
     select string_agg(t.id::text, ','), count(*) into ids, n
       from (select r.id from new_rows r
              where r.status = 'pending'
-               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+               and due!(r) <= near
             union
             select r.id from old_rows r
              where r.status = 'pending'
-               and greatest(r.scheduled_at, r.deferred_until, r.next_attempt_at) <= near
+               and due!(r) <= near
              limit named + 1) t;
   end if;
   -- A full queue (somebody listens inside a transaction left open) would make the commit fail;

@@ -122,7 +122,7 @@ begin
   select event, owner
    where exists (select from public.scheduled_messages m
                   where m.calendar_event_id = event and m.user_id = owner
-                    and (m.status in ('pending', 'sending', 'unconfirmed')
+                    and (under_way!(m)
                          -- It may turn out not to have arrived, and be tried again.
                          or m.status = 'sent' and coalesce(m.event_start, was) > clock_timestamp()))
   on conflict do nothing;
@@ -301,7 +301,7 @@ begin
         insert into punctual.notes (message_id, note) values (missed.message_id, 'it has followed its calendar event');
         followed := followed + 1;
       elsif exists (select from public.scheduled_messages m
-                     where m.id = missed.message_id and m.status in ('pending', 'sending', 'unconfirmed'))
+                     where m.id = missed.message_id and under_way!(m))
       then
         -- Held, or claimed this moment: the next time.
         continue;

@@ -26,6 +26,9 @@ use crate::message::{AttemptToken, InstanceId, MessageId, Sender};
 use crate::policy::Rules;
 use crate::reactor::report::DatabaseReport;
 
+#[macro_use]
+mod expressions;
+
 mod app;
 mod error;
 mod ledger;

@@ -5,7 +5,7 @@ use deadpool_postgres::Transaction;
 
 use crate::store::{StoreError, prepared};
 
-const BODY: &str = include_str!("sql/messages_body.sql");
+const BODY: &str = sql!("sql/messages_body.sql");
 
 /// A text the app was told of before it was known what was sent.
 pub(in crate::store) struct Correction {

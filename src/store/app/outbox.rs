@@ -6,9 +6,9 @@ use super::rows::{self, Write};
 use crate::schedule::Backoff;
 use crate::store::{Store, StoreError, millis, prepared};
 
-const DUE: &str = include_str!("sql/outbox_due.sql");
-const DONE: &str = include_str!("sql/outbox_done.sql");
-const AGAIN: &str = include_str!("sql/outbox_again.sql");
+const DUE: &str = sql!("sql/outbox_due.sql");
+const DONE: &str = sql!("sql/outbox_done.sql");
+const AGAIN: &str = sql!("sql/outbox_again.sql");
 
 /// An app that refuses today may be mended tomorrow: retried for ever, ever less often.
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(3600));

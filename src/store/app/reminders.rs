@@ -4,7 +4,7 @@
 
 use crate::store::{Store, StoreError, prepared};
 
-const FOLLOW_MISSED: &str = include_str!("sql/follow_missed.sql");
+const FOLLOW_MISSED: &str = sql!("sql/follow_missed.sql");
 
 /// Messages that follow in one statement, and are held by it: a transaction of the app's that moves
 /// their events again waits for 100 ms.

@@ -15,16 +15,16 @@ use crate::reactor::{Record, Settlement};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{StoreError, prepared};
 
-const FIND: &str = include_str!("sql/conversations_find.sql");
-const LOCK: &str = include_str!("sql/conversations_lock.sql");
-const CREATE: &str = include_str!("sql/conversations_create.sql");
-const HOLD: &str = include_str!("sql/conversations_hold.sql");
-const HOLD_ATTEMPT: &str = include_str!("sql/attempt_hold.sql");
-const EXIST: &str = include_str!("sql/conversations_exist.sql");
-const WRITE: &str = include_str!("sql/messages_write.sql");
-const CONSTRAINTS_NOW: &str = include_str!("sql/constraints_now.sql");
-const STATUS: &str = include_str!("sql/messages_status.sql");
-const OUTBOX_ADD: &str = include_str!("sql/outbox_add.sql");
+const FIND: &str = sql!("sql/conversations_find.sql");
+const LOCK: &str = sql!("sql/conversations_lock.sql");
+const CREATE: &str = sql!("sql/conversations_create.sql");
+const HOLD: &str = sql!("sql/conversations_hold.sql");
+const HOLD_ATTEMPT: &str = sql!("sql/attempt_hold.sql");
+const EXIST: &str = sql!("sql/conversations_exist.sql");
+const WRITE: &str = sql!("sql/messages_write.sql");
+const CONSTRAINTS_NOW: &str = sql!("sql/constraints_now.sql");
+const STATUS: &str = sql!("sql/messages_status.sql");
+const OUTBOX_ADD: &str = sql!("sql/outbox_add.sql");
 
 /// A write into the app's tables. Kept as JSON in the outbox, so its fields stay.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -12,15 +12,15 @@ use crate::message::{MessageId, Moment, Status};
 use crate::store::StoreError;
 use crate::store::session::timestamp::PgTimestamp;
 
-const SCHEDULE: &str = include_str!("sql/user_schedule.sql");
-const TEMPLATES: &str = include_str!("sql/user_templates.sql");
-const INSERT: &str = include_str!("sql/user_insert.sql");
-const PREFER: &str = include_str!("sql/user_prefer.sql");
-const RESCHEDULE: &str = include_str!("sql/user_reschedule.sql");
-const EDIT: &str = include_str!("sql/user_edit.sql");
-const CANCEL: &str = include_str!("sql/user_cancel.sql");
-const DELETE: &str = include_str!("sql/user_delete.sql");
-const FATE: &str = include_str!("sql/user_fate.sql");
+const SCHEDULE: &str = sql!("sql/user_schedule.sql");
+const TEMPLATES: &str = sql!("sql/user_templates.sql");
+const INSERT: &str = sql!("sql/user_insert.sql");
+const PREFER: &str = sql!("sql/user_prefer.sql");
+const RESCHEDULE: &str = sql!("sql/user_reschedule.sql");
+const EDIT: &str = sql!("sql/user_edit.sql");
+const CANCEL: &str = sql!("sql/user_cancel.sql");
+const DELETE: &str = sql!("sql/user_delete.sql");
+const FATE: &str = sql!("sql/user_fate.sql");
 
 /// A session that writes the table as the app does.
 pub struct UserSession<C = Client>(C);

@@ -11,12 +11,12 @@ use crate::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid, Stat
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
-const TAKE: &str = include_str!("sql/enquiries_take.sql");
-const DONE: &str = include_str!("sql/enquiries_done.sql");
-const RIVALS: &str = include_str!("sql/enquiry_rivals.sql");
-const KNOWN: &str = include_str!("sql/enquiry_known.sql");
-const KNOWN_APP: &str = include_str!("sql/enquiry_known_app.sql");
-const PUT_BACK: &str = include_str!("sql/enquiry_put_back.sql");
+const TAKE: &str = sql!("sql/enquiries_take.sql");
+const DONE: &str = sql!("sql/enquiries_done.sql");
+const RIVALS: &str = sql!("sql/enquiry_rivals.sql");
+const KNOWN: &str = sql!("sql/enquiry_known.sql");
+const KNOWN_APP: &str = sql!("sql/enquiry_known_app.sql");
+const PUT_BACK: &str = sql!("sql/enquiry_put_back.sql");
 
 /// One attempt about which the provider is to be asked, ours for a while.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use crate::message::{MessageId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, prepared};
 
-const ROWS: &str = include_str!("sql/held_rows.sql");
-const FRESH: &str = include_str!("sql/held_fresh.sql");
+const ROWS: &str = sql!("sql/held_rows.sql");
+const FRESH: &str = sql!("sql/held_fresh.sql");
 
 /// A held row.
 ///

@@ -7,12 +7,12 @@ use crate::message::{AttemptToken, InstanceId, MessageId};
 use crate::schedule::Ranking;
 use crate::store::{Store, StoreError, millis, prepared};
 
-const START: &str = include_str!("sql/instance_start.sql");
-const BEAT: &str = include_str!("sql/instance_beat.sql");
-const STOP: &str = include_str!("sql/instance_stop.sql");
-const MEMBERS: &str = include_str!("sql/members.sql");
-const STRAYS: &str = include_str!("sql/strays.sql");
-const REAP: &str = include_str!("sql/reap.sql");
+const START: &str = sql!("sql/instance_start.sql");
+const BEAT: &str = sql!("sql/instance_beat.sql");
+const STOP: &str = sql!("sql/instance_stop.sql");
+const MEMBERS: &str = sql!("sql/members.sql");
+const STRAYS: &str = sql!("sql/strays.sql");
+const REAP: &str = sql!("sql/reap.sql");
 
 /// Instances that are told apart. More than anybody runs; the rest only come later.
 const MEMBERS_MAX: i64 = 64;

@@ -18,12 +18,12 @@ mod told;
 
 pub use told::{About, Again, Callback, Change, Received, Room, Standing};
 
-const FIND: &str = include_str!("sql/receipt_find.sql");
-const ROW: &str = include_str!("sql/receipt_row.sql");
-const ATTEMPT: &str = include_str!("sql/receipt_attempt.sql");
-const ADVANCE: &str = include_str!("sql/receipt_advance.sql");
-const KEEP: &str = include_str!("sql/receipt_keep.sql");
-const DUPLICATE: &str = include_str!("sql/duplicate.sql");
+const FIND: &str = sql!("sql/receipt_find.sql");
+const ROW: &str = sql!("sql/receipt_row.sql");
+const ATTEMPT: &str = sql!("sql/receipt_attempt.sql");
+const ADVANCE: &str = sql!("sql/receipt_advance.sql");
+const KEEP: &str = sql!("sql/receipt_keep.sql");
+const DUPLICATE: &str = sql!("sql/duplicate.sql");
 
 const STEP: &str = "recording a callback";
 

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::message::{AttemptToken, InstanceId, MessageId};
 use crate::store::{Store, StoreError, prepared};
 
-const OPEN: &str = include_str!("sql/recover_open.sql");
-const UNBEGUN: &str = include_str!("sql/recover_unbegun.sql");
+const OPEN: &str = sql!("sql/recover_open.sql");
+const UNBEGUN: &str = sql!("sql/recover_unbegun.sql");
 
 /// Attempts looked at in one statement.
 const BATCH: i64 = 1_000;

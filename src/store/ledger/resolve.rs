@@ -9,11 +9,11 @@ use crate::store::app::rows::{self, Delivered};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, millis, prepared};
 
-const ROW: &str = include_str!("sql/resolve_row.sql");
-const SID: &str = include_str!("sql/resolve_sid.sql");
-const LEDGER: &str = include_str!("sql/resolve_ledger.sql");
-const MOVE: &str = include_str!("sql/resolve_move.sql");
-const TELL: &str = include_str!("sql/tell_ids.sql");
+const ROW: &str = sql!("sql/resolve_row.sql");
+const SID: &str = sql!("sql/resolve_sid.sql");
+const LEDGER: &str = sql!("sql/resolve_ledger.sql");
+const MOVE: &str = sql!("sql/resolve_move.sql");
+const TELL: &str = sql!("sql/tell_ids.sql");
 
 const STEP: &str = "resolving a message in doubt";
 

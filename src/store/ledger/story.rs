@@ -12,11 +12,11 @@ use crate::policy::{Rules, zone_of};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError};
 
-const ROW: &str = include_str!("sql/story_row.sql");
-const ATTEMPTS: &str = include_str!("sql/story_attempts.sql");
-const RECEIPTS: &str = include_str!("sql/story_receipts.sql");
-const NOTES: &str = include_str!("sql/story_notes.sql");
-const OUTBOX: &str = include_str!("sql/story_outbox.sql");
+const ROW: &str = sql!("sql/story_row.sql");
+const ATTEMPTS: &str = sql!("sql/story_attempts.sql");
+const RECEIPTS: &str = sql!("sql/story_receipts.sql");
+const NOTES: &str = sql!("sql/story_notes.sql");
+const OUTBOX: &str = sql!("sql/story_outbox.sql");
 
 mod next;
 

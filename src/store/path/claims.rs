@@ -14,8 +14,8 @@ use crate::schedule::LEAD_MAX;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
-pub(in crate::store) const CLAIM: &str = include_str!("sql/claim.sql");
-pub(in crate::store) const READ_ROWS: &str = include_str!("sql/read_rows.sql");
+pub(in crate::store) const CLAIM: &str = sql!("sql/claim.sql");
+pub(in crate::store) const READ_ROWS: &str = sql!("sql/read_rows.sql");
 
 /// What a claim brought.
 #[derive(Debug)]

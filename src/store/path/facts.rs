@@ -12,10 +12,10 @@ use crate::policy::{Rules, Zones, local_days};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, prepared};
 
-const DAYS_KEEP: &str = include_str!("sql/days_keep.sql");
-const SETTINGS_KEEP: &str = include_str!("sql/settings_keep.sql");
-const TEMPLATE_USES: &str = include_str!("sql/template_uses.sql");
-const COUNTS_PRUNE: &str = include_str!("sql/counts_prune.sql");
+const DAYS_KEEP: &str = sql!("sql/days_keep.sql");
+const SETTINGS_KEEP: &str = sql!("sql/settings_keep.sql");
+const TEMPLATE_USES: &str = sql!("sql/template_uses.sql");
+const COUNTS_PRUNE: &str = sql!("sql/counts_prune.sql");
 
 /// From before yesterday began, in any zone.
 const DAYS_BACK: Duration = Duration::from_secs(48 * 3600);

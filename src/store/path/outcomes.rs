@@ -19,10 +19,10 @@ use crate::store::ledger::enquiries::text_key;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
-pub(in crate::store) const RECORD_ACCEPTED: &str = include_str!("sql/record_accepted.sql");
-pub(in crate::store) const RECORD_SETTLED: &str = include_str!("sql/record_settled.sql");
+pub(in crate::store) const RECORD_ACCEPTED: &str = sql!("sql/record_accepted.sql");
+pub(in crate::store) const RECORD_SETTLED: &str = sql!("sql/record_settled.sql");
 
-const NOTIFY_OTHERS: &str = include_str!("sql/notify_others.sql");
+const NOTIFY_OTHERS: &str = sql!("sql/notify_others.sql");
 
 /// Ids in one notice, as the trigger has it.
 const NAMED_MAX: usize = 200;

@@ -5,8 +5,8 @@ use deadpool_postgres::GenericClient;
 
 use crate::store::{Store, StoreError, prepared};
 
-const SUPPRESS: &str = include_str!("sql/suppress.sql");
-const UNSUPPRESS: &str = include_str!("sql/unsuppress.sql");
+const SUPPRESS: &str = sql!("sql/suppress.sql");
+const UNSUPPRESS: &str = sql!("sql/unsuppress.sql");
 
 /// The reason where the provider knows of an opt-out that we did not hear of.
 const TOLD_BY_PROVIDER: &str = "recipient opted out (told by the provider)";

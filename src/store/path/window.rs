@@ -12,12 +12,12 @@ use crate::reactor::Upcoming;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, prepared};
 
-const LOAD_WINDOW: &str = include_str!("sql/load_window.sql");
-const EXPIRE: &str = include_str!("sql/expire.sql");
-const BEYOND: &str = include_str!("sql/beyond.sql");
-const NOW: &str = include_str!("sql/now.sql");
-const SAMPLE: &str = include_str!("sql/sample.sql");
-const NOTIFY: &str = include_str!("sql/notify.sql");
+const LOAD_WINDOW: &str = sql!("sql/load_window.sql");
+const EXPIRE: &str = sql!("sql/expire.sql");
+const BEYOND: &str = sql!("sql/beyond.sql");
+const NOW: &str = sql!("sql/now.sql");
+const SAMPLE: &str = sql!("sql/sample.sql");
+const NOTIFY: &str = sql!("sql/notify.sql");
 
 /// Rows handed on at once while a window is read: the reader is never far ahead of its reader.
 const CHUNK: usize = 1_000;

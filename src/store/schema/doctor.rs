@@ -10,15 +10,15 @@ use crate::message::Moment;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{MigrateError, StoreError};
 
-const SERVER: &str = include_str!("sql/doctor_server.sql");
-const TABLES: &str = include_str!("sql/doctor_tables.sql");
-const ROWS: &str = include_str!("sql/doctor_rows.sql");
-const HAS_CRON: &str = include_str!("sql/doctor_has_cron.sql");
-const CRON: &str = include_str!("sql/doctor_cron.sql");
-const ZONES: &str = include_str!("sql/doctor_zones.sql");
-const HAS_USER_ZONES: &str = include_str!("sql/doctor_has_user_zones.sql");
-const USER_ZONES: &str = include_str!("sql/doctor_user_zones.sql");
-const NOW: &str = include_str!("../path/sql/now.sql");
+const SERVER: &str = sql!("sql/doctor_server.sql");
+const TABLES: &str = sql!("sql/doctor_tables.sql");
+const ROWS: &str = sql!("sql/doctor_rows.sql");
+const HAS_CRON: &str = sql!("sql/doctor_has_cron.sql");
+const CRON: &str = sql!("sql/doctor_cron.sql");
+const ZONES: &str = sql!("sql/doctor_zones.sql");
+const HAS_USER_ZONES: &str = sql!("sql/doctor_has_user_zones.sql");
+const USER_ZONES: &str = sql!("sql/doctor_user_zones.sql");
+const NOW: &str = sql!("../path/sql/now.sql");
 
 /// Those that every message is found by.
 const ON_THE_WAY: [&str; 2] = ["scheduled_messages_due_idx", "scheduled_messages_open_idx"];

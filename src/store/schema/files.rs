@@ -3,16 +3,16 @@
 use super::migrate::File;
 
 macro_rules! files {
-    ($directory:literal: $($name:literal),* $(,)?) => {
+    ($text:ident, $directory:literal: $($name:literal),* $(,)?) => {
         &[$(File {
             name: concat!($directory, "/", $name, ".sql"),
-            sql: include_str!(concat!("../../../", $directory, "/", $name, ".sql")),
+            sql: $text!(concat!("../../../", $directory, "/", $name, ".sql")),
         }),*]
     };
 }
 
 /// In the order in which they apply. Append only.
-pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!("migrations":
+pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "migrations":
     "20251231000000_shape",
     "20260101000000_app_tables",
     "20260101000100_scheduled_messages",
@@ -42,8 +42,8 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!("migrations":
 /// so that the Supabase CLI meets it too; here asked anew at every start.
 pub(in crate::store) const SHAPE: File<'static> = MIGRATIONS[0];
 
-/// One re-runnable file a table.
-pub(in crate::store) const TRIGGERS: &[File<'static>] = files!("triggers":
+/// One re-runnable file a table, its expressions put in.
+pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "attempts",
     "scheduled_messages",
     "task_calendar_events",

@@ -25,7 +25,7 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 const ANOTHER: &str = "the database is another one than before, or an older one";
 
 /// The settings of every pooled session; the reasons stand in the file.
-const SESSION: &str = include_str!("sql/session.sql");
+const SESSION: &str = sql!("sql/session.sql");
 
 /// The moving half of a session. Whoever made it polls it: as a future, or message by message
 /// with `poll_message` for notifications.

@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 use crate::message::DatabaseId;
 use crate::store::StoreError;
 
-const WHERE: &str = include_str!("sql/database_id.sql");
+const WHERE: &str = sql!("sql/database_id.sql");
 
 /// A database, and how far its write-ahead log is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use tokio_postgres::types::{ToSql, Type};
 use super::dsn::Dsn;
 use super::timestamp::PgTimestamp;
 
-const SELF: &str = include_str!("sql/session_self.sql");
-const STATE: &str = include_str!("sql/session_state.sql");
+const SELF: &str = sql!("sql/session_self.sql");
+const STATE: &str = sql!("sql/session_state.sql");
 
 /// A step that takes longer is looked after, then again after twice that time, and so on. By far
 /// longer than statements take, and short for a message that waits.

@@ -7,8 +7,8 @@ use crate::message::{MessageId, Status};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{StoreError, micros, prepared};
 
-const MOVE: &str = include_str!("../sql/receipt_move.sql");
-const TELL: &str = include_str!("../sql/tell_ids.sql");
+const MOVE: &str = sql!("../sql/receipt_move.sql");
+const TELL: &str = sql!("../sql/tell_ids.sql");
 
 /// The index that keeps two messages of one `dedup_key` from being under way.
 const DEDUP: &str = "scheduled_messages_dedup_key";

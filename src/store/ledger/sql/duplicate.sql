@@ -5,5 +5,5 @@ select exists (
   select from punctual.attempts a
     join punctual.attempts o on o.message_id = a.message_id and o.part = a.part and o.token <> a.token
    where a.token = $1::uuid and o.outcome = 'accepted'
-     and coalesce(o.receipt_status, '') not in ('failed', 'undelivered', 'canceled')
-     and coalesce(a.receipt_status, '') not in ('failed', 'undelivered', 'canceled'))
+     and not undelivered!(o)
+     and not undelivered!(a))

@@ -33,7 +33,7 @@ select t.token, t.message_id, t.outcome, t.provider_sid, t.asked, t.next_ask_at 
          as holds_row,
        m.status::text, m.in_doubt::text, m.attempts::int,
        coalesce(m.max_attempts, 3)::int as max_attempts,
-       greatest(m.scheduled_at, m.deferred_until, m.requeued_at) as wanted_at, m.send_before,
+       wanted_at!(m) as wanted_at, m.send_before,
        clock_timestamp() as now
   from taken t
   left join public.scheduled_messages m on m.id = t.message_id

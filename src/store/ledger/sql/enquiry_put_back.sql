@@ -8,7 +8,7 @@ with held as (
     from public.scheduled_messages m
    where m.id = $1::uuid and m.status = 'unconfirmed' and m.attempts < coalesce(m.max_attempts, 3)
      and clock_timestamp() <= least(
-           greatest(m.scheduled_at, m.deferred_until, m.requeued_at) + $5::bigint * interval '1 microsecond',
+           wanted_at!(m) + $5::bigint * interval '1 microsecond',
            m.send_before)
      for no key update skip locked
 ), ledger as (

@@ -3,7 +3,7 @@
 select m.id
   from public.scheduled_messages m
  where m.status = 'pending'
-   and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < $1::timestamptz
+   and due!(m) < $1::timestamptz
    and greatest(m.created_at, m.requeued_at) > $2::timestamptz
- order by greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
+ order by due!(m)
  limit $3

@@ -6,13 +6,13 @@ select m.id, btrim(m.to_number, E' \t\r\n')::text as number,
        -- What a template is rendered to, nobody knows here.
        case when m.template_vars is null then sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) end as text,
        -- It cannot have been sent before it was there.
-       coalesce(least(m.created_at, greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)), '-infinity')
+       coalesce(least(m.created_at, due!(m)), '-infinity')
          as since,
        greatest(m.created_at, m.requeued_at) as touched, m.version::bigint as version
   from public.scheduled_messages m
  where m.status = 'pending'
-   and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < $1::timestamptz
+   and due!(m) < $1::timestamptz
    and ($2::text is null or btrim(m.to_number, E' \t\r\n') collate "C" > $2::text)
  order by btrim(m.to_number, E' \t\r\n') collate "C",
-          greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at), m.id
+          due!(m), m.id
  limit $3

@@ -6,7 +6,7 @@ select m.status, m.twilio_sid, m.conversation_id, m.to_number,
        coalesce((select a.body from punctual.attempts a where a.token = $2::uuid), m.body) as body,
        m.attempts::int,
        coalesce(m.max_attempts, 3)::int as max_attempts,
-       greatest(m.scheduled_at, m.deferred_until, m.requeued_at) as wanted_at, m.send_before,
+       wanted_at!(m) as wanted_at, m.send_before,
        clock_timestamp() as now
   from public.scheduled_messages m
  where m.id = $1::uuid

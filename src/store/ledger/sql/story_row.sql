@@ -4,8 +4,8 @@ select m.id, m.status, m.to_number, m.scheduled_at, m.deferred_until, m.deferred
        m.cancel_reason, m.error_message, m.error_code, m.twilio_sid, m.attempts, m.max_attempts,
        m.version, m.in_doubt::text, coalesce(a.body, m.body)::text as text,
        m.timezone::text as timezone, p.timezone as their_timezone,
-       greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due,
-       greatest(m.scheduled_at, m.deferred_until, m.requeued_at) as wanted_at
+       due!(m) as due,
+       wanted_at!(m) as wanted_at
   from public.scheduled_messages m
   -- What was rendered last goes, or has gone, in place of the body.
   left join lateral (select body from punctual.attempts

@@ -3,5 +3,5 @@
 select count(*) as beyond
   from (select from public.scheduled_messages m
          where m.status = 'pending'
-           and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) > $1::timestamptz
+           and due!(m) > $1::timestamptz
          limit $2) far

@@ -19,7 +19,7 @@ with free as (
     from unnest($1::uuid[], $2::uuid[]) as ask (id, token)
     join public.scheduled_messages m on m.id = ask.id
    where m.status = 'pending'
-     and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
+     and due!(m)
          <= clock_timestamp() + $5::bigint * interval '1 microsecond'
    order by m.id
      for no key update of m skip locked
@@ -127,8 +127,8 @@ with free as (
             m.send_before, m.scheduled_at, m.timezone, m.message_type, m.priority, m.template_id,
             m.template_vars, m.calendar_event_id, m.event_start,
             g.user_id, g.facts, g.day, g.over_limit,
-            greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due,
-            greatest(m.scheduled_at, m.deferred_until, m.requeued_at) as wanted_at,
+            due!(m) as due,
+            wanted_at!(m) as wanted_at,
             -- A row that was claimed and put back while this statement runs has an attempt that is not
             -- seen here: its number is taken, and the claim is refused and asked for by halves.
             1 + coalesce((select max(a.number) from punctual.attempts a where a.message_id = m.id), 0)

@@ -9,20 +9,16 @@ with late as (
   (select m.id
      from public.scheduled_messages m
     where m.status = 'pending'
-      and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
-          < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
-      and greatest(m.scheduled_at, m.deferred_until, m.requeued_at)
-          < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
-      and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
-          >= coalesce($3::timestamptz, '-infinity')
-    order by greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
+      and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and wanted_at!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and due!(m) >= coalesce($3::timestamptz, '-infinity')
+    order by due!(m)
     limit $2)
   union
   (select m.id
      from public.scheduled_messages m
     where m.status = 'pending' and m.send_before < (select clock_timestamp())
-      and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
-          >= coalesce($3::timestamptz, '-infinity')
+      and due!(m) >= coalesce($3::timestamptz, '-infinity')
     order by m.send_before
     limit $2)
 ), free as (
@@ -31,10 +27,8 @@ with late as (
     from public.scheduled_messages m
    where m.id in (select id from late) and m.status = 'pending'
      and (m.send_before < clock_timestamp()
-          or greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at, m.requeued_at)
-             < clock_timestamp() - $1::bigint * interval '1 microsecond')
-     and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
-         >= coalesce($3::timestamptz, '-infinity')
+          or greatest(due!(m), wanted_at!(m)) < clock_timestamp() - $1::bigint * interval '1 microsecond')
+     and due!(m) >= coalesce($3::timestamptz, '-infinity')
    order by m.id
      for no key update skip locked
 )
@@ -42,16 +36,16 @@ update public.scheduled_messages m
    set status = 'cancelled', cancelled_at = clock_timestamp(), updated_at = clock_timestamp(),
        cancel_reason = case
          -- Whichever came first. Not later than now, so that there is something to add to.
-         when m.send_before <= least(greatest(m.scheduled_at, m.deferred_until, m.requeued_at), clock_timestamp())
+         when m.send_before <= least(wanted_at!(m), clock_timestamp())
                                + $1::bigint * interval '1 microsecond' then
            'too late: send_before was '
            || case when isfinite(m.send_before)
                    then to_char(m.send_before at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
                    else '-infinity' end
          -- A time can be -infinity, which is not to be subtracted from.
-         when isfinite(greatest(m.scheduled_at, m.deferred_until, m.requeued_at)) then
+         when isfinite(wanted_at!(m)) then
            format('too late: %s s after its time, more than the %s s allowed',
-             floor(extract(epoch from clock_timestamp() - greatest(m.scheduled_at, m.deferred_until, m.requeued_at))),
+             floor(extract(epoch from clock_timestamp() - wanted_at!(m))),
              $1::bigint / 1000000)
          else format('too late: its time is -infinity, more than the %s s allowed', $1::bigint / 1000000)
        end

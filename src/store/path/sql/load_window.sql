@@ -2,10 +2,9 @@
 -- cancelled is left to expire.sql.
 -- $1 until  $2 max lateness (us)
 select m.id, m.version::bigint, m.attempts::int, m.priority::text,
-       greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due
+       due!(m) as due
   from public.scheduled_messages m
  where m.status = 'pending'
-   and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) <= $1::timestamptz
-   and greatest(m.scheduled_at, m.deferred_until, m.requeued_at)
-       >= clock_timestamp() - $2::bigint * interval '1 microsecond'
+   and due!(m) <= $1::timestamptz
+   and wanted_at!(m) >= clock_timestamp() - $2::bigint * interval '1 microsecond'
  order by due

@@ -1,7 +1,7 @@
 -- How rows stand to somebody who wants to send them. One row an id asked for.
 -- $1 ids
 select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::text,
-       greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due,
+       due!(m) as due,
        case when m.status = 'sending' then
          (select max(a.lease_until) from punctual.attempts a
            where a.message_id = m.id and a.outcome is null)

@@ -50,7 +50,7 @@ with ask as (
             exists (select from punctual.attempts o
                      where o.message_id = a.message_id and o.part = a.part and o.token <> a.token
                        and o.outcome = 'accepted'
-                       and coalesce(o.receipt_status, '') not in ('failed', 'undelivered', 'canceled'))
+                       and not undelivered!(o))
               as doubled
 ), lost as (
   select named.* from named
@@ -83,7 +83,7 @@ with ask as (
             exists (select from punctual.attempts o
                      where o.message_id = a.message_id and o.part = a.part
                        and o.outcome = 'accepted'
-                       and coalesce(o.receipt_status, '') not in ('failed', 'undelivered', 'canceled'))
+                       and not undelivered!(o))
               as doubled
 ), overtaken as (
   update punctual.attempts a

@@ -86,7 +86,7 @@ with ask as (
      and exists (select from punctual.attempts a
                   where a.token = free.token and a.message_id = m.id and a.outcome is null)
   returning free.token, m.status, m.version, m.attempts, m.priority,
-            greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due
+            due!(m) as due
 )
 select token, status::text, version::bigint, attempts::int, due, priority::text from moved
 union all

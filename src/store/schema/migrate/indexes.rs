@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 use super::MigrateError;
 use super::progress::Step;
 
-const WANTED: &str = include_str!("../sql/migrate_indexes.sql");
+const WANTED: &str = sql!("../sql/migrate_indexes.sql");
 
 /// The names of those that are missing, or not to be used.
 pub(in crate::store) async fn lost(client: &Client) -> Result<Vec<String>, MigrateError> {
@@ -34,7 +34,7 @@ pub(super) async fn build(
         return Ok(Vec::new());
     }
     client
-        .batch_execute(include_str!("../sql/migrate_patience.sql"))
+        .batch_execute(sql!("../sql/migrate_patience.sql"))
         .await
         .map_err(MigrateError::Record)?;
     let mut done = Vec::with_capacity(wanted.len());

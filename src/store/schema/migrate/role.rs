@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::run::{Record, apply};
 use super::{File, MigrateError};
 
-const NEEDS: &str = include_str!("../sql/role_needs.sql");
+const NEEDS: &str = sql!("../sql/role_needs.sql");
 
 /// What is missing, and the statement that meets it.
 struct Need {
@@ -18,7 +18,7 @@ struct Need {
 /// Grants a role what it lacks; the statements that did it.
 pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, MigrateError> {
     let row = client
-        .query_one(include_str!("../sql/role_exists.sql"), &[&role])
+        .query_one(sql!("../sql/role_exists.sql"), &[&role])
         .await
         .map_err(MigrateError::Record)?;
     if !row.try_get(0).map_err(MigrateError::Record)? {
@@ -46,7 +46,7 @@ pub(super) async fn check(client: &Client) -> Result<(), MigrateError> {
         return Ok(());
     }
     let row = client
-        .query_one(include_str!("../sql/role_self.sql"), &[])
+        .query_one(sql!("../sql/role_self.sql"), &[])
         .await
         .map_err(MigrateError::Record)?;
     Err(MigrateError::Role {

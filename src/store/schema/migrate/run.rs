@@ -104,7 +104,7 @@ async fn take_turn(client: &Client) -> Result<(), MigrateError> {
     let began = Stopwatch::start();
     loop {
         let row = client
-            .query_one(include_str!("../sql/migrate_turn.sql"), &[&TURN])
+            .query_one(sql!("../sql/migrate_turn.sql"), &[&TURN])
             .await
             .map_err(MigrateError::Record)?;
         if row.get(0) {
@@ -124,13 +124,13 @@ async fn make_record(client: &Client) -> Result<(), MigrateError> {
         return Ok(());
     }
     client
-        .batch_execute(include_str!("../sql/migrate_make_record.sql"))
+        .batch_execute(sql!("../sql/migrate_make_record.sql"))
         .await
         .map_err(MigrateError::Record)
 }
 
 async fn has_record(client: &Client) -> Result<bool, MigrateError> {
-    let sql = include_str!("../sql/migrate_has_record.sql");
+    let sql = sql!("../sql/migrate_has_record.sql");
     let row = client
         .query_one(sql, &[])
         .await
@@ -145,7 +145,7 @@ async fn missing<'m, 'a>(
     client: &Client,
 ) -> Result<Vec<&'m Migration<'a>>, MigrateError> {
     let rows = client
-        .query(include_str!("../sql/migrate_applied.sql"), &[])
+        .query(sql!("../sql/migrate_applied.sql"), &[])
         .await
         .map_err(MigrateError::Record)?;
     let mut missing: Vec<&Migration<'_>> = migrator.migrations.iter().collect();
@@ -173,7 +173,7 @@ async fn changed<'a>(
     optional_too: bool,
 ) -> Result<Vec<File<'a>>, MigrateError> {
     let rows = client
-        .query(include_str!("../sql/migrate_triggers.sql"), &[])
+        .query(sql!("../sql/migrate_triggers.sql"), &[])
         .await
         .map_err(MigrateError::Record)?;
     let on_record = |file: &File<'_>| {
@@ -244,14 +244,14 @@ async fn attempt(
         sql: file.sql.to_owned(),
         source,
     };
-    let begin = include_str!("../sql/migrate_begin.sql");
+    let begin = sql!("../sql/migrate_begin.sql");
     client
         .batch_execute(begin)
         .await
         .map_err(MigrateError::Record)?;
     let timeout = format!("{}ms", patience.as_millis());
     client
-        .query_one(include_str!("../sql/migrate_lock_timeout.sql"), &[&timeout])
+        .query_one(sql!("../sql/migrate_lock_timeout.sql"), &[&timeout])
         .await
         .map_err(MigrateError::Record)?;
     // Sent exactly as it is, so that a position in an error counts in the file.
@@ -259,11 +259,11 @@ async fn attempt(
     let checksum = file.checksum();
     let recorded = match record {
         Record::Migration(version) => {
-            let sql = include_str!("../sql/migrate_record_migration.sql");
+            let sql = sql!("../sql/migrate_record_migration.sql");
             client.execute(sql, &[version, &file.name, &checksum]).await
         }
         Record::Trigger => {
-            let sql = include_str!("../sql/migrate_record_trigger.sql");
+            let sql = sql!("../sql/migrate_record_trigger.sql");
             client.execute(sql, &[&file.name, &checksum]).await
         }
         Record::None => Ok(0),

@@ -50,7 +50,7 @@ pub(super) async fn lost(
     wanted: &[Trigger<'_>],
 ) -> Result<HashSet<String>, MigrateError> {
     let (names, tables, optional) = columns(wanted);
-    let sql = include_str!("../sql/migrate_lost_triggers.sql");
+    let sql = sql!("../sql/migrate_lost_triggers.sql");
     let rows = client.query(sql, &[&names, &tables, &optional]).await;
     rows.map_err(MigrateError::Record)?
         .iter()

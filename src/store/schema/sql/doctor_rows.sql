@@ -5,7 +5,7 @@ with counted (what, n, found, fine, remedy) as (
          'they are sent, or cancelled as too late, once a daemon runs; if one does, ask `punctual why ID`'
     from (select count(*) as n from (select from public.scheduled_messages m
            where m.status = 'pending'
-             and greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) < clock_timestamp() - interval '1 minute'
+             and due!(m) < clock_timestamp() - interval '1 minute'
            limit 1000) late) q
   union all
   select 'in doubt', n, n || ' unconfirmed', 'none',
@@ -40,7 +40,7 @@ with counted (what, n, found, fine, remedy) as (
   -- Keys are the app's and may have a number in them. Their quotes keep a terminal safe.
   select to_json(left(regexp_replace(m.dedup_key, '\+[0-9]{5,13}([0-9]{2})', '+…\1', 'g'), 40))::text as key, count(*) as n
     from public.scheduled_messages m
-   where m.dedup_key is not null and m.status in ('pending', 'sending', 'unconfirmed')
+   where m.dedup_key is not null and under_way!(m)
      and not (select is_there from keeper)
    group by m.dedup_key
   having count(*) > 1

@@ -1,0 +1,224 @@
+//! Expressions that many SQL files share, each with its one text here.
+//!
+//! A file writes `due!(m)`, with the alias of a row of `scheduled_messages`, and [`sql!`] puts the
+//! expression in its place while this program is compiled; an unknown name does not compile. So the
+//! text that Postgres gets calls nothing: an index on the expression is used, and a role needs no
+//! right on schema `punctual` for it. This goes for the statements of the store and for `triggers/`.
+//! The files of `migrations/` stay as they are, because the Supabase CLI applies them too; a test
+//! holds their texts equal to these.
+
+use crate::message::facts::Switch;
+
+/// The text of an SQL file beside the caller's, with its expressions put in.
+macro_rules! sql {
+    ($path:expr) => {{
+        const TEXT: &str = include_str!($path);
+        const BYTES: [u8; $crate::store::expressions::length(TEXT)] =
+            $crate::store::expressions::assembled(TEXT);
+        const ASSEMBLED: &str = match std::str::from_utf8(&BYTES) {
+            Ok(text) => text,
+            Err(_) => panic!("only whole characters of UTF-8 texts are copied"),
+        };
+        ASSEMBLED
+    }};
+}
+
+/// Puts one expression down, for rows of this alias (with its dot; it may be empty).
+const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
+    match name {
+        // When the message is next looked at.
+        b"due" => out.row(
+            "greatest($scheduled_at, $deferred_until, $next_attempt_at)",
+            alias,
+        ),
+        // From when its lateness counts.
+        b"wanted_at" => out.row(
+            "greatest($scheduled_at, $deferred_until, $requeued_at)",
+            alias,
+        ),
+        // It may still be sent, or may have been: of one `dedup_key` there is one of these.
+        b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
+        // An attempt that the provider accepted and did not deliver.
+        b"undelivered" => out.row(
+            "coalesce($receipt_status in ('failed', 'undelivered', 'canceled'), false)",
+            alias,
+        ),
+        // The kinds of message that a row of preferences switches off: false does, null does not.
+        b"switched_off" => switched_off(alias, out),
+        // Every switch, as `values` takes rows: its column and its kind of message.
+        b"switches" => switches(out),
+        _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
+    }
+}
+
+/// Most rows switch nothing off, and the claim of a herd asks for hundreds.
+const fn switched_off<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    let mut at = 0;
+    while at < Switch::ALL.len() {
+        out.row(if at == 0 { "case when $" } else { " and $" }, alias);
+        out.row(Switch::ALL[at].column(), b"");
+        at += 1;
+    }
+    out.row(" then '{}'::text[] else array_remove(array[", b"");
+    at = 0;
+    while at < Switch::ALL.len() {
+        out.row(
+            if at == 0 {
+                "case when not $"
+            } else {
+                ", case when not $"
+            },
+            alias,
+        );
+        out.row(Switch::ALL[at].column(), b"");
+        out.row(" then '", b"");
+        out.row(Switch::ALL[at].message_type(), b"");
+        out.row("' end", b"");
+        at += 1;
+    }
+    out.row("], null) end", b"");
+}
+
+const fn switches<const N: usize>(out: &mut Text<N>) {
+    let mut at = 0;
+    while at < Switch::ALL.len() {
+        out.row(if at == 0 { "('" } else { ", ('" }, b"");
+        out.row(Switch::ALL[at].column(), b"");
+        out.row("', '", b"");
+        out.row(Switch::ALL[at].message_type(), b"");
+        out.row("')", b"");
+        at += 1;
+    }
+}
+
+/// A text that is put together while it is compiled. With room for nothing it counts.
+struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Text<N> {
+    const fn byte(&mut self, byte: u8) {
+        if N > 0 {
+            self.bytes[self.len] = byte;
+        }
+        self.len += 1;
+    }
+
+    /// `$` stands for the alias and its dot, or for nothing where there is no alias.
+    const fn row(&mut self, expression: &str, alias: &[u8]) {
+        let mut rest = expression.as_bytes();
+        while let [byte, after @ ..] = rest {
+            rest = after;
+            if *byte != b'$' {
+                self.byte(*byte);
+            } else if !alias.is_empty() {
+                self.bytes(alias);
+                self.byte(b'.');
+            }
+        }
+    }
+
+    const fn bytes(&mut self, mut bytes: &[u8]) {
+        while let [byte, after @ ..] = bytes {
+            self.byte(*byte);
+            bytes = after;
+        }
+    }
+
+    const fn of(sql: &str) -> Self {
+        let mut out = Self {
+            bytes: [0; N],
+            len: 0,
+        };
+        let mut rest = sql.as_bytes();
+        while let [first, others @ ..] = rest {
+            let (name, after) = rest.split_at(word_len(rest));
+            if name.is_empty() {
+                out.byte(*first);
+                rest = others;
+            } else if let [b'!', b'(', inside @ ..] = after {
+                let (alias, after) = inside.split_at(word_len(inside));
+                put(name, alias, &mut out);
+                let [b')', after @ ..] = after else {
+                    panic!("an expression takes the alias of a row, or nothing");
+                };
+                rest = after;
+            } else {
+                out.bytes(name);
+                rest = after;
+            }
+        }
+        out
+    }
+}
+
+const fn word_len(text: &[u8]) -> usize {
+    let mut len = 0;
+    while len < text.len() && (text[len].is_ascii_alphanumeric() || text[len] == b'_') {
+        len += 1;
+    }
+    len
+}
+
+/// How long a file is with its expressions put in.
+pub(in crate::store) const fn length(sql: &str) -> usize {
+    Text::<0>::of(sql).len
+}
+
+/// A file with its expressions put in, of the length that [`length`] tells.
+pub(in crate::store) const fn assembled<const N: usize>(sql: &str) -> [u8; N] {
+    Text::<N>::of(sql).bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(sql: &str, expected: &str) {
+        const ROOM: usize = 2000;
+        let text = Text::<ROOM>::of(sql);
+        let assembled = str::from_utf8(&text.bytes[..text.len]).unwrap();
+        assert_eq!(assembled, expected, "{sql}");
+        assert_eq!(length(sql), expected.len(), "{sql}");
+    }
+
+    #[test]
+    fn an_expression_takes_the_place_of_its_name() {
+        check("", "");
+        check("select 'ä!(', a!~b, c!", "select 'ä!(', a!~b, c!");
+        check(
+            "due!(m)<now",
+            "greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)<now",
+        );
+        check(
+            "(due!())",
+            "(greatest(scheduled_at, deferred_until, next_attempt_at))",
+        );
+        check(
+            "not undelivered!(a1) -- undelivered!",
+            "not coalesce(a1.receipt_status in ('failed', 'undelivered', 'canceled'), false) -- undelivered!",
+        );
+    }
+
+    #[test]
+    fn every_switch_is_in_the_lists() {
+        for list in ["switched_off!(p)", "switches!()"] {
+            let text = Text::<2000>::of(list);
+            let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
+            for switch in Switch::ALL {
+                assert!(
+                    text.contains(&format!("'{}'", switch.message_type())),
+                    "{text}"
+                );
+                assert!(text.contains(switch.column()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "names an expression")]
+    fn an_unknown_name_is_refused() {
+        length("dew!(m)");
+    }
+}
