@@ -270,7 +270,7 @@ async fn a_healthy_installation_has_none() {
     assert!(findings.len() > 25, "{}", findings.len());
     let told = include_str!("../../docs/operations.md");
     let (_, told) = told
-        .split_once("## What `punctual doctor` looks at")
+        .split_once("## What `punctual doctor` checks")
         .unwrap();
     let (told, _) = told.split_once("\n## ").unwrap();
     let all = findings.iter().map(|f| f["what"].as_str().unwrap());
