@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 
 use crate::message::Moment;
 
@@ -34,7 +34,7 @@ impl When {
                 .map(Self::In)
                 .map_err(|e| format!("{text:?} is no duration ({e}): write \"in 10m\" or +90s"));
         }
-        if let Ok(zoned) = text.parse::<Zoned>() {
+        if let Ok(zoned) = text.parse::<ZonedDateTime>() {
             return Ok(Self::At(moment(zoned.timestamp()), None));
         }
         if let Ok(at) = text.parse::<Timestamp>() {
@@ -68,7 +68,7 @@ impl When {
 /// A local time that the zone skips is taken as long after the last one that it has; of one that
 /// it has twice, the first is taken (RFC 5545). Both are told.
 fn of_zone(local: DateTime, zone: &TimeZone) -> Result<When, String> {
-    let ambiguous = zone.to_ambiguous_zoned(local);
+    let ambiguous = zone.to_ambiguous_zoned_datetime(local);
     let offsets = ambiguous.offset();
     let zoned = ambiguous
         .compatible()
@@ -97,7 +97,7 @@ pub(super) fn show(at: Moment, zone: &TimeZone) -> String {
     Timestamp::from_microsecond(at.as_micros()).map_or_else(
         |_| at.to_string(),
         |t| {
-            let zoned = t.to_zoned(zone.clone());
+            let zoned = t.to_zoned_datetime(zone.clone());
             let name = zone.iana_name().map(|n| format!(" ({n})"));
             format!(
                 "{}{}",

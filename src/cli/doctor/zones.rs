@@ -74,6 +74,7 @@ pub(super) fn check() -> Finding {
 }
 
 fn this_year() -> i16 {
-    Timestamp::from_microsecond(clock::reading().real_us)
-        .map_or(0, |now| now.to_zoned(jiff::tz::TimeZone::UTC).year())
+    Timestamp::from_microsecond(clock::reading().real_us).map_or(0, |now| {
+        now.to_zoned_datetime(jiff::tz::TimeZone::UTC).year()
+    })
 }

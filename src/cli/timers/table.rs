@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 use serde::Deserialize;
 
 /// The part of `GET /debug/timers` that is shown. Times stay texts: one that is not readable
@@ -85,7 +85,7 @@ pub(super) fn render(answer: &Answer, zone: &TimeZone, width: Option<usize>) -> 
     text
 }
 
-fn head(answer: &Answer, zone: &TimeZone, today: Option<&Zoned>) -> String {
+fn head(answer: &Answer, zone: &TimeZone, today: Option<&ZonedDateTime>) -> String {
     let ready = if answer.ready {
         "ready"
     } else {
@@ -189,13 +189,13 @@ fn columns<const N: usize>(mut rows: Vec<[String; N]>, width: usize) -> String {
     text
 }
 
-fn zoned(time: Timestamp, zone: &TimeZone) -> Zoned {
-    time.to_zoned(zone.clone())
+fn zoned(time: Timestamp, zone: &TimeZone) -> ZonedDateTime {
+    time.to_zoned_datetime(zone.clone())
 }
 
 /// The time of day with milliseconds; of another day than `today`, the day and the minute.
 /// Both are cut, not rounded: what is shown has always been reached.
-fn local(time: &str, zone: &TimeZone, today: Option<&Zoned>) -> String {
+fn local(time: &str, zone: &TimeZone, today: Option<&ZonedDateTime>) -> String {
     let Ok(time) = time.parse::<Timestamp>() else {
         return time.to_owned();
     };
