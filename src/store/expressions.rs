@@ -38,6 +38,14 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         ),
         // It may still be sent, or may have been: of one `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
+        // How a row stands that is found by its key. In words that prove no partial index, for a
+        // plan that is made while the table is empty would as soon walk that index as use the key,
+        // and goes on walking it once the table has grown.
+        b"is_pending" => out.row("$status || '' = 'pending'", alias),
+        b"is_sending" => out.row("$status || '' = 'sending'", alias),
+        b"is_unconfirmed" => out.row("$status || '' = 'unconfirmed'", alias),
+        // The same of an attempt: nobody has said yet how it ended.
+        b"is_open" => out.row("($outcome || '') is null", alias),
         // An attempt that the provider accepted and did not deliver.
         b"undelivered" => out.row(
             "coalesce($receipt_status in ('failed', 'undelivered', 'canceled'), false)",

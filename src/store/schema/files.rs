@@ -45,6 +45,7 @@ pub(in crate::store) const SHAPE: File<'static> = MIGRATIONS[0];
 /// One re-runnable file a table, its expressions put in.
 pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "attempts",
+    "daily_counts",
     "scheduled_messages",
     "task_calendar_events",
     "user_sms_preferences",

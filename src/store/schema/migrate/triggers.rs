@@ -87,7 +87,6 @@ mod tests {
     fn every_trigger_of_the_files_is_found() {
         let (mut found, mut said) = (0, 0);
         for file in crate::store::schema::files::TRIGGERS {
-            assert!(of(file.sql).count() > 0, "{} creates none", file.name);
             found += of(file.sql).count();
             // However it is written.
             let lines = file.sql.lines().map(|line| line.trim().to_lowercase());
