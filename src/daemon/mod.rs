@@ -1,15 +1,21 @@
-//! Runs everything: builds the parts, turns the reactor's loop, and ends in good order.
+//! Runs everything: builds the parts, turns the event loop, supervises the tasks beside it, and ends
+//! in good order.
+//!
+//! - `event_loop`: what happens goes into the reactor, what it decides is begun.
+//! - `tasks`: the tasks beside the loop; one that is gone ends the daemon with its name. They are
+//!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `recovery`
+//!   of what dead instances left, the `restore` watch, and the HTTP servers.
+//! - `start`: what must be so before anything is begun. `end`: what is left in order.
 
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Input};
-use crate::http::{self, HttpState, Question};
+use crate::http::{HttpState, Question};
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
 use crate::message::{AttemptToken, InstanceId};
@@ -19,25 +25,32 @@ use crate::provider::Provider;
 use crate::reactor::{Reactor, Settings};
 use crate::receipt::enquire::Enquirer;
 use crate::receipt::signature::Verifier;
-use crate::receipt::{self, Webhooks};
 use crate::schedule::Enquiry;
-use crate::store::{Dsn, Lineage, MigrateError, Migrator, Store, StoreError, Watch};
+use crate::store::{Dsn, MigrateError, StoreError};
 
-mod beyond;
-mod enquiries;
+mod backlog;
+mod chores;
+mod connections;
+mod database_clock;
+mod end;
+mod event_loop;
+mod heartbeat;
 mod held;
+mod look_ups;
 mod recovery;
 mod restore;
 mod signals;
-mod supervisor;
-mod turn;
-mod upkeep;
+mod start;
+mod systemd;
+mod tasks;
+
+use connections::Connections;
+use end::Running;
+use event_loop::{EventLoop, Sources, Wakers};
+use tasks::Tasks;
 
 pub use signals::stop_on_signal;
-
-/// Connections: two that claim, one that records, one for everything else. With the listener's
-/// that makes five, which the smallest Supabase plan can spare.
-const POOL: usize = 4;
+pub use tasks::TaskError;
 
 /// Inputs waiting for the reactor. A full channel makes the senders wait, never lose.
 const INPUTS: usize = 1_024;
@@ -99,6 +112,9 @@ pub enum RunError {
     /// The kernel has no timer for us.
     #[error("no timer from the kernel")]
     Timer(#[source] std::io::Error),
+    /// A task that it cannot do without is gone.
+    #[error(transparent)]
+    Task(#[from] TaskError),
     /// The database was away while it stopped.
     #[error(
         "stopped with {0} claims that the database did not take back: their messages stay \
@@ -110,26 +126,15 @@ pub enum RunError {
 /// Runs until `stop`, then drains: claims nothing more, lets what is being sent end, records
 /// it, gives the rest back.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
+    // A task that is gone stops this daemon, not whoever shares the token.
+    let stop = stop.child_token();
     let (instance, clock) = (InstanceId::fresh(), Arc::new(Clock::new()));
-    // Callbacks bring their own connections, so that they take nobody else's.
-    let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
-    let unheard = match parts.webhooks {
-        Some(_) => Enquiry::UNHEARD,
-        // Nothing comes by itself.
-        None => Enquiry::UNTOLD,
-    };
-    let (at_most, history) = (POOL + callbacks, Lineage::default());
-    let watch = Watch::over(parts.dsn.clone());
-    let of = parts.state.as_ref().map(|_| &history);
-    let pool = parts.dsn.pool_with(at_most, of, Some(&watch));
-    let store = Store::new(pool, instance)
-        .with_watch(watch)
-        .with_rules(&parts.rules)
-        .with_enquiries(parts.provider.can_look_up().then(|| unheard.first()));
+    let connections = Connections::of(&parts, instance);
+    let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let rules = Arc::new(parts.rules);
     let prepared = async {
-        prepare(&parts.dsn, &store, &clock, &rules).await?;
-        let begin = |state| restore::begin(state, &history, instance, clock.now().db);
+        start::prepare(&parts.dsn, &store, &clock, &rules).await?;
+        let begin = |state| restore::begin(state, &lineage, instance, clock.now().db);
         Ok::<_, RunError>(parts.state.map(begin).transpose()?)
     };
     let begun = tokio::select! {
@@ -139,7 +144,6 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     };
     tracing::info!(%instance, "started");
 
-    let metrics = Arc::new(Metrics::default());
     let (heard_tx, heard) = mpsc::channel(INPUTS);
     let (input_tx, inputs) = mpsc::channel(INPUTS);
     let (question_tx, questions) = mpsc::channel::<Question>(QUESTIONS);
@@ -148,78 +152,56 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         provider: parts.provider,
         rules,
         clock: Arc::clone(&clock),
-        metrics: Arc::clone(&metrics),
+        metrics: Arc::new(Metrics::default()),
         lease: parts.settings.lease,
+        record_batch: parts.settings.limits.records.batch,
         journal: begun.as_ref().map(|begun| Arc::clone(&begun.journal)),
     };
+    let mut tasks = Tasks::default();
+    let wakers = Wakers::default();
+    let listener = listen::listen(parts.dsn, store.clone(), heard_tx);
+    tasks.spawn("listener", listener);
+    connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers);
+    let chores = chores::keep(dispatch.clone(), input_tx.clone(), stop.clone());
+    tasks.spawn("chores", chores);
+    let enquirer = enquirer(&dispatch, unheard(parts.webhooks.is_some()));
+    tasks.spawn("look-ups", look_ups::keep(enquirer, stop.clone()));
 
-    // Everything beside the loop. Dropping the set at the end drops them.
-    let mut beside = JoinSet::new();
-    let members = Arc::new(Notify::new());
-    beside.spawn(listen::listen(parts.dsn, store.clone(), heard_tx));
-    beside.spawn(upkeep::keep(
-        dispatch.clone(),
-        begun.as_ref().map(|_| history.clone()),
-        input_tx.clone(),
-        Arc::clone(&members),
-        stop.clone(),
-    ));
-    let enquirer = enquirer(&dispatch, unheard);
-    beside.spawn(enquiries::keep(enquirer, stop.clone()));
     let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
     let (held_tx, held) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
-    let journal = dispatch.journal.clone();
     if let Some(begun) = begun {
         if let Some(before) = begun.held_before {
             reactor.handle(Input::Hold { before }, clock.now());
         }
         let (dispatch, inputs) = (dispatch.clone(), input_tx.clone());
-        begun.look_after(&mut beside, dispatch, history, inputs, held, left_tx);
+        begun.look_after(&mut tasks, dispatch, lineage, inputs, held, left_tx);
     }
-    let http_stop = CancellationToken::new();
-    let state = HttpState::new(question_tx, Arc::clone(&metrics), parts.debug_token)
-        .with_stories(store.clone());
-    let webhooks = parts.webhooks.map(|parts| {
-        let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
-        let webhooks = Webhooks::new(parts.verifier, store.clone(), clock, metrics)
-            .with_max_lateness(dispatch.rules.max_lateness);
-        (webhooks, parts.listener)
-    });
-    let served = serve_http(parts.http, state, webhooks, &http_stop);
+    let http = HttpState::new(
+        question_tx,
+        Arc::clone(&dispatch.metrics),
+        parts.debug_token,
+    )
+    .with_stories(store);
+    let mut running = Running::new(tasks, dispatch.clone(), stop);
+    running.serve(parts.http, http, parts.webhooks);
 
-    let held = (held_tx, left);
-    let turn = turn::Turn::new(reactor, dispatch, input_tx, instance, members, held);
-    let sources = turn::Sources {
+    let event_loop = EventLoop::new(reactor, dispatch, input_tx, wakers, (held_tx, left));
+    let sources = Sources {
         heard,
         inputs,
         questions,
     };
-    let unrecorded = turn.run(sources, stop).await.map_err(RunError::Timer)?;
-
-    beside.shutdown().await;
-    if unrecorded == 0 {
-        sign_off(&store).await;
-    }
-    if let (0, Some(journal)) = (unrecorded, journal) {
-        journal.close();
-    }
-    http_stop.cancel();
-    // Their own deadline ends them.
-    served.join_all().await;
-    if unrecorded > 0 {
-        return Err(RunError::Unrecorded(unrecorded));
-    }
-    tracing::info!(%instance, "stopped");
-    Ok(())
+    running.until_drained(event_loop, sources).await
 }
 
-async fn sign_off(store: &Store) {
-    match upkeep::sign_off(store).await {
-        Ok(()) => upkeep::tell_of_members(store).await,
-        Err(error) => {
-            tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
-        }
+/// After what time the provider is asked about a message of which no end was told.
+const fn unheard(callbacks: bool) -> Enquiry {
+    if callbacks {
+        Enquiry::UNHEARD
+    } else {
+        // Nothing comes by itself.
+        Enquiry::UNTOLD
     }
 }
 
@@ -232,43 +214,4 @@ fn enquirer(dispatch: &Dispatch, unheard: Enquiry) -> Enquirer {
         max_lateness: dispatch.rules.max_lateness,
         unheard,
     }
-}
-
-/// Makes sure that this database will do, before anything is begun in it.
-async fn prepare(
-    dsn: &Dsn,
-    store: &Store,
-    clock: &Clock,
-    rules: &Arc<Rules>,
-) -> Result<(), RunError> {
-    listen::prove(dsn).await?;
-    Migrator::embedded().check(dsn).await?;
-    store.instance_start().await?;
-    upkeep::tell_of_members(store).await;
-    upkeep::open(store).await;
-    upkeep::measure(store, clock).await?;
-    store.keep_settings(rules).await?;
-    upkeep::tell_days(store, Arc::clone(rules), clock.now().db).await?;
-    Ok(())
-}
-
-/// Begins to listen: one listener for everything, or one of their own for the callbacks.
-fn serve_http(
-    listener: TcpListener,
-    state: HttpState,
-    webhooks: Option<(Webhooks, Option<TcpListener>)>,
-    stop: &CancellationToken,
-) -> JoinSet<()> {
-    let mut served = JoinSet::new();
-    let state = match webhooks {
-        None => state,
-        Some((webhooks, None)) => state.with_webhooks(webhooks),
-        Some((webhooks, Some(own))) => {
-            let limits = http::Limits::default();
-            served.spawn(http::serve_webhooks(own, webhooks, limits, stop.clone()));
-            state
-        }
-    };
-    served.spawn(http::serve(listener, state, stop.clone()));
-    served
 }

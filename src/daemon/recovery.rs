@@ -22,12 +22,6 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// A statement of a dead session ends by then: the server's own `statement_timeout`, and some.
 const SETTLED_AFTER: Duration = Duration::from_secs(20);
 
-/// How long one statement may take; longer than the server itself lets it run.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Records in one transaction.
-const GROUP: usize = 500;
-
 /// What one look found, by what is known of it.
 #[derive(Default)]
 struct Found {
@@ -78,7 +72,7 @@ async fn look(
     let store = &dispatch.store;
     let past = &file.past;
     let left = store.left_open(past.opened.instance);
-    let left = store.within(PATIENCE, left).await?;
+    let left = store.bounded(left).await?;
     let boot = journal::boot();
     let here = past.opened.boot.is_some() && past.opened.boot == boot;
     let may_deny = past.may_deny(boot.as_deref(), database);
@@ -98,9 +92,9 @@ async fn look(
         "settling by its journal what an instance left open when it died"
     );
     let mut done = give_back(dispatch, &found.not_accepted, inputs).await?;
-    for group in found.records.chunks(GROUP) {
+    for group in found.records.chunks(dispatch.record_batch) {
         let group: Vec<_> = group.iter().collect();
-        done += store.within(PATIENCE, store.record(&group)).await?.len();
+        done += store.bounded(store.record(&group)).await?.len();
     }
     Ok(done >= back + recorded)
 }
@@ -117,7 +111,7 @@ pub(super) async fn reaped_alive(
     if !journal.may_deny() {
         return Ok(());
     }
-    let left = store.within(PATIENCE, store.left_open(store.instance()));
+    let left = store.bounded(store.left_open(store.instance()));
     let unbegun: Vec<_> = left
         .await?
         .into_iter()
@@ -140,9 +134,9 @@ async fn give_back(
 ) -> Result<usize, StoreError> {
     let mut freed: Vec<MessageId> = Vec::new();
     let mut done = 0;
-    for group in attempts.chunks(GROUP) {
+    for group in attempts.chunks(dispatch.record_batch) {
         let given = dispatch.store.not_accepted(group);
-        let given = dispatch.store.within(PATIENCE, given).await?;
+        let given = dispatch.store.bounded(given).await?;
         done += given.len();
         let moved = |a: &&NotAccepted| given.contains(&(a.token, true));
         freed.extend(group.iter().filter(moved).map(|a| a.message));

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::State;
 use super::held::{self, Left};
+use super::tasks::Tasks;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::journal::{self, Answered, Journal, JournalError, PastFile};
 use crate::message::{DatabaseId, InstanceId, Moment, ProviderSid};
@@ -24,12 +24,6 @@ use crate::store::{Lineage, LogPosition, StoreError};
 
 /// Between tries of what the database or the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
-
-/// How long one statement may take; longer than the server itself lets it run.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Records in one transaction.
-const GROUP: usize = 500;
 
 /// Whoever looks after it.
 struct Restore {
@@ -138,9 +132,9 @@ impl Restore {
     ) -> Result<Vec<Record<Payload>>, StoreError> {
         let store = &self.dispatch.store;
         let mut done = HashSet::new();
-        for group in records.chunks(GROUP) {
+        for group in records.chunks(self.dispatch.record_batch) {
             let group: Vec<_> = group.iter().collect();
-            let recorded = store.within(PATIENCE, store.record(&group)).await?;
+            let recorded = store.bounded(store.record(&group)).await?;
             done.extend(recorded.into_keys());
         }
         let left = records.iter().filter(|r| !done.contains(&r.token));
@@ -167,7 +161,7 @@ impl Begun {
     /// Has what was left settled, and a restore noticed.
     pub(super) fn look_after(
         self,
-        beside: &mut JoinSet<()>,
+        tasks: &mut Tasks,
         dispatch: Dispatch,
         history: Lineage,
         inputs: mpsc::Sender<Input>,
@@ -175,12 +169,8 @@ impl Begun {
         left: watch::Sender<Option<Left>>,
     ) {
         let (past, follows) = (self.past, self.follows);
-        beside.spawn(super::recovery::settle(
-            dispatch.clone(),
-            past,
-            follows,
-            inputs.clone(),
-        ));
+        let recovery = super::recovery::settle(dispatch.clone(), past, follows, inputs.clone());
+        tasks.spawn_finite("recovery", recovery);
         let restore = Restore {
             dispatch,
             journal: self.journal,
@@ -191,7 +181,7 @@ impl Begun {
             found: self.found,
             accepted: self.accepted,
         };
-        beside.spawn(restore.watch());
+        tasks.spawn("restore watch", restore.watch());
     }
 }
 

@@ -17,7 +17,7 @@ use crate::metrics::span::{self, Step};
 use crate::policy::{self, Cleared, Rules};
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record};
-use crate::store::{Recorded, Store, StoreError};
+use crate::store::{PATIENCE, Recorded, Store, StoreError};
 
 /// What a cleared message carries through the reactor.
 pub type Payload = Arc<Cleared>;
@@ -26,15 +26,10 @@ pub type Payload = Arc<Cleared>;
 pub type Input = reactor::Input<Payload>;
 
 /// A claim or a read that takes longer is given up, but for a claim that the server is seen to be
-/// at: that has [`RECORD_PATIENCE`]. They take milliseconds, a message waits for them, and to
+/// at: that has [`PATIENCE`]. They take milliseconds, a message waits for them, and to
 /// repeat them costs nothing: a claim whose answer was lost is given back by its token. The same
 /// way to the server is then not tried again.
 const ASKING_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The same for outcomes, which wait for the app's own triggers and are worth more patience.
-/// The server itself ends a statement at `statement_timeout`, which is shorter, so that our
-/// patience ends first only where the way to the server is dead.
-const RECORD_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What came of asking for one message.
 type ClaimJudged = (MessageId, ClaimAnswer<Judged<Payload>>);
@@ -54,6 +49,8 @@ pub struct Dispatch {
     pub metrics: Arc<Metrics>,
     /// How long a claim stands.
     pub lease: Duration,
+    /// Results in one transaction.
+    pub record_batch: usize,
     /// What has begun, for whoever comes after; `None`: nobody is told.
     pub journal: Option<Arc<Journal>>,
 }
@@ -96,7 +93,7 @@ impl Dispatch {
             let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
             let before = clock::reading();
             let claim = self.store.claim(&pairs, self.lease);
-            let (patience, at_most) = (ASKING_PATIENCE, RECORD_PATIENCE);
+            let (patience, at_most) = (ASKING_PATIENCE, PATIENCE);
             let claimed = match self.store.within_at_work(patience, at_most, claim).await {
                 Err(refused) if refused.is_about_a_row() => {
                     if let [alone] = asks {
@@ -253,8 +250,9 @@ impl Dispatch {
         )>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            // They wait for the app's own triggers, and are worth more patience than a claim.
             let record = self.store.record(records);
-            match self.store.within(RECORD_PATIENCE, record).await {
+            match self.store.bounded(record).await {
                 Ok(recorded) => {
                     let recorded: Recorded = recorded;
                     done.extend(recorded);

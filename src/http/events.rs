@@ -60,7 +60,7 @@ pub(super) struct Now<'a> {
     pub(super) lateness: HistogramReport,
     /// How long the provider takes.
     pub(super) provider: HistogramReport,
-    /// What the upkeep measured last.
+    /// What was measured last.
     pub(super) in_doubt: Option<f64>,
     /// See `in_doubt`.
     pub(super) outbox: Option<f64>,

@@ -14,7 +14,7 @@ use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
 use crate::schedule::Backoff;
-use crate::store::{ConnectError, Dsn, Store, StoreError};
+use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError};
 
 mod notice;
 mod proof;
@@ -30,10 +30,6 @@ const PROOF_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a nonce may be under way. Longer, and the channel counts as deaf.
 const PROOF_WITHIN: Duration = Duration::from_secs(3);
-
-/// How long it may take to be sent, for as long as the server is seen to be at it: it is a commit,
-/// and waits for a slow disk like any other. Longer than the server itself lets a statement run.
-const NOTIFY_MAX: Duration = Duration::from_secs(20);
 
 /// Between attempts to connect. A restarted database is back within a second or two; and however
 /// long it was away, messages wait for us then: an attempt a second burdens nobody.
@@ -156,7 +152,9 @@ async fn prove_for_ever(
     loop {
         let nonce = Uuid::new_v4();
         let payload = Notice::nonce(nonce);
-        let notify = store.within_at_work(PROOF_WITHIN, NOTIFY_MAX, store.notify(&payload));
+        // It is a commit, and waits for a slow disk like any other: for as long as the server is seen
+        // to be at it.
+        let notify = store.within_at_work(PROOF_WITHIN, PATIENCE, store.notify(&payload));
         let mut notify = std::pin::pin!(notify);
         let mut too_late = std::pin::pin!(sleep(PROOF_WITHIN));
         let mut notified = false;

@@ -24,7 +24,7 @@ pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
 pub enum Counter {
     /// Claims whose instance is dead, made `unconfirmed`.
     Reaped,
-    /// Cancelled by the upkeep, too late to be sent.
+    /// Cancelled by the expiry, too late to be sent.
     Expired,
     /// Messages that were accepted by the provider more than once.
     Duplicates,
@@ -41,7 +41,7 @@ pub enum Counter {
 /// How many kinds of [`Counter`] there are.
 const COUNTERS: usize = 7;
 
-/// What is measured from time to time, by the upkeep.
+/// What is measured from time to time, by a chore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gauge {
     /// How full the server's notification queue is, 0 to 1.

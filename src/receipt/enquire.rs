@@ -30,9 +30,6 @@ const AT_ONCE: usize = 4;
 /// no longer, for whoever dies in it leaves it waiting for so long. To be asked twice does no harm.
 const HOLD: Duration = Duration::from_secs(30);
 
-/// How long the database may take for each step; longer than it lets a statement run.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Asks.
 #[derive(Clone)]
 pub struct Enquirer {
@@ -104,7 +101,7 @@ impl Enquirer {
         &self,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> impl Future<Output = Result<T, StoreError>> {
-        self.store.within(PATIENCE, step)
+        self.store.bounded(step)
     }
 
     async fn ask(&self, enquiry: &Enquiry, silent: &AtomicBool) -> Answer {

@@ -34,9 +34,6 @@ pub const FREE_MAX: usize = 5_000;
 /// whatever clock. One written sooner is looked for like all others.
 const AFTER_HOLD: Duration = Duration::from_secs(60);
 
-/// How long one statement may take; longer than the server itself lets it run.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Asks.
 #[derive(Clone)]
 pub struct Examiner {
@@ -64,7 +61,7 @@ impl Examiner {
         before: Moment,
         free: &BTreeSet<MessageId>,
     ) -> Result<Looked, StoreError> {
-        let now = self.store.within(PATIENCE, self.store.now()).await?;
+        let now = self.store.bounded(self.store.now()).await?;
         let mut look = Look {
             before,
             now,
@@ -78,7 +75,7 @@ impl Examiner {
         let mut after: Option<String> = None;
         loop {
             let rows = self.store.held(before, after.as_deref(), PAGE);
-            let rows = self.store.within(PATIENCE, rows).await?;
+            let rows = self.store.bounded(rows).await?;
             let mut together: Vec<&[HeldRow]> = rows.chunk_by(|a, b| a.to == b.to).collect();
             if rows.len() == PAGE && together.len() > 1 {
                 // There may be more of the last number: it comes with the next page.
@@ -110,7 +107,7 @@ impl Examiner {
     /// Rows that were written so long after the hold that it does not concern them.
     pub async fn fresh(&self, before: Moment) -> Result<Vec<MessageId>, StoreError> {
         let fresh = self.store.held_fresh(before, before + AFTER_HOLD, FREE_MAX);
-        self.store.within(PATIENCE, fresh).await
+        self.store.bounded(fresh).await
     }
 
     /// Everything of late to one number.
@@ -206,10 +203,10 @@ impl Examiner {
                 text: text.clone(),
             };
             let others = store.rivals(AttemptToken::fresh(), &sought);
-            rivals.insert(text, store.within(PATIENCE, others).await?);
+            rivals.insert(text, store.bounded(others).await?);
         }
         let sids: Vec<&str> = shown.iter().map(|shown| shown.sid.0.as_str()).collect();
-        let known = store.within(PATIENCE, store.known_sids(&sids)).await?;
+        let known = store.bounded(store.known_sids(&sids)).await?;
         Ok(List {
             shown,
             whole,
@@ -226,7 +223,7 @@ impl Examiner {
     ) -> Result<(), StoreError> {
         let all: Vec<_> = records.iter().collect();
         let recorded = self.store.record_unchanged(&all, versions);
-        let recorded = self.store.within(PATIENCE, recorded).await;
+        let recorded = self.store.bounded(recorded).await;
         let done = match recorded {
             Ok(done) => done,
             // Rows that let nobody move them do not hold up others.

@@ -54,6 +54,10 @@ pub use session::{connect, dsn};
 
 use session::watch::{Held, LOOK_AFTER, State};
 
+/// How long a step may take where no message waits for it. Longer than the server itself lets a
+/// statement run (`session.sql`), so that it ends first only where the way to the server is dead.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The database as the daemon uses it.
 #[derive(Clone)]
 pub struct Store {
@@ -111,6 +115,15 @@ impl Store {
         Self {
             enquire_after: first,
             ..self
+        }
+    }
+
+    /// The same run over connections of its own, which no other step can take.
+    #[must_use]
+    pub fn with_pool(&self, pool: Pool) -> Self {
+        Self {
+            pool,
+            ..self.clone()
         }
     }
 
@@ -176,7 +189,15 @@ impl Store {
         self.within_at_work(patience, patience, step)
     }
 
-    /// The same, with patience anew, but not beyond `at_most`, whenever the server is seen at work.
+    /// Gives a step up after [`PATIENCE`].
+    pub fn bounded<T>(
+        &self,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        self.within(PATIENCE, step)
+    }
+
+    /// The same as [`Self::within`], with patience anew, but not beyond `at_most`, whenever the server is seen at work.
     pub async fn within_at_work<T>(
         &self,
         patience: Duration,

@@ -269,9 +269,7 @@ async fn a_healthy_installation_has_none() {
     assert_eq!(code, Some(0));
     assert!(findings.len() > 25, "{}", findings.len());
     let told = include_str!("../../docs/operations.md");
-    let (_, told) = told
-        .split_once("## What `punctual doctor` checks")
-        .unwrap();
+    let (_, told) = told.split_once("## What `punctual doctor` checks").unwrap();
     let (told, _) = told.split_once("\n## ").unwrap();
     let all = findings.iter().map(|f| f["what"].as_str().unwrap());
     for what in all.chain(MISTAKES.iter().map(|it| it.what)) {

@@ -142,7 +142,7 @@ async fn a_row_that_the_app_lets_nobody_claim_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_cancelled_does_not_hold_up_the_upkeep() {
+async fn a_row_that_cannot_be_cancelled_does_not_hold_up_the_chores() {
     let world = World::new([]).await;
     world.app.batch_execute(POISON).await.unwrap();
     let old = "insert into scheduled_messages (to_number, body, scheduled_at)
@@ -162,7 +162,7 @@ async fn a_row_that_cannot_be_cancelled_does_not_hold_up_the_upkeep() {
         .batch_execute("alter table messages drop constraint picky")
         .await
         .unwrap();
-    crate::daemon::until("the upkeep goes on behind it", async || {
+    crate::daemon::until("the other chores go on", async || {
         let sql = "select from messages where body = 'refused by app'";
         world.app.query_opt(sql, &[]).await.unwrap()
     })

@@ -86,7 +86,7 @@ async fn reaped(world: &World, ids: &[Uuid]) {
         .await
         .unwrap();
     until("their leases are over, and they are reaped", async || {
-        store.reap(Duration::from_millis(100)).await.unwrap();
+        store.reap(Duration::from_millis(100), 1_000).await.unwrap();
         let left =
             "select count(*) from scheduled_messages where id = any ($1) and status = 'sending'";
         let left: i64 = world.app.query_one(left, &[&ids]).await.unwrap().get(0);

@@ -28,6 +28,7 @@ mod reminders;
 mod restore;
 mod start;
 mod systemd;
+mod tasks;
 mod timeline;
 mod watch;
 mod world;

@@ -240,13 +240,21 @@ impl Real {
                     }
                 }
             }
-            Deed::Expire => word(answer, "expired", self.store(1).expire(MAX_LATENESS).await?),
+            Deed::Expire => word(
+                answer,
+                "expired",
+                self.store(1).expire(MAX_LATENESS, None, 1_000).await?,
+            ),
             Deed::Strays { by } => {
                 for (id, token) in self.store(*by).strays().await? {
                     word(answer, format!("stray {}", token_name(token)), name(id));
                 }
             }
-            Deed::Reap { by } => word(answer, "reaped", self.store(*by).reap(SILENCE).await?),
+            Deed::Reap { by } => word(
+                answer,
+                "reaped",
+                self.store(*by).reap(SILENCE, 1_000).await?,
+            ),
             Deed::Start { by } | Deed::Beat { by } | Deed::Age { by } => {
                 self.live(deed, *by).await?;
             }

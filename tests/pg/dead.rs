@@ -80,7 +80,7 @@ async fn what_is_too_late_is_cancelled_with_its_reason() {
         )
         .await;
         let expired = store
-            .expire(LATE)
+            .expire(LATE, None, 1_000)
             .await
             .unwrap_or_else(|e| panic!("{at}: {e}"));
         assert_eq!(world.status(id).await, becomes, "{at} {columns}");
@@ -153,7 +153,7 @@ async fn what_is_past_its_send_before_is_cancelled_in_the_judges_words() {
             ..rules()
         };
         let verdict = policy::judge(&claim, &judge, now(&store).await);
-        store.expire(lateness).await.unwrap();
+        store.expire(lateness, None, 1_000).await.unwrap();
         let case = format!("{scheduled_at} {send_before}");
         assert_eq!(world.status(swept).await, becomes, "{case}");
         let said: Option<String> = world.get(swept, "cancel_reason").await;
@@ -191,11 +191,11 @@ async fn what_can_only_be_too_late_is_cancelled_before_its_time_and_an_edit_spar
     let held =
         format!("begin; update scheduled_messages set send_before = null where id = '{spared}'");
     run(&world.user, &held).await;
-    assert_eq!(store.expire(LATE).await.unwrap(), 1);
+    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap(), 1);
     let why: String = world.get(hopeless, "cancel_reason").await;
     assert!(why.starts_with("too late: send_before was 20"), "{why}");
     run(&world.user, "commit").await;
-    assert_eq!(store.expire(LATE).await.unwrap(), 0);
+    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap(), 0);
     assert_eq!(world.status(spared).await, "pending");
 }
 
@@ -213,7 +213,7 @@ async fn an_edit_that_meets_the_sweep_wins_or_comes_too_late_and_nothing_between
         )
         .await;
         let edit = "update scheduled_messages set scheduled_at = now() + interval '1 day' where status = 'pending'";
-        let (expired, ()) = tokio::join!(store.expire(LATE), run(&world.user, edit));
+        let (expired, ()) = tokio::join!(store.expire(LATE, None, 1_000), run(&world.user, edit));
         expired.unwrap();
         let wrong = "select count(*) from scheduled_messages where status = 'cancelled' and scheduled_at > now()";
         assert_eq!(one::<i64>(&world.unseen, wrong).await, 0);
@@ -231,10 +231,14 @@ async fn thousands_are_cancelled_and_what_is_held_comes_next_time() {
     )
     .await;
     run(&world.user, "begin; select from scheduled_messages where scheduled_at > now() - interval '3 h' for update").await;
-    assert_eq!(store.expire(LATE).await.unwrap(), 2500);
+    let mut steps = Vec::new();
+    while steps.last() != Some(&0) {
+        steps.push(store.expire(LATE, None, 1_000).await.unwrap());
+    }
+    assert_eq!(steps, [1_000, 1_000, 500, 0]);
     assert_eq!(world.tally().await, "cancelled 2500, pending 1");
     run(&world.user, "commit").await;
-    assert_eq!(store.expire(LATE).await.unwrap(), 1);
+    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap(), 1);
 }
 
 async fn start(store: &Store) {
@@ -272,7 +276,7 @@ async fn a_claim_is_reaped_only_if_all_of_it_says_that_its_instance_is_dead() {
     let silence = Duration::from_millis(100);
     let up = "clock_timestamp() - pg_postmaster_start_time() > interval '200 ms'";
     crate::rows::until(&world.unseen, up).await;
-    let count = || async { reaper.reap(silence).await.unwrap() };
+    let count = || async { reaper.reap(silence, 1_000).await.unwrap() };
 
     aged(&world, &reaper, "1 h", "0").await;
     aged(&world, &dead, "1 h", "1 h").await;
@@ -288,11 +292,15 @@ async fn a_claim_is_reaped_only_if_all_of_it_says_that_its_instance_is_dead() {
     aged(&world, &dead, "10 years", "10 years").await;
     aged(&world, &reaper, "10 years", "0").await;
     assert_eq!(
-        reaper.reap(ages).await.unwrap(),
+        reaper.reap(ages, 1_000).await.unwrap(),
         0,
         "the database has only just come"
     );
-    assert_eq!(dead.reap(silence).await.unwrap(), 0, "nobody reaps himself");
+    assert_eq!(
+        dead.reap(silence, 1_000).await.unwrap(),
+        0,
+        "nobody reaps himself"
+    );
     run(
         &world.user,
         &format!("begin; update scheduled_messages set metadata = '{{}}' where id = '{id}'"),
@@ -343,7 +351,7 @@ async fn who_signed_off_or_never_signed_on_is_dead_too() {
         lease_over(&world, id).await;
         run(&world.unseen, &format!("{change} where id = '{id}'")).await;
     }
-    assert_eq!(reaper.reap(silence).await.unwrap(), 2);
+    assert_eq!(reaper.reap(silence, 1_000).await.unwrap(), 2);
     assert_eq!(world.tally().await, "sent 1, unconfirmed 2");
     let open = "select count(*) from punctual.attempts where outcome is null";
     assert_eq!(one::<i64>(&world.unseen, open).await, 0);
@@ -362,5 +370,5 @@ async fn strays_are_ones_own_open_claims_whose_lease_is_over() {
     }
     recorded(&ours, &[accepted(&mine[1])]).await;
     assert_eq!(ours.strays().await.unwrap(), [(mine[0].id, mine[0].token)]);
-    assert_eq!(ours.reap(SILENCE).await.unwrap(), 0);
+    assert_eq!(ours.reap(SILENCE, 1_000).await.unwrap(), 0);
 }

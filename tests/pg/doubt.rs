@@ -167,7 +167,13 @@ impl Case {
             "pg_postmaster_start_time() < clock_timestamp() - interval '100 ms'",
         )
         .await;
-        assert_eq!(reaper.reap(Duration::from_millis(100)).await.unwrap(), 1);
+        assert_eq!(
+            reaper
+                .reap(Duration::from_millis(100), 1_000)
+                .await
+                .unwrap(),
+            1
+        );
     }
 
     /// A row of its own text.

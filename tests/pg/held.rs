@@ -420,7 +420,7 @@ async fn what_is_held_is_not_cancelled_as_too_late_and_what_came_after_is() {
         .await;
     let before = now(&case.store).await - SOON * 30;
     let expired = async |lateness, before| {
-        let expired = case.store.expire_beside(lateness, before).await;
+        let expired = case.store.expire(lateness, before, 1_000).await;
         expired.unwrap()
     };
     assert_eq!(expired(SOON, Some(before)).await, 1);

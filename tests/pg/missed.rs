@@ -70,7 +70,7 @@ async fn what_was_held_follows_when_it_is_free_and_once() {
             moves(&world, by).await;
         }
         assert_eq!(notes(&world, id).await.len(), 1);
-        assert_eq!(store.follow_missed().await.unwrap(), 0, "it is held");
+        assert_eq!(store.follow_missed(25).await.unwrap(), 0, "it is held");
         run(&other, "commit").await;
         let still = moved(&world, id).await;
         assert!(still.starts_with("pending 01:45:00"), "{still}");
@@ -83,7 +83,7 @@ async fn what_was_held_follows_when_it_is_free_and_once() {
             "update scheduled_messages set deferred_until = now() + interval '9 h', attempts = 2",
         )
         .await;
-        assert_eq!(store.follow_missed().await.unwrap(), 1);
+        assert_eq!(store.follow_missed(25).await.unwrap(), 1);
         assert_eq!(moved(&world, id).await, stands, "{by:?} {more}");
         if by.len() == 1 {
             let anew = "deferred_until is null and attempts = 0 and version > 0";
@@ -100,7 +100,7 @@ async fn what_was_held_follows_when_it_is_free_and_once() {
         let said = notes(&world, id).await;
         assert_eq!(said.last().unwrap(), "it has followed its calendar event");
         assert_eq!(waiting(&world).await, 0);
-        assert_eq!(store.follow_missed().await.unwrap(), 0);
+        assert_eq!(store.follow_missed(25).await.unwrap(), 0);
         // What comes later counts from there.
         moves(&world, "10 minutes").await;
         assert_eq!(distance(&world, id).await, "00:15:00");
@@ -127,7 +127,7 @@ async fn a_title_and_a_deletion_are_followed_too_and_an_event_that_is_back() {
             run(&world.user, change).await;
         }
         run(&other, "commit").await;
-        assert_eq!(store.follow_missed().await.unwrap(), 1, "{changes:?}");
+        assert_eq!(store.follow_missed(25).await.unwrap(), 1, "{changes:?}");
         assert_eq!(moved(&world, id).await, stands, "{changes:?}");
         let has: String = world.get(id, "template_vars ->> 'event_title'").await;
         assert_eq!(has, title);
@@ -191,10 +191,14 @@ async fn what_was_on_its_way_follows_if_it_comes_back() {
             .await;
             let claim = won(&store, &[id]).await.remove(0);
             run(&world.user, change).await;
-            assert_eq!(store.follow_missed().await.unwrap(), 0, "it is being sent");
+            assert_eq!(
+                store.follow_missed(25).await.unwrap(),
+                0,
+                "it is being sent"
+            );
             answered(&store, &claim, outcome.clone()).await;
             run(&world.unseen, then).await;
-            let followed = store.follow_missed().await.unwrap();
+            let followed = store.follow_missed(25).await.unwrap();
             let case = format!("{outcome:?} {change}");
             if becomes == "pending" {
                 assert_eq!(followed, 1, "{case}");
@@ -207,7 +211,7 @@ async fn what_was_on_its_way_follows_if_it_comes_back() {
                 // What was sent is not waited for for ever, what is in doubt is.
                 let old = "update punctual.unfollowed set noted_at = now() - interval '4 days'";
                 run(&world.unseen, old).await;
-                assert_eq!(store.follow_missed().await.unwrap(), 0);
+                assert_eq!(store.follow_missed(25).await.unwrap(), 0);
                 assert_eq!(
                     waiting(&world).await,
                     i64::from(becomes == "unconfirmed"),
@@ -238,17 +242,21 @@ async fn what_the_table_refuses_holds_nobody_up_and_is_asked_again_later() {
         ),
     )
     .await;
-    assert_eq!(store.follow_missed().await.unwrap(), 1);
+    assert_eq!(store.follow_missed(25).await.unwrap(), 1);
     assert_eq!(distance(&world, goes).await, "00:15:00");
     assert_eq!(waiting(&world).await, 1);
     run(&world.user, "drop trigger no on scheduled_messages").await;
-    assert_eq!(store.follow_missed().await.unwrap(), 0, "not all the time");
+    assert_eq!(
+        store.follow_missed(25).await.unwrap(),
+        0,
+        "not all the time"
+    );
     run(
         &world.unseen,
         "update punctual.unfollowed set refused_at = now() - interval '2 minutes'",
     )
     .await;
-    assert_eq!(store.follow_missed().await.unwrap(), 1);
+    assert_eq!(store.follow_missed(25).await.unwrap(), 1);
     assert_eq!(distance(&world, stays).await, "00:15:00");
 
     // A row that is gone is nobody's business any more.
@@ -259,7 +267,7 @@ async fn what_the_table_refuses_holds_nobody_up_and_is_asked_again_later() {
         &format!("delete from scheduled_messages where id = '{goes}'; commit"),
     )
     .await;
-    assert_eq!(store.follow_missed().await.unwrap(), 0);
+    assert_eq!(store.follow_missed(25).await.unwrap(), 0);
     assert_eq!(waiting(&world).await, 0);
 }
 
@@ -279,7 +287,7 @@ async fn the_daemons_role_needs_no_right_on_the_calendar() {
         dsn_as(&world.db, "missed_daemon").await.pool(1),
         InstanceId::fresh(),
     );
-    assert_eq!(theirs.follow_missed().await.unwrap(), 1);
+    assert_eq!(theirs.follow_missed(25).await.unwrap(), 1);
     assert_eq!(distance(&world, id).await, "00:15:00");
     let other = world.db.client().await;
     run(&other, "set role missed_daemon").await;
@@ -371,9 +379,9 @@ async fn an_event_that_moves_while_it_is_followed_is_followed_again() {
         run(&other, "begin; select from scheduled_messages for update").await;
         moves(&world, "1 minute").await;
         run(&other, "commit").await;
-        let (followed, ()) = tokio::join!(store.follow_missed(), moves(&world, "1 minute"));
+        let (followed, ()) = tokio::join!(store.follow_missed(25), moves(&world, "1 minute"));
         followed.unwrap();
-        while store.follow_missed().await.unwrap() > 0 {}
+        while store.follow_missed(25).await.unwrap() > 0 {}
         let wrong = "select count(*) from scheduled_messages m, task_calendar_events e
                       where m.event_start <> e.event_start
                          or m.scheduled_at <> e.event_start - interval '15 minutes'";
@@ -389,7 +397,7 @@ async fn an_event_that_moves_while_it_is_followed_is_followed_again() {
     run(&sweep, "begin; select punctual.follow_missed(200)").await;
     moves(&world, "1 minute").await;
     run(&sweep, "commit").await;
-    assert_eq!(store.follow_missed().await.unwrap(), 120);
+    assert_eq!(store.follow_missed(200).await.unwrap(), 120);
     let right = "select count(*) from scheduled_messages m, task_calendar_events e
                   where m.scheduled_at = e.event_start - interval '15 minutes'";
     assert_eq!(one::<i64>(&world.unseen, right).await, 120);

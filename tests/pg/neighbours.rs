@@ -39,6 +39,7 @@ fn dispatch(store: &Store) -> Dispatch {
         clock: Arc::new(Clock::new()),
         metrics: Arc::default(),
         lease: LEASE,
+        record_batch: 500,
         journal: None,
     }
 }

@@ -24,7 +24,7 @@ pub(crate) const SETTLING: i64 = 14 * SECOND;
 /// In the calm nothing on the way to the database takes longer.
 pub(crate) const SLOW_IN_CALM: i64 = 300 * MS;
 
-/// A silent instance is dead after this; `daemon::upkeep` has the same.
+/// A silent instance is dead after this; `daemon::heartbeat` has the same.
 pub(crate) const SILENCE: Duration = Duration::from_secs(20);
 
 /// Something somebody does, at its time.

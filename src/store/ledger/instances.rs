@@ -93,14 +93,17 @@ impl Store {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Marks the claims of dead instances `unconfirmed`; how many. An instance is dead when it
+    /// Marks the claims of dead instances `unconfirmed`, at most so many; how many. An instance is dead when it
     /// has been silent for `silence` and its lease is over.
-    pub async fn reap(&self, silence: Duration) -> Result<u64, StoreError> {
+    pub async fn reap(&self, silence: Duration, most: u32) -> Result<u64, StoreError> {
         const STEP: &str = "reaping the claims of dead instances";
         let client = self.client().await?;
         let reap = prepared(&client, REAP, STEP).await?;
         client
-            .execute(&reap, &[&self.instance.0, &millis(silence), &BATCH])
+            .execute(
+                &reap,
+                &[&self.instance.0, &millis(silence), &i64::from(most)],
+            )
             .await
             .map_err(StoreError::at(STEP))
     }

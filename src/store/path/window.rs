@@ -22,17 +22,10 @@ const NOTIFY: &str = sql!("sql/notify.sql");
 /// Rows handed on at once while a window is read: the reader is never far ahead of its reader.
 const CHUNK: usize = 1_000;
 
-/// How long the next rows of a window, or one batch of the late ones, may take. Longer than the
-/// server itself lets a statement run: it ends first where the way is dead.
-const ROWS_WITHIN: Duration = Duration::from_secs(20);
-
 /// What is sampled is counted up to this.
 const SAMPLE_MAX: i64 = 10_000;
 
-/// Rows cancelled in one statement.
-const EXPIRE_BATCH: i64 = 1_000;
-
-/// What the upkeep measures.
+/// What only the database knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// How full the notification queue is, 0 to 1.
@@ -80,7 +73,7 @@ impl Store {
             Ok((rows.map_err(StoreError::at(STEP))?, client))
         };
         // The client is kept to the end: the rows come over its connection.
-        let (rows, client) = self.within(ROWS_WITHIN, ask).await?;
+        let (rows, client) = self.bounded(ask).await?;
         let mut rows = std::pin::pin!(rows);
         let mut part = Vec::new();
         loop {
@@ -89,7 +82,7 @@ impl Store {
                 rows.try_next().await.map_err(StoreError::at(STEP))
             };
             // The patience is for the database only, not for whoever takes the rows.
-            let Some(row) = self.within(ROWS_WITHIN, next).await? else {
+            let Some(row) = self.bounded(next).await? else {
                 break;
             };
             part.push(read_upcoming(&row).map_err(StoreError::unreadable(STEP))?);
@@ -103,35 +96,21 @@ impl Store {
         Ok(())
     }
 
-    /// Cancels what is later than `max_lateness`; how many that were.
-    pub async fn expire(&self, max_lateness: Duration) -> Result<u64, StoreError> {
-        self.expire_beside(max_lateness, None).await
-    }
-
-    /// The same, but for what is due before `held`: it may have been sent.
-    pub async fn expire_beside(
+    /// Cancels what is later than `max_lateness`, at most so many rows of each kind; how many that
+    /// were. What is due before `held` is left alone: it may have been sent.
+    pub async fn expire(
         &self,
         max_lateness: Duration,
         held: Option<Moment>,
+        most: u32,
     ) -> Result<u64, StoreError> {
         const STEP: &str = "cancelling what is too late";
-        let mut total = 0;
-        loop {
-            let batch = async {
-                let client = self.client().await?;
-                let expire = prepared(&client, EXPIRE, STEP).await?;
-                let (late, held) = (micros(max_lateness), held.map(PgTimestamp));
-                let params: [&(dyn ToSql + Sync); 3] = [&late, &EXPIRE_BATCH, &held];
-                let n = client.execute(&expire, &params).await;
-                n.map_err(StoreError::at(STEP))
-            };
-            let n = self.within(ROWS_WITHIN, batch).await?;
-            total += n;
-            // Fewer than asked for: the end, or the rest is held by somebody and comes next time.
-            if n < EXPIRE_BATCH.unsigned_abs() {
-                return Ok(total);
-            }
-        }
+        let client = self.client().await?;
+        let expire = prepared(&client, EXPIRE, STEP).await?;
+        let (late, held, most) = (micros(max_lateness), held.map(PgTimestamp), i64::from(most));
+        let params: [&(dyn ToSql + Sync); 3] = [&late, &most, &held];
+        let expired = client.execute(&expire, &params).await;
+        expired.map_err(StoreError::at(STEP))
     }
 
     /// How many pending messages are due after `until`, counted up to `most`.

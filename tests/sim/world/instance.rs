@@ -1,4 +1,4 @@
-//! One daemon: the real reactor, and around it what `daemon::turn` and `daemon::upkeep` do.
+//! One daemon: the real reactor, and around it what `daemon::event_loop` and the tasks beside it do.
 //! It calls the reactor when something comes in and when `next_wakeup` says so, and never
 //! otherwise.
 
@@ -12,7 +12,7 @@ use crate::mutant::Mutant;
 use crate::plan::{MS, SECOND, micros};
 use crate::witness::{EVERYTHING, Told, Witness};
 
-/// How often upkeep goes round; `daemon::upkeep` has the same.
+/// How often heartbeat and chores are due; `daemon::heartbeat` has the same.
 const BEAT: i64 = 5 * SECOND;
 
 /// A place where a daemon runs, ends, and runs again.

@@ -1,4 +1,4 @@
-//! The loop: whatever happens goes into the reactor, whatever it decides is begun. No rule
+//! The event loop: whatever happens goes into the reactor, whatever it decides is begun. No rule
 //! lives here.
 
 use std::io;
@@ -9,9 +9,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::beyond::Beyond;
+use super::backlog::Backlog;
 use super::held::Left;
-use super::supervisor::Supervisor;
+use super::systemd::Systemd;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
@@ -29,7 +29,7 @@ mod perform;
 const NAP_MAX: Duration = Duration::from_secs(1);
 
 /// Inputs taken in before the clock is read again and commands are begun.
-const GULP: usize = 64;
+const INPUTS_PER_TURN: usize = 64;
 
 /// How long a stop may take beyond the last request's deadline, as long as a restart of the
 /// database, if it is only claims that could not be given back. What came of a request is
@@ -43,18 +43,26 @@ pub(super) struct Sources {
     pub(super) questions: mpsc::Receiver<Question>,
 }
 
-pub(super) struct Turn {
+/// Wakes tasks beside the loop.
+#[derive(Clone, Default)]
+pub(super) struct Wakers {
+    /// The heartbeat: somebody says that an instance comes or goes.
+    pub(super) members: Arc<Notify>,
+    /// The clock's: it was found lost.
+    pub(super) clock_lost: Arc<Notify>,
+}
+
+pub(super) struct EventLoop {
     reactor: Reactor<Payload>,
     dispatch: Dispatch,
     /// For parts of a load, which come while its task still runs.
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
-    /// Asks upkeep who runs.
-    members: Arc<Notify>,
+    wakers: Wakers,
     listener: ListenerReport,
     /// As the log has it.
     breaker: BreakerReport,
-    beyond: Beyond,
+    backlog: Backlog,
     /// What the reactor holds, for those who wait for that.
     held: watch::Sender<Option<Moment>>,
     /// What of it the latest look left held.
@@ -75,13 +83,12 @@ enum Event {
     Done,
 }
 
-impl Turn {
+impl EventLoop {
     pub(super) fn new(
         reactor: Reactor<Payload>,
         dispatch: Dispatch,
         parts: mpsc::Sender<Input>,
-        instance: InstanceId,
-        members: Arc<Notify>,
+        wakers: Wakers,
         (held, left): (watch::Sender<Option<Moment>>, watch::Receiver<Option<Left>>),
     ) -> Self {
         let listener = ListenerReport {
@@ -90,16 +97,16 @@ impl Turn {
             last_notice_at: None,
             resyncs: 0,
         };
-        let beyond = Beyond::new(dispatch.store.clone());
+        let backlog = Backlog::new(dispatch.store.clone());
         Self {
+            instance: dispatch.store.instance(),
             reactor,
             dispatch,
             parts,
-            instance,
-            members,
+            wakers,
             listener,
             breaker: BreakerReport::default(),
-            beyond,
+            backlog,
             held,
             left,
             cut_off: true,
@@ -115,12 +122,12 @@ impl Turn {
         stop: CancellationToken,
     ) -> io::Result<usize> {
         let mut timer = WakeTimer::new()?;
-        let mut supervisor = Supervisor::of_process();
+        let mut systemd = Systemd::of_process();
         let mut stopping = false;
         let mut deadline = None;
         while !self.reactor.is_drained() {
             let now = self.dispatch.clock.now();
-            supervisor.turned(now.up, self.reactor.is_ready());
+            systemd.turned(now.up, self.reactor.is_ready());
             if deadline.is_some_and(|at| now.up > at) {
                 let proofs = self.reactor.unrecorded_answers();
                 if proofs == 0 {
@@ -145,7 +152,7 @@ impl Turn {
             };
             if matches!(event, Event::Stop) {
                 stopping = true;
-                supervisor.stopping();
+                systemd.stopping();
                 deadline = Some(now.up + self.reactor.settings().send_timeout + DRAIN_GRACE);
             }
             self.take_in(event);
@@ -167,7 +174,7 @@ impl Turn {
 
     /// Takes in what else has come already, so that a herd costs one turn and not a thousand.
     fn take_in_waiting(&mut self, from: &mut Sources) {
-        for _ in 0..GULP {
+        for _ in 0..INPUTS_PER_TURN {
             if let Some(done) = self.tasks.try_join_next() {
                 self.take_in(task_ended(done));
             } else if let Ok(input) = from.inputs.try_recv() {
@@ -187,11 +194,7 @@ impl Turn {
             self.dispatch.metrics.count(Counter::ClockSteps, 1);
             let now = clock.now();
             self.reactor.handle(Input::ClockLost, now);
-            let dispatch = self.dispatch.clone();
-            self.tasks.spawn(async move {
-                super::upkeep::measure_until_known(&dispatch).await;
-                Some(Input::ClockFound)
-            });
+            self.wakers.clock_lost.notify_one();
         }
         let now = self.dispatch.clock.now();
         match event {
@@ -214,7 +217,7 @@ impl Turn {
                 // After a loss the pool's connections are gone as well.
                 let store = self.dispatch.store.clone();
                 self.tasks.spawn(async move {
-                    super::upkeep::open(&store).await;
+                    super::start::prewarm(&store).await;
                     None
                 });
                 self.cut_off = false;
@@ -239,7 +242,7 @@ impl Turn {
                     Notice::Rescan => Input::Rescan,
                     Notice::Members => {
                         // Coalesced: however often it is said, one read follows.
-                        self.members.notify_one();
+                        self.wakers.members.notify_one();
                         return;
                     }
                     Notice::Nonce(_) => return,

@@ -1,6 +1,6 @@
 //! What the loop answers to those who ask over HTTP.
 
-use super::Turn;
+use super::EventLoop;
 use crate::http::Question;
 use crate::message::{MessageId, Now};
 use crate::reactor::report::{
@@ -8,7 +8,7 @@ use crate::reactor::report::{
     TimersReport,
 };
 
-impl Turn {
+impl EventLoop {
     pub(super) fn answer(&mut self, question: Question, now: Now) {
         match question {
             Question::Ready { reply } => {
@@ -16,17 +16,17 @@ impl Turn {
             }
             Question::Timers { query, reply } => {
                 let report = self.report(query, now);
-                let beyond = self.beyond.clone();
+                let backlog = self.backlog.clone();
                 self.tasks.spawn(async move {
-                    beyond.answer(report, reply, now.up).await;
+                    backlog.answer(report, reply, now.up).await;
                     None
                 });
             }
             Question::Overview { timers, reply } => {
                 let overview = self.overview(timers, now);
-                let beyond = self.beyond.clone();
+                let backlog = self.backlog.clone();
                 self.tasks.spawn(async move {
-                    beyond.answer_overview(overview, reply, now.up).await;
+                    backlog.answer_overview(overview, reply, now.up).await;
                     None
                 });
             }

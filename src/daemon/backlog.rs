@@ -1,4 +1,4 @@
-//! How much is pending beyond the window: a count over an index, made for whoever looks at the
+//! The backlog: how much is pending beyond the window: a count over an index, made for whoever looks at the
 //! debug endpoint, and so never more than one at a time nor more than one a second.
 
 use std::sync::Arc;
@@ -25,19 +25,16 @@ const FRESH_ENOUGH: Duration = Duration::from_secs(15);
 /// waits for its answer.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// How long a count may go on; longer than the server lets it.
-const COUNT_MAX: Duration = Duration::from_secs(20);
-
 /// Where in an answer the count belongs.
 type Place<T> = fn(&mut T) -> &mut WindowReport;
 
 #[derive(Clone)]
-pub(super) struct Beyond {
+pub(super) struct Backlog {
     store: Store,
     latest: Arc<Mutex<Option<(Uptime, u64)>>>,
 }
 
-impl Beyond {
+impl Backlog {
     pub(super) fn new(store: Store) -> Self {
         Self {
             store,
@@ -86,7 +83,7 @@ impl Beyond {
             let _ = reply.send(report);
             return;
         }
-        let count = self.store.within(COUNT_MAX, self.store.beyond(until, MOST));
+        let count = self.store.bounded(self.store.beyond(until, MOST));
         let mut count = std::pin::pin!(count);
         let in_time = timeout(PATIENCE, &mut count).await;
         if let Ok(Ok(count)) = in_time {

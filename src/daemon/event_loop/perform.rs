@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use super::Turn;
+use super::EventLoop;
 use crate::dispatch::Payload;
 use crate::reactor::Command;
 
-impl Turn {
+impl EventLoop {
     /// Begins what the reactor has decided.
     pub(super) fn begin(&mut self) {
         // Requests first: they are the ones that are due this instant.

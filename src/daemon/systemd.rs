@@ -10,14 +10,14 @@ use crate::message::Uptime;
 /// So many pets within the time that systemd allows: one may come late, or not at all.
 const PETS: u32 = 3;
 
-pub(super) struct Supervisor {
+pub(super) struct Systemd {
     /// Between two pets; `None`: there is no watchdog.
     every: Option<Duration>,
     petted: Option<Uptime>,
     told_ready: bool,
 }
 
-impl Supervisor {
+impl Systemd {
     /// As the environment of this process has it.
     pub(super) fn of_process() -> Self {
         Self::new(sd_notify::watchdog_enabled())
@@ -72,11 +72,11 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_petted_three_times_within_its_time() {
-        let mut supervisor = Supervisor::new(Some(Duration::from_secs(30)));
+        let mut systemd = Systemd::new(Some(Duration::from_secs(30)));
         let at = |s: i64| Uptime::from_micros(s * 1_000_000);
-        let due: Vec<i64> = (0..31).filter(|s| supervisor.is_due(at(*s))).collect();
+        let due: Vec<i64> = (0..31).filter(|s| systemd.is_due(at(*s))).collect();
         assert_eq!(due, [0, 10, 20, 30]);
-        let mut none = Supervisor::new(None);
+        let mut none = Systemd::new(None);
         assert!(!none.is_due(at(100)));
     }
 }

@@ -1,0 +1,35 @@
+//! Writes into the database when days begin and end in each zone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+
+use super::{Context, Progress};
+use crate::message::Moment;
+use crate::policy::Rules;
+use crate::store::{Days, Store, StoreError};
+
+/// How often; what the database knows lasts for two days.
+pub(super) const EVERY: Duration = Duration::from_secs(3600);
+
+pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
+    let dispatch = &on.dispatch;
+    let now = dispatch.clock.now().db;
+    write(&dispatch.store, Arc::clone(&dispatch.rules), now).await?;
+    Ok(Progress::Done)
+}
+
+pub(in crate::daemon) async fn write(
+    store: &Store,
+    rules: Arc<Rules>,
+    now: Moment,
+) -> Result<(), StoreError> {
+    // Tens of milliseconds of reckoning, for which no message is to wait.
+    let days = spawn_blocking(move || Days::around(now, &rules.zones)).await;
+    match days {
+        Ok(days) => store.bounded(store.keep_days(&days)).await,
+        // The process is ending.
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,24 @@
+//! Has messages follow changes of their calendar events that they missed.
+
+use super::{Context, Progress};
+use crate::store::StoreError;
+
+/// Messages that follow in one step, and are held by it: a transaction of the app's that moves
+/// their events again waits for 100 ms.
+const ROWS: u32 = 25;
+
+pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
+    let store = &on.dispatch.store;
+    let held = on.dispatch.journal.as_ref().and_then(|j| j.held_before());
+    if held.is_some() {
+        return Ok(Progress::Done);
+    }
+    let followed = store.bounded(store.follow_missed(ROWS)).await?;
+    if followed > 0 {
+        tracing::info!(
+            messages = followed,
+            "followed a change of their calendar event that they had missed"
+        );
+    }
+    Ok(Progress::of(followed, ROWS))
+}

@@ -1,0 +1,23 @@
+//! Cancels what is too late to be sent.
+
+use super::{Context, Progress};
+use crate::metrics::Counter;
+use crate::store::StoreError;
+
+/// Rows in one step.
+const ROWS: u32 = 1_000;
+
+pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
+    let dispatch = &on.dispatch;
+    let store = &dispatch.store;
+    // What is held may have been sent, and is looked at before anything is said of it.
+    let held = dispatch.journal.as_ref().and_then(|j| j.held_before());
+    let expire = store.expire(dispatch.rules.max_lateness, held, ROWS);
+    let expired = store.bounded(expire).await?;
+    if expired > 0 {
+        dispatch.metrics.count(Counter::Expired, expired);
+        tracing::warn!(messages = expired, "cancelled: too late to be sent");
+    }
+    // Fewer: the end, or the rest is held by somebody and comes next time.
+    Ok(Progress::of(expired, ROWS))
+}

@@ -1,0 +1,165 @@
+//! Chores: what nobody waits for and must not be left undone, such as cancelling what is too late or
+//! trying again what the app's tables refused. Each has a file.
+//!
+//! A chore is done in steps, bounded in rows and in time. One that says that there is more to do is
+//! due again at once, behind all others that are due: so a full outbox holds up neither the reaping
+//! nor the expiry. What must not wait for any of them is not a chore, but a task (the heartbeat).
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::queue::Queue;
+use crate::clock;
+use crate::dispatch::{Dispatch, Input};
+use crate::store::StoreError;
+
+pub(super) mod days;
+mod event_changes;
+mod expiry;
+mod gauges;
+mod orphaned_claims;
+mod outbox;
+mod queue;
+mod reaping;
+mod template_uses;
+mod unbegun;
+
+/// How often most chores are due, and how soon one that failed is tried again.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How long one step goes on taking rows. What it has taken it finishes.
+const STEP_TIME: Duration = Duration::from_millis(250);
+
+/// What a step left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Nothing, for now.
+    Done,
+    /// Perhaps more: it was stopped by a bound.
+    More,
+}
+
+impl Progress {
+    /// Of a step that took `rows`, and would have taken `most`.
+    fn of(rows: u64, most: u32) -> Self {
+        if rows < u64::from(most) {
+            Self::Done
+        } else {
+            Self::More
+        }
+    }
+}
+
+/// What steps work on.
+struct Context {
+    dispatch: Dispatch,
+    inputs: mpsc::Sender<Input>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chore {
+    Expiry,
+    EventChanges,
+    Reaping,
+    TemplateUses,
+    OrphanedClaims,
+    Unbegun,
+    Outbox,
+    Gauges,
+    Days,
+}
+
+impl Chore {
+    const ALL: [Self; 9] = [
+        Self::Expiry,
+        Self::EventChanges,
+        Self::Reaping,
+        Self::TemplateUses,
+        Self::OrphanedClaims,
+        Self::Unbegun,
+        Self::Outbox,
+        Self::Gauges,
+        Self::Days,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Expiry => "expiry",
+            Self::EventChanges => "missed event changes",
+            Self::Reaping => "reaping",
+            Self::TemplateUses => "template uses",
+            Self::OrphanedClaims => "orphaned claims",
+            Self::Unbegun => "claims reaped before they began",
+            Self::Outbox => "outbox",
+            Self::Gauges => "gauges",
+            Self::Days => "days",
+        }
+    }
+
+    const fn every(self) -> Duration {
+        match self {
+            Self::Days => days::EVERY,
+            Self::Expiry
+            | Self::EventChanges
+            | Self::Reaping
+            | Self::TemplateUses
+            | Self::OrphanedClaims
+            | Self::Unbegun
+            | Self::Outbox
+            | Self::Gauges => EVERY,
+        }
+    }
+
+    /// When it is first due after the start.
+    const fn first(self) -> Duration {
+        match self {
+            // The start has told them.
+            Self::Days => days::EVERY,
+            _ => Duration::ZERO,
+        }
+    }
+
+    async fn step(self, on: &Context) -> Result<Progress, StoreError> {
+        match self {
+            Self::Expiry => expiry::step(on).await,
+            Self::EventChanges => event_changes::step(on).await,
+            Self::Reaping => reaping::step(on).await,
+            Self::TemplateUses => template_uses::step(on).await,
+            Self::OrphanedClaims => orphaned_claims::step(on).await,
+            Self::Unbegun => unbegun::step(on).await,
+            Self::Outbox => outbox::step(on).await,
+            Self::Gauges => gauges::step(on).await,
+            Self::Days => days::step(on).await,
+        }
+    }
+}
+
+/// Does them until `stop`; a step that is under way then is finished.
+pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
+    let on = Context { dispatch, inputs };
+    let began = clock::reading().up;
+    let mut queue = Queue::new(Chore::ALL.iter().map(|chore| began + chore.first()));
+    while !stop.is_cancelled() {
+        let now = clock::reading().up;
+        let Some(next) = queue.next(now) else {
+            let nap = queue.first_due().map_or(EVERY, |due| due.since(now));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(nap) => continue,
+            }
+        };
+        let chore = Chore::ALL[next];
+        let pause = match chore.step(&on).await {
+            Ok(Progress::More) => Duration::ZERO,
+            Ok(Progress::Done) => chore.every(),
+            Err(error) => {
+                tracing::warn!(chore = chore.name(), %error, "a chore could not be done; it is tried again");
+                EVERY
+            }
+        };
+        queue.done(next, clock::reading().up + pause);
+    }
+}

@@ -1,0 +1,96 @@
+//! Whose turn it is: of the chores that are due, the one whose last step is longest ago. Pure.
+
+use crate::message::Uptime;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    entries: Vec<Entry>,
+    steps: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    due: Uptime,
+    /// The number of its last step.
+    last: u64,
+}
+
+impl Queue {
+    /// One entry for each, due for the first time by then.
+    pub(super) fn new(due: impl Iterator<Item = Uptime>) -> Self {
+        Self {
+            entries: due.map(|due| Entry { due, last: 0 }).collect(),
+            steps: 0,
+        }
+    }
+
+    /// Which one is to do a step; `None`: none is due.
+    pub(super) fn next(&self, now: Uptime) -> Option<usize> {
+        let due = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| e.due <= now);
+        due.min_by_key(|(_, e)| e.last).map(|(index, _)| index)
+    }
+
+    /// It has done a step, and is due again by then.
+    pub(super) fn done(&mut self, index: usize, due: Uptime) {
+        self.steps += 1;
+        if let Some(entry) = self.entries.get_mut(index) {
+            *entry = Entry {
+                due,
+                last: self.steps,
+            };
+        }
+    }
+
+    /// When the next one is due.
+    pub(super) fn first_due(&self) -> Option<Uptime> {
+        self.entries.iter().map(|e| e.due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn one_that_is_never_done_holds_up_no_other() {
+        let mut now = Uptime::from_micros(0);
+        let mut queue = Queue::new([now; 4].into_iter());
+        let mut steps = [0_u32; 4];
+        for _ in 0..4_000 {
+            let Some(next) = queue.next(now) else {
+                panic!("the first two are always due");
+            };
+            steps[next] += 1;
+            // The first two always have more; each step takes 10 ms.
+            now = now + SECOND / 100;
+            let pause = if next < 2 { Duration::ZERO } else { 5 * SECOND };
+            queue.done(next, now + pause);
+            let due = queue.next(now).is_some();
+            assert!(due);
+        }
+        assert_eq!(steps[0].abs_diff(steps[1]), 0, "{steps:?}");
+        // 40 s: every 5 s and the steps before it.
+        assert!(steps[2] >= 7 && steps[3] >= 7, "{steps:?}");
+    }
+
+    #[test]
+    fn nothing_is_done_before_it_is_due() {
+        let now = Uptime::from_micros(0);
+        let mut queue = Queue::new([now, now + SECOND].into_iter());
+        assert_eq!(queue.next(now), Some(0));
+        queue.done(0, now + 5 * SECOND);
+        assert_eq!(queue.next(now), None);
+        assert_eq!(queue.first_due(), Some(now + SECOND));
+        assert_eq!(queue.next(now + SECOND), Some(1));
+        queue.done(1, now + 6 * SECOND);
+        assert_eq!(queue.next(now + 9 * SECOND), Some(0));
+    }
+}

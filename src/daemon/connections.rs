@@ -1,0 +1,79 @@
+//! The connections to the database, and who may take which.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::database_clock::DatabaseClock;
+use super::event_loop::Wakers;
+use super::heartbeat::Heartbeat;
+use super::tasks::Tasks;
+use super::{Parts, unheard};
+use crate::dispatch::{Dispatch, Input};
+use crate::message::InstanceId;
+use crate::receipt;
+use crate::store::{Lineage, Store, Watch};
+
+/// Two that claim, one that records, one for everything else. With the listener's and the
+/// heartbeat's that makes six, which the smallest Supabase plan can spare.
+const POOL: usize = 4;
+
+/// Nobody but heartbeat and clock can take these. The second is opened only where the clock is to be
+/// measured while a beat waits for its commit.
+const HEARTBEAT_POOL: usize = 2;
+
+pub(super) struct Connections {
+    /// What everybody uses.
+    pub(super) store: Store,
+    heartbeat: Store,
+    /// Which history of which database the sessions are in, where that is kept.
+    pub(super) lineage: Lineage,
+}
+
+impl Connections {
+    /// Opens none yet.
+    pub(super) fn of(parts: &Parts, instance: InstanceId) -> Self {
+        let lineage = Lineage::default();
+        let kept = parts.state.as_ref().map(|_| &lineage);
+        let watch = Watch::over(parts.dsn.clone());
+        // Callbacks bring their own connections, so that they take nobody else's.
+        let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
+        let pool = parts.dsn.pool_with(POOL + callbacks, kept, Some(&watch));
+        let own = parts.dsn.pool_with(HEARTBEAT_POOL, kept, Some(&watch));
+        let unheard = unheard(parts.webhooks.is_some());
+        let store = Store::new(pool, instance)
+            .with_watch(watch)
+            .with_rules(&parts.rules)
+            .with_enquiries(parts.provider.can_look_up().then(|| unheard.first()));
+        Self {
+            heartbeat: store.with_pool(own),
+            store,
+            lineage,
+        }
+    }
+
+    /// Starts the tasks that have connections of their own.
+    pub(super) fn spawn_own(
+        self,
+        tasks: &mut Tasks,
+        dispatch: &Dispatch,
+        inputs: &mpsc::Sender<Input>,
+        wakers: &Wakers,
+    ) {
+        let journal = dispatch.journal.clone();
+        let clock = DatabaseClock {
+            store: self.heartbeat.clone(),
+            clock: Arc::clone(&dispatch.clock),
+            inputs: inputs.clone(),
+            lost: Arc::clone(&wakers.clock_lost),
+        };
+        tasks.spawn("clock", clock.keep());
+        let heartbeat = Heartbeat {
+            store: self.heartbeat,
+            lineage: journal.map(|journal| (self.lineage, journal)),
+            inputs: inputs.clone(),
+            members: Arc::clone(&wakers.members),
+        };
+        tasks.spawn("heartbeat", heartbeat.keep());
+    }
+}

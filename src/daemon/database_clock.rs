@@ -1,0 +1,78 @@
+//! Measures the database's clock: every few seconds, and at once when this machine's was stepped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::clock::{self, Clock};
+use crate::dispatch::Input;
+use crate::schedule::Backoff;
+use crate::store::{Store, StoreError};
+
+/// How often it is measured. Every claim measures it as well.
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// How long a reading may take.
+const READING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Readings at once; the shortest way counts.
+const READINGS: usize = 5;
+
+/// Between tries to measure a clock that was lost.
+const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+
+pub(super) struct DatabaseClock {
+    /// Over connections that nobody else can hold up.
+    pub(super) store: Store,
+    pub(super) clock: Arc<Clock>,
+    pub(super) inputs: mpsc::Sender<Input>,
+    /// The event loop has found it lost.
+    pub(super) lost: Arc<Notify>,
+}
+
+impl DatabaseClock {
+    /// Measures until it is dropped.
+    pub(super) async fn keep(self) {
+        let mut next = interval(MEASURE);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.lost.notified() => {
+                    self.find().await;
+                    // A closed channel: the daemon is ending.
+                    let _ = self.inputs.send(Input::ClockFound).await;
+                }
+                _ = next.tick() => {
+                    if let Err(error) = measure(&self.store, &self.clock).await {
+                        tracing::warn!(%error, "the database's clock could not be measured");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Measures until it is known again.
+    async fn find(&self) {
+        let mut failures = 0;
+        while !self.clock.is_trusted() {
+            if let Err(error) = measure(&self.store, &self.clock).await {
+                failures += 1;
+                tracing::warn!(%error, "the database's clock could not be measured; nothing is sent until it is");
+                sleep(MEASURE_AGAIN.pause(failures)).await;
+            }
+        }
+    }
+}
+
+/// Measures it once.
+pub(super) async fn measure(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    for _ in 0..READINGS {
+        let before = clock::reading();
+        let database = store.within(READING_PATIENCE, store.now()).await?;
+        clock.measured(before, database);
+    }
+    Ok(())
+}
