@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use jiff::tz::TimeZone;
 
-use super::dial::Dial;
+use super::open_hours::OpenHours;
 use crate::message::Moment;
 use crate::message::facts::DAY_US;
 
@@ -23,7 +23,7 @@ const MINUTE_US: i64 = 60 * 1_000_000;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusinessHours {
-    dial: Dial,
+    hours: OpenHours,
     /// As they were given.
     text: String,
 }
@@ -51,13 +51,13 @@ pub enum BusinessHoursError {
 impl BusinessHours {
     /// The earliest moment from `from` on that is open on a clock in `zone`.
     pub fn next_open(&self, zone: &TimeZone, from: Moment) -> Option<Moment> {
-        self.dial.next_open(zone, from)
+        self.hours.next_open(zone, from)
     }
 
     /// When the week is open: microseconds from Monday 00:00 as the clock shows them, sorted
     /// and apart from each other.
     pub fn ranges(&self) -> &[Range<i64>] {
-        self.dial.open()
+        self.hours.open()
     }
 }
 
@@ -109,7 +109,7 @@ impl FromStr for BusinessHours {
             return Err(BusinessHoursError::Nothing);
         }
         Ok(Self {
-            dial: Dial::weekly(open),
+            hours: OpenHours::weekly(open),
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
         })
     }

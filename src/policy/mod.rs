@@ -14,23 +14,23 @@ use crate::message::{AttemptToken, Claim, E164, InDoubt, MessageId, Moment, Send
 mod business;
 mod consent;
 mod days;
-mod dial;
 mod hours;
-mod places;
+mod open_hours;
 mod quiet;
+mod quota;
 #[cfg(test)]
 mod tests;
 mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
 pub use days::{LocalDay, local_days};
-pub use places::judge_all;
+pub use quota::judge_all;
 pub use zones::{Chosen, Zones, zone_of};
 
 /// The longest body the provider takes, in characters (Twilio error 21617 beyond).
 pub const BODY_MAX_CHARS: usize = 1600;
 
-/// Why a message is cancelled that has no place in its user's day.
+/// Why a message is cancelled whose user has no quota left for the day.
 const OVER_LIMIT: &str = "Daily SMS limit reached";
 
 /// What the installation lays down for all messages.

@@ -3,7 +3,7 @@
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use super::dial::Dial;
+use super::open_hours::OpenHours;
 use super::zones::name_of;
 use crate::message::Moment;
 use crate::message::facts::QuietHours;
@@ -14,7 +14,7 @@ pub(super) fn end(hours: &QuietHours, zone: &TimeZone, at: Moment) -> Option<Mom
         return Some(at);
     }
     // What is not quiet begins where the quiet ends.
-    Dial::daily(hours.end, hours.start).next_open(zone, at)
+    OpenHours::daily(hours.end, hours.start).next_open(zone, at)
 }
 
 /// As a person says it.

@@ -1,8 +1,8 @@
-//! Places in a user's day among the messages of one claim.
+//! The daily quota among the messages of one claim.
 //!
-//! The claim gives them out before the other rules have spoken. So a message that is then refused
-//! or put off may have had the place for want of which another is over the limit: that one is not
-//! cancelled but asks again, when the place has been given back.
+//! The claim statement hands out quota before the other rules are applied. A message that is then
+//! rejected or deferred may have used quota that another message of the same claim was refused:
+//! that one is not cancelled but deferred until the quota has been returned.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,34 +13,34 @@ use super::{OVER_LIMIT, Rules, Verdict, judge};
 use crate::message::facts::Limit;
 use crate::message::{Claim, Moment};
 
-/// By then the place is given back: what is settled is recorded within milliseconds, in the order
-/// in which it was judged. If it should not be, the message is over the limit after all.
-const GIVEN_BACK: Duration = Duration::from_secs(1);
+/// By then the quota is returned: a verdict is recorded within milliseconds, in the order in which
+/// it was reached. If it should take longer, the message is over the limit after all.
+const QUOTA_RETURNED: Duration = Duration::from_secs(1);
 
-/// Judges what one claim brought, each as at its due time, or at `now` if that is over.
+/// Judges the messages of one claim, each as of its due time, or as of `now` if that has passed.
 pub fn judge_all(claims: &[Claim], rules: &Rules, now: Moment) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = claims
         .iter()
         .map(|claim| judge(claim, rules, now.max(claim.due)))
         .collect();
-    let mut given_back: HashMap<Option<Uuid>, usize> = HashMap::new();
+    let mut returned: HashMap<Option<Uuid>, usize> = HashMap::new();
     for (claim, verdict) in claims.iter().zip(&verdicts) {
         let facts = &claim.facts;
         if matches!(facts.limit, Limit::Taken { .. }) && !matches!(verdict, Verdict::Send(_)) {
-            *given_back.entry(facts.user_id).or_default() += 1;
+            *returned.entry(facts.user_id).or_default() += 1;
         }
     }
-    if given_back.is_empty() {
+    if returned.is_empty() {
         return verdicts;
     }
     for (claim, verdict) in claims.iter().zip(&mut verdicts) {
         let over = matches!(verdict, Verdict::Cancel { reason } if reason == OVER_LIMIT);
         let user = claim.facts.user_id;
-        if let Some(left @ 1..) = given_back.get_mut(&user).filter(|_| over) {
+        if let Some(left @ 1..) = returned.get_mut(&user).filter(|_| over) {
             *left -= 1;
             *verdict = Verdict::Defer {
-                until: now.max(claim.due) + GIVEN_BACK,
-                reason: "the place it wants in the day's limit is being given back".into(),
+                until: now.max(claim.due) + QUOTA_RETURNED,
+                reason: "the daily quota it needs is being returned by another message".into(),
             };
         }
     }
@@ -57,10 +57,10 @@ mod tests {
     const USERS: [Uuid; 2] = [Uuid::from_u128(1), Uuid::from_u128(2)];
     const NOW: Moment = Moment::from_micros(1_000_000);
 
-    /// A message to `to` of a user, with a place or without.
-    fn claim(user: usize, to: &str, has_place: bool) -> Claim {
+    /// A message to `to` of a user, with quota or without.
+    fn claim(user: usize, to: &str, has_quota: bool) -> Claim {
         let day = date(2026, 1, 1);
-        let limit = if has_place {
+        let limit = if has_quota {
             Limit::Taken { day }
         } else {
             Limit::Over { limit: 1 }
@@ -90,7 +90,7 @@ mod tests {
             .iter()
             .map(|verdict| match verdict {
                 Verdict::Send(_) => "send",
-                Verdict::Defer { until, .. } if *until == NOW + GIVEN_BACK => "again",
+                Verdict::Defer { until, .. } if *until == NOW + QUOTA_RETURNED => "again",
                 Verdict::Defer { .. } => "defer",
                 Verdict::Cancel { reason } if reason == OVER_LIMIT => "over",
                 Verdict::Cancel { .. } => "cancel",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_over_the_limit_for_want_of_a_place_that_is_given_back_asks_again() {
+    fn who_is_over_the_limit_for_want_of_a_place_that_is_returned_asks_again() {
         let over = || claim(0, GOOD, false);
         check(
             &[claim(0, BAD, true), over(), over()],

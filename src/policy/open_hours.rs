@@ -1,11 +1,11 @@
-//! A clock on a wall, parts of whose dial are open.
+//! Hours of a day or a week that are open, as a clock on the wall shows them.
 //!
-//! **The rule for gaps and folds**: what the clock shows decides, whenever it shows it. An hour
-//! that a change of the clock leaves out opens and closes nothing; where it jumps from a closed
-//! part into an open one, the jump is the opening. An hour that comes twice is open twice, or
-//! closed twice. No local time is ever turned into an instant here, so there is nothing to
-//! disambiguate: between two changes the clock runs evenly, and the opening is so and so far
-//! ahead, or behind the next change.
+//! **The rule for gaps and folds of summer time**: what the clock shows decides. An hour that the
+//! clock skips opens and closes nothing; if it jumps from a closed hour into an open one, the
+//! opening is at the jump. An hour that the clock shows twice is open twice, or closed twice. No
+//! local time is converted to an instant here, so there is nothing to disambiguate: between two
+//! changes of the offset the clock runs evenly, and the next opening is at a fixed distance, unless
+//! a change comes before it.
 
 use std::ops::Range;
 
@@ -19,21 +19,21 @@ use crate::message::facts::DAY_US;
 /// A week as clocks show it, from Monday 00:00, in microseconds.
 pub(super) const WEEK_US: i64 = 7 * DAY_US;
 
-/// Changes of the clock that are looked past. The next opening is at most a week of the dial
-/// away, and no zone has ever changed its clock more than a few times in that.
+/// How many changes of the offset are followed. The next opening is at most a week away, and no
+/// zone has ever changed its offset more than a few times within one.
 const CHANGES_MAX: usize = 64;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Dial {
-    /// Once around: a day or a week, in microseconds.
-    around: i64,
-    /// Sorted, apart from each other, within `0..around`. One that goes on at the beginning of
-    /// the dial is in two parts.
+pub(super) struct OpenHours {
+    /// The period after which the hours repeat: a day or a week, in microseconds.
+    period: i64,
+    /// Sorted, disjoint, within `0..period`. A range that crosses the end of the period is split
+    /// in two.
     open: Vec<Range<i64>>,
 }
 
-impl Dial {
+impl OpenHours {
     /// Once a day, open from `from` until just before `until`, across midnight where that comes
     /// first.
     pub(super) fn daily(from: Time, until: Time) -> Self {
@@ -42,17 +42,17 @@ impl Dial {
         Self::new(DAY_US, std::iter::once(from..from + length))
     }
 
-    /// Once a week. Ranges may overlap, and go on at the beginning of the dial.
+    /// Once a week. Ranges may overlap, and may cross the end of the week.
     pub(super) fn weekly(open: impl IntoIterator<Item = Range<i64>>) -> Self {
         Self::new(WEEK_US, open)
     }
 
-    fn new(around: i64, open: impl IntoIterator<Item = Range<i64>>) -> Self {
+    fn new(period: i64, open: impl IntoIterator<Item = Range<i64>>) -> Self {
         let mut parts: Vec<Range<i64>> = open
             .into_iter()
             .flat_map(|part| {
-                let over = (part.end - around).max(0);
-                [part.start..part.end.min(around), 0..over.min(around)]
+                let over = (part.end - period).max(0);
+                [part.start..part.end.min(period), 0..over.min(period)]
             })
             .filter(|part| !part.is_empty())
             .collect();
@@ -64,10 +64,10 @@ impl Dial {
                 _ => open.push(part),
             }
         }
-        Self { around, open }
+        Self { period, open }
     }
 
-    /// The open parts.
+    /// The open ranges, in microseconds from the start of the period.
     pub(super) fn open(&self) -> &[Range<i64>] {
         &self.open
     }
@@ -94,12 +94,12 @@ impl Dial {
     /// How far the clock has to run from `shown` until it shows an open part.
     fn ahead(&self, shown: DateTime) -> Option<i64> {
         let weekday = i64::from(shown.weekday().to_monday_zero_offset());
-        let shown = (weekday * DAY_US + since_midnight(shown.time())).rem_euclid(self.around);
+        let shown = (weekday * DAY_US + since_midnight(shown.time())).rem_euclid(self.period);
         let first = self.open.first()?;
         let part = self.open.iter().find(|part| shown < part.end);
         Some(match part {
             Some(part) => (part.start - shown).max(0),
-            None => first.start + self.around - shown,
+            None => first.start + self.period - shown,
         })
     }
 }

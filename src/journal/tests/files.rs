@@ -1,0 +1,200 @@
+//! Journals as directories of real files: what a second process finds after the first one ended.
+
+use std::fs;
+
+use super::super::writer::SEGMENT_MAX;
+use super::*;
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn start(at: &tempfile::TempDir) -> Journal {
+    let dir = StateDir::lock(at.path()).unwrap();
+    Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), None).unwrap()
+}
+
+/// What the instance before left.
+fn left(at: &tempfile::TempDir) -> Past {
+    let mut past = StateDir::lock(at.path()).unwrap().past().unwrap();
+    past.pop().unwrap().past
+}
+
+fn deny(past: &Past) -> bool {
+    past.may_deny(boot().as_deref(), Some(DATABASE))
+}
+
+#[test]
+fn a_directory_is_one_daemons_at_a_time() {
+    let at = dir();
+    let journal = start(&at);
+    let busy = StateDir::lock(at.path()).unwrap_err();
+    assert!(matches!(busy, JournalError::Busy { .. }), "{busy}");
+    assert!(busy.to_string().contains("in use by another process"));
+    drop(journal);
+    StateDir::lock(at.path()).unwrap();
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_refused() {
+    let at = dir();
+    let taken = at.path().join("file");
+    fs::write(&taken, "").unwrap();
+    let refused = StateDir::lock(&taken).unwrap_err();
+    assert!(
+        refused.to_string().starts_with("PUNCTUAL_STATE_DIR"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_was_open_is_told_after_the_end() {
+    let at = dir();
+    let journal = start(&at);
+    for n in 1..=4 {
+        journal.began(begun(n)).unwrap();
+    }
+    journal.answered(token(2), &accepted(), Moment::from_micros(6));
+    journal.answered(token(3), &accepted(), Moment::from_micros(6));
+    journal.recorded([token(3)]);
+    journal.sync().unwrap();
+    assert!(journal.is_open(token(1)) && !journal.is_open(token(3)));
+    drop(journal);
+    let past = left(&at);
+    assert!(deny(&past));
+    assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
+    assert!(matches!(past.of_attempt(token(2), true), Known::Answered(a) if a.sid().is_some()));
+    assert_eq!(past.of_attempt(token(9), true), Known::NeverBegan);
+}
+
+#[test]
+fn segments_follow_each_other_and_carry_what_is_open() {
+    let at = dir();
+    let journal = start(&at);
+    journal.began(begun(1)).unwrap();
+    let mut n = 2;
+    while at.path().read_dir().unwrap().count() < 4 {
+        journal.began(begun(n)).unwrap();
+        journal.answered(token(n), &accepted(), Moment::from_micros(6));
+        journal.recorded([token(n)]);
+        n += 1;
+    }
+    let history = journal.history().unwrap();
+    assert_eq!(history.len(), 3);
+    let told: HashSet<_> = history
+        .iter()
+        .flat_map(|p| answers_in(p).unwrap())
+        .map(|answer| answer.to.token)
+        .collect();
+    assert_eq!(told.len() as u128, n - 2);
+    drop(journal);
+    let past = left(&at);
+    assert!(deny(&past));
+    assert_eq!(past.opened.segment, 2);
+    assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
+
+    // Without the latest file nobody knows what began since.
+    fs::remove_file(history.last().unwrap()).unwrap();
+    assert!(!deny(&left(&at)));
+}
+
+#[test]
+fn a_broken_journal_does_not_deny_until_it_is_mended() {
+    let at = dir();
+    let journal = start(&at);
+    {
+        // As on a full disk.
+        let mut inner = journal.inner();
+        let State::Writing(segment) = &mut inner.state else {
+            panic!("it has only begun");
+        };
+        segment.written = SEGMENT_MAX + 1;
+    }
+    journal.began(begun(1)).unwrap();
+    assert!(!deny(&left_beside(&journal)));
+    assert!(journal.mend());
+    let past = left_beside(&journal);
+    assert!(deny(&past));
+    assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
+}
+
+/// What would be left now.
+fn left_beside(journal: &Journal) -> Past {
+    let path = journal.history().unwrap().pop().unwrap();
+    past(&fs::read(path).unwrap())
+}
+
+#[test]
+fn a_journal_that_cannot_even_be_marked_lets_nothing_begin() {
+    let at = dir();
+    let journal = start(&at);
+    {
+        let mut inner = journal.inner();
+        // A directory cannot be removed like a file.
+        inner.state = State::Broken {
+            path: at.path().to_owned(),
+            marked: false,
+        };
+    }
+    assert!(journal.began(begun(1)).is_err());
+    assert!(!journal.is_open(token(1)));
+    assert!(journal.mend());
+    journal.began(begun(2)).unwrap();
+}
+
+#[test]
+fn a_hold_outlives_its_instance() {
+    let at = dir();
+    let journal = start(&at);
+    journal.hold(Moment::from_micros(3), DATABASE, 0);
+    assert!(!journal.may_deny());
+    journal.reached(7);
+    journal.began(begun(1)).unwrap();
+    journal.reached(8);
+    drop(journal);
+    assert_eq!(left(&at).held_before_us, Some(3));
+    assert_eq!(left(&at).reached, 8);
+    let dir = StateDir::lock(at.path()).unwrap();
+    let held = Some(Moment::from_micros(3));
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
+    drop(journal);
+    assert_eq!(left(&at).held_before_us, Some(3));
+    let dir = StateDir::lock(at.path()).unwrap();
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
+    journal.release();
+    drop(journal);
+    assert_eq!(left(&at).held_before_us, None);
+}
+
+#[test]
+fn the_past_is_bounded_and_what_is_needed_stays() {
+    let at = dir();
+    for _ in 0..300 {
+        drop(start(&at));
+    }
+    // The lock, and what is kept.
+    assert_eq!(at.path().read_dir().unwrap().count(), 256 + 1);
+    let mut dir = StateDir::lock(at.path()).unwrap();
+    let mut past = dir.past().unwrap();
+    assert_eq!(past.len(), 32, "those that are looked into");
+    let needed = dir.history().unwrap().split_off(256 - 32);
+    // Many more of one instance push the others out, but not what has not been settled.
+    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), None).unwrap();
+    for _ in 0..300 {
+        journal.inner().next_segment();
+    }
+    assert!(needed.iter().all(|path| path.exists()));
+    for file in &mut past {
+        journal.done_with(file);
+    }
+    for _ in 0..300 {
+        journal.inner().next_segment();
+    }
+    assert!(needed.iter().all(|path| !path.exists()));
+    journal.began(begun(1)).unwrap();
+    journal.close();
+    assert!(!left_beside(&journal).settled, "something is open");
+    journal.recorded([token(1)]);
+    journal.close();
+    assert!(left_beside(&journal).settled);
+}

@@ -1,0 +1,196 @@
+//! The file that is being written: appended to, followed by the next one in time, and marked as
+//! incomplete when it cannot be written.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use super::record::{BROKEN, MAGIC, Opened, Record, encode};
+use super::{Answered, Begun, StateDir, Unwritable};
+use crate::message::{AttemptToken, Moment};
+
+/// A file is followed by the next one after this many bytes, beyond what was carried into it:
+/// the past is given up a file at a time.
+const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// If there can be no next file, the one there is goes on to here, and no further.
+pub(super) const SEGMENT_MAX: u64 = 16 * SEGMENT_BYTES;
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) dir: StateDir,
+    pub(super) opened: Opened,
+    pub(super) held_before: Option<Moment>,
+    /// How far the database's log has come, and whether that stands in the file.
+    pub(super) reached: i64,
+    pub(super) said: bool,
+    /// The database has become another one since this began.
+    pub(super) changed: bool,
+    /// What began and is not recorded in the database. Bounded by what the reactor has in
+    /// flight and unrecorded.
+    pub(super) open: HashMap<AttemptToken, Open>,
+    pub(super) state: State,
+    /// Reused from line to line.
+    pub(super) line: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) begun: Begun,
+    pub(super) answered: Option<Answered>,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    Writing(Segment),
+    /// Nothing is written. Whether the file of this path says so of itself.
+    Broken {
+        path: PathBuf,
+        marked: bool,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    pub(super) written: u64,
+    /// Beyond which the next one is due.
+    pub(super) until: u64,
+    /// Something was written since it was last synced.
+    pub(super) unsynced: bool,
+}
+
+impl Segment {
+    pub(super) fn new(file: File, path: PathBuf, head: usize) -> Self {
+        let written = u64::try_from(head).unwrap_or(u64::MAX);
+        Self {
+            file,
+            path,
+            written,
+            until: written.saturating_add(SEGMENT_BYTES),
+            unsynced: true,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn append(&mut self, record: &Record) -> Result<(), Unwritable> {
+        let State::Writing(segment) = &mut self.state else {
+            return self.mark();
+        };
+        self.line.clear();
+        encode(record, &mut self.line);
+        let written = if segment.written > SEGMENT_MAX {
+            Err(io::ErrorKind::FileTooLarge.into())
+        } else {
+            segment.file.write_all(&self.line)
+        };
+        if let Err(error) = written {
+            return self.break_off(&error);
+        }
+        segment.unsynced = true;
+        self.said = false;
+        segment.written += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
+        if segment.written > segment.until {
+            self.next_segment();
+        }
+        Ok(())
+    }
+
+    /// What began since the last line is not in the file: it must not say that nothing did.
+    fn break_off(&mut self, error: &io::Error) -> Result<(), Unwritable> {
+        let State::Writing(segment) = &self.state else {
+            return self.mark();
+        };
+        let path = segment.path.clone();
+        let marked = segment.file.write_all_at(BROKEN, 0).is_ok();
+        tracing::error!(
+            %error,
+            path = %path.display(),
+            "the journal cannot be written: until it can, what is being sent when this process \
+             dies is in doubt"
+        );
+        self.state = State::Broken { path, marked };
+        self.mark()
+    }
+
+    /// Makes sure that the file does not say more than it knows.
+    fn mark(&mut self) -> Result<(), Unwritable> {
+        if let State::Broken { path, marked } = &mut self.state
+            && !*marked
+        {
+            match fs::remove_file(&*path) {
+                Ok(()) => *marked = true,
+                Err(gone) if gone.kind() == io::ErrorKind::NotFound => *marked = true,
+                Err(error) => {
+                    tracing::error!(
+                        %error,
+                        path = %path.display(),
+                        "the journal can be neither written nor removed: nothing is sent"
+                    );
+                    return Err(Unwritable);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on in the next file, if there can be one; else where it was.
+    pub(super) fn next_segment(&mut self) {
+        let mut opened = self.opened.clone();
+        opened.segment = opened.segment.saturating_add(1);
+        let path = self.dir.path_of(opened.instance, opened.segment);
+        let head = head(&opened, self.held_before, self.reached, &self.open);
+        match self.dir.create(&path, &head, false) {
+            Ok(file) => {
+                let next = State::Writing(Segment::new(file, path.clone(), head.len()));
+                match std::mem::replace(&mut self.state, next) {
+                    State::Writing(mut before) => {
+                        self.line.clear();
+                        encode(&Record::Continued, &mut self.line);
+                        // It is not the latest any more, said or not.
+                        let _ = before.file.write_all(&self.line);
+                    }
+                    State::Broken { .. } => tracing::info!("the journal can be written again"),
+                }
+                self.opened = opened;
+                if let Err(error) = self.dir.prune(&path) {
+                    tracing::warn!(%error, "old journals could not be removed");
+                }
+            }
+            Err(error) => {
+                if let State::Writing(segment) = &mut self.state {
+                    segment.until = segment.written.saturating_add(SEGMENT_BYTES);
+                    tracing::warn!(%error, "no next file for the journal; the one there is goes on");
+                }
+            }
+        }
+    }
+}
+
+/// The beginning of a file: whose it is, and all that is open.
+pub(super) fn head(
+    opened: &Opened,
+    held: Option<Moment>,
+    reached: i64,
+    open: &HashMap<AttemptToken, Open>,
+) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    encode(&Record::Opened(opened.clone()), &mut bytes);
+    encode(&Record::Reached { bytes: reached }, &mut bytes);
+    if let Some(before) = held {
+        let before_us = before.as_micros();
+        encode(&Record::Held { before_us }, &mut bytes);
+    }
+    for open in open.values() {
+        encode(&Record::Began(open.begun), &mut bytes);
+        if let Some(answer) = &open.answered {
+            encode(&Record::Answered(answer.clone()), &mut bytes);
+        }
+    }
+    encode(&Record::Ready, &mut bytes);
+    bytes
+}

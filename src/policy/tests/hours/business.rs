@@ -1,0 +1,153 @@
+//! Business hours, alone and beside quiet hours.
+
+use super::*;
+
+pub(super) fn weekdays() -> BusinessHours {
+    "mon-fri 09:00-20:00".parse().unwrap()
+}
+
+/// 2026-01-01 was a Thursday.
+#[test]
+fn business_hours_wait_for_the_next_opening() {
+    let open = |hours: &str, zone: &str, at: &str| {
+        let mut claim = claim();
+        claim.due = moment(at);
+        claim.wanted_at = claim.due;
+        let rules = Rules {
+            business_hours: Some(hours.parse().unwrap()),
+            timezone: Zones::bundled().get(zone).unwrap(),
+            ..rules()
+        };
+        let due = claim.due;
+        told(&claim, &rules, due)
+    };
+    let goes = "send from +15005550006";
+    let hours = "mon-fri 09:00-20:00";
+    assert_eq!(open(hours, "UTC", "2026-01-01T09:00:00Z"), goes);
+    assert_eq!(open(hours, "UTC", "2026-01-01T19:59:59.999999Z"), goes);
+    assert_eq!(
+        open(hours, "UTC", "2026-01-02T20:00:00Z"),
+        "defer to 2026-01-05T09:00:00.000000Z: outside of mon-fri 09:00-20:00 UTC"
+    );
+    assert_eq!(
+        open(hours, "America/Los_Angeles", "2026-03-07T12:00:00Z"),
+        // The clock goes forward on Sunday.
+        "defer to 2026-03-09T16:00:00.000000Z: outside of mon-fri 09:00-20:00 America/Los_Angeles"
+    );
+    let nights = "fri-sat 22:00-02:00";
+    assert_eq!(open(nights, "UTC", "2026-01-03T01:59:59Z"), goes);
+    assert_eq!(
+        open(nights, "UTC", "2026-01-03T02:00:00Z"),
+        "defer to 2026-01-03T22:00:00.000000Z: outside of fri-sat 22:00-02:00 UTC"
+    );
+    assert_eq!(open("sun 22:00-02:00", "UTC", "2026-01-05T01:00:00Z"), goes);
+}
+
+#[test]
+fn both_must_suit() {
+    let both = |quiet_hours, zone: &str| {
+        let mut claim = claim();
+        claim.facts.timezone = Some(zone.into());
+        claim.facts.preferences = Some(Preferences {
+            quiet_hours: Some(quiet_hours),
+            ..Preferences::default()
+        });
+        // Saturday noon.
+        claim.due = moment("2026-01-03T12:00:00Z");
+        claim.wanted_at = claim.due;
+        let rules = Rules {
+            business_hours: Some(weekdays()),
+            ..rules()
+        };
+        let due = claim.due;
+        told(&claim, &rules, due)
+    };
+    assert_eq!(
+        both(quiet("22:00", "08:00"), "America/Los_Angeles"),
+        "defer to 2026-01-05T16:00:00.000000Z: quiet hours 22:00-08:00 America/Los_Angeles, \
+         outside of mon-fri 09:00-20:00 UTC"
+    );
+    assert_eq!(
+        both(quiet("20:00", "09:30"), "UTC"),
+        "defer to 2026-01-05T09:30:00.000000Z: outside of mon-fri 09:00-20:00 UTC, \
+         quiet hours 20:00-09:30 UTC"
+    );
+    assert_eq!(
+        both(quiet("09:00", "20:00"), "UTC"),
+        "cancel: no hour to send at within 8 days: quiet hours 09:00-20:00 UTC, \
+         outside of mon-fri 09:00-20:00 UTC"
+    );
+}
+
+#[test]
+fn business_hours_are_read() {
+    let day = 24 * 3600;
+    let ranges = |text: &str| -> Vec<(i64, i64)> {
+        let hours: BusinessHours = text.parse().unwrap();
+        let second = |us| us / 1_000_000;
+        let parts = hours.ranges().iter();
+        parts.map(|r| (second(r.start), second(r.end))).collect()
+    };
+    let hour = 3600;
+    assert_eq!(ranges("mon 9:00-10:00"), [(9 * hour, 10 * hour)]);
+    assert_eq!(ranges("Mon-Sun 00:00-24:00"), [(0, 7 * day)]);
+    assert_eq!(
+        ranges("tue,thursday 09:00-12:00 13:00-14:00:30"),
+        [
+            (day + 9 * hour, day + 12 * hour),
+            (day + 13 * hour, day + 14 * hour + 30),
+            (3 * day + 9 * hour, 3 * day + 12 * hour),
+            (3 * day + 13 * hour, 3 * day + 14 * hour + 30),
+        ]
+    );
+    assert_eq!(
+        ranges("sat-mon 10:00-11:00; mon 10:30-12:00"),
+        [
+            (10 * hour, 12 * hour),
+            (5 * day + 10 * hour, 5 * day + 11 * hour),
+            (6 * day + 10 * hour, 6 * day + 11 * hour),
+        ]
+    );
+    // With dashes, as an editor makes them.
+    assert_eq!(
+        ranges("Mon\u{2013}Tue 09:00\u{2013}10:00"),
+        ranges("mon-tue 09:00-10:00")
+    );
+    // The night after Sunday ends on Monday.
+    assert_eq!(
+        ranges("sun 23:00-01:00"),
+        [(0, hour), (6 * day + 23 * hour, 7 * day)]
+    );
+    for (wrong, why) in [
+        ("", "there are no days and hours in it"),
+        ("mon-fri", "no hours follow \"mon-fri\""),
+        (
+            "09:00-20:00",
+            "\"09:00-20:00\" stands without days before it",
+        ),
+        (
+            "mon 09:00-09:00",
+            "\"09:00-09:00\" is empty; the whole day is 00:00-24:00",
+        ),
+        (
+            "mon 24:00-25:00",
+            "\"24:00-25:00\" is neither days (mon, mon-fri) nor hours (09:00-20:00)",
+        ),
+        (
+            "mo 09:00-10:00",
+            "\"mo\" is neither days (mon, mon-fri) nor hours (09:00-20:00)",
+        ),
+        (
+            "mon 9-17",
+            "\"9-17\" is neither days (mon, mon-fri) nor hours (09:00-20:00)",
+        ),
+        (
+            "mon 09:00-20:60",
+            "\"09:00-20:60\" is neither days (mon, mon-fri) nor hours (09:00-20:00)",
+        ),
+        ("mon 09:00-17:00 tue", "no hours follow \"tue\""),
+    ] {
+        let error = wrong.parse::<BusinessHours>().unwrap_err();
+        assert_eq!(error.to_string(), why, "{wrong:?}");
+    }
+}
