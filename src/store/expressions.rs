@@ -51,6 +51,18 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "coalesce($receipt_status in ('failed', 'undelivered', 'canceled'), false)",
             alias,
         ),
+        // Whether another attempt at the message of this one was accepted as well, and not given up
+        // by the provider: then the text went out twice.
+        b"doubled" => {
+            out.row(
+                "exists (select from punctual.attempts o
+                     where o.message_id = $message_id and o.part = $part and o.token <> $token
+                       and o.outcome = 'accepted' and not ",
+                alias,
+            );
+            put(b"undelivered", b"o", out);
+            out.byte(b')');
+        }
         // The kinds of message that a row of preferences switches off: false does, null does not.
         b"switched_off" => switched_off(alias, out),
         // Every switch, as `values` takes rows: its column and its kind of message.

@@ -1,7 +1,6 @@
 //! The tables that the app owns: what Punctual writes into them for the app, and what a user does
 //! to `scheduled_messages` in a session like the app's own.
 
-pub(in crate::store) mod corrections;
 mod outbox;
 mod reminders;
 pub(in crate::store) mod rows;

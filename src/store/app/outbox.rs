@@ -38,25 +38,13 @@ impl Store {
 
         let refused = match serde_json::from_value::<Write>(write) {
             Err(e) => Some(format!("not a write of this version: {e}")),
-            Ok(write) => {
+            Ok(Write::Delivered(delivered)) => rows::write_again(&tx, &delivered).await?,
+            Ok(Write::Status { status_of }) => {
                 let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
-                let done = match write {
-                    Write::Delivered(delivered) => {
-                        rows::hold_attempt(&savepoint, &delivered).await?;
-                        rows::write(&savepoint, vec![delivered]).await
-                    }
-                    Write::Status { status_of } => rows::write_status(&savepoint, &status_of)
-                        .await
-                        .map(|()| Vec::new()),
-                };
-                match done {
-                    Ok(held_up) if held_up.is_empty() => {
+                match rows::write_status(&savepoint, &status_of).await {
+                    Ok(()) => {
                         savepoint.commit().await.map_err(StoreError::at(STEP))?;
                         None
-                    }
-                    Ok(_) => {
-                        savepoint.rollback().await.map_err(StoreError::at(STEP))?;
-                        Some("the conversation is held by another transaction".to_owned())
                     }
                     Err(e) if e.is_refusal() => {
                         savepoint.rollback().await.map_err(StoreError::at(STEP))?;

@@ -88,7 +88,7 @@ impl Store {
                 match (first_proof, moved.map(|moved| moved.at), held) {
                     (true, Some(at), Some(held)) => {
                         let written = delivered(message, at, held, callback);
-                        rows::write_behind_savepoint(&mut tx, vec![written]).await?;
+                        rows::write_behind_savepoint(&tx, &[written]).await?;
                     }
                     (true, _, _) => {}
                     (false, _, _) => {

@@ -77,7 +77,7 @@ impl Store {
         by: &str,
     ) -> Result<Resolved, StoreError> {
         let mut client = self.client().await?;
-        let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
         let Some(held) = hold(&tx, id).await? else {
             return Ok(Resolved::Missing);
         };
@@ -118,7 +118,7 @@ impl Store {
                     ..
                 } = held;
                 let written = Delivered::proven(id, conversation, to, from, body, sid, now.0);
-                rows::write_behind_savepoint(&mut tx, vec![written]).await?;
+                rows::write_behind_savepoint(&tx, &[written]).await?;
             }
             Verdict::Resend => {
                 let tell = prepared(&tx, TELL, STEP).await?;

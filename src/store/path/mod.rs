@@ -1,6 +1,7 @@
 //! The statements that every message goes through: the window is loaded, rows are read again and
 //! claimed, results are recorded.
 
+pub(in crate::store) mod accepted;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod facts;
 pub(in crate::store) mod outcomes;

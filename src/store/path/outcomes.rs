@@ -9,17 +9,14 @@ use uuid::Uuid;
 
 use super::claims::pending;
 use super::suppressions::{Pair, suppress_pairs};
-use crate::message::{AttemptToken, Category, InstanceId, MessageId, RowState, Status};
+use crate::message::{AttemptToken, Category, MessageId, RowState, Status};
 use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 use crate::schedule::Enquiry;
-use crate::store::app::corrections::{Correction, correct};
-use crate::store::app::rows::Delivered;
 use crate::store::ledger::enquiries::text_key;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
-pub(in crate::store) const RECORD_ACCEPTED: &str = sql!("sql/record_accepted.sql");
 pub(in crate::store) const RECORD_SETTLED: &str = sql!("sql/record_settled.sql");
 
 const NOTIFY_OTHERS: &str = sql!("sql/notify_others.sql");
@@ -31,12 +28,11 @@ const NAMED_MAX: usize = 200;
 /// are left where the statement moved them. What is missing was held by somebody.
 pub type Recorded = HashMap<AttemptToken, Option<RowState>>;
 
-type Records<'a> = [&'a Record<Arc<Cleared>>];
+pub(super) type Records<'a> = [&'a Record<Arc<Cleared>>];
 
 impl Store {
-    /// Records a group in one transaction: all of what could be locked, or, on an error,
-    /// nothing. On an error other than a refusal it may stand all the same; to record it again
-    /// changes nothing then.
+    /// Records a group: all of what could be locked. On an error a part of it may stand all the
+    /// same; to record it again changes nothing then.
     pub async fn record(&self, records: &Records<'_>) -> Result<Recorded, StoreError> {
         self.record_unchanged(records, &HashMap::new()).await
     }
@@ -52,29 +48,20 @@ impl Store {
         let (accepted, settled): (Vec<_>, Vec<_>) = records
             .iter()
             .partition(|r| matches!(r.settlement, Settlement::Accepted { .. }));
-        let mut client = self.client().await?;
-        let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
         let mut done = Recorded::new();
-        let mut sent_twice = Vec::new();
+        if !accepted.is_empty() {
+            self.record_accepted(&accepted, versions, &mut done).await?;
+        }
         if !settled.is_empty() {
+            let mut client = self.client().await?;
+            let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
             record_settled(&tx, &settled, &mut done).await?;
             let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
             suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
             if self.accompanied.load(Ordering::Relaxed) {
                 tell_others(&tx, &settled, &done).await?;
             }
-        }
-        if !accepted.is_empty() {
-            let ask_ms = self.enquire_after.map(millis);
-            let by = (self.instance, ask_ms);
-            let news = record_accepted(&tx, &accepted, by, versions, &mut done).await?;
-            sent_twice = news.sent_twice;
-            crate::store::app::rows::write_behind_savepoint(&mut tx, news.delivered).await?;
-            correct(&mut tx, &news.corrections).await?;
-        }
-        tx.commit().await.map_err(StoreError::at(STEP))?;
-        for (message, token) in sent_twice {
-            self.doubled(message, token);
+            tx.commit().await.map_err(StoreError::at(STEP))?;
         }
         Ok(done)
     }
@@ -118,113 +105,9 @@ async fn tell_others(
     Ok(())
 }
 
-async fn record_accepted(
-    tx: &Transaction<'_>,
-    records: &Records<'_>,
-    (instance, ask_ms): (InstanceId, Option<i64>),
-    versions: &HashMap<MessageId, i64>,
-    done: &mut Recorded,
-) -> Result<News, StoreError> {
-    const STEP: &str = "recording accepted messages";
-    let ids: Vec<Uuid> = records.iter().map(|r| r.id.0).collect();
-    let tokens: Vec<Uuid> = records.iter().map(|r| r.token.0).collect();
-    let sids: Vec<&str> = records
-        .iter()
-        .map(|r| match &r.settlement {
-            Settlement::Accepted { sid } => sid.0.as_str(),
-            Settlement::Settled { .. } => unreachable!("partitioned by the caller"),
-        })
-        .collect();
-    let started: Vec<Option<PgTimestamp>> =
-        records.iter().map(|r| r.started.map(PgTimestamp)).collect();
-    let finished: Vec<Option<PgTimestamp>> = records
-        .iter()
-        .map(|r| r.finished.map(PgTimestamp))
-        .collect();
-    let bodies: Vec<Option<&str>> = records.iter().map(|r| body(r)).collect();
-    let of: Vec<Option<i64>> = records
-        .iter()
-        .map(|r| versions.get(&r.id).copied())
-        .collect();
-    let statement = prepared(tx, RECORD_ACCEPTED, STEP).await?;
-    let rows = tx
-        .query(
-            &statement,
-            &[
-                &ids,
-                &tokens,
-                &sids,
-                &started,
-                &finished,
-                &ask_ms,
-                &bodies,
-                &instance.0,
-                &of,
-            ],
-        )
-        .await
-        .map_err(StoreError::at(STEP))?;
-
-    let by_token: HashMap<AttemptToken, _> = records.iter().map(|r| (r.token, *r)).collect();
-    let mut news = News::default();
-    for row in &rows {
-        let read = || -> Result<_, tokio_postgres::Error> {
-            let token = AttemptToken(row.try_get("token")?);
-            let moved: bool = row.try_get("moved")?;
-            let text: Option<String> = row.try_get("body")?;
-            let write = if moved {
-                let to: String = row.try_get("to_number")?;
-                Some((row.try_get("conversation_id")?, to))
-            } else {
-                None
-            };
-            Ok((token, write, text, row.try_get::<_, bool>("doubled")?))
-        };
-        let (token, write, text, doubled) = read().map_err(StoreError::unreadable(STEP))?;
-        done.insert(token, None);
-        let Some(record) = by_token.get(&token) else {
-            continue;
-        };
-        if doubled {
-            news.sent_twice.push((record.id, token));
-        }
-        let Some(text) = text else {
-            continue;
-        };
-        match write {
-            Some((conversation, to)) => {
-                let delivered = Delivered::new(record, conversation, to, text);
-                news.delivered.push(delivered);
-            }
-            None => news.corrections.extend(correction(record, text)),
-        }
-    }
-    Ok(news)
-}
-
-/// What the app's tables do not know yet.
-#[derive(Default)]
-struct News {
-    delivered: Vec<Delivered>,
-    corrections: Vec<Correction>,
-    sent_twice: Vec<(MessageId, AttemptToken)>,
-}
-
 /// The text of the request, if one was made ready.
-fn body(record: &Record<Arc<Cleared>>) -> Option<&str> {
+pub(super) fn body(record: &Record<Arc<Cleared>>) -> Option<&str> {
     record.payload.as_ref().map(|sent| sent.body())
-}
-
-fn correction(record: &Record<Arc<Cleared>>, row_body: String) -> Option<Correction> {
-    let sent = body(record)?;
-    let Settlement::Accepted { sid } = &record.settlement else {
-        return None;
-    };
-    (sent != row_body).then(|| Correction {
-        sid: sid.0.clone(),
-        sent: sent.to_owned(),
-        row_body,
-    })
 }
 
 async fn record_settled(

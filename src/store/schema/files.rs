@@ -46,6 +46,7 @@ pub(in crate::store) const SHAPE: File<'static> = MIGRATIONS[0];
 pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "attempts",
     "daily_counts",
+    "messages",
     "scheduled_messages",
     "task_calendar_events",
     "user_sms_preferences",

@@ -3,8 +3,9 @@
 
 use futures_util::future::try_join_all;
 
+use crate::store::path::accepted::RECORD_ACCEPTED;
 use crate::store::path::claims::{CLAIM, READ_ROWS};
-use crate::store::path::outcomes::{RECORD_ACCEPTED, RECORD_SETTLED};
+use crate::store::path::outcomes::RECORD_SETTLED;
 use crate::store::{Store, StoreError, prepared};
 
 impl Store {

@@ -1,0 +1,130 @@
+//! Records what the provider accepted: ledger, row and the app's tables in one statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::outcomes::{Recorded, Records, body};
+use crate::message::{AttemptToken, MessageId};
+use crate::policy::Cleared;
+use crate::reactor::{Record, Settlement};
+use crate::store::app::rows::warn_of_refusal;
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError, millis, prepared};
+
+pub(in crate::store) const RECORD_ACCEPTED: &str = sql!("sql/record_accepted.sql");
+const RECORD_LOST: &str = sql!("sql/record_lost.sql");
+
+const STEP: &str = "recording accepted messages";
+
+impl Store {
+    /// Records what was accepted. What somebody holds is missing in `done` afterwards.
+    pub(super) async fn record_accepted(
+        &self,
+        records: &Records<'_>,
+        versions: &HashMap<MessageId, i64>,
+        done: &mut Recorded,
+    ) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        self.merge(&client, RECORD_ACCEPTED, records, versions, done)
+            .await?;
+        let left = |r: &&&Record<Arc<Cleared>>| !done.contains_key(&r.token);
+        let left: Vec<_> = records.iter().filter(left).copied().collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        self.merge(&client, RECORD_LOST, &left, versions, done)
+            .await
+    }
+
+    async fn merge(
+        &self,
+        client: &Object,
+        sql: &'static str,
+        records: &Records<'_>,
+        versions: &HashMap<MessageId, i64>,
+        done: &mut Recorded,
+    ) -> Result<(), StoreError> {
+        let mut columns = Columns::default();
+        for record in records {
+            columns.push(record, versions);
+        }
+        let c = &columns;
+        let ask_ms = self.enquire_after.map(millis);
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![
+            &c.id,
+            &c.token,
+            &c.sid,
+            &c.started,
+            &c.finished,
+            &ask_ms,
+            &c.body,
+            &c.from,
+            &c.to,
+            &c.version,
+        ];
+        if sql == RECORD_LOST {
+            params.push(&self.instance.0);
+        }
+        let statement = prepared(client, sql, STEP).await?;
+        let rows = client.query(&statement, &params).await;
+        for row in &rows.map_err(StoreError::at(STEP))? {
+            let read = || -> Result<_, tokio_postgres::Error> {
+                let token: Option<Uuid> = row.try_get("token")?;
+                Ok((token, row.try_get("what")?, row.try_get("refusal")?))
+            };
+            let (token, what, refusal): (_, &str, Option<&str>) =
+                read().map_err(StoreError::unreadable(STEP))?;
+            let token = token.map(AttemptToken);
+            match (what, token, refusal) {
+                ("done", Some(token), _) => {
+                    done.insert(token, None);
+                }
+                ("doubled", Some(token), _) => {
+                    if let Some(record) = records.iter().find(|r| r.token == token) {
+                        self.doubled(record.id, token);
+                    }
+                }
+                ("refused", _, Some(refusal)) => warn_of_refusal(refusal),
+                // It is not there: the other statement sees to it.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parameters of both statements, a column each.
+#[derive(Default)]
+struct Columns<'a> {
+    id: Vec<Uuid>,
+    token: Vec<Uuid>,
+    sid: Vec<&'a str>,
+    started: Vec<Option<PgTimestamp>>,
+    finished: Vec<Option<PgTimestamp>>,
+    body: Vec<Option<&'a str>>,
+    from: Vec<Option<&'a str>>,
+    to: Vec<Option<&'a str>>,
+    version: Vec<Option<i64>>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, record: &'a Record<Arc<Cleared>>, versions: &HashMap<MessageId, i64>) {
+        let Settlement::Accepted { sid } = &record.settlement else {
+            unreachable!("partitioned by the caller");
+        };
+        let sent = record.payload.as_ref();
+        self.id.push(record.id.0);
+        self.token.push(record.token.0);
+        self.sid.push(&sid.0);
+        self.started.push(record.started.map(PgTimestamp));
+        self.finished.push(record.finished.map(PgTimestamp));
+        self.body.push(body(record));
+        self.from.push(sent.map(|sent| sent.from().as_str()));
+        self.to.push(sent.map(|sent| sent.to().as_str()));
+        self.version.push(versions.get(&record.id).copied());
+    }
+}

@@ -1,0 +1,107 @@
+-- Merges positive outcomes whose row or attempt is not there: the app has deleted the row, or a standby took
+-- over, or a backup came back. An attempt that the ledger does not have is entered anew, so that it is found by
+-- what comes later.
+--
+--   ask ─▶ free ─▶ named ─┬─▶ regained ─▶ moved ─▶ wrote
+--            gone ───┘    └─▶ ledger
+--
+-- Of what is there it says nothing: record_accepted.sql does. Whoever has entered something since this statement
+-- began is in the way, as is who holds a row: then it is missing in the answer, and tried again.
+-- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came  $6 when the provider is asked, where
+-- nothing more is heard of it (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
+-- $10 the version of the row that it proves something of (null: whichever it is by now)  $11 the instance
+with ask as materialized (
+  select ask.*, exists (select from punctual.attempts a where a.token = ask.token) as has_attempt,
+         exists (select from public.scheduled_messages m where m.id = ask.id) as has_row
+    from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+                               $7::text[], $8::text[], $9::text[], $10::bigint[])
+                     as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version)
+           order by a.id) ask
+), named as materialized (
+  select done.*,
+         row_number() over (partition by done.sid order by done.token) > 1
+         or exists (select from punctual.attempts o
+                     where o.provider_sid = done.sid and o.token <> done.token) as twice,
+         -- The same message, known by another token since.
+         exists (select from punctual.attempts a
+                  where a.message_id = done.id and a.provider_sid = done.sid and a.token <> done.token) as known
+    from (select ask.*, m.row_body
+            from ask
+           cross join lateral (
+             select m.body as row_body from public.scheduled_messages m
+              where m.id = ask.id and (ask.version is null or m.version = ask.version)
+                for no key update skip locked) m
+           where ask.has_row and not ask.has_attempt
+          union all
+          select ask.*, null from ask where not ask.has_row) done
+), ledger as (
+  update punctual.attempts a
+     set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
+         started_at = named.started_at, finished_at = named.finished_at, code = null, category = null,
+         asked = 0, next_ask_at = case when not named.twice
+                            then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+         sought_to = null, sought_from = null, sought_text = null, body = named.body,
+         error = case when named.twice then 'the provider gave this sid to another attempt as well' end
+    from named
+   where a.token = named.token and a.message_id = named.id and a.outcome is distinct from 'accepted'
+  returning a.token, doubled!(a) as doubled
+), overtaken as (
+  update punctual.attempts a
+     set started_at = named.started_at, finished_at = named.finished_at, body = named.body
+    from named
+   where a.token = named.token and a.message_id = named.id and a.outcome = 'accepted' and a.started_at is null
+), regained as (
+  insert into punctual.attempts as a
+         (token, message_id, number, instance, claimed_at, lease_until, started_at, finished_at,
+          outcome, provider_sid, next_ask_at, body, error, regained)
+  select named.token, named.id,
+         coalesce((select max(o.number) from punctual.attempts o where o.message_id = named.id), 0)
+           + row_number() over (partition by named.id order by named.started_at, named.token),
+         $11::uuid, coalesce(named.started_at, named.finished_at, clock_timestamp()),
+         coalesce(named.finished_at, clock_timestamp()), named.started_at, named.finished_at, 'accepted',
+         case when not named.twice then named.sid end,
+         -- Where the row is gone, nothing is to be moved by an answer.
+         case when not named.twice and named.has_row
+              then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+         nullif(named.body, named.row_body),
+         case when named.twice then 'the provider gave this sid to another attempt as well'
+              else 'the database had lost this attempt; its proof was kept elsewhere' end,
+         true
+    from named
+   where not named.has_attempt and not named.known
+  on conflict do nothing
+  returning a.token, doubled!(a) as doubled
+), moved as (
+  update public.scheduled_messages m
+     set status = 'sent', sent_at = proven.finished_at, twilio_sid = proven.sid,
+         next_attempt_at = null, error_message = null, error_code = null,
+         cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
+    -- Of several the last one: those before it had not arrived, or there would have been no other.
+    from (select distinct on (named.id) named.*
+            from named
+           where named.has_row and named.token in (select token from regained)
+           order by named.id, named.started_at desc nulls last, named.token desc) proven
+   where m.id = proven.id
+     and (m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
+        -- Tried again since: the row goes by that, so that the end of the try before does not have it
+        -- tried once more.
+        or m.status = 'sent' and proven.started_at > m.sent_at)
+  returning m.id, m.conversation_id, coalesce(proven.body, m.body) as body, proven.sent_from,
+            coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,
+            coalesce(proven.finished_at, 'epoch') as finished_at
+), wrote as (
+  select punctual.write_sent(m.ids, m.conversations, m.bodies, m.senders, m.recipients, m.sids, m.finished_at) as refusal
+    from (select array_agg(id) as ids, array_agg(conversation_id::uuid) as conversations,
+                 array_agg(body::text) as bodies, array_agg(sent_from) as senders,
+                 array_agg(sent_to::text) as recipients, array_agg(sid) as sids, array_agg(finished_at) as finished_at
+            from moved
+          having count(*) > 0) m
+)
+select token, 'done' as what, null::text as refusal from named
+ where has_attempt or known or token in (select token from regained)
+union all
+select token, 'doubled', null from ledger where doubled
+union all
+select token, 'doubled', null from regained where doubled
+union all
+select null, 'refused', refusal from wrote where refusal is not null

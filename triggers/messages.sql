@@ -1,0 +1,140 @@
+-- Writes sent messages into the app's tables. Re-runnable; replaced as a whole.
+--
+--   conversations_for ─▶ hold them ─▶ messages, conversations.last_message_at ─▶ what is refused: outbox
+--
+-- Called by the daemon alone, and with the rights of its role, so that row level security holds. The
+-- search path is the session's, for the app's own triggers run in here: so every name says its schema.
+
+-- The conversation of each number where none is known: the oldest, else a new one, with the contact where
+-- the number is known. Null where the app's triggers write the number another way.
+create or replace function punctual.conversations_for(known uuid[], numbers text[]) returns uuid[]
+language plpgsql as $$
+declare
+  found uuid[] := known;
+  missing text[];
+begin
+  for made in 0..1 loop
+    select array_agg(coalesce(i.id, c.id) order by i.n),
+           array_agg(distinct i.number) filter (where i.id is null and c.id is null)
+      into found, missing
+      from unnest(found, numbers) with ordinality as i (id, number, n)
+      left join lateral (
+        select c.id::uuid as id from public.conversations c
+         where i.id is null and c.phone_number = i.number
+         order by c.created_at, c.id
+         limit 1) c on true;
+    exit when missing is null or made = 1;
+    -- Ours until the transaction ends, so that two at once make one; in key order, so that two daemons
+    -- cannot wait for each other.
+    perform pg_advisory_xact_lock(k)
+       from (select distinct hashtextextended('punctual conversation ' || u.number, 0) as k
+               from unnest(missing) as u (number) order by 1) keys;
+    insert into public.conversations (phone_number, contact_id, last_message_at)
+    select u.number,
+           (select k.id from public.contacts k where k.phone_number = u.number order by k.created_at limit 1),
+           clock_timestamp()
+      from unnest(missing) as u (number)
+     where not exists (select from public.conversations c where c.phone_number = u.number);
+  end loop;
+  return found;
+end
+$$;
+
+-- Writes what can be written: `held` are messages whose conversation another transaction holds, and
+-- `refusal` is why the app's tables took nothing of all this.
+create or replace function punctual.write_messages(
+  ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
+  sent_at timestamptz[], out held uuid[], out refusal text)
+language plpgsql as $$
+declare
+  places uuid[] := conversations;
+  ours uuid[];
+  all_ours boolean;
+begin
+  for again in 0..1 loop
+    places := punctual.conversations_for(places, recipients);
+    -- Without waiting: a wait could end in a deadlock with the app.
+    select array_agg(c.id), coalesce(bool_and(c.id is not null), false)
+      into ours, all_ours
+      from (select distinct u.id from unnest(places) as u (id) order by u.id) u
+      left join lateral (
+        select c.id::uuid as id from public.conversations c where c.id = u.id
+           for no key update skip locked) c on true;
+    exit when all_ours or again = 1;
+    -- Somebody holds it, or it is gone: then there is another, or a new one.
+    places := array(select (select c.id::uuid from public.conversations c where c.id = u.id)
+                      from unnest(places) with ordinality as u (id, n) order by u.n);
+  end loop;
+
+  with item as (
+    select * from unnest(ids, places, bodies, senders, recipients, sids, sent_at)
+               as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
+     where all_ours or i.conversation_id = any (ours)
+  ), wrote as (
+    -- A callback may have come before: the status is what the attempt has reached. The attempts are held by
+    -- now, so that a callback that comes this moment waits and then finds the row.
+    insert into public.messages
+           (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata)
+    select i.conversation_id, 'outbound', i.body, i.from_number, i.to_number, nullif(i.sid, ''),
+           coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid), 'sent'),
+           jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)
+      from item i
+  )
+  update public.conversations c
+     set last_message_at = greatest(c.last_message_at, latest.sent_at), updated_at = clock_timestamp()
+    from (select i.conversation_id, max(i.sent_at) as sent_at from item i group by i.conversation_id) latest
+   where c.id = latest.conversation_id
+     and (c.last_message_at is null or c.last_message_at < latest.sent_at);
+  if not all_ours then
+    held := array(select i.id from unnest(ids, places) as i (id, place) where (i.place = any (ours)) is not true);
+  end if;
+  -- What the app has deferred to the end of the transaction is asked now, while the answer can still be undone.
+  set constraints all immediate;
+-- What this block did is undone by now.
+exception when query_canceled or assert_failure or others then
+  held := null;
+  refusal := format('writing sent messages to the app''s tables failed: %s (%s)', sqlerrm, sqlstate);
+end
+$$;
+
+-- The same, and what was not written is in the outbox, to be tried again; why the app's tables refused it.
+-- The names in the JSON are those of `store/app/rows.rs`.
+create or replace function punctual.write_sent(
+  ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
+  sent_at timestamptz[]) returns text
+language plpgsql as $$
+declare
+  wrote record;
+begin
+  select * into wrote
+    from punctual.write_messages(ids, conversations, bodies, senders, recipients, sids, sent_at);
+  if wrote.refusal is not null or wrote.held <> '{}' then
+    insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
+    select i.id,
+           jsonb_build_object('id', i.id, 'conversation', i.conversation_id, 'to', i.to_number, 'from', i.from_number,
+                              'body', i.body, 'sid', i.sid,
+                              'sent_at_us', (extract(epoch from i.sent_at) * 1000000)::bigint),
+           coalesce(wrote.refusal, 'the conversation is held by another transaction'),
+           clock_timestamp() + interval '1 second'
+      from unnest(ids, conversations, bodies, senders, recipients, sids, sent_at)
+             as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
+     where wrote.refusal is not null or i.id = any (wrote.held);
+  end if;
+  return wrote.refusal;
+end
+$$;
+
+-- Has the app's messages say what was sent, where a callback came first and told it the row's text; why its table
+-- refused. Then it goes on saying that, and the ledger knows better.
+create or replace function punctual.correct_messages(sids text[], sent text[], told text[]) returns text
+language plpgsql as $$
+begin
+  update public.messages m
+     set body = c.sent
+    from unnest(sids, sent, told) as c (sid, sent, told)
+   where m.twilio_sid = c.sid and m.body = c.told;
+  return null;
+exception when query_canceled or assert_failure or others then
+  return format('telling the app''s tables what was sent failed: %s (%s)', sqlerrm, sqlstate);
+end
+$$;
