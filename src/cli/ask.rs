@@ -1,4 +1,4 @@
-//! Questions to a running daemon, over its HTTP.
+//! Requests to a running daemon over HTTP, for the commands that show its state.
 
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,14 +8,14 @@ use anyhow::Context;
 use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-/// A daemon answers at once or says within two seconds that it cannot; a person at a terminal
+/// A daemon responds at once, or reports within two seconds that it cannot; a person at a terminal
 /// should not wait much longer for one that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest sentence of a refusal that is repeated; whatever answers may not be a daemon.
+/// The most characters of an error response that are shown; the server may not be a daemon.
 const REFUSAL_MAX: usize = 300;
 
-/// Where a daemon answers, and what it asks for.
+/// The URL of a daemon, and the token it requires.
 pub(super) struct Daemon {
     pub(super) base: Url,
     token: Option<SecretString>,
@@ -27,7 +27,7 @@ impl Daemon {
         Self { base, token }
     }
 
-    /// At an address that one listens on: where that is "all", this machine is one of them.
+    /// At its listening address; for a wildcard address, at the loopback one.
     pub(super) fn at(addr: SocketAddr, token: Option<SecretString>) -> anyhow::Result<Self> {
         let ip = match addr.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -37,11 +37,11 @@ impl Daemon {
         let addr = SocketAddr::new(ip, addr.port());
         let base = format!("http://{addr}")
             .parse()
-            .with_context(|| format!("{addr} is no place to ask"))?;
+            .with_context(|| format!("{addr} is not a usable address"))?;
         Ok(Self { base, token })
     }
 
-    /// What it answers at this path.
+    /// Its response for this path.
     pub(super) async fn get(
         &self,
         path: &[&str],
@@ -59,29 +59,26 @@ impl Daemon {
             request = request.bearer_auth(token.expose_secret());
         }
         let base = &self.base;
-        let response = request
-            .send()
-            .await
-            .map_err(reqwest::Error::without_url)
-            .with_context(|| {
-                format!(
-                    "no daemon answers at {base}: start one with `punctual run`, or say where it \
-                     is with --url or PUNCTUAL_HTTP_ADDR"
-                )
-            })?;
+        let response = request.send().await.map_err(|e| {
+            let cause = why(&e.without_url());
+            anyhow::anyhow!(
+                "no daemon at {base} ({cause}): start one with `punctual run`, or pass its \
+                     address by --url or PUNCTUAL_HTTP_ADDR"
+            )
+        })?;
         let status = response.status();
         let body = response
             .text()
             .await
             .map_err(reqwest::Error::without_url)
-            .with_context(|| format!("the answer of {base} broke off"))?;
+            .with_context(|| format!("the response of {base} is incomplete"))?;
         Ok((status, body))
     }
 }
 
-/// No redirects and no proxy: a token goes to the daemon and nowhere else.
+/// Without redirects and proxies, so a token reaches only the daemon.
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
-    // Fails only where one is installed already, which does as well.
+    // Fails only if one is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
@@ -91,16 +88,22 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
         .context("cannot build an HTTP client")
 }
 
-/// The start of a refusal, fit for a terminal.
+/// The start of an error response, its lines joined, safe for a terminal.
 pub(super) fn sentence(body: &str) -> String {
-    body.trim()
+    let lines: Vec<&str> = body
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
+    lines
+        .join("; ")
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(REFUSAL_MAX)
         .collect()
 }
 
-/// The innermost cause, which is the one that tells something.
+/// The innermost cause, which is the informative one.
 pub(super) fn why(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

@@ -1,4 +1,4 @@
-//! `punctual cancel ID`.
+//! `punctual cancel ID`: cancels a message that has not been sent yet.
 
 use anyhow::bail;
 use serde_json::json;
@@ -9,14 +9,14 @@ use crate::config::Sources;
 use crate::message::{MessageId, Status};
 use crate::store::user::UserSession;
 
-/// Cancels a message that has not left yet.
+/// Cancel a message that has not been sent yet.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  punctual cancel 00000000-0000-0000-0000-000000000001\n\nFrom 50 ms \
-                  before its time on it is too late, and said so with exit code 1."
+    after_help = "Example:\n  punctual cancel 00000000-0000-0000-0000-000000000001\n\nRefused \
+                  (exit code 1) from 50 ms before its time."
 )]
 pub(super) struct Args {
-    /// The message's id, as the table has it
+    /// Id of the message
     #[arg(value_parser = super::message_id)]
     id: Uuid,
     /// Print JSON
@@ -31,7 +31,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let app = UserSession::new(client);
         let fate = app.fate(id).await?;
         if !app.cancel(id).await.map_err(super::refused)? {
-            bail!("there is no message {id} in {dsn}, or none that this role may change");
+            bail!("no message {id} in {dsn}, or this role may not change it");
         }
         Ok(fate.is_some_and(|(status, _)| status == Status::Cancelled))
     })
@@ -41,9 +41,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         return output::print(&format!("{text:#}\n"));
     }
     let done = if already {
-        "was cancelled already"
+        "was already cancelled"
     } else {
-        "is cancelled"
+        "cancelled"
     };
     output::print(&format!("message {id} {done}\n"))
 }

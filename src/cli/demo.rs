@@ -1,4 +1,4 @@
-//! `punctual demo`.
+//! `punctual demo`: runs the daemon with a private Postgres and a simulated phone.
 
 use super::{logs, output};
 use crate::config::{LogFormat, LogSettings};
@@ -6,15 +6,15 @@ use crate::{daemon, demo};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-/// Shows the main job: a private Postgres, a pretend phone and a dozen messages in 20 seconds.
+/// Run a self-contained demo: eighteen messages in 20 seconds on a private Postgres.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  punctual demo --exit-after\n\nNeeds no configuration and no \
-                  database. Ctrl-C leaves nothing running and nothing behind."
+                  database. Ctrl-C stops everything and cleans up."
 )]
 pub(super) struct Args {
-    /// End when the last message is over with; the exit code is 1 if one was lost, doubled,
-    /// early or wrongly sent
+    /// Exit after the last message; the exit code is 1 if one was lost, doubled, early or
+    /// sent by mistake
     #[arg(long)]
     exit_after: bool,
 }
@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let verdict = demo::run(stop, args.exit_after, &mut |line| output::print(line)).await?;
     anyhow::ensure!(
         verdict.faults.is_empty(),
-        "the demo went wrong:\n  {}",
+        "the demo failed:\n  {}",
         verdict.faults.join("\n  ")
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! `punctual health`: for container engines and other watchers.
+//! `punctual health`: a health check for container engines.
 
 use anyhow::bail;
 use reqwest::{StatusCode, Url};
@@ -7,20 +7,20 @@ use super::ask::{self, Daemon};
 use super::output;
 use crate::config::{Sources, debug_endpoint};
 
-/// Asks a running daemon whether it is ready; exit code 1 if it is not, or none answers.
+/// Check whether the daemon is ready; exit code 1 if it is not, or does not respond.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  punctual health\n  punctual health --alive\n\n\
-                  The same as GET /readyz and GET /healthz, for where there is no curl."
+                  The same as GET /readyz and GET /healthz, for images without curl."
 )]
 pub(super) struct Args {
-    /// Only whether it lives: a database that is away makes it unready, not dead
+    /// Check only whether it lives; an unreachable database makes it unready, not dead
     #[arg(long)]
     alive: bool,
 
     #[arg(
         long,
-        help = "Where the daemon answers [default: http:// and PUNCTUAL_HTTP_ADDR]"
+        help = "URL of the daemon [default: http:// and PUNCTUAL_HTTP_ADDR]"
     )]
     #[arg(value_name = "URL", value_parser = ask::http_url)]
     url: Option<Url>,

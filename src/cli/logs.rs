@@ -1,8 +1,8 @@
 //! Where log lines go: stderr, as text for people or as JSON for machines.
 //!
-//! Only what is said through `tracing` goes there. What libraries say through the `log` crate is
-//! left out on purpose: at `debug`, tokio-postgres tells there the parameters of every statement,
-//! which are numbers and texts.
+//! Only events of `tracing` are logged. Those that libraries log through the `log` crate are left
+//! out on purpose: at `debug`, tokio-postgres logs the parameters of every statement, which
+//! contain numbers and texts.
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -10,14 +10,14 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{LogFormat, LogSettings};
 
-/// Keeps what is sent elsewhere until the end, and then sends the rest.
+/// Keeps the exporter of spans until the process ends; dropping it exports the last ones.
 pub(super) struct Logs {
     #[cfg(feature = "otlp")]
     _exporting: Option<super::otlp::Exporting>,
 }
 
 /// Turns logging on for this process. A second call changes nothing.
-#[must_use = "dropping it ends what is exported"]
+#[must_use = "dropping it ends the export of spans"]
 pub(super) fn start(settings: &LogSettings) -> Logs {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match settings.format {
@@ -34,8 +34,8 @@ pub(super) fn start(settings: &LogSettings) -> Logs {
         let (layer, exporting) = match super::otlp::layer() {
             Ok(made) => made.unzip(),
             Err(error) => {
-                // There is no log yet to say it in.
-                eprintln!("no spans are exported: {error:#}");
+                // Logging is not set up yet.
+                eprintln!("cannot export spans: {error:#}");
                 (None, None)
             }
         };
@@ -46,7 +46,7 @@ pub(super) fn start(settings: &LogSettings) -> Logs {
     }
     #[cfg(not(feature = "otlp"))]
     {
-        // Refused only where a subscriber is set already.
+        // Fails only if a subscriber is set already.
         let _ = registry.try_init();
         Logs {}
     }

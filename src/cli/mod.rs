@@ -1,5 +1,5 @@
-//! What people type. One file a command; this one parses, calls and turns the end into an exit
-//! code: 0, 1 for what went wrong, 64 (`EX_USAGE` of `sysexits.h`) for wrong usage or
+//! The command line. Each command has a file; this one parses the arguments, runs the command and
+//! returns the exit code: 0, 1 for a failure, 64 (`EX_USAGE` of `sysexits.h`) for wrong usage or
 //! configuration.
 //!
 //! A new command is a file with `Args` and `run`, and a line in `Command` and in `call`.
@@ -42,16 +42,16 @@ const EXIT_USAGE: u8 = 64;
 /// Something else went wrong: the same call may succeed later.
 const EXIT_FAILURE: u8 = 1;
 
-/// Sends scheduled messages from Postgres at their exact moment, once, and can prove it.
+/// Scheduled messages from Postgres, sent at their exact moment, once, with proof.
 #[derive(Debug, Parser)]
 #[command(
     name = "punctual",
     version,
-    after_help = "Settings come from punctual.toml and the environment, DATABASE_URL above all.\n\
+    after_help = "Settings come from punctual.toml and the environment; DATABASE_URL is required.\n\
                   `punctual COMMAND --help` gives an example of each command."
 )]
 struct Cli {
-    /// The settings' file [default: punctual.toml here, if there is one]
+    /// Settings file [default: ./punctual.toml if present]
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
 
@@ -77,7 +77,7 @@ enum Command {
     Why(why::Args),
 }
 
-/// An argument that is well-formed and will not do all the same.
+/// An argument that is well-formed but cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{argument}: {why}")]
 struct Usage {
@@ -99,16 +99,14 @@ fn message_id(text: &str) -> Result<Uuid, String> {
     })
 }
 
-/// What the table says no with, for people: the guard's own sentence and its advice.
+/// The error for a change that the database refused: the guard's own message and hint.
 fn refused(error: StoreError) -> anyhow::Error {
     if let Some((message, hint)) = error.guarded() {
         let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
         return anyhow::anyhow!("{message}{hint}");
     }
     if error.taken().is_some_and(|by| by.contains("dedup")) {
-        return anyhow::anyhow!(
-            "there is a message with this --dedup-key already, and it has not ended yet"
-        );
+        return anyhow::anyhow!("another message with this --dedup-key is still in progress");
     }
     error.into()
 }
@@ -173,25 +171,49 @@ fn say(said: &clap::Error) -> ExitCode {
     }
 }
 
-/// Tells people on stderr what was wrong, with its causes, and says the exit code.
+/// Prints the error with its causes on stderr, and returns the exit code.
 fn complain(error: &anyhow::Error) -> u8 {
     let (text, code) = if let Some(config) = error.downcast_ref::<ConfigError>() {
         let problems = config.to_string().replace('\n', "\n  ");
-        let text = format!("the configuration is not usable:\n  {problems}");
+        let text = format!("the configuration is not valid:\n  {problems}");
         (text, EXIT_USAGE)
     } else if error.is::<DsnError>() || error.is::<Usage>() {
         // A setting too, although only the store can read it.
-        (format!("{error:#}"), EXIT_USAGE)
+        (once(error), EXIT_USAGE)
     } else {
-        (format!("{error:#}"), EXIT_FAILURE)
+        (once(error), EXIT_FAILURE)
     };
-    // `eprintln!` would panic on a closed stderr; there is nobody left to tell.
+    // `eprintln!` would panic on a closed stderr.
     let _ = writeln!(std::io::stderr(), "punctual: {text}");
     code
 }
 
+/// An error and its causes in one line, each said once: some errors repeat their cause.
+fn once(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let postgres = cause.downcast_ref::<tokio_postgres::Error>();
+        let server = postgres.and_then(tokio_postgres::Error::as_db_error);
+        if server.is_some_and(|server| text.contains(server.message())) {
+            break;
+        }
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    let store = error.chain().find_map(|e| e.downcast_ref::<StoreError>());
+    if store.is_some_and(StoreError::is_schema_missing) {
+        return format!(
+            "the database has no Punctual schema, or an older one: run `punctual migrate` ({text})"
+        );
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use anyhow::Context as _;
     use clap::CommandFactory;
 
     use super::*;
@@ -212,5 +234,14 @@ mod tests {
             );
         }
         cli.debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = || std::io::Error::other("connection refused");
+        let repeating = anyhow::Error::from(refused()).context("no server: connection refused");
+        assert_eq!(once(&repeating), "no server: connection refused");
+        let plain = Err::<(), _>(refused()).context("no server").unwrap_err();
+        assert_eq!(once(&plain), "no server: connection refused");
     }
 }

@@ -1,8 +1,8 @@
-//! Spans of messages to a collector, by OTLP over HTTP: with the feature `otlp`, and where
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` says where one listens.
+//! Exports the spans of messages to a collector by OTLP over HTTP, with the feature `otlp` and if
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` names one.
 //!
-//! The other `OTEL_…` variables that the exporter knows hold as well. Plain HTTP: a collector runs
-//! beside the daemon, and knows the way from there.
+//! The exporter's other `OTEL_…` variables apply as well. Plain HTTP only: a collector beside the
+//! daemon forwards the spans.
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::SpanExporter;
@@ -16,10 +16,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::metrics::span::TARGET;
 
-/// Where the collector is.
+/// Names the collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// Sends what is left when it is dropped, which is at the end of the process.
+/// Exports the remaining spans when it is dropped, at the end of the process.
 pub(super) struct Exporting(SdkTracerProvider);
 
 impl Drop for Exporting {
@@ -30,7 +30,7 @@ impl Drop for Exporting {
     }
 }
 
-/// A layer for the spans of messages; `None` where no collector is named.
+/// A layer for the spans of messages; `None` if no collector is named.
 pub(super) fn layer<S>() -> anyhow::Result<Option<(impl Layer<S>, Exporting)>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -38,7 +38,7 @@ where
     if std::env::var_os(ENDPOINT).is_none_or(|endpoint| endpoint.is_empty()) {
         return Ok(None);
     }
-    // Its client wants one even where nothing is encrypted. Set already: as good.
+    // Its client needs one even without encryption. Fails only if one is set already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = SpanExporter::builder().with_http().build()?;
     let resource = Resource::builder()

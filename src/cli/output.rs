@@ -1,30 +1,29 @@
-//! Standard output that may be closed early, and is a terminal or not.
+//! Writes results to standard output, which may be closed early and may be a terminal.
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 
 use anyhow::Context;
 
-/// Writes a command's result. A closed pipe (`punctual timers | head`) is a quiet end, where
+/// Writes a command's result. A closed pipe (`punctual timers | head`) ends it silently;
 /// `println!` would panic.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     write_to(&mut stdout().lock(), text)
 }
 
-/// The same for a text with colours, which are for terminals only, and for nobody who has set
-/// `NO_COLOR`.
+/// The same for a text with colours, which are removed outside terminals and with `NO_COLOR`.
 pub(super) fn print_styled(text: &str) -> anyhow::Result<()> {
     write_to(&mut anstream::AutoStream::auto(stdout().lock()), text)
 }
 
-/// How many columns the terminal has that the result goes to; `None`: it goes elsewhere.
+/// The width of the terminal in columns; `None` if the output is not a terminal.
 pub(super) fn width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// Says something beside the result, on stderr.
+/// Prints a remark on stderr, apart from the result.
 pub(super) fn remark(text: &str) {
-    // Nobody reads it: no reason not to go on.
+    // A closed stderr is not a reason to fail.
     let _ = writeln!(stderr(), "punctual: {text}");
 }
 

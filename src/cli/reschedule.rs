@@ -1,4 +1,4 @@
-//! `punctual reschedule ID --at`.
+//! `punctual reschedule ID --at`: moves a message to another time.
 
 use anyhow::bail;
 use jiff::tz::TimeZone;
@@ -13,27 +13,27 @@ use crate::message::{MessageId, Status};
 use crate::store::doctor::database_time;
 use crate::store::user::UserSession;
 
-/// Moves a message that has not left yet to another time.
+/// Move a message that has not been sent yet to another time.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  punctual reschedule 00000000-0000-0000-0000-000000000001 --at 'in 2h'\n\n\
-                  What held the message back (quiet hours, a retry's pause) is dropped with it and \
-                  judged anew."
+                  A deferral (quiet hours) or a retry's pause is dropped, and the rules apply again \
+                  to the new time."
 )]
 pub(super) struct Args {
-    /// The message's id, as the table has it
+    /// Id of the message
     #[arg(value_parser = super::message_id)]
     id: Uuid,
 
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    #[arg(help = format!("When: {FORMS}"))]
+    #[arg(help = format!("Due time: {FORMS}"))]
     at: String,
 
-    /// The zone of a local --at [default: this machine's]
+    /// Time zone of a local --at [default: this machine's]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     timezone: Option<TimeZone>,
 
-    /// Take a time that has passed: the message leaves at once, or is cancelled as too late
+    /// Accept a time in the past (sent at once, or cancelled if older than the allowed lateness)
     #[arg(long)]
     past_ok: bool,
 
@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         if !app.reschedule(id, at).await.map_err(super::refused)? {
             bail!(match app.fate(id).await? {
                 Some((status, _)) => why_not(id, status),
-                None => format!("there is no message {id} in {dsn}"),
+                None => format!("no message {id} in {dsn}"),
             });
         }
         Ok((at, now))
@@ -72,20 +72,20 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     }
     let shown = when::show(at, &local);
     let distance = when::distance(at, now);
-    output::print(&format!("message {id} is moved to {shown}, {distance}\n"))
+    output::print(&format!("message {id} moved to {shown}, {distance}\n"))
 }
 
 fn why_not(id: MessageId, status: Status) -> String {
     let what = match status {
-        // It became so between the two questions, or the role may read and not write.
+        // It became pending between the two statements, or the role may read and not write.
         Status::Pending => "is pending, but this role may not change it",
-        Status::Sending => "is being sent this moment; it can no longer be moved",
-        Status::Unconfirmed => {
-            "is unconfirmed: whether it was sent is not known; `punctual why` tells more"
+        Status::Sending => "is being sent; it can no longer be moved",
+        Status::Unconfirmed => "is unconfirmed; `punctual why` shows what to do",
+        Status::Sent | Status::Delivered => {
+            "was already sent; to send it again, schedule a new one"
         }
-        Status::Sent | Status::Delivered => "was sent; to send it again, schedule a new one",
-        Status::Failed => "has failed and is not tried again; schedule a new one",
-        Status::Cancelled => "is cancelled; schedule a new one",
+        Status::Failed => "has failed; to send it again, set its status to 'pending'",
+        Status::Cancelled => "is cancelled; to send it after all, set its status to 'pending'",
     };
     format!("message {id} {what}")
 }

@@ -1,4 +1,4 @@
-//! `punctual resolve ID`.
+//! `punctual resolve ID`: settles an unconfirmed message by hand.
 
 use anyhow::bail;
 use clap::ArgGroup;
@@ -17,28 +17,28 @@ Example:
   punctual resolve 00000000-0000-0000-0000-000000000001 --sent SM0123456789abcdef0123456789abcdef
   punctual resolve 00000000-0000-0000-0000-000000000001 --resend
 
-Look the message up in Twilio's log first: `punctual why ID` says when it was tried and what the \
-look-ups have shown. What has been sent is sent a second time by --resend.";
+Look the message up in Twilio's log first: `punctual why ID` shows when it was tried and the \
+look-ups so far. If it was sent after all, --resend sends a second text.";
 
-/// A person's word on a message of which nobody knows whether it was sent (`unconfirmed`).
+/// Settle an unconfirmed message by hand.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
-#[command(group = ArgGroup::new("word").required(true).args(["sent", "resend", "cancel"]))]
+#[command(group = ArgGroup::new("decision").required(true).args(["sent", "resend", "cancel"]))]
 pub(super) struct Args {
-    /// The message's id, as the table has it
+    /// Id of the message
     #[arg(value_parser = super::message_id)]
     id: Uuid,
-    /// Twilio has it; with its sid, if you know that, what became of it is asked
+    /// Twilio has it; with its sid, the delivery status will be looked up
     #[arg(long, value_name = "SID", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "clap: a flag that may have a value")]
     sent: Option<Option<String>>,
-    /// Twilio does not have it, or a second text is no harm: send it now
+    /// Twilio does not have it, or a second text does no harm: send it now
     #[arg(long)]
     resend: bool,
-    /// Do not send it, whatever became of it
+    /// Do not send it, whether or not it was sent
     #[arg(long)]
     cancel: bool,
-    /// Who says so, for the ledger [default: the user of this session]
+    /// Who decided, for the record [default: the user of this session]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// Print JSON
@@ -61,7 +61,7 @@ impl Args {
             .or_else(|| std::env::var("USER").ok())
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| "somebody".to_owned())
+            .unwrap_or_else(|| "unknown".to_owned())
     }
 }
 
@@ -70,7 +70,7 @@ fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
     if is_sid("SM", sid) || is_sid("MM", sid) {
         return Ok(ProviderSid(sid.to_owned()));
     }
-    let why = "a message's sid is SM (or MM) and 32 hexadecimal digits";
+    let why = "expected a message sid: SM (or MM) and 32 hexadecimal digits";
     Err(Usage::of("--sent")(why.to_owned()))
 }
 
@@ -86,13 +86,13 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     {
         Resolved::Done => {}
         Resolved::Missing => {
-            bail!("there is no message {id} in {dsn}, or none that this role may change")
+            bail!("no message {id} in {dsn}, or this role may not change it")
         }
         Resolved::NotInDoubt(status) => bail!(
-            "message {id} is {status}, not unconfirmed: there is nothing to resolve; \
-             `punctual why {id}` tells its story"
+            "message {id} is {status}, not unconfirmed: there is nothing to resolve; see \
+             `punctual why {id}`"
         ),
-        Resolved::SidTaken => bail!("that sid is another message's: nothing was changed"),
+        Resolved::SidTaken => bail!("that sid belongs to another message: nothing was changed"),
     }
     let status = verdict.status().as_str();
     if args.json {
@@ -100,7 +100,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         return output::print(&format!("{text:#}\n"));
     }
     let now = match verdict {
-        Verdict::Resend => "is pending, and sent at once by a running daemon",
+        Verdict::Resend => "is pending and will be sent at once by a running daemon",
         Verdict::Sent(_) => "is sent",
         Verdict::Cancel => "is cancelled",
     };

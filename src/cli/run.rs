@@ -1,4 +1,4 @@
-//! `punctual run`.
+//! `punctual run`: builds the daemon from the settings and runs it.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{logs, output};
-use crate::config::{Config, ProviderChoice, Sources, TwilioSettings};
+use crate::config::{self, Config, ProviderChoice, Sources, TwilioSettings};
 use crate::daemon::{self, Parts, State, WebhookParts};
 use crate::http;
 use crate::journal::StateDir;
@@ -21,20 +21,26 @@ use crate::receipt::STATUS_PATH;
 use crate::receipt::signature::Verifier;
 use crate::store::Dsn;
 
-/// Sends the messages of the database at their time, until SIGTERM or SIGINT.
+/// Run the daemon until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  DATABASE_URL=postgres://… PUNCTUAL_PROVIDER=console punctual run\n\n\
-                  The first signal lets what is being sent finish and gives the rest back; a \
-                  second one ends it at once."
-)]
+#[command(after_help = after_help())]
 pub(super) struct Args {
     /// Print the settings, without secrets, and exit
     #[arg(long)]
     print_config: bool,
-    /// The database was restored or failed over, and nothing is missing in it: send what is overdue
+    /// Release all messages in quarantine after a restore or failover that lost nothing
     #[arg(long)]
     accept_restore: bool,
+}
+
+fn after_help() -> String {
+    let settings: Vec<&str> = config::names().collect();
+    format!(
+        "Example:\n  DATABASE_URL=postgres://… PUNCTUAL_PROVIDER=console punctual run\n\n\
+         The first signal waits for requests in flight and releases the other claims; a second one \
+         exits at once.\n\nSettings, in the environment or in punctual.toml:\n  {}",
+        settings.join("\n  ")
+    )
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
@@ -52,7 +58,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
 
 async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
     let url = config.database_url.expose_secret();
-    let dsn = Dsn::parse(url).context("DATABASE_URL is not usable")?;
+    let dsn = Dsn::parse(url).context("DATABASE_URL is not valid")?;
     if let Some(warning) = dsn.warning() {
         tracing::warn!("{warning}");
     }
@@ -61,7 +67,7 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
     let webhooks = webhooks(&config).await?;
     anyhow::ensure!(
         config.state_dir.is_some() || !accept_restore,
-        "--accept-restore: without a journal (PUNCTUAL_STATE_DIR) no restore is noticed, and nothing is held"
+        "--accept-restore needs a journal (PUNCTUAL_STATE_DIR): without one there is no quarantine"
     );
     let dir = config.state_dir.as_deref();
     let dir = dir.map(StateDir::lock).transpose()?;
@@ -88,7 +94,7 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
     })
 }
 
-/// Callbacks are the provider's that signs them, and come only if we said where.
+/// Callbacks arrive only with Twilio, which signs them, and only if it has a public URL.
 async fn webhooks(config: &Config) -> anyhow::Result<Option<WebhookParts>> {
     let (ProviderChoice::Twilio(twilio), Some(public_url)) =
         (&config.provider, &config.http.public_url)
@@ -105,12 +111,12 @@ async fn webhooks(config: &Config) -> anyhow::Result<Option<WebhookParts>> {
     }))
 }
 
-/// Where Twilio is to report to.
+/// The URL for status callbacks.
 fn status_callback(public_url: &Url) -> anyhow::Result<StatusCallback> {
     let front = public_url.as_str().trim_end_matches('/');
     format!("{front}{STATUS_PATH}")
         .parse()
-        .context("PUNCTUAL_PUBLIC_URL is not usable")
+        .context("PUNCTUAL_PUBLIC_URL is not valid")
 }
 
 fn provider(config: &Config) -> anyhow::Result<Arc<dyn Provider>> {

@@ -1,4 +1,4 @@
-//! `punctual schedule`.
+//! `punctual schedule`: inserts a message as an app would.
 
 use std::fmt::Write as _;
 
@@ -25,65 +25,64 @@ Example:
   punctual schedule --to +13105551234 --body 'Tea is ready' --at 'in 4m'
   punctual schedule --to +13105551234 --template appointment --var name=Ada --var time=9:00 --at 'in 1h'
 
-Writes a row of scheduled_messages as your app would; a running `punctual run` sends it.";
+Inserts a row into scheduled_messages, as your app would; a running `punctual run` sends it.";
 
-/// Schedules one message.
+/// Schedule one message.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    /// Whom to: + and the country code, digits only
+    /// Recipient: + and the country code, digits only
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     to: E164,
 
-    /// The text, at most 1600 characters
+    /// Text, at most 1600 characters
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     #[arg(required_unless_present = "template", conflicts_with = "template")]
     body: Option<String>,
 
     #[arg(long, value_name = "KEY")]
-    #[arg(help = "In place of a text: the template_key of a row of sms_templates, or its id")]
+    #[arg(help = "Template in place of a text: template_key or id of a row of sms_templates")]
     template: Option<String>,
 
-    /// A variable of the template and its value, once for each
+    /// A variable of the template; repeat for each
     #[arg(long, value_name = "NAME=VALUE", requires = "template", value_parser = text::variable)]
     var: Vec<(String, String)>,
 
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help = at_help())]
     at: String,
 
-    /// Who from: a number, short code or name of yours, or a messaging service [default: the
-    /// daemon's sender]
+    /// Sender: your number, short code or name, or a messaging service [default: the daemon's]
     #[arg(long, value_name = "SENDER")]
     from: Option<Sender>,
 
-    /// Whose message it is: their preferences (quiet hours, limits) count
+    /// The user it belongs to: their preferences (quiet hours, limits) apply
     #[arg(long, value_name = "UUID")]
     user: Option<Uuid>,
 
-    /// Cancelled, not sent, once this has passed; written like --at
+    /// Cancel it, instead of sending it, after this time; written like --at
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     send_before: Option<String>,
 
-    /// Refused while another message with this key is still to be sent
+    /// Refuse it while another message with this key is in progress
     #[arg(long, value_name = "KEY")]
     dedup_key: Option<String>,
 
-    /// Who goes first among those due together
+    /// Order among messages due together
     #[arg(long, value_enum, default_value_t = Priority::Normal)]
     priority: Priority,
 
-    /// The recipient's zone, and that of a local --at [default for --at: this machine's]
+    /// Time zone of the recipient and of a local --at [default for --at: this machine's]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     timezone: Option<TimeZone>,
 
     #[arg(
         long,
         value_name = "TYPE",
-        help = "What kind of message it is, like event_reminder"
+        help = "Type of the message, like event_reminder"
     )]
     message_type: Option<String>,
 
-    /// Take a time that has passed: the message leaves at once, or is cancelled as too late
+    /// Accept a time in the past (sent at once, or cancelled if older than the allowed lateness)
     #[arg(long)]
     past_ok: bool,
 
@@ -112,16 +111,14 @@ impl Priority {
 }
 
 fn at_help() -> String {
-    format!("When: {FORMS}")
+    format!("Due time: {FORMS}")
 }
 
 pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).map_err(|_| {
-        "expected a name of the IANA time zone database, like Europe/Berlin or UTC".into()
-    })
+    TimeZone::get(text).map_err(|_| "expected an IANA time zone, like Europe/Berlin or UTC".into())
 }
 
-/// What is said of a message that was scheduled.
+/// The printed description of a scheduled message.
 #[derive(Serialize)]
 struct Told {
     id: MessageId,
@@ -130,10 +127,10 @@ struct Told {
     send_before: Option<Moment>,
     characters: usize,
     segments: Segments,
-    /// Where it is made of one.
+    /// If it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<String>,
-    /// As it was rendered.
+    /// As rendered now.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(skip)]
@@ -174,11 +171,11 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     output::print(&tell(&scheduled, &local))
 }
 
-/// Why a moment that has passed is not taken.
+/// The error for a time in the past.
 pub(super) fn passed(at: Moment, now: Moment) -> Usage {
     Usage::of("--at")(format!(
-        "{} was {}; such a message leaves at once, or is cancelled as too late: say --past-ok if \
-         that is meant",
+        "{} is in the past ({}); pass --past-ok to allow it: the message is then sent at once, or \
+         cancelled as too late",
         when::show(at, &TimeZone::system()),
         when::distance(at, now)
     ))
@@ -205,7 +202,7 @@ impl Times {
         }
         if let Some(before) = send_before.filter(|before| *before <= at.max(now)) {
             return Err(Usage::of("--send-before")(format!(
-                "{} is not after the message's time: it would be cancelled, not sent",
+                "{} is not after the message's due time, so it would be cancelled",
                 when::show(before, &zone)
             )));
         }
@@ -239,7 +236,7 @@ async fn insert(
     };
     let id = app.schedule(&draft).await.map_err(super::refused)?;
     let Some(id) = id else {
-        anyhow::bail!("nothing was scheduled: a trigger of the table's own has left the row out");
+        anyhow::bail!("nothing was scheduled: a trigger of the table skipped the row");
     };
     Ok(Told {
         id,
@@ -277,9 +274,9 @@ fn tell(it: &Told, zone: &TimeZone) -> String {
         line("template", template.clone());
     }
     if let Some(text) = &it.text {
-        // Its own lines, if it has several, under each other.
+        // Several lines are aligned.
         line("", text.replace('\n', &format!("\n  {:<10}", "")));
     }
-    line("story", format!("punctual why {}", it.id));
+    line("details", format!("punctual why {}", it.id));
     text
 }

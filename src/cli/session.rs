@@ -1,4 +1,4 @@
-//! A session with the database for a command that needs one and nothing else.
+//! A database session for a command.
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
@@ -7,13 +7,13 @@ use tokio_postgres::Client;
 use crate::config::{self, Sources};
 use crate::store::Dsn;
 
-/// The database of the settings.
+/// The database that the settings name.
 pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
     let url = config::database_url(sources)?;
-    Dsn::parse(url.expose_secret()).context("DATABASE_URL is not usable")
+    Dsn::parse(url.expose_secret()).context("DATABASE_URL is not valid")
 }
 
-/// Works within a session; the connection is driven beside the work and ends with it.
+/// Does `work` within a session; the connection is driven beside it and closed after it.
 pub(super) async fn with<T>(
     dsn: &Dsn,
     work: impl AsyncFnOnce(&Client) -> anyhow::Result<T>,
@@ -28,7 +28,7 @@ pub(super) async fn with<T>(
         connection
     );
     match (done, ended) {
-        // The work only saw its connection close; the connection knows why.
+        // The work only saw its connection close; the connection has the cause.
         (Err(_), Err(lost)) => Err(dsn.explain(lost).into()),
         (done, _) => done,
     }

@@ -1,4 +1,5 @@
-//! `punctual completions` and `punctual man`: what the parser knows, for the shell and for man.
+//! `punctual completions` and `punctual man`: shell completions and manual pages, made from the
+//! definitions of the commands.
 
 use std::path::PathBuf;
 
@@ -8,14 +9,14 @@ use clap_complete::Shell;
 
 use super::{Cli, Usage, output};
 
-/// Prints what completes the commands and their options in a shell.
+/// Print a shell completion script.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  punctual completions bash > \
                   ~/.local/share/bash-completion/completions/punctual\n  \
                   punctual completions zsh > ~/.zfunc/_punctual\n  \
                   punctual completions fish > ~/.config/fish/completions/punctual.fish")]
 pub(super) struct Completions {
-    /// Which shell
+    /// Shell
     #[arg(value_enum)]
     shell: For,
 }
@@ -38,12 +39,12 @@ pub(super) fn completions(args: &Completions) -> anyhow::Result<()> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// Prints a page of the manual, or writes all of them.
+/// Print a manual page, or write all of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  punctual man schedule | man -l -\n  \
                   punctual man --out /usr/local/share/man/man1")]
 pub(super) struct Man {
-    /// The command whose page to print [default: the program's own]
+    /// Command whose page to print [default: the program's page]
     #[arg(value_name = "COMMAND", conflicts_with = "out")]
     of: Option<String>,
 
@@ -65,7 +66,7 @@ pub(super) fn man(args: &Man) -> anyhow::Result<()> {
         Some(name) => {
             let found = root.find_subcommand(name).cloned();
             found.ok_or_else(|| {
-                let what = format!("there is no command {name:?}: see `punctual --help`");
+                let what = format!("no command {name:?}: see `punctual --help`");
                 Usage::of("COMMAND")(what)
             })?
         }

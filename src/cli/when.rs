@@ -1,4 +1,4 @@
-//! Moments as people write and read them.
+//! Parses and formats times for people: `--at` and its like.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use jiff::{Timestamp, ZonedDateTime};
 
 use crate::message::Moment;
 
-/// What `--at` and its like take.
-pub(super) const FORMS: &str = "a time with its offset (2026-01-02T09:00:00+01:00), a local one \
-                                (\"2026-01-02 09:00\"), \"in 10m\", +90s, or now";
+/// The forms that `--at` and its like accept.
+pub(super) const FORMS: &str = "2026-01-02T09:00:00+01:00, \"2026-01-02 09:00\" (local time), \
+                                \"in 10m\", +90s, or now";
 
-/// A moment as it was written.
+/// A time as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum When {
-    /// From now on; by whose clock, whoever asks decides.
+    /// Relative to now; the caller chooses the clock.
     In(Duration),
-    /// An instant, and what is to be said of how it was read.
+    /// An instant, with a remark on how it was read.
     At(Moment, Option<String>),
 }
 
 impl When {
-    /// Reads `text`; a local time is one of `zone`.
+    /// Reads `text`; local times are in `zone`.
     pub(super) fn parse(text: &str, zone: &TimeZone) -> Result<Self, String> {
         let text = text.trim();
         if text.eq_ignore_ascii_case("now") {
@@ -32,7 +32,9 @@ impl When {
         if let Some(ahead) = ahead {
             return humantime::parse_duration(ahead.trim())
                 .map(Self::In)
-                .map_err(|e| format!("{text:?} is no duration ({e}): write \"in 10m\" or +90s"));
+                .map_err(|e| {
+                    format!("cannot read {text:?} as a duration ({e}); try \"in 10m\" or +90s")
+                });
         }
         if let Ok(zoned) = text.parse::<ZonedDateTime>() {
             return Ok(Self::At(moment(zoned.timestamp()), None));
@@ -40,11 +42,11 @@ impl When {
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(Self::At(moment(at), None));
         }
-        // A day alone would be read as its midnight, which nobody means.
+        // A day alone would be read as its midnight, which is rarely meant.
         match text.parse::<DateTime>() {
             Ok(local) if text.contains(':') => of_zone(local, zone),
-            Ok(_) => Err(format!("{text:?} has no time of day: write {FORMS}")),
-            Err(_) => Err(format!("{text:?} is no moment: write {FORMS}")),
+            Ok(_) => Err(format!("{text:?} has no time of day; try {FORMS}")),
+            Err(_) => Err(format!("cannot read {text:?} as a time; try {FORMS}")),
         }
     }
 
@@ -56,7 +58,7 @@ impl When {
         }
     }
 
-    /// What is to be said of how it was read.
+    /// A remark on how it was read.
     pub(super) fn note(&self) -> Option<&str> {
         match self {
             Self::In(_) => None,
@@ -65,8 +67,8 @@ impl When {
     }
 }
 
-/// A local time that the zone skips is taken as long after the last one that it has; of one that
-/// it has twice, the first is taken (RFC 5545). Both are told.
+/// A local time that the zone skips is moved forward by the length of the gap; of one that occurs
+/// twice, the first is used (RFC 5545). A remark says so.
 fn of_zone(local: DateTime, zone: &TimeZone) -> Result<When, String> {
     let ambiguous = zone.to_ambiguous_zoned_datetime(local);
     let offsets = ambiguous.offset();
@@ -78,11 +80,11 @@ fn of_zone(local: DateTime, zone: &TimeZone) -> Result<When, String> {
     let note = match offsets {
         AmbiguousOffset::Unambiguous { .. } => None,
         AmbiguousOffset::Gap { .. } => Some(format!(
-            "{local} does not exist in {name}, where clocks go forward over it: taken as {taken}"
+            "{local} does not exist in {name} (clocks go forward): read as {taken}"
         )),
         AmbiguousOffset::Fold { after, .. } => Some(format!(
-            "{local} comes twice in {name}, where clocks go back: taken as the first, {taken}; for \
-             the second write it with its offset, {local}{after}"
+            "{local} occurs twice in {name} (clocks go back): read as the first, {taken}; for the \
+             second write its offset, {local}{after}"
         )),
     };
     Ok(When::At(moment(zoned.timestamp()), note))
@@ -92,7 +94,7 @@ fn moment(at: Timestamp) -> Moment {
     Moment::from_micros(at.as_microsecond())
 }
 
-/// A moment for people, in `zone`.
+/// A time for people, in `zone`.
 pub(super) fn show(at: Moment, zone: &TimeZone) -> String {
     Timestamp::from_microsecond(at.as_micros()).map_or_else(
         |_| at.to_string(),
@@ -108,7 +110,7 @@ pub(super) fn show(at: Moment, zone: &TimeZone) -> String {
     )
 }
 
-/// How far ahead `at` is, or how long over.
+/// How far `at` is from `now`, in either direction.
 pub(super) fn distance(at: Moment, now: Moment) -> String {
     let us = at.micros_from(now);
     let seconds = us.unsigned_abs() / 1_000_000;
@@ -134,7 +136,7 @@ mod tests {
         TimeZone::get("Europe/Berlin").unwrap()
     }
 
-    /// What a text means in Berlin, in UTC, and a word of what is said of it.
+    /// What a text means in Berlin, in UTC, and a word of the remark.
     fn check(text: &str, utc: &str, says: Option<&str>) {
         let when = When::parse(text, &berlin()).unwrap_or_else(|e| panic!("{text}: {e}"));
         let at = when.instant(Moment::from_micros(0)).to_string();
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_and_a_fold_are_told() {
+    fn a_gap_and_a_fold_have_a_remark() {
         check(
             "2026-03-29 02:30",
             "2026-03-29T01:30:00.000000Z",
@@ -183,7 +185,7 @@ mod tests {
             "2026-10-25T00:30:00.000000Z",
             Some("2026-10-25T02:30:00+01"),
         );
-        // As the sentence about the fold says.
+        // As the remark about the fold says.
         check(
             "2026-10-25T02:30:00+01",
             "2026-10-25T01:30:00.000000Z",
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment_says_what_would_be() {
+    fn an_unreadable_time_is_refused_with_examples() {
         for text in [
             "",
             "soon",

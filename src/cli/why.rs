@@ -1,4 +1,4 @@
-//! `punctual why ID`.
+//! `punctual why ID`: shows the history of one message.
 
 use std::fmt::Write as _;
 
@@ -13,11 +13,11 @@ use crate::config::{Sources, debug_endpoint};
 use crate::message::{MessageId, Moment};
 use crate::store::story::{Story, StoryAttempt, StoryHold, StoryReceipt, StoryRow};
 
-/// Tells the story of one message: its row, timer, attempts, receipts, and what happens next.
+/// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  punctual why 00000000-0000-0000-0000-000000000001")]
 pub(super) struct Args {
-    /// The message's id, as the table has it
+    /// Id of the message
     #[arg(value_parser = super::message_id)]
     id: Uuid,
     /// Print JSON, with times in UTC
@@ -31,7 +31,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let story = session::with(&dsn, async |client| Ok(Story::read(client, id).await?)).await;
     let mut story = story?;
     if story.is_empty() {
-        bail!("there is no message {id} in {dsn}");
+        bail!("no message {id} in {dsn}");
     }
     if let Some(told) = ask(&story, sources).await {
         story.heard(timer(&told, id), hold(&told));
@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     output::print(&tell(&story))
 }
 
-/// What a daemon tells of it, where one answers. That none does is no reason not to tell the rest.
+/// The response of a daemon about it, if one runs. Without one the rest is shown.
 async fn ask(story: &Story, sources: &Sources) -> Option<Value> {
     let endpoint = debug_endpoint(sources).ok()?;
     let daemon = Daemon::at(endpoint.addr, endpoint.token).ok()?;
@@ -101,7 +101,7 @@ fn tell(story: &Story) -> String {
     if let Some(hold) = &story.hold {
         let _ = writeln!(
             text,
-            "  held          due before {}, when the database came back older",
+            "  quarantine    due before {}, when the database was restored",
             local(hold.before)
         );
     }
@@ -117,7 +117,7 @@ fn tell(story: &Story) -> String {
     for write in &story.outbox {
         let _ = writeln!(
             text,
-            "outbox\n  the app's tables refused the sent message {} time{}: {}\n  tried again {}",
+            "outbox\n  the app's tables refused the sent message {} time{}: {}\n  next retry {}",
             write.attempts + 1,
             if write.attempts == 0 { "" } else { "s" },
             write.last_error,
@@ -143,22 +143,22 @@ fn tell_row(text: &mut String, row: &StoryRow) {
         )),
     );
     line("scheduled", Some(local(row.scheduled_at)));
-    line("wanted anew", row.requeued_at.map(local));
+    line("requeued", row.requeued_at.map(local));
     line("deferred", row.deferred_until.map(local));
-    line("because", row.deferred_reason.clone());
+    line("reason", row.deferred_reason.clone());
     line("next attempt", row.next_attempt_at.map(local));
-    line("not after", row.send_before.map(local));
-    line("in doubt", row.in_doubt.clone());
+    line("send before", row.send_before.map(local));
+    line("in_doubt", row.in_doubt.clone());
     line("sent", row.sent_at.map(local));
     line("delivered", row.delivered_at.map(local));
     line("cancelled", row.cancelled_at.map(local));
-    line("because", row.cancel_reason.clone());
+    line("reason", row.cancel_reason.clone());
     line("error", row.error_message.clone());
     line("twilio", row.twilio_sid.clone());
     for warning in &row.warnings {
         line(
             "note",
-            Some(format!("{warning}; the next known zone counts")),
+            Some(format!("{warning}; the next valid time zone applies")),
         );
     }
 }
@@ -176,7 +176,7 @@ fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
         let late = row.map(|row| started.micros_from(row.wanted_at));
         let late = late.filter(|us| *us >= 0).map(|us| {
             let (ms, us) = (us / 1_000, us % 1_000);
-            format!(", {ms}.{us:03} ms after its time")
+            format!(" ({ms}.{us:03} ms late)")
         });
         let _ = writeln!(
             text,
@@ -186,31 +186,31 @@ fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
         );
     }
     if let Some(finished) = attempt.finished_at {
-        let _ = writeln!(text, "  over          {}", local(finished));
+        let _ = writeln!(text, "  finished      {}", local(finished));
     }
     if let Some(sid) = &attempt.provider_sid {
         let _ = writeln!(text, "  twilio        {sid}");
     }
     if let Some(receipt) = &attempt.receipt_status {
-        let _ = writeln!(text, "  reported      {receipt}");
+        let _ = writeln!(text, "  last status   {receipt}");
     }
     if let Some(category) = &attempt.category {
-        let _ = writeln!(text, "  refused as    {category}");
+        let _ = writeln!(text, "  category      {category}");
     }
     if let Some(error) = &attempt.error {
-        let _ = writeln!(text, "  because       {error}");
+        let _ = writeln!(text, "  error         {error}");
     }
     if let (Some(note), Some(at)) = (&attempt.ask_note, attempt.asked_at) {
         let times = if attempt.asked == 1 { "" } else { "s" };
         let _ = writeln!(
             text,
-            "  asked         {} time{times}, at {}: {note}",
+            "  looked up     {} time{times}, last at {}: {note}",
             attempt.asked,
             local(at)
         );
     }
     if let Some(at) = attempt.next_ask_at {
-        let _ = writeln!(text, "  asked again   {}", local(at));
+        let _ = writeln!(text, "  next look-up  {}", local(at));
     }
     if let (Some(by), Some(at)) = (&attempt.settled_by, attempt.settled_at) {
         let _ = writeln!(text, "  settled       {} by {by}", local(at));
@@ -218,16 +218,16 @@ fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
 }
 
 fn tell_receipt(text: &mut String, receipt: &StoryReceipt) {
-    let about = receipt.number.map(|n| format!(" of attempt {n}"));
+    let about = receipt.number.map(|n| format!(" (attempt {n})"));
     let code = receipt.error_code.map(|code| format!(" (Code: {code})"));
     let became = match (&receipt.row_status, receipt.effect.as_str()) {
-        (_, "contradicted") => ", which contradicts what is recorded".to_owned(),
-        (Some(status), _) => format!(": the message is {status}"),
+        (_, "contradicted") => ", which contradicts the recorded status".to_owned(),
+        (Some(status), _) => format!(": the message became {status}"),
         (None, _) => String::new(),
     };
     let _ = writeln!(
         text,
-        "told{} at {}\n  {}{}{became}",
+        "callback{} at {}\n  {}{}{became}",
         about.unwrap_or_default(),
         local(receipt.received_at),
         receipt.status,

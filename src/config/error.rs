@@ -1,11 +1,11 @@
-//! What is wrong with the settings, in sentences that name the key.
+//! Errors of the settings. Each names the key.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use humantime::format_duration;
 
-/// The settings are not usable, for at least one reason. Displays one reason a line.
+/// The settings are invalid, for at least one reason. Displays one reason per line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", lines(.0))]
 pub struct ConfigError(pub Vec<Problem>);
@@ -15,10 +15,10 @@ fn lines(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// One reason. None of them shows a secret, a phone number or a URL that may hold a password.
+/// One reason. None of them shows a secret, a phone number or a URL that may contain a password.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// A key nobody reads: nearly always a misspelling.
+    /// An unknown key: nearly always a misspelling.
     #[error("{key} is not a setting{}", did_you_mean(.similar.as_deref()))]
     Unknown {
         /// As it was written, and where.
@@ -26,30 +26,30 @@ pub enum Problem {
         /// The setting that was probably meant.
         similar: Option<String>,
     },
-    /// A value that does not do.
-    #[error("{key} is not usable{}: expected {expected}", shown(.value.as_deref()))]
+    /// An invalid value.
+    #[error("{key} is not valid{}: expected {expected}", shown(.value.as_deref()))]
     Unusable {
         /// As it was written, and where.
         key: String,
-        /// What was given, where it may be shown.
+        /// The value, if it may be shown.
         value: Option<String>,
-        /// What would do.
+        /// A description of valid values.
         expected: String,
     },
-    /// Something there is no default for.
+    /// A required setting is missing.
     #[error("{key} is required: set it to {expected}")]
     Missing {
         /// The environment variable.
         key: &'static str,
-        /// What would do.
+        /// A description of valid values.
         expected: &'static str,
     },
     /// A part of a pair without the other.
     #[error("{given} is set without {missing}: set both or neither")]
     Half {
-        /// What is there.
+        /// The one that is set.
         given: &'static str,
-        /// What is not.
+        /// The one that is not.
         missing: &'static str,
     },
     /// A secret given as a value and as a file.
@@ -63,16 +63,16 @@ pub enum Problem {
     /// Pages that others can reach need a token.
     #[error(
         "PUNCTUAL_DEBUG_TOKEN is required: {why}. Set it to something long and random, \
-         for example what `openssl rand -hex 32` prints"
+         for example the output of `openssl rand -hex 32`"
     )]
     TokenRequired {
-        /// What makes it so.
+        /// Why it is required.
         why: String,
     },
-    /// An address that nobody is told of.
+    /// An address for callbacks without the URL that Twilio would call.
     #[error(
-        "PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL: without the URL by which \
-         Twilio reaches that address no callbacks are asked for. Set it, or leave both out"
+        "PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL, so Twilio has no URL for \
+         callbacks: set both or neither"
     )]
     WebhooksUncalled,
     /// See [`Config::lease`](super::Config::lease).
@@ -86,7 +86,7 @@ pub enum Problem {
         lease: Duration,
         /// The send time-out.
         send_timeout: Duration,
-        /// What would do.
+        /// The least valid lease.
         floor: Duration,
     },
     /// A secret's file cannot be read.
@@ -99,22 +99,22 @@ pub enum Problem {
         /// Why not.
         source: std::io::Error,
     },
-    /// The settings' file cannot be read.
-    #[error("cannot read the settings in {}: {source}", path.display())]
+    /// The settings file cannot be read.
+    #[error("cannot read the settings file {}: {source}", path.display())]
     ConfigFile {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
-    /// The settings' file is not TOML. Its lines are not repeated, they may hold secrets.
+    /// The settings file is not TOML. Its lines are not repeated, because they may contain secrets.
     #[error("{} is not valid TOML, line {line}: {message}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
         /// From 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
 }

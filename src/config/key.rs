@@ -1,11 +1,10 @@
-//! Which keys there are, how each layer spells them, and what is no key but nearly one.
+//! The names of all settings in each layer, and suggestions for misspelt ones.
 
-/// Names another path for the settings' file. Not itself a setting: it says where they are.
+/// Names another path of the settings file. Not a setting itself.
 pub(super) const FILE_VAR: &str = "PUNCTUAL_CONFIG";
 
-/// Variables of this prefix that are not settings of the daemon: where its file is, where the
-/// demo and the tests find Postgres, how many worlds a simulation runs, and which binary the
-/// benchmark measures.
+/// Variables with this prefix that are not settings of the daemon: its settings file, the Postgres
+/// of demo and tests, the number of simulated worlds, the benchmark's binary.
 pub(super) const NOT_SETTINGS: [&str; 4] = [
     FILE_VAR,
     "PUNCTUAL_PG_BIN",
@@ -27,7 +26,7 @@ pub(super) struct Setting {
 pub(super) enum Kind {
     /// May be repeated in an error.
     Plain,
-    /// Somebody's number or a URL that may hold a password: never repeated.
+    /// A phone number, or a URL that may contain a password: never repeated.
     Private,
     /// Never repeated, and may come from a file.
     Secret,
@@ -89,9 +88,9 @@ pub(super) fn is_known(
 
 /// The key that is closest to a misspelt one, if any is close.
 pub(super) fn similar(name: &str, spelling: impl Fn(&Setting) -> &'static str) -> Option<String> {
-    /// Below this the suggestion is a guess that misleads.
+    /// Below this a suggestion would mislead.
     const CLOSE: f64 = 0.6;
-    // The prefix says nothing, and is wrongly put before the others' names too.
+    // The prefix does not count: it is often added to other names by mistake.
     let bare = |key: &str| key.trim_start_matches("PUNCTUAL_").to_owned();
     let likeness = |key: &str| strsim::normalized_damerau_levenshtein(&bare(name), &bare(key));
     ALL.iter()
@@ -102,7 +101,7 @@ pub(super) fn similar(name: &str, spelling: impl Fn(&Setting) -> &'static str) -
         .map(|(_, key)| key.to_owned())
 }
 
-/// Whether a variable is one that Kubernetes puts into every container beside a Service called
+/// Whether a variable is one that Kubernetes sets in every container for a Service named
 /// `punctual…`: `…_SERVICE_HOST`, `…_SERVICE_PORT…`, and `…_PORT…` with addresses in it.
 pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     let address = ["tcp://", "udp://", "sctp://"]

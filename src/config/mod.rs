@@ -1,8 +1,8 @@
 //! The settings: defaults < `punctual.toml` < environment, read once, valid afterwards.
 //!
-//! [`Sources`] says where settings come from, `raw` lays the layers over each other, and
-//! [`Config::load`] turns the result into types whose every value is usable. All that is wrong
-//! is told at once, each with its key's name; a value that may be secret or private is not.
+//! [`Sources`] names the sources, `raw` merges the layers, and [`Config::load`] parses the result
+//! into types that cannot hold an invalid value. All problems are reported at once, each with its
+//! key; a value that may be secret or private is never repeated.
 
 mod error;
 mod key;
@@ -36,7 +36,7 @@ pub use values::LogFormat;
 
 use raw::Raw;
 
-/// What `punctual run` works by.
+/// The settings of `punctual run`.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How to reach Postgres. The store reads what is in it.
@@ -73,7 +73,7 @@ pub struct Config {
     pub urgent_passes_quiet_hours: bool,
     /// Who counts what a recipient is sent in a day.
     pub limit_source: LimitSource,
-    /// What is logged, and how.
+    /// The settings of the log.
     pub log: LogSettings,
 }
 
@@ -100,17 +100,17 @@ pub struct DebugEndpoint {
     pub token: Option<SecretString>,
 }
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// Which targets at which level, in the syntax of `RUST_LOG`.
+    /// Targets and levels, in the syntax of `RUST_LOG`.
     pub filter: Targets,
     /// For people or for machines.
     pub format: LogFormat,
 }
 
 impl Config {
-    /// Reads all settings. The error holds every problem there is.
+    /// Reads all settings. The error contains every problem.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut raw = Raw::read(sources);
         let database_url = database_url_of(&mut raw);
@@ -160,7 +160,7 @@ impl Config {
         }
     }
 
-    /// What the policy goes by.
+    /// The settings of the policy.
     pub fn rules(&self) -> Rules {
         Rules {
             default_sender: self.default_sender.clone(),
@@ -174,14 +174,19 @@ impl Config {
         }
     }
 
-    /// The settings as `punctual.toml` would have them, every secret as `***`.
+    /// The settings in the form of `punctual.toml`, with `***` for every secret.
     pub fn to_toml(&self) -> String {
         show::to_toml(self)
     }
 }
 
-/// Reads only how to reach Postgres, for commands that need nothing else. Misspelt keys are
-/// refused all the same.
+/// The environment variables of all settings.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    key::ALL.iter().map(|setting| setting.env)
+}
+
+/// Reads only the database's URL, for commands that need nothing else. Misspelt keys are errors
+/// here too.
 pub fn database_url(sources: &Sources) -> Result<SecretString, ConfigError> {
     let mut raw = Raw::read(sources);
     match database_url_of(&mut raw) {
@@ -190,7 +195,7 @@ pub fn database_url(sources: &Sources) -> Result<SecretString, ConfigError> {
     }
 }
 
-/// Reads only where a running daemon answers. Misspelt keys are refused all the same.
+/// Reads only the address of a running daemon. Misspelt keys are errors here too.
 pub fn debug_endpoint(sources: &Sources) -> Result<DebugEndpoint, ConfigError> {
     let mut raw = Raw::read(sources);
     let endpoint = DebugEndpoint {
@@ -204,7 +209,7 @@ pub fn debug_endpoint(sources: &Sources) -> Result<DebugEndpoint, ConfigError> {
     }
 }
 
-/// Only this machine, until somebody says otherwise.
+/// Reachable only from this machine, unless configured otherwise.
 const HTTP_ADDR_DEFAULT: &str = "127.0.0.1:8080";
 
 fn database_url_of(raw: &mut Raw) -> Option<SecretString> {
@@ -223,15 +228,15 @@ fn http_of(raw: &mut Raw) -> HttpSettings {
         raw.problem(Problem::WebhooksUncalled);
     }
     let debug_token = raw.get(&key::DEBUG_TOKEN, values::token);
-    // A token that is given and unusable has been told of already.
+    // A token that is set and invalid is reported already.
     if !raw.is_given(&key::DEBUG_TOKEN) {
         let name = key::HTTP_ADDR.env;
         if !addr.ip().to_canonical().is_loopback() {
-            let why = format!("{name} is {addr}, which other machines may reach");
+            let why = format!("{name} is {addr}, which other machines can reach");
             raw.problem(Problem::TokenRequired { why });
         } else if public_url.is_some() && webhook_addr.is_none() {
             let why = format!(
-                "{} is set, so whatever forwards it to {name} can reach all pages",
+                "{} is set, so a proxy that forwards to {name} can reach all pages",
                 key::PUBLIC_URL.env
             );
             raw.problem(Problem::TokenRequired { why });
@@ -245,8 +250,8 @@ fn http_of(raw: &mut Raw) -> HttpSettings {
     }
 }
 
-/// A claim must outlive its request, and the request its queueing; with less than this a send
-/// could still be running when its lease is over, and another instance would find it in doubt.
+/// A claim must outlast its request and the wait for a permit; with less, a request could still be
+/// running after its lease, and another instance would make its message unconfirmed.
 fn deadlines_of(raw: &mut Raw) -> (Duration, Duration) {
     let send_timeout = raw.or(&key::SEND_TIMEOUT, "10s", values::send_timeout);
     let lease = raw.or(&key::LEASE, "30s", values::lease);

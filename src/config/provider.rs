@@ -1,4 +1,4 @@
-//! Who delivers, by which credentials, and from which sender.
+//! The settings of the provider: which one, credentials, default sender.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -12,29 +12,29 @@ use super::values;
 use crate::message::Sender;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
 
-/// Who delivers.
+/// The chosen provider.
 #[derive(Clone, Debug)]
 pub enum ProviderChoice {
     /// Twilio's Messages API.
     Twilio(TwilioSettings),
-    /// Nobody: messages are written to the console.
+    /// Messages are printed, not delivered.
     Console,
 }
 
-/// How to reach Twilio.
+/// The settings of Twilio.
 #[derive(Clone, Debug)]
 pub struct TwilioSettings {
     /// `AC…`; a part of every URL.
     pub account_sid: AccountSid,
-    /// Signs callbacks, and sends where no API key is given.
+    /// Signs callbacks, and authenticates requests without an API key.
     pub auth_token: SecretString,
-    /// Sends, if given.
+    /// Authenticates requests, if set.
     pub api_key: Option<ApiKey>,
-    /// Where the API is.
+    /// The URL of the API.
     pub base_url: BaseUrl,
 }
 
-/// A Twilio API key: it can be withdrawn without touching the account's token.
+/// A Twilio API key: it can be revoked without changing the account's token.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     /// `SK…`.
@@ -43,12 +43,12 @@ pub struct ApiKey {
     pub secret: SecretString,
 }
 
-/// `None` only beside a problem.
+/// `None` only if a problem was reported.
 pub(super) fn choose(raw: &mut Raw) -> Option<ProviderChoice> {
     let twilio = raw.or(&key::PROVIDER, "twilio", |text| match text {
         "twilio" => Ok(true),
         "console" => Ok(false),
-        "webhook" | "modem" => Err("twilio or console: this version has no other".to_owned()),
+        "webhook" | "modem" => Err("twilio or console (this version has no other)".to_owned()),
         _ => Err("twilio or console".to_owned()),
     });
     if twilio {
@@ -95,13 +95,13 @@ fn api_key(raw: &mut Raw) -> Option<ApiKey> {
     None
 }
 
-/// Parses by the provider's own rule, which also says what would have done.
+/// Parses by the provider's own rule, whose error describes valid values.
 fn said<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|why: T::Err| why.to_string())
 }
 
-/// The first that is set, in the order of the interface. Those behind it are checked all the
-/// same: one that is unusable is a mistake whether or not it is its turn.
+/// The first that is set, in the documented order. The others are validated too, because an invalid
+/// one is a mistake even if it is not used.
 pub(super) fn default_sender(raw: &mut Raw) -> Option<Sender> {
     let numbers = [
         &key::FROM_NUMBER,

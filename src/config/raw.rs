@@ -11,17 +11,17 @@ use super::error::{ConfigError, Problem};
 use super::key::{self, FILE_VAR, Kind, NOT_SETTINGS, Setting, is_known, is_service_link, similar};
 use super::secret_file;
 
-/// The settings' file, looked for in the working directory.
+/// The settings file in the working directory.
 const FILE: &str = "punctual.toml";
 
-/// Where settings come from. An argument, so that a test need not change its process.
+/// The sources of settings. An argument, so tests need not change their process.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The environment.
     pub env: BTreeMap<OsString, OsString>,
     /// The working directory: relative paths start here.
     pub dir: PathBuf,
-    /// `--config`: the settings' file, before `PUNCTUAL_CONFIG` and `punctual.toml`.
+    /// `--config`: the settings file; overrides `PUNCTUAL_CONFIG` and `punctual.toml`.
     pub config: Option<PathBuf>,
 }
 
@@ -36,12 +36,12 @@ impl Sources {
     }
 }
 
-/// What one layer says, by the key as that layer spells it.
+/// The values of one layer, by its names of the keys.
 struct Layer {
     values: BTreeMap<String, String>,
-    /// How a key of this layer is called in a sentence.
+    /// Added to a key in messages.
     place: String,
-    /// Where relative paths of this layer start.
+    /// The base of relative paths in this layer.
     dir: PathBuf,
 }
 
@@ -51,20 +51,21 @@ impl Layer {
     }
 }
 
-/// What was set for one key.
+/// The value of one key.
 struct Given {
     name: String,
     value: String,
 }
 
-/// The layers laid over each other, and all that has been found wrong so far.
+/// The merged layers, and all problems so far.
 pub(super) struct Raw {
     given: HashMap<&'static str, Given>,
     pub(super) problems: Vec<Problem>,
 }
 
 impl Raw {
-    /// Reads environment, file and secrets' files. What cannot be read becomes a problem.
+    /// Reads the environment, the settings file and the files of secrets. An unreadable one is a
+    /// problem.
     pub(super) fn read(sources: &Sources) -> Self {
         let mut raw = Self {
             given: HashMap::new(),
@@ -83,7 +84,7 @@ impl Raw {
         raw
     }
 
-    /// The variables that are not empty, those that nobody reads told of.
+    /// The variables that are not empty; unknown ones become problems.
     fn env_layer(&mut self, sources: &Sources) -> Layer {
         let mut values = BTreeMap::new();
         for (name, value) in &sources.env {
@@ -115,7 +116,7 @@ impl Raw {
         }
     }
 
-    /// The file, if there is one. A file that was named must be there.
+    /// The settings file, if present. A file that was named must exist.
     fn file_layer(&mut self, sources: &Sources, env: &Layer) -> Option<Layer> {
         let named = sources
             .config
@@ -178,7 +179,7 @@ impl Raw {
                     layer.values.insert(key, number.to_string());
                 }
                 _ => {
-                    let expected = "a text in quotes, a whole number, true or false";
+                    let expected = "a string, an integer, true or false";
                     self.unusable(layer.name(&key), None, expected);
                 }
             }
@@ -205,7 +206,7 @@ impl Raw {
                             path,
                             source,
                         });
-                        // Told once: it is not missing as well.
+                        // Reported once: it is not missing as well.
                         Some(Given {
                             name,
                             value: String::new(),
@@ -226,7 +227,7 @@ impl Raw {
         }
     }
 
-    /// The value of a setting, if it is set and usable; `parse` says otherwise what would be.
+    /// The value of a setting, if it is set and valid; the error of `parse` describes valid values.
     pub(super) fn get<T>(
         &mut self,
         setting: &Setting,
@@ -249,7 +250,7 @@ impl Raw {
     /// The value of a setting, or its default.
     ///
     /// # Panics
-    /// If the default is not usable, which the first test to load settings would show.
+    /// If the default is invalid, which the first test to load settings would show.
     pub(super) fn or<T>(
         &mut self,
         setting: &Setting,
@@ -257,10 +258,10 @@ impl Raw {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
         self.get(setting, &parse)
-            .unwrap_or_else(|| parse(default).expect("a default is usable"))
+            .unwrap_or_else(|| parse(default).expect("a default is valid"))
     }
 
-    /// The value of a setting there is no default for.
+    /// The value of a setting without a default.
     pub(super) fn require<T>(
         &mut self,
         setting: &Setting,
@@ -276,7 +277,7 @@ impl Raw {
         self.get(setting, parse)
     }
 
-    /// Whether something stands there, usable or not.
+    /// Whether it is set, valid or not.
     pub(super) fn is_given(&self, setting: &Setting) -> bool {
         self.given.contains_key(setting.env)
     }

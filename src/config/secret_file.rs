@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-/// Far longer than any secret: a path that leads elsewhere (a log, a device) ends here.
+/// Far longer than any secret: limits the read if the path names a log or a device.
 const BYTES_MAX: u64 = 64 * 1024;
 
-/// The content of a file without the line break that editors and `echo` leave at its end. No
-/// secret of ours has white space around it, so all of that goes.
+/// The content of a file, trimmed: editors and `echo` add a line break, and no secret has white
+/// space at its ends.
 pub(super) fn read(path: &Path) -> Result<String> {
     let mut text = String::new();
     let read = File::open(path)?

@@ -1,4 +1,4 @@
-//! The settings as they were understood, for `--print-config`.
+//! The effective settings as TOML, for `--print-config`.
 
 use humantime::format_duration;
 use serde::Serialize;
@@ -9,10 +9,10 @@ use crate::message::Sender;
 use crate::message::facts::LimitSource;
 use crate::schedule::LeadSetting;
 
-/// In place of a secret.
+/// Replaces a secret.
 const HIDDEN: &str = "***";
 
-/// Keys as in the file, so that the output can be taken as one once its secrets are filled in.
+/// Keys as in the settings file, so the output works as one once its secrets are filled in.
 #[derive(Serialize)]
 struct Shown<'a> {
     database_url: &'static str,
@@ -94,7 +94,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         log_format: config.log.format,
         twilio: twilio(config),
     };
-    toml::to_string(&shown).expect("texts and numbers are TOML")
+    toml::to_string(&shown).expect("strings and numbers are valid TOML")
 }
 
 fn twilio(config: &Config) -> Twilio<'_> {

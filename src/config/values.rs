@@ -1,5 +1,5 @@
-//! From a text to a value. An error says what would have done; whether the text itself may be
-//! shown is not decided here.
+//! Parses the texts of settings. An error describes valid values; whether the text itself may be
+//! shown is decided elsewhere.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -21,35 +21,35 @@ use crate::schedule::{LEAD_MAX, LeadSetting};
 
 type Parsed<T> = Result<T, String>;
 
-/// For whom the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one object a line.
+    /// For programs: one JSON object per line.
     Json,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Below the least, every timer would be read from the table instead of held; the largest is
-/// half of the window within which triggers notify.
+/// Below the minimum, every timer would be read from the table instead of being held in memory; the
+/// maximum is half of the window within which triggers notify.
 const HORIZON: RangeInclusive<Duration> = Duration::from_secs(10)..=HOUR;
 
-/// Less than a handshake takes sends nothing; and nobody waits for more.
+/// Less than the time of a handshake would send nothing; more is not useful.
 const SEND_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(300);
 
-/// The least follows from the shortest send time-out. A crash leaves its messages in doubt for
-/// as long as this, so an hour is more than enough.
+/// The minimum follows from the shortest send time-out. After a crash its messages are uncertain for
+/// this long, so an hour is more than enough.
 const LEASE: RangeInclusive<Duration> = Duration::from_millis(250)..=HOUR;
 
-/// Less would cancel what is merely in a queue; more than a year means never.
+/// Less would cancel messages that only wait for a permit; more than a year means never.
 const MAX_LATENESS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(366 * 24 * 3600);
 
-/// Each is a task and a socket; more would run out of ports to one address long before.
+/// Each is a task and a socket; more would exceed the ports to one address.
 const MAX_IN_FLIGHT: RangeInclusive<usize> = 1..=10_000;
 
 pub(super) fn horizon(text: &str) -> Parsed<Duration> {
@@ -101,7 +101,7 @@ pub(super) fn max_in_flight(text: &str) -> Parsed<usize> {
         .filter(|n| MAX_IN_FLIGHT.contains(n))
         .ok_or_else(|| {
             let (least, most) = (MAX_IN_FLIGHT.start(), MAX_IN_FLIGHT.end());
-            format!("a whole number from {least} to {most}")
+            format!("an integer from {least} to {most}")
         })
 }
 
@@ -110,7 +110,7 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
         .map_err(|_| "an IP address and a port, like 127.0.0.1:8080 or [::]:8080".into())
 }
 
-/// Only the form is looked at: what is in it is the store's to read.
+/// Checks only the form; the store parses it.
 pub(super) fn database_url(text: &str) -> Parsed<SecretString> {
     let url = text.starts_with("postgres://") || text.starts_with("postgresql://");
     // libpq's other form: `host=… user=…`.
@@ -122,7 +122,7 @@ pub(super) fn database_url(text: &str) -> Parsed<SecretString> {
     }
 }
 
-/// A token travels in a header, where only visible ASCII passes everywhere.
+/// A token is sent in a header, where only visible ASCII is portable.
 pub(super) fn token(text: &str) -> Parsed<SecretString> {
     if text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(text.into())
@@ -138,11 +138,11 @@ pub(super) fn base_url(text: &str) -> Parsed<Url> {
         .ok_or_else(|| "a URL like https://example.com, without user, query or fragment".into())
 }
 
-/// Twilio refuses callbacks to a host with an underscore, and says so only when sending.
+/// Twilio refuses callbacks to a host with an underscore, and only when a message is sent.
 pub(super) fn public_url(text: &str) -> Parsed<Url> {
     base_url(text).and_then(|url| match url.host_str() {
         Some(host) if host.contains('_') => {
-            Err("a host name without an underscore, or Twilio will not call it".into())
+            Err("a host name without an underscore, because Twilio would not call it".into())
         }
         _ => Ok(url),
     })
@@ -157,20 +157,20 @@ fn is_plain(url: &Url) -> bool {
         && url.fragment().is_none()
 }
 
-/// Whether it can be used is seen when it is: a daemon makes it, and locks it.
+/// Whether it is writable is checked by the daemon, which creates and locks it.
 pub(super) fn directory(text: &str) -> Parsed<PathBuf> {
     let path = PathBuf::from(text);
     if path.file_name().is_some() {
         Ok(path)
     } else {
-        Err("a directory of this daemon's own, like /var/lib/punctual".into())
+        Err("a directory for this daemon only, like /var/lib/punctual".into())
     }
 }
 
 pub(super) fn timezone(data: &ZoneData, text: &str) -> Parsed<TimeZone> {
     data.zones
         .get(text)
-        .ok_or_else(|| "a name of the IANA time zone database, like Europe/Berlin or UTC".into())
+        .ok_or_else(|| "an IANA time zone, like Europe/Berlin or UTC".into())
 }
 
 pub(super) fn business_hours(text: &str) -> Parsed<Option<BusinessHours>> {

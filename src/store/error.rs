@@ -1,58 +1,58 @@
-//! What can go wrong between here and the database.
+//! Errors of database access.
 
 use std::time::Duration;
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::{DbError, SqlState};
 
-/// A step of the store that failed. The message names the step and keeps the cause; it never
-/// holds a parameter of the statement, which could be a number or a text.
+/// A failed step of the store. The message names the step and keeps the cause; it never contains a
+/// parameter of the statement, which could be a number or a text.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// No connection to be had.
+    /// No connection is available.
     #[error("no connection to the database{}", of_pool(.0))]
     Connect(#[source] PoolError),
-    /// No answer: the way there is dead, or the server is stuck.
-    #[error("the database did not answer within {} s", patience.as_secs())]
+    /// No response: the network is down, or the server is stuck.
+    #[error("the database did not respond within {} s", patience.as_secs())]
     Silent {
-        /// How long was waited.
+        /// The time-out.
         patience: Duration,
     },
-    /// The server waits for us, and we for it.
-    #[error("the connection to the database is dead: the server is at nothing for it")]
+    /// Half-open: the server waits for the daemon, and the daemon for the server.
+    #[error("the connection to the database is dead: the server has no work in progress for it")]
     Mute,
     /// A statement failed.
     #[error("{step} failed{}", detail(source))]
     Query {
-        /// What was being done.
+        /// The step, as a phrase like "claiming messages".
         step: &'static str,
         /// Why it failed.
         #[source]
         source: tokio_postgres::Error,
     },
-    /// An answer that does not fit the question: a table of another shape.
-    #[error("{step} answered with something unreadable")]
+    /// A row that does not have the expected columns or types.
+    #[error("{step} returned an unexpected row")]
     Unreadable {
-        /// What was being done.
+        /// The step, as a phrase like "claiming messages".
         step: &'static str,
-        /// What did not fit.
+        /// The column that did not fit.
         #[source]
         source: tokio_postgres::Error,
     },
 }
 
-/// The server's own words and code. Its DETAIL is left out: it quotes rows.
+/// The server's message and code. Its DETAIL is left out, because it quotes rows.
 fn detail(e: &tokio_postgres::Error) -> String {
     e.as_db_error().map_or_else(String::new, |db| {
         format!(": {} ({})", db.message(), db.code().code())
     })
 }
 
-/// What the server said to a new connection. The pool's own words would repeat themselves.
+/// The server's message to a new connection. The pool's own text would repeat it.
 fn of_pool(e: &PoolError) -> String {
     match e {
         PoolError::Backend(e) => detail(e),
-        PoolError::Timeout(_) => ": none was free, or to be had, in time".to_owned(),
+        PoolError::Timeout(_) => ": none was available in time".to_owned(),
         _ => String::new(),
     }
 }
@@ -66,10 +66,9 @@ impl StoreError {
         move |source| Self::Unreadable { step, source }
     }
 
-    /// Whether this is a refusal that may concern one row only: a constraint, or the app's own
-    /// trigger. Then the others of its statement may fare better without it. What concerns the
-    /// whole table or server (a lock, a right, want of resources) is not made better by asking for
-    /// each row alone.
+    /// Whether this may concern one row only: a constraint, or the app's own trigger. Then the other
+    /// rows of the statement can succeed without it. An error of the whole table or server (a lock,
+    /// a right, a lack of resources) would repeat for each row.
     pub fn is_about_a_row(&self) -> bool {
         let Self::Query { source, .. } = self else {
             return false;
@@ -82,13 +81,28 @@ impl StoreError {
             .is_some_and(|code| !of_all.iter().any(|class| code.code().starts_with(class)))
     }
 
-    /// What the guard says to whoever comes too late, and its advice; `None`: this is something else.
+    /// The guard's message and hint, if it refused a change that came too late.
     pub fn guarded(&self) -> Option<(&str, Option<&str>)> {
         self.refused_with("PT409")
             .map(|db| (db.message(), db.hint()))
     }
 
-    /// The constraint that a row already there keeps others out by; `None`: this is something else.
+    /// Whether the schema `punctual`, or a table or function of it, is missing.
+    pub fn is_schema_missing(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return false;
+        };
+        source.code().is_some_and(|code| {
+            matches!(
+                *code,
+                SqlState::INVALID_SCHEMA_NAME
+                    | SqlState::UNDEFINED_TABLE
+                    | SqlState::UNDEFINED_FUNCTION
+            )
+        })
+    }
+
+    /// The unique constraint that was violated, if one was.
     pub fn taken(&self) -> Option<&str> {
         self.refused_with(SqlState::UNIQUE_VIOLATION.code())
             .map(|db| db.constraint().unwrap_or_default())
@@ -101,12 +115,12 @@ impl StoreError {
         source.as_db_error().filter(|db| db.code().code() == code)
     }
 
-    /// Whether the database itself refused the statement, so that its transaction is certainly
-    /// undone. Otherwise the connection broke, and what was committed is not known.
+    /// Whether the database itself refused the statement, so its transaction is certainly rolled
+    /// back. Otherwise the connection broke, and whether it was committed is unknown.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Query { source, .. } => source.as_db_error().is_some_and(|db| {
-                // These end the session, possibly after the commit was made.
+                // These end the session, possibly after the commit.
                 !matches!(
                     *db.code(),
                     SqlState::ADMIN_SHUTDOWN

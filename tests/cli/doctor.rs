@@ -81,26 +81,26 @@ const fn set(
 
 const MISTAKES: &[Mistake] = &[
     // The settings.
-    set(&[("DATABASE_URL", "")], "settings", "bad", "DATABASE_URL is required", "README.md"),
-    set(&[("PUNCTUAL_HORZON", "1h")], "settings", "bad", "PUNCTUAL_HORZON is not a setting", "README.md"),
+    set(&[("DATABASE_URL", "")], "settings", "bad", "DATABASE_URL is required", "punctual run --help"),
+    set(&[("PUNCTUAL_HORZON", "1h")], "settings", "bad", "PUNCTUAL_HORZON is not a setting", "punctual run --help"),
     set(&[("TWILIO_ACCOUNT_SID", "AC123")], "provider", "warn", "not AC and 32 hexadecimal digits", "console"),
-    set(&[("TWILIO_AUTH_TOKEN", "")], "settings", "bad", "TWILIO_AUTH_TOKEN is required", "README.md"),
-    set(&[("PUNCTUAL_PUBLIC_URL", "https://my_app.example.com")], "settings", "bad", "underscore", "README.md"),
-    set(&[("PUNCTUAL_PUBLIC_URL", "")], "settings", "bad", "PUNCTUAL_WEBHOOK_ADDR is set without", "Set it"),
+    set(&[("TWILIO_AUTH_TOKEN", "")], "settings", "bad", "TWILIO_AUTH_TOKEN is required", "punctual run --help"),
+    set(&[("PUNCTUAL_PUBLIC_URL", "https://my_app.example.com")], "settings", "bad", "underscore", "punctual run --help"),
+    set(&[("PUNCTUAL_PUBLIC_URL", "")], "settings", "bad", "PUNCTUAL_WEBHOOK_ADDR is set without", "set both"),
     set(&[("PUNCTUAL_HTTP_ADDR", "0.0.0.0:1")], "settings", "bad", "PUNCTUAL_DEBUG_TOKEN is required", "openssl rand"),
     set(&[("PUNCTUAL_LEASE", "11s")], "settings", "bad", "PUNCTUAL_LEASE is 11s, too short", "20s 50ms"),
     set(&[("PUNCTUAL_DEBUG_TOKEN", "secret")], "debug token", "warn", "shorter than 16", "openssl rand"),
-    set(&[("TWILIO_PHONE_NUMBER", "")], "sender", "warn", "none is set", "TWILIO_SMS_FROM_NUMBER"),
-    set(&[("PUNCTUAL_PROVIDER", "console")], "provider", "warn", "nobody gets them", "leave PUNCTUAL_PROVIDER out"),
+    set(&[("TWILIO_PHONE_NUMBER", "")], "sender", "warn", "not set: rows", "TWILIO_SMS_FROM_NUMBER"),
+    set(&[("PUNCTUAL_PROVIDER", "console")], "provider", "warn", "not delivered", "unset PUNCTUAL_PROVIDER"),
     set(&[("PUNCTUAL_PUBLIC_URL", "http://punctual.example.com")], "public url", "bad", "not https", "TLS"),
     set(&[("PUNCTUAL_PUBLIC_URL", "https://localhost:8081")], "public url", "bad", "cannot reach", "PUNCTUAL_PUBLIC_URL"),
-    set(&[("PUNCTUAL_PUBLIC_URL", ""), ("PUNCTUAL_WEBHOOK_ADDR", "")], "public url", "warn", "no receipts", "PUNCTUAL_PUBLIC_URL"),
-    set(&[("TWILIO_ACCOUNT_SID", "+12025550100")], "settings", "bad", "TWILIO_ACCOUNT_SID is not usable", "README.md"),
+    set(&[("PUNCTUAL_PUBLIC_URL", ""), ("PUNCTUAL_WEBHOOK_ADDR", "")], "public url", "warn", "no delivery receipts", "PUNCTUAL_PUBLIC_URL"),
+    set(&[("TWILIO_ACCOUNT_SID", "+12025550100")], "settings", "bad", "TWILIO_ACCOUNT_SID is not valid", "punctual run --help"),
     set(
         &[("PUNCTUAL_STATE_DIR", "/dev/null/state")],
         "state dir",
         "bad",
-        "/dev/null is not a directory",
+        "/dev/null is not a writable directory",
         "PUNCTUAL_STATE_DIR",
     ),
     // The way to the database.
@@ -126,9 +126,9 @@ const MISTAKES: &[Mistake] = &[
     db("alter table sms_templates alter is_active drop default, alter is_active type text", "policy tables", "warn", "sms_templates.is_active is text, not boolean", "alter column is_active type boolean using is_active::boolean"),
     db("alter table task_calendar_events alter event_start type timestamp", "policy tables", "warn", "task_calendar_events.event_start is timestamp without time zone", "type timestamp with time zone"),
     db("drop table task_calendar_events", "policy tables", "warn", "table task_calendar_events is missing", "migrate --print"),
-    db("alter table user_sms_preferences rename to prefs; create view user_sms_preferences as select * from prefs", "policy tables", "warn", "user_sms_preferences is no table", "keep it as a table"),
+    db("alter table user_sms_preferences rename to prefs; create view user_sms_preferences as select * from prefs", "policy tables", "warn", "user_sms_preferences is not a table", "keep it as a table"),
     db("create function app_guard() returns trigger language plpgsql as $$ begin new.status := 'sent'; return new; end $$;
-        create trigger app_guard before update on scheduled_messages for each row execute function app_guard()", "app triggers", "warn", "app_guard writes states", "leave status"),
+        create trigger app_guard before update on scheduled_messages for each row execute function app_guard()", "app triggers", "warn", "app_guard changes states", "leave status"),
     db("create function touch() returns trigger language plpgsql as $$ begin return new; end $$;
         create trigger zzzz_touch before update on scheduled_messages for each row execute function touch()", "app triggers", "warn", "zzzz_touch", "sorts before"),
     db("alter database DB set session_replication_role = replica", "trigger firing", "bad", "session_replication_role", "reset"),
@@ -146,17 +146,17 @@ const MISTAKES: &[Mistake] = &[
     db("alter database DB set default_transaction_read_only = on", "read only", "bad", "read-only", "make room"),
     db("alter database DB connection limit 3", "connection limit", "bad", "3 connections", "raise it"),
     // The rows.
-    db("delete from punctual.instances", "daemon", "warn", "0 running", "punctual run"),
-    db("update punctual.instances set heartbeat_at = now() - interval '1 minute'", "daemon", "warn", "0 running", "punctual run"),
+    db("delete from punctual.instances", "daemon", "warn", "no daemon is running", "punctual run"),
+    db("update punctual.instances set heartbeat_at = now() - interval '1 minute'", "daemon", "warn", "no daemon is running", "punctual run"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() - interval '1 hour')", "overdue", "warn", "1 pending for over a minute", "punctual why"),
-    db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next thousand", "E.164"),
+    db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next 1,000", "E.164"),
     db("set session_replication_role = replica; insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+12025550177', 'x', now(), 'unconfirmed')", "in doubt", "warn", "1 unconfirmed", "Twilio"),
-    db("drop index scheduled_messages_dedup_key; insert into scheduled_messages (to_number, body, scheduled_at, dedup_key) select '+12025550177', 'x', now() + interval '1 hour', k from unnest(array['a', 'a', 'b', 'noon +12025550177', 'noon +12025550177', 'noon +12025550177']) k", "dedup_key", "warn", "for 2 keys are shared by messages under way: \"noon +…77\" (3 messages), \"a\" (2 messages)", "cancel all but one"),
+    db("drop index scheduled_messages_dedup_key; insert into scheduled_messages (to_number, body, scheduled_at, dedup_key) select '+12025550177', 'x', now() + interval '1 hour', k from unnest(array['a', 'a', 'b', 'noon +12025550177', 'noon +12025550177', 'noon +12025550177']) k", "dedup_key", "warn", "not unique: 2 keys are shared by messages in progress: \"noon +…77\" (3 messages), \"a\" (2 messages)", "cancel all but one"),
     db("drop index scheduled_messages_dedup_key", "dedup_key", "warn", "is missing", "run `punctual migrate`"),
-    db("insert into scheduled_messages (to_number, body, scheduled_at, timezone) values ('+12025550177', 'x', now() + interval '1 hour', 'PST'), ('+12025550177', 'x', now() + interval '1 hour', ' Europe/Berlin ')", "zones", "warn", "no IANA zone: \"PST\" (1 of messages) →", "America/Los_Angeles"),
-    db("insert into user_sms_preferences (user_id, timezone) values (gen_random_uuid(), 'Mars/Olympus'), (gen_random_uuid(), 'mars/olympus'), (gen_random_uuid(), 'europe/berlin')", "zones", "warn", "no IANA zone: \"Mars/Olympus\" (1 of users), \"mars/olympus\" (1 of users) →", "PUNCTUAL_TIMEZONE"),
+    db("insert into scheduled_messages (to_number, body, scheduled_at, timezone) values ('+12025550177', 'x', now() + interval '1 hour', 'PST'), ('+12025550177', 'x', now() + interval '1 hour', ' Europe/Berlin ')", "zones", "warn", "not an IANA time zone: \"PST\" (1 of messages) →", "America/Los_Angeles"),
+    db("insert into user_sms_preferences (user_id, timezone) values (gen_random_uuid(), 'Mars/Olympus'), (gen_random_uuid(), 'mars/olympus'), (gen_random_uuid(), 'europe/berlin')", "zones", "warn", "not an IANA time zone: \"Mars/Olympus\" (1 of users), \"mars/olympus\" (1 of users) →", "PUNCTUAL_TIMEZONE"),
     db("insert into punctual.attempts (token, message_id, number, instance, lease_until) values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now() - interval '1 hour')", "stuck", "warn", "1 still sending", "start one"),
-    db("insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')", "outbox", "warn", "1 writes the app's tables refused, the last: no such column", "tried again"),
+    db("insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')", "outbox", "warn", "1 writes refused by the app's tables, the last: no such column", "retried"),
 ];
 
 /// What doctor finds: all of it, and the exit code.
@@ -348,7 +348,7 @@ async fn a_daemons_role_is_told_what_it_cannot_see() {
     url.set_password(Some("least")).unwrap();
     let (findings, _) = examine(url.as_str(), &[], &[]).await;
     for (what, says) in [
-        ("schema", "the one this version needs"),
+        ("schema", "up to date"),
         ("triggers", "all in place"),
         ("indexes", "all in place"),
         ("policy tables", "as expected"),
@@ -391,7 +391,7 @@ async fn what_answers_wrongly_or_not_at_all_is_told() {
         (
             ("TWILIO_API_BASE_URL", api(denied)),
             online,
-            db("", "twilio", "bad", "401", "not a pair"),
+            db("", "twilio", "bad", "401", "do not match"),
         ),
         (
             ("TWILIO_API_BASE_URL", api(1)),
@@ -401,18 +401,12 @@ async fn what_answers_wrongly_or_not_at_all_is_told() {
         (
             ("TWILIO_API_BASE_URL", api(absent)),
             online,
-            db("", "twilio", "ok", "takes the credentials", ""),
+            db("", "twilio", "ok", "accepts the credentials", ""),
         ),
         (
             ("PUNCTUAL_PUBLIC_URL", api(absent)),
             online,
-            db(
-                "",
-                "callbacks",
-                "bad",
-                "answers 404",
-                "PUNCTUAL_WEBHOOK_ADDR",
-            ),
+            db("", "callbacks", "bad", "got 404", "PUNCTUAL_WEBHOOK_ADDR"),
         ),
         (
             ("PUNCTUAL_PUBLIC_URL", api(1)),
@@ -421,7 +415,7 @@ async fn what_answers_wrongly_or_not_at_all_is_told() {
                 "",
                 "callbacks",
                 "bad",
-                "cannot be reached",
+                "not reachable",
                 "PUNCTUAL_WEBHOOK_ADDR",
             ),
         ),
@@ -437,7 +431,7 @@ async fn what_answers_wrongly_or_not_at_all_is_told() {
                 "",
                 "daemon here",
                 "warn",
-                "something else",
+                "another program",
                 "PUNCTUAL_HTTP_ADDR",
             ),
         ),
@@ -461,7 +455,7 @@ async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_told() {
     let (findings, _) = examine("postgres://u:p@127.0.0.1:1/x", &env, &[]).await;
     demand(
         &findings,
-        &db("", "secret files", "warn", "everybody", "chmod o-r"),
+        &db("", "secret files", "warn", "every user", "chmod o-r"),
     );
 
     let test = TestDb::new().await;
@@ -485,7 +479,7 @@ async fn files_that_all_can_read_old_zones_and_a_clock_that_is_off_are_told() {
     let findings: Vec<Value> = serde_json::from_slice(&told.await.unwrap().stdout).unwrap();
     demand(
         &findings,
-        &db("", "clock", "warn", "is -129", "time daemon"),
+        &db("", "clock", "warn", "differs by -129", "time daemon"),
     );
     demand(&findings, &db("", "zone data", "warn", "in", "tzdata"));
 }

@@ -51,7 +51,7 @@ fn check(args: &[&str], env: &[(&str, &str)], code: i32, says: &str) {
 fn help_and_version_are_answers() {
     check(&["--help"], &[], 0, "exact moment");
     check(&["help", "timers"], &[], 0, "punctual timers --limit 20");
-    check(&["timers", "--help"], &[], 0, "Shows the timers");
+    check(&["timers", "--help"], &[], 0, "Show the armed timers");
     check(&["--version"], &[], 0, env!("CARGO_PKG_VERSION"));
 }
 
@@ -76,7 +76,7 @@ fn wrong_configuration_is_64_and_names_the_key() {
         timers,
         &[("PUNCTUAL_HTTP_ADDR", "nowhere")],
         64,
-        "PUNCTUAL_HTTP_ADDR is not usable",
+        "PUNCTUAL_HTTP_ADDR is not valid",
     );
     check(
         timers,

@@ -82,12 +82,12 @@ async fn a_persons_word_is_done_and_noted() {
     let settled = "unknown person: Ada asked kept";
     check(
         &["--resend"],
-        "pending sent again by the word of Ada anew",
+        "pending sent again by decision of Ada anew",
         &format!("{settled}, {settled}"),
         "",
     )
     .await;
-    let reason = "cancelled by Ada while in doubt: it may have been sent";
+    let reason = "cancelled by Ada while unconfirmed: it may have been sent";
     check(
         &["--cancel"],
         &format!("cancelled {reason} {reason}"),
@@ -131,8 +131,8 @@ async fn what_cannot_be_done_is_said() {
         (vec![ID, "--sent", "--cancel"], 64, "cannot be used with"),
         (vec![ID, "--sent", "SM1"], 64, "32 hexadecimal digits"),
         (vec!["1", "--cancel"], 64, "expected a UUID"),
-        (vec![&other, "--cancel"], 1, "there is no message"),
-        (vec![ID, "--sent", SID], 1, "another message's"),
+        (vec![&other, "--cancel"], 1, "no message"),
+        (vec![ID, "--sent", SID], 1, "belongs to another message"),
     ] {
         let args = [vec!["resolve"], args].concat();
         let (said, got) = ask(&db, &args).await;

@@ -82,7 +82,7 @@ async fn what_would_not_be_sent_is_refused_before_it_is_written() {
             [["--body", &long], ahead].concat(),
             "it has 1601 characters",
         ),
-        (TO, [said, ["--at", "soon"]].concat(), "is no moment"),
+        (TO, [said, ["--at", "soon"]].concat(), "as a time"),
         (
             TO,
             [said, ["--at", "2026-01-02"]].concat(),
@@ -96,7 +96,7 @@ async fn what_would_not_be_sent_is_refused_before_it_is_written() {
         (
             TO,
             [said, ahead, ["--send-before", "in 30m"]].concat(),
-            "is not after the message's time",
+            "is not after the message's due time",
         ),
         (TO, [said, ahead, ["--from", "555-1234"]].concat(), "--from"),
         (
@@ -160,7 +160,7 @@ async fn a_template_is_scheduled_with_its_variables_and_told_as_it_will_be_read(
             "33 characters, 1 segment (GSM-7)",
             "template  appointment",
             "Hi Ada €, see you at 9:00 = nine.",
-            "punctual: where is not given, and left out of the text",
+            "punctual: variable where is missing and left out of the text",
         ] {
             assert!(told.contains(words), "no {words:?} in {told}");
         }
@@ -208,17 +208,17 @@ async fn what_its_claim_would_refuse_of_a_template_is_refused_before_it_is_writt
         (
             "appointmnt",
             &given[..],
-            "there is no template \"appointmnt\"; sms_templates has appointment, blank, long, open",
+            "no template \"appointmnt\"; sms_templates has appointment, blank, long, open",
         ),
         (
             "old",
             &[],
-            "template old is not active: set its is_active in sms_templates, or take another",
+            "template old is not active: set its is_active in sms_templates, or use another",
         ),
         (
             "appointment",
             &given[..2],
-            "template appointment needs the variable time: say --var time=…",
+            "template appointment needs the variable time: pass --var time=…",
         ),
         (
             "appointment",
@@ -228,8 +228,8 @@ async fn what_its_claim_would_refuse_of_a_template_is_refused_before_it_is_writt
                 "--var",
                 "time=tomorrow morning at nine",
             ],
-            "has 44 characters, at most 40 are allowed; give shorter values, or raise its max_length. \
-          It came out as 1 segment (GSM-7):\nHi Ada, see you at tomorrow morning at nine.",
+            "has 44 characters, at most 40 are allowed; use shorter values, or raise its max_length. \
+          The text has 1 segment (GSM-7):\nHi Ada, see you at tomorrow morning at nine.",
         ),
         (
             "open",
@@ -248,7 +248,7 @@ async fn what_its_claim_would_refuse_of_a_template_is_refused_before_it_is_writt
             "--var: name is given twice",
         ),
         ("appointment", &["--var", "Ada"], "expected NAME=VALUE"),
-        ("appointment", &["--var", "a b=c"], "a name has letters"),
+        ("appointment", &["--var", "a b=c"], "a name of letters"),
         ("appointment", &["--body", "x"], "cannot be used with"),
     ] {
         let base = [
@@ -281,7 +281,7 @@ async fn what_its_claim_would_refuse_of_a_template_is_refused_before_it_is_writt
     let (told, code) = ask(&db, &args).await;
     assert_eq!(code, Some(64), "{told}");
     assert!(
-        told.contains("sms_templates has none that is active"),
+        told.contains("sms_templates has no active template"),
         "{told}"
     );
     let count = "select count(*) from scheduled_messages";
@@ -314,15 +314,15 @@ async fn cancel_and_reschedule_say_what_became_of_the_message() {
     const MOVE: &[&str] = &["reschedule", ID, "--at", "in 2h"];
     let db = TestDb::new().await;
     for (status, command, code, says) in [
-        ("pending", CANCEL, 0, "is cancelled"),
-        ("cancelled", CANCEL, 0, "was cancelled already"),
+        ("pending", CANCEL, 0, "cancelled"),
+        ("cancelled", CANCEL, 0, "was already cancelled"),
         ("sending", CANCEL, 1, "it is too late to cancel it"),
         ("sent", CANCEL, 1, "it is too late to cancel it"),
-        ("pending", MOVE, 0, "is moved to"),
-        ("sending", MOVE, 1, "is being sent this moment"),
-        ("unconfirmed", MOVE, 1, "whether it was sent is not known"),
-        ("sent", MOVE, 1, "was sent"),
-        ("cancelled", MOVE, 1, "schedule a new one"),
+        ("pending", MOVE, 0, "moved to"),
+        ("sending", MOVE, 1, "is being sent"),
+        ("unconfirmed", MOVE, 1, "shows what to do"),
+        ("sent", MOVE, 1, "was already sent"),
+        ("cancelled", MOVE, 1, "set its status to 'pending'"),
         (
             "pending",
             &["reschedule", ID, "--at", "2026-01-02 09:00"],
@@ -334,20 +334,13 @@ async fn cancel_and_reschedule_say_what_became_of_the_message() {
         check(&db, status, command, code, says).await;
     }
     let other = ID.replace('1', "2");
-    check(
-        &db,
-        "pending",
-        &["cancel", &other],
-        1,
-        "there is no message",
-    )
-    .await;
+    check(&db, "pending", &["cancel", &other], 1, "no message").await;
     check(
         &db,
         "pending",
         &["reschedule", &other, "--at", "now"],
         1,
-        "there is no message",
+        "no message",
     )
     .await;
 }

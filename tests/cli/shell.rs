@@ -23,7 +23,7 @@ fn completions_are_scripts_that_the_shells_can_read() {
 fn every_command_has_a_page_of_the_manual() {
     check(&["man"], &[], 0, ".TH punctual 1");
     check(&["man", "schedule"], &[], 0, "See you at eight");
-    check(&["man", "tea"], &[], 64, "there is no command");
+    check(&["man", "tea"], &[], 64, "no command");
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("man1");
     check(&["man", "--out", out.to_str().unwrap()], &[], 0, "");

@@ -40,7 +40,10 @@ async fn the_list_a_policy_or_a_person_settles_what_is_in_doubt() {
     let told = story(&daemon, taken_id).await;
     assert_eq!(told["row"]["status"], "unconfirmed");
     assert!(
-        told["next"].as_str().unwrap().contains("list is looked at"),
+        told["next"]
+            .as_str()
+            .unwrap()
+            .contains("list will be checked"),
         "{told}"
     );
     assert!(told["attempts"][0]["next_ask_at"].is_string(), "{told}");
@@ -65,7 +68,7 @@ async fn the_list_a_policy_or_a_person_settles_what_is_in_doubt() {
     assert_eq!(told["attempts"][0]["settled_by"], "resend", "{told}");
     assert_eq!(told["attempts"][1]["outcome"], "accepted", "{told}");
 
-    // By a word.
+    // By a manual decision.
     let row = world.row(held_id).await.unwrap();
     assert_eq!(row.status, "unconfirmed");
     assert_eq!(twilio.book().text(held).asked.len(), 1);
@@ -82,7 +85,7 @@ async fn the_list_a_policy_or_a_person_settles_what_is_in_doubt() {
         "person: Ada",
         "attempt 1: unknown",
         "attempt 2: accepted",
-        "asked",
+        "looked up",
     ] {
         assert!(said.contains(told), "no {told} in\n{said}");
     }

@@ -110,7 +110,7 @@ impl Case {
         let (_, said, _) = called(&["why", &id.to_string()], &env).await;
         let next = story["next"].as_str().unwrap();
         for words in [
-            "it is held",
+            "in quarantine",
             "which of those listed it is",
             "punctual cancel",
         ] {

@@ -1,4 +1,4 @@
-//! `punctual doctor`: one file a group of checks, and here how they are called and told.
+//! `punctual doctor`: runs the checks, one file per group, and prints the findings.
 
 mod database;
 mod reach;
@@ -13,7 +13,7 @@ use super::output;
 use crate::config::{self, Config, Sources};
 use crate::store::doctor::Level;
 
-/// Checks what newcomers get wrong, from the settings to the triggers; exit code 1 if anything is.
+/// Check the setup: settings, connection, triggers, rows; exit code 1 on errors.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  punctual doctor\n  punctual doctor --online\n  \
@@ -22,11 +22,11 @@ use crate::store::doctor::Level;
                   Nothing is changed."
 )]
 pub(super) struct Args {
-    /// Also ask Twilio whether the credentials are good, and whether the public URL leads here
+    /// Also check the credentials with Twilio, and that the public URL reaches a daemon
     #[arg(long)]
     online: bool,
 
-    /// Only what is not as it should be
+    /// Show only warnings and errors
     #[arg(long)]
     quiet: bool,
 
@@ -49,10 +49,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             findings.extend(reach::public_url(config).await);
         }
     }
-    let (checks, bad) = (
-        findings.len(),
-        findings.iter().filter(|f| f.level == Level::Bad).count(),
-    );
+    let count = |level| findings.iter().filter(|f| f.level == level).count();
+    let (bad, warn) = (count(Level::Bad), count(Level::Warn));
     if args.quiet {
         findings.retain(|f| f.level != Level::Ok);
     }
@@ -62,7 +60,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         output::print_styled(&tell::lines(&findings, output::width()))?;
     }
     if bad > 0 {
-        bail!("{bad} of {checks} checks found something wrong");
+        let s = |n| if n == 1 { "" } else { "s" };
+        bail!("{bad} problem{}, {warn} warning{}", s(bad), s(warn));
     }
     Ok(())
 }

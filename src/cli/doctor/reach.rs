@@ -1,5 +1,5 @@
-//! What can be reached: the daemon on this machine, and if asked for, Twilio, and the way that
-//! Twilio takes to us.
+//! Checks of what is reachable: the daemon on this machine, and with `--online` Twilio and the public
+//! URL.
 
 use reqwest::{StatusCode, Url};
 
@@ -11,10 +11,10 @@ use crate::provider::{Fetched, Provider as _};
 use crate::receipt::STATUS_PATH;
 use crate::store::doctor::{Finding, Level};
 
-/// A message that no account has: to be asked for it takes good credentials, and tells nothing.
+/// A message that no account has: to look it up needs valid credentials, and returns nothing.
 const NO_MESSAGE: &str = "SM00000000000000000000000000000000";
 
-/// What a daemon here says of itself. One that runs elsewhere cannot be asked, and is no mistake.
+/// Whether a daemon on this machine is ready. One that runs elsewhere is not an error.
 pub(super) async fn daemon(config: &Config) -> Option<Finding> {
     const WHAT: &str = "daemon here";
     let daemon = Daemon::at(config.http.addr, None).ok()?;
@@ -25,18 +25,18 @@ pub(super) async fn daemon(config: &Config) -> Option<Finding> {
             Level::Bad,
             WHAT,
             format!("not ready: {}", ask::sentence(&body)),
-            "its log tells why; it mends itself once that is mended",
+            "see its log; it recovers once the cause is fixed",
         ),
         other => Finding::not(
             Level::Warn,
             WHAT,
-            format!("something else answers at {}: {other}", config.http.addr),
+            format!("another program responds at {}: {other}", config.http.addr),
             "give PUNCTUAL_HTTP_ADDR a port of its own",
         ),
     })
 }
 
-/// Whether the credentials are good.
+/// Whether the credentials are valid.
 pub(super) async fn provider(config: &Config) -> Option<Finding> {
     const WHAT: &str = "twilio";
     let ProviderChoice::Twilio(settings) = &config.provider else {
@@ -50,26 +50,26 @@ pub(super) async fn provider(config: &Config) -> Option<Finding> {
         }
     };
     Some(match twilio.fetch(&ProviderSid(NO_MESSAGE.into())).await {
-        Fetched::Found(_) | Fetched::Absent => Finding::ok(WHAT, "takes the credentials"),
+        Fetched::Found(_) | Fetched::Absent => Finding::ok(WHAT, "Twilio accepts the credentials"),
         Fetched::NotNow { reason } => Finding::not(
             Level::Bad,
             WHAT,
-            format!("does not answer as it should: {reason}"),
-            "401: TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or the API key) are not a pair; else \
-             see whether this machine reaches api.twilio.com",
+            format!("unexpected response: {reason}"),
+            "401: TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN (or the API key) do not match; else \
+             check that this machine reaches api.twilio.com",
         ),
     })
 }
 
-/// Whether the public URL leads to a daemon: one of ours refuses what Twilio has not signed.
+/// Whether the public URL reaches a daemon, which refuses a request that Twilio has not signed.
 pub(super) async fn public_url(config: &Config) -> Option<Finding> {
     const WHAT: &str = "callbacks";
     let url = config.http.public_url.as_ref()?;
     let url: Url = format!("{}{STATUS_PATH}", url.as_str().trim_end_matches('/'))
         .parse()
         .ok()?;
-    let remedy = "PUNCTUAL_PUBLIC_URL must lead to PUNCTUAL_WEBHOOK_ADDR (or PUNCTUAL_HTTP_ADDR) \
-                  of a running daemon, /webhooks included";
+    let remedy = "PUNCTUAL_PUBLIC_URL must reach PUNCTUAL_WEBHOOK_ADDR (or PUNCTUAL_HTTP_ADDR) of a \
+                  running daemon, with /webhooks in the path";
     let not = |found: String| Finding::not(Level::Bad, WHAT, found, remedy);
     let answer = match ask::client() {
         Ok(client) => client.post(url).send().await,
@@ -77,14 +77,14 @@ pub(super) async fn public_url(config: &Config) -> Option<Finding> {
     };
     Some(match answer {
         Ok(answer) if answer.status() == StatusCode::FORBIDDEN => {
-            Finding::ok(WHAT, "the public URL leads to a daemon")
+            Finding::ok(WHAT, "the public URL reaches a daemon")
         }
         Ok(answer) => not(format!(
-            "the public URL answers {} to what is not signed, and not 403",
+            "expected 403 for an unsigned request, got {}",
             answer.status().as_u16()
         )),
         Err(e) => not(format!(
-            "the public URL cannot be reached from here: {}",
+            "the public URL is not reachable from here: {}",
             ask::why(&e.without_url())
         )),
     })

@@ -1,4 +1,4 @@
-//! What the settings tell by themselves.
+//! Checks of the settings, without a connection.
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -12,17 +12,17 @@ use secrecy::ExposeSecret;
 use crate::config::{Config, ConfigError, ProviderChoice, Sources};
 use crate::store::doctor::{Finding, Level};
 
-/// What `openssl rand -hex 8` prints. A shorter token can be guessed by whoever may ask often.
+/// The length of `openssl rand -hex 8`. A shorter token can be guessed by trying.
 const TOKEN_MIN: usize = 16;
 
-/// The bits by which others than owner and group may read a file.
+/// The permission bits by which anyone but owner and group may read a file.
 const OTHERS_READ: u32 = 0o004;
 
 pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> Vec<Finding> {
     let config = match config {
         Ok(config) => config,
         Err(problems) => {
-            let remedy = "README.md lists every setting";
+            let remedy = "`punctual run --help` lists every setting";
             return problems
                 .0
                 .iter()
@@ -32,7 +32,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         }
     };
     let mut findings = vec![
-        Finding::ok("settings", "usable"),
+        Finding::ok("settings", "valid"),
         sender(config),
         provider(config),
         token(config),
@@ -51,9 +51,8 @@ fn sender(config: &Config) -> Finding {
     Finding::not(
         Level::Warn,
         WHAT,
-        "none is set",
-        "rows without a from_number fail: set TWILIO_SMS_FROM_NUMBER or \
-         TWILIO_MESSAGING_SERVICE_SID",
+        "not set: rows without a from_number fail",
+        "set TWILIO_SMS_FROM_NUMBER or TWILIO_MESSAGING_SERVICE_SID",
     )
 }
 
@@ -67,13 +66,13 @@ fn provider(config: &Config) -> Finding {
             Level::Warn,
             WHAT,
             "TWILIO_ACCOUNT_SID is not AC and 32 hexadecimal digits",
-            "copy it anew from Twilio's console",
+            "copy it again from Twilio's console",
         ),
         ProviderChoice::Console => Finding::not(
             Level::Warn,
             WHAT,
-            "console: messages are printed and marked as sent, and nobody gets them",
-            "once you have looked, leave PUNCTUAL_PROVIDER out",
+            "console: messages are printed and marked sent, not delivered",
+            "unset PUNCTUAL_PROVIDER to send through Twilio",
         ),
     }
 }
@@ -86,7 +85,7 @@ fn is_account(sid: &str) -> bool {
 fn token(config: &Config) -> Finding {
     const WHAT: &str = "debug token";
     let Some(token) = &config.http.debug_token else {
-        return Finding::ok(WHAT, "none is needed: only this machine can ask");
+        return Finding::ok(WHAT, "not set: only this machine has access");
     };
     if token.expose_secret().len() >= TOKEN_MIN {
         return Finding::ok(WHAT, "set");
@@ -95,7 +94,7 @@ fn token(config: &Config) -> Finding {
         Level::Warn,
         WHAT,
         format!("shorter than {TOKEN_MIN} characters"),
-        "set PUNCTUAL_DEBUG_TOKEN to what `openssl rand -hex 32` prints",
+        "set PUNCTUAL_DEBUG_TOKEN to the output of `openssl rand -hex 32`",
     )
 }
 
@@ -105,24 +104,24 @@ fn public_url(config: &Config) -> Finding {
         return Finding::not(
             Level::Warn,
             WHAT,
-            "not set, so no receipts and no replies (STOP) come",
-            "set PUNCTUAL_PUBLIC_URL to the https URL that leads to this daemon",
+            "not set: no delivery receipts, STOP replies are not seen",
+            "set PUNCTUAL_PUBLIC_URL to the https URL at which Twilio reaches this daemon",
         );
     };
     if is_at_home(url) {
         return Finding::not(
             Level::Bad,
             WHAT,
-            "Twilio cannot reach an address of this machine or network",
-            "set PUNCTUAL_PUBLIC_URL to a name that the internet knows",
+            "an address of this machine or network, which Twilio cannot reach",
+            "set PUNCTUAL_PUBLIC_URL to a public hostname",
         );
     }
     if url.scheme() != "https" {
         return Finding::not(
             Level::Bad,
             WHAT,
-            "not https: numbers and replies cross the internet in the clear",
-            "put TLS before the daemon, and set PUNCTUAL_PUBLIC_URL to its https URL",
+            "not https: numbers and replies would cross the internet unencrypted",
+            "use a proxy with TLS, and set PUNCTUAL_PUBLIC_URL to its https URL",
         );
     }
     Finding::ok(WHAT, "https")
@@ -150,9 +149,9 @@ fn is_at_home(url: &Url) -> bool {
 fn state_dir(config: &Config) -> Finding {
     const WHAT: &str = "state dir";
     let Some(dir) = &config.state_dir else {
-        return Finding::ok(WHAT, "none: no journal is kept");
+        return Finding::ok(WHAT, "not set: no journal");
     };
-    // What is not there yet is made at the first start, within what is.
+    // The first start creates missing directories.
     let there = dir.ancestors().find(|path| path.exists());
     let there = there.unwrap_or_else(|| Path::new("."));
     if there.is_dir() && access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
@@ -161,12 +160,12 @@ fn state_dir(config: &Config) -> Finding {
     Finding::not(
         Level::Bad,
         WHAT,
-        format!("{} is not a directory one can write in", there.display()),
-        "give PUNCTUAL_STATE_DIR a directory that belongs to the daemon's user",
+        format!("{} is not a writable directory", there.display()),
+        "set PUNCTUAL_STATE_DIR to a directory that belongs to the daemon's user",
     )
 }
 
-/// Files that may hold secrets and that everybody on the machine may read.
+/// Files with secrets that every user of the machine may read.
 fn files(sources: &Sources) -> Finding {
     const WHAT: &str = "secret files";
     let named = sources
@@ -197,10 +196,10 @@ fn files(sources: &Sources) -> Finding {
         .map(|path| path.display().to_string())
         .collect();
     if open.is_empty() {
-        return Finding::ok(WHAT, "readable for nobody else");
+        return Finding::ok(WHAT, "readable only by this user and group");
     }
     let remedy = format!("chmod o-r {}", open.join(" "));
-    let found = "everybody on this machine may read what may hold secrets";
+    let found = "every user of this machine may read files with secrets";
     Finding::not(Level::Warn, WHAT, found, &remedy)
 }
 

@@ -1,4 +1,4 @@
-//! Findings as lines: one a finding, and on a terminal folded to its width.
+//! Formats findings: one line each, folded to the width of a terminal.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use anstyle::{AnsiColor, Style};
 
 use crate::store::doctor::{Finding, Level};
 
-/// Where the sentence of a line begins.
+/// The column at which the text of a line begins.
 const INDENT: usize = 26;
 
-/// Folded narrower than this, nothing is readable any more.
+/// The least width to which lines are folded.
 const NARROWEST: usize = 50;
 
-/// `width`: of the terminal; `None`: there is none, and nobody's `grep` wants folded lines.
+/// `width`: of the terminal; `None`: no terminal, so lines are not folded.
 pub(super) fn lines(findings: &[Finding], width: Option<usize>) -> String {
     let mut text = String::new();
     for finding in findings {

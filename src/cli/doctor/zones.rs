@@ -1,21 +1,21 @@
-//! The age of the zone data, for rules of time zones change a few times a year; and names that
-//! are in none.
+//! Checks of time zones: the age of the zone data, because rules change a few times a year, and
+//! names in the tables that are not time zones.
 
 use jiff::Timestamp;
 
 use crate::clock::{self, ZoneData};
 use crate::store::doctor::{Finding, Level, Said, Zones};
 
-/// Older than this, some zone has certainly changed since.
+/// Older data certainly misses a change.
 const YEARS_MAX: i16 = 2;
 
-/// So many names are shown, and so much of each.
+/// How many names are shown.
 const SHOWN: usize = 5;
 
-/// See [`SHOWN`].
+/// How many characters of each are shown.
 const SHOWN_CHARS: usize = 40;
 
-/// What was written where a zone should stand and is none.
+/// Names in the tables that are not IANA time zones.
 pub(super) fn unknown(zones: &Zones) -> Finding {
     const WHAT: &str = "zones";
     let known = ZoneData::newest().zones;
@@ -25,9 +25,9 @@ pub(super) fn unknown(zones: &Zones) -> Finding {
         .collect();
     if unknown.is_empty() {
         let found = if zones.of_users_too {
-            "all that are named are known"
+            "all valid"
         } else {
-            "those of messages are known; this role may not read those of users"
+            "valid in messages; this role may not read those of users"
         };
         return Finding::ok(WHAT, found);
     }
@@ -48,9 +48,9 @@ pub(super) fn unknown(zones: &Zones) -> Finding {
     Finding::not(
         Level::Warn,
         WHAT,
-        format!("no IANA zone: {}{more}", told.join(", ")),
-        "they are judged by the next that is known, the user's, then PUNCTUAL_TIMEZONE: write \
-         names like America/Los_Angeles",
+        format!("not an IANA time zone: {}{more}", told.join(", ")),
+        "write names like America/Los_Angeles; until then the user's zone applies, then \
+         PUNCTUAL_TIMEZONE",
     )
 }
 
@@ -59,7 +59,7 @@ pub(super) fn check() -> Finding {
     let data = ZoneData::newest();
     let place = data
         .dir
-        .map_or_else(|| "in this program".into(), |dir| dir.display().to_string());
+        .map_or_else(|| "built in".into(), |dir| dir.display().to_string());
     let found = format!("{}, {place}", data.version);
     let year: Option<i16> = data.version.get(..4).and_then(|year| year.parse().ok());
     if year.is_some_and(|year| this_year() - year <= YEARS_MAX) {

@@ -1,4 +1,4 @@
-//! `punctual migrate`.
+//! `punctual migrate`: creates or updates the schema.
 
 mod progress;
 
@@ -10,7 +10,7 @@ use super::{output, session};
 use crate::config::Sources;
 use crate::store::Migrator;
 
-/// Creates or updates the tables and triggers in the database; safe to repeat.
+/// Create or update the tables and triggers in the database; safe to repeat.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  DATABASE_URL=postgres://… punctual migrate\n  \
@@ -21,8 +21,7 @@ pub(super) struct Args {
     #[arg(long)]
     print: bool,
 
-    /// Also grant this role what a daemon needs and no more, policies of row level security
-    /// included; the role must exist
+    /// Also grant an existing role the rights that a daemon needs, row level security included
     #[arg(long, value_name = "NAME", conflicts_with = "print")]
     role: Option<String>,
 
@@ -62,7 +61,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let _ = writeln!(text, "{statement}");
     }
     if text.is_empty() {
-        text.push_str("nothing to do: the schema is the one this version needs\n");
+        text.push_str("nothing to do: the schema is up to date\n");
     }
     output::print(&text)
 }

@@ -1,4 +1,4 @@
-//! What a run is at, on a terminal: large tables take minutes.
+//! The progress of a migration on a terminal, because large tables take minutes.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::store::migrate::Report;
 use crate::store::migrate::progress::{Step, built};
 use crate::store::{Dsn, MigrateError, Migrator};
 
-/// How often Postgres is asked how far an index is, and the sign of life turns.
+/// How often the progress of an index is queried, and the spinner turns.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// Runs the migrations and shows on stderr how far they are, if that is a terminal.
+/// Runs the migrations and shows their progress on stderr, if that is a terminal.
 pub(super) async fn shown(migrator: &Migrator<'_>, dsn: &Dsn) -> Result<Report, MigrateError> {
-    // Draws nothing where there is no terminal.
+    // Draws nothing without a terminal.
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
         bar.set_style(style);
@@ -36,8 +36,7 @@ pub(super) async fn shown(migrator: &Migrator<'_>, dsn: &Dsn) -> Result<Report, 
     done
 }
 
-/// Says how far an index is, until the run ends. Whatever is in the way of that is no reason
-/// for the run to end.
+/// Shows the progress of an index until the run ends. A failure to read it does not end the run.
 async fn follow<T>(dsn: &Dsn, bar: &ProgressBar) -> T {
     let _ = session::with(dsn, async |client| -> anyhow::Result<()> {
         loop {

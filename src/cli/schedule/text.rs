@@ -1,5 +1,5 @@
-//! The text of a message: as it is written, or rendered from a template. What the claim would refuse
-//! is refused here, before there is a row.
+//! The text of a scheduled message: as written, or rendered from a template. Texts that the claim
+//! would refuse are refused here, before a row is inserted.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::store::user::{Named, UserSession};
 
 /// What the row has of it.
 pub(super) struct Text {
-    /// As it is written, or as it is rendered by now: the claim renders it anew.
+    /// As written, or as rendered now: the claim renders it again.
     pub(super) body: String,
-    /// What it is rendered from.
+    /// The template it is rendered from.
     pub(super) template: Option<Of>,
-    /// What may not have been meant.
+    /// Possible mistakes.
     pub(super) remarks: Vec<String>,
 }
 
@@ -39,28 +39,28 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
         .ok_or("expected NAME=VALUE, like name=Ada")?;
     let name = name.trim();
     if !template::is_name(name) {
-        return Err("a name has letters, digits, _, - and ., like name=Ada".into());
+        return Err("expected a name of letters, digits, _, - and ., like name=Ada".into());
     }
     if value.contains('\0') {
-        return Err("it has a null character in it".into());
+        return Err("it contains a null character".into());
     }
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Whether a text can be sent.
+/// Checks that a text can be sent.
 pub(super) fn check(text: &str) -> Result<(), String> {
     let characters = text.chars().count();
     if text.trim().is_empty() {
-        return Err("it is empty, and nobody is sent an empty message".into());
+        return Err("it is empty".into());
     }
     if characters > BODY_MAX_CHARS {
         return Err(format!(
-            "it has {characters} characters, at most {BODY_MAX_CHARS} can be sent"
+            "it has {characters} characters; the limit is {BODY_MAX_CHARS}"
         ));
     }
     // Postgres has no such character in a text.
     if text.contains('\0') {
-        return Err("it has a null character in it".into());
+        return Err("it contains a null character".into());
     }
     Ok(())
 }
@@ -68,9 +68,9 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 impl Text {
     pub(super) async fn of(app: &UserSession<&Client>, args: &Args) -> anyhow::Result<Self> {
         let Some(key) = &args.template else {
-            // The parser does not say so: beside --body it takes --template for ruled out.
+            // The parser does not report it: with --body it takes --template as excluded.
             if !args.var.is_empty() {
-                let why = "a text has no variables; they go with --template";
+                let why = "variables need --template";
                 return Err(Usage::of("--var")(why.into()).into());
             }
             return Ok(Self {
@@ -103,7 +103,7 @@ impl Text {
     }
 }
 
-/// The one of that name, or which there are.
+/// The template of that name; else the error lists the active ones.
 fn found(mut templates: Vec<Named>, key: &str) -> Result<Named, Usage> {
     match templates.first() {
         Some(first) if first.is_it => Ok(templates.swap_remove(0)),
@@ -114,11 +114,11 @@ fn found(mut templates: Vec<Named>, key: &str) -> Result<Named, Usage> {
                 .map(|other| other.template.name.as_str())
                 .collect();
             let others = match names.join(", ") {
-                none if none.is_empty() => "sms_templates has none that is active".to_owned(),
+                none if none.is_empty() => "sms_templates has no active template".to_owned(),
                 names => format!("sms_templates has {names}"),
             };
             Err(Usage::of("--template")(format!(
-                "there is no template {key:?}; {others}"
+                "no template {key:?}; {others}"
             )))
         }
     }
@@ -128,14 +128,14 @@ fn rendered(template: &Template, vars: &str) -> Result<String, Usage> {
     let wrong = Usage::of("--template");
     let text = template::render(template, vars).map_err(|error| match &error {
         TemplateError::Inactive(_) => wrong(format!(
-            "{error}: set its is_active in sms_templates, or take another"
+            "{error}: set its is_active in sms_templates, or use another"
         )),
         TemplateError::Missing { variable, .. } => Usage::of("--var")(format!(
-            "template {} needs the variable {variable}: say --var {variable}=…",
+            "template {} needs the variable {variable}: pass --var {variable}=…",
             template.name
         )),
         TemplateError::TooLong { .. } => {
-            // What came out, for whoever is to shorten it.
+            // The rendered text helps to shorten it.
             let unbounded = Template {
                 max_length: None,
                 ..template.clone()
@@ -143,7 +143,7 @@ fn rendered(template: &Template, vars: &str) -> Result<String, Usage> {
             let text = template::render(&unbounded, vars).unwrap_or_default();
             let segments = Segments::of(&text);
             wrong(format!(
-                "{error}; give shorter values, or raise its max_length. It came out as {segments}:\n{text}"
+                "{error}; use shorter values, or raise its max_length. The text has {segments}:\n{text}"
             ))
         }
         TemplateError::NotText(..)
@@ -158,7 +158,7 @@ fn rendered(template: &Template, vars: &str) -> Result<String, Usage> {
     }
 }
 
-/// Variables that the template knows nothing of, and those of it that are left out.
+/// Remarks about variables that the template does not have, and those that are missing.
 fn remarks(template: &Template, vars: &BTreeMap<&str, &str>) -> Vec<String> {
     let shown = template::variables(template).unwrap_or_default();
     let required = template.required_vars.as_deref();
@@ -168,9 +168,10 @@ fn remarks(template: &Template, vars: &BTreeMap<&str, &str>) -> Vec<String> {
     let has = |name: &str| shown.iter().chain(&required).any(|own| own == name);
     let unknown = vars.keys().filter(|name| !has(name)).map(|name| {
         let template = &template.name;
-        format!("template {template} has no variable {name}; it is kept, and shown nowhere")
+        format!("template {template} has no variable {name}; it is stored, but not used")
     });
     let missing = shown.iter().filter(|own| !vars.contains_key(own.as_str()));
-    let missing = missing.map(|name| format!("{name} is not given, and left out of the text"));
+    let missing =
+        missing.map(|name| format!("variable {name} is missing and left out of the text"));
     unknown.chain(missing).collect()
 }

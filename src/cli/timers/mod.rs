@@ -1,4 +1,4 @@
-//! `punctual timers`: what a running daemon holds armed.
+//! `punctual timers`: shows the armed timers of a running daemon.
 
 mod table;
 
@@ -14,25 +14,25 @@ Example:
   punctual timers --limit 20
   punctual timers --json | jq '.timers[0]'
 
-Asks the daemon at PUNCTUAL_HTTP_ADDR, with PUNCTUAL_DEBUG_TOKEN if that is set.
-Times are in this machine's time zone; --json has them in UTC.";
+Queries the daemon at PUNCTUAL_HTTP_ADDR, with PUNCTUAL_DEBUG_TOKEN if set.
+Times are in this machine's time zone, with --json in UTC.";
 
-/// Shows the timers that a running daemon holds armed, the earliest due first.
+/// Show the armed timers of a running daemon, the earliest due first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
     #[arg(
         long,
-        help = "Where the daemon answers [default: http:// and PUNCTUAL_HTTP_ADDR]"
+        help = "URL of the daemon [default: http:// and PUNCTUAL_HTTP_ADDR]"
     )]
     #[arg(value_name = "URL", value_parser = ask::http_url)]
     url: Option<Url>,
 
-    /// Prints the daemon's answer as it is
+    /// Print the daemon's JSON
     #[arg(long)]
     json: bool,
 
-    /// At most so many timers
+    /// Maximum number of timers
     #[arg(long, default_value_t = 100, value_name = "N",
           value_parser = clap::value_parser!(u32).range(0..=10_000))]
     limit: u32,
@@ -60,7 +60,14 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         return output::print(&(body + "\n"));
     }
     let answer: table::Answer = serde_json::from_str(&body)
-        .with_context(|| format!("{base} does not answer like a daemon of this version"))?;
+        .with_context(|| format!("the response of {base} is not that of this version's daemon"))?;
+    let not_ready = if answer.ready {
+        None
+    } else {
+        let (_, reasons) = daemon.get(&["readyz"], &[]).await?;
+        Some(ask::sentence(&reasons))
+    };
     let zone = jiff::tz::TimeZone::system();
-    output::print_styled(&table::render(&answer, &zone, output::width()))
+    let width = output::width();
+    output::print_styled(&table::render(&answer, not_ready.as_deref(), &zone, width))
 }

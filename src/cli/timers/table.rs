@@ -1,4 +1,4 @@
-//! The daemon's answer as a table that fits the terminal.
+//! Formats the daemon's timers as a table that fits the terminal.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use serde::Deserialize;
 
-/// The part of `GET /debug/timers` that is shown. Times stay texts: one that is not readable
-/// is shown as it came.
+/// The part of `GET /debug/timers` that is shown. Times stay texts: an unreadable one is shown
+/// as received.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
     now: String,
-    ready: bool,
+    pub(super) ready: bool,
     clock: Clock,
     window: Window,
     lead_us: u64,
@@ -46,22 +46,26 @@ struct Timer {
     due_in_us: i64,
     state: String,
     attempt: i64,
-    version: i64,
 }
 
-/// In which order columns give way where there is no room for all; the id comes last, and is
-/// then shortened. By their places in a row.
-const DISPENSABLE: [usize; 4] = [5, 4, 3, 2];
+/// The order in which columns are dropped on a narrow terminal, by index. The id stays, and is
+/// shortened at last.
+const DISPENSABLE: [usize; 3] = [4, 3, 2];
 
-/// Of an id that has no room: its end, which is the random part.
+/// The characters of a shortened id: its end, which is the random part.
 const ID_SHORT: usize = 12;
 
-/// Two lines about the daemon, then a line a timer, with times in `zone`. In a terminal of
-/// `width` columns nothing is wider.
-pub(super) fn render(answer: &Answer, zone: &TimeZone, width: Option<usize>) -> String {
+/// Two lines about the daemon, then a line per timer, with times in `zone`, in at most `width`
+/// columns. `not_ready`: why the daemon is not ready.
+pub(super) fn render(
+    answer: &Answer,
+    not_ready: Option<&str>,
+    zone: &TimeZone,
+    width: Option<usize>,
+) -> String {
     let today = answer.now.parse().ok().map(|now| zoned(now, zone));
     let width = width.unwrap_or(usize::MAX);
-    let mut text = fold(&head(answer, zone, today.as_ref()), width);
+    let mut text = fold(&head(answer, not_ready, zone, today.as_ref()), width);
     if answer.timers.is_empty() {
         text += "no timers\n";
         return text;
@@ -73,35 +77,33 @@ pub(super) fn render(answer: &Answer, zone: &TimeZone, width: Option<usize>) -> 
             due_in(timer.due_in_us),
             timer.state.clone(),
             timer.attempt.to_string(),
-            timer.version.to_string(),
         ]
     });
-    let titles = ["ID", "DUE", "IN", "STATE", "TRY", "VER"].map(str::to_owned);
+    let titles = ["ID", "DUE", "IN", "STATE", "ATTEMPT"].map(str::to_owned);
     text += &columns(std::iter::once(titles).chain(rows).collect(), width);
     let shown = answer.timers.len() as u64;
     if let Some(more) = answer.window.armed.checked_sub(shown).filter(|n| *n > 0) {
-        let _ = writeln!(text, "and {more} more: see --limit");
+        let _ = writeln!(text, "… {more} more (--limit, up to 10000)");
     }
     text
 }
 
-fn head(answer: &Answer, zone: &TimeZone, today: Option<&ZonedDateTime>) -> String {
-    let ready = if answer.ready {
-        "ready"
-    } else {
-        "NOT READY (GET /readyz says why)"
-    };
-    let until = answer.window.until.as_ref().map_or_else(
-        || "the window".to_owned(),
-        |until| local(until, zone, today),
-    );
+fn head(
+    answer: &Answer,
+    not_ready: Option<&str>,
+    zone: &TimeZone,
+    today: Option<&ZonedDateTime>,
+) -> String {
+    let ready = not_ready.map_or_else(|| "ready".to_owned(), |why| format!("NOT READY: {why}"));
+    let until = answer.window.until.as_ref();
+    let until = until.map(|until| format!(", due before {}", local(until, zone, today)));
     let clock = match (answer.clock.offset_us, answer.clock.uncertainty_us) {
         (Some(offset), Some(uncertainty)) => {
             format!("{} ± {}", short(offset), short(signed(uncertainty)))
         }
         _ => "not measured".to_owned(),
     };
-    // The database did not count them in time.
+    // Unknown if the database did not count them in time.
     let beyond = answer.window.beyond;
     let beyond = beyond.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let late = &answer.lateness_us;
@@ -112,16 +114,16 @@ fn head(answer: &Answer, zone: &TimeZone, today: Option<&ZonedDateTime>) -> Stri
         format!("p50 {p50}, p99 {p99} of {}", late.count)
     };
     format!(
-        "{ready} · armed {} · beyond {until}: {} · zone {}\n\
+        "{ready} · {} armed{} · {beyond} later · times in {}\n\
          clock {clock} · lead {} · lateness {lateness}\n",
         answer.window.armed,
-        beyond,
-        zone.iana_name().unwrap_or("local"),
+        until.unwrap_or_default(),
+        zone.iana_name().unwrap_or("local time"),
         short(signed(answer.lead_us)),
     )
 }
 
-/// Breaks lines that are too wide between the things they list.
+/// Breaks lines that are too wide between their items.
 fn fold(text: &str, width: usize) -> String {
     const BETWEEN: &str = " · ";
     let mut folded = String::new();
@@ -149,8 +151,7 @@ fn fold(text: &str, width: usize) -> String {
     folded
 }
 
-/// Left-aligned columns two spaces apart, each as wide as its widest cell; as many as there is
-/// room for.
+/// Left-aligned columns two spaces apart, each as wide as its widest cell; as many as fit.
 fn columns<const N: usize>(mut rows: Vec<[String; N]>, width: usize) -> String {
     const GAP: usize = 2;
     let widths = |rows: &[[String; N]]| {
@@ -193,8 +194,8 @@ fn zoned(time: Timestamp, zone: &TimeZone) -> ZonedDateTime {
     time.to_zoned_datetime(zone.clone())
 }
 
-/// The time of day with milliseconds; of another day than `today`, the day and the minute.
-/// Both are cut, not rounded: what is shown has always been reached.
+/// The time of day with milliseconds; for another day than `today`, the day and the minute.
+/// Both are cut off, not rounded up.
 fn local(time: &str, zone: &TimeZone, today: Option<&ZonedDateTime>) -> String {
     let Ok(time) = time.parse::<Timestamp>() else {
         return time.to_owned();
@@ -208,7 +209,7 @@ fn local(time: &str, zone: &TimeZone, today: Option<&ZonedDateTime>) -> String {
     time.strftime(format).to_string()
 }
 
-/// A duration in two units, negative when it is over.
+/// A duration in two units, negative if it is in the past.
 fn due_in(us: i64) -> String {
     let sign = if us < 0 { "-" } else { "" };
     let seconds = us.unsigned_abs() / 1_000_000;
@@ -221,7 +222,7 @@ fn due_in(us: i64) -> String {
     }
 }
 
-/// A short duration in the unit that suits it.
+/// A short duration in a suitable unit.
 fn short(us: i64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
     let us_f = us as f64;
@@ -285,14 +286,14 @@ mod tests {
         ];
         let answer = answer(&timers.join(","), true, 10);
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        let text = render(&answer, &berlin, None);
+        let text = render(&answer, None, &berlin, None);
         let expected = "\
-ready · armed 3 · beyond 11:00:00.000: 140 · zone Europe/Berlin
+ready · 3 armed, due before 11:00:00.000 · 140 later · times in Europe/Berlin
 clock -120 µs ± 300 µs · lead 4.2 ms · lateness p50 310 µs, p99 900 µs of 10
-ID                                    DUE           IN       STATE    TRY  VER
-0198c0de-0000-7000-8000-000000000001  Dec 31 09:00  -1d 01h  sending  0    1
-0198c0de-0000-7000-8000-000000000012  10:01:21.123  1m 21s   armed    0    12
-and 1 more: see --limit
+ID                                    DUE           IN       STATE    ATTEMPT
+0198c0de-0000-7000-8000-000000000001  Dec 31 09:00  -1d 01h  sending  0
+0198c0de-0000-7000-8000-000000000012  10:01:21.123  1m 21s   armed    0
+… 1 more (--limit, up to 10000)
 ";
         assert_eq!(text, expected);
     }
@@ -302,13 +303,13 @@ and 1 more: see --limit
         let timers = timer(12, "2026-01-01T09:01:21.123999Z", 81_123_999, "armed");
         let answer = answer(&timers, true, 10);
         for (width, shows, not) in [
-            (80, "VER", "…"),
-            (70, "STATE", "VER"),
+            (80, "ATTEMPT", "…0"),
+            (66, "STATE", "ATTEMPT"),
             (52, "10:01:21.123", "STATE"),
             (40, "…000000000012", "0198c0de"),
         ] {
             let berlin = TimeZone::get("Europe/Berlin").unwrap();
-            let text = render(&answer, &berlin, Some(width));
+            let text = render(&answer, None, &berlin, Some(width));
             for line in text.lines() {
                 let plain = anstream::adapter::strip_str(line).to_string();
                 assert!(plain.chars().count() <= width, "{width}: {plain:?}");
@@ -322,8 +323,9 @@ and 1 more: see --limit
 
     #[test]
     fn nothing_to_show() {
-        let text = render(&answer("", false, 0), &TimeZone::UTC, None);
-        assert!(text.starts_with("NOT READY (GET /readyz says why) · armed 3"));
+        let why = Some("not connected; not loaded");
+        let text = render(&answer("", false, 0), why, &TimeZone::UTC, None);
+        assert!(text.starts_with("NOT READY: not connected; not loaded · 3 armed"));
         assert!(text.contains("lateness none sent yet"));
         assert!(text.ends_with("no timers\n"), "{text}");
     }

@@ -142,7 +142,7 @@ fn a_file_that_is_named_must_be_there() {
     assert_eq!(load(Some("b.toml"), "a.toml").unwrap(), 12);
     assert_eq!(load(None, "").unwrap(), 3600);
     let missing = load(Some("c.toml"), "a.toml").unwrap_err().to_string();
-    assert!(missing.contains("cannot read the settings in") && missing.contains("c.toml"));
+    assert!(missing.contains("cannot read the settings file") && missing.contains("c.toml"));
 }
 
 #[test]

@@ -37,11 +37,7 @@ fn durations_have_units_and_bounds() {
     for unusable in ["9s", "61m", "3600", "-1s", "soon", "0"] {
         env(horizon, unusable, Err("from 10s to 1h"));
     }
-    env(
-        horizon,
-        "9s",
-        Err("PUNCTUAL_HORIZON is not usable (\"9s\")"),
-    );
+    env(horizon, "9s", Err("PUNCTUAL_HORIZON is not valid (\"9s\")"));
     file("horizon = \"9s\"", Err("horizon in "));
     file("horizon = 3600", Err("a duration with its unit"));
 
@@ -81,7 +77,7 @@ fn numbers_names_and_words() {
     env(in_flight, "1", Ok("max_in_flight = 1"));
     env(in_flight, "10000", Ok("max_in_flight = 10000"));
     for unusable in ["0", "10001", "-1", "many", "1.5"] {
-        env(in_flight, unusable, Err("a whole number from 1 to 10000"));
+        env(in_flight, unusable, Err("an integer from 1 to 10000"));
     }
     env(
         "PUNCTUAL_TIMEZONE",
@@ -94,11 +90,11 @@ fn numbers_names_and_words() {
         "warn,punctual=debug",
         Ok("log = \"punctual=debug,warn\""),
     );
-    env("RUST_LOG", "punctual=loud", Err("RUST_LOG is not usable"));
+    env("RUST_LOG", "punctual=loud", Err("RUST_LOG is not valid"));
     env("PUNCTUAL_LOG_FORMAT", "json", Ok("log_format = \"json\""));
     env("PUNCTUAL_LOG_FORMAT", "xml", Err("text or json"));
     file("horizon = true", Err("a duration with its unit"));
-    let kinds = "a text in quotes, a whole number, true or false";
+    let kinds = "a string, an integer, true or false";
     file("[horizon]\nx = 1", Err(kinds));
     file("horizon = 1.5", Err(kinds));
 }
@@ -144,7 +140,7 @@ fn the_directory_of_the_journal() {
     env(
         "PUNCTUAL_STATE_DIR",
         "/",
-        Err("a directory of this daemon's own"),
+        Err("a directory for this daemon only"),
     );
 }
 
@@ -185,7 +181,7 @@ fn the_database_url() {
         env(
             key,
             unusable,
-            Err("DATABASE_URL is not usable: expected postgres://"),
+            Err("DATABASE_URL is not valid: expected postgres://"),
         );
     }
     env(key, "", Err("DATABASE_URL is required"));
@@ -207,7 +203,7 @@ fn somebody_elses_reach_needs_a_token() {
     }
     let token = ("PUNCTUAL_DEBUG_TOKEN", "hunter2");
     for reachable in ["0.0.0.0:9", "[::]:9", "10.0.0.1:9"] {
-        let refusal = format!("PUNCTUAL_HTTP_ADDR is {reachable}, which other machines may reach");
+        let refusal = format!("PUNCTUAL_HTTP_ADDR is {reachable}, which other machines can reach");
         env(addr, reachable, Err(&refusal));
         env(addr, reachable, Err("PUNCTUAL_DEBUG_TOKEN is required"));
         check("", &[(addr, reachable), token], Ok("debug_token = \"***\""));
@@ -246,7 +242,7 @@ fn somebody_elses_reach_needs_a_token() {
     check(
         "",
         &unusable,
-        Err("PUNCTUAL_DEBUG_TOKEN is not usable: expected letters"),
+        Err("PUNCTUAL_DEBUG_TOKEN is not valid: expected letters"),
     );
 }
 
@@ -342,7 +338,7 @@ fn the_first_sender_of_the_chain_wins() {
     check(
         "",
         &[chain[0], unusable],
-        Err("TWILIO_MAIN_PHONE_NUMBER is not usable"),
+        Err("TWILIO_MAIN_PHONE_NUMBER is not valid"),
     );
     let number = ("TWILIO_MESSAGING_SERVICE_SID", "+13105551234");
     check("", &[number], Err("MG and 32"));

@@ -41,8 +41,8 @@ impl Verdict {
     fn sentence(&self, by: &str) -> String {
         match self {
             Self::Sent(_) => format!("sent, says {by}"),
-            Self::Resend => format!("sent again by the word of {by}"),
-            Self::Cancel => format!("cancelled by {by} while in doubt: it may have been sent"),
+            Self::Resend => format!("sent again by decision of {by}"),
+            Self::Cancel => format!("cancelled by {by} while unconfirmed: it may have been sent"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Looks at a database for what newcomers get wrong. Changes nothing.
+//! The checks of `punctual doctor` that read the database. Changes nothing.
 
 use serde::Serialize;
 use tokio_postgres::Client;
@@ -20,7 +20,7 @@ const HAS_USER_ZONES: &str = sql!("sql/doctor_has_user_zones.sql");
 const USER_ZONES: &str = sql!("sql/doctor_user_zones.sql");
 const NOW: &str = sql!("../path/sql/now.sql");
 
-/// Those that every message is found by.
+/// Indexes that every message needs.
 const ON_THE_WAY: [&str; 2] = ["scheduled_messages_due_idx", "scheduled_messages_open_idx"];
 
 /// How bad something is.
@@ -29,22 +29,22 @@ const ON_THE_WAY: [&str; 2] = ["scheduled_messages_due_idx", "scheduled_messages
 pub enum Level {
     /// As it should be.
     Ok,
-    /// It works, but somebody should know.
+    /// It works, but the operator should know.
     Warn,
     /// It does not work, or not safely.
     Bad,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at.
+    /// The name of the check.
     pub what: String,
     /// How bad it is.
     pub level: Level,
     /// What was found.
     pub found: String,
-    /// What to do, where it is not ok.
+    /// What to do, if it is not ok.
     pub remedy: String,
 }
 
@@ -70,27 +70,27 @@ impl Finding {
     }
 }
 
-/// A zone as somebody wrote it, and how many did.
+/// A time zone as written in a table, with its number of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// What has it: `messages` or `users`.
+    /// Its source: `messages` or `users`.
     pub whose: &'static str,
-    /// What was written.
+    /// As written.
     pub zone: String,
-    /// How many have it.
+    /// The number of rows.
     pub times: i64,
 }
 
-/// The zones that are named in a database.
+/// The time zones in the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zones {
-    /// Each as it was written.
+    /// Each as written.
     pub said: Vec<Said>,
     /// Whether this role may read those of the users.
     pub of_users_too: bool,
 }
 
-/// What the catalog and the settings of the server tell. `triggers`: all there should be.
+/// Findings from the catalog and the server's settings. `triggers`: all that should exist.
 pub async fn catalog(
     client: &Client,
     triggers: &[Trigger<'_>],
@@ -102,16 +102,16 @@ pub async fn catalog(
     Ok(findings)
 }
 
-/// What the rows tell. Needs the schema.
+/// Findings from the rows. Needs the schema.
 pub async fn rows(client: &Client) -> Result<Vec<Finding>, StoreError> {
     ask(client, ROWS, &[]).await
 }
 
-/// Which indexes are not there. Needs the schema.
+/// Missing indexes. Needs the schema.
 pub async fn indexes(client: &Client) -> Result<Finding, MigrateError> {
     const WHAT: &str = "indexes";
     let lost = indexes::lost(client).await?;
-    // Whether keys are unique is a line of its own.
+    // The unique index of `dedup_key` is another check.
     let lost: Vec<String> = lost.into_iter().filter(|i| !i.ends_with("_key")).collect();
     if lost.is_empty() {
         return Ok(Finding::ok(WHAT, "all in place"));
@@ -125,7 +125,7 @@ pub async fn indexes(client: &Client) -> Result<Finding, MigrateError> {
         level,
         WHAT,
         format!("{} missing or invalid", lost.join(", ")),
-        "whole tables are read in its place: run `punctual migrate` as the tables' owner",
+        "statements read whole tables instead: run `punctual migrate` as the tables' owner",
     ))
 }
 
@@ -172,7 +172,7 @@ async fn ask(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Finding>, StoreError> {
-    const STEP: &str = "looking at the database";
+    const STEP: &str = "checking the database";
     let rows = client.query(sql, params).await;
     let rows = rows.map_err(StoreError::at(STEP))?;
     rows.iter()
@@ -191,12 +191,12 @@ async fn ask(
         .map_err(StoreError::unreadable(STEP))
 }
 
-/// Another sender on the table texts everybody twice.
+/// Another sender on the table would text every recipient twice.
 async fn cron(client: &Client) -> Result<Finding, StoreError> {
     const STEP: &str = "looking for other senders";
     const WHAT: &str = "other senders";
     if !truth(client, HAS_CRON, STEP).await? {
-        return Ok(Finding::ok(WHAT, "no jobs of pg_cron to be seen"));
+        return Ok(Finding::ok(WHAT, "no pg_cron job found"));
     }
     let jobs = client.query(CRON, &[]).await;
     let jobs: Vec<String> = jobs
@@ -206,15 +206,12 @@ async fn cron(client: &Client) -> Result<Finding, StoreError> {
         .collect::<Result<_, _>>()
         .map_err(StoreError::unreadable(STEP))?;
     if jobs.is_empty() {
-        return Ok(Finding::ok(
-            WHAT,
-            "no job of pg_cron names scheduled_messages",
-        ));
+        return Ok(Finding::ok(WHAT, "no pg_cron job names scheduled_messages"));
     }
     Ok(Finding::not(
         Level::Warn,
         WHAT,
         format!("pg_cron job {} names scheduled_messages", jobs.join(", ")),
-        "if it sends messages, everybody is texted twice: select cron.unschedule(jobid)",
+        "if it sends messages, every recipient is texted twice: select cron.unschedule(jobid)",
     ))
 }

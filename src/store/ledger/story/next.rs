@@ -1,13 +1,13 @@
-//! What happens next to a message, in a sentence.
+//! What will happen next to a message, as a sentence for `punctual why`.
 
 use super::{Story, StoryAttempt, StoryHold, StoryRow};
 use crate::message::{InDoubt, Moment, Status};
 
 impl Story {
-    /// What happens next, for somebody who wonders; `show` writes times.
+    /// What will happen next; `show` formats times.
     pub fn what_next(&self, show: impl Fn(Moment) -> String) -> String {
         let Some(row) = &self.row else {
-            return "nothing: the row is gone; the attempts are kept".into();
+            return "nothing: the row was deleted; its attempts are kept".into();
         };
         match row.known_status() {
             Some(Status::Pending) => match &self.hold {
@@ -16,12 +16,17 @@ impl Story {
             },
             Some(Status::Sending) => sending(self.open(), &show),
             Some(Status::Sent) => sent(self, &show),
-            Some(Status::Delivered) => "nothing: it has arrived".into(),
-            Some(Status::Failed | Status::Cancelled) => {
-                "nothing, unless somebody puts it back to pending".into()
-            }
+            Some(Status::Delivered) => "nothing: it was delivered".into(),
+            Some(Status::Failed | Status::Cancelled) => format!(
+                "nothing; to send it again: update scheduled_messages set status = 'pending' \
+                 where id = '{}'",
+                self.id
+            ),
             Some(Status::Unconfirmed) => in_doubt(self, row, &show),
-            None => format!("nothing: {:?} is not a status Punctual knows", row.status),
+            None => format!(
+                "nothing: Punctual does not know the status {:?}",
+                row.status
+            ),
         }
     }
 
@@ -29,7 +34,7 @@ impl Story {
         self.attempts.iter().rfind(|a| a.outcome.is_none())
     }
 
-    /// When the provider is asked next about an attempt with this outcome.
+    /// The time of the next look-up of an attempt with this outcome.
     fn asked_next(&self, outcome: &str) -> Option<Moment> {
         let attempts = self.attempts.iter();
         let like = attempts.filter(|a| a.outcome.as_deref() == Some(outcome));
@@ -39,19 +44,19 @@ impl Story {
 
 fn pending(row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
     format!(
-        "it is sent at {}, or at once if that has passed",
+        "will be sent at {} (at once if that has passed)",
         show(row.due)
     )
 }
 
 fn held(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> String) -> String {
     let id = story.id;
-    let reason = hold.reason.as_deref().unwrap_or("not looked yet");
+    let reason = hold.reason.as_deref().unwrap_or("not compared yet");
     format!(
-        "it is held: the database came back older at {}, and it may have been sent before that. The \
-         provider's list is looked at again and again; so far: {reason}. Who knows better says so: \
-         set its status to 'sent' if it was sent; `punctual reschedule {id} --at …` sends it, \
-         `punctual cancel {id}` ends it; `punctual run --accept-restore` sends all that is held",
+        "in quarantine: the database was restored to an older state at {}, and the message may have \
+         been sent before. It is compared with the provider's list repeatedly; so far: {reason}. To \
+         decide now: if it was sent, set its status to 'sent'; to send it, `punctual reschedule {id} \
+         --at …`; to drop it, `punctual cancel {id}`; to release all, `punctual run --accept-restore`",
         show(hold.before)
     )
 }
@@ -59,13 +64,11 @@ fn held(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> String) -> Str
 fn sending(open: Option<&StoryAttempt>, show: impl Fn(Moment) -> String) -> String {
     match open {
         Some(open) => format!(
-            "it is being sent; if its instance dies, it is unconfirmed after {}",
+            "it is being sent; if its instance dies, it will be unconfirmed after {}",
             show(open.lease_until)
         ),
         None => {
-            "it is marked as being sent, but no attempt is open: somebody else has changed the \
-                 row"
-            .into()
+            "its status is sending, but no attempt is open: another program changed the row".into()
         }
     }
 }
@@ -73,36 +76,37 @@ fn sending(open: Option<&StoryAttempt>, show: impl Fn(Moment) -> String) -> Stri
 fn sent(story: &Story, show: impl Fn(Moment) -> String) -> String {
     let mut sentence = match story.asked_next("accepted") {
         Some(at) => format!(
-            "it was sent; what became of it the provider is asked at {}, unless a callback tells \
-             before",
+            "sent; its delivery status will be looked up at {} unless a callback arrives first",
             show(at)
         ),
         None => "nothing: it was sent".to_owned(),
     };
     if !story.outbox.is_empty() {
-        sentence += "; its row in messages is tried again";
+        sentence += "; its row in messages will be retried";
     }
     sentence
 }
 
 fn in_doubt(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
-    let person = format!("`punctual resolve {}` settles it", story.id);
+    let decide = format!("`punctual resolve {} --sent|--resend|--cancel`", story.id);
     let Some(at) = story.asked_next("unknown") else {
         return format!(
-            "nothing by itself: whether the provider took it is not known, and sending again could \
-             text twice; look it up in Twilio's log, then {person}"
+            "nothing by itself: its outcome is uncertain, and sending it again could text twice; look \
+             it up in Twilio's log, then decide: {decide}"
         );
     };
     let policy = match row.in_doubt.as_deref().map(str::parse) {
-        Some(Ok(InDoubt::Hold)) => "it stays held unless that proves it was sent",
+        Some(Ok(InDoubt::Hold)) => "if it is not there, it stays unconfirmed (in_doubt = hold)",
         Some(Ok(InDoubt::ResendIfAbsent)) => {
-            "if it is not there 15 min into the doubt, it is sent again"
+            "if it is not there after 15 min, it will be sent again (in_doubt = resend_if_absent)"
         }
-        Some(Ok(InDoubt::Resend)) => "if that does not show it, it is sent again",
-        Some(Err(_)) | None => "what follows if that does not show it, PUNCTUAL_IN_DOUBT says",
+        Some(Ok(InDoubt::Resend)) => {
+            "if it is not there, it will be sent again (in_doubt = resend)"
+        }
+        Some(Err(_)) | None => "if it is not there, PUNCTUAL_IN_DOUBT applies",
     };
     format!(
-        "the provider's list is looked at, at {}; {policy}; {person} at any time",
+        "the provider's list will be checked at {}; {policy}. To decide now: {decide}",
         show(at)
     )
 }
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_says_so_unless_it_was_let_go_or_is_due_later() {
+    fn a_row_in_quarantine_says_so_unless_it_was_released_or_is_due_later() {
         let hold = |us| StoryHold {
             before: Moment::from_micros(us),
             reason: Some("two are listed".into()),
@@ -200,7 +204,7 @@ mod tests {
             story.heard(timer, Some(hold(before)));
             assert_eq!(story.hold.is_some(), held, "{status} {before}");
             let says = [
-                "older at 1970",
+                "older state at 1970",
                 "so far: two are listed",
                 "--accept-restore",
             ];
@@ -222,7 +226,7 @@ mod tests {
             "sending",
             None,
             attempt(Some("accepted"), None),
-            "somebody else",
+            "another program",
         );
         check(
             "sent",
@@ -230,18 +234,23 @@ mod tests {
             attempt(Some("accepted"), None),
             "nothing: it was sent",
         );
-        check("sent", None, attempt(Some("accepted"), at), "asked at <7>");
+        check(
+            "sent",
+            None,
+            attempt(Some("accepted"), at),
+            "looked up at <7>",
+        );
         check(
             "delivered",
             None,
             attempt(Some("accepted"), None),
-            "arrived",
+            "delivered",
         );
         check(
             "failed",
             None,
             attempt(Some("refused"), None),
-            "puts it back",
+            "set status = 'pending'",
         );
         check(
             "unconfirmed",
@@ -253,12 +262,27 @@ mod tests {
             "unconfirmed",
             None,
             attempt(Some("unknown"), at),
-            "at <7>; what follows",
+            "at <7>; if it is not there, PUNCTUAL_IN_DOUBT",
         );
         let held = attempt(Some("unknown"), at);
-        check("unconfirmed", Some("hold"), held.clone(), "stays held");
-        check("unconfirmed", Some("resend"), held.clone(), "is sent again");
+        check(
+            "unconfirmed",
+            Some("hold"),
+            held.clone(),
+            "stays unconfirmed",
+        );
+        check(
+            "unconfirmed",
+            Some("resend"),
+            held.clone(),
+            "will be sent again",
+        );
         check("unconfirmed", Some("resend_if_absent"), held, "15 min");
-        check("strange", None, attempt(None, None), "not a status");
+        check(
+            "strange",
+            None,
+            attempt(None, None),
+            "does not know the status",
+        );
     }
 }

@@ -1,4 +1,4 @@
--- Whether the preferences have zones, and this role may read them.
+-- Whether the preferences have time zones, and this role may read them.
 select coalesce(bool_or(has_column_privilege(a.attrelid, a.attnum, 'select')), false)
   from pg_catalog.pg_attribute a
  where a.attrelid = to_regclass('public.user_sms_preferences') and a.attname = 'timezone'

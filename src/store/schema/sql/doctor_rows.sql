@@ -1,38 +1,38 @@
--- What the rows tell, once the tables are there: one row a check, as in doctor_server.sql.
+-- Checks of the rows, if the tables exist: one row per check, as in doctor_server.sql.
 with counted (what, n, found, fine, remedy) as (
   select 'overdue', n,
-         case when n = 1000 then 'a thousand or more' else n::text end || ' pending for over a minute after their time', 'none',
-         'they are sent, or cancelled as too late, once a daemon runs; if one does, ask `punctual why ID`'
+         case when n = 1000 then 'a thousand or more' else n::text end || ' pending for over a minute after their due time', 'none',
+         'a running daemon sends them, or cancels them as too late; if one runs, see `punctual why ID`'
     from (select count(*) as n from (select from public.scheduled_messages m
            where m.status = 'pending'
              and due!(m) < clock_timestamp() - interval '1 minute'
            limit 1000) late) q
   union all
   select 'in doubt', n, n || ' unconfirmed', 'none',
-         'whether these were sent is not known: what their look-ups showed tells `punctual why ID`; look them up in Twilio''s log, then `punctual resolve ID`'
+         '`punctual why ID` shows the look-ups; if they do not settle it, check Twilio''s log, then `punctual resolve ID`'
     from (select count(*) as n from public.scheduled_messages m where m.status = 'unconfirmed') q
   union all
-  select 'outbox', n, n || ' writes the app''s tables refused' || coalesce(', the last: ' || error, ''), 'nothing waits',
-         'the messages were sent; mend what refuses their rows in messages or conversations, they are tried again'
+  select 'outbox', n, n || ' writes refused by the app''s tables' || coalesce(', the last: ' || error, ''), 'empty',
+         'the messages were sent; fix what refuses their rows in messages or conversations, the writes are retried'
     from (select count(*) as n, (select o.last_error from punctual.outbox o order by o.id desc limit 1) as error
             from punctual.outbox) q
   union all
   select 'stuck', n, n || ' still sending a minute after their lease', 'none',
-         'their daemon is gone and no other runs: start one, it makes them unconfirmed'
+         'their daemon is dead and no other runs: start one; it makes them unconfirmed'
     from (select count(*) as n from punctual.attempts a
            where a.outcome is null and a.lease_until < clock_timestamp() - interval '1 minute') q
   union all
   select 'unsendable', n,
-         n || ' of the next thousand pending have no number in E.164, or no text' || coalesce(', one of them ' || id, ''),
-         'none of the next thousand pending',
-         'they will fail: write numbers as + and the country code, digits only'
+         n || ' of the next 1,000 have an invalid number, or no text' || coalesce(', one of them ' || id, ''),
+         'invalid numbers or texts: none in the next 1,000',
+         'they will fail: write numbers in E.164, + and the country code, digits only'
     from (select count(*) as n, min(next.id::text) as id
             from (select m.id, m.to_number, m.body from public.scheduled_messages m
                    where m.status = 'pending' order by m.scheduled_at limit 1000) next
            where btrim(next.to_number, E' \t\r\n') !~ '^\+[1-9][0-9]{6,14}$'
               or btrim(next.body, E' \t\r\n') = '') q
 ), keeper as (
-  -- What holds keys to be unique; it is not made where some are not.
+  -- The unique index of dedup_key, which cannot be built while keys are shared.
   select exists (select from pg_catalog.pg_index i
                   where i.indexrelid = to_regclass('public.scheduled_messages_dedup_key')
                     and i.indisvalid and i.indisunique) as is_there
@@ -45,8 +45,8 @@ with counted (what, n, found, fine, remedy) as (
    group by m.dedup_key
   having count(*) > 1
 )
-select 'daemon' as what, 'warn' as level, case when n = 0 then '0 running' end as found, n || ' running' as fine,
-       'nothing is sent until `punctual run` runs against this database' as remedy
+select 'daemon' as what, 'warn' as level, case when n = 0 then 'no daemon is running' end as found, n || ' running' as fine,
+       'start `punctual run` with this database' as remedy
   from (select count(*) as n from punctual.instances
          where stopped_at is null and heartbeat_at > clock_timestamp() - interval '20 s') beating
 union all
@@ -55,13 +55,13 @@ select what, 'warn', case when n > 0 then found end, fine, remedy
 union all
 select 'dedup_key', 'warn',
        case when is_there then null
-            when keys = 0 then 'the index that holds keys to be unique is missing'
-            else format('not held to be unique, for %s shared by messages under way: %s%s',
+            when keys = 0 then 'the unique index is missing'
+            else format('not unique: %s shared by messages in progress: %s%s',
                         case when keys = 1 then '1 key is' else keys || ' keys are' end, told,
                         case when keys > 5 then ', …' else '' end) end,
-       'unique among messages under way',
+       'unique among messages in progress',
        case when keys = 0 then 'run `punctual migrate`'
-            else 'cancel all but one of each (`punctual cancel ID`), then run `punctual migrate`; until then two of one key can both be sent' end
+            else 'cancel all but one of each (`punctual cancel ID`), then run `punctual migrate`; until then two messages with one key can both be sent' end
   from keeper
  cross join (select count(*) as keys,
                     string_agg(format('%s (%s messages)', key, n), ', ' order by n desc, key) filter (where place <= 5) as told

@@ -1,5 +1,5 @@
--- What the server and its settings tell: one row a check. `found` is what is wrong, null if
--- nothing is; then `fine` is told. level: bad or warn, for what is wrong.
+-- Checks of the server and its settings: one row per check. `found` is the problem, or null; then
+-- `fine` is shown. level: bad or warn, for a problem.
 with silenced as (
   select coalesce(r.rolname, d.datname, 'all') as where_set
     from pg_catalog.pg_db_role_setting s
@@ -25,11 +25,11 @@ with silenced as (
    where a.datname = current_database() and a.state like 'idle in transaction%'
      and a.xact_start < clock_timestamp() - interval '5 s'
 ), hidden as (
-  -- What a role without pg_read_all_stats sees of others' sessions.
+  -- The text that a role without pg_read_all_stats sees for other sessions.
   select 1 from pg_catalog.pg_stat_activity a
    where a.datname = current_database() and a.query = '<insufficient privilege>'
 ), sessions as (
-  -- By the databases: this everybody sees.
+  -- Per database, which every role may read.
   select sum(numbackends) as n, current_setting('max_connections')::int as most
     from pg_catalog.pg_stat_database
 ), queue as (
@@ -44,15 +44,15 @@ select 'server' as what, 'bad' as level,
        'Punctual needs PostgreSQL 14 or later' as remedy
 union all
 select 'fsync', 'bad', case when told <> 'fsync on, full_page_writes on' then told end, told,
-       'a crash of the server can forget that a message was claimed, and it is sent twice: set both to on'
+       'a server crash can lose the claim of a message, which is then sent twice: set both to on'
   from disk
 union all
 select 'synchronous_commit', 'warn', case when current_setting('synchronous_commit') = 'off' then 'off' end,
        current_setting('synchronous_commit'),
-       'a crash of the server forgets messages that your app was told are scheduled: set it to on'
+       'a server crash can lose messages that your app has scheduled: set it to on'
 union all
 select 'notify queue', 'bad', case when percent >= 50 then percent || ' % full' end, percent || ' % full',
-       'a session that listens is idle in a transaction: find it in pg_stat_activity and end it'
+       'a session that LISTENs is idle in a transaction: find it in pg_stat_activity and end it'
   from queue
 union all
 select 'connections', 'warn', case when most - n < 5 then n || ' of ' || most || ' in use' end, n || ' of ' || most || ' in use',
@@ -66,24 +66,24 @@ union all
 select 'read only', 'bad',
        case when pg_is_in_recovery() then 'this server is a standby'
             when current_setting('transaction_read_only') = 'on' then 'sessions are read-only' end,
-       'no',
+       'writable',
        'connect to the primary; Supabase makes a database read-only when its disk is full: make room, then alter database … reset default_transaction_read_only'
 union all
 select 'trigger firing', 'bad',
        case when current_setting('session_replication_role') <> 'origin' or exists (select from silenced)
             then 'session_replication_role is not origin' || coalesce(' for ' || (select string_agg(where_set, ', ') from silenced), '') end,
-       'as usual',
-       'no trigger fires there, so nothing is guarded or told: alter database or role … reset session_replication_role'
+       'triggers fire normally',
+       'no trigger fires there, so changes are neither guarded nor notified: alter database or role … reset session_replication_role'
 union all
 select 'private schema', 'warn',
-       (select string_agg(rolname, ', ') || ' may use schema punctual' from exposed), 'not open to the app''s roles',
+       (select string_agg(rolname, ', ') || ' may use schema punctual' from exposed), 'closed to the app''s roles',
        'revoke usage on schema punctual from anon, authenticated'
 union all
 select 'encoding', 'warn', nullif(current_setting('server_encoding'), 'UTF8'), 'UTF8',
-       'texts with emoji or accents cannot be kept in it: move to a database with encoding UTF8'
+       'it cannot store texts with emoji or accents: use a database with encoding UTF8'
 union all
 select 'idle transactions', 'warn',
        (select count(*) || ' open for over 5 s, the oldest is process ' || (array_agg(pid order by xact_start))[1]
           from idle having count(*) > 0),
        case when exists (select from hidden) then 'none that this role can see' else 'none open for over 5 s' end,
-       'the rows it has changed cannot be sent, and its notices are not told: let it commit, or pg_terminate_backend'
+       'rows that it changed cannot be sent, and its notifications wait: let it commit, or use pg_terminate_backend'

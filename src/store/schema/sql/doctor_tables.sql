@@ -1,7 +1,7 @@
--- What the tables are like, and what has been done to them that breaks Punctual: one row a check,
--- as in doctor_server.sql. Reads the catalog only.
--- $1, $2, $3 the triggers there should be: their names, their tables, and whether it is well
--- without one where there is no such table
+-- Checks of the tables, and of changes to them that break Punctual: one row per check, as in
+-- doctor_server.sql. Reads the catalog only.
+-- $1, $2, $3 the triggers that should exist: names, tables, and whether a trigger is optional if
+-- its table does not exist
 with tab as (
   select to_regclass('public.scheduled_messages')::oid as oid
 ), lost_trigger as (
@@ -12,14 +12,14 @@ with tab as (
    where (t.oid is null or t.tgenabled not in ('O', 'A'))
      and not (e.optional and (c.oid is null or c.relkind not in ('r', 'p')))
 ), expected_column (tab, name, type) as (
-  -- Of the app's, what a sent message is written with; null: of whatever type.
+  -- The app's columns for a sent message; null: any type.
   values ('conversations', 'id', null), ('conversations', 'phone_number', null), ('conversations', 'contact_id', null),
          ('conversations', 'last_message_at', null), ('conversations', 'created_at', null),
          ('conversations', 'updated_at', null), ('contacts', 'id', null), ('contacts', 'phone_number', null),
          ('contacts', 'created_at', null), ('messages', 'conversation_id', null), ('messages', 'direction', null),
          ('messages', 'body', null), ('messages', 'from_number', null), ('messages', 'to_number', null),
          ('messages', 'twilio_sid', null), ('messages', 'status', null), ('messages', 'metadata', null),
-  -- What the rules ask for, with the type that they read without a detour.
+  -- Columns that the rules read, with the type that needs no cast.
          ('user_sms_preferences', 'user_id', 'uuid'), ('user_sms_preferences', 'phone_number', 'text'),
          ('user_sms_preferences', 'phone_verified', 'boolean'),
          ('user_sms_preferences', 'phone_verified_at', 'timestamp with time zone'),
@@ -44,7 +44,7 @@ with tab as (
          ('task_calendar_events', 'event_start', 'timestamp with time zone'),
          ('task_calendar_events', 'event_link', 'text'), ('task_calendar_events', 'sync_status', 'text')
 ), other_column as (
-  -- Whole numbers are as good as each other, and so are texts and what is listed.
+  -- All integer types are accepted, and all text and enum types.
   select e.tab, e.name, e.type, c.oid is null as no_table,
          pg_catalog.format_type(a.atttypid, null) as is_type
     from expected_column e
@@ -73,12 +73,12 @@ with tab as (
     from other_column
    where type is not null and is_type is not null
   union all
-  select format('%s is no table, so its changes are not followed', c.relname), 'keep it as a table'
+  select format('%s is not a table, so its changes are not followed', c.relname), 'keep it as a table'
     from pg_catalog.pg_class c
    where c.oid in (select to_regclass('public.' || tab) from expected_column where type is not null)
      and c.relkind not in ('r', 'p')
 ), narrow as (
-  -- Listed words without ours. What ties the status to other columns, `shape` judges.
+  -- A list of statuses without Punctual's. CHECKs over several columns are judged by `shape`.
   select c.conname
     from tab
     join pg_catalog.pg_constraint c on c.conrelid = tab.oid
@@ -103,7 +103,7 @@ with tab as (
      and (prosrc ~* 'new\.(status|scheduled_at|attempts|next_attempt_at|deferred_until|version)\s*:?=[^=]'
           or tgname > 'zzz_punctual')
 ), calling as (
-  -- Supabase's "database webhooks", and whatever else makes requests.
+  -- Supabase's "database webhooks", and other triggers that make requests.
   select tgname from theirs
    where proname = 'http_request' or prosrc ~* '(net\.http_(post|get)|http_post|http_request)\s*\('
 ), open_to as (
@@ -125,27 +125,27 @@ select 'triggers' as what, 'bad' as level,
 union all
 select 'app tables', 'warn',
        (select string_agg(name, ', ' order by name) || ' missing' from lost_column), 'as expected',
-       'messages are sent all the same; their rows in `messages` wait in punctual.outbox'
+       'messages are sent, but their rows in `messages` wait in punctual.outbox'
 union all
 select 'policy tables', 'warn',
        (select string_agg(fault, '; ' order by fault) from policy_fault), 'as expected',
-       'what is missing no rule asks, and of another type it is read more slowly, or not understood: '
+       'rules whose column is missing are skipped; other types are cast, or ignored: '
          || (select string_agg(distinct cure, '; ') from policy_fault)
 union all
 select 'status check', 'bad',
        (select string_agg(format('constraint %I does not allow sending, delivered, unconfirmed', conname), '; ') from narrow),
-       'allows our states',
+       'allows Punctual''s states',
        'every claim fails: ' || (select string_agg(format('alter table scheduled_messages drop constraint %I', conname), '; ') from narrow)
 union all
 select 'app triggers', 'warn',
-       (select string_agg(tgname, ', ') || ' writes states or times, or runs after the guard' from meddling), 'none in the way',
-       'let it leave status and times alone, and name it so that it sorts before zzz_punctual'
+       (select string_agg(tgname, ', ') || ' changes states or times, or runs after the guard' from meddling), 'no conflict',
+       'let it leave status and times unchanged, and name it so that it sorts before zzz_punctual'
 union all
 select 'web hooks', 'warn',
        (select string_agg(tgname, ', ') || ' makes requests when rows change' from calling), 'none on the table',
-       'if that sends messages, everybody is texted twice: drop the trigger'
+       'if it sends messages, every recipient is texted twice: drop the trigger'
 union all
 select 'who may write', 'bad',
        (select string_agg(rolname || ' may ' || privileges || ' without row level security', '; ') from open_to),
-       'nobody without a login',
-       'whoever has the app''s public key can send texts at your cost: alter table scheduled_messages enable row level security, with policies for your users'
+       'no access without a login',
+       'anyone with the app''s public key can send texts at your cost: alter table scheduled_messages enable row level security, with policies for your users'

@@ -1,4 +1,4 @@
--- The zones that users are said to live in, and how many each. Of a large table not all.
+-- The users' time zones, with their number of rows; the first 100,000 rows of a large table.
 select btrim(part.timezone, E' \t\r\n') as zone, count(*) as n
   from (select p.timezone::text from public.user_sms_preferences p limit 100000) part
  where part.timezone ~ '\S'

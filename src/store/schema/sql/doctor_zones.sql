@@ -1,4 +1,4 @@
--- The zones the next messages name, and how many each.
+-- The time zones of the next messages, with their number of rows.
 select btrim(next.timezone, E' \t\r\n') as zone, count(*) as n
   from (select m.timezone from public.scheduled_messages m
          where m.status = 'pending' order by m.scheduled_at limit 1000) next
