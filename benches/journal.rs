@@ -2,8 +2,9 @@
 //!
 //!     cargo bench --bench journal
 
-use punctual::journal::{Begun, Journal, StateDir};
+use punctual::journal::{Journal, StateDir};
 use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Outcome, ProviderSid};
+use punctual::proof::recovery::Begun;
 use uuid::Uuid;
 
 fn main() {

@@ -17,7 +17,7 @@
 //!
 //! Modules in reading order, and imports go one way, from later to earlier:
 //!
-//! - [`message`], [`schedule`], [`policy`], [`reactor`]: pure. Time comes in as an argument,
+//! - [`message`], [`schedule`], [`policy`], [`reactor`], [`proof`]: pure. Time comes in as an argument,
 //!   decisions go out as values.
 //! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: the world, one
 //!   thing each.
@@ -31,6 +31,8 @@ pub mod schedule;
 pub mod policy;
 
 pub mod reactor;
+
+pub mod proof;
 
 pub mod clock;
 

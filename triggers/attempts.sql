@@ -1,6 +1,6 @@
--- Trigger on punctual.attempts: whatever settles an attempt as certainly not sent, or as one that did
--- not arrive, gives its place in the user's day back. Re-runnable; replaced as a whole. Batches do it themselves, users in
--- order (record_settled.sql), and say so by `gave_back`; this is for all others.
+-- Trigger on punctual.attempts: whatever settles an attempt as certainly not sent gives its place in the user's
+-- day back. Re-runnable; replaced as a whole. Batches do it themselves, users in order (record_settled.sql, and
+-- receipts_advance.sql of what did not arrive), and say so by `gave_back`; this is for all others.
 
 create or replace function punctual.place_back() returns trigger
 language plpgsql set search_path = '' as $$
@@ -16,6 +16,5 @@ $$;
 create or replace trigger punctual_place_back
   before update on punctual.attempts for each row
   when (new.day is not null and not new.gave_back
-        and (new.outcome in ('refused', 'throttled', 'unsent', 'rejected', 'cancelled', 'returned', 'deferred')
-             or undelivered!(new)))
+        and new.outcome in ('refused', 'throttled', 'unsent', 'rejected', 'cancelled', 'returned', 'deferred'))
   execute function punctual.place_back();

@@ -124,6 +124,49 @@ begin
 end
 $$;
 
+-- Brings the app's messages up to what their attempts have reached. Taking it from the attempts, and
+-- holding those meanwhile, lets no older word overwrite a newer one. `held` are the sids of rows that another
+-- transaction holds: a wait could end in a deadlock with the app.
+create or replace function punctual.write_statuses(sids text[], out held text[], out refusal text)
+language plpgsql as $$
+declare
+  ours text[];
+begin
+  perform from punctual.attempts a where a.provider_sid = any (sids) order by a.token for share;
+  ours := array(select m.twilio_sid::text from public.messages m where m.twilio_sid = any (sids)
+                 order by m.twilio_sid for no key update skip locked);
+  update public.messages m
+     set status = a.message_status, updated_at = clock_timestamp()
+    from punctual.attempts a
+   where a.provider_sid = any (ours) and m.twilio_sid = a.provider_sid
+     and a.message_status is not null and m.status is distinct from a.message_status;
+  held := array(select m.twilio_sid::text from public.messages m
+                 where m.twilio_sid = any (sids) and m.twilio_sid <> all (ours));
+  set constraints all immediate;
+exception when query_canceled or assert_failure or others then
+  held := null;
+  refusal := format('telling the app''s tables of receipts failed: %s (%s)', sqlerrm, sqlstate);
+end
+$$;
+
+-- The same, and what was not written is in the outbox, to be tried again; why the app's tables refused it.
+create or replace function punctual.tell_statuses(ids uuid[], sids text[]) returns text
+language plpgsql as $$
+declare
+  wrote record;
+begin
+  select * into wrote from punctual.write_statuses(sids);
+  if wrote.refusal is not null or wrote.held <> '{}' then
+    insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
+    select i.id, jsonb_build_object('status_of', i.sid),
+           coalesce(wrote.refusal, 'the row is held by another transaction'), clock_timestamp() + interval '1 second'
+      from unnest(ids, sids) as i (id, sid)
+     where wrote.refusal is not null or i.sid = any (wrote.held);
+  end if;
+  return wrote.refusal;
+end
+$$;
+
 -- Has the app's messages say what was sent, where a callback came first and told it the row's text; why its table
 -- refused. Then it goes on saying that, and the ledger knows better.
 create or replace function punctual.correct_messages(sids text[], sent text[], told text[]) returns text

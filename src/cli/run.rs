@@ -15,10 +15,9 @@ use crate::http;
 use crate::journal::StateDir;
 use crate::provider::Provider;
 use crate::provider::console::Console;
-use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioConfig};
+use crate::provider::twilio::callback::STATUS_PATH;
+use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioCallbacks, TwilioConfig};
 use crate::reactor::Settings;
-use crate::receipt::STATUS_PATH;
-use crate::receipt::signature::Verifier;
 use crate::store::Dsn;
 
 /// Run the daemon until SIGTERM or SIGINT.
@@ -106,7 +105,7 @@ async fn webhooks(config: &Config) -> anyhow::Result<Option<WebhookParts>> {
         None => None,
     };
     Ok(Some(WebhookParts {
-        verifier: Verifier::new(public_url, twilio.auth_token.clone()),
+        callbacks: Arc::new(TwilioCallbacks::new(public_url, twilio.auth_token.clone())),
         listener,
     }))
 }

@@ -45,7 +45,7 @@ impl Running {
         let webhooks = webhooks.map(|parts| {
             let (clock, metrics) = (Arc::clone(&dispatch.clock), Arc::clone(&dispatch.metrics));
             let store = dispatch.store.clone();
-            let webhooks = Webhooks::new(parts.verifier, store, clock, metrics)
+            let webhooks = Webhooks::new(parts.callbacks, store, clock, metrics)
                 .with_max_lateness(dispatch.rules.max_lateness);
             (webhooks, parts.listener)
         });

@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use crate::dispatch::Input;
 use crate::journal::Journal;
 use crate::message::{MessageId, Moment};
-use crate::receipt::doubt::ABSENT_AFTER;
-use crate::receipt::examine::{Examiner, FREE_MAX};
-use crate::receipt::held::{Looked, Why};
+use crate::proof::matching::ABSENT_AFTER;
+use crate::proof::quarantine::{CLEARED_MAX, Reason, Reconciliation};
+use crate::receipt::examine::Examiner;
 use crate::schedule::Backoff;
 
 /// Between two looks, ever longer: what an hour has not told, only a person can.
@@ -29,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) rows: usize,
-    pub(super) reasons: BTreeMap<MessageId, Why>,
+    pub(super) reasons: BTreeMap<MessageId, Reason>,
 }
 
 /// Looks until it is known of everything whether it was sent, and lets go what was not.
@@ -88,7 +88,7 @@ pub(super) async fn examine(
     }
 }
 
-async fn release(looked: &Looked, journal: &Journal, inputs: &mpsc::Sender<Input>) {
+async fn release(looked: &Reconciliation, journal: &Journal, inputs: &mpsc::Sender<Input>) {
     tracing::warn!(
         sent = looked.sent,
         absent = looked.absent.len() + looked.more,
@@ -108,7 +108,7 @@ async fn let_go(
 ) {
     let mut more = Vec::new();
     for id in absent {
-        if free.len() < FREE_MAX && free.insert(id) {
+        if free.len() < CLEARED_MAX && free.insert(id) {
             more.push(id);
         }
     }
@@ -119,7 +119,7 @@ async fn let_go(
 }
 
 /// What one look came to.
-fn tell(looked: &Looked, before: Moment) {
+fn tell(looked: &Reconciliation, before: Moment) {
     let held: usize = looked.held.values().sum();
     tracing::warn!(
         held_before = %before,

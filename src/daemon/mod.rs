@@ -21,10 +21,9 @@ use crate::listen;
 use crate::message::{AttemptToken, InstanceId};
 use crate::metrics::Metrics;
 use crate::policy::Rules;
-use crate::provider::Provider;
+use crate::provider::{Callbacks, Provider};
 use crate::reactor::{Reactor, Settings};
 use crate::receipt::enquire::Enquirer;
-use crate::receipt::signature::Verifier;
 use crate::schedule::Enquiry;
 use crate::store::{Dsn, MigrateError, StoreError};
 
@@ -88,8 +87,8 @@ pub struct State {
 
 /// What callbacks need.
 pub struct WebhookParts {
-    /// Tells the provider's from others'.
-    pub verifier: Verifier,
+    /// Reads what the provider posts.
+    pub callbacks: Arc<dyn Callbacks>,
     /// Where they come, already bound; `None`: where everything else does.
     pub listener: Option<TcpListener>,
 }

@@ -11,23 +11,17 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::dispatch::{Dispatch, Input, Payload};
-use crate::journal::{self, Answered, Known, PastFile};
-use crate::message::{DatabaseId, MessageId, Moment, Outcome};
-use crate::reactor::{Answer, Record, Settlement, Tries};
-use crate::store::{LeftOpen, NotAccepted, StoreError};
+use crate::journal::{self, PastFile};
+use crate::message::{DatabaseId, MessageId};
+use crate::proof::recovery::{NotAccepted, Recovery, reaped_unbegun, recover};
+use crate::reactor::Record;
+use crate::store::StoreError;
 
 /// Between two looks.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// A statement of a dead session ends by then: the server's own `statement_timeout`, and some.
 const SETTLED_AFTER: Duration = Duration::from_secs(20);
-
-/// What one look found, by what is known of it.
-#[derive(Default)]
-struct Found {
-    not_accepted: Vec<NotAccepted>,
-    records: Vec<Record<Payload>>,
-}
 
 /// Goes on until everything that `files` tell stands in the database, however long that is away.
 /// `database`: where it is, if it goes on from where they left it.
@@ -77,11 +71,15 @@ async fn look(
     let here = past.opened.boot.is_some() && past.opened.boot == boot;
     let may_deny = past.may_deny(boot.as_deref(), database);
     let now = dispatch.clock.now().db;
-    let mut found = Found::default();
+    let (mut not_accepted, mut records) = (Vec::new(), Vec::<Record<Payload>>::new());
     for open in &left {
-        found.take_in(open, past.of_attempt(open.token, may_deny), here, now);
+        match recover(open, past.of_attempt(open.token, may_deny), here, now) {
+            Recovery::GiveBack(attempt) => not_accepted.push(attempt),
+            Recovery::Record(record) => records.push(record),
+            Recovery::Leave => {}
+        }
     }
-    let (back, recorded) = (found.not_accepted.len(), found.records.len());
+    let (back, recorded) = (not_accepted.len(), records.len());
     if back + recorded == 0 {
         return Ok(true);
     }
@@ -91,8 +89,8 @@ async fn look(
         recorded,
         "settling by its journal what an instance left open when it died"
     );
-    let mut done = give_back(dispatch, &found.not_accepted, inputs).await?;
-    for group in found.records.chunks(dispatch.record_batch) {
+    let mut done = give_back(dispatch, &not_accepted, inputs).await?;
+    for group in records.chunks(dispatch.record_batch) {
         let group: Vec<_> = group.iter().collect();
         done += store.bounded(store.record(&group)).await?.len();
     }
@@ -112,16 +110,7 @@ pub(super) async fn reaped_alive(
         return Ok(());
     }
     let left = store.bounded(store.left_open(store.instance()));
-    let unbegun: Vec<_> = left
-        .await?
-        .into_iter()
-        .filter(|open| !open.in_flight && !journal.is_open(open.token))
-        .map(|open| NotAccepted {
-            token: open.token,
-            message: open.message,
-            reason: "its lease ran out before its request began".into(),
-        })
-        .collect();
+    let unbegun = reaped_unbegun(&left.await?, |token| journal.is_open(token));
     give_back(dispatch, &unbegun, inputs).await?;
     Ok(())
 }
@@ -150,83 +139,4 @@ async fn give_back(
         let _ = inputs.send(Input::Notice(freed)).await;
     }
     Ok(done)
-}
-
-impl Found {
-    /// `here`: its process was one of this run of this machine, and so is known to be dead.
-    fn take_in(&mut self, open: &LeftOpen, known: Known, here: bool, now: Moment) {
-        match known {
-            Known::NeverBegan => self.give_back(open, "its request never began"),
-            Known::Answered(answer) => self.answered(open, answer, now),
-            Known::Began(begun) if here && open.in_flight => {
-                let at = Moment::from_micros(begun.at_us);
-                self.in_doubt(open, Some(at), now);
-            }
-            Known::Nothing if here && open.in_flight => self.in_doubt(open, None, now),
-            // Whoever has the right to call it dead will.
-            Known::Began(_) | Known::Nothing => {}
-        }
-    }
-
-    fn give_back(&mut self, open: &LeftOpen, why: &str) {
-        self.not_accepted.push(NotAccepted {
-            token: open.token,
-            message: open.message,
-            reason: format!("the instance that claimed it died; {why}"),
-        });
-    }
-
-    fn answered(&mut self, open: &LeftOpen, answer: Answered, now: Moment) {
-        let proof = answer.sid().is_some();
-        match answer.outcome {
-            // Reaped: no fenced record reaches it any more.
-            Outcome::Unsent { .. } | Outcome::Throttled { .. } | Outcome::Refused { .. }
-                if !open.in_flight =>
-            {
-                self.give_back(open, "the provider did not take it");
-            }
-            outcome if open.in_flight || proof => {
-                let started = Moment::from_micros(answer.to.at_us);
-                let finished = Moment::from_micros(answer.at_us);
-                let tries = Tries {
-                    number: open.number,
-                    before: open.attempts_before,
-                    max: open.max_attempts,
-                    expires: Moment::from_micros(answer.to.expires_us),
-                };
-                let heard = Answer {
-                    outcome,
-                    started: Some(started),
-                    finished: now,
-                };
-                let settlement = Settlement::of(heard, open.message, tries);
-                self.record(open, settlement, Some(started), finished);
-            }
-            _ => {}
-        }
-    }
-
-    fn in_doubt(&mut self, open: &LeftOpen, started: Option<Moment>, now: Moment) {
-        let reason = "the instance that was sending it died before the answer came";
-        let settlement = Settlement::in_doubt(reason.into());
-        self.record(open, settlement, started, now);
-    }
-
-    fn record(
-        &mut self,
-        open: &LeftOpen,
-        settlement: Settlement,
-        started: Option<Moment>,
-        finished: Moment,
-    ) {
-        self.records.push(Record {
-            id: open.message,
-            token: open.token,
-            settlement,
-            started,
-            finished: Some(finished),
-            payload: None,
-            tries: 0,
-        });
-    }
 }

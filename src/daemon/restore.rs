@@ -16,11 +16,12 @@ use super::State;
 use super::held::{self, Left};
 use super::tasks::Tasks;
 use crate::dispatch::{Dispatch, Input, Payload};
-use crate::journal::{self, Answered, Journal, JournalError, PastFile};
-use crate::message::{DatabaseId, InstanceId, Moment, ProviderSid};
-use crate::reactor::{Record, Settlement};
+use crate::journal::{self, Journal, JournalError, PastFile};
+use crate::message::{DatabaseId, InstanceId, Moment};
+use crate::proof::recovery::{Answered, LogPosition, start};
+use crate::reactor::Record;
 use crate::receipt::examine::Examiner;
-use crate::store::{Lineage, LogPosition, StoreError};
+use crate::store::{Lineage, StoreError};
 
 /// Between tries of what the database or the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -110,7 +111,7 @@ impl Restore {
         let mut proofs = 0;
         while let Some(path) = waits.pop() {
             let answers = until(|| read(path.clone())).await;
-            let mut records: Vec<_> = answers.iter().filter_map(proof).collect();
+            let mut records: Vec<_> = answers.iter().filter_map(Answered::proof).collect();
             proofs += records.len();
             while !records.is_empty() {
                 records = until(|| self.record(&records)).await;
@@ -198,39 +199,25 @@ pub(super) fn begin(
     } = state;
     let past = dir.past()?;
     let place = history.known();
-    let before = past.last().map(|file| &file.past);
-    let moved = before.zip(place).is_some_and(|(past, place)| {
-        let was = past.opened.database;
-        was.is_some_and(|was| was != place.database || past.reached > place.reached)
-    });
-    let still = before
-        .and_then(|past| past.held_before_us)
-        .map(Moment::from_micros);
-    let found = moved || still.is_some();
-    let accepted = accept_restore && found;
-    if accepted {
+    let seen = past.last().map(|file| file.past.last_seen());
+    let start = start(seen, place, accept_restore, now);
+    if start.accepted {
         tracing::warn!(
             "the database is taken for what it is: what is overdue is sent, as soon as what the \
              journals know to have been sent stands in it"
         );
+    } else if let (true, Some(place)) = (start.moved, place) {
+        tell(seen.and_then(|seen| seen.database), place, now);
     }
-    let held_before = if moved {
-        let was = before.and_then(|past| past.opened.database);
-        if let (Some(place), false) = (place, accepted) {
-            tell(was, place, now);
-        }
-        Some(now)
-    } else {
-        still
-    };
+    let held_before = start.quarantine_before;
     let at = place.map(|place| (place.database, place.reached));
     Ok(Begun {
         journal: Arc::new(Journal::begin(dir, instance, at, held_before)?),
         past,
-        follows: place.map(|place| place.database).filter(|_| !moved),
+        follows: place.map(|place| place.database).filter(|_| !start.moved),
         held_before,
-        found,
-        accepted,
+        found: start.merge_proofs,
+        accepted: start.accepted,
     })
 }
 
@@ -267,17 +254,4 @@ async fn read(path: PathBuf) -> std::io::Result<Vec<Answered>> {
         Ok(read) => read,
         Err(ended) => Err(std::io::Error::other(ended)),
     }
-}
-
-fn proof(answer: &Answered) -> Option<Record<Payload>> {
-    let sid: &ProviderSid = answer.sid()?;
-    Some(Record {
-        id: answer.to.message,
-        token: answer.to.token,
-        settlement: Settlement::Accepted { sid: sid.clone() },
-        started: Some(Moment::from_micros(answer.to.at_us)),
-        finished: Some(Moment::from_micros(answer.at_us)),
-        payload: None,
-        tries: 0,
-    })
 }

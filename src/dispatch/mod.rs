@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use crate::clock::{self, Clock};
-use crate::journal::{Begun, Journal, Unwritable};
+use crate::journal::{Journal, Unwritable};
 use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
 use crate::metrics::Metrics;
 use crate::metrics::span::{self, Step};
 use crate::policy::{self, Cleared, Rules};
+use crate::proof::recovery::Begun;
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record};
 use crate::store::{PATIENCE, Recorded, Store, StoreError};

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::message::{AttemptToken, DatabaseId, InstanceId, Moment, Outcome};
+use crate::proof::recovery::{Answered, Begun};
 
 mod dir;
 pub mod past;
@@ -29,8 +30,7 @@ mod tests;
 mod writer;
 
 pub use dir::{JournalError, PastFile, StateDir, boot};
-pub use past::{Known, Past};
-pub use record::{Answered, Begun};
+pub use past::Past;
 
 use record::{Opened, Record};
 use writer::{Inner, Open, Segment, State, head};

@@ -2,21 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::record::{Answered, Begun, Contents, Opened, Record};
-use crate::message::{AttemptToken, DatabaseId};
-
-/// What is known of an attempt that the database has open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// Its request never began. Certain.
-    NeverBegan,
-    /// Its request began, and nobody knows how it went.
-    Began(Begun),
-    /// It was answered.
-    Answered(Answered),
-    /// Nothing is known.
-    Nothing,
-}
+use super::record::{Contents, Opened, Record};
+use crate::message::{AttemptToken, DatabaseId, Moment};
+use crate::proof::recovery::{Answered, Begun, Known, LastSeen};
 
 /// The latest file of one instance: the only one that knows all that had begun, for whatever
 /// was open when it was opened was carried into it.
@@ -105,5 +93,14 @@ impl Past {
     /// Every answer it has.
     pub fn answers(&self) -> impl Iterator<Item = &Answered> {
         self.answered.values()
+    }
+
+    /// What it says of the database it was written beside.
+    pub fn last_seen(&self) -> LastSeen {
+        LastSeen {
+            database: self.opened.database,
+            reached: self.reached,
+            quarantined_before: self.held_before_us.map(Moment::from_micros),
+        }
     }
 }

@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{AttemptToken, DatabaseId, InstanceId, MessageId, Outcome, ProviderSid};
+use crate::message::{DatabaseId, InstanceId};
+use crate::proof::recovery::{Answered, Begun};
 
 /// The first line. A number, so that another format is told from this one.
 pub(super) const MAGIC: &[u8] = b"punctual-journal 1\n";
@@ -59,43 +60,6 @@ pub struct Opened {
     pub boot: Option<String>,
     /// Which database its claims are in; `None` where that does not tell.
     pub database: Option<DatabaseId>,
-}
-
-/// A request, before its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
-    /// The attempt.
-    pub token: AttemptToken,
-    /// The message.
-    pub message: MessageId,
-    /// The message is worth nothing after this, in microseconds.
-    pub expires_us: i64,
-    /// When, on the database's clock, in microseconds.
-    pub at_us: i64,
-}
-
-/// An answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answered {
-    /// What was asked. A later file may hold the answer without the question.
-    pub to: Begun,
-    /// What came.
-    pub outcome: Outcome,
-    /// When, on the database's clock, in microseconds.
-    pub at_us: i64,
-}
-
-impl Answered {
-    /// The proof, if it is one.
-    pub fn sid(&self) -> Option<&ProviderSid> {
-        match &self.outcome {
-            Outcome::Accepted { sid } => Some(sid),
-            Outcome::Throttled { .. }
-            | Outcome::Refused { .. }
-            | Outcome::Unsent { .. }
-            | Outcome::Unknown { .. } => None,
-        }
-    }
 }
 
 /// What a file says.

@@ -11,6 +11,7 @@ mod files;
 use super::record::{BROKEN, Contents, MAGIC, decode, encode};
 use super::*;
 use crate::message::{Category, MessageId, ProviderSid, Retry};
+use crate::proof::recovery::Known;
 
 const DATABASE: DatabaseId = DatabaseId {
     system: 7,

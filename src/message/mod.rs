@@ -5,6 +5,7 @@
 //! of seven, and [`transition`](status::transition) says which may follow which.
 
 mod claim;
+mod delivery;
 mod doubt;
 pub mod facts;
 mod ids;
@@ -17,6 +18,7 @@ pub mod status;
 pub mod template;
 
 pub use claim::{Claim, ClaimAnswer, RowState};
+pub use delivery::{Delivery, Failure, Stage, UnknownStage};
 pub use doubt::{InDoubt, UnknownPolicy};
 pub use facts::{Facts, Priority};
 pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId};

@@ -2,47 +2,14 @@
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 
-use crate::message::{Moment, ProviderSid};
-
-/// A message as the provider shows it.
-///
-/// `Debug` tells neither number nor text.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// The provider's name for it.
-    pub sid: ProviderSid,
-    /// How far it has come, in the provider's word.
-    pub status: String,
-    /// The provider's code, if it went wrong.
-    pub code: Option<i32>,
-    /// Whom it goes to.
-    pub to: String,
-    /// Who sends it; unknown while a messaging service has not picked a number.
-    pub from: Option<String>,
-    /// Its text.
-    pub body: String,
-    /// Whether it was asked for by the API, and is no reply or call-back of something else.
-    pub by_api: bool,
-    /// When the provider made it, by the provider's clock, to the second.
-    pub created: Option<Moment>,
-}
-
-impl std::fmt::Debug for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shown")
-            .field("sid", &self.sid)
-            .field("status", &self.status)
-            .field("code", &self.code)
-            .field("created", &self.created)
-            .finish_non_exhaustive()
-    }
-}
+use crate::message::Moment;
+use crate::proof::ProviderMessage;
 
 /// The answer to asking for one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// The provider has it.
-    Found(Box<Shown>),
+    Found(Box<ProviderMessage>),
     /// The provider says, in its own words, that it has no such message.
     Absent,
     /// Nothing is known by this: no connection, throttled, an answer that makes no sense.
@@ -52,11 +19,11 @@ pub enum Fetched {
     },
 }
 
-/// What to list.
+/// What a provider's list is queried for.
 ///
 /// `Debug` tells no number.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Sought {
+pub struct Query {
     /// Only messages to this number.
     pub to: String,
     /// Only messages from this sender.
@@ -65,9 +32,9 @@ pub struct Sought {
     pub since: Moment,
 }
 
-impl std::fmt::Debug for Sought {
+impl std::fmt::Debug for Query {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sought")
+        f.debug_struct("Query")
             .field("since", &self.since)
             .finish_non_exhaustive()
     }
@@ -80,7 +47,7 @@ pub enum Listed {
     /// list can be minutes behind.
     Shown {
         /// The messages.
-        messages: Vec<Shown>,
+        messages: Vec<ProviderMessage>,
         /// Whether the list was read to its end, as far as `since` goes.
         whole: bool,
     },

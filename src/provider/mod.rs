@@ -8,11 +8,13 @@ use futures_util::future::BoxFuture;
 use crate::message::{Outcome, ProviderSid};
 use crate::policy::Cleared;
 
+mod callbacks;
 pub mod console;
 mod lookup;
 pub mod twilio;
 
-pub use lookup::{Fetched, Listed, Shown, Sought};
+pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
+pub use lookup::{Fetched, Listed, Query};
 
 /// What delivers messages. It answers; it does not fail: every way a request can end is an
 /// [`Outcome`], and what is not certain is [`Outcome::Unknown`].
@@ -37,8 +39,8 @@ pub trait Provider: Send + Sync + 'static {
         lookup::keeps_nothing(|reason| Fetched::NotNow { reason })
     }
 
-    /// Asks for the messages that may be those sought.
-    fn list<'a>(&'a self, _sought: &'a Sought) -> BoxFuture<'a, Listed> {
+    /// Queries its list of messages.
+    fn list<'a>(&'a self, _query: &'a Query) -> BoxFuture<'a, Listed> {
         lookup::keeps_nothing(|reason| Listed::NotNow { reason })
     }
 }

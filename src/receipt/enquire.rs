@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::doubt::{self, Match, Sight, Step};
-use super::merge::{Word, merge};
-use super::status::Reached;
 use crate::message::{InDoubt, ProviderSid};
 use crate::metrics::{Counter, Metrics};
-use crate::provider::{Fetched, Listed, Provider, Shown, Sought};
+use crate::proof::matching::{self, Candidate, Match, Resolution};
+use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
+use crate::provider::{Fetched, Listed, Provider, Query};
 use crate::schedule::Enquiry as Plan;
 use crate::store::enquiries::{About, Doubt, Enquiry, Noted};
-use crate::store::receipts::{self, Callback, Change, Received};
+use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
 /// Messages in doubt asked about in one round, and messages without a receipt. Apart, so that
@@ -118,12 +117,12 @@ impl Enquirer {
                 since,
                 ..
             }) => {
-                let sought = Sought {
+                let query = Query {
                     to: sought.to.clone(),
-                    from: doubt::known_sender(sought),
-                    since: doubt::from_when(*since),
+                    from: matching::known_sender(sought),
+                    since: matching::from_when(*since),
                 };
-                Answer::Listed(self.provider.list(&sought).await)
+                Answer::Listed(self.provider.list(&query).await)
             }
             About::Doubt(_) | About::Nothing => Answer::Unasked,
         };
@@ -174,10 +173,11 @@ impl Enquirer {
                 );
                 "the provider says it has no such message".to_owned()
             }
-            Fetched::Found(shown) => match Reached::parse(&shown.status) {
-                Some(reached) => {
-                    self.receive(enquiry, &shown, reached).await?;
-                    format!("the provider says {}", reached.as_str())
+            Fetched::Found(shown) => match shown.status.clone() {
+                Some(status) => {
+                    let word = status.word;
+                    self.receive(enquiry, &shown, status).await?;
+                    format!("the provider says {word}")
                 }
                 None => "the provider says a word that this version does not know".to_owned(),
             },
@@ -197,17 +197,17 @@ impl Enquirer {
         doubt: &Doubt,
         listed: Listed,
     ) -> Result<Option<Noted>, StoreError> {
-        let (sight, shown) = self.look(enquiry, doubt, listed).await?;
+        let (found, shown) = self.look(enquiry, doubt, listed).await?;
         let age = enquiry.now.since(enquiry.asked_since);
-        let mut note = sight.note();
-        match doubt::follow(&sight, age, doubt.row.as_ref(), self.policy) {
-            Step::Wait => {}
-            Step::Adopt(sid) => {
+        let mut note = found.note();
+        match matching::resolve(&found, age, doubt.row.as_ref(), self.policy) {
+            Resolution::Wait => {}
+            Resolution::Adopt(sid) => {
                 let found = shown.iter().find(|shown| shown.sid == sid);
                 if let Some(shown) = found {
                     // That it is there is proof enough, whatever word it stands under.
-                    let reached = Reached::parse(&shown.status).unwrap_or(Reached::Accepted);
-                    let received = self.receive(enquiry, shown, reached).await?;
+                    let status = shown.status.clone().unwrap_or(ProviderStatus::TAKEN);
+                    let received = self.receive(enquiry, shown, status).await?;
                     if is_settled(received) {
                         tracing::info!(message.id = %enquiry.message, sid = sid.0,
                             "in doubt no more: the provider's list shows it");
@@ -216,13 +216,13 @@ impl Enquirer {
                     note = format!("{note}, which contradicts what is recorded");
                 }
             }
-            Step::PutBack(policy) => {
+            Resolution::PutBack(policy) => {
                 if self.put_back(enquiry, policy, &note).await? {
                     note = format!("{note}; put back to be sent again ({})", policy.as_str());
                 }
             }
         }
-        let (asked, next) = doubt::next_look(&sight, enquiry.asked, age);
+        let (asked, next) = matching::next_query(&found, enquiry.asked, age);
         Ok(Some(Noted { asked, next, note }))
     }
 
@@ -232,17 +232,17 @@ impl Enquirer {
         enquiry: &Enquiry,
         doubt: &Doubt,
         listed: Listed,
-    ) -> Result<(Sight, Vec<Shown>), StoreError> {
+    ) -> Result<(Match, Vec<ProviderMessage>), StoreError> {
         let (messages, whole) = match listed {
-            Listed::NotNow { reason } => return Ok((Sight::NoAnswer(reason), Vec::new())),
+            Listed::NotNow { reason } => return Ok((Match::NoAnswer(reason), Vec::new())),
             Listed::Shown { messages, whole } => (messages, whole),
         };
         let Some(sought) = &doubt.sought else {
-            return Ok((Sight::None, Vec::new()));
+            return Ok((Match::None, Vec::new()));
         };
-        let alike: Vec<Shown> = messages
+        let alike: Vec<ProviderMessage> = messages
             .into_iter()
-            .filter(|shown| doubt::resembles(shown, sought, doubt.since))
+            .filter(|shown| matching::resembles(shown, sought, doubt.since))
             .collect();
         let sids: Vec<&str> = alike.iter().map(|shown| shown.sid.0.as_str()).collect();
         // What is another attempt's by now was perhaps a rival a moment ago: in this order no
@@ -250,14 +250,15 @@ impl Enquirer {
         let rivals = self.store.rivals(enquiry.token, sought);
         let rivals = self.step(rivals).await?;
         let known: BTreeSet<String> = self.step(self.store.known_sids(&sids)).await?;
-        let matches: Vec<Match> = alike
+        let candidates: Vec<Candidate> = alike
             .iter()
-            .map(|shown| Match {
+            .map(|shown| Candidate {
                 sid: shown.sid.clone(),
                 created: shown.created,
             })
             .collect();
-        Ok((doubt::sight(&matches, &known, &rivals, whole), alike))
+        let found = Match::among(&candidates, &known, &rivals, whole);
+        Ok((found, alike))
     }
 
     /// What is in doubt with a provider that cannot be asked, or a text that is not known.
@@ -268,9 +269,10 @@ impl Enquirer {
             "the provider cannot be asked about it"
         };
         let mut note = why.to_owned();
-        let sight = Sight::NoAnswer(note.clone());
+        let found = Match::NoAnswer(note.clone());
         let age = enquiry.now.since(enquiry.asked_since);
-        if let Step::PutBack(policy) = doubt::follow(&sight, age, doubt.row.as_ref(), self.policy)
+        if let Resolution::PutBack(policy) =
+            matching::resolve(&found, age, doubt.row.as_ref(), self.policy)
             && self.put_back(enquiry, policy, &note).await?
         {
             note = format!("{note}; put back to be sent again ({})", policy.as_str());
@@ -303,37 +305,28 @@ impl Enquirer {
     async fn receive(
         &self,
         enquiry: &Enquiry,
-        shown: &Shown,
-        reached: Reached,
+        shown: &ProviderMessage,
+        status: ProviderStatus,
     ) -> Result<Received, StoreError> {
-        let callback = Callback {
-            about: receipts::About::Attempt {
-                message: enquiry.message,
-                token: enquiry.token,
-            },
+        let (message, token) = (enquiry.message, enquiry.token);
+        let report = Report {
+            about: proof::About::Attempt { message, token },
             sid: shown.sid.clone(),
-            reached: reached.as_str(),
-            code: shown.code,
-            terminal: reached.is_terminal(),
-            error: reached.failure(shown.code),
-            opted_out: reached.is_opt_out(shown.code),
+            status,
             from: shown.from.clone(),
             to: Some(shown.to.clone()),
         };
-        let word = Word {
-            reached,
-            code: shown.code,
-        };
-        let decide = |standing: &_| merge(standing, word, self.max_lateness);
-        let received = self.step(self.store.receive(&callback, decide)).await?;
-        super::log(received, &callback);
+        let of = (message, token);
+        let received = self.store.receive_alone(&report, of, self.max_lateness);
+        let received = self.step(received).await?;
+        super::log(received, &report);
         if let Received::Known {
             message,
             change: Change::Advance { .. },
         } = received
         {
-            let (status, code) = (callback.reached, callback.code);
-            self.metrics.receipt(enquiry.now, message, status, code);
+            let (word, code) = (report.status.word, report.status.code);
+            self.metrics.receipt(enquiry.now, message, word, code);
         }
         Ok(received)
     }
@@ -355,7 +348,7 @@ impl Enquirer {
 /// Whether the ledger knows the message as accepted by that.
 fn is_settled(received: Received) -> bool {
     match received {
-        Received::Unknown => false,
+        Received::Unknown | Received::Locked { .. } => false,
         Received::Known { change, .. } => match change {
             Change::Advance { .. } | Change::Nothing => true,
             Change::Contradiction => false,

@@ -4,35 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::doubt::from_when;
-use super::held::{self, Fate, List, Looked, Why};
-use crate::message::{AttemptToken, E164, MessageId, Moment};
+use crate::message::{AttemptToken, MessageId, Moment};
 use crate::policy::Cleared;
-use crate::provider::{Listed, Provider, Shown, Sought};
+use crate::proof::ProviderMessage;
+use crate::proof::matching::{SentText, from_when};
+use crate::proof::quarantine::{
+    self, CLEARED_MAX, EACH_MAX, Fate, Listing, QuarantinedRow, Reason, Reconciliation,
+    WRITTEN_AFTER,
+};
+use crate::provider::{Listed, Provider, Query};
 use crate::reactor::{Record, Settlement};
-use crate::store::enquiries::SoughtText;
-use crate::store::held::HeldRow;
 use crate::store::{Store, StoreError};
 
 /// Questions at once: the provider limits concurrency, and sends come first.
 const AT_ONCE: usize = 4;
 
-/// Held rows of one number that are told apart. Who has more of them is looked at by a person.
-const EACH: usize = 100;
-
 /// Rows read in one statement.
 const PAGE: usize = 5_000;
-
-/// Let go by one look: what is let go is read row by row. The rest comes with the next one.
-pub const FREE_MAX: usize = 5_000;
-
-/// A row that was written, or put back, so long after the hold began was not sent before it, by
-/// whatever clock. One written sooner is looked for like all others.
-const AFTER_HOLD: Duration = Duration::from_secs(60);
 
 /// Asks.
 #[derive(Clone)]
@@ -44,13 +35,11 @@ pub struct Examiner {
 }
 
 /// One look.
-struct Look<'a> {
-    before: Moment,
+struct Look {
     now: Moment,
-    free: &'a BTreeSet<MessageId>,
     /// The provider gave no answer: it is spared.
     silent: AtomicBool,
-    looked: Looked,
+    looked: Reconciliation,
 }
 
 impl Examiner {
@@ -60,23 +49,18 @@ impl Examiner {
         &self,
         before: Moment,
         free: &BTreeSet<MessageId>,
-    ) -> Result<Looked, StoreError> {
+    ) -> Result<Reconciliation, StoreError> {
         let now = self.store.bounded(self.store.now()).await?;
         let mut look = Look {
-            before,
             now,
-            free,
             silent: AtomicBool::new(false),
-            looked: Looked {
-                age: now.since(before),
-                ..Looked::default()
-            },
+            looked: Reconciliation::begin(before, now),
         };
         let mut after: Option<String> = None;
         loop {
             let rows = self.store.held(before, after.as_deref(), PAGE);
             let rows = self.store.bounded(rows).await?;
-            let mut together: Vec<&[HeldRow]> = rows.chunk_by(|a, b| a.to == b.to).collect();
+            let mut together: Vec<&[QuarantinedRow]> = rows.chunk_by(|a, b| a.to == b.to).collect();
             if rows.len() == PAGE && together.len() > 1 {
                 // There may be more of the last number: it comes with the next page.
                 together.pop();
@@ -87,9 +71,12 @@ impl Examiner {
             after = Some(last.to.clone());
             if rows.len() == PAGE && together.len() == 1 {
                 // What more there is of this number is not read, and stays held.
-                *look.looked.held.entry(Why::Partly).or_default() += 1;
+                *look.looked.held.entry(Reason::Partial).or_default() += 1;
             }
-            let numbers: Vec<_> = together.iter().map(|rows| look.sort_out(rows)).collect();
+            let numbers: Vec<_> = together
+                .iter()
+                .map(|rows| look.looked.sort_out(rows, free))
+                .collect();
             let numbers: Vec<_> = numbers.into_iter().filter(|n| !n.is_empty()).collect();
             for few in numbers.chunks(AT_ONCE) {
                 let mut asked = Vec::with_capacity(few.len());
@@ -106,50 +93,56 @@ impl Examiner {
 
     /// Rows that were written so long after the hold that it does not concern them.
     pub async fn fresh(&self, before: Moment) -> Result<Vec<MessageId>, StoreError> {
-        let fresh = self.store.held_fresh(before, before + AFTER_HOLD, FREE_MAX);
+        let fresh = self
+            .store
+            .held_fresh(before, before + WRITTEN_AFTER, CLEARED_MAX);
         self.store.bounded(fresh).await
     }
 
     /// Everything of late to one number.
-    async fn ask(&self, rows: &[HeldRow], silent: &AtomicBool) -> Result<(Vec<Shown>, bool), Why> {
+    async fn ask(
+        &self,
+        rows: &[QuarantinedRow],
+        silent: &AtomicBool,
+    ) -> Result<(Vec<ProviderMessage>, bool), Reason> {
         let Some(first) = rows.first() else {
-            return Err(Why::Unasked);
+            return Err(Reason::Unasked);
         };
         if !self.provider.can_look_up() {
-            return Err(Why::Unasked);
+            return Err(Reason::Unasked);
         }
-        if rows.len() > EACH {
-            return Err(Why::Partly);
+        if rows.len() > EACH_MAX {
+            return Err(Reason::Partial);
         }
         if silent.load(Ordering::Relaxed) {
-            return Err(Why::NoAnswer);
+            return Err(Reason::NoAnswer);
         }
         let since = rows
             .iter()
             .map(|row| row.since)
             .min()
             .unwrap_or(first.since);
-        let sought = Sought {
+        let query = Query {
             to: first.to.clone(),
             from: None,
             since: from_when(since),
         };
-        match self.provider.list(&sought).await {
+        match self.provider.list(&query).await {
             Listed::Shown { messages, whole } => Ok((messages, whole)),
             Listed::NotNow { reason } => {
                 if !silent.swap(true, Ordering::Relaxed) {
                     tracing::warn!(reason, "the provider gave no answer; what is held waits");
                 }
-                Err(Why::NoAnswer)
+                Err(Reason::NoAnswer)
             }
         }
     }
 
     async fn settle(
         &self,
-        look: &mut Look<'_>,
-        rows: &[HeldRow],
-        answer: Result<(Vec<Shown>, bool), Why>,
+        look: &mut Look,
+        rows: &[QuarantinedRow],
+        answer: Result<(Vec<ProviderMessage>, bool), Reason>,
     ) -> Result<(), StoreError> {
         let (shown, whole) = match answer {
             Ok(answer) => answer,
@@ -162,10 +155,13 @@ impl Examiner {
         };
         let list = self.list(rows, &shown, whole).await?;
         let mut records = Vec::new();
-        for (row, fate) in rows.iter().zip(held::fates(rows, &list, look.looked.age)) {
+        for (row, fate) in rows
+            .iter()
+            .zip(quarantine::fates(rows, &list, look.looked.age))
+        {
             match fate {
-                Fate::Held(why) => look.looked.stays(row.id, why),
-                Fate::Absent => look.may_go(row.id),
+                Fate::Stays(why) => look.looked.stays(row.id, why),
+                Fate::Absent => look.looked.clears(row.id),
                 Fate::Sent { sid, at } => records.push(Record {
                     id: row.id,
                     token: AttemptToken::fresh(),
@@ -188,26 +184,26 @@ impl Examiner {
     /// What the list shows, against what the ledger knows.
     async fn list<'a>(
         &self,
-        rows: &[HeldRow],
-        shown: &'a [Shown],
+        rows: &[QuarantinedRow],
+        shown: &'a [ProviderMessage],
         whole: bool,
-    ) -> Result<List<'a>, StoreError> {
+    ) -> Result<Listing<'a>, StoreError> {
         let store = &self.store;
         let mut rivals = BTreeMap::new();
         // What is another attempt's by now was perhaps a rival a moment ago: in this order no
         // message is taken for free that has just found its owner.
-        for text in held::shared_texts(rows, shown) {
-            let sought = SoughtText {
+        for text in quarantine::shared_texts(rows, shown) {
+            let sought = SentText {
                 to: rows.first().map(|row| row.to.clone()).unwrap_or_default(),
                 from: None,
-                text: text.clone(),
+                text,
             };
             let others = store.rivals(AttemptToken::fresh(), &sought);
             rivals.insert(text, store.bounded(others).await?);
         }
         let sids: Vec<&str> = shown.iter().map(|shown| shown.sid.0.as_str()).collect();
         let known = store.bounded(store.known_sids(&sids)).await?;
-        Ok(List {
+        Ok(Listing {
             shown,
             whole,
             known,
@@ -217,7 +213,7 @@ impl Examiner {
 
     async fn record(
         &self,
-        look: &mut Look<'_>,
+        look: &mut Look,
         records: &[Record<Arc<Cleared>>],
         versions: &HashMap<MessageId, i64>,
     ) -> Result<(), StoreError> {
@@ -232,7 +228,7 @@ impl Examiner {
                 tracing::warn!(messages = ids.join(" "), error = %refused,
                     "what the provider's list shows of held messages could not be recorded; it is tried again");
                 for record in records {
-                    look.looked.stays(record.id, Why::Locked);
+                    look.looked.stays(record.id, Reason::Locked);
                 }
                 return Ok(());
             }
@@ -246,40 +242,9 @@ impl Examiner {
                     "held no more: the provider's list shows that it was sent");
                 look.looked.sent += 1;
             } else {
-                look.looked.stays(record.id, Why::Locked);
+                look.looked.stays(record.id, Reason::Locked);
             }
         }
         Ok(())
-    }
-}
-
-impl Look<'_> {
-    fn may_go(&mut self, id: MessageId) {
-        if self.looked.absent.len() + self.looked.free.len() < FREE_MAX {
-            self.looked.absent.push(id);
-        } else {
-            self.looked.more += 1;
-        }
-    }
-
-    /// Those of a number's rows that the list is needed for.
-    fn sort_out(&mut self, rows: &[HeldRow]) -> Vec<HeldRow> {
-        let mut unsure = Vec::new();
-        for row in rows {
-            if self.free.contains(&row.id) {
-                self.looked.free.insert(row.id);
-            } else if row.touched.is_some_and(|at| at > self.before + AFTER_HOLD) {
-                self.may_go(row.id);
-            } else if let Ok(to) = row.to.parse::<E164>() {
-                unsure.push(HeldRow {
-                    to: to.as_str().to_owned(),
-                    ..row.clone()
-                });
-            } else {
-                // Nobody can have been sent it, and nobody will be.
-                self.may_go(row.id);
-            }
-        }
-        unsure
     }
 }

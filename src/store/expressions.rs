@@ -7,6 +7,7 @@
 //! The files of `migrations/` stay as they are, because the Supabase CLI applies them too; a test
 //! holds their texts equal to these.
 
+use crate::message::Stage;
 use crate::message::facts::Switch;
 
 /// The text of an SQL file beside the caller's, with its expressions put in.
@@ -47,10 +48,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // The same of an attempt: nobody has said yet how it ended.
         b"is_open" => out.row("($outcome || '') is null", alias),
         // An attempt that the provider accepted and did not deliver.
-        b"undelivered" => out.row(
-            "coalesce($receipt_status in ('failed', 'undelivered', 'canceled'), false)",
-            alias,
-        ),
+        b"undelivered" => undelivered(alias, out),
         // Whether another attempt at the message of this one was accepted as well, and not given up
         // by the provider: then the text went out twice.
         b"doubled" => {
@@ -69,6 +67,19 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"switches" => switches(out),
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
+}
+
+/// By the stages that end without arrival.
+const fn undelivered<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row("coalesce($message_status in (", alias);
+    let mut at = 0;
+    while at < Stage::NOT_DELIVERED.len() {
+        out.row(if at == 0 { "'" } else { ", '" }, b"");
+        out.row(Stage::NOT_DELIVERED[at].as_str(), b"");
+        out.row("'", b"");
+        at += 1;
+    }
+    out.row("), false)", b"");
 }
 
 /// Most rows switch nothing off, and the claim of a herd asks for hundreds.
@@ -217,7 +228,7 @@ mod tests {
         );
         check(
             "not undelivered!(a1) -- undelivered!",
-            "not coalesce(a1.receipt_status in ('failed', 'undelivered', 'canceled'), false) -- undelivered!",
+            "not coalesce(a1.message_status in ('undelivered', 'failed', 'cancelled'), false) -- undelivered!",
         );
     }
 

@@ -38,7 +38,6 @@ mod session;
 
 pub use app::user;
 pub use error::StoreError;
-pub use ledger::recovery::{LeftOpen, NotAccepted};
 pub use ledger::{enquiries, held, receipts, resolve, story};
 pub use path::claims::Claimed;
 pub use path::facts::Days;
@@ -48,7 +47,7 @@ pub use schema::migrate::{MigrateError, Migrator};
 pub use schema::{doctor, migrate};
 pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
-pub use session::lineage::{Lineage, LogPosition};
+pub use session::lineage::Lineage;
 pub use session::watch::Watch;
 pub use session::{connect, dsn};
 

@@ -111,7 +111,10 @@ async fn a_story_is_told_with_its_timer_to_who_may_hear_it() {
     assert_eq!(told["timer"]["state"], "armed");
     assert_eq!(told["row"]["to"], "+13•••34");
     assert!(
-        told["next"].as_str().unwrap().contains("will be sent at 20"),
+        told["next"]
+            .as_str()
+            .unwrap()
+            .contains("will be sent at 20"),
         "{told}"
     );
     let other = uuid::Uuid::from_u128(7);

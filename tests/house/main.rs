@@ -139,7 +139,7 @@ fn the_pure_know_no_world() {
         "fn f(t: Timer) { t.now(); }",
         "use std::fs;",
     ] {
-        for room in ["message", "schedule", "policy", "plan", "reactor"] {
+        for room in ["message", "schedule", "policy", "plan", "reactor", "proof"] {
             check(&format!("{room}/x.rs"), text, &["pure"]);
         }
     }

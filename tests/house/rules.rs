@@ -8,6 +8,7 @@ const ORDER: &[&[&str]] = &[
     &["schedule", "policy"],
     &["plan"],
     &["reactor"],
+    &["proof"],
     &[
         "clock", "metrics", "store", "listen", "provider", "journal", "writer",
     ],
@@ -30,7 +31,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 ];
 
 /// Decisions only: a simulation runs them under a clock of its own.
-const PURE: &[&str] = &["message", "schedule", "policy", "plan", "reactor"];
+const PURE: &[&str] = &["message", "schedule", "policy", "plan", "reactor", "proof"];
 
 /// What a pure room does not name: I/O, and the clocks.
 const WORLD: &[&str] = &[

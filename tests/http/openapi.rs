@@ -264,8 +264,8 @@ async fn the_document_has_every_route() {
     let paths = document["paths"].as_object().unwrap();
     let documented: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
     let mut routes = BTreeSet::from([
-        punctual::receipt::STATUS_PATH.to_owned(),
-        punctual::receipt::INBOUND_PATH.to_owned(),
+        punctual::provider::twilio::callback::STATUS_PATH.to_owned(),
+        punctual::provider::twilio::callback::INBOUND_PATH.to_owned(),
     ]);
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/mod.rs");
     let source = std::fs::read_to_string(source).unwrap();

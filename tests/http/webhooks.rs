@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use punctual::http::{HttpState, Limits, bind, serve, serve_webhooks};
 use punctual::message::InstanceId;
-use punctual::receipt::signature::Verifier;
-use punctual::receipt::{STATUS_PATH, Webhooks};
+use punctual::provider::twilio::TwilioCallbacks;
+use punctual::provider::twilio::callback::STATUS_PATH;
+use punctual::receipt::Webhooks;
 use punctual::store::{Dsn, Store};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -31,8 +32,8 @@ fn webhooks() -> Webhooks {
     // Nobody listens on port 1.
     let away = Dsn::parse("postgres://nobody@127.0.0.1:1/none").unwrap();
     let store = Store::new(away.pool(1), InstanceId::fresh());
-    let verifier = Verifier::new(&public, token.into());
-    Webhooks::new(verifier, store, Arc::default(), Arc::default())
+    let callbacks = Arc::new(TwilioCallbacks::new(&public, token.into()));
+    Webhooks::new(callbacks, store, Arc::default(), Arc::default())
 }
 
 /// Everything on one address, or callbacks on one of their own.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Outcome, ProviderSid};
 use punctual::policy::Cleared;
+use punctual::proof::matching::ABSENT_AFTER;
+use punctual::proof::quarantine::{Reason, Reconciliation};
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
-use punctual::provider::{Listed, Provider, Sought};
+use punctual::provider::{Listed, Provider, Query};
 use punctual::reactor::{Record, Settlement};
-use punctual::receipt::doubt::ABSENT_AFTER;
 use punctual::receipt::examine::Examiner;
-use punctual::receipt::held::{Looked, Why};
 use punctual::schedule::Enquiry;
 use punctual::store::Store;
 use uuid::Uuid;
@@ -96,12 +96,12 @@ impl Case {
     }
 
     /// Looks, so long after the hold began, for all that is due by now.
-    async fn look(&self, age: Duration) -> Looked {
+    async fn look(&self, age: Duration) -> Reconciliation {
         // The hold cannot have begun before what was sent was due; so the rows are older.
         self.look_before(now(&self.store).await - age).await
     }
 
-    async fn look_before(&self, before: Moment) -> Looked {
+    async fn look_before(&self, before: Moment) -> Reconciliation {
         let examiner = Examiner {
             store: self.store.clone(),
             provider: Arc::clone(&self.client) as Arc<dyn Provider>,
@@ -135,7 +135,7 @@ impl Provider for Slow {
         true
     }
 
-    fn list<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Listed> {
+    fn list<'a>(&'a self, sought: &'a Query) -> BoxFuture<'a, Listed> {
         Box::pin(async {
             run(&self.user, &self.sql).await;
             self.client.list(sought).await
@@ -143,7 +143,7 @@ impl Provider for Slow {
     }
 }
 
-fn held(of: impl IntoIterator<Item = (Why, usize)>) -> BTreeMap<Why, usize> {
+fn held(of: impl IntoIterator<Item = (Reason, usize)>) -> BTreeMap<Reason, usize> {
     of.into_iter().collect()
 }
 
@@ -158,7 +158,7 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
     case.sent_and_forgotten(sent).await;
     let looked = case.look(SOON).await;
     assert_eq!((looked.sent, &looked.absent), (1, &vec![]));
-    assert_eq!(looked.held, held([(Why::Early, 1)]));
+    assert_eq!(looked.held, held([(Reason::Early, 1)]));
     assert_eq!(case.standing(sent).await, "sent sid");
     assert_eq!(case.standing(not).await, "pending");
     let [entry] = &ledger(&case.world, sent).await[..] else {
@@ -201,7 +201,7 @@ async fn a_list_that_lags_makes_nothing_absent_before_its_time() {
     case.sent_and_forgotten(id).await;
     for _ in 0..2 {
         let looked = case.look(LATE.saturating_sub(SOON)).await;
-        assert_eq!(looked.held, held([(Why::Early, 1)]));
+        assert_eq!(looked.held, held([(Reason::Early, 1)]));
     }
     assert_eq!(case.standing(id).await, "pending");
 }
@@ -212,7 +212,7 @@ async fn twins_are_settled_if_as_many_are_listed() {
     let twins = [case.row("twin").await, case.row("twin").await];
     case.sent_and_forgotten(twins[0]).await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.held, held([(Why::Shared, 2)]));
+    assert_eq!(looked.held, held([(Reason::Shared, 2)]));
     case.sent_and_forgotten(twins[1]).await;
     let looked = case.look(LATE).await;
     assert!(looked.is_over());
@@ -242,7 +242,10 @@ async fn what_cannot_be_told_stays_held_and_says_why() {
     case.sent(doubtful).await;
     case.set(doubtful, "status = 'sending'").await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.held, held([(Why::Shared, 1), (Why::Unlike, 2)]));
+    assert_eq!(
+        looked.held,
+        held([(Reason::Shared, 1), (Reason::Unlike, 2)])
+    );
     assert_eq!((looked.sent, looked.absent), (0, vec![]));
     for id in [edited, template, twin] {
         assert_eq!(case.standing(id).await, "pending");
@@ -250,7 +253,10 @@ async fn what_cannot_be_told_stays_held_and_says_why() {
     // What a person says of it stands.
     case.set(edited, "status = 'cancelled'").await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.held, held([(Why::Shared, 1), (Why::Unlike, 1)]));
+    assert_eq!(
+        looked.held,
+        held([(Reason::Shared, 1), (Reason::Unlike, 1)])
+    );
 }
 
 /// Twins, of which the provider has one, and whose it is stands in the app's table, or in the
@@ -306,7 +312,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     let looked = case.look_before(before).await;
     let absent: BTreeSet<_> = looked.absent.iter().map(|id| id.0).collect();
     assert_eq!(absent, [fresh, again, no_number].into());
-    assert_eq!(looked.held, held([(Why::Early, 1)]));
+    assert_eq!(looked.held, held([(Reason::Early, 1)]));
     assert_eq!(case.standing(old).await, "pending");
     let examiner = Examiner {
         store: case.store.clone(),
@@ -316,7 +322,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     assert_eq!(found, [fresh, again].map(MessageId).into());
     // Who cannot be asked tells nothing.
     let looked = examiner.look(before, &found).await.unwrap();
-    assert_eq!(looked.held, held([(Why::Unasked, 1)]));
+    assert_eq!(looked.held, held([(Reason::Unasked, 1)]));
     assert_eq!(looked.free, found);
 }
 
@@ -343,7 +349,7 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
         let before = now(&case.store).await - SOON;
         let looked = examiner.look(before, &case.free).await.unwrap();
         assert_eq!(case.standing(id).await, "pending", "{what}");
-        assert_eq!((looked.sent, looked.held), (0, held([(Why::Locked, 1)])));
+        assert_eq!((looked.sent, looked.held), (0, held([(Reason::Locked, 1)])));
     }
 }
 
@@ -358,7 +364,7 @@ async fn a_provider_that_gives_no_answer_is_spared_and_a_row_that_is_held_comes_
     }
     case.twilio.hang_up().await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.held, held([(Why::NoAnswer, 2)]));
+    assert_eq!(looked.held, held([(Reason::NoAnswer, 2)]));
     case.twilio.pick_up().await;
     let hold = format!(
         "begin; select from scheduled_messages where id = '{}' for update",
@@ -366,7 +372,7 @@ async fn a_provider_that_gives_no_answer_is_spared_and_a_row_that_is_held_comes_
     );
     run(&case.world.user, &hold).await;
     let looked = case.look(LATE).await;
-    assert_eq!((looked.sent, looked.held), (1, held([(Why::Locked, 1)])));
+    assert_eq!((looked.sent, looked.held), (1, held([(Reason::Locked, 1)])));
     run(&case.world.user, "rollback").await;
     assert_eq!(case.look(LATE).await.sent, 1);
     assert!(case.look(LATE).await.is_over());
@@ -405,7 +411,7 @@ async fn many_numbers_are_read_to_the_end_and_too_many_of_one_are_left_to_people
     let right = "select count(*) from scheduled_messages where status = 'sent'
                    and twilio_sid is not null and to_number < '+13105550031'";
     assert_eq!(one::<i64>(&case.world.unseen, right).await, 30);
-    assert_eq!(looked.held, held([(Why::Partly, 200)]));
+    assert_eq!(looked.held, held([(Reason::Partial, 200)]));
     assert_eq!(case.twilio.book().others().len(), 450, "each number once");
 }
 

@@ -12,9 +12,9 @@ use punctual::message::{
     AttemptToken, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
+use punctual::provider::twilio::TwilioCallbacks;
 use punctual::reactor::{Record, Settlement};
 use punctual::receipt::Webhooks;
-use punctual::receipt::signature::Verifier;
 use punctual::store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Client;
@@ -47,13 +47,14 @@ impl World {
         let store = Store::new(db.dsn().pool(4), InstanceId::fresh())
             .with_default_sender(Some(&FROM.parse().unwrap()));
         store.instance_start().await.unwrap();
-        let verifier = Verifier::new(&PUBLIC.parse().unwrap(), AUTH_TOKEN.to_owned().into());
+        let public = PUBLIC.parse().unwrap();
+        let callbacks = Arc::new(TwilioCallbacks::new(&public, AUTH_TOKEN.to_owned().into()));
         let listener = bind("127.0.0.1:0".parse().unwrap(), "a test")
             .await
             .unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let webhooks = Webhooks::new(verifier, store.clone(), Arc::default(), Arc::default());
+        let webhooks = Webhooks::new(callbacks, store.clone(), Arc::default(), Arc::default());
         tokio::spawn(serve_webhooks(
             listener,
             webhooks,
@@ -323,9 +324,9 @@ async fn out_of_order_and_twice() {
         "own delivered read delivered",
         [
             "delivered t",
-            "accepted read",
+            "accepted delivered",
             "delivered",
-            "delivered read",
+            "delivered",
         ],
     )
     .await;

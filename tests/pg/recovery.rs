@@ -1,8 +1,9 @@
 //! What a dead instance left open, given back by whoever has its journal.
 
 use punctual::message::{InstanceId, MessageId};
+use punctual::proof::recovery::{LogPosition, NotAccepted};
 use punctual::reactor::Settlement;
-use punctual::store::{Lineage, LogPosition, NotAccepted, Store};
+use punctual::store::{Lineage, Store};
 use uuid::Uuid;
 
 use crate::ours::{accepted, ledger, record, recorded, store, won};

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use punctual::message::{AttemptToken, Claim, MessageId, Moment, Outcome, ProviderSid};
 use punctual::provider::console::Console;
 use punctual::provider::twilio::Twilio as Client;
-use punctual::provider::{Fetched, Listed, Provider, Sought};
+use punctual::provider::{Fetched, Listed, Provider, Query};
 use uuid::Uuid;
 
 use crate::setup::{ACCOUNT, AUTH_TOKEN, BODY, FROM, TO, VALID_FOR, claim, cleared, hasty, twilio};
@@ -30,8 +30,8 @@ async fn send(client: &Client, n: u128) -> ProviderSid {
     }
 }
 
-fn sought(since: Moment) -> Sought {
-    Sought {
+fn query(since: Moment) -> Query {
+    Query {
         to: TO.into(),
         from: None,
         since,
@@ -68,28 +68,28 @@ async fn a_message_is_fetched_by_its_sid() {
 async fn the_list_is_read_page_by_page_as_far_as_it_is_wanted() {
     let (stand_in, client) = stand_in().await;
     join_all((0..120).map(|n| send(&client, n))).await;
-    let (bodies, whole) = shown(client.list(&sought(Moment::MIN)).await);
+    let (bodies, whole) = shown(client.list(&query(Moment::MIN)).await);
     assert_eq!((bodies.len(), whole), (120, true));
     assert_eq!(stand_in.book().others().len(), 2);
 
-    let (bodies, whole) = shown(client.list(&sought(Moment::MAX)).await);
+    let (bodies, whole) = shown(client.list(&query(Moment::MAX)).await);
     assert_eq!((bodies.len(), whole), (0, true));
     assert_eq!(stand_in.book().others().len(), 3, "older is not asked for");
 
-    let from = |from: &str| Sought {
+    let from = |from: &str| Query {
         from: Some(from.into()),
-        ..sought(Moment::MIN)
+        ..query(Moment::MIN)
     };
     assert_eq!(shown(client.list(&from(FROM)).await).0.len(), 120);
     assert_eq!(shown(client.list(&from("+15005550009")).await).0.len(), 0);
-    let nobody = Sought {
+    let nobody = Query {
         to: "+13105550000".into(),
-        ..sought(Moment::MIN)
+        ..query(Moment::MIN)
     };
     assert_eq!(shown(client.list(&nobody).await), (vec![], true));
 
     join_all((120..310).map(|n| send(&client, n))).await;
-    let (bodies, whole) = shown(client.list(&sought(Moment::MIN)).await);
+    let (bodies, whole) = shown(client.list(&query(Moment::MIN)).await);
     assert_eq!(
         (bodies.len(), whole),
         (300, false),
@@ -108,7 +108,7 @@ async fn what_is_not_an_answer_tells_nothing() {
             stand_in.stop().await;
         }
         let fetched = client.fetch(&sid).await;
-        let listed = client.list(&sought(Moment::MIN)).await;
+        let listed = client.list(&query(Moment::MIN)).await;
         let (Fetched::NotNow { reason }, Listed::NotNow { reason: other }) = (&fetched, &listed)
         else {
             panic!("{fetched:?} {listed:?}");
@@ -123,6 +123,6 @@ async fn what_is_not_an_answer_tells_nothing() {
 async fn the_console_keeps_nothing() {
     let console = Console::on(Vec::new());
     assert!(!console.can_look_up());
-    let listed = console.list(&sought(Moment::MIN)).await;
+    let listed = console.list(&query(Moment::MIN)).await;
     assert!(matches!(listed, Listed::NotNow { .. }), "{listed:?}");
 }

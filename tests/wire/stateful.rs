@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use punctual::message::{AttemptToken, Claim, MessageId, Outcome};
 use punctual::provider::Provider;
 use punctual::provider::twilio::TwilioConfig;
-use punctual::receipt::signature::{Request, Verifier};
+use punctual::provider::twilio::signature::{Request, Verifier};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

@@ -7,8 +7,8 @@ use crate::cli::ask::{self, Daemon};
 use crate::cli::run;
 use crate::config::{Config, ProviderChoice};
 use crate::message::ProviderSid;
+use crate::provider::twilio::callback::STATUS_PATH;
 use crate::provider::{Fetched, Provider as _};
-use crate::receipt::STATUS_PATH;
 use crate::store::doctor::{Finding, Level};
 
 /// A message that no account has: to look it up needs valid credentials, and returns nothing.

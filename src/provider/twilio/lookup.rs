@@ -7,9 +7,11 @@ use reqwest::{Client, Request};
 use serde_json::{Map, Value};
 
 use super::request::Requests;
-use super::{root, whole};
+use super::status::status;
+use super::{SID_MAX, root, whole};
 use crate::message::{Moment, ProviderSid, is_sid};
-use crate::provider::{Fetched, Listed, Shown, Sought};
+use crate::proof::ProviderMessage;
+use crate::provider::{Fetched, Listed, Query};
 
 /// Messages asked for at once. To one number there are seldom more of one day.
 const PAGE_SIZE: usize = 100;
@@ -20,9 +22,6 @@ const PAGES_MAX: usize = 3;
 
 /// The longest list read: a page of the longest texts, each character escaped.
 const LIST_MAX: usize = 2 * 1024 * 1024;
-
-/// The longest sid asked for. Twilio's have 34 characters.
-const SID_MAX: usize = 64;
 
 /// Asks for one message.
 pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSid) -> Fetched {
@@ -37,10 +36,10 @@ pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSi
     }
 }
 
-/// Asks for the newest messages, page by page until they are older than what is sought.
-pub(super) async fn list(client: &Client, requests: &Requests, sought: &Sought) -> Listed {
+/// Asks for the newest messages, page by page until they are older than the query.
+pub(super) async fn list(client: &Client, requests: &Requests, query: &Query) -> Listed {
     let mut messages = Vec::new();
-    let mut request = requests.list(sought, PAGE_SIZE);
+    let mut request = requests.list(query, PAGE_SIZE);
     for _ in 0..PAGES_MAX {
         let page = match ask(client, request).await {
             Ok((status, body)) => page(status, &body),
@@ -51,11 +50,11 @@ pub(super) async fn list(client: &Client, requests: &Requests, sought: &Sought) 
             Err(reason) => return Listed::NotNow { reason },
         };
         let oldest = page.messages.iter().filter_map(|m| m.created).min();
-        let is_past = oldest.is_some_and(|oldest| oldest < sought.since);
+        let is_past = oldest.is_some_and(|oldest| oldest < query.since);
         messages.extend(
             page.messages
                 .into_iter()
-                .filter(|m| m.created.is_none_or(|at| at >= sought.since)),
+                .filter(|m| m.created.is_none_or(|at| at >= query.since)),
         );
         match page.next {
             Some(next) if !is_past => request = requests.page(&next),
@@ -108,13 +107,13 @@ fn not_a_word(status: u16) -> String {
 
 #[derive(Debug)]
 struct Page {
-    messages: Vec<Shown>,
+    messages: Vec<ProviderMessage>,
     /// The query of the page after it.
     next: Option<String>,
 }
 
 /// What an answer about many means. Pure. One message that cannot be read spoils the page: it
-/// might be the one sought.
+/// might be the one that is looked for.
 fn page(status: u16, body: &[u8]) -> Result<Page, String> {
     if status != 200 {
         return Err(not_a_word(status));
@@ -138,7 +137,7 @@ fn number(json: &Map<String, Value>, key: &str) -> Option<i64> {
 }
 
 /// A message resource.
-fn shown(json: &Map<String, Value>) -> Option<Shown> {
+fn shown(json: &Map<String, Value>) -> Option<ProviderMessage> {
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     let sid = text("sid")?;
     if !is_sid("SM", sid) && !is_sid("MM", sid) {
@@ -148,10 +147,10 @@ fn shown(json: &Map<String, Value>) -> Option<Shown> {
         let at = chrono::DateTime::parse_from_rfc2822(t).ok()?;
         Some(Moment::from(at.to_utc()))
     });
-    Some(Shown {
+    let code = number(json, "error_code").and_then(|code| i32::try_from(code).ok());
+    Some(ProviderMessage {
         sid: ProviderSid(sid.to_owned()),
-        status: text("status")?.to_owned(),
-        code: number(json, "error_code").and_then(|code| i32::try_from(code).ok()),
+        status: status(text("status")?, code),
         to: text("to")?.to_owned(),
         from: text("from").filter(|from| !from.is_empty()).map(Into::into),
         body: text("body")?.to_owned(),
@@ -178,7 +177,10 @@ mod tests {
 
     fn check(status: u16, body: &str, expected: &str) {
         let got = match fetched(status, body.as_bytes(), SID) {
-            Fetched::Found(shown) => format!("{} {:?}", shown.status, shown.code),
+            Fetched::Found(shown) => match shown.status {
+                Some(status) => format!("{} {:?}", status.word, status.code),
+                None => "found".into(),
+            },
             Fetched::Absent => "absent".into(),
             Fetched::NotNow { .. } => "not now".into(),
         };

@@ -19,19 +19,24 @@ use rustls::{ClientConfig, RootCertStore};
 
 use self::config::BaseUrl;
 use self::request::Requests;
-use super::{Fetched, Listed, Provider, Sought};
+use super::{Fetched, Listed, Provider, Query};
 use crate::message::{Outcome, ProviderSid};
 use crate::policy::Cleared;
 
 mod answer;
+pub mod callback;
 pub mod codes;
 pub mod config;
 mod deadline;
 mod handoff;
 mod lookup;
+mod opt_out;
 mod request;
+pub mod signature;
+mod status;
 mod tidy;
 
+pub use callback::TwilioCallbacks;
 pub use config::{Credentials, StatusCallback, TwilioConfig};
 
 /// How long an unused connection is kept: below what servers and load balancers allow (60 s
@@ -41,6 +46,9 @@ const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// The longest answer read. A message resource has about 1 KiB.
 const ANSWER_MAX: usize = 64 * 1024;
+
+/// The longest sid taken. Twilio's have 34 characters.
+const SID_MAX: usize = 64;
 
 /// How long opening a connection ahead of time may take. Beyond it the message would be due
 /// already, and does it itself.
@@ -138,8 +146,8 @@ impl Provider for Twilio {
         lookup::fetch(&self.client, &self.requests, sid).boxed()
     }
 
-    fn list<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Listed> {
-        lookup::list(&self.client, &self.requests, sought).boxed()
+    fn list<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Listed> {
+        lookup::list(&self.client, &self.requests, query).boxed()
     }
 }
 

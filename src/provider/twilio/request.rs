@@ -11,7 +11,7 @@ use super::config::{BaseUrl, StatusCallback, TwilioConfig};
 use super::handoff::{Form, Handoff};
 use crate::message::Sender;
 use crate::policy::Cleared;
-use crate::provider::Sought;
+use crate::provider::Query;
 
 /// The version of the API, the only one that creates messages.
 const API: &str = "2010-04-01";
@@ -85,17 +85,17 @@ impl Requests {
         request
     }
 
-    /// Asks for the newest messages that are sought. No `DateSent`: what Twilio has taken in and
+    /// Queries the newest messages. No `DateSent`: what Twilio has taken in and
     /// not yet passed on has none, and would be missing.
-    pub(super) fn list(&self, sought: &Sought, page_size: usize) -> Request {
+    pub(super) fn list(&self, query: &Query, page_size: usize) -> Request {
         let mut request = copy(&self.look_up);
-        let mut query = request.url_mut().query_pairs_mut();
-        query.append_pair("To", &sought.to);
-        if let Some(from) = &sought.from {
-            query.append_pair("From", from);
+        let mut pairs = request.url_mut().query_pairs_mut();
+        pairs.append_pair("To", &query.to);
+        if let Some(from) = &query.from {
+            pairs.append_pair("From", from);
         }
-        query.append_pair("PageSize", &page_size.to_string());
-        drop(query);
+        pairs.append_pair("PageSize", &page_size.to_string());
+        drop(pairs);
         request
     }
 

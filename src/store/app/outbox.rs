@@ -18,7 +18,7 @@ impl Store {
     pub async fn outbox_next(&self) -> Result<Option<bool>, StoreError> {
         const STEP: &str = "retrying a write of the outbox";
         let mut client = self.client().await?;
-        let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
         let due = prepared(&tx, DUE, STEP).await?;
         let Some(row) = tx
             .query_opt(&due, &[&1_i64])
@@ -39,20 +39,7 @@ impl Store {
         let refused = match serde_json::from_value::<Write>(write) {
             Err(e) => Some(format!("not a write of this version: {e}")),
             Ok(Write::Delivered(delivered)) => rows::write_again(&tx, &delivered).await?,
-            Ok(Write::Status { status_of }) => {
-                let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
-                match rows::write_status(&savepoint, &status_of).await {
-                    Ok(()) => {
-                        savepoint.commit().await.map_err(StoreError::at(STEP))?;
-                        None
-                    }
-                    Err(e) if e.is_refusal() => {
-                        savepoint.rollback().await.map_err(StoreError::at(STEP))?;
-                        Some(e.to_string())
-                    }
-                    Err(e) => return Err(e),
-                }
-            }
+            Ok(Write::Status { status_of }) => rows::write_status_again(&tx, &status_of).await?,
         };
         match &refused {
             None => {

@@ -1,10 +1,11 @@
 //! The rows the app owns: conversations and messages. Written in the transaction that records
 //! the outcome, behind a savepoint: if a constraint, trigger or policy of the app's refuses,
-//! the outcome stands and the write goes to the outbox. For messages `triggers/messages.sql` does
-//! it, and the records call it in the same statement.
+//! the outcome stands and the write goes to the outbox. The functions of `triggers/messages.sql` do
+//! it, and the records call them in the same statement.
 
 use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::message::{MessageId, Moment};
@@ -14,8 +15,8 @@ use crate::store::{StoreError, prepared};
 const HOLD_ATTEMPT: &str = sql!("sql/attempt_hold.sql");
 const WRITE_SENT: &str = sql!("sql/write_sent.sql");
 const WRITE_MESSAGES: &str = sql!("sql/write_messages.sql");
-const STATUS: &str = sql!("sql/messages_status.sql");
-const OUTBOX_ADD: &str = sql!("sql/outbox_add.sql");
+const TELL_STATUSES: &str = sql!("sql/tell_statuses.sql");
+const WRITE_STATUSES: &str = sql!("sql/write_statuses.sql");
 
 /// A write into the app's tables. Kept as JSON in the outbox, so its fields stay.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -131,57 +132,42 @@ async fn hold_attempt(tx: &Transaction<'_>, delivered: &Delivered) -> Result<(),
     Ok(())
 }
 
-async fn to_outbox(
+/// Brings the app's rows of sent messages up to what their attempts have reached. What the app
+/// refuses, or holds, is in the outbox afterwards.
+pub(in crate::store) async fn tell_statuses(
     tx: &Transaction<'_>,
-    (message, write): (MessageId, Write),
-    error: &str,
+    reached: &[(MessageId, &str)],
 ) -> Result<(), StoreError> {
-    const STEP: &str = "keeping writes in the outbox";
-    let write = serde_json::to_value(write);
-    let write = write.expect("a struct of strings and numbers is JSON");
-    let statement = prepared(tx, OUTBOX_ADD, STEP).await?;
-    tx.execute(&statement, &[&message.0, &write, &error])
-        .await
-        .map_err(StoreError::at(STEP))?;
-    Ok(())
-}
-
-/// Brings the app's row of a sent message up to what its attempt has reached. Behind a
-/// savepoint, as the message itself was written: what the app refuses is in the outbox
-/// afterwards.
-pub(in crate::store) async fn tell_status(
-    tx: &mut Transaction<'_>,
-    message: MessageId,
-    sid: &str,
-) -> Result<(), StoreError> {
-    const STEP: &str = "telling the app's tables of a receipt";
-    let savepoint = tx.savepoint("app").await.map_err(StoreError::at(STEP))?;
-    match write_status(&savepoint, sid).await {
-        Ok(()) => savepoint.commit().await.map_err(StoreError::at(STEP)),
-        Err(refused) if refused.is_refusal() => {
-            savepoint.rollback().await.map_err(StoreError::at(STEP))?;
-            tracing::warn!(
-                message.id = %message,
-                error = %refused,
-                "the app's tables refused a receipt; it is kept in punctual.outbox and retried"
-            );
-            let write = Write::Status {
-                status_of: sid.to_owned(),
-            };
-            to_outbox(tx, (message, write), &refused.to_string()).await
-        }
-        Err(broken) => Err(broken),
+    if reached.is_empty() {
+        return Ok(());
     }
+    let messages: Vec<Uuid> = reached.iter().map(|(message, _)| message.0).collect();
+    let sids: Vec<&str> = reached.iter().map(|(_, sid)| *sid).collect();
+    if let Some(refusal) = call_for_statuses(tx, TELL_STATUSES, &[&messages, &sids]).await? {
+        tracing::warn!(
+            error = refusal,
+            "the app's tables refused receipts; they are kept in punctual.outbox and retried one by one"
+        );
+    }
+    Ok(())
 }
 
-pub(in crate::store) async fn write_status(
+/// Writes a status that waited in the outbox; why it still does, if it does.
+pub(in crate::store) async fn write_status_again(
     tx: &Transaction<'_>,
     sid: &str,
-) -> Result<(), StoreError> {
-    const STEP: &str = "telling the app's tables of a receipt";
-    let statement = prepared(tx, STATUS, STEP).await?;
-    tx.execute(&statement, &[&sid])
-        .await
-        .map_err(StoreError::at(STEP))?;
-    Ok(())
+) -> Result<Option<String>, StoreError> {
+    call_for_statuses(tx, WRITE_STATUSES, &[&[sid].as_slice()]).await
+}
+
+async fn call_for_statuses(
+    tx: &Transaction<'_>,
+    sql: &'static str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Option<String>, StoreError> {
+    const STEP: &str = "telling the app's tables of receipts";
+    let statement = prepared(tx, sql, STEP).await?;
+    let row = tx.query_one(&statement, parameters).await;
+    let row = row.map_err(StoreError::at(STEP))?;
+    row.try_get(0).map_err(StoreError::unreadable(STEP))
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
-use super::receipts::Room;
-use crate::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid, Status};
+use crate::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid};
+use crate::proof::TextKey;
+use crate::proof::matching::{SentText, UnconfirmedRow};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
@@ -54,9 +54,9 @@ pub struct Doubt {
     /// When the request can have begun at the earliest.
     pub since: Moment,
     /// What is looked for; `None`: the row was gone before it could be noted.
-    pub sought: Option<SoughtText>,
+    pub sought: Option<SentText>,
     /// The row, where the attempt is the one that left it in doubt.
-    pub row: Option<DoubtfulRow>,
+    pub row: Option<UnconfirmedRow>,
 }
 
 /// Without number and text.
@@ -67,28 +67,6 @@ impl std::fmt::Debug for Doubt {
             .field("row", &self.row)
             .finish_non_exhaustive()
     }
-}
-
-/// What was sent, as far as it is kept.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SoughtText {
-    /// To whom.
-    pub to: String,
-    /// By whom, where the row said so.
-    pub from: Option<String>,
-    /// SHA-256 of the text, white space around it taken off.
-    pub text: Vec<u8>,
-}
-
-/// How a row stands that an attempt left in doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DoubtfulRow {
-    /// Its status.
-    pub status: Option<Status>,
-    /// Its own policy; `None`: the installation's.
-    pub policy: Option<InDoubt>,
-    /// What it allows.
-    pub room: Room,
 }
 
 /// What came of one enquiry.
@@ -155,13 +133,16 @@ impl Store {
     pub async fn rivals(
         &self,
         token: AttemptToken,
-        sought: &SoughtText,
+        sought: &SentText,
     ) -> Result<Vec<Moment>, StoreError> {
         const STEP: &str = "looking for attempts with the same text";
         let client = self.client().await?;
         let statement = prepared(&client, RIVALS, STEP).await?;
         let rows = client
-            .query(&statement, &[&token.0, &sought.to, &sought.text])
+            .query(
+                &statement,
+                &[&token.0, &sought.to, &sought.text.0.as_slice()],
+            )
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()
@@ -218,10 +199,9 @@ impl Store {
     }
 }
 
-/// As the ledger keeps a text: SHA-256, white space around it taken off. `reap.sql` has the same.
-pub fn text_key(body: &str) -> Vec<u8> {
-    let body = body.trim_matches([' ', '\t', '\r', '\n']);
-    Sha256::digest(body.as_bytes()).to_vec()
+/// A text's key, as it is kept.
+pub(super) fn text_key(kept: Option<Vec<u8>>) -> Option<TextKey> {
+    kept?.try_into().ok().map(TextKey)
 }
 
 fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {
@@ -246,33 +226,24 @@ fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {
 
 fn read_doubt(row: &Row) -> Result<Doubt, tokio_postgres::Error> {
     let to: Option<String> = row.try_get("sought_to")?;
-    let text: Option<Vec<u8>> = row.try_get("sought_text")?;
+    let text = text_key(row.try_get("sought_text")?);
     let from = row.try_get("sought_from")?;
     let holds_row: Option<bool> = row.try_get("holds_row")?;
     let status: Option<&str> = row.try_get("status")?;
     let held = match status {
         Some(status) if holds_row == Some(true) => {
             let policy: Option<&str> = row.try_get("in_doubt")?;
-            Some(DoubtfulRow {
+            Some(UnconfirmedRow {
                 status: status.parse().ok(),
                 // A word of the app's own promises nothing, so nothing follows from it.
                 policy: policy.map(|word| word.parse().unwrap_or_default()),
-                room: Room {
-                    attempts: row.try_get("attempts")?,
-                    max_attempts: row.try_get("max_attempts")?,
-                    wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,
-                    send_before: row
-                        .try_get::<_, Option<PgTimestamp>>("send_before")?
-                        .map(|at| at.0),
-                    now: row.try_get::<_, PgTimestamp>("now")?.0,
-                },
             })
         }
         _ => None,
     };
     Ok(Doubt {
         since: row.try_get::<_, PgTimestamp>("since")?.0,
-        sought: to.zip(text).map(|(to, text)| SoughtText { to, from, text }),
+        sought: to.zip(text).map(|(to, text)| SentText { to, from, text }),
         row: held,
     })
 }

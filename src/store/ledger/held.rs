@@ -2,43 +2,14 @@
 
 use tokio_postgres::Row;
 
+use super::enquiries::text_key;
 use crate::message::{MessageId, Moment};
+use crate::proof::quarantine::QuarantinedRow;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, prepared};
 
 const ROWS: &str = sql!("sql/held_rows.sql");
 const FRESH: &str = sql!("sql/held_fresh.sql");
-
-/// A held row.
-///
-/// `Debug` tells neither number nor text.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HeldRow {
-    /// The message.
-    pub id: MessageId,
-    /// To whom it goes, as the row has it, white space around it taken off.
-    pub to: String,
-    /// By whom, where the row says so.
-    pub from: Option<String>,
-    /// SHA-256 of the text, as [`text_key`](super::enquiries::text_key) has it; `None`: it comes
-    /// of a template.
-    pub text: Option<Vec<u8>>,
-    /// It was not sent before this.
-    pub since: Moment,
-    /// When it was written, or put back by its user.
-    pub touched: Option<Moment>,
-    /// Counts its user's edits.
-    pub version: i64,
-}
-
-impl std::fmt::Debug for HeldRow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HeldRow")
-            .field("id", &self.id)
-            .field("since", &self.since)
-            .finish_non_exhaustive()
-    }
-}
 
 impl Store {
     /// Rows that are due before `before`, to the numbers that follow `after`, in the order of
@@ -48,7 +19,7 @@ impl Store {
         before: Moment,
         after: Option<&str>,
         most: usize,
-    ) -> Result<Vec<HeldRow>, StoreError> {
+    ) -> Result<Vec<QuarantinedRow>, StoreError> {
         const STEP: &str = "reading what is held";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let client = self.client().await?;
@@ -88,12 +59,12 @@ impl Store {
     }
 }
 
-fn read(row: &Row) -> Result<HeldRow, tokio_postgres::Error> {
-    Ok(HeldRow {
+fn read(row: &Row) -> Result<QuarantinedRow, tokio_postgres::Error> {
+    Ok(QuarantinedRow {
         id: MessageId(row.try_get("id")?),
         to: row.try_get("number")?,
         from: row.try_get("from_number")?,
-        text: row.try_get("text")?,
+        text: text_key(row.try_get("text")?),
         since: row.try_get::<_, PgTimestamp>("since")?.0,
         touched: row
             .try_get::<_, Option<PgTimestamp>>("touched")?

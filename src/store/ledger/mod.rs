@@ -5,6 +5,6 @@ pub mod enquiries;
 pub mod held;
 mod instances;
 pub mod receipts;
-pub(in crate::store) mod recovery;
+mod recovery;
 pub mod resolve;
 pub mod story;

@@ -1,271 +1,232 @@
-//! What callbacks tell, merged into how their messages stand.
+//! What providers report, merged into how messages stand.
 //!
-//! One callback is one transaction: it holds the row and then the attempt, in the order in
-//! which records hold them, asks what follows, and writes that.
+//! Reports come in groups, and a group is one transaction: its rows and attempts are locked and read,
+//! [`merge()`] says what follows, and that is written. What somebody holds is left out, and
+//! comes again alone, with patience.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::message::{AttemptToken, MessageId, Status};
+use crate::message::{AttemptToken, MessageId};
+use crate::proof::merge::{Located, Merged, merge};
+use crate::proof::{Change, Report};
 use crate::store::app::rows::{self, Delivered};
-use crate::store::path::suppressions::suppress_pairs;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, millis, prepared};
+use crate::store::{Store, StoreError, prepared};
 
-mod row;
-mod told;
+mod read;
+mod write;
 
-pub use told::{About, Again, Callback, Change, Received, Room, Standing};
+use read::{Found, Group, Told};
 
-const FIND: &str = sql!("sql/receipt_find.sql");
-const ROW: &str = sql!("sql/receipt_row.sql");
-const ATTEMPT: &str = sql!("sql/receipt_attempt.sql");
-const ADVANCE: &str = sql!("sql/receipt_advance.sql");
-const KEEP: &str = sql!("sql/receipt_keep.sql");
+const ALONE: &str = sql!("sql/receipts_alone.sql");
+const ALONE_ATTEMPT: &str = sql!("sql/receipts_alone_attempt.sql");
 const DUPLICATE: &str = sql!("sql/duplicate.sql");
 
-const STEP: &str = "recording a callback";
+/// The index that keeps two messages of one `dedup_key` from being under way.
+const DEDUP: &str = "scheduled_messages_dedup_key";
 
-/// The row, held.
-struct Held {
-    status: Option<Status>,
-    sid: Option<String>,
-    conversation: Option<Uuid>,
-    to: String,
-    body: String,
-    room: Room,
+const STEP: &str = "recording what a provider reports";
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// No attempt is known that it could be about.
+    Unknown,
+    /// It is recorded.
+    Known {
+        /// The message it is about.
+        message: MessageId,
+        /// What followed.
+        change: Change,
+    },
+    /// Somebody holds what it is about; it is to come again, alone.
+    Locked {
+        /// The message it is about.
+        message: MessageId,
+        /// The attempt.
+        token: AttemptToken,
+    },
 }
 
 impl Store {
-    /// Merges a callback: `decide` says what follows from how things stand. Repeating it
-    /// changes nothing, so that after an error it may come again.
+    /// Merges a group of reports: all of them, but those about what somebody holds, or on an error
+    /// none. Repeating one changes nothing, so that after an error they may come again.
     pub async fn receive(
         &self,
-        callback: &Callback,
-        decide: impl FnOnce(&Standing) -> Change + Send,
-    ) -> Result<Received, StoreError> {
-        let mut client = self.client().await?;
-        let mut tx = client.transaction().await.map_err(StoreError::at(STEP))?;
-        let Some((message, token)) = find(&tx, callback).await? else {
-            return Ok(Received::Unknown);
-        };
-        let held = hold_row(&tx, message, token).await?;
-        let Some((standing, first_proof)) =
-            hold_attempt(&tx, (message, token), callback, held.as_ref()).await?
-        else {
-            return Ok(Received::Unknown);
-        };
-        let mut change = decide(&standing);
-        let mut doubled = false;
-        match change {
-            Change::Nothing => {}
-            Change::Contradiction => {
-                keep(&tx, message, token, callback, "contradicted", None).await?;
+        reports: &[Report],
+        max_lateness: Duration,
+    ) -> Result<Vec<Received>, StoreError> {
+        let received = self.receive_in(reports, None, None, max_lateness).await;
+        match received {
+            Err(refused) if reports.len() == 1 => {
+                let constraint = Self::no_retry(refused)?;
+                self.receive_in(reports, None, Some(constraint), max_lateness)
+                    .await
             }
-            Change::Advance {
-                row,
-                again,
-                message: word,
-            } => {
-                self.advance(&tx, token, callback, word).await?;
-                if first_proof {
-                    doubled = is_doubled(&tx, token).await?;
-                }
-                let moved = match row {
-                    Some(status) => {
-                        Some(row::move_row(&mut tx, message, status, again, callback).await?)
-                    }
-                    None => None,
-                };
-                let row = moved.as_ref().map(|moved| moved.to);
-                keep(&tx, message, token, callback, "advanced", row).await?;
-                change = Change::Advance {
-                    row,
-                    again: again.filter(|_| row == Some(Status::Pending)),
-                    message: word,
-                };
-                match (first_proof, moved.map(|moved| moved.at), held) {
-                    (true, Some(at), Some(held)) => {
-                        let written = delivered(message, at, held, callback);
-                        rows::write_behind_savepoint(&tx, &[written]).await?;
-                    }
-                    (true, _, _) => {}
-                    (false, _, _) => {
-                        rows::tell_status(&mut tx, message, &callback.sid.0).await?;
-                    }
-                }
-            }
+            received => received,
         }
-        tx.commit().await.map_err(StoreError::at(STEP))?;
-        if doubled {
-            self.doubled(message, token);
-        }
-        Ok(Received::Known { message, change })
     }
 
-    /// Notes on the attempt how far its message has come, and who does not want to hear again.
-    async fn advance(
+    /// Merges one report, and waits for who holds what it is about, at most the lock time-out.
+    pub async fn receive_alone(
         &self,
-        tx: &Transaction<'_>,
-        token: AttemptToken,
-        callback: &Callback,
-        word: &str,
-    ) -> Result<(), StoreError> {
-        let ask_ms = self.enquire_after.filter(|_| !callback.terminal);
-        let statement = prepared(tx, ADVANCE, STEP).await?;
-        tx.execute(
-            &statement,
-            &[
-                &token.0,
-                &callback.sid.0,
-                &callback.reached,
-                &word,
-                &ask_ms.map(millis),
-            ],
-        )
-        .await
-        .map_err(StoreError::at(STEP))?;
-        if let (true, Some(from), Some(to)) = (callback.opted_out, &callback.from, &callback.to) {
-            let pair = [(from.clone(), to.clone())];
-            suppress_pairs(tx, &pair, self.default_sender.as_deref()).await?;
+        report: &Report,
+        of: (MessageId, AttemptToken),
+        max_lateness: Duration,
+    ) -> Result<Received, StoreError> {
+        let report = std::slice::from_ref(report);
+        let alone = |no_retry| self.receive_in(report, Some(of), no_retry, max_lateness);
+        let received = match alone(None).await {
+            Err(refused) => alone(Some(Self::no_retry(refused)?)).await?,
+            Ok(received) => received,
+        };
+        Ok(received.first().copied().unwrap_or(Received::Unknown))
+    }
+
+    /// Why a row cannot be under way again, if that is why a report was refused. What has ended gave
+    /// its `dedup_key` free: where another message has taken it meanwhile, the row is not tried
+    /// again, but has failed.
+    fn no_retry(refused: StoreError) -> Result<String, StoreError> {
+        let Some(constraint) = refused.taken() else {
+            return Err(refused);
+        };
+        tracing::warn!(
+            constraint,
+            "a message is not tried again: another one under way has its place"
+        );
+        Ok(match constraint {
+            DEDUP => {
+                "not tried again, a newer message with the same dedup_key is under way".to_owned()
+            }
+            other => format!("not tried again, the table's own index {other} has no room for it"),
+        })
+    }
+
+    async fn receive_in(
+        &self,
+        reports: &[Report],
+        alone: Option<(MessageId, AttemptToken)>,
+        no_retry: Option<String>,
+        max_lateness: Duration,
+    ) -> Result<Vec<Received>, StoreError> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        if let Some(of) = alone {
+            wait_for(&tx, of).await?;
         }
-        Ok(())
+        let mut group = Group::read(&tx, reports).await?;
+        if let Some(no_retry) = no_retry {
+            let rows = group.standings.messages.values_mut();
+            for row in rows.filter_map(|standing| standing.row.as_mut()) {
+                row.no_retry = Some(no_retry.clone());
+            }
+        }
+        let located: Vec<Located<'_>> = group.located(reports).collect();
+        let merged = merge(std::mem::take(&mut group.standings), &located, max_lateness);
+        let moved = self.write(&tx, &merged).await?;
+        let doubled = doubled(&tx, &merged).await?;
+        tell_app(&tx, &merged, &moved, &group.told).await?;
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        for token in doubled {
+            if let Some(write) = merged.attempts.get(&token) {
+                self.doubled(write.message, token);
+            }
+        }
+        Ok(answers(&group.found, reports.len(), &merged))
     }
 }
 
-/// Whether the text that is proven by now went out by another attempt as well.
-async fn is_doubled(tx: &Transaction<'_>, token: AttemptToken) -> Result<bool, StoreError> {
-    let statement = prepared(tx, DUPLICATE, STEP).await?;
-    let row = tx.query_one(&statement, &[&token.0]).await;
-    let row = row.map_err(StoreError::at(STEP))?;
-    row.try_get(0).map_err(StoreError::unreadable(STEP))
-}
-
-async fn find(
-    tx: &Transaction<'_>,
-    callback: &Callback,
-) -> Result<Option<(MessageId, AttemptToken)>, StoreError> {
-    let (message, token) = match callback.about {
-        About::Attempt { message, token } => (Some(message.0), Some(token.0)),
-        About::Sid => (None, None),
-    };
-    let statement = prepared(tx, FIND, STEP).await?;
-    let row = tx
-        .query_opt(&statement, &[&token, &message, &callback.sid.0])
-        .await
-        .map_err(StoreError::at(STEP))?;
-    row.map(|row| {
-        Ok((
-            MessageId(row.try_get("message_id")?),
-            AttemptToken(row.try_get("token")?),
-        ))
-    })
-    .transpose()
-    .map_err(StoreError::unreadable(STEP))
-}
-
-async fn hold_row(
-    tx: &Transaction<'_>,
-    message: MessageId,
-    token: AttemptToken,
-) -> Result<Option<Held>, StoreError> {
-    let statement = prepared(tx, ROW, STEP).await?;
-    let row = tx
-        .query_opt(&statement, &[&message.0, &token.0])
-        .await
-        .map_err(StoreError::at(STEP))?;
-    let read = |row: Row| -> Result<Held, tokio_postgres::Error> {
-        let status: &str = row.try_get("status")?;
-        Ok(Held {
-            status: status.parse().ok(),
-            sid: row.try_get("twilio_sid")?,
-            conversation: row.try_get("conversation_id")?,
-            to: row.try_get("to_number")?,
-            body: row.try_get("body")?,
-            room: Room {
-                attempts: row.try_get("attempts")?,
-                max_attempts: row.try_get("max_attempts")?,
-                wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,
-                send_before: row
-                    .try_get::<_, Option<PgTimestamp>>("send_before")?
-                    .map(|at| at.0),
-                now: row.try_get::<_, PgTimestamp>("now")?.0,
-            },
-        })
-    };
-    row.map(read)
-        .transpose()
-        .map_err(StoreError::unreadable(STEP))
-}
-
-/// How things stand, and whether this is the first that is heard of the provider having it.
-async fn hold_attempt(
+/// Locks what a report is about, waiting for who holds it.
+async fn wait_for(
     tx: &Transaction<'_>,
     (message, token): (MessageId, AttemptToken),
-    callback: &Callback,
-    held: Option<&Held>,
-) -> Result<Option<(Standing, bool)>, StoreError> {
-    let statement = prepared(tx, ATTEMPT, STEP).await?;
-    let row = tx
-        .query_opt(&statement, &[&token.0, &callback.sid.0])
-        .await
-        .map_err(StoreError::at(STEP))?;
-    let read = |row: Row| -> Result<(Standing, bool), tokio_postgres::Error> {
-        let outcome: Option<&str> = row.try_get("outcome")?;
-        let row_sid = held.and_then(|h| h.sid.as_deref());
-        let standing = Standing {
-            message,
-            row: held.and_then(|h| h.status),
-            row_is_of_this_sid: row_sid.is_none_or(|sid| sid == callback.sid.0),
-            latest: row.try_get("latest")?,
-            sid_conflict: row.try_get("sid_conflict")?,
-            reached: row.try_get("receipt_status")?,
-            room: held.map(|h| h.room),
-        };
-        Ok((standing, outcome != Some("accepted")))
-    };
-    row.map(read)
-        .transpose()
-        .map_err(StoreError::unreadable(STEP))
-}
-
-async fn keep(
-    tx: &Transaction<'_>,
-    message: MessageId,
-    token: AttemptToken,
-    callback: &Callback,
-    effect: &str,
-    row: Option<Status>,
 ) -> Result<(), StoreError> {
-    let statement = prepared(tx, KEEP, STEP).await?;
-    tx.execute(
-        &statement,
-        &[
-            &message.0,
-            &token.0,
-            &callback.sid.0,
-            &callback.reached,
-            &callback.code,
-            &effect,
-            &row.map(Status::as_str),
-        ],
-    )
-    .await
-    .map_err(StoreError::at(STEP))?;
+    for (sql, id) in [(ALONE, message.0), (ALONE_ATTEMPT, token.0)] {
+        let statement = prepared(tx, sql, STEP).await?;
+        tx.query(&statement, &[&id])
+            .await
+            .map_err(StoreError::at(STEP))?;
+    }
     Ok(())
 }
 
-/// The app's row, which our own record would have written had it come first. The numbers are
-/// the provider's, as what was sent is not in our hands here.
-fn delivered(message: MessageId, at: PgTimestamp, held: Held, callback: &Callback) -> Delivered {
+/// Which of the attempts that are newly proven have a message that went out by another as well.
+async fn doubled(
+    tx: &Transaction<'_>,
+    merged: &Merged<'_>,
+) -> Result<Vec<AttemptToken>, StoreError> {
+    let proven = merged
+        .attempts
+        .iter()
+        .filter(|(_, write)| write.first_proof);
+    let proven: Vec<Uuid> = proven.map(|(token, _)| token.0).collect();
+    if proven.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = prepared(tx, DUPLICATE, STEP).await?;
+    tx.query(&statement, &[&proven])
+        .await
+        .map_err(StoreError::at(STEP))?
+        .iter()
+        .map(|row| Ok(AttemptToken(row.try_get(0)?)))
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::unreadable(STEP))
+}
+
+/// Writes the app's rows: whole where the provider was the first to tell of a message, for our own
+/// record, had it come first, would have written them; else how far they have come.
+async fn tell_app(
+    tx: &Transaction<'_>,
+    merged: &Merged<'_>,
+    moved: &HashMap<MessageId, PgTimestamp>,
+    told: &BTreeMap<AttemptToken, Told>,
+) -> Result<(), StoreError> {
+    let (mut whole, mut statuses) = (Vec::new(), Vec::new());
+    for (token, write) in &merged.attempts {
+        let new = moved.get(&write.message).zip(told.get(token));
+        match new {
+            Some((at, told)) if write.first_proof => {
+                whole.push(delivered(write.message, *at, told, write.report));
+            }
+            _ => statuses.push((write.message, write.report.sid.0.as_str())),
+        }
+    }
+    rows::write_behind_savepoint(tx, &whole).await?;
+    rows::tell_statuses(tx, &statuses).await
+}
+
+/// The numbers are the provider's, as what was sent is not in our hands here.
+fn delivered(message: MessageId, at: PgTimestamp, told: &Told, report: &Report) -> Delivered {
     Delivered::proven(
         message,
-        held.conversation,
-        callback.to.clone().unwrap_or(held.to),
-        callback.from.clone(),
-        held.body,
-        callback.sid.0.clone(),
+        told.conversation,
+        report.to.clone().unwrap_or_else(|| told.to.clone()),
+        report.from.clone(),
+        told.body.clone(),
+        report.sid.0.clone(),
         at.0,
     )
+}
+
+/// What became of each report.
+fn answers(found: &[Found], reports: usize, merged: &Merged<'_>) -> Vec<Received> {
+    let mut answers = vec![Received::Unknown; reports];
+    let mut changes = merged.changes.iter().copied();
+    for found in found {
+        let (message, token) = (found.message, found.token);
+        let received = if found.locked {
+            Received::Locked { message, token }
+        } else {
+            let change = changes.next().unwrap_or(Change::Nothing);
+            Received::Known { message, change }
+        };
+        if let Some(answer) = answers.get_mut(found.report) {
+            *answer = received;
+        }
+    }
+    answers
 }

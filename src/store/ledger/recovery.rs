@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::message::{AttemptToken, InstanceId, MessageId};
+use crate::proof::recovery::{LeftOpen, NotAccepted};
 use crate::store::{Store, StoreError, prepared};
 
 const OPEN: &str = sql!("sql/recover_open.sql");
@@ -12,34 +13,6 @@ const UNBEGUN: &str = sql!("sql/recover_unbegun.sql");
 
 /// Attempts looked at in one statement.
 const BATCH: i64 = 1_000;
-
-/// An attempt of a dead instance of which nothing certain stands in the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeftOpen {
-    /// The attempt.
-    pub token: AttemptToken,
-    /// Its message.
-    pub message: MessageId,
-    /// Which attempt it is, from 1.
-    pub number: i32,
-    /// Nobody has said anything of it yet; else it was reaped.
-    pub in_flight: bool,
-    /// How many attempts have counted before it.
-    pub attempts_before: i32,
-    /// How many may count in all.
-    pub max_attempts: i32,
-}
-
-/// An attempt that was certainly not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAccepted {
-    /// The attempt.
-    pub token: AttemptToken,
-    /// Its message.
-    pub message: MessageId,
-    /// How that is known, for people.
-    pub reason: String,
-}
 
 impl Store {
     /// What this instance left open, in order, up to a bound.

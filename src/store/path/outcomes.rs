@@ -11,9 +11,9 @@ use super::claims::pending;
 use super::suppressions::{Pair, suppress_pairs};
 use crate::message::{AttemptToken, Category, MessageId, RowState, Status};
 use crate::policy::Cleared;
+use crate::proof::TextKey;
 use crate::reactor::{Record, Settlement};
 use crate::schedule::Enquiry;
-use crate::store::ledger::enquiries::text_key;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
@@ -85,19 +85,25 @@ async fn tell_others(
     records: &Records<'_>,
     done: &Recorded,
 ) -> Result<(), StoreError> {
-    const STEP: &str = "telling the other instances";
     let pending = |token| matches!(done.get(token), Some(Some(RowState::Pending { .. })));
-    let again: Vec<String> = records
-        .iter()
-        .filter(|record| pending(&record.token))
-        .map(|record| record.id.to_string())
-        .collect();
-    if again.is_empty() {
+    let again = records.iter().filter(|record| pending(&record.token));
+    let again: Vec<MessageId> = again.map(|record| record.id).collect();
+    notify_ids(tx, &again).await
+}
+
+/// Tells every instance of rows that the daemon itself has moved: its own writes do not notify.
+pub(in crate::store) async fn notify_ids(
+    tx: &Transaction<'_>,
+    ids: &[MessageId],
+) -> Result<(), StoreError> {
+    const STEP: &str = "telling the other instances";
+    if ids.is_empty() {
         return Ok(());
     }
     let statement = prepared(tx, NOTIFY_OTHERS, STEP).await?;
     // A payload has 8,000 bytes at most.
-    for ids in again.chunks(NAMED_MAX) {
+    for ids in ids.chunks(NAMED_MAX) {
+        let ids: Vec<String> = ids.iter().map(MessageId::to_string).collect();
         tx.query(&statement, &[&format!("ids {}", ids.join(","))])
             .await
             .map_err(StoreError::at(STEP))?;
@@ -220,7 +226,7 @@ impl<'a> Columns<'a> {
         self.sought_from
             .push(sought.map(|sent| sent.from().as_str()));
         self.sought_text
-            .push(sought.map(|sent| text_key(sent.body())));
+            .push(sought.map(|sent| TextKey::of(sent.body()).0.to_vec()));
         self.until.push(until.map(PgTimestamp));
         self.body.push(body(record));
     }

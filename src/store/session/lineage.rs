@@ -10,25 +10,10 @@ use tokio::sync::watch;
 use tokio_postgres::Client;
 
 use crate::message::DatabaseId;
+use crate::proof::recovery::LogPosition;
 use crate::store::StoreError;
 
 const WHERE: &str = sql!("sql/database_id.sql");
-
-/// A database, and how far its write-ahead log is on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogPosition {
-    /// Which database, on which timeline.
-    pub database: DatabaseId,
-    /// Bytes of log. It never goes back, not in a crash either.
-    pub reached: i64,
-}
-
-impl LogPosition {
-    /// Whether everything that stood there stands here too.
-    pub fn follows(&self, earlier: &Self) -> bool {
-        self.database == earlier.database && self.reached >= earlier.reached
-    }
-}
 
 /// See the module. Clones are one.
 #[derive(Clone, Debug)]

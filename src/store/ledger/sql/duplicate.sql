@@ -1,9 +1,6 @@
--- Whether another attempt at the same message was accepted as well, and not given up by the
--- provider: then the text went out twice.
--- $1 token
-select exists (
-  select from punctual.attempts a
-    join punctual.attempts o on o.message_id = a.message_id and o.part = a.part and o.token <> a.token
-   where a.token = $1::uuid and o.outcome = 'accepted'
-     and not undelivered!(o)
-     and not undelivered!(a))
+-- Of these attempts those beside which another attempt at the same message was accepted as well, neither
+-- of them given up by the provider: then the text went out twice.
+-- $1 tokens
+select a.token
+  from punctual.attempts a
+ where a.token in (select unnest($1::uuid[])) and not undelivered!(a) and doubled!(a)

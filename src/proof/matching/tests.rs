@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::receipts::Room;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const BEGAN: Moment = Moment::from_micros(1_000_000_900_000);
@@ -12,11 +11,10 @@ fn at(seconds: i64) -> Moment {
     Moment::from_micros(1_000_000_000_000 + seconds * 1_000_000)
 }
 
-fn shown() -> Shown {
-    Shown {
+fn shown() -> ProviderMessage {
+    ProviderMessage {
         sid: ProviderSid("SM1".into()),
-        status: "queued".into(),
-        code: None,
+        status: None,
         to: TO.into(),
         from: Some(FROM.into()),
         body: "hello\n".into(),
@@ -25,23 +23,23 @@ fn shown() -> Shown {
     }
 }
 
-fn sought() -> SoughtText {
-    SoughtText {
+fn sent() -> SentText {
+    SentText {
         to: TO.into(),
         from: Some(FROM.into()),
-        text: text_key("hello"),
+        text: TextKey::of("hello"),
     }
 }
 
 #[test]
 fn only_what_could_be_it_resembles_it() {
-    let check = |shown: Shown, sought: &SoughtText, expected| {
-        assert_eq!(resembles(&shown, sought, BEGAN), expected, "{shown:?}");
+    let check = |shown: ProviderMessage, sent: &SentText, expected| {
+        assert_eq!(resembles(&shown, sent, BEGAN), expected, "{shown:?}");
     };
-    let ours = sought();
+    let ours = sent();
     check(shown(), &ours, true);
     check(
-        Shown {
+        ProviderMessage {
             created: Some(at(-2)),
             ..shown()
         },
@@ -49,7 +47,7 @@ fn only_what_could_be_it_resembles_it() {
         true,
     );
     check(
-        Shown {
+        ProviderMessage {
             created: Some(at(-3)),
             ..shown()
         },
@@ -57,7 +55,7 @@ fn only_what_could_be_it_resembles_it() {
         false,
     );
     check(
-        Shown {
+        ProviderMessage {
             created: Some(at(9_999)),
             ..shown()
         },
@@ -65,7 +63,7 @@ fn only_what_could_be_it_resembles_it() {
         true,
     );
     check(
-        Shown {
+        ProviderMessage {
             created: None,
             ..shown()
         },
@@ -73,7 +71,7 @@ fn only_what_could_be_it_resembles_it() {
         true,
     );
     check(
-        Shown {
+        ProviderMessage {
             by_api: false,
             ..shown()
         },
@@ -81,7 +79,7 @@ fn only_what_could_be_it_resembles_it() {
         false,
     );
     check(
-        Shown {
+        ProviderMessage {
             body: "hello!".into(),
             ..shown()
         },
@@ -89,7 +87,7 @@ fn only_what_could_be_it_resembles_it() {
         false,
     );
     check(
-        Shown {
+        ProviderMessage {
             to: "+13105550000".into(),
             ..shown()
         },
@@ -98,7 +96,7 @@ fn only_what_could_be_it_resembles_it() {
     );
     let other = Some("+15005550009".into());
     check(
-        Shown {
+        ProviderMessage {
             from: other.clone(),
             ..shown()
         },
@@ -106,7 +104,7 @@ fn only_what_could_be_it_resembles_it() {
         false,
     );
     check(
-        Shown {
+        ProviderMessage {
             from: None,
             ..shown()
         },
@@ -116,9 +114,9 @@ fn only_what_could_be_it_resembles_it() {
     // Unknown, or a service that picks a number: any sender may be it.
     let service = Some("MG0123456789abcdef0123456789abcdef".into());
     for from in [None, service, Some("ACME".into())] {
-        let anybodys = SoughtText { from, ..sought() };
+        let anybodys = SentText { from, ..sent() };
         check(
-            Shown {
+            ProviderMessage {
                 from: other.clone(),
                 ..shown()
             },
@@ -129,8 +127,8 @@ fn only_what_could_be_it_resembles_it() {
     assert_eq!(known_sender(&ours).as_deref(), Some(FROM));
 }
 
-fn matches(created: &[i64]) -> Vec<Match> {
-    let one = |(n, seconds): (usize, &i64)| Match {
+fn candidates(created: &[i64]) -> Vec<Candidate> {
+    let one = |(n, seconds): (usize, &i64)| Candidate {
         sid: ProviderSid(format!("SM{n}")),
         created: Some(at(*seconds)),
     };
@@ -139,70 +137,62 @@ fn matches(created: &[i64]) -> Vec<Match> {
 
 #[test]
 fn one_match_that_is_nobodys_is_proof_and_nothing_else_is() {
-    let check = |created: &[i64], known: &[&str], rivals: &[i64], expected: Sight| {
+    let check = |created: &[i64], known: &[&str], rivals: &[i64], expected: Match| {
         let known = known.iter().map(|s| (*s).to_owned()).collect();
         let rivals: Vec<_> = rivals.iter().map(|s| at(*s)).collect();
-        let got = sight(&matches(created), &known, &rivals, true);
+        let got = Match::among(&candidates(created), &known, &rivals, true);
         assert_eq!(got, expected, "{created:?} {rivals:?}");
     };
-    let one = |n: usize| Sight::One(ProviderSid(format!("SM{n}")));
-    check(&[], &[], &[], Sight::None);
+    let one = |n: usize| Match::One(ProviderSid(format!("SM{n}")));
+    check(&[], &[], &[], Match::None);
     check(&[0], &[], &[], one(0));
-    check(&[0], &["SM0"], &[], Sight::None);
+    check(&[0], &["SM0"], &[], Match::None);
     check(&[0, 1], &["SM0"], &[], one(1));
-    check(&[0, 1], &[], &[], Sight::Several(2));
-    check(&[0, 1, 2], &["SM1"], &[-9], Sight::Several(2));
-    check(&[0], &[], &[-9], Sight::Shared);
-    check(&[0], &[], &[2], Sight::Shared);
+    check(&[0, 1], &[], &[], Match::Several(2));
+    check(&[0, 1, 2], &["SM1"], &[-9], Match::Several(2));
+    check(&[0], &[], &[-9], Match::Shared);
+    check(&[0], &[], &[2], Match::Shared);
     check(&[0], &[], &[3], one(0));
-    let part = sight(&matches(&[0]), &BTreeSet::new(), &[], false);
-    assert_eq!(part, Sight::Partly);
+    let part = Match::among(&candidates(&[0]), &BTreeSet::new(), &[], false);
+    assert_eq!(part, Match::Partial);
 }
 
-fn row(policy: Option<InDoubt>, status: Status) -> DoubtfulRow {
-    let room = Room {
-        attempts: 1,
-        max_attempts: 3,
-        wanted_at: BEGAN,
-        send_before: None,
-        now: BEGAN,
-    };
-    DoubtfulRow {
+fn row(policy: Option<InDoubt>, status: Status) -> UnconfirmedRow {
+    UnconfirmedRow {
         status: Some(status),
         policy,
-        room,
     }
 }
 
 #[test]
 fn a_policy_acts_where_it_says_and_on_what_it_says() {
     use InDoubt::{Hold, Resend, ResendIfAbsent};
-    let check = |sight: &Sight, minutes: u32, own, default, expected: Option<InDoubt>| {
+    let check = |found: &Match, minutes: u32, own, default, expected: Option<InDoubt>| {
         let row = row(own, Status::Unconfirmed);
-        let step = follow(sight, MINUTE * minutes, Some(&row), default);
-        let expected = expected.map_or(Step::Wait, Step::PutBack);
-        assert_eq!(step, expected, "{sight:?} {minutes} {own:?} {default:?}");
+        let step = resolve(found, MINUTE * minutes, Some(&row), default);
+        let expected = expected.map_or(Resolution::Wait, Resolution::PutBack);
+        assert_eq!(step, expected, "{found:?} {minutes} {own:?} {default:?}");
     };
-    let silence = Sight::NoAnswer("no".into());
-    for sight in [&Sight::None, &Sight::Partly, &silence] {
-        check(sight, 60, None, Hold, None);
-        check(sight, 60, Some(Hold), Resend, None);
-        check(sight, 0, None, Resend, Some(Resend));
-        check(sight, 14, Some(ResendIfAbsent), Resend, None);
+    let silence = Match::NoAnswer("no".into());
+    for found in [&Match::None, &Match::Partial, &silence] {
+        check(found, 60, None, Hold, None);
+        check(found, 60, Some(Hold), Resend, None);
+        check(found, 0, None, Resend, Some(Resend));
+        check(found, 14, Some(ResendIfAbsent), Resend, None);
     }
-    check(&Sight::None, 15, None, ResendIfAbsent, Some(ResendIfAbsent));
+    check(&Match::None, 15, None, ResendIfAbsent, Some(ResendIfAbsent));
     check(
-        &Sight::None,
+        &Match::None,
         15,
         Some(ResendIfAbsent),
         Hold,
         Some(ResendIfAbsent),
     );
-    check(&Sight::Partly, 60, None, ResendIfAbsent, None);
+    check(&Match::Partial, 60, None, ResendIfAbsent, None);
     check(&silence, 60, None, ResendIfAbsent, None);
-    for sight in [Sight::Several(2), Sight::Shared] {
-        check(&sight, 60, None, ResendIfAbsent, None);
-        check(&sight, 60, None, Resend, None);
+    for found in [Match::Several(2), Match::Shared] {
+        check(&found, 60, None, ResendIfAbsent, None);
+        check(&found, 60, None, Resend, None);
     }
 }
 
@@ -210,7 +200,7 @@ fn a_policy_acts_where_it_says_and_on_what_it_says() {
 fn looks_end_and_silence_counts_as_none() {
     let (mut asked, mut age, mut looks) = (0, Duration::ZERO, 0);
     loop {
-        let (n, next) = next_look(&Sight::None, asked, age);
+        let (n, next) = next_query(&Match::None, asked, age);
         (asked, looks) = (n, looks + 1);
         match next {
             Some(pause) => age += pause,
@@ -218,18 +208,18 @@ fn looks_end_and_silence_counts_as_none() {
         }
     }
     assert_eq!((looks, asked), (5, 5));
-    let silence = Sight::NoAnswer("no".into());
-    assert_eq!(next_look(&silence, 1, MINUTE), (1, Some(MINUTE / 2)));
+    let silence = Match::NoAnswer("no".into());
+    assert_eq!(next_query(&silence, 1, MINUTE), (1, Some(MINUTE / 2)));
 }
 
-fn any_sight() -> impl Strategy<Value = Sight> {
+fn any_match() -> impl Strategy<Value = Match> {
     prop_oneof![
-        Just(Sight::None),
-        Just(Sight::Partly),
-        Just(Sight::Shared),
-        (2usize..9).prop_map(Sight::Several),
-        Just(Sight::One(ProviderSid("SM1".into()))),
-        Just(Sight::NoAnswer("no".into())),
+        Just(Match::None),
+        Just(Match::Partial),
+        Just(Match::Shared),
+        (2usize..9).prop_map(Match::Several),
+        Just(Match::One(ProviderSid("SM1".into()))),
+        Just(Match::NoAnswer("no".into())),
     ]
 }
 
@@ -242,10 +232,10 @@ proptest! {
         rivals in prop::collection::vec(-9i64..9, 0..3),
         whole in any::<bool>(),
     ) {
-        let all = matches(&created);
+        let all = candidates(&created);
         let known: BTreeSet<String> = known.iter().map(|n| format!("SM{n}")).collect();
         let since: Vec<_> = rivals.iter().map(|s| at(*s)).collect();
-        if let Sight::One(sid) = sight(&all, &known, &since, whole) {
+        if let Match::One(sid) = Match::among(&all, &known, &since, whole) {
             let free: Vec<_> = all.iter().filter(|m| !known.contains(&m.sid.0)).collect();
             prop_assert!(whole && free.len() == 1 && free[0].sid == sid);
             let created = free[0].created.expect("given");
@@ -256,22 +246,22 @@ proptest! {
     /// Only a row that this attempt left in doubt is put back, and never against a sign.
     #[test]
     fn hold_holds_and_signs_are_heeded(
-        sight in any_sight(),
+        found in any_match(),
         minutes in 0u32..100,
         own in prop::option::of(prop::sample::select(InDoubt::ALL.to_vec())),
         default in prop::sample::select(InDoubt::ALL.to_vec()),
         status in prop::sample::select(Status::ALL.to_vec()),
     ) {
         let row = row(own, status);
-        let step = follow(&sight, MINUTE * minutes, Some(&row), default);
-        if let Step::PutBack(policy) = &step {
+        let step = resolve(&found, MINUTE * minutes, Some(&row), default);
+        if let Resolution::PutBack(policy) = &step {
             prop_assert_eq!(*policy, own.unwrap_or(default));
             prop_assert!(*policy != InDoubt::Hold && status == Status::Unconfirmed);
-            prop_assert!(!matches!(sight, Sight::One(_) | Sight::Several(_) | Sight::Shared));
+            prop_assert!(!matches!(found, Match::One(_) | Match::Several(_) | Match::Shared));
             prop_assert!(*policy == InDoubt::Resend || minutes >= 15);
         }
-        prop_assert_eq!(matches!(step, Step::Adopt(_)), matches!(sight, Sight::One(_)));
-        let gone = follow(&sight, MINUTE * minutes, None, default);
-        prop_assert!(!matches!(gone, Step::PutBack(_)));
+        prop_assert_eq!(matches!(step, Resolution::Adopt(_)), matches!(found, Match::One(_)));
+        let gone = resolve(&found, MINUTE * minutes, None, default);
+        prop_assert!(!matches!(gone, Resolution::PutBack(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! What the provider's list tells of messages that are held after a restore, and what follows. Pure.
+//! What the provider's list proves about messages in quarantine after a restore, and what follows.
 //!
 //! The rows came back as they were when the backup was made; what their users changed since, and
 //! what was sent since, is lost. So the proof that one was sent is its own: exactly one message
@@ -8,28 +8,67 @@
 //! it may have had another text by then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
-use super::doubt::{ABSENT_AFTER, could_be, from_when};
-use crate::message::{MessageId, Moment, ProviderSid};
-use crate::provider::Shown;
-use crate::store::enquiries::text_key;
-use crate::store::held::HeldRow;
+use super::matching::{ABSENT_AFTER, could_be, from_when};
+use super::report::{ProviderMessage, TextKey};
+use crate::message::{E164, MessageId, Moment, ProviderSid};
+
+/// Rows of one number that are told apart. Who has more of them is looked at by a person.
+pub const EACH_MAX: usize = 100;
+
+/// Cleared by one reconciliation: what is cleared is read row by row. The rest comes with the next.
+pub const CLEARED_MAX: usize = 5_000;
+
+/// A row that was written, or put back, so long after the quarantine began was not sent before it,
+/// by whatever clock. One written sooner is looked for like all others.
+pub const WRITTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// A row in quarantine.
+///
+/// `Debug` tells neither number nor text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QuarantinedRow {
+    /// The message.
+    pub id: MessageId,
+    /// To whom it goes, as the row has it, white space around it taken off.
+    pub to: String,
+    /// By whom, where the row says so.
+    pub from: Option<String>,
+    /// Its text; `None`: it comes of a template.
+    pub text: Option<TextKey>,
+    /// It was not sent before this.
+    pub since: Moment,
+    /// When it was written, or put back by its user.
+    pub touched: Option<Moment>,
+    /// Counts its user's edits.
+    pub version: i64,
+}
+
+impl fmt::Debug for QuarantinedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuarantinedRow")
+            .field("id", &self.id)
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
+}
 
 /// What is known about one number.
 #[derive(Debug, Default)]
-pub struct List<'a> {
+pub struct Listing<'a> {
     /// What the provider shows, and whether that is all.
-    pub shown: &'a [Shown],
+    pub shown: &'a [ProviderMessage],
     /// See there.
     pub whole: bool,
     /// Which of it is somebody's.
     pub known: BTreeSet<String>,
     /// Since when attempts that are in doubt, or on their way, may have been at a text.
-    pub rivals: BTreeMap<Vec<u8>, Vec<Moment>>,
+    pub rivals: BTreeMap<TextKey, Vec<Moment>>,
 }
 
-/// What is to become of a held row.
+/// What is to become of a row in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It was sent, and this proves it.
@@ -41,21 +80,21 @@ pub enum Fate {
     },
     /// It was not sent, and may be.
     Absent,
-    /// It stays held.
-    Held(Why),
+    /// It stays in quarantine.
+    Stays(Reason),
 }
 
-/// Why a row stays held.
+/// Why a row stays in quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Why {
+pub enum Reason {
     /// It is not listed; but lists lag.
     Early,
     /// Several are listed that it could be, or one that another could be as well.
     Shared,
     /// Something else is listed that is nobody's, and may have been it.
     Unlike,
-    /// The list was not read to its end, or more rows are held for the number than are told apart.
-    Partly,
+    /// The list was not read to its end, or the number has more rows than are told apart.
+    Partial,
     /// The provider gave no answer.
     NoAnswer,
     /// The provider cannot be asked.
@@ -64,14 +103,14 @@ pub enum Why {
     Locked,
 }
 
-impl Why {
+impl Reason {
     /// For people.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Early => "not listed, which proves nothing before 15 min of the hold are over",
             Self::Shared => "which of those listed it is cannot be told",
             Self::Unlike => "something else is listed that nobody knows of",
-            Self::Partly => "too many are listed, or held, for one number",
+            Self::Partial => "too many are listed, or held, for one number",
             Self::NoAnswer => "the provider gave no answer",
             Self::Unasked => "the provider cannot be asked",
             Self::Locked => "found, and could not be recorded yet",
@@ -79,27 +118,27 @@ impl Why {
     }
 }
 
-/// What becomes of the held rows of one number, in the order in which they were due, `age` after
-/// the hold began.
-pub fn fates(rows: &[HeldRow], list: &List<'_>, age: Duration) -> Vec<Fate> {
+/// What becomes of the rows of one number, in the order in which they were due, `age` after the
+/// quarantine began.
+pub fn fates(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration) -> Vec<Fate> {
     if !list.whole {
-        return vec![Fate::Held(Why::Partly); rows.len()];
+        return vec![Fate::Stays(Reason::Partial); rows.len()];
     }
     let table = Table::of(rows, list);
-    let sent: Vec<Option<&Shown>> = (0..rows.len()).map(|row| table.sent(row)).collect();
+    let sent: Vec<Option<&ProviderMessage>> = (0..rows.len()).map(|row| table.sent(row)).collect();
     let taken: BTreeSet<&str> = sent.iter().flatten().map(|s| s.sid.0.as_str()).collect();
     let fate = |row: usize| match sent[row] {
         Some(shown) => Fate::Sent {
             sid: shown.sid.clone(),
             at: shown.created,
         },
-        None if !table.alike[row].is_empty() => Fate::Held(Why::Shared),
+        None if !table.alike[row].is_empty() => Fate::Stays(Reason::Shared),
         None => {
             let is_free = |i: &usize| !taken.contains(table.free[*i].sid.0.as_str());
             if table.near[row].iter().any(is_free) {
-                Fate::Held(Why::Unlike)
+                Fate::Stays(Reason::Unlike)
             } else if age < ABSENT_AFTER {
-                Fate::Held(Why::Early)
+                Fate::Stays(Reason::Early)
             } else {
                 Fate::Absent
             }
@@ -110,34 +149,34 @@ pub fn fates(rows: &[HeldRow], list: &List<'_>, age: Duration) -> Vec<Fate> {
 
 /// The texts, by their keys, that a row and a free message have in common: only of these rivals
 /// are of interest.
-pub fn shared_texts(rows: &[HeldRow], shown: &[Shown]) -> BTreeSet<Vec<u8>> {
-    let listed: BTreeSet<Vec<u8>> = shown.iter().map(|s| text_key(&s.body)).collect();
-    let held = rows.iter().filter_map(|row| row.text.clone());
+pub fn shared_texts(rows: &[QuarantinedRow], shown: &[ProviderMessage]) -> BTreeSet<TextKey> {
+    let listed: BTreeSet<TextKey> = shown.iter().map(|s| TextKey::of(&s.body)).collect();
+    let held = rows.iter().filter_map(|row| row.text);
     held.filter(|text| listed.contains(text)).collect()
 }
 
 /// Which message could be which row's.
 struct Table<'a> {
-    rows: &'a [HeldRow],
+    rows: &'a [QuarantinedRow],
     /// What is listed and nobody's, oldest first.
-    free: Vec<&'a Shown>,
+    free: Vec<&'a ProviderMessage>,
     /// For each row what could be it if the text were another, and what is alike.
     near: Vec<Vec<usize>>,
     alike: Vec<Vec<usize>>,
-    rivals: &'a BTreeMap<Vec<u8>, Vec<Moment>>,
+    rivals: &'a BTreeMap<TextKey, Vec<Moment>>,
 }
 
 impl<'a> Table<'a> {
-    fn of(rows: &'a [HeldRow], list: &'a List<'_>) -> Self {
-        let is_free = |shown: &&Shown| !list.known.contains(&shown.sid.0);
-        let mut free: Vec<&Shown> = list.shown.iter().filter(is_free).collect();
+    fn of(rows: &'a [QuarantinedRow], list: &'a Listing<'_>) -> Self {
+        let is_free = |shown: &&ProviderMessage| !list.known.contains(&shown.sid.0);
+        let mut free: Vec<&ProviderMessage> = list.shown.iter().filter(is_free).collect();
         free.sort_by(|a, b| (a.created, &a.sid.0).cmp(&(b.created, &b.sid.0)));
-        let texts: Vec<Vec<u8>> = free.iter().map(|shown| text_key(&shown.body)).collect();
+        let texts: Vec<TextKey> = free.iter().map(|shown| TextKey::of(&shown.body)).collect();
         let (mut near, mut alike) = (Vec::new(), Vec::new());
         for row in rows {
             let fits = |i: &usize| could_be(free[*i], &row.to, row.from.as_deref(), row.since);
             let fitting: Vec<usize> = (0..free.len()).filter(fits).collect();
-            let same = |i: &usize| row.text.as_ref() == Some(&texts[*i]);
+            let same = |i: &usize| row.text == Some(texts[*i]);
             alike.push(fitting.iter().copied().filter(same).collect());
             near.push(fitting);
         }
@@ -151,7 +190,7 @@ impl<'a> Table<'a> {
     }
 
     /// The message that is certainly this row's.
-    fn sent(&self, row: usize) -> Option<&'a Shown> {
+    fn sent(&self, row: usize) -> Option<&'a ProviderMessage> {
         let alike = &self.alike[row];
         let meets = |of: &[usize]| of.iter().any(|i| alike.contains(i));
         // A template may have been rendered to any text.
@@ -173,7 +212,7 @@ impl<'a> Table<'a> {
         alike.get(place).map(|i| self.free[*i])
     }
 
-    fn has_rival(&self, row: usize, shown: &Shown) -> bool {
+    fn has_rival(&self, row: usize, shown: &ProviderMessage) -> bool {
         let text = self.rows[row].text.as_ref();
         let rivals = text.and_then(|text| self.rivals.get(text));
         let is_of = |since: &Moment| shown.created.is_none_or(|at| at >= from_when(*since));
@@ -181,17 +220,20 @@ impl<'a> Table<'a> {
     }
 }
 
-fn did_not_arrive(shown: &Shown) -> bool {
-    ["failed", "undelivered", "canceled"].contains(&shown.status.as_str())
+fn did_not_arrive(shown: &ProviderMessage) -> bool {
+    let status = shown.status.as_ref();
+    status.is_some_and(|status| status.delivery.stage().is_failure())
 }
 
-/// Messages of which it is remembered why they stay held, for people who ask.
+/// Messages of which it is remembered why they stay, for people who ask.
 const REASONS_MAX: usize = 10_000;
 
-/// What one look at everything that is held came to.
+/// One look at everything that is in quarantine, and what it came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Looked {
-    /// How long the hold had lasted when it began.
+pub struct Reconciliation {
+    /// What was due before this is in quarantine.
+    pub before: Moment,
+    /// How long that had lasted when the look began.
     pub age: Duration,
     /// Recorded as sent.
     pub sent: usize,
@@ -199,25 +241,69 @@ pub struct Looked {
     pub absent: Vec<MessageId>,
     /// So many more may be, and are told with a later look.
     pub more: usize,
-    /// Stay held, and why.
-    pub held: BTreeMap<Why, usize>,
+    /// Stay in quarantine, and why.
+    pub held: BTreeMap<Reason, usize>,
     /// The same by message, of as many as are remembered.
-    pub reasons: BTreeMap<MessageId, Why>,
-    /// Let go already, and not sent yet.
+    pub reasons: BTreeMap<MessageId, Reason>,
+    /// Cleared already, and not sent yet.
     pub free: BTreeSet<MessageId>,
 }
 
-impl Looked {
+impl Reconciliation {
+    /// One that begins at `now`.
+    pub fn begin(before: Moment, now: Moment) -> Self {
+        Self {
+            before,
+            age: now.since(before),
+            ..Self::default()
+        }
+    }
+
     /// Whether it is known of everything whether it was sent.
     pub fn is_over(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// A row stays held.
-    pub fn stays(&mut self, id: MessageId, why: Why) {
-        *self.held.entry(why).or_default() += 1;
+    /// Those of a number's rows that the list is needed for. `cleared`: what earlier looks cleared.
+    pub fn sort_out(
+        &mut self,
+        rows: &[QuarantinedRow],
+        cleared: &BTreeSet<MessageId>,
+    ) -> Vec<QuarantinedRow> {
+        let mut unsure = Vec::new();
+        for row in rows {
+            let is_newer = |at| at > self.before + WRITTEN_AFTER;
+            if cleared.contains(&row.id) {
+                self.free.insert(row.id);
+            } else if row.touched.is_some_and(is_newer) {
+                self.clears(row.id);
+            } else if let Ok(to) = row.to.parse::<E164>() {
+                unsure.push(QuarantinedRow {
+                    to: to.as_str().to_owned(),
+                    ..row.clone()
+                });
+            } else {
+                // Nobody can have been sent it, and nobody will be.
+                self.clears(row.id);
+            }
+        }
+        unsure
+    }
+
+    /// A row may be sent.
+    pub fn clears(&mut self, id: MessageId) {
+        if self.absent.len() + self.free.len() < CLEARED_MAX {
+            self.absent.push(id);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// A row stays in quarantine.
+    pub fn stays(&mut self, id: MessageId, reason: Reason) {
+        *self.held.entry(reason).or_default() += 1;
         if self.reasons.len() < REASONS_MAX {
-            self.reasons.insert(id, why);
+            self.reasons.insert(id, reason);
         }
     }
 
@@ -226,7 +312,7 @@ impl Looked {
         let reasons: Vec<_> = self
             .held
             .iter()
-            .map(|(why, n)| format!("{n}: {}", why.as_str()))
+            .map(|(reason, n)| format!("{n}: {}", reason.as_str()))
             .collect();
         reasons.join("; ")
     }

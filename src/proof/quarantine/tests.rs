@@ -2,6 +2,8 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::message::{Delivery, Failure};
+use crate::proof::report::ProviderStatus;
 
 const TO: &str = "+13105551234";
 const FROM: &str = "+15005550006";
@@ -13,31 +15,39 @@ fn at(seconds: i64) -> Moment {
 }
 
 /// Held, written at the beginning of time here.
-fn row(n: u128, text: &str) -> HeldRow {
-    HeldRow {
+fn row(n: u128, text: &str) -> QuarantinedRow {
+    QuarantinedRow {
         id: MessageId(Uuid::from_u128(n)),
         to: TO.into(),
         from: None,
-        text: Some(text_key(text)),
+        text: Some(TextKey::of(text)),
         since: at(0),
         touched: Some(at(0)),
         version: 0,
     }
 }
 
-fn templated(n: u128) -> HeldRow {
-    HeldRow {
+fn templated(n: u128) -> QuarantinedRow {
+    QuarantinedRow {
         text: None,
         ..row(n, "")
     }
 }
 
+fn status(delivery: Delivery) -> ProviderStatus {
+    let word = delivery.stage().as_str();
+    ProviderStatus {
+        delivery,
+        word,
+        ..ProviderStatus::TAKEN
+    }
+}
+
 /// Listed, made so many seconds into it.
-fn shown(sid: &str, text: &str, seconds: i64) -> Shown {
-    Shown {
+fn shown(sid: &str, text: &str, seconds: i64) -> ProviderMessage {
+    ProviderMessage {
         sid: ProviderSid(sid.into()),
-        status: "delivered".into(),
-        code: None,
+        status: Some(status(Delivery::Delivered)),
         to: TO.into(),
         from: Some(FROM.into()),
         body: text.into(),
@@ -46,11 +56,11 @@ fn shown(sid: &str, text: &str, seconds: i64) -> Shown {
     }
 }
 
-fn list(shown: &[Shown]) -> List<'_> {
-    List {
+fn list(shown: &[ProviderMessage]) -> Listing<'_> {
+    Listing {
         shown,
         whole: true,
-        ..List::default()
+        ..Listing::default()
     }
 }
 
@@ -59,12 +69,12 @@ fn told(fates: &[Fate]) -> String {
     let words = fates.iter().map(|fate| match fate {
         Fate::Sent { sid, .. } => sid.0.clone(),
         Fate::Absent => "absent".into(),
-        Fate::Held(why) => format!("{why:?}").to_lowercase(),
+        Fate::Stays(why) => format!("{why:?}").to_lowercase(),
     });
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn check(rows: &[HeldRow], list: &List<'_>, age: Duration, expected: &str) {
+fn check(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration, expected: &str) {
     let fates = fates(rows, list, age);
     assert_eq!(told(&fates), expected, "{rows:?} {list:?}");
 }
@@ -81,30 +91,30 @@ fn one_that_is_alike_is_proof_at_once_and_none_is_none_until_no_list_lags() {
     check(&rows, &list(&[]), Duration::ZERO, "early");
     check(&rows, &list(&[]), LATE.saturating_sub(MINUTE), "early");
     check(&rows, &list(&[]), LATE, "absent");
-    let partly = List {
+    let partial = Listing {
         whole: false,
         ..list(&[])
     };
-    check(&rows, &partly, LATE, "partly");
+    check(&rows, &partial, LATE, "partial");
 }
 
 #[test]
 fn what_is_somebodys_or_cannot_be_it_proves_nothing_and_hides_nothing() {
     let rows = [row(1, "hello")];
     let ours = [shown("A", "hello", 9)];
-    let known = List {
+    let known = Listing {
         known: ["A".to_owned()].into(),
         ..list(&ours)
     };
     check(&rows, &known, LATE, "absent");
-    let reply = Shown {
+    let reply = ProviderMessage {
         by_api: false,
         ..shown("A", "hello", 9)
     };
     check(&rows, &list(&[reply]), LATE, "absent");
     let before_it_was_written = [shown("A", "hello", -3)];
     check(&rows, &list(&before_it_was_written), LATE, "absent");
-    let from_another = [HeldRow {
+    let from_another = [QuarantinedRow {
         from: Some("+15005550007".into()),
         ..row(1, "hello")
     }];
@@ -134,8 +144,8 @@ fn twins_are_told_apart_by_their_number_alone() {
     check(&twins, &list(&two), Duration::ZERO, "A B");
     check(&twins[..1], &list(&two), LATE, "shared");
     // One of them may be the second try of the other.
-    let lost = Shown {
-        status: "undelivered".into(),
+    let lost = ProviderMessage {
+        status: Some(status(Delivery::Undelivered(Failure::UNEXPLAINED))),
         ..shown("A", "hello", 9)
     };
     check(
@@ -148,7 +158,7 @@ fn twins_are_told_apart_by_their_number_alone() {
     // Written between the two: the first cannot be its.
     let later = [
         row(1, "hello"),
-        HeldRow {
+        QuarantinedRow {
             since: at(50),
             ..row(2, "hello")
         },
@@ -168,8 +178,8 @@ fn twins_are_told_apart_by_their_number_alone() {
 fn an_attempt_in_doubt_may_have_been_it() {
     let ours = [shown("A", "hello", 9)];
     for (since, expected) in [(9, "shared"), (99, "A")] {
-        let rivals = [(text_key("hello"), vec![at(since)])].into();
-        let list = List {
+        let rivals = [(TextKey::of("hello"), vec![at(since)])].into();
+        let list = Listing {
             rivals,
             ..list(&ours)
         };
@@ -179,12 +189,19 @@ fn an_attempt_in_doubt_may_have_been_it() {
 
 #[test]
 fn of_a_look_everything_is_told_and_nothing_of_a_text() {
-    let mut looked = Looked::default();
+    let mut looked = Reconciliation::default();
     assert!(looked.is_over());
-    for (n, why) in [(1, Why::Shared), (2, Why::NoAnswer), (3, Why::Shared)] {
+    for (n, why) in [
+        (1, Reason::Shared),
+        (2, Reason::NoAnswer),
+        (3, Reason::Shared),
+    ] {
         looked.stays(MessageId(Uuid::from_u128(n)), why);
     }
-    assert_eq!(looked.reasons[&MessageId(Uuid::from_u128(3))], Why::Shared);
+    assert_eq!(
+        looked.reasons[&MessageId(Uuid::from_u128(3))],
+        Reason::Shared
+    );
     assert!(!looked.is_over());
     assert_eq!(
         looked.in_words(),
@@ -204,16 +221,16 @@ proptest! {
         late in any::<bool>(),
     ) {
         let rows: Vec<_> = held.iter().zip(1..).map(|((text, since), n)| {
-            let text = (*text < 3).then(|| text_key(&text.to_string()));
-            HeldRow { text, since: at(*since), ..row(n, "") }
+            let text = (*text < 3).then(|| TextKey::of(&text.to_string()));
+            QuarantinedRow { text, since: at(*since), ..row(n, "") }
         }).collect();
-        let shown: Vec<_> = listed.iter().zip(1..).map(|((text, made, arrived, _), n)| Shown {
-            status: if *arrived { "delivered" } else { "failed" }.into(),
+        let shown: Vec<_> = listed.iter().zip(1..).map(|((text, made, arrived, _), n)| ProviderMessage {
+            status: Some(status(if *arrived { Delivery::Delivered } else { Delivery::Failed(Failure::UNEXPLAINED) })),
             ..shown(&format!("SM{n}"), &text.to_string(), *made)
         }).collect();
         let theirs = listed.iter().zip(&shown).filter(|((.., known), _)| *known);
         let known: BTreeSet<_> = theirs.map(|(_, shown)| shown.sid.0.clone()).collect();
-        let list = List { known: known.clone(), ..list(&shown) };
+        let list = Listing { known: known.clone(), ..list(&shown) };
         let fates = fates(&rows, &list, if late { LATE } else { Duration::ZERO });
         prop_assert_eq!(fates.len(), rows.len());
         let mut taken = BTreeSet::new();
@@ -222,7 +239,7 @@ proptest! {
                 let it = shown.iter().find(|s| s.sid == *sid).expect("it is listed");
                 prop_assert!(!known.contains(&sid.0));
                 prop_assert!(taken.insert(sid.0.clone()), "twice");
-                prop_assert_eq!(row.text.as_deref(), Some(&*text_key(&it.body)));
+                prop_assert_eq!(row.text, Some(TextKey::of(&it.body)));
             }
         }
         for (row, fate) in rows.iter().zip(&fates) {

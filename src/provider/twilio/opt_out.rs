@@ -1,13 +1,6 @@
 //! The words by which a recipient ends or resumes messages.
 
-/// What a reply asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// No more messages.
-    Stop,
-    /// Messages again.
-    Start,
-}
+use crate::provider::OptCommand;
 
 /// Twilio's own words, in which it stops and starts a pair by itself; ours are to agree.
 const STOP: &[&str] = &[
@@ -24,13 +17,13 @@ const START: &[&str] = &["START", "UNSTOP", "YES"];
 
 /// What the whole of a reply asks for, in any case and with space around it. A sentence that
 /// merely has such a word in it asks for nothing.
-pub fn wish(body: &str) -> Option<Wish> {
+pub(super) fn command(body: &str) -> Option<OptCommand> {
     let said = body.trim();
     let among = |words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(said));
     if among(STOP) {
-        Some(Wish::Stop)
+        Some(OptCommand::Stop)
     } else if among(START) {
-        Some(Wish::Start)
+        Some(OptCommand::Start)
     } else {
         None
     }
@@ -43,16 +36,16 @@ mod tests {
     #[test]
     fn the_words_and_nothing_else() {
         for word in STOP {
-            assert_eq!(wish(word), Some(Wish::Stop), "{word}");
+            assert_eq!(command(word), Some(OptCommand::Stop), "{word}");
             assert_eq!(
-                wish(&format!(" {}\r\n", word.to_lowercase())),
-                Some(Wish::Stop)
+                command(&format!(" {}\r\n", word.to_lowercase())),
+                Some(OptCommand::Stop)
             );
         }
         for word in START {
-            assert_eq!(wish(word), Some(Wish::Start), "{word}");
+            assert_eq!(command(word), Some(OptCommand::Start), "{word}");
         }
-        assert_eq!(wish("Stop"), Some(Wish::Stop));
+        assert_eq!(command("Stop"), Some(OptCommand::Stop));
         for other in [
             "",
             "stop it",
@@ -62,7 +55,7 @@ mod tests {
             "HELP",
             "st op",
         ] {
-            assert_eq!(wish(other), None, "{other:?}");
+            assert_eq!(command(other), None, "{other:?}");
         }
     }
 }

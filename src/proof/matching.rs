@@ -1,0 +1,202 @@
+//! What the provider's list proves about an attempt with an uncertain outcome, and what follows.
+//!
+//! Only one thing is proof: exactly one message that could be this attempt's, that nobody else
+//! has, and that could be no other attempt's. A miss is none: lists lag, and only a policy that
+//! says so acts on it, late.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use super::report::{ProviderMessage, TextKey};
+use crate::message::{E164, InDoubt, Moment, ProviderSid, Sender, Status};
+use crate::schedule::Enquiry as Plan;
+
+/// Providers tell a message's time to the second, and their clock is not ours.
+const SKEW: Duration = Duration::from_secs(2);
+
+/// A list queried before this has passed may not show what is there.
+pub const ABSENT_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// What an attempt sent, as far as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SentText {
+    /// To whom.
+    pub to: String,
+    /// By whom, where the row said so.
+    pub from: Option<String>,
+    /// The text.
+    pub text: TextKey,
+}
+
+impl fmt::Debug for SentText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentText").finish_non_exhaustive()
+    }
+}
+
+/// A row that an attempt left with an uncertain outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnconfirmedRow {
+    /// Its status by now; `None`: a foreign one.
+    pub status: Option<Status>,
+    /// Its own policy; `None`: the installation's.
+    pub policy: Option<InDoubt>,
+}
+
+/// From when on the list is of interest for an attempt that began at `since`.
+pub fn from_when(since: Moment) -> Moment {
+    let whole = since.as_micros().div_euclid(1_000_000) * 1_000_000;
+    Moment::from_micros(whole) - SKEW
+}
+
+/// Whether a message could be the one that was sent, by all that is known of both.
+pub fn resembles(shown: &ProviderMessage, sent: &SentText, since: Moment) -> bool {
+    could_be(shown, &sent.to, sent.from.as_deref(), since) && TextKey::of(&shown.body) == sent.text
+}
+
+/// Whether a message could be one that went to this number, from this sender where that is known,
+/// at `since` or later; by all but its text.
+pub fn could_be(shown: &ProviderMessage, to: &str, from: Option<&str>, since: Moment) -> bool {
+    shown.by_api
+        && shown.to == to
+        && shown.created.is_none_or(|at| at >= from_when(since))
+        && !is_of_another(shown.from.as_deref(), from)
+}
+
+/// Two numbers that differ. A service stands for any number, and a name may be written in
+/// another way.
+fn is_of_another(shown: Option<&str>, sent: Option<&str>) -> bool {
+    let number = |text: &str| match text.parse::<Sender>() {
+        Ok(Sender::Number(number)) => Some(number),
+        _ => None,
+    };
+    match (shown.and_then(number), sent.and_then(number)) {
+        (Some(shown), Some(sent)) => shown != sent,
+        _ => false,
+    }
+}
+
+/// The sender to query by, where it is a number.
+pub fn known_sender(sent: &SentText) -> Option<String> {
+    let number: E164 = sent.from.as_deref()?.parse().ok()?;
+    Some(number.as_str().to_owned())
+}
+
+/// A message that resembles what was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The provider's name for it.
+    pub sid: ProviderSid,
+    /// When the provider made it, if it says so.
+    pub created: Option<Moment>,
+}
+
+/// What a query of the list showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// Exactly one that is nobody's: the message.
+    One(ProviderSid),
+    /// None that is nobody's.
+    None,
+    /// So many, of which one may be it.
+    Several(usize),
+    /// One, which may be another attempt's as well.
+    Shared,
+    /// The list was not read to its end.
+    Partial,
+    /// The provider gave no answer.
+    NoAnswer(String),
+}
+
+impl Match {
+    /// What `candidates` show, given which of them are `known` to be somebody's and since when
+    /// other attempts (`rivals`) may have been at the same text. `whole`: the list was read to
+    /// its end.
+    pub fn among(
+        candidates: &[Candidate],
+        known: &BTreeSet<String>,
+        rivals: &[Moment],
+        whole: bool,
+    ) -> Self {
+        let mut free = candidates.iter().filter(|c| !known.contains(&c.sid.0));
+        match (free.next(), free.count()) {
+            _ if !whole => Self::Partial,
+            (None, _) => Self::None,
+            (Some(one), 0) => {
+                let is_of = |since: &Moment| one.created.is_none_or(|at| at >= from_when(*since));
+                if rivals.iter().any(is_of) {
+                    Self::Shared
+                } else {
+                    Self::One(one.sid.clone())
+                }
+            }
+            (Some(_), more) => Self::Several(more + 1),
+        }
+    }
+
+    /// For people.
+    pub fn note(&self) -> String {
+        match self {
+            Self::One(sid) => format!("the provider has it as {}", sid.0),
+            Self::None => "the provider's list does not show it, which proves nothing".into(),
+            Self::Several(n) => format!(
+                "the provider's list shows {n} that it could be; which of them is not to be told"
+            ),
+            Self::Shared => {
+                "the provider's list shows one that could be another attempt's as well".into()
+            }
+            Self::Partial => "the provider's list was too long to be read to its end".into(),
+            Self::NoAnswer(reason) => format!("the provider gave no answer: {reason}"),
+        }
+    }
+}
+
+/// What follows from a match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// It was sent, and this proves it.
+    Adopt(ProviderSid),
+    /// Back to `pending`, by this policy. If the row does not let itself be put back: wait.
+    PutBack(InDoubt),
+    /// Nothing, until the next query.
+    Wait,
+}
+
+/// What follows from `found`, `age` after the outcome became uncertain. `row` is the row that this
+/// attempt left `unconfirmed`, if it still holds it; `default` the installation's policy.
+pub fn resolve(
+    found: &Match,
+    age: Duration,
+    row: Option<&UnconfirmedRow>,
+    default: InDoubt,
+) -> Resolution {
+    if let Match::One(sid) = found {
+        return Resolution::Adopt(sid.clone());
+    }
+    let Some(row) = row.filter(|row| row.status == Some(Status::Unconfirmed)) else {
+        return Resolution::Wait;
+    };
+    match (row.policy.unwrap_or(default), found) {
+        (InDoubt::ResendIfAbsent, Match::None) if age >= ABSENT_AFTER => {
+            Resolution::PutBack(InDoubt::ResendIfAbsent)
+        }
+        // It asks for speed; but what looks as if it had been sent is not sent again.
+        (InDoubt::Resend, Match::None | Match::Partial | Match::NoAnswer(_)) => {
+            Resolution::PutBack(InDoubt::Resend)
+        }
+        _ => Resolution::Wait,
+    }
+}
+
+/// How many answers there are by now, and how long until the next query.
+pub fn next_query(found: &Match, answers: u32, age: Duration) -> (u32, Option<Duration>) {
+    let plan = Plan::IN_DOUBT;
+    match found {
+        Match::NoAnswer(_) => (answers, plan.after_failure(age)),
+        _ => (answers + 1, plan.next(answers + 1, age)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

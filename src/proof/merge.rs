@@ -1,0 +1,308 @@
+//! What reports change. The one place for it, and pure: how things stand and what was reported go
+//! in, what is to be written comes out, and the store writes it in the transaction that read.
+//!
+//! A report about a message that the provider *has* is proof, whatever it overtakes; a report
+//! that says it did not arrive is the last word only on the attempt it is about.
+//!
+//! Reports come in groups. They are taken one after the other, each on what those before it have
+//! changed, so that a group comes to what its reports would have come to one by one; written is
+//! only where that ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::report::Report;
+use super::standing::{Again, AttemptStanding, Change, RowStanding, Standing};
+use crate::message::{AttemptToken, Delivery, MessageId, ProviderSid, Retry, Status};
+use crate::reactor::Tries;
+use crate::reactor::settle::HELD_MAX;
+
+/// How everything stands that a group of reports is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standings {
+    /// The messages.
+    pub messages: BTreeMap<MessageId, Standing>,
+    /// Which attempts the ledger has under the sids that are reported of.
+    pub owners: BTreeMap<String, AttemptToken>,
+}
+
+/// A report, and the attempt it was found to be about.
+#[derive(Clone, Copy, Debug)]
+pub struct Located<'a> {
+    /// The message.
+    pub message: MessageId,
+    /// The attempt.
+    pub token: AttemptToken,
+    /// What was reported.
+    pub report: &'a Report,
+}
+
+/// What is to be written of a group.
+#[derive(Debug, Default)]
+pub struct Merged<'a> {
+    /// What each report changed, in their order.
+    pub changes: Vec<Change>,
+    /// The attempts that have come further.
+    pub attempts: BTreeMap<AttemptToken, AttemptWrite<'a>>,
+    /// The rows that move: mostly one step each. More where they must pass `sent`.
+    pub rows: BTreeMap<MessageId, Vec<RowWrite<'a>>>,
+    /// The reports that are kept.
+    pub receipts: Vec<ReceiptWrite<'a>>,
+}
+
+/// An attempt that has come further.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptWrite<'a> {
+    /// Its message.
+    pub message: MessageId,
+    /// The report that it stands by now.
+    pub report: &'a Report,
+    /// The ledger did not know yet that the provider has it.
+    pub first_proof: bool,
+}
+
+/// A row that moves.
+#[derive(Clone, Debug)]
+pub struct RowWrite<'a> {
+    /// Where to.
+    pub to: Status,
+    /// The report that moves it.
+    pub report: &'a Report,
+    /// For `error_message`.
+    pub error: Option<String>,
+    /// With the row `pending`: not before this has passed.
+    pub pause: Option<Duration>,
+    /// Attempts that are found not to count.
+    pub uncounted: i32,
+}
+
+/// A report that is kept, because it changed or contradicted something.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptWrite<'a> {
+    /// What it is about.
+    pub located: Located<'a>,
+    /// Whether it contradicts what is recorded.
+    pub contradicts: bool,
+    /// Where it moved the row.
+    pub row: Option<Status>,
+}
+
+/// Takes `reports` in, one after the other. A message later than `max_lateness` is worth no
+/// further attempt. What a report is about stands in `standings`; one whose attempt does not is
+/// without effect.
+pub fn merge<'a>(
+    mut standings: Standings,
+    reports: &[Located<'a>],
+    max_lateness: Duration,
+) -> Merged<'a> {
+    let mut merged = Merged::default();
+    for located in reports {
+        let change = standings.take(located, max_lateness, &mut merged);
+        merged.changes.push(change);
+    }
+    merged
+}
+
+impl Standings {
+    fn take<'a>(
+        &mut self,
+        located: &Located<'a>,
+        max_lateness: Duration,
+        merged: &mut Merged<'a>,
+    ) -> Change {
+        let Located {
+            message,
+            token,
+            report,
+        } = *located;
+        let Some(standing) = self.messages.get_mut(&message) else {
+            return Change::Nothing;
+        };
+        let Some(attempt) = standing.attempts.get_mut(&token) else {
+            return Change::Nothing;
+        };
+        let owner = self.owners.get(&report.sid.0);
+        let change = if is_conflict(attempt, owner, token, &report.sid) {
+            // The provider has two messages by one attempt, or one message by two. Neither may
+            // happen, and neither can be undone: it is kept and told.
+            Change::Contradiction
+        } else {
+            change(
+                message,
+                standing.row.as_ref(),
+                attempt,
+                report,
+                max_lateness,
+            )
+        };
+        let (contradicts, moved) = match change {
+            Change::Nothing => return change,
+            Change::Contradiction => (true, None),
+            Change::Advance { stage, row, again } => {
+                let write = merged.attempts.entry(token).or_insert(AttemptWrite {
+                    message,
+                    report,
+                    first_proof: !attempt.accepted,
+                });
+                write.report = report;
+                attempt.accepted = true;
+                attempt.sid = Some(report.sid.clone());
+                attempt.stage = Some(stage);
+                self.owners.insert(report.sid.0.clone(), token);
+                if let (Some(to), Some(standing)) = (row, standing.row.as_mut()) {
+                    move_row(standing, located, (to, again), &mut merged.rows);
+                }
+                (false, row)
+            }
+        };
+        merged.receipts.push(ReceiptWrite {
+            located: *located,
+            contradicts,
+            row: moved,
+        });
+        change
+    }
+}
+
+fn is_conflict(
+    attempt: &AttemptStanding,
+    owner: Option<&AttemptToken>,
+    token: AttemptToken,
+    sid: &ProviderSid,
+) -> bool {
+    let other_sid = attempt.sid.as_ref().is_some_and(|own| own != sid);
+    other_sid || owner.is_some_and(|owner| *owner != token)
+}
+
+/// What a report changes that is not at odds with the ledger's sids.
+fn change(
+    message: MessageId,
+    row: Option<&RowStanding>,
+    attempt: &AttemptStanding,
+    report: &Report,
+    max_lateness: Duration,
+) -> Change {
+    let delivery = report.status.delivery;
+    let stage = delivery.stage();
+    if let Some(before) = attempt.stage {
+        let differ = before.row_status() != stage.row_status();
+        if before.is_final() && stage.is_final() && differ {
+            return Change::Contradiction;
+        }
+        // Two of one rank that lead to one state, like `failed` and `undelivered`: the first
+        // stays, and that is all there is to say.
+        if stage.rank() <= before.rank() {
+            return Change::Nothing;
+        }
+    }
+    let moved = row.and_then(|row| target(row, attempt, &report.sid, stage.row_status()));
+    let again = match (moved, row) {
+        (Some(Status::Failed), Some(row)) => again(message, row, delivery, max_lateness),
+        _ => None,
+    };
+    Change::Advance {
+        stage,
+        row: again.map(|_| Status::Pending).or(moved),
+        again,
+    }
+}
+
+/// Where the row goes; `None`: it stays.
+fn target(
+    row: &RowStanding,
+    attempt: &AttemptStanding,
+    sid: &ProviderSid,
+    to: Status,
+) -> Option<Status> {
+    match (row.status, to) {
+        (Status::Delivered, _) | (Status::Sent, Status::Sent) => None,
+        // Proof counts in whatever state the row is by now.
+        (_, Status::Sent | Status::Delivered) => Some(to),
+        // The denial of an attempt counts only where that attempt holds the row.
+        (Status::Sending | Status::Unconfirmed, _) => attempt.latest.then_some(to),
+        (Status::Sent, _) => {
+            let is_of_another = row.sid.as_ref().is_some_and(|own| own != sid);
+            (!is_of_another).then_some(to)
+        }
+        (Status::Pending | Status::Failed | Status::Cancelled, _) => None,
+    }
+}
+
+/// Whether what did not arrive is tried again, and when: by what its failure means, and within
+/// what the row allows. What may have arrived all the same is not.
+fn again(
+    message: MessageId,
+    row: &RowStanding,
+    delivery: Delivery,
+    max_lateness: Duration,
+) -> Option<Again> {
+    let failure = delivery.failure().filter(|_| row.no_retry.is_none())?;
+    let room = row.room;
+    let lateness = room.wanted_at + max_lateness;
+    let expires = room.send_before.map_or(lateness, |own| own.min(lateness));
+    match failure.retry {
+        Retry::After { base } => {
+            let tries = Tries {
+                number: room.attempts,
+                before: room.attempts.saturating_sub(1),
+                max: room.max_attempts,
+                expires,
+            };
+            let pause = tries.next(base, message, room.now).ok()?;
+            Some(Again {
+                pause,
+                counts: true,
+            })
+        }
+        // It was the account's failing: the request after the pause opens the breaker if it
+        // still is.
+        Retry::HoldAccount { probe } => {
+            let pause = probe.min(HELD_MAX);
+            (room.now + pause <= expires).then_some(Again {
+                pause,
+                counts: false,
+            })
+        }
+        Retry::No | Retry::OnlyIfConfigured { .. } => None,
+    }
+}
+
+/// Moves a row, on top of where reports of the same group have moved it.
+fn move_row<'a>(
+    row: &mut RowStanding,
+    located: &Located<'a>,
+    (to, again): (Status, Option<Again>),
+    rows: &mut BTreeMap<MessageId, Vec<RowWrite<'a>>>,
+) {
+    let report = located.report;
+    let error = match (&row.no_retry, to) {
+        // What the provider said stays at the end, where its code is looked for.
+        (Some(why), Status::Failed) => Some(match &report.status.error {
+            Some(error) => format!("{why}: {error}"),
+            None => why.clone(),
+        }),
+        _ => report.status.error.clone(),
+    };
+    let uncounted = i32::from(again.is_some_and(|again| !again.counts));
+    let mut write = RowWrite {
+        to,
+        report,
+        error,
+        pause: again.map(|again| again.pause),
+        uncounted,
+    };
+    let steps = rows.entry(located.message).or_default();
+    // What was sent and then did not arrive was sent all the same: the row says when, and there
+    // is no other way from `pending` to `failed`.
+    let keeps = |last: &RowWrite<'_>| last.to == Status::Sent && to != Status::Delivered;
+    if let Some(last) = steps.pop_if(|last| !keeps(last)) {
+        write.uncounted += last.uncounted;
+    }
+    steps.push(write);
+    row.status = to;
+    row.sid = (to != Status::Pending).then(|| report.sid.clone());
+    row.room.attempts -= uncounted;
+}
+
+#[cfg(test)]
+mod tests;

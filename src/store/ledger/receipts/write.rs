@@ -1,0 +1,165 @@
+//! Writes what follows from a group of reports. Statements that do not need each other's answers go
+//! out together.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::Statement;
+use uuid::Uuid;
+
+use super::STEP;
+use crate::message::{MessageId, Stage, Status};
+use crate::proof::merge::{Merged, ReceiptWrite, RowWrite};
+use crate::store::path::outcomes::notify_ids;
+use crate::store::path::suppressions::{Pair, suppress_pairs};
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError, micros, millis, prepared};
+
+const ADVANCE: &str = sql!("../sql/receipts_advance.sql");
+const KEEP: &str = sql!("../sql/receipts_keep.sql");
+const MOVE: &str = sql!("../sql/receipts_move.sql");
+
+/// When rows were moved.
+type Moved = HashMap<MessageId, PgTimestamp>;
+
+impl Store {
+    /// Writes it all but the app's rows.
+    pub(super) async fn write(
+        &self,
+        tx: &Transaction<'_>,
+        merged: &Merged<'_>,
+    ) -> Result<Moved, StoreError> {
+        if merged.receipts.is_empty() {
+            return Ok(Moved::new());
+        }
+        let steps = merged.rows.values().map(Vec::len).max().unwrap_or(0);
+        // Made ready before any of them is sent: in this order they reach the server, so that what
+        // refuses the transaction is heard before those that find it refused.
+        let (to_advance, to_move, to_keep) = tokio::try_join!(
+            prepared(tx, ADVANCE, STEP),
+            prepared(tx, MOVE, STEP),
+            prepared(tx, KEEP, STEP)
+        )?;
+        let ((), mut moved, ()) = tokio::try_join!(
+            biased;
+            self.advance(tx, &to_advance, merged),
+            move_rows(tx, &to_move, merged, 0),
+            keep(tx, &to_keep, &merged.receipts)
+        )?;
+        for step in 1..steps {
+            moved.extend(move_rows(tx, &to_move, merged, step).await?);
+        }
+        let last = |(id, steps): (&MessageId, &Vec<RowWrite<'_>>)| {
+            let to = steps.last().map(|step| step.to);
+            (to == Some(Status::Pending)).then_some(*id)
+        };
+        let pending: Vec<MessageId> = merged.rows.iter().filter_map(last).collect();
+        // The daemon's own writes do not notify.
+        notify_ids(tx, &pending).await?;
+        let opted_out: Vec<Pair> = merged.receipts.iter().filter_map(opted_out).collect();
+        suppress_pairs(tx, &opted_out, self.default_sender.as_deref()).await?;
+        Ok(moved)
+    }
+
+    /// Notes on attempts how far their messages have come.
+    async fn advance(
+        &self,
+        tx: &Transaction<'_>,
+        statement: &Statement,
+        merged: &Merged<'_>,
+    ) -> Result<(), StoreError> {
+        let attempts = &merged.attempts;
+        if attempts.is_empty() {
+            return Ok(());
+        }
+        let reports = || attempts.values().map(|write| write.report);
+        let stages = || reports().map(|report| report.status.delivery.stage());
+        let ask_ms = self.enquire_after.map(millis);
+        let tokens: Vec<Uuid> = attempts.keys().map(|token| token.0).collect();
+        let sids: Vec<&str> = reports().map(|report| &*report.sid.0).collect();
+        let words: Vec<&str> = reports().map(|report| report.status.word).collect();
+        let ask: Vec<Option<i64>> = stages()
+            .map(|stage| ask_ms.filter(|_| !stage.is_final()))
+            .collect();
+        let failed: Vec<bool> = stages().map(Stage::is_failure).collect();
+        let stages: Vec<&str> = stages().map(Stage::as_str).collect();
+        tx.execute(statement, &[&tokens, &sids, &words, &stages, &ask, &failed])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+}
+
+/// Whom a report says not to text again, and from where.
+fn opted_out(kept: &ReceiptWrite<'_>) -> Option<Pair> {
+    let report = kept.located.report;
+    let counts = !kept.contradicts && report.status.delivery.is_opt_out();
+    let pair = report.from.clone().zip(report.to.clone());
+    pair.filter(|_| counts)
+}
+
+async fn keep(
+    tx: &Transaction<'_>,
+    statement: &Statement,
+    receipts: &[ReceiptWrite<'_>],
+) -> Result<(), StoreError> {
+    let column = |of: fn(&ReceiptWrite<'_>) -> Uuid| receipts.iter().map(of).collect::<Vec<_>>();
+    let messages = column(|kept| kept.located.message.0);
+    let tokens = column(|kept| kept.located.token.0);
+    let reports = || receipts.iter().map(|kept| kept.located.report);
+    let sids: Vec<&str> = reports().map(|report| &*report.sid.0).collect();
+    let words: Vec<&str> = reports().map(|report| report.status.word).collect();
+    let codes: Vec<Option<i32>> = reports().map(|report| report.status.code).collect();
+    let effect = |kept: &ReceiptWrite<'_>| {
+        if kept.contradicts {
+            "contradicted"
+        } else {
+            "advanced"
+        }
+    };
+    let effects: Vec<&str> = receipts.iter().map(effect).collect();
+    let row = |kept: &ReceiptWrite<'_>| kept.row.map(Status::as_str);
+    let rows: Vec<Option<&str>> = receipts.iter().map(row).collect();
+    tx.execute(
+        statement,
+        &[&messages, &tokens, &sids, &words, &codes, &effects, &rows],
+    )
+    .await
+    .map_err(StoreError::at(STEP))?;
+    Ok(())
+}
+
+/// Moves rows by one step. Most have only one.
+async fn move_rows(
+    tx: &Transaction<'_>,
+    statement: &Statement,
+    merged: &Merged<'_>,
+    step: usize,
+) -> Result<Moved, StoreError> {
+    let writes: Vec<(&MessageId, &RowWrite<'_>)> = merged
+        .rows
+        .iter()
+        .filter_map(|(id, steps)| Some((id, steps.get(step)?)))
+        .collect();
+    if writes.is_empty() {
+        return Ok(Moved::new());
+    }
+    let ids: Vec<Uuid> = writes.iter().map(|(id, _)| id.0).collect();
+    let writes = || writes.iter().map(|(_, write)| *write);
+    let statuses: Vec<&str> = writes().map(|write| write.to.as_str()).collect();
+    let sids: Vec<&str> = writes().map(|write| &*write.report.sid.0).collect();
+    let errors: Vec<Option<&str>> = writes().map(|write| write.error.as_deref()).collect();
+    let codes: Vec<Option<i32>> = writes().map(|write| write.report.status.code).collect();
+    let pauses: Vec<Option<i64>> = writes().map(|write| write.pause.map(micros)).collect();
+    let uncounted: Vec<i32> = writes().map(|write| write.uncounted).collect();
+    tx.query(
+        statement,
+        &[&ids, &statuses, &sids, &errors, &codes, &pauses, &uncounted],
+    )
+    .await
+    .map_err(StoreError::at(STEP))?
+    .iter()
+    .map(|row| Ok((MessageId(row.try_get(0)?), row.try_get(1)?)))
+    .collect::<Result<_, _>>()
+    .map_err(StoreError::unreadable(STEP))
+}

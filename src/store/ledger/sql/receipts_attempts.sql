@@ -1,0 +1,12 @@
+-- Locks the attempts, whose rows are locked by now: a statement of its own, so that it sees what
+-- whoever held the rows before has committed. What somebody holds is skipped.
+-- $1 tokens
+select a.token, a.message_id, a.outcome, a.provider_sid, a.message_status,
+       -- The text as it was sent, where a template was rendered.
+       a.body,
+       a.number = (select max(b.number) from punctual.attempts b where b.message_id = a.message_id)
+         as latest
+  from punctual.attempts a
+ where a.token in (select unnest($1::uuid[]))
+ order by a.token
+   for no key update of a skip locked

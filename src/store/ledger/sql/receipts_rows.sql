@@ -1,0 +1,35 @@
+-- reports ─▶ attempts ─▶ rows, locked
+-- Which attempts these reports are about: by the ids they carry, or without them by the sid. An attempt
+-- that the database had lost and recovered may have another token than its request had. Their rows
+-- are locked in the order of their ids; what somebody holds is skipped, and reported alone later.
+-- $1 tokens  $2 messages  $3 sids, one each a report (token and message null: told by its sid)
+with ask as (
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality as r (token, message, sid, n)
+), found as (
+  select ask.n, a.token, a.message_id
+    from ask join punctual.attempts a on a.token = ask.token and a.message_id = ask.message
+  union all
+  select ask.n, a.token, a.message_id
+    from ask join punctual.attempts a on a.provider_sid = ask.sid
+   where ask.token is null
+  union all
+  select ask.n, a.token, a.message_id
+    from ask join punctual.attempts a on a.provider_sid = ask.sid and a.message_id = ask.message
+   where a.regained and a.token <> ask.token
+     and not exists (select from punctual.attempts o where o.token = ask.token)
+), free as (
+  select m.id, m.status::text, m.twilio_sid::text, m.conversation_id::uuid, m.to_number::text, m.body::text,
+         m.attempts::int, coalesce(m.max_attempts, 3)::int as max_attempts,
+         wanted_at!(m) as wanted_at, m.send_before,
+         clock_timestamp() as now
+    from public.scheduled_messages m
+   where m.id in (select message_id from found)
+   order by m.id
+     for no key update of m skip locked
+)
+select found.n, found.token, found.message_id, free.*,
+       free.id is null
+         and exists (select from public.scheduled_messages m where m.id = found.message_id) as is_locked
+  from found
+  left join free on free.id = found.message_id
+ order by found.n
