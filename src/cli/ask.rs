@@ -1,12 +1,18 @@
-//! Requests to a running daemon over HTTP, for the commands that show its state.
+//! Requests to a running daemon over HTTP, for the commands that show its state: over its Unix socket,
+//! which needs no token, or at its address.
 
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::net::UnixStream;
+
+use crate::config::DebugEndpoint;
+use crate::http::TokenKind;
 
 /// A daemon responds at once, or reports within two seconds that it cannot; a person at a terminal
 /// should not wait much longer for one that hangs.
@@ -17,28 +23,35 @@ const REFUSAL_MAX: usize = 300;
 
 /// The URL of a daemon, and the token it requires.
 pub(super) struct Daemon {
-    pub(super) base: Url,
+    base: Url,
+    /// Where the way there is a socket in the file system.
+    socket: Option<PathBuf>,
     token: Option<SecretString>,
 }
 
 impl Daemon {
     /// At a URL.
     pub(super) const fn new(base: Url, token: Option<SecretString>) -> Self {
-        Self { base, token }
+        Self {
+            base,
+            socket: None,
+            token,
+        }
     }
 
-    /// At its listening address; for a wildcard address, at the loopback one.
-    pub(super) fn at(addr: SocketAddr, token: Option<SecretString>) -> anyhow::Result<Self> {
-        let ip = match addr.ip() {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        let addr = SocketAddr::new(ip, addr.port());
-        let base = format!("http://{addr}")
-            .parse()
-            .with_context(|| format!("{addr} is not a usable address"))?;
-        Ok(Self { base, token })
+    /// The one of these settings: by its socket where it can be opened, else at its address.
+    pub(super) async fn here(endpoint: &DebugEndpoint) -> anyhow::Result<Self> {
+        let socket = endpoint.runtime.socket();
+        if endpoint.runtime.is_trusted() && UnixStream::connect(&socket).await.is_ok() {
+            return Ok(Self {
+                base: Url::parse("http://punctual/")?,
+                socket: Some(socket),
+                token: None,
+            });
+        }
+        // One that cannot be read may not be needed.
+        let token = endpoint.token(TokenKind::Debug).unwrap_or_default();
+        Ok(Self::new(base(endpoint.addr)?, token))
     }
 
     /// Its response for this path.
@@ -54,15 +67,18 @@ impl Daemon {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = client()?.get(url);
+        let mut client = builder();
+        if let Some(socket) = &self.socket {
+            client = client.unix_socket(socket.as_path());
+        }
+        let mut request = built(client)?.get(url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }
-        let base = &self.base;
         let response = request.send().await.map_err(|e| {
             let cause = why(&e.without_url());
             anyhow::anyhow!(
-                "no daemon at {base} ({cause}): start one with `punctual run`, or pass its \
+                "no daemon at {self} ({cause}): start one with `punctual run`, or pass its \
                      address by --url or PUNCTUAL_HTTP_ADDR"
             )
         })?;
@@ -71,21 +87,49 @@ impl Daemon {
             .text()
             .await
             .map_err(reqwest::Error::without_url)
-            .with_context(|| format!("the response of {base} is incomplete"))?;
+            .with_context(|| format!("the response of {self} is incomplete"))?;
         Ok((status, body))
     }
 }
 
-/// Without redirects and proxies, so a token reaches only the daemon.
+impl std::fmt::Display for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.socket {
+            Some(socket) => socket.display().fmt(f),
+            None => self.base.fmt(f),
+        }
+    }
+}
+
+/// The URL of a listening address; of a wildcard address, the loopback one.
+pub(super) fn base(addr: SocketAddr) -> anyhow::Result<Url> {
+    let ip = match addr.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let addr = SocketAddr::new(ip, addr.port());
+    format!("http://{addr}")
+        .parse()
+        .with_context(|| format!("{addr} is not a usable address"))
+}
+
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
+    built(builder())
+}
+
+/// Without redirects and proxies, so a token reaches only the daemon.
+fn builder() -> reqwest::ClientBuilder {
     // Fails only if one is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(PATIENCE)
-        .build()
-        .context("cannot build an HTTP client")
+}
+
+fn built(builder: reqwest::ClientBuilder) -> anyhow::Result<reqwest::Client> {
+    builder.build().context("cannot build an HTTP client")
 }
 
 /// The start of an error response, its lines joined, safe for a terminal.

@@ -1,7 +1,10 @@
 //! `punctual demo`: runs the daemon with a private Postgres and a simulated phone.
 
+use std::io::{IsTerminal as _, stdout};
+use std::net::SocketAddr;
+
 use super::{logs, output};
-use crate::config::{LogFormat, LogSettings};
+use crate::config::{LogFormat, LogSettings, Sources, user_runtime_dir};
 use crate::{daemon, demo};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +22,7 @@ pub(super) struct Args {
     exit_after: bool,
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let _logs = logs::start(&LogSettings {
         filter: std::env::var("RUST_LOG")
             .unwrap_or_else(|_| "error".into())
@@ -29,7 +32,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     });
     let stop = CancellationToken::new();
     daemon::stop_on_signal(stop.clone()).context("cannot wait for signals")?;
-    let verdict = demo::run(stop, args.exit_after, &mut |line| output::print(line)).await?;
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let ways = demo::Ways {
+        exit_after: args.exit_after,
+        terminal: stdout().is_terminal(),
+        runtime: user_runtime_dir(sources, any),
+    };
+    let verdict = demo::run(stop, ways, &mut |line| output::print(line)).await?;
     anyhow::ensure!(
         verdict.faults.is_empty(),
         "the demo failed:\n  {}",

@@ -20,7 +20,7 @@ pub(super) struct Args {
 
     #[arg(
         long,
-        help = "URL of the daemon [default: http:// and PUNCTUAL_HTTP_ADDR]"
+        help = "URL of the daemon [default: the daemon of these settings]"
     )]
     #[arg(value_name = "URL", value_parser = ask::http_url)]
     url: Option<Url>,
@@ -29,14 +29,13 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let daemon = match args.url {
         Some(url) => Daemon::new(url, None),
-        None => Daemon::at(debug_endpoint(sources)?.addr, None)?,
+        None => Daemon::here(&debug_endpoint(sources)?).await?,
     };
     let path = if args.alive { "healthz" } else { "readyz" };
     let (status, body) = daemon.get(&[path], &[]).await?;
     if status != StatusCode::OK {
         bail!(
-            "{} answers {}: {}",
-            daemon.base,
+            "{daemon} answers {}: {}",
             status.as_u16(),
             ask::sentence(&body)
         );

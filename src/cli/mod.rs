@@ -21,6 +21,7 @@ mod schedule;
 mod session;
 mod shell;
 mod timers;
+mod token;
 mod when;
 mod why;
 
@@ -74,6 +75,7 @@ enum Command {
     Run(run::Args),
     Schedule(schedule::Args),
     Timers(timers::Args),
+    Token(token::Args),
     Why(why::Args),
 }
 
@@ -128,7 +130,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Cancel(args) => block_on(cancel::run(args, &sources)),
         Command::Completions(args) => shell::completions(&args),
-        Command::Demo(args) => block_on_all_cores(demo::run(args)),
+        Command::Demo(args) => block_on_all_cores(demo::run(args, &sources)),
         Command::Doctor(args) => block_on(doctor::run(args, &sources)),
         Command::Health(args) => block_on(health::run(args, &sources)),
         Command::Man(args) => shell::man(&args),
@@ -138,6 +140,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
         Command::Schedule(args) => block_on(schedule::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),
+        Command::Token(args) => token::run(&args, &sources),
         Command::Why(args) => block_on(why::run(args, &sources)),
     }
 }

@@ -1,17 +1,19 @@
 //! `punctual run`: builds the daemon from the settings and runs it.
 
+use std::io::IsTerminal as _;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{logs, output};
-use crate::config::{self, Config, ProviderChoice, Sources, TwilioSettings};
+use super::{logs, output, token};
+use crate::config::{self, Config, HttpSettings, ProviderChoice, Sources, TwilioSettings};
 use crate::daemon::{self, Parts, State, WebhookParts};
-use crate::http;
+use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
 use crate::provider::Provider;
 use crate::provider::console::Console;
@@ -62,14 +64,16 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
         tracing::warn!("{warning}");
     }
     let provider = provider(&config)?;
-    let http = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
-    let webhooks = webhooks(&config).await?;
     anyhow::ensure!(
         config.state_dir.is_some() || !accept_restore,
         "--accept-restore needs a journal (PUNCTUAL_STATE_DIR): without one there is no quarantine"
     );
+    let tcp = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
+    let webhooks = webhooks(&config).await?;
+    // Before anything is put into it.
     let dir = config.state_dir.as_deref();
     let dir = dir.map(StateDir::lock).transpose()?;
+    let http = endpoint(tcp, &config)?;
     let state = dir.map(|dir| State {
         dir,
         accept_restore,
@@ -87,10 +91,27 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
             limits: Arc::default(),
         },
         http,
-        debug_token: config.http.debug_token,
         webhooks,
         state,
     })
+}
+
+/// The address and the Unix socket. Only a terminal is shown the link, which contains the token; logs are kept.
+fn endpoint(tcp: TcpListener, config: &Config) -> anyhow::Result<Endpoint> {
+    let HttpSettings {
+        debug_token,
+        operator_token,
+        runtime,
+        ..
+    } = config.http.clone();
+    let endpoint = Endpoint::open(tcp, runtime, debug_token, operator_token)?;
+    if std::io::stderr().is_terminal()
+        && let Ok(addr) = endpoint.tcp.local_addr()
+    {
+        let link = token::link(addr, endpoint.tokens.debug())?;
+        output::remark(&format!("the live page: {link}"));
+    }
+    Ok(endpoint)
 }
 
 /// Callbacks arrive only with Twilio, which signs them, and only if it has a public URL.

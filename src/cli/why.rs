@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
 /// The response of a daemon about it, if one runs. Without one the rest is shown.
 async fn ask(story: &Story, sources: &Sources) -> Option<Value> {
     let endpoint = debug_endpoint(sources).ok()?;
-    let daemon = Daemon::at(endpoint.addr, endpoint.token).ok()?;
+    let daemon = Daemon::here(&endpoint).await.ok()?;
     let id = story.id.to_string();
     let query = [("id", id.as_str())];
     let (_, body) = daemon.get(&["debug", "timers"], &query).await.ok()?;

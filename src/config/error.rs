@@ -60,15 +60,12 @@ pub enum Problem {
         /// Likewise.
         file_key: String,
     },
-    /// Pages that others can reach need a token.
+    /// Whoever may look could act.
     #[error(
-        "PUNCTUAL_DEBUG_TOKEN is required: {why}. Set it to something long and random, \
-         for example the output of `openssl rand -hex 32`"
+        "PUNCTUAL_OPERATOR_TOKEN and PUNCTUAL_DEBUG_TOKEN are the same, so whoever may look could act: \
+         set different ones"
     )]
-    TokenRequired {
-        /// Why it is required.
-        why: String,
-    },
+    TokensSame,
     /// An address for callbacks without the URL that Twilio would call.
     #[error(
         "PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL, so Twilio has no URL for \

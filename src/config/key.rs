@@ -47,6 +47,7 @@ settings! {
     WEBHOOK_ADDR   Plain   "PUNCTUAL_WEBHOOK_ADDR"   "webhook_addr";
     PUBLIC_URL     Private "PUNCTUAL_PUBLIC_URL"     "public_url";
     DEBUG_TOKEN    Secret  "PUNCTUAL_DEBUG_TOKEN"    "debug_token";
+    OPERATOR_TOKEN Secret  "PUNCTUAL_OPERATOR_TOKEN" "operator_token";
     PROVIDER       Plain   "PUNCTUAL_PROVIDER"       "provider";
     HORIZON        Plain   "PUNCTUAL_HORIZON"        "horizon";
     LEAD           Plain   "PUNCTUAL_LEAD"           "lead";

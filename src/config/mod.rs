@@ -20,10 +20,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tracing_subscriber::filter::Targets;
 
 use crate::clock::ZoneData;
+use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::{InDoubt, Sender};
 use crate::policy::{BusinessHours, Rules};
@@ -86,9 +87,12 @@ pub struct HttpSettings {
     pub webhook_addr: Option<SocketAddr>,
     /// How the provider reaches us; `None`: no callbacks are asked for.
     pub public_url: Option<Url>,
-    /// What `/debug`, `/metrics` and the page ask for. Present whenever somebody else than this
-    /// machine can reach them.
+    /// What `/debug`, `/metrics` and the page ask for; `None`: what the daemon makes itself.
     pub debug_token: Option<SecretString>,
+    /// What is asked for to act; opens all of the above as well.
+    pub operator_token: Option<SecretString>,
+    /// Where the daemon's socket is, and the tokens it makes.
+    pub runtime: RuntimeDir,
 }
 
 /// Where a running daemon answers questions, for commands that put some.
@@ -96,8 +100,30 @@ pub struct HttpSettings {
 pub struct DebugEndpoint {
     /// Where it listens.
     pub addr: SocketAddr,
-    /// What it asks for.
-    pub token: Option<SecretString>,
+    /// Where its socket is, and the tokens it has made.
+    pub runtime: RuntimeDir,
+    /// The tokens that are set.
+    debug_token: Option<SecretString>,
+    operator_token: Option<SecretString>,
+}
+
+impl DebugEndpoint {
+    /// The token that the daemon here goes by: the one that is set, else the one that it made, if it did.
+    pub fn token(&self, kind: TokenKind) -> Result<Option<SecretString>, RuntimeError> {
+        let set = match kind {
+            TokenKind::Debug => &self.debug_token,
+            TokenKind::Operator => &self.operator_token,
+        };
+        match set {
+            Some(token) => Ok(Some(token.clone())),
+            None => self.runtime.token(kind),
+        }
+    }
+
+    /// The token that is set to look with.
+    pub const fn set_token(&self) -> Option<&SecretString> {
+        self.debug_token.as_ref()
+    }
 }
 
 /// The settings of the log.
@@ -114,7 +140,8 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut raw = Raw::read(sources);
         let database_url = database_url_of(&mut raw);
-        let http = http_of(&mut raw);
+        let state_dir = raw.get(&key::STATE_DIR, values::directory);
+        let http = http_of(&mut raw, state_dir.clone(), sources);
         let provider = provider::choose(&mut raw);
         let default_sender = provider::default_sender(&mut raw);
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
@@ -123,7 +150,6 @@ impl Config {
         let (send_timeout, lease) = deadlines_of(&mut raw);
         let in_doubt = raw.or(&key::IN_DOUBT, "hold", values::in_doubt);
         let max_lateness = raw.or(&key::MAX_LATENESS, "1h", values::max_lateness);
-        let state_dir = raw.get(&key::STATE_DIR, values::directory);
         let zone_data = ZoneData::newest();
         let timezone = raw.or(&key::TIMEZONE, "UTC", |name| {
             values::timezone(&zone_data, name)
@@ -198,9 +224,13 @@ pub fn database_url(sources: &Sources) -> Result<SecretString, ConfigError> {
 /// Reads only the address of a running daemon. Misspelt keys are errors here too.
 pub fn debug_endpoint(sources: &Sources) -> Result<DebugEndpoint, ConfigError> {
     let mut raw = Raw::read(sources);
+    let state_dir = raw.get(&key::STATE_DIR, values::directory);
+    let addr = raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address);
     let endpoint = DebugEndpoint {
-        addr: raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address),
-        token: raw.get(&key::DEBUG_TOKEN, values::token),
+        addr,
+        runtime: runtime_dir(state_dir, sources, addr),
+        debug_token: raw.get(&key::DEBUG_TOKEN, values::token),
+        operator_token: raw.get(&key::OPERATOR_TOKEN, values::token),
     };
     if raw.problems.is_empty() {
         Ok(endpoint)
@@ -220,7 +250,24 @@ fn database_url_of(raw: &mut Raw) -> Option<SecretString> {
     )
 }
 
-fn http_of(raw: &mut Raw) -> HttpSettings {
+/// The directory of a daemon that listens there and has no state directory, by this process's environment.
+pub fn user_runtime_dir(sources: &Sources, addr: SocketAddr) -> RuntimeDir {
+    let dir = |name: &str| {
+        let value = sources.env.get(std::ffi::OsStr::new(name))?;
+        (!value.is_empty()).then(|| PathBuf::from(value))
+    };
+    let temp = dir("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
+    RuntimeDir::of_user(dir("XDG_RUNTIME_DIR").as_deref(), &temp, addr)
+}
+
+fn runtime_dir(state_dir: Option<PathBuf>, sources: &Sources, addr: SocketAddr) -> RuntimeDir {
+    match state_dir {
+        Some(dir) => RuntimeDir::State(dir),
+        None => user_runtime_dir(sources, addr),
+    }
+}
+
+fn http_of(raw: &mut Raw, state_dir: Option<PathBuf>, sources: &Sources) -> HttpSettings {
     let addr = raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address);
     let webhook_addr = raw.get(&key::WEBHOOK_ADDR, values::address);
     let public_url = raw.get(&key::PUBLIC_URL, values::public_url);
@@ -228,25 +275,19 @@ fn http_of(raw: &mut Raw) -> HttpSettings {
         raw.problem(Problem::WebhooksUncalled);
     }
     let debug_token = raw.get(&key::DEBUG_TOKEN, values::token);
-    // A token that is set and invalid is reported already.
-    if !raw.is_given(&key::DEBUG_TOKEN) {
-        let name = key::HTTP_ADDR.env;
-        if !addr.ip().to_canonical().is_loopback() {
-            let why = format!("{name} is {addr}, which other machines can reach");
-            raw.problem(Problem::TokenRequired { why });
-        } else if public_url.is_some() && webhook_addr.is_none() {
-            let why = format!(
-                "{} is set, so a proxy that forwards to {name} can reach all pages",
-                key::PUBLIC_URL.env
-            );
-            raw.problem(Problem::TokenRequired { why });
-        }
+    let operator_token = raw.get(&key::OPERATOR_TOKEN, values::token);
+    if let (Some(debug), Some(operator)) = (&debug_token, &operator_token)
+        && debug.expose_secret() == operator.expose_secret()
+    {
+        raw.problem(Problem::TokensSame);
     }
     HttpSettings {
         addr,
         webhook_addr,
         public_url,
         debug_token,
+        operator_token,
+        runtime: runtime_dir(state_dir, sources, addr),
     }
 }
 

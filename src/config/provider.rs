@@ -67,7 +67,7 @@ fn twilio_settings(raw: &mut Raw) -> Option<TwilioSettings> {
     let auth_token = raw.require(
         &key::AUTH_TOKEN,
         "the account's token from Twilio's console, or choose PUNCTUAL_PROVIDER=console",
-        values::token,
+        values::credential,
     );
     let api_key = api_key(raw);
     let base_url = raw.or(&key::API_BASE_URL, DEFAULT_BASE_URL, said::<BaseUrl>);
@@ -87,7 +87,7 @@ fn api_key(raw: &mut Raw) -> Option<ApiKey> {
         (true, true) | (false, false) => {
             return Some(ApiKey {
                 sid: raw.get(sid, said::<ApiKeySid>)?,
-                secret: raw.get(secret, values::token)?,
+                secret: raw.get(secret, values::credential)?,
             });
         }
     };

@@ -23,6 +23,8 @@ struct Shown<'a> {
     public_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     debug_token: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator_token: Option<&'static str>,
     provider: &'static str,
     horizon: String,
     #[serde(serialize_with = "lead")]
@@ -68,6 +70,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         webhook_addr: config.http.webhook_addr.map(|addr| addr.to_string()),
         public_url: config.http.public_url.as_ref().map(reqwest::Url::as_str),
         debug_token: config.http.debug_token.as_ref().map(|_| HIDDEN),
+        operator_token: config.http.operator_token.as_ref().map(|_| HIDDEN),
         provider: match config.provider {
             ProviderChoice::Twilio(_) => "twilio",
             ProviderChoice::Console => "console",

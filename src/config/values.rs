@@ -14,6 +14,7 @@ use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 
 use crate::clock::ZoneData;
+use crate::http::TOKEN_MIN;
 use crate::message::InDoubt;
 use crate::message::facts::LimitSource;
 use crate::policy::BusinessHours;
@@ -122,12 +123,24 @@ pub(super) fn database_url(text: &str) -> Parsed<SecretString> {
     }
 }
 
-/// A token is sent in a header, where only visible ASCII is portable.
-pub(super) fn token(text: &str) -> Parsed<SecretString> {
+/// A credential is sent in a header, where only visible ASCII is portable.
+pub(super) fn credential(text: &str) -> Parsed<SecretString> {
     if text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(text.into())
     } else {
         Err("letters, digits and punctuation without spaces".into())
+    }
+}
+
+/// A token of ours: it does not only travel, it must not be guessed.
+pub(super) fn token(text: &str) -> Parsed<SecretString> {
+    if text.len() >= TOKEN_MIN && text.bytes().all(|b| b.is_ascii_graphic()) {
+        Ok(text.into())
+    } else {
+        Err(format!(
+            "at least {TOKEN_MIN} letters, digits and punctuation without spaces, like what \
+             `openssl rand -hex 32` prints; unset, one is made"
+        ))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::event_loop::{EventLoop, Sources};
@@ -10,7 +9,7 @@ use super::heartbeat::{notify_members, sign_off};
 use super::tasks::Tasks;
 use super::{RunError, WebhookParts};
 use crate::dispatch::Dispatch;
-use crate::http::{self, HttpState};
+use crate::http::{self, Endpoint, HttpState};
 use crate::receipt::Webhooks;
 
 /// A daemon whose tasks are started.
@@ -37,7 +36,7 @@ impl Running {
     /// Serves HTTP: on one listener for everything, or with one of their own for the callbacks.
     pub(super) fn serve(
         &mut self,
-        listener: TcpListener,
+        endpoint: Endpoint,
         state: HttpState,
         webhooks: Option<WebhookParts>,
     ) {
@@ -59,7 +58,7 @@ impl Running {
                 state
             }
         };
-        let serve = http::serve(listener, state, self.servers_stop.clone());
+        let serve = http::serve(endpoint, state, self.servers_stop.clone());
         self.servers.spawn("HTTP server", serve);
     }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Input};
-use crate::http::{HttpState, Question};
+use crate::http::{Endpoint, HttpState, Question};
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
 use crate::message::{AttemptToken, InstanceId};
@@ -67,10 +67,8 @@ pub struct Parts {
     pub rules: Rules,
     /// The reactor's settings.
     pub settings: Settings,
-    /// Where HTTP listens, already bound.
-    pub http: TcpListener,
-    /// Who may see `/debug`.
-    pub debug_token: Option<secrecy::SecretString>,
+    /// Where it is asked, already bound.
+    pub http: Endpoint,
     /// The provider's callbacks; `None`: none are taken.
     pub webhooks: Option<WebhookParts>,
     /// Where the journal is; `None`: none is kept.
@@ -176,12 +174,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         let (dispatch, inputs) = (dispatch.clone(), input_tx.clone());
         begun.look_after(&mut tasks, dispatch, lineage, inputs, held, left_tx);
     }
-    let http = HttpState::new(
-        question_tx,
-        Arc::clone(&dispatch.metrics),
-        parts.debug_token,
-    )
-    .with_stories(store);
+    let tokens = parts.http.tokens.clone();
+    let http =
+        HttpState::new(question_tx, Arc::clone(&dispatch.metrics), tokens).with_stories(store);
     let mut running = Running::new(tasks, dispatch.clone(), stop);
     running.serve(parts.http, http, parts.webhooks);
 

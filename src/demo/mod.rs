@@ -8,4 +8,4 @@ mod run;
 pub mod script;
 mod users;
 
-pub use run::{DemoError, Verdict, run};
+pub use run::{DemoError, Verdict, Ways, run};

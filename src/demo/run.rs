@@ -1,10 +1,13 @@
 //! Performs the script against the real thing: a real Postgres, the real daemon, real HTTP.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -17,7 +20,7 @@ use super::script::{Deed, Fate, SCENES, Scene};
 use super::users;
 use crate::clock;
 use crate::daemon::{self, Parts, RunError};
-use crate::http;
+use crate::http::{self, Endpoint, RuntimeDir, Socket, Tokens};
 use crate::message::{MessageId, Moment, Sender, Status};
 use crate::policy::Rules;
 use crate::provider::twilio::{Credentials, Twilio, TwilioConfig, TwilioError};
@@ -82,11 +85,20 @@ pub enum DemoError {
 
 type Print<'a> = &'a mut (dyn FnMut(&str) -> anyhow::Result<()> + Send);
 
-/// Runs the demo until its end, or until `stop`. Without `exit_after` it goes on after the last
-/// message, for people who want to look around.
+/// How a demo is to go.
+pub struct Ways {
+    /// End with the last message; otherwise it goes on, for people who want to look around.
+    pub exit_after: bool,
+    /// Whether a terminal is printed to: only there the page's address has its token with it.
+    pub terminal: bool,
+    /// Where the daemon's socket is to be, but for the address.
+    pub runtime: RuntimeDir,
+}
+
+/// Runs the demo until its end, or until `stop`.
 pub async fn run(
     stop: CancellationToken,
-    exit_after: bool,
+    ways: Ways,
     print: Print<'_>,
 ) -> Result<Verdict, DemoError> {
     let mut say = |line: String| print(&format!("{line}\n")).map_err(DemoError::Print);
@@ -113,12 +125,15 @@ pub async fn run(
     });
     let app = UserSession::new(client);
 
-    let page = listen_for_page().await?;
-    let url = page.local_addr()?;
+    let endpoint = endpoint(ways.runtime).await?;
+    let page = page(&endpoint, ways.terminal)?;
     let daemon_stop = CancellationToken::new();
     let mut daemon = JoinSet::new();
-    daemon.spawn(daemon::run(parts(&dsn, &phone, page)?, daemon_stop.clone()));
-    say(format!("the live page:       http://{url}/"))?;
+    daemon.spawn(daemon::run(
+        parts(&dsn, &phone, endpoint)?,
+        daemon_stop.clone(),
+    ));
+    say(page)?;
     say(format!("the database:        {}", postgres.url("postgres")))?;
 
     let stage = Stage {
@@ -137,7 +152,7 @@ pub async fn run(
     };
     if let Some(played) = outcome {
         verdict = played?;
-        if !exit_after {
+        if !ways.exit_after {
             say("that was all; Ctrl-C ends it, until then the daemon goes on".into())?;
             stop.cancelled().await;
         }
@@ -156,15 +171,41 @@ pub async fn run(
     Ok(verdict)
 }
 
-async fn listen_for_page() -> Result<tokio::net::TcpListener, DemoError> {
-    if let Ok(listener) = tokio::net::TcpListener::bind(PAGE).await {
-        return Ok(listener);
-    }
-    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    Ok(http::bind(any, "any free port").await?)
+/// Its tokens are nobody's before and nobody's after, so they need no file.
+async fn endpoint(runtime: RuntimeDir) -> Result<Endpoint, DemoError> {
+    let tcp = match TcpListener::bind(PAGE).await {
+        Ok(listener) => listener,
+        Err(_) => http::bind(SocketAddr::from(([127, 0, 0, 1], 0)), "any free port").await?,
+    };
+    let runtime = runtime.listening_on(tcp.local_addr()?);
+    Ok(Endpoint {
+        tcp,
+        // Without one the page is still there.
+        socket: Socket::open(&runtime).ok(),
+        tokens: Tokens::fresh(),
+    })
 }
 
-fn parts(dsn: &Dsn, phone: &Phone, page: tokio::net::TcpListener) -> Result<Parts, DemoError> {
+/// How to look inside.
+fn page(endpoint: &Endpoint, terminal: bool) -> Result<String, DemoError> {
+    let addr = endpoint.tcp.local_addr()?;
+    let page = if terminal {
+        let token = endpoint.tokens.debug().expose_secret();
+        format!("http://{addr}/login?token={token}")
+    } else {
+        format!("http://{addr}/ (a terminal is shown the token)")
+    };
+    let by_socket = endpoint.socket.as_ref().map(|socket| {
+        let path = socket.path().display();
+        format!("\nwithout a token:     curl --unix-socket {path} http://punctual/debug/timers")
+    });
+    Ok(format!(
+        "the live page:       {page}{}",
+        by_socket.unwrap_or_default()
+    ))
+}
+
+fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
     let send_timeout = Duration::from_secs(10);
     let parse = "the demo's own constants parse";
     let twilio = Twilio::new(&TwilioConfig {
@@ -190,8 +231,7 @@ fn parts(dsn: &Dsn, phone: &Phone, page: tokio::net::TcpListener) -> Result<Part
             send_timeout,
             limits: Arc::default(),
         },
-        http: page,
-        debug_token: None,
+        http,
         webhooks: None,
         state: None,
     })

@@ -2,18 +2,24 @@
 //!
 //! Nothing is answered from here: each request becomes a [`Question`] to the reactor, which
 //! alone knows the timers, and its answer is written down. The routes are those of the
-//! interface; who may ask is in `access`, the sockets are in [`serve`].
+//! interface; who may ask is in `access`, where they ask in `endpoint`, the connections are in [`serve`].
 
 mod access;
+mod endpoint;
 mod events;
 mod health;
+mod limiter;
 mod login;
 mod messages;
 mod metrics;
 mod openapi;
 mod page;
+mod patience;
+mod places;
+mod runtime;
 mod serve;
 mod timers;
+mod token;
 mod webhooks;
 
 use std::sync::Arc;
@@ -21,10 +27,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use secrecy::SecretString;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -35,7 +40,12 @@ use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
 use crate::receipt::Webhooks;
 use crate::store::Store;
 
-pub use serve::{BindError, bind, serve, serve_webhooks};
+use limiter::Limiter;
+
+pub use endpoint::{BindError, Endpoint, Socket, bind};
+pub use runtime::{RuntimeDir, RuntimeError};
+pub use serve::{serve, serve_webhooks};
+pub use token::{TOKEN_MIN, TokenKind, Tokens};
 
 /// The longest request body that is read. Twilio's callbacks, the largest bodies the interface
 /// knows, stay within it.
@@ -78,10 +88,14 @@ pub struct Limits {
     pub answer: Duration,
     /// For open connections to finish once shutdown is asked for.
     pub drain: Duration,
-    /// Before a wrong token is told to be one: bounds how fast they can be tried.
-    pub wrong: Duration,
-    /// Connections at once; further ones wait in the kernel's queue.
+    /// For a client to take something of an answer.
+    pub write: Duration,
+    /// Between two sums of wrong tokens in the log.
+    pub sum_up: Duration,
+    /// Connections at once. Past it, whoever is only waited for gives way.
     pub connections: usize,
+    /// Of these, how many no page and no stream can hold: they are for callbacks and health checks.
+    pub reserved: usize,
 }
 
 impl Default for Limits {
@@ -91,8 +105,10 @@ impl Default for Limits {
             request: Duration::from_secs(10),
             answer: Duration::from_secs(2),
             drain: Duration::from_secs(3),
-            wrong: Duration::from_secs(1),
+            write: Duration::from_secs(10),
+            sum_up: Duration::from_secs(60),
             connections: 256,
+            reserved: 64,
         }
     }
 }
@@ -102,36 +118,32 @@ impl Default for Limits {
 pub struct HttpState {
     questions: mpsc::Sender<Question>,
     metrics: Arc<Metrics>,
-    debug_token: Option<SecretString>,
+    tokens: Tokens,
     webhooks: Option<Webhooks>,
     /// Where stories are read.
     stories: Option<Store>,
     limits: Limits,
     /// Places for those who watch.
     streams: Arc<Semaphore>,
-    /// Places for those who try to log in.
-    logins: Arc<Semaphore>,
+    /// Answers wrong tokens.
+    limiter: Arc<Limiter>,
     /// Ends the streams.
     stop: CancellationToken,
 }
 
 impl HttpState {
-    /// Routes that put their questions into `questions` and show `/debug` to whoever carries
-    /// `debug_token`, or without one to the machine itself.
-    pub fn new(
-        questions: mpsc::Sender<Question>,
-        metrics: Arc<Metrics>,
-        debug_token: Option<SecretString>,
-    ) -> Self {
+    /// Routes that put their questions into `questions`, and show what is inside to whoever carries
+    /// one of `tokens` or comes by the socket in the file system.
+    pub fn new(questions: mpsc::Sender<Question>, metrics: Arc<Metrics>, tokens: Tokens) -> Self {
         Self {
             questions,
+            limiter: Arc::new(Limiter::new(Arc::clone(&metrics))),
             metrics,
-            debug_token,
+            tokens,
             webhooks: None,
             stories: None,
             limits: Limits::default(),
             streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
-            logins: Arc::new(Semaphore::new(login::AT_ONCE)),
             stop: CancellationToken::new(),
         }
     }
@@ -224,7 +236,7 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route_layer(from_fn_with_state(state.clone(), access::debug));
     let limits = state.limits;
-    let callbacks = state.webhooks.clone().map(webhooks::routes);
+    let callbacks = state.webhooks.clone().map(callback_routes);
     let router = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
@@ -241,7 +253,11 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
 
 /// The provider's callbacks and nothing else.
 fn webhook_router(webhooks: Webhooks, limits: Limits) -> Router {
-    bounded(webhooks::routes(webhooks).fallback(not_found), limits)
+    bounded(callback_routes(webhooks).fallback(not_found), limits)
+}
+
+fn callback_routes(webhooks: Webhooks) -> Router {
+    webhooks::routes(webhooks).route_layer(from_fn(serve::whole))
 }
 
 fn bounded(router: Router, limits: Limits) -> Router {

@@ -92,18 +92,12 @@ fn draw(state: &HttpState, overview: &Overview) -> String {
             span(us)
         }
     };
-    let logout = if state.debug_token.is_some() {
-        r#"<form class="out" method="post" action="/logout"><button>Log out</button></form>"#
-    } else {
-        ""
-    };
     fill(
         PAGE,
         &[
             ("ready_lamp", if told.ready { "good" } else { "warn" }),
             ("ready", &escape(&ready)),
             ("now", &clock(told.now)),
-            ("logout", logout),
             ("armed", &format!("{} armed", told.window.armed)),
             ("timers", &rows(&told.timers)),
             (
@@ -315,7 +309,6 @@ mod tests {
             "ready_lamp",
             "ready",
             "now",
-            "logout",
             "armed",
             "timers",
             "none_hidden",

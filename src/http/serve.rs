@@ -3,20 +3,35 @@
 //! hyper is driven directly because axum's own `serve` sets neither a time-out for the head
 //! of a request nor a bound on connections, and waits for ever on an open one at shutdown.
 
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest as _, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use http_body::Frame;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{HttpState, Limits, router, webhook_router};
+use super::endpoint::{Endpoint, Socket};
+use super::patience::Patience;
+use super::places::{Class, Places, Seat, Work};
+use super::{HttpState, Limits, router, text, webhook_router};
 use crate::receipt::Webhooks;
 
 /// The longest head of a request, in bytes: a browser's cookies fit, floods do not (431).
@@ -29,40 +44,43 @@ const HEADERS_MAX: usize = 64;
 /// at once would spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr} ({setting}){}", hint(.source))]
-pub struct BindError {
-    addr: SocketAddr,
-    setting: &'static str,
-    source: std::io::Error,
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// This user, by the socket in the file system.
+    Own,
+    /// Whoever reaches the address.
+    Network(IpAddr),
 }
 
-fn hint(error: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
-    match error.kind() {
-        AddrInUse => "; another program, or another instance, has it: choose another port",
-        AddrNotAvailable => "; this machine has no such address: 0.0.0.0 or [::] means all of them",
-        PermissionDenied => "; ports below 1024 need a privilege: choose a higher one",
-        _ => "",
-    }
-}
-
-/// Listens on `addr`, which came from the setting named `setting`.
-pub async fn bind(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(addr).await.map_err(|source| BindError {
-        addr,
-        setting,
-        source,
-    })
-}
-
-/// Serves the routes on `listener` until `shutdown`, then lets open requests finish for as long
+/// Serves the routes on `endpoint` until `shutdown`, then lets open requests finish for as long
 /// as [`Limits::drain`] allows and drops what is left. Returns when no connection is open.
-pub async fn serve(listener: TcpListener, state: HttpState, shutdown: CancellationToken) {
+pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationToken) {
     let limits = state.limits;
+    let limiter = Arc::clone(&state.limiter);
     let router = router(state, shutdown.clone());
-    serve_router(listener, router, limits, shutdown).await;
+    let Endpoint { tcp, socket, .. } = endpoint;
+    let by_address = serve_router(Listener::Tcp(tcp), router.clone(), limits, shutdown.clone());
+    let by_socket = async {
+        if let Some(socket) = socket {
+            let Socket { listener, file } = socket;
+            serve_router(Listener::Unix(listener), router, limits, shutdown.clone()).await;
+            drop(file);
+        }
+    };
+    let sums = async {
+        let mut times = interval(limits.sum_up);
+        times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            times.tick().await;
+            limiter.sum_up();
+        }
+    };
+    tokio::select! {
+        _ = async { tokio::join!(by_address, by_socket) } => {}
+        () = sums => {}
+    }
+    limiter.sum_up();
 }
 
 /// Serves the provider's callbacks, and nothing else, in the same way.
@@ -72,29 +90,53 @@ pub async fn serve_webhooks(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    serve_router(listener, webhook_router(webhooks, limits), limits, shutdown).await;
+    let router = webhook_router(webhooks, limits);
+    serve_router(Listener::Tcp(listener), router, limits, shutdown).await;
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are small and awaited: waiting to fill a packet only delays them.
+                let _ = stream.set_nodelay(true);
+                Ok((Box::new(stream), Peer::Network(peer.ip())))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream), Peer::Own))
+            }
+        }
+    }
 }
 
 async fn serve_router(
-    listener: TcpListener,
+    listener: Listener,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
     // Owned here: dropping this future ends every connection.
     let mut connections = JoinSet::new();
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections, limits.reserved);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            (permit, stream) = accept(&listener, &room) => {
-                let router = router.clone();
-                let shutdown = shutdown.clone();
-                connections.spawn(async move {
-                    connection(stream, router, limits, shutdown).await;
-                    drop(permit);
-                });
+            (stream, peer) = accept(&listener, &places) => {
+                let stream = Patience::new(stream, limits.write);
+                let seat = places.take();
+                let (router, shutdown) = (router.clone(), shutdown.clone());
+                connections.spawn(connection(stream, peer, seat, router, limits, shutdown));
             }
         }
     }
@@ -110,15 +152,11 @@ async fn serve_router(
 }
 
 /// The next connection, once there is room for one. Cancel safe.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> (Option<tokio::sync::OwnedSemaphorePermit>, TcpStream) {
-    // The semaphore is never closed, so there always is a permit.
-    let permit = Arc::clone(room).acquire_owned().await.ok();
+async fn accept(listener: &Listener, places: &Places) -> (Box<dyn Stream>, Peer) {
+    places.room().await;
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return (permit, stream),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "http accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -128,14 +166,15 @@ async fn accept(
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: Patience<Box<dyn Stream>>,
+    peer: Peer,
+    seat: Seat,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    // Answers are small and awaited: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| answer(request, peer, seat.clone(), router.clone()));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -146,6 +185,10 @@ async fn connection(
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = seat.lost() => {
+            tracing::debug!("http connection gave way to another");
+            return;
+        }
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -154,5 +197,79 @@ async fn connection(
     if let Err(error) = ended {
         // A client that went away or trickled: its own matter.
         tracing::debug!(%error, "http connection ended");
+    }
+}
+
+/// Answers one request on the place of its connection, which is kept until the answer has been written.
+async fn answer(
+    mut request: hyper::Request<Incoming>,
+    peer: Peer,
+    seat: Seat,
+    router: TowerToHyperService<Router>,
+) -> Result<Response, Infallible> {
+    let class = match request.uri().path() {
+        "/healthz" | "/readyz" => Some(Class::Reserved),
+        // Once it has come whole.
+        path if path.starts_with("/webhooks/") => None,
+        _ => Some(Class::Page),
+    };
+    let work = class.map(|class| seat.begin(class));
+    let work = match work {
+        Some(None) => return Ok(busy()),
+        Some(work) => work,
+        None => None,
+    };
+    request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(seat);
+    let response = hyper::service::Service::call(&router, request).await?;
+    Ok(response.map(|body| match work {
+        Some(work) => Body::new(Worked { body, _work: work }),
+        None => body,
+    }))
+}
+
+/// A callback keeps its place from when its body has come: a client that holds one back has none.
+pub(super) async fn whole(request: Request, next: axum::middleware::Next) -> Response {
+    let seat = request.extensions().get::<Seat>().cloned();
+    let (parts, body) = request.into_parts();
+    let body = match Bytes::from_request(Request::new(body), &()).await {
+        Ok(body) => body,
+        Err(refused) => return refused.into_response(),
+    };
+    let work = seat.and_then(|seat| seat.begin(Class::Reserved));
+    let response = next.run(Request::from_parts(parts, body.into())).await;
+    drop(work);
+    response
+}
+
+fn busy() -> Response {
+    let head = [(header::RETRY_AFTER, "2"), (header::CONNECTION, "close")];
+    let sentence = "too many are asking at this moment: try again in a few seconds";
+    (head, text(StatusCode::SERVICE_UNAVAILABLE, sentence)).into_response()
+}
+
+/// An answer's body with what it is worked on for.
+struct Worked {
+    body: Body,
+    _work: Work,
+}
+
+impl http_body::Body for Worked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }

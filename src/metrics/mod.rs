@@ -36,10 +36,12 @@ pub enum Counter {
     CallbacksRefused,
     /// Writes to the app's tables that went through at a later try.
     OutboxWritten,
+    /// Wrong tokens, by header, form or link.
+    TokensRefused,
 }
 
 /// How many kinds of [`Counter`] there are.
-const COUNTERS: usize = 7;
+const COUNTERS: usize = 8;
 
 /// What is measured from time to time, by a chore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -188,6 +188,11 @@ impl Page {
                 "Callbacks that were not taken: not signed, not readable, or not recorded in time.",
             ),
             (
+                Counter::TokensRefused,
+                "punctual_tokens_refused_total",
+                "Wrong tokens for the page, the metrics and /debug.",
+            ),
+            (
                 Counter::OutboxWritten,
                 "punctual_outbox_written_total",
                 "Writes that the app's tables had refused and that went through later.",

@@ -65,6 +65,11 @@ impl Eyes {
     }
 }
 
+/// The address by which a browser comes in, as a terminal shows it.
+fn link(daemon: &daemon::Daemon) -> String {
+    format!("http://{}/login?token={}", daemon.addr(), daemon::TOKEN)
+}
+
 /// A row's due time, as the page shows it in UTC.
 async fn due(world: &World, id: &str) -> String {
     let sql = "select to_char(scheduled_at at time zone 'UTC', 'HH24:MI:SS')
@@ -77,7 +82,7 @@ async fn due(world: &World, id: &str) -> String {
 async fn the_page_follows_what_happens_without_being_loaded_again() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;
-    let mut eyes = Eyes::open(&format!("http://{}/", daemon.addr())).await;
+    let mut eyes = Eyes::open(&link(&daemon)).await;
     eyes.see(&["sees", "Nothing is armed"]).await;
 
     // An insert appears.
@@ -129,7 +134,7 @@ async fn an_open_page_holds_nothing_up_and_comes_back() {
     let addr = daemon::own_address();
     let world = World::new([]).await.with(&[("PUNCTUAL_HTTP_ADDR", &addr)]);
     let daemon = world.daemon().await;
-    let mut eyes = Eyes::open(&format!("http://{addr}/")).await;
+    let mut eyes = Eyes::open(&link(&daemon)).await;
     let far = world.insert("far", 240_000).await.to_string();
     eyes.see(&["upcoming", &far]).await;
 
@@ -177,7 +182,7 @@ async fn people_log_in_with_the_token() {
 async fn ten_thousand_timers_and_a_thousand_events_a_second_leave_it_calm() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;
-    let mut eyes = Eyes::open(&format!("http://{}/", daemon.addr())).await;
+    let mut eyes = Eyes::open(&link(&daemon)).await;
     let many = "insert into scheduled_messages (to_number, body, scheduled_at)
                 select '+13105551234', 'many', now() + interval '20 min' + n * interval '100 ms'
                 from generate_series(1, 10000) n";

@@ -95,9 +95,12 @@ async fn check(format: &str) {
     daemon.says("the notice channel is down").await;
     daemon.ready().await;
 
-    let (status, body) = daemon.get("/debug/timers").await.unwrap();
-    assert_eq!(status, 401);
-    is_clean("a refusal", &body);
+    let wrong = format!("authorization: Bearer {TO}{BODY}\r\n");
+    for headers in ["", &wrong] {
+        let (head, body) = daemon.ask("/debug/timers", headers, None).await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 401"), "{head}");
+        is_clean("a refusal", &body);
+    }
     every_route_is_clean(&daemon, failed).await;
     let url = format!("http://{}", daemon.addr());
     for args in [

@@ -34,6 +34,7 @@ pub(crate) fn punctual(args: &[&str], env: &[(String, String)]) -> Command {
     command
         .current_dir("/")
         .env_clear()
+        .env("XDG_RUNTIME_DIR", RUNTIME_DIR)
         .envs(env.iter().map(|(k, v)| (k, v)))
         .args(args)
         .stdin(Stdio::null())
@@ -60,9 +61,16 @@ pub(crate) fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
     env.push((name.to_owned(), value.to_owned()));
 }
 
+/// What every daemon of the tests has been set to, unless its test sets another one.
+pub(crate) const TOKEN: &str = "the-token-of-the-tests";
+
+/// The directory of tokens and sockets of daemons that have no state directory.
+pub(crate) const RUNTIME_DIR: &str = env!("CARGO_TARGET_TMPDIR");
+
 pub(crate) struct Daemon {
     child: Child,
     addr: String,
+    token: String,
     said: Arc<Mutex<String>>,
 }
 
@@ -77,11 +85,20 @@ impl Daemon {
         let given = env.iter().find(|(name, _)| name == "PUNCTUAL_HTTP_ADDR");
         let addr = given.map_or_else(own_address, |(_, addr)| addr.clone());
         set(&mut env, "PUNCTUAL_HTTP_ADDR", &addr);
+        let given = env.iter().find(|(name, _)| name == "PUNCTUAL_DEBUG_TOKEN");
+        // Set and empty: it is to make one itself.
+        let token = given.map_or_else(|| TOKEN.to_owned(), |(_, token)| token.clone());
+        set(&mut env, "PUNCTUAL_DEBUG_TOKEN", &token);
         let mut child = punctual(args, &env).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         listen_to(child.stdout.take().unwrap(), Arc::clone(&said));
         listen_to(child.stderr.take().unwrap(), Arc::clone(&said));
-        Self { child, addr, said }
+        Self {
+            child,
+            addr,
+            token,
+            said,
+        }
     }
 
     pub(crate) fn addr(&self) -> &str {
@@ -105,9 +122,10 @@ impl Daemon {
         .await;
     }
 
-    /// Status and body of `GET path`; `None`: nobody answers.
+    /// Status and body of `GET path` with the token; `None`: nobody answers.
     pub(crate) async fn get(&self, path: &str) -> Option<(u16, String)> {
-        let (head, body) = self.ask(path, "", None).await?;
+        let bearer = format!("authorization: Bearer {}\r\n", self.token);
+        let (head, body) = self.ask(path, &bearer, None).await?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         Some((status, body))
     }

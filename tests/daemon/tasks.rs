@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use punctual::daemon::{Parts, RunError, TaskError};
+use punctual::http::{Endpoint, Tokens};
 use punctual::message::{Outcome, ProviderSid};
 use punctual::policy::{Cleared, Rules};
 use punctual::provider::{Fetched, Provider};
@@ -96,8 +97,11 @@ async fn a_task_that_panics_ends_the_daemon_in_good_order_and_by_name() {
             send_timeout: 5 * second,
             limits: Arc::default(),
         },
-        http: TcpListener::bind(("127.0.0.1", 0)).await.unwrap(),
-        debug_token: None,
+        http: Endpoint {
+            tcp: TcpListener::bind(("127.0.0.1", 0)).await.unwrap(),
+            socket: None,
+            tokens: Tokens::fresh(),
+        },
         webhooks: None,
         state: None,
     };

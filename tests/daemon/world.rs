@@ -107,6 +107,9 @@ pub(crate) async fn called(
     env: &[(String, String)],
 ) -> (Option<i32>, String, String) {
     let mut env = env.to_vec();
+    if !env.iter().any(|(name, _)| name == "PUNCTUAL_DEBUG_TOKEN") {
+        set(&mut env, "PUNCTUAL_DEBUG_TOKEN", crate::daemon::TOKEN);
+    }
     if args.first() == Some(&"run") && !env.iter().any(|(name, _)| name == "PUNCTUAL_HTTP_ADDR") {
         set(
             &mut env,

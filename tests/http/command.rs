@@ -1,13 +1,17 @@
-//! `punctual timers`, the built command, against the real routes.
+//! `punctual timers`, `health` and `token`, the built command, against the real routes.
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use punctual::http::Limits;
+use punctual::http::{RuntimeDir, TokenKind};
 
-use crate::server::{Reactor, Server, impatient, report};
+use crate::server::{Reactor, Server, TOKEN, impatient, report};
 
-/// Runs `punctual timers` in an empty directory with nothing but these variables set.
 async fn timers(args: &[&str], env: &[(&str, &str)]) -> Assert {
+    punctual(&[&["timers"], args].concat(), env).await
+}
+
+/// Runs the command in an empty directory with nothing but these variables set.
+async fn punctual(args: &[&str], env: &[(&str, &str)]) -> Assert {
     let dir = tempfile::TempDir::new().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
     command
@@ -15,7 +19,6 @@ async fn timers(args: &[&str], env: &[(&str, &str)]) -> Assert {
         .env_clear()
         .env("TZ", "Asia/Tokyo")
         .envs(env.iter().copied())
-        .arg("timers")
         .args(args);
     tokio::task::spawn_blocking(move || command.assert())
         .await
@@ -34,37 +37,92 @@ fn stderr(assert: &Assert) -> String {
 async fn shows_what_the_daemon_answers() {
     let mut server = Server::ready().await;
     let addr = server.addr.to_string();
-    let by_setting = timers(&["--limit", "7"], &[("PUNCTUAL_HTTP_ADDR", &addr)]).await;
+    let set = [
+        ("PUNCTUAL_HTTP_ADDR", &*addr),
+        ("PUNCTUAL_DEBUG_TOKEN", TOKEN),
+    ];
+    let by_setting = timers(&["--limit", "7"], &set).await;
     let text = stdout(&by_setting.success());
     assert!(
         text.contains("00000000-0000-0000-0000-000000000001  18:01:21.000  1m 21s  armed"),
         "{text}"
     );
-    assert!(text.starts_with("ready · armed 2"), "{text}");
+    assert!(text.starts_with("ready · 2 armed"), "{text}");
     assert_eq!(server.asked.recv().await.unwrap().limit, 7);
 
     let url = format!("http://{addr}/");
-    let json = stdout(&timers(&["--json", "--url", &url], &[]).await.success());
+    let json = timers(&["--json", "--url", &url], &set[1..]).await;
+    let json = stdout(&json.success());
     let expected = serde_json::to_string(&report()).unwrap();
     assert_eq!(json.trim_end(), expected);
 }
 
 #[tokio::test]
 async fn carries_the_token() {
-    let server = Server::start(Reactor::Answers(vec![]), Some("s3cret"), Limits::default()).await;
+    let server = Server::ready().await;
     let addr = server.addr.to_string();
     let addr = ("PUNCTUAL_HTTP_ADDR", addr.as_str());
-    timers(&[], &[addr, ("PUNCTUAL_DEBUG_TOKEN", "s3cret")])
-        .await
-        .success();
-    for env in [&[addr][..], &[addr, ("PUNCTUAL_DEBUG_TOKEN", "wr0ng")]] {
+    let wrong = ("PUNCTUAL_DEBUG_TOKEN", "wr0ng-and-long-enough");
+    for env in [&[addr][..], &[addr, wrong]] {
         let text = stderr(&timers(&[], env).await.code(1));
         assert!(
-            text.contains("401") && text.contains("PUNCTUAL_DEBUG_TOKEN"),
+            text.contains("401") && text.contains("punctual token"),
             "{text}"
         );
         assert!(!text.contains("wr0ng"), "{text}");
     }
+}
+
+/// The socket lies in the state directory, and no token is needed.
+#[tokio::test]
+async fn asks_by_the_socket_where_there_is_one() {
+    let server = Server::ready().await;
+    let dir = server.dir.path().to_str().unwrap();
+    let nowhere = ("PUNCTUAL_HTTP_ADDR", "127.0.0.1:1");
+    let set = [nowhere, ("PUNCTUAL_STATE_DIR", dir)];
+    let text = stdout(&timers(&[], &set).await.success());
+    assert!(text.starts_with("ready · 2 armed"), "{text}");
+    let healthy = punctual(&["health"], &set).await.success();
+    assert_eq!(stdout(&healthy), "ready\n");
+    let socket = punctual(&["token", "--socket"], &set).await.success();
+    assert_eq!(stdout(&socket).trim(), format!("{dir}/http.sock"));
+
+    // Another user's directory, by its mode, is not trusted, whatever lies in it.
+    let shared = tempfile::TempDir::new().unwrap();
+    let runtime = RuntimeDir::of_user(
+        Some(shared.path()),
+        shared.path(),
+        "127.0.0.1:1".parse().unwrap(),
+    );
+    let socket = punctual::http::Socket::open(&runtime).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(socket.path().parent().unwrap(), open).unwrap();
+    let xdg = ("XDG_RUNTIME_DIR", shared.path().to_str().unwrap());
+    let text = stderr(&timers(&[], &[nowhere, xdg]).await.code(1));
+    assert!(text.contains("no daemon at http://127.0.0.1:1/"), "{text}");
+}
+
+#[tokio::test]
+async fn the_token_is_printed_where_it_is_set_or_made() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let state = ("PUNCTUAL_STATE_DIR", dir.path().to_str().unwrap());
+    let none = stderr(&punctual(&["token"], &[state]).await.code(1));
+    assert!(none.contains("`punctual run` makes one"), "{none}");
+    let made = RuntimeDir::State(dir.path().to_owned());
+    made.tokens(None, None).unwrap();
+    for (args, kind) in [
+        (&["token"][..], TokenKind::Debug),
+        (&["token", "--operator"], TokenKind::Operator),
+    ] {
+        let printed = punctual(args, &[state]).await.success();
+        let kept = std::fs::read_to_string(made.token_file(kind)).unwrap();
+        assert_eq!(stdout(&printed), kept);
+        // A link is for terminals only.
+        assert_eq!(stderr(&printed), "");
+    }
+    let set = ("PUNCTUAL_DEBUG_TOKEN", TOKEN);
+    let printed = punctual(&["token"], &[state, set]).await.success();
+    assert_eq!(stdout(&printed).trim(), TOKEN);
 }
 
 #[tokio::test]
@@ -79,9 +137,13 @@ async fn says_what_to_do_when_nobody_answers() {
         "{text}"
     );
 
-    let hanging = Server::start(Reactor::Hangs, None, impatient()).await;
+    let hanging = Server::start(Reactor::Hangs, impatient()).await;
     let addr = hanging.addr.to_string();
-    let text = stderr(&timers(&[], &[("PUNCTUAL_HTTP_ADDR", &addr)]).await.code(1));
+    let set = [
+        ("PUNCTUAL_HTTP_ADDR", &*addr),
+        ("PUNCTUAL_DEBUG_TOKEN", TOKEN),
+    ];
+    let text = stderr(&timers(&[], &set).await.code(1));
     assert!(
         text.contains("503") && text.contains("does not answer in time"),
         "{text}"

@@ -8,7 +8,7 @@ use punctual::reactor::told::{Told, What};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::server::{Answer, Reactor, Server, at, id};
+use crate::server::{Answer, Reactor, Server, TOKEN, at, id};
 
 fn told(n: u128, what: What) -> Told {
     Told::new(at(0), MessageId(id(n)), what)
@@ -16,7 +16,8 @@ fn told(n: u128, what: What) -> Told {
 
 async fn open(server: &Server, path: &str) -> TcpStream {
     let mut stream = server.connect().await;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
 }
@@ -122,7 +123,7 @@ async fn an_open_stream_does_not_hold_up_the_end() {
         drain: Duration::from_secs(60),
         ..Limits::default()
     };
-    let mut server = Server::start(Reactor::Answers(vec![]), None, limits).await;
+    let mut server = Server::start(Reactor::Answers(vec![]), limits).await;
     let mut stream = open(&server, "/debug/events?state=1").await;
     read_until(&mut stream, "event: state").await;
     server.shutdown.cancel();

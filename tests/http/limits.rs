@@ -8,7 +8,8 @@ use tokio::io::AsyncWriteExt;
 use crate::server::{Answer, Reactor, Server, impatient};
 
 /// A question that reaches the reactor.
-const TIMERS: &[u8] = b"GET /debug/timers HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const TIMERS: &[u8] =
+    b"GET /debug/timers HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer s3cret-of-the-tests\r\n\r\n";
 
 #[tokio::test]
 async fn heads_and_bodies_are_bounded() {
@@ -29,7 +30,7 @@ async fn heads_and_bodies_are_bounded() {
 
 #[tokio::test]
 async fn a_client_that_trickles_or_idles_is_closed() {
-    let server = Server::start(Reactor::Answers(vec![]), None, impatient()).await;
+    let server = Server::start(Reactor::Answers(vec![]), impatient()).await;
     for said in [
         "",
         "GET /healthz HT",
@@ -43,22 +44,61 @@ async fn a_client_that_trickles_or_idles_is_closed() {
     }
 }
 
+/// Who says nothing gives way to who comes, the longest silent first.
 #[tokio::test]
-async fn connections_past_the_limit_wait_their_turn() {
+async fn past_the_limit_the_silent_give_way() {
     let limits = Limits {
-        connections: 1,
+        connections: 2,
+        reserved: 1,
         ..Limits::default()
     };
-    let server = Server::start(Reactor::Answers(vec![]), None, limits).await;
-    let holder = server.connect().await;
-    let mut waiting = server.connect().await;
+    let server = Server::start(Reactor::Answers(vec![]), limits).await;
+    let (first, mut second) = (server.connect().await, server.connect().await);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    // Ended by the server, without an answer.
+    assert_eq!(Answer::read(first).await.status, 0);
     let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    waiting.write_all(request).await.unwrap();
-    let mut answer = std::pin::pin!(Answer::read(waiting));
-    let early = tokio::time::timeout(Duration::from_millis(50), &mut answer).await;
-    assert!(early.is_err(), "answered beside the limit: {early:?}");
-    drop(holder);
-    assert_eq!(answer.await.status, 200);
+    second.write_all(request).await.unwrap();
+    assert_eq!(Answer::read(second).await.status, 200);
+}
+
+#[tokio::test]
+async fn pages_past_their_part_are_told_to_come_again_and_health_is_not() {
+    let limits = Limits {
+        connections: 4,
+        reserved: 2,
+        answer: Duration::from_secs(3600),
+        request: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    let mut server = Server::start(Reactor::Hangs, limits).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect().await;
+        stream.write_all(TIMERS).await.unwrap();
+        server.asked.recv().await.unwrap();
+        open.push(stream);
+    }
+    let busy = server.get("/debug/timers").await;
+    assert_eq!(busy.status, 503, "{busy:?}");
+    assert!(busy.body.contains("too many are asking") && busy.head.contains("retry-after"));
+    assert_eq!(server.get("/healthz").await.status, 200);
+    drop(open);
+}
+
+/// Asks again and again without reading an answer: what is written for it must not be kept for ever.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed() {
+    let limits = Limits {
+        write: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = Server::start(Reactor::Answers(vec![]), limits).await;
+    let mut stream = server.connect().await;
+    let request = b"GET /assets/page.js HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200);
+    let writing = async { while stream.write_all(&request).await.is_ok() {} };
+    let ended = tokio::time::timeout(Duration::from_secs(30), writing).await;
+    assert!(ended.is_ok(), "still open");
 }
 
 #[tokio::test]
@@ -68,7 +108,7 @@ async fn shutdown_lets_a_request_finish_and_takes_no_new_one() {
         drain: Duration::from_secs(60),
         ..Limits::default()
     };
-    let mut server = Server::start(Reactor::Hangs, None, limits).await;
+    let mut server = Server::start(Reactor::Hangs, limits).await;
     let mut open = server.connect().await;
     open.write_all(TIMERS).await.unwrap();
     server.asked.recv().await.unwrap();
@@ -87,7 +127,7 @@ async fn shutdown_does_not_wait_for_ever() {
         drain: Duration::from_millis(50),
         ..Limits::default()
     };
-    let mut server = Server::start(Reactor::Hangs, None, limits).await;
+    let mut server = Server::start(Reactor::Hangs, limits).await;
     let mut open = server.connect().await;
     open.write_all(TIMERS).await.unwrap();
     server.asked.recv().await.unwrap();

@@ -1,7 +1,6 @@
 //! The document at `/openapi.json` says what the routes do, and all of it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use punctual::http::Limits;
 use punctual::message::{Category, MessageId};
@@ -10,8 +9,6 @@ use punctual::reactor::told::{Late, Told, What};
 use serde_json::{Value, json};
 
 use crate::server::{Answer, Reactor, Server, at, id, impatient};
-
-const TOKEN: &str = "s3cret-of-the-document";
 
 pub(crate) async fn document() -> Value {
     let answer = Server::ready().await.get("/openapi.json").await;
@@ -87,9 +84,13 @@ struct Case {
     status: u16,
 }
 
-const LOCAL: &[&str] = &["Host: localhost"];
+const BARE: &[&str] = &["Host: localhost"];
+const RIGHT: &[&str] = &[
+    "Host: localhost",
+    "Authorization: Bearer s3cret-of-the-tests",
+];
+const WRONG: &[&str] = &["Host: localhost", "Authorization: Bearer wrong"];
 const BROWSER: &[&str] = &["Host: localhost", "Accept: text/html"];
-const AFAR: &[&str] = &["Host: elsewhere.example"];
 const FOREIGN: &[&str] = &["Host: localhost", "Origin: https://evil.example"];
 
 const fn get(path: &'static str, headers: &'static [&'static str], status: u16) -> Case {
@@ -125,49 +126,62 @@ const fn post(
 
 const MESSAGE: &str = "/debug/messages/00000000-0000-0000-0000-000000000001";
 
-/// With no token set.
-const OPEN: &[Case] = &[
-    get("/", LOCAL, 200),
-    get("/", AFAR, 403),
-    get("/login", LOCAL, 303),
+/// One after the other: the wrong tokens are ten, and the next is one too many.
+const CASES: &[Case] = &[
+    get("/", RIGHT, 200),
+    get("/", BROWSER, 303),
+    get("/", BARE, 401),
+    get("/", WRONG, 401),
+    get("/login", BARE, 200),
+    at_target(
+        "/login?token=s3cret-of-the-tests",
+        &get("/login", BARE, 303),
+    ),
+    at_target("/login?token=wrong", &get("/login", BARE, 401)),
+    post("/login", BARE, "token=wrong", 401),
+    post("/login", BARE, "token=s3cret-of-the-tests", 303),
+    post("/login", FOREIGN, "token=s3cret-of-the-tests", 403),
     post("/logout", FOREIGN, "", 403),
-    post("/logout", LOCAL, "", 303),
-    at_target("/assets/page.css", &get("/assets/{name}", LOCAL, 200)),
-    at_target("/assets/page.js", &get("/assets/{name}", LOCAL, 200)),
-    at_target("/assets/mark.svg", &get("/assets/{name}", LOCAL, 200)),
-    at_target("/assets/none", &get("/assets/{name}", LOCAL, 404)),
-    get("/healthz", AFAR, 200),
-    get("/readyz", AFAR, 200),
-    get("/metrics", LOCAL, 200),
-    get("/metrics", AFAR, 403),
-    get("/openapi.json", LOCAL, 200),
-    get("/openapi.json", AFAR, 403),
-    get("/debug/timers", LOCAL, 200),
-    at_target("/debug/timers?limit=x", &get("/debug/timers", LOCAL, 400)),
-    get("/debug/timers", AFAR, 403),
-    at_target("/debug/events?x=1", &get("/debug/events", LOCAL, 400)),
-    get("/debug/events", AFAR, 403),
-    at_target(MESSAGE, &get("/debug/messages/{id}", AFAR, 403)),
-    at_target(MESSAGE, &get("/debug/messages/{id}", LOCAL, 404)),
+    post("/logout", BARE, "", 303),
+    at_target("/assets/page.css", &get("/assets/{name}", BARE, 200)),
+    at_target("/assets/page.js", &get("/assets/{name}", BARE, 200)),
+    at_target("/assets/mark.svg", &get("/assets/{name}", BARE, 200)),
+    at_target("/assets/none", &get("/assets/{name}", BARE, 404)),
+    get("/healthz", BARE, 200),
+    get("/readyz", BARE, 200),
+    get("/metrics", RIGHT, 200),
+    get("/metrics", BARE, 401),
+    get("/metrics", WRONG, 401),
+    get("/openapi.json", RIGHT, 200),
+    get("/openapi.json", BARE, 401),
+    get("/openapi.json", WRONG, 401),
+    get("/debug/timers", RIGHT, 200),
+    at_target("/debug/timers?limit=x", &get("/debug/timers", RIGHT, 400)),
+    get("/debug/timers", BARE, 401),
+    get("/debug/timers", WRONG, 401),
+    at_target("/debug/events?x=1", &get("/debug/events", RIGHT, 400)),
+    get("/debug/events", BARE, 401),
+    get("/debug/events", WRONG, 401),
+    at_target(MESSAGE, &get("/debug/messages/{id}", RIGHT, 404)),
+    at_target(MESSAGE, &get("/debug/messages/{id}", BARE, 401)),
+    at_target(MESSAGE, &get("/debug/messages/{id}", WRONG, 401)),
     at_target(
         "/debug/messages/x",
-        &get("/debug/messages/{id}", LOCAL, 400),
+        &get("/debug/messages/{id}", RIGHT, 400),
     ),
-];
-
-/// With a token set.
-const CLOSED: &[Case] = &[
-    get("/", BROWSER, 303),
-    get("/", LOCAL, 401),
-    get("/login", LOCAL, 200),
-    post("/login", LOCAL, "token=wrong", 401),
-    post("/login", LOCAL, "token=s3cret-of-the-document", 303),
-    post("/login", FOREIGN, "token=s3cret-of-the-document", 403),
-    get("/metrics", LOCAL, 401),
-    get("/openapi.json", LOCAL, 401),
-    get("/debug/timers", LOCAL, 401),
-    get("/debug/events", LOCAL, 401),
-    at_target(MESSAGE, &get("/debug/messages/{id}", LOCAL, 401)),
+    post("/login", BARE, "token=wrong", 401),
+    post("/login", BARE, "token=again", 401),
+    post("/login", BARE, "token=wrong", 429),
+    at_target("/login?token=wrong", &get("/login", BARE, 429)),
+    get("/", WRONG, 429),
+    get("/metrics", WRONG, 429),
+    get("/openapi.json", WRONG, 429),
+    get("/debug/timers", WRONG, 429),
+    get("/debug/events", WRONG, 429),
+    at_target(MESSAGE, &get("/debug/messages/{id}", WRONG, 429)),
+    // Nobody's wrong ones keep the right one out.
+    get("/debug/timers", RIGHT, 200),
+    post("/login", BARE, "token=s3cret-of-the-tests", 303),
 ];
 
 async fn run(document: &Value, server: &Server, case: &Case) {
@@ -193,24 +207,16 @@ async fn run(document: &Value, server: &Server, case: &Case) {
 #[tokio::test]
 async fn every_answer_is_as_the_document_says() {
     let document = document().await;
-    let limits = Limits {
-        wrong: Duration::ZERO,
-        ..Limits::default()
-    };
-    let open = Server::start(Reactor::Answers(vec![]), None, limits).await;
-    for case in OPEN {
-        run(&document, &open, case).await;
-    }
-    let closed = Server::start(Reactor::Answers(vec![]), Some(TOKEN), limits).await;
-    for case in CLOSED {
-        run(&document, &closed, case).await;
+    let server = Server::ready().await;
+    for case in CASES {
+        run(&document, &server, case).await;
     }
     let missing = vec![Missing::Window];
-    let unready = Server::start(Reactor::Answers(missing), None, limits).await;
-    run(&document, &unready, &get("/readyz", LOCAL, 503)).await;
-    let hangs = Server::start(Reactor::Hangs, None, impatient()).await;
+    let unready = Server::start(Reactor::Answers(missing), Limits::default()).await;
+    run(&document, &unready, &get("/readyz", BARE, 503)).await;
+    let hangs = Server::start(Reactor::Hangs, impatient()).await;
     for path in ["/", "/readyz", "/debug/timers"] {
-        run(&document, &hangs, &get(path, LOCAL, 503)).await;
+        run(&document, &hangs, &get(path, RIGHT, 503)).await;
     }
 }
 

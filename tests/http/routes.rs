@@ -111,7 +111,7 @@ async fn readiness_names_every_reason() {
     assert_eq!((answer.status, answer.body.as_str()), (200, "ready\n"));
 
     let missing = vec![Missing::Window, Missing::Channel];
-    let server = Server::start(Reactor::Answers(missing), None, Limits::default()).await;
+    let server = Server::start(Reactor::Answers(missing), Limits::default()).await;
     let answer = server.get("/readyz").await;
     assert_eq!(answer.status, 503);
     let lines: Vec<&str> = answer.body.lines().collect();
@@ -122,7 +122,7 @@ async fn readiness_names_every_reason() {
 #[tokio::test]
 async fn a_reactor_that_does_not_answer_is_503_while_the_process_lives() {
     for reactor in [Reactor::Hangs, Reactor::Gone] {
-        let server = Server::start(reactor, None, impatient()).await;
+        let server = Server::start(reactor, impatient()).await;
         for path in ["/readyz", "/debug/timers"] {
             // Asked more often than the channel has room, so that a full one counts as well.
             for _ in 0..3 {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::http::{HttpState, Limits, Question, bind, serve};
+use punctual::http::{
+    Endpoint, HttpState, Limits, Question, RuntimeDir, Socket, Tokens, bind, serve,
+};
 use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::metrics::Metrics;
 use punctual::reactor::report::{
@@ -11,9 +13,8 @@ use punctual::reactor::report::{
     LoadReport, Missing, Overview, Readiness, RestoreReport, TimerKind, TimerReport, TimerState,
     TimersQuery, TimersReport, WheelLevel, WindowReport,
 };
-use secrecy::SecretString;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,12 @@ pub(crate) enum Reactor {
     Gone,
 }
 
+/// The token to look with.
+pub(crate) const TOKEN: &str = "s3cret-of-the-tests";
+
+/// The token to act with.
+pub(crate) const OPERATOR_TOKEN: &str = "s3cret-of-the-operator";
+
 pub(crate) struct Server {
     pub(crate) addr: std::net::SocketAddr,
     pub(crate) shutdown: CancellationToken,
@@ -38,10 +45,21 @@ pub(crate) struct Server {
     pub(crate) metrics: Arc<Metrics>,
     /// The queries that reached the reactor.
     pub(crate) asked: mpsc::UnboundedReceiver<TimersQuery>,
+    /// Where its socket is.
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Server {
-    pub(crate) async fn start(reactor: Reactor, token: Option<&str>, limits: Limits) -> Self {
+    pub(crate) async fn start(reactor: Reactor, limits: Limits) -> Self {
+        Self::start_with(reactor, limits, |state| state).await
+    }
+
+    /// The same with more among its routes.
+    pub(crate) async fn start_with(
+        reactor: Reactor,
+        limits: Limits,
+        more: impl FnOnce(HttpState) -> HttpState,
+    ) -> Self {
         let (questions, inbox) = mpsc::channel(1);
         let (asked_tx, asked) = mpsc::unbounded_channel();
         tokio::spawn(play(reactor, inbox, asked_tx));
@@ -49,29 +67,40 @@ impl Server {
         let listener = bind(loopback, "PUNCTUAL_HTTP_ADDR").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::default());
-        let state = HttpState::new(
-            questions,
-            Arc::clone(&metrics),
-            token.map(SecretString::from),
-        )
-        .with_limits(limits);
+        let tokens = Tokens::new(TOKEN.into(), OPERATOR_TOKEN.into());
+        let state = HttpState::new(questions, Arc::clone(&metrics), tokens.clone());
+        let state = more(state.with_limits(limits));
+        let dir = tempfile::TempDir::new().unwrap();
+        let endpoint = Endpoint {
+            tcp: listener,
+            socket: Some(Socket::open(&RuntimeDir::State(dir.path().to_owned())).unwrap()),
+            tokens,
+        };
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, state, shutdown.clone()));
+        let served = tokio::spawn(serve(endpoint, state, shutdown.clone()));
         Self {
             addr,
             shutdown,
             served,
             metrics,
             asked,
+            dir,
         }
     }
 
     pub(crate) async fn ready() -> Self {
-        Self::start(Reactor::Answers(vec![]), None, Limits::default()).await
+        Self::start(Reactor::Answers(vec![]), Limits::default()).await
     }
 
-    /// Sends one request, with these header lines besides `Connection: close`.
+    /// Sends one request with the token, and with these header lines besides `Connection: close`.
     pub(crate) async fn send(&self, request_line: &str, headers: &[&str]) -> Answer {
+        let token = format!("Authorization: Bearer {TOKEN}");
+        let headers = [headers, &[token.as_str()]].concat();
+        self.send_bare(request_line, &headers).await
+    }
+
+    /// The same without a token.
+    pub(crate) async fn send_bare(&self, request_line: &str, headers: &[&str]) -> Answer {
         let mut raw = format!("{request_line} HTTP/1.1\r\nConnection: close\r\n");
         for header in headers {
             raw += header;
@@ -94,6 +123,17 @@ impl Server {
     pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.addr).await.unwrap()
     }
+
+    /// Sends by the socket in the file system.
+    pub(crate) async fn send_by_socket(&self, request_line: &str, headers: &[&str]) -> Answer {
+        let path = self.dir.path().join("http.sock");
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        let headers = headers.join("\r\n");
+        let end = if headers.is_empty() { "" } else { "\r\n" };
+        let raw = format!("{request_line} HTTP/1.1\r\nConnection: close\r\n{headers}{end}\r\n");
+        stream.write_all(raw.as_bytes()).await.unwrap();
+        Answer::read(stream).await
+    }
 }
 
 #[derive(Debug)]
@@ -105,7 +145,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Reads until the server closes.
-    pub(crate) async fn read(mut stream: TcpStream) -> Self {
+    pub(crate) async fn read(mut stream: impl AsyncRead + Unpin) -> Self {
         let mut bytes = Vec::new();
         // A reset after an early refusal still leaves what came before it.
         let _ = stream.read_to_end(&mut bytes).await;

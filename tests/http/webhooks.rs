@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::http::{HttpState, Limits, bind, serve, serve_webhooks};
+use punctual::http::{Endpoint, HttpState, Limits, Tokens, bind, serve, serve_webhooks};
 use punctual::message::InstanceId;
 use punctual::provider::twilio::TwilioCallbacks;
 use punctual::provider::twilio::callback::STATUS_PATH;
@@ -13,7 +13,7 @@ use punctual::store::{Dsn, Store};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{Answer, Reactor, Server};
+use crate::server::{Answer, Reactor, Server, TOKEN};
 
 const PATH: &str = "/webhooks/twilio/status?message=00000000-0000-0000-0000-000000000001\
                     &token=00000000-0000-0000-0000-000000000002";
@@ -48,8 +48,15 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
         tokio::spawn(served);
     } else {
         let (questions, _) = tokio::sync::mpsc::channel(1);
-        let state = HttpState::new(questions, Arc::default(), None).with_webhooks(webhooks());
-        tokio::spawn(serve(listener, state, stop.clone()));
+        let tokens = Tokens::fresh();
+        let state = HttpState::new(questions, Arc::default(), tokens.clone());
+        let endpoint = Endpoint {
+            tcp: listener,
+            socket: None,
+            tokens,
+        };
+        let state = state.with_webhooks(webhooks());
+        tokio::spawn(serve(endpoint, state, stop.clone()));
     }
     (addr, stop.drop_guard())
 }
@@ -152,7 +159,6 @@ async fn an_address_for_callbacks_has_nothing_else() {
 async fn without_a_public_url_there_is_no_such_route() {
     let server = Server::start(
         Reactor::Answers(vec![]),
-        None,
         Limits {
             request: Duration::from_secs(5),
             ..Limits::default()
@@ -161,4 +167,51 @@ async fn without_a_public_url_there_is_no_such_route() {
     .await;
     let answer = server.send_raw(&post(PATH, &form(SIGNED), BODY)).await;
     assert_eq!(answer.status, 404);
+}
+
+/// Streams, and clients that send nothing, half a head or half a body, also one to `/webhooks`, hold what
+/// they can get; callbacks are answered all the same.
+#[tokio::test]
+async fn callbacks_have_places_whatever_streams_and_slow_clients_hold() {
+    let patient = Duration::from_secs(3600);
+    let limits = Limits {
+        connections: 48,
+        reserved: 8,
+        head: patient,
+        request: patient,
+        write: patient,
+        ..Limits::default()
+    };
+    let more = |state: HttpState| state.with_webhooks(webhooks());
+    let server = Server::start_with(Reactor::Answers(vec![]), limits, more).await;
+    let stream =
+        format!("GET /debug/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    let half = |path: &str| {
+        let form = form(SIGNED);
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n{form}\r\nMessage")
+    };
+    let held = [
+        stream,
+        String::new(),
+        "GET /healthz HTTP/1.1\r\nHost".to_owned(),
+        half("/login"),
+        half(PATH),
+    ];
+    let mut open = Vec::new();
+    for said in held.iter().cycle().take(40 * held.len()) {
+        use tokio::io::AsyncWriteExt as _;
+        let mut client = server.connect().await;
+        // It may have given way already.
+        let _ = client.write_all(said.as_bytes()).await;
+        open.push(client);
+        if open.len() % 20 == 0 {
+            let signed = post(PATH, &form(SIGNED), BODY);
+            let callback = server.send_raw(&signed);
+            let answer = tokio::time::timeout(Duration::from_secs(20), callback).await;
+            let answer = answer.expect("a callback is answered");
+            assert_eq!(answer.status, 503, "{answer:?}");
+            assert!(answer.body.contains("not be recorded"), "{answer:?}");
+            assert_eq!(server.get("/healthz").await.status, 200);
+        }
+    }
 }

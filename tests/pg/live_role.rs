@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::daemon::{self, Parts, RunError};
+use punctual::http::{Endpoint, Tokens};
 use punctual::message::Sender;
 use punctual::policy::Rules;
 use punctual::provider::console::Console;
@@ -32,8 +33,11 @@ async fn parts(dsn: Dsn) -> Parts {
             send_timeout: Duration::from_secs(10),
             limits: Arc::default(),
         },
-        http: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
-        debug_token: None,
+        http: Endpoint {
+            tcp: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            socket: None,
+            tokens: Tokens::fresh(),
+        },
         webhooks: None,
         state: None,
     }

@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         findings.extend(database::check(url.expose_secret()).await);
     }
     if let Ok(config) = &config {
-        findings.extend(reach::daemon(config).await);
+        findings.extend(reach::daemon(config, sources).await);
         if args.online {
             findings.extend(reach::provider(config).await);
             findings.extend(reach::public_url(config).await);

@@ -5,7 +5,7 @@ use reqwest::{StatusCode, Url};
 
 use crate::cli::ask::{self, Daemon};
 use crate::cli::run;
-use crate::config::{Config, ProviderChoice};
+use crate::config::{Config, ProviderChoice, Sources, debug_endpoint};
 use crate::message::ProviderSid;
 use crate::provider::twilio::callback::STATUS_PATH;
 use crate::provider::{Fetched, Provider as _};
@@ -15,9 +15,9 @@ use crate::store::doctor::{Finding, Level};
 const NO_MESSAGE: &str = "SM00000000000000000000000000000000";
 
 /// Whether a daemon on this machine is ready. One that runs elsewhere is not an error.
-pub(super) async fn daemon(config: &Config) -> Option<Finding> {
+pub(super) async fn daemon(config: &Config, sources: &Sources) -> Option<Finding> {
     const WHAT: &str = "daemon here";
-    let daemon = Daemon::at(config.http.addr, None).ok()?;
+    let daemon = Daemon::here(&debug_endpoint(sources).ok()?).await.ok()?;
     let (status, body) = daemon.get(&["readyz"], &[]).await.ok()?;
     Some(match status {
         StatusCode::OK => Finding::ok(WHAT, "ready"),

@@ -14,7 +14,8 @@ Example:
   punctual timers --limit 20
   punctual timers --json | jq '.timers[0]'
 
-Queries the daemon at PUNCTUAL_HTTP_ADDR, with PUNCTUAL_DEBUG_TOKEN if set.
+Queries the daemon over its Unix socket, or at PUNCTUAL_HTTP_ADDR with its token;
+with --url, with PUNCTUAL_DEBUG_TOKEN if set.
 Times are in this machine's time zone, with --json in UTC.";
 
 /// Show the armed timers of a running daemon, the earliest due first.
@@ -23,7 +24,7 @@ Times are in this machine's time zone, with --json in UTC.";
 pub(super) struct Args {
     #[arg(
         long,
-        help = "URL of the daemon [default: http:// and PUNCTUAL_HTTP_ADDR]"
+        help = "URL of the daemon [default: the daemon of these settings]"
     )]
     #[arg(value_name = "URL", value_parser = ask::http_url)]
     url: Option<Url>,
@@ -41,17 +42,17 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let endpoint = debug_endpoint(sources)?;
     let daemon = match args.url {
-        Some(url) => Daemon::new(url, endpoint.token),
-        None => Daemon::at(endpoint.addr, endpoint.token)?,
+        // A token that was made is for the daemon that made it.
+        Some(url) => Daemon::new(url, endpoint.set_token().cloned()),
+        None => Daemon::here(&endpoint).await?,
     };
-    let base = &daemon.base;
     let limit = args.limit.to_string();
     let (status, body) = daemon
         .get(&["debug", "timers"], &[("limit", &limit)])
         .await?;
     if status != StatusCode::OK {
         bail!(
-            "{base} answers {}: {}",
+            "{daemon} answers {}: {}",
             status.as_u16(),
             ask::sentence(&body)
         );
@@ -59,8 +60,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if args.json {
         return output::print(&(body + "\n"));
     }
-    let answer: table::Answer = serde_json::from_str(&body)
-        .with_context(|| format!("the response of {base} is not that of this version's daemon"))?;
+    let answer: table::Answer = serde_json::from_str(&body).with_context(|| {
+        format!("the response of {daemon} is not that of this version's daemon")
+    })?;
     let not_ready = if answer.ready {
         None
     } else {

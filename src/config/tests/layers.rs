@@ -165,7 +165,8 @@ fn all_problems_are_told_at_once() {
 fn what_is_shown_loads_again() {
     let given = [
         ("PUNCTUAL_HTTP_ADDR", "0.0.0.0:9"),
-        ("PUNCTUAL_DEBUG_TOKEN", "t"),
+        ("PUNCTUAL_DEBUG_TOKEN", "to-look-with-and-more"),
+        ("PUNCTUAL_OPERATOR_TOKEN", "to-act-with-and-more"),
         ("PUNCTUAL_PUBLIC_URL", "https://sms.example.com/x"),
         ("PUNCTUAL_WEBHOOK_ADDR", "[::1]:9001"),
         ("PUNCTUAL_LEAD", "1500us"),
@@ -175,7 +176,16 @@ fn what_is_shown_loads_again() {
         ("TWILIO_PHONE_NUMBER", "+13105551003"),
     ];
     let shown = load("", &[REQUIRED, &given].concat()).unwrap().to_toml();
-    let filled = shown.replacen("***", "postgres://db", 1);
+    let filled = shown
+        .replacen("***", "postgres://db", 1)
+        .replace(
+            "debug_token = \"***\"",
+            "debug_token = \"to-look-with-and-more\"",
+        )
+        .replace(
+            "operator_token = \"***\"",
+            "operator_token = \"to-act-with-and-more\"",
+        );
     assert_eq!(load(&filled, &[]).unwrap().to_toml(), shown);
 }
 

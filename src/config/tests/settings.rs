@@ -191,34 +191,31 @@ fn the_database_url() {
 }
 
 #[test]
-fn somebody_elses_reach_needs_a_token() {
+fn addresses_and_tokens() {
     let addr = "PUNCTUAL_HTTP_ADDR";
-    for open in [
-        "127.0.0.1:9",
-        "127.9.9.9:9",
-        "[::1]:9",
-        "[::ffff:127.0.0.1]:9",
-    ] {
+    for open in ["127.0.0.1:9", "[::1]:9", "0.0.0.0:9", "[::]:9"] {
         env(addr, open, Ok(&format!("http_addr = \"{open}\"")));
     }
-    let token = ("PUNCTUAL_DEBUG_TOKEN", "hunter2");
-    for reachable in ["0.0.0.0:9", "[::]:9", "10.0.0.1:9"] {
-        let refusal = format!("PUNCTUAL_HTTP_ADDR is {reachable}, which other machines can reach");
-        env(addr, reachable, Err(&refusal));
-        env(addr, reachable, Err("PUNCTUAL_DEBUG_TOKEN is required"));
-        check("", &[(addr, reachable), token], Ok("debug_token = \"***\""));
+    let token = |setting| (setting, "hunter2-and-more-of-it");
+    let [debug, operator] = ["PUNCTUAL_DEBUG_TOKEN", "PUNCTUAL_OPERATOR_TOKEN"].map(token);
+    check("", &[debug], Ok("debug_token = \"***\""));
+    check("", &[operator], Ok("operator_token = \"***\""));
+    check("", &[debug, operator], Err("whoever may look could act"));
+    for short in ["hunter2", "hunter2 hunter2 hunter2", "hunter2-hunter2é"] {
+        for setting in [debug.0, operator.0] {
+            let refusal = format!("{setting} is not valid: expected at least 16 letters");
+            env(setting, short, Err(&refusal));
+        }
     }
     for unusable in ["localhost:8080", ":8080", "8080", "127.0.0.1"] {
         env(addr, unusable, Err("an IP address and a port"));
     }
     let public = ("PUNCTUAL_PUBLIC_URL", "https://sms.example.com");
-    check("", &[public], Err("PUNCTUAL_PUBLIC_URL is set"));
     check(
         "",
-        &[public, token],
+        &[public],
         Ok("public_url = \"https://sms.example.com/\""),
     );
-    // Then only the callbacks can be reached by it.
     let webhooks = ("PUNCTUAL_WEBHOOK_ADDR", "0.0.0.0:9001");
     check(
         "",
@@ -235,20 +232,43 @@ fn somebody_elses_reach_needs_a_token() {
         "9001",
         Err("an IP address and a port"),
     );
-    let unusable = [
-        (addr, "0.0.0.0:9"),
-        ("PUNCTUAL_DEBUG_TOKEN", "hunter2 hunter2"),
-    ];
-    check(
-        "",
-        &unusable,
-        Err("PUNCTUAL_DEBUG_TOKEN is not valid: expected letters"),
-    );
+}
+
+#[test]
+fn the_runtime_directory_is_the_state_directory_or_this_users() {
+    let home = TempDir::new().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let of = |env: &[(&str, &str)]| {
+        let env: Vec<_> = REQUIRED.iter().chain(env).copied().collect();
+        load("", &env).unwrap().http.runtime
+    };
+    let (state, xdg) = (path("state"), path("xdg"));
+    std::fs::create_dir(&xdg).unwrap();
+    let uid = rustix::process::geteuid().as_raw();
+    let in_state = of(&[("PUNCTUAL_STATE_DIR", &state), ("XDG_RUNTIME_DIR", &xdg)]);
+    assert_eq!(in_state, RuntimeDir::State(state.into()));
+    for (env, dir) in [
+        (&[("XDG_RUNTIME_DIR", &*xdg)][..], format!("{xdg}/punctual")),
+        // Not there, or not a path from the root: as if it were not set.
+        (
+            &[("XDG_RUNTIME_DIR", "/nowhere/at/all")],
+            format!("/tmp/punctual-{uid}"),
+        ),
+        (&[("XDG_RUNTIME_DIR", ".")], format!("/tmp/punctual-{uid}")),
+        (&[], format!("/tmp/punctual-{uid}")),
+        (
+            &[("TMPDIR", "/var/tmp")],
+            format!("/var/tmp/punctual-{uid}"),
+        ),
+    ] {
+        let addr = "127.0.0.1:8080".parse().unwrap();
+        let dir = dir.into();
+        assert_eq!(of(env), RuntimeDir::User { dir, addr });
+    }
 }
 
 #[test]
 fn urls_are_plain() {
-    let token = ("PUNCTUAL_DEBUG_TOKEN", "t");
     for (url, why) in [
         ("https://my_host.example", "underscore"),
         ("https://u:hunter2@example.com", "without user"),
@@ -256,7 +276,7 @@ fn urls_are_plain() {
         ("ftp://example.com", "a URL like https://"),
         ("example.com", "a URL like https://"),
     ] {
-        check("", &[("PUNCTUAL_PUBLIC_URL", url), token], Err(why));
+        check("", &[("PUNCTUAL_PUBLIC_URL", url)], Err(why));
     }
     let base = "TWILIO_API_BASE_URL";
     env(

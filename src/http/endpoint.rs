@@ -1,0 +1,205 @@
+//! Where a daemon is asked: an address, for whoever has a token, and beside it a socket in the file
+//! system that only its user can open, and that asks for none.
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use tokio::net::{TcpListener, UnixListener, UnixSocket};
+
+use super::runtime::{RuntimeDir, RuntimeError};
+use super::token::Tokens;
+
+/// Connections that wait in the kernel's queue.
+const BACKLOG: u32 = 128;
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {addr} ({setting}){}", hint(.source))]
+pub struct BindError {
+    addr: SocketAddr,
+    setting: &'static str,
+    source: std::io::Error,
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    match error.kind() {
+        AddrInUse => "; another program, or another instance, has it: choose another port",
+        AddrNotAvailable => "; this machine has no such address: 0.0.0.0 or [::] means all of them",
+        PermissionDenied => "; ports below 1024 need a privilege: choose a higher one",
+        _ => "",
+    }
+}
+
+/// Listens on `addr`, which came from the setting named `setting`.
+pub async fn bind(addr: SocketAddr, setting: &'static str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(addr).await.map_err(|source| BindError {
+        addr,
+        setting,
+        source,
+    })
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// For whoever has a token.
+    pub tcp: TcpListener,
+    /// For this user; `None`: there is none, and the token is needed here as well.
+    pub socket: Option<Socket>,
+    /// The tokens.
+    pub tokens: Tokens,
+}
+
+impl Endpoint {
+    /// With tokens that were set, or made and kept in `dir`. A socket that cannot be made is no reason not
+    /// to send messages.
+    pub fn open(
+        tcp: TcpListener,
+        dir: RuntimeDir,
+        debug: Option<SecretString>,
+        operator: Option<SecretString>,
+    ) -> Result<Self, RuntimeError> {
+        let dir = match tcp.local_addr() {
+            Ok(addr) => dir.listening_on(addr),
+            Err(_) => dir,
+        };
+        let tokens = dir.tokens(debug, operator)?;
+        let socket = match Socket::open(&dir) {
+            Ok(socket) => Some(socket),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let cause = cause.unwrap_or_default();
+                tracing::warn!(
+                    %error,
+                    cause,
+                    "there is no socket for commands of this machine: they need the token"
+                );
+                None
+            }
+        };
+        Ok(Self {
+            tcp,
+            socket,
+            tokens,
+        })
+    }
+}
+
+/// A socket in the file system, for this user only.
+#[derive(Debug)]
+pub struct Socket {
+    pub(super) listener: UnixListener,
+    pub(super) file: SocketFile,
+}
+
+/// Where the socket is, until this is dropped.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode: what lies there later may be another daemon's.
+    file: (u64, u64),
+}
+
+impl Socket {
+    /// Makes one, in place of what a killed daemon left.
+    pub fn open(dir: &RuntimeDir) -> Result<Self, RuntimeError> {
+        let path = dir.socket();
+        dir.prepare()?;
+        clear(&path)?;
+        let socket = UnixSocket::new_stream().map_err(RuntimeError::io("make", &path))?;
+        socket
+            .bind(&path)
+            .map_err(RuntimeError::io("make", &path))?;
+        // Before anybody can connect, which they can once it listens.
+        fs::set_permissions(&path, Permissions::from_mode(0o600))
+            .map_err(RuntimeError::io("close to others", &path))?;
+        let listener = socket
+            .listen(BACKLOG)
+            .map_err(RuntimeError::io("open for connections", &path))?;
+        let file = file_of(&path).map_err(RuntimeError::io("look at", &path))?;
+        let file = SocketFile { path, file };
+        Ok(Self { listener, file })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if file_of(&self.path).is_ok_and(|file| file == self.file) {
+            // One that stays is known to be dead by whoever comes next.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn file_of(path: &Path) -> std::io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()))
+}
+
+/// Removes a socket that nobody listens on any more.
+fn clear(path: &Path) -> Result<(), RuntimeError> {
+    let about = match fs::symlink_metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(RuntimeError::io("look at", path)(error)),
+    };
+    if !about.file_type().is_socket() {
+        return Err(RuntimeError::Foreign {
+            path: path.to_owned(),
+            what: "socket",
+        });
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(RuntimeError::io("remove", path))
+        }
+        // Its queue may be full: it lives.
+        Ok(_) | Err(_) => Err(RuntimeError::Busy {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_for_its_owner_and_goes_with_its_daemon() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::State(home.path().to_owned());
+        let socket = Socket::open(&dir).unwrap();
+        let mode = fs::metadata(socket.path()).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o600);
+        let second = Socket::open(&dir).unwrap_err();
+        assert!(matches!(second, RuntimeError::Busy { .. }), "{second}");
+        let path = socket.path().to_owned();
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_daemon_left_is_replaced_and_anything_else_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = RuntimeDir::State(home.path().to_owned());
+        drop(std::os::unix::net::UnixListener::bind(dir.socket()).unwrap());
+        let socket = Socket::open(&dir).unwrap();
+        assert!(std::os::unix::net::UnixStream::connect(socket.path()).is_ok());
+        // Somebody else's by now: it stays.
+        fs::remove_file(socket.path()).unwrap();
+        fs::write(dir.socket(), "not a socket").unwrap();
+        drop(socket);
+        let foreign = Socket::open(&dir).unwrap_err();
+        assert!(matches!(foreign, RuntimeError::Foreign { .. }), "{foreign}");
+        assert!(dir.socket().exists());
+    }
+}

@@ -1,0 +1,242 @@
+//! The places for connections of one listener, and who gives way when they are all taken.
+//!
+//! What a connection is for shows only once its request's head has come, and a client that holds one
+//! back, or its body, holds the place meanwhile. So whoever is only waited for gives way, the longest
+//! waited for first, and what is worked on for the pages and streams never has all places: some are
+//! left that only callbacks and health checks can hold.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What a connection does with its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// Nothing has come yet, or not all of it.
+    Waiting,
+    Work(Class),
+    /// It was told to go.
+    Leaving,
+}
+
+/// What is worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// A page, a stream, and whatever else people and programs look at.
+    Page,
+    /// A callback, or a health check.
+    Reserved,
+}
+
+struct Entry {
+    doing: Doing,
+    /// The order in which it came to that.
+    since: u64,
+    leave: CancellationToken,
+}
+
+#[derive(Default)]
+struct Book {
+    /// Numbers for connections, and for the order of what they do.
+    next: u64,
+    entries: BTreeMap<u64, Entry>,
+}
+
+impl Book {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn count(&self, is: impl Fn(Doing) -> bool) -> usize {
+        self.entries.values().filter(|e| is(e.doing)).count()
+    }
+
+    fn is_full(&self, most: usize) -> bool {
+        self.count(|doing| doing != Doing::Leaving) >= most
+    }
+
+    /// Whoever has been waited for the longest.
+    fn idle(&mut self) -> Option<&mut Entry> {
+        let waiting = self.entries.values_mut();
+        waiting
+            .filter(|e| e.doing == Doing::Waiting)
+            .min_by_key(|e| e.since)
+    }
+}
+
+pub(super) struct Places {
+    book: Mutex<Book>,
+    changed: Notify,
+    most: usize,
+    most_pages: usize,
+}
+
+impl Places {
+    /// So many, of which so many are for callbacks and health checks.
+    pub(super) fn new(most: usize, reserved: usize) -> Arc<Self> {
+        Arc::new(Self {
+            book: Mutex::default(),
+            changed: Notify::new(),
+            most,
+            most_pages: most.saturating_sub(reserved).max(1),
+        })
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until there is a place, or one that somebody would give up. Cancel safe.
+    pub(super) async fn room(&self) {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut book = self.book();
+                if !book.is_full(self.most) || book.idle().is_some() {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Takes a place, somebody else's if need be.
+    pub(super) fn take(self: &Arc<Self>) -> Seat {
+        let mut book = self.book();
+        if book.is_full(self.most)
+            && let Some(idle) = book.idle()
+        {
+            idle.doing = Doing::Leaving;
+            idle.leave.cancel();
+        }
+        let number = book.number();
+        let leave = CancellationToken::new();
+        let entry = Entry {
+            doing: Doing::Waiting,
+            since: number,
+            leave: leave.clone(),
+        };
+        book.entries.insert(number, entry);
+        let held = Held {
+            places: Arc::clone(self),
+            number,
+        };
+        Seat {
+            held: Arc::new(held),
+            leave,
+        }
+    }
+}
+
+struct Held {
+    places: Arc<Places>,
+    number: u64,
+}
+
+impl Held {
+    fn does(&self, doing: Doing, book: &mut Book) {
+        let since = book.number();
+        if let Some(entry) = book.entries.get_mut(&self.number)
+            && entry.doing != Doing::Leaving
+        {
+            (entry.doing, entry.since) = (doing, since);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.places.book().entries.remove(&self.number);
+        self.places.changed.notify_one();
+    }
+}
+
+/// A connection's place.
+#[derive(Clone)]
+pub(super) struct Seat {
+    held: Arc<Held>,
+    leave: CancellationToken,
+}
+
+impl Seat {
+    /// Ends when somebody else needs the place more.
+    pub(super) async fn lost(&self) {
+        self.leave.cancelled().await;
+    }
+
+    /// The place is needed from now on. `None`: too many pages are worked on.
+    pub(super) fn begin(&self, class: Class) -> Option<Work> {
+        let places = &self.held.places;
+        let mut book = places.book();
+        let pages = |doing| doing == Doing::Work(Class::Page);
+        if class == Class::Page && book.count(pages) >= places.most_pages {
+            return None;
+        }
+        self.held.does(Doing::Work(class), &mut book);
+        Some(Work(Arc::clone(&self.held)))
+    }
+}
+
+/// Something is worked on, until this is dropped.
+pub(super) struct Work(Arc<Held>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.does(Doing::Waiting, &mut self.0.places.book());
+        self.0.places.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn is_lost(seat: &Seat) -> bool {
+        seat.lost().now_or_never().is_some()
+    }
+
+    #[test]
+    fn who_is_waited_for_the_longest_gives_way() {
+        let places = Places::new(3, 1);
+        let seats = [places.take(), places.take(), places.take()];
+        // The first did something meanwhile, so the second has been waited for longer.
+        drop(seats[0].begin(Class::Page));
+        let _working = seats[2].begin(Class::Reserved).unwrap();
+        let newcomer = places.take();
+        assert_eq!(seats.each_ref().map(is_lost), [false, true, false]);
+        assert!(!is_lost(&newcomer));
+        let _another = places.take();
+        assert_eq!(seats.each_ref().map(is_lost), [true, true, false]);
+    }
+
+    #[test]
+    fn pages_never_have_all_places() {
+        let places = Places::new(3, 1);
+        let seats = [places.take(), places.take(), places.take()];
+        let first = seats[0].begin(Class::Page).unwrap();
+        let _second = seats[1].begin(Class::Page).unwrap();
+        assert!(seats[2].begin(Class::Page).is_none());
+        assert!(seats[2].begin(Class::Reserved).is_some());
+        drop(first);
+        assert!(seats[2].begin(Class::Page).is_some());
+    }
+
+    #[test]
+    fn nobody_who_is_worked_for_gives_way() {
+        let places = Places::new(2, 1);
+        let seats = [places.take(), places.take()];
+        let page = seats[0].begin(Class::Page).unwrap();
+        let callback = seats[1].begin(Class::Reserved).unwrap();
+        assert!(places.room().now_or_never().is_none());
+        drop(callback);
+        assert!(places.room().now_or_never().is_some());
+        drop(page);
+        drop(seats);
+        assert!(places.book().entries.is_empty());
+    }
+}

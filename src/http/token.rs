@@ -1,0 +1,191 @@
+//! The two tokens: who may look, and who may act as well.
+//!
+//! They are compared by their digests, in a time that tells nothing of how two differ. A session is no
+//! copy of a token: it is an expiry and a proof, made with the token, that we opened it. So it ends by
+//! itself, a changed token ends all, and nothing is kept here.
+
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+use uuid::Uuid;
+
+/// The least characters of a token. Every try is compared, so that nobody's wrong tries keep the right
+/// token out; what makes guessing hopeless is its length alone.
+pub const TOKEN_MIN: usize = 16;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// To look: `PUNCTUAL_DEBUG_TOKEN`.
+    Debug,
+    /// To act, and to look: `PUNCTUAL_OPERATOR_TOKEN`.
+    Operator,
+}
+
+impl TokenKind {
+    /// The setting.
+    pub const fn setting(self) -> &'static str {
+        match self {
+            Self::Debug => "PUNCTUAL_DEBUG_TOKEN",
+            Self::Operator => "PUNCTUAL_OPERATOR_TOKEN",
+        }
+    }
+
+    /// The file of a token that was made.
+    pub(super) const fn file(self) -> &'static str {
+        match self {
+            Self::Debug => "debug_token",
+            Self::Operator => "operator_token",
+        }
+    }
+}
+
+/// The tokens of a daemon.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    debug: SecretString,
+    operator: SecretString,
+}
+
+impl Tokens {
+    /// These two.
+    pub const fn new(debug: SecretString, operator: SecretString) -> Self {
+        Self { debug, operator }
+    }
+
+    /// Two that nobody has had before.
+    pub fn fresh() -> Self {
+        Self::new(fresh(), fresh())
+    }
+
+    /// The one that a link to the page carries.
+    pub const fn debug(&self) -> &SecretString {
+        &self.debug
+    }
+
+    /// Whether this is one of them. No acting route exists yet, so both open the same.
+    pub(super) fn admit(&self, given: &str) -> bool {
+        self.of(given).is_some()
+    }
+
+    /// What a new session is to hold for whoever gave this token, and `None` for a wrong one.
+    pub(super) fn open_session(&self, given: &str, expires: u64) -> Option<String> {
+        let token = self.of(given)?;
+        Some(format!("{expires}.{}", proof(token, expires)))
+    }
+
+    /// Whether this is a session that was opened with one of them and has not run out.
+    pub(super) fn is_session(&self, value: &str, now: u64) -> bool {
+        let Some((expires, proven)) = value.split_once('.') else {
+            return false;
+        };
+        let Ok(expires) = expires.parse::<u64>() else {
+            return false;
+        };
+        let by = |token| proof(token, expires).as_bytes().ct_eq(proven.as_bytes());
+        let ours: bool = (by(&self.debug) | by(&self.operator)).into();
+        ours && now < expires
+    }
+
+    /// The cookie's name. Browsers hand cookies to every port of a host, so daemons on one host, each
+    /// with tokens of its own, need names of their own.
+    pub(super) fn cookie(&self) -> String {
+        let mac = hex(&mac(&self.debug, "punctual cookie"));
+        format!("punctual_{}", mac.get(..8).unwrap_or_default())
+    }
+
+    /// Both are compared, whichever it is.
+    fn of(&self, given: &str) -> Option<&SecretString> {
+        let digest = |text: &str| Sha256::digest(text.as_bytes());
+        let given = digest(given);
+        let is = |token: &SecretString| -> Choice { given.ct_eq(&digest(token.expose_secret())) };
+        match (is(&self.debug).into(), is(&self.operator).into()) {
+            (_, true) => Some(&self.operator),
+            (true, false) => Some(&self.debug),
+            (false, false) => None,
+        }
+    }
+}
+
+/// A token that nobody has had before: 244 bits from the kernel, and 12 that say that they are such.
+pub(super) fn fresh() -> SecretString {
+    let half = || Uuid::new_v4().simple();
+    format!("{}{}", half(), half()).into()
+}
+
+fn proof(token: &SecretString, expires: u64) -> String {
+    hex(&mac(token, &format!("punctual session until {expires}")))
+}
+
+fn mac(token: &SecretString, text: &str) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.expose_secret().as_bytes())
+        .expect("HMAC takes a key of any length");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // A String takes whatever is written to it.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: &str = "a-token-to-look-with";
+    const ACT: &str = "a-token-to-act-with";
+
+    fn tokens() -> Tokens {
+        Tokens::new(LOOK.into(), ACT.into())
+    }
+
+    #[test]
+    fn either_token_admits_and_nothing_else_does() {
+        for right in [LOOK, ACT] {
+            assert!(tokens().admit(right));
+        }
+        for wrong in [
+            "",
+            "a-token",
+            "a-token-to-look-witH",
+            "a-token-to-look-with2",
+        ] {
+            assert!(!tokens().admit(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_proven_and_runs_out() {
+        for token in [LOOK, ACT] {
+            let value = tokens().open_session(token, 1_000).unwrap();
+            assert!(tokens().is_session(&value, 999));
+            assert!(!tokens().is_session(&value, 1_000), "run out");
+            assert!(!Tokens::fresh().is_session(&value, 0), "other tokens");
+            let (_, proven) = value.split_once('.').unwrap();
+            let longer = format!("9999.{proven}");
+            assert!(!tokens().is_session(&longer, 0), "made to last");
+            for broken in ["", ".", "1000", "1000.", "x.y", &format!(".{proven}")] {
+                assert!(!tokens().is_session(broken, 0), "{broken:?}");
+            }
+            assert!(!value.contains(token));
+        }
+        assert!(tokens().open_session("wrong", 1_000).is_none());
+    }
+
+    #[test]
+    fn fresh_tokens_are_long_differ_and_name_other_cookies() {
+        let (one, two) = (Tokens::fresh(), Tokens::fresh());
+        assert!(one.debug.expose_secret().len() >= 2 * TOKEN_MIN);
+        assert_ne!(one.debug.expose_secret(), one.operator.expose_secret());
+        assert_ne!(one.cookie(), two.cookie());
+        assert_eq!(one.cookie().len(), "punctual_".len() + 8);
+    }
+}
