@@ -1,20 +1,20 @@
 -- Trigger on punctual.attempts: whatever settles an attempt as certainly not sent gives its place in the user's
 -- day back. Re-runnable; replaced as a whole. Batches do it themselves, users in order (record_settled.sql, and
--- receipts_advance.sql of what did not arrive), and say so by `gave_back`; this is for all others.
+-- receipts_advance.sql of what did not arrive), and say so by `quota_returned`; this is for all others.
 
-create or replace function punctual.place_back() returns trigger
+create or replace function punctual.return_quota() returns trigger
 language plpgsql set search_path = '' as $$
 begin
   update punctual.daily_counts c
      set count = greatest(c.count - 1, 0)
    where c.user_id = new.user_id and c.day = new.day;
-  new.gave_back := true;
+  new.quota_returned := true;
   return new;
 end
 $$;
 
-create or replace trigger punctual_place_back
+create or replace trigger punctual_return_quota
   before update on punctual.attempts for each row
-  when (new.day is not null and not new.gave_back
+  when (new.day is not null and not new.quota_returned
         and new.outcome in ('refused', 'throttled', 'unsent', 'rejected', 'cancelled', 'returned', 'deferred'))
-  execute function punctual.place_back();
+  execute function punctual.return_quota();

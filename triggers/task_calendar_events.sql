@@ -77,11 +77,11 @@ language sql set search_path = '' as $$
   )
   -- The first move that was missed is what the message is to be moved from. What is pending may be
   -- following an earlier one this moment: it is added without a look.
-  insert into punctual.unfollowed (message_id, calendar_event_id, user_id, was)
+  insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id, start_before)
   select m.id, event, owner, was
     from missed m
    where m.status = 'pending'
-      or m.status <> 'delivered' and not exists (select from punctual.unfollowed u where u.message_id = m.id)
+      or m.status <> 'delivered' and not exists (select from punctual.missed_event_changes u where u.message_id = m.id)
 $$;
 
 -- These, which are held, are cancelled with their event.
@@ -118,7 +118,7 @@ begin
     return;
   end if;
   perform punctual.cancel_reminders(punctual.hold_reminders(event, owner), was);
-  insert into punctual.gone_events (calendar_event_id, user_id)
+  insert into punctual.deleted_events (calendar_event_id, user_id)
   select event, owner
    where exists (select from public.scheduled_messages m
                   where m.calendar_event_id = event and m.user_id = owner
@@ -171,7 +171,7 @@ create or replace function punctual.event_is(event text, owner uuid, starts time
                                              vars jsonb, revive boolean) returns void
 language plpgsql set search_path = '' as $$
 begin
-  delete from punctual.gone_events g where g.calendar_event_id = event and g.user_id = owner;
+  delete from punctual.deleted_events g where g.calendar_event_id = event and g.user_id = owner;
   if revive then
     perform punctual.revive_reminders(event, owner, starts, was);
   end if;
@@ -268,8 +268,8 @@ declare
 begin
   perform set_config('punctual.writer', '', true);
   for missed in
-    select u.id, u.message_id, u.calendar_event_id, u.user_id, u.was
-      from punctual.unfollowed u
+    select u.id, u.message_id, u.calendar_event_id, u.user_id, u.start_before
+      from punctual.missed_event_changes u
       left join public.scheduled_messages m on m.id = u.message_id
      where (m.id is null or m.status not in ('sending', 'unconfirmed', 'sent')
             -- What was sent and is not put back by then, will not be.
@@ -277,7 +277,7 @@ begin
        -- What an app's own trigger refuses is not asked of it all the time.
        and coalesce(u.refused_at < clock_timestamp() - interval '1 minute', true)
        -- One a message, the first: from there it is moved.
-       and not exists (select from punctual.unfollowed o where o.message_id = u.message_id and o.id < u.id)
+       and not exists (select from punctual.missed_event_changes o where o.message_id = u.message_id and o.id < u.id)
      order by u.refused_at nulls first, u.id
      limit most
        for update of u skip locked
@@ -285,18 +285,18 @@ begin
     begin
       perform from public.scheduled_messages m where m.id = missed.message_id and m.status = 'pending'
           for no key update skip locked;
-      those := array(select u.id from punctual.unfollowed u where u.message_id = missed.message_id);
+      those := array(select u.id from punctual.missed_event_changes u where u.message_id = missed.message_id);
       if found then
         event := punctual.event_row(missed.calendar_event_id, missed.user_id);
         if event ->> 'sync_status' = 'cancelled'
-           or event is null and exists (select from punctual.gone_events g
+           or event is null and exists (select from punctual.deleted_events g
                                          where g.calendar_event_id = missed.calendar_event_id
                                            and g.user_id = missed.user_id)
         then
-          perform punctual.cancel_reminders(array[missed.message_id], missed.was);
+          perform punctual.cancel_reminders(array[missed.message_id], missed.start_before);
         elsif event is not null then
           perform punctual.move_reminders(array[missed.message_id], punctual.as_instant(event ->> 'event_start'),
-                                          missed.was, punctual.event_vars(event));
+                                          missed.start_before, punctual.event_vars(event));
         end if;
         insert into punctual.notes (message_id, note) values (missed.message_id, 'it has followed its calendar event');
         followed := followed + 1;
@@ -306,10 +306,10 @@ begin
         -- Held, or claimed this moment: the next time.
         continue;
       end if;
-      delete from punctual.unfollowed u where u.id = any (those);
+      delete from punctual.missed_event_changes u where u.id = any (those);
     exception when others then
       raise warning 'message % could not follow its calendar event yet: % (%)', missed.message_id, sqlerrm, sqlstate;
-      update punctual.unfollowed u set refused_at = clock_timestamp() where u.id = missed.id;
+      update punctual.missed_event_changes u set refused_at = clock_timestamp() where u.id = missed.id;
     end;
   end loop;
   perform set_config('punctual.writer', coalesce(writer, ''), true);
@@ -326,9 +326,6 @@ revoke execute on function punctual.hold_reminders(text, uuid),
                            punctual.event_is(text, uuid, timestamptz, timestamptz, jsonb, boolean),
                            punctual.event_row(text, uuid), punctual.follow_missed(int)
   from public;
-
--- Of an earlier version.
-drop function if exists punctual.note_reminders(text, uuid, timestamptz, text);
 
 -- Where the table is ours to watch.
 do $$

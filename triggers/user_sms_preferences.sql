@@ -56,3 +56,41 @@ begin
   end if;
 end
 $$;
+
+-- Whether texts reach a user, for people and apps; it sees what its caller may see. One of that name
+-- without our comment is the app's own.
+do $$
+declare
+  has_name boolean;
+  is_ours boolean;
+begin
+  select count(*) > 0, bool_and(coalesce(obj_description(p.oid, 'pg_proc'), '') = 'made by Punctual'
+                                and pg_catalog.pg_has_role(p.proowner, 'usage'))
+    into has_name, is_ours
+    from pg_catalog.pg_proc p
+   where p.pronamespace = 'public'::regnamespace and p.proname = 'get_user_sms_channel_info';
+  if not has_name or is_ours then
+    create or replace function public.get_user_sms_channel_info(p_user_id uuid)
+    returns table (has_sms_available boolean, phone_number text, phone_verified boolean,
+                   phone_verified_at timestamptz, opted_out boolean)
+    language plpgsql stable set search_path = '' as $f$
+    begin
+      return query
+        select coalesce(p.phone_verified, false) and not coalesce(p.opted_out, false)
+               and coalesce(p.phone_number, '') ~ '\S',
+               p.phone_number::text, coalesce(p.phone_verified, false), p.phone_verified_at,
+               coalesce(p.opted_out, false)
+          from public.user_sms_preferences p
+         where p.user_id = p_user_id
+         -- Of several rows of one user, the one that wants no texts, as at the claim.
+         order by p.opted_out desc nulls last
+         limit 1;
+      if not found then
+        return query select false, null::text, false, null::timestamptz, false;
+      end if;
+    end
+    $f$;
+    comment on function public.get_user_sms_channel_info(uuid) is 'made by Punctual';
+  end if;
+end
+$$;

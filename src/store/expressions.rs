@@ -24,6 +24,9 @@ macro_rules! sql {
     }};
 }
 
+/// Where the indexes are defined.
+const INDEXES: &str = include_str!("../../migrations/20261128000004_indexes.sql");
+
 /// Puts one expression down, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
     match name {
@@ -65,6 +68,9 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"switched_off" => switched_off(alias, out),
         // Every switch, as `values` takes rows: its column and its kind of message.
         b"switches" => switches(out),
+        // Every index of the app's tables, as `values` takes rows: table, name, a column that is
+        // looked up by it (null: whatever the table has), and the rest of its definition.
+        b"indexes" => out.row(cut(INDEXES, "(values\n", ") as w (tab, name,"), b""),
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
 }
@@ -192,6 +198,29 @@ const fn word_len(text: &[u8]) -> usize {
     len
 }
 
+/// What stands between two marks.
+pub(in crate::store) const fn cut<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let start = find(text, from, 0) + from.len();
+    let (_, after) = text.split_at(start);
+    let (cut, _) = after.split_at(find(text, to, start) - start);
+    cut
+}
+
+const fn find(text: &str, mark: &str, mut at: usize) -> usize {
+    let (text, mark) = (text.as_bytes(), mark.as_bytes());
+    while at + mark.len() <= text.len() {
+        let mut same = 0;
+        while same < mark.len() && text[at + same] == mark[same] {
+            same += 1;
+        }
+        if same == mark.len() {
+            return at;
+        }
+        at += 1;
+    }
+    panic!("a file does not have the mark that its text is cut at")
+}
+
 /// How long a file is with its expressions put in.
 pub(in crate::store) const fn length(sql: &str) -> usize {
     Text::<0>::of(sql).len
@@ -244,6 +273,22 @@ mod tests {
                 );
                 assert!(text.contains(switch.column()), "{text}");
             }
+        }
+    }
+
+    /// The migrations are plain SQL, for the Supabase CLI applies them as they are.
+    #[test]
+    fn the_migrations_say_the_same() {
+        for expression in ["due!()", "under_way!()"] {
+            let text = Text::<200>::of(expression);
+            let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
+            // It stands within the quotes of the list.
+            assert!(INDEXES.contains(&text.replace('\'', "''")), "{text}");
+        }
+        let tables = include_str!("../../migrations/20261128000001_app_tables.sql");
+        for switch in Switch::ALL {
+            let column = format!("'user_sms_preferences', '{}',", switch.column());
+            assert!(tables.contains(&column), "{column}");
         }
     }
 

@@ -100,7 +100,7 @@ async fn migrate_tells_what_it_did_and_a_terminal_what_it_is_at() {
     let (json, code) = ask(&db, &["migrate", "--json"]).await;
     assert_eq!(code, Some(0), "{json}");
     let told: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert!(told["applied"].as_array().unwrap().len() > 5, "{json}");
+    assert!(told["applied"].as_array().unwrap().len() >= 5, "{json}");
     let (again, _) = ask(&db, &["migrate"]).await;
     assert_eq!(again, "nothing to do: the schema is up to date\n");
 

@@ -19,7 +19,7 @@ async fn in_doubt() -> (TestDb, Client) {
              insert into scheduled_messages (id, to_number, from_number, body, scheduled_at, status, attempts)
              values ('{ID}', '+12025550177', '+15005550006', 'a secret text', now() - interval '2 h', 'unconfirmed', 2);
              insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome,
-                                            next_ask_at, sought_to, sought_text)
+                                            next_lookup_at, lookup_to, lookup_text)
              select gen_random_uuid(), '{ID}', n, gen_random_uuid(), now(), 'unknown', now(), '+12025550177', 'x'
                from generate_series(1, 2) n;
              set session_replication_role = default"
@@ -38,8 +38,8 @@ const ROW: &str = "select concat_ws(' ', status, twilio_sid, error_message, canc
                            case when requeued_at is not null then 'anew' end)
                      from scheduled_messages";
 const ATTEMPTS: &str = "select string_agg(concat_ws(' ', outcome, provider_sid, settled_by,
-                               case when next_ask_at is not null then 'asked' end,
-                               case when sought_to is not null then 'kept' end), ', ' order by number)
+                               case when next_lookup_at is not null then 'asked' end,
+                               case when lookup_to is not null then 'kept' end), ', ' order by number)
                           from punctual.attempts";
 const MESSAGES: &str =
     "select string_agg(concat_ws(' ', status, twilio_sid, to_number), ', ') from messages";

@@ -109,7 +109,7 @@ async fn a_task_that_panics_ends_the_daemon_in_good_order_and_by_name() {
     let id = insert(&app, "asked about", 0).await;
     crate::world::becomes(&app, id, "sent").await;
     // Now, and not when it would be worth asking.
-    let ask = "update punctual.attempts set next_ask_at = clock_timestamp()";
+    let ask = "update punctual.attempts set next_lookup_at = clock_timestamp()";
     app.batch_execute(ask).await.unwrap();
     let error = running.await.unwrap().unwrap_err();
     assert!(

@@ -154,7 +154,7 @@ async fn what_is_deleted_and_comes_again_takes_its_reminders_along() {
         said,
         ["the calendar event was deleted; too late, it had been sent"]
     );
-    let gone = "select count(*) from punctual.gone_events";
+    let gone = "select count(*) from punctual.deleted_events";
     assert_eq!(one::<i64>(&world.unseen, gone).await, 0);
 }
 

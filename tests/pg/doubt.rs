@@ -114,8 +114,8 @@ impl Case {
     async fn later(&self, minutes: u32) {
         let sql = format!(
             "update punctual.attempts
-                set next_ask_at = now(), finished_at = finished_at - interval '{minutes} min'
-              where next_ask_at is not null"
+                set next_lookup_at = now(), finished_at = finished_at - interval '{minutes} min'
+              where next_lookup_at is not null"
         );
         run(&self.world.unseen, &sql).await;
     }
@@ -135,8 +135,8 @@ impl Case {
     /// The attempts, oldest first: outcome, how often asked, whether it will be again.
     async fn attempts(&self, id: Uuid) -> String {
         let sql = format!(
-            "select string_agg(concat_ws(' ', outcome, receipt_status, asked,
-                                         case when next_ask_at is not null then 'again' end, settled_by),
+            "select string_agg(concat_ws(' ', outcome, receipt_status, lookups,
+                                         case when next_lookup_at is not null then 'again' end, settled_by),
                                ', ' order by number)
                from punctual.attempts where message_id = '{id}'"
         );
@@ -145,7 +145,7 @@ impl Case {
 
     async fn note(&self, id: Uuid) -> String {
         let sql = format!(
-            "select coalesce(ask_note, '') from punctual.attempts where message_id = '{id}'
+            "select coalesce(lookup_note, '') from punctual.attempts where message_id = '{id}'
               order by number limit 1"
         );
         one(&self.world.unseen, &sql).await
@@ -221,7 +221,7 @@ async fn the_list_proves_what_the_answer_did_not() {
     let sql = "select count(*) from messages where twilio_sid is not null";
     assert_eq!(one::<i64>(&case.world.unseen, sql).await, 1);
     // What the ledger keeps of number and text is gone with the doubt.
-    let sql = "select num_nonnulls(sought_to, sought_from, sought_text) from punctual.attempts";
+    let sql = "select num_nonnulls(lookup_to, lookup_from, lookup_text) from punctual.attempts";
     assert_eq!(one::<i32>(&case.world.unseen, sql).await, 0);
     assert_eq!(case.store.take_duplicates(), 0);
 }
@@ -245,7 +245,7 @@ async fn two_equal_texts_are_told_apart_by_nobody() {
     // One finds its owner by a callback, as it were: then the other's absence is plain.
     let sid = case.twilio.book().messages()[0].sid.clone();
     let sql = format!(
-        "update punctual.attempts set outcome = 'accepted', provider_sid = '{sid}', sought_text = null
+        "update punctual.attempts set outcome = 'accepted', provider_sid = '{sid}', lookup_text = null
           where message_id = '{one}'"
     );
     run(&case.world.unseen, &sql).await;

@@ -168,7 +168,7 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
     assert_eq!(told, "accepted");
     assert_eq!(sid, case.world.get::<String>(sent, "twilio_sid").await);
     let known = "select count(*) from messages m, punctual.attempts a where m.twilio_sid = a.provider_sid
-                  and a.regained and a.next_ask_at is not null and a.started_at < a.claimed_at + interval '1 s'";
+                  and a.recovered and a.next_lookup_at is not null and a.started_at < a.claimed_at + interval '1 s'";
     assert_eq!(
         one::<i64>(&case.world.unseen, known).await,
         1,

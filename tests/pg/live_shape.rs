@@ -29,7 +29,7 @@ async fn check(db: &TestDb, change: &str, said: &[&str]) {
     }
     let error = outcome.expect_err(change);
     assert!(
-        matches!(error, MigrateError::Shape { .. }),
+        matches!(error, MigrateError::Refused { .. }),
         "{change}: {error:?}"
     );
     let text = error.to_string();

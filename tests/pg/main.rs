@@ -33,6 +33,7 @@ mod recovery;
 mod retry;
 mod rows;
 mod shown;
+mod take_over;
 mod tls;
 mod ways;
 mod window;

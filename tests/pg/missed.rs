@@ -37,7 +37,11 @@ async fn moved(world: &World, id: Uuid) -> String {
 }
 
 async fn waiting(world: &World) -> i64 {
-    one(&world.unseen, "select count(*) from punctual.unfollowed").await
+    one(
+        &world.unseen,
+        "select count(*) from punctual.missed_event_changes",
+    )
+    .await
 }
 
 /// An event in two hours, to the microsecond after the messages' `created_at`, and a reminder
@@ -209,7 +213,8 @@ async fn what_was_on_its_way_follows_if_it_comes_back() {
                 assert_eq!((followed, waiting(&world).await), (0, 1), "{case}");
                 assert_eq!(world.status(id).await, becomes, "{case}");
                 // What was sent is not waited for for ever, what is in doubt is.
-                let old = "update punctual.unfollowed set noted_at = now() - interval '4 days'";
+                let old =
+                    "update punctual.missed_event_changes set noted_at = now() - interval '4 days'";
                 run(&world.unseen, old).await;
                 assert_eq!(store.follow_missed(25).await.unwrap(), 0);
                 assert_eq!(
@@ -253,7 +258,7 @@ async fn what_the_table_refuses_holds_nobody_up_and_is_asked_again_later() {
     );
     run(
         &world.unseen,
-        "update punctual.unfollowed set refused_at = now() - interval '2 minutes'",
+        "update punctual.missed_event_changes set refused_at = now() - interval '2 minutes'",
     )
     .await;
     assert_eq!(store.follow_missed(25).await.unwrap(), 1);

@@ -47,6 +47,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             "triggers": report.triggers,
             "indexes": report.indexes,
             "granted": granted,
+            "supabase_repair": report.supabase_repair,
         });
         return output::print(&format!("{told:#}\n"));
     }
@@ -59,6 +60,13 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     }
     for statement in granted {
         let _ = writeln!(text, "{statement}");
+    }
+    if let Some(command) = &report.supabase_repair {
+        let _ = writeln!(
+            text,
+            "the Supabase CLI has an earlier numbering on record; before its next `db push` replace the \
+             files in supabase/migrations by those of migrations/, and run:\n  {command}"
+        );
     }
     if text.is_empty() {
         text.push_str("nothing to do: the schema is up to date\n");

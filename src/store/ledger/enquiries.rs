@@ -212,7 +212,7 @@ fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {
         (_, Some(sid)) => About::Sid(ProviderSid(sid)),
         (_, None) => About::Nothing,
     };
-    let asked: i32 = row.try_get("asked")?;
+    let asked: i32 = row.try_get("lookups")?;
     Ok(Enquiry {
         message: MessageId(row.try_get("message_id")?),
         token: AttemptToken(row.try_get("token")?),
@@ -225,9 +225,9 @@ fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {
 }
 
 fn read_doubt(row: &Row) -> Result<Doubt, tokio_postgres::Error> {
-    let to: Option<String> = row.try_get("sought_to")?;
-    let text = text_key(row.try_get("sought_text")?);
-    let from = row.try_get("sought_from")?;
+    let to: Option<String> = row.try_get("lookup_to")?;
+    let text = text_key(row.try_get("lookup_text")?);
+    let from = row.try_get("lookup_from")?;
     let holds_row: Option<bool> = row.try_get("holds_row")?;
     let status: Option<&str> = row.try_get("status")?;
     let held = match status {

@@ -145,9 +145,9 @@ async fn record_settled(
                 &c.finished,
                 &c.until,
                 &millis(Enquiry::IN_DOUBT.first()),
-                &c.sought_to,
-                &c.sought_from,
-                &c.sought_text,
+                &c.lookup_to,
+                &c.lookup_from,
+                &c.lookup_text,
                 &c.body,
             ],
         )
@@ -188,9 +188,9 @@ struct Columns<'a> {
     counts: Vec<bool>,
     started: Vec<Option<PgTimestamp>>,
     finished: Vec<Option<PgTimestamp>>,
-    sought_to: Vec<Option<&'a str>>,
-    sought_from: Vec<Option<&'a str>>,
-    sought_text: Vec<Option<Vec<u8>>>,
+    lookup_to: Vec<Option<&'a str>>,
+    lookup_from: Vec<Option<&'a str>>,
+    lookup_text: Vec<Option<Vec<u8>>>,
     until: Vec<Option<PgTimestamp>>,
     body: Vec<Option<&'a str>>,
 }
@@ -222,10 +222,10 @@ impl<'a> Columns<'a> {
         self.started.push(record.started.map(PgTimestamp));
         self.finished.push(record.finished.map(PgTimestamp));
         let sought = record.payload.as_ref().filter(|_| *outcome == "unknown");
-        self.sought_to.push(sought.map(|sent| sent.to().as_str()));
-        self.sought_from
+        self.lookup_to.push(sought.map(|sent| sent.to().as_str()));
+        self.lookup_from
             .push(sought.map(|sent| sent.from().as_str()));
-        self.sought_text
+        self.lookup_text
             .push(sought.map(|sent| TextKey::of(sent.body()).0.to_vec()));
         self.until.push(until.map(PgTimestamp));
         self.body.push(body(record));

@@ -17,17 +17,25 @@ use tokio_postgres::Client;
 use super::files;
 use crate::store::session::dsn::Dsn;
 
+mod apply;
 mod error;
 pub(in crate::store) mod indexes;
 pub mod progress;
+mod record;
 mod role;
 mod run;
+mod take_over;
 pub(in crate::store) mod triggers;
 
 pub use error::MigrateError;
 pub use triggers::Trigger;
 
 use progress::Step;
+
+/// The number of this program's schema. Raised by whoever changes what a released version has in
+/// `migrations/` or `triggers/`; a migration that older programs cannot live with says in
+/// `punctual.migrations.oldest_program` which is the oldest that can.
+pub const PROGRAM: i32 = 1;
 
 /// How long a statement of a migration waits for a lock on the first try: so long may it hold
 /// up the app's writes, which queue behind it. Doubles with each try, up to
@@ -65,6 +73,9 @@ pub struct File<'a> {
 pub struct Migrator<'a> {
     migrations: Vec<Migration<'a>>,
     triggers: Vec<File<'a>>,
+    program: i32,
+    /// Whether a database of the earlier numbering is brought to these files.
+    takes_over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +93,9 @@ pub struct Report {
     pub triggers: Vec<String>,
     /// The indexes built beside the app's writes, on tables too large for a migration to do it.
     pub indexes: Vec<String>,
+    /// The command that is still to be run for the Supabase CLI to go on, if it has the numbering
+    /// before the baseline on record.
+    pub supabase_repair: Option<String>,
 }
 
 /// One file that a database of this version has applied, for `doctor`.
@@ -102,7 +116,11 @@ impl Migrator<'static> {
     ///
     /// Never: a test has read their names.
     pub fn embedded() -> Self {
-        Self::new(files::MIGRATIONS, files::TRIGGERS).expect("their names have been tested")
+        let files = Self::new(files::MIGRATIONS, files::TRIGGERS);
+        Self {
+            takes_over: true,
+            ..files.expect("their names have been tested")
+        }
     }
 }
 
@@ -119,7 +137,15 @@ impl<'a> Migrator<'a> {
         Ok(Self {
             migrations: all,
             triggers: triggers.to_vec(),
+            program: PROGRAM,
+            takes_over: false,
         })
+    }
+
+    /// The same as a program of this number has them.
+    #[must_use]
+    pub fn of_program(self, program: i32) -> Self {
+        Self { program, ..self }
     }
 
     /// Brings the database up to these files. Safe to repeat, and to start twice at once: the

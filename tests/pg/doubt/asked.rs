@@ -144,7 +144,7 @@ async fn to_look_for_what_is_due_costs_little_however_much_is_not() {
     // A day's messages that wait for their receipts, and some that are done with.
     run(
         &case.world.unseen,
-        "insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, next_ask_at)
+        "insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, next_lookup_at)
          select gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now(), 'accepted',
                 case when n % 2 = 0 then now() + n * interval '1 s' end
            from generate_series(3600, 63600) n;
@@ -153,10 +153,11 @@ async fn to_look_for_what_is_due_costs_little_however_much_is_not() {
     .await;
     let id = case.row_of("the one").await;
     case.sends(id, LOST_ANSWER).await;
-    let sql = format!("update punctual.attempts set next_ask_at = now() where message_id = '{id}'");
+    let sql =
+        format!("update punctual.attempts set next_lookup_at = now() where message_id = '{id}'");
     run(&case.world.unseen, &sql).await;
     let read = "select coalesce(sum(idx_tup_read), 0)::bigint from pg_stat_user_indexes
-                 where indexrelname = 'attempts_next_ask_idx'";
+                 where indexrelname = 'attempts_next_lookup_idx'";
     let stats = "select pg_stat_force_next_flush(), pg_stat_clear_snapshot()";
     run(&case.world.unseen, stats).await;
     let before: i64 = one(&case.world.unseen, read).await;

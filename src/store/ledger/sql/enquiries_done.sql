@@ -3,16 +3,16 @@
 -- $1 tokens  $2 held until  $3 answers had  $4 pause until the next (us; null: none)  $5 what was told
 with ask as (
   select * from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::bigint[], $5::text[])
-             as a (token, held_until, asked, pause_us, note)
+             as a (token, held_until, lookups, pause_us, note)
 ), free as (
   select a.token
     from punctual.attempts a
-    join ask on ask.token = a.token and ask.held_until = a.next_ask_at
+    join ask on ask.token = a.token and ask.held_until = a.next_lookup_at
    order by a.token
      for no key update of a skip locked
 )
 update punctual.attempts a
-   set asked = ask.asked, asked_at = clock_timestamp(), ask_note = ask.note,
-       next_ask_at = clock_timestamp() + ask.pause_us * interval '1 microsecond'
+   set lookups = ask.lookups, looked_up_at = clock_timestamp(), lookup_note = ask.note,
+       next_lookup_at = clock_timestamp() + ask.pause_us * interval '1 microsecond'
   from ask
  where a.token = ask.token and a.token in (select token from free)

@@ -6,28 +6,28 @@
 with doubtful as (
   select a.token
     from punctual.attempts a
-   where a.outcome = 'unknown' and a.next_ask_at <= statement_timestamp()
-   order by a.next_ask_at
+   where a.outcome = 'unknown' and a.next_lookup_at <= statement_timestamp()
+   order by a.next_lookup_at
    limit $1
      for no key update skip locked
 ), unheard as (
   select a.token
     from punctual.attempts a
-   where a.outcome = 'accepted' and a.next_ask_at <= statement_timestamp()
-   order by a.next_ask_at
+   where a.outcome = 'accepted' and a.next_lookup_at <= statement_timestamp()
+   order by a.next_lookup_at
    limit $2
      for no key update skip locked
 ), taken as (
   update punctual.attempts a
-     set next_ask_at = clock_timestamp() + $3::bigint * interval '1 millisecond'
+     set next_lookup_at = clock_timestamp() + $3::bigint * interval '1 millisecond'
     from (select token from doubtful union all select token from unheard) due
    where a.token = due.token
   returning a.*
 )
-select t.token, t.message_id, t.outcome, t.provider_sid, t.asked, t.next_ask_at as held_until,
+select t.token, t.message_id, t.outcome, t.provider_sid, t.lookups, t.next_lookup_at as held_until,
        coalesce(t.started_at, t.claimed_at) as since,
        coalesce(t.finished_at, t.claimed_at) as asked_since,
-       t.sought_to, t.sought_from, t.sought_text,
+       t.lookup_to, t.lookup_from, t.lookup_text,
        t.settled_by is null
          and t.number = (select max(b.number) from punctual.attempts b where b.message_id = t.message_id)
          as holds_row,

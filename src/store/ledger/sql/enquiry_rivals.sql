@@ -4,7 +4,7 @@
 -- $1 the attempt  $2 to  $3 the text's SHA-256
 select coalesce(a.started_at, a.claimed_at) as since
   from punctual.attempts a
- where a.sought_text = $3::bytea and a.sought_to = $2::text and a.outcome = 'unknown'
+ where a.lookup_text = $3::bytea and a.lookup_to = $2::text and a.outcome = 'unknown'
    and a.token <> $1::uuid
 union all
 select coalesce(a.started_at, a.claimed_at)

@@ -18,10 +18,10 @@ with dead as (
    order by a.lease_until
    limit $3
 ), free as (
-  select m.id, btrim(m.to_number) as sought_to, nullif(btrim(m.from_number), '') as sought_from,
+  select m.id, btrim(m.to_number) as lookup_to, nullif(btrim(m.from_number), '') as lookup_from,
          -- What a template was rendered to, only the dead one knew.
          case when m.template_vars is null then sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) end
-           as sought_text
+           as lookup_text
     from public.scheduled_messages m
    where m.id in (select message_id from dead)
    order by m.id
@@ -31,8 +31,8 @@ with dead as (
      set outcome = 'unknown', finished_at = clock_timestamp(),
          error = 'the instance that claimed it ended before it said how the request went',
          -- The lease is over: the provider's list has had its time.
-         asked = 0, next_ask_at = clock_timestamp(),
-         sought_to = free.sought_to, sought_from = free.sought_from, sought_text = free.sought_text
+         lookups = 0, next_lookup_at = clock_timestamp(),
+         lookup_to = free.lookup_to, lookup_from = free.lookup_from, lookup_text = free.lookup_text
     from dead
     left join free on free.id = dead.message_id
    where a.token = dead.token and a.outcome is null

@@ -11,20 +11,20 @@ with told as (
      set outcome = 'accepted', provider_sid = told.sid, receipt_status = told.word,
          message_status = told.stage, finished_at = coalesce(a.finished_at, clock_timestamp()),
          code = null, category = null, error = null,
-         next_ask_at = case when told.ask_ms is null then null
-                            when a.outcome = 'accepted' and a.next_ask_at is not null then a.next_ask_at
+         next_lookup_at = case when told.ask_ms is null then null
+                            when a.outcome = 'accepted' and a.next_lookup_at is not null then a.next_lookup_at
                             else clock_timestamp() + told.ask_ms * interval '1 millisecond' end,
-         asked = case when a.outcome = 'accepted' then a.asked else 0 end,
-         sought_to = null, sought_from = null, sought_text = null,
-         gave_back = a.gave_back or a.day is not null and told.failed
+         lookups = case when a.outcome = 'accepted' then a.lookups else 0 end,
+         lookup_to = null, lookup_from = null, lookup_text = null,
+         quota_returned = a.quota_returned or a.day is not null and told.failed
     from told
     join punctual.attempts was on was.token = told.token
    where a.token = told.token
-  returning a.user_id, a.day, a.gave_back and not was.gave_back as gave_back
+  returning a.user_id, a.day, a.quota_returned and not was.quota_returned as quota_returned
 )
 -- In the order of the claims. Once, for what has been given back says so.
 insert into punctual.daily_counts as c (user_id, day, count)
-select l.user_id, l.day, 0 from ledger l where l.gave_back group by l.user_id, l.day order by l.user_id, l.day
+select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
 on conflict (user_id, day) do update
    set count = greatest(c.count - (select count(*) from ledger l
-                                    where l.gave_back and l.user_id = c.user_id and l.day = c.day)::int, 0)
+                                    where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)

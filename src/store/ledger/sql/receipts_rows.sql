@@ -15,7 +15,7 @@ with ask as (
   union all
   select ask.n, a.token, a.message_id
     from ask join punctual.attempts a on a.provider_sid = ask.sid and a.message_id = ask.message
-   where a.regained and a.token <> ask.token
+   where a.recovered and a.token <> ask.token
      and not exists (select from punctual.attempts o where o.token = ask.token)
 ), free as (
   select m.id, m.status::text, m.twilio_sid::text, m.conversation_id::uuid, m.to_number::text, m.body::text,

@@ -18,20 +18,20 @@ with ask as (
   update punctual.attempts a
      set outcome = 'returned', error = done.reason, code = null, category = null,
          finished_at = coalesce(a.finished_at, clock_timestamp()),
-         next_ask_at = null, sought_to = null, sought_from = null, sought_text = null,
-         gave_back = a.day is not null
+         next_lookup_at = null, lookup_to = null, lookup_from = null, lookup_text = null,
+         quota_returned = a.day is not null
     from (select * from free union all select * from gone) done
    where a.token = done.token and a.message_id = done.id
      and (a.outcome is null
           or a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null)
-  returning a.token, a.message_id, a.user_id, a.day, a.gave_back
+  returning a.token, a.message_id, a.user_id, a.day, a.quota_returned
 ), places as (
   -- As in record_settled.sql.
   insert into punctual.daily_counts as c (user_id, day, count)
-  select l.user_id, l.day, 0 from ledger l where l.gave_back group by l.user_id, l.day order by l.user_id, l.day
+  select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
   on conflict (user_id, day) do update
      set count = greatest(c.count - (select count(*) from ledger l
-                                      where l.gave_back and l.user_id = c.user_id and l.day = c.day)::int, 0)
+                                      where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)
 ), moved as (
   update public.scheduled_messages m
      set status = 'pending', attempts = greatest(m.attempts - 1, 0), next_attempt_at = null,

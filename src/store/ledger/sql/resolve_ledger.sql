@@ -7,12 +7,12 @@ update punctual.attempts a
    set settled_by = $4::text, settled_at = clock_timestamp(),
        outcome = case when $2::bool then 'accepted' else a.outcome end,
        provider_sid = case when $2::bool then $3::text end,
-       next_ask_at = case when not $2::bool then a.next_ask_at
+       next_lookup_at = case when not $2::bool then a.next_lookup_at
                           when $3::text is not null then clock_timestamp() + $5::bigint * interval '1 millisecond' end,
-       asked = case when $2::bool then 0 else a.asked end,
-       sought_to = case when not $2::bool then a.sought_to end,
-       sought_from = case when not $2::bool then a.sought_from end,
-       sought_text = case when not $2::bool then a.sought_text end
+       lookups = case when $2::bool then 0 else a.lookups end,
+       lookup_to = case when not $2::bool then a.lookup_to end,
+       lookup_from = case when not $2::bool then a.lookup_from end,
+       lookup_text = case when not $2::bool then a.lookup_text end
  where a.message_id = $1::uuid and a.outcome = 'unknown' and a.settled_by is null
    and (not $2::bool
         or a.number = (select max(b.number) from punctual.attempts b where b.message_id = $1::uuid))

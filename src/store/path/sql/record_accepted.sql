@@ -35,10 +35,10 @@ with free as materialized (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not free.twice then free.sid end,
          started_at = free.started_at, finished_at = free.finished_at,
-         code = null, category = null, asked = 0,
-         next_ask_at = case when not free.twice
+         code = null, category = null, lookups = 0,
+         next_lookup_at = case when not free.twice
                             then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
-         sought_to = null, sought_from = null, sought_text = null,
+         lookup_to = null, lookup_from = null, lookup_text = null,
          body = nullif(free.body, free.row_body),
          error = case when free.twice then 'the provider gave this sid to another attempt as well' end
     from free

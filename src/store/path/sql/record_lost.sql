@@ -2,7 +2,7 @@
 -- over, or a backup came back. An attempt that the ledger does not have is entered anew, so that it is found by
 -- what comes later.
 --
---   ask ─▶ free ─▶ named ─┬─▶ regained ─▶ moved ─▶ wrote
+--   ask ─▶ free ─▶ named ─┬─▶ recovered ─▶ moved ─▶ wrote
 --            gone ───┘    └─▶ ledger
 --
 -- Of what is there it says nothing: record_accepted.sql does. Whoever has entered something since this statement
@@ -38,9 +38,9 @@ with ask as materialized (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
          started_at = named.started_at, finished_at = named.finished_at, code = null, category = null,
-         asked = 0, next_ask_at = case when not named.twice
+         lookups = 0, next_lookup_at = case when not named.twice
                             then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
-         sought_to = null, sought_from = null, sought_text = null, body = named.body,
+         lookup_to = null, lookup_from = null, lookup_text = null, body = named.body,
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from named
    where a.token = named.token and a.message_id = named.id and a.outcome is distinct from 'accepted'
@@ -50,10 +50,10 @@ with ask as materialized (
      set started_at = named.started_at, finished_at = named.finished_at, body = named.body
     from named
    where a.token = named.token and a.message_id = named.id and a.outcome = 'accepted' and a.started_at is null
-), regained as (
+), recovered as (
   insert into punctual.attempts as a
          (token, message_id, number, instance, claimed_at, lease_until, started_at, finished_at,
-          outcome, provider_sid, next_ask_at, body, error, regained)
+          outcome, provider_sid, next_lookup_at, body, error, recovered)
   select named.token, named.id,
          coalesce((select max(o.number) from punctual.attempts o where o.message_id = named.id), 0)
            + row_number() over (partition by named.id order by named.started_at, named.token),
@@ -79,7 +79,7 @@ with ask as materialized (
     -- Of several the last one: those before it had not arrived, or there would have been no other.
     from (select distinct on (named.id) named.*
             from named
-           where named.has_row and named.token in (select token from regained)
+           where named.has_row and named.token in (select token from recovered)
            order by named.id, named.started_at desc nulls last, named.token desc) proven
    where m.id = proven.id
      and (m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
@@ -98,10 +98,10 @@ with ask as materialized (
           having count(*) > 0) m
 )
 select token, 'done' as what, null::text as refusal from named
- where has_attempt or known or token in (select token from regained)
+ where has_attempt or known or token in (select token from recovered)
 union all
 select token, 'doubled', null from ledger where doubled
 union all
-select token, 'doubled', null from regained where doubled
+select token, 'doubled', null from recovered where doubled
 union all
 select null, 'refused', refusal from wrote where refusal is not null

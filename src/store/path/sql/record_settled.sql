@@ -17,17 +17,17 @@ with ask as materialized (
                        $7::text[], $8::bigint[], $9::bool[], $10::timestamptz[], $11::timestamptz[],
                        $12::timestamptz[], $14::text[], $15::text[], $16::bytea[], $17::text[])
              as a (id, token, status, outcome, code, category, reason, pause_us, counts,
-                   started_at, finished_at, deferred_until, sought_to, sought_from, sought_text, body)
+                   started_at, finished_at, deferred_until, lookup_to, lookup_from, lookup_text, body)
    order by a.id
 ), done as materialized (
-  select ask.*, m.body as row_body, m.sought_to as row_to, m.sought_from as row_from, m.sought_text as row_text
+  select ask.*, m.body as row_body, m.lookup_to as row_to, m.lookup_from as row_from, m.lookup_text as row_text
     from ask
    cross join lateral (
      -- What is to be looked for while nobody knows, as it was sent: the row may be edited once it is
      -- `unconfirmed`.
-     select m.body, btrim(m.to_number) as sought_to, nullif(btrim(m.from_number), '') as sought_from,
+     select m.body, btrim(m.to_number) as lookup_to, nullif(btrim(m.from_number), '') as lookup_from,
             case when ask.outcome = 'unknown'
-                 then sha256(convert_to(btrim(coalesce(ask.body, m.body), E' \t\r\n'), 'UTF8')) end as sought_text
+                 then sha256(convert_to(btrim(coalesce(ask.body, m.body), E' \t\r\n'), 'UTF8')) end as lookup_text
        from public.scheduled_messages m
       where m.id = ask.id
         for no key update skip locked) m
@@ -39,25 +39,25 @@ with ask as materialized (
      set outcome = done.outcome, code = done.code, category = done.category, error = done.reason,
          started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp()),
          -- Of a row that is gone nothing is looked for.
-         next_ask_at = case when done.row_text is not null
+         next_lookup_at = case when done.row_text is not null
                             then clock_timestamp() + $13::bigint * interval '1 millisecond' end,
-         sought_to = case when done.row_text is not null then coalesce(done.sought_to, done.row_to) end,
-         sought_from = case when done.row_text is not null then coalesce(done.sought_from, done.row_from) end,
-         sought_text = case when done.row_text is not null then coalesce(done.sought_text, done.row_text) end,
+         lookup_to = case when done.row_text is not null then coalesce(done.lookup_to, done.row_to) end,
+         lookup_from = case when done.row_text is not null then coalesce(done.lookup_from, done.row_from) end,
+         lookup_text = case when done.row_text is not null then coalesce(done.lookup_text, done.row_text) end,
          -- Only what was rendered: the row has the rest.
          body = nullif(done.body, done.row_body),
          -- What may have been sent keeps its place in the user's day.
-         gave_back = a.day is not null and done.outcome <> 'unknown'
+         quota_returned = a.day is not null and done.outcome <> 'unknown'
     from done
    where a.token = done.token and a.message_id = done.id and is_open!(a)
-  returning a.user_id, a.day, a.gave_back
+  returning a.user_id, a.day, a.quota_returned
 ), places as (
   -- In the order of the claims. Once, for the attempt was open until now.
   insert into punctual.daily_counts as c (user_id, day, count)
-  select l.user_id, l.day, 0 from ledger l where l.gave_back group by l.user_id, l.day order by l.user_id, l.day
+  select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
   on conflict (user_id, day) do update
      set count = greatest(c.count - (select count(*) from ledger l
-                                      where l.gave_back and l.user_id = c.user_id and l.day = c.day)::int, 0)
+                                      where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)
 ), reaped as (
   -- Called unknown meanwhile, by whoever took this instance for dead. That its request did begin
   -- is to stand there all the same: what never began may be sent.

@@ -31,21 +31,31 @@ pub enum MigrateError {
         /// The file.
         file: String,
     },
-    /// Somebody with a later version was here.
+    /// A later version was here.
     #[error(
-        "the database is newer than this program: it has migration {version} ({name}), \
+        "the database is newer than this program: it has {what}, \
          which is not known here; use the version that brought it"
     )]
     Newer {
-        /// The first unknown one.
-        version: i64,
-        /// Its name.
-        name: String,
+        /// What is not known.
+        what: String,
     },
-    /// The app's table is of a shape that Punctual cannot work with; nothing was changed.
-    #[error("{}", source.as_db_error().map_or("the table cannot be read", |e| e.message()))]
-    Shape {
-        /// All that is in the way, as `migrations/20251231000000_shape.sql` puts it.
+    /// The schema was changed so that this program cannot run on it any more.
+    #[error(
+        "the database's schema is for programs of number {oldest} and later, and this one is number \
+         {program}: use a later version of Punctual"
+    )]
+    TooOld {
+        /// The number of the oldest program that may run on it.
+        oldest: i32,
+        /// The number of this one.
+        program: i32,
+    },
+    /// A file says that it does not apply here, and why: the app's table is of a shape that
+    /// Punctual cannot work with, or an earlier version still runs. Nothing was changed.
+    #[error("{}", source.as_db_error().map_or("the schema cannot be read", |e| e.message()))]
+    Refused {
+        /// All that is in the way, as the file puts it.
         source: tokio_postgres::Error,
     },
     /// The role to make a daemon's is not there.
@@ -108,6 +118,14 @@ pub enum MigrateError {
     Record(#[source] tokio_postgres::Error),
 }
 
+impl MigrateError {
+    pub(super) fn newer_migration(version: i64, name: &str) -> Self {
+        Self::Newer {
+            what: format!("migration {version} ({name})"),
+        }
+    }
+}
+
 /// Message, detail, hint and place, as `psql` shows them.
 pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
     let Some(db) = error.as_db_error() else {
@@ -148,7 +166,9 @@ pub(super) fn is_lock(error: &tokio_postgres::Error) -> bool {
     })
 }
 
-/// Whether this is `migrations/20251231000000_shape.sql` saying no.
-pub(super) fn is_shape(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| code.code() == "PU001")
+/// Whether a file of ours says no: by `PU001` and the like.
+pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error
+        .code()
+        .is_some_and(|code| code.code().starts_with("PU"))
 }

@@ -4,8 +4,8 @@
 
 use tokio_postgres::Client;
 
-use super::run::{Record, apply};
-use super::{File, MigrateError};
+use super::apply::{Part, apply};
+use super::{File, MigrateError, PROGRAM};
 
 const NEEDS: &str = sql!("../sql/role_needs.sql");
 
@@ -34,7 +34,7 @@ pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, Mi
             name: "--role",
             sql: statement,
         };
-        apply(client, file, &Record::None).await?;
+        apply(client, &[Part::unrecorded(file)], PROGRAM).await?;
     }
     Ok(statements)
 }

@@ -23,12 +23,6 @@ with tab as (
          ('user_sms_preferences', 'user_id', 'uuid'), ('user_sms_preferences', 'phone_number', 'text'),
          ('user_sms_preferences', 'phone_verified', 'boolean'),
          ('user_sms_preferences', 'phone_verified_at', 'timestamp with time zone'),
-         ('user_sms_preferences', 'task_reminders', 'boolean'), ('user_sms_preferences', 'daily_brief_sms', 'boolean'),
-         ('user_sms_preferences', 'urgent_alerts', 'boolean'),
-         ('user_sms_preferences', 'morning_kickoff_enabled', 'boolean'),
-         ('user_sms_preferences', 'evening_recap_enabled', 'boolean'),
-         ('user_sms_preferences', 'next_up_enabled', 'boolean'),
-         ('user_sms_preferences', 'event_reminders_enabled', 'boolean'),
          ('user_sms_preferences', 'quiet_hours_start', 'time without time zone'),
          ('user_sms_preferences', 'quiet_hours_end', 'time without time zone'),
          ('user_sms_preferences', 'timezone', 'text'), ('user_sms_preferences', 'daily_sms_limit', 'integer'),
@@ -43,6 +37,8 @@ with tab as (
          ('task_calendar_events', 'event_title', 'text'),
          ('task_calendar_events', 'event_start', 'timestamp with time zone'),
          ('task_calendar_events', 'event_link', 'text'), ('task_calendar_events', 'sync_status', 'text')
+  union all
+  select 'user_sms_preferences', s.col, 'boolean' from (values switches!()) as s (col, kind)
 ), other_column as (
   -- All integer types are accepted, and all text and enum types.
   select e.tab, e.name, e.type, c.oid is null as no_table,

@@ -1,1 +1,1 @@
-select version, name, checksum from punctual.migrations order by version
+select version, name, checksum, oldest_program from punctual.migrations order by version

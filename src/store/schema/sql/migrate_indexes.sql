@@ -1,24 +1,9 @@
--- The indexes of the migrations that are not there, or were left invalid by a build that was cut off, with the statement that builds each while the app goes on writing, and whether this role may.
+-- The indexes of the migrations that are not there, or were left invalid by a build that was cut off,
+-- with the statement that builds each while the app goes on writing, and whether this role may.
 select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not null as leftover,
        format('create %s concurrently %I on public.%I %s', w.kind, w.name, w.tab, w.rest) as build,
        format('drop index concurrently if exists public.%I', w.name) as drop
-  from (values
-    ('scheduled_messages', 'scheduled_messages_due_idx', null,
-     '((greatest(scheduled_at, deferred_until, next_attempt_at))) where status = ''pending'''),
-    ('scheduled_messages', 'scheduled_messages_open_idx', null,
-     '(status) where status in (''sending'', ''unconfirmed'')'),
-    ('conversations', 'conversations_phone_number_idx', 'phone_number', '(phone_number)'),
-    ('contacts', 'contacts_phone_number_idx', 'phone_number', '(phone_number)'),
-    ('messages', 'messages_twilio_sid_idx', 'twilio_sid', '(twilio_sid)'),
-    ('scheduled_messages', 'scheduled_messages_event_idx', null,
-     '(calendar_event_id, user_id) where calendar_event_id is not null'),
-    ('scheduled_messages', 'scheduled_messages_send_before_idx', null,
-     '(send_before) where send_before is not null and status = ''pending'''),
-    ('scheduled_messages', 'scheduled_messages_user_pending_idx', null,
-     '(user_id) where user_id is not null and status = ''pending'''),
-    ('scheduled_messages', 'scheduled_messages_dedup_key', null,
-     '(dedup_key) where dedup_key is not null and status in (''pending'', ''sending'', ''unconfirmed'')')
-  ) as v (tab, name, lookup, rest)
+  from (values indexes!()) as v (tab, name, lookup, rest)
   cross join lateral (
     select v.*, case when v.name like '%\_key' then 'unique index' else 'index' end as kind) w
   join pg_class c

@@ -1,1 +1,1 @@
-select name, checksum from punctual.triggers
+select name, checksum, program from punctual.triggers

@@ -1,5 +1,5 @@
 -- For people who look at the database: the installation's business hours, and what is to be sent
--- in the recipients' own time. No message is judged by them.
+-- in the recipients' own time. No message is judged by them. Re-runnable; replaced as a whole.
 --
 -- The views stand on functions, not on the app's tables, so that they are in the way of no later
 -- `alter table`. What is called here runs with the rights of whoever asks: row level security
@@ -54,10 +54,10 @@ declare
                    and a.attname = 'timezone');
 begin
   for row in
-    select m.*, greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at) as due
+    select m.*, due!(m) as due
       from public.scheduled_messages m
-     where m.status in ('pending', 'sending', 'unconfirmed')
-     order by greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)
+     where under_way!(m)
+     order by due!(m)
   loop
     their_zone := null;
     if asks and row.user_id is not null then
@@ -68,6 +68,9 @@ begin
       -- An abbreviation is a zone to Postgres, and none to the daemon.
       continue when exists (select from pg_catalog.pg_timezone_abbrevs a where a.abbrev = upper(btrim(candidate)))
                     and upper(btrim(candidate)) not in ('UTC', 'GMT');
+      -- So is `GMT+2`, which counts the other way round. These are all IANA names that have a digit.
+      continue when candidate ~ '[0-9]'
+                    and btrim(candidate) !~* '^((Etc/)?GMT[+-]?0|Etc/GMT[+-][0-9]{1,2}|EST5EDT|CST6CDT|MST7MDT|PST8PDT)$';
       begin
         due_local := row.due at time zone btrim(candidate);
         timezone := btrim(candidate);
@@ -95,23 +98,42 @@ begin
 end
 $$;
 
+-- Ours is what calls ours.
 do $$
+declare
+  has_name boolean;
+  is_ours boolean;
 begin
-  if not exists (select from pg_catalog.pg_proc p
-                  where p.pronamespace = 'public'::regnamespace and p.proname = 'is_business_hours'
-                    and p.pronargs = 1 and p.proargtypes[0] = 'timestamptz'::regtype) then
-    create function public.is_business_hours(at timestamptz) returns boolean
+  select count(*) > 0, bool_and(p.prosrc like '%punctual.is_open(%' and pg_catalog.pg_has_role(p.proowner, 'usage'))
+    into has_name, is_ours
+    from pg_catalog.pg_proc p
+   where p.pronamespace = 'public'::regnamespace and p.proname = 'is_business_hours'
+     and p.pronargs = 1 and p.proargtypes[0] = 'timestamptz'::regtype;
+  if not has_name or is_ours then
+    create or replace function public.is_business_hours(at timestamptz) returns boolean
     language sql stable security definer set search_path = '' as 'select punctual.is_open(at)';
   end if;
-  if to_regclass('public.business_hours_status') is null then
-    create view public.business_hours_status as
+
+  select count(*) > 0, bool_and(c.relkind = 'v' and pg_catalog.pg_get_viewdef(c.oid) like '%punctual.installation(%'
+                                and pg_catalog.pg_has_role(c.relowner, 'usage'))
+    into has_name, is_ours
+    from pg_catalog.pg_class c
+   where c.oid = to_regclass('public.business_hours_status');
+  if not has_name or is_ours then
+    create or replace view public.business_hours_status as
       select punctual.is_open(clock_timestamp()) as is_business_hours, i.timezone, i.business_hours,
              clock_timestamp() at time zone i.timezone as local_time,
              btrim(to_char(clock_timestamp() at time zone i.timezone, 'Day')) as day_name
         from punctual.installation() i;
   end if;
-  if to_regclass('public.scheduled_messages_local') is null then
-    create view public.scheduled_messages_local as
+
+  select count(*) > 0, bool_and(c.relkind = 'v' and pg_catalog.pg_get_viewdef(c.oid) like '%punctual.local_messages(%'
+                                and pg_catalog.pg_has_role(c.relowner, 'usage'))
+    into has_name, is_ours
+    from pg_catalog.pg_class c
+   where c.oid = to_regclass('public.scheduled_messages_local');
+  if not has_name or is_ours then
+    create or replace view public.scheduled_messages_local as
       select l.*
         from punctual.installation() i, lateral punctual.local_messages(i.timezone) l;
   end if;

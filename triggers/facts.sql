@@ -1,8 +1,10 @@
--- What the claim asks of the app's tables. Through functions, and not in the claim itself: the
--- app may have other columns, of other types, and may change them under a running daemon, and a
--- view would keep it from doing so. Each first reads the table as it should be; where that does
--- not work, row by row what is there. They run with their owner's rights, so the daemon's role
--- needs none on these tables. A lock in the way is an error: the claim comes again.
+-- What the claim asks of the app's tables. Re-runnable; replaced as a whole.
+--
+-- Through functions, and not in the claim itself: the app may have other columns, of other types, and
+-- may change them under a running daemon, and a view would keep it from doing so. Each first reads the
+-- table as it should be; where that does not work, row by row what is there. They run with their
+-- owner's rights, so the daemon's role needs none on these tables. A lock in the way is an error: the
+-- claim comes again.
 
 create or replace function punctual.as_boolean(word text) returns boolean
 language sql immutable set search_path = '' as $$
@@ -40,30 +42,6 @@ language sql stable set search_path = '' as $$
      and not a.attisdropped and a.atttypid in ('uuid'::regtype, 'text'::regtype, 'pg_catalog.varchar'::regtype)
 $$;
 
--- Of an event that was deleted while a message of it could not be cancelled, because it was being
--- sent or another transaction held it: should it be claimed again, the claim knows.
-create table if not exists punctual.gone_events (
-  calendar_event_id text not null,
-  user_id           uuid not null,
-  gone_at           timestamptz not null default clock_timestamp(),
-  primary key (calendar_event_id, user_id)
-);
-
--- What is known of one message's user and event. Times of day are microseconds since midnight.
-do $$
-begin
-  if to_regtype('punctual.facts') is null then
-    create type punctual.facts as (
-      has_preferences boolean, phone_verified boolean, opted_out boolean,
-      -- The kinds of message that are switched off.
-      off text[],
-      quiet_start bigint, quiet_end bigint, timezone text,
-      daily_limit int, app_count int, app_reset_at timestamptz,
-      event_is_there boolean, event_is_cancelled boolean, event_start timestamptz);
-  end if;
-end
-$$;
-
 -- One row a message asked for. The joins are made in here so that each is by key: the claim's
 -- session knows no other.
 create or replace function punctual.facts_of(ids uuid[], tokens uuid[], users uuid[], events text[])
@@ -87,16 +65,9 @@ begin
         left join lateral (
           select true as is_there, coalesce(p.phone_verified, false) as phone_verified,
                  coalesce(p.opted_out, false) as opted_out,
-                 array_remove(array[
-                   case when not p.task_reminders then 'task_reminder' end,
-                   case when not p.daily_brief_sms then 'daily_brief' end,
-                   case when not p.urgent_alerts then 'urgent_alert' end,
-                   case when not p.morning_kickoff_enabled then 'morning_kickoff' end,
-                   case when not p.evening_recap_enabled then 'evening_recap' end,
-                   case when not p.next_up_enabled then 'next_up' end,
-                   case when not p.event_reminders_enabled then 'event_reminder' end], null) as off,
-                 (extract(epoch from p.quiet_hours_start::time) * 1000000)::bigint as quiet_start,
-                 (extract(epoch from p.quiet_hours_end::time) * 1000000)::bigint as quiet_end,
+                 switched_off!(p) as off,
+                 (date_part('epoch', p.quiet_hours_start::time) * 1000000)::bigint as quiet_start,
+                 (date_part('epoch', p.quiet_hours_end::time) * 1000000)::bigint as quiet_end,
                  p.timezone::text as timezone, p.daily_sms_limit::int as daily_limit,
                  p.daily_sms_count::int as app_count, p.daily_count_reset_at::timestamptz as app_reset_at
             from public.user_sms_preferences p
@@ -108,11 +79,11 @@ begin
           select true as is_there, coalesce(e.sync_status = 'cancelled', false) as cancelled,
                  e.event_start::timestamptz as event_start
             from public.task_calendar_events e
-           where e.calendar_event_id = a.event and e.user_id = a.user_id
+           where a.event is not null and e.calendar_event_id = a.event and e.user_id = a.user_id
            order by coalesce(e.sync_status = 'cancelled', false), e.event_start
            limit 1) e on true
-        left join punctual.gone_events g
-          on e.is_there is null and g.calendar_event_id = a.event and g.user_id = a.user_id;
+        left join punctual.deleted_events g
+          on a.event is not null and e.is_there is null and g.calendar_event_id = a.event and g.user_id = a.user_id;
     return;
   exception when syntax_error_or_access_rule_violation or data_exception then
     null;
@@ -139,10 +110,7 @@ begin
                     else true end,
                coalesce(punctual.as_boolean(p.row ->> 'opted_out'), false),
                array(select o.kind
-                       from (values ('task_reminders', 'task_reminder'), ('daily_brief_sms', 'daily_brief'),
-                                    ('urgent_alerts', 'urgent_alert'), ('morning_kickoff_enabled', 'morning_kickoff'),
-                                    ('evening_recap_enabled', 'evening_recap'), ('next_up_enabled', 'next_up'),
-                                    ('event_reminders_enabled', 'event_reminder')) as o (col, kind)
+                       from (values switches!()) as o (col, kind)
                       where not punctual.as_boolean(p.row ->> o.col)),
                (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_start')) * 1000000)::bigint,
                (extract(epoch from punctual.as_time(p.row ->> 'quiet_hours_end')) * 1000000)::bigint,
@@ -153,7 +121,7 @@ begin
       from unnest($1, $2, $3, $4) as a (id, token, user_id, event)
       left join lateral (%s) p on true
       left join lateral (%s) e on true
-      left join punctual.gone_events g
+      left join punctual.deleted_events g
         on e.row is null and g.calendar_event_id = a.event and g.user_id = a.user_id
     $q$, preferences, event) using ids, tokens, users, events;
 end
@@ -220,7 +188,33 @@ exception when syntax_error_or_access_rule_violation then
 end
 $$;
 
+-- The template of that key, or of that id, and others for whoever mistyped it: for `punctual schedule`,
+-- whose role may have no right on the app's table. As the claim reads it (facts_of_templates).
+create or replace function punctual.templates_named(word text, most int)
+returns table (id uuid, name text, message_template text, required_vars text, max_length int, is_active boolean,
+               is_it boolean)
+language plpgsql stable strict security definer rows 10 set search_path = '' as $$
+#variable_conflict use_column
+begin
+  if to_regclass('public.sms_templates') is null then
+    return;
+  end if;
+  return query
+    select (r.row ->> 'id')::uuid, coalesce(r.key, r.row ->> 'id'), r.row ->> 'message_template',
+           case when jsonb_typeof(r.row -> 'required_vars') = 'array' then (r.row -> 'required_vars')::text end,
+           punctual.as_int(r.row ->> 'max_length'), r.is_active, r.is_it
+      from (select t.row, n.key, coalesce(punctual.as_boolean(t.row ->> 'is_active'), true) as is_active,
+                   coalesce(n.key = word, false) or t.row ->> 'id' = lower(word) as is_it
+              from (select to_jsonb(t) as row from public.sms_templates t) t
+             cross join lateral (select coalesce(t.row ->> 'template_key', t.row ->> 'name') as key) n) r
+     where r.row ->> 'message_template' is not null
+       and r.row ->> 'id' ~ '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$'
+     order by r.is_it desc, r.is_active desc, 2
+     limit most;
+end
+$$;
+
 -- They run with their owner's rights: not for everybody who can reach the schema.
 revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), punctual.facts_of_templates(uuid[]),
-                           punctual.count_template_uses()
+                           punctual.templates_named(text, int), punctual.count_template_uses()
   from public;

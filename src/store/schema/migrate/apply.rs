@@ -1,0 +1,133 @@
+//! Applying files: whole or not at all, and without holding up the app.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::error::{is_lock, is_refusal};
+use super::{
+    File, LOCK_TIMEOUT_MAX, LOCK_TIMEOUT_MIN, MigrateError, Migration, PAUSE_MAX, PAUSE_MIN,
+    TRIES_MAX,
+};
+
+/// A file, and what is put on record of it in its transaction.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) file: File<'a>,
+    pub(super) record: Record,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Record {
+    Migration(i64),
+    Trigger,
+    /// What can be seen to be done needs none.
+    None,
+}
+
+impl<'a> Part<'a> {
+    pub(super) const fn of_migration(migration: &Migration<'a>) -> Self {
+        Self {
+            file: migration.file,
+            record: Record::Migration(migration.version),
+        }
+    }
+
+    pub(super) const fn of_triggers(file: File<'a>) -> Self {
+        Self {
+            file,
+            record: Record::Trigger,
+        }
+    }
+
+    pub(super) const fn unrecorded(file: File<'a>) -> Self {
+        Self {
+            file,
+            record: Record::None,
+        }
+    }
+}
+
+/// These files, with what is put on record, in one transaction; again while others are in the way.
+pub(super) async fn apply(
+    client: &Client,
+    parts: &[Part<'_>],
+    program: i32,
+) -> Result<(), MigrateError> {
+    let (mut patience, mut pause) = (LOCK_TIMEOUT_MIN, PAUSE_MIN);
+    for tried in 1.. {
+        let Err(error) = attempt(client, parts, program, patience).await else {
+            break;
+        };
+        // If this fails the session is gone, and the next statement says so.
+        let _ = client.batch_execute("rollback").await;
+        match error {
+            MigrateError::Sql { file, source, .. } if is_lock(&source) => {
+                if tried == TRIES_MAX {
+                    return Err(MigrateError::Locked { file, source });
+                }
+                tracing::warn!(file, tried, "another session holds a lock it needs");
+            }
+            // Also between the look at the start and here the app may have changed its table.
+            MigrateError::Sql { source, .. } if is_refusal(&source) => {
+                return Err(MigrateError::Refused { source });
+            }
+            other => return Err(other),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+        patience = (patience * 2).min(LOCK_TIMEOUT_MAX);
+    }
+    Ok(())
+}
+
+async fn attempt(
+    client: &Client,
+    parts: &[Part<'_>],
+    program: i32,
+    patience: Duration,
+) -> Result<(), MigrateError> {
+    let begin = client.batch_execute(sql!("../sql/migrate_begin.sql")).await;
+    begin.map_err(MigrateError::Record)?;
+    let timeout = format!("{}ms", patience.as_millis());
+    let sql = sql!("../sql/migrate_lock_timeout.sql");
+    let set = client.query_one(sql, &[&timeout]).await;
+    set.map_err(MigrateError::Record)?;
+    let mut last = None;
+    for part in parts {
+        // Sent exactly as it is, so that a position in an error counts in the file.
+        let done = client.batch_execute(part.file.sql).await;
+        done.map_err(|source| sql_error(part.file, source))?;
+        record(client, part, program).await?;
+        last = Some(part.file);
+    }
+    let committed = client.batch_execute("commit").await;
+    committed.map_err(|source| match last {
+        Some(file) => sql_error(file, source),
+        None => MigrateError::Record(source),
+    })
+}
+
+async fn record(client: &Client, part: &Part<'_>, program: i32) -> Result<(), MigrateError> {
+    let (name, checksum) = (part.file.name, part.file.checksum());
+    let recorded = match part.record {
+        Record::Migration(version) => {
+            let sql = sql!("../sql/migrate_record_migration.sql");
+            client.execute(sql, &[&version, &name, &checksum]).await
+        }
+        Record::Trigger => {
+            let sql = sql!("../sql/migrate_record_trigger.sql");
+            client.execute(sql, &[&name, &checksum, &program]).await
+        }
+        Record::None => Ok(0),
+    };
+    recorded.map(drop).map_err(MigrateError::Record)
+}
+
+fn sql_error(file: File<'_>, source: tokio_postgres::Error) -> MigrateError {
+    MigrateError::Sql {
+        file: file.name.to_owned(),
+        sql: file.sql.to_owned(),
+        source,
+    }
+}

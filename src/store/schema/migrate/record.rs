@@ -1,0 +1,110 @@
+//! What a database has on record of the files, and what follows for a program: what it still has to
+//! apply, and whether it may run on what a later program has made of it.
+
+use tokio_postgres::Client;
+
+use super::{File, MigrateError, Migration, Migrator, triggers};
+use crate::store::schema::files::RECORD;
+
+/// What is to be done about a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Bring the database up to the files; never back to them from newer ones.
+    Apply,
+    /// Run on it: newer files are well, unless they say that this program is too old for them.
+    Start,
+}
+
+/// The tables that say what was applied. Only made when they are missing: `create schema if
+/// not exists` asks for a right on the database even where the schema exists.
+pub(super) async fn make(client: &Client) -> Result<(), MigrateError> {
+    if is_there(client).await? {
+        return Ok(());
+    }
+    let made = client.batch_execute(RECORD).await;
+    made.map_err(MigrateError::Record)
+}
+
+pub(super) async fn is_there(client: &Client) -> Result<bool, MigrateError> {
+    let row = client.query_one(sql!("../sql/migrate_has_record.sql"), &[]);
+    row.await
+        .and_then(|row| row.try_get(0))
+        .map_err(MigrateError::Record)
+}
+
+/// The migrations still to apply. What is on record must be unchanged: a database that has gone
+/// another way is not touched.
+pub(super) async fn missing<'m, 'a>(
+    migrator: &'m Migrator<'a>,
+    client: &Client,
+    purpose: Purpose,
+) -> Result<Vec<&'m Migration<'a>>, MigrateError> {
+    let rows = client.query(sql!("../sql/migrate_applied.sql"), &[]).await;
+    let mut missing: Vec<&Migration<'_>> = migrator.migrations.iter().collect();
+    for row in rows.map_err(MigrateError::Record)? {
+        let read = || Ok((row.try_get("version")?, row.try_get("name")?));
+        let (version, name): (i64, String) = read().map_err(MigrateError::Record)?;
+        let read = || Ok((row.try_get("checksum")?, row.try_get("oldest_program")?));
+        let (checksum, oldest): (String, i32) = read().map_err(MigrateError::Record)?;
+        if oldest > migrator.program {
+            return Err(MigrateError::TooOld {
+                oldest,
+                program: migrator.program,
+            });
+        }
+        match missing.iter().position(|m| m.version == version) {
+            // By other hands: it is applied again, and so put on record as it is here.
+            Some(_) if checksum.is_empty() => {}
+            Some(at) if missing[at].file.checksum() == checksum => {
+                missing.remove(at);
+            }
+            Some(at) => {
+                return Err(MigrateError::Changed {
+                    file: missing[at].file.name.to_owned(),
+                });
+            }
+            None if purpose == Purpose::Start => {}
+            None => return Err(MigrateError::newer_migration(version, &name)),
+        }
+    }
+    Ok(missing)
+}
+
+/// The trigger files whose text is not the one on record, and those of which somebody has
+/// dropped a trigger since. Without those of optional tables messages go all the same, and the
+/// claim asks the tables, so a start does not need them.
+pub(super) async fn changed<'a>(
+    migrator: &Migrator<'a>,
+    client: &Client,
+    purpose: Purpose,
+) -> Result<Vec<File<'a>>, MigrateError> {
+    let rows = client.query(sql!("../sql/migrate_triggers.sql"), &[]).await;
+    let mut on_record: Vec<(String, String)> = Vec::new();
+    for row in rows.map_err(MigrateError::Record)? {
+        let read = || Ok((row.try_get("name")?, row.try_get("checksum")?));
+        let (name, checksum) = read().map_err(MigrateError::Record)?;
+        let program: i32 = row.try_get("program").map_err(MigrateError::Record)?;
+        if program > migrator.program {
+            return match purpose {
+                Purpose::Start => Ok(Vec::new()),
+                Purpose::Apply => Err(MigrateError::Newer {
+                    what: format!("{name} of a later version"),
+                }),
+            };
+        }
+        on_record.push((name, checksum));
+    }
+    let mut wanted = migrator.triggers();
+    wanted.retain(|trigger| purpose == Purpose::Apply || !trigger.optional);
+    let lost = triggers::lost(client, &wanted).await?;
+    let is_on_record = |file: &File<'_>| {
+        let mut all = on_record.iter();
+        all.any(|(name, checksum)| name == file.name && *checksum == file.checksum())
+    };
+    let is_whole = |file: &File<'_>| !triggers::of(file.sql).any(|t| lost.contains(t.name));
+    let all = migrator.triggers.iter();
+    Ok(all
+        .filter(|file| !(is_on_record(file) && is_whole(file)))
+        .copied()
+        .collect())
+}

@@ -1,0 +1,1 @@
+select version, name from punctual.migrations order by version
