@@ -1,6 +1,6 @@
 //! What the database answers when a message is asked for.
 
-use super::{AttemptToken, Facts, MessageId, Moment, Priority, Status};
+use super::{AttemptToken, Facts, LaneKey, MessageId, Moment, Priority, Status};
 
 /// A message this instance has won: the row is `sending` under `token`, and nobody else may
 /// start it. Made by the store alone, from a committed claim.
@@ -22,6 +22,8 @@ pub struct Claim {
     pub wanted_at: Moment,
     /// The row's own last moment.
     pub send_before: Option<Moment>,
+    /// The way it goes out.
+    pub lane: LaneKey,
     /// The recipient as the row has it.
     pub to_number: String,
     /// The sender as the row has it.
@@ -54,7 +56,7 @@ pub enum ClaimAnswer<W> {
 }
 
 /// How a row stands to somebody who wants to send it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowState {
     /// It is pending and this is its due time.
     Pending {
@@ -66,11 +68,15 @@ pub enum RowState {
         attempts: i32,
         /// Its place among those that are due at the same moment.
         priority: Priority,
+        /// See [`Claim::lane`].
+        lane: LaneKey,
     },
     /// An instance is sending it, until its lease says otherwise.
     Sending {
         /// When to look again.
         lease_until: Moment,
+        /// See [`Claim::lane`].
+        lane: LaneKey,
     },
     /// It is in another state, or there is no such row.
     Gone {
@@ -81,7 +87,7 @@ pub enum RowState {
 
 impl RowState {
     /// Whether this is a pending row due at `due`.
-    pub fn is_due_at(self, due: Moment) -> bool {
-        matches!(self, Self::Pending { due: own, .. } if own == due)
+    pub fn is_due_at(&self, due: Moment) -> bool {
+        matches!(self, Self::Pending { due: own, .. } if *own == due)
     }
 }

@@ -10,6 +10,8 @@ use super::{ANSWERS, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED};
 use crate::message::Category;
 use crate::reactor::report::Overview;
 
+mod lanes;
+
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -295,6 +297,7 @@ impl Page {
             "Requests that may be on their way at once, at this moment.",
             float(overview.load.permits),
         );
+        self.lanes(&told.lanes);
         self.gauge(
             "punctual_unrecorded",
             "Outcomes that the database has not taken yet.",

@@ -1,8 +1,8 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::message::Facts;
 use crate::message::facts::Template;
+use crate::message::{Facts, LaneKey};
 
 mod hours;
 
@@ -24,6 +24,7 @@ pub(super) fn claim() -> Claim {
         due: NINE,
         wanted_at: NINE,
         send_before: None,
+        lane: LaneKey::default(),
         to_number: TO.into(),
         from_number: None,
         body: SECRET.into(),

@@ -89,7 +89,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::message::{Claim, Facts, MessageId, Moment};
+    use crate::message::{Claim, Facts, LaneKey, MessageId, Moment};
     use crate::policy::{Rules, Verdict, judge};
 
     /// A console that can be read, or that fails with what it is told to.
@@ -118,6 +118,7 @@ mod tests {
             due: Moment::default(),
             wanted_at: Moment::default(),
             send_before: None,
+            lane: LaneKey::default(),
             to_number: "+13105551234".into(),
             from_number: Some("ACME".into()),
             body: body.into(),

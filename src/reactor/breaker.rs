@@ -1,20 +1,21 @@
-//! When the provider refuses the account, and not a message: all wait, one asks.
+//! When the provider refuses the account, and not a message: its lane waits, one message asks.
 //!
 //! A bad credential, a suspended account or a used-up rolling limit would be answered to every
-//! message alike, and each would fail for what is not its fault. So the first such refusal
-//! opens the breaker: what is claimed and not started is given back, nothing more is claimed,
-//! and from time to time one due message is sent as the probe. Only the probe's answer counts;
-//! what was on its way when the breaker opened says nothing of the present.
+//! message of the lane alike, and each would fail for what is not its fault. So the first such
+//! refusal opens the lane's breaker: what is claimed and not started is given back, nothing more is
+//! claimed, and from time to time one due message is sent as the probe. Only the probe's answer
+//! counts; what was on its way when the breaker opened says nothing of the present.
 
 use std::time::Duration;
 
+use super::lanes::Lane;
 use super::limits::ProviderLimits;
 use super::report::BreakerReport;
 use super::{Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Uptime};
+use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Now, Outcome, Uptime};
 
 /// Why claims are given back while it is open.
-const HELD: &str = "the provider refuses the account";
+pub(super) const HELD: &str = "the provider refuses the account";
 
 /// See the module.
 #[derive(Debug)]
@@ -38,7 +39,19 @@ struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turned {
     Opened,
+    Closed,
     Otherwise,
+}
+
+/// A breaker that opened or closed, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerTurn {
+    /// Whose.
+    pub lane: LaneKey,
+    /// As it is now.
+    pub is: BreakerReport,
+    /// Since when it had been open.
+    pub was_open_since: Option<Moment>,
 }
 
 impl Breaker {
@@ -53,6 +66,19 @@ impl Breaker {
     fn is_probe(&self, token: AttemptToken) -> bool {
         let probe = self.open.as_ref().and_then(|open| open.probe);
         probe.is_some_and(|(_, own)| own == token)
+    }
+
+    pub(super) fn report(&self, now: Now) -> BreakerReport {
+        let Some(open) = &self.open else {
+            return BreakerReport::default();
+        };
+        BreakerReport {
+            open: true,
+            since: Some(open.since),
+            next_probe_at: Some(now.db + open.next_probe.since(now.up)),
+            category: Some(open.category),
+            reason: open.code,
+        }
     }
 
     fn answered(&mut self, token: AttemptToken, outcome: &Outcome, now: Now) -> Turned {
@@ -90,7 +116,10 @@ impl Breaker {
                     // The account was let in, whatever became of the message.
                     Outcome::Accepted { .. }
                     | Outcome::Refused { .. }
-                    | Outcome::Throttled { .. } => self.open = None,
+                    | Outcome::Throttled { .. } => {
+                        self.open = None;
+                        return Turned::Closed;
+                    }
                 }
                 Turned::Otherwise
             }
@@ -107,69 +136,81 @@ const fn cause(outcome: &Outcome) -> (Option<i32>, &'static str) {
 }
 
 impl<P: Clone> Reactor<P> {
-    /// Takes in how a request went, as far as it is the account's.
-    pub(super) fn account_answered(&mut self, token: AttemptToken, outcome: &Outcome, now: Now) {
-        if self.breaker.answered(token, outcome, now) == Turned::Opened {
-            let cleared = std::mem::take(&mut self.cleared);
-            for (.., id) in cleared {
+    /// Takes in how a request of a lane went, as far as it is the account's.
+    pub(super) fn account_answered(
+        &mut self,
+        lane: Lane,
+        token: AttemptToken,
+        outcome: &Outcome,
+        now: Now,
+    ) {
+        let state = &mut self.lanes[lane];
+        let was_open_since = state.breaker.open.as_ref().map(|open| open.since);
+        let turned = state.breaker.answered(token, outcome, now);
+        if turned == Turned::Otherwise {
+            return;
+        }
+        self.breaker_turns.push(BreakerTurn {
+            lane: state.key.clone(),
+            is: state.breaker.report(now),
+            was_open_since,
+        });
+        if turned == Turned::Opened {
+            for id in self.lanes.take_cleared(lane) {
                 self.give_back(id, HELD, now);
             }
         }
     }
 
-    /// How many the breaker lets be claimed: all, one as the probe, or none.
-    pub(super) fn breaker_allows(&self, now: Now) -> usize {
-        match &self.breaker.open {
+    /// The breakers that have opened or closed since this was last asked.
+    pub fn take_breaker_turns(&mut self) -> Vec<BreakerTurn> {
+        std::mem::take(&mut self.breaker_turns)
+    }
+
+    /// How many of a lane its breaker lets be claimed: all, one as the probe, or none.
+    pub(super) fn breaker_allows(&self, lane: Lane, now: Now) -> usize {
+        match &self.lanes[lane].breaker.open {
             None => usize::MAX,
-            Some(open) => usize::from(open.next_probe <= now.up && !self.is_probing()),
+            Some(open) => usize::from(open.next_probe <= now.up && !self.is_probing(open)),
         }
     }
 
     /// If it is open, what is claimed now is the probe.
-    pub(super) fn note_probe(&mut self, id: MessageId, token: AttemptToken) {
-        if let Some(open) = &mut self.breaker.open {
+    pub(super) fn note_probe(&mut self, lane: Lane, id: MessageId, token: AttemptToken) {
+        if let Some(open) = &mut self.lanes[lane].breaker.open {
             open.probe = Some((id, token));
         }
     }
 
     /// Whether the latest probe may yet be answered. One whose claim was lost, judged against
     /// or given back is over, and another message may take its place at once.
-    fn is_probing(&self) -> bool {
-        let probe = self.breaker.open.as_ref().and_then(|open| open.probe);
-        probe.is_some_and(|(id, token)| {
+    fn is_probing(&self, open: &Open) -> bool {
+        open.probe.is_some_and(|(id, token)| {
             let busy = self.busy.get(&id).filter(|busy| busy.token == token);
             busy.is_some_and(|busy| !matches!(busy.phase, Phase::Recording))
         })
     }
 
-    /// Gives back what was won and must not be started: asked for before the breaker opened.
-    pub(super) fn give_back_if_held(&mut self, id: MessageId, token: AttemptToken, now: Now) {
-        if self.breaker.is_open() && !self.breaker.is_probe(token) {
-            self.cleared.retain(|(.., cleared)| *cleared != id);
-            self.give_back(id, HELD, now);
-        }
+    /// Whether what was won must not be started: it was asked for before the breaker opened.
+    pub(super) fn is_refused(&self, lane: Lane, token: AttemptToken) -> bool {
+        let breaker = &self.lanes[lane].breaker;
+        breaker.is_open() && !breaker.is_probe(token)
     }
 
-    /// Not before this is anything claimed; `None`: not before something happens.
-    pub(super) fn next_allowed(&self, now: Now) -> Option<Moment> {
-        match &self.breaker.open {
+    /// Not before this is anything of a lane claimed; `None`: not before something happens.
+    pub(super) fn next_allowed(&self, lane: Lane, now: Now) -> Option<Moment> {
+        match &self.lanes[lane].breaker.open {
             None => Some(Moment::MIN),
-            Some(_) if self.is_probing() => None,
+            Some(open) if self.is_probing(open) => None,
             Some(open) => Some(now.db + open.next_probe.since(now.up)),
         }
     }
 
-    /// Whether the provider refuses the account, and since when.
+    /// Whether the provider refuses an account, and since when: of the lane that has been refused
+    /// for longest.
     pub fn breaker(&self, now: Now) -> BreakerReport {
-        let Some(open) = &self.breaker.open else {
-            return BreakerReport::default();
-        };
-        BreakerReport {
-            open: true,
-            since: Some(open.since),
-            next_probe_at: Some(now.db + open.next_probe.since(now.up)),
-            category: Some(open.category),
-            reason: open.code,
-        }
+        let open = self.lanes.all().map(|state| state.breaker.report(now));
+        let open = open.filter(|report| report.open);
+        open.min_by_key(|report| report.since).unwrap_or_default()
     }
 }

@@ -4,92 +4,116 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::breaker::HELD;
+use super::hold::RESTORED;
+use super::lanes::{Lane, Load};
 use super::{Ask, Busy, Command, Judged, Phase, Reactor, Record};
 use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState};
 use crate::schedule::{LEAD_MAX, Timer};
 
-/// How fast messages leave, and how many claims are under way.
-#[derive(Debug)]
-pub(super) struct Pace {
-    claims: usize,
-    claiming: usize,
-    send_us: f64,
-}
-
-impl Pace {
-    pub(super) fn new(first_request: Duration) -> Self {
-        Self {
-            claims: 0,
-            claiming: 0,
-            send_us: first_request.as_secs_f64() * 1e6,
-        }
-    }
-
-    /// Notes how long a request took.
-    pub(super) fn sent(&mut self, took: Duration) {
-        // The last ten or so requests weigh as much as all before them.
-        self.send_us += (took.as_secs_f64() * 1e6 - self.send_us) / 16.0;
-    }
-
-    /// How many requests can start within `span`, with `permits` at once.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "an estimate; the cast saturates and nothing here is negative"
-    )]
-    fn startable(&self, permits: usize, span: Duration) -> usize {
-        (permits as f64 * span.as_secs_f64() * 1e6 / self.send_us.max(1.0)) as usize
-    }
-}
-
 impl<P: Clone> Reactor<P> {
-    /// How many more may be claimed now.
-    fn room(&self) -> usize {
-        let permits = self.pressure.permits();
-        let free = permits.saturating_sub(self.outgoing.sending());
-        let startable = self.pace.startable(permits, self.settings.lease / 4);
+    /// How many requests of a lane there may be at once, as things stand.
+    pub(super) fn permits(&self, lane: Lane, now: Now) -> usize {
+        let state = &self.lanes[lane];
+        let (own, all) = (state.load.sending, self.lanes.load().sending);
+        let free = self.settings.max_in_flight.max(1).saturating_sub(all);
+        let permits = state.throttle.permits(now.up);
+        permits.min(own + self.lanes.share(free, own))
+    }
+
+    /// How many more of a lane may be claimed now.
+    fn room(&self, lane: Lane, now: Now) -> usize {
+        let state = &self.lanes[lane];
+        let (own, all) = (state.load, self.lanes.load());
+        let limits = &self.settings.limits;
+        let unrecorded = limits
+            .records
+            .unrecorded_max
+            .saturating_sub(all.unrecorded());
+        if self.lanes.share(unrecorded, own.unrecorded()) == 0 {
+            return 0;
+        }
+        // The next one is ready when others leave a place.
+        let permits = self.permits(lane, now).max(1);
+        let free = permits.saturating_sub(own.sending);
+        let startable = state.startable(permits, self.settings.lease / 4);
+        let ahead = limits.claims.ahead_max.saturating_sub(all.ahead());
         (free + startable)
-            .min(self.settings.limits.claims.ahead_max)
-            .saturating_sub(self.pace.claiming + self.cleared.len())
+            .saturating_sub(own.ahead())
+            .min(self.lanes.share(ahead, own.ahead()))
+    }
+
+    /// Whether a lane may be in the next claim. In one at a time, so that there is always one
+    /// that other lanes find free; where there are no others, in all.
+    fn may_be_asked(&self, lane: Lane) -> bool {
+        self.lanes.is_alone() || self.lanes[lane].load.claiming == 0
     }
 
     fn may_claim(&self) -> bool {
         let limits = &self.settings.limits;
         !self.draining
             && !self.clock_lost
-            && self.pace.claims < limits.claims.at_once
+            && self.claims < limits.claims.at_once
             && self.outgoing.unrecorded() < limits.records.unrecorded_max
     }
 
     pub(super) fn claim_due(&mut self, now: Now) {
-        let together = self.agenda.advance(now.db);
-        let until = now.db + self.lead.for_herd(together);
-        let batch = self.settings.limits.claims.batch;
+        if !self.may_claim() {
+            return;
+        }
+        self.lanes.refresh();
+        let mut due = std::mem::take(&mut self.looked_at);
+        due.extend(self.lanes.soonest(now.db).map(|(_, lane)| lane));
+        due.retain(|lane| self.breaker_allows(*lane, now) > 0);
+        let together = due.iter().map(|lane| self.lanes.advance(*lane, now.db));
+        let until = now.db + self.lead.for_herd(together.sum());
         while self.may_claim() {
-            let room = self.room().min(batch).min(self.breaker_allows(now));
-            let mut asks = Vec::new();
-            while asks.len() < room {
-                let Some((id, timer)) = self.agenda.pop(until) else {
-                    break;
-                };
-                if timer.watch || !self.is_held(id, timer.due) {
-                    asks.push(self.ask(id, timer, now));
-                }
-            }
+            due.retain(|lane| self.may_be_asked(*lane));
+            let asks = self.fill_claim(&mut due, until, now);
             if asks.is_empty() {
                 break;
             }
-            self.pace.claims += 1;
-            self.pace.claiming += asks.len();
+            self.claims += 1;
             self.commands.push_back(Command::Claim(asks));
         }
+        due.clear();
+        self.looked_at = due;
     }
 
-    fn ask(&mut self, id: MessageId, timer: Timer, now: Now) -> Ask {
+    /// What goes into one claim: as many of each lane, and then whatever there is.
+    fn fill_claim(&mut self, due: &mut [Lane], until: Moment, now: Now) -> Vec<Ask> {
+        let batch = self.settings.limits.claims.batch;
+        let mut asks = Vec::new();
+        let number = self.lanes.next_claim_number();
+        // Those first that have waited for longest, should there be more lanes than room.
+        due.sort_by_key(|lane| self.lanes[*lane].claimed);
+        let each = batch.checked_div(due.len()).unwrap_or(batch).max(1);
+        for most in [each, batch] {
+            for lane in due.iter().copied() {
+                let room = self.room(lane, now).min(self.breaker_allows(lane, now));
+                let most = asks.len() + room.min(most).min(batch - asks.len());
+                while asks.len() < most {
+                    let Some((id, timer)) = self.lanes.pop(lane, until) else {
+                        break;
+                    };
+                    if timer.watch || !self.is_held(id, timer.due) {
+                        asks.push(self.ask(lane, id, timer, now));
+                        self.lanes[lane].claimed = number;
+                    }
+                }
+            }
+            if due.len() == 1 {
+                break;
+            }
+        }
+        asks
+    }
+
+    fn ask(&mut self, lane: Lane, id: MessageId, timer: Timer, now: Now) -> Ask {
         let token = (self.draw)();
         let busy = Busy {
             token,
+            lane,
             recheck: false,
             due: timer.due,
             wanted_at: timer.due,
@@ -105,8 +129,10 @@ impl<P: Clone> Reactor<P> {
             },
         };
         self.busy.insert(id, busy);
+        self.lanes.note(lane, Load::joined);
+        self.lanes.note(lane, Load::asked);
         self.intake.overtake(id);
-        self.note_probe(id, token);
+        self.note_probe(lane, id, token);
         Ask { id, token }
     }
 
@@ -115,23 +141,38 @@ impl<P: Clone> Reactor<P> {
         if !self.may_claim() {
             return None;
         }
-        let allowed = self.next_allowed(now)?;
-        let front = if self.room() > 0 {
-            let lead = self.lead.for_herd(self.agenda.front_len());
-            self.agenda.first().map(|at| at - lead)
-        } else {
-            None
-        };
-        [front, self.agenda.next_advance()]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|at| at.max(allowed))
+        self.lanes.refresh();
+        let due = self.lanes.soonest(now.db).map(|(_, lane)| lane);
+        let together = due
+            .filter(|lane| self.breaker_allows(*lane, now) > 0)
+            .map(|lane| self.lanes[lane].together())
+            .sum();
+        let lead = self.lead.for_herd(together);
+        let mut next: Option<Moment> = None;
+        for (bound, lane) in self.lanes.soonest(Moment::MAX) {
+            if next.is_some_and(|next| next <= bound) {
+                break;
+            }
+            if let Some(at) = self.next_claim_of(lane, lead, now) {
+                next = Some(next.map_or(at, |next| next.min(at)));
+            }
+        }
+        next
     }
 
-    fn claim_ended(&mut self, ids: usize) {
-        self.pace.claims = self.pace.claims.saturating_sub(1);
-        self.pace.claiming = self.pace.claiming.saturating_sub(ids);
+    fn next_claim_of(&self, lane: Lane, lead: Duration, now: Now) -> Option<Moment> {
+        let allowed = self.next_allowed(lane, now)?;
+        if !self.may_be_asked(lane) || self.room(lane, now) == 0 {
+            return None;
+        }
+        let state = &self.lanes[lane];
+        let first = state.first().map(|at| at - lead);
+        let at = [first, state.next_advance()].into_iter().flatten().min()?;
+        Some(at.max(allowed))
+    }
+
+    fn claim_ended(&mut self) {
+        self.claims = self.claims.saturating_sub(1);
     }
 
     pub(super) fn claimed(
@@ -141,7 +182,7 @@ impl<P: Clone> Reactor<P> {
         now: Now,
     ) {
         self.lead.measured(took);
-        self.claim_ended(answers.len());
+        self.claim_ended();
         for (id, answer) in answers {
             match answer {
                 ClaimAnswer::Won(judged) => self.won(id, judged, now),
@@ -153,16 +194,20 @@ impl<P: Clone> Reactor<P> {
     fn won(&mut self, id: MessageId, judged: Judged<P>, now: Now) {
         let Some(busy) = self.busy.get_mut(&id).filter(|b| b.token == judged.token) else {
             // Nobody asked for it: whoever made this claim, it is given back.
-            self.outgoing.push(Record::give_back(
-                id,
-                judged.token,
-                "the claim was not awaited any more",
-            ));
+            let reason = "the claim was not awaited any more";
+            let record = Record::give_back(id, judged.token, reason);
+            self.outgoing.push(None, record);
             return;
         };
         let Phase::Claiming { asked, .. } = busy.phase else {
             return;
         };
+        let asked_for = busy.lane;
+        let lane = self.lanes.of(&judged.lane, &self.settings, now);
+        busy.lane = lane;
+        self.lanes.note(asked_for, Load::answered);
+        self.lanes.note(asked_for, Load::left);
+        self.lanes.note(lane, Load::joined);
         busy.due = judged.due;
         busy.wanted_at = judged.wanted_at;
         busy.ready_at = now.db;
@@ -175,23 +220,25 @@ impl<P: Clone> Reactor<P> {
                     lease_until: asked + self.settings.lease,
                 };
                 let turn = (judged.due, Reverse(busy.priority), id);
-                self.cleared.insert(turn);
                 self.tell_claimed(id, judged.due, now);
                 if self.draining {
-                    self.cleared.remove(&turn);
                     self.give_back(id, "the daemon is shutting down", now);
+                } else if self.is_refused(lane, judged.token) {
+                    self.give_back(id, HELD, now);
+                } else if self.is_held(id, judged.due) {
+                    self.give_back(id, RESTORED, now);
                 } else {
-                    self.give_back_if_held(id, judged.token, now);
-                    self.give_back_if_overdue(turn, now);
+                    self.lanes.add_cleared(lane, turn);
                 }
             }
             Err(settlement) => {
                 busy.phase = Phase::Recording;
                 self.tell_unused(id, &settlement, now);
-                self.outgoing.push(Record {
+                let record = Record {
                     settlement,
                     ..Record::give_back(id, judged.token, "")
-                });
+                };
+                self.outgoing.push(Some(lane), record);
             }
         }
     }
@@ -204,12 +251,14 @@ impl<P: Clone> Reactor<P> {
             self.busy.insert(id, busy);
             return;
         };
+        self.lanes.note(busy.lane, Load::answered);
+        self.lanes.note(busy.lane, Load::left);
         if busy.recheck || sweep != self.intake.sweep_number() {
             // The answer may be older than what was said or swept meanwhile.
             self.intake.look_at(id);
         }
-        let held = match state {
-            RowState::Pending { due, .. } if due <= now.db + LEAD_MAX => {
+        let held = match &state {
+            RowState::Pending { due, .. } if *due <= now.db + LEAD_MAX => {
                 busy.held.saturating_add(1)
             }
             _ => 0,
@@ -220,34 +269,39 @@ impl<P: Clone> Reactor<P> {
     /// The claims may stand or not. Giving them back by token is right in both cases: what was
     /// not claimed is not changed by it, and the rows are read afterwards.
     pub(super) fn claim_lost(&mut self, asks: &[Ask]) {
-        self.claim_ended(asks.len());
+        self.claim_ended();
         for ask in asks {
-            let Some(busy) = self.busy.get_mut(&ask.id) else {
+            let Some(busy) = self.busy.get_mut(&ask.id).filter(|b| b.is_asked_by(ask)) else {
                 continue;
             };
             busy.phase = Phase::Recording;
             busy.recheck = true;
-            self.outgoing.push(Record::give_back(
-                ask.id,
-                ask.token,
-                "the answer to the claim was lost",
-            ));
+            self.lanes.note(busy.lane, Load::answered);
+            let reason = "the answer to the claim was lost";
+            let record = Record::give_back(ask.id, ask.token, reason);
+            self.outgoing.push(Some(busy.lane), record);
         }
     }
 
     /// Whoever refused it (a lock on the table, a missing right), it is tried again, ever less
     /// often.
     pub(super) fn claim_refused(&mut self, asks: &[Ask], now: Now) {
-        self.claim_ended(asks.len());
+        self.claim_ended();
         for ask in asks {
+            if self.busy.get(&ask.id).is_none_or(|b| !b.is_asked_by(ask)) {
+                continue;
+            }
             let Some(busy) = self.busy.remove(&ask.id) else {
                 continue;
             };
+            self.lanes.note(busy.lane, Load::answered);
+            self.lanes.note(busy.lane, Load::left);
             let state = RowState::Pending {
                 due: busy.due,
                 version: i64::from(busy.version),
                 attempts: i32::from(busy.attempts),
                 priority: busy.priority,
+                lane: self.lanes[busy.lane].key.clone(),
             };
             if busy.recheck {
                 self.intake.look_at(ask.id);
@@ -264,7 +318,8 @@ impl<P: Clone> Reactor<P> {
         for (id, token) in strays {
             if !known.contains(&token) && !self.outgoing.holds(token) {
                 let record = Record::give_back(id, token, "nobody awaited the claim");
-                self.outgoing.push(self.of_stray(record));
+                let record = self.of_stray(record);
+                self.outgoing.push(None, record);
             }
         }
     }

@@ -8,17 +8,16 @@ use super::Reactor;
 use super::report::RestoreReport;
 use super::settle::{Record, Settlement};
 use crate::message::{MessageId, Moment, Now};
-use crate::schedule::Turn;
 
 /// Why claims are given back.
-const RESTORED: &str = "the database has become another one; what is due is held";
+pub(super) const RESTORED: &str = "the database has become another one; what is due is held";
 
 impl<P: Clone> Reactor<P> {
     pub(super) fn hold(&mut self, before: Moment, now: Now) {
         self.held_before = Some(before);
         self.let_go.clear();
         self.moved = true;
-        for (.., id) in std::mem::take(&mut self.cleared) {
+        for id in self.lanes.take_all_cleared() {
             if let Some(busy) = self.busy.get_mut(&id) {
                 busy.recheck = true;
             }
@@ -40,9 +39,9 @@ impl<P: Clone> Reactor<P> {
         }
         let most = self.settings.limits.intake.let_go_max;
         if self.let_go.len() + ids.len() > most {
-            let (busy, agenda) = (&self.busy, &self.agenda);
+            let (busy, lanes) = (&self.busy, &self.lanes);
             self.let_go
-                .retain(|id| busy.contains_key(id) || agenda.get(*id).is_some());
+                .retain(|id| busy.contains_key(id) || lanes.get(*id).is_some());
         }
         for id in ids {
             if self.let_go.len() < most || self.let_go.contains(&id) {
@@ -66,13 +65,6 @@ impl<P: Clone> Reactor<P> {
         Record {
             settlement: Settlement::in_doubt("the database lost what became of the request".into()),
             ..record
-        }
-    }
-
-    pub(super) fn give_back_if_overdue(&mut self, turn: Turn, now: Now) {
-        let (due, _, id) = turn;
-        if self.is_held(id, due) && self.cleared.remove(&turn) {
-            self.give_back(id, RESTORED, now);
         }
     }
 

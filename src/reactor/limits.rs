@@ -21,6 +21,8 @@ pub struct Limits {
     pub records: RecordLimits,
     /// What a busy or refusing provider slows down.
     pub provider: ProviderLimits,
+    /// Lanes.
+    pub lanes: LaneLimits,
     /// Connections made ahead.
     pub prewarm: PrewarmLimits,
     /// What is told to those who watch.
@@ -102,6 +104,17 @@ pub struct ProviderLimits {
     pub unsent_probe_pause: Duration,
 }
 
+/// Lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneLimits {
+    /// Lanes at once from which on new hosts share one for each account and channel. An empty lane
+    /// takes some 25 kB.
+    pub max: usize,
+    /// How long what is known of a provider that refuses or throttles is kept when there is no
+    /// message of its lane.
+    pub kept: Duration,
+}
+
 /// Connections made ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrewarmLimits {
@@ -172,6 +185,15 @@ impl Default for ProviderLimits {
             step_every: Duration::from_secs(1),
             steps: 60,
             unsent_probe_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for LaneLimits {
+    fn default() -> Self {
+        Self {
+            max: 1_000,
+            kept: Duration::from_secs(600),
         }
     }
 }

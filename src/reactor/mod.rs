@@ -19,27 +19,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Now, Priority, RowState, Uptime,
+    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Now, Priority, RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
-use crate::schedule::{Agenda, Lead, LeadSetting, Ranking, Turn};
+use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
 mod claims;
 mod hold;
 mod intake;
+mod lanes;
 mod lateness;
 pub mod limits;
-mod pressure;
+mod prewarm;
 pub mod report;
 mod sends;
 pub mod settle;
 #[cfg(test)]
 mod tests;
+mod throttle;
 pub mod told;
 mod view;
-mod warmth;
 
+pub use breaker::BreakerTurn;
 pub use lateness::Lateness;
 pub use limits::Limits;
 pub use settle::{Answer, Record, Settlement, Tries};
@@ -71,6 +73,8 @@ pub struct Judged<P> {
     pub due: Moment,
     /// Lateness counts from here.
     pub wanted_at: Moment,
+    /// The way it goes out.
+    pub lane: LaneKey,
     /// Which attempt this is, and how many there may be.
     pub tries: Tries,
     /// Send it, or why not.
@@ -90,6 +94,7 @@ impl Judged<Arc<Cleared>> {
             token: claim.token,
             due: claim.due,
             wanted_at: claim.wanted_at,
+            lane: claim.lane.clone(),
             tries: Tries {
                 number: claim.number,
                 before: claim.attempts_before,
@@ -102,7 +107,7 @@ impl Judged<Arc<Cleared>> {
 }
 
 /// A pending row as a sweep finds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upcoming {
     /// The message.
     pub id: MessageId,
@@ -114,6 +119,8 @@ pub struct Upcoming {
     pub attempts: i32,
     /// Its place among those that are due at the same moment.
     pub priority: Priority,
+    /// The way it goes out.
+    pub lane: LaneKey,
 }
 
 /// What happened.
@@ -220,7 +227,9 @@ pub enum Command<P> {
         start_before: Uptime,
     },
     /// Make sure that about so many requests can leave without a handshake.
-    Warm {
+    Prewarm {
+        /// Which way.
+        lane: LaneKey,
         /// Connections.
         connections: usize,
     },
@@ -237,6 +246,7 @@ pub enum Command<P> {
 #[derive(Debug)]
 struct Busy<P> {
     token: AttemptToken,
+    lane: lanes::Lane,
     /// Something was said of the row meanwhile: read it again when this is over.
     recheck: bool,
     due: Moment,
@@ -251,6 +261,13 @@ struct Busy<P> {
     version: u32,
     priority: Priority,
     phase: Phase<P>,
+}
+
+impl<P> Busy<P> {
+    /// Whether this claim of it is under way.
+    fn is_asked_by(&self, ask: &Ask) -> bool {
+        self.token == ask.token && matches!(self.phase, Phase::Claiming { .. })
+    }
 }
 
 #[derive(Debug)]
@@ -271,18 +288,17 @@ pub struct Reactor<P> {
     lead: Lead,
     /// Not known yet: as if alone.
     ranking: Option<Ranking>,
-    agenda: Agenda,
+    lanes: lanes::Lanes,
     /// Bounded by [`limits::ClaimLimits::ahead_max`], the permits and
     /// [`limits::RecordLimits::unrecorded_max`].
     busy: BTreeMap<MessageId, Busy<P>>,
-    /// Of those, the ones that wait for their instant.
-    cleared: BTreeSet<Turn>,
     intake: intake::Intake,
-    pace: claims::Pace,
-    pressure: pressure::Pressure,
-    breaker: breaker::Breaker,
+    /// Claims under way.
+    claims: usize,
     outgoing: sends::Outgoing<P>,
-    warmth: warmth::Warmth,
+    breaker_turns: Vec<BreakerTurn>,
+    /// Empty, and kept for its memory.
+    looked_at: Vec<lanes::Lane>,
     lateness: Lateness,
     tell: told::Tell,
     held_before: Option<Moment>,
@@ -304,15 +320,13 @@ impl<P: Clone> Reactor<P> {
         Self {
             lead: Lead::new(settings.lead, limits.claims.herd),
             ranking: None,
-            agenda: Agenda::new(now.db),
+            lanes: lanes::Lanes::new(),
             busy: BTreeMap::new(),
-            cleared: BTreeSet::new(),
             intake: intake::Intake::new(limits.intake, now),
-            pace: claims::Pace::new(limits.claims.first_request),
-            pressure: pressure::Pressure::new(settings.max_in_flight, limits.provider, now.up),
-            breaker: breaker::Breaker::new(limits.provider),
+            claims: 0,
             outgoing: sends::Outgoing::new(limits.records),
-            warmth: warmth::Warmth::new(now),
+            breaker_turns: Vec::new(),
+            looked_at: Vec::new(),
             lateness: Lateness::new(),
             tell: told::Tell::new(limits.events),
             held_before: None,
@@ -363,13 +377,12 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn advance(&mut self, now: Now) {
-        self.pressure.advance(now.up);
         // What is due starts before anything else is thought about.
         self.start_due(now);
         self.sweep(now);
         self.read_noticed(now);
         self.claim_due(now);
-        self.warm_up(now);
+        self.prewarm(now);
         self.start_due(now);
         self.record_finished(now);
     }
@@ -381,8 +394,8 @@ impl<P: Clone> Reactor<P> {
         let records = self.outgoing.next_wakeup(now);
         let start = self.next_start(now);
         let claim = self.next_claim(now);
-        let warm = self.next_warm_up(now);
-        [intake, records, start, claim, warm]
+        let prewarm = self.next_prewarm(now);
+        [intake, records, start, claim, prewarm]
             .into_iter()
             .flatten()
             .min()
@@ -400,12 +413,12 @@ impl<P: Clone> Reactor<P> {
 
     /// What has not been recorded: outcomes, claims given back, and requests on their way.
     pub fn unrecorded(&self) -> usize {
-        self.outgoing.unrecorded() + self.outgoing.sending()
+        self.outgoing.unrecorded() + self.lanes.load().sending
     }
 
     /// Of these, what came of requests: nobody else knows it.
     pub fn unrecorded_answers(&self) -> usize {
-        self.outgoing.unrecorded_answers() + self.outgoing.sending()
+        self.outgoing.unrecorded_answers() + self.lanes.load().sending
     }
 
     /// What the installation laid down.
@@ -420,10 +433,9 @@ impl<P: Clone> Reactor<P> {
 
     fn drain(&mut self, now: Now) {
         self.draining = true;
-        self.agenda.clear();
+        self.lanes.clear();
         self.intake.stop();
-        let cleared = std::mem::take(&mut self.cleared);
-        for (.., id) in cleared {
+        for id in self.lanes.take_all_cleared() {
             self.give_back(id, "the daemon is shutting down", now);
         }
     }

@@ -33,8 +33,10 @@ pub struct TimersReport {
     pub listener: ListenerReport,
     /// What is held in memory.
     pub window: WindowReport,
-    /// Whether the provider refuses the account.
+    /// Whether the provider refuses an account: of the lane that has been refused for longest.
     pub breaker: BreakerReport,
+    /// The lanes in use, one for each account and channel.
+    pub lanes: Vec<LaneReport>,
     /// Whether something is held because the database has become an older one.
     pub restore: RestoreReport,
     /// How long before its due time a row is claimed, in microseconds.
@@ -96,6 +98,31 @@ pub struct BreakerReport {
     pub reason: Option<i32>,
 }
 
+/// What goes out by one account over one channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LaneReport {
+    /// The account's name in the settings.
+    pub account: String,
+    /// As `scheduled_messages.channel` has it; `other`: words that are no channel.
+    pub channel: &'static str,
+    /// How many lanes this is: more than one where hosts have lanes of their own.
+    pub lanes: u64,
+    /// How many of them the provider refuses.
+    pub refused: u64,
+    /// Of the lane that has been refused for longest.
+    pub breaker: BreakerReport,
+    /// Timers in memory.
+    pub armed: u64,
+    /// Claimed, waiting for their instant.
+    pub cleared: u64,
+    /// Requests on their way.
+    pub in_flight: u64,
+    /// How many may be at once. A busy provider lowers it.
+    pub permits: u64,
+    /// Outcomes that the database has not taken yet.
+    pub unrecorded: u64,
+}
+
 /// Whether something is held because the database has become another one, or an older one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RestoreReport {
@@ -135,7 +162,7 @@ pub struct WheelLevel {
 }
 
 /// One timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimerReport {
     /// The message.
     pub id: MessageId,
@@ -153,6 +180,8 @@ pub struct TimerReport {
     pub version: i64,
     /// The instance that is to claim it, or has.
     pub owner: InstanceId,
+    /// The way it goes out: `account/channel`, and `/host` where hosts have lanes of their own.
+    pub lane: String,
 }
 
 /// Everything that is told of the moment: what the live page and the metrics show.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::lanes::{Lane, Load};
 use super::limits::RecordLimits;
 use super::settle::{Answer, Record, Settlement};
 use super::told::Late;
@@ -14,10 +15,12 @@ use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState, Up
 #[derive(Debug)]
 pub(super) struct Outgoing<P> {
     limits: RecordLimits,
-    sending: usize,
-    finished: VecDeque<Record<P>>,
+    /// By lane; `None`: of a claim that nobody here knows. No queue is empty.
+    finished: BTreeMap<Option<Lane>, VecDeque<Record<P>>>,
+    /// In all of these.
+    finished_len: usize,
     /// Waiting to be tried again.
-    parked: BTreeMap<(Uptime, AttemptToken), Record<P>>,
+    parked: BTreeMap<(Uptime, AttemptToken), (Option<Lane>, Record<P>)>,
     groups: BTreeMap<u64, Group<P>>,
     last_group: u64,
 }
@@ -32,50 +35,55 @@ impl<P> Outgoing<P> {
     pub(super) const fn new(limits: RecordLimits) -> Self {
         Self {
             limits,
-            sending: 0,
-            finished: VecDeque::new(),
+            finished: BTreeMap::new(),
+            finished_len: 0,
             parked: BTreeMap::new(),
             groups: BTreeMap::new(),
             last_group: 0,
         }
     }
 
-    pub(super) const fn sending(&self) -> usize {
-        self.sending
-    }
-
     pub(super) fn unrecorded(&self) -> usize {
         let grouped: usize = self.groups.values().map(|g| g.records.len()).sum();
-        self.finished.len() + self.parked.len() + grouped
+        self.waiting() + grouped
+    }
+
+    /// Of these, what is in no group.
+    fn waiting(&self) -> usize {
+        self.finished_len + self.parked.len()
     }
 
     pub(super) fn unrecorded_answers(&self) -> usize {
         let grouped = self.groups.values().flat_map(|g| g.records.iter());
-        let waiting = self.finished.iter().chain(self.parked.values());
-        waiting
+        let parked = self.parked.values().map(|(_, record)| record);
+        let finished = self.finished.values().flatten();
+        finished
+            .chain(parked)
             .chain(grouped)
             .filter(|r| r.started.is_some())
             .count()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sending == 0 && self.unrecorded() == 0
+        self.unrecorded() == 0
     }
 
-    pub(super) fn push(&mut self, record: Record<P>) {
-        self.finished.push_back(record);
+    pub(super) fn push(&mut self, lane: Option<Lane>, record: Record<P>) {
+        self.finished.entry(lane).or_default().push_back(record);
+        self.finished_len += 1;
     }
 
     pub(super) fn holds(&self, token: AttemptToken) -> bool {
         let is = |r: &Record<P>| r.token == token;
-        self.finished.iter().any(is)
-            || self.parked.values().any(is)
+        self.finished.values().flatten().any(is)
+            || self.parked.values().any(|(_, record)| is(record))
             || self.groups.values().any(|g| g.records.iter().any(is))
     }
 
-    fn park(&mut self, record: Record<P>, now: Now) {
+    fn park(&mut self, lane: Option<Lane>, record: Record<P>, now: Now) {
         let pause = self.limits.retry.spread(record.tries, record.key());
-        self.parked.insert((now.up + pause, record.token), record);
+        let key = (now.up + pause, record.token);
+        self.parked.insert(key, (lane, record));
     }
 
     pub(super) fn next_wakeup(&self, now: Now) -> Option<Moment> {
@@ -91,30 +99,64 @@ impl<P> Outgoing<P> {
             if entry.key().0 > now.up {
                 break;
             }
-            self.finished.push_back(entry.remove());
+            let (lane, record) = entry.remove();
+            self.push(lane, record);
         }
-        let n = self.finished.len().min(self.limits.batch);
-        self.finished.drain(..n).collect()
+        let mut left = self.finished_len.min(self.limits.batch);
+        let mut group = Vec::with_capacity(left);
+        // The same for each lane; what those with little leave goes to those with more.
+        let lanes = self
+            .finished
+            .iter()
+            .map(|(lane, queue)| (queue.len(), *lane));
+        let mut lanes: Vec<_> = lanes.collect();
+        lanes.sort_unstable();
+        let mut others = lanes.len();
+        for (len, lane) in lanes {
+            let n = left.div_ceil(others).min(len);
+            (left, others) = (left - n, others - 1);
+            let Some(queue) = self.finished.get_mut(&lane) else {
+                continue;
+            };
+            group.extend(queue.drain(..n));
+            if queue.is_empty() {
+                self.finished.remove(&lane);
+            }
+        }
+        self.finished_len -= group.len();
+        group
     }
 }
 
 impl<P: Clone> Reactor<P> {
+    /// Whether any lane may start a request.
     fn may_start(&self) -> bool {
         !self.clock_lost
-            && self.outgoing.sending < self.pressure.permits()
-            && self.outgoing.finished.len() + self.outgoing.parked.len()
-                < self.outgoing.limits.unrecorded_max
+            && self.lanes.load().sending < self.settings.max_in_flight.max(1)
+            && self.outgoing.waiting() < self.outgoing.limits.unrecorded_max
+    }
+
+    /// Whether this one may, then.
+    fn may_start_of(&self, lane: Lane, now: Now) -> bool {
+        let load = self.lanes[lane].load;
+        let unrecorded = self.outgoing.limits.unrecorded_max - self.outgoing.waiting();
+        load.sending < self.permits(lane, now)
+            && self.lanes.share(unrecorded, load.unrecorded()) > 0
     }
 
     pub(super) fn start_due(&mut self, now: Now) {
         while self.may_start() {
-            let Some(&(due, _, id)) = self.cleared.first() else {
+            // Lanes that may not are passed over; each of those has requests on their way.
+            let due = self
+                .lanes
+                .heads()
+                .take_while(|((due, ..), _)| *due <= now.db);
+            let lane = due
+                .map(|(_, lane)| lane)
+                .find(|lane| self.may_start_of(*lane, now));
+            let Some((.., id)) = lane.and_then(|lane| self.lanes.pop_cleared(lane)) else {
                 return;
             };
-            if due > now.db {
-                return;
-            }
-            self.cleared.pop_first();
             self.start(id, now);
         }
     }
@@ -139,7 +181,7 @@ impl<P: Clone> Reactor<P> {
         busy.phase = Phase::Sending {
             payload: payload.clone(),
         };
-        self.outgoing.sending += 1;
+        self.lanes.note(busy.lane, Load::started);
         self.commands.push_back(Command::Start {
             id,
             payload,
@@ -150,12 +192,27 @@ impl<P: Clone> Reactor<P> {
     /// When the next cleared message is to start: at its due time, or, if too many are on their
     /// way, when one more may be.
     pub(super) fn next_start(&self, now: Now) -> Option<Moment> {
-        let (due, ..) = *self.cleared.first()?;
-        if self.may_start() {
-            return Some(due);
+        if !self.may_start() {
+            return None;
         }
-        let step = self.pressure.next_step()?;
-        Some(due.max(now.db + step.since(now.up)))
+        let mut next: Option<Moment> = None;
+        for ((due, ..), lane) in self.lanes.heads() {
+            if next.is_some_and(|next| next <= due) {
+                break;
+            }
+            let state = &self.lanes[lane];
+            let at = if self.may_start_of(lane, now) {
+                Some(due)
+            } else if state.load.sending >= state.throttle.permits(now.up) {
+                let step = state.throttle.next_step(now.up);
+                step.map(|step| due.max(now.db + step.since(now.up)))
+            } else {
+                // Others have to end first.
+                None
+            };
+            next = [next, at].into_iter().flatten().min();
+        }
+        next
     }
 
     /// Gives a claim back that was not started.
@@ -163,8 +220,9 @@ impl<P: Clone> Reactor<P> {
         if let Some(busy) = self.busy.get_mut(&id) {
             busy.phase = Phase::Recording;
             let record = Record::give_back(id, busy.token, reason);
+            let lane = busy.lane;
             self.tell_unused(id, &record.settlement, now);
-            self.outgoing.push(record);
+            self.outgoing.push(Some(lane), record);
         }
     }
 
@@ -179,22 +237,23 @@ impl<P: Clone> Reactor<P> {
             return;
         };
         let payload = payload.clone();
-        let late = answer.started.map(|at| Late::of(busy, at, answer.finished));
+        let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
         busy.phase = Phase::Recording;
-        let (token, wanted_at) = (busy.token, busy.wanted_at);
+        let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
         if matches!(answer.outcome, Outcome::Throttled { hold: None, .. }) {
-            self.pressure.throttled(self.outgoing.sending, now.up);
+            let state = &mut self.lanes[lane];
+            state.throttle.throttled(state.load.sending, now.up);
         }
-        self.outgoing.sending -= 1;
-        self.account_answered(token, &answer.outcome, now);
+        self.lanes.note(lane, Load::ended);
+        self.account_answered(lane, token, &answer.outcome, now);
         let (started, finished) = (answer.started, answer.finished);
         if let Some(started) = started {
-            self.pace.sent(finished.since(started));
+            self.lanes[lane].took(finished.since(started));
             self.lateness.note(started.since(wanted_at));
         }
         let settlement = Settlement::of(answer.clone(), id, tries);
-        self.tell_answer(id, answer, &settlement, late, tries.number);
-        self.outgoing.push(Record {
+        self.tell_answer(id, answer, &settlement, lateness, tries.number);
+        let record = Record {
             id,
             token,
             settlement,
@@ -202,7 +261,8 @@ impl<P: Clone> Reactor<P> {
             finished: Some(finished),
             payload: Some(payload),
             tries: 0,
-        });
+        };
+        self.outgoing.push(Some(lane), record);
     }
 
     pub(super) fn record_finished(&mut self, now: Now) {
@@ -238,10 +298,12 @@ impl<P: Clone> Reactor<P> {
         let records = Arc::unwrap_or_clone(group.records);
         for mut record in records {
             if let Some(state) = done.get(&record.token) {
-                self.settled(&record, *state, group.sweep, now);
+                self.settled(&record, state.clone(), group.sweep, now);
             } else {
                 record.tries = record.tries.saturating_add(1);
-                self.outgoing.park(record, now);
+                let busy = self.busy.get(&record.id);
+                let lane = busy.filter(|b| b.token == record.token).map(|b| b.lane);
+                self.outgoing.park(lane, record, now);
             }
         }
     }
@@ -251,6 +313,7 @@ impl<P: Clone> Reactor<P> {
         let recheck = match self.busy.get_mut(&record.id) {
             Some(busy) if busy.token == record.token => {
                 let recheck = busy.recheck;
+                self.lanes.note(busy.lane, Load::left);
                 self.busy.remove(&record.id);
                 recheck
             }

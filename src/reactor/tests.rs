@@ -9,6 +9,7 @@ use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
 use crate::schedule::LeadSetting;
 
 mod hold;
+mod lanes;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);

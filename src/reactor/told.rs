@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::limits::EventLimits;
 use super::settle::{Answer, Settlement};
 use super::{Busy, Reactor, Upcoming};
-use crate::message::{MessageId, Moment, Now, Outcome, RowState, Status};
+use crate::message::{MessageId, Moment, Now, Outcome, Status};
 use crate::schedule::Timer;
 
 /// One thing that happened.
@@ -177,6 +177,15 @@ impl Told {
     }
 }
 
+/// Why a row is not on the agenda any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Disarmed {
+    /// Due after the window.
+    Beyond(Moment),
+    /// In this state, or deleted.
+    Gone(Option<Status>),
+}
+
 /// What was told and not taken yet.
 #[derive(Debug)]
 pub(super) struct Tell {
@@ -244,16 +253,15 @@ impl<P: Clone> Reactor<P> {
         &mut self,
         id: MessageId,
         former: Option<Timer>,
-        state: RowState,
+        why: Disarmed,
         now: Now,
     ) {
         let Some(former) = former else {
             return;
         };
-        let (due_at, status) = match state {
-            RowState::Pending { due, .. } => (Some(due), None),
-            RowState::Sending { .. } => (None, None),
-            RowState::Gone { status } => (None, Some(status.map_or("deleted", Status::as_str))),
+        let (due_at, status) = match why {
+            Disarmed::Beyond(due) => (Some(due), None),
+            Disarmed::Gone(status) => (None, Some(status.map_or("deleted", Status::as_str))),
         };
         let told = Told {
             due_at,

@@ -1,11 +1,14 @@
 //! What the reactor tells of its timers.
 
+use std::collections::BTreeMap;
+
+use super::lanes::LaneState;
 use super::report::{
-    DensityReport, LatenessReport, LoadReport, Missing, Readiness, TimerKind, TimerReport,
-    TimerState, TimersQuery, WheelLevel, WindowReport,
+    DensityReport, LaneReport, LatenessReport, LoadReport, Missing, Readiness, TimerKind,
+    TimerReport, TimerState, TimersQuery, WheelLevel, WindowReport,
 };
 use super::{Busy, Phase, Reactor};
-use crate::message::{InstanceId, MessageId, Now};
+use crate::message::{Channel, InstanceId, MessageId, Moment, Now};
 use crate::schedule::{DENSITY_BUCKET, Timer};
 
 /// Ten minutes of density: what somebody who watches can still see come.
@@ -14,29 +17,24 @@ const DENSITY_BUCKETS: usize = 120;
 impl<P: Clone> Reactor<P> {
     /// The timers asked for, soonest first.
     pub fn timers(&self, query: TimersQuery, owner: InstanceId, now: Now) -> Vec<TimerReport> {
+        let before = |due: Moment| query.before.is_none_or(|before| due < before);
         if let Some(id) = query.id {
-            let timer = self.busy.get(&id).map_or_else(
-                || {
-                    self.agenda
-                        .get(id)
-                        .map(|t| armed(id, t, self.owner(id, owner), now))
-                },
-                |busy| Some(occupied(id, busy, owner, now)),
-            );
-            let before = |t: &TimerReport| query.before.is_none_or(|b| t.due_at < b);
-            return timer.into_iter().filter(before).take(query.limit).collect();
+            let timer = match self.busy.get(&id) {
+                Some(busy) => Some(self.occupied(id, busy, owner, now)),
+                None => self.lanes.get(id).map(|t| self.armed(id, t, owner, now)),
+            };
+            let timer = timer.filter(|timer| before(timer.due_at));
+            return timer.into_iter().take(query.limit).collect();
         }
-        let mut timers: Vec<_> = self
-            .busy
-            .iter()
-            .map(|(id, busy)| occupied(*id, busy, owner, now))
-            .filter(|t| query.before.is_none_or(|b| t.due_at < b))
+        let busy = self.busy.iter().filter(|(_, busy)| before(busy.due));
+        let mut timers: Vec<_> = busy
+            .map(|(id, busy)| self.occupied(*id, busy, owner, now))
             .collect();
-        let upcoming = self.agenda.upcoming(query.limit, query.before);
+        let upcoming = self.lanes.upcoming(query.limit, query.before);
         timers.extend(
             upcoming
                 .into_iter()
-                .map(|(id, t)| armed(id, t, self.owner(id, owner), now)),
+                .map(|(id, t)| self.armed(id, t, owner, now)),
         );
         timers.sort_by_key(|t| (t.due_at, t.id));
         timers.truncate(query.limit);
@@ -54,7 +52,7 @@ impl<P: Clone> Reactor<P> {
     pub fn window(&self) -> WindowReport {
         WindowReport {
             until: self.intake.is_ready().then(|| self.intake.window_until()),
-            armed: (self.agenda.len() + self.busy.len()) as u64,
+            armed: (self.lanes.armed() + self.busy.len()) as u64,
             beyond: None,
         }
     }
@@ -71,8 +69,9 @@ impl<P: Clone> Reactor<P> {
 
     /// How the wheel is filled.
     pub fn wheel(&self) -> Vec<WheelLevel> {
-        self.agenda
+        self.lanes
             .levels()
+            .into_iter()
             .filter(|level| level.occupied > 0)
             .map(|level| WheelLevel {
                 level: level.level,
@@ -84,7 +83,7 @@ impl<P: Clone> Reactor<P> {
 
     /// How many are due when, for the next minutes.
     pub fn density(&self, now: Now) -> DensityReport {
-        let (from, counts) = self.agenda.density(now.db, DENSITY_BUCKETS);
+        let (from, counts) = self.lanes.density(now.db, DENSITY_BUCKETS);
         DensityReport {
             from,
             bucket_us: u64::try_from(DENSITY_BUCKET.as_micros()).unwrap_or(u64::MAX),
@@ -93,14 +92,46 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// How much is under way.
-    pub fn load(&self) -> LoadReport {
+    pub fn load(&self, now: Now) -> LoadReport {
+        let (load, most) = (self.lanes.load(), self.settings.max_in_flight);
+        let permits = |state: &LaneState| state.throttle.permits(now.up);
+        // Where there is no lane, nothing is throttled.
+        let permits = self.lanes.all().map(permits).reduce(usize::saturating_add);
         LoadReport {
-            cleared: self.cleared.len() as u64,
-            in_flight: self.outgoing.sending() as u64,
-            permits: self.pressure.permits() as u64,
-            max_in_flight: self.settings.max_in_flight as u64,
+            cleared: load.cleared as u64,
+            in_flight: load.sending as u64,
+            permits: permits.map_or(most, |permits| permits.min(most)) as u64,
+            max_in_flight: most as u64,
             unrecorded: self.outgoing.unrecorded() as u64,
         }
+    }
+
+    /// The lanes there are, one entry for each account and channel.
+    pub fn lanes(&self, now: Now) -> Vec<LaneReport> {
+        let mut reports: BTreeMap<(&str, Channel), LaneReport> = BTreeMap::new();
+        for state in self.lanes.all() {
+            let key = (state.key.account(), state.key.channel());
+            let report = reports.entry(key).or_default();
+            let breaker = state.breaker.report(now);
+            report.lanes += 1;
+            report.refused += u64::from(breaker.open);
+            if breaker.open && (!report.breaker.open || breaker.since < report.breaker.since) {
+                report.breaker = breaker;
+            }
+            report.armed += state.armed() as u64;
+            report.cleared += state.load.cleared as u64;
+            report.in_flight += state.load.sending as u64;
+            report.unrecorded += state.load.unrecorded() as u64;
+            report.permits += state.throttle.permits(now.up) as u64;
+        }
+        let most = self.settings.max_in_flight as u64;
+        let named = |((account, channel), report): ((&str, Channel), LaneReport)| LaneReport {
+            account: account.to_owned(),
+            channel: channel.as_str(),
+            permits: report.permits.min(most),
+            ..report
+        };
+        reports.into_iter().map(named).collect()
     }
 
     /// How long before its time a message is claimed, in µs.
@@ -133,40 +164,42 @@ impl<P: Clone> Reactor<P> {
             held_before: self.held_before,
         }
     }
-}
 
-fn armed(id: MessageId, timer: Timer, owner: InstanceId, now: Now) -> TimerReport {
-    TimerReport {
-        id,
-        due_at: timer.due,
-        due_in_us: timer.due.micros_from(now.db),
-        kind: if timer.watch {
-            TimerKind::Watch
-        } else {
-            TimerKind::Message
-        },
-        state: TimerState::Armed,
-        attempt: i32::from(timer.attempts),
-        version: i64::from(timer.version),
-        owner,
+    fn armed(&self, id: MessageId, timer: Timer, me: InstanceId, now: Now) -> TimerReport {
+        TimerReport {
+            id,
+            due_at: timer.due,
+            due_in_us: timer.due.micros_from(now.db),
+            kind: if timer.watch {
+                TimerKind::Watch
+            } else {
+                TimerKind::Message
+            },
+            state: TimerState::Armed,
+            attempt: i32::from(timer.attempts),
+            version: i64::from(timer.version),
+            owner: self.owner(id, me),
+            lane: self.lanes.name_of(id),
+        }
     }
-}
 
-fn occupied<P>(id: MessageId, busy: &Busy<P>, owner: InstanceId, now: Now) -> TimerReport {
-    let state = match busy.phase {
-        // Asked for and not won yet: still only armed.
-        Phase::Claiming { .. } => TimerState::Armed,
-        Phase::Cleared { .. } => TimerState::Cleared,
-        Phase::Sending { .. } | Phase::Recording => TimerState::Sending,
-    };
-    TimerReport {
-        id,
-        due_at: busy.due,
-        due_in_us: busy.due.micros_from(now.db),
-        kind: TimerKind::Message,
-        state,
-        attempt: i32::from(busy.attempts),
-        version: i64::from(busy.version),
-        owner,
+    fn occupied(&self, id: MessageId, busy: &Busy<P>, owner: InstanceId, now: Now) -> TimerReport {
+        let state = match busy.phase {
+            // Asked for and not won yet: still only armed.
+            Phase::Claiming { .. } => TimerState::Armed,
+            Phase::Cleared { .. } => TimerState::Cleared,
+            Phase::Sending { .. } | Phase::Recording => TimerState::Sending,
+        };
+        TimerReport {
+            id,
+            due_at: busy.due,
+            due_in_us: busy.due.micros_from(now.db),
+            kind: TimerKind::Message,
+            state,
+            attempt: i32::from(busy.attempts),
+            version: i64::from(busy.version),
+            owner,
+            lane: self.lanes[busy.lane].key.to_string(),
+        }
     }
 }

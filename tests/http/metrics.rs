@@ -61,6 +61,8 @@ async fn the_metrics_tell_what_was_counted() {
         "punctual_in_doubt 4",
         "punctual_restore_hold 0",
         "punctual_armed_timers 2",
+        "punctual_lane_armed_timers{account=\"default\",channel=\"sms\"} 2",
+        "punctual_lane_in_flight_max{account=\"default\",channel=\"sms\"} 64",
         "punctual_clock_offset_seconds -0.00012",
         "punctual_pool_connections{state=\"busy\"} 1",
     ] {

@@ -22,6 +22,10 @@ async fn timers_have_the_shape_of_the_interface() {
                      "last_notice_at": null, "resyncs": 1},
         "window": {"until": "2026-01-01T10:00:00.000000Z", "armed": 2, "beyond": 140},
         "breaker": {"open": false, "since": null, "next_probe_at": null, "category": null, "reason": null},
+        "lanes": [{"account": "default", "channel": "sms", "lanes": 1, "refused": 0,
+                   "breaker": {"open": false, "since": null, "next_probe_at": null, "category": null,
+                               "reason": null},
+                   "armed": 2, "cleared": 0, "in_flight": 0, "permits": 64, "unrecorded": 0}],
         "restore": {"held_before": null, "held": null, "reason": null},
         "lead_us": 4200,
         "lateness_us": {"count": 10, "p50": 310, "p99": 900, "max": 1200},
@@ -29,7 +33,7 @@ async fn timers_have_the_shape_of_the_interface() {
         "timers": [{"id": "00000000-0000-0000-0000-000000000001",
                     "due_at": "2026-01-01T09:01:21.000000Z", "due_in_us": 81_000_000,
                     "kind": "message", "state": "armed", "attempt": 0, "version": 3,
-                    "owner": "00000000-0000-0000-0000-000000000007"}]
+                    "owner": "00000000-0000-0000-0000-000000000007", "lane": "default/sms"}]
     });
     assert_eq!(body, expected);
 }

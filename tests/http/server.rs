@@ -9,9 +9,9 @@ use punctual::http::{
 use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::metrics::Metrics;
 use punctual::reactor::report::{
-    BreakerReport, ClockReport, DatabaseReport, DensityReport, LatenessReport, ListenerReport,
-    LoadReport, Missing, Overview, Readiness, RestoreReport, TimerKind, TimerReport, TimerState,
-    TimersQuery, TimersReport, WheelLevel, WindowReport,
+    BreakerReport, ClockReport, DatabaseReport, DensityReport, LaneReport, LatenessReport,
+    ListenerReport, LoadReport, Missing, Overview, Readiness, RestoreReport, TimerKind,
+    TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -230,6 +230,14 @@ pub(crate) fn report() -> TimersReport {
             beyond: Some(140),
         },
         breaker: BreakerReport::default(),
+        lanes: vec![LaneReport {
+            account: "default".to_owned(),
+            channel: "sms",
+            lanes: 1,
+            armed: 2,
+            permits: 64,
+            ..LaneReport::default()
+        }],
         restore: RestoreReport::default(),
         lead_us: 4200,
         lateness_us: LatenessReport {
@@ -252,6 +260,7 @@ pub(crate) fn report() -> TimersReport {
             attempt: 0,
             version: 3,
             owner: InstanceId(id(7)),
+            lane: "default/sms".to_owned(),
         }],
     }
 }

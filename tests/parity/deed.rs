@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Status};
+use punctual::message::{AttemptToken, Channel, InstanceId, MessageId, Moment, Status};
 use punctual::reactor::{Record, Settlement};
 use uuid::Uuid;
 
@@ -14,12 +14,25 @@ pub(crate) const MAX_LATENESS: Duration = Duration::from_secs(3600);
 /// A user's wish; times are seconds from the start of the seed.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
-    Insert { at: i64, text: u64 },
-    Reschedule { at: i64 },
-    Edit { text: u64 },
+    Insert {
+        at: i64,
+        channel: Channel,
+        text: u64,
+    },
+    Reschedule {
+        at: i64,
+    },
+    Edit {
+        text: u64,
+    },
+    Reroute {
+        channel: Channel,
+    },
     Cancel,
     Mark(Status),
-    PutBack { at: i64 },
+    PutBack {
+        at: i64,
+    },
     Delete,
     Hold,
 }
@@ -111,8 +124,13 @@ impl Wish {
     pub(crate) fn change(&self, row: u64, start: Moment) -> Change {
         let body = |text| format!("text {text} of {row}");
         match self {
-            Self::Insert { at: when, text } => Change::Insert {
+            Self::Insert {
+                at: when,
+                channel,
+                text,
+            } => Change::Insert {
                 at: at(start, *when),
+                channel: *channel,
                 to: format!("+1310555{:04}", 100 + row),
                 body: body(text),
             },
@@ -120,6 +138,7 @@ impl Wish {
                 at: at(start, *when),
             },
             Self::Edit { text } => Change::Edit { body: body(text) },
+            Self::Reroute { channel } => Change::Reroute { channel: *channel },
             Self::Cancel => Change::Cancel,
             Self::Mark(status) => Change::Mark(*status),
             Self::PutBack { at: when } => Change::PutBack {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use punctual::message::{Moment, ProviderSid, Status};
+use punctual::message::{Channel, Moment, ProviderSid, Status};
 use punctual::reactor::Settlement;
 
 use crate::deed::{Deed, Told, Wish, message, name, token_name};
@@ -94,7 +94,8 @@ impl Draw {
     fn wish(&mut self) -> Wish {
         self.text += 1;
         let (text, at) = (self.text, self.when());
-        match self.dice.below(12) {
+        let channel = self.channel();
+        match self.dice.below(13) {
             0..=2 => Wish::Reschedule { at },
             3 => Wish::Edit { text },
             4 | 5 => Wish::Cancel,
@@ -104,8 +105,15 @@ impl Draw {
                     .pick(&[Status::Sent, Status::Failed, Status::Failed]),
             ),
             8 | 9 => Wish::PutBack { at },
-            _ => Wish::Insert { at, text },
+            10 => Wish::Reroute { channel },
+            _ => Wish::Insert { at, channel, text },
         }
+    }
+
+    /// Mostly the usual one.
+    fn channel(&mut self) -> Channel {
+        self.dice
+            .pick(&[Channel::Sms, Channel::Sms, Channel::Webhook, Channel::Other])
     }
 
     fn user(&mut self, db: &Database) -> Deed {
@@ -118,6 +126,7 @@ impl Draw {
             None if self.dice.chance(700) => {
                 wish = Wish::Insert {
                     at: self.when(),
+                    channel: self.channel(),
                     text: self.text,
                 };
             }

@@ -55,6 +55,7 @@ pub(crate) fn differences(expected: &Facts, real: &Facts, span: Duration) -> Vec
 pub(crate) fn of_row(facts: &mut Facts, row: &Row) {
     let n = name(row.id);
     word(facts, format!("row {n} status"), row.status.as_str());
+    word(facts, format!("row {n} channel"), row.channel.as_str());
     word(facts, format!("row {n} to"), &row.to);
     word(facts, format!("row {n} body"), &row.body);
     word(facts, format!("row {n} attempts"), row.attempts);
@@ -107,17 +108,18 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
             due,
             version,
             attempts,
+            lane,
             ..
         } => {
             word(
                 facts,
                 key,
-                format!("pending, version {version}, attempts {attempts}"),
+                format!("pending, version {version}, attempts {attempts}, lane {lane}"),
             );
             time(facts, format!("{key} due"), Some(*due));
         }
-        RowState::Sending { lease_until } => {
-            word(facts, key, "sending");
+        RowState::Sending { lease_until, lane } => {
+            word(facts, key, format!("sending, lane {lane}"));
             time(facts, format!("{key} lease_until"), Some(*lease_until));
         }
         RowState::Gone { status } => {
@@ -133,11 +135,12 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
 pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
     let n = name(claim.id);
     let told = format!(
-        "token {}, number {}, {} of {}, to {}, {}",
+        "token {}, number {}, {} of {}, lane {}, to {}, {}",
         token_name(claim.token),
         claim.number,
         claim.attempts_before,
         claim.max_attempts,
+        claim.lane,
         claim.to_number,
         claim.body,
     );
@@ -148,7 +151,10 @@ pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
 
 pub(crate) fn of_upcoming(facts: &mut Facts, row: &Upcoming) {
     let n = name(row.id);
-    let told = format!("version {}, attempts {}", row.version, row.attempts);
+    let told = format!(
+        "version {}, attempts {}, lane {}",
+        row.version, row.attempts, row.lane
+    );
     word(facts, format!("loaded {n}"), told);
     time(facts, format!("loaded {n} due"), Some(row.due));
 }

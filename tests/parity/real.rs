@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, ClaimAnswer, InstanceId, MessageId, Moment};
+use punctual::message::{AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment};
 use punctual::policy::Cleared;
 use punctual::reactor::Record;
 use punctual::store::{Store, StoreError};
@@ -37,7 +37,7 @@ const OUTCOMES: [&str; 9] = [
 ];
 
 /// How a row says why it is as it is. What a person did has no words, only a time.
-const ROWS: &str = "select id, status, to_number, body, scheduled_at, deferred_until, next_attempt_at, requeued_at,
+const ROWS: &str = "select id, status, channel, to_number, body, scheduled_at, deferred_until, next_attempt_at, requeued_at,
     attempts, version, twilio_sid, sent_at,
     case when status <> 'cancelled' then error_message
          when cancel_reason like 'too late%' then 'too late'
@@ -131,6 +131,7 @@ impl Real {
         let rows = rows.iter().map(|row| Row {
             id: MessageId(row.get("id")),
             status: row.get::<_, &str>("status").parse().unwrap(),
+            channel: Channel::of(row.get("channel")),
             to: row.get("to_number"),
             body: row.get("body"),
             scheduled_at: moment(row.get("scheduled_at")),

@@ -61,16 +61,26 @@ impl Session {
         let set = |what: &str| format!("update scheduled_messages set {what} where id = any($1)");
         let c = &self.client;
         let done = match wish.change(first, start) {
-            Change::Insert { at, to, body } => {
-                let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at)
-                           select id, $2, $3, $4 from unnest($1::uuid[]) id on conflict (id) do nothing";
-                c.execute(sql, &[&ids, &to, &body, &utc(at)]).await
+            Change::Insert {
+                at,
+                channel,
+                to,
+                body,
+            } => {
+                let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at, channel)
+                           select id, $2, $3, $4, $5 from unnest($1::uuid[]) id on conflict (id) do nothing";
+                c.execute(sql, &[&ids, &to, &body, &utc(at), &channel.as_str()])
+                    .await
             }
             Change::Reschedule { at } => {
                 c.execute(&set("scheduled_at = $2"), &[&ids, &utc(at)])
                     .await
             }
             Change::Edit { body } => c.execute(&set("body = $2"), &[&ids, &body]).await,
+            Change::Reroute { channel } => {
+                c.execute(&set("channel = $2"), &[&ids, &channel.as_str()])
+                    .await
+            }
             Change::Cancel => c.execute(&set("status = 'cancelled'"), &[&ids]).await,
             Change::Mark(status) => {
                 c.execute(&set("status = $2"), &[&ids, &status.as_str()])

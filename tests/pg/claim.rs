@@ -1,16 +1,20 @@
 //! Claims: one winner, a reason for everybody else, and a ledger that counts.
 
-use punctual::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Priority, RowState, Status};
+use punctual::message::{
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Priority, RowState, Status,
+};
+use punctual::reactor::Settlement;
 use punctual::schedule::LEAD_MAX;
 use punctual::store::Store;
 use uuid::Uuid;
 
-use crate::ours::{LEASE, claim, ledger, now, record, store, won};
+use crate::ours::{LATE, LEASE, claim, ledger, now, record, store, won};
 use crate::rows::{World, run};
+use crate::window::loaded;
 
 fn lost(answers: &[ClaimAnswer<punctual::message::Claim>]) -> Vec<RowState> {
     let of = |answer: &ClaimAnswer<_>| match answer {
-        ClaimAnswer::Lost(state) => *state,
+        ClaimAnswer::Lost(state) => state.clone(),
         ClaimAnswer::Won(_) => panic!("won"),
     };
     answers.iter().map(of).collect()
@@ -63,6 +67,41 @@ async fn what_is_won_is_what_the_row_says() {
     assert_eq!(entry.get::<_, Option<String>>("outcome"), None);
 }
 
+/// The window, a read, a claim, and what is left after a record: all say which way a row goes.
+#[tokio::test]
+async fn whoever_tells_of_a_row_tells_its_lane() {
+    let world = World::new().await;
+    let store = store(&world);
+    for (word, channel) in [
+        ("null", Channel::Sms),
+        ("'sms'", Channel::Sms),
+        ("' Webhook '", Channel::Webhook),
+        ("'carrier pigeon'", Channel::Other),
+    ] {
+        let id = world
+            .row_with("pending", ", channel", &format!(", {word}"))
+            .await;
+        let lane = LaneKey::of(channel);
+        let is_of = |state: &RowState| match state {
+            RowState::Pending { lane: own, .. } | RowState::Sending { lane: own, .. } => {
+                *own == lane
+            }
+            RowState::Gone { .. } => false,
+        };
+        let upcoming = loaded(&store, Moment::MAX, LATE).await;
+        let found = upcoming.iter().find(|row| row.id.0 == id);
+        assert_eq!(found.map(|row| &row.lane), Some(&lane), "{word}");
+        let read = async || store.read(&[MessageId(id)]).await.unwrap().remove(0).1;
+        assert!(is_of(&read().await), "{word}");
+        let claim = won(&store, &[id]).await.remove(0);
+        assert_eq!(claim.lane, lane, "{word}");
+        assert!(is_of(&read().await), "{word}");
+        let settled = record(&claim, Settlement::returned("not needed"));
+        let done = store.record(&[&settled]).await.unwrap();
+        assert!(done[&claim.token].as_ref().is_some_and(is_of), "{word}");
+    }
+}
+
 #[tokio::test]
 async fn who_loses_is_told_why() {
     let world = World::new().await;
@@ -94,6 +133,7 @@ async fn who_loses_is_told_why() {
             version: 9,
             attempts: 2,
             priority: Priority::Normal,
+            lane: LaneKey::default(),
         };
         assert_eq!(lost(&claim(&ours, &[id]).await), [due]);
         assert!(ledger(&world, id).await.is_empty());
@@ -103,7 +143,7 @@ async fn who_loses_is_told_why() {
     let id = world.row("pending").await;
     won(&theirs, &[id]).await;
     let before = now(&ours).await;
-    let [RowState::Sending { lease_until }] = lost(&claim(&ours, &[id]).await)[..] else {
+    let [RowState::Sending { lease_until, .. }] = lost(&claim(&ours, &[id]).await)[..] else {
         panic!("not sending");
     };
     assert!(lease_until > before && lease_until <= before + LEASE);
@@ -112,7 +152,8 @@ async fn who_loses_is_told_why() {
     assert_eq!(
         lost(&claim(&ours, &[id]).await),
         [RowState::Sending {
-            lease_until: Moment::MIN
+            lease_until: Moment::MIN,
+            lane: LaneKey::default(),
         }]
     );
 

@@ -42,7 +42,7 @@ async fn answered(store: &Store, claim: &Claim, outcome: Outcome) -> RowState {
     };
     let settled = record(claim, Settlement::of(answer, claim.id, tries));
     let done = store.record(&[&settled]).await.unwrap();
-    done[&claim.token].expect("the row was moved")
+    done[&claim.token].clone().expect("the row was moved")
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use punctual::message::{InstanceId, MessageId, Moment, Priority, RowState};
+use punctual::message::{InstanceId, LaneKey, MessageId, Moment, Priority, RowState};
 use punctual::reactor::{Settlement, Upcoming};
 use punctual::store::Store;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::ours::{LATE, accepted, now, record, store, won};
 use crate::rows::{World, one, run};
 
 /// What a load brings, in its order.
-async fn loaded(store: &Store, until: Moment, late: Duration) -> Vec<Upcoming> {
+pub(crate) async fn loaded(store: &Store, until: Moment, late: Duration) -> Vec<Upcoming> {
     let all = Arc::new(Mutex::new(Vec::new()));
     let parts = all.clone();
     store
@@ -116,6 +116,7 @@ async fn a_read_answers_each_id_once() {
         version: 0,
         attempts: 0,
         priority: Priority::Normal,
+        lane: LaneKey::default(),
     };
     assert_eq!(
         rows,

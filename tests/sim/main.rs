@@ -12,6 +12,7 @@ mod odds;
 mod plan;
 mod seeds;
 mod shrink;
+mod trouble;
 mod watch;
 mod witness;
 mod world;
@@ -95,7 +96,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 16] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 17] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -126,6 +127,7 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 16] = [
     (Mutant::LateTimer, &[Invariant::OnTime]),
     (Mutant::HollowChannel, &[Invariant::OnTime]),
     (Mutant::NoFacts, &[Invariant::QuietHours]),
+    (Mutant::OneLane, &[Invariant::LanesApart]),
 ];
 
 #[test]

@@ -36,4 +36,6 @@ pub(crate) enum Mutant {
     HollowChannel,
     /// A claim does not bring what the policy asks for.
     NoFacts,
+    /// No statement tells the channel, so that all go by one lane.
+    OneLane,
 }

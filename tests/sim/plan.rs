@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::Status;
+use punctual::message::{Channel, Status};
 use punctual::reactor::Settings;
 use punctual::schedule::LeadSetting;
 
 use crate::dice::Dice;
 use crate::model::Change;
 use crate::odds::Odds;
+use crate::trouble::Trouble;
 use crate::world::START;
 
 pub(crate) const MS: i64 = 1_000;
@@ -115,6 +116,9 @@ pub(crate) struct Plan {
     /// Faults that go on in the calm: what the daemon must cope with in time.
     pub(crate) calm_odds: Odds,
     pub(crate) deeds: Vec<Deed>,
+    /// The lanes that messages go by.
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) troubles: Vec<Trouble>,
     /// From when until when every other recipient is not to be disturbed.
     pub(crate) quiet: Option<(i64, i64)>,
     /// Chaos ends: what is away comes back, and nothing fails any more.
@@ -165,12 +169,24 @@ impl Plan {
                 Odds::default()
             },
             deeds: Vec::new(),
+            channels: Self::draw_channels(&mut dice),
+            troubles: Vec::new(),
             quiet: None,
             calm_at,
             end_at: calm_at + SETTLING + lease + horizon / 2 + 35 * SECOND,
             settings,
         };
-        plan.draw_messages(&mut dice);
+        if plan.channels.len() > 1 && dice.chance(700) {
+            // Those that keep their places leave one of two, and one of four if there are two of them.
+            let most = match plan.settings.max_in_flight {
+                1 => 0,
+                2 | 3 => 1,
+                _ => plan.channels.len() - 1,
+            };
+            plan.troubles = Trouble::draw(&mut dice, &plan.channels, most, calm_at);
+        }
+        let rows = plan.draw_messages(&mut dice);
+        plan.draw_crowds(&mut dice, rows);
         if !dice.chance(100) {
             plan.draw_faults(&mut dice);
         }
@@ -182,7 +198,47 @@ impl Plan {
         plan
     }
 
-    fn draw_messages(&mut self, dice: &mut Dice) {
+    /// One, or two or three in any order.
+    fn draw_channels(dice: &mut Dice) -> Vec<Channel> {
+        let mut channels = vec![Channel::Sms, Channel::Webhook, Channel::Email];
+        channels.rotate_left(dice.below(3));
+        channels.truncate(dice.pick(&[1, 1, 2, 3]));
+        channels
+    }
+
+    /// More of a lane in trouble than there is room for, and beside them some of the others, all
+    /// known of in time.
+    fn draw_crowds(&mut self, dice: &mut Dice, mut row: usize) {
+        let ahead = micros_of(self.settings.send_timeout) + SECOND;
+        for trouble in self.troubles.clone() {
+            let Some(due) = trouble.crowd_at(dice, self.calm_at) else {
+                continue;
+            };
+            let crowd = self.settings.max_in_flight + 2;
+            for n in 0..crowd + 3 {
+                let (channel, due) = if n < crowd {
+                    (trouble.channel, due)
+                } else {
+                    (
+                        dice.pick(&self.channels),
+                        due + dice.between(20 * MS, SECOND),
+                    )
+                };
+                let change = Change::Insert {
+                    at: START + micros(due),
+                    channel,
+                    to: "+15005550006".to_owned(),
+                    body: format!("text 1 of {row}"),
+                };
+                let at = due - ahead - dice.between(0, SECOND);
+                self.user(dice, row, at.max(0), change);
+                row += 1;
+            }
+        }
+    }
+
+    /// How many there are.
+    fn draw_messages(&mut self, dice: &mut Dice) -> usize {
         let rows = 3 + dice.below(10);
         let together = dice.between(SECOND, self.calm_at);
         for row in 0..rows {
@@ -204,6 +260,7 @@ impl Plan {
             };
             let change = Change::Insert {
                 at: START + micros(due.max(0)),
+                channel: dice.pick(&self.channels),
                 to: to.to_owned(),
                 body: format!("text 1 of {row}"),
             };
@@ -231,6 +288,7 @@ impl Plan {
                 self.user(dice, row, at, change);
             }
         }
+        rows
     }
 
     /// In the calm, about a due time: a lock that is held over it and comes to nothing, and
@@ -272,8 +330,11 @@ impl Plan {
 
     fn draw_change(&self, dice: &mut Dice, row: usize, text: usize, at: i64) -> Change {
         let due = START + micros((at + self.ahead(dice)).max(0));
-        match dice.below(9) {
+        match dice.below(10) {
             0..=2 => Change::Reschedule { at: due },
+            9 => Change::Reroute {
+                channel: dice.pick(&self.channels),
+            },
             3 => Change::Edit {
                 body: format!("text {text} of {row}"),
             },
@@ -340,6 +401,11 @@ impl Plan {
             self.deeds.push(Deed { at, what });
         }
     }
+}
+
+/// A span on the virtual clock.
+pub(crate) fn micros_of(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(0)
 }
 
 /// A span of the virtual clock.

@@ -5,9 +5,9 @@ use std::fmt;
 use punctual::message::{AttemptToken, MessageId, Moment, Status};
 use punctual::schedule::STAGGER;
 
-use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros};
+use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros, micros_of};
 use crate::witness::Told;
-use crate::world::{Payload, World};
+use crate::world::{Payload, START, World};
 
 /// In the calm: how long before its time a message must be known to leave on time, and how
 /// late "on time" may be: a slow claim, and the hair.
@@ -40,6 +40,12 @@ pub(crate) enum Invariant {
     Transitions,
     /// In the calm messages leave on time.
     OnTime,
+    /// Not even while the provider refuses, throttles or holds up other lanes.
+    LanesApart,
+    /// A lane takes no more than half of the requests that the others leave.
+    FairShare,
+    /// Lanes that nobody needs are gone.
+    LanesFreed,
     /// Never more at once than was laid down, and each message in one place.
     Bounded,
     /// In the calm what came of a request is soon in the database.
@@ -78,7 +84,7 @@ impl World {
                 (Invariant::LastWord, what)
             })
         });
-        if let Some((invariant, what)) = told.or_else(|| self.late(id)) {
+        if let Some((invariant, what)) = told.or_else(|| self.late(payload)) {
             let row = id.0.as_u128();
             self.break_down(invariant, format!("row {row} by daemon {slot}: {what}"));
         }
@@ -134,35 +140,62 @@ impl World {
         Some((Invariant::NoBlindSecondText, what))
     }
 
-    fn late(&self, id: MessageId) -> Told {
+    fn late(&self, payload: &Payload) -> Told {
+        let id = payload.id();
         let settled = self.settled_at();
         if self.db_now() < settled {
             return None;
         }
         let row = self.db.rows.get(&id)?;
+        let (due, t) = (row.due().micros_from(START), self.t);
+        let channel = self.channels.get(&payload.token());
+        let mut troubles = self
+            .plan
+            .troubles
+            .iter()
+            .filter(|trouble| trouble.excuses(due, t));
+        if troubles
+            .clone()
+            .any(|trouble| Some(&trouble.channel) == channel)
+        {
+            return None;
+        }
+        // What was alone may have taken everything, and has to end first.
+        let is_kept = troubles.clone().any(|trouble| trouble.kind.keeps());
+        let kept = if is_kept {
+            micros_of(self.plan.settings.send_timeout)
+        } else {
+            0
+        };
         let touched = self.db.touched.get(&id).copied().unwrap_or(settled);
         let known = touched.max(settled);
         let ahead = row.due().micros_from(known);
         let needed = if self.plan.deaf {
             2 * SWEPT
         } else {
-            KNOWN_BEFORE
+            KNOWN_BEFORE + kept
         };
         let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
         // Whoever was to claim it may have just died: the next one's turn is later.
         let stand_ins = i64::try_from(self.places()).unwrap_or(1) - 1;
-        let stand_ins = stand_ins * i64::try_from(STAGGER.as_micros()).unwrap_or(0);
+        let stand_ins = stand_ins * micros_of(STAGGER);
         let on_time = ON_TIME + self.slowness() + beside * QUEUED + stand_ins;
         let late = if ahead >= needed {
             self.db_now().micros_from(row.due()) - on_time
         } else if self.plan.deaf {
             self.db_now().micros_from(known.max(row.due())) - on_time - SWEPT
         } else {
-            self.db_now().micros_from(known.max(row.due())) - on_time - KNOWN_BEFORE
+            self.db_now().micros_from(known.max(row.due())) - on_time - needed
         };
         (late > 0).then(|| {
             let late = self.db_now().micros_from(row.due());
-            (Invariant::OnTime, format!("{late} us late in the calm"))
+            match troubles.next() {
+                None => (Invariant::OnTime, format!("{late} us late in the calm")),
+                Some(trouble) => {
+                    let what = format!("{late} us late, beside {trouble:?}");
+                    (Invariant::LanesApart, what)
+                }
+            }
         })
     }
 

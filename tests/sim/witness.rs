@@ -1,16 +1,21 @@
 //! What one daemon was told and has decided, kept beside its reactor, and what follows for the
 //! reactor from that.
 
-use punctual::message::{MessageId, Moment};
-use punctual::reactor::Command;
-use punctual::reactor::report::TimersQuery;
+use std::collections::BTreeMap;
 
-use crate::plan::MS;
+use punctual::message::{Channel, MessageId, Moment};
+use punctual::reactor::Command;
+use punctual::reactor::report::{LaneReport, TimersQuery};
+
+use crate::plan::{MS, SECOND};
 use crate::watch::Invariant;
 use crate::world::{Input, Payload, message};
 
 /// A read that failed is not repeated before this; the reactor's own pause is 500 ms.
 const READ_PAUSE: i64 = 450 * MS;
+
+/// How long a lane that nobody needs may be kept: two sweeps, the second of which may be slow.
+const IDLE_MAX: i64 = 25 * SECOND;
 
 /// Wake-ups in a row that find nothing to do and ask to be woken at once.
 const SPINS_MAX: u32 = 20;
@@ -33,6 +38,10 @@ pub(crate) struct Witness {
     loaded: bool,
     spins: u32,
     wait: i64,
+    /// Over which channel what is on its way goes.
+    flying: BTreeMap<MessageId, Channel>,
+    /// Lanes that nobody needs, and since when.
+    idle_lanes: BTreeMap<&'static str, i64>,
 }
 
 impl Witness {
@@ -60,7 +69,10 @@ impl Witness {
                 self.claims -= 1;
             }
             Input::Recorded { .. } => self.groups -= 1,
-            Input::Sent { .. } => self.requests -= 1,
+            Input::Sent { id, .. } => {
+                self.requests -= 1;
+                self.flying.remove(id);
+            }
             _ => {}
         }
     }
@@ -92,7 +104,47 @@ impl Witness {
             Command::Claim(_) => self.claims += 1,
             Command::Record { .. } => self.groups += 1,
             Command::Start { .. } => self.requests += 1,
-            Command::Warm { .. } => {}
+            Command::Prewarm { .. } => {}
+        }
+        None
+    }
+
+    /// A request begins. `lanes`: those the daemon knows of, with what each may send at once.
+    pub(crate) fn starts(
+        &mut self,
+        id: MessageId,
+        channel: Channel,
+        lanes: usize,
+        permits: usize,
+    ) -> Told {
+        let own = self.flying.values().filter(|of| **of == channel).count();
+        let free = permits.saturating_sub(self.flying.len());
+        self.flying.insert(id, channel);
+        (lanes > 1 && own >= free).then(|| {
+            let channel = channel.as_str();
+            let what = format!("{channel} has {own} on their way, and takes one of {free} left");
+            (Invariant::FairShare, what)
+        })
+    }
+
+    /// Lanes without a message, a refusal or a throttle go with the next sweep but one.
+    fn outlived(
+        &mut self,
+        lanes: &[LaneReport],
+        most: usize,
+        (awake_since, t): (i64, i64),
+    ) -> Option<String> {
+        let is_idle = |lane: &&LaneReport| {
+            let load = lane.armed + lane.cleared + lane.in_flight + lane.unrecorded;
+            load == 0 && lane.refused == 0 && lane.permits == most as u64
+        };
+        let idle: Vec<_> = lanes.iter().filter(is_idle).map(|l| l.channel).collect();
+        self.idle_lanes.retain(|channel, _| idle.contains(channel));
+        for channel in idle {
+            let since = *self.idle_lanes.entry(channel).or_insert(t);
+            if t - since.max(awake_since) > IDLE_MAX {
+                return Some(format!("{channel} is kept, of no use since {since}"));
+            }
         }
         None
     }
@@ -131,7 +183,11 @@ impl Witness {
         mut timers: Vec<MessageId>,
         idle: bool,
         permits: usize,
+        (lanes, awake): (&[LaneReport], (i64, i64)),
     ) -> Told {
+        if let Some(what) = self.outlived(lanes, permits, awake) {
+            return Some((Invariant::LanesFreed, what));
+        }
         if let Some(what) = self.crowd(permits) {
             return Some((Invariant::Bounded, what));
         }

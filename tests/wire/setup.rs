@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Claim, Facts, MessageId, Moment, Outcome};
+use punctual::message::{AttemptToken, Claim, Facts, LaneKey, MessageId, Moment, Outcome};
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider;
 use punctual::provider::twilio::{Credentials, Twilio, TwilioConfig};
@@ -30,6 +30,7 @@ pub(crate) fn claim() -> Claim {
         due: Moment::default(),
         wanted_at: Moment::default(),
         send_before: None,
+        lane: LaneKey::default(),
         to_number: TO.into(),
         from_number: Some(FROM.into()),
         body: BODY.into(),

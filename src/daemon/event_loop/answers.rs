@@ -54,7 +54,7 @@ impl EventLoop {
             timers: self.report(query, now),
             missing: self.readiness().missing,
             density: self.reactor.density(now),
-            load: self.reactor.load(),
+            load: self.reactor.load(now),
             database: self.dispatch.store.pool_report(),
         }
     }
@@ -86,6 +86,7 @@ impl EventLoop {
             },
             window: self.reactor.window(),
             breaker: self.reactor.breaker(now),
+            lanes: self.reactor.lanes(now),
             restore: self.restore(query.id),
             lead_us: self.reactor.lead_us(),
             lateness_us: self.reactor.lateness_report(),

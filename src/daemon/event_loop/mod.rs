@@ -19,7 +19,7 @@ use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now};
 use crate::metrics::Counter;
 use crate::reactor::Reactor;
-use crate::reactor::report::{BreakerReport, ListenerReport};
+use crate::reactor::report::ListenerReport;
 
 mod answers;
 mod perform;
@@ -60,8 +60,6 @@ pub(super) struct EventLoop {
     instance: InstanceId,
     wakers: Wakers,
     listener: ListenerReport,
-    /// As the log has it.
-    breaker: BreakerReport,
     backlog: Backlog,
     /// What the reactor holds, for those who wait for that.
     held: watch::Sender<Option<Moment>>,
@@ -105,7 +103,6 @@ impl EventLoop {
             parts,
             wakers,
             listener,
-            breaker: BreakerReport::default(),
             backlog,
             held,
             left,
@@ -157,7 +154,7 @@ impl EventLoop {
             }
             self.take_in(event);
             self.take_in_waiting(&mut from);
-            self.tell(now);
+            self.tell();
             self.begin();
         }
         Ok(0)
@@ -253,30 +250,29 @@ impl EventLoop {
     }
 
     /// Tells the log and those who watch.
-    fn tell(&mut self, now: Now) {
+    fn tell(&mut self) {
         let (told, left_out) = self.reactor.take_told();
         self.dispatch.metrics.tell(told, left_out);
-        self.tell_of_breaker(now);
+        self.tell_of_breakers();
         let holds = self.reactor.held_before();
         self.held
             .send_if_modified(|held| std::mem::replace(held, holds) != holds);
     }
 
-    fn tell_of_breaker(&mut self, now: Now) {
-        let is = self.reactor.breaker(now);
-        if is.since == self.breaker.since {
-            return;
-        }
-        let was = std::mem::replace(&mut self.breaker, is);
-        if is.open {
-            tracing::warn!(
-                code = is.reason,
-                category = is.category,
-                next_probe_at = is.next_probe_at.map(tracing::field::display),
-                "the provider refuses the account: nothing is sent but a probe from time to time"
-            );
-        } else if let Some(since) = was.since {
-            tracing::info!(%since, "the provider lets the account in again");
+    fn tell_of_breakers(&mut self) {
+        for turn in self.reactor.take_breaker_turns() {
+            let lane = turn.lane;
+            if turn.is.open {
+                tracing::warn!(
+                    %lane,
+                    code = turn.is.reason,
+                    category = turn.is.category,
+                    next_probe_at = turn.is.next_probe_at.map(tracing::field::display),
+                    "the provider refuses the account: nothing is sent but a probe from time to time"
+                );
+            } else if let Some(since) = turn.was_open_since {
+                tracing::info!(%lane, %since, "the provider accepts the account again");
+            }
         }
     }
 }

@@ -46,7 +46,10 @@ impl EventLoop {
                 dispatch.load(until, parts).await;
                 None
             }),
-            Command::Warm { connections } => self.tasks.spawn(async move {
+            Command::Prewarm {
+                lane: _,
+                connections,
+            } => self.tasks.spawn(async move {
                 dispatch.provider.warm(connections).await;
                 None
             }),

@@ -45,6 +45,10 @@ function makeRow(id) {
   return row;
 }
 
+/** Whether the provider refuses the lane of a timer. */
+const isRefused = (timer) => state.lanes.some((lane) => lane.breaker.open
+  && `${timer.lane}/`.startsWith(`${lane.account}/${lane.channel}/`));
+
 function drawTimers() {
   const body = $("timers");
   const rows = new Map([...body.rows].map((row) => [row.dataset.id, row]));
@@ -53,7 +57,7 @@ function drawTimers() {
     row.dataset.due = micros(timer.due_at);
     row.dataset.state = timer.state;
     cell(row, 1, dateTime(micros(timer.due_at), base.us));
-    cell(row, 3, then(timer, { breaker: state.breaker.open }));
+    cell(row, 3, then(timer, { breaker: isRefused(timer) }));
     rows.delete(timer.id);
     return row;
   });

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::told::Disarmed;
 use super::super::{Command, Reactor, Upcoming};
 use super::{Channel, Reach, Reading};
 use crate::message::{MessageId, Moment, Now, Priority, RowState, Uptime};
@@ -103,14 +104,14 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn row_read(&mut self, id: MessageId, state: RowState, sweep: u32, now: Now) {
-        let swept_since = self.agenda.get(id).filter(|timer| timer.seen != sweep);
-        match (swept_since, state) {
+        let swept_since = self.lanes.get(id).filter(|timer| timer.seen != sweep);
+        let is_news = swept_since.is_some_and(|timer| !state.is_due_at(timer.due));
+        if is_news && sweep != self.intake.sweep {
             // A sweep that began after this read was asked for says otherwise; which of the two
             // saw the later state cannot be told. A new read can.
-            (Some(timer), state) if sweep != self.intake.sweep && !state.is_due_at(timer.due) => {
-                self.intake.look_at(id);
-            }
-            _ => self.row_is(id, state, sweep, 0, now),
+            self.intake.look_at(id);
+        } else {
+            self.row_is(id, state, sweep, 0, now);
         }
     }
 
@@ -133,6 +134,7 @@ impl<P: Clone> Reactor<P> {
                 version,
                 attempts,
                 priority,
+                lane,
             } => {
                 let row = Upcoming {
                     id,
@@ -140,6 +142,7 @@ impl<P: Clone> Reactor<P> {
                     version,
                     attempts,
                     priority,
+                    lane,
                 };
                 if held > 0 {
                     let pause = self
@@ -157,11 +160,11 @@ impl<P: Clone> Reactor<P> {
                     };
                     self.arm(&row, at, sweep, 0, now);
                 } else {
-                    let former = self.agenda.remove(id);
-                    self.tell_disarmed(id, former, state, now);
+                    let former = self.lanes.remove(id);
+                    self.tell_disarmed(id, former, Disarmed::Beyond(due), now);
                 }
             }
-            RowState::Sending { lease_until } => {
+            RowState::Sending { lease_until, lane } => {
                 let again = lease_until.max(now.db + self.intake.limits.watch_pause);
                 let watch = Timer {
                     due: again,
@@ -172,19 +175,20 @@ impl<P: Clone> Reactor<P> {
                     watch: true,
                     priority: Priority::Normal,
                 };
-                let former = self.agenda.insert(id, again, watch);
+                let lane = self.lanes.of(&lane, &self.settings, now);
+                let former = self.lanes.insert(lane, id, again, watch);
                 self.tell_watched(id, former, again, now);
             }
-            RowState::Gone { .. } => {
-                let former = self.agenda.remove(id);
-                self.tell_disarmed(id, former, state, now);
+            RowState::Gone { status } => {
+                let former = self.lanes.remove(id);
+                self.tell_disarmed(id, former, Disarmed::Gone(status), now);
             }
         }
     }
 
     fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16, now: Now) {
         if self.is_held(row.id, row.due) {
-            self.agenda.remove(row.id);
+            self.lanes.remove(row.id);
             return;
         }
         let timer = Timer {
@@ -197,7 +201,8 @@ impl<P: Clone> Reactor<P> {
             watch: false,
             priority: row.priority,
         };
-        let former = self.agenda.insert(row.id, at, timer);
+        let lane = self.lanes.of(&row.lane, &self.settings, now);
+        let former = self.lanes.insert(lane, row.id, at, timer);
         // What is asked for again because somebody held it has been told of.
         if held == 0 {
             self.tell_armed(row, former, now);
@@ -207,6 +212,7 @@ impl<P: Clone> Reactor<P> {
     pub(in crate::reactor) fn sweep(&mut self, now: Now) {
         let horizon = self.settings.horizon;
         if let Some(until) = self.intake.begin_sweep(now, horizon) {
+            self.lanes.free_unused(self.settings.limits.lanes.kept, now);
             self.commands.push_back(Command::Load { until });
         }
     }
@@ -221,7 +227,7 @@ impl<P: Clone> Reactor<P> {
                 busy.recheck = true;
                 continue;
             }
-            match self.agenda.get(row.id) {
+            match self.lanes.get(row.id) {
                 // Asked for since the sweep began: that answer is the newer one.
                 Some(timer) if timer.seen == sweep => {}
                 // Waiting out somebody's lock.
@@ -261,9 +267,9 @@ impl<P: Clone> Reactor<P> {
             timer.seen != number && timer.due <= sweep.until && !timer.watch
         };
         let missing: Vec<_> = match sweep.reach {
-            Reach::Full => self.agenda.iter().filter(stale).collect(),
+            Reach::Full => self.lanes.iter().filter(stale).collect(),
             Reach::Near => self
-                .agenda
+                .lanes
                 .upcoming(usize::MAX, Some(sweep.until))
                 .into_iter()
                 .filter(stale)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::message::{
-    AttemptToken, ClaimAnswer, MessageId, Moment, Now, Outcome, Priority, RowState, Status, Uptime,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Priority,
+    RowState, Status, Uptime,
 };
 use crate::reactor::{
     Answer, Ask, Command, Input, Judged, Reactor, Record, Settings, Settlement, Tries, Upcoming,
@@ -31,6 +32,7 @@ pub(in crate::reactor) struct Row {
     pub(in crate::reactor) attempts: i32,
     /// Somebody holds it.
     pub(in crate::reactor) locked: bool,
+    pub(in crate::reactor) lane: LaneKey,
 }
 
 impl Row {
@@ -41,16 +43,24 @@ impl Row {
             status: Status::Pending,
             attempts: 0,
             locked: false,
+            lane: LaneKey::default(),
         }
     }
 
-    const fn state(&self) -> RowState {
+    /// The same over another channel.
+    pub(in crate::reactor) fn over(self, channel: Channel) -> Self {
+        let lane = LaneKey::of(channel);
+        Self { lane, ..self }
+    }
+
+    fn state(&self) -> RowState {
         match self.status {
             Status::Pending => RowState::Pending {
                 due: self.due,
                 version: 0,
                 attempts: self.attempts,
                 priority: Priority::Normal,
+                lane: self.lane.clone(),
             },
             status => RowState::Gone {
                 status: Some(status),
@@ -183,7 +193,7 @@ impl World {
         match command {
             Command::Read(ids) => {
                 let gone = RowState::Gone { status: None };
-                let state = |id| self.rows.get(&id).map_or(gone, Row::state);
+                let state = |id| self.rows.get(&id).map_or_else(|| gone.clone(), Row::state);
                 let rows = ids.into_iter().map(|id| (id, state(id))).collect();
                 vec![Input::Rows { rows: Some(rows) }]
             }
@@ -195,6 +205,7 @@ impl World {
                     version: 0,
                     attempts: row.attempts,
                     priority: Priority::Normal,
+                    lane: row.lane.clone(),
                 });
                 let rows = Input::Loaded(rows.collect());
                 vec![rows, Input::LoadEnded { complete: true }]
@@ -218,7 +229,7 @@ impl World {
                 self.in_flight.push(id);
                 Vec::new()
             }
-            Command::Warm { .. } => Vec::new(),
+            Command::Prewarm { .. } => Vec::new(),
             Command::Record { group, records } => {
                 if self.takes_no_records {
                     let done = Vec::new();
@@ -244,6 +255,7 @@ impl World {
             token: ask.token,
             due: row.due,
             wanted_at: row.due,
+            lane: row.lane.clone(),
             tries: Tries {
                 number: row.attempts,
                 before: row.attempts - 1,

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::facts;
 use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Priority, RowState, Status,
+    AttemptToken, Channel, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Priority, RowState,
+    Status,
 };
 use crate::schedule::LEAD_MAX;
 use crate::store::session::timestamp::PgTimestamp;
@@ -84,8 +85,10 @@ impl Store {
                 tracing::warn!(messages = lost.len(), %error, "rows that were not won could not be read");
                 let somebodys = RowState::Sending {
                     lease_until: Moment::MIN,
+                    // Not known; the next look says it.
+                    lane: LaneKey::default(),
                 };
-                lost.iter().map(|id| (*id, somebodys)).collect()
+                lost.iter().map(|id| (*id, somebodys.clone())).collect()
             }
         };
         let answers = asks
@@ -140,6 +143,7 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         send_before: row
             .try_get::<_, Option<PgTimestamp>>("send_before")?
             .map(|at| at.0),
+        lane: lane(row)?,
         to_number: row.try_get("to_number")?,
         from_number: row.try_get("from_number")?,
         body: row.try_get("body")?,
@@ -147,7 +151,7 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
     })
 }
 
-/// Reads `status, version, attempts, due` and, for a row being sent, `lease_until`.
+/// Reads `status, version, attempts, due, channel` and, for a row being sent, `lease_until`.
 fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     let status: Option<&str> = row.try_get("status")?;
     let Some(status) = status.and_then(|s| s.parse::<Status>().ok()) else {
@@ -159,6 +163,7 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
             lease_until: row
                 .try_get::<_, Option<PgTimestamp>>("lease_until")?
                 .map_or(Moment::MIN, |at| at.0),
+            lane: lane(row)?,
         },
         status => RowState::Gone {
             status: Some(status),
@@ -166,12 +171,19 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     })
 }
 
-/// Reads `version, attempts, due, priority` of a row that is pending.
+/// Reads `channel`: which lane a row goes by.
+pub(super) fn lane(row: &Row) -> Result<LaneKey, tokio_postgres::Error> {
+    let channel: Option<&str> = row.try_get("channel")?;
+    Ok(LaneKey::of(Channel::of(channel)))
+}
+
+/// Reads `version, attempts, due, priority, channel` of a row that is pending.
 pub(in crate::store) fn pending(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     Ok(RowState::Pending {
         due: row.try_get::<_, PgTimestamp>("due")?.0,
         version: row.try_get("version")?,
         attempts: row.try_get("attempts")?,
         priority: Priority::of(row.try_get("priority")?),
+        lane: lane(row)?,
     })
 }

@@ -169,7 +169,7 @@ async fn record_settled(
         let (token, state) = read().map_err(StoreError::unreadable(STEP))?;
         // A row that was moved is told twice: once how it is left, once that it is done with.
         let known = done.entry(token).or_default();
-        *known = known.or(state);
+        *known = known.take().or(state);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
-    AttemptToken, Claim, Facts, InstanceId, MessageId, Moment, Priority, RowState, Status,
+    AttemptToken, Claim, Facts, InstanceId, LaneKey, MessageId, Moment, Priority, RowState, Status,
 };
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
@@ -91,6 +91,7 @@ impl Database {
                 },
                 wanted_at: row.wanted_at(),
                 send_before: None,
+                lane: LaneKey::of(row.channel),
                 to_number: row.to.clone(),
                 from_number: None,
                 body,
@@ -115,6 +116,7 @@ impl Database {
                                 .map(|a| a.lease_until)
                                 .max()
                                 .unwrap_or(Moment::MIN),
+                            lane: LaneKey::of(row.channel),
                         },
                         status => RowState::Gone {
                             status: Some(status),
@@ -140,6 +142,7 @@ impl Database {
                 version: row.version,
                 attempts: row.attempts,
                 priority: Priority::Normal,
+                lane: LaneKey::of(row.channel),
             })
             .collect();
         rows.sort_by_key(|row| row.due);

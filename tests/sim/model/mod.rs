@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveTime;
 use punctual::message::status::{Writer, transition};
-use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Priority, RowState, Status};
+use punctual::message::{
+    AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, Priority, RowState, Status,
+};
 
 pub(crate) use user::{Change, Transaction};
 
@@ -22,6 +24,7 @@ use crate::mutant::Mutant;
 pub(crate) struct Row {
     pub(crate) id: MessageId,
     pub(crate) status: Status,
+    pub(crate) channel: Channel,
     pub(crate) to: String,
     pub(crate) body: String,
     pub(crate) scheduled_at: Moment,
@@ -59,6 +62,7 @@ impl Row {
             version: self.version,
             attempts: self.attempts,
             priority: Priority::Normal,
+            lane: LaneKey::of(self.channel),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What users do, one statement a transaction, and what the triggers make of it.
 
 use punctual::message::status::{Writer, transition};
-use punctual::message::{MessageId, Moment, Status};
+use punctual::message::{Channel, MessageId, Moment, Status};
 
 use super::{Database, Row};
 use crate::mutant::Mutant;
@@ -11,6 +11,7 @@ use crate::mutant::Mutant;
 pub(crate) enum Change {
     Insert {
         at: Moment,
+        channel: Channel,
         to: String,
         body: String,
     },
@@ -19,6 +20,10 @@ pub(crate) enum Change {
     },
     Edit {
         body: String,
+    },
+    /// It is to go another way.
+    Reroute {
+        channel: Channel,
     },
     Cancel,
     /// The app's own sender, which may still run beside us, says what became of it.
@@ -53,13 +58,19 @@ impl Database {
         }
         let before = self.rows.get(&id).cloned();
         let after = match change {
-            Change::Insert { at, to, body } => {
+            Change::Insert {
+                at,
+                channel,
+                to,
+                body,
+            } => {
                 if before.is_some() {
                     return None;
                 }
                 Some(Row {
                     id,
                     status: Status::Pending,
+                    channel: *channel,
                     to: to.clone(),
                     body: body.clone(),
                     scheduled_at: *at,
@@ -93,6 +104,7 @@ impl Database {
         match change {
             Change::Reschedule { at } => new.scheduled_at = *at,
             Change::Edit { body } => new.body.clone_from(body),
+            Change::Reroute { channel } => new.channel = *channel,
             Change::Cancel => new.status = Status::Cancelled,
             Change::Mark(status) => new.status = *status,
             Change::PutBack { at } => {

@@ -180,6 +180,9 @@ impl World {
         let won = self.db.claim(&asks, id, lease, self.db_now());
         for claim in &won {
             let (row, n) = (claim.id.0.as_u128(), claim.number);
+            if let Some(row) = self.db.rows.get(&claim.id) {
+                self.channels.insert(claim.token, row.channel);
+            }
             self.tell(|| format!("daemon {} claims row {row}, attempt {n}", whose.slot));
         }
         let lost: Vec<_> = asks
@@ -229,7 +232,7 @@ impl World {
                     || {
                         let state = states.iter().find(|(id, _)| *id == ask.id);
                         let gone = RowState::Gone { status: None };
-                        Answered::Lost(state.map_or(gone, |(_, state)| *state))
+                        Answered::Lost(state.map_or(gone, |(_, state)| state.clone()))
                     },
                     |(claim, verdict)| {
                         Answered::Won(Judged::of(claim, &self.rules, verdict.clone()))

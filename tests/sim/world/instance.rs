@@ -2,7 +2,9 @@
 //! It calls the reactor when something comes in and when `next_wakeup` says so, and never
 //! otherwise.
 
-use punctual::message::{InstanceId, Moment, Now, Uptime};
+use punctual::message::{
+    ClaimAnswer, InstanceId, LaneKey, MessageId, Moment, Now, RowState, Uptime,
+};
 use punctual::reactor::{Command, Reactor};
 use uuid::Uuid;
 
@@ -181,6 +183,10 @@ impl World {
     /// The loop's turn: what happened goes in, what was decided is begun, the timer is set.
     pub(super) fn feed(&mut self, whose: Whose, input: Input) {
         let now = self.now_of(whose.slot);
+        let mut input = input;
+        if self.mutant == Some(Mutant::OneLane) {
+            without_lanes(&mut input);
+        }
         let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
             return;
         };
@@ -276,13 +282,30 @@ impl World {
                 id,
                 payload,
                 start_before,
-            } => self.depart(whose, id, payload, start_before),
-            Command::Warm { .. } => {}
+            } => {
+                self.watch_start(whose.slot, id, &payload);
+                self.depart(whose, id, payload, start_before);
+            }
+            Command::Prewarm { .. } => {}
         }
     }
 }
 
 impl World {
+    fn watch_start(&mut self, slot: usize, id: MessageId, payload: &Payload) {
+        let (now, permits) = (self.now_of(slot), self.plan.settings.max_in_flight);
+        let channel = self.channels.get(&payload.token()).copied();
+        let Some(instance) = self.slots[slot].instance.as_mut() else {
+            return;
+        };
+        let lanes = instance.reactor.lanes(now).len();
+        let channel = channel.unwrap_or_default();
+        let told = instance.witness.starts(id, channel, lanes, permits);
+        if let Some((invariant, what)) = told {
+            self.break_down(invariant, format!("daemon {slot}: {what}"));
+        }
+    }
+
     pub(crate) fn look_at_instance(
         &mut self,
         slot: usize,
@@ -298,6 +321,40 @@ impl World {
             timers.extend(all.into_iter().map(|timer| timer.id));
         }
         let ready = instance.reactor.is_ready();
-        instance.witness.judge(ready, timers, idle, permits)
+        let awake = (instance.suspended_until, self.t);
+        let lanes = (&*instance.reactor.lanes(now), awake);
+        instance.witness.judge(ready, timers, idle, permits, lanes)
+    }
+}
+
+/// As if no statement told the channel.
+fn without_lanes(input: &mut Input) {
+    let forget = |state: &mut RowState| match state {
+        RowState::Pending { lane, .. } | RowState::Sending { lane, .. } => {
+            *lane = LaneKey::default();
+        }
+        RowState::Gone { .. } => {}
+    };
+    match input {
+        Input::Loaded(rows) => rows
+            .iter_mut()
+            .for_each(|row| row.lane = LaneKey::default()),
+        Input::Rows { rows } => {
+            let rows = rows.iter_mut().flatten();
+            rows.for_each(|(_, state)| forget(state));
+        }
+        Input::Recorded { done, .. } => {
+            let states = done.iter_mut().filter_map(|(_, state)| state.as_mut());
+            states.for_each(forget);
+        }
+        Input::Claimed { answers, .. } => {
+            for (_, answer) in answers {
+                match answer {
+                    ClaimAnswer::Won(judged) => judged.lane = LaneKey::default(),
+                    ClaimAnswer::Lost(state) => forget(state),
+                }
+            }
+        }
+        _ => {}
     }
 }

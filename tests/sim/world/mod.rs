@@ -7,10 +7,10 @@ mod instance;
 mod provider;
 
 use std::cell::Cell;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use punctual::message::{AttemptToken, MessageId, Moment, Sender};
+use punctual::message::{AttemptToken, Channel, MessageId, Moment, Sender};
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor;
 use uuid::Uuid;
@@ -134,6 +134,8 @@ pub(crate) struct World {
     pub(crate) t: i64,
     pub(crate) db: Database,
     pub(crate) requests: Vec<Request>,
+    /// Of each claim, the channel its row had.
+    pub(crate) channels: HashMap<AttemptToken, Channel>,
     pub(crate) mutant: Option<Mutant>,
     rules: Rules,
     slots: Vec<Slot>,
@@ -169,6 +171,7 @@ impl World {
             t: 0,
             db,
             requests: Vec::new(),
+            channels: HashMap::new(),
             mutant,
             rules: Rules {
                 default_sender: Some(default_sender),

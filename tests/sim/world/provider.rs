@@ -9,7 +9,8 @@ use punctual::reactor::Answer;
 
 use super::{Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
-use crate::plan::{MS, SECOND};
+use crate::plan::{MS, SECOND, micros};
+use crate::trouble::{Kind, Trouble};
 
 /// A request that has left. What came of it is known to the world, whoever else knows it.
 #[derive(Clone, Debug)]
@@ -95,7 +96,7 @@ impl World {
             known_unaccepted: false,
             answered_at: None,
         });
-        let (outcome, takes) = self.provide();
+        let (outcome, takes) = self.provide(token);
         self.tell(|| format!("  and after {takes} us is to hear: {outcome:?}"));
         let certain = matches!(
             outcome,
@@ -118,7 +119,12 @@ impl World {
     }
 
     /// What comes of a request, and after how long.
-    fn provide(&mut self) -> (Outcome, i64) {
+    fn provide(&mut self, token: AttemptToken) -> (Outcome, i64) {
+        let channel = self.channels.get(&token).copied().unwrap_or_default();
+        let on = |trouble: &&Trouble| trouble.channel == channel && trouble.is_on(self.t);
+        if let Some(trouble) = self.plan.troubles.iter().find(on).copied() {
+            return self.provide_in(trouble.kind);
+        }
         let odds = self.odds;
         let timeout = i64::try_from(self.plan.settings.send_timeout.as_micros()).unwrap_or(0);
         let sid = ProviderSid(format!("SM{}", self.requests.len()));
@@ -166,6 +172,41 @@ impl World {
         }
         let takes = if dice.chance(odds.slow) { slow } else { quick };
         (Outcome::Accepted { sid }, takes)
+    }
+
+    /// The same, of a lane in trouble.
+    fn provide_in(&mut self, kind: Kind) -> (Outcome, i64) {
+        let timeout = i64::try_from(self.plan.settings.send_timeout.as_micros()).unwrap_or(0);
+        let quick = self.chances.provider.between(5 * MS, 30 * MS);
+        match kind {
+            Kind::Refused { probe } => {
+                let refused = Outcome::Refused {
+                    code: Some(20003),
+                    category: Category::AccountIssue,
+                    text: "not your account".to_owned(),
+                    retry: Retry::HoldAccount {
+                        probe: micros(probe),
+                    },
+                };
+                (refused, quick)
+            }
+            Kind::Throttled => {
+                let throttled = Outcome::Throttled {
+                    retry_after: None,
+                    code: Some(20429),
+                    hold: None,
+                };
+                (throttled, quick)
+            }
+            Kind::Slow => {
+                let sid = ProviderSid(format!("SM{}", self.requests.len()));
+                (Outcome::Accepted { sid }, timeout - quick)
+            }
+            Kind::Mute => {
+                let reason = "no answer in time".to_owned();
+                (Outcome::Unknown { reason }, timeout)
+            }
+        }
     }
 
     pub(super) fn answered(&mut self, whose: Whose, reply: Reply) {

@@ -56,7 +56,7 @@ with free as materialized (
      set status = 'sending', attempts = m.attempts + 1, updated_at = clock_timestamp()
     from going g
    where m.id = g.id
-  returning m.id, g.token, m.attempts, m.max_attempts, m.to_number, m.from_number, m.body,
+  returning m.id, g.token, m.attempts, m.max_attempts, m.channel, m.to_number, m.from_number, m.body,
             m.send_before, m.scheduled_at, m.timezone, m.message_type, m.priority, m.template_id,
             m.template_vars, m.calendar_event_id, m.event_start,
             g.user_id, g.facts, g.day, g.over_limit,
@@ -74,7 +74,7 @@ with free as materialized (
 )
 select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
        coalesce(w.max_attempts, 3)::int as max_attempts, w.due, w.wanted_at, w.send_before,
-       w.to_number::text, w.from_number::text, w.body::text, clock_timestamp() as now,
+       w.channel::text, w.to_number::text, w.from_number::text, w.body::text, clock_timestamp() as now,
        w.scheduled_at, w.user_id, w.timezone::text, w.message_type::text, w.priority::text,
        w.template_vars::text as template_vars,
        t.name::text as template_name, t.message_template::text as template_text,

@@ -1,6 +1,6 @@
 -- How rows stand to somebody who wants to send them. One row an id asked for.
 -- $1 ids
-select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::text,
+select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text,
        due!(m) as due,
        case when m.status = 'sending' then
          (select max(a.lease_until) from punctual.attempts a

@@ -89,9 +89,9 @@ with ask as materialized (
    where m.id = done.id and is_sending!(m)
      and exists (select from punctual.attempts a
                   where a.token = done.token and a.message_id = m.id and is_open!(a))
-  returning done.token, m.status, m.version, m.attempts, m.priority,
+  returning done.token, m.status, m.version, m.attempts, m.priority, m.channel,
             due!(m) as due
 )
-select token, status::text, version::bigint, attempts::int, due, priority::text from moved
+select token, status::text, version::bigint, attempts::int, due, priority::text, channel::text from moved
 union all
-select token, null, null, null, null, null from done
+select token, null, null, null, null, null, null from done

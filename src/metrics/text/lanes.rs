@@ -1,0 +1,45 @@
+//! What there is of each lane.
+
+use super::{Page, float};
+use crate::reactor::report::LaneReport;
+
+/// Name, help, and what stands there for a lane.
+type Family = (&'static str, &'static str, fn(&LaneReport) -> u64);
+
+impl Page {
+    /// By account and channel. Hosts are no labels: there may be any number of them.
+    pub(super) fn lanes(&mut self, lanes: &[LaneReport]) {
+        let families: [Family; 4] = [
+            (
+                "punctual_lane_refused",
+                "Lanes that the provider refuses: 0 or 1 where hosts have none of their own.",
+                |lane| lane.refused,
+            ),
+            (
+                "punctual_lane_armed_timers",
+                "Timers held in memory.",
+                |lane| lane.armed,
+            ),
+            (
+                "punctual_lane_in_flight",
+                "Requests on their way to the provider.",
+                |lane| lane.in_flight,
+            ),
+            (
+                "punctual_lane_in_flight_max",
+                "Requests that may be on their way at once, at this moment.",
+                |lane| lane.permits,
+            ),
+        ];
+        for (name, help, value) in families {
+            self.family(name, "gauge", help);
+            for lane in lanes {
+                let labels = format!(
+                    "{{account=\"{}\",channel=\"{}\"}}",
+                    lane.account, lane.channel
+                );
+                self.line(name, &labels, float(value(lane)));
+            }
+        }
+    }
+}

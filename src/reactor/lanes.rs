@@ -1,0 +1,295 @@
+//! The lanes that messages go out by, and how they share what there is.
+//!
+//! What a provider refuses, throttles or is slow at, it does so to one lane: an account, a channel
+//! and for webhooks a host. So each lane has an agenda, permits, a breaker and connections of its
+//! own, and while it waits its messages stay where they are, without being looked at.
+//!
+//! Requests at once, claims, groups of records and the bound on unrecorded results are there for
+//! all lanes together. A lane takes at most half of what is free (see [`share`]), so that one that
+//! is stuck leaves room for the others. A lane that is the only one takes everything.
+//!
+//! A lane is there from the first message that is armed for it until nothing names it any more.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+
+use super::Settings;
+use super::breaker::Breaker;
+use super::prewarm::Prewarm;
+use super::throttle::Throttle;
+use crate::message::{LaneKey, MessageId, Moment, Now, Uptime};
+use crate::schedule::{Agenda, Turn};
+
+mod armed;
+mod cleared;
+
+/// Names a lane while it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Lane(u32);
+
+/// How many messages of a lane, or of all, are between their claim and their record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// In all.
+    pub(super) busy: usize,
+    /// Asked for.
+    pub(super) claiming: usize,
+    /// Won and judged, waiting for their instant.
+    pub(super) cleared: usize,
+    /// On their way to the provider.
+    pub(super) sending: usize,
+}
+
+impl Load {
+    /// A message is asked for.
+    pub(super) const fn joined(&mut self) {
+        self.busy += 1;
+    }
+
+    /// A message is recorded, or was not had.
+    pub(super) const fn left(&mut self) {
+        self.busy -= 1;
+    }
+
+    /// Its claim begins.
+    pub(super) const fn asked(&mut self) {
+        self.claiming += 1;
+    }
+
+    /// Its claim is over.
+    pub(super) const fn answered(&mut self) {
+        self.claiming -= 1;
+    }
+
+    /// Its request begins.
+    pub(super) const fn started(&mut self) {
+        self.sending += 1;
+    }
+
+    /// Its request is over.
+    pub(super) const fn ended(&mut self) {
+        self.sending -= 1;
+    }
+
+    /// Over, and not in the database yet.
+    pub(super) const fn unrecorded(self) -> usize {
+        self.busy - self.claiming - self.cleared - self.sending
+    }
+
+    /// Claimed and not started: their users can no longer cancel them.
+    pub(super) const fn ahead(self) -> usize {
+        self.claiming + self.cleared
+    }
+}
+
+/// What is kept for one lane.
+pub(super) struct LaneState {
+    pub(super) key: LaneKey,
+    pub(super) breaker: Breaker,
+    pub(super) throttle: Throttle,
+    pub(super) prewarm: Prewarm,
+    pub(super) load: Load,
+    /// What a request took of late, in microseconds.
+    send_us: f64,
+    agenda: Agenda,
+    /// The messages that wait for their instant.
+    cleared: BTreeSet<Turn>,
+    /// The latest claim that had a message of it.
+    pub(super) claimed: u64,
+    /// Where it stands in [`Lanes::soonest`].
+    soonest: Option<Moment>,
+    next_advance: Option<Moment>,
+    /// Whether its agenda has changed since that was reckoned.
+    stale: bool,
+    used: Uptime,
+}
+
+impl LaneState {
+    fn new(key: LaneKey, settings: &Settings, now: Now) -> Self {
+        let limits = &settings.limits;
+        Self {
+            key,
+            breaker: Breaker::new(limits.provider),
+            throttle: Throttle::new(settings.max_in_flight, limits.provider, now.up),
+            prewarm: Prewarm::new(now),
+            load: Load::default(),
+            send_us: limits.claims.first_request.as_secs_f64() * 1e6,
+            agenda: Agenda::new(now.db),
+            cleared: BTreeSet::new(),
+            claimed: 0,
+            soonest: None,
+            next_advance: None,
+            stale: false,
+            used: now.up,
+        }
+    }
+
+    /// Notes how long a request took.
+    pub(super) fn took(&mut self, took: Duration) {
+        // The last ten or so requests weigh as much as all before them.
+        self.send_us += (took.as_secs_f64() * 1e6 - self.send_us) / 16.0;
+    }
+
+    /// How many requests can start within `span`, with `permits` at once.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an estimate; the cast saturates and nothing here is negative"
+    )]
+    pub(super) fn startable(&self, permits: usize, span: Duration) -> usize {
+        (permits as f64 * span.as_secs_f64() * 1e6 / self.send_us.max(1.0)) as usize
+    }
+
+    fn is_used(&self) -> bool {
+        self.load.busy > 0 || !self.agenda.is_empty()
+    }
+
+    /// Whether there is nothing to remember of its provider.
+    fn is_at_rest(&self, now: Now) -> bool {
+        !self.breaker.is_open() && self.throttle.next_step(now.up).is_none()
+    }
+}
+
+/// See the module.
+pub(super) struct Lanes {
+    /// By [`Lane`]; `None`: to be used again.
+    slots: Vec<Option<LaneState>>,
+    by_key: HashMap<LaneKey, Lane>,
+    /// The lane that was there first: what is armed and not in `elsewhere` is armed there. So
+    /// where there is one lane, no message is looked up but on its agenda.
+    home: Option<Lane>,
+    /// Where else messages are armed.
+    elsewhere: HashMap<MessageId, Lane>,
+    /// See [`Self::soonest`].
+    soonest: BTreeSet<(Moment, Lane)>,
+    stale: Vec<Lane>,
+    /// Each lane's first cleared message.
+    heads: BTreeSet<(Turn, Lane)>,
+    /// Of all lanes.
+    load: Load,
+    /// Claims made.
+    claims: u64,
+}
+
+impl Index<Lane> for Lanes {
+    type Output = LaneState;
+    fn index(&self, lane: Lane) -> &LaneState {
+        let state = self.slots[lane.0 as usize].as_ref();
+        state.expect("whoever names a lane keeps it")
+    }
+}
+
+impl IndexMut<Lane> for Lanes {
+    fn index_mut(&mut self, lane: Lane) -> &mut LaneState {
+        let state = self.slots[lane.0 as usize].as_mut();
+        state.expect("whoever names a lane keeps it")
+    }
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            by_key: HashMap::new(),
+            home: None,
+            elsewhere: HashMap::new(),
+            soonest: BTreeSet::new(),
+            stale: Vec::new(),
+            heads: BTreeSet::new(),
+            load: Load::default(),
+            claims: 0,
+        }
+    }
+
+    /// The lane of this key, made if there is none.
+    pub(super) fn of(&mut self, key: &LaneKey, settings: &Settings, now: Now) -> Lane {
+        if let Some(home) = self.home
+            && self[home].key == *key
+        {
+            return home;
+        }
+        if let Some(lane) = self.by_key.get(key) {
+            return *lane;
+        }
+        if self.by_key.len() >= settings.limits.lanes.max && key.host().is_some() {
+            // So many hosts at once: the others share what their account and channel have.
+            return self.of(&key.clone().without_host(), settings, now);
+        }
+        let at = self.slots.iter().position(Option::is_none);
+        let at = at.unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[at] = Some(LaneState::new(key.clone(), settings, now));
+        let lane = Lane(u32::try_from(at).expect("fewer lanes than that fit into memory"));
+        if self.by_key.is_empty() {
+            self.home = Some(lane);
+        }
+        self.by_key.insert(key.clone(), lane);
+        lane
+    }
+
+    /// Whether there is only one, which need not leave anything to others.
+    pub(super) fn is_alone(&self) -> bool {
+        self.by_key.len() <= 1
+    }
+
+    /// How much more a lane that holds `own` may take of what is `free`: half, in all. So one lane
+    /// leaves half, two leave a third each, and whoever comes finds room.
+    pub(super) fn share(&self, free: usize, own: usize) -> usize {
+        if self.is_alone() {
+            free
+        } else {
+            free.saturating_sub(own).div_ceil(2)
+        }
+    }
+
+    /// All lanes there are.
+    pub(super) fn all(&self) -> impl Iterator<Item = &LaneState> {
+        self.slots.iter().flatten()
+    }
+
+    /// What all of them have under way.
+    pub(super) const fn load(&self) -> Load {
+        self.load
+    }
+
+    /// Changes what a lane has under way.
+    pub(super) fn note(&mut self, lane: Lane, change: impl Fn(&mut Load)) {
+        change(&mut self.load);
+        change(&mut self[lane].load);
+    }
+
+    /// The number of the claim that is made now.
+    pub(super) const fn next_claim_number(&mut self) -> u64 {
+        self.claims += 1;
+        self.claims
+    }
+
+    /// Frees the lanes that nothing names. What is known of a provider that refuses or throttles
+    /// outlives the last message for a while, as the next one may be on its way.
+    pub(super) fn free_unused(&mut self, kept: Duration, now: Now) {
+        for at in 0..self.slots.len() {
+            let Some(state) = &mut self.slots[at] else {
+                continue;
+            };
+            if state.is_used() {
+                state.used = now.up;
+                continue;
+            }
+            if !state.is_at_rest(now) && now.up.since(state.used) < kept {
+                continue;
+            }
+            let freed = self.by_key.remove(&state.key);
+            self.soonest.retain(|(_, lane)| Some(*lane) != freed);
+            self.stale.retain(|lane| Some(*lane) != freed);
+            self.home = self.home.filter(|home| Some(*home) != freed);
+            self.slots[at] = None;
+        }
+        while matches!(self.slots.last(), Some(None)) {
+            self.slots.pop();
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! What one lane's provider does is that lane's alone, and what all share is shared.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::super::lanes::{Lane, Load};
+use super::super::report::LaneReport;
+use super::super::{Command, Input, Judged, Phase, Tries, Upcoming};
+use super::world::{Row, World, id};
+use super::*;
+use crate::message::{
+    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, Priority, RowState, Uptime,
+};
+use crate::reactor::Reactor;
+
+/// Rows due together, over one channel.
+fn rows(ids: std::ops::Range<u128>, due: Duration, channel: Channel) -> impl Iterator<Item = Row> {
+    ids.map(move |n| Row::due(n, at(due)).over(channel))
+}
+
+fn lane(world: &World, channel: Channel) -> Option<LaneReport> {
+    let mut lanes = world.reactor.lanes(world.now).into_iter();
+    lanes.find(|lane| lane.channel == channel.as_str())
+}
+
+/// How many of these are on their way.
+fn flying(world: &World, ids: std::ops::Range<u128>) -> usize {
+    ids.filter(|n| world.in_flight.contains(&id(*n))).count()
+}
+
+#[test]
+fn a_refused_lane_holds_no_other() {
+    let hooks = rows(0..6, SECOND, Channel::Webhook);
+    let texts = rows(10..16, SECOND * 2, Channel::Sms);
+    let mut world = World::new(settings(16), hooks.chain(texts));
+    world.run_until(at(SECOND));
+    world.answer(id(0), unpaid());
+    assert_eq!(world.reactor.take_breaker_turns().len(), 1);
+    world.run_until(at(SECOND * 2));
+    assert_eq!(flying(&world, 10..16), 6, "at their time, all of them");
+    let (hooks, texts) = (lane(&world, Channel::Webhook), lane(&world, Channel::Sms));
+    assert_eq!(
+        hooks.map(|lane| (lane.refused, lane.breaker.reason)),
+        Some((1, Some(20003)))
+    );
+    assert_eq!(texts.map(|lane| lane.refused), Some(0));
+    // An answer for the one says nothing of the other.
+    world.answer(id(10), accepted());
+    assert!(world.reactor.breaker(world.now).open);
+    world.answer(id(11), unpaid());
+    assert_eq!(lane(&world, Channel::Sms).map(|lane| lane.refused), Some(1));
+    let turns = world.reactor.take_breaker_turns();
+    assert_eq!(turns.len(), 1);
+    assert_eq!(turns[0].lane, LaneKey::of(Channel::Sms));
+}
+
+#[test]
+fn a_lane_that_is_slow_leaves_half_of_what_is_free() {
+    let hooks = rows(0..40, SECOND, Channel::Webhook);
+    let mails = rows(100..140, SECOND * 2, Channel::Email);
+    let texts = rows(200..240, SECOND * 3, Channel::Sms);
+    let mut world = World::new(settings(16), hooks.chain(mails).chain(texts));
+    world.run_until(at(SECOND));
+    assert_eq!(flying(&world, 0..40), 8);
+    world.run_until(at(SECOND * 2));
+    assert_eq!((flying(&world, 0..40), flying(&world, 100..140)), (8, 4));
+    world.run_until(at(SECOND * 3));
+    assert_eq!(flying(&world, 200..240), 2, "none of the others has ended");
+    // As each ends, all come to the same: a quarter for each, and one for whoever comes.
+    for _ in 0..200 {
+        let oldest = world.in_flight[0];
+        world.answer(oldest, accepted());
+        assert!(world.in_flight.len() <= 16);
+        if world.count(Status::Pending) + world.count(Status::Sending) < 40 {
+            break;
+        }
+        for lane in [0..40, 100..140, 200..240] {
+            let own = flying(&world, lane);
+            assert!(own <= 16 - (world.in_flight.len() - own), "{own}");
+        }
+    }
+}
+
+#[test]
+fn the_only_lane_takes_everything() {
+    let mut world = World::new(settings(16), rows(0..40, SECOND, Channel::Webhook));
+    world.run_until(at(SECOND));
+    assert_eq!(world.in_flight.len(), 16);
+    assert_eq!(world.reactor.lanes(world.now).len(), 1);
+}
+
+#[test]
+fn a_throttled_lane_lowers_its_own_permits() {
+    let hooks = rows(0..20, SECOND, Channel::Webhook);
+    let texts = rows(100..104, SECOND * 2, Channel::Sms);
+    let mut world = World::new(settings(16), hooks.chain(texts));
+    world.run_until(at(SECOND));
+    for n in 0..8 {
+        world.answer(id(n), throttled(SECOND * 30));
+    }
+    let permits = |world: &World, channel| lane(world, channel).map(|lane| lane.permits);
+    assert_eq!(permits(&world, Channel::Webhook), Some(4));
+    assert_eq!(permits(&world, Channel::Sms), Some(16));
+    world.run_until(at(SECOND * 2));
+    assert_eq!(flying(&world, 100..104), 4);
+}
+
+#[test]
+fn a_herd_of_one_lane_leaves_a_claim_to_the_others() {
+    let hooks = rows(0..2_000, SECOND, Channel::Webhook);
+    let texts = rows(5_000..5_002, SECOND, Channel::Sms);
+    let mut world = World::new(settings(64), hooks.chain(texts));
+    world.slow_claims = true;
+    world.run_until(at(SECOND) - Duration::from_millis(40));
+    // In the first claim, whatever stands before them.
+    let asked = |world: &World, ids: std::ops::Range<u128>| {
+        ids.filter(|n| world.rows[&id(*n)].status == Status::Sending)
+            .count()
+    };
+    assert_eq!(asked(&world, 5_000..5_002), 2);
+    let first = asked(&world, 0..2_000);
+    assert!(
+        (1..=250).contains(&first),
+        "{first} in one claim, and in no second"
+    );
+    world.insert(Row::due(6_000, at(SECOND)).over(Channel::Email));
+    assert_eq!(
+        asked(&world, 6_000..6_001),
+        1,
+        "there is a claim left for it"
+    );
+}
+
+#[test]
+fn a_lane_is_there_while_something_names_it() {
+    let mut world = World::new(settings(4), rows(0..1, SECOND, Channel::Webhook));
+    let names = |world: &World| -> Vec<_> {
+        let lanes = world.reactor.lanes(world.now).into_iter();
+        lanes.map(|lane| lane.channel).collect()
+    };
+    world.insert(Row::due(1, at(MINUTE * 30)));
+    assert_eq!(names(&world), ["sms", "webhook"]);
+    world.run_until(at(SECOND));
+    world.answer(id(0), accepted());
+    world.run_until(at(MINUTE));
+    assert_eq!(names(&world), ["sms"]);
+    // The first is gone and comes back, and finds its place.
+    world.insert(Row::due(2, at(MINUTE * 2)).over(Channel::Webhook));
+    world.run_until(at(MINUTE * 2));
+    assert_eq!(world.in_flight, [id(2)]);
+    world.answer(id(2), unpaid());
+    world.rows.get_mut(&id(2)).unwrap().status = Status::Cancelled;
+    world.handle(Input::Notice(vec![id(2)]));
+    world.run_until(at(MINUTE * 5));
+    assert_eq!(
+        names(&world),
+        ["sms", "webhook"],
+        "that it is refused is worth knowing"
+    );
+    world.run_until(at(MINUTE * 20));
+    assert_eq!(names(&world), ["sms"]);
+}
+
+#[test]
+fn a_message_goes_by_the_lane_it_has_last() {
+    let mut world = World::new(settings(4), rows(0..3, SECOND * 5, Channel::Webhook));
+    world.insert(Row::due(9, at(SECOND)).over(Channel::Webhook));
+    world.run_until(at(SECOND));
+    world.answer(id(9), unpaid());
+    // Heard of.
+    world.rows.get_mut(&id(1)).unwrap().lane = LaneKey::default();
+    world.handle(Input::Notice(vec![id(1)]));
+    assert_eq!(lane(&world, Channel::Sms).map(|lane| lane.armed), Some(1));
+    world.run_until(at(SECOND * 5));
+    assert_eq!(world.in_flight, [id(1)]);
+    world.answer(id(1), accepted());
+    // Not heard of before the claim: it finds the lane that it must wait for.
+    world.insert(Row::due(4, at(SECOND * 20)));
+    world.rows.get_mut(&id(4)).unwrap().lane = LaneKey::of(Channel::Webhook);
+    world.run_until(at(SECOND * 20));
+    assert!(world.in_flight.is_empty());
+    assert_eq!(world.rows[&id(4)].status, Status::Pending, "given back");
+    assert_eq!(
+        lane(&world, Channel::Webhook).map(|lane| lane.armed),
+        Some(4)
+    );
+}
+
+#[test]
+fn hosts_beyond_the_bound_share_a_lane() {
+    let mut settings = settings(4);
+    settings.limits = {
+        let mut limits = crate::reactor::Limits::default();
+        limits.lanes.max = 3;
+        limits.into()
+    };
+    let mut world = World::new(settings, []);
+    for n in 0..9_u128 {
+        let mut row = Row::due(n, at(MINUTE));
+        row.lane = LaneKey::of(Channel::Webhook).with_host(&format!("{n}.example"));
+        world.insert(row);
+    }
+    let hooks = lane(&world, Channel::Webhook).unwrap();
+    assert_eq!((hooks.lanes, hooks.armed), (4, 9));
+}
+
+#[test]
+fn records_of_all_lanes_are_in_each_group() {
+    let hooks = rows(0..1_500, SECOND, Channel::Webhook);
+    let texts = rows(5_000..5_010, SECOND * 2, Channel::Sms);
+    let mut world = World::new(settings(2_000), hooks.chain(texts));
+    world.takes_no_records = true;
+    world.run_until(at(SECOND));
+    for n in 0..999 {
+        world.answer(id(n), accepted());
+    }
+    world.run_until(at(SECOND * 2));
+    for n in 5_000..5_010 {
+        world.answer(id(n), accepted());
+    }
+    // The group that was asked first ends; the next has the few of the other lane.
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.run_until(at(SECOND * 2));
+    let sent = (5_000..5_010).filter(|n| world.rows[&id(*n)].status == Status::Sent);
+    assert_eq!(sent.count(), 10);
+}
+
+/// What the reactor counts of its lanes against what it has.
+fn audit(reactor: &Reactor<()>) {
+    let mut loads: BTreeMap<Lane, Load> = BTreeMap::new();
+    let mut all = Load::default();
+    for busy in reactor.busy.values() {
+        for load in [&mut all, loads.entry(busy.lane).or_default()] {
+            load.busy += 1;
+            match busy.phase {
+                Phase::Claiming { .. } => load.claiming += 1,
+                Phase::Cleared { .. } => load.cleared += 1,
+                Phase::Sending { .. } => load.sending += 1,
+                Phase::Recording => {}
+            }
+        }
+    }
+    assert_eq!(reactor.lanes.load(), all);
+    for (lane, load) in loads {
+        assert_eq!(reactor.lanes[lane].load, load, "{lane:?}");
+    }
+    let heads = reactor.lanes.heads().count();
+    let cleared = reactor.lanes.all().filter(|state| state.load.cleared > 0);
+    assert_eq!(heads, cleared.count());
+    for (id, _) in reactor.lanes.iter() {
+        assert!(!reactor.busy.contains_key(&id), "armed and busy: {id:?}");
+        assert!(
+            reactor.lanes.get(id).is_some(),
+            "armed and not found: {id:?}"
+        );
+    }
+    assert_eq!(reactor.lanes.iter().count(), reactor.lanes.armed());
+}
+
+/// One thing that happens in [`whatever_happens_the_counts_hold`].
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    /// A row of this lane is found due after so long.
+    Find(u8, u8, u16),
+    /// A row is found to be gone.
+    Lose(u8),
+    /// The first command that waits is answered: well, in another lane, or badly.
+    Answer(u8),
+    Pass(u16),
+    Sweep,
+    Hold(u16),
+    Release,
+}
+
+fn deeds() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        6 => (0..30_u8, 0..4_u8, 0..3_000_u16).prop_map(|(n, l, due)| Deed::Find(n, l, due)),
+        1 => (0..30_u8).prop_map(Deed::Lose),
+        8 => any::<u8>().prop_map(Deed::Answer),
+        4 => (0..2_000_u16).prop_map(Deed::Pass),
+        1 => Just(Deed::Sweep),
+        1 => (0..3_000_u16).prop_map(Deed::Hold),
+        1 => Just(Deed::Release),
+    ]
+}
+
+fn key(lane: u8) -> LaneKey {
+    match lane {
+        0 => LaneKey::default(),
+        1 => LaneKey::of(Channel::Email),
+        n => LaneKey::of(Channel::Webhook).with_host(&format!("{n}.example")),
+    }
+}
+
+fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<Judged<()>> {
+    if how.is_multiple_of(5) {
+        return ClaimAnswer::Lost(RowState::Gone { status: None });
+    }
+    ClaimAnswer::Won(Judged {
+        token: ask.token,
+        due: Moment::from_micros(0),
+        wanted_at: Moment::from_micros(0),
+        lane: key(how % 4),
+        tries: Tries {
+            number: 1,
+            before: 0,
+            max: 3,
+            expires: Moment::MAX,
+        },
+        verdict: Ok(()),
+    })
+}
+
+fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
+    Some(match command {
+        Command::Read(ids) => {
+            let rows = ids
+                .into_iter()
+                .map(|id| (id, RowState::Gone { status: None }));
+            Input::Rows {
+                rows: Some(rows.collect()),
+            }
+        }
+        Command::Load { .. } => Input::LoadEnded {
+            complete: !how.is_multiple_of(3),
+        },
+        Command::Claim(asks) => match how % 7 {
+            0 => Input::ClaimLost(asks),
+            1 => Input::ClaimRefused(asks),
+            _ => {
+                let answers = asks.into_iter().map(|ask| (ask.id, claimed(ask, how)));
+                Input::Claimed {
+                    answers: answers.collect(),
+                    took: SECOND / 100,
+                }
+            }
+        },
+        Command::Start { id, .. } => {
+            let outcome = match how % 6 {
+                0 => unpaid(),
+                1 => throttled(SECOND),
+                2 => unsent(),
+                3 => unknown(),
+                _ => accepted(),
+            };
+            let answer = crate::reactor::Answer {
+                outcome,
+                started: Some(now.db),
+                finished: now.db,
+            };
+            Input::Sent { id, answer }
+        }
+        Command::Prewarm { .. } => return None,
+        Command::Record { group, records } => {
+            let stands = records.iter().filter(|_| !how.is_multiple_of(4));
+            let done = stands.map(|record| (record.token, None));
+            Input::Recorded {
+                group,
+                done: done.collect(),
+            }
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_counts_hold(deeds in proptest::collection::vec(deeds(), 0..120)) {
+        let mut now = Now { db: Moment::from_micros(0), up: Uptime::from_micros(77) };
+        let mut reactor = Reactor::<()>::new(settings(5), now, AttemptToken::fresh);
+        let mut commands = std::collections::VecDeque::new();
+        let mut version = 0;
+        for deed in deeds {
+            let input = match deed {
+                Deed::Find(n, lane, due) => {
+                    version += 1;
+                    Some(Input::Loaded(vec![Upcoming {
+                        id: id(n.into()),
+                        due: now.db + Duration::from_millis(due.into()),
+                        version,
+                        attempts: 0,
+                        priority: Priority::Normal,
+                        lane: key(lane),
+                    }]))
+                }
+                Deed::Lose(n) => Some(Input::Notice(vec![id(n.into())])),
+                Deed::Answer(how) => {
+                    commands.pop_front().and_then(|command| answer(command, how, now))
+                }
+                Deed::Pass(ms) => {
+                    let passed = Duration::from_millis(ms.into());
+                    now = Now { db: now.db + passed, up: now.up + passed };
+                    Some(Input::Tick)
+                }
+                Deed::Sweep => Some(Input::Rescan),
+                Deed::Hold(ms) => {
+                    Some(Input::Hold { before: now.db + Duration::from_millis(ms.into()) })
+                }
+                Deed::Release => Some(Input::Release),
+            };
+            if let Some(input) = input {
+                reactor.handle(input, now);
+                audit(&reactor);
+            }
+            while let Some(command) = reactor.next_command() {
+                commands.push_back(command);
+            }
+        }
+    }
+}
