@@ -107,6 +107,12 @@ impl Restore {
     /// Records everything that the journals know to have been sent. What stands there already
     /// is not changed by it.
     async fn merge(&self) {
+        until(|| {
+            self.dispatch
+                .store
+                .bounded(self.dispatch.store.mark_restored())
+        })
+        .await;
         let mut waits = until(|| async { self.journal.history() }).await;
         let mut proofs = 0;
         while let Some(path) = waits.pop() {

@@ -95,12 +95,20 @@ impl Past {
         self.answered.values()
     }
 
+    /// When the latest request that it knows began.
+    fn latest_begun(&self) -> Option<Moment> {
+        let begun = self.began.values().map(|begun| begun.at_us);
+        let answered = self.answered.values().map(|answered| answered.to.at_us);
+        begun.chain(answered).max().map(Moment::from_micros)
+    }
+
     /// What it says of the database it was written beside.
     pub fn last_seen(&self) -> LastSeen {
         LastSeen {
             database: self.opened.database,
             reached: self.reached,
             quarantined_before: self.held_before_us.map(Moment::from_micros),
+            latest: self.latest_begun(),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
 use crate::schedule::Backoff;
-use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError, connect};
+use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError};
 
 mod notice;
 mod proof;
@@ -120,8 +120,6 @@ async fn session(dsn: &Dsn, store: &Store, heard: &mpsc::Sender<Heard>, was_up: 
     };
     let mut messages = std::pin::pin!(poll_fn(move |cx| connection.poll_message(cx)));
     let subscribe = async {
-        let prepared = connect::prepare_listener(&client).await;
-        prepared.map_err(Lost::Listen)?;
         let listen = format!("listen {CHANNEL}");
         client.batch_execute(&listen).await.map_err(Lost::Listen)
     };

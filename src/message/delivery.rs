@@ -114,6 +114,14 @@ impl Failure {
         category: Category::Unknown,
         retry: Retry::No,
     };
+
+    /// Whether another attempt would follow, where the row allows one.
+    pub const fn is_retried(self) -> bool {
+        match self.retry {
+            Retry::After { .. } | Retry::HoldAccount { .. } => true,
+            Retry::No | Retry::OnlyIfConfigured { .. } => false,
+        }
+    }
 }
 
 /// What a provider says of a message it has.

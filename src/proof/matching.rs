@@ -15,6 +15,10 @@ use crate::schedule::Enquiry as Plan;
 /// Providers tell a message's time to the second, and their clock is not ours.
 const SKEW: Duration = Duration::from_secs(2);
 
+/// How far apart the clocks of database and provider may be where absence is concluded: that nothing is
+/// there must hold for so much longer. Only proof needs to be exact.
+const CLOCKS_APART: Duration = Duration::from_secs(10 * 60);
+
 /// A list queried before this has passed may not show what is there.
 pub const ABSENT_AFTER: Duration = Duration::from_secs(15 * 60);
 
@@ -50,6 +54,11 @@ pub fn from_when(since: Moment) -> Moment {
     Moment::from_micros(whole) - SKEW
 }
 
+/// From when on a list is queried, about an attempt that began at `since`.
+pub fn query_from(since: Moment) -> Moment {
+    from_when(since) - CLOCKS_APART
+}
+
 /// Whether a message could be the one that was sent, by all that is known of both.
 pub fn resembles(shown: &ProviderMessage, sent: &SentText, since: Moment) -> bool {
     could_be(shown, &sent.to, sent.from.as_deref(), since) && TextKey::of(&shown.body) == sent.text
@@ -58,9 +67,21 @@ pub fn resembles(shown: &ProviderMessage, sent: &SentText, since: Moment) -> boo
 /// Whether a message could be one that went to this number, from this sender where that is known,
 /// at `since` or later; by all but its text.
 pub fn could_be(shown: &ProviderMessage, to: &str, from: Option<&str>, since: Moment) -> bool {
+    cannot_be_excluded(shown, to, from, since)
+        && shown.created.is_none_or(|at| at >= from_when(since))
+}
+
+/// The same for clocks that are far apart: while such a message is nobody's, nothing is absent. Its text
+/// does not count, for a provider may show it redacted.
+pub fn cannot_be_excluded(
+    shown: &ProviderMessage,
+    to: &str,
+    from: Option<&str>,
+    since: Moment,
+) -> bool {
     shown.by_api
         && shown.to == to
-        && shown.created.is_none_or(|at| at >= from_when(since))
+        && shown.created.is_none_or(|at| at >= query_from(since))
         && !is_of_another(shown.from.as_deref(), from)
 }
 
@@ -97,8 +118,10 @@ pub struct Candidate {
 pub enum Match {
     /// Exactly one that is nobody's: the message.
     One(ProviderSid),
-    /// None that is nobody's.
+    /// Nothing that is nobody's went to this number.
     None,
+    /// None that is alike; but so much else to this number that is nobody's.
+    Unlike(usize),
     /// So many, of which one may be it.
     Several(usize),
     /// One, which may be another attempt's as well.
@@ -111,17 +134,20 @@ pub enum Match {
 
 impl Match {
     /// What `candidates` show, given which of them are `known` to be somebody's and since when
-    /// other attempts (`rivals`) may have been at the same text. `whole`: the list was read to
-    /// its end.
+    /// other attempts (`rivals`) may have been at the same text. `others`: what else cannot be
+    /// excluded. `whole`: the list was read to its end.
     pub fn among(
         candidates: &[Candidate],
+        others: &[ProviderSid],
         known: &BTreeSet<String>,
         rivals: &[Moment],
         whole: bool,
     ) -> Self {
         let mut free = candidates.iter().filter(|c| !known.contains(&c.sid.0));
+        let others = others.iter().filter(|sid| !known.contains(&sid.0)).count();
         match (free.next(), free.count()) {
             _ if !whole => Self::Partial,
+            (None, _) if others > 0 => Self::Unlike(others),
             (None, _) => Self::None,
             (Some(one), 0) => {
                 let is_of = |since: &Moment| one.created.is_none_or(|at| at >= from_when(*since));
@@ -140,6 +166,9 @@ impl Match {
         match self {
             Self::One(sid) => format!("the provider has it as {}", sid.0),
             Self::None => "the provider's list does not show it, which proves nothing".into(),
+            Self::Unlike(n) => format!(
+                "the provider's list does not show it, and shows {n} to this number that nobody knows of"
+            ),
             Self::Several(n) => format!(
                 "the provider's list shows {n} that it could be; which of them is not to be told"
             ),
@@ -182,7 +211,7 @@ pub fn resolve(
             Resolution::PutBack(InDoubt::ResendIfAbsent)
         }
         // It asks for speed; but what looks as if it had been sent is not sent again.
-        (InDoubt::Resend, Match::None | Match::Partial | Match::NoAnswer(_)) => {
+        (InDoubt::Resend, Match::None | Match::Unlike(_) | Match::Partial | Match::NoAnswer(_)) => {
             Resolution::PutBack(InDoubt::Resend)
         }
         _ => Resolution::Wait,

@@ -13,9 +13,13 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::standing::{Again, AttemptStanding, Change, RowStanding, Standing};
-use crate::message::{AttemptToken, Delivery, MessageId, ProviderSid, Retry, Status};
+use crate::message::{AttemptToken, Delivery, Failure, MessageId, ProviderSid, Retry, Status};
 use crate::reactor::Tries;
 use crate::reactor::settle::HELD_MAX;
+
+/// For `error_message`, where a message of a restored database did not arrive: a later attempt may have
+/// been sent, and its record lost.
+const RECOVERED: &str = "not retried, because the database was restored after this attempt";
 
 /// How everything stands that a group of reports is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,7 +154,16 @@ impl Standings {
                 attempt.stage = Some(stage);
                 self.owners.insert(report.sid.0.clone(), token);
                 if let (Some(to), Some(standing)) = (row, standing.row.as_mut()) {
-                    move_row(standing, located, (to, again), &mut merged.rows);
+                    let retries = report
+                        .status
+                        .delivery
+                        .failure()
+                        .is_some_and(Failure::is_retried);
+                    let why = no_retry(standing, attempt)
+                        .filter(|_| retries)
+                        .map(str::to_owned);
+                    let moved = (to, again, why);
+                    move_row(standing, located, moved, &mut merged.rows);
                 }
                 (false, row)
             }
@@ -197,7 +210,9 @@ fn change(
     }
     let moved = row.and_then(|row| target(row, attempt, &report.sid, stage.row_status()));
     let again = match (moved, row) {
-        (Some(Status::Failed), Some(row)) => again(message, row, delivery, max_lateness),
+        (Some(Status::Failed), Some(row)) if no_retry(row, attempt).is_none() => {
+            again(message, row, delivery, max_lateness)
+        }
         _ => None,
     };
     Change::Advance {
@@ -205,6 +220,12 @@ fn change(
         row: again.map(|_| Status::Pending).or(moved),
         again,
     }
+}
+
+/// Why nothing that failed is tried again, whatever its failure means.
+fn no_retry<'a>(row: &'a RowStanding, attempt: &AttemptStanding) -> Option<&'a str> {
+    let recovered = attempt.recovered.then_some(RECOVERED);
+    row.no_retry.as_deref().or(recovered)
 }
 
 /// Where the row goes; `None`: it stays.
@@ -236,7 +257,7 @@ fn again(
     delivery: Delivery,
     max_lateness: Duration,
 ) -> Option<Again> {
-    let failure = delivery.failure().filter(|_| row.no_retry.is_none())?;
+    let failure = delivery.failure()?;
     let room = row.room;
     let lateness = room.wanted_at + max_lateness;
     let expires = room.send_before.map_or(lateness, |own| own.min(lateness));
@@ -271,11 +292,11 @@ fn again(
 fn move_row<'a>(
     row: &mut RowStanding,
     located: &Located<'a>,
-    (to, again): (Status, Option<Again>),
+    (to, again, no_retry): (Status, Option<Again>, Option<String>),
     rows: &mut BTreeMap<MessageId, Vec<RowWrite<'a>>>,
 ) {
     let report = located.report;
-    let error = match (&row.no_retry, to) {
+    let error = match (&no_retry, to) {
         // What the provider said stays at the end, where its code is looked for.
         (Some(why), Status::Failed) => Some(match &report.status.error {
             Some(error) => format!("{why}: {error}"),

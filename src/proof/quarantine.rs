@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use super::matching::{ABSENT_AFTER, could_be, from_when};
+use super::matching::{ABSENT_AFTER, cannot_be_excluded, could_be, from_when};
 use super::report::{ProviderMessage, TextKey};
 use crate::message::{E164, MessageId, Moment, ProviderSid};
 
@@ -174,11 +174,14 @@ impl<'a> Table<'a> {
         let texts: Vec<TextKey> = free.iter().map(|shown| TextKey::of(&shown.body)).collect();
         let (mut near, mut alike) = (Vec::new(), Vec::new());
         for row in rows {
-            let fits = |i: &usize| could_be(free[*i], &row.to, row.from.as_deref(), row.since);
-            let fitting: Vec<usize> = (0..free.len()).filter(fits).collect();
-            let same = |i: &usize| row.text == Some(texts[*i]);
-            alike.push(fitting.iter().copied().filter(same).collect());
-            near.push(fitting);
+            let whose = (&*row.to, row.from.as_deref(), row.since);
+            let (to, from, since) = whose;
+            let possible = |i: &usize| cannot_be_excluded(free[*i], to, from, since);
+            let possible: Vec<usize> = (0..free.len()).filter(possible).collect();
+            let same =
+                |i: &usize| row.text == Some(texts[*i]) && could_be(free[*i], to, from, since);
+            alike.push(possible.iter().copied().filter(same).collect());
+            near.push(possible);
         }
         Self {
             rows,

@@ -4,6 +4,8 @@
 //! A journal may say three things: that a request never began, how it ended, or that it began and
 //! nothing more. The first two settle an attempt; the last leaves its outcome uncertain.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::message::{AttemptToken, DatabaseId, MessageId, Moment, Outcome, ProviderSid};
@@ -226,6 +228,15 @@ pub struct LastSeen {
     pub reached: i64,
     /// What was due before this was in quarantine.
     pub quarantined_before: Option<Moment>,
+    /// When the latest request of which it knows began.
+    pub latest: Option<Moment>,
+}
+
+/// What is due before the answer is in quarantine once the database is found to be an older one, at
+/// `now` by its clock. That clock may be another host's, and behind the one by which messages were
+/// sent: what began at `latest` was due by then.
+pub fn quarantine_before(now: Moment, latest: Option<Moment>) -> Moment {
+    latest.map_or(now, |latest| now.max(latest + Duration::from_micros(1)))
 }
 
 /// What a start does about the history of its database.
@@ -255,7 +266,11 @@ pub fn start(seen: Option<LastSeen>, is: Option<LogPosition>, accept: bool, now:
     let merge_proofs = moved || still.is_some();
     Start {
         moved,
-        quarantine_before: if moved { Some(now) } else { still },
+        quarantine_before: if moved {
+            Some(quarantine_before(now, seen.and_then(|seen| seen.latest)))
+        } else {
+            still
+        },
         merge_proofs,
         accepted: accept && merge_proofs,
     }

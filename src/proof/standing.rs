@@ -40,6 +40,8 @@ pub struct AttemptStanding {
     pub sid: Option<ProviderSid>,
     /// What earlier reports told.
     pub stage: Option<Stage>,
+    /// The database was restored after it: a later attempt of the same message may have been lost.
+    pub recovered: bool,
 }
 
 /// What a row allows of further attempts.

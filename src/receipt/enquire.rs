@@ -120,7 +120,7 @@ impl Enquirer {
                 let query = Query {
                     to: sought.to.clone(),
                     from: matching::known_sender(sought),
-                    since: matching::from_when(*since),
+                    since: matching::query_from(*since),
                 };
                 Answer::Listed(self.provider.list(&query).await)
             }
@@ -240,11 +240,14 @@ impl Enquirer {
         let Some(sought) = &doubt.sought else {
             return Ok((Match::None, Vec::new()));
         };
-        let alike: Vec<ProviderMessage> = messages
+        let (to, from) = (&sought.to, sought.from.as_deref());
+        let (alike, others): (Vec<ProviderMessage>, Vec<ProviderMessage>) = messages
             .into_iter()
-            .filter(|shown| matching::resembles(shown, sought, doubt.since))
-            .collect();
-        let sids: Vec<&str> = alike.iter().map(|shown| shown.sid.0.as_str()).collect();
+            .filter(|shown| matching::cannot_be_excluded(shown, to, from, doubt.since))
+            .partition(|shown| matching::resembles(shown, sought, doubt.since));
+        let others: Vec<ProviderSid> = others.into_iter().map(|shown| shown.sid).collect();
+        let shown = alike.iter().map(|shown| &shown.sid).chain(&others);
+        let sids: Vec<&str> = shown.map(|sid| sid.0.as_str()).collect();
         // What is another attempt's by now was perhaps a rival a moment ago: in this order no
         // message is taken for free that has just found its owner.
         let rivals = self.store.rivals(enquiry.token, sought);
@@ -257,7 +260,7 @@ impl Enquirer {
                 created: shown.created,
             })
             .collect();
-        let found = Match::among(&candidates, &known, &rivals, whole);
+        let found = Match::among(&candidates, &others, &known, &rivals, whole);
         Ok((found, alike))
     }
 

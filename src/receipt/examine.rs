@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::message::{AttemptToken, MessageId, Moment};
 use crate::policy::Cleared;
 use crate::proof::ProviderMessage;
-use crate::proof::matching::{SentText, from_when};
+use crate::proof::matching::{SentText, query_from};
 use crate::proof::quarantine::{
     self, CLEARED_MAX, EACH_MAX, Fate, Listing, QuarantinedRow, Reason, Reconciliation,
     WRITTEN_AFTER,
@@ -125,7 +125,7 @@ impl Examiner {
         let query = Query {
             to: first.to.clone(),
             from: None,
-            since: from_when(since),
+            since: query_from(since),
         };
         match self.provider.list(&query).await {
             Listed::Shown { messages, whole } => Ok((messages, whole)),

@@ -19,7 +19,6 @@ mod http;
 mod journal;
 mod journey;
 mod limits;
-mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;

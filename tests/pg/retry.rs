@@ -149,6 +149,23 @@ async fn what_a_callback_says_was_not_delivered_is_tried_again_whoever_was_first
     }
 }
 
+/// The try that followed may have been sent, and its record lost with the restore.
+#[tokio::test]
+async fn what_was_sent_before_a_restore_is_not_retried_when_it_did_not_arrive() {
+    let world = crate::receipts::World::new().await;
+    let sid = ProviderSid("SM0123456789abcdef0123456789abcdef".into());
+    world.record(Settlement::Accepted { sid }).await;
+    assert_eq!(world.store.mark_restored().await.unwrap(), 1);
+    world.call("undelivered", "30003").await;
+    let row = "select concat_ws(' ', status, attempts, error_code, next_attempt_at) from scheduled_messages";
+    assert_eq!(world.text(row).await, "failed 1 30003");
+    let error = world
+        .text("select error_message from scheduled_messages")
+        .await;
+    let why = "not retried, because the database was restored after this attempt";
+    assert!(error.starts_with(why), "{error}");
+}
+
 /// What did not arrive has used up nothing: the try that follows takes the place anew, and is not
 /// over the limit for its own sake.
 #[tokio::test]

@@ -10,6 +10,7 @@ mod model;
 mod mutant;
 mod odds;
 mod plan;
+mod proof;
 mod seeds;
 mod shrink;
 mod trouble;

@@ -140,7 +140,7 @@ fn one_match_that_is_nobodys_is_proof_and_nothing_else_is() {
     let check = |created: &[i64], known: &[&str], rivals: &[i64], expected: Match| {
         let known = known.iter().map(|s| (*s).to_owned()).collect();
         let rivals: Vec<_> = rivals.iter().map(|s| at(*s)).collect();
-        let got = Match::among(&candidates(created), &known, &rivals, true);
+        let got = Match::among(&candidates(created), &[], &known, &rivals, true);
         assert_eq!(got, expected, "{created:?} {rivals:?}");
     };
     let one = |n: usize| Match::One(ProviderSid(format!("SM{n}")));
@@ -153,8 +153,27 @@ fn one_match_that_is_nobodys_is_proof_and_nothing_else_is() {
     check(&[0], &[], &[-9], Match::Shared);
     check(&[0], &[], &[2], Match::Shared);
     check(&[0], &[], &[3], one(0));
-    let part = Match::among(&candidates(&[0]), &BTreeSet::new(), &[], false);
+    let part = Match::among(&candidates(&[0]), &[], &BTreeSet::new(), &[], false);
     assert_eq!(part, Match::Partial);
+}
+
+/// A provider may show texts redacted, and its clock may be far from the database's.
+#[test]
+fn nothing_is_absent_while_something_to_the_number_is_nobodys() {
+    let others = [ProviderSid("SM8".into()), ProviderSid("SM9".into())];
+    let check = |known: &[&str], expected: Match, minutes: u32, put_back: bool| {
+        let known = known.iter().map(|s| (*s).to_owned()).collect();
+        let found = Match::among(&[], &others, &known, &[], true);
+        assert_eq!(found, expected);
+        let row = row(None, Status::Unconfirmed);
+        let policy = InDoubt::ResendIfAbsent;
+        let got = resolve(&found, MINUTE * minutes, Some(&row), policy);
+        assert_eq!(got == Resolution::PutBack(policy), put_back, "{got:?}");
+    };
+    check(&[], Match::Unlike(2), 60, false);
+    check(&["SM8"], Match::Unlike(1), 60, false);
+    check(&["SM8", "SM9"], Match::None, 60, true);
+    check(&["SM8", "SM9"], Match::None, 14, false);
 }
 
 fn row(policy: Option<InDoubt>, status: Status) -> UnconfirmedRow {
@@ -235,7 +254,7 @@ proptest! {
         let all = candidates(&created);
         let known: BTreeSet<String> = known.iter().map(|n| format!("SM{n}")).collect();
         let since: Vec<_> = rivals.iter().map(|s| at(*s)).collect();
-        if let Match::One(sid) = Match::among(&all, &known, &since, whole) {
+        if let Match::One(sid) = Match::among(&all, &[], &known, &since, whole) {
             let free: Vec<_> = all.iter().filter(|m| !known.contains(&m.sid.0)).collect();
             prop_assert!(whole && free.len() == 1 && free[0].sid == sid);
             let created = free[0].created.expect("given");

@@ -46,6 +46,7 @@ fn attempt(latest: bool, stage: Option<Stage>) -> AttemptStanding {
         accepted: stage.is_some(),
         sid: stage.map(|_| sid("A")),
         stage,
+        recovered: false,
     }
 }
 
@@ -260,6 +261,32 @@ fn a_row_that_the_table_does_not_let_be_pending_has_failed_and_says_why() {
     assert_eq!((row.to, row.pause), (Status::Failed, None));
     let error = row.error.as_deref();
     assert_eq!(error, Some("another is under way: did not arrive"));
+}
+
+/// A later attempt may have been sent, and lost with the rest.
+#[test]
+fn what_a_restored_database_had_lost_is_not_retried() {
+    let retried = Delivery::Undelivered(failure(Retry::After { base: minutes(1) }));
+    let never = Delivery::Undelivered(failure(Retry::No));
+    for (delivery, error) in [
+        (
+            retried,
+            "not retried, because the database was restored after this attempt: did not arrive",
+        ),
+        (never, "did not arrive"),
+    ] {
+        let mut standing = standing(Status::Sent, Some(Stage::Sent));
+        for attempt in standing.attempts.values_mut() {
+            attempt.recovered = true;
+        }
+        let report = report(delivery);
+        let got = merge(of(standing), &[located(&report)], HOUR);
+        let [row] = &got.rows[&MESSAGE][..] else {
+            panic!("{got:?}");
+        };
+        assert_eq!((row.to, row.pause), (Status::Failed, None));
+        assert_eq!(row.error.as_deref(), Some(error));
+    }
 }
 
 #[test]

@@ -147,6 +147,7 @@ fn a_database_that_does_not_go_on_from_where_it_was_is_put_in_quarantine() {
             database: n.map(database),
             reached,
             quarantined_before: before.map(Moment::from_micros),
+            latest: None,
         })
     };
     let check = |seen, is, accept, moved, before: Option<i64>, accepted| {
@@ -192,4 +193,17 @@ fn a_database_that_does_not_go_on_from_where_it_was_is_put_in_quarantine() {
         now,
         false,
     );
+}
+
+#[test]
+fn what_began_is_in_quarantine_even_by_a_clock_that_is_behind() {
+    for (latest, expected) in [
+        (None, 100),
+        (Some(90), 100),
+        (Some(100), 101),
+        (Some(130), 131),
+    ] {
+        let before = quarantine_before(Moment::from_micros(100), latest.map(Moment::from_micros));
+        assert_eq!(before, Moment::from_micros(expected), "{latest:?}");
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::message::{AttemptToken, InstanceId, MessageId};
+use crate::message::{AttemptToken, InstanceId, MessageId, Stage};
 use crate::proof::recovery::{LeftOpen, NotAccepted};
 use crate::store::{Store, StoreError, prepared};
 
 const OPEN: &str = sql!("sql/recover_open.sql");
 const UNBEGUN: &str = sql!("sql/recover_unbegun.sql");
+const RESTORED: &str = sql!("sql/restored_mark.sql");
 
 /// Attempts looked at in one statement.
 const BATCH: i64 = 1_000;
@@ -65,5 +66,20 @@ impl Store {
             .map(|row| Ok((AttemptToken(row.try_get("token")?), row.try_get("moved")?)))
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Notes on every attempt whose end has not been reported that the database was restored after
+    /// it; how many there are.
+    pub async fn mark_restored(&self) -> Result<u64, StoreError> {
+        const STEP: &str = "marking the attempts of a restored database";
+        let client = self.client().await?;
+        let mark = prepared(&client, RESTORED, STEP).await?;
+        let ends: Vec<&str> = Stage::ALL
+            .into_iter()
+            .filter(|stage| stage.is_final())
+            .map(Stage::as_str)
+            .collect();
+        let marked = client.execute(&mark, &[&ends]).await;
+        marked.map_err(StoreError::at(STEP))
     }
 }

@@ -27,9 +27,6 @@ const ANOTHER: &str = "the database is another one than before, or an older one"
 /// The settings of every pooled session; the reasons stand in the file.
 const SESSION: &str = sql!("sql/session.sql");
 
-/// The settings of the session that listens.
-const LISTENER: &str = sql!("sql/listen_session.sql");
-
 /// The moving half of a session. Whoever made it polls it: as a future, or message by message
 /// with `poll_message` for notifications.
 pub type Connection =
@@ -77,33 +74,6 @@ pub enum ConnectError {
         /// What failed.
         source: tokio_postgres::Error,
     },
-}
-
-impl ConnectError {
-    /// Whether this may be over in a moment: the server is away, or starts, or has no room.
-    pub fn is_away(&self) -> bool {
-        match self {
-            Self::Silent { .. } | Self::Unreachable { .. } | Self::Broken { .. } => true,
-            Self::Refused { source, .. } => is_away(source),
-            Self::Tls { .. } => false,
-        }
-    }
-}
-
-/// Whether a server that is away, starts, ends or has no room says so, or nobody says anything.
-pub(in crate::store) fn is_away(error: &tokio_postgres::Error) -> bool {
-    let Some(db) = error.as_db_error() else {
-        return error.is_closed()
-            || error
-                .source()
-                .is_some_and(<dyn std::error::Error>::is::<io::Error>);
-    };
-    let code = db.code();
-    // Connections, resources, and an operator who ends sessions or lets none begin.
-    ["08", "53", "57P"]
-        .iter()
-        .any(|class| code.code().starts_with(class))
-        || *code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
 }
 
 impl Dsn {
@@ -204,11 +174,6 @@ pub async fn prepare_session(client: &Client) -> Result<(), tokio_postgres::Erro
     client.batch_execute(SESSION).await
 }
 
-/// Makes a session one that listens, and is idle otherwise.
-pub async fn prepare_listener(client: &Client) -> Result<(), tokio_postgres::Error> {
-    client.batch_execute(LISTENER).await
-}
-
 /// tokio-postgres says this in words only.
 fn no_tls(error: &tokio_postgres::Error) -> bool {
     error
@@ -230,7 +195,7 @@ fn tls_reason(error: &tokio_postgres::Error) -> String {
 }
 
 /// An error and its causes in one line. tokio-postgres keeps what happened in the cause.
-pub(in crate::store) fn chain(error: &tokio_postgres::Error) -> String {
+fn chain(error: &tokio_postgres::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -149,6 +149,7 @@ impl Group {
             token,
             AttemptStanding {
                 latest: row.try_get("latest")?,
+                recovered: row.try_get("recovered")?,
                 accepted: outcome == Some("accepted"),
                 sid: sid.map(ProviderSid),
                 stage: stage.and_then(|word| word.parse().ok()),

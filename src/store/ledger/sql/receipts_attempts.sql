@@ -1,7 +1,7 @@
 -- Locks the attempts, whose rows are locked by now: a statement of its own, so that it sees what
 -- whoever held the rows before has committed. What somebody holds is skipped.
 -- $1 tokens
-select a.token, a.message_id, a.outcome, a.provider_sid, a.message_status,
+select a.token, a.message_id, a.outcome, a.provider_sid, a.message_status, a.recovered,
        -- The text as it was sent, where a template was rendered.
        a.body,
        a.number = (select max(b.number) from punctual.attempts b where b.message_id = a.message_id)

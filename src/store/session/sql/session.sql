@@ -10,10 +10,6 @@ set idle_in_transaction_session_timeout = '30s';
 set tcp_keepalives_idle = '30s';
 set tcp_keepalives_interval = '5s';
 set tcp_keepalives_count = 5;
--- What a role may have set for its sessions, and ours cannot live with.
-set idle_session_timeout = 0;
-set default_transaction_read_only = off;
-set default_transaction_isolation = 'read committed';
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off;
 set enable_hashjoin = off;

@@ -1,0 +1,7 @@
+-- The database has become an older one: of each message that it shows as sent, a later attempt may have been
+-- sent as well, and its record lost. So none of these is retried when it is reported as not delivered.
+-- It reads the whole ledger, once a restore.
+-- $1 the stages after which nothing more is reported
+update punctual.attempts a
+   set recovered = true
+ where a.outcome = 'accepted' and not a.recovered and coalesce(a.message_status <> all ($1::text[]), true)

@@ -1,0 +1,475 @@
+//! The rows and the ledger, with the columns that proof depends on. Each function does what one of the
+//! statements of the store does, at one instant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use punctual::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid, Stage, Status};
+use punctual::proof::matching::SentText;
+use punctual::proof::merge::{Located, Merged, Standings};
+use punctual::proof::recovery::NotAccepted;
+use punctual::proof::standing::{AttemptStanding, Room, RowStanding, Standing};
+use punctual::proof::{About, Report, TextKey};
+use punctual::reactor::{Record, Settlement};
+
+/// A row of `scheduled_messages`.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) to: String,
+    pub(super) body: String,
+    pub(super) templated: bool,
+    pub(super) scheduled_at: Moment,
+    pub(super) next_attempt_at: Option<Moment>,
+    pub(super) created_at: Moment,
+    pub(super) status: Status,
+    pub(super) sid: Option<ProviderSid>,
+    pub(super) sent_at: Option<Moment>,
+    pub(super) attempts: i32,
+    pub(super) version: i64,
+    pub(super) policy: Option<InDoubt>,
+}
+
+impl Row {
+    pub(super) fn due(&self) -> Moment {
+        self.next_attempt_at
+            .map_or(self.scheduled_at, |at| at.max(self.scheduled_at))
+    }
+}
+
+/// A row of `punctual.attempts`.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) message: MessageId,
+    pub(super) number: i32,
+    pub(super) instance: u128,
+    pub(super) claimed_at: Moment,
+    pub(super) lease_until: Moment,
+    pub(super) started_at: Option<Moment>,
+    pub(super) finished_at: Option<Moment>,
+    pub(super) outcome: Option<&'static str>,
+    pub(super) sid: Option<ProviderSid>,
+    pub(super) stage: Option<Stage>,
+    pub(super) settled_by: Option<InDoubt>,
+    pub(super) next_query_at: Option<Moment>,
+    pub(super) queries: u32,
+    pub(super) sent: Option<SentText>,
+    pub(super) recovered: bool,
+}
+
+/// All of it. A backup is a clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) rows: BTreeMap<MessageId, Row>,
+    pub(super) attempts: BTreeMap<AttemptToken, Attempt>,
+}
+
+/// A message may be tried so often.
+pub(super) const MAX_ATTEMPTS: i32 = 3;
+
+/// The first look-up of what has no final report comes after this.
+const UNHEARD: Duration = Duration::from_secs(120);
+
+impl Ledger {
+    /// `claim.sql`.
+    pub(super) fn claim(
+        &mut self,
+        id: MessageId,
+        token: AttemptToken,
+        instance: u128,
+        lease: Duration,
+        now: Moment,
+    ) {
+        let number = 1 + self.of(id).map(|(_, a)| a.number).max().unwrap_or(0);
+        let Some(row) = self.rows.get_mut(&id) else {
+            return;
+        };
+        row.status = Status::Sending;
+        row.attempts += 1;
+        self.attempts.insert(
+            token,
+            Attempt {
+                message: id,
+                number,
+                instance,
+                claimed_at: now,
+                lease_until: now + lease,
+                started_at: None,
+                finished_at: None,
+                outcome: None,
+                sid: None,
+                stage: None,
+                settled_by: None,
+                next_query_at: None,
+                queries: 0,
+                sent: None,
+                recovered: false,
+            },
+        );
+    }
+
+    pub(super) fn of(&self, id: MessageId) -> impl Iterator<Item = (&AttemptToken, &Attempt)> {
+        self.attempts.iter().filter(move |(_, a)| a.message == id)
+    }
+
+    pub(super) fn is_latest(&self, token: AttemptToken) -> bool {
+        let Some(attempt) = self.attempts.get(&token) else {
+            return false;
+        };
+        self.of(attempt.message)
+            .all(|(_, other)| other.number <= attempt.number)
+    }
+
+    fn sent_text(&self, id: MessageId) -> Option<SentText> {
+        let row = self.rows.get(&id)?;
+        (!row.templated).then(|| SentText {
+            to: row.to.clone(),
+            from: None,
+            text: TextKey::of(&row.body),
+        })
+    }
+
+    /// `record_accepted.sql`, `record_lost.sql` and `record_settled.sql`. `version`: of the row that it
+    /// proves something of.
+    pub(super) fn record<P>(
+        &mut self,
+        record: &Record<P>,
+        version: Option<i64>,
+        now: Moment,
+    ) -> bool {
+        match &record.settlement {
+            Settlement::Accepted { sid } => self.record_accepted(record, sid, version, now),
+            settled @ Settlement::Settled { .. } => {
+                self.record_settled(record, settled, now);
+                true
+            }
+        }
+    }
+
+    fn record_accepted<P>(
+        &mut self,
+        record: &Record<P>,
+        sid: &ProviderSid,
+        version: Option<i64>,
+        now: Moment,
+    ) -> bool {
+        let current = self.rows.get(&record.id).map(|row| row.version);
+        if version.is_some() && version != current {
+            return false;
+        }
+        let taken = self
+            .attempts
+            .iter()
+            .any(|(token, a)| a.sid.as_ref() == Some(sid) && *token != record.token);
+        let known = self.of(record.id).any(|(_, a)| a.sid.as_ref() == Some(sid));
+        let number = 1 + self.of(record.id).map(|(_, a)| a.number).max().unwrap_or(0);
+        let recovered = !self.attempts.contains_key(&record.token);
+        match self.attempts.get_mut(&record.token) {
+            Some(attempt) if attempt.outcome == Some("accepted") => return true,
+            Some(attempt) => {
+                attempt.outcome = Some("accepted");
+                attempt.sid = (!taken).then(|| sid.clone());
+                attempt.started_at = record.started;
+                attempt.finished_at = record.finished;
+                attempt.next_query_at = Some(now + UNHEARD);
+                attempt.queries = 0;
+            }
+            // The same message, known by another token since.
+            None if known => return true,
+            None => {
+                self.attempts.insert(
+                    record.token,
+                    Attempt {
+                        message: record.id,
+                        number,
+                        instance: 0,
+                        claimed_at: record.started.unwrap_or(now),
+                        lease_until: now,
+                        started_at: record.started,
+                        finished_at: record.finished,
+                        outcome: Some("accepted"),
+                        sid: (!taken).then(|| sid.clone()),
+                        stage: None,
+                        settled_by: None,
+                        next_query_at: Some(now + UNHEARD),
+                        queries: 0,
+                        sent: None,
+                        recovered: true,
+                    },
+                );
+            }
+        }
+        let Some(row) = self.rows.get_mut(&record.id) else {
+            return true;
+        };
+        let moves = match row.status {
+            Status::Delivered => false,
+            // A later try, which the ledger had lost, is what the row goes by.
+            Status::Sent => {
+                recovered
+                    && record
+                        .started
+                        .zip(row.sent_at)
+                        .is_some_and(|(at, sent)| at > sent)
+            }
+            _ => true,
+        };
+        if moves {
+            row.status = Status::Sent;
+            row.sid = Some(sid.clone());
+            row.sent_at = record.finished;
+            row.next_attempt_at = None;
+        }
+        true
+    }
+
+    fn record_settled<P>(&mut self, record: &Record<P>, settled: &Settlement, now: Moment) {
+        let Settlement::Settled {
+            to,
+            outcome,
+            pause,
+            counts,
+            ..
+        } = settled
+        else {
+            return;
+        };
+        let sent = self.sent_text(record.id);
+        let Some(attempt) = self.attempts.get_mut(&record.token) else {
+            return;
+        };
+        if attempt.outcome == Some("unknown") && attempt.started_at.is_none() {
+            attempt.started_at = record.started;
+        }
+        if attempt.outcome.is_some() {
+            return;
+        }
+        attempt.outcome = Some(outcome);
+        attempt.started_at = record.started;
+        attempt.finished_at = record.finished.or(Some(now));
+        if *outcome == "unknown" {
+            attempt.next_query_at = Some(now + Duration::from_secs(5));
+            attempt.sent = sent;
+        }
+        if let Some(row) = self.rows.get_mut(&record.id)
+            && row.status == Status::Sending
+        {
+            row.status = *to;
+            row.attempts -= i32::from(!*counts);
+            row.next_attempt_at = pause
+                .filter(|_| *to == Status::Pending)
+                .map(|pause| now + pause);
+        }
+    }
+
+    /// `restored_mark.sql`.
+    pub(super) fn mark_restored(&mut self) {
+        let open_ended =
+            |a: &&mut Attempt| a.outcome == Some("accepted") && a.next_query_at.is_some();
+        for attempt in self.attempts.values_mut().filter(open_ended) {
+            attempt.recovered = true;
+        }
+    }
+
+    /// `recover_unbegun.sql`.
+    pub(super) fn give_back(&mut self, given: &NotAccepted) {
+        let other_is_open = self.of(given.message).any(|(token, a)| {
+            *token != given.token && (a.outcome.is_none() || a.outcome == Some("unknown"))
+        });
+        let Some(attempt) = self.attempts.get_mut(&given.token) else {
+            return;
+        };
+        let unsettled = attempt.outcome.is_none()
+            || attempt.outcome == Some("unknown")
+                && attempt.started_at.is_none()
+                && attempt.sid.is_none();
+        if !unsettled {
+            return;
+        }
+        attempt.outcome = Some("returned");
+        attempt.next_query_at = None;
+        if let Some(row) = self.rows.get_mut(&given.message)
+            && matches!(row.status, Status::Sending | Status::Unconfirmed)
+            && !other_is_open
+        {
+            row.status = Status::Pending;
+            row.attempts -= 1;
+            row.next_attempt_at = None;
+        }
+    }
+
+    /// `reap.sql`: of every instance but this one, which is the only one that lives.
+    pub(super) fn reap(&mut self, me: u128, now: Moment) {
+        let dead: Vec<AttemptToken> = self
+            .attempts
+            .iter()
+            .filter(|(_, a)| a.outcome.is_none() && a.instance != me && a.lease_until < now)
+            .map(|(token, _)| *token)
+            .collect();
+        for token in dead {
+            let message = self.attempts[&token].message;
+            let sent = self.sent_text(message);
+            if let Some(attempt) = self.attempts.get_mut(&token) {
+                attempt.outcome = Some("unknown");
+                attempt.finished_at = Some(now);
+                attempt.next_query_at = Some(now);
+                attempt.queries = 0;
+                attempt.sent = sent;
+            }
+            if let Some(row) = self.rows.get_mut(&message)
+                && row.status == Status::Sending
+            {
+                row.status = Status::Unconfirmed;
+            }
+        }
+    }
+
+    /// `enquiry_put_back.sql`.
+    pub(super) fn put_back(&mut self, token: AttemptToken, policy: InDoubt) -> bool {
+        let latest = self.is_latest(token);
+        let Some(attempt) = self.attempts.get_mut(&token) else {
+            return false;
+        };
+        let Some(row) = self.rows.get_mut(&attempt.message) else {
+            return false;
+        };
+        let may = row.status == Status::Unconfirmed
+            && row.attempts < MAX_ATTEMPTS
+            && latest
+            && attempt.outcome == Some("unknown")
+            && attempt.settled_by.is_none();
+        if may {
+            attempt.settled_by = Some(policy);
+            row.status = Status::Pending;
+            row.next_attempt_at = None;
+        }
+        may
+    }
+
+    /// `enquiry_known.sql`.
+    pub(super) fn known_sids(&self) -> BTreeSet<String> {
+        let sids = self.attempts.values().filter_map(|a| a.sid.as_ref());
+        sids.map(|sid| sid.0.clone()).collect()
+    }
+
+    /// `enquiry_rivals.sql`.
+    pub(super) fn rivals(&self, token: Option<AttemptToken>, sent: &SentText) -> Vec<Moment> {
+        let others = self
+            .attempts
+            .iter()
+            .filter(|(other, _)| Some(**other) != token);
+        others
+            .filter(|(_, a)| match a.outcome {
+                Some("unknown") => a
+                    .sent
+                    .as_ref()
+                    .is_some_and(|s| s.to == sent.to && s.text == sent.text),
+                None => self.rows.get(&a.message).is_some_and(|row| {
+                    row.to == sent.to && (row.templated || TextKey::of(&row.body) == sent.text)
+                }),
+                Some(_) => false,
+            })
+            .map(|(_, a)| a.started_at.unwrap_or(a.claimed_at))
+            .collect()
+    }
+
+    /// `receipts_rows.sql`: which attempts these reports are about.
+    pub(super) fn locate<'a>(&self, reports: &'a [Report]) -> Vec<Located<'a>> {
+        let by_sid = |sid: &ProviderSid| {
+            self.attempts
+                .iter()
+                .find(move |(_, a)| a.sid.as_ref() == Some(sid))
+        };
+        let locate = |report: &'a Report| {
+            let found = match report.about {
+                About::Attempt { message, token } => match self.attempts.get(&token) {
+                    Some(attempt) => (attempt.message == message).then_some((message, token)),
+                    None => by_sid(&report.sid)
+                        .filter(|(_, a)| a.recovered && a.message == message)
+                        .map(|(token, a)| (a.message, *token)),
+                },
+                About::Sid => by_sid(&report.sid).map(|(token, a)| (a.message, *token)),
+            };
+            found.map(|(message, token)| Located {
+                message,
+                token,
+                report,
+            })
+        };
+        reports.iter().filter_map(locate).collect()
+    }
+
+    /// How everything stands that these are about.
+    pub(super) fn standings(&self, located: &[Located<'_>], now: Moment) -> Standings {
+        let mut standings = Standings::default();
+        for located in located {
+            let row = self.rows.get(&located.message).map(|row| RowStanding {
+                status: row.status,
+                sid: row.sid.clone(),
+                room: Room {
+                    attempts: row.attempts,
+                    max_attempts: MAX_ATTEMPTS,
+                    wanted_at: row.scheduled_at,
+                    send_before: None,
+                    now,
+                },
+                no_retry: None,
+            });
+            let standing = standings
+                .messages
+                .entry(located.message)
+                .or_insert_with(|| Standing {
+                    message: located.message,
+                    row,
+                    attempts: BTreeMap::new(),
+                });
+            let attempt = &self.attempts[&located.token];
+            standing.attempts.insert(
+                located.token,
+                AttemptStanding {
+                    latest: self.is_latest(located.token),
+                    accepted: attempt.outcome == Some("accepted"),
+                    sid: attempt.sid.clone(),
+                    stage: attempt.stage,
+                    recovered: attempt.recovered,
+                },
+            );
+        }
+        for (token, attempt) in &self.attempts {
+            if let Some(sid) = &attempt.sid {
+                standings.owners.insert(sid.0.clone(), *token);
+            }
+        }
+        standings
+    }
+
+    /// `receipts_advance.sql` and `receipts_move.sql`.
+    pub(super) fn write(&mut self, merged: &Merged<'_>, now: Moment) {
+        for (token, write) in &merged.attempts {
+            let Some(attempt) = self.attempts.get_mut(token) else {
+                continue;
+            };
+            let stage = write.report.status.delivery.stage();
+            attempt.outcome = Some("accepted");
+            attempt.sid = Some(write.report.sid.clone());
+            attempt.stage = Some(stage);
+            attempt.next_query_at = (!stage.is_final()).then(|| now + UNHEARD);
+            attempt.sent = None;
+        }
+        for (id, steps) in &merged.rows {
+            let Some(row) = self.rows.get_mut(id) else {
+                continue;
+            };
+            for step in steps {
+                row.status = step.to;
+                row.sid = (step.to != Status::Pending).then(|| step.report.sid.clone());
+                row.sent_at = match step.to {
+                    Status::Failed => row.sent_at,
+                    Status::Pending => None,
+                    _ => row.sent_at.or(Some(now)),
+                };
+                row.attempts -= step.uncounted;
+                row.next_attempt_at = step.pause.map(|pause| now + pause);
+            }
+        }
+    }
+}
