@@ -157,7 +157,7 @@ pub(super) struct World {
     pub(super) dice: Dice,
     pub(super) faults: Dice,
     pub(super) now: i64,
-    pub(super) events: BTreeMap<(i64, u64), Event>,
+    events: BTreeMap<(i64, u64), Event>,
     pub(super) events_ever: u64,
     pub(super) ledger: Ledger,
     pub(super) backup: Option<(Ledger, i64)>,
@@ -167,7 +167,7 @@ pub(super) struct World {
     pub(super) provider: Provider,
     pub(super) daemon: Option<Daemon>,
     /// What the daemon has claimed and not recorded.
-    pub(super) in_flight: BTreeMap<AttemptToken, InFlight>,
+    in_flight: BTreeMap<AttemptToken, InFlight>,
     /// The ledger was replaced since.
     pub(super) restored: bool,
     pub(super) files: Vec<File>,
