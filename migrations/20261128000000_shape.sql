@@ -17,6 +17,23 @@ declare
   before boolean;
 begin
   if t is null then
+    -- An empty table beside the app's own would be served well, and nothing would ever be sent.
+    select n.nspname as schema, c.oid::regclass as tab into col
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.relname = 'scheduled_messages' and c.relkind in ('r', 'p', 'v', 'm', 'f')
+       and n.nspname not in ('public', 'punctual') and n.nspname !~ '^pg_'
+     order by n.nspname
+     limit 1;
+    if found then
+      raise exception using errcode = 'PU001',
+        message = format('there is a table %1$s, but Punctual works with public.scheduled_messages, which does not exist; '
+                         'nothing was changed. If %1$s is the one: alter table %1$s set schema public (and set the '
+                         'search_path of the app, or leave a view in its place). If it is not: create '
+                         'public.scheduled_messages (id uuid primary key default gen_random_uuid(), to_number text not null, '
+                         'body text not null, scheduled_at timestamptz not null, status text not null default ''pending'') '
+                         'first, then run `punctual migrate` again', col.tab);
+    end if;
     return;
   end if;
   select c.relkind into kind from pg_catalog.pg_class c where c.oid = t;

@@ -114,6 +114,9 @@ $$;
 create or replace function punctual.guard_insert() returns trigger
 language plpgsql set search_path = '' as $$
 begin
+  if restoring!() then
+    return new;
+  end if;
   if new.status in ('sending', 'delivered', 'unconfirmed')
      or (new.status <> 'pending' and coalesce(current_setting('punctual.writer', true), '') = 'on')
   then

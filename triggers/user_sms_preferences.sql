@@ -9,7 +9,7 @@ declare
   whose uuid;
   ids uuid[];
 begin
-  if punctual.as_boolean(after ->> 'opted_out') is not true
+  if restoring!() or punctual.as_boolean(after ->> 'opted_out') is not true
      or after ->> 'user_id' !~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$'
      or (tg_op = 'UPDATE' and punctual.as_boolean(to_jsonb(old) ->> 'opted_out')
          and to_jsonb(old) ->> 'user_id' = after ->> 'user_id')

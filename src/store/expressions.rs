@@ -68,6 +68,12 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"switched_off" => switched_off(alias, out),
         // Every switch, as `values` takes rows: its column and its kind of message.
         b"switches" => switches(out),
+        // Whether this session restores a dump: the preamble that pg_dump and pg_restore write sets both,
+        // and nobody else's session does. Rows come back as they were.
+        b"restoring" => out.row(
+            "(current_setting('row_security') = 'off' and current_setting('check_function_bodies') = 'off')",
+            b"",
+        ),
         // Every index of the app's tables, as `values` takes rows: table, name, a column that is
         // looked up by it (null: whatever the table has), and the rest of its definition.
         b"indexes" => out.row(cut(INDEXES, "(values\n", ") as w (tab, name,"), b""),

@@ -114,6 +114,46 @@ async fn every_session_of_the_pool_is_the_daemons() {
     assert_eq!(pool.status().size, 2);
 }
 
+/// As hosts set it for roles and databases whose apps forget their sessions.
+#[tokio::test]
+async fn no_session_inherits_a_time_out() {
+    let db = TestDb::empty().await;
+    let client = db.client().await;
+    let hostile = "do $$
+      declare setting text;
+      begin
+        foreach setting in array array['statement_timeout', 'lock_timeout', 'idle_session_timeout',
+                                       'idle_in_transaction_session_timeout'] loop
+          execute format('alter database %I set %I = %L', current_database(), setting, case when setting like 'idle%' then '3s' else '50ms' end);
+        end loop;
+      end $$";
+    client.batch_execute(hostile).await.unwrap();
+    let show = async |client: &tokio_postgres::Client, name: &str| -> String {
+        let row = client.query_one(&format!("show {name}"), &[]).await;
+        row.unwrap().get(0)
+    };
+    // Every command's session, and the one that listens.
+    let plain = db.client().await;
+    assert_eq!(show(&plain, "statement_timeout").await, "5min");
+    for name in [
+        "lock_timeout",
+        "idle_session_timeout",
+        "idle_in_transaction_session_timeout",
+    ] {
+        assert_eq!(show(&plain, name).await, "0", "{name}");
+    }
+    // The daemon's, which sets limits of its own.
+    let pooled = db.dsn().pool(1).get().await.unwrap();
+    assert_eq!(show(&pooled, "idle_session_timeout").await, "0");
+    assert_eq!(show(&pooled, "statement_timeout").await, "15s");
+    // All of it takes longer.
+    let migrator = punctual::store::Migrator::embedded();
+    migrator.run(db.dsn()).await.unwrap();
+    migrator.check(db.dsn()).await.unwrap();
+    let findings = punctual::store::doctor::catalog(&plain, &migrator.triggers()).await;
+    assert!(!findings.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_listener_hears_by_polling_its_connection() {
     let db = TestDb::empty().await;

@@ -249,3 +249,38 @@ async fn what_differs_without_harm_is_taken_as_it_is() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_table_in_another_schema_is_not_served_by_an_empty_one_in_public() {
+    let apps = format!("create schema app; set search_path = app; {BASE}");
+    let db = TestDb::empty().await;
+    let client = db.client().await;
+    client.batch_execute(&apps).await.unwrap();
+    let error = Migrator::embedded().run(db.dsn()).await.unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "app.scheduled_messages",
+        "set schema public",
+        "nothing was changed",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    let row = client
+        .query_one(
+            "select to_regclass('public.scheduled_messages') is null and to_regnamespace('punctual') is null",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert!(row.get::<_, bool>(0));
+    // What is said does it.
+    let moved = "alter table app.scheduled_messages set schema public";
+    client.batch_execute(moved).await.unwrap();
+    Migrator::embedded().run(db.dsn()).await.unwrap();
+    // Whoever has one in public is not asked about another app's.
+    client
+        .batch_execute("create table app.scheduled_messages (id int)")
+        .await
+        .unwrap();
+    Migrator::embedded().run(db.dsn()).await.unwrap();
+}

@@ -12,6 +12,7 @@ mod cluster;
 mod connect;
 mod dead;
 mod doubt;
+mod dumps;
 mod guard;
 mod harness;
 mod held;

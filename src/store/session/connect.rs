@@ -24,6 +24,9 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Why a session is not used; what follows, the daemon sees to.
 const ANOTHER: &str = "the database is another one than before, or an older one";
 
+/// What no session is to inherit; the reasons stand in the file.
+const INHERITED: &str = sql!("sql/inherited.sql");
+
 /// The settings of every pooled session; the reasons stand in the file.
 const SESSION: &str = sql!("sql/session.sql");
 
@@ -77,10 +80,19 @@ pub enum ConnectError {
 }
 
 impl Dsn {
-    /// One connection, not yet moving: nothing happens on the client until the connection is
-    /// polled. No settings are made; [`prepare_session`] makes them.
+    /// One connection, not moving: nothing happens on the client until the connection is polled.
+    /// It inherits no time-out; the daemon's settings are made by [`prepare_session`].
     pub async fn connect(&self) -> Result<(Client, Connection), ConnectError> {
-        match tokio::time::timeout(SESSION_TIMEOUT, self.config.connect(self.tls.clone())).await {
+        let session = async {
+            let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+            // It moves only while it is polled, and what it ends by is what went wrong.
+            tokio::select! {
+                set = client.batch_execute(INHERITED) => set?,
+                ended = &mut connection => ended?,
+            }
+            Ok((client, connection))
+        };
+        match tokio::time::timeout(SESSION_TIMEOUT, session).await {
             Ok(Ok(session)) => Ok(session),
             Ok(Err(error)) => Err(self.explain(error)),
             Err(_) => Err(ConnectError::Silent {
@@ -171,6 +183,7 @@ impl Dsn {
 /// Makes a session one of the daemon's: its writes are told apart from the app's, its commits
 /// are durable, none of its statements waits for long.
 pub async fn prepare_session(client: &Client) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(INHERITED).await?;
     client.batch_execute(SESSION).await
 }
 

@@ -1,0 +1,150 @@
+//! A dump of the data alone, restored into a database that has been migrated: every row comes back as
+//! it was, for the guards and the triggers that follow people and events know a restore.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tokio_postgres::Client;
+
+use crate::harness::{TestDb, cluster};
+
+/// Rows that no app could insert, and such as a trigger would change at once: pending for a user who
+/// has opted out, cancelled with an event that is there.
+const ROWS: &str = "
+  set session_replication_role = replica;
+  insert into scheduled_messages (to_number, body, scheduled_at, status, attempts, version, next_attempt_at,
+                                  deferred_until, deferred_reason, requeued_at, twilio_sid, sent_at, delivered_at,
+                                  cancelled_at, cancel_reason, error_message, user_id, calendar_event_id, event_start)
+  select '+1555010000' || n, 'text ' || n, now() + interval '1 hour', s, n % 3, n, now(), now(), 'quiet hours', now(),
+         'SM' || n, now(), now(), now(), 'Calendar event deleted', 'no answer',
+         '11111111-1111-4111-8111-111111111111', 'event', now() + interval '2 hours'
+    from unnest(array['pending', 'sending', 'sent', 'delivered', 'failed', 'cancelled', 'unconfirmed'])
+         with ordinality as u (s, n);
+  insert into user_sms_preferences (user_id, opted_out) values ('11111111-1111-4111-8111-111111111111', true);
+  insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start)
+  values ('event', '11111111-1111-4111-8111-111111111111', 'moved', now() + interval '3 hours');
+  insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, user_id, day)
+  select gen_random_uuid(), id, 1, gen_random_uuid(), now(), case status when 'failed' then 'refused' when 'unconfirmed' then 'unknown' end,
+         user_id, current_date
+    from scheduled_messages where status in ('sending', 'failed', 'unconfirmed');
+  insert into punctual.notes (message_id, note) select id, 'a note' from scheduled_messages;
+  insert into punctual.deleted_events (calendar_event_id, user_id) values ('event', '11111111-1111-4111-8111-111111111111');
+  set session_replication_role = default";
+
+/// One of Postgres's own tools; `None`: the machine has only the server.
+fn tool(name: &str) -> Option<PathBuf> {
+    let asked_for = std::env::var_os(punctual::demo::postgres::BIN_VARIABLE).map(PathBuf::from);
+    let config = Command::new("pg_config").arg("--bindir").output().ok();
+    let config = config.map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()));
+    let dirs = asked_for.into_iter().chain(config);
+    dirs.chain([PathBuf::from("/usr/bin"), PathBuf::from("/usr/local/bin")])
+        .map(|dir| dir.join(name))
+        .find(|tool| tool.is_file())
+}
+
+/// Every row of every table but the record of migrations, which each database has its own of.
+async fn rows(client: &Client) -> String {
+    let tables = "select oid::regclass::text from pg_class
+                   where relkind = 'r' and relnamespace in ('public'::regnamespace, 'punctual'::regnamespace)
+                     and oid not in ('punctual.migrations'::regclass, 'punctual.triggers'::regclass)
+                   order by 1";
+    let mut all = String::new();
+    for row in client.query(tables, &[]).await.unwrap() {
+        let table: String = row.get(0);
+        let sql = format!(
+            "select coalesce(string_agg(t::text, E'\\n' order by t::text), '') from {table} t"
+        );
+        let rows: String = client.query_one(&sql, &[]).await.unwrap().get(0);
+        all += &format!("{table}\n{rows}\n");
+    }
+    all
+}
+
+async fn url(client: &Client) -> String {
+    let row = client
+        .query_one("select current_database()::text", &[])
+        .await;
+    cluster().url(row.unwrap().get(0))
+}
+
+/// What a tool says, which is to end well, given that as its input.
+fn run(command: &mut Command, input: &[u8]) -> Vec<u8> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writing = std::thread::spawn(move || pipe.write_all(&input));
+    let out = child.wait_with_output().unwrap();
+    writing.join().unwrap().ok();
+    assert!(
+        out.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    out.stdout
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_restored_into_a_migrated_database_is_what_it_was() {
+    let (Some(dump), Some(restore), Some(psql)) =
+        (tool("pg_dump"), tool("pg_restore"), tool("psql"))
+    else {
+        eprintln!("there is no pg_dump here: the dumps were not tried");
+        return;
+    };
+    let source = TestDb::new().await;
+    let client = source.client().await;
+    client.batch_execute(ROWS).await.unwrap();
+    let wanted = rows(&client).await;
+    let from = url(&client).await;
+    for way in [
+        &["--format=plain"][..],
+        &["--format=plain", "--inserts"],
+        &["--format=custom"],
+    ] {
+        let target = TestDb::new().await;
+        let client = target.client().await;
+        let to = url(&client).await;
+        let record = ["migrations", "triggers"]
+            .map(|table| format!("--exclude-table-data=punctual.{table}"));
+        let dumped = run(
+            Command::new(&dump)
+                .args(["--data-only", "--dbname", &from])
+                .args(record)
+                .args(way),
+            b"",
+        );
+        if way == ["--format=custom"] {
+            run(
+                Command::new(&restore).args(["--data-only", "--exit-on-error", "--dbname", &to]),
+                &dumped,
+            );
+        } else {
+            run(
+                Command::new(&psql).args(["--quiet", "--set=ON_ERROR_STOP=1", "--dbname", &to]),
+                &dumped,
+            );
+        }
+        assert_eq!(rows(&client).await, wanted, "{way:?}");
+    }
+    // A session that only resembles one is the app's.
+    let target = TestDb::new().await;
+    let client = target.client().await;
+    client
+        .batch_execute("set row_security = off")
+        .await
+        .unwrap();
+    let refused = client
+        .execute(
+            "insert into scheduled_messages (to_number, body, scheduled_at, status)
+             values ('+15550100001', 'x', now(), 'delivered')",
+            &[],
+        )
+        .await;
+    assert_eq!(refused.unwrap_err().code().unwrap().code(), "PT409");
+}
