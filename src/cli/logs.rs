@@ -4,9 +4,12 @@
 //! out on purpose: at `debug`, tokio-postgres logs the parameters of every statement, which
 //! contain numbers and texts.
 
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
+
+use crate::daemon::SumUp;
 
 use crate::config::{LogFormat, LogSettings};
 
@@ -27,7 +30,7 @@ pub(super) fn start(settings: &LogSettings) -> Logs {
             lines.with_ansi(colours).boxed()
         }
     };
-    let lines = lines.with_filter(settings.filter.clone());
+    let lines = lines.with_filter(settings.filter.clone().and(SumUp));
     let registry = tracing_subscriber::registry().with(lines);
     #[cfg(feature = "otlp")]
     {

@@ -25,7 +25,8 @@ const HEARTBEAT_POOL: usize = 2;
 pub(super) struct Connections {
     /// What everybody uses.
     pub(super) store: Store,
-    heartbeat: Store,
+    /// What heartbeat and clock use.
+    pub(super) heartbeat: Store,
     /// Which history of which database the sessions are in, where that is kept.
     pub(super) lineage: Lineage,
 }

@@ -5,6 +5,7 @@
 //! - `tasks`: the tasks beside the loop; one that is gone ends the daemon with its name. They are
 //!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `recovery`
 //!   of what dead instances left, the `restore` watch, and the HTTP servers.
+//! - `repeats`: sums up warnings that repeat.
 //! - `start`: what must be so before anything is begun. `end`: what is left in order.
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Input};
-use crate::http::{Endpoint, HttpState, Question};
+use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
 use crate::message::{AttemptToken, InstanceId};
@@ -25,7 +26,7 @@ use crate::provider::{Callbacks, Provider};
 use crate::reactor::{Reactor, Settings};
 use crate::receipt::enquire::Enquirer;
 use crate::schedule::Enquiry;
-use crate::store::{Dsn, MigrateError, StoreError};
+use crate::store::{ConnectError, Dsn, MigrateError, StoreError};
 
 mod backlog;
 mod chores;
@@ -37,7 +38,9 @@ mod heartbeat;
 mod held;
 mod look_ups;
 mod recovery;
+mod repeats;
 mod restore;
+mod servers;
 mod signals;
 mod start;
 mod systemd;
@@ -46,16 +49,16 @@ mod tasks;
 use connections::Connections;
 use end::Running;
 use event_loop::{EventLoop, Sources, Wakers};
+use servers::Http;
+use start::Start;
 use tasks::Tasks;
 
+pub use repeats::SumUp;
 pub use signals::stop_on_signal;
 pub use tasks::TaskError;
 
 /// Inputs waiting for the reactor. A full channel makes the senders wait, never lose.
 const INPUTS: usize = 1_024;
-
-/// Questions from HTTP waiting for the reactor.
-const QUESTIONS: usize = 64;
 
 /// What a daemon is built from. Every value is valid.
 pub struct Parts {
@@ -100,6 +103,9 @@ pub enum RunError {
     /// Nothing would be heard of what changes.
     #[error(transparent)]
     Unproven(#[from] listen::Unproven),
+    /// No session with the database.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The database does not let us in, or not do what we must.
     #[error("the database refuses this instance: {0}")]
     Database(#[from] StoreError),
@@ -120,6 +126,19 @@ pub enum RunError {
     Unrecorded(usize),
 }
 
+impl RunError {
+    /// Whether the database is away, and may be there in a moment.
+    fn is_away(&self) -> bool {
+        match self {
+            Self::Schema(error) => error.is_away(),
+            Self::Unproven(error) => error.is_away(),
+            Self::Connect(error) => error.is_away(),
+            Self::Database(error) => error.is_away(),
+            Self::Journal(_) | Self::Timer(_) | Self::Task(_) | Self::Unrecorded(_) => false,
+        }
+    }
+}
+
 /// Runs until `stop`, then drains: claims nothing more, lets what is being sent end, records
 /// it, gives the rest back.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
@@ -128,40 +147,53 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (instance, clock) = (InstanceId::fresh(), Arc::new(Clock::new()));
     let connections = Connections::of(&parts, instance);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
-    let rules = Arc::new(parts.rules);
-    let prepared = async {
-        start::prepare(&parts.dsn, &store, &clock, &rules).await?;
-        let begin = |state| restore::begin(state, &lineage, instance, clock.now().db);
-        Ok::<_, RunError>(parts.state.map(begin).transpose()?)
+    let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));
+    let callbacks = parts.webhooks.is_some();
+    // Before the database is there: who asks is told what is missing.
+    let http = Http {
+        endpoint: parts.http,
+        webhooks: parts.webhooks,
     };
-    let begun = tokio::select! {
+    let max_lateness = rules.max_lateness;
+    let (servers, mut questions) = http.serve(&store, &clock, &metrics, max_lateness);
+    let mut tasks = Tasks::default();
+    tasks.spawn("log sums", repeats::keep());
+    let start = Start {
+        dsn: &parts.dsn,
+        connections: &connections,
+        clock: &clock,
+        rules: &rules,
+    };
+    tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
-        begun = prepared => begun?,
-    };
+        // Boxed, for it is large and over soon.
+        there = Box::pin(start.when_there(&mut questions)) => there?,
+    }
+    let now = clock.now().db;
+    let journal = |state| restore::begin(state, &lineage, instance, now);
+    let begun = parts.state.map(journal).transpose()?;
     tracing::info!(%instance, "started");
 
     let (heard_tx, heard) = mpsc::channel(INPUTS);
     let (input_tx, inputs) = mpsc::channel(INPUTS);
-    let (question_tx, questions) = mpsc::channel::<Question>(QUESTIONS);
     let dispatch = Dispatch {
         store: store.clone(),
         provider: parts.provider,
         rules,
         clock: Arc::clone(&clock),
-        metrics: Arc::new(Metrics::default()),
+        metrics,
         lease: parts.settings.lease,
         record_batch: parts.settings.limits.records.batch,
         journal: begun.as_ref().map(|begun| Arc::clone(&begun.journal)),
     };
-    let mut tasks = Tasks::default();
     let wakers = Wakers::default();
     let listener = listen::listen(parts.dsn, store.clone(), heard_tx);
     tasks.spawn("listener", listener);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers);
     let chores = chores::keep(dispatch.clone(), input_tx.clone(), stop.clone());
     tasks.spawn("chores", chores);
-    let enquirer = enquirer(&dispatch, unheard(parts.webhooks.is_some()));
+    let enquirer = enquirer(&dispatch, unheard(callbacks));
     tasks.spawn("look-ups", look_ups::keep(enquirer, stop.clone()));
 
     let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
@@ -174,12 +206,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         let (dispatch, inputs) = (dispatch.clone(), input_tx.clone());
         begun.look_after(&mut tasks, dispatch, lineage, inputs, held, left_tx);
     }
-    let tokens = parts.http.tokens.clone();
-    let http =
-        HttpState::new(question_tx, Arc::clone(&dispatch.metrics), tokens).with_stories(store);
-    let mut running = Running::new(tasks, dispatch.clone(), stop);
-    running.serve(parts.http, http, parts.webhooks);
-
+    let running = Running {
+        tasks,
+        servers,
+        dispatch: dispatch.clone(),
+        stop,
+    };
     let event_loop = EventLoop::new(reactor, dispatch, input_tx, wakers, (held_tx, left));
     let sources = Sources {
         heard,

@@ -1,31 +1,93 @@
-//! Makes sure that this database will do, before anything is begun in it.
+//! What must be so before anything is begun. A database that is away is waited for, as it is later;
+//! one that refuses this daemon, or is not what it needs, ends the start with a sentence.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::RunError;
 use super::chores::days;
+use super::connections::Connections;
 use super::database_clock::measure;
 use super::heartbeat::notify_members;
 use crate::clock::Clock;
+use crate::http::Question;
 use crate::listen;
 use crate::policy::Rules;
+use crate::reactor::report::{Missing, Readiness};
+use crate::schedule::Backoff;
 use crate::store::{Dsn, Migrator, Store};
 
-pub(super) async fn prepare(
-    dsn: &Dsn,
-    store: &Store,
-    clock: &Clock,
-    rules: &Arc<Rules>,
-) -> Result<(), RunError> {
-    listen::prove(dsn).await?;
-    Migrator::embedded().check(dsn).await?;
-    store.instance_start().await?;
-    notify_members(store).await;
-    prewarm(store).await;
-    measure(store, clock).await?;
-    store.keep_settings(rules).await?;
-    days::write(store, Arc::clone(rules), clock.now().db).await?;
-    Ok(())
+/// Between tries while it is away. A restarted database is back within a second or two, and messages
+/// wait for it.
+const AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+
+/// What is made sure of.
+pub(super) struct Start<'a> {
+    pub(super) dsn: &'a Dsn,
+    pub(super) connections: &'a Connections,
+    pub(super) clock: &'a Clock,
+    pub(super) rules: &'a Arc<Rules>,
+}
+
+impl Start<'_> {
+    /// Returns when the database is there and will do. Meanwhile `questions` are answered.
+    pub(super) async fn when_there(
+        &self,
+        questions: &mut mpsc::Receiver<Question>,
+    ) -> Result<(), RunError> {
+        tokio::select! {
+            done = self.until_there() => done,
+            never = answer(questions) => match never {},
+        }
+    }
+
+    async fn until_there(&self) -> Result<(), RunError> {
+        let mut failures = 0;
+        loop {
+            match self.prepare().await {
+                Err(error) if error.is_away() => {
+                    failures += 1;
+                    tracing::warn!(%error, "the database is away; the start waits for it");
+                    sleep(AGAIN.pause(failures)).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn prepare(&self) -> Result<(), RunError> {
+        listen::prove(self.dsn).await?;
+        Migrator::embedded().check(self.dsn).await?;
+        // A server with few connections to give has given the heartbeat's first.
+        let (own, store) = (&self.connections.heartbeat, &self.connections.store);
+        own.instance_start().await?;
+        notify_members(own).await;
+        measure(own, self.clock).await?;
+        // Not all of what is left is the pool's: the listener wants one, and who looks after a session.
+        let room = (self.dsn.connect().await?, self.dsn.connect().await?);
+        prewarm(store).await;
+        drop(room);
+        store.keep_settings(self.rules).await?;
+        days::write(store, Arc::clone(self.rules), self.clock.now().db).await?;
+        Ok(())
+    }
+}
+
+/// Nothing is known yet but that the database is not there.
+async fn answer(questions: &mut mpsc::Receiver<Question>) -> std::convert::Infallible {
+    while let Some(question) = questions.recv().await {
+        if let Question::Ready { reply } = question {
+            // Who asked may have gone.
+            let _ = reply.send(Readiness {
+                missing: vec![Missing::Connection],
+                held_before: None,
+            });
+        }
+    }
+    std::future::pending().await
 }
 
 /// Opens the pool's connections ahead. A server without room for all of them is no reason not

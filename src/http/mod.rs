@@ -209,7 +209,7 @@ impl HttpState {
 /// The reactor did not answer.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum NoAnswer {
-    #[error("the daemon is shutting down")]
+    #[error("the daemon is starting or shutting down")]
     Gone,
     #[error("the daemon does not answer in time")]
     Late,

@@ -30,6 +30,17 @@ pub enum Unproven {
     Deaf,
 }
 
+impl Unproven {
+    /// Whether the database is away, and may be there in a moment.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_away(),
+            Self::Notify(error) => error.is_away(),
+            Self::Listen(_) | Self::Deaf => false,
+        }
+    }
+}
+
 /// Listens on one connection, notifies a nonce from another, and waits for it.
 pub async fn prove(dsn: &Dsn) -> Result<(), Unproven> {
     let (listener, mut hearing) = dsn.connect().await?;

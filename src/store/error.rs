@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, SqlState};
+
+use super::session::connect::{chain, is_away};
 
 /// A failed step of the store. The message names the step and keeps the cause; it never contains a
 /// parameter of the statement, which could be a number or a text.
@@ -31,7 +33,7 @@ pub enum StoreError {
         source: tokio_postgres::Error,
     },
     /// A row that does not have the expected columns or types.
-    #[error("{step} returned an unexpected row")]
+    #[error("{step} returned an unexpected row: {}", chain(source))]
     Unreadable {
         /// The step, as a phrase like "claiming messages".
         step: &'static str,
@@ -41,18 +43,22 @@ pub enum StoreError {
     },
 }
 
-/// The server's message and code. Its DETAIL is left out, because it quotes rows.
+/// The server's message and code, or what broke on the way. The server's DETAIL is left out, because it
+/// quotes rows.
 fn detail(e: &tokio_postgres::Error) -> String {
-    e.as_db_error().map_or_else(String::new, |db| {
-        format!(": {} ({})", db.message(), db.code().code())
-    })
+    match e.as_db_error() {
+        Some(db) => format!(": {} ({})", db.message(), db.code().code()),
+        None => format!(": {}", chain(e)),
+    }
 }
 
-/// The server's message to a new connection. The pool's own text would repeat it.
+/// Why there is no connection. The pool's own text would repeat it.
 fn of_pool(e: &PoolError) -> String {
     match e {
-        PoolError::Backend(e) => detail(e),
-        PoolError::Timeout(_) => ": none was available in time".to_owned(),
+        PoolError::Backend(e) | PoolError::PostCreateHook(HookError::Backend(e)) => detail(e),
+        PoolError::PostCreateHook(HookError::Message(why)) => format!(": {why}"),
+        PoolError::Timeout(TimeoutType::Wait) => ": all are in use".to_owned(),
+        PoolError::Timeout(_) => ": the server does not answer".to_owned(),
         _ => String::new(),
     }
 }
@@ -79,6 +85,27 @@ impl StoreError {
         source
             .code()
             .is_some_and(|code| !of_all.iter().any(|class| code.code().starts_with(class)))
+    }
+
+    /// Whether the server has no room for another connection.
+    pub(super) fn is_full(&self) -> bool {
+        let code = match self {
+            Self::Connect(PoolError::Backend(e)) => e.code(),
+            _ => None,
+        };
+        code == Some(&SqlState::TOO_MANY_CONNECTIONS)
+    }
+
+    /// Whether the database is away, and may be there in a moment.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Silent { .. } | Self::Mute | Self::Connect(PoolError::Timeout(_)) => true,
+            Self::Connect(
+                PoolError::Backend(e) | PoolError::PostCreateHook(HookError::Backend(e)),
+            ) => is_away(e),
+            Self::Query { source, .. } => is_away(source),
+            Self::Connect(_) | Self::Unreadable { .. } => false,
+        }
     }
 
     /// The guard's message and hint, if it refused a change that came too late.

@@ -16,8 +16,12 @@ async fn it_lives_before_it_is_ready_and_says_what_is_missing() {
         .await
         .unwrap();
     let mut daemon = Daemon::start(&world.env);
-    let reason = daemon.readyz(503).await;
-    assert!(reason.contains("not loaded"), "{reason}");
+    // Before that: not connected.
+    crate::daemon::until("the window is missing", async || {
+        let (status, reason) = daemon.get("/readyz").await?;
+        (status == 503 && reason.contains("not loaded")).then_some(())
+    })
+    .await;
     assert_eq!(daemon.get("/healthz").await, Some((200, "ok\n".into())));
     lock.rollback().await.unwrap();
     daemon.ready().await;

@@ -169,10 +169,10 @@ async fn an_answer_outlives_the_database_and_the_process() {
     daemon.signal(Signal::KILL);
     daemon.ended().await;
 
-    let (code, _, said) = world.call(&["run"]).await;
-    assert_eq!(code, Some(1), "{said}");
+    let mut daemon = Daemon::start(&world.env);
+    daemon.says("the start waits for it").await;
     database_is(&world, true).await;
-    let daemon = world.daemon().await;
+    daemon.ready().await;
     world.arrived_once(id).await;
     daemon.stop().await;
     assert_eq!(world.phone.creates().len(), 1);

@@ -19,6 +19,7 @@ mod http;
 mod journal;
 mod journey;
 mod limits;
+mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;

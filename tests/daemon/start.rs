@@ -3,10 +3,13 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
+use punctual::store::Migrator;
 
 use crate::daemon::{Daemon, set};
 use crate::harness::{TestDb, dsn, session};
-use crate::world::{World, called, environment};
+use crate::proxy::Proxy;
+use crate::standin::StandIn;
+use crate::world::{World, admin, arrived_once, called, environment, insert};
 
 /// Ends with this code, says this and nothing on stdout.
 async fn check(env: &[(String, String)], code: i32, says: &[&str]) {
@@ -73,13 +76,6 @@ async fn what_is_wrong_with_the_settings_is_64_and_with_the_world_is_1() {
     none.retain(|(name, _)| name != "DATABASE_URL");
     check(&none, 64, &["DATABASE_URL"]).await;
 
-    let nobody = "postgres://user:hush@127.0.0.1:1/db";
-    check(
-        &with(env, "DATABASE_URL", nobody),
-        1,
-        &["cannot reach 127.0.0.1:1/db"],
-    )
-    .await;
     let port = crate::harness::cluster().port();
     let stranger = format!("postgres://postgres:hush@127.0.0.1:{port}/postgres");
     check(
@@ -141,6 +137,77 @@ async fn the_database_must_show_a_certificate_that_is_trusted() {
     .await;
     let trusted = format!("sslmode=verify-full&sslrootcert={root}");
     check(&env(&trusted), 1, &["run `punctual migrate` first"]).await;
+}
+
+/// Its time-outs, and what its sessions are by default, are the role's; ours have their own.
+#[tokio::test]
+async fn the_time_outs_of_the_role_are_lived_with() {
+    let world = World::new([]).await;
+    let name: String = {
+        let row = world.app.query_one("select current_database()", &[]).await;
+        row.unwrap().get(0)
+    };
+    let (admin, role) = (admin().await, format!("hasty_{name}"));
+    let made = format!(
+        "create role {role} superuser login password 'w0rd';
+         alter role {role} set idle_session_timeout = '1s';
+         alter role {role} set idle_in_transaction_session_timeout = '1s';
+         alter role {role} set statement_timeout = '2s';
+         alter role {role} set default_transaction_read_only = on;
+         alter role {role} set default_transaction_isolation = 'serializable'"
+    );
+    admin.batch_execute(&made).await.unwrap();
+    let port = crate::harness::cluster().port();
+    let url = format!("postgres://{role}:w0rd@127.0.0.1:{port}/{name}");
+    let mut daemon = Daemon::start(&with(&world.env, "DATABASE_URL", &url));
+    daemon.ready().await;
+    // Longer than any of these.
+    world.app.execute("select pg_sleep(3)", &[]).await.unwrap();
+    let id = world.insert("as ever", 100).await;
+    world.arrived_once(id).await;
+    let said = daemon.stop().await;
+    assert!(!said.contains(" WARN "), "{said}");
+    admin
+        .batch_execute(&format!("drop role {role}"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_at_the_start_is_waited_for() {
+    let start = || PrivatePostgres::start(Options::default()).unwrap();
+    let server = tokio::task::spawn_blocking(start).await.unwrap();
+    let place = dsn(&server, "postgres");
+    Migrator::embedded().run(&place).await.unwrap();
+    let app = session(&place).await;
+    let proxy = Proxy::to("127.0.0.1:1".into()).await;
+    let url = server.url("postgres").replace(
+        &format!(":{}/", server.port()),
+        &format!(":{}/", proxy.port()),
+    );
+    let phone = StandIn::start([]).await;
+    let mut daemon = Daemon::start(&environment(&url, &phone.url()));
+    daemon
+        .says("the database is away; the start waits for it")
+        .await;
+    // Supervisors ask meanwhile.
+    assert_eq!(daemon.get("/healthz").await.unwrap().0, 200);
+    let reason = daemon.readyz(503).await;
+    assert!(reason.contains("not connected to the database"), "{reason}");
+    let id = insert(&app, "came meanwhile", 0).await;
+    proxy.lead_to(format!("127.0.0.1:{}", server.port()));
+    daemon.ready().await;
+    arrived_once(&app, &phone, id).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_that_waits_can_be_stopped() {
+    let nobody = "postgres://user:hush@127.0.0.1:1/db";
+    let mut daemon = Daemon::start(&environment(nobody, "http://127.0.0.1:1"));
+    daemon.says("cannot reach 127.0.0.1:1/db").await;
+    let said = daemon.stop().await;
+    assert!(!said.contains("hush"), "{said}");
 }
 
 /// A server that takes the connection and says nothing more.

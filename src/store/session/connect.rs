@@ -79,6 +79,33 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether this may be over in a moment: the server is away, or starts, or has no room.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Silent { .. } | Self::Unreachable { .. } | Self::Broken { .. } => true,
+            Self::Refused { source, .. } => is_away(source),
+            Self::Tls { .. } => false,
+        }
+    }
+}
+
+/// Whether a server that is away, starts, ends or has no room says so, or nobody says anything.
+pub(in crate::store) fn is_away(error: &tokio_postgres::Error) -> bool {
+    let Some(db) = error.as_db_error() else {
+        return error.is_closed()
+            || error
+                .source()
+                .is_some_and(<dyn std::error::Error>::is::<io::Error>);
+    };
+    let code = db.code();
+    // Connections, resources, and an operator who ends sessions or lets none begin.
+    ["08", "53", "57P"]
+        .iter()
+        .any(|class| code.code().starts_with(class))
+        || *code == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
+}
+
 impl Dsn {
     /// One connection, not moving: nothing happens on the client until the connection is polled.
     /// It inherits no time-out; the daemon's settings are made by [`prepare_session`].
@@ -208,7 +235,7 @@ fn tls_reason(error: &tokio_postgres::Error) -> String {
 }
 
 /// An error and its causes in one line. tokio-postgres keeps what happened in the cause.
-fn chain(error: &tokio_postgres::Error) -> String {
+pub(in crate::store) fn chain(error: &tokio_postgres::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

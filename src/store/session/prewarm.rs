@@ -1,7 +1,7 @@
 //! Opens the pool's connections before a message needs one: to connect, to make the session's
 //! settings and to plan a claim takes tens of milliseconds, which would be its lateness.
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use crate::store::path::accepted::RECORD_ACCEPTED;
 use crate::store::path::claims::{CLAIM, READ_ROWS};
@@ -18,12 +18,33 @@ impl Store {
             return Ok(());
         }
         // All at once: one that is given back would be the next to be handed out.
-        let clients = try_join_all((0..pool.max_size).map(|_| self.client())).await?;
+        let opened = join_all((0..pool.max_size).map(|_| self.client())).await;
+        let (clients, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+        let clients: Vec<_> = clients.into_iter().flatten().collect();
+        if let Some(Err(error)) = refused.into_iter().next() {
+            if error.is_full() {
+                self.shrink(clients.len());
+            }
+            return Err(error);
+        }
         for client in &clients {
             for sql in [CLAIM, READ_ROWS, RECORD_ACCEPTED, RECORD_SETTLED] {
                 prepared(client, sql, STEP).await?;
             }
         }
         Ok(())
+    }
+
+    /// The server has room for no more than `opened` connections here: it is better to wait for one
+    /// of those than to be refused another.
+    fn shrink(&self, opened: usize) {
+        let kept = opened.max(1);
+        tracing::warn!(
+            connections = kept,
+            "the server has no room for as many connections as the daemon uses: it goes on with fewer, \
+             and more slowly, until it is started again. Raise max_connections, or the limit of role \
+             or database; `punctual doctor` says which"
+        );
+        self.pool.resize(kept);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tokio_postgres::error::{ErrorPosition, SqlState};
 
 use super::{TRIES_MAX, TURN_MAX};
-use crate::store::connect::ConnectError;
+use crate::store::connect::{ConnectError, is_away};
 
 /// Why the schema is not what it should be. Nothing of a file that failed stays behind.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +122,15 @@ impl MigrateError {
     pub(super) fn newer_migration(version: i64, name: &str) -> Self {
         Self::Newer {
             what: format!("migration {version} ({name})"),
+        }
+    }
+
+    /// Whether the database is away, and may be there in a moment.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_away(),
+            Self::Sql { source, .. } | Self::Record(source) => is_away(source),
+            _ => false,
         }
     }
 }

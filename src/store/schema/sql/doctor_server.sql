@@ -14,11 +14,11 @@ with silenced as (
 ), tight as (
   select 'database ' || d.datname as what, d.datconnlimit as most
     from pg_catalog.pg_database d
-   where d.datname = current_database() and d.datconnlimit between 0 and 4
+   where d.datname = current_database() and d.datconnlimit between 0 and 5
   union all
   select 'role ' || r.rolname, r.rolconnlimit
     from pg_catalog.pg_roles r
-   where r.rolname = current_user and r.rolconnlimit between 0 and 4
+   where r.rolname = current_user and r.rolconnlimit between 0 and 5
 ), idle as (
   select a.pid, a.xact_start
     from pg_catalog.pg_stat_activity a
@@ -55,13 +55,13 @@ select 'notify queue', 'bad', case when percent >= 50 then percent || ' % full' 
        'a session that LISTENs is idle in a transaction: find it in pg_stat_activity and end it'
   from queue
 union all
-select 'connections', 'warn', case when most - n < 5 then n || ' of ' || most || ' in use' end, n || ' of ' || most || ' in use',
-       'a daemon uses five: free some, or raise max_connections'
+select 'connections', 'warn', case when most - n < 6 then n || ' of ' || most || ' in use' end, n || ' of ' || most || ' in use',
+       'a daemon uses six: free some, or raise max_connections'
   from sessions
 union all
 select 'connection limit', 'bad',
        (select string_agg(what || ' may have ' || most || ' connections', '; ') from tight), 'room for a daemon',
-       'a daemon uses five: raise it with alter database or alter role … connection limit'
+       'a daemon uses six: raise it with alter database or alter role … connection limit'
 union all
 select 'read only', 'bad',
        case when pg_is_in_recovery() then 'this server is a standby'

@@ -10,12 +10,9 @@ set idle_in_transaction_session_timeout = '30s';
 set tcp_keepalives_idle = '30s';
 set tcp_keepalives_interval = '5s';
 set tcp_keepalives_count = 5;
-<<<<<<< HEAD
-=======
 -- What a role may have set for its sessions, and the daemon's cannot live with.
 set default_transaction_read_only = off;
 set default_transaction_isolation = 'read committed';
->>>>>>> 72bf93e (Restore data as it was, refuse an empty table beside the app's, and inherit no time-out)
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off;
 set enable_hashjoin = off;

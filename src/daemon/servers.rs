@@ -1,0 +1,79 @@
+//! The HTTP servers. They serve from before the database is there until after the last message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::WebhookParts;
+use super::tasks::{TaskError, Tasks};
+use crate::clock::Clock;
+use crate::http::{self, Endpoint, HttpState, Question};
+use crate::metrics::Metrics;
+use crate::receipt::Webhooks;
+use crate::store::Store;
+
+/// Questions from HTTP waiting for the reactor.
+const QUESTIONS: usize = 64;
+
+/// Where HTTP is served, and to whom.
+pub(super) struct Http {
+    pub(super) endpoint: Endpoint,
+    pub(super) webhooks: Option<WebhookParts>,
+}
+
+pub(super) struct Servers {
+    tasks: Tasks,
+    stop: CancellationToken,
+}
+
+impl Http {
+    /// On one listener for everything, or with one of their own for the callbacks. What is asked of
+    /// the reactor comes out of the channel.
+    pub(super) fn serve(
+        self,
+        store: &Store,
+        clock: &Arc<Clock>,
+        metrics: &Arc<Metrics>,
+        max_lateness: Duration,
+    ) -> (Servers, mpsc::Receiver<Question>) {
+        let (question_tx, questions) = mpsc::channel(QUESTIONS);
+        let (mut tasks, stop) = (Tasks::default(), CancellationToken::new());
+        let mut state = HttpState::new(
+            question_tx,
+            Arc::clone(metrics),
+            self.endpoint.tokens.clone(),
+        )
+        .with_stories(store.clone());
+        if let Some(parts) = self.webhooks {
+            let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+            let webhooks = Webhooks::new(parts.callbacks, store.clone(), clock, metrics)
+                .with_max_lateness(max_lateness);
+            match parts.listener {
+                None => state = state.with_webhooks(webhooks),
+                Some(own) => {
+                    let (limits, stop) = (http::Limits::default(), stop.clone());
+                    let serve = http::serve_webhooks(own, webhooks, limits, stop);
+                    tasks.spawn("callback server", serve);
+                }
+            }
+        }
+        let serve = http::serve(self.endpoint, state, stop.clone());
+        tasks.spawn("HTTP server", serve);
+        (Servers { tasks, stop }, questions)
+    }
+}
+
+impl Servers {
+    /// See [`Tasks::failure`].
+    pub(super) async fn failure(&mut self) -> TaskError {
+        self.tasks.failure(&self.stop).await
+    }
+
+    /// Ends them, within their own deadline.
+    pub(super) async fn end(&mut self) {
+        self.stop.cancel();
+        self.tasks.join_all().await;
+    }
+}
