@@ -55,14 +55,8 @@ fn rejected(webhooks: &Webhooks, why: &CallbackRejected) -> Response {
             tracing::warn!(what, "a signed callback was not readable");
             StatusCode::BAD_REQUEST
         }
-        CallbackRejected::Store(error) => {
-            tracing::warn!(%error, "a callback could not be recorded; it is asked for again");
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        CallbackRejected::Late => {
-            tracing::warn!("a callback was not recorded in time; it is asked for again");
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        // Logged once, and not for each.
+        CallbackRejected::Store(_) | CallbackRejected::Late => StatusCode::SERVICE_UNAVAILABLE,
     };
     text(status, &why.to_string())
 }

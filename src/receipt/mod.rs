@@ -7,13 +7,14 @@
 
 pub mod enquire;
 pub mod examine;
+mod inbox;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 
+use self::inbox::Inbox;
 use crate::clock::Clock;
 use crate::message::Status;
 use crate::metrics::span::{self, Step};
@@ -24,13 +25,9 @@ use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptComm
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
-/// Callbacks recorded at once. Each holds a connection of the pool, which has as many more for
-/// them: a flood of callbacks takes none that claims and records need.
+/// Connections of the pool that callbacks need, which has as many more for them: one for the groups,
+/// one for what goes alone. A flood of callbacks takes none that claims and records need.
 pub const AT_ONCE: usize = 2;
-
-/// Until a callback is recorded, its turn included: well within the 15 s after which a provider may
-/// give up, so that it hears from us that it should come again.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where callbacks come together.
 #[derive(Clone)]
@@ -39,8 +36,7 @@ pub struct Webhooks {
     store: Store,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
-    turn: Arc<Semaphore>,
-    max_lateness: Duration,
+    inbox: Arc<Inbox>,
 }
 
 /// Why a callback was not taken.
@@ -52,9 +48,9 @@ pub enum CallbackRejected {
     /// Other callbacks took too long, or the database did.
     #[error("it could not be recorded in time")]
     Late,
-    /// The database is away, or somebody holds the message.
+    /// The database is away, or somebody holds the message. One error may be many callbacks'.
     #[error("it could not be recorded")]
-    Store(#[from] StoreError),
+    Store(#[source] Arc<StoreError>),
 }
 
 impl Webhooks {
@@ -65,23 +61,21 @@ impl Webhooks {
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let inbox = Arc::new(Inbox::new(store.clone(), Rules::default().max_lateness));
         Self {
             callbacks,
             store,
             clock,
             metrics,
-            turn: Arc::new(Semaphore::new(AT_ONCE)),
-            max_lateness: Rules::default().max_lateness,
+            inbox,
         }
     }
 
     /// The same where a message is worth nothing after another lateness.
     #[must_use]
     pub fn with_max_lateness(self, max_lateness: Duration) -> Self {
-        Self {
-            max_lateness,
-            ..self
-        }
+        let inbox = Arc::new(Inbox::new(self.store.clone(), max_lateness));
+        Self { inbox, ..self }
     }
 
     /// Where callbacks come, below the public URL.
@@ -105,19 +99,11 @@ impl Webhooks {
     }
 
     async fn report(&self, report: &Report) -> Result<(), CallbackRejected> {
-        let recorded = async {
-            // Never closed.
-            let _turn = self.turn.acquire().await;
-            self.store.within(PATIENCE, self.merge(report)).await
-        };
         let following = match report.about {
             About::Attempt { message, token } => span::of(Step::Receipt, message, token),
             About::Sid => Span::none(),
         };
-        let received = tokio::time::timeout(PATIENCE, recorded)
-            .instrument(following)
-            .await
-            .map_err(|_| CallbackRejected::Late)??;
+        let received = self.inbox.merge(report).instrument(following).await?;
         log(received, report);
         if let Received::Known { message, .. } = received {
             let now = self.clock.now().db;
@@ -127,40 +113,20 @@ impl Webhooks {
         Ok(())
     }
 
-    async fn merge(&self, report: &Report) -> Result<Received, StoreError> {
-        let one = std::slice::from_ref(report);
-        let received = self.store.receive(one, self.max_lateness).await?;
-        match received.first().copied() {
-            Some(Received::Locked { message, token }) => {
-                let of = (message, token);
-                self.store
-                    .receive_alone(report, of, self.max_lateness)
-                    .await
-            }
-            received => Ok(received.unwrap_or(Received::Unknown)),
-        }
-    }
-
     async fn opt(&self, opt: &OptOut) -> Result<(), CallbackRejected> {
         let ours: Vec<&str> = opt.ours.iter().map(String::as_str).collect();
-        let recorded = async {
-            // Never closed.
-            let _turn = self.turn.acquire().await;
-            match opt.command {
-                OptCommand::Stop => {
-                    let reason = "recipient opted out (STOP)";
-                    let opt_out = self.store.opt_out(&ours, &opt.theirs, reason);
-                    self.store.within(PATIENCE, opt_out).await
-                }
-                OptCommand::Start => {
-                    let opt_in = self.store.opt_in(&ours, &opt.theirs);
-                    self.store.within(PATIENCE, opt_in).await.map(|()| 0)
-                }
+        let (store, theirs) = (&self.store, &opt.theirs);
+        let cancelled = match opt.command {
+            OptCommand::Stop => {
+                let reason = "recipient opted out (STOP)";
+                let opt_out = store.opt_out(&ours, theirs, reason);
+                self.inbox.beside(opt_out).await?
+            }
+            OptCommand::Start => {
+                self.inbox.beside(store.opt_in(&ours, theirs)).await?;
+                0
             }
         };
-        let cancelled = tokio::time::timeout(PATIENCE, recorded)
-            .await
-            .map_err(|_| CallbackRejected::Late)??;
         let command = opt.command;
         tracing::info!(?command, cancelled, "a recipient opted out or in again");
         Ok(())

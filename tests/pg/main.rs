@@ -6,6 +6,7 @@
 
 mod app_tables;
 mod calendar;
+mod callbacks;
 mod cells;
 mod claim;
 mod cluster;

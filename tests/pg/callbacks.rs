@@ -1,0 +1,286 @@
+//! Many callbacks at once: they come together in groups, and none holds up the others.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use punctual::message::{
+    AttemptToken, Claim, Delivery, Failure, InstanceId, MessageId, ProviderSid,
+};
+use punctual::proof::{About, ProviderStatus, Report};
+use punctual::provider::{BadCallback, Callback, CallbackRequest, Callbacks};
+use punctual::receipt::{CallbackRejected, Webhooks};
+use punctual::store::{Dsn, Store};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::ours::{accepted, recorded, sid, store, won};
+use crate::rows::{World, one, run};
+
+/// A provider that posts a message's id, its token and how far it has come.
+struct Post;
+
+impl Callbacks for Post {
+    fn paths(&self) -> &'static [&'static str] {
+        &["/post"]
+    }
+
+    fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback> {
+        let unreadable = BadCallback::Malformed("a callback has three words");
+        let text = std::str::from_utf8(request.body).map_err(|_| unreadable)?;
+        let [message, token, word] = text.split(' ').collect::<Vec<_>>()[..] else {
+            return Err(unreadable);
+        };
+        let (message, token): (Uuid, Uuid) = (message.parse().unwrap(), token.parse().unwrap());
+        let delivery = match word {
+            "sent" => Delivery::Sent,
+            "delivered" => Delivery::Delivered,
+            "failed" => Delivery::Failed(Failure::UNEXPLAINED),
+            _ => return Err(unreadable),
+        };
+        let status = ProviderStatus {
+            delivery,
+            word: delivery.stage().as_str(),
+            ..ProviderStatus::TAKEN
+        };
+        Ok(Callback::Report(Report {
+            about: About::Attempt {
+                message: MessageId(message),
+                token: AttemptToken(token),
+            },
+            sid: ProviderSid(format!("SM{}", token.simple())),
+            status,
+            from: None,
+            to: None,
+        }))
+    }
+}
+
+fn webhooks(store: Store) -> Webhooks {
+    Webhooks::new(Arc::new(Post), store, Arc::default(), Arc::default())
+}
+
+async fn post(webhooks: &Webhooks, claim: &Claim, word: &str) -> Result<(), CallbackRejected> {
+    let body = format!("{} {} {word}", claim.id, claim.token);
+    let request = CallbackRequest {
+        path_and_query: "/post",
+        header: &|_| None,
+        body: body.as_bytes(),
+    };
+    webhooks.take(&request).await
+}
+
+/// So many messages that the provider has taken.
+async fn sent(world: &World, n: usize) -> Vec<Claim> {
+    let insert = format!(
+        "insert into scheduled_messages (to_number, from_number, body, scheduled_at)
+         select '+1310555' || lpad(n::text, 4, '0'), '+15005550006', 'hello', now()
+           from generate_series(1, {n}) n"
+    );
+    run(&world.user, &insert).await;
+    let rows = world
+        .user
+        .query("select id from scheduled_messages order by id", &[])
+        .await;
+    let ids: Vec<Uuid> = rows.unwrap().iter().map(|row| row.get(0)).collect();
+    let store = store(world);
+    let mut claims = Vec::new();
+    for ids in ids.chunks(250) {
+        let claimed = won(&store, ids).await;
+        let records: Vec<_> = claimed.iter().map(accepted).collect();
+        assert_eq!(recorded(&store, &records).await, records.len());
+        claims.extend(claimed);
+    }
+    claims
+}
+
+async fn delivered(world: &World) -> i64 {
+    let both =
+        "select count(*) from scheduled_messages m join messages a on a.twilio_sid = m.twilio_sid
+                 where m.status = 'delivered' and a.status = 'delivered'";
+    one(&world.unseen, both).await
+}
+
+/// What came in while others were recorded is recorded together: not by the clock, but by the
+/// transactions that it took.
+#[tokio::test]
+async fn what_has_come_in_meanwhile_is_one_group() {
+    let world = World::new().await;
+    let claims = sent(&world, 200).await;
+    let webhooks = webhooks(store(&world));
+    let transactions = "select pg_current_xact_id()::text::bigint";
+    let before: i64 = one(&world.unseen, transactions).await;
+    let posts = claims.iter().flat_map(|claim| {
+        ["sent", "delivered", "delivered"].map(|word| post(&webhooks, claim, word))
+    });
+    let answers = join_all(posts).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let spent = one::<i64>(&world.unseen, transactions).await - before;
+    assert_eq!(delivered(&world).await, 200);
+    let kept = "select string_agg(n || ' ' || status, ', ' order by status)
+                  from (select status, count(*) as n from punctual.receipts group by 1) t";
+    let kept: String = one(&world.unseen, kept).await;
+    assert_eq!(kept, "200 delivered, 200 sent");
+    // Each group takes a few ids of transactions, one for the app's tables; 600 alone would take 1,200.
+    assert!(spent < 100, "{spent} transactions for 600 callbacks");
+}
+
+#[tokio::test]
+async fn one_that_the_table_refuses_holds_up_no_other() {
+    let world = World::new().await;
+    let claims = sent(&world, 50).await;
+    let poisoned = claims[17].id;
+    let refuse = format!(
+        "create function refuse() returns trigger language plpgsql as
+         $$ begin raise exception 'not this one'; end $$;
+         create trigger refuse before update on scheduled_messages
+         for each row when (new.id = '{poisoned}') execute function refuse()"
+    );
+    run(&world.user, &refuse).await;
+    let webhooks = webhooks(store(&world));
+    let posts = claims
+        .iter()
+        .map(|claim| post(&webhooks, claim, "delivered"));
+    let answers = join_all(posts).await;
+    let refused: Vec<usize> = (0..50).filter(|n| answers[*n].is_err()).collect();
+    assert_eq!(refused, [17], "{answers:?}");
+    assert_eq!(delivered(&world).await, 49);
+    run(&world.user, "drop trigger refuse on scheduled_messages").await;
+    post(&webhooks, &claims[17], "delivered").await.unwrap();
+    assert_eq!(delivered(&world).await, 50);
+}
+
+#[tokio::test]
+async fn what_somebody_holds_is_waited_for_alone() {
+    let world = World::new().await;
+    let claims = sent(&world, 30).await;
+    let webhooks = webhooks(store(&world));
+    let mut other = world.db.client().await;
+    let holder = other.transaction().await.unwrap();
+    let hold = "select from scheduled_messages where id = $1 for update";
+    holder.query(hold, &[&claims[3].id.0]).await.unwrap();
+    let others = claims.iter().filter(|claim| claim.id != claims[3].id);
+    let others = join_all(others.map(|claim| post(&webhooks, claim, "delivered")));
+    let waits = post(&webhooks, &claims[3], "delivered");
+    let settled = async {
+        assert!(others.await.iter().all(Result::is_ok));
+        assert_eq!(delivered(&world).await, 29);
+        holder.rollback().await.unwrap();
+    };
+    // Recorded, if the others took no longer than a lock is waited for; else asked for again.
+    let (answer, ()) = tokio::join!(waits, settled);
+    if answer.is_err() {
+        post(&webhooks, &claims[3], "delivered").await.unwrap();
+    }
+    assert_eq!(delivered(&world).await, 30);
+}
+
+/// A request that goes away in the middle of its turn leaves nobody without an answer.
+#[tokio::test]
+async fn who_is_dropped_in_its_turn_leaves_the_others_to_go_on() {
+    let world = World::new().await;
+    let claims = sent(&world, 20).await;
+    let webhooks = webhooks(store(&world));
+    // The first gets the turn, and as many statements as it is polled for, which is not enough.
+    let mut first = Box::pin(post(&webhooks, &claims[0], "delivered"));
+    let others = join_all(
+        claims[1..]
+            .iter()
+            .map(|claim| post(&webhooks, claim, "delivered")),
+    );
+    let mut others = Box::pin(others);
+    assert!(futures_util::poll!(&mut first).is_pending());
+    assert!(futures_util::poll!(&mut others).is_pending());
+    drop(first);
+    assert!(others.await.iter().all(Result::is_ok));
+    assert!(delivered(&world).await >= 19);
+}
+
+/// Passes bytes on to `port` so much later, each way, in their order.
+async fn slow_way(port: u16, each_way: Duration) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            server.set_nodelay(true).unwrap();
+            let (client_read, client_write) = client.into_split();
+            let (server_read, server_write) = server.into_split();
+            tokio::spawn(later(client_read, server_write, each_way));
+            tokio::spawn(later(server_read, client_write, each_way));
+        }
+    });
+    own
+}
+
+async fn later(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    by: Duration,
+) {
+    let (tx, mut rx) = mpsc::unbounded_channel::<(tokio::time::Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        while let Some((at, bytes)) = rx.recv().await {
+            tokio::time::sleep_until(at).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        let at = tokio::time::Instant::now() + by;
+        if tx.send((at, buffer[..n].to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// `cargo test --release --test pg -- --ignored --nocapture how_many_callbacks_a_second`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn how_many_callbacks_a_second() {
+    // As many as the server of callbacks has connections for.
+    const AT_ONCE: usize = 256;
+    for (each_way, messages) in [(Duration::ZERO, 5_000), (Duration::from_millis(15), 1_500)] {
+        let world = World::new().await;
+        let claims = sent(&world, messages).await;
+        let server = crate::harness::cluster();
+        let name: String = one(&world.unseen, "select current_database()::text").await;
+        let way = slow_way(server.port(), each_way).await;
+        let url = server.url(&name);
+        let url = url.replace(&format!(":{}/", server.port()), &format!(":{way}/"));
+        let dsn = if each_way.is_zero() {
+            world.db.dsn().clone()
+        } else {
+            Dsn::parse(&url).unwrap()
+        };
+        let webhooks = webhooks(Store::new(dsn.pool(2), InstanceId::fresh()));
+        // Statements are prepared, and connections open.
+        post(&webhooks, &claims[0], "sent").await.unwrap();
+        let all: VecDeque<(usize, &str)> = ["sent", "delivered"]
+            .into_iter()
+            .flat_map(|word| (0..messages).map(move |n| (n, word)))
+            .collect();
+        let (total, queue) = (all.len(), std::sync::Mutex::new(all));
+        let began = Instant::now();
+        let worker = async || {
+            loop {
+                let Some((n, stage)) = queue.lock().unwrap().pop_front() else {
+                    return;
+                };
+                post(&webhooks, &claims[n], stage).await.unwrap();
+            }
+        };
+        join_all((0..AT_ONCE).map(|_| worker())).await;
+        let took = began.elapsed();
+        let rate = f64::from(u32::try_from(total).unwrap()) / took.as_secs_f64();
+        println!("{each_way:?} each way: {total} callbacks in {took:?}, {rate:.0} a second");
+        assert_eq!(delivered(&world).await, i64::try_from(messages).unwrap());
+        assert_eq!(sid(&claims[0]).len(), 34);
+    }
+}
