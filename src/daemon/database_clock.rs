@@ -60,7 +60,7 @@ impl DatabaseClock {
         while !self.clock.is_trusted() {
             if let Err(error) = measure(&self.store, &self.clock).await {
                 failures += 1;
-                tracing::warn!(%error, "the database's clock could not be measured; nothing is sent until it is");
+                tracing::warn!(%error, "the database's clock could not be measured; sending is paused until it is");
                 sleep(MEASURE_AGAIN.pause(failures)).await;
             }
         }

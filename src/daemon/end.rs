@@ -36,7 +36,7 @@ impl Running {
                 failure = self.tasks.failure(&self.stop) => failure,
                 failure = self.servers.failure() => failure,
             };
-            tracing::error!(%failure, "ending: finishing what is being sent, giving the rest back");
+            tracing::error!(%failure, "failed, shutting down: waiting for requests in flight, releasing other claims");
             failed.get_or_insert(failure);
             self.stop.cancel();
         };
@@ -64,7 +64,7 @@ impl Running {
         match sign_off(store).await {
             Ok(()) => notify_members(store).await,
             Err(error) => {
-                tracing::warn!(%error, "could not sign off; the heartbeat will run out instead");
+                tracing::warn!(%error, "could not deregister this instance; others will notice by its missing heartbeat");
             }
         }
         if let Some(journal) = &self.dispatch.journal {

@@ -57,7 +57,7 @@ impl Heartbeat {
         if let Err(error) = beat.await {
             tracing::warn!(
                 %error,
-                "no heartbeat: after {} s without one the other instances take this one for dead",
+                "no heartbeat: after {} s without one the other instances will treat this one as dead",
                 SILENCE.as_secs()
             );
             // The rest would fail alike.
@@ -73,7 +73,7 @@ impl Heartbeat {
         match self.store.within(BEAT_PATIENCE, members).await {
             // A closed channel: the daemon is ending.
             Ok(ranking) => drop(self.inputs.send(Input::Members(ranking)).await),
-            Err(error) => tracing::warn!(%error, "it could not be read which instances run"),
+            Err(error) => tracing::warn!(%error, "could not read which instances run"),
         }
     }
 
@@ -84,7 +84,7 @@ impl Heartbeat {
         };
         let follow = self.store.follow(history);
         if let Err(error) = self.store.within(BEAT_PATIENCE, follow).await {
-            tracing::warn!(%error, "it could not be read how far the database has come");
+            tracing::warn!(%error, "could not read the log position of the database");
         }
         if let Some(place) = history.known() {
             journal.reached(place.reached);
@@ -102,6 +102,6 @@ pub(super) async fn sign_off(store: &Store) -> Result<(), StoreError> {
 pub(super) async fn notify_members(store: &Store) {
     let notify = store.notify(Notice::MEMBERS);
     if let Err(error) = store.within(BEAT_PATIENCE, notify).await {
-        tracing::warn!(%error, "the other instances could not be told of this one");
+        tracing::warn!(%error, "could not notify the other instances of this one");
     }
 }

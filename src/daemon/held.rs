@@ -70,7 +70,7 @@ pub(super) async fn examine(
                 let_go(absent, &mut free, inputs).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "what is held could not be looked for; it is tried again");
+                tracing::warn!(%error, "messages in quarantine could not be looked up; retrying");
                 pause = pause.min(AGAIN);
             }
         }
@@ -81,7 +81,7 @@ pub(super) async fn examine(
             match examiner.fresh(before).await {
                 Ok(fresh) => let_go(fresh, &mut free, inputs).await,
                 Err(error) => {
-                    tracing::warn!(%error, "what was written since the hold could not be read; it is tried again");
+                    tracing::warn!(%error, "rows written since the restore could not be read; retrying");
                 }
             }
         }
@@ -92,7 +92,7 @@ async fn release(looked: &Reconciliation, journal: &Journal, inputs: &mpsc::Send
     tracing::warn!(
         sent = looked.sent,
         absent = looked.absent.len() + looked.more,
-        "nothing is held any more: of all that was, it is known whether it was sent"
+        "quarantine ended: every message in it is accounted for"
     );
     // A closed channel: the daemon is ending, and the next one looks again.
     if inputs.send(Input::Release).await.is_ok() {
@@ -127,8 +127,8 @@ fn tell(looked: &Reconciliation, before: Moment) {
         absent = looked.absent.len() + looked.more,
         held,
         reasons = looked.in_words(),
-        "held since the database became another one, and looked for on the provider's list; what \
-         stays held is looked for again. One message: mark it sent, cancel or reschedule it. All of \
-         them, if none can have been sent: punctual run --accept-restore"
+        "messages in quarantine after a restore were compared with the provider's list, and will be \
+         again. To decide by hand: mark one as sent, cancel or reschedule it. To release all, if none \
+         can have been sent: punctual run --accept-restore"
     );
 }

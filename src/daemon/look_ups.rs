@@ -23,7 +23,7 @@ pub(super) async fn keep(enquirer: Enquirer, stop: CancellationToken) {
                 Ok(true) => {}
                 Ok(false) => sleep(PAUSE).await,
                 Err(error) => {
-                    tracing::warn!(%error, "the provider could not be asked; it is tried again");
+                    tracing::warn!(%error, "the provider could not be queried; retrying");
                     sleep(PAUSE_AFTER_FAILURE).await;
                 }
             }

@@ -113,7 +113,7 @@ pub enum RunError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The kernel has no timer for us.
-    #[error("no timer from the kernel")]
+    #[error("cannot create a timer")]
     Timer(#[source] std::io::Error),
     /// A task that it cannot do without is gone.
     #[error(transparent)]

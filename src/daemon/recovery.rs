@@ -46,7 +46,7 @@ pub(super) async fn settle(
                 Ok(_) => left.push(file),
                 Err(error) => {
                     let instance = file.past.opened.instance;
-                    tracing::warn!(%instance, %error, "what it left open is not settled yet; it is tried again");
+                    tracing::warn!(%instance, %error, "its open attempts are not settled yet; retrying");
                     left.push(file);
                 }
             }
@@ -87,7 +87,7 @@ async fn look(
         instance = %past.opened.instance,
         not_accepted = back,
         recorded,
-        "settling by its journal what an instance left open when it died"
+        "settling the open attempts of a dead instance by its journal"
     );
     let mut done = give_back(dispatch, &not_accepted, inputs).await?;
     for group in records.chunks(dispatch.record_batch) {

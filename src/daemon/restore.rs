@@ -128,7 +128,7 @@ impl Restore {
         }
         tracing::warn!(
             messages = proofs,
-            "what the journals know to have been sent stands in the database"
+            "all messages that the journals show as sent are recorded"
         );
     }
 
@@ -209,8 +209,8 @@ pub(super) fn begin(
     let start = start(seen, place, accept_restore, now);
     if start.accepted {
         tracing::warn!(
-            "the database is taken for what it is: what is overdue is sent, as soon as what the \
-             journals know to have been sent stands in it"
+            "restore accepted: overdue messages will be sent, once those that the journals show as \
+             sent are recorded"
         );
     } else if let (true, Some(place)) = (start.moved, place) {
         tell(seen.and_then(|seen| seen.database), place, now);
@@ -233,8 +233,8 @@ fn tell(was: Option<DatabaseId>, is: LogPosition, before: Moment) {
         was = was.map(tracing::field::display),
         is = %is.database,
         held_before = %before,
-        "the database has become another one, or an older one: what was due by now is held until \
-         it is known what of it was sent. If nothing can be missing in it: punctual run --accept-restore"
+        "the database was restored or replaced: messages due by now are in quarantine until it is \
+         known whether they were sent. If nothing was lost: punctual run --accept-restore"
     );
 }
 
@@ -246,7 +246,7 @@ async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
         match attempt().await {
             Ok(done) => return done,
             Err(error) => {
-                tracing::warn!(%error, "what the journals know is not merged yet; it is tried again");
+                tracing::warn!(%error, "the journals could not be merged yet; retrying");
                 sleep(AGAIN).await;
             }
         }

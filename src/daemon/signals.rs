@@ -28,7 +28,7 @@ pub fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
         stop.cancel();
         while tokio::time::timeout(ECHO, next()).await.is_ok() {}
         next().await;
-        tracing::warn!("a second signal: ending at once");
+        tracing::warn!("second signal: exiting at once");
         std::process::exit(EXIT_SECOND_SIGNAL);
     });
     Ok(())

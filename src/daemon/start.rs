@@ -94,6 +94,6 @@ async fn answer(questions: &mut mpsc::Receiver<Question>) -> std::convert::Infal
 /// to run on fewer.
 pub(super) async fn prewarm(store: &Store) {
     if let Err(error) = store.bounded(store.open()).await {
-        tracing::warn!(%error, "not every connection of the pool could be opened ahead");
+        tracing::warn!(%error, "could not open all connections of the pool in advance");
     }
 }

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TaskError {
     /// It returned, which it does only at a stop.
-    #[error("the task `{0}` ended, though the daemon cannot run without it")]
+    #[error("the task `{0}` ended; the daemon cannot run without it")]
     Ended(&'static str),
     /// A bug. The message of the panic stands on stderr.
-    #[error("the task `{0}` panicked: its message stands above")]
+    #[error("the task `{0}` panicked; its message is above")]
     Panicked(&'static str),
 }
 

@@ -228,7 +228,7 @@ impl PrivatePostgres {
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         if let Err(error) = self.halt(Shutdown::Fast) {
-            tracing::warn!(%error, "a private Postgres was left behind");
+            tracing::warn!(%error, "a private Postgres was not removed");
         }
     }
 }

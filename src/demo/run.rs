@@ -70,7 +70,7 @@ pub enum DemoError {
     #[error(transparent)]
     Provider(#[from] TwilioError),
     /// No socket.
-    #[error("no socket on 127.0.0.1")]
+    #[error("cannot bind 127.0.0.1")]
     Socket(#[from] std::io::Error),
     /// No address for HTTP.
     #[error(transparent)]
@@ -79,7 +79,7 @@ pub enum DemoError {
     #[error("cannot print")]
     Print(#[source] anyhow::Error),
     /// A part ended that should not.
-    #[error("{0} ended by itself")]
+    #[error("{0} ended unexpectedly")]
     Ended(&'static str),
 }
 

@@ -77,7 +77,7 @@ impl Dispatch {
                 Input::ClaimRefused(asks)
             }
             Err(lost) => {
-                tracing::warn!(messages = asks.len(), error = %lost, "the answer to a claim was lost");
+                tracing::warn!(messages = asks.len(), error = %lost, "the response to a claim was lost");
                 Input::ClaimLost(asks)
             }
         }
@@ -138,7 +138,7 @@ impl Dispatch {
         let verdicts = policy::judge_all(&won, &self.rules, now);
         judged.extend(won.iter().zip(verdicts).map(|(claim, verdict)| {
             for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
-                tracing::warn!(message.id = %claim.id.0, "{warning}; the next known zone counts");
+                tracing::warn!(message.id = %claim.id.0, "{warning}; the next valid time zone applies");
             }
             let answer = ClaimAnswer::Won(Judged::of(claim, &self.rules, verdict));
             (claim.id, answer)
@@ -269,7 +269,7 @@ impl Dispatch {
                         message.id = ?first.map(|id| id.0),
                         records = records.len(),
                         %error,
-                        "outcomes could not be recorded yet; they are kept and tried again"
+                        "outcomes could not be recorded yet; they are kept, retrying"
                     );
                 }
             }

@@ -19,7 +19,7 @@ pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, No
     if readiness.is_ready() {
         let held = readiness.held_before.map(|before| {
             format!(
-                "\nwhat was due before {before} is held: the database has become another one, or an older \
+                "\nwhat was due before {before} is held: the database was restored or replaced, or an older \
                  one, and it is being found out what of it was sent. `punctual why ID` tells of each; \
                  `punctual run --accept-restore` sends all of it"
             )

@@ -26,13 +26,13 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
     let mut told = match store.within(PATIENCE, store.story(id)).await {
         Ok(told) => told,
         Err(error) => {
-            tracing::warn!(message.id = %id, %error, "a story could not be read");
-            let sentence = "the database does not tell the story now";
+            tracing::warn!(message.id = %id, %error, "the history of a message could not be read");
+            let sentence = "the database is not available now";
             return text(StatusCode::SERVICE_UNAVAILABLE, sentence);
         }
     };
     if told.is_empty() {
-        return text(StatusCode::NOT_FOUND, "there is no such message");
+        return text(StatusCode::NOT_FOUND, "no message with this id");
     }
     let query = TimersQuery {
         limit: 1,

@@ -211,7 +211,7 @@ impl HttpState {
 enum NoAnswer {
     #[error("the daemon is starting or shutting down")]
     Gone,
-    #[error("the daemon does not answer in time")]
+    #[error("the daemon did not respond in time")]
     Late,
 }
 

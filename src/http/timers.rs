@@ -34,9 +34,9 @@ enum QueryError {
     Id,
     #[error("{0} is given twice")]
     Twice(&'static str),
-    #[error("the query has an unknown parameter: there are limit, before and id")]
+    #[error("unknown parameter: limit, before and id are known")]
     Unknown,
-    #[error("the query is not readable: write it like limit=10&before=2026-01-01T09:00:00Z")]
+    #[error("the query cannot be parsed: write it like limit=10&before=2026-01-01T09:00:00Z")]
     Unreadable(#[from] QueryRejection),
 }
 

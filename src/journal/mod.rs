@@ -217,7 +217,7 @@ impl Journal {
     /// A past file tells nothing any more that the database does not know.
     pub fn done_with(&self, file: &mut PastFile) {
         if let Err(error) = file.settle() {
-            tracing::warn!(%error, "a journal could not be marked as settled; it is read again at the next start");
+            tracing::warn!(%error, "a journal could not be marked as settled; the next start will read it again");
         }
         self.inner().dir.done_with(file);
     }

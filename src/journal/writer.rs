@@ -110,8 +110,8 @@ impl Inner {
         tracing::error!(
             %error,
             path = %path.display(),
-            "the journal cannot be written: until it can, what is being sent when this process \
-             dies is in doubt"
+            "the journal cannot be written: until it can, messages being sent when this process \
+             dies become unconfirmed"
         );
         self.state = State::Broken { path, marked };
         self.mark()
@@ -129,7 +129,7 @@ impl Inner {
                     tracing::error!(
                         %error,
                         path = %path.display(),
-                        "the journal can be neither written nor removed: nothing is sent"
+                        "the journal can be neither written nor removed: sending is paused"
                     );
                     return Err(Unwritable);
                 }
@@ -164,7 +164,7 @@ impl Inner {
             Err(error) => {
                 if let State::Writing(segment) = &mut self.state {
                     segment.until = segment.written.saturating_add(SEGMENT_BYTES);
-                    tracing::warn!(%error, "no next file for the journal; the one there is goes on");
+                    tracing::warn!(%error, "cannot start the next file of the journal; the current one continues");
                 }
             }
         }

@@ -78,7 +78,7 @@ enum Lost {
     Notify(#[source] StoreError),
     #[error("{}", DEAF)]
     Deaf,
-    #[error("nobody listens to the listener")]
+    #[error("internal error: no receiver for notifications")]
     Unheard,
 }
 

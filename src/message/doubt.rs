@@ -31,7 +31,7 @@ impl InDoubt {
 
 /// A word that is none of the three.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("it is hold, resend_if_absent or resend")]
+#[error("expected hold, resend_if_absent or resend")]
 pub struct UnknownPolicy;
 
 impl FromStr for InDoubt {

@@ -77,7 +77,7 @@ pub enum PhoneError {
         digits: usize,
     },
     /// More digits than E.164 permits.
-    #[error("it has {digits} digits, at most {DIGITS_MAX} are possible")]
+    #[error("it has {digits} digits; the limit is {DIGITS_MAX}")]
     TooLong {
         /// How many there are.
         digits: usize,

@@ -100,7 +100,7 @@ pub enum SenderError {
     #[error("a messaging service is MG and 32 hexadecimal digits")]
     ServiceSid,
     /// A name beyond what networks show.
-    #[error("as a name it has {chars} characters, at most {NAME_MAX} are possible")]
+    #[error("as a name it has {chars} characters; the limit is {NAME_MAX}")]
     TooLong {
         /// How many there are.
         chars: usize,

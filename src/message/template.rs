@@ -17,7 +17,7 @@ pub enum TemplateError {
     #[error("template {0} is not active")]
     Inactive(String),
     /// A required variable is not there, or null.
-    #[error("template {template} needs the variable {variable}, which template_vars does not give")]
+    #[error("template {template} needs the variable {variable}, which template_vars does not have")]
     Missing {
         /// Of which template.
         template: String,
@@ -25,7 +25,7 @@ pub enum TemplateError {
         variable: String,
     },
     /// A variable that has no one text.
-    #[error("the variable {0} is {1}; a text, a number, true or false can be put in")]
+    #[error("the variable {0} is {1}; expected a string, a number, true or false")]
     NotText(String, &'static str),
     /// `template_vars` is not an object.
     #[error("template_vars must be an object, like {{\"name\": \"Ada\"}}")]
@@ -37,7 +37,7 @@ pub enum TemplateError {
     #[error("template {0} has a {{{{ without its }}}}")]
     Open(String),
     /// Braces with something else than a name in them.
-    #[error("template {template} has {{{{{inside}}}}}, and only a variable's name can stand there")]
+    #[error("template {template} has {{{{{inside}}}}}, which is not a variable's name")]
     NoName {
         /// Of which template.
         template: String,

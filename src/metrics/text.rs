@@ -251,7 +251,7 @@ impl Page {
         );
         self.gauge(
             "punctual_listener_up",
-            "1 while the notice channel is proven.",
+            "1 while connected: LISTEN/NOTIFY verified.",
             yes(told.listener.connected),
         );
         self.counter(

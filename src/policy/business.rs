@@ -35,7 +35,7 @@ pub enum BusinessHoursError {
     #[error("{0:?} is neither days (mon, mon-fri) nor hours (09:00-20:00)")]
     Word(String),
     /// Hours that no days stand before.
-    #[error("{0:?} stands without days before it")]
+    #[error("{0:?} has no days before it")]
     NoDays(String),
     /// Days that no hours follow.
     #[error("no hours follow {0:?}")]
@@ -44,7 +44,7 @@ pub enum BusinessHoursError {
     #[error("{0:?} is empty; the whole day is 00:00-24:00")]
     Empty(String),
     /// Nothing at all.
-    #[error("there are no days and hours in it")]
+    #[error("it has no days and hours")]
     Nothing,
 }
 

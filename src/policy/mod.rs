@@ -259,7 +259,7 @@ fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender, String), String>
     let to = claim
         .to_number
         .parse::<E164>()
-        .map_err(|e| format!("to_number is not usable: {e}"))?;
+        .map_err(|e| format!("to_number is not valid: {e}"))?;
     let from = match claim.from_number.as_deref().map(str::trim) {
         None | Some("") => rules.default_sender.clone().ok_or(
             "no sender: the row has no from_number and no sender is configured \
@@ -267,7 +267,7 @@ fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender, String), String>
         )?,
         Some(own) => own
             .parse::<Sender>()
-            .map_err(|e| format!("from_number is not usable: {e}"))?,
+            .map_err(|e| format!("from_number is not valid: {e}"))?,
     };
     Ok((to, from, text(claim)?))
 }

@@ -128,13 +128,13 @@ fn a_number_nobody_can_text() {
     check(
         |c, _| c.to_number = "310-555-1234".into(),
         NINE,
-        "reject: to_number is not usable: it must start with + and the country code, \
+        "reject: to_number is not valid: it must start with + and the country code, \
          like +1… (not with 0 or 00)",
     );
     check(
         |c, _| c.to_number = "+13105551234000000".into(),
         NINE,
-        "reject: to_number is not usable: it has 17 digits, at most 15 are possible",
+        "reject: to_number is not valid: it has 17 digits; the limit is 15",
     );
     check(
         |c, _| c.to_number = format!(" {TO}\n"),
@@ -192,7 +192,7 @@ fn the_rows_sender_comes_first() {
     check(
         |c, _| c.from_number = Some("13105551234".into()),
         NINE,
-        "reject: from_number is not usable: it has 11 digits: a short code has 3 to 8, \
+        "reject: from_number is not valid: it has 11 digits: a short code has 3 to 8, \
          and a phone number starts with +",
     );
 }
@@ -301,7 +301,7 @@ fn a_row_with_variables_is_rendered() {
     );
     assert_eq!(
         rendered(Some("{}"), Some(template())),
-        "reject: template reminder needs the variable time, which template_vars does not give"
+        "reject: template reminder needs the variable time, which template_vars does not have"
     );
     let blank = Template {
         text: " {{x}}".into(),

@@ -295,7 +295,7 @@ pub enum Missing {
     #[error("the upcoming messages are not loaded")]
     Window,
     /// A nonce notified from another connection has not come back.
-    #[error("the notice channel is not proven (LISTEN needs a direct or session-mode connection)")]
+    #[error("LISTEN/NOTIFY is not verified (it needs a direct or session-mode connection)")]
     Channel,
     /// The database's clock is not known well enough to fire by.
     #[error("the database's clock is not measured")]

@@ -92,7 +92,7 @@ async fn check(format: &str) {
     // The sessions end: errors of every connection.
     let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
     admin.execute(end, &[&role]).await.unwrap();
-    daemon.says("the notice channel is down").await;
+    daemon.says("the notification channel is down").await;
     daemon.ready().await;
 
     let wrong = format!("authorization: Bearer {TO}{BODY}\r\n");

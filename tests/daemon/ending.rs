@@ -84,7 +84,7 @@ async fn a_second_signal_ends_it_at_once() {
     world.insert("never answered", 100).await;
     asked(&world.phone, 1).await;
     daemon.signal(Signal::TERM);
-    daemon.says("stopping").await;
+    daemon.says("shutting down").await;
     // Signals that come together are one: it takes those that follow until it ends.
     let ended = until("it ends", async || {
         daemon.signal(Signal::INT);

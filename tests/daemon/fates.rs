@@ -16,11 +16,11 @@ async fn a_row_that_never_could_go_fails_without_a_request() {
     let long = "x".repeat(1_601);
     let from = Some(crate::world::FROM);
     for (to, from, body, reason) in [
-        ("0310 555 1234", from, "text", "to_number is not usable"),
+        ("0310 555 1234", from, "text", "to_number is not valid"),
         (TO, from, "  ", "the body is empty"),
         (TO, from, long.as_str(), "1601"),
         (TO, None, "text", "no sender"),
-        (TO, Some("+0"), "text", "from_number is not usable"),
+        (TO, Some("+0"), "text", "from_number is not valid"),
     ] {
         let sql = "insert into scheduled_messages (to_number, from_number, body, scheduled_at)
                    values ($1, $2, $3, now()) returning id";

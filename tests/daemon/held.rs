@@ -173,7 +173,7 @@ async fn the_list_tells_what_was_sent_and_what_was_not_and_the_rest_stays_held()
     assert_eq!(app.execute(sql, &[&twins[1]]).await.unwrap(), 1);
     let mut daemon = case.world.daemon().await;
     case.world.becomes(twins[1], "sent").await;
-    daemon.says("nothing is held any more").await;
+    daemon.says("quarantine ended").await;
     until("nothing is held", async || {
         (!holds(&daemon).await).then_some(())
     })
@@ -194,7 +194,7 @@ async fn a_list_that_lags_a_crash_and_a_second_restore_let_nothing_go() {
     daemon.says("1: not listed").await;
     let backup = Backup::of(&mut case.world).await;
     backup.restore(&mut case.world).await;
-    daemon.says("the database has become another one").await;
+    daemon.says("the database was restored or replaced").await;
     daemon.ready().await;
     daemon.signal(Signal::KILL);
     daemon.ended().await;
@@ -208,7 +208,7 @@ async fn a_list_that_lags_a_crash_and_a_second_restore_let_nothing_go() {
     case.twilio.habits(Habits::default());
     let mut daemon = case.world.daemon().await;
     case.sent_once(sent[0], "sent, and not listed yet").await;
-    daemon.says("nothing is held any more").await;
+    daemon.says("quarantine ended").await;
     daemon.stop().await;
     assert_eq!(case.went_out("sent, and not listed yet"), 1);
 }

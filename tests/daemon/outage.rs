@@ -42,7 +42,7 @@ async fn check(which: &str, at_least: i64) {
         .unwrap();
     assert!(terminate(&world, which).await >= at_least);
     let began = Instant::now();
-    daemon.says("the notice channel is down").await;
+    daemon.says("the notification channel is down").await;
     daemon.ready().await;
     println!("figure: {which}: ready again after {:.1?}", began.elapsed());
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
@@ -98,7 +98,7 @@ impl Own {
     async fn crash(&mut self) -> Duration {
         tokio::task::block_in_place(|| self.server.restart(Shutdown::Immediate)).unwrap();
         let began = Instant::now();
-        self.daemon.says("the notice channel is down").await;
+        self.daemon.says("the notification channel is down").await;
         self.daemon.ready().await;
         let took = began.elapsed();
         self.app = session(&dsn(&self.server, "postgres")).await;

@@ -239,7 +239,7 @@ async fn a_template_is_rendered_and_kept_or_the_row_says_why_not() {
     let error = row.error.unwrap();
     assert_eq!(
         error,
-        "template visit needs the variable time, which template_vars does not give"
+        "template visit needs the variable time, which template_vars does not have"
     );
     let kept = "select m.body, a.body, w.body from scheduled_messages m
                   join punctual.attempts a on a.message_id = m.id

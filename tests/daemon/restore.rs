@@ -92,7 +92,7 @@ async fn what_is_overdue_in_an_older_database_is_held_and_what_was_sent_stays_se
 
     let unknown = backup.insert("nobody knows of it", -60_000).await;
     backup.restore(&mut world).await;
-    daemon.says("the database has become another one").await;
+    daemon.says("the database was restored or replaced").await;
     // Pending once more, and not sent once more.
     world.arrived_once(known).await;
     daemon.ready().await;
@@ -131,7 +131,7 @@ async fn a_restore_while_nobody_looked_is_found_at_the_next_start() {
     pending(&world, known).await;
 
     let mut daemon = Daemon::start(&world.env);
-    daemon.says("the database has become another one").await;
+    daemon.says("the database was restored or replaced").await;
     world.arrived_once(known).await;
     daemon.ready().await;
     // There was no more than that.

@@ -75,7 +75,7 @@ async fn a_promotion_and_files_that_are_put_back_are_noticed_and_nothing_goes_tw
         server.restart(Shutdown::Fast).unwrap();
     });
     daemon.says("timeline 2").await;
-    daemon.says("nothing is held any more").await;
+    daemon.says("quarantine ended").await;
     daemon.ready().await;
     daemon.stop().await;
 
@@ -104,8 +104,8 @@ async fn a_promotion_and_files_that_are_put_back_are_noticed_and_nothing_goes_tw
         std::fs::rename(&backup, &data).unwrap();
         server.restart(Shutdown::Fast).unwrap();
     });
-    daemon.says("the database has become another one").await;
-    daemon.says("nothing is held any more").await;
+    daemon.says("the database was restored or replaced").await;
+    daemon.says("quarantine ended").await;
     let app = session(&place).await;
     arrived_once(&app, &phone, second).await;
     let later = insert(&app, "after all of it", 300).await;
@@ -160,8 +160,8 @@ async fn promoted(ended: &str) {
     for n in 0..30 {
         insert(&apps[0], "in the old one only", n * 20).await;
     }
-    daemon.says("the database has become another one").await;
-    daemon.says("nothing is held any more").await;
+    daemon.says("the database was restored or replaced").await;
+    daemon.says("quarantine ended").await;
     // Both have them, as the standby had followed so far.
     let ids: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
     for app in &apps {

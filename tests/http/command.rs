@@ -145,7 +145,7 @@ async fn says_what_to_do_when_nobody_answers() {
     ];
     let text = stderr(&timers(&[], &set).await.code(1));
     assert!(
-        text.contains("503") && text.contains("does not answer in time"),
+        text.contains("503") && text.contains("did not respond in time"),
         "{text}"
     );
 }

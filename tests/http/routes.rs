@@ -120,7 +120,7 @@ async fn readiness_names_every_reason() {
     assert_eq!(answer.status, 503);
     let lines: Vec<&str> = answer.body.lines().collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].contains("not loaded") && lines[1].contains("notice channel"));
+    assert!(lines[0].contains("not loaded") && lines[1].contains("LISTEN/NOTIFY"));
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ impl Point {
                 let fault = Fault::Slow(3 * MOMENT);
                 let (row, slot) = taken_in(world, &what, fault).await;
                 world.daemon(slot).signal(Signal::TERM);
-                world.daemon(slot).says("stopping").await;
+                world.daemon(slot).says("shutting down").await;
                 let kill = world.kill(slot, &what).await;
                 kill.open.get(&row.id) == Some(&true)
             }

@@ -17,7 +17,7 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     if followed > 0 {
         tracing::info!(
             messages = followed,
-            "followed a change of their calendar event that they had missed"
+            "applied a missed change of their calendar event"
         );
     }
     Ok(Progress::of(followed, ROWS))

@@ -156,7 +156,7 @@ pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: 
             Ok(Progress::More) => Duration::ZERO,
             Ok(Progress::Done) => chore.every(),
             Err(error) => {
-                tracing::warn!(chore = chore.name(), %error, "a chore could not be done; it is tried again");
+                tracing::warn!(chore = chore.name(), %error, "a maintenance step failed; retrying");
                 EVERY
             }
         };

@@ -30,7 +30,7 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
         on.dispatch.metrics.count(Counter::OutboxWritten, written);
         tracing::info!(
             writes = written,
-            "a write the app's tables had refused went through"
+            "a write that the app's tables had refused succeeded"
         );
     }
     Ok(progress)

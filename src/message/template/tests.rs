@@ -59,9 +59,9 @@ fn numbers_and_words_stay_as_they_were_written() {
 
 #[test]
 fn what_has_no_one_text_is_refused() {
-    let listed = "the variable x is a list; a text, a number, true or false can be put in";
+    let listed = "the variable x is a list; expected a string, a number, true or false";
     refused(&template("{{x}}"), r#"{"x": [1]}"#, listed);
-    let object = "the variable x is an object; a text, a number, true or false can be put in";
+    let object = "the variable x is an object; expected a string, a number, true or false";
     refused(&template("{{x}}"), r#"{"x": {}}"#, object);
     // Nobody asks for it.
     check("", r#"{"x": [1]}"#, "");
@@ -75,9 +75,8 @@ fn braces_hold_a_name_or_nothing_is_sent() {
         "template greeting has a {{ without its }}",
     );
     for inside in ["", " ", "#if x", "{x", "a b", "x | upper", "> part"] {
-        let expected = format!(
-            "template greeting has {{{{{inside}}}}}, and only a variable's name can stand there"
-        );
+        let expected =
+            format!("template greeting has {{{{{inside}}}}}, which is not a variable's name");
         refused(&template(&format!("{{{{{inside}}}}}")), "{}", &expected);
     }
 }
@@ -90,7 +89,7 @@ fn what_is_required_must_be_there() {
     };
     let both = r#"{"name": "Ada", "time": 9}"#;
     assert_eq!(render(&strict, both).as_deref(), Ok("Ada 9"));
-    let missing = "template greeting needs the variable time, which template_vars does not give";
+    let missing = "template greeting needs the variable time, which template_vars does not have";
     refused(&strict, r#"{"name": "Ada"}"#, missing);
     refused(&strict, r#"{"name": "Ada", "time": null}"#, missing);
     for none in ["[]", "null"] {

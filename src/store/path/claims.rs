@@ -82,7 +82,7 @@ impl Store {
             // error, of a refusal above all, would say that it does not. The others are
             // somebody's for now; they are looked at again when a watch on them ends.
             Err(error) => {
-                tracing::warn!(messages = lost.len(), %error, "rows that were not won could not be read");
+                tracing::warn!(messages = lost.len(), %error, "rows that another instance claimed could not be read");
                 let somebodys = RowState::Sending {
                     lease_until: Moment::MIN,
                     // Not known; the next look says it.

@@ -40,7 +40,7 @@ pub type Connection =
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Nothing came back in time.
-    #[error("{place} does not answer within {} s", SESSION_TIMEOUT.as_secs())]
+    #[error("{place} did not respond within {} s", SESSION_TIMEOUT.as_secs())]
     Silent {
         /// `host:port/database`.
         place: String,

@@ -111,13 +111,13 @@ pub enum DsnError {
     #[error("names no host")]
     NoHost,
     /// A parameter nobody knows.
-    #[error("has the parameter {0:?}, which is not known here")]
+    #[error("has an unknown parameter {0:?}")]
     Unknown(String),
     /// The same in the `key=value` form, where the name may be half a password.
-    #[error("has a parameter not known here; a value with a space in it needs single quotes")]
+    #[error("has an unknown parameter; a value with a space in it needs single quotes")]
     UnknownWord,
     /// A parameter with an unusable value.
-    #[error("has an unusable value for {key}: expected {expected}")]
+    #[error("has an invalid value for {key}: expected {expected}")]
     Value {
         /// The parameter.
         key: &'static str,
@@ -131,7 +131,7 @@ pub enum DsnError {
     #[error("has sslrootcert=system with a weaker sslmode: use sslmode=verify-full")]
     WeakWithSystemRoots,
     /// The roots to check against cannot be had.
-    #[error("has certificates to be checked, but {0}")]
+    #[error("has certificates to verify, but {0}")]
     Roots(#[source] tls::RootsError),
 }
 

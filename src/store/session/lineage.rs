@@ -101,8 +101,8 @@ async fn ask(client: &Client) -> Result<Option<LogPosition>, tokio_postgres::Err
                 reason = error
                     .as_db_error()
                     .map(tokio_postgres::error::DbError::message),
-                "the database does not tell which it is: a restore cannot be noticed, and the \
-                 journal may not say what never began"
+                "the database does not show its identity: a restore cannot be detected, and the \
+                 journal cannot prove that a request never began"
             );
             return Ok(None);
         }

@@ -45,10 +45,10 @@ pub enum RootsError {
         source: rustls::pki_types::pem::Error,
     },
     /// No certificate in it that could be a root.
-    #[error("there is no certificate in {0}")]
+    #[error("no certificate in {0}")]
     Empty(String),
     /// It has one and it makes no sense.
-    #[error("sslrootcert {path} holds a certificate that cannot be used: {source}")]
+    #[error("sslrootcert {path} contains an invalid certificate: {source}")]
     Unusable {
         /// The file.
         path: PathBuf,

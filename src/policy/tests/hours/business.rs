@@ -119,12 +119,9 @@ fn business_hours_are_read() {
         [(0, hour), (6 * day + 23 * hour, 7 * day)]
     );
     for (wrong, why) in [
-        ("", "there are no days and hours in it"),
+        ("", "it has no days and hours"),
         ("mon-fri", "no hours follow \"mon-fri\""),
-        (
-            "09:00-20:00",
-            "\"09:00-20:00\" stands without days before it",
-        ),
+        ("09:00-20:00", "\"09:00-20:00\" has no days before it"),
         (
             "mon 09:00-09:00",
             "\"09:00-09:00\" is empty; the whole day is 00:00-24:00",

@@ -24,8 +24,8 @@ pub enum MigrateError {
     },
     /// A file that was applied has been edited since.
     #[error(
-        "{file} was changed after it had been applied to this database: \
-         migrations are append only, restore it and put the change into a new file"
+        "{file} was changed after it was applied to this database: \
+         migrations are append-only; restore it and put the change in a new file"
     )]
     Changed {
         /// The file.
@@ -60,7 +60,7 @@ pub enum MigrateError {
     },
     /// The role to make a daemon's is not there.
     #[error(
-        "there is no role {role}: create it first, for example with \
+        "no role {role}: create it first, for example with \
          create role {role} login password '…'"
     )]
     NoRole {
@@ -104,7 +104,7 @@ pub enum MigrateError {
     },
     /// An index could not be built beside the app's writes.
     #[error(
-        "{index}{}\n  the next `punctual migrate` builds it anew",
+        "{index}{}\n  the next `punctual migrate` will build it again",
         said(source, "")
     )]
     Index {

@@ -52,7 +52,7 @@ pub(super) async fn build(
         tracing::info!(
             index,
             leftover,
-            "building an index beside the app's writes; it waits for older transactions"
+            "building an index concurrently; it waits for older transactions"
         );
         let statements = leftover.then_some(drop.clone()).into_iter().chain([build]);
         let mut made = Ok(());
@@ -68,7 +68,7 @@ pub(super) async fn build(
             Err(twice) if twice.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
                 let dropped = client.batch_execute(&drop).await;
                 dropped.map_err(MigrateError::Record)?;
-                tracing::warn!(index, "not built: several rows under way share a key");
+                tracing::warn!(index, "not built: several messages in progress share a key");
             }
             Err(source) => return Err(MigrateError::Index { index, source }),
         }
