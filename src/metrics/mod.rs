@@ -28,7 +28,7 @@ pub enum Counter {
     Expired,
     /// Messages that were accepted by the provider more than once.
     Duplicates,
-    /// Losses of the notice channel.
+    /// Losses of the notification channel.
     ListenerLost,
     /// Steps of the wall clock.
     ClockSteps,

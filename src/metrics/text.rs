@@ -177,7 +177,7 @@ impl Page {
             (
                 Counter::ListenerLost,
                 "punctual_listener_lost_total",
-                "Losses of the notice channel.",
+                "Losses of the notification channel.",
             ),
             (
                 Counter::ClockSteps,

@@ -126,9 +126,9 @@ pub struct Upcoming {
 /// What happened.
 #[derive(Debug)]
 pub enum Input<P> {
-    /// The notice channel is proven: whatever commits from now on is heard.
+    /// The notification channel is proven: whatever commits from now on is heard.
     ChannelUp,
-    /// The notice channel is gone.
+    /// The notification channel is gone.
     ChannelDown,
     /// Rows that changed, as somebody says.
     Notice(Vec<MessageId>),

@@ -29,7 +29,7 @@ pub struct TimersReport {
     pub ready: bool,
     /// How well the database's clock is known.
     pub clock: ClockReport,
-    /// The notice channel.
+    /// The notification channel.
     pub listener: ListenerReport,
     /// What is held in memory.
     pub window: WindowReport,

@@ -119,7 +119,7 @@ async fn a_way_that_comes_back_delivers_late_and_nothing_is_doubled() {
     }
     proxy.close();
     let reason = daemon.readyz(503).await;
-    assert!(reason.contains("not proven"), "{reason}");
+    assert!(reason.contains("not verified"), "{reason}");
     daemon.says("the response to a claim was lost").await;
     proxy.open();
     let began = Instant::now();

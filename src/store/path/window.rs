@@ -142,7 +142,7 @@ impl Store {
             .0)
     }
 
-    /// Says something on the notice channel, from a connection of the pool.
+    /// Says something on the notification channel, from a connection of the pool.
     pub async fn notify(&self, payload: &str) -> Result<(), StoreError> {
         const STEP: &str = "notifying";
         let client = self.client().await?;
@@ -155,7 +155,7 @@ impl Store {
     }
 }
 
-/// Says something on the notice channel, from a session as it came. In one message, with nothing
+/// Says something on the notification channel, from a session as it came. In one message, with nothing
 /// prepared: a pooler may hand each message to another session.
 pub async fn notify_plainly(client: &Client, payload: &str) -> Result<(), StoreError> {
     client
