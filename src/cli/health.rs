@@ -35,7 +35,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let (status, body) = daemon.get(&[path], &[]).await?;
     if status != StatusCode::OK {
         bail!(
-            "{daemon} answers {}: {}",
+            "{daemon} responded {}: {}",
             status.as_u16(),
             ask::sentence(&body)
         );

@@ -21,16 +21,16 @@ use crate::clock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Denied {
     #[error(
-        "this needs the token that `punctual token` prints: send the header `Authorization: Bearer <token>`, \
+        "a token is required (`punctual token` prints it): send the header `Authorization: Bearer <token>`, \
          or log in at /login"
     )]
     Token,
     #[error(
-        "this is not the token: `punctual token` prints it, and it goes into the header \
+        "wrong token: send the one that `punctual token` prints in the header \
          `Authorization: Bearer <token>`"
     )]
     WrongToken,
-    #[error("too many wrong tokens came from this address; the right one is taken all the same")]
+    #[error("too many wrong tokens from this address; the right one is still accepted")]
     TooMany {
         /// In seconds.
         again: u64,

@@ -81,11 +81,11 @@ fn open(state: &HttpState, peer: Peer, headers: &HeaderMap, given: &Given) -> Re
     };
     match state.limiter.wrong(peer, clock::reading().up) {
         Answer::Wrong => {
-            let page = again("That is not the token.");
+            let page = again("Wrong token.");
             (StatusCode::UNAUTHORIZED, page).into_response()
         }
         Answer::TooMany { again: wait } => {
-            let page = again("That is not the token, and too many wrong ones came from here.");
+            let page = again("Wrong token; too many attempts from this address.");
             let wait = [(header::RETRY_AFTER, (wait.as_secs() + 1).to_string())];
             (StatusCode::TOO_MANY_REQUESTS, wait, page).into_response()
         }

@@ -52,7 +52,7 @@ fn rejected(webhooks: &Webhooks, why: &CallbackRejected) -> Response {
             StatusCode::FORBIDDEN
         }
         CallbackRejected::Bad(BadCallback::Malformed(what)) => {
-            tracing::warn!(what, "a signed callback was not readable");
+            tracing::warn!(what, "a signed callback could not be parsed");
             StatusCode::BAD_REQUEST
         }
         // Logged once, and not for each.

@@ -175,8 +175,13 @@ impl Match {
             Self::Shared => {
                 "the provider's list shows one that could be another attempt's as well".into()
             }
-            Self::Partial => "the provider's list was too long to be read to its end".into(),
-            Self::NoAnswer(reason) => format!("the provider gave no answer: {reason}"),
+            Self::Several(n) => format!("{n} candidates on the provider's list"),
+            Self::Shared => {
+                "one candidate on the provider's list, which another attempt could have created"
+                    .into()
+            }
+            Self::Partial => "the provider's list was too long to be read completely".into(),
+            Self::NoAnswer(reason) => format!("the provider did not respond: {reason}"),
         }
     }
 }

@@ -107,13 +107,13 @@ impl Reason {
     /// For people.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Early => "not listed, which proves nothing before 15 min of the hold are over",
-            Self::Shared => "which of those listed it is cannot be told",
-            Self::Unlike => "something else is listed that nobody knows of",
-            Self::Partial => "too many are listed, or held, for one number",
-            Self::NoAnswer => "the provider gave no answer",
-            Self::Unasked => "the provider cannot be asked",
-            Self::Locked => "found, and could not be recorded yet",
+            Self::Early => "not listed, which is no proof within the first 15 min",
+            Self::Shared => "ambiguous match with the listed messages",
+            Self::Unlike => "an unknown message is listed",
+            Self::Partial => "too many are listed, or in quarantine, for one number",
+            Self::NoAnswer => "the provider did not respond",
+            Self::Unasked => "the provider has no look-up",
+            Self::Locked => "found, but not recorded yet",
         }
     }
 }

@@ -80,7 +80,7 @@ impl Enquirer {
                     tracing::warn!(
                         message.id = %enquiry.message,
                         error = %refused,
-                        "what the provider says could not be recorded; it is asked again"
+                        "the result of a look-up could not be recorded; it will be repeated"
                     );
                     done.push((enquiry, self.failed(enquiry, &refused.to_string())));
                 }
@@ -139,7 +139,7 @@ impl Enquirer {
     async fn settle(&self, enquiry: &Enquiry, answer: Answer) -> Result<Option<Noted>, StoreError> {
         match (&enquiry.about, answer) {
             (_, Answer::Spared) => {
-                let reason = "the provider gives no answer";
+                let reason = "the provider does not respond";
                 Ok(Some(self.failed(enquiry, reason)))
             }
             (About::Doubt(doubt), Answer::Listed(listed)) => {
@@ -152,7 +152,7 @@ impl Enquirer {
             (About::Sid(_) | About::Nothing, _) => Ok(Some(Noted {
                 asked: enquiry.asked,
                 next: None,
-                note: "the provider cannot be asked about it".into(),
+                note: "the provider has no look-up for it".into(),
             })),
         }
     }
@@ -169,9 +169,9 @@ impl Enquirer {
                 tracing::warn!(
                     message.id = %enquiry.message,
                     sid = sid.0,
-                    "the provider says it has no such message"
+                    "the provider does not know this sid"
                 );
-                "the provider says it has no such message".to_owned()
+                "the provider does not know this sid".to_owned()
             }
             Fetched::Found(shown) => match shown.status.clone() {
                 Some(status) => {
@@ -179,7 +179,7 @@ impl Enquirer {
                     self.receive(enquiry, &shown, status).await?;
                     format!("the provider says {word}")
                 }
-                None => "the provider says a word that this version does not know".to_owned(),
+                None => "the provider reports a status that this version does not know".to_owned(),
             },
         };
         let asked = enquiry.asked + 1;
@@ -210,15 +210,15 @@ impl Enquirer {
                     let received = self.receive(enquiry, shown, status).await?;
                     if is_settled(received) {
                         tracing::info!(message.id = %enquiry.message, sid = sid.0,
-                            "in doubt no more: the provider's list shows it");
+                            "unconfirmed message settled: found on the provider's list");
                         return Ok(None);
                     }
-                    note = format!("{note}, which contradicts what is recorded");
+                    note = format!("{note}, which contradicts the recorded status");
                 }
             }
             Resolution::PutBack(policy) => {
                 if self.put_back(enquiry, policy, &note).await? {
-                    note = format!("{note}; put back to be sent again ({})", policy.as_str());
+                    note = format!("{note}; set back to pending ({})", policy.as_str());
                 }
             }
         }
@@ -267,9 +267,9 @@ impl Enquirer {
     /// What is in doubt with a provider that cannot be asked, or a text that is not known.
     async fn unasked(&self, enquiry: &Enquiry, doubt: &Doubt) -> Result<Noted, StoreError> {
         let why = if self.provider.can_look_up() {
-            "what was sent is not known, so its list is not searched"
+            "its text is not known, so the list is not searched"
         } else {
-            "the provider cannot be asked about it"
+            "the provider has no look-up for it"
         };
         let mut note = why.to_owned();
         let found = Match::NoAnswer(note.clone());
@@ -278,7 +278,7 @@ impl Enquirer {
             matching::resolve(&found, age, doubt.row.as_ref(), self.policy)
             && self.put_back(enquiry, policy, &note).await?
         {
-            note = format!("{note}; put back to be sent again ({})", policy.as_str());
+            note = format!("{note}; set back to pending ({})", policy.as_str());
         }
         Ok(Noted {
             asked: enquiry.asked,
@@ -299,7 +299,7 @@ impl Enquirer {
         let moved = self.step(moved).await?;
         if moved {
             tracing::warn!(message.id = %enquiry.message, policy = policy.as_str(), note,
-                "a message in doubt is sent again, as its policy says");
+                "an unconfirmed message will be sent again, by its in_doubt policy");
         }
         Ok(moved)
     }
@@ -343,7 +343,7 @@ impl Enquirer {
         Noted {
             asked: enquiry.asked,
             next: plan.after_failure(enquiry.now.since(enquiry.asked_since)),
-            note: format!("no answer: {reason}"),
+            note: format!("no response: {reason}"),
         }
     }
 }

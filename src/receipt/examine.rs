@@ -131,7 +131,10 @@ impl Examiner {
             Listed::Shown { messages, whole } => Ok((messages, whole)),
             Listed::NotNow { reason } => {
                 if !silent.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(reason, "the provider gave no answer; what is held waits");
+                    tracing::warn!(
+                        reason,
+                        "the provider did not respond; messages in quarantine wait"
+                    );
                 }
                 Err(Reason::NoAnswer)
             }
@@ -226,7 +229,7 @@ impl Examiner {
             Err(refused) if refused.is_refusal() => {
                 let ids: Vec<String> = records.iter().map(|r| r.id.to_string()).collect();
                 tracing::warn!(messages = ids.join(" "), error = %refused,
-                    "what the provider's list shows of held messages could not be recorded; it is tried again");
+                    "what the provider's list shows of messages in quarantine could not be recorded; retrying");
                 for record in records {
                     look.looked.stays(record.id, Reason::Locked);
                 }
@@ -239,7 +242,7 @@ impl Examiner {
                 (done.contains_key(&record.token), &record.settlement)
             {
                 tracing::info!(message.id = %record.id, sid = sid.0,
-                    "held no more: the provider's list shows that it was sent");
+                    "cleared from quarantine: the provider's list shows that it was sent");
                 look.looked.sent += 1;
             } else {
                 look.looked.stays(record.id, Reason::Locked);

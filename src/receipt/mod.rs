@@ -146,7 +146,7 @@ fn log(received: Received, report: &Report) {
                 ?token,
                 sid,
                 status,
-                "a callback about a message that is not known here; it is ignored"
+                "ignored a callback for an unknown message"
             );
         }
         Received::Locked { message, .. } => {
@@ -164,7 +164,7 @@ fn log(received: Received, report: &Report) {
                 message.id = %message,
                 sid,
                 status,
-                "a callback contradicts what is recorded; the first word stays, this one is kept \
+                "a callback contradicts the recorded status; the first one stays, this one is kept \
                  in punctual.receipts"
             ),
         },

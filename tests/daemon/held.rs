@@ -109,11 +109,7 @@ impl Case {
         set(&mut env, "PUNCTUAL_HTTP_ADDR", daemon.addr());
         let (_, said, _) = called(&["why", &id.to_string()], &env).await;
         let next = story["next"].as_str().unwrap();
-        for words in [
-            "in quarantine",
-            "which of those listed it is",
-            "punctual cancel",
-        ] {
+        for words in ["in quarantine", "ambiguous match", "punctual cancel"] {
             assert!(
                 next.contains(words) && said.contains(words),
                 "{story}\n{said}"
@@ -151,7 +147,7 @@ async fn the_list_tells_what_was_sent_and_what_was_not_and_the_rest_stays_held()
     case.sent_once(ids[0], "sent and forgotten").await;
     case.sent_once(unsent, "never sent").await;
     daemon
-        .says("2: which of those listed it is cannot be told")
+        .says("2: ambiguous match with the listed messages")
         .await;
     assert!(holds(&daemon).await);
     case.pending(&twins).await;

@@ -251,7 +251,11 @@ async fn two_equal_texts_are_told_apart_by_nobody() {
     run(&case.world.unseen, &sql).await;
     case.asked().await;
     assert_eq!(case.row(other).await, "unconfirmed");
-    assert!(case.note(other).await.contains("does not show it"));
+    assert!(
+        case.note(other)
+            .await
+            .contains("not on the provider's list")
+    );
 }
 
 #[tokio::test]

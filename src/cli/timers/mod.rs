@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         .await?;
     if status != StatusCode::OK {
         bail!(
-            "{daemon} answers {}: {}",
+            "{daemon} responded {}: {}",
             status.as_u16(),
             ask::sentence(&body)
         );

@@ -205,7 +205,7 @@ fn of_a_look_everything_is_told_and_nothing_of_a_text() {
     assert!(!looked.is_over());
     assert_eq!(
         looked.in_words(),
-        "2: which of those listed it is cannot be told; 1: the provider gave no answer"
+        "2: ambiguous match with the listed messages; 1: the provider did not respond"
     );
     let debug = format!("{:?}", row(1, "hello"));
     assert!(!debug.contains("3105551234"), "{debug}");

@@ -81,7 +81,7 @@ fn report(path_and_query: &str, body: &[u8]) -> Result<Callback, BadCallback> {
     let Some(status) = status(&word, code.and_then(|code| code.parse().ok())) else {
         tracing::warn!(
             status = word,
-            "Twilio reports a status this version does not know; it is ignored"
+            "ignored a status that this version does not know"
         );
         return Ok(Callback::Nothing);
     };
