@@ -66,7 +66,7 @@ pub(super) async fn apply(
                 if tried == TRIES_MAX {
                     return Err(MigrateError::Locked { file, source });
                 }
-                tracing::warn!(file, tried, "another session holds a lock it needs");
+                tracing::warn!(file, tried, "waiting for a lock that another session holds");
             }
             // Also between the look at the start and here the app may have changed its table.
             MigrateError::Sql { source, .. } if is_refusal(&source) => {

@@ -34,7 +34,7 @@ pub enum MigrateError {
     /// A later version was here.
     #[error(
         "the database is newer than this program: it has {what}, \
-         which is not known here; use the version that brought it"
+         which it does not know; use the version that added it"
     )]
     Newer {
         /// What is not known.
