@@ -115,7 +115,7 @@ async fn a_file_changed_afterwards_is_refused_by_name() {
     assert!(matches!(error, MigrateError::Changed { .. }), "{error:?}");
     let text = error.to_string();
     assert!(
-        text.contains(ONE.name) && text.contains("append only"),
+        text.contains(ONE.name) && text.contains("append-only"),
         "{text}"
     );
     assert_eq!(

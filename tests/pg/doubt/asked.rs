@@ -66,7 +66,7 @@ async fn a_sid_the_provider_does_not_know_is_asked_for_a_few_times_and_changes_n
     case.asked().await;
     assert_eq!(case.row(id).await, "sent sid");
     assert_eq!(case.twilio.book().others().len(), 5);
-    assert!(case.note(id).await.contains("no such message"));
+    assert!(case.note(id).await.contains("does not know this sid"));
 }
 
 #[tokio::test]
