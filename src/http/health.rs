@@ -12,16 +12,16 @@ pub(super) async fn live() -> Response {
     text(StatusCode::OK, "ok")
 }
 
-/// `GET /readyz`: 503 names every reason, one a line. That some messages are held is no reason, and
-/// told all the same.
+/// `GET /readyz`: 503 names every reason, one a line. Messages in quarantine are not a reason, but the
+/// response mentions them.
 pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, NoAnswer> {
     let readiness = state.ask(|reply| Question::Ready { reply }).await?;
     if readiness.is_ready() {
         let held = readiness.held_before.map(|before| {
             format!(
-                "\nwhat was due before {before} is held: the database was restored or replaced, or an older \
-                 one, and it is being found out what of it was sent. `punctual why ID` tells of each; \
-                 `punctual run --accept-restore` sends all of it"
+                "\nmessages due before {before} are in quarantine: the database was restored or replaced, \
+                 and it is not known yet which of them were sent. `punctual why ID` shows each; \
+                 `punctual run --accept-restore` releases all"
             )
         });
         let body = format!("ready{}", held.unwrap_or_default());

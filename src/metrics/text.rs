@@ -284,7 +284,7 @@ impl Page {
         );
         self.gauge(
             "punctual_restore_hold",
-            "1 while messages are held because the database came back older.",
+            "1 while messages are in quarantine after a restore.",
             yes(told.restore.held_before.is_some()),
         );
         self.gauge(

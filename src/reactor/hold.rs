@@ -10,7 +10,8 @@ use super::settle::{Record, Settlement};
 use crate::message::{MessageId, Moment, Now};
 
 /// Why claims are given back.
-pub(super) const RESTORED: &str = "the database has become another one; what is due is held";
+pub(super) const RESTORED: &str =
+    "the database was restored or replaced; overdue messages are in quarantine";
 
 impl<P: Clone> Reactor<P> {
     pub(super) fn hold(&mut self, before: Moment, now: Now) {

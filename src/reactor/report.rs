@@ -123,7 +123,7 @@ pub struct LaneReport {
     pub unrecorded: u64,
 }
 
-/// Whether something is held because the database has become another one, or an older one.
+/// The quarantine, if the database was restored or replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RestoreReport {
     /// What is due before this is not sent until it is known whether it was; `null`: nothing is

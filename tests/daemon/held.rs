@@ -98,7 +98,7 @@ impl Case {
         let (status, body) = daemon.get("/readyz").await.unwrap();
         assert_eq!(status, 200);
         assert!(
-            body.starts_with("ready\n") && body.contains("is held"),
+            body.starts_with("ready\n") && body.contains("are in quarantine"),
             "{body}"
         );
         let told = daemon.timers("limit=1").await;

@@ -270,7 +270,7 @@ impl EventLoop {
                     code = turn.is.reason,
                     category = turn.is.category,
                     next_probe_at = turn.is.next_probe_at.map(tracing::field::display),
-                    "the provider refuses the account: nothing is sent but a probe from time to time"
+                    "the provider refuses the account: sending is paused, except for probes"
                 );
             } else if let Some(since) = turn.was_open_since {
                 tracing::info!(%lane, %since, "the provider accepts the account again");
