@@ -65,8 +65,7 @@ impl<P: Clone> Reactor<P> {
         let mut due = std::mem::take(&mut self.looked_at);
         due.extend(self.lanes.soonest(now.db).map(|(_, lane)| lane));
         due.retain(|lane| self.breaker_allows(*lane, now) > 0);
-        let together = due.iter().map(|lane| self.lanes.advance(*lane, now.db));
-        let until = now.db + self.lead.for_herd(together.sum());
+        let until = now.db + self.lead.with(self.is_herd(&due, now));
         while self.may_claim() {
             due.retain(|lane| self.may_be_asked(*lane));
             let asks = self.fill_claim(&mut due, until, now);
@@ -93,7 +92,7 @@ impl<P: Clone> Reactor<P> {
                 let room = self.room(lane, now).min(self.breaker_allows(lane, now));
                 let most = asks.len() + room.min(most).min(batch - asks.len());
                 while asks.len() < most {
-                    let Some((id, timer)) = self.lanes.pop(lane, until) else {
+                    let Some((id, timer)) = self.lanes.pop(lane, now.db, until) else {
                         break;
                     };
                     if timer.watch || !self.is_held(id, timer.due) {
@@ -142,12 +141,7 @@ impl<P: Clone> Reactor<P> {
             return None;
         }
         self.lanes.refresh();
-        let due = self.lanes.soonest(now.db).map(|(_, lane)| lane);
-        let together = due
-            .filter(|lane| self.breaker_allows(*lane, now) > 0)
-            .map(|lane| self.lanes[lane].together())
-            .sum();
-        let lead = self.lead.for_herd(together);
+        let lead = self.lead.single();
         let mut next: Option<Moment> = None;
         for (bound, lane) in self.lanes.soonest(Moment::MAX) {
             if next.is_some_and(|next| next <= bound) {
@@ -157,7 +151,37 @@ impl<P: Clone> Reactor<P> {
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }
-        next
+        let alone = next?;
+        let herd = self.lead.herd();
+        let herd = herd.and_then(|n| self.nth(n, alone + LEAD_MAX, now));
+        Some(herd.map_or(alone, |at| alone.min(at - LEAD_MAX)))
+    }
+
+    /// Whether so many of these lanes are due together that they are claimed early.
+    fn is_herd(&self, lanes: &[Lane], now: Now) -> bool {
+        let Some(n) = self.lead.herd() else {
+            return false;
+        };
+        let mut left = n;
+        for lane in lanes {
+            left -= self.lanes[*lane].count_due(now.db + LEAD_MAX, left);
+        }
+        left == 0
+    }
+
+    /// When the `n`-th of those that may be claimed is to be looked at, if that is by `until`.
+    fn nth(&self, n: usize, until: Moment, now: Now) -> Option<Moment> {
+        let mut dues = Vec::new();
+        for (_, lane) in self.lanes.soonest(until - LEAD_MAX) {
+            let may = !self.lanes[lane].breaker.is_open()
+                && self.may_be_asked(lane)
+                && self.room(lane, now) > 0;
+            if may {
+                dues.extend(self.lanes[lane].first_dues(n, until));
+            }
+        }
+        dues.sort_unstable();
+        dues.get(n.checked_sub(1)?).copied()
     }
 
     fn next_claim_of(&self, lane: Lane, lead: Duration, now: Now) -> Option<Moment> {
@@ -165,10 +189,8 @@ impl<P: Clone> Reactor<P> {
         if !self.may_be_asked(lane) || self.room(lane, now) == 0 {
             return None;
         }
-        let state = &self.lanes[lane];
-        let first = state.first().map(|at| at - lead);
-        let at = [first, state.next_advance()].into_iter().flatten().min()?;
-        Some(at.max(allowed))
+        let first = self.lanes[lane].first()?;
+        Some((first - lead).max(allowed))
     }
 
     fn claim_ended(&mut self) {

@@ -4,6 +4,10 @@
 //! a time, so that an older answer cannot overtake a newer one. A sweep and the reads around it
 //! are told apart by numbering the sweeps: every timer carries the number of the sweep that was
 //! latest when its row was asked for, and a sweep changes only timers with a lower number.
+//!
+//! What is armed and was not found by a sweep is read (`check`): a stretch of the agenda at a
+//! time, and only while there is room to note what is to be read. So a table that changed
+//! under a million timers costs one sweep and a read of each, and no turn of the loop is long.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,6 +15,7 @@ use std::time::Duration;
 use super::limits::IntakeLimits;
 use crate::message::{MessageId, Moment, Now, Uptime};
 
+mod check;
 mod table;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +30,7 @@ struct Sweep {
     until: Moment,
     /// Whether the channel has stood since before it began: what it did not see is heard.
     heard: bool,
+    began: Uptime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,7 @@ pub(super) struct Intake {
     limits: IntakeLimits,
     channel: Channel,
     stopped: bool,
+    /// Bounded by [`IntakeLimits::noticed_max`], and one read that failed.
     noticed: BTreeSet<MessageId>,
     reading: Option<Reading>,
     /// Not before this, after a failure.
@@ -50,6 +57,7 @@ pub(super) struct Intake {
     sweeping: Option<Sweep>,
     /// The number of the latest sweep.
     sweep: u32,
+    checks: check::Checks,
     rescan_wanted: bool,
     rescan_after: Uptime,
     next_near: Uptime,
@@ -80,6 +88,7 @@ impl Intake {
             read_after: now.up,
             sweeping: None,
             sweep: 0,
+            checks: check::Checks::default(),
             rescan_wanted: false,
             rescan_after: now.up,
             next_near: now.up + limits.near_sweep,
@@ -132,6 +141,7 @@ impl Intake {
     pub(super) fn stop(&mut self) {
         self.stopped = true;
         self.noticed.clear();
+        self.checks = check::Checks::default();
     }
 
     /// Asks for a row to be read.
@@ -164,6 +174,9 @@ impl Intake {
         let mut at = |up: Uptime| next = Some(next.map_or(up, |n| n.min(up)));
         if self.reading.is_none() && !self.noticed.is_empty() {
             at(self.read_after);
+        }
+        if self.may_check() {
+            at(now.up);
         }
         if self.sweeping.is_none() {
             at(self.next_near);
@@ -208,6 +221,7 @@ impl Intake {
             reach,
             until,
             heard: self.channel_is_up(),
+            began: now.up,
         });
         Some(until)
     }

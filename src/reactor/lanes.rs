@@ -24,6 +24,8 @@ use crate::schedule::{Agenda, Turn};
 mod armed;
 mod cleared;
 
+pub(super) use armed::LanesWalk;
+
 /// Names a lane while it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Lane(u32);
@@ -115,7 +117,7 @@ impl LaneState {
             prewarm: Prewarm::new(now),
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
-            agenda: Agenda::new(now.db),
+            agenda: Agenda::new(now.db, limits.intake.stretch),
             cleared: BTreeSet::new(),
             claimed: 0,
             soonest: None,

@@ -37,6 +37,10 @@ pub struct IntakeLimits {
     pub near_sweep: Duration,
     /// Between full sweeps at the least, however often somebody asks for one.
     pub rescan_pause: Duration,
+    /// And at the least so many times as long as the last one took: a sweep of a million rows is
+    /// not to be made all the time because somebody asks for it. What is about to be due is read
+    /// every [`Self::near_sweep`] in any case.
+    pub rescan_share: u32,
     /// Messages noticed and not read yet. Beyond this a sweep is cheaper than to name them.
     pub noticed_max: usize,
     /// Messages in one read. A larger one holds up those that are noticed meanwhile.
@@ -46,6 +50,10 @@ pub struct IntakeLimits {
     /// Between looks at a row that another instance is sending, which is looked at when the
     /// lease is over.
     pub watch_pause: Duration,
+    /// Timers looked at in one turn of the loop, to bring them into their order or to compare them
+    /// with what a sweep found: what is due must not wait for a herd that is not. Half a
+    /// millisecond's work.
+    pub stretch: usize,
     /// Messages named as free after a restore and remembered at once. Whoever names them does
     /// so with fewer at a time; what went since is forgotten when there is no room.
     pub let_go_max: usize,
@@ -145,10 +153,12 @@ impl Default for IntakeLimits {
         Self {
             near_sweep: Duration::from_secs(10),
             rescan_pause: Duration::from_secs(1),
+            rescan_share: 10,
             noticed_max: 10_000,
             read_batch: 1_000,
             failed_pause: Duration::from_millis(500),
             watch_pause: Duration::from_secs(1),
+            stretch: 4_096,
             let_go_max: 10_000,
         }
     }

@@ -380,7 +380,9 @@ impl<P: Clone> Reactor<P> {
         // What is due starts before anything else is thought about.
         self.start_due(now);
         self.sweep(now);
+        self.check();
         self.read_noticed(now);
+        self.lanes.advance(now.db);
         self.claim_due(now);
         self.prewarm(now);
         self.start_due(now);
@@ -395,7 +397,8 @@ impl<P: Clone> Reactor<P> {
         let start = self.next_start(now);
         let claim = self.next_claim(now);
         let prewarm = self.next_prewarm(now);
-        [intake, records, start, claim, prewarm]
+        let agenda = self.lanes.next_advance();
+        [intake, records, start, claim, agenda, prewarm]
             .into_iter()
             .flatten()
             .min()

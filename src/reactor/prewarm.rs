@@ -37,11 +37,12 @@ impl<P: Clone> Reactor<P> {
     fn prewarm_lane(&mut self, lane: Lane, now: Now) {
         let limits = self.settings.limits.prewarm;
         let state = &mut self.lanes[lane];
-        if now.up < state.prewarm.after || state.breaker.is_open() {
+        let later = state.first().is_none_or(|at| at > now.db + limits.ahead);
+        if later || now.up < state.prewarm.after || state.breaker.is_open() {
             return;
         }
         let most = state.throttle.permits(now.up);
-        let connections = state.due_before(now.db + limits.ahead, most);
+        let connections = state.count_due(now.db + limits.ahead, most);
         if connections == 0 {
             state.prewarm.after = now.up + limits.retry;
             return;
@@ -60,13 +61,13 @@ impl<P: Clone> Reactor<P> {
         self.lanes.refresh();
         let mut next: Option<Moment> = None;
         for (bound, lane) in self.lanes.soonest(Moment::MAX) {
-            let at = bound + LEAD_MAX - self.settings.limits.prewarm.ahead;
-            if next.is_some_and(|next| next <= at) {
+            let ahead = self.settings.limits.prewarm.ahead;
+            if next.is_some_and(|next| next <= bound + LEAD_MAX - ahead) {
                 break;
             }
             let state = &self.lanes[lane];
-            if !state.breaker.is_open() {
-                let at = at.max(now.db + state.prewarm.after.since(now.up));
+            if let Some(first) = state.first().filter(|_| !state.breaker.is_open()) {
+                let at = (first - ahead).max(now.db + state.prewarm.after.since(now.up));
                 next = Some(next.map_or(at, |next| next.min(at)));
             }
         }

@@ -77,12 +77,18 @@ impl Lead {
         self.current
     }
 
-    /// The lead when `together` messages are due within [`LEAD_MAX`] of now.
-    pub const fn for_herd(&self, together: usize) -> Duration {
+    /// From how many messages due together on they are claimed as early as is allowed; `None`:
+    /// the operator has decided otherwise.
+    pub const fn herd(&self) -> Option<usize> {
         match self.setting {
-            LeadSetting::Auto if together >= self.herd => LEAD_MAX,
-            _ => self.current,
+            LeadSetting::Auto => Some(self.herd),
+            LeadSetting::Fixed(_) => None,
         }
+    }
+
+    /// The lead where a herd is due, or where none is.
+    pub const fn with(&self, is_herd: bool) -> Duration {
+        if is_herd { LEAD_MAX } else { self.current }
     }
 }
 
@@ -117,7 +123,7 @@ mod tests {
         let mut lead = Lead::new(LeadSetting::Auto, 32);
         lead.measured(Duration::from_secs(3600 * 24));
         assert_eq!(lead.single(), LEAD_MAX);
-        assert_eq!(lead.for_herd(10_000), LEAD_MAX);
+        assert_eq!(lead.with(true), LEAD_MAX);
         assert_eq!(Lead::new(LeadSetting::Fixed(ms(80)), 32).single(), LEAD_MAX);
     }
 
@@ -126,6 +132,6 @@ mod tests {
         let mut lead = Lead::new(LeadSetting::Fixed(ms(7)), 32);
         lead.measured(ms(40));
         assert_eq!(lead.single(), ms(7));
-        assert_eq!(lead.for_herd(10_000), ms(7));
+        assert_eq!(lead.herd(), None);
     }
 }

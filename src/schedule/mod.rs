@@ -2,7 +2,7 @@
 //!
 //! In the path of a message this stands between hearing of it and claiming it: what `listen`
 //! and the sweeps find goes into the [`Wheel`], and what the wheel gives out, when its time
-//! comes, is claimed. [`Agenda`] adds the view of what is due together; [`Lead`] says how long
+//! comes, is claimed. [`Agenda`] has one for each priority and sees what is due together; [`Lead`] says how long
 //! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
 //! [`Backoff`] how long to pause after a failure; [`Ranking`] whose turn it is where several
 //! instances run; [`Enquiry`] when the provider is asked what became of a message.
@@ -16,7 +16,7 @@ pub mod offset;
 mod ranking;
 pub mod wheel;
 
-pub use agenda::{Agenda, Timer, Turn};
+pub use agenda::{Agenda, Timer, Turn, Walk};
 pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
 pub use enquiry::Enquiry;

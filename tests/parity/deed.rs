@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Channel, InstanceId, MessageId, Moment, Status};
+use punctual::message::{AttemptToken, Channel, InstanceId, MessageId, Moment, Priority, Status};
 use punctual::reactor::{Record, Settlement};
 use uuid::Uuid;
 
@@ -129,6 +129,7 @@ impl Wish {
                 channel,
                 text,
             } => Change::Insert {
+                priority: Priority::Normal,
                 at: at(start, *when),
                 channel: *channel,
                 to: format!("+1310555{:04}", 100 + row),

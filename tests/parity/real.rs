@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment};
+use punctual::message::{
+    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, Priority,
+};
 use punctual::policy::Cleared;
 use punctual::reactor::Record;
 use punctual::store::{Store, StoreError};
@@ -37,7 +39,7 @@ const OUTCOMES: [&str; 9] = [
 ];
 
 /// How a row says why it is as it is. What a person did has no words, only a time.
-const ROWS: &str = "select id, status, channel, to_number, body, scheduled_at, deferred_until, next_attempt_at, requeued_at,
+const ROWS: &str = "select id, status, channel, to_number, body, priority, scheduled_at, deferred_until, next_attempt_at, requeued_at,
     attempts, version, twilio_sid, sent_at,
     case when status <> 'cancelled' then error_message
          when cancel_reason like 'too late%' then 'too late'
@@ -134,6 +136,7 @@ impl Real {
             channel: Channel::of(row.get("channel")),
             to: row.get("to_number"),
             body: row.get("body"),
+            priority: Priority::of(row.get("priority")),
             scheduled_at: moment(row.get("scheduled_at")),
             deferred_until: row.get::<_, Option<_>>("deferred_until").map(moment),
             next_attempt_at: row.get::<_, Option<_>>("next_attempt_at").map(moment),

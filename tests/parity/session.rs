@@ -66,6 +66,7 @@ impl Session {
                 channel,
                 to,
                 body,
+                ..
             } => {
                 let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at, channel)
                            select id, $2, $3, $4, $5 from unnest($1::uuid[]) id on conflict (id) do nothing";

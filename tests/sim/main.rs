@@ -5,6 +5,7 @@
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod cause;
 mod dice;
 mod model;
 mod mutant;
@@ -13,6 +14,7 @@ mod plan;
 mod proof;
 mod seeds;
 mod shrink;
+mod small;
 mod trouble;
 mod watch;
 mod witness;

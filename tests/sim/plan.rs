@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{Channel, Status};
-use punctual::reactor::Settings;
+use punctual::message::{Channel, Priority, Status};
+use punctual::reactor::{Limits, Settings};
 use punctual::schedule::LeadSetting;
 
 use crate::dice::Dice;
 use crate::model::Change;
 use crate::odds::Odds;
+use crate::small;
 use crate::trouble::Trouble;
 use crate::world::START;
 
@@ -68,6 +69,15 @@ pub(crate) enum What {
         noticed_after: i64,
         lasts: i64,
     },
+    /// One statement over many rows, which skips those that it may not change.
+    Mass {
+        rows: Vec<usize>,
+        change: Change,
+    },
+    /// Their recipient wants no more: the daemon cancels them, and tells nobody.
+    OptOut {
+        rows: Vec<usize>,
+    },
     /// Triggers disabled, or notices swallowed: nobody is told of anything.
     Mute {
         lasts: i64,
@@ -97,7 +107,11 @@ impl What {
             | Self::Deafen { slot, .. }
             | Self::Forge { slot, .. }
             | Self::Rescan { slot } => Some(*slot),
-            Self::User { .. } | Self::Mute { .. } | Self::Blackout { .. } => None,
+            Self::User { .. }
+            | Self::Mass { .. }
+            | Self::OptOut { .. }
+            | Self::Mute { .. }
+            | Self::Blackout { .. } => None,
         }
     }
 }
@@ -106,6 +120,8 @@ impl What {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) slots: usize,
+    /// Messages that are written.
+    pub(crate) rows: usize,
     pub(crate) settings: Settings,
     pub(crate) max_lateness: Duration,
     /// No listener gets through, ever: a pooler in transaction mode.
@@ -127,6 +143,23 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// What each message that is due at the same time may add, where there is one permit, and
+    /// where each is claimed and recorded by itself.
+    pub(crate) fn queued(&self) -> i64 {
+        45 * MS + 2 * self.recorded()
+    }
+
+    /// What each result that is recorded by itself may add to the others' wait.
+    pub(crate) fn recorded(&self) -> i64 {
+        if *self.settings.limits == Limits::default() {
+            0
+        } else if self.calm_odds.slow > 0 {
+            2 * SLOW_IN_CALM
+        } else {
+            9 * MS
+        }
+    }
+
     pub(crate) fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed, "plan");
         let send_timeout = dice.between(SECOND, 4 * SECOND);
@@ -149,6 +182,7 @@ impl Plan {
         let mut plan = Self {
             seed,
             slots: dice.pick(&[1, 1, 2, 2, 3]),
+            rows: 0,
             max_lateness: micros(dice.pick(&[8 * SECOND, 3_600 * SECOND, 3_600 * SECOND])),
             deaf: dice.chance(60),
             uncertainty: dice.pick(&[0, 0, 400]),
@@ -185,12 +219,18 @@ impl Plan {
             };
             plan.troubles = Trouble::draw(&mut dice, &plan.channels, most, calm_at);
         }
-        let rows = plan.draw_messages(&mut dice);
-        plan.draw_crowds(&mut dice, rows);
+        if plan.channels.len() == 1 {
+            // Where there are several, half of what there is is to be more than none.
+            plan.settings.limits = Arc::new(small::limits(seed));
+        }
+        plan.draw_messages(&mut dice);
+        plan.draw_crowds(&mut dice);
+        plan.draw_herd(&mut Dice::new(seed, "herd"));
         if !dice.chance(100) {
             plan.draw_faults(&mut dice);
         }
         plan.deeds.sort_by_key(|deed| deed.at);
+        plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
         if dice.chance(400) {
             let from = dice.between(0, calm_at + 5 * SECOND);
             plan.quiet = Some((from, from + dice.between(SECOND, 30 * SECOND)));
@@ -208,7 +248,7 @@ impl Plan {
 
     /// More of a lane in trouble than there is room for, and beside them some of the others, all
     /// known of in time.
-    fn draw_crowds(&mut self, dice: &mut Dice, mut row: usize) {
+    fn draw_crowds(&mut self, dice: &mut Dice) {
         let ahead = micros_of(self.settings.send_timeout) + SECOND;
         for trouble in self.troubles.clone() {
             let Some(due) = trouble.crowd_at(dice, self.calm_at) else {
@@ -228,18 +268,19 @@ impl Plan {
                     at: START + micros(due),
                     channel,
                     to: "+15005550006".to_owned(),
-                    body: format!("text 1 of {row}"),
+                    body: format!("text 1 of {}", self.rows),
+                    priority: Priority::Normal,
                 };
                 let at = due - ahead - dice.between(0, SECOND);
-                self.user(dice, row, at.max(0), change);
-                row += 1;
+                self.user(dice, self.rows, at.max(0), change);
+                self.rows += 1;
             }
         }
     }
 
-    /// How many there are.
-    fn draw_messages(&mut self, dice: &mut Dice) -> usize {
+    fn draw_messages(&mut self, dice: &mut Dice) {
         let rows = 3 + dice.below(10);
+        self.rows = rows;
         let together = dice.between(SECOND, self.calm_at);
         for row in 0..rows {
             // A third of them in the calm after the chaos, to be exactly on time.
@@ -263,6 +304,7 @@ impl Plan {
                 channel: dice.pick(&self.channels),
                 to: to.to_owned(),
                 body: format!("text 1 of {row}"),
+                priority: Priority::Normal,
             };
             self.user(dice, row, at, change);
             if at > self.calm_at && self.calm_odds.slow > 0 {
@@ -288,7 +330,6 @@ impl Plan {
                 self.user(dice, row, at, change);
             }
         }
-        rows
     }
 
     /// In the calm, about a due time: a lock that is held over it and comes to nothing, and
@@ -366,7 +407,7 @@ impl Plan {
         for _ in 0..dice.below(9) {
             let at = dice.between(SECOND, self.calm_at);
             let slot = dice.below(self.slots);
-            let longest = dice.pick(&[100 * MS, 3 * SECOND, 40 * SECOND]);
+            let longest = dice.pick(&[100 * MS, 3 * SECOND, 60 * SECOND]);
             let lasts = dice.between(0, longest);
             let what = match dice.below(10) {
                 0 | 1 => What::Crash {
@@ -396,7 +437,8 @@ impl Plan {
                         rows: (0..4).map(|_| dice.below(15)).collect(),
                     },
                 ),
-                _ => What::Blackout { lasts: lasts / 3 },
+                // A minute, where the chaos lasts as long.
+                _ => What::Blackout { lasts },
             };
             self.deeds.push(Deed { at, what });
         }

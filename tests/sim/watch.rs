@@ -13,8 +13,6 @@ use crate::world::{Payload, START, World};
 /// late "on time" may be: a slow claim, and the hair.
 const KNOWN_BEFORE: i64 = 200 * MS;
 const ON_TIME: i64 = 120 * MS;
-/// And what each message that is due at the same time may add, where there is one permit.
-const QUEUED: i64 = 45 * MS;
 /// Where nothing is heard, or too late, the near sweep finds it.
 const SWEPT: i64 = 11 * SECOND;
 
@@ -46,6 +44,10 @@ pub(crate) enum Invariant {
     FairShare,
     /// Lanes that nobody needs are gone.
     LanesFreed,
+    /// No full sweep without a cause since the one before.
+    SweepCause,
+    /// What is told of a message is not told again and again.
+    ToldOnce,
     /// Never more at once than was laid down, and each message in one place.
     Bounded,
     /// In the calm what came of a request is soon in the database.
@@ -179,7 +181,7 @@ impl World {
         // Whoever was to claim it may have just died: the next one's turn is later.
         let stand_ins = i64::try_from(self.places()).unwrap_or(1) - 1;
         let stand_ins = stand_ins * micros_of(STAGGER);
-        let on_time = ON_TIME + self.slowness() + beside * QUEUED + stand_ins;
+        let on_time = ON_TIME + self.slowness() + beside * self.plan.queued() + stand_ins;
         let late = if ahead >= needed {
             self.db_now().micros_from(row.due()) - on_time
         } else if self.plan.deaf {
@@ -216,7 +218,8 @@ impl World {
         let settled = self.plan.calm_at + SETTLING;
         if let Some(answered) = answered.filter(|at| *at >= settled) {
             let took = self.t - answered;
-            if took > ON_TIME + self.slowness() {
+            let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
+            if took > ON_TIME + self.slowness() + beside * self.plan.recorded() {
                 let what = format!("attempt {token}, {took} us after its answer");
                 self.break_down(Invariant::RecordedSoon, what);
             }
@@ -284,8 +287,7 @@ impl World {
     /// After each turn of a daemon. `idle`: it woke by itself and did nothing.
     pub(crate) fn watch_instance(&mut self, slot: usize, idle: bool) {
         let now = self.now_of(slot);
-        let permits = self.plan.settings.max_in_flight;
-        let told = self.look_at_instance(slot, idle, permits, now);
+        let told = self.look_at_instance(slot, idle, now);
         if let Some((invariant, what)) = told {
             self.break_down(invariant, format!("daemon {slot}: {what}"));
         }

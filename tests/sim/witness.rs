@@ -1,12 +1,14 @@
 //! What one daemon was told and has decided, kept beside its reactor, and what follows for the
 //! reactor from that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use punctual::message::{Channel, MessageId, Moment};
-use punctual::reactor::Command;
 use punctual::reactor::report::{LaneReport, TimersQuery};
+use punctual::reactor::told::What;
+use punctual::reactor::{self, Command, Limits, Settings};
 
+use crate::cause::Causes;
 use crate::plan::{MS, SECOND};
 use crate::watch::Invariant;
 use crate::world::{Input, Payload, message};
@@ -17,15 +19,24 @@ const READ_PAUSE: i64 = 450 * MS;
 /// How long a lane that nobody needs may be kept: two sweeps, the second of which may be slow.
 const IDLE_MAX: i64 = 25 * SECOND;
 
-/// Wake-ups in a row that find nothing to do and ask to be woken at once.
+/// Wake-ups in a row that find nothing to do and ask to be woken at once, beyond those that
+/// bring what is armed into order or compare it with a sweep.
 const SPINS_MAX: u32 = 20;
+
+/// The same thing told of the same message so often in so long a time.
+const TOLD_MAX: usize = 30;
+const TOLD_WITHIN: i64 = 10 * SECOND;
 
 /// An invariant that is broken, and how.
 pub(crate) type Told = Option<(Invariant, String)>;
 
+/// What is told: of which message, what, and when it is due.
+type Telling = (MessageId, What, Option<Moment>);
+
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Witness {
+    limits: Limits,
     claims: u32,
     reads: u32,
     loads: u32,
@@ -42,10 +53,52 @@ pub(crate) struct Witness {
     flying: BTreeMap<MessageId, Channel>,
     /// Lanes that nobody needs, and since when.
     idle_lanes: BTreeMap<&'static str, i64>,
+    /// The most timers there were.
+    armed: usize,
+    told: HashMap<Telling, VecDeque<i64>>,
+    causes: Causes,
 }
 
 impl Witness {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            limits: Limits::clone(&settings.limits),
+            claims: 0,
+            reads: 0,
+            loads: 0,
+            groups: 0,
+            requests: 0,
+            read_failed_at: None,
+            heard: false,
+            full_since_up: false,
+            loaded: false,
+            spins: 0,
+            wait: 0,
+            flying: BTreeMap::new(),
+            idle_lanes: BTreeMap::new(),
+            armed: 0,
+            told: HashMap::new(),
+            causes: Causes::new(settings),
+        }
+    }
+
+    /// What a daemon tells those who watch.
+    pub(crate) fn is_told(&mut self, told: &[reactor::told::Told], t: i64) -> Told {
+        for one in told {
+            let times = self.told.entry((one.id, one.what, one.due_at)).or_default();
+            times.push_back(t);
+            times.retain(|at| t - at < TOLD_WITHIN);
+            if times.len() > TOLD_MAX {
+                let (what, row) = (one.what.as_str(), one.id.0.as_u128());
+                let what = format!("{what} of row {row} is told {} times", times.len());
+                return Some((Invariant::ToldOnce, what));
+            }
+        }
+        None
+    }
+
     pub(crate) fn hears(&mut self, input: &Input, t: i64) {
+        self.causes.hears(input);
         match input {
             Input::ChannelUp => {
                 self.heard = true;
@@ -88,8 +141,9 @@ impl Witness {
         t: i64,
     ) -> Told {
         match command {
-            Command::Read(_) => {
+            Command::Read(ids) => {
                 self.reads += 1;
+                self.causes.reads(ids.len());
                 if let Some(failed) = self.read_failed_at
                     && t - failed < READ_PAUSE
                 {
@@ -99,7 +153,12 @@ impl Witness {
             }
             Command::Load { until } => {
                 self.loads += 1;
-                self.full_since_up = self.heard && *until > near_until;
+                self.causes.loads(self.reads > 0);
+                let full = *until > near_until;
+                self.full_since_up = self.heard && full;
+                if full {
+                    return self.causes.sweeps(t);
+                }
             }
             Command::Claim(_) => self.claims += 1,
             Command::Record { .. } => self.groups += 1,
@@ -158,7 +217,12 @@ impl Witness {
             requests,
             ..
         } = *self;
-        let crowded = claims > 2 || reads > 1 || loads > 1 || groups > 1 || requests > permits;
+        let (claims_max, groups_max) = (self.limits.claims.at_once, self.limits.records.at_once);
+        let crowded = claims as usize > claims_max
+            || reads > 1
+            || loads > 1
+            || groups as usize > groups_max
+            || requests > permits;
         crowded.then(|| {
             format!(
                 "{claims} claims, {reads} reads, {loads} sweeps, {groups} groups, \
@@ -182,13 +246,19 @@ impl Witness {
         ready: bool,
         mut timers: Vec<MessageId>,
         idle: bool,
-        permits: usize,
+        settings: &Settings,
+        cleared: u64,
         (lanes, awake): (&[LaneReport], (i64, i64)),
     ) -> Told {
+        let permits = settings.max_in_flight;
         if let Some(what) = self.outlived(lanes, permits, awake) {
             return Some((Invariant::LanesFreed, what));
         }
         if let Some(what) = self.crowd(permits) {
+            return Some((Invariant::Bounded, what));
+        }
+        if cleared > self.limits.claims.ahead_max as u64 {
+            let what = format!("{cleared} claimed and not started");
             return Some((Invariant::Bounded, what));
         }
         self.spins = if idle && self.wait == 0 {
@@ -196,7 +266,9 @@ impl Witness {
         } else {
             0
         };
-        if self.spins > SPINS_MAX {
+        // Each timer is looked at once a level, and once a sweep.
+        let looks = u32::try_from(self.armed.div_ceil(self.limits.intake.stretch) * 4);
+        if self.spins > SPINS_MAX + looks.unwrap_or(0) {
             let what = "it asks to be woken at once, for nothing".to_owned();
             return Some((Invariant::NoSpinning, what));
         }
@@ -205,6 +277,7 @@ impl Witness {
             return Some((Invariant::ReadyIsReady, what));
         }
         let all = timers.len();
+        self.armed = self.armed.max(all);
         timers.sort_unstable();
         timers.dedup();
         let twice = timers.len() < all;

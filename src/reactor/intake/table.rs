@@ -89,9 +89,8 @@ impl<P: Clone> Reactor<P> {
         }
         let Some(rows) = rows else {
             self.intake.read_after = now.up + self.intake.limits.failed_pause;
-            for id in reading.ids {
-                self.intake.look_at(id);
-            }
+            // They were noted before: a read that fails is no reason to read everything.
+            self.intake.noticed.extend(reading.ids);
             return;
         };
         for (id, state) in rows {
@@ -241,13 +240,17 @@ impl<P: Clone> Reactor<P> {
         let Some(sweep) = self.intake.sweeping.take() else {
             return;
         };
+        let limits = self.intake.limits;
+        let took = now.up.since(sweep.began);
         if !complete {
+            // One that takes long to fail is not to be all that is done.
+            let again = now.up + limits.failed_pause.max(took);
             match sweep.reach {
                 Reach::Full => {
                     self.intake.rescan_wanted = true;
-                    self.intake.rescan_after = now.up + self.intake.limits.failed_pause;
+                    self.intake.rescan_after = again;
                 }
-                Reach::Near => self.intake.next_near = now.up + self.intake.limits.failed_pause,
+                Reach::Near => self.intake.next_near = again,
             }
             return;
         }
@@ -259,24 +262,14 @@ impl<P: Clone> Reactor<P> {
             if self.intake.next_full.is_none() {
                 self.intake.next_full = Some(now.up + self.settings.horizon / 2);
             }
+            let pause = took.saturating_mul(limits.rescan_share);
+            let after = (sweep.began + limits.rescan_pause).max(now.up + pause);
+            // Unless it is wanted at once, because of what happened meanwhile.
+            if self.intake.rescan_after > sweep.began {
+                self.intake.rescan_after = after;
+            }
         }
-        // Armed, in the window, and not found there: changed while nobody told us. Reading
-        // them decides; a timer that is merely newer than the sweep loses nothing by it.
         let number = self.intake.sweep;
-        let stale = |(_, timer): &(MessageId, Timer)| {
-            timer.seen != number && timer.due <= sweep.until && !timer.watch
-        };
-        let missing: Vec<_> = match sweep.reach {
-            Reach::Full => self.lanes.iter().filter(stale).collect(),
-            Reach::Near => self
-                .lanes
-                .upcoming(usize::MAX, Some(sweep.until))
-                .into_iter()
-                .filter(stale)
-                .collect(),
-        };
-        for (id, _) in missing {
-            self.intake.look_at(id);
-        }
+        self.intake.checks.begin(sweep.reach, number, sweep.until);
     }
 }

@@ -2,7 +2,14 @@
 
 use super::{Lane, LaneState, Lanes};
 use crate::message::{MessageId, Moment};
-use crate::schedule::{Agenda, LEAD_MAX, LevelInfo, Timer};
+use crate::schedule::{Agenda, LEAD_MAX, LevelInfo, Timer, Walk};
+
+/// How far a walk over all that is armed has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::reactor) struct LanesWalk {
+    lane: usize,
+    walk: Walk,
+}
 
 impl LaneState {
     /// How many messages are armed.
@@ -10,24 +17,19 @@ impl LaneState {
         self.agenda.len()
     }
 
-    /// How many are due by `before`, counted up to `most`.
-    pub(in crate::reactor) fn due_before(&self, before: Moment, most: usize) -> usize {
-        self.agenda.upcoming(most, Some(before)).len()
+    /// How many are to be looked at by `until`, counted up to `most`.
+    pub(in crate::reactor) fn count_due(&self, until: Moment, most: usize) -> usize {
+        self.agenda.count_due(until, most)
     }
 
-    /// When the first of those about to be due is to be looked at.
+    /// When the first `n` are to be looked at, as far as that is by `until`.
+    pub(in crate::reactor) fn first_dues(&self, n: usize, until: Moment) -> Vec<Moment> {
+        self.agenda.first_dues(n, until)
+    }
+
+    /// When the first is to be looked at: never later than that, maybe earlier.
     pub(in crate::reactor) fn first(&self) -> Option<Moment> {
         self.agenda.first()
-    }
-
-    /// How many are about to be due.
-    pub(in crate::reactor) fn together(&self) -> usize {
-        self.agenda.front_len()
-    }
-
-    /// When to look whether more are.
-    pub(in crate::reactor) const fn next_advance(&self) -> Option<Moment> {
-        self.next_advance
     }
 
     /// See [`Lanes::soonest`].
@@ -102,9 +104,10 @@ impl Lanes {
     pub(in crate::reactor) fn pop(
         &mut self,
         lane: Lane,
+        now: Moment,
         until: Moment,
     ) -> Option<(MessageId, Timer)> {
-        let (id, timer) = self[lane].agenda.pop(until)?;
+        let (id, timer) = self[lane].agenda.pop(now, until)?;
         if !self.elsewhere.is_empty() {
             self.elsewhere.remove(&id);
         }
@@ -112,10 +115,31 @@ impl Lanes {
         Some((id, timer))
     }
 
-    /// Gets what a lane has about to be due ready to be popped, and says how many that is.
-    pub(in crate::reactor) fn advance(&mut self, lane: Lane, now: Moment) -> usize {
-        self.touch(lane);
-        self[lane].agenda.advance(now)
+    /// Brings what is due soon into its order: a part of it, and the rest when this is called
+    /// again, at once (see [`Self::next_advance`]).
+    pub(in crate::reactor) fn advance(&mut self, now: Moment) {
+        self.refresh();
+        let due: Vec<_> = self.soonest(now).map(|(_, lane)| lane).collect();
+        for lane in due {
+            if self[lane].next_advance.is_some_and(|at| at <= now) {
+                self[lane].agenda.advance(now);
+                self.touch(lane);
+            }
+        }
+    }
+
+    /// When [`Self::advance`] next has something to do.
+    pub(in crate::reactor) fn next_advance(&mut self) -> Option<Moment> {
+        self.refresh();
+        let mut next: Option<Moment> = None;
+        for (bound, lane) in self.soonest(Moment::MAX) {
+            if next.is_some_and(|next| next <= bound) {
+                break;
+            }
+            let at = self[lane].next_advance;
+            next = [next, at].into_iter().flatten().min();
+        }
+        next
     }
 
     /// Makes [`Self::soonest`] true again.
@@ -155,8 +179,29 @@ impl Lanes {
     }
 
     /// Every armed message, in no order.
+    #[cfg(test)]
     pub(in crate::reactor) fn iter(&self) -> impl Iterator<Item = (MessageId, Timer)> {
         self.agendas().flat_map(Agenda::iter)
+    }
+
+    /// Walks on over all armed messages, see [`Agenda::walk`].
+    pub(in crate::reactor) fn walk(
+        &self,
+        from: LanesWalk,
+        most: usize,
+        see: impl FnMut(MessageId, &Timer),
+    ) -> Option<LanesWalk> {
+        let mut rest = self.slots.iter().enumerate().skip(from.lane);
+        let (lane, state) = rest.find_map(|(n, slot)| Some((n, slot.as_ref()?)))?;
+        let walk = if lane == from.lane {
+            from.walk
+        } else {
+            Walk::default()
+        };
+        let next = state.agenda.walk(walk, most, see);
+        let next = next.map_or((lane + 1, Walk::default()), |walk| (lane, walk));
+        let (lane, walk) = next;
+        (lane < self.slots.len()).then_some(LanesWalk { lane, walk })
     }
 
     /// The first `limit` of all lanes, those before `before` if it is given. In order within each
@@ -195,7 +240,7 @@ impl Lanes {
 
     /// See [`Agenda::density`].
     pub(in crate::reactor) fn density(&self, now: Moment, buckets: usize) -> (Moment, Vec<u32>) {
-        let empty = || Agenda::new(now).density(now, buckets);
+        let empty = || Agenda::new(now, 1).density(now, buckets);
         let each = self.agendas().map(|agenda| agenda.density(now, buckets));
         let sum = |(from, mut all): (Moment, Vec<u32>), (_, counts): (Moment, Vec<u32>)| {
             all.iter_mut().zip(counts).for_each(|(all, n)| *all += n);

@@ -6,38 +6,39 @@
 //!
 //! # How it is built
 //!
-//! Levels of 64 slots, each level 64 times as coarse as the one below, from 1 ms up. A timer
-//! waits in the slot its due time falls into, on the level that the distance calls for. As the
-//! cursor reaches a slot, its timers are *spread* over the levels below, and those of the
-//! millisecond under way over its 1000 microseconds. Timers armed when they were already
-//! overdue wait in an ordered map.
+//! What is due next stands in an ordered map, each moment with the list of its timers. What is
+//! due later waits in levels of 64 slots, each level 64 times as coarse as the one below, from
+//! about a second up. A timer waits in the slot its due time falls into, on the level that the
+//! distance calls for. As the cursor reaches a slot, its timers are *spread* over the slots of
+//! the levels below, or into the ordered map.
 //!
 //! # What it costs
 //!
-//! Arming, moving and disarming are O(1), whatever the distance; before the cursor's
-//! millisecond O(log n). A timer is spread at most once a level before it is popped, wherever
-//! `now` jumps to; there is no loop over ticks. A slot whose timers all belong together, such
-//! as a herd due at 9 o'clock sharp, is handed down whole without looking at them.
+//! Arming, moving and disarming are O(1) for what is due later, O(log n) in the moments of the
+//! ordered map for what is due next. A timer is spread at most once a level before it is popped,
+//! wherever `now` jumps to; there is no loop over ticks. A slot whose timers all belong together,
+//! such as a herd due at 9 o'clock sharp, is handed down whole without looking at them.
 //!
-//! Two things are dear once in a while. Spreading a slot takes time for each of its timers; it
-//! happens when the slot begins, so mostly well before they are due. And arming may have to
-//! grow the index, which hashes all ids anew.
+//! Spreading a slot takes time for each of its timers, and a slot may hold a million. So whoever
+//! has other things to do calls [`Wheel::spread`] ahead of time, with a bound for each call.
 //!
 //! A timer takes 32 bytes and its payload, up to a quarter more for growth, and 6 to 12 for the
-//! index: 72 bytes at the worst with a payload of 16, beside the 24 kB of the empty wheel.
-//! Memory follows the highest number of timers there has been; [`Wheel::clear`] gives it back.
+//! index: 72 bytes at the worst with a payload of 16; and 20 to 30 for each moment of the ordered
+//! map. A wheel itself takes 2 kB for its index and 1.5 kB for each level it has used. Memory follows the highest number of timers there
+//! has been; [`Wheel::clear`] gives it back.
 //!
 //! # Late by a hair, never early
 //!
 //! Due times are kept and compared to the microsecond: a timer is popped by the first
 //! [`pop_due`](Wheel::pop_due) whose `now` is not before it, and by none before that. Only
-//! [`next_wakeup`](Wheel::next_wakeup) rounds, and only down: the caller may look in vain, but
-//! never too late.
+//! [`next_wakeup`](Wheel::next_wakeup) may be early: the caller may look in vain, but never too
+//! late.
 //!
 //! Time may go backward: nothing is popped before its due time then either, and nothing is
-//! lost. What is armed behind the cursor meanwhile only costs the O(log n) of overdue timers.
+//! lost.
 
 mod place;
+mod show;
 mod slab;
 mod slots;
 
@@ -46,28 +47,16 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BinaryHeap};
-
-use serde::Serialize;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use self::place::{Place, Tick};
 use self::slab::{List, Slab};
-use self::slots::{Levels, Near, Slot};
+use self::slots::{Levels, Slot};
 use crate::message::{MessageId, Moment};
 
 pub use self::place::LEVELS;
-
-/// How one level of the wheel is filled, as the debug page shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct LevelInfo {
-    /// From 0, the finest.
-    pub level: usize,
-    /// The width of a slot, in microseconds.
-    pub slot_us: u64,
-    /// How many of the 64 slots hold a timer. On level 0 the millisecond under way is one,
-    /// and holds the overdue timers too.
-    pub occupied: u32,
-}
+pub use self::show::LevelInfo;
 
 /// Timers by due time, one for each message at most, each with a small payload.
 ///
@@ -75,37 +64,40 @@ pub struct LevelInfo {
 /// timers; arming one more panics (memory ends well before).
 pub struct Wheel<T> {
     slab: Slab<T>,
-    /// Due before the cursor's millisecond.
-    late: BTreeMap<Moment, List>,
-    /// Due in the cursor's millisecond.
-    near: Near,
-    /// Due after it.
+    /// Due in the cursor's tick or before: each moment's timers in the order they were armed.
+    exact: BTreeMap<Moment, List>,
+    /// The slot that is being spread: what of it has not found its place yet.
+    spreading: Slot,
+    /// The last tick of that slot. What is armed for a time in it queues up behind.
+    spreading_to: Tick,
+    /// Due after the cursor's tick.
     levels: Levels,
-    /// The millisecond the wheel stands at. Where a timer is kept follows from its due time
-    /// and this, see [`Place::of`]; so it moves only over slots that are empty, or emptied.
+    /// The tick the wheel stands at. Where a timer is kept follows from its due time and this,
+    /// see [`Place::of`]; so it moves only over slots that are empty, or emptied.
     cursor: Tick,
 }
 
 impl<T: Copy> Wheel<T> {
     /// An empty wheel at `start`: about the present. Any moment is correct, but what is due
-    /// before it is kept at the price of overdue timers.
+    /// before it is kept in the ordered map.
     pub fn new(start: Moment) -> Self {
         Self {
             slab: Slab::new(),
-            late: BTreeMap::new(),
-            near: Near::new(),
+            exact: BTreeMap::new(),
+            spreading: Slot::EMPTY,
+            spreading_to: Tick::of(start),
             levels: Levels::new(),
             cursor: Tick::of(start),
         }
     }
 
     /// How many timers are armed.
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.slab.len()
     }
 
     /// Whether no timer is armed.
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -134,7 +126,8 @@ impl<T: Copy> Wheel<T> {
     /// Disarms the timer of a message and returns it, if there was one.
     pub fn remove(&mut self, id: MessageId) -> Option<(Moment, T)> {
         let at = self.slab.find(id)?;
-        let (_, due, payload) = self.take(at);
+        self.unlink(at);
+        let (_, due, payload) = self.slab.take(at);
         Some((due, payload))
     }
 
@@ -152,89 +145,118 @@ impl<T: Copy> Wheel<T> {
 
     /// When to call [`pop_due`](Self::pop_due) next; `None` if no timer is armed.
     ///
-    /// Never later than the earliest due time. It may be earlier, and that call may then find
-    /// nothing due: timers of several times in a coarse slot want to be spread *before* the
-    /// first is due. That happens at most once a level for each timer, and not to a timer, or
-    /// a herd of one due time, that has its slot to itself. Right after `pop_due(now)` has returned
-    /// `None` this is later than `now`, so a loop over the two makes progress.
+    /// Never later than the earliest due time. It is earlier where the timer that it was of has
+    /// been removed from a slot; that call finds nothing due, which happens at most once a level
+    /// for each timer. Right after `pop_due(now)` has returned `None` this is later than `now`,
+    /// so a loop over the two makes progress.
     pub fn next_wakeup(&self) -> Option<Moment> {
-        if let Some(at) = self.first_exact() {
-            return Some(self.slab.due(at));
+        let exact = self.exact.first_key_value().map(|(due, _)| *due);
+        [exact, self.unspread()].into_iter().flatten().min()
+    }
+
+    /// The due time of the earliest timer, if no slot has to be spread to know it.
+    pub fn peek(&self) -> Option<Moment> {
+        let (due, _) = self.exact.first_key_value()?;
+        self.unspread()
+            .is_none_or(|later| *due <= later)
+            .then_some(*due)
+    }
+
+    /// When the next slot begins that is to be spread: before anything in it can be popped.
+    /// Long past while one is being spread.
+    pub fn next_spread(&self) -> Option<Moment> {
+        if !self.spreading.is_empty() {
+            return Some(Moment::MIN);
         }
         let (level, index) = self.levels.first()?;
-        let slot = self.levels.slot(level, index);
-        Some(if level == 0 || slot.min == slot.max {
-            slot.min
-        } else {
-            self.cursor.slot_start(level, index).start()
-        })
+        Some(self.cursor.slot_start(level, index).start())
     }
 
     /// Disarms and returns the earliest timer that is due at `now` (`due <= now`), if any.
     ///
     /// Called until it returns `None`, it gives out all that is due in order of due time, to
     /// the microsecond; timers of the same microsecond in the order they were armed for it.
+    /// It spreads whatever has to be spread for that.
     #[must_use = "the timer is disarmed: whoever drops it loses a message"]
     pub fn pop_due(&mut self, now: Moment) -> Option<(MessageId, Moment, T)> {
-        let tick = Tick::of(now);
         loop {
-            if let Some(at) = self.first_exact() {
-                return (self.slab.due(at) <= now).then(|| self.take(at));
+            let unspread = self.unspread();
+            if let Some(mut first) = self.exact.first_entry()
+                && unspread.is_none_or(|later| *first.key() <= later)
+            {
+                if *first.key() > now {
+                    return None;
+                }
+                let Some(at) = first.get().first() else {
+                    first.remove();
+                    continue;
+                };
+                self.slab.unlink(first.get_mut(), at);
+                if first.get().is_empty() {
+                    first.remove();
+                }
+                return Some(self.slab.take(at));
+            }
+            if unspread.is_none_or(|later| later > now) {
+                if self.is_empty() {
+                    // The one occasion on which the cursor may go back.
+                    self.cursor = Tick::of(now);
+                }
+                return None;
+            }
+            self.spread(now, usize::MAX);
+        }
+    }
+
+    /// Spreads the slots that begin by `until`, and looks at `most` timers for it. Whether that
+    /// was enough: then everything due by `until` is in its order.
+    pub fn spread(&mut self, until: Moment, most: usize) -> bool {
+        let until = Tick::of(until);
+        let mut left = most;
+        loop {
+            while let Some(at) = self.spreading.list.first() {
+                if left == 0 {
+                    return false;
+                }
+                left -= 1;
+                self.spreading.unlink(&mut self.slab, at);
+                self.place(at);
             }
             let Some((level, index)) = self.levels.first() else {
-                // Empty: the one occasion on which the cursor may go back.
-                self.cursor = tick;
-                return None;
+                self.cursor = self.cursor.max(until);
+                return true;
             };
-            if self.cursor.slot_start(level, index) > tick {
-                // All slots in use begin after `now`, so none is passed over.
-                self.cursor = self.cursor.max(tick);
-                return None;
+            let start = self.cursor.slot_start(level, index);
+            if start > until {
+                // All slots in use begin later, so none is passed over.
+                self.cursor = self.cursor.max(until);
+                return true;
             }
-            self.spread(level, index, tick);
+            self.enter(level, index, until);
         }
     }
 
-    /// All timers, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (MessageId, Moment, &T)> {
-        self.slab.iter()
-    }
-
-    /// The first `limit` timers, due before `before` if that is given, in the order in which
-    /// they would be popped.
-    ///
-    /// It reads the slots in order and stops; only the slot in which the limit is reached is
-    /// searched, so the cost follows the limit and the size of that slot.
-    pub fn upcoming(&self, limit: usize, before: Option<Moment>) -> Vec<(MessageId, Moment, T)> {
-        let soon = |due: Moment| before.is_none_or(|before| due < before);
-        let exact = self.late.values().copied().chain(self.near.lists());
-        let exact = exact.flat_map(|list| self.slab.walk(list));
-        let mut found: Vec<u32> = exact
-            .take_while(|&at| soon(self.slab.due(at)))
-            .take(limit)
-            .collect();
-        for slot in self.levels.slots() {
-            let left = limit - found.len();
-            if left == 0 || !soon(slot.min) {
-                break;
+    /// Moves the cursor into the earliest slot in use, which begins at `until` or before, and
+    /// hands its timers down whole if they belong together. Nothing is armed before it, or in
+    /// the places the timers move to.
+    fn enter(&mut self, level: usize, index: usize, until: Tick) {
+        let start = self.cursor.slot_start(level, index);
+        self.spreading_to = self.cursor.slot_end(level, index);
+        let slot = self.levels.take(level, index);
+        // As far as goes: nothing is due before the slot's first, and the fewer are then
+        // spread again.
+        self.cursor = start.max(until.min(Tick::of(slot.min)));
+        match Place::of(slot.min, self.cursor) {
+            Place::Exact if slot.min == slot.max => {
+                self.exact.insert(slot.min, slot.list);
             }
-            found.extend(self.earliest(slot, left));
+            Place::Slot(level, index)
+                if Place::of(slot.max, self.cursor) == Place::Slot(level, index) =>
+            {
+                self.levels.adopt((level, index), slot);
+            }
+            _ => self.spreading = slot,
         }
-        let timers = found.into_iter().map(|at| self.slab.get(at));
-        timers
-            .take_while(|&(_, due, _)| soon(due))
-            .map(|(id, due, payload)| (id, due, *payload))
-            .collect()
-    }
-
-    /// How the levels are filled.
-    pub fn levels(&self) -> [LevelInfo; LEVELS] {
-        std::array::from_fn(|level| LevelInfo {
-            level,
-            slot_us: place::slot_us(level),
-            occupied: self.levels.occupied(level)
-                + u32::from(level == 0 && self.first_exact().is_some()),
-        })
     }
 
     /// Disarms all timers and gives their memory back.
@@ -242,89 +264,57 @@ impl<T: Copy> Wheel<T> {
         *self = Self::new(self.cursor.start());
     }
 
-    /// The earliest of the timers whose order is known to the microsecond. If there is one, it
-    /// is the earliest of all.
-    fn first_exact(&self) -> Option<u32> {
-        match self.late.first_key_value() {
-            Some((_, list)) => list.first(),
-            None => self.near.first(),
-        }
-    }
-
-    fn take(&mut self, at: u32) -> (MessageId, Moment, T) {
-        self.unlink(at);
-        self.slab.take(at)
+    /// No timer that waits to be spread is due before this.
+    fn unspread(&self) -> Option<Moment> {
+        let spreading = (!self.spreading.is_empty()).then_some(self.spreading.min);
+        let first = self.levels.first();
+        let slot = first.map(|(level, index)| self.levels.slot(level, index).min);
+        [spreading, slot].into_iter().flatten().min()
     }
 
     fn link(&mut self, at: u32) {
+        let tick = Tick::of(self.slab.due(at));
+        let behind = !self.spreading.is_empty() && tick <= self.spreading_to;
+        if behind && self.slab.due(at) >= self.spreading.min {
+            self.spreading.link(&mut self.slab, at);
+        } else {
+            self.place(at);
+        }
+    }
+
+    fn place(&mut self, at: u32) {
         let due = self.slab.due(at);
         match Place::of(due, self.cursor) {
-            Place::Late => {
-                let list = self.late.entry(due).or_insert(List::EMPTY);
+            Place::Exact => {
+                let list = self.exact.entry(due).or_insert(List::EMPTY);
                 self.slab.push_back(list, at);
             }
-            Place::Near(us) => self.near.link(&mut self.slab, us, at),
             Place::Slot(level, index) => self.levels.link(&mut self.slab, (level, index), at),
         }
     }
 
     fn unlink(&mut self, at: u32) {
+        // One from the middle of a list is taken out of it whatever list is named; so it is
+        // enough to know the ends of the one that is being spread.
+        if self.spreading.list.ends_at(at) {
+            self.spreading.unlink(&mut self.slab, at);
+            return;
+        }
         let due = self.slab.due(at);
         match Place::of(due, self.cursor) {
-            Place::Late => {
-                if let Some(list) = self.late.get_mut(&due) {
-                    self.slab.unlink(list, at);
-                    if list.is_empty() {
-                        self.late.remove(&due);
+            Place::Exact => match self.exact.entry(due) {
+                Entry::Occupied(mut entry) => {
+                    self.slab.unlink(entry.get_mut(), at);
+                    if entry.get().is_empty() {
+                        entry.remove();
                     }
                 }
-            }
-            Place::Near(us) => self.near.unlink(&mut self.slab, us, at),
+                Entry::Vacant(_) => {
+                    let mut no_list = List::EMPTY;
+                    self.slab.unlink(&mut no_list, at);
+                }
+            },
             Place::Slot(level, index) => self.levels.unlink(&mut self.slab, (level, index), at),
         }
-    }
-
-    /// Moves the cursor into the earliest slot in use, and the slot's timers to where they
-    /// belong from there. The slot begins at `now` or before. Nothing is armed before it, or
-    /// in the places the timers move to.
-    fn spread(&mut self, level: usize, index: usize, now: Tick) {
-        let slot = self.levels.take(level, index);
-        // As far as goes: nothing is due before the slot's first, and the fewer are then
-        // spread again. But not past `now`, or what is armed next would be behind the cursor.
-        self.cursor = now.min(Tick::of(slot.min));
-        let place = Place::of(slot.min, self.cursor);
-        let together = place == Place::of(slot.max, self.cursor);
-        match place {
-            Place::Near(us) if together => self.near.adopt(us, slot.list),
-            Place::Slot(level, index) if together => self.levels.adopt((level, index), slot),
-            _ => {
-                let mut rest = slot.list.first();
-                while let Some(at) = rest {
-                    rest = self.slab.next(at);
-                    self.link(at);
-                }
-            }
-        }
-    }
-
-    /// The first `limit` timers of a slot, in order.
-    fn earliest(&self, slot: &Slot, limit: usize) -> Vec<u32> {
-        if slot.min == slot.max {
-            return self.slab.walk(slot.list).take(limit).collect();
-        }
-        // The greatest of the least on top; the position keeps those of one time in order.
-        let mut least: BinaryHeap<(Moment, usize, u32)> = BinaryHeap::new();
-        for (position, at) in self.slab.walk(slot.list).enumerate() {
-            let timer = (self.slab.due(at), position, at);
-            if least.len() < limit {
-                least.push(timer);
-            } else if let Some(mut greatest) = least.peek_mut()
-                && timer < *greatest
-            {
-                *greatest = timer;
-            }
-        }
-        let least = least.into_sorted_vec();
-        least.into_iter().map(|(_, _, at)| at).collect()
     }
 }

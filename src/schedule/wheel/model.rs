@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::place::{Place, Tick, slot_us};
+use super::slots::Slot;
 use super::{LEVELS, Wheel};
 use crate::message::{MessageId, Moment};
 
@@ -37,6 +38,8 @@ enum Op {
     /// Pops at most so many.
     Pop(usize),
     Wake,
+    /// Up to that long from now, and at most so many.
+    Spread(Span, usize),
     Upcoming(usize, Option<Span>),
     Clear,
 }
@@ -46,11 +49,8 @@ fn offset() -> impl Strategy<Value = i64> {
         Just(0_i64),
         Just(1),
         Just(-1),
-        Just(999),
-        Just(-999),
-        Just(1000),
-        Just(-1000),
-        -3000..3000_i64
+        -3000..3000_i64,
+        -3_000_000..3_000_000_i64
     ]
 }
 
@@ -83,6 +83,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..45_u32).prop_map(|bits| Op::Back(1 << bits)),
         6 => prop_oneof![0..4_usize, Just(usize::MAX)].prop_map(Op::Pop),
         6 => Just(Op::Wake),
+        6 => (forward(), prop_oneof![0..4_usize, Just(usize::MAX)])
+            .prop_map(|(until, most)| Op::Spread(until, most)),
         2 => (prop_oneof![0..8_usize, Just(usize::MAX)], proptest::option::of(span()))
             .prop_map(|(limit, before)| Op::Upcoming(limit, before)),
         1 => Just(Op::Clear),
@@ -211,6 +213,12 @@ impl World {
                     self.pop();
                 }
             }
+            Op::Spread(until, most) => {
+                let until = self.moment(until);
+                let done = self.wheel.spread(until, most);
+                assert!(done || most < usize::MAX);
+                assert!(!done || self.wheel.next_spread().is_none_or(|at| at > until));
+            }
             Op::Upcoming(limit, before) => {
                 self.upcoming(limit, before.map(|before| self.moment(before)));
             }
@@ -235,6 +243,24 @@ impl World {
         let next = self.wheel.next_wakeup();
         assert_eq!(next.is_some(), earliest.is_some());
         assert!(next <= earliest, "{next:?} is later than {earliest:?}");
+        let first = self.wheel.peek();
+        assert!(
+            first.is_none() || first == earliest,
+            "{first:?} is not {earliest:?}"
+        );
+        let middle = self.queue.keys().nth(self.queue.len() / 2);
+        if let Some((due, _)) = middle.filter(|(due, _)| self.is_exact(*due)) {
+            let by = self.queue.keys().filter(|(by, _)| by <= due).count();
+            assert_eq!(self.wheel.count_due(*due, usize::MAX), by);
+            assert_eq!(self.wheel.count_due(*due, 2), by.min(2));
+            let mut dues = self.queue.keys().map(|(due, _)| *due).take(by);
+            assert!(self.wheel.first_due(by).all(|due| Some(due) == dues.next()));
+        }
+    }
+
+    /// Whether everything due by then is in its order.
+    fn is_exact(&self, by: Moment) -> bool {
+        self.wheel.unspread().is_none_or(|later| later > by)
     }
 
     /// Sleeps and pops as the daemon does until nothing is left. Returns how often it looked
@@ -269,22 +295,25 @@ impl<T: Copy> Wheel<T> {
                 listed += 1;
             }
         };
-        for (due, list) in &self.late {
+        for (due, list) in &self.exact {
             assert!(!list.is_empty());
-            walk(*list, &|place| place == Place::Late);
+            walk(*list, &|place| place == Place::Exact);
             assert!(self.slab.walk(*list).all(|at| self.slab.due(at) == *due));
         }
-        for list in self.near.lists() {
-            walk(list, &|place| matches!(place, Place::Near(_)));
-        }
+        // Each of these will find its place later.
+        walk(self.spreading.list, &|_| true);
+        let bounded = |slot: &Slot| {
+            let mut dues = self.slab.walk(slot.list).map(|at| self.slab.due(at));
+            dues.all(|due| slot.min <= due && due <= slot.max)
+        };
+        assert!(bounded(&self.spreading));
         for level in 0..LEVELS {
-            let mut occupied = 0;
+            let mut occupied = 0_u64;
             for index in 0..64 {
                 let slot = self.levels.slot(level, index);
                 walk(slot.list, &|place| place == Place::Slot(level, index));
-                let dues = || self.slab.walk(slot.list).map(|at| self.slab.due(at));
-                assert!(dues().all(|due| slot.min <= due && due <= slot.max));
-                occupied += u32::from(!slot.list.is_empty());
+                assert!(bounded(slot));
+                occupied |= u64::from(!slot.list.is_empty()) << index;
             }
             assert_eq!(self.levels.occupied(level), occupied);
         }

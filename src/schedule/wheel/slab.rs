@@ -1,13 +1,18 @@
 //! The timers themselves: one array, found by id, linked into lists.
 //!
-//! An entry carries its links, so arming, moving and disarming allocate nothing, and the
-//! index holds positions and hashes the id it finds there: the id is stored once.
+//! An entry carries its links, so moving and disarming allocate nothing, and the index holds
+//! positions and hashes the id it finds there: the id is stored once. The index is in shards,
+//! because one that grows hashes all its ids anew: a shard of a million timers does so in less
+//! than a millisecond.
 
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::message::{MessageId, Moment};
+
+/// Shards of the index. They are chosen by bits of the hash that the tables do not use much.
+const SHARDS: usize = 64;
 
 /// The link that leads nowhere.
 const NIL: u32 = u32::MAX;
@@ -39,6 +44,11 @@ impl List {
         self.head == NIL
     }
 
+    /// Whether that timer is the first or the last.
+    pub(super) const fn ends_at(self, at: u32) -> bool {
+        self.head == at || self.tail == at
+    }
+
     pub(super) const fn first(self) -> Option<u32> {
         if self.is_empty() {
             None
@@ -52,7 +62,8 @@ impl List {
 pub(super) struct Slab<T> {
     entries: Vec<Entry<T>>,
     vacant: u32,
-    index: HashTable<u32>,
+    len: usize,
+    index: Box<[HashTable<u32>]>,
     hasher: DefaultHashBuilder,
 }
 
@@ -61,13 +72,14 @@ impl<T: Copy> Slab<T> {
         Self {
             entries: Vec::new(),
             vacant: NIL,
-            index: HashTable::new(),
+            len: 0,
+            index: vec![HashTable::new(); SHARDS].into_boxed_slice(),
             hasher: DefaultHashBuilder::default(),
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.index.len()
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     fn entry(&self, at: u32) -> &Entry<T> {
@@ -79,8 +91,11 @@ impl<T: Copy> Slab<T> {
     }
 
     pub(super) fn find(&self, id: MessageId) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
         let hash = hash(&self.hasher, id);
-        let found = self.index.find(hash, |&at| self.entry(at).id == id);
+        let found = self.index[shard(hash)].find(hash, |&at| self.entry(at).id == id);
         found.copied()
     }
 
@@ -119,9 +134,10 @@ impl<T: Copy> Slab<T> {
             at
         };
         let (entries, hasher) = (&self.entries, &self.hasher);
-        self.index.insert_unique(hash(hasher, id), at, |&other| {
-            hash(hasher, entries[other as usize].id)
-        });
+        let own = hash(hasher, id);
+        self.index[shard(own)]
+            .insert_unique(own, at, |&other| hash(hasher, entries[other as usize].id));
+        self.len += 1;
         at
     }
 
@@ -145,8 +161,9 @@ impl<T: Copy> Slab<T> {
         entry.prev = VACANT;
         entry.next = vacant;
         self.vacant = at;
+        self.len -= 1;
         let hash = hash(&self.hasher, taken.0);
-        if let Ok(found) = self.index.find_entry(hash, |&other| other == at) {
+        if let Ok(found) = self.index[shard(hash)].find_entry(hash, |&other| other == at) {
             found.remove();
         }
         taken
@@ -191,17 +208,31 @@ impl<T: Copy> Slab<T> {
         std::iter::successors(list.first(), |&at| self.next(at))
     }
 
-    /// All timers, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (MessageId, Moment, &T)> {
-        let taken = self.entries.iter().filter(|entry| entry.prev != VACANT);
-        taken.map(|entry| (entry.id, entry.due, &entry.payload))
+    /// The timers at `most` places from `from` on, in no order, and where the next ones begin:
+    /// `None` after the last.
+    pub(super) fn stretch(
+        &self,
+        from: usize,
+        most: usize,
+    ) -> (impl Iterator<Item = (MessageId, Moment, &T)>, Option<usize>) {
+        let end = from.saturating_add(most).min(self.entries.len());
+        let places = self.entries.get(from..end).unwrap_or_default();
+        let taken = places.iter().filter(|entry| entry.prev != VACANT);
+        let timers = taken.map(|entry| (entry.id, entry.due, &entry.payload));
+        (timers, (end < self.entries.len()).then_some(end))
     }
 
     /// Bytes allocated.
     #[cfg(test)]
     pub(super) fn allocated(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry<T>>() + self.index.allocation_size()
+        let index: usize = self.index.iter().map(HashTable::allocation_size).sum();
+        self.entries.capacity() * size_of::<Entry<T>>() + index
     }
+}
+
+const fn shard(hash: u64) -> usize {
+    // A table takes its low bits for the bucket and its seven highest for the tag.
+    (hash >> 40) as usize % SHARDS
 }
 
 fn hash(hasher: &DefaultHashBuilder, id: MessageId) -> u64 {

@@ -1,7 +1,6 @@
 //! Edges, herds, jumps and memory; [`model`](super::model) tries everything else at random.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -183,7 +182,7 @@ fn an_empty_wheel_takes_the_time_it_is_told() {
     assert_eq!(pop_all(&mut wheel, NINE), []);
     wheel.insert(id(0), at(NINE + HOUR), 0);
     assert!(
-        wheel.late.is_empty(),
+        wheel.exact.is_empty(),
         "an hour ahead is not behind the cursor"
     );
 }
@@ -199,15 +198,28 @@ fn a_timer_alone_in_its_slot_is_looked_for_once() {
 }
 
 #[test]
-fn a_crowded_slot_is_looked_for_before_its_first_timer_is_due() {
-    let mut wheel = wheel(&[NINE + HOUR + SECOND, NINE + HOUR]);
-    let early = wheel.next_wakeup().expect("armed");
-    assert!(early < at(NINE + HOUR), "{early}");
-    assert_eq!(wheel.pop_due(early), None);
-    assert!(wheel.next_wakeup() > Some(early));
-    // Having looked, the wheel stands at that moment and not beyond.
-    wheel.insert(id(2), early + Duration::from_millis(1), 2);
-    assert!(wheel.late.is_empty());
+fn a_slot_is_spread_a_few_at_a_time() {
+    let mut wheel = herd(0..100, NINE + HOUR);
+    wheel.insert(id(100), at(NINE + HOUR + SECOND * 2), (0, 100, 0));
+    let begins = wheel.next_spread().expect("armed");
+    assert!(begins <= at(NINE + HOUR), "{begins}");
+    let mut calls = 0;
+    while !wheel.spread(at(NINE + HOUR), 10) {
+        assert_eq!(wheel.next_spread(), Some(Moment::MIN));
+        wheel.assert_sound();
+        calls += 1;
+        // What comes meanwhile queues up, what goes is gone, wherever it is.
+        wheel.insert(id(100 + calls), at(NINE + HOUR), (0, 100 + calls, 0));
+        wheel.remove(id(calls * 3));
+        assert_eq!(wheel.len(), 101);
+    }
+    assert!((11..40).contains(&calls), "{calls}");
+    assert_eq!(wheel.peek(), Some(at(NINE + HOUR)));
+    assert_eq!(wheel.count_due(at(NINE + HOUR), 32), 32);
+    let popped = std::iter::from_fn(|| wheel.pop_due(at(NINE + HOUR)));
+    let order: Vec<u32> = popped.map(|(_, _, (_, n, _))| n).collect();
+    assert_eq!(order.len(), 100);
+    assert!(order.is_sorted(), "{order:?}");
 }
 
 #[test]
@@ -228,14 +240,14 @@ fn the_levels_say_where_timers_wait() {
     let occupied = |wheel: &Wheel<u32>| wheel.levels().map(|level| level.occupied);
     assert_eq!(occupied(&wheel), [0; LEVELS]);
     let widths = wheel.levels().map(|level| level.slot_us);
-    assert_eq!(widths[..4], [1000, 64_000, 4_096_000, 262_144_000]);
+    assert_eq!(widths[..3], [1_048_576, 67_108_864, 4_294_967_296]);
 
-    for (n, due) in (0..).zip([NINE, NINE - 1, NINE + 2000, NINE + 2001, NINE + 3000]) {
+    for (n, due) in (0..).zip([NINE, NINE - 1, NINE + 3 * SECOND, NINE + 5 * SECOND]) {
         wheel.insert(id(n), at(due), n);
     }
-    // The millisecond under way with the overdue, and two more.
+    // What is next, the overdue among it, and two more.
     assert_eq!(occupied(&wheel)[..2], [3, 0]);
-    wheel.insert(id(5), at(NINE + 100_000), 5);
+    wheel.insert(id(5), at(NINE + 100 * SECOND), 5);
     assert_eq!(occupied(&wheel)[..2], [3, 1]);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
-    AttemptToken, Claim, Facts, InstanceId, LaneKey, MessageId, Moment, Priority, RowState, Status,
+    AttemptToken, Claim, Facts, InstanceId, LaneKey, MessageId, Moment, RowState, Status,
 };
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
@@ -141,7 +141,7 @@ impl Database {
                 due: row.due(),
                 version: row.version,
                 attempts: row.attempts,
-                priority: Priority::Normal,
+                priority: row.priority,
                 lane: LaneKey::of(row.channel),
             })
             .collect();
@@ -291,6 +291,22 @@ impl Database {
             lease_until: record.finished.unwrap_or(now),
             outcome: Some("accepted"),
         });
+    }
+
+    /// As `opt_out.sql` does: what is pending for them is cancelled.
+    pub(crate) fn opt_out(&mut self, ids: &[MessageId]) {
+        for id in ids {
+            let pending = self
+                .rows
+                .get(id)
+                .is_some_and(|r| r.status == Status::Pending);
+            if pending
+                && self.free(*id)
+                && let Some(row) = self.move_row(*id, Status::Cancelled)
+            {
+                row.reason = Some("the recipient has opted out".into());
+            }
+        }
     }
 
     pub(crate) fn expire(&mut self, max_lateness: Duration, now: Moment) -> usize {

@@ -27,6 +27,7 @@ pub(crate) struct Row {
     pub(crate) channel: Channel,
     pub(crate) to: String,
     pub(crate) body: String,
+    pub(crate) priority: Priority,
     pub(crate) scheduled_at: Moment,
     pub(crate) deferred_until: Option<Moment>,
     pub(crate) next_attempt_at: Option<Moment>,
@@ -61,7 +62,7 @@ impl Row {
             due: self.due(),
             version: self.version,
             attempts: self.attempts,
-            priority: Priority::Normal,
+            priority: self.priority,
             lane: LaneKey::of(self.channel),
         }
     }

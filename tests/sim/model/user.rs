@@ -1,7 +1,7 @@
 //! What users do, one statement a transaction, and what the triggers make of it.
 
 use punctual::message::status::{Writer, transition};
-use punctual::message::{Channel, MessageId, Moment, Status};
+use punctual::message::{Channel, MessageId, Moment, Priority, Status};
 
 use super::{Database, Row};
 use crate::mutant::Mutant;
@@ -14,6 +14,7 @@ pub(crate) enum Change {
         channel: Channel,
         to: String,
         body: String,
+        priority: Priority,
     },
     Reschedule {
         at: Moment,
@@ -63,6 +64,7 @@ impl Database {
                 channel,
                 to,
                 body,
+                priority,
             } => {
                 if before.is_some() {
                     return None;
@@ -73,6 +75,7 @@ impl Database {
                     channel: *channel,
                     to: to.clone(),
                     body: body.clone(),
+                    priority: *priority,
                     scheduled_at: *at,
                     deferred_until: None,
                     next_attempt_at: None,

@@ -23,6 +23,11 @@ impl World {
                 open_for,
                 commits,
             } => self.user(row, &change, open_for, commits),
+            What::Mass { rows, change } => self.mass(&rows, &change),
+            What::OptOut { rows } => {
+                let ids: Vec<_> = rows.into_iter().map(message).collect();
+                self.db.opt_out(&ids);
+            }
             What::Crash { slot, down_for } => self.crash(slot, down_for),
             What::Drain { slot, down_for } => {
                 if let Some(whose) = self.running(slot) {
@@ -90,11 +95,27 @@ impl World {
         self.tell(|| format!("user's transaction on row {row} commits"));
         let now = self.db_now();
         if self.db.commit(tx, now) && self.t >= self.mute_until {
-            self.notify(id);
+            self.notify(&[id]);
         }
     }
 
-    fn notify(&mut self, id: MessageId) {
+    /// A statement over many rows: one notice names them all.
+    fn mass(&mut self, rows: &[usize], change: &Change) {
+        let now = self.db_now();
+        let mut changed = Vec::new();
+        for id in rows.iter().map(|row| message(*row)) {
+            if let Some(tx) = self.db.begin(id, change, now)
+                && self.db.commit(tx, now)
+            {
+                changed.push(id);
+            }
+        }
+        if !changed.is_empty() && self.t >= self.mute_until {
+            self.notify(&changed);
+        }
+    }
+
+    fn notify(&mut self, ids: &[MessageId]) {
         for slot in 0..self.slots.len() {
             let Some(whose) = self.running(slot) else {
                 continue;
@@ -120,7 +141,7 @@ impl World {
                     dice.between(100, 3 * MS)
                 };
                 let at = self.until(delay).max(self.t + 100);
-                self.process_at(at, whose, Process::Input(Input::Notice(vec![id])));
+                self.process_at(at, whose, Process::Input(Input::Notice(ids.to_vec())));
             }
         }
     }

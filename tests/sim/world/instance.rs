@@ -123,7 +123,7 @@ impl World {
             step_told: true,
             suspended_until: 0,
             generation: 0,
-            witness: Witness::default(),
+            witness: Witness::new(&self.plan.settings),
         });
         self.slots[slot].ear += 1;
         let ear = self.slots[slot].ear;
@@ -306,13 +306,7 @@ impl World {
         }
     }
 
-    pub(crate) fn look_at_instance(
-        &mut self,
-        slot: usize,
-        idle: bool,
-        permits: usize,
-        now: Now,
-    ) -> Told {
+    pub(crate) fn look_at_instance(&mut self, slot: usize, idle: bool, now: Now) -> Told {
         let instance = self.slots[slot].instance.as_mut()?;
         // To list every timer costs more than a turn does.
         let mut timers = Vec::new();
@@ -320,10 +314,19 @@ impl World {
             let all = instance.reactor.timers(EVERYTHING, instance.id, now);
             timers.extend(all.into_iter().map(|timer| timer.id));
         }
+        let (told, _) = instance.reactor.take_told();
+        let broken = instance.witness.is_told(&told, self.t);
+        if broken.is_some() {
+            return broken;
+        }
+        let settings = &self.plan.settings;
+        let cleared = instance.reactor.load(now).cleared;
         let ready = instance.reactor.is_ready();
         let awake = (instance.suspended_until, self.t);
         let lanes = (&*instance.reactor.lanes(now), awake);
-        instance.witness.judge(ready, timers, idle, permits, lanes)
+        instance
+            .witness
+            .judge(ready, timers, idle, settings, cleared, lanes)
     }
 }
 

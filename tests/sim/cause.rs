@@ -1,0 +1,95 @@
+//! Why a daemon may read everything: a full sweep costs what the table costs, and one without a
+//! cause is followed by another.
+
+use punctual::reactor::Settings;
+use punctual::schedule::Ranking;
+
+use crate::watch::Invariant;
+use crate::witness::Told;
+use crate::world::Input;
+
+/// What has happened since the last full sweep.
+#[derive(Debug)]
+pub(crate) struct Causes {
+    /// Between full sweeps that nobody asked for.
+    full_every: i64,
+    noticed_max: usize,
+    full_at: Option<i64>,
+    /// Something that calls for one.
+    cause: bool,
+    /// Messages that were to be read.
+    to_read: usize,
+    /// Messages in the read that is under way.
+    reading: usize,
+    read_before_sweep: bool,
+    read_failed: bool,
+    ranking: Option<Ranking>,
+}
+
+impl Causes {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            full_every: i64::try_from(settings.horizon.as_micros() / 2).unwrap_or(i64::MAX),
+            noticed_max: settings.limits.intake.noticed_max,
+            full_at: None,
+            cause: true,
+            to_read: 0,
+            reading: 0,
+            read_before_sweep: false,
+            read_failed: false,
+            ranking: None,
+        }
+    }
+
+    pub(crate) fn hears(&mut self, input: &Input) {
+        match input {
+            Input::ChannelUp
+            | Input::Rescan
+            | Input::ClockFound
+            | Input::LoadEnded { complete: false } => self.cause = true,
+            Input::Members(ranking) => {
+                self.cause |= self.ranking.as_ref() != Some(ranking);
+                self.ranking = Some(ranking.clone());
+            }
+            Input::Notice(ids) => self.to_read += ids.len(),
+            Input::Rows { rows } => {
+                self.read_failed = rows.is_none();
+                // To be read again, then, and where a sweep began meanwhile.
+                if self.read_failed || self.read_before_sweep {
+                    self.to_read += self.reading;
+                }
+            }
+            Input::Claimed { answers, .. } => self.to_read += answers.len(),
+            Input::Recorded { done, .. } => self.to_read += done.len(),
+            _ => {}
+        }
+        // More than can be noted: half of the room may be taken by what the last sweep did not
+        // find.
+        self.cause |= self.to_read >= (self.noticed_max / 2).max(1);
+    }
+
+    pub(crate) const fn reads(&mut self, ids: usize) {
+        self.reading = ids;
+        self.read_before_sweep = false;
+    }
+
+    pub(crate) const fn loads(&mut self, while_reading: bool) {
+        self.read_before_sweep = while_reading;
+    }
+
+    /// A full sweep begins.
+    pub(crate) fn sweeps(&mut self, t: i64) -> Told {
+        let since = self.full_at.map_or(0, |at| t - at);
+        let periodic = self.full_at.is_none() || since >= self.full_every;
+        let broken = !(self.cause || periodic);
+        (self.full_at, self.cause) = (Some(t), false);
+        if !self.read_failed {
+            // Otherwise what there was to read before is there still.
+            self.to_read = 0;
+        }
+        broken.then(|| {
+            let what = format!("a full sweep {since} us after the last, and nothing happened");
+            (Invariant::SweepCause, what)
+        })
+    }
+}

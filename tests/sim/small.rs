@@ -1,0 +1,134 @@
+//! Small limits, and what reaches them: a world has a few dozen rows, and with limits of one to
+//! five these are as many as a million are with the daemon's own.
+
+use punctual::message::Priority;
+use punctual::reactor::Limits;
+use punctual::reactor::limits::{
+    ClaimLimits, EventLimits, IntakeLimits, ProviderLimits, RecordLimits,
+};
+
+use crate::dice::Dice;
+use crate::model::Change;
+use crate::plan::{Deed, MS, Plan, SECOND, What, micros};
+use crate::world::START;
+
+/// The limits of a world: in one of four the daemon's own.
+pub(crate) fn limits(seed: u64) -> Limits {
+    let mut dice = Dice::new(seed, "limits");
+    if dice.chance(250) {
+        return Limits::default();
+    }
+    let mut few = || 1 + dice.below(5);
+    let own = Limits::default();
+    Limits {
+        intake: IntakeLimits {
+            noticed_max: few(),
+            read_batch: few(),
+            stretch: few(),
+            let_go_max: few(),
+            rescan_share: u32::try_from(few()).unwrap_or(1),
+            rescan_pause: own.intake.rescan_pause / u32::try_from(few()).unwrap_or(1),
+            ..own.intake
+        },
+        claims: ClaimLimits {
+            batch: few(),
+            at_once: few(),
+            ahead_max: few(),
+            herd: few(),
+            ..own.claims
+        },
+        records: RecordLimits {
+            batch: few(),
+            at_once: few(),
+            unrecorded_max: few(),
+            ..own.records
+        },
+        provider: ProviderLimits {
+            steps: few(),
+            ..own.provider
+        },
+        events: EventLimits {
+            agenda_max: few(),
+            max: few(),
+        },
+        ..own
+    }
+}
+
+impl Plan {
+    /// A herd of four claims, in the calm or before it, and something urgent beside it. Some of it
+    /// is cancelled or moved at once, more than can be noted; some recipients opt out while it is
+    /// sent.
+    pub(crate) fn draw_herd(&mut self, dice: &mut Dice) {
+        if !dice.chance(350) {
+            return;
+        }
+        let first = self.rows;
+        let limits = &self.settings.limits;
+        // As many with the daemon's own limits as with small ones.
+        let herd = 4 * limits.claims.batch.min(5);
+        let many = 3 * limits.intake.noticed_max.min(5);
+        let rows = herd.max(many);
+        let calm = dice.chance(600);
+        let written = if calm {
+            self.calm_at + dice.between(0, 5 * SECOND)
+        } else {
+            dice.between(0, self.calm_at)
+        };
+        let due = written + dice.between(SECOND, 20 * SECOND);
+        let scattered = dice.pick(&[0, 0, 30 * MS, 3 * SECOND]);
+        for row in first..first + rows {
+            let due = due + dice.between(0, scattered + 1);
+            self.insert(row, written, due, Priority::Normal);
+        }
+        self.rows += rows;
+        for _ in 0..dice.pick(&[1, 1, 2]) {
+            let due = due + dice.between(-60 * MS, 500 * MS);
+            let row = self.rows;
+            self.insert(row, written, due, Priority::Urgent);
+            self.rows += 1;
+        }
+        let herd: Vec<_> = (first..first + many).collect();
+        if dice.chance(400) {
+            let at = dice.between(written, due + 200 * MS);
+            let change = if dice.chance(500) {
+                Change::Cancel
+            } else {
+                let by = dice.between(-5 * SECOND, 20 * SECOND);
+                Change::Reschedule {
+                    at: START + micros((due + by).max(0)),
+                }
+            };
+            let rows = herd.clone();
+            self.deeds.push(Deed {
+                at,
+                what: What::Mass { rows, change },
+            });
+        }
+        if dice.chance(300) {
+            let rows = herd.into_iter().filter(|row| row % 3 == 0).collect();
+            let at = due + dice.between(-SECOND, 300 * MS);
+            self.deeds.push(Deed {
+                at,
+                what: What::OptOut { rows },
+            });
+        }
+    }
+
+    fn insert(&mut self, row: usize, at: i64, due: i64, priority: Priority) {
+        let change = Change::Insert {
+            at: START + micros(due.max(0)),
+            channel: self.channels[row % self.channels.len()],
+            to: "+15005550006".to_owned(),
+            body: format!("text 1 of {row}"),
+            priority,
+        };
+        let what = What::User {
+            row,
+            change,
+            open_for: 0,
+            commits: true,
+        };
+        self.deeds.push(Deed { at, what });
+    }
+}
