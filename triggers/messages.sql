@@ -5,6 +5,27 @@
 -- Called by the daemon alone, and with the rights of its role, so that row level security holds. The
 -- search path is the session's, for the app's own triggers run in here: so every name says its schema.
 
+-- What is repeated of a refusal where everybody reads it: the code, and the names of what refused. The message may be
+-- the app's own, with numbers and texts in it; it is repeated only where none of the app's functions ran and its
+-- class has no values in it. `store/refusal.rs` says the same of what the daemon's own statements meet.
+create or replace function punctual.refusal(
+  step text, state text, message text, constraint_name text, table_name text, column_name text, context text)
+returns text language sql immutable as $$
+  select step || ' failed: '
+      || case when at.function is null
+               and left(state, 2) in ('08', '0A', '25', '28', '3D', '3F', '42', '53', '55', '57', '58')
+              then regexp_replace(left(message, 500), '[[:cntrl:]]', ' ', 'g') || ' (SQLSTATE ' || state || ')'
+              else 'SQLSTATE ' || state end
+      || coalesce(', constraint ' || to_json(left(nullif(constraint_name, ''), 63))::text, '')
+      || coalesce(', table ' || to_json(left(nullif(table_name, ''), 63))::text, '')
+      || coalesce(', column ' || to_json(left(nullif(column_name, ''), 63))::text, '')
+      || coalesce(', function ' || to_json(left(at.function, 63))::text, '')
+    from (select coalesce(substring(context from '(?n)^PL/pgSQL function ([^(]+)\('),
+                          substring(context from '(?n)^SQL function "([^"]+)"')) as name) inner_most
+   cross join lateral (
+         select case when inner_most.name not like 'punctual.%' then inner_most.name end as function) at
+$$;
+
 -- The conversation of each number where none is known: the oldest, else a new one, with the contact where
 -- the number is known. Null where the app's triggers write the number another way.
 create or replace function punctual.conversations_for(known uuid[], numbers text[]) returns uuid[]
@@ -41,12 +62,17 @@ end
 $$;
 
 -- Writes what can be written: `held` are messages whose conversation another transaction holds, and
--- `refusal` is why the app's tables took nothing of all this.
-create or replace function punctual.write_messages(
+-- `refusal` is why the app's tables took nothing of all this; `words` are the server's, or the app's own.
+drop function if exists punctual.write_messages(uuid[], uuid[], text[], text[], text[], text[], timestamptz[]);
+create function punctual.write_messages(
   ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
-  sent_at timestamptz[], out held uuid[], out refusal text)
+  sent_at timestamptz[], out held uuid[], out refusal text, out words text)
 language plpgsql as $$
 declare
+  its_constraint text;
+  its_table text;
+  its_column text;
+  its_context text;
   places uuid[] := conversations;
   ours uuid[];
   all_ours boolean;
@@ -92,8 +118,12 @@ begin
   set constraints all immediate;
 -- What this block did is undone by now.
 exception when query_canceled or assert_failure or others then
+  get stacked diagnostics its_constraint = constraint_name, its_table = table_name, its_column = column_name,
+                          its_context = pg_exception_context;
   held := null;
-  refusal := format('writing sent messages to the app''s tables failed: %s (%s)', sqlerrm, sqlstate);
+  words := sqlerrm;
+  refusal := punctual.refusal('writing sent messages to the app''s tables', sqlstate, sqlerrm,
+                              its_constraint, its_table, its_column, its_context);
 end
 $$;
 
@@ -109,12 +139,12 @@ begin
   select * into wrote
     from punctual.write_messages(ids, conversations, bodies, senders, recipients, sids, sent_at);
   if wrote.refusal is not null or wrote.held <> '{}' then
-    insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
+    insert into punctual.outbox (message_id, write, last_error, app_error, next_attempt_at)
     select i.id,
            jsonb_build_object('id', i.id, 'conversation', i.conversation_id, 'to', i.to_number, 'from', i.from_number,
                               'body', i.body, 'sid', i.sid,
                               'sent_at_us', (extract(epoch from i.sent_at) * 1000000)::bigint),
-           coalesce(wrote.refusal, 'the conversation is held by another transaction'),
+           coalesce(wrote.refusal, 'the conversation is held by another transaction'), wrote.words,
            clock_timestamp() + interval '1 second'
       from unnest(ids, conversations, bodies, senders, recipients, sids, sent_at)
              as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
@@ -127,9 +157,14 @@ $$;
 -- Brings the app's messages up to what their attempts have reached. Taking it from the attempts, and
 -- holding those meanwhile, lets no older word overwrite a newer one. `held` are the sids of rows that another
 -- transaction holds: a wait could end in a deadlock with the app.
-create or replace function punctual.write_statuses(sids text[], out held text[], out refusal text)
+drop function if exists punctual.write_statuses(text[]);
+create function punctual.write_statuses(sids text[], out held text[], out refusal text, out words text)
 language plpgsql as $$
 declare
+  its_constraint text;
+  its_table text;
+  its_column text;
+  its_context text;
   ours text[];
 begin
   perform from punctual.attempts a where a.provider_sid = any (sids) order by a.token for share;
@@ -144,8 +179,12 @@ begin
                  where m.twilio_sid = any (sids) and m.twilio_sid <> all (ours));
   set constraints all immediate;
 exception when query_canceled or assert_failure or others then
+  get stacked diagnostics its_constraint = constraint_name, its_table = table_name, its_column = column_name,
+                          its_context = pg_exception_context;
   held := null;
-  refusal := format('telling the app''s tables of receipts failed: %s (%s)', sqlerrm, sqlstate);
+  words := sqlerrm;
+  refusal := punctual.refusal('telling the app''s tables of receipts', sqlstate, sqlerrm,
+                              its_constraint, its_table, its_column, its_context);
 end
 $$;
 
@@ -157,9 +196,9 @@ declare
 begin
   select * into wrote from punctual.write_statuses(sids);
   if wrote.refusal is not null or wrote.held <> '{}' then
-    insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
+    insert into punctual.outbox (message_id, write, last_error, app_error, next_attempt_at)
     select i.id, jsonb_build_object('status_of', i.sid),
-           coalesce(wrote.refusal, 'the row is held by another transaction'), clock_timestamp() + interval '1 second'
+           coalesce(wrote.refusal, 'the row is held by another transaction'), wrote.words, clock_timestamp() + interval '1 second'
       from unnest(ids, sids) as i (id, sid)
      where wrote.refusal is not null or i.sid = any (wrote.held);
   end if;
@@ -171,6 +210,11 @@ $$;
 -- refused. Then it goes on saying that, and the ledger knows better.
 create or replace function punctual.correct_messages(sids text[], sent text[], told text[]) returns text
 language plpgsql as $$
+declare
+  its_constraint text;
+  its_table text;
+  its_column text;
+  its_context text;
 begin
   update public.messages m
      set body = c.sent
@@ -178,6 +222,9 @@ begin
    where m.twilio_sid = c.sid and m.body = c.told;
   return null;
 exception when query_canceled or assert_failure or others then
-  return format('telling the app''s tables what was sent failed: %s (%s)', sqlerrm, sqlstate);
+  get stacked diagnostics its_constraint = constraint_name, its_table = table_name, its_column = column_name,
+                          its_context = pg_exception_context;
+  return punctual.refusal('telling the app''s tables what was sent', sqlstate, sqlerrm,
+                          its_constraint, its_table, its_column, its_context);
 end
 $$;

@@ -231,7 +231,7 @@ begin
   end if;
   return null;
 exception when others then
-  raise warning 'reminders could not follow a calendar event: % (%)', sqlerrm, sqlstate;
+  raise warning 'reminders could not follow a calendar event: SQLSTATE %', sqlstate;
   return null;
 end
 $$;
@@ -312,7 +312,7 @@ begin
       end if;
       delete from punctual.missed_event_changes u where u.id = any (those);
     exception when others then
-      raise warning 'message % could not follow its calendar event yet: % (%)', missed.message_id, sqlerrm, sqlstate;
+      raise warning 'message % could not follow its calendar event yet: SQLSTATE %', missed.message_id, sqlstate;
       update punctual.missed_event_changes u set refused_at = clock_timestamp() where u.id = missed.id;
     end;
   end loop;

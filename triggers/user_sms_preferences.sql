@@ -38,7 +38,7 @@ begin
    where m.user_id = whose and m.status in ('sending', 'unconfirmed');
   return null;
 exception when others then
-  raise warning 'what is pending for a user who opted out could not be cancelled yet: % (%)', sqlerrm, sqlstate;
+  raise warning 'what is pending for a user who opted out could not be cancelled yet: SQLSTATE %', sqlstate;
   return null;
 end
 $$;

@@ -110,7 +110,14 @@ fn refused(error: StoreError) -> anyhow::Error {
     if error.taken().is_some_and(|by| by.contains("dedup")) {
         return anyhow::anyhow!("another message with this --dedup-key is still in progress");
     }
-    error.into()
+    // Somebody with the database's password asks, and the app's own words are what helps them.
+    let told = error.to_string();
+    match error.words() {
+        Some(words) if !error.is_schema_missing() && !told.contains(&words) => {
+            anyhow::anyhow!("{told}; in the database's own words: {words}")
+        }
+        _ => error.into(),
+    }
 }
 
 /// Runs the command that `args` ask for, the program's own name first.
@@ -197,7 +204,8 @@ fn once(error: &anyhow::Error) -> String {
     for cause in error.chain().skip(1) {
         let postgres = cause.downcast_ref::<tokio_postgres::Error>();
         let server = postgres.and_then(tokio_postgres::Error::as_db_error);
-        if server.is_some_and(|server| text.contains(server.message())) {
+        // What may be repeated of it has been said. Its message may be the app's, and stderr is a log.
+        if server.is_some() {
             break;
         }
         let cause = cause.to_string();

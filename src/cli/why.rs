@@ -123,15 +123,31 @@ fn tell(story: &Story) -> String {
             write.last_error,
             local(write.next_attempt_at),
         );
+        if let Some(words) = &write.app_error {
+            let _ = writeln!(text, "  in the app's own words: {}", one_line(words));
+        }
     }
     let _ = writeln!(text, "next\n  {}", story.what_next(local));
     text
 }
 
+/// What others wrote may have line breaks in it, and what steers a terminal.
+fn one_line(text: &str) -> String {
+    let escape = |c: char| c.is_control().then(|| c.escape_debug());
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match escape(c) {
+            Some(escaped) => line.extend(escaped),
+            None => line.push(c),
+        }
+    }
+    line
+}
+
 fn tell_row(text: &mut String, row: &StoryRow) {
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            let _ = writeln!(text, "  {name:<14}{value}");
+            let _ = writeln!(text, "  {name:<14}{}", one_line(&value));
         }
     };
     line("status", Some(row.status.clone()));

@@ -14,7 +14,7 @@ use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
 use crate::schedule::Backoff;
-use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError};
+use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError, refusal_of};
 
 mod notice;
 mod proof;
@@ -55,22 +55,14 @@ pub enum Heard {
 const DEAF: &str = "notices do not arrive: a pooler in transaction mode, or a dead connection \
      (use a direct or session-mode connection, on Supabase port 5432)";
 
-/// The server's own words where there are any: the client's are "db error".
-fn said(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(db) => format!("{} ({})", db.message(), db.code().code()),
-        None => error.to_string(),
-    }
-}
-
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error("cannot connect: {0}")]
     Connect(#[source] ConnectError),
-    #[error("LISTEN failed: {}", said(.0))]
+    #[error("LISTEN failed: {}", refusal_of(.0))]
     Listen(#[source] tokio_postgres::Error),
-    #[error("the connection was lost: {}", said(.0))]
+    #[error("the connection was lost: {}", refusal_of(.0))]
     Broken(#[source] tokio_postgres::Error),
     #[error("the server closed the connection")]
     Closed,

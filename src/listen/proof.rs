@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
-use super::{CHANNEL, DEAF, Notice, PROOF_WITHIN, said};
-use crate::store::{ConnectError, Dsn, StoreError, notify_plainly};
+use super::{CHANNEL, DEAF, Notice, PROOF_WITHIN};
+use crate::store::{ConnectError, Dsn, StoreError, notify_plainly, refusal_of};
 
 /// Why nothing can be heard here.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum Unproven {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// `LISTEN` is not taken: a standby, for one.
-    #[error("LISTEN failed: {}", said(.0))]
+    #[error("LISTEN failed: {}", refusal_of(.0))]
     Listen(#[source] tokio_postgres::Error),
     /// `NOTIFY` is not taken.
     #[error(transparent)]

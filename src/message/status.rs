@@ -61,7 +61,7 @@ impl Status {
 
 /// A status this version does not know.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown status {0:?}")]
+#[error("a status that this version does not know")]
 pub struct UnknownStatus(String);
 
 impl FromStr for Status {

@@ -44,9 +44,11 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
         if let Some((hours, chosen)) = quiet {
             let why = || {
                 let told = quiet::told(hours, &chosen.zone);
-                match chosen.warnings.join(", ") {
-                    warnings if warnings.is_empty() => told,
-                    warnings => format!("{told} ({warnings})"),
+                let warnings: Vec<_> = chosen.warnings.iter().map(ToString::to_string).collect();
+                if warnings.is_empty() {
+                    told
+                } else {
+                    format!("{told} ({})", warnings.join(", "))
                 }
             };
             match quiet::end(hours, &chosen.zone, until) {

@@ -25,7 +25,7 @@ mod zones;
 pub use business::{BusinessHours, BusinessHoursError};
 pub use days::{LocalDay, local_days};
 pub use quota::judge_all;
-pub use zones::{Chosen, Zones, zone_of};
+pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
 /// The longest body the provider takes, in characters (Twilio error 21617 beyond).
 pub const BODY_MAX_CHARS: usize = 1600;

@@ -43,8 +43,8 @@ impl Zones {
 pub struct Chosen {
     /// It.
     pub zone: TimeZone,
-    /// What stood before it and is no zone, a sentence each.
-    pub warnings: Vec<String>,
+    /// What stood before it and is no zone.
+    pub warnings: Vec<ZoneWarning>,
 }
 
 impl Chosen {
@@ -57,6 +57,27 @@ impl Chosen {
 /// As people write it. A zone of the database always has one.
 pub(super) fn name_of(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("UTC")
+}
+
+/// What stands where a zone should. It may be anything, a number or a text too, so its name is for a person
+/// who asks for the message alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneWarning {
+    whose: &'static str,
+    name: String,
+}
+
+impl ZoneWarning {
+    /// The same with what stands there.
+    pub fn with_name(&self) -> String {
+        format!("{} {:?} is no IANA zone", self.whose, self.name)
+    }
+}
+
+impl std::fmt::Display for ZoneWarning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is no IANA zone", self.whose)
+    }
 }
 
 /// More of a name than this is no help to whoever looks for the mistake.
@@ -78,8 +99,8 @@ pub fn zone_of(facts: &Facts, rules: &Rules) -> Chosen {
         if let Some(zone) = rules.zones.get(name) {
             return Chosen { zone, warnings };
         }
-        let shown: String = name.chars().take(SHOWN_CHARS).collect();
-        warnings.push(format!("{whose} {shown:?} is no IANA zone"));
+        let name = name.chars().take(SHOWN_CHARS).collect();
+        warnings.push(ZoneWarning { whose, name });
     }
     let zone = rules.timezone.clone();
     Chosen { zone, warnings }
@@ -106,7 +127,12 @@ mod tests {
         };
         let chosen = zone_of(&facts, &rules);
         assert_eq!(chosen.name(), expected);
-        assert_eq!(chosen.warnings, warnings);
+        let named: Vec<String> = chosen.warnings.iter().map(ZoneWarning::with_name).collect();
+        assert_eq!(named, warnings);
+        // What everybody reads has no name in it.
+        for warning in &chosen.warnings {
+            assert!(!warning.to_string().contains('"'), "{warning}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::refusal;
 use super::session::connect::{chain, is_away};
 
 /// A failed step of the store. The message names the step and keeps the cause; it never contains a
@@ -43,11 +44,10 @@ pub enum StoreError {
     },
 }
 
-/// The server's message and code, or what broke on the way. The server's DETAIL is left out, because it
-/// quotes rows.
+/// What may be repeated of the server's error (see [`refusal`]), or what broke on the way.
 fn detail(e: &tokio_postgres::Error) -> String {
     match e.as_db_error() {
-        Some(db) => format!(": {} ({})", db.message(), db.code().code()),
+        Some(db) => format!(": {}", refusal::names(db)),
         None => format!(": {}", chain(e)),
     }
 }
@@ -112,6 +112,14 @@ impl StoreError {
     pub fn guarded(&self) -> Option<(&str, Option<&str>)> {
         self.refused_with("PT409")
             .map(|db| (db.message(), db.hint()))
+    }
+
+    /// The server's own message, which may be the app's and quote a row: for a person who asks.
+    pub fn words(&self) -> Option<String> {
+        let (Self::Query { source, .. } | Self::Unreadable { source, .. }) = self else {
+            return None;
+        };
+        source.as_db_error().map(refusal::words)
     }
 
     /// Whether the schema `punctual`, or a table or function of it, is missing.

@@ -33,6 +33,7 @@ mod app;
 mod error;
 mod ledger;
 mod path;
+mod refusal;
 mod schema;
 mod session;
 
@@ -43,6 +44,7 @@ pub use path::claims::Claimed;
 pub use path::facts::Days;
 pub use path::outcomes::Recorded;
 pub use path::window::{Sample, notify_plainly};
+pub(crate) use refusal::of as refusal_of;
 pub use schema::migrate::{MigrateError, Migrator};
 pub use schema::{doctor, migrate};
 pub use session::connect::{ConnectError, Connection};

@@ -29,6 +29,83 @@ fn is_clean(what: &str, said: &str) {
     }
 }
 
+/// An app that refuses and quotes its rows: by a constraint, by a trigger whose message has a line break in it, at a
+/// write of ours and at the claim itself.
+const QUOTING_APP: &str = r"
+    alter table messages add constraint picky check (body not like 'canary%');
+    create function say_no() returns trigger language plpgsql as $$
+    begin
+      raise exception E'no % for %\nFORGED line', new.body, new.to_number;
+    end $$;
+    create trigger say_no before insert on messages for each row
+      when (new.body like '%quoted-by-trigger') execute function say_no();
+    create trigger say_no before update on scheduled_messages for each row
+      when (new.status = 'sending' and new.body like '%refused-at-its-claim') execute function say_no();
+";
+
+/// Rows that the app refuses: one of its own table's, one at its claim; the zone of both is no name.
+async fn the_app_refuses_and_quotes(world: &World) -> uuid::Uuid {
+    let insert = async |body: &str| -> uuid::Uuid {
+        let sql =
+            "insert into scheduled_messages (to_number, body, timezone, user_id, scheduled_at)
+                   values ($1, $2, $1, gen_random_uuid(), clock_timestamp()) returning id";
+        let body = format!("{BODY} {body}");
+        let row = world.app.query_one(sql, &[&TO, &body]).await;
+        row.unwrap().get(0)
+    };
+    insert("refused-at-its-claim").await;
+    let id = insert("quoted-by-trigger").await;
+    crate::daemon::until("the app's refusal is kept", async || {
+        let sql = "select last_error from punctual.outbox where message_id = $1";
+        let row = world.app.query_opt(sql, &[&id]).await.unwrap()?;
+        let kept: String = row.get(0);
+        is_clean("the outbox", &kept);
+        assert!(
+            kept.contains("SQLSTATE P0001, function \"say_no\""),
+            "{kept}"
+        );
+        Some(())
+    })
+    .await;
+    id
+}
+
+/// The message's story has them, marked as the app's, and nothing else has.
+async fn its_words_are_for_who_asks(world: &World, daemon: &Daemon, refused: uuid::Uuid) {
+    let said = format!("no {BODY} quoted-by-trigger for {TO}");
+    let (_, body) = daemon
+        .get(&format!("/debug/messages/{refused}"))
+        .await
+        .unwrap();
+    let mut story: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let words = story["outbox"][0]["app_error"].take();
+    assert!(words.as_str().unwrap().starts_with(&said), "{words}");
+    let warnings = story["row"]["warnings"].take();
+    assert!(
+        warnings[0].as_str().unwrap().contains("no IANA zone"),
+        "{warnings}"
+    );
+    is_clean("the rest of a story", &story.to_string());
+    let (code, told, stderr) = world.call(&["why", &refused.to_string()]).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    let line = told
+        .lines()
+        .find(|line| line.contains("in the app's own words: "));
+    assert!(line.unwrap().contains(&said), "{told}");
+    assert!(
+        !told.lines().any(|line| line.starts_with("FORGED")),
+        "{told}"
+    );
+    let (_, told, stderr) = world.call(&["doctor"]).await;
+    let told = told.replace(FROM, "");
+    assert!(
+        told.contains("refused by the app's tables"),
+        "{told}{stderr}"
+    );
+    is_clean("doctor", &told);
+    is_clean("doctor", &stderr);
+}
+
 /// Everything that can come of a message, in one run.
 async fn check(format: &str) {
     let text = format!("{TO} is not a number to {FROM}: {BODY}");
@@ -66,12 +143,7 @@ async fn check(format: &str) {
     ] {
         set(&mut world.env, setting, value);
     }
-    // The app refuses one of the writes, and its sentence quotes the row.
-    world
-        .app
-        .batch_execute("alter table messages add constraint picky check (body not like 'canary%')")
-        .await
-        .unwrap();
+    world.app.batch_execute(QUOTING_APP).await.unwrap();
 
     let mut daemon = Daemon::start(&world.env);
     daemon.ready().await;
@@ -79,6 +151,7 @@ async fn check(format: &str) {
         insert(&world, TO, &format!("{BODY} {n}")).await;
         asked(&world.phone, n).await;
     }
+    let refused = the_app_refuses_and_quotes(&world).await;
     let bad = format!("{TO} or {TO}");
     let failed = insert(&world, &bad, BODY).await;
     let row = world.becomes(failed, "failed").await;
@@ -102,6 +175,7 @@ async fn check(format: &str) {
         is_clean("a refusal", &body);
     }
     every_route_is_clean(&daemon, failed).await;
+    its_words_are_for_who_asks(&world, &daemon, refused).await;
     let url = format!("http://{}", daemon.addr());
     for args in [
         &["timers", "--url", &url][..],
@@ -117,6 +191,9 @@ async fn check(format: &str) {
     let said = daemon.stop().await;
     assert!(said.contains("TRACE") || said.contains("DEBUG"), "{said}");
     is_clean("the log", &said);
+    assert!(said.contains("P0001") && said.contains("say_no"), "{said}");
+    let forged = said.lines().any(|line| line.starts_with("FORGED"));
+    assert!(!forged, "{said}");
 
     // What people see when it does not start.
     let mut wrong = world.env.clone();

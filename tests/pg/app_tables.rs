@@ -154,7 +154,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     (
         "create function no() returns trigger language plpgsql as $$ begin raise exception 'not today'; end $$;
          create trigger no before insert on messages for each row execute function no()",
-        "not today",
+        "SQLSTATE P0001, function \"no\"",
         "drop trigger no on messages; drop function no",
     ),
     // Refuses only when the transaction ends.
@@ -162,17 +162,17 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "create function no() returns trigger language plpgsql as $$ begin raise exception 'not at last'; end $$;
          create constraint trigger no after insert on messages deferrable initially deferred
            for each row execute function no()",
-        "not at last",
+        "SQLSTATE P0001, function \"no\"",
         "drop trigger no on messages; drop function no",
     ),
     (
         "alter table messages add column owner uuid not null default null",
-        "null value in column",
+        "SQLSTATE 23502, table \"messages\", column \"owner\"",
         "alter table messages drop column owner",
     ),
     (
         "alter table messages add check (length(body) > 10) not valid",
-        "violates check constraint",
+        "SQLSTATE 23514, constraint \"messages_body_check\", table \"messages\"",
         "alter table messages drop constraint messages_body_check",
     ),
     (
@@ -192,7 +192,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ),
     (
         "alter table conversations add column owner uuid not null default null",
-        "null value in column",
+        "SQLSTATE 23502, table \"conversations\", column \"owner\"",
         "alter table conversations drop column owner",
     ),
     // Ids of another type.

@@ -34,10 +34,7 @@ pub(super) fn unknown(zones: &Zones) -> Finding {
     let told: Vec<String> = unknown
         .iter()
         .take(SHOWN)
-        .map(|said| {
-            let name: String = said.zone.chars().take(SHOWN_CHARS).collect();
-            format!("{name:?} ({} of {})", said.times, said.whose)
-        })
+        .map(|said| format!("{} ({} of {})", shown(&said.zone), said.times, said.whose))
         .collect();
     let more = unknown.len().saturating_sub(SHOWN);
     let more = if more == 0 {
@@ -52,6 +49,17 @@ pub(super) fn unknown(zones: &Zones) -> Finding {
         "write names like America/Los_Angeles; until then the user's zone applies, then \
          PUNCTUAL_TIMEZONE",
     )
+}
+
+/// What is written like a zone is meant for one. Anything else may be a number or a text.
+fn shown(name: &str) -> String {
+    let digits = name.bytes().filter(u8::is_ascii_digit).count();
+    let alike = |b: u8| b.is_ascii_alphanumeric() || b"/_+-".contains(&b);
+    if name.len() <= SHOWN_CHARS && digits <= 2 && name.bytes().all(alike) {
+        format!("{name:?}")
+    } else {
+        "something that does not look like one".to_owned()
+    }
 }
 
 pub(super) fn check() -> Finding {

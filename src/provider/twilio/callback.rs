@@ -79,8 +79,10 @@ fn report(path_and_query: &str, body: &[u8]) -> Result<Callback, BadCallback> {
     let about = about(path_and_query)?;
     let word = word.ok_or(BadCallback::Malformed("a callback has a MessageStatus"))?;
     let Some(status) = status(&word, code.and_then(|code| code.parse().ok())) else {
+        // Whatever is no word is somebody's text.
+        let is_word = word.len() <= 24 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         tracing::warn!(
-            status = word,
+            status = if is_word { &word } else { "(no word)" },
             "ignored a status that this version does not know"
         );
         return Ok(Callback::Nothing);

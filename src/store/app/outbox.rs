@@ -37,7 +37,10 @@ impl Store {
         let (id, write, attempts) = read().map_err(StoreError::unreadable(STEP))?;
 
         let refused = match serde_json::from_value::<Write>(write) {
-            Err(e) => Some(format!("not a write of this version: {e}")),
+            Err(e) => Some(rows::Refusal {
+                names: format!("not a write of this version: {e}"),
+                words: None,
+            }),
             Ok(Write::Delivered(delivered)) => rows::write_again(&tx, &delivered).await?,
             Ok(Write::Status { status_of }) => rows::write_status_again(&tx, &status_of).await?,
         };
@@ -51,7 +54,7 @@ impl Store {
             Some(error) => {
                 let again = prepared(&tx, AGAIN, STEP).await?;
                 let pause = PAUSE.pause(u32::try_from(attempts).unwrap_or(0) + 1);
-                tx.execute(&again, &[&id, error, &millis(pause)])
+                tx.execute(&again, &[&id, &error.names, &error.words, &millis(pause)])
                     .await
                     .map_err(StoreError::at(STEP))?;
             }

@@ -5,6 +5,7 @@
 
 use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -73,7 +74,9 @@ pub(in crate::store) async fn write_behind_savepoint(
     if delivered.is_empty() {
         return Ok(());
     }
-    if let Some(refusal) = call(tx, WRITE_SENT, delivered).await? {
+    let row = call(tx, WRITE_SENT, delivered).await?;
+    let refusal: Option<String> = row.try_get(0).map_err(StoreError::unreadable(WRITING))?;
+    if let Some(refusal) = refusal {
         warn_of_refusal(&refusal);
     }
     Ok(())
@@ -87,22 +90,43 @@ pub(in crate::store) fn warn_of_refusal(refusal: &str) {
     );
 }
 
+/// Why the app's tables took something not, as the functions of `triggers/messages.sql` say it.
+pub(in crate::store) struct Refusal {
+    /// The code and the names, for everybody.
+    pub(in crate::store) names: String,
+    /// The server's message, which may be the app's own: for a person who asks.
+    pub(in crate::store) words: Option<String>,
+}
+
+impl Refusal {
+    fn read(row: &Row, step: &'static str) -> Result<Option<Self>, StoreError> {
+        let read = || -> Result<_, tokio_postgres::Error> {
+            let names: Option<String> = row.try_get(0)?;
+            let words = row.try_get(1)?;
+            Ok(names.map(|names| Self { names, words }))
+        };
+        read().map_err(StoreError::unreadable(step))
+    }
+}
+
 /// Writes a message that waited in the outbox; why it still does, if it does.
 pub(in crate::store) async fn write_again(
     tx: &Transaction<'_>,
     delivered: &Delivered,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<Refusal>, StoreError> {
     hold_attempt(tx, delivered).await?;
-    call(tx, WRITE_MESSAGES, std::slice::from_ref(delivered)).await
+    let row = call(tx, WRITE_MESSAGES, std::slice::from_ref(delivered)).await?;
+    Refusal::read(&row, WRITING)
 }
+
+const WRITING: &str = "writing sent messages to the app's tables";
 
 /// Has a function of `triggers/messages.sql` write messages; what it says.
 async fn call(
     tx: &Transaction<'_>,
     sql: &'static str,
     delivered: &[Delivered],
-) -> Result<Option<String>, StoreError> {
-    const STEP: &str = "writing sent messages to the app's tables";
+) -> Result<Row, StoreError> {
     let ids: Vec<Uuid> = delivered.iter().map(|d| d.id).collect();
     let conversations: Vec<Option<Uuid>> = delivered.iter().map(|d| d.conversation).collect();
     let bodies: Vec<&str> = delivered.iter().map(|d| d.body.as_str()).collect();
@@ -111,15 +135,13 @@ async fn call(
     let sids: Vec<&str> = delivered.iter().map(|d| d.sid.as_str()).collect();
     let at = |d: &Delivered| PgTimestamp(Moment::from_micros(d.sent_at_us));
     let at: Vec<PgTimestamp> = delivered.iter().map(at).collect();
-    let statement = prepared(tx, sql, STEP).await?;
-    let row = tx
-        .query_one(
-            &statement,
-            &[&ids, &conversations, &bodies, &from, &to, &sids, &at],
-        )
-        .await
-        .map_err(StoreError::at(STEP))?;
-    row.try_get(0).map_err(StoreError::unreadable(STEP))
+    let statement = prepared(tx, sql, WRITING).await?;
+    tx.query_one(
+        &statement,
+        &[&ids, &conversations, &bodies, &from, &to, &sids, &at],
+    )
+    .await
+    .map_err(StoreError::at(WRITING))
 }
 
 /// Holds the attempt of a message that is written late: see `triggers/messages.sql`.
@@ -143,7 +165,9 @@ pub(in crate::store) async fn tell_statuses(
     }
     let messages: Vec<Uuid> = reached.iter().map(|(message, _)| message.0).collect();
     let sids: Vec<&str> = reached.iter().map(|(_, sid)| *sid).collect();
-    if let Some(refusal) = call_for_statuses(tx, TELL_STATUSES, &[&messages, &sids]).await? {
+    let row = call_for_statuses(tx, TELL_STATUSES, &[&messages, &sids]).await?;
+    let refusal: Option<String> = row.try_get(0).map_err(StoreError::unreadable(TELLING))?;
+    if let Some(refusal) = refusal {
         tracing::warn!(
             error = refusal,
             "the app's tables refused receipts; they are kept in punctual.outbox and retried one by one"
@@ -156,18 +180,19 @@ pub(in crate::store) async fn tell_statuses(
 pub(in crate::store) async fn write_status_again(
     tx: &Transaction<'_>,
     sid: &str,
-) -> Result<Option<String>, StoreError> {
-    call_for_statuses(tx, WRITE_STATUSES, &[&[sid].as_slice()]).await
+) -> Result<Option<Refusal>, StoreError> {
+    let row = call_for_statuses(tx, WRITE_STATUSES, &[&[sid].as_slice()]).await?;
+    Refusal::read(&row, TELLING)
 }
+
+const TELLING: &str = "telling the app's tables of receipts";
 
 async fn call_for_statuses(
     tx: &Transaction<'_>,
     sql: &'static str,
     parameters: &[&(dyn ToSql + Sync)],
-) -> Result<Option<String>, StoreError> {
-    const STEP: &str = "telling the app's tables of receipts";
-    let statement = prepared(tx, sql, STEP).await?;
+) -> Result<Row, StoreError> {
+    let statement = prepared(tx, sql, TELLING).await?;
     let row = tx.query_one(&statement, parameters).await;
-    let row = row.map_err(StoreError::at(STEP))?;
-    row.try_get(0).map_err(StoreError::unreadable(STEP))
+    row.map_err(StoreError::at(TELLING))
 }

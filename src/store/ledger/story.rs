@@ -8,7 +8,7 @@ use crate::clock::ZoneData;
 use crate::message::facts::Preferences;
 use crate::message::segments::Segments;
 use crate::message::{AttemptToken, E164, Facts, InstanceId, MessageId, Moment, Status};
-use crate::policy::{Rules, zone_of};
+use crate::policy::{Rules, ZoneWarning, zone_of};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError};
 
@@ -154,6 +154,8 @@ pub struct StoryWrite {
     pub attempts: i32,
     pub next_attempt_at: Moment,
     pub last_error: String,
+    /// What the app's tables said, in their own words: with numbers and texts, if these have them.
+    pub app_error: Option<String>,
     pub created_at: Moment,
 }
 
@@ -262,7 +264,7 @@ fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
     })
 }
 
-/// The same words as in the log of the instance that judged it.
+/// As in the log of the instance that judged it, and with the names.
 fn zone_warnings(own: Option<String>, theirs: Option<String>) -> Vec<String> {
     let facts = Facts {
         timezone: own,
@@ -276,7 +278,8 @@ fn zone_warnings(own: Option<String>, theirs: Option<String>) -> Vec<String> {
         zones: ZoneData::newest().zones,
         ..Rules::default()
     };
-    zone_of(&facts, &rules).warnings
+    let warnings = zone_of(&facts, &rules).warnings;
+    warnings.iter().map(ZoneWarning::with_name).collect()
 }
 
 fn read_attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> {
@@ -328,6 +331,7 @@ fn read_write(row: &Row) -> Result<StoryWrite, tokio_postgres::Error> {
         attempts: row.try_get("attempts")?,
         next_attempt_at: at(row, "next_attempt_at")?,
         last_error: row.try_get("last_error")?,
+        app_error: row.try_get("app_error")?,
         created_at: at(row, "created_at")?,
     })
 }

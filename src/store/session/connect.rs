@@ -16,6 +16,7 @@ use super::dsn::{Dsn, POOLER_HINT};
 use super::lineage::Lineage;
 use super::tls;
 use super::watch::Watch;
+use crate::store::refusal::words;
 
 /// The whole way to a session: look-up, every address, TLS, authentication, settings. A server
 /// that accepts and then says nothing ends here.
@@ -255,8 +256,8 @@ fn refusal(error: &tokio_postgres::Error) -> String {
     };
     let code = said.code().code();
     match advice(said) {
-        Some(advice) => format!("{} ({code}); {advice}", said.message()),
-        None => format!("{} ({code})", said.message()),
+        Some(advice) => format!("{} ({code}); {advice}", words(said)),
+        None => format!("{} ({code})", words(said)),
     }
 }
 

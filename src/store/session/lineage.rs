@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use crate::message::DatabaseId;
 use crate::proof::recovery::LogPosition;
-use crate::store::StoreError;
+use crate::store::{StoreError, refusal};
 
 const WHERE: &str = sql!("sql/database_id.sql");
 
@@ -98,9 +98,7 @@ async fn ask(client: &Client) -> Result<Option<LogPosition>, tokio_postgres::Err
         Ok(row) => row,
         Err(error) if error.as_db_error().is_some() => {
             tracing::warn!(
-                reason = error
-                    .as_db_error()
-                    .map(tokio_postgres::error::DbError::message),
+                reason = refusal::of(&error),
                 "the database does not show its identity: a restore cannot be detected, and the \
                  journal cannot prove that a request never began"
             );

@@ -1,4 +1,5 @@
--- $1 id  $2 error  $3 pause (ms)
+-- $1 id  $2 error  $3 the app's words  $4 pause (ms)
 update punctual.outbox
-   set attempts = attempts + 1, last_error = $2, next_attempt_at = clock_timestamp() + $3::bigint * interval '1 millisecond'
+   set attempts = attempts + 1, last_error = $2, app_error = $3,
+       next_attempt_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
  where id = $1
