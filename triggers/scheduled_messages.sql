@@ -215,7 +215,8 @@ $$;
 
 -- One NOTIFY a statement, and only if something in it is due within the notice window: a
 -- transaction that notifies takes a database-wide lock at its commit. The payload is a hint;
--- whoever hears it reads the table. The window (2 h) is twice the largest horizon a daemon
+-- whoever hears it reads the table. `set local punctual.notify = 'off'` leaves it out, for a transaction
+-- that is to be prepared, which may not notify. The window (2 h) is twice the largest horizon a daemon
 -- may have, so whatever is silent here is in a later sweep of the whole window.
 create or replace function punctual.notify_change() returns trigger
 language plpgsql set search_path = '' as $$
@@ -250,8 +251,25 @@ begin
   end if;
   -- A full queue (somebody listens inside a transaction left open) would make the commit fail;
   -- the sweeps find the rows without us.
-  if n > 0 and pg_notification_queue_usage() < 0.9 then
+  if n > 0 and coalesce(current_setting('punctual.notify', true), '') <> 'off' and pg_notification_queue_usage() < 0.9 then
     perform pg_notify('punctual', case when n > named then 'rescan' else 'ids ' || ids end);
+  end if;
+  return null;
+end
+$$;
+
+-- In a session that applies what another database has done (logical replication), where the triggers
+-- above do not fire, nor any of a statement. Once a transaction, for equal notices are one.
+create or replace function punctual.notify_replicated() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  near constant timestamptz := clock_timestamp() + interval '2 hours';
+begin
+  if coalesce(current_setting('punctual.notify', true), '') <> 'off'
+     and (new.status = 'pending' and due!(new) <= near or old.status = 'pending' and due!(old) <= near)
+     and pg_notification_queue_usage() < 0.9
+  then
+    perform pg_notify('punctual', 'rescan');
   end if;
   return null;
 end
@@ -261,7 +279,9 @@ $$;
 create or replace function punctual.notify_truncate() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  perform pg_notify('punctual', 'rescan');
+  if coalesce(current_setting('punctual.notify', true), '') <> 'off' then
+    perform pg_notify('punctual', 'rescan');
+  end if;
   return null;
 end
 $$;
@@ -328,3 +348,8 @@ create or replace trigger punctual_notify_delete
 create or replace trigger punctual_notify_truncate
   after truncate on public.scheduled_messages for each statement
   execute function punctual.notify_truncate();
+
+create or replace trigger punctual_notify_replicated
+  after insert or update or delete on public.scheduled_messages for each row
+  execute function punctual.notify_replicated();
+alter table public.scheduled_messages enable replica trigger punctual_notify_replicated;

@@ -32,6 +32,7 @@ mod outcome;
 mod people;
 mod receipts;
 mod recovery;
+mod replicated;
 mod retry;
 mod rows;
 mod shown;

@@ -22,7 +22,8 @@ impl World {
     pub(crate) async fn new() -> Self {
         let db = TestDb::new().await;
         let (user, unseen) = (db.client().await, db.client().await);
-        run(&unseen, "set session_replication_role = replica").await;
+        let quiet = "set session_replication_role = replica; set punctual.notify = 'off'";
+        run(&unseen, quiet).await;
         Self { db, user, unseen }
     }
 
