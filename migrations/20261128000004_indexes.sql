@@ -39,6 +39,8 @@ begin
          '(send_before) where send_before is not null and status = ''pending'''),
         ('scheduled_messages', 'scheduled_messages_user_pending_idx', null,
          '(user_id) where user_id is not null and status = ''pending'''),
+        ('scheduled_messages', 'scheduled_messages_number_idx', null,
+         '(btrim(to_number)) where status = ''pending'''),
         ('scheduled_messages', 'scheduled_messages_dedup_key', null,
          '(dedup_key) where dedup_key is not null and status in (''pending'', ''sending'', ''unconfirmed'')'),
         ('conversations', 'conversations_phone_number_idx', 'phone_number', '(phone_number)'),
@@ -82,6 +84,9 @@ create index if not exists attempts_lookup_text_idx
 create index if not exists receipts_message_idx on punctual.receipts (message_id);
 create index if not exists receipts_provider_sid_idx on punctual.receipts (provider_sid);
 create index if not exists outbox_next_attempt_idx on punctual.outbox (next_attempt_at);
+create index if not exists outbox_message_idx on punctual.outbox (message_id);
+-- Who runs. A heartbeat writes nothing here.
+create index if not exists instances_running_idx on punctual.instances (id) where stopped_at is null;
 create unique index if not exists suppressions_pair_key
   on punctual.suppressions (their_number, (coalesce(our_number, '')));
 create index if not exists notes_message_idx on punctual.notes (message_id);

@@ -91,7 +91,7 @@ language sql set search_path = '' as $$
      set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = clock_timestamp(),
          -- Should it come again at another time, the message knows from where to count.
          event_start = coalesce(m.event_start, was)
-   where m.id = any (ids) and m.status = 'pending'
+   where m.id = any (ids) and is_pending!(m)
 $$;
 
 -- These, which are held, follow their event. The row's own `event_start` comes before `was`, so that
@@ -104,7 +104,7 @@ language sql set search_path = '' as $$
          event_start = coalesce(starts, m.event_start),
          template_vars = case when jsonb_typeof(m.template_vars) = 'object'
                               then m.template_vars || vars else m.template_vars end
-   where m.id = any (ids) and m.status = 'pending'
+   where m.id = any (ids) and is_pending!(m)
      and punctual.is_behind(m.event_start, starts, m.template_vars, vars)
 $$;
 
@@ -287,7 +287,7 @@ begin
        for update of u skip locked
   loop
     begin
-      perform from public.scheduled_messages m where m.id = missed.message_id and m.status = 'pending'
+      perform from public.scheduled_messages m where m.id = missed.message_id and is_pending!(m)
           for no key update skip locked;
       those := array(select u.id from punctual.missed_event_changes u where u.message_id = missed.message_id);
       if found then

@@ -227,6 +227,19 @@ const fn find(text: &str, mark: &str, mut at: usize) -> usize {
     panic!("a file does not have the mark that its text is cut at")
 }
 
+/// The longest text that [`with_expressions`] takes.
+const LONGEST: usize = 32 * 1024;
+
+/// A text with its expressions put in while the program runs: for tests that read the files.
+///
+/// # Panics
+///
+/// Where the text names an expression that there is none of, or is longer than 32 KiB.
+pub fn with_expressions(sql: &str) -> String {
+    let text = Text::<LONGEST>::of(sql);
+    String::from_utf8_lossy(&text.bytes[..text.len]).into_owned()
+}
+
 /// How long a file is with its expressions put in.
 pub(in crate::store) const fn length(sql: &str) -> usize {
     Text::<0>::of(sql).len

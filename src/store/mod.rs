@@ -39,6 +39,7 @@ mod session;
 
 pub use app::user;
 pub use error::StoreError;
+pub use expressions::with_expressions;
 pub use ledger::{enquiries, held, receipts, resolve, story};
 pub use path::claims::Claimed;
 pub use path::facts::Days;

@@ -30,6 +30,7 @@ mod opt_out;
 mod ours;
 mod outcome;
 mod people;
+mod plans;
 mod receipts;
 mod recovery;
 mod replicated;

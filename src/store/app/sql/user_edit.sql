@@ -1,2 +1,2 @@
 -- $1 id  $2 body
-update public.scheduled_messages set body = $2 where id = $1 and status = 'pending'
+update public.scheduled_messages set body = $2 where id = $1 and is_pending!()

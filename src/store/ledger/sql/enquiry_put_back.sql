@@ -6,7 +6,7 @@
 with held as (
   select m.id
     from public.scheduled_messages m
-   where m.id = $1::uuid and m.status = 'unconfirmed' and m.attempts < coalesce(m.max_attempts, 3)
+   where m.id = $1::uuid and is_unconfirmed!(m) and m.attempts < coalesce(m.max_attempts, 3)
      and clock_timestamp() <= least(
            wanted_at!(m) + $5::bigint * interval '1 microsecond',
            m.send_before)
@@ -23,7 +23,7 @@ with held as (
   update public.scheduled_messages m
      set status = 'pending', next_attempt_at = null, error_message = $4, updated_at = clock_timestamp()
     from ledger
-   where m.id = ledger.message_id and m.status = 'unconfirmed'
+   where m.id = ledger.message_id and is_unconfirmed!(m)
   returning m.id
 )
 select case when pg_notification_queue_usage() < 0.9 then pg_notify('punctual', 'ids ' || id)::text end

@@ -35,7 +35,7 @@ with dead as (
          lookup_to = free.lookup_to, lookup_from = free.lookup_from, lookup_text = free.lookup_text
     from dead
     left join free on free.id = dead.message_id
-   where a.token = dead.token and a.outcome is null
+   where a.token = dead.token and is_open!(a)
      and (free.id is not null
           or not exists (select from public.scheduled_messages m where m.id = dead.message_id))
   returning a.message_id
@@ -44,4 +44,4 @@ update public.scheduled_messages m
    set status = 'unconfirmed', updated_at = clock_timestamp(),
        error_message = 'the instance that was sending it ended before it said how the request went'
   from ledger
- where m.id = ledger.message_id and m.status = 'sending'
+ where m.id = ledger.message_id and is_sending!(m)

@@ -8,9 +8,12 @@ with open as (
   union all
   select a.token, a.message_id, a.number, false
     from public.scheduled_messages m
-    join punctual.attempts a on a.message_id = m.id
-   where m.status = 'unconfirmed' and a.instance = $1::uuid
-     and a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null
+   cross join lateral (
+     select a.token, a.message_id, a.number from punctual.attempts a
+      where a.message_id = m.id and a.instance = $1::uuid
+        and a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null
+     offset 0) a
+   where m.status = 'unconfirmed'
 )
 select open.token, open.message_id, open.number::int, open.in_flight,
        greatest(coalesce(m.attempts, 1) - 1, 0)::int as attempts_before,

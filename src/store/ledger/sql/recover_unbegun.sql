@@ -38,7 +38,7 @@ with ask as (
          error_message = case when m.status = 'sending' then m.error_message end,
          updated_at = clock_timestamp()
     from ledger
-   where m.id = ledger.message_id and m.status in ('sending', 'unconfirmed')
+   where m.id = ledger.message_id and (is_sending!(m) or is_unconfirmed!(m))
      and not exists (select from punctual.attempts o
                       where o.message_id = m.id and o.token <> ledger.token
                         and (o.outcome is null or o.outcome = 'unknown'))

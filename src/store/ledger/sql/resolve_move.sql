@@ -11,5 +11,5 @@ update public.scheduled_messages m
        cancelled_at = case when $2::text = 'cancelled' then clock_timestamp() end,
        requeued_at = case when $2::text = 'pending' then clock_timestamp() else m.requeued_at end,
        next_attempt_at = null, updated_at = clock_timestamp()
- where m.id = $1::uuid and m.status = 'unconfirmed'
+ where m.id = $1::uuid and is_unconfirmed!(m)
 returning clock_timestamp() as now

@@ -25,7 +25,7 @@ with late as (
   -- Asked again of the row as it is once it is held: an edit that was committed meanwhile counts.
   select m.id
     from public.scheduled_messages m
-   where m.id in (select id from late) and m.status = 'pending'
+   where m.id in (select id from late) and is_pending!(m)
      and (m.send_before < clock_timestamp()
           or greatest(due!(m), wanted_at!(m)) < clock_timestamp() - $1::bigint * interval '1 microsecond')
      and due!(m) >= coalesce($3::timestamptz, '-infinity')

@@ -4,7 +4,7 @@ select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::t
        due!(m) as due,
        case when m.status = 'sending' then
          (select max(a.lease_until) from punctual.attempts a
-           where a.message_id = m.id and a.outcome is null)
+           where a.message_id = m.id and is_open!(a))
        end as lease_until
   from unnest($1::uuid[]) as ask (id)
   left join public.scheduled_messages m on m.id = ask.id

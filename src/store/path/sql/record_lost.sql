@@ -11,12 +11,13 @@
 -- nothing more is heard of it (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
 -- $10 the version of the row that it proves something of (null: whichever it is by now)  $11 the instance
 with ask as materialized (
-  select ask.*, exists (select from punctual.attempts a where a.token = ask.token) as has_attempt,
-         exists (select from public.scheduled_messages m where m.id = ask.id) as has_row
+  select ask.*, a.is_there is not null as has_attempt, m.is_there is not null as has_row
     from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
                                $7::text[], $8::text[], $9::text[], $10::bigint[])
                      as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version)
            order by a.id) ask
+    left join lateral (select true as is_there from punctual.attempts a where a.token = ask.token) a on true
+    left join lateral (select true as is_there from public.scheduled_messages m where m.id = ask.id) m on true
 ), named as materialized (
   select done.*,
          row_number() over (partition by done.sid order by done.token) > 1

@@ -7,15 +7,15 @@ with pair as (
   insert into punctual.suppressions (our_number, their_number, reason)
   select ours, theirs, $3 from pair order by theirs, ours
   on conflict do nothing
-), free as (
+), free as materialized (
   select m.id
-    from public.scheduled_messages m
-   where m.status = 'pending'
-     and exists (select from pair
-                  where pair.theirs = btrim(m.to_number)
-                    and pair.ours = coalesce(nullif(btrim(m.from_number), ''), $4::text))
-   order by m.id
-     for no key update of m skip locked
+    from (select ours, theirs from pair order by theirs, ours) p
+   cross join lateral (
+     select m.id
+       from public.scheduled_messages m
+      where m.status = 'pending' and btrim(m.to_number) = p.theirs
+        and coalesce(nullif(btrim(m.from_number), ''), $4::text) = p.ours
+        for no key update skip locked) m
 )
 update public.scheduled_messages m
    set status = 'cancelled', cancel_reason = $3, cancelled_at = clock_timestamp(),

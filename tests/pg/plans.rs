@@ -1,0 +1,127 @@
+//! What a statement costs depends neither on how large the tables are, nor on how many dead rows they have, nor
+//! on what they looked like when it was planned.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use punctual::store::connect::prepare_session;
+use punctual::store::with_expressions;
+use tokio_postgres::Client;
+
+use crate::rows::{World, one, run};
+
+mod cases;
+
+use cases::{APART, APP, Case, DAEMON};
+
+/// Messages pending, and as many ended, with an attempt and dead versions each.
+const ROWS: u64 = 100_000;
+
+/// Rows of whatever grows more slowly.
+const OTHERS: u64 = 20_000;
+
+/// Blocks that any statement may need, whatever it is asked: the roots of the indexes it opens.
+const FIXED: u64 = 30;
+
+/// Executions after which a function's statement is no longer planned anew.
+const PLANNED: usize = 6;
+
+/// Every statement of the store, by room and file.
+fn statements() -> Vec<(String, String)> {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut found = Vec::new();
+    for room in std::fs::read_dir(&store).unwrap() {
+        let room = room.unwrap().path();
+        let Ok(files) = std::fs::read_dir(room.join("sql")) else {
+            continue;
+        };
+        for file in files {
+            let file = file.unwrap().path();
+            let part = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let sql = with_expressions(&std::fs::read_to_string(&file).unwrap());
+            found.push((format!("{}/{}", part(&room), part(&file)), sql));
+        }
+    }
+    found
+}
+
+/// The name under which a session has prepared it.
+fn prepared(name: &str) -> String {
+    name.replace('/', "_")
+}
+
+fn executing(case: &Case) -> String {
+    let name = prepared(case.name);
+    if case.asks.is_empty() {
+        format!("execute {name}")
+    } else {
+        format!("execute {name}({})", case.asks)
+    }
+}
+
+/// Runs it and undoes it; how many blocks it has asked for.
+async fn blocks(session: &Client, sql: &str) -> i64 {
+    const COUNT: &str = "select plans.blocks()";
+    run(session, "begin").await;
+    let before: i64 = one(session, COUNT).await;
+    let done = session.simple_query(sql).await;
+    done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let after: i64 = one(session, COUNT).await;
+    run(session, "rollback").await;
+    after - before
+}
+
+#[tokio::test]
+async fn a_grown_table_makes_no_statement_dearer() {
+    let world = World::new().await;
+    run(&world.unseen, include_str!("plans/names.sql")).await;
+    let statements = statements();
+    let told: BTreeSet<&str> = DAEMON.iter().map(|case| case.name).collect();
+    let there: BTreeSet<&str> = statements
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| !APART.iter().any(|apart| name.starts_with(apart)))
+        .collect();
+    assert_eq!(
+        told, there,
+        "a statement has no case, or a case no statement"
+    );
+
+    let (daemon, app) = (world.db.client().await, world.db.client().await);
+    prepare_session(&daemon).await.unwrap();
+    for (name, sql) in &statements {
+        if there.contains(name.as_str()) {
+            let sql = format!("prepare {} as {sql}", prepared(name));
+            run(&daemon, &sql).await;
+        }
+    }
+    let asked = || DAEMON.iter().map(|case| (&daemon, executing(case), case));
+    let wrote = || APP.iter().map(|case| (&app, case.asks.to_owned(), case));
+    for (session, sql, _) in asked().chain(wrote()) {
+        for _ in 0..PLANNED {
+            blocks(session, &sql).await;
+        }
+    }
+
+    let grow = include_str!("plans/grow.sql").replace("{rows}", &ROWS.to_string());
+    run(
+        &world.unseen,
+        &grow.replace("{others}", &OTHERS.to_string()),
+    )
+    .await;
+    let mut dear = Vec::new();
+    for (session, sql, case) in asked().chain(wrote()) {
+        let most = FIXED + case.of * case.each;
+        // Dead entries of an index are passed over from the second look on.
+        blocks(session, &sql).await;
+        let needed = blocks(session, &sql).await;
+        println!("{:5} of {most:5}  {}", needed, case.name);
+        if needed.unsigned_abs() > most {
+            dear.push(format!(
+                "{}: {needed} blocks, and {most} are allowed",
+                case.name
+            ));
+        }
+    }
+    assert!(dear.is_empty(), "{}", dear.join("\n"));
+}

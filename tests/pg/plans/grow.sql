@@ -1,0 +1,78 @@
+-- Lets every table grow as it does in use: what has ended was pending once, and left its old versions behind in
+-- heap and indexes. {rows} of what grows with every message, {others} of the rest.
+
+-- Pending: far, but for twenty that are due, and twenty of people.
+insert into public.scheduled_messages (id, to_number, from_number, body, scheduled_at)
+select plans.id('pending', i), '+1' || (3000000000 + i), '+15005550006', 'pending ' || i,
+       case when i <= 20 then now() - interval '1 minute' else now() + interval '2 hours' + i * interval '1 ms' end
+  from generate_series(1, {rows}) i;
+insert into public.scheduled_messages
+       (id, to_number, body, scheduled_at, user_id, timezone, calendar_event_id, message_type, template_id, template_vars)
+select plans.id('people', i), '+1' || (4000000000 + i), 'people ' || i,
+       case when i <= 20 then now() - interval '1 minute' else now() + interval '2 hours' + i * interval '1 ms' end,
+       plans.id('user', i), 'Europe/Berlin', 'event ' || i, 'task_reminder', plans.id('template', i % 10), '{}'
+  from generate_series(1, {others}) i;
+update public.scheduled_messages set scheduled_at = scheduled_at + interval '1 ms';
+
+-- Ended, on their way, and unconfirmed.
+insert into public.scheduled_messages (id, to_number, from_number, body, scheduled_at)
+select plans.id(kind, i), '+1' || (5000000000 + i), '+15005550006', kind || i, now() - interval '2 minutes' - i * interval '1 ms'
+  from (values ('sent', {rows}), ('sending', 20), ('unconfirmed', 20)) as k (kind, n), generate_series(1, k.n) i;
+insert into punctual.attempts (token, message_id, number, instance, claimed_at, lease_until)
+select plans.token(kind, i), plans.id(kind, i), 1, plans.id('instance', 1), now() - interval '2 minutes', now() - interval '1 minute'
+  from (values ('sent', {rows}), ('sending', 20), ('unconfirmed', 20)) as k (kind, n), generate_series(1, k.n) i;
+update public.scheduled_messages m set status = 'sending', attempts = 1
+  from punctual.attempts a where m.id = a.message_id;
+update punctual.attempts a
+   set outcome = 'accepted', provider_sid = 'SM' || md5(a.token::text), started_at = now(), finished_at = now()
+ where a.message_id not in (select plans.id(kind, i) from unnest(array['sending', 'unconfirmed']) kind, generate_series(1, 20) i);
+update punctual.attempts a
+   set outcome = 'unknown', started_at = null, finished_at = now()
+ where a.message_id in (select plans.id('unconfirmed', i) from generate_series(1, 20) i);
+update public.scheduled_messages m
+   set status = case a.outcome when 'accepted' then 'sent' else 'unconfirmed' end, twilio_sid = a.provider_sid, sent_at = now()
+  from punctual.attempts a where m.id = a.message_id and a.outcome is not null;
+
+-- What the app has.
+insert into public.contacts (phone_number) select '+1' || (3000000000 + i) from generate_series(1, {others}) i;
+insert into public.conversations (id, phone_number)
+select plans.id('conversation', i), '+1' || (3000000000 + i) from generate_series(1, {others}) i;
+update public.conversations set last_message_at = now() - interval '1 day';
+insert into public.messages (conversation_id, direction, body, twilio_sid, status)
+select plans.id('conversation', 1 + i % {others}), 'outbound', 'sent ' || i, 'SM' || md5(plans.token('sent', i)::text), 'sent'
+  from generate_series(1, {rows}) i;
+insert into public.user_sms_preferences (user_id, phone_verified, timezone, daily_sms_limit)
+select plans.id('user', i), true, 'Europe/Berlin', 10 from generate_series(1, {others}) i;
+update public.user_sms_preferences set updated_at = now();
+insert into public.task_calendar_events (calendar_event_id, user_id, event_title, event_start, sync_status)
+select 'event ' || i, plans.id('user', i), 'a', now() + interval '3 hours', 'synced' from generate_series(1, {others}) i;
+update public.task_calendar_events set updated_at = now();
+insert into public.sms_templates (id, name, template_key, message_template)
+select plans.id('template', i), 'a', 'key_' || i, 'hello' from generate_series(0, 99) i;
+
+-- What is our own.
+insert into punctual.instances (id, version, heartbeat_at, started_at, stopped_at)
+select plans.id('instance', i), 'x', now() - interval '1 hour', now() - interval '1 day', now() - interval '1 hour'
+  from generate_series(1, {others}) i;
+update punctual.instances set heartbeat_at = now(), stopped_at = null where id = plans.id('instance', 2);
+insert into punctual.suppressions (our_number, their_number, reason)
+select '+15005550006', '+1' || (6000000000 + i), 'STOP' from generate_series(1, {others}) i;
+insert into punctual.receipts (message_id, token, provider_sid, status, effect)
+select plans.id('sent', i), plans.token('sent', i), 'SM' || md5(plans.token('sent', i)::text), 'delivered', 'advanced'
+  from generate_series(21, {others}) i;
+insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
+select plans.id('sent', i), '{}', 'no', now() - interval '1 minute' + i * interval '1 s' from generate_series(1, {others}) i;
+update punctual.outbox set attempts = 1, next_attempt_at = next_attempt_at + interval '1 s';
+insert into punctual.notes (message_id, note) select plans.id('sent', i), 'x' from generate_series(1, {others}) i;
+insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id, start_before)
+select plans.id('people', i), 'event ' || i, plans.id('user', i), now() from generate_series(1, 20) i;
+insert into punctual.deleted_events (calendar_event_id, user_id)
+select 'gone ' || i, plans.id('user', i) from generate_series(1, {others}) i;
+insert into punctual.daily_counts (user_id, day, count)
+select plans.id('user', i), current_date - d, 1 from generate_series(1, {others}) i, generate_series(0, 1) d;
+update punctual.daily_counts set count = count + 1;
+insert into punctual.days (zone, starts, ends, day)
+select z, date_trunc('day', now(), 'UTC') + d * interval '1 day', date_trunc('day', now(), 'UTC') + (d + 1) * interval '1 day', current_date + d
+  from unnest(array['utc', 'europe/berlin'] || plans.texts('zone/')) z, generate_series(-2, 2) d;
+insert into punctual.template_uses (template_id, uses) select plans.id('template', i % 100), 1 from generate_series(1, {others}) i;
+delete from punctual.template_uses where id > 20;

@@ -1,0 +1,41 @@
+-- Names of what the cases are about: the same in an empty database, where nothing has them yet, and in the grown one.
+-- And the tables are left as they are: nobody analyses or vacuums them.
+create schema plans;
+create function plans.id(kind text, i int) returns uuid language sql immutable
+  return md5(kind || i)::uuid;
+create function plans.token(kind text, i int) returns uuid language sql immutable
+  return md5('token of ' || kind || i)::uuid;
+create function plans.ids(kind text) returns uuid[] language sql immutable
+  return array(select plans.id(kind, i) from generate_series(1, 20) i);
+create function plans.tokens(kind text) returns uuid[] language sql immutable
+  return array(select plans.token(kind, i) from generate_series(1, 20) i);
+create function plans.sid(kind text, i int) returns text language sql immutable
+  return 'SM' || md5(plans.token(kind, i)::text);
+create function plans.sids(kind text) returns text[] language sql immutable
+  return array(select plans.sid(kind, i) from generate_series(1, 20) i);
+create function plans.texts(word text) returns text[] language sql immutable
+  return array(select word || i from generate_series(1, 20) i);
+create function plans.numbers() returns text[] language sql immutable
+  return array(select '+1' || (3000000000 + i) from generate_series(1, 20) i);
+create function plans.same(word anyelement) returns anyarray language sql immutable as
+  'select array_fill(word, array[20])';
+
+-- Blocks that this transaction has asked for, triggers and functions included.
+create function plans.blocks() returns bigint language sql volatile as $$
+  select sum(pg_stat_get_xact_blocks_fetched(c.oid))::bigint
+    from pg_class c
+   where c.relnamespace in ('public'::regnamespace, 'punctual'::regnamespace) and c.relkind in ('r', 'i', 't')
+$$;
+
+do $$
+declare
+  tab regclass;
+begin
+  for tab in
+    select c.oid from pg_class c
+     where c.relnamespace in ('public'::regnamespace, 'punctual'::regnamespace) and c.relkind = 'r'
+  loop
+    execute format('alter table %s set (autovacuum_enabled = off)', tab);
+  end loop;
+end
+$$;
