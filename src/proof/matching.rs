@@ -169,12 +169,6 @@ impl Match {
             Self::Unlike(n) => format!(
                 "the provider's list does not show it, and shows {n} to this number that nobody knows of"
             ),
-            Self::Several(n) => format!(
-                "the provider's list shows {n} that it could be; which of them is not to be told"
-            ),
-            Self::Shared => {
-                "the provider's list shows one that could be another attempt's as well".into()
-            }
             Self::Several(n) => format!("{n} candidates on the provider's list"),
             Self::Shared => {
                 "one candidate on the provider's list, which another attempt could have created"
