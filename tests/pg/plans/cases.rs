@@ -90,7 +90,7 @@ pub(super) const DAEMON: &[Case] = &[
     case("path/template_uses", 20, 60, ""),
     case("app/attempt_hold", 1, 10, "plans.sid('sent', 1)"),
     case("app/follow_missed", 20, 115, "20"),
-    case("app/outbox_again", 1, 10, "1, 'x', 1000"),
+    case("app/outbox_again", 1, 10, "1, 'x', 'x', 1000"),
     case("app/outbox_done", 1, 10, "1"),
     case("app/outbox_due", 1, 20, "1"),
     case(
