@@ -165,10 +165,10 @@ impl Match {
     pub fn note(&self) -> String {
         match self {
             Self::One(sid) => format!("the provider has it as {}", sid.0),
-            Self::None => "the provider's list does not show it, which proves nothing".into(),
-            Self::Unlike(n) => format!(
-                "the provider's list does not show it, and shows {n} to this number that nobody knows of"
-            ),
+            Self::None => "not on the provider's list, which proves nothing".into(),
+            Self::Unlike(n) => {
+                format!("not on the provider's list, which has {n} unmatched to the same number")
+            }
             Self::Several(n) => format!("{n} candidates on the provider's list"),
             Self::Shared => {
                 "one candidate on the provider's list, which another attempt could have created"
