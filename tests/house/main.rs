@@ -225,6 +225,46 @@ fn tasks_belong_to_the_daemon() {
 }
 
 #[test]
+fn a_providers_words_stay_with_it() {
+    for text in [
+        "use crate::provider::twilio::codes;",
+        r#"fn f() { g("look it up in Twilio's log"); }"#,
+        r#"fn f(s: &str) -> bool { s == "canceled" }"#,
+        "fn f(code: i32) -> bool { code == 21610 }",
+    ] {
+        check("receipt/x.rs", text, &["Twilio's word"]);
+        check("provider/twilio/x.rs", text, &[]);
+    }
+    check(
+        "proof/x.rs",
+        "// Twilio says 21610\nfn f() { g(20_000); }",
+        &[],
+    );
+    check(
+        "store/x.rs",
+        r#"fn f(r: &Row) { r.get("twilio_sid"); }"#,
+        &[],
+    );
+    check(
+        "policy/x.rs",
+        r#"fn f() { g("set TWILIO_SMS_FROM_NUMBER"); }"#,
+        &[],
+    );
+    assert!(rules::provider_words_of_sql("-- Twilio\nselect m.twilio_sid").is_empty());
+    assert_eq!(rules::provider_words_of_sql("in ('canceled')").len(), 1);
+    let mut statements = Vec::new();
+    for below in ["src", "triggers"] {
+        source::collect(&root().join(below), "sql", &mut statements);
+    }
+    assert!(statements.len() > 50, "only {} found", statements.len());
+    for path in statements {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let words = rules::provider_words_of_sql(&text);
+        assert!(words.is_empty(), "{}: {words:?}", path.display());
+    }
+}
+
+#[test]
 fn tests_may_do_what_they_need() {
     let wild =
         "use crate::store::X; fn f() { tokio::spawn(Instant::now()); g(\"delete from t\"); }";

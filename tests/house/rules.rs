@@ -61,8 +61,55 @@ pub(crate) fn broken(source: &Source) -> Vec<String> {
         time(source, room),
         sql(source, room),
         tasks(source, room),
+        provider_words(source, room),
     ]
     .concat()
+}
+
+/// Rooms that name providers to people, or build them: settings, commands, the pretend phone.
+const NAME_PROVIDERS: &[&str] = &["config", "cli", "demo"];
+
+/// A provider's words outside the rooms that may know them: its name, but for the column and the
+/// settings that are called so; its words for how far a message has come; its codes.
+fn provider_words(source: &Source, room: &str) -> Vec<String> {
+    let is_twilio = source
+        .module
+        .starts_with(&["provider".into(), "twilio".into()]);
+    let is_root_of_providers = source.module == ["provider"];
+    if is_twilio || is_root_of_providers || NAME_PROVIDERS.contains(&room) {
+        return Vec::new();
+    }
+    source
+        .words
+        .iter()
+        .filter(|word| is_provider_word(&word.text))
+        .map(|word| {
+            let what = format!(
+                "{} is Twilio's word: only provider/twilio has those",
+                word.text
+            );
+            complain(source, word.line, &what)
+        })
+        .collect()
+}
+
+pub(crate) fn is_provider_word(text: &str) -> bool {
+    let own = text.replace("twilio_sid", "").replace("TWILIO_", "");
+    let has = |word: &str| own.to_lowercase().contains(word);
+    let is_code = text.len() == 5 && text.parse().is_ok_and(|n| (20_000..65_000).contains(&n));
+    has("twilio")
+        || has("'canceled'")
+        || own == "\"canceled\""
+        || has("partially_delivered")
+        || is_code
+}
+
+/// The same for a statement: its comments aside.
+pub(crate) fn provider_words_of_sql(text: &str) -> Vec<&str> {
+    let code = text
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or(line));
+    code.filter(|line| is_provider_word(line)).collect()
 }
 
 fn complain(source: &Source, line: usize, what: &str) -> String {

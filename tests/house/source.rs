@@ -41,7 +41,7 @@ impl Source {
     /// Every file below `src`, tests' own files left out.
     pub(crate) fn read_all(src: &Path) -> Vec<Self> {
         let mut files = Vec::new();
-        collect(src, &mut files);
+        collect(src, "rs", &mut files);
         let parse = |path: &PathBuf| {
             let text = std::fs::read_to_string(path).unwrap();
             Self::parse(path.strip_prefix(src).unwrap(), &text)
@@ -222,12 +222,13 @@ fn module_of(path: &Path) -> Vec<String> {
     module
 }
 
-fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+/// Files below `dir` whose names end so.
+pub(crate) fn collect(dir: &Path, ending: &str, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|e| e == "rs") {
+            collect(&path, ending, files);
+        } else if path.extension().is_some_and(|e| e == ending) {
             files.push(path);
         }
     }

@@ -92,7 +92,7 @@ fn in_doubt(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -> S
     let Some(at) = story.asked_next("unknown") else {
         return format!(
             "nothing by itself: its outcome is uncertain, and sending it again could text twice; look \
-             it up in Twilio's log, then decide: {decide}"
+             it up in the provider's log, then decide: {decide}"
         );
     };
     let policy = match row.in_doubt.as_deref().map(str::parse) {

@@ -9,7 +9,7 @@ with counted (what, n, found, fine, remedy) as (
            limit 1000) late) q
   union all
   select 'in doubt', n, n || ' unconfirmed', 'none',
-         '`punctual why ID` shows the look-ups; if they do not settle it, check Twilio''s log, then `punctual resolve ID`'
+         '`punctual why ID` shows the look-ups; if they do not settle it, check the provider''s log, then `punctual resolve ID`'
     from (select count(*) as n from public.scheduled_messages m where m.status = 'unconfirmed') q
   union all
   select 'outbox', n, n || ' writes refused by the app''s tables' || coalesce(', the last: ' || error, ''), 'empty',
