@@ -40,6 +40,11 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "greatest($scheduled_at, $deferred_until, $requeued_at)",
             alias,
         ),
+        // How the ledger keeps a text, as `proof::TextKey` has it.
+        b"text_key" => out.row(
+            "sha256(convert_to(btrim($body, E' \\t\\r\\n'), 'UTF8'))",
+            alias,
+        ),
         // It may still be sent, or may have been: of one `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
         // How a row stands that is found by its key. In words that prove no partial index, for a

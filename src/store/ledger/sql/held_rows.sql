@@ -4,7 +4,7 @@
 select m.id, btrim(m.to_number, E' \t\r\n')::text as number,
        nullif(btrim(m.from_number), '')::text as from_number,
        -- What a template is rendered to, nobody knows here.
-       case when m.template_vars is null then sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) end as text,
+       case when m.template_vars is null then text_key!(m) end as text,
        -- It cannot have been sent before it was there.
        coalesce(least(m.created_at, due!(m)), '-infinity')
          as since,

@@ -20,7 +20,7 @@ with dead as (
 ), free as (
   select m.id, btrim(m.to_number) as lookup_to, nullif(btrim(m.from_number), '') as lookup_from,
          -- What a template was rendered to, only the dead one knew.
-         case when m.template_vars is null then sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8')) end
+         case when m.template_vars is null then text_key!(m) end
            as lookup_text
     from public.scheduled_messages m
    where m.id in (select message_id from dead)

@@ -27,7 +27,7 @@ with ask as materialized (
      -- `unconfirmed`.
      select m.body, btrim(m.to_number) as lookup_to, nullif(btrim(m.from_number), '') as lookup_from,
             case when ask.outcome = 'unknown'
-                 then sha256(convert_to(btrim(coalesce(ask.body, m.body), E' \t\r\n'), 'UTF8')) end as lookup_text
+                 then coalesce(text_key!(ask), text_key!(m)) end as lookup_text
        from public.scheduled_messages m
       where m.id = ask.id
         for no key update skip locked) m

@@ -89,7 +89,7 @@ begin
     update punctual.attempts a
        set next_lookup_at = clock_timestamp(), lookup_to = btrim(m.to_number),
            lookup_from = nullif(btrim(m.from_number), ''),
-           lookup_text = sha256(convert_to(btrim(m.body, E' \t\r\n'), 'UTF8'))
+           lookup_text = text_key!(m)
       from public.scheduled_messages m
      where m.status = 'unconfirmed' and a.message_id = m.id and a.outcome = 'unknown' and a.lookup_text is null
        and a.settled_by is null;
