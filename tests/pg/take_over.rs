@@ -41,14 +41,15 @@ async fn values(client: &Client, sql: &str) -> String {
     client.query_one(sql, &[]).await.unwrap().get(0)
 }
 
-const MESSAGES: &str = "select string_agg(m::text, E'\\n' order by m.id) from scheduled_messages m";
+/// Without nulls: later files add columns.
+const MESSAGES: &str = "select string_agg(jsonb_strip_nulls(to_jsonb(m))::text, E'\\n' order by m.id) from scheduled_messages m";
 const LEDGER: &str = "select string_agg(concat_ws(' ', a.token, a.message_id, a.number, a.outcome, a.provider_sid,
        a.started_at, a.finished_at, a.receipt_status), E'\\n' order by a.token) from punctual.attempts a";
 const OTHERS: &str =
-    "select concat_ws(' ', (select string_agg(r::text, ' ') from punctual.receipts r),
-       (select string_agg(o::text, ' ') from punctual.outbox o),
-       (select string_agg(s::text, ' ') from punctual.suppressions s),
-       (select string_agg(i::text, ' ') from punctual.instances i))";
+    "select concat_ws(' ', (select string_agg(jsonb_strip_nulls(to_jsonb(r))::text, ' ') from punctual.receipts r),
+       (select string_agg(jsonb_strip_nulls(to_jsonb(o))::text, ' ') from punctual.outbox o),
+       (select string_agg(jsonb_strip_nulls(to_jsonb(s))::text, ' ') from punctual.suppressions s),
+       (select string_agg(jsonb_strip_nulls(to_jsonb(i))::text, ' ') from punctual.instances i))";
 
 #[tokio::test]
 async fn every_landed_state_becomes_the_schema_of_an_empty_database() {
