@@ -97,6 +97,7 @@ fn answer(command: Command<()>, rows: &mut Vec<Upcoming>, now: Now) -> Vec<Input
             vec![Input::Recorded {
                 group,
                 done: done.collect(),
+                failed: false,
             }]
         }
         Command::Read(_) | Command::Prewarm { .. } => Vec::new(),

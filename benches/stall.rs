@@ -253,7 +253,11 @@ impl World {
 }
 
 fn recorded(group: u64, done: Vec<(AttemptToken, Option<RowState>)>) -> Input<MessageId> {
-    Input::Recorded { group, done }
+    Input::Recorded {
+        group,
+        done,
+        failed: false,
+    }
 }
 
 /// Where the herd stands among the others.

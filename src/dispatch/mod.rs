@@ -235,13 +235,18 @@ impl Dispatch {
             .map(|record| span::of(Step::Record, record.id, record.token))
             .collect();
         let all: Vec<_> = records.iter().collect();
-        self.record_part(&all, &mut done).await;
+        let failed = self.record_part(&all, &mut done).await;
         if let Some(journal) = &self.journal {
             journal.recorded(done.iter().map(|(token, _)| *token));
         }
-        Input::Recorded { group, done }
+        Input::Recorded {
+            group,
+            done,
+            failed,
+        }
     }
 
+    /// Whether the database failed, rather than refused one of them.
     fn record_part<'a>(
         &'a self,
         records: &'a [&'a Record<Payload>],
@@ -249,7 +254,7 @@ impl Dispatch {
             crate::message::AttemptToken,
             Option<crate::message::RowState>,
         )>,
-    ) -> BoxFuture<'a, ()> {
+    ) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             // They wait for the app's own triggers, and are worth more patience than a claim.
             let record = self.store.record(records);
@@ -257,11 +262,13 @@ impl Dispatch {
                 Ok(recorded) => {
                     let recorded: Recorded = recorded;
                     done.extend(recorded);
+                    false
                 }
                 Err(refused) if refused.is_about_a_row() && records.len() > 1 => {
                     let (first, second) = records.split_at(records.len() / 2);
-                    self.record_part(first, done).await;
-                    self.record_part(second, done).await;
+                    let failed = self.record_part(first, done).await;
+                    // The other half would only fail as well.
+                    failed || self.record_part(second, done).await
                 }
                 Err(error) => {
                     let first = records.first().map(|r| r.id);
@@ -271,6 +278,7 @@ impl Dispatch {
                         %error,
                         "outcomes could not be recorded yet; they are kept, retrying"
                     );
+                    !error.is_about_a_row()
                 }
             }
         })

@@ -90,8 +90,8 @@ pub struct RecordLimits {
     /// is away for long must not cost memory without bound, nor more texts whose proof only we
     /// hold.
     pub unrecorded_max: usize,
-    /// Between tries of a result that could not be written, because somebody holds the row or
-    /// the database is away.
+    /// Between tries of a result that could not be written because somebody holds its row; and
+    /// between tries for all of them while the database fails.
     pub retry: Backoff,
 }
 

@@ -169,6 +169,8 @@ pub enum Input<P> {
         group: u64,
         /// What stands, and how the row is left where that is known.
         done: Vec<(AttemptToken, Option<RowState>)>,
+        /// The database failed, whatever is to be recorded: nothing is said of what is missing.
+        failed: bool,
     },
     /// A claim that the database refused: it certainly does not stand.
     ClaimRefused(Vec<Ask>),
@@ -354,7 +356,11 @@ impl<P: Clone> Reactor<P> {
             Input::ClaimLost(asks) => self.claim_lost(&asks),
             Input::ClaimRefused(asks) => self.claim_refused(&asks, now),
             Input::Sent { id, answer } => self.sent(id, &answer, now),
-            Input::Recorded { group, done } => self.recorded(group, done, now),
+            Input::Recorded {
+                group,
+                done,
+                failed,
+            } => self.recorded(group, done, failed, now),
             Input::Strays(strays) => self.strays(strays),
             Input::Members(ranking) => self.members(ranking),
             Input::Hold { before } => self.hold(before, now),

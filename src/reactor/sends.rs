@@ -23,6 +23,9 @@ pub(super) struct Outgoing<P> {
     parked: BTreeMap<(Uptime, AttemptToken), (Option<Lane>, Record<P>)>,
     groups: BTreeMap<u64, Group<P>>,
     last_group: u64,
+    /// How often in a row the database failed; and nothing is recorded before this.
+    failures: u32,
+    not_before: Uptime,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,8 @@ impl<P> Outgoing<P> {
             parked: BTreeMap::new(),
             groups: BTreeMap::new(),
             last_group: 0,
+            failures: 0,
+            not_before: Uptime::MIN,
         }
     }
 
@@ -90,11 +95,27 @@ impl<P> Outgoing<P> {
         if self.groups.len() >= self.limits.at_once {
             return None;
         }
-        let ((at, _), _) = self.parked.first_key_value()?;
-        Some(now.db + at.since(now.up))
+        let parked = self.parked.first_key_value().map(|((at, _), _)| *at);
+        // What has finished waits for nothing else.
+        let finished = (self.finished_len > 0).then_some(self.not_before);
+        let next = [parked, finished].into_iter().flatten().min()?;
+        Some(now.db + next.max(self.not_before).since(now.up))
+    }
+
+    /// While the database fails there is one try a pause, for all that waits.
+    fn answered(&mut self, failed: bool, now: Now) {
+        if !failed {
+            self.failures = 0;
+        } else if self.not_before <= now.up {
+            self.failures = self.failures.saturating_add(1);
+            self.not_before = now.up + self.limits.retry.pause(self.failures);
+        }
     }
 
     fn next_group(&mut self, now: Now) -> Vec<Record<P>> {
+        if now.up < self.not_before {
+            return Vec::new();
+        }
         while let Some(entry) = self.parked.first_entry() {
             if entry.key().0 > now.up {
                 break;
@@ -289,20 +310,26 @@ impl<P: Clone> Reactor<P> {
         &mut self,
         group: u64,
         done: Vec<(AttemptToken, Option<RowState>)>,
+        failed: bool,
         now: Now,
     ) {
         let Some(group) = self.outgoing.groups.remove(&group) else {
             return;
         };
+        self.outgoing.answered(failed, now);
         let done: HashMap<_, _> = done.into_iter().collect();
         let records = Arc::unwrap_or_clone(group.records);
         for mut record in records {
             if let Some(state) = done.get(&record.token) {
                 self.settled(&record, state.clone(), group.sweep, now);
+                continue;
+            }
+            let busy = self.busy.get(&record.id);
+            let lane = busy.filter(|b| b.token == record.token).map(|b| b.lane);
+            if failed {
+                self.outgoing.push(lane, record);
             } else {
                 record.tries = record.tries.saturating_add(1);
-                let busy = self.busy.get(&record.id);
-                let lane = busy.filter(|b| b.token == record.token).map(|b| b.lane);
                 self.outgoing.park(lane, record, now);
             }
         }

@@ -244,8 +244,11 @@ async fn a_record_that_the_database_refuses_holds_up_no_other() {
     let ids = world.rows(9, "pending").await;
     refuse(&world, ids[4], "sent").await;
     let records: Vec<_> = won(&store, &ids).await.iter().map(accepted).collect();
-    let Input::Recorded { group: 7, done } =
-        dispatch(&store).record(7, Arc::new(records.clone())).await
+    let Input::Recorded {
+        group: 7,
+        done,
+        failed: false,
+    } = dispatch(&store).record(7, Arc::new(records.clone())).await
     else {
         panic!("the group it was asked for");
     };

@@ -9,7 +9,7 @@ use punctual::reactor::told::What;
 use punctual::reactor::{self, Command, Limits, Settings};
 
 use crate::cause::Causes;
-use crate::plan::{MS, SECOND};
+use crate::plan::{MS, SECOND, micros_of};
 use crate::watch::Invariant;
 use crate::world::{Input, Payload, message};
 
@@ -43,6 +43,9 @@ pub(crate) struct Witness {
     groups: u32,
     requests: usize,
     read_failed_at: Option<i64>,
+    /// How often in a row nothing could be recorded, and when it may be tried again.
+    record_failures: u32,
+    record_after: i64,
     heard: bool,
     /// A full sweep that began when the channel was up already.
     full_since_up: bool,
@@ -69,6 +72,8 @@ impl Witness {
             groups: 0,
             requests: 0,
             read_failed_at: None,
+            record_failures: 0,
+            record_after: 0,
             heard: false,
             full_since_up: false,
             loaded: false,
@@ -79,6 +84,17 @@ impl Witness {
             armed: 0,
             told: HashMap::new(),
             causes: Causes::new(settings),
+        }
+    }
+
+    /// While nothing can be recorded there is one try a pause, however much waits.
+    fn recorded(&mut self, failed: bool, t: i64) {
+        if !failed {
+            self.record_failures = 0;
+        } else if t >= self.record_after {
+            self.record_failures += 1;
+            let pause = self.limits.records.retry.pause(self.record_failures);
+            self.record_after = t + micros_of(pause);
         }
     }
 
@@ -121,7 +137,10 @@ impl Witness {
             Input::Claimed { .. } | Input::ClaimLost(_) | Input::ClaimRefused(_) => {
                 self.claims -= 1;
             }
-            Input::Recorded { .. } => self.groups -= 1,
+            Input::Recorded { failed, .. } => {
+                self.groups -= 1;
+                self.recorded(*failed, t);
+            }
             Input::Sent { id, .. } => {
                 self.requests -= 1;
                 self.flying.remove(id);
@@ -161,7 +180,14 @@ impl Witness {
                 }
             }
             Command::Claim(_) => self.claims += 1,
-            Command::Record { .. } => self.groups += 1,
+            Command::Record { .. } => {
+                self.groups += 1;
+                let early = self.record_after - t;
+                if early > 0 {
+                    let what = format!("a record {early} us before the pause is over");
+                    return Some((Invariant::NoHammering, what));
+                }
+            }
             Command::Start { .. } => self.requests += 1,
             Command::Prewarm { .. } => {}
         }

@@ -151,3 +151,23 @@ fn with_too_much_unrecorded_nothing_more_is_claimed() {
     assert_eq!(world.count(Status::Sent) as u128, n);
     assert_eq!(world.starts as u128, n);
 }
+
+/// A database that is away for a minute, with a thousand results that wait for it.
+#[test]
+fn while_nothing_can_be_recorded_there_is_one_try_a_pause_for_all() {
+    let rows = (0..1_000).map(|i| Row::due(i, at(SECOND)));
+    let mut world = World::new(settings(2_000), rows);
+    world.takes_no_records = true;
+    world.answer_all(&accepted(), at(SECOND * 2));
+    assert_eq!(world.starts, 1_000);
+    while world.now.db < at(SECOND * 62) {
+        world.answer_claims();
+        world.run_until(world.now.db + SECOND / 100);
+    }
+    // Eight until the pause is a second.
+    assert!(world.records_tried < 75, "{}", world.records_tried);
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.run_until(at(SECOND * 65));
+    assert_eq!(world.count(Status::Sent), 1_000);
+}

@@ -99,6 +99,8 @@ pub(in crate::reactor) struct World {
     /// No record comes through, and that is not known until asked for.
     pub(in crate::reactor) takes_no_records: bool,
     unanswered: Vec<Input<MessageId>>,
+    /// Groups that were not recorded.
+    pub(in crate::reactor) records_tried: usize,
 }
 
 impl World {
@@ -116,6 +118,7 @@ impl World {
             slow_claims: false,
             takes_no_records: false,
             unanswered: Vec::new(),
+            records_tried: 0,
         };
         world.handle(Input::ChannelUp);
         world
@@ -233,12 +236,21 @@ impl World {
             Command::Record { group, records } => {
                 if self.takes_no_records {
                     let done = Vec::new();
-                    self.unanswered.push(Input::Recorded { group, done });
+                    self.records_tried += 1;
+                    self.unanswered.push(Input::Recorded {
+                        group,
+                        done,
+                        failed: true,
+                    });
                     return Vec::new();
                 }
                 let done = records.iter().map(|r| (r.token, self.record(r)));
                 let done = done.collect();
-                vec![Input::Recorded { group, done }]
+                vec![Input::Recorded {
+                    group,
+                    done,
+                    failed: false,
+                }]
             }
         }
     }

@@ -128,6 +128,7 @@ impl World {
             Call::Record { group, .. } => Input::Recorded {
                 group: *group,
                 done: Vec::new(),
+                failed: true,
             },
             Call::Upkeep => return,
         };
@@ -298,7 +299,13 @@ impl World {
             Fate::AnswerLost => Vec::new(),
             _ => done,
         };
-        self.tell_process(whose, back, Input::Recorded { group, done });
+        let failed = fate == Fate::AnswerLost;
+        let input = Input::Recorded {
+            group,
+            done,
+            failed,
+        };
+        self.tell_process(whose, back, input);
     }
 
     fn upkeep(&mut self, whose: Whose, id: InstanceId, fate: Fate, back: i64) {
