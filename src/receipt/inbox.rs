@@ -80,7 +80,7 @@ impl Inbox {
         };
         let done = self.store.within(PATIENCE, step).await;
         done.map_err(|error| {
-            tracing::warn!(%error, "a callback could not be recorded; it is asked for again");
+            tracing::warn!(%error, "a callback could not be recorded; the provider will repeat it");
             CallbackRejected::Store(Arc::new(error))
         })
     }
