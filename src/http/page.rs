@@ -225,7 +225,7 @@ fn health(state: &HttpState, overview: &Overview) -> String {
     let in_doubt = state.metrics.measured(Gauge::InDoubt).unwrap_or(0.0);
     let lines = [
         (
-            "Notice channel",
+            "Notification channel",
             told.listener.connected,
             if told.listener.connected {
                 "proven"

@@ -5,6 +5,7 @@
 
 mod rules;
 mod source;
+mod words;
 
 use std::path::Path;
 
@@ -38,6 +39,32 @@ fn the_architecture_shows_every_room() {
             "ARCHITECTURE.md does not mention {room}"
         );
     }
+}
+
+#[test]
+fn no_text_has_a_retired_word() {
+    let broken = words::broken(root());
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn a_retired_word_is_found_as_a_whole_word_and_where_it_is_retired() {
+    assert_eq!(
+        words::in_source("x.rs", "fn upkeep_of() {}\n// Upkeep.").len(),
+        2
+    );
+    assert_eq!(
+        words::in_source("x.rs", "// The lease is in doubt.").len(),
+        0
+    );
+    assert_eq!(
+        words::in_docs("x.md", "It is in doubt, and sent anew.").len(),
+        2
+    );
+    assert_eq!(
+        words::in_docs("x.md", "| `in doubt` | PUNCTUAL_IN_DOUBT, renewed |").len(),
+        0
+    );
 }
 
 /// What a text at this path breaks, by a word of each complaint.

@@ -1,0 +1,131 @@
+//! Words that the project has retired, with the term that replaces each (`docs/glossary.md`).
+//!
+//! A word moves from [`Scope::Docs`] to [`Scope::All`] once the code has none left of it.
+
+use std::path::{Path, PathBuf};
+
+/// Where a word is retired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// In texts for people: docs and `deploy/`.
+    Docs,
+    /// Also in sources and SQL, comments and identifiers included.
+    All,
+}
+
+/// The word or phrase, the term to use, and where that is enforced.
+const RETIRED: &[(&str, &str, Scope)] = &[
+    ("in doubt", "unconfirmed, or uncertain outcome", Scope::Docs),
+    ("nobody knows", "unknown, uncertain outcome", Scope::Docs),
+    ("anew", "again", Scope::Docs),
+    ("person's word", "manual decision", Scope::Docs),
+    ("mended", "fixed, recovered", Scope::Docs),
+    ("stand in", "be in, be recorded in", Scope::Docs),
+    ("let go", "clear, release", Scope::Docs),
+    ("notice channel", "notification channel", Scope::All),
+    ("besides", "also", Scope::All),
+    ("came back older", "was restored", Scope::All),
+    ("held back", "deferred", Scope::All),
+    ("gives its place back", "returns its quota", Scope::All),
+    ("is no moment", "is not a valid time", Scope::All),
+    ("lets the account in", "accepts the account", Scope::All),
+    (
+        "takes the credentials",
+        "accepts the credentials",
+        Scope::All,
+    ),
+    ("mends", "fixes, recovers", Scope::All),
+    ("upkeep", "maintenance", Scope::All),
+    ("warmth", "prewarm", Scope::All),
+];
+
+/// Fixed names that contain a retired word.
+const FIXED: &[&str] = &[
+    // The name of a check of `punctual doctor`.
+    "`in doubt`",
+];
+
+pub(crate) fn broken(root: &Path) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (path, scope) in files(root) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        broken.extend(in_text(&name, &text, scope));
+    }
+    broken
+}
+
+/// All texts, with the scope that a word must have to be retired there.
+fn files(root: &Path) -> Vec<(PathBuf, Scope)> {
+    let mut files = Vec::new();
+    for name in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Dockerfile"] {
+        files.push((root.join(name), Scope::Docs));
+    }
+    for (dir, scope, ends) in [
+        ("docs", Scope::Docs, &["md"][..]),
+        (
+            "deploy",
+            Scope::Docs,
+            &["yml", "yaml", "toml", "env", "service", "json"],
+        ),
+        ("src", Scope::All, &["rs", "sql"]),
+        ("triggers", Scope::All, &["sql", "md"]),
+        ("migrations", Scope::All, &["sql"]),
+    ] {
+        walk(&root.join(dir), &mut |path| {
+            let end = path.extension().and_then(|end| end.to_str());
+            if end.is_some_and(|end| ends.contains(&end)) {
+                files.push((path, scope));
+            }
+        });
+    }
+    files
+}
+
+fn walk(dir: &Path, take: &mut impl FnMut(PathBuf)) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, take);
+        } else {
+            take(path);
+        }
+    }
+}
+
+/// The retired words in a text of this scope.
+pub(crate) fn in_source(name: &str, text: &str) -> Vec<String> {
+    in_text(name, text, Scope::All)
+}
+
+/// The same for a text for people.
+pub(crate) fn in_docs(name: &str, text: &str) -> Vec<String> {
+    in_text(name, text, Scope::Docs)
+}
+
+fn in_text(name: &str, text: &str, scope: Scope) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let mut text = text.to_lowercase();
+        for fixed in FIXED {
+            text = text.replace(fixed, "");
+        }
+        for (word, instead, of) in RETIRED {
+            if (scope == Scope::Docs || *of == Scope::All) && has_word(&text, word) {
+                broken.push(format!(
+                    "{name}:{line}: {word:?} is retired, use: {instead}"
+                ));
+            }
+        }
+    }
+    broken
+}
+
+/// Whether `word` is in `text` as a whole; an underscore ends a word too.
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    })
+}
