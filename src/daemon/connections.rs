@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::database_clock::DatabaseClock;
 use super::event_loop::Wakers;
+use super::health::Health;
 use super::heartbeat::Heartbeat;
 use super::tasks::Tasks;
 use super::{Parts, unheard};
@@ -60,6 +61,7 @@ impl Connections {
         dispatch: &Dispatch,
         inputs: &mpsc::Sender<Input>,
         wakers: &Wakers,
+        health: &Health,
     ) {
         let journal = dispatch.journal.clone();
         let clock = DatabaseClock {
@@ -69,6 +71,11 @@ impl Connections {
             lost: Arc::clone(&wakers.clock_lost),
         };
         tasks.spawn("clock", clock.keep());
+        let health = health.clone();
+        tasks.spawn(
+            "health",
+            health.keep(self.heartbeat.clone(), dispatch.clone()),
+        );
         let heartbeat = Heartbeat {
             store: self.heartbeat,
             lineage: journal.map(|journal| (self.lineage, journal)),

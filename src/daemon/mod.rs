@@ -34,6 +34,7 @@ mod connections;
 mod database_clock;
 mod end;
 mod event_loop;
+mod health;
 mod heartbeat;
 mod held;
 mod look_ups;
@@ -49,6 +50,7 @@ mod tasks;
 use connections::Connections;
 use end::Running;
 use event_loop::{EventLoop, Sources, Wakers};
+use health::Health;
 use servers::Http;
 use start::Start;
 use tasks::Tasks;
@@ -186,11 +188,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         lease: parts.settings.lease,
         record_batch: parts.settings.limits.records.batch,
         journal: begun.as_ref().map(|begun| Arc::clone(&begun.journal)),
+        notes: Arc::default(),
     };
-    let wakers = Wakers::default();
+    let (wakers, health) = (Wakers::default(), Health::default());
     let listener = listen::listen(parts.dsn, store.clone(), heard_tx);
     tasks.spawn("listener", listener);
-    connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers);
+    connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let chores = chores::keep(dispatch.clone(), input_tx.clone(), stop.clone());
     tasks.spawn("chores", chores);
     let enquirer = enquirer(&dispatch, unheard(callbacks));
@@ -212,7 +215,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         dispatch: dispatch.clone(),
         stop,
     };
-    let event_loop = EventLoop::new(reactor, dispatch, input_tx, wakers, (held_tx, left));
+    let event_loop = EventLoop::new(
+        reactor,
+        dispatch,
+        input_tx,
+        (wakers, health),
+        (held_tx, left),
+    );
     let sources = Sources {
         heard,
         inputs,

@@ -11,14 +11,19 @@ use tracing::Instrument as _;
 
 use crate::clock::{self, Clock};
 use crate::journal::{Journal, Unwritable};
-use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, Uptime};
-use crate::metrics::Metrics;
+use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, RowState, Uptime};
 use crate::metrics::span::{self, Step};
+use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
 use crate::proof::recovery::Begun;
 use crate::provider::Provider;
 use crate::reactor::{self, Answer, Ask, Judged, Record};
+use crate::schedule::LEAD_MAX;
 use crate::store::{PATIENCE, Recorded, Store, StoreError};
+
+mod notes;
+
+pub use notes::{Failure, Noted, Notes};
 
 /// What a cleared message carries through the reactor.
 pub type Payload = Arc<Cleared>;
@@ -54,6 +59,8 @@ pub struct Dispatch {
     pub record_batch: usize,
     /// What has begun, for whoever comes after; `None`: nobody is told.
     pub journal: Option<Arc<Journal>>,
+    /// How the latest claims and records went.
+    pub notes: Arc<Notes>,
 }
 
 impl Dispatch {
@@ -73,10 +80,14 @@ impl Dispatch {
             }
             // Of several parts some may stand already: then it is lost, which is right for all.
             Err(refused) if refused.is_refusal() && answers.is_empty() => {
+                self.count_claims(ClaimResult::Refused, asks.len());
+                self.notes.claim_failed(&refused);
                 tracing::warn!(messages = asks.len(), error = %refused, "a claim was refused");
                 Input::ClaimRefused(asks)
             }
             Err(lost) => {
+                self.count_claims(ClaimResult::Unanswered, asks.len());
+                self.notes.claim_failed(&lost);
                 tracing::warn!(messages = asks.len(), error = %lost, "the response to a claim was lost");
                 Input::ClaimLost(asks)
             }
@@ -98,6 +109,8 @@ impl Dispatch {
             let claimed = match self.store.within_at_work(patience, at_most, claim).await {
                 Err(refused) if refused.is_about_a_row() => {
                     if let [alone] = asks {
+                        self.count_claims(ClaimResult::Refused, 1);
+                        self.notes.claim_failed(&refused);
                         tracing::warn!(message.id = %alone.id.0, error = %refused, "a claim was refused");
                         let ids = [alone.id];
                         let read = self.store.read(&ids);
@@ -117,9 +130,36 @@ impl Dispatch {
             if let Some(database) = claimed.now {
                 self.clock.measured(before, database);
             }
-            answers.extend(self.judge(claimed.answers, self.clock.now().db));
+            let now = self.clock.now().db;
+            self.note_claims(&claimed.answers, now);
+            answers.extend(self.judge(claimed.answers, now));
             Ok(())
         })
+    }
+
+    fn count_claims(&self, result: ClaimResult, messages: usize) {
+        self.metrics.count_claims(result, messages as u64);
+    }
+
+    fn note_claims(&self, answers: &[(MessageId, ClaimAnswer<Claim>)], now: Moment) {
+        let mut counts = [0; ClaimResult::ALL.len()];
+        for (_, answer) in answers {
+            let result = match answer {
+                ClaimAnswer::Won(_) => ClaimResult::Won,
+                // It is due, and was not claimed: somebody holds it, or claims take no effect.
+                ClaimAnswer::Lost(RowState::Pending { due, .. }) if *due <= now + LEAD_MAX => {
+                    ClaimResult::Locked
+                }
+                ClaimAnswer::Lost(_) => ClaimResult::Lost,
+            };
+            counts[result as usize] += 1;
+        }
+        for (result, messages) in ClaimResult::ALL.into_iter().zip(counts) {
+            self.count_claims(result, messages);
+        }
+        if counts[ClaimResult::Won as usize] > 0 {
+            self.notes.won();
+        }
     }
 
     /// All of a claim together: see [`policy::judge_all`].
@@ -260,6 +300,7 @@ impl Dispatch {
             let record = self.store.record(records);
             match self.store.bounded(record).await {
                 Ok(recorded) => {
+                    self.notes.recorded();
                     let recorded: Recorded = recorded;
                     done.extend(recorded);
                     false
@@ -271,6 +312,7 @@ impl Dispatch {
                     failed || self.record_part(second, done).await
                 }
                 Err(error) => {
+                    self.notes.record_failed(&error);
                     let first = records.first().map(|r| r.id);
                     tracing::warn!(
                         message.id = ?first.map(|id| id.0),

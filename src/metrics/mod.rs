@@ -43,6 +43,66 @@ pub enum Counter {
 /// How many kinds of [`Counter`] there are.
 const COUNTERS: usize = 8;
 
+/// How a claim of one message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimResult {
+    /// It is ours.
+    Won,
+    /// It is another instance's, or is not to be sent any more.
+    Lost,
+    /// It is due and pending all the same: another transaction holds it.
+    Locked,
+    /// The database refused.
+    Refused,
+    /// There was no answer.
+    Unanswered,
+}
+
+impl ClaimResult {
+    /// Each, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Won,
+        Self::Lost,
+        Self::Locked,
+        Self::Refused,
+        Self::Unanswered,
+    ];
+
+    /// As the metrics have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Locked => "locked",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// Why messages that are due may not have gone.
+pub const WAITING: [&str; 8] = [
+    "refused",
+    "unanswered",
+    "no_effect",
+    "locked",
+    "schema",
+    "breaker",
+    "backlog",
+    "unknown",
+];
+
+/// Messages that are due and have not gone, by their cause.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Waiting {
+    /// A label of a fixed list; `None`: nothing waits.
+    pub cause: Option<&'static str>,
+    /// Messages.
+    pub messages: u64,
+    /// For how long the oldest has been due, in seconds.
+    pub oldest_s: f64,
+}
+
 /// What is measured from time to time, by a chore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gauge {
@@ -105,6 +165,8 @@ pub struct Metrics {
     /// Few, and far from the way of a message.
     receipts: Mutex<BTreeMap<&'static str, u64>>,
     last_sent_us: AtomicU64,
+    claims: [AtomicU64; ClaimResult::ALL.len()],
+    waiting: Mutex<Waiting>,
     feed: Feed,
 }
 
@@ -120,6 +182,8 @@ impl Default for Metrics {
             gauges: std::array::from_fn(|_| AtomicU64::new(f64::NAN.to_bits())),
             receipts: Mutex::default(),
             last_sent_us: AtomicU64::new(0),
+            claims: Default::default(),
+            waiting: Mutex::default(),
             feed: Feed::default(),
         }
     }
@@ -175,6 +239,16 @@ impl Metrics {
             ..Told::new(at, id, What::Receipt)
         };
         self.tell(vec![told], 0);
+    }
+
+    /// Counts claims.
+    pub fn count_claims(&self, result: ClaimResult, messages: u64) {
+        self.claims[result as usize].fetch_add(messages, Relaxed);
+    }
+
+    /// What is due and has not gone, as it was last looked for.
+    pub fn set_waiting(&self, waiting: Waiting) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
     }
 
     /// Adds to a counter.

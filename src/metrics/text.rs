@@ -4,9 +4,12 @@
 //! between them and two dozen lines of text would only add a second place for each.
 
 use std::fmt::Write as _;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{ANSWERS, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED};
+use super::{
+    ANSWERS, ClaimResult, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED, WAITING,
+};
 use crate::message::Category;
 use crate::reactor::report::Overview;
 
@@ -21,6 +24,7 @@ pub fn render(metrics: &Metrics, overview: Option<&Overview>) -> String {
     page.build();
     page.lateness(metrics);
     page.sends(metrics);
+    page.claims(metrics);
     page.counters(metrics);
     page.sampled(metrics);
     if let Some(overview) = overview {
@@ -155,6 +159,35 @@ impl Page {
                 self.line(name, &format!("{{status=\"{status}\"}}"), float(count));
             }
         }
+    }
+
+    fn claims(&mut self, metrics: &Metrics) {
+        let name = "punctual_claims_total";
+        let help = "Claims of messages, by their result.";
+        self.family(name, "counter", help);
+        for (result, count) in ClaimResult::ALL.iter().zip(&metrics.claims) {
+            let labels = format!("{{result=\"{}\"}}", result.as_str());
+            self.line(name, &labels, float(count.load(Relaxed)));
+        }
+        let waiting = metrics.waiting.lock();
+        let waiting = waiting.unwrap_or_else(PoisonError::into_inner).clone();
+        let name = "punctual_due_waiting";
+        let help = "Messages that have been due for over 10 s and are not claimed, by cause, counted up to 10000.";
+        self.family(name, "gauge", help);
+        for cause in WAITING {
+            let messages = if waiting.cause == Some(cause) {
+                waiting.messages
+            } else {
+                0
+            };
+            self.line(name, &format!("{{cause=\"{cause}\"}}"), float(messages));
+        }
+        let help = "For how long the oldest of these has been due.";
+        self.gauge(
+            "punctual_due_waiting_oldest_seconds",
+            help,
+            waiting.oldest_s,
+        );
     }
 
     fn counters(&mut self, metrics: &Metrics) {

@@ -286,7 +286,7 @@ impl Readiness {
 }
 
 /// One reason not to be ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// No connection to the database.
     #[error("not connected to the database")]
@@ -300,6 +300,9 @@ pub enum Missing {
     /// The database's clock is not known well enough to fire by.
     #[error("the database's clock is not measured")]
     Clock,
+    /// What is due does not go: why, and what to do.
+    #[error("{0}")]
+    Going(String),
     /// Shutting down: nothing new is claimed.
     #[error("shutting down")]
     Draining,

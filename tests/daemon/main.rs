@@ -29,6 +29,7 @@ mod ranks;
 mod reminders;
 mod restore;
 mod start;
+mod stuck;
 mod systemd;
 mod tasks;
 mod timeline;

@@ -63,6 +63,9 @@ async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
         catalog.retain(|finding| finding.what != "triggers");
     }
     findings.extend(catalog);
+    if !matches!(&schema, Err(MigrateError::Behind { .. })) {
+        findings.extend(or_why("sending path", doctor::path(client).await));
+    }
     match schema {
         Ok(()) => {
             findings.push(Finding::ok("schema", "up to date"));

@@ -42,6 +42,9 @@ impl EventLoop {
             }
         }
         readiness
+            .missing
+            .extend(self.health.reason().map(Missing::Going));
+        readiness
     }
 
     fn overview(&self, timers: usize, now: Now) -> Overview {
@@ -75,7 +78,7 @@ impl EventLoop {
         TimersReport {
             now: now.db,
             instance: self.instance,
-            ready: self.reactor.is_ready(),
+            ready: self.readiness().is_ready(),
             clock: ClockReport {
                 offset_us: told.map(|(offset, _)| offset),
                 uncertainty_us: told.map(|(_, uncertainty)| uncertainty.unsigned_abs()),

@@ -10,13 +10,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
+use super::health::{Facts, Health};
 use super::held::Left;
 use super::systemd::Systemd;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
 use crate::listen::{Heard, Notice};
-use crate::message::{InstanceId, Moment, Now};
+use crate::message::{InstanceId, Moment, Now, Uptime};
 use crate::metrics::Counter;
 use crate::reactor::Reactor;
 use crate::reactor::report::ListenerReport;
@@ -30,6 +31,9 @@ const NAP_MAX: Duration = Duration::from_secs(1);
 
 /// Inputs taken in before the clock is read again and commands are begun.
 const INPUTS_PER_TURN: usize = 64;
+
+/// How often the health task is told what the loop knows.
+const FACTS_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a stop may take beyond the last request's deadline, as long as a restart of the
 /// database, if it is only claims that could not be given back. What came of a request is
@@ -59,6 +63,9 @@ pub(super) struct EventLoop {
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
     wakers: Wakers,
+    /// Whether what is due goes.
+    health: Health,
+    facts_after: Uptime,
     listener: ListenerReport,
     backlog: Backlog,
     /// What the reactor holds, for those who wait for that.
@@ -86,7 +93,7 @@ impl EventLoop {
         reactor: Reactor<Payload>,
         dispatch: Dispatch,
         parts: mpsc::Sender<Input>,
-        wakers: Wakers,
+        (wakers, health): (Wakers, Health),
         (held, left): (watch::Sender<Option<Moment>>, watch::Receiver<Option<Left>>),
     ) -> Self {
         let listener = ListenerReport {
@@ -102,6 +109,8 @@ impl EventLoop {
             dispatch,
             parts,
             wakers,
+            health,
+            facts_after: Uptime::MIN,
             listener,
             backlog,
             held,
@@ -259,6 +268,24 @@ impl EventLoop {
         let holds = self.reactor.held_before();
         self.held
             .send_if_modified(|held| std::mem::replace(held, holds) != holds);
+        self.report_facts();
+    }
+
+    /// What the loop knows of whether what is due goes.
+    fn report_facts(&mut self) {
+        let now = self.dispatch.clock.now();
+        if now.up < self.facts_after {
+            return;
+        }
+        self.facts_after = now.up + FACTS_EVERY;
+        let load = self.reactor.load(now);
+        let facts = Facts {
+            breaker_open: self.reactor.breaker(now).open,
+            saturated: load.in_flight >= load.permits,
+            unrecorded: load.unrecorded,
+            busy_otherwise: !self.reactor.readiness().is_ready(),
+        };
+        self.health.saw(facts, now.up);
     }
 
     fn tell_of_breakers(&mut self) {

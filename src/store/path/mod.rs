@@ -5,5 +5,6 @@ pub(in crate::store) mod accepted;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod facts;
 pub(in crate::store) mod outcomes;
+pub(in crate::store) mod overdue;
 pub(in crate::store) mod suppressions;
 pub(in crate::store) mod window;

@@ -13,7 +13,7 @@ use crate::reactor::Upcoming;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, prepared};
 
-const LOAD_WINDOW: &str = sql!("sql/load_window.sql");
+pub(in crate::store) const LOAD_WINDOW: &str = sql!("sql/load_window.sql");
 const EXPIRE: &str = sql!("sql/expire.sql");
 const BEYOND: &str = sql!("sql/beyond.sql");
 const NOW: &str = sql!("sql/now.sql");

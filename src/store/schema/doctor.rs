@@ -4,6 +4,7 @@ use serde::Serialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
+use super::faults::{self, Fault};
 use super::migrate::triggers::columns;
 use super::migrate::{Trigger, indexes};
 use crate::message::Moment;
@@ -100,6 +101,26 @@ pub async fn catalog(
     findings.extend(ask(client, TABLES, &[&names, &tables, &optional]).await?);
     findings.push(cron(client).await?);
     Ok(findings)
+}
+
+/// What keeps messages from being found or claimed. Needs the schema.
+pub async fn path(client: &Client) -> Result<Vec<Finding>, StoreError> {
+    let mut faults = faults::of_catalog(client).await?;
+    // Triggers have a line of their own.
+    faults.retain(|fault| fault.what != "triggers");
+    faults.extend(faults::of_statements(client).await);
+    if faults.is_empty() {
+        return Ok(vec![Finding::ok("sending path", "nothing in the way")]);
+    }
+    let finding = |fault: Fault| {
+        let level = if fault.is_certain {
+            Level::Bad
+        } else {
+            Level::Warn
+        };
+        Finding::not(level, &fault.what, fault.found, &fault.remedy)
+    };
+    Ok(faults.into_iter().map(finding).collect())
 }
 
 /// Findings from the rows. Needs the schema.

@@ -2,5 +2,6 @@
 //! `punctual doctor`.
 
 pub mod doctor;
+pub(in crate::store) mod faults;
 mod files;
 pub mod migrate;

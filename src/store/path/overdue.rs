@@ -1,0 +1,57 @@
+//! What is due and has not gone.
+
+use std::time::Duration;
+
+use tokio_postgres::types::ToSql;
+
+use crate::message::Moment;
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Store, StoreError, micros, prepared};
+
+const OVERDUE: &str = sql!("sql/overdue.sql");
+
+/// Counted up to this.
+const COUNT_MAX: i64 = 10_000;
+
+/// So many of the oldest are tried for a lock.
+const TRIED_MAX: i64 = 20;
+
+/// What is due and has not gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// Messages, counted up to 10,000.
+    pub messages: u64,
+    /// For how long the oldest of them has been due.
+    pub oldest: Duration,
+    /// Other transactions hold the oldest of them.
+    pub is_locked: bool,
+}
+
+impl Store {
+    /// What has been due for longer than this, and not before `quarantined`.
+    pub async fn overdue(
+        &self,
+        longer_than: Duration,
+        quarantined: Option<Moment>,
+    ) -> Result<Overdue, StoreError> {
+        const STEP: &str = "looking for what is due and not gone";
+        let at = StoreError::at(STEP);
+        let mut client = self.client().await?;
+        let tx = client.transaction().await.map_err(&at)?;
+        let overdue = prepared(&tx, OVERDUE, STEP).await?;
+        let (late, before) = (micros(longer_than), quarantined.map(PgTimestamp));
+        let params: [&(dyn ToSql + Sync); 4] = [&late, &before, &COUNT_MAX, &TRIED_MAX];
+        let row = tx.query_one(&overdue, &params).await.map_err(&at)?;
+        tx.rollback().await.map_err(&at)?;
+        let read = || {
+            let (messages, oldest): (i64, i64) =
+                (row.try_get("messages")?, row.try_get("oldest_us")?);
+            Ok(Overdue {
+                messages: messages.unsigned_abs(),
+                oldest: Duration::from_micros(oldest.max(0).unsigned_abs()),
+                is_locked: row.try_get("is_locked")?,
+            })
+        };
+        read().map_err(StoreError::unreadable(STEP))
+    }
+}

@@ -1,0 +1,82 @@
+//! What keeps messages from being found or claimed, as the catalog and the statements tell it.
+
+use tokio_postgres::Client;
+
+use super::migrate::Migrator;
+use super::migrate::triggers::columns;
+use crate::store::path::accepted::RECORD_ACCEPTED;
+use crate::store::path::claims::{CLAIM, READ_ROWS};
+use crate::store::path::outcomes::RECORD_SETTLED;
+use crate::store::path::window::LOAD_WINDOW;
+use crate::store::{Store, StoreError};
+
+const FAULTS: &str = sql!("sql/path_faults.sql");
+
+/// The statements that every message goes through.
+const PATH: [(&str, &str); 5] = [
+    ("loading the window", LOAD_WINDOW),
+    ("reading rows", READ_ROWS),
+    ("claiming messages", CLAIM),
+    ("recording accepted messages", RECORD_ACCEPTED),
+    ("recording other outcomes", RECORD_SETTLED),
+];
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What was checked.
+    pub what: String,
+    /// Messages do not go, or go late, because of it; else it only may be the cause.
+    pub is_certain: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Those that the catalog shows.
+pub(super) async fn of_catalog(client: &Client) -> Result<Vec<Fault>, StoreError> {
+    const STEP: &str = "looking for what keeps messages from going";
+    let migrator = Migrator::embedded();
+    let triggers = migrator.triggers();
+    let (names, tables, optional) = columns(&triggers);
+    let rows = client.query(FAULTS, &[&names, &tables, &optional]).await;
+    let read = |row: &tokio_postgres::Row| {
+        Ok(Fault {
+            what: row.try_get("what")?,
+            is_certain: row.try_get("is_certain")?,
+            found: row.try_get("found")?,
+            remedy: row.try_get("remedy")?,
+        })
+    };
+    rows.map_err(StoreError::at(STEP))?
+        .iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::unreadable(STEP))
+}
+
+/// Statements that the server does not accept: a column, a table or a function is not there, or
+/// has another name. Nothing is executed.
+pub(super) async fn of_statements(client: &Client) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (step, sql) in PATH {
+        if let Err(error) = client.prepare(sql).await {
+            faults.push(Fault {
+                what: "statements".into(),
+                is_certain: true,
+                found: StoreError::at(step)(error).to_string(),
+                remedy: "give it its old name and shape, or run `punctual migrate`".into(),
+            });
+        }
+    }
+    faults
+}
+
+impl Store {
+    /// What the catalog shows to keep messages from being found or claimed.
+    pub async fn path_faults(&self) -> Result<Vec<Fault>, StoreError> {
+        let client = self.client().await?;
+        of_catalog(&client).await
+    }
+}

@@ -1,0 +1,136 @@
+//! What keeps messages from going, planted one by one under a running daemon: it goes on, `/readyz`
+//! says why, and `punctual doctor` finds it.
+
+use crate::daemon::until;
+use crate::world::World;
+
+/// A fault, what `/readyz` says of it, what `punctual doctor` does, and how it is undone.
+struct Case {
+    plant: &'static str,
+    readyz: &'static [&'static str],
+    doctor: &'static str,
+    undo: &'static str,
+}
+
+async fn check(case: Case) {
+    let world = World::new([]).await;
+    let mut daemon = world.daemon().await;
+    let before = world.insert("before", 0).await;
+    world.arrived_once(before).await;
+    // Later than what was sent: nothing has gone since.
+    world
+        .app
+        .execute("select pg_sleep(0.1)", &[])
+        .await
+        .unwrap();
+    world.app.batch_execute(case.plant).await.unwrap();
+    // The fault may be in the way of the app as well: then nothing is inserted.
+    let insert = "insert into scheduled_messages (to_number, scheduled_at, body)
+                  values ('+13105551234', clock_timestamp(), 'stuck')";
+    let _ = world.app.execute(insert, &[]).await;
+    let reason = until(case.plant, async || {
+        let (status, body) = daemon.get("/readyz").await?;
+        let told = case.readyz.iter().all(|words| body.contains(words));
+        (status == 503 && told).then_some(body)
+    })
+    .await;
+    assert_eq!(daemon.get("/healthz").await.unwrap().0, 200);
+    daemon.says("what is due does not go as it should").await;
+    let (_, found, _) = world.call(&["doctor"]).await;
+    assert!(
+        found.contains(case.doctor),
+        "{}\n{reason}\n{found}",
+        case.plant
+    );
+    world.app.batch_execute(case.undo).await.unwrap();
+    daemon.ready().await;
+    let after = world.insert("after", 0).await;
+    world.arrived_once(after).await;
+    let kept = "select from scheduled_messages where body = 'stuck'";
+    if !world.app.query(kept, &[]).await.unwrap().is_empty() {
+        until("what was stuck goes", async || {
+            (!world.requests("stuck").is_empty()).then_some(())
+        })
+        .await;
+    }
+    daemon.stop().await;
+    assert!(world.requests("stuck").len() <= 1);
+}
+
+#[tokio::test]
+async fn a_trigger_that_returns_null_is_found() {
+    check(Case {
+        plant: "create function swallow() returns trigger language plpgsql as
+                  $$ begin if new.status = 'sending' then return null; end if; return new; end $$;
+                create trigger swallow before update on scheduled_messages
+                  for each row execute function swallow()",
+        readyz: &["claims take no effect", "swallow"],
+        doctor: "trigger swallow may drop changes",
+        undo: "drop trigger swallow on scheduled_messages",
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_do_instead_rule_is_found() {
+    check(Case {
+        plant: "create rule aside as on update to scheduled_messages do instead nothing",
+        readyz: &["rule aside"],
+        doctor: "rule aside rewrites changes",
+        undo: "drop rule aside on scheduled_messages",
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renamed_column_is_found() {
+    check(Case {
+        plant: "alter table scheduled_messages rename column max_attempts to most_attempts",
+        readyz: &["max_attempts"],
+        doctor: "max_attempts",
+        undo: "alter table scheduled_messages rename column most_attempts to max_attempts",
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renamed_ledger_is_found() {
+    check(Case {
+        plant: "alter table punctual.attempts rename to tries",
+        readyz: &["attempts"],
+        doctor: "attempts",
+        undo: "alter table punctual.tries rename to attempts",
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dropped_function_is_found() {
+    check(Case {
+        plant: "create table kept as
+                  select pg_get_functiondef(oid) as definition, oid::regprocedure::text as name
+                    from pg_proc where proname = 'facts_of' and pronamespace = 'punctual'::regnamespace;
+                do $$ begin execute (select string_agg('drop function ' || name, '; ') from kept); end $$",
+        readyz: &["facts_of"],
+        doctor: "facts_of",
+        undo: "do $$ begin execute (select string_agg(definition, '; ') from kept); end $$",
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_table_swapped_for_a_copy_is_found() {
+    check(Case {
+        plant: "begin;
+                alter table scheduled_messages rename to scheduled_messages_old;
+                create table scheduled_messages (like scheduled_messages_old including all);
+                commit",
+        readyz: &["trigger", "is missing"],
+        doctor: "is missing",
+        undo: "begin;
+               drop table scheduled_messages;
+               alter table scheduled_messages_old rename to scheduled_messages;
+               commit",
+    })
+    .await;
+}
