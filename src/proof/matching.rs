@@ -165,10 +165,12 @@ impl Match {
     pub fn note(&self) -> String {
         match self {
             Self::One(sid) => format!("the provider has it as {}", sid.0),
-            Self::None => "not on the provider's list, which proves nothing".into(),
-            Self::Unlike(n) => {
-                format!("not on the provider's list, which has {n} unmatched to the same number")
+            Self::None => {
+                "not on the provider's list, which is no proof that it was not sent".into()
             }
+            Self::Unlike(n) => format!(
+                "not on the provider's list, which shows {n} unknown messages to this number"
+            ),
             Self::Several(n) => format!("{n} candidates on the provider's list"),
             Self::Shared => {
                 "one candidate on the provider's list, which another attempt could have created"
