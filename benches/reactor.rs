@@ -11,7 +11,8 @@ use punctual::message::{
     ProviderSid, Uptime,
 };
 use punctual::reactor::{
-    Answer, Ask, Command, Input, Judged, Limits, Reactor, Settings, Tries, Upcoming,
+    Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
+    Upcoming,
 };
 use punctual::schedule::LeadSetting;
 use uuid::Uuid;
@@ -53,13 +54,13 @@ fn rows(apart: Duration, lanes: usize) -> Vec<Upcoming> {
     (0..MESSAGES).map(row).collect()
 }
 
-fn claimed(ask: &Ask, now: Now) -> ClaimAnswer<Judged<()>> {
-    ClaimAnswer::Won(Judged {
+fn claimed(ask: &Ask, now: Now) -> ClaimAnswer<JudgedClaim<()>> {
+    ClaimAnswer::Won(JudgedClaim {
         token: ask.token,
         due: now.db,
         wanted_at: now.db,
         lane: LaneKey::default(),
-        tries: Tries {
+        tries: AttemptBudget {
             number: 1,
             before: 0,
             max: 3,
@@ -83,7 +84,7 @@ fn answer(command: Command<()>, rows: &mut Vec<Upcoming>, now: Now) -> Vec<Input
             }]
         }
         Command::Start { id, .. } => {
-            let answer = Answer {
+            let answer = SendResult {
                 outcome: Outcome::Accepted {
                     sid: ProviderSid(String::new()),
                 },
@@ -133,7 +134,7 @@ fn run(mut rows: Vec<Upcoming>) -> u64 {
             up: now.up + passed,
         };
         reactor.handle(Input::Tick, now);
-        let _ = reactor.take_told();
+        let _ = reactor.take_events();
     }
     reactor.lateness().count()
 }

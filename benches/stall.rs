@@ -12,7 +12,8 @@ use punctual::message::{
     ProviderSid, RowState, Uptime,
 };
 use punctual::reactor::{
-    Answer, Ask, Command, Input, Judged, Limits, Reactor, Settings, Tries, Upcoming,
+    Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
+    Upcoming,
 };
 use punctual::schedule::LeadSetting;
 use uuid::Uuid;
@@ -101,7 +102,7 @@ impl World {
             if took > self.worst {
                 (self.worst, self.worst_at) = (took, self.now.db);
             }
-            self.reactor.take_told();
+            self.reactor.take_events();
             while let Some(command) = self.reactor.next_command() {
                 for input in self.perform(command).into_iter().rev() {
                     waiting.insert(0, input);
@@ -157,7 +158,7 @@ impl World {
                 self.started.insert(id);
                 self.rows.remove(&id);
                 let at = self.now.db + REQUEST;
-                let answer = Answer {
+                let answer = SendResult {
                     outcome: Outcome::Accepted {
                         sid: ProviderSid(String::new()),
                     },
@@ -198,16 +199,16 @@ impl World {
             })
     }
 
-    fn claim(&self, ask: Ask) -> ClaimAnswer<Judged<MessageId>> {
+    fn claim(&self, ask: Ask) -> ClaimAnswer<JudgedClaim<MessageId>> {
         let Some((due, _)) = self.rows.get(&ask.id) else {
             return ClaimAnswer::Lost(self.state(ask.id));
         };
-        ClaimAnswer::Won(Judged {
+        ClaimAnswer::Won(JudgedClaim {
             token: ask.token,
             lane: lane(),
             due: *due,
             wanted_at: *due,
-            tries: Tries {
+            tries: AttemptBudget {
                 number: 1,
                 before: 0,
                 max: 3,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::message::{InstanceId, MessageId, ProviderSid, is_sid};
-use crate::schedule::Enquiry;
+use crate::schedule::LookUpPlan;
 use crate::store::Store;
 use crate::store::resolve::{Resolved, Verdict};
 
@@ -77,8 +77,8 @@ fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let (id, by, verdict) = (MessageId(args.id), args.by(), args.verdict()?);
     let dsn = session::dsn(sources)?;
-    let store =
-        Store::new(dsn.pool(1), InstanceId::fresh()).with_enquiries(Some(Enquiry::UNHEARD.first()));
+    let store = Store::new(dsn.pool(1), InstanceId::fresh())
+        .with_look_ups(Some(LookUpPlan::UNHEARD.first()));
     match store
         .resolve(id, &verdict, &by)
         .await

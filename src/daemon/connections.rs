@@ -46,7 +46,7 @@ impl Connections {
         let store = Store::new(pool, instance)
             .with_watch(watch)
             .with_rules(&parts.rules)
-            .with_enquiries(parts.provider.can_look_up().then(|| unheard.first()));
+            .with_look_ups(parts.provider.can_look_up().then(|| unheard.first()));
         Self {
             heartbeat: store.with_pool(own),
             store,

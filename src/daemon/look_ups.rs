@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::receipt::enquire::Enquirer;
+use crate::receipt::look_up::LookUps;
 
 /// Between two rounds: what is due waits at most this long, and an idle database is asked one
 /// small question in it.
@@ -16,10 +16,10 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Asks until `stop`. A round that is under way then is given up: what it had taken is taken
 /// again by whoever comes next.
-pub(super) async fn keep(enquirer: Enquirer, stop: CancellationToken) {
+pub(super) async fn keep(look_ups: LookUps, stop: CancellationToken) {
     let rounds = async {
         loop {
-            match enquirer.round().await {
+            match look_ups.round().await {
                 Ok(true) => {}
                 Ok(false) => sleep(PAUSE).await,
                 Err(error) => {

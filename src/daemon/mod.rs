@@ -24,8 +24,8 @@ use crate::metrics::Metrics;
 use crate::policy::Rules;
 use crate::provider::{Callbacks, Provider};
 use crate::reactor::{Reactor, Settings};
-use crate::receipt::enquire::Enquirer;
-use crate::schedule::Enquiry;
+use crate::receipt::look_up::LookUps;
+use crate::schedule::LookUpPlan;
 use crate::store::{ConnectError, Dsn, MigrateError, StoreError};
 
 mod backlog;
@@ -36,8 +36,8 @@ mod end;
 mod event_loop;
 mod health;
 mod heartbeat;
-mod held;
 mod look_ups;
+mod quarantine;
 mod recovery;
 mod repeats;
 mod restore;
@@ -196,15 +196,15 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let chores = chores::keep(dispatch.clone(), input_tx.clone(), stop.clone());
     tasks.spawn("chores", chores);
-    let enquirer = enquirer(&dispatch, unheard(callbacks));
-    tasks.spawn("look-ups", look_ups::keep(enquirer, stop.clone()));
+    let look_ups = look_ups(&dispatch, unheard(callbacks));
+    tasks.spawn("look-ups", look_ups::keep(look_ups, stop.clone()));
 
     let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
     let (held_tx, held) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     if let Some(begun) = begun {
         if let Some(before) = begun.held_before {
-            reactor.handle(Input::Hold { before }, clock.now());
+            reactor.handle(Input::Quarantine { before }, clock.now());
         }
         let (dispatch, inputs) = (dispatch.clone(), input_tx.clone());
         begun.look_after(&mut tasks, dispatch, lineage, inputs, held, left_tx);
@@ -231,17 +231,17 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
 }
 
 /// After what time the provider is asked about a message of which no end was told.
-const fn unheard(callbacks: bool) -> Enquiry {
+const fn unheard(callbacks: bool) -> LookUpPlan {
     if callbacks {
-        Enquiry::UNHEARD
+        LookUpPlan::UNHEARD
     } else {
         // Nothing comes by itself.
-        Enquiry::UNTOLD
+        LookUpPlan::UNTOLD
     }
 }
 
-fn enquirer(dispatch: &Dispatch, unheard: Enquiry) -> Enquirer {
-    Enquirer {
+fn look_ups(dispatch: &Dispatch, unheard: LookUpPlan) -> LookUps {
+    LookUps {
         metrics: Arc::clone(&dispatch.metrics),
         store: dispatch.store.clone(),
         provider: Arc::clone(&dispatch.provider),

@@ -13,14 +13,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::State;
-use super::held::{self, Left};
+use super::quarantine::{self, Remaining};
 use super::tasks::Tasks;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::journal::{self, Journal, JournalError, PastFile};
 use crate::message::{DatabaseId, InstanceId, Moment};
 use crate::proof::recovery::{Answered, LogPosition, start};
 use crate::reactor::Record;
-use crate::receipt::examine::Examiner;
+use crate::receipt::reconcile::Reconciler;
 use crate::store::{Lineage, StoreError};
 
 /// Between tries of what the database or the disk refused.
@@ -35,7 +35,7 @@ struct Restore {
     /// What the reactor holds.
     held: watch::Receiver<Option<Moment>>,
     /// What the latest look left held.
-    left: watch::Sender<Option<Left>>,
+    left: watch::Sender<Option<Remaining>>,
     /// Nothing of what the journals tell need stand in the database.
     found: bool,
     /// What they do not tell of is not looked for: a person says that nothing is missing.
@@ -65,7 +65,7 @@ impl Restore {
     async fn hold(&mut self, place: LogPosition) -> bool {
         let before = self.dispatch.clock.now().db;
         tell(self.journal.database(), place, before);
-        let told = self.inputs.send(Input::Hold { before }).await;
+        let told = self.inputs.send(Input::Quarantine { before }).await;
         let holds = |held: &Option<Moment>| *held == Some(before);
         if told.is_err() || self.held.wait_for(holds).await.is_err() {
             return false;
@@ -89,15 +89,16 @@ impl Restore {
         }
         if self.accepted {
             // A closed channel: the daemon is ending, and the next one asks again.
-            if self.inputs.send(Input::Release).await.is_ok() {
+            if self.inputs.send(Input::QuarantineEnded).await.is_ok() {
                 self.journal.release();
             }
         } else if let Some(before) = self.journal.held_before() {
-            let examiner = Examiner {
+            let reconciler = Reconciler {
                 store: self.dispatch.store.clone(),
                 provider: Arc::clone(&self.dispatch.provider),
             };
-            held::examine(&examiner, before, &self.journal, &self.inputs, &self.left).await;
+            quarantine::reconcile(&reconciler, before, &self.journal, &self.inputs, &self.left)
+                .await;
             self.left.send_replace(None);
         }
         // Nothing more to find out until the database moves once more.
@@ -173,7 +174,7 @@ impl Begun {
         history: Lineage,
         inputs: mpsc::Sender<Input>,
         held: watch::Receiver<Option<Moment>>,
-        left: watch::Sender<Option<Left>>,
+        left: watch::Sender<Option<Remaining>>,
     ) {
         let (past, follows) = (self.past, self.follows);
         let recovery = super::recovery::settle(dispatch.clone(), past, follows, inputs.clone());

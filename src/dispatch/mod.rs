@@ -17,7 +17,7 @@ use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
 use crate::proof::recovery::Begun;
 use crate::provider::Provider;
-use crate::reactor::{self, Answer, Ask, Judged, Record};
+use crate::reactor::{self, Ask, JudgedClaim, Record, SendResult};
 use crate::schedule::LEAD_MAX;
 use crate::store::{PATIENCE, Recorded, Store, StoreError};
 
@@ -38,7 +38,7 @@ pub type Input = reactor::Input<Payload>;
 const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of asking for one message.
-type ClaimJudged = (MessageId, ClaimAnswer<Judged<Payload>>);
+type ClaimJudged = (MessageId, ClaimAnswer<JudgedClaim<Payload>>);
 
 /// The hands of the daemon.
 #[derive(Clone)]
@@ -180,7 +180,7 @@ impl Dispatch {
             for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
                 tracing::warn!(message.id = %claim.id.0, "{warning}; the next valid time zone applies");
             }
-            let answer = ClaimAnswer::Won(Judged::of(claim, &self.rules, verdict));
+            let answer = ClaimAnswer::Won(JudgedClaim::of(claim, &self.rules, verdict));
             (claim.id, answer)
         }));
         judged
@@ -223,7 +223,7 @@ impl Dispatch {
     /// Makes the request, unless its lease has run out meanwhile.
     pub async fn send(&self, id: MessageId, message: Payload, start_before: Uptime) -> Input {
         let now = self.clock.now();
-        let unsent = |reason: String| Answer {
+        let unsent = |reason: String| SendResult {
             outcome: Outcome::Unsent { reason },
             started: None,
             finished: now.db,
@@ -244,7 +244,7 @@ impl Dispatch {
             if let Some(journal) = &self.journal {
                 journal.answered(message.token(), &outcome, finished);
             }
-            Answer {
+            SendResult {
                 outcome,
                 started: Some(now.db),
                 finished,

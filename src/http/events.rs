@@ -194,7 +194,10 @@ fn event(name: &str, data: &impl Serialize) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-fn write_told(chunk: &mut String, told: impl IntoIterator<Item = crate::reactor::told::Told>) {
+fn write_told(
+    chunk: &mut String,
+    told: impl IntoIterator<Item = crate::reactor::events::MessageEvent>,
+) {
     for told in told {
         // A String takes whatever is written to it.
         let _ = chunk.write_str(&event(told.what.as_str(), &told));

@@ -14,8 +14,8 @@ use super::events::TIMERS;
 use super::{HttpState, Question, text};
 use crate::message::Moment;
 use crate::metrics::Gauge;
+use crate::reactor::events::MessageEvent;
 use crate::reactor::report::{Overview, TimerKind, TimerReport, TimerState};
-use crate::reactor::told::Told;
 
 const PAGE: &str = include_str!("page/page.html");
 
@@ -197,7 +197,7 @@ fn countdown(us: i64) -> String {
     format!("{sign}{}:{:02}", s / 60, s % 60)
 }
 
-fn feed(recent: &[Told]) -> String {
+fn feed(recent: &[MessageEvent]) -> String {
     let mut lines = String::new();
     for told in recent.iter().rev() {
         let late = told

@@ -188,7 +188,7 @@ impl Journal {
     }
 
     /// Whether what is written down is all there is. If not, everything is tried to make it so.
-    pub fn mend(&self) -> bool {
+    pub fn recover(&self) -> bool {
         let mut inner = self.inner();
         if matches!(inner.state, State::Broken { .. }) {
             inner.next_segment();

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
-use crate::reactor::told::{Told, What};
+use crate::reactor::events::{EventKind, MessageEvent};
 
 /// Kept for those who follow; a tenth of a second of the fastest there is, several times over.
 const KEPT: usize = 4_096;
@@ -23,12 +23,12 @@ const FRAME_MAX: usize = 60;
 #[derive(Debug)]
 pub struct Feed {
     sender: broadcast::Sender<Entry>,
-    recent: Mutex<VecDeque<Told>>,
+    recent: Mutex<VecDeque<MessageEvent>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Entry {
-    Told(Told),
+    MessageEvent(MessageEvent),
     LeftOut(u64),
 }
 
@@ -42,11 +42,11 @@ impl Default for Feed {
 }
 
 impl Feed {
-    fn recent_held(&self) -> MutexGuard<'_, VecDeque<Told>> {
+    fn recent_held(&self) -> MutexGuard<'_, VecDeque<MessageEvent>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn publish(&self, told: Vec<Told>, left_out: u64) {
+    pub(super) fn publish(&self, told: Vec<MessageEvent>, left_out: u64) {
         if told.is_empty() && left_out == 0 {
             return;
         }
@@ -65,7 +65,7 @@ impl Feed {
         }
         for told in told {
             // Nobody follows any more: nobody misses it.
-            let _ = self.sender.send(Entry::Told(told));
+            let _ = self.sender.send(Entry::MessageEvent(told));
         }
         if left_out > 0 {
             let _ = self.sender.send(Entry::LeftOut(left_out));
@@ -73,7 +73,7 @@ impl Feed {
     }
 
     /// The latest, the oldest of them first.
-    pub fn recent(&self) -> Vec<Told> {
+    pub fn recent(&self) -> Vec<MessageEvent> {
         self.recent_held().iter().copied().collect()
     }
 
@@ -92,9 +92,9 @@ pub struct Following(broadcast::Receiver<Entry>);
 pub struct Frame {
     /// In order; of more than so many the latest.
     #[serde(skip)]
-    pub told: VecDeque<Told>,
+    pub told: VecDeque<MessageEvent>,
     /// What is not in `told`, by kind.
-    pub more: BTreeMap<What, u64>,
+    pub more: BTreeMap<EventKind, u64>,
     /// What is not even counted by kind.
     pub dropped: u64,
 }
@@ -127,7 +127,7 @@ impl Following {
 impl Frame {
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Told(told) => {
+            Entry::MessageEvent(told) => {
                 if self.told.len() == FRAME_MAX
                     && let Some(oldest) = self.told.pop_front()
                 {
@@ -152,9 +152,9 @@ mod tests {
     use super::*;
     use crate::message::{MessageId, Moment};
 
-    fn told(n: u128) -> Told {
+    fn told(n: u128) -> MessageEvent {
         let id = MessageId(Uuid::from_u128(n));
-        Told::new(Moment::from_micros(0), id, What::Armed)
+        MessageEvent::new(Moment::from_micros(0), id, EventKind::Armed)
     }
 
     #[tokio::test]
@@ -170,7 +170,7 @@ mod tests {
         following.fill(&mut frame);
         assert_eq!(frame.told.len(), FRAME_MAX);
         assert_eq!(frame.told.back(), Some(&told(all - 1)));
-        let counted = frame.told.len() as u64 + frame.more[&What::Armed] + frame.dropped;
+        let counted = frame.told.len() as u64 + frame.more[&EventKind::Armed] + frame.dropped;
         assert_eq!(u128::from(counted), all + 5);
         assert_eq!(feed.recent().len(), RECENT);
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::message::{Category, MessageId, Moment};
-use crate::reactor::told::{Told, What};
+use crate::reactor::events::{EventKind, MessageEvent};
 
 mod feed;
 mod histogram;
@@ -118,21 +118,21 @@ pub enum Gauge {
 const GAUGES: usize = 3;
 
 /// Kinds of ends of a request.
-pub(crate) const ANSWERS: [What; 6] = [
-    What::Sent,
-    What::Throttled,
-    What::Unsent,
-    What::Refused,
-    What::Failed,
-    What::Unconfirmed,
+pub(crate) const ANSWERS: [EventKind; 6] = [
+    EventKind::Sent,
+    EventKind::Throttled,
+    EventKind::Unsent,
+    EventKind::Refused,
+    EventKind::Failed,
+    EventKind::Unconfirmed,
 ];
 
 /// Verdicts and returns: ends of a claim without a request.
-pub(crate) const UNUSED: [What; 4] = [
-    What::Returned,
-    What::Deferred,
-    What::Cancelled,
-    What::Rejected,
+pub(crate) const UNUSED: [EventKind; 4] = [
+    EventKind::Returned,
+    EventKind::Deferred,
+    EventKind::Cancelled,
+    EventKind::Rejected,
 ];
 
 /// Where a request is in [`Metrics::sends`] whose answer has no category.
@@ -157,7 +157,7 @@ pub struct Metrics {
     lateness: Histogram,
     parts: Parts,
     sends: [[AtomicU64; NO_CATEGORY + 1]; ANSWERS.len()],
-    happened: [AtomicU64; What::ALL.len()],
+    happened: [AtomicU64; EventKind::ALL.len()],
     left_out: AtomicU64,
     counters: [AtomicU64; COUNTERS],
     /// The bits of a float; not a number until it was measured.
@@ -192,7 +192,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Counts what happened and hands it to whoever follows the feed. `left_out`: as many more
     /// have happened than are told of.
-    pub fn tell(&self, told: Vec<Told>, left_out: u64) {
+    pub fn tell(&self, told: Vec<MessageEvent>, left_out: u64) {
         for told in &told {
             self.count_told(told);
         }
@@ -200,7 +200,7 @@ impl Metrics {
         self.feed.publish(told, left_out);
     }
 
-    fn count_told(&self, told: &Told) {
+    fn count_told(&self, told: &MessageEvent) {
         if let Some(count) = self.happened.get(told.what as usize) {
             count.fetch_add(1, Relaxed);
         }
@@ -219,7 +219,7 @@ impl Metrics {
             self.parts.policy.note(late.policy_us);
             self.parts.provider.note(late.provider_us);
         }
-        if told.what == What::Sent {
+        if told.what == EventKind::Sent {
             let at = u64::try_from(told.at.as_micros()).unwrap_or(0);
             self.last_sent_us.fetch_max(at, Relaxed);
         }
@@ -233,10 +233,10 @@ impl Metrics {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(status)
             .or_insert(0) += 1;
-        let told = Told {
+        let told = MessageEvent {
             status: Some(status),
             code,
-            ..Told::new(at, id, What::Receipt)
+            ..MessageEvent::new(at, id, EventKind::Receipt)
         };
         self.tell(vec![told], 0);
     }
@@ -288,7 +288,7 @@ impl Metrics {
     }
 
     /// How often this happened.
-    pub fn happened(&self, what: What) -> u64 {
+    pub fn happened(&self, what: EventKind) -> u64 {
         let count = self.happened.get(what as usize);
         count.map_or(0, |count| count.load(Relaxed))
     }
@@ -310,32 +310,38 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::reactor::told::Late;
+    use crate::reactor::events::Late;
 
     #[test]
     fn what_is_told_is_counted_where_it_belongs() {
         let metrics = Metrics::default();
         let id = MessageId(Uuid::from_u128(1));
         let at = Moment::from_micros(5);
-        let sent = Told {
+        let sent = MessageEvent {
             late: Some(Late {
                 lateness_us: 900,
                 provider_us: 40_000,
                 ..Late::default()
             }),
-            ..Told::new(at, id, What::Sent)
+            ..MessageEvent::new(at, id, EventKind::Sent)
         };
-        let failed = Told {
+        let failed = MessageEvent {
             category: Some(Category::InvalidNumber.as_str()),
-            ..Told::new(at, id, What::Failed)
+            ..MessageEvent::new(at, id, EventKind::Failed)
         };
-        metrics.tell(vec![sent, failed, Told::new(at, id, What::Armed)], 7);
+        metrics.tell(
+            vec![sent, failed, MessageEvent::new(at, id, EventKind::Armed)],
+            7,
+        );
         metrics.receipt(at, id, "delivered", None);
-        assert_eq!(metrics.happened(What::Sent), 1);
-        assert_eq!(metrics.happened(What::Receipt), 1);
+        assert_eq!(metrics.happened(EventKind::Sent), 1);
+        assert_eq!(metrics.happened(EventKind::Receipt), 1);
         assert_eq!(metrics.lateness().report().count, 1);
         assert_eq!(metrics.last_sent_at(), Some(at));
-        let failed = ANSWERS.iter().position(|w| *w == What::Failed).unwrap();
+        let failed = ANSWERS
+            .iter()
+            .position(|w| *w == EventKind::Failed)
+            .unwrap();
         let category = Category::ALL
             .iter()
             .position(|c| *c == Category::InvalidNumber)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::report::{ProviderMessage, TextKey};
 use crate::message::{E164, InDoubt, Moment, ProviderSid, Sender, Status};
-use crate::schedule::Enquiry as Plan;
+use crate::schedule::LookUpPlan as Plan;
 
 /// Providers tell a message's time to the second, and their clock is not ours.
 const SKEW: Duration = Duration::from_secs(2);

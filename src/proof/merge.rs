@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::report::Report;
 use super::standing::{Again, AttemptStanding, Change, RowStanding, Standing};
 use crate::message::{AttemptToken, Delivery, Failure, MessageId, ProviderSid, Retry, Status};
-use crate::reactor::Tries;
+use crate::reactor::AttemptBudget;
 use crate::reactor::settle::HELD_MAX;
 
 /// For `error_message`, where a message of a restored database did not arrive: a later attempt may have
@@ -263,7 +263,7 @@ fn again(
     let expires = room.send_before.map_or(lateness, |own| own.min(lateness));
     match failure.retry {
         Retry::After { base } => {
-            let tries = Tries {
+            let tries = AttemptBudget {
                 number: room.attempts,
                 before: room.attempts.saturating_sub(1),
                 max: room.max_attempts,

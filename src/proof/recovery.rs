@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{AttemptToken, DatabaseId, MessageId, Moment, Outcome, ProviderSid};
-use crate::reactor::{Answer, Record, Settlement, Tries};
+use crate::reactor::{AttemptBudget, Record, SendResult, Settlement};
 
 /// A request, as a journal has it before its first byte. Kept as JSON in the journal, so its
 /// fields stay.
@@ -162,13 +162,13 @@ fn answered<P>(open: &LeftOpen, answer: Answered, now: Moment) -> Recovery<P> {
         }
         outcome if open.in_flight || proof => {
             let started = Some(Moment::from_micros(answer.to.at_us));
-            let tries = Tries {
+            let tries = AttemptBudget {
                 number: open.number,
                 before: open.attempts_before,
                 max: open.max_attempts,
                 expires: Moment::from_micros(answer.to.expires_us),
             };
-            let heard = Answer {
+            let heard = SendResult {
                 outcome,
                 started,
                 finished: now,

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::breaker::HELD;
-use super::hold::RESTORED;
 use super::lanes::{Lane, Load};
-use super::{Ask, Busy, Command, Judged, Phase, Reactor, Record};
+use super::quarantine::RESTORED;
+use super::{Ask, Busy, Command, JudgedClaim, Phase, Reactor, Record};
 use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState};
 use crate::schedule::{LEAD_MAX, Timer};
 
@@ -95,7 +95,7 @@ impl<P: Clone> Reactor<P> {
                     let Some((id, timer)) = self.lanes.pop(lane, now.db, until) else {
                         break;
                     };
-                    if timer.watch || !self.is_held(id, timer.due) {
+                    if timer.watch || !self.is_quarantined(id, timer.due) {
                         asks.push(self.ask(lane, id, timer, now));
                         self.lanes[lane].claimed = number;
                     }
@@ -199,7 +199,7 @@ impl<P: Clone> Reactor<P> {
 
     pub(super) fn claimed(
         &mut self,
-        answers: Vec<(MessageId, ClaimAnswer<Judged<P>>)>,
+        answers: Vec<(MessageId, ClaimAnswer<JudgedClaim<P>>)>,
         took: Duration,
         now: Now,
     ) {
@@ -213,7 +213,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    fn won(&mut self, id: MessageId, judged: Judged<P>, now: Now) {
+    fn won(&mut self, id: MessageId, judged: JudgedClaim<P>, now: Now) {
         let Some(busy) = self.busy.get_mut(&id).filter(|b| b.token == judged.token) else {
             // Nobody asked for it: whoever made this claim, it is given back.
             let reason = "the claim was not awaited any more";
@@ -247,7 +247,7 @@ impl<P: Clone> Reactor<P> {
                     self.give_back(id, "the daemon is shutting down", now);
                 } else if self.is_refused(lane, judged.token) {
                     self.give_back(id, HELD, now);
-                } else if self.is_held(id, judged.due) {
+                } else if self.is_quarantined(id, judged.due) {
                     self.give_back(id, RESTORED, now);
                 } else {
                     self.lanes.add_cleared(lane, turn);
@@ -335,12 +335,12 @@ impl<P: Clone> Reactor<P> {
 
     /// Open claims of ours whose lease is over, as the database knows them. What is known here
     /// is being seen to; the others were committed after their answer was given up.
-    pub(super) fn strays(&mut self, strays: Vec<(MessageId, AttemptToken)>) {
+    pub(super) fn orphaned_claims(&mut self, orphaned_claims: Vec<(MessageId, AttemptToken)>) {
         let known: HashSet<_> = self.busy.values().map(|b| b.token).collect();
-        for (id, token) in strays {
+        for (id, token) in orphaned_claims {
             if !known.contains(&token) && !self.outgoing.holds(token) {
                 let record = Record::give_back(id, token, "nobody awaited the claim");
-                let record = self.of_stray(record);
+                let record = self.of_orphaned_claim(record);
                 self.outgoing.push(None, record);
             }
         }

@@ -133,7 +133,7 @@ impl Intake {
 
     /// Everything is to be read anew at once: the window, and the pauses of what was held, were
     /// reckoned by a clock that was wrong, or for a database that is another one.
-    pub(super) const fn anew(&mut self) {
+    pub(super) const fn resync(&mut self) {
         self.rescan_wanted = true;
         self.rescan_after = Uptime::MIN;
     }

@@ -56,7 +56,7 @@ pub struct IntakeLimits {
     pub stretch: usize,
     /// Messages named as free after a restore and remembered at once. Whoever names them does
     /// so with fewer at a time; what went since is forgotten when there is no room.
-    pub let_go_max: usize,
+    pub quarantine_cleared_max: usize,
 }
 
 /// Claims.
@@ -159,7 +159,7 @@ impl Default for IntakeLimits {
             failed_pause: Duration::from_millis(500),
             watch_pause: Duration::from_secs(1),
             stretch: 4_096,
-            let_go_max: 10_000,
+            quarantine_cleared_max: 10_000,
         }
     }
 }

@@ -26,25 +26,25 @@ use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
 mod claims;
-mod hold;
+pub mod events;
 mod intake;
 mod lanes;
 mod lateness;
 pub mod limits;
 mod prewarm;
+mod quarantine;
 pub mod report;
 mod sends;
 pub mod settle;
 #[cfg(test)]
 mod tests;
 mod throttle;
-pub mod told;
 mod view;
 
 pub use breaker::BreakerTurn;
 pub use lateness::Lateness;
 pub use limits::Limits;
-pub use settle::{Answer, Record, Settlement, Tries};
+pub use settle::{AttemptBudget, Record, SendResult, Settlement};
 
 /// What the installation lays down for the reactor.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub struct Settings {
 /// What is known of a claim once it was judged: the payload `P` is what the provider needs,
 /// opaque here.
 #[derive(Clone, Debug)]
-pub struct Judged<P> {
+pub struct JudgedClaim<P> {
     /// The attempt.
     pub token: AttemptToken,
     /// No request before this.
@@ -76,12 +76,12 @@ pub struct Judged<P> {
     /// The way it goes out.
     pub lane: LaneKey,
     /// Which attempt this is, and how many there may be.
-    pub tries: Tries,
+    pub tries: AttemptBudget,
     /// Send it, or why not.
     pub verdict: Result<P, Settlement>,
 }
 
-impl Judged<Arc<Cleared>> {
+impl JudgedClaim<Arc<Cleared>> {
     /// What the policy's verdict on a claim means.
     pub fn of(claim: &Claim, rules: &Rules, verdict: Verdict) -> Self {
         let verdict = match verdict {
@@ -95,7 +95,7 @@ impl Judged<Arc<Cleared>> {
             due: claim.due,
             wanted_at: claim.wanted_at,
             lane: claim.lane.clone(),
-            tries: Tries {
+            tries: AttemptBudget {
                 number: claim.number,
                 before: claim.attempts_before,
                 max: claim.max_attempts,
@@ -149,7 +149,7 @@ pub enum Input<P> {
     /// The answer to [`Command::Claim`].
     Claimed {
         /// One for each id asked for.
-        answers: Vec<(MessageId, ClaimAnswer<Judged<P>>)>,
+        answers: Vec<(MessageId, ClaimAnswer<JudgedClaim<P>>)>,
         /// From asking to the answer.
         took: Duration,
     },
@@ -160,7 +160,7 @@ pub enum Input<P> {
         /// Of which message.
         id: MessageId,
         /// How.
-        answer: Answer,
+        answer: SendResult,
     },
     /// The answer to [`Command::Record`]: one for each record that stands; what is missing is
     /// tried again.
@@ -175,19 +175,19 @@ pub enum Input<P> {
     /// A claim that the database refused: it certainly does not stand.
     ClaimRefused(Vec<Ask>),
     /// Open claims of this instance whose lease is over, as the database has them.
-    Strays(Vec<(MessageId, AttemptToken)>),
+    OrphanedClaims(Vec<(MessageId, AttemptToken)>),
     /// Who runs, this instance among them.
     Members(Ranking),
     /// The database has become another one, or an older one: what is due before this moment is
     /// not to be sent.
-    Hold {
+    Quarantine {
         /// On the database's clock.
         before: Moment,
     },
     /// Of these it is known that they were not sent: they are held no more.
-    LetGo(Vec<MessageId>),
+    QuarantineCleared(Vec<MessageId>),
     /// It is known of everything that is held whether it was sent.
-    Release,
+    QuarantineEnded,
     /// The clock cannot be trusted until it has been measured again.
     ClockLost,
     /// The clock was measured.
@@ -256,7 +256,7 @@ struct Busy<P> {
     /// When the claim was won and judged.
     ready_at: Moment,
     /// Of a claim that was won.
-    tries: Option<Tries>,
+    tries: Option<AttemptBudget>,
     /// How often it was found held, before this claim.
     held: u16,
     attempts: u16,
@@ -302,10 +302,10 @@ pub struct Reactor<P> {
     /// Empty, and kept for its memory.
     looked_at: Vec<lanes::Lane>,
     lateness: Lateness,
-    tell: told::Tell,
-    held_before: Option<Moment>,
-    /// Held no more, though due before that. Bounded by [`limits::IntakeLimits::let_go_max`].
-    let_go: BTreeSet<MessageId>,
+    tell: events::EventLog,
+    quarantine_before: Option<Moment>,
+    /// Held no more, though due before that. Bounded by [`limits::IntakeLimits::quarantine_cleared_max`].
+    quarantine_cleared: BTreeSet<MessageId>,
     /// The database has become another one since this began.
     moved: bool,
     clock_lost: bool,
@@ -330,9 +330,9 @@ impl<P: Clone> Reactor<P> {
             breaker_turns: Vec::new(),
             looked_at: Vec::new(),
             lateness: Lateness::new(),
-            tell: told::Tell::new(limits.events),
-            held_before: None,
-            let_go: BTreeSet::new(),
+            tell: events::EventLog::new(limits.events),
+            quarantine_before: None,
+            quarantine_cleared: BTreeSet::new(),
             moved: false,
             clock_lost: false,
             draining: false,
@@ -361,15 +361,15 @@ impl<P: Clone> Reactor<P> {
                 done,
                 failed,
             } => self.recorded(group, done, failed, now),
-            Input::Strays(strays) => self.strays(strays),
+            Input::OrphanedClaims(orphaned_claims) => self.orphaned_claims(orphaned_claims),
             Input::Members(ranking) => self.members(ranking),
-            Input::Hold { before } => self.hold(before, now),
-            Input::LetGo(ids) => self.let_go(ids),
-            Input::Release => self.release(),
+            Input::Quarantine { before } => self.quarantine(before, now),
+            Input::QuarantineCleared(ids) => self.clear_quarantined(ids),
+            Input::QuarantineEnded => self.end_quarantine(),
             Input::ClockLost => self.clock_lost = true,
             Input::ClockFound => {
                 self.clock_lost = false;
-                self.intake.anew();
+                self.intake.resync();
             }
             Input::Drain => self.drain(now),
             Input::Tick => {}

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::events::Late;
 use super::lanes::{Lane, Load};
 use super::limits::RecordLimits;
-use super::settle::{Answer, Record, Settlement};
-use super::told::Late;
+use super::settle::{Record, SendResult, Settlement};
 use super::{Command, Phase, Reactor};
 use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState, Uptime};
 
@@ -247,7 +247,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(super) fn sent(&mut self, id: MessageId, answer: &Answer, now: Now) {
+    pub(super) fn sent(&mut self, id: MessageId, answer: &SendResult, now: Now) {
         let Some(busy) = self.busy.get_mut(&id) else {
             return;
         };

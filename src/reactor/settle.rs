@@ -30,7 +30,7 @@ pub const HELD_MAX: Duration = Duration::from_secs(300);
 
 /// Which attempt a request was, and what the row allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tries {
+pub struct AttemptBudget {
     /// Which attempt it is, from 1, unsent ones included.
     pub number: i32,
     /// How many attempts have counted before it.
@@ -41,7 +41,7 @@ pub struct Tries {
     pub expires: Moment,
 }
 
-impl Tries {
+impl AttemptBudget {
     /// How long until the next attempt, after this one was refused at `at`; or why there is none.
     pub fn next(&self, base: Duration, whose: MessageId, at: Moment) -> Result<Duration, NoMore> {
         let counted = self.before.saturating_add(1);
@@ -68,7 +68,7 @@ pub enum NoMore {
 
 /// How a request went and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct SendResult {
     /// How.
     pub outcome: Outcome,
     /// When the request was handed to the provider's client. `None`: it never was.
@@ -173,7 +173,7 @@ impl Settlement {
     }
 
     /// What an answer means for a row that allows `tries`.
-    pub fn of(answer: Answer, id: MessageId, tries: Tries) -> Self {
+    pub fn of(answer: SendResult, id: MessageId, tries: AttemptBudget) -> Self {
         let n = u32::try_from(tries.number).unwrap_or(1);
         let held = answer.outcome.holds_account();
         match answer.outcome {
@@ -234,7 +234,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn settle(self, retry: Retry, id: MessageId, tries: Tries, at: Moment) -> Settlement {
+    fn settle(self, retry: Retry, id: MessageId, tries: AttemptBudget, at: Moment) -> Settlement {
         let base = match retry {
             Retry::HoldAccount { probe } => {
                 return self.settled(Status::Pending, Some(probe.min(HELD_MAX)), false);

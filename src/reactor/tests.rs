@@ -8,8 +8,8 @@ use super::Settings;
 use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
 use crate::schedule::LeadSetting;
 
-mod hold;
 mod lanes;
+mod quarantine;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);

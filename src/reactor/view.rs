@@ -161,7 +161,7 @@ impl<P: Clone> Reactor<P> {
         }
         Readiness {
             missing,
-            held_before: self.held_before,
+            held_before: self.quarantine_before,
         }
     }
 

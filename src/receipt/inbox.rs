@@ -27,12 +27,12 @@ const GROUP_MAX: usize = 500;
 /// what the database then may take, so that it hears from us that it should come again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-type Answer = Result<Received, Arc<StoreError>>;
+type SendResult = Result<Received, Arc<StoreError>>;
 
 /// A report that waits, and who wants to know.
 struct Waiting {
     report: Report,
-    done: oneshot::Sender<Answer>,
+    done: oneshot::Sender<SendResult>,
 }
 
 /// See the module.
@@ -113,7 +113,7 @@ impl Inbox {
         }
     }
 
-    fn enqueue(&self, report: &Report) -> oneshot::Receiver<Answer> {
+    fn enqueue(&self, report: &Report) -> oneshot::Receiver<SendResult> {
         let (done, answer) = oneshot::channel();
         let report = report.clone();
         self.queue().push_back(Waiting { report, done });

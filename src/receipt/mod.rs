@@ -5,9 +5,9 @@
 //! often overtakes our own record of the request it is about, and carries the attempt's token: it
 //! is the only exact proof where a request ended without an answer.
 
-pub mod enquire;
-pub mod examine;
 mod inbox;
+pub mod look_up;
+pub mod reconcile;
 
 use std::sync::Arc;
 use std::time::Duration;

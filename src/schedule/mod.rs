@@ -5,13 +5,13 @@
 //! comes, is claimed. [`Agenda`] has one for each priority and sees what is due together; [`Lead`] says how long
 //! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
 //! [`Backoff`] how long to pause after a failure; [`Ranking`] whose turn it is where several
-//! instances run; [`Enquiry`] when the provider is asked what became of a message.
+//! instances run; [`LookUpPlan`] when the provider is asked what became of a message.
 
 mod agenda;
 mod backoff;
 mod density;
-mod enquiry;
 mod lead;
+mod look_ups;
 pub mod offset;
 mod ranking;
 pub mod wheel;
@@ -19,7 +19,7 @@ pub mod wheel;
 pub use agenda::{Agenda, Timer, Turn, Walk};
 pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
-pub use enquiry::Enquiry;
 pub use lead::{LEAD_MAX, Lead, LeadSetting};
+pub use look_ups::LookUpPlan;
 pub use ranking::{Ranking, STAGGER};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

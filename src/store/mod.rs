@@ -40,7 +40,7 @@ mod session;
 pub use app::user;
 pub use error::StoreError;
 pub use expressions::with_expressions;
-pub use ledger::{enquiries, held, receipts, resolve, story};
+pub use ledger::{look_ups, quarantine, receipts, resolve, story};
 pub use path::claims::Claimed;
 pub use path::facts::Days;
 pub use path::outcomes::Recorded;
@@ -75,7 +75,7 @@ pub struct Store {
     watch: Option<Watch>,
     default_sender: Option<Arc<str>>,
     /// After what time the provider is asked about a message of which no end was told.
-    enquire_after: Option<Duration>,
+    look_up_after: Option<Duration>,
     duplicates: Arc<AtomicU64>,
     /// Whether other instances run, who are to be told of rows that are theirs too.
     accompanied: Arc<AtomicBool>,
@@ -95,7 +95,7 @@ impl Store {
             left: Arc::default(),
             watch: None,
             default_sender: None,
-            enquire_after: None,
+            look_up_after: None,
             duplicates: Arc::default(),
             accompanied: Arc::default(),
             timezone: "UTC".into(),
@@ -115,9 +115,9 @@ impl Store {
     /// The same, with a provider that can be asked, `first` after it took a message and no
     /// end has been told.
     #[must_use]
-    pub fn with_enquiries(self, first: Option<Duration>) -> Self {
+    pub fn with_look_ups(self, first: Option<Duration>) -> Self {
         Self {
-            enquire_after: first,
+            look_up_after: first,
             ..self
         }
     }

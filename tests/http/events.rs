@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use punctual::http::Limits;
 use punctual::message::MessageId;
-use punctual::reactor::told::{Told, What};
+use punctual::reactor::events::{EventKind, MessageEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::server::{Answer, Reactor, Server, TOKEN, at, id};
+use crate::server::{Reactor, SendResult, Server, TOKEN, at, id};
 
-fn told(n: u128, what: What) -> Told {
-    Told::new(at(0), MessageId(id(n)), what)
+fn told(n: u128, what: EventKind) -> MessageEvent {
+    MessageEvent::new(at(0), MessageId(id(n)), what)
 }
 
 async fn open(server: &Server, path: &str) -> TcpStream {
@@ -41,14 +41,14 @@ async fn read_until(stream: &mut TcpStream, words: &str) -> String {
 #[tokio::test]
 async fn what_was_and_what_comes_is_told() {
     let server = Server::ready().await;
-    server.metrics.tell(vec![told(1, What::Armed)], 0);
+    server.metrics.tell(vec![told(1, EventKind::Armed)], 0);
     let mut stream = open(&server, "/debug/events").await;
     let said = read_until(&mut stream, "event: armed").await;
     assert!(said.contains("content-type: text/event-stream"), "{said}");
     assert!(said.contains("retry: "), "{said}");
-    let sent = Told {
+    let sent = MessageEvent {
         code: Some(21211),
-        ..told(2, What::Failed)
+        ..told(2, EventKind::Failed)
     };
     server.metrics.tell(vec![sent], 0);
     let said = read_until(&mut stream, "event: failed").await;
@@ -67,9 +67,9 @@ async fn a_burst_is_cut_short_and_counted() {
     let mut stream = open(&server, "/debug/events").await;
     read_until(&mut stream, "retry: ").await;
     for n in 0..1_000 {
-        server.metrics.tell(vec![told(n, What::Armed)], 0);
+        server.metrics.tell(vec![told(n, EventKind::Armed)], 0);
     }
-    server.metrics.tell(vec![told(5_000, What::Sent)], 0);
+    server.metrics.tell(vec![told(5_000, EventKind::Sent)], 0);
     let said = read_until(&mut stream, "event: sent").await;
     let armed = said.matches("event: armed").count();
     assert!(armed <= 200, "{armed} in two bursts");
@@ -105,7 +105,7 @@ async fn those_who_watch_are_bounded_and_leave_room_for_others() {
     let began = std::time::Instant::now();
     // The server notices at its next word to a closed one.
     loop {
-        server.metrics.tell(vec![told(1, What::Armed)], 0);
+        server.metrics.tell(vec![told(1, EventKind::Armed)], 0);
         let mut stream = open(&server, "/debug/events").await;
         let mut first = [0; 12];
         stream.read_exact(&mut first).await.unwrap();
@@ -130,7 +130,7 @@ async fn an_open_stream_does_not_hold_up_the_end() {
     let ended = tokio::time::timeout(Duration::from_secs(10), &mut server.served).await;
     ended.expect("it ends at once").unwrap();
     // And in good order: with the end of the last chunk.
-    let rest = Answer::read(stream).await;
+    let rest = SendResult::read(stream).await;
     assert_eq!(rest.status, 0, "{rest:?}");
 }
 
@@ -139,9 +139,9 @@ pub(crate) async fn burst_and_state(server: &Server) -> String {
     let mut stream = open(server, "/debug/events?state=1").await;
     let mut said = read_until(&mut stream, "event: state").await;
     for n in 0..500 {
-        server.metrics.tell(vec![told(n, What::Armed)], 0);
+        server.metrics.tell(vec![told(n, EventKind::Armed)], 0);
     }
-    server.metrics.tell(vec![told(5_000, What::Sent)], 0);
+    server.metrics.tell(vec![told(5_000, EventKind::Sent)], 0);
     said += &read_until(&mut stream, "event: sent").await;
     // Chunks of the transfer lie between messages, and within none.
     said.replace("\r\n", "\n")

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 
 use punctual::message::{Category, MessageId};
 use punctual::metrics::{Counter, Gauge};
-use punctual::reactor::told::{Late, Told, What};
+use punctual::reactor::events::{EventKind, Late, MessageEvent};
 
 use crate::server::{Reactor, Server, at, id};
 
 /// A bit of everything.
 fn fill(server: &Server) {
-    let told = |what| Told::new(at(0), MessageId(id(1)), what);
+    let told = |what| MessageEvent::new(at(0), MessageId(id(1)), what);
     let late = Late {
         lateness_us: 1_500,
         policy_us: 0,
@@ -19,17 +19,17 @@ fn fill(server: &Server) {
         wake_us: 1_000,
         provider_us: 40_000,
     };
-    let sent = Told {
+    let sent = MessageEvent {
         late: Some(late),
-        ..told(What::Sent)
+        ..told(EventKind::Sent)
     };
-    let failed = Told {
+    let failed = MessageEvent {
         category: Some(Category::OptedOut.as_str()),
-        ..told(What::Failed)
+        ..told(EventKind::Failed)
     };
     server
         .metrics
-        .tell(vec![sent, failed, told(What::Returned)], 3);
+        .tell(vec![sent, failed, told(EventKind::Returned)], 3);
     server
         .metrics
         .receipt(at(1), MessageId(id(1)), "delivered", None);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use punctual::http::Limits;
 use punctual::message::{Category, MessageId};
+use punctual::reactor::events::{EventKind, Late, MessageEvent};
 use punctual::reactor::report::Missing;
-use punctual::reactor::told::{Late, Told, What};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Reactor, Server, at, id, impatient};
+use crate::server::{Reactor, SendResult, Server, at, id, impatient};
 
 pub(crate) async fn document() -> Value {
     let answer = Server::ready().await.get("/openapi.json").await;
@@ -40,7 +40,7 @@ fn validate(document: &Value, schema: &Value, value: &Value) {
 }
 
 /// Checks that an answer is one of those that the document has for it.
-pub(crate) fn check(document: &Value, path: &str, method: &str, answer: &Answer) {
+pub(crate) fn check(document: &Value, path: &str, method: &str, answer: &SendResult) {
     let what = format!("{method} {path} → {}", answer.status);
     let operation = &document["paths"][path][method];
     let response = &operation["responses"][answer.status.to_string()];
@@ -225,10 +225,10 @@ async fn events_are_as_the_document_says() {
     let document = document().await;
     let schema = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     let kinds = &document["components"]["schemas"]["Event"]["properties"]["event"]["enum"];
-    let all: Vec<_> = What::ALL.iter().map(|what| what.as_str()).collect();
+    let all: Vec<_> = EventKind::ALL.iter().map(|what| what.as_str()).collect();
     assert_eq!(*kinds, json!(all));
-    for what in What::ALL {
-        let told = Told {
+    for what in EventKind::ALL {
+        let told = MessageEvent {
             due_at: Some(at(1)),
             was_due_at: Some(at(2)),
             late: Some(Late::default()),
@@ -236,9 +236,9 @@ async fn events_are_as_the_document_says() {
             status: Some("delivered"),
             category: Some(Category::ALL[0].as_str()),
             code: Some(30_007),
-            ..Told::new(at(0), MessageId(id(1)), what)
+            ..MessageEvent::new(at(0), MessageId(id(1)), what)
         };
-        for told in [told, Told::new(at(0), MessageId(id(1)), what)] {
+        for told in [told, MessageEvent::new(at(0), MessageId(id(1)), what)] {
             let value = serde_json::to_value(told).unwrap();
             validate(&document, &schema("Event"), &value);
         }

@@ -87,7 +87,7 @@ pub(crate) enum Deed {
     Age {
         by: u64,
     },
-    Strays {
+    OrphanedClaims {
         by: u64,
     },
     Reap {

@@ -67,7 +67,7 @@ impl Draw {
             }
             87..=89 => Deed::Beat { by },
             90..=92 if self.started.contains(&by) => Deed::Age { by },
-            90..=94 => Deed::Strays { by },
+            90..=94 => Deed::OrphanedClaims { by },
             _ => Deed::Reap { by },
         }
     }

@@ -249,8 +249,8 @@ impl Real {
                 "expired",
                 self.store(1).expire(MAX_LATENESS, None, 1_000).await?,
             ),
-            Deed::Strays { by } => {
-                for (id, token) in self.store(*by).strays().await? {
+            Deed::OrphanedClaims { by } => {
+                for (id, token) in self.store(*by).orphaned_claims().await? {
                     word(answer, format!("stray {}", token_name(token)), name(id));
                 }
             }

@@ -112,8 +112,8 @@ impl Twin {
             Deed::Start { by } => self.db.start_instance(instance(*by), now + AGE),
             Deed::Beat { by } => self.db.beat(instance(*by), now + AGE),
             Deed::Age { by } => self.db.start_instance(instance(*by), now - AGE),
-            Deed::Strays { by } => {
-                for (id, token) in self.db.strays(instance(*by), now) {
+            Deed::OrphanedClaims { by } => {
+                for (id, token) in self.db.orphaned_claims(instance(*by), now) {
                     word(
                         &mut answer,
                         format!("stray {}", token_name(token)),

@@ -358,17 +358,20 @@ async fn who_signed_off_or_never_signed_on_is_dead_too() {
 }
 
 #[tokio::test]
-async fn strays_are_ones_own_open_claims_whose_lease_is_over() {
+async fn orphaned_claims_are_ones_own_open_claims_whose_lease_is_over() {
     let world = World::new().await;
     let (ours, theirs) = (store(&world), store(&world));
     let ids = world.rows(4, "pending").await;
     let mine = won(&ours, &ids[..3]).await;
     won(&theirs, &ids[3..]).await;
-    assert!(ours.strays().await.unwrap().is_empty());
+    assert!(ours.orphaned_claims().await.unwrap().is_empty());
     for id in [ids[0], ids[1], ids[3]] {
         lease_over(&world, id).await;
     }
     recorded(&ours, &[accepted(&mine[1])]).await;
-    assert_eq!(ours.strays().await.unwrap(), [(mine[0].id, mine[0].token)]);
+    assert_eq!(
+        ours.orphaned_claims().await.unwrap(),
+        [(mine[0].id, mine[0].token)]
+    );
     assert_eq!(ours.reap(SILENCE, 1_000).await.unwrap(), 0);
 }

@@ -9,9 +9,9 @@ use punctual::metrics::{Counter, Metrics};
 use punctual::provider::Provider;
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
-use punctual::reactor::{Answer, Settlement, Tries};
-use punctual::receipt::enquire::Enquirer;
-use punctual::schedule::Enquiry;
+use punctual::reactor::{AttemptBudget, SendResult, Settlement};
+use punctual::receipt::look_up::LookUps;
+use punctual::schedule::LookUpPlan;
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ struct Case {
     twilio: Twilio,
     client: Arc<Client>,
     store: Store,
-    enquirer: Enquirer,
+    look_ups: LookUps,
 }
 
 impl Case {
@@ -58,21 +58,21 @@ impl Case {
         );
         let world = World::new().await;
         let store = Store::new(world.db.dsn().pool(3), InstanceId::fresh())
-            .with_enquiries(Some(Enquiry::UNHEARD.first()));
-        let enquirer = Enquirer {
+            .with_look_ups(Some(LookUpPlan::UNHEARD.first()));
+        let look_ups = LookUps {
             metrics: Arc::default(),
             store: store.clone(),
             provider: Arc::clone(&client) as Arc<dyn Provider>,
             policy,
             max_lateness: LATE,
-            unheard: Enquiry::UNHEARD,
+            unheard: LookUpPlan::UNHEARD,
         };
         Self {
             world,
             twilio,
             client,
             store,
-            enquirer,
+            look_ups,
         }
     }
 
@@ -92,14 +92,14 @@ impl Case {
     }
 
     async fn records(&self, claim: &Claim, outcome: Outcome) {
-        let tries = Tries {
+        let tries = AttemptBudget {
             number: claim.number,
             before: claim.attempts_before,
             max: claim.max_attempts,
             expires: Moment::MAX,
         };
         let now = self.store.now().await.unwrap();
-        let answer = Answer {
+        let answer = SendResult {
             outcome,
             started: Some(now),
             finished: now,
@@ -123,7 +123,7 @@ impl Case {
     /// Everything that is to be asked is due, and asked.
     async fn asked(&self) {
         self.later(0).await;
-        self.enquirer.round().await.unwrap();
+        self.look_ups.round().await.unwrap();
     }
 
     async fn row(&self, id: Uuid) -> String {
@@ -203,7 +203,7 @@ async fn the_list_proves_what_the_answer_did_not() {
     assert_eq!(case.row(id).await, "unconfirmed");
     assert_eq!(case.attempts(id).await, "unknown 0 again");
     // Not before its time.
-    case.enquirer.round().await.unwrap();
+    case.look_ups.round().await.unwrap();
     assert_eq!(case.attempts(id).await, "unknown 0 again");
     // An edit changes nothing of what was sent.
     run(
@@ -233,7 +233,7 @@ async fn two_equal_texts_are_told_apart_by_nobody() {
     case.sends(one, LOST_ANSWER).await;
     case.sends(other, LOST_REQUEST).await;
     case.later(20).await;
-    case.enquirer.round().await.unwrap();
+    case.look_ups.round().await.unwrap();
     for id in [one, other] {
         assert_eq!(case.row(id).await, "unconfirmed");
         assert!(
@@ -314,7 +314,7 @@ async fn the_claims_of_the_dead_are_looked_for_from_their_claim_on() {
     let _ = case.asks(&claim, LOST_ANSWER).await;
     case.reaped().await;
     assert_eq!(case.row(id).await, "unconfirmed");
-    case.enquirer.round().await.unwrap();
+    case.look_ups.round().await.unwrap();
     assert!(
         case.row(id).await.ends_with("sid"),
         "{}",
@@ -334,7 +334,7 @@ async fn a_text_that_only_the_dead_knew_is_not_searched_for_nor_called_absent() 
     let _ = won(&case.store, &[id]).await;
     case.reaped().await;
     case.later(20).await;
-    case.enquirer.round().await.unwrap();
+    case.look_ups.round().await.unwrap();
     assert_eq!(case.row(id).await, "unconfirmed");
     assert!(case.note(id).await.contains("is not known"));
     assert!(case.twilio.book().others().is_empty());

@@ -1,6 +1,8 @@
 //! A dump of the data alone, restored into a database that has been migrated: every row comes back as
 //! it was, for the guards and the triggers that follow people and events know a restore.
 
+use std::fmt::Write as _;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -56,7 +58,7 @@ async fn rows(client: &Client) -> String {
             "select coalesce(string_agg(t::text, E'\\n' order by t::text), '') from {table} t"
         );
         let rows: String = client.query_one(&sql, &[]).await.unwrap().get(0);
-        all += &format!("{table}\n{rows}\n");
+        let _ = writeln!(all, "{table}\n{rows}");
     }
     all
 }

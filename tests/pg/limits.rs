@@ -150,7 +150,7 @@ async fn what_was_not_sent_gives_its_place_back_once() {
     // Nobody knows whether that one was sent: it keeps its place.
     let claims = won(&store, &[id]).await;
     let unknown = Settlement::of(
-        punctual::reactor::Answer {
+        punctual::reactor::SendResult {
             outcome: punctual::message::Outcome::Unknown {
                 reason: "test".into(),
             },
@@ -158,7 +158,7 @@ async fn what_was_not_sent_gives_its_place_back_once() {
             finished: claims[0].due,
         },
         claims[0].id,
-        punctual::reactor::Tries {
+        punctual::reactor::AttemptBudget {
             number: 1,
             before: 0,
             max: 3,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use punctual::message::{InstanceId, Outcome, ProviderSid};
-use punctual::reactor::{Answer, Settlement, Tries};
+use punctual::reactor::{AttemptBudget, SendResult, Settlement};
 use punctual::store::{Migrator, Store};
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
@@ -141,13 +141,13 @@ async fn a_title_and_a_deletion_are_followed_too_and_an_event_that_is_back() {
 
 /// What the request of a claim came to.
 async fn answered(store: &Store, claim: &punctual::message::Claim, outcome: Outcome) {
-    let tries = Tries {
+    let tries = AttemptBudget {
         number: claim.number,
         before: claim.attempts_before,
         max: claim.max_attempts,
         expires: punctual::message::Moment::MAX,
     };
-    let answer = Answer {
+    let answer = SendResult {
         outcome,
         started: Some(claim.due),
         finished: claim.due,

@@ -116,16 +116,16 @@ async fn without_a_sender_of_ours_all_are_meant() {
     assert_eq!(world.fate(id).await, "cancelled: by letter");
 }
 
-fn answer(outcome: Outcome) -> punctual::reactor::Answer {
-    punctual::reactor::Answer {
+fn answer(outcome: Outcome) -> punctual::reactor::SendResult {
+    punctual::reactor::SendResult {
         outcome,
         started: None,
         finished: punctual::message::Moment::from_micros(0),
     }
 }
 
-fn tries() -> punctual::reactor::Tries {
-    punctual::reactor::Tries {
+fn tries() -> punctual::reactor::AttemptBudget {
+    punctual::reactor::AttemptBudget {
         number: 1,
         before: 0,
         max: 3,

@@ -204,12 +204,12 @@ fn unknown() -> Settlement {
     let outcome = punctual::message::Outcome::Unknown {
         reason: "no answer".into(),
     };
-    let answer = punctual::reactor::Answer {
+    let answer = punctual::reactor::SendResult {
         outcome,
         started: None,
         finished: punctual::message::Moment::from_micros(0),
     };
-    let tries = punctual::reactor::Tries {
+    let tries = punctual::reactor::AttemptBudget {
         number: 1,
         before: 0,
         max: 3,

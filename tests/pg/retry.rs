@@ -5,7 +5,7 @@ use std::time::Duration;
 use punctual::message::{
     AttemptToken, Category, Claim, MessageId, Moment, Outcome, ProviderSid, Retry, RowState,
 };
-use punctual::reactor::{Answer, Record, Settlement, Tries};
+use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
 use punctual::store::Store;
 
 use crate::ours::{claim, ledger, now, record, store, won};
@@ -29,13 +29,13 @@ fn out_of_reach() -> Outcome {
 
 /// Records this answer to a claim, and returns how the row is left.
 async fn answered(store: &Store, claim: &Claim, outcome: Outcome) -> RowState {
-    let tries = Tries {
+    let tries = AttemptBudget {
         number: claim.number,
         before: claim.attempts_before,
         max: claim.max_attempts,
         expires: Moment::MAX,
     };
-    let answer = Answer {
+    let answer = SendResult {
         outcome,
         started: Some(claim.due),
         finished: claim.due,

@@ -5,7 +5,7 @@ use punctual::reactor::Settings;
 use punctual::schedule::Ranking;
 
 use crate::watch::Invariant;
-use crate::witness::Told;
+use crate::witness::Seen;
 use crate::world::Input;
 
 /// What has happened since the last full sweep.
@@ -78,7 +78,7 @@ impl Causes {
     }
 
     /// A full sweep begins.
-    pub(crate) fn sweeps(&mut self, t: i64) -> Told {
+    pub(crate) fn sweeps(&mut self, t: i64) -> Seen {
         let since = self.full_at.map_or(0, |at| t - at);
         let periodic = self.full_at.is_none() || since >= self.full_every;
         let broken = !(self.cause || periodic);

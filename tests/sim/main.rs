@@ -115,7 +115,7 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 17] = [
     (Mutant::NoBackoff, &[Invariant::NeverEarly]),
     (Mutant::NoReaper, &[Invariant::NamedState]),
     (Mutant::EagerReaper, &[Invariant::Fence]),
-    (Mutant::NoStrays, &[Invariant::NamedState]),
+    (Mutant::NoOrphanedClaims, &[Invariant::NamedState]),
     (
         Mutant::EmptySweeps,
         &[Invariant::NothingMissed, Invariant::OnTime],

@@ -19,7 +19,7 @@ pub(crate) enum Mutant {
     /// Claims of living instances are reaped, within their lease.
     EagerReaper,
     /// Nobody looks for claims whose answer was lost.
-    NoStrays,
+    NoOrphanedClaims,
     /// Sweeps bring nothing.
     EmptySweeps,
     /// Reads bring nothing.

@@ -25,7 +25,7 @@ pub(crate) fn limits(seed: u64) -> Limits {
             noticed_max: few(),
             read_batch: few(),
             stretch: few(),
-            let_go_max: few(),
+            quarantine_cleared_max: few(),
             rescan_share: u32::try_from(few()).unwrap_or(1),
             rescan_pause: own.intake.rescan_pause / u32::try_from(few()).unwrap_or(1),
             ..own.intake

@@ -6,7 +6,7 @@ use punctual::message::{AttemptToken, MessageId, Moment, Status};
 use punctual::schedule::STAGGER;
 
 use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros, micros_of};
-use crate::witness::Told;
+use crate::witness::Seen;
 use crate::world::{Payload, START, World};
 
 /// In the calm: how long before its time a message must be known to leave on time, and how
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    fn early(&self, payload: &Payload) -> Told {
+    fn early(&self, payload: &Payload) -> Seen {
         let row = self.db.rows.get(&payload.id())?;
         let early = row.due().micros_from(self.db_now());
         let what = || format!("{early} us before it is due");
@@ -101,7 +101,7 @@ impl World {
 
     /// It is judged by the later of its due time and its claim, and may wait for a place then:
     /// it disturbs if all of that, and the request, are in the quiet hours.
-    fn disturbs(&self, payload: &Payload) -> Told {
+    fn disturbs(&self, payload: &Payload) -> Seen {
         let (start, end) = self.db.quiet_hours_of(payload.id())?;
         let attempt = self.db.attempt(payload.token())?;
         let claimed = attempt.lease_until - self.plan.settings.lease;
@@ -115,7 +115,7 @@ impl World {
         disturbs.then(|| (Invariant::QuietHours, what()))
     }
 
-    fn unfenced(&self, payload: &Payload) -> Told {
+    fn unfenced(&self, payload: &Payload) -> Seen {
         let fence = |what: String| Some((Invariant::Fence, what));
         let status = self.db.rows.get(&payload.id()).map(|row| row.status);
         if status != Some(Status::Sending) {
@@ -133,7 +133,7 @@ impl World {
         None
     }
 
-    fn second_text(&self, id: MessageId) -> Told {
+    fn second_text(&self, id: MessageId) -> Seen {
         let before = self
             .requests
             .iter()
@@ -142,7 +142,7 @@ impl World {
         Some((Invariant::NoBlindSecondText, what))
     }
 
-    fn late(&self, payload: &Payload) -> Told {
+    fn late(&self, payload: &Payload) -> Seen {
         let id = payload.id();
         let settled = self.settled_at();
         if self.db_now() < settled {

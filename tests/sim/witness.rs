@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use punctual::message::{Channel, MessageId, Moment};
+use punctual::reactor::events::EventKind;
 use punctual::reactor::report::{LaneReport, TimersQuery};
-use punctual::reactor::told::What;
 use punctual::reactor::{self, Command, Limits, Settings};
 
 use crate::cause::Causes;
@@ -28,10 +28,10 @@ const TOLD_MAX: usize = 30;
 const TOLD_WITHIN: i64 = 10 * SECOND;
 
 /// An invariant that is broken, and how.
-pub(crate) type Told = Option<(Invariant, String)>;
+pub(crate) type Seen = Option<(Invariant, String)>;
 
 /// What is told: of which message, what, and when it is due.
-type Telling = (MessageId, What, Option<Moment>);
+type Telling = (MessageId, EventKind, Option<Moment>);
 
 /// See the module.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Witness {
     }
 
     /// What a daemon tells those who watch.
-    pub(crate) fn is_told(&mut self, told: &[reactor::told::Told], t: i64) -> Told {
+    pub(crate) fn is_told(&mut self, told: &[reactor::events::MessageEvent], t: i64) -> Seen {
         for one in told {
             let times = self.told.entry((one.id, one.what, one.due_at)).or_default();
             times.push_back(t);
@@ -158,7 +158,7 @@ impl Witness {
         command: &Command<Payload>,
         near_until: Moment,
         t: i64,
-    ) -> Told {
+    ) -> Seen {
         match command {
             Command::Read(ids) => {
                 self.reads += 1;
@@ -201,7 +201,7 @@ impl Witness {
         channel: Channel,
         lanes: usize,
         permits: usize,
-    ) -> Told {
+    ) -> Seen {
         let own = self.flying.values().filter(|of| **of == channel).count();
         let free = permits.saturating_sub(self.flying.len());
         self.flying.insert(id, channel);
@@ -275,7 +275,7 @@ impl Witness {
         settings: &Settings,
         cleared: u64,
         (lanes, awake): (&[LaneReport], (i64, i64)),
-    ) -> Told {
+    ) -> Seen {
         let permits = settings.max_in_flight;
         if let Some(what) = self.outlived(lanes, permits, awake) {
             return Some((Invariant::LanesFreed, what));

@@ -7,10 +7,10 @@ use crate::store::StoreError;
 
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let store = &on.dispatch.store;
-    let orphaned = store.bounded(store.strays()).await?;
+    let orphaned = store.bounded(store.orphaned_claims()).await?;
     if !orphaned.is_empty() {
         // A closed channel: the daemon is ending, and its claims with it.
-        let _ = on.inputs.send(Input::Strays(orphaned)).await;
+        let _ = on.inputs.send(Input::OrphanedClaims(orphaned)).await;
     }
     // More of them would be the same ones, until the reactor has given them back.
     Ok(Progress::Done)

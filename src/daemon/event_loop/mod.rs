@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
 use super::health::{Facts, Health};
-use super::held::Left;
+use super::quarantine::Remaining;
 use super::systemd::Systemd;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
@@ -71,7 +71,7 @@ pub(super) struct EventLoop {
     /// What the reactor holds, for those who wait for that.
     held: watch::Sender<Option<Moment>>,
     /// What of it the latest look left held.
-    left: watch::Receiver<Option<Left>>,
+    left: watch::Receiver<Option<Remaining>>,
     /// The listener could not even connect.
     cut_off: bool,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
@@ -94,7 +94,10 @@ impl EventLoop {
         dispatch: Dispatch,
         parts: mpsc::Sender<Input>,
         (wakers, health): (Wakers, Health),
-        (held, left): (watch::Sender<Option<Moment>>, watch::Receiver<Option<Left>>),
+        (held, left): (
+            watch::Sender<Option<Moment>>,
+            watch::Receiver<Option<Remaining>>,
+        ),
     ) -> Self {
         let listener = ListenerReport {
             connected: false,
@@ -262,7 +265,7 @@ impl EventLoop {
 
     /// Tells the log and those who watch.
     fn tell(&mut self) {
-        let (told, left_out) = self.reactor.take_told();
+        let (told, left_out) = self.reactor.take_events();
         self.dispatch.metrics.tell(told, left_out);
         self.tell_of_breakers();
         let holds = self.reactor.held_before();

@@ -112,7 +112,7 @@ fn a_broken_journal_does_not_deny_until_it_is_mended() {
     }
     journal.began(begun(1)).unwrap();
     assert!(!deny(&left_beside(&journal)));
-    assert!(journal.mend());
+    assert!(journal.recover());
     let past = left_beside(&journal);
     assert!(deny(&past));
     assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
@@ -138,7 +138,7 @@ fn a_journal_that_cannot_even_be_marked_lets_nothing_begin() {
     }
     assert!(journal.began(begun(1)).is_err());
     assert!(!journal.is_open(token(1)));
-    assert!(journal.mend());
+    assert!(journal.recover());
     journal.began(begun(2)).unwrap();
 }
 

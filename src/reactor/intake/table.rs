@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::told::Disarmed;
+use super::super::events::Disarmed;
 use super::super::{Command, Reactor, Upcoming};
 use super::{Channel, Reach, Reading};
 use crate::message::{MessageId, Moment, Now, Priority, RowState, Uptime};
@@ -186,7 +186,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16, now: Now) {
-        if self.is_held(row.id, row.due) {
+        if self.is_quarantined(row.id, row.due) {
             self.lanes.remove(row.id);
             return;
         }

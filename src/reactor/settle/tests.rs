@@ -5,15 +5,15 @@ use super::*;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The second of three attempts, of a message that stays worth sending for another hour.
-const TRIES: Tries = Tries {
+const TRIES: AttemptBudget = AttemptBudget {
     number: 4,
     before: 1,
     max: 3,
     expires: Moment::from_micros(3_600_000_000),
 };
 
-fn of(outcome: Outcome, tries: Tries) -> Settlement {
-    let answer = Answer {
+fn of(outcome: Outcome, tries: AttemptBudget) -> Settlement {
+    let answer = SendResult {
         outcome,
         started: None,
         finished: Moment::from_micros(0),
@@ -92,14 +92,14 @@ fn a_final_refusal_fails_with_its_code() {
 fn a_retry_waits_twice_as_long_each_time_and_ends_with_the_attempts() {
     let again = || refused(Retry::After { base: MINUTE });
     for before in [0, 1] {
-        let settled = of(again(), Tries { before, ..TRIES });
+        let settled = of(again(), AttemptBudget { before, ..TRIES });
         let (pause, reason) = check(settled, (Status::Pending, "refused", true));
         let (pause, most) = (pause.unwrap(), MINUTE * (1 << before));
         assert!(pause <= most && pause >= most * 3 / 4, "{pause:?}");
         assert_eq!(reason, "out of reach (Code: 30003)");
     }
     for (before, max) in [(2, 3), (5, 3), (0, 1), (0, 0), (0, -1), (i32::MAX, 3)] {
-        let tries = Tries {
+        let tries = AttemptBudget {
             before,
             max,
             ..TRIES
@@ -112,7 +112,7 @@ fn a_retry_waits_twice_as_long_each_time_and_ends_with_the_attempts() {
 #[test]
 fn a_retry_that_would_come_too_late_fails_at_once_and_says_so() {
     let half_an_hour = Retry::After { base: MINUTE * 30 };
-    let soon = Tries {
+    let soon = AttemptBudget {
         expires: Moment::from_micros(60_000_000),
         ..TRIES
     };
@@ -124,7 +124,7 @@ fn a_retry_that_would_come_too_late_fails_at_once_and_says_so() {
 
 #[test]
 fn what_the_account_is_refused_for_costs_the_message_nothing() {
-    let last = Tries { before: 2, ..TRIES };
+    let last = AttemptBudget { before: 2, ..TRIES };
     for probe in [5, 60] {
         let probe = MINUTE * probe;
         let settled = of(refused(Retry::HoldAccount { probe }), last);
@@ -155,7 +155,7 @@ proptest! {
     ) {
         let base = Duration::from_secs(base_s);
         let expires = Moment::from_micros(left_s * 1_000_000);
-        let tries = Tries { number: before + 1, before, max, expires };
+        let tries = AttemptBudget { number: before + 1, before, max, expires };
         let at = Moment::from_micros(0);
         match tries.next(base, MessageId(Uuid::from_u128(id)), at) {
             Ok(pause) => {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::lanes::{Lane, Load};
 use super::super::report::LaneReport;
-use super::super::{Command, Input, Judged, Phase, Tries, Upcoming};
+use super::super::{AttemptBudget, Command, Input, JudgedClaim, Phase, Upcoming};
 use super::world::{Row, World, id};
 use super::*;
 use crate::message::{
@@ -267,7 +267,7 @@ enum Deed {
     /// A row is found to be gone.
     Lose(u8),
     /// The first command that waits is answered: well, in another lane, or badly.
-    Answer(u8),
+    SendResult(u8),
     Pass(u16),
     Sweep,
     Hold(u16),
@@ -278,7 +278,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => (0..30_u8, 0..4_u8, 0..3_000_u16).prop_map(|(n, l, due)| Deed::Find(n, l, due)),
         1 => (0..30_u8).prop_map(Deed::Lose),
-        8 => any::<u8>().prop_map(Deed::Answer),
+        8 => any::<u8>().prop_map(Deed::SendResult),
         4 => (0..2_000_u16).prop_map(Deed::Pass),
         1 => Just(Deed::Sweep),
         1 => (0..3_000_u16).prop_map(Deed::Hold),
@@ -294,16 +294,16 @@ fn key(lane: u8) -> LaneKey {
     }
 }
 
-fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<Judged<()>> {
+fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
     if how.is_multiple_of(5) {
         return ClaimAnswer::Lost(RowState::Gone { status: None });
     }
-    ClaimAnswer::Won(Judged {
+    ClaimAnswer::Won(JudgedClaim {
         token: ask.token,
         due: Moment::from_micros(0),
         wanted_at: Moment::from_micros(0),
         lane: key(how % 4),
-        tries: Tries {
+        tries: AttemptBudget {
             number: 1,
             before: 0,
             max: 3,
@@ -345,7 +345,7 @@ fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
                 3 => unknown(),
                 _ => accepted(),
             };
-            let answer = crate::reactor::Answer {
+            let answer = crate::reactor::SendResult {
                 outcome,
                 started: Some(now.db),
                 finished: now.db,
@@ -386,7 +386,7 @@ proptest! {
                     }]))
                 }
                 Deed::Lose(n) => Some(Input::Notice(vec![id(n.into())])),
-                Deed::Answer(how) => {
+                Deed::SendResult(how) => {
                     commands.pop_front().and_then(|command| answer(command, how, now))
                 }
                 Deed::Pass(ms) => {
@@ -396,9 +396,9 @@ proptest! {
                 }
                 Deed::Sweep => Some(Input::Rescan),
                 Deed::Hold(ms) => {
-                    Some(Input::Hold { before: now.db + Duration::from_millis(ms.into()) })
+                    Some(Input::Quarantine { before: now.db + Duration::from_millis(ms.into()) })
                 }
-                Deed::Release => Some(Input::Release),
+                Deed::Release => Some(Input::QuarantineEnded),
             };
             if let Some(input) = input {
                 reactor.handle(input, now);

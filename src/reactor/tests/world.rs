@@ -10,7 +10,8 @@ use crate::message::{
     RowState, Status, Uptime,
 };
 use crate::reactor::{
-    Answer, Ask, Command, Input, Judged, Reactor, Record, Settings, Settlement, Tries, Upcoming,
+    Ask, AttemptBudget, Command, Input, JudgedClaim, Reactor, Record, SendResult, Settings,
+    Settlement, Upcoming,
 };
 use crate::schedule::LEAD_MAX;
 
@@ -159,7 +160,7 @@ impl World {
     pub(in crate::reactor) fn answer(&mut self, id: MessageId, outcome: Outcome) {
         let at = self.in_flight.iter().position(|own| *own == id);
         self.in_flight.remove(at.expect("it is on its way"));
-        let answer = Answer {
+        let answer = SendResult {
             outcome,
             started: Some(self.now.db),
             finished: self.now.db,
@@ -255,7 +256,7 @@ impl World {
         }
     }
 
-    fn claim(&mut self, ask: Ask) -> ClaimAnswer<Judged<MessageId>> {
+    fn claim(&mut self, ask: Ask) -> ClaimAnswer<JudgedClaim<MessageId>> {
         let latest = self.now.db + LEAD_MAX;
         let row = self.rows.get_mut(&ask.id).expect("nobody deletes here");
         if row.locked || row.status != Status::Pending || row.due > latest {
@@ -263,12 +264,12 @@ impl World {
         }
         row.status = Status::Sending;
         row.attempts += 1;
-        ClaimAnswer::Won(Judged {
+        ClaimAnswer::Won(JudgedClaim {
             token: ask.token,
             due: row.due,
             wanted_at: row.due,
             lane: row.lane.clone(),
-            tries: Tries {
+            tries: AttemptBudget {
                 number: row.attempts,
                 before: row.attempts - 1,
                 max: 3,

@@ -11,7 +11,7 @@ const START: &str = sql!("sql/instance_start.sql");
 const BEAT: &str = sql!("sql/instance_beat.sql");
 const STOP: &str = sql!("sql/instance_stop.sql");
 const MEMBERS: &str = sql!("sql/members.sql");
-const STRAYS: &str = sql!("sql/strays.sql");
+const ORPHANED_CLAIMS: &str = sql!("sql/orphaned_claims.sql");
 const REAP: &str = sql!("sql/reap.sql");
 
 /// Instances that are told apart. More than anybody runs; the rest only come later.
@@ -74,12 +74,12 @@ impl Store {
     }
 
     /// Open claims of this instance whose lease is over.
-    pub async fn strays(&self) -> Result<Vec<(MessageId, AttemptToken)>, StoreError> {
+    pub async fn orphaned_claims(&self) -> Result<Vec<(MessageId, AttemptToken)>, StoreError> {
         const STEP: &str = "looking for stray claims";
         let client = self.client().await?;
-        let strays = prepared(&client, STRAYS, STEP).await?;
+        let orphaned_claims = prepared(&client, ORPHANED_CLAIMS, STEP).await?;
         let rows = client
-            .query(&strays, &[&self.instance.0, &BATCH])
+            .query(&orphaned_claims, &[&self.instance.0, &BATCH])
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()

@@ -95,7 +95,7 @@ impl Store {
         }
         let is_sent = matches!(verdict, Verdict::Sent(_));
         let who = format!("person: {by}");
-        let ask_ms = self.enquire_after.map(millis);
+        let ask_ms = self.look_up_after.map(millis);
         let ledger = prepared(&tx, LEDGER, STEP).await?;
         tx.execute(&ledger, &[&id.0, &is_sent, &sid, &who, &ask_ms])
             .await

@@ -53,7 +53,7 @@ impl Store {
             columns.push(record, versions);
         }
         let c = &columns;
-        let ask_ms = self.enquire_after.map(millis);
+        let ask_ms = self.look_up_after.map(millis);
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![
             &c.id,
             &c.token,

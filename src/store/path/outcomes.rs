@@ -13,7 +13,7 @@ use crate::message::{AttemptToken, Category, MessageId, RowState, Status};
 use crate::policy::Cleared;
 use crate::proof::TextKey;
 use crate::reactor::{Record, Settlement};
-use crate::schedule::Enquiry;
+use crate::schedule::LookUpPlan;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
@@ -144,7 +144,7 @@ async fn record_settled(
                 &c.started,
                 &c.finished,
                 &c.until,
-                &millis(Enquiry::IN_DOUBT.first()),
+                &millis(LookUpPlan::IN_DOUBT.first()),
                 &c.lookup_to,
                 &c.lookup_from,
                 &c.lookup_text,

@@ -24,7 +24,7 @@ async fn a_miss_is_held_or_sent_again_late_or_at_once_as_the_row_or_the_setting_
         run(&listening, "listen punctual").await;
         case.sends(id, LOST_REQUEST).await;
         case.later(minutes).await;
-        case.enquirer.round().await.unwrap();
+        case.look_ups.round().await.unwrap();
         let said = format!("{setting:?} {own:?} {minutes}");
         match sent_again {
             None => assert_eq!(case.row(id).await, "unconfirmed", "{said}"),
@@ -81,10 +81,10 @@ async fn proof_that_comes_after_a_second_text_is_recorded_counted_and_told() {
     case.asked().await;
     let sql = "select count(*) from punctual.attempts where outcome = 'accepted' and provider_sid is not null";
     assert_eq!(one::<i64>(&case.world.unseen, sql).await, 2);
-    assert_eq!(case.enquirer.metrics.counted(Counter::Duplicates), 1);
+    assert_eq!(case.look_ups.metrics.counted(Counter::Duplicates), 1);
     // Once.
     case.asked().await;
-    assert_eq!(case.enquirer.metrics.counted(Counter::Duplicates), 1);
+    assert_eq!(case.look_ups.metrics.counted(Counter::Duplicates), 1);
 }
 
 #[tokio::test]
@@ -118,11 +118,11 @@ async fn a_provider_that_cannot_be_asked_leaves_it_to_the_policy() {
         (InDoubt::Resend, "pending"),
     ] {
         let mut case = Case::with(policy).await;
-        case.enquirer.provider = Arc::new(Console::on(std::io::sink()));
+        case.look_ups.provider = Arc::new(Console::on(std::io::sink()));
         let id = case.world.row("pending").await;
         case.sends(id, LOST_ANSWER).await;
         case.later(20).await;
-        case.enquirer.round().await.unwrap();
+        case.look_ups.round().await.unwrap();
         assert_eq!(case.row(id).await, becomes);
         assert!(!case.attempts(id).await.contains("again"));
         assert!(case.twilio.book().others().is_empty());

@@ -28,7 +28,7 @@ async fn what_no_callback_told_is_asked_for_by_its_sid() {
             })
             .await;
         // Its time has not come.
-        case.enquirer.round().await.unwrap();
+        case.look_ups.round().await.unwrap();
         assert_eq!(case.attempts(id).await, "accepted 0 again");
         case.asked().await;
         assert_eq!(case.row(id).await, then, "{end:?}");
@@ -80,7 +80,7 @@ async fn a_provider_that_is_silent_is_spared_and_asked_again() {
     }
     case.twilio.hang_up().await;
     case.later(20).await;
-    case.enquirer.round().await.unwrap();
+    case.look_ups.round().await.unwrap();
     for id in &ids {
         assert_eq!(case.row(*id).await, "unconfirmed");
         assert_eq!(case.attempts(*id).await, "unknown 0 again");
@@ -105,12 +105,12 @@ async fn several_instances_ask_each_thing_once() {
     case.later(0).await;
     let rounds = (0..4).map(|_| {
         let store = Store::new(case.world.db.dsn().pool(2), InstanceId::fresh());
-        let enquirer = Enquirer {
+        let look_ups = LookUps {
             store,
             metrics: Arc::new(Metrics::default()),
-            ..case.enquirer.clone()
+            ..case.look_ups.clone()
         };
-        async move { enquirer.round().await.unwrap() }
+        async move { look_ups.round().await.unwrap() }
     });
     futures_util::future::join_all(rounds).await;
     assert_eq!(case.twilio.book().others().len(), ids.len());
@@ -162,11 +162,11 @@ async fn to_look_for_what_is_due_costs_little_however_much_is_not() {
     run(&case.world.unseen, stats).await;
     let before: i64 = one(&case.world.unseen, read).await;
     for _ in 0..20 {
-        case.enquirer.round().await.unwrap();
+        case.look_ups.round().await.unwrap();
     }
     assert!(case.row(id).await.ends_with("sid"));
     // The pool's sessions tell what they read when they end.
-    drop(case.enquirer);
+    drop(case.look_ups);
     drop(case.store);
     crate::rows::until(
         &case.world.unseen,

@@ -381,7 +381,7 @@ impl Database {
         moved
     }
 
-    pub(crate) fn strays(
+    pub(crate) fn orphaned_claims(
         &self,
         instance: InstanceId,
         now: Moment,

@@ -165,7 +165,7 @@ impl Daemon {
         }
     }
 
-    /// As `receipt/examine.rs` asks, number by number.
+    /// As `receipt/reconcile.rs` asks, number by number.
     fn reconcile(&mut self, before: Moment, scene: &mut Scene<'_>) {
         self.looks += 1;
         let mut look = Reconciliation::begin(before, scene.now);
@@ -304,7 +304,7 @@ fn reconcile_number(rows: &[QuarantinedRow], look: &mut Reconciliation, scene: &
     }
 }
 
-/// As `receipt/enquire.rs` asks: by the sid what has no final report, by the list what is uncertain.
+/// As `receipt/look_up.rs` asks: by the sid what has no final report, by the list what is uncertain.
 fn look_up(scene: &mut Scene<'_>) {
     let is_due = |a: &Attempt| a.next_query_at.is_some_and(|at| at <= scene.now);
     let due: Vec<(AttemptToken, Attempt)> = scene
@@ -334,7 +334,7 @@ fn look_up(scene: &mut Scene<'_>) {
 type Next = (u32, Option<Duration>);
 
 fn fetch(token: AttemptToken, attempt: &Attempt, age: Duration, scene: &mut Scene<'_>) -> Next {
-    let plan = punctual::schedule::Enquiry::UNHEARD;
+    let plan = punctual::schedule::LookUpPlan::UNHEARD;
     let Some(sid) = &attempt.sid else {
         return (attempt.queries, None);
     };

@@ -323,7 +323,7 @@ impl Ledger {
         }
     }
 
-    /// `enquiry_put_back.sql`.
+    /// `look_up_put_back.sql`.
     pub(super) fn put_back(&mut self, token: AttemptToken, policy: InDoubt) -> bool {
         let latest = self.is_latest(token);
         let Some(attempt) = self.attempts.get_mut(&token) else {
@@ -345,13 +345,13 @@ impl Ledger {
         may
     }
 
-    /// `enquiry_known.sql`.
+    /// `look_up_known.sql`.
     pub(super) fn known_sids(&self) -> BTreeSet<String> {
         let sids = self.attempts.values().filter_map(|a| a.sid.as_ref());
         sids.map(|sid| sid.0.clone()).collect()
     }
 
-    /// `enquiry_rivals.sql`.
+    /// `look_up_rivals.sql`.
     pub(super) fn rivals(&self, token: Option<AttemptToken>, sent: &SentText) -> Vec<Moment> {
         let others = self
             .attempts

@@ -11,7 +11,7 @@ use punctual::message::{
 };
 use punctual::proof::recovery::{Answered, Begun, LogPosition, start};
 use punctual::proof::{Report, merge};
-use punctual::reactor::{Answer, Record, Settlement, Tries};
+use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
 use uuid::Uuid;
 
 use super::daemon::{Daemon, File, LEASE, Scene};
@@ -597,12 +597,12 @@ impl World {
             return;
         };
         let now = self.db_now();
-        let answer = Answer {
+        let answer = SendResult {
             outcome,
             started: claimed.started,
             finished: now,
         };
-        let tries = Tries {
+        let tries = AttemptBudget {
             number: claimed.attempts_before + 1,
             before: claimed.attempts_before,
             max: MAX_ATTEMPTS,

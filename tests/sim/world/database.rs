@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
 use punctual::policy::judge_all;
-use punctual::reactor::{Ask, Judged, Record};
+use punctual::reactor::{Ask, JudgedClaim, Record};
 use punctual::schedule::Ranking;
 use uuid::Uuid;
 
@@ -236,7 +236,7 @@ impl World {
                         Answered::Lost(state.map_or(gone, |(_, state)| state.clone()))
                     },
                     |(claim, verdict)| {
-                        Answered::Won(Judged::of(claim, &self.rules, verdict.clone()))
+                        Answered::Won(JudgedClaim::of(claim, &self.rules, verdict.clone()))
                     },
                 );
                 (ask.id, answer)
@@ -324,10 +324,10 @@ impl World {
             let members = Ranking::new(id, self.db.members(SILENCE, now));
             self.tell_process(whose, back, Input::Members(members));
         }
-        let strays = self.db.strays(id, now);
-        let told = fate == Fate::Fine && self.mutant != Some(Mutant::NoStrays);
-        if told && !strays.is_empty() {
-            self.tell_process(whose, back, Input::Strays(strays));
+        let orphaned_claims = self.db.orphaned_claims(id, now);
+        let told = fate == Fate::Fine && self.mutant != Some(Mutant::NoOrphanedClaims);
+        if told && !orphaned_claims.is_empty() {
+            self.tell_process(whose, back, Input::OrphanedClaims(orphaned_claims));
         }
     }
 }

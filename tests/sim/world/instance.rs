@@ -12,7 +12,7 @@ use super::database::Call;
 use super::{Input, Payload, Process, START, Whose, World, draw_token};
 use crate::mutant::Mutant;
 use crate::plan::{MS, SECOND, micros};
-use crate::witness::{EVERYTHING, Told, Witness};
+use crate::witness::{EVERYTHING, Seen, Witness};
 
 /// How often heartbeat and chores are due; `daemon::heartbeat` has the same.
 const BEAT: i64 = 5 * SECOND;
@@ -306,7 +306,7 @@ impl World {
         }
     }
 
-    pub(crate) fn look_at_instance(&mut self, slot: usize, idle: bool, now: Now) -> Told {
+    pub(crate) fn look_at_instance(&mut self, slot: usize, idle: bool, now: Now) -> Seen {
         let instance = self.slots[slot].instance.as_mut()?;
         // To list every timer costs more than a turn does.
         let mut timers = Vec::new();
@@ -314,7 +314,7 @@ impl World {
             let all = instance.reactor.timers(EVERYTHING, instance.id, now);
             timers.extend(all.into_iter().map(|timer| timer.id));
         }
-        let (told, _) = instance.reactor.take_told();
+        let (told, _) = instance.reactor.take_events();
         let broken = instance.witness.is_told(&told, self.t);
         if broken.is_some() {
             return broken;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use punctual::message::{
     AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Uptime,
 };
-use punctual::reactor::Answer;
+use punctual::reactor::SendResult;
 
 use super::{Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
@@ -214,7 +214,7 @@ impl World {
             request.known_unaccepted = reply.certain;
             request.answered_at = Some(self.t);
         }
-        let answer = Answer {
+        let answer = SendResult {
             outcome: reply.outcome,
             started: reply.started,
             finished: self.now_of(whose.slot).db,

@@ -74,7 +74,7 @@ impl Store {
         }
         let reports = || attempts.values().map(|write| write.report);
         let stages = || reports().map(|report| report.status.delivery.stage());
-        let ask_ms = self.enquire_after.map(millis);
+        let ask_ms = self.look_up_after.map(millis);
         let tokens: Vec<Uuid> = attempts.keys().map(|token| token.0).collect();
         let sids: Vec<&str> = reports().map(|report| &*report.sid.0).collect();
         let words: Vec<&str> = reports().map(|report| report.status.word).collect();

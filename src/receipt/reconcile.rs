@@ -27,7 +27,7 @@ const PAGE: usize = 5_000;
 
 /// Asks.
 #[derive(Clone)]
-pub struct Examiner {
+pub struct Reconciler {
     /// The rows and the ledger.
     pub store: Store,
     /// Who is asked.
@@ -42,7 +42,7 @@ struct Look {
     looked: Reconciliation,
 }
 
-impl Examiner {
+impl Reconciler {
     /// Looks for everything that is due before `before`, number by number. `free`: what was let go
     /// before.
     pub async fn look(
@@ -58,7 +58,7 @@ impl Examiner {
         };
         let mut after: Option<String> = None;
         loop {
-            let rows = self.store.held(before, after.as_deref(), PAGE);
+            let rows = self.store.quarantined(before, after.as_deref(), PAGE);
             let rows = self.store.bounded(rows).await?;
             let mut together: Vec<&[QuarantinedRow]> = rows.chunk_by(|a, b| a.to == b.to).collect();
             if rows.len() == PAGE && together.len() > 1 {
@@ -95,7 +95,7 @@ impl Examiner {
     pub async fn fresh(&self, before: Moment) -> Result<Vec<MessageId>, StoreError> {
         let fresh = self
             .store
-            .held_fresh(before, before + WRITTEN_AFTER, CLEARED_MAX);
+            .quarantine_fresh(before, before + WRITTEN_AFTER, CLEARED_MAX);
         self.store.bounded(fresh).await
     }
 

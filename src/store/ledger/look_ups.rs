@@ -11,16 +11,16 @@ use crate::proof::matching::{SentText, UnconfirmedRow};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
-const TAKE: &str = sql!("sql/enquiries_take.sql");
-const DONE: &str = sql!("sql/enquiries_done.sql");
-const RIVALS: &str = sql!("sql/enquiry_rivals.sql");
-const KNOWN: &str = sql!("sql/enquiry_known.sql");
-const KNOWN_APP: &str = sql!("sql/enquiry_known_app.sql");
-const PUT_BACK: &str = sql!("sql/enquiry_put_back.sql");
+const TAKE: &str = sql!("sql/look_ups_take.sql");
+const DONE: &str = sql!("sql/look_ups_done.sql");
+const RIVALS: &str = sql!("sql/look_up_rivals.sql");
+const KNOWN: &str = sql!("sql/look_up_known.sql");
+const KNOWN_APP: &str = sql!("sql/look_up_known_app.sql");
+const PUT_BACK: &str = sql!("sql/look_up_put_back.sql");
 
 /// One attempt about which the provider is to be asked, ours for a while.
 #[derive(Clone, Debug)]
-pub struct Enquiry {
+pub struct LookUp {
     /// The message.
     pub message: MessageId,
     /// The attempt.
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Doubt {
     }
 }
 
-/// What came of one enquiry.
+/// What came of one look-up.
 #[derive(Clone, Debug)]
 pub struct Noted {
     /// Answers had by now.
@@ -82,12 +82,12 @@ pub struct Noted {
 
 impl Store {
     /// Takes what is due to be asked, for `hold`.
-    pub async fn enquiries(
+    pub async fn look_ups(
         &self,
         in_doubt: usize,
         accepted: usize,
         hold: Duration,
-    ) -> Result<Vec<Enquiry>, StoreError> {
+    ) -> Result<Vec<LookUp>, StoreError> {
         const STEP: &str = "taking what the provider is to be asked";
         let limit = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let client = self.client().await?;
@@ -97,13 +97,13 @@ impl Store {
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()
-            .map(read_enquiry)
+            .map(read_look_up)
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
     }
 
     /// Notes what came of them. What somebody holds is left out, and asked again later.
-    pub async fn enquired(&self, done: &[(&Enquiry, Noted)]) -> Result<(), StoreError> {
+    pub async fn looked_up(&self, done: &[(&LookUp, Noted)]) -> Result<(), StoreError> {
         const STEP: &str = "noting what the provider said";
         if done.is_empty() {
             return Ok(());
@@ -174,7 +174,7 @@ impl Store {
     /// stand so any more, or has neither time nor attempts left, or somebody holds it.
     pub async fn put_back(
         &self,
-        enquiry: &Enquiry,
+        look_up: &LookUp,
         policy: InDoubt,
         sentence: &str,
         max_lateness: Duration,
@@ -186,8 +186,8 @@ impl Store {
             .query(
                 &statement,
                 &[
-                    &enquiry.message.0,
-                    &enquiry.token.0,
+                    &look_up.message.0,
+                    &look_up.token.0,
                     &policy.as_str(),
                     &sentence,
                     &micros(max_lateness),
@@ -204,7 +204,7 @@ pub(super) fn text_key(kept: Option<Vec<u8>>) -> Option<TextKey> {
     kept?.try_into().ok().map(TextKey)
 }
 
-fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {
+fn read_look_up(row: &Row) -> Result<LookUp, tokio_postgres::Error> {
     let outcome: &str = row.try_get("outcome")?;
     let sid: Option<String> = row.try_get("provider_sid")?;
     let about = match (outcome, sid) {
@@ -213,7 +213,7 @@ fn read_enquiry(row: &Row) -> Result<Enquiry, tokio_postgres::Error> {
         (_, None) => About::Nothing,
     };
     let asked: i32 = row.try_get("lookups")?;
-    Ok(Enquiry {
+    Ok(LookUp {
         message: MessageId(row.try_get("message_id")?),
         token: AttemptToken(row.try_get("token")?),
         about,

@@ -12,7 +12,7 @@ fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
     world.run_until(at(SECOND * 2));
     // One is on its way, one waits for its place.
     assert_eq!(world.in_flight, [id(1)]);
-    world.handle(Input::Hold {
+    world.handle(Input::Quarantine {
         before: at(SECOND * 60),
     });
     assert_eq!(world.count(Status::Sending), 1, "the other is given back");
@@ -27,7 +27,7 @@ fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
     assert_eq!(world.in_flight, [id(90)]);
     world.answer(id(90), accepted());
 
-    world.handle(Input::Release);
+    world.handle(Input::QuarantineEnded);
     world.answer_all(&accepted(), at(SECOND * 95));
     assert_eq!(world.count(Status::Sent), 4);
     assert_eq!(world.starts, 4);
@@ -39,12 +39,12 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
     let mut world = World::new(settings(4), rows);
     let (hold, later) = (at(SECOND * 10), at(SECOND * 20));
     // Nothing is held: nothing is remembered that a hold of later would be weaker by.
-    world.handle(Input::LetGo(vec![id(3)]));
-    world.handle(Input::Hold { before: at(SECOND) });
-    world.handle(Input::Hold { before: hold });
+    world.handle(Input::QuarantineCleared(vec![id(3)]));
+    world.handle(Input::Quarantine { before: at(SECOND) });
+    world.handle(Input::Quarantine { before: hold });
     world.run_until(later);
     assert!(world.in_flight.is_empty());
-    world.handle(Input::LetGo(vec![id(2), id(7)]));
+    world.handle(Input::QuarantineCleared(vec![id(2), id(7)]));
     assert_eq!(world.in_flight, [id(2)]);
     // Given back, or tried again at once, it goes on.
     world.answer(
@@ -59,10 +59,10 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
     assert_eq!(world.count(Status::Pending), 2);
 
     // A second restore takes everything back.
-    world.handle(Input::LetGo(vec![id(1)]));
+    world.handle(Input::QuarantineCleared(vec![id(1)]));
     assert_eq!(world.in_flight, [id(1)]);
     world.answer(id(1), accepted());
-    world.handle(Input::Hold { before: later });
+    world.handle(Input::Quarantine { before: later });
     for n in [1, 19] {
         world.insert(Row::due(n, at(SECOND)));
     }
@@ -72,11 +72,11 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
 
 #[test]
 fn what_is_let_go_is_remembered_within_bounds() {
-    let most = Limits::default().intake.let_go_max;
+    let most = Limits::default().intake.quarantine_cleared_max;
     let n = most as u128 + 100;
     let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
     let mut world = World::new(settings(2_000), rows);
-    world.handle(Input::Hold {
+    world.handle(Input::Quarantine {
         before: at(SECOND * 2),
     });
     for _ in 0..2 {
@@ -85,8 +85,8 @@ fn what_is_let_go_is_remembered_within_bounds() {
             .iter()
             .filter(|(_, row)| row.status == Status::Pending);
         let pending = pending.map(|(id, _)| *id).collect();
-        world.handle(Input::LetGo(pending));
-        assert!(world.reactor.let_go.len() <= most);
+        world.handle(Input::QuarantineCleared(pending));
+        assert!(world.reactor.quarantine_cleared.len() <= most);
         world.answer_all(&accepted(), world.now.db + MINUTE);
     }
     // What was left out came when it was said again.
@@ -99,7 +99,7 @@ fn a_claim_that_was_under_way_is_given_back() {
     let mut world = World::new(settings(4), [Row::due(1, at(SECOND))]);
     world.slow_claims = true;
     world.run_until(at(SECOND));
-    world.handle(Input::Hold {
+    world.handle(Input::Quarantine {
         before: at(SECOND * 2),
     });
     world.slow_claims = false;
@@ -107,7 +107,7 @@ fn a_claim_that_was_under_way_is_given_back() {
     world.run_until(at(MINUTE));
     assert_eq!(world.starts, 0);
     assert_eq!(world.count(Status::Pending), 1);
-    world.handle(Input::Release);
+    world.handle(Input::QuarantineEnded);
     assert_eq!(world.in_flight, [id(1)]);
 }
 
@@ -119,10 +119,10 @@ fn a_stray_of_before_a_restore_is_in_doubt() {
         row.status = Status::Sending;
         let mut world = World::new(settings(4), [row]);
         if restored {
-            world.handle(Input::Hold { before: at(SECOND) });
-            world.handle(Input::Release);
+            world.handle(Input::Quarantine { before: at(SECOND) });
+            world.handle(Input::QuarantineEnded);
         }
-        world.handle(Input::Strays(vec![(id(1), AttemptToken::fresh())]));
+        world.handle(Input::OrphanedClaims(vec![(id(1), AttemptToken::fresh())]));
         assert_eq!(world.count(then), 1, "{restored}");
     }
 }

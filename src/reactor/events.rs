@@ -6,21 +6,21 @@
 use serde::Serialize;
 
 use super::limits::EventLimits;
-use super::settle::{Answer, Settlement};
+use super::settle::{SendResult, Settlement};
 use super::{Busy, Reactor, Upcoming};
 use crate::message::{MessageId, Moment, Now, Outcome, Status};
 use crate::schedule::Timer;
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct MessageEvent {
     /// When, on the database's clock.
     pub at: Moment,
     /// To which message.
     pub id: MessageId,
     /// What.
     #[serde(rename = "event")]
-    pub what: What,
+    pub what: EventKind,
     /// When it is due, or looked at next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Moment>,
@@ -63,7 +63,7 @@ pub struct Late {
 /// Kinds of things that happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum EventKind {
     /// Found upcoming, and armed.
     Armed,
     /// Armed for another time.
@@ -100,7 +100,7 @@ pub enum What {
     Receipt,
 }
 
-impl What {
+impl EventKind {
     /// All of them, in the order of a message's way.
     pub const ALL: [Self; 17] = [
         Self::Armed,
@@ -159,9 +159,9 @@ impl What {
     }
 }
 
-impl Told {
+impl MessageEvent {
     /// That this happened, and nothing more of it.
-    pub const fn new(at: Moment, id: MessageId, what: What) -> Self {
+    pub const fn new(at: Moment, id: MessageId, what: EventKind) -> Self {
         Self {
             at,
             id,
@@ -188,13 +188,13 @@ pub(super) enum Disarmed {
 
 /// What was told and not taken yet.
 #[derive(Debug)]
-pub(super) struct Tell {
+pub(super) struct EventLog {
     limits: EventLimits,
-    told: Vec<Told>,
+    told: Vec<MessageEvent>,
     left_out: u64,
 }
 
-impl Tell {
+impl EventLog {
     pub(super) const fn new(limits: EventLimits) -> Self {
         Self {
             limits,
@@ -203,16 +203,16 @@ impl Tell {
         }
     }
 
-    fn keep(&mut self, told: Told) {
+    fn keep(&mut self, told: MessageEvent) {
         self.keep_up_to(self.limits.max, told);
     }
 
     /// Of the agenda.
-    fn keep_change(&mut self, told: Told) {
+    fn keep_change(&mut self, told: MessageEvent) {
         self.keep_up_to(self.limits.agenda_max, told);
     }
 
-    fn keep_up_to(&mut self, most: usize, told: Told) {
+    fn keep_up_to(&mut self, most: usize, told: MessageEvent) {
         if self.told.len() < most {
             self.told.push(told);
         } else {
@@ -223,7 +223,7 @@ impl Tell {
 
 impl<P: Clone> Reactor<P> {
     /// What has happened since this was last asked, in order, and how much of it was left out.
-    pub fn take_told(&mut self) -> (Vec<Told>, u64) {
+    pub fn take_events(&mut self) -> (Vec<MessageEvent>, u64) {
         let told = std::mem::take(&mut self.tell.told);
         (told, std::mem::take(&mut self.tell.left_out))
     }
@@ -231,19 +231,21 @@ impl<P: Clone> Reactor<P> {
     /// A row was put on the agenda in the place of `former`.
     pub(super) fn tell_armed(&mut self, row: &Upcoming, former: Option<Timer>, now: Now) {
         let what = match former {
-            None => What::Armed,
-            Some(was) if was.watch => What::Armed,
-            Some(was) if was.due != row.due => What::Moved,
+            None => EventKind::Armed,
+            Some(was) if was.watch => EventKind::Armed,
+            Some(was) if was.due != row.due => EventKind::Moved,
             // Versions are kept shortened; so they are compared.
             Some(was) if was.version != u32::try_from(row.version).unwrap_or(u32::MAX) => {
-                What::Edited
+                EventKind::Edited
             }
             Some(_) => return,
         };
-        let told = Told {
+        let told = MessageEvent {
             due_at: Some(row.due),
-            was_due_at: former.filter(|_| what == What::Moved).map(|was| was.due),
-            ..Told::new(now.db, row.id, what)
+            was_due_at: former
+                .filter(|_| what == EventKind::Moved)
+                .map(|was| was.due),
+            ..MessageEvent::new(now.db, row.id, what)
         };
         self.tell.keep_change(told);
     }
@@ -263,11 +265,11 @@ impl<P: Clone> Reactor<P> {
             Disarmed::Beyond(due) => (Some(due), None),
             Disarmed::Gone(status) => (None, Some(status.map_or("deleted", Status::as_str))),
         };
-        let told = Told {
+        let told = MessageEvent {
             due_at,
             status,
             was_due_at: (!former.watch).then_some(former.due),
-            ..Told::new(now.db, id, What::Disarmed)
+            ..MessageEvent::new(now.db, id, EventKind::Disarmed)
         };
         self.tell.keep_change(told);
     }
@@ -282,17 +284,17 @@ impl<P: Clone> Reactor<P> {
         if former.is_some_and(|was| was.watch) {
             return;
         }
-        let told = Told {
+        let told = MessageEvent {
             due_at: Some(again),
-            ..Told::new(now.db, id, What::Watched)
+            ..MessageEvent::new(now.db, id, EventKind::Watched)
         };
         self.tell.keep_change(told);
     }
 
     pub(super) fn tell_claimed(&mut self, id: MessageId, due: Moment, now: Now) {
-        let told = Told {
+        let told = MessageEvent {
             due_at: Some(due),
-            ..Told::new(now.db, id, What::Claimed)
+            ..MessageEvent::new(now.db, id, EventKind::Claimed)
         };
         self.tell.keep(told);
     }
@@ -303,14 +305,14 @@ impl<P: Clone> Reactor<P> {
             return;
         };
         let what = match (to, until) {
-            (Status::Cancelled, _) => What::Cancelled,
-            (Status::Failed, _) => What::Rejected,
-            (_, Some(_)) => What::Deferred,
-            (_, None) => What::Returned,
+            (Status::Cancelled, _) => EventKind::Cancelled,
+            (Status::Failed, _) => EventKind::Rejected,
+            (_, Some(_)) => EventKind::Deferred,
+            (_, None) => EventKind::Returned,
         };
-        let told = Told {
+        let told = MessageEvent {
             due_at: *until,
-            ..Told::new(now.db, id, what)
+            ..MessageEvent::new(now.db, id, what)
         };
         self.tell.keep(told);
     }
@@ -319,15 +321,15 @@ impl<P: Clone> Reactor<P> {
     pub(super) fn tell_answer(
         &mut self,
         id: MessageId,
-        answer: &Answer,
+        answer: &SendResult,
         settlement: &Settlement,
         late: Option<Late>,
         attempt: i32,
     ) {
-        let mut told = Told {
+        let mut told = MessageEvent {
             late,
             attempt: Some(attempt),
-            ..Told::new(answer.finished, id, What::Sent)
+            ..MessageEvent::new(answer.finished, id, EventKind::Sent)
         };
         if let Settlement::Settled {
             to,
@@ -341,11 +343,11 @@ impl<P: Clone> Reactor<P> {
             told.category = *category;
             told.due_at = pause.map(|pause| answer.finished + pause);
             told.what = match (&answer.outcome, to) {
-                (_, Status::Failed) => What::Failed,
-                (Outcome::Throttled { .. }, _) => What::Throttled,
-                (Outcome::Unsent { .. }, _) => What::Unsent,
-                (Outcome::Refused { .. }, _) => What::Refused,
-                (Outcome::Accepted { .. } | Outcome::Unknown { .. }, _) => What::Unconfirmed,
+                (_, Status::Failed) => EventKind::Failed,
+                (Outcome::Throttled { .. }, _) => EventKind::Throttled,
+                (Outcome::Unsent { .. }, _) => EventKind::Unsent,
+                (Outcome::Refused { .. }, _) => EventKind::Refused,
+                (Outcome::Accepted { .. } | Outcome::Unknown { .. }, _) => EventKind::Unconfirmed,
             };
         }
         self.tell.keep(told);

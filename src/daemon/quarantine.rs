@@ -12,7 +12,7 @@ use crate::journal::Journal;
 use crate::message::{MessageId, Moment};
 use crate::proof::matching::ABSENT_AFTER;
 use crate::proof::quarantine::{CLEARED_MAX, Reason, Reconciliation};
-use crate::receipt::examine::Examiner;
+use crate::receipt::reconcile::Reconciler;
 use crate::schedule::Backoff;
 
 /// Between two looks, ever longer: what an hour has not told, only a person can.
@@ -27,30 +27,30 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// What the latest look left held, for those who ask.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(super) struct Remaining {
     pub(super) rows: usize,
     pub(super) reasons: BTreeMap<MessageId, Reason>,
 }
 
 /// Looks until it is known of everything whether it was sent, and lets go what was not.
-pub(super) async fn examine(
-    examiner: &Examiner,
+pub(super) async fn reconcile(
+    reconciler: &Reconciler,
     before: Moment,
     journal: &Journal,
     inputs: &mpsc::Sender<Input>,
-    left: &watch::Sender<Option<Left>>,
+    left: &watch::Sender<Option<Remaining>>,
 ) {
     let mut free = BTreeSet::new();
     let mut looks = 0;
     loop {
         looks += 1;
         let mut pause = LOOKS.pause(looks);
-        match examiner.look(before, &free).await {
+        match reconciler.look(before, &free).await {
             Ok(looked) if looked.is_over() => {
                 return release(&looked, journal, inputs).await;
             }
             Ok(mut looked) => {
-                left.send_replace(Some(Left {
+                left.send_replace(Some(Remaining {
                     rows: looked.held.values().sum(),
                     reasons: std::mem::take(&mut looked.reasons),
                 }));
@@ -67,7 +67,7 @@ pub(super) async fn examine(
                 let mut absent = looked.absent;
                 absent.extend(looked.free);
                 free.clear();
-                let_go(absent, &mut free, inputs).await;
+                clear(absent, &mut free, inputs).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "messages in quarantine could not be looked up; retrying");
@@ -78,8 +78,8 @@ pub(super) async fn examine(
             let nap = pause.min(FRESH);
             sleep(nap).await;
             pause = pause.saturating_sub(nap);
-            match examiner.fresh(before).await {
-                Ok(fresh) => let_go(fresh, &mut free, inputs).await,
+            match reconciler.fresh(before).await {
+                Ok(fresh) => clear(fresh, &mut free, inputs).await,
                 Err(error) => {
                     tracing::warn!(%error, "rows written since the restore could not be read; retrying");
                 }
@@ -95,13 +95,13 @@ async fn release(looked: &Reconciliation, journal: &Journal, inputs: &mpsc::Send
         "quarantine ended: every message in it is accounted for"
     );
     // A closed channel: the daemon is ending, and the next one looks again.
-    if inputs.send(Input::Release).await.is_ok() {
+    if inputs.send(Input::QuarantineEnded).await.is_ok() {
         journal.release();
     }
 }
 
 /// Has those of these sent that are not `free` yet, if they are still to be.
-async fn let_go(
+async fn clear(
     absent: Vec<MessageId>,
     free: &mut BTreeSet<MessageId>,
     inputs: &mpsc::Sender<Input>,
@@ -114,7 +114,7 @@ async fn let_go(
     }
     if !more.is_empty() {
         // A closed channel: the daemon is ending.
-        let _ = inputs.send(Input::LetGo(more)).await;
+        let _ = inputs.send(Input::QuarantineCleared(more)).await;
     }
 }
 

@@ -24,8 +24,8 @@ fn at(ms: u64) -> Moment {
     Moment::from_micros(0) + Duration::from_millis(ms)
 }
 
-fn told(world: &mut World) -> Vec<(MessageId, What)> {
-    let (told, left_out) = world.reactor.take_told();
+fn told(world: &mut World) -> Vec<(MessageId, EventKind)> {
+    let (told, left_out) = world.reactor.take_events();
     assert_eq!(left_out, 0);
     told.into_iter().map(|told| (told.id, told.what)).collect()
 }
@@ -33,10 +33,10 @@ fn told(world: &mut World) -> Vec<(MessageId, What)> {
 #[test]
 fn a_message_is_told_of_from_its_arming_to_its_end() {
     let mut world = world([Row::due(1, at(60_000))]);
-    assert_eq!(told(&mut world), [(id(1), What::Armed)]);
+    assert_eq!(told(&mut world), [(id(1), EventKind::Armed)]);
     world.insert(Row::due(1, at(30_000)));
-    let (moved, _) = world.reactor.take_told();
-    assert_eq!(moved[0].what, What::Moved);
+    let (moved, _) = world.reactor.take_events();
+    assert_eq!(moved[0].what, EventKind::Moved);
     assert_eq!(moved[0].was_due_at, Some(at(60_000)));
     assert_eq!(moved[0].due_at, Some(at(30_000)));
     // Nothing new: nothing told.
@@ -44,15 +44,15 @@ fn a_message_is_told_of_from_its_arming_to_its_end() {
     assert_eq!(told(&mut world), []);
 
     world.run_until(at(30_000));
-    assert_eq!(told(&mut world), [(id(1), What::Claimed)]);
+    assert_eq!(told(&mut world), [(id(1), EventKind::Claimed)]);
     world.answer(
         id(1),
         Outcome::Accepted {
             sid: crate::message::ProviderSid("SM1".into()),
         },
     );
-    let (sent, _) = world.reactor.take_told();
-    assert_eq!(sent[0].what, What::Sent);
+    let (sent, _) = world.reactor.take_events();
+    assert_eq!(sent[0].what, EventKind::Sent);
     assert_eq!(sent[0].attempt, Some(1));
     let late = sent[0].late.unwrap();
     assert_eq!(
@@ -64,13 +64,13 @@ fn a_message_is_told_of_from_its_arming_to_its_end() {
 #[test]
 fn what_is_cancelled_or_deleted_is_disarmed() {
     let mut world = world([Row::due(1, at(60_000)), Row::due(2, at(60_000))]);
-    world.reactor.take_told();
+    world.reactor.take_events();
     if let Some(row) = world.rows.get_mut(&id(1)) {
         row.status = Status::Cancelled;
     }
     world.handle(Input::Notice(vec![id(1)]));
-    let (gone, _) = world.reactor.take_told();
-    assert_eq!(gone[0].what, What::Disarmed);
+    let (gone, _) = world.reactor.take_events();
+    assert_eq!(gone[0].what, EventKind::Disarmed);
     assert_eq!(gone[0].status, Some("cancelled"));
 }
 
@@ -78,14 +78,14 @@ fn what_is_cancelled_or_deleted_is_disarmed() {
 fn a_flood_is_counted_and_not_kept() {
     let rows = (0..3_000).map(|n| Row::due(n, at(600_000)));
     let mut world = world(rows);
-    let (told, left_out) = world.reactor.take_told();
+    let (told, left_out) = world.reactor.take_events();
     assert_eq!(told.len(), Limits::default().events.agenda_max);
     assert_eq!(told.len() as u64 + left_out, 3_000);
 }
 
 #[test]
 fn kinds_are_written_as_they_are_named() {
-    for what in What::ALL {
+    for what in EventKind::ALL {
         let written = serde_json::to_value(what).unwrap();
         assert_eq!(written, what.as_str());
     }

@@ -2,19 +2,19 @@
 
 use tokio_postgres::Row;
 
-use super::enquiries::text_key;
+use super::look_ups::text_key;
 use crate::message::{MessageId, Moment};
 use crate::proof::quarantine::QuarantinedRow;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, prepared};
 
-const ROWS: &str = sql!("sql/held_rows.sql");
-const FRESH: &str = sql!("sql/held_fresh.sql");
+const ROWS: &str = sql!("sql/quarantine_rows.sql");
+const FRESH: &str = sql!("sql/quarantine_fresh.sql");
 
 impl Store {
     /// Rows that are due before `before`, to the numbers that follow `after`, in the order of
     /// their numbers; `most` of them.
-    pub async fn held(
+    pub async fn quarantined(
         &self,
         before: Moment,
         after: Option<&str>,
@@ -35,7 +35,7 @@ impl Store {
     }
 
     /// Of what is due before `before`, some that were written after `after`.
-    pub async fn held_fresh(
+    pub async fn quarantine_fresh(
         &self,
         before: Moment,
         after: Moment,

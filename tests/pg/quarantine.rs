@@ -13,8 +13,8 @@ use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
 use punctual::provider::{Listed, Provider, Query};
 use punctual::reactor::{Record, Settlement};
-use punctual::receipt::examine::Examiner;
-use punctual::schedule::Enquiry;
+use punctual::receipt::reconcile::Reconciler;
+use punctual::schedule::LookUpPlan;
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ impl Case {
         });
         let world = World::new().await;
         let store = Store::new(world.db.dsn().pool(3), InstanceId::fresh())
-            .with_enquiries(Some(Enquiry::UNHEARD.first()));
+            .with_look_ups(Some(LookUpPlan::UNHEARD.first()));
         Self {
             world,
             twilio,
@@ -102,11 +102,11 @@ impl Case {
     }
 
     async fn look_before(&self, before: Moment) -> Reconciliation {
-        let examiner = Examiner {
+        let reconciler = Reconciler {
             store: self.store.clone(),
             provider: Arc::clone(&self.client) as Arc<dyn Provider>,
         };
-        examiner.look(before, &self.free).await.unwrap()
+        reconciler.look(before, &self.free).await.unwrap()
     }
 
     async fn standing(&self, id: Uuid) -> String {
@@ -314,14 +314,19 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     assert_eq!(absent, [fresh, again, no_number].into());
     assert_eq!(looked.held, held([(Reason::Early, 1)]));
     assert_eq!(case.standing(old).await, "pending");
-    let examiner = Examiner {
+    let reconciler = Reconciler {
         store: case.store.clone(),
         provider: Arc::new(Console::on(std::io::sink())),
     };
-    let found: BTreeSet<_> = examiner.fresh(before).await.unwrap().into_iter().collect();
+    let found: BTreeSet<_> = reconciler
+        .fresh(before)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
     assert_eq!(found, [fresh, again].map(MessageId).into());
     // Who cannot be asked tells nothing.
-    let looked = examiner.look(before, &found).await.unwrap();
+    let looked = reconciler.look(before, &found).await.unwrap();
     assert_eq!(looked.held, held([(Reason::Unasked, 1)]));
     assert_eq!(looked.free, found);
 }
@@ -338,7 +343,7 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
         let id = case.row("it was sent").await;
         case.sent_and_forgotten(id).await;
         let sql = format!("update scheduled_messages set {what} where id = '{id}'");
-        let examiner = Examiner {
+        let reconciler = Reconciler {
             store: case.store.clone(),
             provider: Arc::new(Slow {
                 client: Arc::clone(&case.client),
@@ -347,7 +352,7 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
             }),
         };
         let before = now(&case.store).await - SOON;
-        let looked = examiner.look(before, &case.free).await.unwrap();
+        let looked = reconciler.look(before, &case.free).await.unwrap();
         assert_eq!(case.standing(id).await, "pending", "{what}");
         assert_eq!((looked.sent, looked.held), (0, held([(Reason::Locked, 1)])));
     }

@@ -17,9 +17,9 @@ const GIVE_UP: Duration = Duration::from_secs(48 * 3600);
 
 /// The moments at which something is asked, counted from when the question came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Enquiry(&'static [Duration]);
+pub struct LookUpPlan(&'static [Duration]);
 
-impl Enquiry {
+impl LookUpPlan {
     /// About a message in doubt. The first soon, for most lists are up to date; the last when
     /// no list lags any more.
     pub const IN_DOUBT: Self = Self(&[
@@ -74,7 +74,11 @@ mod tests {
 
     #[test]
     fn asks_at_growing_intervals_and_ends() {
-        for plan in [Enquiry::IN_DOUBT, Enquiry::UNHEARD, Enquiry::UNTOLD] {
+        for plan in [
+            LookUpPlan::IN_DOUBT,
+            LookUpPlan::UNHEARD,
+            LookUpPlan::UNTOLD,
+        ] {
             let (mut age, mut asked, mut gaps) = (Duration::ZERO, 0, vec![]);
             while let Some(gap) = plan.next(asked, age) {
                 age += gap;
@@ -86,15 +90,15 @@ mod tests {
             assert!(age <= HOUR * 24, "{age:?}");
         }
         // Late itself, it does not ask again at once without end.
-        let late = Enquiry::IN_DOUBT.next(1, HOUR * 10);
+        let late = LookUpPlan::IN_DOUBT.next(1, HOUR * 10);
         assert_eq!(late, Some(SECOND));
-        assert_eq!(Enquiry::IN_DOUBT.next(5, HOUR), None);
+        assert_eq!(LookUpPlan::IN_DOUBT.next(5, HOUR), None);
     }
 
     #[test]
     fn a_silent_provider_is_asked_a_bounded_number_of_times() {
         let (mut age, mut times) = (Duration::ZERO, 0);
-        while let Some(gap) = Enquiry::UNHEARD.after_failure(age) {
+        while let Some(gap) = LookUpPlan::UNHEARD.after_failure(age) {
             age += gap;
             times += 1;
         }

@@ -14,9 +14,9 @@ pub(super) const RESTORED: &str =
     "the database was restored or replaced; overdue messages are in quarantine";
 
 impl<P: Clone> Reactor<P> {
-    pub(super) fn hold(&mut self, before: Moment, now: Now) {
-        self.held_before = Some(before);
-        self.let_go.clear();
+    pub(super) fn quarantine(&mut self, before: Moment, now: Now) {
+        self.quarantine_before = Some(before);
+        self.quarantine_cleared.clear();
         self.moved = true;
         for id in self.lanes.take_all_cleared() {
             if let Some(busy) = self.busy.get_mut(&id) {
@@ -26,40 +26,41 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(super) fn release(&mut self) {
-        self.let_go.clear();
-        if self.held_before.take().is_some() {
-            self.intake.anew();
+    pub(super) fn end_quarantine(&mut self) {
+        self.quarantine_cleared.clear();
+        if self.quarantine_before.take().is_some() {
+            self.intake.resync();
         }
     }
 
     /// Those named before are read once more: it costs little, and they may be due by now.
-    pub(super) fn let_go(&mut self, ids: Vec<MessageId>) {
-        if self.held_before.is_none() {
+    pub(super) fn clear_quarantined(&mut self, ids: Vec<MessageId>) {
+        if self.quarantine_before.is_none() {
             return;
         }
-        let most = self.settings.limits.intake.let_go_max;
-        if self.let_go.len() + ids.len() > most {
+        let most = self.settings.limits.intake.quarantine_cleared_max;
+        if self.quarantine_cleared.len() + ids.len() > most {
             let (busy, lanes) = (&self.busy, &self.lanes);
-            self.let_go
+            self.quarantine_cleared
                 .retain(|id| busy.contains_key(id) || lanes.get(*id).is_some());
         }
         for id in ids {
-            if self.let_go.len() < most || self.let_go.contains(&id) {
-                self.let_go.insert(id);
+            if self.quarantine_cleared.len() < most || self.quarantine_cleared.contains(&id) {
+                self.quarantine_cleared.insert(id);
                 self.noticed(vec![id]);
             }
         }
     }
 
     /// Whether a row due at `due` must not be claimed.
-    pub(super) fn is_held(&self, id: MessageId, due: Moment) -> bool {
-        self.held_before.is_some_and(|before| due < before) && !self.let_go.contains(&id)
+    pub(super) fn is_quarantined(&self, id: MessageId, due: Moment) -> bool {
+        self.quarantine_before.is_some_and(|before| due < before)
+            && !self.quarantine_cleared.contains(&id)
     }
 
     /// A claim that nobody here knows never began. But after the database has become an older one
     /// it may be one that was recorded, and that this database has open again.
-    pub(super) fn of_stray(&self, record: Record<P>) -> Record<P> {
+    pub(super) fn of_orphaned_claim(&self, record: Record<P>) -> Record<P> {
         if !self.moved {
             return record;
         }
@@ -71,13 +72,13 @@ impl<P: Clone> Reactor<P> {
 
     /// Before which moment what is due is held.
     pub const fn held_before(&self) -> Option<Moment> {
-        self.held_before
+        self.quarantine_before
     }
 
     /// What is held, for people.
     pub const fn restore(&self) -> RestoreReport {
         RestoreReport {
-            held_before: self.held_before,
+            held_before: self.quarantine_before,
             // What others find out.
             held: None,
             reason: None,

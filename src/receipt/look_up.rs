@@ -13,8 +13,8 @@ use crate::metrics::{Counter, Metrics};
 use crate::proof::matching::{self, Candidate, Match, Resolution};
 use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
 use crate::provider::{Fetched, Listed, Provider, Query};
-use crate::schedule::Enquiry as Plan;
-use crate::store::enquiries::{About, Doubt, Enquiry, Noted};
+use crate::schedule::LookUpPlan as Plan;
+use crate::store::look_ups::{About, Doubt, LookUp, Noted};
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
@@ -31,7 +31,7 @@ const HOLD: Duration = Duration::from_secs(30);
 
 /// Asks.
 #[derive(Clone)]
-pub struct Enquirer {
+pub struct LookUps {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The ledger.
@@ -56,41 +56,41 @@ enum Answer {
     Spared,
 }
 
-impl Enquirer {
+impl LookUps {
     /// One round. Whether there may be more to ask at once.
     pub async fn round(&self) -> Result<bool, StoreError> {
-        let due = self.step(self.store.enquiries(ROUND, ROUND, HOLD)).await?;
+        let due = self.step(self.store.look_ups(ROUND, ROUND, HOLD)).await?;
         let full = due.len() >= ROUND;
         let silent = AtomicBool::new(false);
         let mut answers = Vec::with_capacity(due.len());
         for few in due.chunks(AT_ONCE) {
             let mut asked = Vec::with_capacity(few.len());
-            for enquiry in few {
-                asked.push(self.ask(enquiry, &silent));
+            for look_up in few {
+                asked.push(self.ask(look_up, &silent));
             }
             answers.extend(join_all(asked).await);
         }
         let mut done = Vec::with_capacity(answers.len());
-        for (enquiry, answer) in due.iter().zip(answers) {
-            match self.settle(enquiry, answer).await {
-                Ok(Some(noted)) => done.push((enquiry, noted)),
+        for (look_up, answer) in due.iter().zip(answers) {
+            match self.settle(look_up, answer).await {
+                Ok(Some(noted)) => done.push((look_up, noted)),
                 Ok(None) => {}
                 // One row that lets nobody move it does not hold up the others.
                 Err(refused) if refused.is_refusal() => {
                     tracing::warn!(
-                        message.id = %enquiry.message,
+                        message.id = %look_up.message,
                         error = %refused,
                         "the result of a look-up could not be recorded; it will be repeated"
                     );
-                    done.push((enquiry, self.failed(enquiry, &refused.to_string())));
+                    done.push((look_up, self.failed(look_up, &refused.to_string())));
                 }
                 Err(broken) => {
-                    self.step(self.store.enquired(&done)).await?;
+                    self.step(self.store.looked_up(&done)).await?;
                     return Err(broken);
                 }
             }
         }
-        self.step(self.store.enquired(&done)).await?;
+        self.step(self.store.looked_up(&done)).await?;
         self.metrics
             .count(Counter::Duplicates, self.store.take_duplicates());
         Ok(full && !silent.load(Ordering::Relaxed))
@@ -103,14 +103,14 @@ impl Enquirer {
         self.store.bounded(step)
     }
 
-    async fn ask(&self, enquiry: &Enquiry, silent: &AtomicBool) -> Answer {
+    async fn ask(&self, look_up: &LookUp, silent: &AtomicBool) -> Answer {
         if !self.provider.can_look_up() {
             return Answer::Unasked;
         }
         if silent.load(Ordering::Relaxed) {
             return Answer::Spared;
         }
-        let answer = match &enquiry.about {
+        let answer = match &look_up.about {
             About::Sid(sid) => Answer::Fetched(self.provider.fetch(sid).await),
             About::Doubt(Doubt {
                 sought: Some(sought),
@@ -136,21 +136,21 @@ impl Enquirer {
     }
 
     /// Does what follows; what is to be noted of it, unless the ledger has it by that already.
-    async fn settle(&self, enquiry: &Enquiry, answer: Answer) -> Result<Option<Noted>, StoreError> {
-        match (&enquiry.about, answer) {
+    async fn settle(&self, look_up: &LookUp, answer: Answer) -> Result<Option<Noted>, StoreError> {
+        match (&look_up.about, answer) {
             (_, Answer::Spared) => {
                 let reason = "the provider does not respond";
-                Ok(Some(self.failed(enquiry, reason)))
+                Ok(Some(self.failed(look_up, reason)))
             }
             (About::Doubt(doubt), Answer::Listed(listed)) => {
-                self.settle_doubt(enquiry, doubt, listed).await
+                self.settle_doubt(look_up, doubt, listed).await
             }
-            (About::Doubt(doubt), _) => self.unasked(enquiry, doubt).await.map(Some),
+            (About::Doubt(doubt), _) => self.unasked(look_up, doubt).await.map(Some),
             (About::Sid(sid), Answer::Fetched(fetched)) => {
-                self.settle_sid(enquiry, sid, fetched).await.map(Some)
+                self.settle_sid(look_up, sid, fetched).await.map(Some)
             }
             (About::Sid(_) | About::Nothing, _) => Ok(Some(Noted {
-                asked: enquiry.asked,
+                asked: look_up.asked,
                 next: None,
                 note: "the provider has no look-up for it".into(),
             })),
@@ -159,15 +159,15 @@ impl Enquirer {
 
     async fn settle_sid(
         &self,
-        enquiry: &Enquiry,
+        look_up: &LookUp,
         sid: &ProviderSid,
         fetched: Fetched,
     ) -> Result<Noted, StoreError> {
         let note = match fetched {
-            Fetched::NotNow { reason } => return Ok(self.failed(enquiry, &reason)),
+            Fetched::NotNow { reason } => return Ok(self.failed(look_up, &reason)),
             Fetched::Absent => {
                 tracing::warn!(
-                    message.id = %enquiry.message,
+                    message.id = %look_up.message,
                     sid = sid.0,
                     "the provider does not know this sid"
                 );
@@ -176,14 +176,14 @@ impl Enquirer {
             Fetched::Found(shown) => match shown.status.clone() {
                 Some(status) => {
                     let word = status.word;
-                    self.receive(enquiry, &shown, status).await?;
+                    self.receive(look_up, &shown, status).await?;
                     format!("the provider says {word}")
                 }
                 None => "the provider reports a status that this version does not know".to_owned(),
             },
         };
-        let asked = enquiry.asked + 1;
-        let age = enquiry.now.since(enquiry.asked_since);
+        let asked = look_up.asked + 1;
+        let age = look_up.now.since(look_up.asked_since);
         Ok(Noted {
             asked,
             next: self.unheard.next(asked, age),
@@ -193,12 +193,12 @@ impl Enquirer {
 
     async fn settle_doubt(
         &self,
-        enquiry: &Enquiry,
+        look_up: &LookUp,
         doubt: &Doubt,
         listed: Listed,
     ) -> Result<Option<Noted>, StoreError> {
-        let (found, shown) = self.look(enquiry, doubt, listed).await?;
-        let age = enquiry.now.since(enquiry.asked_since);
+        let (found, shown) = self.look(look_up, doubt, listed).await?;
+        let age = look_up.now.since(look_up.asked_since);
         let mut note = found.note();
         match matching::resolve(&found, age, doubt.row.as_ref(), self.policy) {
             Resolution::Wait => {}
@@ -207,9 +207,9 @@ impl Enquirer {
                 if let Some(shown) = found {
                     // That it is there is proof enough, whatever word it stands under.
                     let status = shown.status.clone().unwrap_or(ProviderStatus::TAKEN);
-                    let received = self.receive(enquiry, shown, status).await?;
+                    let received = self.receive(look_up, shown, status).await?;
                     if is_settled(received) {
-                        tracing::info!(message.id = %enquiry.message, sid = sid.0,
+                        tracing::info!(message.id = %look_up.message, sid = sid.0,
                             "unconfirmed message settled: found on the provider's list");
                         return Ok(None);
                     }
@@ -217,19 +217,19 @@ impl Enquirer {
                 }
             }
             Resolution::PutBack(policy) => {
-                if self.put_back(enquiry, policy, &note).await? {
+                if self.put_back(look_up, policy, &note).await? {
                     note = format!("{note}; set back to pending ({})", policy.as_str());
                 }
             }
         }
-        let (asked, next) = matching::next_query(&found, enquiry.asked, age);
+        let (asked, next) = matching::next_query(&found, look_up.asked, age);
         Ok(Some(Noted { asked, next, note }))
     }
 
     /// What the list shows of it, against what the ledger knows.
     async fn look(
         &self,
-        enquiry: &Enquiry,
+        look_up: &LookUp,
         doubt: &Doubt,
         listed: Listed,
     ) -> Result<(Match, Vec<ProviderMessage>), StoreError> {
@@ -250,7 +250,7 @@ impl Enquirer {
         let sids: Vec<&str> = shown.map(|sid| sid.0.as_str()).collect();
         // What is another attempt's by now was perhaps a rival a moment ago: in this order no
         // message is taken for free that has just found its owner.
-        let rivals = self.store.rivals(enquiry.token, sought);
+        let rivals = self.store.rivals(look_up.token, sought);
         let rivals = self.step(rivals).await?;
         let known: BTreeSet<String> = self.step(self.store.known_sids(&sids)).await?;
         let candidates: Vec<Candidate> = alike
@@ -265,7 +265,7 @@ impl Enquirer {
     }
 
     /// What is in doubt with a provider that cannot be asked, or a text that is not known.
-    async fn unasked(&self, enquiry: &Enquiry, doubt: &Doubt) -> Result<Noted, StoreError> {
+    async fn unasked(&self, look_up: &LookUp, doubt: &Doubt) -> Result<Noted, StoreError> {
         let why = if self.provider.can_look_up() {
             "its text is not known, so the list is not searched"
         } else {
@@ -273,15 +273,15 @@ impl Enquirer {
         };
         let mut note = why.to_owned();
         let found = Match::NoAnswer(note.clone());
-        let age = enquiry.now.since(enquiry.asked_since);
+        let age = look_up.now.since(look_up.asked_since);
         if let Resolution::PutBack(policy) =
             matching::resolve(&found, age, doubt.row.as_ref(), self.policy)
-            && self.put_back(enquiry, policy, &note).await?
+            && self.put_back(look_up, policy, &note).await?
         {
             note = format!("{note}; set back to pending ({})", policy.as_str());
         }
         Ok(Noted {
-            asked: enquiry.asked,
+            asked: look_up.asked,
             next: None,
             note,
         })
@@ -289,16 +289,16 @@ impl Enquirer {
 
     async fn put_back(
         &self,
-        enquiry: &Enquiry,
+        look_up: &LookUp,
         policy: InDoubt,
         note: &str,
     ) -> Result<bool, StoreError> {
         let sentence = format!("sent again ({}): {note}", policy.as_str());
         let late = self.max_lateness;
-        let moved = self.store.put_back(enquiry, policy, &sentence, late);
+        let moved = self.store.put_back(look_up, policy, &sentence, late);
         let moved = self.step(moved).await?;
         if moved {
-            tracing::warn!(message.id = %enquiry.message, policy = policy.as_str(), note,
+            tracing::warn!(message.id = %look_up.message, policy = policy.as_str(), note,
                 "an unconfirmed message will be sent again, by its in_doubt policy");
         }
         Ok(moved)
@@ -307,11 +307,11 @@ impl Enquirer {
     /// As a callback would have told it.
     async fn receive(
         &self,
-        enquiry: &Enquiry,
+        look_up: &LookUp,
         shown: &ProviderMessage,
         status: ProviderStatus,
     ) -> Result<Received, StoreError> {
-        let (message, token) = (enquiry.message, enquiry.token);
+        let (message, token) = (look_up.message, look_up.token);
         let report = Report {
             about: proof::About::Attempt { message, token },
             sid: shown.sid.clone(),
@@ -329,20 +329,20 @@ impl Enquirer {
         } = received
         {
             let (word, code) = (report.status.word, report.status.code);
-            self.metrics.receipt(enquiry.now, message, word, code);
+            self.metrics.receipt(look_up.now, message, word, code);
         }
         Ok(received)
     }
 
     /// What is noted where there was no answer.
-    fn failed(&self, enquiry: &Enquiry, reason: &str) -> Noted {
-        let plan = match enquiry.about {
+    fn failed(&self, look_up: &LookUp, reason: &str) -> Noted {
+        let plan = match look_up.about {
             About::Doubt(_) => Plan::IN_DOUBT,
             About::Sid(_) | About::Nothing => self.unheard,
         };
         Noted {
-            asked: enquiry.asked,
-            next: plan.after_failure(enquiry.now.since(enquiry.asked_since)),
+            asked: look_up.asked,
+            next: plan.after_failure(look_up.now.since(look_up.asked_since)),
             note: format!("no response: {reason}"),
         }
     }
