@@ -109,10 +109,10 @@ async fn a_dropped_function_is_found() {
     check(Case {
         plant: "create table kept as
                   select pg_get_functiondef(oid) as definition, oid::regprocedure::text as name
-                    from pg_proc where proname = 'facts_of' and pronamespace = 'punctual'::regnamespace;
+                    from pg_proc where proname = 'reserve_quota' and pronamespace = 'punctual'::regnamespace;
                 do $$ begin execute (select string_agg('drop function ' || name, '; ') from kept); end $$",
-        readyz: &["facts_of"],
-        doctor: "facts_of",
+        readyz: &["reserve_quota"],
+        doctor: "reserve_quota",
         undo: "do $$ begin execute (select string_agg(definition, '; ') from kept); end $$",
     })
     .await;
