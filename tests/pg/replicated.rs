@@ -46,6 +46,10 @@ async fn listening(
     (client, hears)
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "two servers, from the first row to the last"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_replicated_are_told_of_and_far_ones_are_not() {
     let server = tokio::task::spawn_blocking(|| {
