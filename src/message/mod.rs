@@ -25,7 +25,7 @@ pub use facts::{Facts, Priority};
 pub use ids::{AttemptToken, DatabaseId, InstanceId, MessageId};
 pub use lane::{Channel, LaneKey};
 pub use moment::{Moment, Now, Uptime};
-pub use outcome::{Category, Outcome, ProviderSid, Retry};
+pub use outcome::{Category, LedgerOutcome, Outcome, ProviderSid, Retry};
 pub use phone::{E164, PhoneError};
 pub(crate) use sender::is_sid;
 pub use sender::{Name, Sender, SenderError, ServiceSid, ShortCode};

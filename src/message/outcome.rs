@@ -151,3 +151,43 @@ impl Category {
         }
     }
 }
+
+/// How an attempt ended, as `punctual.attempts.outcome` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerOutcome {
+    /// The provider took it.
+    Accepted,
+    /// The provider refused it.
+    Refused,
+    /// The provider was busy.
+    Throttled,
+    /// No byte of the request was written.
+    Unsent,
+    /// Whether the provider took it is not certain.
+    Unknown,
+    /// The claim was given back before its request began.
+    Returned,
+    /// A verdict to wait.
+    Deferred,
+    /// A verdict against sending.
+    Cancelled,
+    /// It never could be sent.
+    Rejected,
+}
+
+impl LedgerOutcome {
+    /// As the column has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Throttled => "throttled",
+            Self::Unsent => "unsent",
+            Self::Unknown => "unknown",
+            Self::Returned => "returned",
+            Self::Deferred => "deferred",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+        }
+    }
+}

@@ -6,9 +6,9 @@
 use serde::Serialize;
 
 use super::limits::EventLimits;
-use super::settle::{SendResult, Settlement};
+use super::settle::{Next, SendResult, Settlement, Wait};
 use super::{Busy, Reactor, Upcoming};
-use crate::message::{MessageId, Moment, Now, Outcome, Status};
+use crate::message::{Category, MessageId, Moment, Now, Outcome, Status};
 use crate::schedule::Timer;
 
 /// One thing that happened.
@@ -301,17 +301,17 @@ impl<P: Clone> Reactor<P> {
 
     /// A claim came to its end without a request.
     pub(super) fn tell_unused(&mut self, id: MessageId, settlement: &Settlement, now: Now) {
-        let Settlement::Settled { to, until, .. } = settlement else {
+        let Settlement::Settled(settled) = settlement else {
             return;
         };
-        let what = match (to, until) {
-            (Status::Cancelled, _) => EventKind::Cancelled,
-            (Status::Failed, _) => EventKind::Rejected,
-            (_, Some(_)) => EventKind::Deferred,
-            (_, None) => EventKind::Returned,
+        let what = match settled.next {
+            Next::Cancelled => EventKind::Cancelled,
+            Next::Failed => EventKind::Rejected,
+            Next::Back(Wait::Until(_)) => EventKind::Deferred,
+            Next::Back(_) | Next::Unconfirmed => EventKind::Returned,
         };
         let told = MessageEvent {
-            due_at: *until,
+            due_at: settled.until(),
             ..MessageEvent::new(now.db, id, what)
         };
         self.tell.keep(told);
@@ -331,19 +331,12 @@ impl<P: Clone> Reactor<P> {
             attempt: Some(attempt),
             ..MessageEvent::new(answer.finished, id, EventKind::Sent)
         };
-        if let Settlement::Settled {
-            to,
-            code,
-            category,
-            pause,
-            ..
-        } = settlement
-        {
-            told.code = *code;
-            told.category = *category;
-            told.due_at = pause.map(|pause| answer.finished + pause);
-            told.what = match (&answer.outcome, to) {
-                (_, Status::Failed) => EventKind::Failed,
+        if let Settlement::Settled(settled) = settlement {
+            told.code = settled.code;
+            told.category = settled.category.map(Category::as_str);
+            told.due_at = settled.pause().map(|pause| answer.finished + pause);
+            told.what = match (&answer.outcome, settled.next) {
+                (_, Next::Failed) => EventKind::Failed,
                 (Outcome::Throttled { .. }, _) => EventKind::Throttled,
                 (Outcome::Unsent { .. }, _) => EventKind::Unsent,
                 (Outcome::Refused { .. }, _) => EventKind::Refused,

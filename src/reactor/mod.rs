@@ -44,7 +44,7 @@ mod view;
 pub use breaker::BreakerTurn;
 pub use lateness::Lateness;
 pub use limits::Limits;
-pub use settle::{AttemptBudget, Record, SendResult, Settlement};
+pub use settle::{AttemptBudget, Next, Record, SendResult, Settled, Settlement, Wait};
 
 /// What the installation lays down for the reactor.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::message::{
-    AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Status,
+    AttemptToken, Category, LedgerOutcome, MessageId, Moment, Outcome, ProviderSid, Retry, Status,
 };
 use crate::schedule::Backoff;
 
@@ -86,90 +86,126 @@ pub enum Settlement {
         sid: ProviderSid,
     },
     /// Anything else.
-    Settled {
-        /// Where the row goes.
-        to: Status,
-        /// The ledger's word for what happened.
-        outcome: &'static str,
-        /// The provider's code.
-        code: Option<i32>,
-        /// The kind of refusal.
-        category: Option<&'static str>,
-        /// For people.
-        reason: Option<String>,
-        /// With `to` pending: how long not to try.
-        pause: Option<Duration>,
-        /// With `to` pending: not before this moment, because the policy said so.
-        until: Option<Moment>,
-        /// Whether it uses up one of the row's attempts.
-        counts: bool,
-    },
+    Settled(Settled),
+}
+
+/// An attempt that was not accepted, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Where the row goes.
+    pub next: Next,
+    /// How the attempt ended.
+    pub outcome: LedgerOutcome,
+    /// The provider's code.
+    pub code: Option<i32>,
+    /// The kind of refusal.
+    pub category: Option<Category>,
+    /// For people.
+    pub reason: Option<String>,
+    /// Whether it uses up one of the row's attempts.
+    pub counts: bool,
+}
+
+/// Where a row goes that was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Back to `pending`.
+    Back(Wait),
+    /// It is not tried again.
+    Failed,
+    /// A verdict against sending.
+    Cancelled,
+    /// Whether it was sent is not certain.
+    Unconfirmed,
+}
+
+/// How long a row that is `pending` again is not tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// For so long, from the record on.
+    Pause(Duration),
+    /// Until this moment, because the policy said so.
+    Until(Moment),
+}
+
+impl Settled {
+    fn new(next: Next, outcome: LedgerOutcome, reason: String) -> Self {
+        Self {
+            next,
+            outcome,
+            code: None,
+            category: None,
+            reason: Some(reason),
+            counts: false,
+        }
+    }
+
+    /// The row's status.
+    pub const fn status(&self) -> Status {
+        match self.next {
+            Next::Back(_) => Status::Pending,
+            Next::Failed => Status::Failed,
+            Next::Cancelled => Status::Cancelled,
+            Next::Unconfirmed => Status::Unconfirmed,
+        }
+    }
+
+    /// How long the row is not tried, if it waits for a time.
+    pub const fn pause(&self) -> Option<Duration> {
+        match self.next {
+            Next::Back(Wait::Pause(pause)) => Some(pause),
+            _ => None,
+        }
+    }
+
+    /// Until when the policy defers the row.
+    pub const fn until(&self) -> Option<Moment> {
+        match self.next {
+            Next::Back(Wait::Until(until)) => Some(until),
+            _ => None,
+        }
+    }
 }
 
 impl Settlement {
     /// A claim given back unused: nothing happened, and nothing is to wait for.
     pub fn returned(reason: &str) -> Self {
-        Self::Settled {
-            to: Status::Pending,
-            outcome: "returned",
-            code: None,
-            category: None,
-            reason: Some(reason.to_owned()),
-            pause: None,
-            until: None,
-            counts: false,
-        }
+        let back = Next::Back(Wait::No);
+        Self::Settled(Settled::new(
+            back,
+            LedgerOutcome::Returned,
+            reason.to_owned(),
+        ))
     }
 
-    /// Nobody knows what became of a request.
+    /// Whether a request was accepted is not certain.
     pub fn in_doubt(reason: String) -> Self {
-        Self::Settled {
-            to: Status::Unconfirmed,
-            outcome: "unknown",
-            code: None,
-            category: None,
-            reason: Some(reason),
-            pause: None,
-            until: None,
+        Self::Settled(Settled {
             counts: true,
-        }
+            ..Settled::new(Next::Unconfirmed, LedgerOutcome::Unknown, reason)
+        })
     }
 
     /// A verdict against sending.
     pub fn cancelled(reason: String) -> Self {
-        Self::verdict(Status::Cancelled, "cancelled", reason)
+        Self::Settled(Settled::new(
+            Next::Cancelled,
+            LedgerOutcome::Cancelled,
+            reason,
+        ))
     }
 
     /// A verdict to wait: the claim is given back, and nothing was tried.
     pub fn deferred(until: Moment, reason: String) -> Self {
-        Self::Settled {
-            to: Status::Pending,
-            outcome: "deferred",
-            code: None,
-            category: None,
-            reason: Some(reason),
-            pause: None,
-            until: Some(until),
-            counts: false,
-        }
+        let back = Next::Back(Wait::Until(until));
+        Self::Settled(Settled::new(back, LedgerOutcome::Deferred, reason))
     }
 
     /// A row that never could be sent.
     pub fn rejected(reason: String) -> Self {
-        Self::verdict(Status::Failed, "rejected", reason)
-    }
-
-    fn verdict(to: Status, outcome: &'static str, reason: String) -> Self {
-        Self::Settled {
-            to,
-            outcome,
-            code: None,
-            category: None,
-            reason: Some(reason),
-            pause: None,
-            until: None,
-            counts: false,
-        }
+        Self::Settled(Settled::new(Next::Failed, LedgerOutcome::Rejected, reason))
     }
 
     /// What an answer means for a row that allows `tries`.
@@ -184,10 +220,10 @@ impl Settlement {
                 let pause = retry_after.unwrap_or_else(|| THROTTLED.spread(n, id.0));
                 let pause = held.map_or(pause.min(RETRY_AFTER_MAX), |probe| probe.min(HELD_MAX));
                 let reason = with_code("throttled by the provider".into(), code);
-                Self::again("throttled", code, reason, pause)
+                Self::again(LedgerOutcome::Throttled, code, reason, pause)
             }
             Outcome::Unsent { reason } => {
-                Self::again("unsent", None, reason, UNSENT.spread(n, id.0))
+                Self::again(LedgerOutcome::Unsent, None, reason, UNSENT.spread(n, id.0))
             }
             Outcome::Refused {
                 code,
@@ -206,17 +242,11 @@ impl Settlement {
         }
     }
 
-    fn again(outcome: &'static str, code: Option<i32>, reason: String, pause: Duration) -> Self {
-        Self::Settled {
-            to: Status::Pending,
-            outcome,
+    fn again(outcome: LedgerOutcome, code: Option<i32>, reason: String, pause: Duration) -> Self {
+        Self::Settled(Settled {
             code,
-            category: None,
-            reason: Some(reason),
-            pause: Some(pause),
-            until: None,
-            counts: false,
-        }
+            ..Settled::new(Next::Back(Wait::Pause(pause)), outcome, reason)
+        })
     }
 }
 
@@ -237,35 +267,31 @@ impl Refusal {
     fn settle(self, retry: Retry, id: MessageId, tries: AttemptBudget, at: Moment) -> Settlement {
         let base = match retry {
             Retry::HoldAccount { probe } => {
-                return self.settled(Status::Pending, Some(probe.min(HELD_MAX)), false);
+                return self.settled(Next::Back(Wait::Pause(probe.min(HELD_MAX))), false);
             }
             Retry::After { base } => base,
             // There is no setting for it: a second text is worse than none.
             Retry::No | Retry::OnlyIfConfigured { .. } => {
-                return self.settled(Status::Failed, None, true);
+                return self.settled(Next::Failed, true);
             }
         };
         match tries.next(base, id, at) {
-            Ok(pause) => self.settled(Status::Pending, Some(pause), true),
-            Err(NoMore::UsedUp) => self.settled(Status::Failed, None, true),
+            Ok(pause) => self.settled(Next::Back(Wait::Pause(pause)), true),
+            Err(NoMore::UsedUp) => self.settled(Next::Failed, true),
             Err(NoMore::TooLate) => {
                 let reason = format!("{}; another attempt would come too late", self.reason);
-                Self { reason, ..self }.settled(Status::Failed, None, true)
+                Self { reason, ..self }.settled(Next::Failed, true)
             }
         }
     }
 
-    fn settled(self, to: Status, pause: Option<Duration>, counts: bool) -> Settlement {
-        Settlement::Settled {
-            to,
-            outcome: "refused",
+    fn settled(self, next: Next, counts: bool) -> Settlement {
+        Settlement::Settled(Settled {
             code: self.code,
-            category: Some(self.category.as_str()),
-            reason: Some(self.reason),
-            pause,
-            until: None,
+            category: Some(self.category),
             counts,
-        }
+            ..Settled::new(next, LedgerOutcome::Refused, self.reason)
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use punctual::message::{AttemptToken, Channel, InstanceId, MessageId, Moment, Priority, Status};
-use punctual::reactor::{Record, Settlement};
+use punctual::reactor::{Next, Record, Settlement, Wait};
 use uuid::Uuid;
 
 use crate::model::Change;
@@ -155,9 +155,8 @@ impl Told {
     /// What is to be recorded; a deferral is drawn as so long from now.
     pub(crate) fn record<P>(&self, now: Moment) -> Record<P> {
         let mut settlement = self.settlement.clone();
-        if let Settlement::Settled {
-            until: Some(until), ..
-        } = &mut settlement
+        if let Settlement::Settled(settled) = &mut settlement
+            && let Next::Back(Wait::Until(until)) = &mut settled.next
         {
             *until = Moment::from_micros(now.as_micros() + until.as_micros());
         }

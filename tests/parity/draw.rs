@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use punctual::message::{Channel, Moment, ProviderSid, Status};
-use punctual::reactor::Settlement;
+use punctual::message::{Channel, LedgerOutcome, Moment, ProviderSid, Status};
+use punctual::reactor::{Next, Settled, Settlement, Wait};
 
 use crate::deed::{Deed, Told, Wish, message, name, token_name};
 use crate::dice::Dice;
@@ -209,7 +209,8 @@ impl Draw {
             .chance(700)
             .then(|| format!("reason {}", dice.below(100)));
         let pause = dice.pick(&[None, Some(Duration::ZERO), Some(HOUR), Some(HOUR)]);
-        let (to, outcome) = match dice.below(11) {
+        let back = pause.map_or(Next::Back(Wait::No), |pause| Next::Back(Wait::Pause(pause)));
+        let (next, outcome) = match dice.below(11) {
             0..=2 => {
                 let sid = ProviderSid(format!("SM{token:032x}"));
                 return Settlement::Accepted { sid };
@@ -222,20 +223,18 @@ impl Draw {
                 let until = Moment::from_micros(ahead * 1_000_000);
                 return Settlement::deferred(until, "not at this hour".into());
             }
-            7 => (Status::Unconfirmed, "unknown"),
-            8 => (Status::Failed, "refused"),
-            9 => (Status::Pending, "throttled"),
-            _ => (Status::Pending, "unsent"),
+            7 => (Next::Unconfirmed, LedgerOutcome::Unknown),
+            8 => (Next::Failed, LedgerOutcome::Refused),
+            9 => (back, LedgerOutcome::Throttled),
+            _ => (back, LedgerOutcome::Unsent),
         };
-        Settlement::Settled {
-            to,
+        Settlement::Settled(Settled {
+            next,
             outcome,
             code: None,
             category: None,
             reason,
-            pause,
-            until: None,
             counts,
-        }
+        })
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Claim, MessageId, Moment, RowState, Status};
-use punctual::reactor::{Record, Settlement};
+use punctual::message::{
+    AttemptToken, Category, Claim, LedgerOutcome, MessageId, Moment, RowState, Status,
+};
+use punctual::reactor::{Next, Record, Settled, Settlement, Wait};
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -11,17 +13,15 @@ use crate::ours::{accepted, ledger, now, record, recorded, sid, store, won};
 use crate::rows::{World, one, run};
 
 /// A settlement with everything in it, so that what is not kept is missed.
-fn settled(to: Status, outcome: &'static str, pause: Option<Duration>, counts: bool) -> Settlement {
-    Settlement::Settled {
-        to,
+fn settled(next: Next, outcome: LedgerOutcome, counts: bool) -> Settlement {
+    Settlement::Settled(Settled {
+        next,
         outcome,
         code: Some(30003),
-        category: Some("unreachable"),
+        category: Some(Category::Unreachable),
         reason: Some("because".into()),
-        pause,
-        until: None,
         counts,
-    }
+    })
 }
 
 async fn claimed(world: &World, store: &Store) -> Claim {
@@ -102,35 +102,41 @@ async fn late_proof_is_merged_into_every_state_but_delivered() {
 async fn each_settlement_leaves_the_row_as_it_says() {
     let world = World::new().await;
     let store = store(&world);
-    let pause = Some(Duration::from_secs(600));
-    for (to, outcome, pause, counts, row) in [
-        (Status::Pending, "throttled", pause, false,
+    let pause = Next::Back(Wait::Pause(Duration::from_secs(600)));
+    let at_once = Next::Back(Wait::No);
+    for (next, outcome, counts, row) in [
+        (pause, LedgerOutcome::Throttled, false,
          "attempts = 0 and error_message = 'because' and error_code = 30003 and cancelled_at is null
           and next_attempt_at between clock_timestamp() + interval '9 min' and clock_timestamp() + interval '10 min'"),
-        (Status::Pending, "returned", None, false, "attempts = 0 and next_attempt_at is null"),
-        (Status::Pending, "refused", pause, true, "attempts = 1 and next_attempt_at is not null"),
-        (Status::Failed, "refused", None, true,
+        (at_once, LedgerOutcome::Returned, false, "attempts = 0 and next_attempt_at is null"),
+        (pause, LedgerOutcome::Refused, true, "attempts = 1 and next_attempt_at is not null"),
+        (Next::Failed, LedgerOutcome::Refused, true,
          "attempts = 1 and error_message = 'because' and error_code = 30003 and next_attempt_at is null"),
-        (Status::Failed, "rejected", None, false, "attempts = 0 and error_message = 'because'"),
-        (Status::Unconfirmed, "unknown", None, true, "attempts = 1 and error_message = 'because'"),
-        (Status::Cancelled, "cancelled", None, false,
+        (Next::Failed, LedgerOutcome::Rejected, false, "attempts = 0 and error_message = 'because'"),
+        (Next::Unconfirmed, LedgerOutcome::Unknown, true, "attempts = 1 and error_message = 'because'"),
+        (Next::Cancelled, LedgerOutcome::Cancelled, false,
          "attempts = 0 and cancel_reason = 'because' and cancelled_at is not null and error_message is null"),
     ] {
         let claim = claimed(&world, &store).await;
         let id = claim.id.0;
-        let result = record(&claim, settled(to, outcome, pause, counts));
+        let settlement = settled(next, outcome, counts);
+        let Settlement::Settled(of) = &settlement else {
+            unreachable!()
+        };
+        let (to, ended) = (of.status(), outcome.as_str());
+        let result = record(&claim, settlement);
         let done = store.record(&[&result]).await.unwrap();
         let left = done[&claim.token].clone().expect("it was moved");
         match (to, left) {
             (Status::Pending, RowState::Pending { due, attempts, .. }) => {
                 let waits = due > now(&store).await + Duration::from_secs(300);
-                assert_eq!((waits, attempts), (pause.is_some(), i32::from(counts)));
+                assert_eq!((waits, attempts), (next == pause, i32::from(counts)));
             }
             (to, left) => assert_eq!(left, RowState::Gone { status: Some(to) }),
         }
-        assert!(world.get::<bool>(id, &format!("status = '{}' and {row}", to.as_str())).await, "{outcome}");
+        assert!(world.get::<bool>(id, &format!("status = '{}' and {row}", to.as_str())).await, "{ended}");
         let entry = &ledger(&world, id).await[0];
-        assert_eq!(entry.get::<_, &str>("outcome"), outcome);
+        assert_eq!(entry.get::<_, &str>("outcome"), ended);
         assert_eq!(entry.get::<_, Option<&str>>("error"), Some("because"));
         assert_eq!(app_rows(&world, id).await, 0);
 
@@ -224,7 +230,7 @@ async fn what_the_ledger_regains_has_its_number_and_is_told_from_others() {
 async fn a_denial_by_another_attempt_moves_nothing() {
     let world = World::new().await;
     let store = store(&world);
-    let failed = || settled(Status::Failed, "refused", None, true);
+    let failed = || settled(Next::Failed, LedgerOutcome::Refused, true);
     let first = claimed(&world, &store).await;
     let id = first.id.0;
     recorded(&store, &[record(&first, Settlement::returned("test"))]).await;
@@ -279,7 +285,7 @@ async fn a_denial_by_another_attempt_moves_nothing() {
         &store,
         &[record(
             &first,
-            settled(Status::Pending, "unsent", None, false),
+            settled(Next::Back(Wait::No), LedgerOutcome::Unsent, false),
         )],
     )
     .await;

@@ -124,16 +124,7 @@ async fn a_late_record_says_that_the_request_began() {
     let claim = won(&store, &[id]).await.remove(0);
     set(&world, id, "unconfirmed", "outcome = 'unknown'").await;
     assert_eq!(store.left_open(store.instance()).await.unwrap().len(), 1);
-    let unsure = Settlement::Settled {
-        to: punctual::message::Status::Unconfirmed,
-        outcome: "unknown",
-        code: None,
-        category: None,
-        reason: None,
-        pause: None,
-        until: None,
-        counts: true,
-    };
+    let unsure = Settlement::in_doubt("no answer".into());
     assert_eq!(recorded(&store, &[record(&claim, unsure)]).await, 1);
     assert!(store.left_open(store.instance()).await.unwrap().is_empty());
     store.not_accepted(&[not_accepted(&claim)]).await.unwrap();

@@ -71,7 +71,7 @@ fn told(recovery: &Recovery<()>) -> String {
             let started = record.started.map(|at| at.as_micros() / 1_000_000);
             let to = match &record.settlement {
                 Settlement::Accepted { .. } => Status::Sent,
-                Settlement::Settled { to, .. } => *to,
+                Settlement::Settled(settled) => settled.status(),
             };
             format!("{} {started:?}", to.as_str())
         }

@@ -33,19 +33,12 @@ fn refused(retry: Retry) -> Outcome {
 /// (status, ledger's word, whether it counts), and the pause and the reason it comes with.
 #[track_caller]
 fn check(settled: Settlement, expected: (Status, &str, bool)) -> (Option<Duration>, String) {
-    let Settlement::Settled {
-        to,
-        outcome,
-        counts,
-        pause,
-        reason,
-        ..
-    } = settled
-    else {
+    let Settlement::Settled(settled) = settled else {
         panic!("{settled:?}");
     };
-    assert_eq!((to, outcome, counts), expected);
-    (pause, reason.unwrap())
+    let got = (settled.status(), settled.outcome.as_str(), settled.counts);
+    assert_eq!(got, expected);
+    (settled.pause(), settled.reason.unwrap())
 }
 
 #[test]

@@ -72,17 +72,11 @@ impl Row {
     fn settle(&mut self, settlement: &Settlement, now: Moment) {
         match settlement {
             Settlement::Accepted { .. } => self.status = Status::Sent,
-            Settlement::Settled {
-                to,
-                pause,
-                until,
-                counts,
-                ..
-            } => {
-                self.status = *to;
-                self.attempts -= i32::from(!counts);
-                let pause = pause.map(|pause| now + pause);
-                self.due = until.or(pause).unwrap_or(self.due);
+            Settlement::Settled(settled) => {
+                self.status = settled.status();
+                self.attempts -= i32::from(!settled.counts);
+                let pause = settled.pause().map(|pause| now + pause);
+                self.due = settled.until().or(pause).unwrap_or(self.due);
             }
         }
     }

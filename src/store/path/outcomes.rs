@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::claims::pending;
 use super::suppressions::{Pair, suppress_pairs};
-use crate::message::{AttemptToken, Category, MessageId, RowState, Status};
+use crate::message::{AttemptToken, Category, LedgerOutcome, MessageId, RowState, Status};
 use crate::policy::Cleared;
 use crate::proof::TextKey;
 use crate::reactor::{Record, Settlement};
@@ -69,11 +69,11 @@ impl Store {
 
 /// Whom this record's refusal says not to text again, and from where.
 fn opted_out(record: &Record<Arc<Cleared>>) -> Option<Pair> {
-    let Settlement::Settled { category, .. } = &record.settlement else {
+    let Settlement::Settled(settled) = &record.settlement else {
         return None;
     };
     let sent = record.payload.as_ref()?;
-    (*category == Some(Category::OptedOut.as_str())).then(|| {
+    (settled.category == Some(Category::OptedOut)).then(|| {
         let (from, to) = (sent.from().as_str(), sent.to().as_str());
         (from.to_owned(), to.to_owned())
     })
@@ -197,37 +197,30 @@ struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     fn push(&mut self, record: &'a Record<Arc<Cleared>>) {
-        let Settlement::Settled {
-            to,
-            outcome,
-            code,
-            category,
-            reason,
-            pause,
-            until,
-            counts,
-        } = &record.settlement
-        else {
+        let Settlement::Settled(settled) = &record.settlement else {
             unreachable!("partitioned by the caller");
         };
         self.id.push(record.id.0);
         self.token.push(record.token.0);
-        self.status.push(to.as_str());
-        self.outcome.push(outcome);
-        self.code.push(*code);
-        self.category.push(*category);
-        self.reason.push(reason.as_deref());
-        self.pause.push(pause.map(micros));
-        self.counts.push(*counts);
+        self.status.push(settled.status().as_str());
+        self.outcome.push(settled.outcome.as_str());
+        self.code.push(settled.code);
+        self.category.push(settled.category.map(Category::as_str));
+        self.reason.push(settled.reason.as_deref());
+        self.pause.push(settled.pause().map(micros));
+        self.counts.push(settled.counts);
         self.started.push(record.started.map(PgTimestamp));
         self.finished.push(record.finished.map(PgTimestamp));
-        let sought = record.payload.as_ref().filter(|_| *outcome == "unknown");
+        let sought = record
+            .payload
+            .as_ref()
+            .filter(|_| settled.outcome == LedgerOutcome::Unknown);
         self.lookup_to.push(sought.map(|sent| sent.to().as_str()));
         self.lookup_from
             .push(sought.map(|sent| sent.from().as_str()));
         self.lookup_text
             .push(sought.map(|sent| TextKey::of(sent.body()).0.to_vec()));
-        self.until.push(until.map(PgTimestamp));
+        self.until.push(settled.until().map(PgTimestamp));
         self.body.push(body(record));
     }
 }

@@ -181,23 +181,15 @@ impl Database {
     }
 
     fn record_settled<P>(&mut self, record: &Record<P>, now: Moment) -> Option<RowState> {
-        let Settlement::Settled {
-            to,
-            outcome,
-            reason,
-            pause,
-            until,
-            counts,
-            ..
-        } = &record.settlement
-        else {
+        let Settlement::Settled(settled) = &record.settlement else {
             return None;
         };
+        let (to, until) = (settled.status(), settled.until());
         let open = self
             .attempt(record.token)
             .is_some_and(|a| a.outcome.is_none() && a.message == record.id);
         if open {
-            self.close(record.token, outcome);
+            self.close(record.token, settled.outcome.as_str());
         }
         let sending = self
             .rows
@@ -207,20 +199,17 @@ impl Database {
         if !sending || !(open || unfenced) {
             return None;
         }
-        if *to == Status::Pending {
+        if to == Status::Pending {
             self.touched.insert(record.id, now);
         }
-        let row = self.move_row(record.id, *to)?;
-        row.attempts = (row.attempts - i32::from(!*counts)).max(0);
-        row.next_attempt_at = match (to, pause) {
-            (Status::Pending, Some(pause)) => Some(now + *pause),
-            _ => None,
-        };
+        let row = self.move_row(record.id, to)?;
+        row.attempts = (row.attempts - i32::from(!settled.counts)).max(0);
+        row.next_attempt_at = settled.pause().map(|pause| now + pause);
         // Why it waits stays said until something else is; a deferral has words of its own.
         if until.is_some() {
-            row.deferred_until = *until;
-        } else if reason.is_some() || *to != Status::Pending {
-            row.reason.clone_from(reason);
+            row.deferred_until = until;
+        } else if settled.reason.is_some() || to != Status::Pending {
+            row.reason.clone_from(&settled.reason);
         }
         Some(match row.status {
             Status::Pending => row.pending_state(),

@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid, Stage, Status};
+use punctual::message::{
+    AttemptToken, InDoubt, LedgerOutcome, MessageId, Moment, ProviderSid, Stage, Status,
+};
 use punctual::proof::matching::SentText;
 use punctual::proof::merge::{Located, Merged, Standings};
 use punctual::proof::recovery::NotAccepted;
 use punctual::proof::standing::{AttemptStanding, Room, RowStanding, Standing};
 use punctual::proof::{About, Report, TextKey};
-use punctual::reactor::{Record, Settlement};
+use punctual::reactor::{Record, Settled, Settlement};
 
 /// A row of `scheduled_messages`.
 #[derive(Clone, Debug)]
@@ -138,7 +140,7 @@ impl Ledger {
     ) -> bool {
         match &record.settlement {
             Settlement::Accepted { sid } => self.record_accepted(record, sid, version, now),
-            settled @ Settlement::Settled { .. } => {
+            Settlement::Settled(settled) => {
                 self.record_settled(record, settled, now);
                 true
             }
@@ -222,17 +224,7 @@ impl Ledger {
         true
     }
 
-    fn record_settled<P>(&mut self, record: &Record<P>, settled: &Settlement, now: Moment) {
-        let Settlement::Settled {
-            to,
-            outcome,
-            pause,
-            counts,
-            ..
-        } = settled
-        else {
-            return;
-        };
+    fn record_settled<P>(&mut self, record: &Record<P>, settled: &Settled, now: Moment) {
         let sent = self.sent_text(record.id);
         let Some(attempt) = self.attempts.get_mut(&record.token) else {
             return;
@@ -243,21 +235,19 @@ impl Ledger {
         if attempt.outcome.is_some() {
             return;
         }
-        attempt.outcome = Some(outcome);
+        attempt.outcome = Some(settled.outcome.as_str());
         attempt.started_at = record.started;
         attempt.finished_at = record.finished.or(Some(now));
-        if *outcome == "unknown" {
+        if settled.outcome == LedgerOutcome::Unknown {
             attempt.next_query_at = Some(now + Duration::from_secs(5));
             attempt.sent = sent;
         }
         if let Some(row) = self.rows.get_mut(&record.id)
             && row.status == Status::Sending
         {
-            row.status = *to;
-            row.attempts -= i32::from(!*counts);
-            row.next_attempt_at = pause
-                .filter(|_| *to == Status::Pending)
-                .map(|pause| now + pause);
+            row.status = settled.status();
+            row.attempts -= i32::from(!settled.counts);
+            row.next_attempt_at = settled.pause().map(|pause| now + pause);
         }
     }
 
