@@ -1,153 +1,15 @@
 //! Starts what is cleared at its instant, and has what came of it recorded in groups of
 //! whatever has finished.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::events::Late;
 use super::lanes::{Lane, Load};
-use super::limits::RecordLimits;
+use super::outgoing::Group;
 use super::settle::{Record, SendResult, Settlement};
 use super::{Command, Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState, Uptime};
-
-/// What has finished and is not in the database yet, and what is being sent.
-#[derive(Debug)]
-pub(super) struct Outgoing<P> {
-    limits: RecordLimits,
-    /// By lane; `None`: of a claim that nobody here knows. No queue is empty.
-    finished: BTreeMap<Option<Lane>, VecDeque<Record<P>>>,
-    /// In all of these.
-    finished_len: usize,
-    /// Waiting to be tried again.
-    parked: BTreeMap<(Uptime, AttemptToken), (Option<Lane>, Record<P>)>,
-    groups: BTreeMap<u64, Group<P>>,
-    last_group: u64,
-    /// How often in a row the database failed; and nothing is recorded before this.
-    failures: u32,
-    not_before: Uptime,
-}
-
-#[derive(Debug)]
-struct Group<P> {
-    records: Arc<Vec<Record<P>>>,
-    sweep: u32,
-}
-
-impl<P> Outgoing<P> {
-    pub(super) const fn new(limits: RecordLimits) -> Self {
-        Self {
-            limits,
-            finished: BTreeMap::new(),
-            finished_len: 0,
-            parked: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            last_group: 0,
-            failures: 0,
-            not_before: Uptime::MIN,
-        }
-    }
-
-    pub(super) fn unrecorded(&self) -> usize {
-        let grouped: usize = self.groups.values().map(|g| g.records.len()).sum();
-        self.waiting() + grouped
-    }
-
-    /// Of these, what is in no group.
-    fn waiting(&self) -> usize {
-        self.finished_len + self.parked.len()
-    }
-
-    pub(super) fn unrecorded_answers(&self) -> usize {
-        let grouped = self.groups.values().flat_map(|g| g.records.iter());
-        let parked = self.parked.values().map(|(_, record)| record);
-        let finished = self.finished.values().flatten();
-        finished
-            .chain(parked)
-            .chain(grouped)
-            .filter(|r| r.started.is_some())
-            .count()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.unrecorded() == 0
-    }
-
-    pub(super) fn push(&mut self, lane: Option<Lane>, record: Record<P>) {
-        self.finished.entry(lane).or_default().push_back(record);
-        self.finished_len += 1;
-    }
-
-    pub(super) fn holds(&self, token: AttemptToken) -> bool {
-        let is = |r: &Record<P>| r.token == token;
-        self.finished.values().flatten().any(is)
-            || self.parked.values().any(|(_, record)| is(record))
-            || self.groups.values().any(|g| g.records.iter().any(is))
-    }
-
-    fn park(&mut self, lane: Option<Lane>, record: Record<P>, now: Now) {
-        let pause = self.limits.retry.spread(record.tries, record.key());
-        let key = (now.up + pause, record.token);
-        self.parked.insert(key, (lane, record));
-    }
-
-    pub(super) fn next_wakeup(&self, now: Now) -> Option<Moment> {
-        if self.groups.len() >= self.limits.at_once {
-            return None;
-        }
-        let parked = self.parked.first_key_value().map(|((at, _), _)| *at);
-        // What has finished waits for nothing else.
-        let finished = (self.finished_len > 0).then_some(self.not_before);
-        let next = [parked, finished].into_iter().flatten().min()?;
-        Some(now.db + next.max(self.not_before).since(now.up))
-    }
-
-    /// While the database fails there is one try a pause, for all that waits.
-    fn answered(&mut self, failed: bool, now: Now) {
-        if !failed {
-            self.failures = 0;
-        } else if self.not_before <= now.up {
-            self.failures = self.failures.saturating_add(1);
-            self.not_before = now.up + self.limits.retry.pause(self.failures);
-        }
-    }
-
-    fn next_group(&mut self, now: Now) -> Vec<Record<P>> {
-        if now.up < self.not_before {
-            return Vec::new();
-        }
-        while let Some(entry) = self.parked.first_entry() {
-            if entry.key().0 > now.up {
-                break;
-            }
-            let (lane, record) = entry.remove();
-            self.push(lane, record);
-        }
-        let mut left = self.finished_len.min(self.limits.batch);
-        let mut group = Vec::with_capacity(left);
-        // The same for each lane; what those with little leave goes to those with more.
-        let lanes = self
-            .finished
-            .iter()
-            .map(|(lane, queue)| (queue.len(), *lane));
-        let mut lanes: Vec<_> = lanes.collect();
-        lanes.sort_unstable();
-        let mut others = lanes.len();
-        for (len, lane) in lanes {
-            let n = left.div_ceil(others).min(len);
-            (left, others) = (left - n, others - 1);
-            let Some(queue) = self.finished.get_mut(&lane) else {
-                continue;
-            };
-            group.extend(queue.drain(..n));
-            if queue.is_empty() {
-                self.finished.remove(&lane);
-            }
-        }
-        self.finished_len -= group.len();
-        group
-    }
-}
+use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState};
 
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.

@@ -13,6 +13,7 @@ use crate::store::{MigrateError, StoreError};
 
 const SERVER: &str = sql!("sql/doctor_server.sql");
 const TABLES: &str = sql!("sql/doctor_tables.sql");
+const COLUMNS: &str = sql!("sql/doctor_columns.sql");
 const ROWS: &str = sql!("sql/doctor_rows.sql");
 const HAS_CRON: &str = sql!("sql/doctor_has_cron.sql");
 const CRON: &str = sql!("sql/doctor_cron.sql");
@@ -99,6 +100,7 @@ pub async fn catalog(
     let (names, tables, optional) = columns(triggers);
     let mut findings = ask(client, SERVER, &[]).await?;
     findings.extend(ask(client, TABLES, &[&names, &tables, &optional]).await?);
+    findings.extend(ask(client, COLUMNS, &[]).await?);
     findings.push(cron(client).await?);
     Ok(findings)
 }

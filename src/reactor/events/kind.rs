@@ -1,0 +1,171 @@
+//! One event as a value, and the kinds that there are.
+
+use serde::Serialize;
+
+use crate::message::{MessageId, Moment};
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MessageEvent {
+    /// When, on the database's clock.
+    pub at: Moment,
+    /// To which message.
+    pub id: MessageId,
+    /// What.
+    #[serde(rename = "event")]
+    pub what: EventKind,
+    /// When it is due, or looked at next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Moment>,
+    /// When it was due before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was_due_at: Option<Moment>,
+    /// How late a request left, and what of.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
+    /// Which attempt it was, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// The state of the row, where it is known and says something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<&'static str>,
+    /// The kind of refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<&'static str>,
+    /// The provider's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+}
+
+/// How late a request left, in microseconds. `policy + claim + wake = lateness`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Late {
+    /// From the moment the message was wanted to the request's start.
+    pub lateness_us: u64,
+    /// Of it, what rules laid down: a retry's pause, a hold of the account.
+    pub policy_us: u64,
+    /// Of it, what the claim took beyond the due time.
+    pub claim_us: u64,
+    /// Of it, from when it was due and cleared to the start: the timer, the wait for a free
+    /// place, the task.
+    pub wake_us: u64,
+    /// Not of it: how long the provider took to answer.
+    pub provider_us: u64,
+}
+
+/// Kinds of things that happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// Found upcoming, and armed.
+    Armed,
+    /// Armed for another time.
+    Moved,
+    /// Edited without being moved.
+    Edited,
+    /// Taken off: cancelled, deleted, moved beyond the window, or somebody else has sent it.
+    Disarmed,
+    /// Another instance is sending it; it is looked at again when that one's lease is over.
+    Watched,
+    /// Won, judged, and waiting for its instant.
+    Claimed,
+    /// The claim was given back unused.
+    Returned,
+    /// Put off by a rule.
+    Deferred,
+    /// A verdict against sending.
+    Cancelled,
+    /// It never could be sent.
+    Rejected,
+    /// The provider took it.
+    Sent,
+    /// The provider is busy; it goes again.
+    Throttled,
+    /// No byte left; it goes again.
+    Unsent,
+    /// Refused for now; it goes again.
+    Refused,
+    /// Refused for good.
+    Failed,
+    /// Whether it was taken is not certain.
+    Unconfirmed,
+    /// The provider reports how it went on.
+    Receipt,
+}
+
+impl EventKind {
+    /// All of them, in the order of a message's way.
+    pub const ALL: [Self; 17] = [
+        Self::Armed,
+        Self::Moved,
+        Self::Edited,
+        Self::Disarmed,
+        Self::Watched,
+        Self::Claimed,
+        Self::Returned,
+        Self::Deferred,
+        Self::Cancelled,
+        Self::Rejected,
+        Self::Sent,
+        Self::Throttled,
+        Self::Unsent,
+        Self::Refused,
+        Self::Failed,
+        Self::Unconfirmed,
+        Self::Receipt,
+    ];
+
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Armed => "armed",
+            Self::Moved => "moved",
+            Self::Edited => "edited",
+            Self::Disarmed => "disarmed",
+            Self::Watched => "watched",
+            Self::Claimed => "claimed",
+            Self::Returned => "returned",
+            Self::Deferred => "deferred",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Sent => "sent",
+            Self::Throttled => "throttled",
+            Self::Unsent => "unsent",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Receipt => "receipt",
+        }
+    }
+
+    /// Whether a request came to an end by it.
+    pub const fn is_answer(self) -> bool {
+        matches!(
+            self,
+            Self::Sent
+                | Self::Throttled
+                | Self::Unsent
+                | Self::Refused
+                | Self::Failed
+                | Self::Unconfirmed
+        )
+    }
+}
+
+impl MessageEvent {
+    /// That this happened, and nothing more of it.
+    pub const fn new(at: Moment, id: MessageId, what: EventKind) -> Self {
+        Self {
+            at,
+            id,
+            what,
+            due_at: None,
+            was_due_at: None,
+            late: None,
+            attempt: None,
+            status: None,
+            category: None,
+            code: None,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What goes into the reactor and what comes out of it: values, with no way to act.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{AttemptBudget, Record, SendResult, Settlement};
+use crate::message::{
+    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Priority, RowState, Uptime,
+};
+use crate::policy::{self, Cleared, Rules, Verdict};
+use crate::schedule::Ranking;
+
+/// What is known of a claim once it was judged: the payload `P` is what the provider needs,
+/// opaque here.
+#[derive(Clone, Debug)]
+pub struct JudgedClaim<P> {
+    /// The attempt.
+    pub token: AttemptToken,
+    /// No request before this.
+    pub due: Moment,
+    /// Lateness counts from here.
+    pub wanted_at: Moment,
+    /// The way it goes out.
+    pub lane: LaneKey,
+    /// Which attempt this is, and how many there may be.
+    pub tries: AttemptBudget,
+    /// Send it, or why not.
+    pub verdict: Result<P, Settlement>,
+}
+
+impl JudgedClaim<Arc<Cleared>> {
+    /// What the policy's verdict on a claim means.
+    pub fn of(claim: &Claim, rules: &Rules, verdict: Verdict) -> Self {
+        let verdict = match verdict {
+            Verdict::Send(cleared) => Ok(Arc::new(cleared)),
+            Verdict::Defer { until, reason } => Err(Settlement::deferred(until, reason)),
+            Verdict::Cancel { reason } => Err(Settlement::cancelled(reason)),
+            Verdict::Reject { reason } => Err(Settlement::rejected(reason)),
+        };
+        Self {
+            token: claim.token,
+            due: claim.due,
+            wanted_at: claim.wanted_at,
+            lane: claim.lane.clone(),
+            tries: AttemptBudget {
+                number: claim.number,
+                before: claim.attempts_before,
+                max: claim.max_attempts,
+                expires: policy::expires(claim, rules),
+            },
+            verdict,
+        }
+    }
+}
+
+/// A pending row as a sweep finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upcoming {
+    /// The message.
+    pub id: MessageId,
+    /// Its due time.
+    pub due: Moment,
+    /// Counts the user's edits.
+    pub version: i64,
+    /// Attempts that have counted.
+    pub attempts: i32,
+    /// Its place among those that are due at the same moment.
+    pub priority: Priority,
+    /// The way it goes out.
+    pub lane: LaneKey,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<P> {
+    /// The notification channel is proven: whatever commits from now on is heard.
+    ChannelUp,
+    /// The notification channel is gone.
+    ChannelDown,
+    /// Rows that changed, as somebody says.
+    Notice(Vec<MessageId>),
+    /// So much changed that naming it is not worth it; or somebody says so.
+    Rescan,
+    /// The answer to [`Command::Read`].
+    Rows {
+        /// One for each id asked for; `None`: the read failed and is to be repeated.
+        rows: Option<Vec<(MessageId, RowState)>>,
+    },
+    /// A part of the answer to [`Command::Load`].
+    Loaded(Vec<Upcoming>),
+    /// The end of the answer to [`Command::Load`].
+    LoadEnded {
+        /// Whether all of it came.
+        complete: bool,
+    },
+    /// The answer to [`Command::Claim`].
+    Claimed {
+        /// One for each id asked for.
+        answers: Vec<(MessageId, ClaimAnswer<JudgedClaim<P>>)>,
+        /// From asking to the answer.
+        took: Duration,
+    },
+    /// A claim whose answer was lost: it may have been committed.
+    ClaimLost(Vec<Ask>),
+    /// A request ended.
+    Sent {
+        /// Of which message.
+        id: MessageId,
+        /// How.
+        answer: SendResult,
+    },
+    /// The answer to [`Command::Record`]: one for each record that stands; what is missing is
+    /// tried again.
+    Recorded {
+        /// Number of the group, as the command had it.
+        group: u64,
+        /// What stands, and how the row is left where that is known.
+        done: Vec<(AttemptToken, Option<RowState>)>,
+        /// The database failed, whatever is to be recorded: nothing is said of what is missing.
+        failed: bool,
+    },
+    /// A claim that the database refused: it certainly does not stand.
+    ClaimRefused(Vec<Ask>),
+    /// Open claims of this instance whose lease is over, as the database has them.
+    OrphanedClaims(Vec<(MessageId, AttemptToken)>),
+    /// Who runs, this instance among them.
+    Members(Ranking),
+    /// The database has become another one, or an older one: what is due before this moment is
+    /// not to be sent.
+    Quarantine {
+        /// On the database's clock.
+        before: Moment,
+    },
+    /// Of these it is known that they were not sent: they are held no more.
+    QuarantineCleared(Vec<MessageId>),
+    /// It is known of everything that is held whether it was sent.
+    QuarantineEnded,
+    /// The clock cannot be trusted until it has been measured again.
+    ClockLost,
+    /// The clock was measured.
+    ClockFound,
+    /// Stop: claim nothing more, finish what is being sent, give the rest back.
+    Drain,
+    /// Nothing; time has passed.
+    Tick,
+}
+
+/// One id of a claim, with the token drawn for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The message.
+    pub id: MessageId,
+    /// The attempt it will be.
+    pub token: AttemptToken,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Command<P> {
+    /// Read these rows again.
+    Read(Vec<MessageId>),
+    /// Read everything pending that is due up to `until`.
+    Load {
+        /// The end of the window.
+        until: Moment,
+    },
+    /// Claim these.
+    Claim(Vec<Ask>),
+    /// Make the request, now.
+    Start {
+        /// The message.
+        id: MessageId,
+        /// What the provider needs.
+        payload: P,
+        /// The lease in time: it must not start after this.
+        start_before: Uptime,
+    },
+    /// Make sure that about so many requests can leave without a handshake.
+    Prewarm {
+        /// Which way.
+        lane: LaneKey,
+        /// Connections.
+        connections: usize,
+    },
+    /// Record these.
+    Record {
+        /// To tell the groups apart.
+        group: u64,
+        /// What is to be recorded; the payload comes along where there was a request.
+        records: Arc<Vec<Record<P>>>,
+    },
+}
