@@ -13,7 +13,10 @@
 //! asks the [`store`], [`policy`] judges, and what is cleared waits in memory for its instant,
 //! which [`clock`] tells. Then [`provider`] makes the request, and what came of it is recorded.
 //! The [`journal`] knows what had begun, should the process die meanwhile.
-//! Later [`receipt`] hears from the provider whether it arrived.
+//!
+//! The way back: [`receipt`] takes what the provider reports later, [`proof`] decides what it changes, the
+//! [`store`] writes it. What a user may still change is decided in SQL, by the guard in
+//! `triggers/scheduled_messages.sql`. `ARCHITECTURE.md` has both ways with the files.
 //!
 //! Modules in reading order, and imports go one way, from later to earlier:
 //!
@@ -21,7 +24,7 @@
 //!   decisions go out as values.
 //! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: the world, one
 //!   thing each.
-//! - [`dispatch`]: performs single decisions. [`receipt`]: merges callbacks. [`http`]: what may be asked from outside.
+//! - [`dispatch`]: performs single decisions. [`receipt`]: takes callbacks and looks up what was not reported. [`http`]: what may be asked from outside.
 //! - [`config`], [`daemon`], [`demo`], [`cli`]: put it together.
 
 pub mod message;

@@ -2,17 +2,20 @@
 //! do goes out as a [`Command`], and time is an argument. The daemon performs the commands; a
 //! simulation can do so too.
 //!
-//! A message is in one of two places here. Either it is **armed**: on the [`Agenda`], waiting
-//! for its time. Or it is **busy**: asked for, cleared, being sent or being recorded, and then
-//! notices about it only leave a mark, to be looked into when it is free again.
+//! A message is in one of two states here. Either it is **armed**: on its lane's agenda
+//! ([`crate::schedule::Agenda`]), waiting for its time. Or it is **busy**: asked for, cleared, being sent
+//! or being recorded; notifications about it only leave a mark then, and it is read again when it is free.
 //!
-//! - `intake`: notices, reads and sweeps keep the agenda true to the table.
+//! - `io`: inputs and commands, as values.
+//! - `intake`: notifications, reads and sweeps keep the agenda true to the table.
+//! - `lanes`: each account and channel has its own agenda, permits, breaker and throttle.
 //! - `claims`: what is about to be due is claimed, no more than can be started in time.
-//! - `sends`: what is cleared starts at its instant; what came of it is recorded.
+//! - `sends`, `outgoing`: what is cleared starts at its instant; what came of it is recorded in groups.
 //! - `settle`: what an outcome means for the row.
-//! - `breaker`, `pressure`: what an outcome means for the others: all wait while the account is
-//!   refused, fewer go at once while the provider is busy.
-//! - `told`: what just happened, for those who watch.
+//! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
+//!   account is refused, and fewer go at once while the provider is busy.
+//! - `quarantine`: after a restore, what may have been sent is not sent again.
+//! - `events`: what just happened, for those who watch.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
