@@ -51,6 +51,9 @@ pub(crate) fn broken(root: &Path) -> Vec<String> {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.strip_prefix(root).unwrap().display().to_string();
         broken.extend(in_text(&name, &text, scope));
+        let is_marker = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+        let markers = text.lines().filter(is_marker);
+        broken.extend(markers.map(|line| format!("{name}: a conflict is not resolved: {line}")));
     }
     broken
 }
