@@ -3,7 +3,7 @@
 use punctual::message::{Delivery, InDoubt, MessageId, Status};
 use punctual::proof::quarantine::Reason;
 
-use super::ledger::Row;
+use super::ledger::{Attempt, Row};
 use super::provider::Taken;
 use super::world::{Broken, Invariant, World, message, name};
 
@@ -16,9 +16,9 @@ impl World {
             .iter()
             .filter(|taken| taken.message == id)
         {
-            let attempt = self.ledger.attempts.get(&taken.token);
-            // It permits doubles.
-            let permitted = attempt.is_some_and(|a| a.settled_by == Some(InDoubt::Resend));
+            // It permits doubles, also where the attempt that it sent again for was lost with a restore.
+            let by_policy = |a: &Attempt| a.settled_by == Some(InDoubt::Resend);
+            let permitted = self.ledger.of(id).any(|(_, a)| by_policy(a));
             if !taken.has_failed_by(self.now) && !permitted {
                 let what = format!(
                     "{} goes out again, though {} was taken",

@@ -741,8 +741,9 @@ impl World {
         let is = self.db_now();
         let position = self.lineage;
         if let Some(daemon) = &mut self.daemon {
-            // Whichever it has measured last.
-            let now = if self.faults.chance(500) { was } else { is };
+            // Its clock is the lost database's: no session of another lineage is used before, also not to
+            // measure the time.
+            let now = was;
             let latest = daemon
                 .file
                 .and_then(|n| self.files[n].past())
