@@ -174,8 +174,9 @@ impl Nginx {
     async fn before(program: &Path, daemon: &Daemon) -> Self {
         let home = tempfile::tempdir().unwrap();
         let addr = own_address();
+        // One process: workers would outlive a master that is killed.
         let conf = format!(
-            "daemon off; pid pid; error_log stderr;\n\
+            "daemon off; master_process off; pid pid; error_log stderr;\n\
              events {{}}\n\
              http {{\n\
                access_log off; client_body_temp_path body; proxy_temp_path proxy;\n\
