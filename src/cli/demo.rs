@@ -33,16 +33,16 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     daemon::stop_on_signal(stop.clone()).context("cannot wait for signals")?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let ways = demo::Ways {
+    let options = demo::DemoOptions {
         exit_after: args.exit_after,
         terminal: stdout().is_terminal(),
         runtime: user_runtime_dir(sources, any),
     };
-    let verdict = demo::run(stop, ways, &mut |line| output::print(line)).await?;
+    let report = demo::run(stop, options, &mut |line| output::print(line)).await?;
     anyhow::ensure!(
-        verdict.faults.is_empty(),
+        report.faults.is_empty(),
         "the demo failed:\n  {}",
-        verdict.faults.join("\n  ")
+        report.faults.join("\n  ")
     );
     Ok(())
 }

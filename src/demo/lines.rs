@@ -1,18 +1,18 @@
-//! How the demo writes times and its summary.
+//! The times and the summary as the demo prints them.
 
 use std::fmt::Write as _;
 
 use super::phone::Arrival;
-use super::run::Verdict;
+use super::run::DemoReport;
 use crate::message::Moment;
 
-/// Told at the end.
-pub(super) fn summary(arrivals: &[Arrival], verdict: &Verdict) -> String {
+/// The last lines: how many texts arrived, and each fault.
+pub(super) fn summary(arrivals: &[Arrival], report: &DemoReport) -> String {
     let mut text = format!("\n{} texts arrived", arrivals.len());
-    if verdict.faults.is_empty() {
+    if report.faults.is_empty() {
         text.push_str(": none lost, doubled, early or wrongly sent");
     }
-    for fault in &verdict.faults {
+    for fault in &report.faults {
         let _ = write!(text, "\nFAULT {fault}");
     }
     text

@@ -1,11 +1,12 @@
-//! What `punctual demo` brings along so that the path of a message can be walked without a
-//! database or a provider of one's own. Tests start the same things.
+//! `punctual demo`: sends a script of messages through a private Postgres, the real daemon and a simulated
+//! phone. Tests use the same Postgres.
 
 mod lines;
 pub mod phone;
+mod play;
 pub mod postgres;
 mod run;
 pub mod script;
 mod users;
 
-pub use run::{DemoError, Verdict, Ways, run};
+pub use run::{DemoError, DemoOptions, DemoReport, run};

@@ -1,5 +1,5 @@
-//! The pretend phone: answers as Twilio's Messages API does, on loopback, and notes when each
-//! text arrived.
+//! The simulated phone: an HTTP server on loopback that responds as Twilio's Messages API does, and notes
+//! when each text arrived.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,29 +17,29 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::message::Moment;
 
-/// Twilio's own magic number for "this number is not valid".
+/// Twilio's test number for "this number is not valid".
 pub const INVALID_NUMBER: &str = "+15005550001";
 
 /// A text that arrived.
 #[derive(Clone, Debug)]
 pub struct Arrival {
-    /// When the request's head was parsed, by this machine's wall clock.
+    /// When the head of the request had been parsed, by the wall clock of this machine.
     pub at: Moment,
     /// The text.
     pub body: String,
 }
 
-/// See the module.
+/// The running phone.
 pub struct Phone {
-    /// Where it answers.
+    /// The address of its server.
     pub addr: SocketAddr,
     arrivals: Arc<Mutex<Vec<Arrival>>>,
 }
 
 #[derive(Clone)]
-struct Line {
+struct PhoneState {
     arrivals: Arc<Mutex<Vec<Arrival>>>,
-    ring: mpsc::UnboundedSender<Arrival>,
+    arrived: mpsc::UnboundedSender<Arrival>,
 }
 
 #[derive(Deserialize)]
@@ -50,8 +50,8 @@ struct Message {
 }
 
 impl Phone {
-    /// A phone that is not connected yet, its server, and what rings.
-    pub async fn plug_in(
+    /// A phone, its server (for the caller to run), and its arrivals.
+    pub async fn start(
         stop: CancellationToken,
     ) -> std::io::Result<(
         Self,
@@ -61,24 +61,24 @@ impl Phone {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let addr = listener.local_addr()?;
         let arrivals = Arc::new(Mutex::new(Vec::new()));
-        // As many as the demo has messages: a bound by construction.
-        let (ring, rings) = mpsc::unbounded_channel();
-        let line = Line {
+        // Bounded by the number of the demo's messages.
+        let (arrived, receiver) = mpsc::unbounded_channel();
+        let state = PhoneState {
             arrivals: Arc::clone(&arrivals),
-            ring,
+            arrived,
         };
         let router = Router::new()
             .route(
                 "/2010-04-01/Accounts/{account}/Messages.json",
                 post(message),
             )
-            .with_state(line);
+            .with_state(state);
         let server = async move {
             axum::serve(listener, router)
                 .with_graceful_shutdown(stop.cancelled_owned())
                 .await
         };
-        Ok((Self { addr, arrivals }, server, rings))
+        Ok((Self { addr, arrivals }, server, receiver))
     }
 
     /// Everything that has arrived.
@@ -91,7 +91,7 @@ impl Phone {
 }
 
 async fn message(
-    State(line): State<Line>,
+    State(state): State<PhoneState>,
     Path(account): Path<String>,
     Form(message): Form<Message>,
 ) -> (StatusCode, Json<Value>) {
@@ -109,13 +109,16 @@ async fn message(
         at,
         body: message.body,
     };
-    let mut arrivals = line.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut arrivals = state
+        .arrivals
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     arrivals.push(arrival.clone());
     drop(arrivals);
-    // Nobody at the phone any more: the demo is ending.
-    let _ = line.ring.send(arrival);
+    // No receiver any more: the demo is ending.
+    let _ = state.arrived.send(arrival);
     let sid = format!("SM{}", uuid::Uuid::new_v4().simple());
-    let answer =
+    let response =
         json!({ "sid": sid, "status": "queued", "account_sid": account, "error_code": null });
-    (StatusCode::CREATED, Json(answer))
+    (StatusCode::CREATED, Json(response))
 }

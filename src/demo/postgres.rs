@@ -1,13 +1,12 @@
-//! A Postgres of one's own: made for this run, gone after it, for the demo and every test.
+//! A private Postgres for the demo and the tests: created for one run and removed after it.
 //!
-//! It lives in a closed directory under the temporary one, answers on a free port of
-//! 127.0.0.1 and to one password that exists only here. A guardian process beside it sees the
-//! end of this one, a `kill -9` included, stops the server and removes the directory; so
-//! nothing is left behind even where no destructor runs, a `static` of a test binary say.
-//! (The kernel's parent-death signal would not do: it fires at the end of the *thread* that
-//! started the server, and removes nothing.)
+//! Its files are in a directory of mode 0700 below the temporary one. It listens on a free port of 127.0.0.1
+//! and accepts one random password. A guardian process stops the server and removes the directory once this
+//! process has ended, `kill -9` included: so nothing remains even where no destructor runs, such as for a
+//! `static` of a test binary. (The kernel's parent-death signal is not enough: it fires at the end of the
+//! *thread* that started the server, and removes nothing.)
 //!
-//! Everything here blocks; from async code it is called within `spawn_blocking`.
+//! Everything here blocks; async code calls it within `spawn_blocking`.
 
 mod binaries;
 mod error;
@@ -27,29 +26,28 @@ use home::Home;
 
 use crate::clock::Stopwatch;
 
-/// How long a server may take until it answers. It takes 50 ms here; a machine that needs
-/// longer than this is not slow but stuck.
+/// How long a server may take to become ready; it usually takes 50 ms.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// How long each way of stopping may take before a harder one is tried.
+/// How long each signal to stop may take before the next, harder one.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// Between two looks at what offers nothing to wait for: a pid file, a child's end.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often a pid file or the end of a child is polled: neither can be waited for with a time-out.
+const POLL_EVERY: Duration = Duration::from_millis(5);
 
-/// How many free ports are tried: between our look and the server's `bind` another may take it.
+/// How many free ports are tried: another process may take one before the server binds it.
 const PORTS_MAX: u32 = 10;
 
 /// How many lines of the server's log an error shows.
 const LOG_LINES: usize = 12;
 
-/// What kind of server is wanted.
+/// How the server is to run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether a commit waits for the disk. The demo and crash tests keep it on; a test whose
-    /// server is never killed is several times faster without.
+    /// Whether a commit waits for the disk. The demo and the crash tests keep it on; other tests are several
+    /// times faster without.
     pub fsync: bool,
-    /// More settings, as `postgresql.conf` names them. They win over those chosen here.
+    /// More settings, as `postgresql.conf` names them. They override the ones chosen here.
     pub settings: Vec<(String, String)>,
     /// The directory of `initdb` and `postgres`; `None` searches.
     pub bin: Option<PathBuf>,
@@ -68,12 +66,12 @@ impl Default for Options {
     }
 }
 
-/// How a server is brought down.
+/// How the server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// Sessions are ended, the rest is written: SIGINT.
+    /// SIGINT: sessions are ended, everything is written.
     Fast,
-    /// As by a power cut, but for the disk's cache: SIGQUIT. The next start recovers.
+    /// SIGQUIT: nothing more is written, and the next start recovers.
     Immediate,
 }
 
@@ -84,13 +82,12 @@ pub struct PrivatePostgres {
     bin: PathBuf,
     port: u16,
     settings: Vec<(String, String)>,
-    // Last: its drop ends the guardian, which removes the directory, so the server goes first.
+    // Last, so that it is dropped after the server has been stopped: the guardian removes the directory.
     home: Home,
 }
 
 impl PrivatePostgres {
-    /// Finds a Postgres, makes a cluster and starts it; about a second. It returns when the
-    /// server answers.
+    /// Finds the programs, creates a cluster and starts it, until it is ready; about a second.
     pub fn start(options: Options) -> Result<Self, PostgresError> {
         let bin = binaries::find(options.bin.as_deref())?;
         let home = Home::make()?;
@@ -115,7 +112,7 @@ impl PrivatePostgres {
         })
     }
 
-    /// How to reach a database as the superuser `postgres`. Carries the password.
+    /// The URL of a database as the superuser `postgres`, with its password.
     pub fn url(&self, database: &str) -> String {
         format!(
             "postgres://postgres:{}@127.0.0.1:{}/{database}",
@@ -124,7 +121,7 @@ impl PrivatePostgres {
         )
     }
 
-    /// The port on 127.0.0.1. It stays the same over a [`restart`](Self::restart).
+    /// The port on 127.0.0.1. A [`restart`](Self::restart) keeps it.
     pub const fn port(&self) -> u16 {
         self.port
     }
@@ -139,27 +136,27 @@ impl PrivatePostgres {
         self.home.data()
     }
 
-    /// The directory of the programs it runs.
+    /// The directory of its programs.
     pub fn bin_dir(&self) -> &Path {
         &self.bin
     }
 
-    /// Stops the server and removes all of it. The same as dropping, but for the error.
+    /// Stops the server and removes its directory, as dropping does, but returns the error.
     pub fn stop(mut self) -> Result<(), PostgresError> {
         self.halt(Shutdown::Fast)
     }
 
-    /// Brings the server down and up again on the same port. Every session ends.
+    /// Stops the server and starts it again on the same port. Every session ends.
     pub fn restart(&mut self, how: Shutdown) -> Result<(), PostgresError> {
         self.halt(how)?;
         let began = Stopwatch::start();
         loop {
             match self.launch() {
-                // An outgoing connection of somebody else may sit on the port for a moment.
+                // An outgoing connection of another process may use the port for a moment.
                 Err(PostgresError::Step { log, .. })
                     if port_was_taken(&log) && began.elapsed() < STOP_MAX =>
                 {
-                    std::thread::sleep(LOOK);
+                    std::thread::sleep(POLL_EVERY);
                 }
                 other => return other,
             }
@@ -201,7 +198,7 @@ impl PrivatePostgres {
             if began.elapsed() > START_MAX {
                 return Err(PostgresError::NotReady { log: log() });
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_EVERY);
         }
         Ok(())
     }
@@ -215,7 +212,7 @@ impl PrivatePostgres {
             Shutdown::Immediate => Signal::QUIT,
         };
         for signal in [first, Signal::QUIT, Signal::KILL] {
-            // Fails only if it has ended already.
+            // It fails only if the process has ended already.
             let _ = kill_process(Pid::from_child(&child), signal);
             if ended_within(&mut child, STOP_MAX).is_some() {
                 return Ok(());
@@ -233,7 +230,7 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// Ours first: of two settings of one name the later counts.
+/// The settings chosen here come first: of two with the same name Postgres uses the later one.
 fn settings(fsync: bool, asked_for: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut all = vec![
         ("listen_addresses", "127.0.0.1"),
@@ -242,7 +239,7 @@ fn settings(fsync: bool, asked_for: Vec<(String, String)>) -> Vec<(String, Strin
         ("log_timezone", "UTC"),
     ];
     if !fsync {
-        // Both guard against what only a crash can do.
+        // Both protect only against crashes of the machine.
         all.extend([("full_page_writes", "off"), ("synchronous_commit", "off")]);
     }
     all.into_iter()
@@ -265,8 +262,8 @@ fn port_was_taken(log: &str) -> bool {
     log.contains("Address already in use")
 }
 
-/// `postmaster.pid`: the pid in line 1, `ready` in line 8. One that a killed server left behind
-/// names another pid.
+/// Whether `postmaster.pid` has this pid in line 1 (a killed server leaves its file behind) and `ready` in
+/// line 8.
 fn is_ready(data: &Path, pid: u32) -> bool {
     let Ok(text) = std::fs::read_to_string(data.join("postmaster.pid")) else {
         return false;
@@ -280,19 +277,19 @@ fn ended_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
-            Ok(None) if began.elapsed() < limit => std::thread::sleep(LOOK),
+            Ok(None) if began.elapsed() < limit => std::thread::sleep(POLL_EVERY),
             _ => return None,
         }
     }
 }
 
-/// The last lines of a log, in one.
+/// The last lines of a log, joined into one.
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].join(" | ")
 }
 
-/// Runs to the end; what it wrote is the error.
+/// Runs a command to its end. The error contains what it wrote.
 fn run(mut command: Command, step: &'static str) -> Result<(), PostgresError> {
     let program = PathBuf::from(command.get_program());
     let output = command
@@ -308,7 +305,7 @@ fn run(mut command: Command, step: &'static str) -> Result<(), PostgresError> {
     })
 }
 
-/// Out of the terminal's process group: Ctrl-C is for the program, which then stops us in order.
-fn apart(command: &mut Command) {
+/// Puts a command into a process group of its own: Ctrl-C is for the program, which then stops it in order.
+fn own_process_group(command: &mut Command) {
     command.process_group(0);
 }

@@ -1,14 +1,14 @@
-//! What happens in the demo: a dozen messages within some twenty seconds, and what the person
-//! at the app does to them meanwhile.
+//! The messages of the demo, all within about twenty seconds, the changes that the app makes to them
+//! meanwhile, and the result that is expected of each.
 
 use std::time::Duration;
 
 use super::phone::INVALID_NUMBER;
 
-/// What the person does to a message, and how long after the demo's start.
+/// A change that the app makes to a message. Times count from the start of the demo.
 #[derive(Clone, Copy, Debug)]
-pub enum Deed {
-    /// Changes its time to this long after the start.
+pub enum UserChange {
+    /// Moves it to this time.
     Move(Duration),
     /// Changes its text.
     Edit(&'static str),
@@ -18,77 +18,77 @@ pub enum Deed {
     Delete,
 }
 
-/// What is to become of a message.
+/// The expected result of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It arrives, once, with this text, not before this long after the start.
+pub enum Expected {
+    /// It arrives once, with this text, and not before this time.
     Arrives(Duration, &'static str),
-    /// It does not, and its row says so.
+    /// It does not arrive, and its row is `cancelled`.
     Cancelled,
-    /// It does not, and its row says why.
+    /// It does not arrive, and its row is `failed`.
     Failed,
-    /// It does not; the row is gone.
+    /// It does not arrive, and there is no row.
     Deleted,
 }
 
-/// Whose message it is, and what the policy makes of it.
+/// The user a message belongs to, whose preferences the policy applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
-    /// Nobody's in particular: it just goes.
+pub enum Owner {
+    /// No user: no preferences apply.
     Nobody,
-    /// A user's who sleeps until [`WAKES`].
-    Sleeper,
-    /// The so-and-so many-th, of a user who is sent [`DAILY`] a day.
-    Busy(usize),
+    /// A user with quiet hours until [`QUIET_UNTIL`].
+    Quiet,
+    /// A user with a limit of [`DAILY_LIMIT`] messages a day; the number counts theirs, from 1.
+    Limited(usize),
 }
 
-/// How long after the start the quiet hours of the sleeper end.
-pub const WAKES: Duration = ms(8_250);
+/// When the quiet hours of [`Owner::Quiet`] end.
+pub const QUIET_UNTIL: Duration = ms(8_250);
 
-/// How many messages the busy user is sent in a day.
-pub const DAILY: usize = 2;
+/// The daily limit of [`Owner::Limited`].
+pub const DAILY_LIMIT: usize = 2;
 
 /// One message of the demo.
 #[derive(Clone, Copy, Debug)]
-pub struct Scene {
-    /// For people.
+pub struct DemoMessage {
+    /// Its name in the printed table.
     pub title: &'static str,
     /// The recipient.
     pub to: &'static str,
-    /// The text it is inserted with; unique, so that an arrival tells whose it is.
+    /// The text it is inserted with; unique, so that an arrival can be assigned to its message.
     pub body: &'static str,
-    /// When it is inserted.
+    /// When the app inserts it.
     pub inserted: Duration,
-    /// When it is scheduled for.
+    /// Its scheduled time.
     pub at: Duration,
-    /// Whose it is.
-    pub of: Of,
-    /// What is done to it, and when.
-    pub deed: Option<(Duration, Deed)>,
+    /// The user it belongs to.
+    pub owner: Owner,
+    /// A change to it, and when it is made.
+    pub change: Option<(Duration, UserChange)>,
 }
 
-impl Scene {
-    /// What is to become of it.
-    pub fn fate(&self) -> Fate {
-        match self.of {
-            Of::Sleeper => return Fate::Arrives(self.at.max(WAKES), self.body),
-            Of::Busy(nth) if nth > DAILY => return Fate::Cancelled,
-            Of::Busy(_) | Of::Nobody => {}
+impl DemoMessage {
+    /// Its expected result.
+    pub fn expected(&self) -> Expected {
+        match self.owner {
+            Owner::Quiet => return Expected::Arrives(self.at.max(QUIET_UNTIL), self.body),
+            Owner::Limited(nth) if nth > DAILY_LIMIT => return Expected::Cancelled,
+            Owner::Limited(_) | Owner::Nobody => {}
         }
-        match self.deed {
-            _ if !self.to.starts_with('+') || self.to == INVALID_NUMBER => Fate::Failed,
-            None => Fate::Arrives(self.at, self.body),
-            Some((_, Deed::Move(at))) => Fate::Arrives(at, self.body),
-            Some((_, Deed::Edit(body))) => Fate::Arrives(self.at, body),
-            Some((_, Deed::Cancel)) => Fate::Cancelled,
-            Some((_, Deed::Delete)) => Fate::Deleted,
+        match self.change {
+            _ if !self.to.starts_with('+') || self.to == INVALID_NUMBER => Expected::Failed,
+            None => Expected::Arrives(self.at, self.body),
+            Some((_, UserChange::Move(at))) => Expected::Arrives(at, self.body),
+            Some((_, UserChange::Edit(body))) => Expected::Arrives(self.at, body),
+            Some((_, UserChange::Cancel)) => Expected::Cancelled,
+            Some((_, UserChange::Delete)) => Expected::Deleted,
         }
     }
 
-    /// When it is over with, one way or the other.
-    pub fn over(&self) -> Duration {
-        match self.fate() {
-            Fate::Arrives(at, _) => at,
+    /// When it is sent, or would have been.
+    pub fn ends_at(&self) -> Duration {
+        match self.expected() {
+            Expected::Arrives(at, _) => at,
             _ => self.at,
         }
     }
@@ -98,150 +98,160 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-const fn scene(title: &'static str, to: &'static str, body: &'static str, at: u64) -> Scene {
-    Scene {
+const fn message(
+    title: &'static str,
+    to: &'static str,
+    body: &'static str,
+    at: u64,
+) -> DemoMessage {
+    DemoMessage {
         title,
         to,
         body,
         inserted: Duration::ZERO,
         at: ms(at),
-        of: Of::Nobody,
-        deed: None,
+        owner: Owner::Nobody,
+        change: None,
     }
 }
 
-const fn then(scene: Scene, when: u64, deed: Deed) -> Scene {
-    Scene {
-        deed: Some((ms(when), deed)),
-        ..scene
+const fn changed(message: DemoMessage, when: u64, change: UserChange) -> DemoMessage {
+    DemoMessage {
+        change: Some((ms(when), change)),
+        ..message
     }
 }
 
-const fn of(of: Of, title: &'static str, body: &'static str, at: u64) -> Scene {
-    let to = match of {
-        Of::Sleeper => "+12025550113",
-        Of::Busy(_) | Of::Nobody => "+12025550114",
+const fn of(owner: Owner, title: &'static str, body: &'static str, at: u64) -> DemoMessage {
+    let to = match owner {
+        Owner::Quiet => "+12025550113",
+        Owner::Limited(_) | Owner::Nobody => "+12025550114",
     };
-    Scene {
-        of,
-        ..scene(title, to, body, at)
+    DemoMessage {
+        owner,
+        ..message(title, to, body, at)
     }
 }
 
-/// The dozen and a few, in the order of the table that is printed first. `+1 555 01xx` numbers are
+/// All messages, in the order of their insertion. `+1 555 01xx` numbers are
 /// reserved for fiction.
-pub const SCENES: [Scene; 18] = [
-    scene(
+pub const MESSAGES: [DemoMessage; 18] = [
+    message(
         "on time",
         "+12025550101",
         "Your appointment is confirmed.",
         3_000,
     ),
-    scene(
+    message(
         "on time",
         "+12025550102",
         "Your table is ready at seven.",
         4_321,
     ),
-    then(
-        scene(
+    changed(
+        message(
             "moved later",
             "+12025550103",
             "Your parcel arrives today.",
             5_000,
         ),
         3_500,
-        Deed::Move(ms(9_000)),
+        UserChange::Move(ms(9_000)),
     ),
-    then(
-        scene(
+    changed(
+        message(
             "moved earlier",
             "+12025550104",
             "Your car is ready.",
             18_000,
         ),
         2_000,
-        Deed::Move(ms(6_000)),
+        UserChange::Move(ms(6_000)),
     ),
-    then(
-        scene("edited text", "+12025550105", "See you at eihgt.", 7_500),
+    changed(
+        message("edited text", "+12025550105", "See you at eihgt.", 7_500),
         4_000,
-        Deed::Edit("See you at eight."),
+        UserChange::Edit("See you at eight."),
     ),
-    then(
-        scene(
+    changed(
+        message(
             "cancelled just before",
             "+12025550106",
             "This one was cancelled.",
             10_000,
         ),
         9_850,
-        Deed::Cancel,
+        UserChange::Cancel,
     ),
-    scene(
-        "three at one instant",
+    message(
+        "three at the same time",
         "+12025550107",
         "Doors open now (1).",
         11_000,
     ),
-    scene(
-        "three at one instant",
+    message(
+        "three at the same time",
         "+12025550108",
         "Doors open now (2).",
         11_000,
     ),
-    scene(
-        "three at one instant",
+    message(
+        "three at the same time",
         "+12025550109",
         "Doors open now (3).",
         11_000,
     ),
-    of(Of::Sleeper, "held by quiet hours", "Good morning!", 5_500),
     of(
-        Of::Busy(1),
+        Owner::Quiet,
+        "deferred: quiet hours",
+        "Good morning!",
+        5_500,
+    ),
+    of(
+        Owner::Limited(1),
         "two a day at most",
         "First news of the day.",
         12_800,
     ),
     of(
-        Of::Busy(2),
+        Owner::Limited(2),
         "two a day at most",
         "Second news of the day.",
         13_000,
     ),
     of(
-        Of::Busy(3),
+        Owner::Limited(3),
         "two a day at most",
         "Third news of the day.",
         13_200,
     ),
-    scene(
+    message(
         "number refused",
         INVALID_NUMBER,
         "Nobody will read this.",
         12_000,
     ),
-    scene(
+    message(
         "no phone number",
         "call me",
         "Nobody will read this either.",
         12_500,
     ),
-    then(
-        scene("deleted", "+12025550110", "This one was deleted.", 13_500),
+    changed(
+        message("deleted", "+12025550110", "This one was deleted.", 13_500),
         9_000,
-        Deed::Delete,
+        UserChange::Delete,
     ),
-    Scene {
+    DemoMessage {
         inserted: ms(14_000),
-        ..scene(
+        ..message(
             "inserted 200 ms before",
             "+12025550111",
             "Quick reminder.",
             14_200,
         )
     },
-    scene(
+    message(
         "on time",
         "+12025550112",
         "That is all. Good night.",

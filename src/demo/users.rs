@@ -1,4 +1,4 @@
-//! The users of the demo's app, and what they have chosen.
+//! The users of the demo's app, and their preferences.
 
 use jiff::civil::Time;
 use jiff::tz::{TimeZone, offset};
@@ -6,43 +6,47 @@ use jiff::{Timestamp, ToSpan};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::script::{DAILY, Of, WAKES};
+use super::script::{DAILY_LIMIT, Owner, QUIET_UNTIL};
 use crate::message::Moment;
 use crate::store::StoreError;
 use crate::store::user::UserSession;
 
-const SLEEPER: Uuid = Uuid::from_u128(0x51);
-const BUSY: Uuid = Uuid::from_u128(0xb5);
+const QUIET: Uuid = Uuid::from_u128(0x51);
+const LIMITED: Uuid = Uuid::from_u128(0xb5);
 
-/// How long the sleeper sleeps.
-const NIGHT_H: i64 = 8;
+/// The length of the quiet hours.
+const QUIET_H: i64 = 8;
 
-/// The user whose message it is.
-pub(super) const fn of(of: Of) -> Option<Uuid> {
-    match of {
-        Of::Nobody => None,
-        Of::Sleeper => Some(SLEEPER),
-        Of::Busy(_) => Some(BUSY),
+/// The id of the user a message belongs to.
+pub(super) const fn id_of(owner: Owner) -> Option<Uuid> {
+    match owner {
+        Owner::Nobody => None,
+        Owner::Quiet => Some(QUIET),
+        Owner::Limited(_) => Some(LIMITED),
     }
 }
 
-/// Lets them choose. Where they live it is about noon, so that no day ends while the demo runs.
-pub(super) async fn settle(app: &UserSession<Client>, began: Moment) -> Result<(), StoreError> {
+/// Writes their preferences. Their time zone is one where it is about noon, so that no day ends while the
+/// demo runs.
+pub(super) async fn set_preferences(
+    app: &UserSession<Client>,
+    began: Moment,
+) -> Result<(), StoreError> {
     let on_clock = |at: Moment, zone: &TimeZone| {
         let at = Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
         zone.to_datetime(at).time()
     };
     let ahead = 12 - on_clock(began, &TimeZone::UTC).hour();
-    // The signs of these names are the other way round.
+    // POSIX: the signs of these names are reversed.
     let name = match ahead {
         0 => "Etc/GMT".to_owned(),
         1.. => format!("Etc/GMT-{ahead}"),
         _ => format!("Etc/GMT+{}", -ahead),
     };
-    let wakes = on_clock(began + WAKES, &TimeZone::fixed(offset(ahead)));
-    let sleeps = wakes.wrapping_sub(NIGHT_H.hours());
-    app.prefer(SLEEPER, &name, (sleeps, wakes), 10).await?;
+    let ends = on_clock(began + QUIET_UNTIL, &TimeZone::fixed(offset(ahead)));
+    let starts = ends.wrapping_sub(QUIET_H.hours());
+    app.prefer(QUIET, &name, (starts, ends), 10).await?;
     let never = (Time::midnight(), Time::midnight());
-    let a_day = i32::try_from(DAILY).unwrap_or(i32::MAX);
-    app.prefer(BUSY, &name, never, a_day).await
+    let a_day = i32::try_from(DAILY_LIMIT).unwrap_or(i32::MAX);
+    app.prefer(LIMITED, &name, never, a_day).await
 }

