@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod rules;
+mod sizes;
 mod source;
 mod words;
 
@@ -39,6 +40,27 @@ fn the_architecture_shows_every_room() {
             "ARCHITECTURE.md does not mention {room}"
         );
     }
+}
+
+#[test]
+fn no_file_and_no_statement_is_too_long() {
+    let broken = sizes::broken(root());
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn a_statement_ends_with_its_semicolon() {
+    let check = |text: &str, expected: &[(usize, usize)]| {
+        assert_eq!(sizes::statements(text), expected, "{text}");
+    };
+    check(
+        "-- why\nselect 1\n  from t;\n\nselect 2;\n",
+        &[(2, 2), (5, 1)],
+    );
+    check("select $1, $2\n  from t", &[(1, 2)]);
+    check("select 1; -- one\nselect 2", &[(1, 1), (2, 1)]);
+    check("do $$\nbegin;\nend;\n$$;\nselect 1;", &[(1, 4), (5, 1)]);
+    check("as $f$\n a $$ b;\n$f$;\nx;", &[(1, 3), (4, 1)]);
 }
 
 #[test]

@@ -110,8 +110,12 @@ begin
   if to_regclass('punctual.migrations') is not null then
     delete from punctual.migrations where version < 20261128000000;
   end if;
+end
+$$;
 
-  -- Claims wrote twice into it; another has taken its place.
+do $$
+begin
+  -- Each claim wrote to it twice; another index replaces it.
   if pg_catalog.pg_has_role((select c.relowner from pg_catalog.pg_class c
                               where c.oid = to_regclass('public.scheduled_messages')), 'usage')
   then

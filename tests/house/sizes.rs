@@ -1,0 +1,108 @@
+//! The largest size of a file and of an SQL statement.
+
+use std::path::Path;
+
+use crate::source;
+
+/// The most lines of a Rust file in `src`, its tests included.
+const FILE_MAX: usize = 350;
+
+/// The most lines of an SQL statement.
+const STATEMENT_MAX: usize = 110;
+
+/// Files that are still longer, with the lines they may have until they are split.
+const LONGER: &[(&str, usize)] = &[
+    ("src/metrics/text.rs", 381),
+    ("src/reactor/tests/lanes.rs", 412),
+    ("src/receipt/look_up.rs", 360),
+    ("src/schedule/wheel/model.rs", 358),
+    ("src/store/session/dsn.rs", 375),
+];
+
+pub(crate) fn broken(root: &Path) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut files = Vec::new();
+    source::collect(&root.join("src"), "rs", &mut files);
+    for path in files {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        let longer = LONGER.iter().find(|(file, _)| *file == name);
+        broken.extend(too_long(
+            &name,
+            lines,
+            longer.map_or(FILE_MAX, |(_, most)| *most),
+        ));
+        if longer.is_some() && lines <= FILE_MAX {
+            broken.push(format!(
+                "{name} has {lines} lines: take it off the list of longer ones"
+            ));
+        }
+    }
+    let mut files = Vec::new();
+    // Not those of migrations: files that have landed are not changed any more.
+    for below in ["src", "triggers"] {
+        source::collect(&root.join(below), "sql", &mut files);
+    }
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        for (line, lines) in statements(&text) {
+            broken.extend(too_long(&format!("{name}:{line}"), lines, STATEMENT_MAX));
+        }
+    }
+    broken
+}
+
+fn too_long(what: &str, lines: usize, most: usize) -> Option<String> {
+    (lines > most).then(|| format!("{what} has {lines} lines, the most are {most}: split it"))
+}
+
+/// The first line of each statement, from 1, and its number of lines. A statement ends with a
+/// semicolon at the end of a line, outside of a body that is quoted by dollars; comments between
+/// statements belong to none.
+pub(crate) fn statements(text: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let (mut first, mut last) = (None, 0);
+    let mut quoted_by: Option<&str> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        let code = line.split("--").next().unwrap_or_default().trim_end();
+        if first.is_none() && code.trim().is_empty() {
+            continue;
+        }
+        let from = *first.get_or_insert(number);
+        last = number;
+        for quote in dollar_quotes(code) {
+            match quoted_by {
+                None => quoted_by = Some(quote),
+                Some(open) if open == quote => quoted_by = None,
+                Some(_) => {}
+            }
+        }
+        if quoted_by.is_none() && code.ends_with(';') {
+            found.push((from, number + 1 - from));
+            first = None;
+        }
+    }
+    if let Some(from) = first {
+        found.push((from, last + 1 - from));
+    }
+    found
+}
+
+/// `$$` and `$tag$` in a line.
+fn dollar_quotes(code: &str) -> impl Iterator<Item = &str> {
+    let mut rest = code;
+    std::iter::from_fn(move || {
+        loop {
+            let from = rest.find('$')?;
+            let tag = rest[from + 1..].find('$')? + from + 1;
+            let name = &rest[from + 1..tag];
+            if name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                let quote = &rest[from..=tag];
+                rest = &rest[tag + 1..];
+                return Some(quote);
+            }
+            rest = &rest[tag..];
+        }
+    })
+}
