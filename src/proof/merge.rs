@@ -2,7 +2,8 @@
 //! in, what is to be written comes out, and the store writes it in the transaction that read.
 //!
 //! A report about a message that the provider *has* is proof, whatever it overtakes; a report
-//! that says it did not arrive is the last word only on the attempt it is about.
+//! that says it did not arrive is the last word only on the attempt it is about, and only until one
+//! says that it did: reports come in any order, so arrival counts before and after a failure.
 //!
 //! Reports come in groups. They are taken one after the other, each on what those before it have
 //! changed, so that a group comes to what its reports would have come to one by one; written is
@@ -13,7 +14,9 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::standing::{Again, AttemptStanding, Change, RowStanding, Standing};
-use crate::message::{AttemptToken, Delivery, Failure, MessageId, ProviderSid, Retry, Status};
+use crate::message::{
+    AttemptToken, Delivery, Failure, MessageId, ProviderSid, Retry, Stage, Status,
+};
 use crate::reactor::AttemptBudget;
 use crate::reactor::settle::HELD_MAX;
 
@@ -63,6 +66,8 @@ pub struct AttemptWrite<'a> {
     pub report: &'a Report,
     /// The ledger did not know yet that the provider has it.
     pub first_proof: bool,
+    /// It arrived, though the ledger had it as failed.
+    pub arrived_after_all: bool,
 }
 
 /// A row that moves.
@@ -147,8 +152,10 @@ impl Standings {
                     message,
                     report,
                     first_proof: !attempt.accepted,
+                    arrived_after_all: false,
                 });
                 write.report = report;
+                write.arrived_after_all |= arrives_after_all(attempt, stage);
                 attempt.accepted = true;
                 attempt.sid = Some(report.sid.clone());
                 attempt.stage = Some(stage);
@@ -197,7 +204,8 @@ fn change(
 ) -> Change {
     let delivery = report.status.delivery;
     let stage = delivery.stage();
-    if let Some(before) = attempt.stage {
+    let arrived = arrives_after_all(attempt, stage);
+    if let Some(before) = attempt.stage.filter(|_| !arrived) {
         let differ = before.row_status() != stage.row_status();
         if before.is_final() && stage.is_final() && differ {
             return Change::Contradiction;
@@ -208,7 +216,10 @@ fn change(
             return Change::Nothing;
         }
     }
-    let moved = row.and_then(|row| target(row, attempt, &report.sid, stage.row_status()));
+    let moved = row
+        // Who set a failed message back to `pending` asked for another text.
+        .filter(|_| !(arrived && attempt.requeued_since))
+        .and_then(|row| target(row, attempt, &report.sid, stage.row_status()));
     let again = match (moved, row) {
         (Some(Status::Failed), Some(row)) if no_retry(row, attempt).is_none() => {
             again(message, row, delivery, max_lateness)
@@ -220,6 +231,11 @@ fn change(
         row: again.map(|_| Status::Pending).or(moved),
         again,
     }
+}
+
+/// Whether an attempt that earlier reports call failed has arrived.
+fn arrives_after_all(attempt: &AttemptStanding, stage: Stage) -> bool {
+    stage == Stage::Delivered && attempt.stage.is_some_and(Stage::is_failure)
 }
 
 /// Why nothing that failed is tried again, whatever its failure means.

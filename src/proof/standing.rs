@@ -42,6 +42,8 @@ pub struct AttemptStanding {
     pub stage: Option<Stage>,
     /// The database was restored after it: a later attempt of the same message may have been lost.
     pub recovered: bool,
+    /// A user has set the message back to `pending` since.
+    pub requeued_since: bool,
 }
 
 /// What a row allows of further attempts.

@@ -164,8 +164,8 @@ fn log(received: Received, report: &Report) {
                 message.id = %message,
                 sid,
                 status,
-                "a callback contradicts the recorded status; the first one stays, this one is kept \
-                 in punctual.receipts"
+                "a callback contradicts the recorded status, which stays; it is kept in \
+                 punctual.receipts"
             ),
         },
     }

@@ -49,6 +49,7 @@ fn attempt_at(latest: bool, stage: Option<Stage>) -> AttemptStanding {
         sid: stage.map(|_| sid("A")),
         stage,
         recovered: false,
+        requeued_since: false,
     }
 }
 
@@ -162,7 +163,7 @@ fn another_attempt_is_not_denied_by_this_one() {
 }
 
 #[test]
-fn ranks_only_grow_and_of_two_ends_the_first_stays() {
+fn ranks_only_grow_and_no_failure_stands_against_arrival() {
     use Delivery as D;
     let sent = |before, then| merged(&standing(Status::Sent, Some(before)), then);
     assert_eq!(sent(Stage::Sent, D::Sent), Change::Nothing);
@@ -170,7 +171,48 @@ fn ranks_only_grow_and_of_two_ends_the_first_stays() {
     assert_eq!(sent(Stage::Failed, D::Undelivered(NO)), Change::Nothing);
     assert_eq!(sent(Stage::Failed, D::Sent), Change::Nothing);
     assert_eq!(sent(Stage::Delivered, D::Failed(NO)), Change::Contradiction);
-    assert_eq!(sent(Stage::Failed, D::Delivered), Change::Contradiction);
+    for failed in Stage::NOT_DELIVERED {
+        let arrived = Change::Advance {
+            stage: Stage::Delivered,
+            row: Some(Status::Delivered),
+            again: None,
+        };
+        assert_eq!(sent(failed, D::Delivered), arrived);
+        for word in [D::Queued, D::Sending, D::Sent] {
+            assert_eq!(sent(failed, word), Change::Nothing);
+        }
+    }
+}
+
+/// Whatever the failure had started by then: a retry that waits, is claimed, was sent, has an uncertain
+/// outcome or failed.
+#[test]
+fn what_arrives_after_all_is_not_retried() {
+    use Status as S;
+    for (status, sid_of_row) in [
+        (S::Pending, None),
+        (S::Sending, None),
+        (S::Sent, Some("B")),
+        (S::Unconfirmed, None),
+        (S::Failed, Some("A")),
+        (S::Failed, Some("B")),
+        (S::Cancelled, None),
+    ] {
+        let mut now = standing(status, Some(Stage::Undelivered));
+        now.row.as_mut().unwrap().sid = sid_of_row.map(sid);
+        let report = report(Delivery::Delivered);
+        let got = merge(of(now.clone()), &[located(&report)], HOUR);
+        let [row] = &got.rows[&MESSAGE][..] else {
+            panic!("{got:?}");
+        };
+        assert_eq!((row.to, row.pause), (S::Delivered, None), "{status:?}");
+        let write = &got.attempts[&ATTEMPT];
+        assert!(write.arrived_after_all && !write.first_proof);
+        // A user who has set it back to `pending` since wants another text.
+        now.attempts.get_mut(&ATTEMPT).unwrap().requeued_since = true;
+        let got = merge(of(now), &[located(&report)], HOUR);
+        assert!(got.rows.is_empty() && !got.attempts.is_empty(), "{got:?}");
+    }
 }
 
 #[test]

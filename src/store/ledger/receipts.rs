@@ -154,7 +154,7 @@ async fn wait_for(
     Ok(())
 }
 
-/// Which of the attempts that are newly proven have a message that went out by another as well.
+/// Which of the attempts that newly count as sent have a message that went out by another as well.
 async fn doubled(
     tx: &Transaction<'_>,
     merged: &Merged<'_>,
@@ -162,7 +162,7 @@ async fn doubled(
     let proven = merged
         .attempts
         .iter()
-        .filter(|(_, write)| write.first_proof);
+        .filter(|(_, write)| write.first_proof || write.arrived_after_all);
     let proven: Vec<Uuid> = proven.map(|(token, _)| token.0).collect();
     if proven.is_empty() {
         return Ok(Vec::new());

@@ -8,6 +8,15 @@ use super::provider::Taken;
 use super::world::{Broken, Invariant, World, message, name};
 
 impl World {
+    /// A message is about to be claimed.
+    pub(super) fn check_arrived(&self, id: MessageId) -> Result<(), Broken> {
+        if !self.arrived.contains(&id) {
+            return Ok(());
+        }
+        let what = format!("{} is claimed, though it is reported delivered", name(id));
+        Err(self.broken(Invariant::ArrivedIsNotRetried, what))
+    }
+
     /// A request is about to be made.
     pub(super) fn check_second(&self, id: MessageId) -> Result<(), Broken> {
         for taken in self
@@ -19,7 +28,7 @@ impl World {
             // It permits doubles, also where the attempt that it sent again for was lost with a restore.
             let by_policy = |a: &Attempt| a.settled_by == Some(InDoubt::Resend);
             let permitted = self.ledger.of(id).any(|(_, a)| by_policy(a));
-            if !taken.has_failed_by(self.now) && !permitted {
+            if !taken.had_failed_by(self.now) && !permitted {
                 let what = format!(
                     "{} goes out again, though {} was taken",
                     name(id),

@@ -421,6 +421,8 @@ impl Ledger {
                     sid: attempt.sid.clone(),
                     stage: attempt.stage,
                     recovered: attempt.recovered,
+                    // No user of these worlds sets a message back.
+                    requeued_since: false,
                 },
             );
         }

@@ -52,7 +52,7 @@ fn proof_worlds_keep_the_invariants() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 6] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 7] = [
     (Mutant::DenyAlways, &[Invariant::NeverCalledUnsent]),
     (Mutant::AbsentIsProof, &[Invariant::NoBlindSecondText]),
     (Mutant::NoQuarantine, &[Invariant::NoBlindSecondText]),
@@ -61,6 +61,7 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 6] = [
         &[Invariant::ProofIsItsOwn, Invariant::NoBlindSecondText],
     ),
     (Mutant::NoLookUps, &[Invariant::EveryOutcomeEnds]),
+    (Mutant::FirstEndStays, &[Invariant::ArrivedIsNotRetried]),
     (
         Mutant::NoJournalMerge,
         &[Invariant::EveryOutcomeEnds, Invariant::NoBlindSecondText],

@@ -63,7 +63,14 @@ fn course(at: i64, dice: &mut Dice) -> Vec<(i64, Delivery)> {
     let end = sent + dice.between(10_000, 60 * SECOND);
     match dice.below(10) {
         0..=5 => course.push((end, Delivery::Delivered)),
-        6..=7 => course.push((end, Delivery::Undelivered(failure(dice)))),
+        6..=7 => {
+            course.push((end, Delivery::Undelivered(failure(dice))));
+            // The carrier tried again by itself.
+            if dice.chance(300) {
+                let after_all = end + dice.between(10_000, 30 * SECOND);
+                course.push((after_all, Delivery::Delivered));
+            }
+        }
         8 => course.push((end, Delivery::Failed(failure(dice)))),
         // The carrier says nothing more.
         _ => {}
@@ -103,9 +110,11 @@ impl Taken {
         past.map_or(Delivery::Queued, |(_, delivery)| *delivery)
     }
 
-    /// Whether it is known by then that it did not arrive.
-    pub(super) fn has_failed_by(&self, now: i64) -> bool {
-        self.delivery_at(now).failure().is_some()
+    /// Whether it was known by then that it did not arrive, though it may have arrived since.
+    pub(super) fn had_failed_by(&self, now: i64) -> bool {
+        let past = self.course.iter().take_while(|(at, _)| *at <= now);
+        past.into_iter()
+            .any(|(_, delivery)| delivery.failure().is_some())
     }
 
     pub(super) fn report(&self, delivery: Delivery) -> Report {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use punctual::journal::record::Record as Line;
 use punctual::message::{
-    AttemptToken, Category, DatabaseId, InDoubt, MessageId, Moment, Outcome, ProviderSid, Retry,
-    Status,
+    AttemptToken, Category, DatabaseId, Delivery, InDoubt, MessageId, Moment, Outcome, ProviderSid,
+    Retry, Stage, Status,
 };
+use punctual::proof::merge::Located;
 use punctual::proof::recovery::{Answered, Begun, LogPosition, start};
 use punctual::proof::{Report, merge};
 use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
@@ -46,6 +47,8 @@ pub(super) enum Invariant {
     EveryOutcomeEnds,
     /// A row is `delivered` only if it was.
     DeliveredIsDelivered,
+    /// What a callback calls delivered is claimed no more, whatever was reported before.
+    ArrivedIsNotRetried,
 }
 
 /// A bug planted around the rules, each of which equals one in the daemon.
@@ -63,6 +66,8 @@ pub(super) enum Mutant {
     NoLookUps,
     /// What the journals know to have been sent is not recorded after a restore.
     NoJournalMerge,
+    /// Of two reports of how an attempt ended the first stays.
+    FirstEndStays,
 }
 
 /// An invariant that does not hold.
@@ -93,6 +98,7 @@ pub(super) struct Tally {
     uncertain: u64,
     adopted: u64,
     cleared: u64,
+    arrived_after_all: u64,
 }
 
 impl Tally {
@@ -104,6 +110,7 @@ impl Tally {
         self.uncertain += other.uncertain;
         self.adopted += other.adopted;
         self.cleared += other.cleared;
+        self.arrived_after_all += other.arrived_after_all;
     }
 
     pub(super) fn is_eventful(&self) -> bool {
@@ -115,6 +122,7 @@ impl Tally {
             self.uncertain,
             self.adopted,
             self.cleared,
+            self.arrived_after_all,
         ]
         .iter()
         .all(|n| *n > 100)
@@ -175,6 +183,8 @@ pub(super) struct World {
     pub(super) boot: u32,
     pub(super) instances: u128,
     pub(super) inbox: Vec<Report>,
+    /// What callbacks have reported delivered, as far as the database knows.
+    pub(super) arrived: BTreeSet<MessageId>,
     pub(super) policy: InDoubt,
     pub(super) loses_callbacks: u32,
     pub(super) mutant: Option<Mutant>,
@@ -225,6 +235,7 @@ impl World {
             boot: 1,
             instances: 0,
             inbox: Vec::new(),
+            arrived: BTreeSet::new(),
             policy,
             loses_callbacks: dice.pick(&[0, 100, 500, 1_000]),
             mutant,
@@ -313,7 +324,7 @@ impl World {
 
     fn happens(&mut self, event: Event) -> Result<(), Broken> {
         match event {
-            Event::Tick => self.tick(),
+            Event::Tick => self.tick()?,
             Event::Begin(id, token, instance) => self.begin(id, token, instance)?,
             Event::Answered(token, instance, outcome) => self.answered(token, instance, outcome),
             Event::Record(token, instance, outcome) => self.record(token, instance, outcome),
@@ -339,7 +350,7 @@ impl World {
         Ok(())
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self) -> Result<(), Broken> {
         let (db_now, now, calm) = (self.db_now(), self.now, self.now > CHAOS);
         self.lineage.reached += 1;
         let Some(mut daemon) = self.daemon.take() else {
@@ -347,7 +358,7 @@ impl World {
             if calm {
                 self.start();
             }
-            return;
+            return Ok(());
         };
         let adopted =
             |ledger: &Ledger| ledger.attempts.values().filter(|a| a.sid.is_some()).count();
@@ -366,9 +377,10 @@ impl World {
         self.tally.adopted += (adopted(&self.ledger) - before) as u64;
         self.tally.cleared += daemon.cleared.len() as u64;
         self.orphaned_claims(daemon.instance);
-        self.claim(&daemon);
+        let claimed = self.claim(&daemon);
         self.daemon = Some(daemon);
         self.note_reached();
+        claimed
     }
 
     /// Open claims of this instance that it does not know: after a restore they may have been recorded.
@@ -417,7 +429,7 @@ impl World {
         self.ledger.record(&record, None, now);
     }
 
-    fn claim(&mut self, daemon: &Daemon) {
+    fn claim(&mut self, daemon: &Daemon) -> Result<(), Broken> {
         let now = self.db_now();
         let withheld = |id: MessageId, due: Moment| {
             self.mutant != Some(Mutant::NoQuarantine) && daemon.withholds(id, due)
@@ -432,6 +444,7 @@ impl World {
             .map(|(id, _)| *id)
             .collect();
         for id in due {
+            self.check_arrived(id)?;
             let token = AttemptToken(Uuid::from_u128(u128::from(self.dice.next())));
             let attempts = self.ledger.rows[&id].attempts;
             self.ledger.claim(id, token, daemon.instance, LEASE, now);
@@ -445,6 +458,7 @@ impl World {
             self.at(begin, Event::Begin(id, token, daemon.instance));
             self.tell(format_args!("{} is claimed", name(id)));
         }
+        Ok(())
     }
 
     fn is_alive(&self, instance: u128) -> bool {
@@ -630,9 +644,24 @@ impl World {
         if self.daemon.is_none() {
             return;
         }
-        let located = self.ledger.locate(&reports);
+        let mut located = self.ledger.locate(&reports);
+        let delivered =
+            |located: &Located<'_>| located.report.status.delivery == Delivery::Delivered;
+        let arrived = located.iter().filter(|located| delivered(located));
+        self.arrived.extend(arrived.map(|located| located.message));
+        if self.mutant == Some(Mutant::FirstEndStays) {
+            let attempts = &self.ledger.attempts;
+            let has_failed = |located: &Located<'_>| {
+                attempts[&located.token]
+                    .stage
+                    .is_some_and(Stage::is_failure)
+            };
+            located.retain(|located| !(delivered(located) && has_failed(located)));
+        }
         let standings = self.ledger.standings(&located, self.db_now());
         let merged = merge(standings, &located, MAX_LATENESS);
+        let after_all = merged.attempts.values().filter(|w| w.arrived_after_all);
+        self.tally.arrived_after_all += after_all.count() as u64;
         self.ledger.write(&merged, self.db_now());
         let lines: Vec<String> = located
             .iter()
@@ -725,6 +754,7 @@ impl World {
         };
         self.tally.restores += 1;
         self.ledger = ledger;
+        self.arrived.clear();
         // In place, or by a standby that takes over. That an older database is found in place of the
         // newer one by a daemon that starts later, whose log has grown beyond by then, nothing in a
         // journal can tell (`docs/reliability.md`).

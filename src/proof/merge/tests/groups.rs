@@ -138,6 +138,25 @@ proptest! {
         }
     }
 
+    /// Where one of the reports says that it arrived, that is how it ends, in any order.
+    #[test]
+    fn arrival_counts_in_any_order(
+        calls in prop::collection::vec(any_delivery(), 0..6).prop_map(|mut calls| {
+            calls.push(Delivery::Delivered);
+            calls
+        }).prop_shuffle(),
+        from in prop::sample::select(vec![Status::Sending, Status::Unconfirmed, Status::Sent]),
+    ) {
+        let reports: Vec<_> = calls.iter().map(|call| report(*call)).collect();
+        let all: Vec<_> = reports.iter().map(located).collect();
+        let mut first = standing(from, None);
+        first.row.as_mut().unwrap().sid = None;
+        let (end, _) = end(of(first), &[&all]);
+        let standing = &end.messages[&MESSAGE];
+        prop_assert_eq!(standing.row.as_ref().unwrap().status, Status::Delivered);
+        prop_assert_eq!(standing.attempts[&ATTEMPT].stage, Some(Stage::Delivered));
+    }
+
     #[test]
     fn without_contradiction_the_order_does_not_matter(
         calls in prop::collection::vec(

@@ -150,6 +150,7 @@ impl Group {
             AttemptStanding {
                 latest: row.try_get("latest")?,
                 recovered: row.try_get("recovered")?,
+                requeued_since: row.try_get("requeued_since")?,
                 accepted: outcome == Some("accepted"),
                 sid: sid.map(ProviderSid),
                 stage: stage.and_then(|word| word.parse().ok()),

@@ -16,15 +16,20 @@ with told as (
                             else clock_timestamp() + told.ask_ms * interval '1 millisecond' end,
          lookups = case when a.outcome = 'accepted' then a.lookups else 0 end,
          lookup_to = null, lookup_from = null, lookup_text = null,
-         quota_returned = a.quota_returned or a.day is not null and told.failed
+         -- What arrives after all is counted after all.
+         quota_returned = a.day is not null and told.failed
     from told
     join punctual.attempts was on was.token = told.token
    where a.token = told.token
-  returning a.user_id, a.day, a.quota_returned and not was.quota_returned as quota_returned
+  returning a.user_id, a.day, was.quota_returned::int - a.quota_returned::int as used
 )
--- In the order of the claims. Once, for what has been given back says so.
+-- In the order of the claims. Once, for the attempt says whether its quota has been returned.
 insert into punctual.daily_counts as c (user_id, day, count)
-select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
+select l.user_id, l.day, greatest(sum(l.used), 0)::int
+  from ledger l
+ where l.used <> 0
+ group by l.user_id, l.day
+ order by l.user_id, l.day
 on conflict (user_id, day) do update
-   set count = greatest(c.count - (select count(*) from ledger l
-                                    where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)
+   set count = greatest(c.count + (select sum(l.used) from ledger l
+                                    where l.user_id = c.user_id and l.day = c.day)::int, 0)
