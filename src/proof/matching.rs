@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use super::report::{ProviderMessage, TextKey};
+use super::report::{ProviderMessage, TextKey, shown_digits};
 use crate::message::{E164, InDoubt, Moment, ProviderSid, Sender, Status};
 use crate::schedule::LookUpPlan as Plan;
 
@@ -65,14 +65,15 @@ pub fn resembles(shown: &ProviderMessage, sent: &SentText, since: Moment) -> boo
 }
 
 /// Whether a message could be one that went to this number, from this sender where that is known,
-/// at `since` or later; by all but its text.
+/// at `since` or later; by all but its text. A redacted number may be anybody's, and proves nothing.
 pub fn could_be(shown: &ProviderMessage, to: &str, from: Option<&str>, since: Moment) -> bool {
     cannot_be_excluded(shown, to, from, since)
+        && shown.to == to
         && shown.created.is_none_or(|at| at >= from_when(since))
 }
 
 /// The same for clocks that are far apart: while such a message is nobody's, nothing is absent. Its text
-/// does not count, for a provider may show it redacted.
+/// does not count, for a provider may show it redacted, and of a redacted number only what is left does.
 pub fn cannot_be_excluded(
     shown: &ProviderMessage,
     to: &str,
@@ -80,9 +81,19 @@ pub fn cannot_be_excluded(
     since: Moment,
 ) -> bool {
     shown.by_api
-        && shown.to == to
+        && may_be_number(&shown.to, to)
         && shown.created.is_none_or(|at| at >= query_from(since))
         && !is_of_another(shown.from.as_deref(), from)
+}
+
+/// Whether a number as the provider shows it may be this one: it is, or its last digits are hidden.
+fn may_be_number(shown: &str, number: &str) -> bool {
+    match shown_digits(shown) {
+        None => shown == number,
+        // Of which nothing is left, it may be anybody's.
+        Some("") => true,
+        Some(left) => number.starts_with(left) && shown.len() == number.len(),
+    }
 }
 
 /// Two numbers that differ. A service stands for any number, and a name may be written in

@@ -19,5 +19,5 @@ pub mod report;
 pub mod standing;
 
 pub use merge::merge;
-pub use report::{About, ProviderMessage, ProviderStatus, Report, TextKey};
+pub use report::{About, ProviderMessage, ProviderStatus, Report, TextKey, whole_number};
 pub use standing::{Change, Room, Standing};

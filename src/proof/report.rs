@@ -56,7 +56,7 @@ pub struct Report {
     pub status: ProviderStatus,
     /// The sender, as the provider has it.
     pub from: Option<String>,
-    /// The recipient, as the provider has it.
+    /// The recipient, as the provider has it; unknown where it shows the number redacted.
     pub to: Option<String>,
 }
 
@@ -99,6 +99,19 @@ impl fmt::Debug for ProviderMessage {
             .field("created", &self.created)
             .finish_non_exhaustive()
     }
+}
+
+/// What is left of a number that the provider shows redacted: its last digits are hidden behind a letter
+/// or a star each, or all of it is. `None`: it is whole.
+pub fn shown_digits(number: &str) -> Option<&str> {
+    let left = number.trim_end_matches(['X', 'x', '*']);
+    (left.len() < number.len() || number.is_empty()).then_some(left)
+}
+
+/// A number that the provider shows whole. One that is redacted is no number to write to the app's tables,
+/// or to note an opt-out of.
+pub fn whole_number(shown: &str) -> Option<String> {
+    shown_digits(shown).is_none().then(|| shown.to_owned())
 }
 
 /// A text as the ledger keeps it: SHA-256, white space around it taken off.

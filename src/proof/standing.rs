@@ -30,6 +30,10 @@ pub struct RowStanding {
 }
 
 /// How an attempt stands.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and none rules another out"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptStanding {
     /// Whether it is the latest of its message.

@@ -238,7 +238,7 @@ impl LookUps {
             Listed::Shown { messages, whole } => (messages, whole),
         };
         let Some(sought) = &doubt.sought else {
-            return Ok((Match::None, Vec::new()));
+            return Ok((Match::NoAnswer("its text is not known".into()), Vec::new()));
         };
         let (to, from) = (&sought.to, sought.from.as_deref());
         let (alike, others): (Vec<ProviderMessage>, Vec<ProviderMessage>) = messages
@@ -317,7 +317,7 @@ impl LookUps {
             sid: shown.sid.clone(),
             status,
             from: shown.from.clone(),
-            to: Some(shown.to.clone()),
+            to: proof::whole_number(&shown.to),
         };
         let of = (message, token);
         let received = self.store.receive_alone(&report, of, self.max_lateness);

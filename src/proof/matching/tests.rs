@@ -157,6 +157,33 @@ fn one_match_that_is_nobodys_is_proof_and_nothing_else_is() {
     assert_eq!(part, Match::Partial);
 }
 
+/// A provider may show numbers and texts redacted: such a message is no proof of anything, and neither
+/// can it be excluded.
+#[test]
+fn what_is_redacted_is_neither_proof_nor_absence() {
+    let check = |to: &str, body: &str, possible| {
+        let shown = ProviderMessage {
+            to: to.into(),
+            body: body.into(),
+            ..shown()
+        };
+        let got = cannot_be_excluded(&shown, TO, Some(FROM), BEGAN);
+        assert_eq!(got, possible, "{to} {body}");
+        let proves = resembles(&shown, &sent(), BEGAN);
+        assert_eq!(proves, to == TO && body == "hello", "{to} {body}");
+    };
+    for body in ["hello", "", "***", "[REDACTED]"] {
+        check(TO, body, true);
+        check("+1310555XXXX", body, true);
+        check("+1310555****", body, true);
+        check("", body, true);
+        check("XXXX", body, true);
+        check("+1310556XXXX", body, false);
+        check("+131055XXXX", body, false);
+        check("+13105551235", body, false);
+    }
+}
+
 /// A provider may show texts redacted, and its clock may be far from the database's.
 #[test]
 fn nothing_is_absent_while_something_to_the_number_is_nobodys() {

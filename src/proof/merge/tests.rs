@@ -7,6 +7,7 @@ use crate::message::{Category, Failure, Moment, Stage};
 use crate::proof::report::{About, ProviderStatus};
 use crate::proof::standing::Room;
 
+mod arrival;
 mod groups;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -181,37 +182,6 @@ fn ranks_only_grow_and_no_failure_stands_against_arrival() {
         for word in [D::Queued, D::Sending, D::Sent] {
             assert_eq!(sent(failed, word), Change::Nothing);
         }
-    }
-}
-
-/// Whatever the failure had started by then: a retry that waits, is claimed, was sent, has an uncertain
-/// outcome or failed.
-#[test]
-fn what_arrives_after_all_is_not_retried() {
-    use Status as S;
-    for (status, sid_of_row) in [
-        (S::Pending, None),
-        (S::Sending, None),
-        (S::Sent, Some("B")),
-        (S::Unconfirmed, None),
-        (S::Failed, Some("A")),
-        (S::Failed, Some("B")),
-        (S::Cancelled, None),
-    ] {
-        let mut now = standing(status, Some(Stage::Undelivered));
-        now.row.as_mut().unwrap().sid = sid_of_row.map(sid);
-        let report = report(Delivery::Delivered);
-        let got = merge(of(now.clone()), &[located(&report)], HOUR);
-        let [row] = &got.rows[&MESSAGE][..] else {
-            panic!("{got:?}");
-        };
-        assert_eq!((row.to, row.pause), (S::Delivered, None), "{status:?}");
-        let write = &got.attempts[&ATTEMPT];
-        assert!(write.arrived_after_all && !write.first_proof);
-        // A user who has set it back to `pending` since wants another text.
-        now.attempts.get_mut(&ATTEMPT).unwrap().requeued_since = true;
-        let got = merge(of(now), &[located(&report)], HOUR);
-        assert!(got.rows.is_empty() && !got.attempts.is_empty(), "{got:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::opt_out;
 use super::signature::{HEADER, Request, Verifier};
 use super::status::status;
 use crate::message::{AttemptToken, MessageId, ProviderSid};
-use crate::proof::{About, Report};
+use crate::proof::{About, Report, whole_number};
 use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptOut};
 
 /// Where status callbacks come, below the public URL.
@@ -92,7 +92,7 @@ fn report(path_and_query: &str, body: &[u8]) -> Result<Callback, BadCallback> {
         sid: ProviderSid(sid),
         status,
         from,
-        to,
+        to: to.as_deref().and_then(whole_number),
     }))
 }
 

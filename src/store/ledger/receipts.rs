@@ -127,7 +127,7 @@ impl Store {
         }
         let located: Vec<Located<'_>> = group.located(reports).collect();
         let merged = merge(std::mem::take(&mut group.standings), &located, max_lateness);
-        let moved = self.write(&tx, &merged).await?;
+        let moved = self.write(&tx, &merged, &group.told).await?;
         let doubled = doubled(&tx, &merged).await?;
         tell_app(&tx, &merged, &moved, &group.told).await?;
         tx.commit().await.map_err(StoreError::at(STEP))?;

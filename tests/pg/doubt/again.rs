@@ -128,3 +128,38 @@ async fn a_provider_that_cannot_be_asked_leaves_it_to_the_policy() {
         assert!(case.twilio.book().others().is_empty());
     }
 }
+
+/// Absence cannot be concluded from another text, or from a number that is shown in part.
+#[tokio::test]
+async fn a_redacted_list_proves_neither_that_it_was_sent_nor_that_it_was_not() {
+    let case = Case::with(InDoubt::ResendIfAbsent).await;
+    case.twilio.book().redacts = true;
+    let id = case.world.row("pending").await;
+    case.sends(id, LOST_ANSWER).await;
+    case.later(61).await;
+    case.look_ups.round().await.unwrap();
+    assert_eq!(case.row(id).await, "unconfirmed");
+    let note = case.note(id).await;
+    assert!(note.contains("1 unknown message"), "{note}");
+    assert_eq!(case.twilio.book().messages().len(), 1);
+}
+
+/// What is asked for by its sid comes redacted as well: such a number is written nowhere.
+#[tokio::test]
+async fn a_redacted_number_is_not_written() {
+    let case = Case::new().await;
+    case.twilio.book().redacts = true;
+    let id = case.world.row("pending").await;
+    case.sends(id, ends(End::Undelivered(30004))).await;
+    case.twilio
+        .until("it is over", |book| {
+            (book.messages()[0].status == "undelivered").then_some(())
+        })
+        .await;
+    case.asked().await;
+    assert_eq!(case.row(id).await, "failed 30004 sid");
+    let sql = "select bool_and(s.their_number = m.to_number) from punctual.suppressions s, scheduled_messages m";
+    assert!(one::<bool>(&case.world.unseen, sql).await);
+    let sql = "select count(*) from messages where to_number like '%X%'";
+    assert_eq!(one::<i64>(&case.world.unseen, sql).await, 0);
+}

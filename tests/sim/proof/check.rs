@@ -146,6 +146,8 @@ impl World {
         // By clocks that are far apart nothing is told.
         let clocks_agree = self.db_offset == 0;
         let one = of_number.count() == 1 && uncertain.count() == 1;
-        plain && latest.is_some() && one && clocks_agree
+        // And redacted neither.
+        let shown = self.provider.redacts == (false, false);
+        plain && latest.is_some() && one && clocks_agree && shown
     }
 }

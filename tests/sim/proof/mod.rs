@@ -58,7 +58,11 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 7] = [
     (Mutant::NoQuarantine, &[Invariant::NoBlindSecondText]),
     (
         Mutant::AnyTextIsIt,
-        &[Invariant::ProofIsItsOwn, Invariant::NoBlindSecondText],
+        &[
+            Invariant::ProofIsItsOwn,
+            Invariant::NoBlindSecondText,
+            Invariant::EveryOutcomeEnds,
+        ],
     ),
     (Mutant::NoLookUps, &[Invariant::EveryOutcomeEnds]),
     (Mutant::FirstEndStays, &[Invariant::ArrivedIsNotRetried]),

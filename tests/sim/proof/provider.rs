@@ -38,6 +38,8 @@ pub(super) struct Provider {
     pub(super) offset: i64,
     /// It answers no query, until then.
     pub(super) silent_until: i64,
+    /// It shows texts, and the last four digits of numbers, redacted.
+    pub(super) redacts: (bool, bool),
 }
 
 const SECOND: i64 = 1_000_000;
@@ -135,14 +137,22 @@ impl Taken {
         }
     }
 
-    fn shown(&self, now: i64, offset: i64) -> ProviderMessage {
+    fn shown(&self, now: i64, offset: i64, redacts: (bool, bool)) -> ProviderMessage {
         let created = (self.at + offset).div_euclid(SECOND) * SECOND;
         ProviderMessage {
             sid: self.sid.clone(),
             status: Some(status(self.delivery_at(now))),
-            to: self.to.clone(),
+            to: if redacts.1 {
+                format!("{}XXXX", &self.to[..self.to.len() - 4])
+            } else {
+                self.to.clone()
+            },
             from: None,
-            body: self.body.clone(),
+            body: if redacts.0 {
+                String::new()
+            } else {
+                self.body.clone()
+            },
             by_api: true,
             created: Some(Moment::from_micros(created)),
         }
@@ -176,7 +186,7 @@ impl Provider {
             .taken
             .iter()
             .filter(|taken| taken.to == to && taken.listed_from <= now);
-        let shown = of.map(|taken| taken.shown(now, self.offset));
+        let shown = of.map(|taken| taken.shown(now, self.offset, self.redacts));
         Some(
             shown
                 .filter(|shown| shown.created.is_none_or(|at| at >= since))
@@ -192,7 +202,7 @@ impl Provider {
             };
         }
         self.of(sid).map_or(Fetched::Absent, |taken| {
-            Fetched::Found(Box::new(taken.shown(now, self.offset)))
+            Fetched::Found(Box::new(taken.shown(now, self.offset, self.redacts)))
         })
     }
 }

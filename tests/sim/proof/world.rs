@@ -287,6 +287,9 @@ impl World {
             self.at(backup, Event::Backup);
             self.at(restore, Event::Restore);
         }
+        if self.faults.chance(150) {
+            self.provider.redacts = (self.faults.chance(500), self.faults.chance(500));
+        }
         if self.faults.chance(200) {
             self.provider.silent_until = self.faults.between(0, CHAOS);
         }

@@ -29,6 +29,15 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// The resource as Twilio shows it where it redacts texts and numbers.
+    pub(super) fn redacted(&self) -> Value {
+        let mut resource = self.resource();
+        resource["body"] = "".into();
+        let shown = &self.to[..self.to.len().saturating_sub(4)];
+        resource["to"] = format!("{shown}XXXX").into();
+        resource
+    }
+
     /// The resource, as Twilio shows it: all twenty fields.
     pub(crate) fn resource(&self) -> Value {
         let date = |at: DateTime<Utc>| at.to_rfc2822();
@@ -84,6 +93,8 @@ pub(crate) struct Book {
     pub(super) account: String,
     pub(super) auth_token: String,
     pub(super) habits: Habits,
+    /// Whether what is asked for later is shown redacted.
+    pub(crate) redacts: bool,
     pub(super) script: VecDeque<Plan>,
     pub(super) by_text: HashMap<String, VecDeque<Plan>>,
     /// Where callbacks go, whatever host they name: a stand-in for the proxy before us.
@@ -97,11 +108,21 @@ pub(crate) struct Book {
 }
 
 impl Book {
+    /// A message, as it is shown to who asks for it later.
+    pub(super) fn shown(&self, message: &Message) -> Value {
+        if self.redacts {
+            message.redacted()
+        } else {
+            message.resource()
+        }
+    }
+
     pub(super) fn new(account: &str, auth_token: &str, habits: Habits) -> Self {
         Self {
             account: account.to_owned(),
             auth_token: auth_token.to_owned(),
             habits,
+            redacts: false,
             script: VecDeque::new(),
             by_text: HashMap::new(),
             hooks: Vec::new(),

@@ -21,7 +21,7 @@ pub(super) fn look_up(book: &Book, target: &str) -> (u16, Value) {
         Some(rest) => rest
             .strip_prefix('/')
             .and_then(|rest| book.message(rest.strip_suffix(".json")?))
-            .map_or_else(|| not_found(path), |found| (200, found.resource())),
+            .map_or_else(|| not_found(path), |found| (200, book.shown(found))),
         None => not_found(path),
     }
 }
@@ -104,7 +104,7 @@ fn list(book: &Book, path: &str, query: &str) -> Option<Value> {
     };
     let start = wanted.page * size;
     Some(json!({
-        "messages": page.iter().map(|message| message.resource()).collect::<Vec<_>>(),
+        "messages": page.iter().map(|message| book.shown(message)).collect::<Vec<_>>(),
         "page": wanted.page,
         "page_size": size,
         "start": start,

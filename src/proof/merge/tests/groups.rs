@@ -35,7 +35,7 @@ fn a_group_is_written_once_but_passes_what_it_was() {
     assert_eq!((row.pause, row.report), (None, &proof));
 }
 
-fn any_delivery() -> impl Strategy<Value = Delivery> {
+pub(super) fn any_delivery() -> impl Strategy<Value = Delivery> {
     let failures = prop::sample::select(vec![
         NO,
         failure(Retry::After { base: minutes(1) }),
@@ -54,7 +54,7 @@ fn any_delivery() -> impl Strategy<Value = Delivery> {
 }
 
 /// Where a list of reports leads, taken in one group or each in one of its own.
-fn end(mut standings: Standings, groups: &[&[Located<'_>]]) -> (Standings, i32) {
+pub(super) fn end(mut standings: Standings, groups: &[&[Located<'_>]]) -> (Standings, i32) {
     let mut uncounted = 0;
     for group in groups {
         let rows = merge(standings.clone(), group, HOUR).rows;
@@ -136,25 +136,6 @@ proptest! {
             let stage = written.attempts.get(token).map(|w| w.report.status.delivery.stage());
             prop_assert_eq!(attempt.stage, stage);
         }
-    }
-
-    /// Where one of the reports says that it arrived, that is how it ends, in any order.
-    #[test]
-    fn arrival_counts_in_any_order(
-        calls in prop::collection::vec(any_delivery(), 0..6).prop_map(|mut calls| {
-            calls.push(Delivery::Delivered);
-            calls
-        }).prop_shuffle(),
-        from in prop::sample::select(vec![Status::Sending, Status::Unconfirmed, Status::Sent]),
-    ) {
-        let reports: Vec<_> = calls.iter().map(|call| report(*call)).collect();
-        let all: Vec<_> = reports.iter().map(located).collect();
-        let mut first = standing(from, None);
-        first.row.as_mut().unwrap().sid = None;
-        let (end, _) = end(of(first), &[&all]);
-        let standing = &end.messages[&MESSAGE];
-        prop_assert_eq!(standing.row.as_ref().unwrap().status, Status::Delivered);
-        prop_assert_eq!(standing.attempts[&ATTEMPT].stage, Some(Stage::Delivered));
     }
 
     #[test]

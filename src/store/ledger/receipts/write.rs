@@ -1,14 +1,15 @@
 //! Writes what follows from a group of reports. Statements that do not need each other's answers go
 //! out together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Statement;
 use uuid::Uuid;
 
 use super::STEP;
-use crate::message::{MessageId, Stage, Status};
+use super::read::Told;
+use crate::message::{AttemptToken, MessageId, Stage, Status};
 use crate::proof::merge::{Merged, ReceiptWrite, RowWrite};
 use crate::store::path::outcomes::notify_ids;
 use crate::store::path::suppressions::{Pair, suppress_pairs};
@@ -28,6 +29,7 @@ impl Store {
         &self,
         tx: &Transaction<'_>,
         merged: &Merged<'_>,
+        told: &BTreeMap<AttemptToken, Told>,
     ) -> Result<Moved, StoreError> {
         if merged.receipts.is_empty() {
             return Ok(Moved::new());
@@ -56,7 +58,11 @@ impl Store {
         let pending: Vec<MessageId> = merged.rows.iter().filter_map(last).collect();
         // The daemon's own writes do not notify.
         notify_ids(tx, &pending).await?;
-        let opted_out: Vec<Pair> = merged.receipts.iter().filter_map(opted_out).collect();
+        let opted_out = merged
+            .receipts
+            .iter()
+            .filter_map(|kept| opted_out(kept, told));
+        let opted_out: Vec<Pair> = opted_out.collect();
         suppress_pairs(tx, &opted_out, self.default_sender.as_deref()).await?;
         Ok(moved)
     }
@@ -90,11 +96,13 @@ impl Store {
     }
 }
 
-/// Whom a report says not to text again, and from where.
-fn opted_out(kept: &ReceiptWrite<'_>) -> Option<Pair> {
+/// Whom a report says not to text again, and from where. Where the provider does not show the number, it
+/// is the row's.
+fn opted_out(kept: &ReceiptWrite<'_>, told: &BTreeMap<AttemptToken, Told>) -> Option<Pair> {
     let report = kept.located.report;
     let counts = !kept.contradicts && report.status.delivery.is_opt_out();
-    let pair = report.from.clone().zip(report.to.clone());
+    let of_row = || Some(told.get(&kept.located.token)?.to.clone());
+    let pair = report.from.clone().zip(report.to.clone().or_else(of_row));
     pair.filter(|_| counts)
 }
 
