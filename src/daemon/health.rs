@@ -1,7 +1,7 @@
-//! Whether what is due goes. Everything else says how the parts are; here the result is looked at: what
-//! has been due for ten seconds and is not claimed, what finished and cannot be recorded, and why.
+//! Whether due messages are sent. Other checks watch the parts, this one the result: what has been due
+//! for ten seconds and is not claimed, which outcomes cannot be recorded, and why.
 //!
-//! On the heartbeat's connections, since what keeps messages from going may hold all others.
+//! On the heartbeat's connections, because the cause may block all others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,15 +14,15 @@ use crate::message::Uptime;
 use crate::metrics::Waiting;
 use crate::store::{Fault, Overdue, Store, StoreError};
 
-/// How often it is looked.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often it checks.
+const EVERY: Duration = Duration::from_secs(2);
 
-/// How long what is due may stay, and what finished unrecorded: locks, retries and a slow database
-/// take less.
+/// How long a due message may wait, and an outcome unrecorded: locks, retries and a slow database take
+/// less.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a look may take. Longer, and the database is away, which others say.
-const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a check may take. If it takes longer, the database is away, which others report.
+const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A failure this old says nothing about now.
 const RECENT: Duration = Duration::from_secs(30);
@@ -30,17 +30,17 @@ const RECENT: Duration = Duration::from_secs(30);
 /// What the event loop knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
-    /// The provider refuses an account: what is due waits for it.
+    /// A breaker is open: due messages wait for the provider.
     pub(super) breaker_open: bool,
-    /// As many requests as may be are on their way: what is due waits for a place.
+    /// As many requests as allowed are in flight: due messages wait for a permit.
     pub(super) saturated: bool,
-    /// Results of requests that are not recorded.
+    /// Outcomes that are not recorded.
     pub(super) unrecorded: u64,
-    /// It connects, loads or ends, and is not ready for that.
+    /// It connects, loads or shuts down, and is not ready because of that.
     pub(super) busy_otherwise: bool,
 }
 
-/// What both know. Clones are one.
+/// Shared by the event loop and the check. Clones are the same one.
 #[derive(Clone, Default)]
 pub(super) struct Health(Arc<Mutex<State>>);
 
@@ -53,7 +53,7 @@ struct State {
 
 impl Health {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whole between any two statements: a panic elsewhere spoils nothing.
+        // It is consistent after every statement, so a panic elsewhere does no harm.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,26 +65,29 @@ impl Health {
         state.unrecorded_since = (facts.unrecorded > 0).then_some(since);
     }
 
-    /// Why what is due does not go.
+    /// Why due messages are not sent.
     pub(super) fn reason(&self) -> Option<String> {
         self.state().reason.clone()
     }
 
-    /// Looks until it is dropped.
+    /// Checks until it is dropped.
     pub(super) async fn keep(self, store: Store, dispatch: Dispatch) {
-        let mut next = interval(LOOK);
+        let mut next = interval(EVERY);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             next.tick().await;
-            self.look(&store, &dispatch).await;
+            self.check(&store, &dispatch).await;
         }
     }
 
-    async fn look(&self, store: &Store, dispatch: &Dispatch) {
-        let held = dispatch.journal.as_ref().and_then(|j| j.held_before());
+    async fn check(&self, store: &Store, dispatch: &Dispatch) {
+        let held = dispatch
+            .journal
+            .as_ref()
+            .and_then(|j| j.quarantined_before());
         let overdue = store.overdue(PATIENCE, held);
-        let overdue = store.within(LOOK_PATIENCE, overdue).await;
-        let faults = store.within(LOOK_PATIENCE, store.path_faults()).await;
+        let overdue = store.within(CHECK_PATIENCE, overdue).await;
+        let faults = store.within(CHECK_PATIENCE, store.path_faults()).await;
         let now = clock::reading().up;
         let (facts, unrecorded_since) = {
             let state = self.state();
@@ -111,7 +114,7 @@ impl Health {
     }
 }
 
-/// What one look saw.
+/// What one check found.
 struct Seen {
     facts: Facts,
     unrecorded_for: Option<Duration>,
@@ -126,7 +129,7 @@ impl Seen {
     fn judge(&self) -> (Waiting, Option<String>) {
         let overdue = match &self.overdue {
             Ok(overdue) => *overdue,
-            // Away, which is told elsewhere.
+            // The database is away, which is reported elsewhere.
             Err(error) if error.is_away() => return (Waiting::default(), None),
             Err(error) => {
                 let reason = format!("{error}; `punctual doctor` says what to do");
@@ -153,7 +156,7 @@ impl Seen {
             return Some(format!("{}: {}", fault.found, fault.remedy));
         }
         let explained = matches!(cause, "breaker" | "backlog");
-        // What was claimed since shows that the path is well: then it is these rows'.
+        // A claim since then shows that the path works: the fault is in these rows alone.
         let since = |won: Uptime| self.now.since(won) < overdue.oldest;
         if overdue.messages == 0 || explained || self.noted.won.is_some_and(since) {
             return None;
@@ -180,7 +183,7 @@ impl Seen {
         failure.filter(|failure| self.now.since(failure.at) < RECENT)
     }
 
-    /// Why what is overdue has not gone: a label, and a sentence with what to do.
+    /// Why overdue messages are not claimed: a label, and a sentence with what to do.
     fn cause(&self, overdue: &Overdue) -> (&'static str, String) {
         if self.facts.breaker_open {
             return ("breaker", String::new());
@@ -278,7 +281,7 @@ mod tests {
             let mut failed = seen(5, 40);
             failed.noted.claim = Some(failure(is_refusal));
             check(&failed, Some(cause), Some("claiming messages failed: no"));
-            // Another was claimed since these became due: the path is well.
+            // Another was claimed since these became due: the path works.
             failed.noted.won = Some(Uptime::from_micros(990_000_000));
             check(&failed, Some(cause), None);
         }

@@ -1,5 +1,5 @@
-//! Says every few seconds that this instance lives, and reads who else does. On connections of its
-//! own: whatever the others wait for, this one is not to be taken for dead.
+//! Writes every few seconds that this instance is alive, and reads which others are. On connections of
+//! its own, so that a statement that waits cannot make this instance look dead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,31 +12,31 @@ use crate::journal::Journal;
 use crate::listen::Notice;
 use crate::store::{Lineage, PATIENCE, Store, StoreError};
 
-/// How often an instance says that it lives.
+/// How often an instance writes that it is alive.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
 
 /// An instance silent for this long is dead: three beats and a slow database.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
 
-/// How long a beat may take. Less than [`SILENCE`] by far: a dead connection must not make a dead
-/// instance of this one. A server that is seen at work, which may be a slow disk's, has longer.
+/// How long a heartbeat may take. Far less than [`SILENCE`]: a dead connection must not make this
+/// instance look dead. A server that is working, perhaps on a slow disk, has longer.
 pub(super) const BEAT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two looks at who runs that somebody asked for: any role may say so, all day long.
+/// Between two reads of the instances by notification: any role may send those, at any rate.
 const MEMBERS_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Heartbeat {
-    /// Over its own connections.
+    /// With its own connections.
     pub(super) store: Store,
-    /// How far the database's log has come, and where that is kept; `None`: no journal.
+    /// How far the database's log has come, and the journal that keeps it; `None`: no journal.
     pub(super) lineage: Option<(Lineage, Arc<Journal>)>,
     pub(super) inputs: mpsc::Sender<Input>,
-    /// Somebody says that an instance comes or goes.
+    /// An instance started or stopped.
     pub(super) members: Arc<Notify>,
 }
 
 impl Heartbeat {
-    /// Beats until it is dropped: through a stop as well, for what is being sent is still ours.
+    /// Beats until it is dropped: during a shutdown too, because requests are still in flight.
     pub(super) async fn keep(self) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -44,7 +44,7 @@ impl Heartbeat {
             tokio::select! {
                 _ = beat.tick() => self.beat().await,
                 () = self.members.notified() => {
-                    self.look_around().await;
+                    self.read_members().await;
                     sleep(MEMBERS_PAUSE).await;
                 }
             }
@@ -60,15 +60,15 @@ impl Heartbeat {
                 "no heartbeat: after {} s without one the other instances will treat this one as dead",
                 SILENCE.as_secs()
             );
-            // The rest would fail alike.
+            // The rest would fail as well.
             return;
         }
-        self.look_around().await;
+        self.read_members().await;
         self.follow().await;
     }
 
-    /// Reads who runs, and tells the reactor.
-    async fn look_around(&self) {
+    /// Reads which instances run, for the reactor.
+    async fn read_members(&self) {
         let members = self.store.members(SILENCE);
         match self.store.within(BEAT_PATIENCE, members).await {
             // A closed channel: the daemon is ending.
@@ -77,7 +77,7 @@ impl Heartbeat {
         }
     }
 
-    /// Notes how far the database has come: one that is found before that is an older one.
+    /// Keeps how far the database's log has come: one that is found shorter later was restored.
     async fn follow(&self) {
         let Some((history, journal)) = &self.lineage else {
             return;
@@ -92,13 +92,13 @@ impl Heartbeat {
     }
 }
 
-/// Says that this instance has ended. A way to the database that is dead does not hold up the end.
+/// Writes that this instance has ended. A dead connection does not delay the shutdown.
 pub(super) async fn sign_off(store: &Store) -> Result<(), StoreError> {
     store.within(BEAT_PATIENCE, store.instance_stop()).await
 }
 
-/// Tells the other instances that this one has come, or goes. Should it be lost, they see it
-/// with their next beat.
+/// Notifies the other instances that this one starts or stops. If that is lost, they see it with their
+/// next heartbeat.
 pub(super) async fn notify_members(store: &Store) {
     let notify = store.notify(Notice::MEMBERS);
     if let Err(error) = store.within(BEAT_PATIENCE, notify).await {

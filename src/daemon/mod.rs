@@ -1,12 +1,12 @@
-//! Runs everything: builds the parts, turns the event loop, supervises the tasks beside it, and ends
-//! in good order.
+//! Runs everything: builds the parts, runs the event loop, supervises the tasks beside it, and shuts
+//! down in order.
 //!
-//! - `event_loop`: what happens goes into the reactor, what it decides is begun.
-//! - `tasks`: the tasks beside the loop; one that is gone ends the daemon with its name. They are
+//! - `event_loop`: passes inputs to the reactor, and starts what it decides.
+//! - `tasks`: the tasks beside the loop; one that ends or panics ends the daemon with its name. They are
 //!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `recovery`
-//!   of what dead instances left, the `restore` watch, and the HTTP servers.
+//!   of attempts of dead instances, the `restore` watch, and the HTTP servers.
 //! - `repeats`: sums up warnings that repeat.
-//! - `start`: what must be so before anything is begun. `end`: what is left in order.
+//! - `start`: the checks before anything starts. `end`: the orderly shutdown.
 
 use std::sync::Arc;
 
@@ -59,22 +59,22 @@ pub use repeats::SumUp;
 pub use signals::stop_on_signal;
 pub use tasks::TaskError;
 
-/// Inputs waiting for the reactor. A full channel makes the senders wait, never lose.
+/// Inputs waiting for the reactor. If the channel is full, senders wait; nothing is lost.
 const INPUTS: usize = 1_024;
 
 /// What a daemon is built from. Every value is valid.
 pub struct Parts {
     /// The database.
     pub dsn: Dsn,
-    /// Who delivers.
+    /// The provider.
     pub provider: Arc<dyn Provider>,
-    /// What the installation lays down for all messages.
+    /// The installation's rules for all messages.
     pub rules: Rules,
     /// The reactor's settings.
     pub settings: Settings,
-    /// Where it is asked, already bound.
+    /// Where HTTP is served, already bound.
     pub http: Endpoint,
-    /// The provider's callbacks; `None`: none are taken.
+    /// The provider's callbacks; `None`: none are accepted.
     pub webhooks: Option<WebhookParts>,
     /// Where the journal is; `None`: none is kept.
     pub state: Option<State>,
@@ -84,43 +84,43 @@ pub struct Parts {
 pub struct State {
     /// Where it is.
     pub dir: StateDir,
-    /// A person says that nothing is missing in the database, though it has become another one.
+    /// A person confirms that nothing is missing in the database, although it was replaced.
     pub accept_restore: bool,
 }
 
 /// What callbacks need.
 pub struct WebhookParts {
-    /// Reads what the provider posts.
+    /// Parses them.
     pub callbacks: Arc<dyn Callbacks>,
-    /// Where they come, already bound; `None`: where everything else does.
+    /// Their own address, already bound; `None`: that of all other routes.
     pub listener: Option<TcpListener>,
 }
 
-/// Why a daemon does not start, or did not end well.
+/// Why a daemon did not start, or did not shut down in order.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The schema is not the one this program needs.
     #[error(transparent)]
     Schema(#[from] MigrateError),
-    /// Nothing would be heard of what changes.
+    /// Notifications do not arrive.
     #[error(transparent)]
     Unproven(#[from] listen::Unproven),
     /// No session with the database.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The database does not let us in, or not do what we must.
+    /// The database refuses something that every daemon needs.
     #[error("the database refuses this instance: {0}")]
     Database(#[from] StoreError),
     /// There is no journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The kernel has no timer for us.
+    /// The kernel refuses a timer.
     #[error("cannot create a timer")]
     Timer(#[source] std::io::Error),
-    /// A task that it cannot do without is gone.
+    /// A task ended that must not.
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// The database was away while it stopped.
+    /// The database was unreachable while it stopped.
     #[error(
         "stopped with {0} claims that the database did not take back: their messages stay \
          `sending` until the lease is over and are then `unconfirmed`, though none was sent"
@@ -129,7 +129,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether the database is away, and may be there in a moment.
+    /// Whether the database is unreachable, perhaps only for a moment.
     fn is_away(&self) -> bool {
         match self {
             Self::Schema(error) => error.is_away(),
@@ -141,17 +141,17 @@ impl RunError {
     }
 }
 
-/// Runs until `stop`, then drains: claims nothing more, lets what is being sent end, records
-/// it, gives the rest back.
+/// Runs until `stop`, then drains: claims nothing more, waits for requests in flight, records their
+/// outcomes, releases the other claims.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
-    // A task that is gone stops this daemon, not whoever shares the token.
+    // A task that ended stops this daemon, not the owner of the token.
     let stop = stop.child_token();
     let (instance, clock) = (InstanceId::fresh(), Arc::new(Clock::new()));
     let connections = Connections::of(&parts, instance);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));
     let callbacks = parts.webhooks.is_some();
-    // Before the database is there: who asks is told what is missing.
+    // Before the database is reachable: /readyz says what is missing.
     let http = Http {
         endpoint: parts.http,
         webhooks: parts.webhooks,
@@ -169,7 +169,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
-        // Boxed, for it is large and over soon.
+        // Boxed because it is large and over soon.
         there = Box::pin(start.when_there(&mut questions)) => there?,
     }
     let now = clock.now().db;
@@ -230,12 +230,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     running.until_drained(event_loop, sources).await
 }
 
-/// After what time the provider is asked about a message of which no end was told.
+/// When messages without a final status are looked up.
 const fn unheard(callbacks: bool) -> LookUpPlan {
     if callbacks {
         LookUpPlan::UNHEARD
     } else {
-        // Nothing comes by itself.
+        // No callback will come.
         LookUpPlan::UNTOLD
     }
 }

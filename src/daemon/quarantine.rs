@@ -96,7 +96,7 @@ async fn release(looked: &Reconciliation, journal: &Journal, inputs: &mpsc::Send
     );
     // A closed channel: the daemon is ending, and the next one looks again.
     if inputs.send(Input::QuarantineEnded).await.is_ok() {
-        journal.release();
+        journal.end_quarantine();
     }
 }
 

@@ -1,8 +1,8 @@
-//! Settles what the instances before this one left open, by their journals.
+//! Settles the open attempts of dead instances by their journals.
 //!
-//! The process that wrote a journal is dead, or its directory could not be had; so nothing waits
-//! for a lease here. A claim whose statement was still on its way to the server when that
-//! process died may yet be committed: the looking goes on until that cannot be any more.
+//! The process that wrote such a journal is dead, because its lock is free; so no lease is waited for
+//! here. A claim whose statement was on its way to the server when that process died may still be
+//! committed: the checks go on until that is impossible.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::proof::recovery::{NotAccepted, Recovery, reaped_unbegun, recover};
 use crate::reactor::Record;
 use crate::store::StoreError;
 
-/// Between two looks.
+/// Between two checks.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// A statement of a dead session ends by then: the server's own `statement_timeout`, and some.
+/// By then a statement of a dead session has ended: the server's `statement_timeout`, and a margin.
 const SETTLED_AFTER: Duration = Duration::from_secs(20);
 
-/// Goes on until everything that `files` tell stands in the database, however long that is away.
-/// `database`: where it is, if it goes on from where they left it.
+/// Runs until everything that `files` prove is recorded, however long the database is unreachable.
+/// `database`: which one it is, if it continues where they left it.
 pub(super) async fn settle(
     dispatch: Dispatch,
     mut files: Vec<PastFile>,
@@ -39,7 +39,7 @@ pub(super) async fn settle(
     while !files.is_empty() {
         let mut left = Vec::new();
         for mut file in files {
-            let done = look(&dispatch, &file, database, &inputs).await;
+            let done = settle_file(&dispatch, &file, database, &inputs).await;
             let late = clock::reading().up.since(began) >= SETTLED_AFTER;
             match done {
                 Ok(true) if late => journal.done_with(&mut file),
@@ -56,8 +56,8 @@ pub(super) async fn settle(
     }
 }
 
-/// One look at what an instance left open. Whether nothing is left to be done.
-async fn look(
+/// One check of the open attempts of an instance. Whether nothing is left to do.
+async fn settle_file(
     dispatch: &Dispatch,
     file: &PastFile,
     database: Option<DatabaseId>,
@@ -97,8 +97,8 @@ async fn look(
     Ok(done >= back + recorded)
 }
 
-/// What of this instance was reaped, because it was suspended or cut off for longer than its
-/// leases: of that, what never began is pending again. Nothing else can say so.
+/// Attempts of this instance that were reaped, because it was suspended or cut off for longer than its
+/// leases: what never began is pending again, by its own journal.
 pub(super) async fn reaped_alive(
     dispatch: &Dispatch,
     inputs: &mpsc::Sender<Input>,
@@ -115,7 +115,7 @@ pub(super) async fn reaped_alive(
     Ok(())
 }
 
-/// How many of these are done with.
+/// How many of these are settled.
 async fn give_back(
     dispatch: &Dispatch,
     attempts: &[NotAccepted],

@@ -70,7 +70,8 @@ impl Restore {
         if told.is_err() || self.held.wait_for(holds).await.is_err() {
             return false;
         }
-        self.journal.hold(before, place.database, place.reached);
+        self.journal
+            .begin_quarantine(before, place.database, place.reached);
         // A server that another took over from may go on answering its sessions.
         self.dispatch.store.distrust();
         self.history.accept(place);
@@ -90,9 +91,9 @@ impl Restore {
         if self.accepted {
             // A closed channel: the daemon is ending, and the next one asks again.
             if self.inputs.send(Input::QuarantineEnded).await.is_ok() {
-                self.journal.release();
+                self.journal.end_quarantine();
             }
-        } else if let Some(before) = self.journal.held_before() {
+        } else if let Some(before) = self.journal.quarantined_before() {
             let reconciler = Reconciler {
                 store: self.dispatch.store.clone(),
                 provider: Arc::clone(&self.dispatch.provider),

@@ -1,5 +1,5 @@
-//! What must be so before anything is begun. A database that is away is waited for, as it is later;
-//! one that refuses this daemon, or is not what it needs, ends the start with a sentence.
+//! The checks before anything starts. A database that is unreachable is waited for, as it is later; one
+//! that refuses this daemon, or does not fit it, ends the start with an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::reactor::report::{Missing, Readiness};
 use crate::schedule::Backoff;
 use crate::store::{Dsn, Migrator, Store};
 
-/// Between tries while it is away. A restarted database is back within a second or two, and messages
-/// wait for it.
+/// Between tries while it is unreachable. A restarted database is back within a second or two, and
+/// messages wait for it.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
-/// What is made sure of.
+/// What the checks need.
 pub(super) struct Start<'a> {
     pub(super) dsn: &'a Dsn,
     pub(super) connections: &'a Connections,
@@ -33,7 +33,7 @@ pub(super) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Returns when the database is there and will do. Meanwhile `questions` are answered.
+    /// Returns when the database is reachable and fits. Meanwhile `questions` are answered.
     pub(super) async fn when_there(
         &self,
         questions: &mut mpsc::Receiver<Question>,
@@ -61,12 +61,12 @@ impl Start<'_> {
     async fn prepare(&self) -> Result<(), RunError> {
         listen::prove(self.dsn).await?;
         Migrator::embedded().check(self.dsn).await?;
-        // A server with few connections to give has given the heartbeat's first.
+        // The heartbeat's connection first, in case the server has few left.
         let (own, store) = (&self.connections.heartbeat, &self.connections.store);
         own.instance_start().await?;
         notify_members(own).await;
         measure(own, self.clock).await?;
-        // Not all of what is left is the pool's: the listener wants one, and who looks after a session.
+        // Two are left free by the pool: for the listener, and for the check of a slow session.
         let room = (self.dsn.connect().await?, self.dsn.connect().await?);
         prewarm(store).await;
         drop(room);
@@ -76,11 +76,11 @@ impl Start<'_> {
     }
 }
 
-/// Nothing is known yet but that the database is not there.
+/// All that is known yet is that there is no connection.
 async fn answer(questions: &mut mpsc::Receiver<Question>) -> std::convert::Infallible {
     while let Some(question) = questions.recv().await {
         if let Question::Ready { reply } = question {
-            // Who asked may have gone.
+            // The request may be over.
             let _ = reply.send(Readiness {
                 missing: vec![Missing::Connection],
                 held_before: None,
@@ -90,8 +90,7 @@ async fn answer(questions: &mut mpsc::Receiver<Question>) -> std::convert::Infal
     std::future::pending().await
 }
 
-/// Opens the pool's connections ahead. A server without room for all of them is no reason not
-/// to run on fewer.
+/// Opens the pool's connections in advance. If the server has too few, it runs with fewer.
 pub(super) async fn prewarm(store: &Store) {
     if let Err(error) = store.bounded(store.open()).await {
         tracing::warn!(%error, "could not open all connections of the pool in advance");

@@ -1,17 +1,17 @@
-//! What had begun before a crash.
+//! A file of the requests that this instance makes, which survives its process.
 //!
-//! A claim says that a message *may* be sent by this instance; whether its request began, only
-//! the instance knows, and it takes that with it when it dies. So before the first byte of a
-//! request one line is appended to a file, and another when the answer comes. Whoever finds the
-//! file afterwards can tell three kinds of open claims apart: never begun (sent again at once),
-//! begun (in doubt), answered (recorded as if nothing had happened).
+//! A claim says that a message *may* be sent by this instance; whether its request began is known
+//! only to the instance, and lost with it. So one line is appended to a file before the first byte
+//! of a request, and another when the response arrives. The next daemon distinguishes three kinds of
+//! open claims by it: never begun (pending again at once), begun (unconfirmed), answered (recorded as
+//! that daemon would have).
 //!
-//! To say that something did *not* happen takes more than to say that it did; [`Past::may_deny`]
-//! has the conditions. A line is written to the page cache and not to the disk: that survives the
-//! process, and a machine that has been started anew is told by its boot id.
+//! To prove that something did *not* happen takes more than to prove that it did: see
+//! [`Past::may_deny`]. A line is written to the page cache, not to the disk: that survives the
+//! process, and a restart of the machine is recognised by its boot id.
 //!
-//! - `record`: the format, pure. `past`: what a file tells, pure.
-//! - `dir`: the directory and its lock. `writer`: the file that is being written.
+//! - `record`: the format, pure. `past`: what a file proves, pure.
+//! - `dir`: the directory and its lock. `writer`: the file being written.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -35,9 +35,9 @@ pub use past::Past;
 use record::{Opened, Record};
 use writer::{Inner, Open, Segment, State, head};
 
-/// A request must not be made: it could not be written down, and neither could that.
+/// A request must not start: it could not be written, and the file could not be marked as incomplete.
 #[derive(Debug, thiserror::Error)]
-#[error("the journal cannot be written, and cannot be marked as broken either")]
+#[error("the journal cannot be written, and cannot be marked as incomplete either")]
 pub struct Unwritable;
 
 /// The journal of this instance. Cheap to write: one `write` a line.
@@ -47,13 +47,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the file of an instance; it is on the disk when this returns. Before its first
-    /// claim.
+    /// Opens the file of an instance, before its first claim; it is on the disk when this returns.
     pub fn begin(
         dir: StateDir,
         instance: InstanceId,
         at: Option<(DatabaseId, i64)>,
-        held_before: Option<Moment>,
+        quarantined_before: Option<Moment>,
     ) -> Result<Self, JournalError> {
         let opened = Opened {
             instance,
@@ -63,7 +62,7 @@ impl Journal {
         };
         let reached = at.map_or(i64::MIN, |(_, reached)| reached);
         let path = dir.path_of(instance, 0);
-        let head = head(&opened, held_before, reached, &HashMap::new());
+        let head = head(&opened, quarantined_before, reached, &HashMap::new());
         let file = dir
             .create(&path, &head, true)
             .map_err(JournalError::io("write", &path))?;
@@ -72,9 +71,9 @@ impl Journal {
             inner: Mutex::new(Inner {
                 dir,
                 opened,
-                held_before,
+                quarantined_before,
                 reached,
-                said: true,
+                position_written: true,
                 changed: false,
                 open: HashMap::new(),
                 state: State::Writing(Segment::new(file, path, head.len())),
@@ -84,12 +83,12 @@ impl Journal {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Every change leaves it in order: a panic elsewhere spoils nothing.
+        // It is consistent after every statement, so a panic elsewhere does no harm.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a request is about to be made. If that cannot be written, the file is marked
-    /// as one that does not know everything, and the request may be made all the same.
+    /// Writes that a request is about to start. If that fails, the file is marked as incomplete, and
+    /// the request may start nevertheless.
     pub fn began(&self, begun: Begun) -> Result<(), Unwritable> {
         let mut inner = self.inner();
         inner.open.insert(
@@ -99,15 +98,15 @@ impl Journal {
                 answered: None,
             },
         );
-        let said = inner.append(&Record::Began(begun));
-        if said.is_err() {
-            // It will not be made.
+        let written = inner.append(&Record::Began(begun));
+        if written.is_err() {
+            // It will not start.
             inner.open.remove(&begun.token);
         }
-        said
+        written
     }
 
-    /// Notes what came of it.
+    /// Writes its outcome.
     pub fn answered(&self, token: AttemptToken, outcome: &Outcome, at: Moment) {
         let mut inner = self.inner();
         let Some(open) = inner.open.get_mut(&token) else {
@@ -119,11 +118,11 @@ impl Journal {
             at_us: at.as_micros(),
         };
         open.answered = Some(answer.clone());
-        // Unwritten it is still known here, and is carried into the next file there is.
+        // If that failed, it is still known here and will be written to the next file.
         let _ = inner.append(&Record::Answered(answer));
     }
 
-    /// The database has these: the next file need not carry them.
+    /// These are recorded in the database: the next file does not repeat them.
     pub fn recorded(&self, tokens: impl IntoIterator<Item = AttemptToken>) {
         let mut inner = self.inner();
         for token in tokens {
@@ -131,63 +130,62 @@ impl Journal {
         }
     }
 
-    /// Whether a request of this attempt has begun and is not recorded in the database.
+    /// Whether a request of this attempt began and is not recorded in the database.
     pub fn is_open(&self, token: AttemptToken) -> bool {
         self.inner().open.contains_key(&token)
     }
 
-    /// Whether what is neither open nor recorded never began. Not after the database has become
-    /// another: what was recorded in the one before may not be in this one.
+    /// Whether an attempt that is neither open nor recorded certainly never began. Not after the
+    /// database was replaced: what was recorded in the previous one may be missing in this one.
     pub fn may_deny(&self) -> bool {
         let inner = self.inner();
         !inner.changed && inner.opened.database.is_some()
     }
 
-    /// The database has become another one, or an older one, and what is due before a moment is
-    /// held: kept for those who come after. The next file is of the database as it is now; what
-    /// never began in it, nobody may say of the one before.
-    pub fn hold(&self, before: Moment, database: DatabaseId, reached: i64) {
+    /// The database was replaced or restored, and messages due before a moment are in quarantine:
+    /// written for the daemons after this one. The next file belongs to the database as it is now.
+    pub fn begin_quarantine(&self, before: Moment, database: DatabaseId, reached: i64) {
         let mut inner = self.inner();
         inner.changed = true;
-        inner.held_before = Some(before);
+        inner.quarantined_before = Some(before);
         inner.opened.database = Some(database);
         inner.reached = reached;
         let before_us = before.as_micros();
-        // Should there be no next file, this one says it at least.
+        // In case there is no next file.
         let _ = inner.append(&Record::Held { before_us });
         inner.next_segment();
     }
 
-    /// Nothing is held any more.
-    pub fn release(&self) {
+    /// Nothing is in quarantine any more.
+    pub fn end_quarantine(&self) {
         let mut inner = self.inner();
-        if inner.held_before.take().is_some() {
+        if inner.quarantined_before.take().is_some() {
             let _ = inner.append(&Record::Released);
         }
     }
 
-    /// Notes how far the database's log has come, if anything was noted since.
+    /// Writes how far the database's log has come, if any other line was written since.
     pub fn reached(&self, bytes: i64) {
         let mut inner = self.inner();
         if bytes > inner.reached {
             inner.reached = bytes;
-            if !inner.said && inner.append(&Record::Reached { bytes }).is_ok() {
-                inner.said = true;
+            if !inner.position_written && inner.append(&Record::Reached { bytes }).is_ok() {
+                inner.position_written = true;
             }
         }
     }
 
-    /// What came to be due before this is held.
-    pub fn held_before(&self) -> Option<Moment> {
-        self.inner().held_before
+    /// Messages due before this are in quarantine.
+    pub fn quarantined_before(&self) -> Option<Moment> {
+        self.inner().quarantined_before
     }
 
-    /// Which database it is of.
+    /// The database it belongs to.
     pub fn database(&self) -> Option<DatabaseId> {
         self.inner().opened.database
     }
 
-    /// Whether what is written down is all there is. If not, everything is tried to make it so.
+    /// Whether the file is complete. If not, a new one is tried.
     pub fn recover(&self) -> bool {
         let mut inner = self.inner();
         if matches!(inner.state, State::Broken { .. }) {
@@ -196,8 +194,8 @@ impl Journal {
         matches!(inner.state, State::Writing(_))
     }
 
-    /// Brings answers that the database could not take onto the disk: they may have to wait for
-    /// longer than the machine lives. Blocks for as long as the disk takes; appends do not wait.
+    /// Syncs responses that the database has not recorded yet: they may have to outlast the machine.
+    /// Blocks for as long as the disk takes; appends do not wait for it.
     pub fn sync(&self) -> io::Result<()> {
         let file = {
             let mut inner = self.inner();
@@ -214,7 +212,7 @@ impl Journal {
         file.sync_data()
     }
 
-    /// A past file tells nothing any more that the database does not know.
+    /// All that a past file proves is recorded in the database.
     pub fn done_with(&self, file: &mut PastFile) {
         if let Err(error) = file.settle() {
             tracing::warn!(%error, "a journal could not be marked as settled; the next start will read it again");
@@ -222,7 +220,7 @@ impl Journal {
         self.inner().dir.done_with(file);
     }
 
-    /// Notes that everything it tells stands in the database: nothing to do at the next start.
+    /// Writes that all of it is recorded in the database: the next start has nothing to do.
     pub fn close(&self) {
         let mut inner = self.inner();
         if inner.open.is_empty() {
@@ -230,13 +228,13 @@ impl Journal {
         }
     }
 
-    /// Reads the answers of all files, its own too, and hands them on file by file.
+    /// All files, this one's included, the oldest first.
     pub fn history(&self) -> Result<Vec<PathBuf>, JournalError> {
         self.inner().dir.history()
     }
 }
 
-/// The answers that a file of a journal tells.
+/// The responses in a file of a journal.
 pub fn answers_in(path: &std::path::Path) -> io::Result<Vec<Answered>> {
     let bytes = dir::read(&File::open(path)?)?;
     let contents = bytes.as_deref().and_then(record::decode);

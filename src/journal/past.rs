@@ -1,4 +1,4 @@
-//! What a dead instance's files tell of its claims. Pure.
+//! What the files of a dead instance prove about its claims. Pure.
 
 use std::collections::HashMap;
 
@@ -6,28 +6,28 @@ use super::record::{Contents, Opened, Record};
 use crate::message::{AttemptToken, DatabaseId, Moment};
 use crate::proof::recovery::{Answered, Begun, Known, LastSeen};
 
-/// The latest file of one instance: the only one that knows all that had begun, for whatever
-/// was open when it was opened was carried into it.
+/// The latest file of one instance: the only one that contains every open request, because it begins
+/// with those that were open in the file before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
-    /// Whose it is.
+    /// Its instance, boot and database.
     pub opened: Opened,
     began: HashMap<AttemptToken, Begun>,
     answered: HashMap<AttemptToken, Answered>,
-    /// Every line is there.
+    /// No line is missing or damaged.
     whole: bool,
-    /// It is the latest.
+    /// No other file of this instance follows it.
     latest: bool,
-    /// All of it stands in the database already.
+    /// All of it is recorded in the database.
     pub settled: bool,
-    /// What is due before this is held, in microseconds.
-    pub held_before_us: Option<i64>,
+    /// Messages due before this are in quarantine, in microseconds.
+    pub quarantined_before_us: Option<i64>,
     /// How far the database's log had come, in bytes.
     pub reached: i64,
 }
 
 impl Past {
-    /// Takes a file in. `None`: it never came to be one, and its writer began nothing by it.
+    /// Reads a file. `None`: its head is incomplete, so its writer began nothing by it.
     pub fn of(contents: Contents) -> Option<Self> {
         let mut records = contents.records.into_iter();
         let Some(Record::Opened(opened)) = records.next() else {
@@ -40,14 +40,14 @@ impl Past {
             whole: contents.whole,
             latest: true,
             settled: false,
-            held_before_us: None,
+            quarantined_before_us: None,
             reached: i64::MIN,
         };
         let mut ready = false;
         for record in records {
             match record {
                 Record::Ready => ready = true,
-                // One file, one opening.
+                // A file has one head.
                 Record::Opened(_) => past.whole = false,
                 Record::Began(begun) => {
                     past.began.insert(begun.token, begun);
@@ -58,17 +58,17 @@ impl Past {
                 Record::Continued => past.latest = false,
                 Record::Settled => past.settled = true,
                 Record::Reached { bytes } => past.reached = past.reached.max(bytes),
-                Record::Held { before_us } => past.held_before_us = Some(before_us),
-                Record::Released => past.held_before_us = None,
+                Record::Held { before_us } => past.quarantined_before_us = Some(before_us),
+                Record::Released => past.quarantined_before_us = None,
             }
         }
         ready.then_some(past)
     }
 
-    /// Whether it may say that a request never began: its own words are whole, none came after
-    /// them, the machine has not been started anew since (what was written last may then be
-    /// missing), and the database is on the same history (what was settled in it may be open
-    /// again on another). That its writer is dead, whoever reads it has made sure of.
+    /// Whether it can prove that a request never began: it is complete and the latest, the machine
+    /// was not restarted since (the last lines may then be missing), and the database is the same, on
+    /// the same timeline (what was settled may be open again on another). The reader has made sure
+    /// that its writer is dead.
     pub fn may_deny(&self, boot: Option<&str>, database: Option<DatabaseId>) -> bool {
         self.whole
             && self.latest
@@ -78,7 +78,7 @@ impl Past {
             && self.opened.database == database
     }
 
-    /// What is known of an attempt of this instance. `may_deny` as [`Self::may_deny`] has it.
+    /// What is known of an attempt of this instance. `may_deny`: see [`Self::may_deny`].
     pub fn of_attempt(&self, token: AttemptToken, may_deny: bool) -> Known {
         if let Some(answer) = self.answered.get(&token) {
             return Known::Answered(answer.clone());
@@ -90,24 +90,24 @@ impl Past {
         }
     }
 
-    /// Every answer it has.
+    /// All responses in it.
     pub fn answers(&self) -> impl Iterator<Item = &Answered> {
         self.answered.values()
     }
 
-    /// When the latest request that it knows began.
+    /// When the latest request in it began.
     fn latest_begun(&self) -> Option<Moment> {
         let begun = self.began.values().map(|begun| begun.at_us);
         let answered = self.answered.values().map(|answered| answered.to.at_us);
         begun.chain(answered).max().map(Moment::from_micros)
     }
 
-    /// What it says of the database it was written beside.
+    /// The database as this instance last saw it.
     pub fn last_seen(&self) -> LastSeen {
         LastSeen {
             database: self.opened.database,
             reached: self.reached,
-            quarantined_before: self.held_before_us.map(Moment::from_micros),
+            quarantined_before: self.quarantined_before_us.map(Moment::from_micros),
             latest: self.latest_begun(),
         }
     }

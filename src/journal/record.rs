@@ -1,19 +1,19 @@
-//! The format: what stands in a file, as bytes and back. Pure.
+//! The format of a file: records to bytes and back. Pure.
 //!
 //! A magic line, then one record a line: a checksum, a space, JSON. A process may die in the
-//! middle of a line, so the last one may be torn; whatever else is not as it was written makes
-//! the file one that may not say what did *not* happen.
+//! middle of a line, so the last one may be truncated; any other damage makes the file incomplete:
+//! it cannot prove what did *not* happen.
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::{DatabaseId, InstanceId};
 use crate::proof::recovery::{Answered, Begun};
 
-/// The first line. A number, so that another format is told from this one.
+/// The first line, with the number of the format.
 pub(super) const MAGIC: &[u8] = b"punctual-journal 1\n";
 
-/// Written over the first line by whoever could not write a record any more: of the same
-/// length, in place, for it must work on a full disk.
+/// Replaces the first line when a record could not be written: of the same length, in place, because
+/// it must work on a full disk.
 pub(super) const BROKEN: &[u8] = b"punctual-journal !\n";
 
 /// A checksum in hexadecimal, and the space after it.
@@ -25,47 +25,47 @@ const SUM: usize = 9;
 pub enum Record {
     /// The first record of every file.
     Opened(Opened),
-    /// What was open in the file before stands above: from here on this file knows all.
+    /// The head is complete: it contains what was open in the file before.
     Ready,
-    /// A request is about to be made.
+    /// A request is about to start.
     Began(Begun),
-    /// What came of it.
+    /// Its response.
     Answered(Answered),
-    /// Another file goes on from here: this one does not know what began since.
+    /// Another file continues from here.
     Continued,
-    /// All that this file tells of open attempts stands in the database.
+    /// All open attempts of this file are recorded in the database.
     Settled,
     /// How far the database's log had come.
     Reached {
         /// In bytes.
         bytes: i64,
     },
-    /// What is due before this moment is held, in microseconds: the database is an older one.
+    /// The database was restored: messages due before this moment are in quarantine.
     Held {
-        /// On the database's clock.
+        /// On the database's clock, in microseconds.
         before_us: i64,
     },
-    /// And no longer is.
+    /// The quarantine ended.
     Released,
 }
 
-/// Whose file it is.
+/// Which daemon, machine and database a file belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// The daemon that writes it.
     pub instance: InstanceId,
-    /// Files of one instance, from 0.
+    /// The number of the file, from 0.
     pub segment: u32,
-    /// Which run of the machine; `None` where it does not tell.
+    /// The machine's boot id; `None`: unknown.
     pub boot: Option<String>,
-    /// Which database its claims are in; `None` where that does not tell.
+    /// The database that has its claims; `None`: unknown.
     pub database: Option<DatabaseId>,
 }
 
-/// What a file says.
+/// What a file contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// Every line is as it was written, but for a torn last one.
+    /// No line is damaged, except a truncated last one.
     pub whole: bool,
     /// The records that can be read.
     pub records: Vec<Record>,
@@ -75,7 +75,7 @@ pub struct Contents {
 ///
 /// # Panics
 ///
-/// Never: there is nothing in a record that JSON does not have.
+/// Never: every record can be written as JSON.
 pub fn encode(record: &Record, line: &mut Vec<u8>) {
     let start = line.len();
     line.extend_from_slice(b"00000000 ");
@@ -85,7 +85,7 @@ pub fn encode(record: &Record, line: &mut Vec<u8>) {
     line.push(b'\n');
 }
 
-/// Reads a file. `None`: it is none of ours.
+/// Reads a file. `None`: it is not a journal.
 pub fn decode(bytes: &[u8]) -> Option<Contents> {
     let mut whole = true;
     let rest = if let Some(rest) = bytes.strip_prefix(MAGIC) {
@@ -94,7 +94,7 @@ pub fn decode(bytes: &[u8]) -> Option<Contents> {
         whole = false;
         rest
     } else if MAGIC.starts_with(bytes) {
-        // Whoever began it did not get beyond that, and claimed nothing.
+        // Its writer died here, before its first claim.
         return Some(Contents {
             whole: false,
             records: Vec::new(),
@@ -106,7 +106,7 @@ pub fn decode(bytes: &[u8]) -> Option<Contents> {
     for line in rest.split_inclusive(|b| *b == b'\n') {
         match (line.strip_suffix(b"\n"), record(line)) {
             (_, Some(record)) => records.push(record),
-            // Torn: the process died in the middle of it.
+            // Truncated: the process died while it wrote this line.
             (None, None) => {}
             (Some(_), None) => whole = false,
         }
@@ -115,7 +115,7 @@ pub fn decode(bytes: &[u8]) -> Option<Contents> {
     Some(Contents { whole, records })
 }
 
-/// One line; `None`: it is not as it was written, or of a kind that this version does not know.
+/// One line; `None`: it is damaged, or of a kind that this version does not know.
 fn record(line: &[u8]) -> Option<Record> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let (sum, json) = line.split_at_checked(SUM)?;

@@ -1,5 +1,5 @@
-//! The file that is being written: appended to, followed by the next one in time, and marked as
-//! incomplete when it cannot be written.
+//! The file being written: appends, the change to the next file, and the mark that it is incomplete
+//! when it cannot be written.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -11,25 +11,25 @@ use super::record::{BROKEN, MAGIC, Opened, Record, encode};
 use super::{Answered, Begun, StateDir, Unwritable};
 use crate::message::{AttemptToken, Moment};
 
-/// A file is followed by the next one after this many bytes, beyond what was carried into it:
-/// the past is given up a file at a time.
+/// A file is followed by the next one after this many bytes beyond its head. Old ones are removed a
+/// file at a time.
 const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// If there can be no next file, the one there is goes on to here, and no further.
+/// If the next file cannot be created, the current one continues up to this length.
 pub(super) const SEGMENT_MAX: u64 = 16 * SEGMENT_BYTES;
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) dir: StateDir,
     pub(super) opened: Opened,
-    pub(super) held_before: Option<Moment>,
-    /// How far the database's log has come, and whether that stands in the file.
+    pub(super) quarantined_before: Option<Moment>,
+    /// How far the database's log has come, and whether the file says so.
     pub(super) reached: i64,
-    pub(super) said: bool,
-    /// The database has become another one since this began.
+    pub(super) position_written: bool,
+    /// The database was replaced since this began.
     pub(super) changed: bool,
-    /// What began and is not recorded in the database. Bounded by what the reactor has in
-    /// flight and unrecorded.
+    /// Requests that began and are not recorded in the database. Bounded by the reactor: in flight
+    /// and unrecorded.
     pub(super) open: HashMap<AttemptToken, Open>,
     pub(super) state: State,
     /// Reused from line to line.
@@ -45,7 +45,7 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) enum State {
     Writing(Segment),
-    /// Nothing is written. Whether the file of this path says so of itself.
+    /// Nothing is written. Whether the file of this path is marked as incomplete, or gone.
     Broken {
         path: PathBuf,
         marked: bool,
@@ -57,7 +57,7 @@ pub(super) struct Segment {
     pub(super) file: File,
     pub(super) path: PathBuf,
     pub(super) written: u64,
-    /// Beyond which the next one is due.
+    /// The length at which the next file begins.
     pub(super) until: u64,
     /// Something was written since it was last synced.
     pub(super) unsynced: bool,
@@ -92,7 +92,7 @@ impl Inner {
             return self.break_off(&error);
         }
         segment.unsynced = true;
-        self.said = false;
+        self.position_written = false;
         segment.written += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
         if segment.written > segment.until {
             self.next_segment();
@@ -100,7 +100,7 @@ impl Inner {
         Ok(())
     }
 
-    /// What began since the last line is not in the file: it must not say that nothing did.
+    /// A request that begins now is not in the file, so it must not prove that none did.
     fn break_off(&mut self, error: &io::Error) -> Result<(), Unwritable> {
         let State::Writing(segment) = &self.state else {
             return self.mark();
@@ -117,7 +117,7 @@ impl Inner {
         self.mark()
     }
 
-    /// Makes sure that the file does not say more than it knows.
+    /// Makes sure that the file is marked as incomplete, or removed.
     fn mark(&mut self) -> Result<(), Unwritable> {
         if let State::Broken { path, marked } = &mut self.state
             && !*marked
@@ -138,12 +138,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Goes on in the next file, if there can be one; else where it was.
+    /// Begins the next file. If that fails, the current one continues.
     pub(super) fn next_segment(&mut self) {
         let mut opened = self.opened.clone();
         opened.segment = opened.segment.saturating_add(1);
         let path = self.dir.path_of(opened.instance, opened.segment);
-        let head = head(&opened, self.held_before, self.reached, &self.open);
+        let head = head(&opened, self.quarantined_before, self.reached, &self.open);
         match self.dir.create(&path, &head, false) {
             Ok(file) => {
                 let next = State::Writing(Segment::new(file, path.clone(), head.len()));
@@ -151,7 +151,7 @@ impl Inner {
                     State::Writing(mut before) => {
                         self.line.clear();
                         encode(&Record::Continued, &mut self.line);
-                        // It is not the latest any more, said or not.
+                        // Without this line it is recognised as older by its number.
                         let _ = before.file.write_all(&self.line);
                     }
                     State::Broken { .. } => tracing::info!("the journal can be written again"),
@@ -171,17 +171,17 @@ impl Inner {
     }
 }
 
-/// The beginning of a file: whose it is, and all that is open.
+/// The head of a file: what it belongs to, and all open requests.
 pub(super) fn head(
     opened: &Opened,
-    held: Option<Moment>,
+    quarantined_before: Option<Moment>,
     reached: i64,
     open: &HashMap<AttemptToken, Open>,
 ) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     encode(&Record::Opened(opened.clone()), &mut bytes);
     encode(&Record::Reached { bytes: reached }, &mut bytes);
-    if let Some(before) = held {
+    if let Some(before) = quarantined_before {
         let before_us = before.as_micros();
         encode(&Record::Held { before_us }, &mut bytes);
     }

@@ -1,4 +1,4 @@
-//! A process that is suspended past its lease: SIGSTOP, a closed lid, a machine moved elsewhere.
+//! A process that is suspended past its lease: SIGSTOP, a closed lid, a migrated virtual machine.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

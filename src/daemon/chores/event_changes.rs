@@ -9,7 +9,11 @@ const ROWS: u32 = 25;
 
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let store = &on.dispatch.store;
-    let held = on.dispatch.journal.as_ref().and_then(|j| j.held_before());
+    let held = on
+        .dispatch
+        .journal
+        .as_ref()
+        .and_then(|j| j.quarantined_before());
     if held.is_some() {
         return Ok(Progress::Done);
     }

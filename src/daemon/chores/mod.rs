@@ -1,9 +1,9 @@
-//! Chores: what nobody waits for and must not be left undone, such as cancelling what is too late or
-//! trying again what the app's tables refused. Each has a file.
+//! Chores: periodic work on which nothing else waits, such as cancelling late messages or retrying what
+//! the app's tables refused. Each has a file.
 //!
-//! A chore is done in steps, bounded in rows and in time. One that says that there is more to do is
-//! due again at once, behind all others that are due: so a full outbox holds up neither the reaping
-//! nor the expiry. What must not wait for any of them is not a chore, but a task (the heartbeat).
+//! A chore runs in steps, bounded in rows and in time. One with more to do is due again at once, after
+//! all others that are due: so a full outbox delays neither the reaping nor the expiry. What must not
+//! wait for any of them is a task (the heartbeat).
 
 use std::time::Duration;
 
@@ -30,15 +30,15 @@ mod unbegun;
 /// How often most chores are due, and how soon one that failed is tried again.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How long one step goes on taking rows. What it has taken it finishes.
+/// How long one step keeps taking rows. It finishes those it has taken.
 const STEP_TIME: Duration = Duration::from_millis(250);
 
-/// What a step left.
+/// Whether a step has more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// Nothing, for now.
+    /// No.
     Done,
-    /// Perhaps more: it was stopped by a bound.
+    /// Perhaps: it was stopped by a bound.
     More,
 }
 
@@ -116,7 +116,7 @@ impl Chore {
     /// When it is first due after the start.
     const fn first(self) -> Duration {
         match self {
-            // The start has told them.
+            // The start has written them.
             Self::Days => days::EVERY,
             _ => Duration::ZERO,
         }
@@ -137,7 +137,7 @@ impl Chore {
     }
 }
 
-/// Does them until `stop`; a step that is under way then is finished.
+/// Runs them until `stop`; a step in progress is finished.
 pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
     let on = Context { dispatch, inputs };
     let began = clock::reading().up;

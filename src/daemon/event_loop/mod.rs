@@ -1,5 +1,4 @@
-//! The event loop: whatever happens goes into the reactor, whatever it decides is begun. No rule
-//! lives here.
+//! The event loop: passes inputs to the reactor and starts what it decides. It contains no rule.
 
 use std::io;
 use std::sync::Arc;
@@ -25,22 +24,21 @@ use crate::reactor::report::ListenerReport;
 mod answers;
 mod perform;
 
-/// The longest nap. The wall clock is looked at this often, so that a step is noticed soon
-/// even where nothing is due.
+/// The longest sleep. The wall clock is read this often, so that a step is noticed soon even if nothing
+/// is due.
 const NAP_MAX: Duration = Duration::from_secs(1);
 
-/// Inputs taken in before the clock is read again and commands are begun.
+/// Inputs handled before the clock is read again and commands are started.
 const INPUTS_PER_TURN: usize = 64;
 
-/// How often the health task is told what the loop knows.
+/// How often the health check gets what the loop knows.
 const FACTS_EVERY: Duration = Duration::from_millis(500);
 
-/// How long a stop may take beyond the last request's deadline, as long as a restart of the
-/// database, if it is only claims that could not be given back. What came of a request is
-/// waited for without end: nobody else knows it.
+/// How long a shutdown may take beyond the last request's deadline (as long as a restart of the database
+/// takes) if only claims could not be released. Outcomes have no limit: only this process knows them.
 const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
-/// Where things come from.
+/// The sources of inputs.
 pub(super) struct Sources {
     pub(super) heard: mpsc::Receiver<Heard>,
     pub(super) inputs: mpsc::Receiver<Input>,
@@ -50,27 +48,27 @@ pub(super) struct Sources {
 /// Wakes tasks beside the loop.
 #[derive(Clone, Default)]
 pub(super) struct Wakers {
-    /// The heartbeat: somebody says that an instance comes or goes.
+    /// The heartbeat: an instance started or stopped.
     pub(super) members: Arc<Notify>,
-    /// The clock's: it was found lost.
+    /// The database clock's: the wall clock was stepped.
     pub(super) clock_lost: Arc<Notify>,
 }
 
 pub(super) struct EventLoop {
     reactor: Reactor<Payload>,
     dispatch: Dispatch,
-    /// For parts of a load, which come while its task still runs.
+    /// For parts of a load, which arrive while its task still runs.
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
     wakers: Wakers,
-    /// Whether what is due goes.
+    /// Whether due messages are sent.
     health: Health,
     facts_after: Uptime,
     listener: ListenerReport,
     backlog: Backlog,
-    /// What the reactor holds, for those who wait for that.
+    /// What the reactor has in quarantine, for tasks that wait for that.
     held: watch::Sender<Option<Moment>>,
-    /// What of it the latest look left held.
+    /// What the latest reconciliation left in quarantine.
     left: watch::Receiver<Option<Remaining>>,
     /// The listener could not even connect.
     cut_off: bool,
@@ -123,8 +121,7 @@ impl EventLoop {
         }
     }
 
-    /// Turns until `stop` and the drain after it. How many outcomes could not be recorded in
-    /// time: none, if all went well.
+    /// Runs until `stop` and the drain after it. How many claims could not be released.
     pub(super) async fn run(
         mut self,
         mut from: Sources,
@@ -175,13 +172,13 @@ impl EventLoop {
     fn next_wakeup(&mut self, now: Now) -> crate::message::Uptime {
         let nap = now.up + NAP_MAX;
         self.reactor.next_wakeup(now).map_or(nap, |at: Moment| {
-            // Rounded up to the microsecond by the clock itself: late by a hair, never early.
+            // Rounded up to the microsecond by the clock itself, so it is never early.
             let wait = u64::try_from(at.micros_from(now.db)).unwrap_or(0);
             nap.min(now.up + Duration::from_micros(wait))
         })
     }
 
-    /// Takes in what else has come already, so that a herd costs one turn and not a thousand.
+    /// Handles the inputs that are already there, so that a herd costs one pass and not a thousand.
     fn take_in_waiting(&mut self, from: &mut Sources) {
         for _ in 0..INPUTS_PER_TURN {
             if let Some(done) = self.tasks.try_join_next() {
@@ -252,7 +249,7 @@ impl EventLoop {
                     Notice::Ids(ids) => Input::Notice(ids),
                     Notice::Rescan => Input::Rescan,
                     Notice::Members => {
-                        // Coalesced: however often it is said, one read follows.
+                        // Coalesced: one read follows, however many notifications.
                         self.wakers.members.notify_one();
                         return;
                     }
@@ -263,7 +260,7 @@ impl EventLoop {
         self.reactor.handle(input, now);
     }
 
-    /// Tells the log and those who watch.
+    /// Passes events to the log and to the streams.
     fn tell(&mut self) {
         let (told, left_out) = self.reactor.take_events();
         self.dispatch.metrics.tell(told, left_out);
@@ -274,7 +271,7 @@ impl EventLoop {
         self.report_facts();
     }
 
-    /// What the loop knows of whether what is due goes.
+    /// What the health check needs from the loop.
     fn report_facts(&mut self) {
         let now = self.dispatch.clock.now();
         if now.up < self.facts_after {
@@ -309,14 +306,13 @@ impl EventLoop {
     }
 }
 
-/// A task that panicked is a bug, and what it was to tell is lost. The process ends by it: the
-/// next one, and the lease of the claim, deal with that; going on with a permit that never
-/// comes back would not.
+/// A panicked task is a bug, and its result is lost. The process ends at once: the next one and the
+/// lease of the claim deal with that; to continue without its permit would not.
 fn task_ended(done: Result<Option<Input>, tokio::task::JoinError>) -> Event {
     match done {
         Ok(Some(input)) => Event::Input(input),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The other error is being cancelled: nobody does that while the loop turns.
+        // The other error is cancellation, which does not happen while the loop runs.
         Ok(None) | Err(_) => Event::Done,
     }
 }

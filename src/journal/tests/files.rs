@@ -146,24 +146,24 @@ fn a_journal_that_cannot_even_be_marked_lets_nothing_begin() {
 fn a_hold_outlives_its_instance() {
     let at = dir();
     let journal = start(&at);
-    journal.hold(Moment::from_micros(3), DATABASE, 0);
+    journal.begin_quarantine(Moment::from_micros(3), DATABASE, 0);
     assert!(!journal.may_deny());
     journal.reached(7);
     journal.began(begun(1)).unwrap();
     journal.reached(8);
     drop(journal);
-    assert_eq!(left(&at).held_before_us, Some(3));
+    assert_eq!(left(&at).quarantined_before_us, Some(3));
     assert_eq!(left(&at).reached, 8);
     let dir = StateDir::lock(at.path()).unwrap();
     let held = Some(Moment::from_micros(3));
     let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
     drop(journal);
-    assert_eq!(left(&at).held_before_us, Some(3));
+    assert_eq!(left(&at).quarantined_before_us, Some(3));
     let dir = StateDir::lock(at.path()).unwrap();
     let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
-    journal.release();
+    journal.end_quarantine();
     drop(journal);
-    assert_eq!(left(&at).held_before_us, None);
+    assert_eq!(left(&at).quarantined_before_us, None);
 }
 
 #[test]

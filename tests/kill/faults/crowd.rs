@@ -1,4 +1,4 @@
-//! Others at the same table.
+//! Other processes and users of the same table.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What can become of the database, and of the way to it.
+//! Faults of the database, and of the connection to it.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the provider can do to us.
+//! Faults of the provider.
 
 use std::time::Duration;
 

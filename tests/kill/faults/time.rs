@@ -1,4 +1,4 @@
-//! Clocks that jump, and processes that stand still.
+//! Clocks that are stepped, and processes that are suspended.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
