@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{logs, output, token};
-use crate::config::{self, Config, HttpSettings, ProviderChoice, Sources, TwilioSettings};
+use crate::config::{
+    self, Config, HttpSettings, ProviderChoice, Sources, StateSetting, TwilioSettings,
+};
 use crate::daemon::{self, Parts, State, WebhookParts};
 use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
@@ -64,17 +66,15 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
         tracing::warn!("{warning}");
     }
     let provider = provider(&config)?;
+    let state_dir = state_dir(&config.state_dir)?;
     anyhow::ensure!(
-        config.state_dir.is_some() || !accept_restore,
+        state_dir.is_some() || !accept_restore,
         "--accept-restore needs a journal (PUNCTUAL_STATE_DIR): without one there is no quarantine"
     );
     let tcp = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
     let webhooks = webhooks(&config).await?;
-    // Before anything is put into it.
-    let dir = config.state_dir.as_deref();
-    let dir = dir.map(StateDir::lock).transpose()?;
     let http = endpoint(tcp, &config)?;
-    let state = dir.map(|dir| State {
+    let state = state_dir.map(|dir| State {
         dir,
         accept_restore,
     });
@@ -94,6 +94,34 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
         webhooks,
         state,
     })
+}
+
+/// The directory of the journal. One that was set must be usable; without one that was only found, messages
+/// are sent all the same.
+fn state_dir(setting: &StateSetting) -> anyhow::Result<Option<StateDir>> {
+    const WITHOUT: &str =
+        "no journal: if this process dies, messages it had claimed become unconfirmed";
+    let Some(path) = setting.path() else {
+        let reason = setting.reason().unwrap_or_default();
+        tracing::warn!(
+            reason,
+            "{WITHOUT}; set PUNCTUAL_STATE_DIR to a writable directory"
+        );
+        return Ok(None);
+    };
+    match (StateDir::open(path), setting) {
+        (Ok(dir), _) => Ok(Some(dir)),
+        (Err(error), StateSetting::Found { variable, .. }) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(
+                error = format!("{error:#}"),
+                variable,
+                "{WITHOUT}; set PUNCTUAL_STATE_DIR to a writable directory"
+            );
+            Ok(None)
+        }
+        (Err(error), _) => Err(error).context("PUNCTUAL_STATE_DIR is not usable"),
+    }
 }
 
 /// The address and the Unix socket. Only a terminal is shown the link, which contains the token; logs are kept.

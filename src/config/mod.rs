@@ -10,6 +10,7 @@ mod provider;
 mod raw;
 mod secret_file;
 mod show;
+mod state;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -33,6 +34,7 @@ use crate::schedule::{LEAD_MAX, LeadSetting};
 pub use error::{ConfigError, Problem};
 pub use provider::{ApiKey, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
+pub use state::StateSetting;
 pub use values::LogFormat;
 
 use raw::Raw;
@@ -60,8 +62,8 @@ pub struct Config {
     pub lease: Duration,
     /// A message later than this at its turn is cancelled, not sent.
     pub max_lateness: Duration,
-    /// Where the journal is; `None`: none is kept.
-    pub state_dir: Option<PathBuf>,
+    /// Where the journal is kept.
+    pub state_dir: StateSetting,
     /// What is done about a message in doubt whose row does not say.
     pub in_doubt: InDoubt,
     /// The newest zone data there is.
@@ -140,8 +142,8 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut raw = Raw::read(sources);
         let database_url = database_url_of(&mut raw);
-        let state_dir = raw.get(&key::STATE_DIR, values::directory);
-        let http = http_of(&mut raw, state_dir.clone(), sources);
+        let state_dir = StateSetting::read(&mut raw, sources);
+        let http = http_of(&mut raw, state_dir.set().map(Into::into), sources);
         let provider = provider::choose(&mut raw);
         let default_sender = provider::default_sender(&mut raw);
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
@@ -224,11 +226,11 @@ pub fn database_url(sources: &Sources) -> Result<SecretString, ConfigError> {
 /// Reads only the address of a running daemon. Misspelt keys are errors here too.
 pub fn debug_endpoint(sources: &Sources) -> Result<DebugEndpoint, ConfigError> {
     let mut raw = Raw::read(sources);
-    let state_dir = raw.get(&key::STATE_DIR, values::directory);
+    let state_dir = StateSetting::read(&mut raw, sources);
     let addr = raw.or(&key::HTTP_ADDR, HTTP_ADDR_DEFAULT, values::address);
     let endpoint = DebugEndpoint {
         addr,
-        runtime: runtime_dir(state_dir, sources, addr),
+        runtime: runtime_dir(state_dir.set().map(Into::into), sources, addr),
         debug_token: raw.get(&key::DEBUG_TOKEN, values::token),
         operator_token: raw.get(&key::OPERATOR_TOKEN, values::token),
     };

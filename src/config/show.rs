@@ -4,7 +4,7 @@ use humantime::format_duration;
 use serde::Serialize;
 
 use super::values::LogFormat;
-use super::{Config, ProviderChoice};
+use super::{Config, ProviderChoice, StateSetting};
 use crate::message::Sender;
 use crate::message::facts::LimitSource;
 use crate::schedule::LeadSetting;
@@ -82,7 +82,12 @@ pub(super) fn to_toml(config: &Config) -> String {
         lease: format_duration(config.lease).to_string(),
         in_doubt: config.in_doubt.as_str(),
         max_lateness: format_duration(config.max_lateness).to_string(),
-        state_dir: config.state_dir.as_ref().map(|d| d.display().to_string()),
+        state_dir: match &config.state_dir {
+            StateSetting::Set(dir) => Some(dir.display().to_string()),
+            StateSetting::Off => Some("off".into()),
+            // Not a setting.
+            StateSetting::Found { .. } | StateSetting::Unknown => None,
+        },
         timezone: config.timezone.iana_name().unwrap_or("UTC"),
         business_hours: config
             .business_hours

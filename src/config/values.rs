@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 
+use super::StateSetting;
 use crate::clock::ZoneData;
 use crate::http::TOKEN_MIN;
 use crate::message::InDoubt;
@@ -171,12 +172,15 @@ fn is_plain(url: &Url) -> bool {
 }
 
 /// Whether it is writable is checked by the daemon, which creates and locks it.
-pub(super) fn directory(text: &str) -> Parsed<PathBuf> {
+pub(super) fn state_dir(text: &str) -> Parsed<StateSetting> {
+    if text == "off" {
+        return Ok(StateSetting::Off);
+    }
     let path = PathBuf::from(text);
     if path.file_name().is_some() {
-        Ok(path)
+        Ok(StateSetting::Set(path))
     } else {
-        Err("a directory for this daemon only, like /var/lib/punctual".into())
+        Err("a directory like /var/lib/punctual, or off".into())
     }
 }
 

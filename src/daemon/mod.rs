@@ -3,7 +3,7 @@
 //!
 //! - `event_loop`: passes inputs to the reactor, and starts what it decides.
 //! - `tasks`: the tasks beside the loop; one that ends or panics ends the daemon with its name. They are
-//!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `recovery`
+//!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `journal_watch`, the `recovery`
 //!   of attempts of dead instances, the `restore` watch, and the HTTP servers.
 //! - `repeats`: sums up warnings that repeat.
 //! - `start`: the checks before anything starts. `end`: the orderly shutdown.
@@ -36,6 +36,7 @@ mod end;
 mod event_loop;
 mod health;
 mod heartbeat;
+mod journal_watch;
 mod look_ups;
 mod quarantine;
 mod recovery;
@@ -82,7 +83,7 @@ pub struct Parts {
 
 /// What the journal needs.
 pub struct State {
-    /// Where it is.
+    /// The state directory.
     pub dir: StateDir,
     /// A person confirms that nothing is missing in the database, although it was replaced.
     pub accept_restore: bool,
@@ -173,8 +174,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         there = Box::pin(start.when_there(&mut questions)) => there?,
     }
     let now = clock.now().db;
-    let journal = |state| restore::begin(state, &lineage, instance, now);
-    let begun = parts.state.map(journal).transpose()?;
+    let begun = match parts.state {
+        Some(state) => {
+            let database = parts.dsn.database();
+            Some(restore::begin(state, database, &store, &lineage, now).await?)
+        }
+        None => None,
+    };
     tracing::info!(%instance, "started");
 
     let (heard_tx, heard) = mpsc::channel(INPUTS);
@@ -203,6 +209,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (held_tx, held) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     if let Some(begun) = begun {
+        let watch = journal_watch::keep(Arc::clone(&begun.journal), Arc::clone(&dispatch.metrics));
+        tasks.spawn("journal", watch);
         if let Some(before) = begun.held_before {
             reactor.handle(Input::Quarantine { before }, clock.now());
         }

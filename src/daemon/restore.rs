@@ -12,16 +12,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::State;
 use super::quarantine::{self, Remaining};
 use super::tasks::Tasks;
+use super::{RunError, State};
 use crate::dispatch::{Dispatch, Input, Payload};
-use crate::journal::{self, Journal, JournalError, PastFile};
-use crate::message::{DatabaseId, InstanceId, Moment};
-use crate::proof::recovery::{Answered, LogPosition, start};
+use crate::journal::{self, Journal, PastFile, Slot};
+use crate::message::{DatabaseId, Moment};
+use crate::proof::recovery::{Answered, LastSeen, LogPosition, start};
 use crate::reactor::Record;
 use crate::receipt::reconcile::Reconciler;
-use crate::store::{Lineage, StoreError};
+use crate::store::{Lineage, Store, StoreError};
 
 /// Between tries of what the database or the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -194,20 +194,28 @@ impl Begun {
     }
 }
 
-/// Begins a journal, and holds it against those before.
-pub(super) fn begin(
+/// Takes a slot, begins a journal there, and compares it with those before.
+pub(super) async fn begin(
     state: State,
+    database: &str,
+    store: &Store,
     history: &Lineage,
-    instance: InstanceId,
     now: Moment,
-) -> Result<Begun, JournalError> {
+) -> Result<Begun, RunError> {
     let State {
-        mut dir,
+        dir,
         accept_restore,
     } = state;
-    let past = dir.past()?;
+    let instance = store.instance();
     let place = history.known();
-    let seen = past.last().map(|file| file.past.last_seen());
+    let mut slot = dir.take_slot(place.map(|place| place.database), database)?;
+    let past = slot.past()?;
+    let mut seen = past.last().map(|file| file.past.last_seen());
+    if past.is_empty() {
+        // The first daemon beside this database: perhaps its data were restored from another one.
+        seen = include_earlier(&mut slot, store).await?;
+    }
+    tracing::info!(path = %slot.path().display(), "the journal is kept");
     let start = start(seen, place, accept_restore, now);
     if start.accepted {
         tracing::warn!(
@@ -220,13 +228,26 @@ pub(super) fn begin(
     let held_before = start.quarantine_before;
     let at = place.map(|place| (place.database, place.reached));
     Ok(Begun {
-        journal: Arc::new(Journal::begin(dir, instance, at, held_before)?),
+        journal: Arc::new(Journal::begin(slot, instance, at, held_before)?),
         past,
         follows: place.map(|place| place.database).filter(|_| !start.moved),
         held_before,
         found: start.merge_proofs,
         accepted: start.accepted,
     })
+}
+
+/// Includes the journals of other databases whose attempts are in this ledger; what the latest of them
+/// last saw.
+async fn include_earlier(slot: &mut Slot, store: &Store) -> Result<Option<LastSeen>, RunError> {
+    let mut seen = None;
+    for candidate in slot.candidates()? {
+        let known = store.bounded(store.knows_any(&candidate.tokens)).await?;
+        if known {
+            seen = slot.include(candidate).or(seen);
+        }
+    }
+    Ok(seen)
 }
 
 /// What a start says of a database that is not where the journal left it.

@@ -84,6 +84,7 @@ async fn answer(questions: &mut mpsc::Receiver<Question>) -> std::convert::Infal
             let _ = reply.send(Readiness {
                 missing: vec![Missing::Connection],
                 held_before: None,
+                remarks: Vec::new(),
             });
         }
     }

@@ -24,7 +24,11 @@ pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, No
                  `punctual run --accept-restore` releases all"
             )
         });
-        let body = format!("ready{}", held.unwrap_or_default());
+        let mut body = format!("ready{}", held.unwrap_or_default());
+        for remark in &readiness.remarks {
+            body.push('\n');
+            body.push_str(remark);
+        }
         return Ok(text(StatusCode::OK, &body));
     }
     let reasons: Vec<String> = readiness.missing.iter().map(ToString::to_string).collect();

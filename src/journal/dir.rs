@@ -1,38 +1,38 @@
-//! The directory: one daemon's at a time, with the files of those before it.
+//! One slot of a state directory: the files of the instance that has it, and of those before it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use super::past::Past;
 use super::record::{Record, decode, encode};
+use super::state_dir::StateDir;
 use crate::message::InstanceId;
 
-/// Held for as long as the daemon lives. The kernel lets go of it when the process ends, however
-/// it ends, so whoever gets it knows that the one before is dead.
-const LOCK: &str = "lock";
+/// Locked for as long as the daemon lives. The kernel releases it when the process ends, however it
+/// ends: whoever gets it knows that the previous daemon is dead.
+pub(super) const LOCK: &str = "lock";
 
-/// How often a lock is tried for, and how long after one try comes the next. A process that starts
-/// another one shares its lock with it for a moment, until that one runs its own program; a
-/// daemon that lives has its lock for longer than all of these.
+/// How often a lock is tried, and the pause between two tries. A process that starts another one
+/// shares its locks with it for a moment, until that one runs its own program; a living daemon has its
+/// lock for longer than all of these.
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const ENDING: &str = ".journal";
 
-/// What is kept of the past, in bytes: some 200,000 messages. It is what a restored database is
-/// held against; what is older than that only the provider's list knows.
+/// How much is kept of the past, in bytes: some 200,000 messages. A restored database is compared with
+/// it; what is older is known only to the provider's list.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// And in files, for a daemon that is started again and again.
 const KEPT_FILES: usize = 256;
 
-/// Instances of the past that are looked into. One that is started again and again does not get
-/// to settle what it finds; what is older than this, others have called unknown by then.
+/// Dead instances whose open attempts are settled. Those before them have been reaped by then.
 const PAST_MAX: usize = 32;
 
 /// The longest file that is read. A writer stops long before.
@@ -42,16 +42,13 @@ pub(super) const FILE_MAX: u64 = 256 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// Another process has it.
-    #[error(
-        "PUNCTUAL_STATE_DIR {} is in use by another process: each daemon needs a directory of \
-         its own", path.display()
-    )]
+    #[error("the state directory is in use: another process keeps {} locked", path.display())]
     Busy {
-        /// The directory, or the file in it.
+        /// The lock, or the file.
         path: PathBuf,
     },
     /// It cannot be used.
-    #[error("PUNCTUAL_STATE_DIR is not usable: cannot {what} {}", path.display())]
+    #[error("the state directory is not usable: cannot {what} {}", path.display())]
     Io {
         /// What was tried.
         what: &'static str,
@@ -69,27 +66,31 @@ impl JournalError {
     }
 }
 
-/// The directory, ours alone.
+/// The directory of one instance, locked by it.
 #[derive(Debug)]
-pub struct StateDir {
+pub struct Slot {
     path: PathBuf,
     /// See [`LOCK`].
-    _lock: File,
-    /// Files that tell what does not stand in the database yet.
+    lock: File,
+    /// The other slots of the same database, and other directories of its past.
+    pub(super) state_dir: StateDir,
+    /// The directory of the database.
+    pub(super) key: String,
+    /// Files that prove something that is not recorded in the database yet.
     needed: HashSet<PathBuf>,
 }
 
-/// What the latest file of a dead instance tells.
+/// The latest file of a dead instance.
 #[derive(Debug)]
 pub struct PastFile {
-    /// What it tells.
+    /// What it proves.
     pub past: Past,
     path: PathBuf,
     file: File,
 }
 
 impl PastFile {
-    /// Notes that all of it stands in the database.
+    /// Writes that all of it is recorded in the database.
     pub fn settle(&mut self) -> io::Result<()> {
         let mut line = Vec::new();
         encode(&Record::Settled, &mut line);
@@ -99,36 +100,43 @@ impl PastFile {
     }
 }
 
-impl StateDir {
-    /// Makes the directory this process's own, and makes sure that it can be written to.
-    pub fn lock(path: &Path) -> Result<Self, JournalError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(JournalError::io("make the directory", path))?;
-        let lock_path = path.join(LOCK);
-        let lock = private()
-            .open(&lock_path)
-            .map_err(JournalError::io("open", &lock_path))?;
-        claim(&lock, &lock_path, path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            _lock: lock,
+impl Slot {
+    pub(super) fn new(path: PathBuf, lock: File, state_dir: StateDir, key: String) -> Self {
+        Self {
+            path,
+            lock,
+            state_dir,
+            key,
             needed: HashSet::new(),
-        })
+        }
     }
 
-    /// What the instances before this one left, the latest last. Files that are none of ours are
-    /// left alone.
+    /// Where its files are.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn move_to(&mut self, path: PathBuf, lock: File) {
+        self.path = path;
+        self.lock = lock;
+    }
+
+    /// Whether its directory and lock are still those that were opened: somebody may have removed or
+    /// replaced them.
+    pub(super) fn is_in_place(&self) -> bool {
+        is_same_file(&self.lock, &self.path.join(LOCK))
+    }
+
+    /// The latest files of the dead instances in it, the youngest instance last. Other files are left
+    /// alone.
     pub fn past(&mut self) -> Result<Vec<PastFile>, JournalError> {
         let mut latest: BTreeMap<InstanceId, PastFile> = BTreeMap::new();
-        for (path, _) in self.files()? {
-            let Some(file) = self.read(path)? else {
+        for (path, _) in files(&self.path)? {
+            let Some(file) = read_past(path)? else {
                 continue;
             };
-            // In order of their names, and so of their segments: the last one that came to be
-            // one is the latest.
+            // In the order of their names, and so of their numbers: the last one with a whole head is the
+            // latest.
             latest.insert(file.past.opened.instance, file);
         }
         let many = latest.len().saturating_sub(PAST_MAX);
@@ -138,47 +146,14 @@ impl StateDir {
         Ok(files)
     }
 
-    /// Every answer that any file in here tells, file by file, the oldest first.
-    pub fn history(&self) -> Result<Vec<PathBuf>, JournalError> {
-        Ok(self.files()?.into_iter().map(|(path, _)| path).collect())
-    }
-
-    fn read(&self, path: PathBuf) -> Result<Option<PastFile>, JournalError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(JournalError::io("open", &path))?;
-        claim(&file, &path, &self.path)?;
-        let past = read(&file)
-            .map_err(JournalError::io("read", &path))?
-            .as_deref()
-            .and_then(decode)
-            .and_then(Past::of);
-        Ok(past.map(|past| PastFile { past, path, file }))
+    /// The files of all instances of this database, living ones included, the oldest first.
+    pub(super) fn history(&self) -> Result<Vec<PathBuf>, JournalError> {
+        self.state_dir.history(&self.key)
     }
 
     /// A past file is not needed any more.
     pub(super) fn done_with(&mut self, file: &PastFile) {
         self.needed.remove(&file.path);
-    }
-
-    /// Ours, with their lengths, in order of name.
-    fn files(&self) -> Result<Vec<(PathBuf, u64)>, JournalError> {
-        let at = JournalError::io("read the directory", &self.path);
-        let list = || -> io::Result<Vec<(PathBuf, u64)>> {
-            let mut files = Vec::new();
-            for entry in fs::read_dir(&self.path)? {
-                let entry = entry?;
-                let name = entry.file_name();
-                if name.to_str().is_some_and(|n| n.ends_with(ENDING)) {
-                    files.push((entry.path(), entry.metadata()?.len()));
-                }
-            }
-            files.sort();
-            Ok(files)
-        };
-        list().map_err(at)
     }
 
     pub(super) fn path_of(&self, instance: InstanceId, segment: u32) -> PathBuf {
@@ -200,7 +175,7 @@ impl StateDir {
         match { write }() {
             Ok(()) => Ok(file),
             Err(error) => {
-                // It never came to be one; if it stays, whoever reads it sees that too.
+                // Its head is incomplete; if it cannot be removed, readers see that as well.
                 let _ = fs::remove_file(path);
                 Err(error)
             }
@@ -209,7 +184,7 @@ impl StateDir {
 
     /// Removes the oldest files that nobody needs, down to what is kept. `current` stays.
     pub(super) fn prune(&self, current: &Path) -> Result<(), JournalError> {
-        let files = self.files()?;
+        let files = files(&self.path)?;
         let mut bytes: u64 = files.iter().map(|(_, len)| len).sum();
         let mut count = files.len();
         for (path, len) in files {
@@ -227,34 +202,83 @@ impl StateDir {
     }
 }
 
-/// For its owner only: it tells who was texted when, if only by ids.
-fn private() -> OpenOptions {
+fn read_past(path: PathBuf) -> Result<Option<PastFile>, JournalError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .open(&path)
+        .map_err(JournalError::io("open", &path))?;
+    lock_file(&file, &path)?;
+    let past = read(&file)
+        .map_err(JournalError::io("read", &path))?
+        .as_deref()
+        .and_then(decode)
+        .and_then(Past::of);
+    Ok(past.map(|past| PastFile { past, path, file }))
+}
+
+/// The journals in a directory with their lengths, in order of name.
+pub(super) fn files(dir: &Path) -> Result<Vec<(PathBuf, u64)>, JournalError> {
+    let list = || -> io::Result<Vec<(PathBuf, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|n| n.ends_with(ENDING)) {
+                files.push((entry.path(), entry.metadata()?.len()));
+            }
+        }
+        files.sort();
+        Ok(files)
+    };
+    list().map_err(JournalError::io("read the directory", dir))
+}
+
+/// For its owner only: it shows who was texted when, if only by ids.
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).mode(0o600);
     options
 }
 
-fn claim(file: &File, path: &Path, dir: &Path) -> Result<(), JournalError> {
+/// Locks a file that nobody should have locked.
+pub(super) fn lock_file(file: &File, path: &Path) -> Result<(), JournalError> {
+    if try_lock(file, path)? {
+        return Ok(());
+    }
+    Err(JournalError::Busy {
+        path: path.to_owned(),
+    })
+}
+
+/// Whether the lock could be had.
+pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, JournalError> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(source)) => return Err(JournalError::io("lock", path)(source)),
         }
     }
-    Err(JournalError::Busy {
-        path: dir.to_owned(),
-    })
+    Ok(false)
 }
 
-/// Reads all of it; `None`: nobody writes files that long.
+/// Whether an open file is still the one at that path.
+pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
+/// Reads all of it; `None`: it is longer than any journal.
 pub(super) fn read(file: &File) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let read = file.take(FILE_MAX).read_to_end(&mut bytes)?;
     Ok((u64::try_from(read).is_ok_and(|n| n < FILE_MAX)).then_some(bytes))
 }
 
-/// Which run of the machine this is, where it tells.
+/// The machine's boot id, where it is known.
 pub fn boot() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = id.trim();

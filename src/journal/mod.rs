@@ -11,7 +11,8 @@
 //! process, and a restart of the machine is recognised by its boot id.
 //!
 //! - `record`: the format, pure. `past`: what a file proves, pure.
-//! - `dir`: the directory and its lock. `writer`: the file being written.
+//! - `state_dir`: the directories of databases and their slots, one for each instance. `dir`: one slot.
+//! - `writer`: the file being written.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -25,12 +26,14 @@ use crate::proof::recovery::{Answered, Begun};
 mod dir;
 pub mod past;
 pub mod record;
+mod state_dir;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use dir::{JournalError, PastFile, StateDir, boot};
+pub use dir::{JournalError, PastFile, Slot, boot};
 pub use past::Past;
+pub use state_dir::{Candidate, StateDir};
 
 use record::{Opened, Record};
 use writer::{Inner, Open, Segment, State, head};
@@ -39,6 +42,17 @@ use writer::{Inner, Open, Segment, State, head};
 #[derive(Debug, thiserror::Error)]
 #[error("the journal cannot be written, and cannot be marked as incomplete either")]
 pub struct Unwritable;
+
+/// Whether the journal can prove what began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Yes.
+    Complete,
+    /// It cannot be written, and says so. Messages are sent as without a journal.
+    Incomplete(String),
+    /// It cannot be written, and cannot be marked either: nothing is sent.
+    Blocking(String),
+}
 
 /// The journal of this instance. Cheap to write: one `write` a line.
 #[derive(Debug)]
@@ -49,7 +63,7 @@ pub struct Journal {
 impl Journal {
     /// Opens the file of an instance, before its first claim; it is on the disk when this returns.
     pub fn begin(
-        dir: StateDir,
+        dir: Slot,
         instance: InstanceId,
         at: Option<(DatabaseId, i64)>,
         quarantined_before: Option<Moment>,
@@ -77,6 +91,7 @@ impl Journal {
                 changed: false,
                 open: HashMap::new(),
                 state: State::Writing(Segment::new(file, path, head.len())),
+                checked: 0,
                 line: Vec::with_capacity(512),
             }),
         })
@@ -185,13 +200,22 @@ impl Journal {
         self.inner().opened.database
     }
 
-    /// Whether the file is complete. If not, a new one is tried.
-    pub fn recover(&self) -> bool {
+    /// Makes sure that the file can be written and is where the next daemon looks; if not, tries another
+    /// one. To be called every few seconds.
+    pub fn check(&self) -> Condition {
         let mut inner = self.inner();
-        if matches!(inner.state, State::Broken { .. }) {
-            inner.next_segment();
-        }
-        matches!(inner.state, State::Writing(_))
+        inner.check();
+        inner.condition()
+    }
+
+    /// The directory of its files.
+    pub fn path(&self) -> PathBuf {
+        self.inner().dir.path().to_owned()
+    }
+
+    /// As it is, without a check.
+    pub fn condition(&self) -> Condition {
+        self.inner().condition()
     }
 
     /// Syncs responses that the database has not recorded yet: they may have to outlast the machine.

@@ -95,6 +95,11 @@ impl Past {
         self.answered.values()
     }
 
+    /// Attempts in it.
+    pub fn tokens(&self) -> impl Iterator<Item = AttemptToken> {
+        self.began.keys().chain(self.answered.keys()).copied()
+    }
+
     /// When the latest request in it began.
     fn latest_begun(&self) -> Option<Moment> {
         let begun = self.began.values().map(|begun| begun.at_us);

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 mod files;
+mod slots;
 
 use super::record::{BROKEN, Contents, MAGIC, decode, encode};
 use super::*;

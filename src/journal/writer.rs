@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use super::dir::is_same_file;
 use super::record::{BROKEN, MAGIC, Opened, Record, encode};
-use super::{Answered, Begun, StateDir, Unwritable};
+use super::{Answered, Begun, Condition, Slot, Unwritable};
 use crate::message::{AttemptToken, Moment};
 
 /// A file is followed by the next one after this many bytes beyond its head. Old ones are removed a
@@ -20,7 +21,7 @@ pub(super) const SEGMENT_MAX: u64 = 16 * SEGMENT_BYTES;
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) dir: StateDir,
+    pub(super) dir: Slot,
     pub(super) opened: Opened,
     pub(super) quarantined_before: Option<Moment>,
     /// How far the database's log has come, and whether the file says so.
@@ -32,6 +33,8 @@ pub(super) struct Inner {
     /// and unrecorded.
     pub(super) open: HashMap<AttemptToken, Open>,
     pub(super) state: State,
+    /// The length of the file at the last check.
+    pub(super) checked: u64,
     /// Reused from line to line.
     pub(super) line: Vec<u8>,
 }
@@ -49,6 +52,8 @@ pub(super) enum State {
     Broken {
         path: PathBuf,
         marked: bool,
+        /// What failed.
+        reason: String,
     },
 }
 
@@ -76,6 +81,13 @@ impl Segment {
     }
 }
 
+impl Segment {
+    /// Whether the file is still the one at its path.
+    fn is_in_place(&self) -> bool {
+        is_same_file(&self.file, &self.path)
+    }
+}
+
 impl Inner {
     pub(super) fn append(&mut self, record: &Record) -> Result<(), Unwritable> {
         let State::Writing(segment) = &mut self.state else {
@@ -89,7 +101,7 @@ impl Inner {
             segment.file.write_all(&self.line)
         };
         if let Err(error) = written {
-            return self.break_off(&error);
+            return self.break_off(error.to_string());
         }
         segment.unsynced = true;
         self.position_written = false;
@@ -101,41 +113,86 @@ impl Inner {
     }
 
     /// A request that begins now is not in the file, so it must not prove that none did.
-    fn break_off(&mut self, error: &io::Error) -> Result<(), Unwritable> {
+    fn break_off(&mut self, reason: String) -> Result<(), Unwritable> {
         let State::Writing(segment) = &self.state else {
             return self.mark();
         };
         let path = segment.path.clone();
-        let marked = segment.file.write_all_at(BROKEN, 0).is_ok();
+        // In a file that was replaced, this reaches nobody; what is there now is removed below.
+        let marked = segment.file.write_all_at(BROKEN, 0).is_ok() && segment.is_in_place();
         tracing::error!(
-            %error,
+            error = reason,
             path = %path.display(),
             "the journal cannot be written: until it can, messages being sent when this process \
              dies become unconfirmed"
         );
-        self.state = State::Broken { path, marked };
-        self.mark()
+        self.state = State::Broken {
+            path,
+            marked,
+            reason,
+        };
+        let marked = self.mark();
+        if marked.is_err() {
+            tracing::error!(
+                "the journal can be neither written nor removed: sending is paused, because the \
+                 file would prove that requests never began"
+            );
+        }
+        marked
     }
 
     /// Makes sure that the file is marked as incomplete, or removed.
     fn mark(&mut self) -> Result<(), Unwritable> {
-        if let State::Broken { path, marked } = &mut self.state
+        if let State::Broken { path, marked, .. } = &mut self.state
             && !*marked
         {
             match fs::remove_file(&*path) {
                 Ok(()) => *marked = true,
-                Err(gone) if gone.kind() == io::ErrorKind::NotFound => *marked = true,
-                Err(error) => {
-                    tracing::error!(
-                        %error,
-                        path = %path.display(),
-                        "the journal can be neither written nor removed: sending is paused"
-                    );
-                    return Err(Unwritable);
-                }
+                Err(gone) if is_gone(&gone) => *marked = true,
+                Err(_) => return Err(Unwritable),
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that the file is still there and can be written; else begins another one, in another
+    /// slot if this one is gone.
+    pub(super) fn check(&mut self) {
+        if let State::Writing(segment) = &self.state {
+            let is_idle = segment.written == self.checked;
+            if !(segment.is_in_place() && self.dir.is_in_place()) {
+                let _ = self.break_off("the file or its directory was removed or replaced".into());
+            } else if is_idle {
+                // Only a write shows whether it can be written.
+                let bytes = self.reached;
+                let _ = self.append(&Record::Reached { bytes });
+            }
+        }
+        if let State::Writing(segment) = &self.state {
+            self.checked = segment.written;
+        }
+        if !matches!(self.state, State::Broken { .. }) {
+            return;
+        }
+        if !self.dir.is_in_place()
+            && let Err(error) = self.dir.retake()
+        {
+            tracing::warn!(%error, "the journal cannot be begun again yet; retrying");
+            return;
+        }
+        self.next_segment();
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        match &self.state {
+            State::Writing(_) => Condition::Complete,
+            State::Broken {
+                marked: true,
+                reason,
+                ..
+            } => Condition::Incomplete(reason.clone()),
+            State::Broken { reason, .. } => Condition::Blocking(reason.clone()),
+        }
     }
 
     /// Begins the next file. If that fails, the current one continues.
@@ -169,6 +226,14 @@ impl Inner {
             }
         }
     }
+}
+
+/// Whether there is no such file, or no such directory for it.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// The head of a file: what it belongs to, and all open requests.

@@ -112,10 +112,12 @@ pub enum Gauge {
     InDoubt,
     /// Writes that the app's tables refused and that wait.
     Outbox,
+    /// 1 while the journal can be written; not measured: there is none.
+    Journal,
 }
 
 /// How many kinds of [`Gauge`] there are.
-const GAUGES: usize = 3;
+const GAUGES: usize = 4;
 
 /// Kinds of ends of a request.
 pub(crate) const ANSWERS: [EventKind; 6] = [

@@ -267,6 +267,11 @@ impl Page {
                 "punctual_outbox_waiting",
                 "Writes that the app's tables refused and that wait, counted up to 10000.",
             ),
+            (
+                Gauge::Journal,
+                "punctual_journal_writable",
+                "1 while the journal can be written; absent if there is none.",
+            ),
         ] {
             if let Some(value) = metrics.measured(gauge) {
                 self.gauge(name, help, value);

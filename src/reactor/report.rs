@@ -39,6 +39,8 @@ pub struct TimersReport {
     pub lanes: Vec<LaneReport>,
     /// Whether something is held because the database has become an older one.
     pub restore: RestoreReport,
+    /// The journal; `None`: none is kept.
+    pub journal: Option<JournalReport>,
     /// How long before its due time a row is claimed, in microseconds.
     pub lead_us: u64,
     /// How late messages went out.
@@ -47,6 +49,17 @@ pub struct TimersReport {
     pub wheel: Vec<WheelLevel>,
     /// The timers asked for, the earliest due first.
     pub timers: Vec<TimerReport>,
+}
+
+/// The journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JournalReport {
+    /// The directory of this instance's files.
+    pub path: String,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// Why not.
+    pub reason: Option<String>,
 }
 
 /// The estimate of the database's clock. Unknown until it was first measured.
@@ -269,6 +282,8 @@ pub struct Readiness {
     /// What is due before this is held, after a restore. It does not make unready: what is due
     /// later goes out.
     pub held_before: Option<Moment>,
+    /// What does not make unready either, and should be known.
+    pub remarks: Vec<String>,
 }
 
 /// As the sentence it is.

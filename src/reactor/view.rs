@@ -162,6 +162,7 @@ impl<P: Clone> Reactor<P> {
         Readiness {
             missing,
             held_before: self.quarantine_before,
+            remarks: Vec::new(),
         }
     }
 

@@ -177,20 +177,3 @@ async fn an_answer_outlives_the_database_and_the_process() {
     daemon.stop().await;
     assert_eq!(world.phone.creates().len(), 1);
 }
-
-#[tokio::test]
-async fn a_directory_in_use_is_refused() {
-    let (world, dir) = journaling([]).await;
-    let daemon = world.daemon().await;
-    let (code, _, said) = world.call(&["run"]).await;
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("in use by another process"), "{said}");
-    daemon.stop().await;
-
-    let file = dir.path().join("a file");
-    std::fs::write(&file, "").unwrap();
-    let world = world.with(&[("PUNCTUAL_STATE_DIR", file.to_str().unwrap())]);
-    let (code, _, said) = world.call(&["run"]).await;
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("PUNCTUAL_STATE_DIR is not usable"), "{said}");
-}

@@ -28,6 +28,7 @@ mod quarantine;
 mod ranks;
 mod reminders;
 mod restore;
+mod slots;
 mod start;
 mod stuck;
 mod systemd;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use punctual::journal::{Journal, StateDir};
-use punctual::message::{InstanceId, Moment};
+use punctual::message::{DatabaseId, InstanceId, Moment};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -45,8 +45,16 @@ impl Case {
         let sql = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
         let now = self.world.app.query_one(sql, &[]).await.unwrap().get(0);
         let before = Moment::from_micros(now) - ago;
-        let locked = StateDir::lock(path).unwrap();
-        Journal::begin(locked, InstanceId::fresh(), None, Some(before)).unwrap();
+        let sql = "select system_identifier, current_database()::text from pg_control_system()";
+        let row = self.world.app.query_one(sql, &[]).await.unwrap();
+        let database = DatabaseId {
+            system: row.get(0),
+            timeline: 1,
+            database: 0,
+        };
+        let state_dir = StateDir::open(path).unwrap();
+        let slot = state_dir.take_slot(Some(database), row.get(1)).unwrap();
+        Journal::begin(slot, InstanceId::fresh(), None, Some(before)).unwrap();
         let state = path.to_str().unwrap();
         set(&mut self.world.env, "PUNCTUAL_STATE_DIR", state);
     }

@@ -154,7 +154,7 @@ fn promtool_passes_the_alerts() {
 async fn alerts_and_dashboard_name_metrics_that_there_are() {
     let server = Server::ready().await;
     fill(&server);
-    for gauge in [Gauge::NotifyQueue, Gauge::Outbox] {
+    for gauge in [Gauge::NotifyQueue, Gauge::Outbox, Gauge::Journal] {
         server.metrics.set(gauge, 0.0);
     }
     let body = server.get("/metrics").await.body;

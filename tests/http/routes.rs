@@ -27,6 +27,7 @@ async fn timers_have_the_shape_of_the_interface() {
                                "reason": null},
                    "armed": 2, "cleared": 0, "in_flight": 0, "permits": 64, "unrecorded": 0}],
         "restore": {"held_before": null, "held": null, "reason": null},
+        "journal": {"path": "/var/lib/punctual/journal/0-app/0", "writable": true, "reason": null},
         "lead_us": 4200,
         "lateness_us": {"count": 10, "p50": 310, "p99": 900, "max": 1200},
         "wheel": [{"level": 0, "slot_us": 1000, "occupied": 1}],

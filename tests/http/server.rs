@@ -9,9 +9,9 @@ use punctual::http::{
 use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::metrics::Metrics;
 use punctual::reactor::report::{
-    BreakerReport, ClockReport, DatabaseReport, DensityReport, LaneReport, LatenessReport,
-    ListenerReport, LoadReport, Missing, Overview, Readiness, RestoreReport, TimerKind,
-    TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
+    BreakerReport, ClockReport, DatabaseReport, DensityReport, JournalReport, LaneReport,
+    LatenessReport, ListenerReport, LoadReport, Missing, Overview, Readiness, RestoreReport,
+    TimerKind, TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -193,6 +193,7 @@ async fn play(
                 let _ = reply.send(Readiness {
                     missing,
                     held_before: None,
+                    remarks: Vec::new(),
                 });
             }
         }
@@ -239,6 +240,11 @@ pub(crate) fn report() -> TimersReport {
             ..LaneReport::default()
         }],
         restore: RestoreReport::default(),
+        journal: Some(JournalReport {
+            path: "/var/lib/punctual/journal/0-app/0".to_owned(),
+            writable: true,
+            reason: None,
+        }),
         lead_us: 4200,
         lateness_us: LatenessReport {
             count: 10,

@@ -20,7 +20,15 @@ pub(super) async fn daemon(config: &Config, sources: &Sources) -> Option<Finding
     let daemon = Daemon::here(&debug_endpoint(sources).ok()?).await.ok()?;
     let (status, body) = daemon.get(&["readyz"], &[]).await.ok()?;
     Some(match status {
-        StatusCode::OK => Finding::ok(WHAT, "ready"),
+        StatusCode::OK => match body.split_once('\n') {
+            None => Finding::ok(WHAT, "ready"),
+            Some((ready, remarks)) => Finding::not(
+                Level::Warn,
+                WHAT,
+                format!("{ready}, but {}", remarks.trim().replace('\n', "; ")),
+                "see its log; it recovers once the cause is fixed",
+            ),
+        },
         StatusCode::SERVICE_UNAVAILABLE => Finding::not(
             Level::Bad,
             WHAT,

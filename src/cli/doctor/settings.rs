@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use rustix::fs::{Access, access};
 
-use crate::config::{Config, ConfigError, ProviderChoice, Sources};
+use crate::config::{Config, ConfigError, ProviderChoice, Sources, StateSetting};
 use crate::http::TokenKind;
 use crate::store::doctor::{Finding, Level};
 
@@ -141,8 +141,14 @@ fn is_at_home(url: &Url) -> bool {
 
 fn state_dir(config: &Config) -> Finding {
     const WHAT: &str = "state dir";
-    let Some(dir) = &config.state_dir else {
-        return Finding::ok(WHAT, "not set: no journal");
+    const REMEDY: &str = "set PUNCTUAL_STATE_DIR to a directory that belongs to the daemon's user";
+    let Some(dir) = config.state_dir.path() else {
+        let reason = config.state_dir.reason().unwrap_or_default();
+        let found = format!("no journal: {reason}");
+        return match config.state_dir {
+            StateSetting::Off => Finding::ok(WHAT, found),
+            _ => Finding::not(Level::Warn, WHAT, found, REMEDY),
+        };
     };
     // The first start creates missing directories.
     let there = dir.ancestors().find(|path| path.exists());
@@ -150,12 +156,16 @@ fn state_dir(config: &Config) -> Finding {
     if there.is_dir() && access(there, Access::WRITE_OK | Access::EXEC_OK).is_ok() {
         return Finding::ok(WHAT, dir.display().to_string());
     }
-    Finding::not(
-        Level::Bad,
-        WHAT,
-        format!("{} is not a writable directory", there.display()),
-        "set PUNCTUAL_STATE_DIR to a directory that belongs to the daemon's user",
-    )
+    let level = match config.state_dir {
+        // The daemon does not start.
+        StateSetting::Set(_) => Level::Bad,
+        _ => Level::Warn,
+    };
+    let found = format!(
+        "no journal: {} is not a writable directory",
+        there.display()
+    );
+    Finding::not(level, WHAT, found, REMEDY)
 }
 
 /// Files with secrets that every user of the machine may read.

@@ -140,8 +140,45 @@ fn the_directory_of_the_journal() {
     env(
         "PUNCTUAL_STATE_DIR",
         "/",
-        Err("a directory for this daemon only"),
+        Err("a directory like /var/lib/punctual, or off"),
     );
+    env("PUNCTUAL_STATE_DIR", "off", Ok("state_dir = \"off\""));
+}
+
+#[test]
+fn without_a_setting_the_environment_names_the_directory_of_the_journal() {
+    let home = TempDir::new().unwrap();
+    let home = home.path().to_str().unwrap();
+    let of = |env: &[(&str, &str)]| {
+        let env: Vec<_> = REQUIRED.iter().chain(env).copied().collect();
+        let config = load("", &env).unwrap();
+        // The socket and the tokens stay where commands look for them.
+        assert!(matches!(config.http.runtime, RuntimeDir::User { .. }));
+        config.state_dir
+    };
+    let found = |path: String, variable| StateSetting::Found {
+        path: path.into(),
+        variable,
+    };
+    let (unit, xdg) = (("STATE_DIRECTORY", "/s/a:/s/b"), ("XDG_STATE_HOME", "/x"));
+    let in_home = found(format!("{home}/.local/state/punctual"), "HOME");
+    for (env, setting) in [
+        (&[][..], StateSetting::Unknown),
+        (&[("HOME", "/nowhere/at/all")], StateSetting::Unknown),
+        (&[("HOME", home)], in_home.clone()),
+        (&[("HOME", home), ("XDG_STATE_HOME", "relative")], in_home),
+        (
+            &[("HOME", home), xdg],
+            found("/x/punctual".into(), "XDG_STATE_HOME"),
+        ),
+        (&[xdg, unit], found("/s/a".into(), "STATE_DIRECTORY")),
+        (
+            &[xdg, unit, ("PUNCTUAL_STATE_DIR", "off")],
+            StateSetting::Off,
+        ),
+    ] {
+        assert_eq!(of(env), setting, "{env:?}");
+    }
 }
 
 #[test]

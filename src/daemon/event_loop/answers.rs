@@ -2,10 +2,11 @@
 
 use super::EventLoop;
 use crate::http::Question;
+use crate::journal::Condition;
 use crate::message::{MessageId, Now};
 use crate::reactor::report::{
-    ClockReport, ListenerReport, Missing, Overview, Readiness, RestoreReport, TimersQuery,
-    TimersReport,
+    ClockReport, JournalReport, ListenerReport, Missing, Overview, Readiness, RestoreReport,
+    TimersQuery, TimersReport,
 };
 
 impl EventLoop {
@@ -44,7 +45,36 @@ impl EventLoop {
         readiness
             .missing
             .extend(self.health.reason().map(Missing::Going));
+        match self.journal_condition() {
+            None | Some(Condition::Complete) => {}
+            Some(Condition::Incomplete(reason)) => readiness.remarks.push(format!(
+                "the journal cannot be written ({reason}): messages being sent when this process dies \
+                 become unconfirmed; free the disk or restore the directory"
+            )),
+            Some(Condition::Blocking(reason)) => readiness.missing.push(Missing::Going(format!(
+                "the journal can be neither written nor removed ({reason}), so nothing is sent: make its \
+                 directory writable"
+            ))),
+        }
         readiness
+    }
+
+    fn journal_condition(&self) -> Option<Condition> {
+        let journal = self.dispatch.journal.as_ref();
+        journal.map(|journal| journal.condition())
+    }
+
+    fn journal(&self) -> Option<JournalReport> {
+        let journal = self.dispatch.journal.as_ref()?;
+        let reason = match journal.condition() {
+            Condition::Complete => None,
+            Condition::Incomplete(reason) | Condition::Blocking(reason) => Some(reason),
+        };
+        Some(JournalReport {
+            path: journal.path().display().to_string(),
+            writable: reason.is_none(),
+            reason,
+        })
     }
 
     fn overview(&self, timers: usize, now: Now) -> Overview {
@@ -91,6 +121,7 @@ impl EventLoop {
             breaker: self.reactor.breaker(now),
             lanes: self.reactor.lanes(now),
             restore: self.restore(query.id),
+            journal: self.journal(),
             lead_us: self.reactor.lead_us(),
             lateness_us: self.reactor.lateness_report(),
             wheel: self.reactor.wheel(),

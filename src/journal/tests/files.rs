@@ -9,14 +9,22 @@ fn dir() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
+fn slot(at: &tempfile::TempDir) -> Slot {
+    let dir = StateDir::open(at.path()).unwrap();
+    dir.take_slot(Some(DATABASE), "app").unwrap()
+}
+
+fn begin(slot: Slot, held: Option<Moment>) -> Journal {
+    Journal::begin(slot, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap()
+}
+
 fn start(at: &tempfile::TempDir) -> Journal {
-    let dir = StateDir::lock(at.path()).unwrap();
-    Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), None).unwrap()
+    begin(slot(at), None)
 }
 
 /// What the instance before left.
 fn left(at: &tempfile::TempDir) -> Past {
-    let mut past = StateDir::lock(at.path()).unwrap().past().unwrap();
+    let mut past = slot(at).past().unwrap();
     past.pop().unwrap().past
 }
 
@@ -25,24 +33,15 @@ fn deny(past: &Past) -> bool {
 }
 
 #[test]
-fn a_directory_is_one_daemons_at_a_time() {
-    let at = dir();
-    let journal = start(&at);
-    let busy = StateDir::lock(at.path()).unwrap_err();
-    assert!(matches!(busy, JournalError::Busy { .. }), "{busy}");
-    assert!(busy.to_string().contains("in use by another process"));
-    drop(journal);
-    StateDir::lock(at.path()).unwrap();
-}
-
-#[test]
 fn a_directory_that_cannot_be_used_is_refused() {
     let at = dir();
     let taken = at.path().join("file");
     fs::write(&taken, "").unwrap();
-    let refused = StateDir::lock(&taken).unwrap_err();
+    let refused = StateDir::open(&taken).unwrap_err();
     assert!(
-        refused.to_string().starts_with("PUNCTUAL_STATE_DIR"),
+        refused
+            .to_string()
+            .contains("state directory is not usable"),
         "{refused}"
     );
 }
@@ -73,7 +72,7 @@ fn segments_follow_each_other_and_carry_what_is_open() {
     let journal = start(&at);
     journal.began(begun(1)).unwrap();
     let mut n = 2;
-    while at.path().read_dir().unwrap().count() < 4 {
+    while journal.history().unwrap().len() < 3 {
         journal.began(begun(n)).unwrap();
         journal.answered(token(n), &accepted(), Moment::from_micros(6));
         journal.recorded([token(n)]);
@@ -112,7 +111,8 @@ fn a_broken_journal_does_not_deny_until_it_is_mended() {
     }
     journal.began(begun(1)).unwrap();
     assert!(!deny(&left_beside(&journal)));
-    assert!(journal.recover());
+    assert!(matches!(journal.condition(), Condition::Incomplete(_)));
+    assert_eq!(journal.check(), Condition::Complete);
     let past = left_beside(&journal);
     assert!(deny(&past));
     assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
@@ -134,11 +134,13 @@ fn a_journal_that_cannot_even_be_marked_lets_nothing_begin() {
         inner.state = State::Broken {
             path: at.path().to_owned(),
             marked: false,
+            reason: "read-only".into(),
         };
     }
     assert!(journal.began(begun(1)).is_err());
     assert!(!journal.is_open(token(1)));
-    assert!(journal.recover());
+    assert!(matches!(journal.condition(), Condition::Blocking(_)));
+    assert_eq!(journal.check(), Condition::Complete);
     journal.began(begun(2)).unwrap();
 }
 
@@ -154,13 +156,11 @@ fn a_hold_outlives_its_instance() {
     drop(journal);
     assert_eq!(left(&at).quarantined_before_us, Some(3));
     assert_eq!(left(&at).reached, 8);
-    let dir = StateDir::lock(at.path()).unwrap();
     let held = Some(Moment::from_micros(3));
-    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
+    let journal = begin(slot(&at), held);
     drop(journal);
     assert_eq!(left(&at).quarantined_before_us, Some(3));
-    let dir = StateDir::lock(at.path()).unwrap();
-    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), held).unwrap();
+    let journal = begin(slot(&at), held);
     journal.end_quarantine();
     drop(journal);
     assert_eq!(left(&at).quarantined_before_us, None);
@@ -172,14 +172,14 @@ fn the_past_is_bounded_and_what_is_needed_stays() {
     for _ in 0..300 {
         drop(start(&at));
     }
+    let mut slot = slot(&at);
     // The lock, and what is kept.
-    assert_eq!(at.path().read_dir().unwrap().count(), 256 + 1);
-    let mut dir = StateDir::lock(at.path()).unwrap();
-    let mut past = dir.past().unwrap();
-    assert_eq!(past.len(), 32, "those that are looked into");
-    let needed = dir.history().unwrap().split_off(256 - 32);
+    assert_eq!(slot.path().read_dir().unwrap().count(), 256 + 1);
+    let mut past = slot.past().unwrap();
+    assert_eq!(past.len(), 32, "those that are settled");
+    let needed = slot.history().unwrap().split_off(256 - 32);
     // Many more of one instance push the others out, but not what has not been settled.
-    let journal = Journal::begin(dir, InstanceId::fresh(), Some((DATABASE, 1)), None).unwrap();
+    let journal = begin(slot, None);
     for _ in 0..300 {
         journal.inner().next_segment();
     }

@@ -9,6 +9,7 @@ use crate::proof::recovery::{LeftOpen, NotAccepted};
 use crate::store::{Store, StoreError, prepared};
 
 const OPEN: &str = sql!("sql/recover_open.sql");
+const KNOWN: &str = sql!("sql/recover_known.sql");
 const UNBEGUN: &str = sql!("sql/recover_unbegun.sql");
 const RESTORED: &str = sql!("sql/restored_mark.sql");
 
@@ -66,6 +67,17 @@ impl Store {
             .map(|row| Ok((AttemptToken(row.try_get("token")?), row.try_get("moved")?)))
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Whether the ledger has any of these attempts.
+    pub async fn knows_any(&self, tokens: &[AttemptToken]) -> Result<bool, StoreError> {
+        const STEP: &str = "comparing journals with the ledger";
+        let tokens: Vec<Uuid> = tokens.iter().map(|token| token.0).collect();
+        let client = self.client().await?;
+        let known = prepared(&client, KNOWN, STEP).await?;
+        let row = client.query_one(&known, &[&tokens]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        row.try_get(0).map_err(StoreError::unreadable(STEP))
     }
 
     /// Notes on every attempt whose end has not been reported that the database was restored after

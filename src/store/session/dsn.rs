@@ -173,6 +173,14 @@ impl Dsn {
     }
 }
 
+impl Dsn {
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        let name = self.config.get_dbname().or_else(|| self.config.get_user());
+        name.unwrap_or_default()
+    }
+}
+
 /// `host:port/database`, for logs and errors; neither user nor password.
 impl std::fmt::Display for Dsn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -29,6 +29,7 @@ pub(super) const APART: &[&str] = &["schema/", "session/", "ledger/restored_mark
 // Whatever looks for the first that are due (`load_window`, `expire`, `held_*`) passes the index pages on which
 // only dead entries are left, until somebody vacuums: some 250 of these a page, hence their larger shares.
 pub(super) const DAEMON: &[Case] = &[
+    case("ledger/recover_known", 20, 6, "plans.tokens('new')"),
     case(
         "path/claim",
         20,

@@ -1,0 +1,47 @@
+//! Checks the journal: that it can be written, and is still where the next daemon looks for it; syncs
+//! responses that the database has not recorded. The disk may take its time, so beside the event loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::journal::{Condition, Journal};
+use crate::metrics::{Gauge, Metrics};
+
+/// How often it is checked.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Every so many checks, unrecorded responses are synced.
+const SYNC_AT: u32 = 5;
+
+/// Checks until it is dropped: during a shutdown too, because requests are still in flight.
+pub(super) async fn keep(journal: Arc<Journal>, metrics: Arc<Metrics>) {
+    let mut next = interval(EVERY);
+    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checks = 0_u32;
+    loop {
+        next.tick().await;
+        checks = checks.wrapping_add(1);
+        let is_sync_due = checks.is_multiple_of(SYNC_AT);
+        let checked = {
+            let journal = Arc::clone(&journal);
+            spawn_blocking(move || {
+                let condition = journal.check();
+                let synced = if is_sync_due { journal.sync() } else { Ok(()) };
+                (condition, synced)
+            })
+            .await
+        };
+        let Ok((condition, synced)) = checked else {
+            // The process is ending, or the check panicked, which the next one will again.
+            continue;
+        };
+        let is_complete = condition == Condition::Complete;
+        metrics.set(Gauge::Journal, f64::from(u8::from(is_complete)));
+        if let Err(error) = synced {
+            tracing::warn!(%error, "responses in the journal could not be synced to the disk");
+        }
+    }
+}
