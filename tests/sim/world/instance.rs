@@ -191,10 +191,15 @@ impl World {
             return;
         };
         if !instance.step_told {
-            // Looked at before anything is told, as the loop does.
+            // The loop looks for a step before it passes an input on. What the reactor decides by it is
+            // begun first, so that it is not taken for a consequence of the input.
             instance.step_told = true;
             instance.reactor.handle(Input::ClockLost, now);
+            self.begin(whose);
         }
+        let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
+            return;
+        };
         let woke = matches!(input, Input::Tick);
         instance.witness.hears(&input, self.t);
         instance.reactor.handle(input, now);
