@@ -1,6 +1,6 @@
 //! The only reader of time.
 //!
-//! The daemon runs on the **database's** time, told as this machine's uptime plus an anchor
+//! The daemon runs on the **database's** time, kept as this machine's uptime plus an anchor
 //! that is measured with every claim. So a stepped wall clock moves nothing, a machine that
 //! slept is seen to have slept, and "due" means the same here and in the claim's `where`.
 
@@ -78,7 +78,7 @@ impl Clock {
     }
 
     /// The database's clock minus this machine's, and the uncertainty, in microseconds.
-    pub fn told(&self) -> Option<(i64, i64)> {
-        self.offset().told()
+    pub fn estimate(&self) -> Option<(i64, i64)> {
+        self.offset().estimate()
     }
 }

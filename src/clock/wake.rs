@@ -30,7 +30,7 @@ impl WakeTimer {
         Ok(Self { fd, armed: None })
     }
 
-    /// Arms it for `at`; in the past means at once. Arming anew forgets what was armed before.
+    /// Arms it for `at`; in the past means at once. Arming it again forgets what was armed before.
     pub fn arm(&mut self, at: Option<Uptime>) -> io::Result<()> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
         if self.armed == at {

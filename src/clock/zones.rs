@@ -18,7 +18,7 @@ const SYSTEM: [&str; 3] = [
     "/usr/share/lib/zoneinfo",
 ];
 
-/// Files that tell the version in their first line, and what stands before it there.
+/// Files that have the version in their first line, and what precedes it there.
 const VERSION_IN: [(&str, &str); 2] = [("tzdata.zi", "# version "), ("+VERSION", "")];
 
 /// A version is a few letters; whatever else stands there is not read.

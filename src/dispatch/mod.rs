@@ -1,5 +1,5 @@
 //! Performs what the reactor decides: claim, judge, send, record. Each function does one thing
-//! once, within a bounded time, and tells what came of it; what follows from that is the
+//! once, within a bounded time, and returns what came of it; what follows from that is the
 //! reactor's business.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub use notes::{Failure, Noted, Notes};
 /// What a cleared message carries through the reactor.
 pub type Payload = Arc<Cleared>;
 
-/// What is told to the reactor.
+/// What the reactor is given.
 pub type Input = reactor::Input<Payload>;
 
 /// A claim or a read that takes longer is given up, but for a claim that the server is seen to be
@@ -40,14 +40,14 @@ const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 /// What came of asking for one message.
 type ClaimJudged = (MessageId, ClaimAnswer<JudgedClaim<Payload>>);
 
-/// The hands of the daemon.
+/// What the daemon performs decisions with.
 #[derive(Clone)]
 pub struct Dispatch {
     /// The database.
     pub store: Store,
     /// Who delivers.
     pub provider: Arc<dyn Provider>,
-    /// What the installation lays down.
+    /// The installation's rules.
     pub rules: Arc<Rules>,
     /// Time.
     pub clock: Arc<Clock>,
@@ -57,7 +57,7 @@ pub struct Dispatch {
     pub lease: Duration,
     /// Results in one transaction.
     pub record_batch: usize,
-    /// What has begun, for whoever comes after; `None`: nobody is told.
+    /// What has begun, for the process after this one; `None`: there is no journal.
     pub journal: Option<Arc<Journal>>,
     /// How the latest claims and records went.
     pub notes: Arc<Notes>,
@@ -204,14 +204,17 @@ impl Dispatch {
 
     /// Reads the window, part by part. The end goes the same way as the parts, after the last.
     pub async fn load(&self, until: Moment, parts: mpsc::Sender<Input>) {
-        let tell = |rows| -> BoxFuture<'static, ()> {
+        let pass_on = |rows| -> BoxFuture<'static, ()> {
             let parts = parts.clone();
             Box::pin(async move {
                 // Whoever does not listen any more does not need the rest either.
                 let _ = parts.send(Input::Loaded(rows)).await;
             })
         };
-        let loaded = self.store.load(until, self.rules.max_lateness, tell).await;
+        let loaded = self
+            .store
+            .load(until, self.rules.max_lateness, pass_on)
+            .await;
         if let Err(error) = &loaded {
             tracing::warn!(%error, "the window could not be loaded");
         }

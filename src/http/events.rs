@@ -209,6 +209,6 @@ fn burst(mut frame: Frame) -> String {
     if frame.is_partial() {
         chunk += &event("more", &frame);
     }
-    write_told(&mut chunk, std::mem::take::<VecDeque<_>>(&mut frame.told));
+    write_told(&mut chunk, std::mem::take::<VecDeque<_>>(&mut frame.events));
     chunk
 }

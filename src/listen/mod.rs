@@ -74,7 +74,7 @@ enum Lost {
     Unheard,
 }
 
-/// Listens until `heard` is closed. Reconnects with backoff; every loss is told.
+/// Listens until `heard` is closed. Reconnects with backoff; every loss is reported.
 pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
     let mut failures = 0_u32;
     loop {
@@ -201,8 +201,8 @@ async fn pass_on(
     match Notice::parse(notification.payload()) {
         Some(Notice::Nonce(heard)) => Ok(nonce == Some(heard)),
         Some(notice) => {
-            let told = heard.send(Heard::Notice(notice)).await;
-            told.map_err(|_| Lost::Unheard)?;
+            let sent = heard.send(Heard::Notice(notice)).await;
+            sent.map_err(|_| Lost::Unheard)?;
             Ok(false)
         }
         None => {

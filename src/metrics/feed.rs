@@ -1,5 +1,5 @@
 //! The feed of what just happened: whoever follows takes it when it suits; who is slow misses
-//! some and is told how many.
+//! some and learns how many.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ const KEPT: usize = 4_096;
 /// Shown to who comes later.
 const RECENT: usize = 60;
 
-/// Things told of one by one in a frame. Nobody reads more than a few in a tenth of a second;
+/// Events given one by one in a frame. Nobody reads more than a few in a tenth of a second;
 /// the rest of them is counted.
 const FRAME_MAX: usize = 60;
 
@@ -46,26 +46,26 @@ impl Feed {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn publish(&self, told: Vec<MessageEvent>, left_out: u64) {
-        if told.is_empty() && left_out == 0 {
+    pub(super) fn publish(&self, events: Vec<MessageEvent>, left_out: u64) {
+        if events.is_empty() && left_out == 0 {
             return;
         }
         {
             let mut recent = self.recent_held();
-            let skip = told.len().saturating_sub(RECENT);
-            for told in &told[skip..] {
+            let skip = events.len().saturating_sub(RECENT);
+            for event in &events[skip..] {
                 if recent.len() == RECENT {
                     recent.pop_front();
                 }
-                recent.push_back(*told);
+                recent.push_back(*event);
             }
         }
         if self.sender.receiver_count() == 0 {
             return;
         }
-        for told in told {
+        for event in events {
             // Nobody follows any more: nobody misses it.
-            let _ = self.sender.send(Entry::MessageEvent(told));
+            let _ = self.sender.send(Entry::MessageEvent(event));
         }
         if left_out > 0 {
             let _ = self.sender.send(Entry::LeftOut(left_out));
@@ -92,8 +92,8 @@ pub struct Following(broadcast::Receiver<Entry>);
 pub struct Frame {
     /// In order; of more than so many the latest.
     #[serde(skip)]
-    pub told: VecDeque<MessageEvent>,
-    /// What is not in `told`, by kind.
+    pub events: VecDeque<MessageEvent>,
+    /// What is not in `events`, by kind.
     pub more: BTreeMap<EventKind, u64>,
     /// What is not even counted by kind.
     pub dropped: u64,
@@ -127,19 +127,19 @@ impl Following {
 impl Frame {
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::MessageEvent(told) => {
-                if self.told.len() == FRAME_MAX
-                    && let Some(oldest) = self.told.pop_front()
+            Entry::MessageEvent(event) => {
+                if self.events.len() == FRAME_MAX
+                    && let Some(oldest) = self.events.pop_front()
                 {
                     *self.more.entry(oldest.what).or_insert(0) += 1;
                 }
-                self.told.push_back(told);
+                self.events.push_back(event);
             }
             Entry::LeftOut(n) => self.dropped += n,
         }
     }
 
-    /// Whether something is left out of `told`.
+    /// Whether something is left out of `events`.
     pub fn is_partial(&self) -> bool {
         self.dropped > 0 || !self.more.is_empty()
     }
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use crate::message::{MessageId, Moment};
 
-    fn told(n: u128) -> MessageEvent {
+    fn event(n: u128) -> MessageEvent {
         let id = MessageId(Uuid::from_u128(n));
         MessageEvent::new(Moment::from_micros(0), id, EventKind::Armed)
     }
@@ -163,14 +163,14 @@ mod tests {
         let mut following = feed.follow();
         let all = KEPT as u128 + 100;
         for n in 0..all {
-            feed.publish(vec![told(n)], 0);
+            feed.publish(vec![event(n)], 0);
         }
         feed.publish(Vec::new(), 5);
         let mut frame = following.something().await.unwrap();
         following.fill(&mut frame);
-        assert_eq!(frame.told.len(), FRAME_MAX);
-        assert_eq!(frame.told.back(), Some(&told(all - 1)));
-        let counted = frame.told.len() as u64 + frame.more[&EventKind::Armed] + frame.dropped;
+        assert_eq!(frame.events.len(), FRAME_MAX);
+        assert_eq!(frame.events.back(), Some(&event(all - 1)));
+        let counted = frame.events.len() as u64 + frame.more[&EventKind::Armed] + frame.dropped;
         assert_eq!(u128::from(counted), all + 5);
         assert_eq!(feed.recent().len(), RECENT);
     }

@@ -1,6 +1,6 @@
 //! What is counted, and the feed of what just happened.
 //!
-//! Everything here is told by the daemon's loop and by those beside it, and read by whoever asks
+//! Everything here is reported by the event loop and by those beside it, and read by whoever asks
 //! over HTTP. Counting is an atomic addition, so that no reader holds up a message. Labels come
 //! from fixed lists: ids, numbers and texts are no labels.
 
@@ -19,7 +19,7 @@ pub mod text;
 pub use feed::{Feed, Following, Frame};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
 
-/// What only ever grows, beside what messages tell.
+/// What only ever grows, beside the events of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// Claims whose instance is dead, made `unconfirmed`.
@@ -193,36 +193,36 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts what happened and hands it to whoever follows the feed. `left_out`: as many more
-    /// have happened than are told of.
-    pub fn tell(&self, told: Vec<MessageEvent>, left_out: u64) {
-        for told in &told {
-            self.count_told(told);
+    /// have happened than there are events.
+    pub fn publish(&self, events: Vec<MessageEvent>, left_out: u64) {
+        for event in &events {
+            self.count_event(event);
         }
         self.left_out.fetch_add(left_out, Relaxed);
-        self.feed.publish(told, left_out);
+        self.feed.publish(events, left_out);
     }
 
-    fn count_told(&self, told: &MessageEvent) {
-        if let Some(count) = self.happened.get(told.what as usize) {
+    fn count_event(&self, event: &MessageEvent) {
+        if let Some(count) = self.happened.get(event.what as usize) {
             count.fetch_add(1, Relaxed);
         }
-        let Some(answer) = ANSWERS.iter().position(|what| *what == told.what) else {
+        let Some(answer) = ANSWERS.iter().position(|what| *what == event.what) else {
             return;
         };
-        let category = told
+        let category = event
             .category
             .and_then(|name| Category::ALL.iter().position(|c| c.as_str() == name))
             .unwrap_or(NO_CATEGORY);
         self.sends[answer][category].fetch_add(1, Relaxed);
-        if let Some(late) = told.late {
+        if let Some(late) = event.late {
             self.lateness.note(late.lateness_us);
             self.parts.wake.note(late.wake_us);
             self.parts.claim.note(late.claim_us);
             self.parts.policy.note(late.policy_us);
             self.parts.provider.note(late.provider_us);
         }
-        if told.what == EventKind::Sent {
-            let at = u64::try_from(told.at.as_micros()).unwrap_or(0);
+        if event.what == EventKind::Sent {
+            let at = u64::try_from(event.at.as_micros()).unwrap_or(0);
             self.last_sent_us.fetch_max(at, Relaxed);
         }
     }
@@ -235,12 +235,12 @@ impl Metrics {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(status)
             .or_insert(0) += 1;
-        let told = MessageEvent {
+        let event = MessageEvent {
             status: Some(status),
             code,
             ..MessageEvent::new(at, id, EventKind::Receipt)
         };
-        self.tell(vec![told], 0);
+        self.publish(vec![event], 0);
     }
 
     /// Counts claims.

@@ -20,7 +20,7 @@ fn what_is_told_is_counted_where_it_belongs() {
         category: Some(Category::InvalidNumber.as_str()),
         ..MessageEvent::new(at, id, EventKind::Failed)
     };
-    metrics.tell(
+    metrics.publish(
         vec![sent, failed, MessageEvent::new(at, id, EventKind::Armed)],
         7,
     );

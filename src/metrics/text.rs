@@ -87,7 +87,7 @@ impl Page {
 
     fn build(&mut self) {
         let name = "punctual_build_info";
-        self.family(name, "gauge", "Always 1; the label tells the version.");
+        self.family(name, "gauge", "Always 1; the label is the version.");
         let labels = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
         self.line(name, &labels, 1.0);
     }
@@ -237,7 +237,7 @@ impl Page {
         }
         self.counter(
             "punctual_events_left_out_total",
-            "Changes of timers that were too many to be told of one by one.",
+            "Changes of timers that were too many to be events of their own.",
             metrics.left_out.load(Relaxed),
         );
         if let Some(at) = metrics.last_sent_at() {
@@ -280,29 +280,29 @@ impl Page {
     }
 
     fn reactor(&mut self, overview: &Overview) {
-        let told = &overview.timers;
+        let report = &overview.timers;
         let yes = |is: bool| f64::from(u8::from(is));
         self.gauge(
             "punctual_ready",
             "1 while messages leave at their moment, as /readyz says.",
-            yes(told.ready),
+            yes(report.ready),
         );
         self.gauge(
             "punctual_listener_up",
             "1 while connected: LISTEN/NOTIFY verified.",
-            yes(told.listener.connected),
+            yes(report.listener.connected),
         );
         self.counter(
             "punctual_resyncs_total",
             "Full readings of the window that ended.",
-            told.listener.resyncs,
+            report.listener.resyncs,
         );
         self.gauge(
             "punctual_armed_timers",
             "Timers held in memory.",
-            float(told.window.armed),
+            float(report.window.armed),
         );
-        if let Some(beyond) = told.window.beyond {
+        if let Some(beyond) = report.window.beyond {
             self.gauge(
                 "punctual_beyond_window",
                 "Pending messages due after the window, counted up to a million.",
@@ -313,17 +313,17 @@ impl Page {
         self.gauge(
             "punctual_lead_seconds",
             "How long before its time a message is claimed.",
-            float(told.lead_us) / 1e6,
+            float(report.lead_us) / 1e6,
         );
         self.gauge(
             "punctual_breaker_open",
             "1 while the provider refuses the account and nothing is sent but probes.",
-            yes(told.breaker.open),
+            yes(report.breaker.open),
         );
         self.gauge(
             "punctual_restore_hold",
             "1 while messages are in quarantine after a restore.",
-            yes(told.restore.held_before.is_some()),
+            yes(report.restore.held_before.is_some()),
         );
         self.gauge(
             "punctual_in_flight",
@@ -335,7 +335,7 @@ impl Page {
             "Requests that may be on their way at once, at this moment.",
             float(overview.load.permits),
         );
-        self.lanes(&told.lanes);
+        self.lanes(&report.lanes);
         self.gauge(
             "punctual_unrecorded",
             "Outcomes that the database has not taken yet.",

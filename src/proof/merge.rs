@@ -18,7 +18,7 @@ use crate::message::{
     AttemptToken, Delivery, Failure, MessageId, ProviderSid, Retry, Stage, Status,
 };
 use crate::reactor::AttemptBudget;
-use crate::reactor::settle::HELD_MAX;
+use crate::reactor::settle::ACCOUNT_PAUSE_MAX;
 
 /// For `error_message`, where a message of a restored database did not arrive: a later attempt may have
 /// been sent, and its record lost.
@@ -294,7 +294,7 @@ fn again(
         // It was the account's failing: the request after the pause opens the breaker if it
         // still is.
         Retry::HoldAccount { probe } => {
-            let pause = probe.min(HELD_MAX);
+            let pause = probe.min(ACCOUNT_PAUSE_MAX);
             (room.now + pause <= expires).then_some(Again {
                 pause,
                 counts: false,

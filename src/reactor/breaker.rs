@@ -15,7 +15,7 @@ use super::{Phase, Reactor};
 use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Now, Outcome, Uptime};
 
 /// Why claims are given back while it is open.
-pub(super) const HELD: &str = "the provider refuses the account";
+pub(super) const ACCOUNT_REFUSED: &str = "the provider refuses the account";
 
 /// See the module.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Breaker {
                         open.next_probe =
                             now.up + open.probe_every.min(self.limits.unsent_probe_pause);
                     }
-                    // The account was let in, whatever became of the message.
+                    // The account was accepted, whatever became of the message.
                     Outcome::Accepted { .. }
                     | Outcome::Refused { .. }
                     | Outcome::Throttled { .. } => {
@@ -157,7 +157,7 @@ impl<P: Clone> Reactor<P> {
         });
         if turned == Turned::Opened {
             for id in self.lanes.take_cleared(lane) {
-                self.give_back(id, HELD, now);
+                self.give_back(id, ACCOUNT_REFUSED, now);
             }
         }
     }

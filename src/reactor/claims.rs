@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::breaker::HELD;
+use super::breaker::ACCOUNT_REFUSED;
 use super::lanes::{Lane, Load};
 use super::quarantine::RESTORED;
 use super::{Ask, Busy, Command, JudgedClaim, Phase, Reactor, Record};
@@ -62,7 +62,7 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         self.lanes.refresh();
-        let mut due = std::mem::take(&mut self.looked_at);
+        let mut due = std::mem::take(&mut self.due_lanes);
         due.extend(self.lanes.soonest(now.db).map(|(_, lane)| lane));
         due.retain(|lane| self.breaker_allows(*lane, now) > 0);
         let until = now.db + self.lead.with(self.is_herd(&due, now));
@@ -76,7 +76,7 @@ impl<P: Clone> Reactor<P> {
             self.commands.push_back(Command::Claim(asks));
         }
         due.clear();
-        self.looked_at = due;
+        self.due_lanes = due;
     }
 
     /// What goes into one claim: as many of each lane, and then whatever there is.
@@ -118,7 +118,7 @@ impl<P: Clone> Reactor<P> {
             wanted_at: timer.due,
             ready_at: timer.due,
             tries: None,
-            held: timer.held,
+            lock_misses: timer.lock_misses,
             attempts: timer.attempts,
             version: timer.version,
             priority: timer.priority,
@@ -242,11 +242,11 @@ impl<P: Clone> Reactor<P> {
                     lease_until: asked + self.settings.lease,
                 };
                 let turn = (judged.due, Reverse(busy.priority), id);
-                self.tell_claimed(id, judged.due, now);
+                self.log_claimed(id, judged.due, now);
                 if self.draining {
                     self.give_back(id, "the daemon is shutting down", now);
                 } else if self.is_refused(lane, judged.token) {
-                    self.give_back(id, HELD, now);
+                    self.give_back(id, ACCOUNT_REFUSED, now);
                 } else if self.is_quarantined(id, judged.due) {
                     self.give_back(id, RESTORED, now);
                 } else {
@@ -255,7 +255,7 @@ impl<P: Clone> Reactor<P> {
             }
             Err(settlement) => {
                 busy.phase = Phase::Recording;
-                self.tell_unused(id, &settlement, now);
+                self.log_unused(id, &settlement, now);
                 let record = Record {
                     settlement,
                     ..Record::give_back(id, judged.token, "")
@@ -277,15 +277,15 @@ impl<P: Clone> Reactor<P> {
         self.lanes.note(busy.lane, Load::left);
         if busy.recheck || sweep != self.intake.sweep_number() {
             // The answer may be older than what was said or swept meanwhile.
-            self.intake.look_at(id);
+            self.intake.note_for_read(id);
         }
-        let held = match &state {
+        let lock_misses = match &state {
             RowState::Pending { due, .. } if *due <= now.db + LEAD_MAX => {
-                busy.held.saturating_add(1)
+                busy.lock_misses.saturating_add(1)
             }
             _ => 0,
         };
-        self.row_is(id, state, sweep, held, now);
+        self.row_is(id, state, sweep, lock_misses, now);
     }
 
     /// The claims may stand or not. Giving them back by token is right in both cases: what was
@@ -326,10 +326,16 @@ impl<P: Clone> Reactor<P> {
                 lane: self.lanes[busy.lane].key.clone(),
             };
             if busy.recheck {
-                self.intake.look_at(ask.id);
+                self.intake.note_for_read(ask.id);
             }
             let sweep = self.intake.sweep_number();
-            self.row_is(ask.id, state, sweep, busy.held.saturating_add(1), now);
+            self.row_is(
+                ask.id,
+                state,
+                sweep,
+                busy.lock_misses.saturating_add(1),
+                now,
+            );
         }
     }
 

@@ -17,16 +17,16 @@ use crate::schedule::Timer;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Disarmed {
     /// Due after the window.
-    Beyond(Moment),
+    AfterWindow(Moment),
     /// In this state, or deleted.
     Gone(Option<Status>),
 }
 
-/// What was told and not taken yet.
+/// Events that nobody has taken yet.
 #[derive(Debug)]
 pub(super) struct EventLog {
     limits: EventLimits,
-    told: Vec<MessageEvent>,
+    events: Vec<MessageEvent>,
     left_out: u64,
 }
 
@@ -34,23 +34,23 @@ impl EventLog {
     pub(super) const fn new(limits: EventLimits) -> Self {
         Self {
             limits,
-            told: Vec::new(),
+            events: Vec::new(),
             left_out: 0,
         }
     }
 
-    fn keep(&mut self, told: MessageEvent) {
-        self.keep_up_to(self.limits.max, told);
+    fn keep(&mut self, event: MessageEvent) {
+        self.keep_up_to(self.limits.max, event);
     }
 
     /// Of the agenda.
-    fn keep_change(&mut self, told: MessageEvent) {
-        self.keep_up_to(self.limits.agenda_max, told);
+    fn keep_change(&mut self, event: MessageEvent) {
+        self.keep_up_to(self.limits.agenda_max, event);
     }
 
-    fn keep_up_to(&mut self, most: usize, told: MessageEvent) {
-        if self.told.len() < most {
-            self.told.push(told);
+    fn keep_up_to(&mut self, most: usize, event: MessageEvent) {
+        if self.events.len() < most {
+            self.events.push(event);
         } else {
             self.left_out += 1;
         }
@@ -60,12 +60,12 @@ impl EventLog {
 impl<P: Clone> Reactor<P> {
     /// What has happened since this was last asked, in order, and how much of it was left out.
     pub fn take_events(&mut self) -> (Vec<MessageEvent>, u64) {
-        let told = std::mem::take(&mut self.tell.told);
-        (told, std::mem::take(&mut self.tell.left_out))
+        let events = std::mem::take(&mut self.event_log.events);
+        (events, std::mem::take(&mut self.event_log.left_out))
     }
 
     /// A row was put on the agenda in the place of `former`.
-    pub(super) fn tell_armed(&mut self, row: &Upcoming, former: Option<Timer>, now: Now) {
+    pub(super) fn log_armed(&mut self, row: &Upcoming, former: Option<Timer>, now: Now) {
         let what = match former {
             None => EventKind::Armed,
             Some(was) if was.watch => EventKind::Armed,
@@ -76,18 +76,18 @@ impl<P: Clone> Reactor<P> {
             }
             Some(_) => return,
         };
-        let told = MessageEvent {
+        let event = MessageEvent {
             due_at: Some(row.due),
             was_due_at: former
                 .filter(|_| what == EventKind::Moved)
                 .map(|was| was.due),
             ..MessageEvent::new(now.db, row.id, what)
         };
-        self.tell.keep_change(told);
+        self.event_log.keep_change(event);
     }
 
     /// A row went off the agenda, where it may not have been.
-    pub(super) fn tell_disarmed(
+    pub(super) fn log_disarmed(
         &mut self,
         id: MessageId,
         former: Option<Timer>,
@@ -98,19 +98,19 @@ impl<P: Clone> Reactor<P> {
             return;
         };
         let (due_at, status) = match why {
-            Disarmed::Beyond(due) => (Some(due), None),
+            Disarmed::AfterWindow(due) => (Some(due), None),
             Disarmed::Gone(status) => (None, Some(status.map_or("deleted", Status::as_str))),
         };
-        let told = MessageEvent {
+        let event = MessageEvent {
             due_at,
             status,
             was_due_at: (!former.watch).then_some(former.due),
             ..MessageEvent::new(now.db, id, EventKind::Disarmed)
         };
-        self.tell.keep_change(told);
+        self.event_log.keep_change(event);
     }
 
-    pub(super) fn tell_watched(
+    pub(super) fn log_watched(
         &mut self,
         id: MessageId,
         former: Option<Timer>,
@@ -120,23 +120,23 @@ impl<P: Clone> Reactor<P> {
         if former.is_some_and(|was| was.watch) {
             return;
         }
-        let told = MessageEvent {
+        let event = MessageEvent {
             due_at: Some(again),
             ..MessageEvent::new(now.db, id, EventKind::Watched)
         };
-        self.tell.keep_change(told);
+        self.event_log.keep_change(event);
     }
 
-    pub(super) fn tell_claimed(&mut self, id: MessageId, due: Moment, now: Now) {
-        let told = MessageEvent {
+    pub(super) fn log_claimed(&mut self, id: MessageId, due: Moment, now: Now) {
+        let event = MessageEvent {
             due_at: Some(due),
             ..MessageEvent::new(now.db, id, EventKind::Claimed)
         };
-        self.tell.keep(told);
+        self.event_log.keep(event);
     }
 
     /// A claim came to its end without a request.
-    pub(super) fn tell_unused(&mut self, id: MessageId, settlement: &Settlement, now: Now) {
+    pub(super) fn log_unused(&mut self, id: MessageId, settlement: &Settlement, now: Now) {
         let Settlement::Settled(settled) = settlement else {
             return;
         };
@@ -146,15 +146,15 @@ impl<P: Clone> Reactor<P> {
             Next::Back(Wait::Until(_)) => EventKind::Deferred,
             Next::Back(_) | Next::Unconfirmed => EventKind::Returned,
         };
-        let told = MessageEvent {
+        let event = MessageEvent {
             due_at: settled.until(),
             ..MessageEvent::new(now.db, id, what)
         };
-        self.tell.keep(told);
+        self.event_log.keep(event);
     }
 
     /// A request came to its end.
-    pub(super) fn tell_answer(
+    pub(super) fn log_response(
         &mut self,
         id: MessageId,
         answer: &SendResult,
@@ -162,16 +162,16 @@ impl<P: Clone> Reactor<P> {
         late: Option<Late>,
         attempt: i32,
     ) {
-        let mut told = MessageEvent {
+        let mut event = MessageEvent {
             late,
             attempt: Some(attempt),
             ..MessageEvent::new(answer.finished, id, EventKind::Sent)
         };
         if let Settlement::Settled(settled) = settlement {
-            told.code = settled.code;
-            told.category = settled.category.map(Category::as_str);
-            told.due_at = settled.pause().map(|pause| answer.finished + pause);
-            told.what = match (&answer.outcome, settled.next) {
+            event.code = settled.code;
+            event.category = settled.category.map(Category::as_str);
+            event.due_at = settled.pause().map(|pause| answer.finished + pause);
+            event.what = match (&answer.outcome, settled.next) {
                 (_, Next::Failed) => EventKind::Failed,
                 (Outcome::Throttled { .. }, _) => EventKind::Throttled,
                 (Outcome::Unsent { .. }, _) => EventKind::Unsent,
@@ -179,7 +179,7 @@ impl<P: Clone> Reactor<P> {
                 (Outcome::Accepted { .. } | Outcome::Unknown { .. }, _) => EventKind::Unconfirmed,
             };
         }
-        self.tell.keep(told);
+        self.event_log.keep(event);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A notice is a hint; the row is read before anything follows from it. Reads are made one at
 //! a time, so that an older answer cannot overtake a newer one. A sweep and the reads around it
-//! are told apart by numbering the sweeps: every timer carries the number of the sweep that was
+//! are kept apart by the numbers of the sweeps: every timer carries the number of the sweep that was
 //! latest when its row was asked for, and a sweep changes only timers with a lower number.
 //!
 //! What is armed and was not found by a sweep is read (`check`): a stretch of the agenda at a
@@ -131,8 +131,8 @@ impl Intake {
         self.rescan_wanted = true;
     }
 
-    /// Everything is to be read anew at once: the window, and the pauses of what was held, were
-    /// reckoned by a clock that was wrong, or for a database that is another one.
+    /// Everything is to be read again at once: the window, and the pauses after a lock, were
+    /// computed by a clock that was wrong, or for another database.
     pub(super) const fn resync(&mut self) {
         self.rescan_wanted = true;
         self.rescan_after = Uptime::MIN;
@@ -145,7 +145,7 @@ impl Intake {
     }
 
     /// Asks for a row to be read.
-    pub(super) fn look_at(&mut self, id: MessageId) {
+    pub(super) fn note_for_read(&mut self, id: MessageId) {
         if self.stopped {
             return;
         }
@@ -157,7 +157,7 @@ impl Intake {
         }
     }
 
-    /// A row is claimed; a read of it that is under way tells nothing any more.
+    /// A row is claimed; a read of it that is under way is out of date.
     pub(super) fn overtake(&mut self, id: MessageId) {
         if let Some(reading) = &mut self.reading
             && reading.ids.binary_search(&id).is_ok()

@@ -131,9 +131,9 @@ pub enum Input<P> {
         /// On the database's clock.
         before: Moment,
     },
-    /// Of these it is known that they were not sent: they are held no more.
+    /// These were certainly not sent: they leave the quarantine.
     QuarantineCleared(Vec<MessageId>),
-    /// It is known of everything that is held whether it was sent.
+    /// It is known of everything in quarantine whether it was sent.
     QuarantineEnded,
     /// The clock cannot be trusted until it has been measured again.
     ClockLost,
@@ -184,7 +184,7 @@ pub enum Command<P> {
     },
     /// Record these.
     Record {
-        /// To tell the groups apart.
+        /// Number of the group, which its answer has too.
         group: u64,
         /// What is to be recorded; the payload comes along where there was a request.
         records: Arc<Vec<Record<P>>>,

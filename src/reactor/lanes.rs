@@ -102,7 +102,7 @@ pub(super) struct LaneState {
     /// Where it stands in [`Lanes::soonest`].
     soonest: Option<Moment>,
     next_advance: Option<Moment>,
-    /// Whether its agenda has changed since that was reckoned.
+    /// Whether its agenda has changed since that was computed.
     stale: bool,
     used: Uptime,
 }

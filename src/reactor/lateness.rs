@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 #[derive(Debug)]
 pub struct Lateness(Histogram<u64>);
 
-/// Beyond a day, a day is told.
+/// More than a day is noted as a day.
 const LATEST_US: u64 = 24 * 3600 * 1_000_000;
 
 impl Lateness {

@@ -25,7 +25,7 @@ pub struct Limits {
     pub lanes: LaneLimits,
     /// Connections made ahead.
     pub prewarm: PrewarmLimits,
-    /// What is told to those who watch.
+    /// Events for those who watch.
     pub events: EventLimits,
 }
 
@@ -98,7 +98,7 @@ pub struct RecordLimits {
 /// What a busy or refusing provider slows down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderLimits {
-    /// "Too many requests" within this is said to one crowd: halving for each would stop
+    /// "Too many requests" within this span counts once: halving for each would stop
     /// everything.
     pub crowd: Duration,
     /// Between steps up. By time and not by successes, because what there is to send comes in
@@ -131,12 +131,12 @@ pub struct PrewarmLimits {
     /// A connection used this recently is warm; servers close idle ones after 5 s at the
     /// earliest.
     pub every: Duration,
-    /// The wheel tells a bound, not the due time; where it was too early, it is asked again after
+    /// The wheel gives a bound, not the due time; where that was too early, the lane is looked at again after
     /// this.
     pub retry: Duration,
 }
 
-/// What is told to those who watch.
+/// Events for those who watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventLimits {
     /// Changes of the agenda kept until they are taken: a first load arms a million, and nobody

@@ -1,4 +1,4 @@
-//! The one who decides what happens next. Pure: what happened comes in as an [`Input`], what to
+//! Decides what happens next. Pure: what happened comes in as an [`Input`], what to
 //! do goes out as a [`Command`], and time is an argument. The daemon performs the commands; a
 //! simulation can do so too.
 //!
@@ -49,10 +49,10 @@ pub use lateness::Lateness;
 pub use limits::Limits;
 pub use settle::{AttemptBudget, Next, Record, SendResult, Settled, Settlement, Wait};
 
-/// What the installation lays down for the reactor.
+/// The settings that the reactor needs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How far ahead timers are held.
+    /// How far ahead messages are armed.
     pub horizon: Duration,
     /// See [`Lead`].
     pub lead: LeadSetting,
@@ -71,7 +71,7 @@ pub struct Settings {
 struct Busy<P> {
     token: AttemptToken,
     lane: lanes::Lane,
-    /// Something was said of the row meanwhile: read it again when this is over.
+    /// The row may have changed meanwhile: it is read again when this is over.
     recheck: bool,
     due: Moment,
     wanted_at: Moment,
@@ -79,8 +79,8 @@ struct Busy<P> {
     ready_at: Moment,
     /// Of a claim that was won.
     tries: Option<AttemptBudget>,
-    /// How often it was found held, before this claim.
-    held: u16,
+    /// How often in a row another transaction held its row, before this claim.
+    lock_misses: u16,
     attempts: u16,
     version: u32,
     priority: Priority,
@@ -98,11 +98,11 @@ impl<P> Busy<P> {
 enum Phase<P> {
     /// Asked for.
     Claiming { asked: Uptime, sweep: u32 },
-    /// Ours, waiting for its instant.
+    /// Claimed, waiting for its due time.
     Cleared { payload: P, lease_until: Uptime },
     /// On its way to the provider.
     Sending { payload: P },
-    /// Over; the database does not know yet.
+    /// Ended, and not recorded yet.
     Recording,
 }
 
@@ -110,7 +110,7 @@ enum Phase<P> {
 pub struct Reactor<P> {
     settings: Settings,
     lead: Lead,
-    /// Not known yet: as if alone.
+    /// `None`: not known yet, and taken as the only instance.
     ranking: Option<Ranking>,
     lanes: lanes::Lanes,
     /// Bounded by [`limits::ClaimLimits::ahead_max`], the permits and
@@ -122,14 +122,14 @@ pub struct Reactor<P> {
     outgoing: outgoing::Outgoing<P>,
     breaker_turns: Vec<BreakerTurn>,
     /// Empty, and kept for its memory.
-    looked_at: Vec<lanes::Lane>,
+    due_lanes: Vec<lanes::Lane>,
     lateness: Lateness,
-    tell: events::EventLog,
+    event_log: events::EventLog,
     quarantine_before: Option<Moment>,
-    /// Held no more, though due before that. Bounded by [`limits::IntakeLimits::quarantine_cleared_max`].
+    /// Not in quarantine any more, though due before that. Bounded by [`limits::IntakeLimits::quarantine_cleared_max`].
     quarantine_cleared: BTreeSet<MessageId>,
     /// The database has become another one since this began.
-    moved: bool,
+    was_restored: bool,
     clock_lost: bool,
     draining: bool,
     /// Draws the tokens, so that a simulation can have its own.
@@ -150,12 +150,12 @@ impl<P: Clone> Reactor<P> {
             claims: 0,
             outgoing: outgoing::Outgoing::new(limits.records),
             breaker_turns: Vec::new(),
-            looked_at: Vec::new(),
+            due_lanes: Vec::new(),
             lateness: Lateness::new(),
-            tell: events::EventLog::new(limits.events),
+            event_log: events::EventLog::new(limits.events),
             quarantine_before: None,
             quarantine_cleared: BTreeSet::new(),
-            moved: false,
+            was_restored: false,
             clock_lost: false,
             draining: false,
             draw,
@@ -252,7 +252,7 @@ impl<P: Clone> Reactor<P> {
         self.outgoing.unrecorded_answers() + self.lanes.load().sending
     }
 
-    /// What the installation laid down.
+    /// The settings.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -26,12 +26,12 @@ impl<P: Clone> Reactor<P> {
         }
         self.lanes.refresh();
         let until = now.db + self.settings.limits.prewarm.ahead - LEAD_MAX;
-        let mut due = std::mem::take(&mut self.looked_at);
+        let mut due = std::mem::take(&mut self.due_lanes);
         due.extend(self.lanes.soonest(until).map(|(_, lane)| lane));
         for lane in due.drain(..) {
             self.prewarm_lane(lane, now);
         }
-        self.looked_at = due;
+        self.due_lanes = due;
     }
 
     fn prewarm_lane(&mut self, lane: Lane, now: Now) {

@@ -1,4 +1,4 @@
-//! After the database has become an older one: what was due before that is held.
+//! After the database was replaced by an older one: what was due before that is kept back.
 //!
 //! A restored table has messages as pending that were sent since. Which of them, others find out,
 //! one by one; until then nothing that is due before the moment of the restore is armed or claimed,
@@ -17,7 +17,7 @@ impl<P: Clone> Reactor<P> {
     pub(super) fn quarantine(&mut self, before: Moment, now: Now) {
         self.quarantine_before = Some(before);
         self.quarantine_cleared.clear();
-        self.moved = true;
+        self.was_restored = true;
         for id in self.lanes.take_all_cleared() {
             if let Some(busy) = self.busy.get_mut(&id) {
                 busy.recheck = true;
@@ -61,7 +61,7 @@ impl<P: Clone> Reactor<P> {
     /// A claim that nobody here knows never began. But after the database has become an older one
     /// it may be one that was recorded, and that this database has open again.
     pub(super) fn of_orphaned_claim(&self, record: Record<P>) -> Record<P> {
-        if !self.moved {
+        if !self.was_restored {
             return record;
         }
         Record {
@@ -70,16 +70,16 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// Before which moment what is due is held.
+    /// Messages due before this moment are in quarantine.
     pub const fn held_before(&self) -> Option<Moment> {
         self.quarantine_before
     }
 
-    /// What is held, for people.
+    /// The quarantine, as it is shown.
     pub const fn restore(&self) -> RestoreReport {
         RestoreReport {
             held_before: self.quarantine_before,
-            // What others find out.
+            // The reconciliation knows it.
             held: None,
             reason: None,
         }

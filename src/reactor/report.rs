@@ -1,4 +1,4 @@
-//! What the reactor tells of itself: the debug JSON's shape and the answer to "ready?".
+//! The reactor's reports as values: the debug JSON's shape and the answer to "ready?".
 //!
 //! Field names are the interface (`GET /debug/timers`); ids and times only, so that no body
 //! and no phone number can appear.
@@ -197,7 +197,7 @@ pub struct TimerReport {
     pub lane: String,
 }
 
-/// Everything that is told of the moment: what the live page and the metrics show.
+/// The present state in one value: what the live page and the metrics show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Overview {
     /// As `GET /debug/timers` has it.

@@ -104,7 +104,7 @@ impl<P: Clone> Reactor<P> {
             busy.phase = Phase::Recording;
             let record = Record::give_back(id, busy.token, reason);
             let lane = busy.lane;
-            self.tell_unused(id, &record.settlement, now);
+            self.log_unused(id, &record.settlement, now);
             self.outgoing.push(Some(lane), record);
         }
     }
@@ -135,7 +135,7 @@ impl<P: Clone> Reactor<P> {
             self.lateness.note(started.since(wanted_at));
         }
         let settlement = Settlement::of(answer.clone(), id, tries);
-        self.tell_answer(id, answer, &settlement, lateness, tries.number);
+        self.log_response(id, answer, &settlement, lateness, tries.number);
         let record = Record {
             id,
             token,
@@ -207,7 +207,7 @@ impl<P: Clone> Reactor<P> {
                 recheck
             }
             Some(busy) => {
-                // A stray of the same message; the attempt that goes on has the word.
+                // An orphaned claim of the same message; the attempt in progress decides.
                 busy.recheck = true;
                 return;
             }
@@ -216,7 +216,7 @@ impl<P: Clone> Reactor<P> {
         let unknown = state.is_none() && !matches!(record.settlement, Settlement::Accepted { .. });
         if recheck || unknown || sweep != self.intake.sweep_number() {
             if !self.draining {
-                self.intake.look_at(record.id);
+                self.intake.note_for_read(record.id);
             }
         } else if let Some(state) = state {
             self.row_is(record.id, state, sweep, 0, now);

@@ -24,9 +24,9 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest a message that was refused for the account's sake stays behind the others. It is
-/// the account that is held; the pause only makes the next probe somebody else's, so that a
+/// the account that waits; the pause only makes the next probe somebody else's, so that a
 /// refusal that was the message's own after all does not hold everybody up.
-pub const HELD_MAX: Duration = Duration::from_secs(300);
+pub const ACCOUNT_PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// Which attempt a request was, and what the row allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,14 +211,16 @@ impl Settlement {
     /// What an answer means for a row that allows `tries`.
     pub fn of(answer: SendResult, id: MessageId, tries: AttemptBudget) -> Self {
         let n = u32::try_from(tries.number).unwrap_or(1);
-        let held = answer.outcome.holds_account();
+        let probe_after = answer.outcome.holds_account();
         match answer.outcome {
             Outcome::Accepted { sid } => Self::Accepted { sid },
             Outcome::Throttled {
                 retry_after, code, ..
             } => {
                 let pause = retry_after.unwrap_or_else(|| THROTTLED.spread(n, id.0));
-                let pause = held.map_or(pause.min(RETRY_AFTER_MAX), |probe| probe.min(HELD_MAX));
+                let pause = probe_after.map_or(pause.min(RETRY_AFTER_MAX), |probe| {
+                    probe.min(ACCOUNT_PAUSE_MAX)
+                });
                 let reason = with_code("throttled by the provider".into(), code);
                 Self::again(LedgerOutcome::Throttled, code, reason, pause)
             }
@@ -267,7 +269,7 @@ impl Refusal {
     fn settle(self, retry: Retry, id: MessageId, tries: AttemptBudget, at: Moment) -> Settlement {
         let base = match retry {
             Retry::HoldAccount { probe } => {
-                return self.settled(Next::Back(Wait::Pause(probe.min(HELD_MAX))), false);
+                return self.settled(Next::Back(Wait::Pause(probe.min(ACCOUNT_PAUSE_MAX))), false);
             }
             Retry::After { base } => base,
             // There is no setting for it: a second text is worse than none.

@@ -110,9 +110,9 @@ fn a_refused_account_holds_all_and_one_asks() {
     world.answer(id(3), wrong_number());
     world.run_until(at(MINUTE * 5));
     assert_eq!((world.starts, world.in_flight.len()), (4, 0));
-    let told = world.reactor.breaker(world.now);
-    assert!(told.open && told.reason == Some(20003), "{told:?}");
-    assert_eq!(told.next_probe_at, Some(at(SECOND + MINUTE * 5)));
+    let report = world.reactor.breaker(world.now);
+    assert!(report.open && report.reason == Some(20003), "{report:?}");
+    assert_eq!(report.next_probe_at, Some(at(SECOND + MINUTE * 5)));
 
     // Somebody else asks than those who were refused already.
     world.run_until(at(SECOND + MINUTE * 5));
@@ -146,14 +146,14 @@ fn check_probe(answer: Outcome, open: bool, next: Duration) {
     let probe = world.in_flight[0];
     world.answer(probe, answer);
     assert_eq!(world.reactor.breaker(world.now).open, open, "{what}");
-    let told = at(SECOND + MINUTE * 5 + next);
+    let expected = at(SECOND + MINUTE * 5 + next);
     if open {
         let next_probe_at = world.reactor.breaker(world.now).next_probe_at;
-        assert_eq!(next_probe_at, Some(told), "{what}");
-        world.run_until(told - SECOND);
+        assert_eq!(next_probe_at, Some(expected), "{what}");
+        world.run_until(expected - SECOND);
         assert_eq!(world.starts, 2, "{what}");
     }
-    world.run_until(told);
+    world.run_until(expected);
     assert_eq!(world.starts, 3, "{what}");
 }
 

@@ -10,13 +10,13 @@ pub(super) struct Throttle {
     limits: ProviderLimits,
     max: usize,
     permits: usize,
-    /// When "too many" was last heeded; before that, when it began.
+    /// When it was last lowered; before that, when it began.
     lowered: Uptime,
     is_lowered: bool,
 }
 
 impl Throttle {
-    /// Bears `max` until it is told otherwise; none is taken as one.
+    /// Starts at `max`, until the provider throttles; none counts as one.
     pub(super) fn new(max: usize, limits: ProviderLimits, now: Uptime) -> Self {
         let max = max.max(1);
         Self {

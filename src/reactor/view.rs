@@ -1,4 +1,4 @@
-//! What the reactor tells of its timers.
+//! The reports on timers, lanes and readiness.
 
 use std::collections::BTreeMap;
 

@@ -28,8 +28,8 @@ pub struct Timer {
     pub seen: u32,
     /// Attempts that have counted.
     pub attempts: u16,
-    /// How often it was found held by somebody else, in a row.
-    pub held: u16,
+    /// How often in a row another transaction held its row when it was to be claimed.
+    pub lock_misses: u16,
     /// Another instance is sending it; this is when its lease is over.
     pub watch: bool,
     /// Its place among those that are due.

@@ -30,7 +30,7 @@ impl LookUpPlan {
         HOUR,
     ]);
 
-    /// About a message the provider has, where callbacks are asked for: what was not told by
+    /// About a message the provider has, where callbacks are asked for: what was not reported by
     /// the first of these is probably lost. A carrier may take a day.
     pub const UNHEARD: Self = Self(&[
         Duration::from_secs(2 * 60),

@@ -134,7 +134,7 @@ impl Offset {
     }
 
     /// The database's clock minus the wall clock, and how far off that may be, in microseconds.
-    pub const fn told(&self) -> Option<(i64, i64)> {
+    pub const fn estimate(&self) -> Option<(i64, i64)> {
         match &self.best {
             Some(best) if best.agrees() => Some((0, best.uncertainty_us)),
             Some(best) => Some((best.boot_db_us - best.boot_real_us, best.uncertainty_us)),
@@ -167,7 +167,7 @@ mod tests {
         let mut offset = Offset::new();
         assert!(!offset.is_trusted());
         measured(&mut offset, 40, 1_000, 100);
-        assert_eq!(offset.told(), Some((0, 51)));
+        assert_eq!(offset.estimate(), Some((0, 51)));
         assert_eq!(offset.boot_us(at(BOOT + 300, 2_000)), BOOT + 300);
     }
 
@@ -176,14 +176,14 @@ mod tests {
         let half_an_hour = 1_800_000_000;
         let mut offset = Offset::new();
         measured(&mut offset, 40, 1_000, 100);
-        let told = offset.boot_us(at(BOOT, 2_000));
+        let before = offset.boot_us(at(BOOT, 2_000));
         for by in [half_an_hour, -half_an_hour] {
             let step = at(BOOT + by, 3_000);
-            assert!((offset.boot_us(step) - told).abs() <= 51);
+            assert!((offset.boot_us(step) - before).abs() <= 51);
             // A measurement that the step fell into changes nothing about that.
             let database = Moment::from_micros(BOOT + 3_000);
             offset.measured(at(BOOT, 2_000), database, step);
-            assert!((offset.boot_us(step) - told).abs() <= 51);
+            assert!((offset.boot_us(step) - before).abs() <= 51);
             assert!(offset.notice(step), "and it is news all the same");
             measured(&mut offset, 40, 4_000, 100);
         }
@@ -194,10 +194,10 @@ mod tests {
         let mut offset = Offset::new();
         measured(&mut offset, 9_000, 0, 100);
         measured(&mut offset, 9_300, 1_000_000, 2_000);
-        assert_eq!(offset.told(), Some((9_000, 51)));
+        assert_eq!(offset.estimate(), Some((9_000, 51)));
         assert_eq!(offset.boot_us(at(BOOT, 5)), BOOT + 9_000);
         measured(&mut offset, 9_300, 61_000_000, 2_000);
-        assert_eq!(offset.told(), Some((9_300, 1_001)));
+        assert_eq!(offset.estimate(), Some((9_300, 1_001)));
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         let mut offset = Offset::new();
         measured(&mut offset, 0, 0, 100);
         measured(&mut offset, 3_600_000_000, 1_000_000, 200);
-        assert_eq!(offset.told(), Some((3_600_000_000, 101)));
+        assert_eq!(offset.estimate(), Some((3_600_000_000, 101)));
     }
 
     #[test]

@@ -41,7 +41,7 @@ async fn read_until(stream: &mut TcpStream, words: &str) -> String {
 #[tokio::test]
 async fn what_was_and_what_comes_is_told() {
     let server = Server::ready().await;
-    server.metrics.tell(vec![told(1, EventKind::Armed)], 0);
+    server.metrics.publish(vec![told(1, EventKind::Armed)], 0);
     let mut stream = open(&server, "/debug/events").await;
     let said = read_until(&mut stream, "event: armed").await;
     assert!(said.contains("content-type: text/event-stream"), "{said}");
@@ -50,7 +50,7 @@ async fn what_was_and_what_comes_is_told() {
         code: Some(21211),
         ..told(2, EventKind::Failed)
     };
-    server.metrics.tell(vec![sent], 0);
+    server.metrics.publish(vec![sent], 0);
     let said = read_until(&mut stream, "event: failed").await;
     let said = if said.contains("\n\n") {
         said
@@ -67,9 +67,11 @@ async fn a_burst_is_cut_short_and_counted() {
     let mut stream = open(&server, "/debug/events").await;
     read_until(&mut stream, "retry: ").await;
     for n in 0..1_000 {
-        server.metrics.tell(vec![told(n, EventKind::Armed)], 0);
+        server.metrics.publish(vec![told(n, EventKind::Armed)], 0);
     }
-    server.metrics.tell(vec![told(5_000, EventKind::Sent)], 0);
+    server
+        .metrics
+        .publish(vec![told(5_000, EventKind::Sent)], 0);
     let said = read_until(&mut stream, "event: sent").await;
     let armed = said.matches("event: armed").count();
     assert!(armed <= 200, "{armed} in two bursts");
@@ -105,7 +107,7 @@ async fn those_who_watch_are_bounded_and_leave_room_for_others() {
     let began = std::time::Instant::now();
     // The server notices at its next word to a closed one.
     loop {
-        server.metrics.tell(vec![told(1, EventKind::Armed)], 0);
+        server.metrics.publish(vec![told(1, EventKind::Armed)], 0);
         let mut stream = open(&server, "/debug/events").await;
         let mut first = [0; 12];
         stream.read_exact(&mut first).await.unwrap();
@@ -139,9 +141,11 @@ pub(crate) async fn burst_and_state(server: &Server) -> String {
     let mut stream = open(server, "/debug/events?state=1").await;
     let mut said = read_until(&mut stream, "event: state").await;
     for n in 0..500 {
-        server.metrics.tell(vec![told(n, EventKind::Armed)], 0);
+        server.metrics.publish(vec![told(n, EventKind::Armed)], 0);
     }
-    server.metrics.tell(vec![told(5_000, EventKind::Sent)], 0);
+    server
+        .metrics
+        .publish(vec![told(5_000, EventKind::Sent)], 0);
     said += &read_until(&mut stream, "event: sent").await;
     // Chunks of the transfer lie between messages, and within none.
     said.replace("\r\n", "\n")

@@ -29,7 +29,7 @@ fn fill(server: &Server) {
     };
     server
         .metrics
-        .tell(vec![sent, failed, told(EventKind::Returned)], 3);
+        .publish(vec![sent, failed, told(EventKind::Returned)], 3);
     server
         .metrics
         .receipt(at(1), MessageId(id(1)), "delivered", None);

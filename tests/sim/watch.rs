@@ -46,8 +46,8 @@ pub(crate) enum Invariant {
     LanesFreed,
     /// No full sweep without a cause since the one before.
     SweepCause,
-    /// What is told of a message is not told again and again.
-    ToldOnce,
+    /// No event of a message is repeated without bound.
+    EventsBounded,
     /// Never more at once than was laid down, and each message in one place.
     Bounded,
     /// In the calm what came of a request is soon in the database.
@@ -77,16 +77,16 @@ impl World {
     /// Before a request leaves.
     pub(crate) fn watch_request(&mut self, slot: usize, payload: &Payload) {
         let id = payload.id();
-        let told = self.early(payload).or_else(|| self.unfenced(payload));
-        let told = told.or_else(|| self.disturbs(payload));
-        let told = told.or_else(|| self.second_text(id)).or_else(|| {
+        let seen = self.early(payload).or_else(|| self.unfenced(payload));
+        let seen = seen.or_else(|| self.disturbs(payload));
+        let seen = seen.or_else(|| self.second_text(id)).or_else(|| {
             let row = self.db.rows.get(&id)?;
             (row.body != payload.body()).then(|| {
                 let what = format!("{:?} leaves, {:?} stands", payload.body(), row.body);
                 (Invariant::LastWord, what)
             })
         });
-        if let Some((invariant, what)) = told.or_else(|| self.late(payload)) {
+        if let Some((invariant, what)) = seen.or_else(|| self.late(payload)) {
             let row = id.0.as_u128();
             self.break_down(invariant, format!("row {row} by daemon {slot}: {what}"));
         }
@@ -287,8 +287,8 @@ impl World {
     /// After each turn of a daemon. `idle`: it woke by itself and did nothing.
     pub(crate) fn watch_instance(&mut self, slot: usize, idle: bool) {
         let now = self.now_of(slot);
-        let told = self.look_at_instance(slot, idle, now);
-        if let Some((invariant, what)) = told {
+        let seen = self.look_at_instance(slot, idle, now);
+        if let Some((invariant, what)) = seen {
             self.break_down(invariant, format!("daemon {slot}: {what}"));
         }
     }

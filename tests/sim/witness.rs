@@ -1,4 +1,4 @@
-//! What one daemon was told and has decided, kept beside its reactor, and what follows for the
+//! The inputs and decisions of one daemon, kept beside its reactor, and what follows for the
 //! reactor from that.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -23,15 +23,15 @@ const IDLE_MAX: i64 = 25 * SECOND;
 /// bring what is armed into order or compare it with a sweep.
 const SPINS_MAX: u32 = 20;
 
-/// The same thing told of the same message so often in so long a time.
-const TOLD_MAX: usize = 30;
-const TOLD_WITHIN: i64 = 10 * SECOND;
+/// So many equal events of one message within so long a time.
+const REPEATS_MAX: usize = 8;
+const REPEATS_WITHIN: i64 = 10 * SECOND;
 
 /// An invariant that is broken, and how.
 pub(crate) type Seen = Option<(Invariant, String)>;
 
-/// What is told: of which message, what, and when it is due.
-type Telling = (MessageId, EventKind, Option<Moment>);
+/// Events with these in common are equal: message, kind, and due time.
+type EventKey = (MessageId, EventKind, Option<Moment>);
 
 /// See the module.
 #[derive(Debug)]
@@ -58,7 +58,8 @@ pub(crate) struct Witness {
     idle_lanes: BTreeMap<&'static str, i64>,
     /// The most timers there were.
     armed: usize,
-    told: HashMap<Telling, VecDeque<i64>>,
+    /// When there was which event.
+    repeats: HashMap<EventKey, VecDeque<i64>>,
     causes: Causes,
 }
 
@@ -82,7 +83,7 @@ impl Witness {
             flying: BTreeMap::new(),
             idle_lanes: BTreeMap::new(),
             armed: 0,
-            told: HashMap::new(),
+            repeats: HashMap::new(),
             causes: Causes::new(settings),
         }
     }
@@ -98,16 +99,23 @@ impl Witness {
         }
     }
 
-    /// What a daemon tells those who watch.
-    pub(crate) fn is_told(&mut self, told: &[reactor::events::MessageEvent], t: i64) -> Seen {
-        for one in told {
-            let times = self.told.entry((one.id, one.what, one.due_at)).or_default();
+    /// The events that a daemon gives those who watch.
+    pub(crate) fn counts_events(
+        &mut self,
+        events: &[reactor::events::MessageEvent],
+        t: i64,
+    ) -> Seen {
+        for one in events {
+            let times = self
+                .repeats
+                .entry((one.id, one.what, one.due_at))
+                .or_default();
             times.push_back(t);
-            times.retain(|at| t - at < TOLD_WITHIN);
-            if times.len() > TOLD_MAX {
+            times.retain(|at| t - at < REPEATS_WITHIN);
+            if times.len() > REPEATS_MAX {
                 let (what, row) = (one.what.as_str(), one.id.0.as_u128());
-                let what = format!("{what} of row {row} is told {} times", times.len());
-                return Some((Invariant::ToldOnce, what));
+                let what = format!("{} events {what} of row {row}", times.len());
+                return Some((Invariant::EventsBounded, what));
             }
         }
         None
@@ -266,7 +274,7 @@ pub(crate) const EVERYTHING: TimersQuery = TimersQuery {
 };
 
 impl Witness {
-    /// What a daemon says of itself against what it was told and has decided.
+    /// What a daemon reports of itself against its inputs and decisions.
     pub(crate) fn judge(
         &mut self,
         ready: bool,

@@ -104,14 +104,14 @@ impl EventLoop {
     }
 
     fn report(&self, query: TimersQuery, now: Now) -> TimersReport {
-        let told = self.dispatch.clock.told();
+        let estimate = self.dispatch.clock.estimate();
         TimersReport {
             now: now.db,
             instance: self.instance,
             ready: self.readiness().is_ready(),
             clock: ClockReport {
-                offset_us: told.map(|(offset, _)| offset),
-                uncertainty_us: told.map(|(_, uncertainty)| uncertainty.unsigned_abs()),
+                offset_us: estimate.map(|(offset, _)| offset),
+                uncertainty_us: estimate.map(|(_, uncertainty)| uncertainty.unsigned_abs()),
             },
             listener: ListenerReport {
                 resyncs: self.reactor.resyncs(),

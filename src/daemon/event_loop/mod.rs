@@ -262,8 +262,8 @@ impl EventLoop {
 
     /// Passes events to the log and to the streams.
     fn tell(&mut self) {
-        let (told, left_out) = self.reactor.take_events();
-        self.dispatch.metrics.tell(told, left_out);
+        let (events, left_out) = self.reactor.take_events();
+        self.dispatch.metrics.publish(events, left_out);
         self.tell_of_breakers();
         let holds = self.reactor.held_before();
         self.held

@@ -1,4 +1,4 @@
-//! What is told of messages, and what is left out.
+//! Which events there are, and which are left out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,27 +24,30 @@ fn at(ms: u64) -> Moment {
     Moment::from_micros(0) + Duration::from_millis(ms)
 }
 
-fn told(world: &mut World) -> Vec<(MessageId, EventKind)> {
-    let (told, left_out) = world.reactor.take_events();
+fn events(world: &mut World) -> Vec<(MessageId, EventKind)> {
+    let (events, left_out) = world.reactor.take_events();
     assert_eq!(left_out, 0);
-    told.into_iter().map(|told| (told.id, told.what)).collect()
+    events
+        .into_iter()
+        .map(|event| (event.id, event.what))
+        .collect()
 }
 
 #[test]
-fn a_message_is_told_of_from_its_arming_to_its_end() {
+fn every_step_of_a_message_is_an_event() {
     let mut world = world([Row::due(1, at(60_000))]);
-    assert_eq!(told(&mut world), [(id(1), EventKind::Armed)]);
+    assert_eq!(events(&mut world), [(id(1), EventKind::Armed)]);
     world.insert(Row::due(1, at(30_000)));
     let (moved, _) = world.reactor.take_events();
     assert_eq!(moved[0].what, EventKind::Moved);
     assert_eq!(moved[0].was_due_at, Some(at(60_000)));
     assert_eq!(moved[0].due_at, Some(at(30_000)));
-    // Nothing new: nothing told.
+    // Nothing new: no event.
     world.handle(Input::Notice(vec![id(1)]));
-    assert_eq!(told(&mut world), []);
+    assert_eq!(events(&mut world), []);
 
     world.run_until(at(30_000));
-    assert_eq!(told(&mut world), [(id(1), EventKind::Claimed)]);
+    assert_eq!(events(&mut world), [(id(1), EventKind::Claimed)]);
     world.answer(
         id(1),
         Outcome::Accepted {
@@ -78,9 +81,9 @@ fn what_is_cancelled_or_deleted_is_disarmed() {
 fn a_flood_is_counted_and_not_kept() {
     let rows = (0..3_000).map(|n| Row::due(n, at(600_000)));
     let mut world = world(rows);
-    let (told, left_out) = world.reactor.take_events();
-    assert_eq!(told.len(), Limits::default().events.agenda_max);
-    assert_eq!(told.len() as u64 + left_out, 3_000);
+    let (events, left_out) = world.reactor.take_events();
+    assert_eq!(events.len(), Limits::default().events.agenda_max);
+    assert_eq!(events.len() as u64 + left_out, 3_000);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Intake {
 }
 
 impl<P: Clone> Reactor<P> {
-    /// Has read what is armed and was not found: changed while nobody told us. Reading decides; a
+    /// Has read what is armed and was not found: changed without a notification. Reading decides; a
     /// timer that is merely newer than the sweep loses nothing by it.
     pub(in crate::reactor) fn check(&mut self) {
         if !self.intake.may_check() {
@@ -101,7 +101,7 @@ impl<P: Clone> Reactor<P> {
         });
         *self.intake.checks.first() = next.map(|at| Check { at, ..check });
         for id in stale {
-            self.intake.look_at(id);
+            self.intake.note_for_read(id);
         }
     }
 }

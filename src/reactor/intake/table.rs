@@ -19,7 +19,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// Whose turn is when has changed: everything is read and armed anew.
+    /// The order of the instances has changed: everything is read and armed again.
     pub(in crate::reactor) fn members(&mut self, ranking: Ranking) {
         let was_alone = self.ranking.as_ref().is_none_or(Ranking::is_alone);
         if self.ranking.as_ref() != Some(&ranking) && !(was_alone && ranking.is_alone()) {
@@ -41,7 +41,7 @@ impl<P: Clone> Reactor<P> {
         for id in ids {
             match self.busy.get_mut(&id) {
                 Some(busy) => busy.recheck = true,
-                None => self.intake.look_at(id),
+                None => self.intake.note_for_read(id),
             }
         }
     }
@@ -96,7 +96,7 @@ impl<P: Clone> Reactor<P> {
         for (id, state) in rows {
             match self.busy.get_mut(&id) {
                 Some(busy) => busy.recheck = true,
-                None if reading.overtaken.contains(&id) => self.intake.look_at(id),
+                None if reading.overtaken.contains(&id) => self.intake.note_for_read(id),
                 None => self.row_read(id, state, reading.sweep, now),
             }
         }
@@ -107,21 +107,21 @@ impl<P: Clone> Reactor<P> {
         let is_news = swept_since.is_some_and(|timer| !state.is_due_at(timer.due));
         if is_news && sweep != self.intake.sweep {
             // A sweep that began after this read was asked for says otherwise; which of the two
-            // saw the later state cannot be told. A new read can.
-            self.intake.look_at(id);
+            // saw the later state cannot be known. A new read can.
+            self.intake.note_for_read(id);
         } else {
             self.row_is(id, state, sweep, 0, now);
         }
     }
 
-    /// Puts a row, as it was read, on the agenda or takes it off. `held`: how often in a row it
-    /// was pending and due and could not be had.
+    /// Puts a row, as it was read, on the agenda or takes it off. `lock_misses`: how
+    /// often in a row it was pending and due, and held by another transaction.
     pub(in crate::reactor) fn row_is(
         &mut self,
         id: MessageId,
         state: RowState,
         sweep: u32,
-        held: u16,
+        lock_misses: u16,
         now: Now,
     ) {
         if self.draining {
@@ -143,14 +143,14 @@ impl<P: Clone> Reactor<P> {
                     priority,
                     lane,
                 };
-                if held > 0 {
+                if lock_misses > 0 {
                     let pause = self
                         .settings
                         .limits
                         .claims
                         .locked_retry
-                        .pause(u32::from(held));
-                    self.arm(&row, (now.db + pause).max(due), sweep, held, now);
+                        .pause(u32::from(lock_misses));
+                    self.arm(&row, (now.db + pause).max(due), sweep, lock_misses, now);
                 } else if due <= self.intake.window_until.max(now.db) {
                     // Of what is overdue the others' turns are counted from now.
                     let at = match self.stagger(id) {
@@ -160,7 +160,7 @@ impl<P: Clone> Reactor<P> {
                     self.arm(&row, at, sweep, 0, now);
                 } else {
                     let former = self.lanes.remove(id);
-                    self.tell_disarmed(id, former, Disarmed::Beyond(due), now);
+                    self.log_disarmed(id, former, Disarmed::AfterWindow(due), now);
                 }
             }
             RowState::Sending { lease_until, lane } => {
@@ -170,22 +170,22 @@ impl<P: Clone> Reactor<P> {
                     version: 0,
                     seen: sweep,
                     attempts: 0,
-                    held: 0,
+                    lock_misses: 0,
                     watch: true,
                     priority: Priority::Normal,
                 };
                 let lane = self.lanes.of(&lane, &self.settings, now);
                 let former = self.lanes.insert(lane, id, again, watch);
-                self.tell_watched(id, former, again, now);
+                self.log_watched(id, former, again, now);
             }
             RowState::Gone { status } => {
                 let former = self.lanes.remove(id);
-                self.tell_disarmed(id, former, Disarmed::Gone(status), now);
+                self.log_disarmed(id, former, Disarmed::Gone(status), now);
             }
         }
     }
 
-    fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, held: u16, now: Now) {
+    fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, lock_misses: u16, now: Now) {
         if self.is_quarantined(row.id, row.due) {
             self.lanes.remove(row.id);
             return;
@@ -196,15 +196,15 @@ impl<P: Clone> Reactor<P> {
             version: u32::try_from(row.version).unwrap_or(u32::MAX),
             seen: sweep,
             attempts: u16::try_from(row.attempts).unwrap_or(u16::MAX),
-            held,
+            lock_misses,
             watch: false,
             priority: row.priority,
         };
         let lane = self.lanes.of(&row.lane, &self.settings, now);
         let former = self.lanes.insert(lane, row.id, at, timer);
-        // What is asked for again because somebody held it has been told of.
-        if held == 0 {
-            self.tell_armed(row, former, now);
+        // A repetition after a lock is no news.
+        if lock_misses == 0 {
+            self.log_armed(row, former, now);
         }
     }
 
@@ -230,7 +230,7 @@ impl<P: Clone> Reactor<P> {
                 // Asked for since the sweep began: that answer is the newer one.
                 Some(timer) if timer.seen == sweep => {}
                 // Waiting out somebody's lock.
-                Some(timer) if timer.held > 0 && timer.due == row.due => {}
+                Some(timer) if timer.lock_misses > 0 && timer.due == row.due => {}
                 _ => self.arm(row, row.due + self.stagger(row.id), sweep, 0, now),
             }
         }

@@ -33,7 +33,7 @@ impl LaneState {
     }
 
     /// See [`Lanes::soonest`].
-    fn reckon(&mut self) -> Option<Moment> {
+    fn compute_bound(&mut self) -> Option<Moment> {
         self.next_advance = self.agenda.next_advance();
         let first = self.agenda.first().map(|at| at - LEAD_MAX);
         [first, self.next_advance].into_iter().flatten().min()
@@ -147,7 +147,7 @@ impl Lanes {
         while let Some(lane) = self.stale.pop() {
             let state = &mut self[lane];
             state.stale = false;
-            let (was, is) = (state.soonest, state.reckon());
+            let (was, is) = (state.soonest, state.compute_bound());
             state.soonest = is;
             if was != is {
                 if let Some(was) = was {

@@ -14,7 +14,7 @@ fn timer(due: Moment) -> Timer {
         version: 0,
         seen: 0,
         attempts: 0,
-        held: 0,
+        lock_misses: 0,
         watch: false,
         priority: Priority::Normal,
     }

@@ -2,7 +2,7 @@
 //!
 //! An entry carries its links, so moving and disarming allocate nothing, and the index holds
 //! positions and hashes the id it finds there: the id is stored once. The index is in shards,
-//! because one that grows hashes all its ids anew: a shard of a million timers does so in less
+//! because one that grows hashes all its ids again: a shard of a million timers does so in less
 //! than a millisecond.
 
 use std::hash::BuildHasher;

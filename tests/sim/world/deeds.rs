@@ -173,7 +173,7 @@ impl World {
         };
         instance.step_us = by;
         instance.steps += 1;
-        instance.step_told = false;
+        instance.step_noticed = false;
         let step = instance.steps;
         self.process_at(self.t, whose, Process::Input(Input::Tick));
         self.process_at(until, whose, Process::ClockFound { step });

@@ -52,7 +52,7 @@ pub(super) struct Instance {
     /// What the wall clock was set by, and how often.
     pub(super) step_us: i64,
     pub(super) steps: u64,
-    pub(super) step_told: bool,
+    pub(super) step_noticed: bool,
     pub(super) suspended_until: i64,
     generation: u64,
     pub(super) witness: Witness,
@@ -69,7 +69,7 @@ impl World {
         self.slots.len()
     }
 
-    /// The worst that the reactor could be told: as if a step were followed until it is measured.
+    /// The worst clock that the reactor could be given: as if a step were followed until it is measured.
     pub(crate) fn now_of(&self, slot: usize) -> Now {
         let step = self.slots[slot].instance.as_ref().map_or(0, |i| i.step_us);
         let steady = self.steady_now_of(slot);
@@ -120,7 +120,7 @@ impl World {
             error_us,
             step_us: 0,
             steps: 0,
-            step_told: true,
+            step_noticed: true,
             suspended_until: 0,
             generation: 0,
             witness: Witness::new(&self.plan.settings),
@@ -190,10 +190,10 @@ impl World {
         let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
             return;
         };
-        if !instance.step_told {
+        if !instance.step_noticed {
             // The loop looks for a step before it passes an input on. What the reactor decides by it is
             // begun first, so that it is not taken for a consequence of the input.
-            instance.step_told = true;
+            instance.step_noticed = true;
             instance.reactor.handle(Input::ClockLost, now);
             self.begin(whose);
         }
@@ -266,11 +266,11 @@ impl World {
     fn perform(&mut self, whose: Whose, command: Command<Payload>) {
         let until_full = self.now_of(whose.slot).db + micros(24 * SECOND);
         let t = self.t;
-        let told = self.slots[whose.slot]
+        let seen = self.slots[whose.slot]
             .instance
             .as_mut()
             .and_then(|instance| instance.witness.decides(&command, until_full, t));
-        if let Some((invariant, what)) = told {
+        if let Some((invariant, what)) = seen {
             self.break_down(invariant, what);
         }
         match command {
@@ -305,8 +305,8 @@ impl World {
         };
         let lanes = instance.reactor.lanes(now).len();
         let channel = channel.unwrap_or_default();
-        let told = instance.witness.starts(id, channel, lanes, permits);
-        if let Some((invariant, what)) = told {
+        let seen = instance.witness.starts(id, channel, lanes, permits);
+        if let Some((invariant, what)) = seen {
             self.break_down(invariant, format!("daemon {slot}: {what}"));
         }
     }
@@ -319,8 +319,8 @@ impl World {
             let all = instance.reactor.timers(EVERYTHING, instance.id, now);
             timers.extend(all.into_iter().map(|timer| timer.id));
         }
-        let (told, _) = instance.reactor.take_events();
-        let broken = instance.witness.is_told(&told, self.t);
+        let (events, _) = instance.reactor.take_events();
+        let broken = instance.witness.counts_events(&events, self.t);
         if broken.is_some() {
             return broken;
         }
