@@ -14,15 +14,15 @@ pub(crate) struct Causes {
     /// Between full sweeps that nobody asked for.
     full_every: i64,
     noticed_max: usize,
+    read_batch: usize,
     full_at: Option<i64>,
     /// Something that calls for one.
     cause: bool,
-    /// Messages that were to be read.
+    /// Messages that wait to be read, at the most: a message noted twice counts twice.
     to_read: usize,
     /// Messages in the read that is under way.
     reading: usize,
     read_before_sweep: bool,
-    read_failed: bool,
     ranking: Option<Ranking>,
 }
 
@@ -31,12 +31,12 @@ impl Causes {
         Self {
             full_every: i64::try_from(settings.horizon.as_micros() / 2).unwrap_or(i64::MAX),
             noticed_max: settings.limits.intake.noticed_max,
+            read_batch: settings.limits.intake.read_batch,
             full_at: None,
             cause: true,
             to_read: 0,
             reading: 0,
             read_before_sweep: false,
-            read_failed: false,
             ranking: None,
         }
     }
@@ -53,9 +53,8 @@ impl Causes {
             }
             Input::Notice(ids) => self.to_read += ids.len(),
             Input::Rows { rows } => {
-                self.read_failed = rows.is_none();
                 // To be read again, then, and where a sweep began meanwhile.
-                if self.read_failed || self.read_before_sweep {
+                if rows.is_none() || self.read_before_sweep {
                     self.to_read += self.reading;
                 }
             }
@@ -69,6 +68,12 @@ impl Causes {
     }
 
     pub(crate) const fn reads(&mut self, ids: usize) {
+        self.to_read = if ids < self.read_batch {
+            // It has taken all there were.
+            0
+        } else {
+            self.to_read.saturating_sub(ids)
+        };
         self.reading = ids;
         self.read_before_sweep = false;
     }
@@ -82,11 +87,8 @@ impl Causes {
         let since = self.full_at.map_or(0, |at| t - at);
         let periodic = self.full_at.is_none() || since >= self.full_every;
         let broken = !(self.cause || periodic);
+        // What waits to be read waits on.
         (self.full_at, self.cause) = (Some(t), false);
-        if !self.read_failed {
-            // Otherwise what there was to read before is there still.
-            self.to_read = 0;
-        }
         broken.then(|| {
             let what = format!("a full sweep {since} us after the last, and nothing happened");
             (Invariant::SweepCause, what)
