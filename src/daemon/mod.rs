@@ -209,6 +209,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (held_tx, held) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     if let Some(begun) = begun {
+        reactor.keep_journal();
         let watch = journal_watch::keep(Arc::clone(&begun.journal), Arc::clone(&dispatch.metrics));
         tasks.spawn("journal", watch);
         if let Some(before) = begun.held_before {

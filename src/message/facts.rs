@@ -63,6 +63,9 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// All of them, in their order.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
+
     /// From the column's word.
     pub fn of(word: Option<&str>) -> Self {
         match word.map(str::trim) {

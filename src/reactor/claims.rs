@@ -1,6 +1,5 @@
-//! Claims what is about to be due, and no more than can be started in time.
+//! Claims what is about to be due, as far as there is room (`room`).
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -12,43 +11,6 @@ use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState
 use crate::schedule::{LEAD_MAX, Timer};
 
 impl<P: Clone> Reactor<P> {
-    /// How many requests of a lane there may be at once, as things stand.
-    pub(super) fn permits(&self, lane: Lane, now: Now) -> usize {
-        let state = &self.lanes[lane];
-        let (own, all) = (state.load.sending, self.lanes.load().sending);
-        let free = self.settings.max_in_flight.max(1).saturating_sub(all);
-        let permits = state.throttle.permits(now.up);
-        permits.min(own + self.lanes.share(free, own))
-    }
-
-    /// How many more of a lane may be claimed now.
-    fn room(&self, lane: Lane, now: Now) -> usize {
-        let state = &self.lanes[lane];
-        let (own, all) = (state.load, self.lanes.load());
-        let limits = &self.settings.limits;
-        let unrecorded = limits
-            .records
-            .unrecorded_max
-            .saturating_sub(all.unrecorded());
-        if self.lanes.share(unrecorded, own.unrecorded()) == 0 {
-            return 0;
-        }
-        // The next one is ready when others leave a place.
-        let permits = self.permits(lane, now).max(1);
-        let free = permits.saturating_sub(own.sending);
-        let startable = state.startable(permits, self.settings.lease / 4);
-        let ahead = limits.claims.ahead_max.saturating_sub(all.ahead());
-        (free + startable)
-            .saturating_sub(own.ahead())
-            .min(self.lanes.share(ahead, own.ahead()))
-    }
-
-    /// Whether a lane may be in the next claim. In one at a time, so that there is always one
-    /// that other lanes find free; where there are no others, in all.
-    fn may_be_asked(&self, lane: Lane) -> bool {
-        self.lanes.is_alone() || self.lanes[lane].load.claiming == 0
-    }
-
     fn may_claim(&self) -> bool {
         let limits = &self.settings.limits;
         !self.draining
@@ -58,7 +20,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     pub(super) fn claim_due(&mut self, now: Now) {
-        if !self.may_claim() {
+        if !self.may_claim() || !self.claim_pause.is_over(now) {
             return;
         }
         self.lanes.refresh();
@@ -89,10 +51,13 @@ impl<P: Clone> Reactor<P> {
         let each = batch.checked_div(due.len()).unwrap_or(batch).max(1);
         for most in [each, batch] {
             for lane in due.iter().copied() {
-                let room = self.room(lane, now).min(self.breaker_allows(lane, now));
-                let most = asks.len() + room.min(most).min(batch - asks.len());
+                let most = most.min(self.breaker_allows(lane, now));
+                let most = asks.len() + most.min(batch - asks.len());
                 while asks.len() < most {
-                    let Some((id, timer)) = self.lanes.pop(lane, now.db, until) else {
+                    let Some(least) = self.least_with_room(lane, now) else {
+                        break;
+                    };
+                    let Some((id, timer)) = self.lanes.pop(lane, now.db, until, least) else {
                         break;
                     };
                     if timer.watch || !self.is_quarantined(id, timer.due) {
@@ -129,7 +94,7 @@ impl<P: Clone> Reactor<P> {
         };
         self.busy.insert(id, busy);
         self.lanes.note(lane, Load::joined);
-        self.lanes.note(lane, Load::asked);
+        self.lanes.note(lane, |load| load.asked(timer.priority));
         self.intake.overtake(id);
         self.note_probe(lane, id, token);
         Ask { id, token }
@@ -152,6 +117,10 @@ impl<P: Clone> Reactor<P> {
             }
         }
         let alone = next?;
+        if !self.claim_pause.is_over(now) {
+            let over = now.db + self.claim_pause.until().since(now.up);
+            return Some(alone.max(over));
+        }
         let herd = self.lead.herd();
         let herd = herd.and_then(|n| self.nth(n, alone + LEAD_MAX, now));
         Some(herd.map_or(alone, |at| alone.min(at - LEAD_MAX)))
@@ -173,11 +142,11 @@ impl<P: Clone> Reactor<P> {
     fn nth(&self, n: usize, until: Moment, now: Now) -> Option<Moment> {
         let mut dues = Vec::new();
         for (_, lane) in self.lanes.soonest(until - LEAD_MAX) {
-            let may = !self.lanes[lane].breaker.is_open()
-                && self.may_be_asked(lane)
-                && self.room(lane, now) > 0;
-            if may {
-                dues.extend(self.lanes[lane].first_dues(n, until));
+            if self.lanes[lane].breaker.is_open() || !self.may_be_asked(lane) {
+                continue;
+            }
+            if let Some(least) = self.least_with_room(lane, now) {
+                dues.extend(self.lanes[lane].first_dues(n, until, least));
             }
         }
         dues.sort_unstable();
@@ -186,10 +155,11 @@ impl<P: Clone> Reactor<P> {
 
     fn next_claim_of(&self, lane: Lane, lead: Duration, now: Now) -> Option<Moment> {
         let allowed = self.next_allowed(lane, now)?;
-        if !self.may_be_asked(lane) || self.room(lane, now) == 0 {
+        if !self.may_be_asked(lane) {
             return None;
         }
-        let first = self.lanes[lane].first()?;
+        let least = self.least_with_room(lane, now)?;
+        let first = self.lanes[lane].first_of(least)?;
         Some((first - lead).max(allowed))
     }
 
@@ -205,6 +175,7 @@ impl<P: Clone> Reactor<P> {
     ) {
         self.lead.measured(took);
         self.claim_ended();
+        self.claim_pause.succeeded();
         for (id, answer) in answers {
             match answer {
                 ClaimAnswer::Won(judged) => self.won(id, judged, now),
@@ -227,7 +198,8 @@ impl<P: Clone> Reactor<P> {
         let asked_for = busy.lane;
         let lane = self.lanes.of(&judged.lane, &self.settings, now);
         busy.lane = lane;
-        self.lanes.note(asked_for, Load::answered);
+        let priority = busy.priority;
+        self.lanes.note(asked_for, |load| load.answered(priority));
         self.lanes.note(asked_for, Load::left);
         self.lanes.note(lane, Load::joined);
         busy.due = judged.due;
@@ -241,7 +213,6 @@ impl<P: Clone> Reactor<P> {
                     payload,
                     lease_until: asked + self.settings.lease,
                 };
-                let turn = (judged.due, Reverse(busy.priority), id);
                 self.log_claimed(id, judged.due, now);
                 if self.draining {
                     self.give_back(id, "the daemon is shutting down", now);
@@ -250,7 +221,7 @@ impl<P: Clone> Reactor<P> {
                 } else if self.is_quarantined(id, judged.due) {
                     self.give_back(id, RESTORED, now);
                 } else {
-                    self.lanes.add_cleared(lane, turn);
+                    self.lanes.add_cleared(lane, priority, (judged.due, id));
                 }
             }
             Err(settlement) => {
@@ -273,7 +244,8 @@ impl<P: Clone> Reactor<P> {
             self.busy.insert(id, busy);
             return;
         };
-        self.lanes.note(busy.lane, Load::answered);
+        self.lanes
+            .note(busy.lane, |load| load.answered(busy.priority));
         self.lanes.note(busy.lane, Load::left);
         if busy.recheck || sweep != self.intake.sweep_number() {
             // The answer may be older than what was said or swept meanwhile.
@@ -290,15 +262,17 @@ impl<P: Clone> Reactor<P> {
 
     /// The claims may stand or not. Giving them back by token is right in both cases: what was
     /// not claimed is not changed by it, and the rows are read afterwards.
-    pub(super) fn claim_lost(&mut self, asks: &[Ask]) {
+    pub(super) fn claim_lost(&mut self, asks: &[Ask], now: Now) {
         self.claim_ended();
+        self.claim_pause.failed(now);
         for ask in asks {
             let Some(busy) = self.busy.get_mut(&ask.id).filter(|b| b.is_asked_by(ask)) else {
                 continue;
             };
             busy.phase = Phase::Recording;
             busy.recheck = true;
-            self.lanes.note(busy.lane, Load::answered);
+            self.lanes
+                .note(busy.lane, |load| load.answered(busy.priority));
             let reason = "the answer to the claim was lost";
             let record = Record::give_back(ask.id, ask.token, reason);
             self.outgoing.push(Some(busy.lane), record);
@@ -309,6 +283,7 @@ impl<P: Clone> Reactor<P> {
     /// often.
     pub(super) fn claim_refused(&mut self, asks: &[Ask], now: Now) {
         self.claim_ended();
+        self.claim_pause.failed(now);
         for ask in asks {
             if self.busy.get(&ask.id).is_none_or(|b| !b.is_asked_by(ask)) {
                 continue;
@@ -316,7 +291,8 @@ impl<P: Clone> Reactor<P> {
             let Some(busy) = self.busy.remove(&ask.id) else {
                 continue;
             };
-            self.lanes.note(busy.lane, Load::answered);
+            self.lanes
+                .note(busy.lane, |load| load.answered(busy.priority));
             self.lanes.note(busy.lane, Load::left);
             let state = RowState::Pending {
                 due: busy.due,

@@ -18,13 +18,14 @@ use super::Settings;
 use super::breaker::Breaker;
 use super::prewarm::Prewarm;
 use super::throttle::Throttle;
-use crate::message::{LaneKey, MessageId, Moment, Now, Uptime};
-use crate::schedule::{Agenda, Turn};
+use crate::message::{LaneKey, MessageId, Moment, Now, Priority, Uptime};
+use crate::schedule::Agenda;
 
 mod armed;
 mod cleared;
 
 pub(super) use armed::LanesWalk;
+pub(super) use cleared::{ByPriority, Turn};
 
 /// Names a lane while it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,10 +36,10 @@ pub(super) struct Lane(u32);
 pub(super) struct Load {
     /// In all.
     pub(super) busy: usize,
-    /// Asked for.
-    pub(super) claiming: usize,
-    /// Won and judged, waiting for their instant.
-    pub(super) cleared: usize,
+    /// Being claimed.
+    pub(super) claiming: ByPriority<usize>,
+    /// Claimed and judged, waiting for their due time or a permit.
+    pub(super) cleared: ByPriority<usize>,
     /// On their way to the provider.
     pub(super) sending: usize,
 }
@@ -55,13 +56,13 @@ impl Load {
     }
 
     /// Its claim begins.
-    pub(super) const fn asked(&mut self) {
-        self.claiming += 1;
+    pub(super) const fn asked(&mut self, priority: Priority) {
+        self.claiming[priority as usize] += 1;
     }
 
     /// Its claim is over.
-    pub(super) const fn answered(&mut self) {
-        self.claiming -= 1;
+    pub(super) const fn answered(&mut self, priority: Priority) {
+        self.claiming[priority as usize] -= 1;
     }
 
     /// Its request begins.
@@ -76,12 +77,28 @@ impl Load {
 
     /// Over, and not in the database yet.
     pub(super) const fn unrecorded(self) -> usize {
-        self.busy - self.claiming - self.cleared - self.sending
+        self.busy - self.ahead() - self.sending
     }
 
     /// Claimed and not started: their users can no longer cancel them.
     pub(super) const fn ahead(self) -> usize {
-        self.claiming + self.cleared
+        self.ahead_of(Priority::Low)
+    }
+
+    /// Of these, what has at least this priority.
+    pub(super) const fn ahead_of(self, least: Priority) -> usize {
+        let (mut sum, mut at) = (0, least as usize);
+        while at < Priority::ALL.len() {
+            sum += self.claiming[at] + self.cleared[at];
+            at += 1;
+        }
+        sum
+    }
+
+    /// Whether a claim is under way.
+    pub(super) const fn is_claiming(self) -> bool {
+        let [low, normal, high, urgent] = self.claiming;
+        low + normal + high + urgent > 0
     }
 }
 
@@ -95,8 +112,8 @@ pub(super) struct LaneState {
     /// What a request took of late, in microseconds.
     send_us: f64,
     agenda: Agenda,
-    /// The messages that wait for their instant.
-    cleared: BTreeSet<Turn>,
+    /// The messages that wait for their due time or a permit.
+    cleared: ByPriority<BTreeSet<Turn>>,
     /// The latest claim that had a message of it.
     pub(super) claimed: u64,
     /// Where it stands in [`Lanes::soonest`].
@@ -118,7 +135,7 @@ impl LaneState {
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
             agenda: Agenda::new(now.db, limits.intake.stretch),
-            cleared: BTreeSet::new(),
+            cleared: ByPriority::default(),
             claimed: 0,
             soonest: None,
             next_advance: None,
@@ -167,8 +184,8 @@ pub(super) struct Lanes {
     /// See [`Self::soonest`].
     soonest: BTreeSet<(Moment, Lane)>,
     stale: Vec<Lane>,
-    /// Each lane's first cleared message.
-    heads: BTreeSet<(Turn, Lane)>,
+    /// Each lane's first cleared message of each priority.
+    first_cleared: ByPriority<BTreeSet<(Turn, Lane)>>,
     /// Of all lanes.
     load: Load,
     /// Claims made.
@@ -199,7 +216,7 @@ impl Lanes {
             elsewhere: HashMap::new(),
             soonest: BTreeSet::new(),
             stale: Vec::new(),
-            heads: BTreeSet::new(),
+            first_cleared: ByPriority::default(),
             load: Load::default(),
             claims: 0,
         }

@@ -66,9 +66,19 @@ pub struct ClaimLimits {
     pub batch: usize,
     /// Claims at once: one is answered while the next is asked.
     pub at_once: usize,
-    /// Messages claimed and not started, whatever the pace: each of these is one that its user
-    /// can no longer cancel.
+    /// Messages claimed and not started, at the most. If the process is killed then, nothing says that
+    /// their requests never began, so each of them may stay unconfirmed.
     pub ahead_max: usize,
+    /// The same where a journal can say so, if the process is killed: then it is only the user who can
+    /// no longer cancel them.
+    pub ahead_max_with_journal: usize,
+    /// Of these, how many only urgent messages may be.
+    pub ahead_urgent: usize,
+    /// Messages are claimed so long before they can start, while there are more due than can start
+    /// at once: long enough for the claims after them.
+    pub ahead_span: Duration,
+    /// And as long as so many slow claims take.
+    pub ahead_claims: u32,
     /// From this many messages due together on, one claim does not hold them all, and they are
     /// claimed as early as is allowed.
     pub herd: usize,
@@ -76,6 +86,8 @@ pub struct ClaimLimits {
     pub first_request: Duration,
     /// Between tries of a row that another transaction holds: it may roll back any moment.
     pub locked_retry: Backoff,
+    /// Between tries to claim anything while the database fails.
+    pub failed_retry: Backoff,
 }
 
 /// Results on their way into the database.
@@ -169,10 +181,15 @@ impl Default for ClaimLimits {
         Self {
             batch: 250,
             at_once: 2,
-            ahead_max: 4_000,
+            ahead_max: 300,
+            ahead_max_with_journal: 4_000,
+            ahead_urgent: 16,
+            ahead_span: Duration::from_millis(200),
+            ahead_claims: 3,
             herd: 32,
             first_request: Duration::from_millis(250),
             locked_retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
+            failed_retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
         }
     }
 }

@@ -9,7 +9,7 @@
 //! - `io`: inputs and commands, as values.
 //! - `intake`: notifications, reads and sweeps keep the agenda true to the table.
 //! - `lanes`: each account and channel has its own agenda, permits, breaker and throttle.
-//! - `claims`: what is about to be due is claimed, no more than can be started in time.
+//! - `claims`, `room`: what is about to be due is claimed, no more than can be started in time.
 //! - `sends`, `outgoing`: what is cleared starts at its instant; what came of it is recorded in groups.
 //! - `settle`: what an outcome means for the row.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
@@ -33,9 +33,11 @@ mod lanes;
 mod lateness;
 pub mod limits;
 mod outgoing;
+mod pause;
 mod prewarm;
 mod quarantine;
 pub mod report;
+mod room;
 mod sends;
 pub mod settle;
 #[cfg(test)]
@@ -113,12 +115,13 @@ pub struct Reactor<P> {
     /// `None`: not known yet, and taken as the only instance.
     ranking: Option<Ranking>,
     lanes: lanes::Lanes,
-    /// Bounded by [`limits::ClaimLimits::ahead_max`], the permits and
+    /// Bounded by [`limits::ClaimLimits::ahead_max`] and its sibling, the permits and
     /// [`limits::RecordLimits::unrecorded_max`].
     busy: BTreeMap<MessageId, Busy<P>>,
     intake: intake::Intake,
     /// Claims under way.
     claims: usize,
+    claim_pause: pause::FailurePause,
     outgoing: outgoing::Outgoing<P>,
     breaker_turns: Vec<BreakerTurn>,
     /// Empty, and kept for its memory.
@@ -132,6 +135,8 @@ pub struct Reactor<P> {
     was_restored: bool,
     clock_lost: bool,
     draining: bool,
+    /// See [`Self::keep_journal`].
+    has_journal: bool,
     /// Draws the tokens, so that a simulation can have its own.
     draw: fn() -> AttemptToken,
     commands: VecDeque<Command<P>>,
@@ -148,6 +153,7 @@ impl<P: Clone> Reactor<P> {
             busy: BTreeMap::new(),
             intake: intake::Intake::new(limits.intake, now),
             claims: 0,
+            claim_pause: pause::FailurePause::new(limits.claims.failed_retry),
             outgoing: outgoing::Outgoing::new(limits.records),
             breaker_turns: Vec::new(),
             due_lanes: Vec::new(),
@@ -158,10 +164,17 @@ impl<P: Clone> Reactor<P> {
             was_restored: false,
             clock_lost: false,
             draining: false,
+            has_journal: false,
             draw,
             commands: VecDeque::new(),
             settings,
         }
+    }
+
+    /// A journal will say, if this process is killed, which requests had begun: so more may be claimed
+    /// before they can start.
+    pub const fn keep_journal(&mut self) {
+        self.has_journal = true;
     }
 
     /// Takes in what happened, and decides.
@@ -175,7 +188,7 @@ impl<P: Clone> Reactor<P> {
             Input::Loaded(rows) => self.loaded(&rows, now),
             Input::LoadEnded { complete } => self.load_ended(complete, now),
             Input::Claimed { answers, took } => self.claimed(answers, took, now),
-            Input::ClaimLost(asks) => self.claim_lost(&asks),
+            Input::ClaimLost(asks) => self.claim_lost(&asks, now),
             Input::ClaimRefused(asks) => self.claim_refused(&asks, now),
             Input::Sent { id, answer } => self.sent(id, &answer, now),
             Input::Recorded {

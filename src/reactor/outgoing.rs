@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::lanes::Lane;
 use super::limits::RecordLimits;
+use super::pause::FailurePause;
 use super::settle::Record;
 use crate::message::{AttemptToken, Moment, Now, Uptime};
 
@@ -20,9 +21,7 @@ pub(super) struct Outgoing<P> {
     pub(super) parked: BTreeMap<(Uptime, AttemptToken), (Option<Lane>, Record<P>)>,
     pub(super) groups: BTreeMap<u64, Group<P>>,
     pub(super) last_group: u64,
-    /// How often in a row the database failed; and nothing is recorded before this.
-    failures: u32,
-    pub(super) not_before: Uptime,
+    pub(super) pause: FailurePause,
 }
 
 #[derive(Debug)]
@@ -40,8 +39,7 @@ impl<P> Outgoing<P> {
             parked: BTreeMap::new(),
             groups: BTreeMap::new(),
             last_group: 0,
-            failures: 0,
-            not_before: Uptime::MIN,
+            pause: FailurePause::new(limits.retry),
         }
     }
 
@@ -94,23 +92,13 @@ impl<P> Outgoing<P> {
         }
         let parked = self.parked.first_key_value().map(|((at, _), _)| *at);
         // What has finished waits for nothing else.
-        let finished = (self.finished_len > 0).then_some(self.not_before);
+        let finished = (self.finished_len > 0).then_some(self.pause.until());
         let next = [parked, finished].into_iter().flatten().min()?;
-        Some(now.db + next.max(self.not_before).since(now.up))
-    }
-
-    /// While the database fails there is one try a pause, for all that waits.
-    pub(super) fn answered(&mut self, failed: bool, now: Now) {
-        if !failed {
-            self.failures = 0;
-        } else if self.not_before <= now.up {
-            self.failures = self.failures.saturating_add(1);
-            self.not_before = now.up + self.limits.retry.pause(self.failures);
-        }
+        Some(now.db + next.max(self.pause.until()).since(now.up))
     }
 
     pub(super) fn next_group(&mut self, now: Now) -> Vec<Record<P>> {
-        if now.up < self.not_before {
+        if !self.pause.is_over(now) {
             return Vec::new();
         }
         while let Some(entry) = self.parked.first_entry() {

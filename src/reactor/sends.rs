@@ -9,7 +9,7 @@ use super::lanes::{Lane, Load};
 use super::outgoing::Group;
 use super::settle::{Record, SendResult, Settlement};
 use super::{Command, Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, RowState};
+use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Priority, RowState};
 
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.
@@ -29,19 +29,26 @@ impl<P: Clone> Reactor<P> {
 
     pub(super) fn start_due(&mut self, now: Now) {
         while self.may_start() {
-            // Lanes that may not are passed over; each of those has requests on their way.
-            let due = self
-                .lanes
-                .heads()
-                .take_while(|((due, ..), _)| *due <= now.db);
-            let lane = due
-                .map(|(_, lane)| lane)
-                .find(|lane| self.may_start_of(*lane, now));
-            let Some((.., id)) = lane.and_then(|lane| self.lanes.pop_cleared(lane)) else {
+            let Some(id) = self.pop_startable(now) else {
                 return;
             };
             self.start(id, now);
         }
+    }
+
+    /// The next message to start: of what is due and may start the most urgent, then the earliest.
+    fn pop_startable(&mut self, now: Now) -> Option<MessageId> {
+        for priority in Priority::ALL.into_iter().rev() {
+            let due = self.lanes.first_cleared(priority);
+            // Lanes that may not are passed over; each of those has requests on their way.
+            let first = due
+                .take_while(|(due, _)| *due <= now.db)
+                .find(|(_, lane)| self.may_start_of(*lane, now));
+            if let Some((_, lane)) = first {
+                return self.lanes.pop_cleared(lane, priority);
+            }
+        }
+        None
     }
 
     fn start(&mut self, id: MessageId, now: Now) {
@@ -79,23 +86,29 @@ impl<P: Clone> Reactor<P> {
             return None;
         }
         let mut next: Option<Moment> = None;
-        for ((due, ..), lane) in self.lanes.heads() {
-            if next.is_some_and(|next| next <= due) {
-                break;
+        for priority in Priority::ALL {
+            for (due, lane) in self.lanes.first_cleared(priority) {
+                if next.is_some_and(|next| next <= due) {
+                    break;
+                }
+                let at = self.next_start_of(lane, due, now);
+                next = [next, at].into_iter().flatten().min();
             }
-            let state = &self.lanes[lane];
-            let at = if self.may_start_of(lane, now) {
-                Some(due)
-            } else if state.load.sending >= state.throttle.permits(now.up) {
-                let step = state.throttle.next_step(now.up);
-                step.map(|step| due.max(now.db + step.since(now.up)))
-            } else {
-                // Others have to end first.
-                None
-            };
-            next = [next, at].into_iter().flatten().min();
         }
         next
+    }
+
+    fn next_start_of(&self, lane: Lane, due: Moment, now: Now) -> Option<Moment> {
+        let state = &self.lanes[lane];
+        if self.may_start_of(lane, now) {
+            Some(due)
+        } else if state.load.sending >= state.throttle.permits(now.up) {
+            let step = state.throttle.next_step(now.up);
+            step.map(|step| due.max(now.db + step.since(now.up)))
+        } else {
+            // Others have to end first.
+            None
+        }
     }
 
     /// Gives a claim back that was not started.
@@ -178,7 +191,11 @@ impl<P: Clone> Reactor<P> {
         let Some(group) = self.outgoing.groups.remove(&group) else {
             return;
         };
-        self.outgoing.answered(failed, now);
+        if failed {
+            self.outgoing.pause.failed(now);
+        } else {
+            self.outgoing.pause.succeeded();
+        }
         let done: HashMap<_, _> = done.into_iter().collect();
         let records = Arc::unwrap_or_clone(group.records);
         for mut record in records {

@@ -98,7 +98,7 @@ impl<P: Clone> Reactor<P> {
         // Where there is no lane, nothing is throttled.
         let permits = self.lanes.all().map(permits).reduce(usize::saturating_add);
         LoadReport {
-            cleared: load.cleared as u64,
+            cleared: load.cleared.iter().sum::<usize>() as u64,
             in_flight: load.sending as u64,
             permits: permits.map_or(most, |permits| permits.min(most)) as u64,
             max_in_flight: most as u64,
@@ -119,7 +119,7 @@ impl<P: Clone> Reactor<P> {
                 report.breaker = breaker;
             }
             report.armed += state.armed() as u64;
-            report.cleared += state.load.cleared as u64;
+            report.cleared += state.load.cleared.iter().sum::<usize>() as u64;
             report.in_flight += state.load.sending as u64;
             report.unrecorded += state.load.unrecorded() as u64;
             report.permits += state.throttle.permits(now.up) as u64;

@@ -36,9 +36,6 @@ pub struct Timer {
     pub priority: Priority,
 }
 
-/// What comes first: the earlier, of the same moment the more urgent.
-pub type Turn = (Moment, Reverse<Priority>, MessageId);
-
 /// All armed messages, by the moment each is next looked at.
 pub struct Agenda {
     /// The most urgent first.
@@ -121,11 +118,16 @@ impl Agenda {
         begins.map(|at| at - AHEAD)
     }
 
-    /// Takes what comes first of what is to be looked at by `until`: of what is due by `now` the
-    /// most urgent, then the earliest.
+    /// Takes what comes first of what is to be looked at by `until` and has at least the priority
+    /// `least`: of what is due by `now` the most urgent, then the earliest.
     #[must_use = "the timer is disarmed: whoever drops it loses a message"]
-    pub fn pop(&mut self, now: Moment, until: Moment) -> Option<(MessageId, Timer)> {
-        let firsts = self.wheels.iter().enumerate();
+    pub fn pop(
+        &mut self,
+        now: Moment,
+        until: Moment,
+        least: Priority,
+    ) -> Option<(MessageId, Timer)> {
+        let firsts = self.wheels[..=place(least)].iter().enumerate();
         let firsts = firsts.filter_map(|(n, wheel)| Some((wheel.peek()?, n)));
         let soon = firsts.filter(|(at, _)| *at <= until);
         // Of equals the first, which is the most urgent.
@@ -137,7 +139,13 @@ impl Agenda {
 
     /// When the first is to be looked at: never later than that, maybe earlier.
     pub fn first(&self) -> Option<Moment> {
-        self.wheels.iter().filter_map(Wheel::next_wakeup).min()
+        self.first_of(Priority::Low)
+    }
+
+    /// The same of those that have at least this priority.
+    pub fn first_of(&self, least: Priority) -> Option<Moment> {
+        let wheels = &self.wheels[..=place(least)];
+        wheels.iter().filter_map(Wheel::next_wakeup).min()
     }
 
     /// How many are to be looked at by `until`, which is soon; counted up to `most`.
@@ -149,14 +157,15 @@ impl Agenda {
         most - left
     }
 
-    /// When the first `n` are to be looked at, as far as that is by `until`, which is soon; and no
-    /// more than as many of the others.
-    pub fn first_dues(&self, n: usize, until: Moment) -> Vec<Moment> {
+    /// When the first `n` with at least this priority are to be looked at, as far as that is by
+    /// `until`, which is soon; and no more than as many of the others.
+    pub fn first_dues(&self, n: usize, until: Moment, least: Priority) -> Vec<Moment> {
         let each = |wheel: &Wheel<Timer>| -> Vec<Moment> {
             let first = wheel.first_due(n);
             first.take_while(|at| *at <= until).collect()
         };
-        self.wheels.iter().flat_map(each).collect()
+        let wheels = &self.wheels[..=place(least)];
+        wheels.iter().flat_map(each).collect()
     }
 
     /// Every armed message, in no order.

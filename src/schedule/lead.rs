@@ -35,6 +35,8 @@ pub struct Lead {
     setting: LeadSetting,
     herd: usize,
     latencies_us: std::collections::VecDeque<u32>,
+    /// The 99th percentile of these.
+    slow: Duration,
     current: Duration,
 }
 
@@ -50,15 +52,13 @@ impl Lead {
             setting,
             herd,
             latencies_us: std::collections::VecDeque::with_capacity(MEMORY),
+            slow: Duration::ZERO,
             current,
         }
     }
 
     /// Notes how long a claim took from its being asked for to its answer.
     pub fn measured(&mut self, took: Duration) {
-        if self.setting != LeadSetting::Auto {
-            return;
-        }
         if self.latencies_us.len() == MEMORY {
             self.latencies_us.pop_front();
         }
@@ -67,9 +67,16 @@ impl Lead {
         let mut sorted: Vec<u32> = self.latencies_us.iter().copied().collect();
         let rank = (sorted.len() - 1) * 99 / 100;
         let (_, p99, _) = sorted.select_nth_unstable(rank);
-        // Half as much again: the next slow claim may be slower than the last.
-        let lead = Duration::from_micros(u64::from(*p99) * 3 / 2) + MARGIN;
-        self.current = lead.min(LEAD_MAX);
+        self.slow = Duration::from_micros(u64::from(*p99));
+        if self.setting == LeadSetting::Auto {
+            // Half as much again: the next slow claim may be slower than the last.
+            self.current = (self.slow * 3 / 2 + MARGIN).min(LEAD_MAX);
+        }
+    }
+
+    /// What a slow claim takes: the 99th percentile of the latest; nothing before there was one.
+    pub const fn slow_claim(&self) -> Duration {
+        self.slow
     }
 
     /// The lead for a single message.

@@ -16,7 +16,7 @@ pub mod offset;
 mod ranking;
 pub mod wheel;
 
-pub use agenda::{Agenda, Timer, Turn, Walk};
+pub use agenda::{Agenda, Timer, Walk};
 pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
 pub use lead::{LEAD_MAX, Lead, LeadSetting};

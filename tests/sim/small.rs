@@ -34,6 +34,8 @@ pub(crate) fn limits(seed: u64) -> Limits {
             batch: few(),
             at_once: few(),
             ahead_max: few(),
+            ahead_max_with_journal: few(),
+            ahead_urgent: few(),
             herd: few(),
             ..own.claims
         },

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use punctual::message::{AttemptToken, MessageId, Moment, Status};
+use punctual::message::{AttemptToken, MessageId, Moment, Priority, Status};
 use punctual::schedule::STAGGER;
 
+use crate::model::Row;
 use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros, micros_of};
 use crate::witness::Seen;
 use crate::world::{Payload, START, World};
@@ -38,6 +39,8 @@ pub(crate) enum Invariant {
     Transitions,
     /// In the calm messages leave on time.
     OnTime,
+    /// Urgent ones do, however many others are due.
+    UrgentOnTime,
     /// Not even while the provider refuses, throttles or holds up other lanes.
     LanesApart,
     /// A lane takes no more than half of the requests that the others leave.
@@ -177,7 +180,11 @@ impl World {
         } else {
             KNOWN_BEFORE + kept
         };
-        let beside = i64::try_from(self.db.rows.len()).unwrap_or(0);
+        // An urgent one waits for no other, but for what is under way when it comes.
+        let urgent = row.priority == Priority::Urgent;
+        let goes_before = |other: &&Row| !urgent || other.priority == Priority::Urgent;
+        let beside = self.db.rows.values().filter(goes_before).count();
+        let beside = i64::try_from(beside + usize::from(urgent) * 2).unwrap_or(0);
         // Whoever was to claim it may have just died: the next one's turn is later.
         let stand_ins = i64::try_from(self.places()).unwrap_or(1) - 1;
         let stand_ins = stand_ins * micros_of(STAGGER);
@@ -192,6 +199,10 @@ impl World {
         (late > 0).then(|| {
             let late = self.db_now().micros_from(row.due());
             match troubles.next() {
+                None if urgent => (
+                    Invariant::UrgentOnTime,
+                    format!("{late} us late in the calm"),
+                ),
                 None => (Invariant::OnTime, format!("{late} us late in the calm")),
                 Some(trouble) => {
                     let what = format!("{late} us late, beside {trouble:?}");

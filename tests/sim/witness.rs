@@ -1,12 +1,13 @@
 //! The inputs and decisions of one daemon, kept beside its reactor, and what follows for the
 //! reactor from that.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use punctual::message::{Channel, MessageId, Moment};
+use punctual::message::{Channel, ClaimAnswer, MessageId, Moment};
 use punctual::reactor::events::EventKind;
 use punctual::reactor::report::{LaneReport, TimersQuery};
 use punctual::reactor::{self, Command, Limits, Settings};
+use punctual::schedule::Backoff;
 
 use crate::cause::Causes;
 use crate::plan::{MS, SECOND, micros_of};
@@ -23,9 +24,55 @@ const IDLE_MAX: i64 = 25 * SECOND;
 /// bring what is armed into order or compare it with a sweep.
 const SPINS_MAX: u32 = 20;
 
-/// So many equal events of one message within so long a time.
-const REPEATS_MAX: usize = 8;
+/// Equal events of one message within this are no more than there are tries, and a few: it may be
+/// given back and armed again for another reason.
 const REPEATS_WITHIN: i64 = 10 * SECOND;
+const REPEATS: usize = 4;
+
+/// One try a pause while the database fails, however much waits for it.
+#[derive(Debug)]
+struct Pause {
+    backoff: Backoff,
+    failures: u32,
+    until: i64,
+}
+
+impl Pause {
+    const fn new(backoff: Backoff) -> Self {
+        Self {
+            backoff,
+            failures: 0,
+            until: 0,
+        }
+    }
+
+    fn answered(&mut self, failed: bool, t: i64) {
+        if !failed {
+            self.failures = 0;
+        } else if t >= self.until {
+            self.failures += 1;
+            self.until = t + micros_of(self.backoff.pause(self.failures));
+        }
+    }
+
+    fn allows(&self, what: &str, t: i64) -> Seen {
+        let early = self.until - t;
+        (early > 0).then(|| {
+            let what = format!("{what} {early} us before the pause is over");
+            (Invariant::NoHammering, what)
+        })
+    }
+
+    /// How many tries there are within so long a time.
+    fn tries_within(&self, span: i64) -> usize {
+        let pauses = (1..).map(|n| micros_of(self.backoff.pause(n)));
+        let ends = pauses.scan(0, |sum, pause| {
+            *sum += pause;
+            Some(*sum)
+        });
+        1 + ends.take_while(|end| *end < span).count()
+    }
+}
 
 /// An invariant that is broken, and how.
 pub(crate) type Seen = Option<(Invariant, String)>;
@@ -43,9 +90,11 @@ pub(crate) struct Witness {
     groups: u32,
     requests: usize,
     read_failed_at: Option<i64>,
-    /// How often in a row nothing could be recorded, and when it may be tried again.
-    record_failures: u32,
-    record_after: i64,
+    records_pause: Pause,
+    claims_pause: Pause,
+    /// What is claimed, or may be, and not started.
+    ahead: BTreeSet<MessageId>,
+    ahead_max: usize,
     heard: bool,
     /// A full sweep that began when the channel was up already.
     full_since_up: bool,
@@ -73,8 +122,10 @@ impl Witness {
             groups: 0,
             requests: 0,
             read_failed_at: None,
-            record_failures: 0,
-            record_after: 0,
+            records_pause: Pause::new(settings.limits.records.retry),
+            claims_pause: Pause::new(settings.limits.claims.failed_retry),
+            ahead: BTreeSet::new(),
+            ahead_max: settings.limits.claims.ahead_max,
             heard: false,
             full_since_up: false,
             loaded: false,
@@ -85,17 +136,6 @@ impl Witness {
             armed: 0,
             repeats: HashMap::new(),
             causes: Causes::new(settings),
-        }
-    }
-
-    /// While nothing can be recorded there is one try a pause, however much waits.
-    fn recorded(&mut self, failed: bool, t: i64) {
-        if !failed {
-            self.record_failures = 0;
-        } else if t >= self.record_after {
-            self.record_failures += 1;
-            let pause = self.limits.records.retry.pause(self.record_failures);
-            self.record_after = t + micros_of(pause);
         }
     }
 
@@ -112,7 +152,7 @@ impl Witness {
                 .or_default();
             times.push_back(t);
             times.retain(|at| t - at < REPEATS_WITHIN);
-            if times.len() > REPEATS_MAX {
+            if times.len() > self.claims_pause.tries_within(REPEATS_WITHIN) + REPEATS {
                 let (what, row) = (one.what.as_str(), one.id.0.as_u128());
                 let what = format!("{} events {what} of row {row}", times.len());
                 return Some((Invariant::EventsBounded, what));
@@ -142,12 +182,25 @@ impl Witness {
                 self.loaded |= *complete && self.full_since_up;
                 self.full_since_up = false;
             }
-            Input::Claimed { .. } | Input::ClaimLost(_) | Input::ClaimRefused(_) => {
+            Input::Claimed { answers, .. } => {
                 self.claims -= 1;
+                self.claims_pause.answered(false, t);
+                for (id, answer) in answers {
+                    if !matches!(answer, ClaimAnswer::Won(judged) if judged.verdict.is_ok()) {
+                        self.ahead.remove(id);
+                    }
+                }
+            }
+            Input::ClaimLost(asks) | Input::ClaimRefused(asks) => {
+                self.claims -= 1;
+                self.claims_pause.answered(true, t);
+                for ask in asks {
+                    self.ahead.remove(&ask.id);
+                }
             }
             Input::Recorded { failed, .. } => {
                 self.groups -= 1;
-                self.recorded(*failed, t);
+                self.records_pause.answered(*failed, t);
             }
             Input::Sent { id, .. } => {
                 self.requests -= 1;
@@ -187,16 +240,22 @@ impl Witness {
                     return self.causes.sweeps(t);
                 }
             }
-            Command::Claim(_) => self.claims += 1,
-            Command::Record { .. } => {
-                self.groups += 1;
-                let early = self.record_after - t;
-                if early > 0 {
-                    let what = format!("a record {early} us before the pause is over");
-                    return Some((Invariant::NoHammering, what));
-                }
+            Command::Claim(asks) => {
+                self.claims += 1;
+                self.ahead.extend(asks.iter().map(|ask| ask.id));
+                return self.claims_pause.allows("a claim", t);
             }
-            Command::Start { .. } => self.requests += 1,
+            Command::Record { records, .. } => {
+                self.groups += 1;
+                for record in records.iter() {
+                    self.ahead.remove(&record.id);
+                }
+                return self.records_pause.allows("a record", t);
+            }
+            Command::Start { id, .. } => {
+                self.requests += 1;
+                self.ahead.remove(id);
+            }
             Command::Prewarm { .. } => {}
         }
         None
@@ -281,7 +340,6 @@ impl Witness {
         mut timers: Vec<MessageId>,
         idle: bool,
         settings: &Settings,
-        cleared: u64,
         (lanes, awake): (&[LaneReport], (i64, i64)),
     ) -> Seen {
         let permits = settings.max_in_flight;
@@ -291,8 +349,8 @@ impl Witness {
         if let Some(what) = self.crowd(permits) {
             return Some((Invariant::Bounded, what));
         }
-        if cleared > self.limits.claims.ahead_max as u64 {
-            let what = format!("{cleared} claimed and not started");
+        if self.ahead.len() > self.ahead_max {
+            let what = format!("{} claimed and not started", self.ahead.len());
             return Some((Invariant::Bounded, what));
         }
         self.spins = if idle && self.wait == 0 {

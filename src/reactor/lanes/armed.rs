@@ -1,7 +1,7 @@
 //! What is armed, over all lanes.
 
 use super::{Lane, LaneState, Lanes};
-use crate::message::{MessageId, Moment};
+use crate::message::{MessageId, Moment, Priority};
 use crate::schedule::{Agenda, LEAD_MAX, LevelInfo, Timer, Walk};
 
 /// How far a walk over all that is armed has come.
@@ -22,14 +22,25 @@ impl LaneState {
         self.agenda.count_due(until, most)
     }
 
-    /// When the first `n` are to be looked at, as far as that is by `until`.
-    pub(in crate::reactor) fn first_dues(&self, n: usize, until: Moment) -> Vec<Moment> {
-        self.agenda.first_dues(n, until)
+    /// When the first `n` with at least this priority are to be looked at, as far as that is by
+    /// `until`.
+    pub(in crate::reactor) fn first_dues(
+        &self,
+        n: usize,
+        until: Moment,
+        least: Priority,
+    ) -> Vec<Moment> {
+        self.agenda.first_dues(n, until, least)
     }
 
     /// When the first is to be looked at: never later than that, maybe earlier.
     pub(in crate::reactor) fn first(&self) -> Option<Moment> {
         self.agenda.first()
+    }
+
+    /// The same of those that have at least this priority.
+    pub(in crate::reactor) fn first_of(&self, least: Priority) -> Option<Moment> {
+        self.agenda.first_of(least)
     }
 
     /// See [`Lanes::soonest`].
@@ -99,15 +110,17 @@ impl Lanes {
         lane.unwrap_or_default()
     }
 
-    /// Takes the first message of a lane that is to be looked at by `until`.
+    /// Takes the first message of a lane, of those with at least this priority, that is to be looked
+    /// at by `until`.
     #[must_use]
     pub(in crate::reactor) fn pop(
         &mut self,
         lane: Lane,
         now: Moment,
         until: Moment,
+        least: Priority,
     ) -> Option<(MessageId, Timer)> {
-        let (id, timer) = self[lane].agenda.pop(now, until)?;
+        let (id, timer) = self[lane].agenda.pop(now, until, least)?;
         if !self.elsewhere.is_empty() {
             self.elsewhere.remove(&id);
         }

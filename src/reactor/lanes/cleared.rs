@@ -1,64 +1,87 @@
-//! What is cleared and waits for its instant, over all lanes.
+//! What is cleared and waits for its due time and a permit, over all lanes: a queue for each priority,
+//! so that an urgent message waits for no other one that is due.
 
 use std::collections::BTreeSet;
 
 use super::{Lane, Lanes};
-use crate::message::MessageId;
-use crate::schedule::Turn;
+use crate::message::{MessageId, Moment, Priority};
+
+/// What comes first: the earlier.
+pub(in crate::reactor) type Turn = (Moment, MessageId);
+
+/// Something for each priority.
+pub(in crate::reactor) type ByPriority<T> = [T; Priority::ALL.len()];
 
 impl Lanes {
-    /// Keeps a lane's first cleared message in `heads`.
+    /// Changes a lane's queue of one priority, and keeps its first message in `first_cleared`.
     fn change_cleared<T>(
         &mut self,
         lane: Lane,
+        priority: Priority,
         change: impl FnOnce(&mut BTreeSet<Turn>) -> T,
     ) -> T {
+        let at = priority as usize;
         let state = &mut self[lane];
-        let (was, before) = (state.cleared.first().copied(), state.cleared.len());
-        let result = change(&mut state.cleared);
-        let (is, after) = (state.cleared.first().copied(), state.cleared.len());
-        state.load.cleared = after;
-        self.load.cleared = self.load.cleared + after - before;
+        let queue = &mut state.cleared[at];
+        let (was, before) = (queue.first().copied(), queue.len());
+        let result = change(queue);
+        let (is, after) = (queue.first().copied(), queue.len());
+        state.load.cleared[at] = after;
+        self.load.cleared[at] = self.load.cleared[at] + after - before;
         if was != is {
             if let Some(was) = was {
-                self.heads.remove(&(was, lane));
+                self.first_cleared[at].remove(&(was, lane));
             }
             if let Some(is) = is {
-                self.heads.insert((is, lane));
+                self.first_cleared[at].insert((is, lane));
             }
         }
         result
     }
 
-    pub(in crate::reactor) fn add_cleared(&mut self, lane: Lane, turn: Turn) {
-        self.change_cleared(lane, |cleared| cleared.insert(turn));
+    pub(in crate::reactor) fn add_cleared(&mut self, lane: Lane, priority: Priority, turn: Turn) {
+        self.change_cleared(lane, priority, |cleared| cleared.insert(turn));
     }
 
-    pub(in crate::reactor) fn pop_cleared(&mut self, lane: Lane) -> Option<Turn> {
-        self.change_cleared(lane, BTreeSet::pop_first)
+    pub(in crate::reactor) fn pop_cleared(
+        &mut self,
+        lane: Lane,
+        priority: Priority,
+    ) -> Option<MessageId> {
+        let first = self.change_cleared(lane, priority, BTreeSet::pop_first)?;
+        Some(first.1)
     }
 
     /// All of a lane.
     pub(in crate::reactor) fn take_cleared(&mut self, lane: Lane) -> Vec<MessageId> {
-        let cleared = self.change_cleared(lane, std::mem::take);
-        cleared.into_iter().map(|(.., id)| id).collect()
-    }
-
-    /// All of all lanes, in order.
-    pub(in crate::reactor) fn take_all_cleared(&mut self) -> Vec<MessageId> {
         let mut all = Vec::new();
-        for state in self.slots.iter_mut().flatten() {
-            all.extend(std::mem::take(&mut state.cleared));
-            state.load.cleared = 0;
+        for priority in Priority::ALL {
+            let cleared = self.change_cleared(lane, priority, std::mem::take);
+            all.extend(cleared.into_iter().map(|(_, id)| id));
         }
-        self.load.cleared = 0;
-        self.heads.clear();
-        all.sort_unstable();
-        all.into_iter().map(|(.., id)| id).collect()
+        all
     }
 
-    /// Each lane's first cleared message, in order.
-    pub(in crate::reactor) fn heads(&self) -> impl Iterator<Item = (Turn, Lane)> {
-        self.heads.iter().copied()
+    /// All of all lanes, in the order of their due times.
+    pub(in crate::reactor) fn take_all_cleared(&mut self) -> Vec<MessageId> {
+        let mut all = BTreeSet::new();
+        for state in self.slots.iter_mut().flatten() {
+            for queue in &mut state.cleared {
+                all.append(queue);
+            }
+            state.load.cleared = ByPriority::default();
+        }
+        self.load.cleared = ByPriority::default();
+        self.first_cleared = ByPriority::default();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// When each lane's first cleared message of a priority is due, in order.
+    pub(in crate::reactor) fn first_cleared(
+        &self,
+        priority: Priority,
+    ) -> impl Iterator<Item = (Moment, Lane)> {
+        let firsts = self.first_cleared[priority as usize].iter();
+        firsts.map(|((due, _), lane)| (*due, *lane))
     }
 }

@@ -34,6 +34,7 @@ pub(in crate::reactor) struct Row {
     /// Somebody holds it.
     pub(in crate::reactor) locked: bool,
     pub(in crate::reactor) lane: LaneKey,
+    priority: Priority,
 }
 
 impl Row {
@@ -45,7 +46,13 @@ impl Row {
             attempts: 0,
             locked: false,
             lane: LaneKey::default(),
+            priority: Priority::Normal,
         }
+    }
+
+    /// The same with this priority.
+    pub(in crate::reactor) fn with(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 
     /// The same over another channel.
@@ -60,7 +67,7 @@ impl Row {
                 due: self.due,
                 version: 0,
                 attempts: self.attempts,
-                priority: Priority::Normal,
+                priority: self.priority,
                 lane: self.lane.clone(),
             },
             status => RowState::Gone {
@@ -96,6 +103,9 @@ pub(in crate::reactor) struct World {
     unanswered: Vec<Input<MessageId>>,
     /// Groups that were not recorded.
     pub(in crate::reactor) records_tried: usize,
+    /// The responses to claims are lost.
+    pub(in crate::reactor) claims_fail: bool,
+    pub(in crate::reactor) claims_tried: usize,
 }
 
 impl World {
@@ -114,6 +124,8 @@ impl World {
             takes_no_records: false,
             unanswered: Vec::new(),
             records_tried: 0,
+            claims_fail: false,
+            claims_tried: 0,
         };
         world.handle(Input::ChannelUp);
         world
@@ -152,11 +164,21 @@ impl World {
 
     /// The provider answers one request.
     pub(in crate::reactor) fn answer(&mut self, id: MessageId, outcome: Outcome) {
+        self.answer_since(id, outcome, self.now.db);
+    }
+
+    /// The provider answers a request that began then.
+    pub(in crate::reactor) fn answer_since(
+        &mut self,
+        id: MessageId,
+        outcome: Outcome,
+        began: Moment,
+    ) {
         let at = self.in_flight.iter().position(|own| *own == id);
         self.in_flight.remove(at.expect("it is on its way"));
         let answer = SendResult {
             outcome,
-            started: Some(self.now.db),
+            started: Some(began),
             finished: self.now.db,
         };
         self.handle(Input::Sent { id, answer });
@@ -202,11 +224,15 @@ impl World {
                     due: row.due,
                     version: 0,
                     attempts: row.attempts,
-                    priority: Priority::Normal,
+                    priority: row.priority,
                     lane: row.lane.clone(),
                 });
                 let rows = Input::Loaded(rows.collect());
                 vec![rows, Input::LoadEnded { complete: true }]
+            }
+            Command::Claim(asks) if self.claims_fail => {
+                self.claims_tried += 1;
+                vec![Input::ClaimRefused(asks)]
             }
             Command::Claim(asks) => {
                 let answers = asks.into_iter().map(|ask| (ask.id, self.claim(ask)));

@@ -43,7 +43,7 @@ fn of_those_due_at_one_moment_the_urgent_go_first() {
     }
     agenda.advance(start);
     let mut order = Vec::new();
-    while let Some((id, _)) = agenda.pop(start, herd) {
+    while let Some((id, _)) = agenda.pop(start, herd, Priority::Low) {
         order.push(id.0.as_u128());
     }
     assert_eq!(order, [5, 3, 4, 2, 1]);
@@ -66,7 +66,7 @@ fn the_density_follows_every_change() {
     agenda.advance(start);
     agenda.insert(id(1), far, timer(far));
     assert_eq!(counts(&agenda), [1, 0, 0, 0, 2, 0]);
-    assert!(agenda.pop(start, soon).is_some());
+    assert!(agenda.pop(start, soon, Priority::Low).is_some());
     agenda.remove(id(1));
     assert_eq!(counts(&agenda), [0, 0, 0, 0, 1, 0]);
     agenda.clear();
@@ -83,7 +83,7 @@ fn a_timer_is_in_one_place_only() {
     // Moved away, and back.
     assert_eq!(agenda.insert(id(1), far, timer(far)), Some(timer(soon)));
     assert_eq!(agenda.len(), 1);
-    assert_eq!(agenda.pop(start, soon), None);
+    assert_eq!(agenda.pop(start, soon, Priority::Low), None);
     let urgent = Timer {
         priority: Priority::Urgent,
         ..timer(soon)
@@ -92,7 +92,10 @@ fn a_timer_is_in_one_place_only() {
     assert_eq!(agenda.len(), 1);
     assert_eq!(agenda.get(id(1)), Some(urgent));
     assert_eq!(agenda.density(start, 6).1.iter().sum::<u32>(), 1);
-    assert_eq!(agenda.pop(start, soon), Some((id(1), urgent)));
+    assert_eq!(
+        agenda.pop(start, soon, Priority::Low),
+        Some((id(1), urgent))
+    );
     assert!(agenda.is_empty());
     assert_eq!(agenda.remove(id(1)), None);
 }
@@ -119,7 +122,7 @@ fn of_what_is_due_the_urgent_go_first_and_of_what_is_not_yet_the_early() {
     }
     agenda.advance(now);
     assert_eq!(agenda.first(), Some(due(-30)));
-    let popped = std::iter::from_fn(|| agenda.pop(now, due(25)));
+    let popped = std::iter::from_fn(|| agenda.pop(now, due(25), Priority::Low));
     let order: Vec<_> = popped.map(|(id, _)| id.0.as_u128()).collect();
     assert_eq!(order, [3, 4, 2, 1, 6, 5]);
 }
@@ -147,8 +150,8 @@ fn a_herd_is_seen_before_it_is_due() {
     assert_eq!(agenda.count_due(herd, 20), 20);
     let before = herd - Duration::from_micros(1);
     assert_eq!(agenda.count_due(before, 100), 1);
-    assert_eq!(agenda.first_dues(20, before), [start]);
-    let mut dues = agenda.first_dues(33, herd);
+    assert_eq!(agenda.first_dues(20, before, Priority::Low), [start]);
+    let mut dues = agenda.first_dues(33, herd, Priority::Low);
     dues.sort_unstable();
     assert_eq!(dues.len(), 33);
     assert_eq!((dues[0], dues[1]), (start, herd));
@@ -185,7 +188,10 @@ fn a_herd_is_brought_into_order_a_bit_at_a_time() {
     assert!(calls >= 10, "{calls}");
     let last = due + Duration::from_micros(6);
     assert_eq!(agenda.count_due(last, 2_000), 1_000);
-    assert_eq!(agenda.pop(due, due).map(|(id, _)| id), Some(id(0)));
+    assert_eq!(
+        agenda.pop(due, due, Priority::Low).map(|(id, _)| id),
+        Some(id(0))
+    );
 }
 
 #[test]

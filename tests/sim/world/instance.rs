@@ -325,13 +325,10 @@ impl World {
             return broken;
         }
         let settings = &self.plan.settings;
-        let cleared = instance.reactor.load(now).cleared;
         let ready = instance.reactor.is_ready();
         let awake = (instance.suspended_until, self.t);
         let lanes = (&*instance.reactor.lanes(now), awake);
-        instance
-            .witness
-            .judge(ready, timers, idle, settings, cleared, lanes)
+        instance.witness.judge(ready, timers, idle, settings, lanes)
     }
 }
 

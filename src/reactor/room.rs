@@ -1,0 +1,82 @@
+//! How many messages may be claimed and be on their way at once, of each lane and priority.
+//!
+//! What is claimed can no longer be cancelled, and if the process is killed before it starts, only a
+//! journal can say that it never began. So no more is claimed ahead than keeps the requests going.
+
+use std::time::Duration;
+
+use super::Reactor;
+use super::lanes::Lane;
+use crate::message::{Now, Priority};
+
+impl<P: Clone> Reactor<P> {
+    /// How many requests of a lane there may be at once, as things stand.
+    pub(super) fn permits(&self, lane: Lane, now: Now) -> usize {
+        let state = &self.lanes[lane];
+        let (own, all) = (state.load.sending, self.lanes.load().sending);
+        let free = self.settings.max_in_flight.max(1).saturating_sub(all);
+        let permits = state.throttle.permits(now.up);
+        permits.min(own + self.lanes.share(free, own))
+    }
+
+    /// How many more of a lane and a priority may be claimed now: as many as can start before the
+    /// next claim is answered, after those that go before them. What is less urgent takes no room.
+    fn room(&self, lane: Lane, priority: Priority, now: Now) -> usize {
+        let state = &self.lanes[lane];
+        let (own, all) = (state.load, self.lanes.load());
+        let limits = &self.settings.limits;
+        let unrecorded = limits
+            .records
+            .unrecorded_max
+            .saturating_sub(all.unrecorded());
+        if self.lanes.share(unrecorded, own.unrecorded()) == 0 {
+            return 0;
+        }
+        // The next one is ready when others leave a place.
+        let permits = self.permits(lane, now).max(1);
+        let free = permits.saturating_sub(own.sending);
+        let startable = state.startable(permits, self.claim_span()).max(1);
+        let before = own.ahead_of(priority);
+        let ahead = self.ahead_max(priority).saturating_sub(all.ahead());
+        (free + startable)
+            .saturating_sub(before)
+            .min(self.lanes.share(ahead, before))
+    }
+
+    /// The least priority that a lane has room for.
+    pub(super) fn least_with_room(&self, lane: Lane, now: Now) -> Option<Priority> {
+        let mut priorities = Priority::ALL.into_iter();
+        priorities.find(|priority| self.room(lane, *priority, now) > 0)
+    }
+
+    /// How many messages of this priority and below may be claimed and not started. The last few
+    /// places are for urgent ones, which a herd must not shut out.
+    fn ahead_max(&self, priority: Priority) -> usize {
+        let limits = &self.settings.limits.claims;
+        let max = if self.has_journal {
+            limits.ahead_max_with_journal
+        } else {
+            limits.ahead_max
+        };
+        match priority {
+            Priority::Urgent => max,
+            Priority::Low | Priority::Normal | Priority::High => {
+                max.saturating_sub(limits.ahead_urgent).max(1)
+            }
+        }
+    }
+
+    /// How far ahead of their start messages are claimed.
+    fn claim_span(&self) -> Duration {
+        let limits = &self.settings.limits.claims;
+        let claims = self.lead.slow_claim().saturating_mul(limits.ahead_claims);
+        // What waits for longer may lose its lease before it can start.
+        limits.ahead_span.max(claims).min(self.settings.lease / 4)
+    }
+
+    /// Whether a lane may be in the next claim. In one at a time, so that there is always one
+    /// that other lanes find free; where there are no others, in all.
+    pub(super) fn may_be_asked(&self, lane: Lane) -> bool {
+        self.lanes.is_alone() || !self.lanes[lane].load.is_claiming()
+    }
+}

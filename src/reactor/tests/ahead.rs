@@ -1,0 +1,129 @@
+//! What is claimed before it can start: no more than is said, and what is urgent goes first.
+
+use super::world::{Row, World, id};
+use super::*;
+use crate::message::Priority;
+use crate::reactor::Input;
+
+/// Messages due a second after the start.
+fn herd(n: u128) -> impl Iterator<Item = Row> {
+    (0..n).map(|n| Row::due(n, at(SECOND)))
+}
+
+fn urgent(n: u128, due: Duration) -> Row {
+    Row::due(n, at(due)).with(Priority::Urgent)
+}
+
+/// Claimed and not started, by the table.
+fn ahead(world: &World) -> usize {
+    let started = world.in_flight.len();
+    world.count(Status::Sending) - started
+}
+
+/// Runs a herd to its end, `at_a_time` responses a millisecond; the most that were ahead.
+fn most_ahead(world: &mut World, at_a_time: usize) -> usize {
+    let mut most = 0;
+    while !world.in_flight.is_empty() {
+        for _ in 0..at_a_time.min(world.in_flight.len()) {
+            let oldest = world.in_flight[0];
+            world.answer(oldest, accepted());
+        }
+        most = most.max(ahead(world));
+        world.run_until(world.now.db + Duration::from_millis(1));
+    }
+    most
+}
+
+#[test]
+fn at_most_so_many_are_claimed_and_not_started() {
+    let limits = Limits::default().claims;
+    for has_journal in [false, true] {
+        let mut world = World::new(settings(256), herd(6_000));
+        if has_journal {
+            world.reactor.keep_journal();
+        }
+        world.run_until(at(SECOND));
+        let most = most_ahead(&mut world, 40);
+        let bound = if has_journal {
+            limits.ahead_max_with_journal
+        } else {
+            limits.ahead_max
+        };
+        assert!(most <= bound, "{most}");
+        assert!(most > 200, "{most}: a herd waits for its claims");
+        assert_eq!(world.count(Status::Sent), 6_000);
+    }
+}
+
+#[test]
+fn no_more_is_claimed_than_starts_within_the_span() {
+    let mut world = World::new(settings(4), herd(5_000));
+    world.reactor.keep_journal();
+    world.run_until(at(SECOND));
+    // A request takes a second: four start a second, and one is ready when the next place is free.
+    for _ in 0..200 {
+        world.run_until(world.now.db + Duration::from_millis(250));
+        let started = world.now.db - SECOND;
+        let oldest = world.in_flight[0];
+        world.answer_since(oldest, accepted(), started);
+    }
+    assert_eq!(ahead(&world), 1);
+    assert_eq!(world.in_flight.len(), 4, "and that one starts at once");
+}
+
+#[test]
+fn an_urgent_message_waits_for_no_herd() {
+    let late = urgent(90_000, SECOND + Duration::from_millis(20));
+    let mut world = World::new(settings(8), herd(20_000).chain([late]));
+    world.run_until(at(SECOND));
+    for _ in 0..60 {
+        world.run_until(world.now.db + Duration::from_millis(1));
+        let oldest = world.in_flight[0];
+        world.answer(oldest, accepted());
+        if world.now.db >= at(SECOND + Duration::from_millis(22)) {
+            break;
+        }
+    }
+    let has_started = world.rows[&id(90_000)].status != Status::Pending
+        && (world.in_flight.contains(&id(90_000))
+            || world.rows[&id(90_000)].status == Status::Sent);
+    assert!(has_started, "{:?}", world.rows[&id(90_000)]);
+}
+
+#[test]
+fn an_urgent_message_takes_the_next_permit() {
+    // The herd waits for the only permit, claimed as far as is allowed.
+    let mut world = World::new(settings(1), herd(1_000));
+    world.run_until(at(SECOND * 2));
+    assert_eq!(world.in_flight.len(), 1);
+    world.insert(urgent(5_000, SECOND * 2));
+    assert_eq!(
+        world.rows[&id(5_000)].status,
+        Status::Sending,
+        "claimed at once"
+    );
+    let first = world.in_flight[0];
+    world.answer(first, accepted());
+    assert_eq!(world.in_flight, [id(5_000)]);
+    // Of those that are due: one that is not due holds nobody up.
+    world.insert(urgent(5_001, SECOND * 3));
+    world.answer(id(5_000), accepted());
+    assert!(!world.in_flight.is_empty() && !world.in_flight.contains(&id(5_001)));
+}
+
+#[test]
+fn while_claims_fail_there_is_one_a_pause() {
+    let mut world = World::new(settings(64), herd(3_000));
+    world.claims_fail = true;
+    world.run_until(at(SECOND * 11));
+    // 5 ms, doubling to a second.
+    assert!(
+        (15..=20).contains(&world.claims_tried),
+        "{}",
+        world.claims_tried
+    );
+    world.claims_fail = false;
+    world.handle(Input::Tick);
+    world.run_until(at(SECOND * 13));
+    assert_eq!(world.in_flight.len(), 64);
+}
