@@ -135,8 +135,8 @@ pub struct Reactor<P> {
     was_restored: bool,
     clock_lost: bool,
     draining: bool,
-    /// See [`Self::keep_journal`].
-    has_journal: bool,
+    /// Messages claimed and not started, at the most.
+    ahead_max: usize,
     /// Draws the tokens, so that a simulation can have its own.
     draw: fn() -> AttemptToken,
     commands: VecDeque<Command<P>>,
@@ -164,7 +164,7 @@ impl<P: Clone> Reactor<P> {
             was_restored: false,
             clock_lost: false,
             draining: false,
-            has_journal: false,
+            ahead_max: limits.claims.ahead_max,
             draw,
             commands: VecDeque::new(),
             settings,
@@ -173,8 +173,8 @@ impl<P: Clone> Reactor<P> {
 
     /// A journal will say, if this process is killed, which requests had begun: so more may be claimed
     /// before they can start.
-    pub const fn keep_journal(&mut self) {
-        self.has_journal = true;
+    pub fn keep_journal(&mut self) {
+        self.ahead_max = self.settings.limits.claims.ahead_max_with_journal;
     }
 
     /// Takes in what happened, and decides.

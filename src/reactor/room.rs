@@ -52,17 +52,10 @@ impl<P: Clone> Reactor<P> {
     /// How many messages of this priority and below may be claimed and not started. The last few
     /// places are for urgent ones, which a herd must not shut out.
     fn ahead_max(&self, priority: Priority) -> usize {
-        let limits = &self.settings.limits.claims;
-        let max = if self.has_journal {
-            limits.ahead_max_with_journal
-        } else {
-            limits.ahead_max
-        };
+        let others = self.ahead_max - self.settings.limits.claims.ahead_urgent.min(self.ahead_max);
         match priority {
-            Priority::Urgent => max,
-            Priority::Low | Priority::Normal | Priority::High => {
-                max.saturating_sub(limits.ahead_urgent).max(1)
-            }
+            Priority::Urgent => self.ahead_max,
+            Priority::Low | Priority::Normal | Priority::High => others.max(1),
         }
     }
 

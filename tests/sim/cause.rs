@@ -52,11 +52,9 @@ impl Causes {
                 self.ranking = Some(ranking.clone());
             }
             Input::Notice(ids) => self.to_read += ids.len(),
-            Input::Rows { rows } => {
-                // To be read again, then, and where a sweep began meanwhile.
-                if rows.is_none() || self.read_before_sweep {
-                    self.to_read += self.reading;
-                }
+            // To be read again, if that failed or a sweep began meanwhile.
+            Input::Rows { rows } if rows.is_none() || self.read_before_sweep => {
+                self.to_read += self.reading;
             }
             Input::Claimed { answers, .. } => self.to_read += answers.len(),
             Input::Recorded { done, .. } => self.to_read += done.len(),
