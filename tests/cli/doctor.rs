@@ -1,6 +1,8 @@
 //! `punctual doctor` against mistakes that were really made: each in a database of its own, or
 //! in the settings, and the line that must name it and say what to do.
 
+mod planted;
+
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -31,17 +33,22 @@ struct Mistake {
 
 /// Settings without a mistake.
 const GOOD: &[(&str, &str)] = &[
-    ("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000000"),
+    ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
     ("TWILIO_AUTH_TOKEN", "feedfacefeedfacefeedfacefeedface"),
     ("TWILIO_PHONE_NUMBER", "+12025550100"),
     ("PUNCTUAL_PUBLIC_URL", "https://punctual.example.com"),
     ("PUNCTUAL_WEBHOOK_ADDR", "127.0.0.1:8081"),
+    ("PUNCTUAL_STATE_DIR", env!("CARGO_TARGET_TMPDIR")),
     // Nothing listens there.
     ("PUNCTUAL_HTTP_ADDR", "127.0.0.1:1"),
 ];
 
 /// What a healthy database has beside the schema: a daemon.
-const BEATS: &str = "insert into punctual.instances (id, version) values (gen_random_uuid(), 'x')";
+const BEATS: &str = concat!(
+    "insert into punctual.instances (id, version) values (gen_random_uuid(), '",
+    env!("CARGO_PKG_VERSION"),
+    "')"
+);
 
 const fn db(
     sql: &'static str,
@@ -129,9 +136,9 @@ const MISTAKES: &[Mistake] = &[
     db("drop table task_calendar_events", "policy tables", "warn", "table task_calendar_events is missing", "migrate --print"),
     db("alter table user_sms_preferences rename to prefs; create view user_sms_preferences as select * from prefs", "policy tables", "warn", "user_sms_preferences is not a table", "keep it as a table"),
     db("create function app_guard() returns trigger language plpgsql as $$ begin new.status := 'sent'; return new; end $$;
-        create trigger app_guard before update on scheduled_messages for each row execute function app_guard()", "app triggers", "warn", "app_guard changes states", "leave status"),
+        create trigger app_guard before update on scheduled_messages for each row execute function app_guard()", "app triggers", "warn", "app_guard assigns new.status when a message is claimed", "leave these columns unchanged"),
     db("create function touch() returns trigger language plpgsql as $$ begin return new; end $$;
-        create trigger zzzz_touch before update on scheduled_messages for each row execute function touch()", "app triggers", "warn", "zzzz_touch", "sorts before"),
+        create trigger zzzz_touch before update on scheduled_messages for each row execute function touch()", "trigger order", "warn", "zzzz_touch runs after the guard", "sorts before"),
     db("alter database DB set session_replication_role = replica", "trigger firing", "bad", "session_replication_role", "reset"),
     // Who else is there.
     db("create schema if not exists cron; create table if not exists cron.job (jobid bigint, jobname text, command text, active boolean);
@@ -205,7 +212,12 @@ fn missed(findings: &[Value], it: &Mistake) -> Option<String> {
             it.env,
             it.says,
             it.does,
-            lines.join("\n  ")
+            lines
+                .iter()
+                .filter(|l| !l.starts_with("ok"))
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("\n  ")
         )
     })
 }
@@ -231,13 +243,37 @@ async fn check(it: &'static Mistake) -> Option<String> {
     missed(&findings, it)
 }
 
+/// What none of these makes: a finding of this name that is not ok.
+async fn check_harmless((sql, what): &(&str, &str)) -> Option<String> {
+    let db = TestDb::new().await;
+    let name = db.dsn().to_string();
+    let name = name.rsplit_once('/').unwrap().1;
+    let client = db.client().await;
+    execute(&client, BEATS).await;
+    execute(&client, &sql.replace("DB", name)).await;
+    let (findings, _) = examine(&cluster().url(name), &[], &[]).await;
+    tokio::task::spawn_blocking(move || drop(db)).await.unwrap();
+    let of_it = findings.iter().find(|f| f["what"] == *what);
+    let of_it = of_it.unwrap_or_else(|| panic!("no check {what}"));
+    (of_it["level"] != "ok").then(|| format!("after {sql}: {of_it}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_harmless_is_no_mistake() {
+    execute_on_cluster(planted::ROLES).await;
+    let wrong: Vec<String> = stream::iter(planted::HARMLESS)
+        .map(check_harmless)
+        .buffer_unordered(4)
+        .filter_map(async |wrong| wrong)
+        .collect()
+        .await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_mistake_is_named_with_what_to_do() {
-    execute_on_cluster(
-        "do $$ begin create role anon; exception when duplicate_object then null; end $$",
-    )
-    .await;
-    let missed: Vec<String> = stream::iter(MISTAKES)
+    execute_on_cluster(planted::ROLES).await;
+    let missed: Vec<String> = stream::iter(MISTAKES.iter().chain(planted::MISTAKES))
         .map(check)
         .buffer_unordered(4)
         .filter_map(async |missed| missed)
@@ -274,11 +310,21 @@ async fn a_healthy_installation_has_none() {
     let (_, told) = told.split_once("## What `punctual doctor` checks").unwrap();
     let (told, _) = told.split_once("\n## ").unwrap();
     let all = findings.iter().map(|f| f["what"].as_str().unwrap());
-    for what in all.chain(MISTAKES.iter().map(|it| it.what)) {
+    let planted = MISTAKES.iter().chain(planted::MISTAKES);
+    for what in all.chain(planted.map(|it| it.what)) {
         assert!(
             told.contains(&format!("`{what}`")),
             "{what} is not in the docs"
         );
+    }
+
+    // What concerns the whole server, so none that others use.
+    for sql in planted::SERVER {
+        execute(&client, sql).await;
+    }
+    let (findings, _) = examine(&url, &[], &[]).await;
+    for it in planted::OF_THE_SERVER {
+        demand(&findings, it);
     }
 
     let mut wrong: url::Url = url.parse().unwrap();
@@ -507,26 +553,109 @@ async fn a_transaction_left_open_is_told() {
     );
 }
 
-/// For scripts: one line a finding, nothing but text, and `--quiet` tells only what is wrong.
+/// A session of another program, as `pg_stat_activity` shows it to who may look.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_that_changes_the_status_is_told() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    execute(&client, "set application_name = 'sms-worker'").await;
+    execute(
+        &client,
+        "update scheduled_messages set status = 'sent' where id = gen_random_uuid()",
+    )
+    .await;
+    let name = db.dsn().to_string();
+    let url = cluster().url(name.rsplit_once('/').unwrap().1);
+    let (findings, _) = examine(&url, &[], &[]).await;
+    demand(
+        &findings,
+        &self::db(
+            "",
+            "second sender",
+            "warn",
+            "session of sms-worker changes the status",
+            "stop the other sender",
+        ),
+    );
+}
+
+/// Rows are counted by the indexes, whatever the table holds; what would take too long is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_table_is_not_read_whole() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    execute(
+        &client,
+        "insert into scheduled_messages (to_number, body, scheduled_at)
+         select '+12025550177', 'x', now() + interval '1 hour' + n * interval '1 second' from generate_series(1, 50000) n;
+         insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome)
+         select gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now(), 'accepted' from generate_series(1, 50000) n;
+         analyze scheduled_messages; analyze punctual.attempts",
+    )
+    .await;
+    let read = "select sum(seq_tup_read)::int8 from pg_stat_user_tables
+                 where relname in ('scheduled_messages', 'attempts')";
+    let told = async || -> i64 {
+        execute(&client, "select pg_stat_clear_snapshot()").await;
+        client.query_one(read, &[]).await.unwrap().get(0)
+    };
+    // A session tells the server what it has read when it ends, at the latest.
+    execute(&client, "select pg_stat_force_next_flush()").await;
+    let before = told().await;
+    let name = db.dsn().to_string();
+    let url = cluster().url(name.rsplit_once('/').unwrap().1);
+    let (findings, _) = examine(&url, &[], &[]).await;
+    assert!(
+        findings.iter().any(|f| f["what"] == "templates"),
+        "{findings:#?}"
+    );
+    // Only of their ends, which the search for what is recent reads.
+    let read = told().await - before;
+    assert!(read < 40_000, "{read} rows of 100,000 were read");
+
+    // Somebody holds the table: the rest is told all the same.
+    execute(&client, "begin; lock table scheduled_messages").await;
+    let (findings, _) = examine(&url, &[], &[]).await;
+    assert!(
+        findings.iter().any(|f| f["what"] == "fsync"),
+        "{findings:#?}"
+    );
+}
+
+/// For scripts: one line a finding, nothing but text, what is wrong first, and the rest only with `--verbose`.
 #[test]
 fn lines_for_people_and_for_grep() {
     let env = [
         ("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x"),
         ("PUNCTUAL_PROVIDER", "console"),
     ];
-    let told = super::punctual(&["doctor", "--quiet"], &env)
-        .output()
-        .unwrap();
-    let told = String::from_utf8(told.stdout).unwrap();
+    let told = |args: &[&str]| {
+        let out = super::punctual(args, &env).output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let short = told(&["doctor"]);
     assert!(
-        !told.contains("hunter2") && !told.contains('\u{1b}'),
-        "{told}"
+        !short.contains("hunter2") && !short.contains('\u{1b}'),
+        "{short}"
     );
-    for line in told.lines() {
-        assert!(
-            line.starts_with("BAD ") || line.starts_with("WARN"),
-            "{line}"
-        );
-        assert!(line.contains(" → "), "{line}");
+    let rank = |line: &str| {
+        let levels = ["BAD ", "WARN", "ok  "];
+        levels.iter().position(|level| line.starts_with(level))
+    };
+    let is_sorted = |text: &str| text.lines().map(|line| rank(line).expect(line)).is_sorted();
+    let lines: Vec<&str> = short.lines().collect();
+    let (last, wrong) = lines.split_last().unwrap();
+    assert!(
+        last.starts_with("ok ") && last.contains("--verbose"),
+        "{short}"
+    );
+    for line in wrong {
+        assert!(rank(line).unwrap() < 2 && line.contains(" → "), "{line}");
     }
+    assert!(is_sorted(&short), "{short}");
+    let long = told(&["doctor", "--verbose"]);
+    assert!(
+        is_sorted(&long) && long.lines().count() > wrong.len() + 3,
+        "{long}"
+    );
 }

@@ -142,11 +142,7 @@ async fn rows_that_are_replicated_are_told_of_and_far_ones_are_not() {
     // As it is kept in a catalog that doctor reads: not disabled, only for others.
     let findings =
         punctual::store::doctor::catalog(&target, &Migrator::embedded().triggers()).await;
-    let triggers = findings
-        .unwrap()
-        .into_iter()
-        .find(|f| f.what == "triggers")
-        .unwrap();
+    let triggers = findings.into_iter().find(|f| f.what == "triggers").unwrap();
     assert_eq!(triggers.found, "all in place");
     run(
         &target,
@@ -155,11 +151,7 @@ async fn rows_that_are_replicated_are_told_of_and_far_ones_are_not() {
     .await;
     let findings =
         punctual::store::doctor::catalog(&target, &Migrator::embedded().triggers()).await;
-    let triggers = findings
-        .unwrap()
-        .into_iter()
-        .find(|f| f.what == "triggers")
-        .unwrap();
+    let triggers = findings.into_iter().find(|f| f.what == "triggers").unwrap();
     assert!(
         triggers
             .remedy

@@ -2,18 +2,19 @@
 
 use tokio_postgres::Client;
 
-use super::zones;
+use super::{senders, zones};
 use crate::cli::session;
 use crate::clock;
+use crate::config::Config;
 use crate::listen;
-use crate::message::Moment;
+use crate::message::{Moment, Sender};
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::{Dsn, MigrateError, Migrator, StoreError};
 
 /// A larger difference between the clocks is a warning. The daemon uses the database's in any case.
 const CLOCK_OFF_US: i64 = 2_000_000;
 
-pub(super) async fn check(url: &str) -> Vec<Finding> {
+pub(super) async fn check(url: &str, config: Option<&Config>) -> Vec<Finding> {
     let dsn = match Dsn::parse(url) {
         Ok(dsn) => dsn,
         Err(e) => {
@@ -21,11 +22,11 @@ pub(super) async fn check(url: &str) -> Vec<Finding> {
             return vec![Finding::not(Level::Bad, "database", e.to_string(), remedy)];
         }
     };
-    let mut findings = Vec::new();
+    let mut findings = vec![encryption(&dsn)];
     if let Some(warning) = dsn.warning() {
         findings.push(pooler(Level::Warn, warning.to_owned()));
     }
-    let looked = session::with(&dsn, async |client| Ok(look(client, &dsn).await)).await;
+    let looked = session::with(&dsn, async |client| Ok(look(client, &dsn, config).await)).await;
     match looked {
         Ok(more) => findings.extend(more),
         Err(e) => findings.push(Finding::not(
@@ -38,6 +39,27 @@ pub(super) async fn check(url: &str) -> Vec<Finding> {
     findings
 }
 
+fn encryption(dsn: &Dsn) -> Finding {
+    const WHAT: &str = "encryption";
+    let found = format!("sslmode={}", dsn.sslmode());
+    match dsn.sslmode() {
+        _ if dsn.is_local() => Finding::ok(WHAT, format!("{found}, on this machine")),
+        "disable" => Finding::not(
+            Level::Bad,
+            WHAT,
+            "sslmode=disable to another host: password, numbers and texts cross the network unencrypted",
+            "use sslmode=verify-full, or remove the parameter",
+        ),
+        "prefer" => Finding::not(
+            Level::Warn,
+            WHAT,
+            format!("{found}: whoever is between can have the connection unencrypted"),
+            "use sslmode=verify-full, or remove the parameter",
+        ),
+        _ => Finding::ok(WHAT, found),
+    }
+}
+
 fn pooler(level: Level, found: String) -> Finding {
     Finding::not(
         level,
@@ -47,8 +69,12 @@ fn pooler(level: Level, found: String) -> Finding {
     )
 }
 
-async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
+async fn look(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("database", format!("connected to {dsn}"))];
+    if let Err(e) = doctor::prepare(client).await {
+        findings.push(failed("database", &e));
+        return findings;
+    }
     findings.push(match listen::prove(dsn).await {
         Ok(()) => Finding::ok("connection mode", "LISTEN/NOTIFY works"),
         Err(e) => pooler(Level::Bad, e.to_string()),
@@ -56,8 +82,7 @@ async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
     let migrator = Migrator::embedded();
     let schema = migrator.check(dsn).await;
-    let catalog = doctor::catalog(client, &migrator.triggers()).await;
-    let mut catalog = or_why("catalog", catalog);
+    let mut catalog = doctor::catalog(client, &migrator.triggers()).await;
     if matches!(&schema, Err(MigrateError::Behind { file }) if !file.starts_with("triggers/")) {
         // Without the tables, missing triggers are not a problem of their own.
         catalog.retain(|finding| finding.what != "triggers");
@@ -65,19 +90,38 @@ async fn look(client: &Client, dsn: &Dsn) -> Vec<Finding> {
     findings.extend(catalog);
     if !matches!(&schema, Err(MigrateError::Behind { .. })) {
         findings.extend(or_why("sending path", doctor::path(client).await));
+        let role = doctor::daemon_roles(client).await;
+        findings.push(role.unwrap_or_else(|e| failed("daemon role", &e)));
     }
     match schema {
         Ok(()) => {
             findings.push(Finding::ok("schema", "up to date"));
-            let indexes = doctor::indexes(client).await;
-            findings.push(indexes.unwrap_or_else(|e| failed("indexes", &e)));
-            findings.extend(or_why("rows", doctor::rows(client).await));
-            findings.push(match doctor::zones(client).await {
-                Ok(named) => zones::unknown(&named),
-                Err(e) => failed("zones", &e),
-            });
+            findings.extend(data(client, config).await);
         }
         Err(e) => findings.push(failed("schema", &e)),
+    }
+    findings
+}
+
+/// What the rows show, and who works with them.
+async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
+    let indexes = doctor::indexes(client).await;
+    let mut findings = vec![indexes.unwrap_or_else(|e| failed("indexes", &e))];
+    if let Err(e) = doctor::by_key(client).await {
+        findings.push(failed("rows", &e));
+        return findings;
+    }
+    let timezone = config.and_then(|config| config.timezone.iana_name());
+    findings.extend(doctor::instances(client, timezone).await);
+    let sender = config.and_then(|config| config.default_sender.as_ref());
+    findings.extend(doctor::rows(client, sender.map(Sender::as_str)).await);
+    findings.push(match doctor::senders(client).await {
+        Ok(named) => senders::unusable(&named, sender.is_some() || config.is_none()),
+        Err(e) => failed("senders", &e),
+    });
+    match doctor::zones(client).await {
+        Ok(named) => findings.extend([zones::unknown(&named), zones::without_summer(&named)]),
+        Err(e) => findings.push(failed("zones", &e)),
     }
     findings
 }

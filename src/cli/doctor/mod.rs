@@ -2,6 +2,7 @@
 
 mod database;
 mod reach;
+mod senders;
 mod settings;
 mod tell;
 mod zones;
@@ -19,16 +20,16 @@ use crate::store::doctor::Level;
     after_help = "Example:\n  punctual doctor\n  punctual doctor --online\n  \
                   punctual doctor --json | jq '.[] | select(.level != \"ok\")'\n\n\
                   BAD: it does not work, or not safely. WARN: it works, but you should know. \
-                  Nothing is changed."
+                  What is wrong comes first. Nothing is changed."
 )]
 pub(super) struct Args {
     /// Also check the credentials with Twilio, and that the public URL reaches a daemon
     #[arg(long)]
     online: bool,
 
-    /// Show only warnings and errors
-    #[arg(long)]
-    quiet: bool,
+    /// Show also what is as it should be
+    #[arg(long, short)]
+    verbose: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -40,7 +41,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let mut findings = settings::check(&config, sources);
     findings.push(zones::check());
     if let Ok(url) = config::database_url(sources) {
-        findings.extend(database::check(url.expose_secret()).await);
+        findings.extend(database::check(url.expose_secret(), config.as_ref().ok()).await);
     }
     if let Ok(config) = &config {
         findings.extend(reach::daemon(config, sources).await);
@@ -49,15 +50,22 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             findings.extend(reach::public_url(config).await);
         }
     }
+    // The worst first; within a level in the order of the checks.
+    findings.sort_by_key(|f| std::cmp::Reverse(f.level));
     let count = |level| findings.iter().filter(|f| f.level == level).count();
     let (bad, warn) = (count(Level::Bad), count(Level::Warn));
-    if args.quiet {
-        findings.retain(|f| f.level != Level::Ok);
-    }
+    let fine = count(Level::Ok);
     if args.json {
         output::print(&format!("{}\n", serde_json::to_string_pretty(&findings)?))?;
     } else {
-        output::print_styled(&tell::lines(&findings, output::width()))?;
+        if !args.verbose {
+            findings.retain(|f| f.level != Level::Ok);
+        }
+        let mut text = tell::lines(&findings, output::width());
+        if !args.verbose {
+            text.push_str(&tell::rest(fine));
+        }
+        output::print_styled(&text)?;
     }
     if bad > 0 {
         let s = |n| if n == 1 { "" } else { "s" };

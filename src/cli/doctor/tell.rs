@@ -37,6 +37,12 @@ pub(super) fn lines(findings: &[Finding], width: Option<usize>) -> String {
     text
 }
 
+/// The line for what is as it should be.
+pub(super) fn rest(fine: usize) -> String {
+    let style = AnsiColor::Green.on_default();
+    format!("{style}ok  {style:#}  {fine} checks are as they should be (--verbose shows them)\n")
+}
+
 fn fold(sentence: &str, width: Option<usize>) -> String {
     let Some(room) = width.map(|width| width.max(NARROWEST) - INDENT) else {
         return sentence.replace('\n', "; ");

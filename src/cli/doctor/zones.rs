@@ -51,6 +51,39 @@ pub(super) fn unknown(zones: &Zones) -> Finding {
     )
 }
 
+/// Zones that are IANA's and have no summer time, though the places that they are named after have.
+pub(super) fn without_summer(zones: &Zones) -> Finding {
+    const WHAT: &str = "summer time";
+    let fixed: Vec<&Said> = zones
+        .said
+        .iter()
+        .filter(|said| is_fixed(&said.zone))
+        .collect();
+    if fixed.is_empty() {
+        return Finding::ok(WHAT, "no zone that is fixed all year");
+    }
+    let told: Vec<String> = fixed
+        .iter()
+        .take(SHOWN)
+        .map(|said| format!("{} ({} of {})", shown(&said.zone), said.times, said.whose))
+        .collect();
+    Finding::not(
+        Level::Warn,
+        WHAT,
+        format!("fixed all year: {}", told.join(", ")),
+        "in summer these times are an hour off: write America/New_York for EST, America/Denver for MST",
+    )
+}
+
+/// `EST`, `MST`, `HST`, and offsets. UTC is meant when it is written.
+pub(super) fn is_fixed(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["EST", "MST"].contains(&name.as_str())
+        || name
+            .strip_prefix("ETC/GMT")
+            .is_some_and(|offset| offset.parse::<i8>().is_ok_and(|hours| hours != 0))
+}
+
 /// What is written like a zone is meant for one. Anything else may be a number or a text.
 fn shown(name: &str) -> String {
     let digits = name.bytes().filter(u8::is_ascii_digit).count();

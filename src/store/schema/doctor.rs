@@ -1,20 +1,34 @@
-//! The checks of `punctual doctor` that read the database. Changes nothing.
+//! The checks of `punctual doctor` that read the database. They change nothing, and each statement has a time limit:
+//! a table may be large, and an index may be missing.
 
-use serde::Serialize;
-use tokio_postgres::Client;
+mod finding;
+
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
 
 use super::faults::{self, Fault};
 use super::migrate::triggers::columns;
-use super::migrate::{Trigger, indexes};
+use super::migrate::{MigrateError, Trigger, indexes, role};
 use crate::message::Moment;
+use crate::store::StoreError;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{MigrateError, StoreError};
 
+pub use finding::{Finding, Level};
+
+const SESSION: &str = sql!("sql/doctor_session.sql");
+const BY_KEY: &str = sql!("sql/doctor_by_key.sql");
 const SERVER: &str = sql!("sql/doctor_server.sql");
+const SETTINGS: &str = sql!("sql/doctor_settings.sql");
 const TABLES: &str = sql!("sql/doctor_tables.sql");
+const TRIGGERS: &str = sql!("sql/doctor_triggers.sql");
+const ACCESS: &str = sql!("sql/doctor_access.sql");
 const COLUMNS: &str = sql!("sql/doctor_columns.sql");
+const DAEMON_ROLES: &str = sql!("sql/doctor_daemon_roles.sql");
+const INSTANCES: &str = sql!("sql/doctor_instances.sql");
 const ROWS: &str = sql!("sql/doctor_rows.sql");
+const NEXT: &str = sql!("sql/doctor_next.sql");
+const FROM: &str = sql!("sql/doctor_from.sql");
 const HAS_CRON: &str = sql!("sql/doctor_has_cron.sql");
 const CRON: &str = sql!("sql/doctor_cron.sql");
 const ZONES: &str = sql!("sql/doctor_zones.sql");
@@ -24,53 +38,6 @@ const NOW: &str = sql!("../path/sql/now.sql");
 
 /// Indexes that every message needs.
 const ON_THE_WAY: [&str; 2] = ["scheduled_messages_due_idx", "scheduled_messages_open_idx"];
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// As it should be.
-    Ok,
-    /// It works, but the operator should know.
-    Warn,
-    /// It does not work, or not safely.
-    Bad,
-}
-
-/// The result of one check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The name of the check.
-    pub what: String,
-    /// How bad it is.
-    pub level: Level,
-    /// What was found.
-    pub found: String,
-    /// What to do, if it is not ok.
-    pub remedy: String,
-}
-
-impl Finding {
-    /// As it should be.
-    pub fn ok(what: &str, found: impl Into<String>) -> Self {
-        Self {
-            what: what.to_owned(),
-            level: Level::Ok,
-            found: found.into(),
-            remedy: String::new(),
-        }
-    }
-
-    /// Not as it should be.
-    pub fn not(level: Level, what: &str, found: impl Into<String>, remedy: &str) -> Self {
-        Self {
-            what: what.to_owned(),
-            level,
-            found: found.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-}
 
 /// A time zone as written in a table, with its number of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,22 +59,28 @@ pub struct Zones {
     pub of_users_too: bool,
 }
 
+/// Makes a session one of doctor's.
+pub async fn prepare(client: &Client) -> Result<(), StoreError> {
+    let set = client.batch_execute(SESSION).await;
+    set.map_err(StoreError::at("setting a time limit"))
+}
+
 /// Findings from the catalog and the server's settings. `triggers`: all that should exist.
-pub async fn catalog(
-    client: &Client,
-    triggers: &[Trigger<'_>],
-) -> Result<Vec<Finding>, StoreError> {
+pub async fn catalog(client: &Client, triggers: &[Trigger<'_>]) -> Vec<Finding> {
     let (names, tables, optional) = columns(triggers);
-    let mut findings = ask(client, SERVER, &[]).await?;
-    findings.extend(ask(client, TABLES, &[&names, &tables, &optional]).await?);
-    findings.extend(ask(client, COLUMNS, &[]).await?);
-    findings.push(cron(client).await?);
-    Ok(findings)
+    let mut findings = ask(client, "server", SERVER, &[]).await;
+    findings.extend(ask(client, "server settings", SETTINGS, &[]).await);
+    findings.extend(ask(client, "tables", TABLES, &[&names, &tables, &optional]).await);
+    findings.extend(ask(client, "app triggers", TRIGGERS, &[]).await);
+    findings.extend(ask(client, "who may", ACCESS, &[]).await);
+    findings.extend(ask(client, "columns", COLUMNS, &[]).await);
+    findings.push(cron(client).await);
+    findings
 }
 
 /// What keeps messages from being found or claimed. Needs the schema.
 pub async fn path(client: &Client) -> Result<Vec<Finding>, StoreError> {
-    let mut faults = faults::of_catalog(client).await?;
+    let mut faults = faults::of_catalog(client, true).await?;
     // Triggers have a line of their own.
     faults.retain(|fault| fault.what != "triggers");
     faults.extend(faults::of_statements(client).await);
@@ -125,9 +98,58 @@ pub async fn path(client: &Client) -> Result<Vec<Finding>, StoreError> {
     Ok(faults.into_iter().map(finding).collect())
 }
 
-/// Findings from the rows. Needs the schema.
-pub async fn rows(client: &Client) -> Result<Vec<Finding>, StoreError> {
-    ask(client, ROWS, &[]).await
+/// Makes the session's further statements go by keys: for those on rows.
+pub async fn by_key(client: &Client) -> Result<(), StoreError> {
+    let set = client.batch_execute(BY_KEY).await;
+    set.map_err(StoreError::at("setting how rows are found"))
+}
+
+/// What the roles of daemons lack, other than this session's, which is checked with the schema. Needs the schema.
+pub async fn daemon_roles(client: &Client) -> Result<Finding, MigrateError> {
+    const WHAT: &str = "daemon role";
+    let rows = client.query(DAEMON_ROLES, &[]).await;
+    let (mut found, mut remedies) = (Vec::new(), Vec::new());
+    for row in rows.map_err(MigrateError::Record)? {
+        let name: String = row.try_get("rolname").map_err(MigrateError::Record)?;
+        let lacks = role::lacks(client, &name).await?;
+        if !lacks.is_empty() {
+            found.push(format!("{name} lacks {}", lacks.join("; ")));
+            remedies.push(format!("punctual migrate --role {name}"));
+        }
+    }
+    if found.is_empty() {
+        return Ok(Finding::ok(WHAT, "has the rights it needs"));
+    }
+    let remedy = format!(
+        "a daemon of this role does not start: {}",
+        remedies.join("; ")
+    );
+    Ok(Finding::not(Level::Bad, WHAT, found.join("; "), &remedy))
+}
+
+/// Who sends, of which version, and how punctually. `timezone`: this program's, if its settings are valid. Needs the
+/// schema.
+pub async fn instances(client: &Client, timezone: Option<&str>) -> Vec<Finding> {
+    let version = env!("CARGO_PKG_VERSION");
+    ask(client, "daemon", INSTANCES, &[&version, &timezone]).await
+}
+
+/// Findings from the rows. `sender`: the default one. Needs the schema.
+pub async fn rows(client: &Client, sender: Option<&str>) -> Vec<Finding> {
+    let mut findings = ask(client, "rows", ROWS, &[]).await;
+    findings.extend(ask(client, "next messages", NEXT, &[&sender]).await);
+    findings
+}
+
+/// The senders that the next messages name, with their number of rows; `None`: none. Needs the schema.
+pub async fn senders(client: &Client) -> Result<Vec<(Option<String>, i64)>, StoreError> {
+    const STEP: &str = "reading senders";
+    let rows = client.query(FROM, &[]).await;
+    rows.map_err(StoreError::at(STEP))?
+        .iter()
+        .map(|row| Ok((row.try_get("sender")?, row.try_get("n")?)))
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::unreadable(STEP))
 }
 
 /// Missing indexes. Needs the schema.
@@ -190,51 +212,61 @@ pub async fn database_time(client: &Client) -> Result<Moment, StoreError> {
     Ok(now.0)
 }
 
+/// A statement's findings; one that fails is a finding of its own, under the name of its group.
 async fn ask(
     client: &Client,
+    group: &str,
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Finding>, StoreError> {
-    const STEP: &str = "checking the database";
+) -> Vec<Finding> {
     let rows = client.query(sql, params).await;
-    let rows = rows.map_err(StoreError::at(STEP))?;
-    rows.iter()
-        .map(|row| {
-            let what = row.try_get("what")?;
-            let Some(found) = row.try_get::<_, Option<String>>("found")? else {
-                return Ok(Finding::ok(what, row.try_get::<_, String>("fine")?));
-            };
-            let level = match row.try_get("level")? {
-                "warn" => Level::Warn,
-                _ => Level::Bad,
-            };
-            Ok(Finding::not(level, what, found, row.try_get("remedy")?))
-        })
-        .collect::<Result<_, _>>()
-        .map_err(StoreError::unreadable(STEP))
+    let read = rows.and_then(|rows| rows.iter().map(Finding::read).collect());
+    read.unwrap_or_else(|error| vec![failed(group, error)])
+}
+
+/// What is not known for want of time is not a fault.
+fn failed(group: &str, error: tokio_postgres::Error) -> Finding {
+    if error.code() == Some(&SqlState::QUERY_CANCELED) {
+        let remedy =
+            "run it when the server has less to do; `indexes` shows whether one is missing";
+        return Finding::not(Level::Warn, group, "not checked: it took over 10 s", remedy);
+    }
+    let error = StoreError::at("checking the database")(error);
+    Finding::not(Level::Bad, group, error.to_string(), "")
 }
 
 /// Another sender on the table would text every recipient twice.
-async fn cron(client: &Client) -> Result<Finding, StoreError> {
-    const STEP: &str = "looking for other senders";
+async fn cron(client: &Client) -> Finding {
     const WHAT: &str = "other senders";
-    if !truth(client, HAS_CRON, STEP).await? {
-        return Ok(Finding::ok(WHAT, "no pg_cron job found"));
-    }
-    let jobs = client.query(CRON, &[]).await;
-    let jobs: Vec<String> = jobs
-        .map_err(StoreError::at(STEP))?
+    let read = |row: &Row| Ok((row.try_get("job")?, row.try_get("does")?));
+    let jobs: Result<Vec<(String, String)>, _> = match client.query_one(HAS_CRON, &[]).await {
+        Ok(row) => match row.try_get(0) {
+            Ok(true) => {
+                let rows = client.query(CRON, &[]).await;
+                rows.and_then(|rows| rows.iter().map(read).collect())
+            }
+            Ok(false) => return Finding::ok(WHAT, "no pg_cron job found"),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    let jobs = match jobs {
+        Ok(jobs) if jobs.is_empty() => {
+            return Finding::ok(
+                WHAT,
+                "no pg_cron job names scheduled_messages or sends texts",
+            );
+        }
+        Ok(jobs) => jobs,
+        Err(error) => return failed(WHAT, error),
+    };
+    let jobs = jobs
         .iter()
-        .map(|row| row.try_get(0))
-        .collect::<Result<_, _>>()
-        .map_err(StoreError::unreadable(STEP))?;
-    if jobs.is_empty() {
-        return Ok(Finding::ok(WHAT, "no pg_cron job names scheduled_messages"));
-    }
-    Ok(Finding::not(
+        .map(|(job, does)| format!("pg_cron job {job} {does}"));
+    Finding::not(
         Level::Warn,
         WHAT,
-        format!("pg_cron job {} names scheduled_messages", jobs.join(", ")),
+        jobs.collect::<Vec<_>>().join("; "),
         "if it sends messages, every recipient is texted twice: select cron.unschedule(jobid)",
-    ))
+    )
 }

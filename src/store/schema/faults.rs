@@ -1,6 +1,7 @@
 //! What keeps messages from being found or claimed, as the catalog and the statements tell it.
 
 use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use super::migrate::Migrator;
 use super::migrate::triggers::columns;
@@ -34,13 +35,14 @@ pub struct Fault {
     pub remedy: String,
 }
 
-/// Those that the catalog shows.
-pub(super) async fn of_catalog(client: &Client) -> Result<Vec<Fault>, StoreError> {
+/// Those that the catalog shows: for this session's role, or for every role of a daemon.
+pub(super) async fn of_catalog(client: &Client, all_roles: bool) -> Result<Vec<Fault>, StoreError> {
     const STEP: &str = "looking for what keeps messages from going";
     let migrator = Migrator::embedded();
     let triggers = migrator.triggers();
     let (names, tables, optional) = columns(&triggers);
-    let rows = client.query(FAULTS, &[&names, &tables, &optional]).await;
+    let params: [&(dyn ToSql + Sync); 4] = [&names, &tables, &optional, &all_roles];
+    let rows = client.query(FAULTS, &params).await;
     let read = |row: &tokio_postgres::Row| {
         Ok(Fault {
             what: row.try_get("what")?,
@@ -77,6 +79,6 @@ impl Store {
     /// What the catalog shows to keep messages from being found or claimed.
     pub async fn path_faults(&self) -> Result<Vec<Fault>, StoreError> {
         let client = self.client().await?;
-        of_catalog(&client).await
+        of_catalog(&client, false).await
     }
 }

@@ -22,7 +22,7 @@ mod error;
 pub(in crate::store) mod indexes;
 pub mod progress;
 mod record;
-mod role;
+pub(in crate::store) mod role;
 mod run;
 mod take_over;
 pub(in crate::store) mod triggers;

@@ -7,6 +7,7 @@
 
 mod text;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -159,6 +160,22 @@ impl Dsn {
     pub fn warning(&self) -> Option<&'static str> {
         let port = self.config.get_ports().contains(&TRANSACTION_POOLER_PORT);
         (port || self.says_pgbouncer).then_some(POOLER_HINT)
+    }
+
+    /// Whether no network is between: a Unix socket, or a loopback address.
+    pub fn is_local(&self) -> bool {
+        let hosts = self.config.get_hosts();
+        let addresses = self.config.get_hostaddrs();
+        if !addresses.is_empty() {
+            return addresses.iter().all(IpAddr::is_loopback);
+        }
+        hosts.iter().all(|host| match host {
+            Host::Tcp(name) => {
+                name.eq_ignore_ascii_case("localhost")
+                    || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+            }
+            Host::Unix(_) => true,
+        })
     }
 
     /// Whether the connection is encrypted for certain, and with whom: as `sslmode` has it.

@@ -55,6 +55,15 @@ pub(super) async fn check(client: &Client) -> Result<(), MigrateError> {
     })
 }
 
+/// What a role lacks.
+pub(in crate::store) async fn lacks(
+    client: &Client,
+    role: &str,
+) -> Result<Vec<String>, MigrateError> {
+    let needs = needs(client, Some(role)).await?;
+    Ok(needs.into_iter().map(|need| need.what).collect())
+}
+
 async fn needs(client: &Client, role: Option<&str>) -> Result<Vec<Need>, MigrateError> {
     let rows = client
         .query(NEEDS, &[&role])

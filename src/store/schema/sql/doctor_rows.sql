@@ -1,36 +1,41 @@
--- Checks of the rows, if the tables exist: one row per check, as in doctor_server.sql.
+-- Checks of the rows, if the tables exist: one row per check, as in doctor_server.sql. By indexes, and no check counts
+-- beyond 1,000.
 with counted (what, n, found, fine, remedy) as (
-  select 'overdue', n,
-         case when n = 1000 then 'a thousand or more' else n::text end || ' pending for over a minute after their due time', 'none',
+  select 'overdue', n, ' pending for over a minute after their due time', 'none',
          'a running daemon sends them, or cancels them as too late; if one runs, see `punctual why ID`'
     from (select count(*) as n from (select from public.scheduled_messages m
            where m.status = 'pending'
              and due!(m) < clock_timestamp() - interval '1 minute'
            limit 1000) late) q
   union all
-  select 'in doubt', n, n || ' unconfirmed', 'none',
-         '`punctual why ID` shows the look-ups; if they do not settle it, check the provider''s log, then `punctual resolve ID`'
-    from (select count(*) as n from public.scheduled_messages m where m.status = 'unconfirmed') q
+  select 'far away', n, ' due in over 50 years' || coalesce(', one of them ' || id, ''), 'none',
+         'they are never sent; seconds were written where milliseconds were meant, or the reverse: to_timestamp() takes seconds'
+    from (select count(*) as n, min(far.id::text) as id from (select m.id from public.scheduled_messages m
+           where m.status = 'pending'
+             and due!(m) > clock_timestamp() + interval '50 years'
+           limit 1000) far) q
   union all
-  select 'outbox', n, n || ' writes refused by the app''s tables' || coalesce(', the last: ' || error, ''), 'empty',
+  select 'in doubt', n, ' unconfirmed', 'none',
+         '`punctual why ID` shows the look-ups; if they do not settle it, check the provider''s log, then `punctual resolve ID`'
+    from (select count(*) as n from (select from public.scheduled_messages m where m.status = 'unconfirmed' limit 1000) open) q
+  union all
+  select 'outbox', n, ' writes refused by the app''s tables' || coalesce(', the last: ' || error, ''), 'empty',
          'the messages were sent; fix what refuses their rows in messages or conversations, the writes are retried'
     from (select count(*) as n, (select o.last_error from punctual.outbox o order by o.id desc limit 1) as error
-            from punctual.outbox) q
+            from (select from punctual.outbox limit 1000) refused) q
   union all
-  select 'stuck', n, n || ' still sending a minute after their lease', 'none',
+  select 'stuck', n, ' still sending a minute after their lease', 'none',
          'their daemon is dead and no other runs: start one; it makes them unconfirmed'
-    from (select count(*) as n from punctual.attempts a
-           where a.outcome is null and a.lease_until < clock_timestamp() - interval '1 minute') q
+    from (select count(*) as n from (select from punctual.attempts a
+           where a.outcome is null and a.lease_until < clock_timestamp() - interval '1 minute'
+           limit 1000) late) q
   union all
-  select 'unsendable', n,
-         n || ' of the next 1,000 have an invalid number, or no text' || coalesce(', one of them ' || id, ''),
-         'invalid numbers or texts: none in the next 1,000',
-         'they will fail: write numbers in E.164, + and the country code, digits only'
-    from (select count(*) as n, min(next.id::text) as id
-            from (select m.id, m.to_number, m.body from public.scheduled_messages m
-                   where m.status = 'pending' order by m.scheduled_at limit 1000) next
-           where btrim(next.to_number, E' \t\r\n') !~ '^\+[1-9][0-9]{6,14}$'
-              or btrim(next.body, E' \t\r\n') = '') q
+  select 'no attempt', n, ' sending, and the ledger has no open attempt at them' || coalesce(', one of them ' || id, ''), 'none',
+         'another program set them to sending: a running daemon makes them unconfirmed; then `punctual resolve ID`'
+    from (select count(*) as n, min(lost.id::text) as id from (select m.id from public.scheduled_messages m
+           where m.status = 'sending'
+             and not exists (select from punctual.attempts a where a.message_id = m.id and a.outcome is null)
+           limit 1000) lost) q
 ), keeper as (
   -- The unique index of dedup_key, which cannot be built while keys are shared.
   select exists (select from pg_catalog.pg_index i
@@ -45,12 +50,7 @@ with counted (what, n, found, fine, remedy) as (
    group by m.dedup_key
   having count(*) > 1
 )
-select 'daemon' as what, 'warn' as level, case when n = 0 then 'no daemon is running' end as found, n || ' running' as fine,
-       'start `punctual run` with this database' as remedy
-  from (select count(*) as n from punctual.instances
-         where stopped_at is null and heartbeat_at > clock_timestamp() - interval '20 s') beating
-union all
-select what, 'warn', case when n > 0 then found end, fine, remedy
+select what, 'warn' as level, case when n = 1000 then 'a thousand or more' || found when n > 0 then n || found end as found, fine, remedy
   from counted
 union all
 select 'dedup_key', 'warn',

@@ -25,32 +25,22 @@ with tab as (
      and not (pg_get_expr(c.conbin, c.conrelid) like '%''sending''%'
               and pg_get_expr(c.conbin, c.conrelid) like '%''delivered''%'
               and pg_get_expr(c.conbin, c.conrelid) like '%''unconfirmed''%')
-), theirs as (
-  -- The app's own triggers.
-  select t.tgname, p.proname, p.prosrc, t.tgtype & 3 = 3 as before_a_row
+), storage as (
+  select format('%I.%I', n.nspname, c.relname) as name, c.relpersistence = 'u' as is_unlogged,
+         lower(c.reloptions::text) ~ '[{,]autovacuum_enabled=(false|off|no|0)' as is_unvacuumed
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p')
+     and (n.nspname = 'punctual'
+          or c.oid in (select to_regclass('public.' || t)
+                         from unnest(array['scheduled_messages', 'user_sms_preferences', 'sms_templates', 'task_calendar_events',
+                                           'messages', 'conversations', 'contacts']) as t))
+), starting as (
+  select pg_get_expr(d.adbin, d.adrelid) as expression
     from tab
-    join pg_catalog.pg_trigger t on t.tgrelid = tab.oid and not t.tgisinternal and t.tgenabled <> 'D'
-    join pg_catalog.pg_proc p on p.oid = t.tgfoid
-    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-   where n.nspname <> 'punctual'
-), meddling as (
-  select tgname from theirs
-   where before_a_row
-     and (prosrc ~* 'new\.(status|scheduled_at|attempts|next_attempt_at|deferred_until|version)\s*:?=[^=]'
-          or tgname > 'zzz_punctual')
-), calling as (
-  -- Supabase's "database webhooks", and other triggers that make requests.
-  select tgname from theirs
-   where proname = 'http_request' or prosrc ~* '(net\.http_(post|get)|http_post|http_request)\s*\('
-), open_to as (
-  -- The key of Supabase's role anon is in every copy of the app.
-  select r.rolname, string_agg(p, ', ') as privileges
-    from tab
-    join pg_catalog.pg_class c on c.oid = tab.oid and not c.relrowsecurity
-    cross join pg_catalog.pg_roles r
-    cross join unnest(array['INSERT', 'UPDATE', 'SELECT']) as p
-   where r.rolname = 'anon' and has_table_privilege(r.oid, c.oid, p)
-   group by r.rolname
+    join pg_catalog.pg_attribute a on a.attrelid = tab.oid and a.attname = 'status' and not a.attisdropped
+    left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+   where coalesce(pg_get_expr(d.adbin, d.adrelid), '') not like '''pending''%'
 )
 select 'triggers' as what, 'bad' as level,
        (select string_agg(name || case when tgenabled is null then ' is missing' else ' is disabled' end, ', ') from lost_trigger) as found,
@@ -65,15 +55,23 @@ select 'status check', 'bad',
        'allows Punctual''s states',
        'every claim fails: ' || (select string_agg(format('alter table scheduled_messages drop constraint %I', conname), '; ') from narrow)
 union all
-select 'app triggers', 'warn',
-       (select string_agg(tgname, ', ') || ' changes states or times, or runs after the guard' from meddling), 'no conflict',
-       'let it leave status and times unchanged, and name it so that it sorts before zzz_punctual'
+select 'status default', 'warn',
+       (select 'a new row has ' || coalesce('the status ' || expression, 'no status') || ' unless it says otherwise' from starting),
+       'pending',
+       'rows of an app that leaves the status out are never sent: alter table scheduled_messages alter status set default ''pending'''
 union all
-select 'web hooks', 'warn',
-       (select string_agg(tgname, ', ') || ' makes requests when rows change' from calling), 'none on the table',
-       'if it sends messages, every recipient is texted twice: drop the trigger'
+select 'unlogged', 'bad', (select string_agg(name, ', ' order by name) || ' is UNLOGGED' from storage where is_unlogged),
+       'every table survives a crash of the server',
+       'a crash of the server empties it, and with it goes what was sent: '
+         || (select string_agg(format('alter table %s set logged', name), '; ' order by name) from storage where is_unlogged)
 union all
-select 'who may write', 'bad',
-       (select string_agg(rolname || ' may ' || privileges || ' without row level security', '; ') from open_to),
-       'no access without a login',
-       'anyone with the app''s public key can send texts at your cost: alter table scheduled_messages enable row level security, with policies for your users'
+select 'autovacuum', 'warn',
+       nullif(concat_ws('; ', case when current_setting('autovacuum') = 'off' or current_setting('track_counts') = 'off'
+                                   then 'off on this server' end,
+                        (select 'off for ' || string_agg(name, ', ' order by name) from storage where is_unvacuumed)), ''),
+       'on',
+       'tables and indexes grow with every message, and claims become slower: '
+         || concat_ws('; ', case when current_setting('autovacuum') = 'off' or current_setting('track_counts') = 'off'
+                                 then 'alter system reset autovacuum; alter system reset track_counts; select pg_reload_conf()' end,
+                      (select string_agg(format('alter table %s reset (autovacuum_enabled)', name), '; ' order by name)
+                         from storage where is_unvacuumed))

@@ -1,7 +1,7 @@
 -- The time zones of the next messages, with their number of rows.
 select btrim(next.timezone, E' \t\r\n') as zone, count(*) as n
   from (select m.timezone from public.scheduled_messages m
-         where m.status = 'pending' order by m.scheduled_at limit 1000) next
+         where m.status = 'pending' order by due!(m) limit 1000) next
  where next.timezone ~ '\S'
  group by 1
  order by 2 desc, 1

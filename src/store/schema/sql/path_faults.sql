@@ -2,15 +2,13 @@
 -- the running daemon every few seconds, and by `punctual doctor`.
 -- is_certain: messages do not go, or go late, because of it; else only where claims change nothing.
 -- $1, $2, $3 the triggers that should exist: names, tables, and whether a trigger is optional if
--- its table does not exist
+-- its table does not exist; $4 whether to look for every role of a daemon, and not only for this session's
 with tab as (
   select c.oid, c.relowner, c.relrowsecurity, c.relforcerowsecurity
     from pg_catalog.pg_class c
    where c.oid = to_regclass('public.scheduled_messages')
 ), who as (
-  select r.oid, r.rolsuper or r.rolbypassrls as sees_all
-    from pg_catalog.pg_roles r
-   where r.rolname = current_user
+  select d.oid, d.rolname, d.sees_all from daemon_roles!() d where $4 or d.rolname = current_user
 )
 select 'triggers' as what, true as is_certain,
        format('trigger %s is %s', e.name, case when t.oid is null then 'missing' else 'disabled' end) as found,
@@ -26,7 +24,7 @@ select 'triggers' as what, true as is_certain,
    and to_regclass(e.tab) = (select oid from tab)
 union all
 select 'row security', true,
-       format('the restrictive policy %I may hide messages from this role', y.polname),
+       format('the restrictive policy %I may hide messages from the role %I', y.polname, who.rolname),
        format('alter policy %1$I on public.scheduled_messages to roles other than the daemon''s, or drop it', y.polname)
   from tab
  cross join who
@@ -44,6 +42,13 @@ select 'rules', true,
   from tab
   join pg_catalog.pg_rewrite r on r.ev_class = tab.oid
  where r.ev_type in ('2', '3') and r.is_instead and r.ev_enabled in ('O', 'A')
+union all
+select 'rules', false,
+       format('rule %I adds statements to changes of scheduled_messages', r.rulename),
+       format('if it sends messages, every recipient is texted twice, and an error in it fails every claim: drop rule %I on public.scheduled_messages', r.rulename)
+  from tab
+  join pg_catalog.pg_rewrite r on r.ev_class = tab.oid
+ where r.ev_type in ('2', '3', '4') and not r.is_instead and r.ev_enabled in ('O', 'A')
 union all
 select 'app triggers', false,
        format('trigger %I may drop changes, for it returns null', t.tgname),

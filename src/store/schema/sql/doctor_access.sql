@@ -1,0 +1,103 @@
+-- Who else may write what decides a send, or read numbers and texts: one row per check, as in doctor_server.sql. By
+-- grants and policies. A policy that names its caller (auth.uid() and the like) is taken to admit nobody without a login,
+-- and to each user what is theirs. Reads the catalog only.
+with tab as (
+  select c.oid, c.relname, c.relnamespace, c.relowner, c.relrowsecurity, t.decides, t.is_private
+    from (values ('scheduled_messages', true, true), ('user_sms_preferences', true, true),
+                 ('sms_templates', true, false), ('task_calendar_events', true, true), ('messages', false, true),
+                 ('conversations', false, true), ('contacts', false, true)) as t (name, decides, is_private)
+    join pg_catalog.pg_class c on c.oid = to_regclass('public.' || t.name) and c.relkind in ('r', 'p')
+), stranger (oid, name, sees_all) as (
+  -- `public` is every role, so also those.
+  select 0::oid, 'public', false
+  union all
+  select r.oid, r.rolname::text, r.rolsuper or r.rolbypassrls
+    from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated')
+), held as (
+  -- Rights on the whole table or on some of its columns, those of roles that it is a member of included.
+  select s.name as who, s.oid as role, s.sees_all, t.*, p.privilege
+    from tab t
+   cross join stranger s
+   cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as p (privilege)
+   where has_schema_privilege(s.name, t.relnamespace, 'USAGE')
+     and (has_table_privilege(s.name, t.oid, p.privilege)
+          or p.privilege <> 'DELETE' and has_any_column_privilege(s.name, t.oid, p.privilege))
+), judged as (
+  select h.who, h.oid, h.privilege, y.polname, y.polpermissive,
+         e.expression <> 'false'
+           and case when h.who = 'authenticated'
+                    then not names_caller or e.expression ~ 'role\(\)' and e.expression !~ '(uid|jwt|email)\('
+                    else not names_caller or e.expression like '%''anon''%' end as admits_all
+    from held h
+    join pg_catalog.pg_policy y
+      on y.polrelid = h.oid
+     and y.polcmd in ('*', case h.privilege when 'SELECT' then 'r' when 'INSERT' then 'a' when 'UPDATE' then 'w' else 'd' end::"char")
+     and exists (select from unnest(y.polroles) as member
+                  where member = 0 or h.role <> 0 and pg_has_role(h.role, member, 'USAGE'))
+   cross join lateral (
+     select lower(coalesce(case when h.privilege = 'INSERT' then pg_get_expr(y.polwithcheck, y.polrelid) end,
+                           pg_get_expr(y.polqual, y.polrelid), 'true')) as expression) x
+   cross join lateral (
+     select x.expression, x.expression ~ '\mauth\.|current_setting|current_user|session_user|current_role|\m(uid|jwt|role|email)\(' as names_caller) e
+), open as (
+  select h.who, h.relname, h.oid, h.privilege, h.decides, h.is_private,
+         case when not h.relrowsecurity then 'without row level security'
+              when h.sees_all then 'by a role that no policy binds'
+              else (select format('by the policy %I', min(j.polname)) from judged j
+                     where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege and j.polpermissive and j.admits_all) end as how
+    from held h
+   where not h.relrowsecurity or h.sees_all
+      or exists (select from judged j where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege
+                                        and j.polpermissive and j.admits_all)
+         and not exists (select from judged j where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege
+                                                and not j.polpermissive and not j.admits_all)
+), told as (
+  select who, relname, case when privilege = 'SELECT' then 'read' when who = 'authenticated' then 'send' else 'write' end as kind,
+         format('%s may %s %s %s', case who when 'public' then 'every role' else who end,
+                string_agg(privilege, ', ' order by privilege), relname, how) as line,
+         format('revoke %s on %s from %I', lower(string_agg(privilege, ', ' order by privilege)), relname, who) as cure
+    from open
+   where (privilege = 'SELECT' and is_private and who <> 'authenticated')
+      or (privilege <> 'SELECT' and (who <> 'authenticated' or decides))
+   group by who, relname, privilege = 'SELECT', how
+), shown as (
+  -- Views run with the rights of their owner, unless they say otherwise.
+  select distinct v.relname as view, tab.relname, s.name as who
+    from tab
+    join pg_catalog.pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = tab.oid and d.classid = 'pg_rewrite'::regclass
+    join pg_catalog.pg_rewrite w on w.oid = d.objid
+    join pg_catalog.pg_class v on v.oid = w.ev_class and v.relkind in ('v', 'm')
+    join stranger s on s.name = 'anon'
+   where tab.is_private and has_schema_privilege(s.name, v.relnamespace, 'USAGE') and has_table_privilege(s.name, v.oid, 'SELECT')
+     and not coalesce(lower(v.reloptions::text) ~ 'security_invoker=(1|t|true|y|yes|on)', false)
+), definer as (
+  select distinct p.oid::regprocedure::text as function
+    from pg_catalog.pg_proc p
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    join stranger s on s.name = 'anon'
+   where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema', 'punctual')
+     and p.prorettype <> 'trigger'::regtype
+     and has_schema_privilege(s.name, n.oid, 'USAGE') and has_function_privilege(s.name, p.oid, 'EXECUTE')
+     and plain_source!(p) ~ '\m(scheduled_messages|user_sms_preferences|sms_templates|task_calendar_events)\M'
+)
+select 'who may write' as what, 'bad' as level, (select string_agg(line, '; ' order by line) from told where kind = 'write') as found,
+       'nobody without a login, by grants and policies (functions that run with their owner''s rights are not judged)' as fine,
+       'anyone with the app''s public key can send texts at your cost: ' || (select string_agg(cure, '; ' order by cure) from told where kind = 'write')
+         || '; enable row level security, with policies for your users' as remedy
+union all
+select 'who may read', 'bad',
+       nullif(concat_ws('; ', (select string_agg(line, '; ' order by line) from told where kind = 'read'),
+                        (select string_agg(format('the view %s shows %s to %s', view, relname, who), '; ') from shown)), ''),
+       'nobody without a login, by grants and policies',
+       'anyone with the app''s public key can read numbers and texts: '
+         || concat_ws('; ', (select string_agg(cure, '; ' order by cure) from told where kind = 'read'),
+                      (select string_agg(format('alter view %s set (security_invoker = true)', view), '; ') from shown))
+union all
+select 'who may send', 'warn', (select string_agg(line, '; ' order by line) from told where kind = 'send'),
+       'each user what is theirs, by grants and policies',
+       'every user with a login can write rows of all others: let the policy compare the row''s user with auth.uid()'
+union all
+select 'definer functions', 'warn',
+       (select string_agg(function, ', ' order by function) || ' runs with its owner''s rights, names these tables and may be called by anon' from definer),
+       'none that anon may call',
+       'what it does is not judged: read it, or revoke execute on it from anon, public'

@@ -1,0 +1,51 @@
+-- What will keep the next 1,000 messages from being sent: one row per check, as in doctor_server.sql.
+with next as materialized (
+  select m.id, m.to_number, m.from_number, m.body, m.user_id, m.template_id, m.calendar_event_id, m.send_before, m.message_type,
+         m.template_vars is not null as is_rendered, due!(m) as due
+    from public.scheduled_messages m
+   where m.status = 'pending'
+   order by due!(m)
+   limit 1000
+), ids as (
+  select array_agg(n.id) as ids, array_agg(n.user_id) as users, array_agg(n.calendar_event_id) as events from next n
+), facts as materialized (
+  select f.id, (f.facts).* from ids cross join punctual.facts_of(ids.ids, ids.ids, ids.users, ids.events) f
+   where ids.ids is not null
+), templates as materialized (
+  select t.id, t.is_active
+    from (select array_agg(distinct n.template_id) as named from next n where n.template_id is not null) w
+   cross join punctual.facts_of_templates(w.named) t
+), counted (what, n, id, found, remedy) as (
+  select 'unsendable', count(*), min(n.id::text), 'have an invalid number, or no text',
+         'they will fail: write numbers in E.164, + and the country code, digits only'
+    from next n
+   where btrim(n.to_number, E' \t\r\n') !~ '^\+[1-9][0-9]{6,14}$'
+      or not n.is_rendered and btrim(n.body, E' \t\r\n') = ''
+  union all
+  select 'templates', count(*), min(n.id::text), 'name a template that is inactive or missing',
+         'they will fail: update sms_templates set is_active = true for it, or name another'
+    from next n
+    left join templates t on t.id = n.template_id
+   where n.template_id is not null and n.is_rendered and t.is_active is not true
+  union all
+  select 'unverified', count(*), min(f.id::text), 'are for users whose phone is not verified',
+         'they will be cancelled: verify the phone (user_sms_preferences.phone_verified), or do not schedule for these users'
+    from facts f where f.has_preferences and not f.phone_verified
+  union all
+  select 'opted out', count(*), min(f.id::text), 'are for users who opted out', 'they will be cancelled: do not schedule for these users'
+    from facts f where f.opted_out
+  union all
+  select 'limit of none', count(*), min(f.id::text), 'are for users whose daily limit is 0',
+         'they are deferred from day to day: set user_sms_preferences.daily_sms_limit to null for no limit'
+    from facts f where f.daily_limit <= 0
+  union all
+  select 'too late', count(*), min(n.id::text), 'are due after their own send_before',
+         'they will be cancelled: let send_before be later than scheduled_at'
+    from next n where n.send_before < n.due
+  union all
+  select 'to itself', count(*), min(n.id::text), 'have the same number as sender and recipient', 'the provider refuses them: change one of the two'
+    from next n where btrim(n.to_number, E' \t\r\n') = btrim(coalesce(n.from_number, $1), E' \t\r\n')
+)
+select what, 'warn' as level, case when n > 0 then format('%s of the next 1,000 %s, one of them %s', n, found, id) end as found,
+       'none in the next 1,000' as fine, remedy
+  from counted
