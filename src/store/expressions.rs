@@ -7,6 +7,8 @@
 //! The files of `migrations/` stay as they are, because the Supabase CLI applies them too; a test
 //! holds their texts equal to these.
 
+mod catalog;
+
 use crate::message::Stage;
 use crate::message::facts::Switch;
 
@@ -79,36 +81,10 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "(current_setting('row_security') = 'off' and current_setting('check_function_bodies') = 'off')",
             b"",
         ),
-        // The source of a function for a search by words: in lower case, without comments and texts, and no
-        // space before a parenthesis.
-        b"plain_source" => out.row(
-            "regexp_replace(regexp_replace(regexp_replace(regexp_replace(lower($prosrc),
-             '/\\*.*?\\*/', ' ', 'g'), '--[^\n]*', ' ', 'g'), '''[^'']*''', '''''', 'g'), '\\s+\\(', '(', 'g')",
-            alias,
-        ),
-        // Whether this row's `source` calls the function `p`.
-        b"calls" => out.row(
-            "(position(lower(p.proname) || '(' in $source) > 0
-              and $source ~ ('(^|[^a-z0-9_])' || regexp_replace(lower(p.proname), '[^a-z0-9_]', '.', 'g') || '\\('))",
-            alias,
-        ),
-        // Whether this row's `source` makes requests: by pg_net, the extension http, or another database.
-        b"makes_requests" => out.row(
-            "$source ~ '\\mhttp_(post|get|put|delete|request|collect)\\(|\\mhttp(_[a-z]+)?\\(|\\mnet\\.|\\mdblink'",
-            alias,
-        ),
-        // This session's role, and every one that may write the ledger and is no superuser: a daemon's.
-        b"daemon_roles" => out.row(
-            "(select r.oid, r.rolname, r.rolsuper or r.rolbypassrls as sees_all
-               from pg_catalog.pg_roles r
-              where r.rolname = current_user
-                 or r.rolcanlogin and not r.rolsuper
-                    and exists (select from pg_catalog.pg_class c
-                                  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                                 where n.nspname = 'punctual' and c.relname = 'attempts'
-                                   and has_table_privilege(r.oid, c.oid, 'INSERT')))",
-            b"",
-        ),
+        b"plain_source" => out.row(catalog::PLAIN_SOURCE, alias),
+        b"calls" => out.row(catalog::CALLS, alias),
+        b"makes_requests" => out.row(catalog::MAKES_REQUESTS, alias),
+        b"daemon_roles" => out.row(catalog::DAEMON_ROLES, b""),
         // Every index of the app's tables, as `values` takes rows: table, name, a column that is
         // looked up by it (null: whatever the table has), and the rest of its definition.
         b"indexes" => out.row(cut(INDEXES, "(values\n", ") as w (tab, name,"), b""),

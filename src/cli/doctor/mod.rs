@@ -1,5 +1,6 @@
 //! `punctual doctor`: runs the checks, one file per group, and prints the findings.
 
+mod choices;
 mod database;
 mod reach;
 mod senders;

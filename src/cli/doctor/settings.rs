@@ -4,17 +4,14 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use reqwest::Url;
 use rustix::fs::{Access, access};
-use secrecy::ExposeSecret as _;
 
+use super::choices::{lateness, placeholders, time_zone, uncertain};
 use super::senders::is_for_tests;
-use super::zones::is_fixed;
 use crate::config::{Config, ConfigError, ProviderChoice, Sources, StateSetting};
 use crate::http::TokenKind;
-use crate::message::InDoubt;
 use crate::store::doctor::{Finding, Level};
 
 /// The permission bits by which anyone but owner and group may read a file.
@@ -22,9 +19,6 @@ const OTHERS_READ: u32 = 0o004;
 
 /// Directories that do not survive a restart of the machine.
 const TEMPORARY: [&str; 4] = ["/tmp", "/run", "/var/run", "/dev/shm"];
-
-/// A daemon needs some seconds to be restarted, and to have the clock and the window again.
-const LATENESS_LOW: Duration = Duration::from_secs(30);
 
 pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> Vec<Finding> {
     let config = match config {
@@ -95,116 +89,6 @@ fn provider(config: &Config) -> Finding {
             "unset PUNCTUAL_PROVIDER to send through Twilio",
         ),
     }
-}
-
-/// Values that were copied from an example.
-fn placeholders(config: &Config) -> Finding {
-    const WHAT: &str = "placeholders";
-    let mut found = Vec::new();
-    if let ProviderChoice::Twilio(twilio) = &config.provider {
-        if is_repeated(&twilio.account_sid.as_str()[2..]) {
-            found.push("TWILIO_ACCOUNT_SID");
-        }
-        let token = twilio.auth_token.expose_secret();
-        if token.len() != 32 || !token.bytes().all(|b| b.is_ascii_hexdigit()) || is_repeated(token)
-        {
-            found.push("TWILIO_AUTH_TOKEN");
-        }
-    }
-    for (name, token) in [
-        ("PUNCTUAL_DEBUG_TOKEN", &config.http.debug_token),
-        ("PUNCTUAL_OPERATOR_TOKEN", &config.http.operator_token),
-    ] {
-        if token
-            .as_ref()
-            .is_some_and(|token| is_example(token.expose_secret()))
-        {
-            found.push(name);
-        }
-    }
-    if config
-        .database_url
-        .expose_secret()
-        .to_ascii_uppercase()
-        .contains("YOUR-PASSWORD")
-    {
-        found.push("DATABASE_URL");
-    }
-    if found.is_empty() {
-        return Finding::ok(WHAT, "none");
-    }
-    let found = format!("not a real value: {}", found.join(", "));
-    let remedy = "copy Twilio's values from its console, make a token with `openssl rand -hex 32`, and put the \
-                  database's password in place of [YOUR-PASSWORD]";
-    Finding::not(Level::Bad, WHAT, found, remedy)
-}
-
-/// One or two characters over and over.
-fn is_repeated(text: &str) -> bool {
-    let mut seen: Vec<char> = text.to_ascii_lowercase().chars().collect();
-    seen.sort_unstable();
-    seen.dedup();
-    seen.len() <= 2
-}
-
-/// What anybody would try.
-fn is_example(token: &str) -> bool {
-    let token = token.to_ascii_lowercase();
-    let words = [
-        "change",
-        "secret",
-        "password",
-        "your",
-        "example",
-        "token",
-        "1234567890",
-        "letmein",
-        "xxxx",
-    ];
-    is_repeated(&token) || words.iter().any(|word| token.contains(word))
-}
-
-fn uncertain(config: &Config) -> Finding {
-    const WHAT: &str = "uncertain outcomes";
-    match config.in_doubt {
-        InDoubt::Resend => Finding::not(
-            Level::Warn,
-            WHAT,
-            "PUNCTUAL_IN_DOUBT=resend: whenever a response is lost, the text is sent again, also where it had arrived",
-            "use resend_if_absent, which looks in the provider's list first, and set in_doubt = 'resend' on single rows",
-        ),
-        InDoubt::Hold | InDoubt::ResendIfAbsent => {
-            Finding::ok(WHAT, "no text is repeated without proof")
-        }
-    }
-}
-
-fn time_zone(config: &Config) -> Finding {
-    const WHAT: &str = "installation zone";
-    let name = config.timezone.iana_name().unwrap_or("UTC");
-    if !is_fixed(name) {
-        return Finding::ok(WHAT, name);
-    }
-    Finding::not(
-        Level::Warn,
-        WHAT,
-        format!("PUNCTUAL_TIMEZONE={name} has no summer time"),
-        "in summer local times are an hour off: write America/New_York for EST, America/Denver for MST",
-    )
-}
-
-fn lateness(config: &Config) -> Finding {
-    const WHAT: &str = "allowed lateness";
-    let shown = format!("{} s", config.max_lateness.as_secs());
-    if config.max_lateness >= LATENESS_LOW {
-        return Finding::ok(WHAT, shown);
-    }
-    Finding::not(
-        Level::Warn,
-        WHAT,
-        format!("{shown}: a restart cancels what is due meanwhile"),
-        "set PUNCTUAL_MAX_LATENESS to how late a message is still worth sending, such as 15m",
-    )
 }
 
 fn is_account(sid: &str) -> bool {

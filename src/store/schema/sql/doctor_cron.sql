@@ -16,5 +16,5 @@ select job, case when bool_or(names_table) then 'names scheduled_messages' else 
                  ~ '\mscheduled_messages\M' as names_table
           from reached) r
  group by job
-having bool_or(names_table) or bool_or(requests) and bool_or(own_words ~ 'sms|text|messag|remind|twilio|notif')
+having bool_or(names_table) or bool_or(requests) and bool_or(own_words ~ 'sms|text|messag|remind|notif')
  order by job
