@@ -16,7 +16,6 @@ const LONGER: &[(&str, usize)] = &[
     ("src/reactor/tests/lanes.rs", 412),
     ("src/receipt/look_up.rs", 360),
     ("src/schedule/wheel/model.rs", 358),
-    ("src/store/session/dsn.rs", 375),
 ];
 
 pub(crate) fn broken(root: &Path) -> Vec<String> {
