@@ -39,6 +39,8 @@ pub enum Callback {
 pub struct OptOut {
     /// What the recipient wants.
     pub command: OptCommand,
+    /// The provider's name for the reply, by which a repetition is known.
+    pub id: String,
     /// Our senders: the number it was sent to, and the pool that has it. Rows may name either.
     pub ours: Vec<String>,
     /// The recipient.

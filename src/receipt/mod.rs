@@ -119,11 +119,13 @@ impl Webhooks {
         let cancelled = match opt.command {
             OptCommand::Stop => {
                 let reason = "recipient opted out (STOP)";
-                let opt_out = store.opt_out(&ours, theirs, reason);
+                let opt_out = store.opt_out(&opt.id, &ours, theirs, reason);
                 self.inbox.beside(opt_out).await?
             }
             OptCommand::Start => {
-                self.inbox.beside(store.opt_in(&ours, theirs)).await?;
+                self.inbox
+                    .beside(store.opt_in(&opt.id, &ours, theirs))
+                    .await?;
                 0
             }
         };

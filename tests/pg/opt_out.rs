@@ -29,9 +29,26 @@ impl World {
     }
 
     async fn reply(&self, body: &str) {
-        let parameters = [("From", TO), ("To", FROM), ("Body", body)];
+        let id = format!("SM{:032x}", Uuid::new_v4().as_u128());
+        self.reply_as(&id, body, None).await;
+    }
+
+    /// The provider's name for the reply, its text, and the provider's verdict.
+    async fn reply_as(&self, id: &str, body: &str, verdict: Option<&str>) {
+        let mut parameters = vec![
+            ("MessageSid", id),
+            ("From", TO),
+            ("To", FROM),
+            ("Body", body),
+        ];
+        parameters.extend(verdict.map(|word| ("OptOutType", word)));
         let answer = self.post_to("/webhooks/twilio/inbound", &parameters).await;
         assert_eq!(answer, 204, "{body}");
+    }
+
+    async fn suppressed(&self) -> bool {
+        let sql = "select count(*)::text from punctual.suppressions";
+        self.text(sql).await != "0"
     }
 
     /// Status and reason.
@@ -92,6 +109,7 @@ async fn a_reply_to_a_service_stops_the_service() {
     let world = World::new().await;
     let by_service = world.insert(TO, Some(SERVICE)).await;
     let reply = [
+        ("MessageSid", "SM1"),
         ("From", TO),
         ("To", OTHER),
         ("MessagingServiceSid", SERVICE),
@@ -165,4 +183,85 @@ async fn a_receipt_that_tells_of_an_opt_out_is_remembered_too() {
     world.call("undelivered", "21610").await;
     let reason = "cancelled: recipient opted out (told by the provider)";
     assert_eq!(world.fate(pending).await, reason);
+}
+
+#[tokio::test]
+async fn the_providers_verdict_counts_in_both_directions() {
+    let world = World::new().await;
+    let pending = world.insert(TO, Some(FROM)).await;
+    world.reply_as("SM1", "STOP", Some("HELP")).await;
+    assert_eq!(world.fate(pending).await, "pending");
+    world.reply_as("SM2", "basta", Some("STOP")).await;
+    assert_eq!(world.fate(pending).await, format!("cancelled: {REASON}"));
+    world.reply_as("SM3", "claro", Some("START")).await;
+    assert!(!world.suppressed().await);
+    // Without one, words in any case, with space and punctuation around them.
+    for (n, text) in ["ARRET", "Stop.", "opt out", " stop\u{a0}"]
+        .iter()
+        .enumerate()
+    {
+        world.reply_as(&format!("SM4{n}"), text, None).await;
+        assert!(world.suppressed().await, "{text}");
+        world.reply_as(&format!("SM5{n}"), "Start!", None).await;
+        assert!(!world.suppressed().await, "{text}");
+    }
+}
+
+/// What was accepted before the STOP, or is accepted for another reason, lifts no opt-out; what is
+/// refused after a START sets it again.
+#[tokio::test]
+async fn an_accepted_message_lifts_no_opt_out() {
+    let world = World::new().await;
+    world.reply("STOP").await;
+    world.accepted().await;
+    world.call("delivered", "").await;
+    assert!(world.suppressed().await);
+    world.reply("START").await;
+    assert!(!world.suppressed().await);
+}
+
+#[tokio::test]
+async fn a_reply_that_is_posted_again_changes_nothing() {
+    let world = World::new().await;
+    // Nothing was to be lifted when it came; it lifts nothing later.
+    world.reply_as("SM1", "START", None).await;
+    world.reply_as("SM2", "STOP", None).await;
+    for _ in 0..2 {
+        world.reply_as("SM1", "START", None).await;
+        assert!(world.suppressed().await);
+    }
+    world.reply_as("SM3", "START", None).await;
+    assert!(!world.suppressed().await);
+    world.reply_as("SM2", "STOP", None).await;
+    assert!(!world.suppressed().await);
+    let pending = world.insert(TO, Some(FROM)).await;
+    world.reply_as("SM2", "STOP", None).await;
+    assert_eq!(world.fate(pending).await, "pending");
+    // Whatever the text and the verdict say the second time.
+    world.reply_as("SM3", "STOP", Some("STOP")).await;
+    assert_eq!(world.fate(pending).await, "pending");
+    let ids = "select string_agg(concat_ws(' ', id, command), ', ' order by id) from punctual.opt_replies";
+    assert_eq!(world.text(ids).await, "SM1 start, SM2 stop, SM3 start");
+}
+
+/// Ten at once are one.
+#[tokio::test]
+async fn a_reply_that_is_posted_ten_times_at_once_counts_once() {
+    let world = World::new().await;
+    let replies = (0..10).map(|_| world.reply_as("SM1", "STOP", None));
+    futures_util::future::join_all(replies).await;
+    assert!(world.suppressed().await);
+    let ids = "select count(*)::text from punctual.opt_replies";
+    assert_eq!(world.text(ids).await, "1");
+}
+
+#[tokio::test]
+async fn a_reply_without_a_name_is_refused() {
+    let world = World::new().await;
+    for body in ["STOP", "START"] {
+        let nameless = [("From", TO), ("To", FROM), ("Body", body)];
+        let answer = world.post_to("/webhooks/twilio/inbound", &nameless).await;
+        assert_eq!(answer, 400, "{body}");
+    }
+    assert!(!world.suppressed().await);
 }

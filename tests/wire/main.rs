@@ -13,6 +13,7 @@ mod standin;
 mod stateful;
 mod tls;
 mod twilio;
+mod validator;
 
 #[allow(dead_code, reason = "shared with the simulation")]
 #[path = "../sim/dice.rs"]

@@ -5,6 +5,7 @@ use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use super::SID_MAX;
+use super::fields::Fields;
 use super::opt_out;
 use super::signature::{HEADER, Request, Verifier};
 use super::status::status;
@@ -51,48 +52,44 @@ impl Callbacks for TwilioCallbacks {
         self.verifier
             .verify(&signed)
             .map_err(|_| BadCallback::Forged { check: CHECK })?;
+        let fields = Fields::read(signed.content_type, request.body)?;
         if request.path() == INBOUND_PATH {
-            reply(request.body)
+            reply(&fields)
         } else {
-            report(request.path_and_query, request.body)
+            report(request.path_and_query, &fields)
         }
     }
 }
 
+/// The provider's name for a message: of ours, or of a reply.
+fn sid(fields: &Fields) -> Option<&str> {
+    let is_one = |s: &&str| s.len() <= SID_MAX && s.bytes().all(|b| b.is_ascii_alphanumeric());
+    fields.get("MessageSid").filter(is_one)
+}
+
 /// A status callback.
-fn report(path_and_query: &str, body: &[u8]) -> Result<Callback, BadCallback> {
-    let (mut sid, mut word, mut code, mut from, mut to) = (None, None, None, None, None);
-    for (name, value) in form_urlencoded::parse(body) {
-        let slot = match name.as_ref() {
-            "MessageSid" => &mut sid,
-            "MessageStatus" => &mut word,
-            "ErrorCode" => &mut code,
-            "From" => &mut from,
-            "To" => &mut to,
-            _ => continue,
-        };
-        *slot = Some(value.into_owned()).filter(|v| !v.is_empty());
-    }
-    let sid = sid
-        .filter(|s| s.len() <= SID_MAX && s.bytes().all(|b| b.is_ascii_alphanumeric()))
-        .ok_or(BadCallback::Malformed("a callback has a MessageSid"))?;
+fn report(path_and_query: &str, fields: &Fields) -> Result<Callback, BadCallback> {
+    let sid = sid(fields).ok_or(BadCallback::Malformed("a callback has a MessageSid"))?;
     let about = about(path_and_query)?;
-    let word = word.ok_or(BadCallback::Malformed("a callback has a MessageStatus"))?;
-    let Some(status) = status(&word, code.and_then(|code| code.parse().ok())) else {
+    let word = fields
+        .get("MessageStatus")
+        .ok_or(BadCallback::Malformed("a callback has a MessageStatus"))?;
+    let code = fields.get("ErrorCode").and_then(|code| code.parse().ok());
+    let Some(status) = status(word, code) else {
         // Whatever is no word is somebody's text.
         let is_word = word.len() <= 24 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         tracing::warn!(
-            status = if is_word { &word } else { "(no word)" },
+            status = if is_word { word } else { "(no word)" },
             "ignored a status that this version does not know"
         );
         return Ok(Callback::Nothing);
     };
     Ok(Callback::Report(Report {
         about,
-        sid: ProviderSid(sid),
+        sid: ProviderSid(sid.to_owned()),
         status,
-        from,
-        to: to.as_deref().and_then(whole_number),
+        from: fields.get("From").map(str::to_owned),
+        to: fields.get("To").and_then(whole_number),
     }))
 }
 
@@ -124,29 +121,27 @@ fn about(path_and_query: &str) -> Result<About, BadCallback> {
     }
 }
 
-/// A reply. Only the words that end or resume messages matter.
-fn reply(body: &[u8]) -> Result<Callback, BadCallback> {
-    let (mut from, mut to, mut service, mut text) = (None, None, None, String::new());
-    for (name, value) in form_urlencoded::parse(body) {
-        match name.as_ref() {
-            "From" => from = Some(value.into_owned()),
-            "To" => to = Some(value.into_owned()),
-            "MessagingServiceSid" => service = Some(value.into_owned()),
-            "Body" => text = value.into_owned(),
-            _ => {}
-        }
-    }
-    let there = |number: Option<String>| number.filter(|n| !n.trim().is_empty());
-    let to = there(to).ok_or(BadCallback::Malformed("a reply has a To"))?;
-    let theirs = there(from).ok_or(BadCallback::Malformed("a reply has a From"))?;
-    Ok(match opt_out::command(&text) {
-        Some(command) => Callback::Opt(OptOut {
-            command,
-            ours: std::iter::once(to).chain(there(service)).collect(),
-            theirs,
-        }),
-        None => Callback::Nothing,
-    })
+/// A reply. Only what ends or resumes messages matters.
+fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
+    let to = fields.get("To");
+    let to = to.ok_or(BadCallback::Malformed("a reply has a To"))?;
+    let theirs = fields.get("From");
+    let theirs = theirs.ok_or(BadCallback::Malformed("a reply has a From"))?;
+    let text = fields.get("Body").unwrap_or_default();
+    let Some(command) = opt_out::command(fields.get("OptOutType"), text) else {
+        return Ok(Callback::Nothing);
+    };
+    let id = sid(fields).ok_or(BadCallback::Malformed("a reply has a MessageSid"))?;
+    let service = fields.get("MessagingServiceSid");
+    Ok(Callback::Opt(OptOut {
+        command,
+        id: id.to_owned(),
+        ours: std::iter::once(to)
+            .chain(service)
+            .map(str::to_owned)
+            .collect(),
+        theirs: theirs.to_owned(),
+    }))
 }
 
 #[cfg(test)]
@@ -155,8 +150,12 @@ mod tests {
     use crate::message::Delivery;
     use crate::provider::OptCommand;
 
+    fn form(body: &str) -> Fields {
+        Fields::read(None, body.as_bytes()).unwrap()
+    }
+
     fn check(path_and_query: &str, body: &str, expected: Result<bool, &str>) {
-        let got = report(path_and_query, body.as_bytes())
+        let got = report(path_and_query, &form(body))
             .map(|callback| match callback {
                 Callback::Report(report) => matches!(report.about, About::Attempt { .. }),
                 other => panic!("{other:?}"),
@@ -199,9 +198,9 @@ mod tests {
 
     #[test]
     fn a_word_of_a_later_day_says_nothing() {
-        let said = report("/s", b"MessageSid=SM1&MessageStatus=teleported");
+        let said = report("/s", &form("MessageSid=SM1&MessageStatus=teleported"));
         assert_eq!(said, Ok(Callback::Nothing));
-        let said = report("/s", b"MessageSid=SM1&MessageStatus=read");
+        let said = report("/s", &form("MessageSid=SM1&MessageStatus=read"));
         let Ok(Callback::Report(read)) = said else {
             panic!("{said:?}");
         };
@@ -211,17 +210,26 @@ mod tests {
 
     #[test]
     fn a_reply_is_a_command_or_nothing() {
-        let body = b"From=%2B13105551234&To=%2B15005550006&MessagingServiceSid=MG1&Body=stop";
-        let stop = Callback::Opt(OptOut {
-            command: OptCommand::Stop,
-            ours: vec!["+15005550006".into(), "MG1".into()],
-            theirs: "+13105551234".into(),
-        });
-        assert_eq!(reply(body), Ok(stop));
-        let hello = b"From=%2B13105551234&To=%2B15005550006&Body=hello";
-        assert_eq!(reply(hello), Ok(Callback::Nothing));
-        let nobody = b"From=%2B13105551234&To=+&Body=stop";
-        let malformed = BadCallback::Malformed("a reply has a To");
-        assert_eq!(reply(nobody), Err(malformed));
+        let to_service =
+            "MessageSid=SM9&From=%2B13105551234&To=%2B15005550006&MessagingServiceSid=MG1";
+        let got = |rest: &str| reply(&form(&format!("{to_service}&{rest}")));
+        let asks = |command| {
+            Ok(Callback::Opt(OptOut {
+                command,
+                id: "SM9".into(),
+                ours: vec!["+15005550006".into(), "MG1".into()],
+                theirs: "+13105551234".into(),
+            }))
+        };
+        assert_eq!(got("Body=stop"), asks(OptCommand::Stop));
+        assert_eq!(got("Body=basta&OptOutType=STOP"), asks(OptCommand::Stop));
+        assert_eq!(got("OptOutType=START"), asks(OptCommand::Start));
+        assert_eq!(got("Body=stop&OptOutType=HELP"), Ok(Callback::Nothing));
+        assert_eq!(got("Body=hello"), Ok(Callback::Nothing));
+        let nobody = form("MessageSid=SM9&From=%2B13105551234&To=+&Body=stop");
+        let malformed = |why| Err(BadCallback::Malformed(why));
+        assert_eq!(reply(&nobody), malformed("a reply has a To"));
+        let nameless = form("From=%2B13105551234&To=%2B15005550006&Body=stop");
+        assert_eq!(reply(&nameless), malformed("a reply has a MessageSid"));
     }
 }

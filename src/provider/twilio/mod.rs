@@ -28,6 +28,7 @@ pub mod callback;
 pub mod codes;
 pub mod config;
 mod deadline;
+mod fields;
 mod handoff;
 mod lookup;
 mod opt_out;

@@ -98,7 +98,7 @@ impl Verifier {
     }
 }
 
-fn is_json(content_type: Option<&str>) -> bool {
+pub(super) fn is_json(content_type: Option<&str>) -> bool {
     let essence = content_type.and_then(|ct| ct.split(';').next());
     essence.is_some_and(|ct| ct.trim().eq_ignore_ascii_case("application/json"))
 }

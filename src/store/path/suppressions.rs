@@ -15,10 +15,11 @@ const TOLD_BY_PROVIDER: &str = "recipient opted out (told by the provider)";
 pub(in crate::store) type Pair = (String, String);
 
 impl Store {
-    /// A recipient has opted out from these of our senders: kept, and what is pending for them
-    /// is cancelled. How many were.
+    /// A recipient has opted out from these of our senders by this reply: kept, and what is pending for
+    /// them is cancelled. How many were. A reply that is known changes nothing.
     pub async fn opt_out(
         &self,
+        reply: &str,
         ours: &[&str],
         theirs: &str,
         reason: &str,
@@ -31,17 +32,19 @@ impl Store {
             &theirs,
             reason,
             self.default_sender.as_deref(),
+            Some(reply),
         )
         .await
     }
 
-    /// A recipient wants to hear from these of our senders again.
-    pub async fn opt_in(&self, ours: &[&str], theirs: &str) -> Result<(), StoreError> {
+    /// A recipient wants to hear from these of our senders again, by this reply. One that is known changes
+    /// nothing.
+    pub async fn opt_in(&self, reply: &str, ours: &[&str], theirs: &str) -> Result<(), StoreError> {
         const STEP: &str = "lifting an opt-out";
         let client = self.client().await?;
         let statement = prepared(&client, UNSUPPRESS, STEP).await?;
         client
-            .execute(&statement, &[&ours, &theirs])
+            .execute(&statement, &[&ours, &theirs, &reply])
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())
@@ -59,7 +62,15 @@ pub(in crate::store) async fn suppress_pairs(
     }
     let ours: Vec<&str> = pairs.iter().map(|(ours, _)| ours.as_str()).collect();
     let theirs: Vec<&str> = pairs.iter().map(|(_, theirs)| theirs.as_str()).collect();
-    suppress(client, &ours, &theirs, TOLD_BY_PROVIDER, default_sender).await?;
+    suppress(
+        client,
+        &ours,
+        &theirs,
+        TOLD_BY_PROVIDER,
+        default_sender,
+        None,
+    )
+    .await?;
     Ok(())
 }
 
@@ -69,11 +80,15 @@ async fn suppress(
     theirs: &[&str],
     reason: &str,
     default_sender: Option<&str>,
+    reply: Option<&str>,
 ) -> Result<u64, StoreError> {
     const STEP: &str = "recording an opt-out";
     let statement = prepared(client, SUPPRESS, STEP).await?;
     client
-        .execute(&statement, &[&ours, &theirs, &reason, &default_sender])
+        .execute(
+            &statement,
+            &[&ours, &theirs, &reason, &default_sender, &reply],
+        )
         .await
         .map_err(StoreError::at(STEP))
 }

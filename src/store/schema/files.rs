@@ -20,6 +20,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261128000003_private_schema",
     "20261128000004_indexes",
     "20261128200000_app_error",
+    "20261128220000_edges",
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -80,14 +80,14 @@ pub(super) const DAEMON: &[Case] = &[
     case(
         "path/suppress",
         20,
-        60,
-        "plans.same('+15005550006'::text), plans.numbers(), 'STOP', '+15005550006'",
+        64,
+        "plans.same('+15005550006'::text), plans.numbers(), 'STOP', '+15005550006', 'SM0'",
     ),
     case(
         "path/unsuppress",
         1,
-        20,
-        "array['+15005550006'], '+16000000001'",
+        24,
+        "array['+15005550006'], '+16000000001', 'SM-1'",
     ),
     case("path/template_uses", 20, 60, ""),
     case("app/attempt_hold", 1, 10, "plans.sid('sent', 1)"),

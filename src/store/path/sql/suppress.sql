@@ -1,8 +1,16 @@
 -- Notes who opted out from which sender, and cancels what is pending for these pairs. What
 -- somebody holds is skipped: its claim looks here.
 -- $1 our senders  $2 their numbers, one each  $3 reason  $4 who sends where a row names nobody
-with pair as (
-  select distinct ours, theirs from unnest($1::text[], $2::text[]) as p (ours, theirs)
+-- $5 the reply that asks for it (null: it is not by a reply); one that is known changes nothing
+with reply as (
+  insert into punctual.opt_replies (id, command)
+  select $5::text, 'stop' where $5::text is not null
+  on conflict do nothing
+  returning id
+), pair as (
+  select distinct ours, theirs
+    from unnest($1::text[], $2::text[]) as p (ours, theirs)
+   where $5::text is null or exists (select from reply)
 ), noted as (
   insert into punctual.suppressions (our_number, their_number, reason)
   select ours, theirs, $3 from pair order by theirs, ours
