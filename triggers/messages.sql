@@ -1,9 +1,22 @@
 -- Writes sent messages into the app's tables. Re-runnable; replaced as a whole.
 --
---   conversations_for ─▶ hold them ─▶ messages, conversations.last_message_at ─▶ what is refused: outbox
+--   conversations_for ─▶ lock them ─▶ messages, conversations.last_message_at ─▶ what is refused: outbox
 --
--- Called by the daemon alone, and with the rights of its role, so that row level security holds. The
--- search path is the session's, for the app's own triggers run in here: so every name says its schema.
+-- Called by the daemon alone, and with the rights of its role, so that row level security holds. The search path
+-- is the session's, because the app's own triggers run in here: so every name says its schema.
+--
+-- The app's tables may lack columns, and get them under a running daemon: what there is is read from the catalog
+-- each time, and the statements are made of that. Without `conversations.id` and `phone_number`, or without
+-- `messages`, nothing can be written, and the outbox says so.
+
+-- Which of these columns a table of the app's has.
+create or replace function punctual.columns_of(tab text, wanted text[]) returns text[]
+language sql stable as $$
+  select coalesce(pg_catalog.array_agg(a.attname::text), '{}')
+    from pg_catalog.pg_attribute a
+   where a.attrelid = pg_catalog.to_regclass('public.' || tab) and a.attname = any (wanted)
+     and not a.attisdropped and a.attgenerated = ''
+$$;
 
 -- What is repeated of a refusal where everybody reads it: the code, and the names of what refused. The message may be
 -- the app's own, with numbers and texts in it; it is repeated only where none of the app's functions ran and its
@@ -31,37 +44,98 @@ $$;
 create or replace function punctual.conversations_for(known uuid[], numbers text[]) returns uuid[]
 language plpgsql as $$
 declare
+  has constant text[] := punctual.columns_of('conversations', '{contact_id,last_message_at,created_at}');
+  contacts constant text[] := punctual.columns_of('contacts', '{id,phone_number,created_at}');
   found uuid[] := known;
   missing text[];
+  names text := 'phone_number';
+  vals text := 'u.number';
 begin
+  if 'last_message_at' = any (has) then
+    names := names || ', last_message_at';
+    vals := vals || ', clock_timestamp()';
+  end if;
+  if 'contact_id' = any (has) and contacts @> '{id,phone_number}' then
+    names := names || ', contact_id';
+    vals := vals || pg_catalog.format(
+      ', (select k.id from public.contacts k where k.phone_number = u.number order by %s limit 1)',
+      case when 'created_at' = any (contacts) then 'k.created_at' else 'k.id' end);
+  end if;
   for made in 0..1 loop
-    select array_agg(coalesce(i.id, c.id) order by i.n),
-           array_agg(distinct i.number) filter (where i.id is null and c.id is null)
-      into found, missing
-      from unnest(found, numbers) with ordinality as i (id, number, n)
-      left join lateral (
-        select c.id::uuid as id from public.conversations c
-         where i.id is null and c.phone_number = i.number
-         order by c.created_at, c.id
-         limit 1) c on true;
+    execute pg_catalog.format($q$
+      select array_agg(coalesce(i.id, c.id) order by i.n),
+             array_agg(distinct i.number) filter (where i.id is null and c.id is null)
+        from unnest($1, $2) with ordinality as i (id, number, n)
+        left join lateral (
+          select c.id::uuid as id from public.conversations c
+           where i.id is null and c.phone_number = i.number
+           order by %s c.id
+           limit 1) c on true $q$,
+      case when 'created_at' = any (has) then 'c.created_at,' end)
+      into found, missing using found, numbers;
     exit when missing is null or made = 1;
     -- Ours until the transaction ends, so that two at once make one; in key order, so that two daemons
     -- cannot wait for each other.
     perform pg_advisory_xact_lock(k)
        from (select distinct hashtextextended('punctual conversation ' || u.number, 0) as k
                from unnest(missing) as u (number) order by 1) keys;
-    insert into public.conversations (phone_number, contact_id, last_message_at)
-    select u.number,
-           (select k.id from public.contacts k where k.phone_number = u.number order by k.created_at limit 1),
-           clock_timestamp()
-      from unnest(missing) as u (number)
-     where not exists (select from public.conversations c where c.phone_number = u.number);
+    execute pg_catalog.format($q$
+      insert into public.conversations (%s)
+      select %s from unnest($1) as u (number)
+       where not exists (select from public.conversations c where c.phone_number = u.number) $q$, names, vals)
+      using missing;
   end loop;
   return found;
 end
 $$;
 
--- Writes what can be written: `held` are messages whose conversation another transaction holds, and
+-- Inserts the app's rows of what was sent, in the columns that there are. A callback may have come before: the
+-- status is what the attempt has reached. The attempts are locked by now, so that a callback that comes this
+-- moment waits and then finds the row.
+create or replace function punctual.insert_messages(
+  ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[], sent_at timestamptz[])
+returns void language plpgsql as $$
+declare
+  has text[];
+  statement text;
+begin
+  select array_agg(w.name order by w.n),
+         pg_catalog.format('insert into public.messages (%s) select %s',
+                           string_agg(w.name, ', ' order by w.n), string_agg(w.expression, ', ' order by w.n))
+    into has, statement
+    from (values
+      (1, 'conversation_id', 'i.conversation_id'),
+      (2, 'direction', '''outbound'''),
+      (3, 'body', 'i.body'),
+      (4, 'from_number', 'i.from_number'),
+      (5, 'to_number', 'i.to_number'),
+      (6, 'twilio_sid', 'nullif(i.sid, '''')'),
+      (7, 'status', 'coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid), ''sent'')'),
+      (8, 'metadata', 'jsonb_build_object(''source'', ''scheduled'', ''scheduled_message_id'', i.id)')
+    ) as w (n, name, expression)
+   where w.name = any (punctual.columns_of('messages', '{conversation_id,direction,body,from_number,to_number,'
+                                                       'twilio_sid,status,metadata}'));
+  -- With none of them there is no such table, which the server says better.
+  execute case when has is null then 'insert into public.messages (body) select i.body' else statement end
+          || ' from unnest($1, $2, $3, $4, $5, $6) as i (id, conversation_id, body, from_number, to_number, sid)'
+    using ids, conversations, bodies, senders, recipients, sids;
+
+  has := punctual.columns_of('conversations', '{last_message_at,updated_at}');
+  if 'last_message_at' = any (has) then
+    execute pg_catalog.format($q$
+      update public.conversations c
+         set last_message_at = greatest(c.last_message_at, latest.sent_at) %s
+        from (select i.conversation_id, max(i.sent_at) as sent_at
+                from unnest($1, $2) as i (conversation_id, sent_at) group by i.conversation_id) latest
+       where c.id = latest.conversation_id
+         and (c.last_message_at is null or c.last_message_at < latest.sent_at) $q$,
+      case when 'updated_at' = any (has) then ', updated_at = clock_timestamp()' end)
+      using conversations, sent_at;
+  end if;
+end
+$$;
+
+-- Writes what can be written: `held` are messages whose conversation another transaction has locked, and
 -- `refusal` is why the app's tables took nothing of all this; `words` are the server's, or the app's own.
 drop function if exists punctual.write_messages(uuid[], uuid[], text[], text[], text[], text[], timestamptz[]);
 create function punctual.write_messages(
@@ -87,30 +161,18 @@ begin
         select c.id::uuid as id from public.conversations c where c.id = u.id
            for no key update skip locked) c on true;
     exit when all_ours or again = 1;
-    -- Somebody holds it, or it is gone: then there is another, or a new one.
+    -- Another transaction has locked it, or it is gone: then there is another, or a new one.
     places := array(select (select c.id::uuid from public.conversations c where c.id = u.id)
                       from unnest(places) with ordinality as u (id, n) order by u.n);
   end loop;
 
-  with item as (
-    select * from unnest(ids, places, bodies, senders, recipients, sids, sent_at)
-               as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
-     where all_ours or i.conversation_id = any (ours)
-  ), wrote as (
-    -- A callback may have come before: the status is what the attempt has reached. The attempts are held by
-    -- now, so that a callback that comes this moment waits and then finds the row.
-    insert into public.messages
-           (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata)
-    select i.conversation_id, 'outbound', i.body, i.from_number, i.to_number, nullif(i.sid, ''),
-           coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid), 'sent'),
-           jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)
-      from item i
-  )
-  update public.conversations c
-     set last_message_at = greatest(c.last_message_at, latest.sent_at), updated_at = clock_timestamp()
-    from (select i.conversation_id, max(i.sent_at) as sent_at from item i group by i.conversation_id) latest
-   where c.id = latest.conversation_id
-     and (c.last_message_at is null or c.last_message_at < latest.sent_at);
+  perform punctual.insert_messages(
+    array_agg(i.id), array_agg(i.conversation_id), array_agg(i.body), array_agg(i.from_number),
+    array_agg(i.to_number), array_agg(i.sid), array_agg(i.sent_at))
+     from unnest(ids, places, bodies, senders, recipients, sids, sent_at)
+            as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
+    where all_ours or i.conversation_id = any (ours)
+   having count(*) > 0;
   if not all_ours then
     held := array(select i.id from unnest(ids, places) as i (id, place) where (i.place = any (ours)) is not true);
   end if;
@@ -155,26 +217,34 @@ end
 $$;
 
 -- Brings the app's messages up to what their attempts have reached. Taking it from the attempts, and
--- holding those meanwhile, lets no older word overwrite a newer one. `held` are the sids of rows that another
--- transaction holds: a wait could end in a deadlock with the app.
+-- locking those meanwhile, lets no older status overwrite a newer one. `held` are the sids of rows that another
+-- transaction has locked: a wait could end in a deadlock with the app.
 drop function if exists punctual.write_statuses(text[]);
 create function punctual.write_statuses(sids text[], out held text[], out refusal text, out words text)
 language plpgsql as $$
 declare
+  has constant text[] := punctual.columns_of('messages', '{twilio_sid,status,updated_at}');
   its_constraint text;
   its_table text;
   its_column text;
   its_context text;
   ours text[];
 begin
+  -- Without a sid or a status its rows follow nothing.
+  if not has @> '{twilio_sid,status}' then
+    return;
+  end if;
   perform from punctual.attempts a where a.provider_sid = any (sids) order by a.token for share;
   ours := array(select m.twilio_sid::text from public.messages m where m.twilio_sid = any (sids)
                  order by m.twilio_sid for no key update skip locked);
-  update public.messages m
-     set status = a.message_status, updated_at = clock_timestamp()
-    from punctual.attempts a
-   where a.provider_sid = any (ours) and m.twilio_sid = a.provider_sid
-     and a.message_status is not null and m.status is distinct from a.message_status;
+  execute pg_catalog.format($q$
+    update public.messages m
+       set status = a.message_status %s
+      from punctual.attempts a
+     where a.provider_sid = any ($1) and m.twilio_sid = a.provider_sid
+       and a.message_status is not null and m.status is distinct from a.message_status $q$,
+    case when 'updated_at' = any (has) then ', updated_at = clock_timestamp()' end)
+    using ours;
   held := array(select m.twilio_sid::text from public.messages m
                  where m.twilio_sid = any (sids) and m.twilio_sid <> all (ours));
   set constraints all immediate;
@@ -198,7 +268,8 @@ begin
   if wrote.refusal is not null or wrote.held <> '{}' then
     insert into punctual.outbox (message_id, write, last_error, app_error, next_attempt_at)
     select i.id, jsonb_build_object('status_of', i.sid),
-           coalesce(wrote.refusal, 'the row is held by another transaction'), wrote.words, clock_timestamp() + interval '1 second'
+           coalesce(wrote.refusal, 'the row is held by another transaction'), wrote.words,
+           clock_timestamp() + interval '1 second'
       from unnest(ids, sids) as i (id, sid)
      where wrote.refusal is not null or i.sid = any (wrote.held);
   end if;
@@ -216,6 +287,9 @@ declare
   its_column text;
   its_context text;
 begin
+  if not punctual.columns_of('messages', '{twilio_sid,body}') @> '{twilio_sid,body}' then
+    return null;
+  end if;
   update public.messages m
      set body = c.sent
     from unnest(sids, sent, told) as c (sid, sent, told)

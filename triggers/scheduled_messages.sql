@@ -1,35 +1,62 @@
--- Triggers on scheduled_messages: the guard and the notice. Re-runnable; replaced as a whole.
+-- Triggers on scheduled_messages: the guard, which refuses changes that come too late, and the notifications.
+-- Re-runnable; replaced as a whole.
 --
--- They run inside the app's own statements, as whatever role the app uses. So: they read no
--- table but their transition tables (one exception, below), call nothing that needs a right on
--- schema punctual, and have an empty search_path. A session of Punctual's is one that has set
--- punctual.writer to 'on': a guard against accidents, not a wall.
+-- They run inside the app's own statements, as whatever role the app uses. So they read no table but their
+-- transition tables (one exception, below), call nothing that needs a right on schema punctual, and have an
+-- empty search_path. A session of Punctual's is one that has set punctual.writer to 'on': that prevents
+-- accidents, not attacks.
 
 -- ---------------------------------------------------------------- guard: rows
 
--- On UPDATE. The table of transitions is that of `message::status::transition`.
+-- On UPDATE. The tables of transitions, of the daemon and of all others, are those of
+-- `message::status::transition`.
+create or replace function punctual.guard_daemon() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if new.status = old.status
+     or (case old.status
+          when 'pending' then new.status in ('sending', 'cancelled', 'sent', 'delivered')
+          when 'sending' then new.status in ('pending', 'cancelled', 'sent', 'delivered', 'failed', 'unconfirmed')
+          when 'unconfirmed' then new.status in ('sent', 'delivered', 'failed', 'pending', 'cancelled')
+          when 'sent' then new.status in ('delivered', 'failed', 'pending')
+          when 'failed' then new.status in ('sent', 'delivered')
+          when 'cancelled' then new.status in ('sent', 'delivered')
+          else false
+        end)
+  then
+    return new;
+  end if;
+  raise exception using errcode = 'PT409',
+    message = format('message %s cannot go from %s to %s', old.id, old.status, new.status);
+end
+$$;
+
+-- What has begun to be sent, or has been sent, keeps all that the claim read of it. A statement over many rows
+-- skips the rows that it may not change, and the statement trigger reports how many; a nested statement (a
+-- cascade, a trigger of the app's) fails instead, because a skipped row would leave the app half-changed.
 create or replace function punctual.guard_update() returns trigger
 language plpgsql set search_path = '' as $$
 declare
-  daemon constant boolean := coalesce(current_setting('punctual.writer', true), '') = 'on';
-  refused int;
+  nested constant boolean := pg_trigger_depth() > 1;
+  -- What is refused: to `cancel` or to `change` the message.
+  refused text;
+  earlier text[];
 begin
-  if daemon then
-    if new.status = old.status
-       or (case old.status
-            when 'pending' then new.status in ('sending', 'cancelled', 'sent', 'delivered')
-            when 'sending' then new.status in ('pending', 'cancelled', 'sent', 'delivered', 'failed', 'unconfirmed')
-            when 'unconfirmed' then new.status in ('sent', 'delivered', 'failed', 'pending', 'cancelled')
-            when 'sent' then new.status in ('delivered', 'failed', 'pending')
-            when 'failed' then new.status in ('sent', 'delivered')
-            when 'cancelled' then new.status in ('sent', 'delivered')
-            else false
-          end)
-    then
-      return new;
-    end if;
+  if new.id <> old.id then
     raise exception using errcode = 'PT409',
-      message = format('message %s cannot go from %s to %s', old.id, old.status, new.status);
+      message = format('the id of message %s cannot be changed: its attempts are kept by it', old.id),
+      hint = 'Insert a new row, and delete or cancel this one.';
+  end if;
+  -- The app's clock may have milliseconds only, as JavaScript's: a time that was read and is written back is
+  -- no change.
+  if new.scheduled_at in (date_trunc('milliseconds', old.scheduled_at), old.scheduled_at::timestamptz(3)) then
+    new.scheduled_at := old.scheduled_at;
+  end if;
+  if new.send_before in (date_trunc('milliseconds', old.send_before), old.send_before::timestamptz(3)) then
+    new.send_before := old.send_before;
+  end if;
+  if new.event_start in (date_trunc('milliseconds', old.event_start), old.event_start::timestamptz(3)) then
+    new.event_start := old.event_start;
   end if;
 
   if new.status is distinct from old.status
@@ -37,43 +64,48 @@ begin
                when 'pending' then new.status in ('cancelled', 'sent', 'failed')
                when 'failed' then new.status = 'pending'
                when 'cancelled' then new.status = 'pending'
-               -- A status of the app's own that the CHECK let in before us may be left.
                when 'sending' then false
                when 'sent' then false
                when 'delivered' then false
                when 'unconfirmed' then false
+               -- A status of the app's own, from before the CHECK, may be left.
                else true
              end)
   then
-    -- In a statement over many rows a cancel skips what is past the point; whether that was
-    -- all there was, the statement trigger knows. A nested statement (a cascade, a trigger of
-    -- the app's) must not be skipped silently: it would leave the app half-changed.
-    if new.status = 'cancelled' and pg_trigger_depth() = 1 then
-      refused := coalesce(nullif(split_part(current_setting('punctual.refused_update', true), ' ', 1), ''), '0')::int;
-      perform set_config('punctual.refused_update', format('%s %s %s', refused + 1, old.id, old.status), true);
-      return null;
+    if new.status <> 'cancelled' or nested then
+      raise exception using errcode = 'PT409',
+        message = format('message %s is %s; it cannot be made %s', old.id, old.status, new.status),
+        hint = case old.status
+                 when 'sending' then 'It is being sent this moment.'
+                 when 'unconfirmed' then 'Whether it was sent is not known; settle it with: punctual resolve ' || old.id
+                 else 'To send it again, insert a new row.'
+               end;
     end if;
-    raise exception using errcode = 'PT409',
-      message = format('message %s is %s; it cannot be made %s', old.id, old.status, new.status),
-      hint = case old.status
-               when 'sending' then 'It is being sent this moment.'
-               when 'unconfirmed' then 'Whether it was sent is not known; settle it with: punctual resolve ' || old.id
-               else 'To send it again, insert a new row.'
-             end;
-  end if;
-
-  if old.status = 'sending'
-     and (new.id <> old.id
-          or new.to_number is distinct from old.to_number
-          or new.from_number is distinct from old.from_number
-          or new.body is distinct from old.body
-          or new.scheduled_at is distinct from old.scheduled_at
-          or new.template_vars is distinct from old.template_vars
-          -- A foreign key's `on delete set null` passes.
-          or (new.template_id is distinct from old.template_id and new.template_id is not null))
+    refused := 'cancel';
+  elsif old.status in ('sending', 'sent', 'delivered', 'unconfirmed')
+        and ((new.to_number, new.from_number, new.body, new.scheduled_at, new.channel, new.template_vars,
+              new.timezone, new.send_before, new.message_type, new.priority, new.dedup_key,
+              new.calendar_event_id, new.event_start, new.max_attempts)
+             is distinct from
+             (old.to_number, old.from_number, old.body, old.scheduled_at, old.channel, old.template_vars,
+              old.timezone, old.send_before, old.message_type, old.priority, old.dedup_key,
+              old.calendar_event_id, old.event_start, old.max_attempts)
+             -- A foreign key's `on delete set null` is allowed.
+             or (new.user_id is distinct from old.user_id and not (nested and new.user_id is null))
+             or (new.template_id is distinct from old.template_id and not (nested and new.template_id is null)))
   then
-    raise exception using errcode = 'PT409',
-      message = format('message %s is being sent this moment; it can no longer be changed', old.id);
+    if nested then
+      raise exception using errcode = 'PT409',
+        message = format('message %s is %s; it is too late to change it', old.id, old.status);
+    end if;
+    refused := 'change';
+  end if;
+  if refused is not null then
+    earlier := string_to_array(nullif(current_setting('punctual.refused_update', true), ''), ' ');
+    perform set_config('punctual.refused_update',
+                       concat_ws(' ', coalesce(earlier[1]::int, 0) + 1, old.id, old.status,
+                                 case when earlier[4] <> refused then 'change' else refused end), true);
+    return null;
   end if;
 
   new.attempts := old.attempts;
@@ -85,9 +117,12 @@ begin
   new.delivered_at := old.delivered_at;
   new.version := old.version + 1;
 
-  -- The user's word counts in both directions: an edit of the time, or a put-back, drops every
-  -- deferral and backoff and starts the attempts anew.
-  if new.status = 'pending'
+  if new.status = 'pending' and not is_understood!(new) then
+    new.status := 'failed';
+    new.error_message := not_understood!(new);
+  -- An edit of the time, or a row that is set back to pending, drops every deferral and backoff, and its
+  -- attempts count from 0 again.
+  elsif new.status = 'pending'
      and (new.scheduled_at is distinct from old.scheduled_at or old.status <> 'pending')
   then
     new.deferred_until := null;
@@ -110,30 +145,39 @@ begin
 end
 $$;
 
--- On INSERT of anything but a plain pending row.
+-- Before INSERT. In an `insert … on conflict do update` it runs for rows that will be updates too, so it
+-- refuses nothing.
 create or replace function punctual.guard_insert() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  if restoring!() then
+  if new.status <> 'pending' or restoring!() then
     return new;
   end if;
-  if new.status in ('sending', 'delivered', 'unconfirmed')
-     or (new.status <> 'pending' and coalesce(current_setting('punctual.writer', true), '') = 'on')
-  then
-    raise exception using errcode = 'PT409',
-      message = format('a new message cannot be %s', new.status),
-      hint = 'Insert it as pending.';
-  end if;
-  if new.status = 'pending' then
-    new.attempts := 0;
-    new.next_attempt_at := null;
-    new.deferred_until := null;
-    new.requeued_at := null;
-    new.version := 0;
-    new.twilio_sid := null;
-    new.delivered_at := null;
+  new.attempts := 0;
+  new.next_attempt_at := null;
+  new.deferred_until := null;
+  new.requeued_at := null;
+  new.version := 0;
+  new.twilio_sid := null;
+  new.delivered_at := null;
+  if not is_understood!(new) then
+    new.status := 'failed';
+    new.error_message := not_understood!(new);
   end if;
   return new;
+end
+$$;
+
+-- After INSERT of what only the daemon may make of a row.
+create or replace function punctual.guard_inserted() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if restoring!() then
+    return null;
+  end if;
+  raise exception using errcode = 'PT409',
+    message = format('a new message cannot be %s', new.status),
+    hint = 'Insert it as pending.';
 end
 $$;
 
@@ -141,15 +185,16 @@ $$;
 create or replace function punctual.guard_delete() returns trigger
 language plpgsql set search_path = '' as $$
 declare
-  refused int;
+  earlier text[];
 begin
   -- A cascade must fail as a whole: a skipped row would be left pointing at nothing.
   if pg_trigger_depth() > 1 then
     raise exception using errcode = 'PT409',
       message = format('message %s is being sent this moment; it cannot be deleted', old.id);
   end if;
-  refused := coalesce(nullif(split_part(current_setting('punctual.refused_delete', true), ' ', 1), ''), '0')::int;
-  perform set_config('punctual.refused_delete', format('%s %s %s', refused + 1, old.id, old.status), true);
+  earlier := string_to_array(nullif(current_setting('punctual.refused_delete', true), ''), ' ');
+  perform set_config('punctual.refused_delete',
+                     concat_ws(' ', coalesce(earlier[1]::int, 0) + 1, old.id, old.status, 'delete'), true);
   return null;
 end
 $$;
@@ -197,16 +242,24 @@ begin
     changed := exists (select from old_rows);
   end if;
   if changed then
-    raise warning '% of the messages are past the point and were left as they are (one of them: %, %)',
-      refused[1], refused[2], refused[3];
+    raise warning '% of the messages were skipped: it is too late to % them (one of them: %, %)',
+      refused[1], refused[4], refused[2], refused[3];
     return null;
   end if;
   raise exception using errcode = 'PT409',
     message = case
-      when refused[1] = '1' then format('message %s is %s; it is too late to %s it', refused[2], refused[3],
-                                        case tg_op when 'UPDATE' then 'cancel' else 'delete' end)
-      else format('none of the %s messages can be %s any more (one of them: %s, %s)', refused[1],
-                  case tg_op when 'UPDATE' then 'cancelled' else 'deleted' end, refused[2], refused[3])
+      when refused[1] = '1'
+        then format('message %s is %s; it is too late to %s it', refused[2], refused[3], refused[4])
+      else format('it is too late to %s any of the %s messages (one of them: %s, %s)', refused[4], refused[1],
+                  refused[2], refused[3])
+    end,
+    hint = case
+      when refused[3] = 'sending' then 'It is being sent this moment.'
+      when refused[3] = 'unconfirmed'
+        then 'Whether it was sent is not known; settle it with: punctual resolve ' || refused[2]
+      when refused[4] = 'change'
+        then 'To send something else, insert a new row. To blank what was sent: select punctual.erase(id)'
+      else 'It has ended already.'
     end;
 end
 $$;
@@ -291,19 +344,27 @@ $$;
 
 create or replace trigger zzz_punctual_guard_insert
   before insert on public.scheduled_messages for each row
-  when (new.status is distinct from 'pending' or new.attempts <> 0 or new.version <> 0
-        or new.next_attempt_at is not null or new.deferred_until is not null
-        or new.requeued_at is not null or new.twilio_sid is not null or new.delivered_at is not null)
   execute function punctual.guard_insert();
 
--- The daemon's everyday steps pass without a call: a claim and a record of a herd would pay
--- for it thousands of times. All other steps of the daemon's the function judges.
+create or replace trigger zzz_punctual_guard_inserted
+  after insert on public.scheduled_messages for each row
+  when (new.status in ('sending', 'delivered', 'unconfirmed')
+        or new.status <> 'pending' and coalesce(current_setting('punctual.writer', true), '') = 'on')
+  execute function punctual.guard_inserted();
+
 create or replace trigger zzz_punctual_guard_update
   before update on public.scheduled_messages for each row
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on'
-        or not (old.status = 'pending' and new.status = 'sending'
-                or old.status = 'sending' and new.status in ('sent', 'pending', 'failed')))
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
   execute function punctual.guard_update();
+
+-- The daemon's everyday changes need no call: with many messages due at once it would be made thousands of
+-- times.
+create or replace trigger zzz_punctual_guard_daemon
+  before update on public.scheduled_messages for each row
+  when (coalesce(current_setting('punctual.writer', true), '') = 'on'
+        and not (old.status = 'pending' and new.status = 'sending'
+                 or old.status = 'sending' and new.status in ('sent', 'pending', 'failed')))
+  execute function punctual.guard_daemon();
 
 create or replace trigger zzz_punctual_put_back
   before update on public.scheduled_messages for each row

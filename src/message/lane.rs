@@ -40,6 +40,9 @@ impl Channel {
         Self::Other,
     ];
 
+    /// Those whose messages are taken. A row with any other word becomes `failed` when it is written.
+    pub const UNDERSTOOD: [Self; 1] = [Self::Sms];
+
     /// Reads the column. Case and space around the word do not count.
     pub fn of(column: Option<&str>) -> Self {
         let word = column.map(str::trim).unwrap_or_default();

@@ -9,7 +9,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::message::facts::{Event, Limit, LimitSource};
-use crate::message::{AttemptToken, Claim, E164, InDoubt, MessageId, Moment, Sender, template};
+use crate::message::{
+    AttemptToken, Channel, Claim, E164, InDoubt, MessageId, Moment, Sender, template,
+};
 
 mod business;
 mod consent;
@@ -36,6 +38,8 @@ const OVER_LIMIT: &str = "Daily SMS limit reached";
 /// What the installation lays down for all messages.
 #[derive(Clone, Debug)]
 pub struct Rules {
+    /// The channels that are configured.
+    pub channels: &'static [Channel],
     /// Who sends where the row names nobody.
     pub default_sender: Option<Sender>,
     /// A message later than this at its turn is cancelled, not sent.
@@ -58,6 +62,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
+            channels: &[Channel::Sms],
             default_sender: None,
             max_lateness: Duration::from_secs(3600),
             in_doubt: InDoubt::Hold,
@@ -256,6 +261,17 @@ fn deferral(claim: &Claim, until: Moment, reason: String) -> Verdict {
 
 /// Recipient, sender and text, or why there is no such.
 fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender, String), String> {
+    let channel = claim.lane.channel();
+    if !rules.channels.contains(&channel) {
+        return Err(match channel {
+            // The word itself is the app's.
+            Channel::Other => "the row's channel is not supported".to_owned(),
+            known => format!(
+                "no provider is configured for the channel {}",
+                known.as_str()
+            ),
+        });
+    }
     let to = claim
         .to_number
         .parse::<E164>()

@@ -79,6 +79,21 @@ fn in_time_it_goes() {
 }
 
 #[test]
+fn by_a_channel_that_is_not_configured_nothing_goes() {
+    let by = |channel| move |c: &mut Claim, _: &mut Rules| c.lane = LaneKey::of(channel);
+    check(by(Channel::Sms), NINE, "send from +15005550006");
+    let why = "reject: no provider is configured for the channel email";
+    check(by(Channel::Email), NINE, why);
+    let why = "reject: the row's channel is not supported";
+    check(by(Channel::Other), NINE, why);
+    let both = |c: &mut Claim, r: &mut Rules| {
+        c.lane = LaneKey::of(Channel::Email);
+        r.channels = &[Channel::Sms, Channel::Email];
+    };
+    check(both, NINE, "send from +15005550006");
+}
+
+#[test]
 fn too_late_it_is_cancelled() {
     let late = "cancel: too late: 3600 s after its time, more than the 3600 s allowed";
     check(|_, _| (), NINE + HOUR + TICK, late);

@@ -8,9 +8,7 @@
 //! holds their texts equal to these.
 
 mod catalog;
-
-use crate::message::Stage;
-use crate::message::facts::Switch;
+mod lists;
 
 /// The text of an SQL file beside the caller's, with its expressions put in.
 macro_rules! sql {
@@ -49,6 +47,9 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         ),
         // It may still be sent, or may have been: of one `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
+        // Whether its channel is one of `Channel::UNDERSTOOD`; else it fails when it is written.
+        b"is_understood" => lists::is_understood(alias, out),
+        b"not_understood" => lists::not_understood(alias, out),
         // How a row stands that is found by its key. In words that prove no partial index, for a
         // plan that is made while the table is empty would as soon walk that index as use the key,
         // and goes on walking it once the table has grown.
@@ -58,7 +59,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // The same of an attempt: nobody has said yet how it ended.
         b"is_open" => out.row("($outcome || '') is null", alias),
         // An attempt that the provider accepted and did not deliver.
-        b"undelivered" => undelivered(alias, out),
+        b"undelivered" => lists::undelivered(alias, out),
         // Whether another attempt at the message of this one was accepted as well, and not given up
         // by the provider: then the text went out twice.
         b"doubled" => {
@@ -72,9 +73,9 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             out.byte(b')');
         }
         // The kinds of message that a row of preferences switches off: false does, null does not.
-        b"switched_off" => switched_off(alias, out),
+        b"switched_off" => lists::switched_off(alias, out),
         // Every switch, as `values` takes rows: its column and its kind of message.
-        b"switches" => switches(out),
+        b"switches" => lists::switches(out),
         // Whether this session restores a dump: the preamble that pg_dump and pg_restore write sets both,
         // and nobody else's session does. Rows come back as they were.
         b"restoring" => out.row(
@@ -89,59 +90,6 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // looked up by it (null: whatever the table has), and the rest of its definition.
         b"indexes" => out.row(cut(INDEXES, "(values\n", ") as w (tab, name,"), b""),
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
-    }
-}
-
-/// By the stages that end without arrival.
-const fn undelivered<const N: usize>(alias: &[u8], out: &mut Text<N>) {
-    out.row("coalesce($message_status in (", alias);
-    let mut at = 0;
-    while at < Stage::NOT_DELIVERED.len() {
-        out.row(if at == 0 { "'" } else { ", '" }, b"");
-        out.row(Stage::NOT_DELIVERED[at].as_str(), b"");
-        out.row("'", b"");
-        at += 1;
-    }
-    out.row("), false)", b"");
-}
-
-/// Most rows switch nothing off, and the claim of a herd asks for hundreds.
-const fn switched_off<const N: usize>(alias: &[u8], out: &mut Text<N>) {
-    let mut at = 0;
-    while at < Switch::ALL.len() {
-        out.row(if at == 0 { "case when $" } else { " and $" }, alias);
-        out.row(Switch::ALL[at].column(), b"");
-        at += 1;
-    }
-    out.row(" then '{}'::text[] else array_remove(array[", b"");
-    at = 0;
-    while at < Switch::ALL.len() {
-        out.row(
-            if at == 0 {
-                "case when not $"
-            } else {
-                ", case when not $"
-            },
-            alias,
-        );
-        out.row(Switch::ALL[at].column(), b"");
-        out.row(" then '", b"");
-        out.row(Switch::ALL[at].message_type(), b"");
-        out.row("' end", b"");
-        at += 1;
-    }
-    out.row("], null) end", b"");
-}
-
-const fn switches<const N: usize>(out: &mut Text<N>) {
-    let mut at = 0;
-    while at < Switch::ALL.len() {
-        out.row(if at == 0 { "('" } else { ", ('" }, b"");
-        out.row(Switch::ALL[at].column(), b"");
-        out.row("', '", b"");
-        out.row(Switch::ALL[at].message_type(), b"");
-        out.row("')", b"");
-        at += 1;
     }
 }
 
@@ -264,6 +212,7 @@ pub(in crate::store) const fn assembled<const N: usize>(sql: &str) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::facts::Switch;
 
     fn check(sql: &str, expected: &str) {
         const ROOM: usize = 2000;

@@ -112,8 +112,12 @@ impl Draw {
 
     /// Mostly the usual one.
     fn channel(&mut self) -> Channel {
-        self.dice
-            .pick(&[Channel::Sms, Channel::Sms, Channel::Webhook, Channel::Other])
+        self.dice.pick(
+            &[Channel::Sms; 6]
+                .into_iter()
+                .chain([Channel::Webhook, Channel::Other])
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn user(&mut self, db: &Database) -> Deed {

@@ -45,7 +45,7 @@ const SEEDS: u64 = 24;
 const STEPS: usize = 150;
 
 /// Seeds that a bug planted in the model may hide in.
-const MUTANT_SEEDS: u64 = 12;
+const MUTANT_SEEDS: u64 = 30;
 
 /// Databases that are worked on at once: while one answers, the other is asked.
 const LANES: usize = 3;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::Moment;
+use punctual::message::{Channel, Moment};
 use punctual::policy::Cleared;
 use punctual::reactor::{Ask, Record};
 
@@ -23,7 +23,7 @@ pub(crate) struct Twin {
 impl Twin {
     pub(crate) fn new(start: Moment, mutant: Option<Mutant>) -> Self {
         Self {
-            db: Database::new(mutant),
+            db: Database::new(mutant, &Channel::UNDERSTOOD),
             start,
             open: None,
         }
@@ -130,8 +130,8 @@ impl Twin {
         answer
     }
 
-    /// A statement over many rows: of a cancel or a delete what is past the point is skipped,
-    /// anything else is refused as a whole.
+    /// A statement over many rows skips those that it is too late for, unless it is to set their status:
+    /// then it is refused as a whole.
     fn user(&mut self, answer: &mut Facts, rows: &[u64], wish: &Wish, now: Moment) {
         let mut refused = 0;
         let mut done = Vec::new();
@@ -146,7 +146,7 @@ impl Twin {
                 None => {}
             }
         }
-        let skips = matches!(wish, Wish::Cancel | Wish::Delete);
+        let skips = !matches!(wish, Wish::Mark(_) | Wish::PutBack { .. });
         if refused > 0 && !skips {
             done.drain(..).for_each(|tx| self.db.roll_back(&tx));
         }

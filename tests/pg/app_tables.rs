@@ -176,11 +176,6 @@ const BROKEN: &[(&str, &str, &str)] = &[
         "alter table messages drop constraint messages_body_check",
     ),
     (
-        "alter table messages rename column twilio_sid to sid",
-        "does not exist",
-        "alter table messages rename column sid to twilio_sid",
-    ),
-    (
         "alter table messages rename to texts",
         "does not exist",
         "alter table texts rename to messages",

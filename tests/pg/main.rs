@@ -4,6 +4,7 @@
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod app_columns;
 mod app_tables;
 mod arrived;
 mod calendar;
@@ -12,9 +13,11 @@ mod cells;
 mod claim;
 mod cluster;
 mod connect;
+mod content;
 mod dead;
 mod doubt;
 mod dumps;
+mod erase;
 mod guard;
 mod harness;
 mod limits;

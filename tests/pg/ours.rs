@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
+    AttemptToken, Channel, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
 };
 use punctual::policy::{self, Cleared, Rules, Verdict};
 use punctual::reactor::{Record, Settlement};
@@ -24,6 +24,7 @@ pub(crate) fn store(world: &World) -> Store {
 
 pub(crate) fn rules() -> Rules {
     Rules {
+        channels: &Channel::ALL,
         default_sender: None,
         max_lateness: LATE,
         ..Rules::default()

@@ -60,14 +60,14 @@ done(`late cancel: ${late.status}, ${late.error.message.replace(/[0-9a-f-]{36}/,
 
 const lateEdit = await table().update({ body: 'other' }).eq('to_number', '+15550000001')
 assert.equal(lateEdit.status, 409, JSON.stringify(lateEdit))
-assert.match(lateEdit.error.message, /is being sent this moment; it can no longer be changed$/)
+assert.match(lateEdit.error.message, /is sending; it is too late to change it$/)
 done('late edit: 409')
 
 const bulk = await table().update({ status: 'cancelled' }).eq('to_number', '+15550000002').select()
 assert.equal(bulk.status, 200, JSON.stringify(bulk.error))
-assert.equal(bulk.data.length, 2, 'two were cancelled, one is past the point')
+assert.equal(bulk.data.length, 2, 'two were cancelled, for one it is too late')
 assert.ok(bulk.data.every((row) => row.status === 'cancelled'))
-done('bulk cancel: 200, the one past the point is skipped')
+done('bulk cancel: 200, the one that is being sent is skipped')
 
 const guarded = await table().update({ status: 'cancelled' })
   .eq('to_number', '+15550000001').eq('status', 'pending').select()

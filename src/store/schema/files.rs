@@ -35,6 +35,7 @@ pub(in crate::store) const RECORD: &str = cut(MIGRATIONS[3].sql, "$$;", "-- By w
 pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "attempts",
     "daily_counts",
+    "erase",
     "facts",
     "messages",
     "scheduled_messages",

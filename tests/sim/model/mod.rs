@@ -102,6 +102,8 @@ pub(crate) struct Database {
     pub(crate) forbidden: Vec<String>,
     /// Those of every other recipient, as clocks in UTC show them.
     pub(crate) quiet: Option<(NaiveTime, NaiveTime)>,
+    /// A row with another channel fails when it is written.
+    understood: &'static [Channel],
     mutant: Option<Mutant>,
 }
 
@@ -119,8 +121,9 @@ impl Database {
         self.attempts.iter().filter(|a| a.outcome.is_none())
     }
 
-    pub(crate) fn new(mutant: Option<Mutant>) -> Self {
+    pub(crate) fn new(mutant: Option<Mutant>, understood: &'static [Channel]) -> Self {
         Self {
+            understood,
             mutant,
             ..Self::default()
         }

@@ -69,9 +69,10 @@ impl Database {
                 if before.is_some() {
                     return None;
                 }
+                let failure = self.failure(*channel);
                 Some(Row {
                     id,
-                    status: Status::Pending,
+                    status: failure.as_ref().map_or(Status::Pending, |_| Status::Failed),
                     channel: *channel,
                     to: to.clone(),
                     body: body.clone(),
@@ -82,7 +83,7 @@ impl Database {
                     requeued_at: None,
                     attempts: 0,
                     version: 0,
-                    reason: None,
+                    reason: failure,
                     sid: None,
                     sent_at: None,
                 })
@@ -119,9 +120,19 @@ impl Database {
         if !transition(Some(old.status), new.status, Writer::User) {
             return None;
         }
-        let changed = new.body != old.body || new.scheduled_at != old.scheduled_at;
-        if old.status == Status::Sending && changed && self.mutant != Some(Mutant::OpenGuard) {
+        let content = |row: &Row| (row.body.clone(), row.scheduled_at, row.channel);
+        let is_fixed = matches!(
+            old.status,
+            Status::Sending | Status::Sent | Status::Delivered | Status::Unconfirmed
+        );
+        if is_fixed && content(&new) != content(old) && self.mutant != Some(Mutant::OpenGuard) {
             return None;
+        }
+        if new.status == Status::Pending
+            && let Some(failure) = self.failure(new.channel)
+        {
+            new.status = Status::Failed;
+            new.reason = Some(failure);
         }
         let back = old.status != Status::Pending && new.status == Status::Pending;
         let unresolved =
@@ -144,6 +155,14 @@ impl Database {
             new.reason = Some("the user cancelled it".into());
         }
         Some(new)
+    }
+
+    /// Why a pending row with this channel fails.
+    fn failure(&self, channel: Channel) -> Option<String> {
+        (!self.understood.contains(&channel)).then(|| {
+            let word = channel.as_str();
+            format!("the channel \"{word}\" is not supported; supported are: sms")
+        })
     }
 
     /// Commits. Whether the notice trigger has something to say; the window of two hours is

@@ -161,7 +161,7 @@ impl World {
         let seed = plan.seed;
         let dice = |purpose: &str| Dice::new(seed, purpose);
         let default_sender: Sender = "+15005550001".parse().expect("a valid number");
-        let mut db = Database::new(mutant);
+        let mut db = Database::new(mutant, &Channel::ALL);
         db.quiet = plan.quiet.and_then(|(from, until)| {
             let shown = |at| Some((START + micros(at)).to_utc()?.time());
             shown(from).zip(shown(until))
@@ -174,6 +174,7 @@ impl World {
             channels: HashMap::new(),
             mutant,
             rules: Rules {
+                channels: &Channel::ALL,
                 default_sender: Some(default_sender),
                 max_lateness: plan.max_lateness,
                 ..Rules::default()

@@ -1,0 +1,228 @@
+//! Erasing what a message said and whom it reached.
+
+use uuid::Uuid;
+
+use crate::rows::{World, one, refused, run, said};
+
+const NUMBER: &str = "+13105550100";
+const TEXT: &str = "hello";
+
+/// A message in this state, with an attempt and with its text wherever Punctual keeps texts.
+async fn message(world: &World, status: &str, outcome: &str) -> Uuid {
+    let id = world
+        .row_with(
+            status,
+            ", template_vars, dedup_key, user_id, attempts, from_number",
+            &format!(", '{{\"x\": \"{TEXT}\"}}', '{NUMBER}' || gen_random_uuid(), gen_random_uuid(), 1, '+15005550006'"),
+        )
+        .await;
+    run(
+        &world.unseen,
+        &format!(
+            "insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, body,
+                                            lookup_to, lookup_text, provider_sid, user_id, day)
+             values (gen_random_uuid(), '{id}', 1, gen_random_uuid(), now(), {outcome}, '{TEXT}',
+                     '{NUMBER}', sha256('{TEXT}'), 'SM' || '{id}', gen_random_uuid(), current_date);
+             insert into punctual.outbox (message_id, write, last_error, app_error)
+             values ('{id}', '{{\"id\": \"{id}\", \"to\": \"{NUMBER}\", \"body\": \"{TEXT}\"}}', 'x', '{TEXT}'),
+                    ('{id}', '{{\"status_of\": \"SM\"}}', 'x', '{NUMBER}');
+             insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id)
+             values ('{id}', 'e', gen_random_uuid())"
+        ),
+    )
+    .await;
+    id
+}
+
+fn erase(id: Uuid) -> String {
+    format!("select punctual.erase('{id}')")
+}
+
+/// Whether number or text stands anywhere in the row or in schema `punctual`.
+async fn is_told(world: &World) -> Vec<String> {
+    let tables = "select c.oid::regclass::text from pg_class c
+                   where c.relkind = 'r' and (c.relnamespace = 'punctual'::regnamespace
+                                              or c.oid = 'public.scheduled_messages'::regclass)";
+    let mut told = Vec::new();
+    for row in world.unseen.query(tables, &[]).await.unwrap() {
+        let table: String = row.get(0);
+        let sql = format!(
+            "select exists (select from {table} t
+                             where t::text like '%{TEXT}%' or t::text like '%{NUMBER}%'
+                                or t::text like '%' || encode(sha256('{TEXT}'), 'hex') || '%')"
+        );
+        if one::<bool>(&world.unseen, &sql).await {
+            told.push(table);
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn nothing_of_number_or_text_is_left() {
+    let world = World::new().await;
+    for (status, outcome) in [
+        ("sent", "'accepted'"),
+        ("delivered", "'accepted'"),
+        ("failed", "'refused'"),
+        ("cancelled", "null"),
+    ] {
+        let id = message(&world, status, outcome).await;
+        if outcome == "null" {
+            refused(&world.user, &erase(id)).await;
+            let settled = "update punctual.attempts set outcome = 'unknown', settled_by = 'x' where outcome is null";
+            run(&world.unseen, settled).await;
+        }
+        assert_eq!(is_told(&world).await.len(), 3, "{status}");
+        run(&world.user, &erase(id)).await;
+        assert_eq!(is_told(&world).await, Vec::<String>::new(), "{status}");
+        assert_eq!(world.status(id).await, status);
+        // Its sid and its day stay provable, and it is not tried again whatever is reported of it.
+        let proof = format!(
+            "select count(*) = 1 from punctual.attempts where message_id = '{id}' and provider_sid is not null"
+        );
+        assert!(one::<bool>(&world.user, &proof).await);
+        assert!(
+            world
+                .get::<bool>(id, "max_attempts = attempts and user_id is null")
+                .await
+        );
+        // The app's own next write of the row goes as before.
+        run(
+            &world.user,
+            &format!("update scheduled_messages set metadata = '{{}}' where id = '{id}'"),
+        )
+        .await;
+        let writer = "select coalesce(current_setting('punctual.writer', true), '')";
+        assert_eq!(one::<String>(&world.user, writer).await, "");
+    }
+}
+
+#[tokio::test]
+async fn what_may_still_be_sent_is_not_erased() {
+    let world = World::new().await;
+    for (status, outcome) in [
+        ("pending", "'refused'"),
+        ("sending", "null"),
+        ("unconfirmed", "'unknown'"),
+        ("failed", "'unknown'"),
+        ("cancelled", "'unknown'"),
+    ] {
+        let id = message(&world, status, outcome).await;
+        let why = refused(&world.user, &erase(id)).await;
+        assert!(why.contains("it can be erased once"), "{why}");
+        assert_eq!(world.get::<String>(id, "body").await, TEXT);
+    }
+    // Accepted, and asked about at the provider: it may not have arrived, and be tried again.
+    let id = message(&world, "sent", "'accepted'").await;
+    let asked =
+        format!("update punctual.attempts set next_lookup_at = now() where message_id = '{id}'");
+    run(&world.unseen, &asked).await;
+    refused(&world.user, &erase(id)).await;
+    run(&world.unseen, &asked.replace("now()", "null")).await;
+    run(&world.user, &erase(id)).await;
+}
+
+#[tokio::test]
+async fn of_a_row_that_was_deleted_the_ledger_is_erased() {
+    let world = World::new().await;
+    let id = message(&world, "delivered", "'accepted'").await;
+    run(
+        &world.user,
+        &format!("delete from scheduled_messages where id = '{id}'"),
+    )
+    .await;
+    assert!(!is_told(&world).await.is_empty());
+    run(&world.user, &erase(id)).await;
+    assert_eq!(is_told(&world).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn only_who_was_allowed_to_may_erase() {
+    let world = World::new().await;
+    let id = message(&world, "sent", "'accepted'").await;
+    run(
+        &world.unseen,
+        "do $$ begin create role erase_app; exception when duplicate_object or unique_violation then null; end $$;
+         grant usage on schema public, punctual to erase_app;
+         grant select, update on scheduled_messages to erase_app",
+    )
+    .await;
+    let app = world.db.client().await;
+    run(&app, "set role erase_app").await;
+    let error = app.batch_execute(&erase(id)).await.unwrap_err();
+    assert!(said(&error).contains("42501"), "{}", said(&error));
+    // As the owner lets its backend do, by a function of its own.
+    run(
+        &world.user,
+        "create function erase_message(id uuid) returns void language sql security definer
+           set search_path = public, pg_temp as 'select punctual.erase(id)';
+         grant execute on function erase_message(uuid) to erase_app",
+    )
+    .await;
+    run(&app, &format!("select erase_message('{id}')")).await;
+    assert_eq!(is_told(&world).await, Vec::<String>::new());
+}
+
+/// Columns of schema `punctual` that can hold any text, and why none of them holds a number or a text of a
+/// message after [`erase`] has run.
+const TEXTS: &[(&str, &str)] = &[
+    ("attempts.body", "emptied"),
+    ("attempts.lookup_to", "emptied"),
+    ("attempts.lookup_text", "emptied"),
+    ("attempts.lookup_from", "the sender"),
+    ("attempts.outcome", "our word"),
+    ("attempts.provider_sid", "the provider's id"),
+    ("attempts.category", "our word"),
+    ("attempts.error", "our sentence: codes and names"),
+    ("attempts.receipt_status", "the provider's word"),
+    ("attempts.message_status", "our word"),
+    ("attempts.lookup_note", "our sentence"),
+    ("attempts.settled_by", "a user of the database, or a policy"),
+    ("outbox.write", "emptied"),
+    ("outbox.app_error", "emptied"),
+    ("outbox.last_error", "our sentence: codes and names"),
+    ("receipts.provider_sid", "the provider's id"),
+    ("receipts.status", "the provider's word"),
+    ("receipts.effect", "our word"),
+    ("receipts.row_status", "our word"),
+    ("notes.note", "our sentence"),
+    (
+        "suppressions.their_number",
+        "an opt-out, which must be obeyed",
+    ),
+    ("suppressions.our_number", "the sender"),
+    ("suppressions.reason", "our word"),
+    ("missed_event_changes.calendar_event_id", "deleted"),
+    ("deleted_events.calendar_event_id", "an event's id"),
+    ("days.zone", "a zone"),
+    ("settings.timezone", "a zone"),
+    ("settings.business_hours", "a setting"),
+    ("instances.version", "a version"),
+    ("migrations.name", "a file"),
+    ("migrations.checksum", "a file's"),
+    ("triggers.name", "a file"),
+    ("triggers.checksum", "a file's"),
+];
+
+#[tokio::test]
+async fn every_private_column_that_can_hold_a_text_is_accounted_for() {
+    let world = World::new().await;
+    let sql = "select c.relname || '.' || a.attname
+                 from pg_attribute a join pg_class c on c.oid = a.attrelid
+                where c.relnamespace = 'punctual'::regnamespace and c.relkind = 'r' and a.attnum > 0
+                  and not a.attisdropped
+                  and a.atttypid in ('text'::regtype, 'jsonb'::regtype, 'bytea'::regtype, 'text[]'::regtype)
+                order by 1";
+    let mut unknown = Vec::new();
+    for row in world.user.query(sql, &[]).await.unwrap() {
+        let column: String = row.get(0);
+        if !TEXTS.iter().any(|(known, _)| *known == column) {
+            unknown.push(column);
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "erase them, or say here why not: {unknown:?}"
+    );
+}
