@@ -67,17 +67,10 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
     }
     let provider = provider(&config)?;
     let state_dir = state_dir(&config.state_dir)?;
-    anyhow::ensure!(
-        state_dir.is_some() || !accept_restore,
-        "--accept-restore needs a journal (PUNCTUAL_STATE_DIR): without one there is no quarantine"
-    );
     let tcp = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
     let webhooks = webhooks(&config).await?;
     let http = endpoint(tcp, &config)?;
-    let state = state_dir.map(|dir| State {
-        dir,
-        accept_restore,
-    });
+    let state = state_dir.map(|dir| State { dir });
     Ok(Parts {
         dsn,
         provider,
@@ -93,6 +86,7 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
         http,
         webhooks,
         state,
+        accept_restore,
     })
 }
 

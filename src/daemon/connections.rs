@@ -28,7 +28,7 @@ pub(super) struct Connections {
     pub(super) store: Store,
     /// What heartbeat and clock use.
     pub(super) heartbeat: Store,
-    /// Which history of which database the sessions are in, where that is kept.
+    /// Which history of which database the sessions are in.
     pub(super) lineage: Lineage,
 }
 
@@ -36,7 +36,7 @@ impl Connections {
     /// Opens none yet.
     pub(super) fn of(parts: &Parts, instance: InstanceId) -> Self {
         let lineage = Lineage::default();
-        let kept = parts.state.as_ref().map(|_| &lineage);
+        let kept = Some((&lineage, instance));
         let watch = Watch::over(parts.dsn.clone());
         // Callbacks bring their own connections, so that they take nobody else's.
         let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
@@ -44,6 +44,7 @@ impl Connections {
         let own = parts.dsn.pool_with(HEARTBEAT_POOL, kept, Some(&watch));
         let unheard = unheard(parts.webhooks.is_some());
         let store = Store::new(pool, instance)
+            .with_lineage(&lineage)
             .with_watch(watch)
             .with_rules(&parts.rules)
             .with_look_ups(parts.provider.can_look_up().then(|| unheard.first()));
@@ -78,7 +79,8 @@ impl Connections {
         );
         let heartbeat = Heartbeat {
             store: self.heartbeat,
-            lineage: journal.map(|journal| (self.lineage, journal)),
+            lineage: self.lineage,
+            journal,
             inputs: inputs.clone(),
             members: Arc::clone(&wakers.members),
         };

@@ -81,10 +81,7 @@ impl Health {
     }
 
     async fn check(&self, store: &Store, dispatch: &Dispatch) {
-        let held = dispatch
-            .journal
-            .as_ref()
-            .and_then(|j| j.quarantined_before());
+        let held = store.quarantined_before();
         let overdue = store.overdue(PATIENCE, held);
         let overdue = store.within(CHECK_PATIENCE, overdue).await;
         let faults = store.within(CHECK_PATIENCE, store.path_faults()).await;

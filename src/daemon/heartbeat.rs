@@ -28,8 +28,10 @@ const MEMBERS_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Heartbeat {
     /// With its own connections.
     pub(super) store: Store,
-    /// How far the database's log has come, and the journal that keeps it; `None`: no journal.
-    pub(super) lineage: Option<(Lineage, Arc<Journal>)>,
+    /// How far the database's log has come.
+    pub(super) lineage: Lineage,
+    /// Where that is kept.
+    pub(super) journal: Option<Arc<Journal>>,
     pub(super) inputs: mpsc::Sender<Input>,
     /// An instance started or stopped.
     pub(super) members: Arc<Notify>,
@@ -67,7 +69,7 @@ impl Heartbeat {
         self.follow().await;
     }
 
-    /// Reads which instances run, for the reactor.
+    /// Reads which instances run, for the reactor, and what is in quarantine.
     async fn read_members(&self) {
         let members = self.store.members(SILENCE);
         match self.store.within(BEAT_PATIENCE, members).await {
@@ -75,18 +77,22 @@ impl Heartbeat {
             Ok(ranking) => drop(self.inputs.send(Input::Members(ranking)).await),
             Err(error) => tracing::warn!(%error, "could not read which instances run"),
         }
+        let quarantine = self.store.quarantine_read();
+        if let Err(error) = self.store.within(BEAT_PATIENCE, quarantine).await {
+            tracing::warn!(%error, "could not read the quarantine");
+        }
     }
 
     /// Keeps how far the database's log has come: one that is found shorter later was restored.
     async fn follow(&self) {
-        let Some((history, journal)) = &self.lineage else {
+        let Some(journal) = &self.journal else {
             return;
         };
-        let follow = self.store.follow(history);
+        let follow = self.store.follow();
         if let Err(error) = self.store.within(BEAT_PATIENCE, follow).await {
             tracing::warn!(%error, "could not read the log position of the database");
         }
-        if let Some(place) = history.known() {
+        if let Some(place) = self.lineage.known() {
             journal.reached(place.reached);
         }
     }

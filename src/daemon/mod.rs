@@ -52,6 +52,7 @@ use connections::Connections;
 use end::Running;
 use event_loop::{EventLoop, Sources, Wakers};
 use health::Health;
+use restore::{Progress, Restore};
 use servers::Http;
 use start::Start;
 use tasks::Tasks;
@@ -79,14 +80,14 @@ pub struct Parts {
     pub webhooks: Option<WebhookParts>,
     /// Where the journal is; `None`: none is kept.
     pub state: Option<State>,
+    /// A person says that nothing is missing in the database, though it has another history.
+    pub accept_restore: bool,
 }
 
 /// What the journal needs.
 pub struct State {
     /// The state directory.
     pub dir: StateDir,
-    /// A person confirms that nothing is missing in the database, although it was replaced.
-    pub accept_restore: bool,
 }
 
 /// What callbacks need.
@@ -174,10 +175,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         there = Box::pin(start.when_there(&mut questions)) => there?,
     }
     let now = clock.now().db;
+    let accept = parts.accept_restore;
     let begun = match parts.state {
         Some(state) => {
             let database = parts.dsn.database();
-            Some(restore::begin(state, database, &store, &lineage, now).await?)
+            Some(restore::begin(state, database, accept, &store, &lineage, now).await?)
         }
         None => None,
     };
@@ -194,6 +196,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         lease: parts.settings.lease,
         record_batch: parts.settings.limits.records.batch,
         journal: begun.as_ref().map(|begun| Arc::clone(&begun.journal)),
+        lineage: lineage.clone(),
         notes: Arc::default(),
     };
     let (wakers, health) = (Wakers::default(), Health::default());
@@ -208,16 +211,20 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
     let (held_tx, held) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
-    if let Some(begun) = begun {
+    let mut progress = Progress::default();
+    if let Some(mut begun) = begun {
         reactor.keep_journal();
         let watch = journal_watch::keep(Arc::clone(&begun.journal), Arc::clone(&dispatch.metrics));
         tasks.spawn("journal", watch);
-        if let Some(before) = begun.held_before {
-            reactor.handle(Input::Quarantine { before }, clock.now());
-        }
-        let (dispatch, inputs) = (dispatch.clone(), input_tx.clone());
-        begun.look_after(&mut tasks, dispatch, lineage, inputs, held, left_tx);
+        progress = std::mem::take(&mut begun.progress);
+        begun.settle(&mut tasks, &dispatch, &input_tx);
     }
+    let progress = restore::at_start(progress, accept, &lineage);
+    if let Some(before) = progress.open {
+        reactor.handle(Input::Quarantine { before }, clock.now());
+    }
+    let restore = Restore::new(&dispatch, &input_tx, held, left_tx, progress);
+    tasks.spawn("restore watch", restore.watch());
     let running = Running {
         tasks,
         servers,

@@ -1,286 +1,324 @@
-//! A database that has become another one, or an older one: a failover, a restore.
+//! A database of another history: one that was restored, or a standby that took over.
 //!
-//! What is due is held by then, by the reactor. Here it is found out what of it was sent: by the
-//! journals, and then by the provider's list (`held`). What neither tells waits until a person says
-//! that it may go (`--accept-restore`).
+//! What is due is put in quarantine, in the reactor first and then in the database, for all instances. Each that
+//! ran when the history changed records what it knows as sent, and says so. With the last of them the quarantine
+//! ends. Where one is missing, the provider's list decides row by row (`quarantine`), or a person
+//! (`--accept-restore`).
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::heartbeat::{SILENCE, notify_members};
 use super::quarantine::{self, Remaining};
-use super::tasks::Tasks;
-use super::{RunError, State};
-use crate::dispatch::{Dispatch, Input, Payload};
-use crate::journal::{self, Journal, PastFile, Slot};
-use crate::message::{DatabaseId, Moment};
-use crate::proof::recovery::{Answered, LastSeen, LogPosition, start};
-use crate::reactor::Record;
+use crate::dispatch::{Dispatch, Input};
+use crate::journal::Journal;
+use crate::message::{DatabaseId, InstanceId, Moment};
+use crate::proof::history::Memory;
+use crate::proof::recovery::{LogPosition, quarantine_before};
 use crate::receipt::reconcile::Reconciler;
-use crate::store::{Lineage, Store, StoreError};
+use crate::store::{Moved, Quarantine};
+
+mod begin;
+mod merge;
+
+pub(super) use begin::{at_start, begin};
 
 /// Between tries of what the database or the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// Whoever looks after it.
-struct Restore {
+pub(super) struct Restore {
     dispatch: Dispatch,
-    journal: Arc<Journal>,
-    history: Lineage,
+    journal: Option<Arc<Journal>>,
     inputs: mpsc::Sender<Input>,
-    /// What the reactor holds.
+    /// What the reactor has in quarantine.
     held: watch::Receiver<Option<Moment>>,
-    /// What the latest look left held.
+    /// What the latest comparison left in quarantine.
     left: watch::Sender<Option<Remaining>>,
-    /// Nothing of what the journals tell need stand in the database.
-    found: bool,
-    /// What they do not tell of is not looked for: a person says that nothing is missing.
-    accepted: bool,
+    progress: Progress,
+}
+
+/// How far it is.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// What is due before this is in quarantine.
+    pub(super) open: Option<Moment>,
+    /// The database does not have that yet.
+    pub(super) unrecorded: bool,
+    /// What this instance and its journals know as sent may be missing in the database.
+    pub(super) lost: bool,
+    /// By what it is known which instances ran.
+    pub(super) witness: RanBy,
+    /// A person releases it, once what is known as sent is recorded.
+    pub(super) accepted: bool,
+    /// Instances whose requests are all recorded.
+    accounted: Option<HashSet<InstanceId>>,
+    /// As the database has them.
+    unaccounted: Vec<InstanceId>,
+}
+
+/// By what it is known which instances ran when the history changed.
+#[derive(Debug, Default)]
+pub(super) enum RanBy {
+    /// This one ran, and remembers it.
+    #[default]
+    Memory,
+    /// By the journals of these, which are dead; the latest last.
+    Journals(Vec<InstanceId>),
+    /// By nothing.
+    Nothing,
+}
+
+impl RanBy {
+    fn dead(&self) -> &[InstanceId] {
+        match self {
+            Self::Journals(dead) => dead,
+            Self::Memory | Self::Nothing => &[],
+        }
+    }
+}
+
+enum Event {
+    Moved(Moved),
+    Read(Option<Quarantine>),
 }
 
 impl Restore {
+    /// `held`: what the reactor has in quarantine; `left`: what a comparison left in it.
+    pub(super) fn new(
+        dispatch: &Dispatch,
+        inputs: &mpsc::Sender<Input>,
+        held: watch::Receiver<Option<Moment>>,
+        left: watch::Sender<Option<Remaining>>,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            journal: dispatch.journal.clone(),
+            dispatch: dispatch.clone(),
+            inputs: inputs.clone(),
+            held,
+            left,
+            progress,
+        }
+    }
+
     /// Looks after it for as long as the daemon runs.
-    async fn watch(mut self) {
-        let history = self.history.clone();
-        let mut moved = None;
+    pub(super) async fn watch(mut self) {
+        let lineage = self.dispatch.lineage.clone();
+        let mut quarantine = lineage.quarantine();
+        quarantine.mark_changed();
         loop {
-            if let Some(place) = moved.take()
-                && !self.hold(place).await
-            {
+            let event = tokio::select! {
+                biased;
+                moved = lineage.moved() => Event::Moved(moved),
+                // The sender is the lineage's: it cannot be gone.
+                _ = quarantine.changed() => Event::Read(quarantine.borrow_and_update().clone()),
+                never = self.work() => match never {},
+            };
+            let goes_on = match event {
+                Event::Moved(moved) => self.moved(moved).await,
+                Event::Read(read) => self.follow(read).await,
+            };
+            if !goes_on {
                 // The daemon is ending.
                 return;
             }
-            moved = tokio::select! {
-                place = history.moved() => Some(place),
-                () = self.examine() => None,
-            };
         }
     }
 
-    /// Holds what is due, and then lets the sessions be used. Whether the reactor still listens.
-    async fn hold(&mut self, place: LogPosition) -> bool {
-        let before = self.dispatch.clock.now().db;
-        tell(self.journal.database(), place, before);
-        let told = self.inputs.send(Input::Quarantine { before }).await;
-        let holds = |held: &Option<Moment>| *held == Some(before);
-        if told.is_err() || self.held.wait_for(holds).await.is_err() {
+    /// Puts what is due in quarantine, and then has the sessions used. Whether the reactor still listens.
+    async fn moved(&mut self, moved: Moved) -> bool {
+        let latest = self.dispatch.lineage.memory(Memory::latest);
+        let before = quarantine_before(self.dispatch.clock.now().db, latest);
+        log(
+            self.journal.as_deref().and_then(Journal::database),
+            moved.to,
+            moved.lost,
+            before,
+        );
+        if !self.hold(before).await {
             return false;
         }
-        self.journal
-            .begin_quarantine(before, place.database, place.reached);
+        if let Some(journal) = &self.journal {
+            journal.begin_quarantine(
+                before,
+                moved.to.map(|place| (place.database, place.reached)),
+            );
+        }
         // A server that another took over from may go on answering its sessions.
         self.dispatch.store.distrust();
-        self.history.accept(place);
+        self.dispatch.lineage.accept(moved);
         self.left.send_replace(None);
-        self.found = true;
-        // Somebody accepted the one before.
-        self.accepted = false;
+        self.progress = Progress {
+            open: Some(before),
+            unrecorded: true,
+            lost: moved.lost || self.progress.lost && self.progress.accounted.is_none(),
+            // Somebody accepted the one before.
+            ..Progress::default()
+        };
         true
     }
 
-    /// Ends when there is nothing to be done.
-    async fn examine(&mut self) {
-        if self.found {
-            self.merge().await;
-            self.found = false;
-        }
-        if self.accepted {
-            // A closed channel: the daemon is ending, and the next one asks again.
-            if self.inputs.send(Input::QuarantineEnded).await.is_ok() {
-                self.journal.end_quarantine();
-            }
-        } else if let Some(before) = self.journal.quarantined_before() {
-            let reconciler = Reconciler {
-                store: self.dispatch.store.clone(),
-                provider: Arc::clone(&self.dispatch.provider),
-            };
-            quarantine::reconcile(&reconciler, before, &self.journal, &self.inputs, &self.left)
-                .await;
-            self.left.send_replace(None);
-        }
-        // Nothing more to find out until the database moves once more.
-        std::future::pending::<()>().await;
+    /// Has the reactor keep back what is due. Whether it still listens.
+    async fn hold(&mut self, before: Moment) -> bool {
+        let told = self.inputs.send(Input::Quarantine { before }).await;
+        let holds = |held: &Option<Moment>| *held == Some(before);
+        told.is_ok() && self.held.wait_for(holds).await.is_ok()
     }
 
-    /// Records everything that the journals know to have been sent. What stands there already
-    /// is not changed by it.
-    async fn merge(&self) {
-        until(|| {
-            self.dispatch
-                .store
-                .bounded(self.dispatch.store.mark_restored())
-        })
-        .await;
-        let mut waits = until(|| async { self.journal.history() }).await;
-        let mut proofs = 0;
-        while let Some(path) = waits.pop() {
-            let answers = until(|| read(path.clone())).await;
-            let mut records: Vec<_> = answers.iter().filter_map(Answered::proof).collect();
-            proofs += records.len();
-            while !records.is_empty() {
-                records = until(|| self.record(&records)).await;
-                if !records.is_empty() {
-                    sleep(AGAIN).await;
+    /// Takes in what the database says. Whether the reactor still listens.
+    async fn follow(&mut self, read: Option<Quarantine>) -> bool {
+        if self.progress.unrecorded {
+            return true;
+        }
+        match (read, self.progress.open) {
+            (Some(quarantine), open) if !quarantine.has_ended => {
+                self.progress.unaccounted = quarantine.unaccounted;
+                if open == Some(quarantine.before) {
+                    return true;
                 }
+                self.progress.open = Some(quarantine.before);
+                self.left.send_replace(None);
+                tracing::warn!(held_before = %quarantine.before,
+                    "another instance found that the database was restored or replaced: messages due by \
+                     then are in quarantine until it is known whether they were sent");
+                self.hold(quarantine.before).await
             }
+            (Some(ended), Some(open)) if ended.before >= open => {
+                tracing::warn!("quarantine ended: every message in it is accounted for");
+                self.progress = Progress::default();
+                self.left.send_replace(None);
+                if let Some(journal) = &self.journal {
+                    journal.end_quarantine();
+                }
+                self.inputs.send(Input::QuarantineEnded).await.is_ok()
+            }
+            // The database has lost it, or only a journal knows of it.
+            (_, Some(_)) => {
+                self.progress.unrecorded = true;
+                self.progress.witness = RanBy::Nothing;
+                true
+            }
+            (_, None) => true,
         }
-        tracing::warn!(
-            messages = proofs,
-            "all messages that the journals show as sent are recorded"
-        );
     }
 
-    /// Those that somebody held.
-    async fn record(
-        &self,
-        records: &[Record<Payload>],
-    ) -> Result<Vec<Record<Payload>>, StoreError> {
+    /// Does what is to be done until something happens. Dropped at any point, it begins again.
+    async fn work(&mut self) -> std::convert::Infallible {
+        if let Some(before) = self.progress.open {
+            if self.progress.unrecorded {
+                self.record(before).await;
+            }
+            self.account().await;
+            self.decide(before).await;
+        }
+        // Nothing more to be done.
+        std::future::pending().await
+    }
+
+    /// Has all instances keep it back.
+    async fn record(&mut self, before: Moment) {
         let store = &self.dispatch.store;
-        let mut done = HashSet::new();
-        for group in records.chunks(self.dispatch.record_batch) {
-            let group: Vec<_> = group.iter().collect();
-            let recorded = store.bounded(store.record(&group)).await?;
-            done.extend(recorded.into_keys());
-        }
-        let left = records.iter().filter(|r| !done.contains(&r.token));
-        Ok(left.cloned().collect())
-    }
-}
-
-/// The journal of a daemon that starts, and what it finds.
-pub(super) struct Begun {
-    pub(super) journal: Arc<Journal>,
-    /// What those before it left.
-    pub(super) past: Vec<PastFile>,
-    /// Where the database is, if it goes on from where they left it.
-    pub(super) follows: Option<DatabaseId>,
-    /// What is due before this is held.
-    pub(super) held_before: Option<Moment>,
-    /// Nothing of what they tell need stand in the database.
-    pub(super) found: bool,
-    /// It is held only until it does: a person says that nothing else can be missing.
-    pub(super) accepted: bool,
-}
-
-impl Begun {
-    /// Has what was left settled, and a restore noticed.
-    pub(super) fn look_after(
-        self,
-        tasks: &mut Tasks,
-        dispatch: Dispatch,
-        history: Lineage,
-        inputs: mpsc::Sender<Input>,
-        held: watch::Receiver<Option<Moment>>,
-        left: watch::Sender<Option<Remaining>>,
-    ) {
-        let (past, follows) = (self.past, self.follows);
-        let recovery = super::recovery::settle(dispatch.clone(), past, follows, inputs.clone());
-        tasks.spawn_finite("recovery", recovery);
-        let restore = Restore {
-            dispatch,
-            journal: self.journal,
-            history,
-            inputs,
-            held,
-            left,
-            found: self.found,
-            accepted: self.accepted,
+        let mut ran = self.dispatch.lineage.members();
+        let first = match &self.progress.witness {
+            RanBy::Memory => Some(store.instance()),
+            RanBy::Journals(dead) => dead.last().copied(),
+            RanBy::Nothing => None,
         };
-        tasks.spawn("restore watch", restore.watch());
+        ran.extend(first);
+        until(|| store.bounded(store.quarantine_begin(before, &ran, first, SILENCE))).await;
+        // The history before may have known this instance; this one has to.
+        until(|| store.bounded(store.instance_start())).await;
+        self.progress.unrecorded = false;
+        self.publish().await;
     }
-}
 
-/// Takes a slot, begins a journal there, and compares it with those before.
-pub(super) async fn begin(
-    state: State,
-    database: &str,
-    store: &Store,
-    history: &Lineage,
-    now: Moment,
-) -> Result<Begun, RunError> {
-    let State {
-        dir,
-        accept_restore,
-    } = state;
-    let instance = store.instance();
-    let place = history.known();
-    let mut slot = dir.take_slot(place.map(|place| place.database), database)?;
-    let past = slot.past()?;
-    let mut seen = past.last().map(|file| file.past.last_seen());
-    if past.is_empty() {
-        // The first daemon beside this database: perhaps its data were restored from another one.
-        seen = include_earlier(&mut slot, store).await?;
-    }
-    tracing::info!(path = %slot.path().display(), "the journal is kept");
-    let start = start(seen, place, accept_restore, now);
-    if start.accepted {
-        tracing::warn!(
-            "restore accepted: overdue messages will be sent, once those that the journals show as \
-             sent are recorded"
-        );
-    } else if let (true, Some(place)) = (start.moved, place) {
-        tell(seen.and_then(|seen| seen.database), place, now);
-    }
-    let held_before = start.quarantine_before;
-    let at = place.map(|place| (place.database, place.reached));
-    Ok(Begun {
-        journal: Arc::new(Journal::begin(slot, instance, at, held_before)?),
-        past,
-        follows: place.map(|place| place.database).filter(|_| !start.moved),
-        held_before,
-        found: start.merge_proofs,
-        accepted: start.accepted,
-    })
-}
-
-/// Includes the journals of other databases whose attempts are in this ledger; what the latest of them
-/// last saw.
-async fn include_earlier(slot: &mut Slot, store: &Store) -> Result<Option<LastSeen>, RunError> {
-    let mut seen = None;
-    for candidate in slot.candidates()? {
-        let known = store.bounded(store.knows_any(&candidate.tokens)).await?;
-        if known {
-            seen = slot.include(candidate).or(seen);
+    /// Has what this instance and its journals know recorded, and says so.
+    async fn account(&mut self) {
+        if self.progress.accounted.is_none() {
+            let known = if self.progress.lost {
+                merge::merge(
+                    &self.dispatch,
+                    self.journal.as_deref(),
+                    self.progress.witness.dead(),
+                )
+                .await
+            } else {
+                // The database has everything that this instance committed.
+                HashSet::from([self.dispatch.store.instance()])
+            };
+            self.progress.accounted = Some(known);
         }
+        let accounted: Vec<_> = self.progress.accounted.iter().flatten().copied().collect();
+        if !accounted
+            .iter()
+            .any(|id| self.progress.unaccounted.contains(id))
+        {
+            return;
+        }
+        let store = &self.dispatch.store;
+        until(|| store.bounded(store.quarantine_account(&accounted))).await;
+        self.publish().await;
     }
-    Ok(seen)
+
+    /// Decides what is left: a person has, or the provider's list does.
+    async fn decide(&mut self, before: Moment) {
+        let store = &self.dispatch.store;
+        if self.progress.accepted {
+            until(|| store.bounded(store.quarantine_end(before))).await;
+            self.publish().await;
+            return;
+        }
+        if self.dispatch.lineage.quarantined_before().is_none() {
+            return;
+        }
+        let reconciler = Reconciler {
+            store: store.clone(),
+            provider: Arc::clone(&self.dispatch.provider),
+        };
+        quarantine::reconcile(&reconciler, before, &self.inputs, &self.left).await;
+        until(|| store.bounded(store.quarantine_end(before))).await;
+        self.publish().await;
+    }
+
+    /// Has everybody read it again, this instance too.
+    async fn publish(&self) {
+        let store = &self.dispatch.store;
+        notify_members(store).await;
+        until(|| store.bounded(store.quarantine_read())).await;
+    }
 }
 
-/// What a start says of a database that is not where the journal left it.
-fn tell(was: Option<DatabaseId>, is: LogPosition, before: Moment) {
-    tracing::error!(
-        was = was.map(tracing::field::display),
-        is = %is.database,
-        held_before = %before,
-        "the database was restored or replaced: messages due by now are in quarantine until it is \
-         known whether they were sent. If nothing was lost: punctual run --accept-restore"
-    );
+/// What is said of a database that is not what it was.
+fn log(was: Option<DatabaseId>, is: Option<LogPosition>, lost: bool, before: Moment) {
+    let was = was.map(tracing::field::display);
+    let is = is.map(|place| tracing::field::display(place.database));
+    if lost {
+        tracing::error!(was, is, held_before = %before,
+            "the database was restored or replaced, and lacks what was committed: messages due by now are in \
+             quarantine until it is known whether they were sent. If none was: punctual run --accept-restore");
+    } else {
+        tracing::warn!(was, is, held_before = %before,
+            "the database was restored or replaced, and has everything that this instance committed: messages \
+             due by now are in quarantine until every instance has confirmed the same");
+    }
 }
 
 /// Tries until it is done.
-async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+pub(super) async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
     mut attempt: impl FnMut() -> F,
 ) -> T {
     loop {
         match attempt().await {
             Ok(done) => return done,
             Err(error) => {
-                tracing::warn!(%error, "the journals could not be merged yet; retrying");
+                tracing::warn!(%error, "the quarantine could not be followed up yet; retrying");
                 sleep(AGAIN).await;
             }
         }
-    }
-}
-
-async fn read(path: PathBuf) -> std::io::Result<Vec<Answered>> {
-    match tokio::task::spawn_blocking(move || journal::answers_in(&path)).await {
-        // Removed meanwhile, for its age.
-        Ok(Err(gone)) if gone.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Ok(read) => read,
-        Err(ended) => Err(std::io::Error::other(ended)),
     }
 }

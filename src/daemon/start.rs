@@ -64,6 +64,7 @@ impl Start<'_> {
         // The heartbeat's connection first, in case the server has few left.
         let (own, store) = (&self.connections.heartbeat, &self.connections.store);
         own.instance_start().await?;
+        own.quarantine_read().await?;
         notify_members(own).await;
         measure(own, self.clock).await?;
         // Two are left free by the pool: for the listener, and for the check of a slow session.

@@ -229,5 +229,6 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
         http,
         webhooks: None,
         state: None,
+        accept_restore: false,
     })
 }

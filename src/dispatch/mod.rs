@@ -19,7 +19,7 @@ use crate::proof::recovery::Begun;
 use crate::provider::Provider;
 use crate::reactor::{self, Ask, JudgedClaim, Record, SendResult};
 use crate::schedule::LEAD_MAX;
-use crate::store::{PATIENCE, Recorded, Store, StoreError};
+use crate::store::{Lineage, PATIENCE, Recorded, Store, StoreError};
 
 mod notes;
 
@@ -59,6 +59,8 @@ pub struct Dispatch {
     pub record_batch: usize,
     /// What has begun, for the process after this one; `None`: there is no journal.
     pub journal: Option<Arc<Journal>>,
+    /// What this instance remembers of its requests, should the database lose some.
+    pub lineage: Lineage,
     /// How the latest claims and records went.
     pub notes: Arc<Notes>,
 }
@@ -247,6 +249,7 @@ impl Dispatch {
             if let Some(journal) = &self.journal {
                 journal.answered(message.token(), &outcome, finished);
             }
+            self.lineage.ended(message.token(), &outcome, finished);
             SendResult {
                 outcome,
                 started: Some(now.db),
@@ -258,15 +261,17 @@ impl Dispatch {
 
     /// The last thing before the request.
     fn note_beginning(&self, message: &Payload, now: Moment) -> Result<(), Unwritable> {
-        let Some(journal) = &self.journal else {
-            return Ok(());
-        };
-        journal.began(Begun {
+        let begun = Begun {
             token: message.token(),
             message: message.id(),
             expires_us: message.expires().as_micros(),
             at_us: now.as_micros(),
-        })
+        };
+        if let Some(journal) = &self.journal {
+            journal.began(begun)?;
+        }
+        self.lineage.begun(begun);
+        Ok(())
     }
 
     /// Records a group. One that the database refuses is halved until the bad record stands

@@ -159,12 +159,12 @@ impl Journal {
 
     /// The database was replaced or restored, and messages due before a moment are in quarantine:
     /// written for the daemons after this one. The next file belongs to the database as it is now.
-    pub fn begin_quarantine(&self, before: Moment, database: DatabaseId, reached: i64) {
+    pub fn begin_quarantine(&self, before: Moment, at: Option<(DatabaseId, i64)>) {
         let mut inner = self.inner();
         inner.changed = true;
         inner.quarantined_before = Some(before);
-        inner.opened.database = Some(database);
-        inner.reached = reached;
+        inner.opened.database = at.map(|(database, _)| database);
+        inner.reached = at.map_or(i64::MIN, |(_, reached)| reached);
         let before_us = before.as_micros();
         // In case there is no next file.
         let _ = inner.append(&Record::Held { before_us });
@@ -258,10 +258,9 @@ impl Journal {
     }
 }
 
-/// The responses in a file of a journal.
-pub fn answers_in(path: &std::path::Path) -> io::Result<Vec<Answered>> {
+/// What is in a file of a journal; `None`: it is none, or nothing began by it.
+pub fn past_in(path: &std::path::Path) -> io::Result<Option<Past>> {
     let bytes = dir::read(&File::open(path)?)?;
     let contents = bytes.as_deref().and_then(record::decode);
-    let past = contents.and_then(Past::of);
-    Ok(past.map_or_else(Vec::new, |past| past.answers().cloned().collect()))
+    Ok(contents.and_then(Past::of))
 }

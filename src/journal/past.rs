@@ -95,6 +95,12 @@ impl Past {
         self.answered.values()
     }
 
+    /// The requests that began and have no response; `None`: it may not have all of its instance.
+    pub fn unanswered(&self) -> Option<Vec<AttemptToken>> {
+        let is_open = |token: &&AttemptToken| !self.answered.contains_key(token);
+        (self.whole && self.latest).then(|| self.began.keys().filter(is_open).copied().collect())
+    }
+
     /// Attempts in it.
     pub fn tokens(&self) -> impl Iterator<Item = AttemptToken> {
         self.began.keys().chain(self.answered.keys()).copied()

@@ -9,8 +9,10 @@
 //! - [`standing`], [`mod@merge`]: what a report changes, alone or in a group.
 //! - [`matching`]: what a provider's list proves about an attempt with an uncertain outcome.
 //! - [`quarantine`]: the same for messages that are in quarantine after a restore.
+//! - [`history`]: by what an instance recognises the history of its database.
 //! - [`recovery`]: what a journal proves about the attempts of a dead instance.
 
+pub mod history;
 pub mod matching;
 pub mod merge;
 pub mod quarantine;

@@ -1,11 +1,9 @@
 //! What the provider's list proves about messages in quarantine after a restore, and what follows.
 //!
-//! The rows came back as they were when the backup was made; what their users changed since, and
-//! what was sent since, is lost. So the proof that one was sent is its own: exactly one message
-//! that is alike, that nobody else has, and that could be nobody else's; or as many as there are
-//! rows that are all alike. And for the proof that one was not, more is asked than that nothing
-//! like it is there: nothing at all may be there that was sent to this number and is nobody's, for
-//! it may have had another text by then.
+//! The rows are as they were when the backup was made; what their users changed since, and what was
+//! sent since, is lost. So one was sent if the list shows exactly one message like it that belongs to
+//! no attempt and to no other row; or as many as there are rows that are alike. And one was not sent
+//! only if the list shows no unmatched message to its number at all: it may have had another text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -79,7 +77,7 @@ pub enum Fate {
         at: Option<Moment>,
     },
     /// It was not sent, and may be.
-    Absent,
+    NotSent,
     /// It stays in quarantine.
     Stays(Reason),
 }
@@ -140,7 +138,7 @@ pub fn fates(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration) -> Vec<
             } else if age < ABSENT_AFTER {
                 Fate::Stays(Reason::Early)
             } else {
-                Fate::Absent
+                Fate::NotSent
             }
         }
     };
@@ -151,8 +149,8 @@ pub fn fates(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration) -> Vec<
 /// are of interest.
 pub fn shared_texts(rows: &[QuarantinedRow], shown: &[ProviderMessage]) -> BTreeSet<TextKey> {
     let listed: BTreeSet<TextKey> = shown.iter().map(|s| TextKey::of(&s.body)).collect();
-    let held = rows.iter().filter_map(|row| row.text);
-    held.filter(|text| listed.contains(text)).collect()
+    let texts = rows.iter().filter_map(|row| row.text);
+    texts.filter(|text| listed.contains(text)).collect()
 }
 
 /// Which message could be which row's.
@@ -228,32 +226,32 @@ fn did_not_arrive(shown: &ProviderMessage) -> bool {
     status.is_some_and(|status| status.delivery.stage().is_failure())
 }
 
-/// Messages of which it is remembered why they stay, for people who ask.
+/// Messages whose reason for staying is kept, for people who ask.
 const REASONS_MAX: usize = 10_000;
 
-/// One look at everything that is in quarantine, and what it came to.
+/// One comparison of everything in quarantine with the provider's list, and its result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciliation {
     /// What was due before this is in quarantine.
     pub before: Moment,
-    /// How long that had lasted when the look began.
+    /// How long the quarantine had lasted when the comparison began.
     pub age: Duration,
     /// Recorded as sent.
     pub sent: usize,
-    /// May be sent.
-    pub absent: Vec<MessageId>,
-    /// So many more may be, and are told with a later look.
-    pub more: usize,
-    /// Stay in quarantine, and why.
-    pub held: BTreeMap<Reason, usize>,
-    /// The same by message, of as many as are remembered.
+    /// Certainly not sent: cleared.
+    pub unsent: Vec<MessageId>,
+    /// So many more were not sent; a later comparison clears them.
+    pub unsent_more: usize,
+    /// Stay in quarantine, by reason.
+    pub remaining: BTreeMap<Reason, usize>,
+    /// The same by message, of as many as are kept.
     pub reasons: BTreeMap<MessageId, Reason>,
-    /// Cleared already, and not sent yet.
-    pub free: BTreeSet<MessageId>,
+    /// Cleared before, and not sent yet.
+    pub cleared: BTreeSet<MessageId>,
 }
 
 impl Reconciliation {
-    /// One that begins at `now`.
+    /// A comparison that begins at `now`.
     pub fn begin(before: Moment, now: Moment) -> Self {
         Self {
             before,
@@ -262,12 +260,12 @@ impl Reconciliation {
         }
     }
 
-    /// Whether it is known of everything whether it was sent.
+    /// Whether it is known of every message whether it was sent.
     pub fn is_over(&self) -> bool {
-        self.held.is_empty()
+        self.remaining.is_empty()
     }
 
-    /// Those of a number's rows that the list is needed for. `cleared`: what earlier looks cleared.
+    /// The rows of a number for which the list is needed. `cleared`: what was cleared before.
     pub fn sort_out(
         &mut self,
         rows: &[QuarantinedRow],
@@ -277,7 +275,7 @@ impl Reconciliation {
         for row in rows {
             let is_newer = |at| at > self.before + WRITTEN_AFTER;
             if cleared.contains(&row.id) {
-                self.free.insert(row.id);
+                self.cleared.insert(row.id);
             } else if row.touched.is_some_and(is_newer) {
                 self.clears(row.id);
             } else if let Ok(to) = row.to.parse::<E164>() {
@@ -295,16 +293,16 @@ impl Reconciliation {
 
     /// A row may be sent.
     pub fn clears(&mut self, id: MessageId) {
-        if self.absent.len() + self.free.len() < CLEARED_MAX {
-            self.absent.push(id);
+        if self.unsent.len() + self.cleared.len() < CLEARED_MAX {
+            self.unsent.push(id);
         } else {
-            self.more += 1;
+            self.unsent_more += 1;
         }
     }
 
     /// A row stays in quarantine.
     pub fn stays(&mut self, id: MessageId, reason: Reason) {
-        *self.held.entry(reason).or_default() += 1;
+        *self.remaining.entry(reason).or_default() += 1;
         if self.reasons.len() < REASONS_MAX {
             self.reasons.insert(id, reason);
         }
@@ -313,7 +311,7 @@ impl Reconciliation {
     /// For people.
     pub fn in_words(&self) -> String {
         let reasons: Vec<_> = self
-            .held
+            .remaining
             .iter()
             .map(|(reason, n)| format!("{n}: {}", reason.as_str()))
             .collect();

@@ -1,5 +1,5 @@
 //! Asks the provider itself: what became of a message of which no end was told, and whether it
-//! has a message in doubt at all. What it says goes the way of its callbacks.
+//! has an unconfirmed message at all. What it says goes the way of its callbacks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::proof::matching::{self, Candidate, Match, Resolution};
 use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
 use crate::provider::{Fetched, Listed, Provider, Query};
 use crate::schedule::LookUpPlan as Plan;
-use crate::store::look_ups::{About, Doubt, LookUp, Noted};
+use crate::store::look_ups::{About, LookUp, Noted, UncertainAttempt};
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
-/// Messages in doubt asked about in one round, and messages without a receipt. Apart, so that
+/// Unconfirmed messages asked about in one round, and messages without a receipt. Apart, so that
 /// many of the latter do not hold up the former.
 const ROUND: usize = 16;
 
@@ -38,7 +38,7 @@ pub struct LookUps {
     pub store: Store,
     /// Who is asked.
     pub provider: Arc<dyn Provider>,
-    /// What is done about doubt where the row does not say.
+    /// What follows of an uncertain outcome where the row does not say.
     pub policy: InDoubt,
     /// A message later than this is not sent again.
     pub max_lateness: Duration,
@@ -112,7 +112,7 @@ impl LookUps {
         }
         let answer = match &look_up.about {
             About::Sid(sid) => Answer::Fetched(self.provider.fetch(sid).await),
-            About::Doubt(Doubt {
+            About::Uncertain(UncertainAttempt {
                 sought: Some(sought),
                 since,
                 ..
@@ -124,7 +124,7 @@ impl LookUps {
                 };
                 Answer::Listed(self.provider.list(&query).await)
             }
-            About::Doubt(_) | About::Nothing => Answer::Unasked,
+            About::Uncertain(_) | About::Nothing => Answer::Unasked,
         };
         if matches!(
             answer,
@@ -142,10 +142,10 @@ impl LookUps {
                 let reason = "the provider does not respond";
                 Ok(Some(self.failed(look_up, reason)))
             }
-            (About::Doubt(doubt), Answer::Listed(listed)) => {
-                self.settle_doubt(look_up, doubt, listed).await
+            (About::Uncertain(attempt), Answer::Listed(listed)) => {
+                self.settle_uncertain(look_up, attempt, listed).await
             }
-            (About::Doubt(doubt), _) => self.unasked(look_up, doubt).await.map(Some),
+            (About::Uncertain(attempt), _) => self.unasked(look_up, attempt).await.map(Some),
             (About::Sid(sid), Answer::Fetched(fetched)) => {
                 self.settle_sid(look_up, sid, fetched).await.map(Some)
             }
@@ -191,16 +191,16 @@ impl LookUps {
         })
     }
 
-    async fn settle_doubt(
+    async fn settle_uncertain(
         &self,
         look_up: &LookUp,
-        doubt: &Doubt,
+        attempt: &UncertainAttempt,
         listed: Listed,
     ) -> Result<Option<Noted>, StoreError> {
-        let (found, shown) = self.look(look_up, doubt, listed).await?;
+        let (found, shown) = self.look(look_up, attempt, listed).await?;
         let age = look_up.now.since(look_up.asked_since);
         let mut note = found.note();
-        match matching::resolve(&found, age, doubt.row.as_ref(), self.policy) {
+        match matching::resolve(&found, age, attempt.row.as_ref(), self.policy) {
             Resolution::Wait => {}
             Resolution::Adopt(sid) => {
                 let found = shown.iter().find(|shown| shown.sid == sid);
@@ -230,21 +230,21 @@ impl LookUps {
     async fn look(
         &self,
         look_up: &LookUp,
-        doubt: &Doubt,
+        attempt: &UncertainAttempt,
         listed: Listed,
     ) -> Result<(Match, Vec<ProviderMessage>), StoreError> {
         let (messages, whole) = match listed {
             Listed::NotNow { reason } => return Ok((Match::NoAnswer(reason), Vec::new())),
             Listed::Shown { messages, whole } => (messages, whole),
         };
-        let Some(sought) = &doubt.sought else {
+        let Some(sought) = &attempt.sought else {
             return Ok((Match::NoAnswer("its text is not known".into()), Vec::new()));
         };
         let (to, from) = (&sought.to, sought.from.as_deref());
         let (alike, others): (Vec<ProviderMessage>, Vec<ProviderMessage>) = messages
             .into_iter()
-            .filter(|shown| matching::cannot_be_excluded(shown, to, from, doubt.since))
-            .partition(|shown| matching::resembles(shown, sought, doubt.since));
+            .filter(|shown| matching::cannot_be_excluded(shown, to, from, attempt.since))
+            .partition(|shown| matching::resembles(shown, sought, attempt.since));
         let others: Vec<ProviderSid> = others.into_iter().map(|shown| shown.sid).collect();
         let shown = alike.iter().map(|shown| &shown.sid).chain(&others);
         let sids: Vec<&str> = shown.map(|sid| sid.0.as_str()).collect();
@@ -264,8 +264,12 @@ impl LookUps {
         Ok((found, alike))
     }
 
-    /// What is in doubt with a provider that cannot be asked, or a text that is not known.
-    async fn unasked(&self, look_up: &LookUp, doubt: &Doubt) -> Result<Noted, StoreError> {
+    /// An uncertain outcome with a provider that cannot be asked, or a text that is not known.
+    async fn unasked(
+        &self,
+        look_up: &LookUp,
+        attempt: &UncertainAttempt,
+    ) -> Result<Noted, StoreError> {
         let why = if self.provider.can_look_up() {
             "its text is not known, so the list is not searched"
         } else {
@@ -275,7 +279,7 @@ impl LookUps {
         let found = Match::NoAnswer(note.clone());
         let age = look_up.now.since(look_up.asked_since);
         if let Resolution::PutBack(policy) =
-            matching::resolve(&found, age, doubt.row.as_ref(), self.policy)
+            matching::resolve(&found, age, attempt.row.as_ref(), self.policy)
             && self.put_back(look_up, policy, &note).await?
         {
             note = format!("{note}; set back to pending ({})", policy.as_str());
@@ -337,7 +341,7 @@ impl LookUps {
     /// What is noted where there was no answer.
     fn failed(&self, look_up: &LookUp, reason: &str) -> Noted {
         let plan = match look_up.about {
-            About::Doubt(_) => Plan::IN_DOUBT,
+            About::Uncertain(_) => Plan::IN_DOUBT,
             About::Sid(_) | About::Nothing => self.unheard,
         };
         Noted {

@@ -1,5 +1,5 @@
-//! Asks the provider for what it has of the messages that are held after a restore. What it shows is
-//! recorded the way of every other proof; what follows of the rest, the caller does.
+//! Compares the messages in quarantine after a restore with the provider's list. What the list proves
+//! is recorded like every other proof; the caller clears what was not sent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,42 +19,42 @@ use crate::provider::{Listed, Provider, Query};
 use crate::reactor::{Record, Settlement};
 use crate::store::{Store, StoreError};
 
-/// Questions at once: the provider limits concurrency, and sends come first.
+/// Queries at once: the provider limits concurrency, and sends come first.
 const AT_ONCE: usize = 4;
 
 /// Rows read in one statement.
 const PAGE: usize = 5_000;
 
-/// Asks.
+/// Compares them.
 #[derive(Clone)]
 pub struct Reconciler {
     /// The rows and the ledger.
     pub store: Store,
-    /// Who is asked.
+    /// Whose list it is.
     pub provider: Arc<dyn Provider>,
 }
 
-/// One look.
-struct Look {
+/// One comparison.
+struct Run {
     now: Moment,
-    /// The provider gave no answer: it is spared.
+    /// The provider did not respond: it is not asked again.
     silent: AtomicBool,
-    looked: Reconciliation,
+    result: Reconciliation,
 }
 
 impl Reconciler {
-    /// Looks for everything that is due before `before`, number by number. `free`: what was let go
+    /// Compares everything that is due before `before`, number by number. `cleared`: what was cleared
     /// before.
-    pub async fn look(
+    pub async fn reconcile(
         &self,
         before: Moment,
-        free: &BTreeSet<MessageId>,
+        cleared: &BTreeSet<MessageId>,
     ) -> Result<Reconciliation, StoreError> {
         let now = self.store.bounded(self.store.now()).await?;
-        let mut look = Look {
+        let mut run = Run {
             now,
             silent: AtomicBool::new(false),
-            looked: Reconciliation::begin(before, now),
+            result: Reconciliation::begin(before, now),
         };
         let mut after: Option<String> = None;
         loop {
@@ -66,32 +66,38 @@ impl Reconciler {
                 together.pop();
             }
             let Some(last) = together.last().and_then(|rows| rows.last()) else {
-                return Ok(look.looked);
+                return Ok(run.result);
             };
             after = Some(last.to.clone());
             if rows.len() == PAGE && together.len() == 1 {
-                // What more there is of this number is not read, and stays held.
-                *look.looked.held.entry(Reason::Partial).or_default() += 1;
+                // What more there is of this number is not read, and stays in quarantine.
+                *run.result.remaining.entry(Reason::Partial).or_default() += 1;
             }
             let numbers: Vec<_> = together
                 .iter()
-                .map(|rows| look.looked.sort_out(rows, free))
+                .map(|rows| run.result.sort_out(rows, cleared))
                 .collect();
             let numbers: Vec<_> = numbers.into_iter().filter(|n| !n.is_empty()).collect();
             for few in numbers.chunks(AT_ONCE) {
                 let mut asked = Vec::with_capacity(few.len());
                 for rows in few {
-                    asked.push(self.ask(rows, &look.silent));
+                    asked.push(self.ask(rows, &run.silent));
                 }
                 let answers = join_all(asked).await;
                 for (rows, answer) in few.iter().zip(answers) {
-                    self.settle(&mut look, rows, answer).await?;
+                    self.settle(&mut run, rows, answer).await?;
                 }
             }
         }
     }
 
-    /// Rows that were written so long after the hold that it does not concern them.
+    /// These were not sent: every instance may send them.
+    pub async fn clear(&self, unsent: &[MessageId]) -> Result<(), StoreError> {
+        let clear = self.store.quarantine_clear(unsent);
+        self.store.bounded(clear).await
+    }
+
+    /// Rows that another instance cleared, and those that were written so long after the quarantine began that they are not in it.
     pub async fn fresh(&self, before: Moment) -> Result<Vec<MessageId>, StoreError> {
         let fresh = self
             .store
@@ -143,7 +149,7 @@ impl Reconciler {
 
     async fn settle(
         &self,
-        look: &mut Look,
+        run: &mut Run,
         rows: &[QuarantinedRow],
         answer: Result<(Vec<ProviderMessage>, bool), Reason>,
     ) -> Result<(), StoreError> {
@@ -151,7 +157,7 @@ impl Reconciler {
             Ok(answer) => answer,
             Err(why) => {
                 for row in rows {
-                    look.looked.stays(row.id, why);
+                    run.result.stays(row.id, why);
                 }
                 return Ok(());
             }
@@ -160,17 +166,17 @@ impl Reconciler {
         let mut records = Vec::new();
         for (row, fate) in rows
             .iter()
-            .zip(quarantine::fates(rows, &list, look.looked.age))
+            .zip(quarantine::fates(rows, &list, run.result.age))
         {
             match fate {
-                Fate::Stays(why) => look.looked.stays(row.id, why),
-                Fate::Absent => look.looked.clears(row.id),
+                Fate::Stays(why) => run.result.stays(row.id, why),
+                Fate::NotSent => run.result.clears(row.id),
                 Fate::Sent { sid, at } => records.push(Record {
                     id: row.id,
                     token: AttemptToken::fresh(),
                     settlement: Settlement::Accepted { sid },
                     started: at,
-                    finished: Some(at.unwrap_or(look.now)),
+                    finished: Some(at.unwrap_or(run.now)),
                     payload: None,
                     tries: 0,
                 }),
@@ -181,7 +187,7 @@ impl Reconciler {
         }
         // The provider took its time, and its user's edit is worth more than what was sent before.
         let versions = rows.iter().map(|row| (row.id, row.version)).collect();
-        self.record(look, &records, &versions).await
+        self.record(run, &records, &versions).await
     }
 
     /// What the list shows, against what the ledger knows.
@@ -216,7 +222,7 @@ impl Reconciler {
 
     async fn record(
         &self,
-        look: &mut Look,
+        run: &mut Run,
         records: &[Record<Arc<Cleared>>],
         versions: &HashMap<MessageId, i64>,
     ) -> Result<(), StoreError> {
@@ -231,7 +237,7 @@ impl Reconciler {
                 tracing::warn!(messages = ids.join(" "), error = %refused,
                     "what the provider's list shows of messages in quarantine could not be recorded; retrying");
                 for record in records {
-                    look.looked.stays(record.id, Reason::Locked);
+                    run.result.stays(record.id, Reason::Locked);
                 }
                 return Ok(());
             }
@@ -243,9 +249,9 @@ impl Reconciler {
             {
                 tracing::info!(message.id = %record.id, sid = sid.0,
                     "cleared from quarantine: the provider's list shows that it was sent");
-                look.looked.sent += 1;
+                run.result.sent += 1;
             } else {
-                look.looked.stays(record.id, Reason::Locked);
+                run.result.stays(record.id, Reason::Locked);
             }
         }
         Ok(())

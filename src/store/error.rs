@@ -33,6 +33,9 @@ pub enum StoreError {
         #[source]
         source: tokio_postgres::Error,
     },
+    /// A statement that was answered by a database of another history than the one that is used by now.
+    #[error("the response came from a database of another history")]
+    AnotherHistory,
     /// A row that does not have the expected columns or types.
     #[error("{step} returned an unexpected row: {}", chain(source))]
     Unreadable {
@@ -80,7 +83,7 @@ impl StoreError {
             return false;
         };
         let of_all = [
-            "08", "0A", "25", "28", "40", "42", "53", "54", "55", "57", "58", "XX",
+            "08", "0A", "25", "28", "40", "42", "53", "54", "55", "57", "58", "PU", "XX",
         ];
         source
             .code()
@@ -104,7 +107,7 @@ impl StoreError {
                 PoolError::Backend(e) | PoolError::PostCreateHook(HookError::Backend(e)),
             ) => is_away(e),
             Self::Query { source, .. } => is_away(source),
-            Self::Connect(_) | Self::Unreadable { .. } => false,
+            Self::Connect(_) | Self::AnotherHistory | Self::Unreadable { .. } => false,
         }
     }
 
@@ -163,7 +166,11 @@ impl StoreError {
                         | SqlState::CANNOT_CONNECT_NOW
                 )
             }),
-            Self::Connect(_) | Self::Silent { .. } | Self::Mute | Self::Unreadable { .. } => false,
+            Self::Connect(_)
+            | Self::Silent { .. }
+            | Self::Mute
+            | Self::AnotherHistory
+            | Self::Unreadable { .. } => false,
         }
     }
 }

@@ -52,7 +52,7 @@ pub use schema::migrate::{MigrateError, Migrator};
 pub use schema::{doctor, migrate};
 pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
-pub use session::lineage::Lineage;
+pub use session::lineage::{Lineage, Moved, Quarantine};
 pub use session::watch::Watch;
 pub use session::{connect, dsn};
 
@@ -83,6 +83,8 @@ pub struct Store {
     timezone: Arc<str>,
     /// Whether the app's own count of what a user is sent in a day is honoured as well.
     app_counts: bool,
+    /// By what the history of the database is recognised; `None`: it is not asked for.
+    lineage: Option<Lineage>,
 }
 
 impl Store {
@@ -100,6 +102,7 @@ impl Store {
             accompanied: Arc::default(),
             timezone: "UTC".into(),
             app_counts: false,
+            lineage: None,
         }
     }
 

@@ -14,6 +14,7 @@ mod daemon;
 mod doubt;
 mod ending;
 mod fates;
+mod history;
 mod http;
 mod journal;
 mod journey;

@@ -21,7 +21,7 @@ use crate::world::{TO, arrived_once, environment, insert, row};
 const AMPLE: Duration = Duration::from_secs(30);
 
 /// Brings the server down, so that its files can be touched; `restart` brings it up again.
-fn halt(server: &PrivatePostgres) {
+pub(crate) fn halt(server: &PrivatePostgres) {
     let pid = server.pid().expect("it runs");
     let process = Pid::from_raw(pid.cast_signed()).unwrap();
     kill_process(process, Signal::INT).unwrap();
@@ -41,7 +41,7 @@ fn halt(server: &PrivatePostgres) {
 }
 
 /// With owners, modes and times.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").args([from, to]).status();
     assert!(copied.unwrap().success());
 }

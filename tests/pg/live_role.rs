@@ -40,6 +40,7 @@ async fn parts(dsn: Dsn) -> Parts {
         },
         webhooks: None,
         state: None,
+        accept_restore: false,
     }
 }
 

@@ -20,6 +20,7 @@ mod dumps;
 mod erase;
 mod guard;
 mod harness;
+mod history;
 mod limits;
 mod live;
 mod live_app;

@@ -41,6 +41,7 @@ fn dispatch(store: &Store) -> Dispatch {
         lease: LEASE,
         record_batch: 500,
         journal: None,
+        lineage: punctual::store::Lineage::default(),
         notes: Arc::default(),
     }
 }

@@ -106,7 +106,7 @@ impl Case {
             store: self.store.clone(),
             provider: Arc::clone(&self.client) as Arc<dyn Provider>,
         };
-        reconciler.look(before, &self.free).await.unwrap()
+        reconciler.reconcile(before, &self.free).await.unwrap()
     }
 
     async fn standing(&self, id: Uuid) -> String {
@@ -157,8 +157,8 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
     case.set(not, "to_number = ' +13105550199'").await;
     case.sent_and_forgotten(sent).await;
     let looked = case.look(SOON).await;
-    assert_eq!((looked.sent, &looked.absent), (1, &vec![]));
-    assert_eq!(looked.held, held([(Reason::Early, 1)]));
+    assert_eq!((looked.sent, &looked.unsent), (1, &vec![]));
+    assert_eq!(looked.remaining, held([(Reason::Early, 1)]));
     assert_eq!(case.standing(sent).await, "sent sid");
     assert_eq!(case.standing(not).await, "pending");
     let [entry] = &ledger(&case.world, sent).await[..] else {
@@ -176,7 +176,7 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
     );
 
     let looked = case.look(LATE).await;
-    assert_eq!(looked.absent, [MessageId(not)]);
+    assert_eq!(looked.unsent, [MessageId(not)]);
     assert!(looked.is_over());
     // What was let go is not asked about again.
     let asked = case.twilio.book().others().len();
@@ -185,7 +185,7 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
         ..case
     };
     let looked = case.look(LATE).await;
-    assert_eq!(looked.free, case.free);
+    assert_eq!(looked.cleared, case.free);
     assert!(looked.is_over());
     assert_eq!(case.twilio.book().others().len(), asked);
 }
@@ -201,7 +201,7 @@ async fn a_list_that_lags_makes_nothing_absent_before_its_time() {
     case.sent_and_forgotten(id).await;
     for _ in 0..2 {
         let looked = case.look(LATE.saturating_sub(SOON)).await;
-        assert_eq!(looked.held, held([(Reason::Early, 1)]));
+        assert_eq!(looked.remaining, held([(Reason::Early, 1)]));
     }
     assert_eq!(case.standing(id).await, "pending");
 }
@@ -212,7 +212,7 @@ async fn twins_are_settled_if_as_many_are_listed() {
     let twins = [case.row("twin").await, case.row("twin").await];
     case.sent_and_forgotten(twins[0]).await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.held, held([(Reason::Shared, 2)]));
+    assert_eq!(looked.remaining, held([(Reason::Shared, 2)]));
     case.sent_and_forgotten(twins[1]).await;
     let looked = case.look(LATE).await;
     assert!(looked.is_over());
@@ -243,10 +243,10 @@ async fn what_cannot_be_told_stays_held_and_says_why() {
     case.set(doubtful, "status = 'sending'").await;
     let looked = case.look(LATE).await;
     assert_eq!(
-        looked.held,
+        looked.remaining,
         held([(Reason::Shared, 1), (Reason::Unlike, 2)])
     );
-    assert_eq!((looked.sent, looked.absent), (0, vec![]));
+    assert_eq!((looked.sent, looked.unsent), (0, vec![]));
     for id in [edited, template, twin] {
         assert_eq!(case.standing(id).await, "pending");
     }
@@ -254,7 +254,7 @@ async fn what_cannot_be_told_stays_held_and_says_why() {
     case.set(edited, "status = 'cancelled'").await;
     let looked = case.look(LATE).await;
     assert_eq!(
-        looked.held,
+        looked.remaining,
         held([(Reason::Shared, 1), (Reason::Unlike, 1)])
     );
 }
@@ -295,7 +295,7 @@ async fn what_the_app_or_another_instance_sent_is_nobody_elses_proof() {
             run(&case.world.unseen, &sql).await;
         }
         let looked = case.look(LATE).await;
-        assert_eq!(looked.absent, [MessageId(ours)], "{by_another_instance}");
+        assert_eq!(looked.unsent, [MessageId(ours)], "{by_another_instance}");
         assert_eq!(case.standing(ours).await, "pending");
     }
 }
@@ -310,9 +310,9 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     case.set(no_number, "to_number = 'nobody'").await;
     let before = now(&case.store).await - SOON * 2;
     let looked = case.look_before(before).await;
-    let absent: BTreeSet<_> = looked.absent.iter().map(|id| id.0).collect();
+    let absent: BTreeSet<_> = looked.unsent.iter().map(|id| id.0).collect();
     assert_eq!(absent, [fresh, again, no_number].into());
-    assert_eq!(looked.held, held([(Reason::Early, 1)]));
+    assert_eq!(looked.remaining, held([(Reason::Early, 1)]));
     assert_eq!(case.standing(old).await, "pending");
     let reconciler = Reconciler {
         store: case.store.clone(),
@@ -326,9 +326,9 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
         .collect();
     assert_eq!(found, [fresh, again].map(MessageId).into());
     // Who cannot be asked tells nothing.
-    let looked = reconciler.look(before, &found).await.unwrap();
-    assert_eq!(looked.held, held([(Reason::Unasked, 1)]));
-    assert_eq!(looked.free, found);
+    let looked = reconciler.reconcile(before, &found).await.unwrap();
+    assert_eq!(looked.remaining, held([(Reason::Unasked, 1)]));
+    assert_eq!(looked.cleared, found);
 }
 
 /// Its user writes another text, or means it for another time, while the provider is asked: what
@@ -352,9 +352,12 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
             }),
         };
         let before = now(&case.store).await - SOON;
-        let looked = reconciler.look(before, &case.free).await.unwrap();
+        let looked = reconciler.reconcile(before, &case.free).await.unwrap();
         assert_eq!(case.standing(id).await, "pending", "{what}");
-        assert_eq!((looked.sent, looked.held), (0, held([(Reason::Locked, 1)])));
+        assert_eq!(
+            (looked.sent, looked.remaining),
+            (0, held([(Reason::Locked, 1)]))
+        );
     }
 }
 
@@ -369,7 +372,7 @@ async fn a_provider_that_gives_no_answer_is_spared_and_a_row_that_is_held_comes_
     }
     case.twilio.hang_up().await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.held, held([(Reason::NoAnswer, 2)]));
+    assert_eq!(looked.remaining, held([(Reason::NoAnswer, 2)]));
     case.twilio.pick_up().await;
     let hold = format!(
         "begin; select from scheduled_messages where id = '{}' for update",
@@ -377,7 +380,10 @@ async fn a_provider_that_gives_no_answer_is_spared_and_a_row_that_is_held_comes_
     );
     run(&case.world.user, &hold).await;
     let looked = case.look(LATE).await;
-    assert_eq!((looked.sent, looked.held), (1, held([(Reason::Locked, 1)])));
+    assert_eq!(
+        (looked.sent, looked.remaining),
+        (1, held([(Reason::Locked, 1)]))
+    );
     run(&case.world.user, "rollback").await;
     assert_eq!(case.look(LATE).await.sent, 1);
     assert!(case.look(LATE).await.is_over());
@@ -411,12 +417,12 @@ async fn many_numbers_are_read_to_the_end_and_too_many_of_one_are_left_to_people
         case.sent_and_forgotten(*id).await;
     }
     let looked = case.look(LATE).await;
-    let numbers = looked.absent.len() + looked.more - 4_600;
+    let numbers = looked.unsent.len() + looked.unsent_more - 4_600;
     assert_eq!((numbers, looked.sent, sent.len()), (420, 30, 30));
     let right = "select count(*) from scheduled_messages where status = 'sent'
                    and twilio_sid is not null and to_number < '+13105550031'";
     assert_eq!(one::<i64>(&case.world.unseen, right).await, 30);
-    assert_eq!(looked.held, held([(Reason::Partial, 200)]));
+    assert_eq!(looked.remaining, held([(Reason::Partial, 200)]));
     assert_eq!(case.twilio.book().others().len(), 450, "each number once");
 }
 
@@ -458,6 +464,6 @@ async fn what_is_not_read_of_one_number_is_not_taken_for_settled() {
     )
     .await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.absent.len() + looked.more, 5_000);
+    assert_eq!(looked.unsent.len() + looked.unsent_more, 5_000);
     assert!(!looked.is_over());
 }

@@ -3,7 +3,7 @@
 use punctual::message::{InstanceId, MessageId};
 use punctual::proof::recovery::{LogPosition, NotAccepted};
 use punctual::reactor::Settlement;
-use punctual::store::{Lineage, Store};
+use punctual::store::{Lineage, Moved, Store};
 use uuid::Uuid;
 
 use crate::ours::{accepted, ledger, record, recorded, store, won};
@@ -138,24 +138,30 @@ async fn a_session_of_another_history_is_not_used() {
     let (one, other) = (World::new().await, World::new().await);
     let history = Lineage::default();
     let id = InstanceId::fresh;
-    let store = |world: &World| Store::new(world.db.dsn().pool_with(1, Some(&history), None), id());
+    let pool = |world: &World| world.db.dsn().pool_with(1, Some((&history, id())), None);
+    let store = |world: &World| Store::new(pool(world), id());
     store(&one).now().await.unwrap();
     let first = history.known().unwrap();
     store(&one).now().await.unwrap();
     store(&other).now().await.unwrap_err();
-    let second = history.moved().await;
+    let moved = history.moved().await;
+    assert!(!moved.lost);
+    let second = moved.to.unwrap();
     assert_eq!(first.database.system, second.database.system);
     assert_ne!(first.database, second.database);
-    history.accept(second);
+    history.accept(moved);
     store(&other).now().await.unwrap();
 
     let ahead = LogPosition {
         reached: i64::MAX,
         ..second
     };
-    history.accept(ahead);
+    history.accept(Moved {
+        to: Some(ahead),
+        lost: false,
+    });
     store(&other).now().await.unwrap_err();
-    let behind = history.moved().await;
+    let behind = history.moved().await.to.unwrap();
     assert_eq!(behind.database, second.database);
     assert!(!behind.follows(&ahead) && behind.follows(&second));
 }

@@ -10,12 +10,9 @@ const ROWS: u32 = 1_000;
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let dispatch = &on.dispatch;
     let store = &dispatch.store;
-    // What is held may have been sent, and is looked at before anything is said of it.
-    let held = dispatch
-        .journal
-        .as_ref()
-        .and_then(|j| j.quarantined_before());
-    let expire = store.expire(dispatch.rules.max_lateness, held, ROWS);
+    // What is in quarantine may have been sent.
+    let quarantined = store.quarantined_before();
+    let expire = store.expire(dispatch.rules.max_lateness, quarantined, ROWS);
     let expired = store.bounded(expire).await?;
     if expired > 0 {
         dispatch.metrics.count(Counter::Expired, expired);

@@ -68,7 +68,7 @@ fn list(shown: &[ProviderMessage]) -> Listing<'_> {
 fn told(fates: &[Fate]) -> String {
     let words = fates.iter().map(|fate| match fate {
         Fate::Sent { sid, .. } => sid.0.clone(),
-        Fate::Absent => "absent".into(),
+        Fate::NotSent => "absent".into(),
         Fate::Stays(why) => format!("{why:?}").to_lowercase(),
     });
     words.collect::<Vec<_>>().join(" ")
@@ -255,8 +255,8 @@ proptest! {
                 !known.contains(&s.sid.0) && !taken.contains(&s.sid.0)
                     && could_be(s, &row.to, None, row.since)
             });
-            prop_assert!(!(unexplained && *fate == Fate::Absent));
-            prop_assert!(late || *fate != Fate::Absent);
+            prop_assert!(!(unexplained && *fate == Fate::NotSent));
+            prop_assert!(late || *fate != Fate::NotSent);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::message::{AttemptToken, InstanceId, MessageId};
+use crate::proof::history::Witness;
 use crate::schedule::Ranking;
 use crate::store::{Store, StoreError, millis, prepared};
 
@@ -33,9 +34,41 @@ impl Store {
         Ok(())
     }
 
-    /// Says that this instance lives.
+    /// Says that this instance lives. In a database that does not have it, or not its latest commits, it says
+    /// nothing: that is one of another history.
     pub async fn instance_beat(&self) -> Result<(), StoreError> {
-        self.on_instance(BEAT, "the heartbeat").await
+        const STEP: &str = "the heartbeat";
+        let client = self.client().await?;
+        let beat = prepared(&client, BEAT, STEP).await?;
+        let (mark, asked) = self.asks();
+        let number = self.lineage.as_ref();
+        let number = number.map_or(0, |lineage| lineage.witness(Witness::next_beat));
+        let beaten = client
+            .execute(
+                &beat,
+                &[
+                    &self.instance.0,
+                    &number,
+                    &asked.beats,
+                    &asked.claimed,
+                    &asked.recorded,
+                ],
+            )
+            .await
+            .inspect_err(|error| self.refused(error, mark))
+            .map_err(StoreError::at(STEP))?;
+        if let Some(lineage) = &self.lineage {
+            if beaten == 0 && asked.beats == 0 {
+                // Not registered yet in a history that has just become ours.
+                return Ok(());
+            }
+            if beaten == 0 {
+                lineage.lost(mark);
+                return Err(StoreError::AnotherHistory);
+            }
+            lineage.witness(|own| own.beat(mark, number));
+        }
+        Ok(())
     }
 
     /// Says that this instance has ended of its own will and holds no claim.
@@ -57,6 +90,9 @@ impl Store {
             .map(|row| row.try_get("id").map(InstanceId))
             .collect::<Result<Vec<_>, _>>()
             .map_err(StoreError::unreadable(STEP))?;
+        if let Some(lineage) = &self.lineage {
+            lineage.set_members(members.clone());
+        }
         let ranking = Ranking::new(self.instance, members);
         self.accompanied
             .store(!ranking.is_alone(), Ordering::Relaxed);
@@ -75,7 +111,7 @@ impl Store {
 
     /// Open claims of this instance whose lease is over.
     pub async fn orphaned_claims(&self) -> Result<Vec<(MessageId, AttemptToken)>, StoreError> {
-        const STEP: &str = "looking for stray claims";
+        const STEP: &str = "looking for orphaned claims";
         let client = self.client().await?;
         let orphaned_claims = prepared(&client, ORPHANED_CLAIMS, STEP).await?;
         let rows = client

@@ -43,26 +43,26 @@ pub enum About {
     /// What became of the message it has under this name.
     Sid(ProviderSid),
     /// Whether it has the message at all.
-    Doubt(Doubt),
+    Uncertain(UncertainAttempt),
     /// Nothing: what it would be asked by is not there.
     Nothing,
 }
 
-/// An attempt of which nobody knows whether the provider took it.
+/// An attempt with an uncertain outcome.
 #[derive(Clone)]
-pub struct Doubt {
+pub struct UncertainAttempt {
     /// When the request can have begun at the earliest.
     pub since: Moment,
     /// What is looked for; `None`: the row was gone before it could be noted.
     pub sought: Option<SentText>,
-    /// The row, where the attempt is the one that left it in doubt.
+    /// The row, where the attempt is the one that left it `unconfirmed`.
     pub row: Option<UnconfirmedRow>,
 }
 
 /// Without number and text.
-impl std::fmt::Debug for Doubt {
+impl std::fmt::Debug for UncertainAttempt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Doubt")
+        f.debug_struct("UncertainAttempt")
             .field("since", &self.since)
             .field("row", &self.row)
             .finish_non_exhaustive()
@@ -170,7 +170,7 @@ impl Store {
         Ok(known)
     }
 
-    /// Puts a row in doubt back to `pending` by a policy that permits it. `false`: it does not
+    /// Puts an unconfirmed row back to `pending` by a policy that permits it. `false`: it does not
     /// stand so any more, or has neither time nor attempts left, or somebody holds it.
     pub async fn put_back(
         &self,
@@ -179,7 +179,7 @@ impl Store {
         sentence: &str,
         max_lateness: Duration,
     ) -> Result<bool, StoreError> {
-        const STEP: &str = "putting a message in doubt back";
+        const STEP: &str = "putting an unconfirmed message back";
         let client = self.client().await?;
         let statement = prepared(&client, PUT_BACK, STEP).await?;
         let moved = client
@@ -208,7 +208,7 @@ fn read_look_up(row: &Row) -> Result<LookUp, tokio_postgres::Error> {
     let outcome: &str = row.try_get("outcome")?;
     let sid: Option<String> = row.try_get("provider_sid")?;
     let about = match (outcome, sid) {
-        ("unknown", _) => About::Doubt(read_doubt(row)?),
+        ("unknown", _) => About::Uncertain(read_uncertain(row)?),
         (_, Some(sid)) => About::Sid(ProviderSid(sid)),
         (_, None) => About::Nothing,
     };
@@ -224,7 +224,7 @@ fn read_look_up(row: &Row) -> Result<LookUp, tokio_postgres::Error> {
     })
 }
 
-fn read_doubt(row: &Row) -> Result<Doubt, tokio_postgres::Error> {
+fn read_uncertain(row: &Row) -> Result<UncertainAttempt, tokio_postgres::Error> {
     let to: Option<String> = row.try_get("lookup_to")?;
     let text = text_key(row.try_get("lookup_text")?);
     let from = row.try_get("lookup_from")?;
@@ -241,7 +241,7 @@ fn read_doubt(row: &Row) -> Result<Doubt, tokio_postgres::Error> {
         }
         _ => None,
     };
-    Ok(Doubt {
+    Ok(UncertainAttempt {
         since: row.try_get::<_, PgTimestamp>("since")?.0,
         sought: to.zip(text).map(|(to, text)| SentText { to, from, text }),
         row: held,

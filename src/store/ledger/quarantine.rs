@@ -1,17 +1,144 @@
-//! What is held after a restore, as the provider's list is searched for it.
+//! The quarantine after a restore: who is unaccounted for, which rows are in it, and which are cleared.
+
+use std::time::Duration;
 
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::look_ups::text_key;
-use crate::message::{MessageId, Moment};
+use crate::message::{AttemptToken, InstanceId, MessageId, Moment};
 use crate::proof::quarantine::QuarantinedRow;
+use crate::store::session::lineage::{Lineage, Quarantine};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, prepared};
+use crate::store::{Store, StoreError, millis, prepared};
 
 const ROWS: &str = sql!("sql/quarantine_rows.sql");
 const FRESH: &str = sql!("sql/quarantine_fresh.sql");
+const BEGIN: &str = sql!("sql/quarantine_begin.sql");
+const READ: &str = sql!("sql/quarantine_read.sql");
+const ACCOUNT: &str = sql!("sql/quarantine_account.sql");
+const END: &str = sql!("sql/quarantine_end.sql");
+const CLEAR: &str = sql!("sql/quarantine_clear.sql");
+const WITHOUT_OUTCOME: &str = sql!("sql/attempts_without_outcome.sql");
 
 impl Store {
+    /// Puts what is due before `before` in quarantine, for all instances. `ran`: those that are known to have
+    /// run when the history changed; `first`: the earliest of them, of whose time everything is known. What is in
+    /// quarantine by then.
+    pub async fn quarantine_begin(
+        &self,
+        before: Moment,
+        ran: &[InstanceId],
+        first: Option<InstanceId>,
+        silence: Duration,
+    ) -> Result<Moment, StoreError> {
+        const STEP: &str = "recording the quarantine";
+        let ran: Vec<Uuid> = ran.iter().map(|instance| instance.0).collect();
+        let heard_of = self
+            .lineage
+            .as_ref()
+            .map_or_else(Vec::new, Lineage::heard_of);
+        let heard_of: Vec<Uuid> = heard_of.iter().map(|instance| instance.0).collect();
+        let client = self.client().await?;
+        let begin = prepared(&client, BEGIN, STEP).await?;
+        let row = client
+            .query_one(
+                &begin,
+                &[
+                    &PgTimestamp(before),
+                    &self.instance.0,
+                    &ran,
+                    &millis(silence),
+                    &first.map(|instance| instance.0),
+                    &heard_of,
+                ],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let before = row.try_get::<_, PgTimestamp>(0);
+        Ok(before.map_err(StoreError::unreadable(STEP))?.0)
+    }
+
+    /// Reads the quarantine, for whoever follows it.
+    pub async fn quarantine_read(&self) -> Result<(), StoreError> {
+        const STEP: &str = "reading the quarantine";
+        let Some(lineage) = &self.lineage else {
+            return Ok(());
+        };
+        let client = self.client().await?;
+        let read = prepared(&client, READ, STEP).await?;
+        let row = client.query_opt(&read, &[]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        let read = |row: Row| -> Result<Quarantine, tokio_postgres::Error> {
+            let unaccounted: Vec<Uuid> = row.try_get("unaccounted")?;
+            Ok(Quarantine {
+                before: row.try_get::<_, PgTimestamp>("due_before")?.0,
+                unaccounted: unaccounted.into_iter().map(InstanceId).collect(),
+                has_ended: row.try_get("has_ended")?,
+            })
+        };
+        let quarantine = row.map(read).transpose();
+        lineage.saw_quarantine(quarantine.map_err(StoreError::unreadable(STEP))?);
+        Ok(())
+    }
+
+    /// Everything that these instances sent is recorded. Whether the quarantine has ended by that.
+    pub async fn quarantine_account(&self, instances: &[InstanceId]) -> Result<bool, StoreError> {
+        const STEP: &str = "accounting for instances";
+        let ids: Vec<Uuid> = instances.iter().map(|instance| instance.0).collect();
+        let client = self.client().await?;
+        let account = prepared(&client, ACCOUNT, STEP).await?;
+        let (mark, asked) = self.asks();
+        let row = client
+            .query_opt(
+                &account,
+                &[
+                    &self.instance.0,
+                    &ids,
+                    &asked.beats,
+                    &asked.claimed,
+                    &asked.recorded,
+                ],
+            )
+            .await
+            .inspect_err(|error| self.refused(error, mark))
+            .map_err(StoreError::at(STEP))?;
+        let has_ended = row.map(|row| row.try_get("has_ended")).transpose();
+        Ok(has_ended
+            .map_err(StoreError::unreadable(STEP))?
+            .unwrap_or(true))
+    }
+
+    /// Ends the quarantine of what is due before `before`.
+    pub async fn quarantine_end(&self, before: Moment) -> Result<(), StoreError> {
+        const STEP: &str = "ending the quarantine";
+        let client = self.client().await?;
+        let end = prepared(&client, END, STEP).await?;
+        let ended = client.execute(&end, &[&PgTimestamp(before)]).await;
+        ended.map(drop).map_err(StoreError::at(STEP))
+    }
+
+    /// These are kept back no longer.
+    pub async fn quarantine_clear(&self, ids: &[MessageId]) -> Result<(), StoreError> {
+        const STEP: &str = "clearing messages from quarantine";
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let client = self.client().await?;
+        let clear = prepared(&client, CLEAR, STEP).await?;
+        let cleared = client.execute(&clear, &[&ids]).await;
+        cleared.map(drop).map_err(StoreError::at(STEP))
+    }
+
+    /// How many of these attempts the ledger does not have with an outcome.
+    pub async fn without_outcome(&self, tokens: &[AttemptToken]) -> Result<u64, StoreError> {
+        const STEP: &str = "looking for attempts that were lost";
+        let ids: Vec<Uuid> = tokens.iter().map(|token| token.0).collect();
+        let client = self.client().await?;
+        let count = prepared(&client, WITHOUT_OUTCOME, STEP).await?;
+        let row = client.query_one(&count, &[&ids]).await;
+        let n: Result<i64, _> = row.map_err(StoreError::at(STEP))?.try_get(0);
+        Ok(n.map_err(StoreError::unreadable(STEP))?.unsigned_abs())
+    }
+
     /// Rows that are due before `before`, to the numbers that follow `after`, in the order of
     /// their numbers; `most` of them.
     pub async fn quarantined(
@@ -20,7 +147,7 @@ impl Store {
         after: Option<&str>,
         most: usize,
     ) -> Result<Vec<QuarantinedRow>, StoreError> {
-        const STEP: &str = "reading what is held";
+        const STEP: &str = "reading what is in quarantine";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let client = self.client().await?;
         let statement = prepared(&client, ROWS, STEP).await?;
@@ -34,14 +161,14 @@ impl Store {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Of what is due before `before`, some that were written after `after`.
+    /// Of what is due before `before`, what is not kept back: cleared, or written after `after`.
     pub async fn quarantine_fresh(
         &self,
         before: Moment,
         after: Moment,
         most: usize,
     ) -> Result<Vec<MessageId>, StoreError> {
-        const STEP: &str = "looking for what was written since the hold";
+        const STEP: &str = "looking for what is cleared or was written since";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let client = self.client().await?;
         let statement = prepared(&client, FRESH, STEP).await?;

@@ -40,6 +40,7 @@ impl Store {
         let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
         let client = self.client().await?;
         let claim = prepared(&client, CLAIM, STEP).await?;
+        let (mark, asked) = self.asks();
         let rows = client
             .query(
                 &claim,
@@ -52,9 +53,13 @@ impl Store {
                     &self.default_sender.as_deref(),
                     &&*self.timezone,
                     &self.app_counts,
+                    &asked.beats,
+                    &asked.claimed,
+                    &asked.recorded,
                 ],
             )
             .await
+            .inspect_err(|error| self.refused(error, mark))
             .map_err(StoreError::at(STEP))?;
         drop(client);
 
@@ -68,6 +73,12 @@ impl Store {
                     .0,
             );
             won.insert(claim.id, claim);
+        }
+        let witness = won.values().next().map(|claim| claim.token);
+        if let Some(lineage) = &self.lineage
+            && !lineage.witness(|own| own.claimed(mark, witness))
+        {
+            return Err(StoreError::AnotherHistory);
         }
         let lost: Vec<MessageId> = asks
             .iter()

@@ -45,6 +45,7 @@ impl Store {
         versions: &HashMap<MessageId, i64>,
     ) -> Result<Recorded, StoreError> {
         const STEP: &str = "recording outcomes";
+        let (mark, _) = self.asks();
         let (accepted, settled): (Vec<_>, Vec<_>) = records
             .iter()
             .partition(|r| matches!(r.settlement, Settlement::Accepted { .. }));
@@ -63,8 +64,21 @@ impl Store {
             }
             tx.commit().await.map_err(StoreError::at(STEP))?;
         }
+        if let (Some(lineage), Some(token)) = (&self.lineage, witness(records, &done)) {
+            lineage.witness(|own| own.recorded(mark, token));
+        }
         Ok(done)
     }
+}
+
+/// An attempt that certainly has an outcome in the ledger now. One that was released may not be there: the
+/// response to its claim was lost.
+fn witness(records: &Records<'_>, done: &Recorded) -> Option<AttemptToken> {
+    let is_there = |record: &&&Record<Arc<Cleared>>| match done.get(&record.token) {
+        Some(state) => state.is_some() || matches!(record.settlement, Settlement::Accepted { .. }),
+        None => false,
+    };
+    records.iter().find(is_there).map(|record| record.token)
 }
 
 /// Whom this record's refusal says not to text again, and from where.

@@ -20,6 +20,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261128000003_private_schema",
     "20261128000004_indexes",
     "20261128200000_app_error",
+    "20261128210000_history",
     "20261128220000_edges",
 );
 
@@ -37,6 +38,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "daily_counts",
     "erase",
     "facts",
+    "history",
     "messages",
     "scheduled_messages",
     "task_calendar_events",

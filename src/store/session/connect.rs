@@ -13,9 +13,10 @@ use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::dsn::{Dsn, POOLER_HINT};
-use super::lineage::Lineage;
+use super::lineage::{Lineage, Session};
 use super::tls;
 use super::watch::Watch;
+use crate::message::InstanceId;
 use crate::store::refusal::words;
 
 /// The whole way to a session: look-up, every address, TLS, authentication, settings. A server
@@ -24,6 +25,8 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a session is not used; what follows, the daemon sees to.
 const ANOTHER: &str = "the database is another one than before, or an older one";
+const STANDBY: &str =
+    "the server is a standby, where nothing can be claimed: connect to the primary";
 
 /// What no session is to inherit; the reasons stand in the file.
 const INHERITED: &str = sql!("sql/inherited.sql");
@@ -148,10 +151,11 @@ impl Dsn {
     pub fn pool_with(
         &self,
         max_size: usize,
-        history: Option<&Lineage>,
+        history: Option<(&Lineage, InstanceId)>,
         watch: Option<&Watch>,
     ) -> Pool {
-        let (history, watch) = (history.cloned(), watch.cloned());
+        let history = history.map(|(lineage, instance)| (lineage.clone(), instance));
+        let watch = watch.cloned();
         let manager = Manager::from_config(
             self.config.clone(),
             self.tls.clone(),
@@ -175,12 +179,13 @@ impl Dsn {
                         let met = watch.meet(client, made).await;
                         met.map_err(HookError::Backend)?;
                     }
-                    let Some(history) = history else {
+                    let Some((lineage, instance)) = history else {
                         return Ok(());
                     };
-                    match history.check(client).await {
-                        Ok(true) => Ok(()),
-                        Ok(false) => Err(HookError::message(ANOTHER)),
+                    match lineage.check(client, instance).await {
+                        Ok(Session::Usable) => Ok(()),
+                        Ok(Session::Another) => Err(HookError::message(ANOTHER)),
+                        Ok(Session::Standby) => Err(HookError::message(STANDBY)),
                         Err(error) => Err(HookError::Backend(error)),
                     }
                 })

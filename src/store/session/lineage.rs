@@ -1,93 +1,269 @@
 //! Which history of which database the sessions are in.
 //!
-//! A database that was restored, or that another took over from, has the same name and the same
-//! address, and may have forgotten what was sent. So every new session is asked where it is; one
-//! that is somewhere else than those before is not used until somebody has said what follows.
+//! A database that was restored, or a standby that took over, has the name and often the address of the one
+//! before, and may lack what was sent. So each new session is checked before it is used: it must have what
+//! this instance has committed ([`Witness`]), and be the server that the others are on. One that lacks it has
+//! another history. One that only has another name may lack what other instances committed. Neither is used
+//! before the daemon has put what is due in quarantine.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
-use crate::message::DatabaseId;
-use crate::proof::recovery::LogPosition;
-use crate::store::{StoreError, refusal};
+use crate::message::{AttemptToken, DatabaseId, InstanceId, Moment, Outcome};
+use crate::proof::history::{Expected, Mark, Memory, Witness};
+use crate::proof::recovery::{Begun, LogPosition};
+use crate::store::refusal;
+use crate::store::session::history::{Asked, is_another_history};
 
 const WHERE: &str = sql!("sql/database_id.sql");
+const HISTORY: &str = sql!("sql/session_history.sql");
+
+/// Instances that are remembered: a few restarts a day, for months.
+const HEARD_OF_MAX: usize = 1_024;
+
+/// What was found of a database that is not the one it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it is, if it tells.
+    pub to: Option<LogPosition>,
+    /// It lacks what this instance has committed. Else it is only another server.
+    pub lost: bool,
+}
+
+/// The quarantine, as the database has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Pending messages that are due before this are not claimed.
+    pub before: Moment,
+    /// Who has not said yet that everything it sent is recorded.
+    pub unaccounted: Vec<InstanceId>,
+    /// It is over.
+    pub has_ended: bool,
+}
+
+/// Whether a session may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Session {
+    Usable,
+    /// Of another history, or of another server.
+    Another,
+    /// Nothing can be claimed there.
+    Standby,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    place: Option<LogPosition>,
+    witness: Witness,
+    memory: Memory,
+    /// The instances that ran when this was last read.
+    members: Vec<InstanceId>,
+    /// All that have run since this one began, as far as they are remembered.
+    heard_of: BTreeSet<InstanceId>,
+}
 
 /// See the module. Clones are one.
 #[derive(Clone, Debug)]
 pub struct Lineage {
-    known: Arc<Mutex<Option<LogPosition>>>,
-    moved: watch::Sender<Option<LogPosition>>,
+    state: Arc<Mutex<State>>,
+    moved: watch::Sender<Option<Moved>>,
+    quarantine: watch::Sender<Option<Quarantine>>,
 }
 
 impl Default for Lineage {
     fn default() -> Self {
         Self {
-            known: Arc::default(),
+            state: Arc::default(),
             moved: watch::Sender::new(None),
+            quarantine: watch::Sender::new(None),
         }
     }
 }
 
 impl Lineage {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole between any two statements: a panic elsewhere spoils nothing.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Where the sessions are; `None`: they do not tell.
     pub fn known(&self) -> Option<LogPosition> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state().place
+    }
+
+    /// What a statement asks for that begins now.
+    pub(in crate::store) fn asks(&self) -> (Mark, Expected) {
+        let state = self.state();
+        (state.witness.mark(), state.witness.expected())
+    }
+
+    /// Changes what is known of this instance's commits.
+    pub(in crate::store) fn witness<T>(&self, change: impl FnOnce(&mut Witness) -> T) -> T {
+        change(&mut self.state().witness)
+    }
+
+    pub(in crate::store) fn set_members(&self, members: Vec<InstanceId>) {
+        let mut state = self.state();
+        for member in &members {
+            if state.heard_of.len() < HEARD_OF_MAX {
+                state.heard_of.insert(*member);
+            }
+        }
+        state.members = members;
+    }
+
+    /// The instances that ran when this was last read.
+    pub fn members(&self) -> Vec<InstanceId> {
+        self.state().members.clone()
+    }
+
+    /// All instances that have run since this one began. Whether the database still knows them tells when.
+    pub(in crate::store) fn heard_of(&self) -> Vec<InstanceId> {
+        self.state().heard_of.iter().copied().collect()
+    }
+
+    /// A request is about to be made.
+    pub fn begun(&self, begun: Begun) {
+        self.state().memory.begin(begun);
+    }
+
+    /// It ended.
+    pub fn ended(&self, token: AttemptToken, outcome: &Outcome, at: Moment) {
+        self.state().memory.end(token, outcome, at.as_micros());
+    }
+
+    /// What is remembered of this instance's requests.
+    pub fn memory<T>(&self, look: impl FnOnce(&Memory) -> T) -> T {
+        look(&self.state().memory)
+    }
+
+    /// The quarantine as it was last read from the database.
+    pub fn quarantine(&self) -> watch::Receiver<Option<Quarantine>> {
+        self.quarantine.subscribe()
+    }
+
+    /// What is due before this is in quarantine.
+    pub fn quarantined_before(&self) -> Option<Moment> {
+        let quarantine = self.quarantine.borrow();
+        let open = quarantine
+            .as_ref()
+            .filter(|quarantine| !quarantine.has_ended);
+        open.map(|quarantine| quarantine.before)
+    }
+
+    pub(in crate::store) fn saw_quarantine(&self, quarantine: Option<Quarantine>) {
+        self.quarantine.send_if_modified(|known| {
+            let is_news = *known != quarantine;
+            *known = quarantine;
+            is_news
+        });
+    }
+
+    /// A statement was refused: the database lacks what this instance has committed.
+    pub(in crate::store) fn lost(&self, mark: Mark) {
+        let state = self.state();
+        let (to, is_news) = (state.place, state.witness.is_of_this(mark));
+        drop(state);
+        if is_news {
+            self.moved.send_replace(Some(Moved { to, lost: true }));
+        }
     }
 
     /// Takes in where a session is that was asked when `before` was known. Whether it is to be
     /// used.
     ///
-    /// Sessions are asked side by side, and their answers overtake each other: an answer need
-    /// not follow what another one told meanwhile, only what was known when it was asked.
+    /// Sessions are asked side by side, and their responses overtake each other: a response need
+    /// not follow what another one told meanwhile, only what was known when its query was made.
     fn is_at(&self, place: LogPosition, before: Option<LogPosition>) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        let known = state.place;
         let follows = known.is_none_or(|known| {
             let overtaken = known.database == place.database
                 && before.is_none_or(|before| place.follows(&before));
             place.follows(&known) || overtaken
         });
         if !follows {
-            self.moved.send_replace(Some(place));
+            drop(state);
+            let (to, lost) = (Some(place), false);
+            self.moved.send_replace(Some(Moved { to, lost }));
             return false;
         }
         let furthest = known.map_or(place.reached, |known| known.reached.max(place.reached));
-        *known = Some(LogPosition {
+        state.place = Some(LogPosition {
             reached: furthest,
             ..place
         });
         true
     }
 
-    /// From here on this is the place.
-    pub fn accept(&self, place: LogPosition) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    /// From here on this is the place, and its history is ours.
+    pub fn accept(&self, moved: Moved) {
+        let mut state = self.state();
+        state.place = moved.to;
+        state.witness.accept();
+        drop(state);
         self.moved.send_replace(None);
     }
 
-    /// Waits until a session is somewhere else.
-    pub async fn moved(&self) -> LogPosition {
+    /// Waits until the database is found to be another one, or of another history.
+    pub async fn moved(&self) -> Moved {
         let mut moved = self.moved.subscribe();
         loop {
-            if let Some(place) = *moved.borrow_and_update() {
-                return place;
+            if let Some(moved) = *moved.borrow_and_update() {
+                return moved;
             }
             // The sender is this one: it cannot be gone.
             let _ = moved.changed().await;
         }
     }
 
-    /// Asks a session where it is.
+    /// Asks a session of `instance` where it is.
     pub(in crate::store) async fn check(
         &self,
         client: &Client,
-    ) -> Result<bool, tokio_postgres::Error> {
+        instance: InstanceId,
+    ) -> Result<Session, tokio_postgres::Error> {
         let before = self.known();
-        match ask(client).await? {
-            Some(place) => Ok(self.is_at(place, before)),
-            None => Ok(true),
+        match self.ask_history(client, instance).await? {
+            Session::Usable => {}
+            other => return Ok(other),
+        }
+        Ok(match ask(client).await? {
+            Some(place) if !self.is_at(place, before) => Session::Another,
+            _ => Session::Usable,
+        })
+    }
+
+    async fn ask_history(
+        &self,
+        client: &Client,
+        instance: InstanceId,
+    ) -> Result<Session, tokio_postgres::Error> {
+        let (mark, expected) = self.asks();
+        let asked = Asked::of(&expected);
+        let asked = client
+            .query_opt(
+                HISTORY,
+                &[&instance.0, &asked.beats, &asked.claimed, &asked.recorded],
+            )
+            .await;
+        match asked {
+            Ok(row) => {
+                let is_standby = row.map(|row| row.try_get("is_standby")).transpose()?;
+                Ok(if is_standby == Some(true) {
+                    Session::Standby
+                } else {
+                    Session::Usable
+                })
+            }
+            Err(error) if is_another_history(&error) => {
+                self.lost(mark);
+                Ok(Session::Another)
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -99,8 +275,8 @@ async fn ask(client: &Client) -> Result<Option<LogPosition>, tokio_postgres::Err
         Err(error) if error.as_db_error().is_some() => {
             tracing::warn!(
                 reason = refusal::of(&error),
-                "the database does not show its identity: a restore cannot be detected, and the \
-                 journal cannot prove that a request never began"
+                "the database does not show its identity: the journal cannot prove that a request \
+                 never began"
             );
             return Ok(None);
         }
@@ -116,78 +292,5 @@ async fn ask(client: &Client) -> Result<Option<LogPosition>, tokio_postgres::Err
     }))
 }
 
-impl crate::store::Store {
-    /// Takes in how far the database's log has come by now.
-    pub async fn follow(&self, history: &Lineage) -> Result<(), StoreError> {
-        let client = self.client().await?;
-        history
-            .check(&client)
-            .await
-            .map(drop)
-            .map_err(StoreError::at("asking which database this is"))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(timeline: u32, reached: i64) -> LogPosition {
-        LogPosition {
-            database: DatabaseId {
-                system: 7,
-                timeline,
-                database: 1,
-            },
-            reached,
-        }
-    }
-
-    /// Where somebody is, having been asked when this was known, after these were told.
-    fn check(
-        told: &[LogPosition],
-        before: Option<LogPosition>,
-        place: LogPosition,
-        used: bool,
-        known: LogPosition,
-    ) {
-        let history = Lineage::default();
-        for place in told {
-            assert!(history.is_at(*place, history.known()));
-        }
-        assert_eq!(
-            history.is_at(place, before),
-            used,
-            "{told:?} {before:?} {place:?}"
-        );
-        assert_eq!(history.known(), Some(known));
-        assert_eq!(history.moved.borrow().is_some(), !used);
-    }
-
-    #[test]
-    fn an_answer_follows_what_was_known_when_it_was_asked() {
-        let (first, second, third) = (at(1, 100), at(1, 200), at(1, 300));
-        check(&[], None, first, true, first);
-        check(&[first], Some(first), second, true, second);
-        // Asked before the second answer came, told after it.
-        check(&[first, third], Some(first), second, true, third);
-        check(&[third], None, second, true, third);
-        // The log has gone back.
-        check(&[third], Some(third), second, false, third);
-        check(&[first, third], Some(third), first, false, third);
-        // Another history, whatever the log says.
-        check(&[first], Some(first), at(2, 200), false, first);
-        check(&[first], None, at(2, 200), false, first);
-    }
-
-    #[test]
-    fn what_was_accepted_is_followed_though_asked_before() {
-        let history = Lineage::default();
-        assert!(history.is_at(at(1, 300), None));
-        let (before, now) = (history.known(), at(2, 200));
-        assert!(!history.is_at(now, before));
-        history.accept(now);
-        assert!(history.is_at(at(2, 250), before));
-        assert!(history.moved.borrow().is_none());
-    }
-}
+mod tests;

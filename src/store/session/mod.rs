@@ -2,6 +2,7 @@
 
 pub mod connect;
 pub mod dsn;
+pub(in crate::store) mod history;
 pub(in crate::store) mod lineage;
 mod prewarm;
 pub(in crate::store) mod timestamp;

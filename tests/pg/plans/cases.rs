@@ -24,7 +24,12 @@ const fn case(name: &'static str, of: u64, each: u64, asks: &'static str) -> Cas
 
 /// Whatever of the store does not go on while messages do, or reads no table that grows; and what says of
 /// itself that it reads a whole one, once a restore.
-pub(super) const APART: &[&str] = &["schema/", "session/", "ledger/restored_mark"];
+pub(super) const APART: &[&str] = &[
+    "schema/",
+    "session/",
+    "ledger/restored_mark",
+    "ledger/quarantine_begin",
+];
 
 // Whatever looks for the first that are due (`load_window`, `expire`, `held_*`) passes the index pages on which
 // only dead entries are left, until somebody vacuums: some 250 of these a page, hence their larger shares.
@@ -34,13 +39,13 @@ pub(super) const DAEMON: &[Case] = &[
         "path/claim",
         20,
         65,
-        "plans.ids('pending'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false",
+        "plans.ids('pending'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent')",
     ),
     case(
         "path/claim",
         20,
         100,
-        "plans.ids('people'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', true",
+        "plans.ids('people'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', true, 0, '{}', '{}'",
     ),
     case("path/read_rows", 20, 20, "plans.ids('sending')"),
     case(
@@ -167,7 +172,27 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("ledger/quarantine_fresh", 40, 16, "now(), now(), 10"),
     case("ledger/quarantine_rows", 40, 16, "now(), null, 10"),
-    case("ledger/instance_beat", 1, 10, "plans.id('instance', 2)"),
+    case(
+        "ledger/instance_beat",
+        1,
+        20,
+        "plans.id('instance', 2), 7, 0, plans.known('sent'), '{}'",
+    ),
+    case(
+        "ledger/attempts_without_outcome",
+        20,
+        15,
+        "plans.tokens('sent')",
+    ),
+    case("ledger/quarantine_read", 1, 10, ""),
+    case(
+        "ledger/quarantine_account",
+        1,
+        20,
+        "plans.id('instance', 2), array[plans.id('instance', 3)], 0, '{}', '{}'",
+    ),
+    case("ledger/quarantine_end", 1, 10, "now()"),
+    case("ledger/quarantine_clear", 20, 10, "plans.ids('pending')"),
     case(
         "ledger/instance_start",
         1,

@@ -78,3 +78,7 @@ select z, date_trunc('day', now(), 'UTC') + d * interval '1 day', date_trunc('da
   from unnest(array['utc', 'europe/berlin'] || plans.texts('zone/')) z, generate_series(-2, 2) d;
 insert into punctual.template_uses (template_id, uses) select plans.id('template', i % 100), 1 from generate_series(1, {others}) i;
 delete from punctual.template_uses where id > 20;
+-- Open, so that each claim asks what it has cleared.
+insert into punctual.quarantine (due_before, noticed_by, unaccounted)
+values (now() - interval '1 year', plans.id('instance', 2), array[plans.id('instance', 1)]);
+insert into punctual.quarantine_cleared (message_id) select plans.id('sent', i) from generate_series(1, {others}) i;

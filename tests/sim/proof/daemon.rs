@@ -199,7 +199,7 @@ impl Daemon {
             self.cleared.clear();
             return;
         }
-        self.cleared = look.absent.iter().copied().chain(look.free).collect();
+        self.cleared = look.unsent.iter().copied().chain(look.cleared).collect();
         let pause = Duration::from_secs(30) * (1 << self.looks.min(6));
         let until_proof = matching::ABSENT_AFTER.saturating_sub(look.age);
         self.next_look = scene.now
@@ -283,7 +283,7 @@ fn reconcile_number(rows: &[QuarantinedRow], look: &mut Reconciliation, scene: &
     for (row, fate) in rows.iter().zip(quarantine::fates(rows, &list, look.age)) {
         match fate {
             Fate::Stays(reason) => look.stays(row.id, reason),
-            Fate::Absent => look.clears(row.id),
+            Fate::NotSent => look.clears(row.id),
             Fate::Sent { sid, at } => {
                 let record = Record::<()> {
                     id: row.id,

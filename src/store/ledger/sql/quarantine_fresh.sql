@@ -1,9 +1,11 @@
--- Of what is held, the rows that were written after the hold: nothing was sent of them before it.
--- $1 held before  $2 written after this  $3 rows at most
+-- Of what is in quarantine by its due time, the rows that are not kept back: cleared, by whatever instance, or
+-- written after the quarantine began.
+-- $1 due before  $2 written after this  $3 rows at most
 select m.id
   from public.scheduled_messages m
  where m.status = 'pending'
    and due!(m) < $1::timestamptz
-   and greatest(m.created_at, m.requeued_at) > $2::timestamptz
+   and (greatest(m.created_at, m.requeued_at) > $2::timestamptz
+        or exists (select from punctual.quarantine_cleared c where c.message_id = m.id))
  order by due!(m)
  limit $3

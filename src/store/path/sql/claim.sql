@@ -13,19 +13,31 @@
 -- $1 ids  $2 tokens, one each  $3 instance  $4 lease (ms)  $5 how long before due (us)
 -- $6 who sends where a row names nobody  $7 the installation's zone
 -- $8 whether the app's own count of the day is honoured as well
-with free as materialized (
+-- What the database has if its history is the one that this instance knows; else the statement is refused:
+-- $9 heartbeats of this instance  $10 attempts that were claimed  $11 attempts that have outcomes
+with quarantine as materialized (
+  select q.due_before from punctual.quarantine q where q.ended_at is null
+), free as materialized (
   select m.id, ask.token, m.user_id, m.event,
          (select s.reason from punctual.suppressions s
            where s.their_number = m.their_number
              and (s.our_number is null or s.our_number = m.our_number)
            limit 1) as opted_out
-    from (select a.id, a.token from unnest($1::uuid[], $2::uuid[]) as a (id, token) order by a.id) ask
+    from (select a.id, a.token from unnest($1::uuid[], $2::uuid[]) as a (id, token)
+           where (select punctual.check_history($3::uuid, $9::bigint, $10::uuid[], $11::uuid[]))
+           order by a.id) ask
    cross join lateral (
      select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number) as their_number,
             coalesce(nullif(btrim(m.from_number), ''), $6::text) as our_number
        from public.scheduled_messages m
       where m.id = ask.id and is_pending!(m)
         and due!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond'
+        -- Written after the quarantine began (WRITTEN_AFTER in proof/quarantine.rs), it is not in it.
+        and not exists (
+          select from quarantine q
+           where due!(m) < q.due_before
+             and not coalesce(greatest(m.created_at, m.requeued_at) > q.due_before + interval '60 s', false)
+             and not exists (select from punctual.quarantine_cleared c where c.message_id = m.id))
         for no key update skip locked) m
 ), unwanted as (
   update public.scheduled_messages m

@@ -1,0 +1,123 @@
+//! What the journals of the instances before say when a daemon starts.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{Progress, RanBy, log};
+use crate::daemon::tasks::Tasks;
+use crate::daemon::{RunError, State, recovery};
+use crate::dispatch::{Dispatch, Input};
+use crate::journal::{Journal, PastFile, Slot};
+use crate::message::{DatabaseId, Moment};
+use crate::proof::recovery::{LastSeen, start};
+use crate::store::{Lineage, Store};
+
+/// The journal of a daemon that starts, and what it finds.
+pub(in crate::daemon) struct Begun {
+    pub(in crate::daemon) journal: Arc<Journal>,
+    /// What those before it left.
+    pub(in crate::daemon) past: Vec<PastFile>,
+    /// Where the database is, if it goes on from where they left it.
+    pub(in crate::daemon) follows: Option<DatabaseId>,
+    /// What the journals say of a quarantine.
+    pub(in crate::daemon) progress: Progress,
+}
+
+impl Begun {
+    /// Has what was left settled.
+    pub(in crate::daemon) fn settle(
+        self,
+        tasks: &mut Tasks,
+        dispatch: &Dispatch,
+        inputs: &mpsc::Sender<Input>,
+    ) {
+        let (past, follows) = (self.past, self.follows);
+        let recovery = recovery::settle(dispatch.clone(), past, follows, inputs.clone());
+        tasks.spawn_finite("recovery", recovery);
+    }
+}
+
+/// Takes a slot, begins a journal there, and compares the database with those before.
+pub(in crate::daemon) async fn begin(
+    state: State,
+    database: &str,
+    accept_restore: bool,
+    store: &Store,
+    lineage: &Lineage,
+    now: Moment,
+) -> Result<Begun, RunError> {
+    let place = lineage.known();
+    let mut slot = state
+        .dir
+        .take_slot(place.map(|place| place.database), database)?;
+    let past = slot.past()?;
+    let mut seen = past.last().map(|file| file.past.last_seen());
+    if past.is_empty() {
+        // The first daemon beside this database: perhaps its data were restored from another one.
+        seen = include_earlier(&mut slot, store).await?;
+    }
+    tracing::info!(path = %slot.path().display(), "the journal is kept");
+    let start = start(seen, place, accept_restore, now);
+    if start.moved && !start.accepted {
+        log(seen.and_then(|seen| seen.database), place, true, now);
+    }
+    let at = place.map(|place| (place.database, place.reached));
+    let dead: Vec<_> = past.iter().map(|file| file.past.opened.instance).collect();
+    let witness = if dead.is_empty() {
+        // The earlier journals are of another database, and nothing says who else sent from there.
+        RanBy::Nothing
+    } else {
+        RanBy::Journals(dead)
+    };
+    let progress = Progress {
+        open: start.quarantine_before,
+        unrecorded: start.moved,
+        lost: start.merge_proofs,
+        witness,
+        accepted: start.accepted,
+        ..Progress::default()
+    };
+    let instance = store.instance();
+    Ok(Begun {
+        journal: Arc::new(Journal::begin(slot, instance, at, start.quarantine_before)?),
+        past,
+        follows: place.map(|place| place.database).filter(|_| !start.moved),
+        progress,
+    })
+}
+
+/// Includes the journals of other databases whose attempts are in this ledger; what the latest of them
+/// last saw.
+async fn include_earlier(slot: &mut Slot, store: &Store) -> Result<Option<LastSeen>, RunError> {
+    let mut seen = None;
+    for candidate in slot.candidates()? {
+        let known = store.bounded(store.knows_any(&candidate.tokens)).await?;
+        if known {
+            seen = slot.include(candidate).or(seen);
+        }
+    }
+    Ok(seen)
+}
+
+/// What the database has in quarantine, beside what the journals say.
+pub(in crate::daemon) fn at_start(
+    journals: Progress,
+    accept_restore: bool,
+    lineage: &Lineage,
+) -> Progress {
+    let known = lineage.quarantined_before();
+    let open = journals.open.max(known);
+    let accepted = accept_restore && open.is_some();
+    if accepted {
+        tracing::warn!(
+            "restore accepted: overdue messages will be sent, once those that the journals show as \
+             sent are recorded"
+        );
+    }
+    Progress {
+        open,
+        accepted,
+        ..journals
+    }
+}

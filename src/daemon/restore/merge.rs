@@ -1,0 +1,117 @@
+//! Records in a database that lost it what this instance and the journals know to have been accepted, and says
+//! which instances are accounted for by that.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::until;
+use crate::dispatch::{Dispatch, Payload};
+use crate::journal::{self, Journal, Past};
+use crate::message::{AttemptToken, InstanceId};
+use crate::proof::recovery::Answered;
+use crate::reactor::Record;
+use crate::store::StoreError;
+
+/// Between tries to record what somebody has locked.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Between looks whether the requests have ended that had begun.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Merges everything that is known. Of these instances nothing else can have been sent. `dead`: those that send
+/// nothing more, so that their journals tell all of it.
+pub(super) async fn merge(
+    dispatch: &Dispatch,
+    journal: Option<&Journal>,
+    dead: &[InstanceId],
+) -> HashSet<InstanceId> {
+    let store = &dispatch.store;
+    until(|| store.bounded(store.mark_restored())).await;
+    let mut accounted = HashSet::new();
+    let own = dispatch.store.instance();
+    if own_requests(dispatch).await {
+        accounted.insert(own);
+    }
+    let mut proofs = 0;
+    if let Some(journal) = journal {
+        for path in until(|| async { journal.history() }).await {
+            let Some(past) = until(|| read(path.clone())).await else {
+                continue;
+            };
+            let records: Vec<_> = past.answers().filter_map(Answered::proof).collect();
+            proofs += records.len();
+            record_all(dispatch, records).await;
+            let instance = past.opened.instance;
+            // What was written last before the machine was restarted may be missing.
+            let is_whole = dead.contains(&instance)
+                && past.opened.boot.is_some()
+                && past.opened.boot == journal::boot();
+            if let Some(unanswered) = past.unanswered().filter(|_| is_whole)
+                && have_outcomes(dispatch, &unanswered).await
+            {
+                accounted.insert(instance);
+            }
+        }
+    }
+    tracing::warn!(
+        messages = proofs,
+        "all messages that this instance and the journals know as sent are recorded"
+    );
+    accounted
+}
+
+/// Whether everything that this instance sent is recorded by now.
+async fn own_requests(dispatch: &Dispatch) -> bool {
+    let lineage = &dispatch.lineage;
+    // Whatever begins later is claimed in the database as it is now.
+    let sending = lineage.memory(crate::proof::history::Memory::sending);
+    while lineage.memory(|memory| memory.is_sending(&sending)) {
+        sleep(LOOK).await;
+    }
+    let (records, must) = lineage.memory(|memory| (memory.proofs(), memory.must_be_recorded()));
+    record_all(dispatch, records).await;
+    have_outcomes(dispatch, &must).await
+}
+
+async fn have_outcomes(dispatch: &Dispatch, tokens: &[AttemptToken]) -> bool {
+    let store = &dispatch.store;
+    tokens.is_empty() || until(|| store.bounded(store.without_outcome(tokens))).await == 0
+}
+
+/// Until all of them are: some may be locked at first.
+async fn record_all(dispatch: &Dispatch, mut records: Vec<Record<Payload>>) {
+    while !records.is_empty() {
+        records = until(|| record(dispatch, &records)).await;
+        if !records.is_empty() {
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Those that somebody has locked.
+async fn record(
+    dispatch: &Dispatch,
+    records: &[Record<Payload>],
+) -> Result<Vec<Record<Payload>>, StoreError> {
+    let store = &dispatch.store;
+    let mut done = HashSet::new();
+    for group in records.chunks(dispatch.record_batch) {
+        let group: Vec<_> = group.iter().collect();
+        let recorded = store.bounded(store.record(&group)).await?;
+        done.extend(recorded.into_keys());
+    }
+    let left = records.iter().filter(|r| !done.contains(&r.token));
+    Ok(left.cloned().collect())
+}
+
+async fn read(path: PathBuf) -> std::io::Result<Option<Past>> {
+    match tokio::task::spawn_blocking(move || journal::past_in(&path)).await {
+        // Removed meanwhile, for its age.
+        Ok(Err(gone)) if gone.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Ok(read) => read,
+        Err(ended) => Err(std::io::Error::other(ended)),
+    }
+}

@@ -1,0 +1,5 @@
+-- How many of these attempts are not in the ledger with an outcome.
+-- $1 tokens
+select count(*) as n
+  from unnest($1::uuid[]) as t (token)
+ where not exists (select from punctual.attempts a where a.token = t.token and a.outcome is not null)

@@ -1,0 +1,65 @@
+//! What is known of where sessions are, as their responses come in.
+
+use super::*;
+
+fn at(timeline: u32, reached: i64) -> LogPosition {
+    LogPosition {
+        database: DatabaseId {
+            system: 7,
+            timeline,
+            database: 1,
+        },
+        reached,
+    }
+}
+
+/// Where somebody is, having been asked when this was known, after these were told.
+fn check(
+    told: &[LogPosition],
+    before: Option<LogPosition>,
+    place: LogPosition,
+    used: bool,
+    known: LogPosition,
+) {
+    let history = Lineage::default();
+    for place in told {
+        assert!(history.is_at(*place, history.known()));
+    }
+    assert_eq!(
+        history.is_at(place, before),
+        used,
+        "{told:?} {before:?} {place:?}"
+    );
+    assert_eq!(history.known(), Some(known));
+    assert_eq!(history.moved.borrow().is_some(), !used);
+}
+
+#[test]
+fn an_answer_follows_what_was_known_when_it_was_asked() {
+    let (first, second, third) = (at(1, 100), at(1, 200), at(1, 300));
+    check(&[], None, first, true, first);
+    check(&[first], Some(first), second, true, second);
+    // Asked before the second answer came, told after it.
+    check(&[first, third], Some(first), second, true, third);
+    check(&[third], None, second, true, third);
+    // The log has gone back.
+    check(&[third], Some(third), second, false, third);
+    check(&[first, third], Some(third), first, false, third);
+    // Another history, whatever the log says.
+    check(&[first], Some(first), at(2, 200), false, first);
+    check(&[first], None, at(2, 200), false, first);
+}
+
+#[test]
+fn what_was_accepted_is_followed_though_asked_before() {
+    let history = Lineage::default();
+    assert!(history.is_at(at(1, 300), None));
+    let (before, now) = (history.known(), at(2, 200));
+    assert!(!history.is_at(now, before));
+    history.accept(Moved {
+        to: Some(now),
+        lost: false,
+    });
+    assert!(history.is_at(at(2, 250), before));
+    assert!(history.moved.borrow().is_none());
+}
