@@ -155,6 +155,8 @@ impl<P: Clone> Reactor<P> {
             is: state.breaker.report(now),
             was_open_since,
         });
+        // It opens no connections while it is refused.
+        self.lanes.touch(lane);
         if turned == Turned::Opened {
             for id in self.lanes.take_cleared(lane) {
                 self.give_back(id, ACCOUNT_REFUSED, now);

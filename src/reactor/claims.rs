@@ -25,7 +25,7 @@ impl<P: Clone> Reactor<P> {
         }
         self.lanes.refresh();
         let mut due = std::mem::take(&mut self.due_lanes);
-        due.extend(self.lanes.soonest(now.db).map(|(_, lane)| lane));
+        due.extend(self.lanes.due.until(now.db).map(|(_, lane)| lane));
         due.retain(|lane| self.breaker_allows(*lane, now) > 0);
         let until = now.db + self.lead.with(self.is_herd(&due, now));
         while self.may_claim() {
@@ -108,7 +108,7 @@ impl<P: Clone> Reactor<P> {
         self.lanes.refresh();
         let lead = self.lead.single();
         let mut next: Option<Moment> = None;
-        for (bound, lane) in self.lanes.soonest(Moment::MAX) {
+        for (bound, lane) in self.lanes.due.until(Moment::MAX) {
             if next.is_some_and(|next| next <= bound) {
                 break;
             }
@@ -141,7 +141,7 @@ impl<P: Clone> Reactor<P> {
     /// When the `n`-th of those that may be claimed is to be looked at, if that is by `until`.
     fn nth(&self, n: usize, until: Moment, now: Now) -> Option<Moment> {
         let mut dues = Vec::new();
-        for (_, lane) in self.lanes.soonest(until - LEAD_MAX) {
+        for (_, lane) in self.lanes.due.until(until - LEAD_MAX) {
             if self.lanes[lane].breaker.is_open() || !self.may_be_asked(lane) {
                 continue;
             }

@@ -16,15 +16,17 @@ use std::time::Duration;
 
 use super::Settings;
 use super::breaker::Breaker;
-use super::prewarm::Prewarm;
 use super::throttle::Throttle;
 use crate::message::{LaneKey, MessageId, Moment, Now, Priority, Uptime};
 use crate::schedule::Agenda;
 
 mod armed;
 mod cleared;
+mod order;
 
 pub(super) use armed::LanesWalk;
+use order::LaneOrder;
+
 pub(super) use cleared::{ByPriority, Turn};
 
 /// Names a lane while it is used.
@@ -107,7 +109,8 @@ pub(super) struct LaneState {
     pub(super) key: LaneKey,
     pub(super) breaker: Breaker,
     pub(super) throttle: Throttle,
-    pub(super) prewarm: Prewarm,
+    /// No connections are opened before this, as they were lately.
+    prewarm_after: Moment,
     pub(super) load: Load,
     /// What a request took of late, in microseconds.
     send_us: f64,
@@ -116,10 +119,8 @@ pub(super) struct LaneState {
     cleared: ByPriority<BTreeSet<Turn>>,
     /// The latest claim that had a message of it.
     pub(super) claimed: u64,
-    /// Where it stands in [`Lanes::soonest`].
-    soonest: Option<Moment>,
-    next_advance: Option<Moment>,
-    /// Whether its agenda has changed since that was computed.
+    moments: Moments,
+    /// Whether its agenda has changed since these were computed.
     stale: bool,
     used: Uptime,
 }
@@ -131,14 +132,13 @@ impl LaneState {
             key,
             breaker: Breaker::new(limits.provider),
             throttle: Throttle::new(settings.max_in_flight, limits.provider, now.up),
-            prewarm: Prewarm::new(now),
+            prewarm_after: now.db,
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
             agenda: Agenda::new(now.db, limits.intake.stretch),
             cleared: ByPriority::default(),
             claimed: 0,
-            soonest: None,
-            next_advance: None,
+            moments: Moments::default(),
             stale: false,
             used: now.up,
         }
@@ -171,6 +171,14 @@ impl LaneState {
     }
 }
 
+/// When a lane next needs something: where it stands in each order of [`Lanes`].
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    due: Option<Moment>,
+    advance: Option<Moment>,
+    prewarm: Option<Moment>,
+}
+
 /// See the module.
 pub(super) struct Lanes {
     /// By [`Lane`]; `None`: to be used again.
@@ -181,8 +189,15 @@ pub(super) struct Lanes {
     home: Option<Lane>,
     /// Where else messages are armed.
     elsewhere: HashMap<MessageId, Lane>,
-    /// See [`Self::soonest`].
-    soonest: BTreeSet<(Moment, Lane)>,
+    /// By a bound that lies [`LEAD_MAX`](crate::schedule::LEAD_MAX) before anything of theirs is to be
+    /// looked at, or earlier.
+    pub(super) due: LaneOrder,
+    /// By the moment their agenda is to be brought into order.
+    pub(super) advance: LaneOrder,
+    /// By the moment their connections are to be opened.
+    pub(super) prewarm: LaneOrder,
+    /// Connections are opened so long in advance.
+    prewarm_ahead: Duration,
     stale: Vec<Lane>,
     /// Each lane's first cleared message of each priority.
     first_cleared: ByPriority<BTreeSet<(Turn, Lane)>>,
@@ -208,13 +223,16 @@ impl IndexMut<Lane> for Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(prewarm_ahead: Duration) -> Self {
         Self {
             slots: Vec::new(),
             by_key: HashMap::new(),
             home: None,
             elsewhere: HashMap::new(),
-            soonest: BTreeSet::new(),
+            due: LaneOrder::default(),
+            advance: LaneOrder::default(),
+            prewarm: LaneOrder::default(),
+            prewarm_ahead,
             stale: Vec::new(),
             first_cleared: ByPriority::default(),
             load: Load::default(),
@@ -302,7 +320,16 @@ impl Lanes {
                 continue;
             }
             let freed = self.by_key.remove(&state.key);
-            self.soonest.retain(|(_, lane)| Some(*lane) != freed);
+            let Moments {
+                due,
+                advance,
+                prewarm,
+            } = state.moments;
+            if let Some(lane) = freed {
+                self.due.change(lane, due, None);
+                self.advance.change(lane, advance, None);
+                self.prewarm.change(lane, prewarm, None);
+            }
             self.stale.retain(|lane| Some(*lane) != freed);
             self.home = self.home.filter(|home| Some(*home) != freed);
             self.slots[at] = None;

@@ -149,7 +149,7 @@ impl<P: Clone> Reactor<P> {
         Self {
             lead: Lead::new(settings.lead, limits.claims.herd),
             ranking: None,
-            lanes: lanes::Lanes::new(),
+            lanes: lanes::Lanes::new(limits.prewarm.ahead),
             busy: BTreeMap::new(),
             intake: intake::Intake::new(limits.intake, now),
             claims: 0,
@@ -204,6 +204,7 @@ impl<P: Clone> Reactor<P> {
             Input::ClockLost => self.clock_lost = true,
             Input::ClockFound => {
                 self.clock_lost = false;
+                self.lanes.forget_prewarms();
                 self.intake.resync();
             }
             Input::Drain => self.drain(now),
@@ -237,7 +238,7 @@ impl<P: Clone> Reactor<P> {
         let records = self.outgoing.next_wakeup(now);
         let start = self.next_start(now);
         let claim = self.next_claim(now);
-        let prewarm = self.next_prewarm(now);
+        let prewarm = self.next_prewarm();
         let agenda = self.lanes.next_advance();
         [intake, records, start, claim, agenda, prewarm]
             .into_iter()

@@ -1,6 +1,8 @@
 //! What is armed, over all lanes.
 
-use super::{Lane, LaneState, Lanes};
+use std::time::Duration;
+
+use super::{Lane, LaneState, Lanes, Moments};
 use crate::message::{MessageId, Moment, Priority};
 use crate::schedule::{Agenda, LEAD_MAX, LevelInfo, Timer, Walk};
 
@@ -33,21 +35,20 @@ impl LaneState {
         self.agenda.first_dues(n, until, least)
     }
 
-    /// When the first is to be looked at: never later than that, maybe earlier.
-    pub(in crate::reactor) fn first(&self) -> Option<Moment> {
-        self.agenda.first()
-    }
-
-    /// The same of those that have at least this priority.
+    /// When the first with at least this priority is to be looked at: never later than that, maybe
+    /// earlier.
     pub(in crate::reactor) fn first_of(&self, least: Priority) -> Option<Moment> {
         self.agenda.first_of(least)
     }
 
-    /// See [`Lanes::soonest`].
-    fn compute_bound(&mut self) -> Option<Moment> {
-        self.next_advance = self.agenda.next_advance();
-        let first = self.agenda.first().map(|at| at - LEAD_MAX);
-        [first, self.next_advance].into_iter().flatten().min()
+    fn compute_moments(&self, prewarm_ahead: Duration) -> Moments {
+        let first = self.agenda.first();
+        let prewarm = first.map(|at| (at - prewarm_ahead).max(self.prewarm_after));
+        Moments {
+            due: first.map(|at| at - LEAD_MAX),
+            advance: self.agenda.next_advance(),
+            prewarm: prewarm.filter(|_| !self.breaker.is_open()),
+        }
     }
 }
 
@@ -60,7 +61,8 @@ impl Lanes {
         self.elsewhere.get(&id).copied().or(self.home)
     }
 
-    fn touch(&mut self, lane: Lane) {
+    /// Has the lane's moments computed again: its agenda, its breaker or its connections changed.
+    pub(in crate::reactor) fn touch(&mut self, lane: Lane) {
         let state = &mut self[lane];
         if !state.stale {
             state.stale = true;
@@ -132,54 +134,31 @@ impl Lanes {
     /// again, at once (see [`Self::next_advance`]).
     pub(in crate::reactor) fn advance(&mut self, now: Moment) {
         self.refresh();
-        let due: Vec<_> = self.soonest(now).map(|(_, lane)| lane).collect();
+        let due: Vec<_> = self.advance.until(now).map(|(_, lane)| lane).collect();
         for lane in due {
-            if self[lane].next_advance.is_some_and(|at| at <= now) {
-                self[lane].agenda.advance(now);
-                self.touch(lane);
-            }
+            self[lane].agenda.advance(now);
+            self.touch(lane);
         }
     }
 
     /// When [`Self::advance`] next has something to do.
     pub(in crate::reactor) fn next_advance(&mut self) -> Option<Moment> {
         self.refresh();
-        let mut next: Option<Moment> = None;
-        for (bound, lane) in self.soonest(Moment::MAX) {
-            if next.is_some_and(|next| next <= bound) {
-                break;
-            }
-            let at = self[lane].next_advance;
-            next = [next, at].into_iter().flatten().min();
-        }
-        next
+        self.advance.first()
     }
 
-    /// Makes [`Self::soonest`] true again.
+    /// Brings the orders up to date.
     pub(in crate::reactor) fn refresh(&mut self) {
+        let ahead = self.prewarm_ahead;
         while let Some(lane) = self.stale.pop() {
             let state = &mut self[lane];
             state.stale = false;
-            let (was, is) = (state.soonest, state.compute_bound());
-            state.soonest = is;
-            if was != is {
-                if let Some(was) = was {
-                    self.soonest.remove(&(was, lane));
-                }
-                if let Some(is) = is {
-                    self.soonest.insert((is, lane));
-                }
-            }
+            let is = state.compute_moments(ahead);
+            let was = std::mem::replace(&mut state.moments, is);
+            self.due.change(lane, was.due, is.due);
+            self.advance.change(lane, was.advance, is.advance);
+            self.prewarm.change(lane, was.prewarm, is.prewarm);
         }
-    }
-
-    /// The lanes by a bound that lies [`LEAD_MAX`] before anything of theirs is to be looked at, or
-    /// earlier: those whose bound is not after `until`, in order.
-    pub(in crate::reactor) fn soonest(
-        &self,
-        until: Moment,
-    ) -> impl Iterator<Item = (Moment, Lane)> {
-        self.soonest.range(..=(until, Lane(u32::MAX))).copied()
     }
 
     /// How many messages are armed.
@@ -195,6 +174,22 @@ impl Lanes {
     #[cfg(test)]
     pub(in crate::reactor) fn iter(&self) -> impl Iterator<Item = (MessageId, Timer)> {
         self.agendas().flat_map(Agenda::iter)
+    }
+
+    /// Opens no connections of this lane before `after`.
+    pub(in crate::reactor) fn prewarm_after(&mut self, lane: Lane, after: Moment) {
+        self[lane].prewarm_after = after;
+        self.touch(lane);
+    }
+
+    /// Forgets when connections were opened: by a clock that was wrong.
+    pub(in crate::reactor) fn forget_prewarms(&mut self) {
+        for at in 0..self.slots.len() {
+            let lane = Lane(u32::try_from(at).unwrap_or(u32::MAX));
+            if self.slots[at].is_some() {
+                self.prewarm_after(lane, Moment::MIN);
+            }
+        }
     }
 
     /// Walks on over all armed messages, see [`Agenda::walk`].
@@ -265,10 +260,12 @@ impl Lanes {
     /// Disarms everything.
     pub(in crate::reactor) fn clear(&mut self) {
         self.elsewhere.clear();
-        self.soonest.clear();
+        for order in [&mut self.due, &mut self.advance, &mut self.prewarm] {
+            order.clear();
+        }
         for state in self.slots.iter_mut().flatten() {
             state.agenda.clear();
-            state.soonest = None;
+            state.moments = Moments::default();
         }
     }
 }

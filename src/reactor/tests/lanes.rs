@@ -218,3 +218,40 @@ fn records_of_all_lanes_are_in_each_group() {
     let sent = (5_000..5_010).filter(|n| world.rows[&id(*n)].status == Status::Sent);
     assert_eq!(sent.count(), 10);
 }
+
+#[test]
+fn a_turn_looks_at_the_lanes_whose_time_has_come() {
+    const LANES: u64 = 300;
+    let mut world = World::new(settings(256), []);
+    // One message every 10 ms, by each lane in its turn.
+    for n in 0..LANES * 10 {
+        let mut row = Row::due(n.into(), at(SECOND * 5 + Duration::from_millis(n * 10)));
+        row.lane = LaneKey::of(Channel::Webhook).with_host(&format!("{}.example", n % LANES));
+        world.insert(row);
+    }
+    let looks = |world: &World| {
+        let lanes = &world.reactor.lanes;
+        [&lanes.due, &lanes.advance, &lanes.prewarm].map(|order| order.looks.get())
+    };
+    let before = looks(&world);
+    let mut sent = 0;
+    for second in 5..36 {
+        world.run_until(at(SECOND * second));
+        while let Some(id) = world.in_flight.first().copied() {
+            world.answer(id, accepted());
+            sent += 1;
+        }
+    }
+    assert_eq!(sent, 3_000);
+    let after = looks(&world);
+    let each: Vec<_> = before
+        .iter()
+        .zip(after)
+        .map(|(b, a)| (a - b) / sent)
+        .collect();
+    // Each message is claimed, started, answered and recorded: some ten turns of the loop.
+    assert!(
+        each.iter().all(|looks| *looks <= 60),
+        "{each:?} looks a message"
+    );
+}

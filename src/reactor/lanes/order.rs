@@ -1,0 +1,50 @@
+//! Lanes in the order of a moment that each has, so that a turn looks at those whose time has come and
+//! not at all there are.
+
+#[cfg(test)]
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use super::Lane;
+use crate::message::Moment;
+
+/// See the module.
+#[derive(Default)]
+pub(in crate::reactor) struct LaneOrder {
+    lanes: BTreeSet<(Moment, Lane)>,
+    /// Lanes that were looked at.
+    #[cfg(test)]
+    pub(in crate::reactor) looks: Cell<usize>,
+}
+
+impl LaneOrder {
+    /// Moves a lane from one moment to another; `None`: it is not in the order.
+    pub(super) fn change(&mut self, lane: Lane, was: Option<Moment>, is: Option<Moment>) {
+        if was == is {
+            return;
+        }
+        if let Some(was) = was {
+            self.lanes.remove(&(was, lane));
+        }
+        if let Some(is) = is {
+            self.lanes.insert((is, lane));
+        }
+    }
+
+    /// The earliest moment.
+    pub(in crate::reactor) fn first(&self) -> Option<Moment> {
+        self.lanes.first().map(|(at, _)| *at)
+    }
+
+    /// The lanes whose moment is not after `until`, in order.
+    pub(in crate::reactor) fn until(&self, until: Moment) -> impl Iterator<Item = (Moment, Lane)> {
+        let lanes = self.lanes.range(..=(until, Lane(u32::MAX))).copied();
+        #[cfg(test)]
+        let lanes = lanes.inspect(|_| self.looks.set(self.looks.get() + 1));
+        lanes
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.lanes.clear();
+    }
+}
