@@ -105,6 +105,8 @@ pub(crate) struct Witness {
     flying: BTreeMap<MessageId, Channel>,
     /// Lanes that nobody needs, and since when.
     idle_lanes: BTreeMap<&'static str, i64>,
+    /// How long a lane that nobody needs may be kept.
+    idle_max: i64,
     /// The most timers there were.
     armed: usize,
     /// When there was which event.
@@ -133,6 +135,7 @@ impl Witness {
             wait: 0,
             flying: BTreeMap::new(),
             idle_lanes: BTreeMap::new(),
+            idle_max: IDLE_MAX,
             armed: 0,
             repeats: HashMap::new(),
             causes: Causes::new(settings),
@@ -202,6 +205,8 @@ impl Witness {
                 self.groups -= 1;
                 self.records_pause.answered(*failed, t);
             }
+            // It sweeps no more, and its lanes end with it.
+            Input::Drain => self.idle_max = i64::MAX,
             Input::Sent { id, .. } => {
                 self.requests -= 1;
                 self.flying.remove(id);
@@ -294,7 +299,7 @@ impl Witness {
         self.idle_lanes.retain(|channel, _| idle.contains(channel));
         for channel in idle {
             let since = *self.idle_lanes.entry(channel).or_insert(t);
-            if t - since.max(awake_since) > IDLE_MAX {
+            if t - since.max(awake_since) > self.idle_max {
                 return Some(format!("{channel} is kept, of no use since {since}"));
             }
         }
