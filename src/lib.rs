@@ -1,6 +1,6 @@
 //! Punctual sends scheduled messages at their exact moment, once, and can prove it.
 //!
-//! The way of a message through the modules:
+//! The path of a message through the modules:
 //!
 //! ```text
 //! scheduled_messages ──trigger──▶ NOTIFY ──▶ listen ──▶ reactor ⇄ schedule (wheel)
@@ -8,23 +8,30 @@
 //!                    record ◀── provider ◀── policy ◀── claim┘      (dispatch performs these)
 //! ```
 //!
-//! [`listen`] hears that a row changed, [`store`] reads it, the [`reactor`] arms it on the
-//! wheel of [`schedule`]. A moment before it is due the reactor has it claimed: [`dispatch`]
-//! asks the [`store`], [`policy`] judges, and what is cleared waits in memory for its instant,
-//! which [`clock`] tells. Then [`provider`] makes the request, and what came of it is recorded.
-//! The [`journal`] knows what had begun, should the process die meanwhile.
+//! [`listen`] receives that a row changed, the [`store`] reads it, the [`reactor`] arms it on the wheel of
+//! [`schedule`]. Shortly before it is due, the reactor has it claimed: [`dispatch`] asks the [`store`], [`policy`]
+//! judges the claim, and a cleared message waits in memory for its due time, by the [`clock`]. Then a [`provider`]
+//! makes the request, and its outcome is recorded. The [`journal`] shows after a crash which requests had begun.
 //!
-//! The way back: [`receipt`] takes what the provider reports later, [`proof`] decides what it changes, the
-//! [`store`] writes it. What a user may still change is decided in SQL, by the guard in
-//! `triggers/scheduled_messages.sql`. `ARCHITECTURE.md` has both ways with the files.
+//! And back: [`receipt`] takes callbacks and makes look-ups, [`proof`] decides what they change, the [`store`] writes
+//! it. `ARCHITECTURE.md` has both paths with the files.
 //!
-//! Modules in reading order, and imports go one way, from later to earlier:
+//! Where to find:
 //!
-//! - [`message`], [`schedule`], [`policy`], [`reactor`], [`proof`]: pure. Time comes in as an argument,
-//!   decisions go out as values.
-//! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: the world, one
-//!   thing each.
-//! - [`dispatch`]: performs single decisions. [`receipt`]: takes callbacks and looks up what was not reported. [`http`]: what may be asked from outside.
+//! - what a user may still change, and where a cancel that comes too late is refused: `punctual.guard_update` in
+//!   `triggers/scheduled_messages.sql`, by the table in [`message::status::transition`]
+//! - what decides whether a claim is sent: [`policy::judge`]
+//! - what a callback changes: [`mod@proof::merge`]
+//! - a new provider: [`provider::Provider`], and its [`Capabilities`](message::Capabilities)
+//! - a new condition for claims, such as a pause: `src/store/path/sql/claim.sql`
+//! - all SQL: `src/store/*/sql`, and `triggers/` for what runs in the statements of the app
+//!
+//! The modules in reading order. Imports go one way, from later to earlier:
+//!
+//! - [`message`], [`schedule`], [`policy`], [`reactor`], [`proof`]: pure. Time is an argument, decisions are values.
+//! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: input and output, one thing each.
+//! - [`dispatch`]: performs single decisions. [`receipt`]: callbacks, replies and look-ups. [`http`]: the daemon's
+//!   HTTP interface.
 //! - [`config`], [`daemon`], [`demo`], [`cli`]: put it together.
 
 pub mod message;

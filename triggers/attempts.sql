@@ -16,5 +16,5 @@ $$;
 create or replace trigger punctual_return_quota
   before update on punctual.attempts for each row
   when (new.day is not null and not new.quota_returned
-        and new.outcome in ('refused', 'throttled', 'unsent', 'rejected', 'cancelled', 'returned', 'deferred'))
+        and sent_nothing!(new))
   execute function punctual.return_quota();

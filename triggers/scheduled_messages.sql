@@ -15,12 +15,7 @@ language plpgsql set search_path = '' as $$
 begin
   if new.status = old.status
      or (case old.status
-          when 'pending' then new.status in ('sending', 'cancelled', 'sent', 'delivered')
-          when 'sending' then new.status in ('pending', 'cancelled', 'sent', 'delivered', 'failed', 'unconfirmed')
-          when 'unconfirmed' then new.status in ('sent', 'delivered', 'failed', 'pending', 'cancelled')
-          when 'sent' then new.status in ('delivered', 'failed', 'pending')
-          when 'failed' then new.status in ('sent', 'delivered')
-          when 'cancelled' then new.status in ('sent', 'delivered')
+          daemon_transitions!()
           else false
         end)
   then
@@ -61,13 +56,7 @@ begin
 
   if new.status is distinct from old.status
      and not (case old.status
-               when 'pending' then new.status in ('cancelled', 'sent', 'failed')
-               when 'failed' then new.status = 'pending'
-               when 'cancelled' then new.status = 'pending'
-               when 'sending' then false
-               when 'sent' then false
-               when 'delivered' then false
-               when 'unconfirmed' then false
+               user_transitions!()
                -- A status of the app's own, from before the CHECK, may be left.
                else true
              end)
@@ -207,7 +196,7 @@ language plpgsql security definer set search_path = '' as $$
 begin
   if exists (select from punctual.attempts a
               where a.message_id = old.id
-                and (a.outcome is null or a.outcome = 'unknown' and a.settled_by is null))
+                and unsettled!(a))
   then
     raise exception using errcode = 'PT409',
       message = format('message %s has an attempt whose outcome is not known; sending it again could text twice', old.id),

@@ -60,7 +60,7 @@ language sql set search_path = '' as $$
      where m.calendar_event_id = event and m.user_id = owner
        and (m.status = 'pending' and (gone or punctual.is_behind(m.event_start, starts, m.template_vars, vars))
             or (gone or moved)
-               and (m.status in ('sending', 'unconfirmed')
+               and (attempted!(m)
                     or m.status in ('sent', 'delivered') and coalesce(m.event_start, was) > clock_timestamp()))
   ), told as (
     -- Each once: some calendars are synced every few minutes.
@@ -147,7 +147,7 @@ begin
          and m.scheduled_at + punctual.event_shift(m.event_start, was, starts) > clock_timestamp()
          and not exists (select from punctual.attempts a
                           where a.message_id = m.id
-                            and (a.outcome is null or a.outcome = 'unknown' and a.settled_by is null))
+                            and unsettled!(a))
        order by m.id
          for no key update skip locked
     )

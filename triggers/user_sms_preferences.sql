@@ -36,7 +36,7 @@ begin
   insert into punctual.notes (message_id, note)
   select m.id, 'the recipient has opted out; too late, it was being sent'
     from public.scheduled_messages m
-   where m.user_id = whose and m.status in ('sending', 'unconfirmed');
+   where m.user_id = whose and attempted!(m);
   return null;
 exception when others then
   raise warning 'what is pending for a user who opted out could not be cancelled yet: SQLSTATE %', sqlstate;

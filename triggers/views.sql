@@ -87,7 +87,7 @@ language sql stable as $$
              then coalesce(m.deferred_reason, 'deferred')
          end
     from ((select m.*, due!(m) as due from public.scheduled_messages m
-            where m.status in ('sending', 'unconfirmed') order by due!(m))
+            where attempted!(m) order by due!(m))
            union all
           (select m.*, due!(m) as due from public.scheduled_messages m
             where m.status = 'pending' order by due!(m))) m

@@ -13,7 +13,7 @@ use crate::store::user::UserSession;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  punctual cancel 00000000-0000-0000-0000-000000000001\n\nRefused \
-                  (exit code 1) from 50 ms before its time."
+                  (exit code 1) once it has been claimed, at most 50 ms before its time."
 )]
 pub(super) struct Args {
     /// Id of the message
@@ -29,11 +29,11 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let id = MessageId(args.id);
     let already = session::with(&dsn, async |client| {
         let app = UserSession::new(client);
-        let fate = app.fate(id).await?;
+        let before = app.fate(id).await?;
         if !app.cancel(id).await.map_err(super::refused)? {
             bail!("no message {id} in {dsn}, or this role may not change it");
         }
-        Ok(fate.is_some_and(|(status, _)| status == Status::Cancelled))
+        Ok(before.is_some_and(|(status, _)| status == Status::Cancelled))
     })
     .await?;
     if args.json {

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::{Usage, output, session};
 use crate::config::Sources;
-use crate::message::{InstanceId, MessageId, ProviderSid, is_sid};
+use crate::message::{InstanceId, MessageId, ProviderSid};
+use crate::provider::twilio::is_message_sid;
 use crate::schedule::LookUpPlan;
 use crate::store::Store;
 use crate::store::resolve::{Resolved, Verdict};
@@ -67,7 +68,7 @@ impl Args {
 
 fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
     let sid = text.trim();
-    if is_sid("SM", sid) || is_sid("MM", sid) {
+    if is_message_sid(sid) {
         return Ok(ProviderSid(sid.to_owned()));
     }
     let why = "expected a message sid: SM (or MM) and 32 hexadecimal digits";

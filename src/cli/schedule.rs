@@ -11,7 +11,8 @@ use super::when::{self, FORMS, When};
 use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::message::segments::Segments;
-use crate::message::{E164, MessageId, Moment, Sender};
+use crate::message::{E164, MessageId, Moment, Sender, SenderError};
+use crate::provider::twilio;
 use crate::store::doctor::database_time;
 use crate::store::user::{Draft, UserSession};
 
@@ -52,7 +53,7 @@ pub(super) struct Args {
     at: String,
 
     /// Sender: your number, short code or name, or a messaging service [default: the daemon's]
-    #[arg(long, value_name = "SENDER")]
+    #[arg(long, value_name = "SENDER", value_parser = sender)]
     from: Option<Sender>,
 
     /// The user it belongs to: their preferences (quiet hours, limits) apply
@@ -108,6 +109,11 @@ impl Priority {
             Self::Urgent => "urgent",
         }
     }
+}
+
+/// The CLI does not read the daemon's settings, so it takes what any provider takes.
+fn sender(text: &str) -> Result<Sender, SenderError> {
+    Sender::parse(text, twilio::CAPABILITIES.sender_pools)
 }
 
 fn at_help() -> String {

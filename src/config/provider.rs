@@ -10,6 +10,7 @@ use super::key;
 use super::raw::Raw;
 use super::values;
 use crate::message::Sender;
+use crate::provider::twilio;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
 
 /// The chosen provider.
@@ -109,16 +110,17 @@ pub(super) fn default_sender(raw: &mut Raw) -> Option<Sender> {
         &key::PHONE_NUMBER,
         &key::MAIN_NUMBER,
     ];
+    let pools = twilio::CAPABILITIES.sender_pools;
     let chain = numbers.map(|setting| {
         raw.get(setting, |text| {
-            text.parse::<Sender>().map_err(|why| {
+            Sender::parse(text, pools).map_err(|why| {
                 format!("a number like +14155550100, a short code or a sender's name ({why})")
             })
         })
     });
-    let service = raw.get(&key::SERVICE_SID, |text| match text.parse() {
-        Ok(service @ Sender::Service(_)) => Ok(service),
-        _ => Err("MG and 32 hexadecimal digits".to_owned()),
+    let service = raw.get(&key::SERVICE_SID, |text| match Sender::parse(text, pools) {
+        Ok(service @ Sender::Pool(_)) => Ok(service),
+        _ => Err(pools.map_or_else(String::new, |form| form.to_string())),
     });
     chain.into_iter().flatten().next().or(service)
 }

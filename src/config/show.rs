@@ -119,7 +119,7 @@ fn twilio(config: &Config) -> Twilio<'_> {
     };
     // The chain has been walked: its winner is shown under its first name.
     match &config.default_sender {
-        Some(service @ Sender::Service(_)) => shown.messaging_service_sid = Some(service.as_str()),
+        Some(service @ Sender::Pool(_)) => shown.messaging_service_sid = Some(service.as_str()),
         Some(number) => shown.sms_from_number = Some(number.as_str()),
         None => {}
     }

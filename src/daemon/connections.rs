@@ -42,12 +42,12 @@ impl Connections {
         let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
         let pool = parts.dsn.pool_with(POOL + callbacks, kept, Some(&watch));
         let own = parts.dsn.pool_with(HEARTBEAT_POOL, kept, Some(&watch));
-        let unheard = unheard(parts.webhooks.is_some());
+        let provider = parts.provider.capabilities();
         let store = Store::new(pool, instance)
             .with_lineage(&lineage)
             .with_watch(watch)
             .with_rules(&parts.rules)
-            .with_look_ups(parts.provider.can_look_up().then(|| unheard.first()));
+            .with_look_ups(provider.look_up.then(|| unheard(&provider).first()));
         Self {
             heartbeat: store.with_pool(own),
             store,

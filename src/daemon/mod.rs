@@ -19,7 +19,7 @@ use crate::dispatch::{Dispatch, Input};
 use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
-use crate::message::{AttemptToken, InstanceId};
+use crate::message::{AttemptToken, Capabilities, InstanceId};
 use crate::metrics::Metrics;
 use crate::policy::Rules;
 use crate::provider::{Callbacks, Provider};
@@ -152,7 +152,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let connections = Connections::of(&parts, instance);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));
-    let callbacks = parts.webhooks.is_some();
+    let provider = parts.provider.capabilities();
     // Before the database is reachable: /readyz says what is missing.
     let http = Http {
         endpoint: parts.http,
@@ -205,10 +205,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let chores = chores::keep(dispatch.clone(), input_tx.clone(), stop.clone());
     tasks.spawn("chores", chores);
-    let look_ups = look_ups(&dispatch, unheard(callbacks));
+    let look_ups = look_ups(&dispatch, unheard(&provider));
     tasks.spawn("look-ups", look_ups::keep(look_ups, stop.clone()));
 
-    let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh);
+    let mut reactor =
+        Reactor::new(parts.settings, clock.now(), AttemptToken::fresh).with_provider(&provider);
     let (held_tx, held) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     let mut progress = Progress::default();
@@ -247,8 +248,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
 }
 
 /// When messages without a final status are looked up.
-const fn unheard(callbacks: bool) -> LookUpPlan {
-    if callbacks {
+const fn unheard(provider: &Capabilities) -> LookUpPlan {
+    if provider.receipts {
         LookUpPlan::UNHEARD
     } else {
         // No callback will come.

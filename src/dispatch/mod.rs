@@ -177,7 +177,7 @@ impl Dispatch {
                 ClaimAnswer::Lost(state) => judged.push((id, ClaimAnswer::Lost(state))),
             }
         }
-        let verdicts = policy::judge_all(&won, &self.rules, now);
+        let verdicts = policy::judge_all(&won, &self.rules, &self.provider.capabilities(), now);
         judged.extend(won.iter().zip(verdicts).map(|(claim, verdict)| {
             for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
                 tracing::warn!(message.id = %claim.id.0, "{warning}; the next valid time zone applies");

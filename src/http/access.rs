@@ -1,8 +1,7 @@
-//! Who may see what is inside.
+//! Who may use the debug routes, the page and the metrics.
 //!
-//! By the socket in the file system this user, without a token. By the address whoever carries one, or
-//! a cookie of [`login`](super::login): nothing that a request says of itself tells the machine's own
-//! from others', as a proxy or tunnel beside the daemon asks like anybody else.
+//! Over the Unix socket this user, without a token. At the address requests with a token, or with a cookie of
+//! [`login`](super::login), local ones included: those of a proxy or tunnel on this machine look local too.
 
 use std::net::IpAddr;
 
@@ -17,7 +16,7 @@ use super::serve::Peer;
 use super::{HttpState, text};
 use crate::clock;
 
-/// Why a request may not see `/debug`.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Denied {
     #[error(
@@ -63,7 +62,7 @@ pub(super) async fn debug(
     let headers = request.headers();
     match admit(&state, peer, headers) {
         Ok(()) => next.run(request).await,
-        // Somebody with a browser: there is a form for them.
+        // A browser is redirected to the form.
         Err(Denied::Token) if request.uri().path() == "/" && wants_html(headers) => {
             Redirect::to("/login").into_response()
         }

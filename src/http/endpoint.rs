@@ -1,5 +1,5 @@
-//! Where a daemon is asked: an address, for whoever has a token, and beside it a socket in the file
-//! system that only its user can open, and that asks for none.
+//! Where a daemon serves HTTP: at an address, with a token, and on a Unix socket that only its user can open,
+//! without one.
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -16,7 +16,7 @@ use super::token::Tokens;
 /// Connections that wait in the kernel's queue.
 const BACKLOG: u32 = 128;
 
-/// The address cannot be listened on.
+/// The address cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {addr} ({setting}){}", hint(.source))]
 pub struct BindError {
@@ -44,20 +44,20 @@ pub async fn bind(addr: SocketAddr, setting: &'static str) -> Result<TcpListener
     })
 }
 
-/// See the module.
+/// An address and a Unix socket, both listening.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// For whoever has a token.
+    /// The address, for requests with a token.
     pub tcp: TcpListener,
-    /// For this user; `None`: there is none, and the token is needed here as well.
+    /// The Unix socket, for this user; `None` if it could not be created, then this user needs a token too.
     pub socket: Option<Socket>,
     /// The tokens.
     pub tokens: Tokens,
 }
 
 impl Endpoint {
-    /// With tokens that were set, or made and kept in `dir`. A socket that cannot be made is no reason not
-    /// to send messages.
+    /// With the configured tokens, or generated ones that are stored in `dir`. Without a socket messages are sent
+    /// all the same.
     pub fn open(
         tcp: TcpListener,
         dir: RuntimeDir,
@@ -77,7 +77,7 @@ impl Endpoint {
                 tracing::warn!(
                     %error,
                     cause,
-                    "there is no socket for commands of this machine: they need the token"
+                    "the Unix socket could not be created; commands on this machine need the token"
                 );
                 None
             }
@@ -90,43 +90,43 @@ impl Endpoint {
     }
 }
 
-/// A socket in the file system, for this user only.
+/// A Unix socket for this user only.
 #[derive(Debug)]
 pub struct Socket {
     pub(super) listener: UnixListener,
     pub(super) file: SocketFile,
 }
 
-/// Where the socket is, until this is dropped.
+/// The file of the socket, removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Device and inode: what lies there later may be another daemon's.
+    /// Device and inode: a later file of this name may be another daemon's.
     file: (u64, u64),
 }
 
 impl Socket {
-    /// Makes one, in place of what a killed daemon left.
+    /// Creates it, in place of one that a killed daemon left.
     pub fn open(dir: &RuntimeDir) -> Result<Self, RuntimeError> {
         let path = dir.socket();
         dir.prepare()?;
         clear(&path)?;
-        let socket = UnixSocket::new_stream().map_err(RuntimeError::io("make", &path))?;
+        let socket = UnixSocket::new_stream().map_err(RuntimeError::io("create", &path))?;
         socket
             .bind(&path)
-            .map_err(RuntimeError::io("make", &path))?;
-        // Before anybody can connect, which they can once it listens.
+            .map_err(RuntimeError::io("create", &path))?;
+        // Before it listens, so before anybody can connect.
         fs::set_permissions(&path, Permissions::from_mode(0o600))
-            .map_err(RuntimeError::io("close to others", &path))?;
+            .map_err(RuntimeError::io("restrict", &path))?;
         let listener = socket
             .listen(BACKLOG)
-            .map_err(RuntimeError::io("open for connections", &path))?;
-        let file = file_of(&path).map_err(RuntimeError::io("look at", &path))?;
+            .map_err(RuntimeError::io("accept connections on", &path))?;
+        let file = file_of(&path).map_err(RuntimeError::io("read", &path))?;
         let file = SocketFile { path, file };
         Ok(Self { listener, file })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.file.path
     }
@@ -135,7 +135,7 @@ impl Socket {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if file_of(&self.path).is_ok_and(|file| file == self.file) {
-            // One that stays is known to be dead by whoever comes next.
+            // The next daemon recognises one that remains as dead.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -145,12 +145,12 @@ fn file_of(path: &Path) -> std::io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()))
 }
 
-/// Removes a socket that nobody listens on any more.
+/// Removes a socket without a listener.
 fn clear(path: &Path) -> Result<(), RuntimeError> {
     let about = match fs::symlink_metadata(path) {
         Ok(about) => about,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(RuntimeError::io("look at", path)(error)),
+        Err(error) => return Err(RuntimeError::io("read", path)(error)),
     };
     if !about.file_type().is_socket() {
         return Err(RuntimeError::Foreign {
@@ -162,7 +162,7 @@ fn clear(path: &Path) -> Result<(), RuntimeError> {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(RuntimeError::io("remove", path))
         }
-        // Its queue may be full: it lives.
+        // Its queue may be full, but it has a listener.
         Ok(_) | Err(_) => Err(RuntimeError::Busy {
             path: path.to_owned(),
         }),
@@ -194,7 +194,7 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(dir.socket()).unwrap());
         let socket = Socket::open(&dir).unwrap();
         assert!(std::os::unix::net::UnixStream::connect(socket.path()).is_ok());
-        // Somebody else's by now: it stays.
+        // Another daemon's by now: it remains.
         fs::remove_file(socket.path()).unwrap();
         fs::write(dir.socket(), "not a socket").unwrap();
         drop(socket);

@@ -1,9 +1,8 @@
-//! `GET /debug/events`: what just happened, as server-sent events.
+//! `GET /debug/events`: events of messages, as server-sent events.
 //!
-//! Each event has the name of its kind (`armed`, `moved`, `claimed`, `sent` …). They go out in
-//! bursts, at most ten a second; of a burst that is too long the older are only counted, in an
-//! event `more`. With `?state=1` an event `state` tells how everything stands once a second,
-//! which is what the live page draws.
+//! Each event has the name of its kind (`armed`, `moved`, `claimed`, `sent` …). They are sent in bursts, at most ten
+//! a second; of a burst that is too long the oldest are only counted, in an event `more`. With `?state=1` an event
+//! `state` has the current state once a second, for the live page.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -22,45 +21,44 @@ use super::{HttpState, Question, text};
 use crate::metrics::{Following, Frame, HistogramReport};
 use crate::reactor::report::Overview;
 
-/// Streams at once: some people's open pages. They are a part of all connections, so that health
-/// checks and callbacks always have room.
+/// Streams at once: open pages. Fewer than connections, so that health checks and callbacks always have room.
 pub(super) const STREAMS_MAX: usize = 32;
 
-/// Between bursts: faster than the eye reads, and ten a second cost nothing.
+/// Between bursts.
 const BURST: Duration = Duration::from_millis(100);
 
-/// Between two tellings of the state.
+/// Between two events `state`.
 const STATE: Duration = Duration::from_secs(1);
 
-/// A sign of life where nothing happens; proxies cut connections that are silent for a minute.
+/// Between two comments while there are no events: proxies close connections without traffic for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How soon a client comes back after the connection broke.
+/// How soon a client reconnects.
 const RETRY_MS: u32 = 1_000;
 
-/// Timers in a state: what a screen shows.
+/// Timers in an event `state`: one screen.
 pub(super) const TIMERS: usize = 16;
 
-/// What is asked for.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wish {
-    /// `1`: the state as well.
+pub(super) struct EventsQuery {
+    /// `1`: with events `state`.
     #[serde(default)]
     state: u8,
 }
 
-/// How everything stands.
+/// The content of an event `state`.
 #[derive(Debug, Serialize)]
 pub(super) struct Now<'a> {
-    /// As the reactor tells it.
+    /// From the reactor.
     #[serde(flatten)]
     pub(super) overview: &'a Overview,
-    /// How late requests left.
+    /// The lateness of requests.
     pub(super) lateness: HistogramReport,
-    /// How long the provider takes.
+    /// How long the provider takes to respond.
     pub(super) provider: HistogramReport,
-    /// What was measured last.
+    /// As last measured.
     pub(super) in_doubt: Option<f64>,
     /// See `in_doubt`.
     pub(super) outbox: Option<f64>,
@@ -68,25 +66,25 @@ pub(super) struct Now<'a> {
     pub(super) notify_queue: Option<f64>,
     /// Messages accepted twice.
     pub(super) duplicates: u64,
-    /// When the provider last took a message.
+    /// When the provider last accepted a message.
     pub(super) last_sent_at: Option<crate::message::Moment>,
 }
 
 pub(super) async fn events(
     State(state): State<HttpState>,
-    wish: Result<Query<Wish>, axum::extract::rejection::QueryRejection>,
+    wish: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let Ok(Query(wish)) = wish else {
         return text(
             StatusCode::BAD_REQUEST,
-            "the query is not understood: there is state=1, for the state once a second",
+            "unknown query parameter; the only one is state=1, for events with the state once a second",
         );
     };
     let Ok(place) = std::sync::Arc::clone(&state.streams).try_acquire_owned() else {
         let again = [(header::RETRY_AFTER, "10")];
         let full = text(
             StatusCode::SERVICE_UNAVAILABLE,
-            "too many are watching: close another page, or try again",
+            "too many viewers (the limit is 32): close another page and reload",
         );
         return (again, full).into_response();
     };
@@ -99,7 +97,7 @@ pub(super) async fn events(
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // nginx would keep them until a buffer is full.
+        // Otherwise nginx would buffer the events.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (head, Body::from_stream(body)).into_response()
@@ -126,11 +124,10 @@ impl Stream {
         }
     }
 
-    /// The next bytes; `None` ends it, so that nobody's open page holds up the end of the
-    /// process.
+    /// The next bytes; `None` at a shutdown, so that open pages do not delay it.
     async fn next(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.first) {
-            // With what has been, so that who comes back misses little.
+            // Starts with recent events, so that a reconnect loses few.
             let mut chunk = format!("retry: {RETRY_MS}\n\n");
             write_told(&mut chunk, self.state.metrics.feed().recent());
             return Some(chunk.into());
@@ -149,7 +146,7 @@ impl Stream {
             () = tick(&mut self.states) => Some(self.tell_state().await),
             frame = self.following.something() => {
                 let mut frame = frame?;
-                // What comes until then goes along.
+                // With the events until then.
                 self.bursts.tick().await;
                 self.following.fill(&mut frame);
                 Some(burst(frame))
@@ -165,7 +162,7 @@ impl Stream {
         };
         match self.state.ask(question).await {
             Ok(overview) => event("state", &self.state.now(&overview)),
-            // It is stopping, or hangs. The page shows how long it has heard nothing.
+            // It is stopping, or hangs. The page shows since when there was no state.
             Err(_) => ": no answer\n\n".to_owned(),
         }
     }

@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether messages would go out.
+//! `/healthz` and `/readyz`.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,8 +6,8 @@ use axum::response::Response;
 
 use super::{HttpState, NoAnswer, Question, text};
 
-/// `GET /healthz`: answers while the process lives, whatever the database does. A supervisor
-/// that restarts on this must not restart because Postgres is away.
+/// `GET /healthz`: 200 while the process runs, also without the database: a supervisor that restarts on this must not
+/// restart because Postgres is not available.
 pub(super) async fn live() -> Response {
     text(StatusCode::OK, "ok")
 }

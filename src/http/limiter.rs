@@ -1,8 +1,7 @@
-//! Wrong tokens: how many of one peer's are answered one by one, and what the log tells of them.
+//! Limits the responses and log lines for wrong tokens, for each address.
 //!
-//! Every token is compared before anything is asked here, so the right one is never limited, whoever
-//! else comes from the same address (behind a proxy that is everybody). What is limited is what wrong
-//! ones cost: an answer with a sentence each, and a line in the log.
+//! Tokens are compared first, so the right one is always accepted, even if others from the same address (behind a
+//! proxy: all clients) send wrong ones.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,42 +11,42 @@ use std::time::Duration;
 use crate::message::Uptime;
 use crate::metrics::{Counter, Metrics};
 
-/// Wrong tokens of one peer that are answered as such at once …
+/// How many wrong tokens of one peer get the usual response at once …
 const BURST: u32 = 10;
 
-/// … and how often one more is.
+/// … and how often one more does.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Peers that are told apart. Two that fall on one place share its bound, which costs neither more than
-/// another sentence; so the memory is fixed, however many peers come.
+/// How many peers are distinguished, by a hash: memory is fixed, and two peers in one slot share its limit, which
+/// only changes the response they get.
 const PEERS: usize = 1_024;
 
-/// Lines of the log for single wrong tokens between two sums: enough to see whence.
+/// How many wrong tokens between two summaries get a log line of their own.
 const LINES: u32 = 5;
 
-/// What is answered to a wrong token.
+/// The response to a wrong token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// That it is wrong.
+    /// It is wrong.
     Wrong,
-    /// That there have been too many.
+    /// It is wrong, and there have been too many.
     TooMany {
-        /// Until the next is answered as such.
+        /// The time until the usual response is given again.
         again: Duration,
     },
 }
 
 pub(super) struct Limiter {
     hasher: RandomState,
-    book: Mutex<Book>,
+    tally: Mutex<Tally>,
     metrics: Arc<Metrics>,
 }
 
-struct Book {
-    /// When what each peer has used up will be free again.
+struct Tally {
+    /// For each peer, when its whole limit will be free again.
     free_at: Vec<Uptime>,
     lines: u32,
-    /// Not in the log one by one.
+    /// Wrong tokens without a log line.
     more: u64,
 }
 
@@ -55,7 +54,7 @@ impl Limiter {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             hasher: RandomState::new(),
-            book: Mutex::new(Book {
+            tally: Mutex::new(Tally {
                 free_at: vec![Uptime::from_micros(0); PEERS],
                 lines: 0,
                 more: 0,
@@ -64,18 +63,18 @@ impl Limiter {
         }
     }
 
-    /// Counts a wrong token and says what to answer.
+    /// Counts a wrong token and returns the response to it.
     pub(super) fn wrong(&self, peer: IpAddr, now: Uptime) -> Answer {
         self.metrics.count(Counter::TokensRefused, 1);
         let place = self.place(peer);
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        if book.lines < LINES {
-            book.lines += 1;
-            tracing::warn!(%peer, "a wrong token was given");
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        if tally.lines < LINES {
+            tally.lines += 1;
+            tracing::warn!(%peer, "wrong token");
         } else {
-            book.more += 1;
+            tally.more += 1;
         }
-        let Some(free_at) = book.free_at.get_mut(place) else {
+        let Some(free_at) = tally.free_at.get_mut(place) else {
             return Answer::Wrong;
         };
         let used = free_at.since(now);
@@ -87,22 +86,19 @@ impl Limiter {
         Answer::Wrong
     }
 
-    /// Tells the log of those it has not been told of one by one.
+    /// Logs how many wrong tokens had no log line.
     pub(super) fn sum_up(&self) {
         let more = {
-            let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-            book.lines = 0;
-            std::mem::take(&mut book.more)
+            let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.lines = 0;
+            std::mem::take(&mut tally.more)
         };
         if more > 0 {
-            tracing::warn!(
-                more,
-                "more wrong tokens were given since the last such line"
-            );
+            tracing::warn!(more, "further wrong tokens since the last summary");
         }
     }
 
-    /// Who has an IPv6 network has all addresses in it.
+    /// IPv6 addresses count by their /64 network.
     fn place(&self, peer: IpAddr) -> usize {
         let peer = match peer.to_canonical() {
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),

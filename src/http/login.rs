@@ -1,4 +1,4 @@
-//! `/login`: the token once, by the form or by a link, and a cookie from then on.
+//! `/login`: checks the token from the form or from a link, and sets a session cookie.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::clock;
 
 const LOGIN: &str = include_str!("page/login.html");
 
-/// How long one login lasts: a working day.
+/// How long a session lasts: a working day.
 const LASTS: Duration = Duration::from_secs(12 * 3600);
 
 #[derive(Deserialize)]
@@ -27,8 +27,8 @@ pub(super) struct Given {
     token: String,
 }
 
-/// `GET /login`: the form. With `?token=…`, as a terminal shows it, what the form would do; the browser is
-/// sent on to an address without it.
+/// `GET /login`: the form. With `?token=…`, as in the link on a terminal, it logs in and redirects to a URL without
+/// the token.
 pub(super) async fn form(
     State(state): State<HttpState>,
     Extension(peer): Extension<Peer>,
@@ -92,7 +92,7 @@ fn open(state: &HttpState, peer: Peer, headers: &HeaderMap, given: &Given) -> Re
     }
 }
 
-/// `POST /logout`: forgets the cookie where it is kept.
+/// `POST /logout`: deletes the cookie in the browser.
 pub(super) async fn logout(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     if !is_from_here(&headers) {
         return foreign();
@@ -104,12 +104,12 @@ pub(super) async fn logout(State(state): State<HttpState>, headers: HeaderMap) -
 fn foreign() -> Response {
     text(
         StatusCode::FORBIDDEN,
-        "this was sent from another site's page: open the page itself and try there. If you did, a proxy \
-         before it does not hand on the Host (nginx: proxy_set_header Host $host)",
+        "the form was sent by a page of another site; open the page of this daemon. If you did, a proxy in front \
+         of it does not pass on the Host header (nginx: proxy_set_header Host $host)",
     )
 }
 
-/// Whether a request carries a cookie that we set and that has not run out.
+/// Whether a request has a valid session cookie.
 pub(super) fn has_session(headers: &HeaderMap, tokens: &Tokens) -> bool {
     let own = tokens.cookie();
     let cookies = headers.get_all(header::COOKIE).iter();
@@ -121,8 +121,7 @@ pub(super) fn has_session(headers: &HeaderMap, tokens: &Tokens) -> bool {
         .any(|(_, value)| tokens.is_session(value, now_s()))
 }
 
-/// Strict: it comes along only from our own pages. Secure, if that is how the browser came: an
-/// `Origin` cannot be told otherwise by a page.
+/// A cookie for this site only, and `Secure` if the page was loaded by https: a page cannot set the `Origin` itself.
 fn cookie(tokens: &Tokens, value: &str, lasts: Duration, headers: &HeaderMap) -> String {
     let by_https = the_only(headers, header::ORIGIN).is_some_and(|o| o.starts_with("https://"));
     let secure = if by_https { "; Secure" } else { "" };
@@ -130,9 +129,8 @@ fn cookie(tokens: &Tokens, value: &str, lasts: Duration, headers: &HeaderMap) ->
     format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// Whether a form was sent by our own page, or by no browser at all. Browsers tell where a
-/// request comes from; older ones, and all where the page came in the clear, only by `Origin`, which must
-/// then name us.
+/// Whether a form was sent by a page of this daemon, or not by a browser. Browsers send `Sec-Fetch-Site`; old ones,
+/// and all of them without https, only `Origin`, which must then name this host.
 fn is_from_here(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin";

@@ -1,4 +1,4 @@
-//! `GET /debug/messages/{id}`: the story of one message, as `punctual why --json` tells it.
+//! `GET /debug/messages/{id}`: the history of one message, as `punctual why --json` prints it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::message::MessageId;
 use crate::reactor::report::TimersQuery;
 use crate::store::story::StoryHold;
 
-/// Until the database has told the story: less than a client waits for its answer.
+/// The time-out of the read: less than a client waits for the response.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<String>) -> Response {
@@ -21,7 +21,7 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
         return text(StatusCode::BAD_REQUEST, sentence);
     };
     let Some(store) = &state.stories else {
-        return text(StatusCode::NOT_FOUND, "no stories are told here");
+        return text(StatusCode::NOT_FOUND, "this daemon has no histories");
     };
     let mut told = match store.within(PATIENCE, store.story(id)).await {
         Ok(told) => told,
@@ -39,7 +39,7 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
         before: None,
         id: Some(id),
     };
-    // The story is worth telling without its timer as well.
+    // The history is useful without its timer too.
     if let Ok(report) = state.ask(|reply| Question::Timers { query, reply }).await {
         let timer = report.timers.into_iter().find(|timer| timer.id == id);
         let timer = timer.and_then(|timer| serde_json::to_value(timer).ok());

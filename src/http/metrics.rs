@@ -1,4 +1,4 @@
-//! `GET /metrics`: the counters and the state of the moment, as Prometheus reads them.
+//! `GET /metrics`: the counters and the current state, in Prometheus's text format.
 
 use axum::extract::State;
 use axum::http::header;
@@ -7,8 +7,7 @@ use axum::response::{IntoResponse, Response};
 use super::{HttpState, Question};
 use crate::metrics::text;
 
-/// Answers even where the reactor does not: that the counters stand still is then the news, and
-/// `punctual_ready` is missing.
+/// Responds even if the reactor does not: then the counters do not change, and `punctual_ready` is missing.
 pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
     let overview = state.ask(|reply| Question::Overview { timers: 0, reply });
     let overview = overview.await.ok();

@@ -1,8 +1,7 @@
-//! What the outside may ask of a running daemon.
+//! The HTTP interface of a running daemon.
 //!
-//! Nothing is answered from here: each request becomes a [`Question`] to the reactor, which
-//! alone knows the timers, and its answer is written down. The routes are those of the
-//! interface; who may ask is in `access`, where they ask in `endpoint`, the connections are in [`serve`].
+//! A request for the state becomes a [`Question`] to the reactor, which has the timers; its reply becomes the
+//! response. `access` decides who may ask, `endpoint` has the address and the socket, [`serve`] the connections.
 
 mod access;
 mod endpoint;
@@ -47,54 +46,52 @@ pub use runtime::{RuntimeDir, RuntimeError};
 pub use serve::{serve, serve_webhooks};
 pub use token::{TOKEN_MIN, TokenKind, Tokens};
 
-/// The longest request body that is read. Twilio's callbacks, the largest bodies the interface
-/// knows, stay within it.
+/// The longest request body that is read. The largest bodies are callbacks, which are smaller.
 const BODY_MAX: usize = 64 * 1024;
 
-/// What the reactor is asked. It answers on `reply`; an asker that has gone is no error.
+/// A question to the reactor, which answers on `reply`; that nobody waits for the answer any more is not an error.
 #[derive(Debug)]
 pub enum Question {
     /// For `GET /debug/timers`.
     Timers {
-        /// Which of them.
+        /// Which timers.
         query: TimersQuery,
-        /// Takes the answer.
+        /// Receives the answer.
         reply: oneshot::Sender<TimersReport>,
     },
     /// For the live page and the metrics.
     Overview {
-        /// How many timers it is to show.
+        /// How many timers to include.
         timers: usize,
-        /// Takes the answer.
+        /// Receives the answer.
         reply: oneshot::Sender<Overview>,
     },
     /// For `GET /readyz`.
     Ready {
-        /// Takes the answer.
+        /// Receives the answer.
         reply: oneshot::Sender<Readiness>,
     },
 }
 
-/// How long and how much a client may make us wait. The defaults are for production.
+/// The limits of clients. The defaults are for production.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Until a request's head has arrived whole, counted also for an idle connection. Bounds
-    /// clients that trickle.
+    /// For the head of a request to arrive, also on an idle connection: limits slow clients.
     pub head: Duration,
-    /// From the head to the answer, body included.
+    /// From the head to the end of the response.
     pub request: Duration,
-    /// For the reactor to answer. It never blocks, so silence this long means that it hangs,
-    /// and a health check should hear so.
+    /// For the reactor to answer. It never blocks, so if this takes longer it hangs, and a health check must
+    /// report that.
     pub answer: Duration,
-    /// For open connections to finish once shutdown is asked for.
+    /// For open connections to finish at a shutdown.
     pub drain: Duration,
-    /// For a client to take something of an answer.
+    /// For a client to read more of a response.
     pub write: Duration,
-    /// Between two sums of wrong tokens in the log.
+    /// Between two summaries of wrong tokens in the log.
     pub sum_up: Duration,
-    /// Connections at once. Past it, whoever is only waited for gives way.
+    /// Connections at once. Beyond that, a connection without a complete request is closed for a new one.
     pub connections: usize,
-    /// Of these, how many no page and no stream can hold: they are for callbacks and health checks.
+    /// How many of these are reserved for callbacks and health checks.
     pub reserved: usize,
 }
 
@@ -120,20 +117,20 @@ pub struct HttpState {
     metrics: Arc<Metrics>,
     tokens: Tokens,
     webhooks: Option<Webhooks>,
-    /// Where stories are read.
+    /// The store that histories are read from.
     stories: Option<Store>,
     limits: Limits,
-    /// Places for those who watch.
+    /// Permits for streams of events.
     streams: Arc<Semaphore>,
-    /// Answers wrong tokens.
+    /// Limits wrong tokens.
     limiter: Arc<Limiter>,
-    /// Ends the streams.
+    /// Ends the streams at a shutdown.
     stop: CancellationToken,
 }
 
 impl HttpState {
-    /// Routes that put their questions into `questions`, and show what is inside to whoever carries
-    /// one of `tokens` or comes by the socket in the file system.
+    /// The state for routes that send their questions to `questions`, and are open to requests with one of
+    /// `tokens` or over the Unix socket.
     pub fn new(questions: mpsc::Sender<Question>, metrics: Arc<Metrics>, tokens: Tokens) -> Self {
         Self {
             questions,
@@ -148,7 +145,7 @@ impl HttpState {
         }
     }
 
-    /// The same, with the provider's callbacks among the routes.
+    /// Adds the routes of the provider's callbacks.
     #[must_use]
     pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
         Self {
@@ -157,7 +154,7 @@ impl HttpState {
         }
     }
 
-    /// The same, with the stories of single messages among the routes.
+    /// Adds the route of the histories of single messages.
     #[must_use]
     pub fn with_stories(self, store: Store) -> Self {
         Self {
@@ -166,13 +163,13 @@ impl HttpState {
         }
     }
 
-    /// The same under other limits.
+    /// Sets other limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// What is told of the moment.
+    /// The current state.
     fn now<'a>(&self, overview: &'a Overview) -> events::Now<'a> {
         let metrics = &self.metrics;
         events::Now {
@@ -187,7 +184,7 @@ impl HttpState {
         }
     }
 
-    /// Puts a question and waits for its answer.
+    /// Sends a question and waits for its answer.
     async fn ask<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Question,
@@ -221,7 +218,7 @@ impl IntoResponse for NoAnswer {
     }
 }
 
-/// All routes.
+/// All routes of the daemon.
 fn router(state: HttpState, stop: CancellationToken) -> Router {
     let state = HttpState { stop, ..state };
     let debug = Router::new()
@@ -251,7 +248,7 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
     bounded(router, limits)
 }
 
-/// The provider's callbacks and nothing else.
+/// Only the routes of the provider's callbacks.
 fn webhook_router(webhooks: Webhooks, limits: Limits) -> Router {
     bounded(callback_routes(webhooks).fallback(not_found), limits)
 }
@@ -269,16 +266,16 @@ fn bounded(router: Router, limits: Limits) -> Router {
         ))
 }
 
-/// The path is the client's, whatever it put there: it is neither told back nor logged.
+/// The path may contain anything, so it is neither returned nor logged.
 async fn not_found() -> Response {
     text(
         StatusCode::NOT_FOUND,
-        "no such page: there are /, /healthz, /readyz, /metrics, /debug/timers, \
+        "no such page; the pages are /, /healthz, /readyz, /metrics, /debug/timers, \
          /debug/messages/… and /debug/events",
     )
 }
 
-/// A sentence as an answer: plain text that no browser takes for anything else and no cache keeps.
+/// A sentence as a response: plain text that browsers do not interpret and caches do not keep.
 fn text(status: StatusCode, sentence: &str) -> Response {
     (
         status,

@@ -1,12 +1,11 @@
-//! `GET /openapi.json`: the contract of these routes, as `openapi.json` beside this file has it.
-//! A test walks the routes and holds it to them.
+//! `GET /openapi.json`: the description of these routes. A test compares it with the routes.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 const DOCUMENT: &str = include_str!("openapi.json");
 
-/// Under the same rule as what it describes: which version runs here is nobody else's business.
+/// With a token, like the routes it describes, because it shows the version.
 pub(super) async fn document() -> Response {
     let head = [
         (header::CONTENT_TYPE, "application/json"),

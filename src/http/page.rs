@@ -1,8 +1,7 @@
 //! `GET /`: the live page.
 //!
-//! The server draws how everything stands; a script keeps it so over `/debug/events`. There is
-//! no build step and nothing comes from elsewhere: the files are in the program, and the policy
-//! that goes with each page lets nothing else in.
+//! The server renders the current state; a script updates it from `/debug/events`. All files are in the program,
+//! and the content security policy permits no others.
 
 use std::fmt::Write as _;
 
@@ -19,12 +18,12 @@ use crate::reactor::report::{Overview, TimerKind, TimerReport, TimerState};
 
 const PAGE: &str = include_str!("page/page.html");
 
-/// Scripts, styles and pictures from here and from nowhere else, and none within the page.
+/// Scripts, styles and images only from this server, and none inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// What goes with every page.
+/// The headers of every page.
 pub(super) const HEADERS: [(HeaderName, &str); 6] = [
     (header::CONTENT_TYPE, "text/html; charset=utf-8"),
     (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -34,7 +33,7 @@ pub(super) const HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// The files of the page: what it is, and its bytes.
+/// The files of the page: name, type and content.
 const ASSETS: [(&str, &str, &str); 6] = [
     (
         "page.css",
@@ -50,7 +49,7 @@ const ASSETS: [(&str, &str, &str); 6] = [
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// `GET /assets/{name}`: open to everyone, as they tell nothing; the login needs them too.
+/// `GET /assets/{name}`: without a token, because they contain no data and the login needs them too.
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     let Some((_, kind, bytes)) = ASSETS.iter().find(|(own, ..)| *own == name) else {
         return text(StatusCode::NOT_FOUND, "no such file");
@@ -58,7 +57,7 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
     let head = [
         (header::CONTENT_TYPE, *kind),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // A new version is seen at once.
+        // So that a new version is loaded at once.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (head, *bytes).into_response()
@@ -77,14 +76,17 @@ pub(super) async fn page(State(state): State<HttpState>) -> Response {
 }
 
 fn draw(state: &HttpState, overview: &Overview) -> String {
-    let told = &overview.timers;
-    let ready = if told.ready {
-        "ready".to_owned()
+    let report = &overview.timers;
+    let ready = if report.breaker.open {
+        "Sending is paused: the provider refuses the account".to_owned()
+    } else if report.ready {
+        "Sending".to_owned()
     } else {
         let reasons: Vec<_> = overview.missing.iter().map(ToString::to_string).collect();
-        reasons.join("; ")
+        format!("Not sending: {}", reasons.join("; "))
     };
-    let late = told.lateness_us;
+    let good = report.ready && !report.breaker.open;
+    let late = report.lateness_us;
     let figure = |us| {
         if late.count == 0 {
             "–".to_owned()
@@ -95,14 +97,18 @@ fn draw(state: &HttpState, overview: &Overview) -> String {
     fill(
         PAGE,
         &[
-            ("ready_lamp", if told.ready { "good" } else { "warn" }),
+            ("ready_lamp", if good { "good" } else { "warn" }),
             ("ready", &escape(&ready)),
-            ("now", &clock(told.now)),
-            ("armed", &format!("{} armed", told.window.armed)),
-            ("timers", &rows(&told.timers)),
+            ("now", &clock(report.now)),
+            ("armed", &format!("{} in memory", report.window.armed)),
+            ("timers", &rows(&report.timers)),
             (
                 "none_hidden",
-                if told.timers.is_empty() { "" } else { "hidden" },
+                if report.timers.is_empty() {
+                    ""
+                } else {
+                    "hidden"
+                },
             ),
             ("feed", &feed(&state.metrics.feed().recent())),
             ("count", &format!("{} requests", late.count)),
@@ -111,12 +117,12 @@ fn draw(state: &HttpState, overview: &Overview) -> String {
             ("max", &figure(late.max)),
             ("health", &health(state, overview)),
             ("levels", &levels(overview)),
-            ("instance", &told.instance.to_string()),
+            ("instance", &report.instance.to_string()),
         ],
     )
 }
 
-/// Puts values in the places of a page, in one pass: a value is never taken for a place.
+/// Replaces the placeholders of a page, in one pass: values are not searched for placeholders.
 pub(super) fn fill(page: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(page.len() * 2);
     let mut rest = page;
@@ -134,7 +140,7 @@ pub(super) fn fill(page: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
-/// What is written here are ids, times and our own words; escaped all the same.
+/// Only ids, times and fixed texts are inserted; they are escaped anyway.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -162,10 +168,10 @@ fn span(us: u64) -> String {
 
 fn then(timer: &TimerReport) -> &'static str {
     match (timer.kind, timer.state) {
-        (TimerKind::Watch, _) => "another instance is sending it; looked at again then",
-        (TimerKind::Message, TimerState::Armed) => "is sent",
-        (TimerKind::Message, TimerState::Cleared) => "claimed; the request leaves at its time",
-        (TimerKind::Message, TimerState::Sending) => "with the provider",
+        (TimerKind::Watch, _) => "another instance is sending it; checked again then",
+        (TimerKind::Message, TimerState::Armed) => "will be sent",
+        (TimerKind::Message, TimerState::Cleared) => "claimed; will leave on time",
+        (TimerKind::Message, TimerState::Sending) => "waiting for the provider's response",
     }
 }
 
@@ -178,7 +184,7 @@ fn rows(timers: &[TimerReport]) -> String {
     let mut rows = String::new();
     for timer in timers {
         let id = timer.id.to_string();
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = write!(
             rows,
             r#"<tr data-id="{id}"><td class="num">{}</td><td>{}</td><td>{}</td><td class="then">{}</td></tr>"#,
@@ -199,17 +205,17 @@ fn countdown(us: i64) -> String {
 
 fn feed(recent: &[MessageEvent]) -> String {
     let mut lines = String::new();
-    for told in recent.iter().rev() {
-        let late = told
+    for event in recent.iter().rev() {
+        let late = event
             .late
             .map(|late| format!("{} late", span(late.lateness_us)));
         let _ = write!(
             lines,
             r#"<li><time>{}</time><span class="what">{}</span>{}<span class="tell">{}</span></li>"#,
-            clock(told.at),
-            told.what.as_str(),
-            link(&told.id.to_string()),
-            late.or_else(|| told.status.map(str::to_owned))
+            clock(event.at),
+            event.what.as_str(),
+            link(&event.id.to_string()),
+            late.or_else(|| event.status.map(str::to_owned))
                 .unwrap_or_default(),
         );
     }
@@ -217,18 +223,21 @@ fn feed(recent: &[MessageEvent]) -> String {
 }
 
 fn health(state: &HttpState, overview: &Overview) -> String {
-    let told = &overview.timers;
-    let clock = match (told.clock.offset_us, told.clock.uncertainty_us) {
-        (Some(offset), Some(uncertainty)) => (true, format!("{offset} µs ± {uncertainty} µs")),
-        _ => (false, "not measured".to_owned()),
+    let report = &overview.timers;
+    let clock = match (report.clock.offset_us, report.clock.uncertainty_us) {
+        (Some(offset), Some(uncertainty)) => (
+            true,
+            format!("{offset} µs ± {uncertainty} µs from the database's"),
+        ),
+        _ => (false, "not measured; sending is paused".to_owned()),
     };
-    let in_doubt = state.metrics.measured(Gauge::InDoubt).unwrap_or(0.0);
+    let unconfirmed = state.metrics.measured(Gauge::InDoubt).unwrap_or(0.0);
     let lines = [
         (
-            "Notification channel",
-            told.listener.connected,
-            if told.listener.connected {
-                "proven"
+            "Change notifications",
+            report.listener.connected,
+            if report.listener.connected {
+                "live"
             } else {
                 "lost"
             }
@@ -244,27 +253,39 @@ fn health(state: &HttpState, overview: &Overview) -> String {
             ),
         ),
         (
-            "Breaker",
-            !told.breaker.open,
-            if told.breaker.open { "open" } else { "closed" }.to_owned(),
+            "Account",
+            !report.breaker.open,
+            if report.breaker.open {
+                "refused"
+            } else {
+                "accepted"
+            }
+            .to_owned(),
         ),
         (
-            "Restore",
-            told.restore.held_before.is_none(),
-            told.restore.held_before.map_or_else(
-                || "nothing is held".to_owned(),
-                |before| format!("held: what was due before {before}"),
+            "Quarantine",
+            report.restore.held_before.is_none(),
+            report.restore.held_before.map_or_else(
+                || "empty".to_owned(),
+                |before| format!("messages due before {before}"),
             ),
         ),
         (
             "In flight",
             true,
-            format!("{} of {}", overview.load.in_flight, overview.load.permits),
+            format!(
+                "{} requests (limit {})",
+                overview.load.in_flight, overview.load.permits
+            ),
         ),
         (
-            "In doubt",
-            in_doubt == 0.0,
-            format!("{in_doubt} unconfirmed"),
+            "Unconfirmed",
+            unconfirmed == 0.0,
+            if unconfirmed == 0.0 {
+                "none".to_owned()
+            } else {
+                format!("{unconfirmed} need a decision")
+            },
         ),
     ];
     let mut html = String::new();

@@ -1,5 +1,5 @@
-//! A connection whose other side must read: one that takes nothing of an answer for too long is ended.
-//! hyper bounds how long a request's head may take, and nothing that it writes.
+//! A connection with a time-out for writes: if the client reads nothing for too long, it is ended. hyper itself
+//! has a time-out for the head of a request only.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Patience<S> {
     stream: S,
     limit: Duration,
-    /// Runs while nothing is taken.
+    /// Runs while the client reads nothing.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
@@ -25,7 +25,7 @@ impl<S> Patience<S> {
         }
     }
 
-    /// What the stream said of a write, unless it has been saying "not yet" for too long.
+    /// The result of a write, or an error if writes have been pending for too long.
     fn bounded<T>(&mut self, said: Poll<Result<T>>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         if said.is_ready() {
             self.stuck = None;

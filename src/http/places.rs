@@ -1,9 +1,8 @@
-//! The places for connections of one listener, and who gives way when they are all taken.
+//! The slots for connections of one listener, and which connection is closed when all are occupied.
 //!
-//! What a connection is for shows only once its request's head has come, and a client that holds one
-//! back, or its body, holds the place meanwhile. So whoever is only waited for gives way, the longest
-//! waited for first, and what is worked on for the pages and streams never has all places: some are
-//! left that only callbacks and health checks can hold.
+//! The purpose of a connection is known only once the head of its request has arrived, and a client that delays the
+//! head or the body has its slot meanwhile. So for a new connection the one is closed that has been waited for the
+//! longest, and pages and streams can never occupy all slots: some are reserved for callbacks and health checks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,20 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// What a connection does with its place.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doing {
-    /// Nothing has come yet, or not all of it.
+    /// Its request is not complete.
     Waiting,
     Work(Class),
-    /// It was told to go.
+    /// It is being closed.
     Leaving,
 }
 
-/// What is worked on.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// A page, a stream, and whatever else people and programs look at.
+    /// A page, a stream or any other route.
     Page,
     /// A callback, or a health check.
     Reserved,
@@ -32,14 +31,14 @@ pub(super) enum Class {
 
 struct Entry {
     doing: Doing,
-    /// The order in which it came to that.
+    /// The order in which it came into this state.
     since: u64,
     leave: CancellationToken,
 }
 
 #[derive(Default)]
 struct Book {
-    /// Numbers for connections, and for the order of what they do.
+    /// The next number, for connections and for their order.
     next: u64,
     entries: BTreeMap<u64, Entry>,
 }
@@ -58,7 +57,7 @@ impl Book {
         self.count(|doing| doing != Doing::Leaving) >= most
     }
 
-    /// Whoever has been waited for the longest.
+    /// The connection that has been waited for the longest.
     fn idle(&mut self) -> Option<&mut Entry> {
         let waiting = self.entries.values_mut();
         waiting
@@ -89,7 +88,7 @@ impl Places {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until there is a place, or one that somebody would give up. Cancel safe.
+    /// Waits until there is a slot, or one that can be freed. Cancel safe.
     pub(super) async fn room(&self) {
         loop {
             let changed = self.changed.notified();
@@ -103,7 +102,7 @@ impl Places {
         }
     }
 
-    /// Takes a place, somebody else's if need be.
+    /// Takes a slot, closing another connection if necessary.
     pub(super) fn take(self: &Arc<Self>) -> Seat {
         let mut book = self.book();
         if book.is_full(self.most)
@@ -154,7 +153,7 @@ impl Drop for Held {
     }
 }
 
-/// A connection's place.
+/// The slot of a connection.
 #[derive(Clone)]
 pub(super) struct Seat {
     held: Arc<Held>,
@@ -162,12 +161,12 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// Ends when somebody else needs the place more.
+    /// Returns when the slot is needed for another connection.
     pub(super) async fn lost(&self) {
         self.leave.cancelled().await;
     }
 
-    /// The place is needed from now on. `None`: too many pages are worked on.
+    /// Marks the slot as in use, until the result is dropped. `None` if too many pages are.
     pub(super) fn begin(&self, class: Class) -> Option<Work> {
         let places = &self.held.places;
         let mut book = places.book();
@@ -180,7 +179,7 @@ impl Seat {
     }
 }
 
-/// Something is worked on, until this is dropped.
+/// A request in progress, until this is dropped.
 pub(super) struct Work(Arc<Held>);
 
 impl Drop for Work {

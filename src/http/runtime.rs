@@ -1,7 +1,7 @@
-//! The directory of a daemon's socket and of the tokens made for it.
+//! The directory of a daemon's Unix socket and of its generated tokens.
 //!
-//! It is the state directory, or, where there is none, one of this user's that daemons share: then the
-//! names begin with the address they listen on, of which there is one each.
+//! It is the state directory, or without one a directory of this user that daemons share; there the names of files
+//! begin with the daemon's address.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -13,29 +13,29 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::token::{TOKEN_MIN, TokenKind, Tokens, fresh};
 
-/// Far longer than any token: a path that leads elsewhere ends here.
+/// Far longer than any token: limits the read of a wrong file.
 const TOKEN_MAX: u64 = 4 * 1024;
 
-/// Why a socket or a token cannot be kept.
+/// Why the directory or a file in it cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// It cannot be used.
+    /// An operation failed.
     #[error("cannot {what} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// With what.
+        /// Its path.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
-    /// Somebody else could read it, or put something into it.
+    /// Other users can read or change it.
     #[error("{} is not this user's alone: remove it, or make it so (chmod go-rwx)", path.display())]
     Open {
         /// The file or directory.
         path: PathBuf,
     },
-    /// Not what it is named.
+    /// It is not the expected kind of file.
     #[error("{} is not a {what}: remove it", path.display())]
     Foreign {
         /// The file.
@@ -43,18 +43,18 @@ pub enum RuntimeError {
         /// What was expected.
         what: &'static str,
     },
-    /// Another process is asked by it.
+    /// Another process listens on it.
     #[error("{} is in use by another process", path.display())]
     Busy {
-        /// The socket.
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// A token is neither set nor to be kept.
+    /// A token is not configured, and a generated one cannot be stored.
     #[error("{} is not set, and none can be made and kept: set it, or PUNCTUAL_STATE_DIR", kind.setting())]
     Token {
-        /// Which.
+        /// Which token.
         kind: TokenKind,
-        /// Why not.
+        /// The cause.
         source: Box<RuntimeError>,
     },
 }
@@ -66,26 +66,25 @@ impl RuntimeError {
     }
 }
 
-/// See the module.
+/// The directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeDir {
-    /// The state directory, which one daemon has for itself.
+    /// The state directory, of one daemon only.
     State(PathBuf),
-    /// One of this user's.
+    /// A directory of this user, for all daemons.
     User {
         /// The directory.
         dir: PathBuf,
-        /// Where the daemon listens.
+        /// The daemon's address.
         addr: SocketAddr,
     },
 }
 
 impl RuntimeDir {
-    /// This user's: below `XDG_RUNTIME_DIR` where that is this user's, else below the directory of
-    /// temporary files.
+    /// That of this user: below `XDG_RUNTIME_DIR` if that belongs to this user, else below the temporary directory.
     pub fn of_user(xdg: Option<&Path>, temp: &Path, addr: SocketAddr) -> Self {
         let uid = rustix::process::geteuid().as_raw();
-        // `su` hands on the variable of the user before.
+        // After `su` the variable is that of another user.
         let owned = |dir: &Path| fs::metadata(dir).is_ok_and(|m| m.is_dir() && m.uid() == uid);
         let dir = match xdg.filter(|dir| dir.is_absolute() && owned(dir)) {
             Some(xdg) => xdg.join("punctual"),
@@ -94,7 +93,7 @@ impl RuntimeDir {
         Self::User { dir, addr }
     }
 
-    /// The same for a daemon that listens there, known once it does.
+    /// The same for a daemon at this address.
     #[must_use]
     pub fn listening_on(self, addr: SocketAddr) -> Self {
         match self {
@@ -103,7 +102,7 @@ impl RuntimeDir {
         }
     }
 
-    /// The socket.
+    /// The path of the socket.
     pub fn socket(&self) -> PathBuf {
         match self {
             Self::State(dir) => dir.join("http.sock"),
@@ -111,7 +110,7 @@ impl RuntimeDir {
         }
     }
 
-    /// The file of a token that was made.
+    /// The path of a generated token.
     pub fn token_file(&self, kind: TokenKind) -> PathBuf {
         match self {
             Self::State(dir) => dir.join(kind.file()),
@@ -123,12 +122,12 @@ impl RuntimeDir {
         let Self::User { dir, addr } = self else {
             return PathBuf::new();
         };
-        // Brackets and colons would need quotes in a shell.
+        // Without brackets and colons, which a shell needs quoted.
         let addr = addr.to_string().replace(['[', ']'], "").replace(':', "-");
         dir.join(format!("at-{addr}.{what}"))
     }
 
-    /// The token that was made, if one was.
+    /// The generated token, if there is one.
     pub fn token(&self, kind: TokenKind) -> Result<Option<SecretString>, RuntimeError> {
         let path = self.token_file(kind);
         match self.check() {
@@ -160,7 +159,7 @@ impl RuntimeDir {
         Ok(Some(token.into()))
     }
 
-    /// The tokens that were set, and for those that were not the ones that were made, now or earlier.
+    /// The configured tokens; for those that are not configured a stored one, or else a new one.
     pub fn tokens(
         &self,
         debug: Option<SecretString>,
@@ -185,7 +184,7 @@ impl RuntimeDir {
             return Ok(token);
         }
         let (token, path) = (fresh(), self.token_file(kind));
-        // Whole or not at all: a start that is cut off leaves no half of one.
+        // Renamed once it is complete, so that a crash leaves no partial one.
         let mut begun = path.clone().into_os_string();
         begun.push(".new");
         let write = || -> io::Result<()> {
@@ -203,26 +202,25 @@ impl RuntimeDir {
         Ok(token)
     }
 
-    /// Whether what lies in it was put there by the daemon: a shared one lies where others may have been
-    /// first.
+    /// Whether the files in it are the daemon's: in a shared directory other users may have created some.
     pub fn is_trusted(&self) -> bool {
         self.check().is_ok()
     }
 
-    /// Makes the directory.
+    /// Creates the directory.
     pub(super) fn prepare(&self) -> Result<(), RuntimeError> {
         let (Self::State(dir) | Self::User { dir, .. }) = self;
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(RuntimeError::io("make the directory", dir))?;
+            .map_err(RuntimeError::io("create the directory", dir))?;
         self.check()
     }
 
     fn check(&self) -> Result<(), RuntimeError> {
         if let Self::User { dir, .. } = self {
-            let about = fs::symlink_metadata(dir).map_err(RuntimeError::io("look at", dir))?;
+            let about = fs::symlink_metadata(dir).map_err(RuntimeError::io("read", dir))?;
             let own = about.uid() == rustix::process::geteuid().as_raw();
             if !about.is_dir() || !own || about.mode() & 0o077 != 0 {
                 return Err(RuntimeError::Open { path: dir.clone() });

@@ -1,7 +1,7 @@
-//! The sockets: accepts, bounds and drains connections.
+//! The connections: accepts, limits and drains them.
 //!
-//! hyper is driven directly because axum's own `serve` sets neither a time-out for the head
-//! of a request nor a bound on connections, and waits for ever on an open one at shutdown.
+//! hyper is used directly because axum's `serve` has neither a time-out for the head of a request nor a limit of
+//! connections, and waits without limit for open ones at a shutdown.
 
 use std::convert::Infallible;
 use std::io;
@@ -34,27 +34,27 @@ use super::places::{Class, Places, Seat, Work};
 use super::{HttpState, Limits, router, text, webhook_router};
 use crate::receipt::Webhooks;
 
-/// The longest head of a request, in bytes: a browser's cookies fit, floods do not (431).
+/// The longest head of a request, in bytes; a browser's cookies fit (431 beyond).
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// The most header lines of a request; beyond it 431.
+/// The most header lines of a request (431 beyond).
 const HEADERS_MAX: usize = 64;
 
-/// The pause after a failed `accept`. It fails mostly for want of file descriptors, and asking
-/// at once would spin until one is free.
+/// The pause after a failed `accept`. It mostly fails for lack of file descriptors; without a pause the loop would
+/// spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Who asks.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// This user, by the socket in the file system.
+    /// This user, over the Unix socket.
     Own,
-    /// Whoever reaches the address.
+    /// Anybody, over the network.
     Network(IpAddr),
 }
 
-/// Serves the routes on `endpoint` until `shutdown`, then lets open requests finish for as long
-/// as [`Limits::drain`] allows and drops what is left. Returns when no connection is open.
+/// Serves the routes on `endpoint` until `shutdown`, then lets open requests finish within [`Limits::drain`] and
+/// drops the rest. Returns once no connection is open.
 pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationToken) {
     let limits = state.limits;
     let limiter = Arc::clone(&state.limiter);
@@ -83,7 +83,7 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
     limiter.sum_up();
 }
 
-/// Serves the provider's callbacks, and nothing else, in the same way.
+/// Serves only the provider's callbacks, in the same way.
 pub async fn serve_webhooks(
     listener: TcpListener,
     webhooks: Webhooks,
@@ -107,7 +107,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Answers are small and awaited: waiting to fill a packet only delays them.
+                // Responses are small, so waiting to fill a packet would only delay them.
                 let _ = stream.set_nodelay(true);
                 Ok((Box::new(stream), Peer::Network(peer.ip())))
             }
@@ -125,7 +125,7 @@ async fn serve_router(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    // Owned here: dropping this future ends every connection.
+    // Dropping this future ends all connections.
     let mut connections = JoinSet::new();
     let places = Places::new(limits.connections, limits.reserved);
     loop {
@@ -140,8 +140,7 @@ async fn serve_router(
             }
         }
     }
-    // Closed first: a client that comes now is refused and goes elsewhere, instead of waiting
-    // in a queue that nobody reads.
+    // Closed first, so that new clients are refused instead of waiting in a queue that is not read.
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
@@ -151,7 +150,7 @@ async fn serve_router(
     }
 }
 
-/// The next connection, once there is room for one. Cancel safe.
+/// The next connection, once there is room for it. Cancel safe.
 async fn accept(listener: &Listener, places: &Places) -> (Box<dyn Stream>, Peer) {
     places.room().await;
     loop {
@@ -186,7 +185,7 @@ async fn connection(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = seat.lost() => {
-            tracing::debug!("http connection gave way to another");
+            tracing::debug!("http connection closed in favour of another");
             return;
         }
         () = shutdown.cancelled() => {
@@ -195,12 +194,12 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        // A client that went away or trickled: its own matter.
+        // The client disconnected or was too slow.
         tracing::debug!(%error, "http connection ended");
     }
 }
 
-/// Answers one request on the place of its connection, which is kept until the answer has been written.
+/// Answers one request. Its slot is occupied until the response has been written.
 async fn answer(
     mut request: hyper::Request<Incoming>,
     peer: Peer,
@@ -209,7 +208,7 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     let class = match request.uri().path() {
         "/healthz" | "/readyz" => Some(Class::Reserved),
-        // Once it has come whole.
+        // Its slot is occupied once its body is complete.
         path if path.starts_with("/webhooks/") => None,
         _ => Some(Class::Page),
     };
@@ -228,7 +227,7 @@ async fn answer(
     }))
 }
 
-/// A callback keeps its place from when its body has come: a client that holds one back has none.
+/// Occupies the slot of a callback once its body is complete: a client that delays its body occupies none.
 pub(super) async fn whole(request: Request, next: axum::middleware::Next) -> Response {
     let seat = request.extensions().get::<Seat>().cloned();
     let (parts, body) = request.into_parts();
@@ -244,11 +243,11 @@ pub(super) async fn whole(request: Request, next: axum::middleware::Next) -> Res
 
 fn busy() -> Response {
     let head = [(header::RETRY_AFTER, "2"), (header::CONNECTION, "close")];
-    let sentence = "too many are asking at this moment: try again in a few seconds";
+    let sentence = "too many requests at the moment; try again in a few seconds";
     (head, text(StatusCode::SERVICE_UNAVAILABLE, sentence)).into_response()
 }
 
-/// An answer's body with what it is worked on for.
+/// The body of a response, with the slot that it occupies.
 struct Worked {
     body: Body,
     _work: Work,

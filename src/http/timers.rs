@@ -12,15 +12,14 @@ use super::{HttpState, Question, text};
 use crate::message::{MessageId, Moment};
 use crate::reactor::report::TimersQuery;
 
-/// Timers shown when no limit is given: a screen or two.
+/// How many timers without a limit: one or two screens.
 const LIMIT_DEFAULT: usize = 100;
 
-/// The most timers of one answer, about 2 MB. The reactor copies them between two firings, so
-/// this also bounds how long a question may hold it up.
+/// The most timers of one response, about 2 MB. The reactor copies them between two inputs, so this also limits how
+/// long it is delayed.
 const LIMIT_MAX: usize = 10_000;
 
-/// A query that is not understood. It is told rather than ignored: a filter that silently does
-/// not filter misleads.
+/// Why a query is refused. It is not ignored, because a filter that silently does not filter misleads.
 #[derive(Debug, thiserror::Error)]
 enum QueryError {
     #[error("limit must be a number from 0 to {LIMIT_MAX}")]
@@ -57,7 +56,7 @@ pub(super) async fn timers(
     }
 }
 
-/// An empty value is no value, so that a form with blank fields works.
+/// An empty value counts as none, so that forms with empty fields work.
 fn parse(pairs: &[(String, String)]) -> Result<TimersQuery, QueryError> {
     let (mut limit, mut before, mut id) = (None, None, None);
     for (name, value) in pairs.iter().map(|(n, v)| (n.as_str(), v.trim())) {

@@ -1,8 +1,7 @@
-//! The two tokens: who may look, and who may act as well.
+//! The two tokens: one to read, one also to change something.
 //!
-//! They are compared by their digests, in a time that tells nothing of how two differ. A session is no
-//! copy of a token: it is an expiry and a proof, made with the token, that we opened it. So it ends by
-//! itself, a changed token ends all, and nothing is kept here.
+//! They are compared by their digests, in constant time. A session does not contain the token: it is an expiry and a
+//! MAC made with the token. So sessions expire, a changed token ends all of them, and none is stored here.
 
 use std::fmt::Write as _;
 
@@ -12,16 +11,16 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 use uuid::Uuid;
 
-/// The least characters of a token. Every try is compared, so that nobody's wrong tries keep the right
-/// token out; what makes guessing hopeless is its length alone.
+/// The least characters of a token. The right token is accepted even after many wrong ones, so only its length prevents
+/// guessing.
 pub const TOKEN_MIN: usize = 16;
 
-/// Which of the two.
+/// Which token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// To look: `PUNCTUAL_DEBUG_TOKEN`.
+    /// To read: `PUNCTUAL_DEBUG_TOKEN`.
     Debug,
-    /// To act, and to look: `PUNCTUAL_OPERATOR_TOKEN`.
+    /// To change something, and to read: `PUNCTUAL_OPERATOR_TOKEN`.
     Operator,
 }
 
@@ -34,7 +33,7 @@ impl TokenKind {
         }
     }
 
-    /// The file of a token that was made.
+    /// The file name of a generated token.
     pub(super) const fn file(self) -> &'static str {
         match self {
             Self::Debug => "debug_token",
@@ -51,33 +50,33 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// These two.
+    /// From configured or stored ones.
     pub const fn new(debug: SecretString, operator: SecretString) -> Self {
         Self { debug, operator }
     }
 
-    /// Two that nobody has had before.
+    /// New random ones.
     pub fn fresh() -> Self {
         Self::new(fresh(), fresh())
     }
 
-    /// The one that a link to the page carries.
+    /// The token in the link to the page.
     pub const fn debug(&self) -> &SecretString {
         &self.debug
     }
 
-    /// Whether this is one of them. No acting route exists yet, so both open the same.
+    /// Whether this is one of them. No route changes anything yet, so both open the same routes.
     pub(super) fn admit(&self, given: &str) -> bool {
         self.of(given).is_some()
     }
 
-    /// What a new session is to hold for whoever gave this token, and `None` for a wrong one.
+    /// A new session for this token; `None` if it is wrong.
     pub(super) fn open_session(&self, given: &str, expires: u64) -> Option<String> {
         let token = self.of(given)?;
         Some(format!("{expires}.{}", proof(token, expires)))
     }
 
-    /// Whether this is a session that was opened with one of them and has not run out.
+    /// Whether this is a session of one of them that has not expired.
     pub(super) fn is_session(&self, value: &str, now: u64) -> bool {
         let Some((expires, proven)) = value.split_once('.') else {
             return false;
@@ -90,14 +89,14 @@ impl Tokens {
         ours && now < expires
     }
 
-    /// The cookie's name. Browsers hand cookies to every port of a host, so daemons on one host, each
-    /// with tokens of its own, need names of their own.
+    /// The name of the cookie. Browsers send cookies to all ports of a host, so daemons on one host, which have different
+    /// tokens, need different names.
     pub(super) fn cookie(&self) -> String {
         let mac = hex(&mac(&self.debug, "punctual cookie"));
         format!("punctual_{}", mac.get(..8).unwrap_or_default())
     }
 
-    /// Both are compared, whichever it is.
+    /// Compares with both, in constant time.
     fn of(&self, given: &str) -> Option<&SecretString> {
         let digest = |text: &str| Sha256::digest(text.as_bytes());
         let given = digest(given);
@@ -110,7 +109,7 @@ impl Tokens {
     }
 }
 
-/// A token that nobody has had before: 244 bits from the kernel, and 12 that say that they are such.
+/// A new token: 244 random bits of two UUIDs of version 4.
 pub(super) fn fresh() -> SecretString {
     let half = || Uuid::new_v4().simple();
     format!("{}{}", half(), half()).into()
@@ -130,7 +129,7 @@ fn mac(token: &SecretString, text: &str) -> Vec<u8> {
 fn hex(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
     }
     hex

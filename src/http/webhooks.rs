@@ -1,4 +1,4 @@
-//! `/webhooks`: what the provider posts. Only what it can prove to have made is looked at.
+//! `/webhooks`: callbacks of the provider. Only requests with a valid signature are processed.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -21,7 +21,7 @@ pub(super) fn routes(webhooks: Webhooks) -> Router {
         .with_state(webhooks)
 }
 
-/// A callback: 204 once it is recorded, or there is nothing to record; 503 asks for it again.
+/// A callback: 204 once it is recorded, or if there is nothing to record; with 503 the provider repeats it.
 async fn callback(
     State(webhooks): State<Webhooks>,
     uri: Uri,
@@ -55,7 +55,7 @@ fn rejected(webhooks: &Webhooks, why: &CallbackRejected) -> Response {
             tracing::warn!(what, "a signed callback could not be parsed");
             StatusCode::BAD_REQUEST
         }
-        // Logged once, and not for each.
+        // Logged once, not for each callback.
         CallbackRejected::Store(_) | CallbackRejected::Late => StatusCode::SERVICE_UNAVAILABLE,
     };
     text(status, &why.to_string())

@@ -1,28 +1,28 @@
-//! What the database answers when a message is asked for.
+//! A claim, and the state of a row that could not be claimed.
 
 use super::{AttemptToken, Facts, LaneKey, MessageId, Moment, Priority, Status};
 
-/// A message this instance has won: the row is `sending` under `token`, and nobody else may
-/// start it. Made by the store alone, from a committed claim.
+/// A message that this instance has claimed: the row is `sending` under `token`, and no other instance may
+/// send it. Created by the store only, from a committed claim.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The message.
     pub id: MessageId,
     /// The attempt.
     pub token: AttemptToken,
-    /// Which attempt this is, from 1, unsent ones included.
+    /// The number of this attempt, from 1, attempts that did not count included.
     pub number: i32,
-    /// How many attempts have counted before this one.
+    /// How many earlier attempts count.
     pub attempts_before: i32,
-    /// How many may count in all.
+    /// The most attempts that may count.
     pub max_attempts: i32,
-    /// `greatest(scheduled_at, deferred_until, next_attempt_at)` as it stood at the claim.
+    /// `greatest(scheduled_at, deferred_until, next_attempt_at)` at the time of the claim.
     pub due: Moment,
     /// `greatest(scheduled_at, deferred_until, requeued_at)`: lateness counts from here.
     pub wanted_at: Moment,
-    /// The row's own last moment.
+    /// The row's `send_before`.
     pub send_before: Option<Moment>,
-    /// The way it goes out.
+    /// Its lane.
     pub lane: LaneKey,
     /// The recipient as the row has it.
     pub to_number: String,
@@ -30,11 +30,11 @@ pub struct Claim {
     pub from_number: Option<String>,
     /// The text.
     pub body: String,
-    /// What decides whether it may go.
+    /// What the policy decides by.
     pub facts: Facts,
 }
 
-/// Ids and times only: a number or a text must not get into a log by way of `{:?}`.
+/// Ids and times only, so that `{:?}` puts no number and no text into a log.
 impl std::fmt::Debug for Claim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Claim")
@@ -46,16 +46,16 @@ impl std::fmt::Debug for Claim {
     }
 }
 
-/// What became of one id of a claim.
+/// The result of a claim for one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimAnswer<W> {
-    /// Ours.
+    /// It was claimed.
     Won(W),
-    /// Not ours; this is how the row stands, read after the claim.
+    /// It was not claimed; the state of the row was read after that.
     Lost(RowState),
 }
 
-/// How a row stands to somebody who wants to send it.
+/// The state of a row, as far as it matters for sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowState {
     /// It is pending and this is its due time.
@@ -66,21 +66,21 @@ pub enum RowState {
         version: i64,
         /// Attempts that have counted.
         attempts: i32,
-        /// Its place among those that are due at the same moment.
+        /// Its order among messages that are due at the same time.
         priority: Priority,
         /// See [`Claim::lane`].
         lane: LaneKey,
     },
-    /// An instance is sending it, until its lease says otherwise.
+    /// An instance is sending it, at most until its lease ends.
     Sending {
-        /// When to look again.
+        /// When to read it again.
         lease_until: Moment,
         /// See [`Claim::lane`].
         lane: LaneKey,
     },
-    /// It is in another state, or there is no such row.
+    /// It has another status, or there is no such row.
     Gone {
-        /// The state; `None`: no such row.
+        /// The status; `None` if there is no such row.
         status: Option<Status>,
     },
 }

@@ -1,24 +1,24 @@
-//! How far a message has come once its provider has it, in words of no provider.
+//! The delivery status of a message that its provider has accepted, the same for all providers.
 //!
-//! A provider translates its own words into a [`Delivery`]; everything that is decided is decided
-//! from that. The [`Stage`] alone is what the ledger and the app's `messages.status` keep.
+//! A provider translates its own status into a [`Delivery`], and all decisions depend on that alone. The ledger
+//! and the app's `messages.status` store the [`Stage`].
 
 use std::str::FromStr;
 
 use super::{Category, Retry, Status};
 
-/// How far a message has come: the words of the app's `messages.status`.
+/// How far a message has come, as the app's `messages.status` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The provider has it and has not passed it on.
+    /// The provider has it, and has not yet passed it on.
     Queued,
     /// The provider is passing it on.
     Sending,
-    /// The carrier took it.
+    /// The carrier accepted it.
     Sent,
     /// The recipient's device has it.
     Delivered,
-    /// The carrier or the device did not take it.
+    /// The carrier or the device rejected it.
     Undelivered,
     /// The provider could not pass it on.
     Failed,
@@ -27,7 +27,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Every one.
+    /// All stages.
     pub const ALL: [Self; 7] = [
         Self::Queued,
         Self::Sending,
@@ -38,7 +38,7 @@ impl Stage {
         Self::Cancelled,
     ];
 
-    /// Those that end without arrival.
+    /// The final stages without arrival.
     pub const NOT_DELIVERED: [Self; 3] = [Self::Undelivered, Self::Failed, Self::Cancelled];
 
     /// As `punctual.attempts` and the app's `messages` have it.
@@ -54,7 +54,7 @@ impl Stage {
         }
     }
 
-    /// Reports come in any order and carry no time: a lower rank never overwrites a higher one.
+    /// Reports arrive in any order and have no time, so a lower rank never overwrites a higher one.
     pub const fn rank(self) -> u8 {
         match self {
             Self::Queued => 0,
@@ -64,7 +64,7 @@ impl Stage {
         }
     }
 
-    /// Whether only a repetition can follow.
+    /// Whether it is final.
     pub const fn is_final(self) -> bool {
         self.rank() == 3
     }
@@ -74,7 +74,7 @@ impl Stage {
         matches!(self, Self::Undelivered | Self::Failed | Self::Cancelled)
     }
 
-    /// What `scheduled_messages.status` becomes by it.
+    /// The `scheduled_messages.status` that it leads to.
     pub const fn row_status(self) -> Status {
         match self {
             Self::Queued | Self::Sending | Self::Sent => Status::Sent,
@@ -84,7 +84,7 @@ impl Stage {
     }
 }
 
-/// A stage this version does not know.
+/// An unknown stage.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown stage of delivery {0:?}")]
 pub struct UnknownStage(String);
@@ -99,23 +99,23 @@ impl FromStr for Stage {
     }
 }
 
-/// Why a message that its provider had taken did not arrive, and what follows from that.
+/// Why an accepted message did not arrive, and whether it is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of failure it is.
     pub category: Category,
-    /// Whether another attempt is worth it.
+    /// Whether to retry.
     pub retry: Retry,
 }
 
 impl Failure {
-    /// Nothing is known of why, so nothing is tried again.
+    /// The reason is unknown, so there is no retry.
     pub const UNEXPLAINED: Self = Self {
         category: Category::Unknown,
         retry: Retry::No,
     };
 
-    /// Whether another attempt would follow, where the row allows one.
+    /// Whether a retry follows, if the row permits one.
     pub const fn is_retried(self) -> bool {
         match self.retry {
             Retry::After { .. } | Retry::HoldAccount { .. } => true,
@@ -124,7 +124,7 @@ impl Failure {
     }
 }
 
-/// What a provider says of a message it has.
+/// The status that a provider reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// See [`Stage::Queued`].
@@ -144,7 +144,7 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// How far that is.
+    /// Its stage.
     pub const fn stage(self) -> Stage {
         match self {
             Self::Queued => Stage::Queued,
@@ -157,7 +157,7 @@ impl Delivery {
         }
     }
 
-    /// Why it did not arrive; `None` where it has not failed.
+    /// Why it did not arrive; `None` if it has not failed.
     pub const fn failure(self) -> Option<Failure> {
         match self {
             Self::Queued | Self::Sending | Self::Sent | Self::Delivered => None,

@@ -1,25 +1,25 @@
-//! What is done about a message of which nobody knows whether the provider took it.
+//! What to do about a message with an uncertain outcome.
 
 use std::str::FromStr;
 
-/// `scheduled_messages.in_doubt`, or the installation's `PUNCTUAL_IN_DOUBT`.
+/// The policy: `scheduled_messages.in_doubt`, or the installation's `PUNCTUAL_IN_DOUBT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum InDoubt {
-    /// It stays `unconfirmed` until there is proof, or a person's word.
+    /// It stays `unconfirmed` until there is proof or a manual decision.
     #[default]
     Hold,
-    /// It is sent again when the provider, asked long enough after, does not show it. Lists lag:
-    /// this is nearly never a second text, not never.
+    /// It is sent again if a look-up that is late enough does not find it. Because lists lag, a second text is
+    /// very unlikely, but possible.
     ResendIfAbsent,
-    /// It is sent again unless the provider shows it at the first look. Permits doubles.
+    /// It is sent again unless the first look-up finds it. Permits second texts.
     Resend,
 }
 
 impl InDoubt {
-    /// Every one.
+    /// All policies.
     pub const ALL: [Self; 3] = [Self::Hold, Self::ResendIfAbsent, Self::Resend];
 
-    /// As column and setting have it.
+    /// The value in the column and in the setting.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hold => "hold",
@@ -29,7 +29,7 @@ impl InDoubt {
     }
 }
 
-/// A word that is none of the three.
+/// A value that is not a policy.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected hold, resend_if_absent or resend")]
 pub struct UnknownPolicy;

@@ -1,40 +1,38 @@
-//! What stands around a claimed row and decides whether it may go, read with the claim.
+//! The facts that the policy judges a claimed row by, read with the claim.
 //!
-//! All of it is optional. [`Facts::default`] knows nothing, and a message of which nothing is
-//! known just goes.
+//! All are optional; a message without any is sent without restriction.
 
 use jiff::civil;
 use uuid::Uuid;
 
 use super::Moment;
 
-/// See the module.
+/// The facts of one message.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Whose message it is.
+    /// The user it belongs to.
     pub user_id: Option<Uuid>,
-    /// When the user wanted it. A message that was wanted before an event reminds of it.
+    /// Its `scheduled_at`. If that is before the start of an event, the message reminds of the event.
     pub scheduled_at: Option<Moment>,
-    /// The recipient's zone as the row has it.
+    /// The recipient's time zone, as the row has it.
     pub timezone: Option<String>,
-    /// What kind of message it is, in the app's words.
+    /// Its `message_type`.
     pub message_type: Option<String>,
-    /// How urgent it is.
+    /// Its priority.
     pub priority: Priority,
-    /// The template the row names, if there is such a row.
+    /// The template of its `template_id`, if it exists.
     pub template: Option<Template>,
-    /// `template_vars` as `jsonb` prints it. With them the message is rendered, without them
-    /// its body goes as it stands.
+    /// `template_vars` as JSON. With them the text is rendered from the template; without them it is the body.
     pub template_vars: Option<String>,
-    /// What the recipient has chosen. `None`: there is no user, or nothing was chosen.
+    /// The recipient's preferences, if there are any.
     pub preferences: Option<Preferences>,
-    /// The event it reminds of.
+    /// The calendar event it reminds of.
     pub event: Event,
-    /// Its place in the recipient's day.
+    /// Its daily quota.
     pub limit: Limit,
 }
 
-/// Words of the app may be private; what is shown is enough to tell facts apart.
+/// Without texts of the app, which may be private.
 impl std::fmt::Debug for Facts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Facts")
@@ -48,25 +46,25 @@ impl std::fmt::Debug for Facts {
     }
 }
 
-/// `scheduled_messages.priority`. Among messages due together, the last of these goes first.
+/// `scheduled_messages.priority`: of messages due at the same time the highest is sent first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// May wait for the others.
+    /// After all others.
     Low,
-    /// As usual; also what an unknown word means.
+    /// The default, also for unknown values.
     #[default]
     Normal,
-    /// Before the usual.
+    /// Before `normal`.
     High,
-    /// Before all others. It passes quiet hours if the installation says so.
+    /// Before all others. Quiet hours do not apply to it if the installation is configured so.
     Urgent,
 }
 
 impl Priority {
-    /// All of them, in their order.
+    /// All priorities, in order.
     pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
 
-    /// From the column's word.
+    /// From the column's value.
     pub fn of(word: Option<&str>) -> Self {
         match word.map(str::trim) {
             Some("low") => Self::Low,
@@ -80,46 +78,46 @@ impl Priority {
 /// A row of `sms_templates`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template {
-    /// How people call it: its key, or its name.
+    /// Its key, or else its name.
     pub name: String,
     /// `message_template`.
     pub text: String,
-    /// `required_vars` as `jsonb` prints it: names, in an array.
+    /// `required_vars` as JSON: an array of names.
     pub required_vars: Option<String>,
     /// The most characters its rendered text may have.
     pub max_length: Option<i32>,
-    /// Whether it may be used.
+    /// Whether it is in use.
     pub is_active: bool,
 }
 
 /// A row of `user_sms_preferences`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// Whether the user has proven that the phone is theirs.
+    /// Whether the phone number is verified.
     pub phone_verified: bool,
-    /// Whether the user wants no text at all.
+    /// Whether the user has opted out of all messages.
     pub opted_out: bool,
     /// The kinds of message that are switched off.
     pub off: Vec<Switch>,
-    /// When the user is not to be disturbed.
+    /// The quiet hours.
     pub quiet_hours: Option<QuietHours>,
-    /// Where the user lives.
+    /// The time zone.
     pub timezone: Option<String>,
 }
 
-/// From `start` until just before `end` on the recipient's clock, across midnight where `end`
-/// comes first. Where they are the same there are none.
+/// From `start` (included) to `end` (excluded) on the recipient's clock, across midnight if `end` is earlier.
+/// If both are the same there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuietHours {
-    /// The first quiet instant.
+    /// When they start.
     pub start: civil::Time,
-    /// The first instant that is not quiet any more.
+    /// When they end.
     pub end: civil::Time,
 }
 
 impl QuietHours {
-    /// From microseconds since midnight, as Postgres's `time` counts them. Its `24:00` is
-    /// midnight. `None`: one of them is no time of day, and then there are no quiet hours.
+    /// From microseconds since midnight, as in Postgres's `time`, where `24:00` is midnight. `None` if one of
+    /// them is not a time of day.
     pub fn from_micros(start: i64, end: i64) -> Option<Self> {
         Some(Self {
             start: time_of_day(start)?,
@@ -128,7 +126,7 @@ impl QuietHours {
     }
 }
 
-/// A day as clocks show it, in microseconds.
+/// 24 hours in microseconds.
 pub(crate) const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
 fn time_of_day(us: i64) -> Option<civil::Time> {
@@ -139,7 +137,7 @@ fn time_of_day(us: i64) -> Option<civil::Time> {
     civil::Time::midnight().checked_add(since).ok()
 }
 
-/// What a user can switch off, a column of `user_sms_preferences` each.
+/// The kinds of message that a user can switch off, each by a column of `user_sms_preferences`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Switch {
     /// `task_reminders`
@@ -159,7 +157,7 @@ pub enum Switch {
 }
 
 impl Switch {
-    /// Every switch.
+    /// All switches.
     pub const ALL: [Self; 7] = [
         Self::TaskReminders,
         Self::DailyBrief,
@@ -170,7 +168,7 @@ impl Switch {
         Self::EventReminders,
     ];
 
-    /// Its column. False there means off, null does not.
+    /// Its column: false means off, null means on.
     pub const fn column(self) -> &'static str {
         match self {
             Self::TaskReminders => "task_reminders",
@@ -183,7 +181,7 @@ impl Switch {
         }
     }
 
-    /// The `message_type` it switches.
+    /// The `message_type` that it switches.
     pub const fn message_type(self) -> &'static str {
         match self {
             Self::TaskReminders => "task_reminder",
@@ -197,43 +195,43 @@ impl Switch {
     }
 }
 
-/// How the event of a message stands.
+/// The calendar event of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Event {
-    /// The message has none, or the calendar has never been heard of.
+    /// The message has none, or the event was never in the calendar.
     #[default]
     None,
-    /// It was in the calendar and is there no more, or it is marked as cancelled.
+    /// It was removed from the calendar, or is marked as cancelled.
     Gone,
-    /// It is to begin then, by the calendar or, where that does not know, by the row.
+    /// When it starts, by the calendar, or else by the row.
     Begins(Moment),
 }
 
-/// A message's place among those its recipient may be sent on one day.
+/// The daily quota of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Limit {
-    /// Nobody counts.
+    /// Messages are not counted.
     #[default]
     NotCounted,
-    /// A place was taken. Whatever is not sent gives it back to this day.
+    /// Quota was used. If the message is not sent, it is returned to this day.
     Taken {
-        /// Of the recipient's calendar.
+        /// The day, in the recipient's time zone.
         day: civil::Date,
     },
-    /// There was none left, and none was taken.
+    /// There was no quota left, and none was used.
     Over {
-        /// How many there are a day.
+        /// The daily limit.
         limit: i32,
     },
 }
 
-/// Who counts what a recipient is sent in a day.
+/// What counts towards the daily limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LimitSource {
     /// `punctual.daily_counts` alone.
     #[default]
     Punctual,
-    /// That, and the app's own `daily_sms_count` as well.
+    /// Also the app's `daily_sms_count`.
     App,
 }
 

@@ -1,4 +1,4 @@
-//! Identifiers, one type each, so that a token cannot be passed for a message.
+//! Identifiers, each with a type of its own.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,38 +25,37 @@ id! {
     MessageId
 }
 id! {
-    /// One attempt at one message. Whoever holds it may start that attempt and no other;
-    /// it is drawn before the claim is asked for, so that a claim whose answer was lost on
-    /// the way can still be found.
+    /// The token of one attempt: only its holder may start that attempt. It is drawn before the claim is made,
+    /// so that a claim whose response was lost can be found.
     AttemptToken
 }
 id! {
-    /// One run of one daemon. A restart is another instance.
+    /// One run of one daemon; after a restart it is another instance.
     InstanceId
 }
 
 impl AttemptToken {
-    /// A token nobody else has. Version 7 keeps the index that holds them append-mostly.
+    /// A new token. UUID version 7, so that its index grows mostly at its end.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7())
     }
 }
 
 impl InstanceId {
-    /// An identity for a daemon that starts.
+    /// A new id for a daemon that starts.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7())
     }
 }
 
-/// Which database this is, and on which of its histories. A restore or a failover changes it.
+/// Which database this is, and on which timeline; a restore or a failover changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseId {
     /// The server's `system_identifier`, drawn at `initdb`.
     pub system: i64,
-    /// Of its write-ahead log: one more after every promotion.
+    /// The timeline of its write-ahead log; a promotion starts a new one.
     pub timeline: u32,
-    /// The database's oid: another one of the same server is another one.
+    /// The oid of the database in its server.
     pub database: u32,
 }
 

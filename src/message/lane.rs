@@ -1,36 +1,35 @@
-//! The way a message goes out: which account sends it, over which channel, and for webhooks to
-//! which host.
+//! The lane of a message: the account that sends it, the channel, and for webhooks the host.
 //!
-//! What a provider refuses or is slow at, it refuses or is slow at for a whole lane, and for no
-//! other. The reactor keeps what it knows of a provider by lane.
+//! A refusal, throttling or slowness of a provider affects one lane, so the reactor keeps its state of a
+//! provider by lane.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The account whose messages name none.
+/// The account of messages that name none.
 const DEFAULT_ACCOUNT: &str = "default";
 
 /// `scheduled_messages.channel`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
-    /// Texts; also what a row without a channel means.
+    /// Text messages; also for rows without a channel.
     #[default]
     Sms,
-    /// A request to the row's URL.
+    /// An HTTP request to the row's URL.
     Webhook,
-    /// Mail.
+    /// E-mail.
     Email,
     /// Web Push.
     Push,
-    /// A row that the app reads itself.
+    /// The app reads the row itself.
     InApp,
-    /// A word that is none of these. All such rows share a lane: the words are the app's, and one
-    /// lane for each could become any number of lanes, and any word a label of a metric.
+    /// An unknown channel. All such rows share a lane, because the values are the app's: one lane for each could
+    /// become any number of lanes, and any value a label of a metric.
     Other,
 }
 
 impl Channel {
-    /// Every channel.
+    /// All channels.
     pub const ALL: [Self; 6] = [
         Self::Sms,
         Self::Webhook,
@@ -40,10 +39,10 @@ impl Channel {
         Self::Other,
     ];
 
-    /// Those whose messages are taken. A row with any other word becomes `failed` when it is written.
+    /// Supported channels. A row with another one becomes `failed` when it is written.
     pub const UNDERSTOOD: [Self; 1] = [Self::Sms];
 
-    /// Reads the column. Case and space around the word do not count.
+    /// Reads the column, ignoring case and surrounding white space.
     pub fn of(column: Option<&str>) -> Self {
         let word = column.map(str::trim).unwrap_or_default();
         if word.is_empty() {
@@ -53,7 +52,7 @@ impl Channel {
         Self::ALL.into_iter().find(named).unwrap_or(Self::Other)
     }
 
-    /// As the column has it, in reports and as a label.
+    /// The value in the column, in reports and in labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sms => "sms",
@@ -66,18 +65,17 @@ impl Channel {
     }
 }
 
-/// What makes two messages go the same way. The usual one, texts of the one account there is,
-/// allocates nothing.
+/// The key of a lane. That of text messages of the default account allocates nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneKey {
     channel: Channel,
-    /// `None`: the account of messages that name none.
+    /// `None` for the account of messages that name none.
     account: Option<Arc<str>>,
     host: Option<Arc<str>>,
 }
 
 impl LaneKey {
-    /// The default account's lane of a channel.
+    /// The lane of a channel and the default account.
     pub const fn of(channel: Channel) -> Self {
         Self {
             channel,
@@ -86,27 +84,27 @@ impl LaneKey {
         }
     }
 
-    /// The same of another account.
+    /// The same with this account.
     #[must_use]
     pub fn with_account(self, account: &str) -> Self {
         let account = (account != DEFAULT_ACCOUNT).then(|| account.into());
         Self { account, ..self }
     }
 
-    /// The same for one host.
+    /// The same with this host.
     #[must_use]
     pub fn with_host(self, host: &str) -> Self {
         let host = Some(host.into());
         Self { host, ..self }
     }
 
-    /// The same for all hosts.
+    /// The same without a host.
     #[must_use]
     pub fn without_host(self) -> Self {
         Self { host: None, ..self }
     }
 
-    /// Over what.
+    /// The channel.
     pub const fn channel(&self) -> Channel {
         self.channel
     }
@@ -116,7 +114,7 @@ impl LaneKey {
         self.account.as_deref().unwrap_or(DEFAULT_ACCOUNT)
     }
 
-    /// Where the channel tells hosts apart.
+    /// The host, for channels whose lanes have one.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }

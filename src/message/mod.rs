@@ -1,9 +1,9 @@
-//! What a message is: the words every other room speaks. Pure.
+//! The types of a message, used by every other module. Pure.
 //!
-//! Nothing here knows a clock, a socket or a database. A value that exists is valid:
-//! [`E164`] has been parsed, a [`Moment`] is on the database's clock, a [`Status`] is one
-//! of seven, and [`transition`](status::transition) says which may follow which.
+//! A value that exists is valid: an [`E164`] has been parsed, a [`Moment`] is on the database's clock, a
+//! [`Status`] is one of seven, and [`transition`](status::transition) defines which may follow which.
 
+mod capabilities;
 mod claim;
 mod delivery;
 mod doubt;
@@ -18,6 +18,7 @@ mod sender;
 pub mod status;
 pub mod template;
 
+pub use capabilities::{Capabilities, PoolForm};
 pub use claim::{Claim, ClaimAnswer, RowState};
 pub use delivery::{Delivery, Failure, Stage, UnknownStage};
 pub use doubt::{InDoubt, UnknownPolicy};
@@ -27,6 +28,5 @@ pub use lane::{Channel, LaneKey};
 pub use moment::{Moment, Now, Uptime};
 pub use outcome::{Category, LedgerOutcome, Outcome, ProviderSid, Retry};
 pub use phone::{E164, PhoneError};
-pub(crate) use sender::is_sid;
-pub use sender::{Name, Sender, SenderError, ServiceSid, ShortCode};
+pub use sender::{Name, PoolId, Sender, SenderError, ShortCode};
 pub use status::Status;

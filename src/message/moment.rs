@@ -1,30 +1,29 @@
-//! Time as values: the database's clock and the machine's uptime, never mixed.
+//! Times as values, on the database's clock or on the machine's, each with its own type.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-/// A moment on the **database's** clock: microseconds since the Unix epoch, which is the
-/// resolution of Postgres's own `timestamptz`.
+/// A time on the **database's** clock: microseconds since the Unix epoch, the resolution of `timestamptz`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(i64);
 
-/// A moment of this machine's `CLOCK_BOOTTIME`, in microseconds. It goes on while the
-/// machine sleeps and no one can set it, so leases are judged by it.
+/// A time on this machine's `CLOCK_BOOTTIME`, in microseconds. It continues while the machine sleeps and cannot
+/// be set, so leases are measured with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Uptime(i64);
 
-/// What a decision is told of time: the same instant on both clocks.
+/// The current time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// The estimate of the database's clock.
+    /// The estimated time of the database's clock.
     pub db: Moment,
     /// This machine's uptime.
     pub up: Uptime,
 }
 
-/// Durations beyond this (292,000 years) do not occur; they saturate.
+/// Longer durations (292,000 years) saturate.
 fn micros(d: Duration) -> i64 {
     i64::try_from(d.as_micros()).unwrap_or(i64::MAX)
 }
@@ -32,9 +31,9 @@ fn micros(d: Duration) -> i64 {
 macro_rules! clock {
     ($name:ident) => {
         impl $name {
-            /// The earliest and the latest that can be told.
+            /// The earliest time.
             pub const MIN: Self = Self(i64::MIN);
-            /// See [`Self::MIN`].
+            /// The latest time.
             pub const MAX: Self = Self(i64::MAX);
 
             /// From microseconds since this clock's zero.
@@ -47,12 +46,12 @@ macro_rules! clock {
                 self.0
             }
 
-            /// How long after `earlier` this is; zero if it is not.
+            /// The time since `earlier`; zero if that is later.
             pub fn since(self, earlier: Self) -> Duration {
                 Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
             }
 
-            /// Microseconds from `other` to this; negative if this comes first.
+            /// Microseconds from `other` to this; negative if this is earlier.
             pub const fn micros_from(self, other: Self) -> i64 {
                 self.0.saturating_sub(other.0)
             }
@@ -78,7 +77,7 @@ clock!(Moment);
 clock!(Uptime);
 
 impl Moment {
-    /// As an instant of the calendar; `None` outside chrono's range.
+    /// As a date and time; `None` outside chrono's range.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_micros(self.0)
     }
@@ -90,7 +89,7 @@ impl From<DateTime<Utc>> for Moment {
     }
 }
 
-/// RFC 3339 with microseconds and `Z`, as the debug JSON and the logs write it.
+/// RFC 3339 with microseconds and `Z`, as in the debug JSON and the logs.
 impl std::fmt::Display for Moment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.to_utc() {

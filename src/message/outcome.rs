@@ -1,35 +1,33 @@
-//! What a provider said. A provider answers; it does not fail.
+//! The outcomes of requests and attempts.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The provider's own name for a message it accepted (Twilio: `SM…`). Proof of acceptance.
+/// The provider's id of a message that it accepted: proof of acceptance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProviderSid(pub String);
 
-/// The answer to one request, as far as it is *known*.
+/// The outcome of one request, as far as it is *known*.
 ///
-/// Only `Unsent` and `Throttled` say that nothing was accepted and may be tried again; only
-/// `Refused` says that nothing was accepted and why. Whatever is not certain is `Unknown`:
-/// the text may be on its way, and there is no idempotency key to ask again with.
+/// `Throttled`, `Refused` and `Unsent` mean that the provider certainly has not accepted the message. All that
+/// is not certain is `Unknown`: the message may have been sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The provider took the message and named it.
+    /// The provider accepted the message.
     Accepted {
-        /// The provider's name for it.
+        /// The provider's id of it.
         sid: ProviderSid,
     },
     /// HTTP 429: certainly not processed.
     Throttled {
-        /// `Retry-After`, if it was given and readable.
+        /// `Retry-After`, if it is given and valid.
         retry_after: Option<Duration>,
         /// The provider's error code, if it gave one.
         code: Option<i32>,
-        /// Set if it is the account that is out of messages, and not this moment: what then
-        /// lies between probes, as in [`Retry::HoldAccount`].
+        /// The pause between probes, as in [`Retry::HoldAccount`], if the whole account is at its limit.
         hold: Option<Duration>,
     },
     /// A 4xx with the provider's own error body: certainly not accepted.
@@ -40,7 +38,7 @@ pub enum Outcome {
         category: Category,
         /// The provider's sentence, with phone numbers masked.
         text: String,
-        /// Whether to ask again.
+        /// Whether to retry.
         retry: Retry,
     },
     /// No byte of the request was written.
@@ -48,7 +46,7 @@ pub enum Outcome {
         /// Which step failed.
         reason: String,
     },
-    /// Anything else: time-out, reset, 5xx, an answer that makes no sense.
+    /// Anything else: a time-out, a reset, a 5xx, a response that cannot be parsed.
     Unknown {
         /// What was seen.
         reason: String,
@@ -56,7 +54,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// How long to wait between probes, if this is a refusal of the account as a whole.
+    /// The pause between probes, if the provider refuses the whole account.
     pub const fn holds_account(&self) -> Option<Duration> {
         match self {
             Self::Throttled { hold, .. } => *hold,
@@ -72,45 +70,43 @@ impl Outcome {
     }
 }
 
-/// What follows from a refusal. The provider knows its codes; what is done about them is
-/// decided from this alone.
+/// Whether to retry after a refusal. A provider maps its codes to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// It would be refused again.
     No,
-    /// Worth another attempt, the first after about `base`, doubling.
+    /// Retry, the first time after about `base`, doubling.
     After {
-        /// Before the first repetition.
+        /// The pause before the first retry.
         base: Duration,
     },
-    /// It concerns the account, not the message: all its messages wait, the attempt does not
-    /// count, and one message probes from time to time.
+    /// The account is refused, not the message: all its messages wait, the attempt does not count, and one message
+    /// at a time probes.
     HoldAccount {
-        /// Between probes.
+        /// The pause between probes.
         probe: Duration,
     },
-    /// It may have arrived all the same, so that another attempt is a *second* text: only
-    /// where the installation asks for it.
+    /// It may have arrived, so a retry could be a *second* text: only if the installation permits that.
     OnlyIfConfigured {
-        /// Before the first repetition.
+        /// The pause before the first retry.
         base: Duration,
     },
 }
 
-/// Kinds of refusal; what follows from each is decided in one place from this.
+/// Kinds of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
-    /// The number cannot be texted.
+    /// The number cannot receive texts.
     InvalidNumber,
-    /// The recipient said STOP.
+    /// The recipient has opted out (STOP).
     OptedOut,
     /// The account is suspended, out of funds, or its credentials are wrong.
     AccountIssue,
-    /// This sender may not text this number.
+    /// This sender may not send to this number.
     SenderIssue,
-    /// Too much at once, or too much today.
+    /// Too many at once, or too many today.
     RateLimit,
     /// The phone is off or out of reach.
     Unreachable,
@@ -118,12 +114,12 @@ pub enum Category {
     CarrierIssue,
     /// The text itself was refused.
     Content,
-    /// A code that is not in the table.
+    /// An unknown code.
     Unknown,
 }
 
 impl Category {
-    /// Every category, for tests and documentation.
+    /// All categories.
     pub const ALL: [Self; 9] = [
         Self::InvalidNumber,
         Self::OptedOut,
@@ -152,30 +148,41 @@ impl Category {
     }
 }
 
-/// How an attempt ended, as `punctual.attempts.outcome` has it.
+/// The outcome of an attempt: `punctual.attempts.outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerOutcome {
-    /// The provider took it.
+    /// The provider accepted it.
     Accepted,
     /// The provider refused it.
     Refused,
-    /// The provider was busy.
+    /// The provider had too many requests.
     Throttled,
     /// No byte of the request was written.
     Unsent,
-    /// Whether the provider took it is not certain.
+    /// It is not certain whether the provider accepted it.
     Unknown,
-    /// The claim was given back before its request began.
+    /// The claim was released before its request began.
     Returned,
-    /// A verdict to wait.
+    /// The policy deferred it.
     Deferred,
-    /// A verdict against sending.
+    /// The policy cancelled it.
     Cancelled,
-    /// It never could be sent.
+    /// The policy rejected it: it can never be sent.
     Rejected,
 }
 
 impl LedgerOutcome {
+    /// The outcomes after which the provider certainly does not have the message.
+    pub const SENT_NOTHING: [Self; 7] = [
+        Self::Refused,
+        Self::Throttled,
+        Self::Unsent,
+        Self::Returned,
+        Self::Deferred,
+        Self::Cancelled,
+        Self::Rejected,
+    ];
+
     /// As the column has it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,41 +1,37 @@
-//! Phone numbers, read once where a row or a setting comes in.
-//!
-//! The form is ITU-T E.164's as Twilio wants it written: `+`, the country code, the number,
-//! digits only. A number that exists as [`E164`] is not checked again.
+//! Phone numbers in the form of ITU-T E.164: `+`, the country code and the number, digits only. They are parsed
+//! once, where a row or a setting is read.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The fewest digits, country code included. E.164 sets no minimum; the shortest numbers that
-/// take texts have three digits of country code and four of their own (Niue, Tokelau,
-/// Saint Helena).
+/// The fewest digits, country code included. E.164 has no minimum; the shortest numbers that receive texts have
+/// a country code of three digits and four more (Niue, Tokelau, Saint Helena).
 pub(crate) const DIGITS_MIN: usize = 7;
 
 /// The most digits, country code included (ITU-T E.164, 6.2.1).
 pub(crate) const DIGITS_MAX: usize = 15;
 
-/// Digits left readable at the front of a masked number, for a hint of the country, and at
-/// its end, to tell two apart. At least three stay hidden whatever the length.
+/// How many digits of a masked number are shown at its front (the country) and at its end (to distinguish
+/// numbers). At least three are hidden.
 const SHOWN: usize = 2;
 
-/// A number one can send to: `+` and 7 to 15 digits, the first of them not 0.
+/// A phone number: `+` and 7 to 15 digits, the first of them not 0.
 ///
-/// White space around it is dropped, for it comes from copying and cannot change who is
-/// meant. White space and punctuation *within* it are refused: what people write there, as in
-/// `+44 (0)20 …`, does change it.
+/// Surrounding white space is dropped. White space and punctuation *within* it are refused, because they can
+/// change the number, as in `+44 (0)20 …`.
 ///
-/// It has no `Display`, so that it gets into a text only by [`as_str`](Self::as_str), meant
-/// for the wire, or [`masked`](Self::masked), meant for people. `Debug` is masked.
+/// It has no `Display`: only [`as_str`](Self::as_str), for requests, or [`masked`](Self::masked), for people,
+/// put it into a text. `Debug` is masked.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct E164(String);
 
 impl E164 {
-    /// As the provider wants it. Not for logs.
+    /// As a request has it. Not for logs.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Enough to recognise one's own number by, too little to call it: `+13•••34`.
+    /// Enough to recognise a known number, not enough to call it: `+13•••34`.
     pub fn masked(&self) -> String {
         let (front, back) = (&self.0[..=SHOWN], &self.0[self.0.len() - SHOWN..]);
         format!("{front}•••{back}")
@@ -48,8 +44,8 @@ impl fmt::Debug for E164 {
     }
 }
 
-/// Why a text is no number. The sentences go into `error_message` and logs, so none of them
-/// repeats the text.
+/// Why a text is not a phone number. The sentences go into `error_message` and logs, so none of them repeats
+/// the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PhoneError {
     /// Nothing, or only white space.
@@ -67,7 +63,7 @@ pub enum PhoneError {
     /// Spaces, hyphens, dots, brackets.
     #[error("it has a space or punctuation between its digits; write + and digits only")]
     Separator,
-    /// Anything else: other scripts' digits, invisible marks from copying.
+    /// Anything else: digits of other scripts, invisible characters.
     #[error("it has a character that is not a digit from 0 to 9 (perhaps an invisible one)")]
     Character,
     /// Fewer digits than any number has.

@@ -1,32 +1,32 @@
-//! Who a message comes from: a number, a short code, a name, or a pool that picks one.
+//! The sender of a message: a number, a short code, a name, or a pool of which the provider picks one.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::{E164, PhoneError};
+use super::{E164, PhoneError, PoolForm};
 
-/// How many digits a short code has, over all the countries that have them.
+/// How many digits a short code has in any country.
 const SHORT_CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=8;
 
-/// The longest name a network shows in place of a number (GSM 03.40: 11 characters).
+/// The longest name that a network shows in place of a number (GSM 03.40: 11 characters).
 const NAME_MAX: usize = 11;
 
-/// What a name may hold beside letters and digits (Twilio, `AlphaSender`).
+/// What a name may contain in addition to letters and digits.
 const NAME_PUNCTUATION: &str = " -+_&";
 
-/// A sender as the provider knows it; parsed from `from_number` or a setting.
+/// A sender, parsed from `from_number` or a setting.
 ///
 /// `Debug` is masked, as it is for [`E164`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sender {
-    /// A phone number of one's own.
+    /// A phone number.
     Number(E164),
     /// Three to eight digits, leased from the carriers of one country.
     ShortCode(ShortCode),
     /// A name in place of a number; it cannot be replied to.
     Alphanumeric(Name),
-    /// A Twilio messaging service, which picks one of its numbers.
-    Service(ServiceSid),
+    /// A pool of senders, of which the provider picks one.
+    Pool(PoolId),
 }
 
 /// Three to eight digits.
@@ -37,28 +37,30 @@ pub struct ShortCode(String);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(String);
 
-/// `MG` and 32 hexadecimal digits.
+/// The provider's id of a sender pool, in the form of [`Capabilities::sender_pools`].
+///
+/// [`Capabilities::sender_pools`]: super::Capabilities::sender_pools
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ServiceSid(String);
+pub struct PoolId(String);
 
 impl Sender {
-    /// As the provider wants it. Not for logs.
+    /// As a request has it. Not for logs.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Number(number) => number.as_str(),
             Self::ShortCode(ShortCode(text))
             | Self::Alphanumeric(Name(text))
-            | Self::Service(ServiceSid(text)) => text,
+            | Self::Pool(PoolId(text)) => text,
         }
     }
 
-    /// For people: enough to tell which of one's own senders it is.
+    /// For people: enough to recognise one of their own senders.
     pub fn masked(&self) -> String {
         match self {
             Self::Number(number) => number.masked(),
             Self::ShortCode(code) => format!("{code:?}"),
             Self::Alphanumeric(name) => format!("{name:?}"),
-            Self::Service(sid) => format!("{sid:?}"),
+            Self::Pool(id) => format!("{id:?}"),
         }
     }
 }
@@ -75,19 +77,19 @@ impl fmt::Debug for Name {
     }
 }
 
-impl fmt::Debug for ServiceSid {
+impl fmt::Debug for PoolId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MG•••{}", &self.0[self.0.len() - 4..])
+        write!(f, "{}•••{}", &self.0[..2], &self.0[self.0.len() - 4..])
     }
 }
 
-/// Why a text names no sender. No sentence repeats the text.
+/// Why a text is not a sender. No sentence repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SenderError {
     /// Nothing, or only white space.
     #[error("it is empty")]
     Empty,
-    /// It starts with `+`, and is no number all the same.
+    /// It starts with `+`, but is not a number.
     #[error(transparent)]
     Phone(#[from] PhoneError),
     /// Digits without `+`, and not as many as a short code has.
@@ -96,19 +98,19 @@ pub enum SenderError {
         /// How many there are.
         digits: usize,
     },
-    /// It starts like a messaging service and goes on otherwise.
-    #[error("a messaging service is MG and 32 hexadecimal digits")]
-    ServiceSid,
-    /// A name beyond what networks show.
+    /// It starts like the id of a sender pool, but is not one.
+    #[error("a sender pool is {0}")]
+    Pool(PoolForm),
+    /// A name that is longer than networks show.
     #[error("as a name it has {chars} characters; the limit is {NAME_MAX}")]
     TooLong {
         /// How many there are.
         chars: usize,
     },
-    /// A name with a character networks do not show.
+    /// A name with a character that networks do not show.
     #[error("as a name it may have only unaccented letters, digits, spaces and - + _ &")]
     Character,
-    /// A name of digits and punctuation only: a number in disguise.
+    /// Digits and punctuation only.
     #[error("it is neither a phone number (+ and digits) nor a name, which needs a letter")]
     NoLetter,
 }
@@ -116,9 +118,17 @@ pub enum SenderError {
 impl FromStr for Sender {
     type Err = SenderError;
 
-    /// White space around it is dropped. What starts with `+` is a number and nothing else;
-    /// digits alone are a short code; `MG…` beyond a name's length is a messaging service.
+    /// A sender of a provider without sender pools: see [`Sender::parse`].
     fn from_str(s: &str) -> Result<Self, SenderError> {
+        Self::parse(s, None)
+    }
+}
+
+impl Sender {
+    /// A sender of a provider whose ids of sender pools have the form `pools`. White space around
+    /// it is dropped. A text that starts with `+` can only be a number, digits alone are a short
+    /// code, and a text longer than a name that starts like a pool's id can only be one.
+    pub fn parse(s: &str, pools: Option<PoolForm>) -> Result<Self, SenderError> {
         let s = s.trim();
         if s.is_empty() {
             return Err(SenderError::Empty);
@@ -134,11 +144,14 @@ impl FromStr for Sender {
                 Err(SenderError::Digits { digits })
             };
         }
-        if s.starts_with("MG") && s.len() > NAME_MAX {
-            return if is_sid("MG", s) {
-                Ok(Self::Service(ServiceSid(s.to_owned())))
+        if let Some(form) = pools
+            && s.len() > NAME_MAX
+            && s.starts_with(form.prefix)
+        {
+            return if form.matches(s) {
+                Ok(Self::Pool(PoolId(s.to_owned())))
             } else {
-                Err(SenderError::ServiceSid)
+                Err(SenderError::Pool(form))
             };
         }
         name(s)
@@ -161,28 +174,25 @@ fn name(s: &str) -> Result<Sender, SenderError> {
     Ok(Sender::Alphanumeric(Name(s.to_owned())))
 }
 
-/// Whether a text has the form of a Twilio identifier: two letters that tell the kind, and 32
-/// hexadecimal digits.
-pub(crate) fn is_sid(kind: &str, text: &str) -> bool {
-    text.strip_prefix(kind)
-        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    const SERVICE: &str = "MG0123456789abcdef0123456789ABCDEF";
+    const POOL: &str = "PX0123456789ABCDEF";
+    const POOLS: PoolForm = PoolForm {
+        prefix: "PX",
+        digits: 16,
+    };
 
     fn check(text: &str, expected: Result<(&str, &str), SenderError>) {
-        let got = text.parse::<Sender>();
+        let got = Sender::parse(text, Some(POOLS));
         let kind = got.as_ref().map(|sender| match sender {
             Sender::Number(_) => "number",
             Sender::ShortCode(_) => "short code",
             Sender::Alphanumeric(_) => "name",
-            Sender::Service(_) => "service",
+            Sender::Pool(_) => "pool",
         });
         let expected_kind = expected.as_ref().map(|(kind, _)| *kind);
         assert_eq!(kind, expected_kind, "{text:?}");
@@ -201,9 +211,9 @@ mod tests {
         check("ACME", Ok(("name", "ACME")));
         check("Dr-Who & Co", Ok(("name", "Dr-Who & Co")));
         check("a", Ok(("name", "a")));
-        check("MG", Ok(("name", "MG")));
-        check("MGM Resorts", Ok(("name", "MGM Resorts")));
-        check(SERVICE, Ok(("service", SERVICE)));
+        check("PX", Ok(("name", "PX")));
+        check("PXM Resorts", Ok(("name", "PXM Resorts")));
+        check(POOL, Ok(("pool", POOL)));
     }
 
     #[test]
@@ -214,8 +224,8 @@ mod tests {
         check("+ACME", Err(PhoneError::Letter.into()));
         check("12", Err(SenderError::Digits { digits: 2 }));
         check("13105551234", Err(SenderError::Digits { digits: 11 }));
-        check(&SERVICE[..33], Err(SenderError::ServiceSid));
-        check(&SERVICE.replace('f', "g"), Err(SenderError::ServiceSid));
+        check(&POOL[..17], Err(SenderError::Pool(POOLS)));
+        check(&POOL.replace('F', "G"), Err(SenderError::Pool(POOLS)));
         check("Twelve Chars", Err(SenderError::TooLong { chars: 12 }));
         check("Café", Err(SenderError::Character));
         check("ACME\n2", Err(SenderError::Character));
@@ -224,14 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_without_pools_takes_no_id_of_one() {
+        let chars = POOL.len();
+        assert_eq!(POOL.parse::<Sender>(), Err(SenderError::TooLong { chars }));
+    }
+
+    #[test]
     fn debug_is_masked() {
         for (text, shown) in [
             ("+13105551234", "Number(E164(+13•••34))"),
             ("12345", "ShortCode(•••45)"),
             ("ACME", "Alphanumeric(A•••)"),
-            (SERVICE, "Service(MG•••CDEF)"),
+            (POOL, "Pool(PX•••CDEF)"),
         ] {
-            let sender: Sender = text.parse().unwrap();
+            let sender = Sender::parse(text, Some(POOLS)).unwrap();
             assert_eq!(format!("{sender:?}"), shown);
             assert!(!sender.masked().contains(text));
         }
@@ -240,10 +256,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_parses_is_one_of_the_four_forms(text in ".{0,40}") {
-            if let Ok(sender) = text.parse::<Sender>() {
+            if let Ok(sender) = Sender::parse(&text, Some(POOLS)) {
                 let wire = sender.as_str();
                 prop_assert_eq!(wire, text.trim());
-                prop_assert!(wire.is_ascii() && (wire.len() <= 16 || is_sid("MG", wire)));
+                prop_assert!(wire.is_ascii() && (wire.len() <= 16 || POOLS.matches(wire)));
                 // Masking slices bytes: it must hold for all that parses.
                 prop_assert!(!sender.masked().is_empty());
             }

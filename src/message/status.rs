@@ -1,40 +1,39 @@
-//! The states of a message and who may lead it from one to the next.
+//! The statuses of a message, and the transitions between them.
 //!
-//! This table stands here and once more in SQL (the guard in `triggers/scheduled_messages.sql`);
-//! a test walks every cell of both.
+//! The guard in `triggers/scheduled_messages.sql` uses the same table: `store/expressions.rs` writes it as SQL.
 
 use std::str::FromStr;
 
 /// `scheduled_messages.status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// Waits for its time.
+    /// Waits for its due time.
     Pending,
-    /// Claimed by an instance: it may be on its way.
+    /// Claimed by an instance; the request may be in progress.
     Sending,
-    /// The provider took it.
+    /// The provider accepted it.
     Sent,
-    /// The provider says it arrived. Final.
+    /// The provider reports that it arrived. Final.
     Delivered,
     /// It was refused, or did not arrive.
     Failed,
-    /// It is not to be sent.
+    /// It will not be sent.
     Cancelled,
-    /// Nobody knows whether the provider took it.
+    /// Its latest attempt has an uncertain outcome.
     Unconfirmed,
 }
 
-/// Who changes a row. The database tells these two apart by the setting `punctual.writer`.
+/// Who changes a row. The database distinguishes the two by the setting `punctual.writer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Writer {
-    /// Every session that has not set `punctual.writer = 'on'`.
+    /// Any session without `punctual.writer = 'on'`.
     User,
     /// A session of Punctual itself.
     Daemon,
 }
 
 impl Status {
-    /// Every status.
+    /// All statuses.
     pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Sending,
@@ -45,7 +44,7 @@ impl Status {
         Self::Unconfirmed,
     ];
 
-    /// As the column has it.
+    /// The value in the column.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -59,7 +58,7 @@ impl Status {
     }
 }
 
-/// A status this version does not know.
+/// An unknown status.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a status that this version does not know")]
 pub struct UnknownStatus(String);
@@ -74,10 +73,9 @@ impl FromStr for Status {
     }
 }
 
-/// Whether `writer` may put a row into `to` when it stands in `from` (`None`: it is new).
+/// Whether `writer` may change the status of a row from `from` (`None`: the row is new) to `to`.
 ///
-/// Staying where one is is no transition and always allowed here; what may change beside the
-/// status is the guard's business.
+/// An unchanged status is always permitted here; the guard decides which other columns may change.
 pub const fn transition(from: Option<Status>, to: Status, writer: Writer) -> bool {
     use Status::{Cancelled, Delivered, Failed, Pending, Sending, Sent, Unconfirmed};
     match writer {

@@ -1,4 +1,4 @@
-//! The installation's business hours, like `mon-fri 09:00-20:00`.
+//! The installation's business hours, such as `mon-fri 09:00-20:00`.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,35 +12,35 @@ use crate::message::facts::DAY_US;
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 
-/// Days and hours, on a clock in the installation's zone.
+/// Days and hours, in the installation's time zone.
 ///
 /// ```text
 /// mon-fri 09:00-20:00
 /// mon-fri 09:00-12:00 13:00-18:00, sat 10:00-14:00
 /// mon,wed,fri 08:00-12:00
-/// fri-sat 22:00-02:00          the night belongs to the day it begins on
+/// fri-sat 22:00-02:00          a night belongs to the day on which it begins
 /// mon-sun 00:00-24:00
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusinessHours {
     hours: OpenHours,
-    /// As they were given.
+    /// As configured.
     text: String,
 }
 
-/// Why a text is no business hours.
+/// Why a text is not valid as business hours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BusinessHoursError {
-    /// A word that is neither days nor hours.
+    /// A part that is neither days nor hours.
     #[error("{0:?} is neither days (mon, mon-fri) nor hours (09:00-20:00)")]
     Word(String),
-    /// Hours that no days stand before.
+    /// Hours without days before them.
     #[error("{0:?} has no days before it")]
     NoDays(String),
-    /// Days that no hours follow.
+    /// Days without hours after them.
     #[error("no hours follow {0:?}")]
     NoHours(String),
-    /// An opening of no length.
+    /// A range without length.
     #[error("{0:?} is empty; the whole day is 00:00-24:00")]
     Empty(String),
     /// Nothing at all.
@@ -49,13 +49,12 @@ pub enum BusinessHoursError {
 }
 
 impl BusinessHours {
-    /// The earliest moment from `from` on that is open on a clock in `zone`.
+    /// The earliest open time at or after `from`, in `zone`.
     pub fn next_open(&self, zone: &TimeZone, from: Moment) -> Option<Moment> {
         self.hours.next_open(zone, from)
     }
 
-    /// When the week is open: microseconds from Monday 00:00 as the clock shows them, sorted
-    /// and apart from each other.
+    /// The open ranges of the week: microseconds of local time since Monday 00:00, sorted and disjoint.
     pub fn ranges(&self) -> &[Range<i64>] {
         self.hours.open()
     }
@@ -67,19 +66,19 @@ impl fmt::Display for BusinessHours {
     }
 }
 
-/// Words, with spaces or commas between them: days, then the hours that hold on these days.
+/// Parses days and then their hours, separated by spaces or commas.
 impl FromStr for BusinessHours {
     type Err = BusinessHoursError;
 
     fn from_str(text: &str) -> Result<Self, BusinessHoursError> {
-        // As people and their editors write a range.
+        // Ranges may be written with a dash.
         let lower = text
             .to_ascii_lowercase()
             .replace(['\u{2013}', '\u{2212}'], "-");
         let words = lower.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
         let mut open = Vec::new();
         let mut days = Vec::new();
-        // The last of the days that no hours have followed yet.
+        // The latest days without hours so far.
         let mut waiting: Option<&str> = None;
         for word in words.filter(|word| !word.is_empty()) {
             if let Some(more) = days_of(word) {
@@ -125,7 +124,7 @@ fn days_of(word: &str) -> Option<Vec<i64>> {
     Some((0..=more).map(|n| (first + n) % 7).collect())
 }
 
-/// By its first letters, at least three.
+/// A day by its first letters, at least three.
 fn day(word: &str) -> Option<i64> {
     const NAMES: [&str; 7] = [
         "monday",
@@ -141,8 +140,7 @@ fn day(word: &str) -> Option<i64> {
     i64::try_from(day).ok()
 }
 
-/// `09:00-20:00` as microseconds of the day it begins on; past midnight where the end comes
-/// first.
+/// `09:00-20:00` in microseconds of the day on which it begins; past midnight if the end is earlier.
 fn hours_of(word: &str) -> Option<Range<i64>> {
     let (from, until) = word.split_once('-')?;
     let (from, until) = (time(from)?, time(until)?);

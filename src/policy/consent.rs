@@ -1,9 +1,9 @@
-//! Whether the recipient wants this message at all.
+//! Consent: opted out, phone not verified, or this kind of message switched off.
 
 use crate::message::Facts;
 use crate::message::facts::{Preferences, Switch};
 
-/// Why not, if not. Without preferences nothing was chosen, and it may go.
+/// Why the message may not be sent, if so. Without preferences it may.
 pub(super) fn refusal(facts: &Facts) -> Option<String> {
     let chosen = facts.preferences.as_ref()?;
     if chosen.opted_out {

@@ -1,7 +1,7 @@
-//! The recipient's day, for limits that count by it.
+//! The days of time zones, for daily limits.
 //!
-//! A day ends when the clock in its zone first shows another date. The database is told where
-//! each zone's days end and compares instants; it does no arithmetic with zones.
+//! A day ends when local time first has another date. The database gets the ends of the days as instants and
+//! compares those, without time zone arithmetic of its own.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,20 +10,20 @@ use jiff::tz::TimeZone;
 use super::Zones;
 use crate::message::Moment;
 
-/// The day it is in a zone, and the one after it.
+/// The current day in a zone, and the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalDay {
-    /// The zone, as it was asked for.
+    /// The zone, as requested.
     pub zone: String,
     /// Today.
     pub day: Date,
-    /// The first moment that is not today any more.
+    /// The end of today.
     pub ends: Moment,
-    /// The date from then on. Where a whole day was left out it is not tomorrow.
+    /// The date after that; not tomorrow if the zone skips a day.
     pub next: Date,
 }
 
-/// The days at `at` in each of these zones. What is no zone is left out.
+/// The days at `at` in each of these zones. Unknown zones are left out.
 pub fn local_days<'a>(
     zones: &Zones,
     names: impl IntoIterator<Item = &'a str>,
@@ -33,8 +33,7 @@ pub fn local_days<'a>(
     names.into_iter().filter_map(day).collect()
 }
 
-/// Changes of the clock that are looked past to the end of a day. More than two in one day has
-/// not been seen.
+/// How many changes of the offset are followed to find the end of a day; no zone has had more than two in one.
 const CHANGES_MAX: usize = 8;
 
 fn local_day(zone: &TimeZone, name: &str, at: Moment) -> Option<LocalDay> {

@@ -1,30 +1,28 @@
-//! Whether this is an hour at which the recipient, and the installation, want messages to go;
-//! and if not, when the next one is.
+//! Whether quiet hours and business hours permit sending at a time, and if not, from when on they do.
 
 use super::{Rules, quiet, zones};
 use crate::message::facts::Priority;
 use crate::message::{Claim, Moment};
 
-/// Rules that wait for each other are asked again at most this often: a few times a day, for
+/// How often the rules are evaluated for one message: each can move the time a few times a day, for
 /// [`AHEAD_MAX_S`].
 const ROUNDS_MAX: usize = 64;
 
-/// Nobody's hours are all closed for longer than a week; beyond that and a day there is no hour
-/// that suits both, and looking further finds none.
+/// How far ahead a time is searched: both rules repeat weekly, so after a week and a day there is none.
 const AHEAD_MAX_S: u64 = 8 * 24 * 3600;
 
-/// What the hours say.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hour {
-    /// It may go at that moment.
+    /// Sending is permitted.
     Open,
     /// Not before `until`.
     Closed { until: Moment, reason: String },
-    /// There is no hour that suits everybody.
+    /// No time satisfies both rules.
     Never { reason: String },
 }
 
-/// The earliest moment from `at` on that suits everybody.
+/// The earliest time at or after `at` that satisfies both rules.
 pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let facts = &claim.facts;
     let passes = facts.priority == Priority::Urgent && rules.urgent_passes_quiet_hours;
@@ -77,7 +75,7 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     Hour::Closed { until, reason }
 }
 
-/// Moves on to `next`, and says once why.
+/// Moves the time to `next` and notes the reason once.
 fn note(until: &mut Moment, next: Moment, reasons: &mut Vec<String>, why: impl FnOnce() -> String) {
     if next > *until {
         let why = why();

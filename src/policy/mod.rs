@@ -1,21 +1,24 @@
-//! Whether a claimed message may go. Pure: facts and time in, a [`Verdict`] out.
+//! Decides whether a claimed message may be sent. Pure: claim, rules and time in, a [`Verdict`] out.
 //!
-//! [`judge`] is the only maker of [`Cleared`], and a provider takes nothing else: a message
-//! that was not judged cannot be sent, it does not compile.
+//! Only [`judge`] creates a [`Cleared`], and a provider accepts nothing else, so a message that was not judged
+//! cannot be sent: it does not compile.
 
 use std::fmt;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use expiry::{Expiry, SetBy};
+
 use crate::message::facts::{Event, Limit, LimitSource};
 use crate::message::{
-    AttemptToken, Channel, Claim, E164, InDoubt, MessageId, Moment, Sender, template,
+    AttemptToken, Capabilities, Channel, Claim, E164, InDoubt, MessageId, Moment, Sender, template,
 };
 
 mod business;
 mod consent;
 mod days;
+mod expiry;
 mod hours;
 mod open_hours;
 mod quiet;
@@ -26,39 +29,37 @@ mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
 pub use days::{LocalDay, local_days};
+pub use expiry::too_late;
 pub use quota::judge_all;
 pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
-/// The longest body the provider takes, in characters (Twilio error 21617 beyond).
-pub const BODY_MAX_CHARS: usize = 1600;
-
-/// Why a message is cancelled whose user has no quota left for the day.
+/// The reason of a cancel because the user has no quota left for the day.
 const OVER_LIMIT: &str = "Daily SMS limit reached";
 
-/// What the installation lays down for all messages.
+/// The rules of the installation, for all messages.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The channels that are configured.
     pub channels: &'static [Channel],
-    /// Who sends where the row names nobody.
+    /// The sender of rows without a `from_number`.
     pub default_sender: Option<Sender>,
-    /// A message later than this at its turn is cancelled, not sent.
+    /// A message that is later than this is cancelled, not sent.
     pub max_lateness: Duration,
-    /// What is done about a message in doubt whose row does not say.
+    /// What to do about uncertain outcomes, for rows without an `in_doubt`.
     pub in_doubt: InDoubt,
-    /// The zone data.
+    /// The time zone data.
     pub zones: Zones,
-    /// The zone of the installation, and of recipients of whom none is known.
+    /// The time zone of the installation, and of recipients without one.
     pub timezone: TimeZone,
-    /// When messages go at all, in [`Self::timezone`]. `None`: at any hour.
+    /// When messages may be sent, in [`Self::timezone`]; `None`: at any time.
     pub business_hours: Option<BusinessHours>,
-    /// Whether quiet hours are not for urgent messages.
+    /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
-    /// Who counts what a recipient is sent in a day.
+    /// What counts towards the daily limit.
     pub limit_source: LimitSource,
 }
 
-/// What holds where nothing is set, and nobody to send.
+/// The default settings, without a sender.
 impl Default for Rules {
     fn default() -> Self {
         Self {
@@ -75,7 +76,7 @@ impl Default for Rules {
     }
 }
 
-/// A message that may go, with everything the provider needs. Only [`judge`] makes one.
+/// A message that may be sent, with all that the provider needs. Only [`judge`] creates one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cleared {
     id: MessageId,
@@ -96,11 +97,11 @@ impl Cleared {
     pub const fn token(&self) -> AttemptToken {
         self.token
     }
-    /// No request leaves before this.
+    /// No request starts before this.
     pub const fn due(&self) -> Moment {
         self.due
     }
-    /// Worth nothing after this: neither we nor the provider's queue should deliver it.
+    /// It should not be delivered after this, by the provider either.
     pub const fn expires(&self) -> Moment {
         self.expires
     }
@@ -112,13 +113,13 @@ impl Cleared {
     pub const fn from(&self) -> &Sender {
         &self.from
     }
-    /// The text, rendered where there is a template.
+    /// The text, rendered if there is a template.
     pub fn body(&self) -> &str {
         &self.body
     }
 }
 
-/// Without the text, and with both numbers masked: it may stand in a log.
+/// Without the text, and with both numbers masked, because it may be logged.
 impl fmt::Debug for Cleared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cleared")
@@ -132,85 +133,41 @@ impl fmt::Debug for Cleared {
     }
 }
 
-/// The answer to "may it go?".
+/// The decision about a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// At its due time.
+    /// It will be sent at its due time.
     Send(Cleared),
-    /// Not now, but then: the row stays `pending`, and this is no attempt.
+    /// It is moved to a later time: the row becomes `pending` again, and the attempt does not count.
     Defer {
-        /// The earliest moment that suits everybody.
+        /// The earliest permitted time.
         until: Moment,
         /// For people, without numbers or text.
         reason: String,
     },
-    /// Not any more, and this is why: the row becomes `cancelled`.
+    /// It will not be sent any more: the row becomes `cancelled`.
     Cancel {
         /// For people, without numbers or text.
         reason: String,
     },
-    /// It never could: the row becomes `failed`, no request is made.
+    /// It can never be sent: the row becomes `failed`, without a request.
     Reject {
         /// For people, without numbers or text.
         reason: String,
     },
 }
 
-/// What makes a message worth nothing any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// Its own `send_before`.
-    SendBefore,
-    /// The event it reminds of begins.
-    EventBegins,
-    /// The lateness that the installation allows.
-    Lateness,
-}
-
-/// When, and by what, whichever comes first. Retries do not move it.
-fn end(claim: &Claim, rules: &Rules) -> (Moment, End) {
-    let too_late = (claim.wanted_at + rules.max_lateness, End::Lateness);
-    own_end(claim)
-        .filter(|own| own.0 <= too_late.0)
-        .unwrap_or(too_late)
-}
-
-/// The end that the row sets, which a deferral does not move either.
-fn own_end(claim: &Claim) -> Option<(Moment, End)> {
-    let send_before = claim.send_before.map(|at| (at, End::SendBefore));
-    let event = match claim.facts.event {
-        // What was wanted later than that does not remind of it.
-        Event::Begins(at) if claim.facts.scheduled_at.unwrap_or(claim.wanted_at) < at => {
-            Some((at, End::EventBegins))
-        }
-        Event::Begins(_) | Event::Gone | Event::None => None,
-    };
-    [send_before, event]
-        .into_iter()
-        .flatten()
-        .min_by_key(|own| own.0)
-}
-
-/// When a claimed message is worth nothing any more: at its own `send_before`, when the event
-/// it reminds of begins, or after the lateness the installation allows, whichever comes first.
+/// Until when a claimed message may be sent: its own `send_before`, the start of the event that it reminds
+/// of, or the lateness that the installation allows, whichever comes first.
 pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
-    end(claim, rules).0
+    Expiry::of(claim, rules.max_lateness).at
 }
 
-/// Judges a claim by how things are at `at`, when it would be sent: at its due time, or now if
-/// that is over.
-pub fn judge(claim: &Claim, rules: &Rules, at: Moment) -> Verdict {
-    let (expires, by) = end(claim, rules);
-    if at > expires {
-        let reason = match by {
-            End::SendBefore => format!("too late: send_before was {expires}"),
-            End::EventBegins => format!("too late: the event began at {expires}"),
-            End::Lateness => format!(
-                "too late: {} s after its time, more than the {} s allowed",
-                at.since(claim.wanted_at).as_secs(),
-                rules.max_lateness.as_secs()
-            ),
-        };
+/// Judges a claim as of `at`, when it would be sent by `provider`: at its due time, or now if that
+/// has passed.
+pub fn judge(claim: &Claim, rules: &Rules, provider: &Capabilities, at: Moment) -> Verdict {
+    let expiry = Expiry::of(claim, rules.max_lateness);
+    if let Some(reason) = expiry.reason(claim.wanted_at, rules.max_lateness, at) {
         return Verdict::Cancel { reason };
     }
     if let Some(reason) = consent::refusal(&claim.facts) {
@@ -229,12 +186,12 @@ pub fn judge(claim: &Claim, rules: &Rules, at: Moment) -> Verdict {
         let reason = OVER_LIMIT.to_owned();
         return Verdict::Cancel { reason };
     }
-    match parts(claim, rules) {
+    match parts(claim, rules, provider) {
         Ok((to, from, body)) => Verdict::Send(Cleared {
             id: claim.id,
             token: claim.token,
             due: claim.due,
-            expires,
+            expires: expiry.at,
             to,
             from,
             body,
@@ -243,14 +200,14 @@ pub fn judge(claim: &Claim, rules: &Rules, at: Moment) -> Verdict {
     }
 }
 
-/// Wait, unless it were worth nothing by then. Lateness counts from the end of the wait, so only
-/// what the row says can end before it.
+/// A deferral, or a cancel if the message may not be sent any more by then. Lateness counts from the
+/// end of a deferral, so only what the row sets can end before it.
 fn deferral(claim: &Claim, until: Moment, reason: String) -> Verdict {
-    match own_end(claim) {
-        Some((at, by)) if until > at => {
-            let what = match by {
-                End::EventBegins => "the event begins at",
-                End::SendBefore | End::Lateness => "send_before is",
+    match Expiry::of_row(claim) {
+        Some(Expiry { at, set_by }) if until > at => {
+            let what = match set_by {
+                SetBy::EventStart => "the event begins at",
+                SetBy::SendBefore | SetBy::Lateness => "send_before is",
             };
             let reason = format!("{reason} until {until}, and {what} {at}");
             Verdict::Cancel { reason }
@@ -259,8 +216,12 @@ fn deferral(claim: &Claim, until: Moment, reason: String) -> Verdict {
     }
 }
 
-/// Recipient, sender and text, or why there is no such.
-fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender, String), String> {
+/// Recipient, sender and text, or why one of them is not valid.
+fn parts(
+    claim: &Claim,
+    rules: &Rules,
+    provider: &Capabilities,
+) -> Result<(E164, Sender, String), String> {
     let channel = claim.lane.channel();
     if !rules.channels.contains(&channel) {
         return Err(match channel {
@@ -281,15 +242,14 @@ fn parts(claim: &Claim, rules: &Rules) -> Result<(E164, Sender, String), String>
             "no sender: the row has no from_number and no sender is configured \
              (set TWILIO_SMS_FROM_NUMBER or TWILIO_MESSAGING_SERVICE_SID)",
         )?,
-        Some(own) => own
-            .parse::<Sender>()
+        Some(own) => Sender::parse(own, provider.sender_pools)
             .map_err(|e| format!("from_number is not valid: {e}"))?,
     };
-    Ok((to, from, text(claim)?))
+    Ok((to, from, text(claim, provider.max_chars)?))
 }
 
-/// A row with variables is rendered from its template, a row without goes as it stands.
-fn text(claim: &Claim) -> Result<String, String> {
+/// The text: rendered from the template if the row has variables, else the body.
+fn text(claim: &Claim, max_chars: usize) -> Result<String, String> {
     let (text, what) = match (&claim.facts.template_vars, &claim.facts.template) {
         (None, _) => (claim.body.clone(), "body"),
         (Some(_), None) => {
@@ -304,9 +264,9 @@ fn text(claim: &Claim) -> Result<String, String> {
         return Err(format!("the {what} is empty"));
     }
     let length = text.chars().count();
-    if length > BODY_MAX_CHARS {
+    if length > max_chars {
         return Err(format!(
-            "the {what} has {length} characters, at most {BODY_MAX_CHARS} can be sent"
+            "the {what} has {length} characters, at most {max_chars} can be sent"
         ));
     }
     Ok(text)

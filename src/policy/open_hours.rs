@@ -1,11 +1,9 @@
-//! Hours of a day or a week that are open, as a clock on the wall shows them.
+//! The open hours of a day or a week, in local time.
 //!
-//! **The rule for gaps and folds of summer time**: what the clock shows decides. An hour that the
-//! clock skips opens and closes nothing; if it jumps from a closed hour into an open one, the
-//! opening is at the jump. An hour that the clock shows twice is open twice, or closed twice. No
-//! local time is converted to an instant here, so there is nothing to disambiguate: between two
-//! changes of the offset the clock runs evenly, and the next opening is at a fixed distance, unless
-//! a change comes before it.
+//! **The rule for gaps and folds of daylight saving time**: local time decides. A skipped hour opens and closes
+//! nothing; if the jump leads from a closed hour into an open one, it opens at the jump. A repeated hour is open
+//! twice, or closed twice. No local time is converted to an instant, so none is ambiguous: between two changes of
+//! the offset local time runs evenly, and the next opening is at a fixed distance, unless a change comes first.
 
 use std::ops::Range;
 
@@ -16,14 +14,14 @@ use jiff::tz::TimeZone;
 use crate::message::Moment;
 use crate::message::facts::DAY_US;
 
-/// A week as clocks show it, from Monday 00:00, in microseconds.
+/// A week in microseconds, from Monday 00:00 local time.
 pub(super) const WEEK_US: i64 = 7 * DAY_US;
 
-/// How many changes of the offset are followed. The next opening is at most a week away, and no
-/// zone has ever changed its offset more than a few times within one.
+/// How many changes of the offset are followed. The next opening is at most a week away, and no zone has changed
+/// its offset more than a few times within one.
 const CHANGES_MAX: usize = 64;
 
-/// See the module.
+/// Open hours that repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OpenHours {
     /// The period after which the hours repeat: a day or a week, in microseconds.
@@ -34,15 +32,14 @@ pub(super) struct OpenHours {
 }
 
 impl OpenHours {
-    /// Once a day, open from `from` until just before `until`, across midnight where that comes
-    /// first.
+    /// Open daily from `from` (included) to `until` (excluded), across midnight if `until` is earlier.
     pub(super) fn daily(from: Time, until: Time) -> Self {
         let (from, until) = (since_midnight(from), since_midnight(until));
         let length = (until - from).rem_euclid(DAY_US);
         Self::new(DAY_US, std::iter::once(from..from + length))
     }
 
-    /// Once a week. Ranges may overlap, and may cross the end of the week.
+    /// Open weekly. Ranges may overlap, and may cross the end of the week.
     pub(super) fn weekly(open: impl IntoIterator<Item = Range<i64>>) -> Self {
         Self::new(WEEK_US, open)
     }
@@ -72,8 +69,8 @@ impl OpenHours {
         &self.open
     }
 
-    /// The earliest moment from `from` on at which this clock, in `zone`, shows an open part.
-    /// `None`: there is none, or the calendar ends before it.
+    /// The earliest open time at or after `from`, in `zone`. `None` if there is none, or if the calendar ends
+    /// before it.
     pub(super) fn next_open(&self, zone: &TimeZone, from: Moment) -> Option<Moment> {
         let mut at = from.as_micros();
         for _ in 0..CHANGES_MAX {
@@ -91,7 +88,7 @@ impl OpenHours {
         None
     }
 
-    /// How far the clock has to run from `shown` until it shows an open part.
+    /// How long local time runs from `shown` to the next open range.
     fn ahead(&self, shown: DateTime) -> Option<i64> {
         let weekday = i64::from(shown.weekday().to_monday_zero_offset());
         let shown = (weekday * DAY_US + since_midnight(shown.time())).rem_euclid(self.period);
@@ -104,7 +101,7 @@ impl OpenHours {
     }
 }
 
-/// In microseconds; what is finer is before the moment it belongs to.
+/// In microseconds, rounded down.
 pub(super) fn since_midnight(time: Time) -> i64 {
     let seconds =
         i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second());

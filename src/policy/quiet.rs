@@ -1,4 +1,4 @@
-//! Quiet hours: [start, end) on the recipient's own clock.
+//! Quiet hours: [start, end) in the recipient's local time.
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -8,22 +8,22 @@ use super::zones::name_of;
 use crate::message::Moment;
 use crate::message::facts::QuietHours;
 
-/// The earliest moment from `at` on that is not quiet in `zone`.
+/// The earliest time at or after `at` that is not quiet in `zone`.
 pub(super) fn end(hours: &QuietHours, zone: &TimeZone, at: Moment) -> Option<Moment> {
     if hours.start == hours.end {
         return Some(at);
     }
-    // What is not quiet begins where the quiet ends.
+    // The open hours begin where the quiet ones end.
     OpenHours::daily(hours.end, hours.start).next_open(zone, at)
 }
 
-/// As a person says it.
+/// For people.
 pub(super) fn told(hours: &QuietHours, zone: &TimeZone) -> String {
     let (from, until) = (clock(hours.start), clock(hours.end));
     format!("quiet hours {from}-{until} {}", name_of(zone))
 }
 
-/// `22:00`, with seconds only where there are some.
+/// `22:00`, with seconds only if they are not zero.
 pub(super) fn clock(time: Time) -> String {
     if time.second() == 0 && time.subsec_nanosecond() == 0 {
         time.strftime("%H:%M").to_string()

@@ -11,17 +11,22 @@ use uuid::Uuid;
 
 use super::{OVER_LIMIT, Rules, Verdict, judge};
 use crate::message::facts::Limit;
-use crate::message::{Claim, Moment};
+use crate::message::{Capabilities, Claim, Moment};
 
 /// By then the quota is returned: a verdict is recorded within milliseconds, in the order in which
 /// it was reached. If it should take longer, the message is over the limit after all.
 const QUOTA_RETURNED: Duration = Duration::from_secs(1);
 
 /// Judges the messages of one claim, each as of its due time, or as of `now` if that has passed.
-pub fn judge_all(claims: &[Claim], rules: &Rules, now: Moment) -> Vec<Verdict> {
+pub fn judge_all(
+    claims: &[Claim],
+    rules: &Rules,
+    provider: &Capabilities,
+    now: Moment,
+) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = claims
         .iter()
-        .map(|claim| judge(claim, rules, now.max(claim.due)))
+        .map(|claim| judge(claim, rules, provider, now.max(claim.due)))
         .collect();
     let mut returned: HashMap<Option<Uuid>, usize> = HashMap::new();
     for (claim, verdict) in claims.iter().zip(&verdicts) {
@@ -85,7 +90,7 @@ mod tests {
 
     #[track_caller]
     fn check(claims: &[Claim], expected: &[&str]) {
-        let verdicts = judge_all(claims, &Rules::default(), NOW);
+        let verdicts = judge_all(claims, &Rules::default(), &Capabilities::SENDS_ONLY, NOW);
         let said: Vec<&str> = verdicts
             .iter()
             .map(|verdict| match verdict {

@@ -6,6 +6,12 @@ use crate::message::{Facts, LaneKey};
 
 mod hours;
 
+/// What the provider of these tests can do.
+pub(super) const PROVIDER: Capabilities = Capabilities {
+    max_chars: 320,
+    ..Capabilities::SENDS_ONLY
+};
+
 const TO: &str = "+13105551234";
 const SECRET: &str = "Your code is 4711";
 
@@ -42,7 +48,7 @@ fn rules() -> Rules {
 
 /// What a verdict comes to, as a line; no reason may tell the number or the text.
 fn told(claim: &Claim, rules: &Rules, now: Moment) -> String {
-    let verdict = judge(claim, rules, now);
+    let verdict = judge(claim, rules, &PROVIDER, now);
     let debug = format!("{verdict:?}");
     for private in [claim.to_number.trim(), claim.body.trim()] {
         assert!(private.is_empty() || !debug.contains(private), "{debug}");
@@ -131,7 +137,7 @@ fn it_expires_at_the_earlier_of_the_two_limits() {
             send_before,
             ..claim()
         };
-        let Verdict::Send(cleared) = judge(&claim, &rules(), NINE) else {
+        let Verdict::Send(cleared) = judge(&claim, &rules(), &PROVIDER, NINE) else {
             panic!("not sent with {send_before:?}");
         };
         assert_eq!(cleared.expires(), expires);
@@ -169,13 +175,13 @@ fn a_text_nobody_can_send() {
     }
     // Characters are counted, not bytes: an emoji has four of these.
     for letter in ["x", "é", "👍"] {
-        let most = letter.repeat(BODY_MAX_CHARS);
+        let most = letter.repeat(PROVIDER.max_chars);
         check(|c, _| c.body = most, NINE, "send from +15005550006");
-        let more = letter.repeat(BODY_MAX_CHARS + 1);
+        let more = letter.repeat(PROVIDER.max_chars + 1);
         check(
             |c, _| c.body = more,
             NINE,
-            "reject: the body has 1601 characters, at most 1600 can be sent",
+            "reject: the body has 321 characters, at most 320 can be sent",
         );
     }
 }
@@ -301,7 +307,7 @@ fn a_row_with_variables_is_rendered() {
         let mut claim = claim();
         claim.facts.template_vars = vars.map(Into::into);
         claim.facts.template = template;
-        match judge(&claim, &rules(), NINE) {
+        match judge(&claim, &rules(), &PROVIDER, NINE) {
             Verdict::Send(cleared) => cleared.body().to_owned(),
             Verdict::Reject { reason } => format!("reject: {reason}"),
             other => panic!("{other:?}"),
@@ -327,12 +333,12 @@ fn a_row_with_variables_is_rendered() {
         "reject: the text of the template is empty"
     );
     let endless = Template {
-        text: "x".repeat(BODY_MAX_CHARS + 1),
+        text: "x".repeat(PROVIDER.max_chars + 1),
         max_length: None,
         ..template()
     };
     assert_eq!(
         rendered(vars, Some(endless)),
-        "reject: the text of the template has 1601 characters, at most 1600 can be sent"
+        "reject: the text of the template has 321 characters, at most 320 can be sent"
     );
 }

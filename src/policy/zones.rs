@@ -1,7 +1,6 @@
-//! Which zone a recipient lives in.
+//! The recipient's time zone.
 //!
-//! Zone data comes in as an argument like everything else, so that the daemon can take the
-//! newer of what it brings and what the system has, and a test what it likes.
+//! Zone data is an argument, so that the daemon can use the newer of its own and the system's, and a test any.
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
@@ -13,37 +12,37 @@ use crate::message::Facts;
 pub struct Zones(TimeZoneDatabase);
 
 impl Zones {
-    /// What this binary brings.
+    /// The data in this binary.
     pub fn bundled() -> Self {
         Self(TimeZoneDatabase::bundled())
     }
 
-    /// These.
+    /// Other data.
     pub const fn new(database: TimeZoneDatabase) -> Self {
         Self(database)
     }
 
-    /// The name of every zone.
+    /// The names of all zones.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.0.available().map(|name| name.to_string())
     }
 
-    /// The zone of this name, in any case of letters.
+    /// The zone of this name, in upper or lower case.
     pub fn get(&self, name: &str) -> Option<TimeZone> {
         self.0
             .get(name.trim())
             .ok()
-            // `Etc/Unknown` is a name, and means that nobody knows.
+            // `Etc/Unknown` is a name, but no zone.
             .filter(|zone| !zone.is_unknown())
     }
 }
 
-/// The zone a message is judged by.
+/// The zone that a message is judged by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
-    /// It.
+    /// The zone.
     pub zone: TimeZone,
-    /// What stood before it and is no zone.
+    /// Names of higher priority that are not zones.
     pub warnings: Vec<ZoneWarning>,
 }
 
@@ -54,13 +53,13 @@ impl Chosen {
     }
 }
 
-/// As people write it. A zone of the database always has one.
+/// For people. Zones of the database always have a name.
 pub(super) fn name_of(zone: &TimeZone) -> &str {
     zone.iana_name().unwrap_or("UTC")
 }
 
-/// What stands where a zone should. It may be anything, a number or a text too, so its name is for a person
-/// who asks for the message alone.
+/// A value that is not a zone. It may be anything, private data too, so only the history of the message shows
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneWarning {
     whose: &'static str,
@@ -68,23 +67,23 @@ pub struct ZoneWarning {
 }
 
 impl ZoneWarning {
-    /// The same with what stands there.
+    /// The same with the value.
     pub fn with_name(&self) -> String {
-        format!("{} {:?} is no IANA zone", self.whose, self.name)
+        format!("{} {:?} is not an IANA time zone", self.whose, self.name)
     }
 }
 
 impl std::fmt::Display for ZoneWarning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} is no IANA zone", self.whose)
+        write!(f, "{} is not an IANA time zone", self.whose)
     }
 }
 
-/// More of a name than this is no help to whoever looks for the mistake.
+/// The most characters of such a value that are shown.
 const SHOWN_CHARS: usize = 40;
 
-/// The recipient's zone: the row's, else the preferences', else the installation's. What is no
-/// zone falls to the next.
+/// The recipient's zone: the row's, else that of the preferences, else the installation's. Values that are not
+/// zones are skipped.
 pub fn zone_of(facts: &Facts, rules: &Rules) -> Chosen {
     let of_user = facts.preferences.as_ref().and_then(|p| p.timezone.as_ref());
     let said = [
@@ -129,7 +128,7 @@ mod tests {
         assert_eq!(chosen.name(), expected);
         let named: Vec<String> = chosen.warnings.iter().map(ZoneWarning::with_name).collect();
         assert_eq!(named, warnings);
-        // What everybody reads has no name in it.
+        // The warning for the log has no name in it.
         for warning in &chosen.warnings {
             assert!(!warning.to_string().contains('"'), "{warning}");
         }
@@ -145,8 +144,8 @@ mod tests {
 
     #[test]
     fn what_is_no_zone_falls_to_the_next_and_is_said() {
-        let row = "timezone \"Mars/Olympus\" is no IANA zone";
-        let user = "the preferences' timezone \"PST\" is no IANA zone";
+        let row = "timezone \"Mars/Olympus\" is not an IANA time zone";
+        let user = "the preferences' timezone \"PST\" is not an IANA time zone";
         check(Some("Mars/Olympus"), Some("UTC"), "UTC", &[row]);
         check(
             Some("Mars/Olympus"),
@@ -154,10 +153,10 @@ mod tests {
             "Asia/Kolkata",
             &[row, user],
         );
-        let unknown = "timezone \"Etc/Unknown\" is no IANA zone";
+        let unknown = "timezone \"Etc/Unknown\" is not an IANA time zone";
         check(Some("Etc/Unknown"), None, "Asia/Kolkata", &[unknown]);
         let endless = "x".repeat(10_000);
-        let shown = format!("timezone \"{}\" is no IANA zone", "x".repeat(40));
+        let shown = format!("timezone \"{}\" is not an IANA time zone", "x".repeat(40));
         check(Some(&endless), None, "Asia/Kolkata", &[&shown]);
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::report::{ProviderMessage, TextKey, shown_digits};
-use crate::message::{E164, InDoubt, Moment, ProviderSid, Sender, Status};
+use crate::message::{Capabilities, E164, InDoubt, Moment, ProviderSid, Sender, Status};
 use crate::schedule::LookUpPlan as Plan;
 
 /// Providers tell a message's time to the second, and their clock is not ours.
@@ -205,12 +205,14 @@ pub enum Resolution {
 }
 
 /// What follows from `found`, `age` after the outcome became uncertain. `row` is the row that this
-/// attempt left `unconfirmed`, if it still holds it; `default` the installation's policy.
+/// attempt left `unconfirmed`, if it still holds it; `default` the installation's policy. If
+/// `provider` is idempotent, a repeated request makes no second message, so the policies do not apply.
 pub fn resolve(
     found: &Match,
     age: Duration,
     row: Option<&UnconfirmedRow>,
     default: InDoubt,
+    provider: &Capabilities,
 ) -> Resolution {
     if let Match::One(sid) = found {
         return Resolution::Adopt(sid.clone());
@@ -218,6 +220,9 @@ pub fn resolve(
     let Some(row) = row.filter(|row| row.status == Some(Status::Unconfirmed)) else {
         return Resolution::Wait;
     };
+    if provider.idempotent {
+        return Resolution::PutBack(InDoubt::Resend);
+    }
     match (row.policy.unwrap_or(default), found) {
         (InDoubt::ResendIfAbsent, Match::None) if age >= ABSENT_AFTER => {
             Resolution::PutBack(InDoubt::ResendIfAbsent)

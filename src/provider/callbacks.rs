@@ -1,47 +1,46 @@
-//! What a provider posts to us by itself. Each provider knows its own paths, signatures and words,
-//! and tells what they mean.
+//! Callbacks of providers: each provider has its own paths, signatures and parameters, and parses them.
 
 use crate::proof::Report;
 
-/// A request as it came in.
+/// A request as it was received.
 #[derive(Clone, Copy)]
 pub struct CallbackRequest<'a> {
     /// Path and query, byte for byte as received.
     pub path_and_query: &'a str,
-    /// The value of a header, if it was given and is text.
+    /// The value of a header, if it is present and text.
     pub header: &'a (dyn Fn(&str) -> Option<&'a str> + Sync),
     /// The body.
     pub body: &'a [u8],
 }
 
 impl CallbackRequest<'_> {
-    /// The path alone.
+    /// The path without the query.
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
 }
 
-/// What a callback says.
+/// The content of a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Callback {
-    /// What became of a message.
+    /// The status of a message.
     Report(Report),
-    /// A recipient ends or resumes messages.
+    /// A recipient opts out, or in again.
     Opt(OptOut),
-    /// Nothing that matters here.
+    /// Nothing that is used.
     Nothing,
 }
 
-/// A recipient's command, and between whom it holds.
+/// A recipient's command, and the numbers that it is about.
 ///
-/// `Debug` tells no number.
+/// `Debug` shows no number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OptOut {
-    /// What the recipient wants.
+    /// The command.
     pub command: OptCommand,
-    /// The provider's name for the reply, by which a repetition is known.
+    /// The provider's id of the reply, by which a repetition is recognised.
     pub id: String,
-    /// Our senders: the number it was sent to, and the pool that has it. Rows may name either.
+    /// Our senders: the number that received it, and the pool of that number. Rows may have either.
     pub ours: Vec<String>,
     /// The recipient.
     pub theirs: String,
@@ -55,7 +54,7 @@ impl std::fmt::Debug for OptOut {
     }
 }
 
-/// What a reply asks for.
+/// The command in a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptCommand {
     /// No more messages.
@@ -64,26 +63,26 @@ pub enum OptCommand {
     Start,
 }
 
-/// A request that is not a callback of the provider's.
+/// A request that is not accepted as a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCallback {
-    /// It is not the provider's, or not as the provider sent it. Which of the two is not told: it
-    /// would only help whoever forges.
+    /// It is not from the provider, or was changed on the way. The response does not say which, because that
+    /// would help a forger.
     #[error("the signature is missing or wrong")]
     Forged {
-        /// What to look at if it is the provider's after all.
+        /// What to check if it is from the provider.
         check: &'static str,
     },
-    /// The provider's, and not what a callback has.
+    /// It is from the provider, but cannot be parsed.
     #[error("{0}")]
     Malformed(&'static str),
 }
 
-/// Reads what a provider posts.
+/// Parses the callbacks of a provider.
 pub trait Callbacks: Send + Sync + 'static {
-    /// The paths, below the public URL, to which it posts.
+    /// The paths of its callbacks, below the public URL.
     fn paths(&self) -> &'static [&'static str];
 
-    /// What a request to one of them says, once it is certain that the provider made it.
+    /// Verifies that a request to one of them is from the provider, and parses it.
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback>;
 }

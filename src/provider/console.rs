@@ -1,7 +1,5 @@
-//! The provider for trying things out: the console is the phone.
-//!
-//! A message appears as one line on standard output, number and text in full, for that is the
-//! delivery; nothing of it goes to the log.
+//! The provider for trials: prints each message as one line on standard output, with number and text. Nothing
+//! of it is logged.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 
-use super::Provider;
-use crate::message::{AttemptToken, Outcome, ProviderSid};
+use super::{OF_CONSOLE, Provider};
+use crate::message::{AttemptToken, Capabilities, Outcome, ProviderSid};
 use crate::policy::Cleared;
 
-/// Prints messages. A reader that does not read holds the daemon up: it is for people's eyes.
+/// Prints messages. It blocks while its output is not read.
 pub struct Console {
     out: Mutex<Box<dyn Write + Send>>,
 }
@@ -24,7 +22,7 @@ impl Console {
         Self::on(io::stdout())
     }
 
-    /// On whatever can be written to.
+    /// On any writer.
     pub fn on(out: impl Write + Send + 'static) -> Self {
         let out: Box<dyn Write + Send> = Box::new(out);
         Self {
@@ -40,7 +38,7 @@ impl Console {
     }
 }
 
-/// A text cannot end its line, nor steer the terminal.
+/// Escapes control characters, so that a text cannot end its line or control the terminal.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -53,30 +51,34 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// A name in the form of Twilio's, the same for the same attempt.
+/// A sid in the form of Twilio's, the same for the same attempt.
 fn sid(token: AttemptToken) -> ProviderSid {
     ProviderSid(format!("CO{}", token.0.simple()))
 }
 
 impl Provider for Console {
+    fn capabilities(&self) -> Capabilities {
+        OF_CONSOLE
+    }
+
     fn send<'a>(&'a self, message: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
         let outcome = match self.show(message) {
             Ok(()) => Outcome::Accepted {
                 sid: sid(message.token()),
             },
-            // Nobody is there to read: `punctual run | head`.
+            // Nobody reads: `punctual run | head`.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Outcome::Unsent {
                 reason: "the console is closed".into(),
             },
-            // Part of the line may stand there.
+            // A part of the line may have been printed.
             Err(error) => Outcome::Unknown {
-                reason: format!("the console cannot be written to: {error}"),
+                reason: format!("cannot write to the console: {error}"),
             },
         };
         future::ready(outcome).boxed()
     }
 
-    /// There is nothing to connect to.
+    /// There are no connections.
     fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
         future::ready(()).boxed()
     }
@@ -92,7 +94,7 @@ mod tests {
     use crate::message::{Claim, Facts, LaneKey, MessageId, Moment};
     use crate::policy::{Rules, Verdict, judge};
 
-    /// A console that can be read, or that fails with what it is told to.
+    /// A console that can be read, or that fails as it is told to.
     #[derive(Clone)]
     struct Screen(Arc<Mutex<Vec<u8>>>, Option<ErrorKind>);
 
@@ -129,7 +131,7 @@ mod tests {
             max_lateness: Duration::from_secs(1),
             ..Rules::default()
         };
-        match judge(&claim, &rules, Moment::default()) {
+        match judge(&claim, &rules, &OF_CONSOLE, Moment::default()) {
             Verdict::Send(cleared) => cleared,
             other => panic!("{other:?}"),
         }

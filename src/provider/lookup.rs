@@ -1,34 +1,34 @@
-//! What a provider says of messages it may have. Like a send, a look-up answers; it does not fail.
+//! Look-ups: a query for one message, or for the list of messages. Like a send, a look-up does not fail.
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 
 use crate::message::Moment;
 use crate::proof::ProviderMessage;
 
-/// The answer to asking for one message.
+/// The result of a query for one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// The provider has it.
     Found(Box<ProviderMessage>),
-    /// The provider says, in its own words, that it has no such message.
+    /// The provider reports that it has no such message.
     Absent,
-    /// Nothing is known by this: no connection, throttled, an answer that makes no sense.
+    /// The query had no result: no connection, throttled, a response that cannot be parsed.
     NotNow {
-        /// What was seen.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What a provider's list is queried for.
+/// A query for a provider's list of messages.
 ///
-/// `Debug` tells no number.
+/// `Debug` shows no number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Query {
     /// Only messages to this number.
     pub to: String,
     /// Only messages from this sender.
     pub from: Option<String>,
-    /// Only what was made at this moment or later.
+    /// Only messages created at this time or later.
     pub since: Moment,
 }
 
@@ -40,28 +40,28 @@ impl std::fmt::Debug for Query {
     }
 }
 
-/// The answer to asking for a list.
+/// The result of a query for the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// What the provider shows, newest first. That something is not among it proves nothing: a
-    /// list can be minutes behind.
+    /// The messages, newest first. A message that is not among them may still exist: a list can be minutes
+    /// behind.
     Shown {
         /// The messages.
         messages: Vec<ProviderMessage>,
-        /// Whether the list was read to its end, as far as `since` goes.
+        /// Whether the list was read completely, back to `since`.
         whole: bool,
     },
-    /// Nothing is known by this.
+    /// The query had no result.
     NotNow {
-        /// What was seen.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What a provider answers that keeps nothing it could be asked about.
-pub(super) fn keeps_nothing<T: Send + 'static>(
+/// The result of any look-up at a provider that has none.
+pub(super) fn no_look_ups<T: Send + 'static>(
     not_now: impl FnOnce(String) -> T,
 ) -> BoxFuture<'static, T> {
-    let reason = "this provider cannot be asked about messages".to_owned();
+    let reason = "this provider has no look-ups".to_owned();
     future::ready(not_now(reason)).boxed()
 }

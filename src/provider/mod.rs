@@ -1,11 +1,11 @@
-//! Hands a cleared message to whoever delivers it, and says what became of the request; and asks
-//! later what the provider has.
+//! The providers. A new one starts here: a module that implements [`Provider`] (sends, and says what
+//! it can do), and [`Callbacks`] if it reports by itself.
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::message::{Outcome, ProviderSid};
+use crate::message::{Capabilities, Outcome, ProviderSid};
 use crate::policy::Cleared;
 
 mod callbacks;
@@ -16,31 +16,34 @@ pub mod twilio;
 pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
 pub use lookup::{Fetched, Listed, Query};
 
-/// What delivers messages. It answers; it does not fail: every way a request can end is an
-/// [`Outcome`], and what is not certain is [`Outcome::Unknown`].
+/// What the console can do. It takes what Twilio takes, so that a trial finds what Twilio would refuse.
+const OF_CONSOLE: Capabilities = Capabilities {
+    look_up: false,
+    ..twilio::CAPABILITIES
+};
+
+/// Sends messages. Its methods do not fail: every way a request can end is an [`Outcome`], and
+/// one that is not certain is [`Outcome::Unknown`].
 pub trait Provider: Send + Sync + 'static {
-    /// Makes one request for one cleared message, within the send time-out it was built with.
-    /// It is called at the due time: no work that could have been done before belongs here.
-    /// `valid_for` is how long the provider itself may try to deliver it.
+    /// What it can do. All that depends on the provider depends on this alone.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Makes one request for one cleared message, within its send time-out. Called at the due
+    /// time: nothing that can be prepared belongs here. `valid_for` is how long the provider may
+    /// try to deliver the message.
     fn send<'a>(&'a self, message: &'a Cleared, valid_for: Duration) -> BoxFuture<'a, Outcome>;
 
-    /// Makes sure that about `connections` requests can leave without a handshake. Called
-    /// a moment before messages are due; errors are of no consequence.
+    /// Opens connections, so that about `connections` requests need no handshake. Called shortly
+    /// before messages are due; an error has no effect.
     fn warm(&self, connections: usize) -> BoxFuture<'_, ()>;
 
-    /// Whether it can be asked what it has. Where not, [`Self::fetch`] and [`Self::list`] say
-    /// so, and nobody need call them.
-    fn can_look_up(&self) -> bool {
-        false
-    }
-
-    /// Asks for one message by the provider's name for it.
+    /// Queries one message by its sid. Only where [`Capabilities::look_up`] is set.
     fn fetch<'a>(&'a self, _sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {
-        lookup::keeps_nothing(|reason| Fetched::NotNow { reason })
+        lookup::no_look_ups(|reason| Fetched::NotNow { reason })
     }
 
-    /// Queries its list of messages.
+    /// Queries its list of messages. Only where [`Capabilities::look_up`] is set.
     fn list<'a>(&'a self, _query: &'a Query) -> BoxFuture<'a, Listed> {
-        lookup::keeps_nothing(|reason| Listed::NotNow { reason })
+        lookup::no_look_ups(|reason| Listed::NotNow { reason })
     }
 }

@@ -126,12 +126,13 @@ pub(super) struct LaneState {
 }
 
 impl LaneState {
-    fn new(key: LaneKey, settings: &Settings, now: Now) -> Self {
+    fn new(key: LaneKey, provider_max: usize, settings: &Settings, now: Now) -> Self {
         let limits = &settings.limits;
+        let most = settings.max_in_flight.min(provider_max);
         Self {
             key,
             breaker: Breaker::new(limits.provider),
-            throttle: Throttle::new(settings.max_in_flight, limits.provider, now.up),
+            throttle: Throttle::new(most, limits.provider, now.up),
             prewarm_after: now.db,
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
@@ -205,6 +206,8 @@ pub(super) struct Lanes {
     load: Load,
     /// Claims made.
     claims: u64,
+    /// The most requests that the provider takes at once by one lane.
+    pub(super) provider_max: usize,
 }
 
 impl Index<Lane> for Lanes {
@@ -237,6 +240,7 @@ impl Lanes {
             first_cleared: ByPriority::default(),
             load: Load::default(),
             claims: 0,
+            provider_max: usize::MAX,
         }
     }
 
@@ -259,7 +263,12 @@ impl Lanes {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        self.slots[at] = Some(LaneState::new(key.clone(), settings, now));
+        self.slots[at] = Some(LaneState::new(
+            key.clone(),
+            self.provider_max,
+            settings,
+            now,
+        ));
         let lane = Lane(u32::try_from(at).expect("fewer lanes than that fit into memory"));
         if self.by_key.is_empty() {
             self.home = Some(lane);

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{AttemptToken, MessageId, Moment, Now, Priority, Uptime};
+use crate::message::{AttemptToken, Capabilities, MessageId, Moment, Now, Priority, Uptime};
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
@@ -58,7 +58,7 @@ pub struct Settings {
     pub horizon: Duration,
     /// See [`Lead`].
     pub lead: LeadSetting,
-    /// Requests at once.
+    /// Requests at once, of all lanes together.
     pub max_in_flight: usize,
     /// How long a claim stands.
     pub lease: Duration,
@@ -175,6 +175,13 @@ impl<P: Clone> Reactor<P> {
     /// before they can start.
     pub fn keep_journal(&mut self) {
         self.ahead_max = self.settings.limits.claims.ahead_max_with_journal;
+    }
+
+    /// Limits each lane to what the provider takes at once.
+    #[must_use]
+    pub fn with_provider(mut self, provider: &Capabilities) -> Self {
+        self.lanes.provider_max = provider.max_in_flight;
+        self
     }
 
     /// Takes in what happened, and decides.

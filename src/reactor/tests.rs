@@ -9,6 +9,7 @@ use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
 use crate::schedule::LeadSetting;
 
 mod ahead;
+mod capabilities;
 mod counts;
 mod lanes;
 mod quarantine;

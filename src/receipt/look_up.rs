@@ -1,5 +1,4 @@
-//! Asks the provider itself: what became of a message of which no end was told, and whether it
-//! has an unconfirmed message at all. What it says goes the way of its callbacks.
+//! Look-ups: of messages without a final status, and of unconfirmed ones. Results are merged like callbacks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,15 +17,13 @@ use crate::store::look_ups::{About, LookUp, Noted, UncertainAttempt};
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
-/// Unconfirmed messages asked about in one round, and messages without a receipt. Apart, so that
-/// many of the latter do not hold up the former.
+/// Look-ups of each kind in one round: many messages without a receipt must not delay unconfirmed ones.
 const ROUND: usize = 16;
 
-/// Questions at once: the provider limits concurrency, and sends come first.
+/// Queries at once, so that sends come first.
 const AT_ONCE: usize = 4;
 
-/// How long what was taken is ours: longer than a round takes whose questions are answered, and
-/// no longer, for whoever dies in it leaves it waiting for so long. To be asked twice does no harm.
+/// How long a look-up is reserved for this instance: longer than a round usually takes. A second one is harmless.
 const HOLD: Duration = Duration::from_secs(30);
 
 /// Asks.
@@ -59,7 +56,10 @@ enum Answer {
 impl LookUps {
     /// One round. Whether there may be more to ask at once.
     pub async fn round(&self) -> Result<bool, StoreError> {
-        let due = self.step(self.store.look_ups(ROUND, ROUND, HOLD)).await?;
+        let due = self
+            .store
+            .bounded(self.store.look_ups(ROUND, ROUND, HOLD))
+            .await?;
         let full = due.len() >= ROUND;
         let silent = AtomicBool::new(false);
         let mut answers = Vec::with_capacity(due.len());
@@ -85,26 +85,19 @@ impl LookUps {
                     done.push((look_up, self.failed(look_up, &refused.to_string())));
                 }
                 Err(broken) => {
-                    self.step(self.store.looked_up(&done)).await?;
+                    self.store.bounded(self.store.looked_up(&done)).await?;
                     return Err(broken);
                 }
             }
         }
-        self.step(self.store.looked_up(&done)).await?;
+        self.store.bounded(self.store.looked_up(&done)).await?;
         self.metrics
             .count(Counter::Duplicates, self.store.take_duplicates());
         Ok(full && !silent.load(Ordering::Relaxed))
     }
 
-    fn step<T>(
-        &self,
-        step: impl Future<Output = Result<T, StoreError>>,
-    ) -> impl Future<Output = Result<T, StoreError>> {
-        self.store.bounded(step)
-    }
-
     async fn ask(&self, look_up: &LookUp, silent: &AtomicBool) -> Answer {
-        if !self.provider.can_look_up() {
+        if !self.provider.capabilities().look_up {
             return Answer::Unasked;
         }
         if silent.load(Ordering::Relaxed) {
@@ -200,7 +193,8 @@ impl LookUps {
         let (found, shown) = self.look(look_up, attempt, listed).await?;
         let age = look_up.now.since(look_up.asked_since);
         let mut note = found.note();
-        match matching::resolve(&found, age, attempt.row.as_ref(), self.policy) {
+        let provider = self.provider.capabilities();
+        match matching::resolve(&found, age, attempt.row.as_ref(), self.policy, &provider) {
             Resolution::Wait => {}
             Resolution::Adopt(sid) => {
                 let found = shown.iter().find(|shown| shown.sid == sid);
@@ -248,11 +242,10 @@ impl LookUps {
         let others: Vec<ProviderSid> = others.into_iter().map(|shown| shown.sid).collect();
         let shown = alike.iter().map(|shown| &shown.sid).chain(&others);
         let sids: Vec<&str> = shown.map(|sid| sid.0.as_str()).collect();
-        // What is another attempt's by now was perhaps a rival a moment ago: in this order no
-        // message is taken for free that has just found its owner.
+        // Rivals are read before known sids, so that a message that was just assigned is in one of the two.
         let rivals = self.store.rivals(look_up.token, sought);
-        let rivals = self.step(rivals).await?;
-        let known: BTreeSet<String> = self.step(self.store.known_sids(&sids)).await?;
+        let rivals = self.store.bounded(rivals).await?;
+        let known: BTreeSet<String> = self.store.bounded(self.store.known_sids(&sids)).await?;
         let candidates: Vec<Candidate> = alike
             .iter()
             .map(|shown| Candidate {
@@ -264,13 +257,14 @@ impl LookUps {
         Ok((found, alike))
     }
 
-    /// An uncertain outcome with a provider that cannot be asked, or a text that is not known.
+    /// An uncertain outcome with a provider that has no look-up, or a text that is not known.
     async fn unasked(
         &self,
         look_up: &LookUp,
         attempt: &UncertainAttempt,
     ) -> Result<Noted, StoreError> {
-        let why = if self.provider.can_look_up() {
+        let provider = self.provider.capabilities();
+        let why = if provider.look_up {
             "its text is not known, so the list is not searched"
         } else {
             "the provider has no look-up for it"
@@ -279,7 +273,7 @@ impl LookUps {
         let found = Match::NoAnswer(note.clone());
         let age = look_up.now.since(look_up.asked_since);
         if let Resolution::PutBack(policy) =
-            matching::resolve(&found, age, attempt.row.as_ref(), self.policy)
+            matching::resolve(&found, age, attempt.row.as_ref(), self.policy, &provider)
             && self.put_back(look_up, policy, &note).await?
         {
             note = format!("{note}; set back to pending ({})", policy.as_str());
@@ -300,7 +294,7 @@ impl LookUps {
         let sentence = format!("sent again ({}): {note}", policy.as_str());
         let late = self.max_lateness;
         let moved = self.store.put_back(look_up, policy, &sentence, late);
-        let moved = self.step(moved).await?;
+        let moved = self.store.bounded(moved).await?;
         if moved {
             tracing::warn!(message.id = %look_up.message, policy = policy.as_str(), note,
                 "an unconfirmed message will be sent again, by its in_doubt policy");
@@ -325,7 +319,7 @@ impl LookUps {
         };
         let of = (message, token);
         let received = self.store.receive_alone(&report, of, self.max_lateness);
-        let received = self.step(received).await?;
+        let received = self.store.bounded(received).await?;
         super::log(received, &report);
         if let Received::Known {
             message,

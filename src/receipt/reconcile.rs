@@ -114,7 +114,7 @@ impl Reconciler {
         let Some(first) = rows.first() else {
             return Err(Reason::Unasked);
         };
-        if !self.provider.can_look_up() {
+        if !self.provider.capabilities().look_up {
             return Err(Reason::Unasked);
         }
         if rows.len() > EACH_MAX {

@@ -10,6 +10,8 @@
 mod catalog;
 mod lists;
 
+use crate::message::status::Writer;
+
 /// The text of an SQL file beside the caller's, with its expressions put in.
 macro_rules! sql {
     ($path:expr) => {{
@@ -50,6 +52,21 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // Whether its channel is one of `Channel::UNDERSTOOD`; else it fails when it is written.
         b"is_understood" => lists::is_understood(alias, out),
         b"not_understood" => lists::not_understood(alias, out),
+        // Its latest attempt is in progress or has an uncertain outcome.
+        b"attempted" => out.row("$status in ('sending', 'unconfirmed')", alias),
+        // A status that proof of acceptance changes to `sent`.
+        b"provable" => lists::provable(alias, out),
+        // The branches of `case old.status` with what `new.status` may become, by the table of
+        // `message::status::transition`.
+        b"daemon_transitions" => lists::transitions(Writer::Daemon, out),
+        b"user_transitions" => lists::transitions(Writer::User, out),
+        // An attempt that certainly sent nothing.
+        b"sent_nothing" => lists::sent_nothing(alias, out),
+        // An attempt that is open, or has an uncertain outcome that is not settled.
+        b"unsettled" => out.row(
+            "($outcome is null or $outcome = 'unknown' and $settled_by is null)",
+            alias,
+        ),
         // How a row stands that is found by its key. In words that prove no partial index, for a
         // plan that is made while the table is empty would as soon walk that index as use the key,
         // and goes on walking it once the table has grown.
@@ -119,6 +136,13 @@ impl<const N: usize> Text<N> {
                 self.byte(b'.');
             }
         }
+    }
+
+    /// A literal of a list.
+    const fn quoted(&mut self, word: &str, follows: bool) {
+        self.row(if follows { ", '" } else { "'" }, b"");
+        self.row(word, b"");
+        self.byte(b'\'');
     }
 
     const fn bytes(&mut self, mut bytes: &[u8]) {
@@ -210,70 +234,4 @@ pub(in crate::store) const fn assembled<const N: usize>(sql: &str) -> [u8; N] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::facts::Switch;
-
-    fn check(sql: &str, expected: &str) {
-        const ROOM: usize = 2000;
-        let text = Text::<ROOM>::of(sql);
-        let assembled = str::from_utf8(&text.bytes[..text.len]).unwrap();
-        assert_eq!(assembled, expected, "{sql}");
-        assert_eq!(length(sql), expected.len(), "{sql}");
-    }
-
-    #[test]
-    fn an_expression_takes_the_place_of_its_name() {
-        check("", "");
-        check("select 'ä!(', a!~b, c!", "select 'ä!(', a!~b, c!");
-        check(
-            "due!(m)<now",
-            "greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)<now",
-        );
-        check(
-            "(due!())",
-            "(greatest(scheduled_at, deferred_until, next_attempt_at))",
-        );
-        check(
-            "not undelivered!(a1) -- undelivered!",
-            "not coalesce(a1.message_status in ('undelivered', 'failed', 'cancelled'), false) -- undelivered!",
-        );
-    }
-
-    #[test]
-    fn every_switch_is_in_the_lists() {
-        for list in ["switched_off!(p)", "switches!()"] {
-            let text = Text::<2000>::of(list);
-            let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
-            for switch in Switch::ALL {
-                assert!(
-                    text.contains(&format!("'{}'", switch.message_type())),
-                    "{text}"
-                );
-                assert!(text.contains(switch.column()), "{text}");
-            }
-        }
-    }
-
-    /// The migrations are plain SQL, for the Supabase CLI applies them as they are.
-    #[test]
-    fn the_migrations_say_the_same() {
-        for expression in ["due!()", "under_way!()"] {
-            let text = Text::<200>::of(expression);
-            let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
-            // It stands within the quotes of the list.
-            assert!(INDEXES.contains(&text.replace('\'', "''")), "{text}");
-        }
-        let tables = include_str!("../../migrations/20261128000001_app_tables.sql");
-        for switch in Switch::ALL {
-            let column = format!("'user_sms_preferences', '{}',", switch.column());
-            assert!(tables.contains(&column), "{column}");
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "names an expression")]
-    fn an_unknown_name_is_refused() {
-        length("dew!(m)");
-    }
-}
+mod tests;

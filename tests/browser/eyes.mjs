@@ -28,6 +28,20 @@ const commands = {
     await page.goto(url);
     await page.evaluate(() => { window.opened = true; });
   },
+  /** The login is one column at this width: title, label, input, button, hint, each below the one before. */
+  async column(width) {
+    await page.setViewportSize({ width: Number(width), height: 900 });
+    const boxes = await page.evaluate(() => [".mark", "label", "#token", "button", "#why"].map((name) => {
+      const { left, right, top, bottom } = document.querySelector(`.login ${name}`).getBoundingClientRect();
+      return { name, left, right, top, bottom };
+    }));
+    boxes.forEach((box, n) => {
+      const above = boxes[n - 1];
+      if (above && box.top < above.bottom) throw new Error(`${box.name} is not below ${above.name}: ${JSON.stringify(boxes)}`);
+      if (box.left < 0 || box.right > Number(width)) throw new Error(`${box.name} is cut off: ${JSON.stringify(box)}`);
+      if (box.right - box.left > 400) throw new Error(`${box.name} is wider than the column: ${JSON.stringify(box)}`);
+    });
+  },
   async login(token) {
     await page.fill("#token", token);
     await page.press("#token", "Enter");

@@ -83,7 +83,7 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;
     let mut eyes = Eyes::open(&link(&daemon)).await;
-    eyes.see(&["sees", "Nothing is armed"]).await;
+    eyes.see(&["sees", "No messages are upcoming"]).await;
 
     // An insert appears.
     let far = world.insert("far", 240_000).await.to_string();
@@ -169,6 +169,9 @@ async fn people_log_in_with_the_token() {
     let world = world.with(&[("PUNCTUAL_DEBUG_TOKEN", "a-token-for-the-page")]);
     let daemon = world.daemon().await;
     let mut eyes = Eyes::open(&format!("http://{}/", daemon.addr())).await;
+    for width in ["320", "831", "832", "1247", "1248", "2200"] {
+        eyes.see(&["column", width]).await;
+    }
     eyes.see(&["login", "a-token-for-the-page"]).await;
     let far = world.insert("far", 240_000).await.to_string();
     eyes.see(&["upcoming", &far]).await;
@@ -187,7 +190,7 @@ async fn ten_thousand_timers_and_a_thousand_events_a_second_leave_it_calm() {
                 select '+13105551234', 'many', now() + interval '20 min' + n * interval '100 ms'
                 from generate_series(1, 10000) n";
     world.app.batch_execute(many).await.unwrap();
-    eyes.see(&["sees", "10,000 armed"]).await;
+    eyes.see(&["sees", "10,000 in memory"]).await;
     // Edits of 200 rows a statement, a thousand events a second and more.
     let app = world.db.client().await;
     let storm = tokio::spawn(async move {

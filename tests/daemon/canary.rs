@@ -82,7 +82,10 @@ async fn its_words_are_for_who_asks(world: &World, daemon: &Daemon, refused: uui
     assert!(words.as_str().unwrap().starts_with(&said), "{words}");
     let warnings = story["row"]["warnings"].take();
     assert!(
-        warnings[0].as_str().unwrap().contains("no IANA zone"),
+        warnings[0]
+            .as_str()
+            .unwrap()
+            .contains("not an IANA time zone"),
         "{warnings}"
     );
     is_clean("the rest of a story", &story.to_string());

@@ -143,7 +143,7 @@ async fn in_quiet_hours_it_waits_for_their_end_and_is_not_late_then() {
     }
     // A zone that is none: the next one counts, and the log and `why` say so. What the row has in place
     // of a zone is somebody's text.
-    let warning = "timezone is no IANA zone";
+    let warning = "timezone is not an IANA time zone";
     assert!(said.contains(warning) && !said.contains("Mars"), "{said}");
     let (code, told, _) = world.call(&["why", &lost.to_string()]).await;
     assert_eq!(code, Some(0));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use punctual::daemon::{Parts, RunError, TaskError};
 use punctual::http::{Endpoint, Tokens};
-use punctual::message::{Outcome, ProviderSid};
+use punctual::message::{Capabilities, Outcome, ProviderSid};
 use punctual::policy::{Cleared, Rules};
 use punctual::provider::{Fetched, Provider};
 use punctual::reactor::Settings;
@@ -68,8 +68,11 @@ impl Provider for Planted {
         ready(()).boxed()
     }
 
-    fn can_look_up(&self) -> bool {
-        true
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: true,
+            ..Capabilities::SENDS_ONLY
+        }
     }
 
     fn fetch<'a>(&'a self, _: &'a ProviderSid) -> BoxFuture<'a, Fetched> {

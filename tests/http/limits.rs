@@ -81,7 +81,9 @@ async fn pages_past_their_part_are_told_to_come_again_and_health_is_not() {
     }
     let busy = server.get("/debug/timers").await;
     assert_eq!(busy.status, 503, "{busy:?}");
-    assert!(busy.body.contains("too many are asking") && busy.head.contains("retry-after"));
+    assert!(
+        busy.body.contains("too many requests at the moment") && busy.head.contains("retry-after")
+    );
     assert_eq!(server.get("/healthz").await.status, 200);
     drop(open);
 }

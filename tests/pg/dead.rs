@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use punctual::message::Capabilities;
 use punctual::policy::{self, Rules, Verdict};
 use punctual::store::Store;
 use uuid::Uuid;
@@ -152,7 +153,7 @@ async fn what_is_past_its_send_before_is_cancelled_in_the_judges_words() {
             max_lateness: lateness,
             ..rules()
         };
-        let verdict = policy::judge(&claim, &judge, now(&store).await);
+        let verdict = policy::judge(&claim, &judge, &Capabilities::SENDS_ONLY, now(&store).await);
         store.expire(lateness, None, 1_000).await.unwrap();
         let case = format!("{scheduled_at} {send_before}");
         assert_eq!(world.status(swept).await, becomes, "{case}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use punctual::message::facts::{Limit, LimitSource};
-use punctual::message::{Claim, ClaimAnswer, Moment};
+use punctual::message::{Capabilities, Claim, ClaimAnswer, Moment};
 use punctual::policy::{self, Rules, Verdict, Zones, local_days};
 use punctual::reactor::Settlement;
 use punctual::store::{Days, Store};
@@ -65,7 +65,9 @@ async fn urgent_ones_get_the_places_then_those_that_are_due_first() {
     assert_eq!(taken(&world, USER).await, 3);
     let over = &claims[0];
     assert_eq!(over.facts.limit, Limit::Over { limit: 3 });
-    let Verdict::Cancel { reason } = policy::judge(over, &rules(), over.due) else {
+    let Verdict::Cancel { reason } =
+        policy::judge(over, &rules(), &Capabilities::SENDS_ONLY, over.due)
+    else {
         panic!("not cancelled");
     };
     assert_eq!(reason, "Daily SMS limit reached");

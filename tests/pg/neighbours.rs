@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 use punctual::clock::Clock;
 use punctual::dispatch::{Dispatch, Input};
-use punctual::message::{AttemptToken, Claim, ClaimAnswer, MessageId, Outcome, RowState, Status};
+use punctual::message::{
+    AttemptToken, Capabilities, Claim, ClaimAnswer, MessageId, Outcome, RowState, Status,
+};
 use punctual::policy::Cleared;
 use punctual::provider::Provider;
 use punctual::reactor::{Ask, Settlement};
@@ -21,6 +23,9 @@ use crate::rows::{World, one, run, said, until};
 struct Nobody;
 
 impl Provider for Nobody {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::SENDS_ONLY
+    }
     fn send<'a>(&'a self, _: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
         unreachable!("nothing is sent here")
     }

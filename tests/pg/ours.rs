@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Channel, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
+    AttemptToken, Capabilities, Channel, Claim, ClaimAnswer, InstanceId, MessageId, Moment,
+    ProviderSid,
 };
 use punctual::policy::{self, Cleared, Rules, Verdict};
 use punctual::reactor::{Record, Settlement};
@@ -71,7 +72,7 @@ pub(crate) fn cleared(claim: &Claim) -> Arc<Cleared> {
         from_number: claim.from_number.clone().or(Some("+15005550006".into())),
         ..claim.clone()
     };
-    match policy::judge(&claim, &rules(), claim.due) {
+    match policy::judge(&claim, &rules(), &Capabilities::SENDS_ONLY, claim.due) {
         Verdict::Send(cleared) => Arc::new(cleared),
         other => panic!("{other:?}"),
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Outcome, ProviderSid};
+use punctual::message::{
+    AttemptToken, Capabilities, InstanceId, MessageId, Moment, Outcome, ProviderSid,
+};
 use punctual::policy::Cleared;
 use punctual::proof::matching::ABSENT_AFTER;
 use punctual::proof::quarantine::{Reason, Reconciliation};
@@ -131,8 +133,11 @@ impl Provider for Slow {
         self.client.warm(connections)
     }
 
-    fn can_look_up(&self) -> bool {
-        true
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            look_up: true,
+            ..Capabilities::SENDS_ONLY
+        }
     }
 
     fn list<'a>(&'a self, sought: &'a Query) -> BoxFuture<'a, Listed> {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use punctual::http::{Limits, bind, serve_webhooks};
 use punctual::message::{
-    AttemptToken, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
+    AttemptToken, Capabilities, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::twilio::TwilioCallbacks;
@@ -202,7 +202,7 @@ fn cleared(claim: &Claim) -> Cleared {
         max_lateness: Duration::from_secs(3600),
         ..Rules::default()
     };
-    match judge(claim, &rules, claim.due) {
+    match judge(claim, &rules, &Capabilities::SENDS_ONLY, claim.due) {
         Verdict::Send(cleared) => cleared,
         other => panic!("{other:?}"),
     }

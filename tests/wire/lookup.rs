@@ -50,7 +50,7 @@ fn shown(listed: Listed) -> (Vec<String>, bool) {
 #[tokio::test]
 async fn a_message_is_fetched_by_its_sid() {
     let (_stand_in, client) = stand_in().await;
-    assert!(client.can_look_up());
+    assert!(client.capabilities().look_up);
     let sid = send(&client, 1).await;
     let Fetched::Found(found) = client.fetch(&sid).await else {
         panic!("not found");
@@ -122,7 +122,7 @@ async fn what_is_not_an_answer_tells_nothing() {
 #[tokio::test]
 async fn the_console_keeps_nothing() {
     let console = Console::on(Vec::new());
-    assert!(!console.can_look_up());
+    assert!(!console.capabilities().look_up);
     let listed = console.list(&query(Moment::MIN)).await;
     assert!(matches!(listed, Listed::NotNow { .. }), "{listed:?}");
 }

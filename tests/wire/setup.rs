@@ -5,7 +5,7 @@ use std::time::Duration;
 use punctual::message::{AttemptToken, Claim, Facts, LaneKey, MessageId, Moment, Outcome};
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider;
-use punctual::provider::twilio::{Credentials, Twilio, TwilioConfig};
+use punctual::provider::twilio::{self, Credentials, Twilio, TwilioConfig};
 use uuid::Uuid;
 
 pub(crate) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
@@ -45,7 +45,7 @@ pub(crate) fn cleared(claim: &Claim) -> Cleared {
         max_lateness: Duration::from_secs(3600),
         ..Rules::default()
     };
-    match judge(claim, &rules, claim.due) {
+    match judge(claim, &rules, &twilio::CAPABILITIES, claim.due) {
         Verdict::Send(cleared) => cleared,
         other => panic!("{other:?}"),
     }

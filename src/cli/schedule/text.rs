@@ -11,7 +11,7 @@ use crate::cli::Usage;
 use crate::message::facts::Template;
 use crate::message::segments::Segments;
 use crate::message::template::{self, TemplateError};
-use crate::policy::BODY_MAX_CHARS;
+use crate::provider::twilio;
 use crate::store::user::{Named, UserSession};
 
 /// What the row has of it.
@@ -53,9 +53,10 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("it is empty".into());
     }
-    if characters > BODY_MAX_CHARS {
+    let most = twilio::CAPABILITIES.max_chars;
+    if characters > most {
         return Err(format!(
-            "it has {characters} characters; the limit is {BODY_MAX_CHARS}"
+            "it has {characters} characters; the limit is {most}"
         ));
     }
     // Postgres has no such character in a text.

@@ -1,4 +1,4 @@
-// Keeps the page up to date over server-sent events. Without it the page is what the server drew.
+// Updates the page with server-sent events. Without it the page is the snapshot that the server rendered.
 
 import { dial, histogram, note, peak, strip } from "./draw.js";
 import { find, open } from "./story.js";
@@ -11,15 +11,15 @@ const LINES_AT_FIRST = 40;
 const QUIET = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 let state = null;
-let heard = performance.now();
+let lastFrameAt = performance.now();
 let base = { us: 0, at: 0 };
 let queue = [];
 let summed = new Map();
 let recentSent = [];
 let seen = new Set();
-const hold = { on: false };
+const paused = { on: false };
 
-/** The database's time, as it goes on since it was last told. */
+/** The database's time, extrapolated from the latest frame. */
 const now = () => base.us + (performance.now() - base.at) * 1000;
 const put = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 
@@ -67,9 +67,9 @@ function drawTimers() {
   });
   $("none").hidden = wanted.length > 0;
   const { armed, beyond } = state.window;
-  put("armed", `${count(armed)} armed` + (beyond ? `, ${count(beyond)} later` : ""));
+  put("armed", `${count(armed)} in memory` + (beyond ? `, ${count(beyond)} later` : ""));
   const rest = armed - wanted.length;
-  put("more", rest > 0 ? `and ${count(rest)} more` : "");
+  put("more", rest > 0 ? `${count(rest)} more` : "");
   drawCountdowns();
 }
 
@@ -84,23 +84,23 @@ function drawCountdowns() {
 }
 
 const HEALTH = [
-  ["Notice channel", (s) => s.listener.connected
-    ? ["good", `proven since ${time(micros(s.listener.since))}` + (s.listener.last_notice_at ? `; last notice ${span(Math.max(0, Math.round(base.us - micros(s.listener.last_notice_at))))} ago` : "")]
-    : ["bad", s.listener.since ? `lost since ${time(micros(s.listener.since))}` : "not proven yet"]],
-  ["Clock", (s) => s.clock.offset_us === null ? ["bad", "not measured: nothing is sent"]
-    : ["good", `${s.clock.offset_us < 0 ? "−" : "+"}${span(Math.abs(s.clock.offset_us))} ± ${span(s.clock.uncertainty_us)} to the database`]],
+  ["Change notifications", (s) => s.listener.connected
+    ? ["good", `live since ${time(micros(s.listener.since))}` + (s.listener.last_notice_at ? `; the last one ${span(Math.max(0, Math.round(base.us - micros(s.listener.last_notice_at))))} ago` : "")]
+    : ["bad", s.listener.since ? `lost since ${time(micros(s.listener.since))}` : "not verified yet"]],
+  ["Clock", (s) => s.clock.offset_us === null ? ["bad", "not measured; sending is paused"]
+    : ["good", `${s.clock.offset_us < 0 ? "−" : "+"}${span(Math.abs(s.clock.offset_us))} ± ${span(s.clock.uncertainty_us)} from the database's`]],
   ["Database", (s) => s.missing.some((m) => /database$/.test(m)) ? ["bad", "not connected"]
-    : [s.database.waiting > 0 ? "warn" : "good", `${s.database.open} connections, ${s.database.idle} idle` + (s.database.waiting ? `, ${s.database.waiting} wait` : "")]],
-  ["Window", (s) => s.window.until ? ["good", `until ${time(micros(s.window.until))}; read ${count(s.listener.resyncs)} ${s.listener.resyncs === 1 ? "time" : "times"}`] : ["warn", "being loaded"]],
-  ["Provider", (s) => s.provider.count ? ["good", `answers in ${span(Math.round(s.provider.sum_us / s.provider.count))}; last took one ${s.last_sent_at ? time(micros(s.last_sent_at)) : "never"}`] : ["off", "not asked yet"]],
-  ["Breaker", (s) => s.breaker.open
-    ? ["bad", `open since ${time(micros(s.breaker.since))}: ${(s.breaker.category || "").replaceAll("_", " ")}${s.breaker.reason ? ` (${s.breaker.reason})` : ""}; next try ${time(micros(s.breaker.next_probe_at))}`]
-    : ["good", "closed"]],
-  ["Restore", (s) => s.restore.held_before === null ? ["good", "nothing is held"]
-    : ["warn", `held: what was due before ${time(micros(s.restore.held_before))}` + (s.restore.held === null ? "; not looked for yet" : `; ${count(s.restore.held)} at the latest look`)]],
-  ["In flight", (s) => [s.load.permits < s.load.max_in_flight ? "warn" : "good", `${s.load.in_flight} of ${s.load.permits}; ${count(s.load.cleared)} claimed, ${count(s.load.unrecorded)} to record`]],
-  ["In doubt", (s) => s.in_doubt === null ? ["off", "not counted yet"] : [s.in_doubt > 0 ? "warn" : "good", `${count(s.in_doubt)} unconfirmed`]],
-  ["Duplicates", (s) => [s.duplicates > 0 ? "bad" : "good", s.duplicates ? `${count(s.duplicates)} sent twice` : "none"]],
+    : [s.database.waiting > 0 ? "warn" : "good", `${s.database.open} connections, ${s.database.idle} idle` + (s.database.waiting ? `, ${s.database.waiting} requests waiting` : "")]],
+  ["Window", (s) => s.window.until ? ["good", `loaded until ${time(micros(s.window.until))}`] : ["warn", "loading"]],
+  ["Provider", (s) => s.provider.count ? ["good", `responds in ${span(Math.round(s.provider.sum_us / s.provider.count))}` + (s.last_sent_at ? `; last accepted a message at ${time(micros(s.last_sent_at))}` : "; has accepted none yet")] : ["off", "no request yet"]],
+  ["Account", (s) => s.breaker.open
+    ? ["bad", `refused since ${time(micros(s.breaker.since))}: ${(s.breaker.category || "").replaceAll("_", " ")}${s.breaker.reason ? ` (${s.breaker.reason})` : ""}; next try ${time(micros(s.breaker.next_probe_at))}`]
+    : ["good", "accepted"]],
+  ["Quarantine", (s) => s.restore.held_before === null ? ["good", "empty"]
+    : ["warn", `messages due before ${time(micros(s.restore.held_before))}` + (s.restore.held === null ? "; not checked yet" : `; ${count(s.restore.held)} at the last check`)]],
+  ["In flight", (s) => [s.load.permits < s.load.max_in_flight ? "warn" : "good", `${s.load.in_flight} requests (limit ${s.load.permits}); ${count(s.load.cleared)} claimed, ${count(s.load.unrecorded)} to record`]],
+  ["Unconfirmed", (s) => s.in_doubt === null ? ["off", "not counted yet"] : s.in_doubt > 0 ? ["warn", `${count(s.in_doubt)} ${s.in_doubt === 1 ? "message needs" : "messages need"} a decision`] : ["good", "none"]],
+  ["Sent twice", (s) => [s.duplicates > 0 ? "bad" : "good", s.duplicates ? `${count(s.duplicates)} ${s.duplicates === 1 ? "message" : "messages"}` : "none"]],
 ];
 
 function drawHealth() {
@@ -123,10 +123,16 @@ function drawHealth() {
   });
 }
 
+/** The state of the daemon in one sentence. */
+function status() {
+  if (!state.ready) return `Not sending: ${state.missing.join("; ") || "not ready"}`;
+  return state.breaker.open ? "Sending is paused: the provider refuses the account" : "Sending";
+}
+
 function drawState() {
   const ready = $("ready");
-  ready.dataset.is = state.ready ? "good" : "warn";
-  put("ready", state.ready ? "ready" : state.missing.join("; ") || "not ready");
+  ready.dataset.is = state.ready && !state.breaker.open ? "good" : "warn";
+  put("ready", status());
   drawTimers();
   drawStrip();
   put("peak", peak(state.density));
@@ -163,15 +169,15 @@ function drawLine(event, fresh) {
   return line;
 }
 
-/** At most four times a second, and at most so many lines: what is more is summed up. */
+/** Called at most four times a second; adds a bounded number of lines and sums up the rest. */
 function drawFeed() {
   const cutoff = performance.now() - 10_000;
   recentSent = recentSent.filter(([at]) => at > cutoff);
   const sent = recentSent.reduce((sum, [, n]) => sum + n, 0);
-  put("rate", sent ? `${(sent / 10).toFixed(1)} sent a second` : "");
-  if (hold.on || (queue.length === 0 && summed.size === 0)) return;
+  put("rate", sent ? `${(sent / 10).toFixed(1)} sent per second` : "");
+  if (paused.on || (queue.length === 0 && summed.size === 0)) return;
   const feed = $("feed");
-  // At first what has been: there is nobody reading yet whom many lines would disturb.
+  // More at first: nobody is reading yet.
   const most = feed.childElementCount === 0 ? LINES_AT_FIRST : LINES_AT_ONCE;
   const shown = queue.slice(-most);
   for (const event of queue.slice(0, -most)) sum(event.event, 1);
@@ -180,14 +186,14 @@ function drawFeed() {
   if (summed.size > 0) {
     const line = document.createElement("li");
     line.className = "summed";
-    line.textContent = `and ${[...summed].map(([what, n]) => `${count(n)} ${what}`).join(", ")}`;
+    line.textContent = `+ ${[...summed].map(([what, n]) => `${count(n)} ${what}`).join(", ")} not shown`;
     lines.push(line);
     summed = new Map();
   }
   const away = feed.scrollTop > 8;
   const before = feed.scrollHeight;
   feed.prepend(...lines);
-  // Whoever has scrolled down to read keeps the place.
+  // A reader who has scrolled down stays where they are.
   if (away) feed.scrollTop += feed.scrollHeight - before;
   while (feed.childElementCount > FEED_MAX) feed.lastElementChild.remove();
 }
@@ -203,7 +209,7 @@ function chart(what, n, us) {
 }
 
 function happened(event) {
-  // After a break what was told already comes again.
+  // After a reconnect the server repeats recent events.
   const key = event.at + event.event + event.id;
   if (seen.has(key)) return;
   seen.add(key);
@@ -218,7 +224,7 @@ function more(frame) {
     sum(what, n);
     chart(what, n, now());
   }
-  if (frame.dropped) sum("untold", frame.dropped);
+  if (frame.dropped) sum("other events", frame.dropped);
 }
 
 const KINDS = ["armed", "moved", "edited", "disarmed", "watched", "claimed", "returned", "deferred", "cancelled", "rejected",
@@ -227,11 +233,11 @@ const KINDS = ["armed", "moved", "edited", "disarmed", "watched", "claimed", "re
 function connect() {
   const stream = new EventSource("/debug/events?state=1");
   for (const kind of KINDS) {
-    stream.addEventListener(kind, (message) => { heard = performance.now(); happened(JSON.parse(message.data)); });
+    stream.addEventListener(kind, (message) => { lastFrameAt = performance.now(); happened(JSON.parse(message.data)); });
   }
   stream.addEventListener("more", (message) => more(JSON.parse(message.data)));
   stream.addEventListener("state", (message) => {
-    heard = performance.now();
+    lastFrameAt = performance.now();
     state = JSON.parse(message.data);
     base = { us: micros(state.now), at: performance.now() };
     state.density.from_us = micros(state.density.from);
@@ -239,7 +245,7 @@ function connect() {
     drawState();
   });
   stream.addEventListener("error", () => {
-    // The browser tries again by itself, except after an answer that is no stream.
+    // The browser reconnects by itself, except after a response that is not a stream.
     if (stream.readyState === EventSource.CLOSED) {
       stream.close();
       setTimeout(connect, 2_000);
@@ -248,7 +254,7 @@ function connect() {
 }
 
 let said = { at: 0, text: "" };
-/** For those who listen instead of look: rarely, and only what changed. */
+/** For screen readers: rarely, and only changes. */
 function say(text, at = performance.now()) {
   if (text === said.text || at - said.at < 15_000) return;
   said = { at, text };
@@ -256,24 +262,23 @@ function say(text, at = performance.now()) {
 }
 
 function watch() {
-  const silent = performance.now() - heard;
+  const silent = performance.now() - lastFrameAt;
   const lost = silent > 4_000;
   $("lost").hidden = !lost;
   document.body.classList.toggle("is-lost", lost);
   if (lost) {
-    put("lost", `Nothing heard for ${Math.round(silent / 1000)} s; trying again. What is shown is from then.`);
+    put("lost", `Connection lost ${Math.round(silent / 1000)} s ago. Showing the state as of ${time(base.us)}. Reconnecting…`);
     $("ready").dataset.is = "off";
-    put("ready", "no connection");
-    say("The connection is lost; trying again.");
+    put("ready", "No connection");
+    say("Connection lost. Reconnecting.");
   } else if (state) {
-    say(`${state.ready ? "Ready" : "Not ready"}. ${count(state.window.armed)} armed. ${count(state.lateness_us.count)} sent.`);
+    say(`${status()}. ${count(state.window.armed)} upcoming. ${count(state.lateness_us.count)} sent.`);
   }
 }
 
-$("hold").addEventListener("click", () => {
-  hold.on = !hold.on;
-  $("hold").setAttribute("aria-pressed", String(hold.on));
-  put("hold", hold.on ? "Held" : "Hold");
+$("pause").addEventListener("click", () => {
+  paused.on = !paused.on;
+  put("pause", paused.on ? "Resume" : "Pause");
 });
 $("search").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,4 +1,4 @@
-// One message's story, in a dialog, as the daemon tells it from its database and its timers.
+// The history of one message in a dialog, from /debug/messages/{id}.
 
 import { dateTime, micros, span } from "./words.js";
 
@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
 const MOMENT = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 
-/** Opens what was searched for: an id, or the beginning of one that is shown. */
+/** Opens the message with this id, or the one on this page whose id starts with it. */
 export function find(text, state) {
   const wanted = text.trim().toLowerCase();
   if (wanted === "") return;
@@ -18,7 +18,7 @@ export function find(text, state) {
   const known = new Set([...(state?.timers ?? []).map((timer) => timer.id), ...shown]);
   const found = [...known].filter((id) => id.startsWith(wanted));
   if (found.length === 1) open(found[0]);
-  else show(text, [note(found.length === 0 ? "No id on this page begins like that. The whole id is looked up in the database." : `${found.length} ids on this page begin like that: give more of it.`)]);
+  else show(text, [note(found.length === 0 ? "No match on this page. Enter the full id to search the database." : `${found.length} ids on this page start with that. Enter more of the id.`)]);
 }
 
 export async function open(id) {
@@ -35,11 +35,11 @@ async function load(url) {
     if (!answer.ok) return { status: answer.status, text: await answer.text() };
     return { status: answer.status, json: await answer.json() };
   } catch {
-    return { status: 0, text: "the daemon does not answer" };
+    return { status: 0, text: "Punctual does not respond." };
   }
 }
 
-/** Whatever its fields are: single values as a list, lists one by one. */
+/** Objects as lists of their fields, arrays one element after the other. */
 function tell(story) {
   const parts = [];
   if (typeof story.next === "string") parts.push(note(story.next));

@@ -1,4 +1,4 @@
-// Numbers and times as people read them, and the words for what happens.
+// Numbers, times and events as texts.
 
 const nbsp = "\u202f";
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
@@ -34,7 +34,7 @@ export function span(us) {
 
 const digits = (n) => (n < 10 ? n.toFixed(1) : Math.round(n).toString());
 
-/** How long until then: 1:02:03, 4:05, 9.4. */
+/** The time until then: 1:02:03, 4:05, 9.4. */
 export function countdown(us) {
   const late = us < 0;
   const s = Math.abs(us) / 1e6;
@@ -48,14 +48,14 @@ export function countdown(us) {
 
 export const short = (id) => id.slice(0, 8);
 
-/** What comes of a timer, and in which state it is shown. */
+/** What will happen to the message of a timer. */
 export function then(timer, now) {
-  if (timer.kind === "watch") return "another instance is sending it; looked at again then";
-  if (timer.state === "sending") return "with the provider";
-  if (timer.state === "cleared") return "claimed; the request leaves at its time";
-  if (now.breaker) return "waits: the provider refuses the account";
-  if (timer.attempt > 0) return `is sent, attempt ${timer.attempt + 1}`;
-  return "is sent";
+  if (timer.kind === "watch") return "another instance is sending it; checked again then";
+  if (timer.state === "sending") return "waiting for the provider's response";
+  if (timer.state === "cleared") return "claimed; will leave on time";
+  if (now.breaker) return "waits until the account is accepted";
+  if (timer.attempt > 0) return `will be sent (attempt ${timer.attempt + 1})`;
+  return "will be sent";
 }
 
 const TONES = {
@@ -73,26 +73,26 @@ const again = (event, now) => (event.due_at ? `again at ${dateTime(micros(event.
 const code = (event) => [event.category && event.category.replaceAll("_", " "), event.code && `code ${event.code}`].filter(Boolean).join(", ");
 const joined = (...parts) => parts.filter(Boolean).join("; ");
 
-/** What happened, in a few words after its name. */
+/** The details of an event, shown after its name. */
 export function tell(event, now) {
   const due = event.due_at ? dateTime(micros(event.due_at), now) : "";
   switch (event.event) {
     case "armed": return `due ${due}`;
     case "moved": return `${dateTime(micros(event.was_due_at), now)} → ${due}`;
-    case "edited": return `due ${due}, changed`;
-    case "disarmed": return event.status ? `the row is ${event.status}` : due ? `now due ${due}` : "";
-    case "watched": return `another instance has it until ${due}`;
+    case "edited": return `due ${due}; text or recipient changed`;
+    case "disarmed": return event.status ? `${event.status} in the database` : due ? `now due ${due}` : "";
+    case "watched": return `another instance has claimed it until ${due}`;
     case "claimed": return `for ${due}`;
-    case "sent": return `${span(event.lateness_us ?? 0)} late, answered in ${span(event.provider_us ?? 0)}`;
-    case "returned": return "the claim was given back unused";
+    case "sent": return `+${span(event.lateness_us ?? 0)}; the provider responded in ${span(event.provider_us ?? 0)}`;
+    case "returned": return "released unused";
     case "deferred": return due ? `until ${due}` : "";
     case "cancelled": return "by a rule";
-    case "rejected": return "it never could be sent";
-    case "throttled": return joined("the provider is busy", again(event, now));
-    case "unsent": return joined("no byte left", again(event, now));
+    case "rejected": return "failed before sending";
+    case "throttled": return joined("too many requests for the provider", again(event, now));
+    case "unsent": return joined("not sent: no connection", again(event, now));
     case "refused": return joined(code(event), again(event, now));
     case "failed": return code(event);
-    case "unconfirmed": return "whether it was taken is not certain";
+    case "unconfirmed": return "the provider may or may not have it";
     case "receipt": return joined(event.status, event.code && `code ${event.code}`);
     default: return "";
   }

@@ -36,7 +36,7 @@ fn check(zone: &str, (from, until): (&str, &str), at: &str, expected: &str) {
     });
     claim.due = moment(at);
     claim.wanted_at = claim.due;
-    let until = match judge(&claim, &rules(), claim.due) {
+    let until = match judge(&claim, &rules(), &PROVIDER, claim.due) {
         Verdict::Send(_) => claim.due,
         Verdict::Defer { until, reason } => {
             assert!(reason.starts_with("quiet hours "), "{reason}");
@@ -193,7 +193,7 @@ fn a_zone_that_is_none_is_told_with_the_deferral() {
             });
         },
         "defer to 2026-01-01T11:00:00.000000Z: quiet hours 09:00-11:00 Europe/London \
-         (timezone is no IANA zone)",
+         (timezone is not an IANA time zone)",
     );
 }
 

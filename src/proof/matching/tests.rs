@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod idempotent;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const BEGAN: Moment = Moment::from_micros(1_000_000_900_000);
 const TO: &str = "+13105551234";
@@ -194,7 +196,7 @@ fn nothing_is_absent_while_something_to_the_number_is_nobodys() {
         assert_eq!(found, expected);
         let row = row(None, Status::Unconfirmed);
         let policy = InDoubt::ResendIfAbsent;
-        let got = resolve(&found, MINUTE * minutes, Some(&row), policy);
+        let got = resolve(&found, MINUTE * minutes, Some(&row), policy, &PROVIDER);
         assert_eq!(got == Resolution::PutBack(policy), put_back, "{got:?}");
     };
     check(&[], Match::Unlike(2), 60, false);
@@ -210,12 +212,18 @@ fn row(policy: Option<InDoubt>, status: Status) -> UnconfirmedRow {
     }
 }
 
+/// A provider without idempotency keys.
+const PROVIDER: Capabilities = Capabilities {
+    look_up: true,
+    ..Capabilities::SENDS_ONLY
+};
+
 #[test]
 fn a_policy_acts_where_it_says_and_on_what_it_says() {
     use InDoubt::{Hold, Resend, ResendIfAbsent};
     let check = |found: &Match, minutes: u32, own, default, expected: Option<InDoubt>| {
         let row = row(own, Status::Unconfirmed);
-        let step = resolve(found, MINUTE * minutes, Some(&row), default);
+        let step = resolve(found, MINUTE * minutes, Some(&row), default, &PROVIDER);
         let expected = expected.map_or(Resolution::Wait, Resolution::PutBack);
         assert_eq!(step, expected, "{found:?} {minutes} {own:?} {default:?}");
     };
@@ -299,7 +307,7 @@ proptest! {
         status in prop::sample::select(Status::ALL.to_vec()),
     ) {
         let row = row(own, status);
-        let step = resolve(&found, MINUTE * minutes, Some(&row), default);
+        let step = resolve(&found, MINUTE * minutes, Some(&row), default, &PROVIDER);
         if let Resolution::PutBack(policy) = &step {
             prop_assert_eq!(*policy, own.unwrap_or(default));
             prop_assert!(*policy != InDoubt::Hold && status == Status::Unconfirmed);
@@ -307,7 +315,7 @@ proptest! {
             prop_assert!(*policy == InDoubt::Resend || minutes >= 15);
         }
         prop_assert_eq!(matches!(step, Resolution::Adopt(_)), matches!(found, Match::One(_)));
-        let gone = resolve(&found, MINUTE * minutes, None, default);
+        let gone = resolve(&found, MINUTE * minutes, None, default, &PROVIDER);
         prop_assert!(!matches!(gone, Resolution::PutBack(_)));
     }
 }

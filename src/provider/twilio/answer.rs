@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::codes;
+use super::is_message_sid;
 use super::tidy::{tidy, unquote};
-use crate::message::{Category, Outcome, ProviderSid, Retry, is_sid};
+use crate::message::{Category, Outcome, ProviderSid, Retry};
 
 /// The longest `Retry-After` believed. A nonsensical one would park a message for good, and
 /// asking once an hour hurts nobody.
@@ -67,7 +68,7 @@ fn unknown(status: u16, what: &str, broken: Option<&str>) -> Outcome {
 /// proof.
 fn accepted(json: &Map<String, Value>) -> Option<Outcome> {
     let sid = json.get("sid")?.as_str()?;
-    (is_sid("SM", sid) || is_sid("MM", sid)).then(|| Outcome::Accepted {
+    is_message_sid(sid).then(|| Outcome::Accepted {
         sid: ProviderSid(sid.to_owned()),
     })
 }
@@ -334,7 +335,7 @@ mod tests {
             match got {
                 Outcome::Accepted { sid } => {
                     prop_assert!((200..300).contains(&status));
-                    prop_assert!(is_sid("SM", &sid.0) || is_sid("MM", &sid.0));
+                    prop_assert!(is_message_sid(&sid.0));
                 }
                 Outcome::Refused { text, .. } => {
                     prop_assert!((400..500).contains(&status) && status != 429);

@@ -6,10 +6,11 @@
 use reqwest::{Client, Request};
 use serde_json::{Map, Value};
 
+use super::is_message_sid;
 use super::request::Requests;
 use super::status::status;
 use super::{SID_MAX, root, whole};
-use crate::message::{Moment, ProviderSid, is_sid};
+use crate::message::{Moment, ProviderSid};
 use crate::proof::ProviderMessage;
 use crate::provider::{Fetched, Listed, Query};
 
@@ -140,7 +141,7 @@ fn number(json: &Map<String, Value>, key: &str) -> Option<i64> {
 fn shown(json: &Map<String, Value>) -> Option<ProviderMessage> {
     let text = |key: &str| json.get(key).and_then(Value::as_str);
     let sid = text("sid")?;
-    if !is_sid("SM", sid) && !is_sid("MM", sid) {
+    if !is_message_sid(sid) {
         return None;
     }
     let created = text("date_created").and_then(|t| {

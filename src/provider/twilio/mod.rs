@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore};
 use self::config::BaseUrl;
 use self::request::Requests;
 use super::{Fetched, Listed, Provider, Query};
-use crate::message::{Outcome, ProviderSid};
+use crate::message::{Capabilities, Outcome, PoolForm, ProviderSid};
 use crate::policy::Cleared;
 
 mod answer;
@@ -55,12 +55,36 @@ const SID_MAX: usize = 64;
 /// already, and does it itself.
 const TOUCH_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What Twilio can do, but for receipts: it reports only if it is given a URL.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    idempotent: false,
+    look_up: true,
+    receipts: false,
+    // Error 21617 beyond.
+    max_chars: 1600,
+    // Not known in advance; beyond the account's limit it responds with a 429.
+    max_in_flight: usize::MAX,
+    // Messaging services.
+    sender_pools: Some(PoolForm {
+        prefix: "MG",
+        digits: 32,
+    }),
+};
+
+/// Whether a text is the sid of a message.
+pub fn is_message_sid(text: &str) -> bool {
+    ["SM", "MM"]
+        .into_iter()
+        .any(|prefix| PoolForm { prefix, digits: 32 }.matches(text))
+}
+
 /// Sends through Twilio.
 pub struct Twilio {
     client: Client,
     requests: Requests,
     send_timeout: Duration,
     max_in_flight: NonZeroUsize,
+    receipts: bool,
 }
 
 /// Why there is no provider.
@@ -91,6 +115,7 @@ impl Twilio {
             requests,
             send_timeout: config.send_timeout,
             max_in_flight: config.max_in_flight,
+            receipts: config.status_callback.is_some(),
         })
     }
 
@@ -125,6 +150,13 @@ impl Twilio {
 }
 
 impl Provider for Twilio {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            receipts: self.receipts,
+            ..CAPABILITIES
+        }
+    }
+
     fn send<'a>(&'a self, message: &'a Cleared, valid_for: Duration) -> BoxFuture<'a, Outcome> {
         self.create(message, valid_for).boxed()
     }
@@ -137,10 +169,6 @@ impl Provider for Twilio {
         join_all((0..connections).map(|_| self.touch()))
             .map(drop)
             .boxed()
-    }
-
-    fn can_look_up(&self) -> bool {
-        true
     }
 
     fn fetch<'a>(&'a self, sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {

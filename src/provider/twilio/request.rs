@@ -135,7 +135,7 @@ fn messages(config: &TwilioConfig, account: &str) -> Url {
 /// A service picks the sender, so it has a field of its own.
 const fn sender_field(sender: &Sender) -> &'static str {
     match sender {
-        Sender::Service(_) => "MessagingServiceSid",
+        Sender::Pool(_) => "MessagingServiceSid",
         Sender::Number(_) | Sender::ShortCode(_) | Sender::Alphanumeric(_) => "From",
     }
 }

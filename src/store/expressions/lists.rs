@@ -2,7 +2,8 @@
 
 use super::Text;
 use crate::message::facts::Switch;
-use crate::message::{Channel, Stage};
+use crate::message::status::{Status, Writer, transition};
+use crate::message::{Channel, LedgerOutcome, Stage};
 
 /// A row without a channel is a text.
 pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N>) {
@@ -89,4 +90,52 @@ pub(super) const fn switches<const N: usize>(out: &mut Text<N>) {
         out.row("')", b"");
         at += 1;
     }
+}
+
+pub(super) const fn provable<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row("$status in (", alias);
+    let (mut at, mut some) = (0, false);
+    while at < Status::ALL.len() {
+        let from = Status::ALL[at];
+        if !matches!(from, Status::Sent) && transition(Some(from), Status::Sent, Writer::Daemon) {
+            out.quoted(from.as_str(), some);
+            some = true;
+        }
+        at += 1;
+    }
+    out.byte(b')');
+}
+
+pub(super) const fn transitions<const N: usize>(writer: Writer, out: &mut Text<N>) {
+    let mut at = 0;
+    while at < Status::ALL.len() {
+        let from = Status::ALL[at];
+        out.row("when '", b"");
+        out.row(from.as_str(), b"");
+        out.row("' then ", b"");
+        let (mut next, mut some) = (0, false);
+        while next < Status::ALL.len() {
+            let to = Status::ALL[next];
+            if next != at && transition(Some(from), to, writer) {
+                if !some {
+                    out.row("new.status in (", b"");
+                }
+                out.quoted(to.as_str(), some);
+                some = true;
+            }
+            next += 1;
+        }
+        out.row(if some { ") " } else { "false " }, b"");
+        at += 1;
+    }
+}
+
+pub(super) const fn sent_nothing<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row("$outcome in (", alias);
+    let mut at = 0;
+    while at < LedgerOutcome::SENT_NOTHING.len() {
+        out.quoted(LedgerOutcome::SENT_NOTHING[at].as_str(), at > 0);
+        at += 1;
+    }
+    out.byte(b')');
 }

@@ -1,4 +1,4 @@
-//! The window: what is pending up to a moment, and what is so late that it is cancelled.
+//! The window: what is pending up to a moment.
 
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, prepared};
 
 pub(in crate::store) const LOAD_WINDOW: &str = sql!("sql/load_window.sql");
-const EXPIRE: &str = sql!("sql/expire.sql");
 const BEYOND: &str = sql!("sql/beyond.sql");
 const NOW: &str = sql!("sql/now.sql");
 const SAMPLE: &str = sql!("sql/sample.sql");
@@ -95,23 +94,6 @@ impl Store {
             chunk(part).await;
         }
         Ok(())
-    }
-
-    /// Cancels what is later than `max_lateness`, at most so many rows of each kind; how many that
-    /// were. What is due before `held` is left alone: it may have been sent.
-    pub async fn expire(
-        &self,
-        max_lateness: Duration,
-        held: Option<Moment>,
-        most: u32,
-    ) -> Result<u64, StoreError> {
-        const STEP: &str = "cancelling what is too late";
-        let client = self.client().await?;
-        let expire = prepared(&client, EXPIRE, STEP).await?;
-        let (late, held, most) = (micros(max_lateness), held.map(PgTimestamp), i64::from(most));
-        let params: [&(dyn ToSql + Sync); 3] = [&late, &most, &held];
-        let expired = client.execute(&expire, &params).await;
-        expired.map_err(StoreError::at(STEP))
     }
 
     /// How many pending messages are due after `until`, counted up to `most`.

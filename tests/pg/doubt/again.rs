@@ -1,5 +1,10 @@
 //! What is sent again, when, and what follows if both texts went out.
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use punctual::message::Capabilities;
+use punctual::policy::Cleared;
+
 use super::*;
 
 #[tokio::test]
@@ -162,4 +167,36 @@ async fn a_redacted_number_is_not_written() {
     assert!(one::<bool>(&case.world.unseen, sql).await);
     let sql = "select count(*) from messages where to_number like '%X%'";
     assert_eq!(one::<i64>(&case.world.unseen, sql).await, 0);
+}
+
+/// It accepts an idempotency key, and cannot be queried.
+struct Idempotent;
+
+impl Provider for Idempotent {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            idempotent: true,
+            ..Capabilities::SENDS_ONLY
+        }
+    }
+
+    fn send<'a>(&'a self, _: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
+        unreachable!("the test sends through Twilio")
+    }
+
+    fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+}
+
+#[tokio::test]
+async fn an_idempotent_provider_is_given_the_message_again_whatever_the_policy() {
+    for policy in InDoubt::ALL {
+        let mut case = Case::with(policy).await;
+        case.look_ups.provider = Arc::new(Idempotent);
+        let id = case.world.row("pending").await;
+        case.sends(id, LOST_ANSWER).await;
+        case.asked().await;
+        assert_eq!(case.row(id).await, "pending", "{policy:?}");
+    }
 }

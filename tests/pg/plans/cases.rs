@@ -68,7 +68,13 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("path/load_window", 40, 16, "now(), 3600000000"),
     case("path/beyond", 100, 3, "now(), 100"),
-    case("path/expire", 10, 80, "1000000, 10, null"),
+    case("path/expire_candidates", 10, 80, "1000000, 10, null"),
+    case(
+        "path/expire_cancel",
+        10,
+        80,
+        "plans.ids('pending'), plans.same('too late'::text)",
+    ),
     case("path/overdue", 40, 40, "10000000, null, 40, 10"),
     case("path/counts_prune", 1, 20, "now() - interval '10 days'"),
     case(

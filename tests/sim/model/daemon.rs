@@ -7,6 +7,7 @@ use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
     AttemptToken, Claim, Facts, InstanceId, LaneKey, MessageId, Moment, RowState, Status,
 };
+use punctual::policy::too_late;
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
 
@@ -303,7 +304,8 @@ impl Database {
         let late: Vec<_> = self
             .rows
             .values()
-            .filter(|r| r.status == Status::Pending && r.due() < limit && r.wanted_at() < limit)
+            .filter(|r| r.status == Status::Pending && r.due() < limit)
+            .filter(|r| too_late(r.wanted_at(), None, max_lateness, now).is_some())
             .map(|r| r.id)
             .filter(|id| self.free(*id))
             .collect();

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use punctual::journal::Past;
 use punctual::journal::record::{Contents, Opened, Record as Line};
-use punctual::message::{AttemptToken, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Status};
+use punctual::message::{
+    AttemptToken, Capabilities, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Status,
+};
 use punctual::proof::matching::{self, Candidate, Match, Resolution, SentText, UnconfirmedRow};
 use punctual::proof::quarantine::{self, Fate, Listing, QuarantinedRow, Reason, Reconciliation};
 use punctual::proof::recovery::{Answered, LeftOpen, LogPosition, Recovery, recover};
@@ -19,6 +21,13 @@ use super::ledger::{Attempt, Ledger, MAX_ATTEMPTS};
 use super::provider::Provider;
 use super::world::Mutant;
 use crate::dice::Dice;
+
+/// What the provider of these worlds can do.
+const PROVIDER: Capabilities = Capabilities {
+    look_up: true,
+    receipts: true,
+    ..Capabilities::SENDS_ONLY
+};
 
 /// How long a claim stands.
 pub(super) const LEASE: Duration = Duration::from_secs(30);
@@ -404,6 +413,7 @@ fn search(token: AttemptToken, attempt: &Attempt, age: Duration, scene: &mut Sce
         age_of_absence,
         row.as_ref().filter(|_| holds),
         scene.policy,
+        &PROVIDER,
     );
     match resolution {
         Resolution::Adopt(sid) => {

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime};
+use punctual::message::{
+    Capabilities, Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime,
+};
 use punctual::policy::judge_all;
 use punctual::reactor::{Ask, JudgedClaim, Record};
 use punctual::schedule::Ranking;
@@ -223,7 +225,7 @@ impl World {
             won,
             states,
         } = answer;
-        let verdicts = judge_all(&won, &self.rules, now.db);
+        let verdicts = judge_all(&won, &self.rules, &Capabilities::SENDS_ONLY, now.db);
         let judged: Vec<_> = won.iter().zip(verdicts).collect();
         let answers = asks
             .iter()

@@ -63,7 +63,7 @@ with free as materialized (
            union all
           -- With the token of an attempt at another message it is proof all the same.
           select id, token, sid, finished_at, body, sent_from, sent_to from free where of <> id) proven
-   where m.id = proven.id and m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
+   where m.id = proven.id and provable!(m)
   returning m.id, proven.token, m.conversation_id, coalesce(proven.body, m.body) as body, proven.sent_from,
             -- The number as it was sent to, not as it was typed: conversations are found by it.
             coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,

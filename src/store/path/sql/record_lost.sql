@@ -83,7 +83,7 @@ with ask as materialized (
            where named.has_row and named.token in (select token from recovered)
            order by named.id, named.started_at desc nulls last, named.token desc) proven
    where m.id = proven.id
-     and (m.status in ('sending', 'unconfirmed', 'pending', 'failed', 'cancelled')
+     and (provable!(m)
         -- Tried again since: the row goes by that, so that the end of the try before does not have it
         -- tried once more.
         or m.status = 'sent' and proven.started_at > m.sent_at)

@@ -1,0 +1,58 @@
+//! What a provider can do. All that decides takes this value; nothing else depends on which
+//! provider it is.
+
+use std::fmt;
+
+/// What a provider can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether it accepts an idempotency key, so that a repeated request makes no second message.
+    /// The key is the same for every attempt of a message.
+    pub idempotent: bool,
+    /// Whether it can be queried for a message by its sid, and for its list of messages.
+    pub look_up: bool,
+    /// Whether it reports by itself what happens to a message later.
+    pub receipts: bool,
+    /// The most characters of a text.
+    pub max_chars: usize,
+    /// The most requests it takes at once; `usize::MAX` if that is not known in advance.
+    pub max_in_flight: usize,
+    /// The form of its ids of sender pools, if it has such pools.
+    pub sender_pools: Option<PoolForm>,
+}
+
+impl Capabilities {
+    /// A provider that only sends, without limits.
+    pub const SENDS_ONLY: Self = Self {
+        idempotent: false,
+        look_up: false,
+        receipts: false,
+        max_chars: usize::MAX,
+        max_in_flight: usize::MAX,
+        sender_pools: None,
+    };
+}
+
+/// The form of a provider's ids of sender pools: a prefix and hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolForm {
+    /// How every id begins.
+    pub prefix: &'static str,
+    /// How many hexadecimal digits follow.
+    pub digits: usize,
+}
+
+impl PoolForm {
+    /// Whether a text is such an id.
+    pub fn matches(self, text: &str) -> bool {
+        text.strip_prefix(self.prefix).is_some_and(|rest| {
+            rest.len() == self.digits && rest.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    }
+}
+
+impl fmt::Display for PoolForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} and {} hexadecimal digits", self.prefix, self.digits)
+    }
+}

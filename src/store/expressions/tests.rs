@@ -1,0 +1,84 @@
+//! The text of each expression, and of the files that repeat it.
+
+use super::*;
+use crate::message::facts::Switch;
+
+fn check(sql: &str, expected: &str) {
+    const ROOM: usize = 2000;
+    let text = Text::<ROOM>::of(sql);
+    let assembled = str::from_utf8(&text.bytes[..text.len]).unwrap();
+    assert_eq!(assembled, expected, "{sql}");
+    assert_eq!(length(sql), expected.len(), "{sql}");
+}
+
+#[test]
+fn an_expression_takes_the_place_of_its_name() {
+    check("", "");
+    check("select 'ä!(', a!~b, c!", "select 'ä!(', a!~b, c!");
+    check(
+        "due!(m)<now",
+        "greatest(m.scheduled_at, m.deferred_until, m.next_attempt_at)<now",
+    );
+    check(
+        "(due!())",
+        "(greatest(scheduled_at, deferred_until, next_attempt_at))",
+    );
+    check(
+        "not undelivered!(a1) -- undelivered!",
+        "not coalesce(a1.message_status in ('undelivered', 'failed', 'cancelled'), false) -- undelivered!",
+    );
+}
+
+#[test]
+fn the_lists_of_statuses_and_outcomes_come_from_their_tables() {
+    check(
+        "provable!(m)",
+        "m.status in ('pending', 'sending', 'failed', 'cancelled', 'unconfirmed')",
+    );
+    check(
+        "sent_nothing!()",
+        "outcome in ('refused', 'throttled', 'unsent', 'returned', 'deferred', 'cancelled', 'rejected')",
+    );
+    let user = "when 'pending' then new.status in ('sent', 'failed', 'cancelled') \
+                when 'sending' then false when 'sent' then false when 'delivered' then false \
+                when 'failed' then new.status in ('pending') \
+                when 'cancelled' then new.status in ('pending') when 'unconfirmed' then false ";
+    check("user_transitions!()", user);
+}
+
+#[test]
+fn every_switch_is_in_the_lists() {
+    for list in ["switched_off!(p)", "switches!()"] {
+        let text = Text::<2000>::of(list);
+        let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
+        for switch in Switch::ALL {
+            assert!(
+                text.contains(&format!("'{}'", switch.message_type())),
+                "{text}"
+            );
+            assert!(text.contains(switch.column()), "{text}");
+        }
+    }
+}
+
+/// The migrations are plain SQL, for the Supabase CLI applies them as they are.
+#[test]
+fn the_migrations_say_the_same() {
+    for expression in ["due!()", "under_way!()"] {
+        let text = Text::<200>::of(expression);
+        let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
+        // It stands within the quotes of the list.
+        assert!(INDEXES.contains(&text.replace('\'', "''")), "{text}");
+    }
+    let tables = include_str!("../../../migrations/20261128000001_app_tables.sql");
+    for switch in Switch::ALL {
+        let column = format!("'user_sms_preferences', '{}',", switch.column());
+        assert!(tables.contains(&column), "{column}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "names an expression")]
+fn an_unknown_name_is_refused() {
+    length("dew!(m)");
+}

@@ -1,0 +1,33 @@
+-- Locks the rows that may be too late (later than allowed, or past their send_before) and returns their
+-- times: `policy::too_late` decides, and expire_cancel.sql writes, in the same transaction. So a first
+-- start on an old table neither sends old messages nor claims them one by one.
+-- The moments are sub-selects, evaluated once: with them an index finds the rows, where
+-- clock_timestamp() itself would be compared with every pending row.
+-- $1 max lateness (us)  $2 rows at most, of each kind  $3 rows due before this are in quarantine
+-- (null: none are)
+with late as (
+  (select m.id
+     from public.scheduled_messages m
+    where m.status = 'pending'
+      and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and wanted_at!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and due!(m) >= coalesce($3::timestamptz, '-infinity')
+    order by due!(m)
+    limit $2)
+  union
+  (select m.id
+     from public.scheduled_messages m
+    where m.status = 'pending' and m.send_before < (select clock_timestamp())
+      and due!(m) >= coalesce($3::timestamptz, '-infinity')
+    order by m.send_before
+    limit $2)
+)
+-- Checked again once the row is locked: an edit that was committed meanwhile counts.
+select m.id, wanted_at!(m), m.send_before, clock_timestamp()
+  from public.scheduled_messages m
+ where m.id in (select id from late) and is_pending!(m)
+   and (m.send_before < clock_timestamp()
+        or due!(m) < clock_timestamp() - $1::bigint * interval '1 microsecond')
+   and due!(m) >= coalesce($3::timestamptz, '-infinity')
+ order by m.id
+   for no key update skip locked
