@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::policy::Rules;
 use crate::provider::{Callbacks, Provider};
 use crate::reactor::{Reactor, Settings};
-use crate::receipt::look_up::LookUps;
+use crate::receipt::look_up::{LookUps, Pace};
 use crate::schedule::LookUpPlan;
 use crate::store::{ConnectError, Dsn, MigrateError, StoreError};
 
@@ -214,7 +214,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (left_tx, left) = watch::channel(None);
     let mut progress = Progress::default();
     if let Some(mut begun) = begun {
-        reactor.keep_journal();
+        reactor.set_journal(true);
         let watch = journal_watch::keep(Arc::clone(&begun.journal), Arc::clone(&dispatch.metrics));
         tasks.spawn("journal", watch);
         progress = std::mem::take(&mut begun.progress);
@@ -265,5 +265,6 @@ fn look_ups(dispatch: &Dispatch, unheard: LookUpPlan) -> LookUps {
         policy: dispatch.rules.in_doubt,
         max_lateness: dispatch.rules.max_lateness,
         unheard,
+        pace: Pace::default(),
     }
 }

@@ -16,6 +16,8 @@ pub enum Fetched {
     NotNow {
         /// The reason.
         reason: String,
+        /// Too many requests: it may be asked again soon, more slowly.
+        is_throttled: bool,
     },
 }
 
@@ -55,6 +57,8 @@ pub enum Listed {
     NotNow {
         /// The reason.
         reason: String,
+        /// Too many requests: it may be asked again soon, more slowly.
+        is_throttled: bool,
     },
 }
 

@@ -39,11 +39,17 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Queries one message by its sid. Only where [`Capabilities::look_up`] is set.
     fn fetch<'a>(&'a self, _sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {
-        lookup::no_look_ups(|reason| Fetched::NotNow { reason })
+        lookup::no_look_ups(|reason| Fetched::NotNow {
+            reason,
+            is_throttled: false,
+        })
     }
 
     /// Queries its list of messages. Only where [`Capabilities::look_up`] is set.
     fn list<'a>(&'a self, _query: &'a Query) -> BoxFuture<'a, Listed> {
-        lookup::no_look_ups(|reason| Listed::NotNow { reason })
+        lookup::no_look_ups(|reason| Listed::NotNow {
+            reason,
+            is_throttled: false,
+        })
     }
 }

@@ -171,10 +171,15 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// A journal will say, if this process is killed, which requests had begun: so more may be claimed
-    /// before they can start.
-    pub fn keep_journal(&mut self) {
-        self.ahead_max = self.settings.limits.claims.ahead_max_with_journal;
+    /// A journal will say, if this process is killed, which requests had begun: so while it is complete,
+    /// more may be claimed before they can start.
+    pub fn set_journal(&mut self, is_complete: bool) {
+        let limits = &self.settings.limits.claims;
+        self.ahead_max = if is_complete {
+            limits.ahead_max_with_journal
+        } else {
+            limits.ahead_max
+        };
     }
 
     /// Limits each lane to what the provider takes at once.

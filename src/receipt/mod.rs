@@ -5,6 +5,7 @@
 //! often overtakes our own record of the request it is about, and carries the attempt's token: it
 //! is the only exact proof where a request ended without an answer.
 
+mod groups;
 mod inbox;
 pub mod look_up;
 pub mod reconcile;

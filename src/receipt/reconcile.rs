@@ -135,7 +135,7 @@ impl Reconciler {
         };
         match self.provider.list(&query).await {
             Listed::Shown { messages, whole } => Ok((messages, whole)),
-            Listed::NotNow { reason } => {
+            Listed::NotNow { reason, .. } => {
                 if !silent.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         reason,
@@ -207,8 +207,9 @@ impl Reconciler {
                 from: None,
                 text,
             };
-            let others = store.rivals(AttemptToken::fresh(), &sought);
-            rivals.insert(text, store.bounded(others).await?);
+            let asks = [(AttemptToken::fresh(), &sought)];
+            let others = store.bounded(store.rivals(&asks)).await?;
+            rivals.insert(text, others.concat());
         }
         let sids: Vec<&str> = shown.iter().map(|shown| shown.sid.0.as_str()).collect();
         let known = store.bounded(store.known_sids(&sids)).await?;

@@ -13,18 +13,28 @@ use tokio::process::{Child, Command};
 /// Nothing here takes this long on a machine that is merely busy.
 const AMPLE: Duration = Duration::from_secs(60);
 
-/// Between two looks at what offers nothing to wait for.
-const LOOK: Duration = Duration::from_millis(10);
+/// Between two checks of a condition that nothing reports.
+const CHECK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks again and again until there is something to be seen.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// So many checks are made at least: on a machine with so much other load that each takes long, so do the
+/// processes under test.
+const CHECKS_MIN: u32 = 2_000;
+
+/// Checks again and again until there is a result.
+pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
+    let mut checks = 0;
     loop {
-        if let Some(seen) = look().await {
+        if let Some(seen) = check().await {
             return seen;
         }
-        assert!(began.elapsed() < AMPLE, "not within {AMPLE:?}: {what}");
-        tokio::time::sleep(LOOK).await;
+        checks += 1;
+        let took = began.elapsed();
+        assert!(
+            checks < CHECKS_MIN || took < AMPLE,
+            "not within {took:?} and {checks} checks: {what}"
+        );
+        tokio::time::sleep(CHECK_PAUSE).await;
     }
 }
 

@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use crate::world::{Kill, World};
 
-/// How long a crash may take to be mended.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+/// A world in which nothing has changed for so long does not change any more: a dead instance is reaped after
+/// 20 s of silence, and look-ups that fail are repeated after 30 s. How long all took is printed; on a machine
+/// with other load it may take longer than on one without.
+const STUCK_AFTER: Duration = Duration::from_secs(45);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(400);
@@ -139,13 +141,18 @@ pub(crate) async fn judge(world: &mut World, name: &str) -> Verdict {
 /// The same, and goes on if anything is wrong.
 pub(crate) async fn weigh(world: &World, name: &str) -> Verdict {
     let last = world.kills.last().map_or(world.began.elapsed(), |k| k.at);
+    let (mut before, mut changed) = (Vec::new(), world.began.elapsed());
     let (standings, owed) = loop {
         let standings = standings(world).await;
         let owed = owed(world, &standings);
+        let statuses: Vec<String> = standings.iter().map(|s| s.status.clone()).collect();
+        if statuses != before {
+            (before, changed) = (statuses, world.began.elapsed());
+        }
         let open = |s: &&Standing| s.said(&["pending", "sending"]);
         let unsettled = standings.iter().find(|s| is_unsettled(s, &owed));
         let done = standings.iter().find(open).is_none() && unsettled.is_none();
-        if done || world.began.elapsed() > last + SETTLED_WITHIN {
+        if done || world.began.elapsed() > changed + STUCK_AFTER {
             break (standings, owed);
         }
         tokio::time::sleep(LOOK).await;
@@ -223,7 +230,8 @@ pub(crate) async fn standings(world: &World) -> Vec<Standing> {
                       (extract(epoch from scheduled_at) * 1000000)::bigint
                  from scheduled_messages
                 where scheduled_at < clock_timestamp() + interval '5 min'
-                  and body not like 'poison refused%'";
+                  and body not like 'poison refused%'
+                order by id";
     let rows = world.app.query(sql, &[]).await.unwrap();
     let book = world.twilio.book();
     let standing = |row: &tokio_postgres::Row| {

@@ -8,6 +8,7 @@
 
 mod chance;
 mod cluster;
+mod crash_loop;
 mod faults;
 mod judge;
 mod points;

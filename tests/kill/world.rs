@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::cluster;
-use crate::daemon::{Daemon, own_address, set};
+use crate::daemon::{Daemon, own_address, set, until};
 use crate::dice::Dice;
 use crate::harness::session;
 use crate::twilio::{Habits, Twilio};
@@ -228,16 +228,9 @@ impl World {
     pub(crate) async fn claimed(&self, id: Uuid) -> usize {
         let sql = "select instance from punctual.attempts
                     where message_id = $1 and outcome is null";
-        let began = Instant::now();
-        loop {
-            if let Some(row) = self.app.query_opt(sql, &[&id]).await.unwrap() {
-                return self.slot_of(row.get(0)).expect("one of ours");
-            }
-            assert!(
-                began.elapsed() < Duration::from_secs(60),
-                "{id} is not claimed"
-            );
-        }
+        let claimed = async || self.app.query_opt(sql, &[&id]).await.unwrap();
+        let row = until(&format!("{id} is claimed"), claimed).await;
+        self.slot_of(row.get(0)).expect("one of ours")
     }
 
     /// A slot by chance.

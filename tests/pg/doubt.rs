@@ -10,7 +10,7 @@ use punctual::provider::Provider;
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
 use punctual::reactor::{AttemptBudget, SendResult, Settlement};
-use punctual::receipt::look_up::LookUps;
+use punctual::receipt::look_up::{LookUps, Pace};
 use punctual::schedule::LookUpPlan;
 use punctual::store::Store;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use crate::twilio::{End, Fault, Habits, Plan, Twilio, When};
 
 mod again;
 mod asked;
+mod backlog;
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 const AUTH_TOKEN: &str = "feedfacefeedfacefeedfacefeedface";
@@ -66,6 +67,7 @@ impl Case {
             policy,
             max_lateness: LATE,
             unheard: LookUpPlan::UNHEARD,
+            pace: Pace::default(),
         };
         Self {
             world,

@@ -43,7 +43,7 @@ fn shown(listed: Listed) -> (Vec<String>, bool) {
         Listed::Shown { messages, whole } => {
             (messages.into_iter().map(|m| m.body).collect(), whole)
         }
-        Listed::NotNow { reason } => panic!("{reason}"),
+        Listed::NotNow { reason, .. } => panic!("{reason}"),
     }
 }
 
@@ -109,7 +109,8 @@ async fn what_is_not_an_answer_tells_nothing() {
         }
         let fetched = client.fetch(&sid).await;
         let listed = client.list(&query(Moment::MIN)).await;
-        let (Fetched::NotNow { reason }, Listed::NotNow { reason: other }) = (&fetched, &listed)
+        let (Fetched::NotNow { reason, .. }, Listed::NotNow { reason: other, .. }) =
+            (&fetched, &listed)
         else {
             panic!("{fetched:?} {listed:?}");
         };

@@ -59,7 +59,7 @@ pub(super) async fn provider(config: &Config) -> Option<Finding> {
     };
     Some(match twilio.fetch(&ProviderSid(NO_MESSAGE.into())).await {
         Fetched::Found(_) | Fetched::Absent => Finding::ok(WHAT, "Twilio accepts the credentials"),
-        Fetched::NotNow { reason } => Finding::not(
+        Fetched::NotNow { reason, .. } => Finding::not(
             Level::Bad,
             WHAT,
             format!("unexpected response: {reason}"),

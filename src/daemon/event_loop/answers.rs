@@ -59,7 +59,7 @@ impl EventLoop {
         readiness
     }
 
-    fn journal_condition(&self) -> Option<Condition> {
+    pub(super) fn journal_condition(&self) -> Option<Condition> {
         let journal = self.dispatch.journal.as_ref();
         journal.map(|journal| journal.condition())
     }

@@ -15,6 +15,7 @@ use super::systemd::Systemd;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::http::Question;
+use crate::journal::Condition;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now, Uptime};
 use crate::metrics::Counter;
@@ -286,6 +287,8 @@ impl EventLoop {
             busy_otherwise: !self.reactor.readiness().is_ready(),
         };
         self.health.saw(facts, now.up);
+        let is_complete = self.journal_condition() == Some(Condition::Complete);
+        self.reactor.set_journal(is_complete);
     }
 
     fn tell_of_breakers(&mut self) {

@@ -24,6 +24,9 @@ const PAGES_MAX: usize = 3;
 /// The longest list read: a page of the longest texts, each character escaped.
 const LIST_MAX: usize = 2 * 1024 * 1024;
 
+/// Too many requests.
+const THROTTLED: u16 = 429;
+
 /// Asks for one message.
 pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSid) -> Fetched {
     let name = sid.0.as_str();
@@ -33,7 +36,10 @@ pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSi
     }
     match ask(client, requests.fetch(name)).await {
         Ok((status, body)) => fetched(status, &body, name),
-        Err(reason) => Fetched::NotNow { reason },
+        Err(reason) => Fetched::NotNow {
+            reason,
+            is_throttled: false,
+        },
     }
 }
 
@@ -42,13 +48,19 @@ pub(super) async fn list(client: &Client, requests: &Requests, query: &Query) ->
     let mut messages = Vec::new();
     let mut request = requests.list(query, PAGE_SIZE);
     for _ in 0..PAGES_MAX {
+        let not_now = |is_throttled| {
+            move |reason| Listed::NotNow {
+                reason,
+                is_throttled,
+            }
+        };
         let page = match ask(client, request).await {
-            Ok((status, body)) => page(status, &body),
-            Err(reason) => Err(reason),
+            Ok((status, body)) => page(status, &body).map_err(not_now(status == THROTTLED)),
+            Err(reason) => Err(not_now(false)(reason)),
         };
         let page = match page {
             Ok(page) => page,
-            Err(reason) => return Listed::NotNow { reason },
+            Err(not_now) => return not_now,
         };
         let oldest = page.messages.iter().filter_map(|m| m.created).min();
         let is_past = oldest.is_some_and(|oldest| oldest < query.since);
@@ -98,6 +110,7 @@ fn fetched(status: u16, body: &[u8], sid: &str) -> Fetched {
         }
         _ => Fetched::NotNow {
             reason: not_a_word(status),
+            is_throttled: status == THROTTLED,
         },
     }
 }

@@ -37,11 +37,13 @@ fn most_ahead(world: &mut World, at_a_time: usize) -> usize {
 #[test]
 fn at_most_so_many_are_claimed_and_not_started() {
     let limits = Limits::default().claims;
-    for has_journal in [false, true] {
+    // Without a journal, with one, and with one that could not be written any more.
+    for journal in [&[][..], &[true], &[true, false]] {
         let mut world = World::new(settings(256), herd(6_000));
-        if has_journal {
-            world.reactor.keep_journal();
+        for is_complete in journal {
+            world.reactor.set_journal(*is_complete);
         }
+        let has_journal = journal.last() == Some(&true);
         world.run_until(at(SECOND));
         let most = most_ahead(&mut world, 40);
         let bound = if has_journal {
@@ -58,7 +60,7 @@ fn at_most_so_many_are_claimed_and_not_started() {
 #[test]
 fn no_more_is_claimed_than_starts_within_the_span() {
     let mut world = World::new(settings(4), herd(5_000));
-    world.reactor.keep_journal();
+    world.reactor.set_journal(true);
     world.run_until(at(SECOND));
     // A request takes a second: four start a second, and one is ready when the next place is free.
     for _ in 0..200 {

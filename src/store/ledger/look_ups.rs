@@ -80,6 +80,17 @@ pub struct Noted {
     pub note: String,
 }
 
+/// An unconfirmed message that its policy sends again.
+#[derive(Debug)]
+pub struct PutBack<'a> {
+    /// The look-up that found nothing.
+    pub look_up: &'a LookUp,
+    /// The policy.
+    pub policy: InDoubt,
+    /// Why, for people.
+    pub sentence: String,
+}
+
 impl Store {
     /// Takes what is due to be asked, for `hold`.
     pub async fn look_ups(
@@ -128,27 +139,34 @@ impl Store {
         Ok(())
     }
 
-    /// When other attempts can have begun that sent, or are sending, the same text to the same
-    /// number, and of which nobody knows what came.
+    /// For each of these attempts, when others can have begun that sent, or are sending, the same text to
+    /// the same number, and whose outcome is uncertain.
     pub async fn rivals(
         &self,
-        token: AttemptToken,
-        sought: &SentText,
-    ) -> Result<Vec<Moment>, StoreError> {
+        asks: &[(AttemptToken, &SentText)],
+    ) -> Result<Vec<Vec<Moment>>, StoreError> {
         const STEP: &str = "looking for attempts with the same text";
+        let mut rivals = vec![Vec::new(); asks.len()];
+        if asks.is_empty() {
+            return Ok(rivals);
+        }
+        let tokens: Vec<_> = asks.iter().map(|(token, _)| token.0).collect();
+        let to: Vec<&str> = asks.iter().map(|(_, sought)| &*sought.to).collect();
+        let texts: Vec<&[u8]> = asks.iter().map(|(_, s)| s.text.0.as_slice()).collect();
         let client = self.client().await?;
         let statement = prepared(&client, RIVALS, STEP).await?;
-        let rows = client
-            .query(
-                &statement,
-                &[&token.0, &sought.to, &sought.text.0.as_slice()],
-            )
-            .await
-            .map_err(StoreError::at(STEP))?;
-        rows.iter()
-            .map(|row| Ok(row.try_get::<_, PgTimestamp>(0)?.0))
-            .collect::<Result<_, _>>()
-            .map_err(StoreError::unreadable(STEP))
+        let rows = client.query(&statement, &[&tokens, &to, &texts]).await;
+        for row in &rows.map_err(StoreError::at(STEP))? {
+            let read = || -> Result<(i64, Moment), tokio_postgres::Error> {
+                Ok((row.try_get(0)?, row.try_get::<_, PgTimestamp>(1)?.0))
+            };
+            let (n, since) = read().map_err(StoreError::unreadable(STEP))?;
+            let of = usize::try_from(n - 1).ok().and_then(|n| rivals.get_mut(n));
+            if let Some(of) = of {
+                of.push(since);
+            }
+        }
+        Ok(rivals)
     }
 
     /// Which of these are somebody's: another attempt's, a receipt's, or a message's that the
@@ -170,32 +188,35 @@ impl Store {
         Ok(known)
     }
 
-    /// Puts an unconfirmed row back to `pending` by a policy that permits it. `false`: it does not
-    /// stand so any more, or has neither time nor attempts left, or somebody holds it.
+    /// Sets unconfirmed rows back to `pending` by policies that permit it; which were. Of the others the
+    /// status has changed, or neither time nor attempts are left, or somebody has locked them.
     pub async fn put_back(
         &self,
-        look_up: &LookUp,
-        policy: InDoubt,
-        sentence: &str,
+        rows: &[PutBack<'_>],
         max_lateness: Duration,
-    ) -> Result<bool, StoreError> {
-        const STEP: &str = "putting an unconfirmed message back";
+    ) -> Result<Vec<MessageId>, StoreError> {
+        const STEP: &str = "setting unconfirmed messages back to pending";
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<_> = rows.iter().map(|row| row.look_up.message.0).collect();
+        let tokens: Vec<_> = rows.iter().map(|row| row.look_up.token.0).collect();
+        let policies: Vec<&str> = rows.iter().map(|row| row.policy.as_str()).collect();
+        let sentences: Vec<&str> = rows.iter().map(|row| row.sentence.as_str()).collect();
         let client = self.client().await?;
         let statement = prepared(&client, PUT_BACK, STEP).await?;
-        let moved = client
+        let lateness = micros(max_lateness);
+        client
             .query(
                 &statement,
-                &[
-                    &look_up.message.0,
-                    &look_up.token.0,
-                    &policy.as_str(),
-                    &sentence,
-                    &micros(max_lateness),
-                ],
+                &[&ids, &tokens, &policies, &sentences, &lateness],
             )
             .await
-            .map_err(StoreError::at(STEP))?;
-        Ok(!moved.is_empty())
+            .map_err(StoreError::at(STEP))?
+            .iter()
+            .map(|row| Ok(MessageId(row.try_get(0)?)))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
     }
 }
 

@@ -199,6 +199,7 @@ impl Provider {
         if now < self.silent_until {
             return Fetched::NotNow {
                 reason: "silent".to_owned(),
+                is_throttled: false,
             };
         }
         self.of(sid).map_or(Fetched::Absent, |taken| {

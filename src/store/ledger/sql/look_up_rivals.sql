@@ -1,16 +1,22 @@
--- Other attempts that a message of the provider's with this text, to this number, may be of:
--- those in doubt, and those whose request may be on its way this moment. When each can have
--- begun at the earliest.
--- $1 the attempt  $2 to  $3 the text's SHA-256
-select coalesce(a.started_at, a.claimed_at) as since
-  from punctual.attempts a
- where a.lookup_text = $3::bytea and a.lookup_to = $2::text and a.outcome = 'unknown'
-   and a.token <> $1::uuid
+-- Other attempts that may have caused a message with this text to this number: those with an uncertain
+-- outcome, and those whose request may be in flight. When each can have begun at the earliest, for each of
+-- the attempts asked about.
+-- $1 attempts  $2 to  $3 the texts' SHA-256
+with ask as (
+  select * from unnest($1::uuid[], $2::text[], $3::bytea[]) with ordinality
+             as a (token, to_number, text, n)
+)
+select ask.n, coalesce(a.started_at, a.claimed_at) as since
+  from ask
+  join punctual.attempts a
+    on a.lookup_text = ask.text and a.lookup_to = ask.to_number
+ where a.outcome = 'unknown' and a.token <> ask.token
 union all
-select coalesce(a.started_at, a.claimed_at)
+select ask.n, coalesce(a.started_at, a.claimed_at)
   from punctual.attempts a
   join public.scheduled_messages m on m.id = a.message_id
- where a.outcome is null and a.token <> $1::uuid and btrim(m.to_number) = $2::text
+  join ask on ask.to_number = btrim(m.to_number)
+ where a.outcome is null and a.token <> ask.token
    -- What a template is rendered to may be anything.
    and (m.template_vars is not null
-        or text_key!(m) = $3::bytea)
+        or text_key!(m) = ask.text)

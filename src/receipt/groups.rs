@@ -1,0 +1,81 @@
+//! Writes many rows in one statement; if the database refuses it because of a row, the group is halved until
+//! that row is alone. What somebody else has locked is written alone, with patience.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::message::MessageId;
+use crate::proof::Report;
+use crate::store::look_ups::PutBack;
+use crate::store::receipts::Received;
+use crate::store::{Store, StoreError};
+
+/// Reports in one transaction.
+pub(super) const GROUP_MAX: usize = 500;
+
+/// Merges reports; what became of each, in their order. After an error that is not about a row, the rest has
+/// the same error: there are fewer results than reports, and the last one is that error.
+pub(super) async fn merge(
+    store: &Store,
+    reports: &[&Report],
+    max_lateness: Duration,
+) -> Vec<Result<Received, StoreError>> {
+    let mut results = Vec::with_capacity(reports.len());
+    let mut waiting: Vec<&[&Report]> = reports.chunks(GROUP_MAX).rev().collect();
+    while let Some(group) = waiting.pop() {
+        let owned: Vec<Report> = group.iter().map(|report| (*report).clone()).collect();
+        // Boxed because it is large.
+        let receive = Box::pin(store.receive(&owned, max_lateness));
+        match store.bounded(receive).await {
+            Ok(received) => {
+                for (report, received) in group.iter().zip(received) {
+                    let result = match received {
+                        Received::Locked { message, token } => {
+                            let of = (message, token);
+                            let alone = Box::pin(store.receive_alone(report, of, max_lateness));
+                            store.bounded(alone).await
+                        }
+                        received => Ok(received),
+                    };
+                    results.push(result);
+                }
+            }
+            Err(refused) if group.len() > 1 && refused.is_about_a_row() => {
+                let (first, second) = group.split_at(group.len() / 2);
+                waiting.extend([second, first]);
+            }
+            Err(refused) if group.len() == 1 && refused.is_refusal() => results.push(Err(refused)),
+            Err(broken) => {
+                results.push(Err(broken));
+                return results;
+            }
+        }
+    }
+    results
+}
+
+/// Sets unconfirmed messages back to `pending`; those that were.
+pub(super) async fn put_back(
+    store: &Store,
+    rows: &[PutBack<'_>],
+    max_lateness: Duration,
+) -> Result<BTreeSet<MessageId>, StoreError> {
+    let mut moved = BTreeSet::new();
+    let mut waiting = vec![rows];
+    while let Some(group) = waiting.pop() {
+        match store.bounded(store.put_back(group, max_lateness)).await {
+            Ok(those) => moved.extend(those),
+            Err(refused) if group.len() > 1 && refused.is_about_a_row() => {
+                let (first, second) = group.split_at(group.len() / 2);
+                waiting.extend([second, first]);
+            }
+            Err(refused) if group.len() == 1 && refused.is_refusal() => {
+                let message = group.first().map(|row| row.look_up.message);
+                tracing::warn!(message.id = ?message.map(|id| id.0), error = %refused,
+                    "an unconfirmed message could not be set back to pending; it will be repeated");
+            }
+            Err(broken) => return Err(broken),
+        }
+    }
+    Ok(moved)
+}

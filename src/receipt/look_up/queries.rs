@@ -1,0 +1,196 @@
+//! Which requests are made for many look-ups: one for each sid, and one list for each number, which serves
+//! all look-ups of messages to it. How many at once follows the backlog, and what the provider throttles.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::{Answer, LookUps};
+use crate::message::ProviderSid;
+use crate::proof::matching;
+use crate::provider::{Fetched, Listed, Query};
+use crate::store::look_ups::{About, LookUp, UncertainAttempt};
+
+/// Requests at once for a few look-ups. Sends come first, and a provider limits the requests of an account.
+const AT_ONCE_MIN: usize = 4;
+
+/// Requests at once for a backlog: with responses in 0.2 s, a thousand in 12 s.
+const AT_ONCE_MAX: usize = 16;
+
+/// How many requests are made at once. It is halved when the provider throttles one, and grows by one a round.
+#[derive(Clone, Debug)]
+pub struct Pace(Arc<AtomicUsize>);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(AT_ONCE_MAX)))
+    }
+}
+
+impl Pace {
+    /// For so many requests.
+    fn at_once(&self, requests: usize) -> usize {
+        let by_backlog = (requests / 8).clamp(AT_ONCE_MIN, AT_ONCE_MAX);
+        by_backlog.min(self.0.load(Ordering::Relaxed))
+    }
+
+    fn after_round(&self, was_throttled: bool) {
+        let now = self.0.load(Ordering::Relaxed);
+        let next = if was_throttled { now / 2 } else { now + 1 };
+        self.0.store(next.clamp(1, AT_ONCE_MAX), Ordering::Relaxed);
+    }
+}
+
+/// One request.
+enum Ask {
+    Fetch(ProviderSid),
+    List(Query),
+}
+
+/// Why no more requests are made in this round.
+#[derive(Default)]
+struct Stopped {
+    is_silent: AtomicBool,
+    is_throttled: AtomicBool,
+}
+
+impl Stopped {
+    fn note(&self, answer: &Answer) {
+        let throttled = match answer {
+            Answer::Fetched(Fetched::NotNow { is_throttled, .. }) => *is_throttled,
+            Answer::Listed(listed) => match &**listed {
+                Listed::NotNow { is_throttled, .. } => *is_throttled,
+                Listed::Shown { .. } => return,
+            },
+            _ => return,
+        };
+        let which = if throttled {
+            &self.is_throttled
+        } else {
+            &self.is_silent
+        };
+        which.store(true, Ordering::Relaxed);
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        let spared = |reason, is_throttled| Answer::Spared {
+            reason,
+            is_throttled,
+        };
+        if self.is_silent.load(Ordering::Relaxed) {
+            Some(spared("the provider does not respond", false))
+        } else if self.is_throttled.load(Ordering::Relaxed) {
+            Some(spared("the provider throttles look-ups", true))
+        } else {
+            None
+        }
+    }
+}
+
+impl LookUps {
+    /// The answers in the order of `due`, and whether the provider responds.
+    pub(super) async fn ask_all(&self, due: &[LookUp]) -> (Vec<Answer>, bool) {
+        let mut answers = vec![Answer::Unasked; due.len()];
+        if !self.provider.capabilities().look_up {
+            return (answers, true);
+        }
+        let requests = requests(due);
+        let at_once = self.pace.at_once(requests.len());
+        let stopped = Stopped::default();
+        let until_stopped = &stopped;
+        let made = stream::iter(requests)
+            .map(|(ask, of)| async move {
+                let answer = match until_stopped.answer() {
+                    Some(spared) => spared,
+                    None => self.ask(&ask).await,
+                };
+                until_stopped.note(&answer);
+                (answer, of)
+            })
+            .buffer_unordered(at_once)
+            .collect::<Vec<_>>()
+            .await;
+        for (answer, of) in made {
+            for n in of {
+                if let Some(slot) = answers.get_mut(n) {
+                    slot.clone_from(&answer);
+                }
+            }
+        }
+        let was_throttled = stopped.is_throttled.load(Ordering::Relaxed);
+        self.pace.after_round(was_throttled);
+        (answers, stopped.answer().is_none())
+    }
+
+    async fn ask(&self, ask: &Ask) -> Answer {
+        match ask {
+            Ask::Fetch(sid) => Answer::Fetched(self.provider.fetch(sid).await),
+            Ask::List(query) => Answer::Listed(Arc::new(self.provider.list(query).await)),
+        }
+    }
+}
+
+/// The requests, each with the look-ups that it answers, by number. In the order in which they are due.
+fn requests(due: &[LookUp]) -> Vec<(Ask, Vec<usize>)> {
+    let mut requests: Vec<(Ask, Vec<usize>)> = Vec::new();
+    let mut lists: BTreeMap<&str, usize> = BTreeMap::new();
+    for (n, look_up) in due.iter().enumerate() {
+        match &look_up.about {
+            About::Sid(sid) => requests.push((Ask::Fetch(sid.clone()), vec![n])),
+            About::Uncertain(UncertainAttempt {
+                sought: Some(sought),
+                since,
+                ..
+            }) => {
+                let at = *lists.entry(&sought.to).or_insert(requests.len());
+                let query = Query {
+                    to: sought.to.clone(),
+                    from: matching::known_sender(sought),
+                    since: matching::query_from(*since),
+                };
+                if let Some((Ask::List(list), of)) = requests.get_mut(at) {
+                    widen(list, &query);
+                    of.push(n);
+                } else {
+                    requests.push((Ask::List(query), vec![n]));
+                }
+            }
+            About::Uncertain(_) | About::Nothing => {}
+        }
+    }
+    requests
+}
+
+/// Makes a list serve another look-up of a message to the same number.
+fn widen(list: &mut Query, other: &Query) {
+    if list.from != other.from {
+        list.from = None;
+    }
+    list.since = list.since.min(other.since);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_follows_the_backlog_and_what_is_throttled() {
+        let pace = Pace::default();
+        assert_eq!(pace.at_once(1), AT_ONCE_MIN);
+        assert_eq!(pace.at_once(64), 8);
+        assert_eq!(pace.at_once(1_000), AT_ONCE_MAX);
+        for at_once in [8, 4, 2, 1, 1] {
+            pace.after_round(true);
+            assert_eq!(pace.at_once(1_000), at_once);
+        }
+        pace.after_round(false);
+        assert_eq!(pace.at_once(1_000), 2);
+        for _ in 0..100 {
+            pace.after_round(false);
+        }
+        assert_eq!(pace.at_once(1_000), AT_ONCE_MAX);
+    }
+}
