@@ -188,7 +188,7 @@ begin
 end
 $$;
 
--- Putting a failed or cancelled message back, while nobody knows whether an attempt at it
+-- Setting a failed or cancelled message back, while it is unknown whether an attempt at it
 -- reached the provider, could text twice. The one function that reads another table, and so
 -- the one that runs with its owner's rights.
 create or replace function punctual.guard_put_back() returns trigger

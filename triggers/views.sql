@@ -80,7 +80,7 @@ language sql stable as $$
          case when isfinite(m.due) then round((extract(epoch from m.due - clock_timestamp()) / 60)::numeric, 1) end,
          case
            when m.status = 'sending' then 'it is being sent this moment'
-           when m.status = 'unconfirmed' then 'nobody knows whether it was sent: ' || coalesce(m.error_message, 'no answer')
+           when m.status = 'unconfirmed' then 'it is unknown whether it was sent: ' || coalesce(m.error_message, 'no answer')
            when m.next_attempt_at = m.due and m.next_attempt_at > m.scheduled_at
              then 'until the next try: ' || coalesce(m.error_message, 'it was not sent')
            when m.deferred_until = m.due and m.deferred_until > m.scheduled_at

@@ -64,7 +64,7 @@ pub struct Config {
     pub max_lateness: Duration,
     /// Where the journal is kept.
     pub state_dir: StateSetting,
-    /// What is done about a message in doubt whose row does not say.
+    /// What to do about uncertain outcomes, for rows without an `in_doubt`.
     pub in_doubt: InDoubt,
     /// The newest zone data there is.
     pub zone_data: ZoneData,

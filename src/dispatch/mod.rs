@@ -33,7 +33,7 @@ pub type Input = reactor::Input<Payload>;
 
 /// A claim or a read that takes longer is given up, but for a claim that the server is seen to be
 /// at: that has [`PATIENCE`]. They take milliseconds, a message waits for them, and to
-/// repeat them costs nothing: a claim whose answer was lost is given back by its token. The same
+/// repeat them costs nothing: a claim whose response was lost is released by its token. The same
 /// way to the server is then not tried again.
 const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 

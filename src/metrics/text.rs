@@ -97,7 +97,7 @@ impl Page {
         self.family(
             name,
             "histogram",
-            "How long after the moment it was wanted a request to the provider began.",
+            "Time from the scheduled time, or the end of a deferral, to the start of the request.",
         );
         self.histogram(name, "", &metrics.lateness);
         let name = "punctual_lateness_part_seconds";
@@ -118,7 +118,7 @@ impl Page {
         self.family(
             name,
             "histogram",
-            "From a request to the provider to its answer.",
+            "Time from the start of a request to the provider to its response.",
         );
         self.histogram(name, "", &metrics.parts.provider);
     }
@@ -128,7 +128,7 @@ impl Page {
         self.family(
             name,
             "counter",
-            "Requests to the provider by how they ended; refusals by the kind of refusal.",
+            "Requests to the provider, by outcome; refusals also by category.",
         );
         for (answer, counts) in ANSWERS.iter().zip(&metrics.sends) {
             for (category, count) in counts.iter().enumerate() {
@@ -149,7 +149,7 @@ impl Page {
             self.line(name, &labels, float(metrics.happened(what)));
         }
         let name = "punctual_receipts_total";
-        self.family(name, "counter", "Status callbacks of the provider, taken.");
+        self.family(name, "counter", "Status callbacks that were recorded.");
         for status in ["delivered", "failed"] {
             let count = metrics.receipts().get(status).copied().unwrap_or(0);
             self.line(name, &format!("{{status=\"{status}\"}}"), float(count));
@@ -172,7 +172,7 @@ impl Page {
         let waiting = metrics.waiting.lock();
         let waiting = waiting.unwrap_or_else(PoisonError::into_inner).clone();
         let name = "punctual_due_waiting";
-        let help = "Messages that have been due for over 10 s and are not claimed, by cause, counted up to 10000.";
+        let help = "Messages that have been due for more than 10 s without a claim, by cause, counted up to 10000.";
         self.family(name, "gauge", help);
         for cause in WAITING {
             let messages = if waiting.cause == Some(cause) {
@@ -182,7 +182,7 @@ impl Page {
             };
             self.line(name, &format!("{{cause=\"{cause}\"}}"), float(messages));
         }
-        let help = "For how long the oldest of these has been due.";
+        let help = "Time that the oldest of these has been due.";
         self.gauge(
             "punctual_due_waiting_oldest_seconds",
             help,
@@ -195,17 +195,17 @@ impl Page {
             (
                 Counter::Reaped,
                 "punctual_reaped_total",
-                "Messages made unconfirmed because the instance that was sending them is dead.",
+                "Messages that became unconfirmed because the instance sending them died.",
             ),
             (
                 Counter::Expired,
                 "punctual_expired_total",
-                "Messages cancelled because they were too late to be sent.",
+                "Messages that were cancelled because they were too late.",
             ),
             (
                 Counter::Duplicates,
                 "punctual_duplicates_total",
-                "Messages found to have been accepted by the provider more than once.",
+                "Messages that the provider accepted more than once.",
             ),
             (
                 Counter::ListenerLost,
@@ -215,12 +215,12 @@ impl Page {
             (
                 Counter::ClockSteps,
                 "punctual_clock_steps_total",
-                "Steps of this machine's wall clock that were noticed.",
+                "Steps of this machine's wall clock.",
             ),
             (
                 Counter::CallbacksRefused,
                 "punctual_callbacks_refused_total",
-                "Callbacks that were not taken: not signed, not readable, or not recorded in time.",
+                "Callbacks that were refused: not signed, not valid, or not recorded in time.",
             ),
             (
                 Counter::TokensRefused,
@@ -230,7 +230,7 @@ impl Page {
             (
                 Counter::OutboxWritten,
                 "punctual_outbox_written_total",
-                "Writes that the app's tables had refused and that went through later.",
+                "Writes that the app's tables first refused and later accepted.",
             ),
         ] {
             self.counter(name, help, metrics.counted(counter));
@@ -244,7 +244,7 @@ impl Page {
             let seconds = float(u64::try_from(at.as_micros()).unwrap_or(0)) / 1e6;
             self.gauge(
                 "punctual_last_sent_timestamp_seconds",
-                "When the provider last took a message.",
+                "When the provider last accepted a message.",
                 seconds,
             );
         }
@@ -255,17 +255,17 @@ impl Page {
             (
                 Gauge::NotifyQueue,
                 "punctual_notify_queue_usage_ratio",
-                "How full the server's notification queue is; at 1 transactions that notify fail.",
+                "Used share of the server's notification queue; at 1 transactions that notify fail.",
             ),
             (
                 Gauge::InDoubt,
                 "punctual_in_doubt",
-                "Messages that are unconfirmed, counted up to 10000.",
+                "Unconfirmed messages, counted up to 10000.",
             ),
             (
                 Gauge::Outbox,
                 "punctual_outbox_waiting",
-                "Writes that the app's tables refused and that wait, counted up to 10000.",
+                "Writes that the app's tables refused and that are pending, counted up to 10000.",
             ),
             (
                 Gauge::Journal,
@@ -294,7 +294,7 @@ impl Page {
         );
         self.counter(
             "punctual_resyncs_total",
-            "Full readings of the window that ended.",
+            "Complete reads of the window.",
             report.listener.resyncs,
         );
         self.gauge(
@@ -312,7 +312,7 @@ impl Page {
         self.clock(overview);
         self.gauge(
             "punctual_lead_seconds",
-            "How long before its time a message is claimed.",
+            "Time before its due time at which a message is claimed.",
             float(report.lead_us) / 1e6,
         );
         self.gauge(
@@ -327,22 +327,22 @@ impl Page {
         );
         self.gauge(
             "punctual_in_flight",
-            "Requests on their way to the provider.",
+            "Requests in flight.",
             float(overview.load.in_flight),
         );
         self.gauge(
             "punctual_in_flight_max",
-            "Requests that may be on their way at once, at this moment.",
+            "Current limit of requests in flight.",
             float(overview.load.permits),
         );
         self.lanes(&report.lanes);
         self.gauge(
             "punctual_unrecorded",
-            "Outcomes that the database has not taken yet.",
+            "Outcomes that are not recorded yet.",
             float(overview.load.unrecorded),
         );
         let name = "punctual_pool_connections";
-        self.family(name, "gauge", "Connections of the pool, by what they do.");
+        self.family(name, "gauge", "Connections of the pool, by state.");
         let pool = overview.database;
         for (state, value) in [
             ("busy", pool.open.saturating_sub(pool.idle)),
@@ -352,7 +352,7 @@ impl Page {
         }
         self.gauge(
             "punctual_pool_waiting",
-            "Steps that wait for a connection of the pool.",
+            "Steps waiting for a connection of the pool.",
             float(pool.waiting),
         );
     }
@@ -378,7 +378,7 @@ impl Page {
         if let Some(uncertainty) = clock.uncertainty_us {
             self.gauge(
                 "punctual_clock_uncertainty_seconds",
-                "How far that estimate can be off.",
+                "Uncertainty of that offset.",
                 float(uncertainty) / 1e6,
             );
         }

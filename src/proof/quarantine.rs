@@ -62,7 +62,7 @@ pub struct Listing<'a> {
     pub whole: bool,
     /// Which of it is somebody's.
     pub known: BTreeSet<String>,
-    /// Since when attempts that are in doubt, or on their way, may have been at a text.
+    /// Since when attempts with an uncertain outcome, or in progress, may have sent a text.
     pub rivals: BTreeMap<TextKey, Vec<Moment>>,
 }
 

@@ -19,7 +19,7 @@ pub struct Begun {
     pub token: AttemptToken,
     /// The message.
     pub message: MessageId,
-    /// The message is worth nothing after this, in microseconds.
+    /// When the message expires, in microseconds.
     pub expires_us: i64,
     /// When, on the database's clock, in microseconds.
     pub at_us: i64,
@@ -69,7 +69,7 @@ impl Answered {
 pub enum Known {
     /// Its request never began. Certain.
     NeverBegan,
-    /// Its request began, and nobody knows how it went.
+    /// Its request began, and its outcome is unknown.
     Began(Begun),
     /// It was answered.
     Answered(Answered),

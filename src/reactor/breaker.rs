@@ -2,7 +2,7 @@
 //!
 //! A bad credential, a suspended account or a used-up rolling limit would be answered to every
 //! message of the lane alike, and each would fail for what is not its fault. So the first such
-//! refusal opens the lane's breaker: what is claimed and not started is given back, nothing more is
+//! refusal opens the lane's breaker: claims that are not started are released, nothing more is
 //! claimed, and from time to time one due message is sent as the probe. Only the probe's answer
 //! counts; what was on its way when the breaker opened says nothing of the present.
 
@@ -14,7 +14,7 @@ use super::report::BreakerReport;
 use super::{Phase, Reactor};
 use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Now, Outcome, Uptime};
 
-/// Why claims are given back while it is open.
+/// Why claims are released while it is open.
 pub(super) const ACCOUNT_REFUSED: &str = "the provider refuses the account";
 
 /// See the module.
@@ -107,7 +107,7 @@ impl Breaker {
             }
             (Some(open), None) => {
                 match outcome {
-                    // It may be in doubt for the same reason every time: not one in doubt a second.
+                    // Its outcome may be uncertain for the same reason every time: not one a second.
                     Outcome::Unknown { .. } => open.next_probe = now.up + open.probe_every,
                     Outcome::Unsent { .. } => {
                         open.next_probe =
@@ -185,7 +185,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// Whether the latest probe may yet be answered. One whose claim was lost, judged against
-    /// or given back is over, and another message may take its place at once.
+    /// or released is over, and another message may take its place at once.
     fn is_probing(&self, open: &Open) -> bool {
         open.probe.is_some_and(|(id, token)| {
             let busy = self.busy.get(&id).filter(|busy| busy.token == token);

@@ -186,7 +186,7 @@ impl<P: Clone> Reactor<P> {
 
     fn won(&mut self, id: MessageId, judged: JudgedClaim<P>, now: Now) {
         let Some(busy) = self.busy.get_mut(&id).filter(|b| b.token == judged.token) else {
-            // Nobody asked for it: whoever made this claim, it is given back.
+            // This instance does not know the claim, so it is released.
             let reason = "the claim was not awaited any more";
             let record = Record::give_back(id, judged.token, reason);
             self.outgoing.push(None, record);

@@ -268,7 +268,7 @@ impl<P: Clone> Reactor<P> {
         self.draining && self.busy.is_empty() && self.outgoing.is_empty()
     }
 
-    /// What has not been recorded: outcomes, claims given back, and requests on their way.
+    /// What has not been recorded: outcomes, released claims, and requests in flight.
     pub fn unrecorded(&self) -> usize {
         self.outgoing.unrecorded() + self.lanes.load().sending
     }

@@ -2,14 +2,14 @@
 //!
 //! A restored table has messages as pending that were sent since. Which of them, others find out,
 //! one by one; until then nothing that is due before the moment of the restore is armed or claimed,
-//! and what was claimed is given back, for the claim may not stand there. What is due later goes on.
+//! and claims are released, because they may not exist there. Messages due later are sent as usual.
 
 use super::Reactor;
 use super::report::RestoreReport;
 use super::settle::{Record, Settlement};
 use crate::message::{MessageId, Moment, Now};
 
-/// Why claims are given back.
+/// Why claims are released.
 pub(super) const RESTORED: &str =
     "the database was restored or replaced; overdue messages are in quarantine";
 

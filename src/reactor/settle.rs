@@ -37,7 +37,7 @@ pub struct AttemptBudget {
     pub before: i32,
     /// How many may count in all.
     pub max: i32,
-    /// The message is worth nothing after this.
+    /// When the message expires.
     pub expires: Moment,
 }
 
@@ -77,7 +77,7 @@ pub struct SendResult {
     pub finished: Moment,
 }
 
-/// What is to stand in the row.
+/// What is to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// The provider took it.
@@ -170,7 +170,7 @@ impl Settled {
 }
 
 impl Settlement {
-    /// A claim given back unused: nothing happened, and nothing is to wait for.
+    /// A released claim: there was no request, and the row is tried again at once.
     pub fn returned(reason: &str) -> Self {
         let back = Next::Back(Wait::No);
         Self::Settled(Settled::new(
@@ -197,7 +197,7 @@ impl Settlement {
         ))
     }
 
-    /// A verdict to wait: the claim is given back, and nothing was tried.
+    /// A deferral: the claim is released.
     pub fn deferred(until: Moment, reason: String) -> Self {
         let back = Next::Back(Wait::Until(until));
         Self::Settled(Settled::new(back, LedgerOutcome::Deferred, reason))

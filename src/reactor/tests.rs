@@ -105,7 +105,7 @@ fn while_the_account_is_refused_one_message_probes() {
     assert_eq!(
         world.count(Status::Pending),
         7,
-        "and what waited is given back"
+        "and what waited is released"
     );
     // What had begun before says nothing of the present.
     world.answer(id(1), accepted());

@@ -72,7 +72,7 @@ impl Webhooks {
         }
     }
 
-    /// The same where a message is worth nothing after another lateness.
+    /// The same with another allowed lateness.
     #[must_use]
     pub fn with_max_lateness(self, max_lateness: Duration) -> Self {
         let inbox = Arc::new(Inbox::new(self.store.clone(), max_lateness));

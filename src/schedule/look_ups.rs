@@ -20,7 +20,7 @@ const GIVE_UP: Duration = Duration::from_secs(48 * 3600);
 pub struct LookUpPlan(&'static [Duration]);
 
 impl LookUpPlan {
-    /// About a message in doubt. The first soon, for most lists are up to date; the last when
+    /// About an unconfirmed message. The first soon, for most lists are up to date; the last when
     /// no list lags any more.
     pub const IN_DOUBT: Self = Self(&[
         Duration::from_secs(5),

@@ -2,7 +2,7 @@
 //!
 //! Each ranks the instances for each message by a hash of both ids (rendezvous hashing), and so
 //! all of them come to the same order without talking. The first claims in time; the others
-//! stand in for it, each a little later than the one before. Nothing rests on it but work that
+//! take over, each a little later than the one before. Nothing rests on it but work that
 //! is done once instead of several times: should two have different members in mind, the claim
 //! decides between them as ever.
 

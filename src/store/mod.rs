@@ -1,14 +1,14 @@
-//! The only SQL, and the only way to the database. Each room keeps its statements beside it, one a
-//! file in its `sql/`:
+//! The access to the database. All statements of the daemon and the commands are here, one a file in the `sql/` of
+//! each part; triggers, functions and views, which run inside the app's statements, are in `triggers/`:
 //!
-//! - `path/`: what every message goes through: window, claim, record.
-//! - `ledger/`: attempts and what became of them: receipts, look-ups, recovery, `why`.
-//! - `app/`: the app's own tables, and the table as its users write it.
-//! - `session/`: connections and what is known about them.
+//! - `path/`: the path of a message: window, claim, record.
+//! - `ledger/`: attempts and what happened to them: receipts, look-ups, recovery, `why`.
+//! - `app/`: the app's own tables, and `scheduled_messages` as the app writes it.
+//! - `session/`: connections.
 //! - `schema/`: `migrate` and `doctor`.
 //!
-//! Every statement that writes says what state it expects to find and skips what somebody else
-//! holds, so the store waits for nobody's row and nobody's deadlock has it as a partner.
+//! A statement that writes checks the state of the rows, and skips locked ones, so the store waits for no row and is
+//! part of no deadlock.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -204,7 +204,7 @@ impl Store {
         self.within(PATIENCE, step)
     }
 
-    /// The same as [`Self::within`], with patience anew, but not beyond `at_most`, whenever the server is seen at work.
+    /// The same as [`Self::within`], with the full time-out again, but not beyond `at_most`, whenever the server is seen at work.
     pub async fn within_at_work<T>(
         &self,
         patience: Duration,

@@ -2,7 +2,7 @@
 
 use crate::source::{Kind, Source};
 
-/// Which room may know which: only those of earlier lines.
+/// Which module may know which: only those of earlier lines.
 const ORDER: &[&[&str]] = &[
     &["message"],
     &["schedule", "policy"],
@@ -33,7 +33,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 /// Decisions only: a simulation runs them under a clock of its own.
 const PURE: &[&str] = &["message", "schedule", "policy", "plan", "reactor", "proof"];
 
-/// What a pure room does not name: I/O, and the clocks.
+/// What a pure module does not name: I/O, and the clocks.
 const WORLD: &[&str] = &[
     "tokio",
     "tokio_util",
@@ -47,36 +47,36 @@ const WORLD: &[&str] = &[
     "SystemTime",
 ];
 
-/// What a pure room does not take of the standard library.
+/// What a pure module does not take of the standard library.
 const WORLD_OF_STD: &[&str] = &["fs", "net", "env", "io", "thread", "process"];
 
 pub(crate) fn broken(source: &Source) -> Vec<String> {
-    // The roots only list the rooms.
-    let Some(room) = source.module.first() else {
+    // The roots only list the modules.
+    let Some(module) = source.module.first() else {
         return Vec::new();
     };
     [
-        imports(source, room),
-        purity(source, room),
-        time(source, room),
-        sql(source, room),
-        tasks(source, room),
-        provider_words(source, room),
+        imports(source, module),
+        purity(source, module),
+        time(source, module),
+        sql(source, module),
+        tasks(source, module),
+        provider_words(source, module),
     ]
     .concat()
 }
 
-/// Rooms that name providers to people, or build them: settings, commands, the pretend phone.
+/// Modules that name providers to people, or build them: settings, commands, the pretend phone.
 const NAME_PROVIDERS: &[&str] = &["config", "cli", "demo"];
 
-/// A provider's words outside the rooms that may know them: its name, but for the column and the
+/// A provider's words outside the modules that may know them: its name, but for the column and the
 /// settings that are called so; its words for how far a message has come; its codes.
-fn provider_words(source: &Source, room: &str) -> Vec<String> {
+fn provider_words(source: &Source, module: &str) -> Vec<String> {
     let is_twilio = source
         .module
         .starts_with(&["provider".into(), "twilio".into()]);
     let is_root_of_providers = source.module == ["provider"];
-    if is_twilio || is_root_of_providers || NAME_PROVIDERS.contains(&room) {
+    if is_twilio || is_root_of_providers || NAME_PROVIDERS.contains(&module) {
         return Vec::new();
     }
     source
@@ -116,13 +116,13 @@ fn complain(source: &Source, line: usize, what: &str) -> String {
     format!("src/{}:{line}: {what}", source.path.display())
 }
 
-fn rank(room: &str) -> Option<usize> {
-    ORDER.iter().position(|line| line.contains(&room))
+fn rank(module: &str) -> Option<usize> {
+    ORDER.iter().position(|line| line.contains(&module))
 }
 
-fn imports(source: &Source, room: &str) -> Vec<String> {
-    let Some(own) = rank(room) else {
-        let what = format!("{room} has no place in the order of rooms: give it one");
+fn imports(source: &Source, module: &str) -> Vec<String> {
+    let Some(own) = rank(module) else {
+        let what = format!("{module} has no place in the order of modules: give it one");
         return vec![complain(source, 1, &what)];
     };
     let mut broken = Vec::new();
@@ -138,19 +138,19 @@ fn imports(source: &Source, room: &str) -> Vec<String> {
         let Some(used) = path.parts.get(top) else {
             continue;
         };
-        let allowed = used == room
+        let allowed = used == module
             || rank(used).is_some_and(|r| r < own)
-            || NEIGHBOURS.contains(&(room, used));
+            || NEIGHBOURS.contains(&(module, used));
         if !allowed {
-            let what = format!("{room} may not use {used}");
+            let what = format!("{module} may not use {used}");
             broken.push(complain(source, path.line, &what));
         }
     }
     broken
 }
 
-fn purity(source: &Source, room: &str) -> Vec<String> {
-    if !PURE.contains(&room) {
+fn purity(source: &Source, module: &str) -> Vec<String> {
+    if !PURE.contains(&module) {
         return Vec::new();
     }
     let mut broken = Vec::new();
@@ -164,13 +164,13 @@ fn purity(source: &Source, room: &str) -> Vec<String> {
             _ => None,
         };
         if let Some(part) = named.or(of_std) {
-            let what = format!("{room} is pure and may not name {part}");
+            let what = format!("{module} is pure and may not name {part}");
             broken.push(complain(source, path.line, &what));
         }
     }
     for words in source.words.windows(3) {
         if [".", "now", "("] == [&words[0].text, &words[1].text, &words[2].text] {
-            let what = format!("{room} is pure: time comes in as an argument, not by now()");
+            let what = format!("{module} is pure: time comes in as an argument, not by now()");
             broken.push(complain(source, words[1].line, &what));
         }
     }
@@ -178,8 +178,8 @@ fn purity(source: &Source, room: &str) -> Vec<String> {
 }
 
 /// `X::now`, called or handed on.
-fn time(source: &Source, room: &str) -> Vec<String> {
-    if room == "clock" {
+fn time(source: &Source, module: &str) -> Vec<String> {
+    if module == "clock" {
         return Vec::new();
     }
     source
@@ -190,8 +190,8 @@ fn time(source: &Source, room: &str) -> Vec<String> {
         .collect()
 }
 
-fn tasks(source: &Source, room: &str) -> Vec<String> {
-    if room == "daemon" {
+fn tasks(source: &Source, module: &str) -> Vec<String> {
+    if module == "daemon" {
         return Vec::new();
     }
     source
@@ -205,8 +205,8 @@ fn tasks(source: &Source, room: &str) -> Vec<String> {
         .collect()
 }
 
-fn sql(source: &Source, room: &str) -> Vec<String> {
-    if room == "store" {
+fn sql(source: &Source, module: &str) -> Vec<String> {
+    if module == "store" {
         return Vec::new();
     }
     source
@@ -215,7 +215,7 @@ fn sql(source: &Source, room: &str) -> Vec<String> {
         .filter(|word| word.kind == Kind::Literal && is_sql(&word.text))
         // It subscribes to a channel, whose name cannot be a statement's parameter, and reads
         // and writes nothing.
-        .filter(|word| room != "listen" || !word.text.starts_with("\"listen "))
+        .filter(|word| module != "listen" || !word.text.starts_with("\"listen "))
         .map(|word| complain(source, word.line, "SQL belongs in store"))
         .collect()
 }

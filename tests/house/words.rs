@@ -15,19 +15,27 @@ enum Scope {
 
 /// The word or phrase, the term to use, and where that is enforced.
 const RETIRED: &[(&str, &str, Scope)] = &[
-    ("in doubt", "unconfirmed, or uncertain outcome", Scope::Docs),
-    ("nobody knows", "unknown, uncertain outcome", Scope::Docs),
-    ("anew", "again", Scope::Docs),
-    ("person's word", "manual decision", Scope::Docs),
-    ("mended", "fixed, recovered", Scope::Docs),
-    ("stand in", "be in, be recorded in", Scope::Docs),
-    ("let go", "clear, release", Scope::Docs),
+    ("in doubt", "unconfirmed, or uncertain outcome", Scope::All),
+    ("nobody knows", "unknown, uncertain outcome", Scope::All),
+    ("anew", "again", Scope::All),
+    ("person's word", "manual decision", Scope::All),
+    ("mended", "fixed, recovered", Scope::All),
+    ("stand in", "be in, be recorded in", Scope::All),
+    ("let go", "clear, release", Scope::All),
+    ("given back", "released, returned", Scope::All),
+    ("gives back", "releases, returns", Scope::All),
+    ("worth nothing", "expired", Scope::All),
+    ("lays down", "sets", Scope::All),
+    ("is no moment", "is not a valid time", Scope::All),
+    ("is no iana zone", "is not an IANA time zone", Scope::All),
+    ("pretend", "simulated", Scope::All),
+    ("strays", "orphaned claims", Scope::All),
+    ("gives way", "is closed, stops", Scope::Docs),
     ("notice channel", "notification channel", Scope::All),
     ("besides", "also", Scope::All),
     ("came back older", "was restored", Scope::All),
     ("held back", "deferred", Scope::All),
     ("gives its place back", "returns its quota", Scope::All),
-    ("is no moment", "is not a valid time", Scope::All),
     ("lets the account in", "accepts the account", Scope::All),
     (
         "takes the credentials",
@@ -41,8 +49,9 @@ const RETIRED: &[(&str, &str, Scope)] = &[
 
 /// Fixed names that contain a retired word.
 const FIXED: &[&str] = &[
-    // The name of a check of `punctual doctor`.
+    // The name of a check of `punctual doctor`, in the docs and in its statement.
     "`in doubt`",
+    "'in doubt'",
 ];
 
 pub(crate) fn broken(root: &Path) -> Vec<String> {

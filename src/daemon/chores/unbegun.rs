@@ -1,4 +1,4 @@
-//! Gives back claims of this instance that were reaped, because it was suspended or cut off, and whose
+//! Releases claims of this instance that were reaped, because it was suspended or cut off, and whose
 //! request never began.
 
 use super::{Context, Progress};

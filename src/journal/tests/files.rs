@@ -96,13 +96,13 @@ fn segments_follow_each_other_and_carry_what_is_open() {
     assert_eq!(past.opened.segment, 2);
     assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
 
-    // Without the latest file nobody knows what began since.
+    // Without the latest file it is unknown what began since.
     fs::remove_file(history.last().unwrap()).unwrap();
     assert!(!deny(&left(&at)));
 }
 
 #[test]
-fn a_broken_journal_does_not_deny_until_it_is_mended() {
+fn a_broken_journal_does_not_deny_until_it_is_fixed() {
     let at = dir();
     let journal = start(&at);
     {

@@ -12,7 +12,7 @@ impl Page {
         let families: [Family; 4] = [
             (
                 "punctual_lane_refused",
-                "Lanes that the provider refuses: 0 or 1 where hosts have none of their own.",
+                "Lanes refused by the provider: 0 or 1, unless each host has its own lane.",
                 |lane| lane.refused,
             ),
             (
@@ -20,14 +20,12 @@ impl Page {
                 "Timers held in memory.",
                 |lane| lane.armed,
             ),
-            (
-                "punctual_lane_in_flight",
-                "Requests on their way to the provider.",
-                |lane| lane.in_flight,
-            ),
+            ("punctual_lane_in_flight", "Requests in flight.", |lane| {
+                lane.in_flight
+            }),
             (
                 "punctual_lane_in_flight_max",
-                "Requests that may be on their way at once, at this moment.",
+                "Current limit of requests in flight.",
                 |lane| lane.permits,
             ),
         ];

@@ -297,7 +297,7 @@ proptest! {
         }
     }
 
-    /// Only a row that this attempt left in doubt is put back, and never against a sign.
+    /// Only a row that this attempt left unconfirmed is set back, and never against evidence.
     #[test]
     fn hold_holds_and_signs_are_heeded(
         found in any_match(),

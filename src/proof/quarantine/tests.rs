@@ -221,7 +221,7 @@ fn of_a_look_everything_is_told_and_nothing_of_a_text() {
 
 proptest! {
     /// Whatever is held and listed: no message is two rows', none is anybody's that somebody has,
-    /// none is a row's with another text, and nothing is let go beside what nobody knows of.
+    /// none is a row's with another text, and nothing is cleared beside an unknown message.
     #[test]
     fn no_message_is_given_twice_and_nothing_unexplained_is_passed_over(
         held in prop::collection::vec((0u8..4, 0i64..20), 0..6),

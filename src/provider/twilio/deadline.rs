@@ -1,7 +1,7 @@
 //! The deadline of a request, for a process that may have been suspended meanwhile.
 //!
 //! Whoever wakes up finds the deadline passed, and perhaps the answer in the socket: it came in
-//! time, and only nobody read it. A timer alone would put that message in doubt, though the
+//! time, and only nobody read it. A timer alone would make that message unconfirmed, though the
 //! proof is at hand.
 
 use std::pin::pin;

@@ -2,7 +2,7 @@
 //!
 //! There is no idempotency key, so that asking twice may text twice. Hence no retries, no
 //! redirects (a 307 would post again), and no proxy the environment happens to name. HTTP/1.1
-//! only: with it a broken connection leaves one message in doubt, not all in flight.
+//! only: with it a broken connection makes one outcome uncertain, not all in flight.
 //!
 //! `handoff` tells what was certainly not sent, `answer` what an answer means, [`codes`] what
 //! follows from a refusal, `lookup` what Twilio says it has.
@@ -42,7 +42,7 @@ pub use config::{Credentials, StatusCallback, TwilioConfig};
 
 /// How long an unused connection is kept: below what servers and load balancers allow (60 s
 /// is common), so that it is us who close it. A request on a connection the server has just
-/// closed would be in doubt. Warming shortly before messages are due brings it back.
+/// closed would have an uncertain outcome. Prewarming opens new ones shortly before messages are due.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// The longest answer read. A message resource has about 1 KiB.

@@ -69,7 +69,7 @@ pub enum EventKind {
     Watched,
     /// Won, judged, and waiting for its instant.
     Claimed,
-    /// The claim was given back unused.
+    /// The claim was released.
     Returned,
     /// Put off by a rule.
     Deferred,

@@ -137,7 +137,7 @@ fn what_the_account_is_refused_for_costs_the_message_nothing() {
 
 proptest! {
     /// Whatever the row says, no more attempts count than it allows, and a retry comes within
-    /// its bounds and before the message is worth nothing.
+    /// its bounds and before the message expires.
     #[test]
     fn retries_keep_within_bounds(
         before in 0..40_i32,

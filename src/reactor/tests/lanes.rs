@@ -172,7 +172,7 @@ fn a_message_goes_by_the_lane_it_has_last() {
     world.rows.get_mut(&id(4)).unwrap().lane = LaneKey::of(Channel::Webhook);
     world.run_until(at(SECOND * 20));
     assert!(world.in_flight.is_empty());
-    assert_eq!(world.rows[&id(4)].status, Status::Pending, "given back");
+    assert_eq!(world.rows[&id(4)].status, Status::Pending, "released");
     assert_eq!(
         lane(&world, Channel::Webhook).map(|lane| lane.armed),
         Some(4)

@@ -15,7 +15,7 @@ fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
     world.handle(Input::Quarantine {
         before: at(SECOND * 60),
     });
-    assert_eq!(world.count(Status::Sending), 1, "the other is given back");
+    assert_eq!(world.count(Status::Sending), 1, "the other is released");
     world.answer(id(1), accepted());
     // An edit, a notice, a sweep: nothing arms it.
     world.handle(Input::Notice(vec![id(2), id(3)]));
@@ -46,7 +46,7 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
     assert!(world.in_flight.is_empty());
     world.handle(Input::QuarantineCleared(vec![id(2), id(7)]));
     assert_eq!(world.in_flight, [id(2)]);
-    // Given back, or tried again at once, it goes on.
+    // Released, or retried at once, it continues.
     world.answer(
         id(2),
         Outcome::Unsent {

@@ -10,7 +10,7 @@ const DUE: &str = sql!("sql/outbox_due.sql");
 const DONE: &str = sql!("sql/outbox_done.sql");
 const AGAIN: &str = sql!("sql/outbox_again.sql");
 
-/// An app that refuses today may be mended tomorrow: retried for ever, ever less often.
+/// An app that refuses a write may be fixed later, so writes are retried without end, less and less often.
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(3600));
 
 impl Store {

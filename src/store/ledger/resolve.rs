@@ -1,4 +1,4 @@
-//! A person's word on a message in doubt.
+//! Manual decisions about unconfirmed messages.
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
@@ -15,7 +15,7 @@ const LEDGER: &str = sql!("sql/resolve_ledger.sql");
 const MOVE: &str = sql!("sql/resolve_move.sql");
 const TELL: &str = sql!("sql/tell_ids.sql");
 
-const STEP: &str = "resolving a message in doubt";
+const STEP: &str = "resolving an unconfirmed message";
 
 /// What a person says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Verdict {
     }
 }
 
-/// What became of a person's word.
+/// The result of a manual decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
     /// The row stands as they said.

@@ -201,7 +201,7 @@ impl Story {
     pub fn heard(&mut self, timer: Option<serde_json::Value>, hold: Option<StoryHold>) {
         let pending = |row: &&StoryRow| row.known_status() == Some(Status::Pending);
         let due = self.row.as_ref().filter(pending).map(|row| row.due);
-        // What has a timer was let go.
+        // A message with a timer has been cleared.
         self.hold = hold.filter(|hold| timer.is_none() && due.is_some_and(|due| due < hold.before));
         self.timer = timer;
         self.next = self.what_next(|at| at.to_string());

@@ -21,11 +21,11 @@ const COUNTS_PRUNE: &str = sql!("sql/counts_prune.sql");
 const DAYS_BACK: Duration = Duration::from_secs(48 * 3600);
 
 /// How many days of each zone the database knows, from there on: those to come last for two
-/// days. They are told anew every hour; should nobody do so for longer, messages are counted by
+/// days. They are written again every hour; if that stops for longer, messages are counted by
 /// the days of UTC.
 const DAYS_TOLD: usize = 6;
 
-/// How long it is kept what a user was sent in a day. A place is given back when an attempt is
+/// How long the counts of a day are kept. Quota is returned when an attempt is
 /// settled, which may take a person.
 const COUNTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 

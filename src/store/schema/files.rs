@@ -25,7 +25,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
 );
 
 /// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,
-/// so that the Supabase CLI meets it too; here asked anew at every start.
+/// so that the Supabase CLI meets it too; here checked again at every start.
 pub(in crate::store) const SHAPE: File<'static> = MIGRATIONS[0];
 
 /// What makes the tables that say what was applied, which have to be there first.

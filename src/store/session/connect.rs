@@ -28,10 +28,10 @@ const ANOTHER: &str = "the database is another one than before, or an older one"
 const STANDBY: &str =
     "the server is a standby, where nothing can be claimed: connect to the primary";
 
-/// What no session is to inherit; the reasons stand in the file.
+/// What no session is to inherit; the reasons are in the file.
 const INHERITED: &str = sql!("sql/inherited.sql");
 
-/// The settings of every pooled session; the reasons stand in the file.
+/// The settings of every pooled session; the reasons are in the file.
 const SESSION: &str = sql!("sql/session.sql");
 
 /// The moving half of a session. Whoever made it polls it: as a future, or message by message
@@ -43,7 +43,7 @@ pub type Connection =
 /// never the password.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nothing came back in time.
+    /// There was no response in time.
     #[error("{place} did not respond within {} s", SESSION_TIMEOUT.as_secs())]
     Silent {
         /// `host:port/database`.
@@ -73,7 +73,7 @@ pub enum ConnectError {
         /// What it said.
         source: tokio_postgres::Error,
     },
-    /// It broke on the way, or what came back was not Postgres.
+    /// It broke on the way, or the response was not that of Postgres.
     #[error("no session with {place}: {}", chain(source))]
     Broken {
         /// `host:port/database`.

@@ -111,7 +111,7 @@ pub enum DsnError {
     /// It says where, but not whereto.
     #[error("names no host")]
     NoHost,
-    /// A parameter nobody knows.
+    /// An unknown parameter.
     #[error("has an unknown parameter {0:?}")]
     Unknown(String),
     /// The same in the `key=value` form, where the name may be half a password.

@@ -17,7 +17,7 @@ impl Store {
         if pool.size >= pool.max_size {
             return Ok(());
         }
-        // All at once: one that is given back would be the next to be handed out.
+        // All at once: one that is returned to the pool would be the next to be taken.
         let opened = join_all((0..pool.max_size).map(|_| self.client())).await;
         let (clients, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
         let clients: Vec<_> = clients.into_iter().flatten().collect();

@@ -1,8 +1,8 @@
--- What the provider is to be asked now: attempts in doubt, and accepted ones of which no end has
+-- The look-ups that are due: attempts with an uncertain outcome, and accepted ones of which no end has
 -- been told. Taken for a while, so that no other instance asks the same; whoever dies meanwhile
 -- leaves it to be taken again. What somebody holds is skipped.
 -- The statement's time, not the clock's: only that can end the walk along the index.
--- $1 in doubt at most  $2 accepted at most  $3 how long they are ours (ms)
+-- $1 uncertain at most  $2 accepted at most  $3 how long they are reserved for this instance (ms)
 with doubtful as (
   select a.token
     from punctual.attempts a

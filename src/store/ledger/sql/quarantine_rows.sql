@@ -3,7 +3,7 @@
 -- $1 held before  $2 after this number (null: from the first)  $3 rows at most
 select m.id, btrim(m.to_number, E' \t\r\n')::text as number,
        nullif(btrim(m.from_number), '')::text as from_number,
-       -- What a template is rendered to, nobody knows here.
+       -- The rendered text of a template is not known here.
        case when m.template_vars is null then text_key!(m) end as text,
        -- It cannot have been sent before it was there.
        coalesce(least(m.created_at, due!(m)), '-infinity')

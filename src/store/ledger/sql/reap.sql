@@ -1,6 +1,6 @@
 -- Claims of instances that are dead: the lease is over, the heartbeat is stale, and database
 -- and reaper have both been up for longer than a heartbeat may be late, so that the silence is
--- the other's and not ours. Whether the provider got the message nobody knows: unconfirmed.
+-- the other's and not ours. It is unknown whether the provider has the message: unconfirmed.
 -- $1 this instance  $2 heartbeat time-out (ms)  $3 rows at most
 with dead as (
   select a.token, a.message_id

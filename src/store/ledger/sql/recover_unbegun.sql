@@ -1,4 +1,4 @@
--- Gives back what certainly was not accepted, whoever has called it unknown meanwhile: only the
+-- Releases attempts that were certainly not accepted, also if they were made unconfirmed meanwhile: only the
 -- journal of the instance that had claimed it may say so. An attempt that has been settled since,
 -- or of which it is known that it began, stays as it is; and so does a row at which another
 -- attempt is open. A row somebody holds is skipped and missing from the answer.

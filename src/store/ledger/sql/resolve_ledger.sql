@@ -1,5 +1,5 @@
--- A person's word on what is in doubt of a message, whose row is held. That it was sent is said
--- of the latest attempt; anything else of all of them, which stay in doubt and are still looked
+-- Notes a manual decision in the ledger; the row of the message is locked. That it was sent is said
+-- of the latest attempt; anything else of all of them, whose outcome stays uncertain and are still looked
 -- for: proof may come yet.
 -- $1 message  $2 whether it was sent  $3 its sid, if it is known  $4 who says so
 -- $5 when the provider is asked about that sid (ms)

@@ -1,4 +1,4 @@
--- Moves a row in doubt, which is held, to where a person says. What is to be sent again counts as
+-- Changes an unconfirmed row, which is locked, by a manual decision. What is to be sent again counts as
 -- wanted now.
 -- $1 id  $2 status  $3 sid  $4 a sentence
 update public.scheduled_messages m

@@ -55,7 +55,7 @@ with quarantine as materialized (
           having count(*) > 0) a
    cross join lateral punctual.reserve_quota(a.ids, a.tokens, a.users, a.events, $7::text, $8::bool) q
 ), going as materialized (
-  -- Materialized, for a row that changed since this statement began is judged anew below, by a copy
+  -- Materialized, for a row that changed since this statement began is judged again below, by a copy
   -- of what is here; the places are not to be taken twice.
   select id, token, null::uuid as user_id, null::punctual.facts as facts, null::date as day,
          null::int as over_limit

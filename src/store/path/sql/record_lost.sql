@@ -1,5 +1,5 @@
 -- Merges positive outcomes whose row or attempt is not there: the app has deleted the row, or a standby took
--- over, or a backup came back. An attempt that the ledger does not have is entered anew, so that it is found by
+-- over, or a backup was restored. An attempt that the ledger does not have is entered again, so that it is found by
 -- what comes later.
 --
 --   ask ─▶ free ─▶ named ─┬─▶ recovered ─▶ moved ─▶ wrote

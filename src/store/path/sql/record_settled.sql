@@ -9,7 +9,7 @@
 -- $1 ids  $2 tokens  $3 status  $4 outcome  $5 code  $6 category  $7 reason
 -- $8 pause before the next try (us; null: none)  $9 whether it counts as an attempt
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
--- $13 when the provider is asked first about what is in doubt (ms); $14 to whom, $15 from whom and
+-- $13 when an uncertain outcome is first looked up (ms); $14 to whom, $15 from whom and
 -- $16 with what text, by its SHA-256, that was sent, where it is known
 -- $17 the text as it was sent or was to be
 with ask as materialized (
@@ -23,7 +23,7 @@ with ask as materialized (
   select ask.*, m.body as row_body, m.lookup_to as row_to, m.lookup_from as row_from, m.lookup_text as row_text
     from ask
    cross join lateral (
-     -- What is to be looked for while nobody knows, as it was sent: the row may be edited once it is
+     -- What to look up while the outcome is uncertain, as it was sent: the row may be edited once it is
      -- `unconfirmed`.
      select m.body, btrim(m.to_number) as lookup_to, nullif(btrim(m.from_number), '') as lookup_from,
             case when ask.outcome = 'unknown'

@@ -18,7 +18,7 @@ pub(in crate::store) async fn lost(client: &Client) -> Result<Vec<String>, Migra
         .map_err(MigrateError::Record)
 }
 
-/// Builds what the migrations left out, and anew what a build that was cut off left invalid.
+/// Builds the indexes that the migrations left out, and again those that an interrupted build left invalid.
 /// Outside a transaction, for `concurrently` wants it so; returns the names.
 pub(super) async fn build(
     client: &Client,

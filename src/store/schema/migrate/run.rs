@@ -19,7 +19,7 @@ pub(super) async fn all(
     client: &Client,
     tell: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<Report, MigrateError> {
-    // Not given back: the lock is the session's, and the session ends with the run.
+    // Not unlocked: the lock ends with the session, which ends with the run.
     take_turn(client).await?;
     shape(client).await?;
     let mut report = Report::default();
