@@ -62,7 +62,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
 async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
     let url = config.database_url.expose_secret();
     let dsn = Dsn::parse(url).context("DATABASE_URL is not valid")?;
-    if let Some(warning) = dsn.warning() {
+    let ignored = dsn.warnings().iter().map(String::as_str);
+    for warning in dsn.pooler_warning().into_iter().chain(ignored) {
         tracing::warn!("{warning}");
     }
     let provider = provider(&config)?;

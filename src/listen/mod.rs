@@ -106,7 +106,7 @@ pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
 
 /// One connection, from its start to its end.
 async fn session(dsn: &Dsn, store: &Store, heard: &mpsc::Sender<Heard>, was_up: &mut bool) -> Lost {
-    let (client, mut connection) = match dsn.connect().await {
+    let (client, mut connection) = match dsn.connect_to_primary().await {
         Ok(connected) => connected,
         Err(e) => return Lost::Connect(e),
     };

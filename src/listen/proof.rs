@@ -43,7 +43,7 @@ impl Unproven {
 
 /// Listens on one connection, notifies a nonce from another, and waits for it.
 pub async fn prove(dsn: &Dsn) -> Result<(), Unproven> {
-    let (listener, mut hearing) = dsn.connect().await?;
+    let (listener, mut hearing) = dsn.connect_to_primary().await?;
     let (notifier, speaking) = dsn.connect().await?;
     let nonce = Uuid::new_v4();
     let payload = Notice::nonce(nonce);

@@ -1,6 +1,6 @@
 //! Sessions and what their failures say.
 
-use punctual::demo::postgres::{Options, PrivatePostgres};
+use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
 use punctual::store::{ConnectError, Dsn};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -39,6 +39,14 @@ async fn a_failure_says_what_is_wrong_and_never_the_password() {
     let error = error_of(&format!("{}?sslmode=require", at("postgres/app"))).await;
     assert!(matches!(error, ConnectError::Tls { .. }), "{error:?}");
     says(&error, &["does not offer it", "sslmode"]);
+
+    // To another host nothing goes unencrypted unless that is asked for; any other name counts as one.
+    let elsewhere = at("postgres/app").replace("127.0.0.1", "localhost.");
+    let error = error_of(&elsewhere).await;
+    assert!(matches!(error, ConnectError::Tls { .. }), "{error:?}");
+    says(&error, &["unencrypted to another host", "sslmode=disable"]);
+    let error = error_of(&format!("{elsewhere}?sslmode=disable")).await;
+    assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
 
     // A port that was free a moment ago: nobody is there.
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -175,4 +183,93 @@ async fn a_listener_hears_by_polling_its_connection() {
     let other = db.client().await;
     other.batch_execute("notify here, 'you'").await.unwrap();
     assert_eq!(heard.await.unwrap(), "you");
+}
+
+/// libpq is the judge: what it accepts and Punctual understands leads to a session with both.
+#[tokio::test]
+async fn strings_that_psql_accepts_lead_to_a_session() {
+    let db = TestDb::empty().await;
+    let name = db.dsn().to_string();
+    let url = cluster().url(name.rsplit_once('/').unwrap().1);
+    let has_psql = std::process::Command::new("psql")
+        .arg("--version")
+        .output()
+        .is_ok();
+    if !has_psql {
+        eprintln!("there is no psql here: strings were tried without a judge");
+    }
+    for query in [
+        "target_session_attrs=primary",
+        "target_session_attrs=read-write",
+        "fallback_application_name=app",
+        "passfile=/no/such/file",
+        "gssencmode=disable",
+        "gssencmode=prefer",
+        "channel_binding=prefer",
+        "channel_binding=disable",
+        "keepalives=1&keepalives_idle=30&keepalives_interval=5&keepalives_count=3",
+        "keepalives=0",
+        "tcp_user_timeout=5000",
+        "connect_timeout=5",
+        "client_encoding=UTF8",
+        "options=-c%20geqo%3Doff",
+        "sslcompression=0",
+        "sslsni=1",
+        "ssl_min_protocol_version=TLSv1.2",
+        "ssl_max_protocol_version=TLSv1.3",
+        "sslmode=allow",
+        "replication=false",
+        "krbsrvname=postgres",
+        "hostaddr=127.0.0.1",
+    ] {
+        let url = format!("{url}?{query}");
+        let connected = Dsn::parse(&url).unwrap().connect_to_primary().await;
+        assert!(connected.is_ok(), "{query}: {:?}", connected.err());
+        if has_psql {
+            let mut psql = tokio::process::Command::new("psql");
+            let out = psql
+                .args([&url, "-Atc", "select 1"])
+                .output()
+                .await
+                .unwrap();
+            assert!(out.status.success(), "{query}: {out:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_standby_is_refused_with_what_to_do() {
+    let mut server = PrivatePostgres::start(Options {
+        fsync: false,
+        ..Options::default()
+    })
+    .unwrap();
+    let dsn = Dsn::parse(&server.url("postgres")).unwrap();
+    dsn.connect_to_primary().await.unwrap();
+    std::fs::write(server.data_dir().join("standby.signal"), "").unwrap();
+    server.restart(Shutdown::Fast).unwrap();
+    let error = dsn.connect_to_primary().await.err().unwrap();
+    assert!(matches!(error, ConnectError::Standby { .. }), "{error:?}");
+    says(&error, &["is a standby", "primary"]);
+    assert!(error.is_away(), "it may be promoted");
+    // Who only reads may.
+    dsn.connect().await.unwrap();
+    // Of two the one that accepts writes.
+    let (both, port) = (cluster().url("postgres"), server.port());
+    let own = cluster().port();
+    let both = both.replace(
+        &format!("127.0.0.1:{own}"),
+        &format!("127.0.0.1:{port},127.0.0.1:{own}"),
+    );
+    let (client, connection) = Dsn::parse(&both)
+        .unwrap()
+        .connect_to_primary()
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let row = client
+        .query_one("select current_setting('port')::int", &[])
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, i32>(0), i32::from(own));
 }

@@ -167,6 +167,12 @@ async fn each_mode_checks_what_libpq_checks() {
     server.trusted("db.example.com", "sslmode=require").await;
     server.trusted("db.example.com", "sslmode=prefer").await;
     server.trusted("db.example.com", "").await;
+    server
+        .trusted("db.example.com", "ssl_min_protocol_version=TLSv1.3")
+        .await;
+    server
+        .trusted("db.example.com", "ssl_max_protocol_version=TLSv1.2")
+        .await;
     let in_the_clear = server.connect("localhost", "sslmode=disable").await;
     assert!(!in_the_clear.unwrap());
 }

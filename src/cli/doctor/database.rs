@@ -23,9 +23,14 @@ pub(super) async fn check(url: &str, config: Option<&Config>) -> Vec<Finding> {
         }
     };
     let mut findings = vec![encryption(&dsn)];
-    if let Some(warning) = dsn.warning() {
+    if let Some(warning) = dsn.pooler_warning() {
         findings.push(pooler(Level::Warn, warning.to_owned()));
     }
+    let ignored = dsn.warnings().iter().cloned();
+    findings.extend(ignored.map(|found| {
+        let remedy = "remove it from DATABASE_URL or the environment";
+        Finding::not(Level::Warn, "connection string", found, remedy)
+    }));
     let looked = session::with(&dsn, async |client| Ok(look(client, &dsn, config).await)).await;
     match looked {
         Ok(more) => findings.extend(more),

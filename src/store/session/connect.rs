@@ -73,6 +73,15 @@ pub enum ConnectError {
         /// What it said.
         source: tokio_postgres::Error,
     },
+    /// A standby, or a server in recovery.
+    #[error(
+        "{place} is a standby and accepts no writes: connect to the primary, or name all hosts, \
+         separated by commas, and the one that accepts writes is used"
+    )]
+    Standby {
+        /// `host:port/database`.
+        place: String,
+    },
     /// It broke on the way, or the response was not that of Postgres.
     #[error("no session with {place}: {}", chain(source))]
     Broken {
@@ -87,7 +96,11 @@ impl ConnectError {
     /// Whether this may be over in a moment: the server is away, or starts, or has no room.
     pub fn is_away(&self) -> bool {
         match self {
-            Self::Silent { .. } | Self::Unreachable { .. } | Self::Broken { .. } => true,
+            // A standby may be promoted.
+            Self::Silent { .. }
+            | Self::Unreachable { .. }
+            | Self::Standby { .. }
+            | Self::Broken { .. } => true,
             Self::Refused { source, .. } => is_away(source),
             Self::Tls { .. } => false,
         }
@@ -130,6 +143,18 @@ impl Dsn {
                 place: self.to_string(),
             }),
         }
+    }
+
+    /// The same, to a server that accepts writes.
+    pub async fn connect_to_primary(&self) -> Result<(Client, Connection), ConnectError> {
+        let (client, connection) = self.connect().await?;
+        // The server says so unasked.
+        if connection.parameter("in_hot_standby") == Some("on") {
+            return Err(ConnectError::Standby {
+                place: self.to_string(),
+            });
+        }
+        Ok((client, connection))
     }
 
     /// At most `max_size` connections, made when they are first needed; each has the daemon's
@@ -236,7 +261,9 @@ fn rustls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
 fn tls_reason(error: &tokio_postgres::Error) -> String {
     match rustls_error(error) {
         Some(reason) => tls::explain(reason),
-        None => "the server does not offer it, and sslmode asks for it".to_owned(),
+        None => "the server does not offer it, and it is required: by sslmode, or because without sslmode nothing goes \
+                 unencrypted to another host (in a network that nobody else reaches: sslmode=disable)"
+            .to_owned(),
     }
 }
 

@@ -5,35 +5,25 @@
 //! the rest. No error repeats a value of the URL: any part of a mistyped one may be a piece of
 //! the password.
 
+mod defaults;
+mod environment;
+mod parameters;
 mod place;
 mod text;
 
-use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, Roots, Trust};
+use environment::VARIABLES;
+use parameters::{PASSED_ON, Parts};
 
-/// How long one address may take to accept a connection. Override: `connect_timeout=SECONDS`.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) use parameters::invalid;
 
-/// A silent connection is probed after this long …
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
-
-/// … and again this often …
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
-
-/// … and given up after so many probes: a listener cut off without a word is known to be so
-/// in about 11 s, where the kernel's own default is two hours.
-const KEEPALIVE_RETRIES: u32 = 3;
-
-/// How long written bytes may stay unacknowledged (Linux). The same for a statement that is
-/// being sent into a dead connection; there the default is a quarter of an hour.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+pub use defaults::CONNECT_TIMEOUT;
 
 /// Supabase's pooler in transaction mode: LISTEN is taken there and nothing is ever delivered.
 const TRANSACTION_POOLER_PORT: u16 = 6543;
@@ -42,44 +32,6 @@ const TRANSACTION_POOLER_PORT: u16 = 6543;
 pub(in crate::store) const POOLER_HINT: &str = "a transaction-mode pooler (Supabase: port 6543) cannot carry LISTEN or session settings: \
      use the direct connection or the session pooler, port 5432";
 
-/// What poolers, ORMs and libpq understand and is of no consequence here.
-const IGNORED: [&str; 14] = [
-    "pgbouncer",
-    "connection_limit",
-    "pool_timeout",
-    "pool_mode",
-    "pool_size",
-    "socket_timeout",
-    "statement_cache_size",
-    "prepared_statements",
-    "prepareThreshold",
-    "supa",
-    "workaround",
-    "schema",
-    "gssencmode",
-    "client_encoding",
-];
-
-/// What tokio-postgres reads itself, with libpq's meaning.
-const PASSED_ON: [&str; 16] = [
-    "user",
-    "password",
-    "dbname",
-    "host",
-    "hostaddr",
-    "port",
-    "options",
-    "application_name",
-    "connect_timeout",
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_retries",
-    "load_balance_hosts",
-    "target_session_attrs",
-    "channel_binding",
-];
-
 /// A usable connection string.
 #[derive(Clone)]
 pub struct Dsn {
@@ -87,6 +39,7 @@ pub struct Dsn {
     pub(in crate::store) tls: MakeRustlsConnect,
     mode: Mode,
     says_pgbouncer: bool,
+    warnings: Vec<String>,
 }
 
 /// `sslmode`, as far as its meaning differs.
@@ -121,13 +74,21 @@ pub enum DsnError {
     #[error("has an invalid value for {key}: expected {expected}")]
     Value {
         /// The parameter.
-        key: &'static str,
+        key: String,
         /// What it takes.
         expected: &'static str,
     },
-    /// Client certificates.
-    #[error("has {0}: client certificates are not supported, use a password")]
-    ClientCertificate(&'static str),
+    /// A parameter of libpq's that is not supported, and without which the connection would be weaker.
+    #[error("has {key}, which is not supported; {instead}")]
+    Unsupported {
+        /// The parameter.
+        key: String,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// libpq refuses the same.
+    #[error("has sslnegotiation=direct with a weaker sslmode: use sslmode=require or stricter")]
+    WeakWithDirect,
     /// libpq refuses the same.
     #[error("has sslrootcert=system with a weaker sslmode: use sslmode=verify-full")]
     WeakWithSystemRoots,
@@ -137,9 +98,14 @@ pub enum DsnError {
 }
 
 impl Dsn {
-    /// Reads a URL (`postgres://…`) or libpq's `key=value` form, and the root certificates it
-    /// names.
+    /// Reads a URL (`postgres://…`) or libpq's `key=value` form, what libpq's environment variables and its file of
+    /// passwords add to it, and the root certificates it names.
     pub fn parse(text: &str) -> Result<Self, DsnError> {
+        Self::parse_in(text, |name| std::env::var(name).ok())
+    }
+
+    /// The same in another environment.
+    fn parse_in(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, DsnError> {
         let mut parts = Parts::default();
         let text = text.trim();
         let rest = text
@@ -147,19 +113,39 @@ impl Dsn {
             .or_else(|| text.strip_prefix("postgresql://"));
         let pairs = rest.map_or_else(|| text::words(text), text::url);
         for (key, value) in pairs.ok_or(DsnError::NotAUrl)? {
-            parts.take(&key, value).map_err(|error| match error {
+            parts.take(&key, &value).map_err(|error| match error {
                 // In this form a password with a space in it goes on as a key.
                 DsnError::Unknown(_) if rest.is_none() => DsnError::UnknownWord,
                 other => other,
             })?;
         }
+        let has_host = ["host", "hostaddr"].map(|key| parts.given.iter().any(|given| given == key));
+        for (name, key) in VARIABLES {
+            let is_of_host =
+                ["host", "hostaddr", "port"].contains(&key) && has_host.contains(&true);
+            let value = variable(name).filter(|value| !value.is_empty());
+            if let Some(value) = value
+                && !is_of_host
+                && !parts.given.iter().any(|given| given == key)
+            {
+                parts.take(key, &value)?;
+            }
+        }
+        if parts.passfile.is_none() {
+            parts.passfile = environment::default_passfile(variable);
+        }
         parts.finish()
     }
 
-    /// Something to say about this way to the database before anything has gone wrong.
-    pub fn warning(&self) -> Option<&'static str> {
+    /// What to do, if it names a pooler in transaction mode: nothing would ever be heard there.
+    pub fn pooler_warning(&self) -> Option<&'static str> {
         let port = self.config.get_ports().contains(&TRANSACTION_POOLER_PORT);
         (port || self.says_pgbouncer).then_some(POOLER_HINT)
+    }
+
+    /// Parameters and files that are ignored, and why.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Whether the connection is encrypted for certain, and with whom: as `sslmode` has it.
@@ -182,56 +168,24 @@ impl FromStr for Dsn {
     }
 }
 
-/// What has been read so far.
-#[derive(Default)]
-struct Parts {
-    /// For tokio-postgres, in its own words.
-    words: String,
-    mode: Option<Mode>,
-    roots: Option<Roots>,
-    user_timeout: Option<Duration>,
-    says_pgbouncer: bool,
-}
-
 impl Parts {
-    fn take(&mut self, key: &str, value: String) -> Result<(), DsnError> {
-        match key {
-            "sslmode" => self.mode = Some(parse_mode(&value)?),
-            "sslrootcert" if value == "system" => self.roots = Some(Roots::System),
-            "sslrootcert" if value.is_empty() => {}
-            "sslrootcert" => self.roots = Some(Roots::File(PathBuf::from(value))),
-            "sslcert" => return Err(DsnError::ClientCertificate("sslcert")),
-            "sslkey" => return Err(DsnError::ClientCertificate("sslkey")),
-            // Milliseconds to libpq, seconds to tokio-postgres.
-            "tcp_user_timeout" => self.user_timeout = Some(parse_millis(&value)?),
-            "pgbouncer" => self.says_pgbouncer = value == "true",
-            // libpq's name for it, and tokio-postgres's.
-            "keepalives_count" => self.pass("keepalives_retries", &value),
-            _ if PASSED_ON.contains(&key) => self.pass(key, &value),
-            _ if IGNORED.contains(&key) => {}
-            _ => return Err(DsnError::Unknown(key.to_owned())),
-        }
-        Ok(())
-    }
-
-    fn pass(&mut self, key: &str, value: &str) {
-        let value = value.replace('\\', "\\\\").replace('\'', "\\'");
-        self.words.extend([key, "='", &value, "' "]);
-    }
-
-    fn finish(self) -> Result<Dsn, DsnError> {
+    fn finish(mut self) -> Result<Dsn, DsnError> {
         let mut config: Config = self.words.parse().map_err(|e| unusable(&e))?;
         check_hosts(&mut config)?;
-
-        let system_only = matches!(self.roots, Some(Roots::System));
-        let mode = match self.mode {
-            Some(mode) if system_only && mode != Mode::VerifyFull => {
-                return Err(DsnError::WeakWithSystemRoots);
+        if config.get_password().is_none() {
+            self.look_up_password(&mut config);
+        }
+        // Of several hosts the one that takes writes, whatever the string says.
+        if self.is_primary_wanted || config.get_hosts().len() > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        let mode = self.mode(&config)?;
+        if self.is_direct {
+            if matches!(mode, Mode::Disable | Mode::Prefer) {
+                return Err(DsnError::WeakWithDirect);
             }
-            Some(mode) => mode,
-            None if system_only => Mode::VerifyFull,
-            None => Mode::Prefer,
-        };
+            config.ssl_negotiation(SslNegotiation::Direct);
+        }
         let trust = match (mode, self.roots) {
             (Mode::VerifyFull, roots) => Trust::Full(roots.unwrap_or(Roots::System)),
             (Mode::VerifyCa, roots) => Trust::Chain(roots.unwrap_or(Roots::System)),
@@ -244,42 +198,52 @@ impl Parts {
             Mode::Prefer => SslMode::Prefer,
             Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
         });
-        set_defaults(&mut config, self.user_timeout);
+        let name = self.fallback_name.as_deref();
+        defaults::set(&mut config, self.user_timeout, name);
+        let tls = tls::client(trust, self.versions, self.is_direct).map_err(DsnError::Roots)?;
         Ok(Dsn {
             config,
-            tls: MakeRustlsConnect::new(tls::client(trust).map_err(DsnError::Roots)?),
+            tls: MakeRustlsConnect::new(tls),
             mode,
             says_pgbouncer: self.says_pgbouncer,
+            warnings: self.warnings,
         })
     }
-}
 
-fn parse_mode(value: &str) -> Result<Mode, DsnError> {
-    Ok(match value {
-        "disable" => Mode::Disable,
-        // `allow` tries in the clear first, for servers that must not be troubled with TLS;
-        // none of ours is.
-        "allow" | "prefer" => Mode::Prefer,
-        "require" => Mode::Require,
-        "verify-ca" => Mode::VerifyCa,
-        "verify-full" => Mode::VerifyFull,
-        _ => {
-            return Err(DsnError::Value {
-                key: "sslmode",
-                expected: "disable, allow, prefer, require, verify-ca or verify-full",
-            });
+    /// To another host nothing goes unencrypted unless the string says so.
+    fn mode(&self, config: &Config) -> Result<Mode, DsnError> {
+        let system_only = matches!(self.roots, Some(Roots::System));
+        match self.mode {
+            Some(mode) if system_only && mode != Mode::VerifyFull => {
+                Err(DsnError::WeakWithSystemRoots)
+            }
+            Some(mode) => Ok(mode),
+            None if system_only => Ok(Mode::VerifyFull),
+            None if place::is_local(config) => Ok(Mode::Prefer),
+            None => Ok(Mode::Require),
         }
-    })
-}
+    }
 
-fn parse_millis(value: &str) -> Result<Duration, DsnError> {
-    value
-        .parse()
-        .map(Duration::from_millis)
-        .map_err(|_| DsnError::Value {
-            key: "tcp_user_timeout",
-            expected: "milliseconds",
-        })
+    /// By the first host: a file has a password for each, and a connection one for all.
+    fn look_up_password(&mut self, config: &mut Config) {
+        let (Some(file), Some(user)) = (&self.passfile, config.get_user()) else {
+            return;
+        };
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => return,
+        };
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let database = config.get_dbname().unwrap_or(user);
+        match environment::password(file, &host, port, database, user) {
+            Ok(Some(password)) => {
+                config.password(password);
+            }
+            Ok(None) => {}
+            Err(why) => self.warnings.push(why),
+        }
+    }
 }
 
 /// What tokio-postgres did not like, without the value.
@@ -290,11 +254,10 @@ fn unusable(error: &tokio_postgres::Error) -> DsnError {
         .into_iter()
         .find(|key| said.contains(&format!("`{key}`")))
         .map_or(DsnError::NotAUrl, |key| DsnError::Value {
-            key,
+            key: key.to_owned(),
             expected: match key {
                 "port" => "a number up to 65535 (is the password percent-encoded?)",
                 "hostaddr" => "an IP address",
-                "target_session_attrs" => "any, read-write or read-only",
                 "load_balance_hosts" => "disable or random",
                 "channel_binding" => "disable, prefer or require",
                 _ => "a number",
@@ -323,27 +286,6 @@ fn check_hosts(config: &mut Config) -> Result<(), DsnError> {
         return Err(DsnError::NoHost);
     }
     Ok(())
-}
-
-/// What the URL did not say itself.
-fn set_defaults(config: &mut Config, user_timeout: Option<Duration>) {
-    if config.get_application_name().is_none() {
-        config.application_name("punctual");
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    let untold = Config::new();
-    if config.get_keepalives_idle() == untold.get_keepalives_idle() {
-        config.keepalives_idle(KEEPALIVE_IDLE);
-    }
-    if config.get_keepalives_interval().is_none() {
-        config.keepalives_interval(KEEPALIVE_INTERVAL);
-    }
-    if config.get_keepalives_retries().is_none() {
-        config.keepalives_retries(KEEPALIVE_RETRIES);
-    }
-    config.tcp_user_timeout(user_timeout.unwrap_or(TCP_USER_TIMEOUT));
 }
 
 #[cfg(test)]

@@ -10,9 +10,13 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
 };
+
+use super::dsn::{DsnError, invalid};
 
 /// Where trusted roots come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,48 @@ pub(in crate::store) enum Trust {
     Chain(Roots),
     /// Signed by one of these and made out to the host that was asked for.
     Full(Roots),
+}
+
+/// The versions of TLS that may be spoken. rustls speaks nothing below 1.2.
+#[derive(Clone, Copy, Default)]
+pub(in crate::store) struct Versions {
+    only_13: bool,
+    only_12: bool,
+}
+
+impl Versions {
+    /// `ssl_min_protocol_version`.
+    pub(in crate::store) fn min(&mut self, word: &str) -> Result<(), DsnError> {
+        match word {
+            "" | "TLSv1" | "TLSv1.1" | "TLSv1.2" => Ok(()),
+            "TLSv1.3" => {
+                self.only_13 = true;
+                Ok(())
+            }
+            _ => Err(invalid("ssl_min_protocol_version", "TLSv1.2 or TLSv1.3")),
+        }
+    }
+
+    /// `ssl_max_protocol_version`.
+    pub(in crate::store) fn max(&mut self, word: &str) -> Result<(), DsnError> {
+        match word {
+            "" | "TLSv1.3" => Ok(()),
+            "TLSv1.2" => {
+                self.only_12 = true;
+                Ok(())
+            }
+            _ => Err(invalid("ssl_max_protocol_version", "TLSv1.2 or TLSv1.3")),
+        }
+    }
+
+    fn all(self) -> Vec<&'static SupportedProtocolVersion> {
+        match (self.only_12, self.only_13) {
+            (false, false) => vec![&TLS13, &TLS12],
+            (true, false) => vec![&TLS12],
+            // Both cannot be had: the stricter one counts.
+            (_, true) => vec![&TLS13],
+        }
+    }
 }
 
 /// Why there are no roots to check against.
@@ -58,11 +104,15 @@ pub enum RootsError {
 }
 
 /// The client's half of TLS, with ring whatever the rest of the program has installed.
-pub(in crate::store) fn client(trust: Trust) -> Result<ClientConfig, RootsError> {
+pub(in crate::store) fn client(
+    trust: Trust,
+    versions: Versions,
+    is_direct: bool,
+) -> Result<ClientConfig, RootsError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("ring carries the default versions");
+        .with_protocol_versions(&versions.all())
+        .expect("ring carries both versions");
     let config = match trust {
         Trust::Full(roots) => builder.with_root_certificates(load(&roots)?),
         Trust::Chain(roots) => {
@@ -75,7 +125,12 @@ pub(in crate::store) fn client(trust: Trust) -> Result<ClientConfig, RootsError>
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Lenient::new(&provider, None))),
     };
-    Ok(config.with_no_client_auth())
+    let mut config = config.with_no_client_auth();
+    if is_direct {
+        // So that a server which expects another protocol at this port notices.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+    }
+    Ok(config)
 }
 
 fn load(roots: &Roots) -> Result<RootCertStore, RootsError> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::Dsn;
@@ -41,17 +42,20 @@ impl Dsn {
 
     /// Whether no network is between: a Unix socket, or a loopback address.
     pub fn is_local(&self) -> bool {
-        let hosts = self.config.get_hosts();
-        let addresses = self.config.get_hostaddrs();
-        if !addresses.is_empty() {
-            return addresses.iter().all(IpAddr::is_loopback);
-        }
-        hosts.iter().all(|host| match host {
-            Host::Tcp(name) => {
-                name.eq_ignore_ascii_case("localhost")
-                    || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-            }
-            Host::Unix(_) => true,
-        })
+        is_local(&self.config)
     }
+}
+
+pub(super) fn is_local(config: &Config) -> bool {
+    let addresses = config.get_hostaddrs();
+    if !addresses.is_empty() {
+        return addresses.iter().all(IpAddr::is_loopback);
+    }
+    config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => {
+            let address = name.parse::<IpAddr>();
+            name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
+        }
+        Host::Unix(_) => true,
+    })
 }

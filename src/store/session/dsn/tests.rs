@@ -1,4 +1,14 @@
+mod libpq;
+
+use std::time::Duration;
+
+use super::defaults::{KEEPALIVE_IDLE, TCP_USER_TIMEOUT};
 use super::*;
+
+/// Without the variables of whoever runs the tests.
+fn alone(text: &str) -> Result<Dsn, DsnError> {
+    Dsn::parse_in(text, |_| None)
+}
 
 /// What has been understood, in one line.
 fn told(dsn: &Dsn) -> String {
@@ -15,7 +25,7 @@ fn told(dsn: &Dsn) -> String {
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
-    let dsn = Dsn::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let dsn = alone(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     assert_eq!(told(&dsn), expected, "{text}");
     let shown = format!("{dsn} {dsn:?} {:?}", dsn.config);
     assert!(!shown.contains("secret"), "{shown}");
@@ -24,7 +34,7 @@ fn check(text: &str, expected: &str) {
 /// Every refusal says `why`, and no refusal repeats a piece of the password.
 #[track_caller]
 fn refused(text: &str, why: &str) {
-    let error = Dsn::parse(text).expect_err(text);
+    let error = alone(text).expect_err(text);
     let said = format!("{error} {error:?}");
     assert!(said.contains(why), "{text}: {said}");
     for piece in ["secret", "pieces", text] {
@@ -36,20 +46,20 @@ fn refused(text: &str, why: &str) {
 fn both_forms_are_read() {
     check(
         "postgres://ann:secret@db.example.com:6000/app",
-        "db.example.com:6000/app ann secret prefer",
+        "db.example.com:6000/app ann secret require",
     );
-    check("postgresql://ann@db/app", "db:5432/app ann - prefer");
+    check("postgresql://ann@db/app", "db:5432/app ann - require");
     check(
         "postgres://a%40b:se%3Acret%2F%25@[::1]:6000/my%20app",
         "[::1]:6000/my app a@b se:cret/% prefer",
     );
     check(
         "postgres://ann:it's%20\\secret@one,two:6000/app",
-        "one:5432,two:6000/app ann it's \\secret prefer",
+        "one:5432,two:6000/app ann it's \\secret require",
     );
     check(
         "host=db port=6000 user=ann password='a secret\\'s' dbname = app",
-        "db:6000/app ann a secret's prefer",
+        "db:6000/app ann a secret's require",
     );
     check(
         "postgres:///app?host=/run/pg",
@@ -57,7 +67,7 @@ fn both_forms_are_read() {
     );
     check(
         "postgres://ann:sec?ret/@db/app",
-        "db:5432/app ann sec?ret/ prefer",
+        "db:5432/app ann sec?ret/ require",
     );
     check(
         "hostaddr=127.0.0.1 dbname=app",
@@ -102,7 +112,7 @@ fn what_poolers_and_orms_add_does_no_harm() {
         "postgres://u@db/app?pgbouncer=true&connection_limit=1&supa=base-pooler.x&sslmode=disable",
         "db:5432/app u - disable",
     );
-    let warns = |text: &str| Dsn::parse(text).unwrap().warning().is_some();
+    let warns = |text: &str| alone(text).unwrap().pooler_warning().is_some();
     assert!(warns("postgres://u@db/app?pgbouncer=true"));
     assert!(warns("postgres://u@db:6543/app"));
     assert!(!warns("postgres://u@db:5432/app"));
@@ -110,7 +120,7 @@ fn what_poolers_and_orms_add_does_no_harm() {
 
 #[test]
 fn a_half_open_socket_is_noticed_within_seconds_unless_told_otherwise() {
-    let config = Dsn::parse("postgres://u@db/app").unwrap().config;
+    let config = alone("postgres://u@db/app").unwrap().config;
     assert_eq!(config.get_application_name(), Some("punctual"));
     assert_eq!(config.get_connect_timeout(), Some(&CONNECT_TIMEOUT));
     assert_eq!(config.get_keepalives_idle(), KEEPALIVE_IDLE);
@@ -118,7 +128,7 @@ fn a_half_open_socket_is_noticed_within_seconds_unless_told_otherwise() {
 
     let own = "postgres://u@db/app?application_name=x&connect_timeout=9&keepalives_idle=60\
                &keepalives_count=7&tcp_user_timeout=1500";
-    let config = Dsn::parse(own).unwrap().config;
+    let config = alone(own).unwrap().config;
     assert_eq!(config.get_application_name(), Some("x"));
     assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(9)));
     assert_eq!(config.get_keepalives_idle(), Duration::from_secs(60));
