@@ -96,17 +96,33 @@ $$;
 -- Ours is what calls ours.
 do $$
 declare
+  -- Before version 15 a view always has the rights of its owner. These stand on functions, so it makes no difference.
+  by_caller constant boolean := current_setting('server_version_num')::int >= 150000;
   has_name boolean;
   is_ours boolean;
+  grantee name;
 begin
-  select count(*) > 0, bool_and(p.prosrc like '%punctual.is_open(%' and pg_catalog.pg_has_role(p.proowner, 'usage'))
+  select count(*) > 0, bool_and(p.prosrc || coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), '') like '%punctual.is_open(%'
+                                and pg_catalog.pg_has_role(p.proowner, 'usage'))
     into has_name, is_ours
     from pg_catalog.pg_proc p
    where p.pronamespace = 'public'::regnamespace and p.proname = 'is_business_hours'
      and p.pronargs = 1 and p.proargtypes[0] = 'timestamptz'::regtype;
   if not has_name or is_ours then
+    -- With the rights of its caller. The body is resolved here, so that its callers need none on schema punctual.
     create or replace function public.is_business_hours(at timestamptz) returns boolean
-    language sql stable security definer set search_path = '' as 'select punctual.is_open(at)';
+    language sql stable security invoker set search_path = '' return punctual.is_open(at);
+    -- Supabase serves functions of schema public to anon, unless that is revoked.
+    revoke execute on function public.is_business_hours(timestamptz) from public;
+    for grantee in
+      select r.rolname from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated', 'service_role')
+    loop
+      if grantee = 'anon' then
+        revoke execute on function public.is_business_hours(timestamptz) from anon;
+      else
+        execute format('grant execute on function public.is_business_hours(timestamptz) to %I', grantee);
+      end if;
+    end loop;
   end if;
 
   select count(*) > 0, bool_and(c.relkind = 'v' and pg_catalog.pg_get_viewdef(c.oid) like '%punctual.installation(%'
@@ -120,6 +136,9 @@ begin
              clock_timestamp() at time zone i.timezone as local_time,
              btrim(to_char(clock_timestamp() at time zone i.timezone, 'Day')) as day_name
         from punctual.installation() i;
+    if by_caller then
+      execute 'alter view public.business_hours_status set (security_invoker = true)';
+    end if;
   end if;
 
   select count(*) > 0, bool_and(c.relkind = 'v' and pg_catalog.pg_get_viewdef(c.oid) like '%punctual.local_messages(%'
@@ -135,6 +154,9 @@ begin
         from (select m.*, punctual.local_time(m.due, m.own_zone, m.user_id,
                                               (select i.timezone from punctual.installation() i)) as local
                 from punctual.local_messages() m) m;
+    if by_caller then
+      execute 'alter view public.scheduled_messages_local set (security_invoker = true)';
+    end if;
   end if;
 end
 $$;

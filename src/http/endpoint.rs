@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, UnixListener, UnixSocket};
 
 use super::runtime::{RuntimeDir, RuntimeError};
 use super::token::Tokens;
+use crate::clock;
 
 /// Connections that wait in the kernel's queue.
 const BACKLOG: u32 = 128;
@@ -97,6 +98,9 @@ pub struct Socket {
     pub(super) file: SocketFile,
 }
 
+/// How old, in seconds, a socket is that nobody will listen on any more.
+const OLD_S: i64 = 60;
+
 /// The file of the socket, removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct SocketFile {
@@ -111,6 +115,10 @@ impl Socket {
         let path = dir.socket();
         dir.prepare()?;
         clear(&path)?;
+        for other in dir.other_sockets() {
+            // One that stays is in nobody's way.
+            let _ = clear_old(&other, clock::reading().real_us / 1_000_000);
+        }
         let socket = UnixSocket::new_stream().map_err(RuntimeError::io("create", &path))?;
         socket
             .bind(&path)
@@ -169,9 +177,52 @@ fn clear(path: &Path) -> Result<(), RuntimeError> {
     }
 }
 
+/// The same of another daemon's, unless it has just been made: a daemon makes its socket first, and then listens.
+fn clear_old(path: &Path, now_s: i64) -> Result<(), RuntimeError> {
+    let about = fs::symlink_metadata(path).map_err(RuntimeError::io("read", path))?;
+    if now_s - about.ctime() < OLD_S {
+        return Ok(());
+    }
+    clear(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_of_ended_daemons_are_removed_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let ended = path("at-127.0.0.1-1.sock");
+        drop(std::os::unix::net::UnixListener::bind(&ended).unwrap());
+        let alive = std::os::unix::net::UnixListener::bind(path("at-127.0.0.1-2.sock")).unwrap();
+        let file = path("at-127.0.0.1-3.sock");
+        fs::write(&file, "no socket").unwrap();
+        let own = path("at-127.0.0.1-8080.sock");
+        drop(std::os::unix::net::UnixListener::bind(&own).unwrap());
+        let at = RuntimeDir::User {
+            dir: dir.path().to_owned(),
+            addr: "127.0.0.1:8080".parse().unwrap(),
+        };
+        let mut others = at.other_sockets();
+        others.sort();
+        assert_eq!(
+            others,
+            [ended.clone(), path("at-127.0.0.1-2.sock"), file.clone()]
+        );
+        let made = fs::symlink_metadata(&ended).unwrap().ctime();
+        for other in &others {
+            let _ = clear_old(other, made);
+        }
+        assert!(ended.exists(), "it may be about to listen");
+        for other in &others {
+            let _ = clear_old(other, made + OLD_S);
+        }
+        assert!(!ended.exists(), "it stayed");
+        assert!(path("at-127.0.0.1-2.sock").exists() && file.exists());
+        drop(alive);
+    }
 
     #[tokio::test]
     async fn a_socket_is_for_its_owner_and_goes_with_its_daemon() {

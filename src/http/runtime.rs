@@ -110,6 +110,23 @@ impl RuntimeDir {
         }
     }
 
+    /// The sockets of other daemons of this user's in the same directory.
+    pub(super) fn other_sockets(&self) -> Vec<PathBuf> {
+        let Self::User { dir, .. } = self else {
+            return Vec::new();
+        };
+        let own = self.socket();
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let is_socket = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            *path != own && name.starts_with("at-") && name.ends_with(".sock")
+        };
+        entries
+            .map(|entry| entry.path())
+            .filter(is_socket)
+            .collect()
+    }
+
     /// The path of a generated token.
     pub fn token_file(&self, kind: TokenKind) -> PathBuf {
         match self {

@@ -38,6 +38,7 @@ mod plans;
 mod quarantine;
 mod receipts;
 mod recovery;
+mod refusals;
 mod replicated;
 mod retry;
 mod rows;

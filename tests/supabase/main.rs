@@ -115,11 +115,17 @@ impl Project {
     /// A command of the CLI's on this database.
     fn supabase(&self, command: &str) -> Command {
         let url = format!("{}?sslmode=disable", self.url("dashboard"));
+        let mut command = self.cli(command);
+        command.args(["--yes", "--db-url", &url]);
+        command
+    }
+
+    /// A command of the CLI's in this project.
+    fn cli(&self, command: &str) -> Command {
         let words = command.split_whitespace();
         let mut command = Command::new(tool("supabase"));
         command
             .args(words)
-            .args(["--yes", "--db-url", &url])
             .current_dir(self.home.path())
             .env("HOME", self.home.path())
             .env("SUPABASE_TELEMETRY_DISABLED", "1")
@@ -223,6 +229,52 @@ async fn a_project_of_the_earlier_numbering_goes_on_by_the_command_that_migrate_
     let pushed = said(&mut project.push());
     assert_eq!(project.pushed().await, versions(), "{pushed}");
     assert!(project.migrate().contains("nothing to do"));
+}
+
+/// What Supabase's own advisors say of what `migrate` makes: nothing. And its types have our columns.
+#[tokio::test]
+#[ignore = "needs Supabase's tools: tests/supabase/run"]
+async fn the_advisors_and_the_linter_have_nothing_to_say() {
+    let project = Project::new().await;
+    project.migrate();
+    let remote = format!("--remote={}?sslmode=disable", project.url("dashboard"));
+    let ask = |command: &str| {
+        let mut command = project.cli(command);
+        command.arg(&remote);
+        said(&mut command)
+    };
+    let advice = ask("db advisors --type security --level warn --fail-on none");
+    let list = advice.find('[').zip(advice.rfind(']'));
+    let list: Vec<serde_json::Value> = list.map_or_else(Vec::new, |(from, to)| {
+        serde_json::from_str(&advice[from..=to]).unwrap_or_else(|e| panic!("{e}: {advice}"))
+    });
+    // The app's own triggers run inside these functions, with the path of the daemon's session. No role of the API
+    // may use their schema.
+    let is_meant = |it: &serde_json::Value| {
+        it["name"] == "function_search_path_mutable" && it["metadata"]["schema"] == "punctual"
+    };
+    let wrong: Vec<_> = list.iter().filter(|it| !is_meant(it)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // It is an extension of the server's, which not every machine has.
+    let admin = project.db.client().await;
+    let has = "select exists (select from pg_available_extensions where name = 'plpgsql_check')";
+    if admin.query_one(has, &[]).await.unwrap().get::<_, bool>(0) {
+        admin
+            .batch_execute("create extension plpgsql_check")
+            .await
+            .unwrap();
+        ask("db lint --level warning --fail-on error");
+    } else {
+        eprintln!("there is no plpgsql_check here: `db lint` was not tried");
+    }
+    let types = ask("gen types typescript --schema public");
+    for name in [
+        "scheduled_messages",
+        "dedup_key",
+        "scheduled_messages_local",
+    ] {
+        assert!(types.contains(name), "{name} is not in the types: {types}");
+    }
 }
 
 #[tokio::test]
