@@ -134,7 +134,7 @@ impl Parts {
             }
             _ if PASSED_ON.contains(&key) => self.pass(key, value),
             _ if IGNORED.contains(&key) => {}
-            _ => return self.refuse(key, value),
+            _ => return refuse(key, value),
         }
         Ok(())
     }
@@ -155,16 +155,18 @@ impl Parts {
             ("sslcertmode", "require") => {
                 return refused("client certificates are not supported: use a password");
             }
-            ("gssencmode", "prefer" | "disable") | ("gssdelegation" | "sslcompression", "0") => {}
-            ("sslcertmode", "allow" | "disable") | ("sslsni", "1") => {}
+            ("gssencmode", "prefer" | "disable")
+            | ("gssdelegation" | "sslcompression", "0")
+            | ("sslcertmode", "allow" | "disable")
+            | ("sslsni", "1") => {}
             ("client_encoding", word)
                 if ["utf8", "utf-8", "auto"].contains(&&*word.to_lowercase()) => {}
             ("client_encoding", _) => self.warn("client_encoding is ignored: sessions use UTF8"),
             ("sslcompression", "1") => {
-                self.warn("sslcompression is ignored: no server compresses any more")
+                self.warn("sslcompression is ignored: no server compresses any more");
             }
             ("sslsni", "0") => {
-                self.warn("sslsni=0 is ignored: the host's name is sent with the TLS handshake")
+                self.warn("sslsni=0 is ignored: the host's name is sent with the TLS handshake");
             }
             _ => {
                 return Err(DsnError::Value {
@@ -180,21 +182,6 @@ impl Parts {
         Ok(())
     }
 
-    fn refuse(&self, key: &str, value: &str) -> Result<(), DsnError> {
-        let known = REFUSED.iter().find(|(name, _)| *name == key);
-        let is_off = value.is_empty()
-            || key == "replication" && ["false", "off", "no", "0"].contains(&value)
-            || key == "requiressl" && value == "0";
-        match known {
-            Some(_) if is_off => Ok(()),
-            Some((_, instead)) => Err(DsnError::Unsupported {
-                key: key.to_owned(),
-                instead,
-            }),
-            None => Err(DsnError::Unknown(key.to_owned())),
-        }
-    }
-
     fn warn(&mut self, warning: &str) {
         self.warnings.push(warning.to_owned());
     }
@@ -202,6 +189,22 @@ impl Parts {
     pub(super) fn pass(&mut self, key: &str, value: &str) {
         let value = value.replace('\\', "\\\\").replace('\'', "\\'");
         self.words.extend([key, "='", &value, "' "]);
+    }
+}
+
+/// What is none of the above.
+fn refuse(key: &str, value: &str) -> Result<(), DsnError> {
+    let known = REFUSED.iter().find(|(name, _)| *name == key);
+    let is_off = value.is_empty()
+        || key == "replication" && ["false", "off", "no", "0"].contains(&value)
+        || key == "requiressl" && value == "0";
+    match known {
+        Some(_) if is_off => Ok(()),
+        Some((_, instead)) => Err(DsnError::Unsupported {
+            key: key.to_owned(),
+            instead,
+        }),
+        None => Err(DsnError::Unknown(key.to_owned())),
     }
 }
 
