@@ -103,7 +103,7 @@ const commands = {
       if (!at[1]) throw new Error(`no focus to be seen on ${at[0]}`);
       reached.push(at[0]);
     }
-    for (const wanted of ["id", "hold", "feed"]) if (!reached.includes(wanted)) throw new Error(`${wanted} is not reached: ${reached}`);
+    for (const wanted of ["id", "pause", "feed"]) if (!reached.includes(wanted)) throw new Error(`${wanted} is not reached: ${reached}`);
   },
   async fits(width) {
     await page.setViewportSize({ width: Number(width), height: 800 });

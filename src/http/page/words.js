@@ -83,7 +83,7 @@ export function tell(event, now) {
     case "disarmed": return event.status ? `${event.status} in the database` : due ? `now due ${due}` : "";
     case "watched": return `another instance has claimed it until ${due}`;
     case "claimed": return `for ${due}`;
-    case "sent": return `+${span(event.lateness_us ?? 0)}; the provider responded in ${span(event.provider_us ?? 0)}`;
+    case "sent": return `${span(event.lateness_us ?? 0)} late; the provider responded in ${span(event.provider_us ?? 0)}`;
     case "returned": return "released unused";
     case "deferred": return due ? `until ${due}` : "";
     case "cancelled": return "by a rule";
