@@ -164,14 +164,20 @@ $$;
 -- role may not write templates. A template that somebody holds is left for the next time.
 create or replace function punctual.count_template_uses() returns void
 language plpgsql security definer set search_path = '' as $$
+declare
+  -- As many as a step may take; the rest comes with the next one, the oldest first.
+  most constant int := 5000;
 begin
-  with held as (
+  with due as (
+    select u.id, u.template_id from punctual.template_uses u order by u.id limit most
+  ), held as (
     select t.id from public.sms_templates t
-     where t.id in (select u.template_id from punctual.template_uses u)
+     where t.id in (select d.template_id from due d)
      order by t.id
        for no key update skip locked
   ), taken as (
-    delete from punctual.template_uses u using held where u.template_id = held.id
+    delete from punctual.template_uses u using due, held
+     where u.id = due.id and due.template_id = held.id
     returning u.template_id, u.uses, u.last_used_at
   )
   update public.sms_templates t
@@ -179,12 +185,14 @@ begin
          last_used_at = greatest(t.last_used_at, s.last_used_at)
     from (select template_id, sum(uses) as uses, max(last_used_at) as last_used_at from taken group by template_id) s
    where t.id = s.template_id;
-  -- Of templates that are gone nobody asks.
+  -- Uses of templates that are gone are not counted.
   delete from punctual.template_uses u
-   where not exists (select from public.sms_templates t where t.id = u.template_id);
+   where u.id in (select d.id from punctual.template_uses d order by d.id limit most)
+     and not exists (select from public.sms_templates t where t.id = u.template_id);
 -- The app's table has no such counts.
 exception when syntax_error_or_access_rule_violation then
-  delete from punctual.template_uses;
+  delete from punctual.template_uses u
+   where u.id in (select d.id from punctual.template_uses d order by d.id limit most);
 end
 $$;
 

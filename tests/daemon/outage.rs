@@ -195,6 +195,55 @@ async fn a_stop_waits_for_the_database_to_take_the_outcome() {
     arrived_once(&own.app, &own.phone, id).await;
 }
 
+/// Commits that wait for a standby that is not there: claims are given up, and may still commit. It is
+/// reported within seconds, and nothing is doubled or lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_hang_for_35_s_are_reported_and_double_nothing() {
+    let mut own = Own::new([], "set synchronous_commit = local").await;
+    let mut ids = Vec::new();
+    for n in 0..40 {
+        let body = format!("hanging {n}");
+        ids.push(crate::world::insert(&own.app, &body, 500 + 1_000 * n).await);
+    }
+    let standby = async |name: &str| {
+        let set = format!("alter system set synchronous_standby_names = '{name}'");
+        own.app.execute(&set, &[]).await.unwrap();
+        own.app
+            .execute("select pg_reload_conf()", &[])
+            .await
+            .unwrap();
+    };
+    standby("nobody").await;
+    let began = Instant::now();
+    let daemon = &own.daemon;
+    until("/readyz names it", async || {
+        let (status, body) = daemon.get("/readyz").await?;
+        (status == 503 && body.contains("commits wait for a standby")).then_some(())
+    })
+    .await;
+    println!(
+        "figure: hanging commits reported after {:.1?}",
+        began.elapsed()
+    );
+    until("the gauge names it", async || {
+        let (_, metrics) = daemon.get("/metrics").await?;
+        let gauge = "punctual_due_waiting{cause=\"schema\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(gauge))?;
+        (line.parse::<f64>().ok()? > 0.0).then_some(())
+    })
+    .await;
+    let left = Duration::from_secs(35).saturating_sub(began.elapsed());
+    let sleep = format!("select pg_sleep({})", left.as_secs_f64());
+    own.app.batch_execute(&sleep).await.unwrap();
+    standby("").await;
+    own.daemon.ready().await;
+    for id in ids {
+        arrived_once(&own.app, &own.phone, id).await;
+    }
+    own.daemon.stop().await;
+    assert_eq!(own.phone.creates().len(), 40);
+}
+
 /// A disk that is busy for seconds, as at a checkpoint: every commit takes as long. Nobody takes
 /// that for a dead way; nothing is asked for twice, and the channel stands.
 #[tokio::test(flavor = "multi_thread")]

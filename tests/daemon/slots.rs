@@ -17,8 +17,6 @@ async fn of_user(home: &TempDir, script: impl IntoIterator<Item = Act>) -> World
     World::new(script).await.with(&[
         ("XDG_STATE_HOME", home.path().to_str().unwrap()),
         ("PUNCTUAL_MAX_IN_FLIGHT", "1"),
-        ("PUNCTUAL_SEND_TIMEOUT", "1s"),
-        ("PUNCTUAL_LEASE", "2100ms"),
     ])
 }
 

@@ -1,7 +1,7 @@
 //! What keeps messages from going, planted one by one under a running daemon: it goes on, `/readyz`
 //! says why, and `punctual doctor` finds it.
 
-use crate::daemon::until;
+use crate::daemon::{set, until};
 use crate::world::World;
 
 /// A fault, what `/readyz` says of it, what `punctual doctor` does, and how it is undone.
@@ -13,7 +13,41 @@ struct Case {
 }
 
 async fn check(case: Case) {
-    let world = World::new([]).await;
+    check_in(World::new([]).await, case).await;
+}
+
+/// The same for a daemon with a role of its own, `DAEMON` in the case.
+async fn check_as_role(case: Case) {
+    let mut world = World::new([]).await;
+    let name = world.app.query_one("select current_database()::text", &[]);
+    let name: String = name.await.unwrap().get(0);
+    let role = format!("daemon_{name}");
+    let grants = "create role DAEMON login password 'w0rd';
+                  grant usage on schema punctual, public to DAEMON;
+                  grant all on all tables in schema punctual, public to DAEMON;
+                  grant all on all sequences in schema punctual, public to DAEMON;
+                  grant execute on all functions in schema punctual to DAEMON";
+    let grants = grants.replace("DAEMON", &role);
+    world.app.batch_execute(&grants).await.unwrap();
+    let port = crate::harness::cluster().port();
+    let url = format!("postgres://{role}:w0rd@127.0.0.1:{port}/{name}");
+    set(&mut world.env, "DATABASE_URL", &url);
+    let (plant, undo) = (
+        case.plant.replace("DAEMON", &role),
+        case.undo.replace("DAEMON", &role),
+    );
+    let of_role = Case {
+        plant: plant.leak(),
+        undo: undo.leak(),
+        ..case
+    };
+    let app = world.db.client().await;
+    check_in(world, of_role).await;
+    let drop = format!("drop owned by {role}; drop role {role}");
+    app.batch_execute(&drop).await.unwrap();
+}
+
+async fn check_in(world: World, case: Case) {
     let mut daemon = world.daemon().await;
     let before = world.insert("before", 0).await;
     world.arrived_once(before).await;
@@ -67,6 +101,30 @@ async fn a_trigger_that_returns_null_is_found() {
         readyz: &["claims take no effect", "swallow"],
         doctor: "trigger swallow may drop changes",
         undo: "drop trigger swallow on scheduled_messages",
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restrictive_policy_is_found() {
+    check_as_role(Case {
+        plant: "alter table scheduled_messages enable row level security;
+                create policy everything on scheduled_messages using (true) with check (true);
+                create policy hidden on scheduled_messages as restrictive to DAEMON using (false)",
+        readyz: &["restrictive policy hidden"],
+        doctor: "restrictive policy hidden",
+        undo: "drop policy hidden on scheduled_messages",
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_right_is_found() {
+    check_as_role(Case {
+        plant: "revoke update on scheduled_messages from DAEMON",
+        readyz: &["permission denied", "scheduled_messages"],
+        doctor: "scheduled_messages",
+        undo: "grant update on scheduled_messages to DAEMON",
     })
     .await;
 }

@@ -61,6 +61,39 @@ async fn uses_of_templates_are_counted_and_none_is_lost() {
     .await;
 }
 
+/// A backlog of uses is counted in steps, and those of templates that are gone are in no one's way.
+#[tokio::test]
+async fn uses_of_templates_are_counted_in_bounded_steps() {
+    let world = World::new().await;
+    let store = store(&world);
+    run(
+        &world.user,
+        &format!("insert into sms_templates (id, message_template) values ('{USER}', 'hello')"),
+    )
+    .await;
+    run(
+        &world.unseen,
+        &format!(
+            "insert into punctual.template_uses (template_id, uses, last_used_at)
+             select case when n % 2 = 0 then '{USER}' else gen_random_uuid() end, 1, now()
+               from generate_series(1, 12000) n"
+        ),
+    )
+    .await;
+    let (counted, left) = (
+        "select coalesce(sum(usage_count), 0)::bigint from sms_templates",
+        "select count(*) from punctual.template_uses",
+    );
+    for (uses, rest) in [(2_500, 7_000), (5_000, 2_000), (6_000, 0)] {
+        store.count_template_uses().await.unwrap();
+        assert!(one::<i64>(&world.user, counted).await >= uses);
+        let rest_is: i64 = one(&world.unseen, left).await;
+        assert!(rest_is <= rest, "{rest_is}");
+        assert!(rest == 0 || rest_is > 0, "one step took all");
+    }
+    assert_eq!(one::<i64>(&world.user, counted).await, 6_000);
+}
+
 /// The rule in Rust and its picture in the database, over a year and every change of the clock.
 #[tokio::test]
 async fn business_hours_are_the_same_in_the_database() {
