@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// Release all messages in quarantine after a restore or failover that lost nothing
     #[arg(long)]
     accept_restore: bool,
+    /// Take the database's clock as right, whatever this host's clock says
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 fn after_help() -> String {
@@ -54,12 +57,12 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let _logs = logs::start(&config.log);
     let stop = CancellationToken::new();
     daemon::stop_on_signal(stop.clone()).context("cannot wait for signals")?;
-    let parts = parts(config, args.accept_restore).await?;
+    let parts = parts(config, &args).await?;
     daemon::run(parts, stop).await?;
     Ok(())
 }
 
-async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
+async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
     let url = config.database_url.expose_secret();
     let dsn = Dsn::parse(url).context("DATABASE_URL is not valid")?;
     let ignored = dsn.warnings().iter().map(String::as_str);
@@ -87,7 +90,8 @@ async fn parts(config: Config, accept_restore: bool) -> anyhow::Result<Parts> {
         http,
         webhooks,
         state,
-        accept_restore,
+        accept_restore: args.accept_restore,
+        accept_clock: args.accept_clock,
     })
 }
 

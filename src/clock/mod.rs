@@ -46,6 +46,13 @@ impl Clock {
         }
     }
 
+    /// The same, where a person confirms the database's clock, whatever this machine's says.
+    pub const fn accepting() -> Self {
+        Self {
+            offset: Mutex::new(Offset::new().accepting()),
+        }
+    }
+
     fn offset(&self) -> MutexGuard<'_, Offset> {
         // The estimate is whole between any two statements: a panic elsewhere spoils nothing.
         self.offset.lock().unwrap_or_else(PoisonError::into_inner)
@@ -66,10 +73,15 @@ impl Clock {
         self.offset().measured(before, database, reading());
     }
 
-    /// Whether the wall clock was found stepped, just now, for the first time since it was
-    /// last measured.
-    pub fn found_stepped(&self) -> bool {
+    /// Whether the clock was found lost, just now, for the first time since it was last known: the wall clock was
+    /// stepped, or the database's jumped.
+    pub fn found_lost(&self) -> bool {
         self.offset().notice(reading())
+    }
+
+    /// By how much the database's clock differs from what a second witness confirms, in microseconds.
+    pub fn disputed(&self) -> Option<i64> {
+        self.offset().disputed()
     }
 
     /// Whether the database's clock is known.

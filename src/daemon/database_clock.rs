@@ -59,20 +59,45 @@ impl DatabaseClock {
         let mut failures = 0;
         while !self.clock.is_trusted() {
             if let Err(error) = measure(&self.store, &self.clock).await {
-                failures += 1;
                 tracing::warn!(%error, "the database's clock could not be measured; sending is paused until it is");
-                sleep(MEASURE_AGAIN.pause(failures)).await;
+            } else if self.clock.is_trusted() {
+                tracing::info!("the database's clock is known again");
+                return;
             }
+            failures += 1;
+            sleep(MEASURE_AGAIN.pause(failures)).await;
         }
     }
+}
+
+/// What is waited for, and what to do.
+pub(super) fn disputed(by_us: i64) -> String {
+    let (sign, by) = (if by_us < 0 { "-" } else { "" }, by_us.unsigned_abs());
+    let (seconds, milliseconds) = (by / 1_000_000, by % 1_000_000 / 1_000);
+    format!(
+        "the database's clock is off by {sign}{seconds}.{milliseconds:03} s from what this host's clock confirms: \
+         nothing is claimed, started, cancelled as too late or reaped until both agree within 1 s. Set the wrong \
+         clock right; if the database's is right: punctual run --accept-clock"
+    )
+}
+
+/// Whether it is known, by a reading of now: what the database judges by its clock waits until it is.
+pub(super) async fn is_known(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
+    read(store, clock).await?;
+    Ok(clock.is_trusted())
 }
 
 /// Measures it once.
 pub(super) async fn measure(store: &Store, clock: &Clock) -> Result<(), StoreError> {
     for _ in 0..READINGS {
-        let before = clock::reading();
-        let database = store.within(READING_PATIENCE, store.now()).await?;
-        clock.measured(before, database);
+        read(store, clock).await?;
     }
+    Ok(())
+}
+
+async fn read(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let before = clock::reading();
+    let database = store.within(READING_PATIENCE, store.now()).await?;
+    clock.measured(before, database);
     Ok(())
 }

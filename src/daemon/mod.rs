@@ -82,6 +82,8 @@ pub struct Parts {
     pub state: Option<State>,
     /// A person says that nothing is missing in the database, though it has another history.
     pub accept_restore: bool,
+    /// A person confirms the database's clock, whatever this host's says.
+    pub accept_clock: bool,
 }
 
 /// What the journal needs.
@@ -148,7 +150,12 @@ impl RunError {
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
     // A task that ended stops this daemon, not the owner of the token.
     let stop = stop.child_token();
-    let (instance, clock) = (InstanceId::fresh(), Arc::new(Clock::new()));
+    let instance = InstanceId::fresh();
+    let clock = Arc::new(if parts.accept_clock {
+        Clock::accepting()
+    } else {
+        Clock::new()
+    });
     let connections = Connections::of(&parts, instance);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));

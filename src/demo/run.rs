@@ -230,5 +230,6 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
         webhooks: None,
         state: None,
         accept_restore: false,
+        accept_clock: false,
     })
 }

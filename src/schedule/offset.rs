@@ -25,6 +25,9 @@ impl Reading {
 /// a time daemon (at most 500 ppm, 2.5 ms between two measurements).
 pub const STEP_US: i64 = 5_000;
 
+/// A difference that is neither drift, nor slewing, nor a server that takes over with its own good clock.
+pub const JUMP_US: i64 = 1_000_000;
+
 /// A measurement counts for this long against a worse but newer one: quartz drifts about 50 µs
 /// a second at the very worst.
 const FRESH_US: i64 = 60 * 1_000_000;
@@ -55,6 +58,12 @@ impl Sample {
 pub struct Offset {
     best: Option<Sample>,
     stepped: bool,
+    /// The latest reading of the database's clock is not followed; by so much it differs, in microseconds.
+    disputed: Option<i64>,
+    /// Somebody has been told that the clock is lost.
+    reported: bool,
+    /// A person confirms the database's clock, whatever this machine's says.
+    accepts_first: bool,
 }
 
 impl Offset {
@@ -63,6 +72,18 @@ impl Offset {
         Self {
             best: None,
             stepped: false,
+            disputed: None,
+            reported: false,
+            accepts_first: false,
+        }
+    }
+
+    /// The same, where a person confirms what the first measurement shows.
+    #[must_use]
+    pub const fn accepting(self) -> Self {
+        Self {
+            accepts_first: true,
+            ..self
         }
     }
 
@@ -81,12 +102,16 @@ impl Offset {
         if (before.boot_us() - after.boot_us()).abs() > STEP_US {
             return;
         }
+        self.disputed = self.dispute(&sample, after);
+        if self.disputed.is_some() {
+            return;
+        }
         let keep = !self.stepped
             && self.best.is_some_and(|best| {
                 best.uncertainty_us < sample.uncertainty_us
                     && after.up.micros_from(best.taken) < FRESH_US
-                    // Two readings that exclude each other: the database's clock was set, or
-                    // we talk to another database. The newer one is right.
+                    // Two readings that exclude each other: the database's clock was set a little, or
+                    // another server has taken over. The newer one is right.
                     && (best.boot_db_us - sample.boot_db_us).abs()
                         <= best.uncertainty_us + sample.uncertainty_us + STEP_US
             });
@@ -101,22 +126,43 @@ impl Offset {
             self.best = Some(sample);
         }
         self.stepped = false;
+        self.reported = false;
     }
 
-    /// Looks at a reading for a step of the wall clock. True once, when one is found.
+    /// By how much a reading differs, if nothing else confirms it. One that jumps is right only if this machine's
+    /// wall clock agrees with it, which then must not have been stepped itself.
+    fn dispute(&self, sample: &Sample, after: Reading) -> Option<i64> {
+        let off_wall = sample.boot_db_us - after.boot_us();
+        let is_near = |off: i64, uncertainty: i64| off.abs() < JUMP_US + uncertainty;
+        let wall_agrees = is_near(off_wall, sample.uncertainty_us);
+        match &self.best {
+            None => (!self.accepts_first && !wall_agrees).then_some(off_wall),
+            Some(best) => {
+                let jump = sample.boot_db_us - best.boot_db_us;
+                let wall_is_steady = !self.stepped && !best.is_before_a_step(after);
+                let follows = is_near(jump, best.uncertainty_us + sample.uncertainty_us);
+                (!(follows || wall_is_steady && wall_agrees)).then_some(jump)
+            }
+        }
+    }
+
+    /// Looks whether the clock is lost: the wall clock was stepped, or the database's jumped. True once, when it is.
     pub fn notice(&mut self, now: Reading) -> bool {
-        let Some(best) = &self.best else {
-            return false;
-        };
-        let stepped = best.is_before_a_step(now);
-        let news = stepped && !self.stepped;
-        self.stepped |= stepped;
-        news
+        if let Some(best) = &self.best {
+            self.stepped |= best.is_before_a_step(now);
+        }
+        let lost = self.stepped || self.disputed.is_some();
+        lost && !std::mem::replace(&mut self.reported, lost)
+    }
+
+    /// By how much the database's clock differs from what nothing but itself confirms, in microseconds.
+    pub const fn disputed(&self) -> Option<i64> {
+        self.disputed
     }
 
     /// Whether the database's clock is known.
     pub const fn is_trusted(&self) -> bool {
-        self.best.is_some() && !self.stepped
+        self.best.is_some() && !self.stepped && self.disputed.is_none()
     }
 
     /// Zero of the uptime on the database's clock, in microseconds since the Unix epoch.
@@ -144,83 +190,4 @@ impl Offset {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A machine whose wall clock stood at `real` when its uptime was zero.
-    fn at(real: i64, up: i64) -> Reading {
-        Reading {
-            real_us: real + up,
-            up: Uptime::from_micros(up),
-        }
-    }
-
-    const BOOT: i64 = 1_700_000_000_000_000;
-
-    fn measured(offset: &mut Offset, ahead: i64, sent: i64, took: i64) {
-        let database = Moment::from_micros(BOOT + sent + took / 2 + ahead);
-        offset.measured(at(BOOT, sent), database, at(BOOT, sent + took));
-    }
-
-    #[test]
-    fn agreement_within_the_uncertainty_is_no_offset() {
-        let mut offset = Offset::new();
-        assert!(!offset.is_trusted());
-        measured(&mut offset, 40, 1_000, 100);
-        assert_eq!(offset.estimate(), Some((0, 51)));
-        assert_eq!(offset.boot_us(at(BOOT + 300, 2_000)), BOOT + 300);
-    }
-
-    #[test]
-    fn a_step_is_not_followed_for_a_moment_though_nobody_has_noticed_it() {
-        let half_an_hour = 1_800_000_000;
-        let mut offset = Offset::new();
-        measured(&mut offset, 40, 1_000, 100);
-        let before = offset.boot_us(at(BOOT, 2_000));
-        for by in [half_an_hour, -half_an_hour] {
-            let step = at(BOOT + by, 3_000);
-            assert!((offset.boot_us(step) - before).abs() <= 51);
-            // A measurement that the step fell into changes nothing about that.
-            let database = Moment::from_micros(BOOT + 3_000);
-            offset.measured(at(BOOT, 2_000), database, step);
-            assert!((offset.boot_us(step) - before).abs() <= 51);
-            assert!(offset.notice(step), "and it is news all the same");
-            measured(&mut offset, 40, 4_000, 100);
-        }
-    }
-
-    #[test]
-    fn the_shortest_way_counts_until_it_is_old() {
-        let mut offset = Offset::new();
-        measured(&mut offset, 9_000, 0, 100);
-        measured(&mut offset, 9_300, 1_000_000, 2_000);
-        assert_eq!(offset.estimate(), Some((9_000, 51)));
-        assert_eq!(offset.boot_us(at(BOOT, 5)), BOOT + 9_000);
-        measured(&mut offset, 9_300, 61_000_000, 2_000);
-        assert_eq!(offset.estimate(), Some((9_300, 1_001)));
-    }
-
-    #[test]
-    fn a_database_whose_clock_was_set_is_believed() {
-        let mut offset = Offset::new();
-        measured(&mut offset, 0, 0, 100);
-        measured(&mut offset, 3_600_000_000, 1_000_000, 200);
-        assert_eq!(offset.estimate(), Some((3_600_000_000, 101)));
-    }
-
-    #[test]
-    fn a_step_of_the_wall_clock_is_found_once_and_does_not_move_the_estimate() {
-        let mut offset = Offset::new();
-        measured(&mut offset, 0, 0, 100);
-        assert!(!offset.notice(at(BOOT + STEP_US, 1_000)));
-        let stepped = at(BOOT + 3_600_000_000, 2_000);
-        assert!(offset.notice(stepped));
-        assert!(!offset.notice(stepped));
-        assert!(!offset.is_trusted());
-        assert_eq!(offset.boot_us(stepped), BOOT);
-        // Measured again, against the wall clock as it is now.
-        offset.measured(stepped, Moment::from_micros(BOOT + 2_050), stepped);
-        assert!(offset.is_trusted());
-        assert_eq!(offset.boot_us(stepped), BOOT + 50);
-    }
-}
+mod tests;

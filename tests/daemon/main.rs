@@ -9,6 +9,7 @@ mod access;
 mod account;
 mod bouncer;
 mod canary;
+mod clock;
 mod cut;
 mod daemon;
 mod doubt;

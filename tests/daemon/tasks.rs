@@ -108,6 +108,7 @@ async fn a_task_that_panics_ends_the_daemon_in_good_order_and_by_name() {
         webhooks: None,
         state: None,
         accept_restore: false,
+        accept_clock: false,
     };
     let running = tokio::spawn(punctual::daemon::run(parts, CancellationToken::new()));
     let id = insert(&app, "asked about", 0).await;

@@ -41,6 +41,7 @@ async fn parts(dsn: Dsn) -> Parts {
         webhooks: None,
         state: None,
         accept_restore: false,
+        accept_clock: false,
     }
 }
 

@@ -41,6 +41,7 @@ mod recovery;
 mod refusals;
 mod replicated;
 mod retry;
+mod rollback;
 mod rows;
 mod shown;
 mod take_over;

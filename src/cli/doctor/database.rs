@@ -8,11 +8,12 @@ use crate::clock;
 use crate::config::Config;
 use crate::listen;
 use crate::message::{Moment, Sender};
+use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::{Dsn, MigrateError, Migrator, StoreError};
 
-/// A larger difference between the clocks is a warning. The daemon uses the database's in any case.
-const CLOCK_OFF_US: i64 = 2_000_000;
+/// With a larger difference between the clocks a daemon does not start to send.
+const CLOCK_OFF_US: i64 = JUMP_US;
 
 pub(super) async fn check(url: &str, config: Option<&Config>) -> Vec<Finding> {
     let dsn = match Dsn::parse(url) {
@@ -154,8 +155,8 @@ async fn time(client: &Client) -> Result<Finding, StoreError> {
         )
     } else {
         let found = format!("database clock differs by {}", milliseconds(off));
-        let remedy =
-            "messages are sent by the database's clock; run a time daemon on both machines";
+        let remedy = "messages are sent by the database's clock, and a daemon waits until this host's agrees within \
+                      1 s: run a time daemon on both machines; if the database's is right: punctual run --accept-clock";
         Finding::not(Level::Warn, WHAT, found, remedy)
     })
 }

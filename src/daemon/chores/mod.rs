@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::queue::Queue;
 use crate::clock;
+use crate::daemon::database_clock;
 use crate::dispatch::{Dispatch, Input};
 use crate::store::StoreError;
 
@@ -122,7 +123,21 @@ impl Chore {
         }
     }
 
+    /// Whether the database decides by its clock what is too late, or whose lease is over.
+    const fn is_by_the_clock(self) -> bool {
+        matches!(
+            self,
+            Self::Expiry | Self::Reaping | Self::OrphanedClaims | Self::Unbegun
+        )
+    }
+
     async fn step(self, on: &Context) -> Result<Progress, StoreError> {
+        let dispatch = &on.dispatch;
+        if self.is_by_the_clock()
+            && !database_clock::is_known(&dispatch.store, &dispatch.clock).await?
+        {
+            return Ok(Progress::Done);
+        }
         match self {
             Self::Expiry => expiry::step(on).await,
             Self::EventChanges => event_changes::step(on).await,

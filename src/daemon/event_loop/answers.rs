@@ -1,6 +1,7 @@
 //! What the loop answers to those who ask over HTTP.
 
 use super::EventLoop;
+use crate::daemon::database_clock;
 use crate::http::Question;
 use crate::journal::Condition;
 use crate::message::{MessageId, Now};
@@ -40,6 +41,9 @@ impl EventLoop {
         for missing in &mut readiness.missing {
             if *missing == Missing::Channel && self.cut_off {
                 *missing = Missing::Connection;
+            }
+            if let (Missing::Clock, Some(by)) = (&*missing, self.dispatch.clock.disputed()) {
+                *missing = Missing::Going(database_clock::disputed(by));
             }
         }
         readiness

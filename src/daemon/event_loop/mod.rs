@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
+use super::database_clock;
 use super::health::{Facts, Health};
 use super::quarantine::Remaining;
 use super::systemd::Systemd;
@@ -194,10 +195,14 @@ impl EventLoop {
 
     fn take_in(&mut self, event: Event) {
         let clock = &self.dispatch.clock;
-        if clock.found_stepped() {
-            tracing::warn!(
-                "the wall clock was stepped; sending is paused until the database's clock is measured again"
-            );
+        if clock.found_lost() {
+            if let Some(by) = clock.disputed() {
+                tracing::error!("{}", database_clock::disputed(by));
+            } else {
+                tracing::warn!(
+                    "the wall clock was stepped; sending is paused until the database's clock is measured again"
+                );
+            }
             self.dispatch.metrics.count(Counter::ClockSteps, 1);
             let now = clock.now();
             self.reactor.handle(Input::ClockLost, now);
