@@ -5,3 +5,7 @@ create table if not exists punctual.opt_replies (
   command     text not null check (command in ('stop', 'start')),
   received_at timestamptz not null default clock_timestamp()
 );
+
+-- What is done about a row of the app's that cannot be sent as it is written: `warn` accepts it and warns, `refuse`
+-- refuses it. The daemon writes it here (PUNCTUAL_VALIDATE), and the check of the app's inserts reads it.
+alter table punctual.settings add column if not exists validate text not null default 'warn';

@@ -61,6 +61,7 @@ settings! {
     BUSINESS_HOURS Plain   "PUNCTUAL_BUSINESS_HOURS" "business_hours";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
+    VALIDATE       Plain   "PUNCTUAL_VALIDATE"       "validate";
     LOG            Plain   "RUST_LOG"                "log";
     LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
     ACCOUNT_SID    Private "TWILIO_ACCOUNT_SID"      "twilio.account_sid";

@@ -28,7 +28,7 @@ use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::{Channel, InDoubt, Sender};
-use crate::policy::{BusinessHours, Rules};
+use crate::policy::{BusinessHours, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
 pub use error::{ConfigError, Problem};
@@ -76,6 +76,8 @@ pub struct Config {
     pub urgent_passes_quiet_hours: bool,
     /// Who counts what a recipient is sent in a day.
     pub limit_source: LimitSource,
+    /// What the database does about rows that cannot be sent.
+    pub validate: Validate,
     /// The settings of the log.
     pub log: LogSettings,
 }
@@ -159,6 +161,7 @@ impl Config {
         let business_hours = raw.or(&key::BUSINESS_HOURS, "off", values::business_hours);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
+        let validate = raw.or(&key::VALIDATE, "warn", values::validate);
         let log = LogSettings {
             filter: raw.or(&key::LOG, "info", values::log_filter),
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
@@ -182,6 +185,7 @@ impl Config {
                 business_hours,
                 urgent_passes_quiet_hours,
                 limit_source,
+                validate,
                 log,
             }),
             _ => Err(raw.into_error()),
@@ -200,6 +204,7 @@ impl Config {
             business_hours: self.business_hours.clone(),
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: self.limit_source,
+            validate: self.validate,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::clock::ZoneData;
 use crate::http::TOKEN_MIN;
 use crate::message::InDoubt;
 use crate::message::facts::LimitSource;
-use crate::policy::BusinessHours;
+use crate::policy::{BusinessHours, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
 type Parsed<T> = Result<T, String>;
@@ -212,6 +212,13 @@ pub(super) fn limit_source(text: &str) -> Parsed<LimitSource> {
         "app" => Ok(LimitSource::App),
         _ => Err("punctual or app".into()),
     }
+}
+
+pub(super) fn validate(text: &str) -> Parsed<Validate> {
+    [Validate::Warn, Validate::Refuse]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+        .ok_or_else(|| "warn or refuse".into())
 }
 
 pub(super) fn log_filter(text: &str) -> Parsed<Targets> {

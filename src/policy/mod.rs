@@ -36,6 +36,26 @@ pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 /// The reason of a cancel because the user has no quota left for the day.
 const OVER_LIMIT: &str = "Daily SMS limit reached";
 
+/// What is done about a row of the app's that cannot be sent as it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validate {
+    /// It is accepted with a warning, and fails at its time unless it is corrected.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
+}
+
+impl Validate {
+    /// As settings and the database have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 /// The rules of the installation, for all messages.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -57,6 +77,8 @@ pub struct Rules {
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
     pub limit_source: LimitSource,
+    /// What the database does about rows that cannot be sent.
+    pub validate: Validate,
 }
 
 /// The default settings, without a sender.
@@ -72,6 +94,7 @@ impl Default for Rules {
             business_hours: None,
             urgent_passes_quiet_hours: false,
             limit_source: LimitSource::Punctual,
+            validate: Validate::Warn,
         }
     }
 }

@@ -49,6 +49,30 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         ),
         // It may still be sent, or may have been: of one `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
+        // Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` holds it to what the
+        // daemon reads. Zones are those of the daemon's zone data, once a daemon has run.
+        b"fault" => out.row(
+            "case
+               when btrim($to_number, E' \\t\\r\\n') !~ '^\\+[1-9][0-9]{6,14}\\Z'
+                 then 'to_number must be + and the country code, digits only'
+               when btrim($from_number, E' \\t\\r\\n') <> ''
+                    and btrim($from_number, E' \\t\\r\\n') !~
+                        '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
+                 then 'from_number is neither a number nor a short code, a name or a messaging service'
+               when $template_vars is null and btrim($body, E' \\t\\r\\n') = '' then 'the body is empty'
+               when $template_vars is null and length($body) > 1600 then 'the body has more than 1600 characters'
+               when btrim($timezone, E' \\t\\r\\n') <> '' and exists (select from punctual.days)
+                    and not exists (select from punctual.days d
+                                     where d.zone = lower(btrim($timezone, E' \\t\\r\\n')))
+                 then 'timezone is not an IANA name, like Europe/Berlin'
+             end",
+            alias,
+        ),
+        // What that looks at.
+        b"judged" => out.row(
+            "($to_number, $from_number, $body, $template_vars is null, $timezone)",
+            alias,
+        ),
         // Whether its channel is one of `Channel::UNDERSTOOD`; else it fails when it is written.
         b"is_understood" => lists::is_understood(alias, out),
         b"not_understood" => lists::not_understood(alias, out),

@@ -157,7 +157,7 @@ const MISTAKES: &[Mistake] = &[
     db("delete from punctual.instances", "daemon", "warn", "no daemon is running", "punctual run"),
     db("update punctual.instances set heartbeat_at = now() - interval '1 minute'", "daemon", "warn", "no daemon is running", "punctual run"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() - interval '1 hour')", "overdue", "warn", "1 pending for over a minute", "punctual why"),
-    db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next 1,000", "E.164"),
+    db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next 1,000", "PUNCTUAL_VALIDATE"),
     db("set session_replication_role = replica; insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+12025550177', 'x', now(), 'unconfirmed')", "in doubt", "warn", "1 unconfirmed", "the provider's log"),
     db("drop index scheduled_messages_dedup_key; insert into scheduled_messages (to_number, body, scheduled_at, dedup_key) select '+12025550177', 'x', now() + interval '1 hour', k from unnest(array['a', 'a', 'b', 'noon +12025550177', 'noon +12025550177', 'noon +12025550177']) k", "dedup_key", "warn", "not unique: 2 keys are shared by messages in progress: \"noon +…77\" (3 messages), \"a\" (2 messages)", "cancel all but one"),
     db("drop index scheduled_messages_dedup_key", "dedup_key", "warn", "is missing", "run `punctual migrate`"),

@@ -187,6 +187,9 @@ const TEXTS: &[(&str, &str)] = &[
     ("receipts.effect", "our word"),
     ("receipts.row_status", "our word"),
     ("notes.note", "our sentence"),
+    ("opt_replies.id", "the provider's id"),
+    ("opt_replies.command", "our word"),
+    ("settings.validate", "a setting"),
     (
         "suppressions.their_number",
         "an opt-out, which must be obeyed",

@@ -46,6 +46,7 @@ mod rows;
 mod shown;
 mod take_over;
 mod tls;
+mod validate;
 mod ways;
 mod window;
 

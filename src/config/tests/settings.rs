@@ -18,6 +18,7 @@ fn the_defaults_are_those_of_the_interface() {
         "business_hours = \"off\"",
         "urgent_passes_quiet_hours = false",
         "limit_source = \"punctual\"",
+        "validate = \"warn\"",
         "log = \"info\"",
         "log_format = \"text\"",
         "api_base_url = \"https://api.twilio.com/\"",
@@ -120,6 +121,8 @@ fn what_the_policy_goes_by() {
     env(urgent, "maybe", Err("true or false"));
     env("PUNCTUAL_LIMIT_SOURCE", "app", Ok("limit_source = \"app\""));
     env("PUNCTUAL_LIMIT_SOURCE", "both", Err("punctual or app"));
+    env("PUNCTUAL_VALIDATE", "refuse", Ok("validate = \"refuse\""));
+    env("PUNCTUAL_VALIDATE", "strict", Err("warn or refuse"));
     // The zone of the settings is the one that messages are judged by.
     let set = [
         ("PUNCTUAL_TIMEZONE", "europe/berlin"),

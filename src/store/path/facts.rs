@@ -181,7 +181,10 @@ impl Store {
         let client = self.client().await?;
         let keep = prepared(&client, SETTINGS_KEEP, STEP).await?;
         client
-            .execute(&keep, &[&zone, &text, &from, &until])
+            .execute(
+                &keep,
+                &[&zone, &text, &from, &until, &rules.validate.as_str()],
+            )
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())

@@ -43,6 +43,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "scheduled_messages",
     "task_calendar_events",
     "user_sms_preferences",
+    "validate",
     "views",
 );
 

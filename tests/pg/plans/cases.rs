@@ -87,7 +87,12 @@ pub(super) const DAEMON: &[Case] = &[
     case("path/notify_others", 1, 1, "'x'"),
     case("path/now", 1, 1, ""),
     case("path/sample", 100, 3, "100"),
-    case("path/settings_keep", 1, 10, "'UTC', null, '{}', '{}'"),
+    case(
+        "path/settings_keep",
+        1,
+        10,
+        "'UTC', null, '{}', '{}', 'warn'",
+    ),
     case(
         "path/suppress",
         20,

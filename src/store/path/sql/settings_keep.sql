@@ -1,8 +1,9 @@
 -- What this installation's settings are; whoever started last is right.
 -- $1 zone  $2 business hours as they were written  $3 when the week opens (us from Monday 00:00)
--- $4 when it closes
-insert into punctual.settings as s (timezone, business_hours, open_from, open_until)
-values ($1::text, $2::text, $3::bigint[], $4::bigint[])
+-- $4 when it closes  $5 what is done about rows that cannot be sent
+insert into punctual.settings as s (timezone, business_hours, open_from, open_until, validate)
+values ($1::text, $2::text, $3::bigint[], $4::bigint[], $5::text)
 on conflict (one) do update
    set timezone = excluded.timezone, business_hours = excluded.business_hours,
-       open_from = excluded.open_from, open_until = excluded.open_until, updated_at = clock_timestamp()
+       open_from = excluded.open_from, open_until = excluded.open_until,
+       validate = excluded.validate, updated_at = clock_timestamp()

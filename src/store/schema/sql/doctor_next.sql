@@ -1,7 +1,7 @@
 -- What will keep the next 1,000 messages from being sent: one row per check, as in doctor_server.sql.
 with next as materialized (
   select m.id, m.to_number, m.from_number, m.body, m.user_id, m.template_id, m.calendar_event_id, m.send_before, m.message_type,
-         m.template_vars is not null as is_rendered, due!(m) as due
+         m.timezone, m.template_vars, due!(m) as due
     from public.scheduled_messages m
    where m.status = 'pending'
    order by due!(m)
@@ -16,17 +16,15 @@ with next as materialized (
     from (select array_agg(distinct n.template_id) as named from next n where n.template_id is not null) w
    cross join punctual.facts_of_templates(w.named) t
 ), counted (what, n, id, found, remedy) as (
-  select 'unsendable', count(*), min(n.id::text), 'have an invalid number, or no text',
-         'they will fail: write numbers in E.164, + and the country code, digits only'
-    from next n
-   where btrim(n.to_number, E' \t\r\n') !~ '^\+[1-9][0-9]{6,14}$'
-      or not n.is_rendered and btrim(n.body, E' \t\r\n') = ''
+  select 'unsendable', count(*), min(n.id::text || ': ' || fault!(n)), 'cannot be sent as they are',
+         'correct them; PUNCTUAL_VALIDATE=refuse has the database refuse such rows when they are written'
+    from next n where fault!(n) is not null
   union all
   select 'templates', count(*), min(n.id::text), 'name a template that is inactive or missing',
          'they will fail: update sms_templates set is_active = true for it, or name another'
     from next n
     left join templates t on t.id = n.template_id
-   where n.template_id is not null and n.is_rendered and t.is_active is not true
+   where n.template_id is not null and n.template_vars is not null and t.is_active is not true
   union all
   select 'unverified', count(*), min(f.id::text), 'are for users whose phone is not verified',
          'they will be cancelled: verify the phone (user_sms_preferences.phone_verified), or do not schedule for these users'

@@ -1,0 +1,300 @@
+//! What the database says of a row that cannot be sent, when it is written.
+
+use std::time::{Duration, Instant};
+
+use punctual::message::{E164, Moment, Sender};
+use punctual::policy::{Rules, Validate, Zones};
+use punctual::store::Days;
+use tokio_postgres::{AsyncMessage, Client};
+
+use crate::ours::{rules, store};
+use crate::rows::{World, count, hearing, one, run, said};
+
+const FINE: (&str, &str, &str, &str) = ("'+12025550003'", "null", "'hello'", "null");
+
+fn insert(row: (&str, &str, &str, &str)) -> String {
+    format!(
+        "insert into scheduled_messages (to_number, from_number, body, timezone, scheduled_at)
+         values ({}, {}, {}, {}, now() + interval '1 day')",
+        row.0, row.1, row.2, row.3
+    )
+}
+
+/// With the settings and the zones as a daemon writes them when it starts.
+async fn world(validate: Validate) -> World {
+    let world = World::new().await;
+    let store = store(&world);
+    let now = Moment::from_micros(1_767_258_000_000_000);
+    store
+        .keep_days(&Days::around(now, &Zones::bundled()))
+        .await
+        .unwrap();
+    let settings = Rules {
+        validate,
+        ..rules()
+    };
+    store.keep_settings(&settings).await.unwrap();
+    world
+}
+
+/// What is said against it; empty: nothing. In a world that refuses.
+async fn objection(client: &Client, sql: &str) -> String {
+    match client.batch_execute(sql).await {
+        Ok(()) => String::new(),
+        Err(error) => {
+            let told = said(&error);
+            assert!(told.ends_with("(PT422)"), "{sql}: {told}");
+            told
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_database_reads_a_row_as_the_daemon_does() {
+    let world = world(Validate::Refuse).await;
+    let plus = |n: usize| format!("+{}", "1".repeat(n));
+    let numbers = [
+        "+12025550003",
+        " +12025550003\t",
+        "+12025550003\n",
+        "(202) 555-0003",
+        "2025550003",
+        "0012025550003",
+        "",
+        " ",
+        "+02025550003",
+        "+1 202 555 0003",
+        "+1202555000a",
+        "+",
+        "1-800-FLOWERS",
+        "++12025550003",
+    ]
+    .map(str::to_owned);
+    for number in numbers.iter().cloned().chain((5..18).map(plus)) {
+        let told = objection(
+            &world.user,
+            &insert((&format!("'{number}'"), FINE.1, FINE.2, FINE.3)),
+        )
+        .await;
+        assert_eq!(
+            told.is_empty(),
+            number.parse::<E164>().is_ok(),
+            "{number:?}: {told}"
+        );
+    }
+    let service = format!("MG{}", "0a".repeat(16));
+    let senders = [
+        "",
+        "+15005550006",
+        "12345",
+        "12",
+        "123456789",
+        "ACME",
+        "ACME 24-7",
+        "ACME!",
+        "ABCDEFGHIJKL",
+        "1234 56",
+        "+1500555000x",
+        &service,
+        &service[..33],
+        "A_B+C&D",
+    ];
+    for sender in senders {
+        let told = objection(
+            &world.user,
+            &insert((FINE.0, &format!("'{sender}'"), FINE.2, FINE.3)),
+        )
+        .await;
+        let is_one = sender.is_empty() || sender.parse::<Sender>().is_ok();
+        assert_eq!(told.is_empty(), is_one, "{sender:?}: {told}");
+    }
+    let zones = Zones::bundled();
+    for zone in [
+        "",
+        "Europe/Berlin",
+        "europe/berlin",
+        " UTC ",
+        "PST",
+        "GMT+2",
+        "Mars/Olympus",
+        "America/Los_Angeles",
+        "CEST",
+        "EST5EDT",
+        "+02:00",
+        "Berlin",
+    ] {
+        let told = objection(
+            &world.user,
+            &insert((FINE.0, FINE.1, FINE.2, &format!("'{zone}'"))),
+        )
+        .await;
+        let name = zone.trim();
+        let is_one = name.is_empty() || zones.names().any(|known| known.eq_ignore_ascii_case(name));
+        assert_eq!(told.is_empty(), is_one, "{zone:?}: {told}");
+    }
+    for (body, is_one) in [
+        ("''", false),
+        ("E' \\n'", false),
+        ("repeat('ä', 1600)", true),
+        ("repeat('ä', 1601)", false),
+    ] {
+        let told = objection(&world.user, &insert((FINE.0, FINE.1, body, FINE.3))).await;
+        assert_eq!(told.is_empty(), is_one, "{body}: {told}");
+    }
+    // The text of one with variables is its template's.
+    let from_template =
+        "insert into scheduled_messages (to_number, body, scheduled_at, template_vars)
+                         values ('+12025550003', '', now(), '{}')";
+    assert_eq!(objection(&world.user, from_template).await, "");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_written_and_what_is_not_touched_is_not_judged() {
+    let world = world(Validate::Refuse).await;
+    let bad = insert(("'202'", FINE.1, FINE.2, FINE.3));
+    let told = objection(&world.user, &bad).await;
+    assert!(
+        told.contains("cannot be sent: to_number must be + and the country code"),
+        "{told}"
+    );
+    let two = bad.replace("values", "select * from (values")
+        + ", ('+12025550003', null, '', null, now())) v";
+    let told = objection(
+        &world.user,
+        &two.replace("now() + interval '1 day')", "now())"),
+    )
+    .await;
+    assert!(told.contains("(and 1 more)"), "{told}");
+    let none = "select count(*) from scheduled_messages";
+    assert_eq!(one::<i64>(&world.user, none).await, 0);
+
+    // What is there already may be annotated, moved, cancelled and corrected, and not made worse.
+    let id = world.row_with("pending", ", timezone", ", 'PST'").await;
+    let set = |what: &str| format!("update scheduled_messages set {what} where id = '{id}'");
+    for fine in [
+        "metadata = '{}'",
+        "scheduled_at = now()",
+        "status = 'cancelled'",
+    ] {
+        assert_eq!(objection(&world.user, &set(fine)).await, "", "{fine}");
+    }
+    assert_ne!(objection(&world.user, &set("status = 'pending'")).await, "");
+    assert_eq!(
+        objection(&world.user, &set("status = 'pending', timezone = 'UTC'")).await,
+        ""
+    );
+    assert_ne!(objection(&world.user, &set("body = ''")).await, "");
+    let upsert = format!(
+        "insert into scheduled_messages (id, to_number, body, scheduled_at) values ('{id}', '+12025550003', {{}}, now())
+         on conflict (id) do update set body = excluded.body"
+    );
+    assert_ne!(
+        objection(&world.user, &upsert.replace("{}", "''")).await,
+        ""
+    );
+    assert_eq!(
+        objection(&world.user, &upsert.replace("{}", "'x'")).await,
+        ""
+    );
+    // The app's history is not to be sent.
+    let sent = bad
+        .replace("timezone,", "timezone, status,")
+        .replace("null, now()", "null, 'sent', now()");
+    assert_eq!(objection(&world.user, &sent).await, "");
+    // The daemon's own writes are not judged.
+    let daemon = world.daemon().await;
+    run(&daemon, &set("body = ''")).await;
+}
+
+#[tokio::test]
+async fn with_warn_it_is_accepted_with_one_warning() {
+    let world = world(Validate::Warn).await;
+    run(
+        &world.unseen,
+        "do $$ begin create role validate_app; exception when duplicate_object or unique_violation then null; end $$;
+         grant usage on schema public to validate_app; grant select, insert on scheduled_messages to validate_app",
+    )
+    .await;
+    let (client, mut hears) = hearing(&world.db).await;
+    run(&client, "set role validate_app").await;
+    let many = "insert into scheduled_messages (to_number, body, scheduled_at)
+                select case when n % 2 = 0 then '+12025550003' else '202' end, 'hello', now() from generate_series(1, 10) n";
+    run(&client, many).await;
+    run(&client, &insert(FINE)).await;
+    run(&client, "do $$ begin raise warning 'end'; end $$").await;
+    let mut warnings = Vec::new();
+    while let Some(message) = hears.recv().await {
+        if let AsyncMessage::Notice(notice) = message {
+            if notice.message() == "end" {
+                break;
+            }
+            warnings.push(notice.message().to_owned());
+        }
+    }
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let said = &warnings[0];
+    assert!(
+        said.starts_with("5 of the messages cannot be sent as they are (the first: "),
+        "{said}"
+    );
+    assert!(!said.contains("202"), "{said}");
+    let there = "select count(*) from scheduled_messages where status = 'pending'";
+    assert_eq!(one::<i64>(&world.user, there).await, 11);
+}
+
+#[tokio::test]
+async fn a_check_that_cannot_be_made_lets_the_row_pass() {
+    let bad = insert(("'202'", FINE.1, "''", "'PST'"));
+    for broken in [
+        "drop table punctual.settings",
+        "alter table punctual.settings rename validate to other",
+        "drop table punctual.days",
+        "alter table scheduled_messages drop column timezone",
+    ] {
+        let world = world(Validate::Refuse).await;
+        run(&world.unseen, broken).await;
+        let bad = if broken.contains("drop column") {
+            bad.replace("timezone, ", "").replace("'PST', ", "")
+        } else {
+            bad.clone()
+        };
+        assert_eq!(count(&world.user, &bad, &[]).await, 1, "{broken}");
+    }
+    // No daemon has run yet: no setting, and no zone is known.
+    let world = World::new().await;
+    assert_eq!(count(&world.user, &bad, &[]).await, 1);
+}
+
+/// `cargo test --release --test pg -- --ignored --nocapture what_the_check_costs`
+#[tokio::test]
+#[ignore = "measures"]
+async fn what_the_check_costs() {
+    const ROWS: u32 = 50_000;
+    let without = "drop trigger punctual_validate_insert on scheduled_messages";
+    for (name, mode, change) in [
+        ("no check", Validate::Warn, without),
+        ("warn", Validate::Warn, "select"),
+        ("refuse", Validate::Refuse, "select"),
+    ] {
+        let world = world(mode).await;
+        run(&world.unseen, change).await;
+        for (rows, each) in [(ROWS, ROWS), (ROWS, 100), (2_000, 1)] {
+            let sql = format!(
+                "insert into scheduled_messages (to_number, body, timezone, scheduled_at)
+                 select '+12025550003', 'See you at eight.', 'Europe/Berlin', now() + interval '1 day'
+                   from generate_series(1, {each})"
+            );
+            let mut best = Duration::MAX;
+            for _ in 0..3 {
+                run(&world.user, "truncate scheduled_messages").await;
+                let began = Instant::now();
+                for _ in 0..rows / each {
+                    run(&world.user, &sql).await;
+                }
+                best = best.min(began.elapsed());
+            }
+            let rate = f64::from(rows) / best.as_secs_f64();
+            println!("{name}: {rows} rows, {each} a statement: {rate:.0} a second");
+        }
+    }
+}

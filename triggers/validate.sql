@@ -1,0 +1,63 @@
+-- Triggers on scheduled_messages that judge what is written: whether a message could be sent as it stands, by its
+-- shape. Re-runnable; replaced as a whole.
+--
+-- They run inside the app's own statements, once a statement. PUNCTUAL_VALIDATE, which the daemon keeps in
+-- punctual.settings, decides whether a row that cannot be sent is reported or refused. That is the only error they
+-- may cause: if the check itself fails, the row passes. The settings are read with the owner's rights, because the
+-- app's roles have none on schema punctual; nothing of the app's runs in here.
+
+create or replace function punctual.validate() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  mode text;
+  count bigint;
+  first uuid;
+  fault text;
+begin
+  if restoring!() then
+    return null;
+  end if;
+  begin
+    mode := coalesce((select s.validate from punctual.settings s), 'warn');
+    if tg_op = 'INSERT' then
+      select count(*), (array_agg(r.id))[1], (array_agg(r.fault))[1] into count, first, fault
+        from (select n.id, fault!(n) as fault from new_rows n where n.status = 'pending') r
+       where r.fault is not null;
+    else
+      -- An update of another column is not the moment to judge.
+      select count(*), (array_agg(r.id))[1], (array_agg(r.fault))[1] into count, first, fault
+        from (select n.id, fault!(n) as fault
+                from new_rows n
+                join old_rows o on o.id = n.id
+               where n.status = 'pending'
+                 and (o.status <> 'pending' or judged!(o) is distinct from judged!(n))) r
+       where r.fault is not null;
+    end if;
+  exception when others then
+    return null;
+  end;
+  if count = 0 then
+    return null;
+  end if;
+  if mode = 'refuse' then
+    raise exception using errcode = 'PT422',
+      message = format('message %s cannot be sent: %s', first, fault)
+                || case when count > 1 then format(' (and %s more)', count - 1) else '' end,
+      hint = 'Nothing was written. Correct it, or have PUNCTUAL_VALIDATE = warn accept such rows.';
+  end if;
+  raise warning '% of the messages cannot be sent as they are (the first: %: %)', count, first, fault;
+  return null;
+end
+$$;
+
+create or replace trigger punctual_validate_insert
+  after insert on public.scheduled_messages
+  referencing new table as new_rows for each statement
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.validate();
+
+create or replace trigger punctual_validate_update
+  after update on public.scheduled_messages
+  referencing old table as old_rows new table as new_rows for each statement
+  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  execute function punctual.validate();
