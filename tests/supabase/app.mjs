@@ -83,6 +83,46 @@ assert.equal(deleted.status, 200, JSON.stringify(deleted.error))
 assert.equal(deleted.data.length, 1)
 done('delete, and late delete: 409')
 
+// Whole rows, read and written back with another column changed.
+const sent = await table().select().eq('to_number', '+15550000004')
+assert.ok(sent.data.length === 2 && sent.data.every((row) => row.status === 'delivered'), JSON.stringify(sent))
+const [one] = sent.data
+const saved = await table().update({ ...one, metadata: { seen: true } }).eq('id', one.id).select().single()
+assert.equal(saved.status, 200, JSON.stringify(saved.error))
+assert.deepEqual(saved.data.metadata, { seen: true })
+const single = await table().upsert({ ...one, metadata: { n: 1 } }).select().single()
+assert.equal(single.status, 200, JSON.stringify(single.error))
+const cut = (row) => ({ ...row, scheduled_at: new Date(row.scheduled_at).toISOString(), metadata: { n: 2 } })
+const bulk2 = await table().upsert(sent.data.map(cut)).select()
+assert.equal(bulk2.status, 200, JSON.stringify(bulk2.error))
+assert.ok(bulk2.data.every((row) => row.metadata.n === 2))
+for (const late of [table().update({ body: 'other' }).eq('id', one.id), table().upsert({ ...one, body: 'other' }),
+  table().update({ scheduled_at: at(3) }).eq('id', one.id), table().upsert({ ...one, to_number: '+15550000008' })]) {
+  const { status, error } = await late
+  assert.equal(status, 409, JSON.stringify(error))
+  assert.equal(error.message, `message ${one.id} is delivered; it is too late to change it`)
+  assert.match(error.hint, /insert a new row/)
+}
+done('a row that was delivered: saved whole, alone and in bulk; its text, time and number: 409')
+
+// One message a key: the index is of what is in progress, which `onConflict` cannot say.
+const keyed = { to_number: '+15550000005', body: 'first', scheduled_at: at(5), dedup_key: 'k' }
+const partial = await table().upsert(keyed, { onConflict: 'dedup_key' })
+assert.equal(partial.error.code, '42P10', JSON.stringify(partial))
+assert.equal((await table().insert(keyed)).status, 201)
+const twice = await table().insert(keyed)
+assert.equal(twice.status, 409)
+assert.equal(twice.error.code, '23505')
+const again = await client.rpc('schedule_once', { message: { ...keyed, body: 'second' } })
+assert.equal(again.status, 200, JSON.stringify(again.error))
+const all = await table().select().eq('dedup_key', 'k')
+assert.deepEqual(all.data.map((row) => row.body), ['second'])
+await table().update({ status: 'cancelled' }).eq('dedup_key', 'k')
+const next = await client.rpc('schedule_once', { message: { ...keyed, body: 'third' } })
+assert.equal(next.status, 200, JSON.stringify(next.error))
+assert.equal((await table().select().eq('dedup_key', 'k')).data.length, 2, 'a key is free again')
+done('dedup_key: 42P10 by onConflict, 23505 by insert, moved by schedule_once')
+
 const hidden = await client.schema('punctual').from('attempts').select()
 assert.ok(hidden.error, 'the private schema is not served')
 done('schema punctual is not served')

@@ -303,6 +303,61 @@ async fn a_table_of_another_shape_is_refused_by_the_cli_too() {
     assert!(row.unwrap().get::<_, bool>(0), "nothing was made");
 }
 
+/// A project with our schema, and a message in each state; their ids are drawn.
+async fn with_messages_in_every_state() -> Project {
+    let project = Project::new().await;
+    said(&mut project.push());
+    project.migrate();
+    let rows = "set session_replication_role = replica;
+        delete from scheduled_messages;
+        insert into scheduled_messages (to_number, body, scheduled_at, send_before, template_vars, status)
+        select '+15550000001', 'hello', '2026-01-01 00:00:00.123456Z', '2026-01-02 00:00:00.999999Z',
+               '{\"b\": 1, \"a\": [1.50, \"x\"]}', s
+          from unnest('{pending,sending,sent,delivered,unconfirmed,failed,cancelled}'::text[]) s";
+    project.db.client().await.batch_execute(rows).await.unwrap();
+    project
+}
+
+#[tokio::test]
+#[ignore = "needs TypeORM: tests/supabase/run"]
+async fn typeorm_saves_whole_rows_of_what_was_sent_and_not_their_text() {
+    let project = with_messages_in_every_state().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/supabase/typeorm.mjs");
+    let url = project.url("dashboard");
+    print!(
+        "{}",
+        said(Command::new("node").arg(script).env("DATABASE_URL", url))
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Django: tests/supabase/run"]
+async fn django_saves_whole_rows_of_what_was_sent_and_not_their_text() {
+    let tools = std::env::var_os("SUPABASE_TOOLS").expect("SUPABASE_TOOLS: run tests/supabase/run");
+    let python = Path::new(&tools).join("python/bin/python");
+    if !python.exists() {
+        println!("skipped: there is no Django here");
+        return;
+    }
+    let project = with_messages_in_every_state().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/supabase/django_app.py");
+    let url = project.url("dashboard");
+    print!(
+        "{}",
+        said(Command::new(python).arg(script).env("DATABASE_URL", url))
+    );
+}
+
+/// The function that `docs/supabase.md` shows for one message a key.
+fn schedule_once() -> String {
+    let docs = include_str!("../../docs/supabase.md");
+    let from = docs
+        .find("create function schedule_once")
+        .expect("it is there");
+    let (sql, _) = docs[from..].split_once("```").expect("its end");
+    sql.to_owned()
+}
+
 /// `PostgREST`, ended with this.
 struct PostgRest(Child);
 
@@ -325,8 +380,13 @@ async fn an_app_goes_on_through_supabase_js_and_hears_when_it_is_too_late() {
             "set punctual.writer = 'on';
              update scheduled_messages set status = 'sending' where to_number = '+15550000001';
              update scheduled_messages set status = 'sending' where id =
-               (select min(id::text)::uuid from scheduled_messages where to_number = '+15550000002')",
+               (select min(id::text)::uuid from scheduled_messages where to_number = '+15550000002');
+             update scheduled_messages set status = 'delivered' where to_number = '+15550000004'",
         )
+        .await
+        .unwrap();
+    client
+        .batch_execute(&format!("set role dashboard; {}", schedule_once()))
         .await
         .unwrap();
 

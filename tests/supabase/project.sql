@@ -30,4 +30,4 @@ grant select, insert, update, delete on public.scheduled_messages to authenticat
 -- Two days away; one of each kind is being sent by the time it is asked for.
 insert into public.scheduled_messages (to_number, body, scheduled_at, created_by)
 select number, 'hello', now() + interval '2 days', '11111111-1111-4111-8111-111111111111'
-  from unnest(array['+15550000001', '+15550000002', '+15550000002', '+15550000002', '+15550000003']) as number;
+  from unnest(array['+15550000001', '+15550000002', '+15550000002', '+15550000002', '+15550000003', '+15550000004', '+15550000004']) as number;
