@@ -197,10 +197,10 @@ async fn what_is_refused_is_not_written_and_what_is_not_touched_is_not_judged() 
         ""
     );
     // The app's history is not to be sent.
-    let sent = bad
+    let of_the_past = bad
         .replace("timezone,", "timezone, status,")
         .replace("null, now()", "null, 'sent', now()");
-    assert_eq!(objection(&world.user, &sent).await, "");
+    assert_eq!(objection(&world.user, &of_the_past).await, "");
     // The daemon's own writes are not judged.
     let daemon = world.daemon().await;
     run(&daemon, &set("body = ''")).await;
