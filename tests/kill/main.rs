@@ -10,6 +10,7 @@ mod chance;
 mod cluster;
 mod crash_loop;
 mod faults;
+mod herd;
 mod judge;
 mod points;
 mod suspend;
