@@ -53,15 +53,21 @@ impl<P> Outgoing<P> {
         self.finished_len + self.parked.len()
     }
 
+    /// Outcomes of requests that are not recorded: nobody else knows them.
     pub(super) fn unrecorded_answers(&self) -> usize {
+        self.all().filter(|r| r.started.is_some()).count()
+    }
+
+    /// When the first request ended whose outcome is not recorded.
+    pub(super) fn oldest_answer(&self) -> Option<Moment> {
+        self.all().filter_map(|r| r.finished).min()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Record<P>> {
         let grouped = self.groups.values().flat_map(|g| g.records.iter());
         let parked = self.parked.values().map(|(_, record)| record);
         let finished = self.finished.values().flatten();
-        finished
-            .chain(parked)
-            .chain(grouped)
-            .filter(|r| r.started.is_some())
-            .count()
+        finished.chain(parked).chain(grouped)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -74,10 +80,7 @@ impl<P> Outgoing<P> {
     }
 
     pub(super) fn holds(&self, token: AttemptToken) -> bool {
-        let is = |r: &Record<P>| r.token == token;
-        self.finished.values().flatten().any(is)
-            || self.parked.values().any(|(_, record)| is(record))
-            || self.groups.values().any(|g| g.records.iter().any(is))
+        self.all().any(|r| r.token == token)
     }
 
     pub(super) fn park(&mut self, lane: Option<Lane>, record: Record<P>, now: Now) {

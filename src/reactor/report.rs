@@ -235,8 +235,10 @@ pub struct LoadReport {
     pub permits: u64,
     /// How many may be at once at most.
     pub max_in_flight: u64,
-    /// Outcomes that the database has not taken yet.
+    /// Outcomes that are not recorded in the database yet.
     pub unrecorded: u64,
+    /// How long ago the first of these requests ended; 0 if there is none.
+    pub unrecorded_oldest_us: u64,
 }
 
 /// The pool's connections.

@@ -103,6 +103,10 @@ impl<P: Clone> Reactor<P> {
             permits: permits.map_or(most, |permits| permits.min(most)) as u64,
             max_in_flight: most as u64,
             unrecorded: self.outgoing.unrecorded() as u64,
+            unrecorded_oldest_us: self
+                .outgoing
+                .oldest_answer()
+                .map_or(0, |at| u64::try_from(now.db.micros_from(at)).unwrap_or(0)),
         }
     }
 

@@ -129,3 +129,21 @@ fn while_claims_fail_there_is_one_a_pause() {
     world.run_until(at(SECOND * 13));
     assert_eq!(world.in_flight.len(), 64);
 }
+
+#[test]
+fn the_oldest_unrecorded_result_has_an_age() {
+    let mut world = World::new(settings(8), herd(8));
+    world.takes_no_records = true;
+    world.run_until(at(SECOND));
+    let age = |world: &World| world.reactor.load(world.now).unrecorded_oldest_us;
+    assert_eq!(age(&world), 0);
+    world.answer(id(3), accepted());
+    world.run_until(at(SECOND * 2));
+    world.answer(id(4), accepted());
+    world.run_until(at(SECOND * 31));
+    assert_eq!(age(&world), 30_000_000);
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.run_until(at(SECOND * 40));
+    assert_eq!(age(&world), 0);
+}

@@ -45,6 +45,8 @@ mod slots;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod sound;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,116 @@
+//! What the reactor and the pool report of the present moment.
+
+use super::{Page, float};
+use crate::reactor::report::Overview;
+
+impl Page {
+    pub(super) fn reactor(&mut self, overview: &Overview) {
+        let report = &overview.timers;
+        let yes = |is: bool| f64::from(u8::from(is));
+        self.gauge(
+            "punctual_ready",
+            "1 while messages leave at their moment, as /readyz says.",
+            yes(report.ready),
+        );
+        self.gauge(
+            "punctual_listener_up",
+            "1 while connected: LISTEN/NOTIFY verified.",
+            yes(report.listener.connected),
+        );
+        self.counter(
+            "punctual_resyncs_total",
+            "Complete reads of the window.",
+            report.listener.resyncs,
+        );
+        self.gauge(
+            "punctual_armed_timers",
+            "Timers held in memory.",
+            float(report.window.armed),
+        );
+        if let Some(beyond) = report.window.beyond {
+            self.gauge(
+                "punctual_beyond_window",
+                "Pending messages due after the window, counted up to a million.",
+                float(beyond),
+            );
+        }
+        self.clock(overview);
+        self.gauge(
+            "punctual_lead_seconds",
+            "Time before its due time at which a message is claimed.",
+            float(report.lead_us) / 1e6,
+        );
+        self.gauge(
+            "punctual_breaker_open",
+            "1 while the provider refuses the account and nothing is sent but probes.",
+            yes(report.breaker.open),
+        );
+        self.gauge(
+            "punctual_restore_hold",
+            "1 while messages are in quarantine after a restore.",
+            yes(report.restore.held_before.is_some()),
+        );
+        self.gauge(
+            "punctual_in_flight",
+            "Requests in flight.",
+            float(overview.load.in_flight),
+        );
+        self.gauge(
+            "punctual_in_flight_max",
+            "Current limit of requests in flight.",
+            float(overview.load.permits),
+        );
+        self.lanes(&report.lanes);
+        self.gauge(
+            "punctual_unrecorded",
+            "Outcomes that are not recorded yet.",
+            float(overview.load.unrecorded),
+        );
+        self.gauge(
+            "punctual_unrecorded_oldest_seconds",
+            "Age of the oldest of these, from the end of its request.",
+            float(overview.load.unrecorded_oldest_us) / 1e6,
+        );
+        let name = "punctual_pool_connections";
+        self.family(name, "gauge", "Connections of the pool, by state.");
+        let pool = overview.database;
+        for (state, value) in [
+            ("busy", pool.open.saturating_sub(pool.idle)),
+            ("idle", pool.idle),
+        ] {
+            self.line(name, &format!("{{state=\"{state}\"}}"), float(value));
+        }
+        self.gauge(
+            "punctual_pool_waiting",
+            "Steps waiting for a connection of the pool.",
+            float(pool.waiting),
+        );
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an offset of 2^53 µs would be 285 years"
+    )]
+    fn clock(&mut self, overview: &Overview) {
+        let clock = overview.timers.clock;
+        self.gauge(
+            "punctual_clock_known",
+            "1 while the database's clock is known well enough to fire by.",
+            f64::from(u8::from(clock.offset_us.is_some())),
+        );
+        if let Some(offset) = clock.offset_us {
+            self.gauge(
+                "punctual_clock_offset_seconds",
+                "The database's clock minus this machine's.",
+                offset as f64 / 1e6,
+            );
+        }
+        if let Some(uncertainty) = clock.uncertainty_us {
+            self.gauge(
+                "punctual_clock_uncertainty_seconds",
+                "Uncertainty of that offset.",
+                float(uncertainty) / 1e6,
+            );
+        }
+    }
+}
