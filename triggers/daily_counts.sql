@@ -15,7 +15,7 @@ begin
   return query
   with asked as materialized (
     select f.id, f.token, f.user_id, f.facts, m.at, m.rank, m.scheduled_at, m.own_zone,
-           lower(btrim((f.facts).timezone, E' \t\r\n')) as user_zone,
+           lower(btrim((f.facts).timezone, white!())) as user_zone,
            -- Counted is what has a limit and is wanted; the policy says no to the rest.
            (f.facts).daily_limit is not null and not (f.facts).opted_out and (f.facts).phone_verified
            and coalesce(m.message_type <> all ((f.facts).off), true)
@@ -24,10 +24,10 @@ begin
            and coalesce(m.at <= m.send_before, true) as counts
       from punctual.facts_of(ids, tokens, users, events) f
      cross join lateral (
-       select m.scheduled_at, m.send_before, btrim(m.message_type::text) as message_type,
+       select m.scheduled_at, m.send_before, btrim(m.message_type::text, white!()) as message_type,
               greatest(due!(m), clock_timestamp()) as at,
-              case btrim(m.priority::text) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank,
-              lower(btrim(m.timezone::text, E' \t\r\n')) as own_zone
+              case btrim(m.priority::text, white!()) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank,
+              lower(btrim(m.timezone::text, white!())) as own_zone
          from public.scheduled_messages m
         where m.id = f.id) m
   ), today as materialized (

@@ -43,15 +43,16 @@ declare
   tab constant oid := to_regclass('public.user_sms_preferences');
 begin
   for turn in 1..4 loop
-    candidate := btrim(case turn when 1 then own_zone when 3 then installation when 4 then 'UTC' end);
+    candidate := case turn when 1 then own_zone when 3 then installation when 4 then 'UTC' end;
     if turn = 2 and whose is not null and coalesce(pg_catalog.has_table_privilege(tab, 'select'), false)
        and (select count(*) = 2 from pg_catalog.pg_attribute a
              where a.attrelid = tab and not a.attisdropped
                and (a.attname = 'user_id' and a.atttypid = 'uuid'::regtype or a.attname = 'timezone'))
     then
-      execute 'select btrim(p.timezone::text) from public.user_sms_preferences p where p.user_id = $1 limit 1'
+      execute 'select p.timezone::text from public.user_sms_preferences p where p.user_id = $1 limit 1'
         into candidate using whose;
     end if;
+    candidate := btrim(candidate, white!());
     continue when candidate is null
       -- An abbreviation is a zone to Postgres, and none to the daemon.
       or upper(candidate) not in ('UTC', 'GMT')

@@ -29,6 +29,12 @@ macro_rules! sql {
 /// Where the indexes are defined.
 const INDEXES: &str = include_str!("../../migrations/20261128000004_indexes.sql");
 
+/// Where the index on the numbers of what is pending is.
+const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
+
+/// The white space that Rust's `str::trim` takes off, as Postgres's `btrim` takes it.
+const WHITE: &str = "E' \\t\\n\\x0B\\f\\r\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\\u2003\\u2004\\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'";
+
 /// Puts one expression down, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
     match name {
@@ -47,6 +53,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "sha256(convert_to(btrim($body, E' \\t\\r\\n'), 'UTF8'))",
             alias,
         ),
+        // Whatever is compared is read without it.
+        b"white" => out.row(WHITE, alias),
         // It may still be sent, or may have been: of one `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
         // Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` holds it to what the
@@ -129,7 +137,11 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"daemon_roles" => out.row(catalog::DAEMON_ROLES, b""),
         // Every index of the app's tables, as `values` takes rows: table, name, a column that is
         // looked up by it (null: whatever the table has), and the rest of its definition.
-        b"indexes" => out.row(cut(INDEXES, "(values\n", ") as w (tab, name,"), b""),
+        b"indexes" => {
+            out.row(cut(INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
+            out.row(",\n", b"");
+            out.row(cut(EDGES, "(values\n", ") as w (tab, name,"), b"");
+        }
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
 }

@@ -48,6 +48,7 @@ mod take_over;
 mod tls;
 mod validate;
 mod ways;
+mod white;
 mod window;
 
 #[allow(dead_code, reason = "shared with the simulation")]

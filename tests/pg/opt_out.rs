@@ -16,7 +16,7 @@ const REASON: &str = "recipient opted out (STOP)";
 
 impl World {
     /// A pending row, due now.
-    async fn insert(&self, to: &str, from: Option<&str>) -> Uuid {
+    pub(crate) async fn insert(&self, to: &str, from: Option<&str>) -> Uuid {
         self.app
             .query_one(
                 "insert into scheduled_messages (to_number, from_number, body, scheduled_at)
@@ -28,7 +28,7 @@ impl World {
             .get(0)
     }
 
-    async fn reply(&self, body: &str) {
+    pub(crate) async fn reply(&self, body: &str) {
         let id = format!("SM{:032x}", Uuid::new_v4().as_u128());
         self.reply_as(&id, body, None).await;
     }
@@ -52,14 +52,14 @@ impl World {
     }
 
     /// Status and reason.
-    async fn fate(&self, id: Uuid) -> String {
+    pub(crate) async fn fate(&self, id: Uuid) -> String {
         let sql =
             "select concat_ws(': ', status, cancel_reason) from scheduled_messages where id = ";
         self.text(&format!("{sql}'{id}'")).await
     }
 
     /// Whether a claim wins the row; if not, it must have been cancelled.
-    async fn claimed(&self, id: Uuid) -> bool {
+    pub(crate) async fn claimed(&self, id: Uuid) -> bool {
         let asks = [(MessageId(id), AttemptToken::fresh())];
         let lease = Duration::from_secs(30);
         let mut claimed = self.store.claim(&asks, lease).await.unwrap();

@@ -1,16 +1,15 @@
 //! Expressions that are made of a list in Rust, so that the list is in one place.
 
-use super::Text;
+use super::{Text, WHITE};
 use crate::message::facts::Switch;
 use crate::message::status::{Status, Writer, transition};
 use crate::message::{Channel, LedgerOutcome, Stage};
 
 /// A row without a channel is a text.
 pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N>) {
-    out.row(
-        "coalesce(lower(btrim($channel::text, E' \\t\\r\\n')), '') in (''",
-        alias,
-    );
+    out.row("coalesce(lower(btrim($channel::text, ", alias);
+    out.row(WHITE, b"");
+    out.row(")), '') in (''", b"");
     let mut at = 0;
     while at < Channel::UNDERSTOOD.len() {
         out.row(", '", b"");
@@ -33,10 +32,9 @@ pub(super) const fn not_understood<const N: usize>(alias: &[u8], out: &mut Text<
         out.row(Channel::UNDERSTOOD[at].as_str(), b"");
         at += 1;
     }
-    out.row(
-        "', to_json(left(btrim($channel::text, E' \\t\\r\\n'), 40)))",
-        alias,
-    );
+    out.row("', to_json(left(btrim($channel::text, ", alias);
+    out.row(WHITE, b"");
+    out.row("), 40)))", b"");
 }
 
 /// By the stages that end without arrival.

@@ -61,6 +61,34 @@ fn every_switch_is_in_the_lists() {
     }
 }
 
+/// A number is one number in Rust and in SQL.
+#[test]
+fn white_space_is_what_rust_trims() {
+    let text = Text::<300>::of("white!()");
+    let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
+    let inside = text.strip_prefix("E'").unwrap().strip_suffix('\'').unwrap();
+    let mut named: Vec<char> = Vec::new();
+    for part in inside.split('\\') {
+        let code = |hex: &str| char::from_u32(u32::from_str_radix(hex, 16).unwrap()).unwrap();
+        match part.split_at_checked(1) {
+            None => {}
+            Some((" ", "")) => named.push(' '),
+            Some(("t", "")) => named.push('\t'),
+            Some(("n", "")) => named.push('\n'),
+            Some(("f", "")) => named.push('\u{c}'),
+            Some(("r", "")) => named.push('\r'),
+            Some(("x" | "u", hex)) => named.push(code(hex)),
+            other => panic!("{other:?}"),
+        }
+    }
+    named.sort_unstable();
+    let white: Vec<char> = (char::MIN..=char::MAX)
+        .filter(|c| c.is_whitespace())
+        .collect();
+    assert_eq!(named, white);
+    assert!(EDGES.contains(&format!("btrim(to_number, {})", text.replace('\'', "''"))));
+}
+
 /// The migrations are plain SQL, for the Supabase CLI applies them as they are.
 #[test]
 fn the_migrations_say_the_same() {

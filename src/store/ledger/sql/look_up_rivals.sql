@@ -15,7 +15,7 @@ union all
 select ask.n, coalesce(a.started_at, a.claimed_at)
   from punctual.attempts a
   join public.scheduled_messages m on m.id = a.message_id
-  join ask on ask.to_number = btrim(m.to_number)
+  join ask on ask.to_number = btrim(m.to_number, white!())
  where a.outcome is null and a.token <> ask.token
    -- What a template is rendered to may be anything.
    and (m.template_vars is not null

@@ -1,8 +1,8 @@
 -- What is held after a restore: pending, and due before the hold. In the order of their numbers, so
 -- that rows which could be each other's come together; of one number the soonest first.
 -- $1 held before  $2 after this number (null: from the first)  $3 rows at most
-select m.id, btrim(m.to_number, E' \t\r\n')::text as number,
-       nullif(btrim(m.from_number), '')::text as from_number,
+select m.id, btrim(m.to_number, white!())::text as number,
+       nullif(btrim(m.from_number, white!()), '')::text as from_number,
        -- The rendered text of a template is not known here.
        case when m.template_vars is null then text_key!(m) end as text,
        -- It cannot have been sent before it was there.
@@ -12,7 +12,7 @@ select m.id, btrim(m.to_number, E' \t\r\n')::text as number,
   from public.scheduled_messages m
  where m.status = 'pending'
    and due!(m) < $1::timestamptz
-   and ($2::text is null or btrim(m.to_number, E' \t\r\n') collate "C" > $2::text)
- order by btrim(m.to_number, E' \t\r\n') collate "C",
+   and ($2::text is null or btrim(m.to_number, white!()) collate "C" > $2::text)
+ order by btrim(m.to_number, white!()) collate "C",
           due!(m), m.id
  limit $3

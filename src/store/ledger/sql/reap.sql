@@ -18,7 +18,7 @@ with dead as (
    order by a.lease_until
    limit $3
 ), free as (
-  select m.id, btrim(m.to_number) as lookup_to, nullif(btrim(m.from_number), '') as lookup_from,
+  select m.id, btrim(m.to_number, white!()) as lookup_to, nullif(btrim(m.from_number, white!()), '') as lookup_from,
          -- What a template was rendered to, only the dead one knew.
          case when m.template_vars is null then text_key!(m) end
            as lookup_text

@@ -27,8 +27,8 @@ with quarantine as materialized (
            where (select punctual.check_history($3::uuid, $9::bigint, $10::uuid[], $11::uuid[]))
            order by a.id) ask
    cross join lateral (
-     select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number) as their_number,
-            coalesce(nullif(btrim(m.from_number), ''), $6::text) as our_number
+     select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number, white!()) as their_number,
+            coalesce(nullif(btrim(m.from_number, white!()), ''), $6::text) as our_number
        from public.scheduled_messages m
       where m.id = ask.id and is_pending!(m)
         and due!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond'

@@ -25,7 +25,7 @@ with ask as materialized (
    cross join lateral (
      -- What to look up while the outcome is uncertain, as it was sent: the row may be edited once it is
      -- `unconfirmed`.
-     select m.body, btrim(m.to_number) as lookup_to, nullif(btrim(m.from_number), '') as lookup_from,
+     select m.body, btrim(m.to_number, white!()) as lookup_to, nullif(btrim(m.from_number, white!()), '') as lookup_from,
             case when ask.outcome = 'unknown'
                  then coalesce(text_key!(ask), text_key!(m)) end as lookup_text
        from public.scheduled_messages m

@@ -21,8 +21,8 @@ with reply as (
    cross join lateral (
      select m.id
        from public.scheduled_messages m
-      where m.status = 'pending' and btrim(m.to_number) = p.theirs
-        and coalesce(nullif(btrim(m.from_number), ''), $4::text) = p.ours
+      where m.status = 'pending' and btrim(m.to_number, white!()) = p.theirs
+        and coalesce(nullif(btrim(m.from_number, white!()), ''), $4::text) = p.ours
         for no key update skip locked) m
 )
 update public.scheduled_messages m

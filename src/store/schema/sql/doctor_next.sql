@@ -42,7 +42,7 @@ with next as materialized (
     from next n where n.send_before < n.due
   union all
   select 'to itself', count(*), min(n.id::text), 'have the same number as sender and recipient', 'the provider refuses them: change one of the two'
-    from next n where btrim(n.to_number, E' \t\r\n') = btrim(coalesce(n.from_number, $1), E' \t\r\n')
+    from next n where btrim(n.to_number, white!()) = btrim(coalesce(n.from_number, $1), white!())
 )
 select what, 'warn' as level, case when n > 0 then format('%s of the next 1,000 %s, one of them %s', n, found, id) end as found,
        'none in the next 1,000' as fine, remedy

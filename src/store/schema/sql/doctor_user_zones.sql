@@ -1,5 +1,5 @@
 -- The users' time zones, with their number of rows; the first 100,000 rows of a large table.
-select btrim(part.timezone, E' \t\r\n') as zone, count(*) as n
+select btrim(part.timezone, white!()) as zone, count(*) as n
   from (select p.timezone::text from public.user_sms_preferences p limit 100000) part
  where part.timezone ~ '\S'
  group by 1

@@ -87,8 +87,8 @@ begin
                            'returned', 'deferred'));
     -- What was uncertain before there was anybody to look it up.
     update punctual.attempts a
-       set next_lookup_at = clock_timestamp(), lookup_to = btrim(m.to_number),
-           lookup_from = nullif(btrim(m.from_number), ''),
+       set next_lookup_at = clock_timestamp(), lookup_to = btrim(m.to_number, white!()),
+           lookup_from = nullif(btrim(m.from_number, white!()), ''),
            lookup_text = text_key!(m)
       from public.scheduled_messages m
      where m.status = 'unconfirmed' and a.message_id = m.id and a.outcome = 'unknown' and a.lookup_text is null
