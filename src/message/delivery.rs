@@ -118,7 +118,7 @@ impl Failure {
     /// Whether a retry follows, if the row permits one.
     pub const fn is_retried(self) -> bool {
         match self.retry {
-            Retry::After { .. } | Retry::HoldAccount { .. } => true,
+            Retry::After { .. } | Retry::HoldAccount { .. } | Retry::HoldSender { .. } => true,
             Retry::No | Retry::OnlyIfConfigured { .. } => false,
         }
     }

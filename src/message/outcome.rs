@@ -58,14 +58,8 @@ impl Outcome {
     pub const fn holds_account(&self) -> Option<Duration> {
         match self {
             Self::Throttled { hold, .. } => *hold,
-            Self::Refused {
-                retry: Retry::HoldAccount { probe },
-                ..
-            } => Some(*probe),
-            Self::Refused { .. }
-            | Self::Accepted { .. }
-            | Self::Unsent { .. }
-            | Self::Unknown { .. } => None,
+            Self::Refused { retry, .. } => retry.holds_account(),
+            Self::Accepted { .. } | Self::Unsent { .. } | Self::Unknown { .. } => None,
         }
     }
 }
@@ -87,11 +81,30 @@ pub enum Retry {
         /// The pause between probes.
         probe: Duration,
     },
+    /// It concerns the sender, whoever is texted: its messages wait, each for so long, and the attempt does not
+    /// count. Other senders go on.
+    HoldSender {
+        /// Before the next attempt.
+        pause: Duration,
+    },
     /// It may have arrived, so a retry could be a *second* text: only if the installation permits that.
     OnlyIfConfigured {
         /// The pause before the first retry.
         base: Duration,
     },
+}
+
+impl Retry {
+    /// How long to wait between probes, if it concerns the account as a whole.
+    pub const fn holds_account(self) -> Option<Duration> {
+        match self {
+            Self::HoldAccount { probe } => Some(probe),
+            Self::No
+            | Self::After { .. }
+            | Self::HoldSender { .. }
+            | Self::OnlyIfConfigured { .. } => None,
+        }
+    }
 }
 
 /// Kinds of refusal.

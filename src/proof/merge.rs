@@ -291,10 +291,10 @@ fn again(
                 counts: true,
             })
         }
-        // It was the account's failing: the request after the pause opens the breaker if it
-        // still is.
-        Retry::HoldAccount { probe } => {
-            let pause = probe.min(ACCOUNT_PAUSE_MAX);
+        // It was the failing of the account, or of the sender: the request after the pause finds out
+        // whether it still is.
+        Retry::HoldAccount { probe: pause } | Retry::HoldSender { pause } => {
+            let pause = pause.min(ACCOUNT_PAUSE_MAX);
             (room.now + pause <= expires).then_some(Again {
                 pause,
                 counts: false,

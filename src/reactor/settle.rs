@@ -268,8 +268,8 @@ struct Refusal {
 impl Refusal {
     fn settle(self, retry: Retry, id: MessageId, tries: AttemptBudget, at: Moment) -> Settlement {
         let base = match retry {
-            Retry::HoldAccount { probe } => {
-                return self.settled(Next::Back(Wait::Pause(probe.min(ACCOUNT_PAUSE_MAX))), false);
+            Retry::HoldAccount { probe: pause } | Retry::HoldSender { pause } => {
+                return self.settled(Next::Back(Wait::Pause(pause.min(ACCOUNT_PAUSE_MAX))), false);
             }
             Retry::After { base } => base,
             // There is no setting for it: a second text is worse than none.

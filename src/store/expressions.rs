@@ -33,7 +33,8 @@ const INDEXES: &str = include_str!("../../migrations/20261128000004_indexes.sql"
 const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
 
 /// The white space that Rust's `str::trim` takes off, as Postgres's `btrim` takes it.
-const WHITE: &str = "E' \\t\\n\\x0B\\f\\r\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\\u2003\\u2004\\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'";
+const WHITE: &str = "E' \\t\\n\\x0B\\f\\r\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\\u2003\\u2004\
+     \\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'";
 
 /// Puts one expression down, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {

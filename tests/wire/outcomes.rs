@@ -129,11 +129,20 @@ async fn refusals_are_classified_and_tidied() {
     let sentence = format!("'{TO}' does not want '{BODY}'");
     let minutes = |n: u64| Duration::from_secs(n * 60);
     let held = Retry::HoldAccount { probe: minutes(5) };
+    let waits = Retry::HoldSender { pause: minutes(5) };
     let later = Retry::After { base: minutes(5) };
     for (status, code, category, retry) in [
         (400, 21211, Category::InvalidNumber, Retry::No),
         (400, 21610, Category::OptedOut, Retry::No),
         (401, 20003, Category::AccountIssue, held),
+        (400, 20005, Category::AccountIssue, held),
+        (403, 90010, Category::AccountIssue, held),
+        (404, 20404, Category::AccountIssue, held),
+        (400, 21703, Category::AccountIssue, held),
+        (400, 21704, Category::AccountIssue, held),
+        (400, 21705, Category::AccountIssue, held),
+        (400, 21659, Category::SenderIssue, waits),
+        (400, 21660, Category::SenderIssue, waits),
         (400, 21408, Category::SenderIssue, Retry::No),
         (400, 21611, Category::RateLimit, later),
         (400, 21617, Category::Content, Retry::No),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::codes;
 use super::is_message_sid;
 use super::tidy::{tidy, unquote};
-use crate::message::{Category, Outcome, ProviderSid, Retry};
+use crate::message::{Category, Outcome, ProviderSid};
 
 /// The longest `Retry-After` believed. A nonsensical one would park a message for good, and
 /// asking once an hour hurts nobody.
@@ -44,12 +44,8 @@ pub(super) fn outcome(
 
 /// A rolling limit that is used up says 429 like a burst does; only its code tells them apart.
 fn throttled(retry_after: Option<&str>, code: Option<i32>) -> Outcome {
-    let hold = code.and_then(
-        |code| match codes::retry(Some(code), codes::category(code)) {
-            Retry::HoldAccount { probe } => Some(probe),
-            Retry::No | Retry::After { .. } | Retry::OnlyIfConfigured { .. } => None,
-        },
-    );
+    let retry = |code| codes::retry(Some(code), codes::category(code));
+    let hold = code.and_then(|code| retry(code).holds_account());
     Outcome::Throttled {
         retry_after: retry_after.and_then(seconds),
         code,

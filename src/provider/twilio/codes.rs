@@ -1,5 +1,5 @@
 //! Twilio's error codes: what kind of refusal each is, and whether to try again. The one place
-//! that knows them.
+//! that knows them. Each is as Twilio's page on it says (`https://www.twilio.com/docs/api/errors/CODE`).
 //!
 //! Codes come with a refused request and, later, with a status callback; both look here. The
 //! list is Twilio's and changes, so the HTTP status has spoken before a code is asked, the raw
@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::message::{Category, Retry};
+use crate::message::{Category, Outcome, Retry, Sender};
 
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
@@ -25,14 +25,25 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
     ),
     (&[21610, 30004], Category::OptedOut, Retry::No),
     (
-        &[20003, 20403, 70051, 10001, 30002],
+        // The credentials, the account's state, or the URL that names it; and the messaging service that is asked
+        // to pick a sender: missing, without a number (that can be used), or no service's name.
+        &[
+            20003, 20005, 20006, 20008, 20403, 20404, 70051, 10001, 90010, 30002, 21701, 21703,
+            21704, 21705,
+        ],
         Category::AccountIssue,
         Retry::HoldAccount { probe: PROBE },
     ),
     (
-        &[21408, 21606, 21608, 21612, 30024, 30034],
+        &[21408, 21606, 21608, 21612, 21659, 30024, 30034],
         Category::SenderIssue,
         Retry::No,
+    ),
+    // The sender is another account's, is not registered, or cannot text at all, whoever is texted.
+    (
+        &[21660, 21661, 30032, 30033],
+        Category::SenderIssue,
+        Retry::HoldSender { pause: PROBE },
     ),
     (
         &[20429, 21611, 30001, 30022, 63017],
@@ -86,6 +97,28 @@ pub fn retry(code: Option<i32>, category: Category) -> Retry {
     }
 }
 
+/// The outcome, by who sends. That a sender is not Twilio's (21659) may be the destination's fault where it is a
+/// short code, which is one country's; of a phone number it is said to whoever is texted.
+pub(super) fn judged_by_sender(outcome: Outcome, from: &Sender) -> Outcome {
+    match (outcome, from) {
+        (
+            Outcome::Refused {
+                code: Some(code @ 21659),
+                category,
+                text,
+                ..
+            },
+            Sender::Number(_),
+        ) => Outcome::Refused {
+            code: Some(code),
+            category,
+            text,
+            retry: Retry::HoldSender { pause: PROBE },
+        },
+        (outcome, _) => outcome,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,8 +127,10 @@ mod tests {
     const DOCUMENT: &str = "
         21211 21217 21401 21614 21635 30005 30006 | invalid_number | no
         21610 30004                         | opted_out     | no
-        20003 20403 70051 10001 30002       | account_issue | hold 300
-        21408 21606 21608 21612 30024 30034 | sender_issue  | no
+        20003 20005 20006 20008 20403 20404 70051 10001 90010 30002 | account_issue | hold 300
+        21701 21703 21704 21705             | account_issue | hold 300
+        21408 21606 21608 21612 21659 30024 30034 | sender_issue | no
+        21660 21661 30032 30033             | sender_issue  | sender 300
         20429 21611 30001 30022 63017       | rate_limit    | after 300
         63038                               | rate_limit    | hold 3600
         30003                               | unreachable   | after 60
@@ -108,6 +143,7 @@ mod tests {
             Retry::No => "no".into(),
             Retry::After { base } => format!("after {}", base.as_secs()),
             Retry::HoldAccount { probe } => format!("hold {}", probe.as_secs()),
+            Retry::HoldSender { pause } => format!("sender {}", pause.as_secs()),
             Retry::OnlyIfConfigured { base } => format!("if configured {}", base.as_secs()),
         }
     }
@@ -131,6 +167,31 @@ mod tests {
         known.sort_unstable();
         known.dedup();
         assert_eq!(known.len(), listed.len(), "a code stands in two rows");
+    }
+
+    #[test]
+    fn a_phone_number_that_is_not_twilios_is_the_senders_issue_and_a_short_code_may_be_the_destinations()
+     {
+        let held = Retry::HoldSender { pause: PROBE };
+        for (code, from, then) in [
+            (21659, "+15005550006", held),
+            (21659, "12345", Retry::No),
+            (21659, "ACME", Retry::No),
+            (21606, "+15005550006", Retry::No),
+            (21660, "12345", held),
+        ] {
+            let refused = Outcome::Refused {
+                code: Some(code),
+                category: category(code),
+                text: String::new(),
+                retry: retry(Some(code), category(code)),
+            };
+            let got = judged_by_sender(refused, &from.parse().unwrap());
+            assert!(
+                matches!(got, Outcome::Refused { retry, .. } if retry == then),
+                "{code} {from} {got:?}"
+            );
+        }
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl Twilio {
         let (request, handoff) = self.requests.create(message, valid_for);
         let call = async {
             let response = self.client.execute(request).await?;
-            Ok(read(response, message.body()).await)
+            let outcome = read(response, message.body()).await;
+            Ok(codes::judged_by_sender(outcome, message.from()))
         };
         let (step, cause) = match deadline::within(self.send_timeout, call).await {
             Some(Ok(outcome)) => return outcome,

@@ -116,6 +116,15 @@ fn a_retry_that_would_come_too_late_fails_at_once_and_says_so() {
 }
 
 #[test]
+fn what_the_sender_is_refused_for_costs_the_message_nothing_and_holds_no_account() {
+    let last = AttemptBudget { before: 2, ..TRIES };
+    let outcome = refused(Retry::HoldSender { pause: MINUTE * 5 });
+    assert_eq!(outcome.holds_account(), None);
+    let (pause, _) = check(of(outcome, last), (Status::Pending, "refused", false));
+    assert_eq!(pause, Some(MINUTE * 5));
+}
+
+#[test]
 fn what_the_account_is_refused_for_costs_the_message_nothing() {
     let last = AttemptBudget { before: 2, ..TRIES };
     for probe in [5, 60] {
