@@ -111,10 +111,10 @@ fn refused(error: StoreError) -> anyhow::Error {
         return anyhow::anyhow!("another message with this --dedup-key is still in progress");
     }
     // Somebody with the database's password asks, and the app's own words are what helps them.
-    let told = error.to_string();
+    let text = error.to_string();
     match error.words() {
-        Some(words) if !error.is_schema_missing() && !told.contains(&words) => {
-            anyhow::anyhow!("{told}; in the database's own words: {words}")
+        Some(words) if !error.is_schema_missing() && !text.contains(&words) => {
+            anyhow::anyhow!("{text}; in the database's own words: {words}")
         }
         _ => error.into(),
     }

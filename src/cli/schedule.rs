@@ -126,7 +126,7 @@ pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
 
 /// The printed description of a scheduled message.
 #[derive(Serialize)]
-struct Told {
+struct Scheduled {
     id: MessageId,
     to: String,
     scheduled_at: Moment,
@@ -174,7 +174,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(&scheduled)?;
         return output::print(&format!("{text}\n"));
     }
-    output::print(&tell(&scheduled, &local))
+    output::print(&show(&scheduled, &local))
 }
 
 /// The error for a time in the past.
@@ -225,7 +225,7 @@ async fn insert(
     args: &Args,
     text: Text,
     times: &Times,
-) -> anyhow::Result<Told> {
+) -> anyhow::Result<Scheduled> {
     let draft = Draft {
         to: args.to.as_str(),
         from: args.from.as_ref().map(Sender::as_str),
@@ -244,7 +244,7 @@ async fn insert(
     let Some(id) = id else {
         anyhow::bail!("nothing was scheduled: a trigger of the table skipped the row");
     };
-    Ok(Told {
+    Ok(Scheduled {
         id,
         to: args.to.masked(),
         scheduled_at: times.at,
@@ -258,7 +258,7 @@ async fn insert(
     })
 }
 
-fn tell(it: &Told, zone: &TimeZone) -> String {
+fn show(it: &Scheduled, zone: &TimeZone) -> String {
     let mut text = format!("scheduled {}\n", it.id);
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<10}{value}");

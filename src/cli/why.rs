@@ -33,14 +33,14 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if story.is_empty() {
         bail!("no message {id} in {dsn}");
     }
-    if let Some(told) = ask(&story, sources).await {
-        story.heard(timer(&told, id), hold(&told));
+    if let Some(response) = ask(&story, sources).await {
+        story.heard(timer(&response, id), hold(&response));
     }
     if args.json {
         let text = serde_json::to_string_pretty(&story)?;
         return output::print(&format!("{text}\n"));
     }
-    output::print(&tell(&story))
+    output::print(&show(&story))
 }
 
 /// The response of a daemon about it, if one runs. Without one the rest is shown.
@@ -53,8 +53,8 @@ async fn ask(story: &Story, sources: &Sources) -> Option<Value> {
     serde_json::from_str(&body).ok()
 }
 
-fn timer(told: &Value, id: MessageId) -> Option<Value> {
-    let timers = told.get("timers")?.as_array()?;
+fn timer(response: &Value, id: MessageId) -> Option<Value> {
+    let timers = response.get("timers")?.as_array()?;
     let id = id.to_string();
     let own = timers
         .iter()
@@ -62,8 +62,8 @@ fn timer(told: &Value, id: MessageId) -> Option<Value> {
     own.cloned()
 }
 
-fn hold(told: &Value) -> Option<StoryHold> {
-    let restore = told.get("restore")?;
+fn hold(response: &Value) -> Option<StoryHold> {
+    let restore = response.get("restore")?;
     let word = |key| restore.get(key).and_then(Value::as_str);
     let before: DateTime<Utc> = word("held_before")?.parse().ok()?;
     Some(StoryHold {
@@ -83,10 +83,10 @@ fn local(at: Moment) -> String {
     )
 }
 
-fn tell(story: &Story) -> String {
+fn show(story: &Story) -> String {
     let mut text = format!("message {}\n", story.id);
     match &story.row {
-        Some(row) => tell_row(&mut text, row),
+        Some(row) => show_row(&mut text, row),
         None => text.push_str("  its row has been deleted\n"),
     }
     if let Some(timer) = &story.timer {
@@ -106,10 +106,10 @@ fn tell(story: &Story) -> String {
         );
     }
     for attempt in &story.attempts {
-        tell_attempt(&mut text, attempt, story.row.as_ref());
+        show_attempt(&mut text, attempt, story.row.as_ref());
     }
     for receipt in &story.receipts {
-        tell_receipt(&mut text, receipt);
+        show_receipt(&mut text, receipt);
     }
     for note in &story.notes {
         let _ = writeln!(text, "note\n  {}  {}", local(note.at), note.note);
@@ -144,7 +144,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-fn tell_row(text: &mut String, row: &StoryRow) {
+fn show_row(text: &mut String, row: &StoryRow) {
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = writeln!(text, "  {name:<14}{}", one_line(&value));
@@ -179,7 +179,7 @@ fn tell_row(text: &mut String, row: &StoryRow) {
     }
 }
 
-fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow>) {
+fn show_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow>) {
     let outcome = attempt.outcome.as_deref().unwrap_or("in flight");
     let _ = writeln!(text, "attempt {}: {outcome}", attempt.number);
     let _ = writeln!(
@@ -233,7 +233,7 @@ fn tell_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
     }
 }
 
-fn tell_receipt(text: &mut String, receipt: &StoryReceipt) {
+fn show_receipt(text: &mut String, receipt: &StoryReceipt) {
     let about = receipt.number.map(|n| format!(" (attempt {n})"));
     let code = receipt.error_code.map(|code| format!(" (Code: {code})"));
     let became = match (&receipt.row_status, receipt.effect.as_str()) {

@@ -155,12 +155,16 @@ mod tests {
                 Encoding::Gsm7 => 7,
                 Encoding::Ucs2 => 16,
             };
-            let told = (
+            let counted = (
                 segments.encoding.as_str(),
                 segments.units * bits_each,
                 segments.count,
             );
-            assert_eq!(told, (encoding.as_str(), bits, count), "{times} x {text:?}");
+            assert_eq!(
+                counted,
+                (encoding.as_str(), bits, count),
+                "{times} x {text:?}"
+            );
         }
     }
 

@@ -13,7 +13,10 @@ pub(super) fn refusal(facts: &Facts) -> Option<String> {
         return Some("the recipient's phone number is not verified".into());
     }
     let switch = switched_off(chosen, facts.message_type.as_deref()?)?;
-    Some(format!("the recipient has switched off {}", told(switch)))
+    Some(format!(
+        "the recipient has switched off {}",
+        name_of_switch(switch)
+    ))
 }
 
 fn switched_off(chosen: &Preferences, message_type: &str) -> Option<Switch> {
@@ -21,7 +24,7 @@ fn switched_off(chosen: &Preferences, message_type: &str) -> Option<Switch> {
     chosen.off.iter().find(is_it).copied()
 }
 
-const fn told(switch: Switch) -> &'static str {
+const fn name_of_switch(switch: Switch) -> &'static str {
     match switch {
         Switch::TaskReminders => "task reminders",
         Switch::DailyBrief => "the daily brief",

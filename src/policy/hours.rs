@@ -41,12 +41,12 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
         let before = until;
         if let Some((hours, chosen)) = quiet {
             let why = || {
-                let told = quiet::told(hours, &chosen.zone);
+                let description = quiet::describe(hours, &chosen.zone);
                 let warnings: Vec<_> = chosen.warnings.iter().map(ToString::to_string).collect();
                 if warnings.is_empty() {
-                    told
+                    description
                 } else {
-                    format!("{told} ({})", warnings.join(", "))
+                    format!("{description} ({})", warnings.join(", "))
                 }
             };
             match quiet::end(hours, &chosen.zone, until) {

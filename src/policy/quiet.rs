@@ -18,7 +18,7 @@ pub(super) fn end(hours: &QuietHours, zone: &TimeZone, at: Moment) -> Option<Mom
 }
 
 /// For people.
-pub(super) fn told(hours: &QuietHours, zone: &TimeZone) -> String {
+pub(super) fn describe(hours: &QuietHours, zone: &TimeZone) -> String {
     let (from, until) = (clock(hours.start), clock(hours.end));
     format!("quiet hours {from}-{until} {}", name_of(zone))
 }

@@ -47,7 +47,7 @@ fn rules() -> Rules {
 }
 
 /// What a verdict comes to, as a line; no reason may tell the number or the text.
-fn told(claim: &Claim, rules: &Rules, now: Moment) -> String {
+fn verdict(claim: &Claim, rules: &Rules, now: Moment) -> String {
     let verdict = judge(claim, rules, &PROVIDER, now);
     let debug = format!("{verdict:?}");
     for private in [claim.to_number.trim(), claim.body.trim()] {
@@ -73,7 +73,7 @@ fn told(claim: &Claim, rules: &Rules, now: Moment) -> String {
 fn check(change: impl FnOnce(&mut Claim, &mut Rules), now: Moment, expected: &str) {
     let (mut claim, mut rules) = (claim(), rules());
     change(&mut claim, &mut rules);
-    assert_eq!(told(&claim, &rules, now), expected);
+    assert_eq!(verdict(&claim, &rules, now), expected);
 }
 
 #[test]

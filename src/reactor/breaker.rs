@@ -1,10 +1,10 @@
-//! When the provider refuses the account, and not a message: its lane waits, one message asks.
+//! While the provider refuses the account, and not a message: its lane waits, one message probes.
 //!
-//! A bad credential, a suspended account or a used-up rolling limit would be answered to every
-//! message of the lane alike, and each would fail for what is not its fault. So the first such
+//! A bad credential, a suspended account or a used-up rolling limit concerns every message of the
+//! lane alike, and each would fail for what is not its fault. So the first such
 //! refusal opens the lane's breaker: claims that are not started are released, nothing more is
-//! claimed, and from time to time one due message is sent as the probe. Only the probe's answer
-//! counts; what was on its way when the breaker opened says nothing of the present.
+//! claimed, and from time to time one due message is sent as the probe. Only the probe's response
+//! counts; requests from before the breaker opened say nothing about the present.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ struct Open {
     probe: Option<(MessageId, AttemptToken)>,
 }
 
-/// What an answer did.
+/// What a response changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turned {
     Opened,
@@ -46,7 +46,7 @@ enum Turned {
 /// A breaker that opened or closed, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerTurn {
-    /// Whose.
+    /// Of which lane.
     pub lane: LaneKey,
     /// As it is now.
     pub is: BreakerReport,
@@ -113,7 +113,7 @@ impl Breaker {
                         open.next_probe =
                             now.up + open.probe_every.min(self.limits.unsent_probe_pause);
                     }
-                    // The account was accepted, whatever became of the message.
+                    // The account was accepted, whatever the message's outcome.
                     Outcome::Accepted { .. }
                     | Outcome::Refused { .. }
                     | Outcome::Throttled { .. } => {
@@ -136,7 +136,7 @@ const fn cause(outcome: &Outcome) -> (Option<i32>, &'static str) {
 }
 
 impl<P: Clone> Reactor<P> {
-    /// Takes in how a request of a lane went, as far as it is the account's.
+    /// Applies the outcome of a request of a lane, as far as it concerns the account.
     pub(super) fn account_answered(
         &mut self,
         lane: Lane,
@@ -159,17 +159,17 @@ impl<P: Clone> Reactor<P> {
         self.lanes.touch(lane);
         if turned == Turned::Opened {
             for id in self.lanes.take_cleared(lane) {
-                self.give_back(id, ACCOUNT_REFUSED, now);
+                self.release(id, ACCOUNT_REFUSED, now);
             }
         }
     }
 
-    /// The breakers that have opened or closed since this was last asked.
+    /// The breakers that have opened or closed since the last call.
     pub fn take_breaker_turns(&mut self) -> Vec<BreakerTurn> {
         std::mem::take(&mut self.breaker_turns)
     }
 
-    /// How many of a lane its breaker lets be claimed: all, one as the probe, or none.
+    /// How many of a lane may be claimed by its breaker: all, one as the probe, or none.
     pub(super) fn breaker_allows(&self, lane: Lane, now: Now) -> usize {
         match &self.lanes[lane].breaker.open {
             None => usize::MAX,
@@ -184,8 +184,8 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// Whether the latest probe may yet be answered. One whose claim was lost, judged against
-    /// or released is over, and another message may take its place at once.
+    /// Whether the latest probe may still get a response. One whose claim was lost, judged against
+    /// or released is over, and another message may be the probe at once.
     fn is_probing(&self, open: &Open) -> bool {
         open.probe.is_some_and(|(id, token)| {
             let busy = self.busy.get(&id).filter(|busy| busy.token == token);
@@ -193,7 +193,7 @@ impl<P: Clone> Reactor<P> {
         })
     }
 
-    /// Whether what was won must not be started: it was asked for before the breaker opened.
+    /// Whether what was won must not be started: it was requested before the breaker opened.
     pub(super) fn is_refused(&self, lane: Lane, token: AttemptToken) -> bool {
         let breaker = &self.lanes[lane].breaker;
         breaker.is_open() && !breaker.is_probe(token)

@@ -187,8 +187,8 @@ impl<P: Clone> Reactor<P> {
     fn won(&mut self, id: MessageId, judged: JudgedClaim<P>, now: Now) {
         let Some(busy) = self.busy.get_mut(&id).filter(|b| b.token == judged.token) else {
             // This instance does not know the claim, so it is released.
-            let reason = "the claim was not awaited any more";
-            let record = Record::give_back(id, judged.token, reason);
+            let reason = "the claim was no longer awaited";
+            let record = Record::release(id, judged.token, reason);
             self.outgoing.push(None, record);
             return;
         };
@@ -215,11 +215,11 @@ impl<P: Clone> Reactor<P> {
                 };
                 self.log_claimed(id, judged.due, now);
                 if self.draining {
-                    self.give_back(id, "the daemon is shutting down", now);
+                    self.release(id, "the daemon is shutting down", now);
                 } else if self.is_refused(lane, judged.token) {
-                    self.give_back(id, ACCOUNT_REFUSED, now);
+                    self.release(id, ACCOUNT_REFUSED, now);
                 } else if self.is_quarantined(id, judged.due) {
-                    self.give_back(id, RESTORED, now);
+                    self.release(id, RESTORED, now);
                 } else {
                     self.lanes.add_cleared(lane, priority, (judged.due, id));
                 }
@@ -229,7 +229,7 @@ impl<P: Clone> Reactor<P> {
                 self.log_unused(id, &settlement, now);
                 let record = Record {
                     settlement,
-                    ..Record::give_back(id, judged.token, "")
+                    ..Record::release(id, judged.token, "")
                 };
                 self.outgoing.push(Some(lane), record);
             }
@@ -248,7 +248,7 @@ impl<P: Clone> Reactor<P> {
             .note(busy.lane, |load| load.answered(busy.priority));
         self.lanes.note(busy.lane, Load::left);
         if busy.recheck || sweep != self.intake.sweep_number() {
-            // The answer may be older than what was said or swept meanwhile.
+            // The response may be older than a notification or a sweep that came meanwhile.
             self.intake.note_for_read(id);
         }
         let lock_misses = match &state {
@@ -260,7 +260,7 @@ impl<P: Clone> Reactor<P> {
         self.row_is(id, state, sweep, lock_misses, now);
     }
 
-    /// The claims may stand or not. Giving them back by token is right in both cases: what was
+    /// The claims may be committed or not. Releasing them by token is right in both cases: what was
     /// not claimed is not changed by it, and the rows are read afterwards.
     pub(super) fn claim_lost(&mut self, asks: &[Ask], now: Now) {
         self.claim_ended();
@@ -273,14 +273,14 @@ impl<P: Clone> Reactor<P> {
             busy.recheck = true;
             self.lanes
                 .note(busy.lane, |load| load.answered(busy.priority));
-            let reason = "the answer to the claim was lost";
-            let record = Record::give_back(ask.id, ask.token, reason);
+            let reason = "the response to the claim was lost";
+            let record = Record::release(ask.id, ask.token, reason);
             self.outgoing.push(Some(busy.lane), record);
         }
     }
 
-    /// Whoever refused it (a lock on the table, a missing right), it is tried again, ever less
-    /// often.
+    /// Whatever the cause (a lock on the table, a missing right), it is tried again, after growing
+    /// pauses.
     pub(super) fn claim_refused(&mut self, asks: &[Ask], now: Now) {
         self.claim_ended();
         self.claim_pause.failed(now);
@@ -315,13 +315,13 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// Open claims of ours whose lease is over, as the database knows them. What is known here
-    /// is being seen to; the others were committed after their answer was given up.
+    /// Open claims of this instance whose lease is over, as the database has them. The reactor
+    /// finishes those it knows; the others were committed after their response was given up.
     pub(super) fn orphaned_claims(&mut self, orphaned_claims: Vec<(MessageId, AttemptToken)>) {
         let known: HashSet<_> = self.busy.values().map(|b| b.token).collect();
         for (id, token) in orphaned_claims {
             if !known.contains(&token) && !self.outgoing.holds(token) {
-                let record = Record::give_back(id, token, "nobody awaited the claim");
+                let record = Record::release(id, token, "the claim was not awaited");
                 let record = self.of_orphaned_claim(record);
                 self.outgoing.push(None, record);
             }

@@ -1,7 +1,7 @@
-//! What has just happened to messages, for those who watch and for the counters.
+//! What has just happened to messages, for the feed of events and the counters.
 //!
-//! The reactor decides nothing by it and nobody has to take it. Ids, times and words from fixed
-//! lists only, so that no text and no phone number can get out by this way.
+//! The reactor decides nothing by it, and it works the same if the events are never taken. They
+//! have ids, times and names from fixed lists only, so no text and no phone number can leak.
 
 mod kind;
 
@@ -22,7 +22,7 @@ pub(super) enum Disarmed {
     Gone(Option<Status>),
 }
 
-/// Events that nobody has taken yet.
+/// Events that were not taken yet.
 #[derive(Debug)]
 pub(super) struct EventLog {
     limits: EventLimits,
@@ -58,7 +58,7 @@ impl EventLog {
 }
 
 impl<P: Clone> Reactor<P> {
-    /// What has happened since this was last asked, in order, and how much of it was left out.
+    /// What has happened since the last call, in order, and how much of it was left out.
     pub fn take_events(&mut self) -> (Vec<MessageEvent>, u64) {
         let events = std::mem::take(&mut self.event_log.events);
         (events, std::mem::take(&mut self.event_log.left_out))
@@ -86,7 +86,7 @@ impl<P: Clone> Reactor<P> {
         self.event_log.keep_change(event);
     }
 
-    /// A row went off the agenda, where it may not have been.
+    /// A row was taken off the agenda, if it was on it.
     pub(super) fn log_disarmed(
         &mut self,
         id: MessageId,
@@ -135,7 +135,7 @@ impl<P: Clone> Reactor<P> {
         self.event_log.keep(event);
     }
 
-    /// A claim came to its end without a request.
+    /// A claim ended without a request.
     pub(super) fn log_unused(&mut self, id: MessageId, settlement: &Settlement, now: Now) {
         let Settlement::Settled(settled) = settlement else {
             return;
@@ -153,7 +153,7 @@ impl<P: Clone> Reactor<P> {
         self.event_log.keep(event);
     }
 
-    /// A request came to its end.
+    /// A request ended.
     pub(super) fn log_response(
         &mut self,
         id: MessageId,
@@ -184,7 +184,7 @@ impl<P: Clone> Reactor<P> {
 }
 
 impl Late {
-    /// How late a request left that began at `started` and ended at `finished`.
+    /// How late a request started that began at `started` and ended at `finished`.
     pub(super) fn of<P>(busy: &Busy<P>, started: Moment, finished: Moment) -> Self {
         let us = |from: Moment, to: Moment| u64::try_from(to.micros_from(from)).unwrap_or(0);
         // In this order, whatever the estimate of the clock did meanwhile.

@@ -1,9 +1,9 @@
 //! Keeps the agenda true to the table: notices, reads and sweeps.
 //!
 //! A notice is a hint; the row is read before anything follows from it. Reads are made one at
-//! a time, so that an older answer cannot overtake a newer one. A sweep and the reads around it
+//! a time, so that an older response cannot overtake a newer one. A sweep and the reads around it
 //! are kept apart by the numbers of the sweeps: every timer carries the number of the sweep that was
-//! latest when its row was asked for, and a sweep changes only timers with a lower number.
+//! latest when its row was requested, and a sweep changes only timers with a lower number.
 //!
 //! What is armed and was not found by a sweep is read (`check`): a stretch of the agenda at a
 //! time, and only while there is room to note what is to be read. So a table that changed
@@ -28,22 +28,22 @@ enum Reach {
 struct Sweep {
     reach: Reach,
     until: Moment,
-    /// Whether the channel has stood since before it began: what it did not see is heard.
+    /// Whether the channel was verified before it began: what it did not see is notified.
     heard: bool,
     began: Uptime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Channel {
-    /// Nothing is heard, or nothing is known of it.
+    /// The channel is not connected, or not verified yet.
     Down,
-    /// Proven: what commits from now on is heard.
+    /// Verified: what commits from now on is notified.
     Up,
     /// And a full sweep has ended since.
     Loaded,
 }
 
-/// What is known of the world, and what is being asked.
+/// What is known of the table, and what is being read.
 #[derive(Debug)]
 pub(super) struct Intake {
     limits: IntakeLimits,
@@ -72,7 +72,7 @@ pub(super) struct Intake {
 struct Reading {
     /// In order.
     ids: Vec<MessageId>,
-    /// Of these, what has been claimed since: the answer may be from before its record.
+    /// Of these, what has been claimed since: the response may be from before its record.
     overtaken: BTreeSet<MessageId>,
     sweep: u32,
 }
@@ -114,12 +114,12 @@ impl Intake {
         self.resyncs
     }
 
-    /// The number to stamp on what is asked for now.
+    /// The number for rows that are requested now.
     pub(super) const fn sweep_number(&self) -> u32 {
         self.sweep
     }
 
-    /// The channel may have been deaf for a while: the next proof is followed by a full sweep.
+    /// Notifications may have been lost: the next verification is followed by a full sweep.
     pub(super) const fn channel_down(&mut self) {
         self.channel = Channel::Down;
         if let Some(sweep) = &mut self.sweeping {
@@ -144,7 +144,7 @@ impl Intake {
         self.checks = check::Checks::default();
     }
 
-    /// Asks for a row to be read.
+    /// Notes that a row is to be read.
     pub(super) fn note_for_read(&mut self, id: MessageId) {
         if self.stopped {
             return;

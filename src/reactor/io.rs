@@ -73,34 +73,34 @@ pub struct Upcoming {
 /// What happened.
 #[derive(Debug)]
 pub enum Input<P> {
-    /// The notification channel is proven: whatever commits from now on is heard.
+    /// The notification channel is verified: whatever commits from now on is notified.
     ChannelUp,
     /// The notification channel is gone.
     ChannelDown,
-    /// Rows that changed, as somebody says.
+    /// Rows that changed, by a notification.
     Notice(Vec<MessageId>),
-    /// So much changed that naming it is not worth it; or somebody says so.
+    /// More rows changed than are worth naming, or a notification says so.
     Rescan,
-    /// The answer to [`Command::Read`].
+    /// The response to [`Command::Read`].
     Rows {
-        /// One for each id asked for; `None`: the read failed and is to be repeated.
+        /// One for each requested id; `None`: the read failed and is to be repeated.
         rows: Option<Vec<(MessageId, RowState)>>,
     },
-    /// A part of the answer to [`Command::Load`].
+    /// A part of the response to [`Command::Load`].
     Loaded(Vec<Upcoming>),
-    /// The end of the answer to [`Command::Load`].
+    /// The end of the response to [`Command::Load`].
     LoadEnded {
         /// Whether all of it came.
         complete: bool,
     },
-    /// The answer to [`Command::Claim`].
+    /// The response to [`Command::Claim`].
     Claimed {
-        /// One for each id asked for.
+        /// One for each requested id.
         answers: Vec<(MessageId, ClaimAnswer<JudgedClaim<P>>)>,
-        /// From asking to the answer.
+        /// From the request to the response.
         took: Duration,
     },
-    /// A claim whose answer was lost: it may have been committed.
+    /// A claim whose response was lost: it may have been committed.
     ClaimLost(Vec<Ask>),
     /// A request ended.
     Sent {
@@ -109,37 +109,36 @@ pub enum Input<P> {
         /// How.
         answer: SendResult,
     },
-    /// The answer to [`Command::Record`]: one for each record that stands; what is missing is
+    /// The response to [`Command::Record`]: one for each record that is written; what is missing is
     /// tried again.
     Recorded {
         /// Number of the group, as the command had it.
         group: u64,
-        /// What stands, and how the row is left where that is known.
+        /// The written records, with the row's new state where that is known.
         done: Vec<(AttemptToken, Option<RowState>)>,
-        /// The database failed, whatever is to be recorded: nothing is said of what is missing.
+        /// The database failed, not single records: the missing ones are not at fault.
         failed: bool,
     },
-    /// A claim that the database refused: it certainly does not stand.
+    /// A claim that the database refused: it was certainly not committed.
     ClaimRefused(Vec<Ask>),
     /// Open claims of this instance whose lease is over, as the database has them.
     OrphanedClaims(Vec<(MessageId, AttemptToken)>),
-    /// Who runs, this instance among them.
+    /// The running instances, this one among them.
     Members(Ranking),
-    /// The database has become another one, or an older one: what is due before this moment is
-    /// not to be sent.
+    /// The database was restored or replaced: what is due before this moment is in quarantine.
     Quarantine {
         /// On the database's clock.
         before: Moment,
     },
-    /// These were certainly not sent: they leave the quarantine.
+    /// These were certainly not sent: they are cleared from quarantine.
     QuarantineCleared(Vec<MessageId>),
-    /// It is known of everything in quarantine whether it was sent.
+    /// For everything in quarantine it is known whether it was sent.
     QuarantineEnded,
     /// The clock cannot be trusted until it has been measured again.
     ClockLost,
     /// The clock was measured.
     ClockFound,
-    /// Stop: claim nothing more, finish what is being sent, give the rest back.
+    /// Stop: claim nothing more, finish what is being sent, release the rest.
     Drain,
     /// Nothing; time has passed.
     Tick,
@@ -172,19 +171,19 @@ pub enum Command<P> {
         id: MessageId,
         /// What the provider needs.
         payload: P,
-        /// The lease in time: it must not start after this.
+        /// The end of the lease, less the time a request can take: it must not start after this.
         start_before: Uptime,
     },
-    /// Make sure that about so many requests can leave without a handshake.
+    /// Make sure that about so many requests can start without a handshake.
     Prewarm {
-        /// Which way.
+        /// By which lane.
         lane: LaneKey,
         /// Connections.
         connections: usize,
     },
     /// Record these.
     Record {
-        /// Number of the group, which its answer has too.
+        /// Number of the group, which the response has too.
         group: u64,
         /// What is to be recorded; the payload comes along where there was a request.
         records: Arc<Vec<Record<P>>>,

@@ -1,14 +1,14 @@
 //! The lanes that messages go out by, and how they share what there is.
 //!
-//! What a provider refuses, throttles or is slow at, it does so to one lane: an account, a channel
-//! and for webhooks a host. So each lane has an agenda, permits, a breaker and connections of its
-//! own, and while it waits its messages stay where they are, without being looked at.
+//! A provider refuses, throttles or is slow for one lane: an account, a channel and for webhooks a
+//! host. So each lane has an agenda, permits, a breaker and connections of its
+//! own, and while it waits its messages stay where they are, without being checked.
 //!
-//! Requests at once, claims, groups of records and the bound on unrecorded results are there for
-//! all lanes together. A lane takes at most half of what is free (see [`share`]), so that one that
+//! Requests at once, claims, groups of records and unrecorded results are limited for all lanes
+//! together. A lane takes at most half of what is free (see [`share`]), so that one that
 //! is stuck leaves room for the others. A lane that is the only one takes everything.
 //!
-//! A lane is there from the first message that is armed for it until nothing names it any more.
+//! A lane exists from the first message that is armed for it until nothing names it any more.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Index, IndexMut};
@@ -42,17 +42,17 @@ pub(super) struct Load {
     pub(super) claiming: ByPriority<usize>,
     /// Claimed and judged, waiting for their due time or a permit.
     pub(super) cleared: ByPriority<usize>,
-    /// On their way to the provider.
+    /// In flight to the provider.
     pub(super) sending: usize,
 }
 
 impl Load {
-    /// A message is asked for.
+    /// The claim of a message is decided.
     pub(super) const fn joined(&mut self) {
         self.busy += 1;
     }
 
-    /// A message is recorded, or was not had.
+    /// A message is recorded, or was not won.
     pub(super) const fn left(&mut self) {
         self.busy -= 1;
     }
@@ -109,10 +109,10 @@ pub(super) struct LaneState {
     pub(super) key: LaneKey,
     pub(super) breaker: Breaker,
     pub(super) throttle: Throttle,
-    /// No connections are opened before this, as they were lately.
+    /// No connections are opened before this, because they were opened recently.
     prewarm_after: Moment,
     pub(super) load: Load,
-    /// What a request took of late, in microseconds.
+    /// How long recent requests took, in microseconds.
     send_us: f64,
     agenda: Agenda,
     /// The messages that wait for their due time or a permit.
@@ -172,7 +172,7 @@ impl LaneState {
     }
 }
 
-/// When a lane next needs something: where it stands in each order of [`Lanes`].
+/// When a lane next needs something: its key in each order of [`Lanes`].
 #[derive(Clone, Copy, Default)]
 struct Moments {
     due: Option<Moment>,
@@ -206,7 +206,7 @@ pub(super) struct Lanes {
     load: Load,
     /// Claims made.
     claims: u64,
-    /// The most requests that the provider takes at once by one lane.
+    /// The most requests at once that the provider accepts in one lane.
     pub(super) provider_max: usize,
 }
 
@@ -214,14 +214,14 @@ impl Index<Lane> for Lanes {
     type Output = LaneState;
     fn index(&self, lane: Lane) -> &LaneState {
         let state = self.slots[lane.0 as usize].as_ref();
-        state.expect("whoever names a lane keeps it")
+        state.expect("a lane that is named exists")
     }
 }
 
 impl IndexMut<Lane> for Lanes {
     fn index_mut(&mut self, lane: Lane) -> &mut LaneState {
         let state = self.slots[lane.0 as usize].as_mut();
-        state.expect("whoever names a lane keeps it")
+        state.expect("a lane that is named exists")
     }
 }
 
@@ -255,7 +255,7 @@ impl Lanes {
             return *lane;
         }
         if self.by_key.len() >= settings.limits.lanes.max && key.host().is_some() {
-            // So many hosts at once: the others share what their account and channel have.
+            // Too many hosts at once: the others share the lane of their account and channel.
             return self.of(&key.clone().without_host(), settings, now);
         }
         let at = self.slots.iter().position(Option::is_none);
@@ -282,8 +282,8 @@ impl Lanes {
         self.by_key.len() <= 1
     }
 
-    /// How much more a lane that holds `own` may take of what is `free`: half, in all. So one lane
-    /// leaves half, two leave a third each, and whoever comes finds room.
+    /// How much more a lane that has `own` may take of what is `free`: half, in all. So one lane
+    /// leaves half, two leave a third each, and a further one finds room.
     pub(super) fn share(&self, free: usize, own: usize) -> usize {
         if self.is_alone() {
             free

@@ -1,4 +1,4 @@
-//! How late messages left.
+//! How late requests started.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 #[derive(Debug)]
 pub struct Lateness(Histogram<u64>);
 
-/// More than a day is noted as a day.
+/// More than a day is recorded as a day.
 const LATEST_US: u64 = 24 * 3600 * 1_000_000;
 
 impl Lateness {

@@ -1,10 +1,10 @@
-//! Every limit and pause of the reactor and the daemon, in one place: a simulation gives small
+//! Every limit and pause of the reactor and the daemon, in one place: a simulation uses small
 //! ones, so that a world of a dozen rows reaches each of them.
 //!
 //! Not here is what several parties must agree on: the cut-off that users are promised
 //! ([`LEAD_MAX`](crate::schedule::LEAD_MAX), which the database checks too), the order among
 //! instances ([`STAGGER`](crate::schedule::STAGGER)), and what an outcome means for its row
-//! ([`settle`](super::settle), by which callbacks and recovery go as well).
+//! ([`settle`](super::settle), which callbacks and recovery use too).
 
 use std::time::Duration;
 
@@ -32,59 +32,59 @@ pub struct Limits {
 /// Notices, reads and sweeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IntakeLimits {
-    /// How often what is about to be due is read again, whatever was noticed or not. A notice
-    /// that was lost delays its message by this at the most.
+    /// How often what is about to be due is read again, with or without notifications. A lost
+    /// notification delays its message by this at most.
     pub near_sweep: Duration,
-    /// Between full sweeps at the least, however often somebody asks for one.
+    /// The least pause between full sweeps, however often one is requested.
     pub rescan_pause: Duration,
-    /// And at the least so many times as long as the last one took: a sweep of a million rows is
-    /// not to be made all the time because somebody asks for it. What is about to be due is read
+    /// And at least this many times as long as the last one took: requests must not cause sweeps of a
+    /// million rows all the time. What is about to be due is read
     /// every [`Self::near_sweep`] in any case.
     pub rescan_share: u32,
-    /// Messages noticed and not read yet. Beyond this a sweep is cheaper than to name them.
+    /// Messages notified and not read yet. Beyond this a sweep is cheaper than single reads.
     pub noticed_max: usize,
-    /// Messages in one read. A larger one holds up those that are noticed meanwhile.
+    /// Messages in one read. A larger one delays those that are notified meanwhile.
     pub read_batch: usize,
-    /// After a read or a sweep that failed: a database in trouble is not asked in a loop.
+    /// After a read or a sweep that failed: a failing database is not queried in a loop.
     pub failed_pause: Duration,
-    /// Between looks at a row that another instance is sending, which is looked at when the
-    /// lease is over.
+    /// Between checks of a row that another instance is sending; the first is when its lease is
+    /// over.
     pub watch_pause: Duration,
-    /// Timers looked at in one turn of the loop, to bring them into their order or to compare them
+    /// Timers handled in one turn of the loop, to bring them into their order or to compare them
     /// with what a sweep found: what is due must not wait for a herd that is not. Half a
     /// millisecond's work.
     pub stretch: usize,
-    /// Messages named as free after a restore and remembered at once. Whoever names them does
-    /// so with fewer at a time; what went since is forgotten when there is no room.
+    /// Messages cleared from quarantine that are remembered. Fewer are cleared at a time; those that
+    /// were sent since are forgotten when there is no room.
     pub quarantine_cleared_max: usize,
 }
 
 /// Claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimLimits {
-    /// Messages in one claim. Larger ones are not cheaper a message, and hold rows longer.
+    /// Messages in one claim. Larger ones cost no less for each message, and lock rows longer.
     pub batch: usize,
-    /// Claims at once: one is answered while the next is asked.
+    /// Claims at once: the next one is sent while one waits for its response.
     pub at_once: usize,
-    /// Messages claimed and not started, at the most. If the process is killed then, nothing says that
+    /// Messages claimed and not started, at most. If the process is killed then, nothing proves that
     /// their requests never began, so each of them may stay unconfirmed.
     pub ahead_max: usize,
-    /// The same where a journal can say so, if the process is killed: then it is only the user who can
-    /// no longer cancel them.
+    /// The same with a journal, which proves it: then the only cost is that users can no longer
+    /// cancel them.
     pub ahead_max_with_journal: usize,
-    /// Of these, how many only urgent messages may be.
+    /// Of these, how many are reserved for urgent messages.
     pub ahead_urgent: usize,
     /// Messages are claimed so long before they can start, while there are more due than can start
     /// at once: long enough for the claims after them.
     pub ahead_span: Duration,
-    /// And as long as so many slow claims take.
+    /// Or as long as this many slow claims take, if that is longer.
     pub ahead_claims: u32,
-    /// From this many messages due together on, one claim does not hold them all, and they are
+    /// From this many messages due together on, one claim is not enough for all, and they are
     /// claimed as early as is allowed.
     pub herd: usize,
-    /// What a request is assumed to take before one was made.
+    /// How long a request is assumed to take before one was made.
     pub first_request: Duration,
-    /// Between tries of a row that another transaction holds: it may roll back any moment.
+    /// Between tries of a row that another transaction has locked: it may roll back any moment.
     pub locked_retry: Backoff,
     /// Between tries to claim anything while the database fails.
     pub failed_retry: Backoff,
@@ -99,10 +99,10 @@ pub struct RecordLimits {
     /// Groups at once. A second one would take the database's time from claims.
     pub at_once: usize,
     /// Results that are not recorded: beyond this nothing is claimed or started. A database that
-    /// is away for long must not cost memory without bound, nor more texts whose proof only we
-    /// hold.
+    /// is away for long must not cost memory without bound, nor more texts whose proof is only in
+    /// memory.
     pub unrecorded_max: usize,
-    /// Between tries of a result that could not be written because somebody holds its row; and
+    /// Between tries of a result that could not be written because its row is locked; and
     /// between tries for all of them while the database fails.
     pub retry: Backoff,
 }
@@ -116,19 +116,19 @@ pub struct ProviderLimits {
     /// Between steps up. By time and not by successes, because what there is to send comes in
     /// herds: a quiet minute must not leave the next one to be throttled by the last.
     pub step_every: Duration,
-    /// Steps from the bottom to the top: so often, at the most, does a limit that lies in
-    /// between show itself again.
+    /// Steps from the bottom to the top: a limit of the provider in between is hit again at most
+    /// this often.
     pub steps: usize,
-    /// After a probe of a refused account of which not a byte was sent: nothing was learned,
-    /// and it cost nothing.
+    /// After a probe of a refused account of which not a byte was sent: it showed nothing about the
+    /// account, and cost nothing.
     pub unsent_probe_pause: Duration,
 }
 
 /// Lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneLimits {
-    /// Lanes at once from which on new hosts share one for each account and channel. An empty lane
-    /// takes some 25 kB.
+    /// From this many lanes on, new hosts share one for each account and channel. An empty lane takes
+    /// some 25 kB.
     pub max: usize,
     /// How long what is known of a provider that refuses or throttles is kept when there is no
     /// message of its lane.
@@ -138,13 +138,13 @@ pub struct LaneLimits {
 /// Connections made ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrewarmLimits {
-    /// So long before messages are due their connections are made sure of.
+    /// How long before messages are due their connections are opened.
     pub ahead: Duration,
     /// A connection used this recently is warm; servers close idle ones after 5 s at the
     /// earliest.
     pub every: Duration,
-    /// The wheel gives a bound, not the due time; where that was too early, the lane is looked at again after
-    /// this.
+    /// The wheel gives a bound, not the due time; where that was too early, the lane is checked again
+    /// after this.
     pub retry: Duration,
 }
 
@@ -154,8 +154,8 @@ pub struct EventLimits {
     /// Changes of the agenda kept until they are taken: a first load arms a million, and nobody
     /// reads a million lines.
     pub agenda_max: usize,
-    /// Events kept in all. What came of claims and requests is never more than one turn of the
-    /// loop takes in (some 65 inputs, a claim of 250 the largest of them), so none of it is left
+    /// Events kept in all. The events of claims and requests are never more than one turn of the
+    /// loop handles (some 65 inputs, a claim of 250 the largest of them), so none of them is left
     /// out.
     pub max: usize,
 }

@@ -1,21 +1,22 @@
 //! Decides what happens next. Pure: what happened comes in as an [`Input`], what to
 //! do goes out as a [`Command`], and time is an argument. The daemon performs the commands; a
-//! simulation can do so too.
+//! simulation can do so as well.
 //!
 //! A message is in one of two states here. Either it is **armed**: on its lane's agenda
-//! ([`crate::schedule::Agenda`]), waiting for its time. Or it is **busy**: asked for, cleared, being sent
-//! or being recorded; notifications about it only leave a mark then, and it is read again when it is free.
+//! ([`crate::schedule::Agenda`]), waiting for its time. Or it is **busy**: being claimed,
+//! cleared, being sent or being recorded; notifications about it only set a mark then, and it is
+//! read again when it is free.
 //!
 //! - `io`: inputs and commands, as values.
 //! - `intake`: notifications, reads and sweeps keep the agenda true to the table.
 //! - `lanes`: each account and channel has its own agenda, permits, breaker and throttle.
 //! - `claims`, `room`: what is about to be due is claimed, no more than can be started in time.
-//! - `sends`, `outgoing`: what is cleared starts at its instant; what came of it is recorded in groups.
+//! - `sends`, `outgoing`: what is cleared starts at its instant; outcomes are recorded in groups.
 //! - `settle`: what an outcome means for the row.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
 //!   account is refused, and fewer go at once while the provider is busy.
 //! - `quarantine`: after a restore, what may have been sent is not sent again.
-//! - `events`: what just happened, for those who watch.
+//! - `events`: what just happened, for the feed and the counters.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub struct Settings {
     pub lead: LeadSetting,
     /// Requests at once, of all lanes together.
     pub max_in_flight: usize,
-    /// How long a claim stands.
+    /// How long a claim is valid.
     pub lease: Duration,
     /// The longest a request can take.
     pub send_timeout: Duration,
@@ -81,7 +82,7 @@ struct Busy<P> {
     ready_at: Moment,
     /// Of a claim that was won.
     tries: Option<AttemptBudget>,
-    /// How often in a row another transaction held its row, before this claim.
+    /// How often in a row its row was locked by another transaction, before this claim.
     lock_misses: u16,
     attempts: u16,
     version: u32,
@@ -98,7 +99,7 @@ impl<P> Busy<P> {
 
 #[derive(Debug)]
 enum Phase<P> {
-    /// Asked for.
+    /// Being claimed.
     Claiming { asked: Uptime, sweep: u32 },
     /// Claimed, waiting for its due time.
     Cleared { payload: P, lease_until: Uptime },
@@ -131,7 +132,7 @@ pub struct Reactor<P> {
     quarantine_before: Option<Moment>,
     /// Not in quarantine any more, though due before that. Bounded by [`limits::IntakeLimits::quarantine_cleared_max`].
     quarantine_cleared: BTreeSet<MessageId>,
-    /// The database has become another one since this began.
+    /// The database was restored or replaced since the claim began.
     was_restored: bool,
     clock_lost: bool,
     draining: bool,
@@ -171,7 +172,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// A journal will say, if this process is killed, which requests had begun: so while it is complete,
+    /// If this process is killed, a journal shows which requests had begun: so while it is complete,
     /// more may be claimed before they can start.
     pub fn set_journal(&mut self, is_complete: bool) {
         let limits = &self.settings.limits.claims;
@@ -182,7 +183,7 @@ impl<P: Clone> Reactor<P> {
         };
     }
 
-    /// Limits each lane to what the provider takes at once.
+    /// Limits each lane to the requests at once that the provider accepts.
     #[must_use]
     pub fn with_provider(mut self, provider: &Capabilities) -> Self {
         self.lanes.provider_max = provider.max_in_flight;
@@ -231,7 +232,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn advance(&mut self, now: Now) {
-        // What is due starts before anything else is thought about.
+        // What is due starts before anything else is decided.
         self.start_due(now);
         self.sweep(now);
         self.check();
@@ -263,7 +264,7 @@ impl<P: Clone> Reactor<P> {
         self.intake.is_ready() && !self.draining
     }
 
-    /// Whether a drain has come to its end.
+    /// Whether a drain has ended.
     pub fn is_drained(&self) -> bool {
         self.draining && self.busy.is_empty() && self.outgoing.is_empty()
     }
@@ -273,7 +274,7 @@ impl<P: Clone> Reactor<P> {
         self.outgoing.unrecorded() + self.lanes.load().sending
     }
 
-    /// Of these, what came of requests: nobody else knows it.
+    /// Of these, the outcomes of requests: they are known nowhere else.
     pub fn unrecorded_answers(&self) -> usize {
         self.outgoing.unrecorded_answers() + self.lanes.load().sending
     }
@@ -293,7 +294,7 @@ impl<P: Clone> Reactor<P> {
         self.lanes.clear();
         self.intake.stop();
         for id in self.lanes.take_all_cleared() {
-            self.give_back(id, "the daemon is shutting down", now);
+            self.release(id, "the daemon is shutting down", now);
         }
     }
 }

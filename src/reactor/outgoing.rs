@@ -13,7 +13,7 @@ use crate::message::{AttemptToken, Moment, Now, Uptime};
 #[derive(Debug)]
 pub(super) struct Outgoing<P> {
     pub(super) limits: RecordLimits,
-    /// By lane; `None`: of a claim that nobody here knows. No queue is empty.
+    /// By lane; `None`: of a claim that the reactor does not know. No queue is empty.
     pub(super) finished: BTreeMap<Option<Lane>, VecDeque<Record<P>>>,
     /// In all of these.
     finished_len: usize,
@@ -53,7 +53,7 @@ impl<P> Outgoing<P> {
         self.finished_len + self.parked.len()
     }
 
-    /// Outcomes of requests that are not recorded: nobody else knows them.
+    /// Outcomes of requests that are not recorded: they are known nowhere else.
     pub(super) fn unrecorded_answers(&self) -> usize {
         self.all().filter(|r| r.started.is_some()).count()
     }
@@ -113,7 +113,7 @@ impl<P> Outgoing<P> {
         }
         let mut left = self.finished_len.min(self.limits.batch);
         let mut group = Vec::with_capacity(left);
-        // The same for each lane; what those with little leave goes to those with more.
+        // The same for each lane; what small queues do not use is for the larger ones.
         let lanes = self
             .finished
             .iter()

@@ -25,7 +25,7 @@ impl<P: Clone> Reactor<P> {
         let most = state.throttle.permits(now.up);
         let connections = state.count_due(now.db + limits.ahead, most);
         if connections == 0 {
-            // The moment was a bound: what is due is due later.
+            // The moment was a bound: the first message is due later.
             self.lanes.prewarm_after(lane, now.db + limits.retry);
             return;
         }

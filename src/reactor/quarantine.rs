@@ -1,8 +1,8 @@
-//! After the database was replaced by an older one: what was due before that is kept back.
+//! After the database was restored or replaced: what was due before that is in quarantine.
 //!
-//! A restored table has messages as pending that were sent since. Which of them, others find out,
-//! one by one; until then nothing that is due before the moment of the restore is armed or claimed,
-//! and claims are released, because they may not exist there. Messages due later are sent as usual.
+//! A restored table has messages as pending that were sent since. The daemon finds out which, one
+//! by one; until then nothing that is due before the moment of the restore is armed or claimed, and
+//! claims are released, because they may not exist there. Messages due later are sent as usual.
 
 use super::Reactor;
 use super::report::RestoreReport;
@@ -22,7 +22,7 @@ impl<P: Clone> Reactor<P> {
             if let Some(busy) = self.busy.get_mut(&id) {
                 busy.recheck = true;
             }
-            self.give_back(id, RESTORED, now);
+            self.release(id, RESTORED, now);
         }
     }
 
@@ -58,8 +58,8 @@ impl<P: Clone> Reactor<P> {
             && !self.quarantine_cleared.contains(&id)
     }
 
-    /// A claim that nobody here knows never began. But after the database has become an older one
-    /// it may be one that was recorded, and that this database has open again.
+    /// A claim that the reactor does not know never began. But after a restore it may be one that was
+    /// recorded, and that this database has open again.
     pub(super) fn of_orphaned_claim(&self, record: Record<P>) -> Record<P> {
         if !self.was_restored {
             return record;
@@ -75,7 +75,7 @@ impl<P: Clone> Reactor<P> {
         self.quarantine_before
     }
 
-    /// The quarantine, as it is shown.
+    /// The quarantine for the report.
     pub const fn restore(&self) -> RestoreReport {
         RestoreReport {
             held_before: self.quarantine_before,

@@ -1,4 +1,4 @@
-//! The reactor's reports as values: the debug JSON's shape and the answer to "ready?".
+//! The reactor's reports as values: the debug JSON and readiness.
 //!
 //! Field names are the interface (`GET /debug/timers`); ids and times only, so that no body
 //! and no phone number can appear.
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::message::{InstanceId, MessageId, Moment};
 
-/// Which timers are asked for. An omitted bound does not bound.
+/// Which timers to report. A bound that is omitted does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimersQuery {
     /// At most this many, the earliest due first.
@@ -18,36 +18,36 @@ pub struct TimersQuery {
     pub id: Option<MessageId>,
 }
 
-/// The answer of `GET /debug/timers`.
+/// The response of `GET /debug/timers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimersReport {
     /// The database's clock as this instance estimates it.
     pub now: Moment,
-    /// Who answers.
+    /// The responding instance.
     pub instance: InstanceId,
-    /// Whether `GET /readyz` would answer 200.
+    /// Whether `GET /readyz` would return 200.
     pub ready: bool,
     /// How well the database's clock is known.
     pub clock: ClockReport,
     /// The notification channel.
     pub listener: ListenerReport,
-    /// What is held in memory.
+    /// What is in memory.
     pub window: WindowReport,
     /// Whether the provider refuses an account: of the lane that has been refused for longest.
     pub breaker: BreakerReport,
     /// The lanes in use, one for each account and channel.
     pub lanes: Vec<LaneReport>,
-    /// Whether something is held because the database has become an older one.
+    /// Whether messages are in quarantine because the database was restored or replaced.
     pub restore: RestoreReport,
     /// The journal; `None`: none is kept.
     pub journal: Option<JournalReport>,
     /// How long before its due time a row is claimed, in microseconds.
     pub lead_us: u64,
-    /// How late messages went out.
+    /// How late requests started.
     pub lateness_us: LatenessReport,
     /// The occupied levels of the wheel, the finest first.
     pub wheel: Vec<WheelLevel>,
-    /// The timers asked for, the earliest due first.
+    /// The timers of the query, the earliest due first.
     pub timers: Vec<TimerReport>,
 }
 
@@ -74,13 +74,13 @@ pub struct ClockReport {
 /// The connection that listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerReport {
-    /// Whether it stands and its channel is proven.
+    /// Whether it is connected and its channel is verified.
     pub connected: bool,
     /// Since when it has been in that state.
     pub since: Option<Moment>,
-    /// When a notice last came; `null`: none yet.
+    /// When the latest notification came; `null`: none yet.
     pub last_notice_at: Option<Moment>,
-    /// How often the whole window was read again because notices may have been lost.
+    /// How often the whole window was read again because notifications may have been lost.
     pub resyncs: u64,
 }
 
@@ -128,7 +128,7 @@ pub struct LaneReport {
     pub armed: u64,
     /// Claimed, waiting for their instant.
     pub cleared: u64,
-    /// Requests on their way.
+    /// Requests in flight.
     pub in_flight: u64,
     /// How many may be at once. A busy provider lowers it.
     pub permits: u64,
@@ -139,14 +139,14 @@ pub struct LaneReport {
 /// The quarantine, if the database was restored or replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RestoreReport {
-    /// What is due before this is not sent until it is known whether it was; `null`: nothing is
-    /// held.
+    /// What is due before this is not sent until it is known whether it was; `null`: there is no
+    /// quarantine.
     pub held_before: Option<Moment>,
-    /// How many messages stayed held at the latest look at the provider's list; `null`: there was
-    /// none yet.
+    /// How many messages stayed in quarantine at the latest reconciliation; `null`: there was none
+    /// yet.
     pub held: Option<u64>,
-    /// Why the message that was asked for by its id stayed held at that look; `null`: it did not, or
-    /// there was none yet.
+    /// Why the message whose id was given stayed in quarantine then; `null`: it did not, or there
+    /// was none yet.
     pub reason: Option<&'static str>,
 }
 
@@ -183,13 +183,13 @@ pub struct TimerReport {
     pub due_at: Moment,
     /// From now until then, in microseconds; negative when overdue.
     pub due_in_us: i64,
-    /// What it is for.
+    /// Its purpose.
     pub kind: TimerKind,
-    /// How far the message is.
+    /// The message's stage.
     pub state: TimerState,
     /// Attempts that have counted so far.
     pub attempt: i32,
-    /// The user's edits the timer knows of.
+    /// The version of the row, which counts the user's edits.
     pub version: i64,
     /// The instance that is to claim it, or has.
     pub owner: InstanceId,
@@ -229,7 +229,7 @@ pub struct DensityReport {
 pub struct LoadReport {
     /// Claimed, waiting for their instant.
     pub cleared: u64,
-    /// Requests on their way.
+    /// Requests in flight.
     pub in_flight: u64,
     /// How many may be at once. A busy provider lowers it.
     pub permits: u64,
@@ -260,11 +260,11 @@ pub struct DatabaseReport {
 pub enum TimerKind {
     /// A message that is to be sent.
     Message,
-    /// A message that another instance is sending, looked at again when its lease is over.
+    /// A message that another instance is sending, checked again when its lease is over.
     Watch,
 }
 
-/// How far a message in memory is.
+/// The stage of a message in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimerState {
@@ -276,19 +276,19 @@ pub enum TimerState {
     Sending,
 }
 
-/// The answer of `GET /readyz`: ready when nothing is missing.
+/// The response of `GET /readyz`: ready when nothing is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// What is missing, in the order in which a start works it off.
+    /// What is missing, in the order in which a start provides it.
     pub missing: Vec<Missing>,
-    /// What is due before this is held, after a restore. It does not make unready: what is due
-    /// later goes out.
+    /// What is due before this is in quarantine, after a restore. The daemon is ready all the same:
+    /// what is due later is sent.
     pub held_before: Option<Moment>,
-    /// What does not make unready either, and should be known.
+    /// Warnings, with which the daemon is ready all the same.
     pub remarks: Vec<String>,
 }
 
-/// As the sentence it is.
+/// Serialized as its sentence.
 impl Serialize for Missing {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -296,7 +296,7 @@ impl Serialize for Missing {
 }
 
 impl Readiness {
-    /// Whether messages would go out at their moment.
+    /// Whether messages would be sent at their due time.
     pub fn is_ready(&self) -> bool {
         self.missing.is_empty()
     }
@@ -314,10 +314,10 @@ pub enum Missing {
     /// A nonce notified from another connection has not come back.
     #[error("LISTEN/NOTIFY is not verified (it needs a direct or session-mode connection)")]
     Channel,
-    /// The database's clock is not known well enough to fire by.
+    /// The database's clock is not known well enough to send by it.
     #[error("the database's clock is not measured")]
     Clock,
-    /// What is due does not go: why, and what to do.
+    /// Due messages are not sent: why, and what to do.
     #[error("{0}")]
     Going(String),
     /// Shutting down: nothing new is claimed.

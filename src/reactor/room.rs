@@ -1,7 +1,7 @@
-//! How many messages may be claimed and be on their way at once, of each lane and priority.
+//! How many messages may be claimed and in flight at once, of each lane and priority.
 //!
 //! What is claimed can no longer be cancelled, and if the process is killed before it starts, only a
-//! journal can say that it never began. So no more is claimed ahead than keeps the requests going.
+//! journal can prove that it never began. So no more is claimed ahead than keeps the requests going.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::lanes::Lane;
 use crate::message::{Now, Priority};
 
 impl<P: Clone> Reactor<P> {
-    /// How many requests of a lane there may be at once, as things stand.
+    /// How many requests of a lane there may be at once now.
     pub(super) fn permits(&self, lane: Lane, now: Now) -> usize {
         let state = &self.lanes[lane];
         let (own, all) = (state.load.sending, self.lanes.load().sending);
@@ -20,7 +20,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// How many more of a lane and a priority may be claimed now: as many as can start before the
-    /// next claim is answered, after those that go before them. What is less urgent takes no room.
+    /// next claim has its response, after those that go before them. What is less urgent takes no room.
     fn room(&self, lane: Lane, priority: Priority, now: Now) -> usize {
         let state = &self.lanes[lane];
         let (own, all) = (state.load, self.lanes.load());
@@ -32,7 +32,7 @@ impl<P: Clone> Reactor<P> {
         if self.lanes.share(unrecorded, own.unrecorded()) == 0 {
             return 0;
         }
-        // The next one is ready when others leave a place.
+        // The next one is ready when a permit becomes free.
         let permits = self.permits(lane, now).max(1);
         let free = permits.saturating_sub(own.sending);
         let startable = state.startable(permits, self.claim_span()).max(1);
@@ -50,7 +50,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// How many messages of this priority and below may be claimed and not started. The last few
-    /// places are for urgent ones, which a herd must not shut out.
+    /// are reserved for urgent ones, which a herd must not delay.
     fn ahead_max(&self, priority: Priority) -> usize {
         let others = self.ahead_max - self.settings.limits.claims.ahead_urgent.min(self.ahead_max);
         match priority {
@@ -67,8 +67,8 @@ impl<P: Clone> Reactor<P> {
         limits.ahead_span.max(claims).min(self.settings.lease / 4)
     }
 
-    /// Whether a lane may be in the next claim. In one at a time, so that there is always one
-    /// that other lanes find free; where there are no others, in all.
+    /// Whether a lane may be in the next claim. It is in one at a time, so that another one is always
+    /// free for other lanes; a single lane may be in all.
     pub(super) fn may_be_asked(&self, lane: Lane) -> bool {
         self.lanes.is_alone() || !self.lanes[lane].load.is_claiming()
     }

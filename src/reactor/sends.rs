@@ -1,5 +1,5 @@
-//! Starts what is cleared at its instant, and has what came of it recorded in groups of
-//! whatever has finished.
+//! Starts what is cleared at its instant, and has the outcomes recorded in groups of whatever has
+//! finished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl<P: Clone> Reactor<P> {
     fn pop_startable(&mut self, now: Now) -> Option<MessageId> {
         for priority in Priority::ALL.into_iter().rev() {
             let due = self.lanes.first_cleared(priority);
-            // Lanes that may not are passed over; each of those has requests on their way.
+            // Lanes that may not are skipped; each of those has requests in flight.
             let first = due
                 .take_while(|(due, _)| *due <= now.db)
                 .find(|(_, lane)| self.may_start_of(*lane, now));
@@ -64,7 +64,7 @@ impl<P: Clone> Reactor<P> {
         };
         let start_before = *lease_until - self.settings.send_timeout;
         if now.up > start_before {
-            self.give_back(id, "the lease ran out before there was a free place", now);
+            self.release(id, "the lease ran out before there was a free permit", now);
             return;
         }
         let payload = payload.clone();
@@ -79,8 +79,8 @@ impl<P: Clone> Reactor<P> {
         });
     }
 
-    /// When the next cleared message is to start: at its due time, or, if too many are on their
-    /// way, when one more may be.
+    /// When the next cleared message is to start: at its due time, or, if there is no permit, when
+    /// one is free.
     pub(super) fn next_start(&self, now: Now) -> Option<Moment> {
         if !self.may_start() {
             return None;
@@ -111,11 +111,11 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// Gives a claim back that was not started.
-    pub(super) fn give_back(&mut self, id: MessageId, reason: &str, now: Now) {
+    /// Releases a claim that was not started.
+    pub(super) fn release(&mut self, id: MessageId, reason: &str, now: Now) {
         if let Some(busy) = self.busy.get_mut(&id) {
             busy.phase = Phase::Recording;
-            let record = Record::give_back(id, busy.token, reason);
+            let record = Record::release(id, busy.token, reason);
             let lane = busy.lane;
             self.log_unused(id, &record.settlement, now);
             self.outgoing.push(Some(lane), record);
@@ -214,7 +214,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// A record stands: the message is free again.
+    /// A record is written: the message is free again.
     fn settled(&mut self, record: &Record<P>, state: Option<RowState>, sweep: u32, now: Now) {
         let recheck = match self.busy.get_mut(&record.id) {
             Some(busy) if busy.token == record.token => {

@@ -9,23 +9,23 @@ use crate::message::{
 };
 use crate::schedule::Backoff;
 
-/// Between tries of what certainly did not leave: the provider may be back any moment, so it
+/// Between tries of what was certainly not sent: the provider may be back any moment, so it
 /// starts at a second and stays below a minute.
 const UNSENT: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// After a 429 without a `Retry-After`.
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// A `Retry-After` beyond this is taken as this: the row's own lateness limit decides sooner.
+/// The longest `Retry-After` that is followed: the row's own lateness limit decides sooner.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// The longest pause before a retry, whatever the row's `max_attempts`: a day later the message
 /// is a different one.
 const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest a message that was refused for the account's sake stays behind the others. It is
-/// the account that waits; the pause only makes the next probe somebody else's, so that a
-/// refusal that was the message's own after all does not hold everybody up.
+/// The longest pause of a message that was refused because of its account. The account waits by
+/// its breaker; the pause only makes another message the next probe, so that a refusal that was
+/// the message's own after all does not delay the others.
 pub const ACCOUNT_PAUSE_MAX: Duration = Duration::from_secs(300);
 
 /// Which attempt a request was, and what the row allows.
@@ -57,7 +57,7 @@ impl AttemptBudget {
     }
 }
 
-/// What there is no more of.
+/// What is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoMore {
     /// The attempts.
@@ -80,7 +80,7 @@ pub struct SendResult {
 /// What is to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// The provider took it.
+    /// The provider accepted it.
     Accepted {
         /// Its proof.
         sid: ProviderSid,
@@ -92,7 +92,7 @@ pub enum Settlement {
 /// An attempt that was not accepted, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// Where the row goes.
+    /// The row's next state.
     pub next: Next,
     /// How the attempt ended.
     pub outcome: LedgerOutcome,
@@ -106,7 +106,7 @@ pub struct Settled {
     pub counts: bool,
 }
 
-/// Where a row goes that was not accepted.
+/// The next state of a row that was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Back to `pending`.
@@ -126,7 +126,7 @@ pub enum Wait {
     No,
     /// For so long, from the record on.
     Pause(Duration),
-    /// Until this moment, because the policy said so.
+    /// Until this moment, by the policy.
     Until(Moment),
 }
 
@@ -203,12 +203,12 @@ impl Settlement {
         Self::Settled(Settled::new(back, LedgerOutcome::Deferred, reason))
     }
 
-    /// A row that never could be sent.
+    /// A row that can never be sent.
     pub fn rejected(reason: String) -> Self {
         Self::Settled(Settled::new(Next::Failed, LedgerOutcome::Rejected, reason))
     }
 
-    /// What an answer means for a row that allows `tries`.
+    /// What a response means for a row that allows `tries`.
     pub fn of(answer: SendResult, id: MessageId, tries: AttemptBudget) -> Self {
         let n = u32::try_from(tries.number).unwrap_or(1);
         let probe_after = answer.outcome.holds_account();
@@ -304,7 +304,7 @@ pub struct Record<P> {
     pub id: MessageId,
     /// The attempt.
     pub token: AttemptToken,
-    /// What is to stand.
+    /// What is to be written.
     pub settlement: Settlement,
     /// When the request began and ended, if there was one.
     pub started: Option<Moment>,
@@ -317,8 +317,8 @@ pub struct Record<P> {
 }
 
 impl<P> Record<P> {
-    /// Gives a claim back of which nothing but its token is known.
-    pub(super) fn give_back(id: MessageId, token: AttemptToken, reason: &str) -> Self {
+    /// Releases a claim of which only the token is known.
+    pub(super) fn release(id: MessageId, token: AttemptToken, reason: &str) -> Self {
         Self {
             id,
             token,

@@ -1,5 +1,5 @@
-//! How many requests at once the provider takes from one lane: fewer as soon as it says "too many", more
-//! again as time passes.
+//! How many requests at once the provider accepts from one lane: fewer as soon as it says "too many",
+//! more again as time passes.
 
 use super::limits::ProviderLimits;
 use crate::message::Uptime;
@@ -28,7 +28,7 @@ impl Throttle {
         }
     }
 
-    /// Requests at once. Never none: somebody has to find out when it is over.
+    /// Requests at once. Never none: a request has to find out when it is over.
     pub(super) fn permits(&self, now: Uptime) -> usize {
         if self.permits == self.max {
             return self.max;

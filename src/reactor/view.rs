@@ -11,11 +11,11 @@ use super::{Busy, Phase, Reactor};
 use crate::message::{Channel, InstanceId, MessageId, Moment, Now};
 use crate::schedule::{DENSITY_BUCKET, Timer};
 
-/// Ten minutes of density: what somebody who watches can still see come.
+/// Ten minutes of density: more than anybody watches the page for.
 const DENSITY_BUCKETS: usize = 120;
 
 impl<P: Clone> Reactor<P> {
-    /// The timers asked for, soonest first.
+    /// The timers of the query, soonest first.
     pub fn timers(&self, query: TimersQuery, owner: InstanceId, now: Now) -> Vec<TimerReport> {
         let before = |due: Moment| query.before.is_none_or(|before| due < before);
         if let Some(id) = query.id {
@@ -190,7 +190,7 @@ impl<P: Clone> Reactor<P> {
 
     fn occupied(&self, id: MessageId, busy: &Busy<P>, owner: InstanceId, now: Now) -> TimerReport {
         let state = match busy.phase {
-            // Asked for and not won yet: still only armed.
+            // Its claim is under way and not won: still only armed.
             Phase::Claiming { .. } => TimerState::Armed,
             Phase::Cleared { .. } => TimerState::Cleared,
             Phase::Sending { .. } | Phase::Recording => TimerState::Sending,

@@ -2,10 +2,10 @@
 
 mod choices;
 mod database;
+mod format;
 mod reach;
 mod senders;
 mod settings;
-mod tell;
 mod zones;
 
 use anyhow::bail;
@@ -62,9 +62,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         if !args.verbose {
             findings.retain(|f| f.level != Level::Ok);
         }
-        let mut text = tell::lines(&findings, output::width());
+        let mut text = format::lines(&findings, output::width());
         if !args.verbose {
-            text.push_str(&tell::rest(fine));
+            text.push_str(&format::rest(fine));
         }
         output::print_styled(&text)?;
     }

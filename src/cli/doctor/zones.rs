@@ -31,7 +31,7 @@ pub(super) fn unknown(zones: &Zones) -> Finding {
         };
         return Finding::ok(WHAT, found);
     }
-    let told: Vec<String> = unknown
+    let listed: Vec<String> = unknown
         .iter()
         .take(SHOWN)
         .map(|said| format!("{} ({} of {})", shown(&said.zone), said.times, said.whose))
@@ -45,7 +45,7 @@ pub(super) fn unknown(zones: &Zones) -> Finding {
     Finding::not(
         Level::Warn,
         WHAT,
-        format!("not an IANA time zone: {}{more}", told.join(", ")),
+        format!("not an IANA time zone: {}{more}", listed.join(", ")),
         "write names like America/Los_Angeles; until then the user's zone applies, then \
          PUNCTUAL_TIMEZONE",
     )
@@ -62,7 +62,7 @@ pub(super) fn without_summer(zones: &Zones) -> Finding {
     if fixed.is_empty() {
         return Finding::ok(WHAT, "no zone that is fixed all year");
     }
-    let told: Vec<String> = fixed
+    let listed: Vec<String> = fixed
         .iter()
         .take(SHOWN)
         .map(|said| format!("{} ({} of {})", shown(&said.zone), said.times, said.whose))
@@ -70,7 +70,7 @@ pub(super) fn without_summer(zones: &Zones) -> Finding {
     Finding::not(
         Level::Warn,
         WHAT,
-        format!("fixed all year: {}", told.join(", ")),
+        format!("fixed all year: {}", listed.join(", ")),
         "in summer these times are an hour off: write America/New_York for EST, America/Denver for MST",
     )
 }

@@ -42,14 +42,14 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     if args.json {
-        let told = json!({
+        let report_json = json!({
             "applied": report.applied,
             "triggers": report.triggers,
             "indexes": report.indexes,
             "granted": granted,
             "supabase_repair": report.supabase_repair,
         });
-        return output::print(&format!("{told:#}\n"));
+        return output::print(&format!("{report_json:#}\n"));
     }
     let mut text = String::new();
     for file in report.applied.iter().chain(&report.triggers) {

@@ -21,8 +21,8 @@ fn check(text: &str, vars: &str, expected: &str) {
 
 #[track_caller]
 fn refused(template: &Template, vars: &str, expected: &str) {
-    let told = render(template, vars).unwrap_err().to_string();
-    assert_eq!(told, expected);
+    let error = render(template, vars).unwrap_err().to_string();
+    assert_eq!(error, expected);
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn urgent_messages_pass_if_the_installation_says_so() {
             urgent_passes_quiet_hours: passes,
             ..rules()
         };
-        told(&claim, &rules, NINE)
+        verdict(&claim, &rules, NINE)
     };
     let deferred = "defer to 2026-01-01T10:00:00.000000Z: quiet hours 08:30-10:00 UTC";
     assert_eq!(of(Priority::Urgent, true), "send from +15005550006");

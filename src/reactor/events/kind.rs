@@ -14,19 +14,19 @@ pub struct MessageEvent {
     /// What.
     #[serde(rename = "event")]
     pub what: EventKind,
-    /// When it is due, or looked at next.
+    /// When it is due, or checked next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Moment>,
     /// When it was due before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub was_due_at: Option<Moment>,
-    /// How late a request left, and what of.
+    /// How late a request started, and why.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub late: Option<Late>,
     /// Which attempt it was, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
-    /// The state of the row, where it is known and says something.
+    /// The state of the row, where it is known and says more than the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
     /// The kind of refusal.
@@ -37,19 +37,19 @@ pub struct MessageEvent {
     pub code: Option<i32>,
 }
 
-/// How late a request left, in microseconds. `policy + claim + wake = lateness`.
+/// How late a request started, in microseconds. `policy + claim + wake = lateness`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Late {
     /// From the moment the message was wanted to the request's start.
     pub lateness_us: u64,
-    /// Of it, what rules laid down: a retry's pause, a hold of the account.
+    /// Of it, what rules required: a retry's pause, the wait for a refused account.
     pub policy_us: u64,
     /// Of it, what the claim took beyond the due time.
     pub claim_us: u64,
-    /// Of it, from when it was due and cleared to the start: the timer, the wait for a free
-    /// place, the task.
+    /// Of it, from when it was due and cleared to the start: the timer, the wait for a permit,
+    /// the task.
     pub wake_us: u64,
-    /// Not of it: how long the provider took to answer.
+    /// Not part of it: how long the provider took to respond.
     pub provider_us: u64,
 }
 
@@ -63,38 +63,38 @@ pub enum EventKind {
     Moved,
     /// Edited without being moved.
     Edited,
-    /// Taken off: cancelled, deleted, moved beyond the window, or somebody else has sent it.
+    /// Disarmed: cancelled, deleted, moved beyond the window, or sent by another program.
     Disarmed,
-    /// Another instance is sending it; it is looked at again when that one's lease is over.
+    /// Another instance is sending it; it is checked again when that one's lease is over.
     Watched,
     /// Won, judged, and waiting for its instant.
     Claimed,
     /// The claim was released.
     Returned,
-    /// Put off by a rule.
+    /// Deferred by a rule.
     Deferred,
     /// A verdict against sending.
     Cancelled,
-    /// It never could be sent.
+    /// It can never be sent.
     Rejected,
-    /// The provider took it.
+    /// The provider accepted it.
     Sent,
-    /// The provider is busy; it goes again.
+    /// The provider is busy; it is tried again.
     Throttled,
-    /// No byte left; it goes again.
+    /// No byte was sent; it is tried again.
     Unsent,
-    /// Refused for now; it goes again.
+    /// Refused for now; it is tried again.
     Refused,
     /// Refused for good.
     Failed,
-    /// Whether it was taken is not certain.
+    /// Whether it was accepted is not certain.
     Unconfirmed,
-    /// The provider reports how it went on.
+    /// The provider reported a status.
     Receipt,
 }
 
 impl EventKind {
-    /// All of them, in the order of a message's way.
+    /// All of them, in the order in which a message has them.
     pub const ALL: [Self; 17] = [
         Self::Armed,
         Self::Moved,
@@ -115,7 +115,7 @@ impl EventKind {
         Self::Receipt,
     ];
 
-    /// As it is written.
+    /// Its name in the feed.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Armed => "armed",
@@ -138,7 +138,7 @@ impl EventKind {
         }
     }
 
-    /// Whether a request came to an end by it.
+    /// Whether it ends a request.
     pub const fn is_answer(self) -> bool {
         matches!(
             self,
@@ -153,7 +153,7 @@ impl EventKind {
 }
 
 impl MessageEvent {
-    /// That this happened, and nothing more of it.
+    /// An event of this kind without details.
     pub const fn new(at: Moment, id: MessageId, what: EventKind) -> Self {
         Self {
             at,

@@ -6,7 +6,7 @@ use super::{Intake, Reach};
 use crate::message::Moment;
 use crate::schedule::Timer;
 
-/// What is still to be compared. Of two sweeps of one kind the later one knows better.
+/// What is still to be compared. Of two sweeps of one kind the later one counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Checks {
     /// Goes first: what is about to be due.
@@ -65,17 +65,17 @@ impl Checks {
 }
 
 impl Intake {
-    /// So much of the room for what is to be read may be taken: the other half is for notices.
+    /// How much of the room for reads this may use: the other half is for notifications.
     fn share(&self) -> usize {
         (self.limits.noticed_max / 2).max(1)
     }
 
-    /// So many timers are looked at in one turn: all of them may have to be read.
+    /// How many timers are compared in one turn: all of them may have to be read.
     fn stretch(&self) -> usize {
         self.limits.stretch.clamp(1, self.share())
     }
 
-    /// Whether there is something to compare, and room for what comes of it.
+    /// Whether there is something to compare, and room for the reads.
     pub(super) fn may_check(&self) -> bool {
         let room = self.share().saturating_sub(self.noticed.len());
         !self.stopped && !self.checks.is_empty() && room >= self.stretch()

@@ -1,4 +1,4 @@
-//! What is read of the table goes on the agenda, or takes off it.
+//! Rows that were read are put on the agenda or taken off it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl<P: Clone> Reactor<P> {
             let Some(id) = intake.noticed.pop_first() else {
                 break;
             };
-            // Claimed since it was noticed: the answer could be from before its record.
+            // Claimed since it was notified: the response could be from before its record.
             match self.busy.get_mut(&id) {
                 Some(busy) => busy.recheck = true,
                 None => ids.push(id),
@@ -106,7 +106,7 @@ impl<P: Clone> Reactor<P> {
         let swept_since = self.lanes.get(id).filter(|timer| timer.seen != sweep);
         let is_news = swept_since.is_some_and(|timer| !state.is_due_at(timer.due));
         if is_news && sweep != self.intake.sweep {
-            // A sweep that began after this read was asked for says otherwise; which of the two
+            // A sweep that began after this read was requested differs; which of the two
             // saw the later state cannot be known. A new read can.
             self.intake.note_for_read(id);
         } else {
@@ -115,7 +115,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// Puts a row, as it was read, on the agenda or takes it off. `lock_misses`: how
-    /// often in a row it was pending and due, and held by another transaction.
+    /// often in a row it was pending and due, and locked by another transaction.
     pub(in crate::reactor) fn row_is(
         &mut self,
         id: MessageId,
@@ -202,7 +202,7 @@ impl<P: Clone> Reactor<P> {
         };
         let lane = self.lanes.of(&row.lane, &self.settings, now);
         let former = self.lanes.insert(lane, row.id, at, timer);
-        // A repetition after a lock is no news.
+        // A repetition after a lock is no event.
         if lock_misses == 0 {
             self.log_armed(row, former, now);
         }
@@ -227,9 +227,9 @@ impl<P: Clone> Reactor<P> {
                 continue;
             }
             match self.lanes.get(row.id) {
-                // Asked for since the sweep began: that answer is the newer one.
+                // Requested since the sweep began: that response is the newer one.
                 Some(timer) if timer.seen == sweep => {}
-                // Waiting out somebody's lock.
+                // Waiting for another transaction's lock.
                 Some(timer) if timer.lock_misses > 0 && timer.due == row.due => {}
                 _ => self.arm(row, row.due + self.stagger(row.id), sweep, 0, now),
             }
@@ -243,7 +243,7 @@ impl<P: Clone> Reactor<P> {
         let limits = self.intake.limits;
         let took = now.up.since(sweep.began);
         if !complete {
-            // One that takes long to fail is not to be all that is done.
+            // Sweeps that take long to fail must not follow each other at once.
             let again = now.up + limits.failed_pause.max(took);
             match sweep.reach {
                 Reach::Full => {

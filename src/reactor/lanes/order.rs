@@ -1,5 +1,4 @@
-//! Lanes in the order of a moment that each has, so that a turn looks at those whose time has come and
-//! not at all there are.
+//! Lanes in the order of a moment that each has, so that a turn checks only those whose time has come.
 
 #[cfg(test)]
 use std::cell::Cell;

@@ -19,7 +19,7 @@ fn business_hours_wait_for_the_next_opening() {
             ..rules()
         };
         let due = claim.due;
-        told(&claim, &rules, due)
+        verdict(&claim, &rules, due)
     };
     let goes = "send from +15005550006";
     let hours = "mon-fri 09:00-20:00";
@@ -60,7 +60,7 @@ fn both_must_suit() {
             ..rules()
         };
         let due = claim.due;
-        told(&claim, &rules, due)
+        verdict(&claim, &rules, due)
     };
     assert_eq!(
         both(quiet("22:00", "08:00"), "America/Los_Angeles"),

@@ -68,13 +68,13 @@ fn check_about(zone: &TimeZone, change: Moment, ahead: i64, minutes: i64) -> usi
     for after in tries {
         let at = Moment::from_micros(begin.as_micros() + after * 1_000_000);
         let until = quiet::end(&hours, zone, at).unwrap();
-        let told = || format!("{zone:?} {hours:?} at {at}: {until}");
-        assert!(!is_quiet(&hours, shown(zone, until)), "{}", told());
+        let context = || format!("{zone:?} {hours:?} at {at}: {until}");
+        assert!(!is_quiet(&hours, shown(zone, until)), "{}", context());
         if !is_quiet(&hours, shown(zone, at)) {
-            assert_eq!(until, at, "{}", told());
+            assert_eq!(until, at, "{}", context());
             continue;
         }
-        assert!(until > at, "{}", told());
+        assert!(until > at, "{}", context());
         // Between two changes the clock runs evenly, and no open part is shorter than half an hour.
         let span = until.as_micros() - at.as_micros();
         let quarter = 900_000_000;
@@ -82,7 +82,11 @@ fn check_about(zone: &TimeZone, change: Moment, ahead: i64, minutes: i64) -> usi
         let looks = (0..span).step_by(quarter).chain([jump - 1, jump, span - 1]);
         for before in looks.filter(|before| (0..span).contains(before)) {
             let before = Moment::from_micros(at.as_micros() + before);
-            assert!(is_quiet(&hours, shown(zone, before)), "{} {before}", told());
+            assert!(
+                is_quiet(&hours, shown(zone, before)),
+                "{} {before}",
+                context()
+            );
         }
     }
     tries.len()
