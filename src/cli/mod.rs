@@ -110,7 +110,7 @@ fn refused(error: StoreError) -> anyhow::Error {
     if error.taken().is_some_and(|by| by.contains("dedup")) {
         return anyhow::anyhow!("another message with this --dedup-key is still in progress");
     }
-    // Somebody with the database's password asks, and the app's own words are what helps them.
+    // The caller has the database's password, so the app's own message may be shown.
     let text = error.to_string();
     match error.words() {
         Some(words) if !error.is_schema_missing() && !text.contains(&words) => {
@@ -161,7 +161,7 @@ fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resu
         .block_on(command)
 }
 
-/// Runs a command that sends messages: the reactor's loop shares a core with nobody's request.
+/// Runs a command that sends messages, with a core for the event loop alone.
 fn block_on_all_cores<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -170,7 +170,7 @@ fn block_on_all_cores<T>(command: impl Future<Output = anyhow::Result<T>>) -> an
         .block_on(command)
 }
 
-/// Prints what the parser has to say: help and version are answers, the rest is wrong usage.
+/// Prints the parser's message: help and version are results, the rest is wrong usage.
 fn say(said: &clap::Error) -> ExitCode {
     // A reader that has gone has read enough.
     let _ = said.print();

@@ -126,7 +126,7 @@ pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
 
 /// The printed description of a scheduled message.
 #[derive(Serialize)]
-struct Scheduled {
+struct Summary {
     id: MessageId,
     to: String,
     scheduled_at: Moment,
@@ -225,7 +225,7 @@ async fn insert(
     args: &Args,
     text: Text,
     times: &Times,
-) -> anyhow::Result<Scheduled> {
+) -> anyhow::Result<Summary> {
     let draft = Draft {
         to: args.to.as_str(),
         from: args.from.as_ref().map(Sender::as_str),
@@ -244,7 +244,7 @@ async fn insert(
     let Some(id) = id else {
         anyhow::bail!("nothing was scheduled: a trigger of the table skipped the row");
     };
-    Ok(Scheduled {
+    Ok(Summary {
         id,
         to: args.to.masked(),
         scheduled_at: times.at,
@@ -258,7 +258,7 @@ async fn insert(
     })
 }
 
-fn show(it: &Scheduled, zone: &TimeZone) -> String {
+fn show(it: &Summary, zone: &TimeZone) -> String {
     let mut text = format!("scheduled {}\n", it.id);
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<10}{value}");

@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, sources: &Sources) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The address by which a browser of this machine comes in. For a terminal only: it holds the token.
+/// The login address for a browser on this machine. For a terminal only: it contains the token.
 pub(super) fn link(addr: SocketAddr, token: &SecretString) -> anyhow::Result<Url> {
     let mut link = ask::base(addr)?;
     link.set_path("/login");

@@ -131,7 +131,7 @@ fn show(story: &Story) -> String {
     text
 }
 
-/// What others wrote may have line breaks in it, and what steers a terminal.
+/// Texts of others may have line breaks and control characters in them.
 fn one_line(text: &str) -> String {
     let escape = |c: char| c.is_control().then(|| c.escape_debug());
     let mut line = String::with_capacity(text.len());

@@ -60,7 +60,7 @@ pub enum Problem {
         /// Likewise.
         file_key: String,
     },
-    /// Whoever may look could act.
+    /// Whoever may read could act.
     #[error(
         "PUNCTUAL_OPERATOR_TOKEN and PUNCTUAL_DEBUG_TOKEN are the same, so whoever may look could act: \
          set different ones"

@@ -46,35 +46,35 @@ pub struct Config {
     pub database_url: SecretString,
     /// What HTTP needs.
     pub http: HttpSettings,
-    /// Who delivers.
+    /// The provider.
     pub provider: ProviderChoice,
-    /// Who sends where a row names nobody.
+    /// The sender of rows without a `from_number`.
     pub default_sender: Option<Sender>,
-    /// How far ahead timers are held in memory, 10 s to 1 h.
+    /// How far ahead messages are armed, 10 s to 1 h.
     pub horizon: Duration,
     /// How long before its due time a row is claimed.
     pub lead: LeadSetting,
-    /// Sends at once, 1 to 10,000.
+    /// Requests at once, 1 to 10,000.
     pub max_in_flight: usize,
     /// Total deadline of one provider call.
     pub send_timeout: Duration,
-    /// How long a claim stands; at least `2 × send_timeout + LEAD_MAX`.
+    /// How long a claim is valid; at least `2 × send_timeout + LEAD_MAX`.
     pub lease: Duration,
-    /// A message later than this at its turn is cancelled, not sent.
+    /// A message that is later than this is cancelled, not sent.
     pub max_lateness: Duration,
     /// Where the journal is kept.
     pub state_dir: StateSetting,
     /// What to do about uncertain outcomes, for rows without an `in_doubt`.
     pub in_doubt: InDoubt,
-    /// The newest zone data there is.
+    /// The newest zone data that was found.
     pub zone_data: ZoneData,
     /// The installation's zone.
     pub timezone: TimeZone,
-    /// When messages go at all, in that zone; `None`: at any hour.
+    /// When messages may be sent, in that zone; `None`: at any hour.
     pub business_hours: Option<BusinessHours>,
-    /// Whether quiet hours are not for urgent messages.
+    /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
-    /// Who counts what a recipient is sent in a day.
+    /// What counts towards the daily limit.
     pub limit_source: LimitSource,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
@@ -82,24 +82,24 @@ pub struct Config {
     pub log: LogSettings,
 }
 
-/// Where HTTP listens and who may look inside.
+/// Where HTTP listens, and the tokens.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// Where to listen.
     pub addr: SocketAddr,
-    /// Where the provider's callbacks are taken, and nothing else; `None`: on `addr`.
+    /// The address for the provider's callbacks alone; `None`: on `addr`.
     pub webhook_addr: Option<SocketAddr>,
-    /// How the provider reaches us; `None`: no callbacks are asked for.
+    /// The URL at which the provider reaches the daemon; `None`: no callbacks are requested.
     pub public_url: Option<Url>,
-    /// What `/debug`, `/metrics` and the page ask for; `None`: what the daemon makes itself.
+    /// The token for `/debug`, `/metrics` and the page; `None`: the daemon makes one.
     pub debug_token: Option<SecretString>,
-    /// What is asked for to act; opens all of the above as well.
+    /// The token for actions; valid for all of the above too.
     pub operator_token: Option<SecretString>,
     /// Where the daemon's socket is, and the tokens it makes.
     pub runtime: RuntimeDir,
 }
 
-/// Where a running daemon answers questions, for commands that put some.
+/// How commands reach a running daemon.
 #[derive(Clone, Debug)]
 pub struct DebugEndpoint {
     /// Where it listens.
@@ -112,7 +112,7 @@ pub struct DebugEndpoint {
 }
 
 impl DebugEndpoint {
-    /// The token that the daemon here goes by: the one that is set, else the one that it made, if it did.
+    /// The token of the daemon on this machine: the one that is set, else the one that it made, if it did.
     pub fn token(&self, kind: TokenKind) -> Result<Option<SecretString>, RuntimeError> {
         let set = match kind {
             TokenKind::Debug => &self.debug_token,

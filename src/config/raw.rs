@@ -1,7 +1,7 @@
-//! The layers: which keys there are, where each was set, and what was said that nobody reads.
+//! The layers: which keys there are, where each was set, and which are unknown.
 //!
 //! Both layers go through one table, so that a key, its file form and its refusals are the
-//! same whether it stands in the file or in the environment.
+//! same whether it is in the file or in the environment.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;

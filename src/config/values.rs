@@ -36,7 +36,7 @@ pub enum LogFormat {
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Below the minimum, every timer would be read from the table instead of being held in memory; the
+/// Below the minimum, every timer would be read from the table instead of being in memory; the
 /// maximum is half of the window within which triggers notify.
 const HORIZON: RangeInclusive<Duration> = Duration::from_secs(10)..=HOUR;
 

@@ -81,7 +81,7 @@ pub enum Retry {
         /// The pause between probes.
         probe: Duration,
     },
-    /// It concerns the sender, whoever is texted: its messages wait, each for so long, and the attempt does not
+    /// It concerns the sender, for every recipient: its messages wait, each for so long, and the attempt does not
     /// count. Other senders go on.
     HoldSender {
         /// Before the next attempt.

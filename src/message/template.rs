@@ -1,8 +1,8 @@
-//! Templates: `{{name}}` stands for a variable, and there is no more to it.
+//! Templates: `{{name}}` is a variable, and there is no other syntax.
 //!
-//! One pass from left to right. A value is put in as it is and not looked at again, so a value
-//! that holds `{{other}}` stays what it is. A variable that is not given is left out, unless the
-//! template requires it. Numbers are put in as they were written: `1.50` stays `1.50`.
+//! One pass from left to right. A value is inserted as it is and not parsed again, so a value that
+//! contains `{{other}}` stays as it is. A variable that is not given is left out, unless the
+//! template requires it. Numbers are inserted as they were written: `1.50` stays `1.50`.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use super::facts::Template;
 
-/// Why a template makes no text. For people: with names of variables, without their values.
+/// Why a template cannot be rendered. For people: with names of variables, without their values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// Somebody took it out of use.
+    /// It is not in use.
     #[error("template {0} is not active")]
     Inactive(String),
     /// A required variable is not there, or null.
@@ -41,7 +41,7 @@ pub enum TemplateError {
     NoName {
         /// Of which template.
         template: String,
-        /// What stands there, cut where it is long.
+        /// What is written there, shortened.
         inside: String,
     },
     /// The text came out longer than the template allows.
@@ -56,7 +56,7 @@ pub enum TemplateError {
     },
 }
 
-/// More of what stands in braces by mistake is not repeated.
+/// How much of an invalid name an error shows.
 const SHOWN_CHARS: usize = 40;
 
 /// The text of a template with these variables, given as `jsonb` prints them.
@@ -102,7 +102,7 @@ pub fn variables(template: &Template) -> Result<Vec<String>, TemplateError> {
     Ok(names)
 }
 
-/// The text, with what `value` gives for each variable.
+/// The text, with what `value` returns for each variable.
 fn fill(
     template: &Template,
     mut value: impl FnMut(&str) -> Result<Option<String>, TemplateError>,

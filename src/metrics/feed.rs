@@ -1,5 +1,5 @@
-//! The feed of what just happened: whoever follows takes it when it suits; who is slow misses
-//! some and learns how many.
+//! The feed of what just happened: each follower reads at its own pace; a slow one misses some
+//! events and gets their number.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use tokio::sync::broadcast::{self, error::TryRecvError};
 
 use crate::reactor::events::{EventKind, MessageEvent};
 
-/// Kept for those who follow; a tenth of a second of the fastest there is, several times over.
+/// Events kept for followers: several times what the fastest daemon produces in a tenth of a second.
 const KEPT: usize = 4_096;
 
-/// Shown to who comes later.
+/// Shown to a follower that comes later.
 const RECENT: usize = 60;
 
 /// Events given one by one in a frame. Nobody reads more than a few in a tenth of a second;
@@ -64,7 +64,7 @@ impl Feed {
             return;
         }
         for event in events {
-            // Nobody follows any more: nobody misses it.
+            // There are no followers to miss it.
             let _ = self.sender.send(Entry::MessageEvent(event));
         }
         if left_out > 0 {
@@ -83,7 +83,7 @@ impl Feed {
     }
 }
 
-/// One who follows.
+/// A follower.
 #[derive(Debug)]
 pub struct Following(broadcast::Receiver<Entry>);
 
@@ -95,7 +95,7 @@ pub struct Frame {
     pub events: VecDeque<MessageEvent>,
     /// What is not in `events`, by kind.
     pub more: BTreeMap<EventKind, u64>,
-    /// What is not even counted by kind.
+    /// What is not counted by kind either.
     pub dropped: u64,
 }
 

@@ -59,7 +59,7 @@ impl Histogram {
         self.max_us.fetch_max(us, Relaxed);
     }
 
-    /// What it holds. Values that come meanwhile are in it or not.
+    /// Its contents. Values that are added meanwhile may be in it or not.
     pub fn report(&self) -> HistogramReport {
         let counts: Vec<u64> = self.counts.iter().map(|c| c.load(Relaxed)).collect();
         HistogramReport {

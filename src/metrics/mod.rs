@@ -1,7 +1,7 @@
 //! What is counted, and the feed of what just happened.
 //!
-//! Everything here is reported by the event loop and by those beside it, and read by whoever asks
-//! over HTTP. Counting is an atomic addition, so that no reader holds up a message. Labels come
+//! The event loop and the other tasks report to this, and HTTP reads it. Counting is an atomic
+//! addition, so that no reader delays a message. Labels come
 //! from fixed lists: ids, numbers and texts are no labels.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub mod text;
 pub use feed::{Feed, Following, Frame};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
 
-/// What only ever grows, beside the events of messages.
+/// Counters other than those of the messages' events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// Claims whose instance is dead, made `unconfirmed`.
@@ -32,7 +32,7 @@ pub enum Counter {
     ListenerLost,
     /// Steps of the wall clock.
     ClockSteps,
-    /// Callbacks that were not taken: forged, unreadable, or too late for the database.
+    /// Callbacks that were not accepted: forged, unreadable, or too late for the database.
     CallbacksRefused,
     /// Writes to the app's tables that went through at a later try.
     OutboxWritten,
@@ -43,18 +43,18 @@ pub enum Counter {
 /// How many kinds of [`Counter`] there are.
 const COUNTERS: usize = 8;
 
-/// How a claim of one message went.
+/// The result of a claim of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimResult {
-    /// It is ours.
+    /// It was won.
     Won,
     /// It is another instance's, or is not to be sent any more.
     Lost,
-    /// It is due and pending all the same: another transaction holds it.
+    /// It is due and pending, but locked by another transaction.
     Locked,
     /// The database refused.
     Refused,
-    /// There was no answer.
+    /// There was no response.
     Unanswered,
 }
 
@@ -80,7 +80,7 @@ impl ClaimResult {
     }
 }
 
-/// Why messages that are due may not have gone.
+/// Why messages that are due may not have been sent.
 pub const WAITING: [&str; 8] = [
     "refused",
     "unanswered",
@@ -92,7 +92,7 @@ pub const WAITING: [&str; 8] = [
     "unknown",
 ];
 
-/// Messages that are due and have not gone, by their cause.
+/// Messages that are due and not sent, by their cause.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Waiting {
     /// A label of a fixed list; `None`: nothing waits.
@@ -137,19 +137,19 @@ pub(crate) const UNUSED: [EventKind; 4] = [
     EventKind::Rejected,
 ];
 
-/// Where a request is in [`Metrics::sends`] whose answer has no category.
+/// The index in [`Metrics::sends`] of requests whose response has no category.
 const NO_CATEGORY: usize = Category::ALL.len();
 
-/// The parts of lateness, and beside them how long the provider takes.
+/// The parts of lateness, and how long the provider takes.
 #[derive(Debug, Default)]
 pub struct Parts {
     /// From when it was due and cleared to the request's start.
     pub wake: Histogram,
     /// What the claim took beyond the due time.
     pub claim: Histogram,
-    /// What rules laid down: a retry's pause, a hold of the account.
+    /// What rules required: a retry's pause, the wait for a refused account.
     pub policy: Histogram,
-    /// From the request's start to its answer. Not a part of the lateness.
+    /// From the request's start to its response. Not a part of the lateness.
     pub provider: Histogram,
 }
 
@@ -164,7 +164,7 @@ pub struct Metrics {
     counters: [AtomicU64; COUNTERS],
     /// The bits of a float; not a number until it was measured.
     gauges: [AtomicU64; GAUGES],
-    /// Few, and far from the way of a message.
+    /// Few, and not in the path of a message.
     receipts: Mutex<BTreeMap<&'static str, u64>>,
     last_sent_us: AtomicU64,
     claims: [AtomicU64; ClaimResult::ALL.len()],
@@ -192,7 +192,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts what happened and hands it to whoever follows the feed. `left_out`: as many more
+    /// Counts what happened and passes it to the followers of the feed. `left_out`: as many more
     /// have happened than there are events.
     pub fn publish(&self, events: Vec<MessageEvent>, left_out: u64) {
         for event in &events {
@@ -248,7 +248,7 @@ impl Metrics {
         self.claims[result as usize].fetch_add(messages, Relaxed);
     }
 
-    /// What is due and has not gone, as it was last looked for.
+    /// What is due and not sent, as of the latest check.
     pub fn set_waiting(&self, waiting: Waiting) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
     }
@@ -274,7 +274,7 @@ impl Metrics {
         (!value.is_nan()).then_some(value)
     }
 
-    /// How late requests left.
+    /// How late requests started.
     pub const fn lateness(&self) -> &Histogram {
         &self.lateness
     }
@@ -295,7 +295,7 @@ impl Metrics {
         count.map_or(0, |count| count.load(Relaxed))
     }
 
-    /// When the provider last took a message.
+    /// When the provider last accepted a message.
     pub fn last_sent_at(&self) -> Option<Moment> {
         let at = self.last_sent_us.load(Relaxed);
         (at > 0).then(|| Moment::from_micros(at.cast_signed()))

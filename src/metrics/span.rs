@@ -14,9 +14,9 @@ pub const TARGET: &str = "punctual::message";
 /// A stretch of a message's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// From asking for the claim to its answer.
+    /// From the claim's request to its response.
     Claim,
-    /// From the request to the provider's answer.
+    /// From the request to the provider's response.
     Send,
     /// Writing down what came of it.
     Record,
@@ -63,6 +63,6 @@ fn belong(span: &Span, token: AttemptToken) {
         true,
         TraceState::default(),
     );
-    // Refused only where the span has begun already, or nobody collects.
+    // Refused only where the span has begun already, or there is no collector.
     let _ = span.set_parent(Context::new().with_remote_span_context(whole));
 }

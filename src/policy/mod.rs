@@ -248,7 +248,7 @@ fn parts(
     let channel = claim.lane.channel();
     if !rules.channels.contains(&channel) {
         return Err(match channel {
-            // The word itself is the app's.
+            // The value itself is the app's, so it is not repeated.
             Channel::Other => "the row's channel is not supported".to_owned(),
             known => format!(
                 "no provider is configured for the channel {}",

@@ -123,7 +123,7 @@ mod tests {
         let over = || claim(0, GOOD, false);
         check(&[claim(0, GOOD, true), over()], &["send", "over"]);
         check(&[claim(1, BAD, true), over()], &["reject", "over"]);
-        // What had no place has none to give.
+        // What used no quota returns none.
         check(&[claim(0, BAD, false), over()], &["over", "over"]);
     }
 }

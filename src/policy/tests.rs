@@ -46,7 +46,7 @@ fn rules() -> Rules {
     }
 }
 
-/// What a verdict comes to, as a line; no reason may tell the number or the text.
+/// A verdict as a line; no reason may contain the number or the text.
 fn verdict(claim: &Claim, rules: &Rules, now: Moment) -> String {
     let verdict = judge(claim, rules, &PROVIDER, now);
     let debug = format!("{verdict:?}");
@@ -209,7 +209,7 @@ fn the_rows_sender_comes_first() {
              (set TWILIO_SMS_FROM_NUMBER or TWILIO_MESSAGING_SERVICE_SID)",
         );
     }
-    // A sender that was asked for and cannot be is not silently replaced.
+    // A sender that is set and invalid is not silently replaced.
     check(
         |c, _| c.from_number = Some("13105551234".into()),
         NINE,

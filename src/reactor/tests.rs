@@ -1,4 +1,4 @@
-//! What answers mean for the messages that wait: retries, the breaker, and how many go at once.
+//! What responses mean for the messages that wait: retries, the breaker, and requests at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn refused(code: i32, category: Category, retry: Retry) -> Outcome {
     }
 }
 
-/// The account is refused, and is to be asked again after five minutes.
+/// The account is refused, and the next probe is due after five minutes.
 fn unpaid() -> Outcome {
     let retry = Retry::HoldAccount { probe: MINUTE * 5 };
     refused(20003, Category::AccountIssue, retry)
@@ -117,7 +117,7 @@ fn while_the_account_is_refused_one_message_probes() {
     assert!(report.open && report.reason == Some(20003), "{report:?}");
     assert_eq!(report.next_probe_at, Some(at(SECOND + MINUTE * 5)));
 
-    // Somebody else asks than those who were refused already.
+    // The probe is another message than those that were refused already.
     world.run_until(at(SECOND + MINUTE * 5));
     let [other] = world.in_flight[..] else {
         panic!("{:?}", world.in_flight);
@@ -141,7 +141,7 @@ fn while_the_account_is_refused_one_message_probes() {
     assert!(world.rows.values().all(|row| row.attempts == 1));
 }
 
-/// What the probe's answer does: whether the breaker stays open, and when the next request is
+/// What the probe's response does: whether the breaker stays open, and when the next request is
 /// made.
 #[track_caller]
 fn check_probe(answer: Outcome, open: bool, next: Duration) {

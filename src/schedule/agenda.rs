@@ -1,7 +1,7 @@
 //! What is to be sent when: a wheel for each priority.
 //!
-//! So a herd of one priority stands in nobody else's way: of what is due, the most urgent comes
-//! first, whatever else is due with it. Nothing here takes time for a herd as a whole: what is
+//! So a herd of one priority does not delay others: of what is due, the most urgent comes first,
+//! whatever else is due with it. Nothing here takes time for a herd as a whole: what is
 //! due next is brought into its order ahead of time, a bounded number a call.
 
 use std::cmp::Reverse;
@@ -11,24 +11,23 @@ use super::density::Density;
 use super::wheel::{LEVELS, LevelInfo, Wheel};
 use crate::message::{MessageId, Moment, Priority};
 
-/// So long before they are due timers are brought into their order. It leaves a slot of a
-/// million the time to be spread a bit at a time, and reaches further than whoever looks ahead.
+/// How long before they are due timers are brought into their order. It leaves enough time to
+/// spread a slot of a million in steps, and is longer than anything that looks ahead.
 const AHEAD: Duration = Duration::from_secs(4);
 
 /// One armed message. Kept a million times: small fields, no pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
-    /// When it is due. It stands in the wheel under the moment it is next looked at, which is
-    /// later than this where it is another instance's turn first, or somebody else's lock got
-    /// in the way.
+    /// When it is due. Its key in the wheel is the time of its next check, which is later than
+    /// this where it is another instance's turn first, or another transaction had locked the row.
     pub due: Moment,
     /// Counts the user's edits.
     pub version: u32,
-    /// The sweep that was latest when this was read; a sweep begun later knows better.
+    /// The sweep that was latest when this was read; a sweep begun later overrides it.
     pub seen: u32,
     /// Attempts that have counted.
     pub attempts: u16,
-    /// How often in a row another transaction held its row when it was to be claimed.
+    /// How often in a row its row was locked by another transaction when it was to be claimed.
     pub lock_misses: u16,
     /// Another instance is sending it; this is when its lease is over.
     pub watch: bool,
@@ -36,11 +35,11 @@ pub struct Timer {
     pub priority: Priority,
 }
 
-/// All armed messages, by the moment each is next looked at.
+/// All armed messages, by the time of their next check.
 pub struct Agenda {
     /// The most urgent first.
     wheels: [Wheel<Timer>; 4],
-    /// Timers looked at in one call of [`Self::advance`].
+    /// Timers handled in one call of [`Self::advance`].
     stretch: usize,
     density: Density,
 }
@@ -53,7 +52,7 @@ pub struct Walk {
 }
 
 impl Agenda {
-    /// An empty agenda. `stretch`: timers that one call of [`Self::advance`] looks at, at the most.
+    /// An empty agenda. `stretch`: timers that one call of [`Self::advance`] handles, at most.
     pub fn new(start: Moment, stretch: usize) -> Self {
         Self {
             wheels: std::array::from_fn(|_| Wheel::new(start)),
@@ -72,7 +71,7 @@ impl Agenda {
         self.len() == 0
     }
 
-    /// Arms a message to be looked at `at`, or moves it there. The former timer, if any.
+    /// Arms a message for a check `at`, or moves it there. Returns the former timer, if any.
     pub fn insert(&mut self, id: MessageId, at: Moment, timer: Timer) -> Option<Timer> {
         let own = place(timer.priority);
         let mut former = None;
@@ -118,7 +117,7 @@ impl Agenda {
         begins.map(|at| at - AHEAD)
     }
 
-    /// Takes what comes first of what is to be looked at by `until` and has at least the priority
+    /// Takes the first timer of those that are to be checked by `until` and have at least the priority
     /// `least`: of what is due by `now` the most urgent, then the earliest.
     #[must_use = "the timer is disarmed: whoever drops it loses a message"]
     pub fn pop(
@@ -137,7 +136,7 @@ impl Agenda {
         Some((id, timer))
     }
 
-    /// When the first is to be looked at: never later than that, maybe earlier.
+    /// When the first is to be checked: never later than that, maybe earlier.
     pub fn first(&self) -> Option<Moment> {
         self.first_of(Priority::Low)
     }
@@ -148,7 +147,7 @@ impl Agenda {
         wheels.iter().filter_map(Wheel::next_wakeup).min()
     }
 
-    /// How many are to be looked at by `until`, which is soon; counted up to `most`.
+    /// How many are to be checked by `until`, which is soon; counted up to `most`.
     pub fn count_due(&self, until: Moment, most: usize) -> usize {
         let mut left = most;
         for wheel in &self.wheels {
@@ -157,7 +156,7 @@ impl Agenda {
         most - left
     }
 
-    /// When the first `n` with at least this priority are to be looked at, as far as that is by
+    /// When the first `n` with at least this priority are to be checked, as far as that is by
     /// `until`, which is soon; and no more than as many of the others.
     pub fn first_dues(&self, n: usize, until: Moment, least: Priority) -> Vec<Moment> {
         let each = |wheel: &Wheel<Timer>| -> Vec<Moment> {
@@ -176,7 +175,7 @@ impl Agenda {
     }
 
     /// Walks on over all armed messages, in no order: shows the next, at most `most`, to `see`.
-    /// Whoever goes on until there is no more has seen each that was armed all the while.
+    /// A walk to the end shows each timer that was armed all the while.
     #[must_use]
     pub fn walk(
         &self,
@@ -215,7 +214,7 @@ impl Agenda {
         })
     }
 
-    /// How many are to be looked at in each of the next `buckets` stretches of
+    /// How many are to be checked in each of the next `buckets` stretches of
     /// [`DENSITY_BUCKET`](super::DENSITY_BUCKET), the first being the one `now` lies in, which
     /// counts what is overdue as well. With the moment that one began.
     pub fn density(&self, now: Moment, buckets: usize) -> (Moment, Vec<u32>) {

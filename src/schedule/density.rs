@@ -1,5 +1,5 @@
 //! How many are due when, roughly: kept up to date with each change, because to count a million
-//! timers each time somebody looks would hold up those that are due.
+//! timers at each request would delay those that are due.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -57,7 +57,7 @@ impl Lead {
         }
     }
 
-    /// Notes how long a claim took from its being asked for to its answer.
+    /// Records how long a claim took from its request to its response.
     pub fn measured(&mut self, took: Duration) {
         if self.latencies_us.len() == MEMORY {
             self.latencies_us.pop_front();

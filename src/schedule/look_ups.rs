@@ -1,4 +1,4 @@
-//! When the provider is asked what became of a message: at growing intervals, and not for ever.
+//! When the status of a message is looked up: at growing intervals, and not for ever.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A provider that gives no answer is asked again after this at the soonest.
+/// After a look-up without a response the next one is not made before this.
 const AFTER_FAILURE_MIN: Duration = Duration::from_secs(30);
 
-/// And after this at the latest.
+/// And at the latest after this.
 const AFTER_FAILURE_MAX: Duration = HOUR;
 
-/// A provider that has given no answer for this long is not asked about that message any more.
+/// After so long without a response the message is not looked up any more.
 const GIVE_UP: Duration = Duration::from_secs(48 * 3600);
 
-/// The moments at which something is asked, counted from when the question came up.
+/// The times of the look-ups, counted from when they became necessary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookUpPlan(&'static [Duration]);
 
 impl LookUpPlan {
-    /// About an unconfirmed message. The first soon, for most lists are up to date; the last when
-    /// no list lags any more.
+    /// Of an unconfirmed message. The first is soon, because most lists are up to date; the last is
+    /// when no list lags any more.
     pub const IN_DOUBT: Self = Self(&[
         Duration::from_secs(5),
         Duration::from_secs(30),
@@ -30,8 +30,8 @@ impl LookUpPlan {
         HOUR,
     ]);
 
-    /// About a message the provider has, where callbacks are asked for: what was not reported by
-    /// the first of these is probably lost. A carrier may take a day.
+    /// Of a message that the provider has, where callbacks are requested: a callback that has not
+    /// come by the first of these is probably lost. A carrier may take a day.
     pub const UNHEARD: Self = Self(&[
         Duration::from_secs(2 * 60),
         Duration::from_secs(10 * 60),
@@ -40,7 +40,7 @@ impl LookUpPlan {
         Duration::from_secs(24 * 3600),
     ]);
 
-    /// The same where no callbacks come: what is asked is all that is heard.
+    /// The same without callbacks: look-ups are the only source.
     pub const UNTOLD: Self = Self(&[
         Duration::from_secs(30),
         Duration::from_secs(2 * 60),
@@ -50,19 +50,19 @@ impl LookUpPlan {
         Duration::from_secs(24 * 3600),
     ]);
 
-    /// How long after the question came up it is asked first.
+    /// The pause before the first look-up.
     pub fn first(self) -> Duration {
         self.0.first().copied().unwrap_or(MINUTE)
     }
 
-    /// How long from now until it is asked again, after `asked` answers and `age` since the
-    /// question came up. `None`: not any more.
+    /// The pause before the next look-up, after `asked` responses and at `age`. `None`: there is
+    /// no further one.
     pub fn next(self, asked: u32, age: Duration) -> Option<Duration> {
         let slot = self.0.get(usize::try_from(asked).ok()?)?;
         Some(slot.saturating_sub(age).max(SECOND))
     }
 
-    /// The same after a provider that gave no answer, which does not count as one.
+    /// The same after a look-up without a response, which is not counted.
     pub fn after_failure(self, age: Duration) -> Option<Duration> {
         (age < GIVE_UP).then(|| (age / 2).clamp(AFTER_FAILURE_MIN, AFTER_FAILURE_MAX))
     }
@@ -89,7 +89,7 @@ mod tests {
             assert!(gaps.is_sorted() && gaps.len() <= 6, "{gaps:?}");
             assert!(age <= HOUR * 24, "{age:?}");
         }
-        // Late itself, it does not ask again at once without end.
+        // A look-up that is late itself is not followed by others at once.
         let late = LookUpPlan::IN_DOUBT.next(1, HOUR * 10);
         assert_eq!(late, Some(SECOND));
         assert_eq!(LookUpPlan::IN_DOUBT.next(5, HOUR), None);

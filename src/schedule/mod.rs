@@ -1,11 +1,11 @@
 //! When. Pure: time comes in as an argument, decisions go out as values.
 //!
-//! In the path of a message this stands between hearing of it and claiming it: what `listen`
-//! and the sweeps find goes into the [`Wheel`], and what the wheel gives out, when its time
-//! comes, is claimed. [`Agenda`] has one for each priority and sees what is due together; [`Lead`] says how long
+//! In the path of a message this is between its notification and its claim: what `listen` and the
+//! sweeps find is armed in the [`Wheel`], and what the wheel returns, when its time comes, is
+//! claimed. [`Agenda`] has one for each priority and sees what is due together; [`Lead`] says how long
 //! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
 //! [`Backoff`] how long to pause after a failure; [`Ranking`] whose turn it is where several
-//! instances run; [`LookUpPlan`] when the provider is asked what became of a message.
+//! instances run; [`LookUpPlan`] when the status of a message is looked up.
 
 mod agenda;
 mod backoff;

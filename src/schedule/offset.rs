@@ -1,7 +1,7 @@
-//! What the database's clock says, from what was heard of it. Pure.
+//! The estimate of the database's clock, from its readings. Pure.
 //!
-//! A reading of a far clock is bracketed: it was taken after the question left and before the
-//! answer came. Half of that span is its uncertainty; the reading with the smallest counts.
+//! A reading of a remote clock is bracketed: it was taken after the request was sent and before
+//! the response arrived. Half of that span is its uncertainty; the reading with the smallest counts.
 
 use crate::message::{Moment, Uptime};
 
@@ -60,14 +60,14 @@ pub struct Offset {
     stepped: bool,
     /// The latest reading of the database's clock is not followed; by so much it differs, in microseconds.
     disputed: Option<i64>,
-    /// Somebody has been told that the clock is lost.
+    /// Whether it was reported that the clock is lost.
     reported: bool,
     /// A person confirms the database's clock, whatever this machine's says.
     accepts_first: bool,
 }
 
 impl Offset {
-    /// Nothing measured yet: the wall clock is believed, but [`Self::is_trusted`] is false.
+    /// Nothing measured yet: the wall clock is used, but [`Self::is_trusted`] is false.
     pub const fn new() -> Self {
         Self {
             best: None,
@@ -87,7 +87,7 @@ impl Offset {
         }
     }
 
-    /// Takes in a reading of the database's clock, made between two readings of ours.
+    /// Applies a reading of the database's clock, made between two readings of this machine's.
     pub fn measured(&mut self, before: Reading, database: Moment, after: Reading) {
         let span = after.up.micros_from(before.up).max(0);
         let middle = before.up.as_micros() + span / 2;
@@ -98,7 +98,7 @@ impl Offset {
             uncertainty_us: span / 2 + 1,
             taken: after.up,
         };
-        // The wall clock was set while the question was on its way: of no use.
+        // The wall clock was set during the reading: of no use.
         if (before.boot_us() - after.boot_us()).abs() > STEP_US {
             return;
         }
@@ -146,7 +146,7 @@ impl Offset {
         }
     }
 
-    /// Looks whether the clock is lost: the wall clock was stepped, or the database's jumped. True once, when it is.
+    /// Checks whether the clock is lost: the wall clock was stepped, or the database's jumped. True once, when it is.
     pub fn notice(&mut self, now: Reading) -> bool {
         if let Some(best) = &self.best {
             self.stepped |= best.is_before_a_step(now);
@@ -169,7 +169,7 @@ impl Offset {
     ///
     /// Where the database and this machine agree within the uncertainty, the offset is taken
     /// as none, and the slewing of the wall clock is followed. A step never is, not even before
-    /// anybody has noticed it: a claim that is answered in that moment is judged by this.
+    /// it was noticed: a claim that completes in that moment is judged by this.
     pub const fn boot_us(&self, now: Reading) -> i64 {
         match &self.best {
             Some(best) if self.stepped || best.is_before_a_step(now) || !best.agrees() => {

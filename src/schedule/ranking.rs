@@ -2,20 +2,19 @@
 //!
 //! Each ranks the instances for each message by a hash of both ids (rendezvous hashing), and so
 //! all of them come to the same order without talking. The first claims in time; the others
-//! take over, each a little later than the one before. Nothing rests on it but work that
-//! is done once instead of several times: should two have different members in mind, the claim
-//! decides between them as ever.
+//! take over, each a little later than the one before. It only saves work that would be done
+//! several times: if two instances know different members, the claim still decides between them.
 
 use std::time::Duration;
 
 use crate::message::{InstanceId, MessageId};
 
-/// Between one instance's turn and the next one's. More than a claim takes on a good day, so
-/// that the first has won before the second asks; and all that a message loses when the first
-/// has just died.
+/// Between one instance's turn and the next one's. More than a claim usually takes, so that the
+/// first has won before the second claims; and the whole delay of a message when the first has
+/// just died.
 pub const STAGGER: Duration = Duration::from_millis(100);
 
-/// Beyond this rank nobody waits longer: what the first few have left lying is anybody's.
+/// Instances beyond this rank wait no longer than this one: any of them may claim then.
 const RANK_MAX: u32 = 8;
 
 /// The instances that run, as one of them knows them.
@@ -35,7 +34,7 @@ impl Ranking {
         Self { me, others }
     }
 
-    /// Whether nobody else runs.
+    /// Whether no other instance runs.
     pub fn is_alone(&self) -> bool {
         self.others.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Where a setting comes from, and what nobody reads.
+//! Where a setting comes from, and unknown keys.
 
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -87,7 +87,7 @@ fn secrets_come_from_files() {
     };
     let load =
         |file: &str, env: &[(&str, &str)]| token(&Config::load(&sources(file, env)).unwrap());
-    // From either layer, and a path is relative to the one it stands in.
+    // From either layer, and a path is relative to the one it is in.
     let in_file = "[twilio]\nauth_token_file = \"token\"";
     assert_eq!(load("", &[(key, "token")]), "from-a-file");
     assert_eq!(load("", &[(key, &path("token"))]), "from-a-file");

@@ -71,7 +71,7 @@ fn it_waits_for_the_exact_end_of_the_quiet_hours() {
         "2026-07-01T10:00:29Z",
         "2026-07-01T10:00:29Z",
     );
-    // The same clock, and nobody is to be left alone.
+    // The same clock, without quiet hours.
     check(BERLIN, ("08:00", "08:00"), end, end);
     // Until midnight.
     check(
@@ -99,7 +99,7 @@ fn clocks_that_jump() {
         "2026-03-08T06:00:00Z",
         "2026-03-08T07:00:00Z",
     );
-    // Quiet hours that are left out, disturb nobody.
+    // Quiet hours that the clock skips have no effect.
     check(
         ny,
         ("02:00", "03:00"),

@@ -30,7 +30,7 @@ fn refused(retry: Retry) -> Outcome {
     }
 }
 
-/// (status, ledger's word, whether it counts), and the pause and the reason it comes with.
+/// (status, outcome in the ledger, whether it counts), and the pause and the reason it comes with.
 #[track_caller]
 fn check(settled: Settlement, expected: (Status, &str, bool)) -> (Option<Duration>, String) {
     let Settlement::Settled(settled) = settled else {

@@ -1,4 +1,4 @@
-//! What is claimed before it can start: no more than is said, and what is urgent goes first.
+//! What is claimed before it can start: no more than the limit, and what is urgent starts first.
 
 use super::world::{Row, World, id};
 use super::*;
@@ -107,7 +107,7 @@ fn an_urgent_message_takes_the_next_permit() {
     let first = world.in_flight[0];
     world.answer(first, accepted());
     assert_eq!(world.in_flight, [id(5_000)]);
-    // Of those that are due: one that is not due holds nobody up.
+    // Of those that are due: one that is not due delays none.
     world.insert(urgent(5_001, SECOND * 3));
     world.answer(id(5_000), accepted());
     assert!(!world.in_flight.is_empty() && !world.in_flight.contains(&id(5_001)));

@@ -55,7 +55,7 @@ enum Deed {
     Find(u8, u8, u16),
     /// A row is found to be gone.
     Lose(u8),
-    /// The first command that waits is answered: well, in another lane, or badly.
+    /// The first command that waits gets its response: a success, in another lane, or a failure.
     SendResult(u8),
     Pass(u16),
     Sweep,

@@ -37,7 +37,7 @@ fn a_refused_lane_holds_no_other() {
         Some((1, Some(20003)))
     );
     assert_eq!(texts.map(|lane| lane.refused), Some(0));
-    // An answer for the one says nothing of the other.
+    // A response in one lane means nothing for the other.
     world.answer(id(10), accepted());
     assert!(world.reactor.breaker(world.now).open);
     world.answer(id(11), unpaid());
@@ -59,7 +59,7 @@ fn a_lane_that_is_slow_leaves_half_of_what_is_free() {
     assert_eq!((flying(&world, 0..40), flying(&world, 100..140)), (8, 4));
     world.run_until(at(SECOND * 3));
     assert_eq!(flying(&world, 200..240), 2, "none of the others has ended");
-    // As each ends, all come to the same: a quarter for each, and one for whoever comes.
+    // As requests end, all get the same share: a quarter for each, and one for a further lane.
     for _ in 0..200 {
         let oldest = world.in_flight[0];
         world.answer(oldest, accepted());
@@ -105,7 +105,7 @@ fn a_herd_of_one_lane_leaves_a_claim_to_the_others() {
     let mut world = World::new(settings(64), hooks.chain(texts));
     world.slow_claims = true;
     world.run_until(at(SECOND) - Duration::from_millis(40));
-    // In the first claim, whatever stands before them.
+    // In the first claim, whatever is before them.
     let asked = |world: &World, ids: std::ops::Range<u128>| {
         ids.filter(|n| world.rows[&id(*n)].status == Status::Sending)
             .count()
@@ -211,7 +211,7 @@ fn records_of_all_lanes_are_in_each_group() {
     for n in 5_000..5_010 {
         world.answer(id(n), accepted());
     }
-    // The group that was asked first fails; the next, after a pause, has the few of the other lane.
+    // The group that was sent first fails; the next, after a pause, has the few of the other lane.
     world.takes_no_records = false;
     world.answer_claims();
     world.run_until(at(SECOND * 2 + SECOND / 100));
@@ -249,7 +249,7 @@ fn a_turn_looks_at_the_lanes_whose_time_has_come() {
         .zip(after)
         .map(|(b, a)| (a - b) / sent)
         .collect();
-    // Each message is claimed, started, answered and recorded: some ten turns of the loop.
+    // Each message is claimed, started, completed and recorded: some ten turns of the loop.
     assert!(
         each.iter().all(|looks| *looks <= 60),
         "{each:?} looks a message"

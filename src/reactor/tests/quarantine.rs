@@ -1,4 +1,4 @@
-//! What is held after a restore, and what is not claimed while nothing can be recorded.
+//! The quarantine after a restore, and what is not claimed while nothing can be recorded.
 
 use super::world::{Row, World, id};
 use super::{MINUTE, SECOND, accepted, at, settings};
@@ -38,7 +38,7 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
     let rows = [1, 2, 3].map(|n: u32| Row::due(u128::from(n), at(SECOND * n)));
     let mut world = World::new(settings(4), rows);
     let (hold, later) = (at(SECOND * 10), at(SECOND * 20));
-    // Nothing is held: nothing is remembered that a hold of later would be weaker by.
+    // There is no quarantine: nothing is remembered that would weaken a later one.
     world.handle(Input::QuarantineCleared(vec![id(3)]));
     world.handle(Input::Quarantine { before: at(SECOND) });
     world.handle(Input::Quarantine { before: hold });
@@ -127,7 +127,7 @@ fn a_stray_of_before_a_restore_is_in_doubt() {
     }
 }
 
-/// The provider answers, and nothing of it can be recorded.
+/// The provider responds, and no outcome can be recorded.
 #[test]
 fn with_too_much_unrecorded_nothing_more_is_claimed() {
     let most = Limits::default().records.unrecorded_max;

@@ -1,4 +1,4 @@
-//! A table and a provider around one reactor. Everything but the provider answers at once.
+//! A table and a provider around one reactor. Everything but the provider responds at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::schedule::LEAD_MAX;
 /// Turns of the loop in one stretch of time; more is a loop that does not get on.
 const TURNS_MAX: usize = 10_000;
 
-/// Between the answer and what is made of it.
+/// Between the response and its handling.
 const TAKES: Duration = Duration::from_millis(1);
 
 pub(in crate::reactor) fn id(n: u128) -> MessageId {
@@ -31,7 +31,7 @@ pub(in crate::reactor) struct Row {
     pub(in crate::reactor) due: Moment,
     pub(in crate::reactor) status: Status,
     pub(in crate::reactor) attempts: i32,
-    /// Somebody holds it.
+    /// It is locked.
     pub(in crate::reactor) locked: bool,
     pub(in crate::reactor) lane: LaneKey,
     priority: Priority,
@@ -96,9 +96,9 @@ pub(in crate::reactor) struct World {
     pub(in crate::reactor) in_flight: Vec<MessageId>,
     /// Requests ever made.
     pub(in crate::reactor) starts: usize,
-    /// Claims stand, but are not answered until asked for.
+    /// Claims are committed, but their responses wait until the test releases them.
     pub(in crate::reactor) slow_claims: bool,
-    /// No record comes through, and that is not known until asked for.
+    /// No record is written, and the failures wait until the test releases them.
     pub(in crate::reactor) takes_no_records: bool,
     unanswered: Vec<Input<MessageId>>,
     /// Groups that were not recorded.
@@ -162,12 +162,12 @@ impl World {
         self.handle(Input::Tick);
     }
 
-    /// The provider answers one request.
+    /// The provider responds to one request.
     pub(in crate::reactor) fn answer(&mut self, id: MessageId, outcome: Outcome) {
         self.answer_since(id, outcome, self.now.db);
     }
 
-    /// The provider answers a request that began then.
+    /// The provider responds to a request that began then.
     pub(in crate::reactor) fn answer_since(
         &mut self,
         id: MessageId,

@@ -2,11 +2,11 @@
 //!
 //! In the path of a message the wheel is where it waits. `listen` and the sweeps arm, move and
 //! disarm timers here; the daemon sleeps until [`Wheel::next_wakeup`], then claims what
-//! [`Wheel::pop_due`] gives out. The wheel knows no clock: time is an argument.
+//! [`Wheel::pop_due`] returns. The wheel has no clock: time is an argument.
 //!
 //! # How it is built
 //!
-//! What is due next stands in an ordered map, each moment with the list of its timers. What is
+//! What is due next is in an ordered map, each moment with the list of its timers. What is
 //! due later waits in levels of 64 slots, each level 64 times as coarse as the one below, from
 //! about a second up. A timer waits in the slot its due time falls into, on the level that the
 //! distance calls for. As the cursor reaches a slot, its timers are *spread* over the slots of
@@ -19,13 +19,13 @@
 //! wherever `now` jumps to; there is no loop over ticks. A slot whose timers all belong together,
 //! such as a herd due at 9 o'clock sharp, is handed down whole without looking at them.
 //!
-//! Spreading a slot takes time for each of its timers, and a slot may hold a million. So whoever
-//! has other things to do calls [`Wheel::spread`] ahead of time, with a bound for each call.
+//! Spreading a slot takes time for each of its timers, and a slot may have a million. So an event
+//! loop calls [`Wheel::spread`] ahead of time, with a bound for each call.
 //!
 //! A timer takes 32 bytes and its payload, up to a quarter more for growth, and 6 to 12 for the
 //! index: 72 bytes at the worst with a payload of 16; and 20 to 30 for each moment of the ordered
 //! map. A wheel itself takes 2 kB for its index and 1.5 kB for each level it has used. Memory follows the highest number of timers there
-//! has been; [`Wheel::clear`] gives it back.
+//! has been; [`Wheel::clear`] frees it.
 //!
 //! # Late by a hair, never early
 //!
@@ -74,7 +74,7 @@ pub struct Wheel<T> {
     spreading_to: Tick,
     /// Due after the cursor's tick.
     levels: Levels,
-    /// The tick the wheel stands at. Where a timer is kept follows from its due time and this,
+    /// The current tick. Where a timer is kept follows from its due time and this,
     /// see [`Place::of`]; so it moves only over slots that are empty, or emptied.
     cursor: Tick,
 }
@@ -108,7 +108,7 @@ impl<T: Copy> Wheel<T> {
     ///
     /// Any due time will do, past ones and the infinities included. A timer that is armed for
     /// the time it was armed for already keeps its place among others of that time; one that
-    /// comes from elsewhere stands behind them.
+    /// comes from elsewhere is behind them.
     pub fn insert(&mut self, id: MessageId, due: Moment, payload: T) -> Option<(Moment, T)> {
         let Some(at) = self.slab.find(id) else {
             let at = self.slab.add(id, due, payload);
@@ -176,7 +176,7 @@ impl<T: Copy> Wheel<T> {
 
     /// Disarms and returns the earliest timer that is due at `now` (`due <= now`), if any.
     ///
-    /// Called until it returns `None`, it gives out all that is due in order of due time, to
+    /// Called until it returns `None`, it returns all that is due in order of due time, to
     /// the microsecond; timers of the same microsecond in the order they were armed for it.
     /// It spreads whatever has to be spread for that.
     #[must_use = "the timer is disarmed: whoever drops it loses a message"]
@@ -261,7 +261,7 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
-    /// Disarms all timers and gives their memory back.
+    /// Disarms all timers and frees their memory.
     pub fn clear(&mut self) {
         *self = Self::new(self.cursor.start());
     }

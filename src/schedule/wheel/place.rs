@@ -67,7 +67,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// Where a timer `due` then belongs while the wheel stands at `cursor`.
+    /// Where a timer that is due then belongs while the wheel is at `cursor`.
     ///
     /// It is a function of these two alone; that is why timers need not note where they are,
     /// and why two with the same due time are always in the same list, in their order.

@@ -1,4 +1,4 @@
-//! What is asked of the wheel without changing it.
+//! Queries that do not change the wheel.
 
 use std::collections::BinaryHeap;
 
@@ -85,7 +85,7 @@ impl<T: Copy> Wheel<T> {
             found.extend(self.earliest(slot, left));
         }
         if !self.spreading.is_empty() {
-            // Its timers stand among those of the others; of one time they come last.
+            // Its timers are among those of the others; of one time they come last.
             found.extend(self.earliest(&self.spreading, limit));
             found.sort_by_key(|&at| self.slab.due(at));
             found.truncate(limit);
@@ -103,7 +103,7 @@ impl<T: Copy> Wheel<T> {
         std::array::from_fn(|level| LevelInfo::new(level, occupied[level]))
     }
 
-    /// The slots in use of each level, a bit each. What is due next stands in the cursor's.
+    /// The slots in use of each level, a bit each. What is due next is in the cursor's.
     pub(crate) fn occupied(&self) -> [u64; LEVELS] {
         let mut slots = std::array::from_fn(|level| self.levels.occupied(level));
         if !(self.exact.is_empty() && self.spreading.is_empty()) {

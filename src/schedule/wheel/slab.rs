@@ -14,9 +14,9 @@ use crate::message::{MessageId, Moment};
 /// Shards of the index. They are chosen by bits of the hash that the tables do not use much.
 const SHARDS: usize = 64;
 
-/// The link that leads nowhere.
+/// The link to no entry.
 const NIL: u32 = u32::MAX;
-/// In `prev`: nobody lives here, and `next` leads to the next vacant entry.
+/// In `prev`: the entry is vacant, and `next` is the next vacant one.
 const VACANT: u32 = u32::MAX - 1;
 
 struct Entry<T> {
