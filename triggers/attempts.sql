@@ -1,6 +1,7 @@
--- Trigger on punctual.attempts: whatever settles an attempt as certainly not sent gives its place in the user's
--- day back. Re-runnable; replaced as a whole. Batches do it themselves, users in order (record_settled.sql, and
--- receipts_advance.sql of what did not arrive), and say so by `quota_returned`; this is for all others.
+-- Trigger on punctual.attempts: settling an attempt as certainly not sent returns its quota of the user's day.
+-- Re-runnable; replaced as a whole. Batches do it themselves, users in order (record_settled.sql, and
+-- receipts_advance.sql for what did not arrive), and mark that with `quota_returned`; this is for all other
+-- writes.
 
 create or replace function punctual.return_quota() returns trigger
 language plpgsql set search_path = '' as $$

@@ -1,11 +1,11 @@
--- What a claim asks of the people it texts, and the places of their day. Re-runnable; replaced as a whole.
--- Called by the daemon alone, in its sessions.
+-- The facts that a claim needs about its recipients, and the quota of their day. Re-runnable; replaced as a
+-- whole. Called by the daemon alone, in its sessions.
 
 --   messages ─▶ facts_of ─▶ the recipient's day ─▶ daily_counts ─▶ facts, the day that is taken or the limit
 --
--- For messages whose rows the caller has locked: what is known of each one's user and event, and, where it is
--- counted, a place in the user's day, or that there is none. Messages of nobody's are not asked for.
--- Types are said: the app may alter text to varchar under a running daemon.
+-- For messages whose rows the caller has locked: the facts about each one's user and event, and, where it
+-- counts, quota of the user's day, or that none is left. Messages without a user are not passed. Types are
+-- given: the app may alter text to varchar under a running daemon.
 create or replace function punctual.reserve_quota(ids uuid[], tokens uuid[], users uuid[], events text[],
                                                   installation text, honour_app_count boolean)
 returns table (id uuid, token uuid, user_id uuid, facts punctual.facts, day date, over_limit int)
@@ -16,11 +16,11 @@ begin
   with asked as materialized (
     select f.id, f.token, f.user_id, f.facts, m.at, m.rank, m.scheduled_at, m.own_zone,
            lower(btrim((f.facts).timezone, white!())) as user_zone,
-           -- Counted is what has a limit and is wanted; the policy says no to the rest.
+           -- Only messages with a limit that may be sent count; the policy rejects the rest.
            (f.facts).daily_limit is not null and not (f.facts).opted_out and (f.facts).phone_verified
            and coalesce(m.message_type <> all ((f.facts).off), true)
            and (f.facts).event_is_cancelled is not true
-           -- What comes too late takes nobody's place.
+           -- What comes too late uses no quota.
            and coalesce(m.at <= m.send_before, true) as counts
       from punctual.facts_of(ids, tokens, users, events) f
      cross join lateral (
@@ -31,7 +31,7 @@ begin
          from public.scheduled_messages m
         where m.id = f.id) m
   ), today as materialized (
-    -- In each zone that is named: one row, or two about its midnight. A herd lives in few zones.
+    -- In each zone that is named: one row, or two around its midnight. A herd is in few zones.
     select y.*
       from (select own_zone as zone from asked
              union select user_zone from asked
@@ -41,7 +41,7 @@ begin
        select y.* from punctual.days y
         where y.zone = named.zone and y.starts <= span.last and span.first < y.ends) y
   ), dated as materialized (
-    -- The row's zone, else the user's, else the installation's; what is no zone has no days.
+    -- The row's zone, else the user's, else the installation's; an invalid zone has no days.
     select a.*, coalesce(d.starts, date_trunc('day', a.at, 'UTC')) as day_starts,
            coalesce(d.day, (a.at at time zone 'UTC')::date) as day
       from asked a
@@ -51,8 +51,7 @@ begin
          order by case y.zone when a.own_zone then 0 when a.user_zone then 1 else 2 end
          limit 1) d on true
   ), places as (
-    -- All of a user's in one row, users in order: so neither two claims, nor a claim and a record,
-    -- wait for each other crosswise.
+    -- All of a user's in one row, users in order: so neither two claims, nor a claim and a record, deadlock.
     insert into punctual.daily_counts as c (user_id, day, wanted, most, app_left, granted, count)
     select w.user_id, w.day, w.wanted, w.most, w.app_left, w.granted, w.granted
       from (select d.user_id, d.day, count(*)::int as wanted, min((d.facts).daily_limit) as most,
@@ -61,20 +60,20 @@ begin
               from dated d
              cross join lateral (
                select case when honour_app_count then (d.facts).daily_limit
-                        -- A count that was last set to zero before today is yesterday's.
+                        -- A count that was last reset before today is yesterday's.
                         - case when (d.facts).app_reset_at < d.day_starts then 0
                                else coalesce((d.facts).app_count, 0) end end as app_left) v
              where d.counts
              group by d.user_id, d.day) w
      order by w.user_id, w.day
-    -- The app's count is of what the app has sent itself: ours goes on top of it.
+    -- The app's count is of what the app has sent itself: Punctual's is added to it.
     on conflict (user_id, day) do update
        set wanted = excluded.wanted, most = excluded.most, app_left = excluded.app_left,
            granted = greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left - c.count), 0),
            count = c.count + greatest(least(excluded.wanted, excluded.most - c.count, excluded.app_left - c.count), 0)
     returning c.user_id, c.day, c.wanted, c.granted
   ), left_out as (
-    -- Where there are too few places: urgent first, then the order in which they are due.
+    -- If the quota does not suffice: urgent first, then the order in which they are due.
     select seated.id
       from (select d.id, p.granted,
                    row_number() over (partition by p.user_id, p.day order by d.rank, d.scheduled_at, d.id) as seat

@@ -1,8 +1,7 @@
--- Blanks what a message said and whom it reached, for people who have a right to that. Re-runnable; replaced as
--- a whole.
+-- Blanks a message's text and recipient, for people who have a right to that. Re-runnable; replaced as a whole.
 --
--- Called by hand or by a function of the app's, with the caller's rights and search_path: the app's own triggers
--- run in it as in any of its statements.
+-- Called by hand or by a function of the app's, with the caller's rights and search_path: the app's own
+-- triggers run in it as in any of its statements.
 
 -- Of a message that has ended: recipient, text, variables, user and `dedup_key` of its row, and the same in the
 -- ledger and in what waits for the app's tables. That it was sent, when, and by which sid remains. Opt-outs
@@ -48,7 +47,7 @@ begin
   end if;
 
   perform set_config('punctual.writer', 'on', true);
-  -- What is undelivered after that is not tried again: no attempt is left.
+  -- What is reported undelivered after that is not retried: no attempt is left.
   update public.scheduled_messages m
      set to_number = '', body = '', template_vars = null, dedup_key = null, user_id = null,
          max_attempts = greatest(m.attempts, 1), updated_at = clock_timestamp()

@@ -1,10 +1,9 @@
--- What the claim asks of the app's tables. Re-runnable; replaced as a whole.
+-- What the claim reads from the app's tables. Re-runnable; replaced as a whole.
 --
--- Through functions, and not in the claim itself: the app may have other columns, of other types, and
--- may change them under a running daemon, and a view would keep it from doing so. Each first reads the
--- table as it should be; where that does not work, row by row what is there. They run with their
--- owner's rights, so the daemon's role needs none on these tables. A lock in the way is an error: the
--- claim comes again.
+-- Through functions, and not in the claim itself: the app may have other columns, of other types, and may
+-- change them under a running daemon, and a view would prevent it from doing so. Each first reads the table as
+-- it should be; if that fails, it reads row by row what is there. They run with their owner's rights, so the
+-- daemon's role needs none on these tables. A conflicting lock is an error: the claim is retried.
 
 create or replace function punctual.as_boolean(word text) returns boolean
 language sql immutable set search_path = '' as $$
@@ -19,7 +18,7 @@ create or replace function punctual.as_time(word text) returns time
 language sql immutable set search_path = '' as $$
   select case when word ~ '^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?$' then word::time end
 $$;
--- Only what says its offset from UTC: without it, it is anybody's guess.
+-- Only with an offset from UTC: without one it is ambiguous.
 create or replace function punctual.as_instant(word text) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
@@ -32,8 +31,7 @@ exception when data_exception then
 end
 $$;
 
--- The type of a column that something is looked up by, to be put into a statement; null: it
--- cannot be looked up.
+-- The type of a column that is used as a key, to be put into a statement; null: it cannot be used.
 create or replace function punctual.key_type(tab text, col text) returns text
 language sql stable set search_path = '' as $$
   select pg_catalog.format_type(a.atttypid, null)
@@ -42,8 +40,8 @@ language sql stable set search_path = '' as $$
      and not a.attisdropped and a.atttypid in ('uuid'::regtype, 'text'::regtype, 'pg_catalog.varchar'::regtype)
 $$;
 
--- One row a message asked for. The joins are made in here so that each is by key: the claim's
--- session knows no other.
+-- One row for each requested message. The joins are made in here so that each uses an index: the claim's
+-- session plans no other way.
 create or replace function punctual.facts_of(ids uuid[], tokens uuid[], users uuid[], events text[])
 returns table (id uuid, token uuid, user_id uuid, facts punctual.facts)
 language plpgsql stable strict security definer rows 250 set search_path = '' as $$
@@ -160,8 +158,8 @@ begin
 end
 $$;
 
--- Adds the uses of templates to the app's counts. With its owner's rights, so that the daemon's
--- role may not write templates. A template that somebody holds is left for the next time.
+-- Adds the uses of templates to the app's counts. With its owner's rights, so that the daemon's role needs no
+-- right to write templates. A locked template is left for the next time.
 create or replace function punctual.count_template_uses() returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -196,7 +194,7 @@ exception when syntax_error_or_access_rule_violation then
 end
 $$;
 
--- The template of that key, or of that id, and others for whoever mistyped it: for `punctual schedule`,
+-- The template of that key, or of that id, and others in case the name was mistyped: for `punctual schedule`,
 -- whose role may have no right on the app's table. As the claim reads it (facts_of_templates).
 create or replace function punctual.templates_named(word text, most int)
 returns table (id uuid, name text, message_template text, required_vars text, max_length int, is_active boolean,
@@ -222,7 +220,7 @@ begin
 end
 $$;
 
--- They run with their owner's rights: not for everybody who can reach the schema.
+-- They run with their owner's rights, so not every role that can use the schema may call them.
 revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), punctual.facts_of_templates(uuid[]),
                            punctual.templates_named(text, int), punctual.count_template_uses()
   from public;

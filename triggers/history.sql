@@ -1,5 +1,5 @@
 -- Refuses a statement in a database that lacks what an instance has committed: that database has another
--- history, and shows messages as pending that were sent. Asked by each claim and each heartbeat.
+-- history, and shows messages as pending that were sent. Called by each claim and each heartbeat.
 create or replace function punctual.check_history(
   of_instance uuid, least_beats bigint, claimed uuid[], recorded uuid[])
 returns boolean

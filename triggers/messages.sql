@@ -2,12 +2,12 @@
 --
 --   conversations_for ─▶ lock them ─▶ messages, conversations.last_message_at ─▶ what is refused: outbox
 --
--- Called by the daemon alone, and with the rights of its role, so that row level security holds. The search path
--- is the session's, because the app's own triggers run in here: so every name says its schema.
+-- Called by the daemon alone, and with the rights of its role, so that row level security applies. The search
+-- path is the session's, because the app's own triggers run in here: so every name has its schema.
 --
--- The app's tables may lack columns, and get them under a running daemon: what there is is read from the catalog
--- each time, and the statements are made of that. Without `conversations.id` and `phone_number`, or without
--- `messages`, nothing can be written, and the outbox says so.
+-- The app's tables may lack columns, and get them under a running daemon: the existing ones are read from the
+-- catalog each time, and the statements are made from that. Without `conversations.id` and `phone_number`, or
+-- without `messages`, nothing can be written, and the outbox shows that.
 
 -- Which of these columns a table of the app's has.
 create or replace function punctual.columns_of(tab text, wanted text[]) returns text[]
@@ -18,9 +18,9 @@ language sql stable as $$
      and not a.attisdropped and a.attgenerated = ''
 $$;
 
--- What is repeated of a refusal where everybody reads it: the code, and the names of what refused. The message may be
--- the app's own, with numbers and texts in it; it is repeated only where none of the app's functions ran and its
--- class has no values in it. `store/refusal.rs` says the same of what the daemon's own statements meet.
+-- What is repeated of an error where it is public: the code, and the names of what refused. The message may be
+-- the app's own, with numbers and texts in it; it is repeated only if none of the app's functions ran and its
+-- class has no values in it. `store/refusal.rs` does the same for the daemon's own statements.
 create or replace function punctual.refusal(
   step text, state text, message text, constraint_name text, table_name text, column_name text, context text)
 returns text language sql immutable as $$
@@ -39,8 +39,8 @@ returns text language sql immutable as $$
          select case when inner_most.name not like 'punctual.%' then inner_most.name end as function) at
 $$;
 
--- The conversation of each number where none is known: the oldest, else a new one, with the contact where
--- the number is known. Null where the app's triggers write the number another way.
+-- The conversation of each number where none is known: the oldest, else a new one, with the contact where the
+-- number is known. Null where the app's triggers change how the number is written.
 create or replace function punctual.conversations_for(known uuid[], numbers text[]) returns uuid[]
 language plpgsql as $$
 declare
@@ -74,8 +74,8 @@ begin
       case when 'created_at' = any (has) then 'c.created_at,' end)
       into found, missing using found, numbers;
     exit when missing is null or made = 1;
-    -- Ours until the transaction ends, so that two at once make one; in key order, so that two daemons
-    -- cannot wait for each other.
+    -- Locked until the transaction ends, so that two at once make one; in key order, so that two daemons do not
+    -- deadlock.
     perform pg_advisory_xact_lock(k)
        from (select distinct hashtextextended('punctual conversation ' || u.number, 0) as k
                from unnest(missing) as u (number) order by 1) keys;
@@ -89,9 +89,9 @@ begin
 end
 $$;
 
--- Inserts the app's rows of what was sent, in the columns that there are. A callback may have come before: the
--- status is what the attempt has reached. The attempts are locked by now, so that a callback that comes this
--- moment waits and then finds the row.
+-- Inserts the app's rows of sent messages, in the columns that exist. A callback may have come before: the
+-- status is what the attempt has reached. The attempts are locked by now, so that a concurrent callback waits
+-- and then finds the row.
 create or replace function punctual.insert_messages(
   ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[], sent_at timestamptz[])
 returns void language plpgsql as $$
@@ -115,7 +115,7 @@ begin
     ) as w (n, name, expression)
    where w.name = any (punctual.columns_of('messages', '{conversation_id,direction,body,from_number,to_number,'
                                                        'twilio_sid,status,metadata}'));
-  -- With none of them there is no such table, which the server says better.
+  -- With none of them there is no such table, which the server reports better.
   execute case when has is null then 'insert into public.messages (body) select i.body' else statement end
           || ' from unnest($1, $2, $3, $4, $5, $6) as i (id, conversation_id, body, from_number, to_number, sid)'
     using ids, conversations, bodies, senders, recipients, sids;
@@ -136,7 +136,7 @@ end
 $$;
 
 -- Writes what can be written: `held` are messages whose conversation another transaction has locked, and
--- `refusal` is why the app's tables took nothing of all this; `words` are the server's, or the app's own.
+-- `refusal` is why the app's tables accepted nothing; `words` is the message of the server, or the app's own.
 drop function if exists punctual.write_messages(uuid[], uuid[], text[], text[], text[], text[], timestamptz[]);
 create function punctual.write_messages(
   ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
@@ -176,9 +176,9 @@ begin
   if not all_ours then
     held := array(select i.id from unnest(ids, places) as i (id, place) where (i.place = any (ours)) is not true);
   end if;
-  -- What the app has deferred to the end of the transaction is asked now, while the answer can still be undone.
+  -- What the app has deferred to the end of the transaction is checked now, while it can still be undone.
   set constraints all immediate;
--- What this block did is undone by now.
+-- The writes of this block are rolled back by now.
 exception when query_canceled or assert_failure or others then
   get stacked diagnostics its_constraint = constraint_name, its_table = table_name, its_column = column_name,
                           its_context = pg_exception_context;
@@ -189,7 +189,7 @@ exception when query_canceled or assert_failure or others then
 end
 $$;
 
--- The same, and what was not written is in the outbox, to be tried again; why the app's tables refused it.
+-- The same; what was not written is put in the outbox, to be retried. Returns why the app's tables refused it.
 -- The names in the JSON are those of `store/app/rows.rs`.
 create or replace function punctual.write_sent(
   ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
@@ -216,9 +216,9 @@ begin
 end
 $$;
 
--- Brings the app's messages up to what their attempts have reached. Taking it from the attempts, and
--- locking those meanwhile, lets no older status overwrite a newer one. `held` are the sids of rows that another
--- transaction has locked: a wait could end in a deadlock with the app.
+-- Updates the app's messages to the statuses that their attempts have reached. Reading these from the attempts,
+-- which are locked meanwhile, lets no older status overwrite a newer one. `held` are the sids of rows that
+-- another transaction has locked: waiting could end in a deadlock with the app.
 drop function if exists punctual.write_statuses(text[]);
 create function punctual.write_statuses(sids text[], out held text[], out refusal text, out words text)
 language plpgsql as $$
@@ -230,7 +230,7 @@ declare
   its_context text;
   ours text[];
 begin
-  -- Without a sid or a status its rows follow nothing.
+  -- Without a sid or a status column there is nothing to update.
   if not has @> '{twilio_sid,status}' then
     return;
   end if;
@@ -258,7 +258,7 @@ exception when query_canceled or assert_failure or others then
 end
 $$;
 
--- The same, and what was not written is in the outbox, to be tried again; why the app's tables refused it.
+-- The same; what was not written is put in the outbox, to be retried. Returns why the app's tables refused it.
 create or replace function punctual.tell_statuses(ids uuid[], sids text[]) returns text
 language plpgsql as $$
 declare
@@ -277,8 +277,9 @@ begin
 end
 $$;
 
--- Has the app's messages say what was sent, where a callback came first and told it the row's text; why its table
--- refused. Then it goes on saying that, and the ledger knows better.
+-- Corrects the text of the app's messages to what was sent, where a callback came first and the row's text was
+-- written; returns why the app's table refused. Then the text stays wrong there, and the ledger has the right
+-- one.
 create or replace function punctual.correct_messages(sids text[], sent text[], told text[]) returns text
 language plpgsql as $$
 declare

@@ -255,11 +255,11 @@ $$;
 
 -- --------------------------------------------------------------------- notice
 
--- One NOTIFY a statement, and only if something in it is due within the notice window: a
--- transaction that notifies takes a database-wide lock at its commit. The payload is a hint;
--- whoever hears it reads the table. `set local punctual.notify = 'off'` leaves it out, for a transaction
--- that is to be prepared, which may not notify. The window (2 h) is twice the largest horizon a daemon
--- may have, so whatever is silent here is in a later sweep of the whole window.
+-- One NOTIFY for each statement, and only if a row of it is due within the notice window: a transaction that
+-- notifies takes a database-wide lock at its commit. The payload is a hint; the daemon that receives it reads
+-- the table. `set local punctual.notify = 'off'` omits it, for a transaction that is to be prepared, which may
+-- not notify. The window (2 h) is twice the largest horizon a daemon may have, so whatever is not notified here
+-- is in a later sweep of the whole window.
 create or replace function punctual.notify_change() returns trigger
 language plpgsql set search_path = '' as $$
 declare
@@ -291,8 +291,8 @@ begin
                and due!(r) <= near
              limit named + 1) t;
   end if;
-  -- A full queue (somebody listens inside a transaction left open) would make the commit fail;
-  -- the sweeps find the rows without us.
+  -- A full queue (a session listens inside a transaction left open) would make the commit fail; the sweeps find
+  -- the rows without notifications.
   if n > 0 and coalesce(current_setting('punctual.notify', true), '') <> 'off' and pg_notification_queue_usage() < 0.9 then
     perform pg_notify('punctual', case when n > named then 'rescan' else 'ids ' || ids end);
   end if;
@@ -300,8 +300,8 @@ begin
 end
 $$;
 
--- In a session that applies what another database has done (logical replication), where the triggers
--- above do not fire, nor any of a statement. Once a transaction, for equal notices are one.
+-- For a session that applies the changes of another database (logical replication), where the triggers above do
+-- not fire, nor any statement trigger. Once for each transaction, because equal notifications are merged.
 create or replace function punctual.notify_replicated() returns trigger
 language plpgsql set search_path = '' as $$
 declare

@@ -1,14 +1,13 @@
 -- Triggers on task_calendar_events: messages follow the event they remind of, in the transaction
 -- that changes it. Re-runnable; replaced as a whole.
 --
--- They run inside the app's statements and cannot fail: what goes wrong is a warning. They touch
--- rows that are pending, or that an earlier change of the event has cancelled; a row that somebody
--- holds is waited for a moment, then left and noted: the daemon has it follow within seconds
--- (follow_missed, below), and the claim asks the calendar once more. Rows are read as JSON, so that
--- it is the app's business which columns there are.
+-- They run inside the app's statements and cannot fail: an error becomes a warning. They change rows that are
+-- pending, or that an earlier change of the event has cancelled; a locked row is waited for briefly, then left
+-- and recorded: the daemon applies the change within seconds (follow_missed, below), and the claim reads the
+-- calendar once more. Rows are read as JSON, so that the app may have any columns.
 
--- The rows of an event that follow it. A claim holds its rows for milliseconds, and then they
--- are not pending any more; longer only a transaction of the app's does.
+-- Locks the rows of an event that follow it. A claim has its locks for milliseconds, and then the rows are not
+-- pending any more; only a transaction of the app's takes longer.
 create or replace function punctual.hold_reminders(event text, owner uuid) returns uuid[]
 language plpgsql set search_path = '' as $$
 begin
@@ -26,7 +25,7 @@ exception when lock_not_available or deadlock_detected then
 end
 $$;
 
--- By how much a reminder moves. Nothing where one of the times is not known.
+-- By how much a reminder moves. Zero if one of the times is unknown.
 create or replace function punctual.event_shift(own timestamptz, was timestamptz, starts timestamptz) returns interval
 language sql immutable set search_path = '' as $$
   -- In microseconds: between the same two dates an interval of days differs from zone to zone.
@@ -35,22 +34,22 @@ language sql immutable set search_path = '' as $$
               else interval '0' end
 $$;
 
--- What of an event stands in the texts that remind of it.
+-- The fields of an event that appear in the texts that remind of it.
 create or replace function punctual.event_vars(event jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_build_object('event_title', event -> 'event_title', 'event_link', event -> 'event_link')
 $$;
 
--- Whether a reminder does not yet have what its event has.
+-- Whether a reminder lacks a change of its event.
 create or replace function punctual.is_behind(own timestamptz, starts timestamptz, own_vars jsonb, vars jsonb) returns boolean
 language sql immutable set search_path = '' as $$
   select own is distinct from coalesce(starts, own)
          or coalesce(jsonb_typeof(own_vars) = 'object' and not own_vars @> vars, false)
 $$;
 
--- Told by `punctual why` of what did not follow, and noted for `follow_missed`: what was held, and
--- what is on its way or was sent, and may be put back to be tried again. `starts` is when the event
--- begins now, `was` when it began; null: that is not known.
+-- Notes for `punctual why` which messages did not follow, and records them for `follow_missed`: those that were
+-- locked, and those that are being sent or were sent, and may be put back for a retry. `starts` is when the
+-- event begins now, `was` when it began before; null: unknown.
 create or replace function punctual.note_reminders(event text, owner uuid, gone boolean, moved boolean,
                                                    starts timestamptz, was timestamptz, vars jsonb) returns void
 language sql set search_path = '' as $$
@@ -63,7 +62,7 @@ language sql set search_path = '' as $$
                and (attempted!(m)
                     or m.status in ('sent', 'delivered') and coalesce(m.event_start, was) > clock_timestamp()))
   ), told as (
-    -- Each once: some calendars are synced every few minutes.
+    -- Each only once: some calendars are synced every few minutes.
     insert into punctual.notes (message_id, note)
     select m.id, n.note
       from missed m
@@ -75,8 +74,8 @@ language sql set search_path = '' as $$
                    else '; too late, it had been sent' end as note) n
      where not exists (select from punctual.notes o where o.message_id = m.id and o.note = n.note)
   )
-  -- The first move that was missed is what the message is to be moved from. What is pending may be
-  -- following an earlier one this moment: it is added without a look.
+  -- The first move that was missed is what the message is to be moved from. A pending message may be following
+  -- an earlier one at this moment: it is added without a check.
   insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id, start_before)
   select m.id, event, owner, was
     from missed m
@@ -84,18 +83,18 @@ language sql set search_path = '' as $$
       or m.status <> 'delivered' and not exists (select from punctual.missed_event_changes u where u.message_id = m.id)
 $$;
 
--- These, which are held, are cancelled with their event.
+-- Cancels these messages, which are locked, with their event.
 create or replace function punctual.cancel_reminders(ids uuid[], was timestamptz) returns void
 language sql set search_path = '' as $$
   update public.scheduled_messages m
      set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = clock_timestamp(),
-         -- Should it come again at another time, the message knows from where to count.
+         -- If the event comes back at another time, the message knows its old start.
          event_start = coalesce(m.event_start, was)
    where m.id = any (ids) and is_pending!(m)
 $$;
 
--- These, which are held, follow their event. The row's own `event_start` comes before `was`, so that
--- repeats do not add up.
+-- Moves these messages, which are locked, with their event. The row's own `event_start` has precedence over
+-- `was`, so that repeats do not add up.
 create or replace function punctual.move_reminders(ids uuid[], starts timestamptz, was timestamptz, vars jsonb) returns void
 language sql set search_path = '' as $$
   update public.scheduled_messages m
@@ -108,11 +107,11 @@ language sql set search_path = '' as $$
      and punctual.is_behind(m.event_start, starts, m.template_vars, vars)
 $$;
 
--- `was` is when it would have begun; null: that is not known.
+-- `was` is when it would have begun; null: unknown.
 create or replace function punctual.event_gone(event text, owner uuid, was timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
-  -- The same event may be there once more.
+  -- The same event may exist a second time.
   if exists (select from punctual.facts_of(array[owner], array[owner], array[owner], array[event]) f
               where (f.facts).event_is_there and not (f.facts).event_is_cancelled) then
     return;
@@ -123,16 +122,16 @@ begin
    where exists (select from public.scheduled_messages m
                   where m.calendar_event_id = event and m.user_id = owner
                     and (under_way!(m)
-                         -- It may turn out not to have arrived, and be tried again.
+                         -- It may turn out not to have arrived, and be retried.
                          or m.status = 'sent' and coalesce(m.event_start, was) > clock_timestamp()))
   on conflict do nothing;
   perform punctual.note_reminders(event, owner, true, false, null, was, null);
 end
 $$;
 
--- What an earlier change of the event has cancelled lives again, if its time will be ahead. Not what
--- the guard would refuse; and of several with one `dedup_key`, or beside another that is under way,
--- the one cancelled last, or none.
+-- Sets back to pending what an earlier change of the event has cancelled, if its time will be in the future.
+-- Not what the guard would refuse; and of several with one `dedup_key`, or with another that is active, the one
+-- cancelled last, or none.
 create or replace function punctual.revive_reminders(event text, owner uuid, starts timestamptz, was timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -166,7 +165,7 @@ begin
 end
 $$;
 
--- The event is there, and begins at `starts`. `was` is when it began before this change.
+-- The event exists, and begins at `starts`. `was` is when it began before this change.
 create or replace function punctual.event_is(event text, owner uuid, starts timestamptz, was timestamptz,
                                              vars jsonb, revive boolean) returns void
 language plpgsql set search_path = '' as $$
@@ -193,7 +192,7 @@ declare
   -- Whether it is still the event of that name and user.
   same boolean := false;
 begin
-  -- The messages come back as they had followed it.
+  -- The messages are restored in the state in which they had followed it.
   if restoring!() then
     return null;
   end if;
@@ -236,7 +235,7 @@ exception when others then
 end
 $$;
 
--- An event as it is now; null: there is none, or the table has no such columns.
+-- An event as it is now; null: there is none, or the table lacks the columns.
 create or replace function punctual.event_row(event text, owner uuid) returns jsonb
 language plpgsql stable set search_path = '' as $$
 declare
@@ -256,16 +255,16 @@ begin
 end
 $$;
 
--- Has what missed a change of its event follow: what was held then, or on its way and is to be tried
--- again. Run by the daemon every few seconds, and by one at a time for each message; how many
--- followed. It writes as the trigger would have, in an app's session: the guard drops a deferral,
--- and all daemons are told. What is on its way is looked at again once it is pending.
+-- Applies missed changes of events: to messages that were locked then, or were being sent and are to be
+-- retried. Run by the daemon every few seconds, by one instance at a time for each message; returns how many
+-- followed. It writes as the trigger would have, in an app's session: the guard drops a deferral, and all
+-- daemons are notified. Messages that are being sent are read again once they are pending.
 create or replace function punctual.follow_missed(most int) returns int
 language plpgsql security definer set search_path = '' as $$
 declare
   writer constant text := current_setting('punctual.writer', true);
   missed record;
-  -- What it has missed, all of which one look at the event makes good.
+  -- All the changes that it has missed; reading the event once applies them all.
   those bigint[];
   event jsonb;
   followed int := 0;
@@ -276,11 +275,11 @@ begin
       from punctual.missed_event_changes u
       left join public.scheduled_messages m on m.id = u.message_id
      where (m.id is null or m.status not in ('sending', 'unconfirmed', 'sent')
-            -- What was sent and is not put back by then, will not be.
+            -- What was sent and is not put back by then will not be.
             or m.status = 'sent' and u.noted_at < clock_timestamp() - interval '3 days')
-       -- What an app's own trigger refuses is not asked of it all the time.
+       -- What an app's own trigger refuses is not retried all the time.
        and coalesce(u.refused_at < clock_timestamp() - interval '1 minute', true)
-       -- One a message, the first: from there it is moved.
+       -- One for each message, the first: it is moved from there.
        and not exists (select from punctual.missed_event_changes o where o.message_id = u.message_id and o.id < u.id)
      order by u.refused_at nulls first, u.id
      limit most
@@ -307,7 +306,7 @@ begin
       elsif exists (select from public.scheduled_messages m
                      where m.id = missed.message_id and under_way!(m))
       then
-        -- Held, or claimed this moment: the next time.
+        -- Locked, or just claimed: the next time.
         continue;
       end if;
       delete from punctual.missed_event_changes u where u.id = any (those);
@@ -331,7 +330,7 @@ revoke execute on function punctual.hold_reminders(text, uuid),
                            punctual.event_row(text, uuid), punctual.follow_missed(int)
   from public;
 
--- Where the table is ours to watch.
+-- Only if the table is the migrator's.
 do $$
 begin
   if exists (select from pg_catalog.pg_class c

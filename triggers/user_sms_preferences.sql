@@ -1,9 +1,9 @@
--- Trigger on user_sms_preferences: who opts out is sent nothing more, from that transaction on.
--- Re-runnable; replaced as a whole. It cannot fail: what it could not do is a warning, and the
--- claim asks for the preferences once more.
+-- Trigger on user_sms_preferences: a user who opts out is sent nothing more, from that transaction on.
+-- Re-runnable; replaced as a whole. It cannot fail: what it could not do is a warning, and the claim reads the
+-- preferences once more.
 
 create or replace function punctual.opted_out() returns trigger
--- Without bitmaps, which look at every dead entry of an index each time.
+-- Without bitmap scans, which visit every dead entry of an index each time.
 language plpgsql security definer set search_path = '' set lock_timeout = '100ms' set enable_bitmapscan = off as $$
 declare
   after constant jsonb := to_jsonb(new);
@@ -23,7 +23,7 @@ begin
                   where m.user_id = whose and m.status = 'pending'
                   order by m.id
                     for no key update);
-  -- Somebody of the app's holds one of them: the claim will find out.
+  -- Another transaction of the app's has locked one of them: the claim will check it.
   exception when lock_not_available or deadlock_detected then
     ids := array(select m.id from public.scheduled_messages m
                   where m.user_id = whose and m.status = 'pending'
@@ -44,7 +44,7 @@ exception when others then
 end
 $$;
 
--- Where the table is ours to watch.
+-- Only if the table is the migrator's.
 do $$
 begin
   if exists (select from pg_catalog.pg_class c
@@ -58,8 +58,8 @@ begin
 end
 $$;
 
--- Whether texts reach a user, for people and apps; it sees what its caller may see. One of that name
--- without our comment is the app's own.
+-- Whether texts reach a user, for people and apps; it shows what its caller may see. A function of that name
+-- without Punctual's comment is the app's own.
 do $$
 declare
   has_name boolean;

@@ -24,7 +24,7 @@ begin
         from (select n.id, fault!(n) as fault from new_rows n where n.status = 'pending') r
        where r.fault is not null;
     else
-      -- An update of another column is not the moment to judge.
+      -- An update of another column is not judged.
       select count(*), (array_agg(r.id))[1], (array_agg(r.fault))[1] into count, first, fault
         from (select n.id, fault!(n) as fault
                 from new_rows n

@@ -1,12 +1,12 @@
--- For people who look at the database: the installation's business hours, and what is to be sent
--- in the recipients' own time. No message is judged by them. Re-runnable; replaced as a whole.
+-- For people who look at the database: the installation's business hours, and what is to be sent in the
+-- recipients' own time. No message is judged by them. Re-runnable; replaced as a whole.
 --
--- The views stand on functions, not on the app's tables, so that they are in the way of no later
--- `alter table`. What is called here runs with the rights of whoever asks: row level security
--- holds. Names the app has taken already are its own.
+-- The views use functions, not the app's tables, so that they do not block a later `alter table`. What is
+-- called here runs with the caller's rights: row level security applies. Names the app has taken already are
+-- left to it.
 
--- Whether messages go at that moment by the installation's business hours, as the running daemon
--- was told them. Always, where there are none.
+-- Whether messages are sent at that moment by the installation's business hours, as the running daemon has
+-- recorded them. Always, if there are none.
 create or replace function punctual.is_open(at timestamptz) returns boolean
 language plpgsql stable strict security definer set search_path = '' as $$
 declare
@@ -34,7 +34,7 @@ language sql stable security definer set search_path = '' as $$
   select coalesce(max(s.timezone), 'UTC'), max(s.business_hours) from punctual.settings s
 $$;
 
--- A moment as its message's own clock shows it: by the row's zone, else its user's, else the installation's.
+-- A moment in its message's local time: by the row's zone, else its user's, else the installation's.
 create or replace function punctual.local_time(at timestamptz, own_zone text, whose uuid, installation text,
                                                out timezone text, out due_local timestamp)
 language plpgsql stable set search_path = '' as $$
@@ -54,10 +54,10 @@ begin
     end if;
     candidate := btrim(candidate, white!());
     continue when candidate is null
-      -- An abbreviation is a zone to Postgres, and none to the daemon.
+      -- An abbreviation is a zone to Postgres, and not to the daemon.
       or upper(candidate) not in ('UTC', 'GMT')
          and exists (select from pg_catalog.pg_timezone_abbrevs a where a.abbrev = upper(candidate))
-      -- So is `GMT+2`, which counts the other way round. These are all IANA names that have a digit.
+      -- The same for `GMT+2`, whose sign is inverted. These are all the IANA names that have a digit.
       or candidate ~ '[0-9]'
          and candidate !~* '^((Etc/)?GMT[+-]?0|Etc/GMT[+-][0-9]{1,2}|EST5EDT|CST6CDT|MST7MDT|PST8PDT)$';
     begin
@@ -71,8 +71,9 @@ begin
 end
 $$;
 
--- What has not ended: what is on its way, and then the rest, soonest first. Put into the statement that asks for it, so that a few of a million cost a few: so it sets
--- nothing, and names nothing of schema punctual, on which its caller may have no right.
+-- What has not ended: what is being sent, and then the rest, soonest first. Inlined into the statement that
+-- calls it, so that reading a few rows of a million costs little: so it sets nothing, and names nothing of
+-- schema punctual, on which its caller may have no right.
 create or replace function punctual.local_messages()
 returns table (id uuid, message text, recipient text, status text, own_zone text, user_id uuid,
                due timestamptz, minutes_until numeric, held_by text)
@@ -94,10 +95,11 @@ language sql stable as $$
             where m.status = 'pending' order by due!(m))) m
 $$;
 
--- Ours is what calls ours.
+-- An object is Punctual's if it calls Punctual's function.
 do $$
 declare
-  -- Before version 15 a view always has the rights of its owner. These stand on functions, so it makes no difference.
+  -- Before version 15 a view always has the rights of its owner. These use functions, so it makes no
+  -- difference.
   by_caller constant boolean := current_setting('server_version_num')::int >= 150000;
   has_name boolean;
   is_ours boolean;
@@ -110,7 +112,8 @@ begin
    where p.pronamespace = 'public'::regnamespace and p.proname = 'is_business_hours'
      and p.pronargs = 1 and p.proargtypes[0] = 'timestamptz'::regtype;
   if not has_name or is_ours then
-    -- With the rights of its caller. The body is resolved here, so that its callers need none on schema punctual.
+    -- With the rights of its caller. The body is resolved here, so that its callers need no right on schema
+    -- punctual.
     create or replace function public.is_business_hours(at timestamptz) returns boolean
     language sql stable security invoker set search_path = '' return punctual.is_open(at);
     -- Supabase serves functions of schema public to anon, unless that is revoked.
@@ -149,7 +152,7 @@ begin
    where c.oid = to_regclass('public.scheduled_messages_local');
   if not has_name or is_ours then
     create or replace view public.scheduled_messages_local as
-      -- One source and no join, so that whoever asks for a few gets them from the index.
+      -- One source and no join, so that a query for a few rows gets them from the index.
       select m.id, m.message, m.recipient, m.status, (m.local).timezone, (m.local).due_local, m.minutes_until,
              m.held_by
         from (select m.*, punctual.local_time(m.due, m.own_zone, m.user_id,
@@ -162,5 +165,5 @@ begin
 end
 $$;
 
--- Of an earlier version.
+-- From an earlier version.
 drop function if exists punctual.local_messages(text);

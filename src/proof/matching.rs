@@ -1,8 +1,8 @@
 //! What the provider's list proves about an attempt with an uncertain outcome, and what follows.
 //!
-//! Only one thing is proof: exactly one message that could be this attempt's, that nobody else
-//! has, and that could be no other attempt's. A miss is none: lists lag, and only a policy that
-//! says so acts on it, late.
+//! Only one thing is proof: exactly one message that could be this attempt's, that belongs to no
+//! other, and that could be no other attempt's. Finding nothing is no proof: lists lag, and only a
+//! policy that permits it acts on that, late.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,11 +12,11 @@ use super::report::{ProviderMessage, TextKey, shown_digits};
 use crate::message::{Capabilities, E164, InDoubt, Moment, ProviderSid, Sender, Status};
 use crate::schedule::LookUpPlan as Plan;
 
-/// Providers tell a message's time to the second, and their clock is not ours.
+/// Providers report times in whole seconds, and their clock is not the database's.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// How far apart the clocks of database and provider may be where absence is concluded: that nothing is
-/// there must hold for so much longer. Only proof needs to be exact.
+/// How far apart the clocks of database and provider may be where absence is concluded: the message must be
+/// absent for that much longer. Only proof needs to be exact.
 const CLOCKS_APART: Duration = Duration::from_secs(10 * 60);
 
 /// A list queried before this has passed may not show what is there.
@@ -25,9 +25,9 @@ pub const ABSENT_AFTER: Duration = Duration::from_secs(15 * 60);
 /// What an attempt sent, as far as it is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SentText {
-    /// To whom.
+    /// The recipient.
     pub to: String,
-    /// By whom, where the row said so.
+    /// The sender, where the row named one.
     pub from: Option<String>,
     /// The text.
     pub text: TextKey,
@@ -42,38 +42,39 @@ impl fmt::Debug for SentText {
 /// A row that an attempt left with an uncertain outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnconfirmedRow {
-    /// Its status by now; `None`: a foreign one.
+    /// Its current status; `None`: an unknown one.
     pub status: Option<Status>,
     /// Its own policy; `None`: the installation's.
     pub policy: Option<InDoubt>,
 }
 
-/// From when on the list is of interest for an attempt that began at `since`.
+/// The start of the list that matters for an attempt that began at `since`.
 pub fn from_when(since: Moment) -> Moment {
     let whole = since.as_micros().div_euclid(1_000_000) * 1_000_000;
     Moment::from_micros(whole) - SKEW
 }
 
-/// From when on a list is queried, about an attempt that began at `since`.
+/// The start of the list that is queried for an attempt that began at `since`.
 pub fn query_from(since: Moment) -> Moment {
     from_when(since) - CLOCKS_APART
 }
 
-/// Whether a message could be the one that was sent, by all that is known of both.
+/// Whether a listed message could be the one that was sent, by everything known of both.
 pub fn resembles(shown: &ProviderMessage, sent: &SentText, since: Moment) -> bool {
     could_be(shown, &sent.to, sent.from.as_deref(), since) && TextKey::of(&shown.body) == sent.text
 }
 
-/// Whether a message could be one that went to this number, from this sender where that is known,
-/// at `since` or later; by all but its text. A redacted number may be anybody's, and proves nothing.
+/// Whether a listed message could be one to this number, from this sender where it is known, at `since` or
+/// later. The text is not compared. A redacted number may be any number, and proves nothing.
 pub fn could_be(shown: &ProviderMessage, to: &str, from: Option<&str>, since: Moment) -> bool {
     cannot_be_excluded(shown, to, from, since)
         && shown.to == to
         && shown.created.is_none_or(|at| at >= from_when(since))
 }
 
-/// The same for clocks that are far apart: while such a message is nobody's, nothing is absent. Its text
-/// does not count, for a provider may show it redacted, and of a redacted number only what is left does.
+/// The same for clocks that are far apart: while such a message belongs to no attempt, nothing counts as
+/// absent. The text does not count, because a provider may redact it; of a redacted number only the visible
+/// digits count.
 pub fn cannot_be_excluded(
     shown: &ProviderMessage,
     to: &str,
@@ -86,17 +87,18 @@ pub fn cannot_be_excluded(
         && !is_of_another(shown.from.as_deref(), from)
 }
 
-/// Whether a number as the provider shows it may be this one: it is, or its last digits are hidden.
+/// Whether a number as the provider shows it may be this one: it is equal, or its last digits are
+/// hidden.
 fn may_be_number(shown: &str, number: &str) -> bool {
     match shown_digits(shown) {
         None => shown == number,
-        // Of which nothing is left, it may be anybody's.
+        // Nothing of it is visible: it may be any number.
         Some("") => true,
         Some(left) => number.starts_with(left) && shown.len() == number.len(),
     }
 }
 
-/// Two numbers that differ. A service stands for any number, and a name may be written in
+/// Whether two senders certainly differ. A service may use any number, and a name may be written in
 /// another way.
 fn is_of_another(shown: Option<&str>, sent: Option<&str>) -> bool {
     let number = |text: &str| match text.parse::<Sender>() {
@@ -118,28 +120,28 @@ pub fn known_sender(sent: &SentText) -> Option<String> {
 /// A message that resembles what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The provider's name for it.
+    /// The provider's id of it.
     pub sid: ProviderSid,
-    /// When the provider made it, if it says so.
+    /// When the provider created it, if known.
     pub created: Option<Moment>,
 }
 
 /// What a query of the list showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// Exactly one that is nobody's: the message.
+    /// Exactly one that belongs to no attempt: the message.
     One(ProviderSid),
-    /// Nothing that is nobody's went to this number.
+    /// Nothing to this number that belongs to no attempt.
     None,
-    /// None that is alike; but so much else to this number that is nobody's.
+    /// None that is alike; but this many others to this number that belong to no attempt.
     Unlike(usize),
-    /// So many, of which one may be it.
+    /// Several, one of which may be it.
     Several(usize),
-    /// One, which may be another attempt's as well.
+    /// One, which may be another attempt's too.
     Shared,
     /// The list was not read to its end.
     Partial,
-    /// The provider gave no answer.
+    /// The provider gave no response.
     NoAnswer(String),
 }
 
@@ -198,7 +200,7 @@ impl Match {
 pub enum Resolution {
     /// It was sent, and this proves it.
     Adopt(ProviderSid),
-    /// Back to `pending`, by this policy. If the row does not let itself be put back: wait.
+    /// Back to `pending`, by this policy. If the row cannot be put back: wait.
     PutBack(InDoubt),
     /// Nothing, until the next query.
     Wait,
@@ -227,7 +229,7 @@ pub fn resolve(
         (InDoubt::ResendIfAbsent, Match::None) if age >= ABSENT_AFTER => {
             Resolution::PutBack(InDoubt::ResendIfAbsent)
         }
-        // It asks for speed; but what looks as if it had been sent is not sent again.
+        // The policy prefers speed; but what looks as if it had been sent is not sent again.
         (InDoubt::Resend, Match::None | Match::Unlike(_) | Match::Partial | Match::NoAnswer(_)) => {
             Resolution::PutBack(InDoubt::Resend)
         }
@@ -235,7 +237,7 @@ pub fn resolve(
     }
 }
 
-/// How many answers there are by now, and how long until the next query.
+/// The number of responses so far, and the pause until the next query.
 pub fn next_query(found: &Match, answers: u32, age: Duration) -> (u32, Option<Duration>) {
     let plan = Plan::IN_DOUBT;
     match found {

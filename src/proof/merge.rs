@@ -1,13 +1,12 @@
-//! What reports change. The one place for it, and pure: how things stand and what was reported go
-//! in, what is to be written comes out, and the store writes it in the transaction that read.
+//! What reports change: the one place for it, and pure. Standings and reports are the input, the
+//! writes are the output, and the store makes them in the transaction that read the standings.
 //!
-//! A report about a message that the provider *has* is proof, whatever it overtakes; a report
-//! that says it did not arrive is the last word only on the attempt it is about, and only until one
-//! says that it did: reports come in any order, so arrival counts before and after a failure.
+//! A report about a message that the provider *has* is proof, however late it comes. A report that
+//! it did not arrive concerns only its own attempt, and holds only until another one says that it
+//! arrived: reports come in any order, so arrival counts before and after a failure.
 //!
-//! Reports come in groups. They are taken one after the other, each on what those before it have
-//! changed, so that a group comes to what its reports would have come to one by one; written is
-//! only where that ends.
+//! Reports come in groups. They are applied one after the other, each on top of those before it, so
+//! that a group has the same result as its reports one by one; only the final result is written.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,16 +23,16 @@ use crate::reactor::settle::ACCOUNT_PAUSE_MAX;
 /// been sent, and its record lost.
 const RECOVERED: &str = "not retried, because the database was restored after this attempt";
 
-/// How everything stands that a group of reports is about.
+/// The standing of everything that a group of reports is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standings {
     /// The messages.
     pub messages: BTreeMap<MessageId, Standing>,
-    /// Which attempts the ledger has under the sids that are reported of.
+    /// The attempts that the ledger has under the sids of the reports.
     pub owners: BTreeMap<String, AttemptToken>,
 }
 
-/// A report, and the attempt it was found to be about.
+/// A report, and the attempt that it is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Located<'a> {
     /// The message.
@@ -44,25 +43,25 @@ pub struct Located<'a> {
     pub report: &'a Report,
 }
 
-/// What is to be written of a group.
+/// The writes for a group.
 #[derive(Debug, Default)]
 pub struct Merged<'a> {
     /// What each report changed, in their order.
     pub changes: Vec<Change>,
-    /// The attempts that have come further.
+    /// The attempts that have advanced.
     pub attempts: BTreeMap<AttemptToken, AttemptWrite<'a>>,
-    /// The rows that move: mostly one step each. More where they must pass `sent`.
+    /// The rows that change status: mostly one step each; more where they must pass `sent`.
     pub rows: BTreeMap<MessageId, Vec<RowWrite<'a>>>,
     /// The reports that are kept.
     pub receipts: Vec<ReceiptWrite<'a>>,
 }
 
-/// An attempt that has come further.
+/// An attempt that has advanced.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptWrite<'a> {
     /// Its message.
     pub message: MessageId,
-    /// The report that it stands by now.
+    /// The report that it reflects now.
     pub report: &'a Report,
     /// The ledger did not know yet that the provider has it.
     pub first_proof: bool,
@@ -70,10 +69,10 @@ pub struct AttemptWrite<'a> {
     pub arrived_after_all: bool,
 }
 
-/// A row that moves.
+/// A row that changes status.
 #[derive(Clone, Debug)]
 pub struct RowWrite<'a> {
-    /// Where to.
+    /// The new status.
     pub to: Status,
     /// The report that moves it.
     pub report: &'a Report,
@@ -81,7 +80,7 @@ pub struct RowWrite<'a> {
     pub error: Option<String>,
     /// With the row `pending`: not before this has passed.
     pub pause: Option<Duration>,
-    /// Attempts that are found not to count.
+    /// Attempts that turned out not to count.
     pub uncounted: i32,
 }
 
@@ -92,13 +91,12 @@ pub struct ReceiptWrite<'a> {
     pub located: Located<'a>,
     /// Whether it contradicts what is recorded.
     pub contradicts: bool,
-    /// Where it moved the row.
+    /// The row's new status, if it changed.
     pub row: Option<Status>,
 }
 
-/// Takes `reports` in, one after the other. A message later than `max_lateness` is worth no
-/// further attempt. What a report is about stands in `standings`; one whose attempt does not is
-/// without effect.
+/// Applies `reports` one after the other. A message later than `max_lateness` gets no further
+/// attempt. A report whose message or attempt is not in `standings` has no effect.
 pub fn merge<'a>(
     mut standings: Standings,
     reports: &[Located<'a>],
@@ -132,8 +130,8 @@ impl Standings {
         };
         let owner = self.owners.get(&report.sid.0);
         let change = if is_conflict(attempt, owner, token, &report.sid) {
-            // The provider has two messages by one attempt, or one message by two. Neither may
-            // happen, and neither can be undone: it is kept and told.
+            // The provider has two messages for one attempt, or one message for two. Neither may
+            // happen, and neither can be undone: the report is kept, and logged.
             Change::Contradiction
         } else {
             change(
@@ -194,7 +192,7 @@ fn is_conflict(
     other_sid || owner.is_some_and(|owner| *owner != token)
 }
 
-/// What a report changes that is not at odds with the ledger's sids.
+/// What a report changes that does not contradict the sids in the ledger.
 fn change(
     message: MessageId,
     row: Option<&RowStanding>,
@@ -210,14 +208,14 @@ fn change(
         if before.is_final() && stage.is_final() && differ {
             return Change::Contradiction;
         }
-        // Two of one rank that lead to one state, like `failed` and `undelivered`: the first
-        // stays, and that is all there is to say.
+        // Two final stages of one rank with one row status, like `failed` and `undelivered`: the
+        // first one stays.
         if stage.rank() <= before.rank() {
             return Change::Nothing;
         }
     }
     let moved = row
-        // Who set a failed message back to `pending` asked for another text.
+        // The user who set a failed message back to `pending` wants another text sent.
         .filter(|_| !(arrived && attempt.requeued_since))
         .and_then(|row| target(row, attempt, &report.sid, stage.row_status()));
     let again = match (moved, row) {
@@ -238,13 +236,13 @@ fn arrives_after_all(attempt: &AttemptStanding, stage: Stage) -> bool {
     stage == Stage::Delivered && attempt.stage.is_some_and(Stage::is_failure)
 }
 
-/// Why nothing that failed is tried again, whatever its failure means.
+/// Why a failed message is not retried, whatever its failure means.
 fn no_retry<'a>(row: &'a RowStanding, attempt: &AttemptStanding) -> Option<&'a str> {
     let recovered = attempt.recovered.then_some(RECOVERED);
     row.no_retry.as_deref().or(recovered)
 }
 
-/// Where the row goes; `None`: it stays.
+/// The row's new status; `None`: it stays.
 fn target(
     row: &RowStanding,
     attempt: &AttemptStanding,
@@ -253,9 +251,9 @@ fn target(
 ) -> Option<Status> {
     match (row.status, to) {
         (Status::Delivered, _) | (Status::Sent, Status::Sent) => None,
-        // Proof counts in whatever state the row is by now.
+        // Proof counts whatever status the row has now.
         (_, Status::Sent | Status::Delivered) => Some(to),
-        // The denial of an attempt counts only where that attempt holds the row.
+        // A failure of an attempt counts only if that attempt is the row's current one.
         (Status::Sending | Status::Unconfirmed, _) => attempt.latest.then_some(to),
         (Status::Sent, _) => {
             let is_of_another = row.sid.as_ref().is_some_and(|own| own != sid);
@@ -265,8 +263,8 @@ fn target(
     }
 }
 
-/// Whether what did not arrive is tried again, and when: by what its failure means, and within
-/// what the row allows. What may have arrived all the same is not.
+/// Whether a message that did not arrive is retried, and when: by what its failure means, and
+/// within the row's limits. A message that may have arrived is not.
 fn again(
     message: MessageId,
     row: &RowStanding,
@@ -274,28 +272,27 @@ fn again(
     max_lateness: Duration,
 ) -> Option<Again> {
     let failure = delivery.failure()?;
-    let room = row.room;
-    let lateness = room.wanted_at + max_lateness;
-    let expires = room.send_before.map_or(lateness, |own| own.min(lateness));
+    let limits = row.limits;
+    let lateness = limits.wanted_at + max_lateness;
+    let expires = limits.send_before.map_or(lateness, |own| own.min(lateness));
     match failure.retry {
         Retry::After { base } => {
             let tries = AttemptBudget {
-                number: room.attempts,
-                before: room.attempts.saturating_sub(1),
-                max: room.max_attempts,
+                number: limits.attempts,
+                before: limits.attempts.saturating_sub(1),
+                max: limits.max_attempts,
                 expires,
             };
-            let pause = tries.next(base, message, room.now).ok()?;
+            let pause = tries.next(base, message, limits.now).ok()?;
             Some(Again {
                 pause,
                 counts: true,
             })
         }
-        // It was the failing of the account, or of the sender: the request after the pause finds out
-        // whether it still is.
+        // The account or the sender failed: the request after the pause tests whether it still does.
         Retry::HoldAccount { probe: pause } | Retry::HoldSender { pause } => {
             let pause = pause.min(ACCOUNT_PAUSE_MAX);
-            (room.now + pause <= expires).then_some(Again {
+            (limits.now + pause <= expires).then_some(Again {
                 pause,
                 counts: false,
             })
@@ -304,7 +301,7 @@ fn again(
     }
 }
 
-/// Moves a row, on top of where reports of the same group have moved it.
+/// Moves a row, starting from where earlier reports of the group have moved it.
 fn move_row<'a>(
     row: &mut RowStanding,
     located: &Located<'a>,
@@ -313,7 +310,7 @@ fn move_row<'a>(
 ) {
     let report = located.report;
     let error = match (&no_retry, to) {
-        // What the provider said stays at the end, where its code is looked for.
+        // The provider's text stays at the end, where its code is looked for.
         (Some(why), Status::Failed) => Some(match &report.status.error {
             Some(error) => format!("{why}: {error}"),
             None => why.clone(),
@@ -329,8 +326,8 @@ fn move_row<'a>(
         uncounted,
     };
     let steps = rows.entry(located.message).or_default();
-    // What was sent and then did not arrive was sent all the same: the row says when, and there
-    // is no other way from `pending` to `failed`.
+    // A message that was sent and did not arrive was sent nonetheless: the row says when, and no
+    // other transition leads from `pending` to `failed`.
     let keeps = |last: &RowWrite<'_>| last.to == Status::Sent && to != Status::Delivered;
     if let Some(last) = steps.pop_if(|last| !keeps(last)) {
         write.uncounted += last.uncounted;
@@ -338,7 +335,7 @@ fn move_row<'a>(
     steps.push(write);
     row.status = to;
     row.sid = (to != Status::Pending).then(|| report.sid.clone());
-    row.room.attempts -= uncounted;
+    row.limits.attempts -= uncounted;
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What the provider's list proves about messages in quarantine after a restore, and what follows.
 //!
-//! The rows are as they were when the backup was made; what their users changed since, and what was
-//! sent since, is lost. So one was sent if the list shows exactly one message like it that belongs to
-//! no attempt and to no other row; or as many as there are rows that are alike. And one was not sent
-//! only if the list shows no unmatched message to its number at all: it may have had another text.
+//! The rows are as they were when the backup was made; what their users changed since, and what was sent since,
+//! is lost. So a row was sent if the list shows exactly one message like it that belongs to no attempt and to
+//! no other row, or as many as there are rows that are alike. A row was not sent only if the list shows no
+//! unmatched message to its number at all, because it may have had another text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,28 +13,28 @@ use super::matching::{ABSENT_AFTER, cannot_be_excluded, could_be, from_when};
 use super::report::{ProviderMessage, TextKey};
 use crate::message::{E164, MessageId, Moment, ProviderSid};
 
-/// Rows of one number that are told apart. Who has more of them is looked at by a person.
+/// Rows of one number that are matched. Where there are more, a person has to decide.
 pub const EACH_MAX: usize = 100;
 
-/// Cleared by one reconciliation: what is cleared is read row by row. The rest comes with the next.
+/// Cleared by one reconciliation: cleared rows are read one by one. The next one clears the rest.
 pub const CLEARED_MAX: usize = 5_000;
 
-/// A row that was written, or put back, so long after the quarantine began was not sent before it,
-/// by whatever clock. One written sooner is looked for like all others.
+/// A row that was written, or put back, this long after the quarantine began was not sent before
+/// it, by any clock. One written sooner is compared like all others.
 pub const WRITTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// A row in quarantine.
 ///
-/// `Debug` tells neither number nor text.
+/// `Debug` shows neither number nor text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QuarantinedRow {
     /// The message.
     pub id: MessageId,
-    /// To whom it goes, as the row has it, white space around it taken off.
+    /// The recipient, as the row has it, without surrounding white space.
     pub to: String,
-    /// By whom, where the row says so.
+    /// The sender, where the row names one.
     pub from: Option<String>,
-    /// Its text; `None`: it comes of a template.
+    /// Its text; `None`: it is rendered from a template.
     pub text: Option<TextKey>,
     /// It was not sent before this.
     pub since: Moment,
@@ -56,24 +56,24 @@ impl fmt::Debug for QuarantinedRow {
 /// What is known about one number.
 #[derive(Debug, Default)]
 pub struct Listing<'a> {
-    /// What the provider shows, and whether that is all.
+    /// What the provider shows, and whether that is everything.
     pub shown: &'a [ProviderMessage],
     /// See there.
     pub whole: bool,
-    /// Which of it is somebody's.
+    /// Which of them belong to attempts or other rows.
     pub known: BTreeSet<String>,
     /// Since when attempts with an uncertain outcome, or in progress, may have sent a text.
     pub rivals: BTreeMap<TextKey, Vec<Moment>>,
 }
 
-/// What is to become of a row in quarantine.
+/// The result for a row in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It was sent, and this proves it.
     Sent {
-        /// The provider's name for it.
+        /// The provider's id of it.
         sid: ProviderSid,
-        /// When the provider made it, if it says so.
+        /// When the provider created it, if known.
         at: Option<Moment>,
     },
     /// It was not sent, and may be.
@@ -87,17 +87,18 @@ pub enum Fate {
 pub enum Reason {
     /// It is not listed; but lists lag.
     Early,
-    /// Several are listed that it could be, or one that another could be as well.
+    /// Several are listed that it could be, or one that could be another row's too.
     Shared,
-    /// Something else is listed that is nobody's, and may have been it.
+    /// Something else is listed that belongs to no row, and may have been it.
     Unlike,
-    /// The list was not read to its end, or the number has more rows than are told apart.
+    /// The list was not read to its end, or the number has more rows than are matched.
     Partial,
-    /// The provider gave no answer.
+    /// The provider gave no response.
     NoAnswer,
-    /// The provider cannot be asked.
+    /// The provider has no look-up.
     Unasked,
-    /// Somebody holds the row, has just changed it, or its app lets nobody change it.
+    /// Another transaction has locked the row or has just changed it, or the app's triggers refuse
+    /// any change.
     Locked,
 }
 
@@ -116,7 +117,7 @@ impl Reason {
     }
 }
 
-/// What becomes of the rows of one number, in the order in which they were due, `age` after the
+/// The results for the rows of one number, in the order in which they were due, `age` after the
 /// quarantine began.
 pub fn fates(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration) -> Vec<Fate> {
     if !list.whole {
@@ -145,8 +146,8 @@ pub fn fates(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration) -> Vec<
     (0..rows.len()).map(fate).collect()
 }
 
-/// The texts, by their keys, that a row and a free message have in common: only of these rivals
-/// are of interest.
+/// The texts, by their keys, that a row and an unmatched message have in common: only rivals with
+/// one of these matter.
 pub fn shared_texts(rows: &[QuarantinedRow], shown: &[ProviderMessage]) -> BTreeSet<TextKey> {
     let listed: BTreeSet<TextKey> = shown.iter().map(|s| TextKey::of(&s.body)).collect();
     let texts = rows.iter().filter_map(|row| row.text);
@@ -156,9 +157,9 @@ pub fn shared_texts(rows: &[QuarantinedRow], shown: &[ProviderMessage]) -> BTree
 /// Which message could be which row's.
 struct Table<'a> {
     rows: &'a [QuarantinedRow],
-    /// What is listed and nobody's, oldest first.
+    /// What is listed and unmatched, oldest first.
     free: Vec<&'a ProviderMessage>,
-    /// For each row what could be it if the text were another, and what is alike.
+    /// For each row: what could be it if the text were another, and what is alike.
     near: Vec<Vec<usize>>,
     alike: Vec<Vec<usize>>,
     rivals: &'a BTreeMap<TextKey, Vec<Moment>>,
@@ -202,8 +203,8 @@ impl<'a> Table<'a> {
         let twins: Vec<usize> = (0..self.rows.len())
             .filter(|r| meets(&self.alike[*r]))
             .collect();
-        // As many as there are rows, and each could be each one's. But of several one may be the
-        // second try of another that did not arrive.
+        // As many as there are rows, and each could be any row's. But one of several may be the
+        // retry of another that did not arrive.
         let even = twins.len() == alike.len() && twins.iter().all(|r| self.alike[*r] == *alike);
         let tried_again = alike.len() > 1 && alike.iter().any(|i| did_not_arrive(self.free[*i]));
         if !even || tried_again || alike.iter().any(|i| self.has_rival(row, self.free[*i])) {
@@ -226,7 +227,7 @@ fn did_not_arrive(shown: &ProviderMessage) -> bool {
     status.is_some_and(|status| status.delivery.stage().is_failure())
 }
 
-/// Messages whose reason for staying is kept, for people who ask.
+/// Messages whose reason for staying is kept, for `punctual why`.
 const REASONS_MAX: usize = 10_000;
 
 /// One comparison of everything in quarantine with the provider's list, and its result.
@@ -240,11 +241,11 @@ pub struct Reconciliation {
     pub sent: usize,
     /// Certainly not sent: cleared.
     pub unsent: Vec<MessageId>,
-    /// So many more were not sent; a later comparison clears them.
+    /// How many more were not sent; a later comparison clears them.
     pub unsent_more: usize,
     /// Stay in quarantine, by reason.
     pub remaining: BTreeMap<Reason, usize>,
-    /// The same by message, of as many as are kept.
+    /// The same by message, up to a bound.
     pub reasons: BTreeMap<MessageId, Reason>,
     /// Cleared before, and not sent yet.
     pub cleared: BTreeSet<MessageId>,

@@ -1,7 +1,7 @@
-//! What a journal proves about the attempts that a dead instance left open, and about messages that
-//! a restored database has lost the proof of.
+//! What a journal proves about the attempts that a dead instance left open, and about messages
+//! whose proof a restored database has lost.
 //!
-//! A journal may say three things: that a request never began, how it ended, or that it began and
+//! A journal may show three things: that a request never began, how it ended, or that it began and
 //! nothing more. The first two settle an attempt; the last leaves its outcome uncertain.
 
 use std::time::Duration;
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::message::{AttemptToken, DatabaseId, MessageId, Moment, Outcome, ProviderSid};
 use crate::reactor::{AttemptBudget, Record, SendResult, Settlement};
 
-/// A request, as a journal has it before its first byte. Kept as JSON in the journal, so its
-/// fields stay.
+/// A request, as a journal has it before its first byte. Kept as JSON in the journal, so its fields
+/// must not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
     /// The attempt.
@@ -25,12 +25,13 @@ pub struct Begun {
     pub at_us: i64,
 }
 
-/// An answer, as a journal has it. Kept as JSON in the journal, so its fields stay.
+/// The outcome of a request, as a journal has it. Kept as JSON in the journal, so its fields must
+/// not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answered {
-    /// The request. A later file may hold the answer without the request.
+    /// The request. A later file may contain the outcome without the request.
     pub to: Begun,
-    /// What came.
+    /// The outcome.
     pub outcome: Outcome,
     /// When, on the database's clock, in microseconds.
     pub at_us: i64,
@@ -48,8 +49,8 @@ impl Answered {
         }
     }
 
-    /// The same as something to be recorded: whatever became of the row, and of the attempt in a
-    /// database that was restored since, it stands afterwards that the provider took it.
+    /// The proof as a record: whatever the row's status, and the attempt's in a database that was
+    /// restored since, both show afterwards that the provider accepted it.
     pub fn proof<P>(&self) -> Option<Record<P>> {
         let sid = self.sid()?;
         Some(Record {
@@ -64,29 +65,29 @@ impl Answered {
     }
 }
 
-/// What a journal knows of an attempt that the database has open.
+/// What a journal shows of an attempt that is open in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// Its request never began. Certain.
+    /// Its request certainly never began.
     NeverBegan,
     /// Its request began, and its outcome is unknown.
     Began(Begun),
-    /// It was answered.
+    /// It has an outcome.
     Answered(Answered),
-    /// Nothing is known.
+    /// The journal has nothing about it.
     Nothing,
 }
 
-/// An attempt of a dead instance of which nothing certain stands in the database.
+/// An attempt of a dead instance without a certain outcome in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeftOpen {
     /// The attempt.
     pub token: AttemptToken,
     /// Its message.
     pub message: MessageId,
-    /// Which attempt it is, from 1.
+    /// Its number, from 1.
     pub number: i32,
-    /// Nobody has said anything of it yet; else it was reaped.
+    /// It is open; otherwise it was reaped.
     pub in_flight: bool,
     /// How many attempts have counted before it.
     pub attempts_before: i32,
@@ -112,12 +113,12 @@ pub enum Recovery<P> {
     GiveBack(NotAccepted),
     /// This is recorded.
     Record(Record<P>),
-    /// Nothing: whoever has the right to call its instance dead will.
+    /// Nothing: the instance that may declare its owner dead will settle it.
     Leave,
 }
 
-/// What follows from what is `known` of an attempt. `here`: its process was one of this run of this
-/// machine, and so is known to be dead.
+/// What follows from what is `known` of an attempt. `here`: its process ran on this machine since
+/// it booted, and so is known to be dead.
 pub fn recover<P>(open: &LeftOpen, known: Known, here: bool, now: Moment) -> Recovery<P> {
     match known {
         Known::NeverBegan => give_back(open, "its request never began"),
@@ -130,8 +131,8 @@ pub fn recover<P>(open: &LeftOpen, known: Known, here: bool, now: Moment) -> Rec
     }
 }
 
-/// Of what a living instance had open and was reaped (it was suspended or cut off for longer than its
-/// leases), what never began: its own journal, which `knows` all that has, can say so.
+/// Which of the reaped attempts of a living instance (it was suspended or cut off for longer than its leases)
+/// never began: its own journal, which `knows` all that have, can show that.
 pub fn reaped_unbegun(left: &[LeftOpen], knows: impl Fn(AttemptToken) -> bool) -> Vec<NotAccepted> {
     left.iter()
         .filter(|open| !open.in_flight && !knows(open.token))
@@ -154,7 +155,7 @@ fn give_back<P>(open: &LeftOpen, why: &str) -> Recovery<P> {
 fn answered<P>(open: &LeftOpen, answer: Answered, now: Moment) -> Recovery<P> {
     let proof = answer.sid().is_some();
     match answer.outcome {
-        // Reaped: no fenced record reaches it any more.
+        // Reaped: no fenced record applies to it any more.
         Outcome::Unsent { .. } | Outcome::Throttled { .. } | Outcome::Refused { .. }
             if !open.in_flight =>
         {
@@ -203,38 +204,38 @@ fn record<P>(
     })
 }
 
-/// A database, and how far its write-ahead log is on the disk.
+/// A database, and the position of its write-ahead log on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogPosition {
     /// Which database, on which timeline.
     pub database: DatabaseId,
-    /// Bytes of log. It never goes back, not in a crash either.
+    /// Bytes of log. It never decreases, not even in a crash.
     pub reached: i64,
 }
 
 impl LogPosition {
-    /// Whether everything that stood there stands here too.
+    /// Whether everything that was committed there is here too.
     pub fn follows(&self, earlier: &Self) -> bool {
         self.database == earlier.database && self.reached >= earlier.reached
     }
 }
 
-/// What the latest journal says of the database it was written beside.
+/// What the latest journal has about the database that it was written beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastSeen {
-    /// Which database it was; `None`: that was not told.
+    /// Which database it was; `None`: unknown.
     pub database: Option<DatabaseId>,
-    /// How far its log had come, in bytes.
+    /// The position of its log, in bytes.
     pub reached: i64,
     /// What was due before this was in quarantine.
     pub quarantined_before: Option<Moment>,
-    /// When the latest request of which it knows began.
+    /// When the latest request that it has began.
     pub latest: Option<Moment>,
 }
 
-/// What is due before the answer is in quarantine once the database is found to be an older one, at
-/// `now` by its clock. That clock may be another host's, and behind the one by which messages were
-/// sent: what began at `latest` was due by then.
+/// The end of the quarantine once the database, at `now` by its clock, is found to be an older one:
+/// what is due before it is in quarantine. That clock may be another host's, and behind the one by
+/// which messages were sent: what began at `latest` was due by then.
 pub fn quarantine_before(now: Moment, latest: Option<Moment>) -> Moment {
     latest.map_or(now, |latest| now.max(latest + Duration::from_micros(1)))
 }
@@ -246,14 +247,14 @@ pub struct Start {
     pub moved: bool,
     /// What is due before this is in quarantine.
     pub quarantine_before: Option<Moment>,
-    /// Everything that the journals know to have been sent is recorded first.
+    /// Everything that the journals show as sent is recorded first.
     pub merge_proofs: bool,
-    /// Then the quarantine ends: a person says that nothing else can be missing.
+    /// Then the quarantine ends: a person has decided that nothing else can be missing.
     pub accepted: bool,
 }
 
-/// What follows from where the database `is` and where a journal last saw it. `accept`: a person
-/// takes the database for what it is.
+/// What follows from the database's position `is` and the one that a journal last saw. `accept`: a
+/// person accepts the database as it is.
 pub fn start(seen: Option<LastSeen>, is: Option<LogPosition>, accept: bool, now: Moment) -> Start {
     let moved = seen.zip(is).is_some_and(|(seen, is)| {
         let seen = seen.database.map(|database| LogPosition {

@@ -1,4 +1,4 @@
-//! What a provider says of a message: unasked, in a callback, or when it is asked.
+//! What a provider reports about a message: in a callback, or in response to a look-up.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use sha2::{Digest, Sha256};
 
 use crate::message::{AttemptToken, Delivery, MessageId, Moment, ProviderSid};
 
-/// What became of a message, in our words and in the provider's.
+/// The status of a message, in our terms and in the provider's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderStatus {
-    /// What everything is decided from.
+    /// Every decision uses this.
     pub delivery: Delivery,
-    /// The provider's own word, for people.
+    /// The provider's own term, for people.
     pub word: &'static str,
-    /// The provider's code, if it went wrong.
+    /// The provider's error code, if there was an error.
     pub code: Option<i32>,
     /// For `error_message`: why it did not arrive, if it did not.
     pub error: Option<String>,
 }
 
 impl ProviderStatus {
-    /// The provider has the message; how far it has come is not known.
+    /// The provider has the message; how far it has come is unknown.
     pub const TAKEN: Self = Self {
         delivery: Delivery::Queued,
         word: "queued",
@@ -39,20 +39,20 @@ pub enum About {
         /// The attempt.
         token: AttemptToken,
     },
-    /// Whatever attempt has its sid.
+    /// Whichever attempt has its sid.
     Sid,
 }
 
-/// One report: a callback, checked and understood, or what a look-up showed.
+/// One report: a verified and parsed callback, or the result of a look-up.
 ///
-/// `Debug` tells no number.
+/// `Debug` shows no number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Report {
     /// What it is about.
     pub about: About,
-    /// The provider's name for the message.
+    /// The provider's id of the message.
     pub sid: ProviderSid,
-    /// What became of it.
+    /// Its status.
     pub status: ProviderStatus,
     /// The sender, as the provider has it.
     pub from: Option<String>,
@@ -70,24 +70,24 @@ impl fmt::Debug for Report {
     }
 }
 
-/// A message as the provider shows it when it is asked.
+/// A message as the provider shows it in a look-up.
 ///
-/// `Debug` tells neither number nor text.
+/// `Debug` shows neither number nor text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderMessage {
-    /// The provider's name for it.
+    /// The provider's id of it.
     pub sid: ProviderSid,
-    /// What became of it; `None`: it says so in a word that this version does not know.
+    /// Its status; `None`: in a term that this version does not know.
     pub status: Option<ProviderStatus>,
-    /// Whom it goes to.
+    /// The recipient.
     pub to: String,
-    /// Who sends it; unknown while a messaging service has not picked a number.
+    /// The sender; unknown while a messaging service has not picked a number.
     pub from: Option<String>,
     /// Its text.
     pub body: String,
-    /// Whether it was asked for by the API, and is no reply or call-back of something else.
+    /// Whether it was requested by the API, and is not an automatic reply or the like.
     pub by_api: bool,
-    /// When the provider made it, by the provider's clock, to the second.
+    /// When the provider created it, by the provider's clock, in whole seconds.
     pub created: Option<Moment>,
 }
 
@@ -101,25 +101,25 @@ impl fmt::Debug for ProviderMessage {
     }
 }
 
-/// What is left of a number that the provider shows redacted: its last digits are hidden behind a letter
-/// or a star each, or all of it is. `None`: it is whole.
+/// What is visible of a number that the provider redacts: its last digits are each replaced by a letter or a
+/// star, or all of it is. `None`: nothing is redacted.
 pub fn shown_digits(number: &str) -> Option<&str> {
     let left = number.trim_end_matches(['X', 'x', '*']);
     (left.len() < number.len() || number.is_empty()).then_some(left)
 }
 
-/// A number that the provider shows whole. One that is redacted is no number to write to the app's tables,
-/// or to note an opt-out of.
+/// A number that the provider shows in full. A redacted one must not be written to the app's tables, nor get an
+/// opt-out.
 pub fn whole_number(shown: &str) -> Option<String> {
     shown_digits(shown).is_none().then(|| shown.to_owned())
 }
 
-/// A text as the ledger keeps it: SHA-256, white space around it taken off.
+/// A text as the ledger keeps it: SHA-256 of it without surrounding white space.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TextKey(pub [u8; 32]);
 
 impl TextKey {
-    /// Of this text.
+    /// The key of this text.
     pub fn of(body: &str) -> Self {
         let body = body.trim_matches([' ', '\t', '\r', '\n']);
         Self(Sha256::digest(body.as_bytes()).into())

@@ -1,35 +1,35 @@
-//! How messages stand when reports about them come in, and what a report may change.
+//! The standing of messages, as read before reports are merged, and what a report may change.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::message::{AttemptToken, MessageId, Moment, ProviderSid, Stage, Status};
 
-/// How a message stands. Its row and the attempts that reports are about are locked.
+/// The standing of a message. Its row and the attempts that reports are about are locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The message.
     pub message: MessageId,
-    /// The row; `None`: it has been deleted, or its status is a foreign one.
+    /// The row; `None`: it has been deleted, or has an unknown status.
     pub row: Option<RowStanding>,
     /// The attempts that reports are about.
     pub attempts: BTreeMap<AttemptToken, AttemptStanding>,
 }
 
-/// How a row stands.
+/// The standing of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowStanding {
     /// Its status.
     pub status: Status,
-    /// The provider's message by which it was sent, if any.
+    /// The provider's id of the message by which it was sent, if any.
     pub sid: Option<ProviderSid>,
-    /// What it allows of further attempts.
-    pub room: Room,
-    /// Why the table lets it not be `pending` again, if that was tried.
+    /// Its limits on further attempts.
+    pub limits: RetryLimits,
+    /// Why the table refuses `pending` for it again, if that was tried.
     pub no_retry: Option<String>,
 }
 
-/// How an attempt stands.
+/// The standing of an attempt.
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, and none rules another out"
@@ -38,11 +38,11 @@ pub struct RowStanding {
 pub struct AttemptStanding {
     /// Whether it is the latest of its message.
     pub latest: bool,
-    /// Whether the ledger knows that the provider took it.
+    /// Whether the ledger has it as accepted by the provider.
     pub accepted: bool,
-    /// The provider's name for its message.
+    /// The provider's id of its message.
     pub sid: Option<ProviderSid>,
-    /// What earlier reports told.
+    /// The stage that earlier reports have reached.
     pub stage: Option<Stage>,
     /// The database was restored after it: a later attempt of the same message may have been lost.
     pub recovered: bool,
@@ -50,16 +50,16 @@ pub struct AttemptStanding {
     pub requeued_since: bool,
 }
 
-/// What a row allows of further attempts.
+/// A row's limits on further attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Attempts that have counted, this one included.
+pub struct RetryLimits {
+    /// Attempts that have counted, including this one.
     pub attempts: i32,
     /// How many may count in all.
     pub max_attempts: i32,
     /// Lateness counts from here.
     pub wanted_at: Moment,
-    /// The row's own last moment.
+    /// The row's own deadline.
     pub send_before: Option<Moment>,
     /// The database's clock.
     pub now: Moment,
@@ -68,22 +68,22 @@ pub struct Room {
 /// What follows from a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It told nothing new.
+    /// It has no new information.
     Nothing,
-    /// The message has come further.
+    /// The message has advanced.
     Advance {
-        /// How far.
+        /// The new stage.
         stage: Stage,
-        /// Where the row goes, if it moves.
+        /// The row's new status, if it changes.
         row: Option<Status>,
-        /// With the row `pending`: how it is tried again.
+        /// With the row `pending`: how it is retried.
         again: Option<Again>,
     },
-    /// It cannot be true together with what is recorded: kept, and otherwise without effect.
+    /// It contradicts what is recorded: kept, without other effect.
     Contradiction,
 }
 
-/// How a message that the provider took and could not deliver is tried again.
+/// How a message that the provider accepted and could not deliver is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Again {
     /// Not before this has passed.

@@ -33,7 +33,7 @@ pub enum StoreError {
         #[source]
         source: tokio_postgres::Error,
     },
-    /// A statement that was answered by a database of another history than the one that is used by now.
+    /// The statement ran in a database of another history than the current one.
     #[error("the response came from a database of another history")]
     AnotherHistory,
     /// A row that does not have the expected columns or types.
@@ -47,7 +47,8 @@ pub enum StoreError {
     },
 }
 
-/// What may be repeated of the server's error (see [`refusal`]), or what broke on the way.
+/// The part of the server's error that may be repeated (see [`refusal`]), or how the connection
+/// broke.
 fn detail(e: &tokio_postgres::Error) -> String {
     match e.as_db_error() {
         Some(db) => format!(": {}", refusal::names(db)),
@@ -117,7 +118,8 @@ impl StoreError {
             .map(|db| (db.message(), db.hint()))
     }
 
-    /// The server's own message, which may be the app's and quote a row: for a person who asks.
+    /// The server's own message, which may be the app's and quote a row: for a person who requests
+    /// it.
     pub fn words(&self) -> Option<String> {
         let (Self::Query { source, .. } | Self::Unreadable { source, .. }) = self else {
             return None;

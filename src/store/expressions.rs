@@ -1,18 +1,17 @@
-//! Expressions that many SQL files share, each with its one text here.
+//! Expressions that many SQL files share, each defined once here.
 //!
-//! A file writes `due!(m)`, with the alias of a row of `scheduled_messages`, and [`sql!`] puts the
-//! expression in its place while this program is compiled; an unknown name does not compile. So the
-//! text that Postgres gets calls nothing: an index on the expression is used, and a role needs no
-//! right on schema `punctual` for it. This goes for the statements of the store and for `triggers/`.
-//! The files of `migrations/` stay as they are, because the Supabase CLI applies them too; a test
-//! holds their texts equal to these.
+//! A file contains `due!(m)`, with the alias of a row of `scheduled_messages`, and [`sql!`] substitutes the
+//! expression when this program is compiled; an unknown name does not compile. So the text that Postgres gets
+//! calls no function: an index on the expression is used, and a role needs no right on schema `punctual` for
+//! it. This applies to the statements of the store and to `triggers/`. The files of `migrations/` stay as they
+//! are, because the Supabase CLI applies them too; a test compares their texts with these.
 
 mod catalog;
 mod lists;
 
 use crate::message::status::Writer;
 
-/// The text of an SQL file beside the caller's, with its expressions put in.
+/// The text of an SQL file beside the caller's, with its expressions substituted.
 macro_rules! sql {
     ($path:expr) => {{
         const TEXT: &str = include_str!($path);
@@ -29,17 +28,17 @@ macro_rules! sql {
 /// Where the indexes are defined.
 const INDEXES: &str = include_str!("../../migrations/20261128000004_indexes.sql");
 
-/// Where the index on the numbers of what is pending is.
+/// Where the index on the numbers of pending messages is.
 const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
 
-/// The white space that Rust's `str::trim` takes off, as Postgres's `btrim` takes it.
+/// The white space that Rust's `str::trim` removes, for Postgres's `btrim`.
 const WHITE: &str = "E' \\t\\n\\x0B\\f\\r\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\\u2003\\u2004\
      \\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'";
 
-/// Puts one expression down, for rows of this alias (with its dot; it may be empty).
+/// Appends one expression, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
     match name {
-        // When the message is next looked at.
+        // When the message is due.
         b"due" => out.row(
             "greatest($scheduled_at, $deferred_until, $next_attempt_at)",
             alias,
@@ -54,12 +53,12 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "sha256(convert_to(btrim($body, E' \\t\\r\\n'), 'UTF8'))",
             alias,
         ),
-        // Whatever is compared is read without it.
+        // Values are compared without it.
         b"white" => out.row(WHITE, alias),
-        // It may still be sent, or may have been: of one `dedup_key` there is one of these.
+        // It may still be sent, or may have been: of each `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
-        // Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` holds it to what the
-        // daemon reads. Zones are those of the daemon's zone data, once a daemon has run.
+        // Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with
+        // what the daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
         b"fault" => out.row(
             "case
                when btrim($to_number, E' \\t\\r\\n') !~ '^\\+[1-9][0-9]{6,14}\\Z'
@@ -77,7 +76,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
              end",
             alias,
         ),
-        // What that looks at.
+        // The columns that it reads.
         b"judged" => out.row(
             "($to_number, $from_number, $body, $template_vars is null, $timezone)",
             alias,
@@ -100,18 +99,18 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "($outcome is null or $outcome = 'unknown' and $settled_by is null)",
             alias,
         ),
-        // How a row stands that is found by its key. In words that prove no partial index, for a
-        // plan that is made while the table is empty would as soon walk that index as use the key,
-        // and goes on walking it once the table has grown.
+        // The condition on the status of a row that is found by its key. Written so that it implies
+        // no partial index: a plan made while the table is empty would as soon scan that index as
+        // use the key, and would go on scanning it once the table has grown.
         b"is_pending" => out.row("$status || '' = 'pending'", alias),
         b"is_sending" => out.row("$status || '' = 'sending'", alias),
         b"is_unconfirmed" => out.row("$status || '' = 'unconfirmed'", alias),
-        // The same of an attempt: nobody has said yet how it ended.
+        // The same for an attempt: it has no outcome yet.
         b"is_open" => out.row("($outcome || '') is null", alias),
         // An attempt that the provider accepted and did not deliver.
         b"undelivered" => lists::undelivered(alias, out),
-        // Whether another attempt at the message of this one was accepted as well, and not given up
-        // by the provider: then the text went out twice.
+        // Whether another attempt at this one's message was accepted too, and not reported as
+        // undelivered: then the text was sent twice.
         b"doubled" => {
             out.row(
                 "exists (select from punctual.attempts o
@@ -124,10 +123,10 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         }
         // The kinds of message that a row of preferences switches off: false does, null does not.
         b"switched_off" => lists::switched_off(alias, out),
-        // Every switch, as `values` takes rows: its column and its kind of message.
+        // Every switch, as rows for `values`: its column and its kind of message.
         b"switches" => lists::switches(out),
-        // Whether this session restores a dump: the preamble that pg_dump and pg_restore write sets both,
-        // and nobody else's session does. Rows come back as they were.
+        // Whether this session restores a dump: the preamble that pg_dump and pg_restore write sets both, and
+        // no other session does. Rows are restored as they were.
         b"restoring" => out.row(
             "(current_setting('row_security') = 'off' and current_setting('check_function_bodies') = 'off')",
             b"",
@@ -136,8 +135,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"calls" => out.row(catalog::CALLS, alias),
         b"makes_requests" => out.row(catalog::MAKES_REQUESTS, alias),
         b"daemon_roles" => out.row(catalog::DAEMON_ROLES, b""),
-        // Every index of the app's tables, as `values` takes rows: table, name, a column that is
-        // looked up by it (null: whatever the table has), and the rest of its definition.
+        // Every index of the app's tables, as rows for `values`: table, name, a column that it is
+        // for (null: whatever the table has), and the rest of its definition.
         b"indexes" => {
             out.row(cut(INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
             out.row(",\n", b"");
@@ -147,7 +146,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
     }
 }
 
-/// A text that is put together while it is compiled. With room for nothing it counts.
+/// A text that is assembled at compile time. With no capacity it only counts.
 struct Text<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -161,7 +160,7 @@ impl<const N: usize> Text<N> {
         self.len += 1;
     }
 
-    /// `$` stands for the alias and its dot, or for nothing where there is no alias.
+    /// `$` is replaced by the alias and its dot, or by nothing where there is no alias.
     const fn row(&mut self, expression: &str, alias: &[u8]) {
         let mut rest = expression.as_bytes();
         while let [byte, after @ ..] = rest {
@@ -224,7 +223,7 @@ const fn word_len(text: &[u8]) -> usize {
     len
 }
 
-/// What stands between two marks.
+/// The text between two marks.
 pub(in crate::store) const fn cut<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     let start = find(text, from, 0) + from.len();
     let (_, after) = text.split_at(start);
@@ -250,22 +249,22 @@ const fn find(text: &str, mark: &str, mut at: usize) -> usize {
 /// The longest text that [`with_expressions`] takes.
 const LONGEST: usize = 32 * 1024;
 
-/// A text with its expressions put in while the program runs: for tests that read the files.
+/// A text with its expressions substituted at run time: for tests that read the files.
 ///
 /// # Panics
 ///
-/// Where the text names an expression that there is none of, or is longer than 32 KiB.
+/// If the text contains an unknown expression, or is longer than 32 KiB.
 pub fn with_expressions(sql: &str) -> String {
     let text = Text::<LONGEST>::of(sql);
     String::from_utf8_lossy(&text.bytes[..text.len]).into_owned()
 }
 
-/// How long a file is with its expressions put in.
+/// The length of a file with its expressions substituted.
 pub(in crate::store) const fn length(sql: &str) -> usize {
     Text::<0>::of(sql).len
 }
 
-/// A file with its expressions put in, of the length that [`length`] tells.
+/// A file with its expressions substituted, of the length that [`length`] returns.
 pub(in crate::store) const fn assembled<const N: usize>(sql: &str) -> [u8; N] {
     Text::<N>::of(sql).bytes
 }

@@ -56,10 +56,11 @@ pub use session::lineage::{Lineage, Moved, Quarantine};
 pub use session::watch::Watch;
 pub use session::{connect, dsn};
 
-use session::watch::{Held, LOOK_AFTER, State};
+use session::watch::{CHECK_AFTER, CurrentSession, State};
 
 /// How long a step may take where no message waits for it. Longer than the server itself lets a
-/// statement run (`session.sql`), so that it ends first only where the way to the server is dead.
+/// statement run (`session.sql`), so that it ends first only if the network path to the server is
+/// dead.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The database as the daemon uses it.
@@ -67,23 +68,23 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Store {
     pool: Pool,
     instance: InstanceId,
-    /// Runs since a connection was last found silent: none that is older is used again.
+    /// Runs since a connection was last found silent: no older one is used again.
     distrusted: Arc<Mutex<Option<Stopwatch>>>,
-    /// Who wants to know when that happens.
+    /// Notified when that happens.
     left: Arc<Notify>,
-    /// Looks after what takes long; `None`: it is waited for.
+    /// Checks sessions that take long; `None`: they are waited for.
     watch: Option<Watch>,
     default_sender: Option<Arc<str>>,
-    /// After what time the provider is asked about a message of which no end was told.
+    /// How long after acceptance a message without a final status is first looked up.
     look_up_after: Option<Duration>,
     duplicates: Arc<AtomicU64>,
-    /// Whether other instances run, who are to be told of rows that are theirs too.
+    /// Whether other instances run, which must be notified of rows that they have too.
     accompanied: Arc<AtomicBool>,
-    /// The installation's zone: of whom no other is known, the days are its.
+    /// The installation's zone: it defines the days of users without a zone of their own.
     timezone: Arc<str>,
-    /// Whether the app's own count of what a user is sent in a day is honoured as well.
+    /// Whether the app's own count of what a user is sent in a day is honoured too.
     app_counts: bool,
-    /// By what the history of the database is recognised; `None`: it is not asked for.
+    /// How the history of the database is recognised; `None`: it is not checked.
     lineage: Option<Lineage>,
 }
 
@@ -115,8 +116,8 @@ impl Store {
         }
     }
 
-    /// The same, with a provider that can be asked, `first` after it took a message and no
-    /// end has been told.
+    /// The same, with a provider that has look-ups, the first of them `first` after acceptance of a
+    /// message that has no final status by then.
     #[must_use]
     pub fn with_look_ups(self, first: Option<Duration>) -> Self {
         Self {
@@ -125,7 +126,7 @@ impl Store {
         }
     }
 
-    /// The same run over connections of its own, which no other step can take.
+    /// The same run with connections of its own, which no other step can take.
     #[must_use]
     pub fn with_pool(&self, pool: Pool) -> Self {
         Self {
@@ -134,12 +135,12 @@ impl Store {
         }
     }
 
-    /// How many texts were found to have gone out twice since this was last asked.
+    /// How many messages were found to be sent twice since the last call.
     pub fn take_duplicates(&self) -> u64 {
         self.duplicates.swap(0, Ordering::Relaxed)
     }
 
-    /// Two attempts at one message were accepted: nothing can be done but to tell.
+    /// Two attempts at one message were accepted: nothing can be done except to report it.
     fn doubled(&self, message: MessageId, token: AttemptToken) {
         self.duplicates.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
@@ -149,7 +150,7 @@ impl Store {
         );
     }
 
-    /// The same, knowing who sends where a row names nobody: opt-outs are from a sender.
+    /// The same, with the sender for rows that name none: opt-outs are from a sender.
     #[must_use]
     pub fn with_default_sender(self, sender: Option<&Sender>) -> Self {
         Self {
@@ -185,9 +186,9 @@ impl Store {
         }
     }
 
-    /// Gives a step up when it takes longer than `patience`, or as soon as its connection is
-    /// found to be mute. Whether it took effect is not known then, and no connection of that time
-    /// is used again.
+    /// Cancels a step when it takes longer than `patience`, or as soon as its connection is found
+    /// to be half-open. Whether it took effect is unknown then, and no connection of that time is
+    /// used again.
     pub fn within<T>(
         &self,
         patience: Duration,
@@ -196,7 +197,7 @@ impl Store {
         self.within_at_work(patience, patience, step)
     }
 
-    /// Gives a step up after [`PATIENCE`].
+    /// Cancels a step after [`PATIENCE`].
     pub fn bounded<T>(
         &self,
         step: impl Future<Output = Result<T, StoreError>>,
@@ -204,38 +205,39 @@ impl Store {
         self.within(PATIENCE, step)
     }
 
-    /// The same as [`Self::within`], with the full time-out again, but not beyond `at_most`, whenever the server is seen at work.
+    /// The same as [`Self::within`], but the time-out starts again whenever the server is found to be at
+    /// work, up to `at_most` in all.
     pub async fn within_at_work<T>(
         &self,
         patience: Duration,
         at_most: Duration,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let held = Held::default();
-        // Pinned, so that it gives its connection back after that has fallen out of use.
-        let mut step = pin!(held.by(step));
+        let current = CurrentSession::default();
+        // Pinned, so that it returns its connection only after that one is distrusted.
+        let mut step = pin!(current.by(step));
         let began = Stopwatch::start();
-        let (mut until, mut look_after) = (patience, LOOK_AFTER);
+        let (mut until, mut check_after) = (patience, CHECK_AFTER);
         let given_up = loop {
             let left = until.saturating_sub(began.elapsed());
             if left.is_zero() {
                 break StoreError::Silent { patience: until };
             }
-            if let Ok(done) = timeout(look_after.min(left), &mut step).await {
+            if let Ok(done) = timeout(check_after.min(left), &mut step).await {
                 return done;
             }
-            let (Some(watch), Some(session)) = (&self.watch, held.session()) else {
+            let (Some(watch), Some(session)) = (&self.watch, current.session()) else {
                 continue;
             };
             if began.elapsed() >= at_most {
                 continue;
             }
-            // Boxed, for it is large and seldom.
-            let mut look = Box::pin(watch.look(session));
+            // Boxed, because it is large and rarely needed.
+            let mut check = Box::pin(watch.check(session));
             let done = tokio::select! {
                 biased;
                 done = &mut step => Some(done),
-                state = &mut look => {
+                state = &mut check => {
                     match state {
                         State::Mute => break StoreError::Mute,
                         State::AtWork => until = (began.elapsed() + patience).clamp(patience, at_most),
@@ -246,20 +248,21 @@ impl Store {
             };
             match done {
                 Some(Ok(done)) => return Ok(done),
-                // The look ends what is mute, and that may be heard before what it found.
-                Some(Err(_)) if look.await == State::Mute => break StoreError::Mute,
+                // The check ends a half-open session, and the step's error may arrive before the
+                // result of the check.
+                Some(Err(_)) if check.await == State::Mute => break StoreError::Mute,
                 Some(failed) => return failed,
                 None => {}
             }
-            look_after *= 2;
+            check_after *= 2;
         };
         self.distrust();
         Err(given_up)
     }
 
-    /// Leaves every connection made before now. One whose other end is gone without a word
-    /// looks like any other, and whoever gave up waiting for its answer has put it back: the
-    /// next statement would wait as long. All of them, because they go the same way; a new one
+    /// Stops using every connection made before now. One whose other end is gone without notice
+    /// looks like any other, and the step that timed out has returned it to the pool: the next
+    /// statement would wait as long. All of them, because they share a network path; a new one
     /// costs milliseconds.
     pub fn distrust(&self) {
         let mut since = self
@@ -271,7 +274,8 @@ impl Store {
         self.left.notify_waiters();
     }
 
-    /// Waits until connections are left. Others that go the same way may be as mute.
+    /// Waits until connections are distrusted. Others on the same network path may be half-open
+    /// too.
     pub async fn distrusted(&self) {
         self.left.notified().await;
     }
@@ -284,10 +288,10 @@ impl Store {
         since.is_some_and(|since| Object::metrics(client).age() >= since.elapsed())
     }
 
-    /// The step at hand waits for this connection from here on.
-    fn hold(&self, client: &Object) {
+    /// The current step waits for this connection from here on.
+    fn note_session(&self, client: &Object) {
         if let Some(watch) = &self.watch {
-            watch.hold(client);
+            watch.note_session(client);
         }
     }
 
@@ -295,7 +299,7 @@ impl Store {
         loop {
             let client = self.pool.get().await.map_err(StoreError::Connect)?;
             if !self.is_distrusted(&client) {
-                self.hold(&client);
+                self.note_session(&client);
                 return Ok(client);
             }
             drop(Object::take(client));

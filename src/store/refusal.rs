@@ -1,29 +1,29 @@
-//! What is repeated of a refusal by the server.
+//! Which parts of the server's error are repeated.
 //!
-//! Its MESSAGE may be the app's own (`raise exception`), or quote a value, and so hold numbers and texts; a
-//! line break in it would forge a line of the log. So everybody is told the code, and the names of what
-//! refused. The message itself is for a person who asks: [`words`].
+//! Its MESSAGE may be the app's own (`raise exception`), or quote a value, and so contain numbers and texts; a
+//! line break in it would forge a line of the log. So logs get the code, and the names of what refused. The
+//! message itself is for a person who requests it: [`words`].
 
 use std::fmt::Write as _;
 
 use tokio_postgres::error::DbError;
 
-/// Classes of errors whose messages hold names, limits and addresses and no values, if our own statement
-/// met them: connections, rights, missing objects, resources, time-outs.
+/// Classes of errors whose messages contain names, limits and addresses and no values, if they come from
+/// Punctual's own statement: connections, rights, missing objects, resources, time-outs.
 const PLAIN: [&str; 11] = [
     "08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57", "58",
 ];
 
-/// The longest name that is repeated; Postgres cuts its own there.
+/// The longest name that is repeated; Postgres truncates its own there.
 const NAME_MAX: usize = 63;
 
 /// The longest message that is repeated.
 const WORDS_MAX: usize = 500;
 
-/// The code and the names of what refused. `punctual.refusal` in `triggers/messages.sql` says the same.
+/// The code and the names of what refused. `punctual.refusal` in `triggers/messages.sql` does the same.
 pub(super) fn names(db: &DbError) -> String {
     let code = db.code().code();
-    // A context is that of a function or trigger that ran, and made the message, or what was in it.
+    // With a context, a function or trigger ran, and made the message or its contents.
     let plain = db.where_().is_none() && PLAIN.iter().any(|class| code.starts_with(class));
     let mut text = if plain {
         format!("{} (SQLSTATE {code})", words(db))
@@ -38,14 +38,14 @@ pub(super) fn names(db: &DbError) -> String {
     ] {
         if let Some(name) = name.filter(|name| !name.is_empty()) {
             let name: String = name.chars().take(NAME_MAX).collect();
-            // A String takes whatever is written to it. `Debug` escapes line breaks and quotes.
+            // Writing to a String does not fail. `Debug` escapes line breaks and quotes.
             let _ = write!(text, ", {kind} {name:?}");
         }
     }
     text
 }
 
-/// The same of any error of a connection; the client's own words where the server said nothing.
+/// The same of any error of a connection; the client's own message where the server sent none.
 pub(crate) fn of(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => names(db),
@@ -53,20 +53,20 @@ pub(crate) fn of(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// The server's message, for a person who asks for it: in one line, and fit for a terminal.
+/// The server's message, for a person who requests it: in one line, and safe for a terminal.
 pub(super) fn words(db: &DbError) -> String {
     let message = db.message().chars().take(WORDS_MAX);
     message.flat_map(escaped).collect()
 }
 
-/// What would end a line or steer a terminal is written out.
+/// Characters that would end a line or control a terminal are escaped.
 fn escaped(c: char) -> impl Iterator<Item = char> {
     let plain = matches!(c, '"' | '\'' | '\\').then_some(c);
     let written_out = plain.is_none().then(|| c.escape_debug());
     plain.into_iter().chain(written_out.into_iter().flatten())
 }
 
-/// The function or trigger that refused, by the first line of the context that names one.
+/// The function or trigger that refused, from the first line of the context that names one.
 fn function(context: &str) -> Option<&str> {
     context.lines().find_map(|line| {
         let pl = line.strip_prefix("PL/pgSQL function ");

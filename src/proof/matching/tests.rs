@@ -159,8 +159,8 @@ fn one_match_that_is_nobodys_is_proof_and_nothing_else_is() {
     assert_eq!(part, Match::Partial);
 }
 
-/// A provider may show numbers and texts redacted: such a message is no proof of anything, and neither
-/// can it be excluded.
+/// A provider may show numbers and texts redacted: such a message proves nothing, and cannot be excluded
+/// either.
 #[test]
 fn what_is_redacted_is_neither_proof_nor_absence() {
     let check = |to: &str, body: &str, possible| {
@@ -278,7 +278,7 @@ fn any_match() -> impl Strategy<Value = Match> {
 }
 
 proptest! {
-    /// Nothing is adopted that somebody has, or that could be another's.
+    /// Nothing is adopted that belongs to another attempt, or could.
     #[test]
     fn what_is_adopted_is_one_and_nobodys(
         created in prop::collection::vec(-5i64..5, 0..4),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::message::{Category, Failure, Moment, Stage};
 use crate::proof::report::{About, ProviderStatus};
-use crate::proof::standing::Room;
+use crate::proof::standing::RetryLimits;
 
 mod arrival;
 mod groups;
@@ -32,9 +32,9 @@ fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// So many attempts of three, so many minutes after the wanted time.
-fn room(attempts: i32, late: u64) -> Room {
-    Room {
+/// This many attempts of three, this many minutes after the wanted time.
+fn limits(attempts: i32, late: u64) -> RetryLimits {
+    RetryLimits {
         attempts,
         max_attempts: 3,
         wanted_at: Moment::default(),
@@ -54,14 +54,14 @@ fn attempt_at(latest: bool, stage: Option<Stage>) -> AttemptStanding {
     }
 }
 
-/// A message whose row stands so, and whose attempt has come so far.
+/// A message whose row has this status, and whose attempt has reached this stage.
 fn standing(row: Status, stage: Option<Stage>) -> Standing {
     Standing {
         message: MESSAGE,
         row: Some(RowStanding {
             status: row,
             sid: matches!(row, Status::Sent | Status::Delivered).then(|| sid("A")),
-            room: room(1, 0),
+            limits: limits(1, 0),
             no_retry: None,
         }),
         attempts: [(ATTEMPT, attempt_at(true, stage))].into(),
@@ -220,15 +220,15 @@ fn one_sid_is_one_attempts_and_one_attempt_has_one_sid() {
 
 #[test]
 fn what_could_not_be_delivered_is_tried_again_where_its_failure_says_so() {
-    let check = |from, retry, room: Room, expected: Option<(u64, u64, bool)>| {
+    let check = |from, retry, limits: RetryLimits, expected: Option<(u64, u64, bool)>| {
         let mut standing = standing(from, None);
-        standing.row.as_mut().unwrap().room = room;
+        standing.row.as_mut().unwrap().limits = limits;
         let undelivered = Delivery::Undelivered(failure(retry));
         let Change::Advance { row, again, .. } = merged(&standing, undelivered) else {
             panic!("{retry:?}");
         };
         let became = expected.map_or(Status::Failed, |_| Status::Pending);
-        assert_eq!(row, Some(became), "{from:?} {retry:?} {room:?}");
+        assert_eq!(row, Some(became), "{from:?} {retry:?} {limits:?}");
         let got = again.map(|a| (a.pause.as_secs(), a.counts));
         match (got, expected) {
             (None, None) => {}
@@ -243,19 +243,19 @@ fn what_could_not_be_delivered_is_tried_again_where_its_failure_says_so() {
     let hold = Retry::HoldAccount { probe: minutes(5) };
     let maybe = Retry::OnlyIfConfigured { base: minutes(3) };
     for from in [Status::Sent, Status::Sending, Status::Unconfirmed] {
-        check(from, after(1), room(1, 0), Some((45, 60, true)));
-        check(from, after(1), room(2, 0), Some((90, 120, true)));
-        check(from, after(1), room(3, 0), None);
-        check(from, after(1), room(1, 60), None);
-        check(from, after(5), room(1, 0), Some((225, 300, true)));
-        check(from, hold, room(3, 0), Some((300, 300, false)));
-        check(from, hold, room(1, 56), None);
-        // It may have arrived all the same.
-        check(from, maybe, room(1, 0), None);
-        check(from, Retry::No, room(1, 0), None);
-        let soon = Room {
+        check(from, after(1), limits(1, 0), Some((45, 60, true)));
+        check(from, after(1), limits(2, 0), Some((90, 120, true)));
+        check(from, after(1), limits(3, 0), None);
+        check(from, after(1), limits(1, 60), None);
+        check(from, after(5), limits(1, 0), Some((225, 300, true)));
+        check(from, hold, limits(3, 0), Some((300, 300, false)));
+        check(from, hold, limits(1, 56), None);
+        // It may nonetheless have arrived.
+        check(from, maybe, limits(1, 0), None);
+        check(from, Retry::No, limits(1, 0), None);
+        let soon = RetryLimits {
             send_before: Some(Moment::default() + Duration::from_secs(30)),
-            ..room(1, 0)
+            ..limits(1, 0)
         };
         check(from, after(1), soon, None);
     }
@@ -277,7 +277,7 @@ fn a_row_that_the_table_does_not_let_be_pending_has_failed_and_says_why() {
     assert_eq!(error, Some("another is under way: did not arrive"));
 }
 
-/// A later attempt may have been sent, and lost with the rest.
+/// A later attempt may have been sent, and its record lost.
 #[test]
 fn what_a_restored_database_had_lost_is_not_retried() {
     let retried = Delivery::Undelivered(failure(Retry::After { base: minutes(1) }));

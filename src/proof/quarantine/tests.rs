@@ -14,7 +14,7 @@ fn at(seconds: i64) -> Moment {
     Moment::from_micros(1_000_000_000_000 + seconds * 1_000_000)
 }
 
-/// Held, written at the beginning of time here.
+/// In quarantine, written at time 0.
 fn row(n: u128, text: &str) -> QuarantinedRow {
     QuarantinedRow {
         id: MessageId(Uuid::from_u128(n)),
@@ -65,7 +65,7 @@ fn list(shown: &[ProviderMessage]) -> Listing<'_> {
 }
 
 /// In short: the sid, `absent`, or why not.
-fn told(fates: &[Fate]) -> String {
+fn summary(fates: &[Fate]) -> String {
     let words = fates.iter().map(|fate| match fate {
         Fate::Sent { sid, .. } => sid.0.clone(),
         Fate::NotSent => "absent".into(),
@@ -76,7 +76,7 @@ fn told(fates: &[Fate]) -> String {
 
 fn check(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration, expected: &str) {
     let fates = fates(rows, list, age);
-    assert_eq!(told(&fates), expected, "{rows:?} {list:?}");
+    assert_eq!(summary(&fates), expected, "{rows:?} {list:?}");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_nobody_knows_of_holds_whatever_its_text() {
     check(&[row(1, "hello")], &list(&other), LATE, "unlike");
     check(&[templated(1)], &list(&other), LATE, "unlike");
     check(&[templated(1)], &list(&[]), LATE, "absent");
-    // Once it is told whose it is, it is in nobody's way.
+    // Once its owner is known, it blocks no other row.
     let rows = [row(1, "hello"), row(2, "hello, again")];
     check(&rows, &list(&other), LATE, "absent A");
     check(&rows, &list(&other), MINUTE, "early A");
@@ -148,10 +148,10 @@ fn twins_are_told_apart_by_their_number_alone() {
     let one = [shown("A", "hello", 9)];
     let two = [shown("B", "hello", 99), shown("A", "hello", 9)];
     check(&twins, &list(&one), LATE, "shared shared");
-    // The soonest has the oldest.
+    // The row due first gets the oldest message.
     check(&twins, &list(&two), Duration::ZERO, "A B");
     check(&twins[..1], &list(&two), LATE, "shared");
-    // One of them may be the second try of the other.
+    // One of them may be the retry of the other.
     let lost = ProviderMessage {
         status: Some(status(Delivery::Undelivered(Failure::UNEXPLAINED))),
         ..shown("A", "hello", 9)
@@ -163,7 +163,7 @@ fn twins_are_told_apart_by_their_number_alone() {
         "shared shared",
     );
     check(&twins[..1], &list(&[lost]), LATE, "A");
-    // Written between the two: the first cannot be its.
+    // Written between the two: the first message cannot be its own.
     let later = [
         row(1, "hello"),
         QuarantinedRow {

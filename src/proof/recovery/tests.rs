@@ -63,7 +63,7 @@ fn unknown() -> Outcome {
 }
 
 /// In short: `back`, the row's new status with when the request began, or `leave`.
-fn told(recovery: &Recovery<()>) -> String {
+fn summary(recovery: &Recovery<()>) -> String {
     match recovery {
         Recovery::GiveBack(_) => "back".into(),
         Recovery::Leave => "leave".into(),
@@ -89,12 +89,12 @@ fn a_journal_settles_what_it_knows_and_nothing_else() {
         (answer(accepted()), false, "sent Some(1)", "sent Some(1)"),
         (answer(refused()), false, "failed Some(1)", "back"),
         (answer(unsent()), false, "pending Some(1)", "back"),
-        // Another timer alone may not lead out of it: it began, and how it ended is not known.
+        // Another timer alone must not resolve it: it began, and how it ended is not known.
         (answer(unknown()), false, "unconfirmed Some(1)", "leave"),
     ] {
         for (flying, expected) in [(true, in_flight), (false, reaped)] {
             let got = recover::<()>(&open(flying), known.clone(), here, NOW);
-            assert_eq!(told(&got), expected, "{known:?} {here} {flying}");
+            assert_eq!(summary(&got), expected, "{known:?} {here} {flying}");
         }
     }
 }

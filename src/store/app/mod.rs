@@ -1,5 +1,5 @@
-//! The tables that the app owns: what Punctual writes into them for the app, and what a user does
-//! to `scheduled_messages` in a session like the app's own.
+//! The tables that the app owns: what Punctual writes into them for the app, and how a user changes
+//! `scheduled_messages` in a session like the app's own.
 
 mod outbox;
 mod reminders;

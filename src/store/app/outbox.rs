@@ -14,7 +14,7 @@ const AGAIN: &str = sql!("sql/outbox_again.sql");
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(3600));
 
 impl Store {
-    /// Tries the next write of the outbox. `None`: there is none due; else whether it went.
+    /// Tries the next write of the outbox. `None`: none is due; otherwise whether it succeeded.
     pub async fn outbox_next(&self) -> Result<Option<bool>, StoreError> {
         const STEP: &str = "retrying a write of the outbox";
         let mut client = self.client().await?;

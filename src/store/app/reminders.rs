@@ -1,15 +1,15 @@
 //! Messages that missed a change of the calendar event they remind of. The trigger on the calendar
-//! moves and cancels messages in the app's own transaction, and waits for nobody for long: what it
-//! could not reach it notes, and that is done here.
+//! moves and cancels messages in the app's own transaction, and does not wait long for locks: it
+//! records what it could not reach, and that is done here.
 
 use crate::store::{Store, StoreError, prepared};
 
 const FOLLOW_MISSED: &str = sql!("sql/follow_missed.sql");
 
 impl Store {
-    /// Has what missed a change of its event follow, at most so many; how many messages did.
+    /// Applies missed changes of events to messages, at most so many; returns to how many.
     pub async fn follow_missed(&self, most: u32) -> Result<u64, StoreError> {
-        const STEP: &str = "having messages follow their calendar events";
+        const STEP: &str = "applying missed changes of calendar events";
         let client = self.client().await?;
         let follow = prepared(&client, FOLLOW_MISSED, STEP).await?;
         let most = i32::try_from(most).unwrap_or(i32::MAX);

@@ -1,7 +1,7 @@
-//! The rows the app owns: conversations and messages. Written in the transaction that records
-//! the outcome, behind a savepoint: if a constraint, trigger or policy of the app's refuses,
-//! the outcome stands and the write goes to the outbox. The functions of `triggers/messages.sql` do
-//! it, and the records call them in the same statement.
+//! The rows the app owns: conversations and messages. Written in the transaction that records the
+//! outcome, behind a savepoint: if a constraint, trigger or policy of the app's refuses, the
+//! outcome is committed and the write is put in the outbox. The functions of
+//! `triggers/messages.sql` do that; the statements that record call them.
 
 use deadpool_postgres::Transaction;
 use serde::{Deserialize, Serialize};
@@ -19,17 +19,18 @@ const WRITE_MESSAGES: &str = sql!("sql/write_messages.sql");
 const TELL_STATUSES: &str = sql!("sql/tell_statuses.sql");
 const WRITE_STATUSES: &str = sql!("sql/write_statuses.sql");
 
-/// A write into the app's tables. Kept as JSON in the outbox, so its fields stay.
+/// A write into the app's tables. Kept as JSON in the outbox, so its fields must not change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(in crate::store) enum Write {
     /// A message that was sent.
     Delivered(Delivered),
-    /// How far it has come: the row with this sid takes what its attempt has reached by then.
+    /// A status: the row with this sid takes the one that its attempt has reached by then.
     Status { status_of: String },
 }
 
-/// A sent message as the app is to see it. Kept as JSON in the outbox, so its fields stay.
+/// A sent message as the app's tables show it. Kept as JSON in the outbox, so its fields must not
+/// change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::store) struct Delivered {
     id: Uuid,
@@ -43,7 +44,7 @@ pub(in crate::store) struct Delivered {
 }
 
 impl Delivered {
-    /// A message that the provider was the first to tell of.
+    /// A message whose first proof is the provider's report.
     pub(in crate::store) fn proven(
         message: MessageId,
         conversation: Option<Uuid>,
@@ -65,8 +66,8 @@ impl Delivered {
     }
 }
 
-/// Writes what the app is to see. An error is the connection's or our own tables'; what the
-/// app's tables refuse is in the outbox afterwards.
+/// Writes the app's rows. An error concerns the connection or Punctual's own tables; what the app's
+/// tables refuse is in the outbox afterwards.
 pub(in crate::store) async fn write_behind_savepoint(
     tx: &Transaction<'_>,
     delivered: &[Delivered],
@@ -82,7 +83,7 @@ pub(in crate::store) async fn write_behind_savepoint(
     Ok(())
 }
 
-/// The outcome of messages stands, and their rows in the app's tables wait.
+/// The outcome of messages is recorded, and their rows in the app's tables are not yet.
 pub(in crate::store) fn warn_of_refusal(refusal: &str) {
     tracing::warn!(
         error = refusal,
@@ -90,11 +91,11 @@ pub(in crate::store) fn warn_of_refusal(refusal: &str) {
     );
 }
 
-/// Why the app's tables took something not, as the functions of `triggers/messages.sql` say it.
+/// Why the app's tables refused a write, as the functions of `triggers/messages.sql` report it.
 pub(in crate::store) struct Refusal {
-    /// The code and the names, for everybody.
+    /// The code and the names, for logs.
     pub(in crate::store) names: String,
-    /// The server's message, which may be the app's own: for a person who asks.
+    /// The server's message, which may be the app's own: only for a person who requests it.
     pub(in crate::store) words: Option<String>,
 }
 
@@ -109,7 +110,7 @@ impl Refusal {
     }
 }
 
-/// Writes a message that waited in the outbox; why it still does, if it does.
+/// Writes a message that waited in the outbox; returns why it still does, if it does.
 pub(in crate::store) async fn write_again(
     tx: &Transaction<'_>,
     delivered: &Delivered,
@@ -121,7 +122,7 @@ pub(in crate::store) async fn write_again(
 
 const WRITING: &str = "writing sent messages to the app's tables";
 
-/// Has a function of `triggers/messages.sql` write messages; what it says.
+/// Calls a function of `triggers/messages.sql` that writes messages; returns its result.
 async fn call(
     tx: &Transaction<'_>,
     sql: &'static str,
@@ -144,9 +145,9 @@ async fn call(
     .map_err(StoreError::at(WRITING))
 }
 
-/// Holds the attempt of a message that is written late: see `triggers/messages.sql`.
+/// Locks the attempt of a message that is written late: see `triggers/messages.sql`.
 async fn hold_attempt(tx: &Transaction<'_>, delivered: &Delivered) -> Result<(), StoreError> {
-    const STEP: &str = "holding an attempt";
+    const STEP: &str = "locking an attempt";
     let statement = prepared(tx, HOLD_ATTEMPT, STEP).await?;
     tx.execute(&statement, &[&delivered.sid])
         .await
@@ -154,8 +155,8 @@ async fn hold_attempt(tx: &Transaction<'_>, delivered: &Delivered) -> Result<(),
     Ok(())
 }
 
-/// Brings the app's rows of sent messages up to what their attempts have reached. What the app
-/// refuses, or holds, is in the outbox afterwards.
+/// Updates the app's rows of sent messages to the statuses that their attempts have reached. What
+/// the app refuses, or has locked, is in the outbox afterwards.
 pub(in crate::store) async fn tell_statuses(
     tx: &Transaction<'_>,
     reached: &[(MessageId, &str)],
@@ -176,7 +177,7 @@ pub(in crate::store) async fn tell_statuses(
     Ok(())
 }
 
-/// Writes a status that waited in the outbox; why it still does, if it does.
+/// Writes a status that waited in the outbox; returns why it still does, if it does.
 pub(in crate::store) async fn write_status_again(
     tx: &Transaction<'_>,
     sid: &str,

@@ -1,5 +1,5 @@
-//! The table as its users have it: a session like the app's own, guarded and heard by the
-//! triggers. For the demo and for people without an app.
+//! The table as its users have it: a session like the app's own, for which the guard and the
+//! notification triggers run. For the demo and for people without an app.
 
 use std::borrow::Borrow;
 
@@ -44,10 +44,10 @@ pub struct Draft<'a> {
     pub template_vars: Option<&'a str>,
 }
 
-/// Templates that are told of where none has the name that was asked for.
+/// Templates that are listed where none has the requested name.
 const TEMPLATES_TOLD: i32 = 10;
 
-/// A template, as it was asked for by name.
+/// A template, as requested by name.
 #[derive(Clone)]
 pub struct Named {
     /// Its row.
@@ -59,7 +59,7 @@ pub struct Named {
 }
 
 impl<C: Borrow<Client>> UserSession<C> {
-    /// Over a client whose connection somebody polls.
+    /// With a client whose connection is polled elsewhere.
     pub const fn new(client: C) -> Self {
         Self(client)
     }
@@ -68,8 +68,8 @@ impl<C: Borrow<Client>> UserSession<C> {
         self.0.borrow()
     }
 
-    /// Schedules a message with all that a person may say of it; `None`: a trigger of the app's
-    /// has left the row out.
+    /// Schedules a message with everything that a person may set; `None`: a trigger of the app's
+    /// has dropped the row.
     pub async fn schedule(&self, draft: &Draft<'_>) -> Result<Option<MessageId>, StoreError> {
         const STEP: &str = "scheduling a message";
         let row = self
@@ -125,7 +125,7 @@ impl<C: Borrow<Client>> UserSession<C> {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Schedules a message, a user's or nobody's.
+    /// Schedules a message, with or without a user.
     pub async fn insert(
         &self,
         user: Option<Uuid>,
@@ -143,8 +143,8 @@ impl<C: Borrow<Client>> UserSession<C> {
         Ok(MessageId(id))
     }
 
-    /// Writes what a new user has chosen: in which zone, from when until when not to be
-    /// disturbed (by the clock there), and how many messages a day.
+    /// Writes the preferences of a new user: the time zone, the quiet hours (by the clock there),
+    /// and how many messages a day.
     pub async fn prefer(
         &self,
         user: Uuid,
@@ -179,24 +179,24 @@ impl<C: Borrow<Client>> UserSession<C> {
         Ok(n.map_err(StoreError::at("editing a message"))? > 0)
     }
 
-    /// Cancels a message; whether there was one. Too late is an error of the guard's.
+    /// Cancels a message; whether there was one. If it is too late, the guard's error.
     pub async fn cancel(&self, id: MessageId) -> Result<bool, StoreError> {
         let n = self.client().execute(CANCEL, &[&id.0]).await;
         Ok(n.map_err(StoreError::at("cancelling a message"))? > 0)
     }
 
-    /// Deletes a message; whether there was one. Too late is an error of the guard's.
+    /// Deletes a message; whether there was one. If it is too late, the guard's error.
     pub async fn delete(&self, id: MessageId) -> Result<bool, StoreError> {
         let n = self.client().execute(DELETE, &[&id.0]).await;
         Ok(n.map_err(StoreError::at("deleting a message"))? > 0)
     }
 
-    /// Where a message stands, and why; `None`: there is none.
+    /// The status of a message, and why; `None`: there is none.
     pub async fn fate(
         &self,
         id: MessageId,
     ) -> Result<Option<(Status, Option<String>)>, StoreError> {
-        const STEP: &str = "looking a message up";
+        const STEP: &str = "reading the status of a message";
         let row = self
             .client()
             .query_opt(FATE, &[&id.0])

@@ -1,7 +1,7 @@
 //! Expressions over the catalog, for the statements of doctor.
 
-/// The source of a function for a search by words: in lower case, without comments and texts, and no space before a
-/// parenthesis.
+/// The source of a function, prepared for a search: in lower case, without comments and literals, and with no
+/// space before a parenthesis.
 pub(super) const PLAIN_SOURCE: &str =
     "regexp_replace(regexp_replace(regexp_replace(regexp_replace(lower($prosrc),
      '/\\*.*?\\*/', ' ', 'g'), '--[^\n]*', ' ', 'g'), '''[^'']*''', '''''', 'g'), '\\s+\\(', '(', 'g')";
@@ -13,7 +13,8 @@ pub(super) const CALLS: &str = "(position(lower(p.proname) || '(' in $source) > 
 /// Whether this row's `source` makes requests: by `pg_net`, the extension `http`, or another database.
 pub(super) const MAKES_REQUESTS: &str = "$source ~ '\\mhttp(_[a-z]+)?\\(|\\mnet\\.|\\mdblink'";
 
-/// This session's role, and every one that may write the ledger and is no superuser: a daemon's.
+/// This session's role, and every one that may write the ledger and is not a superuser: the roles
+/// of daemons.
 pub(super) const DAEMON_ROLES: &str =
     "(select r.oid, r.rolname, r.rolsuper or r.rolbypassrls as sees_all
        from pg_catalog.pg_roles r

@@ -1,4 +1,4 @@
-//! Expressions that are made of a list in Rust, so that the list is in one place.
+//! Expressions that are made from a list in Rust, so that the list is in one place.
 
 use super::{Text, WHITE};
 use crate::message::facts::Switch;
@@ -20,7 +20,7 @@ pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N
     out.row(")", b"");
 }
 
-/// The sentence for such a row.
+/// The sentence for a row that cannot be sent.
 pub(super) const fn not_understood<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row(
         "format('the channel %s is not supported; supported are: ",
@@ -37,7 +37,7 @@ pub(super) const fn not_understood<const N: usize>(alias: &[u8], out: &mut Text<
     out.row("), 40)))", b"");
 }
 
-/// By the stages that end without arrival.
+/// From the stages that end without delivery.
 pub(super) const fn undelivered<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row("coalesce($message_status in (", alias);
     let mut at = 0;

@@ -89,13 +89,13 @@ fn white_space_is_what_rust_trims() {
     assert!(EDGES.contains(&format!("btrim(to_number, {})", text.replace('\'', "''"))));
 }
 
-/// The migrations are plain SQL, for the Supabase CLI applies them as they are.
+/// The migrations are plain SQL, because the Supabase CLI applies them as they are.
 #[test]
 fn the_migrations_say_the_same() {
     for expression in ["due!()", "under_way!()"] {
         let text = Text::<200>::of(expression);
         let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
-        // It stands within the quotes of the list.
+        // It is within the quotes of the list.
         assert!(INDEXES.contains(&text.replace('\'', "''")), "{text}");
     }
     let tables = include_str!("../../../migrations/20261128000001_app_tables.sql");

@@ -1,4 +1,4 @@
-//! Who is running, and what became of the claims of those who are not.
+//! Which instances run, and what happens to the claims of those that died.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,14 +15,14 @@ const MEMBERS: &str = sql!("sql/members.sql");
 const ORPHANED_CLAIMS: &str = sql!("sql/orphaned_claims.sql");
 const REAP: &str = sql!("sql/reap.sql");
 
-/// Instances that are told apart. More than anybody runs; the rest only come later.
+/// Instances that are distinguished. More than anyone runs; the rest follow later.
 const MEMBERS_MAX: i64 = 64;
 
-/// Claims looked at in one statement.
+/// Claims read in one statement.
 const BATCH: i64 = 1_000;
 
 impl Store {
-    /// Enters this instance among those that run.
+    /// Registers this instance as running.
     pub async fn instance_start(&self) -> Result<(), StoreError> {
         const STEP: &str = "registering this instance";
         let client = self.client().await?;
@@ -34,13 +34,13 @@ impl Store {
         Ok(())
     }
 
-    /// Says that this instance lives. In a database that does not have it, or not its latest commits, it says
-    /// nothing: that is one of another history.
+    /// Writes a heartbeat. A database that lacks this instance or its latest commits refuses it: it has another
+    /// history.
     pub async fn instance_beat(&self) -> Result<(), StoreError> {
         const STEP: &str = "the heartbeat";
         let client = self.client().await?;
         let beat = prepared(&client, BEAT, STEP).await?;
-        let (mark, asked) = self.asks();
+        let (mark, expected) = self.history_check();
         let number = self.lineage.as_ref();
         let number = number.map_or(0, |lineage| lineage.witness(Witness::next_beat));
         let beaten = client
@@ -49,17 +49,17 @@ impl Store {
                 &[
                     &self.instance.0,
                     &number,
-                    &asked.beats,
-                    &asked.claimed,
-                    &asked.recorded,
+                    &expected.beats,
+                    &expected.claimed,
+                    &expected.recorded,
                 ],
             )
             .await
             .inspect_err(|error| self.refused(error, mark))
             .map_err(StoreError::at(STEP))?;
         if let Some(lineage) = &self.lineage {
-            if beaten == 0 && asked.beats == 0 {
-                // Not registered yet in a history that has just become ours.
+            if beaten == 0 && expected.beats == 0 {
+                // Not registered yet in a history that this instance has just accepted.
                 return Ok(());
             }
             if beaten == 0 {
@@ -71,14 +71,14 @@ impl Store {
         Ok(())
     }
 
-    /// Says that this instance has ended of its own will and holds no claim.
+    /// Records that this instance has stopped by itself and has no claims.
     pub async fn instance_stop(&self) -> Result<(), StoreError> {
         self.on_instance(STOP, "signing off").await
     }
 
-    /// Who runs. An instance that has been silent for `silence` does not.
+    /// The instances that run. One that has been silent for `silence` does not.
     pub async fn members(&self, silence: Duration) -> Result<Ranking, StoreError> {
-        const STEP: &str = "asking which instances run";
+        const STEP: &str = "reading which instances run";
         let client = self.client().await?;
         let members = prepared(&client, MEMBERS, STEP).await?;
         let rows = client
@@ -129,8 +129,8 @@ impl Store {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Marks the claims of dead instances `unconfirmed`, at most so many; how many. An instance is dead when it
-    /// has been silent for `silence` and its lease is over.
+    /// Marks the claims of dead instances `unconfirmed`, at most so many; returns how many. An instance is dead
+    /// when it has been silent for `silence` and its lease is over.
     pub async fn reap(&self, silence: Duration, most: u32) -> Result<u64, StoreError> {
         const STEP: &str = "reaping the claims of dead instances";
         let client = self.client().await?;

@@ -1,4 +1,4 @@
-//! What the provider is to be asked, and what the ledger knows that bears on the answer.
+//! The look-ups that are due, and what the ledger knows about their results.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,44 +18,45 @@ const KNOWN: &str = sql!("sql/look_up_known.sql");
 const KNOWN_APP: &str = sql!("sql/look_up_known_app.sql");
 const PUT_BACK: &str = sql!("sql/look_up_put_back.sql");
 
-/// One attempt about which the provider is to be asked, ours for a while.
+/// One attempt to look up, reserved for this instance for a while.
 #[derive(Clone, Debug)]
 pub struct LookUp {
     /// The message.
     pub message: MessageId,
     /// The attempt.
     pub token: AttemptToken,
-    /// What is asked.
+    /// What is looked up.
     pub about: About,
-    /// Answers had so far.
+    /// Responses so far.
     pub asked: u32,
-    /// When the question came up: the request was over, or its instance found dead.
+    /// When its outcome became uncertain or it was accepted: the request was over, or its instance
+    /// was found dead.
     pub asked_since: Moment,
     /// The database's clock.
     pub now: Moment,
-    /// What marks it as ours.
-    held_until: Moment,
+    /// The end of the reservation, which also identifies it.
+    reserved_until: Moment,
 }
 
-/// What the provider is asked about an attempt.
+/// What the provider is queried for.
 #[derive(Clone, Debug)]
 pub enum About {
-    /// What became of the message it has under this name.
+    /// The status of the message that it has under this id.
     Sid(ProviderSid),
     /// Whether it has the message at all.
     Uncertain(UncertainAttempt),
-    /// Nothing: what it would be asked by is not there.
+    /// Nothing: what the query needs is missing.
     Nothing,
 }
 
 /// An attempt with an uncertain outcome.
 #[derive(Clone)]
 pub struct UncertainAttempt {
-    /// When the request can have begun at the earliest.
+    /// The earliest time at which the request can have begun.
     pub since: Moment,
-    /// What is looked for; `None`: the row was gone before it could be noted.
+    /// What is searched for; `None`: the row was gone before it could be noted.
     pub sought: Option<SentText>,
-    /// The row, where the attempt is the one that left it `unconfirmed`.
+    /// The row, if this attempt is the one that left it `unconfirmed`.
     pub row: Option<UnconfirmedRow>,
 }
 
@@ -69,12 +70,12 @@ impl std::fmt::Debug for UncertainAttempt {
     }
 }
 
-/// What came of one look-up.
+/// The result of one look-up.
 #[derive(Clone, Debug)]
 pub struct Noted {
-    /// Answers had by now.
+    /// Responses so far.
     pub asked: u32,
-    /// When it is asked again; `None`: not any more.
+    /// When it is looked up again; `None`: never.
     pub next: Option<Duration>,
     /// For people.
     pub note: String,
@@ -92,14 +93,14 @@ pub struct PutBack<'a> {
 }
 
 impl Store {
-    /// Takes what is due to be asked, for `hold`.
+    /// Reserves the look-ups that are due, for `hold`.
     pub async fn look_ups(
         &self,
         in_doubt: usize,
         accepted: usize,
         hold: Duration,
     ) -> Result<Vec<LookUp>, StoreError> {
-        const STEP: &str = "taking what the provider is to be asked";
+        const STEP: &str = "taking the look-ups that are due";
         let limit = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let client = self.client().await?;
         let take = prepared(&client, TAKE, STEP).await?;
@@ -113,16 +114,16 @@ impl Store {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Notes what came of them. What somebody holds is left out, and asked again later.
+    /// Records their results. Attempts that are locked are left out, and looked up again later.
     pub async fn looked_up(&self, done: &[(&LookUp, Noted)]) -> Result<(), StoreError> {
-        const STEP: &str = "noting what the provider said";
+        const STEP: &str = "recording the results of look-ups";
         if done.is_empty() {
             return Ok(());
         }
         let tokens: Vec<_> = done.iter().map(|(e, _)| e.token.0).collect();
-        let held: Vec<PgTimestamp> = done
+        let reserved: Vec<PgTimestamp> = done
             .iter()
-            .map(|(e, _)| PgTimestamp(e.held_until))
+            .map(|(e, _)| PgTimestamp(e.reserved_until))
             .collect();
         let asked: Vec<i32> = done
             .iter()
@@ -133,14 +134,14 @@ impl Store {
         let client = self.client().await?;
         let statement = prepared(&client, DONE, STEP).await?;
         client
-            .execute(&statement, &[&tokens, &held, &asked, &pauses, &notes])
+            .execute(&statement, &[&tokens, &reserved, &asked, &pauses, &notes])
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())
     }
 
-    /// For each of these attempts, when others can have begun that sent, or are sending, the same text to
-    /// the same number, and whose outcome is uncertain.
+    /// For each of these attempts, when other attempts with an uncertain or open outcome can have begun that
+    /// sent the same text to the same number.
     pub async fn rivals(
         &self,
         asks: &[(AttemptToken, &SentText)],
@@ -169,8 +170,8 @@ impl Store {
         Ok(rivals)
     }
 
-    /// Which of these are somebody's: another attempt's, a receipt's, or a message's that the
-    /// app knows.
+    /// Which of these sids belong to something: another attempt, a receipt, or a message in the
+    /// app's table.
     pub async fn known_sids(&self, sids: &[&str]) -> Result<BTreeSet<String>, StoreError> {
         const STEP: &str = "looking for the provider's messages in the ledger";
         let mut known = BTreeSet::new();
@@ -188,8 +189,8 @@ impl Store {
         Ok(known)
     }
 
-    /// Sets unconfirmed rows back to `pending` by policies that permit it; which were. Of the others the
-    /// status has changed, or neither time nor attempts are left, or somebody has locked them.
+    /// Sets unconfirmed rows back to `pending` by policies that permit it; returns which. Of the others the
+    /// status has changed, time or attempts are used up, or another transaction has locked them.
     pub async fn put_back(
         &self,
         rows: &[PutBack<'_>],
@@ -220,7 +221,7 @@ impl Store {
     }
 }
 
-/// A text's key, as it is kept.
+/// The key of a text, as the ledger keeps it.
 pub(super) fn text_key(kept: Option<Vec<u8>>) -> Option<TextKey> {
     kept?.try_into().ok().map(TextKey)
 }
@@ -241,7 +242,7 @@ fn read_look_up(row: &Row) -> Result<LookUp, tokio_postgres::Error> {
         asked: u32::try_from(asked).unwrap_or(0),
         asked_since: row.try_get::<_, PgTimestamp>("asked_since")?.0,
         now: row.try_get::<_, PgTimestamp>("now")?.0,
-        held_until: row.try_get::<_, PgTimestamp>("held_until")?.0,
+        reserved_until: row.try_get::<_, PgTimestamp>("held_until")?.0,
     })
 }
 
@@ -251,12 +252,12 @@ fn read_uncertain(row: &Row) -> Result<UncertainAttempt, tokio_postgres::Error> 
     let from = row.try_get("lookup_from")?;
     let holds_row: Option<bool> = row.try_get("holds_row")?;
     let status: Option<&str> = row.try_get("status")?;
-    let held = match status {
+    let unconfirmed = match status {
         Some(status) if holds_row == Some(true) => {
             let policy: Option<&str> = row.try_get("in_doubt")?;
             Some(UnconfirmedRow {
                 status: status.parse().ok(),
-                // A word of the app's own promises nothing, so nothing follows from it.
+                // An unknown policy of the app's permits nothing.
                 policy: policy.map(|word| word.parse().unwrap_or_default()),
             })
         }
@@ -265,6 +266,6 @@ fn read_uncertain(row: &Row) -> Result<UncertainAttempt, tokio_postgres::Error> 
     Ok(UncertainAttempt {
         since: row.try_get::<_, PgTimestamp>("since")?.0,
         sought: to.zip(text).map(|(to, text)| SentText { to, from, text }),
-        row: held,
+        row: unconfirmed,
     })
 }

@@ -1,5 +1,5 @@
-//! `punctual.*`: which attempts there were and what became of them. Receipts, status look-ups,
-//! recovery and a person's decision all end here.
+//! `punctual.*`: the attempts and their outcomes. Receipts, status look-ups, recovery and manual
+//! decisions are all recorded here.
 
 mod instances;
 pub mod look_ups;

@@ -1,4 +1,5 @@
-//! The quarantine after a restore: who is unaccounted for, which rows are in it, and which are cleared.
+//! The quarantine after a restore: which instances are unaccounted for, which rows are in it, and which are
+//! cleared.
 
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ const WITHOUT_OUTCOME: &str = sql!("sql/attempts_without_outcome.sql");
 
 impl Store {
     /// Puts what is due before `before` in quarantine, for all instances. `ran`: those that are known to have
-    /// run when the history changed; `first`: the earliest of them, of whose time everything is known. What is in
-    /// quarantine by then.
+    /// run when the history changed; `first`: the earliest of them, since when all instances are known. Returns
+    /// the quarantine as it is then.
     pub async fn quarantine_begin(
         &self,
         before: Moment,
@@ -59,7 +60,7 @@ impl Store {
         Ok(before.map_err(StoreError::unreadable(STEP))?.0)
     }
 
-    /// Reads the quarantine, for whoever follows it.
+    /// Reads the quarantine, for the daemon that follows it.
     pub async fn quarantine_read(&self) -> Result<(), StoreError> {
         const STEP: &str = "reading the quarantine";
         let Some(lineage) = &self.lineage else {
@@ -82,22 +83,23 @@ impl Store {
         Ok(())
     }
 
-    /// Everything that these instances sent is recorded. Whether the quarantine has ended by that.
+    /// Records that everything these instances sent is in the ledger. Returns whether the
+    /// quarantine has ended by that.
     pub async fn quarantine_account(&self, instances: &[InstanceId]) -> Result<bool, StoreError> {
         const STEP: &str = "accounting for instances";
         let ids: Vec<Uuid> = instances.iter().map(|instance| instance.0).collect();
         let client = self.client().await?;
         let account = prepared(&client, ACCOUNT, STEP).await?;
-        let (mark, asked) = self.asks();
+        let (mark, expected) = self.history_check();
         let row = client
             .query_opt(
                 &account,
                 &[
                     &self.instance.0,
                     &ids,
-                    &asked.beats,
-                    &asked.claimed,
-                    &asked.recorded,
+                    &expected.beats,
+                    &expected.claimed,
+                    &expected.recorded,
                 ],
             )
             .await
@@ -118,7 +120,7 @@ impl Store {
         ended.map(drop).map_err(StoreError::at(STEP))
     }
 
-    /// These are kept back no longer.
+    /// Clears these messages.
     pub async fn quarantine_clear(&self, ids: &[MessageId]) -> Result<(), StoreError> {
         const STEP: &str = "clearing messages from quarantine";
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
@@ -161,7 +163,8 @@ impl Store {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Of what is due before `before`, what is not kept back: cleared, or written after `after`.
+    /// Of what is due before `before`, what is not in quarantine: cleared, or written after
+    /// `after`.
     pub async fn quarantine_fresh(
         &self,
         before: Moment,

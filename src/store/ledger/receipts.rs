@@ -1,8 +1,8 @@
-//! What providers report, merged into how messages stand.
+//! Merges what providers report into rows and attempts.
 //!
 //! Reports come in groups, and a group is one transaction: its rows and attempts are locked and read,
-//! [`merge()`] says what follows, and that is written. What somebody holds is left out, and
-//! comes again alone, with patience.
+//! [`merge()`] decides what follows, and that is written. Reports about locked rows or attempts are left out,
+//! and repeated one by one, waiting for the lock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,18 +20,18 @@ use crate::store::{Store, StoreError, prepared};
 mod read;
 mod write;
 
-use read::{Found, Group, Told};
+use read::{AppMessage, Found, Group};
 
 const ALONE: &str = sql!("sql/receipts_alone.sql");
 const ALONE_ATTEMPT: &str = sql!("sql/receipts_alone_attempt.sql");
 const DUPLICATE: &str = sql!("sql/duplicate.sql");
 
-/// The index that keeps two messages of one `dedup_key` from being under way.
+/// The index that keeps two messages with one `dedup_key` from being active at the same time.
 const DEDUP: &str = "scheduled_messages_dedup_key";
 
 const STEP: &str = "recording what a provider reports";
 
-/// What became of a report.
+/// The result for a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// No attempt is known that it could be about.
@@ -40,10 +40,10 @@ pub enum Received {
     Known {
         /// The message it is about.
         message: MessageId,
-        /// What followed.
+        /// What it changed.
         change: Change,
     },
-    /// Somebody holds what it is about; it is to come again, alone.
+    /// Another transaction has locked what it is about; repeat it alone.
     Locked {
         /// The message it is about.
         message: MessageId,
@@ -53,8 +53,8 @@ pub enum Received {
 }
 
 impl Store {
-    /// Merges a group of reports: all of them, but those about what somebody holds, or on an error
-    /// none. Repeating one changes nothing, so that after an error they may come again.
+    /// Merges a group of reports: all of them, except those about locked rows or attempts; after an
+    /// error, none. Repeating a report changes nothing, so after an error they may be repeated.
     pub async fn receive(
         &self,
         reports: &[Report],
@@ -71,7 +71,7 @@ impl Store {
         }
     }
 
-    /// Merges one report, and waits for who holds what it is about, at most the lock time-out.
+    /// Merges one report, and waits for a lock on what it is about, at most the lock time-out.
     pub async fn receive_alone(
         &self,
         report: &Report,
@@ -87,9 +87,8 @@ impl Store {
         Ok(received.first().copied().unwrap_or(Received::Unknown))
     }
 
-    /// Why a row cannot be under way again, if that is why a report was refused. What has ended gave
-    /// its `dedup_key` free: where another message has taken it meanwhile, the row is not tried
-    /// again, but has failed.
+    /// Why a row cannot be active again, if a report was refused for that reason. A message that has ended
+    /// frees its `dedup_key`: if another message has taken it meanwhile, the row is not retried, but fails.
     fn no_retry(refused: StoreError) -> Result<String, StoreError> {
         let Some(constraint) = refused.taken() else {
             return Err(refused);
@@ -127,20 +126,20 @@ impl Store {
         }
         let located: Vec<Located<'_>> = group.located(reports).collect();
         let merged = merge(std::mem::take(&mut group.standings), &located, max_lateness);
-        let moved = self.write(&tx, &merged, &group.told).await?;
+        let moved = self.write(&tx, &merged, &group.app_messages).await?;
         let doubled = doubled(&tx, &merged).await?;
-        tell_app(&tx, &merged, &moved, &group.told).await?;
+        write_app_rows(&tx, &merged, &moved, &group.app_messages).await?;
         tx.commit().await.map_err(StoreError::at(STEP))?;
         for token in doubled {
             if let Some(write) = merged.attempts.get(&token) {
                 self.doubled(write.message, token);
             }
         }
-        Ok(answers(&group.found, reports.len(), &merged))
+        Ok(results(&group.found, reports.len(), &merged))
     }
 }
 
-/// Locks what a report is about, waiting for who holds it.
+/// Locks what a report is about, waiting for other transactions.
 async fn wait_for(
     tx: &Transaction<'_>,
     (message, token): (MessageId, AttemptToken),
@@ -154,7 +153,7 @@ async fn wait_for(
     Ok(())
 }
 
-/// Which of the attempts that newly count as sent have a message that went out by another as well.
+/// Which of the attempts that newly count as sent have a message that another attempt sent too.
 async fn doubled(
     tx: &Transaction<'_>,
     merged: &Merged<'_>,
@@ -177,20 +176,20 @@ async fn doubled(
         .map_err(StoreError::unreadable(STEP))
 }
 
-/// Writes the app's rows: whole where the provider was the first to tell of a message, for our own
-/// record, had it come first, would have written them; else how far they have come.
-async fn tell_app(
+/// Writes the app's rows: complete ones where the provider's report is the first proof, because the
+/// record of the response would have written them if it had come first; otherwise only the status.
+async fn write_app_rows(
     tx: &Transaction<'_>,
     merged: &Merged<'_>,
     moved: &HashMap<MessageId, PgTimestamp>,
-    told: &BTreeMap<AttemptToken, Told>,
+    app_messages: &BTreeMap<AttemptToken, AppMessage>,
 ) -> Result<(), StoreError> {
     let (mut whole, mut statuses) = (Vec::new(), Vec::new());
     for (token, write) in &merged.attempts {
-        let new = moved.get(&write.message).zip(told.get(token));
+        let new = moved.get(&write.message).zip(app_messages.get(token));
         match new {
-            Some((at, told)) if write.first_proof => {
-                whole.push(delivered(write.message, *at, told, write.report));
+            Some((at, app_message)) if write.first_proof => {
+                whole.push(delivered(write.message, *at, app_message, write.report));
             }
             _ => statuses.push((write.message, write.report.sid.0.as_str())),
         }
@@ -199,22 +198,27 @@ async fn tell_app(
     rows::tell_statuses(tx, &statuses).await
 }
 
-/// The numbers are the provider's, as what was sent is not in our hands here.
-fn delivered(message: MessageId, at: PgTimestamp, told: &Told, report: &Report) -> Delivered {
+/// The numbers are the provider's, because what was sent is not known here.
+fn delivered(
+    message: MessageId,
+    at: PgTimestamp,
+    app_message: &AppMessage,
+    report: &Report,
+) -> Delivered {
     Delivered::proven(
         message,
-        told.conversation,
-        report.to.clone().unwrap_or_else(|| told.to.clone()),
+        app_message.conversation,
+        report.to.clone().unwrap_or_else(|| app_message.to.clone()),
         report.from.clone(),
-        told.body.clone(),
+        app_message.body.clone(),
         report.sid.0.clone(),
         at.0,
     )
 }
 
-/// What became of each report.
-fn answers(found: &[Found], reports: usize, merged: &Merged<'_>) -> Vec<Received> {
-    let mut answers = vec![Received::Unknown; reports];
+/// The result for each report.
+fn results(found: &[Found], reports: usize, merged: &Merged<'_>) -> Vec<Received> {
+    let mut results = vec![Received::Unknown; reports];
     let mut changes = merged.changes.iter().copied();
     for found in found {
         let (message, token) = (found.message, found.token);
@@ -224,9 +228,9 @@ fn answers(found: &[Found], reports: usize, merged: &Merged<'_>) -> Vec<Received
             let change = changes.next().unwrap_or(Change::Nothing);
             Received::Known { message, change }
         };
-        if let Some(answer) = answers.get_mut(found.report) {
-            *answer = received;
+        if let Some(result) = results.get_mut(found.report) {
+            *result = received;
         }
     }
-    answers
+    results
 }

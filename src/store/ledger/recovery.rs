@@ -1,4 +1,4 @@
-//! What a dead instance left open, and how that is settled by its journal.
+//! What a dead instance left open, and how its journal settles that.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ const KNOWN: &str = sql!("sql/recover_known.sql");
 const UNBEGUN: &str = sql!("sql/recover_unbegun.sql");
 const RESTORED: &str = sql!("sql/restored_mark.sql");
 
-/// Attempts looked at in one statement.
+/// Attempts read in one statement.
 const BATCH: i64 = 1_000;
 
 impl Store {
@@ -42,14 +42,14 @@ impl Store {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Gives these back: their rows are pending again, if nothing else has become of them. Those
-    /// that are done with, and whether their row was moved; what is missing was held by somebody,
-    /// or is another attempt of a message that is among these already.
+    /// Releases these attempts: their rows are pending again, if nothing else has happened to them.
+    /// Returns those that are done, and whether their row was moved; what is missing was locked, or
+    /// is another attempt of a message that is among these already.
     pub async fn not_accepted(
         &self,
         attempts: &[NotAccepted],
     ) -> Result<Vec<(AttemptToken, bool)>, StoreError> {
-        const STEP: &str = "giving back what was not accepted";
+        const STEP: &str = "releasing what was not accepted";
         // Two attempts of one message, of one statement, would each see the other as open.
         let mut messages = HashSet::new();
         let first = |a: &&NotAccepted| messages.insert(a.message);
@@ -80,8 +80,8 @@ impl Store {
         row.try_get(0).map_err(StoreError::unreadable(STEP))
     }
 
-    /// Notes on every attempt whose end has not been reported that the database was restored after
-    /// it; how many there are.
+    /// Marks every attempt without a final status as older than the restore; returns how many there
+    /// are.
     pub async fn mark_restored(&self) -> Result<u64, StoreError> {
         const STEP: &str = "marking the attempts of a restored database";
         let client = self.client().await?;

@@ -17,10 +17,10 @@ const TELL: &str = sql!("sql/tell_ids.sql");
 
 const STEP: &str = "resolving an unconfirmed message";
 
-/// What a person says of it.
+/// A manual decision about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The provider took it, under this name if they know it.
+    /// The provider accepted it, under this sid if it is known.
     Sent(Option<ProviderSid>),
     /// It is to be sent again, now.
     Resend,
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What the row becomes.
+    /// The row's new status.
     pub const fn status(&self) -> Status {
         match self {
             Self::Sent(_) => Status::Sent,
@@ -50,17 +50,17 @@ impl Verdict {
 /// The result of a manual decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// The row stands as they said.
+    /// The row is as decided.
     Done,
     /// There is no such row, or none that this role sees.
     Missing,
-    /// There is nothing to resolve: the row stands so.
+    /// There is nothing to resolve: the row has this status.
     NotInDoubt(String),
     /// The sid is another message's.
     SidTaken,
 }
 
-struct Held {
+struct LockedRow {
     status: String,
     conversation: Option<Uuid>,
     to: String,
@@ -69,7 +69,7 @@ struct Held {
 }
 
 impl Store {
-    /// Settles a message that is `unconfirmed` as a person says, `by` naming them.
+    /// Settles a message that is `unconfirmed` as a person decides; `by` names them.
     pub async fn resolve(
         &self,
         id: MessageId,
@@ -78,11 +78,11 @@ impl Store {
     ) -> Result<Resolved, StoreError> {
         let mut client = self.client().await?;
         let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
-        let Some(held) = hold(&tx, id).await? else {
+        let Some(row) = lock(&tx, id).await? else {
             return Ok(Resolved::Missing);
         };
-        if held.status != Status::Unconfirmed.as_str() {
-            return Ok(Resolved::NotInDoubt(held.status));
+        if row.status != Status::Unconfirmed.as_str() {
+            return Ok(Resolved::NotInDoubt(row.status));
         }
         let sid = match verdict {
             Verdict::Sent(sid) => sid.as_ref().map(|sid| sid.0.as_str()),
@@ -110,13 +110,13 @@ impl Store {
         match verdict {
             Verdict::Sent(_) => {
                 let sid = sid.unwrap_or_default().to_owned();
-                let Held {
+                let LockedRow {
                     conversation,
                     to,
                     from,
                     body,
                     ..
-                } = held;
+                } = row;
                 let written = Delivered::proven(id, conversation, to, from, body, sid, now.0);
                 rows::write_behind_savepoint(&tx, &[written]).await?;
             }
@@ -133,11 +133,11 @@ impl Store {
     }
 }
 
-async fn hold(tx: &Transaction<'_>, id: MessageId) -> Result<Option<Held>, StoreError> {
+async fn lock(tx: &Transaction<'_>, id: MessageId) -> Result<Option<LockedRow>, StoreError> {
     let statement = prepared(tx, ROW, STEP).await?;
     let row = tx.query_opt(&statement, &[&id.0]).await;
-    let read = |row: Row| -> Result<Held, tokio_postgres::Error> {
-        Ok(Held {
+    let read = |row: Row| -> Result<LockedRow, tokio_postgres::Error> {
+        Ok(LockedRow {
             status: row.try_get("status")?,
             conversation: row.try_get("conversation_id")?,
             to: row.try_get("to_number")?,

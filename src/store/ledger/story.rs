@@ -1,5 +1,6 @@
-//! All that is known of one message: its row, its attempts, what the provider told and was asked,
-//! what the app's tables refused, and what happens next. Ids, times and reasons; the text is only counted and the number masked.
+//! Everything known of one message: its row, its attempts, the provider's reports and look-ups, what the app's
+//! tables refused, and what happens next. Ids, times and reasons; the text is only counted and the number
+//! masked.
 
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
@@ -25,19 +26,19 @@ mod next;
 pub struct Story {
     /// The message.
     pub id: MessageId,
-    /// Its row; `None`: there is none (any more).
+    /// Its row; `None`: it does not exist, or not any more.
     pub row: Option<StoryRow>,
     /// Its attempts, in order.
     pub attempts: Vec<StoryAttempt>,
-    /// What the provider told of it, as far as it changed or contradicted something.
+    /// The provider's reports about it that changed or contradicted something.
     pub receipts: Vec<StoryReceipt>,
-    /// What came too late for it, in order.
+    /// Changes that came too late for it, in order.
     pub notes: Vec<StoryNote>,
-    /// Writes to the app's tables that wait to be tried again.
+    /// Writes to the app's tables that wait for their retry.
     pub outbox: Vec<StoryWrite>,
-    /// Its timer, as `GET /debug/timers` has it, where a daemon holds one and was asked.
+    /// Its timer, as `GET /debug/timers` has it, if a daemon was queried and has one.
     pub timer: Option<serde_json::Value>,
-    /// That it is held after a restore, where a daemon was asked.
+    /// That it is in quarantine after a restore, if a daemon was queried.
     pub hold: Option<StoryHold>,
     /// What happens next.
     pub next: String,
@@ -48,7 +49,7 @@ pub struct Story {
 pub struct StoryHold {
     /// What was due before this may have been sent since the backup was made.
     pub before: Moment,
-    /// What the latest look at the provider's list told; `None`: there was none yet.
+    /// The result of the latest query of the provider's list; `None`: there was none yet.
     pub reason: Option<String>,
 }
 
@@ -60,7 +61,7 @@ pub struct StoryRow {
     /// Masked.
     pub to: String,
     pub characters: usize,
-    /// What the text is to the network.
+    /// The length of the text in the network's terms.
     pub segments: Segments,
     pub scheduled_at: Moment,
     /// `greatest(scheduled_at, deferred_until, next_attempt_at)`.
@@ -83,7 +84,7 @@ pub struct StoryRow {
     pub max_attempts: Option<i32>,
     pub version: i64,
     pub in_doubt: Option<String>,
-    /// What stands as the recipient's zone and is none.
+    /// What is entered as the recipient's zone and is not valid.
     pub warnings: Vec<String>,
 }
 
@@ -113,17 +114,17 @@ pub struct StoryAttempt {
     pub category: Option<String>,
     pub error: Option<String>,
     pub receipt_status: Option<String>,
-    /// Answers the provider gave when it was asked.
+    /// Responses of the provider to look-ups.
     pub asked: i32,
     pub asked_at: Option<Moment>,
     pub ask_note: Option<String>,
     pub next_ask_at: Option<Moment>,
-    /// Who or what ended the doubt without proof.
+    /// Who or what settled an uncertain outcome without proof.
     pub settled_by: Option<String>,
     pub settled_at: Option<Moment>,
 }
 
-/// One word of the provider's.
+/// One report of the provider's.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryReceipt {
@@ -134,12 +135,12 @@ pub struct StoryReceipt {
     pub error_code: Option<i32>,
     /// `advanced` or `contradicted`.
     pub effect: String,
-    /// What the row became by it, if it did.
+    /// The row's new status, if it changed.
     pub row_status: Option<String>,
     pub received_at: Moment,
 }
 
-/// What came too late.
+/// A change that came too late.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryNote {
@@ -154,13 +155,13 @@ pub struct StoryWrite {
     pub attempts: i32,
     pub next_attempt_at: Moment,
     pub last_error: String,
-    /// What the app's tables said, in their own words: with numbers and texts, if these have them.
+    /// The message of the app's tables themselves: with numbers and texts, if it has them.
     pub app_error: Option<String>,
     pub created_at: Moment,
 }
 
 impl Story {
-    /// Reads it over a client whose connection somebody polls.
+    /// Reads it with a client whose connection is polled elsewhere.
     pub async fn read(client: &Client, id: MessageId) -> Result<Self, StoreError> {
         const STEP: &str = "reading a message's story";
         let row = client.query_opt(ROW, &[&id.0]).await;
@@ -197,7 +198,7 @@ impl Story {
         Ok(story)
     }
 
-    /// Takes in what a daemon tells: the timer it has for it, and what it holds.
+    /// Adds what a daemon reports: the message's timer, and whether it is in quarantine.
     pub fn heard(&mut self, timer: Option<serde_json::Value>, hold: Option<StoryHold>) {
         let pending = |row: &&StoryRow| row.known_status() == Some(Status::Pending);
         let due = self.row.as_ref().filter(pending).map(|row| row.due);
@@ -214,7 +215,7 @@ impl Story {
 }
 
 impl Store {
-    /// The story of one message.
+    /// Reads the story of one message.
     pub async fn story(&self, id: MessageId) -> Result<Story, StoreError> {
         let client = self.client().await?;
         Story::read(&client, id).await

@@ -21,7 +21,7 @@ const RECORD_LOST: &str = sql!("sql/record_lost.sql");
 const STEP: &str = "recording accepted messages";
 
 impl Store {
-    /// Records what was accepted. What somebody holds is missing in `done` afterwards.
+    /// Records what was accepted. Locked rows are missing in `done` afterwards.
     pub(super) async fn record_accepted(
         &self,
         records: &Records<'_>,
@@ -89,7 +89,7 @@ impl Store {
                     }
                 }
                 ("refused", _, Some(refusal)) => warn_of_refusal(refusal),
-                // It is not there: the other statement sees to it.
+                // The row or attempt is missing: the other statement handles it.
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Claims, and how rows stand to somebody who wants to claim them.
+//! Claims, and the states of rows for an instance that wants to claim them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,18 +18,19 @@ use crate::store::{Store, StoreError, micros, millis, prepared};
 pub(in crate::store) const CLAIM: &str = sql!("sql/claim.sql");
 pub(in crate::store) const READ_ROWS: &str = sql!("sql/read_rows.sql");
 
-/// What a claim brought.
+/// The result of a claim.
 #[derive(Debug)]
 pub struct Claimed {
-    /// One answer for each id asked for.
+    /// One result for each requested id.
     pub answers: Vec<(MessageId, ClaimAnswer<Claim>)>,
-    /// The database's clock during the statement, where it was told.
+    /// The database's clock during the statement, if the response has it.
     pub now: Option<Moment>,
 }
 
 impl Store {
-    /// Claims messages under tokens drawn for them. What was not won is read again, so that
-    /// the answer says why. On an error other than a refusal the claim may stand all the same.
+    /// Claims messages under tokens drawn for them. Rows that were not won are read again, so that
+    /// the result says why. After an error other than a refusal the claim may be committed
+    /// nonetheless.
     pub async fn claim(
         &self,
         asks: &[(MessageId, AttemptToken)],
@@ -40,7 +41,7 @@ impl Store {
         let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
         let client = self.client().await?;
         let claim = prepared(&client, CLAIM, STEP).await?;
-        let (mark, asked) = self.asks();
+        let (mark, expected) = self.history_check();
         let rows = client
             .query(
                 &claim,
@@ -53,9 +54,9 @@ impl Store {
                     &self.default_sender.as_deref(),
                     &&*self.timezone,
                     &self.app_counts,
-                    &asked.beats,
-                    &asked.claimed,
-                    &asked.recorded,
+                    &expected.beats,
+                    &expected.claimed,
+                    &expected.recorded,
                 ],
             )
             .await
@@ -87,16 +88,16 @@ impl Store {
             .collect();
         let mut states: HashMap<_, _> = match self.read_lost(&lost).await {
             Ok(states) => states.into_iter().collect(),
-            // Nothing was claimed, so nothing but the question is lost.
+            // Nothing was claimed, so nothing is lost.
             Err(error) if won.is_empty() => return Err(error),
-            // What was won stands, whatever became of the read, and must be sent on time: an
-            // error, of a refusal above all, would say that it does not. The others are
-            // somebody's for now; they are looked at again when a watch on them ends.
+            // What was won is claimed, even though the read failed, and must be sent on time: an
+            // error, in particular a refusal, would say that it is not. The others count as another
+            // instance's for now; they are read again when the watch on them ends.
             Err(error) => {
                 tracing::warn!(messages = lost.len(), %error, "rows that another instance claimed could not be read");
                 let somebodys = RowState::Sending {
                     lease_until: Moment::MIN,
-                    // Not known; the next look says it.
+                    // Unknown; the next read shows it.
                     lane: LaneKey::default(),
                 };
                 lost.iter().map(|id| (*id, somebodys.clone())).collect()
@@ -118,14 +119,14 @@ impl Store {
     }
 
     async fn read_lost(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
-        // The usual case: everything was won, and the way there and back is saved.
+        // The usual case: everything was won, and a round trip is saved.
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         self.read(ids).await
     }
 
-    /// How these rows stand. One answer for each id.
+    /// The states of these rows. One result for each id.
     pub async fn read(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
         const STEP: &str = "reading messages";
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
@@ -182,7 +183,7 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     })
 }
 
-/// Reads `channel`: which lane a row goes by.
+/// Reads `channel`: the lane of a row.
 pub(super) fn lane(row: &Row) -> Result<LaneKey, tokio_postgres::Error> {
     let channel: Option<&str> = row.try_get("channel")?;
     Ok(LaneKey::of(Channel::of(channel)))

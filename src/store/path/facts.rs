@@ -1,5 +1,5 @@
-//! What comes with a claim for the policy to judge by; and what the database is told of days and
-//! settings, so that it can ask by instant and show people what holds.
+//! What comes with a claim for the policy to judge by; and the days and settings that are written
+//! to the database, so that it can look up days by time and show people the settings.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ const SETTINGS_KEEP: &str = sql!("sql/settings_keep.sql");
 const TEMPLATE_USES: &str = sql!("sql/template_uses.sql");
 const COUNTS_PRUNE: &str = sql!("sql/counts_prune.sql");
 
-/// From before yesterday began, in any zone.
+/// Before the beginning of yesterday, in any zone.
 const DAYS_BACK: Duration = Duration::from_secs(48 * 3600);
 
-/// How many days of each zone the database knows, from there on: those to come last for two
-/// days. They are written again every hour; if that stops for longer, messages are counted by
-/// the days of UTC.
+/// How many days of each zone the database has, from there on: the last of them are two days ahead.
+/// They are written again every hour; if that stops for longer, messages are counted by the days of
+/// UTC.
 const DAYS_TOLD: usize = 6;
 
 /// How long the counts of a day are kept. Quota is returned when an attempt is
@@ -109,8 +109,8 @@ pub struct Days {
 }
 
 impl Days {
-    /// By this zone data. Some tens of milliseconds of work: not for a thread that others wait
-    /// for.
+    /// By this zone data. It takes some tens of milliseconds, so it must not run on a thread that
+    /// others wait for.
     pub fn around(now: Moment, zones: &Zones) -> Self {
         let mut days = Self {
             zone: Vec::new(),
@@ -142,9 +142,9 @@ impl Days {
 }
 
 impl Store {
-    /// Tells the database when days begin and end, and has it forget what is long over.
+    /// Writes to the database when days begin and end, and removes those that are long over.
     pub async fn keep_days(&self, days: &Days) -> Result<(), StoreError> {
-        const STEP: &str = "telling the database of days";
+        const STEP: &str = "writing the days of each zone";
         let client = self.client().await?;
         let keep = prepared(&client, DAYS_KEEP, STEP).await?;
         client
@@ -169,9 +169,9 @@ impl Store {
         Ok(())
     }
 
-    /// Tells the database what the installation's settings are, for the views people look at.
+    /// Writes the installation's settings to the database, for the views that people read.
     pub async fn keep_settings(&self, rules: &Rules) -> Result<(), StoreError> {
-        const STEP: &str = "telling the database of the settings";
+        const STEP: &str = "writing the settings";
         let zone = rules.timezone.iana_name().unwrap_or("UTC");
         let hours = rules.business_hours.as_ref();
         let text = hours.map(ToString::to_string);

@@ -1,4 +1,4 @@
-//! Records what came of requests, in groups.
+//! Records the outcomes of requests, in groups.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,28 +24,28 @@ const NOTIFY_OTHERS: &str = sql!("sql/notify_others.sql");
 /// Ids in one notice, as the trigger has it.
 const NAMED_MAX: usize = 200;
 
-/// What stands after a group was recorded: the attempts that are done with, and how their rows
-/// are left where the statement moved them. What is missing was held by somebody.
+/// The result of recording a group: the attempts that are done, and the new states of the rows that
+/// the statement moved. What is missing was locked by another transaction.
 pub type Recorded = HashMap<AttemptToken, Option<RowState>>;
 
 pub(super) type Records<'a> = [&'a Record<Arc<Cleared>>];
 
 impl Store {
-    /// Records a group: all of what could be locked. On an error a part of it may stand all the
-    /// same; to record it again changes nothing then.
+    /// Records a group: everything that could be locked. After an error a part of it may be
+    /// committed nonetheless; recording it again changes nothing then.
     pub async fn record(&self, records: &Records<'_>) -> Result<Recorded, StoreError> {
         self.record_unchanged(records, &HashMap::new()).await
     }
 
-    /// The same, but that proofs of these messages are proofs only of their rows as they were: one
-    /// that its user has changed since is skipped, like one that somebody holds.
+    /// The same, except that proofs of these messages apply only to their rows as they were: one
+    /// that its user has changed since is skipped, like one that is locked.
     pub async fn record_unchanged(
         &self,
         records: &Records<'_>,
         versions: &HashMap<MessageId, i64>,
     ) -> Result<Recorded, StoreError> {
         const STEP: &str = "recording outcomes";
-        let (mark, _) = self.asks();
+        let (mark, _) = self.history_check();
         let (accepted, settled): (Vec<_>, Vec<_>) = records
             .iter()
             .partition(|r| matches!(r.settlement, Settlement::Accepted { .. }));
@@ -60,7 +60,7 @@ impl Store {
             let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
             suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
             if self.accompanied.load(Ordering::Relaxed) {
-                tell_others(&tx, &settled, &done).await?;
+                notify_others(&tx, &settled, &done).await?;
             }
             tx.commit().await.map_err(StoreError::at(STEP))?;
         }
@@ -81,7 +81,7 @@ fn witness(records: &Records<'_>, done: &Recorded) -> Option<AttemptToken> {
     records.iter().find(is_there).map(|record| record.token)
 }
 
-/// Whom this record's refusal says not to text again, and from where.
+/// The recipient that this refusal says has opted out, and from which sender.
 fn opted_out(record: &Record<Arc<Cleared>>) -> Option<Pair> {
     let Settlement::Settled(settled) = &record.settlement else {
         return None;
@@ -93,8 +93,9 @@ fn opted_out(record: &Record<Arc<Cleared>>) -> Option<Pair> {
     })
 }
 
-/// Tells the other instances which rows are pending again: they have taken them for ours.
-async fn tell_others(
+/// Notifies the other instances of rows that are pending again: they have them as claimed by this
+/// one.
+async fn notify_others(
     tx: &Transaction<'_>,
     records: &Records<'_>,
     done: &Recorded,
@@ -105,12 +106,13 @@ async fn tell_others(
     notify_ids(tx, &again).await
 }
 
-/// Tells every instance of rows that the daemon itself has moved: its own writes do not notify.
+/// Notifies every instance of rows that the daemon itself has moved: its own writes run no trigger
+/// that does.
 pub(in crate::store) async fn notify_ids(
     tx: &Transaction<'_>,
     ids: &[MessageId],
 ) -> Result<(), StoreError> {
-    const STEP: &str = "telling the other instances";
+    const STEP: &str = "notifying the other instances";
     if ids.is_empty() {
         return Ok(());
     }
@@ -125,7 +127,7 @@ pub(in crate::store) async fn notify_ids(
     Ok(())
 }
 
-/// The text of the request, if one was made ready.
+/// The text of the request, if one was prepared.
 pub(super) fn body(record: &Record<Arc<Cleared>>) -> Option<&str> {
     record.payload.as_ref().map(|sent| sent.body())
 }
@@ -181,7 +183,7 @@ async fn record_settled(
             Ok((token, state))
         };
         let (token, state) = read().map_err(StoreError::unreadable(STEP))?;
-        // A row that was moved is told twice: once how it is left, once that it is done with.
+        // A row that was moved is returned twice: once with its new state, once as done.
         let known = done.entry(token).or_default();
         *known = known.take().or(state);
     }

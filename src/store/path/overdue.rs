@@ -1,4 +1,4 @@
-//! What is due and has not gone.
+//! What is due and was not sent.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ const COUNT_MAX: i64 = 10_000;
 /// So many of the oldest are tried for a lock.
 const TRIED_MAX: i64 = 20;
 
-/// What is due and has not gone.
+/// What is due and was not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
     /// Messages, counted up to 10,000.
     pub messages: u64,
     /// For how long the oldest of them has been due.
     pub oldest: Duration,
-    /// Other transactions hold the oldest of them.
+    /// Other transactions have locked the oldest of them.
     pub is_locked: bool,
 }
 
@@ -34,7 +34,7 @@ impl Store {
         longer_than: Duration,
         quarantined: Option<Moment>,
     ) -> Result<Overdue, StoreError> {
-        const STEP: &str = "looking for what is due and not gone";
+        const STEP: &str = "looking for what is due and was not sent";
         let at = StoreError::at(STEP);
         let mut client = self.client().await?;
         let tx = client.transaction().await.map_err(&at)?;

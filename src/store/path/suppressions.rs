@@ -1,5 +1,5 @@
-//! Who has opted out from which sender. The claim looks here too (`claim.sql`): what is
-//! suppressed is cancelled in its place.
+//! Who has opted out from which sender. The claim checks this too (`claim.sql`), and cancels what
+//! is suppressed.
 
 use deadpool_postgres::GenericClient;
 
@@ -8,15 +8,15 @@ use crate::store::{Store, StoreError, prepared};
 const SUPPRESS: &str = sql!("sql/suppress.sql");
 const UNSUPPRESS: &str = sql!("sql/unsuppress.sql");
 
-/// The reason where the provider knows of an opt-out that we did not hear of.
+/// The reason where the provider has an opt-out that Punctual did not receive.
 const TOLD_BY_PROVIDER: &str = "recipient opted out (told by the provider)";
 
 /// One of our senders, and a recipient.
 pub(in crate::store) type Pair = (String, String);
 
 impl Store {
-    /// A recipient has opted out from these of our senders by this reply: kept, and what is pending for
-    /// them is cancelled. How many were. A reply that is known changes nothing.
+    /// A recipient has opted out from these of our senders by this reply: recorded, and what is pending for
+    /// them is cancelled. Returns how many were. A known reply changes nothing.
     pub async fn opt_out(
         &self,
         reply: &str,
@@ -37,7 +37,7 @@ impl Store {
         .await
     }
 
-    /// A recipient wants to hear from these of our senders again, by this reply. One that is known changes
+    /// A recipient wants messages from these of our senders again, by this reply. A known reply changes
     /// nothing.
     pub async fn opt_in(&self, reply: &str, ours: &[&str], theirs: &str) -> Result<(), StoreError> {
         const STEP: &str = "lifting an opt-out";
@@ -51,7 +51,7 @@ impl Store {
     }
 }
 
-/// The same for pairs the provider told of, within the transaction that records it.
+/// The same for pairs that the provider reported, within the transaction that records the report.
 pub(in crate::store) async fn suppress_pairs(
     client: &impl GenericClient,
     pairs: &[Pair],

@@ -19,7 +19,7 @@ const NOW: &str = sql!("sql/now.sql");
 const SAMPLE: &str = sql!("sql/sample.sql");
 const NOTIFY: &str = sql!("sql/notify.sql");
 
-/// Rows handed on at once while a window is read: the reader is never far ahead of its reader.
+/// Rows passed on at once while a window is read: the database is never far ahead of the consumer.
 const CHUNK: usize = 1_000;
 
 /// What is sampled is counted up to this.
@@ -54,8 +54,8 @@ impl Store {
         read().map_err(StoreError::unreadable(STEP))
     }
 
-    /// Reads what is pending and due up to `until`, soonest first, and hands it on in chunks.
-    /// An error may come after some chunks.
+    /// Reads what is pending and due up to `until`, soonest first, and passes it on in chunks. An
+    /// error may come after some chunks.
     pub async fn load(
         &self,
         until: Moment,
@@ -78,10 +78,10 @@ impl Store {
         let mut part = Vec::new();
         loop {
             let next = async {
-                self.hold(&client);
+                self.note_session(&client);
                 rows.try_next().await.map_err(StoreError::at(STEP))
             };
-            // The patience is for the database only, not for whoever takes the rows.
+            // The time-out applies to the database only, not to the consumer of the rows.
             let Some(row) = self.bounded(next).await? else {
                 break;
             };
@@ -124,7 +124,7 @@ impl Store {
             .0)
     }
 
-    /// Says something on the notification channel, from a connection of the pool.
+    /// Sends a payload on the notification channel, over a connection of the pool.
     pub async fn notify(&self, payload: &str) -> Result<(), StoreError> {
         const STEP: &str = "notifying";
         let client = self.client().await?;
@@ -137,8 +137,8 @@ impl Store {
     }
 }
 
-/// Says something on the notification channel, from a session as it came. In one message, with nothing
-/// prepared: a pooler may hand each message to another session.
+/// Sends a payload on the notification channel, in a session without settings. In one protocol message, with
+/// nothing prepared: a pooler may pass each message to another session.
 pub async fn notify_plainly(client: &Client, payload: &str) -> Result<(), StoreError> {
     client
         .query_typed(NOTIFY, &[(&payload, Type::TEXT)])

@@ -78,7 +78,7 @@ pub async fn catalog(client: &Client, triggers: &[Trigger<'_>]) -> Vec<Finding> 
     findings
 }
 
-/// What keeps messages from being found or claimed. Needs the schema.
+/// What prevents messages from being found or claimed. Needs the schema.
 pub async fn path(client: &Client) -> Result<Vec<Finding>, StoreError> {
     let mut faults = faults::of_catalog(client, true).await?;
     // Triggers have a line of their own.
@@ -98,13 +98,13 @@ pub async fn path(client: &Client) -> Result<Vec<Finding>, StoreError> {
     Ok(faults.into_iter().map(finding).collect())
 }
 
-/// Makes the session's further statements go by keys: for those on rows.
+/// Makes the session's further statements use indexes: for those on rows.
 pub async fn by_key(client: &Client) -> Result<(), StoreError> {
     let set = client.batch_execute(BY_KEY).await;
     set.map_err(StoreError::at("setting how rows are found"))
 }
 
-/// What the roles of daemons lack, other than this session's, which is checked with the schema. Needs the schema.
+/// What the roles of other daemons lack; this session's is checked with the schema. Needs the schema.
 pub async fn daemon_roles(client: &Client) -> Result<Finding, MigrateError> {
     const WHAT: &str = "daemon role";
     let rows = client.query(DAEMON_ROLES, &[]).await;
@@ -224,7 +224,7 @@ async fn ask(
     read.unwrap_or_else(|error| vec![failed(group, error)])
 }
 
-/// What is not known for want of time is not a fault.
+/// What is unknown for lack of time is not a fault.
 fn failed(group: &str, error: tokio_postgres::Error) -> Finding {
     if error.code() == Some(&SqlState::QUERY_CANCELED) {
         let remedy =

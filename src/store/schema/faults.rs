@@ -1,4 +1,4 @@
-//! What keeps messages from being found or claimed, as the catalog and the statements tell it.
+//! What prevents messages from being found or claimed, by the catalog and the statements.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
@@ -27,7 +27,7 @@ const PATH: [(&str, &str); 5] = [
 pub struct Fault {
     /// What was checked.
     pub what: String,
-    /// Messages do not go, or go late, because of it; else it only may be the cause.
+    /// Messages are not sent, or sent late, because of it; otherwise it only may be the cause.
     pub is_certain: bool,
     /// What was found.
     pub found: String,
@@ -37,7 +37,7 @@ pub struct Fault {
 
 /// Those that the catalog shows: for this session's role, or for every role of a daemon.
 pub(super) async fn of_catalog(client: &Client, all_roles: bool) -> Result<Vec<Fault>, StoreError> {
-    const STEP: &str = "looking for what keeps messages from going";
+    const STEP: &str = "looking for what prevents messages from being sent";
     let migrator = Migrator::embedded();
     let triggers = migrator.triggers();
     let (names, tables, optional) = columns(&triggers);
@@ -58,8 +58,8 @@ pub(super) async fn of_catalog(client: &Client, all_roles: bool) -> Result<Vec<F
         .map_err(StoreError::unreadable(STEP))
 }
 
-/// Statements that the server does not accept: a column, a table or a function is not there, or
-/// has another name. Nothing is executed.
+/// Statements that the server does not accept: a column, a table or a function is missing or has
+/// another name. Nothing is executed.
 pub(super) async fn of_statements(client: &Client) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (step, sql) in PATH {
@@ -76,7 +76,7 @@ pub(super) async fn of_statements(client: &Client) -> Vec<Fault> {
 }
 
 impl Store {
-    /// What the catalog shows to keep messages from being found or claimed.
+    /// What the catalog shows to prevent messages from being found or claimed.
     pub async fn path_faults(&self) -> Result<Vec<Fault>, StoreError> {
         let client = self.client().await?;
         of_catalog(&client, false).await

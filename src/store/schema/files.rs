@@ -24,11 +24,11 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261128220000_edges",
 );
 
-/// Refuses a table of a shape that Punctual cannot work with, and changes nothing. A migration,
-/// so that the Supabase CLI meets it too; here checked again at every start.
+/// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
+/// so that the Supabase CLI applies it too; here it is checked again at every start.
 pub(in crate::store) const SHAPE: File<'static> = MIGRATIONS[0];
 
-/// What makes the tables that say what was applied, which have to be there first.
+/// Creates the tables that record what was applied, which must exist first.
 pub(in crate::store) const RECORD: &str = cut(MIGRATIONS[3].sql, "$$;", "-- By whatever hands");
 
 /// Re-runnable files, each replaced as a whole, their expressions put in. In the order in which

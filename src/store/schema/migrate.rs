@@ -1,11 +1,11 @@
 //! Brings the schema up to what this program expects: `migrations/` once each and in order,
 //! then every file of `triggers/` that changed.
 //!
-//! A runner of our own because the files have two readers: `supabase db push` applies the same
-//! ones as they are, so nothing in them may be of this program's making, and each must bear to
-//! meet what the other way has done. And because they run on tables the app is writing to:
-//! waiting for a lock, they would hold up everybody behind them, so they give up soon and ask
-//! again.
+//! There is a runner of its own because the files have two readers: `supabase db push` applies the
+//! same ones as they are, so they may contain nothing that is particular to this program, and each
+//! must tolerate what the other runner has done. And because they run on tables the app is writing
+//! to: while they wait for a lock they would block every statement behind them, so they give up
+//! soon and try again.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -32,18 +32,17 @@ pub use triggers::Trigger;
 
 use progress::Step;
 
-/// The number of this program's schema. Raised by whoever changes what a released version has in
-/// `migrations/` or `triggers/`; a migration that older programs cannot live with says in
-/// `punctual.migrations.oldest_program` which is the oldest that can.
+/// The number of this program's schema. Raised with each change to what a released version has in
+/// `migrations/` or `triggers/`; a migration that older programs cannot work with records in
+/// `punctual.migrations.oldest_program` the oldest one that can.
 pub const PROGRAM: i32 = 1;
 
-/// How long a statement of a migration waits for a lock on the first try: so long may it hold
-/// up the app's writes, which queue behind it. Doubles with each try, up to
-/// [`LOCK_TIMEOUT_MAX`].
+/// How long a statement of a migration waits for a lock on the first try: so long may it block the
+/// app's writes, which queue behind it. Doubles with each try, up to [`LOCK_TIMEOUT_MAX`].
 const LOCK_TIMEOUT_MIN: Duration = Duration::from_millis(200);
 
-/// Three times the deadlock time-out of Postgres, after which an autovacuum that holds the lock
-/// gives way to who waits.
+/// Three times the deadlock time-out of Postgres, after which an autovacuum that has the lock is
+/// cancelled for the one that waits.
 const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(3);
 
 /// How often a file is tried against locks held by others; with the pauses about 100 s.
@@ -55,8 +54,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// See [`PAUSE_MIN`].
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// How long another migrator may be at it before this one gives up waiting. Longer than it may
-/// take for one file to lose every try.
+/// How long another migrator may run before this one gives up waiting. Longer than it may take if
+/// one file fails every try.
 const TURN_MAX: Duration = Duration::from_secs(300);
 
 /// One file of SQL.
@@ -64,7 +63,7 @@ const TURN_MAX: Duration = Duration::from_secs(300);
 pub struct File<'a> {
     /// Its path in the project: `migrations/20260101000000_name.sql`, `triggers/name.sql`.
     pub name: &'a str,
-    /// What it says.
+    /// Its text.
     pub sql: &'a str,
 }
 
@@ -154,7 +153,7 @@ impl<'a> Migrator<'a> {
         self.run_told(dsn, &|_| {}).await
     }
 
-    /// The same, telling what it begins with.
+    /// The same, reporting each step as it begins.
     pub async fn run_told(
         &self,
         dsn: &Dsn,
@@ -177,8 +176,7 @@ impl<'a> Migrator<'a> {
             .await
     }
 
-    /// Whether the database is up to these files, and this role may work in it. Changes
-    /// nothing.
+    /// Whether the database has these files applied, and this role may work in it. Changes nothing.
     pub async fn check(&self, dsn: &Dsn) -> Result<(), MigrateError> {
         self.in_session(dsn, async |client| run::check(self, client).await)
             .await

@@ -1,5 +1,5 @@
-//! Connections: one for whoever drives it itself (the listener, the migrator), a pool for the
-//! statements of a message's path; and what a failure means to who has to mend it.
+//! Connections: one that its caller polls (the listener, the migrator), and a pool for the
+//! statements of a message's path; and what to do about a failure.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -19,27 +19,27 @@ use super::watch::Watch;
 use crate::message::InstanceId;
 use crate::store::refusal::words;
 
-/// The whole way to a session: look-up, every address, TLS, authentication, settings. A server
-/// that accepts and then says nothing ends here.
+/// The time-out for making a session: look-up, every address, TLS, authentication, settings. It
+/// also covers a server that accepts and then sends nothing.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why a session is not used; what follows, the daemon sees to.
+/// Why a session is not used; the daemon handles what follows.
 const ANOTHER: &str = "the database is another one than before, or an older one";
 const STANDBY: &str =
     "the server is a standby, where nothing can be claimed: connect to the primary";
 
-/// What no session is to inherit; the reasons are in the file.
+/// Resets what no session may inherit; the reasons are in the file.
 const INHERITED: &str = sql!("sql/inherited.sql");
 
 /// The settings of every pooled session; the reasons are in the file.
 const SESSION: &str = sql!("sql/session.sql");
 
-/// The moving half of a session. Whoever made it polls it: as a future, or message by message
-/// with `poll_message` for notifications.
+/// The half of a session that must be polled by its owner: as a future, or message by message with
+/// `poll_message` for notifications.
 pub type Connection =
     tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-/// Why there is no session. The texts carry host, port and database, and what the server said;
+/// Why there is no session. The texts contain host, port and database, and the server's message;
 /// never the password.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -49,7 +49,7 @@ pub enum ConnectError {
         /// `host:port/database`.
         place: String,
     },
-    /// No way there: name, route, port.
+    /// The server cannot be reached: name, route, port.
     #[error("cannot reach {place}: {}", chain(source))]
     Unreachable {
         /// `host:port/database`.
@@ -65,12 +65,12 @@ pub enum ConnectError {
         /// What failed.
         source: tokio_postgres::Error,
     },
-    /// Postgres, or a pooler before it, said no.
+    /// Postgres, or a pooler in front of it, refused.
     #[error("{place} refuses the connection: {}", refusal(source))]
     Refused {
         /// `host:port/database`.
         place: String,
-        /// What it said.
+        /// What it reported.
         source: tokio_postgres::Error,
     },
     /// A standby, or a server in recovery.
@@ -82,7 +82,7 @@ pub enum ConnectError {
         /// `host:port/database`.
         place: String,
     },
-    /// It broke on the way, or the response was not that of Postgres.
+    /// The connection broke while it was made, or the response was not that of Postgres.
     #[error("no session with {place}: {}", chain(source))]
     Broken {
         /// `host:port/database`.
@@ -93,7 +93,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether this may be over in a moment: the server is away, or starts, or has no room.
+    /// Whether this may be over soon: the server is away, or starts, or has no room.
     pub fn is_away(&self) -> bool {
         match self {
             // A standby may be promoted.
@@ -107,7 +107,8 @@ impl ConnectError {
     }
 }
 
-/// Whether a server that is away, starts, ends or has no room says so, or nobody says anything.
+/// Whether the error means that a server is away, starts, shuts down or has no room, or that there
+/// was no response.
 pub(in crate::store) fn is_away(error: &tokio_postgres::Error) -> bool {
     let Some(db) = error.as_db_error() else {
         return error.is_closed()
@@ -116,7 +117,7 @@ pub(in crate::store) fn is_away(error: &tokio_postgres::Error) -> bool {
                 .is_some_and(<dyn std::error::Error>::is::<io::Error>);
     };
     let code = db.code();
-    // Connections, resources, and an operator who ends sessions or lets none begin.
+    // Connections, resources, and an operator who ends sessions or permits none.
     ["08", "53", "57P"]
         .iter()
         .any(|class| code.code().starts_with(class))
@@ -124,12 +125,12 @@ pub(in crate::store) fn is_away(error: &tokio_postgres::Error) -> bool {
 }
 
 impl Dsn {
-    /// One connection, not moving: nothing happens on the client until the connection is polled.
-    /// It inherits no time-out; the daemon's settings are made by [`prepare_session`].
+    /// One connection, not polled yet: nothing happens on the client until the connection is
+    /// polled. It inherits no time-out; [`prepare_session`] makes the daemon's settings.
     pub async fn connect(&self) -> Result<(Client, Connection), ConnectError> {
         let session = async {
             let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
-            // It moves only while it is polled, and what it ends by is what went wrong.
+            // It makes progress only while it is polled, and its error is the cause.
             tokio::select! {
                 set = client.batch_execute(INHERITED) => set?,
                 ended = &mut connection => ended?,
@@ -148,7 +149,7 @@ impl Dsn {
     /// The same, to a server that accepts writes.
     pub async fn connect_to_primary(&self) -> Result<(Client, Connection), ConnectError> {
         let (client, connection) = self.connect().await?;
-        // The server says so unasked.
+        // The server reports this without a query.
         if connection.parameter("in_hot_standby") == Some("on") {
             return Err(ConnectError::Standby {
                 place: self.to_string(),
@@ -167,8 +168,8 @@ impl Dsn {
         self.pool_with(max_size, None, None)
     }
 
-    /// The same, of sessions that are all in one history of one database, and that somebody
-    /// looks after.
+    /// The same, with sessions that are all in one history of one database, and that a watch
+    /// checks.
     ///
     /// # Panics
     ///
@@ -185,8 +186,8 @@ impl Dsn {
             self.config.clone(),
             self.tls.clone(),
             ManagerConfig {
-                // No question before each use: it would cost every claim a round trip, and a
-                // connection may die between question and use all the same.
+                // No check before each use: it would cost every claim a round trip, and a
+                // connection may break between check and use anyway.
                 recycling_method: RecyclingMethod::Fast,
             },
         );
@@ -219,7 +220,7 @@ impl Dsn {
             .expect("a pool with time-outs has been given a runtime")
     }
 
-    /// Says what an error on this way means; for those of the pool too.
+    /// Explains an error of this connection, or of the pool's.
     pub fn explain(&self, source: tokio_postgres::Error) -> ConnectError {
         let place = self.to_string();
         if source.as_db_error().is_some() {
@@ -238,14 +239,14 @@ impl Dsn {
     }
 }
 
-/// Makes a session one of the daemon's: its writes are told apart from the app's, its commits
+/// Makes a session one of the daemon's: its writes are distinguished from the app's, its commits
 /// are durable, none of its statements waits for long.
 pub async fn prepare_session(client: &Client) -> Result<(), tokio_postgres::Error> {
     client.batch_execute(INHERITED).await?;
     client.batch_execute(SESSION).await
 }
 
-/// tokio-postgres says this in words only.
+/// tokio-postgres reports this only as text.
 fn no_tls(error: &tokio_postgres::Error) -> bool {
     error
         .source()
@@ -253,7 +254,7 @@ fn no_tls(error: &tokio_postgres::Error) -> bool {
 }
 
 fn rustls_error(error: &tokio_postgres::Error) -> Option<&rustls::Error> {
-    // An io::Error hides what it carries from `source`.
+    // An io::Error hides its inner error from `source`.
     let carrier = error.source()?.downcast_ref::<io::Error>()?;
     carrier.get_ref()?.downcast_ref()
 }
@@ -267,7 +268,7 @@ fn tls_reason(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// An error and its causes in one line. tokio-postgres keeps what happened in the cause.
+/// An error and its causes in one line. tokio-postgres keeps the details in the cause.
 pub(in crate::store) fn chain(error: &tokio_postgres::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
@@ -314,8 +315,8 @@ fn advice(said: &DbError) -> Option<&'static str> {
     }
 }
 
-/// Whether this is how a pooler that hands each transaction to another session gives itself
-/// away: it does not take settings at the start, and forgets statements that were prepared.
+/// Whether this error is typical of a pooler in transaction mode: it rejects settings at the start,
+/// and loses prepared statements.
 pub fn pooler_complains(said: &DbError) -> bool {
     *said.code() == SqlState::DUPLICATE_PSTATEMENT
         || *said.code() == SqlState::INVALID_SQL_STATEMENT_NAME

@@ -1,8 +1,8 @@
 //! `DATABASE_URL`, parsed once: where the database is, and how far its certificate is checked.
 //!
-//! tokio-postgres refuses what the ecosystem writes into these URLs (`sslmode=verify-full`,
-//! `sslrootcert=`, `pgbouncer=true`), so they are read here, by libpq's rules, and it is told
-//! the rest. No error repeats a value of the URL: any part of a mistyped one may be a piece of
+//! tokio-postgres refuses parameters that are common in these URLs (`sslmode=verify-full`,
+//! `sslrootcert=`, `pgbouncer=true`), so they are read here, by libpq's rules, and the rest is
+//! passed to it. No error repeats a value of the URL: any part of a mistyped one may be a piece of
 //! the password.
 
 mod defaults;
@@ -25,10 +25,10 @@ pub(super) use parameters::invalid;
 
 pub use defaults::CONNECT_TIMEOUT;
 
-/// Supabase's pooler in transaction mode: LISTEN is taken there and nothing is ever delivered.
+/// Supabase's pooler in transaction mode: LISTEN is accepted there and nothing is ever delivered.
 const TRANSACTION_POOLER_PORT: u16 = 6543;
 
-/// Said wherever that pooler may be the cause.
+/// Added to errors that this pooler may cause.
 pub(in crate::store) const POOLER_HINT: &str = "a transaction-mode pooler (Supabase: port 6543) cannot carry LISTEN or session settings: \
      use the direct connection or the session pooler, port 5432";
 
@@ -55,19 +55,19 @@ enum Mode {
 /// Why a connection string is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum DsnError {
-    /// Not of either form.
+    /// Of neither form.
     #[error(
         "is not a Postgres URL: expected postgres://USER:PASSWORD@HOST:5432/DATABASE; \
          a password with : / ? # @ or % in it must be percent-encoded (@ is %40)"
     )]
     NotAUrl,
-    /// It says where, but not whereto.
+    /// It names no host.
     #[error("names no host")]
     NoHost,
     /// An unknown parameter.
     #[error("has an unknown parameter {0:?}")]
     Unknown(String),
-    /// The same in the `key=value` form, where the name may be half a password.
+    /// The same in the `key=value` form, where the name may be a part of a password.
     #[error("has an unknown parameter; a value with a space in it needs single quotes")]
     UnknownWord,
     /// A parameter with an unusable value.
@@ -75,10 +75,10 @@ pub enum DsnError {
     Value {
         /// The parameter.
         key: String,
-        /// What it takes.
+        /// What it accepts.
         expected: &'static str,
     },
-    /// A parameter of libpq's that is not supported, and without which the connection would be weaker.
+    /// A parameter of libpq's that is not supported, and without which the connection would be less secure.
     #[error("has {key}, which is not supported; {instead}")]
     Unsupported {
         /// The parameter.
@@ -92,19 +92,19 @@ pub enum DsnError {
     /// libpq refuses the same.
     #[error("has sslrootcert=system with a weaker sslmode: use sslmode=verify-full")]
     WeakWithSystemRoots,
-    /// The roots to check against cannot be had.
+    /// The root certificates cannot be read.
     #[error("has certificates to verify, but {0}")]
     Roots(#[source] tls::RootsError),
 }
 
 impl Dsn {
-    /// Reads a URL (`postgres://…`) or libpq's `key=value` form, what libpq's environment variables and its file of
-    /// passwords add to it, and the root certificates it names.
+    /// Reads a URL (`postgres://…`) or libpq's `key=value` form, libpq's environment variables and password
+    /// file, and the root certificates that these name.
     pub fn parse(text: &str) -> Result<Self, DsnError> {
         Self::parse_in(text, |name| std::env::var(name).ok())
     }
 
-    /// The same in another environment.
+    /// The same with another environment.
     fn parse_in(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, DsnError> {
         let mut parts = Parts::default();
         let text = text.trim();
@@ -114,7 +114,7 @@ impl Dsn {
         let pairs = rest.map_or_else(|| text::words(text), text::url);
         for (key, value) in pairs.ok_or(DsnError::NotAUrl)? {
             parts.take(&key, &value).map_err(|error| match error {
-                // In this form a password with a space in it goes on as a key.
+                // In this form a password with a space in it continues as a key.
                 DsnError::Unknown(_) if rest.is_none() => DsnError::UnknownWord,
                 other => other,
             })?;
@@ -137,7 +137,8 @@ impl Dsn {
         parts.finish()
     }
 
-    /// What to do, if it names a pooler in transaction mode: nothing would ever be heard there.
+    /// What to do, if it names a pooler in transaction mode: no notification would ever arrive
+    /// there.
     pub fn pooler_warning(&self) -> Option<&'static str> {
         let port = self.config.get_ports().contains(&TRANSACTION_POOLER_PORT);
         (port || self.says_pgbouncer).then_some(POOLER_HINT)
@@ -148,7 +149,8 @@ impl Dsn {
         &self.warnings
     }
 
-    /// Whether the connection is encrypted for certain, and with whom: as `sslmode` has it.
+    /// Whether the connection is certainly encrypted, and with which check of the server: by
+    /// `sslmode`.
     pub const fn sslmode(&self) -> &'static str {
         match self.mode {
             Mode::Disable => "disable",
@@ -175,7 +177,7 @@ impl Parts {
         if config.get_password().is_none() {
             self.look_up_password(&mut config);
         }
-        // Of several hosts the one that takes writes, whatever the string says.
+        // Of several hosts the one that accepts writes, whatever the string says.
         if self.is_primary_wanted || config.get_hosts().len() > 1 {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -189,7 +191,8 @@ impl Parts {
         let trust = match (mode, self.roots) {
             (Mode::VerifyFull, roots) => Trust::Full(roots.unwrap_or(Roots::System)),
             (Mode::VerifyCa, roots) => Trust::Chain(roots.unwrap_or(Roots::System)),
-            // Who gives a root wants it looked at; libpq reads `require` so as well.
+            // A root certificate means that the server's is to be checked; libpq reads `require` so
+            // too.
             (Mode::Prefer | Mode::Require, Some(roots)) => Trust::Chain(roots),
             (Mode::Prefer | Mode::Require, None) | (Mode::Disable, _) => Trust::Anyone,
         };
@@ -210,7 +213,7 @@ impl Parts {
         })
     }
 
-    /// To another host nothing goes unencrypted unless the string says so.
+    /// Nothing is sent unencrypted to another host unless the string says so.
     fn mode(&self, config: &Config) -> Result<Mode, DsnError> {
         let system_only = matches!(self.roots, Some(Roots::System));
         match self.mode {
@@ -224,7 +227,7 @@ impl Parts {
         }
     }
 
-    /// By the first host: a file has a password for each, and a connection one for all.
+    /// By the first host: a file has a password for each, and a connection only one.
     fn look_up_password(&mut self, config: &mut Config) {
         let (Some(file), Some(user)) = (&self.passfile, config.get_user()) else {
             return;
@@ -246,7 +249,7 @@ impl Parts {
     }
 }
 
-/// What tokio-postgres did not like, without the value.
+/// What tokio-postgres refused, without the value.
 fn unusable(error: &tokio_postgres::Error) -> DsnError {
     use std::error::Error;
     let said = error.source().map(ToString::to_string).unwrap_or_default();
@@ -265,10 +268,10 @@ fn unusable(error: &tokio_postgres::Error) -> DsnError {
         })
 }
 
-/// A host with a character no host has is a piece of a password that was not encoded.
+/// A host with a character that no host has is a piece of a password that was not encoded.
 fn check_hosts(config: &mut Config) -> Result<(), DsnError> {
     if config.get_hosts().is_empty() {
-        // Also the name the certificate is checked for, so it cannot stay empty.
+        // Also the name that the certificate is checked for, so it cannot stay empty.
         let addresses = config.get_hostaddrs().to_vec();
         for address in addresses {
             config.host(address.to_string());

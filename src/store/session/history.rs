@@ -1,4 +1,4 @@
-//! What statements ask for, so that a database of another history refuses them (`triggers/history.sql`).
+//! What statements check, so that a database of another history refuses them (`triggers/history.sql`).
 
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
@@ -8,17 +8,17 @@ use crate::message::{AttemptToken, Moment};
 use crate::proof::history::{Expected, Mark};
 use crate::store::{Store, StoreError};
 
-/// The code of `punctual.check_history`.
+/// The SQLSTATE of `punctual.check_history`.
 const ANOTHER_HISTORY: &str = "PU002";
 
-/// What is asked for, as parameters.
-pub(in crate::store) struct Asked {
+/// What is checked, as parameters.
+pub(in crate::store) struct HistoryCheck {
     pub(in crate::store) beats: i64,
     pub(in crate::store) claimed: Vec<Uuid>,
     pub(in crate::store) recorded: Vec<Uuid>,
 }
 
-impl Asked {
+impl HistoryCheck {
     pub(in crate::store) fn of(expected: &Expected) -> Self {
         let ids = |tokens: &[AttemptToken]| tokens.iter().map(|token| token.0).collect();
         Self {
@@ -58,21 +58,21 @@ impl Store {
         {
             lineage.lost(mark);
         } else if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
-            // A standby, or a primary that is one by now. New sessions lead to the primary.
+            // A standby, or a former primary. New sessions lead to the primary.
             self.distrust();
         }
     }
 
-    /// What a statement asks for that begins now.
-    pub(in crate::store) fn asks(&self) -> (Mark, Asked) {
+    /// What a statement checks that begins now.
+    pub(in crate::store) fn history_check(&self) -> (Mark, HistoryCheck) {
         let (mark, expected) = self
             .lineage
             .as_ref()
-            .map_or_else(|| Lineage::default().asks(), Lineage::asks);
-        (mark, Asked::of(&expected))
+            .map_or_else(|| Lineage::default().expected(), Lineage::expected);
+        (mark, HistoryCheck::of(&expected))
     }
 
-    /// Takes in how far the database's log has come by now.
+    /// Records how far the database's log has come by now.
     pub async fn follow(&self) -> Result<(), StoreError> {
         let Some(lineage) = &self.lineage else {
             return Ok(());
@@ -82,6 +82,6 @@ impl Store {
             .check(&client, self.instance)
             .await
             .map(drop)
-            .map_err(StoreError::at("asking which database this is"))
+            .map_err(StoreError::at("checking which database this is"))
     }
 }

@@ -1,10 +1,10 @@
 //! Which history of which database the sessions are in.
 //!
-//! A database that was restored, or a standby that took over, has the name and often the address of the one
-//! before, and may lack what was sent. So each new session is checked before it is used: it must have what
-//! this instance has committed ([`Witness`]), and be the server that the others are on. One that lacks it has
-//! another history. One that only has another name may lack what other instances committed. Neither is used
-//! before the daemon has put what is due in quarantine.
+//! A database that was restored, or a standby that took over, has the same name and often the same address as
+//! the one before, and may lack what was sent. So each new session is checked before it is used: its database
+//! must have what this instance has committed ([`Witness`]), and be the server that the others are on. One that
+//! lacks a commit has another history. One that is only another server may lack what other instances committed.
+//! Neither is used before the daemon has put what is due in quarantine.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::message::{AttemptToken, DatabaseId, InstanceId, Moment, Outcome};
 use crate::proof::history::{Expected, Mark, Memory, Witness};
 use crate::proof::recovery::{Begun, LogPosition};
 use crate::store::refusal;
-use crate::store::session::history::{Asked, is_another_history};
+use crate::store::session::history::{HistoryCheck, is_another_history};
 
 const WHERE: &str = sql!("sql/database_id.sql");
 const HISTORY: &str = sql!("sql/session_history.sql");
@@ -24,12 +24,12 @@ const HISTORY: &str = sql!("sql/session_history.sql");
 /// Instances that are remembered: a few restarts a day, for months.
 const HEARD_OF_MAX: usize = 1_024;
 
-/// What was found of a database that is not the one it was.
+/// What was found of a database that differs from the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Where it is, if it tells.
+    /// Its position, if the server reports it.
     pub to: Option<LogPosition>,
-    /// It lacks what this instance has committed. Else it is only another server.
+    /// It lacks what this instance has committed. Otherwise it is only another server.
     pub lost: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct Moved {
 pub struct Quarantine {
     /// Pending messages that are due before this are not claimed.
     pub before: Moment,
-    /// Who has not said yet that everything it sent is recorded.
+    /// The instances that have not recorded yet that everything they sent is in the ledger.
     pub unaccounted: Vec<InstanceId>,
     /// It is over.
     pub has_ended: bool,
@@ -65,7 +65,7 @@ struct State {
     heard_of: BTreeSet<InstanceId>,
 }
 
-/// See the module. Clones are one.
+/// See the module. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Lineage {
     state: Arc<Mutex<State>>,
@@ -85,17 +85,18 @@ impl Default for Lineage {
 
 impl Lineage {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Whole between any two statements: a panic elsewhere spoils nothing.
+        // The state is consistent between any two statements, so a panic elsewhere does not spoil
+        // it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the sessions are; `None`: they do not tell.
+    /// The position of the sessions; `None`: the server does not report it.
     pub fn known(&self) -> Option<LogPosition> {
         self.state().place
     }
 
-    /// What a statement asks for that begins now.
-    pub(in crate::store) fn asks(&self) -> (Mark, Expected) {
+    /// What a statement checks that begins now.
+    pub(in crate::store) fn expected(&self) -> (Mark, Expected) {
         let state = self.state();
         (state.witness.mark(), state.witness.expected())
     }
@@ -120,7 +121,8 @@ impl Lineage {
         self.state().members.clone()
     }
 
-    /// All instances that have run since this one began. Whether the database still knows them tells when.
+    /// All instances that have run since this one began. Whether the database still has them shows how much it
+    /// lost.
     pub(in crate::store) fn heard_of(&self) -> Vec<InstanceId> {
         self.state().heard_of.iter().copied().collect()
     }
@@ -130,7 +132,7 @@ impl Lineage {
         self.state().memory.begin(begun);
     }
 
-    /// It ended.
+    /// A request ended.
     pub fn ended(&self, token: AttemptToken, outcome: &Outcome, at: Moment) {
         self.state().memory.end(token, outcome, at.as_micros());
     }
@@ -172,11 +174,12 @@ impl Lineage {
         }
     }
 
-    /// Takes in where a session is that was asked when `before` was known. Whether it is to be
-    /// used.
+    /// Records the position of a session that was queried when `before` was known. Returns whether
+    /// the session may be used.
     ///
-    /// Sessions are asked side by side, and their responses overtake each other: a response need
-    /// not follow what another one told meanwhile, only what was known when its query was made.
+    /// Sessions are queried concurrently, and their responses may arrive in another order: a
+    /// response must be compared with what was known when its query was made, not with what another
+    /// response has reported meanwhile.
     fn is_at(&self, place: LogPosition, before: Option<LogPosition>) -> bool {
         let mut state = self.state();
         let known = state.place;
@@ -199,7 +202,7 @@ impl Lineage {
         true
     }
 
-    /// From here on this is the place, and its history is ours.
+    /// From here on this is the position, and its history is this instance's.
     pub fn accept(&self, moved: Moved) {
         let mut state = self.state();
         state.place = moved.to;
@@ -220,37 +223,42 @@ impl Lineage {
         }
     }
 
-    /// Asks a session of `instance` where it is.
+    /// Queries the position of a session of `instance`.
     pub(in crate::store) async fn check(
         &self,
         client: &Client,
         instance: InstanceId,
     ) -> Result<Session, tokio_postgres::Error> {
         let before = self.known();
-        match self.ask_history(client, instance).await? {
+        match self.check_history(client, instance).await? {
             Session::Usable => {}
             other => return Ok(other),
         }
-        Ok(match ask(client).await? {
+        Ok(match query_position(client).await? {
             Some(place) if !self.is_at(place, before) => Session::Another,
             _ => Session::Usable,
         })
     }
 
-    async fn ask_history(
+    async fn check_history(
         &self,
         client: &Client,
         instance: InstanceId,
     ) -> Result<Session, tokio_postgres::Error> {
-        let (mark, expected) = self.asks();
-        let asked = Asked::of(&expected);
-        let asked = client
+        let (mark, expected) = self.expected();
+        let expected = HistoryCheck::of(&expected);
+        let response = client
             .query_opt(
                 HISTORY,
-                &[&instance.0, &asked.beats, &asked.claimed, &asked.recorded],
+                &[
+                    &instance.0,
+                    &expected.beats,
+                    &expected.claimed,
+                    &expected.recorded,
+                ],
             )
             .await;
-        match asked {
+        match response {
             Ok(row) => {
                 let is_standby = row.map(|row| row.try_get("is_standby")).transpose()?;
                 Ok(if is_standby == Some(true) {
@@ -268,8 +276,8 @@ impl Lineage {
     }
 }
 
-/// `None`: it does not tell this role, or is of a kind that has no such thing.
-async fn ask(client: &Client) -> Result<Option<LogPosition>, tokio_postgres::Error> {
+/// `None`: the server does not report it to this role, or is of a kind that has none.
+async fn query_position(client: &Client) -> Result<Option<LogPosition>, tokio_postgres::Error> {
     let row = match client.query_one(WHERE, &[]).await {
         Ok(row) => row,
         Err(error) if error.as_db_error().is_some() => {

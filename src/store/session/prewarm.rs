@@ -1,5 +1,5 @@
-//! Opens the pool's connections before a message needs one: to connect, to make the session's
-//! settings and to plan a claim takes tens of milliseconds, which would be its lateness.
+//! Opens the pool's connections before a message needs one: connecting, setting up the session and
+//! planning a claim take tens of milliseconds, which would make it late.
 
 use futures_util::future::join_all;
 
@@ -9,8 +9,8 @@ use crate::store::path::outcomes::RECORD_SETTLED;
 use crate::store::{Store, StoreError, prepared};
 
 impl Store {
-    /// Opens what is missing of the pool and prepares on each connection the statements that
-    /// messages wait for. Does nothing while all are open.
+    /// Opens the missing connections of the pool and prepares on each the statements that messages
+    /// wait for. Does nothing while all are open.
     pub async fn open(&self) -> Result<(), StoreError> {
         const STEP: &str = "preparing a connection";
         let pool = self.pool.status();

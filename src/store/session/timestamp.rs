@@ -1,4 +1,4 @@
-//! [`Moment`] on the wire of Postgres: both are microseconds, so nothing is rounded, and
+//! [`Moment`] in the wire format of Postgres: both are microseconds, so nothing is rounded, and
 //! `infinity` is a moment like any other.
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Who may answer as the database: the three depths to which libpq checks a certificate.
+//! Which server is accepted as the database: the three levels at which libpq checks a certificate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,11 +29,11 @@ pub(in crate::store) enum Roots {
 
 /// How far the server's certificate is checked.
 pub(in crate::store) enum Trust {
-    /// Encrypted, with anyone: `prefer` and `require` keep out who only listens.
+    /// Encrypted, with anyone: `prefer` and `require` protect only against passive eavesdropping.
     Anyone,
-    /// Signed by one of these, whatever name is in it.
+    /// Signed by one of these, for any name.
     Chain(Roots),
-    /// Signed by one of these and made out to the host that was asked for.
+    /// Signed by one of these and issued for the host of the connection string.
     Full(Roots),
 }
 
@@ -73,16 +73,16 @@ impl Versions {
         match (self.only_12, self.only_13) {
             (false, false) => vec![&TLS13, &TLS12],
             (true, false) => vec![&TLS12],
-            // Both cannot be had: the stricter one counts.
+            // Both bounds cannot hold: the stricter one counts.
             (_, true) => vec![&TLS13],
         }
     }
 }
 
-/// Why there are no roots to check against.
+/// Why there are no root certificates to check against.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
-    /// The file cannot be read, or not as PEM.
+    /// The file cannot be read, or is not PEM.
     #[error("sslrootcert {path} cannot be read: {source}")]
     Unreadable {
         /// The file.
@@ -93,7 +93,7 @@ pub enum RootsError {
     /// No certificate in it that could be a root.
     #[error("no certificate in {0}")]
     Empty(String),
-    /// It has one and it makes no sense.
+    /// It has one that cannot be parsed.
     #[error("sslrootcert {path} contains an invalid certificate: {source}")]
     Unusable {
         /// The file.
@@ -103,7 +103,7 @@ pub enum RootsError {
     },
 }
 
-/// The client's half of TLS, with ring whatever the rest of the program has installed.
+/// The client's side of TLS, with ring whatever provider the rest of the program has installed.
 pub(in crate::store) fn client(
     trust: Trust,
     versions: Versions,
@@ -127,7 +127,7 @@ pub(in crate::store) fn client(
     };
     let mut config = config.with_no_client_auth();
     if is_direct {
-        // So that a server which expects another protocol at this port notices.
+        // So that a server with another protocol at this port detects it.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
     Ok(config)
@@ -137,8 +137,8 @@ fn load(roots: &Roots) -> Result<RootCertStore, RootsError> {
     let mut store = RootCertStore::empty();
     let name = match roots {
         Roots::System => {
-            // Stores carry the odd certificate that no one can parse; that is no reason to
-            // trust none of the others.
+            // Some certificates in a store cannot be parsed; that is no reason not to trust the
+            // others.
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             "the system's store of certificates".to_owned()
         }
@@ -165,8 +165,8 @@ fn load(roots: &Roots) -> Result<RootCertStore, RootsError> {
     Ok(store)
 }
 
-/// Checks the chain, if it has roots, and never the name. That the other side holds the key of
-/// the certificate it shows is checked always.
+/// Checks the chain, if it has roots, and never the name. That the server has the key of the
+/// certificate it shows is always checked.
 #[derive(Debug)]
 struct Lenient {
     roots: Option<RootCertStore>,
@@ -226,13 +226,13 @@ impl ServerCertVerifier for Lenient {
     }
 }
 
-/// What a failed handshake means to who wrote the connection string.
+/// What a failed handshake means for the connection string.
 pub(in crate::store) fn explain(error: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(why) = error else {
         return error.to_string();
     };
     match why {
-        // The second: a root of that name is there, but it is another one.
+        // The second: there is a root with that name, but it is another one.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the server's certificate is not signed by a root \
              trusted here: give its root with sslrootcert=PATH (Supabase: Database settings, SSL)"

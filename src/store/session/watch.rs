@@ -1,10 +1,10 @@
-//! Whether a session that does not answer is slow or mute.
+//! Distinguishes a slow session from a half-open one.
 //!
-//! A connection whose other end is gone without a word (a firewall forgot it, a machine lost its
-//! power) looks like one whose server is at work. To wait long for each costs messages their
-//! moment, to leave each soon would make a slow server slower. So somebody else is asked: a
-//! new session, what the server does for the old one. If it waits for us while we wait for it,
-//! one does not hear the other.
+//! A connection whose other end is gone without notice (a firewall dropped its state, a machine
+//! lost power) looks like one whose server is busy. Waiting long for each would make messages late;
+//! closing each soon would make a slow server slower. So a new session queries what the server does
+//! for the old one. If the server waits for the client while the client waits for the server, one
+//! does not receive the other.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,23 +21,23 @@ use super::timestamp::PgTimestamp;
 const SELF: &str = sql!("sql/session_self.sql");
 const STATE: &str = sql!("sql/session_state.sql");
 
-/// A step that takes longer is looked after, then again after twice that time, and so on. By far
-/// longer than statements take, and short for a message that waits.
-pub(in crate::store) const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// A step that takes longer is checked, then again after twice that time, and so on. Far longer
+/// than statements take, and short for a message that waits.
+pub(in crate::store) const CHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// A look that takes longer tells nothing: then the way to the server is dead for all.
-const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// A check that takes longer has no result: then the network path to the server is dead for all.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
 
-/// What is under way for longer does not come: a packet that is lost is sent again within this.
-/// Less than [`LOOK_AFTER`], since when the server has been waiting if it heard nothing.
+/// What has been in transit for longer does not arrive: a lost packet is retransmitted within this.
+/// Less than [`CHECK_AFTER`], which is how long the server has been waiting if it received nothing.
 const UNDER_WAY_MAX: Duration = Duration::from_millis(500);
 
-/// Sessions remembered. More than a pool has, with those that have just been left.
+/// Sessions remembered. More than a pool has, including those that were just closed.
 const REMEMBERED: usize = 64;
 
 tokio::task_local! {
-    /// The session that the step at hand waits for.
-    static HELD: Held;
+    /// The session that the current step waits for.
+    static CURRENT: CurrentSession;
 }
 
 /// One session, as the server knows it.
@@ -50,22 +50,22 @@ pub(in crate::store) struct Session {
 /// What the server does for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum State {
-    /// Its statement, or it has just come to its end.
+    /// It runs the statement, or has just ended it.
     AtWork,
-    /// Nothing: it waits for us, or has forgotten us.
+    /// Nothing: it waits for the client, or does not have the session any more.
     Mute,
-    /// That cannot be found out.
+    /// Unknown.
     Unknown,
 }
 
 /// The session that a step uses, once it has one.
 #[derive(Clone, Debug, Default)]
-pub(in crate::store) struct Held(Arc<Mutex<Option<Session>>>);
+pub(in crate::store) struct CurrentSession(Arc<Mutex<Option<Session>>>);
 
-impl Held {
-    /// Runs a step, noting which session it uses.
+impl CurrentSession {
+    /// Runs a step and records which session it uses.
     pub(in crate::store) fn by<T>(&self, step: impl Future<Output = T>) -> impl Future<Output = T> {
-        HELD.scope(self.clone(), step)
+        CURRENT.scope(self.clone(), step)
     }
 
     pub(in crate::store) fn session(&self) -> Option<Session> {
@@ -73,18 +73,19 @@ impl Held {
     }
 }
 
-/// Looks after the sessions of a pool. Clones are one.
+/// Checks the sessions of a pool. Clones share their state.
 #[derive(Clone)]
 pub struct Watch {
     dsn: Dsn,
-    /// By when its client was made, which tells the clients of a pool apart.
+    /// By when the client was made, which distinguishes the clients of a pool.
     sessions: Arc<Mutex<VecDeque<(Instant, Session)>>>,
-    /// One look at a time: a server in trouble is not to be asked by everybody at once.
+    /// One check at a time: a server in trouble must not get a query from every waiting step at
+    /// once.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Watch {
-    /// Over sessions that lead there.
+    /// With sessions to this server.
     pub fn over(dsn: Dsn) -> Self {
         Self {
             dsn,
@@ -93,8 +94,8 @@ impl Watch {
         }
     }
 
-    /// Remembers a session that was just made. One whose server does not say which process it is
-    /// is not looked after.
+    /// Remembers a session that was just made. One whose server does not show its process id is not
+    /// checked.
     pub(in crate::store) async fn meet(
         &self,
         client: &Client,
@@ -118,34 +119,34 @@ impl Watch {
         Ok(())
     }
 
-    /// The step at hand waits for this one from here on.
-    pub(in crate::store) fn hold(&self, client: &Object) {
+    /// The current step waits for this one from here on.
+    pub(in crate::store) fn note_session(&self, client: &Object) {
         let made = Object::metrics(client).created;
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = sessions.iter().find(|(at, _)| *at == made);
         let session = session.map(|(_, session)| *session);
         drop(sessions);
-        // Outside of a step nobody looks.
-        let _ = HELD.try_with(|held| {
-            *held.0.lock().unwrap_or_else(PoisonError::into_inner) = session;
+        // Outside of a step nothing records it.
+        let _ = CURRENT.try_with(|current| {
+            *current.0.lock().unwrap_or_else(PoisonError::into_inner) = session;
         });
     }
 
-    /// Asks on a session of its own.
-    pub(in crate::store) async fn look(&self, session: Session) -> State {
-        let look = async {
+    /// Queries the state over a session of its own.
+    pub(in crate::store) async fn check(&self, session: Session) -> State {
+        let check = async {
             let _turn = self.turn.lock().await;
-            self.ask(session).await
+            self.query(session).await
         };
-        let state = timeout(LOOK_WITHIN, look).await.ok().flatten();
+        let state = timeout(CHECK_WITHIN, check).await.ok().flatten();
         state.unwrap_or(State::Unknown)
     }
 
-    /// `None`: there is no answer.
-    async fn ask(&self, session: Session) -> Option<State> {
+    /// `None`: there is no response.
+    async fn query(&self, session: Session) -> Option<State> {
         let (client, connection) = self.dsn.connect().await.ok()?;
-        // Driven here, so that it ends with the look.
-        let (told, _) = tokio::join!(
+        // Polled here, so that it ends with the check.
+        let (state, _) = tokio::join!(
             async move {
                 let seconds = UNDER_WAY_MAX.as_secs_f64();
                 let params: [(&(dyn ToSql + Sync), Type); 3] = [
@@ -158,8 +159,8 @@ impl Watch {
             },
             connection
         );
-        let told: Option<String> = told;
-        Some(match told?.as_str() {
+        let state: Option<String> = state;
+        Some(match state?.as_str() {
             "at work" => State::AtWork,
             "mute" => State::Mute,
             _ => State::Unknown,

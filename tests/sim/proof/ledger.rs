@@ -10,7 +10,7 @@ use punctual::message::{
 use punctual::proof::matching::SentText;
 use punctual::proof::merge::{Located, Merged, Standings};
 use punctual::proof::recovery::NotAccepted;
-use punctual::proof::standing::{AttemptStanding, Room, RowStanding, Standing};
+use punctual::proof::standing::{AttemptStanding, RetryLimits, RowStanding, Standing};
 use punctual::proof::{About, Report, TextKey};
 use punctual::reactor::{Record, Settled, Settlement};
 
@@ -395,7 +395,7 @@ impl Ledger {
             let row = self.rows.get(&located.message).map(|row| RowStanding {
                 status: row.status,
                 sid: row.sid.clone(),
-                room: Room {
+                limits: RetryLimits {
                     attempts: row.attempts,
                     max_attempts: MAX_ATTEMPTS,
                     wanted_at: row.scheduled_at,

@@ -1,4 +1,4 @@
--- Has messages follow their calendar events that missed a change of them; how many did.
+-- Applies missed changes of calendar events to their messages; returns to how many.
 -- $1 at most
 select punctual.follow_missed($1) as followed
  where exists (select from punctual.missed_event_changes)

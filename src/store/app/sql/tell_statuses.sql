@@ -1,3 +1,4 @@
--- Brings the app's rows up to what attempts have reached, and what these refuse into the outbox; why they did.
+-- Updates the app's rows to the statuses that attempts have reached; what they refuse is put in the outbox.
+-- Returns why.
 -- $1 scheduled messages  $2 their sids
 select punctual.tell_statuses($1::uuid[], $2::text[])

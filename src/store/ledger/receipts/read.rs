@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::STEP;
 use crate::message::{AttemptToken, MessageId, ProviderSid};
 use crate::proof::merge::{Located, Standings};
-use crate::proof::standing::{AttemptStanding, Room, RowStanding, Standing};
+use crate::proof::standing::{AttemptStanding, RetryLimits, RowStanding, Standing};
 use crate::proof::{About, Report};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{StoreError, prepared};
@@ -18,14 +18,14 @@ const ROWS: &str = sql!("../sql/receipts_rows.sql");
 const ATTEMPTS: &str = sql!("../sql/receipts_attempts.sql");
 const OWNERS: &str = sql!("../sql/receipts_owners.sql");
 
-/// What the reports of a group are about, and how that stands.
+/// What the reports of a group are about, and its standing.
 #[derive(Default)]
 pub(super) struct Group {
-    /// In the order of the reports; those of which nothing is known are left out.
+    /// In the order of the reports; those about unknown attempts are left out.
     pub(super) found: Vec<Found>,
     pub(super) standings: Standings,
-    /// What the app is to be shown.
-    pub(super) told: BTreeMap<AttemptToken, Told>,
+    /// What the app's tables show of each attempt.
+    pub(super) app_messages: BTreeMap<AttemptToken, AppMessage>,
 }
 
 /// The attempt that a report is about.
@@ -34,12 +34,12 @@ pub(super) struct Found {
     pub(super) report: usize,
     pub(super) message: MessageId,
     pub(super) token: AttemptToken,
-    /// Somebody holds the row or the attempt.
+    /// Another transaction has locked the row or the attempt.
     pub(super) locked: bool,
 }
 
-/// A message, as far as the app's tables are concerned.
-pub(super) struct Told {
+/// A message, as the app's tables show it.
+pub(super) struct AppMessage {
     pub(super) conversation: Option<Uuid>,
     pub(super) to: String,
     pub(super) body: String,
@@ -94,7 +94,7 @@ impl Group {
     fn take_row(
         &mut self,
         row: &Row,
-        shown: &mut BTreeMap<MessageId, Told>,
+        shown: &mut BTreeMap<MessageId, AppMessage>,
     ) -> Result<(), tokio_postgres::Error> {
         let n: i64 = row.try_get("n")?;
         let message = MessageId(row.try_get("message_id")?);
@@ -110,12 +110,12 @@ impl Group {
         let id: Option<Uuid> = row.try_get("id")?;
         let standing = match id {
             Some(_) => {
-                let told = Told {
+                let app_message = AppMessage {
                     conversation: row.try_get("conversation_id")?,
                     to: row.try_get("to_number")?,
                     body: row.try_get("body")?,
                 };
-                shown.insert(message, told);
+                shown.insert(message, app_message);
                 read_row(row)?
             }
             None => None,
@@ -134,7 +134,7 @@ impl Group {
     fn take_attempt(
         &mut self,
         row: &Row,
-        shown: &BTreeMap<MessageId, Told>,
+        shown: &BTreeMap<MessageId, AppMessage>,
     ) -> Result<(), tokio_postgres::Error> {
         let token = AttemptToken(row.try_get("token")?);
         let message = MessageId(row.try_get("message_id")?);
@@ -157,18 +157,18 @@ impl Group {
             },
         );
         if let Some(row) = shown.get(&message) {
-            let told = Told {
+            let app_message = AppMessage {
                 conversation: row.conversation,
                 to: row.to.clone(),
                 body: rendered.unwrap_or_else(|| row.body.clone()),
             };
-            self.told.insert(token, told);
+            self.app_messages.insert(token, app_message);
         }
         Ok(())
     }
 }
 
-/// `None`: its status is a foreign one.
+/// `None`: its status is an unknown one.
 fn read_row(row: &Row) -> Result<Option<RowStanding>, tokio_postgres::Error> {
     let status: &str = row.try_get("status")?;
     let Ok(status) = status.parse() else {
@@ -179,7 +179,7 @@ fn read_row(row: &Row) -> Result<Option<RowStanding>, tokio_postgres::Error> {
     Ok(Some(RowStanding {
         status,
         sid: sid.map(ProviderSid),
-        room: Room {
+        limits: RetryLimits {
             attempts: row.try_get("attempts")?,
             max_attempts: row.try_get("max_attempts")?,
             wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,

@@ -1,5 +1,5 @@
-//! Writes what follows from a group of reports. Statements that do not need each other's answers go
-//! out together.
+//! Writes what follows from a group of reports. Statements that do not need each other's results
+//! are sent together.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use tokio_postgres::Statement;
 use uuid::Uuid;
 
 use super::STEP;
-use super::read::Told;
+use super::read::AppMessage;
 use crate::message::{AttemptToken, MessageId, Stage, Status};
 use crate::proof::merge::{Merged, ReceiptWrite, RowWrite};
 use crate::store::path::outcomes::notify_ids;
@@ -24,19 +24,19 @@ const MOVE: &str = sql!("../sql/receipts_move.sql");
 type Moved = HashMap<MessageId, PgTimestamp>;
 
 impl Store {
-    /// Writes it all but the app's rows.
+    /// Writes everything except the app's rows.
     pub(super) async fn write(
         &self,
         tx: &Transaction<'_>,
         merged: &Merged<'_>,
-        told: &BTreeMap<AttemptToken, Told>,
+        app_messages: &BTreeMap<AttemptToken, AppMessage>,
     ) -> Result<Moved, StoreError> {
         if merged.receipts.is_empty() {
             return Ok(Moved::new());
         }
         let steps = merged.rows.values().map(Vec::len).max().unwrap_or(0);
-        // Made ready before any of them is sent: in this order they reach the server, so that what
-        // refuses the transaction is heard before those that find it refused.
+        // Prepared before any of them is sent: they reach the server in this order, so the error
+        // that aborts the transaction is reported before those of the statements after it.
         let (to_advance, to_move, to_keep) = tokio::try_join!(
             prepared(tx, ADVANCE, STEP),
             prepared(tx, MOVE, STEP),
@@ -61,13 +61,13 @@ impl Store {
         let opted_out = merged
             .receipts
             .iter()
-            .filter_map(|kept| opted_out(kept, told));
+            .filter_map(|kept| opted_out(kept, app_messages));
         let opted_out: Vec<Pair> = opted_out.collect();
         suppress_pairs(tx, &opted_out, self.default_sender.as_deref()).await?;
         Ok(moved)
     }
 
-    /// Notes on attempts how far their messages have come.
+    /// Records on attempts which stage their messages have reached.
     async fn advance(
         &self,
         tx: &Transaction<'_>,
@@ -96,12 +96,15 @@ impl Store {
     }
 }
 
-/// Whom a report says not to text again, and from where. Where the provider does not show the number, it
-/// is the row's.
-fn opted_out(kept: &ReceiptWrite<'_>, told: &BTreeMap<AttemptToken, Told>) -> Option<Pair> {
+/// The recipient that a report says has opted out, and from which sender. Where the provider does not show the
+/// number, it is the row's.
+fn opted_out(
+    kept: &ReceiptWrite<'_>,
+    app_messages: &BTreeMap<AttemptToken, AppMessage>,
+) -> Option<Pair> {
     let report = kept.located.report;
     let counts = !kept.contradicts && report.status.delivery.is_opt_out();
-    let of_row = || Some(told.get(&kept.located.token)?.to.clone());
+    let of_row = || Some(app_messages.get(&kept.located.token)?.to.clone());
     let pair = report.from.clone().zip(report.to.clone().or_else(of_row));
     pair.filter(|_| counts)
 }

@@ -1,4 +1,4 @@
--- How many of these attempts are not in the ledger with an outcome.
+-- How many of these attempts have no outcome in the ledger, or are not in it.
 -- $1 tokens
 select count(*) as n
   from unnest($1::uuid[]) as t (token)

@@ -1,5 +1,5 @@
--- Of these attempts those beside which another attempt at the same message was accepted as well, neither
--- of them given up by the provider: then the text went out twice.
+-- Which of these attempts have another accepted attempt at the same message, neither of them reported as
+-- undelivered: then the text was sent twice.
 -- $1 tokens
 select a.token
   from punctual.attempts a

@@ -1,4 +1,4 @@
--- A heartbeat; it is refused in a database of another history (check_history).
+-- A heartbeat; refused in a database of another history (check_history).
 -- $1 instance  $2 its number  $3 heartbeats that are there  $4 attempts that were claimed
 -- $5 attempts that have outcomes
 update punctual.instances i

@@ -1,4 +1,4 @@
--- Which of these sids the ledger has: what is somebody's is nobody else's proof.
+-- Which of these sids are in the ledger: what belongs to one attempt is no proof for another.
 -- $1 sids
 select s.sid
   from unnest($1::text[]) as s (sid)

@@ -1,4 +1,4 @@
--- Which of these sids the app has written down: messages it sent itself, above all. Where its table has no such
+-- Which of these sids are in the app's table: mainly messages that it sent itself. Where the table has no such
 -- column the name is that of `none`.
 -- $1 sids
 select s.sid

@@ -1,7 +1,7 @@
 -- unconfirmed -> pending, by a policy that permits it: only the attempt that left the row unconfirmed, only
--- while attempts and time are left. The attempt itself stays uncertain. A row that somebody has locked is
--- skipped, and tried again at the next look-up. Other instances are notified, unless the queue of
--- notifications is nearly full; then the sweeps find it.
+-- while attempts and time are left. The attempt itself stays uncertain. A locked row is skipped, and tried
+-- again at the next look-up. Other instances are notified, unless the queue of notifications is nearly full;
+-- then the sweeps find it.
 -- $1 messages  $2 tokens  $3 policies  $4 sentences  $5 max lateness (us)
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as a (id, token, policy, sentence)

@@ -1,6 +1,6 @@
--- Other attempts that may have caused a message with this text to this number: those with an uncertain
--- outcome, and those whose request may be in flight. When each can have begun at the earliest, for each of
--- the attempts asked about.
+-- Other attempts that may have caused a message with this text to this number: those with an uncertain outcome,
+-- and those whose request may be in flight. For each of the given attempts, when each of its rivals can have
+-- begun at the earliest.
 -- $1 attempts  $2 to  $3 the texts' SHA-256
 with ask as (
   select * from unnest($1::uuid[], $2::text[], $3::bytea[]) with ordinality
@@ -17,6 +17,6 @@ select ask.n, coalesce(a.started_at, a.claimed_at)
   join public.scheduled_messages m on m.id = a.message_id
   join ask on ask.to_number = btrim(m.to_number, white!())
  where a.outcome is null and a.token <> ask.token
-   -- What a template is rendered to may be anything.
+   -- A template may be rendered to any text.
    and (m.template_vars is not null
         or text_key!(m) = ask.text)

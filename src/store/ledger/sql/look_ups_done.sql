@@ -1,6 +1,6 @@
--- Notes what came of asking, where nothing else has happened to the attempt meanwhile: what is
--- not noted is asked again when its time with us is over.
--- $1 tokens  $2 held until  $3 answers had  $4 pause until the next (us; null: none)  $5 what was told
+-- Records the results of look-ups, unless something else has happened to the attempt meanwhile: where nothing
+-- is recorded, the look-up is repeated once its reservation is over.
+-- $1 tokens  $2 reserved until  $3 responses so far  $4 pause until the next (us; null: none)  $5 results
 with ask as (
   select * from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::bigint[], $5::text[])
              as a (token, held_until, lookups, pause_us, note)

@@ -1,7 +1,7 @@
--- The look-ups that are due: attempts with an uncertain outcome, and accepted ones of which no end has
--- been told. Taken for a while, so that no other instance asks the same; whoever dies meanwhile
--- leaves it to be taken again. What somebody holds is skipped.
--- The statement's time, not the clock's: only that can end the walk along the index.
+-- The look-ups that are due: attempts with an uncertain outcome, and accepted ones without a final status.
+-- Reserved for a while, so that no other instance makes the same one; if the instance dies meanwhile, another
+-- takes it over. What is locked is skipped.
+-- The statement's time, not the clock's: only that can end the scan of the index.
 -- $1 uncertain at most  $2 accepted at most  $3 how long they are reserved for this instance (ms)
 with doubtful as (
   select a.token

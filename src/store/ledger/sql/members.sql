@@ -1,4 +1,4 @@
--- The instances that run: heard of within the heartbeat's time-out, and not signed off.
+-- The instances that run: with a heartbeat within the time-out, and not stopped.
 -- $1 heartbeat time-out (ms)  $2 rows at most
 select i.id
   from punctual.instances i

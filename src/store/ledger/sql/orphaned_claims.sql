@@ -1,5 +1,5 @@
--- Open claims of this instance whose lease is over. The daemon knows what it is sending; one
--- that it does not know was committed after its answer was given up, and never began.
+-- Open claims of this instance whose lease is over. The daemon knows what it is sending; a claim that it does
+-- not know was committed after its response was given up, and never began.
 -- $1 instance  $2 rows at most
 select a.token, a.message_id
   from punctual.attempts a

@@ -1,4 +1,4 @@
--- Everything that these instances sent is recorded. With the last of them the quarantine ends.
+-- Records that everything these instances sent is in the ledger. With the last of them the quarantine ends.
 -- $1 this instance  $2 the instances  $3 heartbeats of this one  $4 attempts that were claimed
 -- $5 attempts that have outcomes: only in the history that this instance knows
 update punctual.quarantine q

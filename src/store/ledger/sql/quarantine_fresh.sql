@@ -1,4 +1,4 @@
--- Of what is in quarantine by its due time, the rows that are not kept back: cleared, by whatever instance, or
+-- Of the rows that are in quarantine by their due time, those that are exempt: cleared, by any instance, or
 -- written after the quarantine began.
 -- $1 due before  $2 written after this  $3 rows at most
 select m.id

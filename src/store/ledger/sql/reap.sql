@@ -1,6 +1,6 @@
--- Claims of instances that are dead: the lease is over, the heartbeat is stale, and database
--- and reaper have both been up for longer than a heartbeat may be late, so that the silence is
--- the other's and not ours. It is unknown whether the provider has the message: unconfirmed.
+-- Claims of instances that are dead: the lease is over, the heartbeat is stale, and database and reaper have
+-- both been up for longer than a heartbeat may be late, so that the silence is the other instance's. It is
+-- unknown whether the provider has the message: unconfirmed.
 -- $1 this instance  $2 heartbeat time-out (ms)  $3 rows at most
 with dead as (
   select a.token, a.message_id
@@ -19,7 +19,7 @@ with dead as (
    limit $3
 ), free as (
   select m.id, btrim(m.to_number, white!()) as lookup_to, nullif(btrim(m.from_number, white!()), '') as lookup_from,
-         -- What a template was rendered to, only the dead one knew.
+         -- Only the dead instance knew what a template was rendered to.
          case when m.template_vars is null then text_key!(m) end
            as lookup_text
     from public.scheduled_messages m
@@ -30,7 +30,7 @@ with dead as (
   update punctual.attempts a
      set outcome = 'unknown', finished_at = clock_timestamp(),
          error = 'the instance that claimed it ended before it said how the request went',
-         -- The lease is over: the provider's list has had its time.
+         -- The lease is over: the provider's list has had time to show the message.
          lookups = 0, next_lookup_at = clock_timestamp(),
          lookup_to = free.lookup_to, lookup_from = free.lookup_from, lookup_text = free.lookup_text
     from dead

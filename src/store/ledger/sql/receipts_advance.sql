@@ -1,8 +1,8 @@
 -- reports ─▶ attempts ─▶ quotas
--- Notes on attempts, which are locked, how far their messages have come. That the provider speaks of one
--- at all is proof that it has it, whatever our own answer was or will be.
--- $1 tokens  $2 sids  $3 the provider's words  $4 stages  $5 when the provider is asked, where nothing
--- more is heard (ms; null: never)  $6 whether it did not arrive
+-- Records on attempts, which are locked, the stage that their messages have reached. Any report of the
+-- provider's about a message proves that it has it, whatever the response to the request was or will be.
+-- $1 tokens  $2 sids  $3 the provider's terms  $4 stages  $5 when the message is looked up if nothing more is
+-- reported (ms; null: never)  $6 whether it did not arrive
 with told as (
   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bool[])
              as t (token, sid, word, stage, ask_ms, failed)
@@ -16,14 +16,14 @@ with told as (
                             else clock_timestamp() + told.ask_ms * interval '1 millisecond' end,
          lookups = case when a.outcome = 'accepted' then a.lookups else 0 end,
          lookup_to = null, lookup_from = null, lookup_text = null,
-         -- What arrives after all is counted after all.
+         -- What arrives after a failure is counted again.
          quota_returned = a.day is not null and told.failed
     from told
     join punctual.attempts was on was.token = told.token
    where a.token = told.token
   returning a.user_id, a.day, was.quota_returned::int - a.quota_returned::int as used
 )
--- In the order of the claims. Once, for the attempt says whether its quota has been returned.
+-- In the order of the claims. Only once, because the attempt shows whether its quota has been returned.
 insert into punctual.daily_counts as c (user_id, day, count)
 select l.user_id, l.day, greatest(sum(l.used), 0)::int
   from ledger l

@@ -1,3 +1,3 @@
--- The same for its attempt, after the row.
+-- The same for the attempt, after the row.
 -- $1 token
 select from punctual.attempts a where a.token = $1::uuid for no key update

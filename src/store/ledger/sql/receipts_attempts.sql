@@ -1,5 +1,5 @@
--- Locks the attempts, whose rows are locked by now: a statement of its own, so that it sees what
--- whoever held the rows before has committed. What somebody holds is skipped.
+-- Locks the attempts, whose rows are locked by now: a statement of its own, so that it sees what the previous
+-- owner of those locks has committed. What is locked is skipped.
 -- $1 tokens
 select a.token, a.message_id, a.outcome, a.provider_sid, a.message_status, a.recovered,
        -- The text as it was sent, where a template was rendered.

@@ -1,4 +1,4 @@
--- Moves rows, which are locked, to where reports lead them.
+-- Moves rows, which are locked, to the statuses that follow from reports.
 -- $1 messages  $2 statuses  $3 sids  $4 errors  $5 the provider's codes  $6 with status pending: how long
 -- not to try (us)  $7 attempts that do not count
 with move as (

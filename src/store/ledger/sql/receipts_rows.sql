@@ -1,8 +1,8 @@
 -- reports ─▶ attempts ─▶ rows, locked
--- Which attempts these reports are about: by the ids they carry, or without them by the sid. An attempt
--- that the database had lost and recovered may have another token than its request had. Their rows
--- are locked in the order of their ids; what somebody holds is skipped, and reported alone later.
--- $1 tokens  $2 messages  $3 sids, one each a report (token and message null: told by its sid)
+-- Which attempts these reports are about: by the ids they carry, or without them by the sid. An attempt that
+-- the database had lost and recovered may have another token than its request had. Their rows are locked in the
+-- order of their ids; what is locked already is skipped, and its report is merged alone later.
+-- $1 tokens  $2 messages  $3 sids, one for each report (token and message null: identified by its sid)
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality as r (token, message, sid, n)
 ), found as (

@@ -1,5 +1,5 @@
--- Attempts of a dead instance of which nothing certain stands here: what it had open, and what
--- was reaped of that since. What it recorded itself as unknown says when the request began.
+-- Attempts of a dead instance without a certain outcome: those that it had open, and those of them that were
+-- reaped since. For those that it recorded as unknown itself, the ledger has when the request began.
 -- $1 instance  $2 rows at most
 with open as (
   select a.token, a.message_id, a.number, true as in_flight

@@ -1,7 +1,7 @@
 -- Releases attempts that were certainly not accepted, also if they were made unconfirmed meanwhile: only the
--- journal of the instance that had claimed it may say so. An attempt that has been settled since,
--- or of which it is known that it began, stays as it is; and so does a row at which another
--- attempt is open. A row somebody holds is skipped and missing from the answer.
+-- journal of the instance that had claimed them can show that. An attempt that has been settled since, or that
+-- is known to have begun, stays as it is; and so does a row with another open attempt. A locked row is skipped
+-- and missing in the result.
 -- $1 ids  $2 tokens, one a message  $3 why, for people
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[]) as a (id, token, reason)

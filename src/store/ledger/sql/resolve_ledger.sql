@@ -1,8 +1,8 @@
--- Notes a manual decision in the ledger; the row of the message is locked. That it was sent is said
--- of the latest attempt; anything else of all of them, whose outcome stays uncertain and are still looked
--- for: proof may come yet.
--- $1 message  $2 whether it was sent  $3 its sid, if it is known  $4 who says so
--- $5 when the provider is asked about that sid (ms)
+-- Records a manual decision in the ledger; the row of the message is locked. That it was sent is recorded for
+-- the latest attempt; anything else for all of them, whose outcome stays uncertain and which are still looked
+-- up: proof may come later.
+-- $1 message  $2 whether it was sent  $3 its sid, if it is known  $4 who decided
+-- $5 when that sid is looked up (ms)
 update punctual.attempts a
    set settled_by = $4::text, settled_at = clock_timestamp(),
        outcome = case when $2::bool then 'accepted' else a.outcome end,

@@ -1,5 +1,5 @@
--- Changes an unconfirmed row, which is locked, by a manual decision. What is to be sent again counts as
--- wanted now.
+-- Changes an unconfirmed row, which is locked, by a manual decision. For a message that is to be sent again,
+-- lateness counts from now.
 -- $1 id  $2 status  $3 sid  $4 a sentence
 update public.scheduled_messages m
    set status = $2::text,

@@ -1,5 +1,5 @@
--- Holds the row a person speaks about.
--- The text is the one that was sent last, where a template was rendered.
+-- Locks the row that a person decides about.
+-- The text is the one of the latest attempt, where a template was rendered.
 -- $1 id
 select m.status::text, m.conversation_id::uuid, m.to_number::text, m.from_number::text,
        coalesce((select a.body from punctual.attempts a where a.message_id = m.id

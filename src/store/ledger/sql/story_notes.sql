@@ -1,4 +1,4 @@
--- What came too late for a message. $1 id
+-- The changes that came too late for a message. $1 id
 select n.at, n.note
   from punctual.notes n
  where n.message_id = $1::uuid

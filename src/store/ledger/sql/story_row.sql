@@ -7,7 +7,7 @@ select m.id, m.status, m.to_number, m.scheduled_at, m.deferred_until, m.deferred
        due!(m) as due,
        wanted_at!(m) as wanted_at
   from public.scheduled_messages m
-  -- What was rendered last goes, or has gone, in place of the body.
+  -- The last rendered text is, or was, sent in place of the body.
   left join lateral (select body from punctual.attempts
                       where message_id = m.id and body is not null
                       order by number desc limit 1) a on true

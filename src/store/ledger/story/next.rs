@@ -11,7 +11,7 @@ impl Story {
         };
         match row.known_status() {
             Some(Status::Pending) => match &self.hold {
-                Some(hold) => held(self, hold, &show),
+                Some(hold) => in_quarantine(self, hold, &show),
                 None => pending(row, &show),
             },
             Some(Status::Sending) => sending(self.open(), &show),
@@ -22,7 +22,7 @@ impl Story {
                  where id = '{}'",
                 self.id
             ),
-            Some(Status::Unconfirmed) => in_doubt(self, row, &show),
+            Some(Status::Unconfirmed) => unconfirmed(self, row, &show),
             None => format!(
                 "nothing: Punctual does not know the status {:?}",
                 row.status
@@ -35,7 +35,7 @@ impl Story {
     }
 
     /// The time of the next look-up of an attempt with this outcome.
-    fn asked_next(&self, outcome: &str) -> Option<Moment> {
+    fn next_look_up(&self, outcome: &str) -> Option<Moment> {
         let attempts = self.attempts.iter();
         let like = attempts.filter(|a| a.outcome.as_deref() == Some(outcome));
         like.filter_map(|a| a.next_ask_at).min()
@@ -49,7 +49,7 @@ fn pending(row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
     )
 }
 
-fn held(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> String) -> String {
+fn in_quarantine(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> String) -> String {
     let id = story.id;
     let reason = hold.reason.as_deref().unwrap_or("not compared yet");
     format!(
@@ -74,7 +74,7 @@ fn sending(open: Option<&StoryAttempt>, show: impl Fn(Moment) -> String) -> Stri
 }
 
 fn sent(story: &Story, show: impl Fn(Moment) -> String) -> String {
-    let mut sentence = match story.asked_next("accepted") {
+    let mut sentence = match story.next_look_up("accepted") {
         Some(at) => format!(
             "sent; its delivery status will be looked up at {} unless a callback arrives first",
             show(at)
@@ -87,9 +87,9 @@ fn sent(story: &Story, show: impl Fn(Moment) -> String) -> String {
     sentence
 }
 
-fn in_doubt(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
+fn unconfirmed(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
     let decide = format!("`punctual resolve {} --sent|--resend|--cancel`", story.id);
-    let Some(at) = story.asked_next("unknown") else {
+    let Some(at) = story.next_look_up("unknown") else {
         return format!(
             "nothing by itself: its outcome is uncertain, and sending it again could text twice; look \
              it up in the provider's log, then decide: {decide}"
@@ -264,20 +264,20 @@ mod tests {
             attempt(Some("unknown"), at),
             "at <7>; if it is not there, PUNCTUAL_IN_DOUBT",
         );
-        let held = attempt(Some("unknown"), at);
+        let uncertain = attempt(Some("unknown"), at);
         check(
             "unconfirmed",
             Some("hold"),
-            held.clone(),
+            uncertain.clone(),
             "stays unconfirmed",
         );
         check(
             "unconfirmed",
             Some("resend"),
-            held.clone(),
+            uncertain.clone(),
             "will be sent again",
         );
-        check("unconfirmed", Some("resend_if_absent"), held, "15 min");
+        check("unconfirmed", Some("resend_if_absent"), uncertain, "15 min");
         check(
             "strange",
             None,

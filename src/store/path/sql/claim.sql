@@ -3,17 +3,16 @@
 --   ids ─▶ free ─▶ people ─▶ going ─▶ won ─▶ ledger
 --            └────▶ unwanted
 --
--- The database judges the time. A row that somebody holds is skipped, never waited for, and
--- rows are locked in id order, so a claim can take no part in a deadlock. What goes to somebody
--- who has opted out is cancelled instead, and so not won. What is known of users, events and
--- templates comes along for the policy to judge by, and each message that is counted takes a place
--- in its user's day, or finds that there is none (reserve_quota).
--- Types are said here and below: a prepared statement does not survive a change of its result,
--- and the app may alter text to varchar under a running daemon.
+-- The database judges the time. A locked row is skipped, never waited for, and rows are locked in id order, so
+-- a claim can take no part in a deadlock. A message to a recipient who has opted out is cancelled instead, and
+-- so not won. The facts about users, events and templates are returned for the policy to judge by, and each
+-- message that counts takes quota of its user's day, or finds that there is none left (reserve_quota).
+-- Types are given here and below: a prepared statement does not survive a change of its result, and the app may
+-- alter text to varchar under a running daemon.
 -- $1 ids  $2 tokens, one each  $3 instance  $4 lease (ms)  $5 how long before due (us)
--- $6 who sends where a row names nobody  $7 the installation's zone
--- $8 whether the app's own count of the day is honoured as well
--- What the database has if its history is the one that this instance knows; else the statement is refused:
+-- $6 the sender for rows that name none  $7 the installation's zone
+-- $8 whether the app's own count of the day is honoured too
+-- What the database has if its history is the one that this instance knows; otherwise the statement is refused:
 -- $9 heartbeats of this instance  $10 attempts that were claimed  $11 attempts that have outcomes
 with quarantine as materialized (
   select q.due_before from punctual.quarantine q where q.ended_at is null
@@ -46,8 +45,7 @@ with quarantine as materialized (
     from free
    where m.id = free.id and free.opted_out is not null
 ), people as materialized (
-  -- A message of nobody's asks for nothing. The locks are taken by now: the sub-select reads
-  -- all of them.
+  -- A message without a user needs nothing. The locks are taken by now: the sub-select reads all of them.
   select q.*
     from (select array_agg(id) as ids, array_agg(token) as tokens, array_agg(user_id) as users,
                  array_agg(event) as events
@@ -55,8 +53,8 @@ with quarantine as materialized (
           having count(*) > 0) a
    cross join lateral punctual.reserve_quota(a.ids, a.tokens, a.users, a.events, $7::text, $8::bool) q
 ), going as materialized (
-  -- Materialized, for a row that changed since this statement began is judged again below, by a copy
-  -- of what is here; the places are not to be taken twice.
+  -- Materialized, because a row that changed since this statement began is judged again below, by a copy of
+  -- what is here; the quota must not be taken twice.
   select id, token, null::uuid as user_id, null::punctual.facts as facts, null::date as day,
          null::int as over_limit
     from free
@@ -74,8 +72,8 @@ with quarantine as materialized (
             g.user_id, g.facts, g.day, g.over_limit,
             due!(m) as due,
             wanted_at!(m) as wanted_at,
-            -- A row that was claimed and put back while this statement runs has an attempt that is not
-            -- seen here: its number is taken, and the claim is refused and asked for by halves.
+            -- A row that was claimed and put back while this statement runs has an attempt that is not visible
+            -- here: its number is taken, and the claim is refused and retried in halves.
             1 + coalesce((select max(a.number) from punctual.attempts a where a.message_id = m.id), 0)
               as number
 ), ledger as (

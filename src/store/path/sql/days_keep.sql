@@ -1,5 +1,5 @@
--- When the days of each zone begin and end. What was told before and is told no more is over, or
--- was of another zone data.
+-- When the days of each zone begin and end. What was written before and is missing now is over, or came from
+-- other zone data.
 -- $1 zones  $2 starts  $3 ends  $4 dates
 with told as (
   select t.zone, t.starts, t.ends, t.day::date as day

@@ -1,5 +1,5 @@
--- What is pending and due up to a moment, soonest first. What is so late that it is to be
--- cancelled is left to expire.sql.
+-- What is pending and due up to a moment, soonest first. What is so late that it is to be cancelled is left to
+-- expire_candidates.sql.
 -- $1 until  $2 max lateness (us)
 select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text,
        due!(m) as due

@@ -1,5 +1,5 @@
--- What is due and not claimed, and whether anybody holds it. Read in a transaction that is rolled back,
--- so that it waits for no commit and leaves no lock.
+-- What is due and not claimed, and whether another transaction has locked it. Read in a transaction that is
+-- rolled back, so that it waits for no commit and leaves no lock.
 -- $1 due for longer than (us)  $2 what is due before this is in quarantine (null: nothing is)
 -- $3 rows at most  $4 of these, how many are tried for a lock
 with overdue as materialized (

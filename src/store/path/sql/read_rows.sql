@@ -1,4 +1,4 @@
--- How rows stand to somebody who wants to send them. One row an id asked for.
+-- The states of rows for an instance that wants to send them. One row for each requested id.
 -- $1 ids
 select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text,
        due!(m) as due,

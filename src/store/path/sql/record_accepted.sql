@@ -1,21 +1,21 @@
--- Merges positive outcomes, whatever state the rows are in by now: a provider's sid is proof, and proof is
--- never fenced.
+-- Merges positive outcomes, whatever status the rows have by now: a provider's sid is proof, and proof is never
+-- fenced.
 --
 --   ask ─▶ free ─┬─▶ ledger ─▶ moved ─┬─▶ wrote
 --                └─▶ overtaken ─▶ corrected
 --                moved, overtaken ─▶ uses
 --
--- Repeating it changes nothing, and neither does it after a callback that came first: where the ledger
--- knows of the proof, the row may have gone on from there. A row somebody holds is skipped and missing from
--- the answer; the caller comes back to it. Whose row or attempt is not there, record_lost.sql sees to. A sid
--- that an attempt has already (a stand-in that knows only one) is still proof; the ledger, which finds
--- attempts by it, keeps it with the first.
--- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came  $6 when the provider is asked, where
--- nothing more is heard of it (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
--- $10 the version of the row that it proves something of (null: whichever it is by now)
+-- Repeating it changes nothing, and neither does it after a callback that came first: where the ledger has the
+-- proof, the row may have moved on. A locked row is skipped and missing in the result; the caller tries it
+-- again. record_lost.sql handles what has no row or attempt. A sid that another attempt has already (from a
+-- test double that knows only one) is still proof; the ledger, which finds attempts by it, keeps it with the
+-- first.
+-- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
+-- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
+-- $10 the version of the row that it proves something about (null: any)
 with free as materialized (
   select ask.*, m.row_body, m.template_id,
-         -- With what the ledger has of each as this statement begins.
+         -- With what the ledger has of each when this statement begins.
          a.message_id as of, a.outcome as stood, a.started_at as begun,
          row_number() over (partition by ask.sid order by ask.token) > 1
          or exists (select from punctual.attempts o
@@ -61,16 +61,16 @@ with free as materialized (
          cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
     from (select id, token, sid, finished_at, body, sent_from, sent_to from ledger
            union all
-          -- With the token of an attempt at another message it is proof all the same.
+          -- With the token of an attempt at another message it is proof too.
           select id, token, sid, finished_at, body, sent_from, sent_to from free where of <> id) proven
    where m.id = proven.id and provable!(m)
   returning m.id, proven.token, m.conversation_id, coalesce(proven.body, m.body) as body, proven.sent_from,
-            -- The number as it was sent to, not as it was typed: conversations are found by it.
+            -- The number as it was sent to, not as it was entered: conversations are found by it.
             coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,
             coalesce(proven.finished_at, 'epoch') as finished_at
 ), uses as (
-  -- The app's own count follows from here: its row would make the records of one template wait
-  -- for each other.
+  -- The app's own count is updated later from this: its row would make the records of one template wait for
+  -- each other.
   insert into punctual.template_uses (template_id, uses, last_used_at)
   select f.template_id, count(*), max(f.finished_at)
     from free f
@@ -85,7 +85,7 @@ with free as materialized (
             from moved
           having count(*) > 0) m
 ), corrected as (
-  -- A callback that came first has told the app the row's text, which may not be what was sent.
+  -- A callback that came first has written the row's text for the app, which may not be what was sent.
   select punctual.correct_messages(array_agg(sid), array_agg(body), array_agg(row_body::text)) as refusal
     from overtaken
    where body <> row_body

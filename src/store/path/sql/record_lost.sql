@@ -5,11 +5,12 @@
 --   ask ─▶ free ─▶ named ─┬─▶ recovered ─▶ moved ─▶ wrote
 --            gone ───┘    └─▶ ledger
 --
--- Of what is there it says nothing: record_accepted.sql does. Whoever has entered something since this statement
--- began is in the way, as is who holds a row: then it is missing in the answer, and tried again.
--- $1 ids  $2 tokens  $3 sids  $4 request started  $5 answer came  $6 when the provider is asked, where
--- nothing more is heard of it (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
--- $10 the version of the row that it proves something of (null: whichever it is by now)  $11 the instance
+-- It does not touch what is there: record_accepted.sql does. Another transaction that has entered something
+-- since this statement began conflicts, and so does a lock on a row: then it is missing in the result, and
+-- tried again.
+-- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
+-- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
+-- $10 the version of the row that it proves something about (null: any)  $11 the instance
 with ask as materialized (
   select ask.*, a.is_there is not null as has_attempt, m.is_there is not null as has_row
     from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
@@ -61,7 +62,7 @@ with ask as materialized (
          $11::uuid, coalesce(named.started_at, named.finished_at, clock_timestamp()),
          coalesce(named.finished_at, clock_timestamp()), named.started_at, named.finished_at, 'accepted',
          case when not named.twice then named.sid end,
-         -- Where the row is gone, nothing is to be moved by an answer.
+         -- Where the row is gone, a response moves nothing.
          case when not named.twice and named.has_row
               then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
          nullif(named.body, named.row_body),
@@ -84,8 +85,8 @@ with ask as materialized (
            order by named.id, named.started_at desc nulls last, named.token desc) proven
    where m.id = proven.id
      and (provable!(m)
-        -- Tried again since: the row goes by that, so that the end of the try before does not have it
-        -- tried once more.
+        -- Retried since: the row takes this attempt, so that the end of the earlier one does not cause another
+        -- retry.
         or m.status = 'sent' and proven.started_at > m.sent_at)
   returning m.id, m.conversation_id, coalesce(proven.body, m.body) as body, proven.sent_from,
             coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,

@@ -4,8 +4,8 @@
 --                ├─▶ ledger ─▶ places
 --                └─▶ reaped
 --
--- These are fenced: only the attempt that is in flight may move its row, and only out of `sending`. A row
--- somebody holds is skipped and missing from the answer; the caller comes back to it.
+-- These are fenced: only the attempt that is in flight may move its row, and only out of `sending`. A locked
+-- row is skipped and missing in the result; the caller tries it again.
 -- $1 ids  $2 tokens  $3 status  $4 outcome  $5 code  $6 category  $7 reason
 -- $8 pause before the next try (us; null: none)  $9 whether it counts as an attempt
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
@@ -38,7 +38,7 @@ with ask as materialized (
   update punctual.attempts a
      set outcome = done.outcome, code = done.code, category = done.category, error = done.reason,
          started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp()),
-         -- Of a row that is gone nothing is looked for.
+         -- For a row that is gone there is no look-up.
          next_lookup_at = case when done.row_text is not null
                             then clock_timestamp() + $13::bigint * interval '1 millisecond' end,
          lookup_to = case when done.row_text is not null then coalesce(done.lookup_to, done.row_to) end,
@@ -46,21 +46,21 @@ with ask as materialized (
          lookup_text = case when done.row_text is not null then coalesce(done.lookup_text, done.row_text) end,
          -- Only what was rendered: the row has the rest.
          body = nullif(done.body, done.row_body),
-         -- What may have been sent keeps its place in the user's day.
+         -- What may have been sent keeps its quota of the user's day.
          quota_returned = a.day is not null and done.outcome <> 'unknown'
     from done
    where a.token = done.token and a.message_id = done.id and is_open!(a)
   returning a.user_id, a.day, a.quota_returned
 ), places as (
-  -- In the order of the claims. Once, for the attempt was open until now.
+  -- In the order of the claims. Only once, because the attempt was open until now.
   insert into punctual.daily_counts as c (user_id, day, count)
   select l.user_id, l.day, 0 from ledger l where l.quota_returned group by l.user_id, l.day order by l.user_id, l.day
   on conflict (user_id, day) do update
      set count = greatest(c.count - (select count(*) from ledger l
                                       where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)
 ), reaped as (
-  -- Called unknown meanwhile, by whoever took this instance for dead. That its request did begin
-  -- is to stand there all the same: what never began may be sent.
+  -- Recorded as unknown meanwhile, by an instance that took this one for dead. That its request did begin is
+  -- recorded nonetheless: what never began may be sent.
   update punctual.attempts a
      set started_at = done.started_at
     from done
@@ -75,7 +75,7 @@ with ask as materialized (
          error_message = case when done.status in ('failed', 'unconfirmed') then done.reason
                               when done.deferred_until is not null then m.error_message
                               when done.status = 'pending' then coalesce(done.reason, m.error_message)
-                              -- Why it came to that: the last refusal stays beside the verdict.
+                              -- Why the policy judged again: the last refusal is kept beside the verdict.
                               when done.status = 'cancelled' then m.error_message end,
          error_code = case when done.status = 'cancelled' or done.deferred_until is not null
                            then m.error_code else done.code end,

@@ -1,5 +1,5 @@
--- What only the database knows and somebody should watch. The counts are bounded: they are made
--- every few seconds.
+-- What only the database knows and should be monitored. The counts are bounded: they are made every few
+-- seconds.
 -- $1 count at most
 select pg_notification_queue_usage() as notify_queue,
        (select count(*) from (select from public.scheduled_messages

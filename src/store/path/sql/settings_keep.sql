@@ -1,4 +1,4 @@
--- What this installation's settings are; whoever started last is right.
+-- The settings of this installation; the instance that started last is right.
 -- $1 zone  $2 business hours as they were written  $3 when the week opens (us from Monday 00:00)
 -- $4 when it closes  $5 what is done about rows that cannot be sent
 insert into punctual.settings as s (timezone, business_hours, open_from, open_until, validate)

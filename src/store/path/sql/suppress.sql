@@ -1,7 +1,7 @@
--- Notes who opted out from which sender, and cancels what is pending for these pairs. What
--- somebody holds is skipped: its claim looks here.
--- $1 our senders  $2 their numbers, one each  $3 reason  $4 who sends where a row names nobody
--- $5 the reply that asks for it (null: it is not by a reply); one that is known changes nothing
+-- Records who opted out from which sender, and cancels what is pending for these pairs. Locked rows are
+-- skipped: their claim checks this.
+-- $1 our senders  $2 their numbers, one each  $3 reason  $4 the sender for rows that name none
+-- $5 the reply that requests it (null: no reply does); a known one changes nothing
 with reply as (
   insert into punctual.opt_replies (id, command)
   select $5::text, 'stop' where $5::text is not null

@@ -1,5 +1,5 @@
--- The recipient wants to hear from these senders again. What was cancelled stays cancelled.
--- $1 our senders  $2 their number  $3 the reply that asks for it; one that is known changes nothing
+-- The recipient wants messages from these senders again. What was cancelled stays cancelled.
+-- $1 our senders  $2 their number  $3 the reply that requests it; a known one changes nothing
 with reply as (
   insert into punctual.opt_replies (id, command) values ($3::text, 'start')
   on conflict do nothing

@@ -10,7 +10,7 @@ use super::{
     TRIES_MAX,
 };
 
-/// A file, and what is put on record of it in its transaction.
+/// A file, and what is recorded of it in its transaction.
 #[derive(Clone, Copy)]
 pub(super) struct Part<'a> {
     pub(super) file: File<'a>,
@@ -21,7 +21,7 @@ pub(super) struct Part<'a> {
 pub(super) enum Record {
     Migration(i64),
     Trigger,
-    /// What can be seen to be done needs none.
+    /// A result that can be seen needs none.
     None,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// These files, with what is put on record, in one transaction; again while others are in the way.
+/// Applies these files and records them in one transaction; again while others have locks.
 pub(super) async fn apply(
     client: &Client,
     parts: &[Part<'_>],
@@ -68,7 +68,7 @@ pub(super) async fn apply(
                 }
                 tracing::warn!(file, tried, "waiting for a lock that another session holds");
             }
-            // Also between the look at the start and here the app may have changed its table.
+            // The app may have changed its table since the check at the start.
             MigrateError::Sql { source, .. } if is_refusal(&source) => {
                 return Err(MigrateError::Refused { source });
             }

@@ -7,13 +7,13 @@ use tokio_postgres::error::{ErrorPosition, SqlState};
 use super::{TRIES_MAX, TURN_MAX};
 use crate::store::connect::{ConnectError, is_away};
 
-/// Why the schema is not what it should be. Nothing of a file that failed stays behind.
+/// Why the schema is not what it should be. Nothing of a file that failed remains.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// No session, or it was lost.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// A file's name does not give its place.
+    /// A file's name does not contain its version.
     #[error("{0}: expected migrations/<14 digits>_<name>.sql, each version once and ascending")]
     Name(String),
     /// The schema is older than this program, or was never made.
@@ -31,13 +31,13 @@ pub enum MigrateError {
         /// The file.
         file: String,
     },
-    /// A later version was here.
+    /// A later version has run here.
     #[error(
         "the database is newer than this program: it has {what}, \
          which it does not know; use the version that added it"
     )]
     Newer {
-        /// What is not known.
+        /// What is unknown.
         what: String,
     },
     /// The schema was changed so that this program cannot run on it any more.
@@ -51,14 +51,14 @@ pub enum MigrateError {
         /// The number of this one.
         program: i32,
     },
-    /// A file says that it does not apply here, and why: the app's table is of a shape that
+    /// A file reports that it does not apply here, and why: the app's table has a shape that
     /// Punctual cannot work with, or an earlier version still runs. Nothing was changed.
     #[error("{}", source.as_db_error().map_or("the schema cannot be read", |e| e.message()))]
     Refused {
-        /// All that is in the way, as the file puts it.
+        /// Everything that prevents it, in the file's words.
         source: tokio_postgres::Error,
     },
-    /// The role to make a daemon's is not there.
+    /// The role that a daemon is to use does not exist.
     #[error(
         "no role {role}: create it first, for example with \
          create role {role} login password '…'"
@@ -67,7 +67,7 @@ pub enum MigrateError {
         /// Its name.
         role: String,
     },
-    /// The session's role may not do, or not see, what the daemon must.
+    /// The session's role lacks a right or a policy that the daemon needs.
     #[error(
         "the role {role} lacks {}: as the owner of the tables, run `punctual migrate --role {role}`",
         needs.join("; ")
@@ -78,10 +78,10 @@ pub enum MigrateError {
         /// What it lacks.
         needs: Vec<String>,
     },
-    /// Another migrator did not come to its end.
+    /// Another migrator did not finish.
     #[error("another migration of this database has been running for {} s", TURN_MAX.as_secs())]
     Busy,
-    /// Others hold locks on the app's tables.
+    /// Other sessions have locks on the app's tables.
     #[error(
         "{file}: another session held a lock it needs, {TRIES_MAX} times in a row \
          (look for long transactions in pg_stat_activity); nothing of it was applied: {source}"
@@ -92,14 +92,14 @@ pub enum MigrateError {
         /// The last refusal.
         source: tokio_postgres::Error,
     },
-    /// Postgres did not take a file.
+    /// Postgres refused a file.
     #[error("{file}{}", said(source, sql))]
     Sql {
         /// The file.
         file: String,
         /// Its text, which the error's position counts in.
         sql: String,
-        /// What Postgres said.
+        /// What Postgres reported.
         source: tokio_postgres::Error,
     },
     /// An index could not be built beside the app's writes.
@@ -110,10 +110,10 @@ pub enum MigrateError {
     Index {
         /// The index.
         index: String,
-        /// What Postgres said.
+        /// What Postgres reported.
         source: tokio_postgres::Error,
     },
-    /// Postgres did not take what this runner does beside the files.
+    /// Postgres refused a statement of this runner's own.
     #[error("cannot keep the record of migrations in schema punctual{}", said(.0, ""))]
     Record(#[source] tokio_postgres::Error),
 }
@@ -125,7 +125,7 @@ impl MigrateError {
         }
     }
 
-    /// Whether the database is away, and may be there in a moment.
+    /// Whether the database is away, and may be back soon.
     pub fn is_away(&self) -> bool {
         match self {
             Self::Connect(error) => error.is_away(),
@@ -168,14 +168,14 @@ pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
     text
 }
 
-/// Whether another session was in the way, and may not be next time.
+/// Whether another session had a lock, and may not have it next time.
 pub(super) fn is_lock(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::T_R_DEADLOCK_DETECTED
     })
 }
 
-/// Whether a file of ours says no: by `PU001` and the like.
+/// Whether a file of Punctual's refuses: by `PU001` and the like.
 pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error
         .code()

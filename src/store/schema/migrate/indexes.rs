@@ -8,7 +8,7 @@ use super::progress::Step;
 
 const WANTED: &str = sql!("../sql/migrate_indexes.sql");
 
-/// The names of those that are missing, or not to be used.
+/// The names of those that are missing or invalid.
 pub(in crate::store) async fn lost(client: &Client) -> Result<Vec<String>, MigrateError> {
     let rows = client.query(WANTED, &[]).await;
     rows.map_err(MigrateError::Record)?
@@ -19,7 +19,7 @@ pub(in crate::store) async fn lost(client: &Client) -> Result<Vec<String>, Migra
 }
 
 /// Builds the indexes that the migrations left out, and again those that an interrupted build left invalid.
-/// Outside a transaction, for `concurrently` wants it so; returns the names.
+/// Outside a transaction, because `concurrently` requires that; returns the names.
 pub(super) async fn build(
     client: &Client,
     tell: &(dyn Fn(Step<'_>) + Sync),
@@ -28,7 +28,8 @@ pub(super) async fn build(
         .query(WANTED, &[])
         .await
         .map_err(MigrateError::Record)?;
-    // Of another owner's tables its owner builds them, and `punctual doctor` says so.
+    // The indexes of another owner's tables are that owner's to build, and `punctual doctor`
+    // reports them.
     wanted.retain(|row| row.try_get("ours").unwrap_or_default());
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -64,7 +65,7 @@ pub(super) async fn build(
         }
         match made {
             Ok(()) => done.push(index),
-            // The app's rows are as they are. What was begun is only in the way of its writes.
+            // The app's rows are unchanged. A partial build would only slow down its writes.
             Err(twice) if twice.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
                 let dropped = client.batch_execute(&drop).await;
                 dropped.map_err(MigrateError::Record)?;

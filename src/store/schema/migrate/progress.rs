@@ -1,10 +1,10 @@
-//! What a run is at, for whoever waits for it.
+//! The progress of a run, for a person who waits for it.
 
 use tokio_postgres::Client;
 
 use crate::store::StoreError;
 
-/// What a run begins with now.
+/// The step that a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// A file.
@@ -13,7 +13,7 @@ pub enum Step<'a> {
         name: &'a str,
         /// Which one it is, from 1.
         number: usize,
-        /// Of how many.
+        /// The number of files.
         of: usize,
     },
     /// An index, built beside the app's writes.
@@ -23,20 +23,20 @@ pub enum Step<'a> {
     },
 }
 
-/// How far the index that is being built is.
+/// The progress of the index that is being built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// What Postgres is at with it, in its words.
+    /// The phase, as Postgres names it.
     pub phase: String,
     /// Blocks of the table that have been read.
     pub done: u64,
-    /// And of how many; 0 while that is not known.
+    /// The number of blocks; 0 while it is unknown.
     pub of: u64,
 }
 
-/// Asks over a session that is not the run's own; `None`: no index is being built.
+/// Reads it over a session that is not the run's own; `None`: no index is being built.
 pub async fn built(client: &Client) -> Result<Option<Built>, StoreError> {
-    const STEP: &str = "asking how far an index is";
+    const STEP: &str = "reading the progress of an index";
     let sql = sql!("../sql/migrate_progress.sql");
     let row = client.query_opt(sql, &[]).await;
     let Some(row) = row.map_err(StoreError::at(STEP))? else {

@@ -1,22 +1,23 @@
-//! What a database has on record of the files, and what follows for a program: what it still has to
-//! apply, and whether it may run on what a later program has made of it.
+//! What a database has recorded of the files, and what follows for a program: what it still has to
+//! apply, and whether it may run on the schema of a later program.
 
 use tokio_postgres::Client;
 
 use super::{File, MigrateError, Migration, Migrator, triggers};
 use crate::store::schema::files::RECORD;
 
-/// What is to be done about a difference.
+/// How a difference is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Bring the database up to the files; never back to them from newer ones.
+    /// Apply the files; never go back to them from newer ones.
     Apply,
-    /// Run on it: newer files are well, unless they say that this program is too old for them.
+    /// Run on it: newer files are accepted, unless they record that this program is too old for
+    /// them.
     Start,
 }
 
-/// The tables that say what was applied. Only made when they are missing: `create schema if
-/// not exists` asks for a right on the database even where the schema exists.
+/// The tables that record what was applied. Only made when they are missing: `create schema if not
+/// exists` needs a right on the database even where the schema exists.
 pub(super) async fn make(client: &Client) -> Result<(), MigrateError> {
     if is_there(client).await? {
         return Ok(());
@@ -32,8 +33,8 @@ pub(super) async fn is_there(client: &Client) -> Result<bool, MigrateError> {
         .map_err(MigrateError::Record)
 }
 
-/// The migrations still to apply. What is on record must be unchanged: a database that has gone
-/// another way is not touched.
+/// The migrations still to apply. The recorded ones must be unchanged: a database with other files
+/// is not touched.
 pub(super) async fn missing<'m, 'a>(
     migrator: &'m Migrator<'a>,
     client: &Client,
@@ -53,7 +54,7 @@ pub(super) async fn missing<'m, 'a>(
             });
         }
         match missing.iter().position(|m| m.version == version) {
-            // By other hands: it is applied again, and so put on record as it is here.
+            // Applied by another runner: it is applied again, and so recorded as it is here.
             Some(_) if checksum.is_empty() => {}
             Some(at) if missing[at].file.checksum() == checksum => {
                 missing.remove(at);
@@ -70,9 +71,9 @@ pub(super) async fn missing<'m, 'a>(
     Ok(missing)
 }
 
-/// The trigger files whose text is not the one on record, and those of which somebody has
-/// dropped a trigger since. Without those of optional tables messages go all the same, and the
-/// claim asks the tables, so a start does not need them.
+/// The trigger files whose text is not the recorded one, and those with a trigger that has been
+/// dropped since. A start does not need those of optional tables: without them messages are sent
+/// nonetheless, because the claim reads the tables.
 pub(super) async fn changed<'a>(
     migrator: &Migrator<'a>,
     client: &Client,

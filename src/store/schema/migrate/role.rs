@@ -1,5 +1,5 @@
-//! What the daemon's role may do and see. One list serves both sides: `migrate --role` meets
-//! what is missing, and a start refuses to go on without it. The worst is not an error but row
+//! What the daemon's role may do and see. One list serves both sides: `migrate --role` grants what
+//! is missing, and a start refuses to continue without it. The worst case is not an error but row
 //! level security, which shows a role without a policy an empty table.
 
 use tokio_postgres::Client;
@@ -9,13 +9,13 @@ use super::{File, MigrateError, PROGRAM};
 
 const NEEDS: &str = sql!("../sql/role_needs.sql");
 
-/// What is missing, and the statement that meets it.
+/// What is missing, and the statement that grants it.
 struct Need {
     what: String,
     meet: String,
 }
 
-/// Grants a role what it lacks; the statements that did it.
+/// Grants a role what it lacks; returns the statements.
 pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, MigrateError> {
     let row = client
         .query_one(sql!("../sql/role_exists.sql"), &[&role])
@@ -29,7 +29,7 @@ pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, Mi
     let needs = needs(client, Some(role)).await?;
     let statements: Vec<String> = needs.into_iter().map(|need| need.meet).collect();
     for statement in &statements {
-        // A policy locks its table for a moment: one at a time, so that never two are held.
+        // A policy locks its table for a moment: one at a time, so that no two are locked together.
         let file = File {
             name: "--role",
             sql: statement,

@@ -10,8 +10,8 @@ use super::{File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, 
 use crate::clock::Stopwatch;
 use crate::store::schema::files::SHAPE;
 
-/// The session's lock that makes migrators take turns: "punctual" in ASCII, a number nobody
-/// else has a reason to lock.
+/// The session lock that makes migrators take turns: "punctual" in ASCII, a number that no one else
+/// has a reason to lock.
 const TURN: i64 = i64::from_be_bytes(*b"punctual");
 
 pub(super) async fn all(
@@ -47,7 +47,7 @@ pub(super) async fn all(
     Ok(report)
 }
 
-/// Each in a transaction of its own, so that none holds the locks of another.
+/// Each in a transaction of its own, so that none keeps the locks of another.
 async fn each(
     migrator: &Migrator<'_>,
     client: &Client,
@@ -78,7 +78,7 @@ impl Report {
     }
 }
 
-/// Whether the app's table is one that can be worked with; changes nothing.
+/// Whether the app's table has a usable shape; changes nothing.
 async fn shape(client: &Client) -> Result<(), MigrateError> {
     let asked = client.batch_execute(SHAPE.sql).await;
     asked.map_err(|source| {
@@ -107,8 +107,8 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
     if migrator.takes_over && take_over::is_needed(client).await? {
         return lacks(SHAPE.name);
     }
-    // First, for of a schema that this program is too old for it knows nothing else; but whoever may
-    // not read that is told which right is missing.
+    // First, because a program that is too old knows nothing else of the schema; but a role that may not read
+    // that gets an error about the missing right.
     let missing = match record::missing(migrator, client, Purpose::Start).await {
         Err(MigrateError::Record(source)) => {
             role::check(client).await?;
@@ -128,8 +128,8 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
     }
 }
 
-/// Asks again and again instead of waiting inside the lock: a statement that waits holds a
-/// snapshot, and a `create index concurrently` of the other one would wait for that.
+/// Polls instead of waiting inside the lock function: a statement that waits has a snapshot, and a
+/// `create index concurrently` of the other migrator would wait for that.
 async fn take_turn(client: &Client) -> Result<(), MigrateError> {
     let began = Stopwatch::start();
     loop {

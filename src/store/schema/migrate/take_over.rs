@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use super::apply::Part;
 use super::{File, MigrateError, Migrator, record};
 
-/// The versions before the baseline. Any other below it nobody has handed out.
+/// The versions before the baseline. No other one below it was released.
 const VERSIONS: [i64; 23] = [
     20_251_231_000_000,
     20_260_101_000_000,
@@ -45,8 +45,8 @@ pub(super) async fn is_needed(client: &Client) -> Result<bool, MigrateError> {
         .map_err(MigrateError::Record)
 }
 
-/// What is to be run, in one transaction: the functions that the app's statements call know the
-/// tables by their names, and are replaced with these.
+/// What is run, in one transaction: the functions that the app's statements call refer to the
+/// tables by name, and are replaced together with these.
 pub(super) async fn parts<'a>(
     migrator: &Migrator<'a>,
     client: &Client,
@@ -61,7 +61,7 @@ pub(super) async fn parts<'a>(
         .collect())
 }
 
-/// A version that nobody has handed out is of a program that this one cannot know.
+/// A version that was never released is from a program that this one cannot know.
 async fn refuse_unknown(client: &Client) -> Result<(), MigrateError> {
     if !record::is_there(client).await? {
         return Ok(());
@@ -78,8 +78,8 @@ async fn refuse_unknown(client: &Client) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// The command that makes the Supabase CLI forget the earlier versions, if it has any on record.
-/// Until then it refuses to push. `None` also where this role may not look.
+/// The command that makes the Supabase CLI forget the earlier versions, if it has any recorded.
+/// Until then it refuses to push. `None` also where this role may not read that.
 pub(super) async fn repair(client: &Client) -> Result<Option<String>, MigrateError> {
     let may = client.query_one(sql!("../sql/supabase_may_read.sql"), &[]);
     let may: bool = may

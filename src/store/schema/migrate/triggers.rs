@@ -1,4 +1,4 @@
-//! The triggers that the files create, and whether they are there.
+//! The triggers that the files create, and whether they exist.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::MigrateError;
 
-/// How our files begin the statement that creates one.
+/// How the files begin the statement that creates one.
 const CREATE: &str = "create or replace trigger ";
 
 /// One trigger of a file.
@@ -16,11 +16,11 @@ pub struct Trigger<'a> {
     pub name: &'a str,
     /// Its table, with the schema.
     pub table: &'a str,
-    /// It is created within a block, and only where the table is there and the migrator's.
+    /// It is created within a block, and only if the table exists and is the migrator's.
     pub optional: bool,
 }
 
-/// Those that a file creates.
+/// The triggers that a file creates.
 pub(super) fn of(sql: &str) -> impl Iterator<Item = Trigger<'_>> {
     sql.match_indices(CREATE).filter_map(|(at, _)| {
         let mut words = sql[at + CREATE.len()..].split_whitespace();
@@ -35,7 +35,7 @@ pub(super) fn of(sql: &str) -> impl Iterator<Item = Trigger<'_>> {
     })
 }
 
-/// As columns, the way a statement takes them.
+/// As columns, for the parameters of a statement.
 pub(in crate::store) fn columns<'a>(
     triggers: &[Trigger<'a>],
 ) -> (Vec<&'a str>, Vec<&'a str>, Vec<bool>) {
@@ -44,7 +44,7 @@ pub(in crate::store) fn columns<'a>(
     (names, tables, triggers.iter().map(|t| t.optional).collect())
 }
 
-/// The names of those that are not there and could be.
+/// The names of those that are missing and could exist.
 pub(super) async fn lost(
     client: &Client,
     wanted: &[Trigger<'_>],
@@ -88,7 +88,7 @@ mod tests {
         let (mut found, mut said) = (0, 0);
         for file in crate::store::schema::files::TRIGGERS {
             found += of(file.sql).count();
-            // However it is written.
+            // In any spelling.
             let lines = file.sql.lines().map(|line| line.trim().to_lowercase());
             let creating = lines.filter(|l| l.starts_with("create ") && l.contains(" trigger "));
             said += creating.count();

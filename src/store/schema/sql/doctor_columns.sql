@@ -1,5 +1,5 @@
--- Columns of the app's tables that are missing or of another type than Punctual reads: one row a check, as in
--- doctor_server.sql. Reads the catalog only.
+-- Columns of the app's tables that are missing or have another type than Punctual reads: one row for each
+-- check, as in doctor_server.sql. Reads the catalog only.
 with expected_column (tab, name, type) as (
   -- The app's columns for a sent message; null: any type.
   values ('conversations', 'id', null), ('conversations', 'phone_number', null), ('conversations', 'contact_id', null),

@@ -1,5 +1,5 @@
--- pg_cron jobs that may be another sender, in their own words or by the functions that they call. Only if pg_cron is
--- installed. To delete old rows sends nothing.
+-- pg_cron jobs that may be another sender, by their own text or by the functions that they call. Only if
+-- pg_cron is installed. Deleting old rows sends nothing.
 with recursive reached (job, name, source, own_words, depth) as (
   select j.jobid::text || coalesce(' (' || j.jobname || ')', ''), '' collate "C", plain_source!(j), lower(j.prosrc), 1
     from (select jobid, jobname, command collate "C" as prosrc from cron.job where active) j

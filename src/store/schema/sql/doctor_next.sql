@@ -1,4 +1,4 @@
--- What will keep the next 1,000 messages from being sent: one row per check, as in doctor_server.sql.
+-- What will prevent the next 1,000 messages from being sent: one row per check, as in doctor_server.sql.
 with next as materialized (
   select m.id, m.to_number, m.from_number, m.body, m.user_id, m.template_id, m.calendar_event_id, m.send_before, m.message_type,
          m.timezone, m.template_vars, due!(m) as due

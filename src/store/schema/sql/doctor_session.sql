@@ -1,3 +1,3 @@
--- A check that would take longer is given up, and said to be.
+-- A check that would take longer is cancelled, and reported as such.
 set statement_timeout = '10s';
 set lock_timeout = '1s';

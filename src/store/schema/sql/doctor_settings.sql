@@ -25,7 +25,7 @@ with setting as (
     from pg_catalog.pg_replication_slots s
    where not s.active and s.restart_lsn is not null
 ), wal as (
-  -- One segment is kept in any case.
+  -- One segment is always kept.
   select slot_name, pg_size_pretty(bytes) as size from slot
    where bytes > 4 * pg_size_bytes(current_setting('wal_segment_size'))
 ), age as (

@@ -49,7 +49,7 @@ with recursive tab as (
      and (n.nspname = m[2] or m[2] is null and (n.nspname = 'public' or pg_table_is_visible(c.oid)))
      and n.nspname not in ('punctual', 'pg_catalog') and c.oid <> (select oid from tab)
 ), forbidden as (
-  -- To a role that no policy of row level security admits, each write is an error too.
+  -- To a role that no policy of row level security permits, each write is an error too.
   select t.tgname, d.rolname, string_agg(t.privilege || ' on ' || t.name, ', ' order by t.name, t.privilege) as lacks,
          string_agg(format('grant %s on %s to %I', lower(t.privilege), t.name, d.rolname), '; '
                     order by t.name, t.privilege) as grants

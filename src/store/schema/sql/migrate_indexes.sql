@@ -1,5 +1,5 @@
--- The indexes of the migrations that are not there, or were left invalid by a build that was cut off,
--- with the statement that builds each while the app goes on writing, and whether this role may.
+-- The indexes of the migrations that are missing, or were left invalid by an interrupted build, with the
+-- statement that builds each while the app goes on writing, and whether this role may.
 select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not null as leftover,
        format('create %s concurrently %I on public.%I %s', w.kind, w.name, w.tab, w.rest) as build,
        format('drop index concurrently if exists public.%I', w.name) as drop
@@ -10,7 +10,7 @@ select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not nul
     on c.oid = to_regclass('public.' || w.tab) and c.relkind = 'r'
   left join pg_index i on i.indexrelid = to_regclass('public.' || w.name)
  where i.indisvalid is not true
-   -- A name that something else has taken is its own.
+   -- A name that another object has taken is left to it.
    and (i.indexrelid is not null or to_regclass('public.' || w.name) is null)
    and (w.lookup is null
         or exists (select from pg_attribute a
@@ -18,7 +18,7 @@ select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not nul
                       and not exists (select from pg_index o
                                        where o.indrelid = c.oid and o.indisvalid and o.indpred is null
                                          and o.indkey[0] = a.attnum)))
-   -- Not yet the tables of this version.
+   -- The tables of this version do not exist yet.
    and (w.tab <> 'scheduled_messages'
         or exists (select from pg_attribute a
                     where a.attrelid = c.oid and a.attname = 'next_attempt_at' and not a.attisdropped))

@@ -1,5 +1,5 @@
--- Those of the triggers there should be that are not there.
--- $1, $2 their names and tables; $3 of each whether it is only where the table is there and this role's
+-- Which of the triggers that should exist are missing.
+-- $1, $2 their names and tables; $3 for each whether it is needed only if the table exists and is this role's
 select e.name
   from unnest($1::text[], $2::text[], $3::bool[]) as e (name, tab, optional)
   left join pg_catalog.pg_class c on c.oid = to_regclass(e.tab)

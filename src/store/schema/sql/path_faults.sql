@@ -1,6 +1,6 @@
--- What in the catalog keeps messages from being found or claimed, and what may: one row each. Read by
--- the running daemon every few seconds, and by `punctual doctor`.
--- is_certain: messages do not go, or go late, because of it; else only where claims change nothing.
+-- What in the catalog prevents messages from being found or claimed, and what may: one row each. Read by the
+-- running daemon every few seconds, and by `punctual doctor`.
+-- is_certain: messages are not sent, or sent late, because of it; otherwise only if claims change nothing.
 -- $1, $2, $3 the triggers that should exist: names, tables, and whether a trigger is optional if
 -- its table does not exist; $4 whether to look for every role of a daemon, and not only for this session's
 with tab as (

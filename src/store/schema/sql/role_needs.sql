@@ -1,4 +1,4 @@
--- What a role lacks to be the daemon's: each need, and the statement that meets it.
+-- What a role lacks to be a daemon's: each need, and the statement that grants it.
 -- $1 the role; null: the session's own
 with who as (
   select r.oid, r.rolname, r.rolsuper or r.rolbypassrls as sees_all
@@ -42,8 +42,8 @@ with who as (
                        'templates_named')
      and not has_function_privilege(who.oid, p.oid, 'EXECUTE')
 ), policies as (
-  -- Row level security without a policy for a role shows it an empty table, and no error. One
-  -- that names this role is meant for it, whatever it says; one for all must say true.
+  -- Row level security without a policy for a role shows it an empty table, and no error. A policy that names
+  -- this role is meant for it, whatever its condition; one for all roles must have the condition true.
   select 3 as step, 'a policy of row level security for it on ' || t.name as need,
          format('drop policy if exists %1$I on %2$s; create policy %1$I on %2$s to %3$I using (true) with check (true)',
                 left('punctual ' || who.rolname, 63), t.name, who.rolname) as meet

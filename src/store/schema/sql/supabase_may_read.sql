@@ -1,5 +1,5 @@
--- Whether the Supabase CLI keeps a record here that this role may read. From the catalog: a role
--- without a right on the schema gets an error for asking by name.
+-- Whether the Supabase CLI keeps a record here that this role may read. From the catalog: a role without a
+-- right on the schema gets an error for using the name.
 select coalesce(bool_or(has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')), false)
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace

@@ -1,10 +1,10 @@
--- Brings a schema of the numbering before the baseline to what the baseline's files expect: private
--- names become the baseline's, and its tables get the columns that they lack. Runs in one transaction
--- with those files and the triggers, so nobody meets half of it. No row of the app's is touched.
+-- Brings a schema of the numbering before the baseline to what the baseline's files expect: private names
+-- become the baseline's, and its tables get the columns that they lack. Runs in one transaction with those
+-- files and the triggers, so no one sees half of it. No row of the app's is touched.
 
--- It locks more than one of the app's tables. The one that everybody writes to is waited for with
--- nothing held; for the others no longer than half a second, for after one (deadlock_timeout) the app
--- could be the victim of a deadlock.
+-- It locks more than one of the app's tables. The one with the most writes is waited for without any other
+-- lock; the others for no more than half a second, because after one (deadlock_timeout) the app could be the
+-- victim of a deadlock.
 do $$
 begin
   if to_regclass('public.scheduled_messages') is not null then
@@ -48,7 +48,7 @@ begin
   loop
     execute rename.statement;
   end loop;
-  -- Indexes, and what keys and counters are called by their tables.
+  -- Indexes, and keys and counters named after their tables.
   for rename in
     select format('alter index punctual.%I rename to %I', w.old, w.name) as statement
       from (values
@@ -85,7 +85,7 @@ begin
       add constraint attempts_outcome_check
         check (outcome in ('accepted', 'refused', 'throttled', 'unsent', 'unknown', 'rejected', 'cancelled',
                            'returned', 'deferred'));
-    -- What was uncertain before there was anybody to look it up.
+    -- What became uncertain before there were look-ups.
     update punctual.attempts a
        set next_lookup_at = clock_timestamp(), lookup_to = btrim(m.to_number, white!()),
            lookup_from = nullif(btrim(m.from_number, white!()), ''),
@@ -121,7 +121,7 @@ begin
   then
     drop index if exists public.scheduled_messages_user_idx;
   end if;
-  -- One of that name may be the app's own: ours, of whichever version, has this line.
+  -- One of that name may be the app's own: Punctual's, of any version, contains this line.
   if exists (select from pg_catalog.pg_proc p
               where p.oid = to_regprocedure('public.get_user_sms_channel_info(uuid)')
                 and p.prosrc like '%coalesce(p.phone_number, '''') ~ ''\\S''%from public.user_sms_preferences p%'

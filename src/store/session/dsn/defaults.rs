@@ -1,4 +1,4 @@
-//! What a connection string does not say itself.
+//! Defaults for what a connection string does not set.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ pub(super) const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 /// … and again this often …
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// … and given up after so many probes: a listener cut off without a word is known to be so
-/// in about 11 s, where the kernel's own default is two hours.
+/// … and given up after so many probes: a listener whose connection was cut without notice detects
+/// that in about 11 s, where the kernel's own default is two hours.
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// How long written bytes may stay unacknowledged (Linux). The same for a statement that is
 /// being sent into a dead connection; there the default is a quarter of an hour.
 pub(super) const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the URL did not say itself.
+/// Sets what the URL did not set itself.
 pub(super) fn set(config: &mut Config, user_timeout: Option<Duration>, name: Option<&str>) {
     if config.get_application_name().is_none() {
         config.application_name(name.unwrap_or("punctual"));

@@ -1,4 +1,4 @@
-//! What libpq reads beside the connection string: its environment variables, and the file of passwords.
+//! What libpq reads in addition to the connection string: its environment variables and its password file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,10 +33,10 @@ pub(super) const VARIABLES: [(&str, &str); 25] = [
     ("PGTARGETSESSIONATTRS", "target_session_attrs"),
 ];
 
-/// Nobody but its owner may read the file of passwords.
+/// Only its owner may read the password file.
 const OTHERS: u32 = 0o077;
 
-/// The file that libpq looks into where none is named.
+/// The file that libpq reads where none is named.
 pub(super) fn default_passfile(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     Some(Path::new(&variable("HOME")?).join(".pgpass"))
 }
@@ -74,11 +74,11 @@ pub(super) fn password(
 #[derive(Default)]
 struct Field {
     text: String,
-    /// It is `*` as it stands.
+    /// It is an unescaped `*`.
     is_any: bool,
 }
 
-/// `host:port:database:user:password`; a backslash takes the next character as it is.
+/// `host:port:database:user:password`; a backslash makes the next character literal.
 fn fields(line: &str) -> Option<[Field; 5]> {
     let mut fields = vec![Field::default()];
     let mut rest = line.chars();

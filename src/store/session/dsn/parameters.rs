@@ -1,5 +1,5 @@
-//! The parameters of a connection string, each by libpq's rules: understood, ignored (with a warning where somebody may
-//! have counted on it), or refused, where to ignore it would make the connection weaker than was asked for.
+//! The parameters of a connection string, each by libpq's rules: understood, ignored (with a warning where the
+//! user may rely on it), or refused, where ignoring it would make the connection less secure than requested.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) const PASSED_ON: [&str; 15] = [
     "channel_binding",
 ];
 
-/// What poolers, ORMs and libpq understand and is of no consequence here.
+/// What poolers, ORMs and libpq understand and has no effect here.
 const IGNORED: [&str; 15] = [
     "connection_limit",
     "pool_timeout",
@@ -45,7 +45,7 @@ const IGNORED: [&str; 15] = [
     "max_protocol_version",
 ];
 
-/// libpq's, and what to do instead: to ignore one would accept what the string excludes.
+/// libpq's, and what to do instead: ignoring one would accept what the string excludes.
 const REFUSED: [(&str, &str); 14] = [
     (
         "sslcert",
@@ -93,7 +93,7 @@ const REFUSED: [(&str, &str); 14] = [
 /// What has been read so far.
 #[derive(Default)]
 pub(super) struct Parts {
-    /// For tokio-postgres, in its own words.
+    /// The parameters for tokio-postgres, in its syntax.
     pub(super) words: String,
     pub(super) mode: Option<Mode>,
     pub(super) roots: Option<Roots>,
@@ -139,7 +139,7 @@ impl Parts {
         Ok(())
     }
 
-    /// What may be off, and may not be asked for.
+    /// Parameters that may be off, and are not supported when on.
     fn optional(&mut self, key: &str, value: &str) -> Result<(), DsnError> {
         let refused = |instead| {
             Err(DsnError::Unsupported {
@@ -192,7 +192,7 @@ impl Parts {
     }
 }
 
-/// What is none of the above.
+/// Parameters that are none of the above.
 fn refuse(key: &str, value: &str) -> Result<(), DsnError> {
     let known = REFUSED.iter().find(|(name, _)| *name == key);
     let is_off = value.is_empty()
@@ -211,8 +211,8 @@ fn refuse(key: &str, value: &str) -> Result<(), DsnError> {
 fn mode(value: &str) -> Result<Mode, DsnError> {
     Ok(match value {
         "disable" => Mode::Disable,
-        // `allow` tries without TLS first, for servers that should not be troubled with it;
-        // none of ours is.
+        // `allow` tries without TLS first, for servers that should be spared the cost; that is not
+        // supported.
         "allow" | "prefer" => Mode::Prefer,
         "require" => Mode::Require,
         "verify-ca" => Mode::VerifyCa,
@@ -234,7 +234,7 @@ fn is_direct(value: &str) -> Result<bool, DsnError> {
     }
 }
 
-/// A daemon writes, so a server that takes no writes is none for it.
+/// A daemon writes, so a server that accepts no writes is useless to it.
 fn is_primary(value: &str) -> Result<bool, DsnError> {
     match value {
         "any" | "" => Ok(false),

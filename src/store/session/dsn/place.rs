@@ -1,4 +1,4 @@
-//! Where a connection string leads: for logs and errors, and whether a network is between.
+//! Where a connection string leads: for logs and errors, and whether there is a network in between.
 
 use std::net::IpAddr;
 
@@ -40,7 +40,7 @@ impl Dsn {
         name.unwrap_or_default()
     }
 
-    /// Whether no network is between: a Unix socket, or a loopback address.
+    /// Whether there is no network in between: a Unix socket, or a loopback address.
     pub fn is_local(&self) -> bool {
         is_local(&self.config)
     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::defaults::{KEEPALIVE_IDLE, TCP_USER_TIMEOUT};
 use super::*;
 
-/// Without the variables of whoever runs the tests.
+/// Without the variables of the environment that runs the tests.
 fn alone(text: &str) -> Result<Dsn, DsnError> {
     Dsn::parse_in(text, |_| None)
 }
 
 /// What has been understood, in one line.
-fn told(dsn: &Dsn) -> String {
+fn summary(dsn: &Dsn) -> String {
     let config = &dsn.config;
     format!(
         "{dsn} {} {} {}",
@@ -26,7 +26,7 @@ fn told(dsn: &Dsn) -> String {
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let dsn = alone(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    assert_eq!(told(&dsn), expected, "{text}");
+    assert_eq!(summary(&dsn), expected, "{text}");
     let shown = format!("{dsn} {dsn:?} {:?}", dsn.config);
     assert!(!shown.contains("secret"), "{shown}");
 }

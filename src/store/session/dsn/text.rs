@@ -1,4 +1,4 @@
-//! The two forms of a connection string, taken apart into keys and values by libpq's rules.
+//! The two forms of a connection string, split into keys and values by libpq's rules.
 
 pub(super) type Pairs = Vec<(String, String)>;
 

@@ -1,4 +1,4 @@
-//! What is known of where sessions are, as their responses come in.
+//! The known position of sessions, as their responses arrive.
 
 use super::*;
 
@@ -13,22 +13,22 @@ fn at(timeline: u32, reached: i64) -> LogPosition {
     }
 }
 
-/// Where somebody is, having been asked when this was known, after these were told.
+/// A position, queried when `before` was known, whose response arrives after those of `earlier`.
 fn check(
-    told: &[LogPosition],
+    earlier: &[LogPosition],
     before: Option<LogPosition>,
     place: LogPosition,
     used: bool,
     known: LogPosition,
 ) {
     let history = Lineage::default();
-    for place in told {
+    for place in earlier {
         assert!(history.is_at(*place, history.known()));
     }
     assert_eq!(
         history.is_at(place, before),
         used,
-        "{told:?} {before:?} {place:?}"
+        "{earlier:?} {before:?} {place:?}"
     );
     assert_eq!(history.known(), Some(known));
     assert_eq!(history.moved.borrow().is_some(), !used);
@@ -39,7 +39,7 @@ fn an_answer_follows_what_was_known_when_it_was_asked() {
     let (first, second, third) = (at(1, 100), at(1, 200), at(1, 300));
     check(&[], None, first, true, first);
     check(&[first], Some(first), second, true, second);
-    // Asked before the second answer came, told after it.
+    // Queried before the second response arrived, received after it.
     check(&[first, third], Some(first), second, true, third);
     check(&[third], None, second, true, third);
     // The log has gone back.

@@ -1,7 +1,7 @@
--- What the server does for a session of ours that waits for its answer. If it waits in its turn,
--- and for longer than anything is under way, one of the two does not hear the other: then it is
--- ended, so that it holds no row. One that is not there any more does nothing either.
--- $1 its process; $2 when it began; $3 so many seconds are longer than anything is under way
+-- What the server does for a session whose client waits for a response. If the server waits too, and for longer
+-- than anything is in transit, one of the two does not receive the other: then the session is ended, so that it
+-- keeps no lock. One that does not exist any more does nothing either.
+-- $1 its process; $2 when it began; $3 how many seconds are longer than anything is in transit
 select coalesce((
   select case
            when a.state is null or a.state = 'disabled' then 'unknown'

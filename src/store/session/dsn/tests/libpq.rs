@@ -181,9 +181,12 @@ fn libpqs_variables_say_what_the_string_does_not() {
         Some(value.to_owned())
     };
     let dsn = Dsn::parse_in("postgres://ann@db/", variables).unwrap();
-    assert_eq!(told(&dsn), "db:5432/shop ann secret disable");
+    assert_eq!(summary(&dsn), "db:5432/shop ann secret disable");
     let dsn = Dsn::parse_in("user=ann sslmode=require", variables).unwrap();
-    assert_eq!(told(&dsn), "other.example.com:6000/shop ann secret require");
+    assert_eq!(
+        summary(&dsn),
+        "other.example.com:6000/shop ann secret require"
+    );
     let refusing = |name: &str| (name == "PGSSLCERT").then(|| "x.pem".to_owned());
     assert!(Dsn::parse_in("postgres://ann@db/app", refusing).is_err());
 }
