@@ -14,7 +14,7 @@ use super::{logs, output, token};
 use crate::config::{
     self, Config, HttpSettings, ProviderChoice, Sources, StateSetting, TwilioSettings,
 };
-use crate::daemon::{self, Parts, State, WebhookParts};
+use crate::daemon::{self, CallbackParts, Parts, State};
 use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
 use crate::provider::Provider;
@@ -72,7 +72,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
     let provider = provider(&config)?;
     let state_dir = state_dir(&config.state_dir)?;
     let tcp = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
-    let webhooks = webhooks(&config).await?;
+    let callbacks = callbacks(&config).await?;
     let http = endpoint(tcp, &config)?;
     let state = state_dir.map(|dir| State { dir });
     Ok(Parts {
@@ -88,7 +88,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
             limits: Arc::default(),
         },
         http,
-        webhooks,
+        callbacks,
         state,
         accept_restore: args.accept_restore,
         accept_clock: args.accept_clock,
@@ -142,7 +142,7 @@ fn endpoint(tcp: TcpListener, config: &Config) -> anyhow::Result<Endpoint> {
 }
 
 /// Callbacks arrive only with Twilio, which signs them, and only if it has a public URL.
-async fn webhooks(config: &Config) -> anyhow::Result<Option<WebhookParts>> {
+async fn callbacks(config: &Config) -> anyhow::Result<Option<CallbackParts>> {
     let (ProviderChoice::Twilio(twilio), Some(public_url)) =
         (&config.provider, &config.http.public_url)
     else {
@@ -152,7 +152,7 @@ async fn webhooks(config: &Config) -> anyhow::Result<Option<WebhookParts>> {
         Some(addr) => Some(http::bind(addr, "PUNCTUAL_WEBHOOK_ADDR").await?),
         None => None,
     };
-    Ok(Some(WebhookParts {
+    Ok(Some(CallbackParts {
         callbacks: Arc::new(TwilioCallbacks::new(public_url, twilio.auth_token.clone())),
         listener,
     }))

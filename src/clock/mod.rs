@@ -1,8 +1,8 @@
 //! The only reader of time.
 //!
-//! The daemon runs on the **database's** time, kept as this machine's uptime plus an anchor
-//! that is measured with every claim. So a stepped wall clock moves nothing, a machine that
-//! slept is seen to have slept, and "due" means the same here and in the claim's `where`.
+//! The daemon uses the **database's** time, computed as this machine's uptime plus an offset
+//! that is measured with every claim. So a stepped wall clock has no effect, a suspend of the
+//! machine is included, and "due" means the same here and in the claim's `where`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,7 +25,7 @@ pub struct Clock {
     offset: Mutex<Offset>,
 }
 
-/// Both clocks of this machine, now.
+/// Reads both clocks of this machine.
 pub fn reading() -> Reading {
     Reading {
         real_us: micros(ClockId::Realtime),
@@ -46,7 +46,7 @@ impl Clock {
         }
     }
 
-    /// The same, where a person confirms the database's clock, whatever this machine's says.
+    /// The same, if a person confirms the database's clock even if this machine's differs.
     pub const fn accepting() -> Self {
         Self {
             offset: Mutex::new(Offset::new().accepting()),
@@ -54,7 +54,7 @@ impl Clock {
     }
 
     fn offset(&self) -> MutexGuard<'_, Offset> {
-        // The estimate is whole between any two statements: a panic elsewhere spoils nothing.
+        // The estimate is consistent after every statement, so a panic elsewhere does no harm.
         self.offset.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,18 +68,18 @@ impl Clock {
         }
     }
 
-    /// Takes in what the database's clock said between `before` and now.
+    /// Adds a reading of the database's clock that was made between `before` and now.
     pub fn measured(&self, before: Reading, database: Moment) {
         self.offset().measured(before, database, reading());
     }
 
-    /// Whether the clock was found lost, just now, for the first time since it was last known: the wall clock was
-    /// stepped, or the database's jumped.
+    /// Whether the clock has just been lost: the wall clock was stepped, or the database's clock jumped. True once,
+    /// until it is known again.
     pub fn found_lost(&self) -> bool {
         self.offset().notice(reading())
     }
 
-    /// By how much the database's clock differs from what a second witness confirms, in microseconds.
+    /// By how much the database's clock differs from a second source, in microseconds.
     pub fn disputed(&self) -> Option<i64> {
         self.offset().disputed()
     }

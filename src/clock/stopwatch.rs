@@ -1,4 +1,4 @@
-//! For limits on how long something may take, where no message depends on it.
+//! Measures durations for time limits on which no message depends.
 
 use std::time::{Duration, Instant};
 

@@ -4,8 +4,8 @@ use std::io;
 
 use crate::message::Uptime;
 
-/// An absolute timer. On Linux a `timerfd` on `CLOCK_BOOTTIME`: the kernel wakes us within
-/// tens of microseconds, where tokio's own timer rounds up to the next millisecond.
+/// An absolute timer. On Linux a `timerfd` on `CLOCK_BOOTTIME`, which fires within tens of
+/// microseconds; tokio's own timer rounds up to the next millisecond.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub struct WakeTimer {
@@ -15,7 +15,7 @@ pub struct WakeTimer {
 
 #[cfg(target_os = "linux")]
 impl WakeTimer {
-    /// A timer that is not armed. Errors are the kernel's (out of descriptors). Needs tokio's
+    /// A timer that is not armed. Fails if the kernel has no descriptors left. Needs tokio's
     /// reactor.
     pub fn new() -> io::Result<Self> {
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
@@ -30,13 +30,13 @@ impl WakeTimer {
         Ok(Self { fd, armed: None })
     }
 
-    /// Arms it for `at`; in the past means at once. Arming it again forgets what was armed before.
+    /// Arms it for `at`; in the past means at once. Arming it again replaces the previous instant.
     pub fn arm(&mut self, at: Option<Uptime>) -> io::Result<()> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
         if self.armed == at {
             return Ok(());
         }
-        // All zeros would disarm it, so the past is the first nanosecond.
+        // All zeros would disarm it, so the past becomes the first nanosecond.
         let (sec, nsec) = match at {
             None => (0, 0),
             Some(at) if at.as_micros() <= 0 => (0, 1),
@@ -80,7 +80,7 @@ impl WakeTimer {
     }
 }
 
-/// Elsewhere tokio's timer has to do, a millisecond or two later.
+/// Other systems use tokio's timer, which fires a millisecond or two later.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug, Default)]
 pub struct WakeTimer {

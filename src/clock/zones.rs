@@ -1,7 +1,7 @@
-//! Which zone data there is: what this binary brings, or the system's where that is newer.
+//! The time zone data: those in this binary, or the system's if they are newer.
 //!
-//! Governments change their clocks a few times a year, at times within days. Whoever updates the
-//! system then is up to date here too; whoever updates Punctual does not need the system's.
+//! Governments change their zones a few times a year, sometimes within days. An update of the system
+//! is enough, and so is an update of Punctual.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,34 +11,34 @@ use jiff::tz::TimeZoneDatabase;
 
 use crate::policy::Zones;
 
-/// Where systems keep theirs.
+/// The directories in which systems have them.
 const SYSTEM: [&str; 3] = [
     "/usr/share/zoneinfo",
     "/usr/lib/zoneinfo",
     "/usr/share/lib/zoneinfo",
 ];
 
-/// Files that have the version in their first line, and what precedes it there.
+/// Files with the version in their first line, and the text before it.
 const VERSION_IN: [(&str, &str); 2] = [("tzdata.zi", "# version "), ("+VERSION", "")];
 
-/// A version is a few letters; whatever else stands there is not read.
+/// The longest version: a few letters. Other content is not read.
 const LINE_MAX: u64 = 256;
 
-/// Zone data, and where it is from.
+/// Zone data, and their origin.
 #[derive(Clone, Debug)]
 pub struct ZoneData {
-    /// It.
+    /// The data.
     pub zones: Zones,
     /// Its version, like `2026a`.
     pub version: String,
     /// Where it is; `None`: in this binary.
     pub dir: Option<PathBuf>,
-    /// What the one that was not taken has, if there is one.
+    /// The version of the data that were not chosen, if there are any.
     pub other: Option<String>,
 }
 
 impl ZoneData {
-    /// The newer of the binary's and the system's.
+    /// The newer of the binary's data and the system's.
     pub fn newest() -> Self {
         Self::newest_of(SYSTEM.map(Path::new))
     }
@@ -68,11 +68,10 @@ impl ZoneData {
     }
 }
 
-/// What a directory of zones has; it reads them when they are asked for, and again when they
-/// have been updated.
+/// The data of a directory. They are read when they are used, and again when they have been updated.
 fn usable(dir: &Path) -> Option<Zones> {
     let zones = Zones::new(TimeZoneDatabase::from_dir(dir).ok()?);
-    // A slimmed-down system may have the list of versions and no zones.
+    // A minimal system may have the list of versions and no zones.
     zones.get("America/Los_Angeles").map(|_| zones)
 }
 
@@ -88,7 +87,7 @@ fn version_in(dir: &Path) -> Option<String> {
     })
 }
 
-/// By year, then by letter: `2026z` comes before `2026za`.
+/// Compared by year, then by letter: `2026z` is before `2026za`.
 fn rank(version: &str) -> Option<(u32, usize, &str)> {
     let year: u32 = version.get(..4)?.parse().ok()?;
     let letters = &version[4..];

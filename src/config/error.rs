@@ -71,7 +71,7 @@ pub enum Problem {
         "PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL, so Twilio has no URL for \
          callbacks: set both or neither"
     )]
-    WebhooksUncalled,
+    CallbacksWithoutUrl,
     /// See [`Config::lease`](super::Config::lease).
     #[error(
         "PUNCTUAL_LEASE is {}, too short for a PUNCTUAL_SEND_TIMEOUT of {}: expected at least \

@@ -280,7 +280,7 @@ fn http_of(raw: &mut Raw, state_dir: Option<PathBuf>, sources: &Sources) -> Http
     let webhook_addr = raw.get(&key::WEBHOOK_ADDR, values::address);
     let public_url = raw.get(&key::PUBLIC_URL, values::public_url);
     if webhook_addr.is_some() && !raw.is_given(&key::PUBLIC_URL) {
-        raw.problem(Problem::WebhooksUncalled);
+        raw.problem(Problem::CallbacksWithoutUrl);
     }
     let debug_token = raw.get(&key::DEBUG_TOKEN, values::token);
     let operator_token = raw.get(&key::OPERATOR_TOKEN, values::token);

@@ -1,5 +1,5 @@
-//! The backlog: how much is pending beyond the window: a count over an index, made for whoever looks at the
-//! debug endpoint, and so never more than one at a time nor more than one a second.
+//! The backlog: how many messages are pending beyond the window. The count reads an index, and is made for
+//! requests to the debug endpoint, so never more than one at a time nor more than one a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::store::Store;
 /// Counted up to this.
 const MOST: i64 = 1_000_000;
 
-/// A count this old still serves who asks once.
+/// A count of this age is still used for a single request.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// And who asks all the time: a million rows are not counted every second for a page that is
+/// The same for repeated requests: a million rows are not counted every second for a page that is
 /// left open.
 const FRESH_ENOUGH: Duration = Duration::from_secs(15);
 
-/// How long a question waits for its turn, and then for the count. Together less than what HTTP
-/// waits for its answer.
+/// How long a request waits for its turn, and then for the count. Together less than HTTP waits for the
+/// reply.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// Where in an answer the count belongs.
+/// The place of the count in a reply.
 type Place<T> = fn(&mut T) -> &mut WindowReport;
 
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl Backlog {
         }
     }
 
-    /// Completes the timers' report with the count, if it comes in time, and sends it.
+    /// Adds the count to the timers' report, if it is made in time, and sends it.
     pub(super) async fn answer(
         self,
         report: TimersReport,
@@ -90,10 +90,10 @@ impl Backlog {
             *latest = Some((now, count));
             window(&mut report).beyond = Some(count);
         }
-        // Who asked may have gone.
+        // The client may have disconnected.
         let _ = reply.send(report);
         if in_time.is_err() {
-            // To its end, or its connection would go back with the statement running.
+            // Not cancelled, or its connection would return to the pool with the statement running.
             *latest = count.await.ok().map(|count| (now, count));
         }
     }

@@ -1,4 +1,4 @@
-//! The connections to the database, and who may take which.
+//! The connections to the database, and which part of the daemon uses which.
 
 use std::sync::Arc;
 
@@ -15,31 +15,31 @@ use crate::message::InstanceId;
 use crate::receipt;
 use crate::store::{Lineage, Store, Watch};
 
-/// Two that claim, one that records, one for everything else. With the listener's and the
-/// heartbeat's that makes six, which the smallest Supabase plan can spare.
+/// Two for claims, one for records, one for everything else. With the listener's and the heartbeat's
+/// that makes six, which the smallest Supabase plan can spare.
 const POOL: usize = 4;
 
-/// Nobody but heartbeat and clock can take these. The second is opened only where the clock is to be
-/// measured while a beat waits for its commit.
+/// For the heartbeat and the clock only. The second one is opened only if the clock is measured while a
+/// heartbeat waits for its commit.
 const HEARTBEAT_POOL: usize = 2;
 
 pub(super) struct Connections {
-    /// What everybody uses.
+    /// With the shared connections.
     pub(super) store: Store,
-    /// What heartbeat and clock use.
+    /// With the connections of heartbeat and clock.
     pub(super) heartbeat: Store,
     /// Which history of which database the sessions are in.
     pub(super) lineage: Lineage,
 }
 
 impl Connections {
-    /// Opens none yet.
+    /// Creates the pools; no connection is opened yet.
     pub(super) fn of(parts: &Parts, instance: InstanceId) -> Self {
         let lineage = Lineage::default();
         let kept = Some((&lineage, instance));
         let watch = Watch::over(parts.dsn.clone());
-        // Callbacks bring their own connections, so that they take nobody else's.
-        let callbacks = parts.webhooks.as_ref().map_or(0, |_| receipt::AT_ONCE);
+        // Callbacks enlarge the pool, so that they take no connection from the others.
+        let callbacks = parts.callbacks.as_ref().map_or(0, |_| receipt::AT_ONCE);
         let pool = parts.dsn.pool_with(POOL + callbacks, kept, Some(&watch));
         let own = parts.dsn.pool_with(HEARTBEAT_POOL, kept, Some(&watch));
         let provider = parts.provider.capabilities();

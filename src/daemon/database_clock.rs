@@ -17,18 +17,18 @@ const MEASURE: Duration = Duration::from_secs(5);
 /// How long a reading may take.
 const READING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Readings at once; the shortest way counts.
+/// Readings at once; the one with the shortest round trip counts.
 const READINGS: usize = 5;
 
-/// Between tries to measure a clock that was lost.
+/// Between attempts to measure a clock that was lost.
 const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
 
 pub(super) struct DatabaseClock {
-    /// Over connections that nobody else can hold up.
+    /// With connections that no other statement can delay.
     pub(super) store: Store,
     pub(super) clock: Arc<Clock>,
     pub(super) inputs: mpsc::Sender<Input>,
-    /// The event loop has found it lost.
+    /// Notified when the event loop has found it lost.
     pub(super) lost: Arc<Notify>,
 }
 
@@ -70,7 +70,7 @@ impl DatabaseClock {
     }
 }
 
-/// What is waited for, and what to do.
+/// The log line while it is waited for, with what to do.
 pub(super) fn disputed(by_us: i64) -> String {
     let (sign, by) = (if by_us < 0 { "-" } else { "" }, by_us.unsigned_abs());
     let (seconds, milliseconds) = (by / 1_000_000, by % 1_000_000 / 1_000);
@@ -81,7 +81,7 @@ pub(super) fn disputed(by_us: i64) -> String {
     )
 }
 
-/// Whether it is known, by a reading of now: what the database judges by its clock waits until it is.
+/// Whether it is known now: what the database decides by its clock waits until it is.
 pub(super) async fn is_known(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
     read(store, clock).await?;
     Ok(clock.is_trusted())

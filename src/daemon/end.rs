@@ -1,4 +1,4 @@
-//! Turns the event loop beside its tasks to the end, and leaves everything in order.
+//! Runs the event loop and the tasks until the end, and shuts down in order.
 
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +19,8 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Turns the loop until it has drained after a stop. A task that is gone is a stop as well: what
-    /// is being sent ends in good order, and then the daemon does, with the task's name.
+    /// Runs the loop until it has drained after a stop. A task that ended is a stop as well: requests in
+    /// flight finish first, and then the daemon ends with the name of the task.
     pub(super) async fn until_drained(
         mut self,
         event_loop: EventLoop,
@@ -28,7 +28,7 @@ impl Running {
     ) -> Result<(), RunError> {
         let instance = self.dispatch.store.instance();
         let mut failed = None;
-        // Boxed, for it is large and there is one.
+        // Boxed because it is large and there is only one.
         let mut turning = Box::pin(event_loop.run(sources, self.stop.clone()));
         let drained = loop {
             let failure = tokio::select! {
@@ -58,7 +58,7 @@ impl Running {
         Ok(())
     }
 
-    /// Says that nothing of this instance is left open.
+    /// Records that nothing of this instance is left open.
     async fn leave(&self) {
         let store = &self.dispatch.store;
         match sign_off(store).await {

@@ -1,5 +1,5 @@
-//! Whether due messages are sent. Other checks watch the parts, this one the result: what has been due
-//! for ten seconds and is not claimed, which outcomes cannot be recorded, and why.
+//! Checks whether due messages are sent. Other checks observe the parts, this one observes the result: what
+//! has been due for ten seconds and is not claimed, which outcomes cannot be recorded, and why.
 //!
 //! On the heartbeat's connections, because the cause may block all others.
 
@@ -57,7 +57,7 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the event loop sees.
+    /// Updates what the event loop knows.
     pub(super) fn saw(&self, facts: Facts, now: Uptime) {
         let mut state = self.state();
         state.facts = facts;
@@ -81,8 +81,8 @@ impl Health {
     }
 
     async fn check(&self, store: &Store, dispatch: &Dispatch) {
-        let held = store.quarantined_before();
-        let overdue = store.overdue(PATIENCE, held);
+        let quarantined = store.quarantined_before();
+        let overdue = store.overdue(PATIENCE, quarantined);
         let overdue = store.within(CHECK_PATIENCE, overdue).await;
         let faults = store.within(CHECK_PATIENCE, store.path_faults()).await;
         let now = clock::reading().up;
@@ -105,7 +105,7 @@ impl Health {
             (before, Some(reason)) if before.as_ref() != Some(&reason) => {
                 tracing::warn!(reason, "what is due does not go as it should");
             }
-            (Some(_), None) => tracing::info!("what is due goes again"),
+            (Some(_), None) => tracing::info!("what is due is sent again"),
             _ => {}
         }
     }
@@ -122,7 +122,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// For the metrics, and why this daemon is not ready.
+    /// The state for the metrics, and the reason why this daemon is not ready.
     fn judge(&self) -> (Waiting, Option<String>) {
         let overdue = match &self.overdue {
             Ok(overdue) => *overdue,
@@ -238,12 +238,12 @@ mod tests {
     }
 
     fn check(seen: &Seen, cause: Option<&str>, reason: Option<&str>) {
-        let (waiting, told) = seen.judge();
-        assert_eq!(waiting.cause, cause, "{told:?}");
-        match (&told, reason) {
+        let (waiting, given) = seen.judge();
+        assert_eq!(waiting.cause, cause, "{given:?}");
+        match (&given, reason) {
             (None, None) => {}
-            (Some(told), Some(reason)) => assert!(told.contains(reason), "{told}"),
-            _ => panic!("{told:?}, not {reason:?}"),
+            (Some(given), Some(reason)) => assert!(given.contains(reason), "{given}"),
+            _ => panic!("{given:?}, not {reason:?}"),
         }
     }
 
@@ -254,11 +254,11 @@ mod tests {
             breaker_open: true,
             ..Facts::default()
         };
-        let held = Seen {
+        let paused = Seen {
             facts: open,
             ..seen(5, 40)
         };
-        check(&held, Some("breaker"), None);
+        check(&paused, Some("breaker"), None);
         let full = Facts {
             saturated: true,
             ..Facts::default()

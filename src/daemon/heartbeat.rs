@@ -1,5 +1,5 @@
-//! Writes every few seconds that this instance is alive, and reads which others are. On connections of
-//! its own, so that a statement that waits cannot make this instance look dead.
+//! Records every few seconds that this instance is alive, and reads which others are. It has its own
+//! connections, so that a waiting statement cannot make this instance look dead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) const BEAT: Duration = Duration::from_secs(5);
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
 
 /// How long a heartbeat may take. Far less than [`SILENCE`]: a dead connection must not make this
-/// instance look dead. A server that is working, perhaps on a slow disk, has longer.
+/// instance look dead. A server that is working, perhaps on a slow disk, is given longer.
 pub(super) const BEAT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two reads of the instances by notification: any role may send those, at any rate.
@@ -30,15 +30,15 @@ pub(super) struct Heartbeat {
     pub(super) store: Store,
     /// How far the database's log has come.
     pub(super) lineage: Lineage,
-    /// Where that is kept.
+    /// Where the log position is stored.
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) inputs: mpsc::Sender<Input>,
-    /// An instance started or stopped.
+    /// Notified when an instance started or stopped.
     pub(super) members: Arc<Notify>,
 }
 
 impl Heartbeat {
-    /// Beats until it is dropped: during a shutdown too, because requests are still in flight.
+    /// Runs until it is dropped: during a shutdown too, because requests are still in flight.
     pub(super) async fn keep(self) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,7 +83,7 @@ impl Heartbeat {
         }
     }
 
-    /// Keeps how far the database's log has come: one that is found shorter later was restored.
+    /// Stores the log position of the database: if it is behind that later, the database was restored.
     async fn follow(&self) {
         let Some(journal) = &self.journal else {
             return;
@@ -98,7 +98,7 @@ impl Heartbeat {
     }
 }
 
-/// Writes that this instance has ended. A dead connection does not delay the shutdown.
+/// Records that this instance has ended. A dead connection does not delay the shutdown.
 pub(super) async fn sign_off(store: &Store) -> Result<(), StoreError> {
     store.within(BEAT_PATIENCE, store.instance_stop()).await
 }

@@ -1,5 +1,5 @@
 //! Checks the journal: that it can be written, and is still where the next daemon looks for it; syncs
-//! responses that the database has not recorded. The disk may take its time, so beside the event loop.
+//! responses that the database has not recorded. The disk may be slow, so this is not done in the event loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::metrics::{Gauge, Metrics};
 /// How often it is checked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Every so many checks, unrecorded responses are synced.
+/// After this many checks, unrecorded responses are synced.
 const SYNC_AT: u32 = 5;
 
 /// Checks until it is dropped: during a shutdown too, because requests are still in flight.
@@ -35,7 +35,7 @@ pub(super) async fn keep(journal: Arc<Journal>, metrics: Arc<Metrics>) {
             .await
         };
         let Ok((condition, synced)) = checked else {
-            // The process is ending, or the check panicked, which the next one will again.
+            // The process is ending, or the check panicked; then the next one panics too.
             continue;
         };
         let is_complete = condition == Condition::Complete;

@@ -1,4 +1,4 @@
-//! Asks the provider what it did not tell, beside the loop: sends never wait for it.
+//! Queries the provider for what it has not reported, in a task of its own: sends never wait for it.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::receipt::look_up::LookUps;
 
-/// Between two rounds: what is due waits at most this long, and an idle database is asked one
-/// small question in it.
+/// Between two rounds: what is due waits at most this long, and an idle database gets one small query in this
+/// time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// After a round that the database did not let come to its end.
+/// After a round that an error of the database ended.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// Asks until `stop`. A round that is under way then is given up: what it had taken is taken
-/// again by whoever comes next.
+/// Makes look-ups until `stop`. A round in progress is then dropped: its look-ups become due again, for any
+/// instance.
 pub(super) async fn keep(look_ups: LookUps, stop: CancellationToken) {
     let rounds = async {
         loop {

@@ -1,10 +1,10 @@
-//! Runs everything: builds the parts, runs the event loop, supervises the tasks beside it, and shuts
-//! down in order.
+//! Runs everything: builds the parts, runs the event loop, supervises the other tasks, and shuts down in
+//! order.
 //!
 //! - `event_loop`: passes inputs to the reactor, and starts what it decides.
-//! - `tasks`: the tasks beside the loop; one that ends or panics ends the daemon with its name. They are
-//!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `journal_watch`, the `recovery`
-//!   of attempts of dead instances, the `restore` watch, and the HTTP servers.
+//! - `tasks`: the other tasks; one that ends or panics ends the daemon with its name. They are
+//!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `journal_watch`, the
+//!   `recovery` of attempts of dead instances, the `restore` watch, and the HTTP servers.
 //! - `repeats`: sums up warnings that repeat.
 //! - `start`: the checks before anything starts. `end`: the orderly shutdown.
 
@@ -77,12 +77,12 @@ pub struct Parts {
     /// Where HTTP is served, already bound.
     pub http: Endpoint,
     /// The provider's callbacks; `None`: none are accepted.
-    pub webhooks: Option<WebhookParts>,
-    /// Where the journal is; `None`: none is kept.
+    pub callbacks: Option<CallbackParts>,
+    /// Where the journal is; `None`: there is none.
     pub state: Option<State>,
     /// A person says that nothing is missing in the database, though it has another history.
     pub accept_restore: bool,
-    /// A person confirms the database's clock, whatever this host's says.
+    /// A person confirms the database's clock, even if this host's differs.
     pub accept_clock: bool,
 }
 
@@ -93,10 +93,10 @@ pub struct State {
 }
 
 /// What callbacks need.
-pub struct WebhookParts {
+pub struct CallbackParts {
     /// Parses them.
     pub callbacks: Arc<dyn Callbacks>,
-    /// Their own address, already bound; `None`: that of all other routes.
+    /// A separate address for them, already bound; `None`: that of all other routes.
     pub listener: Option<TcpListener>,
 }
 
@@ -121,12 +121,12 @@ pub enum RunError {
     /// The kernel refuses a timer.
     #[error("cannot create a timer")]
     Timer(#[source] std::io::Error),
-    /// A task ended that must not.
+    /// A task ended that must not end.
     #[error(transparent)]
     Task(#[from] TaskError),
     /// The database was unreachable while it stopped.
     #[error(
-        "stopped with {0} claims that the database did not take back: their messages stay \
+        "stopped with {0} claims that could not be released: their messages stay \
          `sending` until the lease is over and are then `unconfirmed`, though none was sent"
     )]
     Unrecorded(usize),
@@ -163,7 +163,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     // Before the database is reachable: /readyz says what is missing.
     let http = Http {
         endpoint: parts.http,
-        webhooks: parts.webhooks,
+        callbacks: parts.callbacks,
     };
     let max_lateness = rules.max_lateness;
     let (servers, mut questions) = http.serve(&store, &clock, &metrics, max_lateness);
@@ -178,7 +178,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
-        // Boxed because it is large and over soon.
+        // Boxed because it is large and ends soon.
         there = Box::pin(start.when_there(&mut questions)) => there?,
     }
     let now = clock.now().db;
@@ -217,7 +217,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
 
     let mut reactor =
         Reactor::new(parts.settings, clock.now(), AttemptToken::fresh).with_provider(&provider);
-    let (held_tx, held) = watch::channel(None);
+    let (quarantined_tx, quarantined) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     let mut progress = Progress::default();
     if let Some(mut begun) = begun {
@@ -231,7 +231,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     if let Some(before) = progress.open {
         reactor.handle(Input::Quarantine { before }, clock.now());
     }
-    let restore = Restore::new(&dispatch, &input_tx, held, left_tx, progress);
+    let restore = Restore::new(&dispatch, &input_tx, quarantined, left_tx, progress);
     tasks.spawn("restore watch", restore.watch());
     let running = Running {
         tasks,
@@ -244,7 +244,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         dispatch,
         input_tx,
         (wakers, health),
-        (held_tx, left),
+        (quarantined_tx, left),
     );
     let sources = Sources {
         heard,
@@ -260,7 +260,7 @@ const fn unheard(provider: &Capabilities) -> LookUpPlan {
         LookUpPlan::UNHEARD
     } else {
         // No callback will come.
-        LookUpPlan::UNTOLD
+        LookUpPlan::NO_RECEIPTS
     }
 }
 

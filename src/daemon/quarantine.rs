@@ -1,5 +1,5 @@
-//! Compares what is in quarantine with the provider's list, beside the loop: what is due later never waits for
-//! it.
+//! Compares what is in quarantine with the provider's list, in a task of its own: what is due later never waits
+//! for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::proof::quarantine::{CLEARED_MAX, Reason, Reconciliation};
 use crate::receipt::reconcile::Reconciler;
 use crate::schedule::Backoff;
 
-/// Between two comparisons, growing: what an hour has not shown, only a person can decide.
+/// Between two comparisons, increasing: what was not decided within an hour, only a person can decide.
 const COMPARISONS: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));
 
 /// After a comparison that the database interrupted.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// How often rows are read that are kept back no longer: written since the quarantine began, or cleared by
+/// How often rows are read that are not in quarantine any more: written since it began, or cleared by
 /// another instance. The provider is not queried for that.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// What the latest comparison left in quarantine, for those who ask.
+/// What the latest comparison left in quarantine, for HTTP.
 #[derive(Debug)]
 pub(super) struct Remaining {
     pub(super) rows: usize,
@@ -57,12 +57,12 @@ pub(super) async fn reconcile(
                 if found.unsent_more > 0 {
                     pause = COMPARISONS.pause(1);
                 }
-                // One comparison as soon as a message that is missing in the list was not sent.
+                // A comparison at the time from which a message that is not on the list was not sent.
                 let until_proof = ABSENT_AFTER.saturating_sub(found.age);
                 if !until_proof.is_zero() {
                     pause = pause.min(until_proof);
                 }
-                // Those of before too: the reactor may not have had room for them.
+                // Those of previous comparisons too: the reactor may not have had room for them.
                 let mut unsent = found.unsent;
                 unsent.extend(found.cleared);
                 cleared.clear();
@@ -92,7 +92,7 @@ pub(super) async fn reconcile(
     }
 }
 
-/// Has the reactor take those of these that are not `cleared` yet, if they are still to be sent.
+/// Passes those that are not in `cleared` yet to the reactor, which loads them if they are still to be sent.
 async fn pass_on(
     unsent: Vec<MessageId>,
     cleared: &mut BTreeSet<MessageId>,
@@ -112,12 +112,12 @@ async fn pass_on(
 
 /// What one comparison showed.
 fn log(found: &Reconciliation, before: Moment) {
-    let held: usize = found.remaining.values().sum();
+    let remaining: usize = found.remaining.values().sum();
     tracing::warn!(
         held_before = %before,
         sent = found.sent,
         absent = found.unsent.len() + found.unsent_more,
-        held,
+        held = remaining,
         reasons = found.in_words(),
         "messages in quarantine after a restore were compared with the provider's list, and will be \
          again. To decide by hand: mark one as sent, cancel or reschedule it. To release all, if none \

@@ -1,7 +1,7 @@
 //! Settles the open attempts of dead instances by their journals.
 //!
-//! The process that wrote such a journal is dead, because its lock is free; so no lease is waited for
-//! here. A claim whose statement was on its way to the server when that process died may still be
+//! The process that wrote such a journal is dead, because its lock is free; so this does not wait for
+//! leases. A claim whose statement was on its way to the server when that process died may still be
 //! committed: the checks go on until that is impossible.
 
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::store::StoreError;
 /// Between two checks.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// By then a statement of a dead session has ended: the server's `statement_timeout`, and a margin.
+/// After this time a statement of a dead session has ended: the server's `statement_timeout`, and a margin.
 const SETTLED_AFTER: Duration = Duration::from_secs(20);
 
 /// Runs until everything that `files` prove is recorded, however long the database is unreachable.
-/// `database`: which one it is, if it continues where they left it.
+/// `database`: its id, if it has the history that they were written for.
 pub(super) async fn settle(
     dispatch: Dispatch,
     mut files: Vec<PastFile>,
@@ -98,7 +98,7 @@ async fn settle_file(
 }
 
 /// Attempts of this instance that were reaped, because it was suspended or cut off for longer than its
-/// leases: what never began is pending again, by its own journal.
+/// leases: those that never began, by its own journal, are pending again.
 pub(super) async fn reaped_alive(
     dispatch: &Dispatch,
     inputs: &mpsc::Sender<Input>,

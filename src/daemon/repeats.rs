@@ -1,10 +1,10 @@
 //! Warnings that repeat are summed up: the first of a cause is logged at once, those that follow are
-//! counted, and the count is logged every ten seconds. So the log grows with what is wrong, and not
-//! with how many messages meet it.
+//! counted, and the count is logged every ten seconds. So the log grows with the number of causes, and not
+//! with the number of messages concerned.
 //!
-//! This is a filter on all that is logged, and no call at each place: a new warning is summed up
-//! without anybody thinking of it. A cause is where the event comes from and what its fields say,
-//! without those that name the item.
+//! This is a filter on all log lines and not a call at each place, so a new warning is summed up without
+//! further code. A cause is the place of the event and the content of its fields, without those that
+//! name the item.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -23,11 +23,11 @@ use crate::message::Uptime;
 /// How often the count of a cause is logged.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether one is due.
+/// How often it is checked whether one is due.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Causes told apart at one place in the code. The rest are counted together: a text that has an id in
-/// it would be a cause for each.
+/// Causes that are distinguished at one place in the code. The rest are counted together: a text that
+/// contains an id would be a cause for each.
 const CAUSES_MAX: usize = 8;
 
 /// Fields that name the item and not the cause. Only warnings are summed up over them: an error
@@ -44,7 +44,7 @@ const ITEM: [&str; 9] = [
     "connections",
 ];
 
-/// What was logged, and not again since.
+/// The causes that were logged, and their counts.
 static REPEATS: LazyLock<Repeats> = LazyLock::new(Repeats::default);
 
 /// Passes the first event of a cause, and counts the others. To be combined with a filter by level,
@@ -82,7 +82,7 @@ pub(super) async fn keep() {
     }
 }
 
-/// Logs all counts there are: nothing comes after this.
+/// Logs all remaining counts, at the end of the process.
 pub(super) fn log_rest() {
     log(REPEATS.rest());
 }
@@ -97,7 +97,7 @@ fn log(sums: Vec<Sum>) {
     }
 }
 
-/// What an event says, without the item.
+/// The content of an event, without the item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Cause {
     /// The sentence.
@@ -129,9 +129,9 @@ struct Repeats {
 #[derive(Debug)]
 struct Entry {
     cause: Cause,
-    /// When a line was last logged of it.
+    /// When a line was last logged for it.
     logged: Uptime,
-    /// Not logged since.
+    /// How often it was not logged since.
     times: u64,
 }
 
@@ -145,7 +145,7 @@ struct Sum {
 
 impl Repeats {
     fn places(&self) -> MutexGuard<'_, HashMap<Identifier, Vec<Entry>>> {
-        // Counts are whole between any two statements: a panic elsewhere spoils nothing.
+        // The counts are consistent after every statement, so a panic elsewhere does no harm.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -173,8 +173,8 @@ impl Repeats {
         false
     }
 
-    /// What is to be logged now. A cause that has not come back is forgotten: the next time is a
-    /// first time.
+    /// The counts to log now. A cause that has not occurred again is forgotten, and counts as new the next
+    /// time.
     fn due(&self, now: Uptime) -> Vec<Sum> {
         let mut sums = Vec::new();
         self.places().retain(|_, entries| {

@@ -1,8 +1,8 @@
 //! A database of another history: one that was restored, or a standby that took over.
 //!
 //! What is due is put in quarantine, in the reactor first and then in the database, for all instances. Each that
-//! ran when the history changed records what it knows as sent, and says so. With the last of them the quarantine
-//! ends. Where one is missing, the provider's list decides row by row (`quarantine`), or a person
+//! ran when the history changed records what it knows as sent, and accounts for it. When the last of them has, the
+//! quarantine ends. If one is missing, the provider's list decides row by row (`quarantine`), or a person does
 //! (`--accept-restore`).
 
 use std::collections::HashSet;
@@ -27,49 +27,49 @@ mod merge;
 
 pub(super) use begin::{at_start, begin};
 
-/// Between tries of what the database or the disk refused.
+/// Between attempts at what the database or the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Whoever looks after it.
+/// The task that handles a restore.
 pub(super) struct Restore {
     dispatch: Dispatch,
     journal: Option<Arc<Journal>>,
     inputs: mpsc::Sender<Input>,
     /// What the reactor has in quarantine.
-    held: watch::Receiver<Option<Moment>>,
+    quarantined: watch::Receiver<Option<Moment>>,
     /// What the latest comparison left in quarantine.
     left: watch::Sender<Option<Remaining>>,
     progress: Progress,
 }
 
-/// How far it is.
+/// The state of a restore.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// What is due before this is in quarantine.
     pub(super) open: Option<Moment>,
-    /// The database does not have that yet.
+    /// The quarantine is not recorded in the database yet.
     pub(super) unrecorded: bool,
     /// What this instance and its journals know as sent may be missing in the database.
     pub(super) lost: bool,
-    /// By what it is known which instances ran.
+    /// How it is known which instances ran.
     pub(super) witness: RanBy,
-    /// A person releases it, once what is known as sent is recorded.
+    /// A person decided to end it, once what is known as sent is recorded.
     pub(super) accepted: bool,
     /// Instances whose requests are all recorded.
     accounted: Option<HashSet<InstanceId>>,
-    /// As the database has them.
+    /// Those that have not accounted, by the database.
     unaccounted: Vec<InstanceId>,
 }
 
-/// By what it is known which instances ran when the history changed.
+/// How it is known which instances ran when the history changed.
 #[derive(Debug, Default)]
 pub(super) enum RanBy {
     /// This one ran, and remembers it.
     #[default]
     Memory,
-    /// By the journals of these, which are dead; the latest last.
+    /// From the journals of these, which are dead; the latest last.
     Journals(Vec<InstanceId>),
-    /// By nothing.
+    /// It is not known.
     Nothing,
 }
 
@@ -88,11 +88,11 @@ enum Event {
 }
 
 impl Restore {
-    /// `held`: what the reactor has in quarantine; `left`: what a comparison left in it.
+    /// `quarantined`: what the reactor has in quarantine; `left`: what a comparison left in it.
     pub(super) fn new(
         dispatch: &Dispatch,
         inputs: &mpsc::Sender<Input>,
-        held: watch::Receiver<Option<Moment>>,
+        quarantined: watch::Receiver<Option<Moment>>,
         left: watch::Sender<Option<Remaining>>,
         progress: Progress,
     ) -> Self {
@@ -100,13 +100,13 @@ impl Restore {
             journal: dispatch.journal.clone(),
             dispatch: dispatch.clone(),
             inputs: inputs.clone(),
-            held,
+            quarantined,
             left,
             progress,
         }
     }
 
-    /// Looks after it for as long as the daemon runs.
+    /// Handles restores for as long as the daemon runs.
     pub(super) async fn watch(mut self) {
         let lineage = self.dispatch.lineage.clone();
         let mut quarantine = lineage.quarantine();
@@ -130,7 +130,7 @@ impl Restore {
         }
     }
 
-    /// Puts what is due in quarantine, and then has the sessions used. Whether the reactor still listens.
+    /// Puts what is due in quarantine, and then accepts the sessions. Whether the reactor still listens.
     async fn moved(&mut self, moved: Moved) -> bool {
         let latest = self.dispatch.lineage.memory(Memory::latest);
         let before = quarantine_before(self.dispatch.clock.now().db, latest);
@@ -140,7 +140,7 @@ impl Restore {
             moved.lost,
             before,
         );
-        if !self.hold(before).await {
+        if !self.quarantine(before).await {
             return false;
         }
         if let Some(journal) = &self.journal {
@@ -149,7 +149,7 @@ impl Restore {
                 moved.to.map(|place| (place.database, place.reached)),
             );
         }
-        // A server that another took over from may go on answering its sessions.
+        // A server that was replaced by another may continue to respond in its sessions.
         self.dispatch.store.distrust();
         self.dispatch.lineage.accept(moved);
         self.left.send_replace(None);
@@ -157,20 +157,20 @@ impl Restore {
             open: Some(before),
             unrecorded: true,
             lost: moved.lost || self.progress.lost && self.progress.accounted.is_none(),
-            // Somebody accepted the one before.
+            // `--accept-restore` was about the previous quarantine.
             ..Progress::default()
         };
         true
     }
 
-    /// Has the reactor keep back what is due. Whether it still listens.
-    async fn hold(&mut self, before: Moment) -> bool {
-        let told = self.inputs.send(Input::Quarantine { before }).await;
-        let holds = |held: &Option<Moment>| *held == Some(before);
-        told.is_ok() && self.held.wait_for(holds).await.is_ok()
+    /// Has the reactor put what is due in quarantine. Whether it still listens.
+    async fn quarantine(&mut self, before: Moment) -> bool {
+        let sent = self.inputs.send(Input::Quarantine { before }).await;
+        let is_done = |quarantined: &Option<Moment>| *quarantined == Some(before);
+        sent.is_ok() && self.quarantined.wait_for(is_done).await.is_ok()
     }
 
-    /// Takes in what the database says. Whether the reactor still listens.
+    /// Follows what the database has. Whether the reactor still listens.
     async fn follow(&mut self, read: Option<Quarantine>) -> bool {
         if self.progress.unrecorded {
             return true;
@@ -186,7 +186,7 @@ impl Restore {
                 tracing::warn!(held_before = %quarantine.before,
                     "another instance found that the database was restored or replaced: messages due by \
                      then are in quarantine until it is known whether they were sent");
-                self.hold(quarantine.before).await
+                self.quarantine(quarantine.before).await
             }
             (Some(ended), Some(open)) if ended.before >= open => {
                 tracing::warn!("quarantine ended: every message in it is accounted for");
@@ -207,7 +207,7 @@ impl Restore {
         }
     }
 
-    /// Does what is to be done until something happens. Dropped at any point, it begins again.
+    /// Does what remains to be done. May be dropped at any point, and is then called again.
     async fn work(&mut self) -> std::convert::Infallible {
         if let Some(before) = self.progress.open {
             if self.progress.unrecorded {
@@ -220,7 +220,7 @@ impl Restore {
         std::future::pending().await
     }
 
-    /// Has all instances keep it back.
+    /// Records the quarantine, for all instances.
     async fn record(&mut self, before: Moment) {
         let store = &self.dispatch.store;
         let mut ran = self.dispatch.lineage.members();
@@ -231,13 +231,13 @@ impl Restore {
         };
         ran.extend(first);
         until(|| store.bounded(store.quarantine_begin(before, &ran, first, SILENCE))).await;
-        // The history before may have known this instance; this one has to.
+        // This instance may be recorded in the previous history only.
         until(|| store.bounded(store.instance_start())).await;
         self.progress.unrecorded = false;
         self.publish().await;
     }
 
-    /// Has what this instance and its journals know recorded, and says so.
+    /// Records what this instance and its journals know, and accounts for it.
     async fn account(&mut self) {
         if self.progress.accounted.is_none() {
             let known = if self.progress.lost {
@@ -265,7 +265,7 @@ impl Restore {
         self.publish().await;
     }
 
-    /// Decides what is left: a person has, or the provider's list does.
+    /// Decides the remaining messages: by a person's decision, or by the provider's list.
     async fn decide(&mut self, before: Moment) {
         let store = &self.dispatch.store;
         if self.progress.accepted {
@@ -285,7 +285,7 @@ impl Restore {
         self.publish().await;
     }
 
-    /// Has everybody read it again, this instance too.
+    /// Has all instances read it again, this one included.
     async fn publish(&self) {
         let store = &self.dispatch.store;
         notify_members(store).await;
@@ -293,7 +293,7 @@ impl Restore {
     }
 }
 
-/// What is said of a database that is not what it was.
+/// Logs that the database has another history.
 fn log(was: Option<DatabaseId>, is: Option<LogPosition>, lost: bool, before: Moment) {
     let was = was.map(tracing::field::display);
     let is = is.map(|place| tracing::field::display(place.database));
@@ -308,7 +308,7 @@ fn log(was: Option<DatabaseId>, is: Option<LogPosition>, lost: bool, before: Mom
     }
 }
 
-/// Tries until it is done.
+/// Retries until it succeeds.
 pub(super) async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
     mut attempt: impl FnMut() -> F,
 ) -> T {

@@ -1,4 +1,4 @@
-//! The HTTP servers. They serve from before the database is there until after the last message.
+//! The HTTP servers. They run from before the database is reachable until after the last message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::WebhookParts;
+use super::CallbackParts;
 use super::tasks::{TaskError, Tasks};
 use crate::clock::Clock;
 use crate::http::{self, Endpoint, HttpState, Question};
 use crate::metrics::Metrics;
-use crate::receipt::Webhooks;
+use crate::receipt::CallbackHandler;
 use crate::store::Store;
 
 /// Questions from HTTP waiting for the reactor.
 const QUESTIONS: usize = 64;
 
-/// Where HTTP is served, and to whom.
+/// Where HTTP is served, and which callbacks are accepted.
 pub(super) struct Http {
     pub(super) endpoint: Endpoint,
-    pub(super) webhooks: Option<WebhookParts>,
+    pub(super) callbacks: Option<CallbackParts>,
 }
 
 pub(super) struct Servers {
@@ -29,8 +29,8 @@ pub(super) struct Servers {
 }
 
 impl Http {
-    /// On one listener for everything, or with one of their own for the callbacks. What is asked of
-    /// the reactor comes out of the channel.
+    /// On one listener for everything, or with a separate one for the callbacks. Questions to the
+    /// reactor arrive on the returned channel.
     pub(super) fn serve(
         self,
         store: &Store,
@@ -46,15 +46,15 @@ impl Http {
             self.endpoint.tokens.clone(),
         )
         .with_stories(store.clone());
-        if let Some(parts) = self.webhooks {
+        if let Some(parts) = self.callbacks {
             let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
-            let webhooks = Webhooks::new(parts.callbacks, store.clone(), clock, metrics)
+            let handler = CallbackHandler::new(parts.callbacks, store.clone(), clock, metrics)
                 .with_max_lateness(max_lateness);
             match parts.listener {
-                None => state = state.with_webhooks(webhooks),
+                None => state = state.with_callbacks(handler),
                 Some(own) => {
                     let (limits, stop) = (http::Limits::default(), stop.clone());
-                    let serve = http::serve_webhooks(own, webhooks, limits, stop);
+                    let serve = http::serve_callbacks(own, handler, limits, stop);
                     tasks.spawn("callback server", serve);
                 }
             }
@@ -71,7 +71,7 @@ impl Servers {
         self.tasks.failure(&self.stop).await
     }
 
-    /// Ends them, within their own deadline.
+    /// Stops them, within their own deadline.
     pub(super) async fn end(&mut self) {
         self.stop.cancel();
         self.tasks.join_all().await;

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks for a stop in good order, the second ends it at once.
+//! SIGTERM and SIGINT: the first begins an orderly shutdown, the second ends the process at once.
 
 use std::io;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A signal to the whole process group often comes with one from the parent that passes its own
-/// on. What follows another signal within this is its echo, not somebody's impatience.
+/// A signal to the whole process group is often followed by one from the parent, which forwards its own.
+/// A signal within this time after another one is taken for such a duplicate.
 const ECHO: Duration = Duration::from_millis(200);
 
 /// 128 + SIGTERM, as shells report a program that a signal ended.

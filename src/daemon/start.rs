@@ -20,7 +20,7 @@ use crate::reactor::report::{Missing, Readiness};
 use crate::schedule::Backoff;
 use crate::store::{Dsn, Migrator, Store};
 
-/// Between tries while it is unreachable. A restarted database is back within a second or two, and
+/// Between attempts while it is unreachable. A restarted database is back within a second or two, and
 /// messages wait for it.
 const AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
@@ -67,7 +67,7 @@ impl Start<'_> {
         own.quarantine_read().await?;
         notify_members(own).await;
         measure(own, self.clock).await?;
-        // Two are left free by the pool: for the listener, and for the check of a slow session.
+        // The pool leaves two free: for the listener, and for the check of a slow session.
         let room = (self.dsn.connect().await?, self.dsn.connect().await?);
         prewarm(store).await;
         drop(room);
@@ -77,11 +77,11 @@ impl Start<'_> {
     }
 }
 
-/// All that is known yet is that there is no connection.
+/// Replies that there is no connection yet.
 async fn answer(questions: &mut mpsc::Receiver<Question>) -> std::convert::Infallible {
     while let Some(question) = questions.recv().await {
         if let Question::Ready { reply } = question {
-            // The request may be over.
+            // The client may have disconnected.
             let _ = reply.send(Readiness {
                 missing: vec![Missing::Connection],
                 held_before: None,

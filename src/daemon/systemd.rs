@@ -1,5 +1,5 @@
-//! What systemd is told, where it asks (`Type=notify`, `WatchdogSec=`): that we are ready, that
-//! the loop turns, that we are stopping. Anywhere else this does nothing.
+//! Notifies systemd, if it expects that (`Type=notify`, `WatchdogSec=`): that the daemon is ready, that
+//! the event loop runs, that it is stopping. Without systemd this does nothing.
 
 use std::time::Duration;
 
@@ -7,38 +7,38 @@ use sd_notify::NotifyState;
 
 use crate::message::Uptime;
 
-/// So many pets within the time that systemd allows: one may come late, or not at all.
-const PETS: u32 = 3;
+/// Keep-alives within the time-out of the watchdog: one may be late or missing.
+const KEEP_ALIVES: u32 = 3;
 
 pub(super) struct Systemd {
-    /// Between two pets; `None`: there is no watchdog.
+    /// Between two keep-alives; `None`: there is no watchdog.
     every: Option<Duration>,
-    petted: Option<Uptime>,
-    told_ready: bool,
+    last: Option<Uptime>,
+    is_ready: bool,
 }
 
 impl Systemd {
-    /// As the environment of this process has it.
+    /// As the environment of this process says.
     pub(super) fn of_process() -> Self {
         Self::new(sd_notify::watchdog_enabled())
     }
 
     fn new(watchdog: Option<Duration>) -> Self {
         Self {
-            every: watchdog.map(|within| within / PETS),
-            petted: None,
-            told_ready: false,
+            every: watchdog.map(|within| within / KEEP_ALIVES),
+            last: None,
+            is_ready: false,
         }
     }
 
-    /// Once a turn of the loop: a loop that is stuck pets nobody.
-    pub(super) fn turned(&mut self, now: Uptime, ready: bool) {
-        if ready && !self.told_ready {
-            self.told_ready = true;
-            tell(NotifyState::Ready);
+    /// Called in every iteration of the loop: a loop that is stuck sends no keep-alive.
+    pub(super) fn tick(&mut self, now: Uptime, ready: bool) {
+        if ready && !self.is_ready {
+            self.is_ready = true;
+            notify(NotifyState::Ready);
         }
         if self.is_due(now) {
-            tell(NotifyState::Watchdog);
+            notify(NotifyState::Watchdog);
         }
     }
 
@@ -46,21 +46,21 @@ impl Systemd {
         let Some(every) = self.every else {
             return false;
         };
-        let due = self.petted.is_none_or(|last| now.since(last) >= every);
+        let due = self.last.is_none_or(|last| now.since(last) >= every);
         if due {
-            self.petted = Some(now);
+            self.last = Some(now);
         }
         due
     }
 
     /// A stop has begun, and may take as long as what is in flight.
-    #[expect(clippy::unused_self, reason = "told by whoever tells the rest")]
+    #[expect(clippy::unused_self, reason = "the others need it too")]
     pub(super) fn stopping(&self) {
-        tell(NotifyState::Stopping);
+        notify(NotifyState::Stopping);
     }
 }
 
-fn tell(state: NotifyState<'_>) {
+fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "could not notify systemd");
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_watchdog_is_petted_three_times_within_its_time() {
+    fn the_watchdog_gets_three_keep_alives_within_its_time_out() {
         let mut systemd = Systemd::new(Some(Duration::from_secs(30)));
         let at = |s: i64| Uptime::from_micros(s * 1_000_000);
         let due: Vec<i64> = (0..31).filter(|s| systemd.is_due(at(*s))).collect();

@@ -1,5 +1,5 @@
-//! The tasks beside the event loop, each under a name. None of them may be missing unnoticed: one
-//! that ends before the stop, or panics, ends the daemon, and the error names it.
+//! The tasks next to the event loop, each with a name. One that ends before the stop, or panics, ends the
+//! daemon, and the error names it.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -7,18 +7,18 @@ use std::future::pending;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// A task that the daemon cannot do without is gone.
+/// A task that the daemon needs has ended.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TaskError {
     /// It returned, which it does only at a stop.
     #[error("the task `{0}` ended; the daemon cannot run without it")]
     Ended(&'static str),
-    /// A bug. The message of the panic stands on stderr.
+    /// A bug. The message of the panic is on stderr.
     #[error("the task `{0}` panicked; its message is above")]
     Panicked(&'static str),
 }
 
-/// Whether a task has an end of its own.
+/// When a task may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// It runs until the stop.
@@ -59,7 +59,7 @@ impl Tasks {
         self.known.insert(handle.id(), (name, kind));
     }
 
-    /// Waits for the first task that is gone and should not be. After `stop` only a panic is such.
+    /// Waits for the first task that ended and should not have. After `stop` only a panic counts.
     /// Cancel safe.
     pub(super) async fn failure(&mut self, stop: &CancellationToken) -> TaskError {
         loop {
@@ -76,18 +76,18 @@ impl Tasks {
                 Ok(_) if kind == Kind::Finite || stop.is_cancelled() => {}
                 Ok(_) => return TaskError::Ended(name),
                 Err(error) if error.is_panic() => return TaskError::Panicked(name),
-                // Cancelled: nobody does that before the end.
+                // Cancelled, which happens only at the end.
                 Err(_) => {}
             }
         }
     }
 
-    /// Ends all of them, and waits until they have.
+    /// Aborts all of them, and waits until they have ended.
     pub(super) async fn shutdown(&mut self) {
         self.set.shutdown().await;
     }
 
-    /// Waits until all have ended by themselves.
+    /// Waits until all have ended.
     pub(super) async fn join_all(&mut self) {
         while self.set.join_next().await.is_some() {}
     }
@@ -109,7 +109,7 @@ mod tests {
         let failure = tasks.failure(&stop).await;
         assert_eq!(failure, TaskError::Ended("chores"));
         assert!(failure.to_string().contains("`chores`"));
-        // The listener goes on.
+        // The listener continues.
         assert_eq!(tasks.set.len(), 1);
     }
 

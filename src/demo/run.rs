@@ -227,7 +227,7 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
             limits: Arc::default(),
         },
         http,
-        webhooks: None,
+        callbacks: None,
         state: None,
         accept_restore: false,
         accept_clock: false,

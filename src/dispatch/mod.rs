@@ -1,6 +1,5 @@
 //! Performs what the reactor decides: claim, judge, send, record. Each function does one thing
-//! once, within a bounded time, and returns what came of it; what follows from that is the
-//! reactor's business.
+//! once, within a bounded time, and returns the result; the reactor decides what follows from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,48 +24,48 @@ mod notes;
 
 pub use notes::{Failure, Noted, Notes};
 
-/// What a cleared message carries through the reactor.
+/// The payload of a cleared message in the reactor.
 pub type Payload = Arc<Cleared>;
 
-/// What the reactor is given.
+/// The inputs of the reactor.
 pub type Input = reactor::Input<Payload>;
 
-/// A claim or a read that takes longer is given up, but for a claim that the server is seen to be
-/// at: that has [`PATIENCE`]. They take milliseconds, a message waits for them, and to
+/// A claim or a read that takes longer is abandoned, except for a claim that the server is observed
+/// to work on: that has [`PATIENCE`]. They take milliseconds, a message waits for them, and to
 /// repeat them costs nothing: a claim whose response was lost is released by its token. The same
-/// way to the server is then not tried again.
+/// connection is then not used again.
 const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What came of asking for one message.
+/// The result of a claim for one message.
 type ClaimJudged = (MessageId, ClaimAnswer<JudgedClaim<Payload>>);
 
-/// What the daemon performs decisions with.
+/// Everything that is needed to perform decisions.
 #[derive(Clone)]
 pub struct Dispatch {
     /// The database.
     pub store: Store,
-    /// Who delivers.
+    /// The provider.
     pub provider: Arc<dyn Provider>,
     /// The installation's rules.
     pub rules: Arc<Rules>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<Clock>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// How long a claim stands.
+    /// How long a claim is valid.
     pub lease: Duration,
     /// Results in one transaction.
     pub record_batch: usize,
-    /// What has begun, for the process after this one; `None`: there is no journal.
+    /// The journal of requests that began, for the next process; `None`: there is no journal.
     pub journal: Option<Arc<Journal>>,
-    /// What this instance remembers of its requests, should the database lose some.
+    /// What this instance remembers of its requests, in case the database loses some.
     pub lineage: Lineage,
     /// How the latest claims and records went.
     pub notes: Arc<Notes>,
 }
 
 impl Dispatch {
-    /// Claims, and judges what was won.
+    /// Claims, and judges the claimed messages.
     pub async fn claim(&self, asks: Vec<Ask>) -> Input {
         let before = clock::reading();
         let mut answers = Vec::with_capacity(asks.len());
@@ -80,7 +79,8 @@ impl Dispatch {
                 let took = self.clock.now().up.since(before.up);
                 Input::Claimed { answers, took }
             }
-            // Of several parts some may stand already: then it is lost, which is right for all.
+            // Some of several parts may be committed already. Then the response counts as lost, which is
+            // correct for all of them.
             Err(refused) if refused.is_refusal() && answers.is_empty() => {
                 self.count_claims(ClaimResult::Refused, asks.len());
                 self.notes.claim_failed(&refused);
@@ -96,8 +96,8 @@ impl Dispatch {
         }
     }
 
-    /// Claims these; if the database refuses one of them, it is halved until that one stands
-    /// alone. That one is read instead, and found pending it is asked for again, ever less often.
+    /// Claims these; if the database refuses one of them, the group is halved until that one is
+    /// alone. That one is read instead, and if it is pending it is claimed again, less and less often.
     fn claim_part<'a>(
         &'a self,
         asks: &'a [Ask],
@@ -148,7 +148,7 @@ impl Dispatch {
         for (_, answer) in answers {
             let result = match answer {
                 ClaimAnswer::Won(_) => ClaimResult::Won,
-                // It is due, and was not claimed: somebody holds it, or claims take no effect.
+                // It is due, and was not claimed: it is locked, or claims take no effect.
                 ClaimAnswer::Lost(RowState::Pending { due, .. }) if *due <= now + LEAD_MAX => {
                     ClaimResult::Locked
                 }
@@ -164,7 +164,7 @@ impl Dispatch {
         }
     }
 
-    /// All of a claim together: see [`policy::judge_all`].
+    /// Judges all messages of a claim together: see [`policy::judge_all`].
     fn judge(
         &self,
         answers: Vec<(MessageId, ClaimAnswer<Claim>)>,
@@ -204,12 +204,12 @@ impl Dispatch {
         Input::Rows { rows }
     }
 
-    /// Reads the window, part by part. The end goes the same way as the parts, after the last.
+    /// Reads the window, part by part. The end is sent on the same channel as the parts, after the last.
     pub async fn load(&self, until: Moment, parts: mpsc::Sender<Input>) {
         let pass_on = |rows| -> BoxFuture<'static, ()> {
             let parts = parts.clone();
             Box::pin(async move {
-                // Whoever does not listen any more does not need the rest either.
+                // The receiver is gone, so the rest is not needed either.
                 let _ = parts.send(Input::Loaded(rows)).await;
             })
         };
@@ -225,7 +225,7 @@ impl Dispatch {
         let _ = parts.send(Input::LoadEnded { complete }).await;
     }
 
-    /// Makes the request, unless its lease has run out meanwhile.
+    /// Makes the request, unless its lease has expired.
     pub async fn send(&self, id: MessageId, message: Payload, start_before: Uptime) -> Input {
         let now = self.clock.now();
         let unsent = |reason: String| SendResult {
@@ -259,7 +259,7 @@ impl Dispatch {
         Input::Sent { id, answer }
     }
 
-    /// The last thing before the request.
+    /// The last step before the request.
     fn note_beginning(&self, message: &Payload, now: Moment) -> Result<(), Unwritable> {
         let begun = Begun {
             token: message.token(),
@@ -274,8 +274,8 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Records a group. One that the database refuses is halved until the bad record stands
-    /// alone: it never holds up the others.
+    /// Records a group. A group that the database refuses is halved until the refused record is
+    /// alone: it never delays the others.
     pub async fn record(&self, group: u64, records: Arc<Vec<Record<Payload>>>) -> Input {
         let mut done = Vec::with_capacity(records.len());
         let _following: Vec<_> = records
@@ -294,7 +294,7 @@ impl Dispatch {
         }
     }
 
-    /// Whether the database failed, rather than refused one of them.
+    /// Whether the database failed, in contrast to a refusal of one of them.
     fn record_part<'a>(
         &'a self,
         records: &'a [&'a Record<Payload>],
@@ -304,7 +304,7 @@ impl Dispatch {
         )>,
     ) -> BoxFuture<'a, bool> {
         Box::pin(async move {
-            // They wait for the app's own triggers, and are worth more patience than a claim.
+            // They wait for the app's own triggers, so they are given more time than a claim.
             let record = self.store.record(records);
             match self.store.bounded(record).await {
                 Ok(recorded) => {
@@ -316,7 +316,7 @@ impl Dispatch {
                 Err(refused) if refused.is_about_a_row() && records.len() > 1 => {
                     let (first, second) = records.split_at(records.len() / 2);
                     let failed = self.record_part(first, done).await;
-                    // The other half would only fail as well.
+                    // The other half would fail as well.
                     failed || self.record_part(second, done).await
                 }
                 Err(error) => {

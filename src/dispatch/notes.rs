@@ -1,4 +1,4 @@
-//! How the latest claims and records went, for whoever wonders why nothing goes.
+//! The results of the latest claims and records, for the check why messages are not sent.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,11 +9,11 @@ use crate::store::StoreError;
 /// A failure of a claim, or of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// When.
+    /// When it failed.
     pub at: Uptime,
-    /// The database's words.
+    /// The database's error.
     pub error: String,
-    /// Whether it refused; else it did not answer, and it is not known whether it took effect.
+    /// Whether it refused; otherwise it did not respond, and it is not known whether it took effect.
     pub is_refusal: bool,
 }
 
@@ -27,14 +27,14 @@ impl Failure {
     }
 }
 
-/// What is noted.
+/// The latest results.
 #[derive(Clone, Debug, Default)]
 pub struct Noted {
-    /// When a claim was last won.
+    /// When a claim last succeeded.
     pub won: Option<Uptime>,
-    /// The latest claim that failed, since then.
+    /// The latest claim that failed since then.
     pub claim: Option<Failure>,
-    /// The latest record that failed, since one succeeded.
+    /// The latest record that failed since one succeeded.
     pub record: Option<Failure>,
 }
 
@@ -44,11 +44,11 @@ pub struct Notes(Mutex<Noted>);
 
 impl Notes {
     fn noted(&self) -> MutexGuard<'_, Noted> {
-        // Whole between any two statements: a panic elsewhere spoils nothing.
+        // Consistent after every statement, so a panic elsewhere does no harm.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// By now.
+    /// The current state.
     pub fn get(&self) -> Noted {
         self.noted().clone()
     }

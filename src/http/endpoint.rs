@@ -98,7 +98,7 @@ pub struct Socket {
     pub(super) file: SocketFile,
 }
 
-/// How old, in seconds, a socket is that nobody will listen on any more.
+/// The age, in seconds, from which a socket without a listener is dead.
 const OLD_S: i64 = 60;
 
 /// The file of the socket, removed when this is dropped.
@@ -110,20 +110,20 @@ pub(super) struct SocketFile {
 }
 
 impl Socket {
-    /// Creates it, in place of one that a killed daemon left.
+    /// Creates it, and replaces one that a killed daemon left.
     pub fn open(dir: &RuntimeDir) -> Result<Self, RuntimeError> {
         let path = dir.socket();
         dir.prepare()?;
         clear(&path)?;
         for other in dir.other_sockets() {
-            // One that stays is in nobody's way.
+            // One that cannot be removed does no harm.
             let _ = clear_old(&other, clock::reading().real_us / 1_000_000);
         }
         let socket = UnixSocket::new_stream().map_err(RuntimeError::io("create", &path))?;
         socket
             .bind(&path)
             .map_err(RuntimeError::io("create", &path))?;
-        // Before it listens, so before anybody can connect.
+        // Before it listens, so before a client can connect.
         fs::set_permissions(&path, Permissions::from_mode(0o600))
             .map_err(RuntimeError::io("restrict", &path))?;
         let listener = socket
@@ -177,7 +177,7 @@ fn clear(path: &Path) -> Result<(), RuntimeError> {
     }
 }
 
-/// The same of another daemon's, unless it has just been made: a daemon makes its socket first, and then listens.
+/// The same for another daemon's, unless it is new: a daemon creates its socket first, and then listens.
 fn clear_old(path: &Path, now_s: i64) -> Result<(), RuntimeError> {
     let about = fs::symlink_metadata(path).map_err(RuntimeError::io("read", path))?;
     if now_s - about.ctime() < OLD_S {

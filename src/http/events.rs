@@ -129,24 +129,24 @@ impl Stream {
         if std::mem::take(&mut self.first) {
             // Starts with recent events, so that a reconnect loses few.
             let mut chunk = format!("retry: {RETRY_MS}\n\n");
-            write_told(&mut chunk, self.state.metrics.feed().recent());
+            write_events(&mut chunk, self.state.metrics.feed().recent());
             return Some(chunk.into());
         }
         let stop = self.state.stop.clone();
         let chunk = tokio::select! {
             biased;
             () = stop.cancelled() => return None,
-            chunk = self.happens() => chunk?,
+            chunk = self.next_chunk() => chunk?,
         };
         Some(chunk.into())
     }
 
-    async fn happens(&mut self) -> Option<String> {
+    async fn next_chunk(&mut self) -> Option<String> {
         tokio::select! {
-            () = tick(&mut self.states) => Some(self.tell_state().await),
+            () = tick(&mut self.states) => Some(self.state_event().await),
             frame = self.following.something() => {
                 let mut frame = frame?;
-                // With the events until then.
+                // Includes the events until then.
                 self.bursts.tick().await;
                 self.following.fill(&mut frame);
                 Some(burst(frame))
@@ -155,27 +155,27 @@ impl Stream {
         }
     }
 
-    async fn tell_state(&self) -> String {
+    async fn state_event(&self) -> String {
         let question = |reply| Question::Overview {
             timers: TIMERS,
             reply,
         };
         match self.state.ask(question).await {
             Ok(overview) => event("state", &self.state.now(&overview)),
-            // It is stopping, or hangs. The page shows since when there was no state.
-            Err(_) => ": no answer\n\n".to_owned(),
+            // The daemon is stopping, or hangs. The page shows since when there was no state.
+            Err(_) => ": no reply\n\n".to_owned(),
         }
     }
 }
 
-/// At once, and then never more often than that.
+/// Ticks at once, and then with at least this period.
 fn every(period: Duration) -> Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }
 
-/// Never, where there is nothing to wait for.
+/// The next tick; never, if there is no interval.
 async fn tick(interval: &mut Option<Interval>) {
     match interval {
         Some(interval) => {
@@ -191,13 +191,13 @@ fn event(name: &str, data: &impl Serialize) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-fn write_told(
+fn write_events(
     chunk: &mut String,
-    told: impl IntoIterator<Item = crate::reactor::events::MessageEvent>,
+    events: impl IntoIterator<Item = crate::reactor::events::MessageEvent>,
 ) {
-    for told in told {
-        // A String takes whatever is written to it.
-        let _ = chunk.write_str(&event(told.what.as_str(), &told));
+    for one in events {
+        // Writing to a String cannot fail.
+        let _ = chunk.write_str(&event(one.what.as_str(), &one));
     }
 }
 
@@ -206,6 +206,6 @@ fn burst(mut frame: Frame) -> String {
     if frame.is_partial() {
         chunk += &event("more", &frame);
     }
-    write_told(&mut chunk, std::mem::take::<VecDeque<_>>(&mut frame.events));
+    write_events(&mut chunk, std::mem::take::<VecDeque<_>>(&mut frame.events));
     chunk
 }

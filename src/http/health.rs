@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{HttpState, NoAnswer, Question, text};
+use super::{HttpState, NoReply, Question, text};
 
 /// `GET /healthz`: 200 while the process runs, also without the database: a supervisor that restarts on this must not
 /// restart because Postgres is not available.
@@ -14,7 +14,7 @@ pub(super) async fn live() -> Response {
 
 /// `GET /readyz`: 503 names every reason, one a line. Messages in quarantine are not a reason, but the
 /// response mentions them.
-pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, NoAnswer> {
+pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, NoReply> {
     let readiness = state.ask(|reply| Question::Ready { reply }).await?;
     if readiness.is_ready() {
         let held = readiness.held_before.map(|before| {

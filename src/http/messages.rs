@@ -23,15 +23,15 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
     let Some(store) = &state.stories else {
         return text(StatusCode::NOT_FOUND, "this daemon has no histories");
     };
-    let mut told = match store.within(PATIENCE, store.story(id)).await {
-        Ok(told) => told,
+    let mut history = match store.within(PATIENCE, store.story(id)).await {
+        Ok(history) => history,
         Err(error) => {
             tracing::warn!(message.id = %id, %error, "the history of a message could not be read");
             let sentence = "the database is not available now";
             return text(StatusCode::SERVICE_UNAVAILABLE, sentence);
         }
     };
-    if told.is_empty() {
+    if history.is_empty() {
         return text(StatusCode::NOT_FOUND, "no message with this id");
     }
     let query = TimersQuery {
@@ -47,7 +47,7 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
             before,
             reason: report.restore.reason.map(Into::into),
         });
-        told.heard(timer, hold);
+        history.heard(timer, hold);
     }
-    ([(header::CACHE_CONTROL, "no-store")], Json(told)).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Json(history)).into_response()
 }

@@ -4,6 +4,7 @@
 //! response. `access` decides who may ask, `endpoint` has the address and the socket, [`serve`] the connections.
 
 mod access;
+mod callbacks;
 mod endpoint;
 mod events;
 mod health;
@@ -19,7 +20,6 @@ mod runtime;
 mod serve;
 mod timers;
 mod token;
-mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,20 +36,20 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
-use crate::receipt::Webhooks;
+use crate::receipt::CallbackHandler;
 use crate::store::Store;
 
 use limiter::Limiter;
 
 pub use endpoint::{BindError, Endpoint, Socket, bind};
 pub use runtime::{RuntimeDir, RuntimeError};
-pub use serve::{serve, serve_webhooks};
+pub use serve::{serve, serve_callbacks};
 pub use token::{TOKEN_MIN, TokenKind, Tokens};
 
 /// The longest request body that is read. The largest bodies are callbacks, which are smaller.
 const BODY_MAX: usize = 64 * 1024;
 
-/// A question to the reactor, which answers on `reply`; that nobody waits for the answer any more is not an error.
+/// A question to the reactor, which answers on `reply`; if the receiver is gone, that is not an error.
 #[derive(Debug)]
 pub enum Question {
     /// For `GET /debug/timers`.
@@ -116,7 +116,7 @@ pub struct HttpState {
     questions: mpsc::Sender<Question>,
     metrics: Arc<Metrics>,
     tokens: Tokens,
-    webhooks: Option<Webhooks>,
+    callbacks: Option<CallbackHandler>,
     /// The store that histories are read from.
     stories: Option<Store>,
     limits: Limits,
@@ -137,7 +137,7 @@ impl HttpState {
             limiter: Arc::new(Limiter::new(Arc::clone(&metrics))),
             metrics,
             tokens,
-            webhooks: None,
+            callbacks: None,
             stories: None,
             limits: Limits::default(),
             streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
@@ -147,9 +147,9 @@ impl HttpState {
 
     /// Adds the routes of the provider's callbacks.
     #[must_use]
-    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+    pub fn with_callbacks(self, handler: CallbackHandler) -> Self {
         Self {
-            webhooks: Some(webhooks),
+            callbacks: Some(handler),
             ..self
         }
     }
@@ -188,31 +188,31 @@ impl HttpState {
     async fn ask<T>(
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> Question,
-    ) -> Result<T, NoAnswer> {
-        let (reply, answer) = oneshot::channel();
+    ) -> Result<T, NoReply> {
+        let (reply, received) = oneshot::channel();
         let exchange = async {
             self.questions
                 .send(question(reply))
                 .await
-                .map_err(|_| NoAnswer::Gone)?;
-            answer.await.map_err(|_| NoAnswer::Gone)
+                .map_err(|_| NoReply::Gone)?;
+            received.await.map_err(|_| NoReply::Gone)
         };
         tokio::time::timeout(self.limits.answer, exchange)
             .await
-            .unwrap_or(Err(NoAnswer::Late))
+            .unwrap_or(Err(NoReply::Late))
     }
 }
 
-/// The reactor did not answer.
+/// The reactor did not reply.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum NoAnswer {
+enum NoReply {
     #[error("the daemon is starting or shutting down")]
     Gone,
     #[error("the daemon did not respond in time")]
     Late,
 }
 
-impl IntoResponse for NoAnswer {
+impl IntoResponse for NoReply {
     fn into_response(self) -> Response {
         text(StatusCode::SERVICE_UNAVAILABLE, &self.to_string())
     }
@@ -233,7 +233,7 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route_layer(from_fn_with_state(state.clone(), access::debug));
     let limits = state.limits;
-    let callbacks = state.webhooks.clone().map(callback_routes);
+    let callbacks = state.callbacks.clone().map(callback_routes);
     let router = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
@@ -249,12 +249,12 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
 }
 
 /// Only the routes of the provider's callbacks.
-fn webhook_router(webhooks: Webhooks, limits: Limits) -> Router {
-    bounded(callback_routes(webhooks).fallback(not_found), limits)
+fn callback_router(handler: CallbackHandler, limits: Limits) -> Router {
+    bounded(callback_routes(handler).fallback(not_found), limits)
 }
 
-fn callback_routes(webhooks: Webhooks) -> Router {
-    webhooks::routes(webhooks).route_layer(from_fn(serve::whole))
+fn callback_routes(handler: CallbackHandler) -> Router {
+    callbacks::routes(handler).route_layer(from_fn(serve::whole))
 }
 
 fn bounded(router: Router, limits: Limits) -> Router {

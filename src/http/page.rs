@@ -71,7 +71,7 @@ pub(super) async fn page(State(state): State<HttpState>) -> Response {
     };
     match state.ask(question).await {
         Ok(overview) => (HEADERS, draw(&state, &overview)).into_response(),
-        Err(no_answer) => no_answer.into_response(),
+        Err(no_reply) => no_reply.into_response(),
     }
 }
 

@@ -17,7 +17,7 @@ enum Doing {
     Waiting,
     Work(Class),
     /// It is being closed.
-    Leaving,
+    Closing,
 }
 
 /// The kind of a request.
@@ -54,7 +54,7 @@ impl Book {
     }
 
     fn is_full(&self, most: usize) -> bool {
-        self.count(|doing| doing != Doing::Leaving) >= most
+        self.count(|doing| doing != Doing::Closing) >= most
     }
 
     /// The connection that has been waited for the longest.
@@ -74,7 +74,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// So many, of which so many are for callbacks and health checks.
+    /// With `most` slots, of which `reserved` are for callbacks and health checks.
     pub(super) fn new(most: usize, reserved: usize) -> Arc<Self> {
         Arc::new(Self {
             book: Mutex::default(),
@@ -108,7 +108,7 @@ impl Places {
         if book.is_full(self.most)
             && let Some(idle) = book.idle()
         {
-            idle.doing = Doing::Leaving;
+            idle.doing = Doing::Closing;
             idle.leave.cancel();
         }
         let number = book.number();
@@ -119,34 +119,34 @@ impl Places {
             leave: leave.clone(),
         };
         book.entries.insert(number, entry);
-        let held = Held {
+        let slot = Slot {
             places: Arc::clone(self),
             number,
         };
         Seat {
-            held: Arc::new(held),
+            slot: Arc::new(slot),
             leave,
         }
     }
 }
 
-struct Held {
+struct Slot {
     places: Arc<Places>,
     number: u64,
 }
 
-impl Held {
+impl Slot {
     fn does(&self, doing: Doing, book: &mut Book) {
         let since = book.number();
         if let Some(entry) = book.entries.get_mut(&self.number)
-            && entry.doing != Doing::Leaving
+            && entry.doing != Doing::Closing
         {
             (entry.doing, entry.since) = (doing, since);
         }
     }
 }
 
-impl Drop for Held {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.places.book().entries.remove(&self.number);
         self.places.changed.notify_one();
@@ -156,7 +156,7 @@ impl Drop for Held {
 /// The slot of a connection.
 #[derive(Clone)]
 pub(super) struct Seat {
-    held: Arc<Held>,
+    slot: Arc<Slot>,
     leave: CancellationToken,
 }
 
@@ -168,19 +168,19 @@ impl Seat {
 
     /// Marks the slot as in use, until the result is dropped. `None` if too many pages are.
     pub(super) fn begin(&self, class: Class) -> Option<Work> {
-        let places = &self.held.places;
+        let places = &self.slot.places;
         let mut book = places.book();
         let pages = |doing| doing == Doing::Work(Class::Page);
         if class == Class::Page && book.count(pages) >= places.most_pages {
             return None;
         }
-        self.held.does(Doing::Work(class), &mut book);
-        Some(Work(Arc::clone(&self.held)))
+        self.slot.does(Doing::Work(class), &mut book);
+        Some(Work(Arc::clone(&self.slot)))
     }
 }
 
 /// A request in progress, until this is dropped.
-pub(super) struct Work(Arc<Held>);
+pub(super) struct Work(Arc<Slot>);
 
 impl Drop for Work {
     fn drop(&mut self) {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_waited_for_the_longest_gives_way() {
+    fn the_connection_waited_for_the_longest_is_closed() {
         let places = Places::new(3, 1);
         let seats = [places.take(), places.take(), places.take()];
         // The first did something meanwhile, so the second has been waited for longer.
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_never_have_all_places() {
+    fn pages_never_have_all_slots() {
         let places = Places::new(3, 1);
         let seats = [places.take(), places.take(), places.take()];
         let first = seats[0].begin(Class::Page).unwrap();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_is_worked_for_gives_way() {
+    fn a_connection_in_use_is_not_closed() {
         let places = Places::new(2, 1);
         let seats = [places.take(), places.take()];
         let page = seats[0].begin(Class::Page).unwrap();

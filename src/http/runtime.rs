@@ -276,7 +276,7 @@ mod tests {
                 assert_eq!(mode(&path), 0o600, "{}", path.display());
                 assert_eq!(mode(path.parent().unwrap()), 0o700);
             }
-            // What is set counts, and nothing is made for it.
+            // A configured token is used, and none is generated.
             let given = dir.tokens(Some("one-that-was-set".into()), None).unwrap();
             assert_eq!(given.debug().expose_secret(), "one-that-was-set");
             fs::set_permissions(

@@ -31,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::{Endpoint, Socket};
 use super::patience::Patience;
 use super::places::{Class, Places, Seat, Work};
-use super::{HttpState, Limits, router, text, webhook_router};
-use crate::receipt::Webhooks;
+use super::{HttpState, Limits, callback_router, router, text};
+use crate::receipt::CallbackHandler;
 
 /// The longest head of a request, in bytes; a browser's cookies fit (431 beyond).
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -84,13 +84,13 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
 }
 
 /// Serves only the provider's callbacks, in the same way.
-pub async fn serve_webhooks(
+pub async fn serve_callbacks(
     listener: TcpListener,
-    webhooks: Webhooks,
+    handler: CallbackHandler,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    let router = webhook_router(webhooks, limits);
+    let router = callback_router(handler, limits);
     serve_router(Listener::Tcp(listener), router, limits, shutdown).await;
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn timers(
     };
     match state.ask(|reply| Question::Timers { query, reply }).await {
         Ok(report) => ([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response(),
-        Err(no_answer) => no_answer.into_response(),
+        Err(no_reply) => no_reply.into_response(),
     }
 }
 

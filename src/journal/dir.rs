@@ -1,4 +1,4 @@
-//! One slot of a state directory: the files of the instance that has it, and of those before it.
+//! One slot of a state directory: the files of the instance that has it, and of earlier ones.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,26 +13,26 @@ use super::record::{Record, decode, encode};
 use super::state_dir::StateDir;
 use crate::message::InstanceId;
 
-/// Locked for as long as the daemon lives. The kernel releases it when the process ends, however it
-/// ends: whoever gets it knows that the previous daemon is dead.
+/// Locked for as long as the daemon runs. The kernel releases it when the process ends for whatever
+/// reason, so a process that gets the lock knows that the previous daemon is dead.
 pub(super) const LOCK: &str = "lock";
 
-/// How often a lock is tried, and the pause between two tries. A process that starts another one
-/// shares its locks with it for a moment, until that one runs its own program; a living daemon has its
-/// lock for longer than all of these.
+/// How often a lock is tried, and the pause between two attempts. A process that starts another one
+/// shares its locks with it for a moment, until that one executes its own program; a running daemon keeps its
+/// lock for longer than all attempts take.
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const ENDING: &str = ".journal";
 
-/// How much is kept of the past, in bytes: some 200,000 messages. A restored database is compared with
-/// it; what is older is known only to the provider's list.
+/// How much of the past is kept, in bytes: some 200,000 messages. A restored database is compared with
+/// it; older messages are only on the provider's list.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// And in files, for a daemon that is started again and again.
+/// The same in files, for a daemon that is restarted very often.
 const KEPT_FILES: usize = 256;
 
-/// Dead instances whose open attempts are settled. Those before them have been reaped by then.
+/// How many dead instances have their open attempts settled. Earlier ones have been reaped by then.
 const PAST_MAX: usize = 32;
 
 /// The longest file that is read. A writer stops long before.
@@ -41,7 +41,7 @@ pub(super) const FILE_MAX: u64 = 256 * 1024 * 1024;
 /// Why there is no journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// Another process has it.
+    /// Another process uses it.
     #[error("the state directory is in use: another process keeps {} locked", path.display())]
     Busy {
         /// The lock, or the file.
@@ -50,11 +50,11 @@ pub enum JournalError {
     /// It cannot be used.
     #[error("the state directory is not usable: cannot {what} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// With what.
+        /// The file or directory.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -127,8 +127,8 @@ impl Slot {
         is_same_file(&self.lock, &self.path.join(LOCK))
     }
 
-    /// The latest files of the dead instances in it, the youngest instance last. Other files are left
-    /// alone.
+    /// The latest files of the dead instances in it, the youngest instance last. Other files are
+    /// ignored.
     pub fn past(&mut self) -> Result<Vec<PastFile>, JournalError> {
         let mut latest: BTreeMap<InstanceId, PastFile> = BTreeMap::new();
         for (path, _) in files(&self.path)? {
@@ -151,7 +151,7 @@ impl Slot {
         self.state_dir.history(&self.key)
     }
 
-    /// A past file is not needed any more.
+    /// Marks a past file as not needed any more.
     pub(super) fn done_with(&mut self, file: &PastFile) {
         self.needed.remove(&file.path);
     }
@@ -182,7 +182,7 @@ impl Slot {
         }
     }
 
-    /// Removes the oldest files that nobody needs, down to what is kept. `current` stays.
+    /// Removes the oldest files that are not needed, down to the limits. `current` stays.
     pub(super) fn prune(&self, current: &Path) -> Result<(), JournalError> {
         let files = files(&self.path)?;
         let mut bytes: u64 = files.iter().map(|(_, len)| len).sum();
@@ -234,14 +234,14 @@ pub(super) fn files(dir: &Path) -> Result<Vec<(PathBuf, u64)>, JournalError> {
     list().map_err(JournalError::io("read the directory", dir))
 }
 
-/// For its owner only: it shows who was texted when, if only by ids.
+/// For its owner only: it shows who was texted when, though only by ids.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).mode(0o600);
     options
 }
 
-/// Locks a file that nobody should have locked.
+/// Locks a file that no other process should have locked.
 pub(super) fn lock_file(file: &File, path: &Path) -> Result<(), JournalError> {
     if try_lock(file, path)? {
         return Ok(());
@@ -251,7 +251,7 @@ pub(super) fn lock_file(file: &File, path: &Path) -> Result<(), JournalError> {
     })
 }
 
-/// Whether the lock could be had.
+/// Whether the file could be locked.
 pub(super) fn try_lock(file: &File, path: &Path) -> Result<bool, JournalError> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
@@ -271,7 +271,7 @@ pub(super) fn is_same_file(file: &File, path: &Path) -> bool {
     (open.dev(), open.ino()) == (there.dev(), there.ino())
 }
 
-/// Reads all of it; `None`: it is longer than any journal.
+/// Reads a whole file; `None`: it is longer than any journal.
 pub(super) fn read(file: &File) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let read = file.take(FILE_MAX).read_to_end(&mut bytes)?;

@@ -1,12 +1,12 @@
 //! A file of the requests that this instance makes, which survives its process.
 //!
-//! A claim says that a message *may* be sent by this instance; whether its request began is known
-//! only to the instance, and lost with it. So one line is appended to a file before the first byte
+//! A claim means that a message *may* be sent by this instance; only the instance knows whether the
+//! request began, and if it dies that is lost. So one line is appended to a file before the first byte
 //! of a request, and another when the response arrives. The next daemon distinguishes three kinds of
-//! open claims by it: never begun (pending again at once), begun (unconfirmed), answered (recorded as
-//! that daemon would have).
+//! open claims by it: never begun (pending again at once), begun (unconfirmed), with a response
+//! (recorded as that daemon would have recorded it).
 //!
-//! To prove that something did *not* happen takes more than to prove that it did: see
+//! A proof that something did *not* happen needs more than a proof that it did: see
 //! [`Past::may_deny`]. A line is written to the page cache, not to the disk: that survives the
 //! process, and a restart of the machine is recognised by its boot id.
 //!
@@ -48,9 +48,9 @@ pub struct Unwritable;
 pub enum Condition {
     /// Yes.
     Complete,
-    /// It cannot be written, and says so. Messages are sent as without a journal.
+    /// It cannot be written, and is marked as incomplete. Messages are sent as without a journal.
     Incomplete(String),
-    /// It cannot be written, and cannot be marked either: nothing is sent.
+    /// It can neither be written nor marked as incomplete: nothing is sent.
     Blocking(String),
 }
 
@@ -137,7 +137,7 @@ impl Journal {
         let _ = inner.append(&Record::Answered(answer));
     }
 
-    /// These are recorded in the database: the next file does not repeat them.
+    /// Marks these as recorded in the database: the next file does not repeat them.
     pub fn recorded(&self, tokens: impl IntoIterator<Item = AttemptToken>) {
         let mut inner = self.inner();
         for token in tokens {
@@ -157,8 +157,8 @@ impl Journal {
         !inner.changed && inner.opened.database.is_some()
     }
 
-    /// The database was replaced or restored, and messages due before a moment are in quarantine:
-    /// written for the daemons after this one. The next file belongs to the database as it is now.
+    /// Writes that the database was replaced or restored, and that messages due before `before` are in
+    /// quarantine, for later daemons. The next file belongs to the database as it is now.
     pub fn begin_quarantine(&self, before: Moment, at: Option<(DatabaseId, i64)>) {
         let mut inner = self.inner();
         inner.changed = true;
@@ -171,7 +171,7 @@ impl Journal {
         inner.next_segment();
     }
 
-    /// Nothing is in quarantine any more.
+    /// Writes that nothing is in quarantine any more.
     pub fn end_quarantine(&self) {
         let mut inner = self.inner();
         if inner.quarantined_before.take().is_some() {
@@ -179,7 +179,7 @@ impl Journal {
         }
     }
 
-    /// Writes how far the database's log has come, if any other line was written since.
+    /// Writes the log position of the database, if any other line was written since the last one.
     pub fn reached(&self, bytes: i64) {
         let mut inner = self.inner();
         if bytes > inner.reached {
@@ -213,7 +213,7 @@ impl Journal {
         self.inner().dir.path().to_owned()
     }
 
-    /// As it is, without a check.
+    /// The last known condition, without a check.
     pub fn condition(&self) -> Condition {
         self.inner().condition()
     }
@@ -236,7 +236,7 @@ impl Journal {
         file.sync_data()
     }
 
-    /// All that a past file proves is recorded in the database.
+    /// Marks a past file as settled: all that it proves is recorded in the database.
     pub fn done_with(&self, file: &mut PastFile) {
         if let Err(error) = file.settle() {
             tracing::warn!(%error, "a journal could not be marked as settled; the next start will read it again");
@@ -258,7 +258,7 @@ impl Journal {
     }
 }
 
-/// What is in a file of a journal; `None`: it is none, or nothing began by it.
+/// The content of a file of a journal; `None`: it is not a journal, or nothing began by it.
 pub fn past_in(path: &std::path::Path) -> io::Result<Option<Past>> {
     let bytes = dir::read(&File::open(path)?)?;
     let contents = bytes.as_deref().and_then(record::decode);

@@ -22,7 +22,7 @@ pub struct Past {
     pub settled: bool,
     /// Messages due before this are in quarantine, in microseconds.
     pub quarantined_before_us: Option<i64>,
-    /// How far the database's log had come, in bytes.
+    /// The log position of the database, in bytes.
     pub reached: i64,
 }
 
@@ -78,7 +78,7 @@ impl Past {
             && self.opened.database == database
     }
 
-    /// What is known of an attempt of this instance. `may_deny`: see [`Self::may_deny`].
+    /// What is known about an attempt of this instance. `may_deny`: see [`Self::may_deny`].
     pub fn of_attempt(&self, token: AttemptToken, may_deny: bool) -> Known {
         if let Some(answer) = self.answered.get(&token) {
             return Known::Answered(answer.clone());
@@ -90,18 +90,18 @@ impl Past {
         }
     }
 
-    /// All responses in it.
+    /// All responses in the file.
     pub fn answers(&self) -> impl Iterator<Item = &Answered> {
         self.answered.values()
     }
 
-    /// The requests that began and have no response; `None`: it may not have all of its instance.
+    /// The requests that began and have no response; `None`: the file may lack some of its instance.
     pub fn unanswered(&self) -> Option<Vec<AttemptToken>> {
         let is_open = |token: &&AttemptToken| !self.answered.contains_key(token);
         (self.whole && self.latest).then(|| self.began.keys().filter(is_open).copied().collect())
     }
 
-    /// Attempts in it.
+    /// The attempts in the file.
     pub fn tokens(&self) -> impl Iterator<Item = AttemptToken> {
         self.began.keys().chain(self.answered.keys()).copied()
     }

@@ -35,7 +35,7 @@ pub enum Record {
     Continued,
     /// All open attempts of this file are recorded in the database.
     Settled,
-    /// How far the database's log had come.
+    /// The log position of the database.
     Reached {
         /// In bytes.
         bytes: i64,

@@ -23,14 +23,14 @@ use crate::proof::recovery::LastSeen;
 
 const JOURNALS: &str = "journal";
 
-/// Held while an instance takes its slot, so that no two move the same files.
+/// Locked while an instance takes its slot, so that no two move the same files.
 const STARTING: &str = "starting.lock";
 
-/// How long another instance may take its slot. It moves files, and copies none.
+/// How long another instance may need to take its slot. It moves files, and copies none.
 const STARTING_TRIES: u32 = 50;
 const STARTING_PAUSE: Duration = Duration::from_millis(100);
 
-/// More instances than one host ever runs for one database.
+/// The most slots: more than the instances that one host ever runs for one database.
 const SLOTS_MAX: u32 = 256;
 
 /// Files of another directory that are compared with the ledger, and attempts of each.
@@ -55,7 +55,7 @@ pub struct Candidate {
 }
 
 impl StateDir {
-    /// Makes the directory, and makes sure that it can be written to.
+    /// Creates the directory, and makes sure that it is writable.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let journals = path.join(JOURNALS);
         make(&journals)?;
@@ -69,7 +69,7 @@ impl StateDir {
         })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -185,7 +185,7 @@ impl StateDir {
 }
 
 impl Slot {
-    /// From now on the files of this directory belong to the history of the database.
+    /// Includes the files of this directory in the history of the database.
     pub fn include(&mut self, earlier: Candidate) -> Option<LastSeen> {
         self.state_dir.earlier.push(earlier.dir);
         earlier.last_seen
@@ -242,7 +242,7 @@ fn make(dir: &Path) -> Result<(), JournalError> {
         .map_err(JournalError::io("make the directory", dir))
 }
 
-/// Lets one instance at a time take a slot.
+/// Locks the directory, so that one instance at a time takes a slot.
 fn starting(dir: &Path) -> Result<File, JournalError> {
     let path = dir.join(STARTING);
     let lock = private()
@@ -257,7 +257,7 @@ fn starting(dir: &Path) -> Result<File, JournalError> {
     Err(JournalError::Busy { path })
 }
 
-/// Makes a slot and locks it; `None`: an instance has it.
+/// Creates a slot and locks it; `None`: an instance has it.
 fn lock_slot(path: &Path) -> Result<Option<File>, JournalError> {
     make(path)?;
     let lock_path = path.join(LOCK);
@@ -267,7 +267,7 @@ fn lock_slot(path: &Path) -> Result<Option<File>, JournalError> {
     if !try_lock(&lock, &lock_path)? || !is_same_file(&lock, &lock_path) {
         return Ok(None);
     }
-    // Somebody may have removed the lock of a living instance, but not the one on the file it writes.
+    // The lock file of a living instance may have been removed, but its journal is locked as well.
     for (file, _) in files(path)? {
         let open = File::open(&file).map_err(JournalError::io("open", &file))?;
         if !try_lock(&open, &file)? {

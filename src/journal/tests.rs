@@ -130,7 +130,7 @@ proptest! {
         prop_assert_eq!(read.whole, !read.records.is_empty());
     }
 
-    /// A changed byte is seen, but for one that makes the last line a torn one.
+    /// A changed byte is detected, unless it makes the last line a truncated one.
     #[test]
     fn one_byte_changed_and_it_does_not_deny(
         records in whole_file(), at in any::<prop::sample::Index>(), by in 1..=255_u8,
@@ -190,7 +190,7 @@ fn only_a_whole_and_latest_file_of_this_boot_and_database_denies() {
     assert_eq!(past(&one).of_attempt(token(2), true), Known::NeverBegan);
     assert_eq!(past(&one).of_attempt(token(2), false), Known::Nothing);
 
-    // Torn: it had not begun.
+    // Truncated: it had not begun.
     assert!(denies(&one[..one.len() - 5]));
     assert_eq!(
         past(&one[..one.len() - 5]).of_attempt(token(1), true),

@@ -24,7 +24,7 @@ pub(super) struct Inner {
     pub(super) dir: Slot,
     pub(super) opened: Opened,
     pub(super) quarantined_before: Option<Moment>,
-    /// How far the database's log has come, and whether the file says so.
+    /// The log position of the database, and whether it is in the file.
     pub(super) reached: i64,
     pub(super) position_written: bool,
     /// The database was replaced since this began.
@@ -48,7 +48,7 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) enum State {
     Writing(Segment),
-    /// Nothing is written. Whether the file of this path is marked as incomplete, or gone.
+    /// Nothing is written. `marked`: the file at `path` is marked as incomplete, or gone.
     Broken {
         path: PathBuf,
         marked: bool,
@@ -118,7 +118,7 @@ impl Inner {
             return self.mark();
         };
         let path = segment.path.clone();
-        // In a file that was replaced, this reaches nobody; what is there now is removed below.
+        // In a file that was replaced this has no effect; the file that is there now is removed below.
         let marked = segment.file.write_all_at(BROKEN, 0).is_ok() && segment.is_in_place();
         tracing::error!(
             error = reason,
@@ -236,7 +236,7 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// The head of a file: what it belongs to, and all open requests.
+/// The head of a file: the instance, boot and database, and all open requests.
 pub(super) fn head(
     opened: &Opened,
     quarantined_before: Option<Moment>,

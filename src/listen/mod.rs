@@ -1,8 +1,8 @@
-//! Hears what changed: a connection of its own that LISTENs, and proves that it hears.
+//! The notification channel: a separate connection that LISTENs, and verifies that notifications arrive.
 //!
 //! `LISTEN` succeeds through a pooler in transaction mode and delivers nothing, and a socket
-//! whose other end is gone stays silent too. So a nonce is notified from *another* connection,
-//! at the start and every few seconds; only when it comes back the channel is up.
+//! whose other end is gone is silent too. So a nonce is notified from *another* connection,
+//! at the start and every few seconds; the channel is up only once the nonce has arrived.
 
 use std::time::Duration;
 
@@ -25,33 +25,33 @@ pub use proof::{Unproven, prove};
 /// The channel, as the triggers name it.
 pub const CHANNEL: &str = "punctual";
 
-/// How often the channel is proven.
+/// How often the channel is verified.
 const PROOF_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a nonce may be under way. Longer, and the channel counts as deaf.
+/// How long a nonce may take. After that the channel counts as deaf.
 const PROOF_WITHIN: Duration = Duration::from_secs(3);
 
-/// Between attempts to connect. A restarted database is back within a second or two; and however
-/// long it was away, messages wait for us then: an attempt a second burdens nobody.
+/// Between attempts to connect. A restarted database is back within a second or two, and messages wait
+/// for it; one attempt a second is a negligible load.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
-/// What the listener says.
+/// What the listener reports.
 #[derive(Debug)]
 pub enum Heard {
-    /// The channel is proven: what commits from now on is heard.
+    /// The channel is verified: commits from now on are notified.
     Up,
-    /// The channel is gone, or deaf.
+    /// The channel is closed, or deaf.
     Down {
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
-        /// Whether the database could be talked to at all.
+        /// Whether there was a connection to the database.
         connected: bool,
     },
-    /// Somebody says that rows changed.
+    /// A notification that rows changed.
     Notice(Notice),
 }
 
-/// What it means that a nonce did not come back.
+/// The reason when a nonce did not arrive.
 const DEAF: &str = "notices do not arrive: a pooler in transaction mode, or a dead connection \
      (use a direct or session-mode connection, on Supabase port 5432)";
 
@@ -84,8 +84,8 @@ pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
             lost => lost,
         };
         if !was_up && matches!(lost, Lost::Deaf) {
-            // This connection is new, and leads where new ones do. Those that notify may not: another
-            // server has taken over, and the one before still answers them.
+            // This connection is new, and leads to the current server. Those that notify may not: if
+            // another server has taken over, the previous one may still respond on them.
             store.distrust();
         }
         failures = if was_up {
@@ -144,8 +144,8 @@ async fn prove_for_ever(
     loop {
         let nonce = Uuid::new_v4();
         let payload = Notice::nonce(nonce);
-        // It is a commit, and waits for a slow disk like any other: for as long as the server is seen
-        // to be at it.
+        // It is a commit, which waits for a slow disk like any other: it may take as long as the server
+        // is observed to work on it.
         let notify = store.within_at_work(PROOF_WITHIN, PATIENCE, store.notify(&payload));
         let mut notify = std::pin::pin!(notify);
         let mut too_late = std::pin::pin!(sleep(PROOF_WITHIN));
@@ -156,7 +156,7 @@ async fn prove_for_ever(
                 done = &mut notify, if !notified => {
                     match done {
                         Ok(()) => {}
-                        // Either side may be the silent one.
+                        // Either connection may be the silent one.
                         Err(StoreError::Silent { .. } | StoreError::Mute) => return Err(Lost::Deaf),
                         Err(other) => return Err(Lost::Notify(other)),
                     }
@@ -179,14 +179,14 @@ async fn prove_for_ever(
                     pass_on(message, None, heard).await?;
                 }
                 () = &mut pause => break,
-                // This one goes the same way.
+                // This one leads to the same server.
                 () = &mut distrusted => break,
             }
         }
     }
 }
 
-/// Passes a message of the connection on; whether it was the nonce.
+/// Passes on a message of the connection. Returns whether it was the nonce.
 async fn pass_on(
     message: Option<Result<AsyncMessage, tokio_postgres::Error>>,
     nonce: Option<Uuid>,
@@ -206,7 +206,7 @@ async fn pass_on(
             Ok(false)
         }
         None => {
-            tracing::debug!("a notice that says nothing was ignored");
+            tracing::debug!("ignored a notification that cannot be parsed");
             Ok(false)
         }
     }

@@ -1,5 +1,5 @@
-//! What a notice says. Any role may NOTIFY, so nothing in it is believed: ids are read again,
-//! and what does not parse is nothing.
+//! The payload of a notification. Any role may NOTIFY, so it is only a hint: rows are read again by their
+//! ids, and what cannot be parsed is ignored.
 
 use uuid::Uuid;
 
@@ -12,9 +12,9 @@ pub enum Notice {
     Ids(Vec<MessageId>),
     /// `rescan`: too many to name.
     Rescan,
-    /// `members`: an instance has come or gone.
+    /// `members`: an instance has started or stopped.
     Members,
-    /// `nonce …`: a listener proves its channel.
+    /// `nonce …`: a listener verifies its channel.
     Nonce(Uuid),
 }
 
@@ -22,7 +22,7 @@ impl Notice {
     /// The payload of [`Self::Members`].
     pub const MEMBERS: &str = "members";
 
-    /// Reads a payload; `None` if it says nothing.
+    /// Parses a payload; `None` if it cannot be parsed.
     pub fn parse(payload: &str) -> Option<Self> {
         match payload.split_once(' ') {
             None if payload == "rescan" => Some(Self::Rescan),

@@ -1,7 +1,7 @@
-//! The proof before the start, on two plain connections.
+//! Verifies before the start that notifications arrive, on two plain connections.
 //!
 //! Behind a pooler in transaction mode a daemon would not only be deaf: the settings of its
-//! sessions would stay with sessions that the app gets next. So this comes first, and sets
+//! sessions would remain in sessions that the app gets next. So this is done first, and sets
 //! nothing.
 
 use futures_util::StreamExt;
@@ -13,25 +13,25 @@ use uuid::Uuid;
 use super::{CHANNEL, DEAF, Notice, PROOF_WITHIN};
 use crate::store::{ConnectError, Dsn, StoreError, notify_plainly, refusal_of};
 
-/// Why nothing can be heard here.
+/// Why notifications do not arrive.
 #[derive(Debug, thiserror::Error)]
 pub enum Unproven {
     /// No session.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// `LISTEN` is not taken: a standby, for one.
+    /// `LISTEN` is refused, for example by a standby.
     #[error("LISTEN failed: {}", refusal_of(.0))]
     Listen(#[source] tokio_postgres::Error),
-    /// `NOTIFY` is not taken.
+    /// `NOTIFY` is refused.
     #[error(transparent)]
     Notify(#[from] StoreError),
-    /// The nonce did not come.
+    /// The nonce did not arrive.
     #[error("{}", DEAF)]
     Deaf,
 }
 
 impl Unproven {
-    /// Whether the database is away, and may be there in a moment.
+    /// Whether the database is away, perhaps only for a moment.
     pub fn is_away(&self) -> bool {
         match self {
             Self::Connect(error) => error.is_away(),
@@ -52,7 +52,7 @@ pub async fn prove(dsn: &Dsn) -> Result<(), Unproven> {
         let listening = listener.batch_execute(&listen).await;
         listening.map_err(Unproven::Listen)?;
         notify_plainly(&notifier, &payload).await?;
-        // Until the nonce comes, or the patience ends.
+        // Until the nonce arrives, or the time-out.
         std::future::pending().await
     };
     let mut messages = poll_fn(|cx| hearing.poll_message(cx));
@@ -64,7 +64,7 @@ pub async fn prove(dsn: &Dsn) -> Result<(), Unproven> {
                 return Ok(());
             }
         }
-        // It ended: whoever asks over it learns why, or waits in vain.
+        // The connection ended: a query on it gets the error, or runs into its time-out.
         std::future::pending().await
     };
     let speak = async {

@@ -66,7 +66,7 @@ impl Provider for Console {
             Ok(()) => Outcome::Accepted {
                 sid: sid(message.token()),
             },
-            // Nobody reads: `punctual run | head`.
+            // The reader is gone: `punctual run | head`.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Outcome::Unsent {
                 reason: "the console is closed".into(),
             },
@@ -94,7 +94,7 @@ mod tests {
     use crate::message::{Claim, Facts, LaneKey, MessageId, Moment};
     use crate::policy::{Rules, Verdict, judge};
 
-    /// A console that can be read, or that fails as it is told to.
+    /// A console that can be read, or that fails as configured.
     #[derive(Clone)]
     struct Screen(Arc<Mutex<Vec<u8>>>, Option<ErrorKind>);
 

@@ -16,7 +16,7 @@ pub enum Fetched {
     NotNow {
         /// The reason.
         reason: String,
-        /// Too many requests: it may be asked again soon, more slowly.
+        /// Too many requests: it may be queried again soon, more slowly.
         is_throttled: bool,
     },
 }
@@ -57,7 +57,7 @@ pub enum Listed {
     NotNow {
         /// The reason.
         reason: String,
-        /// Too many requests: it may be asked again soon, more slowly.
+        /// Too many requests: it may be queried again soon, more slowly.
         is_throttled: bool,
     },
 }

@@ -1,5 +1,5 @@
-//! The providers. A new one starts here: a module that implements [`Provider`] (sends, and says what
-//! it can do), and [`Callbacks`] if it reports by itself.
+//! The providers. A new one is a module that implements [`Provider`] (sends, and has capabilities), and
+//! [`Callbacks`] if it reports by itself.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ pub mod twilio;
 pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
 pub use lookup::{Fetched, Listed, Query};
 
-/// What the console can do. It takes what Twilio takes, so that a trial finds what Twilio would refuse.
+/// The capabilities of the console. It accepts what Twilio accepts, so that a trial shows what Twilio would
+/// refuse.
 const OF_CONSOLE: Capabilities = Capabilities {
     look_up: false,
     ..twilio::CAPABILITIES
@@ -25,7 +26,7 @@ const OF_CONSOLE: Capabilities = Capabilities {
 /// Sends messages. Its methods do not fail: every way a request can end is an [`Outcome`], and
 /// one that is not certain is [`Outcome::Unknown`].
 pub trait Provider: Send + Sync + 'static {
-    /// What it can do. All that depends on the provider depends on this alone.
+    /// Its capabilities. All code that depends on the provider depends on these alone.
     fn capabilities(&self) -> Capabilities;
 
     /// Makes one request for one cleared message, within its send time-out. Called at the due

@@ -1,5 +1,5 @@
 //! Writes many rows in one statement; if the database refuses it because of a row, the group is halved until
-//! that row is alone. What somebody else has locked is written alone, with patience.
+//! that row is alone. A row that another transaction has locked is written alone, with a longer time-out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::store::{Store, StoreError};
 /// Reports in one transaction.
 pub(super) const GROUP_MAX: usize = 500;
 
-/// Merges reports; what became of each, in their order. After an error that is not about a row, the rest has
-/// the same error: there are fewer results than reports, and the last one is that error.
+/// Merges reports and returns the result of each, in their order. An error that is not about a row ends it: there
+/// are then fewer results than reports, and the last one is that error.
 pub(super) async fn merge(
     store: &Store,
     reports: &[&Report],
@@ -54,7 +54,7 @@ pub(super) async fn merge(
     results
 }
 
-/// Sets unconfirmed messages back to `pending`; those that were.
+/// Sets unconfirmed messages back to `pending`. Returns those that were.
 pub(super) async fn put_back(
     store: &Store,
     rows: &[PutBack<'_>],

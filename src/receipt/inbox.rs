@@ -1,9 +1,9 @@
-//! Where reports wait to be merged, and come together in groups: whoever gets the turn takes along
-//! everything that has come in meanwhile.
+//! A queue of reports, which are merged in groups: the request that gets the turn merges all reports that
+//! have arrived by then.
 //!
-//! There is no task for it. A request whose report waits either hears that another has taken it along,
-//! or gets the turn itself. One that is dropped in the middle of its turn leaves the others without an
-//! answer, and they wait again: to merge a report twice changes nothing.
+//! There is no separate task. A request either receives the result from another request that merged its
+//! report, or gets the turn itself. If a request is dropped during its turn, the reports of its group are
+//! enqueued again by their own requests: to merge a report twice changes nothing.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -23,13 +23,13 @@ use crate::store::{Store, StoreError};
 /// Reports in one transaction.
 const GROUP_MAX: usize = 500;
 
-/// Until the turn has come: well within the 15 s after which a provider may give up, together with
-/// what the database then may take, so that it hears from us that it should come again.
+/// How long a report waits for the turn. Together with the time-out of the database this is well below the 15 s
+/// after which a provider may give up, so that the provider receives the response to repeat the callback.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type SendResult = Result<Received, Arc<StoreError>>;
 
-/// A report that waits, and who wants to know.
+/// A report in the queue, and where to send the result.
 struct Waiting {
     report: Report,
     done: oneshot::Sender<SendResult>,
@@ -42,8 +42,8 @@ pub(super) struct Inbox {
     waiting: Mutex<VecDeque<Waiting>>,
     /// One group at a time.
     turn: Semaphore,
-    /// Beside it one report alone, or one reply, so that no lock holds up a group.
-    alone: Semaphore,
+    /// One single report or reply at a time, next to the group, so that no lock delays a group.
+    single: Semaphore,
     /// It has been logged that reports wait too long, and none was recorded since.
     late: AtomicBool,
 }
@@ -55,26 +55,26 @@ impl Inbox {
             max_lateness,
             waiting: Mutex::default(),
             turn: Semaphore::new(1),
-            alone: Semaphore::new(1),
+            single: Semaphore::new(1),
             late: AtomicBool::new(false),
         }
     }
 
-    /// Has a report merged.
+    /// Merges a report.
     pub(super) async fn merge(&self, report: &Report) -> Result<Received, CallbackRejected> {
         match self.merge_in_group(report).await? {
-            // By ourselves, for then it may take as long as the lock does.
+            // Alone, because it may then wait for the lock.
             Received::Locked { message, token } => self.merge_alone(report, (message, token)).await,
             received => Ok(received),
         }
     }
 
-    /// Does something with the database that belongs to no group.
-    pub(super) async fn beside<T>(
+    /// Performs a step in the database that belongs to no group.
+    pub(super) async fn alone<T>(
         &self,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, CallbackRejected> {
-        let turn = timeout(PATIENCE, self.alone.acquire());
+        let turn = timeout(PATIENCE, self.single.acquire());
         let Ok(_turn) = turn.await else {
             return Err(self.late());
         };
@@ -90,21 +90,21 @@ impl Inbox {
         report: &Report,
         of: (MessageId, AttemptToken),
     ) -> Result<Received, CallbackRejected> {
-        // Boxed, for it is large and most reports do without.
+        // Boxed because it is large and most reports do not need it.
         let merge = Box::pin(self.store.receive_alone(report, of, self.max_lateness));
-        self.beside(merge).await
+        self.alone(merge).await
     }
 
     async fn merge_in_group(&self, report: &Report) -> Result<Received, CallbackRejected> {
         let mut patience = pin!(sleep(PATIENCE));
-        let mut answer = self.enqueue(report);
+        let mut result = self.enqueue(report);
         loop {
             tokio::select! {
                 biased;
-                told = &mut answer => match told {
+                merged = &mut result => match merged {
                     Ok(received) => return received.map_err(CallbackRejected::Store),
-                    // Whoever had taken it along was dropped.
-                    Err(_) => answer = self.enqueue(report),
+                    // The request that had taken it was dropped.
+                    Err(_) => result = self.enqueue(report),
                 },
                 // Never closed.
                 _turn = self.turn.acquire() => self.take_turn().await,
@@ -114,18 +114,18 @@ impl Inbox {
     }
 
     fn enqueue(&self, report: &Report) -> oneshot::Receiver<SendResult> {
-        let (done, answer) = oneshot::channel();
+        let (done, result) = oneshot::channel();
         let report = report.clone();
         self.queue().push_back(Waiting { report, done });
-        answer
+        result
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Merges what waits. A group that is refused for one of its reports is halved, until that one is
-    /// found.
+    /// Merges the queue. A group that is refused because of one of its reports is halved until that one is
+    /// alone.
     async fn take_turn(&self) {
         let mut groups = vec![self.next_group()];
         while let Some(mut group) = groups.pop() {
@@ -133,13 +133,13 @@ impl Inbox {
                 continue;
             }
             let reports: Vec<Report> = group.iter().map(|waiting| waiting.report.clone()).collect();
-            // Boxed, for it is large and there is one.
+            // Boxed because it is large and there is only one.
             let merge = Box::pin(self.store.receive(&reports, self.max_lateness));
             match self.store.within(PATIENCE, merge).await {
                 Ok(received) => {
                     self.late.store(false, Ordering::Relaxed);
                     for (waiting, received) in group.into_iter().zip(received) {
-                        // Nobody waits any more: the provider comes again.
+                        // If the receiver is gone, the provider repeats the callback.
                         let _ = waiting.done.send(Ok(received));
                     }
                 }
@@ -149,7 +149,7 @@ impl Inbox {
                 }
                 Err(error) => {
                     tracing::warn!(%error, callbacks = group.len(),
-                        "callbacks could not be recorded; they are asked for again");
+                        "callbacks could not be recorded; the provider will repeat them");
                     let error = Arc::new(error);
                     for waiting in group {
                         let _ = waiting.done.send(Err(Arc::clone(&error)));
@@ -159,7 +159,7 @@ impl Inbox {
         }
     }
 
-    /// What has come in, without that which nobody waits for any more.
+    /// The next reports of the queue, without those that nobody waits for any more.
     fn next_group(&self) -> Vec<Waiting> {
         let mut queue = self.queue();
         let many = queue.len().min(GROUP_MAX);
@@ -169,7 +169,7 @@ impl Inbox {
 
     fn late(&self) -> CallbackRejected {
         if !self.late.swap(true, Ordering::Relaxed) {
-            tracing::warn!("callbacks are not recorded in time; they are asked for again");
+            tracing::warn!("callbacks are not recorded in time; the provider will repeat them");
         }
         CallbackRejected::Late
     }

@@ -1,9 +1,9 @@
-//! The way back of a message: what its provider reports by itself, and what it says when it is asked.
+//! What happened to a message after its request: the provider's callbacks and look-ups.
 //!
-//! A callback is read by the provider's [`Callbacks`], merged into how the message stands by now
-//! ([`crate::proof`], in the [`store`](crate::store::receipts)'s transaction), and answered. It
-//! often overtakes our own record of the request it is about, and carries the attempt's token: it
-//! is the only exact proof where a request ended without an answer.
+//! A callback is parsed by the provider's [`Callbacks`], merged into the current state of the message
+//! ([`crate::proof`], in the [`store`](crate::store::receipts)'s transaction), and acknowledged. It
+//! often arrives before the outcome of its request is recorded. It has the attempt's token, so it is
+//! the only exact proof if a request ended without a response.
 
 mod groups;
 mod inbox;
@@ -26,13 +26,13 @@ use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptComm
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
-/// Connections of the pool that callbacks need, which has as many more for them: one for the groups,
-/// one for what goes alone. A flood of callbacks takes none that claims and records need.
+/// Connections that callbacks need: one for the groups, one for single writes. The pool is larger by this
+/// number, so that a flood of callbacks takes no connection that claims and records need.
 pub const AT_ONCE: usize = 2;
 
-/// Where callbacks come together.
+/// Handles callbacks.
 #[derive(Clone)]
-pub struct Webhooks {
+pub struct CallbackHandler {
     callbacks: Arc<dyn Callbacks>,
     store: Store,
     clock: Arc<Clock>,
@@ -40,22 +40,22 @@ pub struct Webhooks {
     inbox: Arc<Inbox>,
 }
 
-/// Why a callback was not taken.
+/// Why a callback was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackRejected {
-    /// It is not a callback of the provider's.
+    /// It is not a callback of the provider.
     #[error(transparent)]
     Bad(#[from] BadCallback),
-    /// Other callbacks took too long, or the database did.
+    /// Other callbacks or the database took too long.
     #[error("it could not be recorded in time")]
     Late,
-    /// The database is away, or somebody holds the message. One error may be many callbacks'.
+    /// The database is away, or the message is locked. Many callbacks may share one error.
     #[error("it could not be recorded")]
     Store(#[source] Arc<StoreError>),
 }
 
-impl Webhooks {
-    /// Takes what `callbacks` reads, records it in `store` and tells `metrics` of it.
+impl CallbackHandler {
+    /// A handler that parses with `callbacks`, records in `store` and counts in `metrics`.
     pub fn new(
         callbacks: Arc<dyn Callbacks>,
         store: Store,
@@ -79,13 +79,13 @@ impl Webhooks {
         Self { inbox, ..self }
     }
 
-    /// Where callbacks come, below the public URL.
+    /// The paths of the callbacks, below the public URL.
     pub fn paths(&self) -> &'static [&'static str] {
         self.callbacks.paths()
     }
 
-    /// A request to one of the paths. `Ok`: whatever there was to do is done, and the provider need
-    /// not come again.
+    /// Handles a request to one of the paths. `Ok`: it is recorded, or there was nothing to record, and
+    /// the provider need not repeat it.
     pub async fn take(&self, request: &CallbackRequest<'_>) -> Result<(), CallbackRejected> {
         match self.callbacks.read(request)? {
             Callback::Report(report) => self.report(&report).await,
@@ -94,7 +94,7 @@ impl Webhooks {
         }
     }
 
-    /// A callback was not taken.
+    /// Counts a rejected callback.
     pub fn refused(&self) {
         self.metrics.count(Counter::CallbacksRefused, 1);
     }
@@ -108,8 +108,8 @@ impl Webhooks {
         log(received, report);
         if let Received::Known { message, .. } = received {
             let now = self.clock.now().db;
-            let (word, code) = (report.status.word, report.status.code);
-            self.metrics.receipt(now, message, word, code);
+            let (status, code) = (report.status.word, report.status.code);
+            self.metrics.receipt(now, message, status, code);
         }
         Ok(())
     }
@@ -121,11 +121,11 @@ impl Webhooks {
             OptCommand::Stop => {
                 let reason = "recipient opted out (STOP)";
                 let opt_out = store.opt_out(&opt.id, &ours, theirs, reason);
-                self.inbox.beside(opt_out).await?
+                self.inbox.alone(opt_out).await?
             }
             OptCommand::Start => {
                 self.inbox
-                    .beside(store.opt_in(&opt.id, &ours, theirs))
+                    .alone(store.opt_in(&opt.id, &ours, theirs))
                     .await?;
                 0
             }
@@ -153,11 +153,11 @@ fn log(received: Received, report: &Report) {
             );
         }
         Received::Locked { message, .. } => {
-            tracing::debug!(message.id = %message, status, "somebody holds what a callback is about");
+            tracing::debug!(message.id = %message, status, "the message of a callback is locked");
         }
         Received::Known { message, change } => match change {
             Change::Nothing => {
-                tracing::debug!(message.id = %message, status, "a callback told nothing new");
+                tracing::debug!(message.id = %message, status, "a callback reported nothing new");
             }
             Change::Advance { row, .. } => {
                 let (row, code) = (row.map(Status::as_str), report.status.code);

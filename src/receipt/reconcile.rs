@@ -1,5 +1,5 @@
 //! Compares the messages in quarantine after a restore with the provider's list. What the list proves
-//! is recorded like every other proof; the caller clears what was not sent.
+//! is recorded like any other proof; the caller clears what was not sent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -37,14 +37,14 @@ pub struct Reconciler {
 /// One comparison.
 struct Run {
     now: Moment,
-    /// The provider did not respond: it is not asked again.
+    /// The provider did not respond: it is not queried again.
     silent: AtomicBool,
     result: Reconciliation,
 }
 
 impl Reconciler {
-    /// Compares everything that is due before `before`, number by number. `cleared`: what was cleared
-    /// before.
+    /// Compares everything that is due before `before`, number by number. `cleared`: the messages that were
+    /// cleared before.
     pub async fn reconcile(
         &self,
         before: Moment,
@@ -62,7 +62,7 @@ impl Reconciler {
             let rows = self.store.bounded(rows).await?;
             let mut together: Vec<&[QuarantinedRow]> = rows.chunk_by(|a, b| a.to == b.to).collect();
             if rows.len() == PAGE && together.len() > 1 {
-                // There may be more of the last number: it comes with the next page.
+                // There may be more of the last number: it is read with the next page.
                 together.pop();
             }
             let Some(last) = together.last().and_then(|rows| rows.last()) else {
@@ -70,7 +70,7 @@ impl Reconciler {
             };
             after = Some(last.to.clone());
             if rows.len() == PAGE && together.len() == 1 {
-                // What more there is of this number is not read, and stays in quarantine.
+                // The other rows of this number are not read, and stay in quarantine.
                 *run.result.remaining.entry(Reason::Partial).or_default() += 1;
             }
             let numbers: Vec<_> = together
@@ -79,25 +79,26 @@ impl Reconciler {
                 .collect();
             let numbers: Vec<_> = numbers.into_iter().filter(|n| !n.is_empty()).collect();
             for few in numbers.chunks(AT_ONCE) {
-                let mut asked = Vec::with_capacity(few.len());
+                let mut queries = Vec::with_capacity(few.len());
                 for rows in few {
-                    asked.push(self.ask(rows, &run.silent));
+                    queries.push(self.query(rows, &run.silent));
                 }
-                let answers = join_all(asked).await;
-                for (rows, answer) in few.iter().zip(answers) {
-                    self.settle(&mut run, rows, answer).await?;
+                let responses = join_all(queries).await;
+                for (rows, response) in few.iter().zip(responses) {
+                    self.settle(&mut run, rows, response).await?;
                 }
             }
         }
     }
 
-    /// These were not sent: every instance may send them.
+    /// Clears these, which were not sent: every instance may send them.
     pub async fn clear(&self, unsent: &[MessageId]) -> Result<(), StoreError> {
         let clear = self.store.quarantine_clear(unsent);
         self.store.bounded(clear).await
     }
 
-    /// Rows that another instance cleared, and those that were written so long after the quarantine began that they are not in it.
+    /// Rows that another instance cleared, and rows that were written so long after the quarantine began that they
+    /// are not in it.
     pub async fn fresh(&self, before: Moment) -> Result<Vec<MessageId>, StoreError> {
         let fresh = self
             .store
@@ -105,8 +106,8 @@ impl Reconciler {
         self.store.bounded(fresh).await
     }
 
-    /// Everything of late to one number.
-    async fn ask(
+    /// Queries all recent messages to one number.
+    async fn query(
         &self,
         rows: &[QuarantinedRow],
         silent: &AtomicBool,
@@ -151,10 +152,10 @@ impl Reconciler {
         &self,
         run: &mut Run,
         rows: &[QuarantinedRow],
-        answer: Result<(Vec<ProviderMessage>, bool), Reason>,
+        response: Result<(Vec<ProviderMessage>, bool), Reason>,
     ) -> Result<(), StoreError> {
-        let (shown, whole) = match answer {
-            Ok(answer) => answer,
+        let (shown, whole) = match response {
+            Ok(response) => response,
             Err(why) => {
                 for row in rows {
                     run.result.stays(row.id, why);
@@ -185,12 +186,12 @@ impl Reconciler {
         if records.is_empty() {
             return Ok(());
         }
-        // The provider took its time, and its user's edit is worth more than what was sent before.
+        // Rows that were edited while the provider was queried are left as they are.
         let versions = rows.iter().map(|row| (row.id, row.version)).collect();
         self.record(run, &records, &versions).await
     }
 
-    /// What the list shows, against what the ledger knows.
+    /// The list, with what the ledger has about its messages.
     async fn list<'a>(
         &self,
         rows: &[QuarantinedRow],
@@ -199,16 +200,16 @@ impl Reconciler {
     ) -> Result<Listing<'a>, StoreError> {
         let store = &self.store;
         let mut rivals = BTreeMap::new();
-        // What is another attempt's by now was perhaps a rival a moment ago: in this order no
-        // message is taken for free that has just found its owner.
+        // The rivals are read before the known sids: an attempt that is settled between the two reads
+        // is then seen as a rival, and its message is not taken for an unclaimed one.
         for text in quarantine::shared_texts(rows, shown) {
             let sought = SentText {
                 to: rows.first().map(|row| row.to.clone()).unwrap_or_default(),
                 from: None,
                 text,
             };
-            let asks = [(AttemptToken::fresh(), &sought)];
-            let others = store.bounded(store.rivals(&asks)).await?;
+            let pairs = [(AttemptToken::fresh(), &sought)];
+            let others = store.bounded(store.rivals(&pairs)).await?;
             rivals.insert(text, others.concat());
         }
         let sids: Vec<&str> = shown.iter().map(|shown| shown.sid.0.as_str()).collect();
@@ -232,7 +233,7 @@ impl Reconciler {
         let recorded = self.store.bounded(recorded).await;
         let done = match recorded {
             Ok(done) => done,
-            // Rows that let nobody move them do not hold up others.
+            // Rows that cannot be changed do not delay others.
             Err(refused) if refused.is_refusal() => {
                 let ids: Vec<String> = records.iter().map(|r| r.id.to_string()).collect();
                 tracing::warn!(messages = ids.join(" "), error = %refused,

@@ -41,7 +41,7 @@ impl LookUpPlan {
     ]);
 
     /// The same without callbacks: look-ups are the only source.
-    pub const UNTOLD: Self = Self(&[
+    pub const NO_RECEIPTS: Self = Self(&[
         Duration::from_secs(30),
         Duration::from_secs(2 * 60),
         Duration::from_secs(10 * 60),
@@ -77,7 +77,7 @@ mod tests {
         for plan in [
             LookUpPlan::IN_DOUBT,
             LookUpPlan::UNHEARD,
-            LookUpPlan::UNTOLD,
+            LookUpPlan::NO_RECEIPTS,
         ] {
             let (mut age, mut asked, mut gaps) = (Duration::ZERO, 0, vec![]);
             while let Some(gap) = plan.next(asked, age) {

@@ -105,7 +105,7 @@ async fn a_task_that_panics_ends_the_daemon_in_good_order_and_by_name() {
             socket: None,
             tokens: Tokens::fresh(),
         },
-        webhooks: None,
+        callbacks: None,
         state: None,
         accept_restore: false,
         accept_clock: false,

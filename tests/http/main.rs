@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod access;
+mod callbacks;
 mod command;
 mod events;
 mod limits;
@@ -11,4 +12,3 @@ mod metrics;
 mod openapi;
 mod routes;
 mod server;
-mod webhooks;

@@ -10,7 +10,7 @@ use punctual::message::{
 };
 use punctual::proof::{About, ProviderStatus, Report};
 use punctual::provider::{BadCallback, Callback, CallbackRequest, Callbacks};
-use punctual::receipt::{CallbackRejected, Webhooks};
+use punctual::receipt::{CallbackHandler, CallbackRejected};
 use punctual::store::{Dsn, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -59,18 +59,22 @@ impl Callbacks for Post {
     }
 }
 
-fn webhooks(store: Store) -> Webhooks {
-    Webhooks::new(Arc::new(Post), store, Arc::default(), Arc::default())
+fn handler(store: Store) -> CallbackHandler {
+    CallbackHandler::new(Arc::new(Post), store, Arc::default(), Arc::default())
 }
 
-async fn post(webhooks: &Webhooks, claim: &Claim, word: &str) -> Result<(), CallbackRejected> {
+async fn post(
+    handler: &CallbackHandler,
+    claim: &Claim,
+    word: &str,
+) -> Result<(), CallbackRejected> {
     let body = format!("{} {} {word}", claim.id, claim.token);
     let request = CallbackRequest {
         path_and_query: "/post",
         header: &|_| None,
         body: body.as_bytes(),
     };
-    webhooks.take(&request).await
+    handler.take(&request).await
 }
 
 /// So many messages that the provider has taken.
@@ -110,11 +114,11 @@ async fn delivered(world: &World) -> i64 {
 async fn what_has_come_in_meanwhile_is_one_group() {
     let world = World::new().await;
     let claims = sent(&world, 200).await;
-    let webhooks = webhooks(store(&world));
+    let handler = handler(store(&world));
     let transactions = "select pg_current_xact_id()::text::bigint";
     let before: i64 = one(&world.unseen, transactions).await;
     let posts = claims.iter().flat_map(|claim| {
-        ["sent", "delivered", "delivered"].map(|word| post(&webhooks, claim, word))
+        ["sent", "delivered", "delivered"].map(|word| post(&handler, claim, word))
     });
     let answers = join_all(posts).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
@@ -140,16 +144,16 @@ async fn one_that_the_table_refuses_holds_up_no_other() {
          for each row when (new.id = '{poisoned}') execute function refuse()"
     );
     run(&world.user, &refuse).await;
-    let webhooks = webhooks(store(&world));
+    let handler = handler(store(&world));
     let posts = claims
         .iter()
-        .map(|claim| post(&webhooks, claim, "delivered"));
+        .map(|claim| post(&handler, claim, "delivered"));
     let answers = join_all(posts).await;
     let refused: Vec<usize> = (0..50).filter(|n| answers[*n].is_err()).collect();
     assert_eq!(refused, [17], "{answers:?}");
     assert_eq!(delivered(&world).await, 49);
     run(&world.user, "drop trigger refuse on scheduled_messages").await;
-    post(&webhooks, &claims[17], "delivered").await.unwrap();
+    post(&handler, &claims[17], "delivered").await.unwrap();
     assert_eq!(delivered(&world).await, 50);
 }
 
@@ -157,14 +161,14 @@ async fn one_that_the_table_refuses_holds_up_no_other() {
 async fn what_somebody_holds_is_waited_for_alone() {
     let world = World::new().await;
     let claims = sent(&world, 30).await;
-    let webhooks = webhooks(store(&world));
+    let handler = handler(store(&world));
     let mut other = world.db.client().await;
     let holder = other.transaction().await.unwrap();
     let hold = "select from scheduled_messages where id = $1 for update";
     holder.query(hold, &[&claims[3].id.0]).await.unwrap();
     let others = claims.iter().filter(|claim| claim.id != claims[3].id);
-    let others = join_all(others.map(|claim| post(&webhooks, claim, "delivered")));
-    let waits = post(&webhooks, &claims[3], "delivered");
+    let others = join_all(others.map(|claim| post(&handler, claim, "delivered")));
+    let waits = post(&handler, &claims[3], "delivered");
     let settled = async {
         assert!(others.await.iter().all(Result::is_ok));
         assert_eq!(delivered(&world).await, 29);
@@ -173,7 +177,7 @@ async fn what_somebody_holds_is_waited_for_alone() {
     // Recorded, if the others took no longer than a lock is waited for; else asked for again.
     let (answer, ()) = tokio::join!(waits, settled);
     if answer.is_err() {
-        post(&webhooks, &claims[3], "delivered").await.unwrap();
+        post(&handler, &claims[3], "delivered").await.unwrap();
     }
     assert_eq!(delivered(&world).await, 30);
 }
@@ -183,13 +187,13 @@ async fn what_somebody_holds_is_waited_for_alone() {
 async fn who_is_dropped_in_its_turn_leaves_the_others_to_go_on() {
     let world = World::new().await;
     let claims = sent(&world, 20).await;
-    let webhooks = webhooks(store(&world));
+    let handler = handler(store(&world));
     // The first gets the turn, and as many statements as it is polled for, which is not enough.
-    let mut first = Box::pin(post(&webhooks, &claims[0], "delivered"));
+    let mut first = Box::pin(post(&handler, &claims[0], "delivered"));
     let others = join_all(
         claims[1..]
             .iter()
-            .map(|claim| post(&webhooks, claim, "delivered")),
+            .map(|claim| post(&handler, claim, "delivered")),
     );
     let mut others = Box::pin(others);
     assert!(futures_util::poll!(&mut first).is_pending());
@@ -259,9 +263,9 @@ async fn how_many_callbacks_a_second() {
         } else {
             Dsn::parse(&url).unwrap()
         };
-        let webhooks = webhooks(Store::new(dsn.pool(2), InstanceId::fresh()));
+        let handler = handler(Store::new(dsn.pool(2), InstanceId::fresh()));
         // Statements are prepared, and connections open.
-        post(&webhooks, &claims[0], "sent").await.unwrap();
+        post(&handler, &claims[0], "sent").await.unwrap();
         let all: VecDeque<(usize, &str)> = ["sent", "delivered"]
             .into_iter()
             .flat_map(|word| (0..messages).map(move |n| (n, word)))
@@ -273,7 +277,7 @@ async fn how_many_callbacks_a_second() {
                 let Some((n, stage)) = queue.lock().unwrap().pop_front() else {
                     return;
                 };
-                post(&webhooks, &claims[n], stage).await.unwrap();
+                post(&handler, &claims[n], stage).await.unwrap();
             }
         };
         join_all((0..AT_ONCE).map(|_| worker())).await;

@@ -38,7 +38,7 @@ async fn parts(dsn: Dsn) -> Parts {
             socket: None,
             tokens: Tokens::fresh(),
         },
-        webhooks: None,
+        callbacks: None,
         state: None,
         accept_restore: false,
         accept_clock: false,

@@ -7,14 +7,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use punctual::http::{Limits, bind, serve_webhooks};
+use punctual::http::{Limits, bind, serve_callbacks};
 use punctual::message::{
     AttemptToken, Capabilities, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::twilio::TwilioCallbacks;
 use punctual::reactor::{Record, Settlement};
-use punctual::receipt::Webhooks;
+use punctual::receipt::CallbackHandler;
 use punctual::store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Client;
@@ -54,10 +54,11 @@ impl World {
             .unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let webhooks = Webhooks::new(callbacks, store.clone(), Arc::default(), Arc::default());
-        tokio::spawn(serve_webhooks(
+        let handler =
+            CallbackHandler::new(callbacks, store.clone(), Arc::default(), Arc::default());
+        tokio::spawn(serve_callbacks(
             listener,
-            webhooks,
+            handler,
             Limits::default(),
             stop.clone(),
         ));

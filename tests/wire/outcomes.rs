@@ -63,7 +63,7 @@ async fn broken_connections_leave_doubt() {
     in_doubt(Act::Close, 1, 0, "closed before").await;
     in_doubt(Act::Reset, 1, 0, "reset").await;
     in_doubt(Act::CloseUnread, 0, 0, "").await;
-    in_doubt(Act::CutShort, 1, 1, "HTTP 201, the answer broke off").await;
+    in_doubt(Act::CutShort, 1, 1, "HTTP 201, the response broke off").await;
 }
 
 #[tokio::test]

@@ -31,12 +31,12 @@ fn addresses_and_tokens() {
     let webhooks = ("PUNCTUAL_WEBHOOK_ADDR", "0.0.0.0:9001");
     check(
         "",
-        &[public, webhooks],
+        &[public, callbacks],
         Ok("webhook_addr = \"0.0.0.0:9001\""),
     );
     check(
         "",
-        &[webhooks],
+        &[callbacks],
         Err("PUNCTUAL_WEBHOOK_ADDR is set without PUNCTUAL_PUBLIC_URL"),
     );
     env(

@@ -25,7 +25,7 @@ pub(in crate::daemon) async fn write(
     rules: Arc<Rules>,
     now: Moment,
 ) -> Result<(), StoreError> {
-    // Tens of milliseconds of reckoning, for which no message is to wait.
+    // Tens of milliseconds of computation, which must not delay a message.
     let days = spawn_blocking(move || Days::around(now, &rules.zones)).await;
     match days {
         Ok(days) => store.bounded(store.keep_days(&days)).await,

@@ -1,10 +1,10 @@
-//! Has messages follow changes of their calendar events that they missed.
+//! Applies changes of calendar events that their messages have missed.
 
 use super::{Context, Progress};
 use crate::store::StoreError;
 
-/// Messages that follow in one step, and are held by it: a transaction of the app's that moves
-/// their events again waits for 100 ms.
+/// Messages updated in one step, and locked by it: a transaction of the app that moves their events again
+/// waits for 100 ms.
 const ROWS: u32 = 25;
 
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {

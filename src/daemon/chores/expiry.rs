@@ -18,6 +18,6 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
         dispatch.metrics.count(Counter::Expired, expired);
         tracing::warn!(messages = expired, "cancelled: too late to be sent");
     }
-    // Fewer: the end, or the rest is held by somebody and comes next time.
+    // Fewer: there are no more, or the rest is locked and is read by the next step.
     Ok(Progress::of(expired, ROWS))
 }

@@ -31,7 +31,7 @@ mod unbegun;
 /// How often most chores are due, and how soon one that failed is tried again.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// How long one step keeps taking rows. It finishes those it has taken.
+/// How long one step takes further rows. It finishes those it has taken.
 const STEP_TIME: Duration = Duration::from_millis(250);
 
 /// Whether a step has more to do.
@@ -44,7 +44,7 @@ enum Progress {
 }
 
 impl Progress {
-    /// Of a step that took `rows`, and would have taken `most`.
+    /// For a step that took `rows`, and at most `most`.
     fn of(rows: u64, most: u32) -> Self {
         if rows < u64::from(most) {
             Self::Done
@@ -117,7 +117,7 @@ impl Chore {
     /// When it is first due after the start.
     const fn first(self) -> Duration {
         match self {
-            // The start has written them.
+            // They were written at the start.
             Self::Days => days::EVERY,
             _ => Duration::ZERO,
         }

@@ -1,5 +1,5 @@
 //! Finds open claims of this instance whose lease is over. Those that the reactor does not know were
-//! committed after their answer was given up.
+//! committed after the daemon had stopped waiting for the response.
 
 use super::{Context, Progress};
 use crate::dispatch::Input;
@@ -12,6 +12,6 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
         // A closed channel: the daemon is ending, and its claims with it.
         let _ = on.inputs.send(Input::OrphanedClaims(orphaned)).await;
     }
-    // More of them would be the same ones, until the reactor has given them back.
+    // A further step would read the same ones, until the reactor has released them.
     Ok(Progress::Done)
 }

@@ -1,4 +1,4 @@
-//! Tries again what the app's tables refused.
+//! Retries writes that the app's tables refused.
 
 use super::{Context, Progress, STEP_TIME};
 use crate::clock::Stopwatch;

@@ -1,4 +1,4 @@
-//! Whose turn it is: of the chores that are due, the one whose last step is longest ago. Pure.
+//! Selects the next chore: of those that are due, the one whose last step is longest ago. Pure.
 
 use crate::message::Uptime;
 
@@ -16,7 +16,7 @@ struct Entry {
 }
 
 impl Queue {
-    /// One entry for each, due for the first time by then.
+    /// One entry for each, with the time when it is first due.
     pub(super) fn new(due: impl Iterator<Item = Uptime>) -> Self {
         Self {
             entries: due.map(|due| Entry { due, last: 0 }).collect(),
@@ -24,7 +24,7 @@ impl Queue {
         }
     }
 
-    /// Which one is to do a step; `None`: none is due.
+    /// The one that does the next step; `None`: none is due.
     pub(super) fn next(&self, now: Uptime) -> Option<usize> {
         let due = self
             .entries
@@ -34,7 +34,7 @@ impl Queue {
         due.min_by_key(|(_, e)| e.last).map(|(index, _)| index)
     }
 
-    /// It has done a step, and is due again by then.
+    /// It has done a step, and is due again at this time.
     pub(super) fn done(&mut self, index: usize, due: Uptime) {
         self.steps += 1;
         if let Some(entry) = self.entries.get_mut(index) {

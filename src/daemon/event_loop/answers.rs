@@ -1,4 +1,4 @@
-//! What the loop answers to those who ask over HTTP.
+//! Replies to questions from HTTP.
 
 use super::EventLoop;
 use crate::daemon::database_clock;
@@ -35,7 +35,7 @@ impl EventLoop {
         }
     }
 
-    /// As the reactor sees it, which does not know why the channel is down.
+    /// By the reactor's state, which does not include why the channel is down.
     fn readiness(&self) -> Readiness {
         let mut readiness = self.reactor.readiness();
         for missing in &mut readiness.missing {

@@ -47,19 +47,19 @@ pub(super) struct Sources {
     pub(super) questions: mpsc::Receiver<Question>,
 }
 
-/// Wakes tasks beside the loop.
+/// Wakes other tasks.
 #[derive(Clone, Default)]
 pub(super) struct Wakers {
-    /// The heartbeat: an instance started or stopped.
+    /// Wakes the heartbeat: an instance started or stopped.
     pub(super) members: Arc<Notify>,
-    /// The database clock's: the wall clock was stepped.
+    /// Wakes the task of the database clock: the wall clock was stepped.
     pub(super) clock_lost: Arc<Notify>,
 }
 
 pub(super) struct EventLoop {
     reactor: Reactor<Payload>,
     dispatch: Dispatch,
-    /// For parts of a load, which arrive while its task still runs.
+    /// Receives the parts of a load, which arrive while its task still runs.
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
     wakers: Wakers,
@@ -69,10 +69,10 @@ pub(super) struct EventLoop {
     listener: ListenerReport,
     backlog: Backlog,
     /// What the reactor has in quarantine, for tasks that wait for that.
-    held: watch::Sender<Option<Moment>>,
+    quarantined: watch::Sender<Option<Moment>>,
     /// What the latest reconciliation left in quarantine.
     left: watch::Receiver<Option<Remaining>>,
-    /// The listener could not even connect.
+    /// The listener could not connect.
     cut_off: bool,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
     /// [`http`](crate::http)'s connections for the questions.
@@ -94,7 +94,7 @@ impl EventLoop {
         dispatch: Dispatch,
         parts: mpsc::Sender<Input>,
         (wakers, health): (Wakers, Health),
-        (held, left): (
+        (quarantined, left): (
             watch::Sender<Option<Moment>>,
             watch::Receiver<Option<Remaining>>,
         ),
@@ -116,14 +116,14 @@ impl EventLoop {
             facts_after: Uptime::MIN,
             listener,
             backlog,
-            held,
+            quarantined,
             left,
             cut_off: true,
             tasks: JoinSet::new(),
         }
     }
 
-    /// Runs until `stop` and the drain after it. How many claims could not be released.
+    /// Runs until `stop`, and then until it has drained. Returns how many claims could not be released.
     pub(super) async fn run(
         mut self,
         mut from: Sources,
@@ -135,7 +135,7 @@ impl EventLoop {
         let mut deadline = None;
         while !self.reactor.is_drained() {
             let now = self.dispatch.clock.now();
-            systemd.turned(now.up, self.reactor.is_ready());
+            systemd.tick(now.up, self.reactor.is_ready());
             if deadline.is_some_and(|at| now.up > at) {
                 let proofs = self.reactor.unrecorded_answers();
                 if proofs == 0 {
@@ -165,7 +165,7 @@ impl EventLoop {
             }
             self.take_in(event);
             self.take_in_waiting(&mut from);
-            self.tell();
+            self.publish();
             self.begin();
         }
         Ok(0)
@@ -267,17 +267,17 @@ impl EventLoop {
     }
 
     /// Passes events to the log and to the streams.
-    fn tell(&mut self) {
+    fn publish(&mut self) {
         let (events, left_out) = self.reactor.take_events();
         self.dispatch.metrics.publish(events, left_out);
-        self.tell_of_breakers();
-        let holds = self.reactor.held_before();
-        self.held
-            .send_if_modified(|held| std::mem::replace(held, holds) != holds);
+        self.log_breakers();
+        let now = self.reactor.held_before();
+        self.quarantined
+            .send_if_modified(|before| std::mem::replace(before, now) != now);
         self.report_facts();
     }
 
-    /// What the health check needs from the loop.
+    /// Passes what the loop knows to the health check.
     fn report_facts(&mut self) {
         let now = self.dispatch.clock.now();
         if now.up < self.facts_after {
@@ -296,7 +296,7 @@ impl EventLoop {
         self.reactor.set_journal(is_complete);
     }
 
-    fn tell_of_breakers(&mut self) {
+    fn log_breakers(&mut self) {
         for turn in self.reactor.take_breaker_turns() {
             let lane = turn.lane;
             if turn.is.open {

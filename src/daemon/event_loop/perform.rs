@@ -1,4 +1,4 @@
-//! Begins what the reactor has decided.
+//! Starts what the reactor has decided.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use crate::dispatch::Payload;
 use crate::reactor::Command;
 
 impl EventLoop {
-    /// Begins what the reactor has decided.
+    /// Starts what the reactor has decided.
     pub(super) fn begin(&mut self) {
         // Requests first: they are the ones that are due this instant.
         let mut rest = VecDeque::new();

@@ -1,4 +1,4 @@
-//! What the journals of the instances before say when a daemon starts.
+//! Reads the journals of earlier instances when a daemon starts.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use crate::message::{DatabaseId, Moment};
 use crate::proof::recovery::{LastSeen, start};
 use crate::store::{Lineage, Store};
 
-/// The journal of a daemon that starts, and what it finds.
+/// The journal of a daemon that starts, and what earlier instances left.
 pub(in crate::daemon) struct Begun {
     pub(in crate::daemon) journal: Arc<Journal>,
-    /// What those before it left.
+    /// The files of earlier instances.
     pub(in crate::daemon) past: Vec<PastFile>,
-    /// Where the database is, if it goes on from where they left it.
+    /// The log position of the database, if it has the history that they were written for.
     pub(in crate::daemon) follows: Option<DatabaseId>,
-    /// What the journals say of a quarantine.
+    /// The state of a quarantine, by the journals.
     pub(in crate::daemon) progress: Progress,
 }
 
 impl Begun {
-    /// Has what was left settled.
+    /// Starts to settle what they left.
     pub(in crate::daemon) fn settle(
         self,
         tasks: &mut Tasks,
@@ -38,7 +38,7 @@ impl Begun {
     }
 }
 
-/// Takes a slot, begins a journal there, and compares the database with those before.
+/// Takes a slot, begins a journal there, and compares the database with the earlier journals.
 pub(in crate::daemon) async fn begin(
     state: State,
     database: &str,
@@ -54,7 +54,7 @@ pub(in crate::daemon) async fn begin(
     let past = slot.past()?;
     let mut seen = past.last().map(|file| file.past.last_seen());
     if past.is_empty() {
-        // The first daemon beside this database: perhaps its data were restored from another one.
+        // The first daemon of this database: its data may have been restored from another one.
         seen = include_earlier(&mut slot, store).await?;
     }
     tracing::info!(path = %slot.path().display(), "the journal is kept");
@@ -65,7 +65,7 @@ pub(in crate::daemon) async fn begin(
     let at = place.map(|place| (place.database, place.reached));
     let dead: Vec<_> = past.iter().map(|file| file.past.opened.instance).collect();
     let witness = if dead.is_empty() {
-        // The earlier journals are of another database, and nothing says who else sent from there.
+        // The earlier journals are of another database, and it is unknown which other instances sent from it.
         RanBy::Nothing
     } else {
         RanBy::Journals(dead)
@@ -87,8 +87,8 @@ pub(in crate::daemon) async fn begin(
     })
 }
 
-/// Includes the journals of other databases whose attempts are in this ledger; what the latest of them
-/// last saw.
+/// Includes the journals of other databases whose attempts are in this ledger. Returns the state that the latest
+/// of them last saw.
 async fn include_earlier(slot: &mut Slot, store: &Store) -> Result<Option<LastSeen>, RunError> {
     let mut seen = None;
     for candidate in slot.candidates()? {
@@ -100,7 +100,7 @@ async fn include_earlier(slot: &mut Slot, store: &Store) -> Result<Option<LastSe
     Ok(seen)
 }
 
-/// What the database has in quarantine, beside what the journals say.
+/// What is in quarantine, by the database and by the journals.
 pub(in crate::daemon) fn at_start(
     journals: Progress,
     accept_restore: bool,

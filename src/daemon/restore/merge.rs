@@ -15,14 +15,14 @@ use crate::proof::recovery::Answered;
 use crate::reactor::Record;
 use crate::store::StoreError;
 
-/// Between tries to record what somebody has locked.
+/// Between attempts to record what is locked.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Between looks whether the requests have ended that had begun.
+/// Between checks whether the requests that had begun have ended.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Merges everything that is known. Of these instances nothing else can have been sent. `dead`: those that send
-/// nothing more, so that their journals tell all of it.
+/// Merges everything that is known. Returns the instances of which nothing else can have been sent. `dead`: those
+/// that send nothing more, so that their journals are complete.
 pub(super) async fn merge(
     dispatch: &Dispatch,
     journal: Option<&Journal>,
@@ -66,7 +66,7 @@ pub(super) async fn merge(
 /// Whether everything that this instance sent is recorded by now.
 async fn own_requests(dispatch: &Dispatch) -> bool {
     let lineage = &dispatch.lineage;
-    // Whatever begins later is claimed in the database as it is now.
+    // A request that begins later was claimed in the database as it is now.
     let sending = lineage.memory(crate::proof::history::Memory::sending);
     while lineage.memory(|memory| memory.is_sending(&sending)) {
         sleep(LOOK).await;
@@ -81,7 +81,7 @@ async fn have_outcomes(dispatch: &Dispatch, tokens: &[AttemptToken]) -> bool {
     tokens.is_empty() || until(|| store.bounded(store.without_outcome(tokens))).await == 0
 }
 
-/// Until all of them are: some may be locked at first.
+/// Retries until all of them are recorded: some may be locked at first.
 async fn record_all(dispatch: &Dispatch, mut records: Vec<Record<Payload>>) {
     while !records.is_empty() {
         records = until(|| record(dispatch, &records)).await;
@@ -91,7 +91,7 @@ async fn record_all(dispatch: &Dispatch, mut records: Vec<Record<Payload>>) {
     }
 }
 
-/// Those that somebody has locked.
+/// Returns those that are locked.
 async fn record(
     dispatch: &Dispatch,
     records: &[Record<Payload>],
@@ -109,7 +109,7 @@ async fn record(
 
 async fn read(path: PathBuf) -> std::io::Result<Option<Past>> {
     match tokio::task::spawn_blocking(move || journal::past_in(&path)).await {
-        // Removed meanwhile, for its age.
+        // Removed in the meantime because of its age.
         Ok(Err(gone)) if gone.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Ok(read) => read,
         Err(ended) => Err(std::io::Error::other(ended)),

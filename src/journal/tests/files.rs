@@ -22,7 +22,7 @@ fn start(at: &tempfile::TempDir) -> Journal {
     begin(slot(at), None)
 }
 
-/// What the instance before left.
+/// What the previous instance left.
 fn left(at: &tempfile::TempDir) -> Past {
     let mut past = slot(at).past().unwrap();
     past.pop().unwrap().past
@@ -122,7 +122,7 @@ fn a_broken_journal_does_not_deny_until_it_is_fixed() {
     assert_eq!(past.of_attempt(token(1), true), Known::Began(begun(1)));
 }
 
-/// What would be left now.
+/// What this instance would leave now.
 fn left_beside(journal: &Journal) -> Past {
     let path = journal.history().unwrap().pop().unwrap();
     past(&fs::read(path).unwrap())
@@ -182,7 +182,7 @@ fn the_past_is_bounded_and_what_is_needed_stays() {
     let mut past = slot.past().unwrap();
     assert_eq!(past.len(), 32, "those that are settled");
     let needed = slot.history().unwrap().split_off(256 - 32);
-    // Many more of one instance push the others out, but not what has not been settled.
+    // Many more of one instance displace the others, but not what has not been settled.
     let journal = begin(slot, None);
     for _ in 0..300 {
         journal.inner().next_segment();

@@ -25,7 +25,7 @@ impl Host {
         dir.take_slot(Some(database), name).unwrap()
     }
 
-    /// A daemon beside the database `app`, with one request under way.
+    /// A daemon of the database `app`, with one request in flight.
     fn daemon(&self, n: u128) -> Journal {
         let slot = self.slot(DATABASE, "app");
         let at = Some((DATABASE, 1));
@@ -144,7 +144,7 @@ fn a_journal_of_a_version_before_slots_is_read_once_its_daemon_is_dead() {
     // And it stays.
     drop(host.daemon(2));
     assert_eq!(host.found(&[1, 2]), (vec![1, 2], "0".into()));
-    // Beside journals of several databases, only if it says that it is of this one.
+    // Next to journals of several databases, only if its head has this one.
     drop(host.slot(OTHER, "other"));
     drop(host.write_as_before_slots(3));
     let mut other = host.slot(OTHER, "other");

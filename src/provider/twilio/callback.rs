@@ -1,4 +1,4 @@
-//! What Twilio posts: how far a message has come, and replies.
+//! Twilio's callbacks: the status of a message, and replies.
 
 use secrecy::SecretString;
 use url::{Url, form_urlencoded};
@@ -13,13 +13,13 @@ use crate::message::{AttemptToken, MessageId, ProviderSid};
 use crate::proof::{About, Report, whole_number};
 use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptOut};
 
-/// Where status callbacks come, below the public URL.
+/// The path of status callbacks, below the public URL.
 pub const STATUS_PATH: &str = "/webhooks/twilio/status";
 
-/// Where replies come, below the public URL.
+/// The path of replies, below the public URL.
 pub const INBOUND_PATH: &str = "/webhooks/twilio/inbound";
 
-/// What is wrong if Twilio's own callbacks are refused.
+/// What to check if Twilio's own callbacks are refused.
 const CHECK: &str = "if Twilio sends it, check PUNCTUAL_PUBLIC_URL and TWILIO_AUTH_TOKEN";
 
 /// Reads Twilio's callbacks.
@@ -29,7 +29,7 @@ pub struct TwilioCallbacks {
 }
 
 impl TwilioCallbacks {
-    /// Of the account with this auth token, which reaches us by `public_url`.
+    /// For the account with this auth token, which calls `public_url`.
     pub fn new(public_url: &Url, auth_token: SecretString) -> Self {
         Self {
             verifier: Verifier::new(public_url, auth_token),
@@ -61,7 +61,7 @@ impl Callbacks for TwilioCallbacks {
     }
 }
 
-/// The provider's name for a message: of ours, or of a reply.
+/// The provider's id of a message: of one we sent, or of a reply.
 fn sid(fields: &Fields) -> Option<&str> {
     let is_one = |s: &&str| s.len() <= SID_MAX && s.bytes().all(|b| b.is_ascii_alphanumeric());
     fields.get("MessageSid").filter(is_one)
@@ -76,7 +76,7 @@ fn report(path_and_query: &str, fields: &Fields) -> Result<Callback, BadCallback
         .ok_or(BadCallback::Malformed("a callback has a MessageStatus"))?;
     let code = fields.get("ErrorCode").and_then(|code| code.parse().ok());
     let Some(status) = status(word, code) else {
-        // Whatever is no word is somebody's text.
+        // Other content is not logged, because it may be the text of a message.
         let is_word = word.len() <= 24 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         tracing::warn!(
             status = if is_word { word } else { "(no word)" },
@@ -93,8 +93,8 @@ fn report(path_and_query: &str, fields: &Fields) -> Result<Callback, BadCallback
     }))
 }
 
-/// By the ids we gave along; a callback that was configured elsewhere (a messaging service's
-/// own) has none and is told by its sid.
+/// The attempt, by the ids in the URL of the callback. A callback that was configured elsewhere (in a
+/// messaging service) has none, and is matched by its sid.
 fn about(path_and_query: &str) -> Result<About, BadCallback> {
     let query = path_and_query
         .split_once('?')
@@ -121,7 +121,7 @@ fn about(path_and_query: &str) -> Result<About, BadCallback> {
     }
 }
 
-/// A reply. Only what ends or resumes messages matters.
+/// A reply. Only a command that ends or resumes messages matters.
 fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
     let to = fields.get("To");
     let to = to.ok_or(BadCallback::Malformed("a reply has a To"))?;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_a_later_day_says_nothing() {
+    fn an_unknown_status_is_ignored() {
         let said = report("/s", &form("MessageSid=SM1&MessageStatus=teleported"));
         assert_eq!(said, Ok(Callback::Nothing));
         let said = report("/s", &form("MessageSid=SM1&MessageStatus=read"));

@@ -1,9 +1,9 @@
-//! Twilio's error codes: what kind of refusal each is, and whether to try again. The one place
-//! that knows them. Each is as Twilio's page on it says (`https://www.twilio.com/docs/api/errors/CODE`).
+//! Twilio's error codes: the category of each, and whether to retry. No other module
+//! has codes. Each follows Twilio's page on it (`https://www.twilio.com/docs/api/errors/CODE`).
 //!
-//! Codes come with a refused request and, later, with a status callback; both look here. The
-//! list is Twilio's and changes, so the HTTP status has spoken before a code is asked, the raw
-//! code is always kept, and one that is not here is `Unknown`: not retried, and alerted.
+//! A code is in the response to a refused request or, later, in a status callback. The list is
+//! Twilio's and changes, so the HTTP status is evaluated before the code, the raw code is always
+//! kept, and one that is not in the table is `Unknown`: not retried, and alerted.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
 
-/// How often a held account is probed: often enough that a paid bill is noticed soon.
+/// How often a paused account is probed: often enough that a paid bill is noticed soon.
 const PROBE: Duration = minutes(5);
 
-/// Every code known, by what it means.
+/// All known codes, by their meaning.
 const TABLE: &[(&[i32], Category, Retry)] = &[
     (
         &[21211, 21217, 21401, 21614, 21635, 30005, 30006],
@@ -25,8 +25,8 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
     ),
     (&[21610, 30004], Category::OptedOut, Retry::No),
     (
-        // The credentials, the account's state, or the URL that names it; and the messaging service that is asked
-        // to pick a sender: missing, without a number (that can be used), or no service's name.
+        // The credentials, the account's state, or the URL that names it; and the messaging service that is to
+        // pick a sender: missing, without a (usable) number, or an invalid name.
         &[
             20003, 20005, 20006, 20008, 20403, 20404, 70051, 10001, 90010, 30002, 21701, 21703,
             21704, 21705,
@@ -39,7 +39,7 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
         Category::SenderIssue,
         Retry::No,
     ),
-    // The sender is another account's, is not registered, or cannot text at all, whoever is texted.
+    // The sender belongs to another account, is not registered, or cannot text any recipient.
     (
         &[21660, 21661, 30032, 30033],
         Category::SenderIssue,
@@ -50,7 +50,7 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
         Category::RateLimit,
         Retry::After { base: minutes(5) },
     ),
-    // The day's messages are used up: a rolling 24 hours, so a probe an hour is enough.
+    // The daily limit is used up: a rolling 24 hours, so a probe an hour is enough.
     (
         &[63038],
         Category::RateLimit,
@@ -82,13 +82,13 @@ fn row(code: i32) -> Option<(Category, Retry)> {
         .map(|&(_, category, retry)| (category, retry))
 }
 
-/// What kind of refusal a code is; [`Category::Unknown`] if it is not in the table.
+/// The category of a code; [`Category::Unknown`] if it is not in the table.
 pub fn category(code: i32) -> Category {
     row(code).map_or(Category::Unknown, |(category, _)| category)
 }
 
-/// What follows from a refusal with this code, or without one: then its category decides, and
-/// the only one that is known without a code is the account's.
+/// What follows from a refusal with this code. Without a code its category decides, and the only one
+/// that is known without a code is the account's.
 pub fn retry(code: Option<i32>, category: Category) -> Retry {
     match (code.and_then(row), category) {
         (Some((_, retry)), _) => retry,
@@ -97,8 +97,8 @@ pub fn retry(code: Option<i32>, category: Category) -> Retry {
     }
 }
 
-/// The outcome, by who sends. That a sender is not Twilio's (21659) may be the destination's fault where it is a
-/// short code, which is one country's; of a phone number it is said to whoever is texted.
+/// The outcome, corrected by the sender. That a sender is not Twilio's (21659) may depend on the destination if it
+/// is a short code, which belongs to one country; for a phone number it is so for every recipient.
 pub(super) fn judged_by_sender(outcome: Outcome, from: &Sender) -> Outcome {
     match (outcome, from) {
         (
@@ -123,7 +123,7 @@ pub(super) fn judged_by_sender(outcome: Outcome, from: &Sender) -> Outcome {
 mod tests {
     use super::*;
 
-    /// The table as people keep it: codes, category, retry.
+    /// The documented table: codes, category, retry.
     const DOCUMENT: &str = "
         21211 21217 21401 21614 21635 30005 30006 | invalid_number | no
         21610 30004                         | opted_out     | no
@@ -163,22 +163,22 @@ mod tests {
             }
         }
         let mut known: Vec<_> = TABLE.iter().flat_map(|(codes, ..)| *codes).collect();
-        assert_eq!(known.len(), listed.len(), "one of the two knows more");
+        assert_eq!(known.len(), listed.len(), "one of the two has more");
         known.sort_unstable();
         known.dedup();
-        assert_eq!(known.len(), listed.len(), "a code stands in two rows");
+        assert_eq!(known.len(), listed.len(), "a code is in two rows");
     }
 
     #[test]
     fn a_phone_number_that_is_not_twilios_is_the_senders_issue_and_a_short_code_may_be_the_destinations()
      {
-        let held = Retry::HoldSender { pause: PROBE };
+        let pause = Retry::HoldSender { pause: PROBE };
         for (code, from, then) in [
-            (21659, "+15005550006", held),
+            (21659, "+15005550006", pause),
             (21659, "12345", Retry::No),
             (21659, "ACME", Retry::No),
             (21606, "+15005550006", Retry::No),
-            (21660, "12345", held),
+            (21660, "12345", pause),
         ] {
             let refused = Outcome::Refused {
                 code: Some(code),
@@ -201,8 +201,8 @@ mod tests {
             assert_eq!(retry(Some(code), Category::Unknown), Retry::No);
         }
         assert_eq!(retry(None, Category::Unknown), Retry::No);
-        let held = Retry::HoldAccount { probe: PROBE };
-        assert_eq!(retry(None, Category::AccountIssue), held);
-        assert_eq!(retry(Some(99_999), Category::AccountIssue), held);
+        let probe = Retry::HoldAccount { probe: PROBE };
+        assert_eq!(retry(None, Category::AccountIssue), probe);
+        assert_eq!(retry(Some(99_999), Category::AccountIssue), probe);
     }
 }

@@ -1,4 +1,4 @@
-//! What the Twilio provider is built from. Values that exist are valid.
+//! The configuration of the Twilio provider. Every value is valid.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -16,21 +16,21 @@ pub const DEFAULT_BASE_URL: &str = "https://api.twilio.com";
 /// Everything [`Twilio::new`](super::Twilio::new) needs.
 #[derive(Clone, Debug)]
 pub struct TwilioConfig {
-    /// Whose messages these are.
+    /// The account that sends.
     pub account_sid: AccountSid,
-    /// What proves it.
+    /// Its credentials.
     pub credentials: Credentials,
-    /// Where the API is.
+    /// The URL of the API.
     pub base_url: BaseUrl,
-    /// The deadline of one request in all, from the call to the last byte of the answer.
+    /// The time-out of one request in total, from the call to the last byte of the response.
     pub send_timeout: Duration,
     /// Sends at once; as many idle connections are kept.
     pub max_in_flight: NonZeroUsize,
-    /// Where Twilio reports what became of a message; `None`: nowhere.
+    /// The URL to which Twilio reports the status of a message; `None`: it does not.
     pub status_callback: Option<StatusCallback>,
 }
 
-/// A value that cannot be used. The sentence goes after the setting's name.
+/// A value that cannot be used. The sentence follows the name of the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Not an account.
@@ -48,7 +48,7 @@ pub enum ConfigError {
     /// User and password in the URL, where they would be shown.
     #[error("credentials do not belong into it")]
     Credentials,
-    /// It would be in the way of what is appended.
+    /// Paths and parameters are appended to it.
     #[error("it must not have a query (?…) or a fragment (#…)")]
     QueryOrFragment,
     /// Twilio's rule for callbacks.
@@ -56,13 +56,13 @@ pub enum ConfigError {
     Underscore,
 }
 
-/// `AC…`. Not a secret. Twilio's own are 32 hexadecimal digits after the prefix; stand-ins and
-/// test accounts are less strict, so all that is asked is what keeps it one part of a path.
+/// `AC…`. Not a secret. Twilio's own are 32 hexadecimal digits after the prefix; simulators and
+/// test accounts are less strict, so the only requirement is that it is one segment of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSid(String);
 
 impl AccountSid {
-    /// As it stands in URLs.
+    /// As it is in URLs.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -84,7 +84,7 @@ impl FromStr for AccountSid {
 pub struct ApiKeySid(String);
 
 impl ApiKeySid {
-    /// As it stands in the head of a request.
+    /// As it is in the head of a request.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -101,7 +101,7 @@ impl FromStr for ApiKeySid {
     }
 }
 
-/// One of the two ways to sign a request. `Debug` shows no secret.
+/// One of the two kinds of credentials. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// The account's own token.
@@ -116,7 +116,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// User and password of HTTP's Basic authentication.
+    /// User and password for HTTP Basic authentication.
     pub(super) fn basic<'a>(&'a self, account: &'a AccountSid) -> (&'a str, &'a SecretString) {
         match self {
             Self::AuthToken(token) => (account.as_str(), token),
@@ -130,7 +130,7 @@ impl Credentials {
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// As it was given, normalized.
+    /// As configured, normalized.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -138,14 +138,14 @@ impl BaseUrl {
     /// The URL of `path`, segment by segment, below the root.
     pub(super) fn join(&self, path: &[&str]) -> Url {
         let mut url = self.0.clone();
-        // Always so: an http URL can be a base.
+        // Never fails: an http URL can be a base.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
         url
     }
 
-    /// Whether the way there is encrypted.
+    /// Whether the connection is encrypted.
     pub(super) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -171,9 +171,9 @@ impl Default for BaseUrl {
 pub struct StatusCallback(Url);
 
 impl StatusCallback {
-    /// The URL for one attempt. The query is how a receipt finds its attempt, for Twilio
-    /// carries no id of ours otherwise; the fragment, which Twilio keeps to itself, asks for
-    /// five repetitions whatever went wrong (`rc`, `rp`) in place of one.
+    /// The URL for one attempt. The query identifies the attempt, because Twilio has no other field for
+    /// an id of ours; the fragment, which Twilio does not send, makes it repeat a callback up to
+    /// five times after any error (`rc`, `rp`) instead of once.
     pub(super) fn url(&self, message: MessageId, token: AttemptToken) -> String {
         let base = &self.0;
         format!("{base}?message={message}&token={token}#rc=5&rp=all")

@@ -1,20 +1,20 @@
 //! The deadline of a request, for a process that may have been suspended meanwhile.
 //!
-//! Whoever wakes up finds the deadline passed, and perhaps the answer in the socket: it came in
-//! time, and only nobody read it. A timer alone would make that message unconfirmed, though the
-//! proof is at hand.
+//! After a suspend the deadline has passed, but the response may be in the socket: it arrived in time,
+//! and was only not read. A timer alone would make that message unconfirmed, although the proof is
+//! there.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// The part of a deadline that is kept for a last look, as a divisor of the whole. It begins
-/// when the first part has been found over, however late that was; long enough for the
-/// connection's task to read what is there.
+/// The part of a deadline that is reserved for a last read, as a divisor of the whole. It begins
+/// when the end of the first part has been noticed, however late that is; long enough for the
+/// connection's task to read what has arrived.
 const LAST_LOOK: u32 = 10;
 
-/// What came of `call`, if it came within `limit`, or while nobody could look.
+/// The result of `call`, if it arrived within `limit`, or while the process was suspended.
 pub(super) async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Option<T> {
     let mut call = pin!(call);
     let last_look = limit / LAST_LOOK;

@@ -6,7 +6,7 @@ use url::form_urlencoded;
 use super::signature::is_json;
 use crate::provider::BadCallback;
 
-/// Names and values. Of a name that stands twice the last one counts.
+/// Names and values. Of a repeated name the last value counts.
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
@@ -28,7 +28,7 @@ impl Fields {
         Ok(Self(pairs.collect()))
     }
 
-    /// The value of a field that is there and not blank. In JSON a name may begin with a small letter.
+    /// The value of a field that is present and not blank. In JSON a name may begin with a small letter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let is_it = |own: &str| {
             let mut own = own.chars();

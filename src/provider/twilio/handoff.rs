@@ -1,13 +1,13 @@
-//! The point of no return of one request, made exact.
+//! Determines exactly whether the form of a request was handed over.
 //!
-//! Which errors of an HTTP client mean that nothing was written is a matter of reading its
-//! sources again with each version. So the form is handed over by a latch instead: the
-//! connection takes it, or we withdraw it, and only one of the two can happen. If a request
-//! fails and the form can still be withdrawn, nobody has seen to whom it goes or what it says,
-//! and nobody will: that is what `Unsent` stands for here, whichever way the request failed.
+//! Which errors of an HTTP client mean that nothing was written could change with each of its
+//! versions. So the form is handed over by a latch instead: the connection takes it, or we
+//! withdraw it, and only one of the two can happen. If a request fails and the form can still be
+//! withdrawn, neither recipient nor text has been written to the connection, and they never will
+//! be: that is `Unsent` here, whatever the error was.
 //!
-//! The latch also keeps a request that ran out of time, and whose connection comes up a
-//! moment later, from being written after all.
+//! The latch also prevents that a request is written after its time-out, when its connection is
+//! established a moment later.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Handoff {
         (Self(state), form)
     }
 
-    /// Takes the form back. `true`: it was not handed over, and now never will be.
+    /// Withdraws the form. `true`: it was not handed over, and never will be.
     pub(super) fn withdraw(self) -> bool {
         swap(&self.0, WITHDRAWN)
     }
@@ -48,17 +48,17 @@ fn swap(state: &AtomicU8, to: u8) -> bool {
         .is_ok()
 }
 
-/// The form as the connection reads it: in one piece, and once.
+/// The form as a body: it is read in one piece, and once.
 ///
-/// It cannot be cloned, so that neither a retry nor a redirect could send it again even if
-/// the client had been told to.
+/// It cannot be cloned, so that neither a retry nor a redirect could send it again, even if the
+/// client were configured for that.
 pub(super) struct Form {
     bytes: Option<Bytes>,
     state: Arc<AtomicU8>,
 }
 
-/// What the connection is told that comes for a form too late. It gives the request up, head
-/// and all, before anything was flushed.
+/// The error for a connection that reads a withdrawn form. The connection then drops the request, its
+/// head included, before anything was flushed.
 #[derive(Debug, thiserror::Error)]
 #[error("the form was withdrawn")]
 pub(super) struct Withdrawn;

@@ -1,7 +1,7 @@
-//! What Twilio says it has: one message by its sid, or the newest to a number.
+//! Queries Twilio for one message by its sid, or for the newest messages to a number.
 //!
-//! The same client as for sending, so nothing is followed and nothing repeated. `Absent` has to
-//! be earned like a refusal: only a 404 in Twilio's own words says it.
+//! The client is the one for sending, so it follows no redirects and does not retry. `Absent` needs
+//! proof, as a refusal does: only a 404 that Twilio itself wrote.
 
 use reqwest::{Client, Request};
 use serde_json::{Map, Value};
@@ -14,11 +14,11 @@ use crate::message::{Moment, ProviderSid};
 use crate::proof::ProviderMessage;
 use crate::provider::{Fetched, Listed, Query};
 
-/// Messages asked for at once. To one number there are seldom more of one day.
+/// Messages on a page. To one number there are seldom more in one day.
 const PAGE_SIZE: usize = 100;
 
-/// Pages read for one look-up. What has had more messages since the attempt than these hold is
-/// no phone, and its look-up says that it did not come to the end.
+/// Pages read for one look-up. A number with more messages since the attempt than these is not a
+/// phone, and its look-up reports that the list is not complete.
 const PAGES_MAX: usize = 3;
 
 /// The longest list read: a page of the longest texts, each character escaped.
@@ -27,11 +27,11 @@ const LIST_MAX: usize = 2 * 1024 * 1024;
 /// Too many requests.
 const THROTTLED: u16 = 429;
 
-/// Asks for one message.
+/// Queries one message.
 pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSid) -> Fetched {
     let name = sid.0.as_str();
     if name.is_empty() || name.len() > SID_MAX || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        // Not a name of Twilio's, so Twilio has nothing under it.
+        // Not a sid of Twilio's, so Twilio has no such message.
         return Fetched::Absent;
     }
     match ask(client, requests.fetch(name)).await {
@@ -43,7 +43,7 @@ pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSi
     }
 }
 
-/// Asks for the newest messages, page by page until they are older than the query.
+/// Queries the newest messages, page by page until they are older than the query.
 pub(super) async fn list(client: &Client, requests: &Requests, query: &Query) -> Listed {
     let mut messages = Vec::new();
     let mut request = requests.list(query, PAGE_SIZE);
@@ -85,24 +85,24 @@ pub(super) async fn list(client: &Client, requests: &Requests, query: &Query) ->
     }
 }
 
-/// Status and body of an answer that came whole.
+/// Status and body of a complete response.
 async fn ask(client: &Client, request: Request) -> Result<(u16, Vec<u8>), String> {
     let mut response = client
         .execute(request)
         .await
-        .map_err(|error| format!("no answer to the look-up: {}", root(&error)))?;
+        .map_err(|error| format!("no response to the look-up: {}", root(&error)))?;
     let status = response.status().as_u16();
     let body = whole(&mut response, LIST_MAX).await?;
     Ok((status, body))
 }
 
-/// What an answer about one message means. Pure.
+/// The meaning of a response about one message. Pure.
 fn fetched(status: u16, body: &[u8], sid: &str) -> Fetched {
     let json = serde_json::from_slice::<Map<String, Value>>(body).ok();
     let shown = json.as_ref().and_then(shown);
     match (status, shown, json) {
         (200, Some(shown), _) if shown.sid.0 == sid => Fetched::Found(Box::new(shown)),
-        // The code of "not found", or the status repeated: Twilio wrote it, not a gateway.
+        // The code of "not found", or the status in the body: Twilio wrote it, not a gateway.
         (404, _, Some(json))
             if number(&json, "code") == Some(20404) || number(&json, "status") == Some(404) =>
         {
@@ -126,8 +126,8 @@ struct Page {
     next: Option<String>,
 }
 
-/// What an answer about many means. Pure. One message that cannot be read spoils the page: it
-/// might be the one that is looked for.
+/// The meaning of a response with a list. Pure. If one message cannot be parsed, the page is rejected: it
+/// might be the one that is searched for.
 fn page(status: u16, body: &[u8]) -> Result<Page, String> {
     if status != 200 {
         return Err(not_a_word(status));
@@ -253,12 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_not_told() {
+    fn debug_shows_neither_number_nor_text() {
         let read: Map<String, Value> = serde_json::from_str(&resource(SID)).expect("JSON");
-        let told = format!("{:?}", shown(&read));
+        let debug = format!("{:?}", shown(&read));
         assert!(
-            !told.contains("3105551234") && !told.contains("body"),
-            "{told}"
+            !debug.contains("3105551234") && !debug.contains("body"),
+            "{debug}"
         );
     }
 

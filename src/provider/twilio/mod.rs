@@ -1,11 +1,11 @@
 //! Twilio's Messages API: one request for one message.
 //!
-//! There is no idempotency key, so that asking twice may text twice. Hence no retries, no
-//! redirects (a 307 would post again), and no proxy the environment happens to name. HTTP/1.1
-//! only: with it a broken connection makes one outcome uncertain, not all in flight.
+//! There is no idempotency key, so a repeated request may send a second text. Hence no retries, no
+//! redirects (a 307 would post again), and no proxy from the environment. HTTP/1.1 only: with it a
+//! broken connection makes one outcome uncertain, not all in flight.
 //!
-//! `handoff` tells what was certainly not sent, `answer` what an answer means, [`codes`] what
-//! follows from a refusal, `lookup` what Twilio says it has.
+//! `handoff` proves what was not sent, `response` derives the outcome from a response, [`codes`]
+//! what follows from a refusal; `lookup` queries the messages that Twilio has.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -23,7 +23,6 @@ use super::{Fetched, Listed, Provider, Query};
 use crate::message::{Capabilities, Outcome, PoolForm, ProviderSid};
 use crate::policy::Cleared;
 
-mod answer;
 pub mod callback;
 pub mod codes;
 pub mod config;
@@ -33,6 +32,7 @@ mod handoff;
 mod lookup;
 mod opt_out;
 mod request;
+mod response;
 pub mod signature;
 mod status;
 mod tidy;
@@ -40,22 +40,22 @@ mod tidy;
 pub use callback::TwilioCallbacks;
 pub use config::{Credentials, StatusCallback, TwilioConfig};
 
-/// How long an unused connection is kept: below what servers and load balancers allow (60 s
-/// is common), so that it is us who close it. A request on a connection the server has just
-/// closed would have an uncertain outcome. Prewarming opens new ones shortly before messages are due.
+/// How long an unused connection is kept: below the limit of servers and load balancers (60 s is
+/// common), so that the client closes it. A request on a connection that the server has just closed
+/// would have an uncertain outcome. Prewarming opens new ones shortly before messages are due.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
-/// The longest answer read. A message resource has about 1 KiB.
+/// The longest response that is read. A message resource has about 1 KiB.
 const ANSWER_MAX: usize = 64 * 1024;
 
-/// The longest sid taken. Twilio's have 34 characters.
+/// The longest sid that is accepted. Twilio's have 34 characters.
 const SID_MAX: usize = 64;
 
-/// How long opening a connection ahead of time may take. Beyond it the message would be due
-/// already, and does it itself.
+/// How long opening a connection in advance may take. After that the message is due, and its request
+/// opens one.
 const TOUCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What Twilio can do, but for receipts: it reports only if it is given a URL.
+/// The capabilities of Twilio. Receipts depend on the configuration: it reports only if it is given a URL.
 pub const CAPABILITIES: Capabilities = Capabilities {
     idempotent: false,
     look_up: true,
@@ -90,7 +90,7 @@ pub struct Twilio {
 /// Why there is no provider.
 #[derive(Debug, thiserror::Error)]
 pub enum TwilioError {
-    /// Nothing to check the server's certificate against.
+    /// There are no root certificates to verify the server's certificate with.
     #[error(
         "no root certificates on this machine: install the package ca-certificates, or name a \
          file in SSL_CERT_FILE"
@@ -137,12 +137,12 @@ impl Twilio {
             }
         } else {
             Outcome::Unknown {
-                reason: format!("no answer to the request: {cause}"),
+                reason: format!("no response to the request: {cause}"),
             }
         }
     }
 
-    /// Only the connection is of interest, and it is free again when the answer is read.
+    /// Only the connection matters, and it is free again once the response has been read.
     async fn touch(&self) {
         if let Ok(mut response) = self.client.execute(self.requests.touch()).await {
             let _ = whole(&mut response, ANSWER_MAX).await;
@@ -162,9 +162,9 @@ impl Provider for Twilio {
         self.create(message, valid_for).boxed()
     }
 
-    /// As many cheap requests at once: each takes an idle connection, which keeps that one from
-    /// going cold, or begins to open one. Should it get somebody else's meanwhile, its own is
-    /// finished in the background and kept.
+    /// Makes this many cheap requests at once: each uses an idle connection, which keeps it open, or
+    /// begins to open one. If another connection becomes free in the meantime, the request uses that
+    /// one, and its own is completed in the background and kept.
     fn warm(&self, connections: usize) -> BoxFuture<'_, ()> {
         let connections = connections.min(self.max_in_flight.get());
         join_all((0..connections).map(|_| self.touch()))
@@ -188,8 +188,8 @@ fn client(config: &TwilioConfig) -> Result<Client, TwilioError> {
         .http1_only()
         .no_proxy()
         .redirect(redirect::Policy::none())
-        // What remains is hyper's own: a request it finds an idle connection closed under,
-        // before having begun with it, goes to another one. The form is still in our hands.
+        // hyper retries in one case: if it finds an idle connection closed before it has written anything,
+        // it uses another one. The form has not been handed over then.
         .retry(retry::never())
         .referer(false)
         .tcp_nodelay(true)
@@ -200,8 +200,8 @@ fn client(config: &TwilioConfig) -> Result<Client, TwilioError> {
         .map_err(TwilioError::Client)
 }
 
-/// TLS by ring with the machine's root certificates (or `SSL_CERT_FILE`'s), given to the
-/// client whole: it then depends on no process-wide default. Plain http needs no roots.
+/// TLS by ring with the machine's root certificates (or those of `SSL_CERT_FILE`), as a complete
+/// configuration, so that the client uses no process-wide default. Plain http needs no roots.
 fn tls(base_url: &BaseUrl) -> Result<ClientConfig, TwilioError> {
     let mut roots = RootCertStore::empty();
     if base_url.is_https() {
@@ -225,7 +225,7 @@ async fn read(mut response: Response, sent: &str) -> Outcome {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).cloned();
     let body = whole(&mut response, ANSWER_MAX).await;
-    answer::outcome(
+    response::outcome(
         status,
         retry_after.as_ref().and_then(|value| value.to_str().ok()),
         body.as_deref().map_err(String::as_str),
@@ -233,7 +233,7 @@ async fn read(mut response: Response, sent: &str) -> Outcome {
     )
 }
 
-/// The whole answer, or why it cannot be had.
+/// The whole body, or why it cannot be read.
 async fn whole(response: &mut Response, longest: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     loop {
@@ -241,16 +241,16 @@ async fn whole(response: &mut Response, longest: usize) -> Result<Vec<u8>, Strin
             Ok(Some(chunk)) if body.len() + chunk.len() <= longest => {
                 body.extend_from_slice(&chunk);
             }
-            Ok(Some(_)) => return Err(format!("the answer is longer than {longest} bytes")),
+            Ok(Some(_)) => return Err(format!("the response is longer than {longest} bytes")),
             Ok(None) => return Ok(body),
-            Err(error) => return Err(format!("the answer broke off: {}", root(&error))),
+            Err(error) => return Err(format!("the response broke off: {}", root(&error))),
         }
     }
 }
 
 const NOT_BEGUN: &str = "the request was not begun";
 
-/// Which step a request that was not sent failed at.
+/// The step at which a request failed that was not sent.
 fn step(error: &reqwest::Error) -> &'static str {
     if error.is_dns() {
         "the host name was not resolved"
@@ -261,7 +261,7 @@ fn step(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// The innermost cause: the outer ones repeat the URL and say little else.
+/// The innermost cause: the outer ones repeat the URL and add little.
 fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {

@@ -1,9 +1,9 @@
-//! What a reply asks for: by Twilio's own verdict, or where it gives none, by its words.
+//! The command in a reply: by Twilio's own classification, or if there is none, by its words.
 
 use crate::provider::OptCommand;
 
-/// Twilio's words, in which it stops and starts a pair by itself, and what is said in their place. To take
-/// one too many for STOP costs a message; to take one too few sends texts to somebody who wants none.
+/// Twilio's keywords, at which it stops a pair by itself, and what people write in their place. A reply that
+/// is wrongly taken for STOP costs a message; one that is wrongly ignored sends texts to a person who wants none.
 const STOP: &[&str] = &[
     "STOP",
     "STOPALL",
@@ -35,11 +35,11 @@ const STOP: &[&str] = &[
     "AFMELDEN",
 ];
 
-/// These lift an opt-out, so that only Twilio's own are taken.
+/// Twilio's keywords only, because these end an opt-out.
 const START: &[&str] = &["START", "UNSTOP", "YES"];
 
-/// What is asked for. `verdict` is Twilio's `OptOutType`: with a messaging service that has words of its own
-/// it has judged the reply itself, and what it sends and refuses from then on follows that.
+/// The command. `verdict` is Twilio's `OptOutType`: a messaging service with keywords of its own has classified the
+/// reply itself, and Twilio sends and refuses by that from then on.
 pub(super) fn command(verdict: Option<&str>, text: &str) -> Option<OptCommand> {
     match verdict
         .map(|word| word.trim().to_ascii_uppercase())
@@ -48,13 +48,13 @@ pub(super) fn command(verdict: Option<&str>, text: &str) -> Option<OptCommand> {
         Some("STOP") => Some(OptCommand::Stop),
         Some("START") => Some(OptCommand::Start),
         Some("HELP") => None,
-        // A verdict of a later day says nothing yet.
+        // A value that this version does not know.
         Some(_) | None => by_words(text),
     }
 }
 
-/// What the whole of a reply says, in any case, with space and punctuation around it. A sentence that
-/// merely has such a word in it asks for nothing.
+/// The command if the whole reply is a keyword, in any case, with space and punctuation around it. A sentence
+/// that merely contains one is no command.
 fn by_words(text: &str) -> Option<OptCommand> {
     let said = text.trim_matches(|c: char| !c.is_alphanumeric());
     let said = said
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_in_any_case_and_with_what_stands_around_them() {
+    fn the_words_in_any_case_and_with_what_is_around_them() {
         let all = STOP.iter().map(|w| (w, OptCommand::Stop));
         for (word, expected) in all.chain(START.iter().map(|w| (w, OptCommand::Start))) {
             let lower = word.to_lowercase();

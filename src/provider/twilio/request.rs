@@ -1,4 +1,4 @@
-//! The request that creates a message: what is the same each time, and the form that is not.
+//! The requests: a prepared part that is always the same, and the form of a message.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const API: &str = "2010-04-01";
 /// How long Twilio may keep trying, in seconds, by its own rule.
 const VALIDITY: std::ops::RangeInclusive<u64> = 1..=36_000;
 
-/// Makes requests. All that does not depend on the message is there before it is due: URL,
+/// Makes requests. All that does not depend on the message is prepared before it is due: URL,
 /// credentials, headers.
 pub(super) struct Requests {
     create: Request,
@@ -65,18 +65,18 @@ impl Requests {
         })
     }
 
-    /// The request for a message, and the latch that tells whether its form went out.
+    /// The request for a message, and the latch that shows whether its form was handed over.
     pub(super) fn create(&self, message: &Cleared, valid_for: Duration) -> (Request, Handoff) {
         let (handoff, form) = Handoff::of(self.form(message, valid_for));
         (with_body(&self.create, form), handoff)
     }
 
-    /// A request that costs nothing, tells nothing and needs no credentials.
+    /// A request that costs nothing, reveals nothing and needs no credentials.
     pub(super) fn touch(&self) -> Request {
         copy(&self.touch)
     }
 
-    /// Asks for one message. The sid is one part of a path: letters and digits.
+    /// Queries one message. The sid is one segment of a path: letters and digits.
     pub(super) fn fetch(&self, sid: &str) -> Request {
         let mut request = copy(&self.look_up);
         let resource = format!("{sid}.json");
@@ -99,8 +99,8 @@ impl Requests {
         request
     }
 
-    /// Asks for a further page, by the query of the URI that the one before named. Its host and
-    /// path are ours, whatever the answer says.
+    /// Queries a further page, by the query of the URI in the previous one. Host and path are the
+    /// configured ones, whatever the response has.
     pub(super) fn page(&self, query: &str) -> Request {
         let mut request = copy(&self.look_up);
         request.url_mut().set_query(Some(query));

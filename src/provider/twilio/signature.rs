@@ -1,9 +1,8 @@
-//! Whether a callback is Twilio's: the signature over it, made with the account's auth token.
+//! Verifies that a callback is Twilio's, by its signature, which is made with the account's auth token.
 //!
-//! The URL that was signed is put together from the *configured* public URL and the path and
-//! query as received. `Host` and `X-Forwarded-*` are the caller's words and are not asked.
-//! There is no timestamp in it, so that a replay cannot be told apart: what follows must be
-//! idempotent.
+//! The URL that was signed is composed of the *configured* public URL and the path and query as
+//! received. `Host` and `X-Forwarded-*` are set by the caller, so they are not used. There is no
+//! timestamp in it, so a replay cannot be detected: what follows must be idempotent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +21,7 @@ pub const HEADER: &str = "x-twilio-signature";
 /// The parameter of the URL that stands for a JSON body.
 const BODY_HASH: &str = "bodySHA256";
 
-/// A request as it came, as far as a signature covers it.
+/// The part of a request that a signature covers, as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Path and query, byte for byte as received.
@@ -35,8 +34,8 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
-/// It is not Twilio's, or not as Twilio sent it. Which of the two is not told: it would only
-/// help whoever forges.
+/// It is not Twilio's, or was changed on the way. It does not say which of the two, because that would
+/// help a forger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature is missing or wrong")]
 pub struct Forged;
@@ -44,14 +43,14 @@ pub struct Forged;
 /// Checks signatures. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    /// The public URL up to where a request's path begins, without a port and with one: which
-    /// of the two Twilio signs has differed over time and between its products.
+    /// The public URL up to the path of a request, without a port and with one: which of the two
+    /// Twilio signs has differed over time and between its products.
     fronts: [String; 2],
     auth_token: SecretString,
 }
 
 impl Verifier {
-    /// For requests that reach us by `public_url`, signed with `auth_token`.
+    /// For requests to `public_url`, signed with `auth_token`.
     pub fn new(public_url: &Url, auth_token: SecretString) -> Self {
         let scheme = public_url.scheme();
         let host = public_url.host_str().unwrap_or_default();
@@ -84,7 +83,7 @@ impl Verifier {
         };
         let key = self.auth_token.expose_secret().as_bytes();
         for front in &self.fronts {
-            // A key of any length does for HMAC.
+            // HMAC takes a key of any length.
             let mut mac = Hmac::<Sha1>::new_from_slice(key).map_err(|_| Forged)?;
             mac.update(front.as_bytes());
             mac.update(request.path_and_query.as_bytes());

@@ -1,4 +1,4 @@
-//! Twilio's words for how far a message has come, and what each means.
+//! Twilio's message statuses, and the meaning of each.
 
 use super::codes;
 use crate::message::{Category, Delivery, Failure};
@@ -7,25 +7,25 @@ use crate::proof::ProviderStatus;
 /// `MessageStatus` of a callback about a message we sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum MessageStatus {
-    /// Taken, not yet looked at.
+    /// Accepted, not yet processed.
     Accepted,
-    /// Kept by Twilio for later; nothing of ours asks for that.
+    /// Scheduled at Twilio for later, which Punctual never requests.
     Scheduled,
     /// In the sender's queue.
     Queued,
-    /// On its way to the carrier.
+    /// Being sent to the carrier.
     Sending,
-    /// The carrier took it.
+    /// The carrier accepted it.
     Sent,
-    /// Some of its recipients have it.
+    /// Delivered to some of its recipients.
     PartiallyDelivered,
-    /// The phone has it.
+    /// Delivered to the phone.
     Delivered,
-    /// The carrier or the phone did not take it.
+    /// The carrier or the phone refused it.
     Undelivered,
     /// Twilio could not send it.
     Failed,
-    /// Somebody cancelled it at Twilio.
+    /// It was cancelled at Twilio.
     Canceled,
     /// The recipient has read it.
     Read,
@@ -66,7 +66,7 @@ impl MessageStatus {
         Self::ALL.into_iter().find(|r| r.as_str() == word)
     }
 
-    /// What it means, with Twilio's code where something went wrong.
+    /// The meaning of the status, with Twilio's code if something went wrong.
     fn delivery(self, code: Option<i32>) -> Delivery {
         let failure = code.map_or(Failure::UNEXPLAINED, |code| {
             let category = codes::category(code);
@@ -87,12 +87,12 @@ impl MessageStatus {
     }
 }
 
-/// What Twilio says by this word and code. `None`: a word of a later day, or one of inbound
+/// The status with this name and code. `None`: one that this version does not know, or one of inbound
 /// messages.
 pub(super) fn status(word: &str, code: Option<i32>) -> Option<ProviderStatus> {
     let status = MessageStatus::parse(word)?;
     let (word, delivery) = (status.as_str(), status.delivery(code));
-    // Twilio's own sentence is left out, for it may quote numbers; the code tells as much.
+    // Twilio's own sentence is left out, because it may quote numbers; the code is as informative.
     let error = delivery.failure().map(|failure| match code {
         Some(code) => format!("{word}: {} (Code: {code})", sentence(failure.category)),
         None => format!("{word}: Twilio gives no reason"),
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::message::Retry;
 
-    /// The table as people keep it: Twilio's word, rank, `messages.status`,
+    /// The documented table: Twilio's status, rank, `messages.status`,
     /// `scheduled_messages.status`.
     const DOCUMENT: &str = "
         accepted            | 0 | queued      | sent

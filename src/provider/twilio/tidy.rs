@@ -33,7 +33,7 @@ pub(super) fn tidy(text: &str) -> String {
 }
 
 /// Replaces what has too many digits. A space, hyphen, dot or bracket between digits does not
-/// end a number, for that is how people write one.
+/// end a number, because people write numbers with these.
 fn mask_numbers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut run = String::new();

@@ -1,30 +1,30 @@
-//! What the provider's lists show of unconfirmed attempts, compared with what the ledger knows.
+//! Compares the provider's lists with the ledger, to find unconfirmed attempts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answer, Asked};
+use super::{Queried, Response};
 use crate::message::{Moment, ProviderSid};
 use crate::proof::ProviderMessage;
 use crate::proof::matching::{self, Candidate, Match, SentText};
 use crate::provider::Listed;
 use crate::store::look_ups::{About, UncertainAttempt};
 
-/// What the ledger knows that bears on the lists of a round.
+/// The part of the ledger that the lists of a round are compared with.
 pub(super) struct Known {
-    /// Sids that belong to somebody.
+    /// Sids that are recorded for an attempt.
     pub(super) sids: BTreeSet<String>,
     /// For each look-up, when other attempts at the same text can have begun.
     pub(super) rivals: BTreeMap<usize, Vec<Moment>>,
 }
 
-/// What a list shows for this look-up.
+/// The list for this look-up, with what is searched for in it.
 pub(super) fn listed(
-    asked: &Asked,
+    queried: &Queried,
 ) -> Option<(&UncertainAttempt, &SentText, &[ProviderMessage], bool)> {
-    let About::Uncertain(attempt) = &asked.look_up.about else {
+    let About::Uncertain(attempt) = &queried.look_up.about else {
         return None;
     };
-    let Answer::Listed(listed) = &asked.answer else {
+    let Response::Listed(listed) = &queried.response else {
         return None;
     };
     let Listed::Shown { messages, whole } = &**listed else {
@@ -33,7 +33,7 @@ pub(super) fn listed(
     Some((attempt, attempt.sought.as_ref()?, messages, *whole))
 }
 
-/// The messages of a list that may be this attempt's, for all that is known.
+/// The messages of a list that cannot be excluded as this attempt's.
 pub(super) fn of_interest<'a>(
     messages: &'a [ProviderMessage],
     attempt: &'a UncertainAttempt,
@@ -45,16 +45,16 @@ pub(super) fn of_interest<'a>(
         .filter(move |shown| matching::cannot_be_excluded(shown, to, from, attempt.since))
 }
 
-/// What the list shows of an attempt, compared with what the ledger knows.
-pub(super) fn find(n: usize, asked: &Asked, known: &Known) -> Match {
-    let Some((attempt, sought, messages, whole)) = listed(asked) else {
-        return Match::NoAnswer(match &asked.answer {
-            Answer::Listed(listed) => match &**listed {
+/// Searches the list for the message of an attempt.
+pub(super) fn find(n: usize, queried: &Queried, known: &Known) -> Match {
+    let Some((attempt, sought, messages, whole)) = listed(queried) else {
+        return Match::NoAnswer(match &queried.response {
+            Response::Listed(listed) => match &**listed {
                 Listed::NotNow { reason, .. } => reason.clone(),
                 Listed::Shown { .. } => "its text is not known".into(),
             },
-            Answer::Spared { reason, .. } => (*reason).into(),
-            Answer::Unasked | Answer::Fetched(_) => "it was not queried".into(),
+            Response::Skipped { reason, .. } => (*reason).into(),
+            Response::NotQueried | Response::Fetched(_) => "it was not queried".into(),
         });
     };
     let (alike, others): (Vec<&ProviderMessage>, Vec<&ProviderMessage>) =

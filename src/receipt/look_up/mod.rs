@@ -3,7 +3,7 @@
 //!
 //! - `queries`: which requests are made for many look-ups, and how many at once.
 //! - `lists`: what lists show, compared with the ledger.
-//! - `settle`: what follows from the responses, for all look-ups of a round together.
+//! - `settle`: evaluates the responses, for all look-ups of a round together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,14 @@ mod settle;
 
 pub use queries::Pace;
 
-/// Unconfirmed attempts in one round, and accepted ones without a receipt. Apart, so that many of the latter
-/// do not delay the former. A round of this many takes a few seconds of a provider that responds.
+/// The limit for unconfirmed attempts in one round, and also that for accepted ones without a receipt. Separate
+/// limits, so that many of the latter do not delay the former. Such a round takes a few seconds if the provider
+/// responds.
 const ROUND: usize = 250;
 
-/// How long a round keeps what it took: longer than it takes if the provider responds. If the process dies
-/// in a round, its look-ups wait for so long. A look-up that is made twice does no harm.
-const HOLD: Duration = Duration::from_secs(60);
+/// How long the look-ups of a round are reserved for it: longer than a round takes if the provider responds. If
+/// the process dies in a round, its look-ups wait this long. A look-up that is made twice does no harm.
+const RESERVATION: Duration = Duration::from_secs(60);
 
 /// When a look-up is tried again that the provider throttled.
 const THROTTLED_RETRY: Duration = Duration::from_secs(2);
@@ -54,50 +55,52 @@ pub struct LookUps {
 
 /// What the provider responded to one look-up.
 #[derive(Clone, Debug)]
-enum Answer {
+enum Response {
     Fetched(Fetched),
     /// What a list has that may concern this look-up.
     Listed(Arc<Listed>),
-    /// No request was made: the provider has no look-up, or there is nothing to ask by.
-    Unasked,
+    /// No request was made: the provider has no look-up, or there is nothing to query by.
+    NotQueried,
     /// No request was made, because another one of this round got no response.
-    Spared {
+    Skipped {
         reason: &'static str,
         is_throttled: bool,
     },
 }
 
-/// A report that a look-up found, and what is noted if it changes nothing for the look-up.
+/// A report that a look-up found, and the note to store if the report does not settle it.
 struct Found {
     report: Report,
     note: String,
 }
 
 /// One look-up of a round, with its response.
-struct Asked {
+struct Queried {
     look_up: LookUp,
-    answer: Answer,
+    response: Response,
 }
 
 impl LookUps {
-    /// One round. Whether there may be more to look up at once.
+    /// One round. Returns whether there may be more to look up at once.
     pub async fn round(&self) -> Result<bool, StoreError> {
-        let due = self.step(self.store.look_ups(ROUND, ROUND, HOLD)).await?;
+        let due = self
+            .step(self.store.look_ups(ROUND, ROUND, RESERVATION))
+            .await?;
         if due.is_empty() {
             return Ok(false);
         }
         let full = due.len() >= ROUND;
-        let (answers, responds) = self.ask_all(&due).await;
-        let asked = due.into_iter().zip(answers);
-        let asked: Vec<Asked> = asked
-            .map(|(look_up, answer)| Asked { look_up, answer })
+        let (responses, responds) = self.query_all(&due).await;
+        let queried = due.into_iter().zip(responses);
+        let queried: Vec<Queried> = queried
+            .map(|(look_up, response)| Queried { look_up, response })
             .collect();
-        let settled = self.settle(&asked).await;
-        // What is known by now is noted, whatever became of the rest.
+        let settled = self.settle(&queried).await;
+        // The results so far are stored, even if an error ended the round.
         let (notes, broken) = settled;
         let notes: Vec<(&LookUp, Noted)> = notes
             .into_iter()
-            .filter_map(|(n, noted)| Some((&asked.get(n)?.look_up, noted)))
+            .filter_map(|(n, noted)| Some((&queried.get(n)?.look_up, noted)))
             .collect();
         self.step(self.store.looked_up(&notes)).await?;
         if let Some(broken) = broken {
@@ -115,7 +118,7 @@ impl LookUps {
         self.store.bounded(step)
     }
 
-    /// What is noted where there was no response.
+    /// The result of a look-up without a response.
     fn failed(&self, look_up: &LookUp, reason: &str) -> Noted {
         let plan = match look_up.about {
             About::Uncertain(_) => Plan::IN_DOUBT,

@@ -1,5 +1,5 @@
 //! Which requests are made for many look-ups: one for each sid, and one list for each number, which serves
-//! all look-ups of messages to it. How many at once follows the backlog, and what the provider throttles.
+//! all look-ups of messages to it. How many at once depends on the backlog, and on whether the provider throttles.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{Answer, LookUps};
+use super::{LookUps, Response};
 use crate::message::ProviderSid;
 use crate::proof::matching;
 use crate::provider::{Fetched, Listed, Query};
 use crate::store::look_ups::{About, LookUp, UncertainAttempt};
 
-/// Requests at once for a few look-ups. Sends come first, and a provider limits the requests of an account.
+/// Requests at once for a few look-ups. Sends have priority, and a provider limits the requests of an account.
 const AT_ONCE_MIN: usize = 4;
 
 /// Requests at once for a backlog: with responses in 0.2 s, a thousand in 12 s.
@@ -31,7 +31,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// For so many requests.
+    /// How many of this many requests are made at once.
     fn at_once(&self, requests: usize) -> usize {
         let by_backlog = (requests / 8).clamp(AT_ONCE_MIN, AT_ONCE_MAX);
         by_backlog.min(self.0.load(Ordering::Relaxed))
@@ -45,7 +45,7 @@ impl Pace {
 }
 
 /// One request.
-enum Ask {
+enum Request {
     Fetch(ProviderSid),
     List(Query),
 }
@@ -58,10 +58,10 @@ struct Stopped {
 }
 
 impl Stopped {
-    fn note(&self, answer: &Answer) {
-        let throttled = match answer {
-            Answer::Fetched(Fetched::NotNow { is_throttled, .. }) => *is_throttled,
-            Answer::Listed(listed) => match &**listed {
+    fn note(&self, response: &Response) {
+        let throttled = match response {
+            Response::Fetched(Fetched::NotNow { is_throttled, .. }) => *is_throttled,
+            Response::Listed(listed) => match &**listed {
                 Listed::NotNow { is_throttled, .. } => *is_throttled,
                 Listed::Shown { .. } => return,
             },
@@ -75,15 +75,15 @@ impl Stopped {
         which.store(true, Ordering::Relaxed);
     }
 
-    fn answer(&self) -> Option<Answer> {
-        let spared = |reason, is_throttled| Answer::Spared {
+    fn response(&self) -> Option<Response> {
+        let skipped = |reason, is_throttled| Response::Skipped {
             reason,
             is_throttled,
         };
         if self.is_silent.load(Ordering::Relaxed) {
-            Some(spared("the provider does not respond", false))
+            Some(skipped("the provider does not respond", false))
         } else if self.is_throttled.load(Ordering::Relaxed) {
-            Some(spared("the provider throttles look-ups", true))
+            Some(skipped("the provider throttles look-ups", true))
         } else {
             None
         }
@@ -91,55 +91,55 @@ impl Stopped {
 }
 
 impl LookUps {
-    /// The answers in the order of `due`, and whether the provider responds.
-    pub(super) async fn ask_all(&self, due: &[LookUp]) -> (Vec<Answer>, bool) {
-        let mut answers = vec![Answer::Unasked; due.len()];
+    /// The responses in the order of `due`, and whether the provider responds.
+    pub(super) async fn query_all(&self, due: &[LookUp]) -> (Vec<Response>, bool) {
+        let mut responses = vec![Response::NotQueried; due.len()];
         if !self.provider.capabilities().look_up {
-            return (answers, true);
+            return (responses, true);
         }
         let requests = requests(due);
         let at_once = self.pace.at_once(requests.len());
         let stopped = Stopped::default();
         let until_stopped = &stopped;
         let made = stream::iter(requests)
-            .map(|(ask, of)| async move {
-                let answer = match until_stopped.answer() {
-                    Some(spared) => spared,
-                    None => self.ask(&ask).await,
+            .map(|(request, of)| async move {
+                let response = match until_stopped.response() {
+                    Some(skipped) => skipped,
+                    None => self.request(&request).await,
                 };
-                until_stopped.note(&answer);
-                (answer, of)
+                until_stopped.note(&response);
+                (response, of)
             })
             .buffer_unordered(at_once)
             .collect::<Vec<_>>()
             .await;
-        for (answer, of) in made {
+        for (response, of) in made {
             for n in of {
-                if let Some(slot) = answers.get_mut(n) {
-                    slot.clone_from(&answer);
+                if let Some(slot) = responses.get_mut(n) {
+                    slot.clone_from(&response);
                 }
             }
         }
         let was_throttled = stopped.is_throttled.load(Ordering::Relaxed);
         self.pace.after_round(was_throttled);
-        (answers, stopped.answer().is_none())
+        (responses, stopped.response().is_none())
     }
 
-    async fn ask(&self, ask: &Ask) -> Answer {
-        match ask {
-            Ask::Fetch(sid) => Answer::Fetched(self.provider.fetch(sid).await),
-            Ask::List(query) => Answer::Listed(Arc::new(self.provider.list(query).await)),
+    async fn request(&self, request: &Request) -> Response {
+        match request {
+            Request::Fetch(sid) => Response::Fetched(self.provider.fetch(sid).await),
+            Request::List(query) => Response::Listed(Arc::new(self.provider.list(query).await)),
         }
     }
 }
 
-/// The requests, each with the look-ups that it answers, by number. In the order in which they are due.
-fn requests(due: &[LookUp]) -> Vec<(Ask, Vec<usize>)> {
-    let mut requests: Vec<(Ask, Vec<usize>)> = Vec::new();
+/// The requests, each with the look-ups that it serves, by number. In the order in which they are due.
+fn requests(due: &[LookUp]) -> Vec<(Request, Vec<usize>)> {
+    let mut requests: Vec<(Request, Vec<usize>)> = Vec::new();
     let mut lists: BTreeMap<&str, usize> = BTreeMap::new();
     for (n, look_up) in due.iter().enumerate() {
         match &look_up.about {
-            About::Sid(sid) => requests.push((Ask::Fetch(sid.clone()), vec![n])),
+            About::Sid(sid) => requests.push((Request::Fetch(sid.clone()), vec![n])),
             About::Uncertain(UncertainAttempt {
                 sought: Some(sought),
                 since,
@@ -151,11 +151,11 @@ fn requests(due: &[LookUp]) -> Vec<(Ask, Vec<usize>)> {
                     from: matching::known_sender(sought),
                     since: matching::query_from(*since),
                 };
-                if let Some((Ask::List(list), of)) = requests.get_mut(at) {
+                if let Some((Request::List(list), of)) = requests.get_mut(at) {
                     widen(list, &query);
                     of.push(n);
                 } else {
-                    requests.push((Ask::List(query), vec![n]));
+                    requests.push((Request::List(query), vec![n]));
                 }
             }
             About::Uncertain(_) | About::Nothing => {}

@@ -1,10 +1,10 @@
-//! What follows from the responses of a round. All messages that were found are merged in groups, like
-//! callbacks, before anything is concluded from what was not found.
+//! Evaluates the responses of a round. All messages that were found are merged in groups, like callbacks,
+//! before anything is concluded about those that were not found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lists::{Known, find, is_throttled, listed, of_interest};
-use super::{Answer, Asked, Found, LookUps, THROTTLED_RETRY};
+use super::{Found, LookUps, Queried, Response, THROTTLED_RETRY};
 use crate::message::{InDoubt, ProviderSid};
 use crate::proof::matching::{self, Match, Resolution};
 use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
@@ -14,60 +14,60 @@ use crate::store::StoreError;
 use crate::store::look_ups::{About, LookUp, Noted, PutBack};
 use crate::store::receipts::Received;
 
-/// What is to be noted of the look-ups of a round, by number.
+/// The result to store for each look-up of a round, by number.
 pub(super) type Notes = BTreeMap<usize, Noted>;
 
 impl LookUps {
-    /// Does what follows. An error of the database ends it; what was settled by then is among the notes.
-    pub(super) async fn settle(&self, asked: &[Asked]) -> (Notes, Option<StoreError>) {
+    /// Settles the look-ups. An error of the database ends it; what was settled by then is among the notes.
+    pub(super) async fn settle(&self, queried: &[Queried]) -> (Notes, Option<StoreError>) {
         let mut notes = Notes::new();
-        let broken = self.settle_into(asked, &mut notes).await.err();
+        let broken = self.settle_into(queried, &mut notes).await.err();
         (notes, broken)
     }
 
-    async fn settle_into(&self, asked: &[Asked], notes: &mut Notes) -> Result<(), StoreError> {
-        let mut known = self.known(asked).await?;
+    async fn settle_into(&self, queried: &[Queried], notes: &mut Notes) -> Result<(), StoreError> {
+        let mut known = self.known(queried).await?;
         let mut found: BTreeMap<usize, Found> = BTreeMap::new();
-        for (n, asked) in asked.iter().enumerate() {
-            match self.found(n, asked, &known) {
+        for (n, queried) in queried.iter().enumerate() {
+            match self.found(n, queried, &known) {
                 Ok(Some(one)) => drop(found.insert(n, one)),
                 Ok(None) => {}
                 Err(at_once) => drop(notes.insert(n, at_once)),
             }
         }
-        let settled = self.receive(asked, &found, notes).await?;
+        let settled = self.receive(queried, &found, notes).await?;
         known.sids.extend(settled);
         let mut put_back = Vec::new();
-        for (n, asked) in asked.iter().enumerate() {
+        for (n, queried) in queried.iter().enumerate() {
             if notes.contains_key(&n) || found.contains_key(&n) {
                 continue;
             }
-            let (conclusion, policy) = self.conclude(n, asked, &known);
+            let (conclusion, policy) = self.conclude(n, queried, &known);
             if let Some(policy) = policy {
                 put_back.push((n, policy));
             }
             notes.insert(n, conclusion);
         }
-        self.put_back(asked, &put_back, notes).await
+        self.put_back(queried, &put_back, notes).await
     }
 
     /// Two queries for all look-ups.
-    async fn known(&self, asked: &[Asked]) -> Result<Known, StoreError> {
+    async fn known(&self, queried: &[Queried]) -> Result<Known, StoreError> {
         let (mut sought, mut sids) = (Vec::new(), BTreeSet::new());
-        for (n, asked) in asked.iter().enumerate() {
-            if let Some((attempt, text, messages, _)) = listed(asked) {
-                sought.push((n, asked.look_up.token, text));
+        for (n, queried) in queried.iter().enumerate() {
+            if let Some((attempt, text, messages, _)) = listed(queried) {
+                sought.push((n, queried.look_up.token, text));
                 let near = of_interest(messages, attempt, text);
                 sids.extend(near.map(|shown| shown.sid.0.as_str()));
             }
         }
-        // What is another attempt's by now was perhaps a rival a moment ago: in this order no message is
-        // taken as free that has just found its owner.
-        let asks: Vec<_> = sought
+        // The rivals are read before the known sids: an attempt that is settled between the two reads
+        // is then seen as a rival, and its message is not taken for an unclaimed one.
+        let pairs: Vec<_> = sought
             .iter()
             .map(|(_, token, text)| (*token, *text))
             .collect();
-        let rivals = self.step(self.store.rivals(&asks)).await?;
+        let rivals = self.step(self.store.rivals(&pairs)).await?;
         let sids: Vec<&str> = sids.into_iter().collect();
         Ok(Known {
             sids: self.step(self.store.known_sids(&sids)).await?,
@@ -75,31 +75,33 @@ impl LookUps {
         })
     }
 
-    /// The message that a look-up found; or what is noted at once.
-    fn found(&self, n: usize, asked: &Asked, known: &Known) -> Result<Option<Found>, Noted> {
-        let look_up = &asked.look_up;
-        match (&look_up.about, &asked.answer) {
-            (About::Sid(sid), Answer::Fetched(fetched)) => self.found_by_sid(look_up, sid, fetched),
+    /// The message that a look-up found; or the result that is already known.
+    fn found(&self, n: usize, queried: &Queried, known: &Known) -> Result<Option<Found>, Noted> {
+        let look_up = &queried.look_up;
+        match (&look_up.about, &queried.response) {
+            (About::Sid(sid), Response::Fetched(fetched)) => {
+                self.found_by_sid(look_up, sid, fetched)
+            }
             (
                 About::Sid(_),
-                Answer::Spared {
+                Response::Skipped {
                     reason,
                     is_throttled,
                 },
-            ) => Err(self.spared(look_up, reason, *is_throttled)),
+            ) => Err(self.skipped(look_up, reason, *is_throttled)),
             (About::Sid(_) | About::Nothing, _) => Err(Noted {
                 asked: look_up.asked,
                 next: None,
                 note: "the provider has no look-up for it".into(),
             }),
             (About::Uncertain(_), _) => {
-                let found = find(n, asked, known);
-                let (Match::One(sid), Some((.., messages, _))) = (&found, listed(asked)) else {
+                let found = find(n, queried, known);
+                let (Match::One(sid), Some((.., messages, _))) = (&found, listed(queried)) else {
                     return Ok(None);
                 };
                 let shown = messages.iter().find(|shown| shown.sid == *sid);
                 Ok(shown.map(|shown| {
-                    // That it is there is proof, whatever its status.
+                    // Its presence is proof, whatever its status.
                     let status = shown.status.clone().unwrap_or(ProviderStatus::TAKEN);
                     Found {
                         report: report(look_up, shown, status),
@@ -121,7 +123,7 @@ impl LookUps {
                 reason,
                 is_throttled,
             } => {
-                return Err(self.spared(look_up, reason, *is_throttled));
+                return Err(self.skipped(look_up, reason, *is_throttled));
             }
             Fetched::Absent => {
                 tracing::warn!(message.id = %look_up.message, sid = sid.0,
@@ -138,13 +140,13 @@ impl LookUps {
                 None => "the provider reports a status that this version does not know".to_owned(),
             },
         };
-        Err(self.answered(look_up, note))
+        Err(self.responded(look_up, note))
     }
 
-    /// Merges what was found; the sids that are settled by it. What is noted of each.
+    /// Merges what was found, and adds the results to `notes`. Returns the sids that are settled by it.
     async fn receive(
         &self,
-        asked: &[Asked],
+        queried: &[Queried],
         found: &BTreeMap<usize, Found>,
         notes: &mut Notes,
     ) -> Result<Vec<String>, StoreError> {
@@ -152,7 +154,7 @@ impl LookUps {
         let merged = groups::merge(&self.store, &reports, self.max_lateness).await;
         let mut settled = Vec::new();
         for ((n, found), merged) in found.iter().zip(merged) {
-            let Some(Asked { look_up, .. }) = asked.get(*n) else {
+            let Some(Queried { look_up, .. }) = queried.get(*n) else {
                 continue;
             };
             let received = match merged {
@@ -173,7 +175,7 @@ impl LookUps {
                     "unconfirmed message settled: found on the provider's list");
                 settled.push(sid.0.clone());
             } else {
-                notes.insert(*n, self.answered(look_up, found.note.clone()));
+                notes.insert(*n, self.responded(look_up, found.note.clone()));
             }
         }
         Ok(settled)
@@ -186,19 +188,19 @@ impl LookUps {
             change: Change::Advance { .. },
         } = received
         {
-            let (word, code) = (report.status.word, report.status.code);
-            self.metrics.receipt(look_up.now, message, word, code);
+            let (status, code) = (report.status.word, report.status.code);
+            self.metrics.receipt(look_up.now, message, status, code);
         }
     }
 
-    /// What is noted of an unconfirmed attempt that was not found, and the policy by which its message is sent
-    /// again.
-    fn conclude(&self, n: usize, asked: &Asked, known: &Known) -> (Noted, Option<InDoubt>) {
-        let look_up = &asked.look_up;
+    /// The result for an unconfirmed attempt that was not found, and the policy by which its message is sent
+    /// again, if it is.
+    fn conclude(&self, n: usize, queried: &Queried, known: &Known) -> (Noted, Option<InDoubt>) {
+        let look_up = &queried.look_up;
         let About::Uncertain(attempt) = &look_up.about else {
-            return (self.answered(look_up, String::new()), None);
+            return (self.responded(look_up, String::new()), None);
         };
-        let found = find(n, asked, known);
+        let found = find(n, queried, known);
         let age = look_up.now.since(look_up.asked_since);
         let provider = self.provider.capabilities();
         let resolution =
@@ -208,18 +210,18 @@ impl LookUps {
             Resolution::Wait | Resolution::Adopt(_) => None,
         };
         let note = found.note();
-        let noted = match &asked.answer {
-            Answer::Spared {
+        let noted = match &queried.response {
+            Response::Skipped {
                 reason,
                 is_throttled,
-            } => self.spared(look_up, reason, *is_throttled),
-            Answer::Unasked => Noted {
+            } => self.skipped(look_up, reason, *is_throttled),
+            Response::NotQueried => Noted {
                 asked: look_up.asked,
                 next: None,
-                note: self.why_unasked().to_owned(),
+                note: self.why_not_queried().to_owned(),
             },
-            Answer::Listed(listed) if is_throttled(listed) => self.spared(look_up, &note, true),
-            Answer::Listed(_) | Answer::Fetched(_) => {
+            Response::Listed(listed) if is_throttled(listed) => self.skipped(look_up, &note, true),
+            Response::Listed(_) | Response::Fetched(_) => {
                 let (asked, next) = matching::next_query(&found, look_up.asked, age);
                 Noted { asked, next, note }
             }
@@ -227,7 +229,7 @@ impl LookUps {
         (noted, policy)
     }
 
-    fn why_unasked(&self) -> &'static str {
+    fn why_not_queried(&self) -> &'static str {
         if self.provider.capabilities().look_up {
             "its text is not known, so the list is not searched"
         } else {
@@ -238,15 +240,15 @@ impl LookUps {
     /// Sets these back to `pending`, in one statement.
     async fn put_back(
         &self,
-        asked: &[Asked],
+        queried: &[Queried],
         those: &[(usize, InDoubt)],
         notes: &mut Notes,
     ) -> Result<(), StoreError> {
         let mut rows = Vec::with_capacity(those.len());
         for (n, policy) in those {
-            if let (Some(asked), Some(noted)) = (asked.get(*n), notes.get(n)) {
+            if let (Some(queried), Some(noted)) = (queried.get(*n), notes.get(n)) {
                 rows.push(PutBack {
-                    look_up: &asked.look_up,
+                    look_up: &queried.look_up,
                     policy: *policy,
                     sentence: format!("sent again ({}): {}", policy.as_str(), noted.note),
                 });
@@ -254,10 +256,10 @@ impl LookUps {
         }
         let moved = groups::put_back(&self.store, &rows, self.max_lateness).await?;
         for (n, policy) in those {
-            let Some((asked, entry)) = asked.get(*n).zip(notes.get_mut(n)) else {
+            let Some((queried, entry)) = queried.get(*n).zip(notes.get_mut(n)) else {
                 continue;
             };
-            let message = asked.look_up.message;
+            let message = queried.look_up.message;
             if moved.contains(&message) {
                 tracing::warn!(message.id = %message, policy = policy.as_str(), note = entry.note,
                     "an unconfirmed message will be sent again, by its in_doubt policy");
@@ -267,8 +269,8 @@ impl LookUps {
         Ok(())
     }
 
-    /// What is noted of a look-up that got no response, or for which no request was made.
-    fn spared(&self, look_up: &LookUp, reason: &str, is_throttled: bool) -> Noted {
+    /// The result of a look-up that got no response, or for which no request was made.
+    fn skipped(&self, look_up: &LookUp, reason: &str, is_throttled: bool) -> Noted {
         let failed = self.failed(look_up, reason);
         Noted {
             next: if is_throttled {
@@ -280,8 +282,8 @@ impl LookUps {
         }
     }
 
-    /// What is noted of a look-up with a response, by its plan.
-    fn answered(&self, look_up: &LookUp, note: String) -> Noted {
+    /// The result of a look-up with a response, by its plan.
+    fn responded(&self, look_up: &LookUp, note: String) -> Noted {
         let plan = match look_up.about {
             About::Uncertain(_) => crate::schedule::LookUpPlan::IN_DOUBT,
             About::Sid(_) | About::Nothing => self.unheard,
@@ -296,7 +298,7 @@ impl LookUps {
     }
 }
 
-/// As a callback would have reported it.
+/// The same report as a callback would have given.
 fn report(look_up: &LookUp, shown: &ProviderMessage, status: ProviderStatus) -> Report {
     Report {
         about: proof::About::Attempt {
@@ -310,7 +312,7 @@ fn report(look_up: &LookUp, shown: &ProviderMessage, status: ProviderStatus) -> 
     }
 }
 
-/// Whether the ledger has the message as accepted now.
+/// Whether the message is recorded as accepted now.
 fn is_settled(received: Received) -> bool {
     match received {
         Received::Unknown | Received::Locked { .. } => false,

@@ -84,7 +84,7 @@ async fn a_provider_that_is_silent_is_spared_and_asked_again() {
     for id in &ids {
         assert_eq!(case.row(*id).await, "unconfirmed");
         assert_eq!(case.attempts(*id).await, "unknown 0 again");
-        assert!(case.note(*id).await.contains("no answer"));
+        assert!(case.note(*id).await.contains("no response"));
     }
     case.twilio.pick_up().await;
     case.asked().await;

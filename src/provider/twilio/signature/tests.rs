@@ -155,7 +155,7 @@ fn debug_tells_no_secret() {
     assert!(!format!("{:?}", verifier("https://x.example")).contains("12345"));
 }
 
-/// By another way than the code above: the text is put together by hand.
+/// Computed in another way than in the code: the text is composed by hand.
 fn sign(url: &str, parameters: &BTreeMap<String, String>) -> String {
     let text = parameters
         .iter()

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::http::{Endpoint, HttpState, Limits, Tokens, bind, serve, serve_webhooks};
+use punctual::http::{Endpoint, HttpState, Limits, Tokens, bind, serve, serve_callbacks};
 use punctual::message::InstanceId;
 use punctual::provider::twilio::TwilioCallbacks;
 use punctual::provider::twilio::callback::STATUS_PATH;
-use punctual::receipt::Webhooks;
+use punctual::receipt::CallbackHandler;
 use punctual::store::{Dsn, Store};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -26,14 +26,14 @@ const SIGNED_WITH_PORT: &str = "idVBY/57cdM1UEaHyjVKF7MSmws=";
 /// Over the body `MessageSid=SM1`.
 const SIGNED_SHORT: &str = "0614qguHO7oJZQJBKyS4DMiV+rw=";
 
-fn webhooks() -> Webhooks {
+fn handler() -> CallbackHandler {
     let token = "feedfacefeedfacefeedfacefeedface".to_owned();
     let public = "https://sms.example.com/x".parse().unwrap();
     // Nobody listens on port 1.
     let away = Dsn::parse("postgres://nobody@127.0.0.1:1/none").unwrap();
     let store = Store::new(away.pool(1), InstanceId::fresh());
     let callbacks = Arc::new(TwilioCallbacks::new(&public, token.into()));
-    Webhooks::new(callbacks, store, Arc::default(), Arc::default())
+    CallbackHandler::new(callbacks, store, Arc::default(), Arc::default())
 }
 
 /// Everything on one address, or callbacks on one of their own.
@@ -44,7 +44,7 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
     let addr = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     if own {
-        let served = serve_webhooks(listener, webhooks(), Limits::default(), stop.clone());
+        let served = serve_callbacks(listener, handler(), Limits::default(), stop.clone());
         tokio::spawn(served);
     } else {
         let (questions, _) = tokio::sync::mpsc::channel(1);
@@ -55,7 +55,7 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
             socket: None,
             tokens,
         };
-        let state = state.with_webhooks(webhooks());
+        let state = state.with_callbacks(handler());
         tokio::spawn(serve(endpoint, state, stop.clone()));
     }
     (addr, stop.drop_guard())
@@ -182,7 +182,7 @@ async fn callbacks_have_places_whatever_streams_and_slow_clients_hold() {
         write: patient,
         ..Limits::default()
     };
-    let more = |state: HttpState| state.with_webhooks(webhooks());
+    let more = |state: HttpState| state.with_callbacks(handler());
     let server = Server::start_with(Reactor::Answers(vec![]), limits, more).await;
     let stream =
         format!("GET /debug/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");

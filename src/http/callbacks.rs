@@ -10,20 +10,20 @@ use axum::routing::post;
 
 use super::text;
 use crate::provider::{BadCallback, CallbackRequest};
-use crate::receipt::{CallbackRejected, Webhooks};
+use crate::receipt::{CallbackHandler, CallbackRejected};
 
-pub(super) fn routes(webhooks: Webhooks) -> Router {
-    let paths = webhooks.paths().iter();
+pub(super) fn routes(handler: CallbackHandler) -> Router {
+    let paths = handler.paths().iter();
     paths
         .fold(Router::new(), |router, path| {
             router.route(path, post(callback))
         })
-        .with_state(webhooks)
+        .with_state(handler)
 }
 
 /// A callback: 204 once it is recorded, or if there is nothing to record; with 503 the provider repeats it.
 async fn callback(
-    State(webhooks): State<Webhooks>,
+    State(handler): State<CallbackHandler>,
     uri: Uri,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -38,14 +38,14 @@ async fn callback(
         header: &header,
         body: &body,
     };
-    match webhooks.take(&request).await {
+    match handler.take(&request).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(why) => rejected(&webhooks, &why),
+        Err(why) => rejected(&handler, &why),
     }
 }
 
-fn rejected(webhooks: &Webhooks, why: &CallbackRejected) -> Response {
-    webhooks.refused();
+fn rejected(handler: &CallbackHandler, why: &CallbackRejected) -> Response {
+    handler.refused();
     let status = match why {
         CallbackRejected::Bad(BadCallback::Forged { check }) => {
             tracing::warn!(check, "a callback without a valid signature was refused");

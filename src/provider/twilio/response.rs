@@ -1,8 +1,8 @@
-//! What an answer means. Pure: status, header and body in, an [`Outcome`] out.
+//! The meaning of a response. Pure: status, header and body in, an [`Outcome`] out.
 //!
-//! Certainty has to be earned. A 429 was not processed; a 4xx *that the provider itself wrote*
-//! was refused; a 2xx that names the message was accepted. Everything else, however much it
-//! looks like a failure, leaves open whether a text is on its way.
+//! Only proof makes an outcome certain. A 429 was not processed; a 4xx *that the provider itself wrote*
+//! was refused; a 2xx that names the message was accepted. After anything else, even if it
+//! looks like a failure, a text may have been sent.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use super::is_message_sid;
 use super::tidy::{tidy, unquote};
 use crate::message::{Category, Outcome, ProviderSid};
 
-/// The longest `Retry-After` believed. A nonsensical one would park a message for good, and
-/// asking once an hour hurts nobody.
+/// The longest `Retry-After` that is followed. A nonsensical one would delay a message for ever, and one
+/// request an hour does no harm.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// The outcome of a request that was answered with `status`.
+/// The outcome of a request with a response of this `status`.
 ///
-/// `body` is the whole answer, or why it could not be had whole; `sent` the text of the
-/// message, which a refusal might quote.
+/// `body` is the whole body, or why it could not be read completely; `sent` is the text of the
+/// message, which a refusal may quote.
 pub(super) fn outcome(
     status: u16,
     retry_after: Option<&str>,
@@ -42,7 +42,7 @@ pub(super) fn outcome(
     }
 }
 
-/// A rolling limit that is used up says 429 like a burst does; only its code tells them apart.
+/// A rolling limit that is used up gives a 429, as a burst does; only the code distinguishes them.
 fn throttled(retry_after: Option<&str>, code: Option<i32>) -> Outcome {
     let retry = |code| codes::retry(Some(code), codes::category(code));
     let hold = code.and_then(|code| retry(code).holds_account());
@@ -60,7 +60,7 @@ fn unknown(status: u16, what: &str, broken: Option<&str>) -> Outcome {
     }
 }
 
-/// A message resource is named `SM…`, or `MM…` with media. Something else's success is no
+/// The sid of a message resource is `SM…`, or `MM…` with media. The success of another request is no
 /// proof.
 fn accepted(json: &Map<String, Value>) -> Option<Outcome> {
     let sid = json.get("sid")?.as_str()?;
@@ -70,11 +70,10 @@ fn accepted(json: &Map<String, Value>) -> Option<Outcome> {
 }
 
 /// A refusal in one of the two forms Twilio uses: its own, `{code, message, more_info,
-/// status}`, or RFC 9457's, `{type, title, status, detail}` with `code` beside.
+/// status}`, or RFC 9457's, `{type, title, status, detail}` with a `code` as well.
 ///
-/// Both must vouch for themselves, by a code or by repeating the HTTP status: any gateway may
-/// answer with some JSON. A 408 that has no code may be a gateway's that gave up *after* it
-/// had passed the request on.
+/// Both must have a code or repeat the HTTP status: any gateway may respond with some JSON. A 408
+/// without a code may be from a gateway that timed out *after* it had forwarded the request.
 fn refused(status: u16, json: &Map<String, Value>, sent: &str) -> Option<Outcome> {
     let text = ["message", "detail", "title"]
         .into_iter()
@@ -112,8 +111,8 @@ fn code(json: &Map<String, Value>) -> Option<i32> {
     })
 }
 
-/// `Retry-After` in seconds. The other form, a date, needs a clock; without it the caller's
-/// own backoff serves as well.
+/// `Retry-After` in seconds. The other form, a date, needs a clock; the caller's own backoff is used
+/// instead.
 fn seconds(retry_after: &str) -> Option<Duration> {
     let given = retry_after.trim().parse().ok().map(Duration::from_secs)?;
     Some(given.min(RETRY_AFTER_MAX))
@@ -303,9 +302,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes over the wire, certainty is only ever claimed where it may be.
+        /// Whatever arrives, an outcome is certain only with proof.
         #[test]
-        fn certainty_has_to_be_earned(
+        fn only_proof_makes_an_outcome_certain(
             status in 0u16..1000,
             retry_after in proptest::option::of(".{0,12}"),
             body in proptest::collection::vec(any::<u8>(), 0..64),
@@ -319,13 +318,13 @@ mod tests {
         #[test]
         fn json_of_any_shape_keeps_to_its_status(
             status in 100u16..600,
-            told in proptest::option::of(100u16..600),
+            repeated in proptest::option::of(100u16..600),
             code in proptest::option::of(any::<i64>()),
             sid in prop_oneof!["SM[0-9a-f]{32}", "[A-Z]{2}[0-9a-f]{30,34}"],
             message in proptest::option::of(".{0,400}"),
         ) {
             let body = serde_json::json!({
-                "status": told, "code": code, "sid": sid, "message": message,
+                "status": repeated, "code": code, "sid": sid, "message": message,
             });
             let got = outcome(status, None, Ok(body.to_string().as_bytes()), "");
             match got {
@@ -339,7 +338,7 @@ mod tests {
                 }
                 Outcome::Throttled { .. } => prop_assert_eq!(status, 429),
                 Outcome::Unknown { .. } => (),
-                Outcome::Unsent { .. } => prop_assert!(false, "there was an answer"),
+                Outcome::Unsent { .. } => prop_assert!(false, "there was a response"),
             }
         }
     }
