@@ -252,8 +252,9 @@ async fn a_template_is_rendered_and_kept_or_the_row_says_why_not() {
 
 #[tokio::test]
 async fn of_a_herd_the_urgent_go_first() {
-    // One at a time, so that the order shows.
-    let world = World::new([])
+    // One at a time, and each longer than a claim takes, so that the order shows.
+    let slow = std::iter::repeat_n(Act::AcceptAfter(Duration::from_millis(50)), 20);
+    let world = World::new(slow)
         .await
         .with(&[("PUNCTUAL_MAX_IN_FLIGHT", "1")]);
     let daemon = world.daemon().await;

@@ -159,7 +159,11 @@ async fn the_time_outs_of_the_role_are_lived_with() {
     admin.batch_execute(&made).await.unwrap();
     let port = crate::harness::cluster().port();
     let url = format!("postgres://{role}:w0rd@127.0.0.1:{port}/{name}");
-    let mut daemon = Daemon::start(&with(&world.env, "DATABASE_URL", &url));
+    // A journal, as a daemon without one warns of that.
+    let state = tempfile::tempdir().unwrap();
+    let env = with(&world.env, "DATABASE_URL", &url);
+    let env = with(&env, "PUNCTUAL_STATE_DIR", state.path().to_str().unwrap());
+    let mut daemon = Daemon::start(&env);
     daemon.ready().await;
     // Longer than any of these.
     world.app.execute("select pg_sleep(3)", &[]).await.unwrap();
