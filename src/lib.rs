@@ -18,12 +18,16 @@
 //!
 //! Where to find:
 //!
-//! - what a user may still change, and where a cancel that comes too late is refused: `punctual.guard_update` in
-//!   `triggers/scheduled_messages.sql`, by the table in [`message::status::transition`]
+//! - what a user may still change: the function [`message::status::transition`], for the guard in
+//!   `triggers/scheduled_messages.sql`. A cancel that comes too late: `punctual.guard_update` there skips the row, and
+//!   `punctual.guard_statement` raises `PT409`, or warns if the statement changed other rows
 //! - what decides whether a claim is sent: [`policy::judge`]
-//! - what a callback changes: [`mod@proof::merge`]
-//! - a new provider: [`provider::Provider`], and its [`Capabilities`](message::Capabilities)
-//! - a new condition for claims, such as a pause: `src/store/path/sql/claim.sql`
+//! - what a status callback changes: `src/proof/merge.rs`. Whether a callback is genuine:
+//!   [`Callbacks`](provider::Callbacks). A STOP or START reply: `opt` in `src/receipt/mod.rs`
+//! - a new provider: [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
+//!   `src/config/provider.rs`, built in `src/cli/run.rs`
+//! - a new condition for claims, such as a pause: `src/store/path/sql/claim.sql`. If it can last, also
+//!   `expire_candidates.sql`, `overdue.sql` and the reactor, as for the quarantine (`src/reactor/quarantine.rs`)
 //! - all SQL: `src/store/*/sql`, and `triggers/` for what runs in the statements of the app
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:

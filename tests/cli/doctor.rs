@@ -4,6 +4,7 @@
 mod planted;
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use futures_util::{StreamExt, stream};
@@ -31,6 +32,9 @@ struct Mistake {
     does: &'static str,
 }
 
+/// Where the journal is.
+const STATE: &str = env!("CARGO_TARGET_TMPDIR");
+
 /// Settings without a mistake.
 const GOOD: &[(&str, &str)] = &[
     ("TWILIO_ACCOUNT_SID", "AC0123456789abcdef0123456789abcdef"),
@@ -38,7 +42,7 @@ const GOOD: &[(&str, &str)] = &[
     ("TWILIO_PHONE_NUMBER", "+12025550100"),
     ("PUNCTUAL_PUBLIC_URL", "https://punctual.example.com"),
     ("PUNCTUAL_WEBHOOK_ADDR", "127.0.0.1:8081"),
-    ("PUNCTUAL_STATE_DIR", env!("CARGO_TARGET_TMPDIR")),
+    ("PUNCTUAL_STATE_DIR", STATE),
     // Nothing listens there.
     ("PUNCTUAL_HTTP_ADDR", "127.0.0.1:1"),
 ];
@@ -301,7 +305,12 @@ async fn a_healthy_installation_has_none() {
     execute(&client, BEATS).await;
     let url = server.url("postgres");
     let (findings, code) = examine(&url, &[], &[]).await;
-    let wrong: Vec<&Value> = findings.iter().filter(|f| f["level"] != "ok").collect();
+    // The journal is below the checkout, and a checkout in /tmp is one of the mistakes.
+    let in_tmp = Path::new(STATE).starts_with("/tmp");
+    let wrong: Vec<&Value> = findings
+        .iter()
+        .filter(|f| f["level"] != "ok" && !(in_tmp && f["what"] == "state dir"))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert_eq!(code, Some(0));
     assert!(findings.len() > 25, "{}", findings.len());
