@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// Nothing here takes this long on a machine that is merely busy.
 const AMPLE: Duration = Duration::from_secs(60);
@@ -82,6 +83,8 @@ pub(crate) struct Daemon {
     addr: String,
     token: String,
     said: Arc<Mutex<String>>,
+    /// Read its output, until it ends.
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Daemon {
@@ -101,13 +104,16 @@ impl Daemon {
         set(&mut env, "PUNCTUAL_DEBUG_TOKEN", &token);
         let mut child = punctual(args, &env).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
-        listen_to(child.stdout.take().unwrap(), Arc::clone(&said));
-        listen_to(child.stderr.take().unwrap(), Arc::clone(&said));
+        let readers = [
+            listen_to(child.stdout.take().unwrap(), Arc::clone(&said)),
+            listen_to(child.stderr.take().unwrap(), Arc::clone(&said)),
+        ];
         Self {
             child,
             addr,
             token,
             said,
+            readers,
         }
     }
 
@@ -209,7 +215,14 @@ impl Daemon {
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(AMPLE, self.child.wait());
-        ended.await.expect("it ends in time").unwrap()
+        let status = ended.await.expect("it ends in time").unwrap();
+        // Its last lines may still be in the pipes.
+        for reader in &mut self.readers {
+            if !reader.is_finished() {
+                reader.await.unwrap();
+            }
+        }
+        status
     }
 
     /// Asks it to stop; it must do so in good order.
@@ -230,7 +243,10 @@ impl Drop for Daemon {
     }
 }
 
-fn listen_to(stream: impl AsyncRead + Unpin + Send + 'static, said: Arc<Mutex<String>>) {
+fn listen_to(
+    stream: impl AsyncRead + Unpin + Send + 'static,
+    said: Arc<Mutex<String>>,
+) -> JoinHandle<()> {
     let mut lines = BufReader::new(stream).lines();
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
@@ -238,5 +254,5 @@ fn listen_to(stream: impl AsyncRead + Unpin + Send + 'static, said: Arc<Mutex<St
             said.push_str(&line);
             said.push('\n');
         }
-    });
+    })
 }
