@@ -60,7 +60,7 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Of this text, as it stands: providers may replace characters before they count (Twilio's
+    /// Of this text, unchanged: providers may replace characters before they count (Twilio's
     /// smart encoding does, where it is on).
     pub fn of(text: &str) -> Self {
         let gsm: Option<Vec<usize>> = text.chars().map(septets).collect();

@@ -1,7 +1,7 @@
 //! Spans that follow a message: its claim, its request, its record, its receipts.
 //!
 //! They are at `debug` and of a target of their own, so that a daemon at `info` makes none. With the
-//! feature `otlp` those of one attempt are one trace, whoever made them: its id is the attempt's
+//! feature `otlp` those of one attempt are one trace, whichever instance made them: its id is the attempt's
 //! token, so that a callback, hours later and perhaps at another instance, belongs to it as well.
 
 use tracing::Span;

@@ -109,7 +109,7 @@ mod tests {
             reminders,
             Some("the recipient has switched off event reminders"),
         );
-        // A kind nobody can switch off, and a message of no kind.
+        // A kind without a switch, and a message of no kind.
         for kind in [Some("invoice".to_owned()), None] {
             check(
                 |f, p| (f.message_type, p.off) = (kind, Switch::ALL.into()),

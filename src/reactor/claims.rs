@@ -41,7 +41,7 @@ impl<P: Clone> Reactor<P> {
         self.due_lanes = due;
     }
 
-    /// What goes into one claim: as many of each lane, and then whatever there is.
+    /// The messages of one claim: as many of each lane, and then any others.
     fn fill_claim(&mut self, due: &mut [Lane], until: Moment, now: Now) -> Vec<Ask> {
         let batch = self.settings.limits.claims.batch;
         let mut asks = Vec::new();
@@ -138,7 +138,7 @@ impl<P: Clone> Reactor<P> {
         left == 0
     }
 
-    /// When the `n`-th of those that may be claimed is to be looked at, if that is by `until`.
+    /// When the `n`-th of those that may be claimed is to be checked, if that is by `until`.
     fn nth(&self, n: usize, until: Moment, now: Now) -> Option<Moment> {
         let mut dues = Vec::new();
         for (_, lane) in self.lanes.due.until(until - LEAD_MAX) {

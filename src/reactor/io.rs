@@ -1,4 +1,4 @@
-//! What goes into the reactor and what comes out of it: values, with no way to act.
+//! The reactor's inputs and outputs: values, without any I/O.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct JudgedClaim<P> {
     pub due: Moment,
     /// Lateness counts from here.
     pub wanted_at: Moment,
-    /// The way it goes out.
+    /// Its lane.
     pub lane: LaneKey,
     /// Which attempt this is, and how many there may be.
     pub tries: AttemptBudget,
@@ -66,7 +66,7 @@ pub struct Upcoming {
     pub attempts: i32,
     /// Its place among those that are due at the same moment.
     pub priority: Priority,
-    /// The way it goes out.
+    /// Its lane.
     pub lane: LaneKey,
 }
 

@@ -190,8 +190,8 @@ pub(super) struct Lanes {
     home: Option<Lane>,
     /// Where else messages are armed.
     elsewhere: HashMap<MessageId, Lane>,
-    /// By a bound that lies [`LEAD_MAX`](crate::schedule::LEAD_MAX) before anything of theirs is to be
-    /// looked at, or earlier.
+    /// By a bound that lies [`LEAD_MAX`](crate::schedule::LEAD_MAX) before any of their messages is to be
+    /// checked, or earlier.
     pub(super) due: LaneOrder,
     /// By the moment their agenda is to be brought into order.
     pub(super) advance: LaneOrder,

@@ -151,8 +151,8 @@ pub struct PrewarmLimits {
 /// Events for those who watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventLimits {
-    /// Changes of the agenda kept until they are taken: a first load arms a million, and nobody
-    /// reads a million lines.
+    /// Changes of the agenda kept until they are taken: a first load arms a million, too many for
+    /// anybody to read.
     pub agenda_max: usize,
     /// Events kept in all. The events of claims and requests are never more than one turn of the
     /// loop handles (some 65 inputs, a claim of 250 the largest of them), so none of them is left

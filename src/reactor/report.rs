@@ -111,7 +111,7 @@ pub struct BreakerReport {
     pub reason: Option<i32>,
 }
 
-/// What goes out by one account over one channel.
+/// What is sent by one account over one channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LaneReport {
     /// The account's name in the settings.
@@ -193,7 +193,7 @@ pub struct TimerReport {
     pub version: i64,
     /// The instance that is to claim it, or has.
     pub owner: InstanceId,
-    /// The way it goes out: `account/channel`, and `/host` where hosts have lanes of their own.
+    /// Its lane: `account/channel`, and `/host` where hosts have lanes of their own.
     pub lane: String,
 }
 

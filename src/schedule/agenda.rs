@@ -119,7 +119,7 @@ impl Agenda {
 
     /// Takes the first timer of those that are to be checked by `until` and have at least the priority
     /// `least`: of what is due by `now` the most urgent, then the earliest.
-    #[must_use = "the timer is disarmed: whoever drops it loses a message"]
+    #[must_use = "the timer is disarmed: dropping it loses a message"]
     pub fn pop(
         &mut self,
         now: Moment,

@@ -146,7 +146,8 @@ impl Offset {
         }
     }
 
-    /// Checks whether the clock is lost: the wall clock was stepped, or the database's jumped. True once, when it is.
+    /// Checks whether the clock is lost: the wall clock was stepped, or the database's jumped.
+    /// True once, when it is.
     pub fn notice(&mut self, now: Reading) -> bool {
         if let Some(best) = &self.best {
             self.stepped |= best.is_before_a_step(now);

@@ -63,7 +63,7 @@ fn what_has_no_one_text_is_refused() {
     refused(&template("{{x}}"), r#"{"x": [1]}"#, listed);
     let object = "the variable x is an object; expected a string, a number, true or false";
     refused(&template("{{x}}"), r#"{"x": {}}"#, object);
-    // Nobody asks for it.
+    // The template does not use it.
     check("", r#"{"x": [1]}"#, "");
 }
 
@@ -148,7 +148,7 @@ fn characters_are_counted_after_rendering() {
 }
 
 proptest! {
-    /// Whatever a value holds, it comes out as it went in, and nothing of it is looked at.
+    /// Whatever a value contains, it is inserted unchanged and not parsed.
     #[test]
     fn values_are_never_expanded(
         values in prop::collection::vec("(\\PC|\\{\\{|\\}\\}|\\{\\{a0\\}\\}|a1){0,8}", 1..5),

@@ -3,7 +3,7 @@
 use super::{Page, float};
 use crate::reactor::report::LaneReport;
 
-/// Name, help, and what stands there for a lane.
+/// Name, help, and the value for a lane.
 type Family = (&'static str, &'static str, fn(&LaneReport) -> u64);
 
 impl Page {

@@ -24,8 +24,8 @@ fn quiet(from: &str, until: &str) -> QuietHours {
     }
 }
 
-/// A message for somebody in this zone with these quiet hours, judged at `at` in UTC: the moment
-/// it is deferred to, `at` itself if it goes.
+/// A message for a recipient in this zone with these quiet hours, judged at `at` in UTC: the time
+/// it is deferred to, or `at` itself if it is sent.
 #[track_caller]
 fn check(zone: &str, (from, until): (&str, &str), at: &str, expected: &str) {
     let mut claim = claim();

@@ -19,12 +19,12 @@ impl LaneState {
         self.agenda.len()
     }
 
-    /// How many are to be looked at by `until`, counted up to `most`.
+    /// How many are to be checked by `until`, counted up to `most`.
     pub(in crate::reactor) fn count_due(&self, until: Moment, most: usize) -> usize {
         self.agenda.count_due(until, most)
     }
 
-    /// When the first `n` with at least this priority are to be looked at, as far as that is by
+    /// When the first `n` with at least this priority are to be checked, as far as that is by
     /// `until`.
     pub(in crate::reactor) fn first_dues(
         &self,
@@ -35,7 +35,7 @@ impl LaneState {
         self.agenda.first_dues(n, until, least)
     }
 
-    /// When the first with at least this priority is to be looked at: never later than that, maybe
+    /// When the first with at least this priority is to be checked: never later than that, maybe
     /// earlier.
     pub(in crate::reactor) fn first_of(&self, least: Priority) -> Option<Moment> {
         self.agenda.first_of(least)
@@ -70,7 +70,7 @@ impl Lanes {
         }
     }
 
-    /// Arms a message of a lane to be looked at `at`, or moves it there. The former timer, if
+    /// Arms a message of a lane for a check `at`, or moves it there. Returns the former timer, if
     /// any, of whichever lane.
     pub(in crate::reactor) fn insert(
         &mut self,
@@ -112,8 +112,8 @@ impl Lanes {
         lane.unwrap_or_default()
     }
 
-    /// Takes the first message of a lane, of those with at least this priority, that is to be looked
-    /// at by `until`.
+    /// Takes the first message of a lane, of those with at least this priority, that is to be checked
+    /// by `until`.
     #[must_use]
     pub(in crate::reactor) fn pop(
         &mut self,

@@ -11,7 +11,7 @@ use crate::message::Moment;
 #[derive(Default)]
 pub(in crate::reactor) struct LaneOrder {
     lanes: BTreeSet<(Moment, Lane)>,
-    /// Lanes that were looked at.
+    /// Lanes that were checked.
     #[cfg(test)]
     pub(in crate::reactor) looks: Cell<usize>,
 }

@@ -278,7 +278,10 @@ impl World {
 
     fn claim(&mut self, ask: Ask) -> ClaimAnswer<JudgedClaim<MessageId>> {
         let latest = self.now.db + LEAD_MAX;
-        let row = self.rows.get_mut(&ask.id).expect("nobody deletes here");
+        let row = self
+            .rows
+            .get_mut(&ask.id)
+            .expect("rows are never deleted here");
         if row.locked || row.status != Status::Pending || row.due > latest {
             return ClaimAnswer::Lost(row.state());
         }

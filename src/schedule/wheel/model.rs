@@ -21,7 +21,7 @@ enum Span {
     Micros(i64),
     /// Near the start of the `nth` slot of a level from here, by so many microseconds.
     Boundary { level: usize, nth: i64, off: i64 },
-    /// To a moment, wherever one stands.
+    /// To a moment, from wherever the wheel is.
     To(i64),
 }
 

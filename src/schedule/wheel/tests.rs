@@ -176,7 +176,7 @@ fn time_that_goes_back_pops_nothing_early_and_loses_nothing() {
 }
 
 #[test]
-fn an_empty_wheel_takes_the_time_it_is_told() {
+fn an_empty_wheel_takes_the_given_time() {
     let mut wheel = wheel(&[i64::MAX]);
     assert_eq!(pop_all(&mut wheel, i64::MAX), [(i64::MAX, 0)]);
     assert_eq!(pop_all(&mut wheel, NINE), []);
@@ -208,7 +208,7 @@ fn a_slot_is_spread_a_few_at_a_time() {
         assert_eq!(wheel.next_spread(), Some(Moment::MIN));
         wheel.assert_sound();
         calls += 1;
-        // What comes meanwhile queues up, what goes is gone, wherever it is.
+        // A timer that is armed meanwhile queues up, one that is disarmed is gone, wherever it is.
         wheel.insert(id(100 + calls), at(NINE + HOUR), (0, 100 + calls, 0));
         wheel.remove(id(calls * 3));
         assert_eq!(wheel.len(), 101);

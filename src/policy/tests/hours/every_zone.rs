@@ -58,7 +58,7 @@ fn in_every_zone_the_end_is_the_first_moment_that_is_not_quiet() {
 }
 
 /// Quiet hours that begin so many seconds before a change, as the clock shows it then, and last
-/// so many minutes. Returns how many moments were looked at.
+/// so many minutes. Returns how many moments were checked.
 fn check_about(zone: &TimeZone, change: Moment, ahead: i64, minutes: i64) -> usize {
     let begin = Moment::from_micros(change.as_micros() - ahead * 1_000_000);
     let start = shown(zone, begin);
@@ -132,7 +132,7 @@ proptest! {
                 prop_assert!(waits, "{:?}", just_before);
             }
             Verdict::Send(_) => {}
-            // Nobody's day is that short but where it is.
+            // No other zone has a day that short.
             Verdict::Cancel { reason } => prop_assert!(reason.starts_with("no hour"), "{}", reason),
             Verdict::Reject { reason } => prop_assert!(false, "{}", reason),
         }
