@@ -31,7 +31,8 @@ with counted (what, n, found, fine, remedy) as (
            limit 1000) late) q
   union all
   select 'no attempt', n, ' sending, and the ledger has no open attempt at them' || coalesce(', one of them ' || id, ''), 'none',
-         'another program set them to sending: a running daemon makes them unconfirmed; then `punctual resolve ID`'
+         'another program set them to sending, and Punctual leaves them alone: find out whether they were sent, then set '
+         || 'their status with the triggers of the table off (`alter table scheduled_messages disable trigger user`)'
     from (select count(*) as n, min(lost.id::text) as id from (select m.id from public.scheduled_messages m
            where m.status = 'sending'
              and not exists (select from punctual.attempts a where a.message_id = m.id and a.outcome is null)
