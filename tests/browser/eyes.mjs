@@ -73,6 +73,9 @@ const commands = {
   },
   async lost() {
     await page.waitForSelector("#lost:not([hidden])", AMPLE);
+    // What may be over by now is not shown as good.
+    const lamp = await page.evaluate(() => getComputedStyle(document.querySelector("#health .lamp"), "::before").backgroundColor);
+    if (lamp !== "rgba(0, 0, 0, 0)") throw new Error(`a lamp is ${lamp} without a connection`);
   },
   async back() {
     await page.waitForSelector("#lost", { state: "hidden", ...AMPLE });

@@ -278,7 +278,7 @@ function watch() {
 
 $("pause").addEventListener("click", () => {
   paused.on = !paused.on;
-  put("pause", paused.on ? "Resume" : "Pause");
+  put("pause", paused.on ? "Resume feed" : "Pause feed");
 });
 $("search").addEventListener("submit", (event) => {
   event.preventDefault();
