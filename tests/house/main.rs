@@ -1,8 +1,9 @@
 //! The rules that the compiler does not check: which module may import which, what the pure ones do not use, sizes
-//! and words.
+//! and words, and that it reads every file.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod orphans;
 mod rules;
 mod sizes;
 mod source;
@@ -46,6 +47,27 @@ fn the_architecture_shows_every_module() {
 fn no_file_and_no_statement_is_too_long() {
     let broken = sizes::broken(root());
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_is_a_module() {
+    let broken = orphans::broken(root());
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+    let is_orphan = |file: &str| orphans::is_orphan(root(), &root().join(file));
+    for named in [
+        "src/proof/history/tests.rs",
+        "src/policy/mod.rs",
+        "tests/house/sizes.rs",
+    ] {
+        assert!(!is_orphan(named), "{named}");
+    }
+    for unnamed in [
+        "src/proof/history/more.rs",
+        "src/nowhere/mod.rs",
+        "tests/house/none.rs",
+    ] {
+        assert!(is_orphan(unnamed), "{unnamed}");
+    }
 }
 
 #[test]

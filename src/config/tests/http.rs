@@ -28,7 +28,7 @@ fn addresses_and_tokens() {
         &[public],
         Ok("public_url = \"https://sms.example.com/\""),
     );
-    let webhooks = ("PUNCTUAL_WEBHOOK_ADDR", "0.0.0.0:9001");
+    let callbacks = ("PUNCTUAL_WEBHOOK_ADDR", "0.0.0.0:9001");
     check(
         "",
         &[public, callbacks],

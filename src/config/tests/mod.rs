@@ -1,5 +1,6 @@
 //! Every setting as data: a file, an environment, and what comes of them.
 
+mod http;
 mod layers;
 mod settings;
 
