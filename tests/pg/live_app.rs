@@ -100,7 +100,7 @@ pub(crate) async fn session_as(db: &TestDb, role: &str) -> Client {
 pub(crate) async fn role(db: &TestDb, name: &str, attributes: &str) {
     let sql = format!(
         "do $$ begin create role {name} login {attributes} password 'live';
-         exception when duplicate_object then null; end $$"
+         exception when duplicate_object or unique_violation then null; end $$"
     );
     db.client().await.batch_execute(&sql).await.unwrap();
 }

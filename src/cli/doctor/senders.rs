@@ -1,6 +1,7 @@
 //! Checks of senders: those that the next messages name, and the default one.
 
 use crate::message::Sender;
+use crate::provider::twilio;
 use crate::store::doctor::{Finding, Level};
 
 /// How many are shown.
@@ -17,7 +18,7 @@ pub(super) fn unusable(named: &[(Option<String>, i64)], has_default: bool) -> Fi
         let why = match sender {
             None if has_default => continue,
             None => "no from_number, and no default sender is set".to_owned(),
-            Some(text) => match text.parse::<Sender>() {
+            Some(text) => match Sender::parse(text, twilio::CAPABILITIES.sender_pools) {
                 Ok(sender) if is_for_tests(&sender) => {
                     "a number of Twilio's test credentials".to_owned()
                 }
@@ -64,5 +65,13 @@ mod tests {
         assert_eq!(found.matches("of the next").count(), 3, "{found}");
         assert!(!found.contains("555"), "{found}");
         assert_eq!(unusable(&named[2..], true).level, Level::Ok);
+    }
+
+    #[test]
+    fn a_messaging_service_is_a_sender() {
+        let level = |sender: &str| unusable(&[(Some(sender.to_owned()), 1)], true).level;
+        let service = "MG0123456789abcdef0123456789abcdef";
+        assert_eq!(level(service), Level::Ok);
+        assert_eq!(level(&service[..33]), Level::Warn);
     }
 }
