@@ -214,7 +214,8 @@ impl Memory {
     /// When the latest request began whose outcome is accepted, uncertain or not known yet.
     pub fn latest(&self) -> Option<Moment> {
         let begun = self.begun.values().map(|begun| begun.at_us);
-        let ended = self.ended.back().map(Remembered::began_us);
+        // They end in another order than they begin.
+        let ended = self.ended.iter().map(Remembered::began_us);
         begun.chain(ended).max().map(Moment::from_micros)
     }
 

@@ -93,6 +93,24 @@ fn begun(n: u128) -> Begun {
     }
 }
 
+/// What was due by then is in quarantine after a restore, so an earlier moment would leave a sent message out.
+#[test]
+fn the_latest_request_is_the_one_that_began_last_whichever_ended_last() {
+    let mut memory = Memory::default();
+    assert_eq!(memory.latest(), None);
+    for at_us in [1, 5, 3] {
+        memory.begin(Begun {
+            at_us,
+            ..begun(at_us.unsigned_abs().into())
+        });
+    }
+    let unknown = Outcome::Unknown { reason: "x".into() };
+    for n in [5, 3, 1] {
+        memory.end(token(n), &unknown, 9);
+        assert_eq!(memory.latest(), Some(Moment::from_micros(5)), "{n} ended");
+    }
+}
+
 #[test]
 fn what_was_accepted_is_proven_and_what_is_uncertain_must_be_recorded() {
     let mut memory = Memory::default();
