@@ -1,5 +1,5 @@
-//! What a provider can do. All that decides takes this value; nothing else depends on which
-//! provider it is.
+//! What a provider can do. Whatever decides by the provider decides by this value alone, so that another
+//! provider needs no other decisions.
 
 use std::fmt;
 

@@ -81,10 +81,10 @@ pub enum Retry {
         /// The pause between probes.
         probe: Duration,
     },
-    /// It concerns the sender, for every recipient: its messages wait, each for so long, and the attempt does not
-    /// count. Other senders go on.
+    /// The sender is refused for every recipient: each of its messages waits for `pause`, and the attempt does not
+    /// count. Other senders are not affected.
     HoldSender {
-        /// Before the next attempt.
+        /// The pause before the next attempt.
         pause: Duration,
     },
     /// It may have arrived, so a retry could be a *second* text: only if the installation permits that.
