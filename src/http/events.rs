@@ -82,10 +82,9 @@ pub(super) async fn events(
     };
     let Ok(place) = std::sync::Arc::clone(&state.streams).try_acquire_owned() else {
         let again = [(header::RETRY_AFTER, "10")];
-        let full = text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many viewers (the limit is 32): close another page and reload",
-        );
+        let sentence =
+            format!("too many viewers (the limit is {STREAMS_MAX}): close another page and reload");
+        let full = text(StatusCode::SERVICE_UNAVAILABLE, &sentence);
         return (again, full).into_response();
     };
     let stream = Stream::new(state, wish.state == 1, place);

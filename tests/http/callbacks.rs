@@ -13,7 +13,7 @@ use punctual::store::{Dsn, Store};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{Reactor, SendResult, Server, TOKEN};
+use crate::server::{Reactor, Response, Server, TOKEN};
 
 const PATH: &str = "/webhooks/twilio/status?message=00000000-0000-0000-0000-000000000001\
                     &token=00000000-0000-0000-0000-000000000002";
@@ -61,12 +61,12 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
     (addr, stop.drop_guard())
 }
 
-async fn send(addr: std::net::SocketAddr, raw: &str) -> SendResult {
+async fn send(addr: std::net::SocketAddr, raw: &str) -> Response {
     use tokio::io::AsyncWriteExt as _;
     let mut stream = TcpStream::connect(addr).await.unwrap();
     // An answer may come, and the connection end, before all is written.
     let _ = stream.write_all(raw.as_bytes()).await;
-    SendResult::read(stream).await
+    Response::read(stream).await
 }
 
 fn post(path: &str, headers: &str, body: &str) -> String {

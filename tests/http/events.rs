@@ -8,7 +8,7 @@ use punctual::reactor::events::{EventKind, MessageEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::server::{Reactor, SendResult, Server, TOKEN, at, id};
+use crate::server::{Reactor, Response, Server, TOKEN, at, id};
 
 fn told(n: u128, what: EventKind) -> MessageEvent {
     MessageEvent::new(at(0), MessageId(id(n)), what)
@@ -132,7 +132,7 @@ async fn an_open_stream_does_not_hold_up_the_end() {
     let ended = tokio::time::timeout(Duration::from_secs(10), &mut server.served).await;
     ended.expect("it ends at once").unwrap();
     // And in good order: with the end of the last chunk.
-    let rest = SendResult::read(stream).await;
+    let rest = Response::read(stream).await;
     assert_eq!(rest.status, 0, "{rest:?}");
 }
 

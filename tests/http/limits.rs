@@ -5,7 +5,7 @@ use std::time::Duration;
 use punctual::http::Limits;
 use tokio::io::AsyncWriteExt;
 
-use crate::server::{Reactor, SendResult, Server, impatient};
+use crate::server::{Reactor, Response, Server, impatient};
 
 /// A question that reaches the reactor.
 const TIMERS: &[u8] =
@@ -39,7 +39,7 @@ async fn a_client_that_trickles_or_idles_is_closed() {
         let mut stream = server.connect().await;
         stream.write_all(said.as_bytes()).await.unwrap();
         // Returns only because the server closes.
-        let answer = tokio::time::timeout(Duration::from_secs(10), SendResult::read(stream)).await;
+        let answer = tokio::time::timeout(Duration::from_secs(10), Response::read(stream)).await;
         assert!(answer.is_ok(), "still open after {said:?}");
     }
 }
@@ -56,10 +56,10 @@ async fn past_the_limit_the_silent_give_way() {
     let (first, mut second) = (server.connect().await, server.connect().await);
     assert_eq!(server.get("/healthz").await.status, 200);
     // Ended by the server, without an answer.
-    assert_eq!(SendResult::read(first).await.status, 0);
+    assert_eq!(Response::read(first).await.status, 0);
     let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     second.write_all(request).await.unwrap();
-    assert_eq!(SendResult::read(second).await.status, 200);
+    assert_eq!(Response::read(second).await.status, 200);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn shutdown_lets_a_request_finish_and_takes_no_new_one() {
     open.write_all(TIMERS).await.unwrap();
     server.asked.recv().await.unwrap();
     server.shutdown.cancel();
-    let (answer, ended) = tokio::join!(SendResult::read(open), &mut server.served);
+    let (answer, ended) = tokio::join!(Response::read(open), &mut server.served);
     assert_eq!(answer.status, 503, "{answer:?}");
     ended.unwrap();
     assert!(tokio::net::TcpStream::connect(server.addr).await.is_err());

@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use punctual::metrics::Counter;
 
-use crate::server::{OPERATOR_TOKEN, SendResult, Server, TOKEN};
+use crate::server::{OPERATOR_TOKEN, Response, Server, TOKEN};
 
-async fn post(server: &Server, path: &str, headers: &[&str], body: &str) -> SendResult {
+async fn post(server: &Server, path: &str, headers: &[&str], body: &str) -> Response {
     let mut raw = format!(
         "POST {path} HTTP/1.1\r\nConnection: close\r\nHost: page.example\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
@@ -18,7 +18,7 @@ async fn post(server: &Server, path: &str, headers: &[&str], body: &str) -> Send
     server.send_raw(&format!("{raw}\r\n{body}")).await
 }
 
-fn header<'a>(answer: &'a SendResult, name: &str) -> Option<&'a str> {
+fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     let mut lines = answer.head.lines();
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }

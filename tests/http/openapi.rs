@@ -8,7 +8,7 @@ use punctual::reactor::events::{EventKind, Late, MessageEvent};
 use punctual::reactor::report::Missing;
 use serde_json::{Value, json};
 
-use crate::server::{Reactor, SendResult, Server, at, id, impatient};
+use crate::server::{Reactor, Response, Server, at, id, impatient};
 
 pub(crate) async fn document() -> Value {
     let answer = Server::ready().await.get("/openapi.json").await;
@@ -40,7 +40,7 @@ fn validate(document: &Value, schema: &Value, value: &Value) {
 }
 
 /// Checks that an answer is one of those that the document has for it.
-pub(crate) fn check(document: &Value, path: &str, method: &str, answer: &SendResult) {
+pub(crate) fn check(document: &Value, path: &str, method: &str, answer: &Response) {
     let what = format!("{method} {path} → {}", answer.status);
     let operation = &document["paths"][path][method];
     let response = &operation["responses"][answer.status.to_string()];

@@ -93,14 +93,14 @@ impl Server {
     }
 
     /// Sends one request with the token, and with these header lines besides `Connection: close`.
-    pub(crate) async fn send(&self, request_line: &str, headers: &[&str]) -> SendResult {
+    pub(crate) async fn send(&self, request_line: &str, headers: &[&str]) -> Response {
         let token = format!("Authorization: Bearer {TOKEN}");
         let headers = [headers, &[token.as_str()]].concat();
         self.send_bare(request_line, &headers).await
     }
 
     /// The same without a token.
-    pub(crate) async fn send_bare(&self, request_line: &str, headers: &[&str]) -> SendResult {
+    pub(crate) async fn send_bare(&self, request_line: &str, headers: &[&str]) -> Response {
         let mut raw = format!("{request_line} HTTP/1.1\r\nConnection: close\r\n");
         for header in headers {
             raw += header;
@@ -109,15 +109,15 @@ impl Server {
         self.send_raw(&(raw + "\r\n")).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> SendResult {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.send(&format!("GET {path}"), &["Host: localhost"])
             .await
     }
 
-    pub(crate) async fn send_raw(&self, raw: &str) -> SendResult {
+    pub(crate) async fn send_raw(&self, raw: &str) -> Response {
         let mut stream = self.connect().await;
         stream.write_all(raw.as_bytes()).await.unwrap();
-        SendResult::read(stream).await
+        Response::read(stream).await
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -125,25 +125,25 @@ impl Server {
     }
 
     /// Sends by the socket in the file system.
-    pub(crate) async fn send_by_socket(&self, request_line: &str, headers: &[&str]) -> SendResult {
+    pub(crate) async fn send_by_socket(&self, request_line: &str, headers: &[&str]) -> Response {
         let path = self.dir.path().join("http.sock");
         let mut stream = UnixStream::connect(path).await.unwrap();
         let headers = headers.join("\r\n");
         let end = if headers.is_empty() { "" } else { "\r\n" };
         let raw = format!("{request_line} HTTP/1.1\r\nConnection: close\r\n{headers}{end}\r\n");
         stream.write_all(raw.as_bytes()).await.unwrap();
-        SendResult::read(stream).await
+        Response::read(stream).await
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct SendResult {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl SendResult {
+impl Response {
     /// Reads until the server closes.
     pub(crate) async fn read(mut stream: impl AsyncRead + Unpin) -> Self {
         let mut bytes = Vec::new();
