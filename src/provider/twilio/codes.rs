@@ -1,5 +1,7 @@
-//! Twilio's error codes: the category of each, and whether to retry. No other module
-//! has codes. Each follows Twilio's page on it (`https://www.twilio.com/docs/api/errors/CODE`).
+//! Twilio's error codes: the category of each, and whether to retry. No other module has codes. Twilio has a page
+//! on each: `https://www.twilio.com/docs/api/errors/CODE`. Those of 21703, 21704 (the messaging service has no
+//! number that it can use) and 30033 (the sender's campaign is suspended) have not been read yet: what these mean is
+//! not confirmed.
 //!
 //! A code is in the response to a refused request or, later, in a status callback. The list is
 //! Twilio's and changes, so the HTTP status is evaluated before the code, the raw code is always
