@@ -75,7 +75,7 @@ pub(super) fn without_summer(zones: &Zones) -> Finding {
     )
 }
 
-/// `EST`, `MST`, `HST`, and offsets. UTC is meant when it is written.
+/// `EST`, `MST` and offsets. `HST` is not among them, because Hawaii has no summer time, nor is UTC.
 pub(super) fn is_fixed(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     ["EST", "MST"].contains(&name.as_str())

@@ -313,7 +313,7 @@ fn reconcile_number(rows: &[QuarantinedRow], look: &mut Reconciliation, scene: &
     }
 }
 
-/// As `receipt/look_up.rs` asks: by the sid what has no final report, by the list what is uncertain.
+/// As `receipt/look_up/` asks: by the sid what has no final report, by the list what is uncertain.
 fn look_up(scene: &mut Scene<'_>) {
     let is_due = |a: &Attempt| a.next_query_at.is_some_and(|at| at <= scene.now);
     let due: Vec<(AttemptToken, Attempt)> = scene
