@@ -6,16 +6,19 @@
 -- path is the session's, because the app's own triggers run in here: so every name has its schema.
 --
 -- The app's tables may lack columns, and get them under a running daemon: the existing ones are read from the
--- catalog each time, and the statements are made from that. Without `conversations.id` and `phone_number`, or
+-- catalog each time. Where all exist, the statements are static, because a dynamic one is planned on each call;
+-- where one is missing, they are made from those that exist. Without `conversations.id` and `phone_number`, or
 -- without `messages`, nothing can be written, and the outbox shows that.
 
--- Which of these columns a table of the app's has.
+-- Which of these columns a table of the app's has. In plpgsql, which keeps the plan for the session.
 create or replace function punctual.columns_of(tab text, wanted text[]) returns text[]
-language sql stable as $$
-  select coalesce(pg_catalog.array_agg(a.attname::text), '{}')
-    from pg_catalog.pg_attribute a
-   where a.attrelid = pg_catalog.to_regclass('public.' || tab) and a.attname = any (wanted)
-     and not a.attisdropped and a.attgenerated = ''
+language plpgsql stable as $$
+begin
+  return (select coalesce(pg_catalog.array_agg(a.attname::text), '{}')
+            from pg_catalog.pg_attribute a
+           where a.attrelid = pg_catalog.to_regclass('public.' || tab) and a.attname = any (wanted)
+             and not a.attisdropped and a.attgenerated = '');
+end
 $$;
 
 -- What is repeated of an error where it is public: the code, and the names of what refused. The message may be
@@ -44,10 +47,34 @@ $$;
 create or replace function punctual.conversations_for(known uuid[], numbers text[]) returns uuid[]
 language plpgsql as $$
 declare
-  has constant text[] := punctual.columns_of('conversations', '{contact_id,last_message_at,created_at}');
-  contacts constant text[] := punctual.columns_of('contacts', '{id,phone_number,created_at}');
   found uuid[] := known;
   missing text[];
+begin
+  for made in 0..1 loop
+    -- A table without `created_at` leaves the name to `of_none`.
+    select array_agg(coalesce(i.id, c.id) order by i.n),
+           array_agg(distinct i.number) filter (where i.id is null and c.id is null)
+      into found, missing
+      from (select null::timestamptz as created_at) of_none
+     cross join unnest(found, numbers) with ordinality as i (id, number, n)
+      left join lateral (
+        select c.id::uuid as id from public.conversations c
+         where i.id is null and c.phone_number = i.number
+         order by created_at, c.id
+         limit 1) c on true;
+    exit when missing is null or made = 1;
+    perform punctual.insert_conversations(missing);
+  end loop;
+  return found;
+end
+$$;
+
+-- Creates the conversations that do not exist yet.
+create or replace function punctual.insert_conversations(numbers text[]) returns void
+language plpgsql as $$
+declare
+  has constant text[] := punctual.columns_of('conversations', '{contact_id,last_message_at}');
+  contacts constant text[] := punctual.columns_of('contacts', '{id,phone_number,created_at}');
   names text := 'phone_number';
   vals text := 'u.number';
 begin
@@ -61,31 +88,16 @@ begin
       ', (select k.id from public.contacts k where k.phone_number = u.number order by %s limit 1)',
       case when 'created_at' = any (contacts) then 'k.created_at' else 'k.id' end);
   end if;
-  for made in 0..1 loop
-    execute pg_catalog.format($q$
-      select array_agg(coalesce(i.id, c.id) order by i.n),
-             array_agg(distinct i.number) filter (where i.id is null and c.id is null)
-        from unnest($1, $2) with ordinality as i (id, number, n)
-        left join lateral (
-          select c.id::uuid as id from public.conversations c
-           where i.id is null and c.phone_number = i.number
-           order by %s c.id
-           limit 1) c on true $q$,
-      case when 'created_at' = any (has) then 'c.created_at,' end)
-      into found, missing using found, numbers;
-    exit when missing is null or made = 1;
-    -- Locked until the transaction ends, so that two at once make one; in key order, so that two daemons do not
-    -- deadlock.
-    perform pg_advisory_xact_lock(k)
-       from (select distinct hashtextextended('punctual conversation ' || u.number, 0) as k
-               from unnest(missing) as u (number) order by 1) keys;
-    execute pg_catalog.format($q$
-      insert into public.conversations (%s)
-      select %s from unnest($1) as u (number)
-       where not exists (select from public.conversations c where c.phone_number = u.number) $q$, names, vals)
-      using missing;
-  end loop;
-  return found;
+  -- Locked until the transaction ends, so that two at once make one; in key order, so that two daemons do not
+  -- deadlock.
+  perform pg_advisory_xact_lock(k)
+     from (select distinct hashtextextended('punctual conversation ' || u.number, 0) as k
+             from unnest(numbers) as u (number) order by 1) keys;
+  execute pg_catalog.format($q$
+    insert into public.conversations (%s)
+    select %s from unnest($1) as u (number)
+     where not exists (select from public.conversations c where c.phone_number = u.number) $q$, names, vals)
+    using numbers;
 end
 $$;
 
@@ -93,44 +105,51 @@ $$;
 -- status is what the attempt has reached. The attempts are locked by now, so that a concurrent callback waits
 -- and then finds the row.
 create or replace function punctual.insert_messages(
-  ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[], sent_at timestamptz[])
-returns void language plpgsql as $$
+  ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
+  sent_at timestamptz[]) returns void
+language plpgsql as $$
 declare
-  has text[];
-  statement text;
+  wanted constant text[] :=
+    '{conversation_id,direction,body,from_number,to_number,twilio_sid,status,metadata}';
+  has text[] := punctual.columns_of('messages', wanted);
 begin
-  select array_agg(w.name order by w.n),
-         pg_catalog.format('insert into public.messages (%s) select %s',
-                           string_agg(w.name, ', ' order by w.n), string_agg(w.expression, ', ' order by w.n))
-    into has, statement
-    from (values
-      (1, 'conversation_id', 'i.conversation_id'),
-      (2, 'direction', '''outbound'''),
-      (3, 'body', 'i.body'),
-      (4, 'from_number', 'i.from_number'),
-      (5, 'to_number', 'i.to_number'),
-      (6, 'twilio_sid', 'nullif(i.sid, '''')'),
-      (7, 'status', 'coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid), ''sent'')'),
-      (8, 'metadata', 'jsonb_build_object(''source'', ''scheduled'', ''scheduled_message_id'', i.id)')
-    ) as w (n, name, expression)
-   where w.name = any (punctual.columns_of('messages', '{conversation_id,direction,body,from_number,to_number,'
-                                                       'twilio_sid,status,metadata}'));
-  -- With none of them there is no such table, which the server reports better.
-  execute case when has is null then 'insert into public.messages (body) select i.body' else statement end
-          || ' from unnest($1, $2, $3, $4, $5, $6) as i (id, conversation_id, body, from_number, to_number, sid)'
-    using ids, conversations, bodies, senders, recipients, sids;
+  if has @> wanted then
+    insert into public.messages (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata)
+    select i.conversation_id, 'outbound', i.body, i.from_number, i.to_number, nullif(i.sid, ''),
+           coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid), 'sent'),
+           jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)
+      from unnest(ids, conversations, bodies, senders, recipients, sids)
+             as i (id, conversation_id, body, from_number, to_number, sid);
+  else
+    -- With none of them there is no such table, which the server reports better.
+    execute (
+      select pg_catalog.format('insert into public.messages (%s) select %s', coalesce(string_agg(w.name, ', '), 'body'),
+                               coalesce(string_agg(w.expression, ', '), 'i.body'))
+        from (values
+          ('conversation_id', 'i.conversation_id'), ('direction', $q$'outbound'$q$), ('body', 'i.body'),
+          ('from_number', 'i.from_number'), ('to_number', 'i.to_number'), ('twilio_sid', $q$nullif(i.sid, '')$q$),
+          ('status', $q$coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid),
+                                 'sent')$q$),
+          ('metadata', $q$jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)$q$)
+        ) as w (name, expression)
+       where w.name = any (has))
+      || ' from unnest($1, $2, $3, $4, $5, $6) as i (id, conversation_id, body, from_number, to_number, sid)'
+      using ids, conversations, bodies, senders, recipients, sids;
+  end if;
 
   has := punctual.columns_of('conversations', '{last_message_at,updated_at}');
-  if 'last_message_at' = any (has) then
-    execute pg_catalog.format($q$
-      update public.conversations c
-         set last_message_at = greatest(c.last_message_at, latest.sent_at) %s
-        from (select i.conversation_id, max(i.sent_at) as sent_at
-                from unnest($1, $2) as i (conversation_id, sent_at) group by i.conversation_id) latest
-       where c.id = latest.conversation_id
-         and (c.last_message_at is null or c.last_message_at < latest.sent_at) $q$,
-      case when 'updated_at' = any (has) then ', updated_at = clock_timestamp()' end)
-      using conversations, sent_at;
+  if has @> '{last_message_at,updated_at}' then
+    update public.conversations c
+       set last_message_at = greatest(c.last_message_at, latest.at), updated_at = clock_timestamp()
+      from (select i.id, max(i.sent_at) as at
+              from unnest(conversations, sent_at) as i (id, sent_at) group by i.id) latest
+     where c.id = latest.id and (c.last_message_at is null or c.last_message_at < latest.at);
+  elsif has @> '{last_message_at}' then
+    update public.conversations c
+       set last_message_at = greatest(c.last_message_at, latest.at)
+      from (select i.id, max(i.sent_at) as at
+              from unnest(conversations, sent_at) as i (id, sent_at) group by i.id) latest
+     where c.id = latest.id and (c.last_message_at is null or c.last_message_at < latest.at);
   end if;
 end
 $$;
@@ -237,14 +256,19 @@ begin
   perform from punctual.attempts a where a.provider_sid = any (sids) order by a.token for share;
   ours := array(select m.twilio_sid::text from public.messages m where m.twilio_sid = any (sids)
                  order by m.twilio_sid for no key update skip locked);
-  execute pg_catalog.format($q$
+  if 'updated_at' = any (has) then
     update public.messages m
-       set status = a.message_status %s
+       set status = a.message_status, updated_at = clock_timestamp()
       from punctual.attempts a
-     where a.provider_sid = any ($1) and m.twilio_sid = a.provider_sid
-       and a.message_status is not null and m.status is distinct from a.message_status $q$,
-    case when 'updated_at' = any (has) then ', updated_at = clock_timestamp()' end)
-    using ours;
+     where a.provider_sid = any (ours) and m.twilio_sid = a.provider_sid
+       and a.message_status is not null and m.status is distinct from a.message_status;
+  else
+    update public.messages m
+       set status = a.message_status
+      from punctual.attempts a
+     where a.provider_sid = any (ours) and m.twilio_sid = a.provider_sid
+       and a.message_status is not null and m.status is distinct from a.message_status;
+  end if;
   held := array(select m.twilio_sid::text from public.messages m
                  where m.twilio_sid = any (sids) and m.twilio_sid <> all (ours));
   set constraints all immediate;
