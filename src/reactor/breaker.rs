@@ -189,7 +189,7 @@ impl<P: Clone> Reactor<P> {
     fn is_probing(&self, open: &Open) -> bool {
         open.probe.is_some_and(|(id, token)| {
             let busy = self.busy.get(&id).filter(|busy| busy.token == token);
-            busy.is_some_and(|busy| !matches!(busy.phase, Phase::Recording))
+            busy.is_some_and(|busy| !matches!(busy.phase, Phase::Recording { .. }))
         })
     }
 

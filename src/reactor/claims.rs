@@ -225,7 +225,8 @@ impl<P: Clone> Reactor<P> {
                 }
             }
             Err(settlement) => {
-                busy.phase = Phase::Recording;
+                busy.phase = Phase::Recording { started: false };
+                self.lanes.note(lane, Load::given_up);
                 self.log_unused(id, &settlement, now);
                 let record = Record {
                     settlement,
@@ -269,10 +270,11 @@ impl<P: Clone> Reactor<P> {
             let Some(busy) = self.busy.get_mut(&ask.id).filter(|b| b.is_asked_by(ask)) else {
                 continue;
             };
-            busy.phase = Phase::Recording;
+            busy.phase = Phase::Recording { started: false };
             busy.recheck = true;
             self.lanes
                 .note(busy.lane, |load| load.answered(busy.priority));
+            self.lanes.note(busy.lane, Load::given_up);
             let reason = "the response to the claim was lost";
             let record = Record::release(ask.id, ask.token, reason);
             self.outgoing.push(Some(busy.lane), record);

@@ -17,92 +17,23 @@ use std::time::Duration;
 use super::Settings;
 use super::breaker::Breaker;
 use super::throttle::Throttle;
-use crate::message::{LaneKey, MessageId, Moment, Now, Priority, Uptime};
+use crate::message::{LaneKey, MessageId, Moment, Now, Uptime};
 use crate::schedule::Agenda;
 
 mod armed;
 mod cleared;
+mod load;
 mod order;
 
 pub(super) use armed::LanesWalk;
 use order::LaneOrder;
 
 pub(super) use cleared::{ByPriority, Turn};
+pub(super) use load::Load;
 
 /// Names a lane while it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Lane(u32);
-
-/// How many messages of a lane, or of all, are between their claim and their record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    /// In all.
-    pub(super) busy: usize,
-    /// Being claimed.
-    pub(super) claiming: ByPriority<usize>,
-    /// Claimed and judged, waiting for their due time or a permit.
-    pub(super) cleared: ByPriority<usize>,
-    /// In flight to the provider.
-    pub(super) sending: usize,
-}
-
-impl Load {
-    /// The claim of a message is decided.
-    pub(super) const fn joined(&mut self) {
-        self.busy += 1;
-    }
-
-    /// A message is recorded, or was not won.
-    pub(super) const fn left(&mut self) {
-        self.busy -= 1;
-    }
-
-    /// Its claim begins.
-    pub(super) const fn asked(&mut self, priority: Priority) {
-        self.claiming[priority as usize] += 1;
-    }
-
-    /// Its claim is over.
-    pub(super) const fn answered(&mut self, priority: Priority) {
-        self.claiming[priority as usize] -= 1;
-    }
-
-    /// Its request begins.
-    pub(super) const fn started(&mut self) {
-        self.sending += 1;
-    }
-
-    /// Its request is over.
-    pub(super) const fn ended(&mut self) {
-        self.sending -= 1;
-    }
-
-    /// Over, and not in the database yet.
-    pub(super) const fn unrecorded(self) -> usize {
-        self.busy - self.ahead() - self.sending
-    }
-
-    /// Claimed and not started: their users can no longer cancel them.
-    pub(super) const fn ahead(self) -> usize {
-        self.ahead_of(Priority::Low)
-    }
-
-    /// Of these, what has at least this priority.
-    pub(super) const fn ahead_of(self, least: Priority) -> usize {
-        let (mut sum, mut at) = (0, least as usize);
-        while at < Priority::ALL.len() {
-            sum += self.claiming[at] + self.cleared[at];
-            at += 1;
-        }
-        sum
-    }
-
-    /// Whether a claim is under way.
-    pub(super) const fn is_claiming(self) -> bool {
-        let [low, normal, high, urgent] = self.claiming;
-        low + normal + high + urgent > 0
-    }
-}
 
 /// What is kept for one lane.
 pub(super) struct LaneState {

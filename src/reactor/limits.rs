@@ -66,7 +66,8 @@ pub struct ClaimLimits {
     pub batch: usize,
     /// Claims at once: the next one is sent while one waits for its response.
     pub at_once: usize,
-    /// Messages claimed and not started, at most. If the process is killed then, nothing proves that
+    /// Messages claimed and not started, at most; released ones count until the release is
+    /// recorded. If the process is killed then, nothing proves that
     /// their requests never began, so each of them may stay unconfirmed.
     pub ahead_max: usize,
     /// The same with a journal, which proves it: then the only cost is that users can no longer

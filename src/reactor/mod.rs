@@ -105,8 +105,8 @@ enum Phase<P> {
     Cleared { payload: P, lease_until: Uptime },
     /// On its way to the provider.
     Sending { payload: P },
-    /// Ended, and not recorded yet.
-    Recording,
+    /// Ended, and not recorded yet. `started`: whether its request was to begin.
+    Recording { started: bool },
 }
 
 /// See the module.

@@ -40,7 +40,7 @@ impl<P: Clone> Reactor<P> {
         let ahead = self.ahead_max(priority).saturating_sub(all.ahead());
         (free + startable)
             .saturating_sub(before)
-            .min(self.lanes.share(ahead, before))
+            .min(self.lanes.share(ahead, before + own.unused))
     }
 
     /// The least priority that a lane has room for.
@@ -49,7 +49,8 @@ impl<P: Clone> Reactor<P> {
         priorities.find(|priority| self.room(lane, *priority, now) > 0)
     }
 
-    /// How many messages of this priority and below may be claimed and not started. The last few
+    /// How many messages of this priority and below may be claimed and not started. What will not be
+    /// started counts until that is recorded, because a kill would leave it claimed. The last few
     /// are reserved for urgent ones, which a herd must not delay.
     fn ahead_max(&self, priority: Priority) -> usize {
         let others = self.ahead_max - self.settings.limits.claims.ahead_urgent.min(self.ahead_max);

@@ -114,9 +114,10 @@ impl<P: Clone> Reactor<P> {
     /// Releases a claim that was not started.
     pub(super) fn release(&mut self, id: MessageId, reason: &str, now: Now) {
         if let Some(busy) = self.busy.get_mut(&id) {
-            busy.phase = Phase::Recording;
+            busy.phase = Phase::Recording { started: false };
             let record = Record::release(id, busy.token, reason);
             let lane = busy.lane;
+            self.lanes.note(lane, Load::given_up);
             self.log_unused(id, &record.settlement, now);
             self.outgoing.push(Some(lane), record);
         }
@@ -134,7 +135,7 @@ impl<P: Clone> Reactor<P> {
         };
         let payload = payload.clone();
         let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
-        busy.phase = Phase::Recording;
+        busy.phase = Phase::Recording { started: true };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
         if matches!(answer.outcome, Outcome::Throttled { hold: None, .. }) {
             let state = &mut self.lanes[lane];
@@ -219,6 +220,9 @@ impl<P: Clone> Reactor<P> {
         let recheck = match self.busy.get_mut(&record.id) {
             Some(busy) if busy.token == record.token => {
                 let recheck = busy.recheck;
+                if matches!(busy.phase, Phase::Recording { started: false }) {
+                    self.lanes.note(busy.lane, Load::freed);
+                }
                 self.lanes.note(busy.lane, Load::left);
                 self.busy.remove(&record.id);
                 recheck

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::world::{Row, World, id};
+use self::world::{Claims, Row, World, id};
 use super::{Limits, Settings};
 use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
 use crate::schedule::LeadSetting;
@@ -197,11 +197,11 @@ fn what_was_asked_for_before_it_opened_is_given_back() {
     let rows = [Row::due(0, at(SECOND)), Row::due(1, at(SECOND * 2))];
     let mut world = World::new(settings(8), rows);
     world.run_until(at(SECOND));
-    world.slow_claims = true;
+    world.claims = Claims::Slow;
     world.run_until(at(SECOND * 2));
     world.answer(id(0), unpaid());
     assert_eq!(world.rows[&id(1)].status, Status::Sending);
-    world.slow_claims = false;
+    world.claims = Claims::Answered;
     world.answer_claims();
     assert_eq!(world.rows[&id(1)].status, Status::Pending);
     assert_eq!(world.rows[&id(1)].attempts, 0);

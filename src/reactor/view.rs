@@ -193,7 +193,7 @@ impl<P: Clone> Reactor<P> {
             // Its claim is under way and not won: still only armed.
             Phase::Claiming { .. } => TimerState::Armed,
             Phase::Cleared { .. } => TimerState::Cleared,
-            Phase::Sending { .. } | Phase::Recording => TimerState::Sending,
+            Phase::Sending { .. } | Phase::Recording { .. } => TimerState::Sending,
         };
         TimerReport {
             id,

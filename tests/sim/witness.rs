@@ -1,9 +1,9 @@
 //! The inputs and decisions of one daemon, kept beside its reactor, and what follows for the
 //! reactor from that.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use punctual::message::{Channel, ClaimAnswer, MessageId, Moment};
+use punctual::message::{AttemptToken, Channel, ClaimAnswer, MessageId, Moment};
 use punctual::reactor::events::EventKind;
 use punctual::reactor::report::{LaneReport, TimersQuery};
 use punctual::reactor::{self, Command, Limits, Settings};
@@ -92,8 +92,8 @@ pub(crate) struct Witness {
     read_failed_at: Option<i64>,
     records_pause: Pause,
     claims_pause: Pause,
-    /// What is claimed, or may be, and not started.
-    ahead: BTreeSet<MessageId>,
+    /// What is claimed, or may be, and not started, until the daemon knows that it is recorded.
+    ahead: BTreeMap<MessageId, AttemptToken>,
     ahead_max: usize,
     heard: bool,
     /// A full sweep that began when the channel was up already.
@@ -126,7 +126,7 @@ impl Witness {
             read_failed_at: None,
             records_pause: Pause::new(settings.limits.records.retry),
             claims_pause: Pause::new(settings.limits.claims.failed_retry),
-            ahead: BTreeSet::new(),
+            ahead: BTreeMap::new(),
             ahead_max: settings.limits.claims.ahead_max,
             heard: false,
             full_since_up: false,
@@ -189,20 +189,26 @@ impl Witness {
                 self.claims -= 1;
                 self.claims_pause.answered(false, t);
                 for (id, answer) in answers {
-                    if !matches!(answer, ClaimAnswer::Won(judged) if judged.verdict.is_ok()) {
+                    if matches!(answer, ClaimAnswer::Lost(_)) {
                         self.ahead.remove(id);
                     }
                 }
             }
-            Input::ClaimLost(asks) | Input::ClaimRefused(asks) => {
+            Input::ClaimLost(_) => {
+                self.claims -= 1;
+                self.claims_pause.answered(true, t);
+            }
+            Input::ClaimRefused(asks) => {
                 self.claims -= 1;
                 self.claims_pause.answered(true, t);
                 for ask in asks {
                     self.ahead.remove(&ask.id);
                 }
             }
-            Input::Recorded { failed, .. } => {
+            Input::Recorded { done, failed, .. } => {
                 self.groups -= 1;
+                let done: HashSet<_> = done.iter().map(|(token, _)| *token).collect();
+                self.ahead.retain(|_, token| !done.contains(token));
                 self.records_pause.answered(*failed, t);
             }
             // It sweeps no more, and its lanes end with it.
@@ -247,14 +253,12 @@ impl Witness {
             }
             Command::Claim(asks) => {
                 self.claims += 1;
-                self.ahead.extend(asks.iter().map(|ask| ask.id));
+                self.ahead
+                    .extend(asks.iter().map(|ask| (ask.id, ask.token)));
                 return self.claims_pause.allows("a claim", t);
             }
-            Command::Record { records, .. } => {
+            Command::Record { .. } => {
                 self.groups += 1;
-                for record in records.iter() {
-                    self.ahead.remove(&record.id);
-                }
                 return self.records_pause.allows("a record", t);
             }
             Command::Start { id, .. } => {

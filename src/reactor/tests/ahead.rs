@@ -1,6 +1,6 @@
 //! What is claimed before it can start: no more than the limit, and what is urgent starts first.
 
-use super::world::{Row, World, id};
+use super::world::{Claims, Row, World, id};
 use super::*;
 use crate::message::Priority;
 use crate::reactor::Input;
@@ -116,7 +116,7 @@ fn an_urgent_message_takes_the_next_permit() {
 #[test]
 fn while_claims_fail_there_is_one_a_pause() {
     let mut world = World::new(settings(64), herd(3_000));
-    world.claims_fail = true;
+    world.claims = Claims::Refused;
     world.run_until(at(SECOND * 11));
     // 5 ms, doubling to a second.
     assert!(
@@ -124,10 +124,54 @@ fn while_claims_fail_there_is_one_a_pause() {
         "{}",
         world.claims_tried
     );
-    world.claims_fail = false;
+    world.claims = Claims::Answered;
     world.handle(Input::Tick);
     world.run_until(at(SECOND * 13));
     assert_eq!(world.in_flight.len(), 64);
+}
+
+/// At most one is claimed and not started.
+fn one_ahead() -> Settings {
+    let mut limits = Limits::default();
+    limits.claims.ahead_max = 1;
+    Settings {
+        limits: Arc::new(limits),
+        ..settings(1)
+    }
+}
+
+#[test]
+fn a_release_that_is_not_recorded_still_counts_as_claimed() {
+    let mut world = World::new(one_ahead(), herd(5));
+    world.run_until(at(SECOND));
+    assert_eq!((world.in_flight.len(), ahead(&world)), (1, 1));
+    // The request takes so long that the next message's lease is over before there is a permit.
+    world.takes_no_records = true;
+    world.run_until(at(SECOND * 40));
+    world.answer(id(0), accepted());
+    assert_eq!(world.in_flight, []);
+    // The response is not recorded either.
+    assert_eq!(ahead(&world) - 1, 1, "{:?}", world.rows);
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.run_until(at(SECOND * 42));
+    assert_eq!((world.in_flight.len(), ahead(&world)), (1, 1));
+    world.answer_all(&accepted(), at(SECOND * 50));
+    assert_eq!(world.count(Status::Sent), 5);
+}
+
+#[test]
+fn a_lost_claim_counts_until_it_is_released() {
+    let mut world = World::new(one_ahead(), herd(5));
+    world.claims = Claims::Lost;
+    world.takes_no_records = true;
+    world.run_until(at(SECOND * 10));
+    assert_eq!((world.claims_tried, ahead(&world)), (1, 1));
+    world.claims = Claims::Answered;
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.answer_all(&accepted(), at(SECOND * 20));
+    assert_eq!(world.count(Status::Sent), 5);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::lanes::{Lane, Load};
-use super::super::{AttemptBudget, Command, Input, JudgedClaim, Phase, Upcoming};
+use super::super::{AttemptBudget, Command, Input, JudgedClaim, Phase, Settlement, Upcoming};
 use super::world::id;
 use super::*;
 use crate::message::{
@@ -24,7 +24,8 @@ fn audit(reactor: &Reactor<()>) {
                 Phase::Claiming { .. } => load.claiming[busy.priority as usize] += 1,
                 Phase::Cleared { .. } => load.cleared[busy.priority as usize] += 1,
                 Phase::Sending { .. } => load.sending += 1,
-                Phase::Recording => {}
+                Phase::Recording { started: true } => {}
+                Phase::Recording { started: false } => load.unused += 1,
             }
         }
     }
@@ -98,7 +99,11 @@ fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
             max: 3,
             expires: Moment::MAX,
         },
-        verdict: Ok(()),
+        verdict: if how.is_multiple_of(11) {
+            Err(Settlement::cancelled("opted out".into()))
+        } else {
+            Ok(())
+        },
     })
 }
 

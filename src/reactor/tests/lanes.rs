@@ -2,7 +2,7 @@
 
 use super::super::Input;
 use super::super::report::LaneReport;
-use super::world::{Row, World, id};
+use super::world::{Claims, Row, World, id};
 use super::*;
 use crate::message::{Channel, LaneKey};
 
@@ -103,7 +103,7 @@ fn a_herd_of_one_lane_leaves_a_claim_to_the_others() {
     let hooks = rows(0..2_000, SECOND, Channel::Webhook);
     let texts = rows(5_000..5_002, SECOND, Channel::Sms);
     let mut world = World::new(settings(64), hooks.chain(texts));
-    world.slow_claims = true;
+    world.claims = Claims::Slow;
     world.run_until(at(SECOND) - Duration::from_millis(40));
     // In the first claim, whatever is before them.
     let asked = |world: &World, ids: std::ops::Range<u128>| {

@@ -1,6 +1,6 @@
 //! The quarantine after a restore, and what is not claimed while nothing can be recorded.
 
-use super::world::{Row, World, id};
+use super::world::{Claims, Row, World, id};
 use super::{MINUTE, SECOND, accepted, at, settings};
 use crate::message::{AttemptToken, Outcome, Status};
 use crate::reactor::{Input, Limits};
@@ -97,12 +97,12 @@ fn what_is_let_go_is_remembered_within_bounds() {
 #[test]
 fn a_claim_that_was_under_way_is_given_back() {
     let mut world = World::new(settings(4), [Row::due(1, at(SECOND))]);
-    world.slow_claims = true;
+    world.claims = Claims::Slow;
     world.run_until(at(SECOND));
     world.handle(Input::Quarantine {
         before: at(SECOND * 2),
     });
-    world.slow_claims = false;
+    world.claims = Claims::Answered;
     world.answer_claims();
     world.run_until(at(MINUTE));
     assert_eq!(world.starts, 0);

@@ -89,6 +89,17 @@ impl Row {
     }
 }
 
+/// What the database does with claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::reactor) enum Claims {
+    Answered,
+    /// They are committed, but their responses wait until the test releases them.
+    Slow,
+    Refused,
+    /// They are committed, and their responses are lost.
+    Lost,
+}
+
 pub(in crate::reactor) struct World {
     pub(in crate::reactor) reactor: Reactor<MessageId>,
     pub(in crate::reactor) now: Now,
@@ -96,15 +107,12 @@ pub(in crate::reactor) struct World {
     pub(in crate::reactor) in_flight: Vec<MessageId>,
     /// Requests ever made.
     pub(in crate::reactor) starts: usize,
-    /// Claims are committed, but their responses wait until the test releases them.
-    pub(in crate::reactor) slow_claims: bool,
+    pub(in crate::reactor) claims: Claims,
     /// No record is written, and the failures wait until the test releases them.
     pub(in crate::reactor) takes_no_records: bool,
     unanswered: Vec<Input<MessageId>>,
     /// Groups that were not recorded.
     pub(in crate::reactor) records_tried: usize,
-    /// The responses to claims are lost.
-    pub(in crate::reactor) claims_fail: bool,
     pub(in crate::reactor) claims_tried: usize,
 }
 
@@ -120,11 +128,10 @@ impl World {
             rows: rows.into_iter().map(|row| (row.id, row)).collect(),
             in_flight: Vec::new(),
             starts: 0,
-            slow_claims: false,
+            claims: Claims::Answered,
             takes_no_records: false,
             unanswered: Vec::new(),
             records_tried: 0,
-            claims_fail: false,
             claims_tried: 0,
         };
         world.handle(Input::ChannelUp);
@@ -230,9 +237,16 @@ impl World {
                 let rows = Input::Loaded(rows.collect());
                 vec![rows, Input::LoadEnded { complete: true }]
             }
-            Command::Claim(asks) if self.claims_fail => {
+            Command::Claim(asks) if self.claims == Claims::Refused => {
                 self.claims_tried += 1;
                 vec![Input::ClaimRefused(asks)]
+            }
+            Command::Claim(asks) if self.claims == Claims::Lost => {
+                self.claims_tried += 1;
+                for ask in &asks {
+                    self.claim(*ask);
+                }
+                vec![Input::ClaimLost(asks)]
             }
             Command::Claim(asks) => {
                 let answers = asks.into_iter().map(|ask| (ask.id, self.claim(ask)));
@@ -241,7 +255,7 @@ impl World {
                     answers,
                     took: TAKES,
                 };
-                if self.slow_claims {
+                if self.claims == Claims::Slow {
                     self.unanswered.push(input);
                     return Vec::new();
                 }
