@@ -21,7 +21,8 @@ use crate::store::session::history::{HistoryCheck, is_another_history};
 const WHERE: &str = sql!("sql/database_id.sql");
 const HISTORY: &str = sql!("sql/session_history.sql");
 
-/// Instances that are remembered: a few restarts a day, for months.
+/// Instances that are remembered: a few restarts a day, for months. The latest, because those before them are in any
+/// backup that is restored.
 const HEARD_OF_MAX: usize = 1_024;
 
 /// What was found of a database that differs from the one before.
@@ -108,10 +109,10 @@ impl Lineage {
 
     pub(in crate::store) fn set_members(&self, members: Vec<InstanceId>) {
         let mut state = self.state();
-        for member in &members {
-            if state.heard_of.len() < HEARD_OF_MAX {
-                state.heard_of.insert(*member);
-            }
+        state.heard_of.extend(&members);
+        // Ids are in the order of their time.
+        while state.heard_of.len() > HEARD_OF_MAX {
+            state.heard_of.pop_first();
         }
         state.members = members;
     }

@@ -63,3 +63,16 @@ fn what_was_accepted_is_followed_though_asked_before() {
     assert!(history.is_at(at(2, 250), before));
     assert!(history.moved.borrow().is_none());
 }
+
+/// The database that is restored has the earliest, and lacks the latest.
+#[test]
+fn of_many_instances_the_latest_are_remembered() {
+    let history = Lineage::default();
+    let ids: Vec<InstanceId> = (0..HEARD_OF_MAX + 10)
+        .map(|_| InstanceId::fresh())
+        .collect();
+    for id in &ids {
+        history.set_members(vec![*id]);
+    }
+    assert_eq!(history.heard_of(), ids[10..]);
+}
