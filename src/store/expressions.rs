@@ -32,8 +32,49 @@ const INDEXES: &str = include_str!("../../migrations/20261128000004_indexes.sql"
 const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
 
 /// The white space that Rust's `str::trim` removes, for Postgres's `btrim`.
-const WHITE: &str = "E' \\t\\n\\x0B\\f\\r\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\\u2003\\u2004\
-     \\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'";
+macro_rules! white {
+    () => {
+        "E' \\t\\n\\x0B\\f\\r\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\\u2003\\u2004\
+         \\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'"
+    };
+}
+
+/// A column without it.
+macro_rules! trimmed {
+    ($column:literal) => {
+        concat!("btrim(", $column, ", ", white!(), ")")
+    };
+}
+
+const WHITE: &str = white!();
+
+/// Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with what the
+/// daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
+const FAULT: &str = concat!(
+    "case
+       when ",
+    trimmed!("$to_number"),
+    " !~ '^\\+[1-9][0-9]{6,14}\\Z'
+         then 'to_number must be + and the country code, digits only'
+       when ",
+    trimmed!("$from_number"),
+    " <> '' and ",
+    trimmed!("$from_number"),
+    " !~ '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
+         then 'from_number is neither a number nor a short code, a name or a messaging service'
+       when $template_vars is null and ",
+    trimmed!("$body"),
+    " = '' then 'the body is empty'
+       when $template_vars is null and length($body) > 1600 then 'the body has more than 1600 characters'
+       when ",
+    trimmed!("$timezone"),
+    " <> '' and exists (select from punctual.days)
+            and not exists (select from punctual.days d where d.zone = lower(",
+    trimmed!("$timezone"),
+    "))
+         then 'timezone is not an IANA name, like Europe/Berlin'
+     end"
+);
 
 /// Appends one expression, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
@@ -48,7 +89,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "greatest($scheduled_at, $deferred_until, $requeued_at)",
             alias,
         ),
-        // How the ledger keeps a text, as `proof::TextKey` has it.
+        // How the ledger keeps a text, as `proof::TextKey` has it. Not without `white!()`: the ledger has keys
+        // of the versions before.
         b"text_key" => out.row(
             "sha256(convert_to(btrim($body, E' \\t\\r\\n'), 'UTF8'))",
             alias,
@@ -57,26 +99,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"white" => out.row(WHITE, alias),
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
-        // Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with
-        // what the daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
-        b"fault" => out.row(
-            "case
-               when btrim($to_number, E' \\t\\r\\n') !~ '^\\+[1-9][0-9]{6,14}\\Z'
-                 then 'to_number must be + and the country code, digits only'
-               when btrim($from_number, E' \\t\\r\\n') <> ''
-                    and btrim($from_number, E' \\t\\r\\n') !~
-                        '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
-                 then 'from_number is neither a number nor a short code, a name or a messaging service'
-               when $template_vars is null and btrim($body, E' \\t\\r\\n') = '' then 'the body is empty'
-               when $template_vars is null and length($body) > 1600 then 'the body has more than 1600 characters'
-               when btrim($timezone, E' \\t\\r\\n') <> '' and exists (select from punctual.days)
-                    and not exists (select from punctual.days d
-                                     where d.zone = lower(btrim($timezone, E' \\t\\r\\n')))
-                 then 'timezone is not an IANA name, like Europe/Berlin'
-             end",
-            alias,
-        ),
-        // The columns that it reads.
+        b"fault" => out.row(FAULT, alias),
+        // The columns that `fault!` reads.
         b"judged" => out.row(
             "($to_number, $from_number, $body, $template_vars is null, $timezone)",
             alias,

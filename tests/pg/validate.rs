@@ -69,6 +69,8 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
         "+",
         "1-800-FLOWERS",
         "++12025550003",
+        "\u{a0}+12025550003\u{2003}",
+        "\u{200b}+12025550003",
     ]
     .map(str::to_owned);
     for number in numbers.iter().cloned().chain((5..18).map(plus)) {
@@ -99,6 +101,8 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
         &service,
         &service[..33],
         "A_B+C&D",
+        "\u{3000}ACME\u{b}",
+        "\u{200b}ACME",
     ];
     for sender in senders {
         let told = objection(
@@ -110,6 +114,11 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
         let is_one = sender.is_empty() || Sender::parse(sender, pools).is_ok();
         assert_eq!(told.is_empty(), is_one, "{sender:?}: {told}");
     }
+}
+
+#[tokio::test]
+async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
+    let world = world(Validate::Refuse).await;
     let zones = Zones::bundled();
     for zone in [
         "",
@@ -124,6 +133,8 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
         "EST5EDT",
         "+02:00",
         "Berlin",
+        "\u{85}UTC\u{a0}",
+        "\u{a0}",
     ] {
         let told = objection(
             &world.user,
@@ -137,6 +148,8 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
     for (body, is_one) in [
         ("''", false),
         ("E' \\n'", false),
+        ("E'\\u00A0\\u2003'", false),
+        ("E'\\u200B'", true),
         ("repeat('ä', 1600)", true),
         ("repeat('ä', 1601)", false),
     ] {
