@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use crate::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid};
 use crate::proof::TextKey;
 use crate::proof::matching::{SentText, UnconfirmedRow};
+use crate::store::path::expiry::RowTimes;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, micros, millis, prepared};
 
@@ -16,6 +17,7 @@ const DONE: &str = sql!("sql/look_ups_done.sql");
 const RIVALS: &str = sql!("sql/look_up_rivals.sql");
 const KNOWN: &str = sql!("sql/look_up_known.sql");
 const KNOWN_APP: &str = sql!("sql/look_up_known_app.sql");
+const PUT_BACK_ROWS: &str = sql!("sql/look_up_put_back_rows.sql");
 const PUT_BACK: &str = sql!("sql/look_up_put_back.sql");
 
 /// One attempt to look up, reserved for this instance for a while.
@@ -201,19 +203,32 @@ impl Store {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = rows.iter().map(|row| row.look_up.message.0).collect();
-        let tokens: Vec<_> = rows.iter().map(|row| row.look_up.token.0).collect();
-        let policies: Vec<&str> = rows.iter().map(|row| row.policy.as_str()).collect();
-        let sentences: Vec<&str> = rows.iter().map(|row| row.sentence.as_str()).collect();
-        let client = self.client().await?;
+        let mut client = self.client().await?;
+        let lock = prepared(&client, PUT_BACK_ROWS, STEP).await?;
         let statement = prepared(&client, PUT_BACK, STEP).await?;
-        let lateness = micros(max_lateness);
-        client
-            .query(
-                &statement,
-                &[&ids, &tokens, &policies, &sentences, &lateness],
-            )
+        let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let locked = tx.query(&lock, &[&ids]).await;
+        let mut in_time = BTreeSet::new();
+        for row in locked.map_err(StoreError::at(STEP))? {
+            let times = RowTimes::read(&row).map_err(StoreError::unreadable(STEP))?;
+            if times.too_late(max_lateness).is_none() {
+                in_time.insert(times.id);
+            }
+        }
+        let rows = || {
+            let in_time = |row: &&PutBack<'_>| in_time.contains(&row.look_up.message.0);
+            rows.iter().filter(in_time)
+        };
+        let ids: Vec<_> = rows().map(|row| row.look_up.message.0).collect();
+        let tokens: Vec<_> = rows().map(|row| row.look_up.token.0).collect();
+        let policies: Vec<&str> = rows().map(|row| row.policy.as_str()).collect();
+        let sentences: Vec<&str> = rows().map(|row| row.sentence.as_str()).collect();
+        let moved = tx
+            .query(&statement, &[&ids, &tokens, &policies, &sentences])
             .await
-            .map_err(StoreError::at(STEP))?
+            .map_err(StoreError::at(STEP))?;
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        moved
             .iter()
             .map(|row| Ok(MessageId(row.try_get(0)?)))
             .collect::<Result<_, _>>()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -34,10 +35,9 @@ impl Store {
         let rows = transaction.query(&candidates, &params).await;
         let (mut ids, mut reasons) = (Vec::<Uuid>::new(), Vec::<String>::new());
         for row in rows.map_err(StoreError::at(STEP))? {
-            let candidate = candidate(&row).map_err(StoreError::unreadable(STEP))?;
-            let (id, wanted_at, send_before, now) = candidate;
-            if let Some(reason) = too_late(wanted_at, send_before, max_lateness, now) {
-                ids.push(id);
+            let times = RowTimes::read(&row).map_err(StoreError::unreadable(STEP))?;
+            if let Some(reason) = times.too_late(max_lateness) {
+                ids.push(times.id);
                 reasons.push(reason);
             }
         }
@@ -52,12 +52,29 @@ impl Store {
     }
 }
 
-/// Its id, from when its lateness counts, its `send_before`, and the time of the read.
-type Candidate = (Uuid, Moment, Option<Moment>, Moment);
+/// The times of a locked row, as `expire_candidates.sql` and `look_up_put_back_rows.sql` return them.
+pub(in crate::store) struct RowTimes {
+    pub(in crate::store) id: Uuid,
+    /// From when its lateness counts.
+    wanted_at: Moment,
+    send_before: Option<Moment>,
+    /// The time of the read.
+    now: Moment,
+}
 
-fn candidate(row: &tokio_postgres::Row) -> Result<Candidate, tokio_postgres::Error> {
-    let PgTimestamp(wanted_at) = row.try_get(1)?;
-    let send_before: Option<PgTimestamp> = row.try_get(2)?;
-    let PgTimestamp(now) = row.try_get(3)?;
-    Ok((row.try_get(0)?, wanted_at, send_before.map(|at| at.0), now))
+impl RowTimes {
+    pub(in crate::store) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let send_before: Option<PgTimestamp> = row.try_get(2)?;
+        Ok(Self {
+            id: row.try_get(0)?,
+            wanted_at: row.try_get::<_, PgTimestamp>(1)?.0,
+            send_before: send_before.map(|at| at.0),
+            now: row.try_get::<_, PgTimestamp>(3)?.0,
+        })
+    }
+
+    /// Why it is too late; `None`: it is not.
+    pub(in crate::store) fn too_late(&self, max_lateness: Duration) -> Option<String> {
+        too_late(self.wanted_at, self.send_before, max_lateness, self.now)
+    }
 }

@@ -3,7 +3,7 @@
 
 pub(in crate::store) mod accepted;
 pub(in crate::store) mod claims;
-mod expiry;
+pub(in crate::store) mod expiry;
 pub(in crate::store) mod facts;
 pub(in crate::store) mod outcomes;
 pub(in crate::store) mod overdue;

@@ -173,7 +173,13 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/look_up_put_back",
         20,
         60,
-        "plans.ids('unconfirmed'), plans.tokens('unconfirmed'), plans.texts('resend'), plans.texts('x'), 3600000000",
+        "plans.ids('unconfirmed'), plans.tokens('unconfirmed'), plans.texts('resend'), plans.texts('x')",
+    ),
+    case(
+        "ledger/look_up_put_back_rows",
+        20,
+        20,
+        "plans.ids('unconfirmed')",
     ),
     case(
         "ledger/look_up_rivals",
