@@ -29,7 +29,7 @@ begin
   perform from punctual.attempts a where a.message_id = message order by a.token for no key update;
   if exists (select from punctual.attempts a
               where a.message_id = message
-                and (a.outcome is null or a.outcome = 'unknown' and a.settled_by is null))
+                and unsettled!(a))
   then
     raise exception using errcode = 'PT409',
       message = format('message %s has an attempt whose outcome is not known; it can be erased once that is settled',
@@ -57,9 +57,8 @@ begin
      set body = null, lookup_to = null, lookup_text = null, next_lookup_at = null, user_id = null, day = null
    where a.message_id = message;
   update punctual.outbox o
-     set write = o.write || '{"to": "", "body": ""}', app_error = null
-   where o.message_id = message and o.write ? 'body';
-  update punctual.outbox o set app_error = null where o.message_id = message;
+     set write = case when o.write ? 'body' then o.write || '{"to": "", "body": ""}' else o.write end, app_error = null
+   where o.message_id = message;
   delete from punctual.missed_event_changes u where u.message_id = message;
 end
 $$;
