@@ -14,11 +14,20 @@ const PLAIN: [&str; 11] = [
     "08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57", "58",
 ];
 
+/// Classes of errors whose messages and details quote values: data that does not fit, and constraints.
+const QUOTING: [&str; 2] = ["22", "23"];
+
 /// The longest name that is repeated; Postgres truncates its own there.
 const NAME_MAX: usize = 63;
 
 /// The longest message that is repeated.
 const WORDS_MAX: usize = 500;
+
+/// Whether the error's message or detail quotes a value, which may be a number or a text.
+pub(super) fn quotes_values(db: &DbError) -> bool {
+    let code = db.code().code();
+    QUOTING.iter().any(|class| code.starts_with(class))
+}
 
 /// The code and the names of what refused. `punctual.refusal` in `triggers/messages.sql` does the same.
 pub(super) fn names(db: &DbError) -> String {

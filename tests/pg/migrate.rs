@@ -252,6 +252,30 @@ async fn a_constraint_that_fails_says_detail_and_hint() {
 }
 
 #[tokio::test]
+async fn an_error_that_quotes_a_row_shows_only_names() {
+    let db = TestDb::empty().await;
+    for (sql, parts) in [
+        (
+            "create table keyed (key text);
+             insert into keyed values ('+13105550100'), ('+13105550100');
+             create unique index keyed_once on keyed (key)",
+            ["23505", "keyed_once"],
+        ),
+        ("select '+13105550100 x'::bigint", ["22P02", "line 1"]),
+    ] {
+        let wrong = File {
+            name: "migrations/20260101000002_wrong.sql",
+            sql,
+        };
+        let text = run(&db, &[wrong], &[]).await.unwrap_err().to_string();
+        assert!(!text.contains("3105550100"), "{text}");
+        for part in parts {
+            assert!(text.contains(part), "{part:?} in: {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_lock_in_the_way_is_waited_for_with_others_let_through() {
     let db = TestDb::empty().await;
     run(&db, &[ONE], &[]).await.unwrap();

@@ -6,6 +6,7 @@ use tokio_postgres::error::{ErrorPosition, SqlState};
 
 use super::{TRIES_MAX, TURN_MAX};
 use crate::store::connect::{ConnectError, is_away};
+use crate::store::refusal;
 
 /// Why the schema is not what it should be. Nothing of a file that failed remains.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +85,8 @@ pub enum MigrateError {
     /// Other sessions have locks on the app's tables.
     #[error(
         "{file}: another session held a lock it needs, {TRIES_MAX} times in a row \
-         (look for long transactions in pg_stat_activity); nothing of it was applied: {source}"
+         (look for long transactions in pg_stat_activity); nothing of it was applied: {}",
+        refusal::of(source)
     )]
     Locked {
         /// The file.
@@ -135,7 +137,7 @@ impl MigrateError {
     }
 }
 
-/// Message, detail, hint and place, as `psql` shows them.
+/// Message, detail, hint and place, as `psql` shows them; only the names where these quote values of rows.
 pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
     let Some(db) = error.as_db_error() else {
         use std::error::Error;
@@ -154,6 +156,10 @@ pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
             .filter(|c| *c == '\n')
             .count();
         let _ = write!(text, " line {line}");
+    }
+    if refusal::quotes_values(db) {
+        let _ = write!(text, ": {}", refusal::names(db));
+        return text;
     }
     let _ = write!(text, ": {} ({})", db.message(), db.code().code());
     for (label, more) in [
