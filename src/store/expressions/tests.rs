@@ -105,6 +105,17 @@ fn the_migrations_say_the_same() {
     }
 }
 
+/// The claim repeats a bound of the quarantine.
+#[test]
+fn the_claim_exempts_what_the_quarantine_does() {
+    let after = crate::proof::quarantine::WRITTEN_AFTER.as_secs();
+    let bound = format!("q.due_before + interval '{after} s'");
+    assert!(
+        crate::store::path::claims::CLAIM.contains(&bound),
+        "{bound}"
+    );
+}
+
 #[test]
 #[should_panic(expected = "names an expression")]
 fn an_unknown_name_is_refused() {
