@@ -119,10 +119,10 @@ impl Dsn {
                 other => other,
             })?;
         }
-        let has_host = ["host", "hostaddr"].map(|key| parts.given.iter().any(|given| given == key));
+        let names_host = |key: &String| key == "host" || key == "hostaddr";
+        let has_host = parts.given.iter().any(names_host);
         for (name, key) in VARIABLES {
-            let is_of_host =
-                ["host", "hostaddr", "port"].contains(&key) && has_host.contains(&true);
+            let is_of_host = has_host && ["host", "hostaddr", "port"].contains(&key);
             let value = variable(name).filter(|value| !value.is_empty());
             if let Some(value) = value
                 && !is_of_host
