@@ -61,7 +61,7 @@ language sql set search_path = '' as $$
             or (gone or moved)
                and (attempted!(m)
                     or m.status in ('sent', 'delivered') and coalesce(m.event_start, was) > clock_timestamp()))
-  ), told as (
+  ), noted as (
     -- Each only once: some calendars are synced every few minutes.
     insert into punctual.notes (message_id, note)
     select m.id, n.note

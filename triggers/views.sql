@@ -12,15 +12,15 @@ language plpgsql stable strict security definer set search_path = '' as $$
 declare
   clock timestamp;
   us bigint;
-  told record;
+  settings record;
 begin
-  select * into told from punctual.settings;
-  if told.business_hours is null then
+  select * into settings from punctual.settings;
+  if settings.business_hours is null then
     return true;
   end if;
-  clock := at at time zone told.timezone;
+  clock := at at time zone settings.timezone;
   us := (extract(isodow from clock) - 1) * 86400000000 + extract(epoch from clock::time) * 1000000;
-  return exists (select from unnest(told.open_from, told.open_until) as o (opens, closes)
+  return exists (select from unnest(settings.open_from, settings.open_until) as o (opens, closes)
                   where us >= o.opens and us < o.closes);
 -- This server's zone data does not know the zone.
 exception when invalid_parameter_value then

@@ -3,24 +3,24 @@
 -- provider's about a message proves that it has it, whatever the response to the request was or will be.
 -- $1 tokens  $2 sids  $3 the provider's terms  $4 stages  $5 when the message is looked up if nothing more is
 -- reported (ms; null: never)  $6 whether it did not arrive
-with told as (
+with report as (
   select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bool[])
              as t (token, sid, word, stage, ask_ms, failed)
 ), ledger as (
   update punctual.attempts a
-     set outcome = 'accepted', provider_sid = told.sid, receipt_status = told.word,
-         message_status = told.stage, finished_at = coalesce(a.finished_at, clock_timestamp()),
+     set outcome = 'accepted', provider_sid = report.sid, receipt_status = report.word,
+         message_status = report.stage, finished_at = coalesce(a.finished_at, clock_timestamp()),
          code = null, category = null, error = null,
-         next_lookup_at = case when told.ask_ms is null then null
+         next_lookup_at = case when report.ask_ms is null then null
                             when a.outcome = 'accepted' and a.next_lookup_at is not null then a.next_lookup_at
-                            else clock_timestamp() + told.ask_ms * interval '1 millisecond' end,
+                            else clock_timestamp() + report.ask_ms * interval '1 millisecond' end,
          lookups = case when a.outcome = 'accepted' then a.lookups else 0 end,
          lookup_to = null, lookup_from = null, lookup_text = null,
          -- What arrives after a failure is counted again.
-         quota_returned = a.day is not null and told.failed
-    from told
-    join punctual.attempts was on was.token = told.token
-   where a.token = told.token
+         quota_returned = a.day is not null and report.failed
+    from report
+    join punctual.attempts was on was.token = report.token
+   where a.token = report.token
   returning a.user_id, a.day, was.quota_returned::int - a.quota_returned::int as used
 )
 -- In the order of the claims. Only once, because the attempt shows whether its quota has been returned.

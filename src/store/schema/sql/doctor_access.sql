@@ -51,7 +51,7 @@ with tab as (
                                         and j.polpermissive and j.admits_all)
          and not exists (select from judged j where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege
                                                 and not j.polpermissive and not j.admits_all)
-), told as (
+), fault as (
   select who, relname, case when privilege = 'SELECT' then 'read' when who = 'authenticated' then 'send' else 'write' end as kind,
          format('%s may %s %s %s', case who when 'public' then 'every role' else who end,
                 string_agg(privilege, ', ' order by privilege), relname, how) as line,
@@ -80,20 +80,20 @@ with tab as (
      and has_schema_privilege(s.name, n.oid, 'USAGE') and has_function_privilege(s.name, p.oid, 'EXECUTE')
      and plain_source!(p) ~ '\m(scheduled_messages|user_sms_preferences|sms_templates|task_calendar_events)\M'
 )
-select 'who may write' as what, 'bad' as level, (select string_agg(line, '; ' order by line) from told where kind = 'write') as found,
+select 'who may write' as what, 'bad' as level, (select string_agg(line, '; ' order by line) from fault where kind = 'write') as found,
        'nobody without a login, by grants and policies (functions that run with their owner''s rights are not judged)' as fine,
-       'anyone with the app''s public key can send texts at your cost: ' || (select string_agg(cure, '; ' order by cure) from told where kind = 'write')
+       'anyone with the app''s public key can send texts at your cost: ' || (select string_agg(cure, '; ' order by cure) from fault where kind = 'write')
          || '; enable row level security, with policies for your users' as remedy
 union all
 select 'who may read', 'bad',
-       nullif(concat_ws('; ', (select string_agg(line, '; ' order by line) from told where kind = 'read'),
+       nullif(concat_ws('; ', (select string_agg(line, '; ' order by line) from fault where kind = 'read'),
                         (select string_agg(format('the view %s shows %s to %s', view, relname, who), '; ') from shown)), ''),
        'nobody without a login, by grants and policies',
        'anyone with the app''s public key can read numbers and texts: '
-         || concat_ws('; ', (select string_agg(cure, '; ' order by cure) from told where kind = 'read'),
+         || concat_ws('; ', (select string_agg(cure, '; ' order by cure) from fault where kind = 'read'),
                       (select string_agg(format('alter view %s set (security_invoker = true)', view), '; ') from shown))
 union all
-select 'who may send', 'warn', (select string_agg(line, '; ' order by line) from told where kind = 'send'),
+select 'who may send', 'warn', (select string_agg(line, '; ' order by line) from fault where kind = 'send'),
        'each user what is theirs, by grants and policies',
        'every user with a login can write rows of all others: let the policy compare the row''s user with auth.uid()'
 union all

@@ -27,7 +27,7 @@ with running as (
     from pg_catalog.pg_stat_activity a
    where a.datname = current_database() and a.pid <> pg_backend_pid() and a.application_name <> 'punctual'
      and a.query ~* 'update\s+(only\s+)?("?[a-z_]+"?\.)?"?scheduled_messages"?\s.*status.*(sent|sending|processing)'
-), told as (
+), installation as (
   select (select s.timezone from punctual.settings s limit 1) as timezone
 )
 select 'daemon' as what, 'warn' as level, case when n = 0 then 'no daemon is running' end as found, n || ' running' as fine,
@@ -42,7 +42,7 @@ select 'time zone', 'warn',
        case when $2 <> timezone and exists (select from running) then format('the daemon''s is %s, these settings say %s', timezone, $2) end,
        'the daemon''s is that of these settings',
        'restart the daemon, or set PUNCTUAL_TIMEZONE here as there'
-  from told
+  from installation
 union all
 select 'lateness', 'warn',
        case when late > 0 then format('%s of %s recent messages began over a second late, the latest by %s s', late, n,

@@ -58,12 +58,12 @@ select 'dedup_key', 'warn',
        case when is_there then null
             when keys = 0 then 'the unique index is missing'
             else format('not unique: %s shared by messages in progress: %s%s',
-                        case when keys = 1 then '1 key is' else keys || ' keys are' end, told,
+                        case when keys = 1 then '1 key is' else keys || ' keys are' end, named,
                         case when keys > 5 then ', …' else '' end) end,
        'unique among messages in progress',
        case when keys = 0 then 'run `punctual migrate`'
             else 'cancel all but one of each (`punctual cancel ID`), then run `punctual migrate`; until then two messages with one key can both be sent' end
   from keeper
  cross join (select count(*) as keys,
-                    string_agg(format('%s (%s messages)', key, n), ', ' order by n desc, key) filter (where place <= 5) as told
+                    string_agg(format('%s (%s messages)', key, n), ', ' order by n desc, key) filter (where place <= 5) as named
                from (select key, n, row_number() over (order by n desc, key) as place from shared) ranked) counts

@@ -35,7 +35,7 @@ with silenced as (
 ), queue as (
   select round((pg_notification_queue_usage() * 100)::numeric, 1) as percent
 ), disk as (
-  select 'fsync ' || current_setting('fsync') || ', full_page_writes ' || current_setting('full_page_writes') as told
+  select 'fsync ' || current_setting('fsync') || ', full_page_writes ' || current_setting('full_page_writes') as settings
 )
 select 'server' as what, 'bad' as level,
        case when current_setting('server_version_num')::int < 140000
@@ -43,7 +43,7 @@ select 'server' as what, 'bad' as level,
        'PostgreSQL ' || current_setting('server_version') as fine,
        'Punctual needs PostgreSQL 14 or later' as remedy
 union all
-select 'fsync', 'bad', case when told <> 'fsync on, full_page_writes on' then told end, told,
+select 'fsync', 'bad', case when settings <> 'fsync on, full_page_writes on' then settings end, settings,
        'a server crash can lose the claim of a message, which is then sent twice: set both to on'
   from disk
 union all

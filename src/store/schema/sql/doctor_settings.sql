@@ -32,7 +32,7 @@ with setting as (
   select age(d.datfrozenxid) as xids from pg_catalog.pg_database d where d.datname = current_database()
 ), logged as (
   select concat_ws(', ', case when current_setting('log_statement') in ('mod', 'all') then 'log_statement is ' || current_setting('log_statement') end,
-                   case when current_setting('log_min_duration_statement')::int = 0 then 'log_min_duration_statement is 0' end) as told
+                   case when current_setting('log_min_duration_statement')::int = 0 then 'log_min_duration_statement is 0' end) as settings
 )
 select 'time-outs' as what, 'warn' as level,
        (select string_agg(format('%s has %s = %s', who, name, value), '; ' order by who, name) from timeout) as found,
@@ -59,7 +59,7 @@ select 'transaction ids', 'bad', case when xids > 1500000000 then xids || ' sinc
        'at 2 billion the server accepts no writes: end old transactions, then run vacuum freeze'
   from age
 union all
-select 'server log', 'warn', nullif(told, ''), 'statements are not logged',
+select 'server log', 'warn', nullif(settings, ''), 'statements are not logged',
        'numbers and texts that the app writes are in the server''s log: alter system reset log_statement; '
        'alter system reset log_min_duration_statement; select pg_reload_conf()'
   from logged
