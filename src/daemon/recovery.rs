@@ -15,7 +15,7 @@ use crate::journal::{self, PastFile};
 use crate::message::{DatabaseId, MessageId};
 use crate::proof::recovery::{NotAccepted, Recovery, reaped_unbegun, recover};
 use crate::reactor::Record;
-use crate::store::StoreError;
+use crate::store::{Halving, StoreError};
 
 /// Between two checks.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -89,12 +89,11 @@ async fn settle_file(
         recorded,
         "settling the open attempts of a dead instance by its journal"
     );
-    let mut done = give_back(dispatch, &not_accepted, inputs).await?;
-    for group in records.chunks(dispatch.record_batch) {
-        let group: Vec<_> = group.iter().collect();
-        done += store.bounded(store.record(&group)).await?.len();
-    }
-    Ok(done >= back + recorded)
+    let given_back = give_back(dispatch, &not_accepted, inputs).await?;
+    let records: Vec<_> = records.iter().collect();
+    let mut done = Vec::with_capacity(records.len());
+    dispatch.record_all(&records, &mut done).await?;
+    Ok(given_back + done.len() >= back + recorded)
 }
 
 /// Attempts of this instance that were reaped, because it was suspended or cut off for longer than its
@@ -123,12 +122,23 @@ async fn give_back(
 ) -> Result<usize, StoreError> {
     let mut freed: Vec<MessageId> = Vec::new();
     let mut done = 0;
-    for group in attempts.chunks(dispatch.record_batch) {
+    let mut groups = Halving::new(attempts, dispatch.record_batch);
+    while let Some(group) = groups.next_group() {
         let given = dispatch.store.not_accepted(group);
-        let given = dispatch.store.bounded(given).await?;
-        done += given.len();
-        let moved = |a: &&NotAccepted| given.contains(&(a.token, true));
-        freed.extend(group.iter().filter(moved).map(|a| a.message));
+        match dispatch.store.bounded(given).await {
+            Ok(given) => {
+                done += given.len();
+                let moved = |a: &&NotAccepted| given.contains(&(a.token, true));
+                freed.extend(group.iter().filter(moved).map(|a| a.message));
+            }
+            Err(refused) if groups.halve(group, &refused) => {}
+            Err(refused) if refused.is_about_a_row() => {
+                let message = group.first().map(|attempt| attempt.message);
+                tracing::warn!(message.id = ?message.map(|id| id.0), error = %refused,
+                    "a message whose request never began could not be set back to pending; retrying");
+            }
+            Err(error) => return Err(error),
+        }
     }
     if !freed.is_empty() {
         tracing::info!(

@@ -10,7 +10,9 @@ use tracing::Instrument as _;
 
 use crate::clock::{self, Clock};
 use crate::journal::{Journal, Unwritable};
-use crate::message::{Claim, ClaimAnswer, MessageId, Moment, Outcome, RowState, Uptime};
+use crate::message::{
+    AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Outcome, RowState, Uptime,
+};
 use crate::metrics::span::{self, Step};
 use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
@@ -18,7 +20,7 @@ use crate::proof::recovery::Begun;
 use crate::provider::Provider;
 use crate::reactor::{self, Ask, JudgedClaim, Record, SendResult};
 use crate::schedule::LEAD_MAX;
-use crate::store::{Lineage, PATIENCE, Recorded, Store, StoreError};
+use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
 mod notes;
 
@@ -74,7 +76,7 @@ impl Dispatch {
             .iter()
             .map(|ask| span::of(Step::Claim, ask.id, ask.token))
             .collect();
-        match self.claim_part(&asks, &mut answers).await {
+        match self.claim_all(&asks, &mut answers).await {
             Ok(()) => {
                 let took = self.clock.now().up.since(before.up);
                 Input::Claimed { answers, took }
@@ -96,47 +98,43 @@ impl Dispatch {
         }
     }
 
-    /// Claims these; if the database refuses one of them, the group is halved until that one is
-    /// alone. That one is read instead, and if it is pending it is claimed again, less and less often.
-    fn claim_part<'a>(
-        &'a self,
-        asks: &'a [Ask],
-        answers: &'a mut Vec<ClaimJudged>,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let pairs: Vec<_> = asks.iter().map(|ask| (ask.id, ask.token)).collect();
+    /// Claims these. One that the database refuses is read instead, and if it is pending it is claimed again,
+    /// less and less often.
+    async fn claim_all(
+        &self,
+        asks: &[Ask],
+        answers: &mut Vec<ClaimJudged>,
+    ) -> Result<(), StoreError> {
+        let mut groups = Halving::new(asks, asks.len());
+        while let Some(group) = groups.next_group() {
+            let pairs: Vec<_> = group.iter().map(|ask| (ask.id, ask.token)).collect();
             let before = clock::reading();
             let claim = self.store.claim(&pairs, self.lease);
             let (patience, at_most) = (ASKING_PATIENCE, PATIENCE);
-            let claimed = match self.store.within_at_work(patience, at_most, claim).await {
-                Err(refused) if refused.is_about_a_row() => {
-                    if let [alone] = asks {
-                        self.count_claims(ClaimResult::Refused, 1);
-                        self.notes.claim_failed(&refused);
-                        tracing::warn!(message.id = %alone.id.0, error = %refused, "a claim was refused");
-                        let ids = [alone.id];
-                        let read = self.store.read(&ids);
-                        let rows = self.store.within(ASKING_PATIENCE, read).await?;
-                        answers.extend(
-                            rows.into_iter()
-                                .map(|(id, state)| (id, ClaimAnswer::Lost(state))),
-                        );
-                        return Ok(());
+            match self.store.within_at_work(patience, at_most, claim).await {
+                Ok(claimed) => {
+                    if let Some(database) = claimed.now {
+                        self.clock.measured(before, database);
                     }
-                    let (first, second) = asks.split_at(asks.len() / 2);
-                    self.claim_part(first, answers).await?;
-                    return self.claim_part(second, answers).await;
+                    let now = self.clock.now().db;
+                    self.note_claims(&claimed.answers, now);
+                    answers.extend(self.judge(claimed.answers, now));
                 }
-                other => other?,
-            };
-            if let Some(database) = claimed.now {
-                self.clock.measured(before, database);
+                Err(refused) if groups.halve(group, &refused) => {}
+                Err(refused) if refused.is_about_a_row() => {
+                    let ids: Vec<_> = group.iter().map(|ask| ask.id).collect();
+                    self.count_claims(ClaimResult::Refused, ids.len());
+                    self.notes.claim_failed(&refused);
+                    tracing::warn!(message.id = ?ids.first().map(|id| id.0), error = %refused, "a claim was refused");
+                    let read = self.store.read(&ids);
+                    let rows = self.store.within(ASKING_PATIENCE, read).await?;
+                    let lost = |(id, state)| (id, ClaimAnswer::Lost(state));
+                    answers.extend(rows.into_iter().map(lost));
+                }
+                Err(error) => return Err(error),
             }
-            let now = self.clock.now().db;
-            self.note_claims(&claimed.answers, now);
-            answers.extend(self.judge(claimed.answers, now));
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     fn count_claims(&self, result: ClaimResult, messages: usize) {
@@ -274,8 +272,7 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Records a group. A group that the database refuses is halved until the refused record is
-    /// alone: it never delays the others.
+    /// Records a group.
     pub async fn record(&self, group: u64, records: Arc<Vec<Record<Payload>>>) -> Input {
         let mut done = Vec::with_capacity(records.len());
         let _following: Vec<_> = records
@@ -283,7 +280,7 @@ impl Dispatch {
             .map(|record| span::of(Step::Record, record.id, record.token))
             .collect();
         let all: Vec<_> = records.iter().collect();
-        let failed = self.record_part(&all, &mut done).await;
+        let failed = self.record_all(&all, &mut done).await.is_err();
         if let Some(journal) = &self.journal {
             journal.recorded(done.iter().map(|(token, _)| *token));
         }
@@ -294,43 +291,37 @@ impl Dispatch {
         }
     }
 
-    /// Whether the database failed, in contrast to a refusal of one of them.
-    fn record_part<'a>(
-        &'a self,
-        records: &'a [&'a Record<Payload>],
-        done: &'a mut Vec<(
-            crate::message::AttemptToken,
-            Option<crate::message::RowState>,
-        )>,
-    ) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
+    /// Records these, and adds to `done` those that are: others are locked, or refused by the database, and are
+    /// to be repeated. An error: the database failed, in contrast to a refusal of one of them.
+    pub async fn record_all(
+        &self,
+        records: &[&Record<Payload>],
+        done: &mut Vec<(AttemptToken, Option<RowState>)>,
+    ) -> Result<(), StoreError> {
+        let mut groups = Halving::new(records, self.record_batch);
+        while let Some(group) = groups.next_group() {
             // They wait for the app's own triggers, so they are given more time than a claim.
-            let record = self.store.record(records);
-            match self.store.bounded(record).await {
+            match self.store.bounded(self.store.record(group)).await {
                 Ok(recorded) => {
                     self.notes.recorded();
-                    let recorded: Recorded = recorded;
                     done.extend(recorded);
-                    false
                 }
-                Err(refused) if refused.is_about_a_row() && records.len() > 1 => {
-                    let (first, second) = records.split_at(records.len() / 2);
-                    let failed = self.record_part(first, done).await;
-                    // The other half would fail as well.
-                    failed || self.record_part(second, done).await
-                }
+                Err(refused) if groups.halve(group, &refused) => {}
                 Err(error) => {
                     self.notes.record_failed(&error);
-                    let first = records.first().map(|r| r.id);
+                    let first = group.first().map(|r| r.id);
                     tracing::warn!(
                         message.id = ?first.map(|id| id.0),
-                        records = records.len(),
+                        records = group.len(),
                         %error,
                         "outcomes could not be recorded yet; they are kept, retrying"
                     );
-                    !error.is_about_a_row()
+                    if !error.is_about_a_row() {
+                        return Err(error);
+                    }
                 }
             }
-        })
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! Writes many rows in one statement; if the database refuses it because of a row, the group is halved until
-//! that row is alone. A row that another transaction has locked is written alone, with a longer time-out.
+//! Writes many rows in few statements. A row that another transaction has locked is written alone, with a longer
+//! time-out.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::message::MessageId;
 use crate::proof::Report;
 use crate::store::look_ups::PutBack;
 use crate::store::receipts::Received;
-use crate::store::{Store, StoreError};
+use crate::store::{Halving, Store, StoreError};
 
 /// Reports in one transaction.
 pub(super) const GROUP_MAX: usize = 500;
@@ -17,15 +17,14 @@ pub(super) const GROUP_MAX: usize = 500;
 /// are then fewer results than reports, and the last one is that error.
 pub(super) async fn merge(
     store: &Store,
-    reports: &[&Report],
+    reports: &[Report],
     max_lateness: Duration,
 ) -> Vec<Result<Received, StoreError>> {
     let mut results = Vec::with_capacity(reports.len());
-    let mut waiting: Vec<&[&Report]> = reports.chunks(GROUP_MAX).rev().collect();
-    while let Some(group) = waiting.pop() {
-        let owned: Vec<Report> = group.iter().map(|report| (*report).clone()).collect();
+    let mut groups = Halving::new(reports, GROUP_MAX);
+    while let Some(group) = groups.next_group() {
         // Boxed because it is large.
-        let receive = Box::pin(store.receive(&owned, max_lateness));
+        let receive = Box::pin(store.receive(group, max_lateness));
         match store.bounded(receive).await {
             Ok(received) => {
                 for (report, received) in group.iter().zip(received) {
@@ -40,10 +39,7 @@ pub(super) async fn merge(
                     results.push(result);
                 }
             }
-            Err(refused) if group.len() > 1 && refused.is_about_a_row() => {
-                let (first, second) = group.split_at(group.len() / 2);
-                waiting.extend([second, first]);
-            }
+            Err(refused) if groups.halve(group, &refused) => {}
             Err(refused) if group.len() == 1 && refused.is_refusal() => results.push(Err(refused)),
             Err(broken) => {
                 results.push(Err(broken));
@@ -61,14 +57,11 @@ pub(super) async fn put_back(
     max_lateness: Duration,
 ) -> Result<BTreeSet<MessageId>, StoreError> {
     let mut moved = BTreeSet::new();
-    let mut waiting = vec![rows];
-    while let Some(group) = waiting.pop() {
+    let mut groups = Halving::new(rows, rows.len());
+    while let Some(group) = groups.next_group() {
         match store.bounded(store.put_back(group, max_lateness)).await {
             Ok(those) => moved.extend(those),
-            Err(refused) if group.len() > 1 && refused.is_about_a_row() => {
-                let (first, second) = group.split_at(group.len() / 2);
-                waiting.extend([second, first]);
-            }
+            Err(refused) if groups.halve(group, &refused) => {}
             Err(refused) if group.len() == 1 && refused.is_refusal() => {
                 let message = group.first().map(|row| row.look_up.message);
                 tracing::warn!(message.id = ?message.map(|id| id.0), error = %refused,

@@ -15,13 +15,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::CallbackRejected;
+use super::groups::GROUP_MAX;
 use crate::message::{AttemptToken, MessageId};
 use crate::proof::Report;
 use crate::store::receipts::Received;
-use crate::store::{Store, StoreError};
-
-/// Reports in one transaction.
-const GROUP_MAX: usize = 500;
+use crate::store::{Halving, Store, StoreError};
 
 /// How long a report waits for the turn. Together with the time-out of the database this is well below the 15 s
 /// after which a provider may give up, so that the provider receives the response to repeat the callback.
@@ -124,35 +122,30 @@ impl Inbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Merges the queue. A group that is refused because of one of its reports is halved until that one is
-    /// alone.
+    /// Merges the next reports of the queue.
     async fn take_turn(&self) {
-        let mut groups = vec![self.next_group()];
-        while let Some(mut group) = groups.pop() {
-            if group.is_empty() {
-                continue;
-            }
-            let reports: Vec<Report> = group.iter().map(|waiting| waiting.report.clone()).collect();
+        let waiting = self.next_group().into_iter();
+        let (reports, done): (Vec<_>, Vec<_>) = waiting.map(|w| (w.report, w.done)).unzip();
+        let mut done = done.into_iter();
+        let mut groups = Halving::new(&reports, GROUP_MAX);
+        while let Some(group) = groups.next_group() {
             // Boxed because it is large and there is only one.
-            let merge = Box::pin(self.store.receive(&reports, self.max_lateness));
+            let merge = Box::pin(self.store.receive(group, self.max_lateness));
             match self.store.within(PATIENCE, merge).await {
                 Ok(received) => {
                     self.late.store(false, Ordering::Relaxed);
-                    for (waiting, received) in group.into_iter().zip(received) {
+                    for (received, done) in received.into_iter().zip(done.by_ref()) {
                         // If the receiver is gone, the provider repeats the callback.
-                        let _ = waiting.done.send(Ok(received));
+                        let _ = done.send(Ok(received));
                     }
                 }
-                Err(refused) if group.len() > 1 && refused.is_about_a_row() => {
-                    let half = group.split_off(group.len() / 2);
-                    groups.extend([half, group]);
-                }
+                Err(refused) if groups.halve(group, &refused) => {}
                 Err(error) => {
                     tracing::warn!(%error, callbacks = group.len(),
                         "callbacks could not be recorded; the provider will repeat them");
                     let error = Arc::new(error);
-                    for waiting in group {
-                        let _ = waiting.done.send(Err(Arc::clone(&error)));
+                    for done in done.by_ref().take(group.len()) {
+                        let _ = done.send(Err(Arc::clone(&error)));
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Compares the messages in quarantine after a restore with the provider's list. What the list proves
 //! is recorded like any other proof; the caller clears what was not sent.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,7 +17,7 @@ use crate::proof::quarantine::{
 };
 use crate::provider::{Listed, Provider, Query};
 use crate::reactor::{Record, Settlement};
-use crate::store::{Store, StoreError};
+use crate::store::{Halving, Store, StoreError};
 
 /// Queries at once: the provider limits concurrency, and sends come first.
 const AT_ONCE: usize = 4;
@@ -229,25 +229,25 @@ impl Reconciler {
         versions: &HashMap<MessageId, i64>,
     ) -> Result<(), StoreError> {
         let all: Vec<_> = records.iter().collect();
-        let recorded = self.store.record_unchanged(&all, versions);
-        let recorded = self.store.bounded(recorded).await;
-        let done = match recorded {
-            Ok(done) => done,
-            // Rows that cannot be changed do not delay others.
-            Err(refused) if refused.is_refusal() => {
-                let ids: Vec<String> = records.iter().map(|r| r.id.to_string()).collect();
-                tracing::warn!(messages = ids.join(" "), error = %refused,
-                    "what the provider's list shows of messages in quarantine could not be recorded; retrying");
-                for record in records {
-                    run.result.stays(record.id, Reason::Locked);
+        let mut done = HashSet::new();
+        let mut groups = Halving::new(&all, all.len());
+        while let Some(group) = groups.next_group() {
+            let recorded = self.store.record_unchanged(group, versions);
+            match self.store.bounded(recorded).await {
+                Ok(recorded) => done.extend(recorded.into_keys()),
+                Err(refused) if groups.halve(group, &refused) => {}
+                // Rows that cannot be changed do not delay others.
+                Err(refused) if refused.is_refusal() => {
+                    let ids: Vec<String> = group.iter().map(|r| r.id.to_string()).collect();
+                    tracing::warn!(messages = ids.join(" "), error = %refused,
+                        "what the provider's list shows of messages in quarantine could not be recorded; retrying");
                 }
-                return Ok(());
+                Err(broken) => return Err(broken),
             }
-            Err(broken) => return Err(broken),
-        };
+        }
         for record in records {
             if let (true, Settlement::Accepted { sid }) =
-                (done.contains_key(&record.token), &record.settlement)
+                (done.contains(&record.token), &record.settlement)
             {
                 tracing::info!(message.id = %record.id, sid = sid.0,
                     "cleared from quarantine: the provider's list shows that it was sent");

@@ -31,6 +31,7 @@ mod expressions;
 
 mod app;
 mod error;
+mod halving;
 mod ledger;
 mod path;
 mod refusal;
@@ -40,6 +41,7 @@ mod session;
 pub use app::user;
 pub use error::StoreError;
 pub use expressions::with_expressions;
+pub use halving::Halving;
 pub use ledger::{look_ups, quarantine, receipts, resolve, story};
 pub use path::claims::Claimed;
 pub use path::facts::Days;

@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::until;
+use super::{AGAIN, until};
 use crate::dispatch::{Dispatch, Payload};
 use crate::journal::{self, Journal, Past};
 use crate::message::{AttemptToken, InstanceId};
 use crate::proof::recovery::Answered;
 use crate::reactor::Record;
 use crate::store::StoreError;
-
-/// Between attempts to record what is locked.
-const AGAIN: Duration = Duration::from_secs(2);
 
 /// Between checks whether the requests that had begun have ended.
 const LOOK: Duration = Duration::from_millis(50);
@@ -81,7 +78,7 @@ async fn have_outcomes(dispatch: &Dispatch, tokens: &[AttemptToken]) -> bool {
     tokens.is_empty() || until(|| store.bounded(store.without_outcome(tokens))).await == 0
 }
 
-/// Retries until all of them are recorded: some may be locked at first.
+/// Retries until all of them are recorded: some may be locked or refused at first.
 async fn record_all(dispatch: &Dispatch, mut records: Vec<Record<Payload>>) {
     while !records.is_empty() {
         records = until(|| record(dispatch, &records)).await;
@@ -91,18 +88,15 @@ async fn record_all(dispatch: &Dispatch, mut records: Vec<Record<Payload>>) {
     }
 }
 
-/// Returns those that are locked.
+/// Returns those that are not recorded yet.
 async fn record(
     dispatch: &Dispatch,
     records: &[Record<Payload>],
 ) -> Result<Vec<Record<Payload>>, StoreError> {
-    let store = &dispatch.store;
-    let mut done = HashSet::new();
-    for group in records.chunks(dispatch.record_batch) {
-        let group: Vec<_> = group.iter().collect();
-        let recorded = store.bounded(store.record(&group)).await?;
-        done.extend(recorded.into_keys());
-    }
+    let all: Vec<_> = records.iter().collect();
+    let mut done = Vec::with_capacity(all.len());
+    dispatch.record_all(&all, &mut done).await?;
+    let done: HashSet<_> = done.into_iter().map(|(token, _)| token).collect();
     let left = records.iter().filter(|r| !done.contains(&r.token));
     Ok(left.cloned().collect())
 }

@@ -95,9 +95,8 @@ impl LookUps {
         let queried: Vec<Queried> = queried
             .map(|(look_up, response)| Queried { look_up, response })
             .collect();
-        let settled = self.settle(&queried).await;
         // The results so far are stored, even if an error ended the round.
-        let (notes, broken) = settled;
+        let (notes, broken) = self.settle(&queried).await;
         let notes: Vec<(&LookUp, Noted)> = notes
             .into_iter()
             .filter_map(|(n, noted)| Some((&queried.get(n)?.look_up, noted)))
@@ -118,15 +117,20 @@ impl LookUps {
         self.store.bounded(step)
     }
 
-    /// The result of a look-up without a response.
-    fn failed(&self, look_up: &LookUp, reason: &str) -> Noted {
-        let plan = match look_up.about {
+    /// When a message is looked up.
+    const fn plan(&self, look_up: &LookUp) -> Plan {
+        match look_up.about {
             About::Uncertain(_) => Plan::IN_DOUBT,
             About::Sid(_) | About::Nothing => self.unheard,
-        };
+        }
+    }
+
+    /// The result of a look-up without a response.
+    fn failed(&self, look_up: &LookUp, reason: &str) -> Noted {
+        let age = look_up.now.since(look_up.asked_since);
         Noted {
             asked: look_up.asked,
-            next: plan.after_failure(look_up.now.since(look_up.asked_since)),
+            next: self.plan(look_up).after_failure(age),
             note: format!("no response: {reason}"),
         }
     }

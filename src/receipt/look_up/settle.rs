@@ -150,7 +150,7 @@ impl LookUps {
         found: &BTreeMap<usize, Found>,
         notes: &mut Notes,
     ) -> Result<Vec<String>, StoreError> {
-        let reports: Vec<&Report> = found.values().map(|found| &found.report).collect();
+        let reports: Vec<Report> = found.values().map(|found| found.report.clone()).collect();
         let merged = groups::merge(&self.store, &reports, self.max_lateness).await;
         let mut settled = Vec::new();
         for ((n, found), merged) in found.iter().zip(merged) {
@@ -284,15 +284,11 @@ impl LookUps {
 
     /// The result of a look-up with a response, by its plan.
     fn responded(&self, look_up: &LookUp, note: String) -> Noted {
-        let plan = match look_up.about {
-            About::Uncertain(_) => crate::schedule::LookUpPlan::IN_DOUBT,
-            About::Sid(_) | About::Nothing => self.unheard,
-        };
         let asked = look_up.asked + 1;
         let age = look_up.now.since(look_up.asked_since);
         Noted {
             asked,
-            next: plan.next(asked, age),
+            next: self.plan(look_up).next(asked, age),
             note,
         }
     }
