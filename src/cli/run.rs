@@ -14,7 +14,7 @@ use super::{logs, output, token};
 use crate::config::{
     self, Config, HttpSettings, ProviderChoice, Sources, StateSetting, TwilioSettings,
 };
-use crate::daemon::{self, CallbackParts, Parts, State};
+use crate::daemon::{self, CallbackParts, Parts};
 use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
 use crate::provider::Provider;
@@ -74,7 +74,6 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
     let tcp = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
     let callbacks = callbacks(&config).await?;
     let http = endpoint(tcp, &config)?;
-    let state = state_dir.map(|dir| State { dir });
     Ok(Parts {
         dsn,
         provider,
@@ -89,7 +88,7 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
         },
         http,
         callbacks,
-        state,
+        state_dir,
         accept_restore: args.accept_restore,
         accept_clock: args.accept_clock,
     })

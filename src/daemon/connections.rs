@@ -19,8 +19,8 @@ use crate::store::{Lineage, Store, Watch};
 /// that makes six, which the smallest Supabase plan can spare.
 const POOL: usize = 4;
 
-/// For the heartbeat and the clock only. The second one is opened only if the clock is measured while a
-/// heartbeat waits for its commit.
+/// For the heartbeat, the clock and the health check only. The second one is opened only if one of them needs a
+/// connection while another one waits for its response.
 const HEARTBEAT_POOL: usize = 2;
 
 pub(super) struct Connections {

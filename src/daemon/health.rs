@@ -3,6 +3,7 @@
 //!
 //! On the heartbeat's connections, because the cause may block all others.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::clock;
 use crate::dispatch::{Dispatch, Failure, Noted};
 use crate::message::Uptime;
-use crate::metrics::Waiting;
+use crate::metrics::{Waiting, WaitingCause as Cause};
 use crate::store::{Fault, Overdue, Store, StoreError};
 
 /// How often it checks.
@@ -48,7 +49,7 @@ pub(super) struct Health(Arc<Mutex<State>>);
 struct State {
     facts: Facts,
     unrecorded_since: Option<Uptime>,
-    reason: Option<String>,
+    reason: Option<Reason>,
 }
 
 impl Health {
@@ -67,7 +68,7 @@ impl Health {
 
     /// Why due messages are not sent.
     pub(super) fn reason(&self) -> Option<String> {
-        self.state().reason.clone()
+        self.state().reason.as_ref().map(ToString::to_string)
     }
 
     /// Checks until it is dropped.
@@ -102,12 +103,34 @@ impl Health {
         dispatch.metrics.set_waiting(waiting);
         let before = std::mem::replace(&mut self.state().reason, reason.clone());
         match (before, reason) {
-            (before, Some(reason)) if before.as_ref() != Some(&reason) => {
-                tracing::warn!(reason, "what is due does not go as it should");
+            (before, Some(reason))
+                if before
+                    .as_ref()
+                    .is_none_or(|before| before.why != reason.why) =>
+            {
+                tracing::warn!(%reason, "due messages are not sent, or their results are not recorded");
             }
-            (Some(_), None) => tracing::info!("what is due is sent again"),
+            (Some(_), None) => tracing::info!("due messages are sent and recorded again"),
             _ => {}
         }
+    }
+}
+
+/// Why this daemon is not ready.
+#[derive(Clone, Debug)]
+struct Reason {
+    /// How many messages, and for how long: other numbers with each check.
+    extent: Option<String>,
+    /// The cause, and what to do. It is logged when it changes.
+    why: String,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(extent) = &self.extent {
+            write!(f, "{extent}: ")?;
+        }
+        f.write_str(&self.why)
     }
 }
 
@@ -123,14 +146,14 @@ struct Seen {
 
 impl Seen {
     /// The state for the metrics, and the reason why this daemon is not ready.
-    fn judge(&self) -> (Waiting, Option<String>) {
+    fn judge(&self) -> (Waiting, Option<Reason>) {
         let overdue = match &self.overdue {
             Ok(overdue) => *overdue,
             // The database is away, which is reported elsewhere.
             Err(error) if error.is_away() => return (Waiting::default(), None),
             Err(error) => {
-                let reason = format!("{error}; `punctual doctor` says what to do");
-                return (Waiting::default(), Some(reason));
+                let why = format!("{error}; `punctual doctor` says what to do");
+                return (Waiting::default(), Some(Reason { extent: None, why }));
             }
         };
         let (cause, why) = self.cause(&overdue);
@@ -139,10 +162,10 @@ impl Seen {
             messages: overdue.messages,
             oldest_s: overdue.oldest.as_secs_f64(),
         };
-        (waiting, self.reason(&overdue, cause, &why))
+        (waiting, self.reason(&overdue, cause, why))
     }
 
-    fn reason(&self, overdue: &Overdue, cause: &str, why: &str) -> Option<String> {
+    fn reason(&self, overdue: &Overdue, cause: Cause, why: String) -> Option<Reason> {
         if self.facts.busy_otherwise {
             return None;
         }
@@ -150,165 +173,81 @@ impl Seen {
             return Some(reason);
         }
         if let Some(fault) = self.faults.iter().find(|fault| fault.is_certain) {
-            return Some(format!("{}: {}", fault.found, fault.remedy));
+            let why = format!("{}: {}", fault.found, fault.remedy);
+            return Some(Reason { extent: None, why });
         }
-        let explained = matches!(cause, "breaker" | "backlog");
+        let explained = matches!(cause, Cause::Breaker | Cause::Backlog);
         // A claim since then shows that the path works: the fault is in these rows alone.
         let since = |won: Uptime| self.now.since(won) < overdue.oldest;
         if overdue.messages == 0 || explained || self.noted.won.is_some_and(since) {
             return None;
         }
-        Some(format!(
-            "{} messages have been due for up to {} s and are not claimed: {why}",
+        let extent = format!(
+            "{} messages have been due for up to {} s and are not claimed",
             overdue.messages,
             overdue.oldest.as_secs()
-        ))
+        );
+        Some(Reason {
+            extent: Some(extent),
+            why,
+        })
     }
 
-    fn unrecorded(&self) -> Option<String> {
+    fn unrecorded(&self) -> Option<Reason> {
         let failure = self.recent(self.noted.record.as_ref())?;
         let waited = self.unrecorded_for.filter(|waited| *waited >= PATIENCE)?;
-        Some(format!(
-            "{} results have not been recorded for {} s: {}",
+        let extent = format!(
+            "{} results have not been recorded for {} s",
             self.facts.unrecorded,
-            waited.as_secs(),
-            failure.error
-        ))
+            waited.as_secs()
+        );
+        Some(Reason {
+            extent: Some(extent),
+            why: failure.error.clone(),
+        })
     }
 
     fn recent<'a>(&self, failure: Option<&'a Failure>) -> Option<&'a Failure> {
         failure.filter(|failure| self.now.since(failure.at) < RECENT)
     }
 
-    /// Why overdue messages are not claimed: a label, and a sentence with what to do.
-    fn cause(&self, overdue: &Overdue) -> (&'static str, String) {
+    /// Why overdue messages are not claimed, and what to do.
+    fn cause(&self, overdue: &Overdue) -> (Cause, String) {
         if self.facts.breaker_open {
-            return ("breaker", String::new());
+            return (Cause::Breaker, String::new());
         }
         if self.facts.saturated {
-            return ("backlog", String::new());
+            return (Cause::Backlog, String::new());
         }
         if let Some(fault) = self.faults.iter().find(|fault| fault.is_certain) {
-            return ("schema", format!("{}: {}", fault.found, fault.remedy));
+            return (Cause::Schema, format!("{}: {}", fault.found, fault.remedy));
         }
         match self.recent(self.noted.claim.as_ref()) {
             Some(failure) if failure.is_refusal => {
                 let why = format!("{}; `punctual doctor` says what to do", failure.error);
-                return ("refused", why);
+                return (Cause::Refused, why);
             }
             Some(failure) => {
                 let why = format!("{}: look at the server's disk and locks", failure.error);
-                return ("unanswered", why);
+                return (Cause::Unanswered, why);
             }
             None => {}
         }
         if overdue.is_locked {
             let why = "another transaction holds them: find it in pg_stat_activity and end it";
-            return ("locked", why.to_owned());
+            return (Cause::Locked, why.to_owned());
         }
         if let Some(suspect) = self.faults.first() {
             let why = format!(
                 "claims take no effect; {}: {}",
                 suspect.found, suspect.remedy
             );
-            return ("no_effect", why);
+            return (Cause::NoEffect, why);
         }
         let why = "claims take no effect; look for triggers and rules on scheduled_messages";
-        ("unknown", why.to_owned())
+        (Cause::Unknown, why.to_owned())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(messages: u64, oldest_s: u64) -> Seen {
-        Seen {
-            facts: Facts::default(),
-            unrecorded_for: None,
-            noted: Noted::default(),
-            overdue: Ok(Overdue {
-                messages,
-                oldest: Duration::from_secs(oldest_s),
-                is_locked: false,
-            }),
-            faults: Vec::new(),
-            now: Uptime::from_micros(1_000_000_000),
-        }
-    }
-
-    fn check(seen: &Seen, cause: Option<&str>, reason: Option<&str>) {
-        let (waiting, given) = seen.judge();
-        assert_eq!(waiting.cause, cause, "{given:?}");
-        match (&given, reason) {
-            (None, None) => {}
-            (Some(given), Some(reason)) => assert!(given.contains(reason), "{given}"),
-            _ => panic!("{given:?}, not {reason:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_explained_is_no_reason_and_what_is_not_is_one() {
-        check(&seen(0, 0), None, None);
-        let open = Facts {
-            breaker_open: true,
-            ..Facts::default()
-        };
-        let paused = Seen {
-            facts: open,
-            ..seen(5, 40)
-        };
-        check(&paused, Some("breaker"), None);
-        let full = Facts {
-            saturated: true,
-            ..Facts::default()
-        };
-        let backlog = Seen {
-            facts: full,
-            ..seen(5, 40)
-        };
-        check(&backlog, Some("backlog"), None);
-        check(&seen(5, 40), Some("unknown"), Some("5 messages"));
-        let failure = |is_refusal| Failure {
-            at: Uptime::from_micros(995_000_000),
-            error: "claiming messages failed: no".into(),
-            is_refusal,
-        };
-        for (is_refusal, cause) in [(true, "refused"), (false, "unanswered")] {
-            let mut failed = seen(5, 40);
-            failed.noted.claim = Some(failure(is_refusal));
-            check(&failed, Some(cause), Some("claiming messages failed: no"));
-            // Another was claimed since these became due: the path works.
-            failed.noted.won = Some(Uptime::from_micros(990_000_000));
-            check(&failed, Some(cause), None);
-        }
-        let mut unrecorded = seen(0, 0);
-        unrecorded.noted.record = Some(failure(true));
-        unrecorded.unrecorded_for = Some(Duration::from_secs(9));
-        check(&unrecorded, None, None);
-        unrecorded.unrecorded_for = Some(Duration::from_secs(11));
-        check(
-            &unrecorded,
-            None,
-            Some("results have not been recorded for 11 s"),
-        );
-    }
-
-    #[test]
-    fn a_fault_that_is_certain_is_a_reason_though_nothing_is_due() {
-        let fault = |is_certain| Fault {
-            what: "rules".into(),
-            is_certain,
-            found: "rule r rewrites changes".into(),
-            remedy: "drop it".into(),
-        };
-        let mut certain = seen(0, 0);
-        certain.faults = vec![fault(true)];
-        check(&certain, None, Some("rule r rewrites changes: drop it"));
-        let mut perhaps = seen(0, 0);
-        perhaps.faults = vec![fault(false)];
-        check(&perhaps, None, None);
-        perhaps.overdue = seen(3, 11).overdue;
-        check(&perhaps, Some("no_effect"), Some("rule r rewrites changes"));
-    }
-}
+mod tests;

@@ -23,7 +23,7 @@ pub(super) async fn keep(look_ups: LookUps, stop: CancellationToken) {
                 Ok(true) => {}
                 Ok(false) => sleep(PAUSE).await,
                 Err(error) => {
-                    tracing::warn!(%error, "the provider could not be queried; retrying");
+                    tracing::warn!(%error, "look-ups could not be read or recorded; retrying");
                     sleep(PAUSE_AFTER_FAILURE).await;
                 }
             }

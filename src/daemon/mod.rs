@@ -3,8 +3,9 @@
 //!
 //! - `event_loop`: passes inputs to the reactor, and starts what it decides.
 //! - `tasks`: the other tasks; one that ends or panics ends the daemon with its name. They are
-//!   the listener, the `heartbeat`, the `database_clock`, the `chores`, the `look_ups`, the `journal_watch`, the
-//!   `recovery` of attempts of dead instances, the `restore` watch, and the HTTP servers.
+//!   the listener, the `heartbeat`, the `database_clock`, the `health` check, the `chores`, the `look_ups`, the
+//!   `journal_watch`, the `recovery` of attempts of dead instances, the `restore` watch, which compares what is in
+//!   `quarantine`, and the HTTP servers.
 //! - `repeats`: sums up warnings that repeat.
 //! - `start`: the checks before anything starts. `end`: the orderly shutdown.
 
@@ -79,17 +80,11 @@ pub struct Parts {
     /// The provider's callbacks; `None`: none are accepted.
     pub callbacks: Option<CallbackParts>,
     /// Where the journal is; `None`: there is none.
-    pub state: Option<State>,
+    pub state_dir: Option<StateDir>,
     /// A person says that nothing is missing in the database, though it has another history.
     pub accept_restore: bool,
     /// A person confirms the database's clock, even if this host's differs.
     pub accept_clock: bool,
-}
-
-/// What the journal needs.
-pub struct State {
-    /// The state directory.
-    pub dir: StateDir,
 }
 
 /// What callbacks need.
@@ -183,10 +178,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     }
     let now = clock.now().db;
     let accept = parts.accept_restore;
-    let begun = match parts.state {
-        Some(state) => {
+    let begun = match &parts.state_dir {
+        Some(state_dir) => {
             let database = parts.dsn.database();
-            Some(restore::begin(state, database, accept, &store, &lineage, now).await?)
+            Some(restore::begin(state_dir, database, accept, &store, &lineage, now).await?)
         }
         None => None,
     };

@@ -316,7 +316,7 @@ pub(super) async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, 
         match attempt().await {
             Ok(done) => return done,
             Err(error) => {
-                tracing::warn!(%error, "the quarantine could not be followed up yet; retrying");
+                tracing::warn!(%error, "a step of the quarantine failed; retrying");
                 sleep(AGAIN).await;
             }
         }

@@ -228,7 +228,7 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
         },
         http,
         callbacks: None,
-        state: None,
+        state_dir: None,
         accept_restore: false,
         accept_clock: false,
     })

@@ -190,11 +190,6 @@ impl Journal {
         }
     }
 
-    /// Messages due before this are in quarantine.
-    pub fn quarantined_before(&self) -> Option<Moment> {
-        self.inner().quarantined_before
-    }
-
     /// The database it belongs to.
     pub fn database(&self) -> Option<DatabaseId> {
         self.inner().opened.database

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::dir::{JournalError, LOCK, Slot, files, is_same_file, private, read, try_lock};
+use super::dir::{JournalError, LOCK, Slot, files, is_same_file, private, try_lock};
 use super::past::Past;
-use super::record::decode;
+use super::past_in;
 use crate::message::{AttemptToken, DatabaseId};
 use crate::proof::recovery::LastSeen;
 
@@ -318,6 +318,5 @@ fn files_of_slots(dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
 
 /// What a file proves, if it can be read.
 fn past(path: &Path) -> Option<Past> {
-    let file = File::open(path).ok()?;
-    Past::of(decode(&read(&file).ok()??)?)
+    past_in(path).ok().flatten()
 }

@@ -100,7 +100,7 @@ pub struct Frame {
 }
 
 impl Following {
-    /// Waits until there is something. `false`: there will be nothing more.
+    /// Waits until there is something. `None`: there will be nothing more.
     pub async fn something(&mut self) -> Option<Frame> {
         let mut frame = Frame::default();
         match self.0.recv().await {

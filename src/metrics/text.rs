@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    ANSWERS, ClaimResult, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED, WAITING,
+    ANSWERS, ClaimResult, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED, WaitingCause,
 };
 use crate::message::Category;
 use crate::reactor::report::Overview;
@@ -175,13 +175,17 @@ impl Page {
         let name = "punctual_due_waiting";
         let help = "Messages that have been due for more than 10 s without a claim, by cause, counted up to 10000.";
         self.family(name, "gauge", help);
-        for cause in WAITING {
+        for cause in WaitingCause::ALL {
             let messages = if waiting.cause == Some(cause) {
                 waiting.messages
             } else {
                 0
             };
-            self.line(name, &format!("{{cause=\"{cause}\"}}"), float(messages));
+            self.line(
+                name,
+                &format!("{{cause=\"{}\"}}", cause.as_str()),
+                float(messages),
+            );
         }
         let help = "Time that the oldest of these has been due.";
         self.gauge(

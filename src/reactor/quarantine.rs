@@ -65,7 +65,7 @@ impl<P: Clone> Reactor<P> {
             return record;
         }
         Record {
-            settlement: Settlement::in_doubt("the database lost what became of the request".into()),
+            settlement: Settlement::in_doubt("the database lost the outcome of the request".into()),
             ..record
         }
     }

@@ -317,9 +317,12 @@ pub enum Missing {
     /// The database's clock is not known well enough to send by it.
     #[error("the database's clock is not measured")]
     Clock,
+    /// It jumped, and nothing else confirms it: by how much, and what to do.
+    #[error("{0}")]
+    ClockDisputed(String),
     /// Due messages are not sent: why, and what to do.
     #[error("{0}")]
-    Going(String),
+    Sending(String),
     /// Shutting down: nothing new is claimed.
     #[error("shutting down")]
     Draining,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::daemon::{Daemon, until};
 use crate::harness::{dsn, session};
 use crate::standin::StandIn;
-use crate::world::{admin, arrived_once, becomes, environment, insert, row};
+use crate::world::{admin, arrived_once, becomes, environment, heartbeats, insert, row};
 
 /// Where it is, on any architecture.
 fn faketime() -> Option<String> {
@@ -128,17 +128,10 @@ async fn jumps(offset: &str, sign: &str) {
         .await;
     let ready = daemon.readyz(503).await;
     assert!(ready.contains("--accept-clock"), "{ready}");
+    let (_, metrics) = daemon.get("/metrics").await.unwrap();
+    assert!(metrics.contains("punctual_clock_known 0\n"), "{metrics}");
     // The chores have come round in the meantime.
-    let beats = "select sum(beats) from punctual.instances";
-    let beats = async || -> i64 {
-        let sum = format!("select ({beats})::bigint");
-        world.app.query_one(&sum, &[]).await.unwrap().get(0)
-    };
-    let before = beats().await;
-    until("two heartbeats", async || {
-        (beats().await >= before + 2).then_some(())
-    })
-    .await;
+    heartbeats(&world.app, 2).await;
     let sent = world.phone.creates().len();
     assert!(sent < ids.len(), "it jumped too late for this machine");
     world.set("+0");

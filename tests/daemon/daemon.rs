@@ -214,8 +214,7 @@ impl Daemon {
 
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(AMPLE, self.child.wait());
-        let status = ended.await.expect("it ends in time").unwrap();
+        let status = until("it ends", async || self.child.try_wait().unwrap()).await;
         // Its last lines may still be in the pipes.
         for reader in &mut self.readers {
             if !reader.is_finished() {

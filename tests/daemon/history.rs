@@ -20,7 +20,7 @@ use crate::proxy::Proxy;
 use crate::restore::holds;
 use crate::standin::StandIn;
 use crate::timeline::{copy, halt};
-use crate::world::{TO, World, arrived_once, becomes, environment};
+use crate::world::{TO, World, arrived_once, becomes, environment, heartbeats};
 
 /// Between two messages.
 const EVERY_MS: f64 = 50.0;
@@ -311,13 +311,7 @@ async fn a_restore_that_lost_edits_and_cancels_is_noticed_and_sends_nothing_twic
     world.app.execute(edit, &[&edited]).await.unwrap();
     let cancel = "update scheduled_messages set status = 'cancelled' where id = $1";
     world.app.execute(cancel, &[&cancelled]).await.unwrap();
-    let beats = "select max(beats) from punctual.instances";
-    let beats = async || -> i64 { world.app.query_one(beats, &[]).await.unwrap().get(0) };
-    let before = beats().await;
-    until("a heartbeat", async || {
-        (beats().await > before).then_some(())
-    })
-    .await;
+    heartbeats(&world.app, 1).await;
     let how = &["--clean", "--if-exists", "--single-transaction"];
     block_in_place(|| tool(&world, "pg_restore", how, &dump));
     daemon.says("lacks what was committed").await;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::daemon::{Daemon, until};
 use crate::harness::{cluster, dsn, session};
-use crate::world::{World, admin, insert};
+use crate::world::{World, admin, heartbeats, insert};
 
 async fn journaling() -> (World, TempDir) {
     let dir = tempfile::tempdir().unwrap();
@@ -43,11 +43,16 @@ impl Backup {
         insert(&session(&dsn(cluster(), &self.copy)).await, body, in_ms).await
     }
 
+    /// Changes what is restored later.
+    async fn run(&self, sql: &str) {
+        let copy = session(&dsn(cluster(), &self.copy)).await;
+        copy.batch_execute(sql).await.unwrap();
+    }
+
     /// Another instance ran when it was made, of which nobody hears again.
     async fn with_another_instance(&self) {
-        let copy = session(&dsn(cluster(), &self.copy)).await;
         let sql = "insert into punctual.instances (id, version, beats) values (gen_random_uuid(), 'x', 1)";
-        copy.batch_execute(sql).await.unwrap();
+        self.run(sql).await;
     }
 
     pub(crate) async fn restore(self, world: &mut World) {
@@ -152,6 +157,70 @@ async fn a_restore_while_nobody_looked_is_found_at_the_next_start() {
     assert!(!holds(&daemon).await);
     daemon.stop().await;
     assert_eq!(world.phone.creates().len(), 1);
+}
+
+/// What the journal knows of several messages is recorded in one statement, and the app's trigger refuses one of them.
+#[tokio::test]
+async fn a_row_that_the_app_refuses_delays_no_other_after_a_restore() {
+    let (mut world, _dir) = journaling().await;
+    let daemon = world.daemon().await;
+    let refused = world.insert("refused", 2_000).await;
+    let known = world.insert("the journal knows it", 2_000).await;
+    let backup = Backup::of(&mut world).await;
+    for id in [refused, known] {
+        world.arrived_once(id).await;
+    }
+    daemon.stop().await;
+    let refuse = "create function refuse() returns trigger language plpgsql as
+                    $$ begin raise exception 'no'; end $$;
+                  create trigger refuse before update on scheduled_messages
+                    for each row when (new.body = 'refused') execute function refuse()";
+    backup.run(refuse).await;
+    backup.restore(&mut world).await;
+
+    let daemon = world.daemon().await;
+    world.arrived_once(known).await;
+    pending(&world, refused).await;
+    assert!(holds(&daemon).await);
+    let allow = "drop trigger refuse on scheduled_messages";
+    world.app.batch_execute(allow).await.unwrap();
+    world.arrived_once(refused).await;
+    until("nothing is held", async || {
+        (!holds(&daemon).await).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 2);
+}
+
+/// Another instance put it there, and this one has no journal.
+#[tokio::test]
+async fn missed_event_changes_wait_for_the_end_of_a_quarantine() {
+    let world = World::new([]).await;
+    // The quarantine lasts while it has a message that is not decided.
+    let waits = world
+        .insert("another instance may have sent it", -1_000)
+        .await;
+    let plant = "insert into punctual.quarantine (due_before, noticed_by, unaccounted)
+                 values (clock_timestamp(), gen_random_uuid(), array[gen_random_uuid()]);
+                 insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id)
+                 values (gen_random_uuid(), 'e', gen_random_uuid())";
+    world.app.batch_execute(plant).await.unwrap();
+    let missed = "select count(*) from punctual.missed_event_changes";
+    let missed = async || -> i64 { world.app.query_one(missed, &[]).await.unwrap().get(0) };
+    let daemon = world.daemon().await;
+    assert!(holds(&daemon).await);
+    // Chores are due as often as heartbeats.
+    heartbeats(&world.app, 2).await;
+    assert_eq!(missed().await, 1);
+    let end = "update punctual.quarantine set ended_at = clock_timestamp()";
+    world.app.batch_execute(end).await.unwrap();
+    until("it is applied", async || {
+        (missed().await == 0).then_some(())
+    })
+    .await;
+    world.arrived_once(waits).await;
+    daemon.stop().await;
 }
 
 /// A person says that nothing can be missing. What the journal knows all the same is not sent again,

@@ -2,7 +2,6 @@
 //! directory meanwhile.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -10,7 +9,7 @@ use uuid::Uuid;
 
 use crate::daemon::{Daemon, set, until};
 use crate::standin::Act;
-use crate::world::{World, asked};
+use crate::world::{World, asked, heartbeats};
 
 /// A world whose daemons find a state directory by themselves, and make one request at a time.
 async fn of_user(home: &TempDir, script: impl IntoIterator<Item = Act>) -> World {
@@ -209,7 +208,8 @@ async fn a_journal_that_is_deleted_or_cannot_be_written_is_noticed_and_begun_aga
     assert!(found.contains("the journal cannot be written"), "{found}");
     // It goes on as without one.
     let open = begun_and_waiting(&world, 1).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The journal is checked five times as often.
+    heartbeats(&world.app, 1).await;
     let said = daemon.said();
     assert_eq!(
         said.matches("the journal cannot be written").count(),

@@ -69,7 +69,9 @@ async fn check_in(world: World, case: Case) {
     })
     .await;
     assert_eq!(daemon.get("/healthz").await.unwrap().0, 200);
-    daemon.says("what is due does not go as it should").await;
+    daemon
+        .says("due messages are not sent, or their results are not recorded")
+        .await;
     let (_, found, _) = world.call(&["doctor"]).await;
     assert!(
         found.contains(case.doctor),

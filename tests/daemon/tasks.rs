@@ -106,7 +106,7 @@ async fn a_task_that_panics_ends_the_daemon_in_good_order_and_by_name() {
             tokens: Tokens::fresh(),
         },
         callbacks: None,
-        state: None,
+        state_dir: None,
         accept_restore: false,
         accept_clock: false,
     };

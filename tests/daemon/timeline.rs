@@ -3,29 +3,25 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
 use punctual::store::Migrator;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use uuid::Uuid;
 
-use crate::daemon::{Daemon, set};
+use crate::daemon::{Daemon, set, until};
 use crate::harness::{dsn, session};
 use crate::proxy::Proxy;
 use crate::standin::StandIn;
 use crate::world::{TO, arrived_once, environment, insert, row};
-
-/// Far longer than a shutdown takes.
-const AMPLE: Duration = Duration::from_secs(30);
 
 /// Brings the server down, so that its files can be touched; `restart` brings it up again.
 pub(crate) fn halt(server: &PrivatePostgres) {
     let pid = server.pid().expect("it runs");
     let process = Pid::from_raw(pid.cast_signed()).unwrap();
     kill_process(process, Signal::INT).unwrap();
-    let began = Instant::now();
     // Ended, and not yet waited for.
     let ended = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
@@ -34,10 +30,8 @@ pub(crate) fn halt(server: &PrivatePostgres) {
                 .is_some_and(|(_, s)| s.starts_with('Z'))
         })
     };
-    while !ended() {
-        assert!(began.elapsed() < AMPLE, "the server does not stop");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let has_ended = until("the server stops", async || ended().then_some(()));
+    Handle::current().block_on(has_ended);
 }
 
 /// With owners, modes and times.

@@ -222,6 +222,17 @@ pub(crate) async fn asked(phone: &StandIn, times: usize) {
     .await;
 }
 
+/// Waits for so many more heartbeats of the daemons of this database.
+pub(crate) async fn heartbeats(app: &Client, many: i64) {
+    let sql = "select coalesce(sum(beats), 0)::bigint from punctual.instances";
+    let beats = async || -> i64 { app.query_one(sql, &[]).await.unwrap().get(0) };
+    let before = beats().await;
+    until("heartbeats", async || {
+        (beats().await >= before + many).then_some(())
+    })
+    .await;
+}
+
 /// A session of the superuser in a server's own database.
 pub(crate) async fn admin() -> Client {
     let cluster = tokio::task::spawn_blocking(crate::harness::cluster);

@@ -71,6 +71,7 @@ async fn check(callbacks: bool) -> Verdict {
     let verdict = judge(&mut world, &name).await;
     println!("figure: {name}: {verdict}");
     world.stop().await;
+    assert!(verdict.owed > 0, "no kill cut anything off: {verdict}");
     verdict
 }
 

@@ -39,7 +39,7 @@ async fn parts(dsn: Dsn) -> Parts {
             tokens: Tokens::fresh(),
         },
         callbacks: None,
-        state: None,
+        state_dir: None,
         accept_restore: false,
         accept_clock: false,
     }

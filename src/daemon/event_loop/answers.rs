@@ -43,19 +43,19 @@ impl EventLoop {
                 *missing = Missing::Connection;
             }
             if let (Missing::Clock, Some(by)) = (&*missing, self.dispatch.clock.disputed()) {
-                *missing = Missing::Going(database_clock::disputed(by));
+                *missing = Missing::ClockDisputed(database_clock::disputed(by));
             }
         }
         readiness
             .missing
-            .extend(self.health.reason().map(Missing::Going));
+            .extend(self.health.reason().map(Missing::Sending));
         match self.journal_condition() {
             None | Some(Condition::Complete) => {}
             Some(Condition::Incomplete(reason)) => readiness.remarks.push(format!(
                 "the journal cannot be written ({reason}): messages being sent when this process dies \
                  become unconfirmed; free the disk or restore the directory"
             )),
-            Some(Condition::Blocking(reason)) => readiness.missing.push(Missing::Going(format!(
+            Some(Condition::Blocking(reason)) => readiness.missing.push(Missing::Sending(format!(
                 "the journal can be neither written nor removed ({reason}), so nothing is sent: make its \
                  directory writable"
             ))),

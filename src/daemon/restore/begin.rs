@@ -6,9 +6,9 @@ use tokio::sync::mpsc;
 
 use super::{Progress, RanBy, log};
 use crate::daemon::tasks::Tasks;
-use crate::daemon::{RunError, State, recovery};
+use crate::daemon::{RunError, recovery};
 use crate::dispatch::{Dispatch, Input};
-use crate::journal::{Journal, PastFile, Slot};
+use crate::journal::{Journal, PastFile, Slot, StateDir};
 use crate::message::{DatabaseId, Moment};
 use crate::proof::recovery::{LastSeen, start};
 use crate::store::{Lineage, Store};
@@ -18,7 +18,7 @@ pub(in crate::daemon) struct Begun {
     pub(in crate::daemon) journal: Arc<Journal>,
     /// The files of earlier instances.
     pub(in crate::daemon) past: Vec<PastFile>,
-    /// The log position of the database, if it has the history that they were written for.
+    /// The database, if it has the history that they were written for.
     pub(in crate::daemon) follows: Option<DatabaseId>,
     /// The state of a quarantine, by the journals.
     pub(in crate::daemon) progress: Progress,
@@ -40,7 +40,7 @@ impl Begun {
 
 /// Takes a slot, begins a journal there, and compares the database with the earlier journals.
 pub(in crate::daemon) async fn begin(
-    state: State,
+    state_dir: &StateDir,
     database: &str,
     accept_restore: bool,
     store: &Store,
@@ -48,9 +48,7 @@ pub(in crate::daemon) async fn begin(
     now: Moment,
 ) -> Result<Begun, RunError> {
     let place = lineage.known();
-    let mut slot = state
-        .dir
-        .take_slot(place.map(|place| place.database), database)?;
+    let mut slot = state_dir.take_slot(place.map(|place| place.database), database)?;
     let past = slot.past()?;
     let mut seen = past.last().map(|file| file.past.last_seen());
     if past.is_empty() {

@@ -1,7 +1,7 @@
 //! What the reactor and the pool report of the present moment.
 
 use super::{Page, float};
-use crate::reactor::report::Overview;
+use crate::reactor::report::{Missing, Overview};
 
 impl Page {
     pub(super) fn reactor(&mut self, overview: &Overview) {
@@ -9,7 +9,7 @@ impl Page {
         let yes = |is: bool| f64::from(u8::from(is));
         self.gauge(
             "punctual_ready",
-            "1 while messages leave at their moment, as /readyz says.",
+            "1 while messages are sent at their due time, as /readyz says.",
             yes(report.ready),
         );
         self.gauge(
@@ -93,10 +93,13 @@ impl Page {
     )]
     fn clock(&mut self, overview: &Overview) {
         let clock = overview.timers.clock;
+        let is_lost =
+            |missing: &Missing| matches!(missing, Missing::Clock | Missing::ClockDisputed(_));
+        let is_known = clock.offset_us.is_some() && !overview.missing.iter().any(is_lost);
         self.gauge(
             "punctual_clock_known",
-            "1 while the database's clock is known well enough to fire by.",
-            f64::from(u8::from(clock.offset_us.is_some())),
+            "1 while the database's clock is known well enough to send by it.",
+            f64::from(u8::from(is_known)),
         );
         if let Some(offset) = clock.offset_us {
             self.gauge(

@@ -404,7 +404,7 @@ impl World {
             .collect();
         for (token, id) in orphans {
             let settlement = if self.restored {
-                Settlement::in_doubt("the database lost what became of the request".into())
+                Settlement::in_doubt("the database lost the outcome of the request".into())
             } else {
                 Settlement::returned("never began")
             };
