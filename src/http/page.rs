@@ -281,10 +281,10 @@ fn health(state: &HttpState, overview: &Overview) -> String {
         (
             "Unconfirmed",
             unconfirmed == 0.0,
-            if unconfirmed == 0.0 {
-                "none".to_owned()
-            } else {
-                format!("{unconfirmed} need a decision")
+            match unconfirmed {
+                0.0 => "none".to_owned(),
+                1.0 => "1 message".to_owned(),
+                more => format!("{more} messages"),
             },
         ),
     ];

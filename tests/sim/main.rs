@@ -85,9 +85,9 @@ fn worlds_keep_the_invariants() {
         panic!("{}", shrink::story(seed, None, &broken));
     }
     println!("{worlds} worlds, {tally:?}");
-    // A single world may have no request.
-    let expected = if worlds < 100 { 0 } else { worlds };
-    assert!(tally.requests >= expected, "too little happens: {tally:?}");
+    // A few worlds may have no request at all.
+    let enough = worlds < 100 || tally.requests >= worlds;
+    assert!(enough, "too little happens: {tally:?}");
 }
 
 #[test]

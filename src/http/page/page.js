@@ -99,7 +99,7 @@ const HEALTH = [
   ["Quarantine", (s) => s.restore.held_before === null ? ["good", "empty"]
     : ["warn", `messages due before ${time(micros(s.restore.held_before))}` + (s.restore.held === null ? "; not checked yet" : `; ${count(s.restore.held)} at the last check`)]],
   ["In flight", (s) => [s.load.permits < s.load.max_in_flight ? "warn" : "good", `${s.load.in_flight} requests (limit ${s.load.permits}); ${count(s.load.cleared)} claimed, ${count(s.load.unrecorded)} to record`]],
-  ["Unconfirmed", (s) => s.in_doubt === null ? ["off", "not counted yet"] : s.in_doubt > 0 ? ["warn", `${count(s.in_doubt)} ${s.in_doubt === 1 ? "message needs" : "messages need"} a decision`] : ["good", "none"]],
+  ["Unconfirmed", (s) => s.in_doubt === null ? ["off", "not counted yet"] : s.in_doubt > 0 ? ["warn", `${count(s.in_doubt)} ${s.in_doubt === 1 ? "message" : "messages"}`] : ["good", "none"]],
   ["Sent twice", (s) => [s.duplicates > 0 ? "bad" : "good", s.duplicates ? `${count(s.duplicates)} ${s.duplicates === 1 ? "message" : "messages"}` : "none"]],
 ];
 

@@ -48,19 +48,20 @@ pub(super) async fn list(client: &Client, requests: &Requests, query: &Query) ->
     let mut messages = Vec::new();
     let mut request = requests.list(query, PAGE_SIZE);
     for _ in 0..PAGES_MAX {
-        let not_now = |is_throttled| {
-            move |reason| Listed::NotNow {
-                reason,
-                is_throttled,
-            }
-        };
         let page = match ask(client, request).await {
-            Ok((status, body)) => page(status, &body).map_err(not_now(status == THROTTLED)),
-            Err(reason) => Err(not_now(false)(reason)),
+            Ok((status, body)) => {
+                page(status, &body).map_err(|reason| (reason, status == THROTTLED))
+            }
+            Err(reason) => Err((reason, false)),
         };
         let page = match page {
             Ok(page) => page,
-            Err(not_now) => return not_now,
+            Err((reason, is_throttled)) => {
+                return Listed::NotNow {
+                    reason,
+                    is_throttled,
+                };
+            }
         };
         let oldest = page.messages.iter().filter_map(|m| m.created).min();
         let is_past = oldest.is_some_and(|oldest| oldest < query.since);
