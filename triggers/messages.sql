@@ -74,30 +74,37 @@ create or replace function punctual.insert_conversations(numbers text[]) returns
 language plpgsql as $$
 declare
   has constant text[] := punctual.columns_of('conversations', '{contact_id,last_message_at}');
-  contacts constant text[] := punctual.columns_of('contacts', '{id,phone_number,created_at}');
-  names text := 'phone_number';
-  vals text := 'u.number';
+  contacts constant boolean := punctual.columns_of('contacts', '{id,phone_number}') @> '{id,phone_number}';
 begin
-  if 'last_message_at' = any (has) then
-    names := names || ', last_message_at';
-    vals := vals || ', clock_timestamp()';
-  end if;
-  if 'contact_id' = any (has) and contacts @> '{id,phone_number}' then
-    names := names || ', contact_id';
-    vals := vals || pg_catalog.format(
-      ', (select k.id from public.contacts k where k.phone_number = u.number order by %s limit 1)',
-      case when 'created_at' = any (contacts) then 'k.created_at' else 'k.id' end);
-  end if;
   -- Locked until the transaction ends, so that two at once make one; in key order, so that two daemons do not
   -- deadlock.
   perform pg_advisory_xact_lock(k)
      from (select distinct hashtextextended('punctual conversation ' || u.number, 0) as k
              from unnest(numbers) as u (number) order by 1) keys;
-  execute pg_catalog.format($q$
-    insert into public.conversations (%s)
-    select %s from unnest($1) as u (number)
-     where not exists (select from public.conversations c where c.phone_number = u.number) $q$, names, vals)
-    using numbers;
+  if contacts and has @> '{contact_id,last_message_at}' then
+    -- A table without `created_at` leaves the name to `of_none`.
+    insert into public.conversations (phone_number, last_message_at, contact_id)
+    select u.number, clock_timestamp(),
+           (select k.id from public.contacts k where k.phone_number = u.number order by created_at, k.id limit 1)
+      from (select null::timestamptz as created_at) of_none
+     cross join unnest(numbers) as u (number)
+     where not exists (select from public.conversations c where c.phone_number = u.number);
+  else
+    execute (
+      select pg_catalog.format('insert into public.conversations (%s) select %s', string_agg(w.name, ', '),
+                               string_agg(w.expression, ', '))
+        from (values
+          ('phone_number', 'u.number', true),
+          ('last_message_at', 'clock_timestamp()', 'last_message_at' = any (has)),
+          ('contact_id', '(select k.id from public.contacts k where k.phone_number = u.number
+                            order by created_at, k.id limit 1)', 'contact_id' = any (has) and contacts)
+        ) as w (name, expression, is_there)
+       where w.is_there)
+      || ' from (select null::timestamptz as created_at) of_none
+          cross join unnest($1) as u (number)
+          where not exists (select from public.conversations c where c.phone_number = u.number)'
+      using numbers;
+  end if;
 end
 $$;
 
