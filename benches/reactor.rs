@@ -50,6 +50,7 @@ fn rows(apart: Duration, lanes: usize) -> Vec<Upcoming> {
         attempts: 0,
         priority: Priority::Normal,
         lane: lane(n, lanes),
+        written: None,
     };
     (0..MESSAGES).map(row).collect()
 }

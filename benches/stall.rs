@@ -131,6 +131,7 @@ impl World {
                         attempts: 0,
                         priority: *priority,
                         lane: lane(),
+                        written: None,
                     })
                     .collect();
                 rows.sort_unstable_by_key(|row| row.due);
@@ -195,6 +196,7 @@ impl World {
                     attempts: 0,
                     priority: *priority,
                     lane: lane(),
+                    written: None,
                 }
             })
     }

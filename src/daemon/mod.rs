@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::dispatch::{Dispatch, Input};
+use crate::dispatch::Dispatch;
 use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
@@ -224,7 +224,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     }
     let progress = restore::at_start(progress, accept, &lineage);
     if let Some(before) = progress.open {
-        reactor.handle(Input::Quarantine { before }, clock.now());
+        reactor.handle(quarantine::input(before), clock.now());
     }
     let restore = Restore::new(&dispatch, &input_tx, quarantined, left_tx, progress);
     tasks.spawn("restore watch", restore.watch());

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::dispatch::Input;
 use crate::message::{MessageId, Moment};
 use crate::proof::matching::ABSENT_AFTER;
-use crate::proof::quarantine::{CLEARED_MAX, Reason, Reconciliation};
+use crate::proof::quarantine::{CLEARED_MAX, Reason, Reconciliation, WRITTEN_AFTER};
 use crate::receipt::reconcile::Reconciler;
 use crate::schedule::Backoff;
 
@@ -20,15 +20,22 @@ const COMPARISONS: Backoff = Backoff::new(Duration::from_secs(30), Duration::fro
 /// After a comparison that the database interrupted.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// How often rows are read that are not in quarantine any more: written since it began, or cleared by
-/// another instance. The provider is not queried for that.
-const FRESH: Duration = Duration::from_secs(5);
+/// How often messages are read that another instance has cleared. The provider is not queried for that.
+const CLEARED: Duration = Duration::from_secs(5);
 
 /// What the latest comparison left in quarantine, for HTTP.
 #[derive(Debug)]
 pub(super) struct Remaining {
     pub(super) rows: usize,
     pub(super) reasons: BTreeMap<MessageId, Reason>,
+}
+
+/// What is due before this is in quarantine.
+pub(super) fn input(before: Moment) -> Input {
+    Input::Quarantine {
+        before,
+        written_until: before + WRITTEN_AFTER,
+    }
 }
 
 /// Compares until every row is decided, and clears what was not sent.
@@ -78,14 +85,21 @@ pub(super) async fn reconcile(
                 pause = pause.min(AGAIN);
             }
         }
+        // From the first one on after each comparison: a transaction that ended late may have written one that
+        // is before the last one read.
+        let mut last = None;
         while !pause.is_zero() {
-            let nap = pause.min(FRESH);
+            let nap = pause.min(CLEARED);
             sleep(nap).await;
             pause = pause.saturating_sub(nap);
-            match reconciler.fresh(before).await {
-                Ok(fresh) => pass_on(fresh, &mut cleared, inputs).await,
+            match reconciler.cleared(last).await {
+                Ok(more) => {
+                    last = more.last().copied().or(last);
+                    let more = more.iter().map(|cleared| cleared.id).collect();
+                    pass_on(more, &mut cleared, inputs).await;
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "rows written since the restore could not be read; retrying");
+                    tracing::warn!(%error, "what other instances have cleared could not be read; retrying");
                 }
             }
         }

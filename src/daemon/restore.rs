@@ -165,7 +165,7 @@ impl Restore {
 
     /// Has the reactor put what is due in quarantine. Whether it still listens.
     async fn quarantine(&mut self, before: Moment) -> bool {
-        let sent = self.inputs.send(Input::Quarantine { before }).await;
+        let sent = self.inputs.send(quarantine::input(before)).await;
         let is_done = |quarantined: &Option<Moment>| *quarantined == Some(before);
         sent.is_ok() && self.quarantined.wait_for(is_done).await.is_ok()
     }

@@ -70,6 +70,8 @@ pub enum RowState {
         priority: Priority,
         /// See [`Claim::lane`].
         lane: LaneKey,
+        /// When it was inserted or put back last; `None`: not read.
+        written: Option<Moment>,
     },
     /// An instance is sending it, at most until its lease ends.
     Sending {

@@ -302,6 +302,7 @@ impl<P: Clone> Reactor<P> {
                 attempts: i32::from(busy.attempts),
                 priority: busy.priority,
                 lane: self.lanes[busy.lane].key.clone(),
+                written: None,
             };
             if busy.recheck {
                 self.intake.note_for_read(ask.id);

@@ -68,6 +68,8 @@ pub struct Upcoming {
     pub priority: Priority,
     /// Its lane.
     pub lane: LaneKey,
+    /// When it was inserted or put back last; `None`: not read.
+    pub written: Option<Moment>,
 }
 
 /// What happened.
@@ -129,6 +131,8 @@ pub enum Input<P> {
     Quarantine {
         /// On the database's clock.
         before: Moment,
+        /// Rows that were inserted or put back after this are not in it.
+        written_until: Moment,
     },
     /// These were certainly not sent: they are cleared from quarantine.
     QuarantineCleared(Vec<MessageId>),

@@ -130,6 +130,8 @@ pub struct Reactor<P> {
     lateness: Lateness,
     event_log: events::EventLog,
     quarantine_before: Option<Moment>,
+    /// Rows written after this are not in it.
+    quarantine_written_until: Moment,
     /// Not in quarantine any more, though due before that. Bounded by [`limits::IntakeLimits::quarantine_cleared_max`].
     quarantine_cleared: BTreeSet<MessageId>,
     /// The database was restored or replaced since the claim began.
@@ -161,6 +163,7 @@ impl<P: Clone> Reactor<P> {
             lateness: Lateness::new(),
             event_log: events::EventLog::new(limits.events),
             quarantine_before: None,
+            quarantine_written_until: Moment::MAX,
             quarantine_cleared: BTreeSet::new(),
             was_restored: false,
             clock_lost: false,
@@ -211,7 +214,10 @@ impl<P: Clone> Reactor<P> {
             } => self.recorded(group, done, failed, now),
             Input::OrphanedClaims(orphaned_claims) => self.orphaned_claims(orphaned_claims),
             Input::Members(ranking) => self.members(ranking),
-            Input::Quarantine { before } => self.quarantine(before, now),
+            Input::Quarantine {
+                before,
+                written_until,
+            } => self.quarantine(before, written_until, now),
             Input::QuarantineCleared(ids) => self.clear_quarantined(ids),
             Input::QuarantineEnded => self.end_quarantine(),
             Input::ClockLost => self.clock_lost = true,

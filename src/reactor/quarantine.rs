@@ -5,6 +5,7 @@
 //! claims are released, because they may not exist there. Messages due later are sent as usual.
 
 use super::Reactor;
+use super::Upcoming;
 use super::report::RestoreReport;
 use super::settle::{Record, Settlement};
 use crate::message::{MessageId, Moment, Now};
@@ -14,8 +15,9 @@ pub(super) const RESTORED: &str =
     "the database was restored or replaced; overdue messages are in quarantine";
 
 impl<P: Clone> Reactor<P> {
-    pub(super) fn quarantine(&mut self, before: Moment, now: Now) {
+    pub(super) fn quarantine(&mut self, before: Moment, written_until: Moment, now: Now) {
         self.quarantine_before = Some(before);
+        self.quarantine_written_until = written_until;
         self.quarantine_cleared.clear();
         self.was_restored = true;
         for id in self.lanes.take_all_cleared() {
@@ -45,11 +47,33 @@ impl<P: Clone> Reactor<P> {
                 .retain(|id| busy.contains_key(id) || lanes.get(*id).is_some());
         }
         for id in ids {
-            if self.quarantine_cleared.len() < most || self.quarantine_cleared.contains(&id) {
-                self.quarantine_cleared.insert(id);
+            if self.remember_cleared(id) {
                 self.noticed(vec![id]);
             }
         }
+    }
+
+    /// Unless there is no place: then the next comparison clears it again.
+    fn remember_cleared(&mut self, id: MessageId) -> bool {
+        let most = self.settings.limits.intake.quarantine_cleared_max;
+        let has_room =
+            self.quarantine_cleared.len() < most || self.quarantine_cleared.contains(&id);
+        if has_room {
+            self.quarantine_cleared.insert(id);
+        }
+        has_room
+    }
+
+    /// Whether a row that was read must not be armed. One that was written since the quarantine began
+    /// is not in it, and is remembered as cleared.
+    pub(super) fn keeps_back(&mut self, row: &Upcoming) -> bool {
+        let is_newer = row
+            .written
+            .is_some_and(|at| at > self.quarantine_written_until);
+        if is_newer && self.is_quarantined(row.id, row.due) {
+            self.remember_cleared(row.id);
+        }
+        self.is_quarantined(row.id, row.due)
     }
 
     /// Whether a row due at `due` must not be claimed.

@@ -13,10 +13,10 @@ use crate::proof::ProviderMessage;
 use crate::proof::matching::{SentText, query_from};
 use crate::proof::quarantine::{
     self, CLEARED_MAX, EACH_MAX, Fate, Listing, QuarantinedRow, Reason, Reconciliation,
-    WRITTEN_AFTER,
 };
 use crate::provider::{Listed, Provider, Query};
 use crate::reactor::{Record, Settlement};
+use crate::store::quarantine::ClearedAt;
 use crate::store::{Halving, Store, StoreError};
 
 /// Queries at once: the provider limits concurrency, and sends come first.
@@ -97,13 +97,10 @@ impl Reconciler {
         self.store.bounded(clear).await
     }
 
-    /// Rows that another instance cleared, and rows that were written so long after the quarantine began that they
-    /// are not in it.
-    pub async fn fresh(&self, before: Moment) -> Result<Vec<MessageId>, StoreError> {
-        let fresh = self
-            .store
-            .quarantine_fresh(before, before + WRITTEN_AFTER, CLEARED_MAX);
-        self.store.bounded(fresh).await
+    /// Messages that any instance has cleared, from the one after `after` on.
+    pub async fn cleared(&self, after: Option<ClearedAt>) -> Result<Vec<ClearedAt>, StoreError> {
+        let cleared = self.store.quarantine_cleared(after, CLEARED_MAX);
+        self.store.bounded(cleared).await
     }
 
     /// Queries all recent messages to one number.

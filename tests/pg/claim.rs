@@ -125,7 +125,10 @@ async fn who_loses_is_told_why() {
             .await;
         run(
             &world.unseen,
-            &format!("update scheduled_messages set {column} = 'infinity' where id = '{id}'"),
+            &format!(
+                "update scheduled_messages set {column} = 'infinity', created_at = 'infinity'
+                  where id = '{id}'"
+            ),
         )
         .await;
         let due = RowState::Pending {
@@ -134,6 +137,7 @@ async fn who_loses_is_told_why() {
             attempts: 2,
             priority: Priority::Normal,
             lane: LaneKey::default(),
+            written: Some(Moment::MAX),
         };
         assert_eq!(lost(&claim(&ours, &[id]).await), [due]);
         assert!(ledger(&world, id).await.is_empty());

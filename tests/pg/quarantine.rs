@@ -323,17 +323,31 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
         store: case.store.clone(),
         provider: Arc::new(Console::on(std::io::sink())),
     };
-    let found: BTreeSet<_> = reconciler
-        .fresh(before)
-        .await
-        .unwrap()
-        .into_iter()
-        .collect();
-    assert_eq!(found, [fresh, again].map(MessageId).into());
+    let found = BTreeSet::from([fresh, again].map(MessageId));
     // Who cannot be asked tells nothing.
     let looked = reconciler.reconcile(before, &found).await.unwrap();
     assert_eq!(looked.remaining, held([(Reason::Unasked, 1)]));
     assert_eq!(looked.cleared, found);
+}
+
+#[tokio::test]
+async fn what_another_instance_clears_is_read_in_pages() {
+    let case = Case::new().await;
+    let other = Store::new(case.world.db.dsn().pool(1), InstanceId::fresh());
+    let ids = [1, 2, 3].map(|n| MessageId(Uuid::from_u128(n)));
+    // Two at a time, so that the order is known; again, which changes nothing.
+    for ids in [&ids[2..], &ids[..2], &ids] {
+        other.quarantine_clear(ids).await.unwrap();
+    }
+    let (mut seen, mut last) = (Vec::new(), None);
+    loop {
+        let page = case.store.quarantine_cleared(last, 1).await.unwrap();
+        let Some(next) = page.last() else { break };
+        last = Some(*next);
+        seen.extend(page.iter().map(|cleared| cleared.id));
+    }
+    assert_eq!(seen.first(), Some(&ids[2]));
+    assert_eq!(BTreeSet::from_iter(seen), ids.into());
 }
 
 /// Its user writes another text, or means it for another time, while the provider is asked: what

@@ -103,7 +103,7 @@ async fn a_read_answers_each_id_once() {
     let (here, gone_row) = (world.row("pending").await, Uuid::new_v4());
     run(
         &world.unseen,
-        "update scheduled_messages set scheduled_at = '-infinity'",
+        "update scheduled_messages set scheduled_at = '-infinity', created_at = '-infinity'",
     )
     .await;
     let mut rows = store
@@ -117,6 +117,7 @@ async fn a_read_answers_each_id_once() {
         attempts: 0,
         priority: Priority::Normal,
         lane: LaneKey::default(),
+        written: Some(Moment::MIN),
     };
     assert_eq!(
         rows,

@@ -134,6 +134,7 @@ impl<P: Clone> Reactor<P> {
                 attempts,
                 priority,
                 lane,
+                written,
             } => {
                 let row = Upcoming {
                     id,
@@ -142,6 +143,7 @@ impl<P: Clone> Reactor<P> {
                     attempts,
                     priority,
                     lane,
+                    written,
                 };
                 if lock_misses > 0 {
                     let pause = self
@@ -186,7 +188,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, lock_misses: u16, now: Now) {
-        if self.is_quarantined(row.id, row.due) {
+        if self.keeps_back(row) {
             self.lanes.remove(row.id);
             return;
         }

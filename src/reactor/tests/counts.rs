@@ -177,6 +177,7 @@ proptest! {
                         attempts: 0,
                         priority: Priority::ALL[usize::from(n) % Priority::ALL.len()],
                         lane: key(lane),
+                        written: None,
                     }]))
                 }
                 Deed::Lose(n) => Some(Input::Notice(vec![id(n.into())])),
@@ -190,7 +191,8 @@ proptest! {
                 }
                 Deed::Sweep => Some(Input::Rescan),
                 Deed::Hold(ms) => {
-                    Some(Input::Quarantine { before: now.db + Duration::from_millis(ms.into()) })
+                    let before = now.db + Duration::from_millis(ms.into());
+                    Some(Input::Quarantine { before, written_until: before })
                 }
                 Deed::Release => Some(Input::QuarantineEnded),
             };

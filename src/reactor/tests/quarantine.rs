@@ -2,8 +2,15 @@
 
 use super::world::{Claims, Row, World, id};
 use super::{MINUTE, SECOND, accepted, at, settings};
-use crate::message::{AttemptToken, Outcome, Status};
+use crate::message::{AttemptToken, MessageId, Moment, Outcome, Status};
 use crate::reactor::{Input, Limits};
+
+fn quarantine(before: Moment) -> Input<MessageId> {
+    Input::Quarantine {
+        before,
+        written_until: before + MINUTE,
+    }
+}
 
 #[test]
 fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
@@ -12,9 +19,7 @@ fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
     world.run_until(at(SECOND * 2));
     // One is on its way, one waits for its place.
     assert_eq!(world.in_flight, [id(1)]);
-    world.handle(Input::Quarantine {
-        before: at(SECOND * 60),
-    });
+    world.handle(quarantine(at(SECOND * 60)));
     assert_eq!(world.count(Status::Sending), 1, "the other is released");
     world.answer(id(1), accepted());
     // An edit, a notice, a sweep: nothing arms it.
@@ -40,8 +45,8 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
     let (hold, later) = (at(SECOND * 10), at(SECOND * 20));
     // There is no quarantine: nothing is remembered that would weaken a later one.
     world.handle(Input::QuarantineCleared(vec![id(3)]));
-    world.handle(Input::Quarantine { before: at(SECOND) });
-    world.handle(Input::Quarantine { before: hold });
+    world.handle(quarantine(at(SECOND)));
+    world.handle(quarantine(hold));
     world.run_until(later);
     assert!(world.in_flight.is_empty());
     world.handle(Input::QuarantineCleared(vec![id(2), id(7)]));
@@ -62,12 +67,35 @@ fn what_is_let_go_is_sent_and_the_rest_stays_held() {
     world.handle(Input::QuarantineCleared(vec![id(1)]));
     assert_eq!(world.in_flight, [id(1)]);
     world.answer(id(1), accepted());
-    world.handle(Input::Quarantine { before: later });
+    world.handle(quarantine(later));
     for n in [1, 19] {
         world.insert(Row::due(n, at(SECOND)));
     }
     world.answer_all(&accepted(), later + MINUTE * 2);
     assert_eq!(world.count(Status::Pending), 3);
+}
+
+/// Its due time is before the quarantine's, and nobody can have sent it.
+#[test]
+fn what_is_written_after_a_quarantine_began_is_not_in_it() {
+    let before = at(SECOND * 10);
+    let mut world = World::new(settings(4), []);
+    world.handle(quarantine(before));
+    world.run_until(at(SECOND * 90));
+    for (n, written) in [(1, 60), (2, 71)] {
+        world.insert(Row::due(n, at(SECOND)).written(at(SECOND * written)));
+    }
+    assert_eq!(world.in_flight, [id(2)]);
+    world.answer(id(2), accepted());
+    // A sweep finds it too, where the notification was lost.
+    let missed = Row::due(3, at(SECOND)).written(at(SECOND * 95));
+    world.rows.insert(id(3), missed);
+    world.handle(Input::Rescan);
+    world.answer_all(&accepted(), at(MINUTE * 10));
+    assert_eq!(
+        (world.count(Status::Sent), world.count(Status::Pending)),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -76,9 +104,7 @@ fn what_is_let_go_is_remembered_within_bounds() {
     let n = most as u128 + 100;
     let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
     let mut world = World::new(settings(2_000), rows);
-    world.handle(Input::Quarantine {
-        before: at(SECOND * 2),
-    });
+    world.handle(quarantine(at(SECOND * 2)));
     for _ in 0..2 {
         let pending = world
             .rows
@@ -99,9 +125,7 @@ fn a_claim_that_was_under_way_is_given_back() {
     let mut world = World::new(settings(4), [Row::due(1, at(SECOND))]);
     world.claims = Claims::Slow;
     world.run_until(at(SECOND));
-    world.handle(Input::Quarantine {
-        before: at(SECOND * 2),
-    });
+    world.handle(quarantine(at(SECOND * 2)));
     world.claims = Claims::Answered;
     world.answer_claims();
     world.run_until(at(MINUTE));
@@ -119,7 +143,7 @@ fn a_stray_of_before_a_restore_is_in_doubt() {
         row.status = Status::Sending;
         let mut world = World::new(settings(4), [row]);
         if restored {
-            world.handle(Input::Quarantine { before: at(SECOND) });
+            world.handle(quarantine(at(SECOND)));
             world.handle(Input::QuarantineEnded);
         }
         world.handle(Input::OrphanedClaims(vec![(id(1), AttemptToken::fresh())]));

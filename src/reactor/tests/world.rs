@@ -34,6 +34,7 @@ pub(in crate::reactor) struct Row {
     /// It is locked.
     pub(in crate::reactor) locked: bool,
     pub(in crate::reactor) lane: LaneKey,
+    written: Option<Moment>,
     priority: Priority,
 }
 
@@ -46,6 +47,7 @@ impl Row {
             attempts: 0,
             locked: false,
             lane: LaneKey::default(),
+            written: None,
             priority: Priority::Normal,
         }
     }
@@ -53,6 +55,12 @@ impl Row {
     /// The same with this priority.
     pub(in crate::reactor) fn with(self, priority: Priority) -> Self {
         Self { priority, ..self }
+    }
+
+    /// The same, inserted at this time.
+    pub(in crate::reactor) fn written(self, at: Moment) -> Self {
+        let written = Some(at);
+        Self { written, ..self }
     }
 
     /// The same over another channel.
@@ -69,6 +77,7 @@ impl Row {
                 attempts: self.attempts,
                 priority: self.priority,
                 lane: self.lane.clone(),
+                written: self.written,
             },
             status => RowState::Gone {
                 status: Some(status),
@@ -233,6 +242,7 @@ impl World {
                     attempts: row.attempts,
                     priority: row.priority,
                     lane: row.lane.clone(),
+                    written: row.written,
                 });
                 let rows = Input::Loaded(rows.collect());
                 vec![rows, Input::LoadEnded { complete: true }]

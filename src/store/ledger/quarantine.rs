@@ -14,13 +14,22 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError, millis, prepared};
 
 const ROWS: &str = sql!("sql/quarantine_rows.sql");
-const FRESH: &str = sql!("sql/quarantine_fresh.sql");
+const CLEARED: &str = sql!("sql/quarantine_cleared.sql");
 const BEGIN: &str = sql!("sql/quarantine_begin.sql");
 const READ: &str = sql!("sql/quarantine_read.sql");
 const ACCOUNT: &str = sql!("sql/quarantine_account.sql");
 const END: &str = sql!("sql/quarantine_end.sql");
 const CLEAR: &str = sql!("sql/quarantine_clear.sql");
 const WITHOUT_OUTCOME: &str = sql!("sql/attempts_without_outcome.sql");
+
+/// A message that an instance has cleared, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClearedAt {
+    /// The message.
+    pub id: MessageId,
+    /// When it was cleared.
+    pub at: Moment,
+}
 
 impl Store {
     /// Puts what is due before `before` in quarantine, for all instances. `ran`: those that are known to have
@@ -163,27 +172,31 @@ impl Store {
             .map_err(StoreError::unreadable(STEP))
     }
 
-    /// Of what is due before `before`, what is not in quarantine: cleared, or written after
-    /// `after`.
-    pub async fn quarantine_fresh(
+    /// Messages that any instance has cleared, from the one after `after` on; `most` of them.
+    pub async fn quarantine_cleared(
         &self,
-        before: Moment,
-        after: Moment,
+        after: Option<ClearedAt>,
         most: usize,
-    ) -> Result<Vec<MessageId>, StoreError> {
-        const STEP: &str = "looking for what is cleared or was written since";
+    ) -> Result<Vec<ClearedAt>, StoreError> {
+        const STEP: &str = "reading what was cleared from quarantine";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (at, id) = after
+            .map(|after| (PgTimestamp(after.at), after.id.0))
+            .unzip();
         let client = self.client().await?;
-        let statement = prepared(&client, FRESH, STEP).await?;
+        let statement = prepared(&client, CLEARED, STEP).await?;
         let rows = client
-            .query(
-                &statement,
-                &[&PgTimestamp(before), &PgTimestamp(after), &most],
-            )
+            .query(&statement, &[&at, &id, &most])
             .await
             .map_err(StoreError::at(STEP))?;
+        let read = |row: &Row| {
+            Ok(ClearedAt {
+                id: MessageId(row.try_get(0)?),
+                at: row.try_get::<_, PgTimestamp>(1)?.0,
+            })
+        };
         rows.iter()
-            .map(|row| Ok(MessageId(row.try_get(0)?)))
+            .map(read)
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
     }

@@ -163,14 +163,14 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
     })
 }
 
-/// Reads `status, version, attempts, due, channel` and, for a row being sent, `lease_until`.
+/// Reads `status, version, attempts, due, channel, written` and, for a row being sent, `lease_until`.
 fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     let status: Option<&str> = row.try_get("status")?;
     let Some(status) = status.and_then(|s| s.parse::<Status>().ok()) else {
         return Ok(RowState::Gone { status: None });
     };
     Ok(match status {
-        Status::Pending => pending(row)?,
+        Status::Pending => pending(row, written(row)?)?,
         Status::Sending => RowState::Sending {
             lease_until: row
                 .try_get::<_, Option<PgTimestamp>>("lease_until")?
@@ -189,13 +189,23 @@ pub(super) fn lane(row: &Row) -> Result<LaneKey, tokio_postgres::Error> {
     Ok(LaneKey::of(Channel::of(channel)))
 }
 
+/// Reads `written`: when a row was inserted or put back last.
+pub(super) fn written(row: &Row) -> Result<Option<Moment>, tokio_postgres::Error> {
+    let at: Option<PgTimestamp> = row.try_get("written")?;
+    Ok(at.map(|at| at.0))
+}
+
 /// Reads `version, attempts, due, priority, channel` of a row that is pending.
-pub(in crate::store) fn pending(row: &Row) -> Result<RowState, tokio_postgres::Error> {
+pub(in crate::store) fn pending(
+    row: &Row,
+    written: Option<Moment>,
+) -> Result<RowState, tokio_postgres::Error> {
     Ok(RowState::Pending {
         due: row.try_get::<_, PgTimestamp>("due")?.0,
         version: row.try_get("version")?,
         attempts: row.try_get("attempts")?,
         priority: Priority::of(row.try_get("priority")?),
         lane: lane(row)?,
+        written,
     })
 }

@@ -175,7 +175,7 @@ async fn record_settled(
             let status: Option<&str> = row.try_get("status")?;
             let state = match status.and_then(|s| s.parse::<Status>().ok()) {
                 None => None,
-                Some(Status::Pending) => Some(pending(row)?),
+                Some(Status::Pending) => Some(pending(row, None)?),
                 Some(status) => Some(RowState::Gone {
                     status: Some(status),
                 }),

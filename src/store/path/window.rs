@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::claims::lane;
+use super::claims::{lane, written};
 use crate::message::{MessageId, Moment, Priority};
 use crate::reactor::Upcoming;
 use crate::store::session::timestamp::PgTimestamp;
@@ -155,5 +155,6 @@ fn read_upcoming(row: &tokio_postgres::Row) -> Result<Upcoming, tokio_postgres::
         attempts: row.try_get("attempts")?,
         priority: Priority::of(row.try_get("priority")?),
         lane: lane(row)?,
+        written: written(row)?,
     })
 }

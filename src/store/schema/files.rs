@@ -22,6 +22,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261128200000_app_error",
     "20261128210000_history",
     "20261128220000_edges",
+    "20261129000000_history_2",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -187,7 +187,7 @@ pub(super) const DAEMON: &[Case] = &[
         40,
         "plans.tokens('unconfirmed'), plans.same('+13000000001'::text), plans.same('\\x00'::bytea)",
     ),
-    case("ledger/quarantine_fresh", 40, 16, "now(), now(), 10"),
+    case("ledger/quarantine_cleared", 40, 16, "now(), null, 10"),
     case("ledger/quarantine_rows", 40, 16, "now(), null, 10"),
     case(
         "ledger/instance_beat",

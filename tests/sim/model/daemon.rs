@@ -144,6 +144,7 @@ impl Database {
                 attempts: row.attempts,
                 priority: row.priority,
                 lane: LaneKey::of(row.channel),
+                written: row.requeued_at,
             })
             .collect();
         rows.sort_by_key(|row| row.due);

@@ -64,6 +64,7 @@ impl Row {
             attempts: self.attempts,
             priority: self.priority,
             lane: LaneKey::of(self.channel),
+            written: self.requeued_at,
         }
     }
 }

@@ -2,7 +2,7 @@
 -- expire_candidates.sql.
 -- $1 until  $2 max lateness (us)
 select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text,
-       due!(m) as due
+       due!(m) as due, greatest(m.created_at, m.requeued_at) as written
   from public.scheduled_messages m
  where m.status = 'pending'
    and due!(m) <= $1::timestamptz

@@ -1,0 +1,2 @@
+-- What instances have cleared from quarantine is read in the order in which they did.
+create index if not exists quarantine_cleared_at_idx on punctual.quarantine_cleared (cleared_at, message_id);
