@@ -27,7 +27,7 @@ impl<P: Clone> Reactor<P> {
         let mut due = std::mem::take(&mut self.due_lanes);
         due.extend(self.lanes.due.until(now.db).map(|(_, lane)| lane));
         due.retain(|lane| self.breaker_allows(*lane, now) > 0);
-        let until = now.db + self.lead.with(self.is_herd(&due, now));
+        let until = now.db + self.lead.reach(self.is_herd(&due, now));
         while self.may_claim() {
             due.retain(|lane| self.may_be_asked(*lane));
             let asks = self.fill_claim(&mut due, until, now);

@@ -94,9 +94,11 @@ pub struct ClaimLimits {
 /// Results on their way into the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
-    /// Results in one transaction. A group is whatever has finished while the one before it was
-    /// written, so a lone message does not wait for company.
+    /// Results in one transaction.
     pub batch: usize,
+    /// How long an accepted message waits for others to be recorded with it: a transaction costs as much
+    /// as the records in it. If the process is killed meanwhile, its message is unconfirmed until it is looked up.
+    pub gather: Duration,
     /// Groups at once. A second one would take the database's time from claims.
     pub at_once: usize,
     /// Results that are not recorded: beyond this nothing is claimed or started. A database that
@@ -199,6 +201,7 @@ impl Default for RecordLimits {
     fn default() -> Self {
         Self {
             batch: 500,
+            gather: Duration::from_millis(30),
             at_once: 1,
             unrecorded_max: 20_000,
             retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),

@@ -297,6 +297,7 @@ impl<P: Clone> Reactor<P> {
 
     fn drain(&mut self, now: Now) {
         self.draining = true;
+        self.outgoing.hurry();
         self.lanes.clear();
         self.intake.stop();
         for id in self.lanes.take_all_cleared() {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lanes::Lane;
 use super::limits::RecordLimits;
 use super::pause::FailurePause;
-use super::settle::Record;
+use super::settle::{Record, Settlement};
 use crate::message::{AttemptToken, Moment, Now, Uptime};
 
 /// What has finished and is not in the database yet, and what is being sent.
@@ -17,6 +18,8 @@ pub(super) struct Outgoing<P> {
     pub(super) finished: BTreeMap<Option<Lane>, VecDeque<Record<P>>>,
     /// In all of these.
     finished_len: usize,
+    /// Until then what has finished waits for more; long past: something in it cannot wait.
+    gather_until: Uptime,
     /// Waiting to be tried again.
     pub(super) parked: BTreeMap<(Uptime, AttemptToken), (Option<Lane>, Record<P>)>,
     pub(super) groups: BTreeMap<u64, Group<P>>,
@@ -36,6 +39,7 @@ impl<P> Outgoing<P> {
             limits,
             finished: BTreeMap::new(),
             finished_len: 0,
+            gather_until: Uptime::MIN,
             parked: BTreeMap::new(),
             groups: BTreeMap::new(),
             last_group: 0,
@@ -74,9 +78,40 @@ impl<P> Outgoing<P> {
         self.unrecorded() == 0
     }
 
+    /// Nobody waits for the record of an acceptance, so it may be written together with others. Any other
+    /// outcome decides what happens to its message next.
+    pub(super) fn push_answer(&mut self, lane: Option<Lane>, record: Record<P>, now: Now) {
+        let until = match record.settlement {
+            Settlement::Accepted { .. } if self.finished_len > 0 => self.gather_until,
+            Settlement::Accepted { .. } => now.up + self.limits.gather,
+            Settlement::Settled(_) => Uptime::MIN,
+        };
+        self.push(lane, record);
+        self.gather_until = until;
+    }
+
+    /// To be recorded at once.
     pub(super) fn push(&mut self, lane: Option<Lane>, record: Record<P>) {
         self.finished.entry(lane).or_default().push_back(record);
         self.finished_len += 1;
+        self.gather_until = Uptime::MIN;
+    }
+
+    /// From now on nothing waits for more.
+    pub(super) const fn hurry(&mut self) {
+        self.limits.gather = Duration::ZERO;
+        self.gather_until = Uptime::MIN;
+    }
+
+    /// From when on what has finished is to be recorded.
+    fn ripe_at(&self) -> Uptime {
+        let is_full = self.finished_len >= self.limits.batch
+            || self.waiting() >= self.limits.unrecorded_max / 2;
+        if is_full {
+            Uptime::MIN
+        } else {
+            self.gather_until
+        }
     }
 
     pub(super) fn holds(&self, token: AttemptToken) -> bool {
@@ -94,8 +129,7 @@ impl<P> Outgoing<P> {
             return None;
         }
         let parked = self.parked.first_key_value().map(|((at, _), _)| *at);
-        // What has finished waits for nothing else.
-        let finished = (self.finished_len > 0).then_some(self.pause.until());
+        let finished = (self.finished_len > 0).then(|| self.ripe_at());
         let next = [parked, finished].into_iter().flatten().min()?;
         Some(now.db + next.max(self.pause.until()).since(now.up))
     }
@@ -110,6 +144,9 @@ impl<P> Outgoing<P> {
             }
             let (lane, record) = entry.remove();
             self.push(lane, record);
+        }
+        if self.ripe_at() > now.up {
+            return Vec::new();
         }
         let mut left = self.finished_len.min(self.limits.batch);
         let mut group = Vec::with_capacity(left);

@@ -159,7 +159,7 @@ impl<P: Clone> Reactor<P> {
             payload: Some(payload),
             tries: 0,
         };
-        self.outgoing.push(Some(lane), record);
+        self.outgoing.push_answer(Some(lane), record, now);
     }
 
     pub(super) fn record_finished(&mut self, now: Now) {

@@ -41,6 +41,7 @@ pub(crate) fn limits(seed: u64) -> Limits {
         },
         records: RecordLimits {
             batch: few(),
+            gather: own.records.gather * u32::try_from(few() - 1).unwrap_or(1),
             at_once: few(),
             unrecorded_max: few(),
             ..own.records

@@ -132,7 +132,7 @@ fn while_claims_fail_there_is_one_a_pause() {
 
 /// At most one is claimed and not started.
 fn one_ahead() -> Settings {
-    let mut limits = Limits::default();
+    let mut limits = limits();
     limits.claims.ahead_max = 1;
     Settings {
         limits: Arc::new(limits),
@@ -172,6 +172,59 @@ fn a_lost_claim_counts_until_it_is_released() {
     world.answer_claims();
     world.answer_all(&accepted(), at(SECOND * 20));
     assert_eq!(world.count(Status::Sent), 5);
+}
+
+#[test]
+fn acceptances_are_recorded_together_and_what_decides_more_at_once() {
+    const GATHER: Duration = Duration::from_millis(30);
+    let mut limits = limits();
+    limits.records.gather = GATHER;
+    let gathering = |limits: &Limits| Settings {
+        limits: Arc::new(limits.clone()),
+        ..settings(8)
+    };
+    let mut world = World::new(gathering(&limits), herd(8));
+    world.run_until(at(SECOND));
+    let first = world.now.db;
+    world.answer(id(0), accepted());
+    world.run_until(first + GATHER / 2);
+    world.answer(id(1), accepted());
+    assert_eq!(world.count(Status::Sent), 0);
+    world.run_until(first + GATHER - Duration::from_millis(1));
+    assert_eq!(world.count(Status::Sent), 0);
+    world.run_until(first + GATHER);
+    assert_eq!(
+        world.count(Status::Sent),
+        2,
+        "the first one waits no longer"
+    );
+
+    // A refusal takes with it what waits.
+    world.answer(id(2), accepted());
+    assert_eq!(world.count(Status::Sent), 2);
+    world.answer(id(3), refused(21_610, Category::OptedOut, Retry::No));
+    assert_eq!(
+        (world.count(Status::Sent), world.count(Status::Failed)),
+        (3, 1)
+    );
+
+    // At its end a daemon waits for nothing.
+    world.answer(id(4), accepted());
+    assert_eq!(world.count(Status::Sent), 3);
+    world.handle(Input::Drain);
+    world.answer(id(5), accepted());
+    assert_eq!(world.count(Status::Sent), 5);
+
+    // A full group, and results that leave little room for more, are recorded at once.
+    limits.records.gather = SECOND;
+    limits.records.batch = 3;
+    let mut world = World::new(gathering(&limits), herd(8));
+    world.run_until(at(SECOND));
+    for n in 0..3 {
+        assert_eq!(world.count(Status::Sent), 0);
+        world.answer(id(n), accepted());
+    }
+    assert_eq!(world.count(Status::Sent), 3);
 }
 
 #[test]
