@@ -8,6 +8,7 @@
 
 mod catalog;
 mod lists;
+mod rights;
 
 use crate::message::status::Writer;
 
@@ -158,6 +159,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"plain_source" => out.row(catalog::PLAIN_SOURCE, alias),
         b"calls" => out.row(catalog::CALLS, alias),
         b"makes_requests" => out.row(catalog::MAKES_REQUESTS, alias),
+        b"daemon_rights" => out.row(rights::DAEMON_RIGHTS, b""),
         b"daemon_roles" => out.row(catalog::DAEMON_ROLES, b""),
         // Every index of the app's tables, as rows for `values`: table, name, a column that it is
         // for (null: whatever the table has), and the rest of its definition.

@@ -374,7 +374,7 @@ async fn a_role_without_rights_or_behind_row_level_security_is_told() {
     url.set_password(Some("poor")).unwrap();
     let (findings, _) = examine(url.as_str(), &[], &[]).await;
     for says in [
-        "UPDATE on public.scheduled_messages",
+        "updated_at) on public.scheduled_messages",
         "a policy of row level security for it on public.scheduled_messages",
     ] {
         demand(

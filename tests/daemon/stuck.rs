@@ -2,6 +2,7 @@
 //! says why, and `punctual doctor` finds it.
 
 use crate::daemon::{set, until};
+use crate::harness::TestDb;
 use crate::world::World;
 
 /// A fault, what `/readyz` says of it, what `punctual doctor` does, and how it is undone.
@@ -180,17 +181,22 @@ async fn a_dropped_function_is_found() {
 
 #[tokio::test]
 async fn a_table_swapped_for_a_copy_is_found() {
-    check(Case {
-        plant: "begin;
+    // As the owner: to another role the copy would have to be granted first.
+    let world = World::over(TestDb::new().await, []).await;
+    check_in(
+        world,
+        Case {
+            plant: "begin;
                 alter table scheduled_messages rename to scheduled_messages_old;
                 create table scheduled_messages (like scheduled_messages_old including all);
                 commit",
-        readyz: &["trigger", "is missing"],
-        doctor: "is missing",
-        undo: "begin;
+            readyz: &["trigger", "is missing"],
+            doctor: "is missing",
+            undo: "begin;
                drop table scheduled_messages;
                alter table scheduled_messages_old rename to scheduled_messages;
                commit",
-    })
+        },
+    )
     .await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use punctual::store::Migrator;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -11,6 +12,8 @@ use crate::standin::{Act, Seen, StandIn};
 
 pub(crate) const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 pub(crate) const AUTH_TOKEN: &str = "feedfacefeedfacefeedfacefeedface";
+/// The role of the daemons.
+pub(crate) const ROLE: &str = "daemon_of_the_tests";
 pub(crate) const FROM: &str = "+15005550006";
 pub(crate) const TO: &str = "+13105551234";
 
@@ -23,9 +26,20 @@ pub(crate) struct World {
 
 impl World {
     /// With the whole schema; the first requests are answered as the script has it, the rest
-    /// are accepted.
+    /// are accepted. The daemon has a role of its own, with the rights that `migrate --role` grants.
     pub(crate) async fn new(script: impl IntoIterator<Item = Act>) -> Self {
-        Self::over(TestDb::new().await, script).await
+        let world = Self::over(TestDb::new().await, script).await;
+        let create = format!(
+            "do $$ begin create role {ROLE} login password '{ROLE}';
+             exception when duplicate_object or unique_violation then null; end $$"
+        );
+        world.app.batch_execute(&create).await.unwrap();
+        Migrator::embedded()
+            .grant(world.db.dsn(), ROLE)
+            .await
+            .unwrap();
+        let url = least(&url(&world.app).await);
+        world.with(&[("DATABASE_URL", &url)])
     }
 
     pub(crate) async fn over(db: TestDb, script: impl IntoIterator<Item = Act>) -> Self {
@@ -94,6 +108,12 @@ pub(crate) fn environment(url: &str, provider: &str) -> Vec<(String, String)> {
     ]
     .map(|(k, v)| (k.to_owned(), v.to_owned()))
     .to_vec()
+}
+
+/// The same address as the daemon's own role.
+fn least(url: &str) -> String {
+    let (_, place) = url.split_once('@').unwrap();
+    format!("postgres://{ROLE}:{ROLE}@{place}")
 }
 
 /// The cluster's address with the database this client is in.

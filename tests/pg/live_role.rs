@@ -174,7 +174,8 @@ async fn a_role_that_cannot_see_or_write_is_refused_at_the_start_by_what_it_lack
     check(&format!("{policy}{own}"), "public.scheduled_messages").await;
     check(
         "revoke insert, update on messages, conversations from live_blind",
-        "INSERT, UPDATE on public.conversations; INSERT, UPDATE on public.messages",
+        "INSERT, UPDATE (body, status, updated_at) on public.messages; \
+         INSERT, UPDATE (last_message_at, updated_at) on public.conversations",
     )
     .await;
     check(

@@ -27,7 +27,7 @@ const FIXED: u64 = 30;
 const PLANNED: usize = 6;
 
 /// Every statement of the store, by room and file.
-fn statements() -> Vec<(String, String)> {
+pub(crate) fn statements() -> Vec<(String, String)> {
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let mut found = Vec::new();
     for room in std::fs::read_dir(&store).unwrap() {

@@ -104,27 +104,49 @@ pub async fn by_key(client: &Client) -> Result<(), StoreError> {
     set.map_err(StoreError::at("setting how rows are found"))
 }
 
-/// What the roles of other daemons lack; this session's is checked with the schema. Needs the schema.
+/// What the roles of daemons lack, and what they may do beyond what they need. What this session's lacks is checked
+/// with the schema. Needs the schema.
 pub async fn daemon_roles(client: &Client) -> Result<Finding, MigrateError> {
     const WHAT: &str = "daemon role";
     let rows = client.query(DAEMON_ROLES, &[]).await;
-    let (mut found, mut remedies) = (Vec::new(), Vec::new());
+    let (mut lacking, mut excessive, mut remedies) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows.map_err(MigrateError::Record)? {
         let name: String = row.try_get("rolname").map_err(MigrateError::Record)?;
-        let lacks = role::lacks(client, &name).await?;
-        if !lacks.is_empty() {
-            found.push(format!("{name} lacks {}", lacks.join("; ")));
+        let is_own: bool = row.try_get("is_own").map_err(MigrateError::Record)?;
+        let lacks = if is_own {
+            Vec::new()
+        } else {
+            role::lacks(client, &name).await?
+        };
+        let excess = role::excess(client, &name).await?;
+        if !lacks.is_empty() || !excess.is_empty() {
             remedies.push(format!("punctual migrate --role {name}"));
         }
+        if !lacks.is_empty() {
+            lacking.push(format!("{name} lacks {}", lacks.join("; ")));
+        }
+        if !excess.is_empty() {
+            excessive.push(format!(
+                "{name} has more rights than it needs: {}",
+                excess.join("; ")
+            ));
+        }
     }
-    if found.is_empty() {
-        return Ok(Finding::ok(WHAT, "has the rights it needs"));
+    let remedies = remedies.join("; ");
+    if !lacking.is_empty() {
+        let remedy = format!("a daemon of this role does not start: {remedies}");
+        lacking.append(&mut excessive);
+        let found = lacking.join("; ");
+        return Ok(Finding::not(Level::Bad, WHAT, found, &remedy));
     }
-    let remedy = format!(
-        "a daemon of this role does not start: {}",
-        remedies.join("; ")
-    );
-    Ok(Finding::not(Level::Bad, WHAT, found.join("; "), &remedy))
+    if !excessive.is_empty() {
+        let remedy = format!(
+            "whoever has its password can delete or change what shows what was sent: {remedies}"
+        );
+        let found = excessive.join("; ");
+        return Ok(Finding::not(Level::Warn, WHAT, found, &remedy));
+    }
+    Ok(Finding::ok(WHAT, "has the rights it needs, and no others"))
 }
 
 /// Who sends, of which version, and how punctually. `timezone`: this program's, if its settings are valid. Needs the

@@ -23,6 +23,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261128210000_history",
     "20261128220000_edges",
     "20261129000000_history_2",
+    "20261129010000_edges_2",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -41,6 +42,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "facts",
     "history",
     "messages",
+    "retention",
     "scheduled_messages",
     "task_calendar_events",
     "user_sms_preferences",

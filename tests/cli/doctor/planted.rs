@@ -8,7 +8,7 @@ pub(super) const ROLES: &str = "
     do $$ begin create role anon; exception when duplicate_object or unique_violation then null; end $$;
     do $$ begin create role authenticated; exception when duplicate_object or unique_violation then null; end $$";
 
-/// A role as `migrate --role` makes it, as far as these checks go.
+/// A role as `migrate --role` made it in earlier versions.
 macro_rules! daemon {
     ($rest:literal) => {
         concat!(
@@ -125,7 +125,8 @@ pub(super) const MISTAKES: &[Mistake] = &[
         create policy texts on scheduled_messages as restrictive to daemon_DB using (channel = 'email')"),
        "row security", "bad", "the restrictive policy texts may hide messages from the role daemon_", "alter policy texts"),
     db(daemon!("alter table scheduled_messages enable row level security"), "daemon role", "bad", "a policy of row level security for it on public.scheduled_messages", "punctual migrate --role daemon_"),
-    db(daemon!("revoke update on scheduled_messages from daemon_DB"), "daemon role", "bad", "UPDATE", "punctual migrate --role daemon_"),
+    db(daemon!("revoke update on scheduled_messages from daemon_DB"), "daemon role", "bad", "UPDATE (attempts, cancel_reason,", "punctual migrate --role daemon_"),
+    db(daemon!("grant update (token) on punctual.attempts to daemon_DB"), "daemon role", "warn", "DELETE, UPDATE, UPDATE (token) on punctual.attempts", "punctual migrate --role daemon_"),
     db("create rule quiet as on update to scheduled_messages do instead nothing", "rules", "bad", "rule quiet rewrites changes", "drop rule quiet"),
     db("create table log_of (id uuid); create rule copy as on insert to scheduled_messages do also insert into log_of values (new.id)", "rules", "warn", "rule copy adds statements", "drop rule copy"),
     db(trigger!("app_fix", "before update", "begin new.to_number := '+1' || new.to_number; return new; end"), "app triggers", "warn", "app_fix assigns new.to_number when a message is claimed", "leave these columns unchanged"),

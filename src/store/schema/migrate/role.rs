@@ -1,6 +1,8 @@
 //! What the daemon's role may do and see. One list serves both sides: `migrate --role` grants what
-//! is missing, and a start refuses to continue without it. The worst case is not an error but row
-//! level security, which shows a role without a policy an empty table.
+//! is missing and revokes what is not on it, and a start refuses to continue without what is. So the
+//! password of a daemon suffices neither to delete from the ledger nor to change what it was asked to
+//! send. The worst that can be missing is a policy of row level security: a role without one sees an
+//! empty table, and no error.
 
 use tokio_postgres::Client;
 
@@ -8,14 +10,15 @@ use super::apply::{Part, apply};
 use super::{File, MigrateError, PROGRAM};
 
 const NEEDS: &str = sql!("../sql/role_needs.sql");
+const EXCESS: &str = sql!("../sql/role_excess.sql");
 
-/// What is missing, and the statement that grants it.
+/// What is missing or too much, and the statement that corrects it.
 struct Need {
     what: String,
     meet: String,
 }
 
-/// Grants a role what it lacks; returns the statements.
+/// Grants a role what it lacks, and revokes what it has been granted beyond that; returns the statements.
 pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, MigrateError> {
     let row = client
         .query_one(sql!("../sql/role_exists.sql"), &[&role])
@@ -26,7 +29,8 @@ pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, Mi
             role: role.to_owned(),
         });
     }
-    let needs = needs(client, Some(role)).await?;
+    let mut needs = needs(client, NEEDS, Some(role)).await?;
+    needs.extend(self::needs(client, EXCESS, Some(role)).await?);
     let statements: Vec<String> = needs.into_iter().map(|need| need.meet).collect();
     for statement in &statements {
         // A policy locks its table for a moment: one at a time, so that no two are locked together.
@@ -41,7 +45,7 @@ pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, Mi
 
 /// Whether the session's own role lacks nothing.
 pub(super) async fn check(client: &Client) -> Result<(), MigrateError> {
-    let needs = needs(client, None).await?;
+    let needs = needs(client, NEEDS, None).await?;
     if needs.is_empty() {
         return Ok(());
     }
@@ -60,13 +64,26 @@ pub(in crate::store) async fn lacks(
     client: &Client,
     role: &str,
 ) -> Result<Vec<String>, MigrateError> {
-    let needs = needs(client, Some(role)).await?;
+    let needs = needs(client, NEEDS, Some(role)).await?;
     Ok(needs.into_iter().map(|need| need.what).collect())
 }
 
-async fn needs(client: &Client, role: Option<&str>) -> Result<Vec<Need>, MigrateError> {
+/// What a role has been granted that a daemon does not need.
+pub(in crate::store) async fn excess(
+    client: &Client,
+    role: &str,
+) -> Result<Vec<String>, MigrateError> {
+    let needs = needs(client, EXCESS, Some(role)).await?;
+    Ok(needs.into_iter().map(|need| need.what).collect())
+}
+
+async fn needs(
+    client: &Client,
+    statement: &str,
+    role: Option<&str>,
+) -> Result<Vec<Need>, MigrateError> {
     let rows = client
-        .query(NEEDS, &[&role])
+        .query(statement, &[&role])
         .await
         .map_err(MigrateError::Record)?;
     rows.iter()

@@ -4,34 +4,26 @@ with who as (
   select r.oid, r.rolname, r.rolsuper or r.rolbypassrls as sees_all
     from pg_roles r
    where r.rolname = coalesce($1::text, current_user)
-), tables as (
-  select c.oid, c.relname, n.nspname, c.relowner, c.relrowsecurity, c.relforcerowsecurity,
-         format('%I.%I', n.nspname, c.relname) as name,
-         case
-           when n.nspname = 'punctual' and c.relname in ('migrations', 'triggers') then '{SELECT}'
-           when n.nspname = 'punctual' then '{SELECT,INSERT,UPDATE,DELETE}'
-           when c.relname = 'scheduled_messages' then '{SELECT,INSERT,UPDATE}'
-           when c.relname = 'conversations' then '{SELECT,INSERT,UPDATE}'
-           when c.relname = 'messages' then '{SELECT,INSERT,UPDATE}'
-           when c.relname = 'contacts' then '{SELECT}'
-         end::text[] as privileges
-    from pg_class c
-    join pg_namespace n on n.oid = c.relnamespace
-   where c.relkind in ('r', 'p')
-     and (n.nspname = 'punctual'
-          or (n.nspname = 'public'
-              and c.relname in ('scheduled_messages', 'conversations', 'messages', 'contacts')))
+), tables as materialized (
+  select * from daemon_rights!() r
 ), schemas as (
   select 1 as step, format('USAGE on schema %I', n.nspname) as need,
          format('grant usage on schema %I to %I', n.nspname, who.rolname) as meet
     from who, pg_namespace n
    where n.nspname in ('public', 'punctual') and not has_schema_privilege(who.oid, n.oid, 'USAGE')
-), grants as (
-  select 2 as step, format('%s on %s', string_agg(p, ', '), t.name) as need,
-         format('grant %s on %s to %I', lower(string_agg(p, ', ')), t.name, who.rolname) as meet
-    from who, tables t, unnest(t.privileges) as p
+), lacking as (
+  select t.name, p as privilege from who, tables t, unnest(t.privileges) as p
    where not has_table_privilege(who.oid, t.oid, p)
-   group by t.name, who.rolname
+  union all
+  select t.name, format('UPDATE (%s)', string_agg(quote_ident(u), ', ' order by u))
+    from who, tables t, unnest(t.updates) as u
+   where not has_column_privilege(who.oid, t.oid, u, 'UPDATE')
+   group by t.name
+), grants as (
+  select 2 as step, format('%s on %s', string_agg(l.privilege, ', ' order by l.privilege), l.name) as need,
+         format('grant %s on %s to %I', string_agg(l.privilege, ', ' order by l.privilege), l.name, who.rolname) as meet
+    from who, lacking l
+   group by l.name, who.rolname
 ), functions as (
   -- Those that run with their owner's rights and that the daemon calls.
   select 2 as step, format('EXECUTE on function %s', p.oid::regprocedure) as need,
@@ -51,7 +43,7 @@ with who as (
    where t.relrowsecurity and not who.sees_all
      and (t.relforcerowsecurity or not pg_has_role(who.oid, t.relowner, 'USAGE'))
      and exists (
-       select from unnest(t.privileges) as p
+       select from unnest(t.privileges || case when t.updates <> '{}' then '{UPDATE}' else '{}' end::text[]) as p
         where not exists (
           select from pg_policy y
            where y.polrelid = t.oid and y.polpermissive

@@ -1,0 +1,44 @@
+//! The rights of a daemon's role.
+
+/// Of each table, what the daemon's statements do to it, and the columns that they update. `tests/pg/least.rs`
+/// derives both from the statements. `migrate --role` grants exactly these; without them a daemon does not start.
+pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
+       format('%I.%I', n.nspname, c.relname) as name, w.privileges,
+       -- A lock on a row needs the right to update some column, also where the app's table has none of these.
+       case when w.updates = '{}' or u.columns <> '{}' then u.columns else '{id}' end as updates
+  from (values
+       ('public', 'scheduled_messages', '{SELECT,INSERT}'::text[],
+        '{status,attempts,sent_at,delivered_at,cancelled_at,twilio_sid,error_message,error_code,cancel_reason,
+          deferred_until,deferred_reason,next_attempt_at,requeued_at,updated_at}'::text[]),
+       ('public', 'conversations', '{SELECT,INSERT}', '{last_message_at,updated_at}'),
+       ('public', 'messages', '{SELECT,INSERT}', '{status,body,updated_at}'),
+       ('public', 'contacts', '{SELECT}', '{}'),
+       ('punctual', 'migrations', '{SELECT}', '{}'),
+       ('punctual', 'triggers', '{SELECT}', '{}'),
+       -- What happened: never deleted, and without the right to change which message, when and by whom.
+       ('punctual', 'attempts', '{SELECT,INSERT}',
+        '{started_at,finished_at,outcome,provider_sid,code,category,error,receipt_status,message_status,lookups,
+          looked_up_at,lookup_note,next_lookup_at,lookup_to,lookup_from,lookup_text,settled_by,settled_at,
+          quota_returned,body,recovered}'),
+       ('punctual', 'receipts', '{SELECT,INSERT}', '{}'),
+       ('punctual', 'notes', '{SELECT}', '{}'),
+       ('punctual', 'opt_replies', '{SELECT,INSERT}', '{}'),
+       ('punctual', 'instances', '{SELECT,INSERT}', '{heartbeat_at,stopped_at,beats}'),
+       ('punctual', 'quarantine', '{SELECT,INSERT}', '{due_before,began_at,noticed_by,unaccounted,ended_at}'),
+       -- What is to be done, or is true at the moment.
+       ('punctual', 'quarantine_cleared', '{SELECT,INSERT,DELETE}', '{}'),
+       ('punctual', 'outbox', '{SELECT,INSERT,DELETE}', '{attempts,next_attempt_at,last_error,app_error}'),
+       ('punctual', 'suppressions', '{SELECT,INSERT,DELETE}', '{}'),
+       ('punctual', 'daily_counts', '{SELECT,INSERT,DELETE}', '{count,wanted,most,app_left,granted}'),
+       ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),
+       ('punctual', 'settings', '{SELECT,INSERT}',
+        '{timezone,business_hours,open_from,open_until,validate,updated_at}'),
+       ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),
+       ('punctual', 'deleted_events', '{SELECT}', '{}'),
+       ('punctual', 'missed_event_changes', '{SELECT}', '{}')) as w (nspname, relname, privileges, updates)
+  join pg_catalog.pg_namespace n on n.nspname = w.nspname
+  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.relname and c.relkind in ('r', 'p')
+ cross join lateral (
+   select array(select a.attname::text from pg_catalog.pg_attribute a
+                 where a.attrelid = c.oid and a.attname = any (w.updates) and not a.attisdropped
+                 order by a.attname) as columns) u)";
