@@ -18,16 +18,19 @@
 //!
 //! Where to find:
 //!
-//! - what a user may still change: the function [`message::status::transition`], for the guard in
-//!   `triggers/scheduled_messages.sql`. A cancel that comes too late: `punctual.guard_update` there skips the row, and
-//!   `punctual.guard_statement` raises `PT409`, or warns if the statement changed other rows
+//! - what a user may still change: the table in `src/message/status.rs` ([`message::status::transition`]). The guard in
+//!   `triggers/scheduled_messages.sql` has it as `user_transitions!()`. A cancel that comes too late:
+//!   `punctual.guard_update` there skips the row, and `punctual.guard_statement` raises `PT409`, or warns if the
+//!   statement changed other rows
 //! - what decides whether a claim is sent: [`policy::judge`]
-//! - what a status callback changes: `src/proof/merge.rs`. Whether a callback is genuine:
-//!   [`Callbacks`](provider::Callbacks). A STOP or START reply: `opt` in `src/receipt/mod.rs`
+//! - what a status callback changes: `merge` in `src/proof/merge.rs`, where a callback, like the result of a look-up,
+//!   is a [`Report`](proof::report::Report). Whether a callback is genuine: [`Callbacks`](provider::Callbacks). A STOP
+//!   or START reply: `opt` in `src/receipt/mod.rs`
 //! - a new provider: [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
-//!   `src/config/provider.rs`, built in `src/cli/run.rs`
-//! - a new condition for claims, such as a pause: `src/store/path/sql/claim.sql`. If it can last, also
-//!   `expire_candidates.sql`, `overdue.sql` and the reactor, as for the quarantine (`src/reactor/quarantine.rs`)
+//!   `src/config/provider.rs`, built in `provider` and, with its callbacks, `callbacks` of `src/cli/run.rs`
+//! - a new condition for claims, such as a pause: `free` in `src/store/path/sql/claim.sql`. If it can last, also
+//!   `expire_candidates.sql` and `overdue.sql` there, and the reactor, as for the quarantine
+//!   (`src/reactor/quarantine.rs`). `src/reactor/pause.rs` is something else: the wait after the database failed
 //! - all SQL: `src/store/*/sql`, and `triggers/` for what runs in the statements of the app
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:

@@ -4,7 +4,7 @@
 -- They run inside the app's own statements, as whatever role the app uses. So they read no table but their
 -- transition tables (one exception, below), call nothing that needs a right on schema punctual, and have an
 -- empty search_path. A session of Punctual's is one that has set punctual.writer to 'on': that prevents
--- accidents, not attacks.
+-- accidents, not attacks. `due!(m)`, `user_transitions!()` and the like are substituted: README.md here.
 
 -- ---------------------------------------------------------------- guard: rows
 
@@ -89,6 +89,7 @@ begin
     end if;
     refused := 'change';
   end if;
+  -- Too late: the row is skipped and counted, and `guard_statement` reports it.
   if refused is not null then
     earlier := string_to_array(nullif(current_setting('punctual.refused_update', true), ''), ' ');
     perform set_config('punctual.refused_update',

@@ -1,5 +1,5 @@
-//! One pause for all that waits while the database fails: each failure in a row makes it longer, and
-//! whatever was under way when it began does not.
+//! One pause for all that waits while the database fails: each failure in a row makes it longer, but not the failure of
+//! a statement that had begun before the pause.
 
 use crate::message::{Now, Uptime};
 use crate::schedule::Backoff;
