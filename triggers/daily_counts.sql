@@ -17,14 +17,14 @@ begin
     select f.id, f.token, f.user_id, f.facts, m.at, m.rank, m.scheduled_at, m.own_zone,
            lower(btrim((f.facts).timezone, white!())) as user_zone,
            -- Only messages with a limit that may be sent count; the policy rejects the rest.
-           (f.facts).daily_limit is not null and not (f.facts).opted_out and (f.facts).phone_verified
+           m.is_counted and (f.facts).daily_limit is not null and not (f.facts).opted_out and (f.facts).phone_verified
            and coalesce(m.message_type <> all ((f.facts).off), true)
            and (f.facts).event_is_cancelled is not true
            -- What comes too late uses no quota.
            and coalesce(m.at <= m.send_before, true) as counts
       from punctual.facts_of(ids, tokens, users, events) f
      cross join lateral (
-       select m.scheduled_at, m.send_before, btrim(m.message_type::text, white!()) as message_type,
+       select m.scheduled_at, m.send_before, is_counted!(m) as is_counted, btrim(m.message_type::text, white!()) as message_type,
               greatest(due!(m), clock_timestamp()) as at,
               case btrim(m.priority::text, white!()) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank,
               lower(btrim(m.timezone::text, white!())) as own_zone

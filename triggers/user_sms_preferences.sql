@@ -20,13 +20,13 @@ begin
   whose := (after ->> 'user_id')::uuid;
   begin
     ids := array(select m.id from public.scheduled_messages m
-                  where m.user_id = whose and m.status = 'pending'
+                  where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
                   order by m.id
                     for no key update);
   -- Another transaction of the app's has locked one of them: the claim will check it.
   exception when lock_not_available or deadlock_detected then
     ids := array(select m.id from public.scheduled_messages m
-                  where m.user_id = whose and m.status = 'pending'
+                  where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
                   order by m.id
                     for no key update skip locked);
   end;
@@ -36,7 +36,7 @@ begin
   insert into punctual.notes (message_id, note)
   select m.id, 'the recipient has opted out; too late, it was being sent'
     from public.scheduled_messages m
-   where m.user_id = whose and attempted!(m);
+   where m.user_id = whose and attempted!(m) and opt_out_holds!(m);
   return null;
 exception when others then
   raise warning 'what is pending for a user who opted out could not be cancelled yet: SQLSTATE %', sqlstate;

@@ -17,7 +17,7 @@ use crate::config::{
 use crate::daemon::{self, CallbackParts, Parts};
 use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
-use crate::provider::Provider;
+use crate::provider::Providers;
 use crate::provider::console::Console;
 use crate::provider::twilio::callback::STATUS_PATH;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioCallbacks, TwilioConfig};
@@ -69,14 +69,14 @@ async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
     for warning in dsn.pooler_warning().into_iter().chain(ignored) {
         tracing::warn!("{warning}");
     }
-    let provider = provider(&config)?;
+    let providers = providers(&config)?;
     let state_dir = state_dir(&config.state_dir)?;
     let tcp = http::bind(config.http.addr, "PUNCTUAL_HTTP_ADDR").await?;
     let callbacks = callbacks(&config).await?;
     let http = endpoint(tcp, &config)?;
     Ok(Parts {
         dsn,
-        provider,
+        providers,
         rules: config.rules(),
         settings: Settings {
             horizon: config.horizon,
@@ -165,10 +165,10 @@ fn status_callback(public_url: &Url) -> anyhow::Result<StatusCallback> {
         .context("PUNCTUAL_PUBLIC_URL is not valid")
 }
 
-fn provider(config: &Config) -> anyhow::Result<Arc<dyn Provider>> {
+fn providers(config: &Config) -> anyhow::Result<Providers> {
     Ok(match &config.provider {
-        ProviderChoice::Console => Arc::new(Console::stdout()),
-        ProviderChoice::Twilio(settings) => Arc::new(twilio(settings, config)?),
+        ProviderChoice::Console => Console::stdout(),
+        ProviderChoice::Twilio(settings) => Providers::texts(Arc::new(twilio(settings, config)?)),
     })
 }
 

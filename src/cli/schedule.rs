@@ -11,7 +11,7 @@ use super::when::{self, FORMS, When};
 use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::message::segments::Segments;
-use crate::message::{E164, MessageId, Moment, Sender, SenderError};
+use crate::message::{Address, Channel, MessageId, Moment, Sender, SenderError};
 use crate::provider::twilio;
 use crate::store::doctor::database_time;
 use crate::store::user::{Draft, UserSession};
@@ -32,11 +32,15 @@ Inserts a row into scheduled_messages, as your app would; a running `punctual ru
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    /// Recipient: + and the country code, digits only
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
-    to: E164,
+    /// Recipient: + and the country code, digits only; for other channels an e-mail address, a URL or a user's id
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    to: String,
 
-    /// Text, at most 1600 characters
+    #[arg(long, value_name = "CHANNEL", default_value = Channel::Sms.as_str(), value_parser = channel)]
+    #[arg(help = channel_help())]
+    channel: Channel,
+
+    /// Text; of a text message at most 1600 characters
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     #[arg(required_unless_present = "template", conflicts_with = "template")]
     body: Option<String>,
@@ -116,6 +120,23 @@ fn sender(text: &str) -> Result<Sender, SenderError> {
     Sender::parse(text, twilio::CAPABILITIES.sender_pools)
 }
 
+fn channel(word: &str) -> Result<Channel, String> {
+    let channel = Channel::of(Some(word));
+    if Channel::UNDERSTOOD.contains(&channel) {
+        Ok(channel)
+    } else {
+        Err(format!("expected one of {}", channels()))
+    }
+}
+
+fn channels() -> String {
+    Channel::UNDERSTOOD.map(Channel::as_str).join(", ")
+}
+
+fn channel_help() -> String {
+    format!("Channel: one of {}", channels())
+}
+
 fn at_help() -> String {
     format!("Due time: {FORMS}")
 }
@@ -128,6 +149,7 @@ pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
 #[derive(Serialize)]
 struct Summary {
     id: MessageId,
+    channel: &'static str,
     to: String,
     scheduled_at: Moment,
     send_before: Option<Moment>,
@@ -153,7 +175,13 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         .map(|text| When::parse(text, &local).map_err(Usage::of("--send-before")))
         .transpose()?;
     if let Some(body) = &args.body {
-        text::check(body).map_err(Usage::of("--body"))?;
+        text::check(args.channel, body).map_err(Usage::of("--body"))?;
+    }
+    let to =
+        Address::parse(args.channel, &args.to).map_err(|why| Usage::of("--to")(why.to_string()))?;
+    if args.from.is_some() && !args.channel.is_phone() {
+        let why = "only text messages have a sender";
+        return Err(Usage::of("--from")(why.to_owned()).into());
     }
     let dsn = session::dsn(sources)?;
     let scheduled = session::with(&dsn, async |client| {
@@ -161,7 +189,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let times = Times::checked(&at, send_before.as_ref(), now, args.past_ok)?;
         let app = UserSession::new(client);
         let text = Text::of(&app, &args).await?;
-        insert(&app, &args, text, &times).await
+        insert(&app, &args, &to, text, &times).await
     })
     .await?;
     if let Some(note) = at.note() {
@@ -223,11 +251,13 @@ impl Times {
 async fn insert(
     app: &UserSession<&tokio_postgres::Client>,
     args: &Args,
+    to: &Address,
     text: Text,
     times: &Times,
 ) -> anyhow::Result<Summary> {
     let draft = Draft {
-        to: args.to.as_str(),
+        channel: args.channel.as_str(),
+        to: to.as_str(),
         from: args.from.as_ref().map(Sender::as_str),
         body: &text.body,
         at: times.at,
@@ -246,7 +276,8 @@ async fn insert(
     };
     Ok(Summary {
         id,
-        to: args.to.masked(),
+        channel: args.channel.as_str(),
+        to: to.masked(),
         scheduled_at: times.at,
         send_before: times.send_before,
         characters: text.body.chars().count(),
@@ -263,6 +294,9 @@ fn show(it: &Summary, zone: &TimeZone) -> String {
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<10}{value}");
     };
+    if it.channel != Channel::Sms.as_str() {
+        line("channel", it.channel.to_owned());
+    }
     line("to", it.to.clone());
     let at = when::show(it.scheduled_at, zone);
     line(

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::ask::Daemon;
 use super::{output, session};
 use crate::config::{Sources, debug_endpoint};
-use crate::message::{MessageId, Moment};
+use crate::message::{Channel, MessageId, Moment};
 use crate::store::story::{Story, StoryAttempt, StoryHold, StoryReceipt, StoryRow};
 
 /// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
@@ -151,6 +151,8 @@ fn show_row(text: &mut String, row: &StoryRow) {
         }
     };
     line("status", Some(row.status.clone()));
+    let channel = Some(row.channel).filter(|channel| *channel != Channel::Sms.as_str());
+    line("channel", channel.map(str::to_owned));
     line(
         "to",
         Some(format!(

@@ -27,7 +27,7 @@ use tracing_subscriber::filter::Targets;
 use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
-use crate::message::{Channel, InDoubt, Sender};
+use crate::message::{InDoubt, Sender};
 use crate::policy::{BusinessHours, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
@@ -195,7 +195,6 @@ impl Config {
     /// The settings of the policy.
     pub fn rules(&self) -> Rules {
         Rules {
-            channels: &[Channel::Sms],
             default_sender: self.default_sender.clone(),
             max_lateness: self.max_lateness,
             in_doubt: self.in_doubt,

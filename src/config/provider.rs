@@ -9,7 +9,7 @@ use super::error::Problem;
 use super::key;
 use super::raw::Raw;
 use super::values;
-use crate::message::Sender;
+use crate::message::{Channel, Sender};
 use crate::provider::twilio;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
 
@@ -20,6 +20,16 @@ pub enum ProviderChoice {
     Twilio(TwilioSettings),
     /// Messages are printed, not delivered.
     Console,
+}
+
+impl ProviderChoice {
+    /// The channels that it carries.
+    pub fn channels(&self) -> Vec<Channel> {
+        match self {
+            Self::Twilio(_) => vec![Channel::Sms],
+            Self::Console => Channel::UNDERSTOOD.to_vec(),
+        }
+    }
 }
 
 /// The settings of Twilio.

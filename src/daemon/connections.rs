@@ -11,7 +11,7 @@ use super::heartbeat::Heartbeat;
 use super::tasks::Tasks;
 use super::{Parts, unheard};
 use crate::dispatch::{Dispatch, Input};
-use crate::message::InstanceId;
+use crate::message::{Channel, InstanceId};
 use crate::receipt;
 use crate::store::{Lineage, Store, Watch};
 
@@ -42,12 +42,12 @@ impl Connections {
         let callbacks = parts.callbacks.as_ref().map_or(0, |_| receipt::AT_ONCE);
         let pool = parts.dsn.pool_with(POOL + callbacks, kept, Some(&watch));
         let own = parts.dsn.pool_with(HEARTBEAT_POOL, kept, Some(&watch));
-        let provider = parts.provider.capabilities();
+        let texts = parts.providers.capabilities(Channel::Sms);
         let store = Store::new(pool, instance)
             .with_lineage(&lineage)
             .with_watch(watch)
             .with_rules(&parts.rules)
-            .with_look_ups(provider.look_up.then(|| unheard(&provider).first()));
+            .with_look_ups(texts.look_up.then(|| unheard(&texts).first()));
         Self {
             heartbeat: store.with_pool(own),
             store,

@@ -20,10 +20,10 @@ use crate::dispatch::Dispatch;
 use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
-use crate::message::{AttemptToken, Capabilities, InstanceId};
+use crate::message::{AttemptToken, Capabilities, Channel, InstanceId};
 use crate::metrics::Metrics;
 use crate::policy::Rules;
-use crate::provider::{Callbacks, Provider};
+use crate::provider::{Callbacks, Providers};
 use crate::reactor::{Reactor, Settings};
 use crate::receipt::look_up::{LookUps, Pace};
 use crate::schedule::LookUpPlan;
@@ -69,8 +69,8 @@ const INPUTS: usize = 1_024;
 pub struct Parts {
     /// The database.
     pub dsn: Dsn,
-    /// The provider.
-    pub provider: Arc<dyn Provider>,
+    /// The provider of each channel.
+    pub providers: Providers,
     /// The installation's rules for all messages.
     pub rules: Rules,
     /// The reactor's settings.
@@ -154,7 +154,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let connections = Connections::of(&parts, instance);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));
-    let provider = parts.provider.capabilities();
+    let carriers = parts.providers.carriers();
     // Before the database is reachable: /readyz says what is missing.
     let http = Http {
         endpoint: parts.http,
@@ -191,7 +191,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (input_tx, inputs) = mpsc::channel(INPUTS);
     let dispatch = Dispatch {
         store: store.clone(),
-        provider: parts.provider,
+        providers: parts.providers,
         rules,
         clock: Arc::clone(&clock),
         metrics,
@@ -207,11 +207,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let chores = chores::keep(dispatch.clone(), input_tx.clone(), stop.clone());
     tasks.spawn("chores", chores);
-    let look_ups = look_ups(&dispatch, unheard(&provider));
+    let look_ups = look_ups(&dispatch);
     tasks.spawn("look-ups", look_ups::keep(look_ups, stop.clone()));
 
     let mut reactor =
-        Reactor::new(parts.settings, clock.now(), AttemptToken::fresh).with_provider(&provider);
+        Reactor::new(parts.settings, clock.now(), AttemptToken::fresh).with_carriers(carriers);
     let (quarantined_tx, quarantined) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     let mut progress = Progress::default();
@@ -249,7 +249,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     running.until_drained(event_loop, sources).await
 }
 
-/// When messages without a final status are looked up.
+/// When text messages without a final status are looked up.
 const fn unheard(provider: &Capabilities) -> LookUpPlan {
     if provider.receipts {
         LookUpPlan::UNHEARD
@@ -259,14 +259,14 @@ const fn unheard(provider: &Capabilities) -> LookUpPlan {
     }
 }
 
-fn look_ups(dispatch: &Dispatch, unheard: LookUpPlan) -> LookUps {
+fn look_ups(dispatch: &Dispatch) -> LookUps {
     LookUps {
         metrics: Arc::clone(&dispatch.metrics),
         store: dispatch.store.clone(),
-        provider: Arc::clone(&dispatch.provider),
+        providers: dispatch.providers.clone(),
         policy: dispatch.rules.in_doubt,
         max_lateness: dispatch.rules.max_lateness,
-        unheard,
+        unheard: unheard(&dispatch.providers.capabilities(Channel::Sms)),
         pace: Pace::default(),
     }
 }

@@ -278,7 +278,7 @@ impl Restore {
         }
         let reconciler = Reconciler {
             store: store.clone(),
-            provider: Arc::clone(&self.dispatch.provider),
+            providers: self.dispatch.providers.clone(),
         };
         quarantine::reconcile(&reconciler, before, &self.inputs, &self.left).await;
         until(|| store.bounded(store.quarantine_end(before))).await;

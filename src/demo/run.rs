@@ -19,6 +19,7 @@ use crate::daemon::{self, Parts, RunError};
 use crate::http::{self, Endpoint, RuntimeDir, Socket, Tokens};
 use crate::message::{Moment, Sender};
 use crate::policy::Rules;
+use crate::provider::Providers;
 use crate::provider::twilio::{Credentials, Twilio, TwilioConfig, TwilioError};
 use crate::reactor::Settings;
 use crate::schedule::LeadSetting;
@@ -213,7 +214,7 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
     })?;
     Ok(Parts {
         dsn: dsn.clone(),
-        provider: Arc::new(twilio),
+        providers: Providers::texts(Arc::new(twilio)),
         rules: Rules {
             default_sender: Some(SENDER.parse::<Sender>().expect(parse)),
             ..Rules::default()

@@ -17,7 +17,7 @@ use crate::metrics::span::{self, Step};
 use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
 use crate::proof::recovery::Begun;
-use crate::provider::Provider;
+use crate::provider::{Provider, Providers};
 use crate::reactor::{self, Ask, JudgedClaim, Record, SendResult};
 use crate::schedule::LEAD_MAX;
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
@@ -46,8 +46,8 @@ type ClaimJudged = (MessageId, ClaimAnswer<JudgedClaim<Payload>>);
 pub struct Dispatch {
     /// The database.
     pub store: Store,
-    /// The provider.
-    pub provider: Arc<dyn Provider>,
+    /// The provider of each channel.
+    pub providers: Providers,
     /// The installation's rules.
     pub rules: Arc<Rules>,
     /// The clock.
@@ -175,7 +175,7 @@ impl Dispatch {
                 ClaimAnswer::Lost(state) => judged.push((id, ClaimAnswer::Lost(state))),
             }
         }
-        let verdicts = policy::judge_all(&won, &self.rules, &self.provider.capabilities(), now);
+        let verdicts = policy::judge_all(&won, &self.rules, &self.providers.carriers(), now);
         judged.extend(won.iter().zip(verdicts).map(|(claim, verdict)| {
             for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
                 tracing::warn!(message.id = %claim.id.0, "{warning}; the next valid time zone applies");
@@ -231,30 +231,45 @@ impl Dispatch {
             started: None,
             finished: now.db,
         };
-        let answer = if now.up > start_before {
-            unsent("the lease ran out before the request began".into())
-        } else if let Err(unwritable) = self.note_beginning(&message, now.db) {
-            unsent(unwritable.to_string())
-        } else {
-            let valid_for = message.expires().since(now.db);
-            let following = span::of(Step::Send, id, message.token());
-            let outcome = self.provider.send(&message, valid_for);
-            let outcome = outcome.instrument(following).await;
-            if let Outcome::Refused { code, category, .. } = &outcome {
-                tracing::warn!(message.id = %id, code, category = category.as_str(), "refused");
+        let answer = match self.providers.get(message.channel()) {
+            _ if now.up > start_before => {
+                unsent("the lease ran out before the request began".into())
             }
-            let finished = self.clock.now().db;
-            if let Some(journal) = &self.journal {
-                journal.answered(message.token(), &outcome, finished);
-            }
-            self.lineage.ended(message.token(), &outcome, finished);
-            SendResult {
-                outcome,
-                started: Some(now.db),
-                finished,
-            }
+            // The policy has rejected such messages.
+            None => unsent("no provider is configured for its channel".into()),
+            Some(provider) => match self.note_beginning(&message, now.db) {
+                Err(unwritable) => unsent(unwritable.to_string()),
+                Ok(()) => self.request(provider, id, &message, now.db).await,
+            },
         };
         Input::Sent { id, answer }
+    }
+
+    /// The request, which has been noted as begun at `now`.
+    async fn request(
+        &self,
+        provider: &Arc<dyn Provider>,
+        id: MessageId,
+        message: &Payload,
+        now: Moment,
+    ) -> SendResult {
+        let valid_for = message.expires().since(now);
+        let following = span::of(Step::Send, id, message.token());
+        let outcome = provider.send(message, valid_for);
+        let outcome = outcome.instrument(following).await;
+        if let Outcome::Refused { code, category, .. } = &outcome {
+            tracing::warn!(message.id = %id, code, category = category.as_str(), "refused");
+        }
+        let finished = self.clock.now().db;
+        if let Some(journal) = &self.journal {
+            journal.answered(message.token(), &outcome, finished);
+        }
+        self.lineage.ended(message.token(), &outcome, finished);
+        SendResult {
+            outcome,
+            started: Some(now),
+            finished,
+        }
     }
 
     /// The last step before the request.

@@ -1,7 +1,10 @@
 //! What a provider can do. Whatever decides by the provider decides by this value alone, so that another
 //! provider needs no other decisions.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use super::Channel;
 
 /// What a provider can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,41 @@ impl Capabilities {
         max_in_flight: usize::MAX,
         sender_pools: None,
     };
+}
+
+/// What the provider of each channel can do. A channel that is missing has no provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carriers(BTreeMap<Channel, Capabilities>);
+
+impl Carriers {
+    /// One provider for text messages, and none for other channels.
+    pub fn texts(provider: Capabilities) -> Self {
+        Self::from_iter([(Channel::Sms, provider)])
+    }
+
+    /// One provider for every supported channel.
+    pub fn all(provider: Capabilities) -> Self {
+        Channel::UNDERSTOOD
+            .into_iter()
+            .map(|channel| (channel, provider))
+            .collect()
+    }
+
+    /// The capabilities of a channel's provider.
+    pub fn get(&self, channel: Channel) -> Option<&Capabilities> {
+        self.0.get(&channel)
+    }
+
+    /// The channels that have a provider.
+    pub fn channels(&self) -> impl Iterator<Item = Channel> {
+        self.0.keys().copied()
+    }
+}
+
+impl FromIterator<(Channel, Capabilities)> for Carriers {
+    fn from_iter<T: IntoIterator<Item = (Channel, Capabilities)>>(of: T) -> Self {
+        Self(of.into_iter().collect())
+    }
 }
 
 /// The form of a provider's ids of sender pools: a prefix and hexadecimal digits.

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Address;
+
 /// The account of messages that name none.
 const DEFAULT_ACCOUNT: &str = "default";
 
@@ -40,7 +42,13 @@ impl Channel {
     ];
 
     /// Supported channels. A row with another one becomes `failed` when it is written.
-    pub const UNDERSTOOD: [Self; 1] = [Self::Sms];
+    pub const UNDERSTOOD: [Self; 5] = [
+        Self::Sms,
+        Self::Webhook,
+        Self::Email,
+        Self::Push,
+        Self::InApp,
+    ];
 
     /// Reads the column, ignoring case and surrounding white space.
     pub fn of(column: Option<&str>) -> Self {
@@ -63,6 +71,16 @@ impl Channel {
             Self::Other => "other",
         }
     }
+
+    /// Whether its recipients are phone numbers.
+    pub const fn is_phone(self) -> bool {
+        matches!(self, Self::Sms)
+    }
+
+    /// Whether it reaches a person. A webhook reaches a program.
+    pub const fn reaches_person(self) -> bool {
+        !matches!(self, Self::Webhook)
+    }
 }
 
 /// The key of a lane. That of text messages of the default account allocates nothing.
@@ -81,6 +99,18 @@ impl LaneKey {
             channel,
             account: None,
             host: None,
+        }
+    }
+
+    /// The lane of a row with this channel and recipient. A webhook whose recipient is not valid, and which will
+    /// fail, is in the lane without a host.
+    pub fn of_row(channel: Channel, to: Option<&str>) -> Self {
+        let to = to.filter(|_| channel == Channel::Webhook);
+        match to.map(|to| Address::parse(channel, to)) {
+            Some(Ok(Address::Url(url))) => {
+                Self::of(channel).with_host(&url.host().to_ascii_lowercase())
+            }
+            _ => Self::of(channel),
         }
     }
 
@@ -162,5 +192,16 @@ mod tests {
         assert_eq!(sms.to_string(), "default/sms");
         let host = hook.with_host("a.example");
         assert_eq!(host.to_string(), "eu/webhook/a.example");
+    }
+
+    #[test]
+    fn a_webhook_is_in_the_lane_of_its_host() {
+        let lane = |channel, to| LaneKey::of_row(channel, to).to_string();
+        let url = Some(" HTTPS://A.example/ ");
+        assert_eq!(lane(Channel::Webhook, url), "default/webhook");
+        let url = Some(" https://A.example:444/hook ");
+        assert_eq!(lane(Channel::Webhook, url), "default/webhook/a.example");
+        assert_eq!(lane(Channel::Webhook, None), "default/webhook");
+        assert_eq!(lane(Channel::Push, url), "default/push");
     }
 }

@@ -3,6 +3,7 @@
 //! A value that exists is valid: an [`E164`] has been parsed, a [`Moment`] is on the database's clock, a
 //! [`Status`] is one of seven, and [`transition`](status::transition) defines which may follow which.
 
+mod address;
 mod capabilities;
 mod claim;
 mod delivery;
@@ -18,7 +19,8 @@ mod sender;
 pub mod status;
 pub mod template;
 
-pub use capabilities::{Capabilities, PoolForm};
+pub use address::{Address, AddressError, Email, UserId, WebUrl};
+pub use capabilities::{Capabilities, Carriers, PoolForm};
 pub use claim::{Claim, ClaimAnswer, RowState};
 pub use delivery::{Delivery, Failure, Stage, UnknownStage};
 pub use facts::{Facts, Priority};

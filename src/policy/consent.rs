@@ -1,18 +1,23 @@
 //! Consent: opted out, phone not verified, or this kind of message switched off.
 
-use crate::message::Facts;
+use super::Rule;
 use crate::message::facts::{Preferences, Switch};
+use crate::message::{Channel, Facts};
 
 /// Why the message may not be sent, if so. Without preferences it may.
-pub(super) fn refusal(facts: &Facts) -> Option<String> {
+pub(super) fn refusal(facts: &Facts, channel: Channel) -> Option<String> {
     let chosen = facts.preferences.as_ref()?;
-    if chosen.opted_out {
+    if Rule::OptOut.holds(channel) && chosen.opted_out {
         return Some("the recipient has opted out".into());
     }
-    if facts.user_id.is_some() && !chosen.phone_verified {
+    if Rule::Verified.holds(channel) && facts.user_id.is_some() && !chosen.phone_verified {
         return Some("the recipient's phone number is not verified".into());
     }
-    let switch = switched_off(chosen, facts.message_type.as_deref()?)?;
+    let message_type = facts.message_type.as_deref();
+    let switch = switched_off(
+        chosen,
+        message_type.filter(|_| Rule::Switch.holds(channel))?,
+    )?;
     Some(format!(
         "the recipient has switched off {}",
         name_of_switch(switch)
@@ -58,18 +63,18 @@ mod tests {
 
     #[track_caller]
     fn check(change: impl FnOnce(&mut Facts, &mut Preferences), expected: Option<&str>) {
-        assert_eq!(refusal(&facts(change)).as_deref(), expected);
+        assert_eq!(refusal(&facts(change), Channel::Sms).as_deref(), expected);
     }
 
     #[test]
     fn of_whom_nothing_is_known_anything_may_go() {
-        assert_eq!(refusal(&Facts::default()), None);
+        assert_eq!(refusal(&Facts::default(), Channel::Sms), None);
         let of_nobody = Facts {
             user_id: Some(Uuid::from_u128(9)),
             message_type: Some("event_reminder".into()),
             ..Facts::default()
         };
-        assert_eq!(refusal(&of_nobody), None);
+        assert_eq!(refusal(&of_nobody, Channel::Sms), None);
     }
 
     #[test]
@@ -98,7 +103,11 @@ mod tests {
                     f.message_type = Some(kind.message_type().into());
                     p.off = vec![off];
                 });
-                assert_eq!(refusal(&facts).is_some(), off == kind, "{off:?} {kind:?}");
+                assert_eq!(
+                    refusal(&facts, Channel::Sms).is_some(),
+                    off == kind,
+                    "{off:?} {kind:?}"
+                );
             }
         }
         let reminders = |f: &mut Facts, p: &mut Preferences| {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::Rule;
 use crate::message::facts::Event;
 use crate::message::{Claim, Moment};
 
@@ -27,12 +28,18 @@ pub(super) enum SetBy {
 impl Expiry {
     /// The earliest end of a claimed message. Retries do not move it.
     pub(super) fn of(claim: &Claim, max_lateness: Duration) -> Self {
-        Self::earlier(claim.wanted_at, Self::of_row(claim), max_lateness)
+        let late_from = if Rule::Lateness.holds(claim.lane.channel()) {
+            claim.wanted_at
+        } else {
+            Moment::MAX
+        };
+        Self::earlier(late_from, Self::of_row(claim), max_lateness)
     }
 
     /// The end that the row itself sets, which a deferral does not move either.
     pub(super) fn of_row(claim: &Claim) -> Option<Self> {
         let event = match claim.facts.event {
+            _ if !Rule::Event.holds(claim.lane.channel()) => None,
             // A message scheduled for later than that does not remind of it.
             Event::Begins(at) if claim.facts.scheduled_at.unwrap_or(claim.wanted_at) < at => {
                 Some(Self {
@@ -55,9 +62,9 @@ impl Expiry {
         })
     }
 
-    fn earlier(wanted_at: Moment, of_row: Option<Self>, max_lateness: Duration) -> Self {
+    fn earlier(late_from: Moment, of_row: Option<Self>, max_lateness: Duration) -> Self {
         let allowed = Self {
-            at: wanted_at + max_lateness,
+            at: late_from + max_lateness,
             set_by: SetBy::Lateness,
         };
         of_row.filter(|own| own.at <= allowed.at).unwrap_or(allowed)
@@ -85,15 +92,16 @@ impl Expiry {
     }
 }
 
-/// Why a pending row is too late at `now`, by its own times; `None` if it is not.
+/// Why a pending row is too late at `now`, by its own times; `None` if it is not. Lateness counts from `late_from`,
+/// which is [`Moment::MAX`] where none is limited.
 pub fn too_late(
-    wanted_at: Moment,
+    late_from: Moment,
     send_before: Option<Moment>,
     max_lateness: Duration,
     now: Moment,
 ) -> Option<String> {
-    Expiry::earlier(wanted_at, Expiry::send_before(send_before), max_lateness).reason(
-        wanted_at,
+    Expiry::earlier(late_from, Expiry::send_before(send_before), max_lateness).reason(
+        late_from,
         max_lateness,
         now,
     )

@@ -1,6 +1,6 @@
 //! Whether quiet hours and business hours permit sending at a time, and if not, from when on they do.
 
-use super::{Rules, quiet, zones};
+use super::{Rule, Rules, quiet, zones};
 use crate::message::facts::Priority;
 use crate::message::{Claim, Moment};
 
@@ -25,12 +25,15 @@ pub(super) enum Hour {
 /// The earliest time at or after `at` that satisfies both rules.
 pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let facts = &claim.facts;
+    let channel = claim.lane.channel();
     let passes = facts.priority == Priority::Urgent && rules.urgent_passes_quiet_hours;
     let own = facts.preferences.as_ref().and_then(|p| p.quiet_hours);
-    let quiet = own.filter(|hours| !passes && hours.start != hours.end);
+    let holds = !passes && Rule::QuietHours.holds(channel);
+    let quiet = own.filter(|hours| holds && hours.start != hours.end);
     let zone = quiet.map(|_| zones::zone_of(facts, rules));
     let quiet = quiet.as_ref().zip(zone.as_ref());
     let business = rules.business_hours.as_ref();
+    let business = business.filter(|_| Rule::BusinessHours.holds(channel));
 
     let mut reasons: Vec<String> = Vec::new();
     let mut until = at;

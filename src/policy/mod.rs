@@ -12,10 +12,12 @@ use expiry::{Expiry, SetBy};
 
 use crate::message::facts::{Event, Limit, LimitSource};
 use crate::message::{
-    AttemptToken, Capabilities, Channel, Claim, E164, InDoubt, MessageId, Moment, Sender, template,
+    Address, AttemptToken, Capabilities, Carriers, Channel, Claim, InDoubt, MessageId, Moment,
+    Sender, template,
 };
 
 mod business;
+mod channels;
 mod consent;
 mod days;
 mod expiry;
@@ -28,6 +30,7 @@ mod tests;
 mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
+pub use channels::Rule;
 pub use days::{LocalDay, local_days};
 pub use expiry::too_late;
 pub use quota::judge_all;
@@ -59,8 +62,6 @@ impl Validate {
 /// The rules of the installation, for all messages.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The channels that are configured.
-    pub channels: &'static [Channel],
     /// The sender of rows without a `from_number`.
     pub default_sender: Option<Sender>,
     /// A message that is later than this is cancelled, not sent.
@@ -85,7 +86,6 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            channels: &[Channel::Sms],
             default_sender: None,
             max_lateness: Duration::from_secs(3600),
             in_doubt: InDoubt::Hold,
@@ -106,8 +106,9 @@ pub struct Cleared {
     token: AttemptToken,
     due: Moment,
     expires: Moment,
-    to: E164,
-    from: Sender,
+    channel: Channel,
+    to: Address,
+    from: Option<Sender>,
     body: String,
 }
 
@@ -128,13 +129,17 @@ impl Cleared {
     pub const fn expires(&self) -> Moment {
         self.expires
     }
+    /// The channel it is sent by.
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
     /// The recipient.
-    pub const fn to(&self) -> &E164 {
+    pub const fn to(&self) -> &Address {
         &self.to
     }
-    /// The sender.
-    pub const fn from(&self) -> &Sender {
-        &self.from
+    /// The sender of a text message; `None` for other channels.
+    pub const fn from(&self) -> Option<&Sender> {
+        self.from.as_ref()
     }
     /// The text, rendered if there is a template.
     pub fn body(&self) -> &str {
@@ -186,17 +191,18 @@ pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
     Expiry::of(claim, rules.max_lateness).at
 }
 
-/// Judges a claim as of `at`, when it would be sent by `provider`: at its due time, or now if that
-/// has passed.
-pub fn judge(claim: &Claim, rules: &Rules, provider: &Capabilities, at: Moment) -> Verdict {
+/// Judges a claim as of `at`, when it would be sent by its channel's provider, one of `carriers`: at its due
+/// time, or now if that has passed. Which rules hold is decided by [`Rule::holds`].
+pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> Verdict {
+    let channel = claim.lane.channel();
     let expiry = Expiry::of(claim, rules.max_lateness);
     if let Some(reason) = expiry.reason(claim.wanted_at, rules.max_lateness, at) {
         return Verdict::Cancel { reason };
     }
-    if let Some(reason) = consent::refusal(&claim.facts) {
+    if let Some(reason) = consent::refusal(&claim.facts, channel) {
         return Verdict::Cancel { reason };
     }
-    if claim.facts.event == Event::Gone {
+    if Rule::Event.holds(channel) && claim.facts.event == Event::Gone {
         let reason = "Calendar event deleted".to_owned();
         return Verdict::Cancel { reason };
     }
@@ -205,16 +211,19 @@ pub fn judge(claim: &Claim, rules: &Rules, provider: &Capabilities, at: Moment) 
         hours::Hour::Closed { until, reason } => return deferral(claim, until, reason),
         hours::Hour::Never { reason } => return Verdict::Cancel { reason },
     }
-    if let Limit::Over { .. } = claim.facts.limit {
+    if Rule::DailyLimit.holds(channel)
+        && let Limit::Over { .. } = claim.facts.limit
+    {
         let reason = OVER_LIMIT.to_owned();
         return Verdict::Cancel { reason };
     }
-    match parts(claim, rules, provider) {
+    match parts(claim, rules, carriers) {
         Ok((to, from, body)) => Verdict::Send(Cleared {
             id: claim.id,
             token: claim.token,
             due: claim.due,
             expires: expiry.at,
+            channel,
             to,
             from,
             body,
@@ -243,32 +252,44 @@ fn deferral(claim: &Claim, until: Moment, reason: String) -> Verdict {
 fn parts(
     claim: &Claim,
     rules: &Rules,
-    provider: &Capabilities,
-) -> Result<(E164, Sender, String), String> {
+    carriers: &Carriers,
+) -> Result<(Address, Option<Sender>, String), String> {
     let channel = claim.lane.channel();
-    if !rules.channels.contains(&channel) {
+    let Some(provider) = carriers.get(channel) else {
         return Err(match channel {
             // The value itself is the app's, so it is not repeated.
             Channel::Other => "the row's channel is not supported".to_owned(),
             known => format!(
-                "no provider is configured for the channel {}",
+                "no provider is configured for the channel {}: set PUNCTUAL_PROVIDER to one that carries it",
                 known.as_str()
             ),
         });
-    }
-    let to = claim
-        .to_number
-        .parse::<E164>()
-        .map_err(|e| format!("to_number is not valid: {e}"))?;
-    let from = match claim.from_number.as_deref().map(str::trim) {
-        None | Some("") => rules.default_sender.clone().ok_or(
-            "no sender: the row has no from_number and no sender is configured \
-             (set TWILIO_SMS_FROM_NUMBER or TWILIO_MESSAGING_SERVICE_SID)",
-        )?,
-        Some(own) => Sender::parse(own, provider.sender_pools)
-            .map_err(|e| format!("from_number is not valid: {e}"))?,
     };
+    let to = Address::parse(channel, &claim.to_number)
+        .map_err(|e| format!("to_number is not valid: {e}"))?;
+    let from = sender(claim, rules, provider)?;
     Ok((to, from, text(claim, provider.max_chars)?))
+}
+
+/// The sender: of a text message the row's own, or else the default one. Other channels have none.
+fn sender(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Result<Option<Sender>, String> {
+    let own = claim.from_number.as_deref().map(str::trim);
+    let channel = claim.lane.channel();
+    match own.filter(|own| !own.is_empty()) {
+        None if !channel.is_phone() => Ok(None),
+        Some(_) if !channel.is_phone() => Err(format!(
+            "from_number is set, and a message of the channel {} has none: set it to null",
+            channel.as_str()
+        )),
+        None => rules.default_sender.clone().map(Some).ok_or_else(|| {
+            "no sender: the row has no from_number and no sender is configured \
+             (set TWILIO_SMS_FROM_NUMBER or TWILIO_MESSAGING_SERVICE_SID)"
+                .to_owned()
+        }),
+        Some(own) => Sender::parse(own, provider.sender_pools)
+            .map(Some)
+            .map_err(|e| format!("from_number is not valid: {e}")),
+    }
 }
 
 /// The text: rendered from the template if the row has variables, else the body.

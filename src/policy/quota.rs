@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{OVER_LIMIT, Rules, Verdict, judge};
 use crate::message::facts::Limit;
-use crate::message::{Capabilities, Claim, Moment};
+use crate::message::{Carriers, Claim, Moment};
 
 /// By then the quota is returned: a verdict is recorded within milliseconds, in the order in which
 /// it was reached. If it should take longer, the message is over the limit after all.
@@ -21,12 +21,12 @@ const QUOTA_RETURNED: Duration = Duration::from_secs(1);
 pub fn judge_all(
     claims: &[Claim],
     rules: &Rules,
-    provider: &Capabilities,
+    carriers: &Carriers,
     now: Moment,
 ) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = claims
         .iter()
-        .map(|claim| judge(claim, rules, provider, now.max(claim.due)))
+        .map(|claim| judge(claim, rules, carriers, now.max(claim.due)))
         .collect();
     let mut returned: HashMap<Option<Uuid>, usize> = HashMap::new();
     for (claim, verdict) in claims.iter().zip(&verdicts) {
@@ -57,7 +57,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::message::Facts;
+    use crate::message::{Capabilities, Facts};
 
     const USERS: [Uuid; 2] = [Uuid::from_u128(1), Uuid::from_u128(2)];
     const NOW: Moment = Moment::from_micros(1_000_000);
@@ -90,7 +90,8 @@ mod tests {
 
     #[track_caller]
     fn check(claims: &[Claim], expected: &[&str]) {
-        let verdicts = judge_all(claims, &Rules::default(), &Capabilities::SENDS_ONLY, NOW);
+        let carriers = Carriers::texts(Capabilities::SENDS_ONLY);
+        let verdicts = judge_all(claims, &Rules::default(), &carriers, NOW);
         let said: Vec<&str> = verdicts
             .iter()
             .map(|verdict| match verdict {

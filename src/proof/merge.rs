@@ -274,7 +274,7 @@ fn again(
 ) -> Option<Again> {
     let failure = delivery.failure()?;
     let limits = row.limits;
-    let lateness = limits.wanted_at + max_lateness;
+    let lateness = limits.late_from + max_lateness;
     let expires = limits.send_before.map_or(lateness, |own| own.min(lateness));
     match failure.retry {
         Retry::After { base } => {

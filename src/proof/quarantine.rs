@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::matching::{ABSENT_AFTER, cannot_be_excluded, could_be, from_when};
 use super::report::{ProviderMessage, TextKey};
-use crate::message::{E164, MessageId, Moment, ProviderSid};
+use crate::message::{Address, Channel, MessageId, Moment, ProviderSid};
 
 /// Rows of one number that are matched. Where there are more, a person has to decide.
 pub const EACH_MAX: usize = 100;
@@ -42,6 +42,8 @@ pub struct QuarantinedRow {
     pub touched: Option<Moment>,
     /// Counts its user's edits.
     pub version: i64,
+    /// Its channel.
+    pub channel: Channel,
 }
 
 impl fmt::Debug for QuarantinedRow {
@@ -279,7 +281,7 @@ impl Reconciliation {
                 self.cleared.insert(row.id);
             } else if row.touched.is_some_and(is_newer) {
                 self.clears(row.id);
-            } else if let Ok(to) = row.to.parse::<E164>() {
+            } else if let Ok(to) = Address::parse(row.channel, &row.to) {
                 unsure.push(QuarantinedRow {
                     to: to.as_str().to_owned(),
                     ..row.clone()

@@ -57,8 +57,8 @@ pub struct RetryLimits {
     pub attempts: i32,
     /// How many may count in all.
     pub max_attempts: i32,
-    /// Lateness counts from here.
-    pub wanted_at: Moment,
+    /// Lateness counts from here; never, if it is [`Moment::MAX`].
+    pub late_from: Moment,
     /// The row's own deadline.
     pub send_before: Option<Moment>,
     /// The database's clock.

@@ -2,32 +2,43 @@
 //! of it is logged.
 
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 
-use super::{OF_CONSOLE, Provider};
-use crate::message::{AttemptToken, Capabilities, Outcome, ProviderSid};
+use super::{Provider, Providers, TEXTS_OF_CONSOLE};
+use crate::message::{AttemptToken, Capabilities, Channel, Outcome, ProviderSid};
 use crate::policy::Cleared;
 
-/// Prints messages. It blocks while its output is not read.
+/// Prints the messages of a channel. It blocks while its output is not read.
 pub struct Console {
-    out: Mutex<Box<dyn Write + Send>>,
+    out: Arc<Mutex<Box<dyn Write + Send>>>,
+    capabilities: Capabilities,
 }
 
 impl Console {
-    /// On standard output.
-    pub fn stdout() -> Self {
+    /// For every channel, on standard output.
+    pub fn stdout() -> Providers {
         Self::on(io::stdout())
     }
 
-    /// On any writer.
-    pub fn on(out: impl Write + Send + 'static) -> Self {
+    /// For every channel, on any writer.
+    pub fn on(out: impl Write + Send + 'static) -> Providers {
         let out: Box<dyn Write + Send> = Box::new(out);
-        Self {
-            out: Mutex::new(out),
-        }
+        let out = Arc::new(Mutex::new(out));
+        let of = |providers: Providers, channel: Channel| {
+            let capabilities = if channel.is_phone() {
+                TEXTS_OF_CONSOLE
+            } else {
+                Capabilities::SENDS_ONLY
+            };
+            let out = Arc::clone(&out);
+            providers.with(channel, Arc::new(Self { out, capabilities }))
+        };
+        Channel::UNDERSTOOD
+            .into_iter()
+            .fold(Providers::default(), of)
     }
 
     fn show(&self, message: &Cleared) -> io::Result<()> {
@@ -58,7 +69,7 @@ fn sid(token: AttemptToken) -> ProviderSid {
 
 impl Provider for Console {
     fn capabilities(&self) -> Capabilities {
-        OF_CONSOLE
+        self.capabilities
     }
 
     fn send<'a>(&'a self, message: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
@@ -86,8 +97,6 @@ impl Provider for Console {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use uuid::Uuid;
 
     use super::*;
@@ -110,7 +119,7 @@ mod tests {
         }
     }
 
-    fn message(body: &str) -> Cleared {
+    fn message(channel: Channel, to: &str, body: &str) -> Cleared {
         let claim = Claim {
             id: MessageId(Uuid::from_u128(1)),
             token: AttemptToken(Uuid::from_u128(0xabc)),
@@ -120,9 +129,9 @@ mod tests {
             due: Moment::default(),
             wanted_at: Moment::default(),
             send_before: None,
-            lane: LaneKey::default(),
-            to_number: "+13105551234".into(),
-            from_number: Some("ACME".into()),
+            lane: LaneKey::of_row(channel, Some(to)),
+            to_number: to.into(),
+            from_number: channel.is_phone().then(|| "ACME".into()),
             body: body.into(),
             facts: Facts::default(),
         };
@@ -131,17 +140,29 @@ mod tests {
             max_lateness: Duration::from_secs(1),
             ..Rules::default()
         };
-        match judge(&claim, &rules, &OF_CONSOLE, Moment::default()) {
+        let carriers = Console::on(io::sink()).carriers();
+        match judge(&claim, &rules, &carriers, Moment::default()) {
             Verdict::Send(cleared) => cleared,
             other => panic!("{other:?}"),
         }
     }
 
     fn send(body: &str, fails: Option<ErrorKind>) -> (Outcome, String) {
+        send_by(Channel::Sms, "+13105551234", body, fails)
+    }
+
+    fn send_by(
+        channel: Channel,
+        to: &str,
+        body: &str,
+        fails: Option<ErrorKind>,
+    ) -> (Outcome, String) {
         let screen = Screen(Arc::default(), fails);
         let console = Console::on(screen.clone());
-        let cleared = message(body);
+        let cleared = message(channel, to, body);
         let outcome = console
+            .get(channel)
+            .expect("it carries every channel")
             .send(&cleared, Duration::from_secs(1))
             .now_or_never();
         let shown = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
@@ -154,6 +175,20 @@ mod tests {
         assert_eq!(shown, "+13105551234: Grüße 👋\\nzwei\\u{1b}[2J\n");
         let sid = ProviderSid("CO00000000000000000000000000000abc".into());
         assert_eq!(outcome, Outcome::Accepted { sid });
+    }
+
+    #[test]
+    fn it_carries_every_channel() {
+        for (channel, to) in [
+            (Channel::Email, "ada@example.com"),
+            (Channel::Push, "https://push.example/1"),
+            (Channel::InApp, "0a1b2c3d-0000-4000-8000-0123456789ab"),
+            (Channel::Webhook, "https://hooks.example/1"),
+        ] {
+            let (outcome, shown) = send_by(channel, to, &"x".repeat(2_000), None);
+            assert_eq!(shown, format!("{to}: {}\n", "x".repeat(2_000)));
+            assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The providers. A new one is a module that implements [`Provider`] (sends, and has capabilities), and
-//! [`Callbacks`] if it reports by itself.
+//! [`Callbacks`] if it reports by itself. [`Providers`] has the provider of each channel.
 
 use std::time::Duration;
 
@@ -11,14 +11,16 @@ use crate::policy::Cleared;
 mod callbacks;
 pub mod console;
 mod lookup;
+mod providers;
 pub mod twilio;
 
 pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
 pub use lookup::{Fetched, Listed, Query};
+pub use providers::Providers;
 
-/// The capabilities of the console. It accepts what Twilio accepts, so that a trial shows what Twilio would
-/// refuse.
-const OF_CONSOLE: Capabilities = Capabilities {
+/// The capabilities of the console for text messages. It accepts what Twilio accepts, so that a trial shows what
+/// Twilio would refuse.
+const TEXTS_OF_CONSOLE: Capabilities = Capabilities {
     look_up: false,
     ..twilio::CAPABILITIES
 };

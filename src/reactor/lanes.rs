@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::Settings;
 use super::breaker::Breaker;
 use super::throttle::Throttle;
-use crate::message::{LaneKey, MessageId, Moment, Now, Uptime};
+use crate::message::{Carriers, LaneKey, MessageId, Moment, Now, Uptime};
 use crate::schedule::Agenda;
 
 mod armed;
@@ -137,8 +137,8 @@ pub(super) struct Lanes {
     load: Load,
     /// Claims made.
     claims: u64,
-    /// The most requests at once that the provider accepts in one lane.
-    pub(super) provider_max: usize,
+    /// What the provider of each channel accepts.
+    pub(super) carriers: Carriers,
 }
 
 impl Index<Lane> for Lanes {
@@ -171,7 +171,7 @@ impl Lanes {
             first_cleared: ByPriority::default(),
             load: Load::default(),
             claims: 0,
-            provider_max: usize::MAX,
+            carriers: Carriers::default(),
         }
     }
 
@@ -194,12 +194,9 @@ impl Lanes {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        self.slots[at] = Some(LaneState::new(
-            key.clone(),
-            self.provider_max,
-            settings,
-            now,
-        ));
+        let provider = self.carriers.get(key.channel());
+        let provider_max = provider.map_or(usize::MAX, |provider| provider.max_in_flight);
+        self.slots[at] = Some(LaneState::new(key.clone(), provider_max, settings, now));
         let lane = Lane(u32::try_from(at).expect("fewer lanes than that fit into memory"));
         if self.by_key.is_empty() {
             self.home = Some(lane);

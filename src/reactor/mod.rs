@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{AttemptToken, Capabilities, MessageId, Moment, Now, Priority, Uptime};
+use crate::message::{AttemptToken, Carriers, MessageId, Moment, Now, Priority, Uptime};
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
@@ -186,10 +186,10 @@ impl<P: Clone> Reactor<P> {
         };
     }
 
-    /// Limits each lane to the requests at once that the provider accepts.
+    /// Limits each lane to the requests at once that its channel's provider accepts.
     #[must_use]
-    pub fn with_provider(mut self, provider: &Capabilities) -> Self {
-        self.lanes.provider_max = provider.max_in_flight;
+    pub fn with_carriers(mut self, carriers: Carriers) -> Self {
+        self.lanes.carriers = carriers;
         self
     }
 

@@ -14,7 +14,7 @@ use crate::proof::matching::{SentText, query_from};
 use crate::proof::quarantine::{
     self, CLEARED_MAX, EACH_MAX, Fate, Listing, QuarantinedRow, Reason, Reconciliation,
 };
-use crate::provider::{Listed, Provider, Query};
+use crate::provider::{Listed, Providers, Query};
 use crate::reactor::{Record, Settlement};
 use crate::store::quarantine::ClearedAt;
 use crate::store::{Halving, Store, StoreError};
@@ -31,7 +31,7 @@ pub struct Reconciler {
     /// The rows and the ledger.
     pub store: Store,
     /// Whose list it is.
-    pub provider: Arc<dyn Provider>,
+    pub providers: Providers,
 }
 
 /// One comparison.
@@ -112,9 +112,10 @@ impl Reconciler {
         let Some(first) = rows.first() else {
             return Err(Reason::Unasked);
         };
-        if !self.provider.capabilities().look_up {
+        let provider = self.providers.get(first.channel);
+        let Some(provider) = provider.filter(|provider| provider.capabilities().look_up) else {
             return Err(Reason::Unasked);
-        }
+        };
         if rows.len() > EACH_MAX {
             return Err(Reason::Partial);
         }
@@ -131,7 +132,7 @@ impl Reconciler {
             from: None,
             since: query_from(since),
         };
-        match self.provider.list(&query).await {
+        match provider.list(&query).await {
             Listed::Shown { messages, whole } => Ok((messages, whole)),
             Listed::NotNow { reason, .. } => {
                 if !silent.swap(true, Ordering::Relaxed) {

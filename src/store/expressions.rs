@@ -10,7 +10,9 @@ mod catalog;
 mod lists;
 mod rights;
 
+use crate::message::Channel;
 use crate::message::status::Writer;
+use crate::policy::Rule;
 
 /// The text of an SQL file beside the caller's, with its expressions substituted.
 macro_rules! sql {
@@ -49,33 +51,7 @@ macro_rules! trimmed {
 
 const WHITE: &str = white!();
 
-/// Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with what the
-/// daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
-const FAULT: &str = concat!(
-    "case
-       when ",
-    trimmed!("$to_number"),
-    " !~ '^\\+[1-9][0-9]{6,14}\\Z'
-         then 'to_number must be + and the country code, digits only'
-       when ",
-    trimmed!("$from_number"),
-    " <> '' and ",
-    trimmed!("$from_number"),
-    " !~ '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
-         then 'from_number is neither a number nor a short code, a name or a messaging service'
-       when $template_vars is null and ",
-    trimmed!("$body"),
-    " = '' then 'the body is empty'
-       when $template_vars is null and length($body) > 1600 then 'the body has more than 1600 characters'
-       when ",
-    trimmed!("$timezone"),
-    " <> '' and exists (select from punctual.days)
-            and not exists (select from punctual.days d where d.zone = lower(",
-    trimmed!("$timezone"),
-    "))
-         then 'timezone is not an IANA name, like Europe/Berlin'
-     end"
-);
+mod fault;
 
 /// Appends one expression, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
@@ -90,6 +66,24 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "greatest($scheduled_at, $deferred_until, $requeued_at)",
             alias,
         ),
+        // From when the allowed lateness counts; never, for channels that have none.
+        b"late_from" => {
+            out.row("case when ", b"");
+            lists::holds(Rule::Lateness, alias, out);
+            out.row(" then ", b"");
+            put(b"wanted_at", alias, out);
+            out.row(" else 'infinity' end", b"");
+        }
+        // Whether a rule holds for the row's channel, by the table of `policy::Rule`.
+        b"opt_out_holds" => lists::holds(Rule::OptOut, alias, out),
+        b"is_counted" => lists::holds(Rule::DailyLimit, alias, out),
+        b"has_app_rows" => lists::holds(Rule::AppRows, alias, out),
+        // The recipient of a webhook: its host is a part of the lane.
+        b"lane_address" => {
+            out.row("case when ", b"");
+            lists::is_channel(Channel::Webhook, alias, out);
+            out.row(" then $to_number::text end", alias);
+        }
         // How the ledger keeps a text, as `proof::TextKey` has it. Not without `white!()`: the ledger has keys
         // of the versions before.
         b"text_key" => out.row(
@@ -100,10 +94,10 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"white" => out.row(WHITE, alias),
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
-        b"fault" => out.row(FAULT, alias),
+        b"fault" => out.row(fault::FAULT, alias),
         // The columns that `fault!` reads.
         b"judged" => out.row(
-            "($to_number, $from_number, $body, $template_vars is null, $timezone)",
+            "($channel, $to_number, $from_number, $body, $template_vars is null, $timezone)",
             alias,
         ),
         // Whether its channel is one of `Channel::UNDERSTOOD`; else it fails when it is written.

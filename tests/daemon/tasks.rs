@@ -1,6 +1,7 @@
 //! What goes on beside the event loop: chores that hold up nobody, and tasks that may not be missing
 //! unnoticed.
 
+use punctual::provider::Providers;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ async fn a_task_that_panics_ends_the_daemon_in_good_order_and_by_name() {
     let second = Duration::from_secs(1);
     let parts = Parts {
         dsn: db.dsn().clone(),
-        provider: Arc::new(Planted),
+        providers: Providers::texts(Arc::new(Planted)),
         rules: Rules {
             default_sender: FROM.parse().ok(),
             ..Rules::default()

@@ -6,7 +6,7 @@ use punctual::message::{AttemptToken, Channel, InstanceId, MessageId, Moment, Pr
 use punctual::reactor::{Next, Record, Settlement, Wait};
 use uuid::Uuid;
 
-use crate::model::Change;
+use crate::model::{Change, address};
 
 /// What is later than this is too late. Between what the deeds call overdue and long past.
 pub(crate) const MAX_LATENESS: Duration = Duration::from_secs(3600);
@@ -132,14 +132,17 @@ impl Wish {
                 priority: Priority::Normal,
                 at: at(start, *when),
                 channel: *channel,
-                to: format!("+1310555{:04}", 100 + row),
+                to: address(*channel, row),
                 body: body(text),
             },
             Self::Reschedule { at: when } => Change::Reschedule {
                 at: at(start, *when),
             },
             Self::Edit { text } => Change::Edit { body: body(text) },
-            Self::Reroute { channel } => Change::Reroute { channel: *channel },
+            Self::Reroute { channel } => Change::Reroute {
+                channel: *channel,
+                to: address(*channel, row),
+            },
             Self::Cancel => Change::Cancel,
             Self::Mark(status) => Change::Mark(*status),
             Self::PutBack { at: when } => Change::PutBack {

@@ -115,7 +115,7 @@ impl Draw {
         self.dice.pick(
             &[Channel::Sms; 6]
                 .into_iter()
-                .chain([Channel::Webhook, Channel::Other])
+                .chain(Channel::ALL)
                 .collect::<Vec<_>>(),
         )
     }
@@ -139,7 +139,10 @@ impl Draw {
             }
             _ => {}
         }
-        if matches!(wish, Wish::Insert { .. } | Wish::Edit { .. }) {
+        if matches!(
+            wish,
+            Wish::Insert { .. } | Wish::Edit { .. } | Wish::Reroute { .. }
+        ) {
             rows.truncate(1);
         }
         Deed::User { rows, wish }

@@ -78,9 +78,9 @@ impl Session {
                     .await
             }
             Change::Edit { body } => c.execute(&set("body = $2"), &[&ids, &body]).await,
-            Change::Reroute { channel } => {
-                c.execute(&set("channel = $2"), &[&ids, &channel.as_str()])
-                    .await
+            Change::Reroute { channel, to } => {
+                let set = set("channel = $2, to_number = $3");
+                c.execute(&set, &[&ids, &channel.as_str(), &to]).await
             }
             Change::Cancel => c.execute(&set("status = 'cancelled'"), &[&ids]).await,
             Change::Mark(status) => {

@@ -403,6 +403,9 @@ async fn a_foreign_key_may_empty_what_a_user_may_not() {
     }
 }
 
+/// The channels in the sentence for others.
+const SUPPORTED: &str = "sms, webhook, email, push, in_app";
+
 #[tokio::test]
 async fn a_channel_that_is_not_understood_fails_in_the_statement_that_writes_it() {
     let world = World::new().await;
@@ -413,15 +416,24 @@ async fn a_channel_that_is_not_understood_fails_in_the_statement_that_writes_it(
              returning concat_ws(': ', status, error_message)"
         )
     };
-    for understood in ["null", "''", "' '", "'sms'", "' SMS '"] {
+    for understood in [
+        "null",
+        "''",
+        "' '",
+        "'sms'",
+        "' SMS '",
+        "'Email'",
+        "'push'",
+        "'in_app'",
+        "'webhook'",
+    ] {
         let stands: String = one(&world.user, &insert(understood)).await;
         assert_eq!(stands, "pending", "{understood}");
     }
-    for word in [
-        "email", "push", "in_app", "whatsapp", "mms", "sms2", "webhook",
-    ] {
+    for word in ["whatsapp", "mms", "sms2", "e-mail"] {
         let stands: String = one(&world.user, &insert(&format!("'{word}'"))).await;
-        let why = format!("failed: the channel \"{word}\" is not supported; supported are: sms");
+        let why =
+            format!("failed: the channel \"{word}\" is not supported; supported are: {SUPPORTED}");
         assert_eq!(stands, why);
     }
     let id = world.row("pending").await;
@@ -430,9 +442,9 @@ async fn a_channel_that_is_not_understood_fails_in_the_statement_that_writes_it(
             "update scheduled_messages set {what} where id = '{id}' returning concat_ws(': ', status, error_message)"
         )
     };
-    let why = "failed: the channel \"push\" is not supported; supported are: sms";
+    let why = format!("failed: the channel \"pushy\" is not supported; supported are: {SUPPORTED}");
     assert_eq!(
-        one::<String>(&world.user, &set("channel = 'push'")).await,
+        one::<String>(&world.user, &set("channel = 'pushy'")).await,
         why
     );
     assert_eq!(
@@ -443,6 +455,6 @@ async fn a_channel_that_is_not_understood_fails_in_the_statement_that_writes_it(
     assert_eq!(one::<String>(&world.user, &right).await, "pending");
     // What was sent elsewhere, and is brought in, says how.
     let import = "insert into scheduled_messages (to_number, body, scheduled_at, status, channel)
-                  values ('a', 'b', now(), 'sent', 'email') returning status";
+                  values ('a', 'b', now(), 'sent', 'fax') returning status";
     assert_eq!(one::<String>(&world.user, import).await, "sent");
 }

@@ -1,5 +1,6 @@
 //! What nobody would move: rows too late, claims of the dead, claims that were forgotten.
 
+use punctual::message::Carriers;
 use std::time::Duration;
 
 use punctual::message::Capabilities;
@@ -153,7 +154,12 @@ async fn what_is_past_its_send_before_is_cancelled_in_the_judges_words() {
             max_lateness: lateness,
             ..rules()
         };
-        let verdict = policy::judge(&claim, &judge, &Capabilities::SENDS_ONLY, now(&store).await);
+        let verdict = policy::judge(
+            &claim,
+            &judge,
+            &Carriers::all(Capabilities::SENDS_ONLY),
+            now(&store).await,
+        );
         store.expire(lateness, None, 1_000).await.unwrap();
         let case = format!("{scheduled_at} {send_before}");
         assert_eq!(world.status(swept).await, becomes, "{case}");

@@ -1,6 +1,7 @@
 //! Messages in doubt, and messages of which nothing is heard: what the provider says when it is
 //! asked, against a stand-in that really took them or did not.
 
+use punctual::provider::Providers;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl Case {
         let look_ups = LookUps {
             metrics: Arc::default(),
             store: store.clone(),
-            provider: Arc::clone(&client) as Arc<dyn Provider>,
+            providers: Providers::texts(Arc::clone(&client) as Arc<dyn Provider>),
             policy,
             max_lateness: LATE,
             unheard: LookUpPlan::UNHEARD,

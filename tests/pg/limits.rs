@@ -1,5 +1,6 @@
 //! No more to a user on a day than their limit, whoever claims, and no place is lost.
 
+use punctual::message::Carriers;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -65,9 +66,12 @@ async fn urgent_ones_get_the_places_then_those_that_are_due_first() {
     assert_eq!(taken(&world, USER).await, 3);
     let over = &claims[0];
     assert_eq!(over.facts.limit, Limit::Over { limit: 3 });
-    let Verdict::Cancel { reason } =
-        policy::judge(over, &rules(), &Capabilities::SENDS_ONLY, over.due)
-    else {
+    let Verdict::Cancel { reason } = policy::judge(
+        over,
+        &rules(),
+        &Carriers::all(Capabilities::SENDS_ONLY),
+        over.due,
+    ) else {
         panic!("not cancelled");
     };
     assert_eq!(reason, "Daily SMS limit reached");

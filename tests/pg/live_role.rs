@@ -20,7 +20,7 @@ use crate::live_app::{app_with, dsn_as, role, session_as};
 async fn parts(dsn: Dsn) -> Parts {
     Parts {
         dsn,
-        provider: Arc::new(Console::on(std::io::sink())),
+        providers: Console::on(std::io::sink()),
         rules: Rules {
             default_sender: Some("+15550001111".parse::<Sender>().unwrap()),
             ..Rules::default()

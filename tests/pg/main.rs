@@ -10,6 +10,7 @@ mod arrived;
 mod calendar;
 mod callbacks;
 mod cells;
+mod channels;
 mod claim;
 mod cluster;
 mod connect;

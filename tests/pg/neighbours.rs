@@ -1,6 +1,7 @@
 //! Others at the same rows: what they hold is waited for without standing in their way, and
 //! nobody who is not Punctual ever loses a deadlock to it.
 
+use punctual::provider::Providers;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ fn dispatch(store: &Store) -> Dispatch {
     rules.default_sender = Some("+15005550006".parse().unwrap());
     Dispatch {
         store: store.clone(),
-        provider: Arc::new(Nobody),
+        providers: Providers::texts(Arc::new(Nobody)),
         rules: Arc::new(rules),
         clock: Arc::new(Clock::new()),
         metrics: Arc::default(),

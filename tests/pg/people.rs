@@ -1,6 +1,7 @@
 //! What is known of users and templates, as the app's tables have it, whatever their shape.
 
 use jiff::civil;
+use punctual::message::Carriers;
 use punctual::message::facts::{Event, Priority, QuietHours, Switch};
 use punctual::message::{Capabilities, Facts, Moment};
 use punctual::policy::{self, Verdict};
@@ -287,9 +288,12 @@ async fn opting_out_cancels_what_is_pending_in_that_transaction() {
     // What comes later is stopped at its claim, with the same words.
     let later = world.row_with("pending", ", user_id", &of_user).await;
     let claim = won(&store(&world), &[later]).await.remove(0);
-    let Verdict::Cancel { reason } =
-        policy::judge(&claim, &rules(), &Capabilities::SENDS_ONLY, claim.due)
-    else {
+    let Verdict::Cancel { reason } = policy::judge(
+        &claim,
+        &rules(),
+        &Carriers::all(Capabilities::SENDS_ONLY),
+        claim.due,
+    ) else {
         panic!("not cancelled");
     };
     assert_eq!(reason, why);

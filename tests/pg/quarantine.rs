@@ -1,5 +1,6 @@
 //! What is held after a restore, looked for on the list of a stand-in that really has it or not.
 
+use punctual::provider::Providers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Case {
     async fn look_before(&self, before: Moment) -> Reconciliation {
         let reconciler = Reconciler {
             store: self.store.clone(),
-            provider: Arc::clone(&self.client) as Arc<dyn Provider>,
+            providers: Providers::texts(Arc::clone(&self.client) as Arc<dyn Provider>),
         };
         reconciler.reconcile(before, &self.free).await.unwrap()
     }
@@ -321,7 +322,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     assert_eq!(case.standing(old).await, "pending");
     let reconciler = Reconciler {
         store: case.store.clone(),
-        provider: Arc::new(Console::on(std::io::sink())),
+        providers: Console::on(std::io::sink()),
     };
     let found = BTreeSet::from([fresh, again].map(MessageId));
     // Who cannot be asked tells nothing.
@@ -364,11 +365,11 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
         let sql = format!("update scheduled_messages set {what} where id = '{id}'");
         let reconciler = Reconciler {
             store: case.store.clone(),
-            provider: Arc::new(Slow {
+            providers: Providers::texts(Arc::new(Slow {
                 client: Arc::clone(&case.client),
                 user: case.world.db.client().await,
                 sql,
-            }),
+            })),
         };
         let before = now(&case.store).await - SOON;
         let looked = reconciler.reconcile(before, &case.free).await.unwrap();

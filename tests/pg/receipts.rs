@@ -1,5 +1,6 @@
 //! Callbacks over real HTTP into a real database, in every order in which they may come.
 
+use punctual::message::Carriers;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,7 +204,12 @@ fn cleared(claim: &Claim) -> Cleared {
         max_lateness: Duration::from_secs(3600),
         ..Rules::default()
     };
-    match judge(claim, &rules, &Capabilities::SENDS_ONLY, claim.due) {
+    match judge(
+        claim,
+        &rules,
+        &Carriers::all(Capabilities::SENDS_ONLY),
+        claim.due,
+    ) {
         Verdict::Send(cleared) => cleared,
         other => panic!("{other:?}"),
     }

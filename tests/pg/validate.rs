@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use punctual::message::{E164, Moment, Sender};
+use punctual::message::{Address, Channel, E164, Moment, Sender};
 use punctual::policy::{Rules, Validate, Zones};
 use punctual::provider::twilio::CAPABILITIES;
 use punctual::store::Days;
@@ -161,6 +161,70 @@ async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
         "insert into scheduled_messages (to_number, body, scheduled_at, template_vars)
                          values ('+12025550003', '', now(), '{}')";
     assert_eq!(objection(&world.user, from_template).await, "");
+}
+
+#[tokio::test]
+async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
+    let world = world(Validate::Refuse).await;
+    let id = "0a1b2c3d-0000-4000-8000-0123456789AB";
+    let long = format!("https://a.example/{}", "x".repeat(2031));
+    let local = "a".repeat(65);
+    let addresses = [
+        "+12025550003",
+        "ada@example.com",
+        " ada@example.com ",
+        "ada@localhost",
+        "ada",
+        "a$d.a+b@x-y.example.co",
+        "ada@-x.example",
+        "ada@x-.example",
+        "ada@x..example",
+        "@x.example",
+        "a da@x.example",
+        "ä@x.example",
+        &format!("{}@x.example", &local[1..]),
+        &format!("{local}@x.example"),
+        "it''s@x.example",
+        id,
+        &id[1..],
+        &id.replace('-', ""),
+        &format!("{{{id}}}"),
+        "https://a.example",
+        "http://a.example:80/b?c=d#e",
+        "https://a.example?x",
+        "http://[::1]:80/",
+        "https://[]/",
+        "https://",
+        "https:///a",
+        "ftp://a.example",
+        "HTTPS://a.example",
+        "https://me@a.example",
+        "https://a.example:x",
+        "https://a.example:",
+        "https://a.example:123456",
+        "https://a.example/ä",
+        "https://a.example/a b",
+        &long,
+        &long[1..],
+        &long[..2048],
+    ];
+    for channel in Channel::UNDERSTOOD {
+        for address in addresses {
+            let sql = format!(
+                "insert into scheduled_messages (channel, to_number, body, scheduled_at)
+                 values ('{}', '{address}', 'hello', now() + interval '1 day')",
+                channel.as_str()
+            );
+            let told = objection(&world.user, &sql).await;
+            let is_one = Address::parse(channel, &address.replace("''", "'")).is_ok();
+            assert_eq!(told.is_empty(), is_one, "{channel:?} {address:?}: {told}");
+        }
+    }
+    let with_sender =
+        "insert into scheduled_messages (channel, to_number, from_number, body, scheduled_at)
+                       values ('email', 'ada@example.com', 'ACME', 'hello', now())";
+    let told = objection(&world.user, with_sender).await;
+    assert!(told.contains("from_number must be null"), "{told}");
 }
 
 #[tokio::test]

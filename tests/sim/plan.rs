@@ -2,6 +2,7 @@
 //! left out, and the odds of the small faults, each of which can be silenced. Both make a
 //! failing world a short story.
 
+use crate::model::address;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -267,7 +268,7 @@ impl Plan {
                 let change = Change::Insert {
                     at: START + micros(due),
                     channel,
-                    to: "+15005550006".to_owned(),
+                    to: address(channel, 6),
                     body: format!("text 1 of {}", self.rows),
                     priority: Priority::Normal,
                 };
@@ -294,15 +295,16 @@ impl Plan {
             } else {
                 at + self.ahead(dice)
             };
-            let to = if dice.chance(30) {
-                "nobody"
-            } else {
-                "+15005550006"
-            };
+            let nobody = dice.chance(30);
+            let channel = dice.pick(&self.channels);
             let change = Change::Insert {
                 at: START + micros(due.max(0)),
-                channel: dice.pick(&self.channels),
-                to: to.to_owned(),
+                channel,
+                to: if nobody {
+                    "nobody".to_owned()
+                } else {
+                    address(channel, 6)
+                },
                 body: format!("text 1 of {row}"),
                 priority: Priority::Normal,
             };
@@ -373,9 +375,13 @@ impl Plan {
         let due = START + micros((at + self.ahead(dice)).max(0));
         match dice.below(10) {
             0..=2 => Change::Reschedule { at: due },
-            9 => Change::Reroute {
-                channel: dice.pick(&self.channels),
-            },
+            9 => {
+                let channel = dice.pick(&self.channels);
+                Change::Reroute {
+                    channel,
+                    to: address(channel, 6),
+                }
+            }
             3 => Change::Edit {
                 body: format!("text {text} of {row}"),
             },

@@ -1,6 +1,7 @@
 //! Small limits, and what reaches them: a world has a few dozen rows, and with limits of one to
 //! five these are as many as a million are with the daemon's own.
 
+use crate::model::address;
 use punctual::message::Priority;
 use punctual::reactor::Limits;
 use punctual::reactor::limits::{
@@ -119,10 +120,11 @@ impl Plan {
     }
 
     fn insert(&mut self, row: usize, at: i64, due: i64, priority: Priority) {
+        let channel = self.channels[row % self.channels.len()];
         let change = Change::Insert {
             at: START + micros(due.max(0)),
-            channel: self.channels[row % self.channels.len()],
-            to: "+15005550006".to_owned(),
+            channel,
+            to: address(channel, 6),
             body: format!("text 1 of {row}"),
             priority,
         };

@@ -1,5 +1,6 @@
 //! What must hold, looked at after every step. `docs/testing.md` says which invariant each is.
 
+use punctual::policy::Rule;
 use std::fmt;
 
 use punctual::message::{AttemptToken, MessageId, Moment, Priority, Status};
@@ -106,6 +107,9 @@ impl World {
     /// it disturbs if all of that, and the request, are in the quiet hours.
     fn disturbs(&self, payload: &Payload) -> Seen {
         let (start, end) = self.db.quiet_hours_of(payload.id())?;
+        if !Rule::QuietHours.holds(payload.channel()) {
+            return None;
+        }
         let attempt = self.db.attempt(payload.token())?;
         let claimed = attempt.lease_until - self.plan.settings.lease;
         let off = micros(self.plan.uncertainty);

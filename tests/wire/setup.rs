@@ -1,5 +1,6 @@
 //! What the tests send, and through what.
 
+use punctual::message::Carriers;
 use std::time::Duration;
 
 use punctual::message::{AttemptToken, Claim, Facts, LaneKey, MessageId, Moment, Outcome};
@@ -45,7 +46,12 @@ pub(crate) fn cleared(claim: &Claim) -> Cleared {
         max_lateness: Duration::from_secs(3600),
         ..Rules::default()
     };
-    match judge(claim, &rules, &twilio::CAPABILITIES, claim.due) {
+    match judge(
+        claim,
+        &rules,
+        &Carriers::texts(twilio::CAPABILITIES),
+        claim.due,
+    ) {
         Verdict::Send(cleared) => cleared,
         other => panic!("{other:?}"),
     }

@@ -7,7 +7,7 @@ use crate::cli::session;
 use crate::clock;
 use crate::config::Config;
 use crate::listen;
-use crate::message::{Moment, Sender};
+use crate::message::{Channel, Moment, Sender};
 use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::{Dsn, MigrateError, Migrator, StoreError};
@@ -120,7 +120,13 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     let timezone = config.and_then(|config| config.timezone.iana_name());
     findings.extend(doctor::instances(client, timezone).await);
     let sender = config.and_then(|config| config.default_sender.as_ref());
-    findings.extend(doctor::rows(client, sender.map(Sender::as_str)).await);
+    // Without settings it is not known which channels have a provider.
+    let carried = config.map_or_else(
+        || Channel::UNDERSTOOD.to_vec(),
+        |config| config.provider.channels(),
+    );
+    let carried: Vec<&str> = carried.into_iter().map(Channel::as_str).collect();
+    findings.extend(doctor::rows(client, sender.map(Sender::as_str), &carried).await);
     findings.push(match doctor::senders(client).await {
         Ok(named) => senders::unusable(&named, sender.is_some() || config.is_none()),
         Err(e) => failed("senders", &e),

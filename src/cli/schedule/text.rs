@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Args;
 use crate::cli::Usage;
+use crate::message::Channel;
 use crate::message::facts::Template;
 use crate::message::segments::Segments;
 use crate::message::template::{self, TemplateError};
@@ -48,13 +49,13 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// Checks that a text can be sent.
-pub(super) fn check(text: &str) -> Result<(), String> {
+pub(super) fn check(channel: Channel, text: &str) -> Result<(), String> {
     let characters = text.chars().count();
     if text.trim().is_empty() {
         return Err("it is empty".into());
     }
     let most = twilio::CAPABILITIES.max_chars;
-    if characters > most {
+    if channel.is_phone() && characters > most {
         return Err(format!(
             "it has {characters} characters; the limit is {most}"
         ));
@@ -89,7 +90,7 @@ impl Text {
         }
         let json = serde_json::to_string(&vars)?;
         let template = named.template;
-        let body = rendered(&template, &json)?;
+        let body = rendered(args.channel, &template, &json)?;
         let remarks = remarks(&template, &vars);
         let template = Some(Of {
             id: named.id,
@@ -125,7 +126,7 @@ fn found(mut templates: Vec<Named>, key: &str) -> Result<Named, Usage> {
     }
 }
 
-fn rendered(template: &Template, vars: &str) -> Result<String, Usage> {
+fn rendered(channel: Channel, template: &Template, vars: &str) -> Result<String, Usage> {
     let wrong = Usage::of("--template");
     let text = template::render(template, vars).map_err(|error| match &error {
         TemplateError::Inactive(_) => wrong(format!(
@@ -153,7 +154,7 @@ fn rendered(template: &Template, vars: &str) -> Result<String, Usage> {
         | TemplateError::Open(_)
         | TemplateError::NoName { .. } => wrong(format!("{error}; correct it in sms_templates")),
     })?;
-    match check(&text) {
+    match check(channel, &text) {
         Ok(()) => Ok(text),
         Err(why) => Err(wrong(format!("its text cannot be sent: {why}"))),
     }

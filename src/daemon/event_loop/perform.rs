@@ -46,11 +46,10 @@ impl EventLoop {
                 dispatch.load(until, parts).await;
                 None
             }),
-            Command::Prewarm {
-                lane: _,
-                connections,
-            } => self.tasks.spawn(async move {
-                dispatch.provider.warm(connections).await;
+            Command::Prewarm { lane, connections } => self.tasks.spawn(async move {
+                if let Some(provider) = dispatch.providers.get(lane.channel()) {
+                    provider.warm(connections).await;
+                }
                 None
             }),
         };

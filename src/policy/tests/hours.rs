@@ -36,7 +36,7 @@ fn check(zone: &str, (from, until): (&str, &str), at: &str, expected: &str) {
     });
     claim.due = moment(at);
     claim.wanted_at = claim.due;
-    let until = match judge(&claim, &rules(), &PROVIDER, claim.due) {
+    let until = match judge(&claim, &rules(), &Carriers::all(PROVIDER), claim.due) {
         Verdict::Send(_) => claim.due,
         Verdict::Defer { until, reason } => {
             assert!(reason.starts_with("quiet hours "), "{reason}");

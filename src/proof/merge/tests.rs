@@ -37,7 +37,7 @@ fn limits(attempts: i32, late: u64) -> RetryLimits {
     RetryLimits {
         attempts,
         max_attempts: 3,
-        wanted_at: Moment::default(),
+        late_from: Moment::default(),
         send_before: None,
         now: Moment::default() + minutes(late),
     }

@@ -1,3 +1,4 @@
+use crate::message::Channel;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ fn row(n: u128, text: &str) -> QuarantinedRow {
         since: at(0),
         touched: Some(at(0)),
         version: 0,
+        channel: Channel::Sms,
     }
 }
 

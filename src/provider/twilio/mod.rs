@@ -120,11 +120,16 @@ impl Twilio {
     }
 
     async fn create(&self, message: &Cleared, valid_for: Duration) -> Outcome {
-        let (request, handoff) = self.requests.create(message, valid_for);
+        let (Some(to), Some(from)) = (message.to().phone(), message.from()) else {
+            return Outcome::Unsent {
+                reason: "it is not a text message".into(),
+            };
+        };
+        let (request, handoff) = self.requests.create(message, (to, from), valid_for);
         let call = async {
             let response = self.client.execute(request).await?;
             let outcome = read(response, message.body()).await;
-            Ok(codes::judged_by_sender(outcome, message.from()))
+            Ok(codes::judged_by_sender(outcome, from))
         };
         let (step, cause) = match deadline::within(self.send_timeout, call).await {
             Some(Ok(outcome)) => return outcome,

@@ -9,7 +9,7 @@ use url::form_urlencoded::Serializer;
 
 use super::config::{BaseUrl, StatusCallback, TwilioConfig};
 use super::handoff::{Form, Handoff};
-use crate::message::Sender;
+use crate::message::{E164, Sender};
 use crate::policy::Cleared;
 use crate::provider::Query;
 
@@ -66,8 +66,13 @@ impl Requests {
     }
 
     /// The request for a message, and the latch that shows whether its form was handed over.
-    pub(super) fn create(&self, message: &Cleared, valid_for: Duration) -> (Request, Handoff) {
-        let (handoff, form) = Handoff::of(self.form(message, valid_for));
+    pub(super) fn create(
+        &self,
+        message: &Cleared,
+        route: (&E164, &Sender),
+        valid_for: Duration,
+    ) -> (Request, Handoff) {
+        let (handoff, form) = Handoff::of(self.form(message, route, valid_for));
         (with_body(&self.create, form), handoff)
     }
 
@@ -107,13 +112,13 @@ impl Requests {
         request
     }
 
-    fn form(&self, message: &Cleared, valid_for: Duration) -> String {
+    fn form(&self, message: &Cleared, (to, from): (&E164, &Sender), valid_for: Duration) -> String {
         let validity = valid_for
             .as_secs()
             .clamp(*VALIDITY.start(), *VALIDITY.end());
         let mut form = Serializer::new(String::new());
-        form.append_pair("To", message.to().as_str())
-            .append_pair(sender_field(message.from()), message.from().as_str())
+        form.append_pair("To", to.as_str())
+            .append_pair(sender_field(from), from.as_str())
             .append_pair("Body", message.body())
             .append_pair("ValidityPeriod", &validity.to_string());
         if let Some(callback) = &self.status_callback {

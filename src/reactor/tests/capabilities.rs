@@ -1,6 +1,7 @@
 //! What the provider can do limits what is sent at once.
 
 use super::*;
+use crate::message::Carriers;
 use crate::message::{AttemptToken, Capabilities, Channel};
 use crate::reactor::{Input, Reactor};
 
@@ -13,11 +14,12 @@ fn a_lane_has_no_more_requests_at_once_than_its_provider_takes() {
         .into_iter()
         .flat_map(|(ids, channel)| ids.map(move |n| Row::due(n, due).over(channel)));
     let mut world = World::new(settings(16), rows);
-    world.reactor =
-        Reactor::new(settings(16), world.now, AttemptToken::fresh).with_provider(&Capabilities {
+    world.reactor = Reactor::new(settings(16), world.now, AttemptToken::fresh).with_carriers(
+        Carriers::all(Capabilities {
             max_in_flight: 3,
             ..Capabilities::SENDS_ONLY
-        });
+        }),
+    );
     world.handle(Input::ChannelUp);
     world.run_until(due);
     for (ids, channel) in lanes {

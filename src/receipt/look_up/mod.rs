@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::message::InDoubt;
 use crate::metrics::{Counter, Metrics};
 use crate::proof::Report;
-use crate::provider::{Fetched, Listed, Provider};
+use crate::provider::{Fetched, Listed, Providers};
 use crate::schedule::LookUpPlan as Plan;
 use crate::store::look_ups::{About, LookUp, Noted};
 use crate::store::{Store, StoreError};
@@ -41,8 +41,8 @@ pub struct LookUps {
     pub metrics: Arc<Metrics>,
     /// The ledger.
     pub store: Store,
-    /// The provider that is queried.
-    pub provider: Arc<dyn Provider>,
+    /// The providers that are queried.
+    pub providers: Providers,
     /// The policy for unconfirmed messages whose row has none.
     pub policy: InDoubt,
     /// A message later than this is not sent again.

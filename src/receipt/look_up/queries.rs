@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::{LookUps, Response};
-use crate::message::ProviderSid;
+use crate::message::{Channel, ProviderSid};
 use crate::proof::matching;
 use crate::provider::{Fetched, Listed, Query};
 use crate::store::look_ups::{About, LookUp, UncertainAttempt};
@@ -44,8 +44,13 @@ impl Pace {
     }
 }
 
-/// One request.
-enum Request {
+/// One request, to the provider of a channel.
+struct Request {
+    channel: Channel,
+    what: What,
+}
+
+enum What {
     Fetch(ProviderSid),
     List(Query),
 }
@@ -94,10 +99,12 @@ impl LookUps {
     /// The responses in the order of `due`, and whether the provider responds.
     pub(super) async fn query_all(&self, due: &[LookUp]) -> (Vec<Response>, bool) {
         let mut responses = vec![Response::NotQueried; due.len()];
-        if !self.provider.capabilities().look_up {
+        let carriers = self.providers.carriers();
+        let has_look_up = |channel| carriers.get(channel).is_some_and(|of| of.look_up);
+        let requests = requests(due, has_look_up);
+        if requests.is_empty() {
             return (responses, true);
         }
-        let requests = requests(due);
         let at_once = self.pace.at_once(requests.len());
         let stopped = Stopped::default();
         let until_stopped = &stopped;
@@ -126,36 +133,47 @@ impl LookUps {
     }
 
     async fn request(&self, request: &Request) -> Response {
-        match request {
-            Request::Fetch(sid) => Response::Fetched(self.provider.fetch(sid).await),
-            Request::List(query) => Response::Listed(Arc::new(self.provider.list(query).await)),
+        let Some(provider) = self.providers.get(request.channel) else {
+            return Response::NotQueried;
+        };
+        match &request.what {
+            What::Fetch(sid) => Response::Fetched(provider.fetch(sid).await),
+            What::List(query) => Response::Listed(Arc::new(provider.list(query).await)),
         }
     }
 }
 
 /// The requests, each with the look-ups that it serves, by number. In the order in which they are due.
-fn requests(due: &[LookUp]) -> Vec<(Request, Vec<usize>)> {
+fn requests(due: &[LookUp], has_look_up: impl Fn(Channel) -> bool) -> Vec<(Request, Vec<usize>)> {
     let mut requests: Vec<(Request, Vec<usize>)> = Vec::new();
-    let mut lists: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut lists: BTreeMap<(Channel, &str), usize> = BTreeMap::new();
     for (n, look_up) in due.iter().enumerate() {
+        let channel = look_up.channel;
+        if !has_look_up(channel) {
+            continue;
+        }
+        let request = |what| Request { channel, what };
         match &look_up.about {
-            About::Sid(sid) => requests.push((Request::Fetch(sid.clone()), vec![n])),
+            About::Sid(sid) => requests.push((request(What::Fetch(sid.clone())), vec![n])),
             About::Uncertain(UncertainAttempt {
                 sought: Some(sought),
                 since,
                 ..
             }) => {
-                let at = *lists.entry(&sought.to).or_insert(requests.len());
+                let at = *lists.entry((channel, &sought.to)).or_insert(requests.len());
                 let query = Query {
                     to: sought.to.clone(),
                     from: matching::known_sender(sought),
                     since: matching::query_from(*since),
                 };
-                if let Some((Request::List(list), of)) = requests.get_mut(at) {
+                let there = requests
+                    .get_mut(at)
+                    .map(|(request, of)| (&mut request.what, of));
+                if let Some((What::List(list), of)) = there {
                     widen(list, &query);
                     of.push(n);
                 } else {
-                    requests.push((Request::List(query), vec![n]));
+                    requests.push((request(What::List(query)), vec![n]));
                 }
             }
             About::Uncertain(_) | About::Nothing => {}

@@ -202,7 +202,7 @@ impl LookUps {
         };
         let found = find(n, queried, known);
         let age = look_up.now.since(look_up.asked_since);
-        let provider = self.provider.capabilities();
+        let provider = self.providers.capabilities(look_up.channel);
         let resolution =
             matching::resolve(&found, age, attempt.row.as_ref(), self.policy, &provider);
         let policy = match resolution {
@@ -218,7 +218,7 @@ impl LookUps {
             Response::NotQueried => Noted {
                 asked: look_up.asked,
                 next: None,
-                note: self.why_not_queried().to_owned(),
+                note: self.why_not_queried(look_up).to_owned(),
             },
             Response::Listed(listed) if is_throttled(listed) => self.skipped(look_up, &note, true),
             Response::Listed(_) | Response::Fetched(_) => {
@@ -229,8 +229,8 @@ impl LookUps {
         (noted, policy)
     }
 
-    fn why_not_queried(&self) -> &'static str {
-        if self.provider.capabilities().look_up {
+    fn why_not_queried(&self, look_up: &LookUp) -> &'static str {
+        if self.providers.capabilities(look_up.channel).look_up {
             "its text is not known, so the list is not searched"
         } else {
             "the provider has no look-up for it"

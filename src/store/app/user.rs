@@ -29,6 +29,7 @@ pub struct UserSession<C = Client>(C);
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct Draft<'a> {
+    pub channel: &'a str,
     pub to: &'a str,
     pub from: Option<&'a str>,
     pub body: &'a str,
@@ -89,6 +90,7 @@ impl<C: Borrow<Client>> UserSession<C> {
                     &draft.message_type,
                     &draft.template,
                     &draft.template_vars,
+                    &draft.channel,
                 ],
             )
             .await

@@ -4,20 +4,48 @@ use super::{Text, WHITE};
 use crate::message::facts::Switch;
 use crate::message::status::{Status, Writer, transition};
 use crate::message::{Channel, LedgerOutcome, Stage};
+use crate::policy::Rule;
 
-/// A row without a channel is a text.
-pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N>) {
-    out.row("coalesce(lower(btrim($channel::text, ", alias);
+/// The row's channel, to be compared with a list; a row without one is a text.
+const fn channel<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row("coalesce(nullif(lower(btrim($channel::text, ", alias);
     out.row(WHITE, b"");
-    out.row(")), '') in (''", b"");
+    out.row(")), ''), '", b"");
+    out.row(Channel::Sms.as_str(), b"");
+    out.row("')", b"");
+}
+
+pub(super) const fn is_channel<const N: usize>(is: Channel, alias: &[u8], out: &mut Text<N>) {
+    channel(alias, out);
+    out.row(" = '", b"");
+    out.row(is.as_str(), b"");
+    out.byte(b'\'');
+}
+
+pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    channel(alias, out);
+    out.row(" in (", b"");
     let mut at = 0;
     while at < Channel::UNDERSTOOD.len() {
-        out.row(", '", b"");
-        out.row(Channel::UNDERSTOOD[at].as_str(), b"");
-        out.row("'", b"");
+        out.quoted(Channel::UNDERSTOOD[at].as_str(), at > 0);
         at += 1;
     }
-    out.row(")", b"");
+    out.byte(b')');
+}
+
+/// Whether a rule holds for the row's channel. Channels that are not supported have no rules: such a row fails.
+pub(super) const fn holds<const N: usize>(rule: Rule, alias: &[u8], out: &mut Text<N>) {
+    channel(alias, out);
+    out.row(" in (", b"");
+    let (mut at, mut some) = (0, false);
+    while at < Channel::UNDERSTOOD.len() {
+        if rule.holds(Channel::UNDERSTOOD[at]) {
+            out.quoted(Channel::UNDERSTOOD[at].as_str(), some);
+            some = true;
+        }
+        at += 1;
+    }
+    out.byte(b')');
 }
 
 /// The sentence for a row that cannot be sent.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use crate::message::{AttemptToken, InDoubt, MessageId, Moment, ProviderSid};
+use crate::message::{AttemptToken, Channel, InDoubt, MessageId, Moment, ProviderSid};
 use crate::proof::TextKey;
 use crate::proof::matching::{SentText, UnconfirmedRow};
 use crate::store::path::expiry::RowTimes;
@@ -27,6 +27,8 @@ pub struct LookUp {
     pub message: MessageId,
     /// The attempt.
     pub token: AttemptToken,
+    /// The channel of the message; that of text messages, if its row is gone.
+    pub channel: Channel,
     /// What is looked up.
     pub about: About,
     /// Responses so far.
@@ -253,6 +255,7 @@ fn read_look_up(row: &Row) -> Result<LookUp, tokio_postgres::Error> {
     Ok(LookUp {
         message: MessageId(row.try_get("message_id")?),
         token: AttemptToken(row.try_get("token")?),
+        channel: Channel::of(row.try_get("channel")?),
         about,
         asked: u32::try_from(asked).unwrap_or(0),
         asked_since: row.try_get::<_, PgTimestamp>("asked_since")?.0,

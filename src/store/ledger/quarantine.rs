@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::look_ups::text_key;
-use crate::message::{AttemptToken, InstanceId, MessageId, Moment};
+use crate::message::{AttemptToken, Channel, InstanceId, MessageId, Moment};
 use crate::proof::quarantine::QuarantinedRow;
 use crate::store::session::lineage::{Lineage, Quarantine};
 use crate::store::session::timestamp::PgTimestamp;
@@ -213,5 +213,6 @@ fn read(row: &Row) -> Result<QuarantinedRow, tokio_postgres::Error> {
             .try_get::<_, Option<PgTimestamp>>("touched")?
             .map(|at| at.0),
         version: row.try_get("version")?,
+        channel: Channel::of(row.try_get("channel")?),
     })
 }

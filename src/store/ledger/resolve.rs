@@ -62,6 +62,8 @@ pub enum Resolved {
 
 struct LockedRow {
     status: String,
+    /// Whether a message of its channel has rows in the app's tables.
+    has_app_rows: bool,
     conversation: Option<Uuid>,
     to: String,
     from: Option<String>,
@@ -108,6 +110,7 @@ impl Store {
             .map_err(StoreError::at(STEP))?;
         let now: PgTimestamp = moved.try_get("now").map_err(StoreError::unreadable(STEP))?;
         match verdict {
+            Verdict::Sent(_) if !row.has_app_rows => {}
             Verdict::Sent(_) => {
                 let sid = sid.unwrap_or_default().to_owned();
                 let LockedRow {
@@ -139,6 +142,7 @@ async fn lock(tx: &Transaction<'_>, id: MessageId) -> Result<Option<LockedRow>, 
     let read = |row: Row| -> Result<LockedRow, tokio_postgres::Error> {
         Ok(LockedRow {
             status: row.try_get("status")?,
+            has_app_rows: row.try_get("has_app_rows")?,
             conversation: row.try_get("conversation_id")?,
             to: row.try_get("to_number")?,
             from: row.try_get("from_number")?,

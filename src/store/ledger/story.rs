@@ -8,7 +8,9 @@ use tokio_postgres::{Client, Row};
 use crate::clock::ZoneData;
 use crate::message::facts::Preferences;
 use crate::message::segments::Segments;
-use crate::message::{AttemptToken, E164, Facts, InstanceId, MessageId, Moment, Status};
+use crate::message::{
+    Address, AttemptToken, Channel, Facts, InstanceId, MessageId, Moment, Status,
+};
 use crate::policy::{Rules, ZoneWarning, zone_of};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Store, StoreError};
@@ -58,6 +60,7 @@ pub struct StoryHold {
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryRow {
     pub status: String,
+    pub channel: &'static str,
     /// Masked.
     pub to: String,
     pub characters: usize,
@@ -234,12 +237,18 @@ fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::E
 
 fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
     let to: &str = row.try_get("to_number")?;
+    let channel = Channel::of(row.try_get("channel")?);
     let text: &str = row.try_get("text")?;
     Ok(StoryRow {
         status: row.try_get("status")?,
-        to: to
-            .parse::<E164>()
-            .map_or_else(|_| "not a phone number".to_owned(), |n| n.masked()),
+        channel: channel.as_str(),
+        to: Address::parse(channel, to).map_or_else(
+            |_| match channel {
+                Channel::Sms => "not a phone number".to_owned(),
+                other => format!("not an address of the channel {}", other.as_str()),
+            },
+            |to| to.masked(),
+        ),
         characters: text.chars().count(),
         segments: Segments::of(text),
         scheduled_at: at(row, "scheduled_at")?,

@@ -123,7 +123,8 @@ impl<'a> Columns<'a> {
         self.started.push(record.started.map(PgTimestamp));
         self.finished.push(record.finished.map(PgTimestamp));
         self.body.push(body(record));
-        self.from.push(sent.map(|sent| sent.from().as_str()));
+        self.from
+            .push(sent.and_then(|sent| Some(sent.from()?.as_str())));
         self.to.push(sent.map(|sent| sent.to().as_str()));
         self.version.push(versions.get(&record.id).copied());
     }

@@ -155,7 +155,7 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         send_before: row
             .try_get::<_, Option<PgTimestamp>>("send_before")?
             .map(|at| at.0),
-        lane: lane(row)?,
+        lane: lane(row, "to_number")?,
         to_number: row.try_get("to_number")?,
         from_number: row.try_get("from_number")?,
         body: row.try_get("body")?,
@@ -163,7 +163,7 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
     })
 }
 
-/// Reads `status, version, attempts, due, channel, written` and, for a row being sent, `lease_until`.
+/// Reads `status, version, attempts, due, channel, lane_address, written` and, for a row being sent, `lease_until`.
 fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     let status: Option<&str> = row.try_get("status")?;
     let Some(status) = status.and_then(|s| s.parse::<Status>().ok()) else {
@@ -175,7 +175,7 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
             lease_until: row
                 .try_get::<_, Option<PgTimestamp>>("lease_until")?
                 .map_or(Moment::MIN, |at| at.0),
-            lane: lane(row)?,
+            lane: lane(row, LANE_ADDRESS)?,
         },
         status => RowState::Gone {
             status: Some(status),
@@ -183,10 +183,13 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
     })
 }
 
-/// Reads `channel`: the lane of a row.
-pub(super) fn lane(row: &Row) -> Result<LaneKey, tokio_postgres::Error> {
-    let channel: Option<&str> = row.try_get("channel")?;
-    Ok(LaneKey::of(Channel::of(channel)))
+/// Where the recipient is in results that have it only for webhooks.
+pub(super) const LANE_ADDRESS: &str = "lane_address";
+
+/// Reads `channel` and the recipient: the lane of a row.
+pub(super) fn lane(row: &Row, address: &str) -> Result<LaneKey, tokio_postgres::Error> {
+    let channel = Channel::of(row.try_get("channel")?);
+    Ok(LaneKey::of_row(channel, row.try_get(address)?))
 }
 
 /// Reads `written`: when a row was inserted or put back last.
@@ -195,7 +198,7 @@ pub(super) fn written(row: &Row) -> Result<Option<Moment>, tokio_postgres::Error
     Ok(at.map(|at| at.0))
 }
 
-/// Reads `version, attempts, due, priority, channel` of a row that is pending.
+/// Reads `version, attempts, due, priority, channel, lane_address` of a row that is pending.
 pub(in crate::store) fn pending(
     row: &Row,
     written: Option<Moment>,
@@ -205,7 +208,7 @@ pub(in crate::store) fn pending(
         version: row.try_get("version")?,
         attempts: row.try_get("attempts")?,
         priority: Priority::of(row.try_get("priority")?),
-        lane: lane(row)?,
+        lane: lane(row, LANE_ADDRESS)?,
         written,
     })
 }

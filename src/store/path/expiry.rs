@@ -56,7 +56,7 @@ impl Store {
 pub(in crate::store) struct RowTimes {
     pub(in crate::store) id: Uuid,
     /// From when its lateness counts.
-    wanted_at: Moment,
+    late_from: Moment,
     send_before: Option<Moment>,
     /// The time of the read.
     now: Moment,
@@ -67,7 +67,7 @@ impl RowTimes {
         let send_before: Option<PgTimestamp> = row.try_get(2)?;
         Ok(Self {
             id: row.try_get(0)?,
-            wanted_at: row.try_get::<_, PgTimestamp>(1)?.0,
+            late_from: row.try_get::<_, PgTimestamp>(1)?.0,
             send_before: send_before.map(|at| at.0),
             now: row.try_get::<_, PgTimestamp>(3)?.0,
         })
@@ -75,6 +75,6 @@ impl RowTimes {
 
     /// Why it is too late; `None`: it is not.
     pub(in crate::store) fn too_late(&self, max_lateness: Duration) -> Option<String> {
-        too_late(self.wanted_at, self.send_before, max_lateness, self.now)
+        too_late(self.late_from, self.send_before, max_lateness, self.now)
     }
 }

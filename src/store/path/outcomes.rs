@@ -87,10 +87,10 @@ fn opted_out(record: &Record<Arc<Cleared>>) -> Option<Pair> {
         return None;
     };
     let sent = record.payload.as_ref()?;
-    (settled.category == Some(Category::OptedOut)).then(|| {
-        let (from, to) = (sent.from().as_str(), sent.to().as_str());
-        (from.to_owned(), to.to_owned())
-    })
+    let from = sent
+        .from()
+        .filter(|_| settled.category == Some(Category::OptedOut))?;
+    Some((from.as_str().to_owned(), sent.to().as_str().to_owned()))
 }
 
 /// Notifies the other instances of rows that are pending again: they have them as claimed by this
@@ -233,7 +233,7 @@ impl<'a> Columns<'a> {
             .filter(|_| settled.outcome == LedgerOutcome::Unknown);
         self.lookup_to.push(sought.map(|sent| sent.to().as_str()));
         self.lookup_from
-            .push(sought.map(|sent| sent.from().as_str()));
+            .push(sought.and_then(|sent| Some(sent.from()?.as_str())));
         self.lookup_text
             .push(sought.map(|sent| TextKey::of(sent.body()).0.to_vec()));
         self.until.push(settled.until().map(PgTimestamp));

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::claims::{lane, written};
+use super::claims::{LANE_ADDRESS, lane, written};
 use crate::message::{MessageId, Moment, Priority};
 use crate::reactor::Upcoming;
 use crate::store::session::timestamp::PgTimestamp;
@@ -154,7 +154,7 @@ fn read_upcoming(row: &tokio_postgres::Row) -> Result<Upcoming, tokio_postgres::
         version: row.try_get("version")?,
         attempts: row.try_get("attempts")?,
         priority: Priority::of(row.try_get("priority")?),
-        lane: lane(row)?,
+        lane: lane(row, LANE_ADDRESS)?,
         written: written(row)?,
     })
 }

@@ -4,6 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use punctual::message::Capabilities;
 use punctual::policy::Cleared;
+use punctual::provider::Providers;
 
 use super::*;
 
@@ -123,7 +124,7 @@ async fn a_provider_that_cannot_be_asked_leaves_it_to_the_policy() {
         (InDoubt::Resend, "pending"),
     ] {
         let mut case = Case::with(policy).await;
-        case.look_ups.provider = Arc::new(Console::on(std::io::sink()));
+        case.look_ups.providers = Console::on(std::io::sink());
         let id = case.world.row("pending").await;
         case.sends(id, LOST_ANSWER).await;
         case.later(20).await;
@@ -193,7 +194,7 @@ impl Provider for Idempotent {
 async fn an_idempotent_provider_is_given_the_message_again_whatever_the_policy() {
     for policy in InDoubt::ALL {
         let mut case = Case::with(policy).await;
-        case.look_ups.provider = Arc::new(Idempotent);
+        case.look_ups.providers = Providers::texts(Arc::new(Idempotent));
         let id = case.world.row("pending").await;
         case.sends(id, LOST_ANSWER).await;
         case.asked().await;

@@ -1,5 +1,6 @@
 //! A backlog of unconfirmed messages: few requests, few statements, and a provider that throttles.
 
+use punctual::provider::Providers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -135,7 +136,7 @@ async fn throttling_slows_look_ups_and_delays_no_resend() {
         asked: AtomicUsize::new(0),
     });
     let look_ups = LookUps {
-        provider: Arc::clone(&provider) as Arc<dyn Provider>,
+        providers: Providers::texts(Arc::clone(&provider) as Arc<dyn Provider>),
         pace: Pace::default(),
         ..case.look_ups.clone()
     };

@@ -144,7 +144,7 @@ pub(super) const DAEMON: &[Case] = &[
         "app/user_schedule",
         1,
         40,
-        "'+13105550100', null, 'x', now() + interval '1 hour', null, null, null, null, null, null, null, null",
+        "'+13105550100', null, 'x', now() + interval '1 hour', null, null, null, null, null, null, null, null, 'sms'",
     ),
     case("app/user_templates", 100, 4, "'key_1', 3"),
     case(

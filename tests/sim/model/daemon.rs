@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
-    AttemptToken, Claim, Facts, InstanceId, LaneKey, MessageId, Moment, RowState, Status,
+    AttemptToken, Claim, Facts, InstanceId, MessageId, Moment, RowState, Status,
 };
 use punctual::policy::too_late;
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
@@ -92,7 +92,7 @@ impl Database {
                 },
                 wanted_at: row.wanted_at(),
                 send_before: None,
-                lane: LaneKey::of(row.channel),
+                lane: row.lane(),
                 to_number: row.to.clone(),
                 from_number: None,
                 body,
@@ -117,7 +117,7 @@ impl Database {
                                 .map(|a| a.lease_until)
                                 .max()
                                 .unwrap_or(Moment::MIN),
-                            lane: LaneKey::of(row.channel),
+                            lane: row.lane(),
                         },
                         status => RowState::Gone {
                             status: Some(status),
@@ -135,7 +135,7 @@ impl Database {
             .filter(|row| {
                 row.status == Status::Pending
                     && row.due() <= until
-                    && row.wanted_at() >= now - max_lateness
+                    && row.late_from() >= now - max_lateness
             })
             .map(|row| Upcoming {
                 id: row.id,
@@ -143,7 +143,7 @@ impl Database {
                 version: row.version,
                 attempts: row.attempts,
                 priority: row.priority,
-                lane: LaneKey::of(row.channel),
+                lane: row.lane(),
                 written: row.requeued_at,
             })
             .collect();
@@ -306,7 +306,7 @@ impl Database {
             .rows
             .values()
             .filter(|r| r.status == Status::Pending && r.due() < limit)
-            .filter(|r| too_late(r.wanted_at(), None, max_lateness, now).is_some())
+            .filter(|r| too_late(r.late_from(), None, max_lateness, now).is_some())
             .map(|r| r.id)
             .filter(|id| self.free(*id))
             .collect();

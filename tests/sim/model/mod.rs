@@ -15,6 +15,8 @@ use punctual::message::{
     AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, Priority, RowState, Status,
 };
 
+use punctual::policy::Rule;
+
 pub(crate) use user::{Change, Transaction};
 
 use crate::mutant::Mutant;
@@ -50,6 +52,19 @@ impl Row {
         self.after([self.deferred_until, self.requeued_at])
     }
 
+    /// From when the allowed lateness counts.
+    pub(crate) fn late_from(&self) -> Moment {
+        if Rule::Lateness.holds(self.channel) {
+            self.wanted_at()
+        } else {
+            Moment::MAX
+        }
+    }
+
+    pub(crate) fn lane(&self) -> LaneKey {
+        LaneKey::of_row(self.channel, Some(&self.to))
+    }
+
     fn after(&self, others: [Option<Moment>; 2]) -> Moment {
         others
             .into_iter()
@@ -63,9 +78,21 @@ impl Row {
             version: self.version,
             attempts: self.attempts,
             priority: self.priority,
-            lane: LaneKey::of(self.channel),
+            lane: self.lane(),
             written: self.requeued_at,
         }
+    }
+}
+
+/// The `n`th recipient of a channel; of a channel that is not supported, a number.
+pub(crate) fn address(channel: Channel, n: u64) -> String {
+    match channel {
+        Channel::Sms | Channel::Other => format!("+1500555{n:04}"),
+        Channel::Email => format!("user{n}@example.com"),
+        Channel::Push => format!("https://push.example/{n}"),
+        Channel::InApp => format!("00000000-0000-4000-8000-{n:012}"),
+        // Two hosts: two lanes.
+        Channel::Webhook => format!("https://hooks{}.example/{n}", n % 2),
     }
 }
 

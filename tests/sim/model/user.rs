@@ -25,6 +25,7 @@ pub(crate) enum Change {
     /// It is to go another way.
     Reroute {
         channel: Channel,
+        to: String,
     },
     Cancel,
     /// The app's own sender, which may still run beside us, says what became of it.
@@ -108,7 +109,10 @@ impl Database {
         match change {
             Change::Reschedule { at } => new.scheduled_at = *at,
             Change::Edit { body } => new.body.clone_from(body),
-            Change::Reroute { channel } => new.channel = *channel,
+            Change::Reroute { channel, to } => {
+                new.channel = *channel;
+                new.to.clone_from(to);
+            }
             Change::Cancel => new.status = Status::Cancelled,
             Change::Mark(status) => new.status = *status,
             Change::PutBack { at } => {
@@ -120,7 +124,10 @@ impl Database {
         if !transition(Some(old.status), new.status, Writer::User) {
             return None;
         }
-        let content = |row: &Row| (row.body.clone(), row.scheduled_at, row.channel);
+        let content = |row: &Row| {
+            let (to, body) = (row.to.clone(), row.body.clone());
+            (to, body, row.scheduled_at, row.channel)
+        };
         let is_fixed = matches!(
             old.status,
             Status::Sending | Status::Sent | Status::Delivered | Status::Unconfirmed
@@ -161,7 +168,8 @@ impl Database {
     fn failure(&self, channel: Channel) -> Option<String> {
         (!self.understood.contains(&channel)).then(|| {
             let word = channel.as_str();
-            format!("the channel \"{word}\" is not supported; supported are: sms")
+            let supported = Channel::UNDERSTOOD.map(Channel::as_str).join(", ");
+            format!("the channel \"{word}\" is not supported; supported are: {supported}")
         })
     }
 

@@ -1,6 +1,7 @@
 //! The daemon of a proof world: its journal, what it recovers at a start, the quarantine after a restore,
 //! and its look-ups. What it decides, `punctual::proof` decides.
 
+use punctual::message::Channel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -192,6 +193,7 @@ impl Daemon {
                         since: row.created_at.min(row.due()),
                         touched: Some(row.created_at),
                         version: row.version,
+                        channel: Channel::Sms,
                     });
             }
         }

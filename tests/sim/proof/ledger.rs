@@ -398,7 +398,7 @@ impl Ledger {
                 limits: RetryLimits {
                     attempts: row.attempts,
                     max_attempts: MAX_ATTEMPTS,
-                    wanted_at: row.scheduled_at,
+                    late_from: row.scheduled_at,
                     send_before: None,
                     now,
                 },

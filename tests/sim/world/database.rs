@@ -1,6 +1,7 @@
 //! The way to the database and back: a statement takes effect at one instant between its
 //! question and its answer, or not at all, or long after it was given up.
 
+use punctual::message::Carriers;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,7 +226,12 @@ impl World {
             won,
             states,
         } = answer;
-        let verdicts = judge_all(&won, &self.rules, &Capabilities::SENDS_ONLY, now.db);
+        let verdicts = judge_all(
+            &won,
+            &self.rules,
+            &Carriers::all(Capabilities::SENDS_ONLY),
+            now.db,
+        );
         let judged: Vec<_> = won.iter().zip(verdicts).collect();
         let answers = asks
             .iter()

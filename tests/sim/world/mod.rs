@@ -174,7 +174,6 @@ impl World {
             channels: HashMap::new(),
             mutant,
             rules: Rules {
-                channels: &Channel::ALL,
                 default_sender: Some(default_sender),
                 max_lateness: plan.max_lateness,
                 ..Rules::default()

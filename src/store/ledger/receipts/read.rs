@@ -115,7 +115,9 @@ impl Group {
                     to: row.try_get("to_number")?,
                     body: row.try_get("body")?,
                 };
-                shown.insert(message, app_message);
+                if row.try_get("has_app_rows")? {
+                    shown.insert(message, app_message);
+                }
                 read_row(row)?
             }
             None => None,
@@ -182,7 +184,7 @@ fn read_row(row: &Row) -> Result<Option<RowStanding>, tokio_postgres::Error> {
         limits: RetryLimits {
             attempts: row.try_get("attempts")?,
             max_attempts: row.try_get("max_attempts")?,
-            wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,
+            late_from: row.try_get::<_, PgTimestamp>("late_from")?.0,
             send_before: send_before.map(|at| at.0),
             now: row.try_get::<_, PgTimestamp>("now")?.0,
         },

@@ -2,7 +2,7 @@
 -- look_up_put_back.sql writes, in the same transaction. A locked row is skipped, and tried again at the next
 -- look-up.
 -- $1 messages
-select m.id, wanted_at!(m), m.send_before, clock_timestamp()
+select m.id, late_from!(m), m.send_before, clock_timestamp()
   from public.scheduled_messages m
  where m.id = any ($1::uuid[]) and is_unconfirmed!(m) and m.attempts < coalesce(m.max_attempts, 3)
  order by m.id

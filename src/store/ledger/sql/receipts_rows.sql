@@ -20,8 +20,8 @@ with ask as (
 ), free as (
   select m.id, m.status::text, m.twilio_sid::text, m.conversation_id::uuid, m.to_number::text, m.body::text,
          m.attempts::int, coalesce(m.max_attempts, 3)::int as max_attempts,
-         wanted_at!(m) as wanted_at, m.send_before,
-         clock_timestamp() as now
+         late_from!(m) as late_from, m.send_before,
+         clock_timestamp() as now, has_app_rows!(m) as has_app_rows
     from public.scheduled_messages m
    where m.id in (select message_id from found)
    order by m.id

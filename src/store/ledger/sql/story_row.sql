@@ -1,5 +1,5 @@
 -- $1 id
-select m.id, m.status, m.to_number, m.scheduled_at, m.deferred_until, m.deferred_reason,
+select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_until, m.deferred_reason,
        m.next_attempt_at, m.requeued_at, m.send_before, m.sent_at, m.delivered_at, m.cancelled_at,
        m.cancel_reason, m.error_message, m.error_code, m.twilio_sid, m.attempts, m.max_attempts,
        m.version, m.in_doubt::text, coalesce(a.body, m.body)::text as text,

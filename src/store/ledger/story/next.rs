@@ -146,6 +146,7 @@ mod tests {
 
     fn row(status: &str, in_doubt: Option<&str>) -> StoryRow {
         StoryRow {
+            channel: "sms",
             status: status.into(),
             to: String::new(),
             characters: 0,

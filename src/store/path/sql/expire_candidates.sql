@@ -10,7 +10,7 @@ with late as (
      from public.scheduled_messages m
     where m.status = 'pending'
       and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
-      and wanted_at!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and late_from!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
       and due!(m) >= coalesce($3::timestamptz, '-infinity')
     order by due!(m)
     limit $2)
@@ -23,7 +23,7 @@ with late as (
     limit $2)
 )
 -- Checked again once the row is locked: an edit that was committed meanwhile counts.
-select m.id, wanted_at!(m), m.send_before, clock_timestamp()
+select m.id, late_from!(m), m.send_before, clock_timestamp()
   from public.scheduled_messages m
  where m.id in (select id from late) and is_pending!(m)
    and (m.send_before < clock_timestamp()

@@ -67,7 +67,7 @@ with free as materialized (
   returning m.id, proven.token, m.conversation_id, coalesce(proven.body, m.body) as body, proven.sent_from,
             -- The number as it was sent to, not as it was entered: conversations are found by it.
             coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,
-            coalesce(proven.finished_at, 'epoch') as finished_at
+            coalesce(proven.finished_at, 'epoch') as finished_at, has_app_rows!(m) as has_app_rows
 ), uses as (
   -- The app's own count is updated later from this: its row would make the records of one template wait for
   -- each other.
@@ -82,7 +82,7 @@ with free as materialized (
     from (select array_agg(id) as ids, array_agg(conversation_id::uuid) as conversations,
                  array_agg(body::text) as bodies, array_agg(sent_from) as senders,
                  array_agg(sent_to::text) as recipients, array_agg(sid) as sids, array_agg(finished_at) as finished_at
-            from moved
+            from moved where has_app_rows
           having count(*) > 0) m
 ), corrected as (
   -- A callback that came first has written the row's text for the app, which may not be what was sent.

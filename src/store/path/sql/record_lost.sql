@@ -90,13 +90,13 @@ with ask as materialized (
         or m.status = 'sent' and proven.started_at > m.sent_at)
   returning m.id, m.conversation_id, coalesce(proven.body, m.body) as body, proven.sent_from,
             coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,
-            coalesce(proven.finished_at, 'epoch') as finished_at
+            coalesce(proven.finished_at, 'epoch') as finished_at, has_app_rows!(m) as has_app_rows
 ), wrote as (
   select punctual.write_sent(m.ids, m.conversations, m.bodies, m.senders, m.recipients, m.sids, m.finished_at) as refusal
     from (select array_agg(id) as ids, array_agg(conversation_id::uuid) as conversations,
                  array_agg(body::text) as bodies, array_agg(sent_from) as senders,
                  array_agg(sent_to::text) as recipients, array_agg(sid) as sids, array_agg(finished_at) as finished_at
-            from moved
+            from moved where has_app_rows
           having count(*) > 0) m
 )
 select token, 'done' as what, null::text as refusal from named

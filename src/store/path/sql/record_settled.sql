@@ -90,8 +90,10 @@ with ask as materialized (
      and exists (select from punctual.attempts a
                   where a.token = done.token and a.message_id = m.id and is_open!(a))
   returning done.token, m.status, m.version, m.attempts, m.priority, m.channel,
+            lane_address!(m) as lane_address,
             due!(m) as due
 )
-select token, status::text, version::bigint, attempts::int, due, priority::text, channel::text from moved
+select token, status::text, version::bigint, attempts::int, due, priority::text, channel::text, lane_address
+  from moved
 union all
-select token, null, null, null, null, null, null from done
+select token, null, null, null, null, null, null, null from done

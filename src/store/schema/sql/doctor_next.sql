@@ -1,7 +1,8 @@
 -- What will prevent the next 1,000 messages from being sent: one row per check, as in doctor_server.sql.
+-- $1 the default sender  $2 the channels that have a provider
 with next as materialized (
-  select m.id, m.to_number, m.from_number, m.body, m.user_id, m.template_id, m.calendar_event_id, m.send_before, m.message_type,
-         m.timezone, m.template_vars, due!(m) as due
+  select m.id, m.channel, opt_out_holds!(m) as is_text, m.to_number, m.from_number, m.body, m.user_id,
+         m.template_id, m.calendar_event_id, m.send_before, m.message_type, m.timezone, m.template_vars, due!(m) as due
     from public.scheduled_messages m
    where m.status = 'pending'
    order by due!(m)
@@ -20,6 +21,10 @@ with next as materialized (
          'correct them; PUNCTUAL_VALIDATE=refuse has the database refuse such rows when they are written'
     from next n where fault!(n) is not null
   union all
+  select 'channels', count(*), min(n.id::text), 'are of a channel without a provider',
+         'they will fail: set PUNCTUAL_PROVIDER to one that carries the channel, or change scheduled_messages.channel'
+    from next n where not is_text and lower(btrim(n.channel, white!())) <> all ($2::text[])
+  union all
   select 'templates', count(*), min(n.id::text), 'name a template that is inactive or missing',
          'they will fail: update sms_templates set is_active = true for it, or name another'
     from next n
@@ -28,14 +33,14 @@ with next as materialized (
   union all
   select 'unverified', count(*), min(f.id::text), 'are for users whose phone is not verified',
          'they will be cancelled: verify the phone (user_sms_preferences.phone_verified), or do not schedule for these users'
-    from facts f where f.has_preferences and not f.phone_verified
+    from facts f join next n on n.id = f.id where f.has_preferences and not f.phone_verified and n.is_text
   union all
   select 'opted out', count(*), min(f.id::text), 'are for users who opted out', 'they will be cancelled: do not schedule for these users'
-    from facts f where f.opted_out
+    from facts f join next n on n.id = f.id where f.opted_out and n.is_text
   union all
   select 'limit of none', count(*), min(f.id::text), 'are for users whose daily limit is 0',
          'they are deferred from day to day: set user_sms_preferences.daily_sms_limit to null for no limit'
-    from facts f where f.daily_limit <= 0
+    from facts f join next n on n.id = f.id where f.daily_limit <= 0 and n.is_text
   union all
   select 'too late', count(*), min(n.id::text), 'are due after their own send_before',
          'they will be cancelled: let send_before be later than scheduled_at'

@@ -1,0 +1,216 @@
+//! Messages of every channel: their lanes, and the rules that the database applies, by the table of
+//! `policy::Rule`.
+
+use futures_util::FutureExt;
+use punctual::message::facts::Limit;
+use punctual::message::{Channel, Claim, LaneKey, MessageId, RowState};
+use punctual::policy::Rule;
+use punctual::reactor::Settlement;
+use uuid::Uuid;
+
+use crate::ours::{LATE, accepted, now, record, recorded, store, won};
+use crate::rows::{World, count, one, run};
+
+const USER: &str = "11111111-1111-1111-1111-111111111111";
+
+/// A recipient of each channel.
+const ADDRESSES: [(Channel, &str); 5] = [
+    (Channel::Sms, "+13105550100"),
+    (Channel::Webhook, "https://Hooks.example:8443/1"),
+    (Channel::Email, "ada@example.com"),
+    (Channel::Push, "https://push.example/1"),
+    (Channel::InApp, "0a1b2c3d-0000-4000-8000-0123456789ab"),
+];
+
+/// A pending message of each channel, written as the app does.
+async fn messages(world: &World, columns: &str, values: &str) -> Vec<(Channel, Uuid)> {
+    let mut ids = Vec::new();
+    for (channel, to) in ADDRESSES {
+        let sql = format!(
+            "insert into scheduled_messages (to_number, body, scheduled_at, channel {columns})
+             values ('{to}', 'hello', clock_timestamp(), '{}' {values}) returning id",
+            channel.as_str()
+        );
+        ids.push((channel, one(&world.user, &sql).await));
+    }
+    ids
+}
+
+fn ids(messages: &[(Channel, Uuid)]) -> Vec<Uuid> {
+    messages.iter().map(|(_, id)| *id).collect()
+}
+
+#[tokio::test]
+async fn each_channel_has_a_lane_and_each_host_of_webhooks() {
+    let world = World::new().await;
+    let store = store(&world);
+    let messages = messages(&world, "", "").await;
+    let expected = |channel| match channel {
+        Channel::Webhook => LaneKey::of(channel).with_host("hooks.example"),
+        other => LaneKey::of(other),
+    };
+    let lane_of = |id: MessageId| {
+        let of = messages.iter().find(|(_, own)| *own == id.0);
+        expected(of.unwrap().0)
+    };
+    // As a sweep, a read, a claim and a record have it.
+    let swept = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let until = now(&store).await;
+    let into = std::sync::Arc::clone(&swept);
+    let chunk = |rows| {
+        into.lock().unwrap().extend::<Vec<_>>(rows);
+        std::future::ready(()).boxed()
+    };
+    store.load(until, LATE, chunk).await.unwrap();
+    let swept = std::mem::take(&mut *swept.lock().unwrap());
+    assert_eq!(swept.len(), messages.len());
+    for row in swept {
+        assert_eq!(row.lane, lane_of(row.id));
+    }
+    let read: Vec<MessageId> = messages.iter().map(|(_, id)| MessageId(*id)).collect();
+    for (id, state) in store.read(&read).await.unwrap() {
+        let RowState::Pending { lane, .. } = state else {
+            panic!("{state:?}");
+        };
+        assert_eq!(lane, lane_of(id));
+    }
+    let claims = won(&store, &ids(&messages)).await;
+    for claim in &claims {
+        assert_eq!(claim.lane, lane_of(claim.id));
+    }
+    for (id, state) in store.read(&read).await.unwrap() {
+        let RowState::Sending { lane, .. } = state else {
+            panic!("{state:?}");
+        };
+        assert_eq!(lane, lane_of(id));
+    }
+    let released: Vec<_> = claims
+        .iter()
+        .map(|claim| record(claim, Settlement::returned("released")))
+        .collect();
+    let done = store.record(&released.iter().collect::<Vec<_>>()).await;
+    for claim in &claims {
+        let Some(Some(RowState::Pending { lane, .. })) = done.as_ref().unwrap().get(&claim.token)
+        else {
+            panic!("{done:?}");
+        };
+        assert_eq!(*lane, lane_of(claim.id));
+    }
+}
+
+#[tokio::test]
+async fn only_text_messages_have_rows_in_the_apps_tables() {
+    let world = World::new().await;
+    let messages = messages(&world, "", "").await;
+    let store = store(&world);
+    let claims = won(&store, &ids(&messages)).await;
+    let sent: Vec<_> = claims.iter().map(accepted).collect();
+    assert_eq!(recorded(&store, &sent).await, messages.len());
+    for (channel, id) in messages {
+        assert_eq!(world.status(id).await, "sent", "{channel:?}");
+        let rows = format!(
+            "select count(*) from messages where metadata ->> 'scheduled_message_id' = '{id}'"
+        );
+        let expected = i64::from(Rule::AppRows.holds(channel));
+        assert_eq!(
+            one::<i64>(&world.unseen, &rows).await,
+            expected,
+            "{channel:?}"
+        );
+    }
+    let none = "select count(*) from conversations";
+    assert_eq!(one::<i64>(&world.unseen, none).await, 1);
+}
+
+#[tokio::test]
+async fn a_stop_and_an_opt_out_end_text_messages_only() {
+    let world = World::new().await;
+    let of_user = format!(", '{USER}'");
+    let pending = messages(&world, ", user_id", &of_user).await;
+    run(
+        &world.user,
+        &format!(
+            "insert into user_sms_preferences (user_id, opted_out, phone_verified) values ('{USER}', true, true)"
+        ),
+    )
+    .await;
+    for (channel, id) in pending {
+        let is_cancelled = world.status(id).await == "cancelled";
+        assert_eq!(is_cancelled, Rule::OptOut.holds(channel), "{channel:?}");
+    }
+    let texts = messages(&world, "", "").await;
+    // For any recipient, as a reply STOP would have it for a number.
+    run(
+        &world.unseen,
+        "insert into punctual.suppressions (our_number, their_number, reason) values (null, '+13105550100', 'STOP')",
+    )
+    .await;
+    let store = store(&world);
+    let claimed = crate::ours::claim(&store, &ids(&texts)).await;
+    for ((channel, _), answer) in texts.iter().zip(claimed) {
+        let is_won = matches!(answer, punctual::message::ClaimAnswer::Won(_));
+        assert_eq!(is_won, !Rule::Stop.holds(*channel), "{channel:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_daily_limit_counts_text_messages_only() {
+    let world = World::new().await;
+    run(
+        &world.user,
+        &format!(
+            "insert into user_sms_preferences (user_id, phone_verified, daily_sms_limit) values ('{USER}', true, 1)"
+        ),
+    )
+    .await;
+    let messages = messages(&world, ", user_id", &format!(", '{USER}'")).await;
+    let claims: Vec<Claim> = won(&store(&world), &ids(&messages)).await;
+    for ((channel, _), claim) in messages.iter().zip(claims) {
+        let is_counted = claim.facts.limit != Limit::NotCounted;
+        assert_eq!(is_counted, Rule::DailyLimit.holds(*channel), "{channel:?}");
+    }
+    assert_eq!(
+        count(
+            &world.unseen,
+            "select 1 from punctual.daily_counts where count = 1",
+            &[]
+        )
+        .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn no_webhook_is_too_late_but_by_its_own_send_before() {
+    let world = World::new().await;
+    let old = messages(&world, "", "").await;
+    let ended = messages(
+        &world,
+        ", send_before",
+        ", clock_timestamp() - interval '1 s'",
+    )
+    .await;
+    run(
+        &world.unseen,
+        "update scheduled_messages set scheduled_at = clock_timestamp() - interval '1 day' where send_before is null",
+    )
+    .await;
+    let store = store(&world);
+    store.expire(LATE, None, 100).await.unwrap();
+    for (channel, id) in &old {
+        let is_cancelled = world.status(*id).await == "cancelled";
+        assert_eq!(is_cancelled, Rule::Lateness.holds(*channel), "{channel:?}");
+    }
+    for (channel, id) in ended {
+        assert_eq!(world.status(id).await, "cancelled", "{channel:?}");
+    }
+    // What is not too late is still loaded.
+    let loaded = std::sync::Arc::new(std::sync::Mutex::new(0));
+    let into = std::sync::Arc::clone(&loaded);
+    let chunk = |rows: Vec<_>| {
+        *into.lock().unwrap() += rows.len();
+        std::future::ready(()).boxed()
+    };
+    store.load(now(&store).await, LATE, chunk).await.unwrap();
+    assert_eq!(*loaded.lock().unwrap(), 1);
+}
