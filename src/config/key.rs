@@ -59,6 +59,7 @@ settings! {
     STATE_DIR      Plain   "PUNCTUAL_STATE_DIR"      "state_dir";
     TIMEZONE       Plain   "PUNCTUAL_TIMEZONE"       "timezone";
     BUSINESS_HOURS Plain   "PUNCTUAL_BUSINESS_HOURS" "business_hours";
+    HOURS_BY_TYPE  Plain   "PUNCTUAL_HOURS_BY_TYPE"  "hours_by_type";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
     VALIDATE       Plain   "PUNCTUAL_VALIDATE"       "validate";

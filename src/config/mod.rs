@@ -28,7 +28,7 @@ use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::{InDoubt, Sender};
-use crate::policy::{BusinessHours, Rules, Validate};
+use crate::policy::{BusinessHours, HoursByType, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
 pub use error::{ConfigError, Problem};
@@ -72,6 +72,8 @@ pub struct Config {
     pub timezone: TimeZone,
     /// When messages may be sent, in that zone; `None`: at any hour.
     pub business_hours: Option<BusinessHours>,
+    /// `PUNCTUAL_HOURS_BY_TYPE`.
+    pub hours_by_type: HoursByType,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -159,6 +161,7 @@ impl Config {
             values::timezone(&zone_data, name)
         });
         let business_hours = raw.or(&key::BUSINESS_HOURS, "off", values::business_hours);
+        let hours_by_type = raw.or(&key::HOURS_BY_TYPE, "none", values::hours_by_type);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
         let validate = raw.or(&key::VALIDATE, "warn", values::validate);
@@ -183,6 +186,7 @@ impl Config {
                 zone_data,
                 timezone,
                 business_hours,
+                hours_by_type,
                 urgent_passes_quiet_hours,
                 limit_source,
                 validate,
@@ -201,6 +205,7 @@ impl Config {
             zones: self.zone_data.zones.clone(),
             timezone: self.timezone.clone(),
             business_hours: self.business_hours.clone(),
+            hours_by_type: self.hours_by_type.clone(),
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: self.limit_source,
             validate: self.validate,

@@ -38,6 +38,7 @@ struct Shown<'a> {
     state_dir: Option<String>,
     timezone: &'a str,
     business_hours: String,
+    hours_by_type: String,
     urgent_passes_quiet_hours: bool,
     limit_source: &'static str,
     validate: &'static str,
@@ -94,6 +95,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             .business_hours
             .as_ref()
             .map_or_else(|| "off".into(), ToString::to_string),
+        hours_by_type: config.hours_by_type.to_string(),
         urgent_passes_quiet_hours: config.urgent_passes_quiet_hours,
         limit_source: match config.limit_source {
             LimitSource::Punctual => "punctual",

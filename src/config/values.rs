@@ -18,7 +18,7 @@ use crate::clock::ZoneData;
 use crate::http::TOKEN_MIN;
 use crate::message::InDoubt;
 use crate::message::facts::LimitSource;
-use crate::policy::{BusinessHours, Validate};
+use crate::policy::{BusinessHours, HoursByType, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
 type Parsed<T> = Result<T, String>;
@@ -188,6 +188,15 @@ pub(super) fn timezone(data: &ZoneData, text: &str) -> Parsed<TimeZone> {
     data.zones
         .get(text)
         .ok_or_else(|| "an IANA time zone, like Europe/Berlin or UTC".into())
+}
+
+pub(super) fn hours_by_type(text: &str) -> Parsed<HoursByType> {
+    text.parse().map_err(|why| {
+        format!(
+            "none, or hours of message types like \
+             `event_reminder = off | invoice = mon-fri 08:00-18:00`: {why}"
+        )
+    })
 }
 
 pub(super) fn business_hours(text: &str) -> Parsed<Option<BusinessHours>> {

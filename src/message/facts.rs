@@ -32,6 +32,13 @@ pub struct Facts {
     pub limit: Limit,
 }
 
+impl Facts {
+    /// By what the hours that hold for the message are found: its type.
+    pub fn hours_key(&self) -> Option<&str> {
+        self.message_type.as_deref()
+    }
+}
+
 /// Without texts of the app, which may be private.
 impl std::fmt::Debug for Facts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

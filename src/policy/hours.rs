@@ -32,7 +32,7 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let quiet = own.filter(|hours| holds && hours.start != hours.end);
     let zone = quiet.map(|_| zones::zone_of(facts, rules));
     let quiet = quiet.as_ref().zip(zone.as_ref());
-    let business = rules.business_hours.as_ref();
+    let business = rules.business_hours_of(facts.hours_key());
     let business = business.filter(|_| Rule::BusinessHours.holds(channel));
 
     let mut reasons: Vec<String> = Vec::new();

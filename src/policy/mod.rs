@@ -22,6 +22,7 @@ mod consent;
 mod days;
 mod expiry;
 mod hours;
+mod hours_by_type;
 mod open_hours;
 mod quiet;
 mod quota;
@@ -33,6 +34,7 @@ pub use business::{BusinessHours, BusinessHoursError};
 pub use channels::Rule;
 pub use days::{LocalDay, local_days};
 pub use expiry::too_late;
+pub use hours_by_type::{HoursByType, HoursByTypeError};
 pub use quota::judge_all;
 pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
@@ -74,6 +76,8 @@ pub struct Rules {
     pub timezone: TimeZone,
     /// When messages may be sent, in [`Self::timezone`]; `None`: at any time.
     pub business_hours: Option<BusinessHours>,
+    /// The same for single message types, in place of [`Self::business_hours`].
+    pub hours_by_type: HoursByType,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -92,10 +96,20 @@ impl Default for Rules {
             zones: Zones::bundled(),
             timezone: TimeZone::UTC,
             business_hours: None,
+            hours_by_type: HoursByType::default(),
             urgent_passes_quiet_hours: false,
             limit_source: LimitSource::Punctual,
             validate: Validate::Warn,
         }
+    }
+}
+
+impl Rules {
+    /// The business hours of messages of this type.
+    pub fn business_hours_of(&self, message_type: Option<&str>) -> Option<&BusinessHours> {
+        message_type
+            .and_then(|message_type| self.hours_by_type.of(message_type))
+            .unwrap_or(self.business_hours.as_ref())
     }
 }
 

@@ -16,6 +16,7 @@ fn the_defaults_are_those_of_the_interface() {
         "max_lateness = \"1h\"",
         "timezone = \"UTC\"",
         "business_hours = \"off\"",
+        "hours_by_type = \"none\"",
         "urgent_passes_quiet_hours = false",
         "limit_source = \"punctual\"",
         "validate = \"warn\"",
@@ -113,6 +114,31 @@ fn what_the_policy_goes_by() {
         hours,
         "weekdays",
         Err("\"weekdays\" is neither days (mon, mon-fri) nor hours"),
+    );
+    let by_type = "PUNCTUAL_HOURS_BY_TYPE";
+    let two = Ok("hours_by_type = \"event_reminder = off | invoice = mon-fri 08:00-18:00\"");
+    env(
+        by_type,
+        "invoice=mon-fri 08:00-18:00|event_reminder=off",
+        two,
+    );
+    file(
+        "hours_by_type = 'event_reminder = off | invoice = mon-fri 08:00-18:00'",
+        two,
+    );
+    env(by_type, "none", Ok("hours_by_type = \"none\""));
+    env(by_type, "invoice", Err("\"invoice\" is not TYPE = HOURS"));
+    env(by_type, "= off", Err("is not TYPE = HOURS"));
+    env(by_type, "a = off | a = off", Err("\"a\" is named twice"));
+    env(
+        by_type,
+        "a = daily",
+        Err("the hours of a: \"daily\" is neither days"),
+    );
+    env(
+        by_type,
+        "a =",
+        Err("the hours of a: it has no days and hours"),
     );
     let urgent = "PUNCTUAL_URGENT_PASSES_QUIET_HOURS";
     let passes = Ok("urgent_passes_quiet_hours = true");

@@ -44,6 +44,44 @@ fn business_hours_wait_for_the_next_opening() {
 }
 
 #[test]
+fn a_type_has_its_own_hours_in_place_of_the_installations() {
+    // Saturday noon.
+    let at = moment("2026-01-03T12:00:00Z");
+    let judged = |business: Option<&str>, message_type: Option<&str>| {
+        let mut claim = claim();
+        (claim.due, claim.wanted_at) = (at, at);
+        claim.facts.message_type = message_type.map(Into::into);
+        let rules = Rules {
+            business_hours: business.map(|hours| hours.parse().unwrap()),
+            hours_by_type: "event_reminder = off | campaign = mon-fri 10:00-16:00"
+                .parse()
+                .unwrap(),
+            ..rules()
+        };
+        verdict(&claim, &rules, at)
+    };
+    let goes = "send from +15005550006";
+    let weekdays = Some("mon-fri 09:00-20:00");
+    let waits = "defer to 2026-01-05T09:00:00.000000Z: outside of mon-fri 09:00-20:00 UTC";
+    let paced = "defer to 2026-01-05T10:00:00.000000Z: outside of mon-fri 10:00-16:00 UTC";
+    for (business, message_type, expected) in [
+        (weekdays, None, waits),
+        (weekdays, Some("invoice"), waits),
+        (weekdays, Some(" event_reminder "), goes),
+        (weekdays, Some("campaign"), paced),
+        (None, None, goes),
+        (None, Some("event_reminder"), goes),
+        (None, Some("campaign"), paced),
+    ] {
+        assert_eq!(
+            judged(business, message_type),
+            expected,
+            "{business:?} {message_type:?}"
+        );
+    }
+}
+
+#[test]
 fn both_must_suit() {
     let both = |quiet_hours, zone: &str| {
         let mut claim = claim();
