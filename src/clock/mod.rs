@@ -25,11 +25,29 @@ pub struct Clock {
     offset: Mutex<Offset>,
 }
 
+/// A reading of both clocks that took longer was interrupted, and would look like a step of one of them.
+const READING_US: i64 = 500;
+
+/// So often an interrupted reading is repeated.
+const READINGS_MAX: usize = 10;
+
 /// Reads both clocks of this machine.
 pub fn reading() -> Reading {
+    let mut up = micros(ClockId::Boottime);
+    for _ in 1..READINGS_MAX {
+        let real_us = micros(ClockId::Realtime);
+        let after = micros(ClockId::Boottime);
+        if after - up <= READING_US {
+            return Reading {
+                real_us,
+                up: Uptime::from_micros(up.midpoint(after)),
+            };
+        }
+        up = after;
+    }
     Reading {
         real_us: micros(ClockId::Realtime),
-        up: Uptime::from_micros(micros(ClockId::Boottime)),
+        up: Uptime::from_micros(up),
     }
 }
 
@@ -71,6 +89,11 @@ impl Clock {
     /// Adds a reading of the database's clock that was made between `before` and now.
     pub fn measured(&self, before: Reading, database: Moment) {
         self.offset().measured(before, database, reading());
+    }
+
+    /// Adds the date of a response that the provider made between `before` and now.
+    pub fn witnessed(&self, before: Reading, date: Moment) {
+        self.offset().witnessed(before, date, reading());
     }
 
     /// Whether the clock has just been lost: the wall clock was stepped, or the database's clock jumped. True once,

@@ -68,6 +68,7 @@ impl Connections {
         let clock = DatabaseClock {
             store: self.heartbeat.clone(),
             clock: Arc::clone(&dispatch.clock),
+            provider: dispatch.providers.get(Channel::Sms).cloned(),
             inputs: inputs.clone(),
             lost: Arc::clone(&wakers.clock_lost),
         };

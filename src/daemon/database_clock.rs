@@ -1,4 +1,5 @@
-//! Measures the database's clock: every few seconds, and at once when this machine's was stepped.
+//! Measures the database's clock: every few seconds, and at once when this machine's was stepped. While it is
+//! disputed, the provider's date is queried, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::{self, Clock};
 use crate::dispatch::Input;
+use crate::message::Uptime;
+use crate::provider::Provider;
 use crate::schedule::Backoff;
 use crate::store::{Store, StoreError};
 
@@ -23,10 +26,15 @@ const READINGS: usize = 5;
 /// Between attempts to measure a clock that was lost.
 const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
 
+/// Between queries for the provider's date. Each is a request of about 200 bytes.
+const DATE_PAUSE: Duration = Duration::from_secs(10);
+
 pub(super) struct DatabaseClock {
     /// With connections that no other statement can delay.
     pub(super) store: Store,
     pub(super) clock: Arc<Clock>,
+    /// Its date confirms a database's clock that jumped. That of text messages: a webhook's host may be anybody's.
+    pub(super) provider: Option<Arc<dyn Provider>>,
     pub(super) inputs: mpsc::Sender<Input>,
     /// Notified when the event loop has found it lost.
     pub(super) lost: Arc<Notify>,
@@ -57,16 +65,44 @@ impl DatabaseClock {
     /// Measures until it is known again.
     async fn find(&self) {
         let mut failures = 0;
+        let mut next_date = Uptime::MIN;
+        let mut is_reported = false;
         while !self.clock.is_trusted() {
+            if let (false, Some(by)) = (is_reported, self.clock.disputed()) {
+                tracing::error!("{}", disputed(by));
+                is_reported = true;
+            }
             if let Err(error) = measure(&self.store, &self.clock).await {
                 tracing::warn!(%error, "the database's clock could not be measured; sending is paused until it is");
             } else if self.clock.is_trusted() {
                 tracing::info!("the database's clock is known again");
                 return;
             }
+            if self.clock.disputed().is_some() && clock::reading().up >= next_date {
+                if self.confirm().await {
+                    tracing::warn!(
+                        "the provider's date confirms the database's clock: it is followed"
+                    );
+                    return;
+                }
+                next_date = clock::reading().up + DATE_PAUSE;
+            }
             failures += 1;
             sleep(MEASURE_AGAIN.pause(failures)).await;
         }
+    }
+
+    /// Whether the provider's date confirms the database's clock.
+    async fn confirm(&self) -> bool {
+        let Some(provider) = &self.provider else {
+            return false;
+        };
+        let before = clock::reading();
+        let Some(date) = provider.date().await else {
+            return false;
+        };
+        self.clock.witnessed(before, date);
+        read(&self.store, &self.clock).await.is_ok() && self.clock.is_trusted()
     }
 }
 
@@ -76,8 +112,9 @@ pub(super) fn disputed(by_us: i64) -> String {
     let (seconds, milliseconds) = (by / 1_000_000, by % 1_000_000 / 1_000);
     format!(
         "the database's clock is off by {sign}{seconds}.{milliseconds:03} s from what this host's clock confirms: \
-         nothing is claimed, started, cancelled as too late or reaped until both agree within 1 s. Set the wrong \
-         clock right; if the database's is right: punctual run --accept-clock"
+         nothing is claimed, started, cancelled as too late or reaped until it agrees within 1 s with this host's \
+         clock or the provider's date. Set the wrong clock right; if the database's is right: punctual run \
+         --accept-clock"
     )
 }
 

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{self, BoxFuture, FutureExt as _};
 
-use crate::message::{Capabilities, Outcome, ProviderSid};
+use crate::message::{Capabilities, Moment, Outcome, ProviderSid};
 use crate::policy::Cleared;
 
 mod callbacks;
@@ -39,6 +39,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Opens connections, so that about `connections` requests need no handshake. Called shortly
     /// before messages are due; an error has no effect.
     fn warm(&self, connections: usize) -> BoxFuture<'_, ()>;
+
+    /// The provider's time, by a response that it makes now; cut to a second. `None`: there is no response, or it
+    /// has no date of its own.
+    fn date(&self) -> BoxFuture<'_, Option<Moment>> {
+        future::ready(None).boxed()
+    }
 
     /// Queries one message by its sid. Only where [`Capabilities::look_up`] is set.
     fn fetch<'a>(&'a self, _sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {

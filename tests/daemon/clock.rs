@@ -1,16 +1,19 @@
-//! The database's clock jumps, and nothing else does: no message goes early, and none is cancelled as too late.
-//! A Postgres under Debian's `faketime`; without it these print `SKIPPED`.
+//! Clocks that jump or are slewed, the database's alone and together with the daemon's: no message is sent early,
+//! and none is cancelled as too late. Postgres and the daemon run under Debian's `faketime`; without it these print
+//! `SKIPPED`.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chrono::TimeDelta;
 use punctual::demo::postgres::{Options, PrivatePostgres};
 use punctual::store::Migrator;
 use tempfile::TempDir;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Daemon, set, until};
 use crate::harness::{dsn, session};
 use crate::standin::StandIn;
 use crate::world::{admin, arrived_once, becomes, environment, heartbeats, insert, row};
@@ -25,7 +28,10 @@ fn faketime() -> Option<String> {
 
 struct World {
     server: PrivatePostgres,
+    library: String,
     clock: PathBuf,
+    /// The clock of a daemon that has one of its own.
+    own_clock: PathBuf,
     app: Client,
     phone: StandIn,
     _dir: TempDir,
@@ -40,8 +46,9 @@ impl World {
         };
         drop(admin().await);
         let dir = tempfile::tempdir().unwrap();
-        let clock = dir.path().join("clock");
+        let [clock, own_clock] = ["clock", "own_clock"].map(|name| dir.path().join(name));
         set_clock(&clock, "+0");
+        set_clock(&own_clock, "+0");
         let bin = programs(dir.path(), &library, &clock);
         let start = move || {
             let options = Options {
@@ -58,7 +65,9 @@ impl World {
             app: session(&place).await,
             phone: StandIn::start([]).await,
             server,
+            library,
             clock,
+            own_clock,
             _dir: dir,
         })
     }
@@ -68,8 +77,29 @@ impl World {
         Daemon::start_with(args, &env)
     }
 
+    /// A daemon whose host has a clock of its own.
+    fn daemon_with_a_clock(&self) -> Daemon {
+        let mut env = environment(&self.server.url("postgres"), &self.phone.url());
+        let own_clock = self.own_clock.to_str().unwrap();
+        for (name, value) in [
+            ("LD_PRELOAD", self.library.as_str()),
+            ("FAKETIME_TIMESTAMP_FILE", own_clock),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ] {
+            set(&mut env, name, value);
+        }
+        Daemon::start(&env)
+    }
+
     fn set(&self, offset: &str) {
         set_clock(&self.clock, offset);
+    }
+
+    /// Sets the clocks of the database and of the daemon's host.
+    fn set_both(&self, offset: &str) {
+        set_clock(&self.clock, offset);
+        set_clock(&self.own_clock, offset);
     }
 }
 
@@ -174,4 +204,100 @@ async fn a_person_confirms_the_clock_of_the_database() {
     world.set("+3h");
     daemon.says("the database's clock is off by").await;
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_date_of_the_provider_confirms_the_clock_of_the_database_or_does_not() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    let mut daemon = world.daemon(&["run"]);
+    daemon.ready().await;
+    let id = insert(&world.app, "in half an hour", 30 * 60_000).await;
+    world.phone.dated(TimeDelta::zero());
+    let before = world.phone.others().len();
+    world.set("+1h");
+    daemon.says("the database's clock is off by").await;
+    until("the provider's date was queried", async || {
+        (world.phone.others().len() > before).then_some(())
+    })
+    .await;
+    daemon.readyz(503).await;
+    assert_eq!(row(&world.app, id).await.unwrap().status, "pending");
+    // Its clock agrees with the database's, and this host's is wrong.
+    world.phone.dated(TimeDelta::hours(1));
+    daemon
+        .says("the provider's date confirms the database's clock")
+        .await;
+    daemon.ready().await;
+    becomes(&world.app, id, "sent").await;
+    daemon.stop().await;
+    // At a start it is a witness as well.
+    let id = insert(
+        &world.app,
+        "by a clock that only the provider confirms",
+        100,
+    )
+    .await;
+    let mut daemon = world.daemon(&["run"]);
+    daemon.ready().await;
+    becomes(&world.app, id, "sent").await;
+    daemon.stop().await;
+}
+
+/// How long a clock is slewed.
+const SLEWED: Duration = Duration::from_secs(6);
+
+/// Slews by 10 ms a second while messages are sent. Returns by how much each clock that is slewed was off at a time,
+/// as a function of that.
+async fn slews(world: &World, name: &str, sign: f64, set: impl Fn(&str)) {
+    let began = Instant::now();
+    let off = |at: Instant| sign * at.saturating_duration_since(began).as_secs_f64() / 100.0;
+    let mut ids = Vec::new();
+    for n in 1..=60 {
+        ids.push(insert(&world.app, &format!("{name} {n}"), n * 100).await);
+    }
+    while began.elapsed() < SLEWED {
+        set(&format!("{:+.6}", off(Instant::now())));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let end = off(Instant::now());
+    for id in ids {
+        let row = becomes(&world.app, id, "sent").await;
+        let seen = world.phone.creates();
+        let mut seen = seen
+            .iter()
+            .filter(|seen| seen.field("Body") == Some(&row.body));
+        let (Some(seen), None) = (seen.next(), seen.next()) else {
+            panic!("{} arrived once", row.body);
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let at =
+            now.saturating_sub(seen.at.elapsed()).as_secs_f64() + off(seen.at.min(began + SLEWED));
+        let early = row.due.as_secs_f64() - at;
+        // Of the half second at most between two measurements, and what the clock is read late by in this test.
+        assert!(early < 0.01, "{} is {early} s early", row.body);
+    }
+    assert!(end.abs() > 0.05, "it was slewed: {end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_slewed_or_that_fails_over_is_followed_and_no_step() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    let mut daemon = world.daemon_with_a_clock();
+    daemon.ready().await;
+    slews(&world, "the database's", -1.0, |offset| world.set(offset)).await;
+    // Another server takes over, whose clock differs by 200 ms; and back.
+    for offset in ["+0.2", "+0"] {
+        world.set(offset);
+        let id = insert(&world.app, &format!("after a failover to {offset}"), 300).await;
+        becomes(&world.app, id, "sent").await;
+    }
+    slews(&world, "this host's", -1.0, |offset| world.set_both(offset)).await;
+    let said = daemon.stop().await;
+    for words in ["stepped", "is off by", "known again"] {
+        assert!(!said.contains(words), "{said}");
+    }
 }

@@ -37,6 +37,22 @@ async fn a_herd_finds_its_connections_warm() {
 }
 
 #[tokio::test]
+async fn the_date_of_a_response_is_the_providers_time() {
+    let stand_in = StandIn::start([]).await;
+    let twilio = twilio(&stand_in.url());
+    assert_eq!(twilio.date().await, None, "a response without a date");
+    stand_in.dated(chrono::TimeDelta::hours(1));
+    let before = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+    let date = twilio.date().await.unwrap().to_utc().unwrap();
+    let off = (date - before).num_milliseconds();
+    assert!((-1_000..60_000).contains(&off), "{off}");
+    let [_, last] = &stand_in.others()[..] else {
+        panic!("two requests");
+    };
+    assert_eq!(last.header("authorization"), None);
+}
+
+#[tokio::test]
 async fn warming_is_bounded_and_tells_nothing() {
     let stand_in = StandIn::start([]).await;
     let twilio = twilio(&stand_in.url());

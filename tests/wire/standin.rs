@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use chrono::{TimeDelta, Utc};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -93,6 +94,8 @@ struct State {
     seen: Vec<Seen>,
     accepted: Vec<(String, Seen)>,
     connections: usize,
+    /// What its clock is ahead of this machine's; `None`: its answers have no date.
+    ahead: Option<TimeDelta>,
 }
 
 /// The running stand-in; it goes with its value.
@@ -163,6 +166,11 @@ impl StandIn {
         self.state().accepted.clone()
     }
 
+    /// From now on its answers have a date, by a clock that is ahead by this.
+    pub(crate) fn dated(&self, ahead: TimeDelta) {
+        self.state().ahead = Some(ahead);
+    }
+
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> usize {
         self.state().connections
@@ -225,14 +233,17 @@ async fn serve(wire: impl Wire, number: usize, state: &Mutex<State>) -> std::io:
         let act = {
             let mut state = state.lock().unwrap();
             state.seen.push(seen.clone());
-            if seen.is_create() {
-                state.script.pop_front().unwrap_or(Act::Accept)
-            } else {
-                Act::Answer(401, JSON, "{}".into())
-            }
+            let next = |state: &mut State| state.script.pop_front().unwrap_or(Act::Accept);
+            seen.is_create().then(|| next(&mut state))
         };
-        if !perform(act, &mut wire, seen, state).await? {
-            break;
+        if let Some(act) = act {
+            if !perform(act, &mut wire, seen, state).await? {
+                break;
+            }
+        } else {
+            let date = state.lock().unwrap().ahead.map(date).unwrap_or_default();
+            let answer = answer(401, &format!("{JSON}{date}"), "{}");
+            wire.write_all(answer.as_bytes()).await?;
         }
     }
     Ok(())
@@ -300,6 +311,12 @@ fn keep(seen: Seen, state: &Mutex<State>) -> String {
     });
     state.accepted.push((sid, seen));
     answer(201, JSON, &body.to_string())
+}
+
+/// The header line of a clock that is ahead by this.
+fn date(ahead: TimeDelta) -> String {
+    let at = Utc::now() + ahead;
+    at.format("date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string()
 }
 
 /// An answer as it goes over the wire.

@@ -6,11 +6,12 @@
 use reqwest::{Client, Request};
 use serde_json::{Map, Value};
 
+use super::date;
 use super::is_message_sid;
 use super::request::Requests;
 use super::status::status;
 use super::{SID_MAX, root, whole};
-use crate::message::{Moment, ProviderSid};
+use crate::message::ProviderSid;
 use crate::proof::ProviderMessage;
 use crate::provider::{Fetched, Listed, Query};
 
@@ -158,10 +159,7 @@ fn shown(json: &Map<String, Value>) -> Option<ProviderMessage> {
     if !is_message_sid(sid) {
         return None;
     }
-    let created = text("date_created").and_then(|t| {
-        let at = chrono::DateTime::parse_from_rfc2822(t).ok()?;
-        Some(Moment::from(at.to_utc()))
-    });
+    let created = text("date_created").and_then(date::parse);
     let code = number(json, "error_code").and_then(|code| i32::try_from(code).ok());
     Some(ProviderMessage {
         sid: ProviderSid(sid.to_owned()),

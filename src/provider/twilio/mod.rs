@@ -20,12 +20,13 @@ use rustls::{ClientConfig, RootCertStore};
 use self::config::BaseUrl;
 use self::request::Requests;
 use super::{Fetched, Listed, Provider, Query};
-use crate::message::{Capabilities, Outcome, PoolForm, ProviderSid};
+use crate::message::{Capabilities, Moment, Outcome, PoolForm, ProviderSid};
 use crate::policy::Cleared;
 
 pub mod callback;
 pub mod codes;
 pub mod config;
+mod date;
 mod deadline;
 mod fields;
 mod handoff;
@@ -147,11 +148,13 @@ impl Twilio {
         }
     }
 
-    /// Only the connection matters, and it is free again once the response has been read.
-    async fn touch(&self) {
-        if let Ok(mut response) = self.client.execute(self.requests.touch()).await {
-            let _ = whole(&mut response, ANSWER_MAX).await;
-        }
+    /// Makes a request that only opens a connection, which is free again once the response has been read. Returns
+    /// the date of the response.
+    async fn touch(&self) -> Option<Moment> {
+        let mut response = self.client.execute(self.requests.touch()).await.ok()?;
+        let date = date::of(response.headers());
+        let _ = whole(&mut response, ANSWER_MAX).await;
+        date
     }
 }
 
@@ -175,6 +178,10 @@ impl Provider for Twilio {
         join_all((0..connections).map(|_| self.touch()))
             .map(drop)
             .boxed()
+    }
+
+    fn date(&self) -> BoxFuture<'_, Option<Moment>> {
+        self.touch().boxed()
     }
 
     fn fetch<'a>(&'a self, sid: &'a ProviderSid) -> BoxFuture<'a, Fetched> {

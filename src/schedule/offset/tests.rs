@@ -151,6 +151,79 @@ fn a_step_of_the_wall_clock_is_found_once_and_does_not_move_the_estimate() {
     assert_eq!(offset.boot_us(stepped), BOOT + 50);
 }
 
+#[test]
+fn slewing_of_the_wall_clock_is_no_step_and_is_followed_as_the_databases() {
+    // Both clocks of one machine are slewed by 10 ms a second, and measured every 5 s.
+    for sign in [1, -1] {
+        let wall = |up: i64| at(BOOT + sign * up / 100, up);
+        let mut offset = Offset::new();
+        for n in 0..60 {
+            let (sent, took) = (n * 5_000_000, 400 + n % 7 * 100);
+            let database = Moment::from_micros(BOOT + sent + took / 2 + sign * sent / 100);
+            offset.measured(wall(sent), database, wall(sent + took));
+            assert!(offset.is_trusted(), "{n}");
+            let off = offset.boot_us(wall(sent + took)) - BOOT - sign * sent / 100;
+            assert!(off.abs() <= 1_000, "{n}: {off}");
+            for second in 1..5 {
+                let now = wall(sent + second * 1_000_000);
+                assert!(!offset.notice(now), "{n} {second}");
+            }
+        }
+        // Of a second that was not slewed, a jump is a step.
+        assert!(offset.notice(at(BOOT + sign * 3_040_000, 301_000_000)));
+    }
+}
+
+/// The wall clock and the database's are set to an hour ahead, together.
+fn both_are_set() -> (Offset, impl Fn(&mut Offset, i64)) {
+    let mut offset = Offset::new();
+    measured(&mut offset, 0, 0, 100);
+    let measured = |offset: &mut Offset, up: i64| {
+        let database = Moment::from_micros(BOOT + HOUR + up + 50);
+        offset.measured(at(BOOT + HOUR, up), database, at(BOOT + HOUR, up + 100));
+    };
+    measured(&mut offset, 1_000_000);
+    assert_eq!(offset.disputed(), Some(HOUR));
+    (offset, measured)
+}
+
+#[test]
+fn the_date_of_the_provider_decides_where_the_wall_clock_was_set_itself() {
+    // Cut to a second, it is up to a second behind.
+    for (ahead, confirms) in [
+        (HOUR, true),
+        (HOUR - 999_999, true),
+        (0, false),
+        (HOUR - 3_000_000, false),
+        (HOUR + 2_000_000, false),
+    ] {
+        let (mut offset, measured) = both_are_set();
+        let date = Moment::from_micros(BOOT + ahead + 1_500_000);
+        let wall = BOOT + HOUR;
+        offset.witnessed(at(wall, 1_500_000), date, at(wall, 1_600_000));
+        assert!(offset.disputed().is_some(), "only a measurement decides");
+        measured(&mut offset, 2_000_000);
+        assert_eq!(offset.is_trusted(), confirms, "{ahead}");
+    }
+    // A date that is over a minute old counts no more.
+    let (mut offset, measured) = both_are_set();
+    let date = Moment::from_micros(BOOT + HOUR + 1_500_000);
+    offset.witnessed(at(BOOT, 1_500_000), date, at(BOOT, 1_600_000));
+    measured(&mut offset, 1_600_000 + FRESH_US);
+    assert_eq!(offset.disputed(), Some(HOUR));
+}
+
+#[test]
+fn the_date_of_the_provider_confirms_a_first_measurement() {
+    let mut offset = Offset::new();
+    measured(&mut offset, HOUR, 0, 100);
+    assert_eq!(offset.disputed(), Some(HOUR));
+    let date = Moment::from_micros(BOOT + HOUR);
+    offset.witnessed(at(BOOT, 1_000), date, at(BOOT, 2_000));
+    measured(&mut offset, HOUR, 3_000, 100);
+    assert_eq!(offset.estimate(), Some((HOUR, 51)));
+}
+
 /// What happens to the clocks of a world.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
