@@ -93,6 +93,18 @@ pub(crate) enum Deed {
     Reap {
         by: u64,
     },
+    /// What is due before this is in quarantine.
+    Quarantine {
+        by: u64,
+        before: i64,
+    },
+    Clear {
+        rows: Vec<u64>,
+    },
+    /// Of what is due before this the quarantine ends.
+    EndQuarantine {
+        before: i64,
+    },
 }
 
 pub(crate) fn message(row: u64) -> MessageId {

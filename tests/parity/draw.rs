@@ -57,9 +57,10 @@ impl Draw {
             80..=82 => Deed::Read {
                 rows: self.some_rows(false),
             },
-            83..=85 => Deed::Load {
+            83 => Deed::Load {
                 until: self.dice.pick(&[-3_000, 600, 4_000, 9_000]),
             },
+            84 | 85 => self.quarantine(by),
             86 => Deed::Expire,
             87..=89 if !self.started.contains(&by) => {
                 self.started.push(by);
@@ -107,6 +108,20 @@ impl Draw {
             8 | 9 => Wish::PutBack { at },
             10 => Wish::Reroute { channel },
             _ => Wish::Insert { at, channel, text },
+        }
+    }
+
+    /// Before all rows were written, which are then exempt, or after it.
+    fn quarantine(&mut self, by: u64) -> Deed {
+        let before = self.dice.pick(&[-300, 1_000, 4_000]);
+        match self.dice.below(6) {
+            0 => Deed::Quarantine { by, before },
+            1 => Deed::Clear {
+                rows: self.some_rows(false),
+            },
+            // Of one that began since nothing ends.
+            2 => Deed::EndQuarantine { before: -300 },
+            _ => Deed::EndQuarantine { before: 4_000 },
         }
     }
 

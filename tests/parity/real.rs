@@ -40,7 +40,7 @@ const OUTCOMES: [&str; 9] = [
 
 /// How a row says why it is as it is. What a person did has no words, only a time.
 const ROWS: &str = "select id, status, channel, to_number, body, priority, scheduled_at, deferred_until, next_attempt_at, requeued_at,
-    attempts, version, twilio_sid, sent_at,
+    attempts, version, twilio_sid, sent_at, created_at,
     case when status <> 'cancelled' then error_message
          when cancel_reason like 'too late%' then 'too late'
          when cancel_reason is null and cancelled_at is not null then 'the user cancelled it'
@@ -76,6 +76,8 @@ pub(crate) struct Real {
     user: Session,
     second: Session,
     open: bool,
+    /// What a daemon has read of the quarantine.
+    quarantined: Option<Moment>,
     /// Sees and says nothing.
     admin: Client,
     /// What a snapshot asks: rows, attempts, the clock.
@@ -99,6 +101,7 @@ impl Real {
             user: Session::new(&db).await,
             second: Session::new(&db).await,
             open: false,
+            quarantined: None,
             admin,
             asks,
             _db: db,
@@ -108,9 +111,11 @@ impl Real {
     /// Empties it for the next seed.
     pub(crate) async fn begin(&mut self) -> Snapshot {
         self.open = false;
+        self.quarantined = None;
         let empty = "set session_replication_role = replica;
             delete from scheduled_messages; delete from messages; delete from conversations;
-            delete from punctual.attempts; delete from punctual.instances; delete from punctual.outbox";
+            delete from punctual.attempts; delete from punctual.instances; delete from punctual.outbox;
+            delete from punctual.quarantine; delete from punctual.quarantine_cleared";
         self.admin.batch_execute(empty).await.unwrap();
         self.snapshot().await
     }
@@ -141,6 +146,7 @@ impl Real {
             deferred_until: row.get::<_, Option<_>>("deferred_until").map(moment),
             next_attempt_at: row.get::<_, Option<_>>("next_attempt_at").map(moment),
             requeued_at: row.get::<_, Option<_>>("requeued_at").map(moment),
+            created_at: moment(row.get("created_at")),
             attempts: row.get("attempts"),
             version: row.get("version"),
             reason: row.get("reason"),
@@ -247,7 +253,9 @@ impl Real {
             Deed::Expire => word(
                 answer,
                 "expired",
-                self.store(1).expire(MAX_LATENESS, None, 1_000).await?,
+                self.store(1)
+                    .expire(MAX_LATENESS, self.quarantined, 1_000)
+                    .await?,
             ),
             Deed::OrphanedClaims { by } => {
                 for (id, token) in self.store(*by).orphaned_claims().await? {
@@ -259,9 +267,40 @@ impl Real {
                 "reaped",
                 self.store(*by).reap(SILENCE, 1_000).await?,
             ),
+            Deed::Quarantine { .. } | Deed::Clear { .. } | Deed::EndQuarantine { .. } => {
+                self.quarantine(deed, start, answer).await?;
+            }
             Deed::Start { by } | Deed::Beat { by } | Deed::Age { by } => {
                 self.live(deed, *by).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn quarantine(
+        &mut self,
+        deed: &Deed,
+        start: Moment,
+        answer: &mut Facts,
+    ) -> Result<(), StoreError> {
+        match deed {
+            Deed::Quarantine { by, before } => {
+                let store = self.store(*by);
+                let before = at(start, *before);
+                let before = store.quarantine_begin(before, &[], None, SILENCE).await?;
+                self.quarantined = Some(before);
+                word(answer, "quarantine", before);
+            }
+            Deed::Clear { rows } => {
+                let ids: Vec<_> = rows.iter().map(|row| message(*row)).collect();
+                self.store(1).quarantine_clear(&ids).await?;
+            }
+            Deed::EndQuarantine { before } => {
+                let before = at(start, *before);
+                self.store(1).quarantine_end(before).await?;
+                self.quarantined = self.quarantined.filter(|own| *own > before);
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -50,6 +50,7 @@ impl Twin {
             if let Some(row) = self.db.rows.get_mut(&real.id) {
                 row.next_attempt_at = real.next_attempt_at;
                 row.requeued_at = real.requeued_at;
+                row.created_at = real.created_at;
             }
         }
         for real in &stands.attempts {
@@ -126,6 +127,15 @@ impl Twin {
                 "reaped",
                 self.db.reap(instance(*by), SILENCE, now),
             ),
+            Deed::Quarantine { before, .. } => {
+                let before = self.db.quarantine_begin(at(self.start, *before));
+                word(&mut answer, "quarantine", before);
+            }
+            Deed::Clear { rows } => {
+                let ids = rows.iter().map(|row| message(*row));
+                ids.for_each(|id| self.db.quarantine_clear(id));
+            }
+            Deed::EndQuarantine { before } => self.db.quarantine_end(at(self.start, *before)),
         }
         answer
     }

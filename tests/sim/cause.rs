@@ -46,12 +46,13 @@ impl Causes {
             Input::ChannelUp
             | Input::Rescan
             | Input::ClockFound
+            | Input::QuarantineEnded
             | Input::LoadEnded { complete: false } => self.cause = true,
             Input::Members(ranking) => {
                 self.cause |= self.ranking.as_ref() != Some(ranking);
                 self.ranking = Some(ranking.clone());
             }
-            Input::Notice(ids) => self.to_read += ids.len(),
+            Input::Notice(ids) | Input::QuarantineCleared(ids) => self.to_read += ids.len(),
             // To be read again, if that failed or a sweep began meanwhile.
             Input::Rows { rows } if rows.is_none() || self.read_before_sweep => {
                 self.to_read += self.reading;

@@ -36,6 +36,10 @@ pub(crate) enum Mutant {
     HollowChannel,
     /// A claim does not bring what the policy asks for.
     NoFacts,
+    /// The claim takes what is in quarantine.
+    NoQuarantine,
+    /// A jump of the database's clock is followed.
+    FollowedJump,
     /// No statement tells the channel, so that all go by one lane.
     OneLane,
 }

@@ -27,6 +27,9 @@ pub(crate) const SETTLING: i64 = 14 * SECOND;
 /// In the calm nothing on the way to the database takes longer.
 pub(crate) const SLOW_IN_CALM: i64 = 300 * MS;
 
+/// How often heartbeat, chores and a measurement of the clock are due; `daemon::heartbeat` has the same.
+pub(crate) const BEAT: i64 = 5 * SECOND;
+
 /// A silent instance is dead after this; `daemon::heartbeat` has the same.
 pub(crate) const SILENCE: Duration = Duration::from_secs(20);
 
@@ -95,6 +98,17 @@ pub(crate) enum What {
     Blackout {
         lasts: i64,
     },
+    /// The database's clock is set, and back.
+    Jump {
+        by: i64,
+        lasts: i64,
+    },
+    /// As after a restore: what is due by now is in quarantine. These rows are cleared one by one, the others at
+    /// its end.
+    Quarantine {
+        cleared: Vec<usize>,
+        lasts: i64,
+    },
 }
 
 impl What {
@@ -112,7 +126,9 @@ impl What {
             | Self::Mass { .. }
             | Self::OptOut { .. }
             | Self::Mute { .. }
-            | Self::Blackout { .. } => None,
+            | Self::Blackout { .. }
+            | Self::Jump { .. }
+            | Self::Quarantine { .. } => None,
         }
     }
 }
@@ -230,9 +246,11 @@ impl Plan {
         if !dice.chance(100) {
             plan.draw_faults(&mut dice);
         }
+        plan.draw_history(&mut Dice::new(seed, "history"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
-        if dice.chance(400) {
+        // By a clock that jumped it cannot be said what was quiet when.
+        if !plan.jumps() && dice.chance(400) {
             let from = dice.between(0, calm_at + 5 * SECOND);
             plan.quiet = Some((from, from + dice.between(SECOND, 30 * SECOND)));
         }
@@ -407,6 +425,35 @@ impl Plan {
             commits: !chaos || !dice.chance(120),
         };
         self.deeds.push(Deed { at, what });
+    }
+
+    fn jumps(&self) -> bool {
+        let mut deeds = self.deeds.iter();
+        deeds.any(|deed| matches!(deed.what, What::Jump { .. }))
+    }
+
+    /// A clock of the database that jumps, or a quarantine.
+    fn draw_history(&mut self, dice: &mut Dice) {
+        if dice.chance(150) {
+            // Shorter ones no other daemon may notice than the one that claims.
+            let lasts = dice.between(2 * BEAT, 40 * SECOND);
+            let by = dice.pick(&[-3_600, -600, -2, 2, 600, 3_600]) * SECOND;
+            let at = dice.between(SECOND, self.calm_at);
+            if at + lasts < self.calm_at {
+                let what = What::Jump { by, lasts };
+                self.deeds.push(Deed { at, what });
+            }
+        }
+        // By a clock that jumped it cannot be said what was written after it began.
+        let jumps = self.jumps();
+        if !jumps && dice.chance(150) {
+            let what = What::Quarantine {
+                cleared: (0..self.rows).filter(|_| dice.chance(300)).collect(),
+                lasts: dice.between(SECOND, 60 * SECOND),
+            };
+            let at = dice.between(SECOND, self.calm_at);
+            self.deeds.push(Deed { at, what });
+        }
     }
 
     fn draw_faults(&mut self, dice: &mut Dice) {

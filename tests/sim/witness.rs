@@ -1,10 +1,11 @@
 //! The inputs and decisions of one daemon, kept beside its reactor, and what follows for the
 //! reactor from that.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use punctual::message::{AttemptToken, Channel, ClaimAnswer, MessageId, Moment};
 use punctual::reactor::events::EventKind;
+use punctual::reactor::limits::EventLimits;
 use punctual::reactor::report::{LaneReport, TimersQuery};
 use punctual::reactor::{self, Command, Limits, Settings};
 use punctual::schedule::Backoff;
@@ -92,6 +93,9 @@ pub(crate) struct Witness {
     read_failed_at: Option<i64>,
     records_pause: Pause,
     claims_pause: Pause,
+    /// The attempts in flight, and those that have ended and are not recorded.
+    started: BTreeMap<MessageId, AttemptToken>,
+    finished: BTreeMap<MessageId, AttemptToken>,
     /// What is claimed, or may be, and not started, until the daemon knows that it is recorded.
     ahead: BTreeMap<MessageId, AttemptToken>,
     ahead_max: usize,
@@ -109,6 +113,9 @@ pub(crate) struct Witness {
     idle_max: i64,
     /// The most timers there were.
     armed: usize,
+    /// What it was told of a quarantine: what is due before this, and is not among those cleared.
+    quarantine: Option<Moment>,
+    cleared: BTreeSet<MessageId>,
     /// When there was which event.
     repeats: HashMap<EventKey, VecDeque<i64>>,
     causes: Causes,
@@ -127,6 +134,8 @@ impl Witness {
             records_pause: Pause::new(settings.limits.records.retry),
             claims_pause: Pause::new(settings.limits.claims.failed_retry),
             ahead: BTreeMap::new(),
+            started: BTreeMap::new(),
+            finished: BTreeMap::new(),
             ahead_max: settings.limits.claims.ahead_max,
             heard: false,
             full_since_up: false,
@@ -137,6 +146,8 @@ impl Witness {
             idle_lanes: BTreeMap::new(),
             idle_max: IDLE_MAX,
             armed: 0,
+            quarantine: None,
+            cleared: BTreeSet::new(),
             repeats: HashMap::new(),
             causes: Causes::new(settings),
         }
@@ -148,6 +159,10 @@ impl Witness {
         events: &[reactor::events::MessageEvent],
         t: i64,
     ) -> Seen {
+        let EventLimits { agenda_max, max } = self.limits.events;
+        if events.len() > agenda_max.max(max) {
+            return Some((Invariant::EventsBounded, format!("{} events", events.len())));
+        }
         for one in events {
             let times = self
                 .repeats
@@ -205,17 +220,28 @@ impl Witness {
                     self.ahead.remove(&ask.id);
                 }
             }
-            Input::Recorded { done, failed, .. } => {
+            Input::Recorded { failed, done, .. } => {
+                for (token, _) in done {
+                    self.finished.retain(|_, own| own != token);
+                }
                 self.groups -= 1;
                 let done: HashSet<_> = done.iter().map(|(token, _)| *token).collect();
                 self.ahead.retain(|_, token| !done.contains(token));
                 self.records_pause.answered(*failed, t);
             }
+            Input::Quarantine { before, .. } => {
+                self.quarantine = Some(*before);
+                self.cleared.clear();
+            }
+            Input::QuarantineCleared(ids) => self.cleared.extend(ids),
+            Input::QuarantineEnded => self.quarantine = None,
             // It sweeps no more, and its lanes end with it.
             Input::Drain => self.idle_max = i64::MAX,
             Input::Sent { id, .. } => {
                 self.requests -= 1;
                 self.flying.remove(id);
+                self.finished
+                    .extend(self.started.remove(id).map(|token| (*id, token)));
             }
             _ => {}
         }
@@ -233,6 +259,9 @@ impl Witness {
     ) -> Seen {
         match command {
             Command::Read(ids) => {
+                if ids.len() > self.limits.intake.read_batch {
+                    return Some((Invariant::Bounded, format!("a read of {}", ids.len())));
+                }
                 self.reads += 1;
                 self.causes.reads(ids.len());
                 if let Some(failed) = self.read_failed_at
@@ -252,22 +281,43 @@ impl Witness {
                 }
             }
             Command::Claim(asks) => {
+                if asks.len() > self.limits.claims.batch {
+                    return Some((Invariant::Bounded, format!("a claim of {}", asks.len())));
+                }
                 self.claims += 1;
                 self.ahead
                     .extend(asks.iter().map(|ask| (ask.id, ask.token)));
                 return self.claims_pause.allows("a claim", t);
             }
-            Command::Record { .. } => {
+            Command::Record { records, .. } => {
+                if records.len() > self.limits.records.batch {
+                    return Some((Invariant::Bounded, format!("a group of {}", records.len())));
+                }
                 self.groups += 1;
                 return self.records_pause.allows("a record", t);
             }
-            Command::Start { id, .. } => {
+            Command::Start { id, payload, .. } => {
+                let limits = &self.limits.records;
+                if self.finished.len() >= limits.unrecorded_max + limits.batch * limits.at_once {
+                    let what = format!("a request with {} results unrecorded", self.finished.len());
+                    return Some((Invariant::Bounded, what));
+                }
                 self.requests += 1;
+                self.started.insert(*id, payload.token());
                 self.ahead.remove(id);
             }
             Command::Prewarm { .. } => {}
         }
         None
+    }
+
+    /// A request begins of a message that is due at `due`.
+    pub(crate) fn quarantines(&self, id: MessageId, due: Moment) -> Seen {
+        let within = self.quarantine.is_some_and(|before| due < before);
+        (within && !self.cleared.contains(&id)).then(|| {
+            let what = format!("row {} starts in quarantine", id.0.as_u128());
+            (Invariant::Quarantined, what)
+        })
     }
 
     /// A request begins. `lanes`: those the daemon knows of, with what each may send at once.

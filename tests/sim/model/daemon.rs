@@ -8,6 +8,7 @@ use punctual::message::{
     AttemptToken, Claim, Facts, InstanceId, MessageId, Moment, RowState, Status,
 };
 use punctual::policy::too_late;
+use punctual::proof::quarantine::WRITTEN_AFTER;
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
 
@@ -51,6 +52,9 @@ impl Database {
             let two_winners = self.mutant == Some(Mutant::TwoWinners);
             let free = self.free(ask.id);
             let quiet = self.quiet_hours_of(ask.id);
+            if self.is_quarantined(ask.id) && self.mutant != Some(Mutant::NoQuarantine) {
+                continue;
+            }
             let Some(row) = self.rows.get_mut(&ask.id) else {
                 continue;
             };
@@ -144,7 +148,7 @@ impl Database {
                 attempts: row.attempts,
                 priority: row.priority,
                 lane: row.lane(),
-                written: row.requeued_at,
+                written: Some(row.written()),
             })
             .collect();
         rows.sort_by_key(|row| row.due);
@@ -284,6 +288,37 @@ impl Database {
         });
     }
 
+    /// What is due before this is put in quarantine; returns the quarantine as it is then.
+    pub(crate) fn quarantine_begin(&mut self, before: Moment) -> Moment {
+        self.quarantine_cleared.clear();
+        *self
+            .quarantine
+            .insert(self.quarantine.map_or(before, |own| own.max(before)))
+    }
+
+    pub(crate) fn quarantine_clear(&mut self, id: MessageId) {
+        self.quarantine_cleared.insert(id);
+    }
+
+    /// Ends the quarantine of what is due before `before`: one that began since continues.
+    pub(crate) fn quarantine_end(&mut self, before: Moment) {
+        self.quarantine = self.quarantine.filter(|own| *own > before);
+    }
+
+    pub(crate) const fn quarantined_before(&self) -> Option<Moment> {
+        self.quarantine
+    }
+
+    /// Whether a claim must not take it.
+    pub(crate) fn is_quarantined(&self, id: MessageId) -> bool {
+        let Some((before, row)) = self.quarantine.zip(self.rows.get(&id)) else {
+            return false;
+        };
+        row.due() < before
+            && row.written() <= before + WRITTEN_AFTER
+            && !self.quarantine_cleared.contains(&id)
+    }
+
     /// As `opt_out.sql` does: what is pending for them is cancelled.
     pub(crate) fn opt_out(&mut self, ids: &[MessageId]) {
         for id in ids {
@@ -300,11 +335,14 @@ impl Database {
         }
     }
 
+    /// What is in quarantine may have been sent: it is not cancelled as too late.
     pub(crate) fn expire(&mut self, max_lateness: Duration, now: Moment) -> usize {
         let limit = now - max_lateness;
+        let quarantined = self.quarantine.unwrap_or(Moment::MIN);
         let late: Vec<_> = self
             .rows
             .values()
+            .filter(|r| r.due() >= quarantined)
             .filter(|r| r.status == Status::Pending && r.due() < limit)
             .filter(|r| too_late(r.late_from(), None, max_lateness, now).is_some())
             .map(|r| r.id)

@@ -34,6 +34,7 @@ pub(crate) struct Row {
     pub(crate) deferred_until: Option<Moment>,
     pub(crate) next_attempt_at: Option<Moment>,
     pub(crate) requeued_at: Option<Moment>,
+    pub(crate) created_at: Moment,
     pub(crate) attempts: i32,
     pub(crate) version: i64,
     pub(crate) reason: Option<String>,
@@ -65,6 +66,12 @@ impl Row {
         LaneKey::of_row(self.channel, Some(&self.to))
     }
 
+    /// When it was inserted or put back last.
+    pub(crate) fn written(&self) -> Moment {
+        self.requeued_at
+            .map_or(self.created_at, |at| at.max(self.created_at))
+    }
+
     fn after(&self, others: [Option<Moment>; 2]) -> Moment {
         others
             .into_iter()
@@ -79,7 +86,7 @@ impl Row {
             attempts: self.attempts,
             priority: self.priority,
             lane: self.lane(),
-            written: self.requeued_at,
+            written: Some(self.written()),
         }
     }
 }
@@ -120,6 +127,9 @@ pub(crate) struct Database {
     pub(crate) rows: BTreeMap<MessageId, Row>,
     pub(crate) attempts: Vec<Attempt>,
     instances: BTreeMap<InstanceId, Beat>,
+    /// What is due before this is in quarantine.
+    quarantine: Option<Moment>,
+    pub(crate) quarantine_cleared: BTreeSet<MessageId>,
     /// Held by transactions of users.
     locked: BTreeSet<MessageId>,
     /// When each row last became pending as it is: by a user's commit, or given back.

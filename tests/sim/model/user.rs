@@ -82,6 +82,7 @@ impl Database {
                     deferred_until: None,
                     next_attempt_at: None,
                     requeued_at: None,
+                    created_at: now,
                     attempts: 0,
                     version: 0,
                     reason: failure,

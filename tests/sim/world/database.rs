@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{Event, Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;
 use crate::plan::{MS, SECOND, SILENCE, SLOW_IN_CALM};
+use crate::watch::Invariant;
 
 /// A statement, or the few of one call.
 #[derive(Debug)]
@@ -181,8 +182,17 @@ impl World {
 
     fn claim(&mut self, whose: Whose, id: InstanceId, asks: Vec<Ask>, asked: Uptime, fate: Fate) {
         let lease = self.plan.settings.lease;
+        let quarantined = asks.iter().map(|ask| ask.id);
+        let quarantined: Vec<_> = quarantined
+            .filter(|id| self.db.is_quarantined(*id))
+            .collect();
         let won = self.db.claim(&asks, id, lease, self.db_now());
+        if let Some(claim) = won.iter().find(|claim| quarantined.contains(&claim.id)) {
+            let what = format!("row {} is claimed", claim.id.0.as_u128());
+            self.break_down(Invariant::Quarantined, what);
+        }
         for claim in &won {
+            self.jumps.insert(claim.token, self.jump_us);
             let (row, n) = (claim.id.0.as_u128(), claim.number);
             if let Some(row) = self.db.rows.get(&claim.id) {
                 self.channels.insert(claim.token, row.channel);
@@ -219,6 +229,7 @@ impl World {
 
     /// What `Dispatch::claim` does with the answer.
     pub(super) fn claimed(&mut self, whose: Whose, answer: ClaimAnswer) {
+        self.measures(whose);
         let now = self.steady_now_of(whose.slot);
         let ClaimAnswer {
             asks,
@@ -323,14 +334,30 @@ impl World {
         if fate == Fate::Half {
             return;
         }
-        let expired = self.db.expire(late, now);
-        let reaped = self.db.reap(id, SILENCE, now);
+        if self.instance(whose).is_some() {
+            self.measures(whose);
+        }
+        // What the database judges by its clock waits until that is known.
+        let is_known = self.jump_us == 0 || self.mutant == Some(Mutant::FollowedJump);
+        let expired = if is_known {
+            self.db.expire(late, now)
+        } else {
+            0
+        };
+        let reaped = if is_known {
+            self.db.reap(id, SILENCE, now)
+        } else {
+            0
+        };
         if expired + reaped > 0 {
             self.tell(|| format!("daemon {} expires {expired}, reaps {reaped}", whose.slot));
         }
         if fate == Fate::Fine {
             let members = Ranking::new(id, self.db.members(SILENCE, now));
             self.tell_process(whose, back, Input::Members(members));
+        }
+        if !is_known {
+            return;
         }
         let orphaned_claims = self.db.orphaned_claims(id, now);
         let told = fate == Fate::Fine && self.mutant != Some(Mutant::NoOrphanedClaims);

@@ -60,7 +60,23 @@ impl World {
                 }
             }
             What::Blackout { lasts } => self.blackout_until = self.until(lasts),
+            What::Jump { by, lasts } => {
+                self.jump_us = by;
+                self.at(self.until(lasts), Event::ClockSet);
+            }
+            What::Quarantine { cleared, lasts } => self.quarantine(cleared, lasts),
         }
+    }
+
+    /// Claims see it at once; each daemon reads of it within a heartbeat.
+    fn quarantine(&mut self, cleared: Vec<usize>, lasts: i64) {
+        let before = self.db.quarantine_begin(self.true_now());
+        let ends = self.until(lasts);
+        for row in cleared {
+            let at = self.chances.time.between(self.t, ends + 1);
+            self.at(at, Event::Clear { row });
+        }
+        self.at(ends, Event::QuarantineEnds { before });
     }
 
     fn user(&mut self, row: usize, change: &Change, open_for: i64, commits: bool) {

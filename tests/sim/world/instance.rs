@@ -2,20 +2,20 @@
 //! It calls the reactor when something comes in and when `next_wakeup` says so, and never
 //! otherwise.
 
+use std::collections::BTreeSet;
+
 use punctual::message::{
     ClaimAnswer, InstanceId, LaneKey, MessageId, Moment, Now, RowState, Uptime,
 };
+use punctual::proof::quarantine::WRITTEN_AFTER;
 use punctual::reactor::{Command, Reactor};
 use uuid::Uuid;
 
 use super::database::Call;
 use super::{Input, Payload, Process, START, Whose, World, draw_token};
 use crate::mutant::Mutant;
-use crate::plan::{MS, SECOND, micros};
+use crate::plan::{BEAT, MS, SECOND, micros};
 use crate::witness::{EVERYTHING, Seen, Witness};
-
-/// How often heartbeat and chores are due; `daemon::heartbeat` has the same.
-const BEAT: i64 = 5 * SECOND;
 
 /// A place where a daemon runs, ends, and runs again.
 pub(super) struct Slot {
@@ -53,6 +53,11 @@ pub(super) struct Instance {
     pub(super) step_us: i64,
     pub(super) steps: u64,
     pub(super) step_noticed: bool,
+    /// Whether the database's clock was found to have jumped, and was not found right since.
+    disputes: bool,
+    /// What it knows of a quarantine.
+    quarantine: Option<Moment>,
+    cleared: BTreeSet<MessageId>,
     pub(super) suspended_until: i64,
     generation: u64,
     pub(super) witness: Witness,
@@ -79,14 +84,19 @@ impl World {
         }
     }
 
-    /// As the daemon's clock is, which follows no step (`schedule/offset.rs`).
+    /// As the daemon's clock is, which follows no step and no jump (`schedule/offset.rs`).
     pub(crate) fn steady_now_of(&self, slot: usize) -> Now {
+        let jump = if self.mutant == Some(Mutant::FollowedJump) {
+            self.jump_us
+        } else {
+            0
+        };
         let (off, booted) = self.slots[slot]
             .instance
             .as_ref()
             .map_or((0, 0), |i| (i.error_us, i.booted));
         Now {
-            db: Moment::from_micros(START.as_micros() + self.t + off),
+            db: Moment::from_micros(START.as_micros() + self.t + off + jump),
             up: Uptime::from_micros(booted + self.t),
         }
     }
@@ -121,6 +131,9 @@ impl World {
             step_us: 0,
             steps: 0,
             step_noticed: true,
+            disputes: false,
+            quarantine: None,
+            cleared: BTreeSet::new(),
             suspended_until: 0,
             generation: 0,
             witness: Witness::new(&self.plan.settings),
@@ -130,7 +143,49 @@ impl World {
         let connects = self.t + self.chances.time.between(MS, 300 * MS);
         self.process_at(connects, whose, Process::Reconnected { ear });
         self.process_at(self.t + MS, whose, Process::Upkeep);
+        self.process(whose, Process::ReadsQuarantine);
         self.arm(whose);
+    }
+
+    /// What the database has of a quarantine, compared with what this daemon knows.
+    fn reads_quarantine(&mut self, whose: Whose) {
+        let is = self.db.quarantined_before();
+        let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
+            return;
+        };
+        if instance.quarantine != is {
+            instance.quarantine = is;
+            instance.cleared.clear();
+            let input = is.map_or(Input::QuarantineEnded, |before| Input::Quarantine {
+                before,
+                written_until: before + WRITTEN_AFTER,
+            });
+            self.feed(whose, input);
+        }
+        let cleared = self.db.quarantine_cleared.clone();
+        let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
+            return;
+        };
+        let more: Vec<_> = cleared.difference(&instance.cleared).copied().collect();
+        if is.is_some() && !more.is_empty() {
+            instance.cleared = cleared;
+            self.feed(whose, Input::QuarantineCleared(more));
+        }
+    }
+
+    /// A reading of the database's clock: a jump is not followed, and nothing is claimed until it is over.
+    pub(super) fn measures(&mut self, whose: Whose) {
+        let jumped = self.jump_us != 0 && self.mutant != Some(Mutant::FollowedJump);
+        let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
+            return;
+        };
+        if jumped && !instance.disputes {
+            instance.disputes = true;
+            instance.step_noticed = false;
+            instance.steps += 1;
+            let step = instance.steps;
+            self.process_at(self.t + MS, whose, Process::ClockFound { step });
+        }
     }
 
     pub(super) fn process(&mut self, whose: Whose, what: Process) {
@@ -151,12 +206,20 @@ impl World {
                 self.issue(whose, Call::Upkeep);
                 self.process_at(self.t + BEAT, whose, Process::Upkeep);
             }
+            Process::ReadsQuarantine => {
+                self.reads_quarantine(whose);
+                self.process_at(self.t + BEAT, whose, Process::ReadsQuarantine);
+            }
             Process::ClockFound { step } => {
                 let Some(instance) = self.slots[whose.slot].instance.as_mut() else {
                     return;
                 };
-                if instance.steps == step {
+                if instance.steps == step && self.jump_us != 0 {
+                    // Measured again until it is right.
+                    self.process_at(self.t + SECOND, whose, Process::ClockFound { step });
+                } else if instance.steps == step {
                     instance.step_us = 0;
+                    instance.disputes = false;
                     self.feed(whose, Input::ClockFound);
                 }
             }
@@ -306,6 +369,7 @@ impl World {
         let lanes = instance.reactor.lanes(now).len();
         let channel = channel.unwrap_or_default();
         let seen = instance.witness.starts(id, channel, lanes, permits);
+        let seen = seen.or_else(|| instance.witness.quarantines(id, payload.due()));
         if let Some((invariant, what)) = seen {
             self.break_down(invariant, format!("daemon {slot}: {what}"));
         }

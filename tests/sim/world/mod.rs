@@ -66,6 +66,15 @@ enum Event {
     Start {
         slot: usize,
     },
+    /// The database's clock is set right.
+    ClockSet,
+    /// A message is cleared from quarantine.
+    Clear {
+        row: usize,
+    },
+    QuarantineEnds {
+        before: Moment,
+    },
     /// At the database.
     Effect {
         whose: Whose,
@@ -87,6 +96,7 @@ enum Process {
     Leave(provider::Departure),
     Answered(provider::Reply),
     Upkeep,
+    ReadsQuarantine,
     ClockFound { step: u64 },
     EarLost { ear: u64 },
     Reconnected { ear: u64 },
@@ -136,6 +146,8 @@ pub(crate) struct World {
     pub(crate) requests: Vec<Request>,
     /// Of each claim, the channel its row had.
     pub(crate) channels: HashMap<AttemptToken, Channel>,
+    /// Of each claim, what the database's clock was ahead by.
+    pub(crate) jumps: HashMap<AttemptToken, i64>,
     pub(crate) mutant: Option<Mutant>,
     rules: Rules,
     slots: Vec<Slot>,
@@ -144,6 +156,8 @@ pub(crate) struct World {
     chances: Chances,
     mute_until: i64,
     blackout_until: i64,
+    /// What the database's clock is ahead by.
+    jump_us: i64,
     broken: Option<Violation>,
     story: Option<Vec<String>>,
 }
@@ -172,6 +186,7 @@ impl World {
             db,
             requests: Vec::new(),
             channels: HashMap::new(),
+            jumps: HashMap::new(),
             mutant,
             rules: Rules {
                 default_sender: Some(default_sender),
@@ -191,6 +206,7 @@ impl World {
             },
             mute_until: 0,
             blackout_until: 0,
+            jump_us: 0,
             broken: None,
             story: telling.then(Vec::new),
             plan,
@@ -240,6 +256,12 @@ impl World {
             Event::End { tx, commits } => self.end_transaction(*tx, commits),
             Event::Calm => self.calm_down(),
             Event::Start { slot } => self.start_instance(slot),
+            Event::ClockSet => {
+                self.tell(|| "the database's clock is right again".to_owned());
+                self.jump_us = 0;
+            }
+            Event::Clear { row } => self.db.quarantine_clear(message(row)),
+            Event::QuarantineEnds { before } => self.db.quarantine_end(before),
             Event::Effect { whose, call, fate } => self.effect(whose, call, fate),
             Event::Process { whose, what } => {
                 let Some(instance) = self.instance(whose) else {
@@ -273,6 +295,11 @@ impl World {
 
     /// The database's clock.
     pub(crate) fn db_now(&self) -> Moment {
+        Moment::from_micros(self.true_now().as_micros() + self.jump_us)
+    }
+
+    /// What it would be had it not jumped.
+    pub(crate) fn true_now(&self) -> Moment {
         START + micros(self.t)
     }
 
