@@ -1,5 +1,5 @@
--- Triggers on scheduled_messages that judge what is written: whether a message could be sent as it stands, by its
--- shape. Re-runnable; replaced as a whole.
+-- Triggers on scheduled_messages that judge what is written: whether a message can be sent, by the form of its
+-- values. Re-runnable; replaced as a whole.
 --
 -- They run inside the app's own statements, once a statement. PUNCTUAL_VALIDATE, which the daemon keeps in
 -- punctual.settings, decides whether a row that cannot be sent is reported or refused. That is the only error they

@@ -1,4 +1,4 @@
-//! `punctual token`.
+//! `punctual token`: prints a token of the HTTP API, or the path of the Unix socket.
 
 use std::io::{IsTerminal as _, stdout};
 use std::net::SocketAddr;
@@ -19,18 +19,18 @@ Example:
 The settings are those of the daemon, PUNCTUAL_STATE_DIR and PUNCTUAL_HTTP_ADDR above all.
 By the socket, which only the daemon's user can open, no token is needed.";
 
-/// Prints the token of the daemon here: the one that is set, or that it made when it started.
+/// Print the token of the daemon here: the one that is set, or that it made when it started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
     #[arg(
         long,
         conflicts_with = "socket",
-        help = "The token to act with (PUNCTUAL_OPERATOR_TOKEN), not the one to look with"
+        help = "Print the token that also permits changes (PUNCTUAL_OPERATOR_TOKEN)"
     )]
     operator: bool,
 
-    /// The daemon's socket in the file system, not a token
+    /// Print the path of the daemon's Unix socket instead
     #[arg(long)]
     socket: bool,
 }

@@ -62,7 +62,7 @@ pub enum Problem {
     },
     /// Whoever may read could act.
     #[error(
-        "PUNCTUAL_OPERATOR_TOKEN and PUNCTUAL_DEBUG_TOKEN are the same, so whoever may look could act: \
+        "PUNCTUAL_OPERATOR_TOKEN and PUNCTUAL_DEBUG_TOKEN are the same, so anyone who may read could make changes: \
          set different ones"
     )]
     TokensSame,

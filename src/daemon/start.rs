@@ -50,7 +50,7 @@ impl Start<'_> {
             match self.prepare().await {
                 Err(error) if error.is_away() => {
                     failures += 1;
-                    tracing::warn!(%error, "the database is away; the start waits for it");
+                    tracing::warn!(%error, "the database is not available; waiting for it");
                     sleep(AGAIN.pause(failures)).await;
                 }
                 done => return done,

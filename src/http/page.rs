@@ -170,7 +170,7 @@ fn then(timer: &TimerReport) -> &'static str {
     match (timer.kind, timer.state) {
         (TimerKind::Watch, _) => "another instance is sending it; checked again then",
         (TimerKind::Message, TimerState::Armed) => "will be sent",
-        (TimerKind::Message, TimerState::Cleared) => "claimed; will leave on time",
+        (TimerKind::Message, TimerState::Cleared) => "claimed; will be sent on time",
         (TimerKind::Message, TimerState::Sending) => "waiting for the provider's response",
     }
 }

@@ -30,7 +30,7 @@ pub enum RuntimeError {
         source: io::Error,
     },
     /// Other users can read or change it.
-    #[error("{} is not this user's alone: remove it, or make it so (chmod go-rwx)", path.display())]
+    #[error("others may use {}: remove it, or exclude them (chmod go-rwx)", path.display())]
     Open {
         /// The file or directory.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum RuntimeError {
         path: PathBuf,
     },
     /// A token is not configured, and a generated one cannot be stored.
-    #[error("{} is not set, and none can be made and kept: set it, or PUNCTUAL_STATE_DIR", kind.setting())]
+    #[error("{} is not set, and none can be stored: set it, or PUNCTUAL_STATE_DIR", kind.setting())]
     Token {
         /// Which token.
         kind: TokenKind,
@@ -288,10 +288,7 @@ mod tests {
             let RuntimeError::Token { source, .. } = open else {
                 panic!("{open}")
             };
-            assert!(
-                source.to_string().contains("not this user's alone"),
-                "{source}"
-            );
+            assert!(source.to_string().contains("others may use"), "{source}");
             fs::write(dir.token_file(TokenKind::Operator), "short\n").unwrap();
             assert!(matches!(
                 dir.token(TokenKind::Operator),

@@ -145,7 +145,10 @@ async fn serve_router(
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, drained).await.is_err() {
         let open = connections.len();
-        tracing::warn!(open, "http connections did not finish in time, dropped");
+        tracing::warn!(
+            open,
+            "HTTP connections did not finish in time and were closed"
+        );
         connections.shutdown().await;
     }
 }
@@ -157,7 +160,7 @@ async fn accept(listener: &Listener, places: &Places) -> (Box<dyn Stream>, Peer)
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, "http accept failed");
+                tracing::warn!(%error, "an HTTP connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -1,3 +1,5 @@
+//! The journal: what a file proves, whatever is lost or damaged of it.
+
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::HashSet;

@@ -177,7 +177,7 @@ impl Inner {
         if !self.dir.is_in_place()
             && let Err(error) = self.dir.retake()
         {
-            tracing::warn!(%error, "the journal cannot be begun again yet; retrying");
+            tracing::warn!(%error, "a new journal cannot be started yet; retrying");
             return;
         }
         self.next_segment();

@@ -1,5 +1,5 @@
-//! What a provider can do. Whatever decides by the provider decides by this value alone, so that another
-//! provider needs no other decisions.
+//! What a provider can do. All code that depends on the provider depends on this value alone, so a new provider
+//! needs no new decisions.
 
 use std::collections::BTreeMap;
 use std::fmt;

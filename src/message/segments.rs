@@ -1,4 +1,4 @@
-//! How many messages a text is to the network: a text is billed, and may be torn, by the segment.
+//! How many segments a text has: the network sends and bills a long text in several.
 //!
 //! A text of GSM 03.38's alphabet has 7 bits a character: 160 in one segment, or 153 in each of
 //! several, which carry a header. Ten characters of its extension are two. Any other character

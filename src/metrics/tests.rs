@@ -1,3 +1,5 @@
+//! The counters: each event is counted where it belongs.
+
 use uuid::Uuid;
 
 use super::*;

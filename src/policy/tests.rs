@@ -1,3 +1,5 @@
+//! The policy: which claims are sent, deferred, cancelled and rejected.
+
 use uuid::Uuid;
 
 use super::*;

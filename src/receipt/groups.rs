@@ -65,7 +65,7 @@ pub(super) async fn put_back(
             Err(refused) if group.len() == 1 && refused.is_refusal() => {
                 let message = group.first().map(|row| row.look_up.message);
                 tracing::warn!(message.id = ?message.map(|id| id.0), error = %refused,
-                    "an unconfirmed message could not be set back to pending; it will be repeated");
+                    "an unconfirmed message could not be set back to pending; retrying");
             }
             Err(broken) => return Err(broken),
         }

@@ -1,8 +1,8 @@
 //! How long before its due time a message is claimed.
 //!
-//! A claim costs a commit. Paid before the due time it costs no lateness; paid too early it
-//! closes the door on a user who wants to cancel. So the lead follows what claims take here
-//! and now, and never passes [`LEAD_MAX`].
+//! A claim takes a commit. Made before the due time, it makes the message no later; made too early, it
+//! prevents a user from cancelling. So the lead follows how long claims take at present, and is at most
+//! [`LEAD_MAX`].
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! When. Pure: time comes in as an argument, decisions go out as values.
+//! When something happens: timers, pauses, clock, order of instances. Pure: time is an argument, decisions are values.
 //!
 //! In the path of a message this is between its notification and its claim: what `listen` and the
 //! sweeps find is armed in the [`Wheel`], and what the wheel returns, when its time comes, is

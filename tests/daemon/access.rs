@@ -143,7 +143,7 @@ async fn without_a_place_for_tokens_it_says_what_to_do_and_with_them_set_it_runs
     let (code, _, stderr) = world.call(&["run"]).await;
     assert_eq!(code, Some(1), "{stderr}");
     assert!(
-        stderr.contains("PUNCTUAL_DEBUG_TOKEN is not set, and none can be made and kept"),
+        stderr.contains("PUNCTUAL_DEBUG_TOKEN is not set, and none can be stored"),
         "{stderr}"
     );
     let world = world.with(&[

@@ -44,7 +44,7 @@ async fn without_a_free_connection_it_says_so_and_recovers() {
     };
     let mut daemon = Daemon::start(&env);
     daemon
-        .says("the database is away; the start waits for it")
+        .says("the database is not available; waiting for it")
         .await;
     daemon.says("out of connections").await;
     // Room for the heartbeat's, the listener's and one of the four, but not for all.

@@ -192,7 +192,7 @@ async fn a_database_that_is_away_at_the_start_is_waited_for() {
     let phone = StandIn::start([]).await;
     let mut daemon = Daemon::start(&environment(&url, &phone.url()));
     daemon
-        .says("the database is away; the start waits for it")
+        .says("the database is not available; waiting for it")
         .await;
     // Supervisors ask meanwhile.
     assert_eq!(daemon.get("/healthz").await.unwrap().0, 200);

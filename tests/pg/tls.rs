@@ -136,7 +136,7 @@ async fn each_mode_checks_what_libpq_checks() {
         .refused(
             "db.example.com",
             &format!("sslmode=verify-full&{root}"),
-            "made out to another host",
+            "for another host",
         )
         .await;
     let namesake = format!("sslrootcert={}", server.namesake_root.display());

@@ -1,4 +1,4 @@
-//! Checks of settings that are valid, and still not what anybody wants.
+//! Checks of settings that are valid, but probably a mistake.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ pub(super) fn uncertain(config: &Config) -> Finding {
         InDoubt::Resend => Finding::not(
             Level::Warn,
             WHAT,
-            "PUNCTUAL_IN_DOUBT=resend: whenever a response is lost, the text is sent again, also where it had arrived",
+            "PUNCTUAL_IN_DOUBT=resend: whenever a response is lost, the text is sent again, even if it had arrived",
             "use resend_if_absent, which looks in the provider's list first, and set in_doubt = 'resend' on single rows",
         ),
         InDoubt::Hold | InDoubt::ResendIfAbsent => {

@@ -59,7 +59,7 @@ fn encryption(dsn: &Dsn) -> Finding {
         "prefer" => Finding::not(
             Level::Warn,
             WHAT,
-            format!("{found}: whoever is between can have the connection unencrypted"),
+            format!("{found}: anyone in between can make the connection unencrypted"),
             "use sslmode=verify-full, or remove the parameter",
         ),
         _ => Finding::ok(WHAT, found),

@@ -37,10 +37,10 @@ pub(super) fn lines(findings: &[Finding], width: Option<usize>) -> String {
     text
 }
 
-/// The line for what is as it should be.
+/// The line for the checks that passed.
 pub(super) fn rest(fine: usize) -> String {
     let style = AnsiColor::Green.on_default();
-    format!("{style}ok  {style:#}  {fine} checks are as they should be (--verbose shows them)\n")
+    format!("{style}ok  {style:#}  {fine} checks passed (--verbose shows them)\n")
 }
 
 fn fold(sentence: &str, width: Option<usize>) -> String {

@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long)]
     online: bool,
 
-    /// Show also what is as it should be
+    /// Also show the checks that passed
     #[arg(long, short)]
     verbose: bool,
 

@@ -12,7 +12,11 @@ fn addresses_and_tokens() {
     let [debug, operator] = ["PUNCTUAL_DEBUG_TOKEN", "PUNCTUAL_OPERATOR_TOKEN"].map(token);
     check("", &[debug], Ok("debug_token = \"***\""));
     check("", &[operator], Ok("operator_token = \"***\""));
-    check("", &[debug, operator], Err("whoever may look could act"));
+    check(
+        "",
+        &[debug, operator],
+        Err("anyone who may read could make changes"),
+    );
     for short in ["hunter2", "hunter2 hunter2 hunter2", "hunter2-hunter2é"] {
         for setting in [debug.0, operator.0] {
             let refusal = format!("{setting} is not valid: expected at least 16 letters");

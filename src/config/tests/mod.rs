@@ -1,4 +1,4 @@
-//! Every setting as data: a file, an environment, and what comes of them.
+//! Every setting as data: a file, an environment, and the result.
 
 mod http;
 mod layers;

@@ -82,7 +82,7 @@ export function peak(density) {
   if (total === 0) return "nothing is due";
   const most = Math.max(...density.counts);
   const at = density.from_us + density.counts.indexOf(most) * density.bucket_us;
-  const busiest = most === 1 ? "" : `; the most in 5 s: ${count(most)} at ${time(at)}`;
+  const busiest = most === 1 ? "" : `; busiest 5 s: ${count(most)} at ${time(at)}`;
   return `${count(total)} due${busiest}`;
 }
 

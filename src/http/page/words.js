@@ -52,7 +52,7 @@ export const short = (id) => id.slice(0, 8);
 export function then(timer, now) {
   if (timer.kind === "watch") return "another instance is sending it; checked again then";
   if (timer.state === "sending") return "waiting for the provider's response";
-  if (timer.state === "cleared") return "claimed; will leave on time";
+  if (timer.state === "cleared") return "claimed; will be sent on time";
   if (now.breaker) return "waits until the account is accepted";
   if (timer.attempt > 0) return `will be sent (attempt ${timer.attempt + 1})`;
   return "will be sent";

@@ -1,3 +1,5 @@
+//! Templates: what is inserted, left out and refused.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

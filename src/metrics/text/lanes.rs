@@ -1,4 +1,4 @@
-//! What there is of each lane.
+//! The metrics of each lane.
 
 use super::{Page, float};
 use crate::reactor::report::LaneReport;

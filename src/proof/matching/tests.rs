@@ -1,3 +1,5 @@
+//! What a list of the provider proves about an uncertain outcome, and what it does not.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a list of the provider proves about messages in quarantine.
+
 use crate::message::Channel;
 use proptest::prelude::*;
 use uuid::Uuid;

@@ -1,3 +1,5 @@
+//! What a journal settles of the attempts of a dead instance.
+
 use std::time::Duration;
 
 use uuid::Uuid;

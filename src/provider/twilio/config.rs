@@ -46,7 +46,7 @@ pub enum ConfigError {
     #[error("it must start with http:// or https:// and name a host")]
     NotHttp,
     /// User and password in the URL, where they would be shown.
-    #[error("credentials do not belong into it")]
+    #[error("it must not contain credentials")]
     Credentials,
     /// Paths and parameters are appended to it.
     #[error("it must not have a query (?…) or a fragment (#…)")]

@@ -1,3 +1,5 @@
+//! What each outcome does to the row.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! What one lane's provider does is that lane's alone, and what all share is shared.
+//! What one lane's provider does affects only that lane, and what all lanes share is shared fairly.
 
 use super::super::Input;
 use super::super::report::LaneReport;

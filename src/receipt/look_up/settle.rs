@@ -162,7 +162,7 @@ impl LookUps {
                 // One row that cannot be changed does not delay the others.
                 Err(refused) if refused.is_refusal() => {
                     tracing::warn!(message.id = %look_up.message, error = %refused,
-                        "the result of a look-up could not be recorded; it will be repeated");
+                        "the result of a look-up could not be recorded; retrying");
                     notes.insert(*n, self.failed(look_up, &refused.to_string()));
                     continue;
                 }

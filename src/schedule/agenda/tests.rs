@@ -1,3 +1,5 @@
+//! The agenda: order by priority and time, and how many are due when.
+
 use std::time::Duration;
 
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! The wheel against a model that is too simple to be wrong: an ordered map.
+//! The wheel against a model that is simple enough to be obviously right: an ordered map.
 
 use std::collections::{BTreeMap, HashMap};
 

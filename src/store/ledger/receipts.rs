@@ -95,7 +95,7 @@ impl Store {
         };
         tracing::warn!(
             constraint,
-            "a message is not tried again: another one under way has its place"
+            "a message is not retried: another one with its dedup_key is in progress"
         );
         Ok(match constraint {
             DEDUP => {

@@ -141,7 +141,7 @@ pub async fn daemon_roles(client: &Client) -> Result<Finding, MigrateError> {
     }
     if !excessive.is_empty() {
         let remedy = format!(
-            "whoever has its password can delete or change what shows what was sent: {remedies}"
+            "anyone with its password can delete or change the record of what was sent: {remedies}"
         );
         let found = excessive.join("; ");
         return Ok(Finding::not(Level::Warn, WHAT, found, &remedy));

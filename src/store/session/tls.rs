@@ -245,7 +245,7 @@ pub(in crate::store) fn explain(error: &rustls::Error) -> String {
             format!("the server's certificate is not valid yet, or this clock is slow ({why})")
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("the server's certificate is made out to another host ({why})")
+            format!("the server's certificate is for another host ({why})")
         }
         _ => format!("the server's certificate cannot be used ({why})"),
     }

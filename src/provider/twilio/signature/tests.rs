@@ -1,3 +1,5 @@
+//! Signatures: Twilio's own examples, and that anything else is refused.
+
 use proptest::prelude::*;
 
 use super::*;

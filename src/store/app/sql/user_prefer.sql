@@ -1,4 +1,4 @@
--- What a user has chosen; the phone has been verified.
+-- Writes the preferences of a user whose phone has been verified.
 -- $1 user  $2 zone  $3 quiet from, $4 until (us since midnight there)  $5 how many a day
 insert into public.user_sms_preferences
        (user_id, phone_verified, timezone, quiet_hours_start, quiet_hours_end, daily_sms_limit)

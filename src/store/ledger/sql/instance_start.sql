@@ -1,3 +1,4 @@
+-- Registers an instance, or registers it again after it was deregistered.
 -- $1 instance  $2 version of the program
 insert into punctual.instances (id, version, beats) values ($1::uuid, $2::text, 0)
 on conflict (id) do update set heartbeat_at = clock_timestamp(), stopped_at = null,

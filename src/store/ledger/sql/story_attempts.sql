@@ -1,3 +1,4 @@
+-- The attempts at a message, for its history.
 -- $1 message
 select a.number, a.part, a.token, a.instance, a.claimed_at, a.lease_until, a.started_at,
        a.finished_at, a.outcome, a.provider_sid, a.code, a.category, a.error, a.receipt_status,

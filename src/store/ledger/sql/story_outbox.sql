@@ -1,3 +1,4 @@
+-- The writes for a message that the app's tables have refused, for its history.
 -- $1 message
 select o.attempts, o.next_attempt_at, o.last_error, o.app_error, o.created_at
   from punctual.outbox o

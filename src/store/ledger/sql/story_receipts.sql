@@ -1,3 +1,4 @@
+-- The reports of the provider about a message, for its history.
 -- $1 message
 select a.number, r.provider_sid, r.status, r.error_code, r.effect, r.row_status, r.received_at
   from punctual.receipts r

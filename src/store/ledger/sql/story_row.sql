@@ -1,3 +1,4 @@
+-- The row of a message, for its history, with what the claim would read with it.
 -- $1 id
 select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_until, m.deferred_reason,
        m.next_attempt_at, m.requeued_at, m.send_before, m.sent_at, m.delivered_at, m.cancelled_at,

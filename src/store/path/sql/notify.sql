@@ -1,2 +1,3 @@
+-- Notifies all instances.
 -- $1 payload
 select pg_notify('punctual', $1::text)

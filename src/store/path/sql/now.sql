@@ -1,1 +1,2 @@
+-- A reading of the database's clock.
 select clock_timestamp() as now

@@ -1,1 +1,2 @@
+-- The role of this session.
 select current_user::text

@@ -86,7 +86,7 @@ const REFUSED: [(&str, &str); 14] = [
     ("oauth_client_id", "OAuth is not supported: use a password"),
     (
         "replication",
-        "this is no replication connection: remove it",
+        "Punctual uses no replication connection: remove it",
     ),
 ];
 

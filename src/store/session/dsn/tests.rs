@@ -1,3 +1,5 @@
+//! Connection strings: what is understood, ignored and refused.
+
 mod libpq;
 
 use std::time::Duration;
