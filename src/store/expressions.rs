@@ -74,6 +74,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             put(b"wanted_at", alias, out);
             out.row(" else 'infinity' end", b"");
         }
+        // Its recipient is a phone number, and it has a sender.
+        b"is_text" => lists::is_channel(Channel::Sms, alias, out),
         // Whether a rule holds for the row's channel, by the table of `policy::Rule`.
         b"opt_out_holds" => lists::holds(Rule::OptOut, alias, out),
         b"is_counted" => lists::holds(Rule::DailyLimit, alias, out),

@@ -371,3 +371,55 @@ async fn the_answers_as_json() {
         assert_eq!(told["changed"], changed);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_another_channel_has_its_own_form_of_recipient() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    let schedule = async |args: &[&str]| {
+        let common = ["schedule", "--body", "x", "--at", "in 10m"];
+        ask(&db, &[&common, args].concat()).await
+    };
+    for (channel, to, shown) in [
+        ("email", "ada@example.com", "a•••@example.com"),
+        (
+            "Webhook",
+            "https://hooks.example/1?token=x",
+            "https://hooks.example/•••",
+        ),
+    ] {
+        let (said, code) = schedule(&["--channel", channel, "--to", to]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(shown) && !said.contains(to), "{said}");
+        let row =
+            "select channel from scheduled_messages where to_number = $1 and status = 'pending'";
+        let row = client.query_one(row, &[&to]).await.unwrap();
+        assert_eq!(row.get::<_, &str>(0), channel.to_lowercase());
+    }
+    for (args, why) in [
+        (
+            &["--channel", "email", "--to", TO][..],
+            "it is not an e-mail address",
+        ),
+        (&["--to", "ada@example.com"], "it must start with +"),
+        (
+            &["--channel", "fax", "--to", TO],
+            "expected one of sms, webhook, email, push, in_app",
+        ),
+        (
+            &[
+                "--channel",
+                "email",
+                "--to",
+                "ada@example.com",
+                "--from",
+                TO,
+            ],
+            "only text messages have a sender",
+        ),
+    ] {
+        let (said, code) = schedule(args).await;
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}

@@ -9,6 +9,7 @@ mod access;
 mod account;
 mod bouncer;
 mod canary;
+mod channels;
 mod clock;
 mod cut;
 mod daemon;

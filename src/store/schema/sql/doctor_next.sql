@@ -1,7 +1,7 @@
 -- What will prevent the next 1,000 messages from being sent: one row per check, as in doctor_server.sql.
 -- $1 the default sender  $2 the channels that have a provider
 with next as materialized (
-  select m.id, m.channel, opt_out_holds!(m) as is_text, m.to_number, m.from_number, m.body, m.user_id,
+  select m.id, m.channel, is_text!(m) as is_text, m.to_number, m.from_number, m.body, m.user_id,
          m.template_id, m.calendar_event_id, m.send_before, m.message_type, m.timezone, m.template_vars, due!(m) as due
     from public.scheduled_messages m
    where m.status = 'pending'
