@@ -4,8 +4,9 @@
 --   messages ─▶ facts_of ─▶ the recipient's day ─▶ daily_counts ─▶ facts, the day that is taken or the limit
 --
 -- For messages whose rows the caller has locked: the facts about each one's user and event, and, where it
--- counts, quota of the user's day, or that none is left. Messages without a user are not passed. Types are
--- given: the app may alter text to varchar under a running daemon.
+-- counts, quota of the user's day, or that none is left. Messages without a user are not passed, and those that
+-- must not be claimed yet are not returned. Types are given: the app may alter text to varchar under a running
+-- daemon.
 create or replace function punctual.reserve_quota(ids uuid[], tokens uuid[], users uuid[], events text[],
                                                   installation text, honour_app_count boolean)
 returns table (id uuid, token uuid, user_id uuid, facts punctual.facts, day date, over_limit int)
@@ -29,7 +30,11 @@ begin
               case btrim(m.priority::text, white!()) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank,
               lower(btrim(m.timezone::text, white!())) as own_zone
          from public.scheduled_messages m
-        where m.id = f.id) m
+        where m.id = f.id
+          -- Not what has missed a change (task_calendar_events.sql), which the daemon applies first. It is read
+          -- here, in a snapshot that is newer than the caller's locks: a change that was recorded under the row's
+          -- lock, just before the caller got it, is visible.
+          and not exists (select from punctual.missed_event_changes u where u.message_id = f.id)) m
   ), today as materialized (
     -- In each zone that is named: one row, or two around its midnight. A herd is in few zones.
     select y.*

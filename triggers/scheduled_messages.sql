@@ -26,6 +26,15 @@ begin
 end
 $$;
 
+-- The daemon moves a message with its event while it is pending. After that the time stays what the claim read.
+create or replace function punctual.guard_daemon_content() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception using errcode = 'PT409',
+    message = format('message %s is %s; it is too late to change it', old.id, old.status);
+end
+$$;
+
 -- What has begun to be sent, or has been sent, keeps all that the claim read of it. A statement over many rows
 -- skips the rows that it may not change, and the statement trigger reports how many; a nested statement (a
 -- cascade, a trigger of the app's) fails instead, because a skipped row would leave the app half-changed.
@@ -355,6 +364,15 @@ create or replace trigger zzz_punctual_guard_daemon
         and not (old.status = 'pending' and new.status = 'sending'
                  or old.status = 'sending' and new.status in ('sent', 'pending', 'failed')))
   execute function punctual.guard_daemon();
+
+-- `punctual.erase` blanks the variables.
+create or replace trigger zzz_punctual_guard_content
+  before update of scheduled_at, event_start, template_vars on public.scheduled_messages for each row
+  when (coalesce(current_setting('punctual.writer', true), '') = 'on'
+        and old.status in ('sending', 'sent', 'delivered', 'unconfirmed')
+        and (new.scheduled_at, new.event_start, coalesce(new.template_vars, old.template_vars))
+            is distinct from (old.scheduled_at, old.event_start, old.template_vars))
+  execute function punctual.guard_daemon_content();
 
 create or replace trigger zzz_punctual_put_back
   before update on public.scheduled_messages for each row

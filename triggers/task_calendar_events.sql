@@ -2,9 +2,17 @@
 -- that changes it. Re-runnable; replaced as a whole.
 --
 -- They run inside the app's statements and cannot fail: an error becomes a warning. They change rows that are
--- pending, or that an earlier change of the event has cancelled; a locked row is waited for briefly, then left
--- and recorded: the daemon applies the change within seconds (follow_missed, below), and the claim reads the
--- calendar once more. Rows are read as JSON, so that the app may have any columns.
+-- pending, or that an earlier change of the event has cancelled. A message that cannot be changed at once is
+-- recorded in punctual.missed_event_changes, the daemon changes it within seconds (follow_missed, below), and
+-- no claim takes it until then (reserve_quota). There are two reasons:
+--
+-- - another transaction has locked the row, which is waited for only briefly;
+-- - a trigger or constraint of the app's on scheduled_messages fails. Here it runs with the rights of this
+--   function's owner, so never with the caller's search_path: with that, whoever calls could have its unqualified
+--   names mean objects of their own. So it does not find its own tables either. In the daemon's session, which has
+--   a search_path of its own and few rights, it does.
+--
+-- Rows are read as JSON, so that the app may have any columns.
 
 -- Locks the rows of an event that follow it. A claim has its locks for milliseconds, and then the rows are not
 -- pending any more; only a transaction of the app's takes longer.
@@ -47,17 +55,32 @@ language sql immutable set search_path = '' as $$
          or coalesce(jsonb_typeof(own_vars) = 'object' and not own_vars @> vars, false)
 $$;
 
+-- Whether a cancelled message, due at `due` for an event at `own`, becomes pending again with its event: an earlier
+-- change of the event has cancelled it, its time will be in the future, and the guard would not refuse it.
+create or replace function punctual.is_revivable(message uuid, status text, reason text, due timestamptz, own timestamptz,
+                                                 starts timestamptz, was timestamptz)
+returns boolean
+language sql volatile set search_path = '' as $$
+  select status = 'cancelled' and reason = 'Calendar event deleted'
+         and due + punctual.event_shift(own, was, starts) > clock_timestamp()
+         and not exists (select from punctual.attempts a
+                          where a.message_id = message and unsettled!(a))
+$$;
+
 -- Notes for `punctual why` which messages did not follow, and records them for `follow_missed`: those that were
--- locked, and those that are being sent or were sent, and may be put back for a retry. `starts` is when the
--- event begins now, `was` when it began before; null: unknown.
-create or replace function punctual.note_reminders(event text, owner uuid, gone boolean, moved boolean,
-                                                   starts timestamptz, was timestamptz, vars jsonb) returns void
+-- locked or could not be changed, and those that are being sent or were sent, and may be put back for a retry.
+-- `starts` is when the event begins now, `was` when it began before; null: unknown. `refused`: what the database
+-- reported when they were to be changed; null: it did not.
+create or replace function punctual.note_reminders(event text, owner uuid, gone boolean, moved boolean, revive boolean,
+                                                   starts timestamptz, was timestamptz, vars jsonb, refused text)
+returns void
 language sql set search_path = '' as $$
   with missed as (
     select m.id, m.status
       from public.scheduled_messages m
      where m.calendar_event_id = event and m.user_id = owner
        and (m.status = 'pending' and (gone or punctual.is_behind(m.event_start, starts, m.template_vars, vars))
+            or revive and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, starts, was)
             or (gone or moved)
                and (attempted!(m)
                     or m.status in ('sent', 'delivered') and coalesce(m.event_start, was) > clock_timestamp()))
@@ -67,11 +90,16 @@ language sql set search_path = '' as $$
     select m.id, n.note
       from missed m
      cross join lateral (
-       select 'the calendar event was ' || case when gone then 'deleted' when moved then 'moved' else 'changed' end
+       select 'the calendar event was '
+              || case when gone then 'deleted' when revive then 'created again' when moved then 'moved' else 'changed' end
               || case m.status
-                   when 'pending' then '; another transaction held the message, so it did not follow yet'
                    when 'sending' then '; too late, it was being sent'
-                   else '; too late, it had been sent' end as note) n
+                   when 'unconfirmed' then '; too late, it had been sent'
+                   when 'sent' then '; too late, it had been sent'
+                   when 'delivered' then '; too late, it had been sent'
+                   else coalesce('; a trigger or a constraint on the table refused the change (SQLSTATE ' || refused
+                                 || '), so it did not follow yet',
+                                 '; another transaction held the message, so it did not follow yet') end as note) n
      where not exists (select from punctual.notes o where o.message_id = m.id and o.note = n.note)
   )
   -- The first move that was missed is what the message is to be moved from. A pending message may be following
@@ -79,15 +107,32 @@ language sql set search_path = '' as $$
   insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id, start_before)
   select m.id, event, owner, was
     from missed m
-   where m.status = 'pending'
+   where m.status in ('pending', 'cancelled')
       or m.status <> 'delivered' and not exists (select from punctual.missed_event_changes u where u.message_id = m.id)
 $$;
 
+-- Has the daemons change at once what the transaction has recorded in punctual.missed_event_changes. Without it
+-- they do so within 5 s.
+create or replace function punctual.notify_missed() returns void
+language plpgsql set search_path = '' as $$
+begin
+  if coalesce(current_setting('punctual.notify', true), '') <> 'off' and pg_notification_queue_usage() < 0.9 then
+    perform pg_notify('punctual', 'missed');
+  end if;
+end
+$$;
+
+-- The next three change scheduled_messages, so the app's own triggers run in them. They have the search_path and
+-- the rights of their caller: of follow_event, or of the daemon. Dropped first, because an earlier version allowed
+-- them to their owner alone.
+drop function if exists punctual.cancel_reminders(uuid[], timestamptz);
+drop function if exists punctual.move_reminders(uuid[], timestamptz, timestamptz, jsonb);
+
 -- Cancels these messages, which are locked, with their event.
-create or replace function punctual.cancel_reminders(ids uuid[], was timestamptz) returns void
-language sql set search_path = '' as $$
+create function punctual.cancel_reminders(ids uuid[], was timestamptz) returns void
+language sql as $$
   update public.scheduled_messages m
-     set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = clock_timestamp(),
+     set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = pg_catalog.clock_timestamp(),
          -- If the event comes back at another time, the message knows its old start.
          event_start = coalesce(m.event_start, was)
    where m.id = any (ids) and is_pending!(m)
@@ -95,43 +140,34 @@ $$;
 
 -- Moves these messages, which are locked, with their event. The row's own `event_start` has precedence over
 -- `was`, so that repeats do not add up.
-create or replace function punctual.move_reminders(ids uuid[], starts timestamptz, was timestamptz, vars jsonb) returns void
-language sql set search_path = '' as $$
+create function punctual.move_reminders(ids uuid[], starts timestamptz, was timestamptz, vars jsonb) returns void
+language sql as $$
   update public.scheduled_messages m
-     set updated_at = clock_timestamp(),
+     set updated_at = pg_catalog.clock_timestamp(),
          scheduled_at = m.scheduled_at + punctual.event_shift(m.event_start, was, starts),
          event_start = coalesce(starts, m.event_start),
-         template_vars = case when jsonb_typeof(m.template_vars) = 'object'
+         template_vars = case when pg_catalog.jsonb_typeof(m.template_vars) = 'object'
                               then m.template_vars || vars else m.template_vars end
    where m.id = any (ids) and is_pending!(m)
      and punctual.is_behind(m.event_start, starts, m.template_vars, vars)
 $$;
 
--- `was` is when it would have begun; null: unknown.
-create or replace function punctual.event_gone(event text, owner uuid, was timestamptz) returns void
-language plpgsql set search_path = '' as $$
+-- Sets one message, which is locked, back to pending. Of several with one `dedup_key`, or with another that is
+-- active, the one that comes first, or none.
+create or replace function punctual.revive_reminder(wanted uuid) returns void
+language plpgsql as $$
 begin
-  -- The same event may exist a second time.
-  if exists (select from punctual.facts_of(array[owner], array[owner], array[owner], array[event]) f
-              where (f.facts).event_is_there and not (f.facts).event_is_cancelled) then
-    return;
-  end if;
-  perform punctual.cancel_reminders(punctual.hold_reminders(event, owner), was);
-  insert into punctual.deleted_events (calendar_event_id, user_id)
-  select event, owner
-   where exists (select from public.scheduled_messages m
-                  where m.calendar_event_id = event and m.user_id = owner
-                    and (under_way!(m)
-                         -- It may turn out not to have arrived, and be retried.
-                         or m.status = 'sent' and coalesce(m.event_start, was) > clock_timestamp()))
-  on conflict do nothing;
-  perform punctual.note_reminders(event, owner, true, false, null, was, null);
+  update public.scheduled_messages m set status = 'pending' where m.id = wanted and m.status = 'cancelled';
+exception when unique_violation or lock_not_available then
+  insert into punctual.notes (message_id, note)
+  select wanted, n.note
+    from (values ('the calendar event is there again; another message with the same dedup_key is under way, '
+                  'so this one stays cancelled')) as n (note)
+   where not exists (select from punctual.notes o where o.message_id = wanted and o.note = n.note);
 end
 $$;
 
--- Sets back to pending what an earlier change of the event has cancelled, if its time will be in the future.
--- Not what the guard would refuse; and of several with one `dedup_key`, or with another that is active, the one
--- cancelled last, or none.
+-- Sets back to pending what an earlier change of the event has cancelled, the one cancelled last first.
 create or replace function punctual.revive_reminders(event text, owner uuid, starts timestamptz, was timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -142,40 +178,62 @@ begin
       select m.id, m.cancelled_at
         from public.scheduled_messages m
        where m.calendar_event_id = event and m.user_id = owner and m.status = 'cancelled'
-         and m.cancel_reason = 'Calendar event deleted'
-         and m.scheduled_at + punctual.event_shift(m.event_start, was, starts) > clock_timestamp()
-         and not exists (select from punctual.attempts a
-                          where a.message_id = m.id
-                            and unsettled!(a))
+         and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, starts, was)
        order by m.id
          for no key update skip locked
     )
     select h.id from held h order by h.cancelled_at desc, h.id
   loop
-    begin
-      update public.scheduled_messages m set status = 'pending' where m.id = wanted and m.status = 'cancelled';
-    exception when unique_violation or lock_not_available then
-      insert into punctual.notes (message_id, note)
-      select wanted, n.note
-        from (values ('the calendar event is there again; another message with the same dedup_key is under way, '
-                      'so this one stays cancelled')) as n (note)
-       where not exists (select from punctual.notes o where o.message_id = wanted and o.note = n.note);
-    end;
+    perform punctual.revive_reminder(wanted);
   end loop;
 end
 $$;
 
--- The event exists, and begins at `starts`. `was` is when it began before this change.
-create or replace function punctual.event_is(event text, owner uuid, starts timestamptz, was timestamptz,
-                                             vars jsonb, revive boolean) returns void
+-- The event was deleted. `was` is when it would have begun; null: unknown. `refused`: what the database reported
+-- when its messages were to be cancelled, so that they are only recorded.
+create or replace function punctual.event_gone(event text, owner uuid, was timestamptz, refused text) returns void
 language plpgsql set search_path = '' as $$
+declare
+  held uuid[];
+begin
+  -- The same event may exist a second time.
+  if exists (select from punctual.facts_of(array[owner], array[owner], array[owner], array[event]) f
+              where (f.facts).event_is_there and not (f.facts).event_is_cancelled) then
+    return;
+  end if;
+  held := punctual.hold_reminders(event, owner);
+  if refused is null then
+    perform punctual.cancel_reminders(held, was);
+  end if;
+  insert into punctual.deleted_events (calendar_event_id, user_id)
+  select event, owner
+   where exists (select from public.scheduled_messages m
+                  where m.calendar_event_id = event and m.user_id = owner
+                    and (under_way!(m)
+                         -- It may turn out not to have arrived, and be retried.
+                         or m.status = 'sent' and coalesce(m.event_start, was) > clock_timestamp()))
+  on conflict do nothing;
+  perform punctual.note_reminders(event, owner, true, false, false, null, was, null, refused);
+end
+$$;
+
+-- The event exists, and begins at `starts`. `was` is when it began before this change; `refused` as above.
+create or replace function punctual.event_is(event text, owner uuid, starts timestamptz, was timestamptz,
+                                             vars jsonb, revive boolean, refused text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  held uuid[];
 begin
   delete from punctual.deleted_events g where g.calendar_event_id = event and g.user_id = owner;
-  if revive then
+  if revive and refused is null then
     perform punctual.revive_reminders(event, owner, starts, was);
   end if;
-  perform punctual.move_reminders(punctual.hold_reminders(event, owner), starts, was, vars);
-  perform punctual.note_reminders(event, owner, false, not revive and starts is distinct from was, starts, was, vars);
+  held := punctual.hold_reminders(event, owner);
+  if refused is null then
+    perform punctual.move_reminders(held, starts, was, vars);
+  end if;
+  perform punctual.note_reminders(event, owner, false, not revive and starts is distinct from was, revive, starts, was,
+                                  vars, refused);
 end
 $$;
 
@@ -191,144 +249,229 @@ declare
   is_there boolean := false;
   -- Whether it is still the event of that name and user.
   same boolean := false;
+  -- What has happened to the event: that of `before` is gone, that of `after` is gone or is there.
+  left_it boolean := false;
+  gone boolean := false;
+  changed boolean := false;
+  refused text;
 begin
   -- The messages are restored in the state in which they had followed it.
   if restoring!() then
     return null;
   end if;
-  if tg_op <> 'INSERT' then
-    before := to_jsonb(old);
-    was := punctual.as_instant(before ->> 'event_start');
-    was_there := before ->> 'sync_status' is distinct from 'cancelled';
-  end if;
-  if tg_op <> 'DELETE' then
-    after := to_jsonb(new);
-    starts := punctual.as_instant(after ->> 'event_start');
-    is_there := after ->> 'sync_status' is distinct from 'cancelled';
-  end if;
-  if tg_op = 'UPDATE' then
-    same := (after ->> 'calendar_event_id', after ->> 'user_id')
-            is not distinct from (before ->> 'calendar_event_id', before ->> 'user_id');
-  end if;
-  if before ->> 'user_id' ~ uuid_like and was_there and not (same and is_there) then
-    perform punctual.event_gone(before ->> 'calendar_event_id', (before ->> 'user_id')::uuid, was);
-  end if;
-  if after ->> 'user_id' !~ uuid_like then
-    return null;
-  end if;
-  if not is_there then
-    if tg_op = 'INSERT' then
-      perform punctual.event_gone(after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, null);
-    end if;
-  elsif not (same and was_there)
-        or (after ->> 'event_title', after ->> 'event_link', starts)
-           is distinct from (before ->> 'event_title', before ->> 'event_link', was)
-  then
-    perform punctual.event_is(
-      after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, starts, was, punctual.event_vars(after),
-      not (same and was_there));
-  end if;
-  return null;
-exception when others then
-  raise warning 'reminders could not follow a calendar event: SQLSTATE %', sqlstate;
+  -- At most twice: what could not be changed the first time is only recorded the second.
+  for turn in 1..2 loop
+    begin
+      if turn = 1 then
+        if tg_op <> 'INSERT' then
+          before := to_jsonb(old);
+          was := punctual.as_instant(before ->> 'event_start');
+          was_there := before ->> 'sync_status' is distinct from 'cancelled';
+        end if;
+        if tg_op <> 'DELETE' then
+          after := to_jsonb(new);
+          starts := punctual.as_instant(after ->> 'event_start');
+          is_there := after ->> 'sync_status' is distinct from 'cancelled';
+        end if;
+        if tg_op = 'UPDATE' then
+          same := (after ->> 'calendar_event_id', after ->> 'user_id')
+                  is not distinct from (before ->> 'calendar_event_id', before ->> 'user_id');
+        end if;
+        left_it := before ->> 'user_id' ~ uuid_like and was_there and not (same and is_there);
+        gone := after ->> 'user_id' ~ uuid_like and not is_there and tg_op = 'INSERT';
+        changed := after ->> 'user_id' ~ uuid_like and is_there
+                   and (not (same and was_there)
+                        or (after ->> 'event_title', after ->> 'event_link', starts)
+                           is distinct from (before ->> 'event_title', before ->> 'event_link', was));
+      end if;
+      if left_it then
+        perform punctual.event_gone(before ->> 'calendar_event_id', (before ->> 'user_id')::uuid, was, refused);
+      end if;
+      if gone then
+        perform punctual.event_gone(after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, null, refused);
+      end if;
+      if changed then
+        perform punctual.event_is(
+          after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, starts, was, punctual.event_vars(after),
+          not (same and was_there), refused);
+      end if;
+      if turn = 2 then
+        perform punctual.notify_missed();
+      end if;
+      return null;
+    exception when others then
+      refused := sqlstate;
+      raise warning 'reminders % follow a calendar event: SQLSTATE %',
+        case turn when 1 then 'will, some seconds later,' else 'could not' end, sqlstate;
+    end;
+  end loop;
   return null;
 end
 $$;
 
--- An event as it is now; null: there is none, or the table lacks the columns.
-create or replace function punctual.event_row(event text, owner uuid) returns jsonb
-language plpgsql stable set search_path = '' as $$
+-- What a message that missed a change is to be changed by: whether its event was deleted, when it begins and what
+-- texts show of it (null: there is no event), and whether its user has opted out. With its owner's rights, so that
+-- the daemon's role needs none on these tables.
+create or replace function punctual.missed_change(event text, owner uuid, out gone boolean, out starts timestamptz,
+                                                  out vars jsonb, out opted_out boolean)
+language plpgsql stable security definer set search_path = '' as $$
 declare
   event_key constant text := punctual.key_type('task_calendar_events', 'calendar_event_id');
   key constant text := punctual.key_type('task_calendar_events', 'user_id');
   it jsonb;
 begin
-  if key is null or event_key is null then
-    return null;
+  if event is not null and key is not null and event_key is not null then
+    execute format(
+      'select to_jsonb(e) from public.task_calendar_events e
+        where e.calendar_event_id = $1::%s and e.user_id = $2::%s
+        order by to_jsonb(e) ->> ''sync_status'' is not distinct from ''cancelled'', to_jsonb(e) ->> ''event_start''
+        limit 1', event_key, key) into it using event, owner;
   end if;
-  execute format(
-    'select to_jsonb(e) from public.task_calendar_events e
-      where e.calendar_event_id = $1::%s and e.user_id = $2::%s
-      order by to_jsonb(e) ->> ''sync_status'' is not distinct from ''cancelled'', to_jsonb(e) ->> ''event_start''
-      limit 1', event_key, key) into it using event, owner;
-  return it;
+  gone := it ->> 'sync_status' = 'cancelled'
+          or it is null and exists (select from punctual.deleted_events g
+                                     where g.calendar_event_id = event and g.user_id = owner);
+  if it is not null and not gone then
+    starts := punctual.as_instant(it ->> 'event_start');
+    vars := punctual.event_vars(it);
+  end if;
+  opted_out := coalesce((select (f.facts).opted_out
+                           from punctual.facts_of(array[owner], array[owner], array[owner], array[event]) f), false);
 end
 $$;
 
--- Applies missed changes of events: to messages that were locked then, or were being sent and are to be
--- retried. Run by the daemon every few seconds, by one instance at a time for each message; returns how many
--- followed. It writes as the trigger would have, in an app's session: the guard drops a deferral, and all
--- daemons are notified. Messages that are being sent are read again once they are pending.
-create or replace function punctual.follow_missed(most int) returns int
-language plpgsql security definer set search_path = '' as $$
+-- Applies all that one message, which is locked, has missed. The event and the preferences are read once, after the
+-- list: what changes from now on is added to it.
+create or replace function punctual.follow_missed_of(message uuid, missed bigint[]) returns void
+language plpgsql as $$
 declare
-  writer constant text := current_setting('punctual.writer', true);
+  cause record;
+  it record;
+begin
+  -- Of each event the first change counts: the message is to be moved from there.
+  for cause in
+    select u.calendar_event_id as event, u.user_id as owner,
+           (pg_catalog.array_agg(u.start_before order by u.id))[1] as start_before
+      from punctual.missed_event_changes u
+     where u.id = any (missed)
+     group by u.calendar_event_id, u.user_id
+     order by pg_catalog.min(u.id)
+  loop
+    select * into it from punctual.missed_change(cause.event, cause.owner);
+    -- The app may have given it another user or event since.
+    continue when not exists (select from public.scheduled_messages m
+                               where m.id = message and m.user_id = cause.owner
+                                 and (cause.event is null or m.calendar_event_id = cause.event));
+    if it.opted_out then
+      update public.scheduled_messages m
+         set status = 'cancelled', cancel_reason = 'the recipient has opted out',
+             updated_at = pg_catalog.clock_timestamp()
+       where m.id = message and is_pending!(m) and opt_out_holds!(m);
+    end if;
+    if it.gone then
+      perform punctual.cancel_reminders(array[message], cause.start_before);
+    elsif it.vars is not null then
+      perform punctual.revive_reminder(m.id)
+         from public.scheduled_messages m
+        where m.id = message and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, 
+                                                       it.starts, cause.start_before);
+      perform punctual.move_reminders(array[message], it.starts, cause.start_before, it.vars);
+    end if;
+  end loop;
+  insert into punctual.notes (message_id, note)
+  values (message, case when it.opted_out then 'it has followed the opt-out of its user'
+                        else 'it has followed its calendar event' end);
+end
+$$;
+
+-- Applies what messages have missed: those that were locked then, or were being sent and are to be retried, and
+-- those on which a trigger of the app's failed. Run by the daemon every few seconds, by one instance at a time for
+-- each message; returns how many followed. It writes as the trigger would have, in an app's session: the guard
+-- drops a deferral, and all daemons are notified. The search_path is that of the daemon's session, in which the
+-- app's triggers find their tables. Messages that are being sent are read again once they are pending.
+create or replace function punctual.follow_missed(most int) returns int
+language plpgsql as $$
+declare
+  writer constant text := pg_catalog.current_setting('punctual.writer', true);
   missed record;
-  -- All the changes that it has missed; reading the event once applies them all.
+  -- All the changes that it has missed.
   those bigint[];
-  event jsonb;
   followed int := 0;
 begin
-  perform set_config('punctual.writer', '', true);
+  perform pg_catalog.set_config('punctual.writer', '', true);
   for missed in
-    select u.id, u.message_id, u.calendar_event_id, u.user_id, u.start_before
+    select u.id, u.message_id
       from punctual.missed_event_changes u
       left join public.scheduled_messages m on m.id = u.message_id
      where (m.id is null or m.status not in ('sending', 'unconfirmed', 'sent')
             -- What was sent and is not put back by then will not be.
-            or m.status = 'sent' and u.noted_at < clock_timestamp() - interval '3 days')
+            or m.status = 'sent' and u.noted_at < pg_catalog.clock_timestamp() - interval '3 days')
        -- What an app's own trigger refuses is not retried all the time.
-       and coalesce(u.refused_at < clock_timestamp() - interval '1 minute', true)
-       -- One for each message, the first: it is moved from there.
+       and coalesce(u.refused_at < pg_catalog.clock_timestamp() - interval '1 minute', true)
+       -- One for each message, the first.
        and not exists (select from punctual.missed_event_changes o where o.message_id = u.message_id and o.id < u.id)
      order by u.refused_at nulls first, u.id
      limit most
        for update of u skip locked
   loop
     begin
-      perform from public.scheduled_messages m where m.id = missed.message_id and is_pending!(m)
+      perform from public.scheduled_messages m
+        where m.id = missed.message_id
+          and (is_pending!(m) or m.status || '' = 'cancelled' and m.cancel_reason = 'Calendar event deleted')
           for no key update skip locked;
       those := array(select u.id from punctual.missed_event_changes u where u.message_id = missed.message_id);
       if found then
-        event := punctual.event_row(missed.calendar_event_id, missed.user_id);
-        if event ->> 'sync_status' = 'cancelled'
-           or event is null and exists (select from punctual.deleted_events g
-                                         where g.calendar_event_id = missed.calendar_event_id
-                                           and g.user_id = missed.user_id)
-        then
-          perform punctual.cancel_reminders(array[missed.message_id], missed.start_before);
-        elsif event is not null then
-          perform punctual.move_reminders(array[missed.message_id], punctual.as_instant(event ->> 'event_start'),
-                                          missed.start_before, punctual.event_vars(event));
-        end if;
-        insert into punctual.notes (message_id, note) values (missed.message_id, 'it has followed its calendar event');
+        perform punctual.follow_missed_of(missed.message_id, those);
         followed := followed + 1;
       elsif exists (select from public.scheduled_messages m
-                     where m.id = missed.message_id and under_way!(m))
+                     where m.id = missed.message_id and (under_way!(m)
+                            or m.status = 'cancelled' and m.cancel_reason = 'Calendar event deleted'))
       then
         -- Locked, or just claimed: the next time.
         continue;
       end if;
       delete from punctual.missed_event_changes u where u.id = any (those);
     exception when others then
-      raise warning 'message % could not follow its calendar event yet: SQLSTATE %', missed.message_id, sqlstate;
-      update punctual.missed_event_changes u set refused_at = clock_timestamp() where u.id = missed.id;
+      raise warning 'message % could not be changed as its event or an opt-out requires: SQLSTATE %', missed.message_id, sqlstate;
+      update punctual.missed_event_changes u set refused_at = pg_catalog.clock_timestamp() where u.id = missed.id;
     end;
   end loop;
-  perform set_config('punctual.writer', coalesce(writer, ''), true);
+  perform pg_catalog.set_config('punctual.writer', coalesce(writer, ''), true);
   return followed;
 end
 $$;
 
+-- From an earlier version, with other arguments.
+drop function if exists punctual.note_reminders(text, uuid, boolean, boolean, timestamptz, timestamptz, jsonb);
+drop function if exists punctual.event_gone(text, uuid, timestamptz);
+drop function if exists punctual.event_is(text, uuid, timestamptz, timestamptz, jsonb, boolean);
+drop function if exists punctual.event_row(text, uuid);
+
+-- What reads with its owner's rights, or only follow_event calls. The others do nothing that their caller may not.
 revoke execute on function punctual.hold_reminders(text, uuid),
-                           punctual.note_reminders(text, uuid, boolean, boolean, timestamptz, timestamptz, jsonb),
-                           punctual.cancel_reminders(uuid[], timestamptz),
-                           punctual.move_reminders(uuid[], timestamptz, timestamptz, jsonb),
-                           punctual.event_gone(text, uuid, timestamptz),
+                           punctual.note_reminders(text, uuid, boolean, boolean, boolean, timestamptz, timestamptz, jsonb, text),
+                           punctual.event_gone(text, uuid, timestamptz, text),
                            punctual.revive_reminders(text, uuid, timestamptz, timestamptz),
-                           punctual.event_is(text, uuid, timestamptz, timestamptz, jsonb, boolean),
-                           punctual.event_row(text, uuid), punctual.follow_missed(int)
+                           punctual.event_is(text, uuid, timestamptz, timestamptz, jsonb, boolean, text),
+                           punctual.missed_change(text, uuid), punctual.follow_missed(int)
   from public;
+
+-- What a role that may call follow_missed needs for it, if an earlier version granted it that.
+do $$
+declare
+  grantee name;
+begin
+  for grantee in
+    select distinct r.rolname
+      from pg_catalog.pg_proc p
+     cross join pg_catalog.aclexplode(p.proacl) a
+      join pg_catalog.pg_roles r on r.oid = a.grantee
+     where p.oid = 'punctual.follow_missed(int)'::regprocedure and r.oid <> p.proowner
+       and a.privilege_type = 'EXECUTE'
+  loop
+    execute format('grant execute on function punctual.missed_change(text, uuid) to %I', grantee);
+  end loop;
+end
+$$;
 
 -- Only if the table is the migrator's.
 do $$

@@ -1,14 +1,58 @@
 -- Trigger on user_sms_preferences: a user who opts out is sent nothing more, from that transaction on.
--- Re-runnable; replaced as a whole. It cannot fail: what it could not do is a warning, and the claim reads the
--- preferences once more.
+-- Re-runnable; replaced as a whole. It cannot fail: an error becomes a warning. What it could not cancel, because
+-- another transaction has locked it or a trigger of the app's fails, the daemon cancels within seconds, for the
+-- reasons and in the way that task_calendar_events.sql describes; and the claim reads the preferences once more.
+
+-- Cancels what is pending for a user. `refused`: what the database reported when it was to be cancelled, so that
+-- it is only recorded.
+create or replace function punctual.cancel_for_opt_out(whose uuid, refused text) returns void
+-- Without bitmap scans, which visit every dead entry of an index each time.
+language plpgsql set search_path = '' set enable_bitmapscan = off as $$
+declare
+  ids uuid[];
+begin
+  begin
+    ids := array(select m.id from public.scheduled_messages m
+                  where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
+                  order by m.id
+                    for no key update);
+  exception when lock_not_available or deadlock_detected then
+    ids := array(select m.id from public.scheduled_messages m
+                  where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
+                  order by m.id
+                    for no key update skip locked);
+  end;
+  if refused is null then
+    update public.scheduled_messages m
+       set status = 'cancelled', cancel_reason = 'the recipient has opted out', updated_at = clock_timestamp()
+     where m.id = any (ids) and is_pending!(m);
+  end if;
+  with missed as (
+    insert into punctual.missed_event_changes (message_id, user_id)
+    select m.id, whose
+      from public.scheduled_messages m
+     where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
+    returning message_id
+  )
+  insert into punctual.notes (message_id, note)
+  select missed.message_id,
+         'the recipient has opted out; '
+         || coalesce('a trigger or a constraint on the table refused the change (SQLSTATE ' || refused || ')',
+                     'another transaction held the message')
+         || ', so it is not cancelled yet'
+    from missed
+  union all
+  select m.id, 'the recipient has opted out; too late, it was being sent'
+    from public.scheduled_messages m
+   where m.user_id = whose and attempted!(m) and opt_out_holds!(m);
+end
+$$;
 
 create or replace function punctual.opted_out() returns trigger
--- Without bitmap scans, which visit every dead entry of an index each time.
-language plpgsql security definer set search_path = '' set lock_timeout = '100ms' set enable_bitmapscan = off as $$
+language plpgsql security definer set search_path = '' set lock_timeout = '100ms' as $$
 declare
   after constant jsonb := to_jsonb(new);
-  whose uuid;
-  ids uuid[];
+  refused text;
 begin
   if restoring!() or punctual.as_boolean(after ->> 'opted_out') is not true
      or after ->> 'user_id' !~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$'
@@ -17,32 +61,25 @@ begin
   then
     return null;
   end if;
-  whose := (after ->> 'user_id')::uuid;
-  begin
-    ids := array(select m.id from public.scheduled_messages m
-                  where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
-                  order by m.id
-                    for no key update);
-  -- Another transaction of the app's has locked one of them: the claim will check it.
-  exception when lock_not_available or deadlock_detected then
-    ids := array(select m.id from public.scheduled_messages m
-                  where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
-                  order by m.id
-                    for no key update skip locked);
-  end;
-  update public.scheduled_messages m
-     set status = 'cancelled', cancel_reason = 'the recipient has opted out', updated_at = clock_timestamp()
-   where m.id = any (ids) and is_pending!(m);
-  insert into punctual.notes (message_id, note)
-  select m.id, 'the recipient has opted out; too late, it was being sent'
-    from public.scheduled_messages m
-   where m.user_id = whose and attempted!(m) and opt_out_holds!(m);
-  return null;
-exception when others then
-  raise warning 'what is pending for a user who opted out could not be cancelled yet: SQLSTATE %', sqlstate;
+  -- At most twice: what could not be cancelled the first time is only recorded the second.
+  for turn in 1..2 loop
+    begin
+      perform punctual.cancel_for_opt_out((after ->> 'user_id')::uuid, refused);
+      if turn = 2 then
+        perform punctual.notify_missed();
+      end if;
+      return null;
+    exception when others then
+      refused := sqlstate;
+      raise warning 'what is pending for a user who opted out % cancelled: SQLSTATE %',
+        case turn when 1 then 'will, some seconds later, be' else 'could not be' end, sqlstate;
+    end;
+  end loop;
   return null;
 end
 $$;
+
+revoke execute on function punctual.cancel_for_opt_out(uuid, text) from public;
 
 -- Only if the table is the migrator's.
 do $$

@@ -205,8 +205,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let listener = listen::listen(parts.dsn, store.clone(), heard_tx);
     tasks.spawn("listener", listener);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
-    let chores = chores::keep(dispatch.clone(), input_tx.clone(), stop.clone());
-    tasks.spawn("chores", chores);
+    let on = chores::Context::new(&dispatch, &input_tx, &wakers.missed);
+    tasks.spawn("chores", chores::keep(on, stop.clone()));
     let look_ups = look_ups(&dispatch);
     tasks.spawn("look-ups", look_ups::keep(look_ups, stop.clone()));
 

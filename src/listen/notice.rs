@@ -12,6 +12,8 @@ pub enum Notice {
     Ids(Vec<MessageId>),
     /// `rescan`: too many to name.
     Rescan,
+    /// `missed`: messages have missed a change, which a chore applies.
+    Missed,
     /// `members`: an instance has started or stopped.
     Members,
     /// `nonce …`: a listener verifies its channel.
@@ -26,6 +28,7 @@ impl Notice {
     pub fn parse(payload: &str) -> Option<Self> {
         match payload.split_once(' ') {
             None if payload == "rescan" => Some(Self::Rescan),
+            None if payload == "missed" => Some(Self::Missed),
             None if payload == Self::MEMBERS => Some(Self::Members),
             Some(("ids", ids)) => {
                 let ids: Vec<_> = ids
@@ -59,6 +62,7 @@ mod tests {
     fn reads_what_the_triggers_write_and_nothing_else() {
         let one = MessageId(Uuid::from_u128(1));
         check("rescan", Some(&Notice::Rescan));
+        check("missed", Some(&Notice::Missed));
         check(&format!("ids {ID}"), Some(&Notice::Ids(vec![one])));
         check(
             &format!("ids {ID},forged,{ID}"),

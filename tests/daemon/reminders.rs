@@ -102,6 +102,40 @@ async fn when_its_event_moves_its_timer_moves_at_once() {
     daemon.stop().await;
 }
 
+/// An audit trigger as apps have it, which does not find its table within Punctual's triggers.
+#[tokio::test]
+async fn what_a_trigger_of_the_apps_prevented_is_done_by_the_daemon_at_once() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let audit = "create table audit_log (id uuid, becomes text); grant insert on audit_log to public;
+        create function audit() returns trigger language plpgsql as
+          $$ begin insert into audit_log values (new.id, new.status); return new; end $$;
+        create trigger audit after update on scheduled_messages for each row execute function audit()";
+    world.app.batch_execute(audit).await.unwrap();
+    let (moved, its_user) = reminder(&world, "moved", 1_800_000.0, 900_000.0).await;
+    let (gone, of_gone) = reminder(&world, "gone", 4_000.0, 2_000.0).await;
+    let (stopped, whose) = reminder(&world, "stopped", 4_000.0, 2_000.0).await;
+    let before = is_armed(&daemon, moved).await;
+    begins_in(&world, its_user, 903.0).await;
+    let delete = "delete from task_calendar_events where user_id = $1";
+    world.app.execute(delete, &[&of_gone]).await.unwrap();
+    let stop = "insert into user_sms_preferences (user_id, phone_verified, opted_out) values ($1, true, true)";
+    world.app.execute(stop, &[&whose]).await.unwrap();
+    // Without the notification it would be the chore's turn, within 5 s.
+    assert!(timer_moves(&daemon, moved, &before).await < Duration::from_secs(4));
+    for id in [gone, stopped] {
+        until("it is cancelled", async || {
+            (world.row(id).await?.status == "cancelled").then_some(())
+        })
+        .await;
+    }
+    world.arrived_once(moved).await;
+    for event in ["gone", "stopped"] {
+        assert!(world.requests(&format!("reminder of {event}")).is_empty());
+    }
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn what_was_held_while_its_event_moved_follows_when_it_is_free() {
     let world = World::new([]).await;

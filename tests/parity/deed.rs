@@ -87,6 +87,12 @@ pub(crate) enum Deed {
     Age {
         by: u64,
     },
+    /// Rows miss a change of what they follow, which is recorded for each.
+    Miss {
+        rows: Vec<u64>,
+    },
+    /// What they missed is applied.
+    Follow,
     OrphanedClaims {
         by: u64,
     },

@@ -53,8 +53,12 @@ impl Draw {
                 }
             }
             39..=58 => self.claim(by),
-            59..=79 => self.record(by, db),
-            80..=82 => Deed::Read {
+            59..=78 => self.record(by, db),
+            79 => Deed::Follow,
+            80 | 81 => Deed::Read {
+                rows: self.some_rows(false),
+            },
+            82 => Deed::Miss {
                 rows: self.some_rows(false),
             },
             83 => Deed::Load {

@@ -115,7 +115,8 @@ impl Real {
         let empty = "set session_replication_role = replica;
             delete from scheduled_messages; delete from messages; delete from conversations;
             delete from punctual.attempts; delete from punctual.instances; delete from punctual.outbox;
-            delete from punctual.quarantine; delete from punctual.quarantine_cleared";
+            delete from punctual.quarantine; delete from punctual.quarantine_cleared;
+            delete from punctual.missed_event_changes";
         self.admin.batch_execute(empty).await.unwrap();
         self.snapshot().await
     }
@@ -250,6 +251,14 @@ impl Real {
                     }
                 }
             }
+            Deed::Miss { rows } => self.miss(rows).await,
+            Deed::Follow => {
+                word(
+                    answer,
+                    "followed",
+                    self.store(1).follow_missed(1_000).await?,
+                );
+            }
             Deed::Expire => word(
                 answer,
                 "expired",
@@ -303,6 +312,14 @@ impl Real {
             _ => {}
         }
         Ok(())
+    }
+
+    async fn miss(&self, rows: &[u64]) {
+        let ids: Vec<_> = rows.iter().map(|row| message(*row).0).collect();
+        let sql = "insert into punctual.missed_event_changes (message_id, user_id)
+                   select ask.id, ask.id from unnest($1::uuid[]) ask (id)
+                    where exists (select from scheduled_messages m where m.id = ask.id)";
+        self.admin.execute(sql, &[&ids]).await.unwrap();
     }
 
     /// What an instance says of itself, moved by an hour.

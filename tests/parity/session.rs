@@ -68,8 +68,8 @@ impl Session {
                 body,
                 ..
             } => {
-                let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at, channel)
-                           select id, $2, $3, $4, $5 from unnest($1::uuid[]) id on conflict (id) do nothing";
+                let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at, channel, user_id)
+                           select id, $2, $3, $4, $5, id from unnest($1::uuid[]) id on conflict (id) do nothing";
                 c.execute(sql, &[&ids, &to, &body, &utc(at), &channel.as_str()])
                     .await
             }

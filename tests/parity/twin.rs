@@ -108,6 +108,13 @@ impl Twin {
                     facts::of_upcoming(&mut answer, &row);
                 }
             }
+            Deed::Miss { rows } => {
+                let rows = rows.iter().map(|row| message(*row));
+                let there = rows.filter(|id| self.db.rows.contains_key(id));
+                let there: Vec<_> = there.collect();
+                self.db.missed.extend(there);
+            }
+            Deed::Follow => word(&mut answer, "followed", self.db.follow_missed()),
             Deed::Expire => word(&mut answer, "expired", self.db.expire(MAX_LATENESS, now)),
             // Neither young nor silent until an hour has passed.
             Deed::Start { by } => self.db.start_instance(instance(*by), now + AGE),

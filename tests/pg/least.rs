@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use crate::harness::TestDb;
 use crate::live_app::{role, session_as};
 use crate::plans::statements;
-use crate::rows::{one, run, said};
+use crate::rows::{one, refused, run, said};
 
 /// Statements that are not the daemon's: an app's or a person's, and those of `migrate` and `doctor`.
 const NOT_THE_DAEMONS: &[&str] = &["app/user_", "schema/", "session/"];
@@ -94,17 +94,36 @@ fn word(text: &str) -> &str {
     text.split_whitespace().next().unwrap()
 }
 
-/// What the daemon's functions write that run with its own rights: table, columns, whether they insert. The test below
-/// finds each column in the text of one of them.
-const BY_FUNCTIONS: &[(&str, &[&str], bool)] = &[
+/// What the daemon's functions write that run with its own rights: table, columns, whether they insert and delete. The
+/// test below finds each column in the text of one of them.
+const BY_FUNCTIONS: &[(&str, &[&str], bool, bool)] = &[
     (
         "punctual.daily_counts",
         &["count", "wanted", "most", "app_left", "granted"],
         true,
+        false,
     ),
-    ("punctual.outbox", &[], true),
-    ("conversations", &["last_message_at", "updated_at"], true),
-    ("messages", &["status", "body", "updated_at"], true),
+    ("punctual.outbox", &[], true, false),
+    ("punctual.notes", &[], true, false),
+    (
+        "punctual.missed_event_changes",
+        &["refused_at"],
+        false,
+        true,
+    ),
+    (
+        "scheduled_messages",
+        &["scheduled_at", "event_start", "template_vars"],
+        false,
+        false,
+    ),
+    (
+        "conversations",
+        &["last_message_at", "updated_at"],
+        true,
+        false,
+    ),
+    ("messages", &["status", "body", "updated_at"], true, false),
 ];
 
 /// The texts of the functions that are called by a daemon and have no more rights than it has.
@@ -123,9 +142,10 @@ async fn the_daemons_role_has_what_its_statements_need_and_no_more() {
     let client = db.client().await;
     let mut needed = uses(&client).await;
     let source = functions(&client).await;
-    for (table, columns, inserts) in BY_FUNCTIONS {
+    for (table, columns, inserts, deletes) in BY_FUNCTIONS {
         let used = needed.entry((*table).to_owned()).or_default();
         used.inserts |= inserts;
+        used.deletes |= deletes;
         for column in *columns {
             let written = format!("{column} = ");
             assert!(
@@ -219,7 +239,6 @@ async fn its_password_suffices_neither_to_delete_nor_to_change_what_happened() {
         "delete from scheduled_messages",
         "update scheduled_messages set body = 'x'",
         "update scheduled_messages set to_number = 'x'",
-        "update scheduled_messages set scheduled_at = now()",
         "update messages set to_number = 'x'",
         "delete from messages",
         "update conversations set phone_number = 'x'",
@@ -231,5 +250,23 @@ async fn its_password_suffices_neither_to_delete_nor_to_change_what_happened() {
             "{statement}: {}",
             said(&error)
         );
+    }
+
+    // What follows its event while it is pending has its time for good after that, whoever claims to be the daemon.
+    run(
+        &owner,
+        "set session_replication_role = replica;
+         insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+13105550100', 'x', now(), 'sent')",
+    )
+    .await;
+    for writer in ["on", ""] {
+        run(&thief, &format!("set punctual.writer = '{writer}'")).await;
+        for change in [
+            "scheduled_at = now() - interval '1 day'",
+            "template_vars = '{}'",
+        ] {
+            let statement = format!("update scheduled_messages set {change}");
+            assert!(refused(&thief, &statement).await.contains("too late"));
+        }
     }
 }

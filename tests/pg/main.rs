@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod app_columns;
+mod app_path;
 mod app_tables;
 mod arrived;
 mod calendar;

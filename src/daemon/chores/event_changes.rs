@@ -1,4 +1,4 @@
-//! Applies changes of calendar events that their messages have missed.
+//! Applies what messages have missed: changes of their calendar events, and opt-outs of their users.
 
 use super::{Context, Progress};
 use crate::store::StoreError;
@@ -17,7 +17,7 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     if followed > 0 {
         tracing::info!(
             messages = followed,
-            "applied a missed change of their calendar event"
+            "applied a change of their calendar event, or an opt-out, that they had missed"
         );
     }
     Ok(Progress::of(followed, ROWS))

@@ -5,9 +5,11 @@
 //! all others that are due: so a full outbox delays neither the reaping nor the expiry. What must not
 //! wait for any of them is a task (the heartbeat).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -55,9 +57,25 @@ impl Progress {
 }
 
 /// What steps work on.
-struct Context {
+pub(super) struct Context {
     dispatch: Dispatch,
     inputs: mpsc::Sender<Input>,
+    /// Messages have missed a change: that chore is due at once.
+    missed: Arc<Notify>,
+}
+
+impl Context {
+    pub(super) fn new(
+        dispatch: &Dispatch,
+        inputs: &mpsc::Sender<Input>,
+        missed: &Arc<Notify>,
+    ) -> Self {
+        Self {
+            dispatch: dispatch.clone(),
+            inputs: inputs.clone(),
+            missed: Arc::clone(missed),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,18 +171,22 @@ impl Chore {
 }
 
 /// Runs them until `stop`; a step in progress is finished.
-pub(super) async fn keep(dispatch: Dispatch, inputs: mpsc::Sender<Input>, stop: CancellationToken) {
-    let on = Context { dispatch, inputs };
+pub(super) async fn keep(on: Context, stop: CancellationToken) {
     let began = clock::reading().up;
     let mut queue = Queue::new(Chore::ALL.iter().map(|chore| began + chore.first()));
     while !stop.is_cancelled() {
         let now = clock::reading().up;
+        if on.missed.notified().now_or_never().is_some() {
+            queue.due_at(Chore::EventChanges as usize, now);
+        }
         let Some(next) = queue.next(now) else {
             let nap = queue.first_due().map_or(EVERY, |due| due.since(now));
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(nap) => continue,
+                () = sleep(nap) => {}
+                () = on.missed.notified() => queue.due_at(Chore::EventChanges as usize, now),
             }
+            continue;
         };
         let chore = Chore::ALL[next];
         let pause = match chore.step(&on).await {

@@ -45,6 +45,13 @@ impl Queue {
         }
     }
 
+    /// It is due at this time, if it was due later.
+    pub(super) fn due_at(&mut self, index: usize, due: Uptime) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.due = entry.due.min(due);
+        }
+    }
+
     /// When the next one is due.
     pub(super) fn first_due(&self) -> Option<Uptime> {
         self.entries.iter().map(|e| e.due).min()
@@ -92,5 +99,13 @@ mod tests {
         assert_eq!(queue.next(now + SECOND), Some(1));
         queue.done(1, now + 6 * SECOND);
         assert_eq!(queue.next(now + 9 * SECOND), Some(0));
+        queue.done(0, now + 14 * SECOND);
+        queue.done(1, now + 14 * SECOND);
+        assert_eq!(queue.next(now + 9 * SECOND), None);
+        queue.due_at(1, now + 9 * SECOND);
+        assert_eq!(queue.next(now + 9 * SECOND), Some(1));
+        // What is due already does not become later.
+        queue.due_at(1, now + 20 * SECOND);
+        assert_eq!(queue.first_due(), Some(now + 9 * SECOND));
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Sources {
 pub(super) struct Wakers {
     /// Wakes the heartbeat: an instance started or stopped.
     pub(super) members: Arc<Notify>,
+    /// Wakes the chores: messages have missed a change.
+    pub(super) missed: Arc<Notify>,
     /// Wakes the task of the database clock: the wall clock was stepped.
     pub(super) clock_lost: Arc<Notify>,
 }
@@ -252,6 +254,10 @@ impl EventLoop {
                 match notice {
                     Notice::Ids(ids) => Input::Notice(ids),
                     Notice::Rescan => Input::Rescan,
+                    Notice::Missed => {
+                        self.wakers.missed.notify_one();
+                        return;
+                    }
                     Notice::Members => {
                         // Coalesced: one read follows, however many notifications.
                         self.wakers.members.notify_one();

@@ -1,15 +1,15 @@
-//! Messages that missed a change of the calendar event they remind of. The trigger on the calendar
-//! moves and cancels messages in the app's own transaction, and does not wait long for locks: it
-//! records what it could not reach, and that is done here.
+//! Messages that missed a change of the calendar event they remind of, or the opt-out of their user. The triggers
+//! on these tables change messages in the app's own transaction. They do not wait long for locks, and the app's own
+//! triggers may fail in them: they record what they could not change, and that is done here.
 
 use crate::store::{Store, StoreError, prepared};
 
 const FOLLOW_MISSED: &str = sql!("sql/follow_missed.sql");
 
 impl Store {
-    /// Applies missed changes of events to messages, at most so many; returns to how many.
+    /// Applies missed changes to messages, at most so many; returns to how many.
     pub async fn follow_missed(&self, most: u32) -> Result<u64, StoreError> {
-        const STEP: &str = "applying missed changes of calendar events";
+        const STEP: &str = "applying changes that messages have missed";
         let client = self.client().await?;
         let follow = prepared(&client, FOLLOW_MISSED, STEP).await?;
         let most = i32::try_from(most).unwrap_or(i32::MAX);

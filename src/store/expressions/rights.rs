@@ -9,7 +9,8 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
   from (values
        ('public', 'scheduled_messages', '{SELECT,INSERT}'::text[],
         '{status,attempts,sent_at,delivered_at,cancelled_at,twilio_sid,error_message,error_code,cancel_reason,
-          deferred_until,deferred_reason,next_attempt_at,requeued_at,updated_at}'::text[]),
+          deferred_until,deferred_reason,next_attempt_at,requeued_at,updated_at,
+          scheduled_at,event_start,template_vars}'::text[]),
        ('public', 'conversations', '{SELECT,INSERT}', '{last_message_at,updated_at}'),
        ('public', 'messages', '{SELECT,INSERT}', '{status,body,updated_at}'),
        ('public', 'contacts', '{SELECT}', '{}'),
@@ -21,7 +22,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
           looked_up_at,lookup_note,next_lookup_at,lookup_to,lookup_from,lookup_text,settled_by,settled_at,
           quota_returned,body,recovered}'),
        ('punctual', 'receipts', '{SELECT,INSERT}', '{}'),
-       ('punctual', 'notes', '{SELECT}', '{}'),
+       ('punctual', 'notes', '{SELECT,INSERT}', '{}'),
        ('punctual', 'opt_replies', '{SELECT,INSERT}', '{}'),
        ('punctual', 'instances', '{SELECT,INSERT}', '{heartbeat_at,stopped_at,beats}'),
        ('punctual', 'quarantine', '{SELECT,INSERT}', '{due_before,began_at,noticed_by,unaccounted,ended_at}'),
@@ -35,7 +36,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
         '{timezone,business_hours,open_from,open_until,validate,updated_at}'),
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),
        ('punctual', 'deleted_events', '{SELECT}', '{}'),
-       ('punctual', 'missed_event_changes', '{SELECT}', '{}')) as w (nspname, relname, privileges, updates)
+       ('punctual', 'missed_event_changes', '{SELECT,DELETE}', '{refused_at}')) as w (nspname, relname, privileges, updates)
   join pg_catalog.pg_namespace n on n.nspname = w.nspname
   join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = w.relname and c.relkind in ('r', 'p')
  cross join lateral (

@@ -50,7 +50,7 @@ impl Database {
         let mut won = Vec::new();
         for ask in asks {
             let two_winners = self.mutant == Some(Mutant::TwoWinners);
-            let free = self.free(ask.id);
+            let free = self.free(ask.id) && !self.missed.contains(&ask.id);
             let quiet = self.quiet_hours_of(ask.id);
             if self.is_quarantined(ask.id) && self.mutant != Some(Mutant::NoQuarantine) {
                 continue;
@@ -346,7 +346,7 @@ impl Database {
             .filter(|r| r.status == Status::Pending && r.due() < limit)
             .filter(|r| too_late(r.late_from(), None, max_lateness, now).is_some())
             .map(|r| r.id)
-            .filter(|id| self.free(*id))
+            .filter(|id| self.free(*id) && !self.missed.contains(id))
             .collect();
         for id in &late {
             if let Some(row) = self.move_row(*id, Status::Cancelled) {
@@ -354,6 +354,23 @@ impl Database {
             }
         }
         late.len()
+    }
+
+    /// What they missed has changed nothing of them. Those that are locked, or may be pending again, stay.
+    #[allow(dead_code, reason = "only the parity test records such changes")]
+    pub(crate) fn follow_missed(&mut self) -> usize {
+        let mut followed = 0;
+        let missed = std::mem::take(&mut self.missed);
+        for id in missed {
+            match self.rows.get(&id).map(|row| row.status) {
+                Some(Status::Pending) if self.free(id) => followed += 1,
+                Some(Status::Pending | Status::Sending | Status::Unconfirmed | Status::Sent) => {
+                    self.missed.insert(id);
+                }
+                _ => {}
+            }
+        }
+        followed
     }
 
     pub(crate) fn start_instance(&mut self, id: InstanceId, now: Moment) {

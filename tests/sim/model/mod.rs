@@ -132,6 +132,8 @@ pub(crate) struct Database {
     pub(crate) quarantine_cleared: BTreeSet<MessageId>,
     /// Held by transactions of users.
     locked: BTreeSet<MessageId>,
+    /// Those that have missed a change of what they follow.
+    pub(crate) missed: BTreeSet<MessageId>,
     /// When each row last became pending as it is: by a user's commit, or given back.
     pub(crate) touched: BTreeMap<MessageId, Moment>,
     /// When somebody last put a row back.

@@ -29,5 +29,7 @@ select m.id, late_from!(m), m.send_before, clock_timestamp()
    and (m.send_before < clock_timestamp()
         or due!(m) < clock_timestamp() - $1::bigint * interval '1 microsecond')
    and due!(m) >= coalesce($3::timestamptz, '-infinity')
+   -- Its event may have moved to a later time, which follow_missed applies first.
+   and not exists (select from punctual.missed_event_changes u where u.message_id = m.id and u.refused_at is null)
  order by m.id
    for no key update skip locked
