@@ -46,6 +46,8 @@ begin
                           and (o.claimed_at >= before or unsettled!(o) or o.next_lookup_at is not null)));
   delete from punctual.receipts r where r.message_id = any (ids);
   delete from punctual.notes n where n.message_id = any (ids);
+  delete from punctual.foreign_writes f
+   where f.xid in (select o.xid from punctual.foreign_writes o where o.at < before limit most);
   delete from punctual.attempts a where a.message_id = any (ids);
   return cardinality(ids);
 end

@@ -3,8 +3,10 @@
 --
 -- They run inside the app's own statements, as whatever role the app uses. So they read no table but their
 -- transition tables (one exception, below), call nothing that needs a right on schema punctual, and have an
--- empty search_path. A session of Punctual's is one that has set punctual.writer to 'on': that prevents
--- accidents, not attacks. `due!(m)`, `user_transitions!()` and the like are substituted: README.md here.
+-- empty search_path. A session of Punctual's is one that has set punctual.writer to 'on' and whose role may write
+-- the ledger: so no role of the app's can turn the guard off. A role that can, and is not a daemon's, is recorded
+-- (triggers/writers.sql).
+-- `due!(m)`, `user_transitions!()` and the like are substituted: README.md here.
 
 -- ---------------------------------------------------------------- guard: rows
 
@@ -348,21 +350,21 @@ create or replace trigger zzz_punctual_guard_insert
 create or replace trigger zzz_punctual_guard_inserted
   after insert on public.scheduled_messages for each row
   when (new.status in ('sending', 'delivered', 'unconfirmed')
-        or new.status <> 'pending' and coalesce(current_setting('punctual.writer', true), '') = 'on')
+        or new.status <> 'pending' and is_writer!())
   execute function punctual.guard_inserted();
 
 create or replace trigger zzz_punctual_guard_update
   before update on public.scheduled_messages for each row
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.guard_update();
 
 -- The daemon's everyday changes need no call: with many messages due at once it would be made thousands of
 -- times.
 create or replace trigger zzz_punctual_guard_daemon
   before update on public.scheduled_messages for each row
-  when (coalesce(current_setting('punctual.writer', true), '') = 'on'
-        and not (old.status = 'pending' and new.status = 'sending'
-                 or old.status = 'sending' and new.status in ('sent', 'pending', 'failed')))
+  when (not (old.status = 'pending' and new.status = 'sending'
+             or old.status = 'sending' and new.status in ('sent', 'pending', 'failed'))
+        and is_writer!())
   execute function punctual.guard_daemon();
 
 -- `punctual.erase` blanks the variables.
@@ -381,37 +383,37 @@ create or replace trigger zzz_punctual_put_back
 
 create or replace trigger zzz_punctual_guard_delete
   before delete on public.scheduled_messages for each row
-  when (old.status = 'sending' and coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (old.status = 'sending' and not is_writer!())
   execute function punctual.guard_delete();
 
 create or replace trigger punctual_guarded_update
   after update on public.scheduled_messages
   referencing new table as new_rows for each statement
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.guard_statement();
 
 create or replace trigger punctual_guarded_delete
   after delete on public.scheduled_messages
   referencing old table as old_rows for each statement
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.guard_statement();
 
 create or replace trigger punctual_notify_insert
   after insert on public.scheduled_messages
   referencing new table as new_rows for each statement
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.notify_change();
 
 create or replace trigger punctual_notify_update
   after update on public.scheduled_messages
   referencing old table as old_rows new table as new_rows for each statement
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.notify_change();
 
 create or replace trigger punctual_notify_delete
   after delete on public.scheduled_messages
   referencing old table as old_rows for each statement
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.notify_change();
 
 create or replace trigger punctual_notify_truncate

@@ -53,11 +53,11 @@ $$;
 create or replace trigger punctual_validate_insert
   after insert on public.scheduled_messages
   referencing new table as new_rows for each statement
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.validate();
 
 create or replace trigger punctual_validate_update
   after update on public.scheduled_messages
   referencing old table as old_rows new table as new_rows for each statement
-  when (coalesce(current_setting('punctual.writer', true), '') <> 'on')
+  when (not is_writer!())
   execute function punctual.validate();

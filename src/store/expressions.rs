@@ -152,6 +152,13 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "(current_setting('row_security') = 'off' and current_setting('check_function_bodies') = 'off')",
             b"",
         ),
+        // Whether this session writes as Punctual does: it says so, and its role may write the ledger. For any
+        // other role the setting has no effect.
+        b"is_writer" => out.row(
+            "(coalesce(current_setting('punctual.writer', true), '') = 'on'
+         and has_table_privilege('punctual.attempts'::regclass, 'INSERT'))",
+            b"",
+        ),
         b"plain_source" => out.row(catalog::PLAIN_SOURCE, alias),
         b"calls" => out.row(catalog::CALLS, alias),
         b"makes_requests" => out.row(catalog::MAKES_REQUESTS, alias),

@@ -42,6 +42,7 @@ pub use app::user;
 pub use error::StoreError;
 pub use expressions::with_expressions;
 pub use halving::Halving;
+pub use ledger::instances::{NO_ATTEMPT, WithoutAttempt};
 pub use ledger::{look_ups, quarantine, receipts, resolve, story};
 pub use path::claims::Claimed;
 pub use path::facts::Days;

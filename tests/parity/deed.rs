@@ -111,6 +111,14 @@ pub(crate) enum Deed {
     EndQuarantine {
         before: i64,
     },
+    /// Somebody makes a row `sending` without a trigger seeing it; `forget`: and deletes its attempts.
+    Strand {
+        row: u64,
+        forget: bool,
+    },
+    CorrectWithoutAttempt {
+        by: u64,
+    },
 }
 
 pub(crate) fn message(row: u64) -> MessageId {

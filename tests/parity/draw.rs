@@ -55,9 +55,11 @@ impl Draw {
             39..=58 => self.claim(by),
             59..=78 => self.record(by, db),
             79 => Deed::Follow,
-            80 | 81 => Deed::Read {
+            80 => Deed::Read {
                 rows: self.some_rows(false),
             },
+            81 if self.dice.chance(500) => self.strand(),
+            81 => Deed::CorrectWithoutAttempt { by },
             82 => Deed::Miss {
                 rows: self.some_rows(false),
             },
@@ -183,6 +185,18 @@ impl Draw {
         }
         self.held = Some(row);
         Deed::Open { row, wish }
+    }
+
+    /// No row that its user keeps locked.
+    fn strand(&mut self) -> Deed {
+        let row = 1 + self.dice.next() % ROWS;
+        if self.held == Some(row) {
+            return Deed::CorrectWithoutAttempt { by: 1 };
+        }
+        Deed::Strand {
+            row,
+            forget: self.dice.chance(300),
+        }
     }
 
     fn claim(&mut self, by: u64) -> Deed {

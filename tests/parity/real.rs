@@ -1,5 +1,6 @@
 //! The database's half of a step: a daemon's store, and sessions as the app has them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,6 +271,31 @@ impl Real {
                 for (id, token) in self.store(*by).orphaned_claims().await? {
                     word(answer, format!("stray {}", token_name(token)), name(id));
                 }
+            }
+            Deed::Strand { row, forget } => {
+                let mut sql = format!(
+                    "update scheduled_messages set status = 'sending', error_message = null, deferred_reason = null where id = '{}'",
+                    message(*row)
+                );
+                if *forget {
+                    let _ = write!(
+                        sql,
+                        "; delete from punctual.attempts where message_id = '{}'",
+                        message(*row)
+                    );
+                }
+                self.admin.batch_execute(&sql).await.unwrap();
+            }
+            Deed::CorrectWithoutAttempt { by } => {
+                let corrected = self
+                    .store(*by)
+                    .correct_without_attempt(Duration::ZERO, 1_000);
+                let corrected = corrected.await?;
+                word(
+                    answer,
+                    "corrected",
+                    corrected.pending + corrected.unconfirmed,
+                );
             }
             Deed::Reap { by } => word(
                 answer,

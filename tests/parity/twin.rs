@@ -129,6 +129,10 @@ impl Twin {
                     );
                 }
             }
+            Deed::Strand { row, forget } => self.db.strand(message(*row), *forget),
+            Deed::CorrectWithoutAttempt { .. } => {
+                word(&mut answer, "corrected", self.db.correct_without_attempt());
+            }
             Deed::Reap { by } => word(
                 &mut answer,
                 "reaped",

@@ -202,6 +202,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("settings.timezone", "a zone"),
     ("settings.business_hours", "a setting"),
     ("instances.version", "a version"),
+    ("instances.role", "a role of the database"),
+    ("foreign_writes.role", "a role of the database"),
     ("migrations.name", "a file"),
     ("migrations.checksum", "a file's"),
     ("triggers.name", "a file"),

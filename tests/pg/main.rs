@@ -54,6 +54,8 @@ mod validate;
 mod ways;
 mod white;
 mod window;
+mod without_attempt;
+mod writers;
 
 #[allow(dead_code, reason = "shared with the simulation")]
 #[path = "../sim/dice.rs"]

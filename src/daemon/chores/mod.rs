@@ -29,6 +29,7 @@ mod queue;
 mod reaping;
 mod template_uses;
 mod unbegun;
+mod without_attempt;
 
 /// How often most chores are due, and how soon one that failed is tried again.
 const EVERY: Duration = Duration::from_secs(5);
@@ -86,19 +87,21 @@ enum Chore {
     TemplateUses,
     OrphanedClaims,
     Unbegun,
+    WithoutAttempt,
     Outbox,
     Gauges,
     Days,
 }
 
 impl Chore {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Expiry,
         Self::EventChanges,
         Self::Reaping,
         Self::TemplateUses,
         Self::OrphanedClaims,
         Self::Unbegun,
+        Self::WithoutAttempt,
         Self::Outbox,
         Self::Gauges,
         Self::Days,
@@ -112,6 +115,7 @@ impl Chore {
             Self::TemplateUses => "template uses",
             Self::OrphanedClaims => "orphaned claims",
             Self::Unbegun => "claims reaped before they began",
+            Self::WithoutAttempt => "sending without an attempt",
             Self::Outbox => "outbox",
             Self::Gauges => "gauges",
             Self::Days => "days",
@@ -121,6 +125,7 @@ impl Chore {
     const fn every(self) -> Duration {
         match self {
             Self::Days => days::EVERY,
+            Self::WithoutAttempt => without_attempt::EVERY,
             Self::Expiry
             | Self::EventChanges
             | Self::Reaping
@@ -145,7 +150,11 @@ impl Chore {
     const fn is_by_the_clock(self) -> bool {
         matches!(
             self,
-            Self::Expiry | Self::Reaping | Self::OrphanedClaims | Self::Unbegun
+            Self::Expiry
+                | Self::Reaping
+                | Self::OrphanedClaims
+                | Self::Unbegun
+                | Self::WithoutAttempt
         )
     }
 
@@ -163,6 +172,7 @@ impl Chore {
             Self::TemplateUses => template_uses::step(on).await,
             Self::OrphanedClaims => orphaned_claims::step(on).await,
             Self::Unbegun => unbegun::step(on).await,
+            Self::WithoutAttempt => without_attempt::step(on).await,
             Self::Outbox => outbox::step(on).await,
             Self::Gauges => gauges::step(on).await,
             Self::Days => days::step(on).await,

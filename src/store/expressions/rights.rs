@@ -35,6 +35,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'settings', '{SELECT,INSERT}',
         '{timezone,business_hours,open_from,open_until,validate,updated_at}'),
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),
+       ('punctual', 'foreign_writes', '{SELECT}', '{}'),
        ('punctual', 'deleted_events', '{SELECT}', '{}'),
        ('punctual', 'missed_event_changes', '{SELECT,DELETE}', '{refused_at}')) as w (nspname, relname, privileges, updates)
   join pg_catalog.pg_namespace n on n.nspname = w.nspname

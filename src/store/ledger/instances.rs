@@ -14,6 +14,20 @@ const STOP: &str = sql!("sql/instance_stop.sql");
 const MEMBERS: &str = sql!("sql/members.sql");
 const ORPHANED_CLAIMS: &str = sql!("sql/orphaned_claims.sql");
 const REAP: &str = sql!("sql/reap.sql");
+const WITHOUT_ATTEMPT: &str = sql!("sql/without_attempt.sql");
+
+/// Why a message is unconfirmed that was `sending` without an open attempt.
+pub const NO_ATTEMPT: &str =
+    "it was sending, and no attempt in the ledger shows whether it was sent";
+
+/// What became of messages that were `sending` without an open attempt: how many are which now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WithoutAttempt {
+    /// Pending: the ledger shows that none was sent.
+    pub pending: u64,
+    /// Unconfirmed.
+    pub unconfirmed: u64,
+}
 
 /// Instances that are distinguished. More than anyone runs; the rest follow later.
 const MEMBERS_MAX: i64 = 64;
@@ -142,5 +156,29 @@ impl Store {
             )
             .await
             .map_err(StoreError::at(STEP))
+    }
+
+    /// Corrects messages that are `sending` without an open attempt and have not changed for `unchanged`, at most so
+    /// many.
+    pub async fn correct_without_attempt(
+        &self,
+        unchanged: Duration,
+        most: u32,
+    ) -> Result<WithoutAttempt, StoreError> {
+        const STEP: &str = "correcting what is sending without an attempt";
+        let client = self.client().await?;
+        let correct = prepared(&client, WITHOUT_ATTEMPT, STEP).await?;
+        let row = client
+            .query_one(
+                &correct,
+                &[&millis(unchanged), &i64::from(most), &NO_ATTEMPT],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let count = |column| row.try_get(column).map(i64::unsigned_abs);
+        Ok(WithoutAttempt {
+            pending: count("pending").map_err(StoreError::unreadable(STEP))?,
+            unconfirmed: count("unconfirmed").map_err(StoreError::unreadable(STEP))?,
+        })
     }
 }

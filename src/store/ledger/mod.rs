@@ -1,7 +1,7 @@
 //! `punctual.*`: the attempts and their outcomes. Receipts, status look-ups, recovery and manual
 //! decisions are all recorded here.
 
-mod instances;
+pub(in crate::store) mod instances;
 pub mod look_ups;
 pub mod quarantine;
 pub mod receipts;

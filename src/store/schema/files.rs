@@ -48,6 +48,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "user_sms_preferences",
     "validate",
     "views",
+    "writers",
 );
 
 #[cfg(test)]

@@ -188,7 +188,10 @@ pub(super) const MISTAKES: &[Mistake] = &[
         select gen_random_uuid(), m.id, 1, gen_random_uuid(), now(), m.scheduled_at + interval '3.2 s', 'accepted' from m",
        "lateness", "warn", "1 of 1 recent messages began over a second late, the latest by 3.2 s", "punctual why"),
     db("set session_replication_role = replica; insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+12025550177', 'x', now(), 'sending')",
-       "no attempt", "warn", "1 sending, and the ledger has no open attempt", "disable trigger user"),
+       "no attempt", "warn", "1 sending, and the ledger has no open attempt", "punctual resolve"),
+    db("update punctual.instances set role = 'another'; insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() + interval '1 day');
+        set punctual.writer = 'on'; update scheduled_messages set status = 'cancelled'",
+       "writer", "warn", "1 transactions of the last 30 days wrote scheduled_messages", "sets punctual.writer"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', to_timestamp(1764288000000))", "far away", "warn", "1 due in over 50 years", "to_timestamp"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', to_timestamp(1764288000 / 1000))", "overdue", "warn", "1 pending", "punctual why"),
     db(concat!("with t as (insert into sms_templates (name, message_template, is_active) values ('old', 'hello', false) returning id) ", message!("template_id, template_vars", "t.id, '{}' from t")),

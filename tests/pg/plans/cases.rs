@@ -218,6 +218,7 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("ledger/instance_stop", 1, 10, "plans.id('instance', 2)"),
     case("ledger/members", 1, 10, "20000, 10"),
+    case("ledger/without_attempt", 20, 85, "0, 20, 'x'"),
     case("ledger/reap", 20, 85, "plans.id('instance', 2), 20000, 20"),
     case(
         "ledger/receipts_advance",

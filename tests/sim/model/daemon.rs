@@ -5,12 +5,13 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
-    AttemptToken, Claim, Facts, InstanceId, MessageId, Moment, RowState, Status,
+    AttemptToken, Claim, Facts, InstanceId, LedgerOutcome, MessageId, Moment, RowState, Status,
 };
 use punctual::policy::too_late;
 use punctual::proof::quarantine::WRITTEN_AFTER;
 use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
+use punctual::store::NO_ATTEMPT;
 
 use super::{Attempt, Beat, Database};
 use crate::mutant::Mutant;
@@ -426,6 +427,62 @@ impl Database {
             }
         }
         moved
+    }
+
+    /// Makes a row `sending` as something other than a claim does; `forget`: its attempts are lost too.
+    #[allow(
+        dead_code,
+        reason = "shared with the simulation, which does not draw it"
+    )]
+    pub(crate) fn strand(&mut self, id: MessageId, forget: bool) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.status = Status::Sending;
+            row.reason = None;
+        }
+        if forget {
+            self.attempts.retain(|a| a.message != id);
+        }
+    }
+
+    #[allow(
+        dead_code,
+        reason = "shared with the simulation, which does not draw it"
+    )]
+    pub(crate) fn correct_without_attempt(&mut self) -> usize {
+        let stranded: Vec<_> = self
+            .rows
+            .values()
+            .filter(|row| row.status == Status::Sending && self.free(row.id))
+            .filter(|row| self.open_attempts().all(|a| a.message != row.id))
+            .map(|row| row.id)
+            .collect();
+        for id in &stranded {
+            let of_it: Vec<_> = self.attempts.iter().filter(|a| a.message == *id).collect();
+            let unsent = |a: &&Attempt| {
+                LedgerOutcome::SENT_NOTHING
+                    .iter()
+                    .any(|outcome| Some(outcome.as_str()) == a.outcome)
+            };
+            let all_unsent = of_it.iter().all(unsent);
+            let known = of_it.len();
+            let row = &self.rows[id];
+            let nothing_sent = row.attempts > 0
+                && usize::try_from(row.attempts).is_ok_and(|counted| counted <= known)
+                && row.sid.is_none()
+                && row.sent_at.is_none()
+                && all_unsent;
+            let to = if nothing_sent {
+                Status::Pending
+            } else {
+                Status::Unconfirmed
+            };
+            if let Some(row) = self.move_row(*id, to)
+                && !nothing_sent
+            {
+                row.reason = Some(NO_ATTEMPT.into());
+            }
+        }
+        stranded.len()
     }
 
     pub(crate) fn orphaned_claims(

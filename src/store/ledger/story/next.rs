@@ -68,7 +68,9 @@ fn sending(open: Option<&StoryAttempt>, show: impl Fn(Moment) -> String) -> Stri
             show(open.lease_until)
         ),
         None => {
-            "its status is sending, but no attempt is open: another program changed the row".into()
+            "its status is sending, but no attempt is open: another program changed the row, or a restore lost the \
+             attempt; a daemon makes it pending again if the ledger shows that nothing was sent, else unconfirmed"
+                .into()
         }
     }
 }

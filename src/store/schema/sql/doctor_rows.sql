@@ -31,12 +31,22 @@ with counted (what, n, found, fine, remedy) as (
            limit 1000) late) q
   union all
   select 'no attempt', n, ' sending, and the ledger has no open attempt at them' || coalesce(', one of them ' || id, ''), 'none',
-         'another program set them to sending, and Punctual leaves them alone: find out whether they were sent, then set '
-         || 'their status with the triggers of the table off (`alter table scheduled_messages disable trigger user`)'
+         'a daemon corrects them within two minutes: pending again if its ledger shows that nothing was sent, else '
+         || 'unconfirmed; find the program that set them to sending, or settle them with `punctual resolve`'
     from (select count(*) as n, min(lost.id::text) as id from (select m.id from public.scheduled_messages m
            where m.status = 'sending'
              and not exists (select from punctual.attempts a where a.message_id = m.id and a.outcome is null)
            limit 1000) lost) q
+  union all
+  -- The latest: a transaction is a row.
+  select 'writer', n, ' transactions of the last 30 days wrote scheduled_messages with punctual.writer = ''on'': ' || who, 'none',
+         'find the program that sets punctual.writer, which is for the daemon alone, and remove that; if it is a '
+         || 'daemon, start it as this role once'
+    from (select count(*) as n, string_agg(distinct w.role || case when w.guarded then ' (the guard applied to it)' else '' end, ', ') as who
+            from (select f.role, f.guarded from punctual.foreign_writes f
+                   where f.at > clock_timestamp() - interval '30 days'
+                   order by f.at desc
+                   limit 1000) w) f
 ), keeper as (
   -- The unique index of dedup_key, which cannot be built while keys are shared.
   select exists (select from pg_catalog.pg_index i
