@@ -337,6 +337,18 @@ async fn a_healthy_installation_has_none() {
         demand(&findings, it);
     }
 
+    let prepares = Options {
+        settings: vec![("max_prepared_transactions".into(), "5".into())],
+        ..Options::default()
+    };
+    let prepares = tokio::task::spawn_blocking(|| PrivatePostgres::start(prepares).unwrap());
+    let (findings, _) = examine(&prepares.await.unwrap().url("postgres"), &[], &[]).await;
+    let says = "max_prepared_transactions is 5";
+    demand(
+        &findings,
+        &self::db("", "two-phase commits", "warn", says, "punctual.notify"),
+    );
+
     let mut wrong: url::Url = url.parse().unwrap();
     wrong.set_password(Some("guess")).unwrap();
     let (findings, code) = examine(wrong.as_str(), &[], &[]).await;

@@ -97,6 +97,7 @@ pub(super) const HARMLESS: &[(&str, &str)] = &[
                 grant insert, update on scheduled_messages to authenticated"), "who may send"),
     ("alter role anon in database DB set statement_timeout = '3s'", "time-outs"),
     ("insert into scheduled_messages (to_number, body, scheduled_at, status, sent_at) values ('+12025550177', 'x', now(), 'sent', now())", "second sender"),
+    ("create publication supabase_realtime for table scheduled_messages", "realtime"),
     (message!("timezone", "'America/Phoenix'"), "summer time"),
     (message!("template_id", "null::uuid"), "templates"),
     (message!("from_number", "'MG0123456789abcdef0123456789abcdef'"), "senders"),
@@ -178,6 +179,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
     db("alter database DB set default_transaction_isolation = serializable", "isolation", "warn", "has serializable", "40001"),
     db("alter database DB set idle_session_timeout = '3s'", "time-outs", "warn", "idle_session_timeout = 3s", "alter database test_"),
     db(daemon!("alter role daemon_DB set statement_timeout = '50ms'"), "time-outs", "warn", "statement_timeout = 50ms", "reset statement_timeout"),
+    db("create publication supabase_realtime", "realtime", "warn", "without scheduled_messages", "alter publication supabase_realtime add table"),
     db("alter database DB set log_statement = 'all'", "server log", "warn", "log_statement is all", "reset log_statement"),
     // The rows, and who works with them.
     db("update punctual.instances set version = '0.0.9'", "version", "warn", "0.0.9 running", "restart the daemon"),

@@ -59,6 +59,23 @@ select 'transaction ids', 'bad', case when xids > 1500000000 then xids || ' sinc
        'at 2 billion the server accepts no writes: end old transactions, then run vacuum freeze'
   from age
 union all
+select 'two-phase commits', 'warn',
+       case when prepared > 0 then 'max_prepared_transactions is ' || prepared || ': a transaction that is prepared may not notify' end,
+       'none can be prepared',
+       'where the app prepares a transaction that writes scheduled_messages, its first statement must be: '
+       'set local punctual.notify = ''off''; its rows are found within 10 s of the commit'
+  from (select current_setting('max_prepared_transactions')::int as prepared) s
+union all
+select 'realtime', 'warn',
+       case when exists (select from pg_catalog.pg_publication p where p.pubname = 'supabase_realtime')
+                 and to_regclass('public.scheduled_messages') is not null
+                 and not exists (select from pg_catalog.pg_publication_tables t
+                                  where t.pubname = 'supabase_realtime' and t.schemaname = 'public'
+                                    and t.tablename = 'scheduled_messages')
+            then 'the publication supabase_realtime is without scheduled_messages' end,
+       'no publication of Supabase is without the table',
+       'if the app subscribes to it, it hears nothing: alter publication supabase_realtime add table scheduled_messages'
+union all
 select 'server log', 'warn', nullif(settings, ''), 'statements are not logged',
        'numbers and texts that the app writes are in the server''s log: alter system reset log_statement; '
        'alter system reset log_min_duration_statement; select pg_reload_conf()'
