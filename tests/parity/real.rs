@@ -237,21 +237,7 @@ impl Real {
                     of_state(answer, &format!("read {}", name(id)), &state);
                 }
             }
-            Deed::Load { until } => {
-                let (tell, mut hears) = mpsc::unbounded_channel();
-                let take = move |rows| -> futures_util::future::BoxFuture<'static, ()> {
-                    tell.send(rows).unwrap();
-                    Box::pin(std::future::ready(()))
-                };
-                self.store(1)
-                    .load(at(start, *until), MAX_LATENESS, take)
-                    .await?;
-                while let Ok(rows) = hears.try_recv() {
-                    for row in &rows {
-                        facts::of_upcoming(answer, row);
-                    }
-                }
-            }
+            Deed::Load { until } => self.load(at(start, *until), answer).await?,
             Deed::Miss { rows } => self.miss(rows).await,
             Deed::Follow => {
                 word(
@@ -272,29 +258,12 @@ impl Real {
                     word(answer, format!("stray {}", token_name(token)), name(id));
                 }
             }
-            Deed::Strand { row, forget } => {
-                let mut sql = format!(
-                    "update scheduled_messages set status = 'sending', error_message = null, deferred_reason = null where id = '{}'",
-                    message(*row)
-                );
-                if *forget {
-                    let _ = write!(
-                        sql,
-                        "; delete from punctual.attempts where message_id = '{}'",
-                        message(*row)
-                    );
-                }
-                self.admin.batch_execute(&sql).await.unwrap();
-            }
+            Deed::Strand { row, forget } => self.strand(*row, *forget).await,
             Deed::CorrectWithoutAttempt { by } => {
-                let corrected = self
-                    .store(*by)
-                    .correct_without_attempt(Duration::ZERO, 1_000);
-                let corrected = corrected.await?;
                 word(
                     answer,
                     "corrected",
-                    corrected.pending + corrected.unconfirmed,
+                    self.correct_without_attempt(*by).await?,
                 );
             }
             Deed::Reap { by } => word(
@@ -346,6 +315,42 @@ impl Real {
                    select ask.id, ask.id from unnest($1::uuid[]) ask (id)
                     where exists (select from scheduled_messages m where m.id = ask.id)";
         self.admin.execute(sql, &[&ids]).await.unwrap();
+    }
+
+    async fn load(&self, until: Moment, answer: &mut Facts) -> Result<(), StoreError> {
+        let (tell, mut hears) = mpsc::unbounded_channel();
+        let take = move |rows| -> futures_util::future::BoxFuture<'static, ()> {
+            tell.send(rows).unwrap();
+            Box::pin(std::future::ready(()))
+        };
+        self.store(1).load(until, MAX_LATENESS, take).await?;
+        while let Ok(rows) = hears.try_recv() {
+            for row in &rows {
+                facts::of_upcoming(answer, row);
+            }
+        }
+        Ok(())
+    }
+
+    async fn strand(&self, row: u64, forget: bool) {
+        let id = message(row);
+        let mut sql = format!(
+            "update scheduled_messages set status = 'sending', error_message = null, deferred_reason = null
+              where id = '{id}'"
+        );
+        if forget {
+            let _ = write!(
+                sql,
+                "; delete from punctual.attempts where message_id = '{id}'"
+            );
+        }
+        self.admin.batch_execute(&sql).await.unwrap();
+    }
+
+    async fn correct_without_attempt(&self, by: u64) -> Result<u64, StoreError> {
+        let store = self.store(by);
+        let corrected = store.correct_without_attempt(Duration::ZERO, 1_000).await?;
+        Ok(corrected.pending + corrected.unconfirmed)
     }
 
     /// What an instance says of itself, moved by an hour.
