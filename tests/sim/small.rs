@@ -70,7 +70,7 @@ impl Plan {
         let first = self.rows;
         let limits = &self.settings.limits;
         // As many with the daemon's own limits as with small ones.
-        let herd = 4 * limits.claims.batch.min(5);
+        let herd = 4 * limits.claims.batch.min(15);
         let many = 3 * limits.intake.noticed_max.min(5);
         let rows = herd.max(many);
         let calm = dice.chance(600);
