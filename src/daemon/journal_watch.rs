@@ -1,5 +1,5 @@
-//! Checks the journal: that it can be written, and is still where the next daemon looks for it; syncs
-//! responses that the database has not recorded. The disk may be slow, so this is not done in the event loop.
+//! Checks the journal: that it can be written, and is still where the next daemon looks for it; has the database
+//! note that it is incomplete if its file cannot be marked; syncs responses that the database has not recorded. The disk may be slow, so this is not done in the event loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::dispatch::Dispatch;
 use crate::journal::{Condition, Journal};
-use crate::metrics::{Gauge, Metrics};
+use crate::metrics::Gauge;
 
 /// How often it is checked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -17,7 +18,10 @@ const EVERY: Duration = Duration::from_secs(1);
 const SYNC_AT: u32 = 5;
 
 /// Checks until it is dropped: during a shutdown too, because requests are still in flight.
-pub(super) async fn keep(journal: Arc<Journal>, metrics: Arc<Metrics>) {
+pub(super) async fn keep(journal: Arc<Journal>, dispatch: Dispatch) {
+    let (store, metrics) = (dispatch.store, dispatch.metrics);
+    // Whether the database has noted that the journal is incomplete.
+    let mut is_noted = false;
     let mut next = interval(EVERY);
     next.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut checks = 0_u32;
@@ -42,6 +46,22 @@ pub(super) async fn keep(journal: Arc<Journal>, metrics: Arc<Metrics>) {
         metrics.set(Gauge::Journal, f64::from(u8::from(is_complete)));
         if let Err(error) = synced {
             tracing::warn!(%error, "responses in the journal could not be synced to the disk");
+        }
+        let note = match condition {
+            Condition::Complete if is_noted => Some(false),
+            Condition::Blocking(_) => Some(true),
+            Condition::Complete | Condition::Incomplete(_) => None,
+        };
+        if let Some(note) = note {
+            match store.bounded(store.journal_is_incomplete(note)).await {
+                Ok(()) if note => journal.noted_as_incomplete(),
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the database could not note whether the journal is complete; retrying");
+                    continue;
+                }
+            }
+            is_noted = note;
         }
     }
 }

@@ -217,7 +217,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let mut progress = Progress::default();
     if let Some(mut begun) = begun {
         reactor.set_journal(true);
-        let watch = journal_watch::keep(Arc::clone(&begun.journal), Arc::clone(&dispatch.metrics));
+        let watch = journal_watch::keep(Arc::clone(&begun.journal), dispatch.clone());
         tasks.spawn("journal", watch);
         progress = std::mem::take(&mut begun.progress);
         begun.settle(&mut tasks, &dispatch, &input_tx);

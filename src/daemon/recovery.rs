@@ -73,7 +73,12 @@ async fn settle_file(
     let now = dispatch.clock.now().db;
     let (mut not_accepted, mut records) = (Vec::new(), Vec::<Record<Payload>>::new());
     for open in &left {
-        match recover(open, past.of_attempt(open.token, may_deny), here, now) {
+        match recover(
+            open,
+            past.of_attempt(open.token, may_deny && !open.journal_incomplete),
+            here,
+            now,
+        ) {
             Recovery::GiveBack(attempt) => not_accepted.push(attempt),
             Recovery::Record(record) => records.push(record),
             Recovery::Leave => {}

@@ -38,9 +38,9 @@ pub use state_dir::{Candidate, StateDir};
 use record::{Opened, Record};
 use writer::{Inner, Open, Segment, State, head};
 
-/// A request must not start: it could not be written, and the file could not be marked as incomplete.
+/// A request must not start: it could not be written, and it is recorded nowhere yet that the file is incomplete.
 #[derive(Debug, thiserror::Error)]
-#[error("the journal cannot be written, and cannot be marked as incomplete either")]
+#[error("the journal can be neither written nor marked as incomplete")]
 pub struct Unwritable;
 
 /// Whether the journal can prove what began.
@@ -50,7 +50,7 @@ pub enum Condition {
     Complete,
     /// It cannot be written, and is marked as incomplete. Messages are sent as without a journal.
     Incomplete(String),
-    /// It can neither be written nor marked as incomplete: nothing is sent.
+    /// It can neither be written nor marked as incomplete: nothing is sent until the database has noted that.
     Blocking(String),
 }
 
@@ -201,6 +201,13 @@ impl Journal {
         let mut inner = self.inner();
         inner.check();
         inner.condition()
+    }
+
+    /// The database has noted that the file is incomplete, though it cannot be marked: requests may start.
+    pub fn noted_as_incomplete(&self) {
+        if let State::Broken { marked, .. } = &mut self.inner().state {
+            *marked = true;
+        }
     }
 
     /// The directory of its files.

@@ -48,7 +48,8 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) enum State {
     Writing(Segment),
-    /// Nothing is written. `marked`: the file at `path` is marked as incomplete, or gone.
+    /// Nothing is written. `marked`: the file at `path` is marked as incomplete, or gone, or the database has noted
+    /// that it is incomplete.
     Broken {
         path: PathBuf,
         marked: bool,
@@ -134,8 +135,8 @@ impl Inner {
         let marked = self.mark();
         if marked.is_err() {
             tracing::error!(
-                "the journal can be neither written nor removed: sending is paused, because the \
-                 file would prove that requests never began"
+                "the journal can be neither written nor removed: sending is paused until the database \
+                 has noted that, because the file would prove that requests never began"
             );
         }
         marked

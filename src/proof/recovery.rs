@@ -93,6 +93,8 @@ pub struct LeftOpen {
     pub attempts_before: i32,
     /// How many may count in all.
     pub max_attempts: i32,
+    /// The instance noted in the database that its journal is incomplete: the file could not be marked.
+    pub journal_incomplete: bool,
 }
 
 /// An attempt that was certainly not accepted.

@@ -169,6 +169,60 @@ async fn without_a_directory_the_start_and_doctor_say_so_and_messages_are_sent()
     assert!(said.contains("PUNCTUAL_STATE_DIR is not usable"), "{said}");
 }
 
+/// Files that nobody can change or remove, not even by a descriptor that is open.
+struct Immutable(PathBuf);
+
+impl Immutable {
+    /// `None`: no right, or a file system that cannot do it.
+    fn new(path: PathBuf) -> Option<Self> {
+        Self::chattr("+i", &path).then_some(Self(path))
+    }
+
+    fn chattr(change: &str, path: &Path) -> bool {
+        let mut chattr = std::process::Command::new("chattr");
+        chattr.args(["-R", change]).arg(path);
+        chattr.stderr(std::process::Stdio::null());
+        chattr.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        Self::chattr("-i", &self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_marked_is_noted_in_the_database_and_proves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let world = of_user(&home, [Act::Silence]).await;
+    let mut daemon = world.daemon().await;
+    let Some(immutable) = Immutable::new(slot_of(&daemon).await) else {
+        println!("SKIPPED: chattr +i needs root and a file system that has it");
+        daemon.stop().await;
+        return;
+    };
+    daemon.says("neither written nor removed").await;
+    until("the database has noted it", async || {
+        let sql = "select bool_or(journal_incomplete) from punctual.instances";
+        let noted: bool = world.app.query_one(sql, &[]).await.unwrap().get(0);
+        noted.then_some(())
+    })
+    .await;
+    let ready = daemon.readyz(200).await;
+    assert!(ready.contains("the journal cannot be written"), "{ready}");
+    // By the file neither of them began.
+    let (begun, waits) = begun_and_waiting(&world, 1).await;
+    kill(daemon).await;
+    drop(immutable);
+    let daemon = world.daemon().await;
+    for id in [begun, waits] {
+        world.becomes(id, "unconfirmed").await;
+    }
+    daemon.stop().await;
+    assert_eq!(world.phone.creates().len(), 1);
+}
+
 async fn metric(daemon: &Daemon, line: &str) {
     until(line, async || {
         let (_, metrics) = daemon.get("/metrics").await?;

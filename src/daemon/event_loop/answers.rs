@@ -56,8 +56,8 @@ impl EventLoop {
                  become unconfirmed; free the disk or restore the directory"
             )),
             Some(Condition::Blocking(reason)) => readiness.missing.push(Missing::Sending(format!(
-                "the journal can be neither written nor removed ({reason}), so nothing is sent: make its \
-                 directory writable"
+                "the journal can be neither written nor removed ({reason}), and the database has not noted that \
+                 yet, so nothing is sent: make its directory writable"
             ))),
         }
         readiness

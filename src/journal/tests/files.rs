@@ -144,6 +144,11 @@ fn a_journal_that_cannot_even_be_marked_lets_nothing_begin() {
     assert!(journal.began(begun(1)).is_err());
     assert!(!journal.is_open(token(1)));
     assert!(matches!(journal.condition(), Condition::Blocking(_)));
+    // The database says so in place of the file.
+    journal.noted_as_incomplete();
+    assert!(matches!(journal.condition(), Condition::Incomplete(_)));
+    journal.began(begun(1)).unwrap();
+    assert!(journal.is_open(token(1)));
     assert_eq!(journal.check(), Condition::Complete);
     journal.began(begun(2)).unwrap();
 }

@@ -17,6 +17,7 @@ fn open(in_flight: bool) -> LeftOpen {
         in_flight,
         attempts_before: 0,
         max_attempts: 3,
+        journal_incomplete: false,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::store::{Store, StoreError, millis, prepared};
 const START: &str = sql!("sql/instance_start.sql");
 const BEAT: &str = sql!("sql/instance_beat.sql");
 const STOP: &str = sql!("sql/instance_stop.sql");
+const JOURNAL: &str = sql!("sql/instance_journal.sql");
 const MEMBERS: &str = sql!("sql/members.sql");
 const ORPHANED_CLAIMS: &str = sql!("sql/orphaned_claims.sql");
 const REAP: &str = sql!("sql/reap.sql");
@@ -88,6 +89,18 @@ impl Store {
     /// Records that this instance has stopped by itself and has no claims.
     pub async fn instance_stop(&self) -> Result<(), StoreError> {
         self.on_instance(STOP, "signing off").await
+    }
+
+    /// Notes that the journal of this instance is incomplete, though its file cannot be marked so; or that it is
+    /// complete again.
+    pub async fn journal_is_incomplete(&self, is_incomplete: bool) -> Result<(), StoreError> {
+        const STEP: &str = "noting that the journal is incomplete";
+        let client = self.client().await?;
+        let statement = prepared(&client, JOURNAL, STEP).await?;
+        let noted = client
+            .execute(&statement, &[&self.instance.0, &is_incomplete])
+            .await;
+        noted.map(drop).map_err(StoreError::at(STEP))
     }
 
     /// The instances that run. One that has been silent for `silence` does not.

@@ -34,6 +34,7 @@ impl Store {
                 in_flight: row.try_get("in_flight")?,
                 attempts_before: row.try_get("attempts_before")?,
                 max_attempts: row.try_get("max_attempts")?,
+                journal_incomplete: row.try_get("journal_incomplete")?,
             })
         };
         rows.iter()

@@ -216,6 +216,12 @@ pub(super) const DAEMON: &[Case] = &[
         10,
         "plans.id('instance', 0), 'x'",
     ),
+    case(
+        "ledger/instance_journal",
+        1,
+        10,
+        "plans.id('instance', 2), true",
+    ),
     case("ledger/instance_stop", 1, 10, "plans.id('instance', 2)"),
     case("ledger/members", 1, 10, "20000, 10"),
     case("ledger/without_attempt", 20, 85, "0, 20, 'x'"),

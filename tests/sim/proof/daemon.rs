@@ -245,6 +245,7 @@ fn left_open(ledger: &Ledger, instance: u128) -> Vec<LeftOpen> {
             .get(&a.message)
             .map_or(0, |row| (row.attempts - 1).max(0)),
         max_attempts: MAX_ATTEMPTS,
+        journal_incomplete: false,
     })
     .collect()
 }

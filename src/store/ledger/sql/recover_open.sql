@@ -17,7 +17,9 @@ with open as (
 )
 select open.token, open.message_id, open.number::int, open.in_flight,
        greatest(coalesce(m.attempts, 1) - 1, 0)::int as attempts_before,
-       coalesce(m.max_attempts, 3)::int as max_attempts
+       coalesce(m.max_attempts, 3)::int as max_attempts,
+       coalesce((select i.journal_incomplete from punctual.instances i where i.id = $1::uuid), false)
+         as journal_incomplete
   from open
   left join public.scheduled_messages m on m.id = open.message_id
  order by open.token
