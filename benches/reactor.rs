@@ -7,8 +7,8 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Priority,
-    ProviderSid, Uptime,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Pausable,
+    Priority, ProviderSid, Uptime,
 };
 use punctual::reactor::{
     Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
@@ -61,6 +61,7 @@ fn claimed(ask: &Ask, now: Now) -> ClaimAnswer<JudgedClaim<()>> {
         due: now.db,
         wanted_at: now.db,
         lane: LaneKey::default(),
+        pausable: Pausable::default(),
         tries: AttemptBudget {
             number: 1,
             before: 0,
@@ -77,6 +78,7 @@ fn answer(command: Command<()>, rows: &mut Vec<Upcoming>, now: Now) -> Vec<Input
             let loaded = Input::Loaded(std::mem::take(rows));
             vec![loaded, Input::LoadEnded { complete: true }]
         }
+        Command::ReadPauses => vec![Input::Pauses(Some(Vec::new()))],
         Command::Claim(asks) => {
             let answers = asks.iter().map(|ask| (ask.id, claimed(ask, now)));
             vec![Input::Claimed {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Priority,
-    ProviderSid, RowState, Uptime,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Pausable,
+    Priority, ProviderSid, RowState, Uptime,
 };
 use punctual::reactor::{
     Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
@@ -113,6 +113,10 @@ impl World {
 
     fn perform(&mut self, command: Command<MessageId>) -> Vec<Input<MessageId>> {
         match command {
+            Command::ReadPauses => {
+                self.answer_in(READ, Input::Pauses(Some(Vec::new())));
+                Vec::new()
+            }
             Command::Read(ids) => {
                 let rows = ids.into_iter().map(|id| (id, self.state(id))).collect();
                 self.answer_in(READ, Input::Rows { rows: Some(rows) });
@@ -210,6 +214,7 @@ impl World {
             lane: lane(),
             due: *due,
             wanted_at: *due,
+            pausable: Pausable::default(),
             tries: AttemptBudget {
                 number: 1,
                 before: 0,

@@ -28,9 +28,9 @@
 //!   or START reply: `opt` in `src/receipt/mod.rs`
 //! - a new provider: [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
 //!   `src/config/provider.rs`, built in `provider` and, with its callbacks, `callbacks` of `src/cli/run.rs`
-//! - a new condition for claims, such as a pause: `free` in `src/store/path/sql/claim.sql`. If it can last, also
-//!   `expire_candidates.sql` and `overdue.sql` there, and the reactor, as for the quarantine
-//!   (`src/reactor/quarantine.rs`). `src/reactor/pause.rs` is something else: the wait after the database failed
+//! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`. If it can last, also
+//!   `expire_candidates.sql`, `overdue.sql`, `load_window.sql` and `read_rows.sql` there, and the reactor, as for
+//!   pauses (`src/reactor/pauses.rs`). `src/reactor/pause.rs` is something else: the wait after the database failed
 //! - all SQL: `src/store/*/sql`, and `triggers/` for what runs in the statements of the app
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:

@@ -14,6 +14,7 @@ mod migrate;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod output;
+mod pause;
 mod reschedule;
 mod resolve;
 mod run;
@@ -70,8 +71,11 @@ enum Command {
     Health(health::Args),
     Man(shell::Man),
     Migrate(migrate::Args),
+    Pause(pause::PauseArgs),
+    Pauses(pause::ListArgs),
     Reschedule(reschedule::Args),
     Resolve(resolve::Args),
+    Resume(pause::ResumeArgs),
     Run(run::Args),
     Schedule(schedule::Args),
     Timers(timers::Args),
@@ -142,8 +146,11 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Health(args) => block_on(health::run(args, &sources)),
         Command::Man(args) => shell::man(&args),
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
+        Command::Pause(args) => block_on(pause::pause(args, &sources)),
+        Command::Pauses(args) => block_on(pause::list(args, &sources)),
         Command::Reschedule(args) => block_on(reschedule::run(args, &sources)),
         Command::Resolve(args) => block_on(resolve::run(args, &sources)),
+        Command::Resume(args) => block_on(pause::resume(args, &sources)),
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
         Command::Schedule(args) => block_on(schedule::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),

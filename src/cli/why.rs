@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::ask::Daemon;
 use super::{output, session};
-use crate::config::{Sources, debug_endpoint};
-use crate::message::{Channel, MessageId, Moment};
+use crate::config::{Config, Sources, debug_endpoint};
+use crate::message::{Channel, MessageId, Moment, Sender};
 use crate::store::story::{Story, StoryAttempt, StoryHold, StoryReceipt, StoryRow};
 
 /// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
@@ -28,7 +28,14 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
     let id = MessageId(args.id);
-    let story = session::with(&dsn, async |client| Ok(Story::read(client, id).await?)).await;
+    // Without valid settings no sender is the default one.
+    let config = Config::load(sources).ok();
+    let sender = config.and_then(|config| config.default_sender);
+    let sender = sender.as_ref().map(Sender::as_str);
+    let story = session::with(&dsn, async |client| {
+        Ok(Story::read(client, id, sender).await?)
+    })
+    .await;
     let mut story = story?;
     if story.is_empty() {
         bail!("no message {id} in {dsn}");
@@ -165,6 +172,7 @@ fn show_row(text: &mut String, row: &StoryRow) {
     line("deferred", row.deferred_until.map(local));
     line("reason", row.deferred_reason.clone());
     line("next attempt", row.next_attempt_at.map(local));
+    line("paused", row.paused_by.clone());
     line("send before", row.send_before.map(local));
     line("in_doubt", row.in_doubt.clone());
     line("sent", row.sent_at.map(local));

@@ -157,6 +157,14 @@ impl Seen {
             }
         };
         let (cause, why) = self.cause(&overdue);
+        if overdue.messages == 0 && overdue.paused > 0 {
+            let waiting = Waiting {
+                cause: Some(Cause::Paused),
+                messages: overdue.paused,
+                oldest_s: 0.0,
+            };
+            return (waiting, self.reason(&overdue, cause, why));
+        }
         let waiting = Waiting {
             cause: (overdue.messages > 0).then_some(cause),
             messages: overdue.messages,

@@ -23,6 +23,7 @@ use crate::schedule::LEAD_MAX;
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
 mod notes;
+mod pauses;
 
 pub use notes::{Failure, Noted, Notes};
 
@@ -146,6 +147,7 @@ impl Dispatch {
         for (_, answer) in answers {
             let result = match answer {
                 ClaimAnswer::Won(_) => ClaimResult::Won,
+                ClaimAnswer::Paused(_) => ClaimResult::Paused,
                 // It is due, and was not claimed: it is locked, or claims take no effect.
                 ClaimAnswer::Lost(RowState::Pending { due, .. }) if *due <= now + LEAD_MAX => {
                     ClaimResult::Locked
@@ -173,6 +175,7 @@ impl Dispatch {
             match answer {
                 ClaimAnswer::Won(claim) => won.push(claim),
                 ClaimAnswer::Lost(state) => judged.push((id, ClaimAnswer::Lost(state))),
+                ClaimAnswer::Paused(state) => judged.push((id, ClaimAnswer::Paused(state))),
             }
         }
         let verdicts = policy::judge_all(&won, &self.rules, &self.providers.carriers(), now);
@@ -223,7 +226,7 @@ impl Dispatch {
         let _ = parts.send(Input::LoadEnded { complete }).await;
     }
 
-    /// Makes the request, unless its lease has expired.
+    /// Makes the request, unless its lease has expired, or the pauses were read too long ago.
     pub async fn send(&self, id: MessageId, message: Payload, start_before: Uptime) -> Input {
         let now = self.clock.now();
         let unsent = |reason: String| SendResult {
@@ -232,9 +235,10 @@ impl Dispatch {
             finished: now.db,
         };
         let answer = match self.providers.get(message.channel()) {
-            _ if now.up > start_before => {
-                unsent("the lease ran out before the request began".into())
-            }
+            _ if now.up > start_before => unsent(
+                "the lease, or the latest read of the pauses, was too old to begin the request"
+                    .into(),
+            ),
             // The policy has rejected such messages.
             None => unsent("no provider is configured for its channel".into()),
             Some(provider) => match self.note_beginning(&message, now.db) {

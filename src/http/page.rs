@@ -80,12 +80,12 @@ fn draw(state: &HttpState, overview: &Overview) -> String {
     let ready = if report.breaker.open {
         "Sending is paused: the provider refuses the account".to_owned()
     } else if report.ready {
-        "Sending".to_owned()
+        ["Paused", "Sending"][usize::from(report.pauses.is_empty())].to_owned()
     } else {
         let reasons: Vec<_> = overview.missing.iter().map(ToString::to_string).collect();
         format!("Not sending: {}", reasons.join("; "))
     };
-    let good = report.ready && !report.breaker.open;
+    let good = ready == "Sending";
     let late = report.lateness_us;
     let figure = |us| {
         if late.count == 0 {

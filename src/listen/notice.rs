@@ -16,6 +16,8 @@ pub enum Notice {
     Missed,
     /// `members`: an instance has started or stopped.
     Members,
+    /// `pauses`: what is paused has changed.
+    Pauses,
     /// `nonce …`: a listener verifies its channel.
     Nonce(Uuid),
 }
@@ -30,6 +32,7 @@ impl Notice {
             None if payload == "rescan" => Some(Self::Rescan),
             None if payload == "missed" => Some(Self::Missed),
             None if payload == Self::MEMBERS => Some(Self::Members),
+            None if payload == "pauses" => Some(Self::Pauses),
             Some(("ids", ids)) => {
                 let ids: Vec<_> = ids
                     .split(',')
@@ -63,6 +66,7 @@ mod tests {
         let one = MessageId(Uuid::from_u128(1));
         check("rescan", Some(&Notice::Rescan));
         check("missed", Some(&Notice::Missed));
+        check("pauses", Some(&Notice::Pauses));
         check(&format!("ids {ID}"), Some(&Notice::Ids(vec![one])));
         check(
             &format!("ids {ID},forged,{ID}"),

@@ -18,7 +18,8 @@ pub struct Claim {
     pub max_attempts: i32,
     /// `greatest(scheduled_at, deferred_until, next_attempt_at)` at the time of the claim.
     pub due: Moment,
-    /// `greatest(scheduled_at, deferred_until, requeued_at)`: lateness counts from here.
+    /// `greatest(scheduled_at, deferred_until, requeued_at)`, or the end of a pause that stopped it: lateness counts
+    /// from here.
     pub wanted_at: Moment,
     /// The row's `send_before`.
     pub send_before: Option<Moment>,
@@ -30,6 +31,8 @@ pub struct Claim {
     pub from_number: Option<String>,
     /// The text.
     pub body: String,
+    /// Its campaign.
+    pub campaign: Option<String>,
     /// What the policy decides by.
     pub facts: Facts,
 }
@@ -53,6 +56,8 @@ pub enum ClaimAnswer<W> {
     Won(W),
     /// It was not claimed; the state of the row was read after that.
     Lost(RowState),
+    /// The same, because it is paused: it is due when the pause ends.
+    Paused(RowState),
 }
 
 /// The state of a row, as far as it matters for sending.

@@ -15,9 +15,11 @@ mod feed;
 mod histogram;
 pub mod span;
 pub mod text;
+mod waiting;
 
 pub use feed::{Feed, Following, Frame};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
+pub use waiting::{Waiting, WaitingCause};
 
 /// Counters other than those of the messages' events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub enum ClaimResult {
     Lost,
     /// It is due and pending, but locked by another transaction.
     Locked,
+    /// It is due and pending, but paused.
+    Paused,
     /// The database refused.
     Refused,
     /// There was no response.
@@ -60,10 +64,11 @@ pub enum ClaimResult {
 
 impl ClaimResult {
     /// Each, in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Won,
         Self::Lost,
         Self::Locked,
+        Self::Paused,
         Self::Refused,
         Self::Unanswered,
     ];
@@ -74,70 +79,11 @@ impl ClaimResult {
             Self::Won => "won",
             Self::Lost => "lost",
             Self::Locked => "locked",
+            Self::Paused => "paused",
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
         }
     }
-}
-
-/// Why messages that are due have not been claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitingCause {
-    /// The database refuses claims.
-    Refused,
-    /// Claims get no response.
-    Unanswered,
-    /// Claims succeed and change nothing.
-    NoEffect,
-    /// Another transaction has locked them.
-    Locked,
-    /// Something in the schema keeps claims from taking effect.
-    Schema,
-    /// A breaker is open.
-    Breaker,
-    /// As many requests as allowed are in flight.
-    Backlog,
-    /// None of these.
-    Unknown,
-}
-
-impl WaitingCause {
-    /// Each, in order.
-    pub const ALL: [Self; 8] = [
-        Self::Refused,
-        Self::Unanswered,
-        Self::NoEffect,
-        Self::Locked,
-        Self::Schema,
-        Self::Breaker,
-        Self::Backlog,
-        Self::Unknown,
-    ];
-
-    /// As the metrics have it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Unanswered => "unanswered",
-            Self::NoEffect => "no_effect",
-            Self::Locked => "locked",
-            Self::Schema => "schema",
-            Self::Breaker => "breaker",
-            Self::Backlog => "backlog",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// Messages that are due and not sent, by their cause.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Waiting {
-    /// `None`: nothing waits.
-    pub cause: Option<WaitingCause>,
-    /// Messages.
-    pub messages: u64,
-    /// For how long the oldest has been due, in seconds.
-    pub oldest_s: f64,
 }
 
 /// What is measured from time to time, by a chore.

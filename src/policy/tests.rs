@@ -37,6 +37,7 @@ pub(super) fn claim() -> Claim {
         to_number: TO.into(),
         from_number: None,
         body: SECRET.into(),
+        campaign: None,
         facts: Facts::default(),
     }
 }

@@ -133,6 +133,7 @@ mod tests {
             to_number: to.into(),
             from_number: channel.is_phone().then(|| "ACME".into()),
             body: body.into(),
+            campaign: None,
             facts: Facts::default(),
         };
         let rules = Rules {

@@ -1,13 +1,13 @@
 //! Claims what is about to be due, as far as there is room (`room`).
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::breaker::ACCOUNT_REFUSED;
 use super::lanes::{Lane, Load};
+use super::pauses::PAUSED;
 use super::quarantine::RESTORED;
 use super::{Ask, Busy, Command, JudgedClaim, Phase, Reactor, Record};
-use crate::message::{AttemptToken, ClaimAnswer, MessageId, Moment, Now, RowState};
+use crate::message::{ClaimAnswer, MessageId, Moment, Now, RowState};
 use crate::schedule::{LEAD_MAX, Timer};
 
 impl<P: Clone> Reactor<P> {
@@ -26,7 +26,11 @@ impl<P: Clone> Reactor<P> {
         self.lanes.refresh();
         let mut due = std::mem::take(&mut self.due_lanes);
         due.extend(self.lanes.due.until(now.db).map(|(_, lane)| lane));
-        due.retain(|lane| self.breaker_allows(*lane, now) > 0);
+        let lead = self.lead.single();
+        due.retain(|lane| {
+            self.breaker_allows(*lane, now) > 0
+                && self.lane_paused_until(*lane, lead, now).is_none()
+        });
         let until = now.db + self.lead.reach(self.is_herd(&due, now));
         while self.may_claim() {
             due.retain(|lane| self.may_be_asked(*lane));
@@ -142,7 +146,8 @@ impl<P: Clone> Reactor<P> {
     fn nth(&self, n: usize, until: Moment, now: Now) -> Option<Moment> {
         let mut dues = Vec::new();
         for (_, lane) in self.lanes.due.until(until - LEAD_MAX) {
-            if self.lanes[lane].breaker.is_open() || !self.may_be_asked(lane) {
+            let is_paused = self.lane_paused_until(lane, LEAD_MAX, now).is_some();
+            if is_paused || self.lanes[lane].breaker.is_open() || !self.may_be_asked(lane) {
                 continue;
             }
             if let Some(least) = self.least_with_room(lane, now) {
@@ -154,7 +159,13 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn next_claim_of(&self, lane: Lane, lead: Duration, now: Now) -> Option<Moment> {
-        let allowed = self.next_allowed(lane, now)?;
+        let paused = self.lane_paused_until(lane, lead, now);
+        let allowed = self
+            .next_allowed(lane, now)?
+            .max(paused.unwrap_or(Moment::MIN));
+        if allowed == Moment::MAX {
+            return None;
+        }
         if !self.may_be_asked(lane) {
             return None;
         }
@@ -180,6 +191,10 @@ impl<P: Clone> Reactor<P> {
             match answer {
                 ClaimAnswer::Won(judged) => self.won(id, judged, now),
                 ClaimAnswer::Lost(state) => self.lost(id, state, now),
+                ClaimAnswer::Paused(state) => {
+                    self.pauses.met();
+                    self.lost(id, state, now);
+                }
             }
         }
     }
@@ -212,6 +227,7 @@ impl<P: Clone> Reactor<P> {
                 busy.phase = Phase::Cleared {
                     payload,
                     lease_until: asked + self.settings.lease,
+                    pausable: judged.pausable.clone(),
                 };
                 self.log_claimed(id, judged.due, now);
                 if self.draining {
@@ -220,6 +236,9 @@ impl<P: Clone> Reactor<P> {
                     self.release(id, ACCOUNT_REFUSED, now);
                 } else if self.is_quarantined(id, judged.due) {
                     self.release(id, RESTORED, now);
+                } else if self.is_paused(&judged.pausable, (judged.due, asked), now) {
+                    self.noticed(vec![id]);
+                    self.release(id, PAUSED, now);
                 } else {
                     self.lanes.add_cleared(lane, priority, (judged.due, id));
                 }
@@ -315,19 +334,6 @@ impl<P: Clone> Reactor<P> {
                 busy.lock_misses.saturating_add(1),
                 now,
             );
-        }
-    }
-
-    /// Open claims of this instance whose lease is over, as the database has them. The reactor
-    /// finishes those it knows; the others were committed after their response was given up.
-    pub(super) fn orphaned_claims(&mut self, orphaned_claims: Vec<(MessageId, AttemptToken)>) {
-        let known: HashSet<_> = self.busy.values().map(|b| b.token).collect();
-        for (id, token) in orphaned_claims {
-            if !known.contains(&token) && !self.outgoing.holds(token) {
-                let record = Record::release(id, token, "the claim was not awaited");
-                let record = self.of_orphaned_claim(record);
-                self.outgoing.push(None, record);
-            }
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{AttemptBudget, Record, SendResult, Settlement};
 use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Priority, RowState, Uptime,
+    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Pausable, Pause, Priority,
+    RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::schedule::Ranking;
@@ -22,6 +23,8 @@ pub struct JudgedClaim<P> {
     pub wanted_at: Moment,
     /// Its lane.
     pub lane: LaneKey,
+    /// What a pause may stop it by.
+    pub pausable: Pausable,
     /// Which attempt this is, and how many there may be.
     pub tries: AttemptBudget,
     /// Send it, or why not.
@@ -42,6 +45,7 @@ impl JudgedClaim<Arc<Cleared>> {
             due: claim.due,
             wanted_at: claim.wanted_at,
             lane: claim.lane.clone(),
+            pausable: pausable(claim, rules),
             tries: AttemptBudget {
                 number: claim.number,
                 before: claim.attempts_before,
@@ -50,6 +54,20 @@ impl JudgedClaim<Arc<Cleared>> {
             },
             verdict,
         }
+    }
+}
+
+/// As `paused_until!` has it in the statements.
+fn pausable(claim: &Claim, rules: &Rules) -> Pausable {
+    let trimmed = |text: &Option<String>| text.as_deref().map(|t| t.trim().to_owned());
+    let named = trimmed(&claim.from_number).filter(|sender| !sender.is_empty());
+    let default = || rules.default_sender.as_ref().map(|s| s.as_str().to_owned());
+    Pausable {
+        channel: claim.lane.channel(),
+        sender: named.or_else(default),
+        campaign: claim.campaign.as_deref().map(str::to_lowercase),
+        user: claim.facts.user_id.map(|id| id.to_string()),
+        message_type: trimmed(&claim.facts.message_type),
     }
 }
 
@@ -136,6 +154,10 @@ pub enum Input<P> {
     },
     /// These were certainly not sent: they are cleared from quarantine.
     QuarantineCleared(Vec<MessageId>),
+    /// A notification that pauses changed.
+    PausesChanged,
+    /// The response to [`Command::ReadPauses`]; `None`: it failed.
+    Pauses(Option<Vec<Pause>>),
     /// For everything in quarantine it is known whether it was sent.
     QuarantineEnded,
     /// The clock cannot be trusted until it has been measured again.
@@ -169,13 +191,16 @@ pub enum Command<P> {
     },
     /// Claim these.
     Claim(Vec<Ask>),
+    /// Read the pauses that are in force.
+    ReadPauses,
     /// Make the request, now.
     Start {
         /// The message.
         id: MessageId,
         /// What the provider needs.
         payload: P,
-        /// The end of the lease, less the time a request can take: it must not start after this.
+        /// It must not start after this: the end of the lease, less the time a request can take, or of the time for
+        /// which the pauses were read.
         start_before: Uptime,
     },
     /// Make sure that about so many requests can start without a handshake.

@@ -19,6 +19,8 @@ pub struct Limits {
     pub claims: ClaimLimits,
     /// Results on their way into the database.
     pub records: RecordLimits,
+    /// Pauses.
+    pub pauses: PauseLimits,
     /// What a busy or refusing provider slows down.
     pub provider: ProviderLimits,
     /// Lanes.
@@ -108,6 +110,18 @@ pub struct RecordLimits {
     /// Between tries of a result that could not be written because its row is locked; and
     /// between tries for all of them while the database fails.
     pub retry: Backoff,
+}
+
+/// Pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PauseLimits {
+    /// How often they are read while something is cleared: one small statement serves all of it.
+    pub reread: Duration,
+    /// How long a read counts: what was paused this long ago starts no more. Twice as long as a read may wait for the
+    /// next, so that a slow response stops nothing.
+    pub max_age: Duration,
+    /// Between tries to read them while the database fails.
+    pub failed_retry: Backoff,
 }
 
 /// What a busy or refusing provider slows down.
@@ -205,6 +219,16 @@ impl Default for RecordLimits {
             at_once: 1,
             unrecorded_max: 20_000,
             retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
+        }
+    }
+}
+
+impl Default for PauseLimits {
+    fn default() -> Self {
+        Self {
+            reread: Duration::from_millis(50),
+            max_age: Duration::from_millis(100),
+            failed_retry: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
         }
     }
 }

@@ -15,6 +15,7 @@
 //! - `settle`: what an outcome means for the row.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
 //!   account is refused, and fewer go at once while the provider is busy.
+//! - `pauses`: what a person has stopped is not started, however lately.
 //! - `quarantine`: after a restore, what may have been sent is not sent again.
 //! - `events`: what just happened, for the feed and the counters.
 
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{AttemptToken, Carriers, MessageId, Moment, Now, Priority, Uptime};
+use crate::message::{AttemptToken, Carriers, MessageId, Moment, Now, Pausable, Priority, Uptime};
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
@@ -35,6 +36,7 @@ mod lateness;
 pub mod limits;
 mod outgoing;
 mod pause;
+mod pauses;
 mod prewarm;
 mod quarantine;
 pub mod report;
@@ -102,7 +104,11 @@ enum Phase<P> {
     /// Being claimed.
     Claiming { asked: Uptime, sweep: u32 },
     /// Claimed, waiting for its due time.
-    Cleared { payload: P, lease_until: Uptime },
+    Cleared {
+        payload: P,
+        lease_until: Uptime,
+        pausable: Pausable,
+    },
     /// On its way to the provider.
     Sending { payload: P },
     /// Ended, and not recorded yet. `started`: whether its request was to begin.
@@ -124,6 +130,7 @@ pub struct Reactor<P> {
     claims: usize,
     claim_pause: pause::FailurePause,
     outgoing: outgoing::Outgoing<P>,
+    pauses: pauses::Pauses,
     breaker_turns: Vec<BreakerTurn>,
     /// Empty, and kept for its memory.
     due_lanes: Vec<lanes::Lane>,
@@ -158,6 +165,7 @@ impl<P: Clone> Reactor<P> {
             claims: 0,
             claim_pause: pause::FailurePause::new(limits.claims.failed_retry),
             outgoing: outgoing::Outgoing::new(limits.records),
+            pauses: pauses::Pauses::new(limits.pauses),
             breaker_turns: Vec::new(),
             due_lanes: Vec::new(),
             lateness: Lateness::new(),
@@ -196,7 +204,10 @@ impl<P: Clone> Reactor<P> {
     /// Takes in what happened, and decides.
     pub fn handle(&mut self, input: Input<P>, now: Now) {
         match input {
-            Input::ChannelUp => self.channel_up(),
+            Input::ChannelUp => {
+                self.channel_up();
+                self.pauses.want();
+            }
             Input::ChannelDown => self.intake.channel_down(),
             Input::Notice(ids) => self.noticed(ids),
             Input::Rescan => self.intake.rescan(),
@@ -219,11 +230,15 @@ impl<P: Clone> Reactor<P> {
                 written_until,
             } => self.quarantine(before, written_until, now),
             Input::QuarantineCleared(ids) => self.clear_quarantined(ids),
+            Input::PausesChanged => self.pauses.changed(now),
+            Input::Pauses(pauses) => self.pauses_read(pauses, now),
             Input::QuarantineEnded => self.end_quarantine(),
             Input::ClockLost => self.clock_lost = true,
             Input::ClockFound => {
                 self.clock_lost = false;
                 self.lanes.forget_prewarms();
+                // By the wrong clock a pause may have seemed to be over.
+                self.release_paused(now);
                 self.intake.resync();
             }
             Input::Drain => self.drain(now),
@@ -247,6 +262,7 @@ impl<P: Clone> Reactor<P> {
         self.claim_due(now);
         self.prewarm(now);
         self.start_due(now);
+        self.read_pauses(now);
         self.record_finished(now);
     }
 
@@ -258,8 +274,9 @@ impl<P: Clone> Reactor<P> {
         let start = self.next_start(now);
         let claim = self.next_claim(now);
         let prewarm = self.next_prewarm();
+        let pauses = self.next_pause_read(now);
         let agenda = self.lanes.next_advance();
-        [intake, records, start, claim, agenda, prewarm]
+        [intake, records, start, claim, agenda, prewarm, pauses]
             .into_iter()
             .flatten()
             .min()

@@ -4,11 +4,13 @@
 //! by one; until then nothing that is due before the moment of the restore is armed or claimed, and
 //! claims are released, because they may not exist there. Messages due later are sent as usual.
 
+use std::collections::HashSet;
+
 use super::Reactor;
 use super::Upcoming;
 use super::report::RestoreReport;
 use super::settle::{Record, Settlement};
-use crate::message::{MessageId, Moment, Now};
+use crate::message::{AttemptToken, MessageId, Moment, Now};
 
 /// Why claims are released.
 pub(super) const RESTORED: &str =
@@ -80,6 +82,19 @@ impl<P: Clone> Reactor<P> {
     pub(super) fn is_quarantined(&self, id: MessageId, due: Moment) -> bool {
         self.quarantine_before.is_some_and(|before| due < before)
             && !self.quarantine_cleared.contains(&id)
+    }
+
+    /// Open claims of this instance whose lease is over, as the database has them. The reactor
+    /// finishes those it knows; the others were committed after their response was given up.
+    pub(super) fn orphaned_claims(&mut self, orphaned_claims: Vec<(MessageId, AttemptToken)>) {
+        let known: HashSet<_> = self.busy.values().map(|b| b.token).collect();
+        for (id, token) in orphaned_claims {
+            if !known.contains(&token) && !self.outgoing.holds(token) {
+                let record = Record::release(id, token, "the claim was not awaited");
+                let record = self.of_orphaned_claim(record);
+                self.outgoing.push(None, record);
+            }
+        }
     }
 
     /// A claim that the reactor does not know never began. But after a restore it may be one that was

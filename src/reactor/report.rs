@@ -37,6 +37,8 @@ pub struct TimersReport {
     pub breaker: BreakerReport,
     /// The lanes in use, one for each account and channel.
     pub lanes: Vec<LaneReport>,
+    /// What is paused.
+    pub pauses: Vec<PauseReport>,
     /// Whether messages are in quarantine because the database was restored or replaced.
     pub restore: RestoreReport,
     /// The journal; `None`: none is kept.
@@ -109,6 +111,17 @@ pub struct BreakerReport {
     pub category: Option<&'static str>,
     /// The provider's code for the latest refusal, if it gave one.
     pub reason: Option<i32>,
+}
+
+/// A pause in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PauseReport {
+    /// As `punctual.pauses` has it.
+    pub scope: &'static str,
+    /// Which lane, campaign, user or type; `null` for everything, and for senders, which are numbers.
+    pub what: Option<String>,
+    /// When it ends; `infinity`: when somebody resumes.
+    pub until: Moment,
 }
 
 /// What is sent by one account over one channel.

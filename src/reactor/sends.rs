@@ -13,8 +13,9 @@ use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Priority, Ro
 
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.
-    fn may_start(&self) -> bool {
+    fn may_start(&self, now: Now) -> bool {
         !self.clock_lost
+            && self.pauses.is_fresh(now)
             && self.lanes.load().sending < self.settings.max_in_flight.max(1)
             && self.outgoing.waiting() < self.outgoing.limits.unrecorded_max
     }
@@ -28,7 +29,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     pub(super) fn start_due(&mut self, now: Now) {
-        while self.may_start() {
+        while self.may_start(now) {
             let Some(id) = self.pop_startable(now) else {
                 return;
             };
@@ -58,6 +59,7 @@ impl<P: Clone> Reactor<P> {
         let Phase::Cleared {
             payload,
             lease_until,
+            ..
         } = &busy.phase
         else {
             return;
@@ -67,6 +69,7 @@ impl<P: Clone> Reactor<P> {
             self.release(id, "the lease ran out before there was a free permit", now);
             return;
         }
+        let start_before = start_before.min(self.pauses.good_until());
         let payload = payload.clone();
         busy.phase = Phase::Sending {
             payload: payload.clone(),
@@ -82,7 +85,7 @@ impl<P: Clone> Reactor<P> {
     /// When the next cleared message is to start: at its due time, or, if there is no permit, when
     /// one is free.
     pub(super) fn next_start(&self, now: Now) -> Option<Moment> {
-        if !self.may_start() {
+        if !self.may_start(now) {
             return None;
         }
         let mut next: Option<Moment> = None;

@@ -94,6 +94,13 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         ),
         // Values are compared without it.
         b"white" => out.row(WHITE, alias),
+        // When the pauses that stop a message end, the last of them: in the future, it is paused; in the past,
+        // its lateness counts from there; null: there is none. Of a row that has the effective `sender` as well.
+        // While the table is empty this is one probe a statement.
+        b"pause_keys" => lists::pause_keys(alias, out),
+        b"paused_until" => lists::paused_until(alias, out),
+        // The words for channels, as a list.
+        b"channels" => lists::channels(out),
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
         b"fault" => out.row(fault::FAULT, alias),

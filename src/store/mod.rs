@@ -48,6 +48,7 @@ pub use path::claims::Claimed;
 pub use path::facts::Days;
 pub use path::outcomes::Recorded;
 pub use path::overdue::Overdue;
+pub use path::pauses;
 pub use path::window::{Sample, notify_plainly};
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;

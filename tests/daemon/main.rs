@@ -25,6 +25,7 @@ mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;
+mod pauses;
 mod policy;
 mod proxy;
 mod quarantine;

@@ -26,6 +26,7 @@ async fn timers_have_the_shape_of_the_interface() {
                    "breaker": {"open": false, "since": null, "next_probe_at": null, "category": null,
                                "reason": null},
                    "armed": 2, "cleared": 0, "in_flight": 0, "permits": 64, "unrecorded": 0}],
+        "pauses": [{"scope": "lane", "what": "sms", "until": "infinity"}],
         "restore": {"held_before": null, "held": null, "reason": null},
         "journal": {"path": "/var/lib/punctual/journal/0-app/0", "writable": true, "reason": null},
         "lead_us": 4200,

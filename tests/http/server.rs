@@ -10,8 +10,9 @@ use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::metrics::Metrics;
 use punctual::reactor::report::{
     BreakerReport, ClockReport, DatabaseReport, DensityReport, JournalReport, LaneReport,
-    LatenessReport, ListenerReport, LoadReport, Missing, Overview, Readiness, RestoreReport,
-    TimerKind, TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel, WindowReport,
+    LatenessReport, ListenerReport, LoadReport, Missing, Overview, PauseReport, Readiness,
+    RestoreReport, TimerKind, TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel,
+    WindowReport,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -238,6 +239,11 @@ pub(crate) fn report() -> TimersReport {
             armed: 2,
             permits: 64,
             ..LaneReport::default()
+        }],
+        pauses: vec![PauseReport {
+            scope: "lane",
+            what: Some("sms".to_owned()),
+            until: Moment::MAX,
         }],
         restore: RestoreReport::default(),
         journal: Some(JournalReport {

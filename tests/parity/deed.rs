@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Channel, InstanceId, MessageId, Moment, Priority, Status};
+use punctual::message::{
+    AttemptToken, Channel, InstanceId, MessageId, Moment, PauseKey, Priority, Status,
+};
 use punctual::reactor::{Next, Record, Settlement, Wait};
 use uuid::Uuid;
 
@@ -82,6 +84,14 @@ pub(crate) enum Deed {
     },
     Beat {
         by: u64,
+    },
+    /// `until`: seconds from the start; `None`: until somebody resumes.
+    Pause {
+        key: PauseKey,
+        until: Option<i64>,
+    },
+    Resume {
+        key: PauseKey,
     },
     /// An hour passes in which this instance says nothing.
     Age {

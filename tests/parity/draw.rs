@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use punctual::message::{Channel, LedgerOutcome, Moment, ProviderSid, Status};
+use punctual::message::{
+    Channel, LedgerOutcome, Moment, PauseKey, PauseScope, ProviderSid, Status,
+};
 use punctual::reactor::{Next, Settled, Settlement, Wait};
 
 use crate::deed::{Deed, Told, Wish, message, name, token_name};
@@ -44,7 +46,18 @@ impl Draw {
     pub(crate) fn next(&mut self, db: &Database) -> Deed {
         let by = 1 + self.dice.next() % 2;
         match self.dice.below(100) {
-            0..=29 => self.user(db),
+            0..=25 => self.user(db),
+            26 => Deed::Pause {
+                key: self.pause_key(),
+                until: self.dice.pick(&[None, Some(2_400), Some(-1)]),
+            },
+            // What is paused is mostly resumed soon, so that there is something to claim.
+            27..=29 => Deed::Resume {
+                key: match db.pauses.keys().next() {
+                    Some(key) if self.dice.chance(700) => key.clone(),
+                    _ => self.pause_key(),
+                },
+            },
             30..=34 => self.open(db),
             35..=38 => {
                 self.held = None;
@@ -77,6 +90,17 @@ impl Draw {
             90..=94 => Deed::OrphanedClaims { by },
             _ => Deed::Reap { by },
         }
+    }
+
+    /// Of few things.
+    fn pause_key(&mut self) -> PauseKey {
+        let (scope, what) = self.dice.pick(&[
+            (PauseScope::Everything, ""),
+            (PauseScope::Lane, "sms"),
+            (PauseScope::MessageType, "odd"),
+        ]);
+        let what = what.to_owned();
+        PauseKey { scope, what }
     }
 
     /// Different rows, mostly one; `free`: none that would keep its user waiting.

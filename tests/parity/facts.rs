@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-use punctual::message::{Claim, Moment, RowState};
+use punctual::message::{Claim, Moment, PauseKey, RowState};
 use punctual::reactor::Upcoming;
 
 use crate::deed::{name, token_name};
@@ -100,6 +100,12 @@ pub(crate) fn of_attempt(facts: &mut Facts, attempt: &Attempt) {
         format!("attempt {n} lease_until"),
         Some(attempt.lease_until),
     );
+}
+
+pub(crate) fn of_pauses(facts: &mut Facts, pauses: &BTreeMap<PauseKey, Moment>) {
+    for (key, until) in pauses {
+        time(facts, format!("pause of {key:?} until"), Some(*until));
+    }
 }
 
 pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {

@@ -135,6 +135,7 @@ async fn a_model_with_a_bug_is_found_out() {
         Mutant::NoReaper,
         Mutant::EagerReaper,
         Mutant::NoQuarantine,
+        Mutant::ClaimsPaused,
     ];
     let hunt = |bug| async move {
         let found = first_difference(0..MUTANT_SEEDS, Some(bug)).await;

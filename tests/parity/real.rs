@@ -1,15 +1,17 @@
 //! The database's half of a step: a daemon's store, and sessions as the app has them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, Priority,
+    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, PauseKey, PauseScope,
+    Priority,
 };
 use punctual::policy::Cleared;
 use punctual::reactor::Record;
-use punctual::store::{Store, StoreError};
+use punctual::store::{Store, StoreError, pauses};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Statement};
 
@@ -48,6 +50,8 @@ const ROWS: &str = "select id, status, channel, to_number, body, priority, sched
          else cancel_reason end as reason
   from scheduled_messages order by id";
 
+const PAUSES: &str = "select scope, what, nullif(until, 'infinity') as until, until = 'infinity' as is_open from punctual.pauses";
+
 const ATTEMPTS: &str = "select token, message_id, number, instance, lease_until, outcome
   from punctual.attempts order by token";
 
@@ -55,6 +59,7 @@ const ATTEMPTS: &str = "select token, message_id, number, instance, lease_until,
 pub(crate) struct Snapshot {
     pub(crate) rows: Vec<Row>,
     pub(crate) attempts: Vec<Attempt>,
+    pub(crate) pauses: BTreeMap<PauseKey, Moment>,
     pub(crate) clock: Moment,
 }
 
@@ -67,6 +72,7 @@ impl Snapshot {
         self.attempts
             .iter()
             .for_each(|a| facts::of_attempt(&mut all, a));
+        facts::of_pauses(&mut all, &self.pauses);
         all
     }
 }
@@ -81,8 +87,8 @@ pub(crate) struct Real {
     quarantined: Option<Moment>,
     /// Sees and says nothing.
     admin: Client,
-    /// What a snapshot asks: rows, attempts, the clock.
-    asks: [Statement; 3],
+    /// What a snapshot asks: rows, attempts, pauses, the clock.
+    asks: [Statement; 4],
     _db: TestDb,
 }
 
@@ -95,6 +101,7 @@ impl Real {
         let asks = [
             ask(ROWS).await,
             ask(ATTEMPTS).await,
+            ask(PAUSES).await,
             ask("select clock_timestamp()").await,
         ];
         Self {
@@ -117,7 +124,8 @@ impl Real {
             delete from scheduled_messages; delete from messages; delete from conversations;
             delete from punctual.attempts; delete from punctual.instances; delete from punctual.outbox;
             delete from punctual.quarantine; delete from punctual.quarantine_cleared;
-            delete from punctual.missed_event_changes";
+            delete from punctual.missed_event_changes;
+            delete from punctual.pauses";
         self.admin.batch_execute(empty).await.unwrap();
         self.snapshot().await
     }
@@ -129,11 +137,12 @@ impl Real {
 
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let moment = |at: chrono::DateTime<chrono::Utc>| Moment::from(at);
-        let [rows, attempts, clock] = &self.asks;
+        let [rows, attempts, pauses, clock] = &self.asks;
         // Sent at once, answered in this order.
-        let (rows, attempts, clock) = tokio::try_join!(
+        let (rows, attempts, pauses, clock) = tokio::try_join!(
             self.admin.query(rows, &[]),
             self.admin.query(attempts, &[]),
+            self.admin.query(pauses, &[]),
             self.admin.query_one(clock, &[]),
         )
         .unwrap();
@@ -168,6 +177,7 @@ impl Real {
         Snapshot {
             rows: rows.collect(),
             attempts: attempts.collect(),
+            pauses: pauses.iter().map(pause).collect(),
             clock: moment(clock.get(0)),
         }
     }
@@ -205,20 +215,7 @@ impl Real {
                     self.second.batch(how, answer).await;
                 }
             }
-            Deed::Claim { by, asks, lease } => {
-                let asks: Vec<_> = asks
-                    .iter()
-                    .map(|(row, token)| (message(*row), attempt(*token)))
-                    .collect();
-                for (id, told) in self.store(*by).claim(&asks, *lease).await?.answers {
-                    match told {
-                        ClaimAnswer::Won(claim) => facts::of_claim(answer, &claim),
-                        ClaimAnswer::Lost(state) => {
-                            of_state(answer, &format!("lost {}", name(id)), &state);
-                        }
-                    }
-                }
-            }
+            Deed::Claim { by, asks, lease } => self.claim(*by, asks, *lease, answer).await?,
             Deed::Record { by, told } => {
                 let records: Vec<Record<Arc<Cleared>>> =
                     told.iter().map(|t| t.record(now)).collect();
@@ -274,8 +271,39 @@ impl Real {
             Deed::Quarantine { .. } | Deed::Clear { .. } | Deed::EndQuarantine { .. } => {
                 self.quarantine(deed, start, answer).await?;
             }
+            Deed::Pause { key, until } => {
+                let until = until.map_or(Moment::MAX, |s| at(start, s));
+                pauses::pause(&self.admin, key, until, None).await?;
+            }
+            Deed::Resume { key } => {
+                pauses::resume(&self.admin, key).await?;
+            }
             Deed::Start { by } | Deed::Beat { by } | Deed::Age { by } => {
                 self.live(deed, *by).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(
+        &self,
+        by: u64,
+        asks: &[(u64, u64)],
+        lease: Duration,
+        answer: &mut Facts,
+    ) -> Result<(), StoreError> {
+        let asks = asks.iter();
+        let asks = asks.map(|(row, token)| (message(*row), attempt(*token)));
+        let asks: Vec<_> = asks.collect();
+        for (id, told) in self.store(by).claim(&asks, lease).await?.answers {
+            match told {
+                ClaimAnswer::Won(claim) => facts::of_claim(answer, &claim),
+                ClaimAnswer::Lost(state) => {
+                    of_state(answer, &format!("lost {}", name(id)), &state);
+                }
+                ClaimAnswer::Paused(state) => {
+                    of_state(answer, &format!("paused {}", name(id)), &state);
+                }
             }
         }
         Ok(())
@@ -377,4 +405,17 @@ impl Real {
     fn store(&self, by: u64) -> &Store {
         &self.stores[usize::from(by == 2)]
     }
+}
+
+fn pause(row: &tokio_postgres::Row) -> (PauseKey, Moment) {
+    let key = PauseKey {
+        scope: PauseScope::of(row.get("scope")).unwrap(),
+        what: row.get("what"),
+    };
+    let until = if row.get("is_open") {
+        Moment::MAX
+    } else {
+        row.get::<_, chrono::DateTime<chrono::Utc>>("until").into()
+    };
+    (key, until)
 }

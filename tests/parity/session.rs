@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::deed::{Wish, message, name};
 use crate::facts::{Facts, word};
 use crate::harness::TestDb;
-use crate::model::Change;
+use crate::model::{Change, type_of};
 
 /// A session of the app's that hears its own notices: they come before the answer does.
 pub(crate) struct Session {
@@ -68,9 +68,11 @@ impl Session {
                 body,
                 ..
             } => {
-                let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at, channel, user_id)
-                           select id, $2, $3, $4, $5, id from unnest($1::uuid[]) id on conflict (id) do nothing";
-                c.execute(sql, &[&ids, &to, &body, &utc(at), &channel.as_str()])
+                let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at, channel, user_id,
+                                                          message_type)
+                           select id, $2, $3, $4, $5, id, $6 from unnest($1::uuid[]) id on conflict (id) do nothing";
+                let kind = type_of(message(first));
+                c.execute(sql, &[&ids, &to, &body, &utc(at), &channel.as_str(), &kind])
                     .await
             }
             Change::Reschedule { at } => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{Channel, Moment};
+use punctual::message::{Channel, Moment, Status};
 use punctual::policy::Cleared;
 use punctual::reactor::{Ask, Record};
 
@@ -40,6 +40,7 @@ impl Twin {
             .attempts
             .iter()
             .for_each(|a| facts::of_attempt(&mut all, a));
+        facts::of_pauses(&mut all, &self.db.pauses);
         all
     }
 
@@ -53,6 +54,7 @@ impl Twin {
                 row.created_at = real.created_at;
             }
         }
+        self.db.pauses.clone_from(&stands.pauses);
         for real in &stands.attempts {
             if let Some(own) = self.db.attempts.iter_mut().find(|a| a.token == real.token) {
                 own.lease_until = real.lease_until;
@@ -99,7 +101,7 @@ impl Twin {
             }
             Deed::Read { rows } => {
                 let ids: Vec<_> = rows.iter().map(|row| message(*row)).collect();
-                for (id, state) in self.db.read(&ids) {
+                for (id, state) in self.db.read(&ids, now) {
                     of_state(&mut answer, &format!("read {}", name(id)), &state);
                 }
             }
@@ -115,6 +117,11 @@ impl Twin {
                 self.db.missed.extend(there);
             }
             Deed::Follow => word(&mut answer, "followed", self.db.follow_missed()),
+            Deed::Pause { key, until } => {
+                let until = until.map_or(Moment::MAX, |s| at(self.start, s));
+                self.db.pause(key.clone(), until);
+            }
+            Deed::Resume { key } => self.db.resume(key, now),
             Deed::Expire => word(&mut answer, "expired", self.db.expire(MAX_LATENESS, now)),
             // Neither young nor silent until an hour has passed.
             Deed::Start { by } => self.db.start_instance(instance(*by), now + AGE),
@@ -204,8 +211,15 @@ impl Twin {
         for claim in &won {
             facts::of_claim(answer, claim);
         }
-        for (id, state) in self.db.read(&lost) {
-            of_state(answer, &format!("lost {}", name(id)), &state);
+        for (id, state) in self.db.read(&lost, now) {
+            let row = self
+                .db
+                .rows
+                .get(&id)
+                .filter(|row| row.status == Status::Pending);
+            let paused = row.is_some_and(|row| self.db.stopped_until(row, now).is_some());
+            let how = if paused { "paused" } else { "lost" };
+            of_state(answer, &format!("{how} {}", name(id)), &state);
         }
     }
 }

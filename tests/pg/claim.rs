@@ -18,7 +18,7 @@ use crate::window::loaded;
 fn lost(answers: &[ClaimAnswer<punctual::message::Claim>]) -> Vec<RowState> {
     let of = |answer: &ClaimAnswer<_>| match answer {
         ClaimAnswer::Lost(state) => state.clone(),
-        ClaimAnswer::Won(_) => panic!("won"),
+        other => panic!("{other:?}"),
     };
     answers.iter().map(of).collect()
 }
@@ -212,7 +212,9 @@ async fn a_claim_may_come_a_lead_before_the_time_and_no_sooner() {
                 assert!(claim.due <= now + LEAD_MAX);
                 before_due |= claim.due > now;
             }
-            ClaimAnswer::Lost(state) => assert!(matches!(state, RowState::Pending { .. })),
+            ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) => {
+                assert!(matches!(state, RowState::Pending { .. }));
+            }
         }
     }
     assert!(before_due, "never before its time");
@@ -246,7 +248,7 @@ async fn of_many_at_once_each_row_has_one_winner() {
                         ClaimAnswer::Won(claim) => won.push((claim.id.0, claim.token.0)),
                         // Its winner has it, or is about to: the read may be before its commit.
                         ClaimAnswer::Lost(RowState::Sending { .. } | RowState::Pending { .. }) => {}
-                        ClaimAnswer::Lost(state) => panic!("{state:?}"),
+                        other => panic!("{other:?}"),
                     }
                 }
             }

@@ -194,6 +194,13 @@ const TEXTS: &[(&str, &str)] = &[
         "suppressions.their_number",
         "an opt-out, which must be obeyed",
     ),
+    ("pauses.scope", "our word"),
+    (
+        "pauses.what",
+        "what an operator paused: one of our senders, or an id or word of the app",
+    ),
+    ("pauses.who", "a user of the database"),
+    ("pauses.why", "an operator's words"),
     ("suppressions.our_number", "the sender"),
     ("suppressions.reason", "our word"),
     ("missed_event_changes.calendar_event_id", "deleted"),

@@ -36,6 +36,7 @@ mod notice;
 mod opt_out;
 mod ours;
 mod outcome;
+mod pauses;
 mod people;
 mod plans;
 mod quarantine;

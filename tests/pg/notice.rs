@@ -8,15 +8,15 @@ use uuid::Uuid;
 use crate::rows::{World, hearing, one, run};
 
 /// A world with an ear on the channel.
-struct Listening {
-    world: World,
+pub(crate) struct Listening {
+    pub(crate) world: World,
     /// Kept, for its session listens.
     ear: Client,
     heard: mpsc::UnboundedReceiver<AsyncMessage>,
 }
 
 impl Listening {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let (ear, heard) = hearing(&world.db).await;
         run(&ear, &format!("listen {CHANNEL}")).await;
@@ -43,7 +43,7 @@ impl Listening {
     }
 
     /// Runs a statement of the app's and returns what was said of it.
-    async fn said(&mut self, sql: &str) -> Vec<String> {
+    pub(crate) async fn said(&mut self, sql: &str) -> Vec<String> {
         run(&self.world.user, sql).await;
         self.heard().await
     }

@@ -60,7 +60,7 @@ pub(crate) async fn won(store: &Store, ids: &[Uuid]) -> Vec<Claim> {
         .into_iter()
         .map(|answer| match answer {
             ClaimAnswer::Won(claim) => claim,
-            ClaimAnswer::Lost(state) => panic!("lost: {state:?}"),
+            other => panic!("not won: {other:?}"),
         })
         .collect()
 }

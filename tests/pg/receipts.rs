@@ -194,7 +194,7 @@ pub(crate) async fn claim(store: &Store, id: Uuid) -> Claim {
     let claimed = store.claim(&asks, Duration::from_secs(30)).await.unwrap();
     match claimed.answers.into_iter().next().unwrap().1 {
         ClaimAnswer::Won(claim) => claim,
-        ClaimAnswer::Lost(state) => panic!("{state:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

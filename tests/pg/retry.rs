@@ -85,7 +85,7 @@ async fn a_refusal_that_may_pass_is_tried_again_as_often_as_the_row_allows() {
 async fn claim_one(store: &Store, id: uuid::Uuid) -> RowState {
     match claim(store, &[id]).await.remove(0) {
         punctual::message::ClaimAnswer::Lost(state) => state,
-        punctual::message::ClaimAnswer::Won(claim) => panic!("won: {claim:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

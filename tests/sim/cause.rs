@@ -1,6 +1,9 @@
 //! Why a daemon may read everything: a full sweep costs what the table costs, and one without a
 //! cause is followed by another.
 
+use std::collections::BTreeMap;
+
+use punctual::message::{Moment, PauseKey};
 use punctual::reactor::Settings;
 use punctual::schedule::Ranking;
 
@@ -24,6 +27,8 @@ pub(crate) struct Causes {
     reading: usize,
     read_before_sweep: bool,
     ranking: Option<Ranking>,
+    /// As they were read last.
+    pauses: BTreeMap<PauseKey, Moment>,
 }
 
 impl Causes {
@@ -38,6 +43,7 @@ impl Causes {
             reading: 0,
             read_before_sweep: false,
             ranking: None,
+            pauses: BTreeMap::new(),
         }
     }
 
@@ -51,6 +57,15 @@ impl Causes {
             Input::Members(ranking) => {
                 self.cause |= self.ranking.as_ref() != Some(ranking);
                 self.ranking = Some(ranking.clone());
+            }
+            // One that has ended calls for everything that it stopped.
+            Input::Pauses(Some(pauses)) => {
+                let now = pauses.iter().map(|pause| (pause.key.clone(), pause.until));
+                let was = std::mem::replace(&mut self.pauses, now.collect());
+                let is = &self.pauses;
+                self.cause |= was
+                    .iter()
+                    .any(|(key, was)| is.get(key).is_none_or(|is| is < was));
             }
             Input::Notice(ids) | Input::QuarantineCleared(ids) => self.to_read += ids.len(),
             // To be read again, if that failed or a sweep began meanwhile.

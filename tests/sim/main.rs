@@ -101,7 +101,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 19] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 21] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -132,6 +132,8 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 19] = [
     (Mutant::LateTimer, &[Invariant::OnTime]),
     (Mutant::HollowChannel, &[Invariant::OnTime]),
     (Mutant::NoFacts, &[Invariant::QuietHours]),
+    (Mutant::ClaimsPaused, &[Invariant::PausedStays]),
+    (Mutant::EmptyPauses, &[Invariant::PausedStays]),
     (Mutant::OneLane, &[Invariant::LanesApart]),
     (Mutant::NoQuarantine, &[Invariant::Quarantined]),
     (Mutant::FollowedJump, &[Invariant::NeverEarly]),

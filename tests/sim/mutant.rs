@@ -40,6 +40,10 @@ pub(crate) enum Mutant {
     NoQuarantine,
     /// A jump of the database's clock is followed.
     FollowedJump,
+    /// A claim takes no notice of pauses.
+    ClaimsPaused,
+    /// Reads of the pauses bring nothing.
+    EmptyPauses,
     /// No statement tells the channel, so that all go by one lane.
     OneLane,
 }

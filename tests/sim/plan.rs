@@ -6,7 +6,7 @@ use crate::model::address;
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{Channel, Priority, Status};
+use punctual::message::{Channel, PauseKey, PauseScope, Priority, Status};
 use punctual::reactor::{Limits, Settings};
 use punctual::schedule::LeadSetting;
 
@@ -94,6 +94,12 @@ pub(crate) enum What {
     Rescan {
         slot: usize,
     },
+    /// Somebody pauses something, and resumes it after a while; `timed`: its end was given with it.
+    Pause {
+        key: PauseKey,
+        lasts: i64,
+        timed: bool,
+    },
     /// No statement comes to its end.
     Blackout {
         lasts: i64,
@@ -126,6 +132,7 @@ impl What {
             | Self::Mass { .. }
             | Self::OptOut { .. }
             | Self::Mute { .. }
+            | Self::Pause { .. }
             | Self::Blackout { .. }
             | Self::Jump { .. }
             | Self::Quarantine { .. } => None,
@@ -247,6 +254,7 @@ impl Plan {
             plan.draw_faults(&mut dice);
         }
         plan.draw_history(&mut Dice::new(seed, "history"));
+        plan.draw_pauses(&mut Dice::new(seed, "pauses"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
         // By a clock that jumped it cannot be said what was quiet when.
@@ -255,6 +263,37 @@ impl Plan {
             plan.quiet = Some((from, from + dice.between(SECOND, 30 * SECOND)));
         }
         plan
+    }
+
+    /// All are over before the end, with time to send what they stopped.
+    fn draw_pauses(&mut self, dice: &mut Dice) {
+        // By a clock that jumped it cannot be said when a pause ends.
+        if self.jumps() || !dice.chance(400) {
+            return;
+        }
+        let key = |scope, what: &str| PauseKey {
+            scope,
+            what: what.to_owned(),
+        };
+        for _ in 0..dice.pick(&[1, 1, 2, 3]) {
+            let channel = dice.pick(&self.channels);
+            let key = match dice.below(4) {
+                0 => key(PauseScope::Everything, ""),
+                1 => key(PauseScope::Lane, channel.as_str()),
+                2 => key(PauseScope::MessageType, "odd"),
+                _ => key(PauseScope::MessageType, "even"),
+            };
+            let at = dice.between(0, self.calm_at + 25 * SECOND);
+            let longest = dice.pick(&[50 * MS, SECOND, 15 * SECOND]);
+            self.deeds.push(Deed {
+                at,
+                what: What::Pause {
+                    key,
+                    lasts: dice.between(MS, longest),
+                    timed: dice.chance(400),
+                },
+            });
+        }
     }
 
     /// One, or two or three in any order.

@@ -15,6 +15,8 @@ use crate::world::{Payload, START, World};
 /// late "on time" may be: a slow claim, and the hair.
 const KNOWN_BEFORE: i64 = 200 * MS;
 const ON_TIME: i64 = 120 * MS;
+/// After a pause what is paused is read, then the window, once a sweep that goes on is over.
+const RESUMED: i64 = SECOND;
 /// Where nothing is heard, or too late, the near sweep finds it.
 const SWEPT: i64 = 11 * SECOND;
 
@@ -34,6 +36,8 @@ pub(crate) enum Invariant {
     Quarantined,
     /// No request is due within its recipient's quiet hours.
     QuietHours,
+    /// Nothing that is paused starts, once its daemon has heard of it, or the time for that is over.
+    PausedStays,
     /// 9. What is sent is what the user last committed.
     LastWord,
     /// 11. Nothing stays in `sending`; a state that needs a reason has one.
@@ -85,6 +89,8 @@ impl World {
         let id = payload.id();
         let seen = self.early(payload).or_else(|| self.unfenced(payload));
         let seen = seen.or_else(|| self.disturbs(payload));
+        let oldest = self.t - self.pause_span(slot);
+        let seen = seen.or_else(|| self.started_in_pause(payload, |paused| paused < oldest));
         let seen = seen.or_else(|| self.second_text(id)).or_else(|| {
             let row = self.db.rows.get(&id)?;
             (row.body != payload.body()).then(|| {
@@ -103,6 +109,25 @@ impl World {
         let early = row.due().micros_from(self.true_now());
         let what = || format!("{early} us before it is due");
         (early > self.plan.uncertainty).then(|| (Invariant::NeverEarly, what()))
+    }
+
+    /// A pause stops it that was made at a moment for which there is no excuse.
+    pub(crate) fn started_in_pause(
+        &self,
+        payload: &Payload,
+        inexcusable: impl Fn(i64) -> bool,
+    ) -> Seen {
+        let row = self.db.rows.get(&payload.id())?;
+        let (message, now) = (row.pausable(), self.db_now());
+        let off = micros(self.plan.uncertainty);
+        let mut pauses = self.db.pauses.iter();
+        let (key, _) = pauses.find(|(key, until)| {
+            let made = self.paused_at.get(key).copied().unwrap_or(self.t);
+            **until > now + off && message.is_stopped_by(key) && inexcusable(made)
+        })?;
+        let made = self.paused_at.get(key).copied().unwrap_or(0);
+        let what = format!("{key:?} has been paused for {} us", self.t - made);
+        Some((Invariant::PausedStays, what))
     }
 
     /// It is judged by the later of its due time and its claim, and may wait for a place then:
@@ -182,7 +207,11 @@ impl World {
             0
         };
         let touched = self.db.touched.get(&id).copied().unwrap_or(settled);
-        let known = touched.max(settled);
+        // Of a pause that is over one hears as of any change, and reads everything then.
+        let resumed = self.db.paused_until(row);
+        let kept = kept + if resumed.is_some() { RESUMED } else { 0 };
+        let resumed = resumed.unwrap_or(settled);
+        let known = touched.max(settled).max(resumed);
         let ahead = row.due().micros_from(known);
         let needed = if self.plan.deaf {
             2 * SWEPT
@@ -271,7 +300,11 @@ impl World {
         let mut broken = Vec::new();
         for row in self.db.rows.values() {
             let n = row.id.0.as_u128();
-            let overdue = now.micros_from(row.due());
+            let due = self
+                .db
+                .paused_until(row)
+                .map_or(row.due(), |end| end.max(row.due()));
+            let overdue = now.micros_from(due);
             match row.status {
                 Status::Pending if overdue > 15 * SECOND => {
                     let what = format!("row {n} is pending, {overdue} us after its time");

@@ -119,9 +119,31 @@ pub(crate) struct Witness {
     /// When there was which event.
     repeats: HashMap<EventKey, VecDeque<i64>>,
     causes: Causes,
+    /// When it last heard that pauses changed; negative: never.
+    pub(crate) heard_pauses: i64,
+    pause_reads: u32,
+    pauses_pause: Pause,
+    /// When the statements under way that read the pauses were sent: claims, and reads of them.
+    reading_pauses: Vec<i64>,
+    /// The longest that one of them took.
+    slowest_reading: i64,
 }
 
 impl Witness {
+    /// How long a reading of the pauses counts, at the most.
+    pub(crate) fn pause_span(&self) -> i64 {
+        micros_of(self.limits.pauses.max_age).max(2 * self.slowest_reading)
+    }
+
+    /// One of the statements that read the pauses has its response; which one does not matter.
+    fn read_pauses(&mut self, t: i64) {
+        let oldest = self.reading_pauses.iter().min().copied().unwrap_or(t);
+        self.slowest_reading = self.slowest_reading.max(t - oldest);
+        if self.pause_reads + self.claims == 0 {
+            self.reading_pauses.clear();
+        }
+    }
+
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             limits: Limits::clone(&settings.limits),
@@ -150,6 +172,11 @@ impl Witness {
             cleared: BTreeSet::new(),
             repeats: HashMap::new(),
             causes: Causes::new(settings),
+            heard_pauses: -1,
+            pause_reads: 0,
+            pauses_pause: Pause::new(settings.limits.pauses.failed_retry),
+            reading_pauses: Vec::new(),
+            slowest_reading: 0,
         }
     }
 
@@ -200,11 +227,18 @@ impl Witness {
                 self.loaded |= *complete && self.full_since_up;
                 self.full_since_up = false;
             }
+            Input::PausesChanged => self.heard_pauses = t,
+            Input::Pauses(pauses) => {
+                self.pause_reads -= 1;
+                self.read_pauses(t);
+                self.pauses_pause.answered(pauses.is_none(), t);
+            }
             Input::Claimed { answers, .. } => {
                 self.claims -= 1;
+                self.read_pauses(t);
                 self.claims_pause.answered(false, t);
                 for (id, answer) in answers {
-                    if matches!(answer, ClaimAnswer::Lost(_)) {
+                    if !matches!(answer, ClaimAnswer::Won(_)) {
                         self.ahead.remove(id);
                     }
                 }
@@ -280,11 +314,17 @@ impl Witness {
                     return self.causes.sweeps(t);
                 }
             }
+            Command::ReadPauses => {
+                self.pause_reads += 1;
+                self.reading_pauses.push(t);
+                return self.pauses_pause.allows("a read of the pauses", t);
+            }
             Command::Claim(asks) => {
                 if asks.len() > self.limits.claims.batch {
                     return Some((Invariant::Bounded, format!("a claim of {}", asks.len())));
                 }
                 self.claims += 1;
+                self.reading_pauses.push(t);
                 self.ahead
                     .extend(asks.iter().map(|ask| (ask.id, ask.token)));
                 return self.claims_pause.allows("a claim", t);
@@ -371,6 +411,7 @@ impl Witness {
         } = *self;
         let (claims_max, groups_max) = (self.limits.claims.at_once, self.limits.records.at_once);
         let crowded = claims as usize > claims_max
+            || self.pause_reads > 1
             || reads > 1
             || loads > 1
             || groups as usize > groups_max

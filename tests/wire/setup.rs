@@ -35,6 +35,7 @@ pub(crate) fn claim() -> Claim {
         to_number: TO.into(),
         from_number: Some(FROM.into()),
         body: BODY.into(),
+        campaign: None,
         facts: Facts::default(),
     }
 }

@@ -1,4 +1,4 @@
-//! Writes into the database when days begin and end in each zone.
+//! Writes into the database when days begin and end in each zone, and removes pauses that are long over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,10 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let dispatch = &on.dispatch;
     let now = dispatch.clock.now().db;
     write(&dispatch.store, Arc::clone(&dispatch.rules), now).await?;
+    // What such a pause stopped, and has not been sent since, is too late.
+    let over = now - dispatch.rules.max_lateness;
+    let forgotten = dispatch.store.forget_pauses(over);
+    dispatch.store.bounded(forgotten).await?;
     Ok(Progress::Done)
 }
 

@@ -14,7 +14,7 @@ impl EventLoop {
     pub(super) fn answer(&mut self, question: Question, now: Now) {
         match question {
             Question::Ready { reply } => {
-                let _ = reply.send(self.readiness());
+                let _ = reply.send(self.readiness(now));
             }
             Question::Timers { query, reply } => {
                 let report = self.report(query, now);
@@ -36,8 +36,15 @@ impl EventLoop {
     }
 
     /// By the reactor's state, which does not include why the channel is down.
-    fn readiness(&self) -> Readiness {
+    fn readiness(&self, now: Now) -> Readiness {
         let mut readiness = self.reactor.readiness();
+        let paused = self.reactor.pauses(now).len();
+        if paused > 0 {
+            readiness.remarks.push(format!(
+                "messages are paused, by {paused} pause{}: `punctual pauses` shows which, until when and why",
+                if paused == 1 { "" } else { "s" }
+            ));
+        }
         for missing in &mut readiness.missing {
             if *missing == Missing::Channel && self.cut_off {
                 *missing = Missing::Connection;
@@ -89,7 +96,7 @@ impl EventLoop {
         };
         Overview {
             timers: self.report(query, now),
-            missing: self.readiness().missing,
+            missing: self.readiness(now).missing,
             density: self.reactor.density(now),
             load: self.reactor.load(now),
             database: self.dispatch.store.pool_report(),
@@ -112,7 +119,7 @@ impl EventLoop {
         TimersReport {
             now: now.db,
             instance: self.instance,
-            ready: self.readiness().is_ready(),
+            ready: self.readiness(now).is_ready(),
             clock: ClockReport {
                 offset_us: estimate.map(|(offset, _)| offset),
                 uncertainty_us: estimate.map(|(_, uncertainty)| uncertainty.unsigned_abs()),
@@ -124,6 +131,7 @@ impl EventLoop {
             window: self.reactor.window(),
             breaker: self.reactor.breaker(now),
             lanes: self.reactor.lanes(now),
+            pauses: self.reactor.pauses(now),
             restore: self.restore(query.id),
             journal: self.journal(),
             lead_us: self.reactor.lead_us(),

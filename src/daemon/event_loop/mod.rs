@@ -75,7 +75,7 @@ pub(super) struct EventLoop {
     left: watch::Receiver<Option<Remaining>>,
     /// The listener could not connect.
     cut_off: bool,
-    /// Bounded by the reactor: permits, two claims, one record, one read, one load; and by
+    /// Bounded by the reactor: permits, two claims, one record, one read, one load, one read of the pauses; and by
     /// [`http`](crate::http)'s connections for the questions.
     tasks: JoinSet<Option<Input>>,
 }
@@ -258,6 +258,7 @@ impl EventLoop {
                         self.wakers.missed.notify_one();
                         return;
                     }
+                    Notice::Pauses => Input::PausesChanged,
                     Notice::Members => {
                         // Coalesced: one read follows, however many notifications.
                         self.wakers.members.notify_one();

@@ -36,6 +36,9 @@ impl EventLoop {
             Command::Claim(asks) => self
                 .tasks
                 .spawn(async move { Some(dispatch.claim(asks).await) }),
+            Command::ReadPauses => self
+                .tasks
+                .spawn(async move { Some(dispatch.read_pauses().await) }),
             Command::Record { group, records } => self
                 .tasks
                 .spawn(async move { Some(dispatch.record(group, records).await) }),

@@ -9,6 +9,7 @@ fn seen(messages: u64, oldest_s: u64) -> Seen {
         noted: Noted::default(),
         overdue: Ok(Overdue {
             messages,
+            paused: 0,
             oldest: Duration::from_secs(oldest_s),
             is_locked: false,
         }),
@@ -49,6 +50,12 @@ fn what_is_explained_is_no_reason_and_what_is_not_is_one() {
     };
     check(&backlog, Some(Cause::Backlog), None);
     check(&seen(5, 40), Some(Cause::Unknown), Some("5 messages"));
+    let mut stopped = seen(0, 0);
+    stopped.overdue = Ok(Overdue {
+        paused: 7,
+        ..Overdue::default()
+    });
+    check(&stopped, Some(Cause::Paused), None);
     let failure = |is_refusal| Failure {
         at: Uptime::from_micros(995_000_000),
         error: "claiming messages failed: no".into(),

@@ -123,15 +123,22 @@ function drawHealth() {
   });
 }
 
+/** What a pause stops, and until when. */
+function paused(pause) {
+  const what = pause.scope === "everything" ? "everything" : `${pause.scope.replaceAll("_", " ")}${pause.what ? ` ${pause.what}` : ""}`;
+  return `${what} ${pause.until === "infinity" ? "until somebody resumes" : `until ${time(micros(pause.until))}`}`;
+}
+
 /** The state of the daemon in one sentence. */
 function status() {
   if (!state.ready) return `Not sending: ${state.missing.join("; ") || "not ready"}`;
-  return state.breaker.open ? "Sending is paused: the provider refuses the account" : "Sending";
+  if (state.breaker.open) return "Sending is paused: the provider refuses the account";
+  return state.pauses.length ? `Paused: ${state.pauses.map(paused).join("; ")}` : "Sending";
 }
 
 function drawState() {
   const ready = $("ready");
-  ready.dataset.is = state.ready && !state.breaker.open ? "good" : "warn";
+  ready.dataset.is = state.ready && !state.breaker.open && !state.pauses.length ? "good" : "warn";
   put("ready", status());
   drawTimers();
   drawStrip();

@@ -46,6 +46,11 @@ impl Page {
             yes(report.breaker.open),
         );
         self.gauge(
+            "punctual_pauses",
+            "Pauses in force.",
+            float(report.pauses.len() as u64),
+        );
+        self.gauge(
             "punctual_restore_hold",
             "1 while messages are in quarantine after a restore.",
             yes(report.restore.held_before.is_some()),

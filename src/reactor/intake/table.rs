@@ -214,6 +214,8 @@ impl<P: Clone> Reactor<P> {
         let horizon = self.settings.horizon;
         if let Some(until) = self.intake.begin_sweep(now, horizon) {
             self.lanes.free_unused(self.settings.limits.lanes.kept, now);
+            // Should a notification of them have been lost.
+            self.pauses.want();
             self.commands.push_back(Command::Load { until });
         }
     }

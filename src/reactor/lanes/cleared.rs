@@ -52,6 +52,15 @@ impl Lanes {
         Some(first.1)
     }
 
+    pub(in crate::reactor) fn remove_cleared(
+        &mut self,
+        lane: Lane,
+        priority: Priority,
+        turn: Turn,
+    ) {
+        self.change_cleared(lane, priority, |cleared| cleared.remove(&turn));
+    }
+
     /// All of a lane.
     pub(in crate::reactor) fn take_cleared(&mut self, lane: Lane) -> Vec<MessageId> {
         let mut all = Vec::new();

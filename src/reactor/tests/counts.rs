@@ -9,7 +9,8 @@ use super::super::{AttemptBudget, Command, Input, JudgedClaim, Phase, Settlement
 use super::world::id;
 use super::*;
 use crate::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, Priority, RowState, Uptime,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, Pausable, Pause, PauseKey, PauseScope,
+    Priority, RowState, Uptime,
 };
 use crate::reactor::Reactor;
 
@@ -93,6 +94,7 @@ fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
         due: Moment::from_micros(0),
         wanted_at: Moment::from_micros(0),
         lane: key(how % 4),
+        pausable: Pausable::default(),
         tries: AttemptBudget {
             number: 1,
             before: 0,
@@ -116,6 +118,15 @@ fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
             Input::Rows {
                 rows: Some(rows.collect()),
             }
+        }
+        Command::ReadPauses => {
+            let key = PauseKey {
+                scope: PauseScope::Everything,
+                what: String::new(),
+            };
+            let until = Moment::from_micros(i64::from(how) * 100_000);
+            let pause = (how.is_multiple_of(4)).then_some(Pause { key, until });
+            Input::Pauses((!how.is_multiple_of(5)).then(|| pause.into_iter().collect()))
         }
         Command::Load { .. } => Input::LoadEnded {
             complete: !how.is_multiple_of(3),

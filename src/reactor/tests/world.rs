@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::pauses::{Pauses, pausable};
 use crate::message::{
     AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Priority,
     RowState, Status, Uptime,
@@ -120,9 +121,10 @@ pub(in crate::reactor) struct World {
     /// No record is written, and the failures wait until the test releases them.
     pub(in crate::reactor) takes_no_records: bool,
     unanswered: Vec<Input<MessageId>>,
-    /// Groups that were not recorded.
     pub(in crate::reactor) records_tried: usize,
     pub(in crate::reactor) claims_tried: usize,
+    pub(in crate::reactor) claims_made: usize,
+    pub(super) pauses: Pauses,
 }
 
 impl World {
@@ -142,6 +144,8 @@ impl World {
             unanswered: Vec::new(),
             records_tried: 0,
             claims_tried: 0,
+            claims_made: 0,
+            pauses: Pauses::default(),
         };
         world.handle(Input::ChannelUp);
         world
@@ -229,15 +233,19 @@ impl World {
         match command {
             Command::Read(ids) => {
                 let gone = RowState::Gone { status: None };
-                let state = |id| self.rows.get(&id).map_or_else(|| gone.clone(), Row::state);
+                let state = |row: &Row| self.pauses.state(row.state(), self.now.db);
+                let state = |id| self.rows.get(&id).map_or_else(|| gone.clone(), state);
                 let rows = ids.into_iter().map(|id| (id, state(id))).collect();
                 vec![Input::Rows { rows: Some(rows) }]
             }
             Command::Load { until } => {
-                let due = |r: &&Row| r.status == Status::Pending && r.due <= until;
+                let due = |r: &&Row| {
+                    r.status == Status::Pending
+                        && self.pauses.due(r.due, &r.lane, self.now.db) <= until
+                };
                 let rows = self.rows.values().filter(due).map(|row| Upcoming {
                     id: row.id,
-                    due: row.due,
+                    due: self.pauses.due(row.due, &row.lane, self.now.db),
                     version: 0,
                     attempts: row.attempts,
                     priority: row.priority,
@@ -258,7 +266,9 @@ impl World {
                 }
                 vec![Input::ClaimLost(asks)]
             }
+            Command::ReadPauses => vec![self.pauses.read(self.now.db)],
             Command::Claim(asks) => {
+                self.claims_made += 1;
                 let answers = asks.into_iter().map(|ask| (ask.id, self.claim(ask)));
                 let answers = answers.collect();
                 let input = Input::Claimed {
@@ -309,12 +319,18 @@ impl World {
         if row.locked || row.status != Status::Pending || row.due > latest {
             return ClaimAnswer::Lost(row.state());
         }
+        let due = self.pauses.due(row.due, &row.lane, self.now.db);
+        if due > latest {
+            let state = self.pauses.state(row.state(), self.now.db);
+            return ClaimAnswer::Paused(state);
+        }
         row.status = Status::Sending;
         row.attempts += 1;
         ClaimAnswer::Won(JudgedClaim {
             token: ask.token,
-            due: row.due,
-            wanted_at: row.due,
+            due,
+            wanted_at: due,
+            pausable: pausable(row.lane.channel()),
             lane: row.lane.clone(),
             tries: AttemptBudget {
                 number: row.attempts,

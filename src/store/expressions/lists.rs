@@ -48,6 +48,48 @@ pub(super) const fn holds<const N: usize>(rule: Rule, alias: &[u8], out: &mut Te
     out.byte(b')');
 }
 
+pub(super) const fn channels<const N: usize>(out: &mut Text<N>) {
+    let mut at = 0;
+    while at < Channel::ALL.len() {
+        out.quoted(Channel::ALL[at].as_str(), at > 0);
+        at += 1;
+    }
+}
+
+/// What a row may be paused by, as [`Pausable`](crate::message::Pausable) has it.
+pub(super) const fn pause_keys<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row(
+        "('everything', ''), ('lane', coalesce(nullif(lower(btrim($channel::text, ",
+        alias,
+    );
+    out.row(WHITE, b"");
+    out.row(
+        ")), ''), 'sms')), ('sender', $sender), ('campaign', lower($campaign_id::text)),
+              ('user', $user_id::text), ('message_type', btrim($message_type::text, ",
+        alias,
+    );
+    out.row(WHITE, b"");
+    out.row("))", b"");
+}
+
+/// One probe by key for each kind of pause, and none while there is no pause at all.
+pub(super) const fn paused_until<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row(
+        "case when exists (select from punctual.pauses) then (
+           select max(pause.until)
+             from (values ",
+        b"",
+    );
+    pause_keys(alias, out);
+    out.row(
+        ") as key (scope, what)
+            cross join lateral (
+              select p.until from punctual.pauses p where p.scope = key.scope and p.what = key.what
+              offset 0) pause) end",
+        b"",
+    );
+}
+
 /// The sentence for a row that cannot be sent.
 pub(super) const fn not_understood<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row(

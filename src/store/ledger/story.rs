@@ -23,6 +23,8 @@ const OUTBOX: &str = sql!("sql/story_outbox.sql");
 
 mod next;
 
+pub use next::StoryHold;
+
 /// See the module.
 #[derive(Clone, Debug, Serialize)]
 pub struct Story {
@@ -46,15 +48,6 @@ pub struct Story {
     pub next: String,
 }
 
-/// Why a pending row waits though it is due.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StoryHold {
-    /// What was due before this may have been sent since the backup was made.
-    pub before: Moment,
-    /// The result of the latest query of the provider's list; `None`: there was none yet.
-    pub reason: Option<String>,
-}
-
 /// The row of a message, as far as it may be shown.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
@@ -74,6 +67,10 @@ pub struct StoryRow {
     pub deferred_until: Option<Moment>,
     pub deferred_reason: Option<String>,
     pub next_attempt_at: Option<Moment>,
+    /// When the pauses that stop it end; `infinity`: when somebody resumes.
+    pub paused_until: Option<Moment>,
+    /// Which these are.
+    pub paused_by: Option<String>,
     pub requeued_at: Option<Moment>,
     pub send_before: Option<Moment>,
     pub sent_at: Option<Moment>,
@@ -165,9 +162,13 @@ pub struct StoryWrite {
 
 impl Story {
     /// Reads it with a client whose connection is polled elsewhere.
-    pub async fn read(client: &Client, id: MessageId) -> Result<Self, StoreError> {
+    pub async fn read(
+        client: &Client,
+        id: MessageId,
+        default_sender: Option<&str>,
+    ) -> Result<Self, StoreError> {
         const STEP: &str = "reading a message's story";
-        let row = client.query_opt(ROW, &[&id.0]).await;
+        let row = client.query_opt(ROW, &[&id.0, &default_sender]).await;
         let row = row.map_err(StoreError::at(STEP))?;
         let attempts = client.query(ATTEMPTS, &[&id.0]).await;
         let attempts = attempts.map_err(StoreError::at(STEP))?;
@@ -221,7 +222,7 @@ impl Store {
     /// Reads the story of one message.
     pub async fn story(&self, id: MessageId) -> Result<Story, StoreError> {
         let client = self.client().await?;
-        Story::read(&client, id).await
+        Story::read(&client, id, self.default_sender.as_deref()).await
     }
 }
 
@@ -257,6 +258,8 @@ fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
         deferred_until: maybe_at(row, "deferred_until")?,
         deferred_reason: row.try_get("deferred_reason")?,
         next_attempt_at: maybe_at(row, "next_attempt_at")?,
+        paused_until: maybe_at(row, "paused_until")?,
+        paused_by: row.try_get("paused_by")?,
         requeued_at: maybe_at(row, "requeued_at")?,
         send_before: maybe_at(row, "send_before")?,
         sent_at: maybe_at(row, "sent_at")?,

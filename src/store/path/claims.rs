@@ -95,10 +95,13 @@ impl Store {
             // instance's for now; they are read again when the watch on them ends.
             Err(error) => {
                 tracing::warn!(messages = lost.len(), %error, "rows that another instance claimed could not be read");
-                let somebodys = RowState::Sending {
-                    lease_until: Moment::MIN,
-                    // Unknown; the next read shows it.
-                    lane: LaneKey::default(),
+                let somebodys = Found {
+                    state: RowState::Sending {
+                        lease_until: Moment::MIN,
+                        // Unknown; the next read shows it.
+                        lane: LaneKey::default(),
+                    },
+                    is_paused: false,
                 };
                 lost.iter().map(|id| (*id, somebodys.clone())).collect()
             }
@@ -108,8 +111,9 @@ impl Store {
             .map(|(id, _)| {
                 let answer = match won.remove(id) {
                     Some(claim) => ClaimAnswer::Won(claim),
-                    None => ClaimAnswer::Lost(
-                        states.remove(id).unwrap_or(RowState::Gone { status: None }),
+                    None => states.remove(id).map_or(
+                        ClaimAnswer::Lost(RowState::Gone { status: None }),
+                        Found::lost,
                     ),
                 };
                 (*id, answer)
@@ -118,28 +122,60 @@ impl Store {
         Ok(Claimed { answers, now })
     }
 
-    async fn read_lost(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
+    async fn read_lost(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, Found)>, StoreError> {
         // The usual case: everything was won, and a round trip is saved.
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        self.read(ids).await
+        self.find(ids).await
     }
 
     /// The states of these rows. One result for each id.
     pub async fn read(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, RowState)>, StoreError> {
+        let found = self.find(ids).await?;
+        Ok(found
+            .into_iter()
+            .map(|(id, found)| (id, found.state))
+            .collect())
+    }
+
+    async fn find(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, Found)>, StoreError> {
         const STEP: &str = "reading messages";
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let client = self.client().await?;
         let read = prepared(&client, READ_ROWS, STEP).await?;
         let rows = client
-            .query(&read, &[&ids])
+            .query(&read, &[&ids, &self.default_sender.as_deref()])
             .await
             .map_err(StoreError::at(STEP))?;
+        let one = |row: &Row| {
+            let found = Found {
+                state: read_state(row)?,
+                is_paused: row.try_get("is_paused")?,
+            };
+            Ok((MessageId(row.try_get("id")?), found))
+        };
         rows.iter()
-            .map(|row| Ok((MessageId(row.try_get("id")?), read_state(row)?)))
+            .map(one)
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
+    }
+}
+
+/// A row that was read.
+#[derive(Clone)]
+struct Found {
+    state: RowState,
+    is_paused: bool,
+}
+
+impl Found {
+    /// Of a claim that did not win it.
+    fn lost(self) -> ClaimAnswer<Claim> {
+        match self.state {
+            state @ RowState::Pending { .. } if self.is_paused => ClaimAnswer::Paused(state),
+            state => ClaimAnswer::Lost(state),
+        }
     }
 }
 
@@ -159,6 +195,7 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         to_number: row.try_get("to_number")?,
         from_number: row.try_get("from_number")?,
         body: row.try_get("body")?,
+        campaign: row.try_get("campaign_id")?,
         facts: facts::read(row)?,
     })
 }

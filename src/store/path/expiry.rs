@@ -16,7 +16,7 @@ const CANCEL: &str = sql!("sql/expire_cancel.sql");
 
 impl Store {
     /// Cancels rows that are too late by [`too_late`], at most `most` of each kind; returns how many.
-    /// Rows due before `quarantine` are left alone: they may have been sent.
+    /// Rows due before `quarantine` are left alone, because they may have been sent, and so are paused ones.
     pub async fn expire(
         &self,
         max_lateness: Duration,
@@ -29,7 +29,8 @@ impl Store {
         let cancel = prepared(&client, CANCEL, STEP).await?;
         let (allowed, most) = (micros(max_lateness), i64::from(most));
         let quarantine = quarantine.map(PgTimestamp);
-        let params: [&(dyn ToSql + Sync); 3] = [&allowed, &most, &quarantine];
+        let sender = self.default_sender.as_deref();
+        let params: [&(dyn ToSql + Sync); 4] = [&allowed, &most, &quarantine, &sender];
         let failed = StoreError::at(STEP);
         let transaction = client.transaction().await.map_err(failed)?;
         let rows = transaction.query(&candidates, &params).await;

@@ -19,8 +19,10 @@ const TRIED_MAX: i64 = 20;
 /// What is due and was not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
-    /// Messages, counted up to 10,000.
+    /// Messages, counted up to 10,000 with those that are paused.
     pub messages: u64,
+    /// How many others are paused.
+    pub paused: u64,
     /// For how long the oldest of them has been due.
     pub oldest: Duration,
     /// Other transactions have locked the oldest of them.
@@ -40,14 +42,17 @@ impl Store {
         let tx = client.transaction().await.map_err(&at)?;
         let overdue = prepared(&tx, OVERDUE, STEP).await?;
         let (late, before) = (micros(longer_than), quarantined.map(PgTimestamp));
-        let params: [&(dyn ToSql + Sync); 4] = [&late, &before, &COUNT_MAX, &TRIED_MAX];
+        let sender = self.default_sender.as_deref();
+        let params: [&(dyn ToSql + Sync); 5] = [&late, &before, &COUNT_MAX, &TRIED_MAX, &sender];
         let row = tx.query_one(&overdue, &params).await.map_err(&at)?;
         tx.rollback().await.map_err(&at)?;
         let read = || {
             let (messages, oldest): (i64, i64) =
                 (row.try_get("messages")?, row.try_get("oldest_us")?);
+            let paused: i64 = row.try_get("paused")?;
             Ok(Overdue {
                 messages: messages.unsigned_abs(),
+                paused: paused.unsigned_abs(),
                 oldest: Duration::from_micros(oldest.max(0).unsigned_abs()),
                 is_locked: row.try_get("is_locked")?,
             })

@@ -65,7 +65,8 @@ impl Store {
         const STEP: &str = "loading the window";
         let until = PgTimestamp(until);
         let late = micros(max_lateness);
-        let params: [&(dyn ToSql + Sync); 2] = [&until, &late];
+        let sender = self.default_sender.as_deref();
+        let params: [&(dyn ToSql + Sync); 3] = [&until, &late, &sender];
         let ask = async {
             let client = self.client().await?;
             let load = prepared(&client, LOAD_WINDOW, STEP).await?;

@@ -158,7 +158,7 @@ pub async fn instances(client: &Client, timezone: Option<&str>) -> Vec<Finding> 
 
 /// Findings from the rows. `sender`: the default one. Needs the schema.
 pub async fn rows(client: &Client, sender: Option<&str>, channels: &[&str]) -> Vec<Finding> {
-    let mut findings = ask(client, "rows", ROWS, &[]).await;
+    let mut findings = ask(client, "rows", ROWS, &[&sender]).await;
     findings.extend(ask(client, "next messages", NEXT, &[&sender, &channels]).await);
     findings
 }

@@ -24,6 +24,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261128220000_edges",
     "20261129000000_history_2",
     "20261129010000_edges_2",
+    "20261129020000_claim",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -42,6 +43,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(sql, "triggers":
     "facts",
     "history",
     "messages",
+    "pauses",
     "retention",
     "scheduled_messages",
     "task_calendar_events",

@@ -13,7 +13,7 @@ use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
 use punctual::store::NO_ATTEMPT;
 
-use super::{Attempt, Beat, Database};
+use super::{Attempt, Beat, Database, type_of};
 use crate::mutant::Mutant;
 
 /// What `reap.sql` says.
@@ -56,6 +56,16 @@ impl Database {
             if self.is_quarantined(ask.id) && self.mutant != Some(Mutant::NoQuarantine) {
                 continue;
             }
+            let Some(row) = self.rows.get(&ask.id) else {
+                continue;
+            };
+            let stops = self
+                .paused_until(row)
+                .is_some_and(|until| until > now + LEAD_MAX);
+            if stops && self.mutant != Some(Mutant::ClaimsPaused) {
+                continue;
+            }
+            let (due, wanted_at) = (self.due(row, now), self.wanted_at(row));
             let Some(row) = self.rows.get_mut(&ask.id) else {
                 continue;
             };
@@ -67,7 +77,10 @@ impl Database {
             row.status = Status::Sending;
             row.attempts += 1;
             let facts = quiet.filter(|_| self.mutant != Some(Mutant::NoFacts));
-            let facts = facts.map_or_else(Facts::default, disturbed_by);
+            let facts = Facts {
+                message_type: Some(type_of(ask.id).to_owned()),
+                ..facts.map_or_else(Facts::default, disturbed_by)
+            };
             let row = row.clone();
             let of_this = self.attempts.iter().filter(|a| a.message == ask.id);
             let number = 1 + of_this.map(|a| a.number).max().unwrap_or(0);
@@ -93,28 +106,35 @@ impl Database {
                 due: if self.mutant == Some(Mutant::NoBackoff) {
                     row.scheduled_at
                 } else {
-                    row.due()
+                    due
                 },
-                wanted_at: row.wanted_at(),
+                wanted_at,
                 send_before: None,
                 lane: row.lane(),
                 to_number: row.to.clone(),
                 from_number: None,
                 body,
+                campaign: None,
                 facts,
             });
         }
         won
     }
 
-    pub(crate) fn read(&self, ids: &[MessageId]) -> Vec<(MessageId, RowState)> {
+    pub(crate) fn read(&self, ids: &[MessageId], now: Moment) -> Vec<(MessageId, RowState)> {
         ids.iter()
             .map(|id| {
                 let state = self
                     .rows
                     .get(id)
                     .map_or(RowState::Gone { status: None }, |row| match row.status {
-                        Status::Pending => row.pending_state(),
+                        Status::Pending => {
+                            let mut state = row.pending_state();
+                            if let RowState::Pending { due, .. } = &mut state {
+                                *due = self.due(row, now);
+                            }
+                            state
+                        }
                         Status::Sending => RowState::Sending {
                             lease_until: self
                                 .open_attempts()
@@ -140,11 +160,12 @@ impl Database {
             .filter(|row| {
                 row.status == Status::Pending
                     && row.due() <= until
-                    && row.late_from() >= now - max_lateness
+                    && self.paused_until(row).is_none_or(|end| end <= until)
+                    && self.late_from(row) >= now - max_lateness
             })
             .map(|row| Upcoming {
                 id: row.id,
-                due: row.due(),
+                due: self.due(row, now),
                 version: row.version,
                 attempts: row.attempts,
                 priority: row.priority,
@@ -152,7 +173,7 @@ impl Database {
                 written: Some(row.written()),
             })
             .collect();
-        rows.sort_by_key(|row| row.due);
+        rows.sort_by_key(|row| self.rows[&row.id].due());
         rows
     }
 
@@ -345,7 +366,8 @@ impl Database {
             .values()
             .filter(|r| r.due() >= quarantined)
             .filter(|r| r.status == Status::Pending && r.due() < limit)
-            .filter(|r| too_late(r.late_from(), None, max_lateness, now).is_some())
+            .filter(|r| self.stopped_until(r, now).is_none())
+            .filter(|r| too_late(self.late_from(r), None, max_lateness, now).is_some())
             .map(|r| r.id)
             .filter(|id| self.free(*id) && !self.missed.contains(id))
             .collect();

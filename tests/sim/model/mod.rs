@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveTime;
 use punctual::message::status::{Writer, transition};
 use punctual::message::{
-    AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, Priority, RowState, Status,
+    AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, Pausable, PauseKey, Priority,
+    RowState, Status,
 };
 
 use punctual::policy::Rule;
@@ -79,6 +80,15 @@ impl Row {
             .fold(self.scheduled_at, Moment::max)
     }
 
+    /// What a pause may stop it by.
+    pub(crate) fn pausable(&self) -> Pausable {
+        Pausable {
+            channel: self.channel,
+            message_type: Some(type_of(self.id).to_owned()),
+            ..Pausable::default()
+        }
+    }
+
     pub(crate) fn pending_state(&self) -> RowState {
         RowState::Pending {
             due: self.due(),
@@ -101,6 +111,11 @@ pub(crate) fn address(channel: Channel, n: u64) -> String {
         // Two hosts: two lanes.
         Channel::Webhook => format!("https://hooks{}.example/{n}", n % 2),
     }
+}
+
+/// The `message_type` of a row, by its id.
+pub(crate) fn type_of(id: MessageId) -> &'static str {
+    ["even", "odd"][usize::from(id.0.as_u128() % 2 == 1)]
 }
 
 /// A row of `punctual.attempts`.
@@ -130,6 +145,8 @@ pub(crate) struct Database {
     /// What is due before this is in quarantine.
     quarantine: Option<Moment>,
     pub(crate) quarantine_cleared: BTreeSet<MessageId>,
+    /// `punctual.pauses`: until when what is paused, those that are over included.
+    pub(crate) pauses: BTreeMap<PauseKey, Moment>,
     /// Held by transactions of users.
     locked: BTreeSet<MessageId>,
     /// Those that have missed a change of what they follow.
@@ -151,6 +168,51 @@ impl Database {
     /// From when until when the recipient of this message is not to be disturbed.
     pub(crate) fn quiet_hours_of(&self, id: MessageId) -> Option<(NaiveTime, NaiveTime)> {
         self.quiet.filter(|_| id.0.as_u128() % 2 == 1)
+    }
+
+    /// The end of the last of the pauses that stop a row, which may be over.
+    pub(crate) fn paused_until(&self, row: &Row) -> Option<Moment> {
+        let pausable = row.pausable();
+        let own = self
+            .pauses
+            .iter()
+            .filter(|(key, _)| pausable.is_stopped_by(key));
+        own.map(|(_, until)| *until).max()
+    }
+
+    /// The same, if it is not over.
+    pub(crate) fn stopped_until(&self, row: &Row, now: Moment) -> Option<Moment> {
+        self.paused_until(row).filter(|until| *until > now)
+    }
+
+    /// When a row may be sent, pauses included.
+    fn due(&self, row: &Row, now: Moment) -> Moment {
+        let until = self.stopped_until(row, now);
+        until.map_or(row.due(), |until| row.due().max(until))
+    }
+
+    /// From when on its lateness counts, pauses included.
+    fn wanted_at(&self, row: &Row) -> Moment {
+        let until = self.paused_until(row);
+        until.map_or(row.wanted_at(), |until| row.wanted_at().max(until))
+    }
+
+    /// From when on it may be too late, pauses included.
+    fn late_from(&self, row: &Row) -> Moment {
+        let until = self.paused_until(row);
+        until.map_or(row.late_from(), |until| row.late_from().max(until))
+    }
+
+    /// `pause_keep.sql`.
+    pub(crate) fn pause(&mut self, key: PauseKey, until: Moment) {
+        self.pauses.insert(key, until);
+    }
+
+    /// `pause_end.sql`.
+    pub(crate) fn resume(&mut self, key: &PauseKey, now: Moment) {
+        if let Some(until) = self.pauses.get_mut(key) {
+            *until = now.min(*until);
+        }
     }
 
     pub(crate) fn attempt(&self, token: AttemptToken) -> Option<&Attempt> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    Capabilities, Claim, ClaimAnswer as Answered, InstanceId, MessageId, RowState, Uptime,
+    Capabilities, Claim, ClaimAnswer as Answered, InstanceId, MessageId, Moment, Pause, PauseKey,
+    RowState, Uptime,
 };
 use punctual::policy::judge_all;
 use punctual::reactor::{Ask, JudgedClaim, Record};
@@ -31,6 +32,7 @@ pub(super) enum Call {
         lost: Vec<MessageId>,
     },
     Read(Vec<MessageId>),
+    Pauses,
     Load {
         until: punctual::message::Moment,
     },
@@ -48,6 +50,8 @@ pub(super) struct ClaimAnswer {
     asked: Uptime,
     won: Vec<Claim>,
     states: Vec<(MessageId, RowState)>,
+    /// Of these, what is paused.
+    paused: Vec<MessageId>,
 }
 
 /// What becomes of a call.
@@ -128,6 +132,7 @@ impl World {
             Call::Claim { asks, .. } => Input::ClaimLost(asks.clone()),
             Call::LostRead { answer, .. } => Input::ClaimLost(answer.asks.clone()),
             Call::Read(_) => Input::Rows { rows: None },
+            Call::Pauses => Input::Pauses(None),
             Call::Load { .. } => Input::LoadEnded { complete: false },
             Call::Record { group, .. } => Input::Recorded {
                 group: *group,
@@ -156,11 +161,15 @@ impl World {
         match call {
             Call::Claim { asks, asked } => self.claim(whose, id, asks, asked, fate),
             Call::LostRead { mut answer, lost } => {
-                answer.states = self.db.read(&lost);
+                let now = self.db_now();
+                answer.states = self.db.read(&lost, now);
+                let rows = lost.iter().filter_map(|id| self.db.rows.get(id));
+                let paused = rows.filter(|row| self.db.stopped_until(row, now).is_some());
+                answer.paused = paused.map(|row| row.id).collect();
                 self.process_at(back, whose, Process::Claimed(answer));
             }
             Call::Read(ids) => {
-                let rows = self.db.read(&ids);
+                let rows = self.db.read(&ids, self.db_now());
                 let empty = self.mutant == Some(Mutant::EmptyReads);
                 match fate {
                     Fate::Zombie => {}
@@ -174,6 +183,25 @@ impl World {
                     _ => self.fail(whose, &Call::Read(ids), back, false),
                 }
             }
+            Call::Pauses => match fate {
+                Fate::Zombie => {}
+                Fate::Fine => {
+                    let now = self.db_now();
+                    let empty = self.mutant == Some(Mutant::EmptyPauses);
+                    let all = self
+                        .db
+                        .pauses
+                        .iter()
+                        .filter(|(_, until)| **until > now && !empty);
+                    let pause = |(key, until): (&PauseKey, &Moment)| Pause {
+                        key: key.clone(),
+                        until: *until,
+                    };
+                    let pauses = Some(all.map(pause).collect());
+                    self.tell_process(whose, back, Input::Pauses(pauses));
+                }
+                _ => self.fail(whose, &Call::Pauses, back, false),
+            },
             Call::Load { until } => self.load(whose, until, fate),
             Call::Record { group, records } => self.record(whose, group, &records, fate, back),
             Call::Upkeep => self.upkeep(whose, id, fate, back),
@@ -209,6 +237,7 @@ impl World {
             asked,
             won,
             states: Vec::new(),
+            paused: Vec::new(),
         };
         let back = self.t + self.latency();
         match fate {
@@ -236,6 +265,7 @@ impl World {
             asked,
             won,
             states,
+            paused,
         } = answer;
         let verdicts = judge_all(
             &won,
@@ -252,7 +282,13 @@ impl World {
                     || {
                         let state = states.iter().find(|(id, _)| *id == ask.id);
                         let gone = RowState::Gone { status: None };
-                        Answered::Lost(state.map_or(gone, |(_, state)| state.clone()))
+                        let state = state.map_or(gone, |(_, state)| state.clone());
+                        let is_pending = matches!(state, RowState::Pending { .. });
+                        if is_pending && paused.contains(&ask.id) {
+                            Answered::Paused(state)
+                        } else {
+                            Answered::Lost(state)
+                        }
                     },
                     |(claim, verdict)| {
                         Answered::Won(JudgedClaim::of(claim, &self.rules, verdict.clone()))
@@ -372,6 +408,7 @@ const fn input_name(input: &Input) -> &'static str {
         Input::ClaimRefused(_) => "the claim was refused",
         Input::ClaimLost(_) => "the answer to the claim was lost",
         Input::Rows { .. } => "the read failed",
+        Input::Pauses(_) => "the read of the pauses failed",
         Input::LoadEnded { .. } => "the sweep failed",
         Input::Recorded { .. } => "nothing was recorded",
         _ => "something",

@@ -1,11 +1,11 @@
 //! What users and misfortune do, at the times the plan has.
 
-use punctual::message::MessageId;
+use punctual::message::{MessageId, Moment, PauseKey};
 
 use super::{Event, Input, Process, Whose, World, message};
 use crate::model::{Change, Transaction};
 use crate::mutant::Mutant;
-use crate::plan::{MS, SECOND, What};
+use crate::plan::{MS, SECOND, What, micros};
 
 impl World {
     pub(super) fn deed(&mut self, n: usize) {
@@ -59,6 +59,7 @@ impl World {
                     self.process_at(self.t, whose, Process::Input(Input::Rescan));
                 }
             }
+            What::Pause { key, lasts, timed } => self.pause(key, lasts, timed),
             What::Blackout { lasts } => self.blackout_until = self.until(lasts),
             What::Jump { by, lasts } => {
                 self.jump_us = by;
@@ -131,7 +132,30 @@ impl World {
         }
     }
 
+    fn pause(&mut self, key: PauseKey, lasts: i64, timed: bool) {
+        let end = if timed {
+            self.db_now() + micros(lasts)
+        } else {
+            self.at(self.t + lasts, Event::Resume { key: key.clone() });
+            Moment::MAX
+        };
+        self.db.pause(key.clone(), end);
+        self.paused_at.insert(key, self.t);
+        self.notify_all(&|| Input::PausesChanged);
+    }
+
+    pub(super) fn resume(&mut self, key: &PauseKey) {
+        self.tell(|| format!("{key:?} is resumed"));
+        let now = self.db_now();
+        self.db.resume(key, now);
+        self.notify_all(&|| Input::PausesChanged);
+    }
+
     fn notify(&mut self, ids: &[MessageId]) {
+        self.notify_all(&|| Input::Notice(ids.to_vec()));
+    }
+
+    fn notify_all(&mut self, input: &dyn Fn() -> Input) {
         for slot in 0..self.slots.len() {
             let Some(whose) = self.running(slot) else {
                 continue;
@@ -157,7 +181,7 @@ impl World {
                     dice.between(100, 3 * MS)
                 };
                 let at = self.until(delay).max(self.t + 100);
-                self.process_at(at, whose, Process::Input(Input::Notice(ids.to_vec())));
+                self.process_at(at, whose, Process::Input(input()));
             }
         }
     }

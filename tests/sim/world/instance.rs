@@ -338,6 +338,7 @@ impl World {
         }
         match command {
             Command::Read(ids) => self.issue(whose, Call::Read(ids)),
+            Command::ReadPauses => self.issue(whose, Call::Pauses),
             Command::Load { until } => self.issue(whose, Call::Load { until }),
             Command::Claim(asks) => {
                 let asked = self.now_of(whose.slot).up;
@@ -366,13 +367,22 @@ impl World {
         let Some(instance) = self.slots[slot].instance.as_mut() else {
             return;
         };
+        let heard = instance.witness.heard_pauses;
         let lanes = instance.reactor.lanes(now).len();
         let channel = channel.unwrap_or_default();
         let seen = instance.witness.starts(id, channel, lanes, permits);
         let seen = seen.or_else(|| instance.witness.quarantines(id, payload.due()));
+        // Heard of after the commit, and started nonetheless.
+        let seen = seen.or_else(|| self.started_in_pause(payload, |paused| paused < heard));
         if let Some((invariant, what)) = seen {
             self.break_down(invariant, format!("daemon {slot}: {what}"));
         }
+    }
+
+    /// The longest that this daemon may be without a reading of the pauses.
+    pub(crate) fn pause_span(&self, slot: usize) -> i64 {
+        let longest = self.slots[slot].instance.as_ref();
+        longest.map_or(0, |instance| instance.witness.pause_span())
     }
 
     pub(crate) fn look_at_instance(&mut self, slot: usize, idle: bool, now: Now) -> Seen {
@@ -420,7 +430,7 @@ fn without_lanes(input: &mut Input) {
             for (_, answer) in answers {
                 match answer {
                     ClaimAnswer::Won(judged) => judged.lane = LaneKey::default(),
-                    ClaimAnswer::Lost(state) => forget(state),
+                    ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) => forget(state),
                 }
             }
         }

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use punctual::message::{AttemptToken, Channel, MessageId, Moment, Sender};
+use punctual::message::{AttemptToken, Channel, MessageId, Moment, PauseKey, Sender};
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor;
 use uuid::Uuid;
@@ -61,6 +61,9 @@ enum Event {
     End {
         tx: Box<Transaction>,
         commits: bool,
+    },
+    Resume {
+        key: PauseKey,
     },
     Calm,
     Start {
@@ -144,6 +147,8 @@ pub(crate) struct World {
     pub(crate) t: i64,
     pub(crate) db: Database,
     pub(crate) requests: Vec<Request>,
+    /// When what is paused was, the last time.
+    pub(crate) paused_at: HashMap<PauseKey, i64>,
     /// Of each claim, the channel its row had.
     pub(crate) channels: HashMap<AttemptToken, Channel>,
     /// Of each claim, what the database's clock was ahead by.
@@ -185,6 +190,7 @@ impl World {
             t: 0,
             db,
             requests: Vec::new(),
+            paused_at: HashMap::new(),
             channels: HashMap::new(),
             jumps: HashMap::new(),
             mutant,
@@ -254,6 +260,7 @@ impl World {
         match event {
             Event::Deed(n) => self.deed(n),
             Event::End { tx, commits } => self.end_transaction(*tx, commits),
+            Event::Resume { key } => self.resume(&key),
             Event::Calm => self.calm_down(),
             Event::Start { slot } => self.start_instance(slot),
             Event::ClockSet => {

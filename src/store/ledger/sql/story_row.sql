@@ -1,13 +1,23 @@
 -- The row of a message, for its history, with what the claim would read with it.
--- $1 id
+-- $1 id  $2 the sender for rows that name none
 select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_until, m.deferred_reason,
        m.next_attempt_at, m.requeued_at, m.send_before, m.sent_at, m.delivered_at, m.cancelled_at,
        m.cancel_reason, m.error_message, m.error_code, m.twilio_sid, m.attempts, m.max_attempts,
        m.version, m.in_doubt::text, coalesce(a.body, m.body)::text as text,
        m.timezone::text as timezone, p.timezone as their_timezone,
        due!(m) as due,
-       wanted_at!(m) as wanted_at
+       greatest(wanted_at!(m), least(paused.until, clock_timestamp())) as wanted_at,
+       case when m.status = 'pending' and paused.until > clock_timestamp() then paused.until end as paused_until,
+       (select string_agg(format('%s, by %s', replace(p.scope, '_', ' '), p.who) || coalesce(': ' || p.why, ''), '; '
+                          order by p.scope)
+          from (values pause_keys!(r)) as key (scope, what)
+          join punctual.pauses p on p.scope = key.scope and p.what = key.what and p.until > clock_timestamp()
+         where m.status = 'pending') as paused_by
   from public.scheduled_messages m
+ cross join lateral (
+   select coalesce(nullif(btrim(m.from_number, white!()), ''), $2::text) as sender,
+          m.channel, m.campaign_id, m.user_id, m.message_type) r
+ cross join lateral (select paused_until!(r) as until offset 0) paused
   -- The last rendered text is, or was, sent in place of the body.
   left join lateral (select body from punctual.attempts
                       where message_id = m.id and body is not null

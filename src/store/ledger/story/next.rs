@@ -1,7 +1,18 @@
 //! What will happen next to a message, as a sentence for `punctual why`.
 
-use super::{Story, StoryAttempt, StoryHold, StoryRow};
+use serde::Serialize;
+
+use super::{Story, StoryAttempt, StoryRow};
 use crate::message::{InDoubt, Moment, Status};
+
+/// Why a pending row waits though it is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoryHold {
+    /// What was due before this may have been sent since the backup was made.
+    pub before: Moment,
+    /// The result of the latest query of the provider's list; `None`: there was none yet.
+    pub reason: Option<String>,
+}
 
 impl Story {
     /// What will happen next; `show` formats times.
@@ -43,6 +54,15 @@ impl Story {
 }
 
 fn pending(row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
+    if let Some(until) = row.paused_until {
+        let until = if until == Moment::MAX {
+            "until `punctual resume`".to_owned()
+        } else {
+            format!("until {}", show(until))
+        };
+        let by = row.paused_by.as_deref().unwrap_or("everything");
+        return format!("is paused {until} ({by}); it will be sent then, or when it is due");
+    }
     format!(
         "will be sent at {} (at once if that has passed)",
         show(row.due)
@@ -159,6 +179,8 @@ mod tests {
             deferred_until: None,
             deferred_reason: None,
             next_attempt_at: None,
+            paused_until: None,
+            paused_by: None,
             requeued_at: None,
             send_before: None,
             sent_at: None,

@@ -4,9 +4,10 @@
 --            └────▶ unwanted
 --
 -- The database judges the time. A locked row is skipped, never waited for, and rows are locked in id order, so
--- a claim can take no part in a deadlock. A message to a recipient who has opted out is cancelled instead, and
--- so not won. The facts about users, events and templates are returned for the policy to judge by, and each
--- message that counts takes quota of its user's day, or finds that there is none left (reserve_quota).
+-- a claim can take no part in a deadlock. A message that is paused is not won either. One to a recipient who has
+-- opted out is cancelled instead, and so not won. The facts about users, events and templates are returned for the
+-- policy to judge by, and each message that counts takes quota of its user's day, or finds that there is none left
+-- (reserve_quota).
 -- Types are given here and below: a prepared statement does not survive a change of its result, and the app may
 -- alter text to varchar under a running daemon.
 -- $1 ids  $2 tokens, one each  $3 instance  $4 lease (ms)  $5 how long before due (us)
@@ -27,17 +28,22 @@ with quarantine as materialized (
            order by a.id) ask
    cross join lateral (
      select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number, white!()) as their_number,
-            coalesce(nullif(btrim(m.from_number, white!()), ''), $6::text) as our_number
+            r.sender as our_number
        from public.scheduled_messages m
+      cross join lateral (
+        select coalesce(nullif(btrim(m.from_number, white!()), ''), $6::text) as sender,
+               m.channel, m.campaign_id, m.user_id, m.message_type) r
       where m.id = ask.id and is_pending!(m)
         and due!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond'
+        -- What is stopped until then is claimed as far ahead as what is due then.
+        and coalesce(paused_until!(r) <= clock_timestamp() + $5::bigint * interval '1 microsecond', true)
         -- Written after the quarantine began (WRITTEN_AFTER in proof/quarantine.rs), it is not in it.
         and not exists (
           select from quarantine q
            where due!(m) < q.due_before
              and not coalesce(greatest(m.created_at, m.requeued_at) > q.due_before + interval '60 s', false)
              and not exists (select from punctual.quarantine_cleared c where c.message_id = m.id))
-        for no key update skip locked) m
+        for no key update of m skip locked) m
 ), unwanted as (
   update public.scheduled_messages m
      set status = 'cancelled', cancel_reason = free.opted_out, cancelled_at = clock_timestamp(),
@@ -70,6 +76,7 @@ with quarantine as materialized (
             m.send_before, m.scheduled_at, m.timezone, m.message_type, m.priority, m.template_id,
             m.template_vars, m.calendar_event_id, m.event_start,
             g.user_id, g.facts, g.day, g.over_limit,
+            m.campaign_id,
             due!(m) as due,
             wanted_at!(m) as wanted_at,
             -- A row that was claimed and put back while this statement runs has an attempt that is not visible
@@ -83,9 +90,11 @@ with quarantine as materialized (
     from won
 )
 select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
-       coalesce(w.max_attempts, 3)::int as max_attempts, w.due, w.wanted_at, w.send_before,
+       coalesce(w.max_attempts, 3)::int as max_attempts,
+       case when p.until > clock_timestamp() then greatest(w.due, p.until) else w.due end as due,
+       greatest(w.wanted_at, p.until) as wanted_at, w.send_before,
        w.channel::text, w.to_number::text, w.from_number::text, w.body::text, clock_timestamp() as now,
-       w.scheduled_at, w.user_id, w.timezone::text, w.message_type::text, w.priority::text,
+       w.scheduled_at, w.user_id, w.campaign_id::text, w.timezone::text, w.message_type::text, w.priority::text,
        w.template_vars::text as template_vars,
        t.name::text as template_name, t.message_template::text as template_text,
        t.required_vars::text as template_required, t.max_length::int as template_max_length,
@@ -97,6 +106,10 @@ select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
             then coalesce((w.facts).event_start, w.event_start) end as event_start,
        w.day::text as place_day, w.over_limit
   from won w
+ cross join lateral (
+   select coalesce(nullif(btrim(w.from_number, white!()), ''), $6::text) as sender,
+          w.channel, w.campaign_id, w.user_id, w.message_type) r
+ cross join lateral (select paused_until!(r) as until offset 0) p
   left join punctual.facts_of_templates(
          (select array_agg(distinct template_id) from won where template_vars is not null)) t
     on t.id = w.template_id and w.template_vars is not null

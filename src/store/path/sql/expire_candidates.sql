@@ -1,35 +1,49 @@
 -- Locks the rows that may be too late (later than allowed, or past their send_before) and returns their
 -- times: `policy::too_late` decides, and expire_cancel.sql writes, in the same transaction. So a first
--- start on an old table neither sends old messages nor claims them one by one.
+-- start on an old table neither sends old messages nor claims them one by one. What is paused is not too late, and
+-- its lateness counts from the end of the pause.
 -- The moments are sub-selects, evaluated once: with them an index finds the rows, where
 -- clock_timestamp() itself would be compared with every pending row.
 -- $1 max lateness (us)  $2 rows at most, of each kind  $3 rows due before this are in quarantine
--- (null: none are)
+-- (null: none are)  $4 the sender for rows that name none
 with late as (
   (select m.id
      from public.scheduled_messages m
+    cross join lateral (
+      select coalesce(nullif(btrim(m.from_number, white!()), ''), $4::text) as sender,
+             m.channel, m.campaign_id, m.user_id, m.message_type) r
     where m.status = 'pending'
       and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
       and late_from!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
       and due!(m) >= coalesce($3::timestamptz, '-infinity')
+      and coalesce(paused_until!(r) < (select clock_timestamp() - $1::bigint * interval '1 microsecond'), true)
     order by due!(m)
     limit $2)
   union
   (select m.id
      from public.scheduled_messages m
+    cross join lateral (
+      select coalesce(nullif(btrim(m.from_number, white!()), ''), $4::text) as sender,
+             m.channel, m.campaign_id, m.user_id, m.message_type) r
     where m.status = 'pending' and m.send_before < (select clock_timestamp())
       and due!(m) >= coalesce($3::timestamptz, '-infinity')
+      and coalesce(paused_until!(r) <= (select clock_timestamp()), true)
     order by m.send_before
     limit $2)
 )
 -- Checked again once the row is locked: an edit that was committed meanwhile counts.
-select m.id, late_from!(m), m.send_before, clock_timestamp()
+select m.id, greatest(late_from!(m), p.until), m.send_before, clock_timestamp()
   from public.scheduled_messages m
+ cross join lateral (
+   select coalesce(nullif(btrim(m.from_number, white!()), ''), $4::text) as sender,
+          m.channel, m.campaign_id, m.user_id, m.message_type) r
+ cross join lateral (select paused_until!(r) as until) p
  where m.id in (select id from late) and is_pending!(m)
    and (m.send_before < clock_timestamp()
         or due!(m) < clock_timestamp() - $1::bigint * interval '1 microsecond')
    and due!(m) >= coalesce($3::timestamptz, '-infinity')
    -- Its event may have moved to a later time, which follow_missed applies first.
    and not exists (select from punctual.missed_event_changes u where u.message_id = m.id and u.refused_at is null)
+   and coalesce(p.until <= clock_timestamp(), true)
  order by m.id
-   for no key update skip locked
+   for no key update of m skip locked

@@ -1,11 +1,17 @@
 -- What is pending and due up to a moment, soonest first. What is so late that it is to be cancelled is left to
--- expire_candidates.sql.
--- $1 until  $2 max lateness (us)
+-- expire_candidates.sql. What is paused is due when the pause ends, and its lateness counts from there.
+-- $1 until  $2 max lateness (us)  $3 the sender for rows that name none
 select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text,
        lane_address!(m) as lane_address,
-       due!(m) as due, greatest(m.created_at, m.requeued_at) as written
+       case when p.until > clock_timestamp() then greatest(due!(m), p.until) else due!(m) end as due,
+       greatest(m.created_at, m.requeued_at) as written
   from public.scheduled_messages m
+ cross join lateral (
+   select coalesce(nullif(btrim(m.from_number, white!()), ''), $3::text) as sender,
+          m.channel, m.campaign_id, m.user_id, m.message_type) r
+ cross join lateral (select paused_until!(r) as until offset 0) p
  where m.status = 'pending'
    and due!(m) <= $1::timestamptz
-   and late_from!(m) >= clock_timestamp() - $2::bigint * interval '1 microsecond'
- order by due
+   and coalesce(p.until <= $1::timestamptz, true)
+   and greatest(late_from!(m), p.until) >= clock_timestamp() - $2::bigint * interval '1 microsecond'
+ order by due!(m)

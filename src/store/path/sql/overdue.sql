@@ -1,25 +1,30 @@
 -- What is due and not claimed, and whether another transaction has locked it. Read in a transaction that is
 -- rolled back, so that it waits for no commit and leaves no lock.
 -- $1 due for longer than (us)  $2 what is due before this is in quarantine (null: nothing is)
--- $3 rows at most  $4 of these, how many are tried for a lock
+-- $3 rows at most  $4 of these, how many are tried for a lock  $5 the sender for rows that name none
 with overdue as materialized (
-  select m.id, due!(m) as due
+  select m.id, due!(m) as due, coalesce(paused_until!(r) > clock_timestamp(), false) as is_paused
     from public.scheduled_messages m
+   cross join lateral (
+     select coalesce(nullif(btrim(m.from_number, white!()), ''), $5::text) as sender,
+            m.channel, m.campaign_id, m.user_id, m.message_type) r
    where m.status = 'pending'
      and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
      and due!(m) >= coalesce($2::timestamptz, '-infinity')
    order by due!(m)
    limit $3
 ), tried as materialized (
-  select id from overdue order by due limit $4
+  select id from overdue where not is_paused order by due limit $4
 ), free as materialized (
   select m.id
     from public.scheduled_messages m
    where m.id in (select id from tried)
      for no key update skip locked
 )
-select count(*) as messages,
+select count(*) filter (where not is_paused) as messages,
+       count(*) filter (where is_paused) as paused,
        coalesce((extract(epoch from clock_timestamp()
-                         - greatest(min(due), clock_timestamp() - interval '30 days')) * 1000000)::bigint, 0) as oldest_us,
+                         - greatest(min(due) filter (where not is_paused), clock_timestamp() - interval '30 days'))
+                 * 1000000)::bigint, 0) as oldest_us,
        (select count(*) from tried) > 0 and not exists (select from free) as is_locked
   from overdue

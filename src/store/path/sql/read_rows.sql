@@ -1,11 +1,18 @@
--- The states of rows for an instance that wants to send them. One row for each requested id.
--- $1 ids
+-- The states of rows for an instance that wants to send them. One row for each requested id. What is paused is due
+-- when the pause ends.
+-- $1 ids  $2 the sender for rows that name none
 select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text,
        lane_address!(m) as lane_address,
-       due!(m) as due, greatest(m.created_at, m.requeued_at) as written,
+       case when p.until > clock_timestamp() then greatest(due!(m), p.until) else due!(m) end as due,
+       coalesce(p.until > clock_timestamp(), false) as is_paused,
+       greatest(m.created_at, m.requeued_at) as written,
        case when m.status = 'sending' then
          (select max(a.lease_until) from punctual.attempts a
            where a.message_id = m.id and is_open!(a))
        end as lease_until
   from unnest($1::uuid[]) as ask (id)
   left join public.scheduled_messages m on m.id = ask.id
+ cross join lateral (
+   select coalesce(nullif(btrim(m.from_number, white!()), ''), $2::text) as sender,
+          m.channel, m.campaign_id, m.user_id, m.message_type) r
+ cross join lateral (select paused_until!(r) as until offset 0) p

@@ -1,12 +1,26 @@
 -- Checks of the rows, if the tables exist: one row per check, as in doctor_server.sql. By indexes, and no check counts
 -- beyond 1,000.
+-- $1 the sender for rows that name none
 with counted (what, n, found, fine, remedy) as (
   select 'overdue', n, ' pending for over a minute after their due time', 'none',
          'a running daemon sends them, or cancels them as too late; if one runs, see `punctual why ID`'
     from (select count(*) as n from (select from public.scheduled_messages m
+           cross join lateral (
+             select coalesce(nullif(btrim(m.from_number, white!()), ''), $1::text) as sender,
+                    m.channel, m.campaign_id, m.user_id, m.message_type) r
            where m.status = 'pending'
              and due!(m) < clock_timestamp() - interval '1 minute'
+             and not exists (select from punctual.pauses p
+                              join (values pause_keys!(r)) as key (scope, what)
+                                on p.scope = key.scope and p.what = key.what
+                             where p.until > clock_timestamp())
            limit 1000) late) q
+  union all
+  select 'paused', n, ' pauses in force' || coalesce(', one of them of ' || scope, ''), 'nothing',
+         'what they stop is not sent: `punctual pauses` lists them, `punctual resume` ends them; a pause takes effect '
+         || 'within 100 ms, or two round trips to the database where those take longer'
+    from (select count(*) as n, min(p.scope) as scope from (select p.scope from punctual.pauses p
+           where p.until > clock_timestamp() limit 1000) p) q
   union all
   select 'far away', n, ' due in over 50 years' || coalesce(', one of them ' || id, ''), 'none',
          'they are never sent; seconds were written where milliseconds were meant, or the reverse: to_timestamp() takes seconds'

@@ -1,0 +1,259 @@
+//! Pauses: what a person has stopped is not claimed, and what was cleared before is released.
+//!
+//! The claim refuses what is paused, by the table. What was claimed before the pause is stopped here: no request
+//! begins unless the pauses were read recently for it, by its claim or since. So a pause takes effect within
+//! [`max_age`](super::limits::PauseLimits::max_age) even if no notification arrives; one that does, stops all
+//! requests until the pauses are read again. While something is cleared, one read serves all of it.
+//!
+//! A paused row is due when its pause ends. One without an end is not armed; when somebody resumes, the window is read
+//! again, once for all rows. A lane that is paused as a whole keeps what it has armed, and is not claimed from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::lanes::Lane;
+use super::limits::PauseLimits;
+use super::pause::FailurePause;
+use super::report::PauseReport;
+use super::{Command, Phase, Reactor};
+use crate::message::{LaneKey, Moment, Now, Pausable, Pause, PauseKey, PauseScope, Uptime};
+
+/// Why claims are released.
+pub(super) const PAUSED: &str = "it is paused";
+
+/// When the pauses were read for something, and for how long that counts.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// When the statement was sent.
+    asked: Uptime,
+    good_until: Uptime,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    limits: PauseLimits,
+    /// What is paused, and until when, by the latest read.
+    known: BTreeMap<PauseKey, Moment>,
+    latest: Reading,
+    /// Of what is cleared, the oldest; `None`: nothing is.
+    oldest: Option<Reading>,
+    /// When the read under way was sent.
+    reading: Option<Uptime>,
+    is_wanted: bool,
+    /// When the latest notification of a change came.
+    heard: Uptime,
+    failures: FailurePause,
+}
+
+impl Pauses {
+    pub(super) const fn new(limits: PauseLimits) -> Self {
+        Self {
+            limits,
+            known: BTreeMap::new(),
+            latest: Reading {
+                asked: Uptime::MIN,
+                good_until: Uptime::MIN,
+            },
+            oldest: None,
+            reading: None,
+            is_wanted: false,
+            heard: Uptime::MIN,
+            failures: FailurePause::new(limits.failed_retry),
+        }
+    }
+
+    /// They are to be read.
+    pub(super) const fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
+    /// A claim met a pause that no read has shown yet.
+    pub(super) fn met(&mut self) {
+        self.is_wanted |= self.known.is_empty();
+    }
+
+    /// A notification says that they have changed.
+    pub(super) const fn changed(&mut self, now: Now) {
+        self.is_wanted = true;
+        self.heard = now.up;
+    }
+
+    /// A statement sent at `asked` has its response now. The limit is two round trips, where those take longer than
+    /// the usual one: the next response cannot be here sooner.
+    fn reading(&self, asked: Uptime, now: Now) -> Reading {
+        let round_trips = now.up.since(asked).saturating_mul(2);
+        Reading {
+            asked,
+            good_until: asked + self.limits.max_age.max(round_trips),
+        }
+    }
+
+    /// Something is cleared whose claim was sent at `asked`.
+    fn cleared(&mut self, asked: Uptime, now: Now) {
+        let own = self.reading(asked, now);
+        let own = if own.asked < self.latest.asked {
+            self.latest
+        } else {
+            own
+        };
+        let oldest = self.oldest.unwrap_or(own);
+        self.oldest = Some(Reading {
+            asked: oldest.asked.min(own.asked),
+            good_until: oldest.good_until.min(own.good_until),
+        });
+    }
+
+    /// Whether what is cleared may start, as far as pauses are concerned.
+    pub(super) fn is_fresh(&self, now: Now) -> bool {
+        self.oldest
+            .is_some_and(|r| self.heard <= r.asked && now.up <= r.good_until)
+    }
+
+    /// Until when what is cleared may start without another read.
+    pub(super) fn good_until(&self) -> Uptime {
+        self.oldest.map_or(Uptime::MIN, |r| r.good_until)
+    }
+
+    /// When the next read is to be sent.
+    fn next_read(&self) -> Option<Uptime> {
+        if self.reading.is_some() {
+            return None;
+        }
+        let wanted = self.is_wanted.then_some(Uptime::MIN);
+        let cleared = self.oldest.map(|r| r.asked + self.limits.reread);
+        let next = [wanted, cleared].into_iter().flatten().min()?;
+        Some(next.max(self.failures.until()))
+    }
+
+    fn ends(&self, key: &LaneKey) -> Option<Moment> {
+        if self.known.is_empty() {
+            return None;
+        }
+        let of = |scope, what: &str| {
+            let key = PauseKey {
+                scope,
+                what: what.to_owned(),
+            };
+            self.known.get(&key).copied()
+        };
+        let lane = of(PauseScope::Lane, key.channel().as_str());
+        lane.max(of(PauseScope::Everything, ""))
+    }
+
+    /// Whether a message that was claimed for this moment is stopped beyond it.
+    fn stops(&self, message: &Pausable, due: Moment, now: Now) -> bool {
+        let from = due.max(now.db);
+        let mut known = self.known.iter();
+        known.any(|(key, until)| *until > from && message.is_stopped_by(key))
+    }
+}
+
+impl<P: Clone> Reactor<P> {
+    pub(super) fn read_pauses(&mut self, now: Now) {
+        // What was cleared has been started or released meanwhile.
+        if self.lanes.load().cleared.iter().all(|n| *n == 0) {
+            self.pauses.oldest = None;
+        }
+        if self.pauses.next_read().is_none_or(|at| at > now.up) {
+            return;
+        }
+        self.pauses.is_wanted = false;
+        self.pauses.reading = Some(now.up);
+        self.commands.push_back(Command::ReadPauses);
+    }
+
+    pub(super) fn next_pause_read(&self, now: Now) -> Option<Moment> {
+        let next = self.pauses.next_read()?;
+        Some(now.db + next.since(now.up))
+    }
+
+    pub(super) fn pauses_read(&mut self, pauses: Option<Vec<Pause>>, now: Now) {
+        let Some(asked) = self.pauses.reading.take() else {
+            return;
+        };
+        let Some(pauses) = pauses else {
+            self.pauses.failures.failed(now);
+            self.pauses.is_wanted = true;
+            return;
+        };
+        self.pauses.failures.succeeded();
+        let latest = self.pauses.reading(asked, now);
+        self.pauses.latest = latest;
+        if let Some(oldest) = &mut self.pauses.oldest
+            && oldest.asked < latest.asked
+        {
+            *oldest = latest;
+        }
+        let known = pauses.into_iter().map(|pause| (pause.key, pause.until));
+        let before = std::mem::replace(&mut self.pauses.known, known.collect());
+        let known = &self.pauses.known;
+        let mut all = known.iter();
+        let has_begun = all.any(|(key, until)| before.get(key).is_none_or(|was| was < until));
+        let is_resumed = |(key, until): (&PauseKey, &Moment)| {
+            *until > now.db && known.get(key).is_none_or(|now_until| now_until < until)
+        };
+        if before.iter().any(is_resumed) {
+            // Its rows are due again. One read of the window finds them all.
+            self.intake.resync();
+        }
+        if has_begun {
+            self.release_paused(now);
+        }
+    }
+
+    /// Releases what was cleared before its pause.
+    pub(super) fn release_paused(&mut self, now: Now) {
+        let mut paused = Vec::new();
+        for (id, busy) in &mut self.busy {
+            if let Phase::Cleared { pausable, .. } = &busy.phase
+                && self.pauses.stops(pausable, busy.due, now)
+            {
+                busy.recheck = true;
+                paused.push((*id, busy.lane, busy.priority, busy.due));
+            }
+        }
+        for (id, lane, priority, due) in paused {
+            self.lanes.remove_cleared(lane, priority, (due, id));
+            self.release(id, PAUSED, now);
+        }
+    }
+
+    /// A message is won and may be sent: unless it is paused, it is cleared.
+    pub(super) fn is_paused(
+        &mut self,
+        message: &Pausable,
+        (due, asked): (Moment, Uptime),
+        now: Now,
+    ) -> bool {
+        if self.pauses.stops(message, due, now) {
+            return true;
+        }
+        self.pauses.cleared(asked, now);
+        false
+    }
+
+    /// What is paused.
+    pub fn pauses(&self, now: Now) -> Vec<PauseReport> {
+        let known = self.pauses.known.iter();
+        let in_force = known.filter(|(_, until)| **until > now.db);
+        let report = |(key, until): (&PauseKey, &Moment)| PauseReport {
+            scope: key.scope.as_str(),
+            what: (!matches!(key.scope, PauseScope::Everything | PauseScope::Sender))
+                .then(|| key.what.clone()),
+            until: *until,
+        };
+        in_force.map(report).collect()
+    }
+
+    /// When a lane may be claimed from again; `None`: it is not paused.
+    pub(super) fn lane_paused_until(&self, lane: Lane, lead: Duration, now: Now) -> Option<Moment> {
+        let until = self.pauses.ends(&self.lanes[lane].key)?;
+        let from = if until == Moment::MAX {
+            until
+        } else {
+            until - lead
+        };
+        (from > now.db).then_some(from)
+    }
+}

@@ -1,0 +1,149 @@
+//! What is paused is not claimed, what was cleared is released, and a resume costs one read of the window.
+
+use std::time::Duration;
+
+use super::world::{Row, World, id};
+use super::{accepted, settings};
+use crate::message::{
+    Channel, LaneKey, MessageId, Moment, Pausable, Pause, PauseKey, PauseScope, RowState, Status,
+};
+use crate::reactor::Input;
+
+fn at(ms: u64) -> Moment {
+    super::at(Duration::from_millis(ms))
+}
+
+fn pause(scope: PauseScope, what: &str, until: Moment) -> Pause {
+    let what = what.to_owned();
+    let key = PauseKey { scope, what };
+    Pause { key, until }
+}
+
+fn everything(until: Moment) -> Pause {
+    pause(PauseScope::Everything, "", until)
+}
+
+/// The table of pauses.
+#[derive(Default)]
+pub(super) struct Pauses {
+    all: Vec<Pause>,
+    /// It cannot be read.
+    fail: bool,
+    reads: usize,
+}
+
+pub(super) fn pausable(channel: Channel) -> Pausable {
+    Pausable {
+        channel,
+        ..Pausable::default()
+    }
+}
+
+impl Pauses {
+    pub(super) fn read(&mut self, now: Moment) -> Input<MessageId> {
+        self.reads += 1;
+        let in_force = |pause: &&Pause| pause.until > now;
+        let read = || self.all.iter().filter(in_force).cloned().collect();
+        Input::Pauses((!self.fail).then(read))
+    }
+
+    /// When a row of a lane may be sent.
+    pub(super) fn due(&self, due: Moment, lane: &LaneKey, now: Moment) -> Moment {
+        let message = pausable(lane.channel());
+        let own = |p: &&Pause| p.until > now && message.is_stopped_by(&p.key);
+        let ends = self.all.iter().filter(own).map(|pause| pause.until);
+        ends.fold(due, Moment::max)
+    }
+
+    pub(super) fn state(&self, mut state: RowState, now: Moment) -> RowState {
+        if let RowState::Pending { due, lane, .. } = &mut state {
+            *due = self.due(*due, lane, now);
+        }
+        state
+    }
+}
+
+impl World {
+    /// Somebody changes the pauses, and the notification comes.
+    fn pause(&mut self, pauses: Vec<Pause>) {
+        self.pauses.all = pauses;
+        self.handle(Input::PausesChanged);
+    }
+}
+
+#[test]
+fn what_was_cleared_is_released_when_a_pause_is_heard_and_sent_after_the_resume() {
+    let mut world = World::new(settings(8), [Row::due(1, at(1_000))]);
+    world.run_until(at(990));
+    assert_eq!(world.count(Status::Sending), 1, "it is claimed");
+    world.pause(vec![everything(Moment::MAX)]);
+    assert_eq!(world.count(Status::Pending), 1, "its claim is released");
+    world.run_until(at(5_000));
+    assert_eq!((world.starts, world.count(Status::Pending)), (0, 1));
+    world.pause(Vec::new());
+    world.run_until(at(5_010));
+    assert_eq!(world.starts, 1, "it is sent at once");
+}
+
+#[test]
+fn a_pause_is_found_while_something_is_cleared_though_no_notification_comes() {
+    let rows = [Row::due(1, at(1_000)), Row::due(2, at(1_000))];
+    let mut world = World::new(settings(1), rows);
+    world.run_until(at(1_020));
+    assert_eq!(world.starts, 1, "the other waits for the permit");
+    let reads = world.pauses.reads;
+    world.pauses.all = vec![everything(Moment::MAX)];
+    // One read within 50 ms finds it, and releases what waits.
+    world.run_until(at(1_080));
+    assert_eq!(world.pauses.reads, reads + 1);
+    assert_eq!(world.count(Status::Pending), 1);
+    world.answer(id(1), accepted());
+    world.run_until(at(3_000));
+    assert_eq!(world.starts, 1);
+}
+
+#[test]
+fn nothing_starts_while_the_pauses_cannot_be_read() {
+    let rows = [Row::due(1, at(1_000)), Row::due(2, at(1_000))];
+    let mut world = World::new(settings(1), rows);
+    world.run_until(at(1_020));
+    world.pauses.fail = true;
+    world.run_until(at(1_200));
+    world.answer(id(1), accepted());
+    assert_eq!(world.starts, 1, "what was read is over 100 ms old");
+    let reads = world.pauses.reads;
+    world.run_until(at(3_200));
+    assert!(world.pauses.reads - reads < 20, "pauses between the tries");
+    world.pauses.fail = false;
+    world.run_until(at(4_300));
+    assert_eq!(world.starts, 2);
+}
+
+#[test]
+fn a_paused_lane_is_not_claimed_from_and_does_not_delay_others() {
+    let emails = (1..=500).map(|n| Row::due(n, at(1_000)).over(Channel::Email));
+    let mut world = World::new(settings(8), emails.chain([Row::due(1_000, at(1_500))]));
+    world.pause(vec![pause(PauseScope::Lane, "email", Moment::MAX)]);
+    world.run_until(at(4_000));
+    assert_eq!(world.claims_made, 1, "one claim, for the other lane");
+    assert_eq!(world.in_flight, vec![id(1_000)]);
+    let sweeps = world.reactor.resyncs();
+    world.pause(Vec::new());
+    world.answer_all(&accepted(), at(60_000));
+    assert_eq!(world.count(Status::Sent), 501);
+    assert_eq!(
+        world.reactor.resyncs() - sweeps,
+        1,
+        "the window is read once"
+    );
+}
+
+#[test]
+fn what_waits_for_the_end_of_a_pause_starts_then_and_not_before() {
+    let mut world = World::new(settings(8), [Row::due(1, at(1_000))]);
+    world.pause(vec![everything(at(3_000))]);
+    world.run_until(at(2_999));
+    assert_eq!(world.starts, 0);
+    world.run_until(at(3_000));
+    assert_eq!(world.starts, 1);
+}

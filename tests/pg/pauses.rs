@@ -1,0 +1,279 @@
+//! Pauses in the database: which rows they stop, what is said of those, and when a change of them is notified.
+
+use std::time::Duration;
+
+use punctual::message::{ClaimAnswer, Moment, Pause, PauseKey, PauseScope, RowState, Sender};
+use punctual::store::{Store, pauses};
+use uuid::Uuid;
+
+use crate::notice::Listening;
+use crate::ours::{LATE, claim, now, record, store, won};
+use crate::rows::{World, one, run, said};
+use crate::window::loaded;
+
+const FROM: &str = "+15005550006";
+const USER: &str = "00000000-0000-0000-0000-0000000000ab";
+
+fn key(scope: PauseScope, what: &str) -> PauseKey {
+    let what = what.to_owned();
+    PauseKey { scope, what }
+}
+
+fn everything() -> PauseKey {
+    key(PauseScope::Everything, "")
+}
+
+/// A store whose rows go out from a sender where they name none.
+fn sending(world: &World) -> Store {
+    let sender: Sender = FROM.parse().unwrap();
+    store(world).with_default_sender(Some(&sender))
+}
+
+/// Whether a claim of this row is refused because it is paused; it is pending afterwards in any case.
+async fn is_paused(world: &World, store: &Store, id: Uuid) -> bool {
+    match claim(store, &[id]).await.remove(0) {
+        ClaimAnswer::Won(_) => {
+            let back = "update scheduled_messages set status = 'pending', attempts = 0;
+                        delete from punctual.attempts";
+            run(&world.unseen, back).await;
+            false
+        }
+        ClaimAnswer::Paused(RowState::Pending { due, .. }) => {
+            assert_eq!(due, Moment::MAX);
+            true
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_kind_of_pause_stops_its_own_rows() {
+    let world = World::new().await;
+    let store = sending(&world);
+    let columns = ", channel, from_number, campaign_id, user_id, message_type";
+    let row = async |values: &str| world.row_with("pending", columns, values).await;
+    let plain = row(", null, null, null, null, null").await;
+    let full = row(&format!(
+        ", ' SMS', ' {FROM} ', '00000000-0000-0000-0000-0000000000CD', '{USER}', ' brief'"
+    ))
+    .await;
+    let other =
+        row(", 'webhook', '+15005550007', null, '00000000-0000-0000-0000-000000000001', 'x'").await;
+    for (scope, what, stops) in [
+        ("everything", "", [true, true, true]),
+        ("lane", "SMS ", [true, true, false]),
+        ("lane", "webhook", [false, false, true]),
+        ("sender", FROM, [true, true, false]),
+        (
+            "campaign",
+            "00000000-0000-0000-0000-0000000000cd",
+            [false, true, false],
+        ),
+        (
+            "user",
+            "00000000-0000-0000-0000-0000000000AB",
+            [false, true, false],
+        ),
+        ("message_type", "brief", [false, true, false]),
+        ("message_type", "briefs", [false, false, false]),
+    ] {
+        let sql = format!("insert into punctual.pauses (scope, what) values ('{scope}', '{what}')");
+        run(&world.user, &sql).await;
+        for (id, stops) in [plain, full, other].into_iter().zip(stops) {
+            assert_eq!(is_paused(&world, &store, id).await, stops, "{scope} {what}");
+            // Rust and SQL agree on what is stopped.
+            let pauses = store.pauses().await.unwrap();
+            let [Pause { key, until }] = pauses.as_slice() else {
+                panic!("{pauses:?}");
+            };
+            assert_eq!(*until, Moment::MAX);
+            let loaded = loaded(&store, now(&store).await, LATE).await;
+            assert_eq!(loaded.iter().all(|row| row.id.0 != id), stops, "{key:?}");
+        }
+        let what: String = one(&world.unseen, "select what from punctual.pauses").await;
+        assert!(
+            pauses::resume(&world.user, &key(PauseScope::of(scope).unwrap(), &what))
+                .await
+                .unwrap()
+        );
+        assert!(!is_paused(&world, &store, full).await, "it is over");
+        run(&world.unseen, "delete from punctual.pauses").await;
+    }
+}
+
+#[tokio::test]
+async fn what_names_nothing_that_can_be_paused_is_refused() {
+    let world = World::new().await;
+    for (scope, what, why) in [
+        ("all", "", "violates check constraint"),
+        ("everything", "sms", "violates check constraint"),
+        ("sender", " ", "violates check constraint"),
+        ("lane", "fax", "there is no lane"),
+        ("user", "Ann", "a UUID"),
+    ] {
+        let sql = format!("insert into punctual.pauses (scope, what) values ('{scope}', '{what}')");
+        let refused = world.user.batch_execute(&sql).await.unwrap_err();
+        assert!(
+            said(&refused).contains(why),
+            "{scope} {what}: {}",
+            said(&refused)
+        );
+    }
+}
+
+/// Nothing paused is too late, and lateness counts from the end of the pause; `send_before` counts through.
+#[tokio::test]
+async fn waiting_for_a_pause_is_not_lateness() {
+    let world = World::new().await;
+    let store = sending(&world);
+    let old = world.row("pending").await;
+    let short = world
+        .row_with("pending", ", send_before", ", now() - interval '1 hour'")
+        .await;
+    let set = "update scheduled_messages set scheduled_at = now() - interval '5 hours'";
+    run(&world.unseen, set).await;
+    pauses::pause(&world.user, &everything(), Moment::MAX, Some("why not"))
+        .await
+        .unwrap();
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 0);
+    let overdue = store.overdue(Duration::from_secs(10), None).await.unwrap();
+    assert_eq!((overdue.messages, overdue.paused), (0, 2));
+    let expired = pauses::expired(&world.user, &everything(), Some(FROM))
+        .await
+        .unwrap();
+    assert_eq!(expired, 1, "as `resume` says before it asks");
+    // What another pause stops as well is not cancelled when this one ends.
+    let lane = key(PauseScope::Lane, "sms");
+    pauses::pause(&world.user, &lane, Moment::MAX, None)
+        .await
+        .unwrap();
+    let expired = pauses::expired(&world.user, &everything(), Some(FROM))
+        .await
+        .unwrap();
+    assert_eq!(expired, 0);
+    pauses::resume(&world.user, &lane).await.unwrap();
+
+    let before = now(&store).await;
+    assert!(pauses::resume(&world.user, &everything()).await.unwrap());
+    assert!(
+        !pauses::resume(&world.user, &everything()).await.unwrap(),
+        "it is over"
+    );
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 1);
+    assert_eq!(world.status(short).await, "cancelled");
+    let found = loaded(&store, now(&store).await, LATE).await;
+    assert_eq!(found.iter().map(|row| row.id.0).collect::<Vec<_>>(), [old]);
+    let claims = won(&store, &[old]).await;
+    assert!(claims[0].wanted_at >= before, "late since the resume");
+    assert!(claims[0].due < before, "and due as before");
+    // It is remembered as long as that matters, unlike the other, which ended before.
+    store.forget_pauses(before).await.unwrap();
+    assert_eq!(
+        one::<i64>(&world.unseen, "select count(*) from punctual.pauses").await,
+        1
+    );
+    store.forget_pauses(now(&store).await).await.unwrap();
+    assert_eq!(
+        one::<i64>(&world.unseen, "select count(*) from punctual.pauses").await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_pause_with_an_end_is_a_later_due_time() {
+    let world = World::new().await;
+    let store = sending(&world);
+    let id = world.row("pending").await;
+    let soon = now(&store).await + Duration::from_millis(40);
+    pauses::pause(&world.user, &everything(), soon, None)
+        .await
+        .unwrap();
+    let claims = won(&store, &[id]).await;
+    // Claimed ahead, for the end of the pause, unless that has passed on a slow machine.
+    assert_eq!(claims[0].wanted_at, soon);
+    assert!(claims[0].due == soon || now(&store).await > soon);
+    let released = record(
+        &claims[0],
+        punctual::reactor::Settlement::returned("paused"),
+    );
+    store.record(&[&released]).await.unwrap();
+    let later = now(&store).await + Duration::from_secs(600);
+    pauses::pause(&world.user, &everything(), later, None)
+        .await
+        .unwrap();
+    assert!(matches!(
+        claim(&store, &[id]).await.as_slice(),
+        [ClaimAnswer::Paused(RowState::Pending { due, .. })] if *due == later
+    ));
+    let found = loaded(&store, later, LATE).await;
+    assert_eq!(found.iter().map(|row| row.due).collect::<Vec<_>>(), [later]);
+}
+
+#[tokio::test]
+async fn every_change_is_notified() {
+    let mut listening = Listening::new().await;
+    for sql in [
+        "insert into punctual.pauses (scope) values ('everything')",
+        "update punctual.pauses set until = now()",
+        "delete from punctual.pauses",
+        "truncate punctual.pauses",
+    ] {
+        assert_eq!(listening.said(sql).await, ["pauses"], "{sql}");
+    }
+}
+
+/// A claim costs no more by the table of pauses while that is empty.
+#[tokio::test]
+async fn an_empty_table_of_pauses_costs_a_claim_two_buffers() {
+    let world = World::new().await;
+    let ids = world.rows(200, "pending").await;
+    let daemon = world.daemon().await;
+    let ids: Vec<_> = ids.iter().map(|id| format!("'{id}'")).collect();
+    let sql = include_str!("../../src/store/path/sql/claim.sql");
+    let claim = punctual::store::with_expressions(sql);
+    run(&daemon, &format!("prepare claim as {claim}")).await;
+    let tokens: Vec<_> = ids
+        .iter()
+        .map(|_| format!("'{}'", Uuid::new_v4()))
+        .collect();
+    let explain = format!(
+        "explain (analyze, buffers, costs off, timing off, format text)
+         execute claim(array[{}]::uuid[], array[{}]::uuid[], gen_random_uuid(), 30000, 50000, null, 'UTC', false, 0, '{{}}', '{{}}')",
+        ids.join(","),
+        tokens.join(",")
+    );
+    let plan: Vec<String> = daemon
+        .simple_query(&explain)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .collect();
+    let scans = plan
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.contains(" pauses"));
+    let mut buffers = 0;
+    for (at, line) in scans {
+        // Never executed: the probe of the table said that it is empty.
+        if line.contains("never executed") {
+            continue;
+        }
+        let own = plan[at + 1..]
+            .iter()
+            .take(4)
+            .find(|line| line.contains("Buffers:"));
+        let hits = own.and_then(|line| line.split("hit=").nth(1));
+        let hits = hits.and_then(|hits| hits.split(' ').next()?.parse::<u64>().ok());
+        buffers += hits.unwrap_or(0);
+    }
+    assert!(buffers <= 2, "{buffers}: {}", plan.join("\n"));
+    assert!(
+        plan.iter().any(|line| line.contains(" pauses")),
+        "{}",
+        plan.join("\n")
+    );
+}

@@ -1,0 +1,47 @@
+-- Triggers on punctual.pauses: what is paused is written in the form that claims compare, and every change is
+-- notified to the daemons, which read the table then.
+
+create or replace function punctual.guard_pause() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.scope := lower(btrim(new.scope, white!()));
+  new.what := btrim(new.what, white!());
+  if new.scope in ('lane', 'campaign', 'user') then
+    new.what := lower(new.what);
+  end if;
+  if new.scope = 'lane' and new.what not in (channels!()) then
+    raise exception using errcode = '22023',
+      message = format('there is no lane %s to pause', to_json(left(new.what, 40))),
+      hint = format('A lane is named by its channel: %s.', concat_ws(', ', channels!()));
+  end if;
+  if new.scope = 'user' and new.what !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    raise exception using errcode = '22023',
+      message = 'a pause for a user names the user''s id, a UUID in lower case with its dashes';
+  end if;
+  return new;
+end
+$$;
+
+-- A full queue would make the commit fail; the daemons read the pauses again within 10 s without a notification, and
+-- within 100 ms before they send anything.
+create or replace function punctual.notify_pauses() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if pg_notification_queue_usage() < 0.9 then
+    perform pg_notify('punctual', 'pauses');
+  end if;
+  return null;
+end
+$$;
+
+create or replace trigger punctual_guard_pause
+  before insert or update on punctual.pauses for each row
+  execute function punctual.guard_pause();
+
+create or replace trigger punctual_notify_pauses
+  after insert or update or delete on punctual.pauses for each statement
+  execute function punctual.notify_pauses();
+
+create or replace trigger punctual_notify_pauses_truncate
+  after truncate on punctual.pauses for each statement
+  execute function punctual.notify_pauses();
