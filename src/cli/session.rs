@@ -13,23 +13,13 @@ pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
     Dsn::parse(url.expose_secret()).context("DATABASE_URL is not valid")
 }
 
-/// Does `work` within a session; the connection is driven beside it and closed after it.
+/// Does `work` within a session. If the connection is lost, the error is its cause.
 pub(super) async fn with<T>(
     dsn: &Dsn,
     work: impl AsyncFnOnce(&Client) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let (client, connection) = dsn.connect().await?;
-    let (done, ended) = tokio::join!(
-        async move {
-            let done = work(&client).await;
-            drop(client);
-            done
-        },
-        connection
-    );
-    match (done, ended) {
-        // The work only saw its connection close; the connection has the cause.
-        (Err(_), Err(lost)) => Err(dsn.explain(lost).into()),
+    match dsn.with_session(work).await? {
+        (Err(_), Some(lost)) => Err(lost.into()),
         (done, _) => done,
     }
 }

@@ -60,7 +60,7 @@ pub enum Problem {
         /// Likewise.
         file_key: String,
     },
-    /// Whoever may read could act.
+    /// Anyone who may read could make changes.
     #[error(
         "PUNCTUAL_OPERATOR_TOKEN and PUNCTUAL_DEBUG_TOKEN are the same, so anyone who may read could make changes: \
          set different ones"

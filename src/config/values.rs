@@ -133,7 +133,7 @@ pub(super) fn credential(text: &str) -> Parsed<SecretString> {
     }
 }
 
-/// A token of ours: it does not only travel, it must not be guessed.
+/// A token of the HTTP API. It must not only be well-formed, but hard to guess.
 pub(super) fn token(text: &str) -> Parsed<SecretString> {
     if text.len() >= TOKEN_MIN && text.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(text.into())

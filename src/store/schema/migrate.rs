@@ -187,22 +187,12 @@ impl<'a> Migrator<'a> {
         dsn: &Dsn,
         work: impl AsyncFnOnce(&Client) -> Result<T, MigrateError>,
     ) -> Result<T, MigrateError> {
-        let (client, connection) = dsn.connect().await?;
-        // Driven here and not by a task, so that session and lock end when this call does.
-        let (done, ended) = tokio::join!(
-            async move {
-                let done = work(&client).await;
-                drop(client);
-                done
-            },
-            connection
-        );
-        match (done, ended) {
-            // The statement only saw its connection close; the connection knows why.
-            (Err(MigrateError::Sql { source, .. } | MigrateError::Record(source)), Err(lost))
+        match dsn.with_session(work).await? {
+            // The statement only saw its connection close.
+            (Err(MigrateError::Sql { source, .. } | MigrateError::Record(source)), Some(lost))
                 if source.is_closed() =>
             {
-                Err(dsn.explain(lost).into())
+                Err(lost.into())
             }
             (done, _) => done,
         }

@@ -158,6 +158,25 @@ impl Dsn {
         Ok((client, connection))
     }
 
+    /// Does `work` in a session that ends with it. If the connection was lost, `work` only saw it close; the cause
+    /// is the second result.
+    pub async fn with_session<T, E>(
+        &self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, E>,
+    ) -> Result<(Result<T, E>, Option<ConnectError>), ConnectError> {
+        let (client, connection) = self.connect().await?;
+        // Driven here and not by a task, so that the session and its locks end when this call does.
+        let (done, ended) = tokio::join!(
+            async move {
+                let done = work(&client).await;
+                drop(client);
+                done
+            },
+            connection
+        );
+        Ok((done, ended.err().map(|lost| self.explain(lost))))
+    }
+
     /// At most `max_size` connections, made when they are first needed; each has the daemon's
     /// settings. Waiting for a free one is bounded by [`SESSION_TIMEOUT`], as is making one.
     ///
