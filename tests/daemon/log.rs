@@ -63,7 +63,7 @@ async fn a_database_that_is_away_is_said_by_cause_and_not_by_message() {
     )
     .await;
     let lines = warnings(&daemon, from);
-    check(&lines, began, 24);
+    check(&lines, began, 26);
     for line in lines
         .iter()
         .filter(|line| line.contains("outcomes could not be"))
