@@ -130,10 +130,21 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 21] = [
     (Mutant::NoLease, &[Invariant::Fence]),
     (Mutant::FastClock, &[Invariant::NeverEarly]),
     (Mutant::LateTimer, &[Invariant::OnTime]),
-    (Mutant::HollowChannel, &[Invariant::OnTime]),
+    (
+        Mutant::HollowChannel,
+        &[Invariant::OnTime, Invariant::UrgentOnTime],
+    ),
     (Mutant::NoFacts, &[Invariant::QuietHours]),
     (Mutant::ClaimsPaused, &[Invariant::PausedStays]),
-    (Mutant::EmptyPauses, &[Invariant::PausedStays]),
+    // Without reads no resume is seen either.
+    (
+        Mutant::EmptyPauses,
+        &[
+            Invariant::PausedStays,
+            Invariant::OnTime,
+            Invariant::UrgentOnTime,
+        ],
+    ),
     (Mutant::OneLane, &[Invariant::LanesApart]),
     (Mutant::NoQuarantine, &[Invariant::Quarantined]),
     (Mutant::FollowedJump, &[Invariant::NeverEarly]),

@@ -65,7 +65,9 @@ impl Database {
             if stops && self.mutant != Some(Mutant::ClaimsPaused) {
                 continue;
             }
-            let (due, wanted_at) = (self.due(row, now), self.wanted_at(row));
+            // A claim that takes no notice of a pause does not wait for its end either.
+            let due = if stops { row.due() } else { self.due(row, now) };
+            let wanted_at = self.wanted_at(row);
             let Some(row) = self.rows.get_mut(&ask.id) else {
                 continue;
             };
