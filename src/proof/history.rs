@@ -85,6 +85,13 @@ impl Witness {
         }
     }
 
+    /// Whether the next statement checks for this claim.
+    pub fn checks_claim(&self, token: AttemptToken) -> bool {
+        let is_it =
+            |(_, own, write): &(u64, AttemptToken, Write)| (*own, *write) == (token, Write::Claim);
+        self.writes.iter().any(is_it)
+    }
+
     /// The number of the next heartbeat. Never the same twice, because the response to one may be
     /// lost.
     pub fn next_beat(&mut self) -> i64 {

@@ -170,7 +170,7 @@ async fn an_answer_outlives_the_database_and_the_process() {
     daemon.ended().await;
 
     let mut daemon = Daemon::start(&world.env);
-    daemon.says("the start waits for it").await;
+    daemon.says("waiting for it").await;
     database_is(&world, true).await;
     daemon.ready().await;
     world.arrived_once(id).await;

@@ -69,6 +69,26 @@ async fn a_database_without_the_latest_commit_claims_nothing() {
     }
 }
 
+/// A claim is lost before its outcome is recorded. The record enters the attempt again, and then the next claim would
+/// find it.
+#[tokio::test]
+async fn a_claim_that_its_record_enters_again_was_lost() {
+    let world = World::new().await;
+    let ids = world.rows(1, "pending").await;
+    let one = Instance::start(&world).await;
+    let lost = won(&one.store, &ids).await.remove(0);
+    let restore = format!(
+        "delete from punctual.attempts where token = '{}';
+         update scheduled_messages set status = 'pending', attempts = 0 where id = '{}'",
+        lost.token.0, lost.id.0
+    );
+    run(&world.unseen, &restore).await;
+    assert_eq!(recorded(&one.store, &[accepted(&lost)]).await, 1);
+    let moved = one.lineage.moved().now_or_never();
+    assert!(moved.expect("it is reported").lost);
+    assert_eq!(world.status(lost.id.0).await, "sent");
+}
+
 #[tokio::test]
 async fn retention_is_not_taken_for_loss() {
     let world = World::new().await;

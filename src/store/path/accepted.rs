@@ -28,6 +28,7 @@ impl Store {
         versions: &HashMap<MessageId, i64>,
         done: &mut Recorded,
     ) -> Result<(), StoreError> {
+        let (mark, _) = self.history_check();
         let client = self.client().await?;
         self.merge(&client, RECORD_ACCEPTED, records, versions, done)
             .await?;
@@ -36,10 +37,19 @@ impl Store {
         if left.is_empty() {
             return Ok(());
         }
-        self.merge(&client, RECORD_LOST, &left, versions, done)
-            .await
+        let entered = self
+            .merge(&client, RECORD_LOST, &left, versions, done)
+            .await?;
+        // The database had lost a claim that is checked for. It has been entered again, so no check would notice.
+        if let Some(lineage) = &self.lineage
+            && lineage.witness(|own| entered.iter().any(|token| own.checks_claim(*token)))
+        {
+            lineage.lost(mark);
+        }
+        Ok(())
     }
 
+    /// Returns the attempts that the database had lost.
     async fn merge(
         &self,
         client: &Object,
@@ -47,7 +57,8 @@ impl Store {
         records: &Records<'_>,
         versions: &HashMap<MessageId, i64>,
         done: &mut Recorded,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<AttemptToken>, StoreError> {
+        let mut entered = Vec::new();
         let mut columns = Columns::default();
         for record in records {
             columns.push(record, versions);
@@ -83,6 +94,7 @@ impl Store {
                 ("done", Some(token), _) => {
                     done.insert(token, None);
                 }
+                ("recovered", Some(token), _) => entered.push(token),
                 ("doubled", Some(token), _) => {
                     if let Some(record) = records.iter().find(|r| r.token == token) {
                         self.doubled(record.id, token);
@@ -93,7 +105,7 @@ impl Store {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(entered)
     }
 }
 

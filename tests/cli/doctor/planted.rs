@@ -107,7 +107,7 @@ pub(super) const HARMLESS: &[(&str, &str)] = &[
 pub(super) const MISTAKES: &[Mistake] = &[
     // The settings.
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=disable")], "encryption", "bad", "sslmode=disable to another host", "verify-full"),
-    set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=prefer")], "encryption", "warn", "can have the connection unencrypted", "verify-full"),
+    set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslmode=prefer")], "encryption", "warn", "can make the connection unencrypted", "verify-full"),
     set(&[("DATABASE_URL", "postgres://u:p@db.invalid/x?sslcompression=1")], "connection string", "warn", "sslcompression is ignored", "remove it"),
     set(&[("DATABASE_URL", "postgres://postgres:[YOUR-PASSWORD]@db.invalid/postgres")], "placeholders", "bad", "not a real value: DATABASE_URL", "YOUR-PASSWORD"),
     set(&[("TWILIO_AUTH_TOKEN", "your_auth_token")], "placeholders", "bad", "TWILIO_AUTH_TOKEN", "console"),

@@ -102,6 +102,8 @@ with ask as materialized (
 select token, 'done' as what, null::text as refusal from named
  where has_attempt or known or token in (select token from recovered)
 union all
+select token, 'recovered', null from recovered
+union all
 select token, 'doubled', null from ledger where doubled
 union all
 select token, 'doubled', null from recovered where doubled
