@@ -60,11 +60,9 @@ async fn the_app_refuses_and_quotes(world: &World) -> uuid::Uuid {
         let row = world.app.query_opt(sql, &[&id]).await.unwrap()?;
         let kept: String = row.get(0);
         is_clean("the outbox", &kept);
-        assert!(
-            kept.contains("SQLSTATE P0001, function \"say_no\""),
-            "{kept}"
-        );
-        Some(())
+        // Written together with others, it has the refusal of all until it is tried alone.
+        kept.contains("SQLSTATE P0001, function \"say_no\"")
+            .then_some(())
     })
     .await;
     id
