@@ -14,7 +14,7 @@ struct Case {
 }
 
 async fn check(case: Case) {
-    check_in(World::new([]).await, case).await;
+    check_in(&World::new([]).await, case).await;
 }
 
 /// The same for a daemon with a role of its own, `DAEMON` in the case.
@@ -43,12 +43,12 @@ async fn check_as_role(case: Case) {
         ..case
     };
     let app = world.db.client().await;
-    check_in(world, of_role).await;
+    check_in(&world, of_role).await;
     let drop = format!("drop owned by {role}; drop role {role}");
     app.batch_execute(&drop).await.unwrap();
 }
 
-async fn check_in(world: World, case: Case) {
+async fn check_in(world: &World, case: Case) {
     let mut daemon = world.daemon().await;
     let before = world.insert("before", 0).await;
     world.arrived_once(before).await;
@@ -184,7 +184,7 @@ async fn a_table_swapped_for_a_copy_is_found() {
     // As the owner: to another role the copy would have to be granted first.
     let world = World::over(TestDb::new().await, []).await;
     check_in(
-        world,
+        &world,
         Case {
             plant: "begin;
                 alter table scheduled_messages rename to scheduled_messages_old;
