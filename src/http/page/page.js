@@ -124,7 +124,7 @@ function drawHealth() {
 }
 
 /** What a pause stops, and until when. */
-function paused(pause) {
+function pauseWords(pause) {
   const what = pause.scope === "everything" ? "everything" : `${pause.scope.replaceAll("_", " ")}${pause.what ? ` ${pause.what}` : ""}`;
   return `${what} ${pause.until === "infinity" ? "until somebody resumes" : `until ${time(micros(pause.until))}`}`;
 }
@@ -133,7 +133,7 @@ function paused(pause) {
 function status() {
   if (!state.ready) return `Not sending: ${state.missing.join("; ") || "not ready"}`;
   if (state.breaker.open) return "Sending is paused: the provider refuses the account";
-  return state.pauses.length ? `Paused: ${state.pauses.map(paused).join("; ")}` : "Sending";
+  return state.pauses.length ? `Paused: ${state.pauses.map(pauseWords).join("; ")}` : "Sending";
 }
 
 function drawState() {
