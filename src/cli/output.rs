@@ -27,6 +27,19 @@ pub(super) fn remark(text: &str) {
     let _ = writeln!(stderr(), "punctual: {text}");
 }
 
+/// Texts of others may have line breaks and control characters in them.
+pub(super) fn one_line(text: &str) -> String {
+    let escape = |c: char| c.is_control().then(|| c.escape_debug());
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match escape(c) {
+            Some(escaped) => line.extend(escaped),
+            None => line.push(c),
+        }
+    }
+    line
+}
+
 fn write_to(out: &mut impl Write, text: &str) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -5,11 +5,12 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use anyhow::bail;
 use jiff::tz::TimeZone;
 use serde_json::json;
+use uuid::Uuid;
 
-use super::schedule::zone;
+use super::schedule::{sender, zone};
 use super::when::{self, FORMS, When};
 use super::{Usage, output, session};
-use crate::config::{Config, Sources};
+use crate::config::Sources;
 use crate::message::{Channel, Moment, PauseKey, PauseScope, Sender};
 use crate::store::doctor::database_time;
 use crate::store::pauses::{self, EXPIRED_MAX, Listed};
@@ -18,14 +19,16 @@ use crate::store::pauses::{self, EXPIRED_MAX, Listed};
 const SCOPES: &str = "What to pause: nothing for everything, or lane=CHANNEL, sender=NUMBER, campaign=ID, user=ID, \
      type=MESSAGE_TYPE";
 
+const PAUSE_HELP: &str = "\
+Example:
+  punctual pause --why 'wrong text in the brief'
+  punctual pause type=daily_brief --until 'in 2h'
+
+What is paused stays pending, and can be changed and cancelled. What is already being sent is not stopped.";
+
 /// Stop messages until a time or until `punctual resume`: all, or those of a lane, sender, campaign, user or type.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  punctual pause --why 'wrong text in the brief'\n  \
-                  punctual pause type=daily_brief --until 'tomorrow 9:00'\n\n\
-                  Takes effect within 100 ms, or two round trips to the database if those take longer. \
-                  What is paused stays pending, and can be changed and cancelled."
-)]
+#[command(after_help = PAUSE_HELP)]
 pub(super) struct PauseArgs {
     #[arg(value_name = "SCOPE", value_parser = scope, help = SCOPES)]
     scope: Option<PauseKey>,
@@ -92,11 +95,11 @@ fn scope(text: &str) -> Result<PauseKey, String> {
             (PauseScope::Lane, what)
         }
         "sender" => {
-            let sender: Sender = what.parse().map_err(|e| format!("{e}"))?;
+            let sender = sender(&what).map_err(|why| why.to_string())?;
             (PauseScope::Sender, sender.as_str().to_owned())
         }
-        "campaign" => (PauseScope::Campaign, what.to_lowercase()),
-        "user" => (PauseScope::User, super::message_id(&what)?.to_string()),
+        "campaign" => (PauseScope::Campaign, id(&what)?),
+        "user" => (PauseScope::User, id(&what)?),
         "type" => (PauseScope::MessageType, what),
         other => {
             return Err(format!(
@@ -113,6 +116,14 @@ fn scope(text: &str) -> Result<PauseKey, String> {
     Ok(PauseKey { scope, what })
 }
 
+/// An id as the columns of campaigns and users have it.
+fn id(text: &str) -> Result<String, String> {
+    let id: Uuid = text.parse().map_err(|_| {
+        "expected its id, a UUID like 00000000-0000-0000-0000-000000000001".to_owned()
+    })?;
+    Ok(id.to_string())
+}
+
 fn key(scope: Option<PauseKey>) -> PauseKey {
     scope.unwrap_or_else(|| PauseKey {
         scope: PauseScope::Everything,
@@ -120,19 +131,26 @@ fn key(scope: Option<PauseKey>) -> PauseKey {
     })
 }
 
-/// As it was written on the command line.
-fn named(key: &PauseKey) -> String {
-    match key.scope {
-        PauseScope::Everything => "everything".to_owned(),
-        PauseScope::MessageType => format!("type={}", key.what),
-        scope => format!("{}={}", scope.as_str(), key.what),
+/// As it is written on the command line.
+fn named(scope: &str, what: &str) -> String {
+    if what.is_empty() {
+        return scope.to_owned();
     }
+    let kind = if scope == PauseScope::MessageType.as_str() {
+        "type"
+    } else {
+        scope
+    };
+    output::one_line(&format!("{kind}={what}"))
 }
 
 pub(super) async fn pause(args: PauseArgs, sources: &Sources) -> anyhow::Result<()> {
     let local = args.timezone.clone().unwrap_or_else(TimeZone::system);
     let until = args.until.as_deref().map(|text| When::parse(text, &local));
     let until = until.transpose().map_err(Usage::of("--until"))?;
+    if let Some(note) = until.as_ref().and_then(When::note) {
+        output::remark(note);
+    }
     let (key, dsn) = (key(args.scope), session::dsn(sources)?);
     let (now, paused) = session::with(&dsn, async |client| {
         let now = database_time(client).await?;
@@ -140,7 +158,8 @@ pub(super) async fn pause(args: PauseArgs, sources: &Sources) -> anyhow::Result<
             .as_ref()
             .map_or(Moment::MAX, |until| until.instant(now));
         if end <= now {
-            bail!("--until: the pause would be over already");
+            let why = "the pause would be over already";
+            return Err(Usage::of("--until")(why.to_owned()).into());
         }
         let paused = pauses::pause(client, &key, end, args.why.as_deref()).await;
         Ok((now, paused.map_err(super::refused)?))
@@ -155,47 +174,45 @@ pub(super) async fn pause(args: PauseArgs, sources: &Sources) -> anyhow::Result<
         let until = when::show(paused.until, &local);
         format!("until {until}, {}", when::distance(paused.until, now))
     };
-    output::print(&format!("{} is paused {end}\n", named(&key)))
+    let name = named(&paused.scope, &paused.what);
+    output::print(&format!("{name} is paused {end}\n"))
 }
 
 pub(super) async fn resume(args: ResumeArgs, sources: &Sources) -> anyhow::Result<()> {
     let (key, dsn) = (key(args.scope), session::dsn(sources)?);
-    // Without valid settings no sender is the default one.
-    let config = Config::load(sources).ok();
-    let sender = config.and_then(|config| config.default_sender);
+    let name = named(key.scope.as_str(), &key.what);
+    let sender = session::default_sender(sources);
     let (is_resumed, expired) = session::with(&dsn, async |client| {
         let sender = sender.as_ref().map(Sender::as_str);
         let expired = pauses::expired(client, &key, sender).await?;
         if expired > 0 && !args.yes {
-            confirm(&named(&key), expired)?;
+            confirm(&name, expired)?;
         }
         let is_resumed = pauses::resume(client, &key).await.map_err(super::refused)?;
         Ok((is_resumed, expired))
     })
     .await?;
     if !is_resumed {
-        bail!(
-            "{} is not paused; `punctual pauses` lists what is",
-            named(&key)
-        );
+        bail!("{name} is not paused; `punctual pauses` lists what is");
     }
     if args.json {
         let text = json!({"scope": key.scope.as_str(), "what": key.what, "expired": expired});
         return output::print(&format!("{text:#}\n"));
     }
-    output::print(&format!("{} is resumed\n", named(&key)))
+    output::print(&format!("{name} is resumed\n"))
 }
 
 /// Asks before messages are cancelled that nobody meant to cancel.
 fn confirm(named: &str, expired: u64) -> anyhow::Result<()> {
-    let many = if expired == EXPIRED_MAX.unsigned_abs() {
-        "or more "
-    } else {
-        ""
+    let many = match expired {
+        1 => "1 message that has".to_owned(),
+        _ if expired == EXPIRED_MAX.unsigned_abs() => {
+            format!("{expired} or more messages that have")
+        }
+        _ => format!("{expired} messages that have"),
     };
     let warning = format!(
-        "{expired} {many}messages have passed their send_before or the start of their event, and will be cancelled \
-         when {named} is resumed"
+        "when {named} is resumed, {many} expired meanwhile (by send_before or the start of the event) will be cancelled"
     );
     if !stdin().is_terminal() {
         bail!("{warning}; to resume nevertheless: --yes");
@@ -223,27 +240,16 @@ pub(super) async fn list(args: ListArgs, sources: &Sources) -> anyhow::Result<()
     }
     let local = TimeZone::system();
     let line = |pause: &Listed| {
-        let scope = PauseScope::of(&pause.scope);
-        let name = scope.map(|scope| PauseKey {
-            scope,
-            what: pause.what.clone(),
-        });
-        let name = name.map_or_else(|| pause.scope.clone(), |key| named(&key));
+        let name = named(&pause.scope, &pause.what);
         let until = if pause.until == Moment::MAX {
             "until resumed".to_owned()
         } else {
             format!("until {}", when::show(pause.until, &local))
         };
         let since = when::distance(pause.at, now);
-        let why = pause.why.as_ref().map(|why| {
-            let why: String = why.chars().filter(|c| !c.is_control()).collect();
-            format!(": {why}")
-        });
-        format!(
-            "{name}, {until}; by {}, {since}{}\n",
-            pause.who,
-            why.unwrap_or_default()
-        )
+        let why = pause.why.as_ref().map(|why| format!(": {why}"));
+        let by = format!("{}, {since}{}", pause.who, why.unwrap_or_default());
+        format!("{name}, {until}; by {}\n", output::one_line(&by))
     };
     output::print(&paused.iter().map(line).collect::<String>())
 }
@@ -262,7 +268,15 @@ mod tests {
                 Some((PauseScope::Sender, "+15005550006")),
             ),
             ("sender=", None),
-            ("campaign=A1", Some((PauseScope::Campaign, "a1"))),
+            (
+                "sender=MG0123456789abcdef0123456789abcdef",
+                Some((PauseScope::Sender, "MG0123456789abcdef0123456789abcdef")),
+            ),
+            (
+                "campaign=00000000-0000-0000-0000-00000000000B",
+                Some((PauseScope::Campaign, "00000000-0000-0000-0000-00000000000b")),
+            ),
+            ("campaign=summer", None),
             (
                 "user=00000000-0000-0000-0000-00000000000A",
                 Some((PauseScope::User, "00000000-0000-0000-0000-00000000000a")),
@@ -280,5 +294,19 @@ mod tests {
             let read = read.as_ref().map(|key| (key.scope, &*key.what));
             assert_eq!(read, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_until_of_the_example_is_understood() {
+        let (_, until) = PAUSE_HELP.split_once("--until '").unwrap();
+        let (until, _) = until.split_once('\'').unwrap();
+        assert!(When::parse(until, &TimeZone::UTC).is_ok(), "{until}");
+    }
+
+    #[test]
+    fn what_others_wrote_stays_on_its_line() {
+        assert_eq!(named("everything", ""), "everything");
+        assert_eq!(named("message_type", "brief"), "type=brief");
+        assert_eq!(named("campaign", "a\u{1b}[2J\n"), "campaign=a\\u{1b}[2J\\n");
     }
 }

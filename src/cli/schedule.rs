@@ -116,7 +116,7 @@ impl Priority {
 }
 
 /// The CLI does not read the daemon's settings, so it takes what any provider takes.
-fn sender(text: &str) -> Result<Sender, SenderError> {
+pub(super) fn sender(text: &str) -> Result<Sender, SenderError> {
     Sender::parse(text, twilio::CAPABILITIES.sender_pools)
 }
 

@@ -4,13 +4,19 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio_postgres::Client;
 
-use crate::config::{self, Sources};
+use crate::config::{self, Config, Sources};
+use crate::message::Sender;
 use crate::store::Dsn;
 
 /// The database that the settings name.
 pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
     let url = config::database_url(sources)?;
     Dsn::parse(url.expose_secret()).context("DATABASE_URL is not valid")
+}
+
+/// The sender of rows that name none. Without valid settings there is none.
+pub(super) fn default_sender(sources: &Sources) -> Option<Sender> {
+    Config::load(sources).ok()?.default_sender
 }
 
 /// Does `work` within a session. If the connection is lost, the error is its cause.

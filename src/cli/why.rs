@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::ask::Daemon;
 use super::{output, session};
-use crate::config::{Config, Sources, debug_endpoint};
+use crate::config::{Sources, debug_endpoint};
 use crate::message::{Channel, MessageId, Moment, Sender};
 use crate::store::story::{Story, StoryAttempt, StoryHold, StoryReceipt, StoryRow};
 
@@ -28,9 +28,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
     let id = MessageId(args.id);
-    // Without valid settings no sender is the default one.
-    let config = Config::load(sources).ok();
-    let sender = config.and_then(|config| config.default_sender);
+    let sender = session::default_sender(sources);
     let sender = sender.as_ref().map(Sender::as_str);
     let story = session::with(&dsn, async |client| {
         Ok(Story::read(client, id, sender).await?)
@@ -131,30 +129,21 @@ fn show(story: &Story) -> String {
             local(write.next_attempt_at),
         );
         if let Some(words) = &write.app_error {
-            let _ = writeln!(text, "  in the app's own words: {}", one_line(words));
+            let _ = writeln!(
+                text,
+                "  in the app's own words: {}",
+                output::one_line(words)
+            );
         }
     }
     let _ = writeln!(text, "next\n  {}", story.what_next(local));
     text
 }
 
-/// Texts of others may have line breaks and control characters in them.
-fn one_line(text: &str) -> String {
-    let escape = |c: char| c.is_control().then(|| c.escape_debug());
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match escape(c) {
-            Some(escaped) => line.extend(escaped),
-            None => line.push(c),
-        }
-    }
-    line
-}
-
 fn show_row(text: &mut String, row: &StoryRow) {
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            let _ = writeln!(text, "  {name:<14}{}", one_line(&value));
+            let _ = writeln!(text, "  {name:<14}{}", output::one_line(&value));
         }
     };
     line("status", Some(row.status.clone()));

@@ -59,7 +59,7 @@ async fn what_is_paused_waits_for_the_resume_and_the_rest_does_not() {
     let (code, said, complaint) = world.call(&["resume", "type=brief"]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        complaint.contains("1 messages have passed") && complaint.contains("--yes"),
+        complaint.contains("1 message that has expired") && complaint.contains("--yes"),
         "{complaint}"
     );
     let (code, _, complaint) = world.call(&["resume", "type=other"]).await;
