@@ -77,15 +77,15 @@ pub(super) async fn page(State(state): State<HttpState>) -> Response {
 
 fn draw(state: &HttpState, overview: &Overview) -> String {
     let report = &overview.timers;
-    let ready = if report.breaker.open {
-        "Sending is paused: the provider refuses the account".to_owned()
-    } else if report.ready {
-        ["Paused", "Sending"][usize::from(report.pauses.is_empty())].to_owned()
-    } else {
-        let reasons: Vec<_> = overview.missing.iter().map(ToString::to_string).collect();
-        format!("Not sending: {}", reasons.join("; "))
+    let good = report.ready && !report.breaker.open && report.pauses.is_empty();
+    let ready = match (report.ready, report.breaker.open) {
+        (false, _) => {
+            let reasons: Vec<_> = overview.missing.iter().map(ToString::to_string).collect();
+            format!("Not sending: {}", reasons.join("; "))
+        }
+        (true, true) => "Sending is paused: the provider refuses the account".to_owned(),
+        (true, false) => String::from(if good { "Sending" } else { "Paused" }),
     };
-    let good = ready == "Sending";
     let late = report.lateness_us;
     let figure = |us| {
         if late.count == 0 {

@@ -79,6 +79,9 @@ const commands = {
   },
   async back() {
     await page.waitForSelector("#lost", { state: "hidden", ...AMPLE });
+    await commands.good();
+  },
+  async good() {
     await page.waitForSelector('#ready[data-is="good"]', AMPLE);
   },
   async story(id) {

@@ -120,6 +120,24 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let told = eyes.see(&["fed", "disarmed", &far]).await;
     assert!(told.contains("cancelled"), "{told}");
 
+    // A pause, and its end.
+    let call = async |args: &[&str]| {
+        let (code, said, complaint) = world.call(args).await;
+        assert_eq!(code, Some(0), "{said}{complaint}");
+    };
+    call(&["pause", "type=brief"]).await;
+    let paused = "Paused: message type brief until somebody resumes";
+    eyes.see(&["sees", paused]).await;
+    let users = [1, 2, 3].map(|n| format!("user=00000000-0000-0000-0000-00000000000{n}"));
+    for user in &users {
+        call(&["pause", user, "--until", "in 30h"]).await;
+    }
+    eyes.see(&["sees", "; 1 more"]).await;
+    for scope in users.iter().map(String::as_str).chain(["type=brief"]) {
+        call(&["resume", scope]).await;
+    }
+    eyes.see(&["good"]).await;
+
     eyes.see(&["keyboard"]).await;
     for width in ["320", "360", "900", "1440", "2200"] {
         eyes.see(&["fits", width]).await;

@@ -125,15 +125,23 @@ function drawHealth() {
 
 /** What a pause stops, and until when. */
 function pauseWords(pause) {
-  const what = pause.scope === "everything" ? "everything" : `${pause.scope.replaceAll("_", " ")}${pause.what ? ` ${pause.what}` : ""}`;
-  return `${what} ${pause.until === "infinity" ? "until somebody resumes" : `until ${time(micros(pause.until))}`}`;
+  const kind = pause.scope.replaceAll("_", " ");
+  const what = pause.scope === "everything" ? kind : pause.what ? `${kind} ${pause.what}` : `a ${kind}`;
+  return `${what} until ${pause.until === "infinity" ? "somebody resumes" : dateTime(micros(pause.until), base.us)}`;
+}
+
+/** What is paused: a few in words, the others counted. */
+function pausesWords(pauses) {
+  const words = pauses.slice(0, 3).map(pauseWords);
+  if (pauses.length > words.length) words.push(`${count(pauses.length - words.length)} more`);
+  return words.join("; ");
 }
 
 /** The state of the daemon in one sentence. */
 function status() {
   if (!state.ready) return `Not sending: ${state.missing.join("; ") || "not ready"}`;
   if (state.breaker.open) return "Sending is paused: the provider refuses the account";
-  return state.pauses.length ? `Paused: ${state.pauses.map(pauseWords).join("; ")}` : "Sending";
+  return state.pauses.length ? `Paused: ${pausesWords(state.pauses)}` : "Sending";
 }
 
 function drawState() {
