@@ -5,6 +5,7 @@
 
 mod orphans;
 mod rules;
+mod scripts;
 mod sizes;
 mod source;
 mod words;
@@ -68,6 +69,22 @@ fn every_file_is_a_module() {
     ] {
         assert!(is_orphan(unnamed), "{unnamed}");
     }
+}
+
+#[test]
+fn the_scripts_of_the_page_are_modules() {
+    if !scripts::has_node() {
+        println!("SKIPPED: Node.js is not installed");
+        return;
+    }
+    let broken = scripts::broken(root());
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+    assert_eq!(
+        scripts::syntax_error("import { a } from './b.js'; a();"),
+        None
+    );
+    let twice = "let paused = {}; function paused() {}";
+    assert!(scripts::syntax_error(twice).is_some(), "{twice}");
 }
 
 #[test]
