@@ -26,7 +26,7 @@ const READINGS: usize = 5;
 /// Between attempts to measure a clock that was lost.
 const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
 
-/// Between queries for the provider's date. Each is a request of about 200 bytes.
+/// Between queries for the provider's date.
 const DATE_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) struct DatabaseClock {

@@ -1,5 +1,6 @@
 //! Checks the journal: that it can be written, and is still where the next daemon looks for it; has the database
-//! note that it is incomplete if its file cannot be marked; syncs responses that the database has not recorded. The disk may be slow, so this is not done in the event loop.
+//! note that it is incomplete if its file cannot be marked; syncs responses that the database has not recorded. The
+//! disk may be slow, so this is not done in the event loop.
 
 use std::sync::Arc;
 use std::time::Duration;

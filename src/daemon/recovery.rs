@@ -46,7 +46,8 @@ pub(super) async fn settle(
                 Ok(_) => left.push(file),
                 Err(error) => {
                     let instance = file.past.opened.instance;
-                    tracing::warn!(%instance, %error, "the open attempts of a dead instance are not settled yet; retrying");
+                    tracing::warn!(%instance, %error,
+                        "the open attempts of a dead instance are not settled yet; retrying");
                     left.push(file);
                 }
             }

@@ -1,7 +1,6 @@
 //! What goes on beside the event loop: chores that hold up nobody, and tasks that may not be missing
 //! unnoticed.
 
-use punctual::provider::Providers;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use punctual::daemon::{Parts, RunError, TaskError};
 use punctual::http::{Endpoint, Tokens};
 use punctual::message::{Capabilities, Outcome, ProviderSid};
 use punctual::policy::{Cleared, Rules};
-use punctual::provider::{Fetched, Provider};
+use punctual::provider::{Fetched, Provider, Providers};
 use punctual::reactor::Settings;
 use punctual::schedule::LeadSetting;
 use tokio::net::TcpListener;

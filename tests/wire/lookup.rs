@@ -1,8 +1,7 @@
 //! What the provider is asked later: one message by its sid, and the newest to a number.
 
 use futures_util::future::join_all;
-use punctual::message::Channel;
-use punctual::message::{AttemptToken, Claim, MessageId, Moment, Outcome, ProviderSid};
+use punctual::message::{AttemptToken, Channel, Claim, MessageId, Moment, Outcome, ProviderSid};
 use punctual::provider::console::Console;
 use punctual::provider::twilio::Twilio as Client;
 use punctual::provider::{Fetched, Listed, Provider, Query};

@@ -1,9 +1,10 @@
 //! What the tests send, and through what.
 
-use punctual::message::Carriers;
 use std::time::Duration;
 
-use punctual::message::{AttemptToken, Claim, Facts, LaneKey, MessageId, Moment, Outcome};
+use punctual::message::{
+    AttemptToken, Carriers, Claim, Facts, LaneKey, MessageId, Moment, Outcome,
+};
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider;
 use punctual::provider::twilio::{self, Credentials, Twilio, TwilioConfig};
