@@ -192,14 +192,16 @@ begin
                       from unnest(places) with ordinality as u (id, n) order by u.n);
   end loop;
 
-  perform punctual.insert_messages(
-    array_agg(i.id), array_agg(i.conversation_id), array_agg(i.body), array_agg(i.from_number),
-    array_agg(i.to_number), array_agg(i.sid), array_agg(i.sent_at))
-     from unnest(ids, places, bodies, senders, recipients, sids, sent_at)
-            as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
-    where all_ours or i.conversation_id = any (ours)
-   having count(*) > 0;
-  if not all_ours then
+  if all_ours then
+    perform punctual.insert_messages(ids, places, bodies, senders, recipients, sids, sent_at);
+  else
+    perform punctual.insert_messages(
+      array_agg(i.id), array_agg(i.conversation_id), array_agg(i.body), array_agg(i.from_number),
+      array_agg(i.to_number), array_agg(i.sid), array_agg(i.sent_at))
+       from unnest(ids, places, bodies, senders, recipients, sids, sent_at)
+              as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
+      where i.conversation_id = any (ours)
+     having count(*) > 0;
     held := array(select i.id from unnest(ids, places) as i (id, place) where (i.place = any (ours)) is not true);
   end if;
   -- What the app has deferred to the end of the transaction is checked now, while it can still be undone.
