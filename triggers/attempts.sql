@@ -1,7 +1,8 @@
--- Trigger on punctual.attempts: settling an attempt as certainly not sent returns its quota of the user's day.
--- Re-runnable; replaced as a whole. Batches do it themselves, users in order (record_settled.sql, and
--- receipts_advance.sql for what did not arrive), and mark that with `quota_returned`; this is for all other
--- writes.
+-- Triggers on punctual.attempts. Re-runnable; replaced as a whole.
+
+-- Settling an attempt as certainly not sent returns its quota of the user's day. Batches do it themselves, users in
+-- order (record_settled.sql, and receipts_advance.sql for what did not arrive), and mark that with `quota_returned`;
+-- this is for all other writes.
 
 create or replace function punctual.return_quota() returns trigger
 language plpgsql set search_path = '' as $$
@@ -19,3 +20,28 @@ create or replace trigger punctual_return_quota
   when (new.day is not null and not new.quota_returned
         and sent_nothing!(new))
   execute function punctual.return_quota();
+
+-- Refuses the claims of a daemon that is older than the schema allows: it would send what must wait, because it does
+-- not know why. What it has sent it may still record. The daemon's log shows the name of this function.
+create or replace function punctual.this_program_is_too_old() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  program int := coalesce(nullif(current_setting('punctual.program', true), '')::int, 1);
+  oldest int := (select max(m.oldest_program) from punctual.migrations m);
+begin
+  if program < oldest then
+    raise exception using errcode = 'PU003',
+      message = format('a daemon of program number %s claims nothing here: the schema is for %s and later', program, oldest),
+      hint = 'Stop this daemon and start the version that migrated the schema.';
+  end if;
+  return new;
+end
+$$;
+
+-- Of a claim by this program one comparison of two texts.
+create or replace trigger punctual_this_program_is_too_old
+  before insert on punctual.attempts for each row
+  when (new.outcome is null
+        and current_setting('punctual.writer', true) = 'on'
+        and coalesce(current_setting('punctual.program', true), '') <> 'program!()')
+  execute function punctual.this_program_is_too_old();

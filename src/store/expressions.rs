@@ -13,6 +13,7 @@ mod rights;
 use crate::message::Channel;
 use crate::message::status::Writer;
 use crate::policy::Rule;
+use crate::store::schema::migrate::PROGRAM;
 
 /// The text of an SQL file beside the caller's, with its expressions substituted.
 macro_rules! sql {
@@ -99,6 +100,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // While the table is empty this is one probe a statement.
         b"pause_keys" => lists::pause_keys(alias, out),
         b"paused_until" => lists::paused_until(alias, out),
+        // The number of this program, as its sessions say it.
+        b"program" => out.number(PROGRAM),
         // The words for channels, as a list.
         b"channels" => lists::channels(out),
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.
@@ -208,6 +211,14 @@ impl<const N: usize> Text<N> {
                 self.byte(b'.');
             }
         }
+    }
+
+    /// A whole number that is not negative.
+    const fn number(&mut self, n: i32) {
+        if n >= 10 {
+            self.number(n / 10);
+        }
+        self.byte(b"0123456789"[(n % 10).unsigned_abs() as usize]);
     }
 
     /// A literal of a list.

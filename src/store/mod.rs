@@ -84,6 +84,8 @@ pub struct Store {
     duplicates: Arc<AtomicU64>,
     /// Whether other instances run, which must be notified of rows that they have too.
     accompanied: Arc<AtomicBool>,
+    /// How many instances run whose program is too old for the schema.
+    outdated: Arc<AtomicU64>,
     /// The installation's zone: it defines the days of users without a zone of their own.
     timezone: Arc<str>,
     /// Whether the app's own count of what a user is sent in a day is honoured too.
@@ -105,6 +107,7 @@ impl Store {
             look_up_after: None,
             duplicates: Arc::default(),
             accompanied: Arc::default(),
+            outdated: Arc::default(),
             timezone: "UTC".into(),
             app_counts: false,
             lineage: None,

@@ -49,9 +49,9 @@ const GOOD: &[(&str, &str)] = &[
 
 /// What a healthy database has beside the schema: a daemon.
 const BEATS: &str = concat!(
-    "insert into punctual.instances (id, version) values (gen_random_uuid(), '",
+    "insert into punctual.instances (id, version, program) values (gen_random_uuid(), '",
     env!("CARGO_PKG_VERSION"),
-    "')"
+    "', 2)"
 );
 
 const fn db(

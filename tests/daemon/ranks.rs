@@ -40,7 +40,16 @@ async fn know_each_other(one: &Daemon, other: &Daemon, n: usize) {
 #[tokio::test]
 async fn two_share_the_messages_and_claim_each_once() {
     let world = World::new([]).await;
+    // One of a version that claims nothing here has no turn, and is reported.
+    let outdated = "insert into punctual.instances (id, version, heartbeat_at, beats)
+                    values (gen_random_uuid(), '0.0.9', clock_timestamp() + interval '1 hour', 0)";
+    world.app.batch_execute(outdated).await.unwrap();
     let (one, other) = (world.daemon().await, world.daemon().await);
+    until("it is reported", async || {
+        let remarks = one.readyz(200).await;
+        remarks.contains("a version that is too old").then_some(())
+    })
+    .await;
     far(&world, 20).await;
     know_each_other(&one, &other, 20).await;
     let mut ids = Vec::new();

@@ -1,7 +1,15 @@
-//! A program of the version before runs on the schema of this one: beside it, and again after a rollback.
+//! A program of the version before on the schema of this one: it claims nothing, which the others know, until the schema
+//! is told that it may.
 
+use std::time::Duration;
+
+use punctual::message::InstanceId;
+use punctual::schedule::Ranking;
+use punctual::store::Store;
 use punctual::store::connect::prepare_session;
 use punctual::store::migrate::PROGRAM;
+use tokio_postgres::Client;
+use uuid::Uuid;
 
 use crate::rows::{World, one, run};
 
@@ -15,58 +23,110 @@ fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
         .map(|part| part.split_once('\n').unwrap())
 }
 
-#[tokio::test]
-async fn the_statements_of_the_version_before_are_understood_and_send_a_message() {
-    let world = World::new().await;
+/// A session of that version, with its statements.
+async fn old_session(world: &World) -> Client {
     let old = world.db.client().await;
     prepare_session(&old).await.unwrap();
+    // It did not say its number.
+    run(&old, "reset punctual.program").await;
     for (name, sql) in statements() {
         run(&old, &format!("prepare {name} as {sql}")).await;
     }
-    let (instance, token) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-    let id = world.row("pending").await;
-    for sql in [
-        format!("execute ledger_instance_start('{instance}', '0.1.0')"),
-        format!("execute ledger_instance_beat('{instance}')"),
-        format!(
-            "execute path_claim(array['{id}'::uuid], array['{token}'::uuid], '{instance}', 30000, 50000, '+15005550006', 'UTC', false)"
-        ),
-    ] {
-        run(&old, &sql).await;
-    }
-    assert_eq!(world.status(id).await, "sending");
-    // What this version adds says nothing against it.
-    let record = format!(
+    old
+}
+
+fn claim(id: Uuid, token: Uuid, instance: Uuid) -> String {
+    format!(
+        "execute path_claim(array['{id}'::uuid], array['{token}'::uuid], '{instance}', 30000, 50000, '+15005550006', \
+                            'UTC', false)"
+    )
+}
+
+fn record(id: Uuid, token: Uuid) -> String {
+    format!(
         "execute path_record_accepted(array['{id}'::uuid], array['{token}'::uuid], array['SM1'], array[now()],
                                       array[now()], 60000, array['hello'], array['+15005550006'], array['+13105550100'],
                                       array[null::bigint])"
-    );
-    run(&old, &record).await;
-    assert_eq!(world.status(id).await, "sent");
-    run(
-        &old,
-        &format!("execute ledger_members(20000, 10); execute ledger_instance_stop('{instance}')"),
     )
-    .await;
 }
 
-/// The schema says which programs may run on it: the one before this one may.
+/// It knows no pause and no pace, and would send what must wait.
 #[tokio::test]
-async fn the_schema_lets_the_version_before_run() {
+async fn a_daemon_of_the_version_before_claims_nothing_and_records_what_it_has_sent() {
+    let world = World::new().await;
+    let old = old_session(&world).await;
+    let (instance, token) = (Uuid::new_v4(), Uuid::new_v4());
+    run(
+        &old,
+        &format!("execute ledger_instance_start('{instance}', '0.1.0')"),
+    )
+    .await;
+    run(&old, &format!("execute ledger_instance_beat('{instance}')")).await;
+    let id = world.row("pending").await;
+    let refused = old.batch_execute(&claim(id, token, instance)).await;
+    let refused = refused.unwrap_err();
+    let said = refused.as_db_error().unwrap();
+    // The daemon of that version logs the code and the name of the function, and no words.
+    assert_eq!(said.code().code(), "PU003");
+    assert!(
+        said.where_().unwrap().contains("this_program_is_too_old"),
+        "{said:?}"
+    );
+    assert_eq!(world.status(id).await, "pending");
+
+    // The others see it, and wait for no turn of it.
+    let store = Store::new(world.db.dsn().pool(1), InstanceId(Uuid::new_v4()));
+    store.instance_start().await.unwrap();
+    let ranking = store.members(Duration::from_secs(20)).await.unwrap();
+    assert!(ranking.is_alone());
+    assert_eq!(store.outdated_instances(), 1);
+    let members = [InstanceId(instance), store.instance()];
+    assert_ne!(ranking, Ranking::new(store.instance(), members));
+
+    // What it claimed before the schema was migrated it had sent: it records that.
+    let sending = world.row("sending").await;
+    let ledger = format!(
+        "insert into punctual.attempts (token, message_id, number, instance, lease_until)
+         values ('{token}', '{sending}', 1, '{instance}', now() + interval '1 minute')"
+    );
+    run(&world.unseen, &ledger).await;
+    run(&old, &record(sending, token)).await;
+    assert_eq!(world.status(sending).await, "sent");
+    let stop =
+        format!("execute ledger_members(20000, 10); execute ledger_instance_stop('{instance}')");
+    run(&old, &stop).await;
+    store.members(Duration::from_secs(20)).await.unwrap();
+    assert_eq!(store.outdated_instances(), 0);
+}
+
+/// Whoever goes back a version says so in the record; then its statements are understood, and send a message.
+#[tokio::test]
+async fn the_version_before_sends_again_once_the_schema_says_that_it_may() {
+    let world = World::new().await;
+    let back = "update punctual.migrations set oldest_program = 1 where oldest_program > 1";
+    run(&world.unseen, back).await;
+    let old = old_session(&world).await;
+    let (instance, token) = (Uuid::new_v4(), Uuid::new_v4());
+    let id = world.row("pending").await;
+    run(
+        &old,
+        &format!("execute ledger_instance_start('{instance}', '0.1.0')"),
+    )
+    .await;
+    run(&old, &claim(id, token, instance)).await;
+    assert_eq!(world.status(id).await, "sending");
+    run(&old, &record(id, token)).await;
+    assert_eq!(world.status(id).await, "sent");
+}
+
+/// The number by which the schema shuts out older programs is this one's.
+#[tokio::test]
+async fn the_schema_is_for_this_program() {
     let world = World::new().await;
     let oldest: i32 = one(
         &world.unseen,
         "select max(oldest_program) from punctual.migrations",
     )
     .await;
-    assert!(oldest <= PROGRAM, "{oldest}");
-    let released: i32 = one(
-        &world.unseen,
-        "select max(oldest_program) from punctual.migrations where version <= 20261128200000",
-    )
-    .await;
-    assert_eq!(
-        oldest, released,
-        "a migration of this version shuts out the program before it"
-    );
+    assert_eq!(oldest, PROGRAM);
 }

@@ -45,6 +45,15 @@ impl EventLoop {
                 if paused == 1 { "" } else { "s" }
             ));
         }
+        let outdated = self.dispatch.store.outdated_instances();
+        if outdated > 0 {
+            readiness.remarks.push(format!(
+                "{outdated} other instance{} run{} a version that is too old for the schema and claim{1} nothing: stop {}",
+                if outdated == 1 { "" } else { "s" },
+                if outdated == 1 { "s" } else { "" },
+                if outdated == 1 { "it" } else { "them" }
+            ));
+        }
         for missing in &mut readiness.missing {
             if *missing == Missing::Channel && self.cut_off {
                 *missing = Missing::Connection;

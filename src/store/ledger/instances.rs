@@ -112,18 +112,36 @@ impl Store {
             .query(&members, &[&millis(silence), &MEMBERS_MAX])
             .await
             .map_err(StoreError::at(STEP))?;
-        let members = rows
-            .iter()
-            .map(|row| row.try_get("id").map(InstanceId))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(StoreError::unreadable(STEP))?;
-        if let Some(lineage) = &self.lineage {
-            lineage.set_members(members.clone());
+        let (mut all, mut claiming) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let read = || Ok((InstanceId(row.try_get("id")?), row.try_get("may_claim")?));
+            let (id, may_claim): (_, bool) = read().map_err(StoreError::unreadable(STEP))?;
+            all.push(id);
+            if may_claim {
+                claiming.push(id);
+            }
         }
-        let ranking = Ranking::new(self.instance, members);
+        let outdated = (all.len() - claiming.len()) as u64;
+        let before = self.outdated.swap(outdated, Ordering::Relaxed);
+        if outdated > before {
+            tracing::warn!(
+                instances = outdated,
+                "instances of a version that is too old for the schema run, and claim nothing: stop them"
+            );
+        }
+        if let Some(lineage) = &self.lineage {
+            lineage.set_members(all);
+        }
+        // Nobody waits for the turn of one that claims nothing.
+        let ranking = Ranking::new(self.instance, claiming);
         self.accompanied
             .store(!ranking.is_alone(), Ordering::Relaxed);
         Ok(ranking)
+    }
+
+    /// How many instances run, when that was last read, whose program is too old for the schema: they claim nothing.
+    pub fn outdated_instances(&self) -> u64 {
+        self.outdated.load(Ordering::Relaxed)
     }
 
     async fn on_instance(&self, sql: &'static str, step: &'static str) -> Result<(), StoreError> {

@@ -182,6 +182,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
     db("create publication supabase_realtime", "realtime", "warn", "without scheduled_messages", "alter publication supabase_realtime add table"),
     db("alter database DB set log_statement = 'all'", "server log", "warn", "log_statement is all", "reset log_statement"),
     // The rows, and who works with them.
+    db("update punctual.instances set program = null", "old daemon", "bad", "1 running of a version that is too old for the schema", "stop it"),
     db("update punctual.instances set version = '0.0.9'", "version", "warn", "0.0.9 running", "restart the daemon"),
     db("insert into punctual.settings (timezone) values ('Europe/Berlin') on conflict (one) do update set timezone = excluded.timezone", "time zone", "warn", "the daemon's is Europe/Berlin", "PUNCTUAL_TIMEZONE"),
     db("set session_replication_role = replica;

@@ -2,7 +2,8 @@
 -- 2 MB of it.
 -- $1 this program's version; $2 its time zone, or null if its settings are not valid
 with running as (
-  select i.version from punctual.instances i
+  select i.version, coalesce(i.program, 1) < (select max(m.oldest_program) from punctual.migrations m) as is_too_old
+    from punctual.instances i
    where i.stopped_at is null and i.heartbeat_at > clock_timestamp() - interval '20 s'
 ), others as (
   select string_agg(distinct version, ', ') as versions, count(*) as n from running where version <> $1
@@ -37,6 +38,12 @@ union all
 select 'version', 'warn', case when n > 0 then format('%s running, this program is %s', versions, $1) end, 'the daemon''s is this one''s',
        'restart the daemon with this version, or use the command of the daemon''s'
   from others
+union all
+select 'old daemon', 'bad',
+       case when n > 0 then format('%s running of a version that is too old for the schema: the database refuses its claims', n) end,
+       'no daemon is too old for the schema',
+       'stop it and start this version: what it has sent it still records'
+  from (select count(*) as n from running where is_too_old) old
 union all
 select 'time zone', 'warn',
        case when $2 <> timezone and exists (select from running) then format('the daemon''s is %s, these settings say %s', timezone, $2) end,

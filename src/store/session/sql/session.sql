@@ -3,6 +3,7 @@
 -- host disappears without notice, the server detects that within a minute instead of two hours, and can use the
 -- connection for another client.
 set punctual.writer = 'on';
+set punctual.program = 'program!()';
 set synchronous_commit = on;
 set lock_timeout = '500ms';
 set statement_timeout = '15s';
