@@ -63,4 +63,4 @@ begin
 end
 $$;
 
-revoke execute on function punctual.erase(uuid) from public;
+revoke execute on function punctual.erase(uuid) from PUBLIC;

@@ -223,4 +223,4 @@ $$;
 -- They run with their owner's rights, so not every role that can use the schema may call them.
 revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), punctual.facts_of_templates(uuid[]),
                            punctual.templates_named(text, int), punctual.count_template_uses()
-  from public;
+  from PUBLIC;

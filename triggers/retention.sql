@@ -53,4 +53,4 @@ begin
 end
 $$;
 
-revoke execute on function punctual.forget(timestamptz, int) from public;
+revoke execute on function punctual.forget(timestamptz, int) from PUBLIC;

@@ -453,7 +453,7 @@ revoke execute on function punctual.hold_reminders(text, uuid),
                            punctual.revive_reminders(text, uuid, timestamptz, timestamptz),
                            punctual.event_is(text, uuid, timestamptz, timestamptz, jsonb, boolean, text),
                            punctual.missed_change(text, uuid), punctual.follow_missed(int)
-  from public;
+  from PUBLIC;
 
 -- What a role that may call follow_missed needs for it, if an earlier version granted it that.
 do $$

@@ -79,7 +79,7 @@ begin
 end
 $$;
 
-revoke execute on function punctual.cancel_for_opt_out(uuid, text) from public;
+revoke execute on function punctual.cancel_for_opt_out(uuid, text) from PUBLIC;
 
 -- Only if the table is the migrator's.
 do $$
@@ -106,7 +106,7 @@ begin
                                 and pg_catalog.pg_has_role(p.proowner, 'usage'))
     into has_name, is_ours
     from pg_catalog.pg_proc p
-   where p.pronamespace = 'public'::regnamespace and p.proname = 'get_user_sms_channel_info';
+   where p.pronamespace = to_regnamespace(quote_ident('public')) and p.proname = 'get_user_sms_channel_info';
   if not has_name or is_ours then
     create or replace function public.get_user_sms_channel_info(p_user_id uuid)
     returns table (has_sms_available boolean, phone_number text, phone_verified boolean,

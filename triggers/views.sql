@@ -109,15 +109,15 @@ begin
                                 and pg_catalog.pg_has_role(p.proowner, 'usage'))
     into has_name, is_ours
     from pg_catalog.pg_proc p
-   where p.pronamespace = 'public'::regnamespace and p.proname = 'is_business_hours'
+   where p.pronamespace = to_regnamespace(quote_ident('public')) and p.proname = 'is_business_hours'
      and p.pronargs = 1 and p.proargtypes[0] = 'timestamptz'::regtype;
   if not has_name or is_ours then
     -- With the rights of its caller. The body is resolved here, so that its callers need no right on schema
     -- punctual.
     create or replace function public.is_business_hours(at timestamptz) returns boolean
     language sql stable security invoker set search_path = '' return punctual.is_open(at);
-    -- Supabase serves functions of schema public to anon, unless that is revoked.
-    revoke execute on function public.is_business_hours(timestamptz) from public;
+    -- Supabase serves functions of an exposed schema to anon, unless that is revoked.
+    revoke execute on function public.is_business_hours(timestamptz) from PUBLIC;
     for grantee in
       select r.rolname from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated', 'service_role')
     loop

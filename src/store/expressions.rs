@@ -16,7 +16,7 @@ use crate::policy::Rule;
 use crate::store::schema::migrate::PROGRAM;
 
 /// The text of an SQL file beside the caller's, with its expressions substituted.
-macro_rules! sql {
+macro_rules! assembled {
     ($path:expr) => {{
         const TEXT: &str = include_str!($path);
         const BYTES: [u8; $crate::store::expressions::length(TEXT)] =
@@ -26,6 +26,14 @@ macro_rules! sql {
             Err(_) => panic!("only whole characters of UTF-8 texts are copied"),
         };
         ASSEMBLED
+    }};
+}
+
+/// The same as a statement, which names the schema of the app's tables.
+macro_rules! sql {
+    ($path:expr) => {{
+        static SQL: $crate::store::Sql = $crate::store::Sql::new(assembled!($path));
+        &SQL
     }};
 }
 

@@ -30,6 +30,7 @@ use crate::reactor::report::DatabaseReport;
 mod expressions;
 
 mod app;
+mod app_schema;
 mod error;
 mod halving;
 mod ledger;
@@ -39,6 +40,7 @@ mod schema;
 mod session;
 
 pub use app::user;
+pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;
 pub use expressions::with_expressions;
 pub use halving::Halving;
@@ -60,6 +62,7 @@ pub use session::lineage::{Lineage, Moved, Quarantine};
 pub use session::watch::Watch;
 pub use session::{connect, dsn};
 
+use app_schema::Sql;
 use session::watch::{CHECK_AFTER, CurrentSession, State};
 
 /// How long a step may take where no message waits for it. Longer than the server itself lets a
@@ -317,11 +320,11 @@ impl Store {
 /// Prepares a statement once for each connection.
 async fn prepared(
     client: &impl GenericClient,
-    sql: &'static str,
+    sql: &'static Sql,
     step: &'static str,
 ) -> Result<Statement, StoreError> {
     client
-        .prepare_cached(sql)
+        .prepare_cached(sql.text())
         .await
         .map_err(StoreError::at(step))
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod app_schema;
 mod orphans;
 mod rules;
 mod scripts;
@@ -68,6 +69,31 @@ fn every_file_is_a_module() {
         "tests/house/none.rs",
     ] {
         assert!(is_orphan(unnamed), "{unnamed}");
+    }
+}
+
+#[test]
+fn sql_names_the_schema_of_the_app_in_the_two_ways_that_are_replaced() {
+    let broken = app_schema::broken(root());
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+    for replaced in [
+        "select from public.messages",
+        "'public.' || tab",
+        "format('public.%I', tab)",
+        "nspname = 'public' -- of schema public",
+        "from publication, republic",
+        "revoke execute on function f() from PUBLIC;",
+    ] {
+        assert!(!app_schema::names_it_otherwise(replaced), "{replaced}");
+    }
+    for stays in [
+        "from public;",
+        "schema public",
+        "'public'::regnamespace",
+        "app.public.x",
+        "\"public\".x",
+    ] {
+        assert!(app_schema::names_it_otherwise(stays), "{stays}");
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::rows::{self, Write};
 use crate::schedule::Backoff;
-use crate::store::{Store, StoreError, millis, prepared};
+use crate::store::{Sql, Store, StoreError, millis, prepared};
 
-const DUE: &str = sql!("sql/outbox_due.sql");
-const DONE: &str = sql!("sql/outbox_done.sql");
-const AGAIN: &str = sql!("sql/outbox_again.sql");
+static DUE: &Sql = sql!("sql/outbox_due.sql");
+static DONE: &Sql = sql!("sql/outbox_done.sql");
+static AGAIN: &Sql = sql!("sql/outbox_again.sql");
 
 /// An app that refuses a write may be fixed later, so writes are retried without end, less and less often.
 const PAUSE: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(3600));

@@ -2,9 +2,9 @@
 //! on these tables change messages in the app's own transaction. They do not wait long for locks, and the app's own
 //! triggers may fail in them: they record what they could not change, and that is done here.
 
-use crate::store::{Store, StoreError, prepared};
+use crate::store::{Sql, Store, StoreError, prepared};
 
-const FOLLOW_MISSED: &str = sql!("sql/follow_missed.sql");
+static FOLLOW_MISSED: &Sql = sql!("sql/follow_missed.sql");
 
 impl Store {
     /// Applies missed changes to messages, at most so many; returns to how many.

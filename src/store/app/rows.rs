@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use crate::message::{MessageId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{StoreError, prepared};
+use crate::store::{Sql, StoreError, prepared};
 
-const HOLD_ATTEMPT: &str = sql!("sql/attempt_hold.sql");
-const WRITE_SENT: &str = sql!("sql/write_sent.sql");
-const WRITE_MESSAGES: &str = sql!("sql/write_messages.sql");
-const TELL_STATUSES: &str = sql!("sql/tell_statuses.sql");
-const WRITE_STATUSES: &str = sql!("sql/write_statuses.sql");
+static HOLD_ATTEMPT: &Sql = sql!("sql/attempt_hold.sql");
+static WRITE_SENT: &Sql = sql!("sql/write_sent.sql");
+static WRITE_MESSAGES: &Sql = sql!("sql/write_messages.sql");
+static TELL_STATUSES: &Sql = sql!("sql/tell_statuses.sql");
+static WRITE_STATUSES: &Sql = sql!("sql/write_statuses.sql");
 
 /// A write into the app's tables. Kept as JSON in the outbox, so its fields must not change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ const WRITING: &str = "writing sent messages to the app's tables";
 /// Calls a function of `triggers/messages.sql` that writes messages; returns its result.
 async fn call(
     tx: &Transaction<'_>,
-    sql: &'static str,
+    sql: &'static Sql,
     delivered: &[Delivered],
 ) -> Result<Row, StoreError> {
     let ids: Vec<Uuid> = delivered.iter().map(|d| d.id).collect();
@@ -190,7 +190,7 @@ const TELLING: &str = "telling the app's tables of receipts";
 
 async fn call_for_statuses(
     tx: &Transaction<'_>,
-    sql: &'static str,
+    sql: &'static Sql,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Row, StoreError> {
     let statement = prepared(tx, sql, TELLING).await?;

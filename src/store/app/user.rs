@@ -9,18 +9,18 @@ use uuid::Uuid;
 
 use crate::message::facts::Template;
 use crate::message::{MessageId, Moment, Status};
-use crate::store::StoreError;
 use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Sql, StoreError};
 
-const SCHEDULE: &str = sql!("sql/user_schedule.sql");
-const TEMPLATES: &str = sql!("sql/user_templates.sql");
-const INSERT: &str = sql!("sql/user_insert.sql");
-const PREFER: &str = sql!("sql/user_prefer.sql");
-const RESCHEDULE: &str = sql!("sql/user_reschedule.sql");
-const EDIT: &str = sql!("sql/user_edit.sql");
-const CANCEL: &str = sql!("sql/user_cancel.sql");
-const DELETE: &str = sql!("sql/user_delete.sql");
-const FATE: &str = sql!("sql/user_fate.sql");
+static SCHEDULE: &Sql = sql!("sql/user_schedule.sql");
+static TEMPLATES: &Sql = sql!("sql/user_templates.sql");
+static INSERT: &Sql = sql!("sql/user_insert.sql");
+static PREFER: &Sql = sql!("sql/user_prefer.sql");
+static RESCHEDULE: &Sql = sql!("sql/user_reschedule.sql");
+static EDIT: &Sql = sql!("sql/user_edit.sql");
+static CANCEL: &Sql = sql!("sql/user_cancel.sql");
+static DELETE: &Sql = sql!("sql/user_delete.sql");
+static FATE: &Sql = sql!("sql/user_fate.sql");
 
 /// A session that writes the table as the app does.
 pub struct UserSession<C = Client>(C);
@@ -76,7 +76,7 @@ impl<C: Borrow<Client>> UserSession<C> {
         let row = self
             .client()
             .query_opt(
-                SCHEDULE,
+                SCHEDULE.text(),
                 &[
                     &draft.to,
                     &draft.from,
@@ -104,7 +104,7 @@ impl<C: Borrow<Client>> UserSession<C> {
         const STEP: &str = "looking for a template";
         let rows = self
             .client()
-            .query(TEMPLATES, &[&named, &TEMPLATES_TOLD])
+            .query(TEMPLATES.text(), &[&named, &TEMPLATES_TOLD])
             .await
             .map_err(StoreError::at(STEP))?;
         let read = |row: &Row| -> Result<Named, tokio_postgres::Error> {
@@ -138,7 +138,7 @@ impl<C: Borrow<Client>> UserSession<C> {
         const STEP: &str = "inserting a message";
         let row = self
             .client()
-            .query_one(INSERT, &[&user, &to, &body, &PgTimestamp(at)])
+            .query_one(INSERT.text(), &[&user, &to, &body, &PgTimestamp(at)])
             .await
             .map_err(StoreError::at(STEP))?;
         let id = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
@@ -160,7 +160,7 @@ impl<C: Borrow<Client>> UserSession<C> {
         };
         let (from, until) = (us(quiet.0), us(quiet.1));
         self.client()
-            .execute(PREFER, &[&user, &timezone, &from, &until, &a_day])
+            .execute(PREFER.text(), &[&user, &timezone, &from, &until, &a_day])
             .await
             .map_err(StoreError::at("writing a user's preferences"))?;
         Ok(())
@@ -170,26 +170,26 @@ impl<C: Borrow<Client>> UserSession<C> {
     pub async fn reschedule(&self, id: MessageId, at: Moment) -> Result<bool, StoreError> {
         let n = self
             .client()
-            .execute(RESCHEDULE, &[&id.0, &PgTimestamp(at)])
+            .execute(RESCHEDULE.text(), &[&id.0, &PgTimestamp(at)])
             .await;
         Ok(n.map_err(StoreError::at("rescheduling a message"))? > 0)
     }
 
     /// Changes the text of a message that is still pending; whether it was.
     pub async fn edit(&self, id: MessageId, body: &str) -> Result<bool, StoreError> {
-        let n = self.client().execute(EDIT, &[&id.0, &body]).await;
+        let n = self.client().execute(EDIT.text(), &[&id.0, &body]).await;
         Ok(n.map_err(StoreError::at("editing a message"))? > 0)
     }
 
     /// Cancels a message; whether there was one. If it is too late, the guard's error.
     pub async fn cancel(&self, id: MessageId) -> Result<bool, StoreError> {
-        let n = self.client().execute(CANCEL, &[&id.0]).await;
+        let n = self.client().execute(CANCEL.text(), &[&id.0]).await;
         Ok(n.map_err(StoreError::at("cancelling a message"))? > 0)
     }
 
     /// Deletes a message; whether there was one. If it is too late, the guard's error.
     pub async fn delete(&self, id: MessageId) -> Result<bool, StoreError> {
-        let n = self.client().execute(DELETE, &[&id.0]).await;
+        let n = self.client().execute(DELETE.text(), &[&id.0]).await;
         Ok(n.map_err(StoreError::at("deleting a message"))? > 0)
     }
 
@@ -201,7 +201,7 @@ impl<C: Borrow<Client>> UserSession<C> {
         const STEP: &str = "reading the status of a message";
         let row = self
             .client()
-            .query_opt(FATE, &[&id.0])
+            .query_opt(FATE.text(), &[&id.0])
             .await
             .map_err(StoreError::at(STEP))?;
         let Some(row) = row else {

@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::message::{AttemptToken, InstanceId, MessageId};
 use crate::proof::history::Witness;
 use crate::schedule::Ranking;
-use crate::store::{Store, StoreError, millis, prepared};
+use crate::store::{Sql, Store, StoreError, millis, prepared};
 
-const START: &str = sql!("sql/instance_start.sql");
-const BEAT: &str = sql!("sql/instance_beat.sql");
-const STOP: &str = sql!("sql/instance_stop.sql");
-const JOURNAL: &str = sql!("sql/instance_journal.sql");
-const MEMBERS: &str = sql!("sql/members.sql");
-const ORPHANED_CLAIMS: &str = sql!("sql/orphaned_claims.sql");
-const REAP: &str = sql!("sql/reap.sql");
-const WITHOUT_ATTEMPT: &str = sql!("sql/without_attempt.sql");
+static START: &Sql = sql!("sql/instance_start.sql");
+static BEAT: &Sql = sql!("sql/instance_beat.sql");
+static STOP: &Sql = sql!("sql/instance_stop.sql");
+static JOURNAL: &Sql = sql!("sql/instance_journal.sql");
+static MEMBERS: &Sql = sql!("sql/members.sql");
+static ORPHANED_CLAIMS: &Sql = sql!("sql/orphaned_claims.sql");
+static REAP: &Sql = sql!("sql/reap.sql");
+static WITHOUT_ATTEMPT: &Sql = sql!("sql/without_attempt.sql");
 
 /// Why a message is unconfirmed that was `sending` without an open attempt.
 pub const NO_ATTEMPT: &str =
@@ -144,7 +144,7 @@ impl Store {
         self.outdated.load(Ordering::Relaxed)
     }
 
-    async fn on_instance(&self, sql: &'static str, step: &'static str) -> Result<(), StoreError> {
+    async fn on_instance(&self, sql: &'static Sql, step: &'static str) -> Result<(), StoreError> {
         let client = self.client().await?;
         let statement = prepared(&client, sql, step).await?;
         client

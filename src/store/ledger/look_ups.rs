@@ -10,15 +10,15 @@ use crate::proof::TextKey;
 use crate::proof::matching::{SentText, UnconfirmedRow};
 use crate::store::path::expiry::RowTimes;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, micros, millis, prepared};
+use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
-const TAKE: &str = sql!("sql/look_ups_take.sql");
-const DONE: &str = sql!("sql/look_ups_done.sql");
-const RIVALS: &str = sql!("sql/look_up_rivals.sql");
-const KNOWN: &str = sql!("sql/look_up_known.sql");
-const KNOWN_APP: &str = sql!("sql/look_up_known_app.sql");
-const PUT_BACK_ROWS: &str = sql!("sql/look_up_put_back_rows.sql");
-const PUT_BACK: &str = sql!("sql/look_up_put_back.sql");
+static TAKE: &Sql = sql!("sql/look_ups_take.sql");
+static DONE: &Sql = sql!("sql/look_ups_done.sql");
+static RIVALS: &Sql = sql!("sql/look_up_rivals.sql");
+static KNOWN: &Sql = sql!("sql/look_up_known.sql");
+static KNOWN_APP: &Sql = sql!("sql/look_up_known_app.sql");
+static PUT_BACK_ROWS: &Sql = sql!("sql/look_up_put_back_rows.sql");
+static PUT_BACK: &Sql = sql!("sql/look_up_put_back.sql");
 
 /// One attempt to look up, reserved for this instance for a while.
 #[derive(Clone, Debug)]

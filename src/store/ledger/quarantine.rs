@@ -11,16 +11,16 @@ use crate::message::{AttemptToken, Channel, InstanceId, MessageId, Moment};
 use crate::proof::quarantine::QuarantinedRow;
 use crate::store::session::lineage::{Lineage, Quarantine};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, millis, prepared};
+use crate::store::{Sql, Store, StoreError, millis, prepared};
 
-const ROWS: &str = sql!("sql/quarantine_rows.sql");
-const CLEARED: &str = sql!("sql/quarantine_cleared.sql");
-const BEGIN: &str = sql!("sql/quarantine_begin.sql");
-const READ: &str = sql!("sql/quarantine_read.sql");
-const ACCOUNT: &str = sql!("sql/quarantine_account.sql");
-const END: &str = sql!("sql/quarantine_end.sql");
-const CLEAR: &str = sql!("sql/quarantine_clear.sql");
-const WITHOUT_OUTCOME: &str = sql!("sql/attempts_without_outcome.sql");
+static ROWS: &Sql = sql!("sql/quarantine_rows.sql");
+static CLEARED: &Sql = sql!("sql/quarantine_cleared.sql");
+static BEGIN: &Sql = sql!("sql/quarantine_begin.sql");
+static READ: &Sql = sql!("sql/quarantine_read.sql");
+static ACCOUNT: &Sql = sql!("sql/quarantine_account.sql");
+static END: &Sql = sql!("sql/quarantine_end.sql");
+static CLEAR: &Sql = sql!("sql/quarantine_clear.sql");
+static WITHOUT_OUTCOME: &Sql = sql!("sql/attempts_without_outcome.sql");
 
 /// A message that an instance has cleared, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

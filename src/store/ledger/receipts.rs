@@ -15,16 +15,16 @@ use crate::proof::merge::{Located, Merged, merge};
 use crate::proof::{Change, Report};
 use crate::store::app::rows::{self, Delivered};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, prepared};
+use crate::store::{Sql, Store, StoreError, prepared};
 
 mod read;
 mod write;
 
 use read::{AppMessage, Found, Group};
 
-const ALONE: &str = sql!("sql/receipts_alone.sql");
-const ALONE_ATTEMPT: &str = sql!("sql/receipts_alone_attempt.sql");
-const DUPLICATE: &str = sql!("sql/duplicate.sql");
+static ALONE: &Sql = sql!("sql/receipts_alone.sql");
+static ALONE_ATTEMPT: &Sql = sql!("sql/receipts_alone_attempt.sql");
+static DUPLICATE: &Sql = sql!("sql/duplicate.sql");
 
 /// The index that keeps two messages with one `dedup_key` from being active at the same time.
 const DEDUP: &str = "scheduled_messages_dedup_key";

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::message::{AttemptToken, InstanceId, MessageId, Stage};
 use crate::proof::recovery::{LeftOpen, NotAccepted};
-use crate::store::{Store, StoreError, prepared};
+use crate::store::{Sql, Store, StoreError, prepared};
 
-const OPEN: &str = sql!("sql/recover_open.sql");
-const KNOWN: &str = sql!("sql/recover_known.sql");
-const UNBEGUN: &str = sql!("sql/recover_unbegun.sql");
-const RESTORED: &str = sql!("sql/restored_mark.sql");
+static OPEN: &Sql = sql!("sql/recover_open.sql");
+static KNOWN: &Sql = sql!("sql/recover_known.sql");
+static UNBEGUN: &Sql = sql!("sql/recover_unbegun.sql");
+static RESTORED: &Sql = sql!("sql/restored_mark.sql");
 
 /// Attempts read in one statement.
 const BATCH: i64 = 1_000;

@@ -7,13 +7,13 @@ use uuid::Uuid;
 use crate::message::{MessageId, ProviderSid, Status};
 use crate::store::app::rows::{self, Delivered};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, millis, prepared};
+use crate::store::{Sql, Store, StoreError, millis, prepared};
 
-const ROW: &str = sql!("sql/resolve_row.sql");
-const SID: &str = sql!("sql/resolve_sid.sql");
-const LEDGER: &str = sql!("sql/resolve_ledger.sql");
-const MOVE: &str = sql!("sql/resolve_move.sql");
-const TELL: &str = sql!("sql/tell_ids.sql");
+static ROW: &Sql = sql!("sql/resolve_row.sql");
+static SID: &Sql = sql!("sql/resolve_sid.sql");
+static LEDGER: &Sql = sql!("sql/resolve_ledger.sql");
+static MOVE: &Sql = sql!("sql/resolve_move.sql");
+static TELL: &Sql = sql!("sql/tell_ids.sql");
 
 const STEP: &str = "resolving an unconfirmed message";
 

@@ -13,13 +13,13 @@ use crate::message::{
 };
 use crate::policy::{Rules, ZoneWarning, zone_of};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError};
+use crate::store::{Sql, Store, StoreError};
 
-const ROW: &str = sql!("sql/story_row.sql");
-const ATTEMPTS: &str = sql!("sql/story_attempts.sql");
-const RECEIPTS: &str = sql!("sql/story_receipts.sql");
-const NOTES: &str = sql!("sql/story_notes.sql");
-const OUTBOX: &str = sql!("sql/story_outbox.sql");
+static ROW: &Sql = sql!("sql/story_row.sql");
+static ATTEMPTS: &Sql = sql!("sql/story_attempts.sql");
+static RECEIPTS: &Sql = sql!("sql/story_receipts.sql");
+static NOTES: &Sql = sql!("sql/story_notes.sql");
+static OUTBOX: &Sql = sql!("sql/story_outbox.sql");
 
 mod next;
 
@@ -168,15 +168,17 @@ impl Story {
         default_sender: Option<&str>,
     ) -> Result<Self, StoreError> {
         const STEP: &str = "reading a message's story";
-        let row = client.query_opt(ROW, &[&id.0, &default_sender]).await;
+        let row = client
+            .query_opt(ROW.text(), &[&id.0, &default_sender])
+            .await;
         let row = row.map_err(StoreError::at(STEP))?;
-        let attempts = client.query(ATTEMPTS, &[&id.0]).await;
+        let attempts = client.query(ATTEMPTS.text(), &[&id.0]).await;
         let attempts = attempts.map_err(StoreError::at(STEP))?;
-        let receipts = client.query(RECEIPTS, &[&id.0]).await;
+        let receipts = client.query(RECEIPTS.text(), &[&id.0]).await;
         let receipts = receipts.map_err(StoreError::at(STEP))?;
-        let notes = client.query(NOTES, &[&id.0]).await;
+        let notes = client.query(NOTES.text(), &[&id.0]).await;
         let notes = notes.map_err(StoreError::at(STEP))?;
-        let outbox = client.query(OUTBOX, &[&id.0]).await;
+        let outbox = client.query(OUTBOX.text(), &[&id.0]).await;
         let outbox = outbox.map_err(StoreError::at(STEP))?;
         let read = || -> Result<Self, tokio_postgres::Error> {
             Ok(Self {

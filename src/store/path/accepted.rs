@@ -13,10 +13,10 @@ use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 use crate::store::app::rows::warn_of_refusal;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, millis, prepared};
+use crate::store::{Sql, Store, StoreError, millis, prepared};
 
-pub(in crate::store) const RECORD_ACCEPTED: &str = sql!("sql/record_accepted.sql");
-const RECORD_LOST: &str = sql!("sql/record_lost.sql");
+pub(in crate::store) static RECORD_ACCEPTED: &Sql = sql!("sql/record_accepted.sql");
+static RECORD_LOST: &Sql = sql!("sql/record_lost.sql");
 
 const STEP: &str = "recording accepted messages";
 
@@ -53,7 +53,7 @@ impl Store {
     async fn merge(
         &self,
         client: &Object,
-        sql: &'static str,
+        sql: &'static Sql,
         records: &Records<'_>,
         versions: &HashMap<MessageId, i64>,
         done: &mut Recorded,
@@ -77,7 +77,7 @@ impl Store {
             &c.to,
             &c.version,
         ];
-        if sql == RECORD_LOST {
+        if std::ptr::eq(sql, RECORD_LOST) {
             params.push(&self.instance.0);
         }
         let statement = prepared(client, sql, STEP).await?;

@@ -13,10 +13,10 @@ use crate::message::{
 };
 use crate::schedule::LEAD_MAX;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, micros, millis, prepared};
+use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
-pub(in crate::store) const CLAIM: &str = sql!("sql/claim.sql");
-pub(in crate::store) const READ_ROWS: &str = sql!("sql/read_rows.sql");
+pub(in crate::store) static CLAIM: &Sql = sql!("sql/claim.sql");
+pub(in crate::store) static READ_ROWS: &Sql = sql!("sql/read_rows.sql");
 
 /// The result of a claim.
 #[derive(Debug)]

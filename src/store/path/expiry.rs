@@ -9,10 +9,10 @@ use uuid::Uuid;
 use crate::message::Moment;
 use crate::policy::too_late;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, micros, prepared};
+use crate::store::{Sql, Store, StoreError, micros, prepared};
 
-const CANDIDATES: &str = sql!("sql/expire_candidates.sql");
-const CANCEL: &str = sql!("sql/expire_cancel.sql");
+static CANDIDATES: &Sql = sql!("sql/expire_candidates.sql");
+static CANCEL: &Sql = sql!("sql/expire_cancel.sql");
 
 impl Store {
     /// Cancels rows that are too late by [`too_late`], at most `most` of each kind; returns how many.

@@ -10,12 +10,12 @@ use crate::message::facts::{Event, Limit, Preferences, Priority, QuietHours, Swi
 use crate::message::{Facts, Moment};
 use crate::policy::{Rules, Zones, local_days};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, prepared};
+use crate::store::{Sql, Store, StoreError, prepared};
 
-const DAYS_KEEP: &str = sql!("sql/days_keep.sql");
-const SETTINGS_KEEP: &str = sql!("sql/settings_keep.sql");
-const TEMPLATE_USES: &str = sql!("sql/template_uses.sql");
-const COUNTS_PRUNE: &str = sql!("sql/counts_prune.sql");
+static DAYS_KEEP: &Sql = sql!("sql/days_keep.sql");
+static SETTINGS_KEEP: &Sql = sql!("sql/settings_keep.sql");
+static TEMPLATE_USES: &Sql = sql!("sql/template_uses.sql");
+static COUNTS_PRUNE: &Sql = sql!("sql/counts_prune.sql");
 
 /// Before the beginning of yesterday, in any zone.
 const DAYS_BACK: Duration = Duration::from_secs(48 * 3600);

@@ -15,11 +15,11 @@ use crate::proof::TextKey;
 use crate::reactor::{Record, Settlement};
 use crate::schedule::LookUpPlan;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, micros, millis, prepared};
+use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
-pub(in crate::store) const RECORD_SETTLED: &str = sql!("sql/record_settled.sql");
+pub(in crate::store) static RECORD_SETTLED: &Sql = sql!("sql/record_settled.sql");
 
-const NOTIFY_OTHERS: &str = sql!("sql/notify_others.sql");
+static NOTIFY_OTHERS: &Sql = sql!("sql/notify_others.sql");
 
 /// Ids in one notice, as the trigger has it.
 const NAMED_MAX: usize = 200;

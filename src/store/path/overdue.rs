@@ -6,9 +6,9 @@ use tokio_postgres::types::ToSql;
 
 use crate::message::Moment;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, micros, prepared};
+use crate::store::{Sql, Store, StoreError, micros, prepared};
 
-const OVERDUE: &str = sql!("sql/overdue.sql");
+static OVERDUE: &Sql = sql!("sql/overdue.sql");
 
 /// Counted up to this.
 const COUNT_MAX: i64 = 10_000;

@@ -4,14 +4,14 @@ use tokio_postgres::{Client, Row};
 
 use crate::message::{Moment, Pause, PauseKey, PauseScope};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, prepared};
+use crate::store::{Sql, Store, StoreError, prepared};
 
-pub(in crate::store) const PAUSES: &str = sql!("sql/pauses_in_force.sql");
-const PRUNE: &str = sql!("sql/pauses_prune.sql");
-const KEEP: &str = sql!("sql/pause_keep.sql");
-const END: &str = sql!("sql/pause_end.sql");
-const LIST: &str = sql!("sql/pause_list.sql");
-const EXPIRED: &str = sql!("sql/pause_expired.sql");
+pub(in crate::store) static PAUSES: &Sql = sql!("sql/pauses_in_force.sql");
+static PRUNE: &Sql = sql!("sql/pauses_prune.sql");
+static KEEP: &Sql = sql!("sql/pause_keep.sql");
+static END: &Sql = sql!("sql/pause_end.sql");
+static LIST: &Sql = sql!("sql/pause_list.sql");
+static EXPIRED: &Sql = sql!("sql/pause_expired.sql");
 
 /// The messages that would be cancelled are counted up to this.
 pub const EXPIRED_MAX: i64 = 10_000;
@@ -77,7 +77,7 @@ pub async fn pause(
     const STEP: &str = "pausing";
     let (scope, until) = (key.scope.as_str(), PgTimestamp(until));
     let row = client
-        .query_one(KEEP, &[&scope, &key.what, &until, &why])
+        .query_one(KEEP.text(), &[&scope, &key.what, &until, &why])
         .await;
     let row = row.map_err(StoreError::at(STEP))?;
     listed(&row).map_err(StoreError::unreadable(STEP))
@@ -86,7 +86,9 @@ pub async fn pause(
 /// Ends a pause that is in force. Returns whether there was one.
 pub async fn resume(client: &Client, key: &PauseKey) -> Result<bool, StoreError> {
     const STEP: &str = "ending a pause";
-    let ended = client.execute(END, &[&key.scope.as_str(), &key.what]).await;
+    let ended = client
+        .execute(END.text(), &[&key.scope.as_str(), &key.what])
+        .await;
     Ok(ended.map_err(StoreError::at(STEP))? > 0)
 }
 
@@ -101,7 +103,7 @@ pub async fn expired(
     let scope = key.scope.as_str();
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
         [&scope, &key.what, &default_sender, &EXPIRED_MAX];
-    let row = client.query_one(EXPIRED, &params).await;
+    let row = client.query_one(EXPIRED.text(), &params).await;
     let n: i64 = row
         .map_err(StoreError::at(STEP))?
         .try_get(0)
@@ -112,7 +114,7 @@ pub async fn expired(
 /// The pauses that are in force, as people see them.
 pub async fn list(client: &Client) -> Result<Vec<Listed>, StoreError> {
     const STEP: &str = "reading the pauses";
-    let rows = client.query(LIST, &[]).await;
+    let rows = client.query(LIST.text(), &[]).await;
     let rows = rows.map_err(StoreError::at(STEP))?;
     let read = rows.iter().map(listed).collect::<Result<_, _>>();
     read.map_err(StoreError::unreadable(STEP))

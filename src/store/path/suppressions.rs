@@ -3,10 +3,10 @@
 
 use deadpool_postgres::GenericClient;
 
-use crate::store::{Store, StoreError, prepared};
+use crate::store::{Sql, Store, StoreError, prepared};
 
-const SUPPRESS: &str = sql!("sql/suppress.sql");
-const UNSUPPRESS: &str = sql!("sql/unsuppress.sql");
+static SUPPRESS: &Sql = sql!("sql/suppress.sql");
+static UNSUPPRESS: &Sql = sql!("sql/unsuppress.sql");
 
 /// The reason where the provider has an opt-out that Punctual did not receive.
 const TOLD_BY_PROVIDER: &str = "recipient opted out (told by the provider)";

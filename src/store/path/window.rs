@@ -11,13 +11,13 @@ use super::claims::{LANE_ADDRESS, lane, written};
 use crate::message::{MessageId, Moment, Priority};
 use crate::reactor::Upcoming;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, micros, prepared};
+use crate::store::{Sql, Store, StoreError, micros, prepared};
 
-pub(in crate::store) const LOAD_WINDOW: &str = sql!("sql/load_window.sql");
-const BEYOND: &str = sql!("sql/beyond.sql");
-const NOW: &str = sql!("sql/now.sql");
-const SAMPLE: &str = sql!("sql/sample.sql");
-const NOTIFY: &str = sql!("sql/notify.sql");
+pub(in crate::store) static LOAD_WINDOW: &Sql = sql!("sql/load_window.sql");
+static BEYOND: &Sql = sql!("sql/beyond.sql");
+static NOW: &Sql = sql!("sql/now.sql");
+static SAMPLE: &Sql = sql!("sql/sample.sql");
+static NOTIFY: &Sql = sql!("sql/notify.sql");
 
 /// Rows passed on at once while a window is read: the database is never far ahead of the consumer.
 const CHUNK: usize = 1_000;
@@ -142,7 +142,7 @@ impl Store {
 /// nothing prepared: a pooler may pass each message to another session.
 pub async fn notify_plainly(client: &Client, payload: &str) -> Result<(), StoreError> {
     client
-        .query_typed(NOTIFY, &[(&payload, Type::TEXT)])
+        .query_typed(NOTIFY.text(), &[(&payload, Type::TEXT)])
         .await
         .map_err(StoreError::at("notifying"))?;
     Ok(())

@@ -11,30 +11,30 @@ use super::faults::{self, Fault};
 use super::migrate::triggers::columns;
 use super::migrate::{MigrateError, Trigger, indexes, role};
 use crate::message::Moment;
-use crate::store::StoreError;
 use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Sql, StoreError};
 
 pub use finding::{Finding, Level};
 
-const SESSION: &str = sql!("sql/doctor_session.sql");
-const BY_KEY: &str = sql!("sql/doctor_by_key.sql");
-const SERVER: &str = sql!("sql/doctor_server.sql");
-const SETTINGS: &str = sql!("sql/doctor_settings.sql");
-const TABLES: &str = sql!("sql/doctor_tables.sql");
-const TRIGGERS: &str = sql!("sql/doctor_triggers.sql");
-const ACCESS: &str = sql!("sql/doctor_access.sql");
-const COLUMNS: &str = sql!("sql/doctor_columns.sql");
-const DAEMON_ROLES: &str = sql!("sql/doctor_daemon_roles.sql");
-const INSTANCES: &str = sql!("sql/doctor_instances.sql");
-const ROWS: &str = sql!("sql/doctor_rows.sql");
-const NEXT: &str = sql!("sql/doctor_next.sql");
-const FROM: &str = sql!("sql/doctor_from.sql");
-const HAS_CRON: &str = sql!("sql/doctor_has_cron.sql");
-const CRON: &str = sql!("sql/doctor_cron.sql");
-const ZONES: &str = sql!("sql/doctor_zones.sql");
-const HAS_USER_ZONES: &str = sql!("sql/doctor_has_user_zones.sql");
-const USER_ZONES: &str = sql!("sql/doctor_user_zones.sql");
-const NOW: &str = sql!("../path/sql/now.sql");
+static SESSION: &Sql = sql!("sql/doctor_session.sql");
+static BY_KEY: &Sql = sql!("sql/doctor_by_key.sql");
+static SERVER: &Sql = sql!("sql/doctor_server.sql");
+static SETTINGS: &Sql = sql!("sql/doctor_settings.sql");
+static TABLES: &Sql = sql!("sql/doctor_tables.sql");
+static TRIGGERS: &Sql = sql!("sql/doctor_triggers.sql");
+static ACCESS: &Sql = sql!("sql/doctor_access.sql");
+static COLUMNS: &Sql = sql!("sql/doctor_columns.sql");
+static DAEMON_ROLES: &Sql = sql!("sql/doctor_daemon_roles.sql");
+static INSTANCES: &Sql = sql!("sql/doctor_instances.sql");
+static ROWS: &Sql = sql!("sql/doctor_rows.sql");
+static NEXT: &Sql = sql!("sql/doctor_next.sql");
+static FROM: &Sql = sql!("sql/doctor_from.sql");
+static HAS_CRON: &Sql = sql!("sql/doctor_has_cron.sql");
+static CRON: &Sql = sql!("sql/doctor_cron.sql");
+static ZONES: &Sql = sql!("sql/doctor_zones.sql");
+static HAS_USER_ZONES: &Sql = sql!("sql/doctor_has_user_zones.sql");
+static USER_ZONES: &Sql = sql!("sql/doctor_user_zones.sql");
+static NOW: &Sql = sql!("../path/sql/now.sql");
 
 /// Indexes that every message needs.
 const ON_THE_WAY: [&str; 2] = ["scheduled_messages_due_idx", "scheduled_messages_open_idx"];
@@ -61,7 +61,7 @@ pub struct Zones {
 
 /// Makes a session one of doctor's.
 pub async fn prepare(client: &Client) -> Result<(), StoreError> {
-    let set = client.batch_execute(SESSION).await;
+    let set = client.batch_execute(SESSION.text()).await;
     set.map_err(StoreError::at("setting a time limit"))
 }
 
@@ -100,7 +100,7 @@ pub async fn path(client: &Client) -> Result<Vec<Finding>, StoreError> {
 
 /// Makes the session's further statements use indexes: for those on rows.
 pub async fn by_key(client: &Client) -> Result<(), StoreError> {
-    let set = client.batch_execute(BY_KEY).await;
+    let set = client.batch_execute(BY_KEY.text()).await;
     set.map_err(StoreError::at("setting how rows are found"))
 }
 
@@ -108,7 +108,7 @@ pub async fn by_key(client: &Client) -> Result<(), StoreError> {
 /// with the schema. Needs the schema.
 pub async fn daemon_roles(client: &Client) -> Result<Finding, MigrateError> {
     const WHAT: &str = "daemon role";
-    let rows = client.query(DAEMON_ROLES, &[]).await;
+    let rows = client.query(DAEMON_ROLES.text(), &[]).await;
     let (mut lacking, mut excessive, mut remedies) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows.map_err(MigrateError::Record)? {
         let name: String = row.try_get("rolname").map_err(MigrateError::Record)?;
@@ -166,7 +166,7 @@ pub async fn rows(client: &Client, sender: Option<&str>, channels: &[&str]) -> V
 /// The senders that the next messages name, with their number of rows; `None`: none. Needs the schema.
 pub async fn senders(client: &Client) -> Result<Vec<(Option<String>, i64)>, StoreError> {
     const STEP: &str = "reading senders";
-    let rows = client.query(FROM, &[]).await;
+    let rows = client.query(FROM.text(), &[]).await;
     rows.map_err(StoreError::at(STEP))?
         .iter()
         .map(|row| Ok((row.try_get("sender")?, row.try_get("n")?)))
@@ -206,9 +206,13 @@ pub async fn zones(client: &Client) -> Result<Zones, StoreError> {
     Ok(Zones { said, of_users_too })
 }
 
-async fn said(client: &Client, whose: &'static str, sql: &str) -> Result<Vec<Said>, StoreError> {
+async fn said(
+    client: &Client,
+    whose: &'static str,
+    sql: &'static Sql,
+) -> Result<Vec<Said>, StoreError> {
     const STEP: &str = "reading zones";
-    let rows = client.query(sql, &[]).await;
+    let rows = client.query(sql.text(), &[]).await;
     rows.map_err(StoreError::at(STEP))?
         .iter()
         .map(|row| {
@@ -219,8 +223,8 @@ async fn said(client: &Client, whose: &'static str, sql: &str) -> Result<Vec<Sai
         .map_err(StoreError::unreadable(STEP))
 }
 
-async fn truth(client: &Client, sql: &str, step: &'static str) -> Result<bool, StoreError> {
-    let row = client.query_one(sql, &[]).await;
+async fn truth(client: &Client, sql: &'static Sql, step: &'static str) -> Result<bool, StoreError> {
+    let row = client.query_one(sql.text(), &[]).await;
     let row = row.map_err(StoreError::at(step))?;
     row.try_get(0).map_err(StoreError::unreadable(step))
 }
@@ -228,7 +232,7 @@ async fn truth(client: &Client, sql: &str, step: &'static str) -> Result<bool, S
 /// The database's clock.
 pub async fn database_time(client: &Client) -> Result<Moment, StoreError> {
     const STEP: &str = "reading the database's clock";
-    let row = client.query_one(NOW, &[]).await;
+    let row = client.query_one(NOW.text(), &[]).await;
     let row = row.map_err(StoreError::at(STEP))?;
     let now: PgTimestamp = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
     Ok(now.0)
@@ -238,10 +242,10 @@ pub async fn database_time(client: &Client) -> Result<Moment, StoreError> {
 async fn ask(
     client: &Client,
     group: &str,
-    sql: &str,
+    sql: &'static Sql,
     params: &[&(dyn ToSql + Sync)],
 ) -> Vec<Finding> {
-    let rows = client.query(sql, params).await;
+    let rows = client.query(sql.text(), params).await;
     let read = rows.and_then(|rows| rows.iter().map(Finding::read).collect());
     read.unwrap_or_else(|error| vec![failed(group, error)])
 }
@@ -261,10 +265,11 @@ fn failed(group: &str, error: tokio_postgres::Error) -> Finding {
 async fn cron(client: &Client) -> Finding {
     const WHAT: &str = "other senders";
     let read = |row: &Row| Ok((row.try_get("job")?, row.try_get("does")?));
-    let jobs: Result<Vec<(String, String)>, _> = match client.query_one(HAS_CRON, &[]).await {
+    let jobs: Result<Vec<(String, String)>, _> = match client.query_one(HAS_CRON.text(), &[]).await
+    {
         Ok(row) => match row.try_get(0) {
             Ok(true) => {
-                let rows = client.query(CRON, &[]).await;
+                let rows = client.query(CRON.text(), &[]).await;
                 rows.and_then(|rows| rows.iter().map(read).collect())
             }
             Ok(false) => return Finding::ok(WHAT, "no pg_cron job found"),

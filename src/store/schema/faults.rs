@@ -9,12 +9,12 @@ use crate::store::path::accepted::RECORD_ACCEPTED;
 use crate::store::path::claims::{CLAIM, READ_ROWS};
 use crate::store::path::outcomes::RECORD_SETTLED;
 use crate::store::path::window::LOAD_WINDOW;
-use crate::store::{Store, StoreError};
+use crate::store::{Sql, Store, StoreError};
 
-const FAULTS: &str = sql!("sql/path_faults.sql");
+static FAULTS: &Sql = sql!("sql/path_faults.sql");
 
 /// The statements that every message goes through.
-const PATH: [(&str, &str); 5] = [
+static PATH: [(&str, &Sql); 5] = [
     ("loading the window", LOAD_WINDOW),
     ("reading rows", READ_ROWS),
     ("claiming messages", CLAIM),
@@ -42,7 +42,7 @@ pub(super) async fn of_catalog(client: &Client, all_roles: bool) -> Result<Vec<F
     let triggers = migrator.triggers();
     let (names, tables, optional) = columns(&triggers);
     let params: [&(dyn ToSql + Sync); 4] = [&names, &tables, &optional, &all_roles];
-    let rows = client.query(FAULTS, &params).await;
+    let rows = client.query(FAULTS.text(), &params).await;
     let read = |row: &tokio_postgres::Row| {
         Ok(Fault {
             what: row.try_get("what")?,
@@ -63,7 +63,7 @@ pub(super) async fn of_catalog(client: &Client, all_roles: bool) -> Result<Vec<F
 pub(super) async fn of_statements(client: &Client) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (step, sql) in PATH {
-        if let Err(error) = client.prepare(sql).await {
+        if let Err(error) = client.prepare(sql.text()).await {
             faults.push(Fault {
                 what: "statements".into(),
                 is_certain: true,

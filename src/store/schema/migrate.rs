@@ -7,6 +7,7 @@
 //! to: while they wait for a lock they would block every statement behind them, so they give up
 //! soon and try again.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
 use super::files;
+use crate::store::app_schema::placed;
 use crate::store::session::dsn::Dsn;
 
 mod apply;
@@ -64,7 +66,7 @@ const TURN_MAX: Duration = Duration::from_secs(300);
 pub struct File<'a> {
     /// Its path in the project: `migrations/20260101000000_name.sql`, `triggers/name.sql`.
     pub name: &'a str,
-    /// Its text.
+    /// Its text, which names the schema of the app's tables `public`.
     pub sql: &'a str,
 }
 
@@ -209,35 +211,43 @@ impl<'a> Migrator<'a> {
             .chain(&self.triggers)
         {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "-- {}\n\n{}\n", file.name, file.sql.trim_end());
+            let _ = writeln!(text, "-- {}\n\n{}\n", file.name, file.text().trim_end());
         }
         text
     }
 
     /// What a database has on record after [`run`](Self::run).
     pub fn expected(&self) -> Vec<Expected> {
-        let migrations = self.migrations.iter().map(|m| (Some(m.version), m.file));
-        let triggers = self.triggers.iter().map(|file| (None, *file));
-        migrations
-            .chain(triggers)
-            .map(|(version, file)| Expected {
-                version,
-                name: file.name.to_owned(),
-                checksum: file.checksum(),
-            })
-            .collect()
+        let migrations = self.migrations.iter().map(|m| Expected {
+            version: Some(m.version),
+            name: m.file.name.to_owned(),
+            checksum: checksum(m.file.sql),
+        });
+        let triggers = self.triggers.iter().map(|file| Expected {
+            version: None,
+            name: file.name.to_owned(),
+            checksum: checksum(&file.text()),
+        });
+        migrations.chain(triggers).collect()
     }
 }
 
-impl File<'_> {
-    fn checksum(&self) -> String {
-        let digest = Sha256::digest(self.sql.as_bytes());
-        digest.iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+impl<'a> File<'a> {
+    /// As it is executed, with the schema of the app's tables. A position in an error counts in it.
+    fn text(&self) -> Cow<'a, str> {
+        placed(self.sql)
     }
+}
+
+/// Of a migration the text of its file is recorded, and of a file of triggers the one that was executed: these are
+/// replaced when the app's tables move to another schema.
+fn checksum(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// The 14 digits of a migration's name.
@@ -287,9 +297,8 @@ mod tests {
             let found = printed[at..].find(&format!("-- {}\n", expected.name));
             at += found.unwrap_or_else(|| panic!("{} is missing or out of order", expected.name));
         }
-        let empty = File { name: "", sql: "" };
         assert!(
-            empty.checksum().starts_with("e3b0c44298fc1c14"),
+            checksum("").starts_with("e3b0c44298fc1c14"),
             "SHA-256 of nothing"
         );
     }

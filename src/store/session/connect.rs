@@ -17,6 +17,7 @@ use super::lineage::{Lineage, Session};
 use super::tls;
 use super::watch::Watch;
 use crate::message::InstanceId;
+use crate::store::Sql;
 use crate::store::refusal::words;
 
 /// The time-out for making a session: look-up, every address, TLS, authentication, settings. It
@@ -29,10 +30,10 @@ const STANDBY: &str =
     "the server is a standby, where nothing can be claimed: connect to the primary";
 
 /// Resets what no session may inherit; the reasons are in the file.
-const INHERITED: &str = sql!("sql/inherited.sql");
+static INHERITED: &Sql = sql!("sql/inherited.sql");
 
 /// The settings of every pooled session; the reasons are in the file.
-const SESSION: &str = sql!("sql/session.sql");
+static SESSION: &Sql = sql!("sql/session.sql");
 
 /// The half of a session that must be polled by its owner: as a future, or message by message with
 /// `poll_message` for notifications.
@@ -132,7 +133,7 @@ impl Dsn {
             let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
             // It makes progress only while it is polled, and its error is the cause.
             tokio::select! {
-                set = client.batch_execute(INHERITED) => set?,
+                set = client.batch_execute(INHERITED.text()) => set?,
                 ended = &mut connection => ended?,
             }
             Ok((client, connection))
@@ -261,8 +262,8 @@ impl Dsn {
 /// Makes a session one of the daemon's: its writes are distinguished from the app's, its commits
 /// are durable, none of its statements waits for long.
 pub async fn prepare_session(client: &Client) -> Result<(), tokio_postgres::Error> {
-    client.batch_execute(INHERITED).await?;
-    client.batch_execute(SESSION).await
+    client.batch_execute(INHERITED.text()).await?;
+    client.batch_execute(SESSION.text()).await
 }
 
 /// tokio-postgres reports this only as text.

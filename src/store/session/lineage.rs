@@ -15,11 +15,11 @@ use tokio_postgres::Client;
 use crate::message::{AttemptToken, DatabaseId, InstanceId, Moment, Outcome};
 use crate::proof::history::{Expected, Mark, Memory, Witness};
 use crate::proof::recovery::{Begun, LogPosition};
-use crate::store::refusal;
 use crate::store::session::history::{HistoryCheck, is_another_history};
+use crate::store::{Sql, refusal};
 
-const WHERE: &str = sql!("sql/database_id.sql");
-const HISTORY: &str = sql!("sql/session_history.sql");
+static WHERE: &Sql = sql!("sql/database_id.sql");
+static HISTORY: &Sql = sql!("sql/session_history.sql");
 
 /// Instances that are remembered: a few restarts a day, for months. The latest, because those before them are in any
 /// backup that is restored.
@@ -250,7 +250,7 @@ impl Lineage {
         let expected = HistoryCheck::of(&expected);
         let response = client
             .query_opt(
-                HISTORY,
+                HISTORY.text(),
                 &[
                     &instance.0,
                     &expected.beats,
@@ -279,7 +279,7 @@ impl Lineage {
 
 /// `None`: the server does not report it to this role, or is of a kind that has none.
 async fn query_position(client: &Client) -> Result<Option<LogPosition>, tokio_postgres::Error> {
-    let row = match client.query_one(WHERE, &[]).await {
+    let row = match client.query_one(WHERE.text(), &[]).await {
         Ok(row) => row,
         Err(error) if error.as_db_error().is_some() => {
             tracing::warn!(

@@ -17,9 +17,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::dsn::Dsn;
 use super::timestamp::PgTimestamp;
+use crate::store::Sql;
 
-const SELF: &str = sql!("sql/session_self.sql");
-const STATE: &str = sql!("sql/session_state.sql");
+static SELF: &Sql = sql!("sql/session_self.sql");
+static STATE: &Sql = sql!("sql/session_state.sql");
 
 /// A step that takes longer is checked, then again after twice that time, and so on. Far longer
 /// than statements take, and short for a message that waits.
@@ -101,7 +102,7 @@ impl Watch {
         client: &Client,
         made: Instant,
     ) -> Result<(), tokio_postgres::Error> {
-        let row = match client.query_opt(SELF, &[]).await {
+        let row = match client.query_opt(SELF.text(), &[]).await {
             Ok(Some(row)) => row,
             Ok(None) => return Ok(()),
             Err(error) if error.as_db_error().is_some() => return Ok(()),
@@ -154,7 +155,7 @@ impl Watch {
                     (&session.began, Type::TIMESTAMPTZ),
                     (&seconds, Type::FLOAT8),
                 ];
-                let rows = client.query_typed(STATE, &params).await.ok()?;
+                let rows = client.query_typed(STATE.text(), &params).await.ok()?;
                 rows.first()?.try_get(0).ok()
             },
             connection

@@ -12,11 +12,11 @@ use crate::proof::merge::{Located, Standings};
 use crate::proof::standing::{AttemptStanding, RetryLimits, RowStanding, Standing};
 use crate::proof::{About, Report};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{StoreError, prepared};
+use crate::store::{Sql, StoreError, prepared};
 
-const ROWS: &str = sql!("../sql/receipts_rows.sql");
-const ATTEMPTS: &str = sql!("../sql/receipts_attempts.sql");
-const OWNERS: &str = sql!("../sql/receipts_owners.sql");
+static ROWS: &Sql = sql!("../sql/receipts_rows.sql");
+static ATTEMPTS: &Sql = sql!("../sql/receipts_attempts.sql");
+static OWNERS: &Sql = sql!("../sql/receipts_owners.sql");
 
 /// What the reports of a group are about, and its standing.
 #[derive(Default)]

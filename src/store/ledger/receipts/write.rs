@@ -14,11 +14,11 @@ use crate::proof::merge::{Merged, ReceiptWrite, RowWrite};
 use crate::store::path::outcomes::notify_ids;
 use crate::store::path::suppressions::{Pair, suppress_pairs};
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Store, StoreError, micros, millis, prepared};
+use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
-const ADVANCE: &str = sql!("../sql/receipts_advance.sql");
-const KEEP: &str = sql!("../sql/receipts_keep.sql");
-const MOVE: &str = sql!("../sql/receipts_move.sql");
+static ADVANCE: &Sql = sql!("../sql/receipts_advance.sql");
+static KEEP: &Sql = sql!("../sql/receipts_keep.sql");
+static MOVE: &Sql = sql!("../sql/receipts_move.sql");
 
 /// When rows were moved.
 type Moved = HashMap<MessageId, PgTimestamp>;

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::error::{is_lock, is_refusal};
 use super::{
     File, LOCK_TIMEOUT_MAX, LOCK_TIMEOUT_MIN, MigrateError, Migration, PAUSE_MAX, PAUSE_MIN,
-    TRIES_MAX,
+    TRIES_MAX, checksum,
 };
 
 /// A file, and what is recorded of it in its transaction.
@@ -87,16 +87,17 @@ async fn attempt(
     program: i32,
     patience: Duration,
 ) -> Result<(), MigrateError> {
-    let begin = client.batch_execute(sql!("../sql/migrate_begin.sql")).await;
+    let begin = client
+        .batch_execute(sql!("../sql/migrate_begin.sql").text())
+        .await;
     begin.map_err(MigrateError::Record)?;
     let timeout = format!("{}ms", patience.as_millis());
-    let sql = sql!("../sql/migrate_lock_timeout.sql");
+    let sql = sql!("../sql/migrate_lock_timeout.sql").text();
     let set = client.query_one(sql, &[&timeout]).await;
     set.map_err(MigrateError::Record)?;
     let mut last = None;
     for part in parts {
-        // Sent exactly as it is, so that a position in an error counts in the file.
-        let done = client.batch_execute(part.file.sql).await;
+        let done = client.batch_execute(&part.file.text()).await;
         done.map_err(|source| sql_error(part.file, source))?;
         record(client, part, program).await?;
         last = Some(part.file);
@@ -109,14 +110,16 @@ async fn attempt(
 }
 
 async fn record(client: &Client, part: &Part<'_>, program: i32) -> Result<(), MigrateError> {
-    let (name, checksum) = (part.file.name, part.file.checksum());
+    let name = part.file.name;
     let recorded = match part.record {
         Record::Migration(version) => {
-            let sql = sql!("../sql/migrate_record_migration.sql");
+            let sql = sql!("../sql/migrate_record_migration.sql").text();
+            let checksum = checksum(part.file.sql);
             client.execute(sql, &[&version, &name, &checksum]).await
         }
         Record::Trigger => {
-            let sql = sql!("../sql/migrate_record_trigger.sql");
+            let sql = sql!("../sql/migrate_record_trigger.sql").text();
+            let checksum = checksum(&part.file.text());
             client.execute(sql, &[&name, &checksum, &program]).await
         }
         Record::None => Ok(0),
@@ -127,7 +130,7 @@ async fn record(client: &Client, part: &Part<'_>, program: i32) -> Result<(), Mi
 fn sql_error(file: File<'_>, source: tokio_postgres::Error) -> MigrateError {
     MigrateError::Sql {
         file: file.name.to_owned(),
-        sql: file.sql.to_owned(),
+        sql: file.text().into_owned(),
         source,
     }
 }

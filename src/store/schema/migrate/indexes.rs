@@ -5,12 +5,13 @@ use tokio_postgres::error::SqlState;
 
 use super::MigrateError;
 use super::progress::Step;
+use crate::store::Sql;
 
-const WANTED: &str = sql!("../sql/migrate_indexes.sql");
+static WANTED: &Sql = sql!("../sql/migrate_indexes.sql");
 
 /// The names of those that are missing or invalid.
 pub(in crate::store) async fn lost(client: &Client) -> Result<Vec<String>, MigrateError> {
-    let rows = client.query(WANTED, &[]).await;
+    let rows = client.query(WANTED.text(), &[]).await;
     rows.map_err(MigrateError::Record)?
         .iter()
         .map(|row| row.try_get("name"))
@@ -25,7 +26,7 @@ pub(super) async fn build(
     tell: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<Vec<String>, MigrateError> {
     let mut wanted = client
-        .query(WANTED, &[])
+        .query(WANTED.text(), &[])
         .await
         .map_err(MigrateError::Record)?;
     // The indexes of another owner's tables are that owner's to build, and `punctual doctor`
@@ -35,7 +36,7 @@ pub(super) async fn build(
         return Ok(Vec::new());
     }
     client
-        .batch_execute(sql!("../sql/migrate_patience.sql"))
+        .batch_execute(sql!("../sql/migrate_patience.sql").text())
         .await
         .map_err(MigrateError::Record)?;
     let mut done = Vec::with_capacity(wanted.len());

@@ -37,7 +37,7 @@ pub struct Built {
 /// Reads it over a session that is not the run's own; `None`: no index is being built.
 pub async fn built(client: &Client) -> Result<Option<Built>, StoreError> {
     const STEP: &str = "reading the progress of an index";
-    let sql = sql!("../sql/migrate_progress.sql");
+    let sql = sql!("../sql/migrate_progress.sql").text();
     let row = client.query_opt(sql, &[]).await;
     let Some(row) = row.map_err(StoreError::at(STEP))? else {
         return Ok(None);

@@ -27,7 +27,7 @@ pub(super) async fn make(client: &Client) -> Result<(), MigrateError> {
 }
 
 pub(super) async fn is_there(client: &Client) -> Result<bool, MigrateError> {
-    let row = client.query_one(sql!("../sql/migrate_has_record.sql"), &[]);
+    let row = client.query_one(sql!("../sql/migrate_has_record.sql").text(), &[]);
     row.await
         .and_then(|row| row.try_get(0))
         .map_err(MigrateError::Record)
@@ -40,7 +40,9 @@ pub(super) async fn missing<'m, 'a>(
     client: &Client,
     purpose: Purpose,
 ) -> Result<Vec<&'m Migration<'a>>, MigrateError> {
-    let rows = client.query(sql!("../sql/migrate_applied.sql"), &[]).await;
+    let rows = client
+        .query(sql!("../sql/migrate_applied.sql").text(), &[])
+        .await;
     let mut missing: Vec<&Migration<'_>> = migrator.migrations.iter().collect();
     for row in rows.map_err(MigrateError::Record)? {
         let read = || Ok((row.try_get("version")?, row.try_get("name")?));
@@ -56,7 +58,7 @@ pub(super) async fn missing<'m, 'a>(
         match missing.iter().position(|m| m.version == version) {
             // Applied by another runner: it is applied again, and so recorded as it is here.
             Some(_) if checksum.is_empty() => {}
-            Some(at) if missing[at].file.checksum() == checksum => {
+            Some(at) if super::checksum(missing[at].file.sql) == checksum => {
                 missing.remove(at);
             }
             Some(at) => {
@@ -79,7 +81,9 @@ pub(super) async fn changed<'a>(
     client: &Client,
     purpose: Purpose,
 ) -> Result<Vec<File<'a>>, MigrateError> {
-    let rows = client.query(sql!("../sql/migrate_triggers.sql"), &[]).await;
+    let rows = client
+        .query(sql!("../sql/migrate_triggers.sql").text(), &[])
+        .await;
     let mut on_record: Vec<(String, String)> = Vec::new();
     for row in rows.map_err(MigrateError::Record)? {
         let read = || Ok((row.try_get("name")?, row.try_get("checksum")?));
@@ -99,8 +103,10 @@ pub(super) async fn changed<'a>(
     wanted.retain(|trigger| purpose == Purpose::Apply || !trigger.optional);
     let lost = triggers::lost(client, &wanted).await?;
     let is_on_record = |file: &File<'_>| {
-        let mut all = on_record.iter();
-        all.any(|(name, checksum)| name == file.name && *checksum == file.checksum())
+        let checksum = super::checksum(&file.text());
+        on_record
+            .iter()
+            .any(|(name, its)| name == file.name && *its == checksum)
     };
     let is_whole = |file: &File<'_>| !triggers::of(file.sql).any(|t| lost.contains(t.name));
     let all = migrator.triggers.iter();

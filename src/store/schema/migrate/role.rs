@@ -8,9 +8,10 @@ use tokio_postgres::Client;
 
 use super::apply::{Part, apply};
 use super::{File, MigrateError, PROGRAM};
+use crate::store::Sql;
 
-const NEEDS: &str = sql!("../sql/role_needs.sql");
-const EXCESS: &str = sql!("../sql/role_excess.sql");
+static NEEDS: &Sql = sql!("../sql/role_needs.sql");
+static EXCESS: &Sql = sql!("../sql/role_excess.sql");
 
 /// What is missing or too much, and the statement that corrects it.
 struct Need {
@@ -21,7 +22,7 @@ struct Need {
 /// Grants a role what it lacks, and revokes what it has been granted beyond that; returns the statements.
 pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, MigrateError> {
     let row = client
-        .query_one(sql!("../sql/role_exists.sql"), &[&role])
+        .query_one(sql!("../sql/role_exists.sql").text(), &[&role])
         .await
         .map_err(MigrateError::Record)?;
     if !row.try_get(0).map_err(MigrateError::Record)? {
@@ -29,8 +30,8 @@ pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, Mi
             role: role.to_owned(),
         });
     }
-    let mut needs = needs(client, NEEDS, Some(role)).await?;
-    needs.extend(self::needs(client, EXCESS, Some(role)).await?);
+    let mut needs = needs(client, NEEDS.text(), Some(role)).await?;
+    needs.extend(self::needs(client, EXCESS.text(), Some(role)).await?);
     let statements: Vec<String> = needs.into_iter().map(|need| need.meet).collect();
     for statement in &statements {
         // A policy locks its table for a moment: one at a time, so that no two are locked together.
@@ -45,12 +46,12 @@ pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, Mi
 
 /// Whether the session's own role lacks nothing.
 pub(super) async fn check(client: &Client) -> Result<(), MigrateError> {
-    let needs = needs(client, NEEDS, None).await?;
+    let needs = needs(client, NEEDS.text(), None).await?;
     if needs.is_empty() {
         return Ok(());
     }
     let row = client
-        .query_one(sql!("../sql/role_self.sql"), &[])
+        .query_one(sql!("../sql/role_self.sql").text(), &[])
         .await
         .map_err(MigrateError::Record)?;
     Err(MigrateError::Role {
@@ -64,7 +65,7 @@ pub(in crate::store) async fn lacks(
     client: &Client,
     role: &str,
 ) -> Result<Vec<String>, MigrateError> {
-    let needs = needs(client, NEEDS, Some(role)).await?;
+    let needs = needs(client, NEEDS.text(), Some(role)).await?;
     Ok(needs.into_iter().map(|need| need.what).collect())
 }
 
@@ -73,7 +74,7 @@ pub(in crate::store) async fn excess(
     client: &Client,
     role: &str,
 ) -> Result<Vec<String>, MigrateError> {
-    let needs = needs(client, EXCESS, Some(role)).await?;
+    let needs = needs(client, EXCESS.text(), Some(role)).await?;
     Ok(needs.into_iter().map(|need| need.what).collect())
 }
 

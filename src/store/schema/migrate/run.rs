@@ -80,14 +80,14 @@ impl Report {
 
 /// Whether the app's table has a usable shape; changes nothing.
 async fn shape(client: &Client) -> Result<(), MigrateError> {
-    let asked = client.batch_execute(SHAPE.sql).await;
+    let asked = client.batch_execute(&SHAPE.text()).await;
     asked.map_err(|source| {
         if is_refusal(&source) {
             MigrateError::Refused { source }
         } else {
             MigrateError::Sql {
                 file: SHAPE.name.to_owned(),
-                sql: SHAPE.sql.to_owned(),
+                sql: SHAPE.text().into_owned(),
                 source,
             }
         }
@@ -134,7 +134,7 @@ async fn take_turn(client: &Client) -> Result<(), MigrateError> {
     let began = Stopwatch::start();
     loop {
         let row = client
-            .query_one(sql!("../sql/migrate_turn.sql"), &[&TURN])
+            .query_one(sql!("../sql/migrate_turn.sql").text(), &[&TURN])
             .await
             .map_err(MigrateError::Record)?;
         if row.get(0) {

@@ -34,12 +34,12 @@ const VERSIONS: [i64; 23] = [
 
 pub(super) const TAKE_OVER: File<'_> = File {
     name: "the take-over of the earlier schema",
-    sql: sql!("../sql/take_over.sql"),
+    sql: assembled!("../sql/take_over.sql"),
 };
 
 /// Whether the schema is of the earlier numbering. Changes nothing, and needs no right.
 pub(super) async fn is_needed(client: &Client) -> Result<bool, MigrateError> {
-    let sql = sql!("../sql/migrate_is_earlier.sql");
+    let sql = sql!("../sql/migrate_is_earlier.sql").text();
     let row = client.query_one(sql, &[]).await;
     row.and_then(|row| row.try_get(0))
         .map_err(MigrateError::Record)
@@ -66,7 +66,7 @@ async fn refuse_unknown(client: &Client) -> Result<(), MigrateError> {
     if !record::is_there(client).await? {
         return Ok(());
     }
-    let sql = sql!("../sql/migrate_versions.sql");
+    let sql = sql!("../sql/migrate_versions.sql").text();
     let rows = client.query(sql, &[]).await.map_err(MigrateError::Record)?;
     for row in rows {
         let read = || Ok((row.try_get("version")?, row.try_get("name")?));
@@ -81,7 +81,7 @@ async fn refuse_unknown(client: &Client) -> Result<(), MigrateError> {
 /// The command that makes the Supabase CLI forget the earlier versions, if it has any recorded.
 /// Until then it refuses to push. `None` also where this role may not read that.
 pub(super) async fn repair(client: &Client) -> Result<Option<String>, MigrateError> {
-    let may = client.query_one(sql!("../sql/supabase_may_read.sql"), &[]);
+    let may = client.query_one(sql!("../sql/supabase_may_read.sql").text(), &[]);
     let may: bool = may
         .await
         .and_then(|row| row.try_get(0))
@@ -90,7 +90,7 @@ pub(super) async fn repair(client: &Client) -> Result<Option<String>, MigrateErr
         return Ok(None);
     }
     let known: Vec<String> = VERSIONS.iter().map(ToString::to_string).collect();
-    let sql = sql!("../sql/supabase_versions.sql");
+    let sql = sql!("../sql/supabase_versions.sql").text();
     let rows = client.query(sql, &[&known]).await;
     let versions: Vec<String> = rows
         .and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect())

@@ -1,21 +1,23 @@
 //! The triggers that the files create, and whether they exist.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use tokio_postgres::Client;
 
 use super::MigrateError;
+use crate::store::app_schema::placed;
 
 /// How the files begin the statement that creates one.
 const CREATE: &str = "create or replace trigger ";
 
 /// One trigger of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its table, with the schema.
-    pub table: &'a str,
+    pub table: Cow<'a, str>,
     /// It is created within a block, and only if the table exists and is the migrator's.
     pub optional: bool,
 }
@@ -29,7 +31,7 @@ pub(super) fn of(sql: &str) -> impl Iterator<Item = Trigger<'_>> {
         let optional = !(at == 0 || sql[..at].ends_with('\n'));
         Some(Trigger {
             name,
-            table,
+            table: placed(table),
             optional,
         })
     })
@@ -37,10 +39,10 @@ pub(super) fn of(sql: &str) -> impl Iterator<Item = Trigger<'_>> {
 
 /// As columns, for the parameters of a statement.
 pub(in crate::store) fn columns<'a>(
-    triggers: &[Trigger<'a>],
+    triggers: &'a [Trigger<'_>],
 ) -> (Vec<&'a str>, Vec<&'a str>, Vec<bool>) {
     let all = triggers.iter();
-    let (names, tables): (Vec<_>, Vec<_>) = all.map(|t| (t.name, t.table)).unzip();
+    let (names, tables): (Vec<_>, Vec<_>) = all.map(|t| (t.name, &*t.table)).unzip();
     (names, tables, triggers.iter().map(|t| t.optional).collect())
 }
 
@@ -50,7 +52,7 @@ pub(super) async fn lost(
     wanted: &[Trigger<'_>],
 ) -> Result<HashSet<String>, MigrateError> {
     let (names, tables, optional) = columns(wanted);
-    let sql = sql!("../sql/migrate_lost_triggers.sql");
+    let sql = sql!("../sql/migrate_lost_triggers.sql").text();
     let rows = client.query(sql, &[&names, &tables, &optional]).await;
     rows.map_err(MigrateError::Record)?
         .iter()
@@ -68,9 +70,9 @@ mod tests {
         let sql = "create or replace trigger a_b\n  before update on punctual.x for each row\n\
                    do $$\nbegin\n    create or replace trigger c after insert or delete\n      \
                    on public.y for each row execute function f();\nend\n$$;\n";
-        let trigger = |name, table, optional| Trigger {
+        let trigger = |name, table: &'static str, optional| Trigger {
             name,
-            table,
+            table: table.into(),
             optional,
         };
         assert_eq!(

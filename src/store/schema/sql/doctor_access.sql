@@ -8,8 +8,8 @@ with tab as (
                  ('conversations', false, true), ('contacts', false, true)) as t (name, decides, is_private)
     join pg_catalog.pg_class c on c.oid = to_regclass('public.' || t.name) and c.relkind in ('r', 'p')
 ), stranger (oid, name, sees_all) as (
-  -- `public` is every role, so also those.
-  select 0::oid, 'public', false
+  -- The pseudo role PUBLIC, which has the id 0, is every role, so also those.
+  select 0::oid, 'PUBLIC', false
   union all
   select r.oid, r.rolname::text, r.rolsuper or r.rolbypassrls
     from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated')
@@ -19,9 +19,9 @@ with tab as (
     from tab t
    cross join stranger s
    cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as p (privilege)
-   where has_schema_privilege(s.name, t.relnamespace, 'USAGE')
-     and (has_table_privilege(s.name, t.oid, p.privilege)
-          or p.privilege <> 'DELETE' and has_any_column_privilege(s.name, t.oid, p.privilege))
+   where has_schema_privilege(s.oid, t.relnamespace, 'USAGE')
+     and (has_table_privilege(s.oid, t.oid, p.privilege)
+          or p.privilege <> 'DELETE' and has_any_column_privilege(s.oid, t.oid, p.privilege))
 ), judged as (
   select h.who, h.oid, h.privilege, y.polname, y.polpermissive,
          e.expression <> 'false'
@@ -53,9 +53,9 @@ with tab as (
                                                 and not j.polpermissive and not j.admits_all)
 ), fault as (
   select who, relname, case when privilege = 'SELECT' then 'read' when who = 'authenticated' then 'send' else 'write' end as kind,
-         format('%s may %s %s %s', case who when 'public' then 'every role' else who end,
+         format('%s may %s %s %s', case who when 'PUBLIC' then 'every role' else who end,
                 string_agg(privilege, ', ' order by privilege), relname, how) as line,
-         format('revoke %s on %s from %I', lower(string_agg(privilege, ', ' order by privilege)), relname, who) as cure
+         format('revoke %s on %s from %s', lower(string_agg(privilege, ', ' order by privilege)), relname, who) as cure
     from open
    where (privilege = 'SELECT' and is_private and who <> 'authenticated')
       or (privilege <> 'SELECT' and (who <> 'authenticated' or decides))
@@ -82,14 +82,14 @@ with tab as (
 )
 select 'who may write' as what, 'bad' as level, (select string_agg(line, '; ' order by line) from fault where kind = 'write') as found,
        'nobody without a login, by grants and policies (functions that run with their owner''s rights are not judged)' as fine,
-       'anyone with the app''s public key can send texts at your cost: ' || (select string_agg(cure, '; ' order by cure) from fault where kind = 'write')
+       'anyone with the app''s anon key can send texts at your cost: ' || (select string_agg(cure, '; ' order by cure) from fault where kind = 'write')
          || '; enable row level security, with policies for your users' as remedy
 union all
 select 'who may read', 'bad',
        nullif(concat_ws('; ', (select string_agg(line, '; ' order by line) from fault where kind = 'read'),
                         (select string_agg(format('the view %s shows %s to %s', view, relname, who), '; ') from shown)), ''),
        'nobody without a login, by grants and policies',
-       'anyone with the app''s public key can read numbers and texts: '
+       'anyone with the app''s anon key can read numbers and texts: '
          || concat_ws('; ', (select string_agg(cure, '; ' order by cure) from fault where kind = 'read'),
                       (select string_agg(format('alter view %s set (security_invoker = true)', view), '; ') from shown))
 union all
@@ -100,4 +100,4 @@ union all
 select 'definer functions', 'warn',
        (select string_agg(function, ', ' order by function) || ' runs with its owner''s rights, names these tables and may be called by anon' from definer),
        'none that anon may call',
-       'what it does is not judged: read it, or revoke execute on it from anon, public'
+       'what it does is not judged: read it, or revoke execute on it from anon, PUBLIC'

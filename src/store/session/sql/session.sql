@@ -15,7 +15,7 @@ set tcp_keepalives_count = 5;
 set default_transaction_read_only = off;
 set default_transaction_isolation = 'read committed';
 -- The app's triggers run in these sessions: the schema of its tables is in the path, whatever a role has set.
-select set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), 'public'), false)
+select set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident('public')), false)
  where 'public' <> all (current_schemas(false));
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off;
