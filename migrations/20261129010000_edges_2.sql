@@ -24,3 +24,24 @@ create table if not exists punctual.foreign_writes (
   primary key (xid, role)
 );
 create index if not exists foreign_writes_at_idx on punctual.foreign_writes (at);
+
+-- When a message was written: one that was written after a quarantine began is sent. The rows of a table that lacks the
+-- column have none; rows to come do.
+do $$
+declare
+  found constant text := (
+    select pg_catalog.format_type(a.atttypid, null) from pg_catalog.pg_attribute a
+     where a.attrelid = 'public.scheduled_messages'::regclass and a.attname = 'created_at' and not a.attisdropped);
+begin
+  if found is null then
+    alter table public.scheduled_messages add column created_at timestamptz;
+    alter table public.scheduled_messages alter column created_at set default now();
+  elsif found not in ('timestamp with time zone', 'timestamp without time zone', 'date') then
+    raise exception using errcode = 'PU001',
+      message = format('column created_at of public.scheduled_messages is %s and must be timestamp with time zone; this '
+                       'file was not applied: alter table public.scheduled_messages alter column created_at type '
+                       'timestamptz using created_at::timestamptz, or keep yours under another name: alter table '
+                       'public.scheduled_messages rename column created_at to app_created_at', found);
+  end if;
+end
+$$;

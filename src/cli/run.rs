@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context;
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -22,7 +21,6 @@ use crate::provider::console::Console;
 use crate::provider::twilio::callback::STATUS_PATH;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioCallbacks, TwilioConfig};
 use crate::reactor::Settings;
-use crate::store::Dsn;
 
 /// Run the daemon until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
@@ -63,8 +61,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
 }
 
 async fn parts(config: Config, args: &Args) -> anyhow::Result<Parts> {
-    let url = config.database_url.expose_secret();
-    let dsn = Dsn::parse(url).context("DATABASE_URL is not valid")?;
+    let dsn = config.database.dsn().context("DATABASE_URL is not valid")?;
     let ignored = dsn.warnings().iter().map(String::as_str);
     for warning in dsn.pooler_warning().into_iter().chain(ignored) {
         tracing::warn!("{warning}");

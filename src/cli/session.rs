@@ -1,7 +1,6 @@
 //! A database session for a command.
 
 use anyhow::Context;
-use secrecy::ExposeSecret;
 use tokio_postgres::Client;
 
 use crate::config::{self, Config, Sources};
@@ -10,8 +9,9 @@ use crate::store::Dsn;
 
 /// The database that the settings name.
 pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
-    let url = config::database_url(sources)?;
-    Dsn::parse(url.expose_secret()).context("DATABASE_URL is not valid")
+    config::database(sources)?
+        .dsn()
+        .context("DATABASE_URL is not valid")
 }
 
 /// The sender of rows that name none. Without valid settings there is none.

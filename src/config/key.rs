@@ -43,6 +43,7 @@ macro_rules! settings {
 
 settings! {
     DATABASE_URL   Secret  "DATABASE_URL"            "database_url";
+    SCHEMA         Plain   "PUNCTUAL_SCHEMA"         "schema";
     HTTP_ADDR      Plain   "PUNCTUAL_HTTP_ADDR"      "http_addr";
     WEBHOOK_ADDR   Plain   "PUNCTUAL_WEBHOOK_ADDR"   "webhook_addr";
     PUBLIC_URL     Private "PUNCTUAL_PUBLIC_URL"     "public_url";

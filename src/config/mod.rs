@@ -4,6 +4,7 @@
 //! into types that cannot hold an invalid value. All problems are reported at once, each with its
 //! key; a value that may be secret or private is never repeated.
 
+mod database;
 mod error;
 mod key;
 mod provider;
@@ -31,6 +32,7 @@ use crate::message::{InDoubt, Sender};
 use crate::policy::{BusinessHours, HoursByType, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
+pub use database::{Database, app_schema, database};
 pub use error::{ConfigError, Problem};
 pub use provider::{ApiKey, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
@@ -42,8 +44,8 @@ use raw::Raw;
 /// The settings of `punctual run`.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How to reach Postgres. The store reads what is in it.
-    pub database_url: SecretString,
+    /// The database.
+    pub database: Database,
     /// What HTTP needs.
     pub http: HttpSettings,
     /// The provider.
@@ -145,7 +147,7 @@ impl Config {
     /// Reads all settings. The error contains every problem.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut raw = Raw::read(sources);
-        let database_url = database_url_of(&mut raw);
+        let database = database::read(&mut raw);
         let state_dir = StateSetting::read(&mut raw, sources);
         let http = http_of(&mut raw, state_dir.set().map(Into::into), sources);
         let provider = provider::choose(&mut raw);
@@ -169,9 +171,9 @@ impl Config {
             filter: raw.or(&key::LOG, "info", values::log_filter),
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
         };
-        match (database_url, provider) {
-            (Some(database_url), Some(provider)) if raw.problems.is_empty() => Ok(Self {
-                database_url,
+        match (database, provider) {
+            (Some(database), Some(provider)) if raw.problems.is_empty() => Ok(Self {
+                database,
                 http,
                 provider,
                 default_sender,
@@ -223,16 +225,6 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     key::ALL.iter().map(|setting| setting.env)
 }
 
-/// Reads only the database's URL, for commands that need nothing else. Misspelt keys are errors
-/// here too.
-pub fn database_url(sources: &Sources) -> Result<SecretString, ConfigError> {
-    let mut raw = Raw::read(sources);
-    match database_url_of(&mut raw) {
-        Some(url) if raw.problems.is_empty() => Ok(url),
-        _ => Err(raw.into_error()),
-    }
-}
-
 /// Reads only the address of a running daemon. Misspelt keys are errors here too.
 pub fn debug_endpoint(sources: &Sources) -> Result<DebugEndpoint, ConfigError> {
     let mut raw = Raw::read(sources);
@@ -253,14 +245,6 @@ pub fn debug_endpoint(sources: &Sources) -> Result<DebugEndpoint, ConfigError> {
 
 /// Reachable only from this machine, unless configured otherwise.
 const HTTP_ADDR_DEFAULT: &str = "127.0.0.1:8080";
-
-fn database_url_of(raw: &mut Raw) -> Option<SecretString> {
-    raw.require(
-        &key::DATABASE_URL,
-        "postgres://USER:PASSWORD@HOST:5432/DATABASE, by a direct or session-mode connection",
-        values::database_url,
-    )
-}
 
 /// The directory of a daemon that listens there and has no state directory, by this process's environment.
 pub fn user_runtime_dir(sources: &Sources, addr: SocketAddr) -> RuntimeDir {

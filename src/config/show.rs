@@ -16,6 +16,7 @@ const HIDDEN: &str = "***";
 #[derive(Serialize)]
 struct Shown<'a> {
     database_url: &'static str,
+    schema: &'a str,
     http_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_addr: Option<String>,
@@ -68,6 +69,7 @@ struct Twilio<'a> {
 pub(super) fn to_toml(config: &Config) -> String {
     let shown = Shown {
         database_url: HIDDEN,
+        schema: config.database.schema.as_str(),
         http_addr: config.http.addr.to_string(),
         webhook_addr: config.http.webhook_addr.map(|addr| addr.to_string()),
         public_url: config.http.public_url.as_ref().map(reqwest::Url::as_str),

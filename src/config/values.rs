@@ -20,6 +20,7 @@ use crate::message::InDoubt;
 use crate::message::facts::LimitSource;
 use crate::policy::{BusinessHours, HoursByType, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
+use crate::store::{AppSchema, SchemaNameError};
 
 type Parsed<T> = Result<T, String>;
 
@@ -122,6 +123,11 @@ pub(super) fn database_url(text: &str) -> Parsed<SecretString> {
     } else {
         Err("postgres://USER:PASSWORD@HOST:5432/DATABASE".into())
     }
+}
+
+pub(super) fn schema(text: &str) -> Parsed<AppSchema> {
+    text.parse()
+        .map_err(|error: SchemaNameError| error.to_string())
 }
 
 /// A credential is sent in a header, where only visible ASCII is portable.

@@ -74,7 +74,7 @@ impl AppSchema {
     }
 
     /// A text with this schema in the place of `public.` and `'public'`.
-    fn place<'a>(&self, sql: &'a str) -> Cow<'a, str> {
+    pub fn place<'a>(&self, sql: &'a str) -> Cow<'a, str> {
         if self.0 == PUBLIC {
             return Cow::Borrowed(sql);
         }
@@ -125,7 +125,12 @@ fn place_of(before: &str, after: &str) -> Place {
 
 /// A text with the schema of this process.
 pub(in crate::store) fn placed(sql: &str) -> Cow<'_, str> {
-    IN_USE.get_or_init(AppSchema::default).place(sql)
+    in_use().place(sql)
+}
+
+/// The schema of this process.
+pub(in crate::store) fn in_use() -> &'static AppSchema {
+    IN_USE.get_or_init(AppSchema::default)
 }
 
 /// A text that this program was built with.

@@ -7,6 +7,7 @@
 
 mod access;
 mod account;
+mod app_schema;
 mod bouncer;
 mod canary;
 mod channels;

@@ -111,13 +111,13 @@ pub(crate) fn environment(url: &str, provider: &str) -> Vec<(String, String)> {
 }
 
 /// The same address as the daemon's own role.
-fn least(url: &str) -> String {
+pub(crate) fn least(url: &str) -> String {
     let (_, place) = url.split_once('@').unwrap();
     format!("postgres://{ROLE}:{ROLE}@{place}")
 }
 
 /// The cluster's address with the database this client is in.
-async fn url(client: &Client) -> String {
+pub(crate) async fn url(client: &Client) -> String {
     let name = client.query_one("select current_database()", &[]).await;
     crate::harness::cluster().url(name.unwrap().get(0))
 }

@@ -25,6 +25,10 @@ async fn check(db: &TestDb, change: &str, said: &[&str]) {
     if said.is_empty() {
         outcome.unwrap_or_else(|error| panic!("{change}: {error}"));
         Migrator::embedded().check(db.dsn()).await.unwrap();
+        // The daemon's statements understand the table.
+        let path = punctual::store::doctor::path(&client).await.unwrap();
+        let broken: Vec<_> = path.iter().filter(|f| f.what == "statements").collect();
+        assert!(broken.is_empty(), "{change}: {broken:?}");
         return;
     }
     let error = outcome.expect_err(change);
@@ -233,7 +237,7 @@ async fn what_differs_without_harm_is_taken_as_it_is() {
     )
     .await;
     check_alter(&db, "add constraint short check (length(status) < 20), add constraint said check (status <> '')", &[]).await;
-    check_alter(&db, "drop column from_number, drop column updated_at, drop column metadata, drop column template_id", &[]).await;
+    check_alter(&db, "drop column from_number, drop column created_at, drop column updated_at, drop column metadata, drop column template_id", &[]).await;
     check_alter(
         &db,
         "add column channel text default 'sms' check (channel in ('sms', 'mail'))",
@@ -259,8 +263,8 @@ async fn a_table_in_another_schema_is_not_served_by_an_empty_one_in_public() {
     let error = Migrator::embedded().run(db.dsn()).await.unwrap_err();
     let text = error.to_string();
     for part in [
-        "app.scheduled_messages",
-        "set schema public",
+        "the schema app has one",
+        "set PUNCTUAL_SCHEMA=app",
         "nothing was changed",
     ] {
         assert!(text.contains(part), "{part:?} is not in: {text}");
@@ -273,7 +277,15 @@ async fn a_table_in_another_schema_is_not_served_by_an_empty_one_in_public() {
         .await
         .unwrap();
     assert!(row.get::<_, bool>(0));
-    // What is said does it.
+    // The Supabase CLI applies the file alone.
+    client.batch_execute("reset search_path").await.unwrap();
+    let shape = include_str!("../../migrations/20261128000000_shape.sql");
+    let refused = client.batch_execute(shape).await.unwrap_err();
+    let said = refused.as_db_error().unwrap().message().to_owned();
+    assert!(
+        said.contains("alter table app.scheduled_messages set schema public"),
+        "{said}"
+    );
     let moved = "alter table app.scheduled_messages set schema public";
     client.batch_execute(moved).await.unwrap();
     Migrator::embedded().run(db.dsn()).await.unwrap();
@@ -282,5 +294,24 @@ async fn a_table_in_another_schema_is_not_served_by_an_empty_one_in_public() {
         .batch_execute("create table app.scheduled_messages (id int)")
         .await
         .unwrap();
+    Migrator::embedded().run(db.dsn()).await.unwrap();
+}
+
+/// The column is looked at by a later file than the shape.
+#[tokio::test]
+async fn a_created_at_that_is_no_time_is_refused() {
+    let db = TestDb::empty().await;
+    let client = db.client().await;
+    let apps = format!("{BASE} {ALTER} drop column created_at, add column created_at bigint");
+    client.batch_execute(&apps).await.unwrap();
+    let error = Migrator::embedded().run(db.dsn()).await.unwrap_err();
+    assert!(matches!(error, MigrateError::Refused { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(
+        text.contains("created_at of public.scheduled_messages is bigint"),
+        "{text}"
+    );
+    let cure = format!("{ALTER} rename column created_at to app_created_at");
+    client.batch_execute(&cure).await.unwrap();
     Migrator::embedded().run(db.dsn()).await.unwrap();
 }

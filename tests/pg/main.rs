@@ -6,6 +6,7 @@
 
 mod app_columns;
 mod app_path;
+mod app_schema;
 mod app_tables;
 mod arrived;
 mod calendar;

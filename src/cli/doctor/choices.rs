@@ -38,7 +38,8 @@ pub(super) fn placeholders(config: &Config) -> Finding {
         }
     }
     if config
-        .database_url
+        .database
+        .url
         .expose_secret()
         .to_ascii_uppercase()
         .contains("YOUR-PASSWORD")

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use super::{senders, zones};
 use crate::cli::session;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::listen;
 use crate::message::{Channel, Moment, Sender};
 use crate::schedule::offset::JUMP_US;
@@ -15,8 +15,8 @@ use crate::store::{Dsn, MigrateError, Migrator, StoreError};
 /// With a larger difference between the clocks a daemon does not start to send.
 const CLOCK_OFF_US: i64 = JUMP_US;
 
-pub(super) async fn check(url: &str, config: Option<&Config>) -> Vec<Finding> {
-    let dsn = match Dsn::parse(url) {
+pub(super) async fn check(database: &Database, config: Option<&Config>) -> Vec<Finding> {
+    let dsn = match database.dsn() {
         Ok(dsn) => dsn,
         Err(e) => {
             let remedy = "use postgres://USER:PASSWORD@HOST:5432/DATABASE";
@@ -88,6 +88,16 @@ async fn look(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Findin
     findings.push(time(client).await.unwrap_or_else(|e| failed("clock", &e)));
     let migrator = Migrator::embedded();
     let schema = migrator.check(dsn).await;
+    if let Err(
+        e @ (MigrateError::NoSchema { .. }
+        | MigrateError::Elsewhere { .. }
+        | MigrateError::UsedWith { .. }),
+    ) = &schema
+    {
+        // The other checks would only say what follows from it.
+        findings.push(failed("schema", e));
+        return findings;
+    }
     let mut catalog = doctor::catalog(client, &migrator.triggers()).await;
     if matches!(&schema, Err(MigrateError::Behind { file }) if !file.starts_with("triggers/")) {
         // Without the tables, missing triggers are not a problem of their own.

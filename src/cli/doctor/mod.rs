@@ -9,7 +9,6 @@ mod settings;
 mod zones;
 
 use anyhow::bail;
-use secrecy::ExposeSecret;
 
 use super::output;
 use crate::config::{self, Config, Sources};
@@ -41,8 +40,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let config = Config::load(sources);
     let mut findings = settings::check(&config, sources);
     findings.push(zones::check());
-    if let Ok(url) = config::database_url(sources) {
-        findings.extend(database::check(url.expose_secret(), config.as_ref().ok()).await);
+    if let Ok(database) = config::database(sources) {
+        findings.extend(database::check(&database, config.as_ref().ok()).await);
     }
     if let Ok(config) = &config {
         findings.extend(reach::daemon(config, sources).await);

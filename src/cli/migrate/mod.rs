@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::{output, session};
-use crate::config::Sources;
+use crate::config::{self, Sources};
 use crate::store::Migrator;
 
 /// Create or update the tables and triggers in the database; safe to repeat.
@@ -33,6 +33,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let migrator = Migrator::embedded();
     if args.print {
+        config::app_schema(sources)?.choose();
         return output::print(&migrator.print());
     }
     let dsn = session::dsn(sources)?;

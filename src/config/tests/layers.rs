@@ -193,10 +193,10 @@ fn what_is_shown_loads_again() {
 fn other_commands_need_only_their_own_settings() {
     let dir = TempDir::new().unwrap();
     let only = |env: &[(&str, &str)]| sources(dir.path(), env);
-    assert!(database_url(&only(&REQUIRED[..1])).is_ok());
-    assert!(database_url(&only(&[])).is_err());
+    assert!(database(&only(&REQUIRED[..1])).is_ok());
+    assert!(database(&only(&[])).is_err());
     let endpoint = debug_endpoint(&only(&[])).unwrap();
     assert_eq!(endpoint.addr.to_string(), "127.0.0.1:8080");
     let misspelt = only(&[REQUIRED[0], ("PUNCTUAL_HORZON", "1h")]);
-    assert!(database_url(&misspelt).is_err() && debug_endpoint(&misspelt).is_err());
+    assert!(database(&misspelt).is_err() && debug_endpoint(&misspelt).is_err());
 }

@@ -5,6 +5,7 @@ use super::*;
 #[test]
 fn the_defaults_are_those_of_the_interface() {
     for line in [
+        "schema = \"public\"",
         "http_addr = \"127.0.0.1:8080\"",
         "provider = \"twilio\"",
         "horizon = \"1h\"",
@@ -147,6 +148,10 @@ fn what_the_policy_goes_by() {
     env(urgent, "maybe", Err("true or false"));
     env("PUNCTUAL_LIMIT_SOURCE", "app", Ok("limit_source = \"app\""));
     env("PUNCTUAL_LIMIT_SOURCE", "both", Err("punctual or app"));
+    env("PUNCTUAL_SCHEMA", "My app", Ok("schema = \"My app\""));
+    env("PUNCTUAL_SCHEMA", "\"My app\"", Err("not quoted"));
+    env("PUNCTUAL_SCHEMA", "punctual", Err("own schemas"));
+
     env("PUNCTUAL_VALIDATE", "refuse", Ok("validate = \"refuse\""));
     env("PUNCTUAL_VALIDATE", "strict", Err("warn or refuse"));
     // The zone of the settings is the one that messages are judged by.

@@ -15,6 +15,8 @@ use crate::policy::{Rules, ZoneWarning, zone_of};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError};
 
+const STEP: &str = "reading a message's story";
+
 static ROW: &Sql = sql!("sql/story_row.sql");
 static ATTEMPTS: &Sql = sql!("sql/story_attempts.sql");
 static RECEIPTS: &Sql = sql!("sql/story_receipts.sql");
@@ -167,39 +169,22 @@ impl Story {
         id: MessageId,
         default_sender: Option<&str>,
     ) -> Result<Self, StoreError> {
-        const STEP: &str = "reading a message's story";
         let row = client
             .query_opt(ROW.text(), &[&id.0, &default_sender])
             .await;
         let row = row.map_err(StoreError::at(STEP))?;
-        let attempts = client.query(ATTEMPTS.text(), &[&id.0]).await;
-        let attempts = attempts.map_err(StoreError::at(STEP))?;
-        let receipts = client.query(RECEIPTS.text(), &[&id.0]).await;
-        let receipts = receipts.map_err(StoreError::at(STEP))?;
-        let notes = client.query(NOTES.text(), &[&id.0]).await;
-        let notes = notes.map_err(StoreError::at(STEP))?;
-        let outbox = client.query(OUTBOX.text(), &[&id.0]).await;
-        let outbox = outbox.map_err(StoreError::at(STEP))?;
-        let read = || -> Result<Self, tokio_postgres::Error> {
-            Ok(Self {
-                id,
-                row: row.as_ref().map(read_row).transpose()?,
-                attempts: attempts
-                    .iter()
-                    .map(read_attempt)
-                    .collect::<Result<_, _>>()?,
-                receipts: receipts
-                    .iter()
-                    .map(read_receipt)
-                    .collect::<Result<_, _>>()?,
-                notes: notes.iter().map(read_note).collect::<Result<_, _>>()?,
-                outbox: outbox.iter().map(read_write).collect::<Result<_, _>>()?,
-                timer: None,
-                hold: None,
-                next: String::new(),
-            })
+        let row = row.as_ref().map(read_row).transpose();
+        let mut story = Self {
+            id,
+            row: row.map_err(StoreError::unreadable(STEP))?,
+            attempts: listed(client, ATTEMPTS, id, read_attempt).await?,
+            receipts: listed(client, RECEIPTS, id, read_receipt).await?,
+            notes: listed(client, NOTES, id, read_note).await?,
+            outbox: listed(client, OUTBOX, id, read_write).await?,
+            timer: None,
+            hold: None,
+            next: String::new(),
         };
-        let mut story = read().map_err(StoreError::unreadable(STEP))?;
         story.next = story.what_next(|at| at.to_string());
         Ok(story)
     }
@@ -236,6 +221,19 @@ fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::E
     Ok(row
         .try_get::<_, Option<PgTimestamp>>(column)?
         .map(|at| at.0))
+}
+
+/// What a statement lists of a message.
+async fn listed<T>(
+    client: &Client,
+    sql: &'static Sql,
+    id: MessageId,
+    read: fn(&Row) -> Result<T, tokio_postgres::Error>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = client.query(sql.text(), &[&id.0]).await;
+    let rows = rows.map_err(StoreError::at(STEP))?;
+    let all: Result<_, _> = rows.iter().map(read).collect();
+    all.map_err(StoreError::unreadable(STEP))
 }
 
 fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {

@@ -20,6 +20,7 @@ use crate::store::app_schema::placed;
 use crate::store::session::dsn::Dsn;
 
 mod apply;
+mod elsewhere;
 mod error;
 pub(in crate::store) mod indexes;
 pub mod progress;

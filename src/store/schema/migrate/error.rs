@@ -59,6 +59,39 @@ pub enum MigrateError {
         /// Everything that prevents it, in the file's words.
         source: tokio_postgres::Error,
     },
+    /// The schema of the settings does not exist.
+    #[error(
+        "there is no schema {schema}: set PUNCTUAL_SCHEMA to the schema of the app's tables, without quotes, or create it"
+    )]
+    NoSchema {
+        /// The schema.
+        schema: String,
+    },
+    /// The app's table is not in the schema of the settings, and there is one in another.
+    #[error(
+        "the schema {schema} has no table scheduled_messages, and the schema {other} has one; nothing was changed. If \
+         that is the app's, set PUNCTUAL_SCHEMA={other}. If it is not, create {schema}.scheduled_messages (id uuid \
+         primary key default gen_random_uuid(), to_number text not null, body text not null, scheduled_at timestamptz \
+         not null, status text not null default 'pending') first, then run `punctual migrate` again"
+    )]
+    Elsewhere {
+        /// The schema of the settings.
+        schema: String,
+        /// The schema that has one.
+        other: String,
+    },
+    /// Punctual's triggers are on the table of another schema.
+    #[error(
+        "this database is used with the tables of schema {other}, and PUNCTUAL_SCHEMA says {schema}; nothing was \
+         changed. Set PUNCTUAL_SCHEMA={other}; or move the app's tables first (alter table … set schema), then run \
+         `punctual migrate` with PUNCTUAL_SCHEMA={schema}"
+    )]
+    UsedWith {
+        /// The schema of the settings.
+        schema: String,
+        /// The schema with the triggers.
+        other: String,
+    },
     /// The role that a daemon is to use does not exist.
     #[error(
         "no role {role}: create it first, for example with \

@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 
 use super::apply::{Part, Record, apply};
+use super::elsewhere;
 use super::error::is_refusal;
 use super::progress::Step;
 use super::record::{self, Purpose};
@@ -21,6 +22,7 @@ pub(super) async fn all(
 ) -> Result<Report, MigrateError> {
     // Not unlocked: the lock ends with the session, which ends with the run.
     take_turn(client).await?;
+    elsewhere::check(client).await?;
     shape(client).await?;
     let mut report = Report::default();
     if migrator.takes_over && take_over::is_needed(client).await? {
@@ -101,6 +103,7 @@ pub(super) async fn check(migrator: &Migrator<'_>, client: &Client) -> Result<()
             file: file.to_owned(),
         })
     };
+    elsewhere::check(client).await?;
     if !record::is_there(client).await? {
         return lacks("its first migration");
     }

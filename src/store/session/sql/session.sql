@@ -14,9 +14,6 @@ set tcp_keepalives_count = 5;
 -- What a role may have set for its sessions, and the daemon's do not tolerate.
 set default_transaction_read_only = off;
 set default_transaction_isolation = 'read committed';
--- The app's triggers run in these sessions: the schema of its tables is in the path, whatever a role has set.
-select set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident('public')), false)
- where 'public' <> all (current_schemas(false));
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off;
 set enable_hashjoin = off;

@@ -1,0 +1,20 @@
+-- Where scheduled_messages is: in the schema of the settings (`ours_here`: with Punctual's triggers; null: it is not),
+-- and in another schema, the one with Punctual's triggers first. From the catalog, for a role that may use neither.
+with tab as (
+  select n.nspname,
+         exists (select from pg_catalog.pg_trigger t
+                   join pg_catalog.pg_proc p on p.oid = t.tgfoid
+                   join pg_catalog.pg_namespace f on f.oid = p.pronamespace
+                  where t.tgrelid = c.oid and f.nspname = 'punctual') as is_ours
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+   where c.relname = 'scheduled_messages' and c.relkind in ('r', 'p', 'v', 'm', 'f')
+     and n.nspname <> 'punctual' and n.nspname !~ '^pg_'
+)
+select exists (select from pg_catalog.pg_namespace n where n.nspname = 'public') as has_schema,
+       (select tab.is_ours from tab where tab.nspname = 'public') as ours_here,
+       other.nspname::text as other, other.is_ours as other_is_ours
+  from (values (1)) as one
+  left join lateral (
+    select tab.nspname, tab.is_ours from tab where tab.nspname <> 'public' order by tab.is_ours desc, tab.nspname limit 1) other
+    on true
