@@ -123,7 +123,7 @@ fn run(mut rows: Vec<Upcoming>) -> u64 {
         up: Uptime::from_micros(0),
     };
     let mut reactor = Reactor::new(settings, now, draw);
-    reactor.handle(Input::ChannelUp, now);
+    reactor.handle(Input::ChannelUp { prepares: false }, now);
     while reactor.lateness().count() < MESSAGES as u64 {
         while let Some(command) = reactor.next_command() {
             for input in answer(command, &mut rows, now) {

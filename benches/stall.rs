@@ -83,7 +83,7 @@ impl World {
             started: HashSet::new(),
             latest_urgent: Duration::ZERO,
         };
-        world.tell(Input::ChannelUp);
+        world.tell(Input::ChannelUp { prepares: false });
         world
     }
 

@@ -39,7 +39,10 @@ const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::fr
 #[derive(Debug)]
 pub enum Heard {
     /// The channel is verified: commits from now on are notified.
-    Up,
+    Up {
+        /// But for those of transactions that were prepared, which the server permits.
+        prepares: bool,
+    },
     /// The channel is closed, or deaf.
     Down {
         /// The reason, for people.
@@ -169,7 +172,10 @@ async fn prove_for_ever(
         }
         if !*was_up {
             *was_up = true;
-            heard.send(Heard::Up).await.map_err(|_| Lost::Unheard)?;
+            let prepares = store.bounded(store.prepares_transactions()).await;
+            let prepares = prepares.map_err(Lost::Notify)?;
+            let up = Heard::Up { prepares };
+            heard.send(up).await.map_err(|_| Lost::Unheard)?;
         }
         let mut pause = std::pin::pin!(sleep(PROOF_EVERY));
         let mut distrusted = std::pin::pin!(store.distrusted());

@@ -48,6 +48,8 @@ enum Channel {
 pub(super) struct Intake {
     limits: IntakeLimits,
     channel: Channel,
+    /// Between near sweeps.
+    near_sweep: Duration,
     stopped: bool,
     /// Bounded by [`IntakeLimits::noticed_max`], and one read that failed.
     noticed: BTreeSet<MessageId>,
@@ -82,6 +84,7 @@ impl Intake {
         Self {
             limits,
             channel: Channel::Down,
+            near_sweep: limits.near_sweep,
             stopped: false,
             noticed: BTreeSet::new(),
             reading: None,
@@ -125,6 +128,16 @@ impl Intake {
         if let Some(sweep) = &mut self.sweeping {
             sweep.heard = false;
         }
+    }
+
+    /// Whether transactions may commit without a notification.
+    pub(super) fn prepares(&mut self, prepares: bool, now: Now) {
+        self.near_sweep = if prepares {
+            self.limits.unnotified_sweep
+        } else {
+            self.limits.near_sweep
+        };
+        self.next_near = self.next_near.min(now.up + self.near_sweep);
     }
 
     pub(super) const fn rescan(&mut self) {
@@ -213,9 +226,9 @@ impl Intake {
                 self.window_until = now.db + horizon;
                 self.window_until
             }
-            Reach::Near => now.db + self.limits.near_sweep * 2,
+            Reach::Near => now.db + self.near_sweep * 2,
         };
-        self.next_near = now.up + self.limits.near_sweep;
+        self.next_near = now.up + self.near_sweep;
         self.sweep = self.sweep.wrapping_add(1);
         self.sweeping = Some(Sweep {
             reach,

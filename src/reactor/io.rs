@@ -94,7 +94,10 @@ pub struct Upcoming {
 #[derive(Debug)]
 pub enum Input<P> {
     /// The notification channel is verified: whatever commits from now on is notified.
-    ChannelUp,
+    ChannelUp {
+        /// But for transactions that were prepared: the server permits them, and they cannot notify.
+        prepares: bool,
+    },
     /// The notification channel is gone.
     ChannelDown,
     /// Rows that changed, by a notification.

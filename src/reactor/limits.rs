@@ -37,6 +37,9 @@ pub struct IntakeLimits {
     /// How often what is about to be due is read again, with or without notifications. A lost
     /// notification delays its message by this at most.
     pub near_sweep: Duration,
+    /// The same where transactions can be prepared, whose commits notify nothing: a message of one of them is late
+    /// by this at most.
+    pub unnotified_sweep: Duration,
     /// The least pause between full sweeps, however often one is requested.
     pub rescan_pause: Duration,
     /// And at least this many times as long as the last one took: requests must not cause sweeps of a
@@ -181,6 +184,8 @@ impl Default for IntakeLimits {
     fn default() -> Self {
         Self {
             near_sweep: Duration::from_secs(10),
+            // Each reads what is due before the next two, so ten of these read as many rows as one of the others.
+            unnotified_sweep: Duration::from_secs(1),
             rescan_pause: Duration::from_secs(1),
             rescan_share: 10,
             noticed_max: 10_000,

@@ -204,8 +204,9 @@ impl<P: Clone> Reactor<P> {
     /// Takes in what happened, and decides.
     pub fn handle(&mut self, input: Input<P>, now: Now) {
         match input {
-            Input::ChannelUp => {
+            Input::ChannelUp { prepares } => {
                 self.channel_up();
+                self.intake.prepares(prepares, now);
                 self.pauses.want();
             }
             Input::ChannelDown => self.intake.channel_down(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::world::{Claims, Row, World, id};
-use super::{Limits, Settings};
+use super::{Input, Limits, Settings};
 use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
 use crate::schedule::LeadSetting;
 
@@ -287,4 +287,29 @@ fn a_refusal_that_may_pass_is_retried_as_often_as_the_row_allows() {
     world.run_until(at(MINUTE * 50));
     assert_eq!((world.starts, world.count(Status::Failed)), (3, 1));
     assert!(!world.reactor.breaker(world.now).open);
+}
+
+/// What commits without a notification is found by the sweeps, and their number is what it costs.
+#[test]
+fn where_transactions_can_be_prepared_a_sweep_follows_within_a_second() {
+    for (prepares, found_within) in [
+        (false, limits().intake.near_sweep),
+        (true, Duration::from_secs(1)),
+    ] {
+        let mut world = World::new(settings(9), []);
+        world.run_until(at(Duration::from_millis(300)));
+        world.handle(Input::ChannelUp { prepares });
+        for n in 1..=20_u32 {
+            let committed = world.now.db + Duration::from_millis(170);
+            world.run_until(committed);
+            // No notification.
+            let row = Row::due(n.into(), committed);
+            world.rows.insert(id(n.into()), row);
+            world.run_until(committed + found_within);
+            assert_eq!(world.starts, n as usize, "{prepares}: {:?}", world.now.db);
+            while let Some(id) = world.in_flight.first().copied() {
+                world.answer(id, accepted());
+            }
+        }
+    }
 }

@@ -28,6 +28,7 @@ mod otlp;
 mod outage;
 mod pauses;
 mod policy;
+mod prepared;
 mod proxy;
 mod quarantine;
 mod ranks;

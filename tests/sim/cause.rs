@@ -49,7 +49,7 @@ impl Causes {
 
     pub(crate) fn hears(&mut self, input: &Input) {
         match input {
-            Input::ChannelUp
+            Input::ChannelUp { .. }
             | Input::Rescan
             | Input::ClockFound
             | Input::QuarantineEnded

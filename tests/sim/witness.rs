@@ -209,7 +209,7 @@ impl Witness {
     pub(crate) fn hears(&mut self, input: &Input, t: i64) {
         self.causes.hears(input);
         match input {
-            Input::ChannelUp => {
+            Input::ChannelUp { .. } => {
                 self.heard = true;
                 self.full_since_up = false;
             }

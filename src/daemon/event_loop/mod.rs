@@ -226,7 +226,7 @@ impl EventLoop {
 
     fn hear(&mut self, heard: Heard, now: Now) {
         let input = match heard {
-            Heard::Up => {
+            Heard::Up { prepares } => {
                 tracing::info!("connected: LISTEN/NOTIFY verified");
                 // After a loss the pool's connections are gone as well.
                 let store = self.dispatch.store.clone();
@@ -237,7 +237,7 @@ impl EventLoop {
                 self.cut_off = false;
                 self.listener.connected = true;
                 self.listener.since = Some(now.db);
-                Input::ChannelUp
+                Input::ChannelUp { prepares }
             }
             Heard::Down { reason, connected } => {
                 tracing::warn!(reason, "the notification channel is down");

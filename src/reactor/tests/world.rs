@@ -147,7 +147,7 @@ impl World {
             claims_made: 0,
             pauses: Pauses::default(),
         };
-        world.handle(Input::ChannelUp);
+        world.handle(Input::ChannelUp { prepares: false });
         world
     }
 

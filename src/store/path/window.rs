@@ -17,6 +17,7 @@ pub(in crate::store) static LOAD_WINDOW: &Sql = sql!("sql/load_window.sql");
 static BEYOND: &Sql = sql!("sql/beyond.sql");
 static NOW: &Sql = sql!("sql/now.sql");
 static SAMPLE: &Sql = sql!("sql/sample.sql");
+static PREPARES: &Sql = sql!("sql/prepares.sql");
 static NOTIFY: &Sql = sql!("sql/notify.sql");
 
 /// Rows passed on at once while a window is read: the database is never far ahead of the consumer.
@@ -123,6 +124,16 @@ impl Store {
             .try_get::<_, PgTimestamp>(0)
             .map_err(StoreError::unreadable(STEP))?
             .0)
+    }
+
+    /// Whether transactions can be prepared, which cannot notify.
+    pub async fn prepares_transactions(&self) -> Result<bool, StoreError> {
+        const STEP: &str = "reading whether transactions can be prepared";
+        let client = self.client().await?;
+        let row = client.query_one(PREPARES.text(), &[]).await;
+        let row = row.map_err(StoreError::at(STEP))?;
+        row.try_get("prepares")
+            .map_err(StoreError::unreadable(STEP))
     }
 
     /// Sends a payload on the notification channel, over a connection of the pool.

@@ -122,6 +122,7 @@ pub(super) const DAEMON: &[Case] = &[
     case("path/notify", 1, 1, "'x'"),
     case("path/notify_others", 1, 1, "'x'"),
     case("path/now", 1, 1, ""),
+    case("path/prepares", 1, 1, ""),
     case("path/sample", 100, 3, "100"),
     case(
         "path/settings_keep",

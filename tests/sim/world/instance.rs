@@ -237,7 +237,7 @@ impl World {
             }
             Process::Proven { ear } => {
                 if self.slots[whose.slot].ear == ear {
-                    self.feed(whose, Input::ChannelUp);
+                    self.feed(whose, Input::ChannelUp { prepares: false });
                 }
             }
         }

@@ -63,7 +63,7 @@ select 'two-phase commits', 'warn',
        case when prepared > 0 then 'max_prepared_transactions is ' || prepared || ': a transaction that is prepared may not notify' end,
        'none can be prepared',
        'where the app prepares a transaction that writes scheduled_messages, its first statement must be: '
-       'set local punctual.notify = ''off''; its rows are found within 10 s of the commit'
+       'set local punctual.notify = ''off''; its rows are found within 1 s of the commit'
   from (select current_setting('max_prepared_transactions')::int as prepared) s
 union all
 select 'realtime', 'warn',

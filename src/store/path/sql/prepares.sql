@@ -1,0 +1,2 @@
+-- Whether transactions can be prepared on this server. Their commits cannot notify.
+select current_setting('max_prepared_transactions')::int > 0 as prepares
