@@ -3,7 +3,7 @@
 --   conversations_for ─▶ lock them ─▶ messages, conversations.last_message_at ─▶ what is refused: outbox
 --
 -- Called by the daemon alone, and with the rights of its role, so that row level security applies. The search
--- path is the session's, because the app's own triggers run in here: so every name has its schema.
+-- path is the session's where the app's own triggers run: so every name has its schema.
 --
 -- The app's tables may lack columns, and get them under a running daemon: the existing ones are read from the
 -- catalog each time. Where all exist, the statements are static, because a dynamic one is planned on each call;
@@ -12,11 +12,11 @@
 
 -- Which of these columns a table of the app's has. In plpgsql, which keeps the plan for the session.
 create or replace function punctual.columns_of(tab text, wanted text[]) returns text[]
-language plpgsql stable as $$
+language plpgsql stable set search_path = '' as $$
 begin
-  return (select coalesce(pg_catalog.array_agg(a.attname::text), '{}')
+  return (select coalesce(array_agg(a.attname::text), '{}')
             from pg_catalog.pg_attribute a
-           where a.attrelid = pg_catalog.to_regclass('public.' || tab) and a.attname = any (wanted)
+           where a.attrelid = to_regclass('public.' || tab) and a.attname = any (wanted)
              and not a.attisdropped and a.attgenerated = '');
 end
 $$;
@@ -26,7 +26,7 @@ $$;
 -- class has no values in it. `store/refusal.rs` does the same for the daemon's own statements.
 create or replace function punctual.refusal(
   step text, state text, message text, constraint_name text, table_name text, column_name text, context text)
-returns text language sql immutable as $$
+returns text language sql immutable set search_path = '' as $$
   select step || ' failed: '
       || case when at.function is null
                and left(state, 2) in ('08', '0A', '25', '28', '3D', '3F', '42', '53', '55', '57', '58')

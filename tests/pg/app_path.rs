@@ -1,6 +1,8 @@
 //! Triggers and constraints of the app's on `scheduled_messages` that name their tables without a schema: they fail
 //! in the triggers that change messages with their owner's rights, so the daemon makes those changes.
 
+use std::collections::BTreeSet;
+
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
@@ -284,4 +286,34 @@ async fn the_daemons_sessions_find_the_apps_tables_whatever_path_they_inherit() 
         assert_eq!(path, becomes);
         run(&daemon, "select from scheduled_messages").await;
     }
+}
+
+/// `docs/supabase.md` says why these have that of their caller.
+#[tokio::test]
+async fn every_other_function_has_a_path_of_its_own() {
+    let world = World::new().await;
+    let without = "select p.proname::text from pg_proc p
+         where p.pronamespace = 'punctual'::regnamespace
+           and not exists (select from unnest(p.proconfig) as c (setting) where setting like 'search_path=%')";
+    let rows = world.user.query(without, &[]).await.unwrap();
+    let without: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    let page = include_str!("../../docs/supabase.md");
+    let table = page.split("| function | runs |").nth(1).unwrap();
+    let explained = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let explained: BTreeSet<String> = explained
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(ToOwned::to_owned)
+        .collect();
+    assert_eq!(without, explained);
+    let by_owner = "select count(*) from pg_proc p where p.pronamespace = 'punctual'::regnamespace and p.prosecdef
+           and not exists (select from unnest(p.proconfig) as c (setting) where setting in ('search_path=', 'search_path=\"\"'))";
+    assert_eq!(
+        one::<i64>(&world.user, by_owner).await,
+        0,
+        "with the owner's rights"
+    );
 }
