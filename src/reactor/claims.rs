@@ -192,7 +192,9 @@ impl<P: Clone> Reactor<P> {
                 ClaimAnswer::Won(judged) => self.won(id, judged, now),
                 ClaimAnswer::Lost(state) => self.lost(id, state, now),
                 ClaimAnswer::Paused(state) => {
-                    self.pauses.met();
+                    if let RowState::Pending { due, .. } = &state {
+                        self.pauses.met(*due);
+                    }
                     self.lost(id, state, now);
                 }
             }
@@ -236,10 +238,12 @@ impl<P: Clone> Reactor<P> {
                     self.release(id, ACCOUNT_REFUSED, now);
                 } else if self.is_quarantined(id, judged.due) {
                     self.release(id, RESTORED, now);
-                } else if self.is_paused(&judged.pausable, (judged.due, asked), now) {
+                } else if self.pauses.stops(&judged.pausable, judged.due, now) {
+                    self.pauses.contradicted(asked);
                     self.noticed(vec![id]);
                     self.release(id, PAUSED, now);
                 } else {
+                    self.pauses.cleared(asked, now);
                     self.lanes.add_cleared(lane, priority, (judged.due, id));
                 }
             }

@@ -120,8 +120,8 @@ pub struct RecordLimits {
 pub struct PauseLimits {
     /// How often they are read while something is cleared: one small statement serves all of it.
     pub reread: Duration,
-    /// How long a read counts: what was paused this long ago starts no more. Twice as long as a read may wait for the
-    /// next, so that a slow response stops nothing.
+    /// No request begins by a read older than this. Twice [`Self::reread`], so that nothing waits for the next read
+    /// unless its response takes as long as that.
     pub max_age: Duration,
     /// Between tries to read them while the database fails.
     pub failed_retry: Backoff,

@@ -15,7 +15,7 @@
 //! - `settle`: what an outcome means for the row.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
 //!   account is refused, and fewer go at once while the provider is busy.
-//! - `pauses`: what a person has stopped is not started, however lately.
+//! - `pauses`: what a person has paused is not started, even if it is claimed already.
 //! - `quarantine`: after a restore, what may have been sent is not sent again.
 //! - `events`: what just happened, for the feed and the counters.
 

@@ -41,6 +41,8 @@ pub(super) struct Pauses {
     /// When the read under way was sent.
     reading: Option<Uptime>,
     is_wanted: bool,
+    /// A claim met a pause that no read has shown, and they have not been read since.
+    is_met: bool,
     /// When the latest notification of a change came.
     heard: Uptime,
     failures: FailurePause,
@@ -58,6 +60,7 @@ impl Pauses {
             oldest: None,
             reading: None,
             is_wanted: false,
+            is_met: false,
             heard: Uptime::MIN,
             failures: FailurePause::new(limits.failed_retry),
         }
@@ -68,9 +71,17 @@ impl Pauses {
         self.is_wanted = true;
     }
 
-    /// A claim met a pause that no read has shown yet.
-    pub(super) fn met(&mut self) {
-        self.is_wanted |= self.known.is_empty();
+    /// A claim met a pause with this end. If no read has shown one, they are read, once for all that it stops.
+    pub(super) fn met(&mut self, until: Moment) {
+        if self.known.values().all(|known| *known != until) {
+            self.is_wanted = true;
+            self.is_met = true;
+        }
+    }
+
+    /// A claim that was sent at `asked` won what is paused by the latest read. If that is older, it is out of date.
+    pub(super) fn contradicted(&mut self, asked: Uptime) {
+        self.is_wanted |= self.latest.asked < asked;
     }
 
     /// A notification says that they have changed.
@@ -90,7 +101,7 @@ impl Pauses {
     }
 
     /// Something is cleared whose claim was sent at `asked`.
-    fn cleared(&mut self, asked: Uptime, now: Now) {
+    pub(super) fn cleared(&mut self, asked: Uptime, now: Now) {
         let own = self.reading(asked, now);
         let own = if own.asked < self.latest.asked {
             self.latest
@@ -142,7 +153,7 @@ impl Pauses {
     }
 
     /// Whether a message that was claimed for this moment is stopped beyond it.
-    fn stops(&self, message: &Pausable, due: Moment, now: Now) -> bool {
+    pub(super) fn stops(&self, message: &Pausable, due: Moment, now: Now) -> bool {
         let from = due.max(now.db);
         let mut known = self.known.iter();
         known.any(|(key, until)| *until > from && message.is_stopped_by(key))
@@ -193,7 +204,12 @@ impl<P: Clone> Reactor<P> {
         let is_resumed = |(key, until): (&PauseKey, &Moment)| {
             *until > now.db && known.get(key).is_none_or(|now_until| now_until < until)
         };
-        if before.iter().any(is_resumed) {
+        let mut is_over = before.iter().any(is_resumed);
+        // If no pause has begun, one that a claim met before this was sent is over.
+        if !self.pauses.is_wanted && std::mem::take(&mut self.pauses.is_met) {
+            is_over |= !has_begun;
+        }
+        if is_over {
             // Its rows are due again. One read of the window finds them all.
             self.intake.resync();
         }
@@ -217,20 +233,6 @@ impl<P: Clone> Reactor<P> {
             self.lanes.remove_cleared(lane, priority, (due, id));
             self.release(id, PAUSED, now);
         }
-    }
-
-    /// A message is won and may be sent: unless it is paused, it is cleared.
-    pub(super) fn is_paused(
-        &mut self,
-        message: &Pausable,
-        (due, asked): (Moment, Uptime),
-        now: Now,
-    ) -> bool {
-        if self.pauses.stops(message, due, now) {
-            return true;
-        }
-        self.pauses.cleared(asked, now);
-        false
     }
 
     /// What is paused.

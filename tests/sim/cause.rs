@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use punctual::message::{Moment, PauseKey};
+use punctual::message::{ClaimAnswer, Moment, PauseKey, RowState};
 use punctual::reactor::Settings;
 use punctual::schedule::Ranking;
 
@@ -29,6 +29,8 @@ pub(crate) struct Causes {
     ranking: Option<Ranking>,
     /// As they were read last.
     pauses: BTreeMap<PauseKey, Moment>,
+    /// A claim met a pause that was not among them: for so many reads, the one that may be under way and the next.
+    met: u8,
 }
 
 impl Causes {
@@ -44,6 +46,7 @@ impl Causes {
             read_before_sweep: false,
             ranking: None,
             pauses: BTreeMap::new(),
+            met: 0,
         }
     }
 
@@ -60,6 +63,8 @@ impl Causes {
             }
             // One that has ended calls for everything that it stopped.
             Input::Pauses(Some(pauses)) => {
+                self.cause |= self.met > 0;
+                self.met = self.met.saturating_sub(1);
                 let now = pauses.iter().map(|pause| (pause.key.clone(), pause.until));
                 let was = std::mem::replace(&mut self.pauses, now.collect());
                 let is = &self.pauses;
@@ -72,7 +77,16 @@ impl Causes {
             Input::Rows { rows } if rows.is_none() || self.read_before_sweep => {
                 self.to_read += self.reading;
             }
-            Input::Claimed { answers, .. } => self.to_read += answers.len(),
+            Input::Claimed { answers, .. } => {
+                self.to_read += answers.len();
+                let known = |due| self.pauses.values().any(|until| *until == due);
+                let has_met = answers.iter().any(|(_, answer)| {
+                    matches!(answer, ClaimAnswer::Paused(RowState::Pending { due, .. }) if !known(*due))
+                });
+                if has_met {
+                    self.met = 2;
+                }
+            }
             Input::Recorded { done, .. } => self.to_read += done.len(),
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{Row, World, id};
+use super::world::{Claims, Row, World, id};
 use super::{accepted, settings};
 use crate::message::{
     Channel, LaneKey, MessageId, Moment, Pausable, Pause, PauseKey, PauseScope, RowState, Status,
@@ -32,9 +32,10 @@ pub(super) struct Pauses {
     reads: usize,
 }
 
-pub(super) fn pausable(channel: Channel) -> Pausable {
+pub(super) fn pausable(id: MessageId, channel: Channel) -> Pausable {
     Pausable {
         channel,
+        user: Some(id.0.to_string()),
         ..Pausable::default()
     }
 }
@@ -48,16 +49,16 @@ impl Pauses {
     }
 
     /// When a row of a lane may be sent.
-    pub(super) fn due(&self, due: Moment, lane: &LaneKey, now: Moment) -> Moment {
-        let message = pausable(lane.channel());
+    pub(super) fn due(&self, id: MessageId, due: Moment, lane: &LaneKey, now: Moment) -> Moment {
+        let message = pausable(id, lane.channel());
         let own = |p: &&Pause| p.until > now && message.is_stopped_by(&p.key);
         let ends = self.all.iter().filter(own).map(|pause| pause.until);
         ends.fold(due, Moment::max)
     }
 
-    pub(super) fn state(&self, mut state: RowState, now: Moment) -> RowState {
+    pub(super) fn state(&self, id: MessageId, mut state: RowState, now: Moment) -> RowState {
         if let RowState::Pending { due, lane, .. } = &mut state {
-            *due = self.due(*due, lane, now);
+            *due = self.due(id, *due, lane, now);
         }
         state
     }
@@ -146,4 +147,47 @@ fn what_waits_for_the_end_of_a_pause_starts_then_and_not_before() {
     assert_eq!(world.starts, 0);
     world.run_until(at(3_000));
     assert_eq!(world.starts, 1);
+}
+
+#[test]
+fn a_claim_that_meets_a_pause_has_them_read_once_for_all_that_it_stops() {
+    let rows = (1..=40_u32).map(|n| Row::due(n.into(), at(1_000 + 50 * u64::from(n))));
+    let mut world = World::new(settings(8), rows);
+    let user = |n: u128| pause(PauseScope::User, &id(n).0.to_string(), Moment::MAX);
+    world.pause(vec![pause(PauseScope::User, "somebody", at(60_000))]);
+    let reads = world.pauses.reads;
+    // No notification of these comes.
+    world.pauses.all.extend((1..=40).map(user));
+    world.run_until(at(4_000));
+    assert_eq!((world.starts, world.pauses.reads - reads), (0, 1));
+}
+
+#[test]
+fn a_pause_that_a_claim_met_and_no_read_showed_is_over() {
+    let mut world = World::new(settings(8), [Row::due(1, at(1_000))]);
+    world.claims = Claims::Slow;
+    world.pauses.all = vec![everything(Moment::MAX)];
+    world.run_until(at(990));
+    world.pause(Vec::new());
+    let sweeps = world.reactor.resyncs();
+    world.claims = Claims::Answered;
+    world.answer_claims();
+    world.run_until(at(1_010));
+    assert_eq!((world.starts, world.reactor.resyncs() - sweeps), (1, 1));
+}
+
+#[test]
+fn a_claim_that_wins_what_is_paused_has_the_pauses_read() {
+    let user = pause(PauseScope::User, &id(1).0.to_string(), Moment::MAX);
+    let mut world = World::new(settings(8), []);
+    world.pause(vec![user]);
+    // No notification of the resume comes.
+    world.pauses.all = Vec::new();
+    let reads = world.pauses.reads;
+    world.run_until(at(1_000));
+    world.insert(Row::due(1, at(1_000)));
+    world.run_until(at(1_010));
+    // Once more with the sweep that follows.
+    assert_eq!((world.starts, world.pauses.reads - reads), (1, 2));
+    assert_eq!(world.claims_made, 2, "the first one is released");
 }

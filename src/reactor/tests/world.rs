@@ -233,7 +233,7 @@ impl World {
         match command {
             Command::Read(ids) => {
                 let gone = RowState::Gone { status: None };
-                let state = |row: &Row| self.pauses.state(row.state(), self.now.db);
+                let state = |row: &Row| self.pauses.state(row.id, row.state(), self.now.db);
                 let state = |id| self.rows.get(&id).map_or_else(|| gone.clone(), state);
                 let rows = ids.into_iter().map(|id| (id, state(id))).collect();
                 vec![Input::Rows { rows: Some(rows) }]
@@ -241,11 +241,11 @@ impl World {
             Command::Load { until } => {
                 let due = |r: &&Row| {
                     r.status == Status::Pending
-                        && self.pauses.due(r.due, &r.lane, self.now.db) <= until
+                        && self.pauses.due(r.id, r.due, &r.lane, self.now.db) <= until
                 };
                 let rows = self.rows.values().filter(due).map(|row| Upcoming {
                     id: row.id,
-                    due: self.pauses.due(row.due, &row.lane, self.now.db),
+                    due: self.pauses.due(row.id, row.due, &row.lane, self.now.db),
                     version: 0,
                     attempts: row.attempts,
                     priority: row.priority,
@@ -319,9 +319,9 @@ impl World {
         if row.locked || row.status != Status::Pending || row.due > latest {
             return ClaimAnswer::Lost(row.state());
         }
-        let due = self.pauses.due(row.due, &row.lane, self.now.db);
+        let due = self.pauses.due(row.id, row.due, &row.lane, self.now.db);
         if due > latest {
-            let state = self.pauses.state(row.state(), self.now.db);
+            let state = self.pauses.state(row.id, row.state(), self.now.db);
             return ClaimAnswer::Paused(state);
         }
         row.status = Status::Sending;
@@ -330,7 +330,7 @@ impl World {
             token: ask.token,
             due,
             wanted_at: due,
-            pausable: pausable(row.lane.channel()),
+            pausable: pausable(row.id, row.lane.channel()),
             lane: row.lane.clone(),
             tries: AttemptBudget {
                 number: row.attempts,
