@@ -217,14 +217,17 @@ fn acceptances_are_recorded_together_and_what_decides_more_at_once() {
 
     // A full group, and results that leave little room for more, are recorded at once.
     limits.records.gather = SECOND;
-    limits.records.batch = 3;
-    let mut world = World::new(gathering(&limits), herd(8));
-    world.run_until(at(SECOND));
-    for n in 0..3 {
-        assert_eq!(world.count(Status::Sent), 0);
-        world.answer(id(n), accepted());
+    for (batch, unrecorded_max) in [(3, 100), (100, 6)] {
+        limits.records.batch = batch;
+        limits.records.unrecorded_max = unrecorded_max;
+        let mut world = World::new(gathering(&limits), herd(8));
+        world.run_until(at(SECOND));
+        for n in 0..3 {
+            assert_eq!(world.count(Status::Sent), 0);
+            world.answer(id(n), accepted());
+        }
+        assert_eq!(world.count(Status::Sent), 3);
     }
-    assert_eq!(world.count(Status::Sent), 3);
 }
 
 #[test]
