@@ -6,10 +6,9 @@
 
 use std::collections::HashSet;
 
-use super::Reactor;
-use super::Upcoming;
 use super::report::RestoreReport;
 use super::settle::{Record, Settlement};
+use super::{Reactor, Upcoming};
 use crate::message::{AttemptToken, MessageId, Moment, Now};
 
 /// Why claims are released.

@@ -2,7 +2,6 @@
 //! left out, and the odds of the small faults, each of which can be silenced. Both make a
 //! failing world a short story.
 
-use crate::model::address;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use punctual::reactor::{Limits, Settings};
 use punctual::schedule::LeadSetting;
 
 use crate::dice::Dice;
-use crate::model::Change;
+use crate::model::{Change, address};
 use crate::odds::Odds;
 use crate::small;
 use crate::trouble::Trouble;

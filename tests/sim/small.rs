@@ -1,7 +1,6 @@
 //! Small limits, and what reaches them: a world has a few dozen rows, and with limits of one to
 //! five these are as many as a million are with the daemon's own.
 
-use crate::model::address;
 use punctual::message::Priority;
 use punctual::reactor::Limits;
 use punctual::reactor::limits::{
@@ -9,7 +8,7 @@ use punctual::reactor::limits::{
 };
 
 use crate::dice::Dice;
-use crate::model::Change;
+use crate::model::{Change, address};
 use crate::plan::{Deed, MS, Plan, SECOND, What, micros};
 use crate::world::START;
 

@@ -1,9 +1,9 @@
 //! What must hold, looked at after every step. `docs/testing.md` says which invariant each is.
 
-use punctual::policy::Rule;
 use std::fmt;
 
 use punctual::message::{AttemptToken, MessageId, Moment, Priority, Status};
+use punctual::policy::Rule;
 use punctual::schedule::STAGGER;
 
 use crate::model::Row;

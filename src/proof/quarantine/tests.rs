@@ -1,11 +1,10 @@
 //! What a list of the provider proves about messages in quarantine.
 
-use crate::message::Channel;
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::message::{Delivery, Failure};
+use crate::message::{Channel, Delivery, Failure};
 use crate::proof::report::ProviderStatus;
 
 const TO: &str = "+13105551234";

@@ -1,8 +1,7 @@
 //! What the provider can do limits what is sent at once.
 
 use super::*;
-use crate::message::Carriers;
-use crate::message::{AttemptToken, Capabilities, Channel};
+use crate::message::{AttemptToken, Capabilities, Carriers, Channel};
 use crate::reactor::{Input, Reactor};
 
 #[test]

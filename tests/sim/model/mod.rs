@@ -15,7 +15,6 @@ use punctual::message::{
     AttemptToken, Channel, InstanceId, LaneKey, MessageId, Moment, Pausable, PauseKey, Priority,
     RowState, Status,
 };
-
 use punctual::policy::Rule;
 
 pub(crate) use user::{Change, Transaction};

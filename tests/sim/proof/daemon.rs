@@ -1,14 +1,13 @@
 //! The daemon of a proof world: its journal, what it recovers at a start, the quarantine after a restore,
 //! and its look-ups. What it decides, `punctual::proof` decides.
 
-use punctual::message::Channel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use punctual::journal::Past;
 use punctual::journal::record::{Contents, Opened, Record as Line};
 use punctual::message::{
-    AttemptToken, Capabilities, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Status,
+    AttemptToken, Capabilities, Channel, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Status,
 };
 use punctual::proof::matching::{self, Candidate, Match, Resolution, SentText, UnconfirmedRow};
 use punctual::proof::quarantine::{self, Fate, Listing, QuarantinedRow, Reason, Reconciliation};

@@ -1,13 +1,12 @@
 //! The way to the database and back: a statement takes effect at one instant between its
 //! question and its answer, or not at all, or long after it was given up.
 
-use punctual::message::Carriers;
 use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    Capabilities, Claim, ClaimAnswer as Answered, InstanceId, MessageId, Moment, Pause, PauseKey,
-    RowState, Uptime,
+    Capabilities, Carriers, Claim, ClaimAnswer as Answered, InstanceId, MessageId, Moment, Pause,
+    PauseKey, RowState, Uptime,
 };
 use punctual::policy::judge_all;
 use punctual::reactor::{Ask, JudgedClaim, Record};
