@@ -199,14 +199,15 @@ pub(super) async fn keep(on: Context, stop: CancellationToken) {
             continue;
         };
         let chore = Chore::ALL[next];
-        let pause = match chore.step(&on).await {
-            Ok(Progress::More) => Duration::ZERO,
-            Ok(Progress::Done) => chore.every(),
+        let done = chore.step(&on).await;
+        let now = clock::reading().up;
+        match done {
+            Ok(Progress::More) => queue.done(next, now),
+            Ok(Progress::Done) => queue.done(next, now + chore.every()),
             Err(error) => {
                 tracing::warn!(chore = chore.name(), %error, "a maintenance step failed; retrying");
-                EVERY
+                queue.failed(next, now + EVERY);
             }
-        };
-        queue.done(next, clock::reading().up + pause);
+        }
     }
 }

@@ -11,15 +11,27 @@ pub(super) struct Queue {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: Uptime,
+    /// Not before this: its last step failed.
+    pause_until: Uptime,
     /// The number of its last step.
     last: u64,
+}
+
+impl Entry {
+    const fn new(due: Uptime) -> Self {
+        Self {
+            due,
+            pause_until: Uptime::MIN,
+            last: 0,
+        }
+    }
 }
 
 impl Queue {
     /// One entry for each, with the time when it is first due.
     pub(super) fn new(due: impl Iterator<Item = Uptime>) -> Self {
         Self {
-            entries: due.map(|due| Entry { due, last: 0 }).collect(),
+            entries: due.map(Entry::new).collect(),
             steps: 0,
         }
     }
@@ -39,16 +51,24 @@ impl Queue {
         self.steps += 1;
         if let Some(entry) = self.entries.get_mut(index) {
             *entry = Entry {
-                due,
                 last: self.steps,
+                ..Entry::new(due)
             };
         }
     }
 
-    /// It is due at this time, if it was due later.
+    /// Its step failed. It is due again at this time and not sooner, whatever happens meanwhile.
+    pub(super) fn failed(&mut self, index: usize, due: Uptime) {
+        self.done(index, due);
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.pause_until = due;
+        }
+    }
+
+    /// It is due at this time, if it was due later and its last step did not fail.
     pub(super) fn due_at(&mut self, index: usize, due: Uptime) {
         if let Some(entry) = self.entries.get_mut(index) {
-            entry.due = entry.due.min(due);
+            entry.due = entry.due.min(due.max(entry.pause_until));
         }
     }
 
@@ -107,5 +127,15 @@ mod tests {
         // What is due already does not become later.
         queue.due_at(1, now + 20 * SECOND);
         assert_eq!(queue.first_due(), Some(now + 9 * SECOND));
+        // What failed keeps its pause, however often it is called; once it succeeds it can be called again.
+        queue.failed(1, now + 14 * SECOND);
+        queue.due_at(1, now + 9 * SECOND);
+        assert_eq!(queue.next(now + 13 * SECOND), None);
+        assert_eq!(queue.next(now + 14 * SECOND), Some(0));
+        queue.done(0, now + 30 * SECOND);
+        assert_eq!(queue.next(now + 14 * SECOND), Some(1));
+        queue.done(1, now + 30 * SECOND);
+        queue.due_at(1, now + 15 * SECOND);
+        assert_eq!(queue.next(now + 15 * SECOND), Some(1));
     }
 }
