@@ -6,10 +6,6 @@
 //! it. This applies to the statements of the store and to `triggers/`. The files of `migrations/` stay as they
 //! are, because the Supabase CLI applies them too; a test compares their texts with these.
 
-mod catalog;
-mod lists;
-mod rights;
-
 use crate::message::Channel;
 use crate::message::status::Writer;
 use crate::policy::Rule;
@@ -43,24 +39,15 @@ const INDEXES: &str = include_str!("../../migrations/20261128000004_indexes.sql"
 /// Where the index on the numbers of pending messages is.
 const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
 
-/// The white space that Rust's `str::trim` removes, for Postgres's `btrim`.
-macro_rules! white {
-    () => {
-        "E' \\t\\n\\x0B\\f\\r\\u0085\\u00A0\\u1680\\u2000\\u2001\\u2002\\u2003\\u2004\
-         \\u2005\\u2006\\u2007\\u2008\\u2009\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000'"
-    };
-}
-
-/// A column without it.
-macro_rules! trimmed {
-    ($column:literal) => {
-        concat!("btrim(", $column, ", ", white!(), ")")
-    };
-}
+#[macro_use]
+mod trimmed;
 
 const WHITE: &str = white!();
 
+mod catalog;
 mod fault;
+mod lists;
+mod rights;
 
 /// Appends one expression, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
@@ -104,12 +91,16 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // Values are compared without it.
         b"white" => out.row(WHITE, alias),
         // When the pauses that stop a message end, the last of them: in the future, it is paused; in the past,
-        // its lateness counts from there; null: there is none. Of a row that has the effective `sender` as well.
-        // While the table is empty this is one probe a statement.
+        // its lateness counts from there; null: there is none. While the table is empty this is one probe a
+        // statement.
         b"pause_keys" => lists::pause_keys(alias, out),
         b"paused_until" => lists::paused_until(alias, out),
         // The number of this program, as its sessions say it.
         b"program" => out.number(PROGRAM),
+        // Whom a message is from.
+        b"sender" => lists::sender(alias, out),
+        // The word for its channel, as `Channel::of` reads it.
+        b"channel" => out.row(channel!(), alias),
         // The words for channels, as a list.
         b"channels" => lists::channels(out),
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.

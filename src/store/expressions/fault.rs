@@ -3,9 +3,9 @@
 /// Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with what the
 /// daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
 pub(super) const FAULT: &str = concat!(
-    "coalesce(case coalesce(nullif(lower(",
-    trimmed!("$channel::text"),
-    "), ''), 'sms')
+    "coalesce(case ",
+    channel!(),
+    "
        when 'sms' then case
          when ",
     trimmed!("$to_number"),
@@ -46,9 +46,9 @@ pub(super) const FAULT: &str = concat!(
      case
        when ",
     trimmed!("$from_number"),
-    " <> '' and coalesce(nullif(lower(",
-    trimmed!("$channel::text"),
-    "), ''), 'sms') <> 'sms' then 'from_number must be null: only text messages have a sender'
+    " <> '' and ",
+    channel!(),
+    " <> 'sms' then 'from_number must be null: only text messages have a sender'
        when $template_vars is null and ",
     trimmed!("$body"),
     " = '' then 'the body is empty'

@@ -6,30 +6,15 @@ use crate::message::status::{Status, Writer, transition};
 use crate::message::{Channel, LedgerOutcome, Stage};
 use crate::policy::Rule;
 
-/// The row's channel, to be compared with a list; a row without one is a text. The usual word is recognized first:
-/// trimming costs several times as much, and statements over hundreds of rows ask several times for each. In
-/// parentheses, because plpgsql would read the `then` as that of its `if`.
-const fn channel<const N: usize>(alias: &[u8], out: &mut Text<N>) {
-    out.row("(case when $channel::text = '", alias);
-    out.row(Channel::Sms.as_str(), b"");
-    out.row("' then '", b"");
-    out.row(Channel::Sms.as_str(), b"");
-    out.row("' else coalesce(nullif(lower(btrim($channel::text, ", alias);
-    out.row(WHITE, b"");
-    out.row(")), ''), '", b"");
-    out.row(Channel::Sms.as_str(), b"");
-    out.row("') end)", b"");
-}
-
 pub(super) const fn is_channel<const N: usize>(is: Channel, alias: &[u8], out: &mut Text<N>) {
-    channel(alias, out);
+    out.row(channel!(), alias);
     out.row(" = '", b"");
     out.row(is.as_str(), b"");
     out.byte(b'\'');
 }
 
 pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N>) {
-    channel(alias, out);
+    out.row(channel!(), alias);
     out.row(" in (", b"");
     let mut at = 0;
     while at < Channel::UNDERSTOOD.len() {
@@ -41,7 +26,7 @@ pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N
 
 /// Whether a rule holds for the row's channel. Channels that are not supported have no rules: such a row fails.
 pub(super) const fn holds<const N: usize>(rule: Rule, alias: &[u8], out: &mut Text<N>) {
-    channel(alias, out);
+    out.row(channel!(), alias);
     out.row(" in (", b"");
     let (mut at, mut some) = (0, false);
     while at < Channel::UNDERSTOOD.len() {
@@ -62,17 +47,32 @@ pub(super) const fn channels<const N: usize>(out: &mut Text<N>) {
     }
 }
 
+/// Whom a message is from. The statement names the default sender `ours.sender`.
+pub(super) const fn sender<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row(
+        concat!(
+            "coalesce(nullif(",
+            trimmed!("$from_number"),
+            ", ''), ours.sender)"
+        ),
+        alias,
+    );
+}
+
 /// What a row may be paused by, as [`Pausable`](crate::message::Pausable) has it.
 pub(super) const fn pause_keys<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row("('everything', ''), ('lane', ", b"");
-    channel(alias, out);
+    out.row(channel!(), alias);
+    out.row("), ('sender', ", b"");
+    sender(alias, out);
     out.row(
-        "), ('sender', $sender), ('campaign', lower($campaign_id::text)),
-              ('user', $user_id::text), ('message_type', btrim($message_type::text, ",
+        concat!(
+            "), ('campaign', lower($campaign_id::text)), ('user', $user_id::text), ('message_type', ",
+            trimmed!("$message_type::text"),
+            ")"
+        ),
         alias,
     );
-    out.row(WHITE, b"");
-    out.row("))", b"");
 }
 
 /// One probe by key for each kind of pause, and none while there is no pause at all.

@@ -47,6 +47,12 @@ fn the_lists_of_statuses_and_outcomes_come_from_their_tables() {
 }
 
 #[test]
+fn a_row_without_a_channel_is_a_text() {
+    let text = format!("'{}') end)", Channel::Sms.as_str());
+    assert!(channel!().ends_with(&text), "{}", channel!());
+}
+
+#[test]
 fn every_switch_is_in_the_lists() {
     for list in ["switched_off!(p)", "switches!()"] {
         let text = Text::<2000>::of(list);

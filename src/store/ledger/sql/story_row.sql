@@ -10,14 +10,12 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
        case when m.status = 'pending' and paused.until > clock_timestamp() then paused.until end as paused_until,
        (select string_agg(format('%s, by %s', replace(p.scope, '_', ' '), p.who) || coalesce(': ' || p.why, ''), '; '
                           order by p.scope)
-          from (values pause_keys!(r)) as key (scope, what)
+          from (values pause_keys!(m)) as key (scope, what)
           join punctual.pauses p on p.scope = key.scope and p.what = key.what and p.until > clock_timestamp()
          where m.status = 'pending') as paused_by
   from public.scheduled_messages m
- cross join lateral (
-   select coalesce(nullif(btrim(m.from_number, white!()), ''), $2::text) as sender,
-          m.channel, m.campaign_id, m.user_id, m.message_type) r
- cross join lateral (select paused_until!(r) as until offset 0) paused
+ cross join (select $2::text as sender) ours
+ cross join lateral (select paused_until!(m) as until offset 0) paused
   -- The last rendered text is, or was, sent in place of the body.
   left join lateral (select body from punctual.attempts
                       where message_id = m.id and body is not null

@@ -28,15 +28,13 @@ with quarantine as materialized (
            order by a.id) ask
    cross join lateral (
      select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number, white!()) as their_number,
-            r.sender as our_number
+            sender!(m) as our_number
        from public.scheduled_messages m
-      cross join lateral (
-        select coalesce(nullif(btrim(m.from_number, white!()), ''), $6::text) as sender,
-               m.channel, m.campaign_id, m.user_id, m.message_type) r
+      cross join (select $6::text as sender) ours
       where m.id = ask.id and is_pending!(m)
         and due!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond'
         -- What is stopped until then is claimed as far ahead as what is due then.
-        and coalesce(paused_until!(r) <= clock_timestamp() + $5::bigint * interval '1 microsecond', true)
+        and coalesce(paused_until!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond', true)
         -- Written after the quarantine began (WRITTEN_AFTER in proof/quarantine.rs), it is not in it.
         and not exists (
           select from quarantine q
@@ -106,10 +104,8 @@ select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
             then coalesce((w.facts).event_start, w.event_start) end as event_start,
        w.day::text as place_day, w.over_limit
   from won w
- cross join lateral (
-   select coalesce(nullif(btrim(w.from_number, white!()), ''), $6::text) as sender,
-          w.channel, w.campaign_id, w.user_id, w.message_type) r
- cross join lateral (select paused_until!(r) as until offset 0) p
+ cross join (select $6::text as sender) ours
+ cross join lateral (select paused_until!(w) as until offset 0) p
   left join punctual.facts_of_templates(
          (select array_agg(distinct template_id) from won where template_vars is not null)) t
     on t.id = w.template_id and w.template_vars is not null

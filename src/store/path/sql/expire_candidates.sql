@@ -9,35 +9,29 @@
 with late as (
   (select m.id
      from public.scheduled_messages m
-    cross join lateral (
-      select coalesce(nullif(btrim(m.from_number, white!()), ''), $4::text) as sender,
-             m.channel, m.campaign_id, m.user_id, m.message_type) r
+    cross join (select $4::text as sender) ours
     where m.status = 'pending'
       and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
       and late_from!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
       and due!(m) >= coalesce($3::timestamptz, '-infinity')
-      and coalesce(paused_until!(r) < (select clock_timestamp() - $1::bigint * interval '1 microsecond'), true)
+      and coalesce(paused_until!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond'), true)
     order by due!(m)
     limit $2)
   union
   (select m.id
      from public.scheduled_messages m
-    cross join lateral (
-      select coalesce(nullif(btrim(m.from_number, white!()), ''), $4::text) as sender,
-             m.channel, m.campaign_id, m.user_id, m.message_type) r
+    cross join (select $4::text as sender) ours
     where m.status = 'pending' and m.send_before < (select clock_timestamp())
       and due!(m) >= coalesce($3::timestamptz, '-infinity')
-      and coalesce(paused_until!(r) <= (select clock_timestamp()), true)
+      and coalesce(paused_until!(m) <= (select clock_timestamp()), true)
     order by m.send_before
     limit $2)
 )
 -- Checked again once the row is locked: an edit that was committed meanwhile counts.
 select m.id, greatest(late_from!(m), p.until), m.send_before, clock_timestamp()
   from public.scheduled_messages m
- cross join lateral (
-   select coalesce(nullif(btrim(m.from_number, white!()), ''), $4::text) as sender,
-          m.channel, m.campaign_id, m.user_id, m.message_type) r
- cross join lateral (select paused_until!(r) as until) p
+ cross join (select $4::text as sender) ours
+ cross join lateral (select paused_until!(m) as until) p
  where m.id in (select id from late) and is_pending!(m)
    and (m.send_before < clock_timestamp()
         or due!(m) < clock_timestamp() - $1::bigint * interval '1 microsecond')

@@ -6,10 +6,8 @@ select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::te
        case when p.until > clock_timestamp() then greatest(due!(m), p.until) else due!(m) end as due,
        greatest(m.created_at, m.requeued_at) as written
   from public.scheduled_messages m
- cross join lateral (
-   select coalesce(nullif(btrim(m.from_number, white!()), ''), $3::text) as sender,
-          m.channel, m.campaign_id, m.user_id, m.message_type) r
- cross join lateral (select paused_until!(r) as until offset 0) p
+ cross join (select $3::text as sender) ours
+ cross join lateral (select paused_until!(m) as until offset 0) p
  where m.status = 'pending'
    and due!(m) <= $1::timestamptz
    and coalesce(p.until <= $1::timestamptz, true)

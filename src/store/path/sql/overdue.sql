@@ -3,11 +3,9 @@
 -- $1 due for longer than (us)  $2 what is due before this is in quarantine (null: nothing is)
 -- $3 rows at most  $4 of these, how many are tried for a lock  $5 the sender for rows that name none
 with overdue as materialized (
-  select m.id, due!(m) as due, coalesce(paused_until!(r) > clock_timestamp(), false) as is_paused
+  select m.id, due!(m) as due, coalesce(paused_until!(m) > clock_timestamp(), false) as is_paused
     from public.scheduled_messages m
-   cross join lateral (
-     select coalesce(nullif(btrim(m.from_number, white!()), ''), $5::text) as sender,
-            m.channel, m.campaign_id, m.user_id, m.message_type) r
+   cross join (select $5::text as sender) ours
    where m.status = 'pending'
      and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
      and due!(m) >= coalesce($2::timestamptz, '-infinity')

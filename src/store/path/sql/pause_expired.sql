@@ -4,15 +4,13 @@
 select count(*)
   from (select
           from public.scheduled_messages m
-         cross join lateral (
-           select coalesce(nullif(btrim(m.from_number, white!()), ''), $3::text) as sender,
-                  m.channel, m.campaign_id, m.user_id, m.message_type) r
+         cross join (select $3::text as sender) ours
          where m.status = 'pending'
            and due!(m) < (select clock_timestamp())
            and (m.send_before < clock_timestamp() or m.event_start < clock_timestamp())
-           and (exists (select from (values pause_keys!(r)) as key (scope, what)
+           and (exists (select from (values pause_keys!(m)) as key (scope, what)
                          where key.scope = $1::text and key.what = $2::text))
-           and not exists (select from (values pause_keys!(r)) as key (scope, what)
+           and not exists (select from (values pause_keys!(m)) as key (scope, what)
                              join punctual.pauses p on p.scope = key.scope and p.what = key.what
                             where (p.scope, p.what) <> ($1::text, $2::text) and p.until > clock_timestamp())
          limit $4) expired

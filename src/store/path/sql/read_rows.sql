@@ -12,7 +12,5 @@ select ask.id, m.status::text, m.version::bigint, m.attempts::int, m.priority::t
        end as lease_until
   from unnest($1::uuid[]) as ask (id)
   left join public.scheduled_messages m on m.id = ask.id
- cross join lateral (
-   select coalesce(nullif(btrim(m.from_number, white!()), ''), $2::text) as sender,
-          m.channel, m.campaign_id, m.user_id, m.message_type) r
- cross join lateral (select paused_until!(r) as until offset 0) p
+ cross join (select $2::text as sender) ours
+ cross join lateral (select paused_until!(m) as until offset 0) p

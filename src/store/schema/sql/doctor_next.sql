@@ -23,7 +23,7 @@ with next as materialized (
   union all
   select 'channels', count(*), min(n.id::text), 'are of a channel without a provider',
          'they will fail: set PUNCTUAL_PROVIDER to one that carries the channel, or change scheduled_messages.channel'
-    from next n where not is_text and lower(btrim(n.channel, white!())) <> all ($2::text[])
+    from next n where not is_text and channel!(n) <> all ($2::text[])
   union all
   select 'templates', count(*), min(n.id::text), 'name a template that is inactive or missing',
          'they will fail: update sms_templates set is_active = true for it, or name another'

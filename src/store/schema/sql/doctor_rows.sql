@@ -5,13 +5,11 @@ with counted (what, n, found, fine, remedy) as (
   select 'overdue', n, ' pending for over a minute after their due time', 'none',
          'a running daemon sends them, or cancels them as too late; if one runs, see `punctual why ID`'
     from (select count(*) as n from (select from public.scheduled_messages m
-           cross join lateral (
-             select coalesce(nullif(btrim(m.from_number, white!()), ''), $1::text) as sender,
-                    m.channel, m.campaign_id, m.user_id, m.message_type) r
+           cross join (select $1::text as sender) ours
            where m.status = 'pending'
              and due!(m) < clock_timestamp() - interval '1 minute'
              and not exists (select from punctual.pauses p
-                              join (values pause_keys!(r)) as key (scope, what)
+                              join (values pause_keys!(m)) as key (scope, what)
                                 on p.scope = key.scope and p.what = key.what
                              where p.until > clock_timestamp())
            limit 1000) late) q
