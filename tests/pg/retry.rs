@@ -149,6 +149,34 @@ async fn what_a_callback_says_was_not_delivered_is_tried_again_whoever_was_first
     }
 }
 
+/// As for the sweep and the claim, lateness counts from the end of a pause.
+#[tokio::test]
+async fn what_waited_for_a_pause_is_retried_when_it_did_not_arrive() {
+    for (ended, becomes) in [
+        ("10 minutes", "pending"),
+        ("2 hours", "failed"),
+        ("-1 hour", "pending"),
+    ] {
+        let world = crate::receipts::World::new().await;
+        let sid = ProviderSid("SM0123456789abcdef0123456789abcdef".into());
+        world.record(Settlement::Accepted { sid }).await;
+        run(
+            &world.app,
+            &format!(
+                "set session_replication_role = replica;
+                 update scheduled_messages set scheduled_at = now() - interval '5 hours';
+                 insert into punctual.pauses (scope, what, until)
+                 values ('sender', '{}', now() - interval '{ended}')",
+                crate::receipts::FROM
+            ),
+        )
+        .await;
+        world.call("undelivered", "30003").await;
+        let status = world.text("select status from scheduled_messages").await;
+        assert_eq!(status, becomes, "{ended}");
+    }
+}
+
 /// The try that followed may have been sent, and its record lost with the restore.
 #[tokio::test]
 async fn what_was_sent_before_a_restore_is_not_retried_when_it_did_not_arrive() {

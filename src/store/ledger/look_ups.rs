@@ -209,7 +209,8 @@ impl Store {
         let lock = prepared(&client, PUT_BACK_ROWS, STEP).await?;
         let statement = prepared(&client, PUT_BACK, STEP).await?;
         let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
-        let locked = tx.query(&lock, &[&ids]).await;
+        let sender = self.default_sender.as_deref();
+        let locked = tx.query(&lock, &[&ids, &sender]).await;
         let mut in_time = BTreeSet::new();
         for row in locked.map_err(StoreError::at(STEP))? {
             let times = RowTimes::read(&row).map_err(StoreError::unreadable(STEP))?;

@@ -117,7 +117,7 @@ impl Store {
         if let Some(of) = alone {
             wait_for(&tx, of).await?;
         }
-        let mut group = Group::read(&tx, reports).await?;
+        let mut group = Group::read(&tx, reports, self.default_sender.as_deref()).await?;
         if let Some(no_retry) = no_retry {
             let rows = group.standings.messages.values_mut();
             for row in rows.filter_map(|standing| standing.row.as_mut()) {

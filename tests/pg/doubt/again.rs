@@ -66,6 +66,23 @@ async fn nothing_is_sent_again_too_late_or_too_often() {
     }
 }
 
+/// As for the sweep and the claim, lateness counts from the end of a pause.
+#[tokio::test]
+async fn what_waited_for_a_pause_is_not_too_late_to_be_put_back() {
+    for (ended, becomes) in [("10 minutes", "pending"), ("2 hours", "unconfirmed")] {
+        let case = Case::with(InDoubt::Resend).await;
+        let id = case.world.row("pending").await;
+        case.sends(id, LOST_REQUEST).await;
+        let sql = format!(
+            "update scheduled_messages set scheduled_at = now() - interval '5 hours';
+             insert into punctual.pauses (scope, until) values ('everything', now() - interval '{ended}')"
+        );
+        run(&case.world.unseen, &sql).await;
+        case.asked().await;
+        assert_eq!(case.row(id).await, becomes, "{ended}");
+    }
+}
+
 #[tokio::test]
 async fn proof_that_comes_after_a_second_text_is_recorded_counted_and_told() {
     let case = Case::with(InDoubt::Resend).await;

@@ -216,7 +216,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/look_up_put_back_rows",
         20,
         20,
-        "plans.ids('unconfirmed')",
+        "plans.ids('unconfirmed'), '+15005550006'",
     ),
     case(
         "ledger/look_up_rivals",
@@ -294,13 +294,13 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/receipts_rows",
         20,
         45,
-        "plans.tokens('sent'), plans.ids('sent'), plans.sids('sent')",
+        "plans.tokens('sent'), plans.ids('sent'), plans.sids('sent'), '+15005550006'",
     ),
     case(
         "ledger/receipts_rows",
         20,
         45,
-        "plans.same(null::uuid), plans.same(null::uuid), plans.sids('sent')",
+        "plans.same(null::uuid), plans.same(null::uuid), plans.sids('sent'), '+15005550006'",
     ),
     case(
         "ledger/recover_open",

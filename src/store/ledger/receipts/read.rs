@@ -46,10 +46,14 @@ pub(super) struct AppMessage {
 }
 
 impl Group {
-    pub(super) async fn read(tx: &Transaction<'_>, reports: &[Report]) -> Result<Self, StoreError> {
+    pub(super) async fn read(
+        tx: &Transaction<'_>,
+        reports: &[Report],
+        default_sender: Option<&str>,
+    ) -> Result<Self, StoreError> {
         let mut group = Self::default();
         let mut shown = BTreeMap::new();
-        for row in &rows(tx, reports).await? {
+        for row in &rows(tx, reports, default_sender).await? {
             group
                 .take_row(row, &mut shown)
                 .map_err(StoreError::unreadable(STEP))?;
@@ -192,7 +196,11 @@ fn read_row(row: &Row) -> Result<Option<RowStanding>, tokio_postgres::Error> {
     }))
 }
 
-async fn rows(tx: &Transaction<'_>, reports: &[Report]) -> Result<Vec<Row>, StoreError> {
+async fn rows(
+    tx: &Transaction<'_>,
+    reports: &[Report],
+    default_sender: Option<&str>,
+) -> Result<Vec<Row>, StoreError> {
     let about = |report: &Report| match report.about {
         About::Attempt { message, token } => (Some(token.0), Some(message.0)),
         About::Sid => (None, None),
@@ -201,7 +209,7 @@ async fn rows(tx: &Transaction<'_>, reports: &[Report]) -> Result<Vec<Row>, Stor
         reports.iter().map(about).unzip();
     let sids: Vec<&str> = reports.iter().map(|report| &*report.sid.0).collect();
     let statement = prepared(tx, ROWS, STEP).await?;
-    tx.query(&statement, &[&tokens, &messages, &sids])
+    tx.query(&statement, &[&tokens, &messages, &sids, &default_sender])
         .await
         .map_err(StoreError::at(STEP))
 }

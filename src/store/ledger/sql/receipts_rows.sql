@@ -3,6 +3,7 @@
 -- the database had lost and recovered may have another token than its request had. Their rows are locked in the
 -- order of their ids; what is locked already is skipped, and its report is merged alone later.
 -- $1 tokens  $2 messages  $3 sids, one for each report (token and message null: identified by its sid)
+-- $4 the sender for rows that name none
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality as r (token, message, sid, n)
 ), found as (
@@ -20,9 +21,10 @@ with ask as (
 ), free as (
   select m.id, m.status::text, m.twilio_sid::text, m.conversation_id::uuid, m.to_number::text, m.body::text,
          m.attempts::int, coalesce(m.max_attempts, 3)::int as max_attempts,
-         late_from!(m) as late_from, m.send_before,
+         greatest(late_from!(m), paused_until!(m)) as late_from, m.send_before,
          clock_timestamp() as now, has_app_rows!(m) as has_app_rows
     from public.scheduled_messages m
+   cross join (select $4::text as sender) ours
    where m.id in (select message_id from found)
    order by m.id
      for no key update of m skip locked
