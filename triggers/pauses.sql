@@ -22,12 +22,11 @@ begin
 end
 $$;
 
--- A full queue would make the commit fail; the daemons read the pauses again within 10 s without a notification, and
--- within 100 ms before they send anything.
+-- Without a notification the daemons read the pauses again within 10 s, and within 100 ms before they send anything.
 create or replace function punctual.notify_pauses() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  if pg_notification_queue_usage() < 0.9 then
+  if may_notify!() then
     perform pg_notify('punctual', 'pauses');
   end if;
   return null;

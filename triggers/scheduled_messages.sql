@@ -303,9 +303,7 @@ begin
                and due!(r) <= near
              limit named + 1) t;
   end if;
-  -- A full queue (a session listens inside a transaction left open) would make the commit fail; the sweeps find
-  -- the rows without notifications.
-  if n > 0 and coalesce(current_setting('punctual.notify', true), '') <> 'off' and pg_notification_queue_usage() < 0.9 then
+  if n > 0 and may_notify!() then
     perform pg_notify('punctual', case when n > named then 'rescan' else 'ids ' || ids end);
   end if;
   return null;
@@ -319,9 +317,8 @@ language plpgsql set search_path = '' as $$
 declare
   near constant timestamptz := clock_timestamp() + interval '2 hours';
 begin
-  if coalesce(current_setting('punctual.notify', true), '') <> 'off'
-     and (new.status = 'pending' and due!(new) <= near or old.status = 'pending' and due!(old) <= near)
-     and pg_notification_queue_usage() < 0.9
+  if (new.status = 'pending' and due!(new) <= near or old.status = 'pending' and due!(old) <= near)
+     and may_notify!()
   then
     perform pg_notify('punctual', 'rescan');
   end if;
@@ -333,7 +330,7 @@ $$;
 create or replace function punctual.notify_truncate() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  if coalesce(current_setting('punctual.notify', true), '') <> 'off' then
+  if may_notify!() then
     perform pg_notify('punctual', 'rescan');
   end if;
   return null;

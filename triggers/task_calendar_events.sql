@@ -116,7 +116,7 @@ $$;
 create or replace function punctual.notify_missed() returns void
 language plpgsql set search_path = '' as $$
 begin
-  if coalesce(current_setting('punctual.notify', true), '') <> 'off' and pg_notification_queue_usage() < 0.9 then
+  if may_notify!() then
     perform pg_notify('punctual', 'missed');
   end if;
 end

@@ -168,6 +168,16 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
          and has_table_privilege('punctual.attempts'::regclass, 'INSERT'))",
             b"",
         ),
+        // A full queue (a session listens inside a transaction left open) makes the commit fail; what is not notified
+        // is found by the next sweep or read.
+        b"queue_has_room" => out.row("pg_notification_queue_usage() < 0.9", b""),
+        // Whether a transaction of the app's notifies. One that is to be prepared may not, and says so by
+        // `set local punctual.notify = 'off'`.
+        b"may_notify" => {
+            out.row("(coalesce(current_setting('punctual.notify', true), '') <> 'off' and ", b"");
+            put(b"queue_has_room", b"", out);
+            out.byte(b')');
+        }
         b"plain_source" => out.row(catalog::PLAIN_SOURCE, alias),
         b"calls" => out.row(catalog::CALLS, alias),
         b"makes_requests" => out.row(catalog::MAKES_REQUESTS, alias),

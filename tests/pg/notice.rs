@@ -231,3 +231,19 @@ async fn the_daemons_own_writes_are_silent() {
         assert!(l.heard().await.is_empty(), "{sql}");
     }
 }
+
+/// A full queue would make the commit of the app's transaction fail.
+#[tokio::test]
+async fn whatever_notifies_looks_first_whether_the_queue_has_room_and_the_transaction_may() {
+    let world = World::new().await;
+    let notifies =
+        "from pg_proc where pronamespace = 'punctual'::regnamespace and prosrc like '%pg_notify(%'";
+    let unchecked = format!(
+        "select coalesce(string_agg(proname, ', '), '') {notifies}
+            and not (prosrc like '%pg_notification_queue_usage() < 0.9%'
+                     and prosrc like '%current_setting(''punctual.notify'', true)%')"
+    );
+    assert_eq!(one::<String>(&world.unseen, &unchecked).await, "");
+    let all = format!("select count(*) {notifies}");
+    assert!(one::<i64>(&world.unseen, &all).await >= 5);
+}

@@ -220,6 +220,9 @@ async fn every_change_is_notified() {
     ] {
         assert_eq!(listening.said(sql).await, ["pauses"], "{sql}");
     }
+    let quiet = "begin; set local punctual.notify = 'off';
+        insert into punctual.pauses (scope) values ('everything'); commit";
+    assert!(listening.said(quiet).await.is_empty(), "it may be prepared");
 }
 
 /// A claim costs no more by the table of pauses while that is empty.

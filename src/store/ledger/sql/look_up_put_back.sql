@@ -21,5 +21,5 @@ with ask as (
   returning m.id
 )
 select id,
-       case when pg_notification_queue_usage() < 0.9 then pg_notify('punctual', 'ids ' || id)::text end
+       case when queue_has_room!() then pg_notify('punctual', 'ids ' || id)::text end
   from moved
