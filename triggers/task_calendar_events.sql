@@ -346,6 +346,8 @@ language plpgsql as $$
 declare
   cause record;
   it record;
+  -- What it has followed, for `punctual why`.
+  followed text;
 begin
   -- Of each event the first change counts: the message is to be moved from there.
   for cause in
@@ -356,30 +358,35 @@ begin
      group by u.calendar_event_id, u.user_id
      order by pg_catalog.min(u.id)
   loop
-    select * into it from punctual.missed_change(cause.event, cause.owner);
     -- The app may have given it another user or event since.
     continue when not exists (select from public.scheduled_messages m
                                where m.id = message and m.user_id = cause.owner
                                  and (cause.event is null or m.calendar_event_id = cause.event));
+    select * into it from punctual.missed_change(cause.event, cause.owner);
     if it.opted_out then
       update public.scheduled_messages m
          set status = 'cancelled', cancel_reason = 'the recipient has opted out',
              updated_at = pg_catalog.clock_timestamp()
        where m.id = message and is_pending!(m) and opt_out_holds!(m);
+      if found then
+        followed := 'the opt-out of its user';
+        continue;
+      end if;
     end if;
     if it.gone then
       perform punctual.cancel_reminders(array[message], cause.start_before);
+      followed := coalesce(followed, 'its calendar event');
     elsif it.vars is not null then
       perform punctual.revive_reminder(m.id)
          from public.scheduled_messages m
-        where m.id = message and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, 
+        where m.id = message and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start,
                                                        it.starts, cause.start_before);
       perform punctual.move_reminders(array[message], it.starts, cause.start_before, it.vars);
+      followed := coalesce(followed, 'its calendar event');
     end if;
   end loop;
   insert into punctual.notes (message_id, note)
-  values (message, case when it.opted_out then 'it has followed the opt-out of its user'
-                        else 'it has followed its calendar event' end);
+  select message, 'it has followed ' || followed where followed is not null;
 end
 $$;
 

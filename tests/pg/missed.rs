@@ -227,6 +227,52 @@ async fn what_was_on_its_way_follows_if_it_comes_back() {
     }
 }
 
+/// An opt-out is for texts, and for the user whose message it is.
+#[tokio::test]
+async fn the_note_names_what_a_message_has_followed() {
+    let opt_out = format!(
+        "insert into user_sms_preferences (user_id, phone_verified, opted_out) values ('{USER}', true, true)"
+    );
+    for (column, value, stands, note) in [
+        (
+            "channel",
+            "in_app",
+            "pending 02:45:00 03:00:00",
+            Some("it has followed its calendar event"),
+        ),
+        (
+            "channel",
+            "sms",
+            "cancelled 01:45:00 02:00:00",
+            Some("it has followed the opt-out of its user"),
+        ),
+        // Of another user by now.
+        (
+            "user_id",
+            "22222222-2222-2222-2222-222222222222",
+            "pending 01:45:00 02:00:00",
+            None,
+        ),
+    ] {
+        let world = World::new().await;
+        let id = reminded(&world, EVENT_START).await;
+        run(&world.unseen, &opt_out).await;
+        let other = holding(&world, id).await;
+        moves(&world, "1 hour").await;
+        let set = format!("update scheduled_messages set {column} = '{value}'; commit");
+        run(&other, &set).await;
+        assert_eq!(store(&world).follow_missed(25).await.unwrap(), 1, "{value}");
+        assert_eq!(moved(&world, id).await, stands, "{value}");
+        let notes = notes(&world, id).await;
+        let followed: Vec<_> = notes
+            .iter()
+            .filter(|note| note.starts_with("it has followed"))
+            .collect();
+        assert_eq!(followed, note.iter().collect::<Vec<_>>(), "{value}");
+        assert_eq!(waiting(&world).await, 0, "{value}");
+    }
+}
+
 #[tokio::test]
 async fn what_the_table_refuses_holds_nobody_up_and_is_asked_again_later() {
     let world = World::new().await;
