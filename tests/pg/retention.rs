@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use crate::ours::{store, won};
 use crate::rows::{World, one, run, said};
 
 /// A message in this state with an attempt of 100 days ago; `more` is done to the attempt or beside it, with `ID` for
@@ -104,12 +105,11 @@ async fn what_is_long_over_is_deleted_and_nothing_that_is_still_needed() {
     let rows: i64 = one(&world.unseen, "select count(*) from scheduled_messages").await;
     assert_eq!(rows, 14, "the app's rows stay");
     // A message that is sent again after that is counted from 1 again.
+    let again = over[2];
     run(
         &world.user,
-        &format!(
-            "update scheduled_messages set status = 'pending' where id = '{}'",
-            over[2]
-        ),
+        &format!("update scheduled_messages set status = 'pending' where id = '{again}'"),
     )
     .await;
+    assert_eq!(won(&store(&world), &[again]).await[0].number, 1);
 }

@@ -420,6 +420,12 @@ pub(super) const APP: &[Case] = &[
         60,
         "insert into task_calendar_events (calendar_event_id, user_id, event_start) values ('new', plans.id('user', 30), now() + interval '1 hour')",
     ),
+    case(
+        "a deletion from the ledger",
+        20,
+        135,
+        "select punctual.forget(now() - interval '90 days', 20)",
+    ),
     // A statement of the app's may look at all dead entries of what is on its way.
     case(
         "the messages in local time",

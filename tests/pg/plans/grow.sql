@@ -19,7 +19,9 @@ insert into public.scheduled_messages (id, to_number, from_number, body, schedul
 select plans.id(kind, i), '+1' || (5000000000 + i), '+15005550006', kind || i, now() - interval '2 minutes' - i * interval '1 ms'
   from (values ('sent', {rows}), ('sending', 20), ('unconfirmed', 20)) as k (kind, n), generate_series(1, k.n) i;
 insert into punctual.attempts (token, message_id, number, instance, claimed_at, lease_until)
-select plans.token(kind, i), plans.id(kind, i), 1, plans.id('instance', 1), now() - interval '2 minutes', now() - interval '1 minute'
+select plans.token(kind, i), plans.id(kind, i), 1, plans.id('instance', 1),
+       -- The later half is long over.
+       now() - case when i > {rows} / 2 then interval '100 days' else interval '2 minutes' end, now() - interval '1 minute'
   from (values ('sent', {rows}), ('sending', 20), ('unconfirmed', 20)) as k (kind, n), generate_series(1, k.n) i;
 update public.scheduled_messages m set status = 'sending', attempts = 1
   from punctual.attempts a where m.id = a.message_id;
@@ -82,3 +84,5 @@ delete from punctual.template_uses where id > 20;
 insert into punctual.quarantine (due_before, noticed_by, unaccounted)
 values (now() - interval '1 year', plans.id('instance', 2), array[plans.id('instance', 1)]);
 insert into punctual.quarantine_cleared (message_id) select plans.id('sent', i) from generate_series(1, {others}) i;
+-- As autovacuum does.
+select brin_summarize_new_values('punctual.attempts_claimed_at_brin');
