@@ -29,6 +29,13 @@ pub(super) fn quotes_values(db: &DbError) -> bool {
     QUOTING.iter().any(|class| code.starts_with(class))
 }
 
+/// Whether a function or trigger of others made the message: neither Punctual's nor a `do` block of a migration.
+pub(super) fn is_of_others(db: &DbError) -> bool {
+    db.where_()
+        .and_then(function)
+        .is_some_and(|name| name != "inline_code_block" && !name.starts_with("punctual."))
+}
+
 /// The code and the names of what refused. `punctual.refusal` in `triggers/messages.sql` does the same.
 pub(super) fn names(db: &DbError) -> String {
     let code = db.code().code();

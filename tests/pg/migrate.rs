@@ -262,6 +262,19 @@ async fn an_error_that_quotes_a_row_shows_only_names() {
             ["23505", "keyed_once"],
         ),
         ("select '+13105550100 x'::bigint", ["22P02", "line 1"]),
+        // The words of a function that is not Punctual's, whatever code it has.
+        (
+            "create function own_words() returns int language plpgsql as
+               $$ begin raise exception 'call +13105550100' using hint = 'or +13105550100'; end $$;
+             select own_words()",
+            ["P0001", "own_words"],
+        ),
+        (
+            "create function own_code() returns int language plpgsql as
+               $$ begin raise exception using errcode = 'PU001', message = 'call +13105550100'; end $$;
+             select own_code()",
+            ["PU001", "own_code"],
+        ),
     ] {
         let wrong = File {
             name: "migrations/20260101000002_wrong.sql",

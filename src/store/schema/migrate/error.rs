@@ -52,7 +52,7 @@ pub enum MigrateError {
         /// The number of this one.
         program: i32,
     },
-    /// A file reports that it does not apply here, and why: the app's table has a shape that
+    /// A file of Punctual's reports that it does not apply here, and why: the app's table has a shape that
     /// Punctual cannot work with, or an earlier version still runs. Nothing was changed.
     #[error("{}", source.as_db_error().map_or("the schema cannot be read", |e| e.message()))]
     Refused {
@@ -170,7 +170,8 @@ impl MigrateError {
     }
 }
 
-/// Message, detail, hint and place, as `psql` shows them; only the names where these quote values of rows.
+/// Message, detail, hint and place, as `psql` shows them; only the names where these quote values of rows, or are
+/// the words of a function or trigger of the app's.
 pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
     let Some(db) = error.as_db_error() else {
         use std::error::Error;
@@ -190,7 +191,7 @@ pub(super) fn said(error: &tokio_postgres::Error, sql: &str) -> String {
             .count();
         let _ = write!(text, " line {line}");
     }
-    if refusal::quotes_values(db) {
+    if refusal::quotes_values(db) || refusal::is_of_others(db) {
         let _ = write!(text, ": {}", refusal::names(db));
         return text;
     }
@@ -217,6 +218,6 @@ pub(super) fn is_lock(error: &tokio_postgres::Error) -> bool {
 /// Whether a file of Punctual's refuses: by `PU001` and the like.
 pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error
-        .code()
-        .is_some_and(|code| code.code().starts_with("PU"))
+        .as_db_error()
+        .is_some_and(|db| db.code().code().starts_with("PU") && !refusal::is_of_others(db))
 }
