@@ -9,7 +9,6 @@ with who as (
   select t.oid, x.privilege_type as privilege, x.privilege_type = 'UPDATE' as is_whole
     from who, tables t, aclexplode(t.relacl) x
    where x.grantee = who.oid and t.relowner <> who.oid and x.privilege_type <> all (t.privileges)
-     and x.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
   union all
   select t.oid, format('UPDATE (%I)', a.attname), false
     from who, tables t
