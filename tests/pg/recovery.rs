@@ -114,6 +114,24 @@ async fn what_somebody_holds_comes_later_and_what_is_deleted_is_closed() {
     assert_eq!(MessageId(ids[0]), claims[0].id);
 }
 
+/// More than are read in one statement, in whatever order they were claimed.
+#[tokio::test]
+async fn all_that_an_instance_left_open_is_found() {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row("pending").await;
+    won(&store, &[id]).await;
+    let more = format!(
+        "insert into punctual.attempts (token, message_id, number, instance, claimed_at, lease_until)
+         select gen_random_uuid(), gen_random_uuid(), 1, '{}', now(), now() from generate_series(1, 2500)",
+        store.instance().0
+    );
+    run(&world.unseen, &more).await;
+    let left = store.left_open(store.instance()).await.unwrap();
+    let tokens: std::collections::BTreeSet<_> = left.iter().map(|open| open.token).collect();
+    assert_eq!((left.len(), tokens.len()), (2_501, 2_501));
+}
+
 /// A record that comes after its attempt was reaped cannot deny; but that the request began it
 /// does say, or the journal's next reader would take it for one that never did.
 #[tokio::test]

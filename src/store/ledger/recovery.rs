@@ -14,16 +14,35 @@ static UNBEGUN: &Sql = sql!("sql/recover_unbegun.sql");
 static RESTORED: &Sql = sql!("sql/restored_mark.sql");
 
 /// Attempts read in one statement.
-const BATCH: i64 = 1_000;
+const PAGE: usize = 1_000;
 
 impl Store {
-    /// What this instance left open, in order, up to a bound.
+    /// What this instance left open, in the order of the tokens.
     pub async fn left_open(&self, instance: InstanceId) -> Result<Vec<LeftOpen>, StoreError> {
+        let mut open = Vec::<LeftOpen>::new();
+        loop {
+            let after = open.last().map(|last| last.token);
+            let next = self.left_open_after(instance, after).await?;
+            let is_last = next.len() < PAGE;
+            open.extend(next);
+            if is_last {
+                return Ok(open);
+            }
+        }
+    }
+
+    async fn left_open_after(
+        &self,
+        instance: InstanceId,
+        after: Option<AttemptToken>,
+    ) -> Result<Vec<LeftOpen>, StoreError> {
         const STEP: &str = "looking for what a dead instance left open";
         let client = self.client().await?;
         let open = prepared(&client, OPEN, STEP).await?;
+        let most = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let after = after.map(|token| token.0);
         let rows = client
-            .query(&open, &[&instance.0, &BATCH])
+            .query(&open, &[&instance.0, &most, &after])
             .await
             .map_err(StoreError::at(STEP))?;
         let read = |row: &tokio_postgres::Row| -> Result<LeftOpen, tokio_postgres::Error> {

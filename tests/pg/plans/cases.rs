@@ -306,7 +306,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/recover_open",
         40,
         20,
-        "plans.id('instance', 1), 100",
+        "plans.id('instance', 1), 100, null",
     ),
     case(
         "ledger/recover_unbegun",

@@ -1,16 +1,17 @@
 -- Attempts of a dead instance without a certain outcome: those that it had open, and those of them that were
 -- reaped since. For those that it recorded as unknown itself, the ledger has when the request began.
--- $1 instance  $2 rows at most
+-- In the order of their tokens, a page at a time.
+-- $1 instance  $2 rows at most  $3 those after this token (null: from the first)
 with open as (
   select a.token, a.message_id, a.number, true as in_flight
     from punctual.attempts a
-   where a.outcome is null and a.instance = $1::uuid
+   where a.outcome is null and a.instance = $1::uuid and coalesce(a.token > $3::uuid, true)
   union all
   select a.token, a.message_id, a.number, false
     from public.scheduled_messages m
    cross join lateral (
      select a.token, a.message_id, a.number from punctual.attempts a
-      where a.message_id = m.id and a.instance = $1::uuid
+      where a.message_id = m.id and a.instance = $1::uuid and coalesce(a.token > $3::uuid, true)
         and a.outcome = 'unknown' and a.started_at is null and a.provider_sid is null
      offset 0) a
    where m.status = 'unconfirmed'
