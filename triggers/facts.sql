@@ -159,9 +159,10 @@ end
 $$;
 
 -- Adds the uses of templates to the app's counts. With its owner's rights, so that the daemon's role needs no
--- right to write templates. A locked template is left for the next time.
+-- right to write templates. A locked template is left for the next time. Its search_path has the app's tables, because
+-- the app's own triggers run in here.
 create or replace function punctual.count_template_uses() returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, 'public', pg_temp as $$
 declare
   -- As many as a step may take; the rest comes with the next one, the oldest first.
   most constant int := 5000;

@@ -29,6 +29,12 @@ async fn uses_of_templates_are_counted_and_none_is_lost() {
     let records: Vec<_> = won(&store, &ids).await.iter().map(accepted).collect();
     assert_eq!(recorded(&store, &records).await, 3);
     assert_eq!(recorded(&store, &records).await, 3);
+    // A trigger of the app's names its table without a schema.
+    let audit = "create table template_log (id uuid);
+        create function log_template() returns trigger language plpgsql as
+          $$ begin insert into template_log values (new.id); return new; end $$;
+        create trigger log_template after update on sms_templates for each row execute function log_template()";
+    run(&world.user, audit).await;
     // Somebody edits it meanwhile.
     run(&world.user, "begin; update sms_templates set name = 'x'").await;
     store.count_template_uses().await.unwrap();
