@@ -254,6 +254,7 @@ declare
   gone boolean := false;
   changed boolean := false;
   refused text;
+  writer constant text := current_setting('punctual.writer', true);
 begin
   -- The messages are restored in the state in which they had followed it.
   if restoring!() then
@@ -284,6 +285,8 @@ begin
                         or (after ->> 'event_title', after ->> 'event_link', starts)
                            is distinct from (before ->> 'event_title', before ->> 'event_link', was));
       end if;
+      -- With the owner's rights the caller's setting would have an effect: nobody would be notified.
+      perform set_config('punctual.writer', '', true);
       if left_it then
         perform punctual.event_gone(before ->> 'calendar_event_id', (before ->> 'user_id')::uuid, was, refused);
       end if;
@@ -295,6 +298,7 @@ begin
           after ->> 'calendar_event_id', (after ->> 'user_id')::uuid, starts, was, punctual.event_vars(after),
           not (same and was_there), refused);
       end if;
+      perform set_config('punctual.writer', coalesce(writer, ''), true);
       if turn = 2 then
         perform punctual.notify_missed();
       end if;

@@ -52,6 +52,7 @@ create or replace function punctual.opted_out() returns trigger
 language plpgsql security definer set search_path = '' set lock_timeout = '100ms' as $$
 declare
   after constant jsonb := to_jsonb(new);
+  writer constant text := current_setting('punctual.writer', true);
   refused text;
 begin
   if restoring!() or punctual.as_boolean(after ->> 'opted_out') is not true
@@ -64,7 +65,10 @@ begin
   -- At most twice: what could not be cancelled the first time is only recorded the second.
   for turn in 1..2 loop
     begin
+      -- With the owner's rights the caller's setting would have an effect: nobody would be notified.
+      perform set_config('punctual.writer', '', true);
       perform punctual.cancel_for_opt_out((after ->> 'user_id')::uuid, refused);
+      perform set_config('punctual.writer', coalesce(writer, ''), true);
       if turn = 2 then
         perform punctual.notify_missed();
       end if;

@@ -1,9 +1,12 @@
 //! `punctual.writer = 'on'` is the daemon's. A role of the app's turns nothing off with it, and what any other role
 //! writes with it is recorded.
 
+use tokio_postgres::AsyncMessage;
+
+use crate::calendar::{USER, event, reminder};
 use crate::harness::TestDb;
 use crate::live_app::{role, session_as};
-use crate::rows::{World, one, run, said};
+use crate::rows::{World, hearing, one, run, said};
 
 /// A world with a daemon's role of its own, one of the app's, and a message that was sent.
 async fn world(name: &str) -> (World, uuid::Uuid) {
@@ -52,6 +55,37 @@ async fn a_role_of_the_apps_turns_the_guard_off_by_no_setting() {
         assert_eq!(error.code().unwrap().code(), "PT409", "{sql}: {}", said(&error));
     }
     // What is refused as a whole has changed nothing, so there is nothing to record.
+    assert_eq!(recorded(&world.db).await, "");
+}
+
+/// Some triggers change messages with their owner's rights, for which the setting has an effect.
+#[tokio::test]
+async fn what_follows_an_event_or_an_opt_out_is_notified_whatever_the_setting() {
+    let (world, _) = world("writers_follow").await;
+    let tables = "grant select, insert, update on task_calendar_events, user_sms_preferences to writers_follow_app";
+    run(&world.unseen, tables).await;
+    event(&world, "e", USER, "now() + interval '30 minutes'").await;
+    let id = reminder(&world, "e", USER, "15 minutes", ", e.event_start, null").await;
+    let app = session_as(&world.db, "writers_follow_app").await;
+    run(&app, "set punctual.writer = 'on'").await;
+    let (ears, mut hears) = hearing(&world.db).await;
+    run(&ears, "listen punctual").await;
+    for sql in [
+        "update task_calendar_events set event_start = event_start + interval '1 minute'".into(),
+        format!("insert into user_sms_preferences (user_id, opted_out) values ('{USER}', true)"),
+    ] {
+        run(&app, &sql).await;
+        run(&app, "notify punctual, 'end'").await;
+        let Some(AsyncMessage::Notification(notice)) = hears.recv().await else {
+            panic!("{sql}");
+        };
+        assert_eq!(notice.payload(), format!("ids {id}"), "{sql}");
+        let end = hears.recv().await;
+        assert!(matches!(end, Some(AsyncMessage::Notification(n)) if n.payload() == "end"));
+        let own: String = one(&app, "select current_setting('punctual.writer')").await;
+        assert_eq!(own, "on", "{sql}");
+    }
+    assert_eq!(world.status(id).await, "cancelled");
     assert_eq!(recorded(&world.db).await, "");
 }
 
