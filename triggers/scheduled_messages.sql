@@ -249,6 +249,8 @@ begin
   end if;
   raise exception using errcode = 'PT409',
     message = case
+      when refused[1] = '1' and refused[3] = 'failed' and refused[4] = 'cancel'
+        then format('message %s has already failed; there is nothing to cancel', refused[2])
       when refused[1] = '1'
         then format('message %s is %s; it is too late to %s it', refused[2], refused[3], refused[4])
       else format('it is too late to %s any of the %s messages (one of them: %s, %s)', refused[4], refused[1],

@@ -161,7 +161,7 @@ begin
 exception when unique_violation or lock_not_available then
   insert into punctual.notes (message_id, note)
   select wanted, n.note
-    from (values ('the calendar event is there again; another message with the same dedup_key is under way, '
+    from (values ('the calendar event was created again; another message with the same dedup_key is in progress, '
                   'so this one stays cancelled')) as n (note)
    where not exists (select from punctual.notes o where o.message_id = wanted and o.note = n.note);
 end

@@ -27,7 +27,7 @@ async fn past_the_point_a_row_is_refused_in_a_plain_sentence() {
         (
             "failed",
             "update status = 'cancelled'",
-            "is failed; it is too late to cancel it",
+            "has already failed; there is nothing to cancel",
         ),
         (
             "unconfirmed",

@@ -169,7 +169,7 @@ async fn what_the_provider_refuses_as_opted_out_is_remembered() {
             tries(),
         ))
         .await;
-    let reason = "cancelled: recipient opted out (told by the provider)";
+    let reason = "cancelled: recipient opted out (reported by the provider)";
     assert_eq!(world.fate(pending).await, reason);
     let later = world.insert(TO, Some(FROM)).await;
     assert!(!world.claimed(later).await);
@@ -181,7 +181,7 @@ async fn a_receipt_that_tells_of_an_opt_out_is_remembered_too() {
     let world = World::new().await;
     let pending = world.insert(TO, Some(FROM)).await;
     world.call("undelivered", "21610").await;
-    let reason = "cancelled: recipient opted out (told by the provider)";
+    let reason = "cancelled: recipient opted out (reported by the provider)";
     assert_eq!(world.fate(pending).await, reason);
 }
 

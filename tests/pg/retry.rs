@@ -227,11 +227,11 @@ async fn what_was_not_delivered_gives_its_place_in_the_day_back() {
 #[tokio::test]
 async fn what_did_not_arrive_is_not_tried_again_beside_a_newer_one_of_its_key() {
     for (index, why) in [
-        ("", "not tried again, a newer message with the same dedup_key is under way: "),
+        ("", "not retried: a newer message with the same dedup_key is in progress: "),
         (
             "drop index scheduled_messages_dedup_key;
              create unique index apps_own on scheduled_messages (dedup_key) where status = 'pending'",
-            "not tried again, the table's own index apps_own has no room for it: ",
+            "not retried: the table's own index apps_own has no room for it: ",
         ),
     ] {
         let world = crate::receipts::World::new().await;

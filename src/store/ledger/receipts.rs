@@ -99,9 +99,9 @@ impl Store {
         );
         Ok(match constraint {
             DEDUP => {
-                "not tried again, a newer message with the same dedup_key is under way".to_owned()
+                "not retried: a newer message with the same dedup_key is in progress".to_owned()
             }
-            other => format!("not tried again, the table's own index {other} has no room for it"),
+            other => format!("not retried: the table's own index {other} has no room for it"),
         })
     }
 

@@ -9,7 +9,7 @@ static SUPPRESS: &Sql = sql!("sql/suppress.sql");
 static UNSUPPRESS: &Sql = sql!("sql/unsuppress.sql");
 
 /// The reason where the provider has an opt-out that Punctual did not receive.
-const TOLD_BY_PROVIDER: &str = "recipient opted out (told by the provider)";
+const REPORTED_BY_PROVIDER: &str = "recipient opted out (reported by the provider)";
 
 /// One of our senders, and a recipient.
 pub(in crate::store) type Pair = (String, String);
@@ -66,7 +66,7 @@ pub(in crate::store) async fn suppress_pairs(
         client,
         &ours,
         &theirs,
-        TOLD_BY_PROVIDER,
+        REPORTED_BY_PROVIDER,
         default_sender,
         None,
     )
