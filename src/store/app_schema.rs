@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn it_takes_the_place_of_public_and_of_nothing_else() {
         for same in [
-            "select from publication, republic.of_x, public, \"public\".x, x.public.y, 'the public.'",
+            "select from publication, republic.of_x, public, \"public\".x, x.public.y, 'the public. It'",
             "revoke execute on function punctual.f() from public;",
             "-- of schema public.\nselect 'is public'",
         ] {
