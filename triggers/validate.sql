@@ -61,3 +61,30 @@ create or replace trigger punctual_validate_update
   referencing old table as old_rows new table as new_rows for each statement
   when (not is_writer!())
   execute function punctual.validate();
+
+-- A message with media is not sent as a text alone. It fails when it is written, as one of a channel that is not
+-- supported does. Only where the app's table has a column media_url; it is read as JSON, so that the app may drop it.
+create or replace function punctual.fail_media() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  if coalesce(btrim(to_jsonb(new) ->> 'media_url', white!()), '') not in ('', '[]', '{}') and not restoring!() then
+    new.status := 'failed';
+    new.error_message := 'media_url is not supported: this version sends texts alone; leave it empty';
+  end if;
+  return new;
+end
+$$;
+
+do $$
+begin
+  if exists (select from pg_catalog.pg_attribute a
+              where a.attrelid = 'public.scheduled_messages'::regclass and a.attname = 'media_url'
+                and not a.attisdropped)
+  then
+    create or replace trigger zzz_punctual_media
+      before insert or update on public.scheduled_messages for each row
+      when (new.status = 'pending' and not is_writer!())
+      execute function punctual.fail_media();
+  end if;
+end
+$$;

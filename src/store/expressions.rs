@@ -178,6 +178,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             put(b"queue_has_room", b"", out);
             out.byte(b')');
         }
+        // Whether the trigger `e.name` is for a column that this table does not have.
+        b"is_without_column" => out.row(catalog::IS_WITHOUT_COLUMN, alias),
         b"plain_source" => out.row(catalog::PLAIN_SOURCE, alias),
         b"calls" => out.row(catalog::CALLS, alias),
         b"makes_requests" => out.row(catalog::MAKES_REQUESTS, alias),

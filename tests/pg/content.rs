@@ -1,6 +1,8 @@
 //! Which columns of a message may still be changed, by whom, and how: every column in every state, for every
 //! kind of session, by insert, update, upsert and delete.
 
+use punctual::store::Migrator;
+use punctual::store::migrate::Report;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -459,4 +461,74 @@ async fn a_channel_that_is_not_understood_fails_in_the_statement_that_writes_it(
     let import = "insert into scheduled_messages (to_number, body, scheduled_at, status, channel)
                   values ('a', 'b', now(), 'sent', 'fax') returning status";
     assert_eq!(one::<String>(&world.user, import).await, "sent");
+}
+
+/// The app's column need not be there when Punctual is installed, and may go again.
+#[tokio::test]
+async fn a_message_with_media_fails_in_the_statement_that_writes_it() {
+    const WHY: &str =
+        "failed: media_url is not supported: this version sends texts alone; leave it empty";
+    let world = World::new().await;
+    let migrate = async || Migrator::embedded().run(world.db.dsn()).await.unwrap();
+    run(
+        &world.user,
+        "alter table scheduled_messages add column media_url text",
+    )
+    .await;
+    let report = migrate().await;
+    assert_eq!(report.triggers, ["triggers/validate.sql"]);
+    assert_eq!(migrate().await, Report::default());
+    let insert = |media: &str| {
+        format!(
+            "insert into scheduled_messages (to_number, body, scheduled_at, media_url)
+             values ('+13105550100', 'hello', now(), {media}) returning concat_ws(': ', status, error_message)"
+        )
+    };
+    for none in ["null", "''", "' '", "'[]'", "'{}'"] {
+        assert_eq!(
+            one::<String>(&world.user, &insert(none)).await,
+            "pending",
+            "{none}"
+        );
+    }
+    assert_eq!(
+        one::<String>(&world.user, &insert("'https://example.com/a.png'")).await,
+        WHY
+    );
+    let id = world.row("pending").await;
+    let set = |what: &str| {
+        format!(
+            "update scheduled_messages set {what} where id = '{id}' returning concat_ws(': ', status, error_message)"
+        )
+    };
+    assert_eq!(
+        one::<String>(&world.user, &set("media_url = 'https://example.com/a.png'")).await,
+        WHY
+    );
+    assert_eq!(
+        one::<String>(&world.user, &set("status = 'pending'")).await,
+        WHY
+    );
+    let right = set("status = 'pending', media_url = null");
+    assert_eq!(one::<String>(&world.user, &right).await, "pending");
+    // What was sent elsewhere.
+    let import = "insert into scheduled_messages (to_number, body, scheduled_at, status, media_url)
+                  values ('a', 'b', now(), 'sent', 'x') returning status";
+    assert_eq!(one::<String>(&world.user, import).await, "sent");
+    // Several, and no longer any.
+    run(
+        &world.user,
+        "alter table scheduled_messages alter media_url type text[] using array[media_url]",
+    )
+    .await;
+    assert_eq!(one::<String>(&world.user, &insert("'{}'")).await, "pending");
+    assert_eq!(one::<String>(&world.user, &insert("'{a,b}'")).await, WHY);
+    run(
+        &world.user,
+        "alter table scheduled_messages drop column media_url",
+    )
+    .await;
+    let plain = "insert into scheduled_messages (to_number, body, scheduled_at) values ('+13105550100', 'x', now()) returning status";
+    assert_eq!(one::<String>(&world.user, plain).await, "pending");
+    assert_eq!(migrate().await, Report::default());
 }

@@ -1,5 +1,10 @@
 //! Expressions over the catalog, for the statements of doctor.
 
+/// Whether a trigger is for a column that is not there: `e` has its name, and the alias is its table's.
+pub(super) const IS_WITHOUT_COLUMN: &str = "(e.name = 'zzz_punctual_media'
+      and not exists (select from pg_catalog.pg_attribute a
+                       where a.attrelid = $oid and a.attname = 'media_url' and not a.attisdropped))";
+
 /// The source of a function, prepared for a search: in lower case, without comments and literals, and with no
 /// space before a parenthesis.
 pub(super) const PLAIN_SOURCE: &str =

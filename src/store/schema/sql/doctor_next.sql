@@ -2,7 +2,8 @@
 -- $1 the default sender  $2 the channels that have a provider
 with next as materialized (
   select m.id, m.channel, is_text!(m) as is_text, m.to_number, m.from_number, m.body, m.user_id,
-         m.template_id, m.calendar_event_id, m.send_before, m.message_type, m.timezone, m.template_vars, due!(m) as due
+         m.template_id, m.calendar_event_id, m.send_before, m.message_type, m.timezone, m.template_vars, due!(m) as due,
+         btrim(to_jsonb(m) ->> 'media_url', white!()) as media
     from public.scheduled_messages m
    where m.status = 'pending'
    order by due!(m)
@@ -20,6 +21,10 @@ with next as materialized (
   select 'unsendable', count(*), min(n.id::text || ': ' || fault!(n)), 'cannot be sent as they are',
          'correct them; PUNCTUAL_VALIDATE=refuse has the database refuse such rows when they are written'
     from next n where fault!(n) is not null
+  union all
+  select 'media', count(*), min(n.id::text), 'have a media_url, and were written before `punctual migrate` knew of the column',
+         'they will be sent without it: cancel them, or set media_url to null'
+    from next n where n.media not in ('', '[]', '{}')
   union all
   select 'channels', count(*), min(n.id::text), 'are of a channel without a provider',
          'they will fail: set PUNCTUAL_PROVIDER to one that carries the channel, or change scheduled_messages.channel'

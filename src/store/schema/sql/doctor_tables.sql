@@ -12,7 +12,7 @@ with tab as (
    -- One of them is for sessions that replicate, in which the others do not fire.
    where (t.oid is null
           or t.tgenabled not in ('A', case when e.name like '%\_replicated' then 'R' else 'O' end::"char"))
-     and not (e.optional and (c.oid is null or c.relkind not in ('r', 'p')))
+     and not (e.optional and (c.oid is null or c.relkind not in ('r', 'p') or is_without_column!(c)))
 ), narrow as (
   -- A list of statuses without Punctual's. CHECKs over several columns are judged by `shape`.
   select c.conname

@@ -21,7 +21,7 @@ select 'triggers' as what, true as is_certain,
  -- One of them is for sessions that replicate, in which the others do not fire.
  where (t.oid is null
         or t.tgenabled not in ('A', case when e.name like '%\_replicated' then 'R' else 'O' end::"char"))
-   and to_regclass(e.tab) = (select oid from tab)
+   and to_regclass(e.tab) = (select oid from tab) and not e.optional
 union all
 select 'row security', true,
        format('the restrictive policy %I may hide messages from the role %I', y.polname, who.rolname),
