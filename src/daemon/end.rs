@@ -1,10 +1,13 @@
 //! Runs the event loop and the tasks until the end, and shuts down in order.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
 use super::event_loop::{EventLoop, Sources};
 use super::heartbeat::{notify_members, sign_off};
+use super::outcome_log::OutcomeLog;
 use super::repeats;
 use super::servers::Servers;
 use super::tasks::Tasks;
@@ -15,6 +18,7 @@ pub(super) struct Running {
     pub(super) tasks: Tasks,
     pub(super) servers: Servers,
     pub(super) dispatch: Dispatch,
+    pub(super) outcomes: Arc<OutcomeLog>,
     pub(super) stop: CancellationToken,
 }
 
@@ -47,6 +51,7 @@ impl Running {
             self.leave().await;
         }
         repeats::log_rest();
+        self.outcomes.rest();
         self.servers.end().await;
         if let Some(failure) = failed {
             return Err(failure.into());

@@ -39,6 +39,7 @@ mod health;
 mod heartbeat;
 mod journal_watch;
 mod look_ups;
+mod outcome_log;
 mod quarantine;
 mod recovery;
 mod repeats;
@@ -53,6 +54,7 @@ use connections::Connections;
 use end::Running;
 use event_loop::{EventLoop, Sources, Wakers};
 use health::Health;
+use outcome_log::OutcomeLog;
 use restore::{Progress, Restore};
 use servers::Http;
 use start::Start;
@@ -160,10 +162,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         endpoint: parts.http,
         callbacks: parts.callbacks,
     };
-    let max_lateness = rules.max_lateness;
-    let (servers, mut questions) = http.serve(&store, &clock, &metrics, max_lateness);
+    let (servers, mut questions) = http.serve(&store, &clock, &metrics, rules.max_lateness);
     let mut tasks = Tasks::default();
     tasks.spawn("log sums", repeats::keep());
+    let outcomes = OutcomeLog::spawn(&mut tasks);
     let start = Start {
         dsn: &parts.dsn,
         connections: &connections,
@@ -176,15 +178,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         // Boxed because it is large and ends soon.
         there = Box::pin(start.when_there(&mut questions)) => there?,
     }
-    let now = clock.now().db;
     let accept = parts.accept_restore;
-    let begun = match &parts.state_dir {
-        Some(state_dir) => {
-            let database = parts.dsn.database();
-            Some(restore::begin(state_dir, database, accept, &store, &lineage, now).await?)
-        }
-        None => None,
-    };
+    let (dir, database) = (parts.state_dir.as_ref(), parts.dsn.database());
+    let begun = restore::begin(dir, database, accept, &store, &lineage, clock.now().db).await?;
     tracing::info!(%instance, "started");
 
     let (heard_tx, heard) = mpsc::channel(INPUTS);
@@ -207,8 +203,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let on = chores::Context::new(&dispatch, &input_tx, &wakers.missed);
     tasks.spawn("chores", chores::keep(on, stop.clone()));
-    let look_ups = look_ups(&dispatch);
-    tasks.spawn("look-ups", look_ups::keep(look_ups, stop.clone()));
+    tasks.spawn(
+        "look-ups",
+        look_ups::keep(look_ups(&dispatch), stop.clone()),
+    );
 
     let mut reactor =
         Reactor::new(parts.settings, clock.now(), AttemptToken::fresh).with_carriers(carriers);
@@ -232,13 +230,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         tasks,
         servers,
         dispatch: dispatch.clone(),
+        outcomes: Arc::clone(&outcomes),
         stop,
     };
     let event_loop = EventLoop::new(
         reactor,
         dispatch,
         input_tx,
-        (wakers, health),
+        (wakers, health, outcomes),
         (quarantined_tx, left),
     );
     let sources = Sources {

@@ -17,6 +17,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 
+use super::outcome_log;
 use crate::clock;
 use crate::message::Uptime;
 
@@ -58,7 +59,9 @@ impl<S: Subscriber> Filter<S> for SumUp {
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        if *metadata.level() > Level::WARN || metadata.target() == SUMS {
+        if *metadata.level() > Level::WARN
+            || [SUMS, outcome_log::TARGET].contains(&metadata.target())
+        {
             return true;
         }
         let mut cause = Cause {

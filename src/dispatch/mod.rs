@@ -261,9 +261,6 @@ impl Dispatch {
         let following = span::of(Step::Send, id, message.token());
         let outcome = provider.send(message, valid_for);
         let outcome = outcome.instrument(following).await;
-        if let Outcome::Refused { code, category, .. } = &outcome {
-            tracing::warn!(message.id = %id, code, category = category.as_str(), "refused");
-        }
         let finished = self.clock.now().db;
         if let Some(journal) = &self.journal {
             journal.answered(message.token(), &outcome, finished);

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use crate::message::{Category, MessageId, Moment};
+use crate::policy::ReasonKind;
 use crate::reactor::events::{EventKind, MessageEvent};
 
 mod feed;
@@ -123,6 +124,9 @@ pub(crate) const UNUSED: [EventKind; 4] = [
 /// The index in [`Metrics::sends`] of requests whose response has no category.
 const NO_CATEGORY: usize = Category::ALL.len();
 
+/// The same in [`Metrics::verdicts`], of claims that were released without one.
+const NO_REASON: usize = ReasonKind::ALL.len();
+
 /// The parts of lateness, and how long the provider takes.
 #[derive(Debug, Default)]
 pub struct Parts {
@@ -142,6 +146,7 @@ pub struct Metrics {
     lateness: Histogram,
     parts: Parts,
     sends: [[AtomicU64; NO_CATEGORY + 1]; ANSWERS.len()],
+    verdicts: [[AtomicU64; NO_REASON + 1]; UNUSED.len()],
     happened: [AtomicU64; EventKind::ALL.len()],
     left_out: AtomicU64,
     counters: [AtomicU64; COUNTERS],
@@ -161,6 +166,7 @@ impl Default for Metrics {
             lateness: Histogram::default(),
             parts: Parts::default(),
             sends: Default::default(),
+            verdicts: Default::default(),
             happened: Default::default(),
             left_out: AtomicU64::new(0),
             counters: Default::default(),
@@ -188,6 +194,15 @@ impl Metrics {
     fn count_event(&self, event: &MessageEvent) {
         if let Some(count) = self.happened.get(event.what as usize) {
             count.fetch_add(1, Relaxed);
+        }
+        if let Some(verdict) = UNUSED.iter().position(|what| *what == event.what) {
+            let kind = |name| {
+                ReasonKind::ALL
+                    .iter()
+                    .position(|kind| kind.as_str() == name)
+            };
+            let reason = event.category.and_then(kind).unwrap_or(NO_REASON);
+            self.verdicts[verdict][reason].fetch_add(1, Relaxed);
         }
         let Some(answer) = ANSWERS.iter().position(|what| *what == event.what) else {
             return;

@@ -11,6 +11,7 @@ use super::{
     ANSWERS, ClaimResult, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED, WaitingCause,
 };
 use crate::message::Category;
+use crate::policy::ReasonKind;
 use crate::reactor::report::Overview;
 
 mod lanes;
@@ -144,10 +145,18 @@ impl Page {
             }
         }
         let name = "punctual_unused_claims_total";
-        self.family(name, "counter", "Claims that ended without a request.");
-        for what in UNUSED {
-            let labels = format!("{{verdict=\"{}\"}}", what.as_str());
-            self.line(name, &labels, float(metrics.happened(what)));
+        let help = "Claims that ended without a request, by verdict and reason.";
+        self.family(name, "counter", help);
+        for (what, counts) in UNUSED.iter().zip(&metrics.verdicts) {
+            let verdict = what.as_str();
+            for (reason, count) in counts.iter().enumerate() {
+                // All of them from the start: a rate needs a zero.
+                let reason = ReasonKind::ALL
+                    .get(reason)
+                    .map_or("none", |kind| kind.as_str());
+                let labels = format!("{{verdict=\"{verdict}\",reason=\"{reason}\"}}");
+                self.line(name, &labels, float(count.load(Relaxed)));
+            }
         }
         let name = "punctual_receipts_total";
         self.family(name, "counter", "Status callbacks that were recorded.");

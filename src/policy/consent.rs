@@ -1,26 +1,28 @@
 //! Consent: opted out, phone not verified, or this kind of message switched off.
 
-use super::Rule;
+use super::{Reason, ReasonKind, Rule};
 use crate::message::facts::{Preferences, Switch};
 use crate::message::{Channel, Facts};
 
 /// Why the message may not be sent, if so. Without preferences it may.
-pub(super) fn refusal(facts: &Facts, channel: Channel) -> Option<String> {
+pub(super) fn refusal(facts: &Facts, channel: Channel) -> Option<Reason> {
     let chosen = facts.preferences.as_ref()?;
     if Rule::OptOut.holds(channel) && chosen.opted_out {
-        return Some("the recipient has opted out".into());
+        let text = "the recipient has opted out";
+        return Some(Reason::new(ReasonKind::OptedOut, text));
     }
     if Rule::Verified.holds(channel) && facts.user_id.is_some() && !chosen.phone_verified {
-        return Some("the recipient's phone number is not verified".into());
+        let text = "the recipient's phone number is not verified";
+        return Some(Reason::new(ReasonKind::NotVerified, text));
     }
     let message_type = facts.message_type.as_deref();
     let switch = switched_off(
         chosen,
         message_type.filter(|_| Rule::Switch.holds(channel))?,
     )?;
-    Some(format!(
-        "the recipient has switched off {}",
-        name_of_switch(switch)
+    Some(Reason::new(
+        ReasonKind::SwitchedOff,
+        format!("the recipient has switched off {}", name_of_switch(switch)),
     ))
 }
 
@@ -63,7 +65,8 @@ mod tests {
 
     #[track_caller]
     fn check(change: impl FnOnce(&mut Facts, &mut Preferences), expected: Option<&str>) {
-        assert_eq!(refusal(&facts(change), Channel::Sms).as_deref(), expected);
+        let refused = refusal(&facts(change), Channel::Sms);
+        assert_eq!(refused.map(|reason| reason.text).as_deref(), expected);
     }
 
     #[test]

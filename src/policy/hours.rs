@@ -1,6 +1,6 @@
 //! Whether quiet hours and business hours permit sending at a time, and if not, from when on they do.
 
-use super::{Rule, Rules, quiet, zones};
+use super::{Reason, ReasonKind, Rule, Rules, quiet, zones};
 use crate::message::facts::Priority;
 use crate::message::{Claim, Moment};
 
@@ -17,9 +17,9 @@ pub(super) enum Hour {
     /// Sending is permitted.
     Open,
     /// Not before `until`.
-    Closed { until: Moment, reason: String },
+    Closed { until: Moment, reason: Reason },
     /// No time satisfies both rules.
-    Never { reason: String },
+    Never { reason: Reason },
 }
 
 /// The earliest time at or after `at` that satisfies both rules.
@@ -35,10 +35,10 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let business = rules.business_hours_of(facts.hours_key());
     let business = business.filter(|_| Rule::BusinessHours.holds(channel));
 
-    let mut reasons: Vec<String> = Vec::new();
+    let mut reasons: Vec<Reason> = Vec::new();
     let mut until = at;
-    let none = |reasons: &[String]| Hour::Never {
-        reason: format!("no hour to send at within 8 days: {}", reasons.join(", ")),
+    let none = |reasons: &[Reason]| Hour::Never {
+        reason: joined("no hour to send at within 8 days: ", reasons),
     };
     for _ in 0..ROUNDS_MAX {
         let before = until;
@@ -46,11 +46,12 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
             let why = || {
                 let description = quiet::describe(hours, &chosen.zone);
                 let warnings: Vec<_> = chosen.warnings.iter().map(ToString::to_string).collect();
-                if warnings.is_empty() {
+                let text = if warnings.is_empty() {
                     description
                 } else {
                     format!("{description} ({})", warnings.join(", "))
-                }
+                };
+                Reason::new(ReasonKind::QuietHours, text)
             };
             match quiet::end(hours, &chosen.zone, until) {
                 Some(end) => note(&mut until, end, &mut reasons, why),
@@ -58,7 +59,10 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
             }
         }
         if let Some(hours) = business {
-            let why = || format!("outside of {hours} {}", zones::name_of(&rules.timezone));
+            let why = || {
+                let text = format!("outside of {hours} {}", zones::name_of(&rules.timezone));
+                Reason::new(ReasonKind::BusinessHours, text)
+            };
             match hours.next_open(&rules.timezone, until) {
                 Some(open) => note(&mut until, open, &mut reasons, why),
                 None => return none(&[why()]),
@@ -74,12 +78,21 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     if until.since(at).as_secs() > AHEAD_MAX_S {
         return none(&reasons);
     }
-    let reason = reasons.join(", ");
+    let reason = joined("", &reasons);
     Hour::Closed { until, reason }
 }
 
+/// Several reasons as one, of the kind of the first.
+fn joined(intro: &str, reasons: &[Reason]) -> Reason {
+    let texts: Vec<_> = reasons.iter().map(|reason| reason.text.as_str()).collect();
+    let kind = reasons
+        .first()
+        .map_or(ReasonKind::BusinessHours, |first| first.kind);
+    Reason::new(kind, format!("{intro}{}", texts.join(", ")))
+}
+
 /// Moves the time to `next` and notes the reason once.
-fn note(until: &mut Moment, next: Moment, reasons: &mut Vec<String>, why: impl FnOnce() -> String) {
+fn note(until: &mut Moment, next: Moment, reasons: &mut Vec<Reason>, why: impl FnOnce() -> Reason) {
     if next > *until {
         let why = why();
         if !reasons.contains(&why) {

@@ -26,6 +26,7 @@ mod hours_by_type;
 mod open_hours;
 mod quiet;
 mod quota;
+mod reason;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -36,6 +37,7 @@ pub use days::{LocalDay, local_days};
 pub use expiry::too_late;
 pub use hours_by_type::{HoursByType, HoursByTypeError};
 pub use quota::judge_all;
+pub use reason::{Reason, ReasonKind};
 pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
 /// The reason of a cancel because the user has no quota left for the day.
@@ -184,18 +186,18 @@ pub enum Verdict {
     Defer {
         /// The earliest permitted time.
         until: Moment,
-        /// For people, without numbers or text.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
     /// It will not be sent any more: the row becomes `cancelled`.
     Cancel {
-        /// For people, without numbers or text.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
     /// It can never be sent: the row becomes `failed`, without a request.
     Reject {
-        /// For people, without numbers or text.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
 }
 
@@ -210,14 +212,15 @@ pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
 pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> Verdict {
     let channel = claim.lane.channel();
     let expiry = Expiry::of(claim, rules.max_lateness);
-    if let Some(reason) = expiry.reason(claim.wanted_at, rules.max_lateness, at) {
+    if let Some(text) = expiry.reason(claim.wanted_at, rules.max_lateness, at) {
+        let reason = Reason::new(ReasonKind::TooLate, text);
         return Verdict::Cancel { reason };
     }
     if let Some(reason) = consent::refusal(&claim.facts, channel) {
         return Verdict::Cancel { reason };
     }
     if Rule::Event.holds(channel) && claim.facts.event == Event::Gone {
-        let reason = "Calendar event deleted".to_owned();
+        let reason = Reason::new(ReasonKind::EventDeleted, "Calendar event deleted");
         return Verdict::Cancel { reason };
     }
     match hours::at(claim, rules, at) {
@@ -228,7 +231,7 @@ pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> V
     if Rule::DailyLimit.holds(channel)
         && let Limit::Over { .. } = claim.facts.limit
     {
-        let reason = OVER_LIMIT.to_owned();
+        let reason = Reason::new(ReasonKind::DailyLimit, OVER_LIMIT);
         return Verdict::Cancel { reason };
     }
     match parts(claim, rules, carriers) {
@@ -248,14 +251,15 @@ pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> V
 
 /// A deferral, or a cancel if the message may not be sent any more by then. Lateness counts from the
 /// end of a deferral, so only what the row sets can end before it.
-fn deferral(claim: &Claim, until: Moment, reason: String) -> Verdict {
+fn deferral(claim: &Claim, until: Moment, reason: Reason) -> Verdict {
     match Expiry::of_row(claim) {
         Some(Expiry { at, set_by }) if until > at => {
             let what = match set_by {
                 SetBy::EventStart => "the event begins at",
                 SetBy::SendBefore | SetBy::Lateness => "send_before is",
             };
-            let reason = format!("{reason} until {until}, and {what} {at}");
+            let text = format!("{reason} until {until}, and {what} {at}");
+            let reason = Reason { text, ..reason };
             Verdict::Cancel { reason }
         }
         _ => Verdict::Defer { until, reason },
@@ -267,21 +271,27 @@ fn parts(
     claim: &Claim,
     rules: &Rules,
     carriers: &Carriers,
-) -> Result<(Address, Option<Sender>, String), String> {
+) -> Result<(Address, Option<Sender>, String), Reason> {
     let channel = claim.lane.channel();
     let Some(provider) = carriers.get(channel) else {
-        return Err(match channel {
+        let text = match channel {
             // The value itself is the app's, so it is not repeated.
             Channel::Other => "the row's channel is not supported".to_owned(),
             known => format!(
                 "no provider is configured for the channel {}: set PUNCTUAL_PROVIDER to one that carries it",
                 known.as_str()
             ),
-        });
+        };
+        return Err(Reason::new(ReasonKind::Channel, text));
     };
-    let to = Address::parse(channel, &claim.to_number)
-        .map_err(|e| format!("to_number is not valid: {e}"))?;
-    let from = sender(claim, rules, provider)?;
+    let to = Address::parse(channel, &claim.to_number).map_err(|e| {
+        Reason::new(
+            ReasonKind::Recipient,
+            format!("to_number is not valid: {e}"),
+        )
+    })?;
+    let from =
+        sender(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
     Ok((to, from, text(claim, provider.max_chars)?))
 }
 
@@ -307,25 +317,29 @@ fn sender(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Result<Optio
 }
 
 /// The text: rendered from the template if the row has variables, else the body.
-fn text(claim: &Claim, max_chars: usize) -> Result<String, String> {
+fn text(claim: &Claim, max_chars: usize) -> Result<String, Reason> {
     let (text, what) = match (&claim.facts.template_vars, &claim.facts.template) {
         (None, _) => (claim.body.clone(), "body"),
         (Some(_), None) => {
-            return Err("the row has template_vars, and no template with that template_id".into());
+            return Err(Reason::new(
+                ReasonKind::Template,
+                "the row has template_vars, and no template with that template_id",
+            ));
         }
         (Some(vars), Some(template)) => {
-            let text = template::render(template, vars).map_err(|e| e.to_string())?;
+            let text = template::render(template, vars)
+                .map_err(|e| Reason::new(ReasonKind::Template, e.to_string()))?;
             (text, "text of the template")
         }
     };
     if text.trim().is_empty() {
-        return Err(format!("the {what} is empty"));
+        let text = format!("the {what} is empty");
+        return Err(Reason::new(ReasonKind::Text, text));
     }
     let length = text.chars().count();
     if length > max_chars {
-        return Err(format!(
-            "the {what} has {length} characters, at most {max_chars} can be sent"
-        ));
+        let text = format!("the {what} has {length} characters, at most {max_chars} can be sent");
+        return Err(Reason::new(ReasonKind::Text, text));
     }
     Ok(text)
 }

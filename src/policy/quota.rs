@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{OVER_LIMIT, Rules, Verdict, judge};
+use super::{Reason, ReasonKind, Rules, Verdict, judge};
 use crate::message::facts::Limit;
 use crate::message::{Carriers, Claim, Moment};
 
@@ -39,13 +39,17 @@ pub fn judge_all(
         return verdicts;
     }
     for (claim, verdict) in claims.iter().zip(&mut verdicts) {
-        let over = matches!(verdict, Verdict::Cancel { reason } if reason == OVER_LIMIT);
+        let over =
+            matches!(verdict, Verdict::Cancel { reason } if reason.kind == ReasonKind::DailyLimit);
         let user = claim.facts.user_id;
         if let Some(left @ 1..) = returned.get_mut(&user).filter(|_| over) {
             *left -= 1;
             *verdict = Verdict::Defer {
                 until: now.max(claim.due) + QUOTA_RETURNED,
-                reason: "the daily quota it needs is being returned by another message".into(),
+                reason: Reason::new(
+                    ReasonKind::DailyLimit,
+                    "the daily quota it needs is being returned by another message",
+                ),
             };
         }
     }
@@ -98,7 +102,7 @@ mod tests {
                 Verdict::Send(_) => "send",
                 Verdict::Defer { until, .. } if *until == NOW + QUOTA_RETURNED => "again",
                 Verdict::Defer { .. } => "defer",
-                Verdict::Cancel { reason } if reason == OVER_LIMIT => "over",
+                Verdict::Cancel { reason } if reason.kind == ReasonKind::DailyLimit => "over",
                 Verdict::Cancel { .. } => "cancel",
                 Verdict::Reject { .. } => "reject",
             })

@@ -10,7 +10,7 @@ pub use kind::{EventKind, Late, MessageEvent};
 use super::limits::EventLimits;
 use super::settle::{Next, SendResult, Settlement, Wait};
 use super::{Busy, Reactor, Upcoming};
-use crate::message::{Category, MessageId, Moment, Now, Outcome, Status};
+use crate::message::{MessageId, Moment, Now, Outcome, Status};
 use crate::schedule::Timer;
 
 /// Why a row is not on the agenda any more.
@@ -148,6 +148,7 @@ impl<P: Clone> Reactor<P> {
         };
         let event = MessageEvent {
             due_at: settled.until(),
+            category: settled.kind(),
             ..MessageEvent::new(now.db, id, what)
         };
         self.event_log.keep(event);
@@ -169,7 +170,7 @@ impl<P: Clone> Reactor<P> {
         };
         if let Settlement::Settled(settled) = settlement {
             event.code = settled.code;
-            event.category = settled.category.map(Category::as_str);
+            event.category = settled.kind();
             event.due_at = settled.pause().map(|pause| answer.finished + pause);
             event.what = match (&answer.outcome, settled.next) {
                 (_, Next::Failed) => EventKind::Failed,

@@ -7,7 +7,12 @@ use uuid::Uuid;
 use crate::message::{
     AttemptToken, Category, LedgerOutcome, MessageId, Moment, Outcome, ProviderSid, Retry, Status,
 };
+use crate::policy::{Reason, ReasonKind};
 use crate::schedule::Backoff;
+
+mod budget;
+
+pub use budget::{AttemptBudget, NoMore};
 
 /// Between tries of what was certainly not sent: the provider may be back any moment, so it
 /// starts at a second and stays below a minute.
@@ -19,52 +24,10 @@ const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_s
 /// The longest `Retry-After` that is followed: the row's own lateness limit decides sooner.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// The longest pause before a retry, whatever the row's `max_attempts`: a day later the message
-/// is a different one.
-const RETRY_MAX: Duration = Duration::from_secs(24 * 3600);
-
 /// The longest pause of a message that was refused because of its account. The account waits by
 /// its breaker; the pause only makes another message the next probe, so that a refusal that was
 /// the message's own after all does not delay the others.
 pub const ACCOUNT_PAUSE_MAX: Duration = Duration::from_secs(300);
-
-/// Which attempt a request was, and what the row allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttemptBudget {
-    /// Which attempt it is, from 1, unsent ones included.
-    pub number: i32,
-    /// How many attempts have counted before it.
-    pub before: i32,
-    /// How many may count in all.
-    pub max: i32,
-    /// When the message expires.
-    pub expires: Moment,
-}
-
-impl AttemptBudget {
-    /// How long until the next attempt, after this one was refused at `at`; or why there is none.
-    pub fn next(&self, base: Duration, whose: MessageId, at: Moment) -> Result<Duration, NoMore> {
-        let counted = self.before.saturating_add(1);
-        if counted >= self.max {
-            return Err(NoMore::UsedUp);
-        }
-        let n = u32::try_from(counted).unwrap_or(1);
-        let pause = Backoff::new(base, RETRY_MAX).spread(n, whose.0);
-        if at + pause > self.expires {
-            return Err(NoMore::TooLate);
-        }
-        Ok(pause)
-    }
-}
-
-/// What is used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoMore {
-    /// The attempts.
-    UsedUp,
-    /// The time.
-    TooLate,
-}
 
 /// How a request went and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +63,8 @@ pub struct Settled {
     pub code: Option<i32>,
     /// The kind of refusal.
     pub category: Option<Category>,
+    /// The kind of reason of a verdict against sending.
+    pub verdict: Option<ReasonKind>,
     /// For people.
     pub reason: Option<String>,
     /// Whether it uses up one of the row's attempts.
@@ -137,6 +102,7 @@ impl Settled {
             outcome,
             code: None,
             category: None,
+            verdict: None,
             reason: Some(reason),
             counts: false,
         }
@@ -150,6 +116,12 @@ impl Settled {
             Next::Cancelled => Status::Cancelled,
             Next::Unconfirmed => Status::Unconfirmed,
         }
+    }
+
+    /// The kind of reason, as metrics, logs and `punctual.attempts.category` have it.
+    pub fn kind(&self) -> Option<&'static str> {
+        let verdict = self.verdict.map(ReasonKind::as_str);
+        verdict.or(self.category.map(Category::as_str))
     }
 
     /// How long the row is not tried, if it waits for a time.
@@ -189,23 +161,26 @@ impl Settlement {
     }
 
     /// A verdict against sending.
-    pub fn cancelled(reason: String) -> Self {
-        Self::Settled(Settled::new(
-            Next::Cancelled,
-            LedgerOutcome::Cancelled,
-            reason,
-        ))
+    pub fn cancelled(reason: Reason) -> Self {
+        Self::verdict(Next::Cancelled, LedgerOutcome::Cancelled, reason)
     }
 
     /// A deferral: the claim is released.
-    pub fn deferred(until: Moment, reason: String) -> Self {
+    pub fn deferred(until: Moment, reason: Reason) -> Self {
         let back = Next::Back(Wait::Until(until));
-        Self::Settled(Settled::new(back, LedgerOutcome::Deferred, reason))
+        Self::verdict(back, LedgerOutcome::Deferred, reason)
     }
 
     /// A row that can never be sent.
-    pub fn rejected(reason: String) -> Self {
-        Self::Settled(Settled::new(Next::Failed, LedgerOutcome::Rejected, reason))
+    pub fn rejected(reason: Reason) -> Self {
+        Self::verdict(Next::Failed, LedgerOutcome::Rejected, reason)
+    }
+
+    fn verdict(next: Next, outcome: LedgerOutcome, reason: Reason) -> Self {
+        Self::Settled(Settled {
+            verdict: Some(reason.kind),
+            ..Settled::new(next, outcome, reason.text)
+        })
     }
 
     /// What a response means for a row that allows `tries`.

@@ -171,6 +171,12 @@ const MISTAKES: &[Mistake] = &[
     db("insert into scheduled_messages (to_number, body, scheduled_at, timezone) values ('+12025550177', 'x', now() + interval '1 hour', 'PST'), ('+12025550177', 'x', now() + interval '1 hour', ' Europe/Berlin ')", "zones", "warn", "not an IANA time zone: \"PST\" (1 of messages) →", "America/Los_Angeles"),
     db("insert into user_sms_preferences (user_id, timezone) values (gen_random_uuid(), 'Mars/Olympus'), (gen_random_uuid(), 'mars/olympus'), (gen_random_uuid(), 'europe/berlin')", "zones", "warn", "not an IANA time zone: \"Mars/Olympus\" (1 of users), \"mars/olympus\" (1 of users) →", "PUNCTUAL_TIMEZONE"),
     db("insert into punctual.attempts (token, message_id, number, instance, lease_until) values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now() - interval '1 hour')", "stuck", "warn", "1 still sending", "start one"),
+    db("set session_replication_role = replica;
+        with m as (insert into scheduled_messages (to_number, body, scheduled_at, status) select '+12025550177', 'x', now(), case when n < 5 then 'failed' else 'delivered' end from generate_series(1, 6) n returning id, status)
+        insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, category, claimed_at)
+        select gen_random_uuid(), id, a, gen_random_uuid(), now(), case when n = 1 then 'refused' else 'rejected' end, case when n = 1 then null else 'template' end, now() - case when n = 2 then interval '25 hours' else '1 hour' end
+          from (select id, row_number() over (order by status <> 'failed') as n from m) m cross join generate_series(1, 2) a",
+       "failed", "warn", "3 in the last 24 hours: 2 template (one of them ", "`punctual why ID`"),
     db("insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')", "outbox", "warn", "1 writes refused by the app's tables, the last: no such column", "retried"),
 ];
 

@@ -115,3 +115,51 @@ async fn poison_rows_and_forged_callbacks_are_said_by_cause() {
     check(&warnings(&daemon, from), began, 4);
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn every_outcome_is_said_with_its_reason_and_a_herd_that_fails_by_reason() {
+    let world = World::new([]).await;
+    let mut daemon = world.daemon().await;
+    let sent = world.insert("hello", 500).await;
+    let rows = "insert into scheduled_messages (to_number, body, scheduled_at)
+                select 'nobody ' || n, 'lost', clock_timestamp() + interval '1 s' from generate_series(1, 1000) n";
+    world.app.execute(rows, &[]).await.unwrap();
+    let began = Instant::now();
+    until("the count of those that failed", async || {
+        let (_, metrics) = daemon.get("/metrics").await?;
+        let line = "punctual_unused_claims_total{verdict=\"rejected\",reason=\"recipient\"} 1000\n";
+        metrics.contains(line).then_some(())
+    })
+    .await;
+    daemon.says("again: rejected").await;
+    println!("figure: all of it after {:.1?}", began.elapsed());
+    let (code, doctor, _) = world.call(&["doctor"]).await;
+    let said = daemon.said();
+    let lines: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("punctual::outcome"))
+        .collect();
+    let of = |words: &str| {
+        let lines = lines.iter().copied();
+        lines
+            .filter(|line| line.contains(words))
+            .collect::<Vec<_>>()
+    };
+    let own = of(&sent.to_string()).concat();
+    assert!(
+        own.contains("INFO") && own.contains("sent") && own.contains("late_ms="),
+        "{own}"
+    );
+    let rejected = of("rejected: ");
+    assert_eq!(rejected.len(), 11, "{lines:#?}");
+    assert!(rejected.iter().all(|line| line.contains("WARN")));
+    assert!(rejected.iter().all(|line| !line.contains("nobody")));
+    let sum = of("again: rejected").concat();
+    assert!(
+        sum.contains("times=990") && sum.contains("recipient"),
+        "{sum}"
+    );
+    let failed = "1000 in the last 24 hours: 1000 recipient (one of them ";
+    assert!(doctor.contains(failed), "{code:?} {doctor}");
+    daemon.stop().await;
+}

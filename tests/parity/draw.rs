@@ -6,6 +6,7 @@ use std::time::Duration;
 use punctual::message::{
     Channel, LedgerOutcome, Moment, PauseKey, PauseScope, ProviderSid, Status,
 };
+use punctual::policy::{Reason, ReasonKind};
 use punctual::reactor::{Next, Settled, Settlement, Wait};
 
 use crate::deed::{Deed, Told, Wish, message, name, token_name};
@@ -280,12 +281,15 @@ impl Draw {
                 return Settlement::Accepted { sid };
             }
             3 => return Settlement::returned("given back"),
-            4 => return Settlement::rejected("it cannot be".into()),
-            5 => return Settlement::cancelled("a verdict".into()),
+            4 => return Settlement::rejected(Reason::new(ReasonKind::Text, "it cannot be")),
+            5 => return Settlement::cancelled(Reason::new(ReasonKind::TooLate, "a verdict")),
             6 => {
                 let ahead = dice.pick(&[0, 3_600]);
                 let until = Moment::from_micros(ahead * 1_000_000);
-                return Settlement::deferred(until, "not at this hour".into());
+                return Settlement::deferred(
+                    until,
+                    Reason::new(ReasonKind::QuietHours, "not at this hour"),
+                );
             }
             7 => (Next::Unconfirmed, LedgerOutcome::Unknown),
             8 => (Next::Failed, LedgerOutcome::Refused),
@@ -297,6 +301,7 @@ impl Draw {
             outcome,
             code: None,
             category: None,
+            verdict: None,
             reason,
             counts,
         })

@@ -165,7 +165,7 @@ async fn what_is_past_its_send_before_is_cancelled_in_the_judges_words() {
         assert_eq!(world.status(swept).await, becomes, "{case}");
         let said: Option<String> = world.get(swept, "cancel_reason").await;
         let said_by_judge = match verdict {
-            Verdict::Cancel { reason } => Some(reason),
+            Verdict::Cancel { reason } => Some(reason.text),
             _ => None,
         };
         assert_eq!(said.is_some(), becomes == "cancelled", "{case}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use punctual::message::facts::{Limit, LimitSource};
 use punctual::message::{Capabilities, Claim, ClaimAnswer, Moment};
-use punctual::policy::{self, Rules, Verdict, Zones, local_days};
+use punctual::policy::{self, Reason, ReasonKind, Rules, Verdict, Zones, local_days};
 use punctual::reactor::Settlement;
 use punctual::store::{Days, Store};
 use uuid::Uuid;
@@ -74,7 +74,7 @@ async fn urgent_ones_get_the_places_then_those_that_are_due_first() {
     ) else {
         panic!("not cancelled");
     };
-    assert_eq!(reason, "Daily SMS limit reached");
+    assert_eq!(reason.text, "Daily SMS limit reached");
 }
 
 #[tokio::test]
@@ -135,9 +135,9 @@ async fn what_was_not_sent_gives_its_place_back_once() {
     let later = Moment::from_micros(i64::from(i32::MAX) * 1_000_000);
     for settlement in [
         Settlement::returned("test"),
-        Settlement::cancelled("test".into()),
-        Settlement::rejected("test".into()),
-        Settlement::deferred(later, "quiet hours".into()),
+        Settlement::cancelled(Reason::new(ReasonKind::TooLate, "test")),
+        Settlement::rejected(Reason::new(ReasonKind::Text, "test")),
+        Settlement::deferred(later, Reason::new(ReasonKind::QuietHours, "quiet hours")),
     ] {
         let claims = won(&store, &[id]).await;
         assert!(goes(&claims[0]), "the place is free: {settlement:?}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use punctual::message::{
     AttemptToken, Category, Claim, LedgerOutcome, MessageId, Moment, RowState, Status,
 };
+use punctual::policy::{Reason, ReasonKind};
 use punctual::reactor::{Next, Record, Settled, Settlement, Wait};
 use punctual::store::Store;
 use uuid::Uuid;
@@ -19,6 +20,7 @@ fn settled(next: Next, outcome: LedgerOutcome, counts: bool) -> Settlement {
         outcome,
         code: Some(30003),
         category: Some(Category::Unreachable),
+        verdict: None,
         reason: Some("because".into()),
         counts,
     })
@@ -316,8 +318,14 @@ async fn what_somebody_holds_is_left_for_later_and_what_is_deleted_is_done() {
     let records = [
         accepted(&claims[0]),
         accepted(&claims[1]),
-        record(&claims[2], Settlement::rejected("no".into())),
-        record(&claims[3], Settlement::rejected("no".into())),
+        record(
+            &claims[2],
+            Settlement::rejected(Reason::new(ReasonKind::Text, "no")),
+        ),
+        record(
+            &claims[3],
+            Settlement::rejected(Reason::new(ReasonKind::Text, "no")),
+        ),
     ];
     run(&world.user, &format!(
         "begin; update scheduled_messages set metadata = '{{\"held\":1}}' where id in ('{}', '{}')", ids[0], ids[2]

@@ -296,7 +296,7 @@ async fn opting_out_cancels_what_is_pending_in_that_transaction() {
     ) else {
         panic!("not cancelled");
     };
-    assert_eq!(reason, why);
+    assert_eq!(reason.text, why);
     run(
         &world.unseen,
         "drop owned by chooser_only; drop role chooser_only",

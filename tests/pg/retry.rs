@@ -5,6 +5,7 @@ use std::time::Duration;
 use punctual::message::{
     AttemptToken, Category, Claim, MessageId, Moment, Outcome, ProviderSid, Retry, RowState,
 };
+use punctual::policy::{Reason, ReasonKind};
 use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
 use punctual::store::Store;
 
@@ -107,7 +108,10 @@ async fn what_the_account_is_refused_for_costs_no_attempt_and_stays_told() {
     let sql = format!("update scheduled_messages set next_attempt_at = now() where id = '{id}'");
     run(&world.unseen, &sql).await;
     let claim = won(&store, &[id]).await.remove(0);
-    let too_late = record(&claim, Settlement::cancelled("too late".into()));
+    let too_late = record(
+        &claim,
+        Settlement::cancelled(Reason::new(ReasonKind::TooLate, "too late")),
+    );
     store.record(&[&too_late]).await.unwrap();
     let stands = "status = 'cancelled' and cancel_reason = 'too late' and error_code = 20003
                   and error_message = 'not now (Code: 20003)'";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use punctual::message::{InstanceId, LaneKey, MessageId, Moment, Priority, RowState};
+use punctual::policy::{Reason, ReasonKind};
 use punctual::reactor::{Settlement, Upcoming};
 use punctual::store::Store;
 use uuid::Uuid;
@@ -147,7 +148,10 @@ async fn the_app_may_alter_its_columns_under_a_running_daemon() {
         assert_eq!(loaded(&store, Moment::MAX, LATE).await.len(), 2, "{alter}");
         store.read(&[MessageId(ids[0])]).await.unwrap();
         let claims = won(&store, &ids).await;
-        let back = record(&claims[0], Settlement::rejected("no".into()));
+        let back = record(
+            &claims[0],
+            Settlement::rejected(Reason::new(ReasonKind::Text, "no")),
+        );
         store.record(&[&back, &accepted(&claims[1])]).await.unwrap();
         assert_eq!(world.status(ids[1]).await, "sent", "{alter}");
         run(&world.unseen, "delete from scheduled_messages").await;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
 use super::health::{Facts, Health};
+use super::outcome_log::OutcomeLog;
 use super::quarantine::Remaining;
 use super::systemd::Systemd;
 use crate::clock::WakeTimer;
@@ -66,6 +67,7 @@ pub(super) struct EventLoop {
     wakers: Wakers,
     /// Whether due messages are sent.
     health: Health,
+    outcomes: Arc<OutcomeLog>,
     facts_after: Uptime,
     listener: ListenerReport,
     backlog: Backlog,
@@ -94,7 +96,7 @@ impl EventLoop {
         reactor: Reactor<Payload>,
         dispatch: Dispatch,
         parts: mpsc::Sender<Input>,
-        (wakers, health): (Wakers, Health),
+        (wakers, health, outcomes): (Wakers, Health, Arc<OutcomeLog>),
         (quarantined, left): (
             watch::Sender<Option<Moment>>,
             watch::Receiver<Option<Remaining>>,
@@ -114,6 +116,7 @@ impl EventLoop {
             parts,
             wakers,
             health,
+            outcomes,
             facts_after: Uptime::MIN,
             listener,
             backlog,
@@ -274,6 +277,9 @@ impl EventLoop {
     /// Passes events to the log and to the streams.
     fn publish(&mut self) {
         let (events, left_out) = self.reactor.take_events();
+        if !events.is_empty() {
+            self.outcomes.note(&events, self.dispatch.clock.now().up);
+        }
         self.dispatch.metrics.publish(events, left_out);
         self.log_breakers();
         let now = self.reactor.held_before();

@@ -38,15 +38,19 @@ impl Begun {
     }
 }
 
-/// Takes a slot, begins a journal there, and compares the database with the earlier journals.
+/// Takes a slot, begins a journal there, and compares the database with the earlier journals. Without a directory
+/// there is none.
 pub(in crate::daemon) async fn begin(
-    state_dir: &StateDir,
+    state_dir: Option<&StateDir>,
     database: &str,
     accept_restore: bool,
     store: &Store,
     lineage: &Lineage,
     now: Moment,
-) -> Result<Begun, RunError> {
+) -> Result<Option<Begun>, RunError> {
+    let Some(state_dir) = state_dir else {
+        return Ok(None);
+    };
     let place = lineage.known();
     let mut slot = state_dir.take_slot(place.map(|place| place.database), database)?;
     let past = slot.past()?;
@@ -77,12 +81,12 @@ pub(in crate::daemon) async fn begin(
         ..Progress::default()
     };
     let instance = store.instance();
-    Ok(Begun {
+    Ok(Some(Begun {
         journal: Arc::new(Journal::begin(slot, instance, at, start.quarantine_before)?),
         past,
         follows: place.map(|place| place.database).filter(|_| !start.moved),
         progress,
-    })
+    }))
 }
 
 /// Includes the journals of other databases whose attempts are in this ledger. Returns the state that the latest

@@ -141,7 +141,7 @@ fn a_channel_without_a_provider_fails_and_says_what_to_configure() {
         }
         match judge(&claim, &rules(), carriers, NINE) {
             Verdict::Send(cleared) => format!("send by {}", cleared.channel().as_str()),
-            Verdict::Reject { reason } => reason,
+            Verdict::Reject { reason } => reason.text,
             other => panic!("{other:?}"),
         }
     };

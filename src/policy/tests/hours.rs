@@ -39,7 +39,7 @@ fn check(zone: &str, (from, until): (&str, &str), at: &str, expected: &str) {
     let until = match judge(&claim, &rules(), &Carriers::all(PROVIDER), claim.due) {
         Verdict::Send(_) => claim.due,
         Verdict::Defer { until, reason } => {
-            assert!(reason.starts_with("quiet hours "), "{reason}");
+            assert!(reason.text.starts_with("quiet hours "), "{reason}");
             until
         }
         other => panic!("{other:?}"),

@@ -29,7 +29,7 @@ pub struct MessageEvent {
     /// The state of the row, where it is known and says more than the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
-    /// The kind of refusal.
+    /// The kind of refusal by the provider, or of the rule that prevented or deferred it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<&'static str>,
     /// The provider's code.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::budget::RETRY_MAX;
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use crate::message::{
     AttemptToken, Channel, ClaimAnswer, LaneKey, Now, Pausable, Pause, PauseKey, PauseScope,
     Priority, RowState, Uptime,
 };
+use crate::policy::{Reason, ReasonKind};
 use crate::reactor::Reactor;
 
 /// What the reactor counts of its lanes against what it has.
@@ -102,7 +103,10 @@ fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
             expires: Moment::MAX,
         },
         verdict: if how.is_multiple_of(11) {
-            Err(Settlement::cancelled("opted out".into()))
+            Err(Settlement::cancelled(Reason::new(
+                ReasonKind::TooLate,
+                "opted out",
+            )))
         } else {
             Ok(())
         },

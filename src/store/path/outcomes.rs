@@ -221,7 +221,7 @@ impl<'a> Columns<'a> {
         self.status.push(settled.status().as_str());
         self.outcome.push(settled.outcome.as_str());
         self.code.push(settled.code);
-        self.category.push(settled.category.map(Category::as_str));
+        self.category.push(settled.kind());
         self.reason.push(settled.reason.as_deref());
         self.pause.push(settled.pause().map(micros));
         self.counts.push(settled.counts);

@@ -27,6 +27,7 @@ static COLUMNS: &Sql = sql!("sql/doctor_columns.sql");
 static DAEMON_ROLES: &Sql = sql!("sql/doctor_daemon_roles.sql");
 static INSTANCES: &Sql = sql!("sql/doctor_instances.sql");
 static ROWS: &Sql = sql!("sql/doctor_rows.sql");
+static FAILED: &Sql = sql!("sql/doctor_failed.sql");
 static NEXT: &Sql = sql!("sql/doctor_next.sql");
 static FROM: &Sql = sql!("sql/doctor_from.sql");
 static HAS_CRON: &Sql = sql!("sql/doctor_has_cron.sql");
@@ -159,6 +160,7 @@ pub async fn instances(client: &Client, timezone: Option<&str>) -> Vec<Finding> 
 /// Findings from the rows. `sender`: the default one. Needs the schema.
 pub async fn rows(client: &Client, sender: Option<&str>, channels: &[&str]) -> Vec<Finding> {
     let mut findings = ask(client, "rows", ROWS, &[&sender]).await;
+    findings.extend(ask(client, "failed", FAILED, &[]).await);
     findings.extend(ask(client, "next messages", NEXT, &[&sender, &channels]).await);
     findings
 }

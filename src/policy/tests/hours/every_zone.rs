@@ -133,7 +133,7 @@ proptest! {
             }
             Verdict::Send(_) => {}
             // No other zone has a day that short.
-            Verdict::Cancel { reason } => prop_assert!(reason.starts_with("no hour"), "{}", reason),
+            Verdict::Cancel { reason } => prop_assert!(reason.text.starts_with("no hour"), "{}", reason),
             Verdict::Reject { reason } => prop_assert!(false, "{}", reason),
         }
     }

@@ -1,0 +1,290 @@
+//! One log line for each outcome of a message: its id, what happened, the reason, how late its request started. No
+//! number and no text.
+//!
+//! With many messages due at once the same outcome repeats thousands of times: of each outcome and reason the
+//! first [`LINES`] within [`WITHIN`] are logged, the others are counted, and the count is logged after that. So the
+//! log grows with the number of reasons, and a message of a herd costs an addition.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::field::display;
+
+use super::tasks::Tasks;
+use crate::clock;
+use crate::message::Uptime;
+use crate::reactor::events::{EventKind, MessageEvent};
+
+/// The target of these lines, which are not summed up once more (`repeats`).
+pub(super) const TARGET: &str = "punctual::outcome";
+
+/// How many lines an outcome with one reason has within [`WITHIN`].
+const LINES: u64 = 10;
+
+/// How often the count of the others is logged.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is checked whether one is due.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// An outcome, and its reason if it has one.
+type Cause = (EventKind, Option<&'static str>);
+
+/// See the module. Bounded by the kinds of outcomes and reasons.
+#[derive(Debug, Default)]
+pub(super) struct OutcomeLog {
+    causes: Mutex<HashMap<Cause, Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// When the first of its lines was logged.
+    since: Uptime,
+    /// How often it happened since then.
+    times: u64,
+    /// The largest lateness of those that have no line.
+    late_us: u64,
+}
+
+/// Those of one cause that have no line of their own.
+#[derive(Debug, PartialEq, Eq)]
+struct Sum {
+    cause: Cause,
+    times: u64,
+    late_us: u64,
+}
+
+impl OutcomeLog {
+    /// With the task that logs the counts when they are due.
+    pub(super) fn spawn(tasks: &mut Tasks) -> Arc<Self> {
+        let log = Arc::new(Self::default());
+        let own = Arc::clone(&log);
+        tasks.spawn("outcome log", async move {
+            loop {
+                sleep(LOOK).await;
+                own.sums(own.due(clock::reading().up));
+            }
+        });
+        log
+    }
+
+    /// Logs those that have a line of their own, and counts the others.
+    pub(super) fn note(&self, events: &[MessageEvent], now: Uptime) {
+        for event in events.iter().filter(|event| word(event.what).is_some()) {
+            if self.has_line(event, now) {
+                line(event);
+            }
+        }
+    }
+
+    /// Logs all remaining counts, at the end of the process.
+    pub(super) fn rest(&self) {
+        let rest = std::mem::take(&mut *self.causes());
+        self.sums(
+            rest.iter()
+                .filter_map(|(cause, entry)| entry.sum(*cause))
+                .collect(),
+        );
+    }
+
+    fn causes(&self) -> MutexGuard<'_, HashMap<Cause, Entry>> {
+        // The counts are consistent after every statement, so a panic elsewhere does no harm.
+        self.causes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_line(&self, event: &MessageEvent, now: Uptime) -> bool {
+        let mut causes = self.causes();
+        let entry = causes.entry((event.what, event.category)).or_insert(Entry {
+            since: now,
+            times: 0,
+            late_us: 0,
+        });
+        entry.times += 1;
+        let has_line = entry.times <= LINES;
+        if !has_line && let Some(late) = event.late {
+            entry.late_us = entry.late_us.max(late.lateness_us);
+        }
+        has_line
+    }
+
+    /// The counts to log now. What happens after that has lines again.
+    fn due(&self, now: Uptime) -> Vec<Sum> {
+        let mut sums = Vec::new();
+        self.causes().retain(|cause, entry| {
+            let is_over = now.since(entry.since) >= WITHIN;
+            if is_over {
+                sums.extend(entry.sum(*cause));
+            }
+            !is_over
+        });
+        sums
+    }
+
+    #[expect(clippy::unused_self, reason = "only its own counts are logged so")]
+    fn sums(&self, sums: Vec<Sum>) {
+        for Sum {
+            cause: (what, reason),
+            times,
+            late_us,
+        } in sums
+        {
+            let word = word(what).unwrap_or_default();
+            let late_ms_max = (late_us > 0).then_some(ms(late_us));
+            if is_bad(what) {
+                tracing::warn!(target: TARGET, times, reason, late_ms_max, "again: {word}");
+            } else {
+                tracing::info!(target: TARGET, times, reason, late_ms_max, "again: {word}");
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn sum(&self, cause: Cause) -> Option<Sum> {
+        let (times, late_us) = (self.times.saturating_sub(LINES), self.late_us);
+        (times > 0).then_some(Sum {
+            cause,
+            times,
+            late_us,
+        })
+    }
+}
+
+fn line(event: &MessageEvent) {
+    let Some(word) = word(event.what) else {
+        return;
+    };
+    let id = event.id;
+    let (reason, code, attempt) = (event.category, event.code, event.attempt);
+    let late_ms = event.late.map(|late| ms(late.lateness_us));
+    let next_at = event.due_at.map(display);
+    if is_bad(event.what) {
+        tracing::warn!(target: TARGET, { message.id = %id, reason, code, late_ms, attempt, next_at }, "{word}");
+    } else {
+        tracing::info!(target: TARGET, { message.id = %id, reason, code, late_ms, attempt, next_at }, "{word}");
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
+fn ms(us: u64) -> f64 {
+    us as f64 / 1e3
+}
+
+/// The word for it in the log; `None`: it is not an outcome.
+const fn word(what: EventKind) -> Option<&'static str> {
+    match what {
+        EventKind::Sent => Some("sent"),
+        EventKind::Deferred => Some("deferred"),
+        EventKind::Cancelled => Some("cancelled"),
+        EventKind::Rejected => Some("rejected: it can never be sent"),
+        EventKind::Throttled => Some("throttled; it will be retried"),
+        EventKind::Unsent => Some("not sent: no request was made; it will be retried"),
+        EventKind::Refused => Some("refused; it will be retried"),
+        EventKind::Failed => Some("refused"),
+        EventKind::Unconfirmed => Some("unconfirmed: it may have been sent"),
+        EventKind::Armed
+        | EventKind::Moved
+        | EventKind::Edited
+        | EventKind::Disarmed
+        | EventKind::Watched
+        | EventKind::Claimed
+        | EventKind::Returned
+        | EventKind::Receipt => None,
+    }
+}
+
+/// Whether somebody should know of it.
+const fn is_bad(what: EventKind) -> bool {
+    matches!(
+        what,
+        EventKind::Rejected | EventKind::Refused | EventKind::Failed | EventKind::Unconfirmed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::message::{MessageId, Moment};
+    use crate::policy::ReasonKind;
+    use crate::reactor::events::Late;
+
+    fn event(what: EventKind, late_us: u64) -> MessageEvent {
+        let late = Late {
+            lateness_us: late_us,
+            ..Late::default()
+        };
+        MessageEvent {
+            late: Some(late),
+            ..MessageEvent::new(Moment::from_micros(0), MessageId(Uuid::nil()), what)
+        }
+    }
+
+    fn at(seconds: u64) -> Uptime {
+        Uptime::from_micros(0) + Duration::from_secs(seconds)
+    }
+
+    fn lines(
+        log: &OutcomeLog,
+        events: impl IntoIterator<Item = MessageEvent>,
+        now: Uptime,
+    ) -> usize {
+        events
+            .into_iter()
+            .filter(|event| log.has_line(event, now))
+            .count()
+    }
+
+    #[test]
+    fn lines_go_by_reason_and_time_and_no_outcome_is_lost() {
+        let log = OutcomeLog::default();
+        let herd = || (0..10_000).map(|n| event(EventKind::Sent, n));
+        assert_eq!(lines(&log, herd(), at(0)), 10);
+        let template = MessageEvent {
+            category: Some(ReasonKind::Template.as_str()),
+            ..event(EventKind::Rejected, 0)
+        };
+        assert_eq!(
+            lines(&log, std::iter::repeat_n(template, 1_000), at(9)),
+            10,
+            "another reason has its own"
+        );
+        assert_eq!(log.due(at(9)), []);
+        let sent = Sum {
+            cause: (EventKind::Sent, None),
+            times: 9_990,
+            late_us: 9_999,
+        };
+        assert_eq!(log.due(at(10)), [sent]);
+        assert_eq!(lines(&log, herd(), at(11)), 10, "they have lines again");
+        let mut sums = log.due(at(60));
+        sums.sort_by_key(|sum| sum.times);
+        let counts: Vec<_> = sums.iter().map(|sum| (sum.cause, sum.times)).collect();
+        let rejected = (EventKind::Rejected, Some("template"));
+        assert_eq!(counts, [(rejected, 990), ((EventKind::Sent, None), 9_990)]);
+        assert!(log.causes().is_empty());
+    }
+
+    #[test]
+    fn steps_that_are_no_outcome_have_no_line() {
+        let log = OutcomeLog::default();
+        log.note(&EventKind::ALL.map(|what| event(what, 0)), at(0));
+        let mut said: Vec<_> = log.causes().keys().map(|(what, _)| what.as_str()).collect();
+        said.sort_unstable();
+        let outcomes = [
+            "cancelled",
+            "deferred",
+            "failed",
+            "refused",
+            "rejected",
+            "sent",
+            "throttled",
+            "unconfirmed",
+            "unsent",
+        ];
+        assert_eq!(said, outcomes);
+    }
+}

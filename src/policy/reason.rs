@@ -1,0 +1,109 @@
+//! Why a message is not sent now, or at all: a kind from a fixed list, for counters, alerts and the ledger, and a
+//! sentence for people.
+
+use std::fmt;
+
+/// Why a message is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Its kind.
+    pub kind: ReasonKind,
+    /// A sentence, without numbers and without the message's text.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason of this kind.
+    pub fn new(kind: ReasonKind, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { kind, text }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Kinds of reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReasonKind {
+    /// It is later than its `send_before`, its event or the installation allows.
+    TooLate,
+    /// The recipient has opted out.
+    OptedOut,
+    /// The recipient's phone number is not verified.
+    NotVerified,
+    /// The recipient has switched off this type of message.
+    SwitchedOff,
+    /// Its event was deleted.
+    EventDeleted,
+    /// Its recipient's quiet hours.
+    QuietHours,
+    /// The installation's business hours.
+    BusinessHours,
+    /// The user's daily limit.
+    DailyLimit,
+    /// Its channel is not supported, or no provider is configured for it.
+    Channel,
+    /// `to_number` is not a recipient.
+    Recipient,
+    /// There is no sender, or it is not valid.
+    Sender,
+    /// Its template is missing, inactive, or lacks variables.
+    Template,
+    /// Its text is empty or too long.
+    Text,
+}
+
+impl ReasonKind {
+    /// All kinds.
+    pub const ALL: [Self; 13] = [
+        Self::TooLate,
+        Self::OptedOut,
+        Self::NotVerified,
+        Self::SwitchedOff,
+        Self::EventDeleted,
+        Self::QuietHours,
+        Self::BusinessHours,
+        Self::DailyLimit,
+        Self::Channel,
+        Self::Recipient,
+        Self::Sender,
+        Self::Template,
+        Self::Text,
+    ];
+
+    /// As metrics, logs and `punctual.attempts.category` have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLate => "too_late",
+            Self::OptedOut => "opted_out",
+            Self::NotVerified => "not_verified",
+            Self::SwitchedOff => "switched_off",
+            Self::EventDeleted => "event_deleted",
+            Self::QuietHours => "quiet_hours",
+            Self::BusinessHours => "business_hours",
+            Self::DailyLimit => "daily_limit",
+            Self::Channel => "channel",
+            Self::Recipient => "recipient",
+            Self::Sender => "sender",
+            Self::Template => "template",
+            Self::Text => "text",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_documented() {
+        let docs = include_str!("../../docs/policy.md");
+        for kind in ReasonKind::ALL {
+            assert!(docs.contains(&format!("`{}`", kind.as_str())), "{kind:?}");
+        }
+    }
+}
