@@ -151,7 +151,7 @@ impl Config {
         let state_dir = StateSetting::read(&mut raw, sources);
         let http = http_of(&mut raw, state_dir.set().map(Into::into), sources);
         let provider = provider::choose(&mut raw);
-        let default_sender = provider::default_sender(&mut raw);
+        let default_sender = provider::default_sender(&mut raw, provider.as_ref());
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
         let lead = raw.or(&key::LEAD, "auto", values::lead);
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);

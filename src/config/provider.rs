@@ -111,9 +111,12 @@ fn said<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|why: T::Err| why.to_string())
 }
 
+/// The sender of texts on the console where none is set: a first trial needs no account.
+const CONSOLE_SENDER: &str = "Console";
+
 /// The first that is set, in the documented order. The others are validated too, because an invalid
 /// one is a mistake even if it is not used.
-pub(super) fn default_sender(raw: &mut Raw) -> Option<Sender> {
+pub(super) fn default_sender(raw: &mut Raw, provider: Option<&ProviderChoice>) -> Option<Sender> {
     let numbers = [
         &key::FROM_NUMBER,
         &key::TEST1_NUMBER,
@@ -132,5 +135,9 @@ pub(super) fn default_sender(raw: &mut Raw) -> Option<Sender> {
         Ok(service @ Sender::Pool(_)) => Ok(service),
         _ => Err(pools.map_or_else(String::new, |form| form.to_string())),
     });
-    chain.into_iter().flatten().next().or(service)
+    let trial = match provider {
+        Some(ProviderChoice::Console) => Sender::parse(CONSOLE_SENDER, None).ok(),
+        Some(ProviderChoice::Twilio(_)) | None => None,
+    };
+    chain.into_iter().flatten().next().or(service).or(trial)
 }

@@ -296,6 +296,8 @@ fn twilio_needs_its_credentials_and_the_console_none() {
     let console = [REQUIRED[0], ("PUNCTUAL_PROVIDER", "console")];
     let console = load("", &console).unwrap();
     assert!(matches!(console.provider, ProviderChoice::Console));
+    let sender = console.default_sender.expect("texts have one");
+    assert_eq!(sender.as_str(), "Console");
 }
 
 #[test]
