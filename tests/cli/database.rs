@@ -124,3 +124,87 @@ async fn migrate_tells_what_it_did_and_a_terminal_what_it_is_at() {
     );
     assert!(told.contains("applied "), "{told:?}");
 }
+
+/// Tables that an app had before.
+const APPS: &str = "create table scheduled_messages (
+    id uuid primary key default gen_random_uuid(), to_number text not null, body text not null,
+    scheduled_at timestamptz not null, status text not null default 'pending' check (status in ('pending', 'sent')));
+    create table user_sms_preferences (user_id uuid primary key, timezone text default 'America/Los_Angeles')";
+
+/// The file that the Supabase CLI applies is all that a database needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_writes_a_migration_after_which_there_is_nothing_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("supabase/migrations");
+    let write = || ["migrate", "--supabase", dir.to_str().unwrap()];
+    super::check(
+        &write(),
+        &[],
+        1,
+        "name the directory of the project's migrations",
+    );
+    std::fs::create_dir_all(&dir).unwrap();
+    super::check(&write(), &[], 0, "_punctual.sql");
+    super::check(&write(), &[], 0, "nothing to do");
+    let files: Vec<_> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let [file] = files.as_slice() else {
+        panic!("{files:?}");
+    };
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(
+        name.len() == 14 + "_punctual.sql".len()
+            && name.as_bytes()[..14].iter().all(u8::is_ascii_digit),
+        "{name}"
+    );
+    let text = std::fs::read_to_string(file).unwrap();
+
+    for (before, zone) in [
+        ("select 1", None),
+        (APPS, Some("'America/Los_Angeles'::text")),
+    ] {
+        let db = TestDb::empty().await;
+        let client = db.client().await;
+        execute(&client, before).await;
+        execute(&client, &text).await;
+        let (said, code) = ask(&db, &["migrate"]).await;
+        assert_eq!(
+            (said.as_str(), code),
+            ("nothing to do: the schema is up to date\n", Some(0))
+        );
+        let (said, _) = ask(&db, &["doctor", "--json"]).await;
+        let found: serde_json::Value =
+            serde_json::from_str(&said[..=said.rfind(']').unwrap()]).unwrap();
+        for what in ["schema", "triggers", "indexes", "sending path"] {
+            let finding = found
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|finding| finding["what"] == what);
+            assert_eq!(finding.unwrap()["level"], "ok", "{what}: {said}");
+        }
+        // A user without a zone of their own has the installation's, unless the app says otherwise.
+        let default = "select column_default from information_schema.columns
+             where table_name = 'user_sms_preferences' and column_name = 'timezone'";
+        let row = client.query_one(default, &[]).await.unwrap();
+        assert_eq!(row.get::<_, Option<String>>(0).as_deref(), zone);
+        // Again, as after a reset in which another file came before.
+        execute(&client, &text).await;
+        let (said, _) = ask(&db, &["migrate"]).await;
+        assert_eq!(said, "nothing to do: the schema is up to date\n");
+    }
+
+    // Of another version: that one stays, for it has been applied.
+    std::fs::write(file, "-- another version").unwrap();
+    std::fs::rename(file, dir.join("20260101000000_punctual.sql")).unwrap();
+    super::check(&write(), &[], 0, "wrote ");
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2);
+    super::check(
+        &write(),
+        &[("PUNCTUAL_SCHEMA", "a'b")],
+        64,
+        "PUNCTUAL_SCHEMA",
+    );
+}

@@ -200,6 +200,30 @@ async fn what_migrate_made_the_cli_takes_over() {
     assert!(project.migrate().contains("nothing to do"));
 }
 
+/// One file for `db push`, `db reset` and preview branches.
+#[tokio::test]
+#[ignore = "needs Supabase's tools: tests/supabase/run"]
+async fn what_the_cli_pushed_of_our_one_file_is_complete() {
+    let project = Project::with(include_str!("project.sql")).await;
+    let there = project.home.path().join("supabase/migrations");
+    std::fs::create_dir_all(&there).unwrap();
+    let mut write = Command::new(env!("CARGO_BIN_EXE_punctual"));
+    said(
+        write
+            .args(["migrate", "--supabase"])
+            .arg(&there)
+            .current_dir(project.home.path()),
+    );
+    said(&mut project.push());
+    assert_eq!(project.pushed().await.len(), 1);
+    let mut migrate = Command::new(env!("CARGO_BIN_EXE_punctual"));
+    migrate
+        .arg("migrate")
+        .current_dir(project.home.path())
+        .env("DATABASE_URL", project.url("dashboard"));
+    assert!(said(&mut migrate).contains("nothing to do"));
+}
+
 #[tokio::test]
 #[ignore = "needs Supabase's tools: tests/supabase/run"]
 async fn a_project_of_the_earlier_numbering_goes_on_by_the_command_that_migrate_prints() {

@@ -1,8 +1,10 @@
 //! `punctual migrate`: creates or updates the schema.
 
 mod progress;
+mod supabase;
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -14,7 +16,8 @@ use crate::store::Migrator;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  DATABASE_URL=postgres://… punctual migrate\n  \
-                  punctual migrate --role punctual_daemon\n  punctual migrate --print | less"
+                  punctual migrate --role punctual_daemon\n  punctual migrate --print | less\n  \
+                  punctual migrate --supabase supabase/migrations"
 )]
 pub(super) struct Args {
     /// Print the SQL instead of running it
@@ -25,8 +28,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", conflicts_with = "print")]
     role: Option<String>,
 
+    /// Write it as one migration into a Supabase project's directory supabase/migrations, and run nothing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["print", "role"])]
+    supabase: Option<PathBuf>,
+
     /// Print JSON
-    #[arg(long, conflicts_with = "print")]
+    #[arg(long, conflicts_with_all = ["print", "supabase"])]
     json: bool,
 }
 
@@ -35,6 +42,10 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if args.print {
         config::app_schema(sources)?.choose();
         return output::print(&migrator.print());
+    }
+    if let Some(dir) = &args.supabase {
+        config::app_schema(sources)?.choose();
+        return output::print(&supabase::write(&migrator, dir)?);
     }
     let dsn = session::dsn(sources)?;
     let report = progress::shown(&migrator, &dsn).await?;

@@ -31,6 +31,9 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
 /// so that the Supabase CLI applies it too; here it is checked again at every start.
 pub(in crate::store) const SHAPE: File<'static> = MIGRATIONS[0];
 
+/// Creates the app's tables that are missing, and adds the columns that they lack.
+pub(in crate::store) const APP_TABLES: File<'static> = MIGRATIONS[1];
+
 /// Creates the tables that record what was applied, which must exist first.
 pub(in crate::store) const RECORD: &str = cut(MIGRATIONS[3].sql, "$$;", "-- By whatever hands");
 

@@ -23,10 +23,12 @@ mod apply;
 mod elsewhere;
 mod error;
 pub(in crate::store) mod indexes;
+mod parts;
 pub mod progress;
 mod record;
 pub(in crate::store) mod role;
 mod run;
+mod supabase;
 mod take_over;
 pub(in crate::store) mod triggers;
 
@@ -204,13 +206,10 @@ impl<'a> Migrator<'a> {
 
     /// All of it as one text, in the order in which it applies.
     pub fn print(&self) -> String {
+        let migrations = self.migrations.iter().flat_map(parts::of_migration);
+        let files = migrations.map(|part| part.file);
         let mut text = String::new();
-        for file in self
-            .migrations
-            .iter()
-            .map(|m| &m.file)
-            .chain(&self.triggers)
-        {
+        for file in files.chain(self.triggers.iter().copied()) {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "-- {}\n\n{}\n", file.name, file.text().trim_end());
         }

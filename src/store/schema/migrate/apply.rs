@@ -40,6 +40,10 @@ impl<'a> Part<'a> {
         }
     }
 
+    pub(super) const fn is_recorded(&self) -> bool {
+        !matches!(self.record, Record::None)
+    }
+
     pub(super) const fn unrecorded(file: File<'a>) -> Self {
         Self {
             file,

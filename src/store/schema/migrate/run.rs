@@ -7,7 +7,9 @@ use super::elsewhere;
 use super::error::is_refusal;
 use super::progress::Step;
 use super::record::{self, Purpose};
-use super::{File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, role, take_over};
+use super::{
+    File, MigrateError, Migrator, PAUSE_MIN, Report, TURN_MAX, indexes, parts, role, take_over,
+};
 use crate::clock::Stopwatch;
 use crate::store::schema::files::SHAPE;
 
@@ -26,57 +28,68 @@ pub(super) async fn all(
     shape(client).await?;
     let mut report = Report::default();
     if migrator.takes_over && take_over::is_needed(client).await? {
-        let parts = take_over::parts(migrator, client).await?;
+        let parts = take_over::all(migrator, client).await?;
         tell(Step::File {
             name: take_over::TAKE_OVER.name,
             number: 1,
             of: 1,
         });
         apply(client, &parts, migrator.program).await?;
+        report.applied.push(take_over::TAKE_OVER.name.to_owned());
         for part in &parts {
             report.applied(part);
         }
     }
     record::make(client).await?;
     let missing = record::missing(migrator, client, Purpose::Apply).await?;
-    let parts: Vec<Part<'_>> = missing.iter().map(|m| Part::of_migration(m)).collect();
+    let parts: Vec<_> = missing.into_iter().map(parts::of_migration).collect();
     each(migrator, client, &parts, tell, &mut report).await?;
     let changed = record::changed(migrator, client, Purpose::Apply).await?;
-    let parts: Vec<Part<'_>> = changed.into_iter().map(Part::of_triggers).collect();
+    let parts: Vec<_> = changed
+        .into_iter()
+        .map(|file| vec![Part::of_triggers(file)])
+        .collect();
     each(migrator, client, &parts, tell, &mut report).await?;
     report.indexes = indexes::build(client, tell).await?;
     report.supabase_repair = take_over::repair(client).await?;
     Ok(report)
 }
 
-/// Each in a transaction of its own, so that none keeps the locks of another.
+/// Each file, with what belongs to it, in a transaction of its own, so that none keeps the locks of another.
 async fn each(
     migrator: &Migrator<'_>,
     client: &Client,
-    parts: &[Part<'_>],
+    all: &[Vec<Part<'_>>],
     tell: &(dyn Fn(Step<'_>) + Sync),
     report: &mut Report,
 ) -> Result<(), MigrateError> {
-    for (part, number) in parts.iter().zip(1..) {
-        tell(Step::File {
-            name: part.file.name,
-            number,
-            of: parts.len(),
-        });
-        apply(client, std::slice::from_ref(part), migrator.program).await?;
-        report.applied(part);
+    for (parts, number) in all.iter().zip(1..) {
+        for part in parts.iter().filter(|part| part.is_recorded()) {
+            tell(Step::File {
+                name: part.file.name,
+                number,
+                of: all.len(),
+            });
+        }
+        apply(client, parts, migrator.program).await?;
+        for part in parts {
+            report.applied(part);
+        }
     }
     Ok(())
 }
 
 impl Report {
+    /// What belongs to a file goes without saying.
     fn applied(&mut self, part: &Part<'_>) {
         let name = part.file.name.to_owned();
+        let list = match part.record {
+            Record::Trigger => &mut self.triggers,
+            Record::Migration(_) => &mut self.applied,
+            Record::None => return,
+        };
         tracing::info!(file = name, "applied");
-        match part.record {
-            Record::Trigger => self.triggers.push(name),
-            Record::Migration(_) | Record::None => self.applied.push(name),
-        }
+        list.push(name);
     }
 }
 

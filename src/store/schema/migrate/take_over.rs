@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use super::apply::Part;
-use super::{File, MigrateError, Migrator, record};
+use super::{File, MigrateError, Migrator, parts, record};
 
 /// The versions before the baseline. No other one below it was released.
 const VERSIONS: [i64; 23] = [
@@ -47,12 +47,12 @@ pub(super) async fn is_needed(client: &Client) -> Result<bool, MigrateError> {
 
 /// What is run, in one transaction: the functions that the app's statements call refer to the
 /// tables by name, and are replaced together with these.
-pub(super) async fn parts<'a>(
+pub(super) async fn all<'a>(
     migrator: &Migrator<'a>,
     client: &Client,
 ) -> Result<Vec<Part<'a>>, MigrateError> {
     refuse_unknown(client).await?;
-    let migrations = migrator.migrations.iter().map(Part::of_migration);
+    let migrations = migrator.migrations.iter().flat_map(parts::of_migration);
     let triggers = migrator.triggers.iter().copied().map(Part::of_triggers);
     Ok([Part::unrecorded(TAKE_OVER)]
         .into_iter()
