@@ -1,4 +1,4 @@
-//! The lane of a message: the account that sends it, the channel, and for webhooks the host.
+//! The channel of a message, and its lane: the account that sends it, the channel, and for webhooks the host.
 //!
 //! A refusal, throttling or slowness of a provider affects one lane, so the reactor keeps its state of a
 //! provider by lane.

@@ -1,5 +1,4 @@
-//! What a report changes, be it a callback or the result of a look-up: the one place for it, and pure. Standings
-//! and reports are the input, the writes are the output, and the store makes them in the transaction that read the
+//! What a report changes, be it a callback or the result of a look-up. Pure: standings and reports are the input, the writes are the output, and the store makes them in the transaction that read the
 //! standings. [`merge`] goes through a group of reports, `change` judges one.
 //!
 //! A report about a message that the provider *has* is proof, however late it comes. A report that

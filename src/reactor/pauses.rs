@@ -1,4 +1,5 @@
-//! Pauses: what a person has stopped is not claimed, and what was cleared before is released.
+//! Pauses: what a person has stopped is not claimed, and what was cleared before is released. `claims` asks
+//! before a lane is claimed from and when a claim was won, `sends` before a request begins.
 //!
 //! The claim refuses what is paused, by the table. What was claimed before the pause is stopped here: no request
 //! begins unless the pauses were read recently for it, by its claim or since. So a pause takes effect within

@@ -1,4 +1,4 @@
-//! What an outcome means for the row. The one place for it.
+//! What the outcome of a request, or a verdict against one, means for the row.
 
 use std::time::Duration;
 
