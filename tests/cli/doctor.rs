@@ -1,7 +1,7 @@
 //! `punctual doctor` against mistakes that were really made: each in a database of its own, or
 //! in the settings, and the line that must name it and say what to do.
 
-mod planted;
+pub(crate) mod planted;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -9,6 +9,7 @@ mod doctor;
 #[path = "../pg/harness.rs"]
 #[allow(dead_code, reason = "shared with tests/pg, which uses all of it")]
 mod harness;
+mod preferences;
 mod resolve;
 mod schedule;
 mod shell;

@@ -28,6 +28,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", conflicts_with = "print")]
     role: Option<String>,
 
+    /// Also let each user of a Supabase project read and write their own preferences
+    #[arg(long, value_name = "WHOSE", conflicts_with_all = ["print", "supabase"])]
+    rls: Option<Rls>,
+
     /// Write it as one migration into a Supabase project's directory supabase/migrations, and run nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["print", "role"])]
     supabase: Option<PathBuf>,
@@ -35,6 +39,13 @@ pub(super) struct Args {
     /// Print JSON
     #[arg(long, conflicts_with_all = ["print", "supabase"])]
     json: bool,
+}
+
+/// Whose rows users may see and change.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Rls {
+    /// Their own.
+    Own,
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
@@ -49,10 +60,13 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     }
     let dsn = session::dsn(sources)?;
     let report = progress::shown(&migrator, &dsn).await?;
-    let granted = match &args.role {
+    let mut granted = match &args.role {
         Some(role) => migrator.grant(&dsn, role).await?,
         None => Vec::new(),
     };
+    if let Some(Rls::Own) = args.rls {
+        granted.extend(migrator.grant_own(&dsn).await?);
+    }
     if args.json {
         let report_json = json!({
             "applied": report.applied,

@@ -182,6 +182,13 @@ impl<'a> Migrator<'a> {
             .await
     }
 
+    /// Lets each user of a Supabase project read and write their own preferences. Returns the statements that were
+    /// needed; none on a second run.
+    pub async fn grant_own(&self, dsn: &Dsn) -> Result<Vec<String>, MigrateError> {
+        self.in_session(dsn, async |client| role::grant_own(client).await)
+            .await
+    }
+
     /// Whether the database has these files applied, and this role may work in it. Changes nothing.
     pub async fn check(&self, dsn: &Dsn) -> Result<(), MigrateError> {
         self.in_session(dsn, async |client| run::check(self, client).await)

@@ -4,7 +4,7 @@ use super::{Mistake, db, set};
 
 /// What the planted mistakes need on the server. Several tests create it at once: one that finds the role of
 /// another's open transaction gets a unique violation once that commits.
-pub(super) const ROLES: &str = "
+pub(crate) const ROLES: &str = "
     do $$ begin create role anon; exception when duplicate_object or unique_violation then null; end $$;
     do $$ begin create role authenticated; exception when duplicate_object or unique_violation then null; end $$";
 

@@ -101,6 +101,12 @@ pub enum MigrateError {
         /// Its name.
         role: String,
     },
+    /// There are no users of Supabase's, or no preferences.
+    #[error(
+        "--rls own is for a Supabase project: it needs the function auth.uid(), the role authenticated and the table \
+         user_sms_preferences; nothing was granted"
+    )]
+    NoUsers,
     /// The session's role lacks a right or a policy that the daemon needs.
     #[error(
         "the role {role} lacks {}: as the owner of the tables, run `punctual migrate --role {role}`",

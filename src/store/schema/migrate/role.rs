@@ -4,7 +4,7 @@
 //! send. The worst that can be missing is a policy of row level security: a role without one sees an
 //! empty table, and no error.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::apply::{Part, apply};
 use super::{File, MigrateError, PROGRAM};
@@ -12,6 +12,7 @@ use crate::store::Sql;
 
 static NEEDS: &Sql = sql!("../sql/role_needs.sql");
 static EXCESS: &Sql = sql!("../sql/role_excess.sql");
+static OWN: &Sql = sql!("../sql/rls_own.sql");
 
 /// What is missing or too much, and the statement that corrects it.
 struct Need {
@@ -32,11 +33,29 @@ pub(super) async fn grant(client: &Client, role: &str) -> Result<Vec<String>, Mi
     }
     let mut needs = needs(client, NEEDS.text(), Some(role)).await?;
     needs.extend(self::needs(client, EXCESS.text(), Some(role)).await?);
+    meet(client, "--role", needs).await
+}
+
+/// Lets each user of a Supabase project read and write their own preferences; returns the statements.
+pub(super) async fn grant_own(client: &Client) -> Result<Vec<String>, MigrateError> {
+    let row = client
+        .query_one(sql!("../sql/rls_may.sql").text(), &[])
+        .await
+        .map_err(MigrateError::Record)?;
+    if !row.try_get("may").map_err(MigrateError::Record)? {
+        return Err(MigrateError::NoUsers);
+    }
+    let rows = client.query(OWN.text(), &[]).await;
+    let needs = read(&rows.map_err(MigrateError::Record)?)?;
+    meet(client, "--rls own", needs).await
+}
+
+async fn meet(client: &Client, name: &str, needs: Vec<Need>) -> Result<Vec<String>, MigrateError> {
     let statements: Vec<String> = needs.into_iter().map(|need| need.meet).collect();
     for statement in &statements {
         // A policy locks its table for a moment: one at a time, so that no two are locked together.
         let file = File {
-            name: "--role",
+            name,
             sql: statement,
         };
         apply(client, &[Part::unrecorded(file)], PROGRAM).await?;
@@ -87,6 +106,10 @@ async fn needs(
         .query(statement, &[&role])
         .await
         .map_err(MigrateError::Record)?;
+    read(&rows)
+}
+
+fn read(rows: &[Row]) -> Result<Vec<Need>, MigrateError> {
     rows.iter()
         .map(|row| {
             Ok(Need {
