@@ -3,7 +3,7 @@
 //!     cargo bench --bench journal
 
 use punctual::journal::{Journal, StateDir};
-use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Outcome, ProviderSid};
+use punctual::message::{AttemptToken, InstanceId, MessageId, Moment, Outcome, Part, ProviderSid};
 use punctual::proof::recovery::Begun;
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ fn begun(token: AttemptToken) -> Begun {
         message: MessageId(Uuid::new_v4()),
         expires_us: 1_767_258_000_000_001,
         at_us: 1_767_258_000_000_001,
+        part: Part::ONLY,
     }
 }
 

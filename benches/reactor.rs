@@ -7,7 +7,7 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Pausable,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Pausable,
     Priority, ProviderSid, Uptime,
 };
 use punctual::reactor::{
@@ -68,6 +68,7 @@ fn claimed(ask: &Ask, now: Now) -> ClaimAnswer<JudgedClaim<()>> {
             max: 3,
             expires: Moment::MAX,
         },
+        part: Part::ONLY,
         verdict: Ok(()),
     })
 }

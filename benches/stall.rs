@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Pausable,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Pausable,
     Priority, ProviderSid, RowState, Uptime,
 };
 use punctual::reactor::{
@@ -221,6 +221,7 @@ impl World {
                 max: 3,
                 expires: Moment::MAX,
             },
+            part: Part::ONLY,
             verdict: Ok(ask.id),
         })
     }

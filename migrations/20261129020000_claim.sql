@@ -23,3 +23,23 @@ create table if not exists punctual.pauses (
   check ((what = '') = (scope = 'everything'))
 );
 create index if not exists pauses_until_idx on punctual.pauses (until);
+
+-- Parts. A message of several texts is pending between them.
+-- How many of its parts the provider has accepted, in order, and how many there are; null: not more than one, as far as
+-- is known. Both are kept by Punctual, like `attempts`.
+do $$
+begin
+  if exists (select from pg_catalog.pg_attribute a
+              where a.attrelid = 'public.scheduled_messages'::regclass and a.attname in ('parts_done', 'parts_total')
+                and not a.attisdropped and a.atttypid <> 'pg_catalog.int4'::regtype) then
+    raise exception 'scheduled_messages has a column parts_done or parts_total that is not an integer: keep it under another name, '
+                    'with alter table public.scheduled_messages rename column';
+  end if;
+end
+$$;
+alter table public.scheduled_messages add column if not exists parts_done int not null default 0;
+alter table public.scheduled_messages add column if not exists parts_total int;
+-- Of an attempt at a first part: the texts of all parts, kept before its request.
+alter table punctual.attempts add column if not exists texts text[];
+-- What divides a text into parts, as the running daemon has it; empty: nothing does. Null: not known.
+alter table punctual.settings add column if not exists part_separator text;

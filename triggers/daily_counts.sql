@@ -25,7 +25,8 @@ begin
            and coalesce(m.at <= m.send_before, true) as counts
       from punctual.facts_of(ids, tokens, users, events) f
      cross join lateral (
-       select m.scheduled_at, m.send_before, is_counted!(m) as is_counted, btrim(m.message_type::text, white!()) as message_type,
+       -- A message counts once, with its first part.
+       select m.scheduled_at, m.send_before, is_counted!(m) and m.parts_done = 0 as is_counted, btrim(m.message_type::text, white!()) as message_type,
               greatest(due!(m), clock_timestamp()) as at,
               case btrim(m.priority::text, white!()) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank,
               lower(btrim(m.timezone::text, white!())) as own_zone

@@ -54,7 +54,7 @@ begin
    where m.id = message;
   perform set_config('punctual.writer', coalesce(writer, ''), true);
   update punctual.attempts a
-     set body = null, lookup_to = null, lookup_text = null, next_lookup_at = null, user_id = null, day = null
+     set body = null, texts = null, lookup_to = null, lookup_text = null, next_lookup_at = null, user_id = null, day = null
    where a.message_id = message;
   update punctual.outbox o
      set write = case when o.write ? 'body' then o.write || '{"to": "", "body": ""}' else o.write end, app_error = null

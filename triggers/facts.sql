@@ -221,7 +221,15 @@ begin
 end
 $$;
 
+-- What divides a text into parts, as the running daemon has it; empty: nothing does. Null: not known. For
+-- `punctual schedule`, whose role may have no right on the settings.
+create or replace function punctual.part_separator() returns text
+language sql stable security definer set search_path = '' as $$
+  select max(s.part_separator) from punctual.settings s
+$$;
+
 -- They run with their owner's rights, so not every role that can use the schema may call them.
 revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), punctual.facts_of_templates(uuid[]),
-                           punctual.templates_named(text, int), punctual.count_template_uses()
+                           punctual.templates_named(text, int), punctual.count_template_uses(),
+                           punctual.part_separator()
   from PUBLIC;

@@ -21,6 +21,9 @@ begin
           else false
         end)
   then
+    if new.status = 'cancelled' and old.status <> 'cancelled' and new.parts_done > 0 then
+      new.cancel_reason := concat_ws('; ', new.cancel_reason, parts_sent!(new));
+    end if;
     return new;
   end if;
   raise exception using errcode = 'PT409',
@@ -37,7 +40,8 @@ begin
 end
 $$;
 
--- What has begun to be sent, or has been sent, keeps all that the claim read of it. A statement over many rows
+-- What has begun to be sent, or has been sent, keeps all that the claim read of it. Between its parts a message may only
+-- be cancelled, whatever its status; sent again, it goes on at the first part that was not accepted. A statement over many rows
 -- skips the rows that it may not change, and the statement trigger reports how many; a nested statement (a
 -- cascade, a trigger of the app's) fails instead, because a skipped row would leave the app half-changed.
 create or replace function punctual.guard_update() returns trigger
@@ -82,7 +86,7 @@ begin
                end;
     end if;
     refused := 'cancel';
-  elsif old.status in ('sending', 'sent', 'delivered', 'unconfirmed')
+  elsif (old.status in ('sending', 'sent', 'delivered', 'unconfirmed') or old.parts_done > 0)
         and ((new.to_number, new.from_number, new.body, new.scheduled_at, new.channel, new.template_vars,
               new.timezone, new.send_before, new.message_type, new.priority, new.dedup_key,
               new.calendar_event_id, new.event_start, new.max_attempts)
@@ -96,7 +100,8 @@ begin
   then
     if nested then
       raise exception using errcode = 'PT409',
-        message = format('message %s is %s; it is too late to change it', old.id, old.status);
+        message = format('message %s is %s; it is too late to change it', old.id,
+                         concat_ws(', ', old.status, case when old.parts_done > 0 then parts_sent!(old) end));
     end if;
     refused := 'change';
   end if;
@@ -105,11 +110,13 @@ begin
     earlier := string_to_array(nullif(current_setting('punctual.refused_update', true), ''), ' ');
     perform set_config('punctual.refused_update',
                        concat_ws(' ', coalesce(earlier[1]::int, 0) + 1, old.id, old.status,
-                                 case when earlier[4] <> refused then 'change' else refused end), true);
+                                 case when earlier[4] <> refused then 'change' else refused end, case when old.parts_done > 0 then old.parts_done || '/' || old.parts_total end), true);
     return null;
   end if;
 
   new.attempts := old.attempts;
+  new.parts_done := old.parts_done;
+  new.parts_total := old.parts_total;
   new.next_attempt_at := old.next_attempt_at;
   new.deferred_until := old.deferred_until;
   -- Lateness counts from it: an app that writes whole rows back must not make one too late.
@@ -141,6 +148,8 @@ begin
     end if;
   elsif new.status = 'cancelled' and old.status <> 'cancelled' then
     new.cancelled_at := clock_timestamp();
+    new.cancel_reason := case when new.parts_done = 0 then new.cancel_reason
+                              else concat_ws('; ', nullif(new.cancel_reason, ''), parts_sent!(new)) end;
   end if;
   return new;
 end
@@ -155,6 +164,8 @@ begin
     return new;
   end if;
   new.attempts := 0;
+  new.parts_done := 0;
+  new.parts_total := null;
   new.next_attempt_at := null;
   new.deferred_until := null;
   new.requeued_at := null;
@@ -201,7 +212,7 @@ end
 $$;
 
 -- Setting a failed or cancelled message back, while it is unknown whether an attempt at it
--- reached the provider, could text twice. The one function that reads another table, and so
+-- reached the provider, could text twice; and of one whose parts were all accepted nothing is left. The one function that reads another table, and so
 -- the one that runs with its owner's rights.
 create or replace function punctual.guard_put_back() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -213,6 +224,11 @@ begin
     raise exception using errcode = 'PT409',
       message = format('message %s has an attempt whose outcome is not known; sending it again could text twice', old.id),
       hint = 'Settle it first with: punctual resolve ' || old.id;
+  end if;
+  if old.parts_done >= old.parts_total then
+    raise exception using errcode = 'PT409',
+      message = format('message %s cannot be sent again: %s', old.id, parts_sent!(old)),
+      hint = 'To send it again, insert a new row.';
   end if;
   return new;
 end
@@ -227,6 +243,8 @@ language plpgsql set search_path = '' as $$
 declare
   count constant text := 'punctual.refused_' || lower(tg_op);
   refused text[];
+  -- Of the message that is named: its status, and how many of its parts were sent.
+  standing text;
   changed boolean;
 begin
   if pg_trigger_depth() > 1 then
@@ -237,6 +255,7 @@ begin
     return null;
   end if;
   perform set_config(count, '', true);
+  standing := concat_ws(', ', refused[3], replace(refused[5], '/', ' of ') || ' parts sent');
   if tg_op = 'UPDATE' then
     changed := exists (select from new_rows);
   else
@@ -244,7 +263,7 @@ begin
   end if;
   if changed then
     raise warning '% of the messages were skipped: it is too late to % them (one of them: %, %)',
-      refused[1], refused[4], refused[2], refused[3];
+      refused[1], refused[4], refused[2], standing;
     return null;
   end if;
   raise exception using errcode = 'PT409',
@@ -252,14 +271,16 @@ begin
       when refused[1] = '1' and refused[3] = 'failed' and refused[4] = 'cancel'
         then format('message %s has already failed; there is nothing to cancel', refused[2])
       when refused[1] = '1'
-        then format('message %s is %s; it is too late to %s it', refused[2], refused[3], refused[4])
+        then format('message %s is %s; it is too late to %s it', refused[2], standing, refused[4])
       else format('it is too late to %s any of the %s messages (one of them: %s, %s)', refused[4], refused[1],
-                  refused[2], refused[3])
+                  refused[2], standing)
     end,
     hint = case
       when refused[3] = 'sending' then 'It is being sent this moment.'
       when refused[3] = 'unconfirmed'
         then 'Whether it was sent is not known; settle it with: punctual resolve ' || refused[2]
+      when refused[5] is not null
+        then 'It can only be cancelled, or sent on as it is. To send something else, insert a new row.'
       when refused[4] = 'change'
         then 'To send something else, insert a new row. To blank what was sent: select punctual.erase(id)'
       else 'It has ended already.'
@@ -370,7 +391,7 @@ create or replace trigger zzz_punctual_guard_daemon
 create or replace trigger zzz_punctual_guard_content
   before update of scheduled_at, event_start, template_vars on public.scheduled_messages for each row
   when (coalesce(current_setting('punctual.writer', true), '') = 'on'
-        and old.status in ('sending', 'sent', 'delivered', 'unconfirmed')
+        and (old.status in ('sending', 'sent', 'delivered', 'unconfirmed') or old.parts_done > 0)
         and (new.scheduled_at, new.event_start, coalesce(new.template_vars, old.template_vars))
             is distinct from (old.scheduled_at, old.event_start, old.template_vars))
   execute function punctual.guard_daemon_content();

@@ -79,7 +79,8 @@ language sql set search_path = '' as $$
     select m.id, m.status
       from public.scheduled_messages m
      where m.calendar_event_id = event and m.user_id = owner
-       and (m.status = 'pending' and (gone or punctual.is_behind(m.event_start, starts, m.template_vars, vars))
+       and (m.status = 'pending'
+               and (gone or m.parts_done = 0 and punctual.is_behind(m.event_start, starts, m.template_vars, vars))
             or revive and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, starts, was)
             or (gone or moved)
                and (attempted!(m)
@@ -133,8 +134,9 @@ create function punctual.cancel_reminders(ids uuid[], was timestamptz) returns v
 language sql as $$
   update public.scheduled_messages m
      set status = 'cancelled', cancel_reason = 'Calendar event deleted', updated_at = pg_catalog.clock_timestamp(),
-         -- If the event comes back at another time, the message knows its old start.
-         event_start = coalesce(m.event_start, was)
+         -- If the event comes back at another time, the message knows its old start. One of which a part has been sent
+         -- does not come back.
+         event_start = case when m.parts_done = 0 then coalesce(m.event_start, was) else m.event_start end
    where m.id = any (ids) and is_pending!(m)
 $$;
 
@@ -148,7 +150,7 @@ language sql as $$
          event_start = coalesce(starts, m.event_start),
          template_vars = case when pg_catalog.jsonb_typeof(m.template_vars) = 'object'
                               then m.template_vars || vars else m.template_vars end
-   where m.id = any (ids) and is_pending!(m)
+   where m.id = any (ids) and is_pending!(m) and m.parts_done = 0
      and punctual.is_behind(m.event_start, starts, m.template_vars, vars)
 $$;
 

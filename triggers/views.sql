@@ -83,6 +83,7 @@ language sql stable as $$
          case
            when m.status = 'sending' then 'it is being sent this moment'
            when m.status = 'unconfirmed' then 'it is unknown whether it was sent: ' || coalesce(m.error_message, 'no answer')
+           when m.parts_done > 0 and m.error_message is null then parts_sent!(m)
            when m.next_attempt_at = m.due and m.next_attempt_at > m.scheduled_at
              then 'until the next try: ' || coalesce(m.error_message, 'it was not sent')
            when m.deferred_until = m.due and m.deferred_until > m.scheduled_at

@@ -1,23 +1,22 @@
 //! `punctual schedule`: inserts a message as an app would.
 
-use std::fmt::Write as _;
-
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::when::{self, FORMS, When};
 use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::message::segments::Segments;
-use crate::message::{Address, Channel, MessageId, Moment, Sender, SenderError};
+use crate::message::{Address, Channel, Moment, Sender, SenderError};
 use crate::provider::twilio;
 use crate::store::doctor::database_time;
 use crate::store::user::{Draft, UserSession};
 
+mod summary;
 mod text;
 
+use summary::{PartSummary, Summary, show};
 use text::Text;
 
 const EXAMPLE: &str = "\
@@ -40,7 +39,7 @@ pub(super) struct Args {
     #[arg(help = channel_help())]
     channel: Channel,
 
-    /// Text; of a text message at most 1600 characters
+    /// Text; of a text message at most 1600 characters, or as many in each of its parts
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     #[arg(required_unless_present = "template", conflicts_with = "template")]
     body: Option<String>,
@@ -145,28 +144,6 @@ pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
     TimeZone::get(text).map_err(|_| "expected an IANA time zone, like Europe/Berlin or UTC".into())
 }
 
-/// The printed description of a scheduled message.
-#[derive(Serialize)]
-struct Summary {
-    id: MessageId,
-    channel: &'static str,
-    to: String,
-    scheduled_at: Moment,
-    send_before: Option<Moment>,
-    characters: usize,
-    segments: Segments,
-    /// If it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    template: Option<String>,
-    /// As rendered now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    #[serde(skip)]
-    now: Moment,
-    #[serde(skip)]
-    remarks: Vec<String>,
-}
-
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let local = args.timezone.clone().unwrap_or_else(TimeZone::system);
     let at = When::parse(&args.at, &local).map_err(Usage::of("--at"))?;
@@ -175,7 +152,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         .map(|text| When::parse(text, &local).map_err(Usage::of("--send-before")))
         .transpose()?;
     if let Some(body) = &args.body {
-        text::check(args.channel, body).map_err(Usage::of("--body"))?;
+        text::check(body).map_err(Usage::of("--body"))?;
     }
     let to =
         Address::parse(args.channel, &args.to).map_err(|why| Usage::of("--to")(why.to_string()))?;
@@ -189,6 +166,12 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let times = Times::checked(&at, send_before.as_ref(), now, args.past_ok)?;
         let app = UserSession::new(client);
         let text = Text::of(&app, &args).await?;
+        if text.parts.len() > 1 {
+            let n = text.parts.len();
+            output::remark(&format!(
+                "the text is sent in {n} parts, one after the other"
+            ));
+        }
         insert(&app, &args, &to, text, &times).await
     })
     .await?;
@@ -281,42 +264,18 @@ async fn insert(
         scheduled_at: times.at,
         send_before: times.send_before,
         characters: text.body.chars().count(),
-        segments: Segments::of(&text.body),
+        segments: (text.parts.len() == 1).then(|| Segments::of(&text.body)),
+        parts: match text.parts.len() {
+            1 => Vec::new(),
+            _ => text
+                .parts
+                .iter()
+                .map(|part| PartSummary::of(part))
+                .collect(),
+        },
         text: text.template.is_some().then_some(text.body),
         template: text.template.map(|of| of.name),
         now: times.now,
         remarks: text.remarks,
     })
-}
-
-fn show(it: &Summary, zone: &TimeZone) -> String {
-    let mut text = format!("scheduled {}\n", it.id);
-    let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<10}{value}");
-    };
-    if it.channel != Channel::Sms.as_str() {
-        line("channel", it.channel.to_owned());
-    }
-    line("to", it.to.clone());
-    let at = when::show(it.scheduled_at, zone);
-    line(
-        "at",
-        format!("{at}, {}", when::distance(it.scheduled_at, it.now)),
-    );
-    if let Some(before) = it.send_before {
-        line("before", when::show(before, zone));
-    }
-    line(
-        "text",
-        format!("{} characters, {}", it.characters, it.segments),
-    );
-    if let Some(template) = &it.template {
-        line("template", template.clone());
-    }
-    if let Some(text) = &it.text {
-        // Several lines are aligned.
-        line("", text.replace('\n', &format!("\n  {:<10}", "")));
-    }
-    line("details", format!("punctual why {}", it.id));
-    text
 }

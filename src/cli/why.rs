@@ -156,6 +156,10 @@ fn show_row(text: &mut String, row: &StoryRow) {
             row.to, row.characters, row.segments
         )),
     );
+    line(
+        "parts",
+        row.parts.as_ref().map(|parts| format!("{parts} sent")),
+    );
     line("scheduled", Some(local(row.scheduled_at)));
     line("requeued", row.requeued_at.map(local));
     line("deferred", row.deferred_until.map(local));
@@ -180,7 +184,10 @@ fn show_row(text: &mut String, row: &StoryRow) {
 
 fn show_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow>) {
     let outcome = attempt.outcome.as_deref().unwrap_or("in flight");
-    let _ = writeln!(text, "attempt {}: {outcome}", attempt.number);
+    let of_parts = row.is_some_and(|row| row.parts.is_some());
+    let part = of_parts.then(|| format!(", part {}", attempt.part));
+    let part = part.unwrap_or_default();
+    let _ = writeln!(text, "attempt {}{part}: {outcome}", attempt.number);
     let _ = writeln!(
         text,
         "  claimed       {} by {}",
@@ -189,7 +196,8 @@ fn show_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
     );
     if let Some(started) = attempt.started_at {
         let late = row.map(|row| started.micros_from(row.wanted_at));
-        let late = late.filter(|us| *us >= 0).map(|us| {
+        // Of a part that was not the first it counts from another moment.
+        let late = late.filter(|us| *us >= 0 && attempt.part == 1).map(|us| {
             let (ms, us) = (us / 1_000, us % 1_000);
             format!(" ({ms}.{us:03} ms late)")
         });

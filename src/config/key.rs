@@ -26,6 +26,8 @@ pub(super) struct Setting {
 pub(super) enum Kind {
     /// May be repeated in an error.
     Plain,
+    /// The same, and empty is a value of its own.
+    Emptiable,
     /// A phone number, or a URL that may contain a password: never repeated.
     Private,
     /// Never repeated, and may come from a file.
@@ -63,6 +65,8 @@ settings! {
     HOURS_BY_TYPE  Plain   "PUNCTUAL_HOURS_BY_TYPE"  "hours_by_type";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
+    PART_SEPARATOR Emptiable "PUNCTUAL_PART_SEPARATOR" "part_separator";
+    PART_GAP       Plain   "PUNCTUAL_PART_GAP"       "part_gap";
     VALIDATE       Plain   "PUNCTUAL_VALIDATE"       "validate";
     LOG            Plain   "RUST_LOG"                "log";
     LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
@@ -88,6 +92,12 @@ pub(super) fn is_known(
         let by_file = || name.strip_suffix(suffix) == Some(key);
         name == key || (setting.kind == Kind::Secret && by_file())
     })
+}
+
+/// Whether empty is a value of this key, and does not mean that it is not set.
+pub(super) fn may_be_empty(name: &str, spelling: impl Fn(&Setting) -> &'static str) -> bool {
+    ALL.iter()
+        .any(|setting| setting.kind == Kind::Emptiable && name == spelling(setting))
 }
 
 /// The key that is closest to a misspelt one, if any is close.

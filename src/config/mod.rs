@@ -28,6 +28,7 @@ use tracing_subscriber::filter::Targets;
 use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
+use crate::message::parts::SEPARATOR;
 use crate::message::{InDoubt, Sender};
 use crate::policy::{BusinessHours, HoursByType, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
@@ -80,6 +81,10 @@ pub struct Config {
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
     pub limit_source: LimitSource,
+    /// What divides a text into parts; `None`: nothing does.
+    pub part_separator: Option<String>,
+    /// From the acceptance of one part to the next.
+    pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
     /// The settings of the log.
@@ -166,6 +171,8 @@ impl Config {
         let hours_by_type = raw.or(&key::HOURS_BY_TYPE, "none", values::hours_by_type);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
+        let part_separator = raw.or(&key::PART_SEPARATOR, SEPARATOR, values::part_separator);
+        let part_gap = raw.or(&key::PART_GAP, "1500ms", values::part_gap);
         let validate = raw.or(&key::VALIDATE, "warn", values::validate);
         let log = LogSettings {
             filter: raw.or(&key::LOG, "info", values::log_filter),
@@ -191,6 +198,8 @@ impl Config {
                 hours_by_type,
                 urgent_passes_quiet_hours,
                 limit_source,
+                part_separator,
+                part_gap,
                 validate,
                 log,
             }),
@@ -210,6 +219,8 @@ impl Config {
             hours_by_type: self.hours_by_type.clone(),
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: self.limit_source,
+            part_separator: self.part_separator.clone(),
+            part_gap: self.part_gap,
             validate: self.validate,
         }
     }

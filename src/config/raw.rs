@@ -8,7 +8,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Problem};
-use super::key::{self, FILE_VAR, Kind, NOT_SETTINGS, Setting, is_known, is_service_link, similar};
+use super::key::{
+    self, FILE_VAR, Kind, NOT_SETTINGS, Setting, is_known, is_service_link, may_be_empty, similar,
+};
 use super::secret_file;
 
 /// The settings file in the working directory.
@@ -97,7 +99,8 @@ impl Raw {
                 self.unusable(name.to_owned(), None, "text in UTF-8");
                 continue;
             };
-            if value.trim().is_empty() || (!known && is_service_link(name, value)) {
+            let is_unset = value.trim().is_empty() && !may_be_empty(name, |s| s.env);
+            if is_unset || (!known && is_service_link(name, value)) {
                 continue;
             }
             if !known {
@@ -168,7 +171,8 @@ impl Raw {
                     similar: similar(&key, |s| s.file),
                     key: layer.name(&key),
                 }),
-                toml::Value::String(text) if text.trim().is_empty() => {}
+                toml::Value::String(text)
+                    if text.trim().is_empty() && !may_be_empty(&key, |s| s.file) => {}
                 toml::Value::String(text) => {
                     layer.values.insert(key, text.clone());
                 }
@@ -234,13 +238,14 @@ impl Raw {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let given = self.given.get(setting.env)?;
-        if given.value.is_empty() {
+        if given.value.is_empty() && setting.kind != Kind::Emptiable {
             return None;
         }
         match parse(&given.value) {
             Ok(value) => Some(value),
             Err(expected) => {
-                let shown = (setting.kind == Kind::Plain).then(|| given.value.clone());
+                let may_be_shown = matches!(setting.kind, Kind::Plain | Kind::Emptiable);
+                let shown = may_be_shown.then(|| given.value.clone());
                 self.unusable(given.name.clone(), shown, expected);
                 None
             }

@@ -18,6 +18,7 @@ use crate::clock::ZoneData;
 use crate::http::TOKEN_MIN;
 use crate::message::InDoubt;
 use crate::message::facts::LimitSource;
+use crate::message::parts::SEPARATOR;
 use crate::policy::{BusinessHours, HoursByType, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 use crate::store::{AppSchema, SchemaNameError};
@@ -51,6 +52,12 @@ const LEASE: RangeInclusive<Duration> = Duration::from_millis(250)..=HOUR;
 
 /// Less would cancel messages that only wait for a permit; more than a year means never.
 const MAX_LATENESS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(366 * 24 * 3600);
+
+/// Longer than a minute between the parts of one message is a campaign.
+const PART_GAP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+
+/// The most characters of a separator.
+const SEPARATOR_MAX: usize = 64;
 
 /// Each is a task and a socket; more would exceed the ports to one address.
 const MAX_IN_FLIGHT: RangeInclusive<usize> = 1..=10_000;
@@ -227,6 +234,21 @@ pub(super) fn limit_source(text: &str) -> Parsed<LimitSource> {
         "app" => Ok(LimitSource::App),
         _ => Err("punctual or app".into()),
     }
+}
+
+pub(super) fn part_separator(text: &str) -> Parsed<Option<String>> {
+    let is_one = text.chars().count() <= SEPARATOR_MAX && !text.chars().any(char::is_control);
+    is_one
+        .then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+        .ok_or_else(|| {
+            format!(
+                "at most {SEPARATOR_MAX} characters without line breaks, like {SEPARATOR}; empty: texts are not divided"
+            )
+        })
+}
+
+pub(super) fn part_gap(text: &str) -> Parsed<Duration> {
+    duration(text, &PART_GAP)
 }
 
 pub(super) fn validate(text: &str) -> Parsed<Validate> {

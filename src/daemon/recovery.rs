@@ -99,6 +99,12 @@ async fn settle_file(
     let records: Vec<_> = records.iter().collect();
     let mut done = Vec::with_capacity(records.len());
     dispatch.record_all(&records, &mut done).await?;
+    let next = records.iter().filter(|record| record.has_next());
+    let next: Vec<MessageId> = next.map(|record| record.id).collect();
+    if !next.is_empty() {
+        // See `give_back`.
+        let _ = inputs.send(Input::Notice(next)).await;
+    }
     Ok(given_back + done.len() >= back + recorded)
 }
 

@@ -24,6 +24,7 @@ use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
 mod notes;
 mod pauses;
+mod texts;
 
 pub use notes::{Failure, Noted, Notes};
 
@@ -119,7 +120,9 @@ impl Dispatch {
                     }
                     let now = self.clock.now().db;
                     self.note_claims(&claimed.answers, now);
-                    answers.extend(self.judge(claimed.answers, now));
+                    let mut judged = self.judge(claimed.answers, now);
+                    self.keep_texts(&mut judged).await;
+                    answers.extend(judged);
                 }
                 Err(refused) if groups.halve(group, &refused) => {}
                 Err(refused) if refused.is_about_a_row() => {
@@ -280,6 +283,7 @@ impl Dispatch {
             message: message.id(),
             expires_us: message.expires().as_micros(),
             at_us: now.as_micros(),
+            part: message.part(),
         };
         if let Some(journal) = &self.journal {
             journal.began(begun)?;

@@ -13,7 +13,7 @@ mod slots;
 
 use super::record::{BROKEN, Contents, MAGIC, decode, encode};
 use super::*;
-use crate::message::{Category, MessageId, ProviderSid, Retry};
+use crate::message::{Category, MessageId, Part, ProviderSid, Retry};
 use crate::proof::recovery::Known;
 
 const DATABASE: DatabaseId = DatabaseId {
@@ -32,6 +32,7 @@ fn begun(n: u128) -> Begun {
         message: MessageId(Uuid::from_u128(n)),
         expires_us: 9,
         at_us: 4,
+        part: Part::ONLY,
     }
 }
 

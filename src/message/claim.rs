@@ -1,6 +1,6 @@
 //! A claim, and the state of a row that could not be claimed.
 
-use super::{AttemptToken, Facts, LaneKey, MessageId, Moment, Priority, Status};
+use super::{AttemptToken, Facts, LaneKey, MessageId, Moment, Part, Priority, Status};
 
 /// A message that this instance has claimed: the row is `sending` under `token`, and no other instance may
 /// send it. Created by the store only, from a committed claim.
@@ -12,7 +12,7 @@ pub struct Claim {
     pub token: AttemptToken,
     /// The number of this attempt, from 1, attempts that did not count included.
     pub number: i32,
-    /// How many earlier attempts count.
+    /// How many earlier attempts at this part count.
     pub attempts_before: i32,
     /// The most attempts that may count.
     pub max_attempts: i32,
@@ -29,8 +29,13 @@ pub struct Claim {
     pub to_number: String,
     /// The sender as the row has it.
     pub from_number: Option<String>,
-    /// The text.
+    /// The row's text.
     pub body: String,
+    /// Which part is the next, of how many: by what was kept when the first was sent. Before that the number is of an
+    /// earlier attempt, and [`Part::ONLY`] says that there was none.
+    pub part: Part,
+    /// The text of the next part, as it was kept then.
+    pub part_text: Option<String>,
     /// Its campaign.
     pub campaign: Option<String>,
     /// What the policy decides by.

@@ -81,6 +81,20 @@ impl Segments {
             count,
         }
     }
+
+    /// Of several texts, which are sent one after the other: all of their segments.
+    pub fn of_all(texts: &[String]) -> Self {
+        let mut each = texts.iter().map(|text| Self::of(text));
+        let first = each.next().unwrap_or_else(|| Self::of(""));
+        each.fold(first, |sum, text| Self {
+            encoding: match (sum.encoding, text.encoding) {
+                (Encoding::Gsm7, Encoding::Gsm7) => Encoding::Gsm7,
+                _ => Encoding::Ucs2,
+            },
+            units: sum.units + text.units,
+            count: sum.count + text.count,
+        })
+    }
 }
 
 impl std::fmt::Display for Segments {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::facts::Template;
+use super::parts::split;
 
 /// Why a template cannot be rendered. For people: with names of variables, without their values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +45,7 @@ pub enum TemplateError {
         /// What is written there, shortened.
         inside: String,
     },
-    /// The text came out longer than the template allows.
+    /// The text, or one of its parts, came out longer than the template allows.
     #[error("the text of template {template} has {length} characters, at most {max} are allowed")]
     TooLong {
         /// Of which template.
@@ -59,8 +60,13 @@ pub enum TemplateError {
 /// How much of an invalid name an error shows.
 const SHOWN_CHARS: usize = 40;
 
-/// The text of a template with these variables, given as `jsonb` prints them.
-pub fn render(template: &Template, vars: &str) -> Result<String, TemplateError> {
+/// The text of a template with these variables, given as `jsonb` prints them. Its `max_length` is of each part, where
+/// `separator` divides it.
+pub fn render(
+    template: &Template,
+    vars: &str,
+    separator: Option<&str>,
+) -> Result<String, TemplateError> {
     let name = || template.name.clone();
     if !template.is_active {
         return Err(TemplateError::Inactive(name()));
@@ -79,8 +85,12 @@ pub fn render(template: &Template, vars: &str) -> Result<String, TemplateError> 
         }
     }
     let text = fill(template, |variable| value(&vars, variable))?;
-    let (length, max) = (text.chars().count(), template.max_length);
-    match max.map(|max| usize::try_from(max).unwrap_or(0)) {
+    let lengths = split(&text, separator).into_iter();
+    let length = lengths.map(|part| part.chars().count()).max().unwrap_or(0);
+    match template
+        .max_length
+        .map(|max| usize::try_from(max).unwrap_or(0))
+    {
         Some(max) if length > max => Err(TemplateError::TooLong {
             template: name(),
             length,

@@ -26,13 +26,15 @@ pub enum Rule {
     Switch,
     /// The recipient's daily limit.
     DailyLimit,
+    /// A text with the separator is sent in parts.
+    Parts,
     /// Rows in `messages` and `conversations`.
     AppRows,
 }
 
 impl Rule {
     /// All rules, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SendBefore,
         Self::Lateness,
         Self::Event,
@@ -43,6 +45,7 @@ impl Rule {
         Self::Verified,
         Self::Switch,
         Self::DailyLimit,
+        Self::Parts,
         Self::AppRows,
     ];
 
@@ -50,7 +53,7 @@ impl Rule {
     pub const fn holds(self, channel: Channel) -> bool {
         match self {
             Self::SendBefore => true,
-            Self::Lateness | Self::Event | Self::QuietHours | Self::BusinessHours => {
+            Self::Lateness | Self::Event | Self::QuietHours | Self::BusinessHours | Self::Parts => {
                 channel.reaches_person()
             }
             Self::Stop

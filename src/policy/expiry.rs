@@ -28,11 +28,9 @@ pub(super) enum SetBy {
 impl Expiry {
     /// The earliest end of a claimed message. Retries do not move it.
     pub(super) fn of(claim: &Claim, max_lateness: Duration) -> Self {
-        let late_from = if Rule::Lateness.holds(claim.lane.channel()) {
-            claim.wanted_at
-        } else {
-            Moment::MAX
-        };
+        // It counts for the first part.
+        let counts = claim.part.before == 0 && Rule::Lateness.holds(claim.lane.channel());
+        let late_from = if counts { claim.wanted_at } else { Moment::MAX };
         Self::earlier(late_from, Self::of_row(claim), max_lateness)
     }
 

@@ -13,7 +13,7 @@ use expiry::{Expiry, SetBy};
 use crate::message::facts::{Event, Limit, LimitSource};
 use crate::message::{
     Address, AttemptToken, Capabilities, Carriers, Channel, Claim, InDoubt, MessageId, Moment,
-    Sender, template,
+    Part, Sender, parts,
 };
 
 mod business;
@@ -29,6 +29,7 @@ mod quota;
 mod reason;
 #[cfg(test)]
 mod tests;
+mod text;
 mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
@@ -84,6 +85,10 @@ pub struct Rules {
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
     pub limit_source: LimitSource,
+    /// What divides a text into parts that are sent one after the other; `None`: nothing does.
+    pub part_separator: Option<String>,
+    /// From the acceptance of one part to the next; see [`Part::gap`].
+    pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
 }
@@ -101,6 +106,8 @@ impl Default for Rules {
             hours_by_type: HoursByType::default(),
             urgent_passes_quiet_hours: false,
             limit_source: LimitSource::Punctual,
+            part_separator: Some(parts::SEPARATOR.to_owned()),
+            part_gap: parts::GAP,
             validate: Validate::Warn,
         }
     }
@@ -126,6 +133,8 @@ pub struct Cleared {
     to: Address,
     from: Option<Sender>,
     body: String,
+    part: Part,
+    texts: Vec<String>,
 }
 
 impl Cleared {
@@ -157,9 +166,18 @@ impl Cleared {
     pub const fn from(&self) -> Option<&Sender> {
         self.from.as_ref()
     }
-    /// The text, rendered if there is a template.
+    /// The text of this part, rendered if there is a template.
     pub fn body(&self) -> &str {
         &self.body
+    }
+    /// Which part it is.
+    pub const fn part(&self) -> Part {
+        self.part
+    }
+    /// Of a first part: the texts of all parts, which are kept before the request, so that later parts are of the
+    /// same text. Empty: there is nothing to keep.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
     }
 }
 
@@ -208,7 +226,8 @@ pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
 }
 
 /// Judges a claim as of `at`, when it would be sent by its channel's provider, one of `carriers`: at its due
-/// time, or now if that has passed. Which rules hold is decided by [`Rule::holds`].
+/// time, or now if that has passed. Which rules hold is decided by [`Rule::holds`]. Of a message of several parts the
+/// first is judged by all of them; a later one by consent, its event, and what the row itself sets as its end.
 pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> Verdict {
     let channel = claim.lane.channel();
     let expiry = Expiry::of(claim, rules.max_lateness);
@@ -223,19 +242,13 @@ pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> V
         let reason = Reason::new(ReasonKind::EventDeleted, "Calendar event deleted");
         return Verdict::Cancel { reason };
     }
-    match hours::at(claim, rules, at) {
-        hours::Hour::Open => {}
-        hours::Hour::Closed { until, reason } => return deferral(claim, until, reason),
-        hours::Hour::Never { reason } => return Verdict::Cancel { reason },
-    }
-    if Rule::DailyLimit.holds(channel)
-        && let Limit::Over { .. } = claim.facts.limit
+    if claim.part.before == 0
+        && let Some(verdict) = once(claim, rules, at)
     {
-        let reason = Reason::new(ReasonKind::DailyLimit, OVER_LIMIT);
-        return Verdict::Cancel { reason };
+        return verdict;
     }
-    match parts(claim, rules, carriers) {
-        Ok((to, from, body)) => Verdict::Send(Cleared {
+    match content(claim, rules, carriers) {
+        Ok((to, from, text)) => Verdict::Send(Cleared {
             id: claim.id,
             token: claim.token,
             due: claim.due,
@@ -243,10 +256,25 @@ pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> V
             channel,
             to,
             from,
-            body,
+            body: text.body,
+            part: text.part,
+            texts: text.all,
         }),
         Err(reason) => Verdict::Reject { reason },
     }
+}
+
+/// What is judged once a message, at its first part.
+fn once(claim: &Claim, rules: &Rules, at: Moment) -> Option<Verdict> {
+    match hours::at(claim, rules, at) {
+        hours::Hour::Open => {}
+        hours::Hour::Closed { until, reason } => return Some(deferral(claim, until, reason)),
+        hours::Hour::Never { reason } => return Some(Verdict::Cancel { reason }),
+    }
+    let is_over = matches!(claim.facts.limit, Limit::Over { .. });
+    (is_over && Rule::DailyLimit.holds(claim.lane.channel())).then(|| Verdict::Cancel {
+        reason: Reason::new(ReasonKind::DailyLimit, OVER_LIMIT),
+    })
 }
 
 /// A deferral, or a cancel if the message may not be sent any more by then. Lateness counts from the
@@ -267,11 +295,11 @@ fn deferral(claim: &Claim, until: Moment, reason: Reason) -> Verdict {
 }
 
 /// Recipient, sender and text, or why one of them is not valid.
-fn parts(
+fn content(
     claim: &Claim,
     rules: &Rules,
     carriers: &Carriers,
-) -> Result<(Address, Option<Sender>, String), Reason> {
+) -> Result<(Address, Option<Sender>, text::Text), Reason> {
     let channel = claim.lane.channel();
     let Some(provider) = carriers.get(channel) else {
         let text = match channel {
@@ -292,7 +320,7 @@ fn parts(
     })?;
     let from =
         sender(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
-    Ok((to, from, text(claim, provider.max_chars)?))
+    Ok((to, from, text::of(claim, rules, provider.max_chars)?))
 }
 
 /// The sender: of a text message the row's own, or else the default one. Other channels have none.
@@ -314,32 +342,4 @@ fn sender(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Result<Optio
             .map(Some)
             .map_err(|e| format!("from_number is not valid: {e}")),
     }
-}
-
-/// The text: rendered from the template if the row has variables, else the body.
-fn text(claim: &Claim, max_chars: usize) -> Result<String, Reason> {
-    let (text, what) = match (&claim.facts.template_vars, &claim.facts.template) {
-        (None, _) => (claim.body.clone(), "body"),
-        (Some(_), None) => {
-            return Err(Reason::new(
-                ReasonKind::Template,
-                "the row has template_vars, and no template with that template_id",
-            ));
-        }
-        (Some(vars), Some(template)) => {
-            let text = template::render(template, vars)
-                .map_err(|e| Reason::new(ReasonKind::Template, e.to_string()))?;
-            (text, "text of the template")
-        }
-    };
-    if text.trim().is_empty() {
-        let text = format!("the {what} is empty");
-        return Err(Reason::new(ReasonKind::Text, text));
-    }
-    let length = text.chars().count();
-    if length > max_chars {
-        let text = format!("the {what} has {length} characters, at most {max_chars} can be sent");
-        return Err(Reason::new(ReasonKind::Text, text));
-    }
-    Ok(text)
 }

@@ -8,6 +8,7 @@ use crate::message::{Facts, LaneKey};
 
 mod channels;
 mod hours;
+mod parts;
 
 /// What the provider of these tests can do.
 pub(super) const PROVIDER: Capabilities = Capabilities {
@@ -37,6 +38,8 @@ pub(super) fn claim() -> Claim {
         to_number: TO.into(),
         from_number: None,
         body: SECRET.into(),
+        part: Part::ONLY,
+        part_text: None,
         campaign: None,
         facts: Facts::default(),
     }

@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use super::report::Report;
 use super::standing::{Again, AttemptStanding, Change, RowStanding, Standing};
-use crate::message::{
-    AttemptToken, Delivery, Failure, MessageId, ProviderSid, Retry, Stage, Status,
-};
-use crate::reactor::AttemptBudget;
-use crate::reactor::settle::ACCOUNT_PAUSE_MAX;
+use crate::message::{AttemptToken, Failure, MessageId, ProviderSid, Stage, Status};
+
+mod again;
+mod part;
+
+use again::again;
+pub use part::Moved;
 
 /// For `error_message`, where a message of a restored database did not arrive: a later attempt may have
 /// been sent, and its record lost.
@@ -82,6 +84,8 @@ pub struct RowWrite<'a> {
     pub pause: Option<Duration>,
     /// Attempts that turned out not to count.
     pub uncounted: i32,
+    /// Of a message of several parts: how far it has come by this.
+    pub part: Option<Moved>,
 }
 
 /// A report that is kept, because it changed or contradicted something.
@@ -95,16 +99,24 @@ pub struct ReceiptWrite<'a> {
     pub row: Option<Status>,
 }
 
-/// Applies `reports` one after the other. A message later than `max_lateness` gets no further
-/// attempt. A report whose message or attempt is not in `standings` has no effect.
+/// The installation's settings that decide about retries.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// A message that is later than this gets no further attempt.
+    pub max_lateness: Duration,
+    /// From the acceptance of one part to the next.
+    pub part_gap: Duration,
+}
+
+/// Applies `reports` one after the other. A report whose message or attempt is not in `standings` has no effect.
 pub fn merge<'a>(
     mut standings: Standings,
     reports: &[Located<'a>],
-    max_lateness: Duration,
+    allowed: Allowed,
 ) -> Merged<'a> {
     let mut merged = Merged::default();
     for located in reports {
-        let change = standings.take(located, max_lateness, &mut merged);
+        let change = standings.take(located, allowed, &mut merged);
         merged.changes.push(change);
     }
     merged
@@ -114,7 +126,7 @@ impl Standings {
     fn take<'a>(
         &mut self,
         located: &Located<'a>,
-        max_lateness: Duration,
+        allowed: Allowed,
         merged: &mut Merged<'a>,
     ) -> Change {
         let Located {
@@ -134,18 +146,17 @@ impl Standings {
             // happen, and neither can be undone: the report is kept, and logged.
             Change::Contradiction
         } else {
-            change(
-                message,
-                standing.row.as_ref(),
-                attempt,
-                report,
-                max_lateness,
-            )
+            change(message, standing.row.as_ref(), attempt, report, allowed)
         };
         let (contradicts, moved) = match change {
             Change::Nothing => return change,
             Change::Contradiction => (true, None),
-            Change::Advance { stage, row, again } => {
+            Change::Advance {
+                stage,
+                row,
+                again,
+                part,
+            } => {
                 let write = merged.attempts.entry(token).or_insert(AttemptWrite {
                     message,
                     report,
@@ -157,6 +168,7 @@ impl Standings {
                 attempt.accepted = true;
                 attempt.sid = Some(report.sid.clone());
                 attempt.stage = Some(stage);
+                part::note(standing.row.as_mut(), attempt.part, stage);
                 self.owners.insert(report.sid.0.clone(), token);
                 if let (Some(to), Some(standing)) = (row, standing.row.as_mut()) {
                     let retries = report
@@ -167,7 +179,8 @@ impl Standings {
                     let why = no_retry(standing, attempt)
                         .filter(|_| retries)
                         .map(str::to_owned);
-                    let moved = (to, again, why);
+                    let why = why.or_else(|| part.and_then(Moved::why));
+                    let moved = (to, again, why, part);
                     move_row(standing, located, moved, &mut merged.rows);
                 }
                 (false, row)
@@ -198,7 +211,7 @@ fn change(
     row: Option<&RowStanding>,
     attempt: &AttemptStanding,
     report: &Report,
-    max_lateness: Duration,
+    allowed: Allowed,
 ) -> Change {
     let delivery = report.status.delivery;
     let stage = delivery.stage();
@@ -214,13 +227,16 @@ fn change(
             return Change::Nothing;
         }
     }
-    let moved = row
+    let row = row
         // The user who set a failed message back to `pending` wants another text sent.
-        .filter(|_| !(arrived && attempt.requeued_since))
-        .and_then(|row| target(row, attempt, &report.sid, stage.row_status()));
+        .filter(|_| !(arrived && attempt.requeued_since));
+    if let Some(row) = row.filter(|row| row.parts.len() > 1) {
+        return part::change(message, row, attempt, report, allowed);
+    }
+    let moved = row.and_then(|row| target(row, attempt, &report.sid, stage.row_status()));
     let again = match (moved, row) {
         (Some(Status::Failed), Some(row)) if no_retry(row, attempt).is_none() => {
-            again(message, row, delivery, max_lateness)
+            again(message, row, row.limits.attempts, delivery, allowed)
         }
         _ => None,
     };
@@ -228,6 +244,7 @@ fn change(
         stage,
         row: again.map(|_| Status::Pending).or(moved),
         again,
+        part: None,
     }
 }
 
@@ -263,49 +280,11 @@ fn target(
     }
 }
 
-/// Whether a message that did not arrive is retried, and when: by what its failure means, and
-/// within the row's limits. A message that may have arrived is not.
-fn again(
-    message: MessageId,
-    row: &RowStanding,
-    delivery: Delivery,
-    max_lateness: Duration,
-) -> Option<Again> {
-    let failure = delivery.failure()?;
-    let limits = row.limits;
-    let lateness = limits.late_from + max_lateness;
-    let expires = limits.send_before.map_or(lateness, |own| own.min(lateness));
-    match failure.retry {
-        Retry::After { base } => {
-            let tries = AttemptBudget {
-                number: limits.attempts,
-                before: limits.attempts.saturating_sub(1),
-                max: limits.max_attempts,
-                expires,
-            };
-            let pause = tries.next(base, message, limits.now).ok()?;
-            Some(Again {
-                pause,
-                counts: true,
-            })
-        }
-        // The account or the sender failed: the request after the pause tests whether it still does.
-        Retry::HoldAccount { probe: pause } | Retry::HoldSender { pause } => {
-            let pause = pause.min(ACCOUNT_PAUSE_MAX);
-            (limits.now + pause <= expires).then_some(Again {
-                pause,
-                counts: false,
-            })
-        }
-        Retry::No | Retry::OnlyIfConfigured { .. } => None,
-    }
-}
-
 /// Moves a row, starting from where earlier reports of the group have moved it.
 fn move_row<'a>(
     row: &mut RowStanding,
     located: &Located<'a>,
-    (to, again, no_retry): (Status, Option<Again>, Option<String>),
+    (to, again, no_retry, part): (Status, Option<Again>, Option<String>, Option<Moved>),
     rows: &mut BTreeMap<MessageId, Vec<RowWrite<'a>>>,
 ) {
     let report = located.report;
@@ -322,8 +301,11 @@ fn move_row<'a>(
         to,
         report,
         error,
-        pause: again.map(|again| again.pause),
+        pause: again
+            .map(|again| again.pause)
+            .or(part.and_then(|part| part.gap)),
         uncounted,
+        part,
     };
     let steps = rows.entry(located.message).or_default();
     // A message that was sent and did not arrive was sent nonetheless: the row says when, and no
@@ -336,6 +318,10 @@ fn move_row<'a>(
     row.status = to;
     row.sid = (to != Status::Pending).then(|| report.sid.clone());
     row.limits.attempts -= uncounted;
+    if let Some(part) = part {
+        row.parts_done = part.done;
+        row.limits.attempts = part.attempts.unwrap_or(row.limits.attempts);
+    }
 }
 
 #[cfg(test)]

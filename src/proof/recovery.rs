@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::{AttemptToken, DatabaseId, MessageId, Moment, Outcome, ProviderSid};
+use crate::message::{AttemptToken, DatabaseId, MessageId, Moment, Outcome, Part, ProviderSid};
 use crate::reactor::{AttemptBudget, Record, SendResult, Settlement};
 
 /// A request, as a journal has it before its first byte. Kept as JSON in the journal, so its fields
@@ -23,6 +23,9 @@ pub struct Begun {
     pub expires_us: i64,
     /// When, on the database's clock, in microseconds.
     pub at_us: i64,
+    /// Which text of its message.
+    #[serde(default, skip_serializing_if = "Part::is_only")]
+    pub part: Part,
 }
 
 /// The outcome of a request, as a journal has it. Kept as JSON in the journal, so its fields must
@@ -56,6 +59,7 @@ impl Answered {
         Some(Record {
             id: self.to.message,
             token: self.to.token,
+            part: self.to.part,
             settlement: Settlement::Accepted { sid: sid.clone() },
             started: Some(Moment::from_micros(self.to.at_us)),
             finished: Some(Moment::from_micros(self.at_us)),
@@ -125,9 +129,7 @@ pub fn recover<P>(open: &LeftOpen, known: Known, here: bool, now: Moment) -> Rec
     match known {
         Known::NeverBegan => give_back(open, "its request never began"),
         Known::Answered(answer) => answered(open, answer, now),
-        Known::Began(begun) if here && open.in_flight => {
-            uncertain(open, Some(Moment::from_micros(begun.at_us)), now)
-        }
+        Known::Began(begun) if here && open.in_flight => uncertain(open, Some(&begun), now),
         Known::Nothing if here && open.in_flight => uncertain(open, None, now),
         Known::Began(_) | Known::Nothing => Recovery::Leave,
     }
@@ -177,29 +179,31 @@ fn answered<P>(open: &LeftOpen, answer: Answered, now: Moment) -> Recovery<P> {
                 finished: now,
             };
             let settlement = Settlement::of(heard, open.message, tries);
-            record(open, settlement, started, Moment::from_micros(answer.at_us))
+            let finished = Moment::from_micros(answer.at_us);
+            record(open, settlement, Some(&answer.to), finished)
         }
         _ => Recovery::Leave,
     }
 }
 
-fn uncertain<P>(open: &LeftOpen, started: Option<Moment>, now: Moment) -> Recovery<P> {
+fn uncertain<P>(open: &LeftOpen, begun: Option<&Begun>, now: Moment) -> Recovery<P> {
     let reason = "the instance that was sending it died before the answer came";
     let settlement = Settlement::in_doubt(reason.into());
-    record(open, settlement, started, now)
+    record(open, settlement, begun, now)
 }
 
 fn record<P>(
     open: &LeftOpen,
     settlement: Settlement,
-    started: Option<Moment>,
+    begun: Option<&Begun>,
     finished: Moment,
 ) -> Recovery<P> {
     Recovery::Record(Record {
         id: open.message,
         token: open.token,
+        part: begun.map_or(Part::ONLY, |begun| begun.part),
         settlement,
-        started,
+        started: begun.map(|begun| Moment::from_micros(begun.at_us)),
         finished: Some(finished),
         payload: None,
         tries: 0,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::merge::Moved;
 use crate::message::{AttemptToken, MessageId, Moment, ProviderSid, Stage, Status};
 
 /// The standing of a message. Its row and the attempts that reports are about are locked.
@@ -25,8 +26,24 @@ pub struct RowStanding {
     pub sid: Option<ProviderSid>,
     /// Its limits on further attempts.
     pub limits: RetryLimits,
+    /// How many of its parts are accepted.
+    pub parts_done: i16,
+    /// What is known of each of its parts; of a message that is one text there is one.
+    pub parts: Vec<PartStanding>,
     /// Why the table refuses `pending` for it again, if that was tried.
     pub no_retry: Option<String>,
+}
+
+/// What reports say of a part of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PartStanding {
+    /// Nothing final.
+    #[default]
+    Open,
+    /// An attempt at it arrived.
+    Arrived,
+    /// Every attempt at it that was accepted has ended without arrival.
+    Lost,
 }
 
 /// The standing of an attempt.
@@ -38,6 +55,12 @@ pub struct RowStanding {
 pub struct AttemptStanding {
     /// Whether it is the latest of its message.
     pub latest: bool,
+    /// How many parts come before the one that it sends.
+    pub part: i16,
+    /// How many attempts at that part count.
+    pub tries: i32,
+    /// A later attempt at that part was accepted, or may have been.
+    pub superseded: bool,
     /// Whether the ledger has it as accepted by the provider.
     pub accepted: bool,
     /// The provider's id of its message.
@@ -78,6 +101,8 @@ pub enum Change {
         row: Option<Status>,
         /// With the row `pending`: how it is retried.
         again: Option<Again>,
+        /// Of a message of several parts: how far it has come by this, if the row changes.
+        part: Option<Moved>,
     },
     /// It contradicts what is recorded: kept, without other effect.
     Contradiction,

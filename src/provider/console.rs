@@ -100,7 +100,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::message::{Claim, Facts, LaneKey, MessageId, Moment};
+    use crate::message::{Claim, Facts, LaneKey, MessageId, Moment, Part};
     use crate::policy::{Rules, Verdict, judge};
 
     /// A console that can be read, or that fails as configured.
@@ -133,6 +133,8 @@ mod tests {
             to_number: to.into(),
             from_number: channel.is_phone().then(|| "ACME".into()),
             body: body.into(),
+            part: Part::ONLY,
+            part_text: None,
             campaign: None,
             facts: Facts::default(),
         };

@@ -7,7 +7,7 @@ use super::lanes::{Lane, Load};
 use super::pauses::PAUSED;
 use super::quarantine::RESTORED;
 use super::{Ask, Busy, Command, JudgedClaim, Phase, Reactor, Record};
-use crate::message::{ClaimAnswer, MessageId, Moment, Now, RowState};
+use crate::message::{ClaimAnswer, MessageId, Moment, Now, Part, RowState};
 use crate::schedule::{LEAD_MAX, Timer};
 
 impl<P: Clone> Reactor<P> {
@@ -87,6 +87,7 @@ impl<P: Clone> Reactor<P> {
             wanted_at: timer.due,
             ready_at: timer.due,
             tries: None,
+            part: Part::ONLY,
             lock_misses: timer.lock_misses,
             attempts: timer.attempts,
             version: timer.version,
@@ -223,6 +224,7 @@ impl<P: Clone> Reactor<P> {
         busy.wanted_at = judged.wanted_at;
         busy.ready_at = now.db;
         busy.tries = Some(judged.tries);
+        busy.part = judged.part;
         busy.attempts = busy.attempts.saturating_add(1);
         match judged.verdict {
             Ok(payload) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{AttemptBudget, Record, SendResult, Settlement};
 use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Pausable, Pause, Priority,
+    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Part, Pausable, Pause, Priority,
     RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
@@ -27,6 +27,8 @@ pub struct JudgedClaim<P> {
     pub pausable: Pausable,
     /// Which attempt this is, and how many there may be.
     pub tries: AttemptBudget,
+    /// Which text of its message.
+    pub part: Part,
     /// Send it, or why not.
     pub verdict: Result<P, Settlement>,
 }
@@ -34,6 +36,10 @@ pub struct JudgedClaim<P> {
 impl JudgedClaim<Arc<Cleared>> {
     /// What the policy's verdict on a claim means.
     pub fn of(claim: &Claim, rules: &Rules, verdict: Verdict) -> Self {
+        let part = match &verdict {
+            Verdict::Send(cleared) => cleared.part(),
+            _ => claim.part,
+        };
         let verdict = match verdict {
             Verdict::Send(cleared) => Ok(Arc::new(cleared)),
             Verdict::Defer { until, reason } => Err(Settlement::deferred(until, reason)),
@@ -52,8 +58,16 @@ impl JudgedClaim<Arc<Cleared>> {
                 max: claim.max_attempts,
                 expires: policy::expires(claim, rules),
             },
+            part,
             verdict,
         }
+    }
+}
+
+impl<P> JudgedClaim<P> {
+    /// Its texts could not be kept: it is not sent, and tried again.
+    pub fn without_texts(&mut self) {
+        self.verdict = Err(Settlement::not_kept());
     }
 }
 

@@ -23,7 +23,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{AttemptToken, Carriers, MessageId, Moment, Now, Pausable, Priority, Uptime};
+use crate::message::{
+    AttemptToken, Carriers, MessageId, Moment, Now, Part, Pausable, Priority, Uptime,
+};
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
@@ -39,6 +41,7 @@ mod pause;
 mod pauses;
 mod prewarm;
 mod quarantine;
+mod record;
 pub mod report;
 mod room;
 mod sends;
@@ -52,7 +55,8 @@ pub use breaker::BreakerTurn;
 pub use io::{Ask, Command, Input, JudgedClaim, Upcoming};
 pub use lateness::Lateness;
 pub use limits::Limits;
-pub use settle::{AttemptBudget, Next, Record, SendResult, Settled, Settlement, Wait};
+pub use record::Record;
+pub use settle::{AttemptBudget, Next, SendResult, Settled, Settlement, Wait};
 
 /// The settings that the reactor needs.
 #[derive(Clone, Debug)]
@@ -84,6 +88,8 @@ struct Busy<P> {
     ready_at: Moment,
     /// Of a claim that was won.
     tries: Option<AttemptBudget>,
+    /// Which text of its message; of a claim that was won.
+    part: Part,
     /// How often in a row its row was locked by another transaction, before this claim.
     lock_misses: u16,
     attempts: u16,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Record;
 use super::lanes::Lane;
 use super::limits::RecordLimits;
 use super::pause::FailurePause;
-use super::settle::{Record, Settlement};
+use super::settle::Settlement;
 use crate::message::{AttemptToken, Moment, Now, Uptime};
 
 /// What has finished and is not in the database yet, and what is being sent.

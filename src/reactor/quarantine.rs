@@ -6,8 +6,9 @@
 
 use std::collections::HashSet;
 
+use super::Record;
 use super::report::RestoreReport;
-use super::settle::{Record, Settlement};
+use super::settle::Settlement;
 use super::{Reactor, Upcoming};
 use crate::message::{AttemptToken, MessageId, Moment, Now};
 

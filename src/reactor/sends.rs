@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Record;
 use super::events::Late;
 use super::lanes::{Lane, Load};
 use super::outgoing::Group;
-use super::settle::{Record, SendResult, Settlement};
+use super::settle::{SendResult, Settlement};
 use super::{Command, Phase, Reactor};
 use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Priority, RowState};
 
@@ -140,6 +141,7 @@ impl<P: Clone> Reactor<P> {
         let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
         busy.phase = Phase::Recording { started: true };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
+        let part = busy.part;
         if matches!(answer.outcome, Outcome::Throttled { hold: None, .. }) {
             let state = &mut self.lanes[lane];
             state.throttle.throttled(state.load.sending, now.up);
@@ -156,6 +158,7 @@ impl<P: Clone> Reactor<P> {
         let record = Record {
             id,
             token,
+            part,
             settlement,
             started,
             finished: Some(finished),
@@ -238,7 +241,9 @@ impl<P: Clone> Reactor<P> {
             None => false,
         };
         let unknown = state.is_none() && !matches!(record.settlement, Settlement::Accepted { .. });
-        if recheck || unknown || sweep != self.intake.sweep_number() {
+        // Of a part that was accepted the next one is read.
+        let goes_on = state.is_none() && record.has_next();
+        if recheck || unknown || goes_on || sweep != self.intake.sweep_number() {
             if !self.draining {
                 self.intake.note_for_read(record.id);
             }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use crate::message::{
-    AttemptToken, Category, LedgerOutcome, MessageId, Moment, Outcome, ProviderSid, Retry, Status,
+    Category, LedgerOutcome, MessageId, Moment, Outcome, ProviderSid, Retry, Status,
 };
 use crate::policy::{Reason, ReasonKind};
 use crate::schedule::Backoff;
@@ -28,6 +26,9 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 /// its breaker; the pause only makes another message the next probe, so that a refusal that was
 /// the message's own after all does not delay the others.
 pub const ACCOUNT_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Before a message whose texts could not be kept is claimed again: its row was locked, or the database failed.
+const NOT_KEPT: Duration = Duration::from_secs(1);
 
 /// How a request went and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +153,13 @@ impl Settlement {
         ))
     }
 
+    /// The texts of its parts could not be kept, so none was sent: the row is tried again a little later.
+    pub(super) fn not_kept() -> Self {
+        let back = Next::Back(Wait::Pause(NOT_KEPT));
+        let reason = "the texts of its parts could not be kept";
+        Self::Settled(Settled::new(back, LedgerOutcome::Returned, reason.into()))
+    }
+
     /// Whether a request was accepted is not certain.
     pub fn in_doubt(reason: String) -> Self {
         Self::Settled(Settled {
@@ -269,45 +277,6 @@ impl Refusal {
             counts,
             ..Settled::new(next, LedgerOutcome::Refused, self.reason)
         })
-    }
-}
-
-/// One thing to be recorded.
-#[derive(Clone, Debug)]
-pub struct Record<P> {
-    /// The message.
-    pub id: MessageId,
-    /// The attempt.
-    pub token: AttemptToken,
-    /// What is to be written.
-    pub settlement: Settlement,
-    /// When the request began and ended, if there was one.
-    pub started: Option<Moment>,
-    /// See `started`.
-    pub finished: Option<Moment>,
-    /// What was sent.
-    pub payload: Option<P>,
-    /// How often this could not be written, in a row.
-    pub tries: u32,
-}
-
-impl<P> Record<P> {
-    /// Releases a claim of which only the token is known.
-    pub(super) fn release(id: MessageId, token: AttemptToken, reason: &str) -> Self {
-        Self {
-            id,
-            token,
-            settlement: Settlement::returned(reason),
-            started: None,
-            finished: None,
-            payload: None,
-            tries: 0,
-        }
-    }
-
-    /// What the pause between tries is spread by.
-    pub(super) const fn key(&self) -> Uuid {
-        self.token.0
     }
 }
 

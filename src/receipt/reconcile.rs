@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 
-use crate::message::{AttemptToken, MessageId, Moment};
+use crate::message::{AttemptToken, MessageId, Moment, Part};
 use crate::policy::Cleared;
 use crate::proof::ProviderMessage;
 use crate::proof::matching::{SentText, query_from};
@@ -173,6 +173,7 @@ impl Reconciler {
                 Fate::Sent { sid, at } => records.push(Record {
                     id: row.id,
                     token: AttemptToken::fresh(),
+                    part: Part::ONLY,
                     settlement: Settlement::Accepted { sid },
                     started: at,
                     finished: Some(at.unwrap_or(run.now)),

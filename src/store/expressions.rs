@@ -57,19 +57,18 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             "greatest($scheduled_at, $deferred_until, $next_attempt_at)",
             alias,
         ),
-        // From when its lateness counts.
-        b"wanted_at" => out.row(
-            "greatest($scheduled_at, $deferred_until, $requeued_at)",
-            alias,
-        ),
-        // From when the allowed lateness counts; never, for channels that have none.
+        // From when its lateness counts; of a part that is not the first, from when it was due.
+        b"wanted_at" => lists::wanted_at(alias, out),
+        // From when the allowed lateness counts; never, for channels that have none, and once a part was sent.
         b"late_from" => {
-            out.row("case when ", b"");
+            out.row("case when $parts_done = 0 and ", alias);
             lists::holds(Rule::Lateness, alias, out);
             out.row(" then ", b"");
             put(b"wanted_at", alias, out);
             out.row(" else 'infinity' end", b"");
         }
+        // How far a message of several parts has come, for people.
+        b"parts_sent" => lists::parts_sent(alias, out),
         // Its recipient is a phone number, and it has a sender.
         b"is_text" => lists::is_channel(Channel::Sms, alias, out),
         // Whether a rule holds for the row's channel, by the table of `policy::Rule`.

@@ -22,7 +22,7 @@ use tokio_postgres::Statement;
 
 use crate::clock::Stopwatch;
 use crate::message::facts::LimitSource;
-use crate::message::{AttemptToken, InstanceId, MessageId, Sender};
+use crate::message::{AttemptToken, InstanceId, MessageId, Sender, parts};
 use crate::policy::Rules;
 use crate::reactor::report::DatabaseReport;
 
@@ -84,6 +84,8 @@ pub struct Store {
     default_sender: Option<Arc<str>>,
     /// How long after acceptance a message without a final status is first looked up.
     look_up_after: Option<Duration>,
+    /// From the acceptance of one part of a message to the next.
+    part_gap: Duration,
     duplicates: Arc<AtomicU64>,
     /// Whether other instances run, which must be notified of rows that they have too.
     accompanied: Arc<AtomicBool>,
@@ -108,6 +110,7 @@ impl Store {
             watch: None,
             default_sender: None,
             look_up_after: None,
+            part_gap: parts::GAP,
             duplicates: Arc::default(),
             accompanied: Arc::default(),
             outdated: Arc::default(),
@@ -175,6 +178,7 @@ impl Store {
         Self {
             timezone: rules.timezone.iana_name().unwrap_or("UTC").into(),
             app_counts: rules.limit_source == LimitSource::App,
+            part_gap: rules.part_gap,
             ..self
         }
         .with_default_sender(rules.default_sender.as_ref())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Channel, InstanceId, MessageId, Moment, PauseKey, Priority, Status,
+    AttemptToken, Channel, InstanceId, MessageId, Moment, Part, PauseKey, Priority, Status,
 };
 use punctual::reactor::{Next, Record, Settlement, Wait};
 use uuid::Uuid;
@@ -12,6 +12,9 @@ use crate::model::{Change, address};
 
 /// What is later than this is too late. Between what the deeds call overdue and long past.
 pub(crate) const MAX_LATENESS: Duration = Duration::from_secs(3600);
+
+/// From one part of a message to the next: over when the next claim is made.
+pub(crate) const PART_GAP: Duration = Duration::from_millis(2);
 
 /// A user's wish; times are seconds from the start of the seed.
 #[derive(Clone, Debug)]
@@ -33,7 +36,7 @@ pub(crate) enum Wish {
     Cancel,
     Mark(Status),
     PutBack {
-        at: i64,
+        at: Option<i64>,
     },
     Delete,
     Hold,
@@ -44,6 +47,7 @@ pub(crate) enum Wish {
 pub(crate) struct Told {
     pub(crate) row: u64,
     pub(crate) token: u64,
+    pub(crate) part: Part,
     pub(crate) settlement: Settlement,
 }
 
@@ -71,6 +75,11 @@ pub(crate) enum Deed {
     Record {
         by: u64,
         told: Vec<Told>,
+    },
+    /// The texts of so many parts are kept of claims: rows, tokens, parts.
+    Keep {
+        by: u64,
+        kept: Vec<(u64, u64, i16)>,
     },
     Read {
         rows: Vec<u64>,
@@ -156,6 +165,13 @@ pub(crate) fn at(start: Moment, seconds: i64) -> Moment {
     Moment::from_micros(start.as_micros() + seconds * 1_000_000)
 }
 
+/// The texts of a message that has so many.
+pub(crate) fn texts(row: u64, parts: i16) -> Vec<String> {
+    (1..=parts)
+        .map(|part| format!("part {part} of {row}"))
+        .collect()
+}
+
 impl Wish {
     pub(crate) fn change(&self, row: u64, start: Moment) -> Change {
         let body = |text| format!("text {text} of {row}");
@@ -182,7 +198,7 @@ impl Wish {
             Self::Cancel => Change::Cancel,
             Self::Mark(status) => Change::Mark(*status),
             Self::PutBack { at: when } => Change::PutBack {
-                at: at(start, *when),
+                at: when.map(|when| at(start, when)),
             },
             Self::Delete => Change::Delete,
             Self::Hold => Change::Hold,
@@ -207,6 +223,7 @@ impl Told {
             finished: Some(now),
             payload: None,
             tries: 0,
+            part: self.part,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use punctual::message::{
-    Channel, LedgerOutcome, Moment, PauseKey, PauseScope, ProviderSid, Status,
+    Channel, LedgerOutcome, Moment, Part, PauseKey, PauseScope, ProviderSid, Status,
 };
 use punctual::policy::{Reason, ReasonKind};
 use punctual::reactor::{Next, Settled, Settlement, Wait};
@@ -67,7 +67,8 @@ impl Draw {
                 }
             }
             39..=58 => self.claim(by),
-            59..=78 => self.record(by, db),
+            59..=64 => self.keep(by, db),
+            65..=78 => self.record(by, db),
             79 => Deed::Follow,
             80 => Deed::Read {
                 rows: self.some_rows(false),
@@ -136,7 +137,9 @@ impl Draw {
                 self.dice
                     .pick(&[Status::Sent, Status::Failed, Status::Failed]),
             ),
-            8 | 9 => Wish::PutBack { at },
+            8 | 9 => Wish::PutBack {
+                at: Some(at).filter(|_| self.dice.chance(500)),
+            },
             10 => Wish::Reroute { channel },
             _ => Wish::Insert { at, channel, text },
         }
@@ -258,13 +261,43 @@ impl Draw {
                 continue;
             }
             let settlement = self.settlement(token);
+            let its = db.attempts.iter().find(|a| token_name(a.token) == token);
+            let before = its.map_or(0, |a| a.part);
+            let of = db.rows.get(&message(row)).and_then(|row| row.parts_total);
+            let of = of
+                .unwrap_or_else(|| self.dice.pick(&[1, 1, 2]))
+                .max(before + 1);
             told.push(Told {
                 row,
                 token,
+                part: Part { before, of },
                 settlement,
             });
         }
         Deed::Record { by, told }
+    }
+
+    /// Mostly of claims that are open, before they are recorded.
+    fn keep(&mut self, by: u64, db: &Database) -> Deed {
+        let open: Vec<_> = db
+            .open_attempts()
+            .map(|a| (name(a.message), token_name(a.token)))
+            .collect();
+        let from = if open.is_empty() || self.dice.chance(100) {
+            self.tokens.clone()
+        } else {
+            open
+        };
+        let mut kept: Vec<(u64, u64, i16)> = Vec::new();
+        for _ in 0..self.dice.pick(&[1, 1, 2]) {
+            let parts = self.dice.pick(&[1, 2, 2, 3]);
+            if let Some((row, token)) = (!from.is_empty()).then(|| self.dice.pick(&from))
+                && kept.iter().all(|(other, _, _)| *other != row)
+            {
+                kept.push((row, token, parts));
+            }
+        }
+        Deed::Keep { by, kept }
     }
 
     fn settlement(&mut self, token: u64) -> Settlement {

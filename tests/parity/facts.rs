@@ -59,6 +59,12 @@ pub(crate) fn of_row(facts: &mut Facts, row: &Row) {
     word(facts, format!("row {n} to"), &row.to);
     word(facts, format!("row {n} body"), &row.body);
     word(facts, format!("row {n} attempts"), row.attempts);
+    let total = row.parts_total.map_or("none".into(), |n| n.to_string());
+    word(
+        facts,
+        format!("row {n} parts"),
+        format!("{} of {total}", row.parts_done),
+    );
     word(facts, format!("row {n} version"), row.version);
     word(
         facts,
@@ -89,6 +95,12 @@ pub(crate) fn of_attempt(facts: &mut Facts, attempt: &Attempt) {
     let n = token_name(attempt.token);
     word(facts, format!("attempt {n} message"), name(attempt.message));
     word(facts, format!("attempt {n} number"), attempt.number);
+    let texts = attempt.texts.join(" | ");
+    word(
+        facts,
+        format!("attempt {n} part"),
+        format!("{} {texts}", attempt.part),
+    );
     word(facts, format!("attempt {n} instance"), attempt.instance);
     word(
         facts,
@@ -141,7 +153,7 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
 pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
     let n = name(claim.id);
     let told = format!(
-        "token {}, number {}, {} of {}, lane {}, to {}, {}",
+        "token {}, number {}, {} of {}, lane {}, to {}, {}, part {}: {:?}",
         token_name(claim.token),
         claim.number,
         claim.attempts_before,
@@ -149,6 +161,8 @@ pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
         claim.lane,
         claim.to_number,
         claim.body,
+        claim.part,
+        claim.part_text,
     );
     word(facts, format!("won {n}"), told);
     time(facts, format!("won {n} due"), Some(claim.due));

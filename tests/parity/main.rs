@@ -136,6 +136,9 @@ async fn a_model_with_a_bug_is_found_out() {
         Mutant::EagerReaper,
         Mutant::NoQuarantine,
         Mutant::ClaimsPaused,
+        Mutant::SkipsPart,
+        Mutant::RepeatsPart,
+        Mutant::OpenParts,
     ];
     let hunt = |bug| async move {
         let found = first_difference(0..MUTANT_SEEDS, Some(bug)).await;

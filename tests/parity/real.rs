@@ -9,13 +9,15 @@ use punctual::message::{
     AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, PauseKey, PauseScope,
     Priority,
 };
-use punctual::policy::Cleared;
+use punctual::policy::{Cleared, Rules};
 use punctual::reactor::Record;
 use punctual::store::{Store, StoreError, pauses};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Statement};
 
-use crate::deed::{Deed, MAX_LATENESS, at, attempt, instance, message, name, token_name};
+use crate::deed::{
+    Deed, MAX_LATENESS, PART_GAP, at, attempt, instance, message, name, texts, token_name,
+};
 use crate::facts::{self, Facts, of_state, word};
 use crate::harness::TestDb;
 use crate::model::{Attempt, Row};
@@ -43,7 +45,7 @@ const OUTCOMES: [&str; 9] = [
 
 /// How a row says why it is as it is. What a person did has no words, only a time.
 const ROWS: &str = "select id, status, channel, to_number, body, priority, scheduled_at, deferred_until, next_attempt_at, requeued_at,
-    attempts, version, twilio_sid, sent_at, created_at,
+    attempts, parts_done, parts_total, version, twilio_sid, sent_at, created_at,
     case when status <> 'cancelled' then error_message
          when cancel_reason like 'too late%' then 'too late'
          when cancel_reason is null and cancelled_at is not null then 'the user cancelled it'
@@ -52,7 +54,8 @@ const ROWS: &str = "select id, status, channel, to_number, body, priority, sched
 
 const PAUSES: &str = "select scope, what, nullif(until, 'infinity') as until, until = 'infinity' as is_open from punctual.pauses";
 
-const ATTEMPTS: &str = "select token, message_id, number, instance, lease_until, outcome
+const ATTEMPTS: &str =
+    "select token, message_id, number, part, texts, instance, lease_until, outcome
   from punctual.attempts order by token";
 
 /// What stands, and the database's clock after it was read.
@@ -95,7 +98,11 @@ pub(crate) struct Real {
 impl Real {
     pub(crate) async fn new() -> Self {
         let db = TestDb::new().await;
-        let store = |by| Store::new(db.dsn().pool(2), instance(by));
+        let rules = Rules {
+            part_gap: PART_GAP,
+            ..Rules::default()
+        };
+        let store = |by| Store::new(db.dsn().pool(2), instance(by)).with_rules(&rules);
         let admin = db.client().await;
         let ask = async |sql| admin.prepare(sql).await.unwrap();
         let asks = [
@@ -159,6 +166,10 @@ impl Real {
             requeued_at: row.get::<_, Option<_>>("requeued_at").map(moment),
             created_at: moment(row.get("created_at")),
             attempts: row.get("attempts"),
+            parts_done: i16::try_from(row.get::<_, i32>("parts_done")).unwrap(),
+            parts_total: row
+                .get::<_, Option<i32>>("parts_total")
+                .map(|n| i16::try_from(n).unwrap()),
             version: row.get("version"),
             reason: row.get("reason"),
             sid: row.get("twilio_sid"),
@@ -168,6 +179,8 @@ impl Real {
             token: AttemptToken(row.get("token")),
             message: MessageId(row.get("message_id")),
             number: row.get("number"),
+            part: row.get("part"),
+            texts: row.get::<_, Option<_>>("texts").unwrap_or_default(),
             instance: InstanceId(row.get("instance")),
             lease_until: moment(row.get("lease_until")),
             outcome: row
@@ -226,6 +239,17 @@ impl Real {
                     if let Some(state) = state {
                         of_state(answer, &key, &state);
                     }
+                }
+            }
+            Deed::Keep { by, kept } => {
+                let all: Vec<_> = kept
+                    .iter()
+                    .map(|(row, token, parts)| {
+                        (message(*row), attempt(*token), texts(*row, *parts))
+                    })
+                    .collect();
+                for token in self.store(*by).keep_texts(&all).await? {
+                    word(answer, format!("kept {}", token_name(token)), "done");
                 }
             }
             Deed::Read { rows } => {

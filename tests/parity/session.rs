@@ -89,13 +89,14 @@ impl Session {
                 c.execute(&set("status = $2"), &[&ids, &status.as_str()])
                     .await
             }
-            Change::PutBack { at } => {
+            Change::PutBack { at: Some(at) } => {
                 c.execute(
                     &set("status = 'pending', scheduled_at = $2"),
                     &[&ids, &utc(at)],
                 )
                 .await
             }
+            Change::PutBack { at: None } => c.execute(&set("status = 'pending'"), &[&ids]).await,
             Change::Delete => {
                 c.execute("delete from scheduled_messages where id = any($1)", &[&ids])
                     .await

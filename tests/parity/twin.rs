@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use punctual::message::status::{Writer, transition};
 use punctual::message::{Channel, Moment, Status};
 use punctual::policy::Cleared;
 use punctual::reactor::{Ask, Record};
 
-use crate::deed::{Deed, MAX_LATENESS, Wish, at, attempt, instance, message, name, token_name};
+use crate::deed::{
+    Deed, MAX_LATENESS, PART_GAP, Wish, at, attempt, instance, message, name, texts, token_name,
+};
 use crate::facts::{self, Facts, of_state, word};
 use crate::model::{Database, Transaction};
 use crate::mutant::Mutant;
@@ -22,8 +25,10 @@ pub(crate) struct Twin {
 
 impl Twin {
     pub(crate) fn new(start: Moment, mutant: Option<Mutant>) -> Self {
+        let mut db = Database::new(mutant, &Channel::UNDERSTOOD);
+        db.part_gap = PART_GAP;
         Self {
-            db: Database::new(mutant, &Channel::UNDERSTOOD),
+            db,
             start,
             open: None,
         }
@@ -99,6 +104,14 @@ impl Twin {
                     }
                 }
             }
+            Deed::Keep { kept, .. } => {
+                for (row, token, parts) in kept {
+                    let (id, by) = (message(*row), attempt(*token));
+                    if self.db.keep_texts(id, by, &texts(*row, *parts)) {
+                        word(&mut answer, format!("kept {token}"), "done");
+                    }
+                }
+            }
             Deed::Read { rows } => {
                 let ids: Vec<_> = rows.iter().map(|row| message(*row)).collect();
                 for (id, state) in self.db.read(&ids, now) {
@@ -161,7 +174,7 @@ impl Twin {
     /// A statement over many rows skips those that it is too late for, unless it is to set their status:
     /// then it is refused as a whole.
     fn user(&mut self, answer: &mut Facts, rows: &[u64], wish: &Wish, now: Moment) {
-        let mut refused = 0;
+        let (mut refused, mut raised) = (0, false);
         let mut done = Vec::new();
         for row in rows {
             let there = self.db.rows.contains_key(&message(*row));
@@ -170,12 +183,14 @@ impl Twin {
                 .begin(message(*row), &wish.change(*row, self.start), now)
             {
                 Some(tx) => done.push(tx),
-                None if there && !matches!(wish, Wish::Insert { .. }) => refused += 1,
+                None if there && !matches!(wish, Wish::Insert { .. }) => {
+                    refused += 1;
+                    raised |= !self.is_skipped(*row, wish);
+                }
                 None => {}
             }
         }
-        let skips = !matches!(wish, Wish::Mark(_) | Wish::PutBack { .. });
-        if refused > 0 && !skips {
+        if raised {
             done.drain(..).for_each(|tx| self.db.roll_back(&tx));
         }
         say(answer, done.len(), refused);
@@ -184,6 +199,23 @@ impl Twin {
             if self.db.commit(tx, now) {
                 word(answer, format!("notice of {}", name(id)), "heard");
             }
+        }
+    }
+
+    /// Whether the guard skips a row that it refuses to change, and does not fail.
+    fn is_skipped(&self, row: u64, wish: &Wish) -> bool {
+        let Some(row) = self.db.rows.get(&message(row)) else {
+            return true;
+        };
+        match wish {
+            Wish::Mark(_) => false,
+            // What it may become is refused; that its time is not to change is skipped, and comes first.
+            Wish::PutBack { at: when } => {
+                let may_go = transition(Some(row.status), Status::Pending, Writer::User);
+                let moves = when.is_some_and(|when| at(self.start, when) != row.scheduled_at);
+                may_go && row.parts_done > 0 && moves
+            }
+            _ => true,
         }
     }
 

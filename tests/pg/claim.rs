@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Priority, RowState, Status,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Part, Priority, RowState,
+    Status,
 };
 use punctual::policy::Cleared;
 use punctual::reactor::{Record, Settlement};
@@ -108,6 +109,7 @@ async fn whoever_tells_of_a_row_tells_its_lane() {
             finished: None,
             payload: None,
             tries: 0,
+            part: Part::ONLY,
         };
         let done = store.record(&[&settled]).await.unwrap();
         assert!(done[&claim.token].as_ref().is_some_and(is_of), "{word}");

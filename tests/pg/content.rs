@@ -60,6 +60,8 @@ const COLUMNS: &[(&str, Kind, &str)] = &[
     ("event_start", Content, "'2033-01-01 00:00:01Z'"),
     ("max_attempts", Content, "7"),
     ("attempts", Kept, "9"),
+    ("parts_done", Kept, "9"),
+    ("parts_total", Kept, "9"),
     ("next_attempt_at", Kept, "'2034-01-01Z'"),
     ("deferred_until", Kept, "'2034-01-01Z'"),
     ("requeued_at", Kept, "'2034-01-01Z'"),

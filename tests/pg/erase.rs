@@ -168,6 +168,7 @@ async fn only_who_was_allowed_to_may_erase() {
 /// message after [`erase`] has run.
 const TEXTS: &[(&str, &str)] = &[
     ("attempts.body", "emptied"),
+    ("attempts.texts", "emptied"),
     ("attempts.lookup_to", "emptied"),
     ("attempts.lookup_text", "emptied"),
     ("attempts.lookup_from", "the sender"),
@@ -190,6 +191,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("opt_replies.id", "the provider's id"),
     ("opt_replies.command", "our word"),
     ("settings.validate", "a setting"),
+    ("settings.part_separator", "a setting"),
     (
         "suppressions.their_number",
         "an opt-out, which must be obeyed",

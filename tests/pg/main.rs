@@ -37,6 +37,7 @@ mod notice;
 mod opt_out;
 mod ours;
 mod outcome;
+mod parts;
 mod pauses;
 mod people;
 mod plans;

@@ -95,6 +95,7 @@ pub(crate) fn record(claim: &Claim, settlement: Settlement) -> Record<Arc<Cleare
         finished: Some(claim.due + Duration::from_millis(70)),
         payload: Some(cleared(claim)),
         tries: 0,
+        part: cleared(claim).part(),
     }
 }
 

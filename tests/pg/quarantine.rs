@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use punctual::message::{
-    AttemptToken, Capabilities, InstanceId, MessageId, Moment, Outcome, ProviderSid,
+    AttemptToken, Capabilities, InstanceId, MessageId, Moment, Outcome, Part, ProviderSid,
 };
 use punctual::policy::Cleared;
 use punctual::proof::matching::ABSENT_AFTER;
@@ -290,6 +290,7 @@ async fn what_the_app_or_another_instance_sent_is_nobody_elses_proof() {
                 finished: None,
                 payload: None,
                 tries: 0,
+                part: Part::ONLY,
             };
             let other = Store::new(case.world.db.dsn().pool(1), InstanceId::fresh());
             assert_eq!(other.record(&[&proof]).await.unwrap().len(), 1);

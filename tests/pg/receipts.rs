@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use punctual::http::{Limits, bind, serve_callbacks};
 use punctual::message::{
-    AttemptToken, Capabilities, Claim, ClaimAnswer, InstanceId, MessageId, Moment, ProviderSid,
+    AttemptToken, Capabilities, Claim, ClaimAnswer, InstanceId, MessageId, Moment, Part,
+    ProviderSid,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::twilio::TwilioCallbacks;
@@ -93,6 +94,7 @@ impl World {
             finished: Some(self.claim.due),
             payload: Some(Arc::new(cleared(&self.claim))),
             tries: 0,
+            part: Part::ONLY,
         };
         let done = self.store.record(&[&record]).await.unwrap();
         assert!(done.contains_key(&self.claim.token));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Category, Claim, MessageId, Moment, Outcome, ProviderSid, Retry, RowState,
+    AttemptToken, Category, Claim, MessageId, Moment, Outcome, Part, ProviderSid, Retry, RowState,
 };
 use punctual::policy::{Reason, ReasonKind};
 use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
@@ -298,6 +298,7 @@ async fn what_a_later_try_has_sent_is_not_tried_again_for_an_earlier_one() {
         finished: Some(now),
         payload: None,
         tries: 0,
+        part: Part::ONLY,
     };
     assert_eq!(world.store.record(&[&proof]).await.unwrap().len(), 1);
     world.call("undelivered", "30003").await;

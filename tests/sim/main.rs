@@ -10,6 +10,7 @@ mod dice;
 mod model;
 mod mutant;
 mod odds;
+mod parts;
 mod plan;
 mod proof;
 mod seeds;
@@ -101,7 +102,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 21] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 24] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -145,6 +146,9 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 21] = [
             Invariant::UrgentOnTime,
         ],
     ),
+    (Mutant::SkipsPart, &[Invariant::PartsInOrder]),
+    (Mutant::RepeatsPart, &[Invariant::NoBlindSecondText]),
+    (Mutant::OpenParts, &[Invariant::LastWord]),
     (Mutant::OneLane, &[Invariant::LanesApart]),
     (Mutant::NoQuarantine, &[Invariant::Quarantined]),
     (Mutant::FollowedJump, &[Invariant::NeverEarly]),

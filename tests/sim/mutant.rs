@@ -44,6 +44,12 @@ pub(crate) enum Mutant {
     ClaimsPaused,
     /// Reads of the pauses bring nothing.
     EmptyPauses,
+    /// After a part that was accepted comes the one after the next.
+    SkipsPart,
+    /// A part that was accepted is the next one still.
+    RepeatsPart,
+    /// Users may change what is between two parts.
+    OpenParts,
     /// No statement tells the channel, so that all go by one lane.
     OneLane,
 }

@@ -160,6 +160,8 @@ pub(crate) struct Plan {
     pub(crate) troubles: Vec<Trouble>,
     /// From when until when every other recipient is not to be disturbed.
     pub(crate) quiet: Option<(i64, i64)>,
+    /// From the acceptance of one part to the next.
+    pub(crate) part_gap: i64,
     /// Chaos ends: what is away comes back, and nothing fails any more.
     pub(crate) calm_at: i64,
     pub(crate) end_at: i64,
@@ -229,6 +231,7 @@ impl Plan {
             channels: Self::draw_channels(&mut dice),
             troubles: Vec::new(),
             quiet: None,
+            part_gap: 0,
             calm_at,
             end_at: calm_at + SETTLING + lease + horizon / 2 + 35 * SECOND,
             settings,
@@ -254,6 +257,7 @@ impl Plan {
         }
         plan.draw_history(&mut Dice::new(seed, "history"));
         plan.draw_pauses(&mut Dice::new(seed, "pauses"));
+        plan.draw_parts(&mut Dice::new(seed, "parts"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
         // By a clock that jumped it cannot be said what was quiet when.
@@ -443,7 +447,7 @@ impl Plan {
             },
             4 | 5 => Change::Cancel,
             6 => Change::Delete,
-            7 => Change::PutBack { at: due },
+            7 => Change::PutBack { at: Some(due) },
             _ => Change::Mark(Status::Sent),
         }
     }

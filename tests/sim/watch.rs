@@ -38,6 +38,8 @@ pub(crate) enum Invariant {
     QuietHours,
     /// Nothing that is paused starts, once its daemon has heard of it, or the time for that is over.
     PausedStays,
+    /// The parts of a message leave in order, and none is skipped.
+    PartsInOrder,
     /// 9. What is sent is what the user last committed.
     LastWord,
     /// 11. Nothing stays in `sending`; a state that needs a reason has one.
@@ -91,9 +93,11 @@ impl World {
         let seen = seen.or_else(|| self.disturbs(payload));
         let oldest = self.t - self.pause_span(slot);
         let seen = seen.or_else(|| self.started_in_pause(payload, |paused| paused < oldest));
-        let seen = seen.or_else(|| self.second_text(id)).or_else(|| {
+        let seen = seen.or_else(|| self.second_text(payload));
+        let seen = seen.or_else(|| self.out_of_order(payload));
+        let seen = seen.or_else(|| {
             let row = self.db.rows.get(&id)?;
-            (row.body != payload.body()).then(|| {
+            (self.text_of(payload) != Some(payload.body())).then(|| {
                 let what = format!("{:?} leaves, {:?} stands", payload.body(), row.body);
                 (Invariant::LastWord, what)
             })
@@ -134,7 +138,8 @@ impl World {
     /// it disturbs if all of that, and the request, are in the quiet hours.
     fn disturbs(&self, payload: &Payload) -> Seen {
         let (start, end) = self.db.quiet_hours_of(payload.id())?;
-        if !Rule::QuietHours.holds(payload.channel()) {
+        // They are judged once a message.
+        if payload.part().before > 0 || !Rule::QuietHours.holds(payload.channel()) {
             return None;
         }
         let attempt = self.db.attempt(payload.token())?;
@@ -170,11 +175,12 @@ impl World {
         None
     }
 
-    fn second_text(&self, id: MessageId) -> Seen {
+    fn second_text(&self, payload: &Payload) -> Seen {
+        let (id, part) = (payload.id(), payload.part().before);
         let before = self
             .requests
             .iter()
-            .find(|r| r.id == id && !r.known_unaccepted)?;
+            .find(|r| r.id == id && r.part == part && !r.known_unaccepted)?;
         let what = format!("another attempt ({}) may have been accepted", before.token);
         Some((Invariant::NoBlindSecondText, what))
     }
@@ -320,11 +326,21 @@ impl World {
                     let what = format!("row {n} is {} without a reason", row.status.as_str());
                     broken.push((Invariant::NamedState, what));
                 }
-                Status::Sent if row.sid.is_none() && self.asked(row.id) => {
+                // Between two parts its user may have marked it.
+                Status::Sent if row.sid.is_none() && row.parts_done == 0 && self.asked(row.id) => {
                     let what = format!("row {n} is sent without its proof");
                     broken.push((Invariant::NamedState, what));
                 }
                 _ => {}
+            }
+        }
+        let ids: Vec<_> = self.db.rows.keys().copied().collect();
+        for id in ids {
+            if let Some(what) = self.parts_missing(id) {
+                broken.push((
+                    Invariant::PartsInOrder,
+                    format!("row {} is {what}", id.0.as_u128()),
+                ));
             }
         }
         for (invariant, what) in broken {

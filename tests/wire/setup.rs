@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Carriers, Claim, Facts, LaneKey, MessageId, Moment, Outcome,
+    AttemptToken, Carriers, Claim, Facts, LaneKey, MessageId, Moment, Outcome, Part,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider;
@@ -36,6 +36,8 @@ pub(crate) fn claim() -> Claim {
         to_number: TO.into(),
         from_number: Some(FROM.into()),
         body: BODY.into(),
+        part: Part::ONLY,
+        part_text: None,
         campaign: None,
         facts: Facts::default(),
     }

@@ -1,5 +1,5 @@
-//! The text of a scheduled message: as written, or rendered from a template. Texts that the claim
-//! would refuse are refused here, before a row is inserted.
+//! The text of a scheduled message: as written, or rendered from a template, and the parts it is sent in. Texts that the
+//! claim would refuse are refused here, before a row is inserted.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,10 @@ use super::Args;
 use crate::cli::Usage;
 use crate::message::Channel;
 use crate::message::facts::Template;
+use crate::message::parts::{PARTS_MAX, SEPARATOR, split};
 use crate::message::segments::Segments;
 use crate::message::template::{self, TemplateError};
+use crate::policy::Rule;
 use crate::provider::twilio;
 use crate::store::user::{Named, UserSession};
 
@@ -19,6 +21,8 @@ use crate::store::user::{Named, UserSession};
 pub(super) struct Text {
     /// As written, or as rendered now: the claim renders it again.
     pub(super) body: String,
+    /// The texts that are sent, one after the other.
+    pub(super) parts: Vec<String>,
     /// The template it is rendered from.
     pub(super) template: Option<Of>,
     /// Possible mistakes.
@@ -48,17 +52,38 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Checks that a text can be sent.
-pub(super) fn check(channel: Channel, text: &str) -> Result<(), String> {
-    let characters = text.chars().count();
-    if text.trim().is_empty() {
-        return Err("it is empty".into());
+/// The texts that a text is sent in, or why it cannot be sent.
+fn parts_of(channel: Channel, text: &str, separator: Option<&str>) -> Result<Vec<String>, String> {
+    let parts = split(text, separator);
+    if parts.is_empty() {
+        return Err("every part of it is empty".into());
+    }
+    if parts.len() > PARTS_MAX {
+        return Err(format!(
+            "it has {} parts; the limit is {PARTS_MAX}",
+            parts.len()
+        ));
     }
     let most = twilio::CAPABILITIES.max_chars;
-    if channel.is_phone() && characters > most {
-        return Err(format!(
-            "it has {characters} characters; the limit is {most}"
-        ));
+    for (n, part) in (1..).zip(&parts) {
+        let characters = part.chars().count();
+        if channel.is_phone() && characters > most {
+            let what = match parts.len() {
+                1 => "it".to_owned(),
+                of => format!("part {n} of {of}"),
+            };
+            return Err(format!(
+                "{what} has {characters} characters; the limit is {most}"
+            ));
+        }
+    }
+    Ok(parts.into_iter().map(ToOwned::to_owned).collect())
+}
+
+/// Checks of a text what can be known without the database.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".into());
     }
     // Postgres has no such character in a text.
     if text.contains('\0') {
@@ -69,14 +94,19 @@ pub(super) fn check(channel: Channel, text: &str) -> Result<(), String> {
 
 impl Text {
     pub(super) async fn of(app: &UserSession<&Client>, args: &Args) -> anyhow::Result<Self> {
+        let separator = app.part_separator().await?;
+        let separator = separator.as_deref().unwrap_or(SEPARATOR);
+        let separator = Some(separator).filter(|_| Rule::Parts.holds(args.channel));
         let Some(key) = &args.template else {
             // The parser does not report it: with --body it takes --template as excluded.
             if !args.var.is_empty() {
                 let why = "variables need --template";
                 return Err(Usage::of("--var")(why.into()).into());
             }
+            let body = args.body.clone().unwrap_or_default();
             return Ok(Self {
-                body: args.body.clone().unwrap_or_default(),
+                parts: parts_of(args.channel, &body, separator).map_err(Usage::of("--body"))?,
+                body,
                 template: None,
                 remarks: Vec::new(),
             });
@@ -90,7 +120,7 @@ impl Text {
         }
         let json = serde_json::to_string(&vars)?;
         let template = named.template;
-        let body = rendered(args.channel, &template, &json)?;
+        let (body, parts) = rendered(args.channel, &template, &json, separator)?;
         let remarks = remarks(&template, &vars);
         let template = Some(Of {
             id: named.id,
@@ -99,6 +129,7 @@ impl Text {
         });
         Ok(Self {
             body,
+            parts,
             template,
             remarks,
         })
@@ -126,9 +157,14 @@ fn found(mut templates: Vec<Named>, key: &str) -> Result<Named, Usage> {
     }
 }
 
-fn rendered(channel: Channel, template: &Template, vars: &str) -> Result<String, Usage> {
+fn rendered(
+    channel: Channel,
+    template: &Template,
+    vars: &str,
+    separator: Option<&str>,
+) -> Result<(String, Vec<String>), Usage> {
     let wrong = Usage::of("--template");
-    let text = template::render(template, vars).map_err(|error| match &error {
+    let text = template::render(template, vars, separator).map_err(|error| match &error {
         TemplateError::Inactive(_) => wrong(format!(
             "{error}: set its is_active in sms_templates, or use another"
         )),
@@ -142,7 +178,7 @@ fn rendered(channel: Channel, template: &Template, vars: &str) -> Result<String,
                 max_length: None,
                 ..template.clone()
             };
-            let text = template::render(&unbounded, vars).unwrap_or_default();
+            let text = template::render(&unbounded, vars, separator).unwrap_or_default();
             let segments = Segments::of(&text);
             wrong(format!(
                 "{error}; use shorter values, or raise its max_length. The text has {segments}:\n{text}"
@@ -154,8 +190,9 @@ fn rendered(channel: Channel, template: &Template, vars: &str) -> Result<String,
         | TemplateError::Open(_)
         | TemplateError::NoName { .. } => wrong(format!("{error}; correct it in sms_templates")),
     })?;
-    match check(channel, &text) {
-        Ok(()) => Ok(text),
+    let parts = check(&text).and_then(|()| parts_of(channel, &text, separator));
+    match parts {
+        Ok(parts) => Ok((text, parts)),
         Err(why) => Err(wrong(format!("its text cannot be sent: {why}"))),
     }
 }

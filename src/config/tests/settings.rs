@@ -20,6 +20,8 @@ fn the_defaults_are_those_of_the_interface() {
         "hours_by_type = \"none\"",
         "urgent_passes_quiet_hours = false",
         "limit_source = \"punctual\"",
+        "part_separator = \"[BUBBLE]\"",
+        "part_gap = \"1s 500ms\"",
         "validate = \"warn\"",
         "log = \"info\"",
         "log_format = \"text\"",
@@ -151,7 +153,14 @@ fn what_the_policy_goes_by() {
     env("PUNCTUAL_SCHEMA", "My app", Ok("schema = \"My app\""));
     env("PUNCTUAL_SCHEMA", "\"My app\"", Err("not quoted"));
     env("PUNCTUAL_SCHEMA", "punctual", Err("own schemas"));
-
+    let separator = "PUNCTUAL_PART_SEPARATOR";
+    env(separator, " <next> ", Ok("part_separator = \"<next>\""));
+    env(separator, "", Ok("part_separator = \"\""));
+    file("part_separator = ' '", Ok("part_separator = \"\""));
+    env(separator, "a\nb", Err("without line breaks"));
+    env(separator, &"x".repeat(65), Err("at most 64 characters"));
+    env("PUNCTUAL_PART_GAP", "0s", Ok("part_gap = \"0s\""));
+    env("PUNCTUAL_PART_GAP", "61s", Err("from 0s to 1m"));
     env("PUNCTUAL_VALIDATE", "refuse", Ok("validate = \"refuse\""));
     env("PUNCTUAL_VALIDATE", "strict", Err("warn or refuse"));
     // The zone of the settings is the one that messages are judged by.

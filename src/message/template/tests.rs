@@ -18,12 +18,12 @@ fn template(text: &str) -> Template {
 
 #[track_caller]
 fn check(text: &str, vars: &str, expected: &str) {
-    assert_eq!(render(&template(text), vars).as_deref(), Ok(expected));
+    assert_eq!(render(&template(text), vars, None).as_deref(), Ok(expected));
 }
 
 #[track_caller]
 fn refused(template: &Template, vars: &str, expected: &str) {
-    let error = render(template, vars).unwrap_err().to_string();
+    let error = render(template, vars, None).unwrap_err().to_string();
     assert_eq!(error, expected);
 }
 
@@ -90,7 +90,7 @@ fn what_is_required_must_be_there() {
         ..template("{{name}} {{time}}")
     };
     let both = r#"{"name": "Ada", "time": 9}"#;
-    assert_eq!(render(&strict, both).as_deref(), Ok("Ada 9"));
+    assert_eq!(render(&strict, both, None).as_deref(), Ok("Ada 9"));
     let missing = "template greeting needs the variable time, which template_vars does not have";
     refused(&strict, r#"{"name": "Ada"}"#, missing);
     refused(&strict, r#"{"name": "Ada", "time": null}"#, missing);
@@ -99,7 +99,7 @@ fn what_is_required_must_be_there() {
             required_vars: Some(none.into()),
             ..template("x")
         };
-        assert_eq!(render(&lax, "{}").as_deref(), Ok("x"));
+        assert_eq!(render(&lax, "{}", None).as_deref(), Ok("x"));
     }
     for wrong in ["{}", "[1]", "\"name\""] {
         let odd = Template {
@@ -139,7 +139,7 @@ fn characters_are_counted_after_rendering() {
         ..template("ü{{x}}")
     };
     assert_eq!(
-        render(&short, r#"{"x": "👍👍👍👍"}"#).as_deref(),
+        render(&short, r#"{"x": "👍👍👍👍"}"#, None).as_deref(),
         Ok("ü👍👍👍👍")
     );
     refused(
@@ -167,19 +167,19 @@ proptest! {
             vars.insert(format!("a{n}"), value.clone().into());
         }
         let vars = serde_json::Value::Object(vars).to_string();
-        prop_assert_eq!(render(&template(&text), &vars), Ok(expected));
+        prop_assert_eq!(render(&template(&text), &vars, None), Ok(expected));
     }
 
     /// A text without `{{` is itself, whatever the variables.
     #[test]
     fn what_has_no_variable_is_itself(text in "\\PC{0,60}") {
         prop_assume!(!text.contains("{{"));
-        prop_assert_eq!(render(&template(&text), r#"{"a": 1}"#), Ok(text));
+        prop_assert_eq!(render(&template(&text), r#"{"a": 1}"#, None), Ok(text));
     }
 
     /// No template and no variables make it panic.
     #[test]
     fn nothing_makes_it_panic(text in "(\\PC|\\{\\{|\\}\\}){0,20}", vars in "\\PC{0,30}") {
-        let _ = render(&template(&text), &vars);
+        let _ = render(&template(&text), &vars, None);
     }
 }

@@ -59,6 +59,8 @@ fn broken(rule: Rule) -> Option<fn(&mut Claim, &mut Rules)> {
             prefer(claim, |chosen| chosen.off = vec![Switch::DailyBrief]);
         },
         Rule::DailyLimit => |claim, _| claim.facts.limit = Limit::Over { limit: 1 },
+        // Of no part there is a text.
+        Rule::Parts => |claim, _| claim.body = "[BUBBLE]\n[BUBBLE]".into(),
         Rule::Stop | Rule::AppRows => return None,
     })
 }
@@ -121,6 +123,7 @@ fn the_documentation_has_the_table() {
             Rule::Verified => "[`phone_verified`](#consent)",
             Rule::Switch => "[switch of the `message_type`](#consent)",
             Rule::DailyLimit => "[daily limit](#daily-limit)",
+            Rule::Parts => "[parts](parts.md)",
             Rule::AppRows => "rows in `messages` and `conversations`",
         };
         let cells = Channel::UNDERSTOOD.map(|of| if rule.holds(of) { "yes" } else { "–" });

@@ -1,7 +1,7 @@
 //! What a witness and a memory keep, and what they drop.
 
 use super::*;
-use crate::message::MessageId;
+use crate::message::{MessageId, Part};
 
 fn token(n: u128) -> AttemptToken {
     AttemptToken(uuid::Uuid::from_u128(n))
@@ -90,6 +90,7 @@ fn begun(n: u128) -> Begun {
         message: MessageId(uuid::Uuid::from_u128(n)),
         expires_us: 0,
         at_us: 0,
+        part: Part::ONLY,
     }
 }
 

@@ -3,14 +3,19 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::message::{Category, Failure, Moment, Stage};
+use crate::message::{Category, Delivery, Failure, Moment, Retry, Stage};
 use crate::proof::report::{About, ProviderStatus};
-use crate::proof::standing::RetryLimits;
+use crate::proof::standing::{PartStanding, RetryLimits};
 
 mod arrival;
 mod groups;
+mod parts;
 
 const HOUR: Duration = Duration::from_secs(3600);
+const ALLOWED: Allowed = Allowed {
+    max_lateness: HOUR,
+    part_gap: Duration::from_secs(2),
+};
 const MESSAGE: MessageId = MessageId(Uuid::from_u128(1));
 const ATTEMPT: AttemptToken = AttemptToken(Uuid::from_u128(11));
 const LATER: AttemptToken = AttemptToken(Uuid::from_u128(12));
@@ -46,6 +51,9 @@ fn limits(attempts: i32, late: u64) -> RetryLimits {
 fn attempt_at(latest: bool, stage: Option<Stage>) -> AttemptStanding {
     AttemptStanding {
         latest,
+        part: 0,
+        tries: 1,
+        superseded: false,
         accepted: stage.is_some(),
         sid: stage.map(|_| sid("A")),
         stage,
@@ -62,6 +70,8 @@ fn standing(row: Status, stage: Option<Stage>) -> Standing {
             status: row,
             sid: matches!(row, Status::Sent | Status::Delivered).then(|| sid("A")),
             limits: limits(1, 0),
+            parts_done: 0,
+            parts: vec![PartStanding::Open],
             no_retry: None,
         }),
         attempts: [(ATTEMPT, attempt_at(true, stage))].into(),
@@ -105,7 +115,7 @@ fn located(report: &Report) -> Located<'_> {
 
 fn merged(standing: &Standing, delivery: Delivery) -> Change {
     let report = report(delivery);
-    let merged = merge(of(standing.clone()), &[located(&report)], HOUR);
+    let merged = merge(of(standing.clone()), &[located(&report)], ALLOWED);
     merged.changes[0]
 }
 
@@ -177,6 +187,7 @@ fn ranks_only_grow_and_no_failure_stands_against_arrival() {
             stage: Stage::Delivered,
             row: Some(Status::Delivered),
             again: None,
+            part: None,
         };
         assert_eq!(sent(failed, D::Delivered), arrived);
         for word in [D::Queued, D::Sending, D::Sent] {
@@ -189,13 +200,13 @@ fn ranks_only_grow_and_no_failure_stands_against_arrival() {
 fn one_sid_is_one_attempts_and_one_attempt_has_one_sid() {
     let own = report_by("B", Delivery::Delivered);
     let has_another = of(standing(Status::Sent, Some(Stage::Sent)));
-    let got = merge(has_another, &[located(&own)], HOUR);
+    let got = merge(has_another, &[located(&own)], ALLOWED);
     assert_eq!(got.changes, [Change::Contradiction]);
     assert!(got.attempts.is_empty() && got.rows.is_empty());
     assert!(got.receipts[0].contradicts);
     let mut anothers = of(standing(Status::Sending, None));
     anothers.owners.insert("B".to_owned(), LATER);
-    let got = merge(anothers, &[located(&own)], HOUR);
+    let got = merge(anothers, &[located(&own)], ALLOWED);
     assert_eq!(got.changes, [Change::Contradiction]);
     // Within a group as well, whatever message the other attempt is of.
     let mut two = of(standing(Status::Sending, None));
@@ -213,7 +224,7 @@ fn one_sid_is_one_attempts_and_one_attempt_has_one_sid() {
         token: LATER,
         report: &own,
     };
-    let got = merge(two, &[located(&own), second], HOUR);
+    let got = merge(two, &[located(&own), second], ALLOWED);
     assert!(matches!(got.changes[0], Change::Advance { .. }));
     assert_eq!(got.changes[1], Change::Contradiction);
 }
@@ -268,7 +279,7 @@ fn a_row_that_the_table_does_not_let_be_pending_has_failed_and_says_why() {
     let undelivered = report(Delivery::Undelivered(failure(Retry::After {
         base: minutes(1),
     })));
-    let got = merge(of(standing), &[located(&undelivered)], HOUR);
+    let got = merge(of(standing), &[located(&undelivered)], ALLOWED);
     let [row] = &got.rows[&MESSAGE][..] else {
         panic!("{got:?}");
     };
@@ -294,7 +305,7 @@ fn what_a_restored_database_had_lost_is_not_retried() {
             attempt.recovered = true;
         }
         let report = report(delivery);
-        let got = merge(of(standing), &[located(&report)], HOUR);
+        let got = merge(of(standing), &[located(&report)], ALLOWED);
         let [row] = &got.rows[&MESSAGE][..] else {
             panic!("{got:?}");
         };
@@ -319,6 +330,7 @@ fn a_failure_that_is_not_the_rows_is_no_reason_to_try_again() {
             stage: Stage::Failed,
             row: None,
             again: None,
+            part: None,
         };
         assert_eq!(merged(&standing, failed), expected, "{standing:?}");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::*;
-use crate::message::{Category, Retry, Status};
+use crate::message::{Category, Part, Retry, Status};
 
 const NOW: Moment = Moment::from_micros(9_000_000);
 
@@ -27,6 +27,7 @@ fn begun() -> Begun {
         message: open(true).message,
         expires_us: i64::MAX,
         at_us: 1_000_000,
+        part: Part::ONLY,
     }
 }
 

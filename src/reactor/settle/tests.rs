@@ -1,6 +1,7 @@
 //! What each outcome does to the row.
 
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::budget::RETRY_MAX;
 use super::*;

@@ -9,7 +9,7 @@ use super::super::{AttemptBudget, Command, Input, JudgedClaim, Phase, Settlement
 use super::world::id;
 use super::*;
 use crate::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, Pausable, Pause, PauseKey, PauseScope,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, Part, Pausable, Pause, PauseKey, PauseScope,
     Priority, RowState, Uptime,
 };
 use crate::policy::{Reason, ReasonKind};
@@ -102,6 +102,7 @@ fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
             max: 3,
             expires: Moment::MAX,
         },
+        part: Part::ONLY,
         verdict: if how.is_multiple_of(11) {
             Err(Settlement::cancelled(Reason::new(
                 ReasonKind::TooLate,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::pauses::{Pauses, pausable};
 use crate::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Priority,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Priority,
     RowState, Status, Uptime,
 };
 use crate::reactor::{
@@ -321,8 +321,7 @@ impl World {
         }
         let due = self.pauses.due(row.id, row.due, &row.lane, self.now.db);
         if due > latest {
-            let state = self.pauses.state(row.id, row.state(), self.now.db);
-            return ClaimAnswer::Paused(state);
+            return ClaimAnswer::Paused(self.pauses.state(row.id, row.state(), self.now.db));
         }
         row.status = Status::Sending;
         row.attempts += 1;
@@ -338,6 +337,7 @@ impl World {
                 max: 3,
                 expires: Moment::MAX,
             },
+            part: Part::ONLY,
             verdict: Ok(ask.id),
         })
     }

@@ -13,6 +13,7 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
 static SCHEDULE: &Sql = sql!("sql/user_schedule.sql");
+static SEPARATOR: &Sql = sql!("sql/user_separator.sql");
 static TEMPLATES: &Sql = sql!("sql/user_templates.sql");
 static INSERT: &Sql = sql!("sql/user_insert.sql");
 static PREFER: &Sql = sql!("sql/user_prefer.sql");
@@ -125,6 +126,18 @@ impl<C: Borrow<Client>> UserSession<C> {
             .map(read)
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// What divides a text into parts, as the running daemon has it; empty: nothing does. `None`: it is not known, or
+    /// this role may not read it.
+    pub async fn part_separator(&self) -> Result<Option<String>, StoreError> {
+        const STEP: &str = "reading the separator of parts";
+        let row = self.client().query_one(SEPARATOR.text(), &[]).await;
+        match row.map_err(StoreError::at(STEP)) {
+            Ok(row) => row.try_get(0).map_err(StoreError::unreadable(STEP)),
+            Err(refused) if refused.is_refusal() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Schedules a message, with or without a user.

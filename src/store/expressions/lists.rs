@@ -210,3 +210,18 @@ pub(super) const fn sent_nothing<const N: usize>(alias: &[u8], out: &mut Text<N>
     }
     out.byte(b')');
 }
+
+pub(super) const fn wanted_at<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row(
+        "greatest($scheduled_at, $deferred_until, $requeued_at,
+                      case when $parts_done > 0 then $next_attempt_at end)",
+        alias,
+    );
+}
+
+pub(super) const fn parts_sent<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row(
+        "format('%s of %s parts sent', $parts_done, coalesce($parts_total::text, '?'))",
+        alias,
+    );
+}

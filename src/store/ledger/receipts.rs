@@ -11,7 +11,7 @@ use deadpool_postgres::Transaction;
 use uuid::Uuid;
 
 use crate::message::{AttemptToken, MessageId};
-use crate::proof::merge::{Located, Merged, merge};
+use crate::proof::merge::{Allowed, Located, Merged, merge};
 use crate::proof::{Change, Report};
 use crate::store::app::rows::{self, Delivered};
 use crate::store::session::timestamp::PgTimestamp;
@@ -125,7 +125,11 @@ impl Store {
             }
         }
         let located: Vec<Located<'_>> = group.located(reports).collect();
-        let merged = merge(std::mem::take(&mut group.standings), &located, max_lateness);
+        let allowed = Allowed {
+            max_lateness,
+            part_gap: self.part_gap,
+        };
+        let merged = merge(std::mem::take(&mut group.standings), &located, allowed);
         let moved = self.write(&tx, &merged, &group.app_messages).await?;
         let doubled = doubled(&tx, &merged).await?;
         write_app_rows(&tx, &merged, &moved, &group.app_messages).await?;

@@ -108,7 +108,8 @@ impl Store {
             .query_one(&statement, &[&id.0, &status, &sid, &verdict.sentence(by)])
             .await
             .map_err(StoreError::at(STEP))?;
-        let now: PgTimestamp = moved.try_get("now").map_err(StoreError::unreadable(STEP))?;
+        let read = || Ok((moved.try_get("now")?, moved.try_get("goes_on")?));
+        let (now, goes_on): (PgTimestamp, bool) = read().map_err(StoreError::unreadable(STEP))?;
         match verdict {
             Verdict::Sent(_) if !row.has_app_rows => {}
             Verdict::Sent(_) => {
@@ -123,13 +124,13 @@ impl Store {
                 let written = Delivered::proven(id, conversation, to, from, body, sid, now.0);
                 rows::write_behind_savepoint(&tx, &[written]).await?;
             }
-            Verdict::Resend => {
-                let tell = prepared(&tx, TELL, STEP).await?;
-                tx.execute(&tell, &[&id.0])
-                    .await
-                    .map_err(StoreError::at(STEP))?;
-            }
-            Verdict::Cancel => {}
+            Verdict::Resend | Verdict::Cancel => {}
+        }
+        if goes_on || *verdict == Verdict::Resend {
+            let tell = prepared(&tx, TELL, STEP).await?;
+            tx.execute(&tell, &[&id.0])
+                .await
+                .map_err(StoreError::at(STEP))?;
         }
         tx.commit().await.map_err(StoreError::at(STEP))?;
         Ok(Resolved::Done)

@@ -5,14 +5,8 @@
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
-use crate::clock::ZoneData;
-use crate::message::facts::Preferences;
 use crate::message::segments::Segments;
-use crate::message::{
-    Address, AttemptToken, Channel, Facts, InstanceId, MessageId, Moment, Status,
-};
-use crate::policy::{Rules, ZoneWarning, zone_of};
-use crate::store::session::timestamp::PgTimestamp;
+use crate::message::{AttemptToken, InstanceId, MessageId, Moment, Status};
 use crate::store::{Sql, Store, StoreError};
 
 const STEP: &str = "reading a message's story";
@@ -24,6 +18,7 @@ static NOTES: &Sql = sql!("sql/story_notes.sql");
 static OUTBOX: &Sql = sql!("sql/story_outbox.sql");
 
 mod next;
+mod read;
 
 pub use next::StoryHold;
 
@@ -59,8 +54,10 @@ pub struct StoryRow {
     /// Masked.
     pub to: String,
     pub characters: usize,
-    /// The length of the text in the network's terms.
+    /// The length of the text in the network's terms; of several parts together.
     pub segments: Segments,
+    /// How many of its parts were sent, like `3 of 8`; `None`: it is one text.
+    pub parts: Option<String>,
     pub scheduled_at: Moment,
     /// `greatest(scheduled_at, deferred_until, next_attempt_at)`.
     pub due: Moment,
@@ -102,6 +99,7 @@ impl StoryRow {
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryAttempt {
     pub number: i32,
+    /// Which part of its message it sends, from 1.
     pub part: i16,
     pub token: AttemptToken,
     pub instance: InstanceId,
@@ -173,14 +171,14 @@ impl Story {
             .query_opt(ROW.text(), &[&id.0, &default_sender])
             .await;
         let row = row.map_err(StoreError::at(STEP))?;
-        let row = row.as_ref().map(read_row).transpose();
+        let row = row.as_ref().map(read::row).transpose();
         let mut story = Self {
             id,
             row: row.map_err(StoreError::unreadable(STEP))?,
-            attempts: listed(client, ATTEMPTS, id, read_attempt).await?,
-            receipts: listed(client, RECEIPTS, id, read_receipt).await?,
-            notes: listed(client, NOTES, id, read_note).await?,
-            outbox: listed(client, OUTBOX, id, read_write).await?,
+            attempts: listed(client, ATTEMPTS, id, read::attempt).await?,
+            receipts: listed(client, RECEIPTS, id, read::receipt).await?,
+            notes: listed(client, NOTES, id, read::note).await?,
+            outbox: listed(client, OUTBOX, id, read::write).await?,
             timer: None,
             hold: None,
             next: String::new(),
@@ -213,16 +211,6 @@ impl Store {
     }
 }
 
-fn at(row: &Row, column: &str) -> Result<Moment, tokio_postgres::Error> {
-    Ok(row.try_get::<_, PgTimestamp>(column)?.0)
-}
-
-fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Error> {
-    Ok(row
-        .try_get::<_, Option<PgTimestamp>>(column)?
-        .map(|at| at.0))
-}
-
 /// What a statement lists of a message.
 async fn listed<T>(
     client: &Client,
@@ -234,117 +222,4 @@ async fn listed<T>(
     let rows = rows.map_err(StoreError::at(STEP))?;
     let all: Result<_, _> = rows.iter().map(read).collect();
     all.map_err(StoreError::unreadable(STEP))
-}
-
-fn read_row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
-    let to: &str = row.try_get("to_number")?;
-    let channel = Channel::of(row.try_get("channel")?);
-    let text: &str = row.try_get("text")?;
-    Ok(StoryRow {
-        status: row.try_get("status")?,
-        channel: channel.as_str(),
-        to: Address::parse(channel, to).map_or_else(
-            |_| match channel {
-                Channel::Sms => "not a phone number".to_owned(),
-                other => format!("not an address of the channel {}", other.as_str()),
-            },
-            |to| to.masked(),
-        ),
-        characters: text.chars().count(),
-        segments: Segments::of(text),
-        scheduled_at: at(row, "scheduled_at")?,
-        due: at(row, "due")?,
-        wanted_at: at(row, "wanted_at")?,
-        deferred_until: maybe_at(row, "deferred_until")?,
-        deferred_reason: row.try_get("deferred_reason")?,
-        next_attempt_at: maybe_at(row, "next_attempt_at")?,
-        paused_until: maybe_at(row, "paused_until")?,
-        paused_by: row.try_get("paused_by")?,
-        requeued_at: maybe_at(row, "requeued_at")?,
-        send_before: maybe_at(row, "send_before")?,
-        sent_at: maybe_at(row, "sent_at")?,
-        delivered_at: maybe_at(row, "delivered_at")?,
-        cancelled_at: maybe_at(row, "cancelled_at")?,
-        cancel_reason: row.try_get("cancel_reason")?,
-        error_message: row.try_get("error_message")?,
-        error_code: row.try_get("error_code")?,
-        twilio_sid: row.try_get("twilio_sid")?,
-        attempts: row.try_get("attempts")?,
-        max_attempts: row.try_get("max_attempts")?,
-        version: row.try_get("version")?,
-        in_doubt: row.try_get("in_doubt")?,
-        warnings: zone_warnings(row.try_get("timezone")?, row.try_get("their_timezone")?),
-    })
-}
-
-/// As in the log of the instance that judged it, and with the names.
-fn zone_warnings(own: Option<String>, theirs: Option<String>) -> Vec<String> {
-    let facts = Facts {
-        timezone: own,
-        preferences: Some(Preferences {
-            timezone: theirs,
-            ..Preferences::default()
-        }),
-        ..Facts::default()
-    };
-    let rules = Rules {
-        zones: ZoneData::newest().zones,
-        ..Rules::default()
-    };
-    let warnings = zone_of(&facts, &rules).warnings;
-    warnings.iter().map(ZoneWarning::with_name).collect()
-}
-
-fn read_attempt(row: &Row) -> Result<StoryAttempt, tokio_postgres::Error> {
-    Ok(StoryAttempt {
-        number: row.try_get("number")?,
-        part: row.try_get("part")?,
-        token: AttemptToken(row.try_get("token")?),
-        instance: InstanceId(row.try_get("instance")?),
-        claimed_at: at(row, "claimed_at")?,
-        lease_until: at(row, "lease_until")?,
-        started_at: maybe_at(row, "started_at")?,
-        finished_at: maybe_at(row, "finished_at")?,
-        outcome: row.try_get("outcome")?,
-        provider_sid: row.try_get("provider_sid")?,
-        code: row.try_get("code")?,
-        category: row.try_get("category")?,
-        error: row.try_get("error")?,
-        receipt_status: row.try_get("receipt_status")?,
-        asked: row.try_get("lookups")?,
-        asked_at: maybe_at(row, "looked_up_at")?,
-        ask_note: row.try_get("lookup_note")?,
-        next_ask_at: maybe_at(row, "next_lookup_at")?,
-        settled_by: row.try_get("settled_by")?,
-        settled_at: maybe_at(row, "settled_at")?,
-    })
-}
-
-fn read_receipt(row: &Row) -> Result<StoryReceipt, tokio_postgres::Error> {
-    Ok(StoryReceipt {
-        number: row.try_get("number")?,
-        provider_sid: row.try_get("provider_sid")?,
-        status: row.try_get("status")?,
-        error_code: row.try_get("error_code")?,
-        effect: row.try_get("effect")?,
-        row_status: row.try_get("row_status")?,
-        received_at: at(row, "received_at")?,
-    })
-}
-
-fn read_note(row: &Row) -> Result<StoryNote, tokio_postgres::Error> {
-    Ok(StoryNote {
-        at: at(row, "at")?,
-        note: row.try_get("note")?,
-    })
-}
-
-fn read_write(row: &Row) -> Result<StoryWrite, tokio_postgres::Error> {
-    Ok(StoryWrite {
-        attempts: row.try_get("attempts")?,
-        next_attempt_at: at(row, "next_attempt_at")?,
-        last_error: row.try_get("last_error")?,
-        app_error: row.try_get("app_error")?,
-        created_at: at(row, "created_at")?,
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use tokio_postgres::types::ToSql;
@@ -13,7 +14,7 @@ use crate::policy::Cleared;
 use crate::reactor::{Record, Settlement};
 use crate::store::app::rows::warn_of_refusal;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Sql, Store, StoreError, millis, prepared};
+use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
 pub(in crate::store) static RECORD_ACCEPTED: &Sql = sql!("sql/record_accepted.sql");
 static RECORD_LOST: &Sql = sql!("sql/record_lost.sql");
@@ -61,7 +62,7 @@ impl Store {
         let mut entered = Vec::new();
         let mut columns = Columns::default();
         for record in records {
-            columns.push(record, versions);
+            columns.push(record, versions, self.part_gap);
         }
         let c = &columns;
         let ask_ms = self.look_up_after.map(millis);
@@ -76,6 +77,9 @@ impl Store {
             &c.from,
             &c.to,
             &c.version,
+            &c.part,
+            &c.parts,
+            &c.gap,
         ];
         if std::ptr::eq(sql, RECORD_LOST) {
             params.push(&self.instance.0);
@@ -121,10 +125,18 @@ struct Columns<'a> {
     from: Vec<Option<&'a str>>,
     to: Vec<Option<&'a str>>,
     version: Vec<Option<i64>>,
+    part: Vec<i16>,
+    parts: Vec<i16>,
+    gap: Vec<Option<i64>>,
 }
 
 impl<'a> Columns<'a> {
-    fn push(&mut self, record: &'a Record<Arc<Cleared>>, versions: &HashMap<MessageId, i64>) {
+    fn push(
+        &mut self,
+        record: &'a Record<Arc<Cleared>>,
+        versions: &HashMap<MessageId, i64>,
+        part_gap: Duration,
+    ) {
         let Settlement::Accepted { sid } = &record.settlement else {
             unreachable!("partitioned by the caller");
         };
@@ -139,5 +151,10 @@ impl<'a> Columns<'a> {
             .push(sent.and_then(|sent| Some(sent.from()?.as_str())));
         self.to.push(sent.map(|sent| sent.to().as_str()));
         self.version.push(versions.get(&record.id).copied());
+        let (part, id) = (record.part, record.id);
+        self.part.push(part.before);
+        self.parts.push(part.of);
+        self.gap
+            .push(part.has_next().then(|| micros(part.gap(part_gap, id))));
     }
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::facts;
 use crate::message::{
-    AttemptToken, Channel, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Priority, RowState,
-    Status,
+    AttemptToken, Channel, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Part, Priority,
+    RowState, Status,
 };
 use crate::schedule::LEAD_MAX;
 use crate::store::session::timestamp::PgTimestamp;
@@ -195,6 +195,11 @@ fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         to_number: row.try_get("to_number")?,
         from_number: row.try_get("from_number")?,
         body: row.try_get("body")?,
+        part: Part {
+            before: row.try_get("part")?,
+            of: row.try_get("parts")?,
+        },
+        part_text: row.try_get("part_text")?,
         campaign: row.try_get("campaign_id")?,
         facts: facts::read(row)?,
     })

@@ -183,7 +183,14 @@ impl Store {
         client
             .execute(
                 &keep,
-                &[&zone, &text, &from, &until, &rules.validate.as_str()],
+                &[
+                    &zone,
+                    &text,
+                    &from,
+                    &until,
+                    &rules.validate.as_str(),
+                    &rules.part_separator.as_deref().unwrap_or_default(),
+                ],
             )
             .await
             .map_err(StoreError::at(STEP))?;

@@ -9,4 +9,5 @@ pub(in crate::store) mod outcomes;
 pub(in crate::store) mod overdue;
 pub mod pauses;
 pub(in crate::store) mod suppressions;
+pub(in crate::store) mod texts;
 pub(in crate::store) mod window;

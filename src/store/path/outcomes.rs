@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 use uuid::Uuid;
 
 use super::claims::pending;
@@ -52,6 +52,7 @@ impl Store {
         let mut done = Recorded::new();
         if !accepted.is_empty() {
             self.record_accepted(&accepted, versions, &mut done).await?;
+            self.notify_of_next_parts(&accepted, &done).await;
         }
         if !settled.is_empty() {
             let mut client = self.client().await?;
@@ -68,6 +69,23 @@ impl Store {
             lineage.witness(|own| own.recorded(mark, token));
         }
         Ok(done)
+    }
+
+    /// Notifies the other instances of messages that go on with their next part. If that fails, their sweeps find them.
+    async fn notify_of_next_parts(&self, accepted: &Records<'_>, done: &Recorded) {
+        let next = accepted.iter().filter(|record| record.has_next());
+        let next = next.filter(|record| done.contains_key(&record.token));
+        let next: Vec<MessageId> = next.map(|record| record.id).collect();
+        if next.is_empty() || !self.accompanied.load(Ordering::Relaxed) {
+            return;
+        }
+        let notified = async {
+            let client = self.client().await?;
+            notify_ids(&client, &next).await
+        };
+        if let Err(error) = notified.await {
+            tracing::debug!(%error, "the other instances were not notified of next parts");
+        }
     }
 }
 
@@ -109,7 +127,7 @@ async fn notify_others(
 /// Notifies every instance of rows that the daemon itself has moved: its own writes run no trigger
 /// that does.
 pub(in crate::store) async fn notify_ids(
-    tx: &Transaction<'_>,
+    tx: &impl GenericClient,
     ids: &[MessageId],
 ) -> Result<(), StoreError> {
     const STEP: &str = "notifying the other instances";

@@ -57,19 +57,25 @@ pub(super) const DAEMON: &[Case] = &[
         "path/record_accepted",
         20,
         135,
-        "plans.ids('sending'), plans.tokens('sending'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint)",
+        "plans.ids('sending'), plans.tokens('sending'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint)",
     ),
     case(
         "path/record_lost",
         20,
         175,
-        "plans.ids('pending'), plans.tokens('new'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.id('instance', 2)",
+        "plans.ids('pending'), plans.tokens('new'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint), plans.id('instance', 2)",
     ),
     case(
         "path/record_settled",
         20,
         85,
         "plans.ids('sending'), plans.tokens('sending'), plans.same('unconfirmed'::text), plans.same('unknown'::text), plans.same(1), plans.same('x'::text), plans.same('x'::text), plans.same(null::bigint), plans.same(true), plans.same(now()), plans.same(now()), plans.same(null::timestamptz), 1000, plans.numbers(), plans.numbers(), plans.same('\\x00'::bytea), plans.texts('text')",
+    ),
+    case(
+        "path/keep_texts",
+        20,
+        85,
+        "plans.ids('sending'), plans.tokens('sending'), plans.texts('text')",
     ),
     case(
         "path/load_window",
@@ -128,7 +134,7 @@ pub(super) const DAEMON: &[Case] = &[
         "path/settings_keep",
         1,
         10,
-        "'UTC', null, '{}', '{}', 'warn'",
+        "'UTC', null, '{}', '{}', 'warn', '[BUBBLE]'",
     ),
     case(
         "path/suppress",
@@ -183,6 +189,7 @@ pub(super) const DAEMON: &[Case] = &[
         40,
         "'+13105550100', null, 'x', now() + interval '1 hour', null, null, null, null, null, null, null, null, 'sms'",
     ),
+    case("app/user_separator", 1, 3, ""),
     case("app/user_templates", 100, 4, "'key_1', 3"),
     case(
         "app/write_messages",
@@ -287,7 +294,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/receipts_move",
         20,
         60,
-        "plans.ids('sent'), plans.same('delivered'::text), plans.sids('sent'), plans.same(null::text), plans.same(null::int), plans.same(null::bigint), plans.same(0)",
+        "plans.ids('sent'), plans.same('delivered'::text), plans.sids('sent'), plans.same(null::text), plans.same(null::int), plans.same(null::bigint), plans.same(0), plans.same(null::int), plans.same(null::int)",
     ),
     case("ledger/receipts_owners", 20, 15, "plans.sids('sent')"),
     case(

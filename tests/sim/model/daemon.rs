@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::NaiveTime;
 use punctual::message::facts::{Preferences, QuietHours};
 use punctual::message::{
-    AttemptToken, Claim, Facts, InstanceId, LedgerOutcome, MessageId, Moment, RowState, Status,
+    AttemptToken, Claim, Facts, InstanceId, LedgerOutcome, MessageId, Moment, Part, RowState,
+    Status,
 };
 use punctual::policy::too_late;
 use punctual::proof::quarantine::WRITTEN_AFTER;
@@ -59,6 +60,10 @@ impl Database {
             let Some(row) = self.rows.get(&ask.id) else {
                 continue;
             };
+            // A part waits for every request at the parts before it.
+            if row.parts_done > 0 && self.open_attempts().any(|a| a.message == ask.id) {
+                continue;
+            }
             let stops = self
                 .paused_until(row)
                 .is_some_and(|until| until > now + LEAD_MAX);
@@ -90,10 +95,15 @@ impl Database {
                 token: ask.token,
                 message: ask.id,
                 number,
+                part: row.parts_done,
+                texts: Vec::new(),
                 instance,
                 lease_until: now + lease,
                 outcome: None,
             });
+            let kept = self.kept_texts(ask.id);
+            let part_text = usize::try_from(row.parts_done).ok().filter(|n| *n > 0);
+            let part_text = part_text.and_then(|n| kept?.get(n).cloned());
             let body = match row.body.split_once(" of ") {
                 // The text as it was first written.
                 Some((_, of)) if self.mutant == Some(Mutant::OldText) => format!("text 1 of {of}"),
@@ -116,11 +126,48 @@ impl Database {
                 to_number: row.to.clone(),
                 from_number: None,
                 body,
+                part: Part {
+                    before: row.parts_done,
+                    of: row.parts_total.unwrap_or(1),
+                },
+                part_text,
                 campaign: None,
                 facts,
             });
         }
         won
+    }
+
+    /// What was kept of a message when its first part was sent last.
+    fn kept_texts(&self, id: MessageId) -> Option<&Vec<String>> {
+        let own = self.attempts.iter().filter(|a| a.message == id);
+        let kept = own.filter(|a| !a.texts.is_empty());
+        kept.max_by_key(|a| a.number).map(|a| &a.texts)
+    }
+
+    /// Keeps the texts of a message whose first part is about to be sent; whether it could.
+    pub(crate) fn keep_texts(
+        &mut self,
+        id: MessageId,
+        token: AttemptToken,
+        texts: &[String],
+    ) -> bool {
+        let is_free = self.free(id);
+        let row = self.rows.get_mut(&id);
+        let Some(row) = row.filter(|r| is_free && r.status == Status::Sending && r.parts_done == 0)
+        else {
+            return false;
+        };
+        let own = self
+            .attempts
+            .iter_mut()
+            .find(|a| a.token == token && a.message == id);
+        let Some(attempt) = own.filter(|a| a.outcome.is_none()) else {
+            return false;
+        };
+        attempt.texts = texts.to_vec();
+        row.parts_total = i16::try_from(texts.len()).ok();
+        true
     }
 
     pub(crate) fn read(&self, ids: &[MessageId], now: Moment) -> Vec<(MessageId, RowState)> {
@@ -232,14 +279,25 @@ impl Database {
         if to == Status::Pending {
             self.touched.insert(record.id, now);
         }
+        let mut parts_sent = None;
         let row = self.move_row(record.id, to)?;
         row.attempts = (row.attempts - i32::from(!settled.counts)).max(0);
-        row.next_attempt_at = settled.pause().map(|pause| now + pause);
+        let gap = row.next_attempt_at.filter(|_| row.parts_done > 0);
+        let pause = settled.pause().map(|pause| now + pause);
+        row.next_attempt_at = pause.or(gap).filter(|_| to == Status::Pending);
+        if to == Status::Cancelled && row.parts_done > 0 {
+            let total = row.parts_total.unwrap_or(0);
+            parts_sent = Some(format!("{} of {total} parts sent", row.parts_done));
+        }
         // Why it waits stays said until something else is; a deferral has words of its own.
         if until.is_some() {
             row.deferred_until = until;
         } else if settled.reason.is_some() || to != Status::Pending {
             row.reason.clone_from(&settled.reason);
+        }
+        if let Some(parts) = parts_sent {
+            let reason = row.reason.take();
+            row.reason = Some(reason.map_or(parts.clone(), |own| format!("{own}; {parts}")));
         }
         Some(match row.status {
             Status::Pending => row.pending_state(),
@@ -257,7 +315,9 @@ impl Database {
         let own = self
             .attempt(record.token)
             .filter(|a| a.message == record.id)
-            .map(|a| a.outcome);
+            .map(|a| (a.outcome, a.part));
+        let part = own.map_or(record.part.before, |(_, part)| part);
+        let own = own.map(|(outcome, _)| outcome);
         let later = match own {
             // Merged before: the row may have gone on from there.
             Some(Some("accepted")) => return,
@@ -281,8 +341,26 @@ impl Database {
                 Status::Sent => later.zip(row.sent_at).is_some_and(|(l, sent)| l > sent),
                 _ => true,
             });
-        if !movable {
+        let Some(row) = self.rows.get(&record.id).filter(|_| movable) else {
             return;
+        };
+        let total = row.parts_total.unwrap_or(record.part.of);
+        let is_over = match row.status {
+            Status::Sent => part + 1 < total,
+            _ => part < row.parts_done,
+        };
+        if is_over {
+            return;
+        }
+        if part + 1 < total {
+            self.next_part(record, part, total, now);
+            return;
+        }
+        if total > 1
+            && let Some(row) = self.rows.get_mut(&record.id)
+        {
+            row.parts_done = total;
+            row.parts_total = Some(total);
         }
         // From `sent` to `sent` is no step of the table.
         if let Some(row) = self.rows.get_mut(&record.id)
@@ -298,6 +376,32 @@ impl Database {
         }
     }
 
+    /// A part was accepted, and others are left. What has ended stays so.
+    fn next_part<P>(&mut self, record: &Record<P>, part: i16, total: i16, now: Moment) {
+        let gap = record.part.gap(self.part_gap, record.id);
+        let gap = record.part.has_next().then_some(gap);
+        let Some(row) = self.rows.get_mut(&record.id) else {
+            return;
+        };
+        row.parts_done = match self.mutant {
+            Some(Mutant::SkipsPart) => (part + 2).min(total - 1),
+            Some(Mutant::RepeatsPart) => part,
+            _ => part + 1,
+        };
+        row.parts_total = Some(total);
+        row.attempts = 0;
+        row.sid = None;
+        row.sent_at = None;
+        row.next_attempt_at = None;
+        if matches!(row.status, Status::Failed | Status::Cancelled) {
+            return;
+        }
+        row.next_attempt_at = gap.map(|gap| record.finished.unwrap_or(now) + gap);
+        row.reason = None;
+        self.move_row(record.id, Status::Pending);
+        self.touched.insert(record.id, now);
+    }
+
     /// Enters an attempt that the ledger does not have. (That the same message may be there by
     /// another token is left out: here each attempt has a sid of its own.)
     fn regain<P>(&mut self, by: InstanceId, record: &Record<P>, now: Moment) {
@@ -306,6 +410,8 @@ impl Database {
             token: record.token,
             message: record.id,
             number: own.map(|a| a.number).max().unwrap_or(0) + 1,
+            part: record.part.before,
+            texts: Vec::new(),
             instance: by,
             lease_until: record.finished.unwrap_or(now),
             outcome: Some("accepted"),
@@ -481,7 +587,12 @@ impl Database {
             .map(|row| row.id)
             .collect();
         for id in &stranded {
-            let of_it: Vec<_> = self.attempts.iter().filter(|a| a.message == *id).collect();
+            let part = self.rows[id].parts_done;
+            let of_it = self
+                .attempts
+                .iter()
+                .filter(|a| a.message == *id && a.part == part);
+            let of_it: Vec<_> = of_it.collect();
             let unsent = |a: &&Attempt| {
                 LedgerOutcome::SENT_NOTHING
                     .iter()

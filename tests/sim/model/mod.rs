@@ -8,6 +8,7 @@ mod daemon;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::NaiveTime;
 use punctual::message::status::{Writer, transition};
@@ -36,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) requeued_at: Option<Moment>,
     pub(crate) created_at: Moment,
     pub(crate) attempts: i32,
+    pub(crate) parts_done: i16,
+    pub(crate) parts_total: Option<i16>,
     pub(crate) version: i64,
     pub(crate) reason: Option<String>,
     pub(crate) sid: Option<String>,
@@ -48,14 +51,16 @@ impl Row {
         self.after([self.deferred_until, self.next_attempt_at])
     }
 
-    /// `greatest(scheduled_at, deferred_until, requeued_at)`.
+    /// `greatest(scheduled_at, deferred_until, requeued_at)`, of a later part the time that it was due as well.
     pub(crate) fn wanted_at(&self) -> Moment {
-        self.after([self.deferred_until, self.requeued_at])
+        let since = self.after([self.deferred_until, self.requeued_at]);
+        let part = self.next_attempt_at.filter(|_| self.parts_done > 0);
+        part.map_or(since, |part| part.max(since))
     }
 
     /// From when the allowed lateness counts.
     pub(crate) fn late_from(&self) -> Moment {
-        if Rule::Lateness.holds(self.channel) {
+        if self.parts_done == 0 && Rule::Lateness.holds(self.channel) {
             self.wanted_at()
         } else {
             Moment::MAX
@@ -123,6 +128,9 @@ pub(crate) struct Attempt {
     pub(crate) token: AttemptToken,
     pub(crate) message: MessageId,
     pub(crate) number: i32,
+    pub(crate) part: i16,
+    /// Of an attempt at a first part: the texts of all parts.
+    pub(crate) texts: Vec<String>,
     pub(crate) instance: InstanceId,
     pub(crate) lease_until: Moment,
     pub(crate) outcome: Option<&'static str>,
@@ -158,6 +166,8 @@ pub(crate) struct Database {
     pub(crate) forbidden: Vec<String>,
     /// Those of every other recipient, as clocks in UTC show them.
     pub(crate) quiet: Option<(NaiveTime, NaiveTime)>,
+    /// From the acceptance of one part to the next.
+    pub(crate) part_gap: Duration,
     /// A row with another channel fails when it is written.
     understood: &'static [Channel],
     mutant: Option<Mutant>,

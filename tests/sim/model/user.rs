@@ -30,9 +30,9 @@ pub(crate) enum Change {
     Cancel,
     /// The app's own sender, which may still run beside us, says what became of it.
     Mark(Status),
-    /// A failed or cancelled row is to go again.
+    /// A failed or cancelled row is to go again; `None`: its time stays.
     PutBack {
-        at: Moment,
+        at: Option<Moment>,
     },
     Delete,
     /// `select … for update`, which any row allows.
@@ -84,6 +84,8 @@ impl Database {
                     requeued_at: None,
                     created_at: now,
                     attempts: 0,
+                    parts_done: 0,
+                    parts_total: None,
                     version: 0,
                     reason: failure,
                     sid: None,
@@ -118,7 +120,7 @@ impl Database {
             Change::Mark(status) => new.status = *status,
             Change::PutBack { at } => {
                 new.status = Status::Pending;
-                new.scheduled_at = *at;
+                new.scheduled_at = at.unwrap_or(old.scheduled_at);
             }
             Change::Insert { .. } | Change::Delete | Change::Hold => {}
         }
@@ -129,10 +131,11 @@ impl Database {
             let (to, body) = (row.to.clone(), row.body.clone());
             (to, body, row.scheduled_at, row.channel)
         };
-        let is_fixed = matches!(
-            old.status,
-            Status::Sending | Status::Sent | Status::Delivered | Status::Unconfirmed
-        );
+        let is_fixed = (old.parts_done > 0 && self.mutant != Some(Mutant::OpenParts))
+            || matches!(
+                old.status,
+                Status::Sending | Status::Sent | Status::Delivered | Status::Unconfirmed
+            );
         if is_fixed && content(&new) != content(old) && self.mutant != Some(Mutant::OpenGuard) {
             return None;
         }
@@ -148,6 +151,10 @@ impl Database {
         if back && self.attempts.iter().any(unresolved) {
             return None;
         }
+        // Nothing of it is left.
+        if back && old.parts_total.is_some_and(|total| old.parts_done >= total) {
+            return None;
+        }
         new.version += 1;
         if new.status == Status::Pending && (back || new.scheduled_at != old.scheduled_at) {
             new.deferred_until = None;
@@ -160,7 +167,12 @@ impl Database {
                 new.sent_at = None;
             }
         } else if new.status == Status::Cancelled && old.status != Status::Cancelled {
-            new.reason = Some("the user cancelled it".into());
+            new.reason = Some(match new.parts_total {
+                Some(total) if new.parts_done > 0 => {
+                    format!("{} of {total} parts sent", new.parts_done)
+                }
+                _ => "the user cancelled it".into(),
+            });
         }
         Some(new)
     }

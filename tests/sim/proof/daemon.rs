@@ -7,7 +7,8 @@ use std::time::Duration;
 use punctual::journal::Past;
 use punctual::journal::record::{Contents, Opened, Record as Line};
 use punctual::message::{
-    AttemptToken, Capabilities, Channel, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Status,
+    AttemptToken, Capabilities, Channel, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Part,
+    Status,
 };
 use punctual::proof::matching::{self, Candidate, Match, Resolution, SentText, UnconfirmedRow};
 use punctual::proof::quarantine::{self, Fate, Listing, QuarantinedRow, Reason, Reconciliation};
@@ -304,6 +305,7 @@ fn reconcile_number(rows: &[QuarantinedRow], look: &mut Reconciliation, scene: &
                     finished: at,
                     payload: None,
                     tries: 0,
+                    part: Part::ONLY,
                 };
                 if scene.ledger.record(&record, Some(row.version), scene.now) {
                     look.sent += 1;
@@ -447,6 +449,6 @@ fn report(
     let reports = [report];
     let located = scene.ledger.locate(&reports);
     let standings = scene.ledger.standings(&located, scene.now);
-    let merged = punctual::proof::merge(standings, &located, super::world::MAX_LATENESS);
+    let merged = punctual::proof::merge(standings, &located, super::world::ALLOWED);
     scene.ledger.write(&merged, scene.now);
 }

@@ -10,7 +10,9 @@ use punctual::message::{
 use punctual::proof::matching::SentText;
 use punctual::proof::merge::{Located, Merged, Standings};
 use punctual::proof::recovery::NotAccepted;
-use punctual::proof::standing::{AttemptStanding, RetryLimits, RowStanding, Standing};
+use punctual::proof::standing::{
+    AttemptStanding, PartStanding, RetryLimits, RowStanding, Standing,
+};
 use punctual::proof::{About, Report, TextKey};
 use punctual::reactor::{Record, Settled, Settlement};
 
@@ -402,6 +404,8 @@ impl Ledger {
                     send_before: None,
                     now,
                 },
+                parts_done: 0,
+                parts: vec![PartStanding::Open],
                 no_retry: None,
             });
             let standing = standings
@@ -417,6 +421,9 @@ impl Ledger {
                 located.token,
                 AttemptStanding {
                     latest: self.is_latest(located.token),
+                    part: 0,
+                    tries: 1,
+                    superseded: false,
                     accepted: attempt.outcome == Some("accepted"),
                     sid: attempt.sid.clone(),
                     stage: attempt.stage,

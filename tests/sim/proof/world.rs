@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use punctual::journal::record::Record as Line;
 use punctual::message::{
-    AttemptToken, Category, DatabaseId, Delivery, InDoubt, MessageId, Moment, Outcome, ProviderSid,
-    Retry, Stage, Status,
+    AttemptToken, Category, DatabaseId, Delivery, InDoubt, MessageId, Moment, Outcome, Part,
+    ProviderSid, Retry, Stage, Status,
 };
-use punctual::proof::merge::Located;
+use punctual::proof::merge::{Allowed, Located};
 use punctual::proof::recovery::{Answered, Begun, LogPosition, start};
 use punctual::proof::{Report, merge};
 use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
@@ -22,6 +22,11 @@ use crate::dice::Dice;
 
 /// A message later than this is not tried again.
 pub(super) const MAX_LATENESS: Duration = Duration::from_secs(3600);
+
+pub(super) const ALLOWED: Allowed = Allowed {
+    max_lateness: MAX_LATENESS,
+    part_gap: Duration::from_millis(1_500),
+};
 
 const MS: i64 = 1_000;
 const SECOND: i64 = 1_000 * MS;
@@ -428,6 +433,7 @@ impl World {
             finished: Some(now),
             payload: None,
             tries: 0,
+            part: Part::ONLY,
         };
         self.ledger.record(&record, None, now);
     }
@@ -509,6 +515,7 @@ impl World {
             message: id,
             expires_us: self.db_now().as_micros() + 3_600 * SECOND,
             at_us: self.db_now().as_micros(),
+            part: Part::ONLY,
         }));
         // The process may die between the journal's line and the first byte.
         if self.faults.chance(20) {
@@ -662,7 +669,7 @@ impl World {
             located.retain(|located| !(delivered(located) && has_failed(located)));
         }
         let standings = self.ledger.standings(&located, self.db_now());
-        let merged = merge(standings, &located, MAX_LATENESS);
+        let merged = merge(standings, &located, ALLOWED);
         let after_all = merged.attempts.values().filter(|w| w.arrived_after_all);
         self.tally.arrived_after_all += after_all.count() as u64;
         self.ledger.write(&merged, self.db_now());

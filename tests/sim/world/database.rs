@@ -30,6 +30,8 @@ pub(super) enum Call {
         answer: ClaimAnswer,
         lost: Vec<MessageId>,
     },
+    /// The third: the texts of messages of several parts are kept.
+    Keep(Keeping),
     Read(Vec<MessageId>),
     Pauses,
     Load {
@@ -51,6 +53,14 @@ pub(super) struct ClaimAnswer {
     states: Vec<(MessageId, RowState)>,
     /// Of these, what is paused.
     paused: Vec<MessageId>,
+}
+
+/// A claim that was judged, with those of it whose texts are not kept.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    answers: Vec<(MessageId, Answered<JudgedClaim<Payload>>)>,
+    unkept: Vec<Payload>,
+    asked: Uptime,
 }
 
 /// What becomes of a call.
@@ -138,7 +148,8 @@ impl World {
                 done: Vec::new(),
                 failed: true,
             },
-            Call::Upkeep => return,
+            // What could not be kept is told by `keep`.
+            Call::Keep(_) | Call::Upkeep => return,
         };
         let name = input_name(&input);
         self.tell(|| format!("daemon {} is to hear: {name}", whose.slot));
@@ -166,6 +177,15 @@ impl World {
                 let paused = rows.filter(|row| self.db.stopped_until(row, now).is_some());
                 answer.paused = paused.map(|row| row.id).collect();
                 self.process_at(back, whose, Process::Claimed(answer));
+            }
+            Call::Keep(mut keeping) => {
+                let db = &mut self.db;
+                keeping
+                    .unkept
+                    .retain(|one| !db.keep_texts(one.id(), one.token(), one.texts()));
+                if fate == Fate::Fine {
+                    self.process_at(back, whose, Process::Kept(keeping));
+                }
             }
             Call::Read(ids) => {
                 let rows = self.db.read(&ids, self.db_now());
@@ -296,7 +316,66 @@ impl World {
                 (ask.id, answer)
             })
             .collect();
-        let took = now.up.since(asked);
+        self.keep(whose, answers, asked);
+    }
+
+    /// What `Dispatch::keep_texts` does: what it cannot keep is not sent.
+    fn keep(
+        &mut self,
+        whose: Whose,
+        answers: Vec<(MessageId, Answered<JudgedClaim<Payload>>)>,
+        asked: Uptime,
+    ) {
+        let cleared = answers.iter().filter_map(|(_, answer)| match answer {
+            Answered::Won(judged) => judged.verdict.as_ref().ok(),
+            _ => None,
+        });
+        let unkept: Vec<_> = cleared.filter(|c| !c.texts().is_empty()).cloned().collect();
+        let keeping = Keeping {
+            answers,
+            unkept,
+            asked,
+        };
+        if keeping.unkept.is_empty() {
+            self.kept(whose, keeping);
+            return;
+        }
+        let there = self.latency();
+        let fate = match self.fate() {
+            Fate::Fine => Fate::Fine,
+            failed => {
+                // With or without an effect; the daemon hears of an error.
+                let back = self.latency();
+                let copy = Keeping {
+                    answers: keeping.answers.clone(),
+                    unkept: keeping.unkept.clone(),
+                    asked,
+                };
+                self.process_at(self.t + there + back, whose, Process::Kept(copy));
+                if failed == Fate::Refused {
+                    return;
+                }
+                failed
+            }
+        };
+        let call = Call::Keep(keeping);
+        self.at(self.t + there, Event::Effect { whose, call, fate });
+    }
+
+    pub(super) fn kept(&mut self, whose: Whose, keeping: Keeping) {
+        let Keeping {
+            mut answers,
+            unkept,
+            asked,
+        } = keeping;
+        for (_, answer) in &mut answers {
+            if let Answered::Won(judged) = answer
+                && unkept.iter().any(|one| one.token() == judged.token)
+            {
+                judged.without_texts();
+            }
+        }
+        let took = self.steady_now_of(whose.slot).up.since(asked);
         self.feed(whose, Input::Claimed { answers, took });
     }
 

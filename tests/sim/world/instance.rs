@@ -200,6 +200,7 @@ impl World {
             }
             Process::Input(input) => self.feed(whose, input),
             Process::Claimed(answer) => self.claimed(whose, answer),
+            Process::Kept(keeping) => self.kept(whose, keeping),
             Process::Leave(departure) => self.leave(whose, departure),
             Process::Answered(reply) => self.answered(whose, reply),
             Process::Upkeep => {

@@ -96,6 +96,7 @@ enum Process {
     Wake { generation: u64 },
     Input(Input),
     Claimed(database::ClaimAnswer),
+    Kept(database::Keeping),
     Leave(provider::Departure),
     Answered(provider::Reply),
     Upkeep,
@@ -181,6 +182,7 @@ impl World {
         let dice = |purpose: &str| Dice::new(seed, purpose);
         let default_sender: Sender = "+15005550001".parse().expect("a valid number");
         let mut db = Database::new(mutant, &Channel::ALL);
+        db.part_gap = micros(plan.part_gap);
         db.quiet = plan.quiet.and_then(|(from, until)| {
             let shown = |at| Some((START + micros(at)).to_utc()?.time());
             shown(from).zip(shown(until))
@@ -197,6 +199,7 @@ impl World {
             rules: Rules {
                 default_sender: Some(default_sender),
                 max_lateness: plan.max_lateness,
+                part_gap: micros(plan.part_gap),
                 ..Rules::default()
             },
             slots: (0..plan.slots).map(Slot::new).collect(),
@@ -323,6 +326,11 @@ impl World {
     /// From when on everything is expected to be known and on time.
     pub(crate) fn settled_at(&self) -> Moment {
         START + micros(self.plan.calm_at + SETTLING)
+    }
+
+    /// What divides texts of this channel.
+    pub(crate) fn separator(&self, channel: Channel) -> Option<&str> {
+        self.rules.separator(channel)
     }
 
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {

@@ -17,6 +17,10 @@ use crate::trouble::{Kind, Trouble};
 pub(crate) struct Request {
     pub(crate) id: MessageId,
     pub(crate) token: AttemptToken,
+    /// How many parts of its message come before what it sends.
+    pub(crate) part: i16,
+    /// Whether the provider says that it took it, whoever hears that.
+    pub(crate) is_accepted: bool,
     /// Whether the daemon was told, and is right to think, that nothing was accepted.
     pub(crate) known_unaccepted: bool,
     /// When the daemon heard what came of it.
@@ -93,10 +97,15 @@ impl World {
         self.requests.push(Request {
             id,
             token,
+            part: payload.part().before,
+            is_accepted: false,
             known_unaccepted: false,
             answered_at: None,
         });
         let (outcome, takes) = self.provide(token);
+        if let Some(request) = self.requests.last_mut() {
+            request.is_accepted = matches!(outcome, Outcome::Accepted { .. });
+        }
         self.tell(|| format!("  and after {takes} us is to hear: {outcome:?}"));
         let certain = matches!(
             outcome,

@@ -10,7 +10,7 @@ fn a_group_is_written_once_but_passes_what_it_was() {
     let hold = failure(Retry::HoldAccount { probe: minutes(5) });
     let (sent, failed) = (report(Delivery::Sent), report(Delivery::Undelivered(NO)));
     let both = [located(&sent), located(&failed)];
-    let got = merge(of(standing(Status::Sending, None)), &both, HOUR);
+    let got = merge(of(standing(Status::Sending, None)), &both, ALLOWED);
     let steps: Vec<_> = got.rows[&MESSAGE].iter().map(|step| step.to).collect();
     assert_eq!(steps, [Status::Sent, Status::Failed]);
     let attempt = &got.attempts[&ATTEMPT];
@@ -27,7 +27,7 @@ fn a_group_is_written_once_but_passes_what_it_was() {
         token: LATER,
         ..located(&proof)
     };
-    let got = merge(of(two), &[located(&failed), later], HOUR);
+    let got = merge(of(two), &[located(&failed), later], ALLOWED);
     let [row] = &got.rows[&MESSAGE][..] else {
         panic!("{got:?}");
     };
@@ -57,7 +57,7 @@ pub(super) fn any_delivery() -> impl Strategy<Value = Delivery> {
 pub(super) fn end(mut standings: Standings, groups: &[&[Located<'_>]]) -> (Standings, i32) {
     let mut uncounted = 0;
     for group in groups {
-        let rows = merge(standings.clone(), group, HOUR).rows;
+        let rows = merge(standings.clone(), group, ALLOWED).rows;
         uncounted += rows
             .values()
             .flatten()
@@ -65,7 +65,7 @@ pub(super) fn end(mut standings: Standings, groups: &[&[Located<'_>]]) -> (Stand
             .sum::<i32>();
         let mut merged = Merged::default();
         for located in *group {
-            standings.take(located, HOUR, &mut merged);
+            standings.take(located, ALLOWED, &mut merged);
         }
     }
     (standings, uncounted)
@@ -91,13 +91,13 @@ proptest! {
             let (before, was) = (rank(&now), status(&now));
             let report = report(call);
             let mut merged = Merged::default();
-            let change = now.take(&located(&report), HOUR, &mut merged);
+            let change = now.take(&located(&report), ALLOWED, &mut merged);
             if let (Change::Advance { row: Some(to), .. }, Some(was)) = (change, was) {
                 prop_assert!(transition(Some(was), to, Writer::Daemon), "{was:?} {to:?}");
                 prop_assert_eq!(status(&now), Some(to));
             }
             prop_assert!(rank(&now) >= before);
-            let again = now.clone().take(&located(&report), HOUR, &mut merged);
+            let again = now.clone().take(&located(&report), ALLOWED, &mut merged);
             prop_assert!(!matches!(again, Change::Advance { .. }), "{again:?}");
         }
     }
@@ -124,7 +124,7 @@ proptest! {
         let singly: Vec<_> = all.chunks(1).collect();
         let (together, apart) = (end(of(first.clone()), &[&all]), end(of(first.clone()), &singly));
         prop_assert_eq!(&together, &apart);
-        let written = merge(of(first), &all, HOUR);
+        let written = merge(of(first), &all, ALLOWED);
         let row = together.0.messages[&MESSAGE].row.clone().unwrap();
         let mut at = from;
         for write in written.rows.get(&MESSAGE).into_iter().flatten() {
@@ -147,7 +147,7 @@ proptest! {
     ) {
         let reports: Vec<_> = calls.iter().map(|call| report(*call)).collect();
         let all: Vec<_> = reports.iter().map(located).collect();
-        let got = merge(of(standing(Status::Sending, None)), &all, HOUR);
+        let got = merge(of(standing(Status::Sending, None)), &all, ALLOWED);
         let highest = calls.iter().map(|c| c.stage()).max_by_key(|s| s.rank()).unwrap();
         let last = got.rows[&MESSAGE].last().unwrap();
         prop_assert_eq!(last.to, highest.row_status());

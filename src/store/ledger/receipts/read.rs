@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::STEP;
 use crate::message::{AttemptToken, MessageId, ProviderSid};
 use crate::proof::merge::{Located, Standings};
-use crate::proof::standing::{AttemptStanding, RetryLimits, RowStanding, Standing};
+use crate::proof::standing::{AttemptStanding, PartStanding, RetryLimits, RowStanding, Standing};
 use crate::proof::{About, Report};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError, prepared};
@@ -151,10 +151,23 @@ impl Group {
         let Some(standing) = self.standings.messages.get_mut(&message) else {
             return Ok(());
         };
+        let stages: Option<Vec<Option<&str>>> = row.try_get("stages")?;
+        if let (Some(stages), Some(row)) = (stages, standing.row.as_mut()) {
+            for (part, stage) in row.parts.iter_mut().zip(stages) {
+                *part = match stage {
+                    None => PartStanding::Open,
+                    Some("delivered") => PartStanding::Arrived,
+                    Some(_) => PartStanding::Lost,
+                };
+            }
+        }
         standing.attempts.insert(
             token,
             AttemptStanding {
                 latest: row.try_get("latest")?,
+                part: row.try_get("part")?,
+                tries: row.try_get("tries")?,
+                superseded: row.try_get("superseded")?,
                 recovered: row.try_get("recovered")?,
                 requeued_since: row.try_get("requeued_since")?,
                 accepted: outcome == Some("accepted"),
@@ -182,6 +195,7 @@ fn read_row(row: &Row) -> Result<Option<RowStanding>, tokio_postgres::Error> {
     };
     let sid: Option<String> = row.try_get("twilio_sid")?;
     let send_before: Option<PgTimestamp> = row.try_get("send_before")?;
+    let parts: i16 = row.try_get("parts_total")?;
     Ok(Some(RowStanding {
         status,
         sid: sid.map(ProviderSid),
@@ -192,6 +206,8 @@ fn read_row(row: &Row) -> Result<Option<RowStanding>, tokio_postgres::Error> {
             send_before: send_before.map(|at| at.0),
             now: row.try_get::<_, PgTimestamp>("now")?.0,
         },
+        parts_done: row.try_get("parts_done")?,
+        parts: vec![PartStanding::Open; usize::try_from(parts).unwrap_or(1)],
         no_retry: None,
     }))
 }

@@ -163,9 +163,14 @@ async fn move_rows(
     let codes: Vec<Option<i32>> = writes().map(|write| write.report.status.code).collect();
     let pauses: Vec<Option<i64>> = writes().map(|write| write.pause.map(micros)).collect();
     let uncounted: Vec<i32> = writes().map(|write| write.uncounted).collect();
+    let parts = || writes().map(|write| write.part);
+    let done: Vec<Option<i32>> = parts().map(|part| Some(part?.done.into())).collect();
+    let attempts: Vec<Option<i32>> = parts().map(|part| part?.attempts).collect();
     tx.query(
         statement,
-        &[&ids, &statuses, &sids, &errors, &codes, &pauses, &uncounted],
+        &[
+            &ids, &statuses, &sids, &errors, &codes, &pauses, &uncounted, &done, &attempts,
+        ],
     )
     .await
     .map_err(StoreError::at(STEP))?

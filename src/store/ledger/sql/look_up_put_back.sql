@@ -14,7 +14,8 @@ with ask as (
   returning a.message_id, ask.sentence
 ), moved as (
   update public.scheduled_messages m
-     set status = 'pending', next_attempt_at = null, error_message = ledger.sentence,
+     set status = 'pending', next_attempt_at = case when m.parts_done > 0 then m.next_attempt_at end,
+         error_message = ledger.sentence,
          updated_at = clock_timestamp()
     from ledger
    where m.id = ledger.message_id and is_unconfirmed!(m)

@@ -19,4 +19,4 @@ select ask.n, coalesce(a.started_at, a.claimed_at)
  where a.outcome is null and a.token <> ask.token
    -- A template may be rendered to any text.
    and (m.template_vars is not null
-        or text_key!(m) = ask.text)
+        or coalesce(text_key!(a), text_key!(m)) = ask.text)

@@ -32,7 +32,9 @@ with dead as (
          error = 'the instance that claimed it ended before it said how the request went',
          -- The lease is over: the provider's list has had time to show the message.
          lookups = 0, next_lookup_at = clock_timestamp(),
-         lookup_to = free.lookup_to, lookup_from = free.lookup_from, lookup_text = free.lookup_text
+         lookup_to = free.lookup_to, lookup_from = free.lookup_from,
+         -- The ledger has what a part says.
+         lookup_text = case when free.id is not null then coalesce(text_key!(a), free.lookup_text) end
     from dead
     left join free on free.id = dead.message_id
    where a.token = dead.token and is_open!(a)

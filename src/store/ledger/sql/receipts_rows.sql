@@ -21,6 +21,7 @@ with ask as (
 ), free as (
   select m.id, m.status::text, m.twilio_sid::text, m.conversation_id::uuid, m.to_number::text, m.body::text,
          m.attempts::int, coalesce(m.max_attempts, 3)::int as max_attempts,
+         m.parts_done::smallint, coalesce(m.parts_total, 1)::smallint as parts_total,
          greatest(late_from!(m), paused_until!(m)) as late_from, m.send_before,
          clock_timestamp() as now, has_app_rows!(m) as has_app_rows
     from public.scheduled_messages m

@@ -34,7 +34,8 @@ with ask as (
                                       where l.quota_returned and l.user_id = c.user_id and l.day = c.day)::int, 0)
 ), moved as (
   update public.scheduled_messages m
-     set status = 'pending', attempts = greatest(m.attempts - 1, 0), next_attempt_at = null,
+     set status = 'pending', attempts = greatest(m.attempts - 1, 0),
+         next_attempt_at = case when m.parts_done > 0 then m.next_attempt_at end,
          error_message = case when m.status = 'sending' then m.error_message end,
          updated_at = clock_timestamp()
     from ledger

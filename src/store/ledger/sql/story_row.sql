@@ -4,6 +4,13 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
        m.next_attempt_at, m.requeued_at, m.send_before, m.sent_at, m.delivered_at, m.cancelled_at,
        m.cancel_reason, m.error_message, m.error_code, m.twilio_sid, m.attempts, m.max_attempts,
        m.version, m.in_doubt::text, coalesce(a.body, m.body)::text as text,
+       -- Of a message of several parts: how many were sent, and the texts that were kept; before the first of them the
+       -- text is divided as the running daemon would.
+       m.parts_done::smallint, coalesce(m.parts_total, 1)::smallint as parts_total,
+       case when m.parts_total > 1
+            then (select o.texts from punctual.attempts o where o.message_id = m.id and o.texts is not null
+                   order by o.number desc limit 1) end as texts,
+       (select s.part_separator from punctual.settings s) as separator,
        m.timezone::text as timezone, p.timezone as their_timezone,
        due!(m) as due,
        greatest(wanted_at!(m), least(paused.until, clock_timestamp())) as wanted_at,

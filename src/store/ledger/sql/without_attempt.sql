@@ -7,8 +7,10 @@
 with stranded as (
   select m.id, m.status,
          m.attempts > 0 and m.twilio_sid is null and m.sent_at is null
-         and m.attempts <= (select count(*) from punctual.attempts a where a.message_id = m.id)
-         and not exists (select from punctual.attempts a where a.message_id = m.id and (sent_nothing!(a)) is not true)
+         -- At the part that is next.
+         and m.attempts <= (select count(*) from punctual.attempts a where a.message_id = m.id and a.part = m.parts_done)
+         and not exists (select from punctual.attempts a
+                          where a.message_id = m.id and a.part = m.parts_done and (sent_nothing!(a)) is not true)
            as is_unsent
     from public.scheduled_messages m
    where m.id in (select s.id from public.scheduled_messages s

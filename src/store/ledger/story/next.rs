@@ -29,8 +29,12 @@ impl Story {
             Some(Status::Sent) => sent(self, &show),
             Some(Status::Delivered) => "nothing: it was delivered".into(),
             Some(Status::Failed | Status::Cancelled) => format!(
-                "nothing; to send it again: update scheduled_messages set status = 'pending' \
+                "nothing; to send {}: update scheduled_messages set status = 'pending' \
                  where id = '{}'",
+                match &row.parts {
+                    Some(parts) => format!("the parts that are left ({parts} were sent)"),
+                    None => "it again".to_owned(),
+                },
                 self.id
             ),
             Some(Status::Unconfirmed) => unconfirmed(self, row, &show),
@@ -63,10 +67,11 @@ fn pending(row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
         let by = row.paused_by.as_deref().unwrap_or("everything");
         return format!("is paused {until} ({by}); it will be sent then, or when it is due");
     }
-    format!(
-        "will be sent at {} (at once if that has passed)",
-        show(row.due)
-    )
+    let what = match &row.parts {
+        Some(parts) => format!("{parts} parts are sent; the next one will be sent"),
+        None => "will be sent".to_owned(),
+    };
+    format!("{what} at {} (at once if that has passed)", show(row.due))
 }
 
 fn in_quarantine(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> String) -> String {
@@ -173,6 +178,7 @@ mod tests {
             to: String::new(),
             characters: 0,
             segments: Segments::of(""),
+            parts: None,
             scheduled_at: Moment::default(),
             due: Moment::default(),
             wanted_at: Moment::default(),

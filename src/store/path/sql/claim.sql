@@ -7,7 +7,7 @@
 -- a claim can take no part in a deadlock. A message that is paused is not won either. One to a recipient who has
 -- opted out is cancelled instead, and so not won. The facts about users, events and templates are returned for the
 -- policy to judge by, and each message that counts takes quota of its user's day, or finds that there is none left
--- (reserve_quota).
+-- (reserve_quota). Of a message of several parts the next one is claimed, with the text that was kept of it.
 -- Types are given here and below: a prepared statement does not survive a change of its result, and the app may
 -- alter text to varchar under a running daemon.
 -- $1 ids  $2 tokens, one each  $3 instance  $4 lease (ms)  $5 how long before due (us)
@@ -35,6 +35,9 @@ with quarantine as materialized (
         and due!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond'
         -- What is stopped until then is claimed as far ahead as what is due then.
         and coalesce(paused_until!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond', true)
+        -- A part waits for every request at the parts before it.
+        and (m.parts_done = 0
+             or not exists (select from punctual.attempts o where o.message_id = m.id and is_open!(o)))
         -- Written after the quarantine began (WRITTEN_AFTER in proof/quarantine.rs), it is not in it.
         and not exists (
           select from quarantine q
@@ -74,7 +77,11 @@ with quarantine as materialized (
             m.send_before, m.scheduled_at, m.timezone, m.message_type, m.priority, m.template_id,
             m.template_vars, m.calendar_event_id, m.event_start,
             g.user_id, g.facts, g.day, g.over_limit,
-            m.campaign_id,
+            m.campaign_id, m.parts_done, m.parts_total,
+            case when m.parts_done > 0
+                 then (select a.texts[m.parts_done + 1] from punctual.attempts a
+                        where a.message_id = m.id and a.texts is not null
+                        order by a.number desc limit 1) end as part_text,
             due!(m) as due,
             wanted_at!(m) as wanted_at,
             -- A row that was claimed and put back while this statement runs has an attempt that is not visible
@@ -82,8 +89,8 @@ with quarantine as materialized (
             1 + coalesce((select max(a.number) from punctual.attempts a where a.message_id = m.id), 0)
               as number
 ), ledger as (
-  insert into punctual.attempts (token, message_id, number, instance, lease_until, user_id, day)
-  select token, id, number, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond',
+  insert into punctual.attempts (token, message_id, number, part, body, instance, lease_until, user_id, day)
+  select token, id, number, parts_done, part_text, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond',
          case when day is not null then user_id end, day
     from won
 )
@@ -92,6 +99,7 @@ select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
        case when p.until > clock_timestamp() then greatest(w.due, p.until) else w.due end as due,
        greatest(w.wanted_at, p.until) as wanted_at, w.send_before,
        w.channel::text, w.to_number::text, w.from_number::text, w.body::text, clock_timestamp() as now,
+       w.parts_done::smallint as part, coalesce(w.parts_total, 1)::smallint as parts, w.part_text,
        w.scheduled_at, w.user_id, w.campaign_id::text, w.timezone::text, w.message_type::text, w.priority::text,
        w.template_vars::text as template_vars,
        t.name::text as template_name, t.message_template::text as template_text,

@@ -9,28 +9,40 @@
 -- proof, the row may have moved on. A locked row is skipped and missing in the result; the caller tries it
 -- again. record_lost.sql handles what has no row or attempt. A sid that another attempt has already (from a
 -- test double that knows only one) is still proof; the ledger, which finds attempts by it, keeps it with the
--- first.
+-- first. Of a message of several parts, the part that is next is accepted: the row is pending until the one after it,
+-- and sent with the last; one that has ended meanwhile stays so.
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
 -- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
--- $10 the version of the row that it proves something about (null: any)
+-- $10 the version of the row that it proves something about (null: any)  $11 how many parts come before it
+-- $12 of how many  $13 from its acceptance to the next part (us)
 with free as materialized (
-  select ask.*, m.row_body, m.template_id,
+  select ask.*, m.row_body, m.template_id, at.part >= m.parts_done as is_next, at.part + 1 as parts_done,
+         at.is_last, case when at.is_last then 'sent' when m.status in ('failed', 'cancelled') then m.status
+                          else 'pending' end as status,
+         a.body as kept,
          -- With what the ledger has of each when this statement begins.
          a.message_id as of, a.outcome as stood, a.started_at as begun,
          row_number() over (partition by ask.sid order by ask.token) > 1
          or exists (select from punctual.attempts o
                      where o.provider_sid = ask.sid and o.token <> ask.token) as twice
     from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                               $7::text[], $8::text[], $9::text[], $10::bigint[])
-                     as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version)
+                               $7::text[], $8::text[], $9::text[], $10::bigint[], $11::smallint[], $12::smallint[],
+                               $13::bigint[])
+                     as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version,
+                           part, parts, gap_us)
            order by a.id) ask
    cross join lateral (
-     select m.body as row_body, case when m.template_vars is not null then m.template_id end as template_id
+     select m.status, m.parts_done, m.parts_total, m.body as row_body,
+            case when m.template_vars is not null then m.template_id end as template_id
        from public.scheduled_messages m
       where m.id = ask.id and (ask.version is null or m.version = ask.version)
         for no key update skip locked) m
     left join lateral (
-     select a.message_id, a.outcome, a.started_at from punctual.attempts a where a.token = ask.token) a on true
+     select a.message_id, a.outcome, a.started_at, a.part, a.body
+       from punctual.attempts a where a.token = ask.token) a on true
+   cross join lateral (
+     select p.part, p.part + 1 >= coalesce(m.parts_total, ask.parts) as is_last
+       from (select case when a.message_id = ask.id then a.part else ask.part end as part) p) at
 ), ledger as (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not free.twice then free.sid end,
@@ -39,16 +51,15 @@ with free as materialized (
          next_lookup_at = case when not free.twice
                             then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
          lookup_to = null, lookup_from = null, lookup_text = null,
-         body = nullif(free.body, free.row_body),
+         body = coalesce(nullif(free.body, free.row_body), a.body),
          error = case when free.twice then 'the provider gave this sid to another attempt as well' end
     from free
    where a.token = free.token and a.message_id = free.id and a.outcome is distinct from 'accepted'
-  returning free.id, a.token, free.sid, free.finished_at, free.body, free.sent_from, free.sent_to,
-            doubled!(a) as doubled
+  returning a.token, doubled!(a) as doubled
 ), overtaken as (
   update punctual.attempts a
      set started_at = free.started_at, finished_at = free.finished_at,
-         body = nullif(free.body, free.row_body)
+         body = coalesce(nullif(free.body, free.row_body), a.body)
     from free
    where free.stood = 'accepted' and free.begun is null
      and a.token = free.token and a.message_id = free.id and a.outcome = 'accepted'
@@ -56,15 +67,24 @@ with free as materialized (
   returning a.token, free.sid, free.body, free.row_body
 ), moved as (
   update public.scheduled_messages m
-     set status = 'sent', sent_at = proven.finished_at, twilio_sid = proven.sid,
-         next_attempt_at = null, error_message = null, error_code = null,
-         cancelled_at = null, cancel_reason = null, updated_at = clock_timestamp()
-    from (select id, token, sid, finished_at, body, sent_from, sent_to from ledger
-           union all
-          -- With the token of an attempt at another message it is proof too.
-          select id, token, sid, finished_at, body, sent_from, sent_to from free where of <> id) proven
-   where m.id = proven.id and provable!(m)
-  returning m.id, proven.token, m.conversation_id, coalesce(proven.body, m.body) as body, proven.sent_from,
+     set status = proven.status,
+         parts_done = case when proven.parts_done > 1 or not proven.is_last then proven.parts_done else 0 end,
+         parts_total = coalesce(m.parts_total, case when proven.parts > 1 then proven.parts end),
+         sent_at = case when proven.is_last then proven.finished_at end,
+         twilio_sid = case when proven.is_last then proven.sid end,
+         attempts = case when proven.is_last then m.attempts else 0 end,
+         next_attempt_at = case when proven.status = 'pending'
+                                then coalesce(proven.finished_at, clock_timestamp())
+                                     + proven.gap_us * interval '1 microsecond' end,
+         error_message = case when proven.status = 'failed' then m.error_message end,
+         error_code = case when proven.status = 'failed' then m.error_code end,
+         cancelled_at = case when proven.status = 'cancelled' then m.cancelled_at end,
+         cancel_reason = case when proven.status = 'cancelled' then m.cancel_reason end,
+         updated_at = clock_timestamp()
+    -- With the token of an attempt at another message it is proof too.
+    from (select * from free where free.token in (select token from ledger) or free.of <> free.id) proven
+   where m.id = proven.id and provable!(m) and proven.is_next
+  returning m.id, proven.token, m.conversation_id, coalesce(proven.body, proven.kept, m.body) as body, proven.sent_from,
             -- The number as it was sent to, not as it was entered: conversations are found by it.
             coalesce(proven.sent_to, m.to_number) as sent_to, proven.sid,
             coalesce(proven.finished_at, 'epoch') as finished_at, has_app_rows!(m) as has_app_rows
@@ -74,7 +94,7 @@ with free as materialized (
   insert into punctual.template_uses (template_id, uses, last_used_at)
   select f.template_id, count(*), max(f.finished_at)
     from free f
-   where f.template_id is not null
+   where f.template_id is not null and f.parts_done = 1
      and (f.token in (select token from moved) or f.token in (select token from overtaken))
    group by f.template_id
 ), wrote as (

@@ -43,9 +43,10 @@ with ask as materialized (
                             then clock_timestamp() + $13::bigint * interval '1 millisecond' end,
          lookup_to = case when done.row_text is not null then coalesce(done.lookup_to, done.row_to) end,
          lookup_from = case when done.row_text is not null then coalesce(done.lookup_from, done.row_from) end,
-         lookup_text = case when done.row_text is not null then coalesce(done.lookup_text, done.row_text) end,
+         lookup_text = case when done.row_text is not null
+                         then coalesce(done.lookup_text, text_key!(a), done.row_text) end,
          -- Only what was rendered: the row has the rest.
-         body = nullif(done.body, done.row_body),
+         body = coalesce(nullif(done.body, done.row_body), a.body),
          -- What may have been sent keeps its quota of the user's day.
          quota_returned = a.day is not null and done.outcome <> 'unknown'
     from done
@@ -70,8 +71,10 @@ with ask as materialized (
   update public.scheduled_messages m
      set status = done.status,
          attempts = greatest(m.attempts - (not done.counts)::int, 0),
+         -- A part that was not the first keeps the gap.
          next_attempt_at = case when done.status = 'pending'
-                                then clock_timestamp() + done.pause_us * interval '1 microsecond' end,
+                                then coalesce(clock_timestamp() + done.pause_us * interval '1 microsecond',
+                                              case when m.parts_done > 0 then m.next_attempt_at end) end,
          error_message = case when done.status in ('failed', 'unconfirmed') then done.reason
                               when done.deferred_until is not null then m.error_message
                               when done.status = 'pending' then coalesce(done.reason, m.error_message)

@@ -1,0 +1,121 @@
+//! The text that a claim sends: the row's, or one rendered from its template, or a part of it.
+
+use super::{Reason, ReasonKind, Rule, Rules};
+use crate::message::parts::{PARTS_MAX, split};
+use crate::message::{Claim, Part, template};
+
+/// What is sent.
+pub(super) struct Text {
+    /// The text of this part.
+    pub(super) body: String,
+    pub(super) part: Part,
+    /// The texts of all parts, if they are to be kept.
+    pub(super) all: Vec<String>,
+}
+
+/// The text of the part that is next, or why it cannot be sent.
+pub(super) fn of(claim: &Claim, rules: &Rules, max_chars: usize) -> Result<Text, Reason> {
+    let separator = rules.separator(claim.lane.channel());
+    if claim.part.before > 0 {
+        return later(claim, separator, max_chars);
+    }
+    let (text, what) = whole(claim, separator)?;
+    let texts = split(&text, separator);
+    if texts.len() > PARTS_MAX {
+        let n = texts.len();
+        return Err(unfit(format!(
+            "the {what} has {n} parts, at most {PARTS_MAX} can be sent"
+        )));
+    }
+    let Some(first) = texts.first().filter(|first| !first.trim().is_empty()) else {
+        return Err(unfit(match separator {
+            Some(separator) if !text.trim().is_empty() => format!(
+                "every part of the {what} is empty: it has nothing but the separator {separator}"
+            ),
+            _ => format!("the {what} is empty"),
+        }));
+    };
+    let of = i16::try_from(texts.len()).unwrap_or(i16::MAX);
+    for (part, text) in (0..of).map(|before| Part { before, of }).zip(&texts) {
+        is_short(text, part, what, max_chars)?;
+    }
+    // Of an attempt before this one more parts may have been kept.
+    let is_kept = of > 1 || !claim.part.is_only();
+    Ok(Text {
+        body: (*first).to_owned(),
+        part: Part { before: 0, of },
+        all: if is_kept {
+            texts.iter().map(|text| (*text).to_owned()).collect()
+        } else {
+            Vec::new()
+        },
+    })
+}
+
+/// The text of a part that is not the first: as it was kept. If the ledger has lost it, a body that has the same
+/// number of parts still says it; what a template was rendered to is unknown.
+fn later(claim: &Claim, separator: Option<&str>, max_chars: usize) -> Result<Text, Reason> {
+    let part = claim.part;
+    let of_body = || {
+        let texts = split(&claim.body, separator);
+        let is_same = claim.facts.template_vars.is_none()
+            && usize::try_from(part.of).is_ok_and(|of| of == texts.len());
+        let nth = usize::try_from(part.before).ok().filter(|_| is_same)?;
+        texts.get(nth).map(|text| (*text).to_owned())
+    };
+    let Some(body) = claim.part_text.clone().or_else(of_body) else {
+        return Err(unfit(format!(
+            "the text of part {part} is no longer in the ledger; insert a new row for what is left"
+        )));
+    };
+    is_short(&body, part, "text", max_chars)?;
+    Ok(Text {
+        body,
+        part,
+        all: Vec::new(),
+    })
+}
+
+/// The text as a whole, and what it is for people.
+fn whole(claim: &Claim, separator: Option<&str>) -> Result<(String, &'static str), Reason> {
+    match (&claim.facts.template_vars, &claim.facts.template) {
+        (None, _) => Ok((claim.body.clone(), "body")),
+        (Some(_), None) => Err(Reason::new(
+            ReasonKind::Template,
+            "the row has template_vars, and no template with that template_id",
+        )),
+        (Some(vars), Some(template)) => {
+            let text = template::render(template, vars, separator)
+                .map_err(|e| Reason::new(ReasonKind::Template, e.to_string()))?;
+            Ok((text, "text of the template"))
+        }
+    }
+}
+
+fn is_short(text: &str, part: Part, what: &str, max_chars: usize) -> Result<(), Reason> {
+    let length = text.chars().count();
+    if length <= max_chars {
+        return Ok(());
+    }
+    let what = if part.is_only() {
+        format!("the {what}")
+    } else {
+        format!("part {part} of the {what}")
+    };
+    Err(unfit(format!(
+        "{what} has {length} characters, at most {max_chars} can be sent"
+    )))
+}
+
+/// A text that cannot be sent.
+fn unfit(why: String) -> Reason {
+    Reason::new(ReasonKind::Text, why)
+}
+
+impl Rules {
+    /// What divides texts of this channel.
+    pub fn separator(&self, channel: crate::message::Channel) -> Option<&str> {
+        let separator = self.part_separator.as_deref();
+        separator.filter(|_| Rule::Parts.holds(channel))
+    }
+}
