@@ -55,7 +55,7 @@ with tab as (
   select who, relname, case when privilege = 'SELECT' then 'read' when who = 'authenticated' then 'send' else 'write' end as kind,
          format('%s may %s %s %s', case who when 'PUBLIC' then 'every role' else who end,
                 string_agg(privilege, ', ' order by privilege), relname, how) as line,
-         format('revoke %s on %s from %s', lower(string_agg(privilege, ', ' order by privilege)), relname, who) as cure
+         format('revoke %s on public.%s from %s', lower(string_agg(privilege, ', ' order by privilege)), relname, who) as cure
     from open
    where (privilege = 'SELECT' and is_private and who <> 'authenticated')
       or (privilege <> 'SELECT' and (who <> 'authenticated' or decides))

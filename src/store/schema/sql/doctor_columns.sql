@@ -49,12 +49,12 @@ with expected_column (tab, name, type) as (
     from other_column
    where type is not null and no_table
   union all
-  select format('%s.%s is missing', tab, name), format('alter table %s add column %I %s', tab, name, type)
+  select format('%s.%s is missing', tab, name), format('alter table public.%s add column %I %s', tab, name, type)
     from other_column
    where type is not null and not no_table and is_type is null
   union all
   select format('%s.%s is %s, not %s', tab, name, is_type, type),
-         format('alter table %s alter column %I type %s using %2$I::%3$s', tab, name, type)
+         format('alter table public.%s alter column %I type %s using %2$I::%3$s', tab, name, type)
     from other_column
    where type is not null and is_type is not null
   union all

@@ -31,7 +31,7 @@ with next as materialized (
     from next n where not is_text and channel!(n) <> all ($2::text[])
   union all
   select 'templates', count(*), min(n.id::text), 'name a template that is inactive or missing',
-         'they will fail: update sms_templates set is_active = true for it, or name another'
+         'they will fail: update public.sms_templates set is_active = true for it, or name another'
     from next n
     left join templates t on t.id = n.template_id
    where n.template_id is not null and n.template_vars is not null and t.is_active is not true

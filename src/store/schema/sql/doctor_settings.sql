@@ -74,7 +74,7 @@ select 'realtime', 'warn',
                                     and t.tablename = 'scheduled_messages')
             then 'the publication supabase_realtime is without scheduled_messages' end,
        'no publication of Supabase is without the table',
-       'if the app subscribes to it, it hears nothing: alter publication supabase_realtime add table scheduled_messages'
+       'if the app subscribes to it, it hears nothing: alter publication supabase_realtime add table public.scheduled_messages'
 union all
 select 'server log', 'warn', nullif(settings, ''), 'statements are not logged',
        'numbers and texts that the app writes are in the server''s log: alter system reset log_statement; '

@@ -53,12 +53,12 @@ union all
 select 'status check', 'bad',
        (select string_agg(format('constraint %I does not allow sending, delivered, unconfirmed', conname), '; ') from narrow),
        'allows Punctual''s states',
-       'every claim fails: ' || (select string_agg(format('alter table scheduled_messages drop constraint %I', conname), '; ') from narrow)
+       'every claim fails: ' || (select string_agg(format('alter table public.scheduled_messages drop constraint %I', conname), '; ') from narrow)
 union all
 select 'status default', 'warn',
        (select 'a new row has ' || coalesce('the status ' || expression, 'no status') || ' unless it says otherwise' from starting),
        'pending',
-       'rows of an app that leaves the status out are never sent: alter table scheduled_messages alter status set default ''pending'''
+       'rows of an app that leaves the status out are never sent: alter table public.scheduled_messages alter status set default ''pending'''
 union all
 select 'unlogged', 'bad', (select string_agg(name, ', ' order by name) || ' is UNLOGGED' from storage where is_unlogged),
        'every table survives a crash of the server',
