@@ -8,22 +8,9 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
 use crate::message::Uptime;
+use crate::reactor::Limits;
 use crate::reactor::report::{Overview, TimersReport, WindowReport};
 use crate::store::Store;
-
-/// Counted up to this.
-const MOST: i64 = 1_000_000;
-
-/// A count of this age is still used for a single request.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// The same for repeated requests: a million rows are not counted every second for a page that is
-/// left open.
-const FRESH_ENOUGH: Duration = Duration::from_secs(15);
-
-/// How long a request waits for its turn, and then for the count. Together less than HTTP waits for the
-/// reply.
-const PATIENCE: Duration = Duration::from_millis(800);
 
 /// The place of the count in a reply.
 type Place<T> = fn(&mut T) -> &mut WindowReport;
@@ -31,13 +18,15 @@ type Place<T> = fn(&mut T) -> &mut WindowReport;
 #[derive(Clone)]
 pub(super) struct Backlog {
     store: Store,
+    limits: Arc<Limits>,
     latest: Arc<Mutex<Option<(Uptime, u64)>>>,
 }
 
 impl Backlog {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store, limits: Arc<Limits>) -> Self {
         Self {
             store,
+            limits,
             latest: Arc::default(),
         }
     }
@@ -50,7 +39,8 @@ impl Backlog {
         now: Uptime,
     ) {
         let window: Place<TimersReport> = |report| &mut report.window;
-        self.complete(report, reply, now, FRESH, window).await;
+        let fresh = self.limits.daemon.event_loop.backlog_fresh;
+        self.complete(report, reply, now, fresh, window).await;
     }
 
     /// The same for the overview.
@@ -61,8 +51,8 @@ impl Backlog {
         now: Uptime,
     ) {
         let window: Place<Overview> = |overview| &mut overview.timers.window;
-        self.complete(overview, reply, now, FRESH_ENOUGH, window)
-            .await;
+        let fresh = self.limits.daemon.event_loop.backlog_fresh_repeated;
+        self.complete(overview, reply, now, fresh, window).await;
     }
 
     async fn complete<T>(
@@ -73,7 +63,8 @@ impl Backlog {
         fresh: Duration,
         window: Place<T>,
     ) {
-        let turn = timeout(PATIENCE, self.latest.lock()).await;
+        let patience = self.limits.daemon.event_loop.backlog_patience;
+        let turn = timeout(patience, self.latest.lock()).await;
         let (Some(until), Ok(mut latest)) = (window(&mut report).until, turn) else {
             let _ = reply.send(report);
             return;
@@ -83,9 +74,12 @@ impl Backlog {
             let _ = reply.send(report);
             return;
         }
-        let count = self.store.bounded(self.store.beyond(until, MOST));
+        let count = self.store.bounded(
+            self.store
+                .beyond(until, self.limits.daemon.event_loop.backlog_max),
+        );
         let mut count = std::pin::pin!(count);
-        let in_time = timeout(PATIENCE, &mut count).await;
+        let in_time = timeout(patience, &mut count).await;
         if let Ok(Ok(count)) = in_time {
             *latest = Some((now, count));
             window(&mut report).beyond = Some(count);

@@ -71,6 +71,7 @@ impl Connections {
             provider: dispatch.providers.get(Channel::Sms).cloned(),
             inputs: inputs.clone(),
             lost: Arc::clone(&wakers.clock_lost),
+            limits: dispatch.limits.daemon.clock,
         };
         tasks.spawn("clock", clock.keep());
         let health = health.clone();
@@ -84,6 +85,7 @@ impl Connections {
             journal,
             inputs: inputs.clone(),
             members: Arc::clone(&wakers.members),
+            limits: dispatch.limits.daemon.heartbeat,
         };
         tasks.spawn("heartbeat", heartbeat.keep());
     }

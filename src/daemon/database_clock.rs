@@ -2,7 +2,6 @@
 //! disputed, the provider's date is queried, too.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -11,23 +10,8 @@ use crate::clock::{self, Clock};
 use crate::dispatch::Input;
 use crate::message::Uptime;
 use crate::provider::Provider;
-use crate::schedule::Backoff;
+use crate::reactor::limits::daemon::ClockLimits;
 use crate::store::{Store, StoreError};
-
-/// How often it is measured. Every claim measures it as well.
-const MEASURE: Duration = Duration::from_secs(5);
-
-/// How long a reading may take.
-const READING_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Readings at once; the one with the shortest round trip counts.
-const READINGS: usize = 5;
-
-/// Between attempts to measure a clock that was lost.
-const MEASURE_AGAIN: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
-
-/// Between queries for the provider's date.
-const DATE_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) struct DatabaseClock {
     /// With connections that no other statement can delay.
@@ -38,12 +22,13 @@ pub(super) struct DatabaseClock {
     pub(super) inputs: mpsc::Sender<Input>,
     /// Notified when the event loop has found it lost.
     pub(super) lost: Arc<Notify>,
+    pub(super) limits: ClockLimits,
 }
 
 impl DatabaseClock {
     /// Measures until it is dropped.
     pub(super) async fn keep(self) {
-        let mut next = interval(MEASURE);
+        let mut next = interval(self.limits.every);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -54,7 +39,7 @@ impl DatabaseClock {
                     let _ = self.inputs.send(Input::ClockFound).await;
                 }
                 _ = next.tick() => {
-                    if let Err(error) = measure(&self.store, &self.clock).await {
+                    if let Err(error) = measure(&self.store, &self.clock, &self.limits).await {
                         tracing::warn!(%error, "the database's clock could not be measured");
                     }
                 }
@@ -72,7 +57,7 @@ impl DatabaseClock {
                 tracing::error!("{}", disputed(by));
                 is_reported = true;
             }
-            if let Err(error) = measure(&self.store, &self.clock).await {
+            if let Err(error) = measure(&self.store, &self.clock, &self.limits).await {
                 tracing::warn!(%error, "the database's clock could not be measured; sending is paused until it is");
             } else if self.clock.is_trusted() {
                 tracing::info!("the database's clock is known again");
@@ -85,10 +70,10 @@ impl DatabaseClock {
                     );
                     return;
                 }
-                next_date = clock::reading().up + DATE_PAUSE;
+                next_date = clock::reading().up + self.limits.date_pause;
             }
             failures += 1;
-            sleep(MEASURE_AGAIN.pause(failures)).await;
+            sleep(self.limits.lost_retry.pause(failures)).await;
         }
     }
 
@@ -102,7 +87,7 @@ impl DatabaseClock {
             return false;
         };
         self.clock.witnessed(before, date);
-        read(&self.store, &self.clock).await.is_ok() && self.clock.is_trusted()
+        read(&self.store, &self.clock, &self.limits).await.is_ok() && self.clock.is_trusted()
     }
 }
 
@@ -119,22 +104,30 @@ pub(super) fn disputed(by_us: i64) -> String {
 }
 
 /// Whether it is known now: what the database decides by its clock waits until it is.
-pub(super) async fn is_known(store: &Store, clock: &Clock) -> Result<bool, StoreError> {
-    read(store, clock).await?;
+pub(super) async fn is_known(
+    store: &Store,
+    clock: &Clock,
+    limits: &ClockLimits,
+) -> Result<bool, StoreError> {
+    read(store, clock, limits).await?;
     Ok(clock.is_trusted())
 }
 
 /// Measures it once.
-pub(super) async fn measure(store: &Store, clock: &Clock) -> Result<(), StoreError> {
-    for _ in 0..READINGS {
-        read(store, clock).await?;
+pub(super) async fn measure(
+    store: &Store,
+    clock: &Clock,
+    limits: &ClockLimits,
+) -> Result<(), StoreError> {
+    for _ in 0..limits.readings {
+        read(store, clock, limits).await?;
     }
     Ok(())
 }
 
-async fn read(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+async fn read(store: &Store, clock: &Clock, limits: &ClockLimits) -> Result<(), StoreError> {
     let before = clock::reading();
-    let database = store.within(READING_PATIENCE, store.now()).await?;
+    let database = store.within(limits.patience, store.now()).await?;
     clock.measured(before, database);
     Ok(())
 }

@@ -66,8 +66,9 @@ impl Running {
     /// Records that nothing of this instance is left open.
     async fn leave(&self) {
         let store = &self.dispatch.store;
-        match sign_off(store).await {
-            Ok(()) => notify_members(store).await,
+        let limits = &self.dispatch.limits.daemon.heartbeat;
+        match sign_off(store, limits).await {
+            Ok(()) => notify_members(store, limits).await,
             Err(error) => {
                 tracing::warn!(%error, "could not deregister this instance; others will notice by its missing heartbeat");
             }

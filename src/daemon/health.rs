@@ -13,20 +13,8 @@ use crate::clock;
 use crate::dispatch::{Dispatch, Failure, Noted};
 use crate::message::Uptime;
 use crate::metrics::{Waiting, WaitingCause as Cause};
+use crate::reactor::limits::daemon::HealthLimits;
 use crate::store::{Fault, Overdue, Store, StoreError};
-
-/// How often it checks.
-const EVERY: Duration = Duration::from_secs(2);
-
-/// How long a due message may wait, and an outcome unrecorded: locks, retries and a slow database take
-/// less.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a check may take. If it takes longer, the database is away, which others report.
-const CHECK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// A failure this old says nothing about now.
-const RECENT: Duration = Duration::from_secs(30);
 
 /// What the event loop knows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,7 +61,7 @@ impl Health {
 
     /// Checks until it is dropped.
     pub(super) async fn keep(self, store: Store, dispatch: Dispatch) {
-        let mut next = interval(EVERY);
+        let mut next = interval(dispatch.limits.daemon.health.every);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             next.tick().await;
@@ -82,10 +70,13 @@ impl Health {
     }
 
     async fn check(&self, store: &Store, dispatch: &Dispatch) {
+        let limits = dispatch.limits.daemon.health;
         let quarantined = store.quarantined_before();
-        let overdue = store.overdue(PATIENCE, quarantined);
-        let overdue = store.within(CHECK_PATIENCE, overdue).await;
-        let faults = store.within(CHECK_PATIENCE, store.path_faults()).await;
+        let overdue = store.overdue(limits.patience, quarantined);
+        let overdue = store.within(limits.check_patience, overdue).await;
+        let faults = store
+            .within(limits.check_patience, store.path_faults())
+            .await;
         let now = clock::reading().up;
         let (facts, unrecorded_since) = {
             let state = self.state();
@@ -98,6 +89,7 @@ impl Health {
             overdue,
             faults: faults.unwrap_or_default(),
             now,
+            limits,
         };
         let (waiting, reason) = seen.judge();
         dispatch.metrics.set_waiting(waiting);
@@ -142,6 +134,7 @@ struct Seen {
     overdue: Result<Overdue, StoreError>,
     faults: Vec<Fault>,
     now: Uptime,
+    limits: HealthLimits,
 }
 
 impl Seen {
@@ -203,7 +196,9 @@ impl Seen {
 
     fn unrecorded(&self) -> Option<Reason> {
         let failure = self.recent(self.noted.record.as_ref())?;
-        let waited = self.unrecorded_for.filter(|waited| *waited >= PATIENCE)?;
+        let waited = self
+            .unrecorded_for
+            .filter(|waited| *waited >= self.limits.patience)?;
         let extent = format!(
             "{} results have not been recorded for {} s",
             self.facts.unrecorded,
@@ -216,7 +211,7 @@ impl Seen {
     }
 
     fn recent<'a>(&self, failure: Option<&'a Failure>) -> Option<&'a Failure> {
-        failure.filter(|failure| self.now.since(failure.at) < RECENT)
+        failure.filter(|failure| self.now.since(failure.at) < self.limits.recent)
     }
 
     /// Why overdue messages are not claimed, and what to do.

@@ -2,7 +2,6 @@
 //! connections, so that a waiting statement cannot make this instance look dead.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -10,20 +9,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::dispatch::Input;
 use crate::journal::Journal;
 use crate::listen::Notice;
+use crate::reactor::limits::daemon::HeartbeatLimits;
 use crate::store::{Lineage, PATIENCE, Store, StoreError};
-
-/// How often an instance writes that it is alive.
-pub(super) const BEAT: Duration = Duration::from_secs(5);
-
-/// An instance silent for this long is dead: three beats and a slow database.
-pub(super) const SILENCE: Duration = Duration::from_secs(20);
-
-/// How long a heartbeat may take. Far less than [`SILENCE`]: a dead connection must not make this
-/// instance look dead. A server that is working, perhaps on a slow disk, is given longer.
-pub(super) const BEAT_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Between two reads of the instances by notification: any role may send those, at any rate.
-const MEMBERS_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Heartbeat {
     /// With its own connections.
@@ -35,32 +22,42 @@ pub(super) struct Heartbeat {
     pub(super) inputs: mpsc::Sender<Input>,
     /// Notified when an instance started or stopped.
     pub(super) members: Arc<Notify>,
+    pub(super) limits: HeartbeatLimits,
 }
 
 impl Heartbeat {
     /// Runs until it is dropped: during a shutdown too, because requests are still in flight.
     pub(super) async fn keep(self) {
-        let mut beat = interval(BEAT);
+        let mut beat = interval(self.limits.every);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = beat.tick() => self.beat().await,
                 () = self.members.notified() => {
                     self.read_members().await;
-                    sleep(MEMBERS_PAUSE).await;
+                    sleep(self.limits.members_pause).await;
                 }
             }
         }
     }
 
+    fn within<T>(
+        &self,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        self.store.within(self.limits.patience, step)
+    }
+
     async fn beat(&self) {
         let beat = self.store.instance_beat();
-        let beat = self.store.within_at_work(BEAT_PATIENCE, PATIENCE, beat);
+        let beat = self
+            .store
+            .within_at_work(self.limits.patience, PATIENCE, beat);
         if let Err(error) = beat.await {
             tracing::warn!(
                 %error,
                 "no heartbeat: after {} s without one the other instances will treat this one as dead",
-                SILENCE.as_secs()
+                self.limits.silence.as_secs()
             );
             // The rest would fail as well.
             return;
@@ -71,14 +68,14 @@ impl Heartbeat {
 
     /// Reads which instances run, for the reactor, and what is in quarantine.
     async fn read_members(&self) {
-        let members = self.store.members(SILENCE);
-        match self.store.within(BEAT_PATIENCE, members).await {
+        let members = self.store.members(self.limits.silence);
+        match self.within(members).await {
             // A closed channel: the daemon is ending.
             Ok(ranking) => drop(self.inputs.send(Input::Members(ranking)).await),
             Err(error) => tracing::warn!(%error, "could not read which instances run"),
         }
         let quarantine = self.store.quarantine_read();
-        if let Err(error) = self.store.within(BEAT_PATIENCE, quarantine).await {
+        if let Err(error) = self.within(quarantine).await {
             tracing::warn!(%error, "could not read the quarantine");
         }
     }
@@ -89,7 +86,7 @@ impl Heartbeat {
             return;
         };
         let follow = self.store.follow();
-        if let Err(error) = self.store.within(BEAT_PATIENCE, follow).await {
+        if let Err(error) = self.within(follow).await {
             tracing::warn!(%error, "could not read the log position of the database");
         }
         if let Some(place) = self.lineage.known() {
@@ -99,15 +96,15 @@ impl Heartbeat {
 }
 
 /// Records that this instance has ended. A dead connection does not delay the shutdown.
-pub(super) async fn sign_off(store: &Store) -> Result<(), StoreError> {
-    store.within(BEAT_PATIENCE, store.instance_stop()).await
+pub(super) async fn sign_off(store: &Store, limits: &HeartbeatLimits) -> Result<(), StoreError> {
+    store.within(limits.patience, store.instance_stop()).await
 }
 
 /// Notifies the other instances that this one starts or stops. If that is lost, they see it with their
 /// next heartbeat.
-pub(super) async fn notify_members(store: &Store) {
+pub(super) async fn notify_members(store: &Store, limits: &HeartbeatLimits) {
     let notify = store.notify(Notice::MEMBERS);
-    if let Err(error) = store.within(BEAT_PATIENCE, notify).await {
+    if let Err(error) = store.within(limits.patience, notify).await {
         tracing::warn!(%error, "could not notify the other instances of this one");
     }
 }

@@ -3,7 +3,6 @@
 //! disk may be slow, so this is not done in the event loop.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -12,24 +11,19 @@ use crate::dispatch::Dispatch;
 use crate::journal::{Condition, Journal};
 use crate::metrics::Gauge;
 
-/// How often it is checked.
-const EVERY: Duration = Duration::from_secs(1);
-
-/// After this many checks, unrecorded responses are synced.
-const SYNC_AT: u32 = 5;
-
 /// Checks until it is dropped: during a shutdown too, because requests are still in flight.
 pub(super) async fn keep(journal: Arc<Journal>, dispatch: Dispatch) {
+    let limits = dispatch.limits.daemon.journal;
     let (store, metrics) = (dispatch.store, dispatch.metrics);
     // Whether the database has noted that the journal is incomplete.
     let mut is_noted = false;
-    let mut next = interval(EVERY);
+    let mut next = interval(limits.every);
     next.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut checks = 0_u32;
     loop {
         next.tick().await;
         checks = checks.wrapping_add(1);
-        let is_sync_due = checks.is_multiple_of(SYNC_AT);
+        let is_sync_due = checks.is_multiple_of(limits.sync_at);
         let checked = {
             let journal = Arc::clone(&journal);
             spawn_blocking(move || {

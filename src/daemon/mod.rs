@@ -64,9 +64,6 @@ pub use repeats::SumUp;
 pub use signals::stop_on_signal;
 pub use tasks::TaskError;
 
-/// Inputs waiting for the reactor. If the channel is full, senders wait; nothing is lost.
-const INPUTS: usize = 1_024;
-
 /// What a daemon is built from. Every value is valid.
 pub struct Parts {
     /// The database.
@@ -156,13 +153,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let connections = Connections::of(&parts, instance);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));
-    let carriers = parts.providers.carriers();
     // Before the database is reachable: /readyz says what is missing.
     let http = Http {
         endpoint: parts.http,
         callbacks: parts.callbacks,
     };
-    let (servers, mut questions) = http.serve(&store, &clock, &metrics, rules.max_lateness);
+    let limits = Arc::clone(&parts.settings.limits);
+    let serving = (rules.max_lateness, &limits.daemon);
+    let (servers, mut questions) = http.serve(&store, &clock, &metrics, serving);
     let mut tasks = Tasks::default();
     tasks.spawn("log sums", repeats::keep());
     let outcomes = OutcomeLog::spawn(&mut tasks);
@@ -171,6 +169,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         connections: &connections,
         clock: &clock,
         rules: &rules,
+        limits: &limits.daemon,
     };
     tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
@@ -183,8 +182,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let begun = restore::begin(dir, database, accept, &store, &lineage, clock.now().db).await?;
     tracing::info!(%instance, "started");
 
-    let (heard_tx, heard) = mpsc::channel(INPUTS);
-    let (input_tx, inputs) = mpsc::channel(INPUTS);
+    let waiting = limits.daemon.event_loop.inputs;
+    let (heard_tx, heard) = mpsc::channel(waiting);
+    let (input_tx, inputs) = mpsc::channel(waiting);
     let dispatch = Dispatch {
         store: store.clone(),
         providers: parts.providers,
@@ -192,13 +192,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         clock: Arc::clone(&clock),
         metrics,
         lease: parts.settings.lease,
-        record_batch: parts.settings.limits.records.batch,
+        limits: Arc::clone(&limits),
         journal: begun.as_ref().map(|begun| Arc::clone(&begun.journal)),
         lineage: lineage.clone(),
         notes: Arc::default(),
     };
     let (wakers, health) = (Wakers::default(), Health::default());
-    let listener = listen::listen(parts.dsn, store.clone(), heard_tx);
+    let listener = listen::listen(parts.dsn, store.clone(), heard_tx, limits.daemon.channel);
     tasks.spawn("listener", listener);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
     let on = chores::Context::new(&dispatch, &input_tx, &wakers.missed);
@@ -208,8 +208,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         look_ups::keep(look_ups(&dispatch), stop.clone()),
     );
 
-    let mut reactor =
-        Reactor::new(parts.settings, clock.now(), AttemptToken::fresh).with_carriers(carriers);
+    let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh)
+        .with_carriers(dispatch.providers.carriers());
     let (quarantined_tx, quarantined) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     let mut progress = Progress::default();
@@ -267,5 +267,7 @@ fn look_ups(dispatch: &Dispatch) -> LookUps {
         max_lateness: dispatch.rules.max_lateness,
         unheard: unheard(&dispatch.providers.capabilities(Channel::Sms)),
         pace: Pace::default(),
+        limits: dispatch.limits.daemon.look_ups,
+        group: dispatch.limits.daemon.receipts.group,
     }
 }

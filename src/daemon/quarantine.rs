@@ -2,7 +2,6 @@
 //! for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -12,16 +11,6 @@ use crate::message::{MessageId, Moment};
 use crate::proof::matching::ABSENT_AFTER;
 use crate::proof::quarantine::{CLEARED_MAX, Reason, Reconciliation, WRITTEN_AFTER};
 use crate::receipt::reconcile::Reconciler;
-use crate::schedule::Backoff;
-
-/// Between two comparisons, increasing: what was not decided within an hour, only a person can decide.
-const COMPARISONS: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));
-
-/// After a comparison that the database interrupted.
-const AGAIN: Duration = Duration::from_secs(5);
-
-/// How often messages are read that another instance has cleared. The provider is not queried for that.
-const CLEARED: Duration = Duration::from_secs(5);
 
 /// What the latest comparison left in quarantine, for HTTP.
 #[derive(Debug)]
@@ -45,11 +34,12 @@ pub(super) async fn reconcile(
     inputs: &mpsc::Sender<Input>,
     left: &watch::Sender<Option<Remaining>>,
 ) {
+    let limits = &reconciler.limits;
     let mut cleared = BTreeSet::new();
     let mut comparisons = 0;
     loop {
         comparisons += 1;
-        let mut pause = COMPARISONS.pause(comparisons);
+        let mut pause = limits.comparisons.pause(comparisons);
         match reconciler.reconcile(before, &cleared).await {
             Ok(found) if found.is_over() => {
                 log_end(&found);
@@ -62,7 +52,7 @@ pub(super) async fn reconcile(
                 }));
                 log(&found, before);
                 if found.unsent_more > 0 {
-                    pause = COMPARISONS.pause(1);
+                    pause = limits.comparisons.pause(1);
                 }
                 // A comparison at the time from which a message that is not on the list was not sent.
                 let until_proof = ABSENT_AFTER.saturating_sub(found.age);
@@ -75,21 +65,21 @@ pub(super) async fn reconcile(
                 cleared.clear();
                 if let Err(error) = reconciler.clear(&unsent).await {
                     tracing::warn!(%error, "messages could not be cleared from quarantine; retrying");
-                    pause = pause.min(AGAIN);
+                    pause = pause.min(limits.comparison_retry);
                 } else {
                     pass_on(unsent, &mut cleared, inputs).await;
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, "messages in quarantine could not be looked up; retrying");
-                pause = pause.min(AGAIN);
+                pause = pause.min(limits.comparison_retry);
             }
         }
         // From the first one on after each comparison: a transaction that ended late may have written one that
         // is before the last one read.
         let mut last = None;
         while !pause.is_zero() {
-            let nap = pause.min(CLEARED);
+            let nap = pause.min(limits.cleared_every);
             sleep(nap).await;
             pause = pause.saturating_sub(nap);
             match reconciler.cleared(last).await {

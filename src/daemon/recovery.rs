@@ -4,8 +4,6 @@
 //! leases. A claim whose statement was on its way to the server when that process died may still be
 //! committed: the checks go on until that is impossible.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -16,12 +14,6 @@ use crate::message::{DatabaseId, MessageId};
 use crate::proof::recovery::{NotAccepted, Recovery, reaped_unbegun, recover};
 use crate::reactor::Record;
 use crate::store::{Halving, StoreError};
-
-/// Between two checks.
-const AGAIN: Duration = Duration::from_secs(2);
-
-/// After this time a statement of a dead session has ended: the server's `statement_timeout`, and a margin.
-const SETTLED_AFTER: Duration = Duration::from_secs(20);
 
 /// Runs until everything that `files` prove is recorded, however long the database is unreachable.
 /// `database`: its id, if it has the history that they were written for.
@@ -34,13 +26,14 @@ pub(super) async fn settle(
     let Some(journal) = dispatch.journal.clone() else {
         return;
     };
+    let limits = dispatch.limits.daemon.recovery;
     files.retain(|file| !file.past.settled);
     let began = clock::reading().up;
     while !files.is_empty() {
         let mut left = Vec::new();
         for mut file in files {
             let done = settle_file(&dispatch, &file, database, &inputs).await;
-            let late = clock::reading().up.since(began) >= SETTLED_AFTER;
+            let late = clock::reading().up.since(began) >= limits.settled_after;
             match done {
                 Ok(true) if late => journal.done_with(&mut file),
                 Ok(_) => left.push(file),
@@ -53,7 +46,7 @@ pub(super) async fn settle(
             }
         }
         files = left;
-        sleep(AGAIN).await;
+        sleep(limits.retry).await;
     }
 }
 
@@ -134,7 +127,7 @@ async fn give_back(
 ) -> Result<usize, StoreError> {
     let mut freed: Vec<MessageId> = Vec::new();
     let mut done = 0;
-    let mut groups = Halving::new(attempts, dispatch.record_batch);
+    let mut groups = Halving::new(attempts, dispatch.limits.records.batch);
     while let Some(group) = groups.next_group() {
         let given = dispatch.store.not_accepted(group);
         match dispatch.store.bounded(given).await {

@@ -7,18 +7,18 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::heartbeat::{SILENCE, notify_members};
+use super::heartbeat::notify_members;
 use super::quarantine::{self, Remaining};
 use crate::dispatch::{Dispatch, Input};
 use crate::journal::Journal;
 use crate::message::{DatabaseId, InstanceId, Moment};
 use crate::proof::history::Memory;
 use crate::proof::recovery::{LogPosition, quarantine_before};
+use crate::reactor::limits::daemon::RecoveryLimits;
 use crate::receipt::reconcile::Reconciler;
 use crate::store::{Moved, Quarantine};
 
@@ -26,9 +26,6 @@ mod begin;
 mod merge;
 
 pub(super) use begin::{at_start, begin};
-
-/// Between attempts at what the database or the disk refused.
-const AGAIN: Duration = Duration::from_secs(2);
 
 /// The task that handles a restore.
 pub(super) struct Restore {
@@ -223,6 +220,8 @@ impl Restore {
     /// Records the quarantine, for all instances.
     async fn record(&mut self, before: Moment) {
         let store = &self.dispatch.store;
+        let limits = &self.dispatch.limits.daemon.recovery;
+        let silence = self.dispatch.limits.daemon.heartbeat.silence;
         let mut ran = self.dispatch.lineage.members();
         let first = match &self.progress.witness {
             RanBy::Memory => Some(store.instance()),
@@ -230,9 +229,12 @@ impl Restore {
             RanBy::Nothing => None,
         };
         ran.extend(first);
-        until(|| store.bounded(store.quarantine_begin(before, &ran, first, SILENCE))).await;
+        until(limits, || {
+            store.bounded(store.quarantine_begin(before, &ran, first, silence))
+        })
+        .await;
         // This instance may be recorded in the previous history only.
-        until(|| store.bounded(store.instance_start())).await;
+        until(limits, || store.bounded(store.instance_start())).await;
         self.progress.unrecorded = false;
         self.publish().await;
     }
@@ -261,15 +263,20 @@ impl Restore {
             return;
         }
         let store = &self.dispatch.store;
-        until(|| store.bounded(store.quarantine_account(&accounted))).await;
+        let limits = &self.dispatch.limits.daemon.recovery;
+        until(limits, || {
+            store.bounded(store.quarantine_account(&accounted))
+        })
+        .await;
         self.publish().await;
     }
 
     /// Decides the remaining messages: by a person's decision, or by the provider's list.
     async fn decide(&mut self, before: Moment) {
         let store = &self.dispatch.store;
+        let limits = &self.dispatch.limits.daemon.recovery;
         if self.progress.accepted {
-            until(|| store.bounded(store.quarantine_end(before))).await;
+            until(limits, || store.bounded(store.quarantine_end(before))).await;
             self.publish().await;
             return;
         }
@@ -279,17 +286,19 @@ impl Restore {
         let reconciler = Reconciler {
             store: store.clone(),
             providers: self.dispatch.providers.clone(),
+            limits: *limits,
         };
         quarantine::reconcile(&reconciler, before, &self.inputs, &self.left).await;
-        until(|| store.bounded(store.quarantine_end(before))).await;
+        until(limits, || store.bounded(store.quarantine_end(before))).await;
         self.publish().await;
     }
 
     /// Has all instances read it again, this one included.
     async fn publish(&self) {
         let store = &self.dispatch.store;
-        notify_members(store).await;
-        until(|| store.bounded(store.quarantine_read())).await;
+        let limits = &self.dispatch.limits.daemon.recovery;
+        notify_members(store, &self.dispatch.limits.daemon.heartbeat).await;
+        until(limits, || store.bounded(store.quarantine_read())).await;
     }
 }
 
@@ -310,6 +319,7 @@ fn log(was: Option<DatabaseId>, is: Option<LogPosition>, lost: bool, before: Mom
 
 /// Retries until it succeeds.
 pub(super) async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
+    limits: &RecoveryLimits,
     mut attempt: impl FnMut() -> F,
 ) -> T {
     loop {
@@ -317,7 +327,7 @@ pub(super) async fn until<T, E: std::fmt::Display, F: Future<Output = Result<T, 
             Ok(done) => return done,
             Err(error) => {
                 tracing::warn!(%error, "a step of the quarantine failed; retrying");
-                sleep(AGAIN).await;
+                sleep(limits.retry).await;
             }
         }
     }

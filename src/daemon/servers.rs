@@ -11,11 +11,9 @@ use super::tasks::{TaskError, Tasks};
 use crate::clock::Clock;
 use crate::http::{self, Endpoint, HttpState, Question};
 use crate::metrics::Metrics;
+use crate::reactor::limits::DaemonLimits;
 use crate::receipt::CallbackHandler;
 use crate::store::Store;
-
-/// Questions from HTTP waiting for the reactor.
-const QUESTIONS: usize = 64;
 
 /// Where HTTP is served, and which callbacks are accepted.
 pub(super) struct Http {
@@ -36,25 +34,25 @@ impl Http {
         store: &Store,
         clock: &Arc<Clock>,
         metrics: &Arc<Metrics>,
-        max_lateness: Duration,
+        (max_lateness, limits): (Duration, &DaemonLimits),
     ) -> (Servers, mpsc::Receiver<Question>) {
-        let (question_tx, questions) = mpsc::channel(QUESTIONS);
+        let (question_tx, questions) = mpsc::channel(limits.event_loop.questions);
         let (mut tasks, stop) = (Tasks::default(), CancellationToken::new());
         let mut state = HttpState::new(
             question_tx,
             Arc::clone(metrics),
             self.endpoint.tokens.clone(),
         )
-        .with_stories(store.clone());
+        .with_stories(store.clone())
+        .with_limits(limits.http);
         if let Some(parts) = self.callbacks {
             let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
             let handler = CallbackHandler::new(parts.callbacks, store.clone(), clock, metrics)
-                .with_max_lateness(max_lateness);
+                .with(max_lateness, limits.receipts);
             match parts.listener {
                 None => state = state.with_callbacks(handler),
                 Some(own) => {
-                    let (limits, stop) = (http::Limits::default(), stop.clone());
-                    let serve = http::serve_callbacks(own, handler, limits, stop);
+                    let serve = http::serve_callbacks(own, handler, limits.http, stop.clone());
                     tasks.spawn("callback server", serve);
                 }
             }

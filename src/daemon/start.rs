@@ -2,7 +2,6 @@
 //! that refuses this daemon, or does not fit it, ends the start with an error.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -16,13 +15,9 @@ use crate::clock::Clock;
 use crate::http::Question;
 use crate::listen;
 use crate::policy::Rules;
+use crate::reactor::limits::DaemonLimits;
 use crate::reactor::report::{Missing, Readiness};
-use crate::schedule::Backoff;
 use crate::store::{Dsn, Migrator, Store};
-
-/// Between attempts while it is unreachable. A restarted database is back within a second or two, and
-/// messages wait for it.
-const AGAIN: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
 /// What the checks need.
 pub(super) struct Start<'a> {
@@ -30,6 +25,7 @@ pub(super) struct Start<'a> {
     pub(super) connections: &'a Connections,
     pub(super) clock: &'a Clock,
     pub(super) rules: &'a Arc<Rules>,
+    pub(super) limits: &'a DaemonLimits,
 }
 
 impl Start<'_> {
@@ -51,7 +47,7 @@ impl Start<'_> {
                 Err(error) if error.is_away() => {
                     failures += 1;
                     tracing::warn!(%error, "the database is not available; waiting for it");
-                    sleep(AGAIN.pause(failures)).await;
+                    sleep(self.limits.event_loop.start_retry.pause(failures)).await;
                 }
                 done => return done,
             }
@@ -59,14 +55,14 @@ impl Start<'_> {
     }
 
     async fn prepare(&self) -> Result<(), RunError> {
-        listen::prove(self.dsn).await?;
+        listen::prove(self.dsn, &self.limits.channel).await?;
         Migrator::embedded().check(self.dsn).await?;
         // The heartbeat's connection first, in case the server has few left.
         let (own, store) = (&self.connections.heartbeat, &self.connections.store);
         own.instance_start().await?;
         own.quarantine_read().await?;
-        notify_members(own).await;
-        measure(own, self.clock).await?;
+        notify_members(own, &self.limits.heartbeat).await;
+        measure(own, self.clock, &self.limits.clock).await?;
         // The pool leaves two free: for the listener, and for the check of a slow session.
         let room = (self.dsn.connect().await?, self.dsn.connect().await?);
         prewarm(store).await;

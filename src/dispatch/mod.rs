@@ -18,7 +18,7 @@ use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
 use crate::proof::recovery::Begun;
 use crate::provider::{Provider, Providers};
-use crate::reactor::{self, Ask, JudgedClaim, Record, SendResult};
+use crate::reactor::{self, Ask, JudgedClaim, Limits, Record, SendResult};
 use crate::schedule::LEAD_MAX;
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
@@ -58,8 +58,8 @@ pub struct Dispatch {
     pub metrics: Arc<Metrics>,
     /// How long a claim is valid.
     pub lease: Duration,
-    /// Results in one transaction.
-    pub record_batch: usize,
+    /// Limits and pauses.
+    pub limits: Arc<Limits>,
     /// The journal of requests that began, for the next process; `None`: there is no journal.
     pub journal: Option<Arc<Journal>>,
     /// What this instance remembers of its requests, in case the database loses some.
@@ -318,7 +318,7 @@ impl Dispatch {
         records: &[&Record<Payload>],
         done: &mut Vec<(AttemptToken, Option<RowState>)>,
     ) -> Result<(), StoreError> {
-        let mut groups = Halving::new(records, self.record_batch);
+        let mut groups = Halving::new(records, self.limits.records.batch);
         while let Some(group) = groups.next_group() {
             // They wait for the app's own triggers, so they are given more time than a claim.
             match self.store.bounded(self.store.record(group)).await {

@@ -21,9 +21,6 @@ use super::{HttpState, Question, text};
 use crate::metrics::{Following, Frame, HistogramReport};
 use crate::reactor::report::Overview;
 
-/// Streams at once: open pages. Fewer than connections, so that health checks and callbacks always have room.
-pub(super) const STREAMS_MAX: usize = 32;
-
 /// Between bursts.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -82,8 +79,9 @@ pub(super) async fn events(
     };
     let Ok(place) = std::sync::Arc::clone(&state.streams).try_acquire_owned() else {
         let again = [(header::RETRY_AFTER, "10")];
+        let most = state.limits.streams;
         let sentence =
-            format!("too many viewers (the limit is {STREAMS_MAX}): close another page and reload");
+            format!("too many viewers (the limit is {most}): close another page and reload");
         let full = text(StatusCode::SERVICE_UNAVAILABLE, &sentence);
         return (again, full).into_response();
     };

@@ -10,19 +10,11 @@ use std::time::Duration;
 
 use crate::message::Uptime;
 use crate::metrics::{Counter, Metrics};
-
-/// How many wrong tokens of one peer get the usual response at once …
-const BURST: u32 = 10;
-
-/// … and how often one more does.
-const EVERY: Duration = Duration::from_secs(10);
+use crate::reactor::limits::HttpLimits;
 
 /// How many peers are distinguished, by a hash: memory is fixed, and two peers in one slot share its limit, which
 /// only changes the response they get.
 const PEERS: usize = 1_024;
-
-/// How many wrong tokens between two summaries get a log line of their own.
-const LINES: u32 = 5;
 
 /// The response to a wrong token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +32,7 @@ pub(super) struct Limiter {
     hasher: RandomState,
     tally: Mutex<Tally>,
     metrics: Arc<Metrics>,
+    limits: HttpLimits,
 }
 
 struct Tally {
@@ -51,7 +44,7 @@ struct Tally {
 }
 
 impl Limiter {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, limits: HttpLimits) -> Self {
         Self {
             hasher: RandomState::new(),
             tally: Mutex::new(Tally {
@@ -60,6 +53,7 @@ impl Limiter {
                 more: 0,
             }),
             metrics,
+            limits,
         }
     }
 
@@ -68,7 +62,7 @@ impl Limiter {
         self.metrics.count(Counter::TokensRefused, 1);
         let place = self.place(peer);
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-        if tally.lines < LINES {
+        if tally.lines < self.limits.wrong_token_lines {
             tally.lines += 1;
             tracing::warn!(%peer, "wrong token");
         } else {
@@ -78,11 +72,12 @@ impl Limiter {
             return Answer::Wrong;
         };
         let used = free_at.since(now);
-        let over = used.saturating_sub(EVERY * (BURST - 1));
+        let (burst, every) = (self.limits.wrong_tokens, self.limits.wrong_token_every);
+        let over = used.saturating_sub(every * burst.saturating_sub(1));
         if over > Duration::ZERO {
             return Answer::TooMany { again: over };
         }
-        *free_at = now + used + EVERY;
+        *free_at = now + used + every;
         Answer::Wrong
     }
 
@@ -118,16 +113,18 @@ mod tests {
     }
 
     fn limiter() -> Limiter {
-        Limiter::new(Arc::default())
+        Limiter::new(Arc::default(), HttpLimits::default())
     }
 
     #[test]
     fn a_peer_gets_a_burst_and_then_one_at_a_time() {
         let (limiter, peer) = (limiter(), "192.0.2.1".parse().unwrap());
-        for n in 0..BURST {
+        let burst = limiter.limits.wrong_tokens;
+        for n in 0..burst {
             assert_eq!(limiter.wrong(peer, at(0)), Answer::Wrong, "{n}");
         }
-        let again = Answer::TooMany { again: EVERY };
+        let again = limiter.limits.wrong_token_every;
+        let again = Answer::TooMany { again };
         assert_eq!(limiter.wrong(peer, at(0)), again);
         // Those that are refused use nothing up.
         assert_eq!(limiter.wrong(peer, at(0)), again);
@@ -141,7 +138,7 @@ mod tests {
             Answer::TooMany { .. }
         ));
         // After a pause the whole burst.
-        for _ in 0..BURST {
+        for _ in 0..burst {
             assert_eq!(limiter.wrong(peer, at(200_000)), Answer::Wrong);
         }
         assert!(matches!(
@@ -149,7 +146,7 @@ mod tests {
             Answer::TooMany { .. }
         ));
         let counted = limiter.metrics.counted(Counter::TokensRefused);
-        assert_eq!(counted, u64::from(BURST) * 2 + 6);
+        assert_eq!(counted, u64::from(burst) * 2 + 6);
     }
 
     #[test]

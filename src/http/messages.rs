@@ -1,7 +1,5 @@
 //! `GET /debug/messages/{id}`: the history of one message, as `punctual why --json` prints it.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -12,9 +10,6 @@ use crate::message::MessageId;
 use crate::reactor::report::TimersQuery;
 use crate::store::story::StoryHold;
 
-/// The time-out of the read: less than a client waits for the response.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse().map(MessageId) else {
         let sentence = "a message's id is a UUID";
@@ -23,7 +18,7 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
     let Some(store) = &state.stories else {
         return text(StatusCode::NOT_FOUND, "this daemon has no histories");
     };
-    let mut history = match store.within(PATIENCE, store.story(id)).await {
+    let mut history = match store.within(state.limits.history, store.story(id)).await {
         Ok(history) => history,
         Err(error) => {
             tracing::warn!(message.id = %id, %error, "the history of a message could not be read");

@@ -22,7 +22,6 @@ mod timers;
 mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -35,6 +34,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::metrics::{Counter, Gauge, Metrics};
+use crate::reactor::limits::HttpLimits;
 use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
 use crate::receipt::CallbackHandler;
 use crate::store::Store;
@@ -45,9 +45,6 @@ pub use endpoint::{BindError, Endpoint, Socket, bind};
 pub use runtime::{RuntimeDir, RuntimeError};
 pub use serve::{serve, serve_callbacks};
 pub use token::{TOKEN_MIN, TokenKind, Tokens};
-
-/// The longest request body that is read. The largest bodies are callbacks, which are smaller.
-const BODY_MAX: usize = 64 * 1024;
 
 /// A question to the reactor, which answers on `reply`; if the receiver is gone, that is not an error.
 #[derive(Debug)]
@@ -73,43 +70,6 @@ pub enum Question {
     },
 }
 
-/// The limits of clients. The defaults are for production.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// For the head of a request to arrive, also on an idle connection: limits slow clients.
-    pub head: Duration,
-    /// From the head to the end of the response.
-    pub request: Duration,
-    /// For the reactor to answer. It never blocks, so if this takes longer it hangs, and a health check must
-    /// report that.
-    pub answer: Duration,
-    /// For open connections to finish at a shutdown.
-    pub drain: Duration,
-    /// For a client to read more of a response.
-    pub write: Duration,
-    /// Between two summaries of wrong tokens in the log.
-    pub sum_up: Duration,
-    /// Connections at once. Beyond that, a connection without a complete request is closed for a new one.
-    pub connections: usize,
-    /// How many of these are reserved for callbacks and health checks.
-    pub reserved: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head: Duration::from_secs(10),
-            request: Duration::from_secs(10),
-            answer: Duration::from_secs(2),
-            drain: Duration::from_secs(3),
-            write: Duration::from_secs(10),
-            sum_up: Duration::from_secs(60),
-            connections: 256,
-            reserved: 64,
-        }
-    }
-}
-
 /// What the routes need.
 #[derive(Clone)]
 pub struct HttpState {
@@ -119,7 +79,7 @@ pub struct HttpState {
     callbacks: Option<CallbackHandler>,
     /// The store that histories are read from.
     stories: Option<Store>,
-    limits: Limits,
+    limits: HttpLimits,
     /// Permits for streams of events.
     streams: Arc<Semaphore>,
     /// Limits wrong tokens.
@@ -132,15 +92,16 @@ impl HttpState {
     /// The state for routes that send their questions to `questions`, and are open to requests with one of
     /// `tokens` or over the Unix socket.
     pub fn new(questions: mpsc::Sender<Question>, metrics: Arc<Metrics>, tokens: Tokens) -> Self {
+        let limits = HttpLimits::default();
         Self {
             questions,
-            limiter: Arc::new(Limiter::new(Arc::clone(&metrics))),
+            limiter: Arc::new(Limiter::new(Arc::clone(&metrics), limits)),
             metrics,
             tokens,
             callbacks: None,
             stories: None,
-            limits: Limits::default(),
-            streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
+            limits,
+            streams: Arc::new(Semaphore::new(limits.streams)),
             stop: CancellationToken::new(),
         }
     }
@@ -165,8 +126,13 @@ impl HttpState {
 
     /// Sets other limits.
     #[must_use]
-    pub fn with_limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+    pub fn with_limits(self, limits: HttpLimits) -> Self {
+        Self {
+            limits,
+            limiter: Arc::new(Limiter::new(Arc::clone(&self.metrics), limits)),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            ..self
+        }
     }
 
     /// The current state.
@@ -249,7 +215,7 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
 }
 
 /// Only the routes of the provider's callbacks.
-fn callback_router(handler: CallbackHandler, limits: Limits) -> Router {
+fn callback_router(handler: CallbackHandler, limits: HttpLimits) -> Router {
     bounded(callback_routes(handler).fallback(not_found), limits)
 }
 
@@ -257,9 +223,9 @@ fn callback_routes(handler: CallbackHandler) -> Router {
     callbacks::routes(handler).route_layer(from_fn(serve::whole))
 }
 
-fn bounded(router: Router, limits: Limits) -> Router {
+fn bounded(router: Router, limits: HttpLimits) -> Router {
     router
-        .layer(RequestBodyLimitLayer::new(BODY_MAX))
+        .layer(RequestBodyLimitLayer::new(limits.body))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
             limits.request,

@@ -31,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::{Endpoint, Socket};
 use super::patience::Patience;
 use super::places::{Class, Places, Seat, Work};
-use super::{HttpState, Limits, callback_router, router, text};
+use super::{HttpState, callback_router, router, text};
+use crate::reactor::limits::HttpLimits;
 use crate::receipt::CallbackHandler;
 
 /// The longest head of a request, in bytes; a browser's cookies fit (431 beyond).
@@ -53,7 +54,7 @@ pub(super) enum Peer {
     Network(IpAddr),
 }
 
-/// Serves the routes on `endpoint` until `shutdown`, then lets open requests finish within [`Limits::drain`] and
+/// Serves the routes on `endpoint` until `shutdown`, then lets open requests finish within [`HttpLimits::drain`] and
 /// drops the rest. Returns once no connection is open.
 pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationToken) {
     let limits = state.limits;
@@ -87,7 +88,7 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
 pub async fn serve_callbacks(
     listener: TcpListener,
     handler: CallbackHandler,
-    limits: Limits,
+    limits: HttpLimits,
     shutdown: CancellationToken,
 ) {
     let router = callback_router(handler, limits);
@@ -122,7 +123,7 @@ impl Listener {
 async fn serve_router(
     listener: Listener,
     router: Router,
-    limits: Limits,
+    limits: HttpLimits,
     shutdown: CancellationToken,
 ) {
     // Dropping this future ends all connections.
@@ -172,7 +173,7 @@ async fn connection(
     peer: Peer,
     seat: Seat,
     router: Router,
-    limits: Limits,
+    limits: HttpLimits,
     shutdown: CancellationToken,
 ) {
     let router = TowerToHyperService::new(router);

@@ -4,8 +4,6 @@
 //! whose other end is gone is silent too. So a nonce is notified from *another* connection,
 //! at the start and every few seconds; the channel is up only once the nonce has arrived.
 
-use std::time::Duration;
-
 use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
@@ -13,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
-use crate::schedule::Backoff;
+use crate::reactor::limits::daemon::ChannelLimits;
 use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError, refusal_of};
 
 mod notice;
@@ -24,16 +22,6 @@ pub use proof::{Unproven, prove};
 
 /// The channel, as the triggers name it.
 pub const CHANNEL: &str = "punctual";
-
-/// How often the channel is verified.
-const PROOF_EVERY: Duration = Duration::from_secs(5);
-
-/// How long a nonce may take. After that the channel counts as deaf.
-const PROOF_WITHIN: Duration = Duration::from_secs(3);
-
-/// Between attempts to connect. A restarted database is back within a second or two, and messages wait
-/// for it; one attempt a second is a negligible load.
-const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
 
 /// What the listener reports.
 #[derive(Debug)]
@@ -78,11 +66,11 @@ enum Lost {
 }
 
 /// Listens until `heard` is closed. Reconnects with backoff; every loss is reported.
-pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
+pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>, limits: ChannelLimits) {
     let mut failures = 0_u32;
     loop {
         let mut was_up = false;
-        let lost = match session(&dsn, &store, &heard, &mut was_up).await {
+        let lost = match session(&dsn, &store, &heard, &mut was_up, &limits).await {
             Lost::Unheard => return,
             lost => lost,
         };
@@ -103,12 +91,18 @@ pub async fn listen(dsn: Dsn, store: Store, heard: mpsc::Sender<Heard>) {
         if heard.send(down).await.is_err() {
             return;
         }
-        sleep(RECONNECT.spread(failures, Uuid::new_v4())).await;
+        sleep(limits.reconnect.spread(failures, Uuid::new_v4())).await;
     }
 }
 
 /// One connection, from its start to its end.
-async fn session(dsn: &Dsn, store: &Store, heard: &mpsc::Sender<Heard>, was_up: &mut bool) -> Lost {
+async fn session(
+    dsn: &Dsn,
+    store: &Store,
+    heard: &mpsc::Sender<Heard>,
+    was_up: &mut bool,
+    limits: &ChannelLimits,
+) -> Lost {
     let (client, mut connection) = match dsn.connect_to_primary().await {
         Ok(connected) => connected,
         Err(e) => return Lost::Connect(e),
@@ -119,7 +113,7 @@ async fn session(dsn: &Dsn, store: &Store, heard: &mpsc::Sender<Heard>, was_up: 
         client.batch_execute(&listen).await.map_err(Lost::Listen)
     };
     // The connection only moves while its messages are polled.
-    let mut subscribe = std::pin::pin!(timeout(PROOF_WITHIN, subscribe));
+    let mut subscribe = std::pin::pin!(timeout(limits.proof_within, subscribe));
     loop {
         tokio::select! {
             done = &mut subscribe => match done {
@@ -132,7 +126,7 @@ async fn session(dsn: &Dsn, store: &Store, heard: &mpsc::Sender<Heard>, was_up: 
             },
         }
     }
-    match prove_for_ever(&mut messages, store, heard, was_up).await {
+    match prove_for_ever(&mut messages, store, heard, was_up, limits).await {
         Err(lost) => lost,
         Ok(never) => match never {},
     }
@@ -143,15 +137,16 @@ async fn prove_for_ever(
     store: &Store,
     heard: &mpsc::Sender<Heard>,
     was_up: &mut bool,
+    limits: &ChannelLimits,
 ) -> Result<std::convert::Infallible, Lost> {
     loop {
         let nonce = Uuid::new_v4();
         let payload = Notice::nonce(nonce);
         // It is a commit, which waits for a slow disk like any other: it may take as long as the server
         // is observed to work on it.
-        let notify = store.within_at_work(PROOF_WITHIN, PATIENCE, store.notify(&payload));
+        let notify = store.within_at_work(limits.proof_within, PATIENCE, store.notify(&payload));
         let mut notify = std::pin::pin!(notify);
-        let mut too_late = std::pin::pin!(sleep(PROOF_WITHIN));
+        let mut too_late = std::pin::pin!(sleep(limits.proof_within));
         let mut notified = false;
         let mut proven = false;
         while !(proven && notified) {
@@ -164,7 +159,7 @@ async fn prove_for_ever(
                         Err(other) => return Err(Lost::Notify(other)),
                     }
                     notified = true;
-                    too_late.set(sleep(PROOF_WITHIN));
+                    too_late.set(sleep(limits.proof_within));
                 }
                 message = messages.next() => proven |= pass_on(message, Some(nonce), heard).await?,
                 () = &mut too_late, if notified => return Err(Lost::Deaf),
@@ -177,7 +172,7 @@ async fn prove_for_ever(
             let up = Heard::Up { prepares };
             heard.send(up).await.map_err(|_| Lost::Unheard)?;
         }
-        let mut pause = std::pin::pin!(sleep(PROOF_EVERY));
+        let mut pause = std::pin::pin!(sleep(limits.proof_every));
         let mut distrusted = std::pin::pin!(store.distrusted());
         loop {
             tokio::select! {

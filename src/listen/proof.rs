@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
-use super::{CHANNEL, DEAF, Notice, PROOF_WITHIN};
+use super::{CHANNEL, DEAF, Notice};
+use crate::reactor::limits::daemon::ChannelLimits;
 use crate::store::{ConnectError, Dsn, StoreError, notify_plainly, refusal_of};
 
 /// Why notifications do not arrive.
@@ -42,7 +43,7 @@ impl Unproven {
 }
 
 /// Listens on one connection, notifies a nonce from another, and waits for it.
-pub async fn prove(dsn: &Dsn) -> Result<(), Unproven> {
+pub async fn prove(dsn: &Dsn, limits: &ChannelLimits) -> Result<(), Unproven> {
     let (listener, mut hearing) = dsn.connect_to_primary().await?;
     let (notifier, speaking) = dsn.connect().await?;
     let nonce = Uuid::new_v4();
@@ -79,7 +80,7 @@ pub async fn prove(dsn: &Dsn) -> Result<(), Unproven> {
             never = speak => never,
         }
     };
-    timeout(PROOF_WITHIN, proof)
+    timeout(limits.proof_within, proof)
         .await
         .unwrap_or(Err(Unproven::Deaf))
 }

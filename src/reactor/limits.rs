@@ -10,6 +10,12 @@ use std::time::Duration;
 
 use crate::schedule::Backoff;
 
+pub mod daemon;
+mod http;
+
+pub use daemon::DaemonLimits;
+pub use http::HttpLimits;
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -29,6 +35,8 @@ pub struct Limits {
     pub prewarm: PrewarmLimits,
     /// Events for those who watch.
     pub events: EventLimits,
+    /// The daemon around the reactor.
+    pub daemon: DaemonLimits,
 }
 
 /// Notices, reads and sweeps.

@@ -10,18 +10,16 @@ use crate::store::look_ups::PutBack;
 use crate::store::receipts::Received;
 use crate::store::{Halving, Store, StoreError};
 
-/// Reports in one transaction.
-pub(super) const GROUP_MAX: usize = 500;
-
-/// Merges reports and returns the result of each, in their order. An error that is not about a row ends it: there
+/// Merges reports, at most `most` in one transaction, and returns the result of each, in their order. An error that is not about a row ends it: there
 /// are then fewer results than reports, and the last one is that error.
 pub(super) async fn merge(
     store: &Store,
     reports: &[Report],
     max_lateness: Duration,
+    most: usize,
 ) -> Vec<Result<Received, StoreError>> {
     let mut results = Vec::with_capacity(reports.len());
-    let mut groups = Halving::new(reports, GROUP_MAX);
+    let mut groups = Halving::new(reports, most);
     while let Some(group) = groups.next_group() {
         // Boxed because it is large.
         let receive = Box::pin(store.receive(group, max_lateness));

@@ -15,15 +15,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::CallbackRejected;
-use super::groups::GROUP_MAX;
 use crate::message::{AttemptToken, MessageId};
 use crate::proof::Report;
+use crate::reactor::limits::daemon::ReceiptLimits;
 use crate::store::receipts::Received;
 use crate::store::{Halving, Store, StoreError};
-
-/// How long a report waits for the turn. Together with the time-out of the database this is well below the 15 s
-/// after which a provider may give up, so that the provider receives the response to repeat the callback.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 type SendResult = Result<Received, Arc<StoreError>>;
 
@@ -37,6 +33,7 @@ struct Waiting {
 pub(super) struct Inbox {
     store: Store,
     max_lateness: Duration,
+    limits: ReceiptLimits,
     waiting: Mutex<VecDeque<Waiting>>,
     /// One group at a time.
     turn: Semaphore,
@@ -47,10 +44,11 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(store: Store, max_lateness: Duration) -> Self {
+    pub(super) fn new(store: Store, max_lateness: Duration, limits: ReceiptLimits) -> Self {
         Self {
             store,
             max_lateness,
+            limits,
             waiting: Mutex::default(),
             turn: Semaphore::new(1),
             single: Semaphore::new(1),
@@ -72,11 +70,11 @@ impl Inbox {
         &self,
         step: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, CallbackRejected> {
-        let turn = timeout(PATIENCE, self.single.acquire());
+        let turn = timeout(self.limits.patience, self.single.acquire());
         let Ok(_turn) = turn.await else {
             return Err(self.late());
         };
-        let done = self.store.within(PATIENCE, step).await;
+        let done = self.store.within(self.limits.patience, step).await;
         done.map_err(|error| {
             tracing::warn!(%error, "a callback could not be recorded; the provider will repeat it");
             CallbackRejected::Store(Arc::new(error))
@@ -94,7 +92,7 @@ impl Inbox {
     }
 
     async fn merge_in_group(&self, report: &Report) -> Result<Received, CallbackRejected> {
-        let mut patience = pin!(sleep(PATIENCE));
+        let mut patience = pin!(sleep(self.limits.patience));
         let mut result = self.enqueue(report);
         loop {
             tokio::select! {
@@ -127,11 +125,11 @@ impl Inbox {
         let waiting = self.next_group().into_iter();
         let (reports, done): (Vec<_>, Vec<_>) = waiting.map(|w| (w.report, w.done)).unzip();
         let mut done = done.into_iter();
-        let mut groups = Halving::new(&reports, GROUP_MAX);
+        let mut groups = Halving::new(&reports, self.limits.group);
         while let Some(group) = groups.next_group() {
             // Boxed because it is large and there is only one.
             let merge = Box::pin(self.store.receive(group, self.max_lateness));
-            match self.store.within(PATIENCE, merge).await {
+            match self.store.within(self.limits.patience, merge).await {
                 Ok(received) => {
                     self.late.store(false, Ordering::Relaxed);
                     for (received, done) in received.into_iter().zip(done.by_ref()) {
@@ -155,7 +153,7 @@ impl Inbox {
     /// The next reports of the queue, without those that nobody waits for any more.
     fn next_group(&self) -> Vec<Waiting> {
         let mut queue = self.queue();
-        let many = queue.len().min(GROUP_MAX);
+        let many = queue.len().min(self.limits.group);
         let group = queue.drain(..many);
         group.filter(|waiting| !waiting.done.is_closed()).collect()
     }

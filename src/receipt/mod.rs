@@ -23,6 +23,7 @@ use crate::metrics::{Counter, Metrics};
 use crate::policy::Rules;
 use crate::proof::{About, Change, Report};
 use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
+use crate::reactor::limits::daemon::ReceiptLimits;
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
@@ -62,7 +63,11 @@ impl CallbackHandler {
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let inbox = Arc::new(Inbox::new(store.clone(), Rules::default().max_lateness));
+        let inbox = Arc::new(Inbox::new(
+            store.clone(),
+            Rules::default().max_lateness,
+            ReceiptLimits::default(),
+        ));
         Self {
             callbacks,
             store,
@@ -72,10 +77,10 @@ impl CallbackHandler {
         }
     }
 
-    /// The same with another allowed lateness.
+    /// The same with another allowed lateness, and other limits.
     #[must_use]
-    pub fn with_max_lateness(self, max_lateness: Duration) -> Self {
-        let inbox = Arc::new(Inbox::new(self.store.clone(), max_lateness));
+    pub fn with(self, max_lateness: Duration, limits: ReceiptLimits) -> Self {
+        let inbox = Arc::new(Inbox::new(self.store.clone(), max_lateness, limits));
         Self { inbox, ..self }
     }
 

@@ -15,15 +15,10 @@ use crate::proof::quarantine::{
     self, CLEARED_MAX, EACH_MAX, Fate, Listing, QuarantinedRow, Reason, Reconciliation,
 };
 use crate::provider::{Listed, Providers, Query};
+use crate::reactor::limits::daemon::RecoveryLimits;
 use crate::reactor::{Record, Settlement};
 use crate::store::quarantine::ClearedAt;
 use crate::store::{Halving, Store, StoreError};
-
-/// Queries at once: the provider limits concurrency, and sends come first.
-const AT_ONCE: usize = 4;
-
-/// Rows read in one statement.
-const PAGE: usize = 5_000;
 
 /// Compares them.
 #[derive(Clone)]
@@ -32,6 +27,8 @@ pub struct Reconciler {
     pub store: Store,
     /// Whose list it is.
     pub providers: Providers,
+    /// Rows, queries and pauses.
+    pub limits: RecoveryLimits,
 }
 
 /// One comparison.
@@ -57,11 +54,12 @@ impl Reconciler {
             result: Reconciliation::begin(before, now),
         };
         let mut after: Option<String> = None;
+        let page = self.limits.page;
         loop {
-            let rows = self.store.quarantined(before, after.as_deref(), PAGE);
+            let rows = self.store.quarantined(before, after.as_deref(), page);
             let rows = self.store.bounded(rows).await?;
             let mut together: Vec<&[QuarantinedRow]> = rows.chunk_by(|a, b| a.to == b.to).collect();
-            if rows.len() == PAGE && together.len() > 1 {
+            if rows.len() == page && together.len() > 1 {
                 // There may be more of the last number: it is read with the next page.
                 together.pop();
             }
@@ -69,7 +67,7 @@ impl Reconciler {
                 return Ok(run.result);
             };
             after = Some(last.to.clone());
-            if rows.len() == PAGE && together.len() == 1 {
+            if rows.len() == page && together.len() == 1 {
                 // The other rows of this number are not read, and stay in quarantine.
                 *run.result.remaining.entry(Reason::Partial).or_default() += 1;
             }
@@ -78,7 +76,7 @@ impl Reconciler {
                 .map(|rows| run.result.sort_out(rows, cleared))
                 .collect();
             let numbers: Vec<_> = numbers.into_iter().filter(|n| !n.is_empty()).collect();
-            for few in numbers.chunks(AT_ONCE) {
+            for few in numbers.chunks(self.limits.queries) {
                 let mut queries = Vec::with_capacity(few.len());
                 for rows in few {
                     queries.push(self.query(rows, &run.silent));

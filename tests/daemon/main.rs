@@ -35,6 +35,7 @@ mod ranks;
 mod reminders;
 mod restore;
 mod slots;
+mod small;
 mod start;
 mod stuck;
 mod systemd;

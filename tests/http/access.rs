@@ -1,6 +1,6 @@
 //! Who may see what is inside.
 
-use punctual::http::Limits;
+use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::Missing;
 
 use crate::server::{OPERATOR_TOKEN, Reactor, Server, TOKEN};
@@ -111,7 +111,7 @@ async fn either_token_opens_and_nothing_like_it_does() {
 #[tokio::test]
 async fn health_is_open_to_everyone() {
     let missing = vec![Missing::Connection];
-    let server = Server::start(Reactor::Answers(missing), Limits::default()).await;
+    let server = Server::start(Reactor::Answers(missing), HttpLimits::default()).await;
     let from_afar = ["Host: lb.example", "X-Forwarded-For: 192.0.2.1"];
     let live = server.send_bare("GET /healthz", &from_afar).await;
     let ready = server.send_bare("GET /readyz", &from_afar).await;

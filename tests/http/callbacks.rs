@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::http::{Endpoint, HttpState, Limits, Tokens, bind, serve, serve_callbacks};
+use punctual::http::{Endpoint, HttpState, Tokens, bind, serve, serve_callbacks};
 use punctual::message::InstanceId;
 use punctual::provider::twilio::TwilioCallbacks;
 use punctual::provider::twilio::callback::STATUS_PATH;
+use punctual::reactor::limits::HttpLimits;
 use punctual::receipt::CallbackHandler;
 use punctual::store::{Dsn, Store};
 use tokio::net::TcpStream;
@@ -44,7 +45,7 @@ async fn start(own: bool) -> (std::net::SocketAddr, tokio_util::sync::DropGuard)
     let addr = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     if own {
-        let served = serve_callbacks(listener, handler(), Limits::default(), stop.clone());
+        let served = serve_callbacks(listener, handler(), HttpLimits::default(), stop.clone());
         tokio::spawn(served);
     } else {
         let (questions, _) = tokio::sync::mpsc::channel(1);
@@ -159,9 +160,9 @@ async fn an_address_for_callbacks_has_nothing_else() {
 async fn without_a_public_url_there_is_no_such_route() {
     let server = Server::start(
         Reactor::Answers(vec![]),
-        Limits {
+        HttpLimits {
             request: Duration::from_secs(5),
-            ..Limits::default()
+            ..HttpLimits::default()
         },
     )
     .await;
@@ -174,13 +175,13 @@ async fn without_a_public_url_there_is_no_such_route() {
 #[tokio::test]
 async fn callbacks_have_places_whatever_streams_and_slow_clients_hold() {
     let patient = Duration::from_secs(3600);
-    let limits = Limits {
+    let limits = HttpLimits {
         connections: 48,
         reserved: 8,
         head: patient,
         request: patient,
         write: patient,
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let more = |state: HttpState| state.with_callbacks(handler());
     let server = Server::start_with(Reactor::Answers(vec![]), limits, more).await;

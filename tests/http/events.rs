@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use punctual::http::Limits;
 use punctual::message::MessageId;
 use punctual::reactor::events::{EventKind, MessageEvent};
+use punctual::reactor::limits::HttpLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -121,9 +121,9 @@ async fn those_who_watch_are_bounded_and_leave_room_for_others() {
 
 #[tokio::test]
 async fn an_open_stream_does_not_hold_up_the_end() {
-    let limits = Limits {
+    let limits = HttpLimits {
         drain: Duration::from_secs(60),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let mut server = Server::start(Reactor::Answers(vec![]), limits).await;
     let mut stream = open(&server, "/debug/events?state=1").await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::http::Limits;
+use punctual::reactor::limits::HttpLimits;
 use tokio::io::AsyncWriteExt;
 
 use crate::server::{Reactor, Response, Server, impatient};
@@ -47,10 +47,10 @@ async fn a_client_that_trickles_or_idles_is_closed() {
 /// Who says nothing gives way to who comes, the longest silent first.
 #[tokio::test]
 async fn past_the_limit_the_silent_give_way() {
-    let limits = Limits {
+    let limits = HttpLimits {
         connections: 2,
         reserved: 1,
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let server = Server::start(Reactor::Answers(vec![]), limits).await;
     let (first, mut second) = (server.connect().await, server.connect().await);
@@ -64,12 +64,12 @@ async fn past_the_limit_the_silent_give_way() {
 
 #[tokio::test]
 async fn pages_past_their_part_are_told_to_come_again_and_health_is_not() {
-    let limits = Limits {
+    let limits = HttpLimits {
         connections: 4,
         reserved: 2,
         answer: Duration::from_secs(3600),
         request: Duration::from_secs(3600),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let mut server = Server::start(Reactor::Hangs, limits).await;
     let mut open = Vec::new();
@@ -91,9 +91,9 @@ async fn pages_past_their_part_are_told_to_come_again_and_health_is_not() {
 /// Asks again and again without reading an answer: what is written for it must not be kept for ever.
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed() {
-    let limits = Limits {
+    let limits = HttpLimits {
         write: Duration::from_millis(50),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let server = Server::start(Reactor::Answers(vec![]), limits).await;
     let mut stream = server.connect().await;
@@ -105,10 +105,10 @@ async fn a_client_that_does_not_read_is_closed() {
 
 #[tokio::test]
 async fn shutdown_lets_a_request_finish_and_takes_no_new_one() {
-    let limits = Limits {
+    let limits = HttpLimits {
         answer: Duration::from_millis(100),
         drain: Duration::from_secs(60),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let mut server = Server::start(Reactor::Hangs, limits).await;
     let mut open = server.connect().await;
@@ -123,11 +123,11 @@ async fn shutdown_lets_a_request_finish_and_takes_no_new_one() {
 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_ever() {
-    let limits = Limits {
+    let limits = HttpLimits {
         answer: Duration::from_secs(3600),
         request: Duration::from_secs(3600),
         drain: Duration::from_millis(50),
-        ..Limits::default()
+        ..HttpLimits::default()
     };
     let mut server = Server::start(Reactor::Hangs, limits).await;
     let mut open = server.connect().await;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use punctual::http::Limits;
 use punctual::message::{Category, MessageId};
 use punctual::reactor::events::{EventKind, Late, MessageEvent};
+use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::Missing;
 use serde_json::{Value, json};
 
@@ -212,7 +212,7 @@ async fn every_answer_is_as_the_document_says() {
         run(&document, &server, case).await;
     }
     let missing = vec![Missing::Window];
-    let unready = Server::start(Reactor::Answers(missing), Limits::default()).await;
+    let unready = Server::start(Reactor::Answers(missing), HttpLimits::default()).await;
     run(&document, &unready, &get("/readyz", BARE, 503)).await;
     let hangs = Server::start(Reactor::Hangs, impatient()).await;
     for path in ["/", "/readyz", "/debug/timers"] {

@@ -1,7 +1,8 @@
 //! What each route answers.
 
-use punctual::http::{Limits, bind};
+use punctual::http::bind;
 use punctual::message::MessageId;
+use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::{Missing, TimersQuery};
 use serde_json::json;
 
@@ -117,7 +118,7 @@ async fn readiness_names_every_reason() {
     assert_eq!((answer.status, answer.body.as_str()), (200, "ready\n"));
 
     let missing = vec![Missing::Window, Missing::Channel];
-    let server = Server::start(Reactor::Answers(missing), Limits::default()).await;
+    let server = Server::start(Reactor::Answers(missing), HttpLimits::default()).await;
     let answer = server.get("/readyz").await;
     assert_eq!(answer.status, 503);
     let lines: Vec<&str> = answer.body.lines().collect();

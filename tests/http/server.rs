@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::http::{
-    Endpoint, HttpState, Limits, Question, RuntimeDir, Socket, Tokens, bind, serve,
-};
+use punctual::http::{Endpoint, HttpState, Question, RuntimeDir, Socket, Tokens, bind, serve};
 use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::metrics::Metrics;
+use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::{
     BreakerReport, ClockReport, DatabaseReport, DensityReport, JournalReport, LaneReport,
     LatenessReport, ListenerReport, LoadReport, Missing, Overview, PauseReport, Readiness,
@@ -51,14 +50,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(reactor: Reactor, limits: Limits) -> Self {
+    pub(crate) async fn start(reactor: Reactor, limits: HttpLimits) -> Self {
         Self::start_with(reactor, limits, |state| state).await
     }
 
     /// The same with more among its routes.
     pub(crate) async fn start_with(
         reactor: Reactor,
-        limits: Limits,
+        limits: HttpLimits,
         more: impl FnOnce(HttpState) -> HttpState,
     ) -> Self {
         let (questions, inbox) = mpsc::channel(1);
@@ -90,7 +89,7 @@ impl Server {
     }
 
     pub(crate) async fn ready() -> Self {
-        Self::start(Reactor::Answers(vec![]), Limits::default()).await
+        Self::start(Reactor::Answers(vec![]), HttpLimits::default()).await
     }
 
     /// Sends one request with the token, and with these header lines besides `Connection: close`.
@@ -304,11 +303,11 @@ pub(crate) fn overview(timers: usize) -> Overview {
 }
 
 /// Limits so short that running into one takes no time worth mentioning, and all others long.
-pub(crate) fn impatient() -> Limits {
-    Limits {
+pub(crate) fn impatient() -> HttpLimits {
+    HttpLimits {
         answer: Duration::from_millis(20),
         head: Duration::from_millis(50),
         drain: Duration::from_millis(50),
-        ..Limits::default()
+        ..HttpLimits::default()
     }
 }

@@ -10,6 +10,7 @@ use punctual::metrics::{Counter, Metrics};
 use punctual::provider::Provider;
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
+use punctual::reactor::limits::daemon::LookUpLimits;
 use punctual::reactor::{AttemptBudget, SendResult, Settlement};
 use punctual::receipt::look_up::{LookUps, Pace};
 use punctual::schedule::LookUpPlan;
@@ -69,6 +70,8 @@ impl Case {
             max_lateness: LATE,
             unheard: LookUpPlan::UNHEARD,
             pace: Pace::default(),
+            limits: LookUpLimits::default(),
+            group: 500,
         };
         Self {
             world,

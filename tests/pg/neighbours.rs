@@ -45,7 +45,7 @@ fn dispatch(store: &Store) -> Dispatch {
         clock: Arc::new(Clock::new()),
         metrics: Arc::default(),
         lease: LEASE,
-        record_batch: 500,
+        limits: Arc::default(),
         journal: None,
         lineage: punctual::store::Lineage::default(),
         notes: Arc::default(),

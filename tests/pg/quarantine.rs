@@ -15,6 +15,7 @@ use punctual::proof::quarantine::{Reason, Reconciliation};
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
 use punctual::provider::{Listed, Provider, Query};
+use punctual::reactor::limits::daemon::RecoveryLimits;
 use punctual::reactor::{Record, Settlement};
 use punctual::receipt::reconcile::Reconciler;
 use punctual::schedule::LookUpPlan;
@@ -108,6 +109,7 @@ impl Case {
         let reconciler = Reconciler {
             store: self.store.clone(),
             providers: Providers::texts(Arc::clone(&self.client) as Arc<dyn Provider>),
+            limits: RecoveryLimits::default(),
         };
         reconciler.reconcile(before, &self.free).await.unwrap()
     }
@@ -324,6 +326,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     let reconciler = Reconciler {
         store: case.store.clone(),
         providers: Console::on(std::io::sink()),
+        limits: RecoveryLimits::default(),
     };
     let found = BTreeSet::from([fresh, again].map(MessageId));
     // Who cannot be asked tells nothing.
@@ -371,6 +374,7 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
                 user: case.world.db.client().await,
                 sql,
             })),
+            limits: RecoveryLimits::default(),
         };
         let before = now(&case.store).await - SOON;
         let looked = reconciler.reconcile(before, &case.free).await.unwrap();

@@ -8,13 +8,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use punctual::http::{Limits, bind, serve_callbacks};
+use punctual::http::{bind, serve_callbacks};
 use punctual::message::{
     AttemptToken, Capabilities, Claim, ClaimAnswer, InstanceId, MessageId, Moment, Part,
     ProviderSid,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::twilio::TwilioCallbacks;
+use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::{Record, Settlement};
 use punctual::receipt::CallbackHandler;
 use punctual::store::Store;
@@ -61,7 +62,7 @@ impl World {
         tokio::spawn(serve_callbacks(
             listener,
             handler,
-            Limits::default(),
+            HttpLimits::default(),
             stop.clone(),
         ));
         let id: Uuid = app

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::config::{Config, Database};
 use crate::listen;
 use crate::message::{Channel, Moment, Sender};
+use crate::reactor::limits::daemon::ChannelLimits;
 use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::{Dsn, MigrateError, Migrator, StoreError};
@@ -81,7 +82,7 @@ async fn look(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Findin
         findings.push(failed("database", &e));
         return findings;
     }
-    findings.push(match listen::prove(dsn).await {
+    findings.push(match listen::prove(dsn, &ChannelLimits::default()).await {
         Ok(()) => Finding::ok("connection mode", "LISTEN/NOTIFY works"),
         Err(e) => pooler(Level::Bad, e.to_string()),
     });

@@ -1,7 +1,6 @@
 //! Writes into the database when days begin and end in each zone, and removes pauses that are long over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
@@ -9,9 +8,6 @@ use super::{Context, Progress};
 use crate::message::Moment;
 use crate::policy::Rules;
 use crate::store::{Days, Store, StoreError};
-
-/// How often; what the database knows lasts for two days.
-pub(super) const EVERY: Duration = Duration::from_secs(3600);
 
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let dispatch = &on.dispatch;

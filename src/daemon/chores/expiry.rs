@@ -4,20 +4,18 @@ use super::{Context, Progress};
 use crate::metrics::Counter;
 use crate::store::StoreError;
 
-/// Rows in one step.
-const ROWS: u32 = 1_000;
-
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let dispatch = &on.dispatch;
     let store = &dispatch.store;
     // What is in quarantine may have been sent.
     let quarantined = store.quarantined_before();
-    let expire = store.expire(dispatch.rules.max_lateness, quarantined, ROWS);
+    let rows = dispatch.limits.daemon.chores.expired;
+    let expire = store.expire(dispatch.rules.max_lateness, quarantined, rows);
     let expired = store.bounded(expire).await?;
     if expired > 0 {
         dispatch.metrics.count(Counter::Expired, expired);
         tracing::warn!(messages = expired, "cancelled: too late to be sent");
     }
     // Fewer: there are no more, or the rest is locked and is read by the next step.
-    Ok(Progress::of(expired, ROWS))
+    Ok(Progress::of(expired, rows))
 }

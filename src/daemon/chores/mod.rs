@@ -17,6 +17,7 @@ use self::queue::Queue;
 use crate::clock;
 use crate::daemon::database_clock;
 use crate::dispatch::{Dispatch, Input};
+use crate::reactor::limits::daemon::ChoreLimits;
 use crate::store::StoreError;
 
 pub(super) mod days;
@@ -30,12 +31,6 @@ mod reaping;
 mod template_uses;
 mod unbegun;
 mod without_attempt;
-
-/// How often most chores are due, and how soon one that failed is tried again.
-const EVERY: Duration = Duration::from_secs(5);
-
-/// How long one step takes further rows. It finishes those it has taken.
-const STEP_TIME: Duration = Duration::from_millis(250);
 
 /// Whether a step has more to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,10 +117,10 @@ impl Chore {
         }
     }
 
-    const fn every(self) -> Duration {
+    const fn every(self, limits: &ChoreLimits) -> Duration {
         match self {
-            Self::Days => days::EVERY,
-            Self::WithoutAttempt => without_attempt::EVERY,
+            Self::Days => limits.days_every,
+            Self::WithoutAttempt => limits.without_attempt_every,
             Self::Expiry
             | Self::EventChanges
             | Self::Reaping
@@ -133,15 +128,15 @@ impl Chore {
             | Self::OrphanedClaims
             | Self::Unbegun
             | Self::Outbox
-            | Self::Gauges => EVERY,
+            | Self::Gauges => limits.every,
         }
     }
 
     /// When it is first due after the start.
-    const fn first(self) -> Duration {
+    const fn first(self, limits: &ChoreLimits) -> Duration {
         match self {
             // They were written at the start.
-            Self::Days => days::EVERY,
+            Self::Days => limits.days_every,
             _ => Duration::ZERO,
         }
     }
@@ -161,7 +156,12 @@ impl Chore {
     async fn step(self, on: &Context) -> Result<Progress, StoreError> {
         let dispatch = &on.dispatch;
         if self.is_by_the_clock()
-            && !database_clock::is_known(&dispatch.store, &dispatch.clock).await?
+            && !database_clock::is_known(
+                &dispatch.store,
+                &dispatch.clock,
+                &dispatch.limits.daemon.clock,
+            )
+            .await?
         {
             return Ok(Progress::Done);
         }
@@ -182,15 +182,17 @@ impl Chore {
 
 /// Runs them until `stop`; a step in progress is finished.
 pub(super) async fn keep(on: Context, stop: CancellationToken) {
+    let limits = on.dispatch.limits.daemon.chores;
     let began = clock::reading().up;
-    let mut queue = Queue::new(Chore::ALL.iter().map(|chore| began + chore.first()));
+    let first = |chore: &Chore| began + chore.first(&limits);
+    let mut queue = Queue::new(Chore::ALL.iter().map(first));
     while !stop.is_cancelled() {
         let now = clock::reading().up;
         if on.missed.notified().now_or_never().is_some() {
             queue.due_at(Chore::EventChanges as usize, now);
         }
         let Some(next) = queue.next(now) else {
-            let nap = queue.first_due().map_or(EVERY, |due| due.since(now));
+            let nap = queue.first_due().map_or(limits.every, |due| due.since(now));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(nap) => {}
@@ -203,10 +205,10 @@ pub(super) async fn keep(on: Context, stop: CancellationToken) {
         let now = clock::reading().up;
         match done {
             Ok(Progress::More) => queue.done(next, now),
-            Ok(Progress::Done) => queue.done(next, now + chore.every()),
+            Ok(Progress::Done) => queue.done(next, now + chore.every(&limits)),
             Err(error) => {
                 tracing::warn!(chore = chore.name(), %error, "a maintenance step failed; retrying");
-                queue.failed(next, now + EVERY);
+                queue.failed(next, now + limits.every);
             }
         }
     }

@@ -1,19 +1,17 @@
 //! Retries writes that the app's tables refused.
 
-use super::{Context, Progress, STEP_TIME};
+use super::{Context, Progress};
 use crate::clock::Stopwatch;
 use crate::metrics::Counter;
 use crate::store::StoreError;
 
-/// Writes in one step; each is a transaction.
-const WRITES: u32 = 50;
-
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let began = Stopwatch::start();
     let store = &on.dispatch.store;
+    let limits = &on.dispatch.limits.daemon.chores;
     let mut written = 0;
     let mut progress = Progress::More;
-    for _ in 0..WRITES {
+    for _ in 0..limits.outbox {
         match store.bounded(store.outbox_next()).await? {
             Some(true) => written += 1,
             Some(false) => {}
@@ -22,7 +20,7 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
                 break;
             }
         }
-        if began.elapsed() >= STEP_TIME {
+        if began.elapsed() >= limits.step {
             break;
         }
     }

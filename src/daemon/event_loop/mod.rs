@@ -21,24 +21,11 @@ use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now, Uptime};
 use crate::metrics::Counter;
 use crate::reactor::Reactor;
+use crate::reactor::limits::daemon::LoopLimits;
 use crate::reactor::report::ListenerReport;
 
 mod answers;
 mod perform;
-
-/// The longest sleep. The wall clock is read this often, so that a step is noticed soon even if nothing
-/// is due.
-const NAP_MAX: Duration = Duration::from_secs(1);
-
-/// Inputs handled before the clock is read again and commands are started.
-const INPUTS_PER_TURN: usize = 64;
-
-/// How often the health check gets what the loop knows.
-const FACTS_EVERY: Duration = Duration::from_millis(500);
-
-/// How long a shutdown may take beyond the last request's deadline (as long as a restart of the database
-/// takes) if only claims could not be released. Outcomes have no limit: only this process knows them.
-const DRAIN_GRACE: Duration = Duration::from_secs(15);
 
 /// The sources of inputs.
 pub(super) struct Sources {
@@ -108,7 +95,8 @@ impl EventLoop {
             last_notice_at: None,
             resyncs: 0,
         };
-        let backlog = Backlog::new(dispatch.store.clone());
+        let limits = Arc::clone(&dispatch.limits);
+        let backlog = Backlog::new(dispatch.store.clone(), limits);
         Self {
             instance: dispatch.store.instance(),
             reactor,
@@ -150,7 +138,7 @@ impl EventLoop {
                     "waiting until the database accepts outcomes that only this process has; \
                      a second signal exits at once, and loses them"
                 );
-                deadline = Some(now.up + DRAIN_GRACE);
+                deadline = Some(now.up + self.limits().drain_grace);
             }
             timer.arm(Some(self.next_wakeup(now)))?;
             let event = tokio::select! {
@@ -165,7 +153,8 @@ impl EventLoop {
             if matches!(event, Event::Stop) {
                 stopping = true;
                 systemd.stopping();
-                deadline = Some(now.up + self.reactor.settings().send_timeout + DRAIN_GRACE);
+                deadline =
+                    Some(now.up + self.reactor.settings().send_timeout + self.limits().drain_grace);
             }
             self.take_in(event);
             self.take_in_waiting(&mut from);
@@ -175,8 +164,12 @@ impl EventLoop {
         Ok(0)
     }
 
+    fn limits(&self) -> &LoopLimits {
+        &self.dispatch.limits.daemon.event_loop
+    }
+
     fn next_wakeup(&mut self, now: Now) -> crate::message::Uptime {
-        let nap = now.up + NAP_MAX;
+        let nap = now.up + self.limits().nap_max;
         self.reactor.next_wakeup(now).map_or(nap, |at: Moment| {
             // Rounded up to the microsecond by the clock itself, so it is never early.
             let wait = u64::try_from(at.micros_from(now.db)).unwrap_or(0);
@@ -186,7 +179,7 @@ impl EventLoop {
 
     /// Handles the inputs that are already there, so that a herd costs one pass and not a thousand.
     fn take_in_waiting(&mut self, from: &mut Sources) {
-        for _ in 0..INPUTS_PER_TURN {
+        for _ in 0..self.limits().inputs_per_turn {
             if let Some(done) = self.tasks.try_join_next() {
                 self.take_in(task_ended(done));
             } else if let Ok(input) = from.inputs.try_recv() {
@@ -294,7 +287,7 @@ impl EventLoop {
         if now.up < self.facts_after {
             return;
         }
-        self.facts_after = now.up + FACTS_EVERY;
+        self.facts_after = now.up + self.limits().facts_every;
         let load = self.reactor.load(now);
         let facts = Facts {
             breaker_open: self.reactor.breaker(now).open,

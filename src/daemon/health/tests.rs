@@ -15,6 +15,7 @@ fn seen(messages: u64, oldest_s: u64) -> Seen {
         }),
         faults: Vec::new(),
         now: Uptime::from_micros(1_000_000_000),
+        limits: HealthLimits::default(),
     }
 }
 

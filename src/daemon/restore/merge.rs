@@ -3,20 +3,16 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{AGAIN, until};
+use super::until;
 use crate::dispatch::{Dispatch, Payload};
 use crate::journal::{self, Journal, Past};
 use crate::message::{AttemptToken, InstanceId};
 use crate::proof::recovery::Answered;
 use crate::reactor::Record;
 use crate::store::StoreError;
-
-/// Between checks whether the requests that had begun have ended.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Merges everything that is known. Returns the instances of which nothing else can have been sent. `dead`: those
 /// that send nothing more, so that their journals are complete.
@@ -26,7 +22,8 @@ pub(super) async fn merge(
     dead: &[InstanceId],
 ) -> HashSet<InstanceId> {
     let store = &dispatch.store;
-    until(|| store.bounded(store.mark_restored())).await;
+    let limits = &dispatch.limits.daemon.recovery;
+    until(limits, || store.bounded(store.mark_restored())).await;
     let mut accounted = HashSet::new();
     let own = dispatch.store.instance();
     if own_requests(dispatch).await {
@@ -34,8 +31,8 @@ pub(super) async fn merge(
     }
     let mut proofs = 0;
     if let Some(journal) = journal {
-        for path in until(|| async { journal.history() }).await {
-            let Some(past) = until(|| read(path.clone())).await else {
+        for path in until(limits, || async { journal.history() }).await {
+            let Some(past) = until(limits, || read(path.clone())).await else {
                 continue;
             };
             let records: Vec<_> = past.answers().filter_map(Answered::proof).collect();
@@ -66,7 +63,7 @@ async fn own_requests(dispatch: &Dispatch) -> bool {
     // A request that begins later was claimed in the database as it is now.
     let sending = lineage.memory(crate::proof::history::Memory::sending);
     while lineage.memory(|memory| memory.is_sending(&sending)) {
-        sleep(LOOK).await;
+        sleep(dispatch.limits.daemon.recovery.look).await;
     }
     let (records, must) = lineage.memory(|memory| (memory.proofs(), memory.must_be_recorded()));
     record_all(dispatch, records).await;
@@ -75,15 +72,17 @@ async fn own_requests(dispatch: &Dispatch) -> bool {
 
 async fn have_outcomes(dispatch: &Dispatch, tokens: &[AttemptToken]) -> bool {
     let store = &dispatch.store;
-    tokens.is_empty() || until(|| store.bounded(store.without_outcome(tokens))).await == 0
+    let limits = &dispatch.limits.daemon.recovery;
+    tokens.is_empty() || until(limits, || store.bounded(store.without_outcome(tokens))).await == 0
 }
 
 /// Retries until all of them are recorded: some may be locked or refused at first.
 async fn record_all(dispatch: &Dispatch, mut records: Vec<Record<Payload>>) {
+    let limits = &dispatch.limits.daemon.recovery;
     while !records.is_empty() {
-        records = until(|| record(dispatch, &records)).await;
+        records = until(limits, || record(dispatch, &records)).await;
         if !records.is_empty() {
-            sleep(AGAIN).await;
+            sleep(limits.retry).await;
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::message::InDoubt;
 use crate::metrics::{Counter, Metrics};
 use crate::proof::Report;
 use crate::provider::{Fetched, Listed, Providers};
+use crate::reactor::limits::daemon::LookUpLimits;
 use crate::schedule::LookUpPlan as Plan;
 use crate::store::look_ups::{About, LookUp, Noted};
 use crate::store::{Store, StoreError};
@@ -21,18 +22,6 @@ mod queries;
 mod settle;
 
 pub use queries::Pace;
-
-/// The limit for unconfirmed attempts in one round, and also that for accepted ones without a receipt. Separate
-/// limits, so that many of the latter do not delay the former. Such a round takes a few seconds if the provider
-/// responds.
-const ROUND: usize = 250;
-
-/// How long the look-ups of a round are reserved for it: longer than a round takes if the provider responds. If
-/// the process dies in a round, its look-ups wait this long. A look-up that is made twice does no harm.
-const RESERVATION: Duration = Duration::from_secs(60);
-
-/// When a look-up is tried again that the provider throttled.
-const THROTTLED_RETRY: Duration = Duration::from_secs(2);
 
 /// Makes look-ups.
 #[derive(Clone)]
@@ -51,6 +40,10 @@ pub struct LookUps {
     pub unheard: Plan,
     /// How many requests are made at once.
     pub pace: Pace,
+    /// Look-ups in a round, and pauses.
+    pub limits: LookUpLimits,
+    /// Reports in one transaction.
+    pub group: usize,
 }
 
 /// What the provider responded to one look-up.
@@ -83,13 +76,14 @@ struct Queried {
 impl LookUps {
     /// One round. Returns whether there may be more to look up at once.
     pub async fn round(&self) -> Result<bool, StoreError> {
+        let (most, reservation) = (self.limits.round, self.limits.reservation);
         let due = self
-            .step(self.store.look_ups(ROUND, ROUND, RESERVATION))
+            .step(self.store.look_ups(most, most, reservation))
             .await?;
         if due.is_empty() {
             return Ok(false);
         }
-        let full = due.len() >= ROUND;
+        let full = due.len() >= most;
         let (responses, responds) = self.query_all(&due).await;
         let queried = due.into_iter().zip(responses);
         let queried: Vec<Queried> = queried

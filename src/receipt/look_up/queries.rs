@@ -12,13 +12,8 @@ use super::{LookUps, Response};
 use crate::message::{Channel, ProviderSid};
 use crate::proof::matching;
 use crate::provider::{Fetched, Listed, Query};
+use crate::reactor::limits::daemon::LookUpLimits;
 use crate::store::look_ups::{About, LookUp, UncertainAttempt};
-
-/// Requests at once for a few look-ups. Sends have priority, and a provider limits the requests of an account.
-const AT_ONCE_MIN: usize = 4;
-
-/// Requests at once for a backlog: with responses in 0.2 s, a thousand in 12 s.
-const AT_ONCE_MAX: usize = 16;
 
 /// How many requests are made at once. It is halved when the provider throttles one, and grows by one a round.
 #[derive(Clone, Debug)]
@@ -26,21 +21,22 @@ pub struct Pace(Arc<AtomicUsize>);
 
 impl Default for Pace {
     fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(AT_ONCE_MAX)))
+        Self(Arc::new(AtomicUsize::new(usize::MAX)))
     }
 }
 
 impl Pace {
     /// How many of this many requests are made at once.
-    fn at_once(&self, requests: usize) -> usize {
-        let by_backlog = (requests / 8).clamp(AT_ONCE_MIN, AT_ONCE_MAX);
+    fn at_once(&self, requests: usize, limits: &LookUpLimits) -> usize {
+        let by_backlog = (requests / 8).clamp(limits.at_once, limits.at_once_max);
         by_backlog.min(self.0.load(Ordering::Relaxed))
     }
 
-    fn after_round(&self, was_throttled: bool) {
-        let now = self.0.load(Ordering::Relaxed);
+    fn after_round(&self, was_throttled: bool, limits: &LookUpLimits) {
+        let now = self.0.load(Ordering::Relaxed).min(limits.at_once_max);
         let next = if was_throttled { now / 2 } else { now + 1 };
-        self.0.store(next.clamp(1, AT_ONCE_MAX), Ordering::Relaxed);
+        self.0
+            .store(next.clamp(1, limits.at_once_max), Ordering::Relaxed);
     }
 }
 
@@ -105,7 +101,7 @@ impl LookUps {
         if requests.is_empty() {
             return (responses, true);
         }
-        let at_once = self.pace.at_once(requests.len());
+        let at_once = self.pace.at_once(requests.len(), &self.limits);
         let stopped = Stopped::default();
         let until_stopped = &stopped;
         let made = stream::iter(requests)
@@ -128,7 +124,7 @@ impl LookUps {
             }
         }
         let was_throttled = stopped.is_throttled.load(Ordering::Relaxed);
-        self.pace.after_round(was_throttled);
+        self.pace.after_round(was_throttled, &self.limits);
         (responses, stopped.response().is_none())
     }
 
@@ -196,19 +192,19 @@ mod tests {
 
     #[test]
     fn the_pace_follows_the_backlog_and_what_is_throttled() {
-        let pace = Pace::default();
-        assert_eq!(pace.at_once(1), AT_ONCE_MIN);
-        assert_eq!(pace.at_once(64), 8);
-        assert_eq!(pace.at_once(1_000), AT_ONCE_MAX);
+        let (pace, limits) = (Pace::default(), LookUpLimits::default());
+        assert_eq!(pace.at_once(1, &limits), limits.at_once);
+        assert_eq!(pace.at_once(64, &limits), 8);
+        assert_eq!(pace.at_once(1_000, &limits), limits.at_once_max);
         for at_once in [8, 4, 2, 1, 1] {
-            pace.after_round(true);
-            assert_eq!(pace.at_once(1_000), at_once);
+            pace.after_round(true, &limits);
+            assert_eq!(pace.at_once(1_000, &limits), at_once);
         }
-        pace.after_round(false);
-        assert_eq!(pace.at_once(1_000), 2);
+        pace.after_round(false, &limits);
+        assert_eq!(pace.at_once(1_000, &limits), 2);
         for _ in 0..100 {
-            pace.after_round(false);
+            pace.after_round(false, &limits);
         }
-        assert_eq!(pace.at_once(1_000), AT_ONCE_MAX);
+        assert_eq!(pace.at_once(1_000, &limits), limits.at_once_max);
     }
 }

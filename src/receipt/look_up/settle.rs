@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lists::{Known, find, is_throttled, listed, of_interest};
-use super::{Found, LookUps, Queried, Response, THROTTLED_RETRY};
+use super::{Found, LookUps, Queried, Response};
 use crate::message::{InDoubt, ProviderSid};
 use crate::proof::matching::{self, Match, Resolution};
 use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
@@ -151,7 +151,7 @@ impl LookUps {
         notes: &mut Notes,
     ) -> Result<Vec<String>, StoreError> {
         let reports: Vec<Report> = found.values().map(|found| found.report.clone()).collect();
-        let merged = groups::merge(&self.store, &reports, self.max_lateness).await;
+        let merged = groups::merge(&self.store, &reports, self.max_lateness, self.group).await;
         let mut settled = Vec::new();
         for ((n, found), merged) in found.iter().zip(merged) {
             let Some(Queried { look_up, .. }) = queried.get(*n) else {
@@ -274,7 +274,7 @@ impl LookUps {
         let failed = self.failed(look_up, reason);
         Noted {
             next: if is_throttled {
-                Some(THROTTLED_RETRY)
+                Some(self.limits.throttled_retry)
             } else {
                 failed.next
             },

@@ -99,12 +99,12 @@ impl Store {
     }
 
     /// How many pending messages are due after `until`, counted up to `most`.
-    pub async fn beyond(&self, until: Moment, most: i64) -> Result<u64, StoreError> {
+    pub async fn beyond(&self, until: Moment, most: u32) -> Result<u64, StoreError> {
         const STEP: &str = "counting what is beyond the window";
         let client = self.client().await?;
         let beyond = prepared(&client, BEYOND, STEP).await?;
         let row = client
-            .query_one(&beyond, &[&PgTimestamp(until), &most])
+            .query_one(&beyond, &[&PgTimestamp(until), &i64::from(most)])
             .await
             .map_err(StoreError::at(STEP))?;
         let n: i64 = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
