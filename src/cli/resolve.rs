@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::message::{InstanceId, MessageId, ProviderSid};
-use crate::provider::twilio::is_message_sid;
+use crate::provider;
 use crate::schedule::LookUpPlan;
 use crate::store::Store;
 use crate::store::resolve::{Resolved, Verdict};
@@ -67,12 +67,7 @@ impl Args {
 }
 
 fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
-    let sid = text.trim();
-    if is_message_sid(sid) {
-        return Ok(ProviderSid(sid.to_owned()));
-    }
-    let why = "expected a message sid: SM (or MM) and 32 hexadecimal digits";
-    Err(Usage::of("--sent")(why.to_owned()))
+    provider::sid(text).map_err(|why| Usage::of("--sent")(why.to_owned()))
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {

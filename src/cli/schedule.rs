@@ -9,7 +9,7 @@ use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::message::segments::Segments;
 use crate::message::{Address, Channel, Moment, Sender, SenderError};
-use crate::provider::twilio;
+use crate::provider;
 use crate::store::doctor::database_time;
 use crate::store::user::{Draft, UserSession};
 
@@ -116,7 +116,7 @@ impl Priority {
 
 /// The CLI does not read the daemon's settings, so it takes what any provider takes.
 pub(super) fn sender(text: &str) -> Result<Sender, SenderError> {
-    Sender::parse(text, twilio::CAPABILITIES.sender_pools)
+    Sender::parse(text, provider::TEXTS.sender_pools)
 }
 
 fn channel(word: &str) -> Result<Channel, String> {

@@ -10,7 +10,7 @@ use super::key;
 use super::raw::Raw;
 use super::values;
 use crate::message::{Channel, Sender};
-use crate::provider::twilio;
+use crate::provider;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
 
 /// The chosen provider.
@@ -123,7 +123,7 @@ pub(super) fn default_sender(raw: &mut Raw, provider: Option<&ProviderChoice>) -
         &key::PHONE_NUMBER,
         &key::MAIN_NUMBER,
     ];
-    let pools = twilio::CAPABILITIES.sender_pools;
+    let pools = provider::TEXTS.sender_pools;
     let chain = numbers.map(|setting| {
         raw.get(setting, |text| {
             Sender::parse(text, pools).map_err(|why| {

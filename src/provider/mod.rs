@@ -18,12 +18,25 @@ pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptComman
 pub use lookup::{Fetched, Listed, Query};
 pub use providers::Providers;
 
-/// The capabilities of the console for text messages. It accepts what Twilio accepts, so that a trial shows what
-/// Twilio would refuse.
+/// What text messages may have: for commands that run without the settings of a provider. All providers of texts
+/// accept the same, the console too, so that a trial shows what would be refused.
+pub const TEXTS: Capabilities = twilio::CAPABILITIES;
+
+/// The capabilities of the console for text messages.
 const TEXTS_OF_CONSOLE: Capabilities = Capabilities {
     look_up: false,
-    ..twilio::CAPABILITIES
+    ..TEXTS
 };
+
+/// The sid of a message that a person gives; an error says what one looks like.
+pub fn sid(text: &str) -> Result<ProviderSid, &'static str> {
+    let sid = text.trim();
+    if twilio::is_message_sid(sid) {
+        Ok(ProviderSid(sid.to_owned()))
+    } else {
+        Err("expected a message sid: SM (or MM) and 32 hexadecimal digits")
+    }
+}
 
 /// Sends messages. Its methods do not fail: every way a request can end is an [`Outcome`], and
 /// one that is not certain is [`Outcome::Unknown`].

@@ -1,7 +1,7 @@
 //! Checks of senders: those that the next messages name, and the default one.
 
 use crate::message::Sender;
-use crate::provider::twilio;
+use crate::provider;
 use crate::store::doctor::{Finding, Level};
 
 /// How many are shown.
@@ -18,7 +18,7 @@ pub(super) fn unusable(named: &[(Option<String>, i64)], has_default: bool) -> Fi
         let why = match sender {
             None if has_default => continue,
             None => "no from_number, and no default sender is set".to_owned(),
-            Some(text) => match Sender::parse(text, twilio::CAPABILITIES.sender_pools) {
+            Some(text) => match Sender::parse(text, provider::TEXTS.sender_pools) {
                 Ok(sender) if is_for_tests(&sender) => {
                     "a number of Twilio's test credentials".to_owned()
                 }

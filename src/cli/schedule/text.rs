@@ -14,7 +14,7 @@ use crate::message::parts::{PARTS_MAX, SEPARATOR, split};
 use crate::message::segments::Segments;
 use crate::message::template::{self, TemplateError};
 use crate::policy::Rule;
-use crate::provider::twilio;
+use crate::provider;
 use crate::store::user::{Named, UserSession};
 
 /// What the row has of it.
@@ -64,7 +64,7 @@ fn parts_of(channel: Channel, text: &str, separator: Option<&str>) -> Result<Vec
             parts.len()
         ));
     }
-    let most = twilio::CAPABILITIES.max_chars;
+    let most = provider::TEXTS.max_chars;
     for (n, part) in (1..).zip(&parts) {
         let characters = part.chars().count();
         if channel.is_phone() && characters > most {
