@@ -79,6 +79,7 @@ fn answer(command: Command<()>, rows: &mut Vec<Upcoming>, now: Now) -> Vec<Input
             let loaded = Input::Loaded(std::mem::take(rows));
             vec![loaded, Input::LoadEnded { complete: true }]
         }
+        Command::ClaimPaced { .. } => unreachable!("no message has a pace"),
         Command::ReadPauses => vec![Input::Pauses(Some(Vec::new()))],
         Command::Claim(asks) => {
             let answers = asks.iter().map(|ask| (ask.id, claimed(ask, now)));

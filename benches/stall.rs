@@ -113,6 +113,7 @@ impl World {
 
     fn perform(&mut self, command: Command<MessageId>) -> Vec<Input<MessageId>> {
         match command {
+            Command::ClaimPaced { .. } => unreachable!("no message has a pace"),
             Command::ReadPauses => {
                 self.answer_in(READ, Input::Pauses(Some(Vec::new())));
                 Vec::new()
@@ -201,6 +202,7 @@ impl World {
                     priority: *priority,
                     lane: lane(),
                     written: None,
+                    pace: None,
                 }
             })
     }

@@ -43,3 +43,51 @@ alter table public.scheduled_messages add column if not exists parts_total int;
 alter table punctual.attempts add column if not exists texts text[];
 -- What divides a text into parts, as the running daemon has it; empty: nothing does. Null: not known.
 alter table punctual.settings add column if not exists part_separator text;
+
+-- Paces. One row for each campaign whose messages keep a distance from each other. The claim of one takes the slot and
+-- moves `next_at`, whatever instance makes it.
+create table if not exists punctual.paces (
+  id       uuid primary key default gen_random_uuid(),
+  scope    text not null default 'campaign' check (scope in ('campaign')),
+  -- Which one: the campaign's id.
+  what     text not null,
+  -- The gap after each message is drawn between these.
+  gap_min  interval not null,
+  gap_max  interval not null,
+  -- The gap is a function of this and of the number of the slot, so that it is never drawn again.
+  seed     bigint not null default (random() * 9007199254740991)::bigint,
+  position bigint not null default 0,
+  -- No message starts before this.
+  next_at  timestamptz not null default clock_timestamp(),
+  -- The attempt that took the latest slot, and when that was: one that is not used is returned.
+  token    uuid,
+  slot     timestamptz,
+  who      text not null default session_user,
+  at       timestamptz not null default clock_timestamp(),
+  unique (scope, what)
+);
+create index if not exists paces_token_idx on punctual.paces (token);
+
+-- The first message of a campaign. On larger tables `punctual migrate` builds it CONCURRENTLY.
+do $$
+declare
+  wanted record;
+  large boolean;
+begin
+  for wanted in
+    select w.tab, w.name, w.rest
+      from (values
+        ('scheduled_messages', 'scheduled_messages_campaign_idx', null,
+         '(campaign_id, (greatest(scheduled_at, deferred_until, next_attempt_at)), id) where status = ''pending'' and campaign_id is not null')
+      ) as w (tab, name, lookup, rest)
+      join pg_catalog.pg_class c
+        on c.oid = to_regclass('public.' || w.tab) and c.relkind = 'r'
+       and pg_catalog.pg_has_role(c.relowner, 'usage')
+     where to_regclass('public.' || w.name) is null
+  loop
+    execute format('select count(*) = 100000 from (select from public.%I limit 100000) few', wanted.tab) into large;
+    continue when large;
+    execute format('create index %I on public.%I %s', wanted.name, wanted.tab, wanted.rest);
+  end loop;
+end
+$$;

@@ -14,6 +14,7 @@ mod migrate;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod output;
+mod pace;
 mod pause;
 mod reschedule;
 mod resolve;
@@ -71,6 +72,7 @@ enum Command {
     Health(health::Args),
     Man(shell::Man),
     Migrate(migrate::Args),
+    Pace(pace::Args),
     Pause(pause::PauseArgs),
     Pauses(pause::ListArgs),
     Reschedule(reschedule::Args),
@@ -146,6 +148,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Health(args) => block_on(health::run(args, &sources)),
         Command::Man(args) => shell::man(&args),
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
+        Command::Pace(args) => block_on(pace::run(args, &sources)),
         Command::Pause(args) => block_on(pause::pause(args, &sources)),
         Command::Pauses(args) => block_on(pause::list(args, &sources)),
         Command::Reschedule(args) => block_on(reschedule::run(args, &sources)),

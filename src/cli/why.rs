@@ -166,6 +166,11 @@ fn show_row(text: &mut String, row: &StoryRow) {
     line("reason", row.deferred_reason.clone());
     line("next attempt", row.next_attempt_at.map(local));
     line("paused", row.paused_by.clone());
+    let pace = row.pace.as_ref();
+    line(
+        "pace",
+        pace.map(|pace| format!("of {} {}", pace.scope, pace.what)),
+    );
     line("send before", row.send_before.map(local));
     line("in_doubt", row.in_doubt.clone());
     line("sent", row.sent_at.map(local));
@@ -195,6 +200,8 @@ fn show_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
         attempt.instance
     );
     if let Some(started) = attempt.started_at {
+        // With a pace its lateness counts from its slot, which is not kept.
+        let row = row.filter(|row| row.pace.is_none());
         let late = row.map(|row| started.micros_from(row.wanted_at));
         // Of a part that was not the first it counts from another moment.
         let late = late.filter(|us| *us >= 0 && attempt.part == 1).map(|us| {

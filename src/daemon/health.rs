@@ -150,10 +150,15 @@ impl Seen {
             }
         };
         let (cause, why) = self.cause(&overdue);
-        if overdue.messages == 0 && overdue.paused > 0 {
+        let at_will = [
+            (Cause::Paused, overdue.paused),
+            (Cause::Paced, overdue.paced),
+        ];
+        let at_will = at_will.into_iter().find(|(_, messages)| *messages > 0);
+        if let Some((kept_by, messages)) = at_will.filter(|_| overdue.messages == 0) {
             let waiting = Waiting {
-                cause: Some(Cause::Paused),
-                messages: overdue.paused,
+                cause: Some(kept_by),
+                messages,
                 oldest_s: 0.0,
             };
             return (waiting, self.reason(&overdue, cause, why));

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use crate::clock::{self, Clock};
@@ -23,8 +21,10 @@ use crate::schedule::LEAD_MAX;
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
 mod notes;
+mod paces;
 mod pauses;
 mod texts;
+mod window;
 
 pub use notes::{Failure, Noted, Notes};
 
@@ -151,6 +151,7 @@ impl Dispatch {
             let result = match answer {
                 ClaimAnswer::Won(_) => ClaimResult::Won,
                 ClaimAnswer::Paused(_) => ClaimResult::Paused,
+                ClaimAnswer::Paced(_) => ClaimResult::Paced,
                 // It is due, and was not claimed: it is locked, or claims take no effect.
                 ClaimAnswer::Lost(RowState::Pending { due, .. }) if *due <= now + LEAD_MAX => {
                     ClaimResult::Locked
@@ -179,6 +180,7 @@ impl Dispatch {
                 ClaimAnswer::Won(claim) => won.push(claim),
                 ClaimAnswer::Lost(state) => judged.push((id, ClaimAnswer::Lost(state))),
                 ClaimAnswer::Paused(state) => judged.push((id, ClaimAnswer::Paused(state))),
+                ClaimAnswer::Paced(state) => judged.push((id, ClaimAnswer::Paced(state))),
             }
         }
         let verdicts = policy::judge_all(&won, &self.rules, &self.providers.carriers(), now);
@@ -206,27 +208,6 @@ impl Dispatch {
             }
         };
         Input::Rows { rows }
-    }
-
-    /// Reads the window, part by part. The end is sent on the same channel as the parts, after the last.
-    pub async fn load(&self, until: Moment, parts: mpsc::Sender<Input>) {
-        let pass_on = |rows| -> BoxFuture<'static, ()> {
-            let parts = parts.clone();
-            Box::pin(async move {
-                // The receiver is gone, so the rest is not needed either.
-                let _ = parts.send(Input::Loaded(rows)).await;
-            })
-        };
-        let loaded = self
-            .store
-            .load(until, self.rules.max_lateness, pass_on)
-            .await;
-        if let Err(error) = &loaded {
-            tracing::warn!(%error, "the window could not be loaded");
-        }
-        let complete = loaded.is_ok();
-        // See above.
-        let _ = parts.send(Input::LoadEnded { complete }).await;
     }
 
     /// Makes the request, unless its lease has expired, or the pauses were read too long ago.

@@ -16,6 +16,8 @@ pub enum Notice {
     Missed,
     /// `members`: an instance has started or stopped.
     Members,
+    /// `paces`: a pace was set, changed or removed.
+    Paces,
     /// `pauses`: what is paused has changed.
     Pauses,
     /// `nonce …`: a listener verifies its channel.
@@ -32,6 +34,7 @@ impl Notice {
             None if payload == "rescan" => Some(Self::Rescan),
             None if payload == "missed" => Some(Self::Missed),
             None if payload == Self::MEMBERS => Some(Self::Members),
+            None if payload == "paces" => Some(Self::Paces),
             None if payload == "pauses" => Some(Self::Pauses),
             Some(("ids", ids)) => {
                 let ids: Vec<_> = ids
@@ -66,6 +69,7 @@ mod tests {
         let one = MessageId(Uuid::from_u128(1));
         check("rescan", Some(&Notice::Rescan));
         check("missed", Some(&Notice::Missed));
+        check("paces", Some(&Notice::Paces));
         check("pauses", Some(&Notice::Pauses));
         check(&format!("ids {ID}"), Some(&Notice::Ids(vec![one])));
         check(

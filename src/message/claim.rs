@@ -1,6 +1,6 @@
 //! A claim, and the state of a row that could not be claimed.
 
-use super::{AttemptToken, Facts, LaneKey, MessageId, Moment, Part, Priority, Status};
+use super::{AttemptToken, Facts, LaneKey, MessageId, Moment, PaceDue, Part, Priority, Status};
 
 /// A message that this instance has claimed: the row is `sending` under `token`, and no other instance may
 /// send it. Created by the store only, from a committed claim.
@@ -63,6 +63,8 @@ pub enum ClaimAnswer<W> {
     Lost(RowState),
     /// The same, because it is paused: it is due when the pause ends.
     Paused(RowState),
+    /// The same, because it has a pace: it is claimed by that.
+    Paced(RowState),
 }
 
 /// The state of a row, as far as it matters for sending.
@@ -82,6 +84,8 @@ pub enum RowState {
         lane: LaneKey,
         /// When it was inserted or put back last; `None`: not read.
         written: Option<Moment>,
+        /// Its pace; `None`: it has none, or that was not read.
+        pace: Option<Box<PaceDue>>,
     },
     /// An instance is sending it, at most until its lease ends.
     Sending {

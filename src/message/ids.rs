@@ -25,6 +25,10 @@ id! {
     MessageId
 }
 id! {
+    /// `punctual.paces.id`.
+    PaceId
+}
+id! {
     /// The token of one attempt: only its holder may start that attempt. It is drawn before the claim is made,
     /// so that a claim whose response was lost can be found.
     AttemptToken

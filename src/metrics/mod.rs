@@ -57,6 +57,8 @@ pub enum ClaimResult {
     Locked,
     /// It is due and pending, but paused.
     Paused,
+    /// It is due and pending, and waits for its pace.
+    Paced,
     /// The database refused.
     Refused,
     /// There was no response.
@@ -65,11 +67,12 @@ pub enum ClaimResult {
 
 impl ClaimResult {
     /// Each, in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Won,
         Self::Lost,
         Self::Locked,
         Self::Paused,
+        Self::Paced,
         Self::Refused,
         Self::Unanswered,
     ];
@@ -81,6 +84,7 @@ impl ClaimResult {
             Self::Lost => "lost",
             Self::Locked => "locked",
             Self::Paused => "paused",
+            Self::Paced => "paced",
             Self::Refused => "refused",
             Self::Unanswered => "unanswered",
         }
@@ -138,6 +142,8 @@ pub struct Parts {
     pub policy: Histogram,
     /// From the request's start to its response. Not a part of the lateness.
     pub provider: Histogram,
+    /// How long messages waited for their pace, of those that did. Not a part of the lateness either.
+    pub paced: Histogram,
 }
 
 /// See the module.
@@ -218,6 +224,9 @@ impl Metrics {
             self.parts.claim.note(late.claim_us);
             self.parts.policy.note(late.policy_us);
             self.parts.provider.note(late.provider_us);
+            if late.paced_us > 0 {
+                self.parts.paced.note(late.paced_us);
+            }
         }
         if event.what == EventKind::Sent {
             let at = u64::try_from(event.at.as_micros()).unwrap_or(0);

@@ -123,6 +123,13 @@ impl Page {
             "Time from the start of a request to the provider to its response.",
         );
         self.histogram(name, "", &metrics.parts.provider);
+        let name = "punctual_pace_wait_seconds";
+        self.family(
+            name,
+            "histogram",
+            "Time that messages waited for their pace before their lateness began to count.",
+        );
+        self.histogram(name, "", &metrics.parts.paced);
     }
 
     fn sends(&mut self, metrics: &Metrics) {

@@ -17,6 +17,8 @@ pub enum WaitingCause {
     Breaker,
     /// They are paused.
     Paused,
+    /// They wait for their pace.
+    Paced,
     /// As many requests as allowed are in flight.
     Backlog,
     /// None of these.
@@ -25,7 +27,7 @@ pub enum WaitingCause {
 
 impl WaitingCause {
     /// Each, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Refused,
         Self::Unanswered,
         Self::NoEffect,
@@ -33,6 +35,7 @@ impl WaitingCause {
         Self::Schema,
         Self::Breaker,
         Self::Paused,
+        Self::Paced,
         Self::Backlog,
         Self::Unknown,
     ];
@@ -47,6 +50,7 @@ impl WaitingCause {
             Self::Schema => "schema",
             Self::Breaker => "breaker",
             Self::Paused => "paused",
+            Self::Paced => "paced",
             Self::Backlog => "backlog",
             Self::Unknown => "unknown",
         }

@@ -92,6 +92,8 @@ impl<P: Clone> Reactor<P> {
             attempts: timer.attempts,
             version: timer.version,
             priority: timer.priority,
+            slot_until: None,
+            paced: Duration::ZERO,
             phase: Phase::Claiming {
                 asked: now.up,
                 sweep: self.intake.sweep_number(),
@@ -191,7 +193,7 @@ impl<P: Clone> Reactor<P> {
         for (id, answer) in answers {
             match answer {
                 ClaimAnswer::Won(judged) => self.won(id, judged, now),
-                ClaimAnswer::Lost(state) => self.lost(id, state, now),
+                ClaimAnswer::Lost(state) | ClaimAnswer::Paced(state) => self.lost(id, state, now),
                 ClaimAnswer::Paused(state) => {
                     if let RowState::Pending { due, .. } = &state {
                         self.pauses.met(*due);
@@ -202,7 +204,7 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    fn won(&mut self, id: MessageId, judged: JudgedClaim<P>, now: Now) {
+    pub(super) fn won(&mut self, id: MessageId, judged: JudgedClaim<P>, now: Now) {
         let Some(busy) = self.busy.get_mut(&id).filter(|b| b.token == judged.token) else {
             // This instance does not know the claim, so it is released.
             let reason = "the claim was no longer awaited";
@@ -278,9 +280,9 @@ impl<P: Clone> Reactor<P> {
             self.intake.note_for_read(id);
         }
         let lock_misses = match &state {
-            RowState::Pending { due, .. } if *due <= now.db + LEAD_MAX => {
-                busy.lock_misses.saturating_add(1)
-            }
+            RowState::Pending {
+                due, pace: None, ..
+            } if *due <= now.db + LEAD_MAX => busy.lock_misses.saturating_add(1),
             _ => 0,
         };
         self.row_is(id, state, sweep, lock_misses, now);
@@ -328,6 +330,7 @@ impl<P: Clone> Reactor<P> {
                 priority: busy.priority,
                 lane: self.lanes[busy.lane].key.clone(),
                 written: None,
+                pace: None,
             };
             if busy.recheck {
                 self.intake.note_for_read(ask.id);

@@ -200,6 +200,7 @@ impl Late {
             claim_us: us(due, ready),
             wake_us: us(ready, started),
             provider_us: us(started, finished),
+            paced_us: u64::try_from(busy.paced.as_micros()).unwrap_or(0),
         }
     }
 }

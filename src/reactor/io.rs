@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{AttemptBudget, Record, SendResult, Settlement};
 use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Part, Pausable, Pause, Priority,
-    RowState, Uptime,
+    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedAnswer,
+    Part, Pausable, Pause, Priority, RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::schedule::Ranking;
@@ -171,6 +171,15 @@ pub enum Input<P> {
     },
     /// These were certainly not sent: they are cleared from quarantine.
     QuarantineCleared(Vec<MessageId>),
+    /// The paces that have a message in the window, a part of the response to [`Command::Load`].
+    PacesLoaded(Vec<PaceDue>),
+    /// A notification that paces changed.
+    PacesChanged,
+    /// The response to [`Command::ClaimPaced`].
+    PacesClaimed {
+        /// One for each pace. For those that are missing the claim failed, and may be committed.
+        answers: Vec<(PaceId, PacedAnswer<JudgedClaim<P>>)>,
+    },
     /// A notification that pauses changed.
     PausesChanged,
     /// The response to [`Command::ReadPauses`]; `None`: it failed.
@@ -196,6 +205,15 @@ pub struct Ask {
     pub token: AttemptToken,
 }
 
+/// One pace of a claim, with the token drawn for the message that it wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaceAsk {
+    /// The pace.
+    pub pace: PaceId,
+    /// The attempt it will be.
+    pub token: AttemptToken,
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub enum Command<P> {
@@ -208,6 +226,13 @@ pub enum Command<P> {
     },
     /// Claim these.
     Claim(Vec<Ask>),
+    /// Claim the next message of each of these paces.
+    ClaimPaced {
+        /// The paces.
+        asks: Vec<PaceAsk>,
+        /// The end of the window.
+        until: Moment,
+    },
     /// Read the pauses that are in force.
     ReadPauses,
     /// Make the request, now.

@@ -205,6 +205,11 @@ impl Lanes {
         lane
     }
 
+    /// The lane of this key, if there is one.
+    pub(super) fn find(&self, key: &LaneKey) -> Option<Lane> {
+        self.by_key.get(key).copied()
+    }
+
     /// Whether there is only one, which need not leave anything to others.
     pub(super) fn is_alone(&self) -> bool {
         self.by_key.len() <= 1

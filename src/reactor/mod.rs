@@ -15,6 +15,7 @@
 //! - `settle`: what an outcome means for the row.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
 //!   account is refused, and fewer go at once while the provider is busy.
+//! - `paces`: what keeps a distance from others is claimed by its pace, a slot after the other.
 //! - `pauses`: what a person has paused is not started, even if it is claimed already.
 //! - `quarantine`: after a restore, what may have been sent is not sent again.
 //! - `events`: what just happened, for the feed and the counters.
@@ -37,6 +38,7 @@ mod lanes;
 mod lateness;
 pub mod limits;
 mod outgoing;
+mod paces;
 mod pause;
 mod pauses;
 mod prewarm;
@@ -52,7 +54,7 @@ mod throttle;
 mod view;
 
 pub use breaker::BreakerTurn;
-pub use io::{Ask, Command, Input, JudgedClaim, Upcoming};
+pub use io::{Ask, Command, Input, JudgedClaim, PaceAsk, Upcoming};
 pub use lateness::Lateness;
 pub use limits::Limits;
 pub use record::Record;
@@ -95,6 +97,10 @@ struct Busy<P> {
     attempts: u16,
     version: u32,
     priority: Priority,
+    /// Of a message that has a pace: the end of its slot. It starts by then, or is released.
+    slot_until: Option<Moment>,
+    /// How long it has waited for its slot.
+    paced: Duration,
     phase: Phase<P>,
 }
 
@@ -136,6 +142,7 @@ pub struct Reactor<P> {
     claims: usize,
     claim_pause: pause::FailurePause,
     outgoing: outgoing::Outgoing<P>,
+    paces: paces::Paces,
     pauses: pauses::Pauses,
     breaker_turns: Vec<BreakerTurn>,
     /// Empty, and kept for its memory.
@@ -171,6 +178,7 @@ impl<P: Clone> Reactor<P> {
             claims: 0,
             claim_pause: pause::FailurePause::new(limits.claims.failed_retry),
             outgoing: outgoing::Outgoing::new(limits.records),
+            paces: paces::Paces::default(),
             pauses: pauses::Pauses::new(limits.pauses),
             breaker_turns: Vec::new(),
             due_lanes: Vec::new(),
@@ -237,6 +245,10 @@ impl<P: Clone> Reactor<P> {
                 written_until,
             } => self.quarantine(before, written_until, now),
             Input::QuarantineCleared(ids) => self.clear_quarantined(ids),
+            Input::PacesLoaded(paces) => self.paces_loaded(paces, now),
+            // What has a pace now, or none any more, is armed in another way.
+            Input::PacesChanged => self.intake.resync(),
+            Input::PacesClaimed { answers } => self.paces_claimed(answers, now),
             Input::PausesChanged => self.pauses.changed(now),
             Input::Pauses(pauses) => self.pauses_read(pauses, now),
             Input::QuarantineEnded => self.end_quarantine(),
@@ -260,6 +272,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn advance(&mut self, now: Now) {
+        self.end_slots(now);
         // What is due starts before anything else is decided.
         self.start_due(now);
         self.sweep(now);
@@ -267,6 +280,7 @@ impl<P: Clone> Reactor<P> {
         self.read_noticed(now);
         self.lanes.advance(now.db);
         self.claim_due(now);
+        self.claim_paced(now);
         self.prewarm(now);
         self.start_due(now);
         self.read_pauses(now);
@@ -282,11 +296,15 @@ impl<P: Clone> Reactor<P> {
         let claim = self.next_claim(now);
         let prewarm = self.next_prewarm();
         let pauses = self.next_pause_read(now);
+        let paces = [self.next_pace_claim(now), self.next_slot_end()];
+        let paces = paces.into_iter().flatten().min();
         let agenda = self.lanes.next_advance();
-        [intake, records, start, claim, agenda, prewarm, pauses]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            intake, records, start, claim, agenda, prewarm, pauses, paces,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether the window is loaded and the channel proven.
@@ -323,6 +341,7 @@ impl<P: Clone> Reactor<P> {
         self.draining = true;
         self.outgoing.hurry();
         self.lanes.clear();
+        self.forget_paces();
         self.intake.stop();
         for id in self.lanes.take_all_cleared() {
             self.release(id, "the daemon is shutting down", now);

@@ -7,6 +7,10 @@ use serde::Serialize;
 
 use crate::message::{InstanceId, MessageId, Moment};
 
+mod waits;
+
+pub use waits::{PaceReport, PauseReport};
+
 /// Which timers to report. A bound that is omitted does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimersQuery {
@@ -39,6 +43,8 @@ pub struct TimersReport {
     pub lanes: Vec<LaneReport>,
     /// What is paused.
     pub pauses: Vec<PauseReport>,
+    /// The paces that messages in the window wait for.
+    pub paces: Vec<PaceReport>,
     /// Whether messages are in quarantine because the database was restored or replaced.
     pub restore: RestoreReport,
     /// The journal; `None`: none is kept.
@@ -111,17 +117,6 @@ pub struct BreakerReport {
     pub category: Option<&'static str>,
     /// The provider's code for the latest refusal, if it gave one.
     pub reason: Option<i32>,
-}
-
-/// A pause in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PauseReport {
-    /// As `punctual.pauses` has it.
-    pub scope: &'static str,
-    /// Which lane, campaign, user or type; `null` for everything, and for senders, which are numbers.
-    pub what: Option<String>,
-    /// When it ends; `infinity`: when somebody resumes.
-    pub until: Moment,
 }
 
 /// What is sent by one account over one channel.

@@ -37,7 +37,8 @@ impl<P: Clone> Reactor<P> {
         let free = permits.saturating_sub(own.sending);
         let startable = state.startable(permits, self.claim_span()).max(1);
         let before = own.ahead_of(priority);
-        let ahead = self.ahead_max(priority).saturating_sub(all.ahead());
+        let claimed = all.ahead() + self.paces.asks;
+        let ahead = self.ahead_max(priority).saturating_sub(claimed);
         (free + startable)
             .saturating_sub(before)
             .min(self.lanes.share(ahead, before + own.unused))

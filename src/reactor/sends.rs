@@ -71,6 +71,8 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         let start_before = start_before.min(self.pauses.good_until());
+        let slot_until = busy.slot_until.map(|at| now.up + at.since(now.db));
+        let start_before = slot_until.map_or(start_before, |at| at.min(start_before));
         let payload = payload.clone();
         busy.phase = Phase::Sending {
             payload: payload.clone(),
@@ -223,9 +225,11 @@ impl<P: Clone> Reactor<P> {
 
     /// A record is written: the message is free again.
     fn settled(&mut self, record: &Record<P>, state: Option<RowState>, sweep: u32, now: Now) {
+        let is_pending = matches!(state, Some(RowState::Pending { .. }));
         let recheck = match self.busy.get_mut(&record.id) {
             Some(busy) if busy.token == record.token => {
-                let recheck = busy.recheck;
+                // The record does not tell when its pace has the next slot.
+                let recheck = busy.recheck || busy.slot_until.is_some() && is_pending;
                 if matches!(busy.phase, Phase::Recording { started: false }) {
                     self.lanes.note(busy.lane, Load::freed);
                 }

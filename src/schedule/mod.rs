@@ -5,7 +5,7 @@
 //! claimed. [`Agenda`] has one for each priority and sees what is due together; [`Lead`] says how long
 //! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
 //! [`Backoff`] how long to pause after a failure; [`Ranking`] whose turn it is where several
-//! instances run; [`LookUpPlan`] when the status of a message is looked up.
+//! instances run; [`pace`] when the messages of a pace may start; [`LookUpPlan`] when the status of a message is looked up.
 
 mod agenda;
 mod backoff;
@@ -13,6 +13,7 @@ mod density;
 mod lead;
 mod look_ups;
 pub mod offset;
+pub mod pace;
 mod ranking;
 pub mod wheel;
 
@@ -21,5 +22,6 @@ pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
 pub use lead::{LEAD_MAX, Lead, LeadSetting};
 pub use look_ups::LookUpPlan;
+pub use pace::PACE_SLACK;
 pub use ranking::{Ranking, STAGGER};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::message::{InstanceId, MessageId};
+use crate::message::{InstanceId, MessageId, PaceId};
 
 /// Between one instance's turn and the next one's. More than a claim usually takes, so that the
 /// first has won before the second claims; and the whole delay of a message when the first has
@@ -42,6 +42,11 @@ impl Ranking {
     /// How long after the first this instance's turn is.
     pub fn stagger(&self, id: MessageId) -> Duration {
         STAGGER * self.rank(id).min(RANK_MAX)
+    }
+
+    /// The same for the messages of a pace, which have one order of instances: what is first among them changes.
+    pub fn stagger_of_pace(&self, id: PaceId) -> Duration {
+        self.stagger(MessageId(id.0))
     }
 
     /// How many come before this instance.

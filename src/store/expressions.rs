@@ -42,9 +42,13 @@ const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
 #[macro_use]
 mod trimmed;
 
+/// Where the index on the messages of a campaign is.
+const CLAIM_INDEXES: &str = include_str!("../../migrations/20261129020000_claim.sql");
+
 const WHITE: &str = white!();
 
 mod catalog;
+mod claim;
 mod fault;
 mod lists;
 mod rights;
@@ -89,11 +93,6 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         ),
         // Values are compared without it.
         b"white" => out.row(WHITE, alias),
-        // When the pauses that stop a message end, the last of them: in the future, it is paused; in the past,
-        // its lateness counts from there; null: there is none. While the table is empty this is one probe a
-        // statement.
-        b"pause_keys" => lists::pause_keys(alias, out),
-        b"paused_until" => lists::paused_until(alias, out),
         // The number of this program, as its sessions say it.
         b"program" => out.number(PROGRAM),
         // Whom a message is from.
@@ -190,7 +189,10 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             out.row(cut(INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
             out.row(",\n", b"");
             out.row(cut(EDGES, "(values\n", ") as w (tab, name,"), b"");
+            out.row(",\n", b"");
+            out.row(cut(CLAIM_INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
         }
+        _ if claim::put(name, alias, out) => {}
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
 }
@@ -250,25 +252,30 @@ impl<const N: usize> Text<N> {
             bytes: [0; N],
             len: 0,
         };
+        out.append(sql);
+        out
+    }
+
+    /// A text with its expressions substituted.
+    const fn append(&mut self, sql: &str) {
         let mut rest = sql.as_bytes();
         while let [first, others @ ..] = rest {
             let (name, after) = rest.split_at(word_len(rest));
             if name.is_empty() {
-                out.byte(*first);
+                self.byte(*first);
                 rest = others;
             } else if let [b'!', b'(', inside @ ..] = after {
                 let (alias, after) = inside.split_at(word_len(inside));
-                put(name, alias, &mut out);
+                put(name, alias, self);
                 let [b')', after @ ..] = after else {
                     panic!("an expression takes the alias of a row, or nothing");
                 };
                 rest = after;
             } else {
-                out.bytes(name);
+                self.bytes(name);
                 rest = after;
             }
         }
-        out
     }
 }
 
@@ -286,6 +293,12 @@ pub(in crate::store) const fn cut<'a>(text: &'a str, from: &str, to: &str) -> &'
     let (_, after) = text.split_at(start);
     let (cut, _) = after.split_at(find(text, to, start) - start);
     cut
+}
+
+/// The text after a mark.
+const fn cut_from<'a>(text: &'a str, from: &str) -> &'a str {
+    let (_, after) = text.split_at(find(text, from, 0) + from.len());
+    after
 }
 
 const fn find(text: &str, mark: &str, mut at: usize) -> usize {

@@ -26,6 +26,7 @@ mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;
+mod paces;
 mod pauses;
 mod policy;
 mod prepared;

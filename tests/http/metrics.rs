@@ -18,6 +18,7 @@ fn fill(server: &Server) {
         claim_us: 500,
         wake_us: 1_000,
         provider_us: 40_000,
+        paced_us: 0,
     };
     let sent = MessageEvent {
         late: Some(late),

@@ -9,9 +9,9 @@ use punctual::metrics::Metrics;
 use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::{
     BreakerReport, ClockReport, DatabaseReport, DensityReport, JournalReport, LaneReport,
-    LatenessReport, ListenerReport, LoadReport, Missing, Overview, PauseReport, Readiness,
-    RestoreReport, TimerKind, TimerReport, TimerState, TimersQuery, TimersReport, WheelLevel,
-    WindowReport,
+    LatenessReport, ListenerReport, LoadReport, Missing, Overview, PaceReport, PauseReport,
+    Readiness, RestoreReport, TimerKind, TimerReport, TimerState, TimersQuery, TimersReport,
+    WheelLevel, WindowReport,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -243,6 +243,11 @@ pub(crate) fn report() -> TimersReport {
             scope: "lane",
             what: Some("sms".to_owned()),
             until: Moment::MAX,
+        }],
+        paces: vec![PaceReport {
+            scope: "campaign".to_owned(),
+            what: "00000000-0000-0000-0000-00000000000c".to_owned(),
+            next_at: at(240_000_000),
         }],
         restore: RestoreReport::default(),
         journal: Some(JournalReport {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Channel, InstanceId, MessageId, Moment, Part, PauseKey, Priority, Status,
+    AttemptToken, Channel, InstanceId, LedgerOutcome, MessageId, Moment, PaceId, Part, PauseKey,
+    Priority, Status,
 };
 use punctual::reactor::{Next, Record, Settlement, Wait};
 use uuid::Uuid;
@@ -102,6 +103,20 @@ pub(crate) enum Deed {
     Resume {
         key: PauseKey,
     },
+    /// A campaign gets a pace, or other gaps (in seconds); its next slot is at hand.
+    SetPace {
+        campaign: u64,
+        gaps: (u64, u64),
+    },
+    RemovePace {
+        campaign: u64,
+    },
+    /// The first message of each of these campaigns, under a token each.
+    ClaimPaced {
+        by: u64,
+        asks: Vec<(u64, u64)>,
+        lease: Duration,
+    },
     /// An hour passes in which this instance says nothing.
     Age {
         by: u64,
@@ -150,6 +165,16 @@ pub(crate) fn attempt(token: u64) -> AttemptToken {
 
 pub(crate) fn instance(by: u64) -> InstanceId {
     InstanceId(Uuid::from_u128(u128::from(by)))
+}
+
+/// The `n`th campaign, as `campaign_of` has it.
+pub(crate) fn campaign(n: u64) -> Uuid {
+    Uuid::from_u128(0xC << 120 | u128::from(n))
+}
+
+/// The pace of the `n`th campaign.
+pub(crate) fn pace(n: u64) -> PaceId {
+    PaceId(Uuid::from_u128(0xE << 120 | u128::from(n)))
 }
 
 pub(crate) fn name(id: MessageId) -> u64 {
@@ -215,11 +240,21 @@ impl Told {
         {
             *until = Moment::from_micros(now.as_micros() + until.as_micros());
         }
+        let never_began = match &settlement {
+            Settlement::Settled(settled) => matches!(
+                settled.outcome,
+                LedgerOutcome::Returned
+                    | LedgerOutcome::Deferred
+                    | LedgerOutcome::Cancelled
+                    | LedgerOutcome::Rejected
+            ),
+            Settlement::Accepted { .. } => false,
+        };
         Record {
             id: message(self.row),
             token: attempt(self.token),
             settlement,
-            started: Some(now),
+            started: (!never_began).then_some(now),
             finished: Some(now),
             payload: None,
             tries: 0,

@@ -47,7 +47,16 @@ impl Draw {
     pub(crate) fn next(&mut self, db: &Database) -> Deed {
         let by = 1 + self.dice.next() % 2;
         match self.dice.below(100) {
-            0..=25 => self.user(db),
+            0..=18 => self.user(db),
+            // What has a pace is mostly without one again soon, so that there is something to claim by its id.
+            19 => Deed::SetPace {
+                campaign: self.dice.pick(&[1, 2]),
+                gaps: self.dice.pick(&[(1, 1), (1, 3), (3_600, 7_200)]),
+            },
+            20 | 21 => Deed::RemovePace {
+                campaign: self.dice.pick(&[1, 2]),
+            },
+            22..=25 => self.claim_paced(by),
             26 => Deed::Pause {
                 key: self.pause_key(),
                 until: self.dice.pick(&[None, Some(2_400), Some(-1)]),
@@ -234,6 +243,17 @@ impl Draw {
         self.tokens.extend(&asks);
         let lease = self.dice.pick(&[Duration::ZERO, HOUR]);
         Deed::Claim { by, asks, lease }
+    }
+
+    fn claim_paced(&mut self, by: u64) -> Deed {
+        let campaigns: &[u64] = if self.dice.chance(500) { &[1, 2] } else { &[1] };
+        // Its row is not known before.
+        let first = self.tokens.len() as u64 + 1;
+        let asks: Vec<_> = campaigns.iter().copied().zip(first..).collect();
+        let rows = asks.iter().map(|(campaign, token)| (*campaign, *token));
+        self.tokens.extend(rows);
+        let lease = self.dice.pick(&[Duration::ZERO, HOUR]);
+        Deed::ClaimPaced { by, asks, lease }
     }
 
     fn record(&mut self, by: u64, db: &Database) -> Deed {

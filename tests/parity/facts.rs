@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-use punctual::message::{Claim, Moment, PauseKey, RowState};
+use punctual::message::{Claim, Moment, PaceId, PacedAnswer, PauseKey, RowState};
 use punctual::reactor::Upcoming;
+use uuid::Uuid;
 
 use crate::deed::{name, token_name};
-use crate::model::{Attempt, Row};
+use crate::model::{Attempt, Pace, Row};
 
 /// Something that both must agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +121,39 @@ pub(crate) fn of_pauses(facts: &mut Facts, pauses: &BTreeMap<PauseKey, Moment>) 
     }
 }
 
+pub(crate) fn of_paces(facts: &mut Facts, paces: &BTreeMap<Uuid, Pace>) {
+    for (campaign, pace) in paces {
+        let key = format!("pace of {campaign}");
+        let token = pace.token.map_or(0, token_name);
+        let (gaps, position) = (pace.gaps, pace.position);
+        word(
+            facts,
+            &key,
+            format!("gaps {gaps:?}, position {position}, token {token}"),
+        );
+        time(facts, format!("{key} next"), Some(pace.next));
+        time(facts, format!("{key} slot"), pace.slot);
+    }
+}
+
+pub(crate) fn of_paced(facts: &mut Facts, id: PaceId, answer: &PacedAnswer<Claim>) {
+    let key = format!("pace {id}");
+    match answer {
+        PacedAnswer::Won(paced) => {
+            of_claim(facts, &paced.claim);
+            word(facts, &key, format!("won {}", name(paced.id)));
+            time(facts, format!("{key} latest"), Some(paced.latest));
+            time(facts, format!("{key} next"), Some(paced.next));
+        }
+        PacedAnswer::Wait(due) => {
+            let told = format!("waits, {} {}, lane {}", due.scope, due.what, due.lane);
+            word(facts, &key, told);
+            time(facts, format!("{key} at"), Some(due.at));
+        }
+        PacedAnswer::Idle => word(facts, &key, "idle"),
+    }
+}
+
 pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
     match state {
         RowState::Pending {
@@ -127,6 +161,7 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
             version,
             attempts,
             lane,
+            pace,
             ..
         } => {
             word(
@@ -134,6 +169,10 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
                 key,
                 format!("pending, version {version}, attempts {attempts}, lane {lane}"),
             );
+            if let Some(pace) = pace {
+                word(facts, format!("{key} pace"), pace.id);
+                time(facts, format!("{key} pace at"), Some(pace.at));
+            }
             time(facts, format!("{key} due"), Some(*due));
         }
         RowState::Sending { lease_until, lane } => {

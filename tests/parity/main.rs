@@ -139,6 +139,8 @@ async fn a_model_with_a_bug_is_found_out() {
         Mutant::SkipsPart,
         Mutant::RepeatsPart,
         Mutant::OpenParts,
+        Mutant::IgnoresPaces,
+        Mutant::NoGap,
     ];
     let hunt = |bug| async move {
         let found = first_difference(0..MUTANT_SEEDS, Some(bug)).await;

@@ -6,26 +6,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, PauseKey, PauseScope,
-    Priority,
+    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, PaceId, PauseKey,
+    PauseScope, Priority,
 };
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor::Record;
-use punctual::store::{Store, StoreError, pauses};
+use punctual::store::{Store, StoreError, paces, pauses};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
 
 use crate::deed::{
-    Deed, MAX_LATENESS, PART_GAP, at, attempt, instance, message, name, texts, token_name,
+    Deed, MAX_LATENESS, PART_GAP, at, attempt, campaign, instance, message, name, pace, texts,
+    token_name,
 };
 use crate::facts::{self, Facts, of_state, word};
 use crate::harness::TestDb;
-use crate::model::{Attempt, Row};
+use crate::model::{Attempt, Pace, Row};
 use crate::session::Session;
 
 /// How long an instance that is dead has been silent. Short, because the server itself must
 /// have been up for longer.
 pub(crate) const SILENCE: Duration = Duration::from_millis(100);
+
+/// The seed of all paces.
+pub(crate) const SEED: i64 = 7;
+
+/// When the next slot of a pace that is set begins, and how far a claim from paces looks ahead: seconds from the start.
+pub(crate) const OVERDUE: i64 = -600;
+pub(crate) const WINDOW: i64 = 9_000;
 
 /// How far heartbeats are moved out of the way of the time that a step takes.
 pub(crate) const AGE: Duration = Duration::from_secs(3600);
@@ -54,6 +63,10 @@ const ROWS: &str = "select id, status, channel, to_number, body, priority, sched
 
 const PAUSES: &str = "select scope, what, nullif(until, 'infinity') as until, until = 'infinity' as is_open from punctual.pauses";
 
+const PACES: &str = "select id, what::uuid as campaign, seed, position, next_at, token, slot,
+    (extract(epoch from gap_min) * 1000000)::bigint as gap_min, (extract(epoch from gap_max) * 1000000)::bigint as gap_max
+  from punctual.paces";
+
 const ATTEMPTS: &str =
     "select token, message_id, number, part, texts, instance, lease_until, outcome
   from punctual.attempts order by token";
@@ -63,6 +76,7 @@ pub(crate) struct Snapshot {
     pub(crate) rows: Vec<Row>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) pauses: BTreeMap<PauseKey, Moment>,
+    pub(crate) paces: BTreeMap<Uuid, Pace>,
     pub(crate) clock: Moment,
 }
 
@@ -76,6 +90,7 @@ impl Snapshot {
             .iter()
             .for_each(|a| facts::of_attempt(&mut all, a));
         facts::of_pauses(&mut all, &self.pauses);
+        facts::of_paces(&mut all, &self.paces);
         all
     }
 }
@@ -90,8 +105,8 @@ pub(crate) struct Real {
     quarantined: Option<Moment>,
     /// Sees and says nothing.
     admin: Client,
-    /// What a snapshot asks: rows, attempts, pauses, the clock.
-    asks: [Statement; 4],
+    /// What a snapshot asks: rows, attempts, pauses, paces, the clock.
+    asks: [Statement; 5],
     _db: TestDb,
 }
 
@@ -109,6 +124,7 @@ impl Real {
             ask(ROWS).await,
             ask(ATTEMPTS).await,
             ask(PAUSES).await,
+            ask(PACES).await,
             ask("select clock_timestamp()").await,
         ];
         Self {
@@ -132,7 +148,7 @@ impl Real {
             delete from punctual.attempts; delete from punctual.instances; delete from punctual.outbox;
             delete from punctual.quarantine; delete from punctual.quarantine_cleared;
             delete from punctual.missed_event_changes;
-            delete from punctual.pauses";
+            delete from punctual.pauses; delete from punctual.paces";
         self.admin.batch_execute(empty).await.unwrap();
         self.snapshot().await
     }
@@ -144,12 +160,13 @@ impl Real {
 
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let moment = |at: chrono::DateTime<chrono::Utc>| Moment::from(at);
-        let [rows, attempts, pauses, clock] = &self.asks;
+        let [rows, attempts, pauses, paces, clock] = &self.asks;
         // Sent at once, answered in this order.
-        let (rows, attempts, pauses, clock) = tokio::try_join!(
+        let (rows, attempts, pauses, paces, clock) = tokio::try_join!(
             self.admin.query(rows, &[]),
             self.admin.query(attempts, &[]),
             self.admin.query(pauses, &[]),
+            self.admin.query(paces, &[]),
             self.admin.query_one(clock, &[]),
         )
         .unwrap();
@@ -191,6 +208,7 @@ impl Real {
             rows: rows.collect(),
             attempts: attempts.collect(),
             pauses: pauses.iter().map(pause).collect(),
+            paces: paces.iter().map(pace_row).collect(),
             clock: moment(clock.get(0)),
         }
     }
@@ -295,13 +313,11 @@ impl Real {
             Deed::Quarantine { .. } | Deed::Clear { .. } | Deed::EndQuarantine { .. } => {
                 self.quarantine(deed, start, answer).await?;
             }
-            Deed::Pause { key, until } => {
-                let until = until.map_or(Moment::MAX, |s| at(start, s));
-                pauses::pause(&self.admin, key, until, None).await?;
-            }
-            Deed::Resume { key } => {
-                pauses::resume(&self.admin, key).await?;
-            }
+            Deed::Pause { .. }
+            | Deed::Resume { .. }
+            | Deed::SetPace { .. }
+            | Deed::RemovePace { .. }
+            | Deed::ClaimPaced { .. } => self.waits(deed, start, answer).await?,
             Deed::Start { by } | Deed::Beat { by } | Deed::Age { by } => {
                 self.live(deed, *by).await?;
             }
@@ -328,8 +344,60 @@ impl Real {
                 ClaimAnswer::Paused(state) => {
                     of_state(answer, &format!("paused {}", name(id)), &state);
                 }
+                ClaimAnswer::Paced(state) => {
+                    of_state(answer, &format!("paced {}", name(id)), &state);
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Pauses and paces.
+    async fn waits(
+        &self,
+        deed: &Deed,
+        start: Moment,
+        answer: &mut Facts,
+    ) -> Result<(), StoreError> {
+        match deed {
+            Deed::Pause { key, until } => {
+                let until = until.map_or(Moment::MAX, |s| at(start, s));
+                pauses::pause(&self.admin, key, until, None).await?;
+            }
+            Deed::Resume { key } => {
+                pauses::resume(&self.admin, key).await?;
+            }
+            Deed::SetPace { campaign: n, gaps } => self.set_pace(*n, *gaps, start).await?,
+            Deed::RemovePace { campaign: n } => {
+                paces::remove(&self.admin, campaign(*n)).await?;
+            }
+            Deed::ClaimPaced { by, asks, lease } => {
+                let asks = asks.iter().map(|(n, token)| (pace(*n), attempt(*token)));
+                let asks: Vec<_> = asks.collect();
+                let until = at(start, WINDOW);
+                let claimed = self.store(*by).claim_paced(&asks, *lease, until).await?;
+                for (id, paced) in claimed.answers {
+                    facts::of_paced(answer, id, &paced);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// With an id and a seed that the model knows.
+    async fn set_pace(&self, n: u64, gaps: (u64, u64), start: Moment) -> Result<(), StoreError> {
+        let (min, max) = (Duration::from_secs(gaps.0), Duration::from_secs(gaps.1));
+        paces::set(&self.admin, campaign(n), (min, max)).await?;
+        let sql = format!(
+            "update punctual.paces set id = '{}', seed = {SEED},
+                    next_at = $1
+              where what = '{}'",
+            pace(n),
+            campaign(n)
+        );
+        let next = at(start, OVERDUE).to_utc().unwrap();
+        self.admin.execute(&sql, &[&next]).await.unwrap();
         Ok(())
     }
 
@@ -442,4 +510,22 @@ fn pause(row: &tokio_postgres::Row) -> (PauseKey, Moment) {
         row.get::<_, chrono::DateTime<chrono::Utc>>("until").into()
     };
     (key, until)
+}
+
+fn pace_row(row: &tokio_postgres::Row) -> (Uuid, Pace) {
+    let moment = |column: &str| -> Option<Moment> {
+        let at: Option<chrono::DateTime<chrono::Utc>> = row.get(column);
+        at.map(Moment::from)
+    };
+    let gap = |column: &str| Duration::from_micros(row.get::<_, i64>(column).unsigned_abs());
+    let pace = Pace {
+        id: PaceId(row.get("id")),
+        gaps: (gap("gap_min"), gap("gap_max")),
+        seed: row.get("seed"),
+        position: row.get("position"),
+        next: moment("next_at").unwrap(),
+        token: row.get::<_, Option<Uuid>>("token").map(AttemptToken),
+        slot: moment("slot"),
+    };
+    (row.get("campaign"), pace)
 }

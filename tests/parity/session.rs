@@ -4,13 +4,14 @@ use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 use punctual::message::{MessageId, Moment};
 use tokio::sync::mpsc;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
 use crate::deed::{Wish, message, name};
 use crate::facts::{Facts, word};
 use crate::harness::TestDb;
-use crate::model::{Change, type_of};
+use crate::model::{Change, campaign_of, type_of};
 
 /// A session of the app's that hears its own notices: they come before the answer does.
 pub(crate) struct Session {
@@ -69,11 +70,13 @@ impl Session {
                 ..
             } => {
                 let sql = "insert into scheduled_messages (id, to_number, body, scheduled_at, channel, user_id,
-                                                          message_type)
-                           select id, $2, $3, $4, $5, id, $6 from unnest($1::uuid[]) id on conflict (id) do nothing";
-                let kind = type_of(message(first));
-                c.execute(sql, &[&ids, &to, &body, &utc(at), &channel.as_str(), &kind])
-                    .await
+                                                          message_type, campaign_id)
+                           select id, $2, $3, $4, $5, id, $6, $7 from unnest($1::uuid[]) id on conflict (id) do nothing";
+                let (kind, campaign) = (type_of(message(first)), campaign_of(message(first)));
+                let channel = channel.as_str();
+                let params: [&(dyn ToSql + Sync); 7] =
+                    [&ids, &to, &body, &utc(at), &channel, &kind, &campaign];
+                c.execute(sql, &params).await
             }
             Change::Reschedule { at } => {
                 c.execute(&set("scheduled_at = $2"), &[&ids, &utc(at)])

@@ -6,15 +6,16 @@ use std::time::Duration;
 use punctual::message::status::{Writer, transition};
 use punctual::message::{Channel, Moment, Status};
 use punctual::policy::Cleared;
-use punctual::reactor::{Ask, Record};
+use punctual::reactor::{Ask, PaceAsk, Record};
 
 use crate::deed::{
-    Deed, MAX_LATENESS, PART_GAP, Wish, at, attempt, instance, message, name, texts, token_name,
+    Deed, MAX_LATENESS, PART_GAP, Wish, at, attempt, campaign, instance, message, name, pace,
+    texts, token_name,
 };
 use crate::facts::{self, Facts, of_state, word};
-use crate::model::{Database, Transaction};
+use crate::model::{Database, Pace, Transaction};
 use crate::mutant::Mutant;
-use crate::real::{AGE, SILENCE, Snapshot};
+use crate::real::{AGE, OVERDUE, SEED, SILENCE, Snapshot, WINDOW};
 
 pub(crate) struct Twin {
     pub(crate) db: Database,
@@ -46,6 +47,7 @@ impl Twin {
             .iter()
             .for_each(|a| facts::of_attempt(&mut all, a));
         facts::of_pauses(&mut all, &self.db.pauses);
+        facts::of_paces(&mut all, &self.db.paces);
         all
     }
 
@@ -60,6 +62,7 @@ impl Twin {
             }
         }
         self.db.pauses.clone_from(&stands.pauses);
+        self.db.paces.clone_from(&stands.paces);
         for real in &stands.attempts {
             if let Some(own) = self.db.attempts.iter_mut().find(|a| a.token == real.token) {
                 own.lease_until = real.lease_until;
@@ -130,11 +133,11 @@ impl Twin {
                 self.db.missed.extend(there);
             }
             Deed::Follow => word(&mut answer, "followed", self.db.follow_missed()),
-            Deed::Pause { key, until } => {
-                let until = until.map_or(Moment::MAX, |s| at(self.start, s));
-                self.db.pause(key.clone(), until);
-            }
-            Deed::Resume { key } => self.db.resume(key, now),
+            Deed::Pause { .. }
+            | Deed::Resume { .. }
+            | Deed::SetPace { .. }
+            | Deed::RemovePace { .. }
+            | Deed::ClaimPaced { .. } => self.waits(&mut answer, deed, now),
             Deed::Expire => word(&mut answer, "expired", self.db.expire(MAX_LATENESS, now)),
             // Neither young nor silent until an hour has passed.
             Deed::Start { by } => self.db.start_instance(instance(*by), now + AGE),
@@ -169,6 +172,45 @@ impl Twin {
             Deed::EndQuarantine { before } => self.db.quarantine_end(at(self.start, *before)),
         }
         answer
+    }
+
+    /// Pauses and paces.
+    fn waits(&mut self, answer: &mut Facts, deed: &Deed, now: Moment) {
+        match deed {
+            Deed::Pause { key, until } => {
+                let until = until.map_or(Moment::MAX, |s| at(self.start, s));
+                self.db.pause(key.clone(), until);
+            }
+            Deed::Resume { key } => self.db.resume(key, now),
+            Deed::SetPace { campaign: n, gaps } => {
+                let seconds = Duration::from_secs;
+                let before = self.db.paces.get(&campaign(*n)).copied();
+                let new = Pace {
+                    id: pace(*n),
+                    gaps: (seconds(gaps.0), seconds(gaps.1)),
+                    seed: SEED,
+                    position: before.map_or(0, |pace| pace.position),
+                    next: at(self.start, OVERDUE),
+                    token: before.and_then(|pace| pace.token),
+                    slot: before.and_then(|pace| pace.slot),
+                };
+                self.db.paces.insert(campaign(*n), new);
+            }
+            Deed::RemovePace { campaign: n } => drop(self.db.paces.remove(&campaign(*n))),
+            Deed::ClaimPaced { by, asks, lease } => {
+                let ask = |(n, token): &(u64, u64)| PaceAsk {
+                    pace: pace(*n),
+                    token: attempt(*token),
+                };
+                let asks: Vec<_> = asks.iter().map(ask).collect();
+                let until = at(self.start, WINDOW);
+                let own = (instance(*by), *lease);
+                for (id, paced) in self.db.claim_paced(&asks, own, until, now) {
+                    facts::of_paced(answer, id, &paced);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A statement over many rows skips those that it is too late for, unless it is to set their status:
@@ -250,7 +292,12 @@ impl Twin {
                 .get(&id)
                 .filter(|row| row.status == Status::Pending);
             let paused = row.is_some_and(|row| self.db.stopped_until(row, now).is_some());
-            let how = if paused { "paused" } else { "lost" };
+            let paced = row.is_some_and(|row| self.db.pace_of(row.id).is_some());
+            let how = match (paused, paced) {
+                (true, _) => "paused",
+                (false, true) => "paced",
+                (false, false) => "lost",
+            };
             of_state(answer, &format!("{how} {}", name(id)), &state);
         }
     }

@@ -271,7 +271,7 @@ async fn an_event_that_goes_while_its_message_is_claimed() {
                 assert_eq!(world.status(id).await, "sending");
                 assert_eq!(notes(&world, id).await.len(), 1);
             }
-            ClaimAnswer::Lost(_) | ClaimAnswer::Paused(_) => {
+            ClaimAnswer::Lost(_) | ClaimAnswer::Paused(_) | ClaimAnswer::Paced(_) => {
                 cancelled += 1;
                 until(
                     &world.unseen,

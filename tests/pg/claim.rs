@@ -152,6 +152,7 @@ async fn who_loses_is_told_why() {
             priority: Priority::Normal,
             lane: LaneKey::default(),
             written: Some(Moment::MAX),
+            pace: None,
         };
         assert_eq!(lost(&claim(&ours, &[id]).await), [due]);
         assert!(ledger(&world, id).await.is_empty());
@@ -214,7 +215,7 @@ async fn a_claim_may_come_a_lead_before_the_time_and_no_sooner() {
                 assert!(claim.due <= now + LEAD_MAX);
                 before_due |= claim.due > now;
             }
-            ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) => {
+            ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) | ClaimAnswer::Paced(state) => {
                 assert!(matches!(state, RowState::Pending { .. }));
             }
         }

@@ -211,7 +211,9 @@ async fn records_and_claims_of_the_same_users_do_not_block_each_other() {
                         .into_iter()
                         .filter_map(|answer| match answer {
                             ClaimAnswer::Won(claim) => Some(claim),
-                            ClaimAnswer::Lost(_) | ClaimAnswer::Paused(_) => None,
+                            ClaimAnswer::Lost(_)
+                            | ClaimAnswer::Paused(_)
+                            | ClaimAnswer::Paced(_) => None,
                         })
                         .collect(),
                     // A row that went there and back while the statement ran has a new attempt

@@ -37,6 +37,7 @@ mod notice;
 mod opt_out;
 mod ours;
 mod outcome;
+mod paces;
 mod parts;
 mod pauses;
 mod people;

@@ -160,7 +160,7 @@ async fn whoever_writes_in_another_order_is_nobodys_victim() {
                 .into_iter()
                 .filter_map(|answer| match answer {
                     ClaimAnswer::Won(claim) => Some(claim),
-                    ClaimAnswer::Lost(_) | ClaimAnswer::Paused(_) => None,
+                    ClaimAnswer::Lost(_) | ClaimAnswer::Paused(_) | ClaimAnswer::Paced(_) => None,
                 })
                 .collect();
             turns += mine.len().max(1);

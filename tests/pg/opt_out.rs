@@ -65,7 +65,7 @@ impl World {
         let mut claimed = self.store.claim(&asks, lease).await.unwrap();
         match claimed.answers.remove(0).1 {
             ClaimAnswer::Won(_) => true,
-            ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) => {
+            ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) | ClaimAnswer::Paced(state) => {
                 let status = Some(Status::Cancelled);
                 assert_eq!(state, RowState::Gone { status });
                 false

@@ -225,9 +225,9 @@ async fn every_change_is_notified() {
     assert!(listening.said(quiet).await.is_empty(), "it may be prepared");
 }
 
-/// A claim costs no more by the table of pauses while that is empty.
+/// A claim costs no more by the tables of pauses and paces while these are empty.
 #[tokio::test]
-async fn an_empty_table_of_pauses_costs_a_claim_two_buffers() {
+async fn empty_tables_of_pauses_and_paces_cost_a_claim_two_buffers_each() {
     let world = World::new().await;
     let ids = world.rows(200, "pending").await;
     let daemon = world.daemon().await;
@@ -255,28 +255,30 @@ async fn an_empty_table_of_pauses_costs_a_claim_two_buffers() {
             _ => None,
         })
         .collect();
-    let scans = plan
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.contains(" pauses"));
-    let mut buffers = 0;
-    for (at, line) in scans {
-        // Never executed: the probe of the table said that it is empty.
-        if line.contains("never executed") {
-            continue;
-        }
-        let own = plan[at + 1..]
+    for table in [" pauses", " paces"] {
+        assert!(
+            plan.iter().any(|line| line.contains(table)),
+            "{}",
+            plan.join("\n")
+        );
+        let scans = plan
             .iter()
-            .take(4)
-            .find(|line| line.contains("Buffers:"));
-        let hits = own.and_then(|line| line.split("hit=").nth(1));
-        let hits = hits.and_then(|hits| hits.split(' ').next()?.parse::<u64>().ok());
-        buffers += hits.unwrap_or(0);
+            .enumerate()
+            .filter(|(_, line)| line.contains(table));
+        let mut buffers = 0;
+        for (at, line) in scans {
+            // Never executed: the probe of the table said that it is empty.
+            if line.contains("never executed") {
+                continue;
+            }
+            let own = plan[at + 1..]
+                .iter()
+                .take(4)
+                .find(|line| line.contains("Buffers:"));
+            let hits = own.and_then(|line| line.split("hit=").nth(1));
+            let hits = hits.and_then(|hits| hits.split(' ').next()?.parse::<u64>().ok());
+            buffers += hits.unwrap_or(0);
+        }
+        assert!(buffers <= 2, "{buffers} of{table}: {}", plan.join("\n"));
     }
-    assert!(buffers <= 2, "{buffers}: {}", plan.join("\n"));
-    assert!(
-        plan.iter().any(|line| line.contains(" pauses")),
-        "{}",
-        plan.join("\n")
-    );
 }

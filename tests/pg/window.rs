@@ -119,6 +119,7 @@ async fn a_read_answers_each_id_once() {
         priority: Priority::Normal,
         lane: LaneKey::default(),
         written: Some(Moment::MIN),
+        pace: None,
     };
     assert_eq!(
         rows,

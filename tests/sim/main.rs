@@ -102,7 +102,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 24] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 26] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -137,6 +137,8 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 24] = [
     ),
     (Mutant::NoFacts, &[Invariant::QuietHours]),
     (Mutant::ClaimsPaused, &[Invariant::PausedStays]),
+    (Mutant::IgnoresPaces, &[Invariant::PaceKept]),
+    (Mutant::NoGap, &[Invariant::PaceKept]),
     // Without reads no resume is seen either.
     (
         Mutant::EmptyPauses,

@@ -42,6 +42,10 @@ pub(crate) enum Mutant {
     FollowedJump,
     /// A claim takes no notice of pauses.
     ClaimsPaused,
+    /// The claim by ids takes what waits for its pace.
+    IgnoresPaces,
+    /// A claim from a pace does not move it on.
+    NoGap,
     /// Reads of the pauses bring nothing.
     EmptyPauses,
     /// After a part that was accepted comes the one after the next.

@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{Channel, PauseKey, PauseScope, Priority, Status};
+use punctual::message::{Channel, PaceId, PauseKey, PauseScope, Priority, Status};
 use punctual::reactor::{Limits, Settings};
-use punctual::schedule::LeadSetting;
+use punctual::schedule::{LeadSetting, PACE_SLACK};
+use uuid::Uuid;
 
 use crate::dice::Dice;
-use crate::model::{Change, address};
+use crate::model::{Change, Pace, address};
 use crate::odds::Odds;
 use crate::small;
 use crate::trouble::Trouble;
@@ -162,6 +163,8 @@ pub(crate) struct Plan {
     pub(crate) quiet: Option<(i64, i64)>,
     /// From the acceptance of one part to the next.
     pub(crate) part_gap: i64,
+    /// The paces of campaigns.
+    pub(crate) paces: Vec<(Uuid, Pace)>,
     /// Chaos ends: what is away comes back, and nothing fails any more.
     pub(crate) calm_at: i64,
     pub(crate) end_at: i64,
@@ -232,6 +235,7 @@ impl Plan {
             troubles: Vec::new(),
             quiet: None,
             part_gap: 0,
+            paces: Vec::new(),
             calm_at,
             end_at: calm_at + SETTLING + lease + horizon / 2 + 35 * SECOND,
             settings,
@@ -258,6 +262,7 @@ impl Plan {
         plan.draw_history(&mut Dice::new(seed, "history"));
         plan.draw_pauses(&mut Dice::new(seed, "pauses"));
         plan.draw_parts(&mut Dice::new(seed, "parts"));
+        plan.draw_paces(&mut Dice::new(seed, "paces"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
         // By a clock that jumped it cannot be said what was quiet when.
@@ -266,6 +271,32 @@ impl Plan {
             plan.quiet = Some((from, from + dice.between(SECOND, 30 * SECOND)));
         }
         plan
+    }
+
+    /// With time for all messages before the end.
+    fn draw_paces(&mut self, dice: &mut Dice) {
+        // By a clock that jumped it cannot be said how far apart requests are. Messages of several lanes may have one
+        // pace, and the first of them waits for its lane.
+        if self.jumps() || !self.troubles.is_empty() || !dice.chance(350) {
+            return;
+        }
+        for n in 1..=dice.pick(&[1, 1, 2]) {
+            let shortest = dice.pick(&[20 * MS, SECOND]);
+            let min = dice.between(MS, shortest);
+            let max = min + dice.between(0, SECOND);
+            let pace = Pace {
+                id: PaceId(Uuid::from_u128(0xE << 120 | n)),
+                gaps: (micros(min), micros(max)),
+                seed: i64::try_from(self.seed).unwrap_or(0),
+                position: 0,
+                next: START,
+                token: None,
+                slot: None,
+            };
+            self.paces.push((Uuid::from_u128(0xC << 120 | n), pace));
+            let each = max + micros_of(PACE_SLACK);
+            self.end_at += i64::try_from(self.rows).unwrap_or(0) * each;
+        }
     }
 
     /// All are over before the end, with time to send what they stopped.

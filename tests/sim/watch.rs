@@ -4,9 +4,9 @@ use std::fmt;
 
 use punctual::message::{AttemptToken, MessageId, Moment, Priority, Status};
 use punctual::policy::Rule;
-use punctual::schedule::STAGGER;
+use punctual::schedule::{PACE_SLACK, STAGGER};
 
-use crate::model::Row;
+use crate::model::{Attempt, Row, campaign_of};
 use crate::plan::{MS, SECOND, SETTLING, SLOW_IN_CALM, micros, micros_of};
 use crate::witness::Seen;
 use crate::world::{Payload, START, World};
@@ -40,6 +40,9 @@ pub(crate) enum Invariant {
     PausedStays,
     /// The parts of a message leave in order, and none is skipped.
     PartsInOrder,
+    /// Requests of a campaign with a pace begin in their slots, and are no closer than its shortest gap, whichever
+    /// daemons make them.
+    PaceKept,
     /// 9. What is sent is what the user last committed.
     LastWord,
     /// 11. Nothing stays in `sending`; a state that needs a reason has one.
@@ -91,6 +94,13 @@ impl World {
         let id = payload.id();
         let seen = self.early(payload).or_else(|| self.unfenced(payload));
         let seen = seen.or_else(|| self.disturbs(payload));
+        let seen = seen.or_else(|| self.breaks_pace(payload));
+        let is_first = |a: &Attempt| a.part == 0;
+        if let Some(campaign) = campaign_of(id)
+            && self.db.attempt(payload.token()).is_some_and(is_first)
+        {
+            self.campaigns.insert(campaign, self.t);
+        }
         let oldest = self.t - self.pause_span(slot);
         let seen = seen.or_else(|| self.started_in_pause(payload, |paused| paused < oldest));
         let seen = seen.or_else(|| self.second_text(payload));
@@ -113,6 +123,35 @@ impl World {
         let early = row.due().micros_from(self.true_now());
         let what = || format!("{early} us before it is due");
         (early > self.plan.uncertainty).then(|| (Invariant::NeverEarly, what()))
+    }
+
+    /// It begins outside its slot, or too soon after the one before.
+    fn breaks_pace(&self, payload: &Payload) -> Seen {
+        let campaign = campaign_of(payload.id())?;
+        let pace = self.db.paces.get(&campaign)?;
+        // Gaps count from first part to first part.
+        self.db.attempt(payload.token()).filter(|a| a.part == 0)?;
+        let off = 2 * self.plan.uncertainty;
+        if let Some(before) = self.campaigns.get(&campaign) {
+            let gap = self.t - before;
+            if gap < micros_of(pace.gaps.0) - off {
+                return Some((
+                    Invariant::PaceKept,
+                    format!("{gap} us after the one before"),
+                ));
+            }
+        }
+        let Some((_, slot)) = self.db.slots.get(&payload.token()) else {
+            return Some((Invariant::PaceKept, "it has no slot".to_owned()));
+        };
+        let after = self.db_now().micros_from(*slot);
+        let slack = micros_of(PACE_SLACK);
+        (after < -off || after > slack + off).then(|| {
+            (
+                Invariant::PaceKept,
+                format!("{after} us after its slot began"),
+            )
+        })
     }
 
     /// A pause stops it that was made at a moment for which there is no excuse.
@@ -188,11 +227,15 @@ impl World {
     fn late(&self, payload: &Payload) -> Seen {
         let id = payload.id();
         let settled = self.settled_at();
-        if self.db_now() < settled {
+        // In the chaos the database's clock may be ahead by more than all that is left of it.
+        if self.true_now() < settled {
             return None;
         }
         let row = self.db.rows.get(&id)?;
-        let (due, t) = (row.due().micros_from(START), self.t);
+        // What has a pace may start once there is a slot.
+        let slot = self.db.slots.get(&payload.token());
+        let due_at = slot.map_or(row.due(), |(next, _)| row.due().max(*next));
+        let (due, t) = (due_at.micros_from(START), self.t);
         let channel = self.channels.get(&payload.token());
         let mut troubles = self
             .plan
@@ -218,7 +261,7 @@ impl World {
         let kept = kept + if resumed.is_some() { RESUMED } else { 0 };
         let resumed = resumed.unwrap_or(settled);
         let known = touched.max(settled).max(resumed);
-        let ahead = row.due().micros_from(known);
+        let ahead = due_at.micros_from(known);
         let needed = if self.plan.deaf {
             2 * SWEPT
         } else {
@@ -234,14 +277,14 @@ impl World {
         let stand_ins = stand_ins * micros_of(STAGGER);
         let on_time = ON_TIME + self.slowness() + beside * self.plan.queued() + stand_ins;
         let late = if ahead >= needed {
-            self.db_now().micros_from(row.due()) - on_time
+            self.db_now().micros_from(due_at) - on_time
         } else if self.plan.deaf {
-            self.db_now().micros_from(known.max(row.due())) - on_time - SWEPT
+            self.db_now().micros_from(known.max(due_at)) - on_time - SWEPT
         } else {
-            self.db_now().micros_from(known.max(row.due())) - on_time - needed
+            self.db_now().micros_from(known.max(due_at)) - on_time - needed
         };
         (late > 0).then(|| {
-            let late = self.db_now().micros_from(row.due());
+            let late = self.db_now().micros_from(due_at);
             match troubles.next() {
                 None if urgent => (
                     Invariant::UrgentOnTime,
@@ -310,6 +353,10 @@ impl World {
                 .db
                 .paused_until(row)
                 .map_or(row.due(), |end| end.max(row.due()));
+            let due = self
+                .db
+                .pace_of(row.id)
+                .map_or(due, |pace| pace.next.max(due));
             let overdue = now.micros_from(due);
             match row.status {
                 Status::Pending if overdue > 15 * SECOND => {

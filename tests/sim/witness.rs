@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use punctual::message::{AttemptToken, Channel, ClaimAnswer, MessageId, Moment};
+use punctual::message::{AttemptToken, Channel, ClaimAnswer, MessageId, Moment, PacedAnswer};
 use punctual::reactor::events::EventKind;
 use punctual::reactor::limits::EventLimits;
 use punctual::reactor::report::{LaneReport, TimersQuery};
@@ -122,6 +122,8 @@ pub(crate) struct Witness {
     /// When it last heard that pauses changed; negative: never.
     pub(crate) heard_pauses: i64,
     pause_reads: u32,
+    /// Paces in the claim under way.
+    paces_asked: usize,
     pauses_pause: Pause,
     /// When the statements under way that read the pauses were sent: claims, and reads of them.
     reading_pauses: Vec<i64>,
@@ -139,7 +141,7 @@ impl Witness {
     fn read_pauses(&mut self, t: i64) {
         let oldest = self.reading_pauses.iter().min().copied().unwrap_or(t);
         self.slowest_reading = self.slowest_reading.max(t - oldest);
-        if self.pause_reads + self.claims == 0 {
+        if self.pause_reads + self.claims == 0 && self.paces_asked == 0 {
             self.reading_pauses.clear();
         }
     }
@@ -174,6 +176,7 @@ impl Witness {
             causes: Causes::new(settings),
             heard_pauses: -1,
             pause_reads: 0,
+            paces_asked: 0,
             pauses_pause: Pause::new(settings.limits.pauses.failed_retry),
             reading_pauses: Vec::new(),
             slowest_reading: 0,
@@ -240,6 +243,16 @@ impl Witness {
                 for (id, answer) in answers {
                     if !matches!(answer, ClaimAnswer::Won(_)) {
                         self.ahead.remove(id);
+                    }
+                }
+            }
+            Input::PacesClaimed { answers } => {
+                let asked = std::mem::take(&mut self.paces_asked);
+                self.read_pauses(t);
+                self.claims_pause.answered(answers.len() < asked, t);
+                for (_, answer) in answers {
+                    if let PacedAnswer::Won(paced) = answer {
+                        self.ahead.insert(paced.id, paced.claim.token);
                     }
                 }
             }
@@ -328,6 +341,15 @@ impl Witness {
                 self.ahead
                     .extend(asks.iter().map(|ask| (ask.id, ask.token)));
                 return self.claims_pause.allows("a claim", t);
+            }
+            Command::ClaimPaced { asks, .. } => {
+                if self.paces_asked > 0 || asks.len() > self.limits.claims.batch {
+                    let what = format!("{} paces beside {}", asks.len(), self.paces_asked);
+                    return Some((Invariant::Bounded, what));
+                }
+                self.paces_asked = asks.len();
+                self.reading_pauses.push(t);
+                return self.claims_pause.allows("a claim from paces", t);
             }
             Command::Record { records, .. } => {
                 if records.len() > self.limits.records.batch {

@@ -16,7 +16,15 @@ pub(super) struct Answer {
     window: Window,
     lead_us: u64,
     lateness_us: Lateness,
+    paces: Vec<Pace>,
     timers: Vec<Timer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pace {
+    scope: String,
+    what: String,
+    next_at: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +74,16 @@ pub(super) fn render(
     let today = answer.now.parse().ok().map(|now| zoned(now, zone));
     let width = width.unwrap_or(usize::MAX);
     let mut text = fold(&head(answer, not_ready, zone, today.as_ref()), width);
+    for Pace {
+        scope,
+        what,
+        next_at,
+    } in &answer.paces
+    {
+        let next = local(next_at, zone, today.as_ref());
+        let line = format!("the next of {scope} {what} waits for its pace, about {next}\n");
+        text += &fold(&line, width);
+    }
     if answer.timers.is_empty() {
         text += "no timers\n";
         return text;
@@ -264,7 +282,7 @@ mod tests {
             r#"{{"now": "2026-01-01T09:00:00.000000Z", "instance": "x", "ready": {ready},
             "clock": {{"offset_us": -120, "uncertainty_us": 300}}, "listener": {{}},
             "window": {{"until": "2026-01-01T10:00:00.000000Z", "armed": 3, "beyond": 140}},
-            "lead_us": 4200, "lateness_us": {{"count": {count}, "p50": 310, "p99": 900, "max": 1200}},
+            "lead_us": 4200, "lateness_us": {{"count": {count}, "p50": 310, "p99": 900, "max": 1200}}, "paces": [],
             "wheel": [], "timers": [{timers}]}}"#
         );
         serde_json::from_str(&json).unwrap()

@@ -141,6 +141,7 @@ impl EventLoop {
             breaker: self.reactor.breaker(now),
             lanes: self.reactor.lanes(now),
             pauses: self.reactor.pauses(now),
+            paces: self.reactor.paces(),
             restore: self.restore(query.id),
             journal: self.journal(),
             lead_us: self.reactor.lead_us(),

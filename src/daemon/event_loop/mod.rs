@@ -254,6 +254,7 @@ impl EventLoop {
                         self.wakers.missed.notify_one();
                         return;
                     }
+                    Notice::Paces => Input::PacesChanged,
                     Notice::Pauses => Input::PausesChanged,
                     Notice::Members => {
                         // Coalesced: one read follows, however many notifications.

@@ -36,6 +36,9 @@ impl EventLoop {
             Command::Claim(asks) => self
                 .tasks
                 .spawn(async move { Some(dispatch.claim(asks).await) }),
+            Command::ClaimPaced { asks, until } => self
+                .tasks
+                .spawn(async move { Some(dispatch.claim_paced(asks, until).await) }),
             Command::ReadPauses => self
                 .tasks
                 .spawn(async move { Some(dispatch.read_pauses().await) }),

@@ -10,6 +10,7 @@ fn seen(messages: u64, oldest_s: u64) -> Seen {
         overdue: Ok(Overdue {
             messages,
             paused: 0,
+            paced: 0,
             oldest: Duration::from_secs(oldest_s),
             is_locked: false,
         }),
@@ -57,6 +58,11 @@ fn what_is_explained_is_no_reason_and_what_is_not_is_one() {
         ..Overdue::default()
     });
     check(&stopped, Some(Cause::Paused), None);
+    stopped.overdue = Ok(Overdue {
+        paced: 7,
+        ..Overdue::default()
+    });
+    check(&stopped, Some(Cause::Paced), None);
     let failure = |is_refusal| Failure {
         at: Uptime::from_micros(995_000_000),
         error: "claiming messages failed: no".into(),

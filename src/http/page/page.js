@@ -98,6 +98,7 @@ const HEALTH = [
     : ["good", "accepted"]],
   ["Quarantine", (s) => s.restore.held_before === null ? ["good", "empty"]
     : ["warn", `messages due before ${time(micros(s.restore.held_before))}` + (s.restore.held === null ? "; not checked yet" : `; ${count(s.restore.held)} at the last check`)]],
+  ["Paces", (s) => ["good", s.paces.length ? pacesWords(s.paces) : "none"]],
   ["In flight", (s) => [s.load.permits < s.load.max_in_flight ? "warn" : "good", `${s.load.in_flight} requests (limit ${s.load.permits}); ${count(s.load.cleared)} claimed, ${count(s.load.unrecorded)} to record`]],
   ["Unconfirmed", (s) => s.in_doubt === null ? ["off", "not counted yet"] : s.in_doubt > 0 ? ["warn", `${count(s.in_doubt)} ${s.in_doubt === 1 ? "message" : "messages"}`] : ["good", "none"]],
   ["Sent twice", (s) => [s.duplicates > 0 ? "bad" : "good", s.duplicates ? `${count(s.duplicates)} ${s.duplicates === 1 ? "message" : "messages"}` : "none"]],
@@ -121,6 +122,13 @@ function drawHealth() {
     line.firstChild.dataset.is = is;
     if (line.lastChild.textContent !== text) line.lastChild.textContent = text;
   });
+}
+
+/** What waits for its pace: the next few, the others counted. */
+function pacesWords(paces) {
+  const words = paces.slice(0, 3).map((pace) => `${pace.scope} ${pace.what}: the next about ${time(micros(pace.next_at))}`);
+  if (paces.length > words.length) words.push(`${count(paces.length - words.length)} more`);
+  return words.join("; ");
 }
 
 /** What a pause stops, and until when. */

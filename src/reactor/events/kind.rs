@@ -51,6 +51,8 @@ pub struct Late {
     pub wake_us: u64,
     /// Not part of it: how long the provider took to respond.
     pub provider_us: u64,
+    /// Not part of it: how long the message waited for its pace before.
+    pub paced_us: u64,
 }
 
 /// Kinds of things that happen.

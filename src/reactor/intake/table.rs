@@ -135,7 +135,14 @@ impl<P: Clone> Reactor<P> {
                 priority,
                 lane,
                 written,
+                pace,
             } => {
+                if let Some(pace) = pace {
+                    let former = self.lanes.remove(id);
+                    self.log_disarmed(id, former, Disarmed::AfterWindow(pace.at), now);
+                    self.note_pace(*pace, sweep, now);
+                    return;
+                }
                 let row = Upcoming {
                     id,
                     due,

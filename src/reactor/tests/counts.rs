@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::lanes::{Lane, Load};
-use super::super::{AttemptBudget, Command, Input, JudgedClaim, Phase, Settlement, Upcoming};
+use super::super::{
+    Ask, AttemptBudget, Command, Input, JudgedClaim, PaceAsk, Phase, Settlement, Upcoming,
+};
 use super::world::id;
 use super::*;
 use crate::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, Part, Pausable, Pause, PauseKey, PauseScope,
-    Priority, RowState, Uptime,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, PaceDue, PaceId, PacedAnswer, PacedClaim,
+    Part, Pausable, Pause, PauseKey, PauseScope, Priority, RowState, Uptime,
 };
 use crate::policy::{Reason, ReasonKind};
 use crate::reactor::Reactor;
@@ -49,6 +51,7 @@ fn audit(reactor: &Reactor<()>) {
         );
     }
     assert_eq!(reactor.lanes.iter().count(), reactor.lanes.armed());
+    reactor.paces.audit();
 }
 
 /// One thing that happens in [`whatever_happens_the_counts_hold`].
@@ -56,6 +59,8 @@ fn audit(reactor: &Reactor<()>) {
 enum Deed {
     /// A row of this lane is found due after so long.
     Find(u8, u8, u16),
+    /// A pace of this lane has a message that may start after so long.
+    Pace(u8, u8, u16),
     /// A row is found to be gone.
     Lose(u8),
     /// The first command that waits gets its response: a success, in another lane, or a failure.
@@ -69,6 +74,7 @@ enum Deed {
 fn deeds() -> impl Strategy<Value = Deed> {
     prop_oneof![
         6 => (0..30_u8, 0..4_u8, 0..3_000_u16).prop_map(|(n, l, due)| Deed::Find(n, l, due)),
+        2 => (0..6_u8, 0..4_u8, 0..3_000_u16).prop_map(|(n, l, due)| Deed::Pace(n, l, due)),
         1 => (0..30_u8).prop_map(Deed::Lose),
         8 => any::<u8>().prop_map(Deed::SendResult),
         4 => (0..2_000_u16).prop_map(Deed::Pass),
@@ -86,7 +92,7 @@ fn key(lane: u8) -> LaneKey {
     }
 }
 
-fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
+fn claimed(ask: Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
     if how.is_multiple_of(5) {
         return ClaimAnswer::Lost(RowState::Gone { status: None });
     }
@@ -114,6 +120,43 @@ fn claimed(ask: super::super::Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
     })
 }
 
+fn pace(n: u8, lane: u8, at: Moment) -> PaceDue {
+    PaceDue {
+        id: PaceId(id(n.into()).0),
+        scope: "campaign".into(),
+        what: n.to_string(),
+        at,
+        lane: key(lane),
+    }
+}
+
+/// It may win a message that is armed, or busy.
+fn paced(ask: PaceAsk, how: u8, now: Now) -> PacedAnswer<JudgedClaim<()>> {
+    let at = now.db + Duration::from_millis(u64::from(how) * 20);
+    if how.is_multiple_of(5) {
+        return PacedAnswer::Wait(PaceDue {
+            id: ask.pace,
+            ..pace(0, how % 4, at)
+        });
+    }
+    let message = id(u128::from(how % 30));
+    let claim = Ask {
+        id: message,
+        token: ask.token,
+    };
+    let ClaimAnswer::Won(judged) = claimed(claim, how) else {
+        return PacedAnswer::Idle;
+    };
+    PacedAnswer::Won(Box::new(PacedClaim {
+        id: message,
+        priority: Priority::ALL[usize::from(how) % Priority::ALL.len()],
+        claim: judged,
+        latest: now.db + SECOND,
+        waited: SECOND,
+        next: at,
+    }))
+}
+
 fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
     Some(match command {
         Command::Read(ids) => {
@@ -123,6 +166,12 @@ fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
             Input::Rows {
                 rows: Some(rows.collect()),
             }
+        }
+        Command::ClaimPaced { asks, .. } => {
+            let answered = asks.into_iter().filter(|_| !how.is_multiple_of(7));
+            let answers = answered.map(|ask| (ask.pace, paced(ask, how, now)));
+            let answers = answers.collect();
+            Input::PacesClaimed { answers }
         }
         Command::ReadPauses => {
             let key = PauseKey {
@@ -195,6 +244,10 @@ proptest! {
                         lane: key(lane),
                         written: None,
                     }]))
+                }
+                Deed::Pace(n, lane, due) => {
+                    let at = now.db + Duration::from_millis(due.into());
+                    Some(Input::PacesLoaded(vec![pace(n, lane, at)]))
                 }
                 Deed::Lose(n) => Some(Input::Notice(vec![id(n.into())])),
                 Deed::SendResult(how) => {

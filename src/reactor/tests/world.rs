@@ -79,6 +79,7 @@ impl Row {
                 priority: self.priority,
                 lane: self.lane.clone(),
                 written: self.written,
+                pace: None,
             },
             status => RowState::Gone {
                 status: Some(status),
@@ -270,9 +271,8 @@ impl World {
             Command::Claim(asks) => {
                 self.claims_made += 1;
                 let answers = asks.into_iter().map(|ask| (ask.id, self.claim(ask)));
-                let answers = answers.collect();
                 let input = Input::Claimed {
-                    answers,
+                    answers: answers.collect(),
                     took: TAKES,
                 };
                 if self.claims == Claims::Slow {
@@ -287,7 +287,7 @@ impl World {
                 self.in_flight.push(id);
                 Vec::new()
             }
-            Command::Prewarm { .. } => Vec::new(),
+            Command::Prewarm { .. } | Command::ClaimPaced { .. } => Vec::new(),
             Command::Record { group, records } => {
                 if self.takes_no_records {
                     let done = Vec::new();

@@ -30,6 +30,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'quarantine_cleared', '{SELECT,INSERT,DELETE}', '{}'),
        ('punctual', 'outbox', '{SELECT,INSERT,DELETE}', '{attempts,next_attempt_at,last_error,app_error}'),
        ('punctual', 'pauses', '{SELECT,INSERT,DELETE}', '{until,why,who,at}'),
+       ('punctual', 'paces', '{SELECT,INSERT,DELETE}', '{gap_min,gap_max,position,next_at,token,slot,who,at}'),
        ('punctual', 'suppressions', '{SELECT,INSERT,DELETE}', '{}'),
        ('punctual', 'daily_counts', '{SELECT,INSERT,DELETE}', '{count,wanted,most,app_left,granted}'),
        ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),

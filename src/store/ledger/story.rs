@@ -18,9 +18,11 @@ static NOTES: &Sql = sql!("sql/story_notes.sql");
 static OUTBOX: &Sql = sql!("sql/story_outbox.sql");
 
 mod next;
+mod pace;
 mod read;
 
 pub use next::StoryHold;
+pub use pace::StoryPace;
 
 /// See the module.
 #[derive(Clone, Debug, Serialize)]
@@ -83,6 +85,8 @@ pub struct StoryRow {
     pub max_attempts: Option<i32>,
     pub version: i64,
     pub in_doubt: Option<String>,
+    /// Its campaign's pace.
+    pub pace: Option<StoryPace>,
     /// What is entered as the recipient's zone and is not valid.
     pub warnings: Vec<String>,
 }

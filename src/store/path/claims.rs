@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::facts;
 use crate::message::{
-    AttemptToken, Channel, Claim, ClaimAnswer, LaneKey, MessageId, Moment, Part, Priority,
-    RowState, Status,
+    AttemptToken, Channel, Claim, ClaimAnswer, LaneKey, MessageId, Moment, PaceDue, PaceId, Part,
+    Priority, RowState, Status,
 };
 use crate::schedule::LEAD_MAX;
 use crate::store::session::timestamp::PgTimestamp;
@@ -174,12 +174,13 @@ impl Found {
     fn lost(self) -> ClaimAnswer<Claim> {
         match self.state {
             state @ RowState::Pending { .. } if self.is_paused => ClaimAnswer::Paused(state),
+            state @ RowState::Pending { pace: Some(_), .. } => ClaimAnswer::Paced(state),
             state => ClaimAnswer::Lost(state),
         }
     }
 }
 
-fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
+pub(super) fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
     Ok(Claim {
         id: MessageId(row.try_get("id")?),
         token: AttemptToken(row.try_get("token")?),
@@ -212,7 +213,16 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
         return Ok(RowState::Gone { status: None });
     };
     Ok(match status {
-        Status::Pending => pending(row, written(row)?)?,
+        Status::Pending => {
+            let mut state = pending(row, written(row)?)?;
+            if let RowState::Pending {
+                due, lane, pace, ..
+            } = &mut state
+            {
+                *pace = pace_of(row, *due, lane)?.map(Box::new);
+            }
+            state
+        }
         Status::Sending => RowState::Sending {
             lease_until: row
                 .try_get::<_, Option<PgTimestamp>>("lease_until")?
@@ -223,6 +233,25 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
             status: Some(status),
         },
     })
+}
+
+/// Reads `pace, pace_scope, pace_what, pace_next_at` of a row with this due time and lane.
+fn pace_of(
+    row: &Row,
+    due: Moment,
+    lane: &LaneKey,
+) -> Result<Option<PaceDue>, tokio_postgres::Error> {
+    let Some(id) = row.try_get("pace")? else {
+        return Ok(None);
+    };
+    let next = row.try_get::<_, PgTimestamp>("pace_next_at")?.0;
+    Ok(Some(PaceDue {
+        id: PaceId(id),
+        scope: row.try_get("pace_scope")?,
+        what: row.try_get("pace_what")?,
+        at: next.max(due),
+        lane: lane.clone(),
+    }))
 }
 
 /// Where the recipient is in results that have it only for webhooks.
@@ -252,5 +281,6 @@ pub(in crate::store) fn pending(
         priority: Priority::of(row.try_get("priority")?),
         lane: lane(row, LANE_ADDRESS)?,
         written,
+        pace: None,
     })
 }

@@ -7,6 +7,7 @@ pub(in crate::store) mod expiry;
 pub(in crate::store) mod facts;
 pub(in crate::store) mod outcomes;
 pub(in crate::store) mod overdue;
+pub mod paces;
 pub mod pauses;
 pub(in crate::store) mod suppressions;
 pub(in crate::store) mod texts;

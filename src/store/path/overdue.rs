@@ -19,10 +19,12 @@ const TRIED_MAX: i64 = 20;
 /// What is due and was not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
-    /// Messages, counted up to 10,000 with those that are paused.
+    /// Messages, counted up to 10,000 with those that are paused or wait for their pace.
     pub messages: u64,
     /// How many others are paused.
     pub paused: u64,
+    /// How many wait for their pace.
+    pub paced: u64,
     /// For how long the oldest of them has been due.
     pub oldest: Duration,
     /// Other transactions have locked the oldest of them.
@@ -49,10 +51,11 @@ impl Store {
         let read = || {
             let (messages, oldest): (i64, i64) =
                 (row.try_get("messages")?, row.try_get("oldest_us")?);
-            let paused: i64 = row.try_get("paused")?;
+            let (paused, paced): (i64, i64) = (row.try_get("paused")?, row.try_get("paced")?);
             Ok(Overdue {
                 messages: messages.unsigned_abs(),
                 paused: paused.unsigned_abs(),
+                paced: paced.unsigned_abs(),
                 oldest: Duration::from_micros(oldest.max(0).unsigned_abs()),
                 is_locked: row.try_get("is_locked")?,
             })

@@ -46,6 +46,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "facts",
     "history",
     "messages",
+    "paces",
     "pauses",
     "retention",
     "scheduled_messages",

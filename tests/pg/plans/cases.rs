@@ -102,6 +102,31 @@ pub(super) const DAEMON: &[Case] = &[
         40,
         "10000000, null, 40, 10, '+15005550006'",
     ),
+    case(
+        "path/claim_paced",
+        20,
+        100,
+        "plans.ids('pace'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), 1000000",
+    ),
+    case(
+        "path/paces_load",
+        20,
+        20,
+        "now() + interval '1 hour', null, '+15005550006'",
+    ),
+    case(
+        "path/pace_keep",
+        1,
+        10,
+        "'00000000-0000-0000-0000-0000000000cd', 1000000, 2000000",
+    ),
+    case(
+        "path/pace_end",
+        1,
+        10,
+        "'00000000-0000-0000-0000-0000000000cd'",
+    ),
+    case("path/pace_list", 20, 3, ""),
     case("path/pauses_in_force", 1, 3, ""),
     case("path/pauses_prune", 1, 10, "now() - interval '10 days'"),
     case(

@@ -12,6 +12,12 @@ select plans.id('people', i), '+1' || (4000000000 + i), 'people ' || i,
        case when i <= 20 then now() - interval '1 minute' else now() + interval '2 hours' + i * interval '1 ms' end,
        plans.id('user', i), 'Europe/Berlin', 'event ' || i, 'task_reminder', plans.id('template', i % 10), '{}'
   from generate_series(1, {others}) i;
+-- Of twenty campaigns with a pace, the first of each due.
+insert into public.scheduled_messages (id, to_number, from_number, body, scheduled_at, campaign_id)
+select plans.id('paced', i), '+1' || (7000000000 + i), '+15005550006', 'paced ' || i,
+       case when i <= 20 then now() - interval '1 minute' else now() + interval '2 hours' + i * interval '1 ms' end,
+       plans.id('campaign', 1 + i % 20)
+  from generate_series(1, {others}) i;
 update public.scheduled_messages set scheduled_at = scheduled_at + interval '1 ms';
 
 -- Ended, on their way, and unconfirmed.
@@ -80,6 +86,9 @@ select z, date_trunc('day', now(), 'UTC') + d * interval '1 day', date_trunc('da
   from unnest(array['utc', 'europe/berlin'] || plans.texts('zone/')) z, generate_series(-2, 2) d;
 insert into punctual.template_uses (template_id, uses) select plans.id('template', i % 100), 1 from generate_series(1, {others}) i;
 delete from punctual.template_uses where id > 20;
+insert into punctual.paces (id, what, gap_min, gap_max)
+select plans.id('pace', i), plans.id('campaign', i)::text, '1 s', '2 s' from generate_series(1, 20) i;
+update punctual.paces set next_at = now() - interval '1 minute';
 -- Open, so that each claim asks what it has cleared.
 insert into punctual.quarantine (due_before, noticed_by, unaccounted)
 values (now() - interval '1 year', plans.id('instance', 2), array[plans.id('instance', 1)]);

@@ -14,7 +14,7 @@ use punctual::reactor::{Ask, Record, Settlement, Upcoming};
 use punctual::schedule::LEAD_MAX;
 use punctual::store::NO_ATTEMPT;
 
-use super::{Attempt, Beat, Database, type_of};
+use super::{Attempt, Beat, Database, campaign_of, type_of};
 use crate::mutant::Mutant;
 
 /// What `reap.sql` says.
@@ -51,89 +51,13 @@ impl Database {
     ) -> Vec<Claim> {
         let mut won = Vec::new();
         for ask in asks {
-            let two_winners = self.mutant == Some(Mutant::TwoWinners);
-            let free = self.free(ask.id) && !self.missed.contains(&ask.id);
-            let quiet = self.quiet_hours_of(ask.id);
             if self.is_quarantined(ask.id) && self.mutant != Some(Mutant::NoQuarantine) {
                 continue;
             }
-            let Some(row) = self.rows.get(&ask.id) else {
-                continue;
-            };
-            // A part waits for every request at the parts before it.
-            if row.parts_done > 0 && self.open_attempts().any(|a| a.message == ask.id) {
+            if self.pace_of(ask.id).is_some() && self.mutant != Some(Mutant::IgnoresPaces) {
                 continue;
             }
-            let stops = self
-                .paused_until(row)
-                .is_some_and(|until| until > now + LEAD_MAX);
-            if stops && self.mutant != Some(Mutant::ClaimsPaused) {
-                continue;
-            }
-            // A claim that takes no notice of a pause does not wait for its end either.
-            let due = if stops { row.due() } else { self.due(row, now) };
-            let wanted_at = self.wanted_at(row);
-            let Some(row) = self.rows.get_mut(&ask.id) else {
-                continue;
-            };
-            let claimable =
-                row.status == Status::Pending || (two_winners && row.status == Status::Sending);
-            if !claimable || !free || row.due() > now + LEAD_MAX {
-                continue;
-            }
-            row.status = Status::Sending;
-            row.attempts += 1;
-            let facts = quiet.filter(|_| self.mutant != Some(Mutant::NoFacts));
-            let facts = Facts {
-                message_type: Some(type_of(ask.id).to_owned()),
-                ..facts.map_or_else(Facts::default, disturbed_by)
-            };
-            let row = row.clone();
-            let of_this = self.attempts.iter().filter(|a| a.message == ask.id);
-            let number = 1 + of_this.map(|a| a.number).max().unwrap_or(0);
-            self.attempts.push(Attempt {
-                token: ask.token,
-                message: ask.id,
-                number,
-                part: row.parts_done,
-                texts: Vec::new(),
-                instance,
-                lease_until: now + lease,
-                outcome: None,
-            });
-            let kept = self.kept_texts(ask.id);
-            let part_text = usize::try_from(row.parts_done).ok().filter(|n| *n > 0);
-            let part_text = part_text.and_then(|n| kept?.get(n).cloned());
-            let body = match row.body.split_once(" of ") {
-                // The text as it was first written.
-                Some((_, of)) if self.mutant == Some(Mutant::OldText) => format!("text 1 of {of}"),
-                _ => row.body.clone(),
-            };
-            won.push(Claim {
-                id: ask.id,
-                token: ask.token,
-                number,
-                attempts_before: row.attempts - 1,
-                max_attempts: 3,
-                due: if self.mutant == Some(Mutant::NoBackoff) {
-                    row.scheduled_at
-                } else {
-                    due
-                },
-                wanted_at,
-                send_before: None,
-                lane: row.lane(),
-                to_number: row.to.clone(),
-                from_number: None,
-                body,
-                part: Part {
-                    before: row.parts_done,
-                    of: row.parts_total.unwrap_or(1),
-                },
-                part_text,
-                campaign: None,
-                facts,
-            });
+            won.extend(self.win(ask.id, ask.token, instance, lease, now));
         }
         won
     }
@@ -170,6 +94,94 @@ impl Database {
         true
     }
 
+    /// The claim of one message, which is in no quarantine and waits for no pace.
+    pub(super) fn win(
+        &mut self,
+        id: MessageId,
+        token: AttemptToken,
+        instance: InstanceId,
+        lease: Duration,
+        now: Moment,
+    ) -> Option<Claim> {
+        let two_winners = self.mutant == Some(Mutant::TwoWinners);
+        let free = self.free(id) && !self.missed.contains(&id);
+        let quiet = self.quiet_hours_of(id);
+        let row = self.rows.get(&id)?;
+        // A part waits for every request at the parts before it.
+        if row.parts_done > 0 && self.open_attempts().any(|a| a.message == id) {
+            return None;
+        }
+        let stops = self
+            .paused_until(row)
+            .is_some_and(|until| until > now + LEAD_MAX);
+        if stops && self.mutant != Some(Mutant::ClaimsPaused) {
+            return None;
+        }
+        // A claim that takes no notice of a pause does not wait for its end either.
+        let due = if stops { row.due() } else { self.due(row, now) };
+        let wanted_at = self.wanted_at(row);
+        let row = self.rows.get_mut(&id)?;
+        let claimable =
+            row.status == Status::Pending || (two_winners && row.status == Status::Sending);
+        if !claimable || !free || row.due() > now + LEAD_MAX {
+            return None;
+        }
+        row.status = Status::Sending;
+        row.attempts += 1;
+        let facts = quiet.filter(|_| self.mutant != Some(Mutant::NoFacts));
+        let row = row.clone();
+        let facts = Facts {
+            message_type: Some(type_of(id).to_owned()),
+            priority: row.priority,
+            ..facts.map_or_else(Facts::default, disturbed_by)
+        };
+        let of_this = self.attempts.iter().filter(|a| a.message == id);
+        let number = 1 + of_this.map(|a| a.number).max().unwrap_or(0);
+        self.attempts.push(Attempt {
+            token,
+            message: id,
+            number,
+            part: row.parts_done,
+            texts: Vec::new(),
+            instance,
+            lease_until: now + lease,
+            outcome: None,
+        });
+        let kept = self.kept_texts(id);
+        let part_text = usize::try_from(row.parts_done).ok().filter(|n| *n > 0);
+        let part_text = part_text.and_then(|n| kept?.get(n).cloned());
+        let body = match row.body.split_once(" of ") {
+            // The text as it was first written.
+            Some((_, of)) if self.mutant == Some(Mutant::OldText) => format!("text 1 of {of}"),
+            _ => row.body.clone(),
+        };
+        Some(Claim {
+            id,
+            token,
+            number,
+            attempts_before: row.attempts - 1,
+            max_attempts: 3,
+            due: if self.mutant == Some(Mutant::NoBackoff) {
+                row.scheduled_at
+            } else {
+                due
+            },
+            wanted_at,
+            send_before: None,
+            lane: row.lane(),
+            to_number: row.to.clone(),
+            from_number: None,
+            body,
+            part: Part {
+                before: row.parts_done,
+                of: row.parts_total.unwrap_or(1),
+            },
+            part_text,
+            campaign: campaign_of(id).map(|campaign| campaign.to_string()),
+            facts,
+        })
+    }
+
     pub(crate) fn read(&self, ids: &[MessageId], now: Moment) -> Vec<(MessageId, RowState)> {
         ids.iter()
             .map(|id| {
@@ -179,8 +191,9 @@ impl Database {
                     .map_or(RowState::Gone { status: None }, |row| match row.status {
                         Status::Pending => {
                             let mut state = row.pending_state();
-                            if let RowState::Pending { due, .. } = &mut state {
+                            if let RowState::Pending { due, pace, .. } = &mut state {
                                 *due = self.due(row, now);
+                                *pace = self.pace_due(row, now).map(Box::new);
                             }
                             state
                         }
@@ -211,6 +224,7 @@ impl Database {
                     && row.due() <= until
                     && self.paused_until(row).is_none_or(|end| end <= until)
                     && self.late_from(row) >= now - max_lateness
+                    && self.pace_of(row.id).is_none()
             })
             .map(|row| Upcoming {
                 id: row.id,
@@ -267,6 +281,10 @@ impl Database {
             .is_some_and(|a| a.outcome.is_none() && a.message == record.id);
         if open {
             self.close(record.token, settled.outcome.as_str());
+            let sent_nothing = LedgerOutcome::SENT_NOTHING.contains(&settled.outcome);
+            if sent_nothing && record.started.is_none() {
+                self.return_slot(record.token);
+            }
         }
         let sending = self
             .rows
@@ -474,7 +492,7 @@ impl Database {
             .values()
             .filter(|r| r.due() >= quarantined)
             .filter(|r| r.status == Status::Pending && r.due() < limit)
-            .filter(|r| self.stopped_until(r, now).is_none())
+            .filter(|r| self.stopped_until(r, now).is_none() && self.pace_of(r.id).is_none())
             .filter(|r| too_late(self.late_from(r), None, max_lateness, now).is_some())
             .map(|r| r.id)
             .filter(|id| self.free(*id) && !self.missed.contains(id))

@@ -5,6 +5,7 @@
 //! `user` follows `triggers/scheduled_messages.sql`, `daemon` follows `src/store/*/sql/*.sql`.
 
 mod daemon;
+mod pace;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,9 @@ use punctual::message::{
     RowState, Status,
 };
 use punctual::policy::Rule;
+use uuid::Uuid;
 
+pub(crate) use pace::{Pace, campaign_of};
 pub(crate) use user::{Change, Transaction};
 
 use crate::mutant::Mutant;
@@ -89,6 +92,7 @@ impl Row {
         Pausable {
             channel: self.channel,
             message_type: Some(type_of(self.id).to_owned()),
+            campaign: campaign_of(self.id).map(|campaign| campaign.to_string()),
             ..Pausable::default()
         }
     }
@@ -101,6 +105,7 @@ impl Row {
             priority: self.priority,
             lane: self.lane(),
             written: Some(self.written()),
+            pace: None,
         }
     }
 }
@@ -154,6 +159,10 @@ pub(crate) struct Database {
     pub(crate) quarantine_cleared: BTreeSet<MessageId>,
     /// `punctual.pauses`: until when what is paused, those that are over included.
     pub(crate) pauses: BTreeMap<PauseKey, Moment>,
+    /// `punctual.paces`, by campaign.
+    pub(crate) paces: BTreeMap<Uuid, Pace>,
+    /// Of each claim from a pace: from when on there was a slot, and when its slot began.
+    pub(crate) slots: BTreeMap<AttemptToken, (Moment, Moment)>,
     /// Held by transactions of users.
     locked: BTreeSet<MessageId>,
     /// Those that have missed a change of what they follow.

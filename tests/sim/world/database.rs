@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    Capabilities, Carriers, Claim, ClaimAnswer as Answered, InstanceId, MessageId, Moment, Pause,
-    PauseKey, RowState, Uptime,
+    Capabilities, Carriers, Claim, ClaimAnswer as Answered, InstanceId, MessageId, Moment, PaceId,
+    PacedAnswer, Pause, PauseKey, RowState, Uptime,
 };
 use punctual::policy::judge_all;
-use punctual::reactor::{Ask, JudgedClaim, Record};
+use punctual::reactor::{Ask, JudgedClaim, PaceAsk, Record};
 use punctual::schedule::Ranking;
 use uuid::Uuid;
 
@@ -32,6 +32,10 @@ pub(super) enum Call {
     },
     /// The third: the texts of messages of several parts are kept.
     Keep(Keeping),
+    ClaimPaced {
+        asks: Vec<PaceAsk>,
+        until: Moment,
+    },
     Read(Vec<MessageId>),
     Pauses,
     Load {
@@ -140,6 +144,9 @@ impl World {
             Call::Claim { asks, .. } if known => Input::ClaimRefused(asks.clone()),
             Call::Claim { asks, .. } => Input::ClaimLost(asks.clone()),
             Call::LostRead { answer, .. } => Input::ClaimLost(answer.asks.clone()),
+            Call::ClaimPaced { .. } => Input::PacesClaimed {
+                answers: Vec::new(),
+            },
             Call::Read(_) => Input::Rows { rows: None },
             Call::Pauses => Input::Pauses(None),
             Call::Load { .. } => Input::LoadEnded { complete: false },
@@ -170,6 +177,9 @@ impl World {
         let back = self.t + self.latency();
         match call {
             Call::Claim { asks, asked } => self.claim(whose, id, asks, asked, fate),
+            Call::ClaimPaced { asks, until } => {
+                self.claim_from_paces(whose, id, &asks, until, fate);
+            }
             Call::LostRead { mut answer, lost } => {
                 let now = self.db_now();
                 answer.states = self.db.read(&lost, now);
@@ -275,6 +285,79 @@ impl World {
         }
     }
 
+    fn claim_from_paces(
+        &mut self,
+        whose: Whose,
+        id: InstanceId,
+        asks: &[PaceAsk],
+        until: Moment,
+        fate: Fate,
+    ) {
+        let lease = self.plan.settings.lease;
+        let now = self.db_now();
+        let answers = self.db.claim_paced(asks, (id, lease), until, now);
+        for (_, answer) in &answers {
+            if let PacedAnswer::Won(paced) = answer {
+                let claim = &paced.claim;
+                self.jumps.insert(claim.token, self.jump_us);
+                let (row, n) = (claim.id.0.as_u128(), claim.number);
+                if let Some(row) = self.db.rows.get(&claim.id) {
+                    self.channels.insert(claim.token, row.channel);
+                }
+                let slot = claim.due;
+                self.tell(|| {
+                    format!(
+                        "daemon {} claims row {row}, attempt {n}, from its pace for {slot}",
+                        whose.slot
+                    )
+                });
+            }
+        }
+        let back = self.t + self.latency();
+        match fate {
+            Fate::Zombie => {}
+            Fate::Fine => self.process_at(back, whose, Process::PacesClaimed(answers)),
+            Fate::AnswerLost | Fate::Half | Fate::Refused => {
+                let answers = Vec::new();
+                self.tell_process(whose, back, Input::PacesClaimed { answers });
+            }
+        }
+    }
+
+    /// What `Dispatch::claim_paced` does with the answer. The texts of messages of several parts are kept at once: that
+    /// this may fail is seen at claims by ids.
+    pub(super) fn paces_claimed(
+        &mut self,
+        whose: Whose,
+        answers: Vec<(PaceId, PacedAnswer<Claim>)>,
+    ) {
+        self.measures(whose);
+        let now = self.steady_now_of(whose.slot);
+        let carriers = Carriers::all(Capabilities::SENDS_ONLY);
+        let mut judged = Vec::with_capacity(answers.len());
+        for (pace, answer) in answers {
+            let answer = match answer {
+                PacedAnswer::Wait(due) => PacedAnswer::Wait(due),
+                PacedAnswer::Idle => PacedAnswer::Idle,
+                PacedAnswer::Won(paced) => {
+                    let claims = [paced.claim.clone()];
+                    let mut verdicts = judge_all(&claims, &self.rules, &carriers, now.db);
+                    let verdict = verdicts.pop().expect("one claim has one verdict");
+                    let mut claim = JudgedClaim::of(&claims[0], &self.rules, verdict);
+                    if let Ok(cleared) = &claim.verdict
+                        && !cleared.texts().is_empty()
+                        && !self.db.keep_texts(paced.id, claim.token, cleared.texts())
+                    {
+                        claim.without_texts();
+                    }
+                    PacedAnswer::Won(Box::new(paced.with(claim)))
+                }
+            };
+            judged.push((pace, answer));
+        }
+        self.feed(whose, Input::PacesClaimed { answers: judged });
+    }
+
     /// What `Dispatch::claim` does with the answer.
     pub(super) fn claimed(&mut self, whose: Whose, answer: ClaimAnswer) {
         self.measures(whose);
@@ -303,8 +386,11 @@ impl World {
                         let gone = RowState::Gone { status: None };
                         let state = state.map_or(gone, |(_, state)| state.clone());
                         let is_pending = matches!(state, RowState::Pending { .. });
+                        let has_pace = matches!(state, RowState::Pending { pace: Some(_), .. });
                         if is_pending && paused.contains(&ask.id) {
                             Answered::Paused(state)
+                        } else if has_pace {
+                            Answered::Paced(state)
                         } else {
                             Answered::Lost(state)
                         }
@@ -398,6 +484,10 @@ impl World {
             self.tell_process(whose, at, Input::Loaded(part.to_vec()));
         }
         at += self.latency();
+        if complete {
+            let paces = self.db.paces_load(None, until, self.db_now());
+            self.tell_process(whose, at, Input::PacesLoaded(paces));
+        }
         self.tell_process(whose, at, Input::LoadEnded { complete });
     }
 
@@ -485,6 +575,7 @@ const fn input_name(input: &Input) -> &'static str {
     match input {
         Input::ClaimRefused(_) => "the claim was refused",
         Input::ClaimLost(_) => "the answer to the claim was lost",
+        Input::PacesClaimed { .. } => "the claim from paces failed",
         Input::Rows { .. } => "the read failed",
         Input::Pauses(_) => "the read of the pauses failed",
         Input::LoadEnded { .. } => "the sweep failed",

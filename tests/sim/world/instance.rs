@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use punctual::message::{
-    ClaimAnswer, InstanceId, LaneKey, MessageId, Moment, Now, RowState, Uptime,
+    ClaimAnswer, InstanceId, LaneKey, MessageId, Moment, Now, PacedAnswer, RowState, Uptime,
 };
 use punctual::proof::quarantine::WRITTEN_AFTER;
 use punctual::reactor::{Command, Reactor};
@@ -201,6 +201,7 @@ impl World {
             Process::Input(input) => self.feed(whose, input),
             Process::Claimed(answer) => self.claimed(whose, answer),
             Process::Kept(keeping) => self.kept(whose, keeping),
+            Process::PacesClaimed(answers) => self.paces_claimed(whose, answers),
             Process::Leave(departure) => self.leave(whose, departure),
             Process::Answered(reply) => self.answered(whose, reply),
             Process::Upkeep => {
@@ -345,6 +346,9 @@ impl World {
                 let asked = self.now_of(whose.slot).up;
                 self.issue(whose, Call::Claim { asks, asked });
             }
+            Command::ClaimPaced { asks, until } => {
+                self.issue(whose, Call::ClaimPaced { asks, until });
+            }
             Command::Record { group, records } => {
                 self.issue(whose, Call::Record { group, records });
             }
@@ -431,10 +435,24 @@ fn without_lanes(input: &mut Input) {
             for (_, answer) in answers {
                 match answer {
                     ClaimAnswer::Won(judged) => judged.lane = LaneKey::default(),
-                    ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) => forget(state),
+                    ClaimAnswer::Lost(state)
+                    | ClaimAnswer::Paused(state)
+                    | ClaimAnswer::Paced(state) => forget(state),
                 }
             }
         }
+        Input::PacesClaimed { answers } => {
+            for (_, answer) in answers {
+                match answer {
+                    PacedAnswer::Won(paced) => paced.claim.lane = LaneKey::default(),
+                    PacedAnswer::Wait(due) => due.lane = LaneKey::default(),
+                    PacedAnswer::Idle => {}
+                }
+            }
+        }
+        Input::PacesLoaded(paces) => paces
+            .iter_mut()
+            .for_each(|due| due.lane = LaneKey::default()),
         _ => {}
     }
 }

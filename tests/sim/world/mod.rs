@@ -10,7 +10,9 @@ use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use punctual::message::{AttemptToken, Channel, MessageId, Moment, PauseKey, Sender};
+use punctual::message::{
+    AttemptToken, Channel, Claim, MessageId, Moment, PaceId, PacedAnswer, PauseKey, Sender,
+};
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor;
 use uuid::Uuid;
@@ -97,6 +99,7 @@ enum Process {
     Input(Input),
     Claimed(database::ClaimAnswer),
     Kept(database::Keeping),
+    PacesClaimed(Vec<(PaceId, PacedAnswer<Claim>)>),
     Leave(provider::Departure),
     Answered(provider::Reply),
     Upkeep,
@@ -150,6 +153,8 @@ pub(crate) struct World {
     pub(crate) requests: Vec<Request>,
     /// When what is paused was, the last time.
     pub(crate) paused_at: HashMap<PauseKey, i64>,
+    /// When the latest request of each campaign began.
+    pub(crate) campaigns: HashMap<Uuid, i64>,
     /// Of each claim, the channel its row had.
     pub(crate) channels: HashMap<AttemptToken, Channel>,
     /// Of each claim, what the database's clock was ahead by.
@@ -193,6 +198,7 @@ impl World {
             db,
             requests: Vec::new(),
             paused_at: HashMap::new(),
+            campaigns: HashMap::new(),
             channels: HashMap::new(),
             jumps: HashMap::new(),
             mutant,
@@ -220,6 +226,9 @@ impl World {
             story: telling.then(Vec::new),
             plan,
         };
+        for (campaign, pace) in world.plan.paces.clone() {
+            world.db.paces.insert(campaign, pace);
+        }
         for (n, deed) in world.plan.deeds.clone().iter().enumerate() {
             world.at(deed.at, Event::Deed(n));
         }

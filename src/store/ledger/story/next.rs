@@ -67,6 +67,14 @@ fn pending(row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
         let by = row.paused_by.as_deref().unwrap_or("everything");
         return format!("is paused {until} ({by}); it will be sent then, or when it is due");
     }
+    if let Some((pace, about)) = row.pace.as_ref().and_then(|p| Some((p, p.about?))) {
+        let (scope, what, ahead) = (&pace.scope, &pace.what, pace.ahead.unwrap_or(0));
+        return format!(
+            "waits for the pace of {scope} {what}, behind {ahead} other{}; it will be sent about {}",
+            if ahead == 1 { "" } else { "s" },
+            show(about)
+        );
+    }
     let what = match &row.parts {
         Some(parts) => format!("{parts} parts are sent; the next one will be sent"),
         None => "will be sent".to_owned(),
@@ -200,6 +208,7 @@ mod tests {
             max_attempts: None,
             version: 0,
             in_doubt: in_doubt.map(Into::into),
+            pace: None,
             warnings: vec![],
         }
     }

@@ -11,11 +11,11 @@ use crate::message::{Address, AttemptToken, Channel, Facts, InstanceId, Moment};
 use crate::policy::{Rule, Rules, ZoneWarning, zone_of};
 use crate::store::session::timestamp::PgTimestamp;
 
-fn at(row: &Row, column: &str) -> Result<Moment, tokio_postgres::Error> {
+pub(super) fn at(row: &Row, column: &str) -> Result<Moment, tokio_postgres::Error> {
     Ok(row.try_get::<_, PgTimestamp>(column)?.0)
 }
 
-fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Error> {
+pub(super) fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Error> {
     Ok(row
         .try_get::<_, Option<PgTimestamp>>(column)?
         .map(|at| at.0))
@@ -63,6 +63,7 @@ pub(super) fn row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
         max_attempts: row.try_get("max_attempts")?,
         version: row.try_get("version")?,
         in_doubt: row.try_get("in_doubt")?,
+        pace: super::pace::read(row)?,
         warnings: zone_warnings(row.try_get("timezone")?, row.try_get("their_timezone")?),
     })
 }

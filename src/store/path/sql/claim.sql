@@ -4,7 +4,7 @@
 --            └────▶ unwanted
 --
 -- The database judges the time. A locked row is skipped, never waited for, and rows are locked in id order, so
--- a claim can take no part in a deadlock. A message that is paused is not won either. One to a recipient who has
+-- a claim can take no part in a deadlock. A message that is paused or has a pace is not won either. One to a recipient who has
 -- opted out is cancelled instead, and so not won. The facts about users, events and templates are returned for the
 -- policy to judge by, and each message that counts takes quota of its user's day, or finds that there is none left
 -- (reserve_quota). Of a message of several parts the next one is claimed, with the text that was kept of it.
@@ -38,14 +38,13 @@ with quarantine as materialized (
         -- A part waits for every request at the parts before it.
         and (m.parts_done = 0
              or not exists (select from punctual.attempts o where o.message_id = m.id and is_open!(o)))
-        -- Written after the quarantine began (WRITTEN_AFTER in proof/quarantine.rs), it is not in it.
-        and not exists (
-          select from quarantine q
-           where due!(m) < q.due_before
-             and not coalesce(greatest(m.created_at, m.requeued_at) > q.due_before + interval '60 s', false)
-             and not exists (select from punctual.quarantine_cleared c where c.message_id = m.id))
+        and not is_quarantined!(m)
+        -- It waits for a slot (claim_paced.sql).
+        and not has_pace!(m)
         for no key update of m skip locked) m
-), unwanted as (
+),
+-- Steps:
+unwanted as (
   update public.scheduled_messages m
      set status = 'cancelled', cancel_reason = free.opted_out, cancelled_at = clock_timestamp(),
          updated_at = clock_timestamp()
@@ -94,6 +93,7 @@ with quarantine as materialized (
          case when day is not null then user_id end, day
     from won
 )
+-- Result:
 select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
        coalesce(w.max_attempts, 3)::int as max_attempts,
        case when p.until > clock_timestamp() then greatest(w.due, p.until) else w.due end as due,

@@ -1,7 +1,7 @@
 -- Locks the rows that may be too late (later than allowed, or past their send_before) and returns their
 -- times: `policy::too_late` decides, and expire_cancel.sql writes, in the same transaction. So a first
 -- start on an old table neither sends old messages nor claims them one by one. What is paused is not too late, and
--- its lateness counts from the end of the pause.
+-- its lateness counts from the end of the pause. What waits for its pace is late only by its send_before.
 -- The moments are sub-selects, evaluated once: with them an index finds the rows, where
 -- clock_timestamp() itself would be compared with every pending row.
 -- $1 max lateness (us)  $2 rows at most, of each kind  $3 rows due before this are in quarantine
@@ -15,6 +15,7 @@ with late as (
       and late_from!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
       and due!(m) >= coalesce($3::timestamptz, '-infinity')
       and coalesce(paused_until!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond'), true)
+      and not has_pace!(m)
     order by due!(m)
     limit $2)
   union
@@ -28,7 +29,7 @@ with late as (
     limit $2)
 )
 -- Checked again once the row is locked: an edit that was committed meanwhile counts.
-select m.id, greatest(late_from!(m), p.until), m.send_before, clock_timestamp()
+select m.id, case when has_pace!(m) then 'infinity' else greatest(late_from!(m), p.until) end, m.send_before, clock_timestamp()
   from public.scheduled_messages m
  cross join (select $4::text as sender) ours
  cross join lateral (select paused_until!(m) as until) p

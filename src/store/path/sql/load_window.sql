@@ -1,5 +1,6 @@
 -- What is pending and due up to a moment, soonest first. What is so late that it is to be cancelled is left to
--- expire_candidates.sql. What is paused is due when the pause ends, and its lateness counts from there.
+-- expire_candidates.sql. What is paused is due when the pause ends, and its lateness counts from there. What
+-- has a pace is not among them (paces_load.sql).
 -- $1 until  $2 max lateness (us)  $3 the sender for rows that name none
 select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::text,
        lane_address!(m) as lane_address,
@@ -11,5 +12,6 @@ select m.id, m.version::bigint, m.attempts::int, m.priority::text, m.channel::te
  where m.status = 'pending'
    and due!(m) <= $1::timestamptz
    and coalesce(p.until <= $1::timestamptz, true)
+   and not has_pace!(m)
    and greatest(late_from!(m), p.until) >= clock_timestamp() - $2::bigint * interval '1 microsecond'
  order by due!(m)

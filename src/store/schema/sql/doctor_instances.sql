@@ -14,7 +14,9 @@ with running as (
             join public.scheduled_messages m on m.id = a.message_id
            where a.ctid >= format('(%s,0)', greatest(pg_relation_size('punctual.attempts') / current_setting('block_size')::int - 256, 0))::tid
              and a.started_at > clock_timestamp() - interval '1 day' and a.number = 1
-             and m.status in ('sent', 'delivered')) timed
+             and m.status in ('sent', 'delivered')
+             -- What waits for its pace is late from its slot on only.
+             and not has_pace!(m)) timed
 ), foreign_sent as (
   -- A row that the app inserts as sent has the version 0; each update adds one.
   select count(*) as n, min(m.id::text) as id

@@ -1,0 +1,189 @@
+//! Claims from paces, and what they bring.
+
+use super::super::lanes::Load;
+use super::super::{Busy, Command, JudgedClaim, PaceAsk, Phase, Reactor, Record};
+use crate::message::{
+    Moment, Now, PaceDue, PaceId, PacedAnswer, PacedClaim, Part, Priority, Uptime,
+};
+use crate::schedule::LEAD_MAX;
+
+impl<P: Clone> Reactor<P> {
+    /// When a pace may be claimed from, as far as its lane is concerned; `None`: not before something happens.
+    fn pace_allowed(&self, due: &PaceDue, now: Now) -> Option<Moment> {
+        let Some(lane) = self.lanes.find(&due.lane) else {
+            let ahead = self.lanes.load().ahead() + self.paces.asks;
+            return (ahead < self.ahead_max).then_some(Moment::MIN);
+        };
+        let allowed = self.next_allowed(lane, now)?;
+        let least = self.least_with_room(lane, now)?;
+        (least <= Priority::Normal).then_some(allowed)
+    }
+
+    pub(in crate::reactor) fn claim_paced(&mut self, now: Now) {
+        if self.paces.asked.is_some() || !self.may_claim_paced() || !self.claim_pause.is_over(now) {
+            return;
+        }
+        let until = now.db + self.lead.single();
+        let due = self
+            .paces
+            .order
+            .range(..=(until, PaceId(uuid::Uuid::max())));
+        let due: Vec<_> = due.map(|(_, id)| *id).collect();
+        let mut asks = Vec::new();
+        for id in due {
+            if asks.len() == self.settings.limits.claims.batch {
+                break;
+            }
+            let waiting = &self.paces.waiting[&id];
+            if self
+                .pace_allowed(&waiting.due, now)
+                .is_none_or(|at| at > now.db)
+            {
+                continue;
+            }
+            let token = (self.draw)();
+            self.paces.change(id, |waiting| waiting.is_asked = true);
+            self.paces.asks += 1;
+            asks.push(PaceAsk { pace: id, token });
+        }
+        if !asks.is_empty() {
+            self.paces.asked = Some(now.up);
+            let until = self.intake.window_until().max(now.db);
+            self.commands.push_back(Command::ClaimPaced { asks, until });
+        }
+    }
+
+    fn may_claim_paced(&self) -> bool {
+        let unrecorded_max = self.settings.limits.records.unrecorded_max;
+        !self.draining && !self.clock_lost && self.outgoing.unrecorded() < unrecorded_max
+    }
+
+    pub(in crate::reactor) fn next_pace_claim(&self, now: Now) -> Option<Moment> {
+        if self.paces.asked.is_some() || !self.may_claim_paced() {
+            return None;
+        }
+        let lead = self.lead.single();
+        let mut next: Option<Moment> = None;
+        for (ask_at, id) in &self.paces.order {
+            let at = *ask_at - lead;
+            if next.is_some_and(|next| next <= at) {
+                break;
+            }
+            let allowed = self.pace_allowed(&self.paces.waiting[id].due, now);
+            let at = allowed.map(|allowed| at.max(allowed));
+            next = [next, at].into_iter().flatten().min();
+        }
+        let over = now.db + self.claim_pause.until().since(now.up);
+        next.map(|at| {
+            if self.claim_pause.is_over(now) {
+                at
+            } else {
+                at.max(over)
+            }
+        })
+    }
+
+    /// The answers to a claim from paces. Those that are missing failed: what they may have won all the same is released
+    /// when its lease is over.
+    pub(in crate::reactor) fn paces_claimed(
+        &mut self,
+        answers: Vec<(PaceId, PacedAnswer<JudgedClaim<P>>)>,
+        now: Now,
+    ) {
+        let Some(asked) = self.paces.asked.take() else {
+            return;
+        };
+        self.paces.asks = 0;
+        for (id, answer) in answers {
+            match answer {
+                PacedAnswer::Won(paced) => {
+                    let turn = self.pace_turn(id, paced.next, now);
+                    self.paces.change(id, |waiting| {
+                        waiting.due.at = paced.next;
+                        (waiting.ask_at, waiting.misses, waiting.is_asked) = (turn, 0, false);
+                    });
+                    self.pace_won(*paced, asked, now);
+                }
+                PacedAnswer::Wait(due) => self.pace_waits(id, due, now),
+                PacedAnswer::Idle => self.paces.remove(id),
+            }
+        }
+        let unanswered = self.paces.waiting.iter().filter(|(_, w)| w.is_asked);
+        let unanswered: Vec<_> = unanswered.map(|(id, _)| *id).collect();
+        if unanswered.is_empty() {
+            self.claim_pause.succeeded();
+        } else {
+            self.claim_pause.failed(now);
+        }
+        for id in unanswered {
+            self.paces.change(id, |waiting| waiting.is_asked = false);
+        }
+    }
+
+    fn pace_waits(&mut self, id: PaceId, due: PaceDue, now: Now) {
+        let retry = self.settings.limits.claims.locked_retry;
+        let turn = self.pace_turn(id, due.at, now);
+        let is_due = due.at <= now.db + LEAD_MAX;
+        self.paces.change(id, |waiting| {
+            waiting.misses = if is_due {
+                waiting.misses.saturating_add(1)
+            } else {
+                0
+            };
+            waiting.ask_at = if is_due {
+                now.db + retry.pause(u32::from(waiting.misses))
+            } else {
+                turn
+            };
+            (waiting.due, waiting.is_asked) = (due, false);
+        });
+    }
+
+    fn pace_won(&mut self, paced: PacedClaim<JudgedClaim<P>>, asked: Uptime, now: Now) {
+        let PacedClaim {
+            id,
+            priority,
+            claim: judged,
+            latest,
+            waited,
+            ..
+        } = paced;
+        if let Some(busy) = self.busy.get_mut(&id) {
+            // Its release is written and was not heard of yet.
+            busy.recheck = true;
+            let reason = "the claim before it was not over";
+            let record = Record::release(id, judged.token, reason);
+            self.outgoing.push(None, record);
+            return;
+        }
+        self.lanes.remove(id);
+        self.intake.overtake(id);
+        let lane = self.lanes.of(&judged.lane, &self.settings, now);
+        let sweep = self.intake.sweep_number();
+        let busy = Busy {
+            token: judged.token,
+            lane,
+            recheck: false,
+            due: judged.due,
+            wanted_at: judged.wanted_at,
+            ready_at: now.db,
+            tries: None,
+            part: Part::ONLY,
+            lock_misses: 0,
+            attempts: u16::try_from(judged.tries.before).unwrap_or(u16::MAX),
+            version: 0,
+            priority,
+            slot_until: Some(latest),
+            paced: waited,
+            phase: Phase::Claiming { asked, sweep },
+        };
+        self.lanes.note(lane, Load::joined);
+        self.lanes.note(lane, |load| load.asked(priority));
+        if self.breaker_allows(lane, now) > 0 {
+            self.note_probe(lane, id, judged.token);
+        }
+        self.busy.insert(id, busy);
+        self.won(id, judged, now);
+        self.paces.cleared.insert((latest, id));
+    }
+}

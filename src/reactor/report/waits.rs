@@ -1,0 +1,27 @@
+//! What messages wait for beside their time.
+
+use serde::Serialize;
+
+use crate::message::Moment;
+
+/// A pause in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PauseReport {
+    /// As `punctual.pauses` has it.
+    pub scope: &'static str,
+    /// Which lane, campaign, user or type; `null` for everything, and for senders, which are numbers.
+    pub what: Option<String>,
+    /// When it ends; `infinity`: when somebody resumes.
+    pub until: Moment,
+}
+
+/// A pace that has a message to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PaceReport {
+    /// As `punctual.paces` has it.
+    pub scope: String,
+    /// Which campaign.
+    pub what: String,
+    /// When its next message may start.
+    pub next_at: Moment,
+}

@@ -1,0 +1,260 @@
+//! Paces over several instances: the messages of each campaign keep their gaps, through a kill and a pause, and delay
+//! nothing else.
+//!
+//! `PUNCTUAL_PACES=50x200` runs it with as many campaigns and messages each, on a quiet machine, and holds the messages
+//! without a pace to 5 ms.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use punctual::schedule::PACE_SLACK;
+use punctual::schedule::pace::gap;
+use rustix::process::Signal;
+use uuid::Uuid;
+
+use crate::daemon::{Daemon, until};
+use crate::world::{TO, World};
+
+/// The gaps of all campaigns.
+const GAPS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
+
+/// How long nothing may be sent before that is a failure.
+const STALLED: Duration = Duration::from_secs(90);
+
+fn campaign(n: usize) -> Uuid {
+    Uuid::from_u128(0xC << 64 | n as u128)
+}
+
+/// How many campaigns, and messages of each.
+fn size() -> (usize, usize, bool) {
+    match std::env::var("PUNCTUAL_PACES") {
+        Ok(size) => {
+            let (paces, rows) = size.split_once('x').expect("paces x rows, like 50x200");
+            (paces.parse().unwrap(), rows.parse().unwrap(), true)
+        }
+        Err(_) => (3, 8, false),
+    }
+}
+
+async fn done(world: &World, args: &[&str]) -> String {
+    let (code, said, complaint) = world.call(args).await;
+    assert_eq!(code, Some(0), "{args:?}: {said}{complaint}");
+    said
+}
+
+/// Requests of campaigns that have begun.
+async fn begun(world: &World) -> i64 {
+    let sql =
+        "select count(*) from punctual.attempts a join scheduled_messages m on m.id = a.message_id
+                where m.campaign_id is not null and a.started_at is not null";
+    world.app.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Waits until so many have begun, as long as there is progress.
+async fn begin(world: &World, wanted: i64) {
+    let (mut before, mut since) = (0, Instant::now());
+    loop {
+        let now = begun(world).await;
+        if now >= wanted {
+            return;
+        }
+        if now > before {
+            (before, since) = (now, Instant::now());
+        }
+        assert!(since.elapsed() < STALLED, "{now} of {wanted} began");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn clock(world: &World) -> i64 {
+    let sql = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+    world.app.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// When the requests of each campaign began, in microseconds, and its seed.
+async fn starts(world: &World) -> BTreeMap<Uuid, (i64, Vec<i64>)> {
+    let sql =
+        "select m.campaign_id, p.seed, (extract(epoch from a.started_at) * 1000000)::bigint as at
+                 from punctual.attempts a
+                 join scheduled_messages m on m.id = a.message_id
+                 join punctual.paces p on p.what = m.campaign_id::text
+                where a.started_at is not null order by a.started_at";
+    let mut all: BTreeMap<Uuid, (i64, Vec<i64>)> = BTreeMap::new();
+    for row in world.app.query(sql, &[]).await.unwrap() {
+        let (_, starts) = all.entry(row.get(0)).or_insert((row.get(1), Vec::new()));
+        starts.push(row.get(2));
+    }
+    all
+}
+
+/// Messages without a pace, while the campaigns run.
+async fn insert_others(world: &World, each_ms: usize, n: usize) {
+    let others = "insert into scheduled_messages (to_number, body, scheduled_at)
+                  select $1, 'other ' || n, clock_timestamp() + (1000 + n * $2::int) * interval '1 ms'
+                    from generate_series(1, $3::int) n";
+    let (each_ms, n) = (i32::try_from(each_ms).unwrap(), i32::try_from(n).unwrap());
+    world
+        .app
+        .execute(others, &[&TO, &each_ms, &n])
+        .await
+        .unwrap();
+}
+
+async fn set_up(world: &World, paces: usize, rows: usize) {
+    for n in 0..paces {
+        let id = campaign(n).to_string();
+        let said = done(
+            world,
+            &["pace", "set", "campaign", &id, "--gap", "100ms..500ms"],
+        )
+        .await;
+        assert_eq!(
+            said,
+            format!("campaign {id} sends one message every 100ms..500ms\n")
+        );
+        let insert = "insert into scheduled_messages (to_number, body, scheduled_at, campaign_id)
+                      select $1, $2 || ' ' || n, clock_timestamp() + interval '1 s', $3 from generate_series(1, $4::int) n";
+        let rows = i32::try_from(rows).unwrap();
+        let all = world
+            .app
+            .execute(insert, &[&TO, &id, &campaign(n), &rows])
+            .await;
+        assert_eq!(all.unwrap(), u64::try_from(rows).unwrap());
+    }
+}
+
+/// How long so many slots from this one on are apart, in microseconds.
+fn expected(seed: i64, from: usize, n: usize) -> i64 {
+    let each = |n: usize| PACE_SLACK + gap(seed, i64::try_from(n).unwrap(), GAPS);
+    let all: Duration = (from..from + n).map(each).sum();
+    i64::try_from(all.as_micros()).unwrap()
+}
+
+/// The gaps are kept between all requests; and outside the time of the kill and of its pause each campaign sends at its
+/// rate, to 2 %.
+fn check_gaps(all: &BTreeMap<Uuid, (i64, Vec<i64>)>, disturbed: impl Fn(Uuid, i64, i64) -> bool) {
+    let least = i64::try_from(GAPS.0.as_micros()).unwrap();
+    for (campaign, (seed, starts)) in all {
+        let gaps = starts.windows(2).enumerate();
+        let gaps = gaps.map(|(n, pair)| (n, pair[0], pair[1]));
+        let mut calm: Vec<Vec<usize>> = vec![Vec::new()];
+        for (n, from, until) in gaps {
+            let us = until - from;
+            assert!(us >= least, "{campaign}: {us} us after the one before");
+            if disturbed(*campaign, from, until) {
+                calm.push(Vec::new());
+            } else if let Some(calm) = calm.last_mut() {
+                calm.push(n);
+            }
+        }
+        for calm in calm.iter().filter(|calm| !calm.is_empty()) {
+            let (first, n) = (calm[0], calm.len());
+            let took = starts[first + n] - starts[first];
+            // The slots that were lost with their instance have numbers too.
+            let slots: Vec<_> = (first..first + 4)
+                .map(|from| expected(*seed, from, n))
+                .collect();
+            assert!(
+                slots.iter().any(|slots| (took - slots).abs() <= slots / 50),
+                "{campaign}: {n} gaps took {took} us where one of {slots:?} us was expected"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn three_instances_keep_the_gaps_of_each_campaign_through_a_kill_and_a_pause() {
+    let (paces, rows, is_measured) = size();
+    let total = i64::try_from(paces * rows).unwrap();
+    let world = World::new([]).await;
+    let mut daemons: Vec<Daemon> = Vec::new();
+    for _ in 0..3 {
+        daemons.push(world.daemon().await);
+    }
+    set_up(&world, paces, rows).await;
+    insert_others(&world, 150, if is_measured { 1_500 } else { 60 }).await;
+    until("a daemon reports the paces", async || {
+        let timers = daemons[0].timers("").await;
+        (timers["paces"].as_array()?.len() == paces).then_some(())
+    })
+    .await;
+
+    // In the middle: one is killed, and later one campaign paused.
+    begin(&world, total / 3).await;
+    let mut killed = daemons.pop().unwrap();
+    let kill = clock(&world).await;
+    killed.signal(Signal::KILL);
+    killed.ended().await;
+    begin(&world, total / 2).await;
+    let first = campaign(0).to_string();
+    let scope = format!("campaign={first}");
+    done(&world, &["pause", &scope]).await;
+    let pause = clock(&world).await + 100_000;
+    let why = "select id::text from scheduled_messages where campaign_id = $1 and status = 'pending' limit 1";
+    let last = world
+        .app
+        .query_opt(why, &[&campaign(paces - 1)])
+        .await
+        .unwrap();
+    if let Some(row) = last {
+        let why = done(&world, &["why", row.get(0)]).await;
+        let is_told = why.contains("waits for the pace of campaign") || !why.contains("pending");
+        assert!(is_told, "{why}");
+    }
+    let before = begun(&world).await;
+    begin(
+        &world,
+        (before + 3).min(total - i64::try_from(rows).unwrap()),
+    )
+    .await;
+    done(&world, &["resume", &scope, "--yes"]).await;
+    let resume = clock(&world).await;
+
+    // What the killed one had claimed stays with it until its lease is over.
+    let left = "select count(*) from scheduled_messages where status = 'pending'";
+    let (mut left_before, mut since) = (i64::MAX, Instant::now());
+    loop {
+        let left: i64 = world.app.query_one(left, &[]).await.unwrap().get(0);
+        if left == 0 {
+            break;
+        }
+        if left < left_before {
+            (left_before, since) = (left, Instant::now());
+        }
+        assert!(since.elapsed() < STALLED, "{left} are pending");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let all = starts(&world).await;
+    assert_eq!(all.len(), paces);
+    check_gaps(&all, |of, from, until| {
+        let is_paused = of == campaign(0) && until >= pause && from <= resume;
+        is_paused || until >= kill && from <= kill + 2_000_000
+    });
+    // After it too, all that was pending was sent, and nothing of what was paused began in the pause.
+    let in_pause = all[&campaign(0)]
+        .1
+        .iter()
+        .filter(|at| (pause..resume).contains(*at));
+    assert_eq!(in_pause.count(), 0);
+    let sent: usize = all.values().map(|(_, starts)| starts.len()).sum();
+    // Each campaign may have had a message at the killed instance, and a slot lost with it.
+    assert!(sent >= paces * (rows - 1), "{sent} of {total}");
+    report(&world, is_measured).await;
+    done(&world, &["pace", "remove", "campaign", &first]).await;
+    for daemon in daemons {
+        daemon.stop().await;
+    }
+}
+
+/// How late the others were.
+async fn report(world: &World, is_measured: bool) {
+    let late = "select (extract(epoch from percentile_disc(0.99) within group (order by a.started_at - m.scheduled_at)) * 1000)::float8,
+                       count(*)
+                  from punctual.attempts a join scheduled_messages m on m.id = a.message_id
+                 where m.campaign_id is null and a.started_at is not null and a.number = 1";
+    let row = world.app.query_one(late, &[]).await.unwrap();
+    let (p99, n): (f64, i64) = (row.get(0), row.get(1));
+    println!("{n} messages without a pace: 99 of 100 within {p99:.2} ms");
+    assert!(!is_measured || p99 <= 5.0, "{p99} ms");
+}

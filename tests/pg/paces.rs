@@ -1,0 +1,322 @@
+//! Paces in the database: which message takes a slot, when the next one begins, and what becomes of one that is not used.
+
+use std::time::Duration;
+
+use punctual::message::{
+    AttemptToken, Claim, ClaimAnswer, LaneKey, Moment, PaceDue, PaceId, PacedAnswer, PacedClaim,
+    RowState,
+};
+use punctual::reactor::Settlement;
+use punctual::schedule::PACE_SLACK;
+use punctual::schedule::pace::gap;
+use punctual::store::{Store, paces};
+use uuid::Uuid;
+
+use crate::notice::Listening;
+use crate::ours::{LATE, LEASE, accepted, claim, now, record, recorded, store};
+use crate::rows::{World, one, run, said};
+use crate::window::loaded;
+
+const CAMPAIGN: Uuid = Uuid::from_u128(0xCD);
+const GAP: Duration = Duration::from_secs(30);
+
+/// A campaign with a pace of one gap.
+async fn paced(world: &World) -> PaceId {
+    paces::set(&world.user, CAMPAIGN, (GAP, GAP)).await.unwrap();
+    let id = one(&world.unseen, "select id from punctual.paces").await;
+    PaceId(id)
+}
+
+/// A pending row of it, due so many seconds ago.
+async fn row(world: &World, ago: i32) -> Uuid {
+    let values = format!(", '{CAMPAIGN}'");
+    let id = world.row_with("pending", ", campaign_id", &values).await;
+    let due = format!(
+        "update scheduled_messages set scheduled_at = now() - interval '{ago} s' where id = '{id}'"
+    );
+    run(&world.unseen, &due).await;
+    id
+}
+
+async fn ask(store: &Store, pace: PaceId) -> PacedAnswer<Claim> {
+    let asks = [(pace, AttemptToken::fresh())];
+    let until = now(store).await + Duration::from_secs(3_600);
+    let claimed = store.claim_paced(&asks, LEASE, until).await.unwrap();
+    let [(id, answer)] = <[_; 1]>::try_from(claimed.answers).unwrap();
+    assert_eq!(id, pace);
+    answer
+}
+
+async fn won(store: &Store, pace: PaceId) -> PacedClaim<Claim> {
+    match ask(store, pace).await {
+        PacedAnswer::Won(paced) => *paced,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn waits(store: &Store, pace: PaceId) -> PaceDue {
+    match ask(store, pace).await {
+        PacedAnswer::Wait(due) => due,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The next slot begins now, as if the gap had passed.
+async fn gap_passes(world: &World) {
+    run(&world.unseen, "update punctual.paces set next_at = now()").await;
+}
+
+#[tokio::test]
+async fn the_database_draws_the_gaps_that_the_forecast_draws() {
+    let world = World::new().await;
+    let sql = "select n, s, (extract(epoch from punctual.pace_gap(s, n, '4 min', '7 min')) * 1000000)::bigint as us
+                 from generate_series(0, 300) n, unnest(array[0, 7, -3, 9223372036854775807]) s";
+    let gaps = (Duration::from_secs(240), Duration::from_secs(420));
+    for row in world.unseen.query(sql, &[]).await.unwrap() {
+        let (n, seed): (i32, i64) = (row.get("n"), row.get("s"));
+        let us: i64 = row.get("us");
+        assert_eq!(
+            u128::from(us.unsigned_abs()),
+            gap(seed, n.into(), gaps).as_micros()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_first_that_is_due_takes_the_slot_and_the_others_wait_for_the_next() {
+    let world = World::new().await;
+    let (ours, theirs) = (store(&world), store(&world));
+    let pace = paced(&world).await;
+    let later = row(&world, 10).await;
+    let first = row(&world, 20).await;
+    let plain = world.row("pending").await;
+    let overdue = "update punctual.paces set next_at = now() - interval '1 minute'";
+    run(&world.unseen, overdue).await;
+
+    let before = now(&ours).await;
+    let claimed = won(&ours, pace).await;
+    let (slot, after) = (claimed.claim.due, now(&ours).await);
+    assert_eq!(claimed.id.0, first);
+    assert!(
+        before <= slot && slot <= after,
+        "overdue: it starts at once"
+    );
+    // Waiting for its pace was no lateness.
+    assert_eq!(claimed.claim.wanted_at, slot);
+    assert_eq!(claimed.latest, slot + PACE_SLACK);
+    assert_eq!(claimed.next, claimed.latest + GAP);
+    assert_eq!(world.status(first).await, "sending");
+
+    // No instance has to know of the other's claim.
+    let due = waits(&theirs, pace).await;
+    assert_eq!((due.at, &due.lane), (claimed.next, &LaneKey::default()));
+    assert_eq!((&*due.scope, due.what), ("campaign", CAMPAIGN.to_string()));
+    // Who asks for the message itself is told of its pace.
+    match claim(&theirs, &[later]).await.remove(0) {
+        ClaimAnswer::Paced(RowState::Pending {
+            pace: Some(own), ..
+        }) => assert_eq!((own.id, own.at), (pace, claimed.next)),
+        other => panic!("{other:?}"),
+    }
+    let answer = claim(&theirs, &[plain]).await.remove(0);
+    assert!(matches!(answer, ClaimAnswer::Won(_)), "it has no pace");
+
+    gap_passes(&world).await;
+    assert_eq!(won(&theirs, pace).await.id.0, later);
+    gap_passes(&world).await;
+    assert_eq!(ask(&ours, pace).await, PacedAnswer::Idle, "nothing is left");
+}
+
+#[tokio::test]
+async fn a_slot_begins_no_earlier_than_its_message_is_due() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let id = row(&world, -600).await;
+    let due = waits(&store, pace).await.at;
+    assert_eq!(
+        due,
+        Moment::from(
+            world
+                .get::<chrono::DateTime<chrono::Utc>>(id, "scheduled_at")
+                .await
+        )
+    );
+    let soon = "update scheduled_messages set scheduled_at = clock_timestamp() + interval '40 ms'";
+    run(&world.unseen, soon).await;
+    let due = Moment::from(
+        world
+            .get::<chrono::DateTime<chrono::Utc>>(id, "scheduled_at")
+            .await,
+    );
+    let claimed = won(&store, pace).await;
+    // Within the lead, unless the machine was slower than that.
+    assert!(claimed.claim.due == due || now(&store).await > due);
+    assert_eq!(claimed.next, claimed.claim.due + PACE_SLACK + GAP);
+}
+
+#[tokio::test]
+async fn what_is_locked_is_passed_over_and_what_may_not_be_sent_takes_no_slot() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let taken = async || -> i64 { one(&world.unseen, "select position from punctual.paces").await };
+    let id = row(&world, 30).await;
+    let opted_out =
+        "insert into punctual.suppressions (their_number, reason) values ('+13105550100', 'STOP')";
+    run(&world.unseen, opted_out).await;
+    assert_eq!(ask(&store, pace).await, PacedAnswer::Idle);
+    assert_eq!(
+        (world.status(id).await.as_str(), taken().await),
+        ("cancelled", 0)
+    );
+    run(&world.unseen, "delete from punctual.suppressions").await;
+
+    let (held, free) = (row(&world, 30).await, row(&world, 10).await);
+    run(
+        &world.unseen,
+        "insert into punctual.pauses (scope, what) values ('lane', 'sms')",
+    )
+    .await;
+    assert_eq!(ask(&store, pace).await, PacedAnswer::Idle);
+    assert_eq!(taken().await, 0);
+    run(&world.unseen, "delete from punctual.pauses").await;
+
+    let lock = format!("begin; select from scheduled_messages where id = '{held}' for update");
+    run(&world.user, &lock).await;
+    assert_eq!(won(&store, pace).await.id.0, free);
+    gap_passes(&world).await;
+    let due = waits(&store, pace).await;
+    assert!(due.at <= now(&store).await, "it is due and locked");
+    run(&world.user, "rollback").await;
+    assert_eq!(won(&store, pace).await.id.0, held);
+
+    // A pace that somebody else has locked is not waited for.
+    let third = row(&world, 5).await;
+    gap_passes(&world).await;
+    run(&world.user, "begin; select from punctual.paces for update").await;
+    waits(&store, pace).await;
+    assert_eq!(
+        (world.status(third).await.as_str(), taken().await),
+        ("pending", 2)
+    );
+    run(&world.user, "rollback").await;
+}
+
+#[tokio::test]
+async fn a_slot_that_no_request_used_is_given_back_while_it_is_the_latest() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let (first, second) = (row(&world, 20).await, row(&world, 10).await);
+    let state = "select concat_ws(' ', position, next_at <= clock_timestamp(), token is null) from punctual.paces";
+    let state = async || -> String { one(&world.unseen, state).await };
+
+    let claimed = won(&store, pace).await;
+    assert_eq!(state().await, "1 f f");
+    let mut released = record(&claimed.claim, Settlement::returned("its slot was over"));
+    released.started = None;
+    assert_eq!(recorded(&store, &[released]).await, 1);
+    assert_eq!(state().await, "0 t t");
+
+    // A later one was taken since.
+    let claimed = won(&store, pace).await;
+    gap_passes(&world).await;
+    let later = won(&store, pace).await;
+    assert_eq!((claimed.id.0, later.id.0), (first, second));
+    let mut released = record(&claimed.claim, Settlement::returned("paused"));
+    released.started = None;
+    recorded(&store, &[released]).await;
+    assert_eq!(state().await, "2 f f");
+
+    // A request was made in this one, whatever its outcome.
+    let unsent = record(&later.claim, Settlement::returned("the request failed"));
+    recorded(&store, &[unsent]).await;
+    assert_eq!(state().await, "2 f f");
+    gap_passes(&world).await;
+    let again = won(&store, pace).await;
+    recorded(&store, &[accepted(&again.claim)]).await;
+    assert_eq!(state().await, "3 f f");
+}
+
+/// Nothing that waits for its pace is too late, armed or overdue; `send_before` counts through.
+#[tokio::test]
+async fn waiting_for_a_pace_is_not_lateness() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let old = row(&world, 4 * 3_600).await;
+    let short = row(&world, 4 * 3_600).await;
+    let limit = format!("update scheduled_messages set send_before = now() where id = '{short}'");
+    run(&world.unseen, &limit).await;
+    run(
+        &world.unseen,
+        "update punctual.paces set next_at = now() + interval '1 hour'",
+    )
+    .await;
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 1);
+    assert_eq!(world.status(short).await, "cancelled");
+    assert_eq!(loaded(&store, now(&store).await, LATE).await, []);
+    let overdue = store.overdue(Duration::from_secs(10), None).await.unwrap();
+    assert_eq!((overdue.messages, overdue.paused, overdue.paced), (0, 0, 1));
+    let until = now(&store).await + LATE;
+    let all = store.paces(None, until).await.unwrap();
+    assert_eq!(all.iter().map(|due| due.id).collect::<Vec<_>>(), [pace]);
+    // Its slot is overdue: nobody claims it.
+    run(
+        &world.unseen,
+        "update punctual.paces set next_at = now() - interval '1 minute'",
+    )
+    .await;
+    let overdue = store.overdue(Duration::from_secs(10), None).await.unwrap();
+    assert_eq!((overdue.messages, overdue.paced), (1, 0));
+    assert_eq!(won(&store, pace).await.id.0, old);
+
+    // Without the pace it is late from its own time on.
+    run(
+        &world.unseen,
+        "update scheduled_messages set status = 'pending' where status = 'sending'",
+    )
+    .await;
+    assert!(paces::remove(&world.user, CAMPAIGN).await.unwrap());
+    assert!(!paces::remove(&world.user, CAMPAIGN).await.unwrap());
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_change_of_a_pace_is_notified_and_a_claim_is_not() {
+    let mut listening = Listening::new().await;
+    for (sql, expected) in [
+        (
+            "insert into punctual.paces (what, gap_min, gap_max)
+             values (' 00000000-0000-0000-0000-0000000000CD ', '1 s', '2 s')",
+            &["paces"][..],
+        ),
+        ("update punctual.paces set gap_max = '3 s'", &["paces"]),
+        (
+            "update punctual.paces set next_at = now(), position = position + 1",
+            &[],
+        ),
+        ("delete from punctual.paces", &["paces"]),
+        ("truncate punctual.paces", &["paces"]),
+    ] {
+        assert_eq!(listening.said(sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_pace_is_refused() {
+    let world = World::new().await;
+    for (what, min, max, why) in [
+        ("summer", "1 s", "2 s", "a UUID"),
+        (&*CAMPAIGN.to_string(), "0 s", "2 s", "longer than 0"),
+        (&*CAMPAIGN.to_string(), "3 s", "2 s", "not shorter"),
+        (&*CAMPAIGN.to_string(), "1 s", "2 days", "at most a day"),
+    ] {
+        let sql = format!(
+            "insert into punctual.paces (what, gap_min, gap_max) values ('{what}', '{min}', '{max}')"
+        );
+        let refused = world.user.batch_execute(&sql).await.unwrap_err();
+        assert!(said(&refused).contains(why), "{sql}: {}", said(&refused));
+    }
+}
