@@ -39,8 +39,7 @@
 //!   `src/config/provider.rs`, built in `provider` and, with its callbacks, `callbacks` of `src/cli/run.rs`
 //! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`. If it can last, also
 //!   `expire_candidates.sql`, `overdue.sql`, `load_window.sql` and `read_rows.sql` there, and the reactor, as for
-//!   pauses (`src/reactor/pauses.rs`) and paces (`src/reactor/paces.rs`). `src/reactor/pause.rs` is something else: the
-//!   wait after the database failed
+//!   pauses (`src/reactor/pauses.rs`) and paces (`src/reactor/paces.rs`)
 //! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`, its
 //!   rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
 //! - all SQL: `src/store/*/sql`, `triggers/` for what runs in the statements of the app, `migrations/` for the tables.

@@ -32,6 +32,7 @@ use crate::schedule::{Lead, LeadSetting, Ranking};
 mod breaker;
 mod claims;
 pub mod events;
+mod failure_pause;
 mod intake;
 mod io;
 mod lanes;
@@ -39,7 +40,6 @@ mod lateness;
 pub mod limits;
 mod outgoing;
 mod paces;
-mod pause;
 mod pauses;
 mod prewarm;
 mod quarantine;
@@ -140,7 +140,7 @@ pub struct Reactor<P> {
     intake: intake::Intake,
     /// Claims under way.
     claims: usize,
-    claim_pause: pause::FailurePause,
+    claim_pause: failure_pause::FailurePause,
     outgoing: outgoing::Outgoing<P>,
     paces: paces::Paces,
     pauses: pauses::Pauses,
@@ -176,7 +176,7 @@ impl<P: Clone> Reactor<P> {
             busy: BTreeMap::new(),
             intake: intake::Intake::new(limits.intake, now),
             claims: 0,
-            claim_pause: pause::FailurePause::new(limits.claims.failed_retry),
+            claim_pause: failure_pause::FailurePause::new(limits.claims.failed_retry),
             outgoing: outgoing::Outgoing::new(limits.records),
             paces: paces::Paces::default(),
             pauses: pauses::Pauses::new(limits.pauses),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Record;
+use super::failure_pause::FailurePause;
 use super::lanes::Lane;
 use super::limits::RecordLimits;
-use super::pause::FailurePause;
 use super::settle::Settlement;
 use crate::message::{AttemptToken, Moment, Now, Uptime};
 

@@ -12,9 +12,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::failure_pause::FailurePause;
 use super::lanes::Lane;
 use super::limits::PauseLimits;
-use super::pause::FailurePause;
 use super::report::PauseReport;
 use super::{Command, Phase, Reactor};
 use crate::message::{LaneKey, Moment, Now, Pausable, Pause, PauseKey, PauseScope, Uptime};
