@@ -9,6 +9,9 @@ use crate::metrics::ClaimResult;
 use crate::reactor::{JudgedClaim, PaceAsk};
 use crate::store::{Halving, PATIENCE, StoreError};
 
+/// The app may refuse the claims of so many messages of one pace, and the next one is still sent.
+const REFUSED_MAX: u32 = 8;
+
 impl Dispatch {
     /// Claims the next message of each pace, and judges what was won.
     pub async fn claim_paced(&self, asks: Vec<PaceAsk>, until: Moment) -> Input {
@@ -33,39 +36,59 @@ impl Dispatch {
     ) -> Result<(), StoreError> {
         let mut groups = Halving::new(asks, asks.len());
         while let Some(group) = groups.next_group() {
-            let pairs: Vec<_> = group.iter().map(|ask| (ask.pace, ask.token)).collect();
-            let before = clock::reading();
-            let claim = self.store.claim_paced(&pairs, self.lease, until);
-            match self
-                .store
-                .within_at_work(ASKING_PATIENCE, PATIENCE, claim)
-                .await
-            {
-                Ok(claimed) => {
-                    if let Some(database) = claimed.now {
-                        self.clock.measured(before, database);
-                    }
-                    answers.extend(claimed.answers);
-                }
+            match self.claim_group(group, until, 0).await {
+                Ok(claimed) => answers.extend(claimed),
                 Err(refused) if groups.halve(group, &refused) => {}
-                // The app refuses the first message of this pace; the others go on.
                 Err(refused) if refused.is_about_a_row() => {
-                    self.count_claims(ClaimResult::Refused, 1);
-                    self.notes.claim_failed(&refused);
-                    tracing::warn!(pace = ?group.first().map(|ask| ask.pace.0), error = %refused, "a claim from a pace was refused");
-                    let ids: Vec<_> = group.iter().map(|ask| ask.pace).collect();
-                    let waits = self.store.paces(Some(&ids), until);
-                    let waits = self.store.within(ASKING_PATIENCE, waits).await?;
-                    answers.extend(
-                        waits
-                            .into_iter()
-                            .map(|due| (due.id, PacedAnswer::Wait(due))),
-                    );
+                    let claimed = self.claim_past_refused(group, until, refused).await?;
+                    answers.extend(claimed);
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    async fn claim_group(
+        &self,
+        group: &[PaceAsk],
+        until: Moment,
+        left_out: u32,
+    ) -> Result<Vec<(PaceId, PacedAnswer<Claim>)>, StoreError> {
+        let pairs: Vec<_> = group.iter().map(|ask| (ask.pace, ask.token)).collect();
+        let before = clock::reading();
+        let claim = self.store.claim_paced(&pairs, self.lease, until, left_out);
+        let claim = self.store.within_at_work(ASKING_PATIENCE, PATIENCE, claim);
+        let claimed = claim.await?;
+        if let Some(database) = claimed.now {
+            self.clock.measured(before, database);
+        }
+        Ok(claimed.answers)
+    }
+
+    /// The app refuses the claim of the first message of this pace: a later one goes in its place.
+    async fn claim_past_refused(
+        &self,
+        group: &[PaceAsk],
+        until: Moment,
+        mut refused: StoreError,
+    ) -> Result<Vec<(PaceId, PacedAnswer<Claim>)>, StoreError> {
+        let pace = group.first().map(|ask| ask.pace.0);
+        for left_out in 1..=REFUSED_MAX {
+            self.count_claims(ClaimResult::Refused, 1);
+            self.notes.claim_failed(&refused);
+            tracing::warn!(?pace, error = %refused, "the claim of a message of a pace was refused; a later one is tried");
+            match self.claim_group(group, until, left_out).await {
+                Ok(claimed) => return Ok(claimed),
+                Err(again) if again.is_about_a_row() => refused = again,
+                Err(error) => return Err(error),
+            }
+        }
+        let ids: Vec<_> = group.iter().map(|ask| ask.pace).collect();
+        let waits = self.store.paces(Some(&ids), until);
+        let waits = self.store.within(ASKING_PATIENCE, waits).await?;
+        let waits = waits.into_iter();
+        Ok(waits.map(|due| (due.id, PacedAnswer::Wait(due))).collect())
     }
 
     async fn judge_paced(

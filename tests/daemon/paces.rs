@@ -258,3 +258,37 @@ async fn report(world: &World, is_measured: bool) {
     println!("{n} messages without a pace: 99 of 100 within {p99:.2} ms");
     assert!(!is_measured || p99 <= 5.0, "{p99} ms");
 }
+
+/// One bad row does not hold up its campaign.
+#[tokio::test]
+async fn a_message_whose_claim_the_app_refuses_is_passed_over() {
+    let world = World::new([]).await;
+    let refuse = "create function no_claim() returns trigger language plpgsql as $$
+                  begin
+                    if new.status = 'sending' and new.body like '% 1' then
+                      raise exception 'no' using errcode = 'P0001';
+                    end if;
+                    return new;
+                  end $$;
+                  create trigger no_claim before update on scheduled_messages for each row execute function no_claim()";
+    world.app.batch_execute(refuse).await.unwrap();
+    let daemon = world.daemon().await;
+    set_up(&world, 1, 3).await;
+    // The refused one is the first, wherever its id is.
+    let first = "update scheduled_messages set scheduled_at = scheduled_at - interval '1 minute' where body like '% 1'";
+    world.app.execute(first, &[]).await.unwrap();
+    begin(&world, 2).await;
+    let sent = "select count(*) from scheduled_messages where status = 'sent'";
+    until("the others are sent", async || {
+        let sent: i64 = world.app.query_one(sent, &[]).await.unwrap().get(0);
+        (sent == 2).then_some(())
+    })
+    .await;
+    world
+        .app
+        .batch_execute("drop trigger no_claim on scheduled_messages")
+        .await
+        .unwrap();
+    begin(&world, 3).await;
+    daemon.stop().await;
+}

@@ -375,7 +375,7 @@ impl Real {
                 let asks = asks.iter().map(|(n, token)| (pace(*n), attempt(*token)));
                 let asks: Vec<_> = asks.collect();
                 let until = at(start, WINDOW);
-                let claimed = self.store(*by).claim_paced(&asks, *lease, until).await?;
+                let claimed = self.store(*by).claim_paced(&asks, *lease, until, 0).await?;
                 for (id, paced) in claimed.answers {
                     facts::of_paced(answer, id, &paced);
                 }

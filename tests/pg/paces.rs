@@ -41,7 +41,7 @@ async fn row(world: &World, ago: i32) -> Uuid {
 async fn ask(store: &Store, pace: PaceId) -> PacedAnswer<Claim> {
     let asks = [(pace, AttemptToken::fresh())];
     let until = now(store).await + Duration::from_secs(3_600);
-    let claimed = store.claim_paced(&asks, LEASE, until).await.unwrap();
+    let claimed = store.claim_paced(&asks, LEASE, until, 0).await.unwrap();
     let [(id, answer)] = <[_; 1]>::try_from(claimed.answers).unwrap();
     assert_eq!(id, pace);
     answer
@@ -125,6 +125,21 @@ async fn the_first_that_is_due_takes_the_slot_and_the_others_wait_for_the_next()
     assert_eq!(won(&theirs, pace).await.id.0, later);
     gap_passes(&world).await;
     assert_eq!(ask(&ours, pace).await, PacedAnswer::Idle, "nothing is left");
+}
+
+#[tokio::test]
+async fn a_part_after_the_first_waits_for_no_slot() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let id = row(&world, 20).await;
+    let between = "update scheduled_messages set parts_done = 1, parts_total = 3";
+    run(&world.unseen, between).await;
+    assert_eq!(ask(&store, pace).await, PacedAnswer::Idle);
+    let found = loaded(&store, now(&store).await, LATE).await;
+    assert_eq!(found.iter().map(|row| row.id.0).collect::<Vec<_>>(), [id]);
+    let answer = claim(&store, &[id]).await.remove(0);
+    assert!(matches!(answer, ClaimAnswer::Won(_)), "{answer:?}");
 }
 
 #[tokio::test]

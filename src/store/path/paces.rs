@@ -28,7 +28,8 @@ pub struct PacesClaimed {
 }
 
 impl Store {
-    /// Claims the next message of each of these paces, under a token drawn for it. Of those without a claim is read when
+    /// Claims the next message of each of these paces, under a token drawn for it; the first `left_out` of each are
+    /// passed over. Of those without a claim is read when
     /// their next message may start, up to `until`. After an error other than a refusal the claim may be committed
     /// nonetheless.
     pub async fn claim_paced(
@@ -36,6 +37,7 @@ impl Store {
         asks: &[(PaceId, AttemptToken)],
         lease: Duration,
         until: Moment,
+        left_out: u32,
     ) -> Result<PacesClaimed, StoreError> {
         const STEP: &str = "claiming messages of paces";
         let paces: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
@@ -59,6 +61,7 @@ impl Store {
                     &expected.claimed,
                     &expected.recorded,
                     &micros(PACE_SLACK),
+                    &i64::from(left_out),
                 ],
             )
             .await

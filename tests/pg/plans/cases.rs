@@ -106,7 +106,7 @@ pub(super) const DAEMON: &[Case] = &[
         "path/claim_paced",
         20,
         100,
-        "plans.ids('pace'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), 1000000",
+        "plans.ids('pace'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), 1000000, 0",
     ),
     case(
         "path/paces_load",

@@ -7,6 +7,7 @@
 -- by whatever instance starts the next one.
 -- $1 paces  $2 tokens, one each  $3 to $11 as in claim.sql
 -- $12 how long after its slot a message may start (us)
+-- $13 how many of the first are left out, because the app refuses their claim
 with quarantine as materialized (
   select q.due_before from punctual.quarantine q where q.ended_at is null
 ), first as materialized (
@@ -30,6 +31,7 @@ with quarantine as materialized (
         and not is_quarantined!(m)
         and not exists (select from punctual.missed_event_changes u where u.message_id = m.id)
       order by due!(m), m.id
+     offset $13::bigint
       limit 1
         for no key update of m skip locked) m
 ), slots as materialized (
