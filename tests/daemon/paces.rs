@@ -132,7 +132,13 @@ fn expected(seed: i64, from: usize, n: usize) -> i64 {
 
 /// The gaps are kept between all requests; and outside the time of the kill and of its pause each campaign sends at its
 /// rate, to 2 %.
-fn check_gaps(all: &BTreeMap<Uuid, (i64, Vec<i64>)>, disturbed: impl Fn(Uuid, i64, i64) -> bool) {
+///
+/// `jitter`: how much later within their slots, in microseconds, a busy machine may start some messages.
+fn check_gaps(
+    all: &BTreeMap<Uuid, (i64, Vec<i64>)>,
+    jitter: i64,
+    disturbed: impl Fn(Uuid, i64, i64) -> bool,
+) {
     let least = i64::try_from(GAPS.0.as_micros()).unwrap();
     for (campaign, (seed, starts)) in all {
         let gaps = starts.windows(2).enumerate();
@@ -155,7 +161,9 @@ fn check_gaps(all: &BTreeMap<Uuid, (i64, Vec<i64>)>, disturbed: impl Fn(Uuid, i6
                 .map(|from| expected(*seed, from, n))
                 .collect();
             assert!(
-                slots.iter().any(|slots| (took - slots).abs() <= slots / 50),
+                slots
+                    .iter()
+                    .any(|slots| (took - slots).abs() <= slots / 50 + jitter),
                 "{campaign}: {n} gaps took {took} us where one of {slots:?} us was expected"
             );
         }
@@ -227,7 +235,8 @@ async fn three_instances_keep_the_gaps_of_each_campaign_through_a_kill_and_a_pau
 
     let all = starts(&world).await;
     assert_eq!(all.len(), paces);
-    check_gaps(&all, |of, from, until| {
+    let jitter = if is_measured { 0 } else { 500_000 };
+    check_gaps(&all, jitter, |of, from, until| {
         let is_paused = of == campaign(0) && until >= pause && from <= resume;
         is_paused || until >= kill && from <= kill + 2_000_000
     });
