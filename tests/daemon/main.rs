@@ -27,6 +27,7 @@ mod log;
 mod otlp;
 mod outage;
 mod paces;
+mod parts;
 mod pauses;
 mod policy;
 mod prepared;

@@ -152,9 +152,26 @@ async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
         ("E'\\u200B'", true),
         ("repeat('ä', 1600)", true),
         ("repeat('ä', 1601)", false),
+        // Each of its parts may be as long.
+        ("repeat('ä', 1600) || '[BUBBLE] b'", true),
+        ("'b[BUBBLE]' || repeat('ä', 1601)", false),
+        ("'[BUBBLE] a [BUBBLE]'", true),
+        ("E'[BUBBLE]\\n [BUBBLE]'", false),
     ] {
         let told = objection(&world.user, &insert((FINE.0, FINE.1, body, FINE.3))).await;
         assert_eq!(told.is_empty(), is_one, "{body}: {told}");
+    }
+    // As the running daemon divides texts: not at all, and at something else.
+    for (separator, body, is_one) in [
+        ("", "repeat('x', 1600) || '[BUBBLE] b'", false),
+        ("", "'[BUBBLE]'", true),
+        ("--", "repeat('x', 1600) || '-- b'", true),
+        ("--", "'-- --'", false),
+    ] {
+        let set = format!("update punctual.settings set part_separator = '{separator}'");
+        run(&world.unseen, &set).await;
+        let told = objection(&world.user, &insert((FINE.0, FINE.1, body, FINE.3))).await;
+        assert_eq!(told.is_empty(), is_one, "{separator} {body}: {told}");
     }
     // The text of one with variables is its template's.
     let from_template =

@@ -1,5 +1,12 @@
 //! What is wrong with the shape of a row, for the check of the app's inserts and for doctor.
 
+/// What divides a text into parts, before a daemon has said: [`SEPARATOR`](crate::message::parts::SEPARATOR).
+macro_rules! separator {
+    () => {
+        "coalesce((select s.part_separator from punctual.settings s), '[BUBBLE]')"
+    };
+}
+
 /// Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with what the
 /// daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
 pub(super) const FAULT: &str = concat!(
@@ -17,7 +24,16 @@ pub(super) const FAULT: &str = concat!(
     trimmed!("$from_number"),
     " !~ '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
            then 'from_number is neither a number nor a short code, a name or a messaging service'
-         when $template_vars is null and length($body) > 1600 then 'the body has more than 1600 characters' end
+         when $template_vars is null and length($body) > 1600
+              and (coalesce(strpos($body, nullif(",
+    separator!(),
+    ", '')), 0) = 0
+                   or exists (select from unnest(string_to_array($body, ",
+    separator!(),
+    ")) as p (part) where length(",
+    trimmed!("p.part"),
+    ") > 1600))
+           then 'the body, or a part of it, has more than 1600 characters' end
        when 'email' then case when length(",
     trimmed!("$to_number"),
     ") > 254 or ",
@@ -49,9 +65,14 @@ pub(super) const FAULT: &str = concat!(
     " <> '' and ",
     channel!(),
     " <> 'sms' then 'from_number must be null: only text messages have a sender'
-       when $template_vars is null and ",
-    trimmed!("$body"),
-    " = '' then 'the body is empty'
+       when $template_vars is null
+            and btrim(case when ",
+    channel!(),
+    " = 'webhook' then $body else replace($body, ",
+    separator!(),
+    ", '') end, ",
+    white!(),
+    ") = '' then 'the body is empty'
        when ",
     trimmed!("$timezone"),
     " <> '' and exists (select from punctual.days)
