@@ -123,7 +123,7 @@ enum Phase<P> {
     },
     /// On its way to the provider.
     Sending { payload: P },
-    /// Ended, and not recorded yet. `started`: whether its request was to begin.
+    /// Ended, and not recorded yet. `started`: whether its request began.
     Recording { started: bool },
 }
 

@@ -141,7 +141,8 @@ impl<P: Clone> Reactor<P> {
         };
         let payload = payload.clone();
         let lateness = answer.started.map(|at| Late::of(busy, at, answer.finished));
-        busy.phase = Phase::Recording { started: true };
+        let has_begun = answer.started.is_some();
+        busy.phase = Phase::Recording { started: has_begun };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
         let part = busy.part;
         if matches!(answer.outcome, Outcome::Throttled { hold: None, .. }) {
@@ -149,6 +150,10 @@ impl<P: Clone> Reactor<P> {
             state.throttle.throttled(state.load.sending, now.up);
         }
         self.lanes.note(lane, Load::ended);
+        // Until that is recorded, the row is claimed and was not sent: no others are claimed in its place.
+        if !has_begun {
+            self.lanes.note(lane, Load::given_up);
+        }
         self.account_answered(lane, token, &answer.outcome, now);
         let (started, finished) = (answer.started, answer.finished);
         if let Some(started) = started {

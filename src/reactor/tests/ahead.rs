@@ -3,7 +3,7 @@
 use super::world::{Claims, Row, World, id};
 use super::*;
 use crate::message::Priority;
-use crate::reactor::Input;
+use crate::reactor::{Input, SendResult};
 
 /// Messages due a second after the start.
 fn herd(n: u128) -> impl Iterator<Item = Row> {
@@ -158,6 +158,33 @@ fn a_release_that_is_not_recorded_still_counts_as_claimed() {
     assert_eq!((world.in_flight.len(), ahead(&world)), (1, 1));
     world.answer_all(&accepted(), at(SECOND * 50));
     assert_eq!(world.count(Status::Sent), 5);
+}
+
+/// A kill would leave it claimed, and without a journal nobody could tell that it was not sent.
+#[test]
+fn a_request_that_was_not_begun_counts_as_claimed_until_that_is_recorded() {
+    let mut world = World::new(one_ahead(), herd(9));
+    world.run_until(at(SECOND));
+    world.takes_no_records = true;
+    for _ in 0..3 {
+        let Some(id) = world.in_flight.pop() else {
+            break;
+        };
+        let answer = SendResult {
+            outcome: Outcome::Unsent {
+                reason: "too late".into(),
+            },
+            started: None,
+            finished: world.now.db,
+        };
+        world.handle(Input::Sent { id, answer });
+        world.run_until(world.now.db + Duration::from_millis(100));
+    }
+    assert_eq!((world.in_flight.len(), ahead(&world)), (0, 2));
+    world.takes_no_records = false;
+    world.answer_claims();
+    world.answer_all(&accepted(), at(SECOND * 60));
+    assert_eq!(world.count(Status::Sent), 9);
 }
 
 #[test]
