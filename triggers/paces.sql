@@ -30,7 +30,7 @@ $$;
 create or replace function punctual.notify_paces() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-  if pg_notification_queue_usage() < 0.9 then
+  if may_notify!() then
     perform pg_notify('punctual', 'paces');
   end if;
   return null;

@@ -43,7 +43,7 @@ const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
 mod trimmed;
 
 /// Where the index on the messages of a campaign is.
-const CLAIM_INDEXES: &str = include_str!("../../migrations/20261129020000_claim.sql");
+const CLAIM_INDEXES: &str = include_str!("../../migrations/20261129020001_claim_indexes.sql");
 
 const WHITE: &str = white!();
 

@@ -25,6 +25,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261129000000_history_2",
     "20261129010000_edges_2",
     "20261129020000_claim",
+    "20261129020001_claim_indexes",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
