@@ -26,12 +26,14 @@ impl<P: Clone> Reactor<P> {
         self.lanes.refresh();
         let mut due = std::mem::take(&mut self.due_lanes);
         due.extend(self.lanes.due.until(now.db).map(|(_, lane)| lane));
-        let lead = self.lead.single();
         due.retain(|lane| {
             self.breaker_allows(*lane, now) > 0
-                && self.lane_paused_until(*lane, lead, now).is_none()
+                && self.lane_paused_until(*lane, LEAD_MAX, now).is_none()
         });
-        let until = now.db + self.lead.reach(self.is_herd(&due, now));
+        let reach = self.lead.reach(self.is_herd(&due, now));
+        // A herd behind a pause is claimed as early as one that is due then.
+        due.retain(|lane| self.lane_paused_until(*lane, reach, now).is_none());
+        let until = now.db + reach;
         while self.may_claim() {
             due.retain(|lane| self.may_be_asked(*lane));
             let asks = self.fill_claim(&mut due, until, now);
