@@ -178,7 +178,7 @@ impl<P: Clone> Reactor<P> {
             claims: 0,
             claim_pause: failure_pause::FailurePause::new(limits.claims.failed_retry),
             outgoing: outgoing::Outgoing::new(limits.records),
-            paces: paces::Paces::default(),
+            paces: paces::Paces::new(limits.claims.failed_retry),
             pauses: pauses::Pauses::new(limits.pauses),
             breaker_turns: Vec::new(),
             due_lanes: Vec::new(),
@@ -247,7 +247,7 @@ impl<P: Clone> Reactor<P> {
             Input::QuarantineCleared(ids) => self.clear_quarantined(ids),
             Input::PacesLoaded(paces) => self.paces_loaded(paces, now),
             // What has a pace now, or none any more, is armed in another way.
-            Input::PacesChanged => self.intake.resync(),
+            Input::PacesChanged => self.intake.rescan(),
             Input::PacesClaimed { answers } => self.paces_claimed(answers, now),
             Input::PausesChanged => self.pauses.changed(now),
             Input::Pauses(pauses) => self.pauses_read(pauses, now),
@@ -314,7 +314,9 @@ impl<P: Clone> Reactor<P> {
 
     /// Whether a drain has ended.
     pub fn is_drained(&self) -> bool {
-        self.draining && self.busy.is_empty() && self.outgoing.is_empty()
+        // What a claim from paces wins is not busy before its answer, and is released then.
+        let is_over = self.busy.is_empty() && !self.paces.is_asking();
+        self.draining && is_over && self.outgoing.is_empty()
     }
 
     /// What has not been recorded: outcomes, released claims, and requests in flight.

@@ -11,9 +11,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::failure_pause::FailurePause;
 use super::report::PaceReport;
 use super::{Phase, Reactor};
 use crate::message::{MessageId, Moment, Now, PaceDue, PaceId, Uptime};
+use crate::schedule::Backoff;
 
 mod claims;
 
@@ -35,7 +37,7 @@ struct Waiting {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Paces {
     waiting: BTreeMap<PaceId, Waiting>,
     /// Those whose claim is not under way, in the order in which they are claimed from.
@@ -46,9 +48,27 @@ pub(super) struct Paces {
     pub(super) asks: usize,
     /// Claimed messages by the end of their slots. Those that have started or were released stay until then.
     cleared: BTreeSet<(Moment, MessageId)>,
+    /// After a claim from paces failed. Other claims do not wait for it.
+    pause: FailurePause,
 }
 
 impl Paces {
+    pub(super) const fn new(failed_retry: Backoff) -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            order: BTreeSet::new(),
+            asked: None,
+            asks: 0,
+            cleared: BTreeSet::new(),
+            pause: FailurePause::new(failed_retry),
+        }
+    }
+
+    /// Whether a claim is under way.
+    pub(super) const fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
     fn change(&mut self, id: PaceId, change: impl FnOnce(&mut Waiting)) {
         if let Some(waiting) = self.waiting.get_mut(&id) {
             self.order.remove(&(waiting.ask_at, id));

@@ -12,6 +12,7 @@ mod ahead;
 mod capabilities;
 mod counts;
 mod lanes;
+mod paces;
 mod pauses;
 mod quarantine;
 pub(super) mod world;

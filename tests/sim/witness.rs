@@ -93,6 +93,7 @@ pub(crate) struct Witness {
     read_failed_at: Option<i64>,
     records_pause: Pause,
     claims_pause: Pause,
+    paces_pause: Pause,
     /// The attempts in flight, and those that have ended and are not recorded.
     started: BTreeMap<MessageId, AttemptToken>,
     finished: BTreeMap<MessageId, AttemptToken>,
@@ -157,6 +158,7 @@ impl Witness {
             read_failed_at: None,
             records_pause: Pause::new(settings.limits.records.retry),
             claims_pause: Pause::new(settings.limits.claims.failed_retry),
+            paces_pause: Pause::new(settings.limits.claims.failed_retry),
             ahead: BTreeMap::new(),
             started: BTreeMap::new(),
             finished: BTreeMap::new(),
@@ -249,7 +251,7 @@ impl Witness {
             Input::PacesClaimed { answers } => {
                 let asked = std::mem::take(&mut self.paces_asked);
                 self.read_pauses(t);
-                self.claims_pause.answered(answers.len() < asked, t);
+                self.paces_pause.answered(answers.len() < asked, t);
                 for (_, answer) in answers {
                     if let PacedAnswer::Won(paced) = answer {
                         self.ahead.insert(paced.id, paced.claim.token);
@@ -349,7 +351,7 @@ impl Witness {
                 }
                 self.paces_asked = asks.len();
                 self.reading_pauses.push(t);
-                return self.claims_pause.allows("a claim from paces", t);
+                return self.paces_pause.allows("a claim from paces", t);
             }
             Command::Record { records, .. } => {
                 if records.len() > self.limits.records.batch {

@@ -20,7 +20,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     pub(in crate::reactor) fn claim_paced(&mut self, now: Now) {
-        if self.paces.asked.is_some() || !self.may_claim_paced() || !self.claim_pause.is_over(now) {
+        if self.paces.asked.is_some() || !self.may_claim_paced() || !self.paces.pause.is_over(now) {
             return;
         }
         let until = now.db + self.lead.single();
@@ -73,9 +73,9 @@ impl<P: Clone> Reactor<P> {
             let at = allowed.map(|allowed| at.max(allowed));
             next = [next, at].into_iter().flatten().min();
         }
-        let over = now.db + self.claim_pause.until().since(now.up);
+        let over = now.db + self.paces.pause.until().since(now.up);
         next.map(|at| {
-            if self.claim_pause.is_over(now) {
+            if self.paces.pause.is_over(now) {
                 at
             } else {
                 at.max(over)
@@ -111,9 +111,9 @@ impl<P: Clone> Reactor<P> {
         let unanswered = self.paces.waiting.iter().filter(|(_, w)| w.is_asked);
         let unanswered: Vec<_> = unanswered.map(|(id, _)| *id).collect();
         if unanswered.is_empty() {
-            self.claim_pause.succeeded();
+            self.paces.pause.succeeded();
         } else {
-            self.claim_pause.failed(now);
+            self.paces.pause.failed(now);
         }
         for id in unanswered {
             self.paces.change(id, |waiting| waiting.is_asked = false);
