@@ -85,7 +85,8 @@ with ask as materialized (
          sent_at = case when proven.next = 'sent' then proven.finished_at end,
          twilio_sid = case when proven.next = 'sent' then proven.sid end,
          next_attempt_at = case when proven.next = 'pending'
-                                then proven.finished_at + proven.gap_us * interval '1 microsecond' end,
+                                then coalesce(proven.finished_at, clock_timestamp())
+                                     + proven.gap_us * interval '1 microsecond' end,
          (error_message, error_code) = (select m.error_message, m.error_code where proven.next = 'failed'),
          (cancelled_at, cancel_reason) = (select m.cancelled_at, m.cancel_reason where proven.next = 'cancelled'),
          updated_at = clock_timestamp()

@@ -8,6 +8,7 @@ with counted (what, n, found, fine, remedy) as (
            cross join (select $1::text as sender) ours
            where m.status = 'pending'
              and due!(m) < clock_timestamp() - interval '1 minute'
+             and not has_pace!(m)
              and not exists (select from punctual.pauses p
                               join (values pause_keys!(m)) as key (scope, what)
                                 on p.scope = key.scope and p.what = key.what
