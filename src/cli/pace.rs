@@ -47,10 +47,14 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a pace: what waits for it is sent when it is due
+    /// Remove a pace: what waits for it is sent at once, or cancelled if it is too late by now
     Remove {
         #[command(flatten)]
         of: Of,
+
+        /// Even if messages wait for it
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -91,7 +95,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     match args.what {
         What::Set { of, gap } => set(of.id, gap, sources).await,
         What::List { json } => list(json, sources).await,
-        What::Remove { of } => remove(of.id, sources).await,
+        What::Remove { of, yes } => remove(of.id, yes, sources).await,
     }
 }
 
@@ -104,13 +108,21 @@ async fn set(campaign: Uuid, Gap(min, max): Gap, sources: &Sources) -> anyhow::R
     .await?;
     let gap = gaps(min.as_secs_f64(), max.as_secs_f64());
     output::print(&format!(
-        "campaign {campaign} sends one message every {gap}\n"
+        "the messages of campaign {campaign} are sent with a gap of {gap} after each\n"
     ))
 }
 
-async fn remove(campaign: Uuid, sources: &Sources) -> anyhow::Result<()> {
+async fn remove(campaign: Uuid, yes: bool, sources: &Sources) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
     let removed = session::with(&dsn, async |client| {
+        let waiting = paces::waiting(client, campaign).await?;
+        if waiting > 0 && !yes {
+            bail!(
+                "{waiting} due messages of campaign {campaign} wait for its pace, and nothing was changed: without it \
+                 they are sent at once, and those that are overdue by more than PUNCTUAL_MAX_LATENESS are cancelled. \
+                 To remove it nevertheless: --yes"
+            );
+        }
         let removed = paces::remove(client, campaign).await;
         removed.map_err(super::refused)
     })

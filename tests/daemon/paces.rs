@@ -110,7 +110,9 @@ async fn set_up(world: &World, paces: usize, rows: usize) {
         .await;
         assert_eq!(
             said,
-            format!("campaign {id} sends one message every 100ms..500ms\n")
+            format!(
+                "the messages of campaign {id} are sent with a gap of 100ms..500ms after each\n"
+            )
         );
         let insert = "insert into scheduled_messages (to_number, body, scheduled_at, campaign_id)
                       select $1, $2 || ' ' || n, clock_timestamp() + interval '1 s', $3 from generate_series(1, $4::int) n";
@@ -250,7 +252,7 @@ async fn three_instances_keep_the_gaps_of_each_campaign_through_a_kill_and_a_pau
     // Each campaign may have had a message at the killed instance, and a slot lost with it.
     assert!(sent >= paces * (rows - 1), "{sent} of {total}");
     report(&world, is_measured).await;
-    done(&world, &["pace", "remove", "campaign", &first]).await;
+    done(&world, &["pace", "remove", "campaign", &first, "--yes"]).await;
     for daemon in daemons {
         daemon.stop().await;
     }

@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::claims::{LANE_ADDRESS, lane, read_claim};
+use super::pauses::EXPIRED_MAX;
 use crate::message::{AttemptToken, Claim, Moment, PaceDue, PaceId, PacedAnswer, PacedClaim};
 use crate::schedule::{LEAD_MAX, PACE_SLACK};
 use crate::store::session::timestamp::PgTimestamp;
@@ -15,6 +16,7 @@ use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 static CLAIM: &Sql = sql!("sql/claim_paced.sql");
 static LOAD: &Sql = sql!("sql/paces_load.sql");
 static KEEP: &Sql = sql!("sql/pace_keep.sql");
+static WAITING: &Sql = sql!("sql/pace_waiting.sql");
 static END: &Sql = sql!("sql/pace_end.sql");
 static LIST: &Sql = sql!("sql/pace_list.sql");
 
@@ -29,9 +31,9 @@ pub struct PacesClaimed {
 
 impl Store {
     /// Claims the next message of each of these paces, under a token drawn for it; the first `left_out` of each are
-    /// passed over. Of those without a claim is read when
-    /// their next message may start, up to `until`. After an error other than a refusal the claim may be committed
-    /// nonetheless.
+    /// passed over. Of those without a claim is read when their next message may start, up to `until`; where that
+    /// cannot be read they are missing in the answers. After an error other than a refusal the claim may be
+    /// committed nonetheless.
     pub async fn claim_paced(
         &self,
         asks: &[(PaceId, AttemptToken)],
@@ -90,23 +92,24 @@ impl Store {
         }
         let paces = asks.iter().map(|(id, _)| *id);
         let others: Vec<PaceId> = paces.filter(|id| !won.contains_key(id)).collect();
-        let mut waits: HashMap<_, _> = match self.waits(&others, until).await {
-            Ok(waits) => waits.into_iter().map(|due| (due.id, due)).collect(),
+        let mut waits: Option<HashMap<_, _>> = match self.waits(&others, until).await {
+            Ok(waits) => Some(waits.into_iter().map(|due| (due.id, due)).collect()),
             Err(error) if won.is_empty() => return Err(error),
-            // What was won must be sent on time. The others are found by the next sweep.
+            // What was won must be sent on time.
             Err(error) => {
-                tracing::warn!(paces = others.len(), %error, "paces could not be read");
-                HashMap::new()
+                tracing::warn!(paces = others.len(), %error, "paces could not be read; retrying");
+                None
             }
         };
-        let answers = asks.iter().map(|(id, _)| {
+        let answers = asks.iter().filter_map(|(id, _)| {
             let answer = match won.remove(id) {
                 Some(claim) => PacedAnswer::Won(Box::new(claim)),
                 None => waits
+                    .as_mut()?
                     .remove(id)
                     .map_or(PacedAnswer::Idle, PacedAnswer::Wait),
             };
-            (*id, answer)
+            Some((*id, answer))
         });
         Ok(PacesClaimed {
             answers: answers.collect(),
@@ -206,6 +209,20 @@ pub async fn set(
         )
         .await;
     set.map(drop).map_err(StoreError::at(STEP))
+}
+
+/// How many due messages wait for the pace of a campaign, counted up to [`EXPIRED_MAX`]: without it their lateness counts
+/// from when they were due.
+pub async fn waiting(client: &Client, campaign: Uuid) -> Result<u64, StoreError> {
+    const STEP: &str = "counting the messages that wait for a pace";
+    let row = client
+        .query_one(WAITING.text(), &[&campaign, &EXPIRED_MAX])
+        .await;
+    let n: i64 = row
+        .map_err(StoreError::at(STEP))?
+        .try_get(0)
+        .map_err(StoreError::unreadable(STEP))?;
+    Ok(n.unsigned_abs())
 }
 
 /// Removes the pace of a campaign. Returns whether there was one.

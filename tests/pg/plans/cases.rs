@@ -126,6 +126,12 @@ pub(super) const DAEMON: &[Case] = &[
         10,
         "'00000000-0000-0000-0000-0000000000cd'",
     ),
+    case(
+        "path/pace_waiting",
+        10,
+        10,
+        "'00000000-0000-0000-0000-0000000000cd', 10",
+    ),
     case("path/pace_list", 20, 3, ""),
     case("path/pauses_in_force", 1, 3, ""),
     case("path/pauses_prune", 1, 10, "now() - interval '10 days'"),
