@@ -40,10 +40,11 @@ begin
 end
 $$;
 
--- What has begun to be sent, or has been sent, keeps all that the claim read of it. Between its parts a message may only
--- be cancelled, whatever its status; sent again, it goes on at the first part that was not accepted. A statement over many rows
--- skips the rows that it may not change, and the statement trigger reports how many; a nested statement (a
--- cascade, a trigger of the app's) fails instead, because a skipped row would leave the app half-changed.
+-- What has begun to be sent, or has been sent, keeps all that the claim read of it. Between its parts a message
+-- may only be cancelled, whatever its status; sent again, it goes on at the first part that was not accepted. A
+-- statement over many rows skips the rows that it may not change, and the statement trigger reports how many; a
+-- nested statement (a cascade, a trigger of the app's) fails instead, because a skipped row would leave the app
+-- half-changed.
 create or replace function punctual.guard_update() returns trigger
 language plpgsql set search_path = '' as $$
 declare
@@ -211,9 +212,9 @@ begin
 end
 $$;
 
--- Setting a failed or cancelled message back, while it is unknown whether an attempt at it
--- reached the provider, could text twice; and of one whose parts were all accepted nothing is left. The one function that reads another table, and so
--- the one that runs with its owner's rights.
+-- Setting a failed or cancelled message back, while it is unknown whether an attempt at it reached the provider,
+-- could text twice; and of one whose parts were all accepted nothing is left to send. The one function that reads
+-- another table, and so the one that runs with its owner's rights.
 create or replace function punctual.guard_put_back() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin

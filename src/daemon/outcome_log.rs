@@ -182,7 +182,7 @@ const fn word(what: EventKind) -> Option<&'static str> {
         EventKind::Throttled => Some("throttled; it will be retried"),
         EventKind::Unsent => Some("not sent: no request was made; it will be retried"),
         EventKind::Refused => Some("refused; it will be retried"),
-        EventKind::Failed => Some("refused"),
+        EventKind::Failed => Some("failed: it will not be retried"),
         EventKind::Unconfirmed => Some("unconfirmed: it may have been sent"),
         EventKind::Armed
         | EventKind::Moved

@@ -1,5 +1,6 @@
-//! What a report changes, be it a callback or the result of a look-up. Pure: standings and reports are the input, the writes are the output, and the store makes them in the transaction that read the
-//! standings. [`merge`] goes through a group of reports, `change` judges one.
+//! What a report changes, be it a callback or the result of a look-up. Pure: standings and reports are the
+//! input, the writes are the output, and the store makes them in the transaction that read the standings.
+//! [`merge`] goes through a group of reports, `change` judges one.
 //!
 //! A report about a message that the provider *has* is proof, however late it comes. A report that
 //! it did not arrive concerns only its own attempt, and holds only until another one says that it

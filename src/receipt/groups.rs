@@ -10,8 +10,8 @@ use crate::store::look_ups::PutBack;
 use crate::store::receipts::Received;
 use crate::store::{Halving, Store, StoreError};
 
-/// Merges reports, at most `most` in one transaction, and returns the result of each, in their order. An error that is not about a row ends it: there
-/// are then fewer results than reports, and the last one is that error.
+/// Merges reports, at most `most` in one transaction, and returns the result of each, in their order. An error
+/// that is not about a row ends it: there are then fewer results than reports, and the last one is that error.
 pub(super) async fn merge(
     store: &Store,
     reports: &[Report],

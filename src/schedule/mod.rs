@@ -5,7 +5,8 @@
 //! claimed. [`Agenda`] has one for each priority and sees what is due together; [`Lead`] says how long
 //! before its time a message is claimed; [`offset::Offset`] what the database's clock says;
 //! [`Backoff`] how long to pause after a failure; [`Ranking`] whose turn it is where several
-//! instances run; [`pace`] when the messages of a pace may start; [`LookUpPlan`] when the status of a message is looked up.
+//! instances run; [`pace`] when the messages of a pace may start; [`LookUpPlan`] when the status of a
+//! message is looked up.
 
 mod agenda;
 mod backoff;

@@ -13,7 +13,8 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         // statement.
         b"pause_keys" => lists::pause_keys(alias, out),
         b"paused_until" => lists::paused_until(alias, out),
-        // Whether a message waits for a slot of a pace; parts after the first do not. While there are no paces this is one probe a statement.
+        // Whether a message waits for a slot of a pace; parts after the first do not. While there are no paces
+        // this is one probe a statement.
         b"has_pace" => out.row(
             "case when exists (select from punctual.paces) then $parts_done = 0 and exists (
                select from punctual.paces pace

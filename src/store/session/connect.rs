@@ -127,7 +127,8 @@ pub(in crate::store) fn is_away(error: &tokio_postgres::Error) -> bool {
 
 impl Dsn {
     /// One connection, not polled yet: nothing happens on the client until the connection is
-    /// polled. It inherits no time-out, and finds the app's tables by their names; [`prepare_session`] makes the daemon's settings.
+    /// polled. It inherits no time-out, and finds the app's tables by their names; [`prepare_session`] makes
+    /// the daemon's settings.
     pub async fn connect(&self) -> Result<(Client, Connection), ConnectError> {
         let session = async {
             let (client, mut connection) = self.config.connect(self.tls.clone()).await?;

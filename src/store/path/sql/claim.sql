@@ -4,10 +4,11 @@
 --            └────▶ unwanted
 --
 -- The database judges the time. A locked row is skipped, never waited for, and rows are locked in id order, so
--- a claim can take no part in a deadlock. A message that is paused or has a pace is not won either. One to a recipient who has
--- opted out is cancelled instead, and so not won. The facts about users, events and templates are returned for the
--- policy to judge by, and each message that counts takes quota of its user's day, or finds that there is none left
+-- a claim can take no part in a deadlock. A message that is paused or has a pace is not won. One to a recipient
+-- who has opted out is cancelled instead. The facts about users, events and templates are returned for the policy
+-- to judge by, and each message that counts takes quota of its user's day, or finds that there is none left
 -- (reserve_quota). Of a message of several parts the next one is claimed, with the text that was kept of it.
+-- claim_paced.sql has what follows the lines `Steps` and `Result` too, as `claim_steps!` and `claim_result!`.
 -- Types are given here and below: a prepared statement does not survive a change of its result, and the app may
 -- alter text to varchar under a running daemon.
 -- $1 ids  $2 tokens, one each  $3 instance  $4 lease (ms)  $5 how long before due (us)
