@@ -225,7 +225,8 @@ impl<P: Clone> Reactor<P> {
             }
             Input::ChannelDown => self.intake.channel_down(),
             Input::Notice(ids) => self.noticed(ids),
-            Input::Rescan => self.intake.rescan(),
+            // What has a pace now, or none any more, is armed in another way.
+            Input::Rescan | Input::PacesChanged => self.intake.rescan(),
             Input::Rows { rows } => self.rows_read(rows, now),
             Input::Loaded(rows) => self.loaded(&rows, now),
             Input::LoadEnded { complete } => self.load_ended(complete, now),
@@ -246,8 +247,6 @@ impl<P: Clone> Reactor<P> {
             } => self.quarantine(before, written_until, now),
             Input::QuarantineCleared(ids) => self.clear_quarantined(ids),
             Input::PacesLoaded(paces) => self.paces_loaded(paces, now),
-            // What has a pace now, or none any more, is armed in another way.
-            Input::PacesChanged => self.intake.rescan(),
             Input::PacesClaimed { answers } => self.paces_claimed(answers, now),
             Input::PausesChanged => self.pauses.changed(now),
             Input::Pauses(pauses) => self.pauses_read(pauses, now),
