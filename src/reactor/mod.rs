@@ -311,11 +311,10 @@ impl<P: Clone> Reactor<P> {
         self.intake.is_ready() && !self.draining
     }
 
-    /// Whether a drain has ended.
+    /// Whether a drain has ended. What a claim from paces wins is not busy before its answer.
     pub fn is_drained(&self) -> bool {
-        // What a claim from paces wins is not busy before its answer, and is released then.
-        let is_over = self.busy.is_empty() && !self.paces.is_asking();
-        self.draining && is_over && self.outgoing.is_empty()
+        let is_claiming = !self.busy.is_empty() || self.paces.is_asking();
+        self.draining && !is_claiming && self.outgoing.is_empty()
     }
 
     /// What has not been recorded: outcomes, released claims, and requests in flight.

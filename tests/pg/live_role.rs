@@ -152,7 +152,7 @@ async fn a_role_that_cannot_see_or_write_is_refused_at_the_start_by_what_it_lack
     let db = app_and_role("live_blind").await;
     let hint = "punctual migrate --role live_blind";
     let check = async |change: &str, lacks: &str| {
-        let text = refused(&db, "live_blind", change).await;
+        let text = Box::pin(refused(&db, "live_blind", change)).await;
         assert!(
             text.contains(lacks) && text.contains(hint),
             "{change}: {text}"
