@@ -227,7 +227,7 @@ impl Dispatch {
             None => unsent("no provider is configured for its channel".into()),
             Some(provider) => match self.note_beginning(&message, now.db) {
                 Err(unwritable) => unsent(unwritable.to_string()),
-                Ok(()) => self.request(provider, id, &message, now.db).await,
+                Ok(begun) => self.request(provider, begun, &message, now.db).await,
             },
         };
         Input::Sent { id, answer }
@@ -237,19 +237,19 @@ impl Dispatch {
     async fn request(
         &self,
         provider: &Arc<dyn Provider>,
-        id: MessageId,
+        begun: Begun,
         message: &Payload,
         now: Moment,
     ) -> SendResult {
         let valid_for = message.expires().since(now);
-        let following = span::of(Step::Send, id, message.token());
+        let following = span::of(Step::Send, begun.message, begun.token);
         let outcome = provider.send(message, valid_for);
         let outcome = outcome.instrument(following).await;
         let finished = self.clock.now().db;
         if let Some(journal) = &self.journal {
-            journal.answered(message.token(), &outcome, finished);
+            journal.answered(begun, &outcome, finished);
         }
-        self.lineage.ended(message.token(), &outcome, finished);
+        self.lineage.ended(begun.token, &outcome, finished);
         SendResult {
             outcome,
             started: Some(now),
@@ -258,7 +258,7 @@ impl Dispatch {
     }
 
     /// The last step before the request.
-    fn note_beginning(&self, message: &Payload, now: Moment) -> Result<(), Unwritable> {
+    fn note_beginning(&self, message: &Payload, now: Moment) -> Result<Begun, Unwritable> {
         let begun = Begun {
             token: message.token(),
             message: message.id(),
@@ -270,7 +270,7 @@ impl Dispatch {
             journal.began(begun)?;
         }
         self.lineage.begun(begun);
-        Ok(())
+        Ok(begun)
     }
 
     /// Records a group.

@@ -2,7 +2,7 @@
 //!
 //! A claim means that a message *may* be sent by this instance; only the instance knows whether the
 //! request began, and if it dies that is lost. So one line is appended to a file before the first byte
-//! of a request, and another when the response arrives. The next daemon distinguishes three kinds of
+//! of a request, and another soon after the response arrived. The next daemon distinguishes three kinds of
 //! open claims by it: never begun (pending again at once), begun (unconfirmed), with a response
 //! (recorded as that daemon would have recorded it).
 //!
@@ -35,7 +35,7 @@ pub use dir::{JournalError, PastFile, Slot, boot};
 pub use past::Past;
 pub use state_dir::{Candidate, StateDir};
 
-use record::{Opened, Record};
+use record::{Opened, Record, encode};
 use writer::{Inner, Open, Segment, State, head};
 
 /// A request must not start: it could not be written, and it is recorded nowhere yet that the file is incomplete.
@@ -54,7 +54,7 @@ pub enum Condition {
     Blocking(String),
 }
 
-/// The journal of this instance. Cheap to write: one `write` a line.
+/// The journal of this instance. Cheap to write: one `write` a request, and one for the responses that came together.
 #[derive(Debug)]
 pub struct Journal {
     inner: Mutex<Inner>,
@@ -92,7 +92,7 @@ impl Journal {
                 open: HashMap::new(),
                 state: State::Writing(Segment::new(file, path, head.len())),
                 checked: 0,
-                line: Vec::with_capacity(512),
+                waiting: Vec::with_capacity(4096),
             }),
         })
     }
@@ -105,6 +105,8 @@ impl Journal {
     /// Writes that a request is about to start. If that fails, the file is marked as incomplete, and
     /// the request may start nevertheless.
     pub fn began(&self, begun: Begun) -> Result<(), Unwritable> {
+        // Encoded before the lock is taken, because a herd's requests take it at the same time.
+        let line = line_of(&Record::Began(begun));
         let mut inner = self.inner();
         inner.open.insert(
             begun.token,
@@ -113,7 +115,8 @@ impl Journal {
                 answered: None,
             },
         );
-        let written = inner.append(&Record::Began(begun));
+        inner.waiting.extend_from_slice(&line);
+        let written = inner.write_waiting();
         if written.is_err() {
             // It will not start.
             inner.open.remove(&begun.token);
@@ -121,20 +124,32 @@ impl Journal {
         written
     }
 
-    /// Writes its outcome.
-    pub fn answered(&self, token: AttemptToken, outcome: &Outcome, at: Moment) {
-        let mut inner = self.inner();
-        let Some(open) = inner.open.get_mut(&token) else {
-            return;
-        };
+    /// Adds the outcome of a request. The next write has it, at the latest [`write_answers`](Self::write_answers): so
+    /// the responses of a herd do not cost a write each. If the process dies before, the request counts as one without
+    /// a response.
+    pub fn answered(&self, begun: Begun, outcome: &Outcome, at: Moment) {
         let answer = Answered {
-            to: open.begun,
+            to: begun,
             outcome: outcome.clone(),
             at_us: at.as_micros(),
         };
-        open.answered = Some(answer.clone());
-        // If that failed, it is still known here and will be written to the next file.
-        let _ = inner.append(&Record::Answered(answer));
+        let record = Record::Answered(answer);
+        let line = line_of(&record);
+        let Record::Answered(answer) = record else {
+            return;
+        };
+        let mut inner = self.inner();
+        let Some(open) = inner.open.get_mut(&begun.token) else {
+            return;
+        };
+        // If it cannot be written, it is still known here and will be written to the next file.
+        open.answered = Some(answer);
+        inner.waiting.extend_from_slice(&line);
+    }
+
+    /// Writes the outcomes that no other write has taken along. To be called whenever some were added.
+    pub fn write_answers(&self) {
+        let _ = self.inner().write_waiting();
     }
 
     /// Marks these as recorded in the database: the next file does not repeat them.
@@ -225,6 +240,7 @@ impl Journal {
     pub fn sync(&self) -> io::Result<()> {
         let file = {
             let mut inner = self.inner();
+            let _ = inner.write_waiting();
             let waiting = inner.open.values().any(|open| open.answered.is_some());
             let State::Writing(segment) = &mut inner.state else {
                 return Ok(());
@@ -249,6 +265,7 @@ impl Journal {
     /// Writes that all of it is recorded in the database: the next start has nothing to do.
     pub fn close(&self) {
         let mut inner = self.inner();
+        let _ = inner.write_waiting();
         if inner.open.is_empty() {
             let _ = inner.append(&Record::Settled);
         }
@@ -258,6 +275,12 @@ impl Journal {
     pub fn history(&self) -> Result<Vec<PathBuf>, JournalError> {
         self.inner().dir.history()
     }
+}
+
+fn line_of(record: &Record) -> Vec<u8> {
+    let mut line = Vec::with_capacity(512);
+    encode(record, &mut line);
+    line
 }
 
 /// The content of a file of a journal; `None`: it is not a journal, or nothing began by it.

@@ -4,6 +4,8 @@
 //! middle of a line, so the last one may be truncated; any other damage makes the file incomplete:
 //! it cannot prove what did *not* happen.
 
+use std::io::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use crate::message::{DatabaseId, InstanceId};
@@ -81,7 +83,8 @@ pub fn encode(record: &Record, line: &mut Vec<u8>) {
     line.extend_from_slice(b"00000000 ");
     serde_json::to_writer(&mut *line, record).expect("texts and numbers are JSON");
     let sum = crc32fast::hash(&line[start + SUM..]);
-    line[start..start + SUM - 1].copy_from_slice(format!("{sum:08x}").as_bytes());
+    // Into the eight bytes that are there, so it fits.
+    let _ = write!(&mut line[start..start + SUM - 1], "{sum:08x}");
     line.push(b'\n');
 }
 

@@ -35,8 +35,8 @@ pub(super) struct Inner {
     pub(super) state: State,
     /// The length of the file at the last check.
     pub(super) checked: u64,
-    /// Reused from line to line.
-    pub(super) line: Vec<u8>,
+    /// Lines that the next write takes along.
+    pub(super) waiting: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -91,22 +91,32 @@ impl Segment {
 
 impl Inner {
     pub(super) fn append(&mut self, record: &Record) -> Result<(), Unwritable> {
+        encode(record, &mut self.waiting);
+        self.write_waiting()
+    }
+
+    /// Writes the lines that wait.
+    pub(super) fn write_waiting(&mut self) -> Result<(), Unwritable> {
         let State::Writing(segment) = &mut self.state else {
+            self.waiting.clear();
             return self.mark();
         };
-        self.line.clear();
-        encode(record, &mut self.line);
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let written = if segment.written > SEGMENT_MAX {
             Err(io::ErrorKind::FileTooLarge.into())
         } else {
-            segment.file.write_all(&self.line)
+            segment.file.write_all(&self.waiting)
         };
+        let length = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        self.waiting.clear();
         if let Err(error) = written {
             return self.break_off(error.to_string());
         }
         segment.unsynced = true;
         self.position_written = false;
-        segment.written += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
+        segment.written += length;
         if segment.written > segment.until {
             self.next_segment();
         }
@@ -196,7 +206,8 @@ impl Inner {
         }
     }
 
-    /// Begins the next file. If that fails, the current one continues.
+    /// Begins the next file. If that fails, the current one continues. Nothing waits by now, or it is of open
+    /// requests, which the head of the next file repeats.
     pub(super) fn next_segment(&mut self) {
         let mut opened = self.opened.clone();
         opened.segment = opened.segment.saturating_add(1);
@@ -207,10 +218,10 @@ impl Inner {
                 let next = State::Writing(Segment::new(file, path.clone(), head.len()));
                 match std::mem::replace(&mut self.state, next) {
                     State::Writing(mut before) => {
-                        self.line.clear();
-                        encode(&Record::Continued, &mut self.line);
+                        let mut line = Vec::new();
+                        encode(&Record::Continued, &mut line);
                         // Without this line it is recognised as older by its number.
-                        let _ = before.file.write_all(&self.line);
+                        let _ = before.file.write_all(&line);
                     }
                     State::Broken { .. } => tracing::info!("the journal can be written again"),
                 }

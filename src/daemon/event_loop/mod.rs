@@ -64,6 +64,8 @@ pub(super) struct EventLoop {
     left: watch::Receiver<Option<Remaining>>,
     /// The listener could not connect.
     cut_off: bool,
+    /// Responses came that may not be in the journal yet.
+    has_answers: bool,
     /// Bounded by the reactor: permits, two claims, one record, one read, one load, one read of the pauses; and by
     /// [`http`](crate::http)'s connections for the questions.
     tasks: JoinSet<Option<Input>>,
@@ -111,6 +113,7 @@ impl EventLoop {
             quarantined,
             left,
             cut_off: true,
+            has_answers: false,
             tasks: JoinSet::new(),
         }
     }
@@ -160,6 +163,7 @@ impl EventLoop {
             self.take_in_waiting(&mut from);
             self.publish();
             self.begin();
+            self.write_answers();
         }
         Ok(0)
     }
@@ -212,7 +216,10 @@ impl EventLoop {
                 );
                 self.reactor.handle(Input::Drain, now);
             }
-            Event::Input(input) => self.reactor.handle(input, now),
+            Event::Input(input) => {
+                self.has_answers |= matches!(input, Input::Sent { .. });
+                self.reactor.handle(input, now);
+            }
             Event::Heard(heard) => self.hear(heard, now),
             Event::Question(question) => self.answer(question, now),
             Event::Woke => self.reactor.handle(Input::Tick, now),
@@ -266,6 +273,15 @@ impl EventLoop {
             }
         };
         self.reactor.handle(input, now);
+    }
+
+    /// Has the journal write the responses of this turn that the requests which began meanwhile did not take along.
+    fn write_answers(&mut self) {
+        if std::mem::take(&mut self.has_answers)
+            && let Some(journal) = &self.dispatch.journal
+        {
+            journal.write_answers();
+        }
     }
 
     /// Passes events to the log and to the streams.

@@ -53,8 +53,8 @@ fn what_was_open_is_told_after_the_end() {
     for n in 1..=4 {
         journal.began(begun(n)).unwrap();
     }
-    journal.answered(token(2), &accepted(), Moment::from_micros(6));
-    journal.answered(token(3), &accepted(), Moment::from_micros(6));
+    journal.answered(begun(2), &accepted(), Moment::from_micros(6));
+    journal.answered(begun(3), &accepted(), Moment::from_micros(6));
     journal.recorded([token(3)]);
     journal.sync().unwrap();
     assert!(journal.is_open(token(1)) && !journal.is_open(token(3)));
@@ -67,6 +67,25 @@ fn what_was_open_is_told_after_the_end() {
 }
 
 #[test]
+fn a_response_is_written_with_the_next_line_or_when_asked_for() {
+    let at = dir();
+    let journal = start(&at);
+    journal.began(begun(1)).unwrap();
+    let known = |token| left_beside(&journal).of_attempt(token, true);
+    journal.answered(begun(1), &accepted(), Moment::from_micros(6));
+    assert_eq!(known(token(1)), Known::Began(begun(1)));
+    journal.began(begun(2)).unwrap();
+    assert!(matches!(known(token(1)), Known::Answered(_)));
+    journal.answered(begun(2), &accepted(), Moment::from_micros(7));
+    journal.write_answers();
+    assert!(matches!(known(token(2)), Known::Answered(_)));
+    // What did not begin by this journal has no place in it.
+    journal.answered(begun(3), &accepted(), Moment::from_micros(8));
+    journal.write_answers();
+    assert_eq!(known(token(3)), Known::NeverBegan);
+}
+
+#[test]
 fn segments_follow_each_other_and_carry_what_is_open() {
     let at = dir();
     let journal = start(&at);
@@ -74,7 +93,8 @@ fn segments_follow_each_other_and_carry_what_is_open() {
     let mut n = 2;
     while journal.history().unwrap().len() < 3 {
         journal.began(begun(n)).unwrap();
-        journal.answered(token(n), &accepted(), Moment::from_micros(6));
+        journal.answered(begun(n), &accepted(), Moment::from_micros(6));
+        journal.write_answers();
         journal.recorded([token(n)]);
         n += 1;
     }

@@ -89,7 +89,8 @@ fn each_instance_has_a_slot_and_a_new_one_reads_those_of_the_dead() {
     assert_eq!(host.found(&[1, 2, 3, 4]), (vec![1, 2, 3, 4], "0".into()));
     // The proofs of living instances count as well, should the database be restored.
     let living = host.daemon(5);
-    living.answered(token(5), &accepted(), Moment::from_micros(6));
+    living.answered(begun(5), &accepted(), Moment::from_micros(6));
+    living.write_answers();
     let slot = host.slot(DATABASE, "app");
     let answers = slot.history().unwrap();
     let answers = answers.iter().flat_map(|path| {
