@@ -1,4 +1,4 @@
-//! What the journal adds to a message: one line before its request, one after its answer.
+//! What the journal adds to a message: one line before its request, and one for its response, which the next write takes along.
 //!
 //!     cargo bench --bench journal
 
@@ -53,7 +53,7 @@ fn began_answered_recorded(bencher: divan::Bencher) {
             .with_inputs(|| begun(AttemptToken::fresh()))
             .bench_values(|begun| {
                 journal.began(begun).expect("room on the disk");
-                journal.answered(begun.token, &outcome, Moment::from_micros(1));
+                journal.answered(begun, &outcome, Moment::from_micros(1));
                 journal.recorded([begun.token]);
             });
     });

@@ -108,12 +108,13 @@ begin
 end
 $$;
 
--- Inserts the app's rows of sent messages, in the columns that exist. A callback may have come before: the
--- status is what the attempt has reached. The attempts are locked by now, so that a concurrent callback waits
--- and then finds the row.
+-- Inserts the app's rows of sent messages, in the columns that exist, and moves the time of their conversations on where
+-- one is `behind`; a new one is not. A callback may have come before: the status is what the attempt has reached. The
+-- attempts are locked by now, so that a concurrent callback waits and then finds the row.
+drop function if exists punctual.insert_messages(uuid[], uuid[], text[], text[], text[], text[], timestamptz[]);
 create or replace function punctual.insert_messages(
   ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
-  sent_at timestamptz[]) returns void
+  sent_at timestamptz[], behind boolean) returns void
 language plpgsql as $$
 declare
   wanted constant text[] :=
@@ -144,6 +145,9 @@ begin
       using ids, conversations, bodies, senders, recipients, sids;
   end if;
 
+  if not behind then
+    return;
+  end if;
   has := punctual.columns_of('conversations', '{last_message_at,updated_at}');
   if has @> '{last_message_at,updated_at}' then
     update public.conversations c
@@ -176,15 +180,20 @@ declare
   places uuid[] := conversations;
   ours uuid[];
   all_ours boolean;
+  -- Some conversation has an earlier time than its message.
+  behind boolean;
 begin
   for again in 0..1 loop
     places := punctual.conversations_for(places, recipients);
     -- Without waiting: a wait could end in a deadlock with the app.
-    select array_agg(c.id), coalesce(bool_and(c.id is not null), false)
-      into ours, all_ours
-      from (select distinct u.id from unnest(places) as u (id) order by u.id) u
+    select array_agg(c.id), coalesce(bool_and(c.id is not null), false),
+           coalesce(bool_or(c.last_at is null or c.last_at < u.at), true)
+      into ours, all_ours, behind
+      -- A table without `last_message_at` leaves the name to `of_none`.
+      from (select null::timestamptz as last_message_at) of_none
+     cross join (select u.id, max(u.at) as at from unnest(places, sent_at) as u (id, at) group by u.id order by u.id) u
       left join lateral (
-        select c.id::uuid as id from public.conversations c where c.id = u.id
+        select c.id::uuid as id, last_message_at as last_at from public.conversations c where c.id = u.id
            for no key update skip locked) c on true;
     exit when all_ours or again = 1;
     -- Another transaction has locked it, or it is gone: then there is another, or a new one.
@@ -193,11 +202,11 @@ begin
   end loop;
 
   if all_ours then
-    perform punctual.insert_messages(ids, places, bodies, senders, recipients, sids, sent_at);
+    perform punctual.insert_messages(ids, places, bodies, senders, recipients, sids, sent_at, behind);
   else
     perform punctual.insert_messages(
       array_agg(i.id), array_agg(i.conversation_id), array_agg(i.body), array_agg(i.from_number),
-      array_agg(i.to_number), array_agg(i.sid), array_agg(i.sent_at))
+      array_agg(i.to_number), array_agg(i.sid), array_agg(i.sent_at), behind)
        from unnest(ids, places, bodies, senders, recipients, sids, sent_at)
               as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
       where i.conversation_id = any (ours)
