@@ -19,8 +19,8 @@ use crate::daemon::{self, Parts, RunError};
 use crate::http::{self, Endpoint, RuntimeDir, Socket, Tokens};
 use crate::message::{Moment, Sender};
 use crate::policy::Rules;
-use crate::provider::Providers;
-use crate::provider::twilio::{Credentials, Twilio, TwilioConfig, TwilioError};
+use crate::provider::twilio::{Credentials, Twilio, TwilioConfig};
+use crate::provider::{ClientError, Providers};
 use crate::reactor::Settings;
 use crate::schedule::LeadSetting;
 use crate::store::user::UserSession;
@@ -62,7 +62,7 @@ pub enum DemoError {
     Daemon(#[from] RunError),
     /// The client for the simulated phone could not be built.
     #[error(transparent)]
-    Provider(#[from] TwilioError),
+    Provider(#[from] ClientError),
     /// No free port on loopback.
     #[error("cannot bind 127.0.0.1")]
     Socket(#[from] std::io::Error),

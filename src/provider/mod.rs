@@ -10,11 +10,13 @@ use crate::policy::Cleared;
 
 mod callbacks;
 pub mod console;
+mod http;
 mod lookup;
 mod providers;
 pub mod twilio;
 
 pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
+pub use http::ClientError;
 pub use lookup::{Fetched, Listed, Query};
 pub use providers::Providers;
 

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use punctual::message::Outcome;
+use punctual::provider::ClientError;
 use punctual::provider::Provider;
-use punctual::provider::twilio::{Twilio, TwilioError};
+use punctual::provider::twilio::Twilio;
 use rcgen::generate_simple_self_signed;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
@@ -91,7 +92,7 @@ fn without_root_certificates_there_is_no_provider() {
     let here = "tls::without_root_certificates_there_is_no_provider";
     if !run_again_with(here, [("SSL_CERT_FILE", "/dev/null")]) {
         let made = Twilio::new(&config("https://localhost")).map(|_| ());
-        assert!(matches!(made, Err(TwilioError::NoRoots)), "{made:?}");
+        assert!(matches!(made, Err(ClientError::NoRoots)), "{made:?}");
         assert!(Twilio::new(&config("http://localhost")).is_ok());
     }
 }

@@ -6,13 +6,13 @@
 use reqwest::{Client, Request};
 use serde_json::{Map, Value};
 
-use super::date;
+use super::SID_MAX;
 use super::is_message_sid;
 use super::request::Requests;
 use super::status::status;
-use super::{SID_MAX, root, whole};
 use crate::message::ProviderSid;
 use crate::proof::ProviderMessage;
+use crate::provider::http::{date, root, whole};
 use crate::provider::{Fetched, Listed, Query};
 
 /// Messages on a page. To one number there are seldom more in one day.

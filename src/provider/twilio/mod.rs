@@ -1,24 +1,19 @@
 //! Twilio's Messages API: one request for one message.
 //!
-//! There is no idempotency key, so a repeated request may send a second text. Hence no retries, no
-//! redirects (a 307 would post again), and no proxy from the environment. HTTP/1.1 only: with it a
-//! broken connection makes one outcome uncertain, not all in flight.
+//! There is no idempotency key, so a repeated request may send a second text.
 //!
-//! `handoff` proves what was not sent, `response` derives the outcome from a response, [`codes`]
+//! `http` proves what was not sent, `response` derives the outcome from a response, [`codes`]
 //! what follows from a refusal; `lookup` queries the messages that Twilio has.
 
-use std::error::Error;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response, redirect, retry};
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Client, Response};
 
-use self::config::BaseUrl;
 use self::request::Requests;
+use super::http::{self, ClientError, NOT_BEGUN, date, deadline, root, step, whole};
 use super::{Fetched, Listed, Provider, Query};
 use crate::message::{Capabilities, Moment, Outcome, PoolForm, ProviderSid};
 use crate::policy::Cleared;
@@ -26,25 +21,16 @@ use crate::policy::Cleared;
 pub mod callback;
 pub mod codes;
 pub mod config;
-mod date;
-mod deadline;
 mod fields;
-mod handoff;
 mod lookup;
 mod opt_out;
 mod request;
 mod response;
 pub mod signature;
 mod status;
-mod tidy;
 
 pub use callback::TwilioCallbacks;
 pub use config::{Credentials, StatusCallback, TwilioConfig};
-
-/// How long an unused connection is kept: below the limit of servers and load balancers (60 s is
-/// common), so that the client closes it. A request on a connection that the server has just closed
-/// would have an uncertain outcome. Prewarming opens new ones shortly before messages are due.
-const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// The longest response that is read. A message resource has about 1 KiB.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -88,29 +74,16 @@ pub struct Twilio {
     receipts: bool,
 }
 
-/// Why there is no provider.
-#[derive(Debug, thiserror::Error)]
-pub enum TwilioError {
-    /// There are no root certificates to verify the server's certificate with.
-    #[error(
-        "no root certificates on this machine: install the package ca-certificates, or name a \
-         file in SSL_CERT_FILE"
-    )]
-    NoRoots,
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
-    /// The HTTP client cannot be set up.
-    #[error("the HTTP client cannot be set up")]
-    Client(#[source] reqwest::Error),
-}
-
 impl Twilio {
     /// Builds the client; nothing is connected yet.
-    pub fn new(config: &TwilioConfig) -> Result<Self, TwilioError> {
-        let client = client(config)?;
+    pub fn new(config: &TwilioConfig) -> Result<Self, ClientError> {
+        let client = http::client(
+            http::tls(config.base_url.is_https())?,
+            config.max_in_flight.get(),
+            None,
+        )?;
         let requests =
-            Requests::new(&client, config, TOUCH_TIMEOUT).map_err(TwilioError::Client)?;
+            Requests::new(&client, config, TOUCH_TIMEOUT).map_err(ClientError::Client)?;
         Ok(Self {
             client,
             requests,
@@ -193,46 +166,6 @@ impl Provider for Twilio {
     }
 }
 
-fn client(config: &TwilioConfig) -> Result<Client, TwilioError> {
-    // Without a deadline of its own: each kind of request has one.
-    Client::builder()
-        .tls_backend_preconfigured(tls(&config.base_url)?)
-        .http1_only()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        // hyper retries in one case: if it finds an idle connection closed before it has written anything,
-        // it uses another one. The form has not been handed over then.
-        .retry(retry::never())
-        .referer(false)
-        .tcp_nodelay(true)
-        .pool_idle_timeout(IDLE_MAX)
-        .pool_max_idle_per_host(config.max_in_flight.get())
-        .user_agent(concat!("punctual/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(TwilioError::Client)
-}
-
-/// TLS by ring with the machine's root certificates (or those of `SSL_CERT_FILE`), as a complete
-/// configuration, so that the client uses no process-wide default. Plain http needs no roots.
-fn tls(base_url: &BaseUrl) -> Result<ClientConfig, TwilioError> {
-    let mut roots = RootCertStore::empty();
-    if base_url.is_https() {
-        // Single unreadable certificates are common in system stores and of no consequence.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(TwilioError::NoRoots);
-        }
-    }
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .map_err(TwilioError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 async fn read(mut response: Response, sent: &str) -> Outcome {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).cloned();
@@ -243,45 +176,4 @@ async fn read(mut response: Response, sent: &str) -> Outcome {
         body.as_deref().map_err(String::as_str),
         sent,
     )
-}
-
-/// The whole body, or why it cannot be read.
-async fn whole(response: &mut Response, longest: usize) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= longest => {
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Some(_)) => return Err(format!("the response is longer than {longest} bytes")),
-            Ok(None) => return Ok(body),
-            Err(error) => return Err(format!("the response broke off: {}", root(&error))),
-        }
-    }
-}
-
-const NOT_BEGUN: &str = "the request was not begun";
-
-/// The step at which a request failed that was not sent.
-fn step(error: &reqwest::Error) -> &'static str {
-    if error.is_dns() {
-        "the host name was not resolved"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        NOT_BEGUN
-    }
-}
-
-/// The innermost cause: the outer ones repeat the URL and add little.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    // An error without a cause would show its URL.
-    if cause.is::<reqwest::Error>() {
-        return "the client refused it".into();
-    }
-    tidy::tidy(&cause.to_string())
 }

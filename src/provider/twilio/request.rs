@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::{Body, Client, Request};
+use reqwest::{Client, Request};
 use secrecy::ExposeSecret;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::config::{BaseUrl, StatusCallback, TwilioConfig};
-use super::handoff::{Form, Handoff};
 use crate::message::{E164, Sender};
 use crate::policy::Cleared;
 use crate::provider::Query;
+use crate::provider::http::handoff::Handoff;
+use crate::provider::http::{copy, with_body};
 
 /// The version of the API, the only one that creates messages.
 const API: &str = "2010-04-01";
@@ -143,18 +144,4 @@ const fn sender_field(sender: &Sender) -> &'static str {
         Sender::Pool(_) => "MessagingServiceSid",
         Sender::Number(_) | Sender::ShortCode(_) | Sender::Alphanumeric(_) => "From",
     }
-}
-
-fn with_body(template: &Request, form: Form) -> Request {
-    let mut request = copy(template);
-    *request.body_mut() = Some(Body::wrap(form));
-    request
-}
-
-/// `Request::try_clone` refuses bodies that cannot be cloned; a template has none.
-fn copy(template: &Request) -> Request {
-    let mut request = Request::new(template.method().clone(), template.url().clone());
-    request.headers_mut().clone_from(template.headers());
-    *request.timeout_mut() = template.timeout().copied();
-    request
 }

@@ -4,18 +4,13 @@
 //! was refused; a 2xx that names the message was accepted. After anything else, even if it
 //! looks like a failure, a text may have been sent.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
 use super::codes;
 use super::is_message_sid;
-use super::tidy::{tidy, unquote};
 use crate::message::{Category, Outcome, ProviderSid};
-
-/// The longest `Retry-After` that is followed. A nonsensical one would delay a message for ever, and one
-/// request an hour does no harm.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+use crate::provider::http::retry_after::seconds;
+use crate::provider::http::tidy::{tidy, unquote};
 
 /// The outcome of a request with a response of this `status`.
 ///
@@ -109,13 +104,6 @@ fn code(json: &Map<String, Value>) -> Option<i32> {
             .then(|| number.parse().ok())
             .flatten()
     })
-}
-
-/// `Retry-After` in seconds. The other form, a date, needs a clock; the caller's own backoff is used
-/// instead.
-fn seconds(retry_after: &str) -> Option<Duration> {
-    let given = retry_after.trim().parse().ok().map(Duration::from_secs)?;
-    Some(given.min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]

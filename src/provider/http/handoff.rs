@@ -23,21 +23,21 @@ const WITHDRAWN: u8 = 2;
 
 /// Our end of the latch.
 #[derive(Debug)]
-pub(super) struct Handoff(Arc<AtomicU8>);
+pub(in crate::provider) struct Handoff(Arc<AtomicU8>);
 
 impl Handoff {
     /// A form, and the means to withdraw it.
-    pub(super) fn of(form: String) -> (Self, Form) {
+    pub(in crate::provider) fn of(form: impl Into<Bytes>) -> (Self, Form) {
         let state = Arc::new(AtomicU8::new(HELD));
         let form = Form {
-            bytes: Some(Bytes::from(form)),
+            bytes: Some(form.into()),
             state: Arc::clone(&state),
         };
         (Self(state), form)
     }
 
     /// Withdraws the form. `true`: it was not handed over, and never will be.
-    pub(super) fn withdraw(self) -> bool {
+    pub(in crate::provider) fn withdraw(self) -> bool {
         swap(&self.0, WITHDRAWN)
     }
 }
@@ -52,7 +52,7 @@ fn swap(state: &AtomicU8, to: u8) -> bool {
 ///
 /// It cannot be cloned, so that neither a retry nor a redirect could send it again, even if the
 /// client were configured for that.
-pub(super) struct Form {
+pub(in crate::provider) struct Form {
     bytes: Option<Bytes>,
     state: Arc<AtomicU8>,
 }
@@ -61,7 +61,7 @@ pub(super) struct Form {
 /// head included, before anything was flushed.
 #[derive(Debug, thiserror::Error)]
 #[error("the form was withdrawn")]
-pub(super) struct Withdrawn;
+pub(in crate::provider) struct Withdrawn;
 
 impl Body for Form {
     type Data = Bytes;
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_cannot_be_withdrawn() {
-        let (handoff, mut form) = Handoff::of("To=x".into());
+        let (handoff, mut form) = Handoff::of("To=x");
         assert_eq!(form.size_hint().exact(), Some(4));
         assert!(!form.is_end_stream());
         assert_eq!(read(&mut form).unwrap().unwrap(), "To=x");
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_was_withdrawn_cannot_be_taken() {
-        let (handoff, mut form) = Handoff::of("To=x".into());
+        let (handoff, mut form) = Handoff::of("To=x");
         assert!(handoff.withdraw());
         assert!(read(&mut form).unwrap().is_err());
         assert!(read(&mut form).is_none());
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn of_two_at_once_exactly_one_wins() {
         for _ in 0..200 {
-            let (handoff, mut form) = Handoff::of("To=x".into());
+            let (handoff, mut form) = Handoff::of("To=x");
             let taker = std::thread::spawn(move || read(&mut form).unwrap().is_ok());
             let withdrawn = handoff.withdraw();
             assert_ne!(taker.join().unwrap(), withdrawn);

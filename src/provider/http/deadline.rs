@@ -15,7 +15,10 @@ use tokio::time::timeout;
 const LAST_LOOK: u32 = 10;
 
 /// The result of `call`, if it arrived within `limit`, or while the process was suspended.
-pub(super) async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Option<T> {
+pub(in crate::provider) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = T>,
+) -> Option<T> {
     let mut call = pin!(call);
     let last_look = limit / LAST_LOOK;
     match timeout(limit.saturating_sub(last_look), &mut call).await {

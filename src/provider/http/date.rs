@@ -1,17 +1,17 @@
-//! Dates in Twilio's responses. Pure.
+//! Dates in responses. Pure.
 
 use reqwest::header::{AGE, DATE, HeaderMap};
 
 use crate::message::Moment;
 
-/// A date as HTTP and Twilio's resources have it: `Thu, 01 Jan 2026 09:00:00 +0000`, or with `GMT`.
-pub(super) fn parse(text: &str) -> Option<Moment> {
+/// A date as HTTP and RFC 2822 have it: `Thu, 01 Jan 2026 09:00:00 +0000`, or with `GMT`.
+pub(in crate::provider) fn parse(text: &str) -> Option<Moment> {
     let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
     Some(Moment::from(at.to_utc()))
 }
 
 /// When the response with these headers was made. One from a cache is older than its query, and shows no time.
-pub(super) fn of(headers: &HeaderMap) -> Option<Moment> {
+pub(in crate::provider) fn of(headers: &HeaderMap) -> Option<Moment> {
     if headers.contains_key(AGE) {
         return None;
     }

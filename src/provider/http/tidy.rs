@@ -1,6 +1,6 @@
 //! Makes foreign sentences fit for a log and for `error_message`.
 
-/// The longest refusal kept, in characters. Twilio's sentences have at most about 200.
+/// The longest sentence kept, in characters. A provider's own have at most about 200.
 const TEXT_MAX: usize = 300;
 
 /// The longest run of digits shown: error codes have five. Longer ones may be phone numbers.
@@ -11,7 +11,7 @@ const DIGITS_SHOWN: usize = 6;
 const QUOTED_MIN: usize = 4;
 
 /// Cuts the text of a message out of a refusal that quotes it.
-pub(super) fn unquote(refusal: &str, sent: &str) -> String {
+pub(in crate::provider) fn unquote(refusal: &str, sent: &str) -> String {
     match sent.trim() {
         short if short.len() < QUOTED_MIN => refusal.to_owned(),
         sent => refusal.replace(sent, "[text]"),
@@ -20,7 +20,7 @@ pub(super) fn unquote(refusal: &str, sent: &str) -> String {
 
 /// Makes a foreign sentence fit for a log and for `error_message`: on one line, bounded, and
 /// without anything that may be a phone number.
-pub(super) fn tidy(text: &str) -> String {
+pub(in crate::provider) fn tidy(text: &str) -> String {
     let one_line: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
