@@ -200,10 +200,29 @@ impl Match {
 pub enum Resolution {
     /// It was sent, and this proves it.
     Adopt(ProviderSid),
-    /// Back to `pending`, by this policy. If the row cannot be put back: wait.
-    PutBack(InDoubt),
+    /// Back to `pending`, to be sent again. If the row cannot be put back: wait.
+    PutBack(Again),
     /// Nothing, until the next query.
     Wait,
+}
+
+/// What permits to send a message again whose outcome is uncertain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// The policy of the row or of the installation.
+    Policy(InDoubt),
+    /// The provider: a request with the id of an earlier one makes no second message.
+    SameId,
+}
+
+impl Again {
+    /// As `punctual.attempts.settled_by` has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy(policy) => policy.as_str(),
+            Self::SameId => "same id",
+        }
+    }
 }
 
 /// What follows from `found`, `age` after the outcome became uncertain. `row` is the row that this
@@ -223,15 +242,16 @@ pub fn resolve(
         return Resolution::Wait;
     };
     if provider.idempotent {
-        return Resolution::PutBack(InDoubt::Resend);
+        return Resolution::PutBack(Again::SameId);
     }
+    let again = |policy| Resolution::PutBack(Again::Policy(policy));
     match (row.policy.unwrap_or(default), found) {
         (InDoubt::ResendIfAbsent, Match::None) if age >= ABSENT_AFTER => {
-            Resolution::PutBack(InDoubt::ResendIfAbsent)
+            again(InDoubt::ResendIfAbsent)
         }
         // The policy prefers speed; but what looks as if it had been sent is not sent again.
         (InDoubt::Resend, Match::None | Match::Unlike(_) | Match::Partial | Match::NoAnswer(_)) => {
-            Resolution::PutBack(InDoubt::Resend)
+            again(InDoubt::Resend)
         }
         _ => Resolution::Wait,
     }

@@ -199,7 +199,11 @@ fn nothing_is_absent_while_something_to_the_number_is_nobodys() {
         let row = row(None, Status::Unconfirmed);
         let policy = InDoubt::ResendIfAbsent;
         let got = resolve(&found, MINUTE * minutes, Some(&row), policy, &PROVIDER);
-        assert_eq!(got == Resolution::PutBack(policy), put_back, "{got:?}");
+        assert_eq!(
+            got == Resolution::PutBack(Again::Policy(policy)),
+            put_back,
+            "{got:?}"
+        );
     };
     check(&[], Match::Unlike(2), 60, false);
     check(&["SM8"], Match::Unlike(1), 60, false);
@@ -226,7 +230,9 @@ fn a_policy_acts_where_it_says_and_on_what_it_says() {
     let check = |found: &Match, minutes: u32, own, default, expected: Option<InDoubt>| {
         let row = row(own, Status::Unconfirmed);
         let step = resolve(found, MINUTE * minutes, Some(&row), default, &PROVIDER);
-        let expected = expected.map_or(Resolution::Wait, Resolution::PutBack);
+        let expected = expected.map_or(Resolution::Wait, |policy| {
+            Resolution::PutBack(Again::Policy(policy))
+        });
         assert_eq!(step, expected, "{found:?} {minutes} {own:?} {default:?}");
     };
     let silence = Match::NoAnswer("no".into());
@@ -310,7 +316,7 @@ proptest! {
     ) {
         let row = row(own, status);
         let step = resolve(&found, MINUTE * minutes, Some(&row), default, &PROVIDER);
-        if let Resolution::PutBack(policy) = &step {
+        if let Resolution::PutBack(Again::Policy(policy)) = &step {
             prop_assert_eq!(*policy, own.unwrap_or(default));
             prop_assert!(*policy != InDoubt::Hold && status == Status::Unconfirmed);
             prop_assert!(!matches!(found, Match::One(_) | Match::Several(_) | Match::Shared));

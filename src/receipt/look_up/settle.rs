@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::lists::{Known, find, is_throttled, listed, of_interest};
 use super::{Found, LookUps, Queried, Response};
-use crate::message::{InDoubt, ProviderSid};
-use crate::proof::matching::{self, Match, Resolution};
+use crate::message::ProviderSid;
+use crate::proof::matching::{self, Again, Match, Resolution};
 use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
 use crate::provider::Fetched;
 use crate::receipt::groups;
@@ -42,9 +42,9 @@ impl LookUps {
             if notes.contains_key(&n) || found.contains_key(&n) {
                 continue;
             }
-            let (conclusion, policy) = self.conclude(n, queried, &known);
-            if let Some(policy) = policy {
-                put_back.push((n, policy));
+            let (conclusion, by) = self.conclude(n, queried, &known);
+            if let Some(by) = by {
+                put_back.push((n, by));
             }
             notes.insert(n, conclusion);
         }
@@ -193,9 +193,9 @@ impl LookUps {
         }
     }
 
-    /// The result for an unconfirmed attempt that was not found, and the policy by which its message is sent
-    /// again, if it is.
-    fn conclude(&self, n: usize, queried: &Queried, known: &Known) -> (Noted, Option<InDoubt>) {
+    /// The result for an unconfirmed attempt that was not found, and what permits to send its message again, if
+    /// anything does.
+    fn conclude(&self, n: usize, queried: &Queried, known: &Known) -> (Noted, Option<Again>) {
         let look_up = &queried.look_up;
         let About::Uncertain(attempt) = &look_up.about else {
             return (self.responded(look_up, String::new()), None);
@@ -205,8 +205,8 @@ impl LookUps {
         let provider = self.providers.capabilities(look_up.channel);
         let resolution =
             matching::resolve(&found, age, attempt.row.as_ref(), self.policy, &provider);
-        let policy = match resolution {
-            Resolution::PutBack(policy) => Some(policy),
+        let again = match resolution {
+            Resolution::PutBack(by) => Some(by),
             Resolution::Wait | Resolution::Adopt(_) => None,
         };
         let note = found.note();
@@ -215,6 +215,10 @@ impl LookUps {
                 reason,
                 is_throttled,
             } => self.skipped(look_up, reason, *is_throttled),
+            // If its row is locked now, it is put back by the next one.
+            Response::NotQueried if again.is_some() => {
+                self.responded(look_up, self.why_not_queried(look_up).to_owned())
+            }
             Response::NotQueried => Noted {
                 asked: look_up.asked,
                 next: None,
@@ -226,7 +230,7 @@ impl LookUps {
                 Noted { asked, next, note }
             }
         };
-        (noted, policy)
+        (noted, again)
     }
 
     fn why_not_queried(&self, look_up: &LookUp) -> &'static str {
@@ -241,29 +245,40 @@ impl LookUps {
     async fn put_back(
         &self,
         queried: &[Queried],
-        those: &[(usize, InDoubt)],
+        those: &[(usize, Again)],
         notes: &mut Notes,
     ) -> Result<(), StoreError> {
         let mut rows = Vec::with_capacity(those.len());
-        for (n, policy) in those {
+        for (n, by) in those {
             if let (Some(queried), Some(noted)) = (queried.get(*n), notes.get(n)) {
                 rows.push(PutBack {
                     look_up: &queried.look_up,
-                    policy: *policy,
-                    sentence: format!("sent again ({}): {}", policy.as_str(), noted.note),
+                    by: *by,
+                    sentence: match by {
+                        Again::Policy(policy) => {
+                            format!("sent again ({}): {}", policy.as_str(), noted.note)
+                        }
+                        Again::SameId => "sent again with the same id: the latest attempt has no \
+                                          definite response"
+                            .to_owned(),
+                    },
                 });
             }
         }
         let moved = groups::put_back(&self.store, &rows, self.max_lateness).await?;
-        for (n, policy) in those {
+        for (n, by) in those {
             let Some((queried, entry)) = queried.get(*n).zip(notes.get_mut(n)) else {
                 continue;
             };
             let message = queried.look_up.message;
             if moved.contains(&message) {
-                tracing::warn!(message.id = %message, policy = policy.as_str(), note = entry.note,
-                    "an unconfirmed message will be sent again, by its in_doubt policy");
-                entry.note = format!("{}; set back to pending ({})", entry.note, policy.as_str());
+                let by = by.as_str();
+                tracing::warn!(message.id = %message, by, note = entry.note,
+                    "an unconfirmed message will be sent again");
+                entry.note = format!("{}; set back to pending ({by})", entry.note);
+                if matches!(queried.response, Response::NotQueried) {
+                    entry.next = None;
+                }
             }
         }
         Ok(())

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use crate::message::{AttemptToken, Channel, InDoubt, MessageId, Moment, ProviderSid};
+use crate::message::{AttemptToken, Channel, MessageId, Moment, ProviderSid};
 use crate::proof::TextKey;
-use crate::proof::matching::{SentText, UnconfirmedRow};
+use crate::proof::matching::{Again, SentText, UnconfirmedRow};
 use crate::store::path::expiry::RowTimes;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
@@ -85,13 +85,13 @@ pub struct Noted {
     pub note: String,
 }
 
-/// An unconfirmed message that its policy sends again.
+/// An unconfirmed message that is sent again.
 #[derive(Debug)]
 pub struct PutBack<'a> {
     /// The look-up that found nothing.
     pub look_up: &'a LookUp,
-    /// The policy.
-    pub policy: InDoubt,
+    /// What permits it.
+    pub by: Again,
     /// Why, for people.
     pub sentence: String,
 }
@@ -193,7 +193,7 @@ impl Store {
         Ok(known)
     }
 
-    /// Sets unconfirmed rows back to `pending` by policies that permit it; returns which. Of the others the
+    /// Sets unconfirmed rows back to `pending`, by what permits it; returns which. Of the others the
     /// status has changed, time or attempts are used up, or another transaction has locked them.
     pub async fn put_back(
         &self,
@@ -224,10 +224,10 @@ impl Store {
         };
         let ids: Vec<_> = rows().map(|row| row.look_up.message.0).collect();
         let tokens: Vec<_> = rows().map(|row| row.look_up.token.0).collect();
-        let policies: Vec<&str> = rows().map(|row| row.policy.as_str()).collect();
+        let by: Vec<&str> = rows().map(|row| row.by.as_str()).collect();
         let sentences: Vec<&str> = rows().map(|row| row.sentence.as_str()).collect();
         let moved = tx
-            .query(&statement, &[&ids, &tokens, &policies, &sentences])
+            .query(&statement, &[&ids, &tokens, &by, &sentences])
             .await
             .map_err(StoreError::at(STEP))?;
         tx.commit().await.map_err(StoreError::at(STEP))?;

@@ -218,3 +218,22 @@ async fn an_idempotent_provider_is_given_the_message_again_whatever_the_policy()
         assert_eq!(case.row(id).await, "pending", "{policy:?}");
     }
 }
+
+/// A row that is locked is put back by the next look-up, though there is nothing to look up.
+#[tokio::test]
+async fn a_locked_row_is_given_to_an_idempotent_provider_later() {
+    let mut case = Case::new().await;
+    case.look_ups.providers = Providers::texts(Arc::new(Idempotent));
+    let id = case.world.row("pending").await;
+    case.sends(id, LOST_ANSWER).await;
+    let other = case.world.db.client().await;
+    let lock = format!("begin; select from scheduled_messages where id = '{id}' for update");
+    run(&other, &lock).await;
+    case.asked().await;
+    assert_eq!(case.row(id).await, "unconfirmed");
+    assert_eq!(case.attempts(id).await, "unknown 1 again");
+    run(&other, "rollback").await;
+    case.asked().await;
+    assert_eq!(case.row(id).await, "pending");
+    assert_eq!(case.attempts(id).await, "unknown 2 same id");
+}

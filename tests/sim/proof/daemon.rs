@@ -10,7 +10,9 @@ use punctual::message::{
     AttemptToken, Capabilities, Channel, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Part,
     Status,
 };
-use punctual::proof::matching::{self, Candidate, Match, Resolution, SentText, UnconfirmedRow};
+use punctual::proof::matching::{
+    self, Again, Candidate, Match, Resolution, SentText, UnconfirmedRow,
+};
 use punctual::proof::quarantine::{self, Fate, Listing, QuarantinedRow, Reason, Reconciliation};
 use punctual::proof::recovery::{Answered, LeftOpen, LogPosition, Recovery, recover};
 use punctual::proof::{About, ProviderStatus, Report, TextKey};
@@ -424,10 +426,10 @@ fn search(token: AttemptToken, attempt: &Attempt, age: Duration, scene: &mut Sce
             let status = status.unwrap_or(ProviderStatus::TAKEN);
             report(token, attempt.message, sid, status, scene);
         }
-        Resolution::PutBack(policy) => {
+        Resolution::PutBack(Again::Policy(policy)) => {
             scene.ledger.put_back(token, policy);
         }
-        Resolution::Wait => {}
+        Resolution::PutBack(Again::SameId) | Resolution::Wait => {}
     }
     matching::next_query(&found, attempt.queries, age)
 }

@@ -9,7 +9,7 @@ fn with_an_idempotent_provider_an_uncertain_attempt_is_repeated() {
         idempotent: true,
         ..PROVIDER
     };
-    let again = Resolution::PutBack(InDoubt::Resend);
+    let again = Resolution::PutBack(Again::SameId);
     for found in [
         Match::NoAnswer("no".into()),
         Match::None,
