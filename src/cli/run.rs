@@ -12,14 +12,17 @@ use url::Url;
 use super::{logs, output, token};
 use crate::config::{
     self, Config, HttpSettings, ProviderChoice, Sources, StateSetting, TwilioSettings,
+    WebhookSettings,
 };
 use crate::daemon::{self, CallbackParts, Parts};
 use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
+use crate::message::Channel;
 use crate::provider::Providers;
 use crate::provider::console::Console;
 use crate::provider::twilio::callback::STATUS_PATH;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioCallbacks, TwilioConfig};
+use crate::provider::webhook::{Webhook, WebhookConfig};
 use crate::reactor::Settings;
 
 /// Run the daemon until SIGTERM or SIGINT.
@@ -163,10 +166,31 @@ fn status_callback(public_url: &Url) -> anyhow::Result<StatusCallback> {
 }
 
 fn providers(config: &Config) -> anyhow::Result<Providers> {
-    Ok(match &config.provider {
+    let providers = match &config.provider {
         ProviderChoice::Console => Console::stdout(),
         ProviderChoice::Twilio(settings) => Providers::texts(Arc::new(twilio(settings, config)?)),
+        ProviderChoice::Webhook(settings) => {
+            Providers::default().with(Channel::Webhook, Arc::new(webhook(settings, config)?))
+        }
+    };
+    Ok(match &config.webhook {
+        Some(settings) => providers.with(Channel::Webhook, Arc::new(webhook(settings, config)?)),
+        None => providers,
     })
+}
+
+fn webhook(settings: &WebhookSettings, config: &Config) -> anyhow::Result<Webhook> {
+    Ok(Webhook::new(&WebhookConfig {
+        secrets: settings.secrets.clone(),
+        allowed: settings.allowed.clone(),
+        send_timeout: config.send_timeout,
+        max_in_flight: most(config),
+    })?)
+}
+
+/// Requests at once.
+fn most(config: &Config) -> NonZeroUsize {
+    NonZeroUsize::new(config.max_in_flight).unwrap_or(NonZeroUsize::MIN)
 }
 
 pub(super) fn twilio(settings: &TwilioSettings, config: &Config) -> anyhow::Result<Twilio> {
@@ -183,7 +207,7 @@ pub(super) fn twilio(settings: &TwilioSettings, config: &Config) -> anyhow::Resu
         credentials,
         base_url: settings.base_url.clone(),
         send_timeout: config.send_timeout,
-        max_in_flight: NonZeroUsize::new(config.max_in_flight).unwrap_or(NonZeroUsize::MIN),
+        max_in_flight: most(config),
         status_callback: public_url.map(status_callback).transpose()?,
     };
     Ok(Twilio::new(&twilio)?)

@@ -70,6 +70,8 @@ settings! {
     VALIDATE       Plain   "PUNCTUAL_VALIDATE"       "validate";
     LOG            Plain   "RUST_LOG"                "log";
     LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
+    WEBHOOK_SECRET Secret  "PUNCTUAL_WEBHOOK_SECRET" "webhook.secret";
+    WEBHOOK_ALLOW  Plain   "PUNCTUAL_WEBHOOK_ALLOW"  "webhook.allow";
     ACCOUNT_SID    Private "TWILIO_ACCOUNT_SID"      "twilio.account_sid";
     AUTH_TOKEN     Secret  "TWILIO_AUTH_TOKEN"       "twilio.auth_token";
     API_KEY        Secret  "TWILIO_API_KEY"          "twilio.api_key";

@@ -29,13 +29,13 @@ use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
-use crate::message::{InDoubt, Sender};
+use crate::message::{Channel, InDoubt, Sender};
 use crate::policy::{BusinessHours, HoursByType, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
 pub use database::{Database, app_schema, database};
 pub use error::{ConfigError, Problem};
-pub use provider::{ApiKey, ProviderChoice, TwilioSettings};
+pub use provider::{ApiKey, ProviderChoice, TwilioSettings, WebhookSettings};
 pub use raw::Sources;
 pub use state::StateSetting;
 pub use values::LogFormat;
@@ -51,6 +51,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// The provider.
     pub provider: ProviderChoice,
+    /// Webhooks beside it.
+    pub webhook: Option<WebhookSettings>,
     /// The sender of rows without a `from_number`.
     pub default_sender: Option<Sender>,
     /// How far ahead messages are armed, 10 s to 1 h.
@@ -156,7 +158,8 @@ impl Config {
         let state_dir = StateSetting::read(&mut raw, sources);
         let http = http_of(&mut raw, state_dir.set().map(Into::into), sources);
         let provider = provider::choose(&mut raw);
-        let default_sender = provider::default_sender(&mut raw, provider.as_ref());
+        let texts = provider.as_ref().map(|(provider, _)| provider);
+        let default_sender = provider::default_sender(&mut raw, texts);
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
         let lead = raw.or(&key::LEAD, "auto", values::lead);
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);
@@ -179,10 +182,11 @@ impl Config {
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
         };
         match (database, provider) {
-            (Some(database), Some(provider)) if raw.problems.is_empty() => Ok(Self {
+            (Some(database), Some((provider, webhook))) if raw.problems.is_empty() => Ok(Self {
                 database,
                 http,
                 provider,
+                webhook,
                 default_sender,
                 horizon,
                 lead,
@@ -205,6 +209,15 @@ impl Config {
             }),
             _ => Err(raw.into_error()),
         }
+    }
+
+    /// The channels that have a provider.
+    pub fn channels(&self) -> Vec<Channel> {
+        let mut channels = self.provider.channels();
+        if self.webhook.is_some() && !channels.contains(&Channel::Webhook) {
+            channels.push(Channel::Webhook);
+        }
+        channels
     }
 
     /// The settings of the policy.

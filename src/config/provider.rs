@@ -12,12 +12,15 @@ use super::values;
 use crate::message::{Channel, Sender};
 use crate::provider;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
+use crate::provider::webhook::{Allowed, Secrets};
 
 /// The chosen provider.
 #[derive(Clone, Debug)]
 pub enum ProviderChoice {
     /// Twilio's Messages API.
     Twilio(TwilioSettings),
+    /// Endpoints are called, and no other channel has a provider.
+    Webhook(WebhookSettings),
     /// Messages are printed, not delivered.
     Console,
 }
@@ -27,9 +30,28 @@ impl ProviderChoice {
     pub fn channels(&self) -> Vec<Channel> {
         match self {
             Self::Twilio(_) => vec![Channel::Sms],
+            Self::Webhook(_) => vec![Channel::Webhook],
             Self::Console => Channel::UNDERSTOOD.to_vec(),
         }
     }
+
+    /// The word for it in the settings.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Twilio(_) => "twilio",
+            Self::Webhook(_) => "webhook",
+            Self::Console => "console",
+        }
+    }
+}
+
+/// The settings of webhooks.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// Sign every request.
+    pub secrets: Secrets,
+    /// Where requests may go in addition to the internet.
+    pub allowed: Allowed,
 }
 
 /// The settings of Twilio.
@@ -54,19 +76,65 @@ pub struct ApiKey {
     pub secret: SecretString,
 }
 
-/// `None` only if a problem was reported.
-pub(super) fn choose(raw: &mut Raw) -> Option<ProviderChoice> {
-    let twilio = raw.or(&key::PROVIDER, "twilio", |text| match text {
-        "twilio" => Ok(true),
-        "console" => Ok(false),
-        "webhook" | "modem" => Err("twilio or console (this version has no other)".to_owned()),
-        _ => Err("twilio or console".to_owned()),
-    });
-    if twilio {
-        twilio_settings(raw).map(ProviderChoice::Twilio)
-    } else {
-        Some(ProviderChoice::Console)
+/// The words for providers.
+#[derive(Clone, Copy)]
+enum Word {
+    Twilio,
+    Webhook,
+    Console,
+}
+
+impl FromStr for Word {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "twilio" => Ok(Self::Twilio),
+            "webhook" => Ok(Self::Webhook),
+            "console" => Ok(Self::Console),
+            "modem" => Err("twilio, webhook or console (this version has no other)"),
+            _ => Err("twilio, webhook or console"),
+        }
     }
+}
+
+/// The provider, and webhooks beside it if they are set too. `None` only if a problem was reported.
+pub(super) fn choose(raw: &mut Raw) -> Option<(ProviderChoice, Option<WebhookSettings>)> {
+    match raw.or(&key::PROVIDER, "twilio", said::<Word>) {
+        Word::Twilio => {
+            let (twilio, webhook) = (twilio_settings(raw), webhook_beside(raw));
+            Some((ProviderChoice::Twilio(twilio?), webhook))
+        }
+        Word::Console => Some((ProviderChoice::Console, webhook_beside(raw))),
+        Word::Webhook => Some((ProviderChoice::Webhook(webhook_settings(raw)?), None)),
+    }
+}
+
+/// Webhooks beside another provider: a secret turns them on.
+fn webhook_beside(raw: &mut Raw) -> Option<WebhookSettings> {
+    if raw.is_given(&key::WEBHOOK_SECRET) {
+        return webhook_settings(raw);
+    }
+    if raw.is_given(&key::WEBHOOK_ALLOW) {
+        raw.problem(Problem::Half {
+            given: key::WEBHOOK_ALLOW.env,
+            missing: key::WEBHOOK_SECRET.env,
+        });
+    }
+    None
+}
+
+fn webhook_settings(raw: &mut Raw) -> Option<WebhookSettings> {
+    let secrets = raw.require(
+        &key::WEBHOOK_SECRET,
+        "the secret that signs webhooks, like what `echo whsec_$(openssl rand -base64 32)` prints",
+        said::<Secrets>,
+    );
+    let allowed = raw.get(&key::WEBHOOK_ALLOW, said::<Allowed>);
+    Some(WebhookSettings {
+        secrets: secrets?,
+        allowed: allowed.unwrap_or_default(),
+    })
 }
 
 fn twilio_settings(raw: &mut Raw) -> Option<TwilioSettings> {
@@ -137,7 +205,7 @@ pub(super) fn default_sender(raw: &mut Raw, provider: Option<&ProviderChoice>) -
     });
     let trial = match provider {
         Some(ProviderChoice::Console) => Sender::parse(CONSOLE_SENDER, None).ok(),
-        Some(ProviderChoice::Twilio(_)) | None => None,
+        Some(ProviderChoice::Twilio(_) | ProviderChoice::Webhook(_)) | None => None,
     };
     chain.into_iter().flatten().next().or(service).or(trial)
 }

@@ -47,7 +47,15 @@ struct Shown<'a> {
     validate: &'static str,
     log: String,
     log_format: LogFormat,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<Webhook>,
     twilio: Twilio<'a>,
+}
+
+#[derive(Serialize)]
+struct Webhook {
+    secret: &'static str,
+    allow: String,
 }
 
 #[derive(Default, Serialize)]
@@ -77,10 +85,7 @@ pub(super) fn to_toml(config: &Config) -> String {
         public_url: config.http.public_url.as_ref().map(reqwest::Url::as_str),
         debug_token: config.http.debug_token.as_ref().map(|_| HIDDEN),
         operator_token: config.http.operator_token.as_ref().map(|_| HIDDEN),
-        provider: match config.provider {
-            ProviderChoice::Twilio(_) => "twilio",
-            ProviderChoice::Console => "console",
-        },
+        provider: config.provider.as_str(),
         horizon: format_duration(config.horizon).to_string(),
         lead: config.lead,
         max_in_flight: config.max_in_flight,
@@ -110,9 +115,21 @@ pub(super) fn to_toml(config: &Config) -> String {
         validate: config.validate.as_str(),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
+        webhook: webhook(config),
         twilio: twilio(config),
     };
     toml::to_string(&shown).expect("strings and numbers are valid TOML")
+}
+
+fn webhook(config: &Config) -> Option<Webhook> {
+    let settings = match &config.provider {
+        ProviderChoice::Webhook(settings) => Some(settings),
+        ProviderChoice::Twilio(_) | ProviderChoice::Console => config.webhook.as_ref(),
+    };
+    settings.map(|settings| Webhook {
+        secret: HIDDEN,
+        allow: settings.allowed.to_string(),
+    })
 }
 
 fn twilio(config: &Config) -> Twilio<'_> {
@@ -125,7 +142,7 @@ fn twilio(config: &Config) -> Twilio<'_> {
             api_base_url: Some(twilio.base_url.as_str()),
             ..Twilio::default()
         },
-        ProviderChoice::Console => Twilio::default(),
+        ProviderChoice::Webhook(_) | ProviderChoice::Console => Twilio::default(),
     };
     // The chain has been walked: its winner is shown under its first name.
     match &config.default_sender {

@@ -21,7 +21,7 @@ pub enum Outcome {
         /// The provider's id of it.
         sid: ProviderSid,
     },
-    /// HTTP 429: certainly not processed.
+    /// Too many requests: certainly not processed.
     Throttled {
         /// `Retry-After`, if it is given and valid.
         retry_after: Option<Duration>,
@@ -111,7 +111,7 @@ impl Retry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
-    /// The number cannot receive texts.
+    /// The recipient cannot receive messages: a number that is no phone's, an endpoint that is gone.
     InvalidNumber,
     /// The recipient has opted out (STOP).
     OptedOut,
@@ -121,7 +121,7 @@ pub enum Category {
     SenderIssue,
     /// Too many at once, or too many today.
     RateLimit,
-    /// The phone is off or out of reach.
+    /// The phone is off or out of reach, or an endpoint does not accept it now.
     Unreachable,
     /// The carrier lost or blocked it.
     CarrierIssue,

@@ -3,7 +3,6 @@
 //! Only [`judge`] creates a [`Cleared`], and a provider accepts nothing else, so a message that was not judged
 //! cannot be sent: it does not compile.
 
-use std::fmt;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -12,12 +11,12 @@ use expiry::{Expiry, SetBy};
 
 use crate::message::facts::{Event, Limit, LimitSource};
 use crate::message::{
-    Address, AttemptToken, Capabilities, Carriers, Channel, Claim, InDoubt, MessageId, Moment,
-    Part, Sender, parts,
+    Address, Capabilities, Carriers, Channel, Claim, InDoubt, Moment, Sender, parts,
 };
 
 mod business;
 mod channels;
+mod cleared;
 mod consent;
 mod days;
 mod expiry;
@@ -34,6 +33,7 @@ mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
 pub use channels::Rule;
+pub use cleared::{About, Cleared};
 pub use days::{LocalDay, local_days};
 pub use expiry::too_late;
 pub use hours_by_type::{HoursByType, HoursByTypeError};
@@ -122,79 +122,6 @@ impl Rules {
     }
 }
 
-/// A message that may be sent, with all that the provider needs. Only [`judge`] creates one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Cleared {
-    id: MessageId,
-    token: AttemptToken,
-    due: Moment,
-    expires: Moment,
-    channel: Channel,
-    to: Address,
-    from: Option<Sender>,
-    body: String,
-    part: Part,
-    texts: Vec<String>,
-}
-
-impl Cleared {
-    /// The message.
-    pub const fn id(&self) -> MessageId {
-        self.id
-    }
-    /// The attempt it is cleared for.
-    pub const fn token(&self) -> AttemptToken {
-        self.token
-    }
-    /// No request starts before this.
-    pub const fn due(&self) -> Moment {
-        self.due
-    }
-    /// It should not be delivered after this, by the provider either.
-    pub const fn expires(&self) -> Moment {
-        self.expires
-    }
-    /// The channel it is sent by.
-    pub const fn channel(&self) -> Channel {
-        self.channel
-    }
-    /// The recipient.
-    pub const fn to(&self) -> &Address {
-        &self.to
-    }
-    /// The sender of a text message; `None` for other channels.
-    pub const fn from(&self) -> Option<&Sender> {
-        self.from.as_ref()
-    }
-    /// The text of this part, rendered if there is a template.
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-    /// Which part it is.
-    pub const fn part(&self) -> Part {
-        self.part
-    }
-    /// Of a first part: the texts of all parts, which are kept before the request, so that later parts are of the
-    /// same text. Empty: there is nothing to keep.
-    pub fn texts(&self) -> &[String] {
-        &self.texts
-    }
-}
-
-/// Without the text, and with both numbers masked, because it may be logged.
-impl fmt::Debug for Cleared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cleared")
-            .field("id", &self.id)
-            .field("token", &self.token)
-            .field("due", &self.due)
-            .field("expires", &self.expires)
-            .field("to", &self.to)
-            .field("from", &self.from)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The decision about a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -259,6 +186,11 @@ pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> V
             body: text.body,
             part: text.part,
             texts: text.all,
+            about: About {
+                message_type: claim.facts.message_type.clone(),
+                scheduled_at: claim.facts.scheduled_at,
+                user_id: claim.facts.user_id,
+            },
         }),
         Err(reason) => Verdict::Reject { reason },
     }
@@ -305,10 +237,10 @@ fn content(
         let text = match channel {
             // The value itself is the app's, so it is not repeated.
             Channel::Other => "the row's channel is not supported".to_owned(),
-            known => format!(
-                "no provider is configured for the channel {}: set PUNCTUAL_PROVIDER to one that carries it",
-                known.as_str()
-            ),
+            known => {
+                let (word, remedy) = (known.as_str(), remedy(known));
+                format!("no provider is configured for the channel {word}: set {remedy}")
+            }
         };
         return Err(Reason::new(ReasonKind::Channel, text));
     };
@@ -321,6 +253,14 @@ fn content(
     let from =
         sender(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
     Ok((to, from, text::of(claim, rules, provider.max_chars)?))
+}
+
+/// What to set so that a channel has a provider.
+const fn remedy(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Webhook => "PUNCTUAL_WEBHOOK_SECRET",
+        _ => "PUNCTUAL_PROVIDER to one that carries it",
+    }
 }
 
 /// The sender: of a text message the row's own, or else the default one. Other channels have none.

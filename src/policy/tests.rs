@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::message::facts::Template;
-use crate::message::{Facts, LaneKey};
+use crate::message::{AttemptToken, Facts, LaneKey, MessageId, Part};
 
 mod channels;
 mod hours;

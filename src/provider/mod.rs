@@ -14,6 +14,7 @@ mod http;
 mod lookup;
 mod providers;
 pub mod twilio;
+pub mod webhook;
 
 pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
 pub use http::ClientError;

@@ -33,7 +33,11 @@ async fn a_channel_is_carried_by_its_provider_or_fails_and_says_what_to_configur
         }
         let row = world.becomes(id, "failed").await;
         let why = format!(
-            "no provider is configured for the channel {channel}: set PUNCTUAL_PROVIDER to one that carries it"
+            "no provider is configured for the channel {channel}: set {}",
+            match channel {
+                "webhook" => "PUNCTUAL_WEBHOOK_SECRET",
+                _ => "PUNCTUAL_PROVIDER to one that carries it",
+            }
         );
         assert_eq!(row.error, Some(why));
         let begun = "select count(*) from punctual.attempts where message_id = $1 and started_at is not null";

@@ -44,6 +44,7 @@ mod systemd;
 mod tasks;
 mod timeline;
 mod watch;
+mod webhooks;
 mod world;
 
 #[allow(dead_code, reason = "shared with the simulation")]

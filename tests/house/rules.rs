@@ -26,6 +26,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("daemon", "config"),
     // Bounds how long a migration waits for its turn.
     ("store", "clock"),
+    // A signature has the time at which it was made.
+    ("provider", "clock"),
     // One of the commands.
     ("cli", "demo"),
 ];

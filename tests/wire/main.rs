@@ -14,6 +14,7 @@ mod stateful;
 mod tls;
 mod twilio;
 mod validator;
+mod webhook;
 
 #[allow(dead_code, reason = "shared with the simulation")]
 #[path = "../sim/dice.rs"]

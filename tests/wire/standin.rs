@@ -67,6 +67,8 @@ pub(crate) struct Seen {
     pub(crate) headers: Vec<(String, String)>,
     /// Decoded, in the order received.
     pub(crate) form: Vec<(String, String)>,
+    /// As received.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
@@ -351,5 +353,6 @@ pub(crate) async fn read(
         line,
         headers,
         form: url::form_urlencoded::parse(&body).into_owned().collect(),
+        body,
     }))
 }

@@ -132,10 +132,7 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     findings.extend(doctor::instances(client, timezone).await);
     let sender = config.and_then(|config| config.default_sender.as_ref());
     // Without settings it is not known which channels have a provider.
-    let carried = config.map_or_else(
-        || Channel::UNDERSTOOD.to_vec(),
-        |config| config.provider.channels(),
-    );
+    let carried = config.map_or_else(|| Channel::UNDERSTOOD.to_vec(), Config::channels);
     let carried: Vec<&str> = carried.into_iter().map(Channel::as_str).collect();
     findings.extend(doctor::rows(client, sender.map(Sender::as_str), &carried).await);
     findings.push(match doctor::senders(client).await {

@@ -12,6 +12,7 @@ use super::choices::{lateness, placeholders, time_zone, uncertain};
 use super::senders::is_for_tests;
 use crate::config::{Config, ConfigError, ProviderChoice, Sources, StateSetting};
 use crate::http::TokenKind;
+use crate::message::Channel;
 use crate::store::doctor::{Finding, Level};
 
 /// The permission bits by which anyone but owner and group may read a file.
@@ -37,6 +38,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         Finding::ok("settings", "valid"),
         sender(config),
         provider(config),
+        webhooks(config),
         placeholders(config),
         token(config),
         public_url(config),
@@ -51,6 +53,9 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
 
 fn sender(config: &Config) -> Finding {
     const WHAT: &str = "sender";
+    if !config.channels().contains(&Channel::Sms) {
+        return Finding::ok(WHAT, "not needed: no texts are sent");
+    }
     if let Some(sender) = &config.default_sender {
         if !is_for_tests(sender) {
             return Finding::ok(WHAT, "set");
@@ -82,6 +87,7 @@ fn provider(config: &Config) -> Finding {
             "TWILIO_ACCOUNT_SID is not AC and 32 hexadecimal digits",
             "copy it again from Twilio's console",
         ),
+        ProviderChoice::Webhook(_) => Finding::ok(WHAT, "webhook: only endpoints are called"),
         ProviderChoice::Console => Finding::not(
             Level::Warn,
             WHAT,
@@ -89,6 +95,32 @@ fn provider(config: &Config) -> Finding {
             "unset PUNCTUAL_PROVIDER to send through Twilio",
         ),
     }
+}
+
+fn webhooks(config: &Config) -> Finding {
+    const WHAT: &str = "webhooks";
+    let settings = match &config.provider {
+        ProviderChoice::Webhook(settings) => Some(settings),
+        ProviderChoice::Twilio(_) | ProviderChoice::Console => config.webhook.as_ref(),
+    };
+    let Some(settings) = settings else {
+        return Finding::ok(WHAT, "off: PUNCTUAL_WEBHOOK_SECRET is not set");
+    };
+    let signed = match settings.secrets.len() {
+        1 => "signed",
+        _ => {
+            "signed by two secrets, of which the second should go once every endpoint has the first"
+        }
+    };
+    if settings.allowed.has_everything() {
+        return Finding::not(
+            Level::Warn,
+            WHAT,
+            "PUNCTUAL_WEBHOOK_ALLOW has every address: whoever writes rows reaches this machine and its network",
+            "name only the hosts and networks that are to be called",
+        );
+    }
+    Finding::ok(WHAT, signed)
 }
 
 fn is_account(sid: &str) -> bool {

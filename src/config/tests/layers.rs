@@ -79,7 +79,7 @@ fn secrets_come_from_files() {
     let key = "TWILIO_AUTH_TOKEN_FILE";
     let token = |config: &Config| match &config.provider {
         ProviderChoice::Twilio(twilio) => twilio.auth_token.expose_secret().to_owned(),
-        ProviderChoice::Console => panic!("not twilio"),
+        other => panic!("not twilio: {other:?}"),
     };
     let sources = |file: &str, env: &[(&str, &str)]| {
         std::fs::write(path("punctual.toml"), file).unwrap();

@@ -3,6 +3,7 @@
 mod http;
 mod layers;
 mod settings;
+mod webhooks;
 
 use std::path::Path;
 

@@ -241,11 +241,6 @@ fn what_is_not_built_is_refused_not_ignored() {
         "modem",
         Err("this version has no other"),
     );
-    env(
-        "PUNCTUAL_PROVIDER",
-        "webhook",
-        Err("this version has no other"),
-    );
 }
 
 #[test]

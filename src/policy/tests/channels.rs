@@ -153,7 +153,8 @@ fn a_channel_without_a_provider_fails_and_says_what_to_configure() {
     for (channel, _) in ADDRESSES.into_iter().filter(|(of, _)| !of.is_phone()) {
         let word = channel.as_str();
         let why = format!(
-            "no provider is configured for the channel {word}: set PUNCTUAL_PROVIDER to one that carries it"
+            "no provider is configured for the channel {word}: set {}",
+            remedy(channel)
         );
         assert_eq!(judged(channel, &texts), why);
         assert_eq!(

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Story, StoryAttempt, StoryRow};
-use crate::message::{InDoubt, Moment, Status};
+use crate::message::{Channel, InDoubt, Moment, Status};
 
 /// Why a pending row waits though it is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -130,6 +130,12 @@ fn unconfirmed(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -
              it up in the provider's log, then decide: {decide}"
         );
     };
+    if row.channel == Channel::Webhook.as_str() {
+        let at = show(at);
+        return format!(
+            "it will be sent again with the same id at {at}, while attempts are left. To decide now: {decide}"
+        );
+    }
     let policy = match row.in_doubt.as_deref().map(str::parse) {
         Some(Ok(InDoubt::Hold)) => "if it is not there, it stays unconfirmed (in_doubt = hold)",
         Some(Ok(InDoubt::ResendIfAbsent)) => {

@@ -1,0 +1,48 @@
+//! The settings of webhooks.
+
+use super::*;
+
+#[test]
+fn webhooks_need_a_secret_and_stand_beside_texts_or_alone() {
+    const SECRET: &str = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==";
+    let (secret, allow) = ("PUNCTUAL_WEBHOOK_SECRET", "PUNCTUAL_WEBHOOK_ALLOW");
+    let channels = |env: &[(&str, &str)]| {
+        let config = load("", env).unwrap();
+        assert!(!format!("{config:?}{}", config.to_toml()).contains("aHVudGVy"));
+        config.channels()
+    };
+    let beside = [REQUIRED, &[(secret, SECRET)]].concat();
+    assert_eq!(channels(&beside), [Channel::Sms, Channel::Webhook]);
+    let alone = [
+        REQUIRED[0],
+        ("PUNCTUAL_PROVIDER", "webhook"),
+        (secret, SECRET),
+    ];
+    assert_eq!(channels(&alone), [Channel::Webhook]);
+    env(
+        "PUNCTUAL_PROVIDER",
+        "webhook",
+        Err("PUNCTUAL_WEBHOOK_SECRET is required"),
+    );
+    env(
+        allow,
+        "10.0.0.0/8",
+        Err("PUNCTUAL_WEBHOOK_ALLOW is set without PUNCTUAL_WEBHOOK_SECRET"),
+    );
+    let with = |value| [(secret, SECRET), (allow, value)];
+    check(
+        "",
+        &with("jobs.internal 10.1.0.0/16"),
+        Ok("allow = \"jobs.internal, 10.1.0.0/16\""),
+    );
+    check("", &with("http://jobs"), Err("is none of these"));
+    for unusable in ["hunter2", "whsec_hunter2", "whsec_aHVudGVyMg=="] {
+        env(
+            secret,
+            unusable,
+            Err("PUNCTUAL_WEBHOOK_SECRET is not valid: expected whsec_ and "),
+        );
+    }
+    let file = format!("[webhook]\nsecret = \"{SECRET}\"\nallow = \"localhost\"");
+    check(&file, &[], Ok("allow = \"localhost\""));
+}

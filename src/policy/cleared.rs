@@ -1,0 +1,96 @@
+//! A message that may be sent.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::message::{Address, AttemptToken, Channel, MessageId, Moment, Part, Sender};
+
+/// A message that may be sent, with all that the provider needs. Only [`judge`](super::judge) creates one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Cleared {
+    pub(super) id: MessageId,
+    pub(super) token: AttemptToken,
+    pub(super) due: Moment,
+    pub(super) expires: Moment,
+    pub(super) channel: Channel,
+    pub(super) to: Address,
+    pub(super) from: Option<Sender>,
+    pub(super) body: String,
+    pub(super) part: Part,
+    pub(super) texts: Vec<String>,
+    pub(super) about: About,
+}
+
+/// What a message is about, for recipients that are programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The row's `message_type`.
+    pub message_type: Option<String>,
+    /// The row's `scheduled_at`.
+    pub scheduled_at: Option<Moment>,
+    /// The user it belongs to.
+    pub user_id: Option<Uuid>,
+}
+
+impl Cleared {
+    /// The message.
+    pub const fn id(&self) -> MessageId {
+        self.id
+    }
+    /// The attempt it is cleared for.
+    pub const fn token(&self) -> AttemptToken {
+        self.token
+    }
+    /// No request starts before this.
+    pub const fn due(&self) -> Moment {
+        self.due
+    }
+    /// It should not be delivered after this, by the provider either.
+    pub const fn expires(&self) -> Moment {
+        self.expires
+    }
+    /// The channel it is sent by.
+    pub const fn channel(&self) -> Channel {
+        self.channel
+    }
+    /// The recipient.
+    pub const fn to(&self) -> &Address {
+        &self.to
+    }
+    /// The sender of a text message; `None` for other channels.
+    pub const fn from(&self) -> Option<&Sender> {
+        self.from.as_ref()
+    }
+    /// The text of this part, rendered if there is a template.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+    /// Which part it is.
+    pub const fn part(&self) -> Part {
+        self.part
+    }
+    /// Of a first part: the texts of all parts, which are kept before the request, so that later parts are of the
+    /// same text. Empty: there is nothing to keep.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+    /// What it is about.
+    pub const fn about(&self) -> &About {
+        &self.about
+    }
+}
+
+/// Without the text, and with both numbers masked, because it may be logged.
+impl fmt::Debug for Cleared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cleared")
+            .field("id", &self.id)
+            .field("token", &self.token)
+            .field("due", &self.due)
+            .field("expires", &self.expires)
+            .field("to", &self.to)
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
+}
