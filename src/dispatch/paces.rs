@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{ASKING_PATIENCE, Dispatch, Input, Payload};
 use crate::clock;
-use crate::message::{Claim, ClaimAnswer, Moment, PaceId, PacedAnswer};
+use crate::message::{Claim, ClaimAnswer, Moment, PaceDue, PaceId, PacedAnswer};
 use crate::metrics::ClaimResult;
 use crate::reactor::{JudgedClaim, PaceAsk};
 use crate::store::{Halving, PATIENCE, StoreError};
@@ -15,6 +15,7 @@ const REFUSED_MAX: u32 = 8;
 impl Dispatch {
     /// Claims the next message of each pace, and judges what was won.
     pub async fn claim_paced(&self, asks: Vec<PaceAsk>, until: Moment) -> Input {
+        let before = clock::reading();
         let mut answers = Vec::with_capacity(asks.len());
         let claimed = self.claim_all_paced(&asks, until, &mut answers).await;
         if let Err(error) = &claimed {
@@ -25,7 +26,10 @@ impl Dispatch {
         // What an earlier part has won must be sent on time.
         let now = self.clock.now().db;
         let answers = self.judge_paced(answers, now).await;
-        Input::PacesClaimed { answers }
+        let mut won = answers.iter();
+        let won = claimed.is_ok() && won.any(|(_, answer)| matches!(answer, PacedAnswer::Won(_)));
+        let took = won.then(|| self.clock.now().up.since(before.up));
+        Input::PacesClaimed { answers, took }
     }
 
     async fn claim_all_paced(
@@ -57,13 +61,45 @@ impl Dispatch {
     ) -> Result<Vec<(PaceId, PacedAnswer<Claim>)>, StoreError> {
         let pairs: Vec<_> = group.iter().map(|ask| (ask.pace, ask.token)).collect();
         let before = clock::reading();
-        let claim = self.store.claim_paced(&pairs, self.lease, until, left_out);
+        let claim = self.store.claim_paced(&pairs, self.lease, left_out);
         let claim = self.store.within_at_work(ASKING_PATIENCE, PATIENCE, claim);
         let claimed = claim.await?;
         if let Some(database) = claimed.now {
             self.clock.measured(before, database);
         }
-        Ok(claimed.answers)
+        let mut won = claimed.won;
+        let paces = pairs.iter().map(|(id, _)| *id);
+        let others: Vec<_> = paces.filter(|id| !won.contains_key(id)).collect();
+        let waits = self.waits(&others, until).await;
+        let mut answers: Vec<_> = won
+            .drain()
+            .map(|(id, claim)| (id, PacedAnswer::Won(Box::new(claim))))
+            .collect();
+        if let Some(mut waits) = waits {
+            answers.extend(others.into_iter().map(|id| {
+                let wait = waits
+                    .remove(&id)
+                    .map_or(PacedAnswer::Idle, PacedAnswer::Wait);
+                (id, wait)
+            }));
+        }
+        Ok(answers)
+    }
+
+    /// When the next message of each of these paces may start, up to `until`. What was won must be sent on time: this has
+    /// a patience of its own, and paces that cannot be read (`None`) are asked again.
+    async fn waits(&self, paces: &[PaceId], until: Moment) -> Option<HashMap<PaceId, PaceDue>> {
+        if paces.is_empty() {
+            return Some(HashMap::new());
+        }
+        let read = self.store.paces(Some(paces), until);
+        match self.store.within(ASKING_PATIENCE, read).await {
+            Ok(all) => Some(all.into_iter().map(|due| (due.id, due)).collect()),
+            Err(error) => {
+                tracing::warn!(paces = paces.len(), %error, "paces could not be read; retrying");
+                None
+            }
+        }
     }
 
     /// The app refuses the claim of the first message of this pace: a later one goes in its place.
@@ -85,10 +121,11 @@ impl Dispatch {
             }
         }
         let ids: Vec<_> = group.iter().map(|ask| ask.pace).collect();
-        let waits = self.store.paces(Some(&ids), until);
-        let waits = self.store.within(ASKING_PATIENCE, waits).await?;
+        let waits = self.waits(&ids, until).await.unwrap_or_default();
         let waits = waits.into_iter();
-        Ok(waits.map(|due| (due.id, PacedAnswer::Wait(due))).collect())
+        Ok(waits
+            .map(|(id, due)| (id, PacedAnswer::Wait(due)))
+            .collect())
     }
 
     async fn judge_paced(

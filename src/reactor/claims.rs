@@ -94,7 +94,7 @@ impl<P: Clone> Reactor<P> {
             attempts: timer.attempts,
             version: timer.version,
             priority: timer.priority,
-            slot_until: None,
+            slot: None,
             paced: Duration::ZERO,
             phase: Phase::Claiming {
                 asked: now.up,

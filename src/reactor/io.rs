@@ -179,6 +179,8 @@ pub enum Input<P> {
     PacesClaimed {
         /// One for each pace. For those that are missing the claim failed, and may be committed.
         answers: Vec<(PaceId, PacedAnswer<JudgedClaim<P>>)>,
+        /// How long the claim took, if it won a message.
+        took: Option<Duration>,
     },
     /// A notification that pauses changed.
     PausesChanged,

@@ -94,7 +94,7 @@ impl LaneState {
     }
 
     fn is_used(&self) -> bool {
-        self.load.busy > 0 || !self.agenda.is_empty()
+        self.load.busy + self.load.paced_asks > 0 || !self.agenda.is_empty()
     }
 
     /// Whether there is nothing to remember of its provider.

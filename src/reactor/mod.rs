@@ -97,8 +97,8 @@ struct Busy<P> {
     attempts: u16,
     version: u32,
     priority: Priority,
-    /// Of a message that has a pace: the end of its slot. It starts by then, or is released.
-    slot_until: Option<Moment>,
+    /// Of a message that has a pace.
+    slot: Option<paces::Slot>,
     /// How long it has waited for its slot.
     paced: Duration,
     phase: Phase<P>,
@@ -178,7 +178,7 @@ impl<P: Clone> Reactor<P> {
             claims: 0,
             claim_pause: failure_pause::FailurePause::new(limits.claims.failed_retry),
             outgoing: outgoing::Outgoing::new(limits.records),
-            paces: paces::Paces::new(limits.claims.failed_retry),
+            paces: paces::Paces::new(limits.claims.failed_retry, limits.prewarm.ahead),
             pauses: pauses::Pauses::new(limits.pauses),
             breaker_turns: Vec::new(),
             due_lanes: Vec::new(),
@@ -247,7 +247,7 @@ impl<P: Clone> Reactor<P> {
             } => self.quarantine(before, written_until, now),
             Input::QuarantineCleared(ids) => self.clear_quarantined(ids),
             Input::PacesLoaded(paces) => self.paces_loaded(paces, now),
-            Input::PacesClaimed { answers } => self.paces_claimed(answers, now),
+            Input::PacesClaimed { answers, took } => self.paces_claimed(answers, took, now),
             Input::PausesChanged => self.pauses.changed(now),
             Input::Pauses(pauses) => self.pauses_read(pauses, now),
             Input::QuarantineEnded => self.end_quarantine(),

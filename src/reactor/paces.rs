@@ -5,13 +5,14 @@
 //! instance waits for that moment, whatever number of messages waits, and several instances need not know of each
 //! other's claims: who comes second is told when to ask again.
 //!
-//! A slot is over a second after its beginning. What has not started by then is released, and the database gives the
-//! slot to the next.
+//! A slot is over soon after its beginning. What has not started by then is released, and the database gives the slot to
+//! the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::failure_pause::FailurePause;
+use super::lanes::Lane;
 use super::report::PaceReport;
 use super::{Phase, Reactor};
 use crate::message::{MessageId, Moment, Now, PaceDue, PaceId, Uptime};
@@ -22,18 +23,36 @@ mod claims;
 /// Why claims are released.
 const SLOT_OVER: &str = "its slot was over before it could start";
 
+/// The slot of a claimed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) pace: PaceId,
+    /// The message starts by then, or is released.
+    pub(super) until: Moment,
+}
+
 /// A pace that has a message to be sent.
 #[derive(Debug)]
 struct Waiting {
     due: PaceDue,
     /// When it is to be claimed from, less the lead: later than the slot where it is another instance's turn first.
     ask_at: Moment,
+    /// When a connection is to be opened for its next message; `None`: that is done.
+    prewarm_at: Option<Moment>,
     /// How often in a row it was to be claimed from and was locked.
     misses: u16,
     /// The sweep that was latest when this was read.
     seen: u32,
-    /// Its claim is under way.
-    is_asked: bool,
+    /// Its claim is under way, and counts in this lane.
+    asked_of: Option<Lane>,
+    /// A slot was returned while its claim was under way.
+    is_returned: bool,
+}
+
+impl Waiting {
+    const fn is_asked(&self) -> bool {
+        self.asked_of.is_some()
+    }
 }
 
 /// See the module.
@@ -42,10 +61,12 @@ pub(super) struct Paces {
     waiting: BTreeMap<PaceId, Waiting>,
     /// Those whose claim is not under way, in the order in which they are claimed from.
     order: BTreeSet<(Moment, PaceId)>,
+    /// Those whose connection is to be opened, by when.
+    prewarm: BTreeSet<(Moment, PaceId)>,
+    /// How long before a slot that is.
+    prewarm_ahead: Duration,
     /// When the claim under way was sent.
     asked: Option<Uptime>,
-    /// How many messages it may win.
-    pub(super) asks: usize,
     /// Claimed messages by the end of their slots. Those that have started or were released stay until then.
     cleared: BTreeSet<(Moment, MessageId)>,
     /// After a claim from paces failed. Other claims do not wait for it.
@@ -53,12 +74,13 @@ pub(super) struct Paces {
 }
 
 impl Paces {
-    pub(super) const fn new(failed_retry: Backoff) -> Self {
+    pub(super) const fn new(failed_retry: Backoff, prewarm_ahead: Duration) -> Self {
         Self {
             waiting: BTreeMap::new(),
             order: BTreeSet::new(),
+            prewarm: BTreeSet::new(),
+            prewarm_ahead,
             asked: None,
-            asks: 0,
             cleared: BTreeSet::new(),
             pause: FailurePause::new(failed_retry),
         }
@@ -69,48 +91,94 @@ impl Paces {
         self.asked.is_some()
     }
 
+    /// Changes what is known of a pace. A connection is opened again for another slot than before.
     fn change(&mut self, id: PaceId, change: impl FnOnce(&mut Waiting)) {
-        if let Some(waiting) = self.waiting.get_mut(&id) {
-            self.order.remove(&(waiting.ask_at, id));
-            change(waiting);
-            if !waiting.is_asked {
-                self.order.insert((waiting.ask_at, id));
-            }
+        let Some(mut waiting) = self.take(id) else {
+            return;
+        };
+        let before = waiting.due.at;
+        change(&mut waiting);
+        if waiting.due.at != before {
+            waiting.prewarm_at = Some(waiting.due.at - self.prewarm_ahead);
         }
+        self.put(waiting);
     }
 
-    fn remove(&mut self, id: PaceId) {
-        if let Some(waiting) = self.waiting.remove(&id) {
-            self.order.remove(&(waiting.ask_at, id));
+    fn take(&mut self, id: PaceId) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&id)?;
+        self.order.remove(&(waiting.ask_at, id));
+        if let Some(at) = waiting.prewarm_at {
+            self.prewarm.remove(&(at, id));
         }
+        Some(waiting)
+    }
+
+    fn put(&mut self, waiting: Waiting) {
+        let id = waiting.due.id;
+        if !waiting.is_asked() {
+            self.order.insert((waiting.ask_at, id));
+        }
+        if let Some(at) = waiting.prewarm_at {
+            self.prewarm.insert((at, id));
+        }
+        self.waiting.insert(id, waiting);
     }
 
     fn keep(&mut self, due: PaceDue, ask_at: Moment, seen: u32) {
         let id = due.id;
-        self.remove(id);
-        self.order.insert((ask_at, id));
-        self.waiting.insert(
-            id,
-            Waiting {
-                due,
-                ask_at,
-                misses: 0,
-                seen,
-                is_asked: false,
-            },
-        );
+        let prewarm_at = Some(due.at - self.prewarm_ahead);
+        let waiting = Waiting {
+            due,
+            ask_at,
+            prewarm_at,
+            misses: 0,
+            seen,
+            asked_of: None,
+            is_returned: false,
+        };
+        match self.take(id) {
+            // The slot is the same, and what was opened for it is open.
+            Some(before) if before.due.at == waiting.due.at => self.put(Waiting {
+                prewarm_at: before.prewarm_at,
+                ..waiting
+            }),
+            _ => self.put(waiting),
+        }
+    }
+
+    /// When the next connection is to be opened.
+    pub(super) fn next_prewarm(&self) -> Option<Moment> {
+        self.prewarm.first().map(|(at, _)| *at)
+    }
+
+    /// A pace for whose next message a connection is to be opened now.
+    pub(super) fn pop_prewarm(&mut self, now: Moment) -> Option<&PaceDue> {
+        let (at, id) = self.prewarm.first().copied().filter(|(at, _)| *at <= now)?;
+        self.prewarm.remove(&(at, id));
+        let waiting = self.waiting.get_mut(&id)?;
+        waiting.prewarm_at = None;
+        Some(&waiting.due)
     }
 }
 
 #[cfg(test)]
 impl Paces {
-    /// What is in order is what waits and is not asked for.
-    pub(super) fn audit(&self) {
-        let waiting = self.waiting.iter().filter(|(_, w)| !w.is_asked);
+    /// What is in order is what waits and is not asked for; how many are asked for of each lane.
+    pub(super) fn audit(&self) -> BTreeMap<Lane, usize> {
+        let waiting = self.waiting.iter().filter(|(_, w)| !w.is_asked());
         let order: BTreeSet<_> = waiting.map(|(id, w)| (w.ask_at, *id)).collect();
         assert_eq!(self.order, order);
-        let asked = self.waiting.values().filter(|w| w.is_asked).count();
-        assert_eq!((self.asked.is_some(), self.asks), (asked > 0, asked));
+        let prewarm = self.waiting.iter();
+        let prewarm: BTreeSet<_> = prewarm
+            .filter_map(|(id, w)| Some((w.prewarm_at?, *id)))
+            .collect();
+        assert_eq!(self.prewarm, prewarm);
+        let mut asked = BTreeMap::new();
+        for lane in self.waiting.values().filter_map(|w| w.asked_of) {
+            *asked.entry(lane).or_default() += 1;
+        }
+        assert_eq!(self.asked.is_some(), !asked.is_empty());
+        asked
     }
 }
 
@@ -129,12 +197,24 @@ impl<P: Clone> Reactor<P> {
         let turn = self.pace_turn(due.id, due.at, now);
         match self.paces.waiting.get(&due.id) {
             // The answer tells.
-            Some(waiting) if waiting.is_asked => {}
+            Some(waiting) if waiting.is_asked() => {}
             Some(waiting) if waiting.due.at <= due.at => {
                 self.paces.change(due.id, |waiting| waiting.seen = sweep);
             }
             _ => self.paces.keep(due, turn, sweep),
         }
+    }
+
+    /// A claimed message did not begin, and that is recorded: while no later slot was taken, the database has given its
+    /// slot back. The pace is asked at once, and answers when its next message may start.
+    pub(super) fn slot_returned(&mut self, slot: Slot, now: Now) {
+        self.paces.change(slot.pace, |waiting| {
+            if waiting.is_asked() {
+                waiting.is_returned = true;
+            } else if waiting.misses == 0 {
+                waiting.ask_at = waiting.ask_at.min(now.db);
+            }
+        });
     }
 
     /// All paces that have a message in the window were read.
@@ -146,7 +226,7 @@ impl<P: Clone> Reactor<P> {
         let found: BTreeSet<_> = all.iter().map(|due| due.id).collect();
         for due in all {
             match self.paces.waiting.get(&due.id) {
-                Some(waiting) if waiting.is_asked => {}
+                Some(waiting) if waiting.is_asked() => {}
                 // Read since the sweep began: of two moments the earlier costs no more than a claim.
                 Some(waiting) if waiting.seen == sweep => self.note_pace(due, sweep, now),
                 // A lock is waited for as before.
@@ -158,10 +238,10 @@ impl<P: Clone> Reactor<P> {
             }
         }
         let gone = self.paces.waiting.iter();
-        let gone = gone.filter(|(id, w)| !(w.is_asked || w.seen == sweep || found.contains(*id)));
+        let gone = gone.filter(|(id, w)| !(w.is_asked() || w.seen == sweep || found.contains(*id)));
         let gone: Vec<_> = gone.map(|(id, _)| *id).collect();
         for id in gone {
-            self.paces.remove(id);
+            self.paces.take(id);
         }
     }
 
@@ -172,7 +252,8 @@ impl<P: Clone> Reactor<P> {
                 return;
             }
             self.paces.cleared.pop_first();
-            let busy = self.busy.get(&id).filter(|b| b.slot_until == Some(until));
+            let busy = self.busy.get(&id);
+            let busy = busy.filter(|b| b.slot.is_some_and(|slot| slot.until == until));
             if let Some(busy) = busy.filter(|b| matches!(b.phase, Phase::Cleared { .. })) {
                 let (lane, priority, due) = (busy.lane, busy.priority, busy.due);
                 self.lanes.remove_cleared(lane, priority, (due, id));
@@ -186,10 +267,14 @@ impl<P: Clone> Reactor<P> {
         Some(*until + Duration::from_micros(1))
     }
 
-    /// Nothing more is claimed.
+    /// Nothing more is claimed. What a claim under way wins is still awaited.
     pub(super) fn forget_paces(&mut self) {
-        self.paces.waiting.clear();
+        self.paces.waiting.retain(|_, waiting| waiting.is_asked());
+        for waiting in self.paces.waiting.values_mut() {
+            waiting.prewarm_at = None;
+        }
         self.paces.order.clear();
+        self.paces.prewarm.clear();
     }
 
     /// The paces that have a message to be sent, in the order of their next.

@@ -1,9 +1,11 @@
 //! Connections to the provider that are opened in advance, for each lane: a handshake at the due time
 //! would be lateness.
 
+use std::collections::BTreeMap;
+
 use super::lanes::Lane;
 use super::{Command, Reactor};
-use crate::message::{Moment, Now};
+use crate::message::{LaneKey, Moment, Now};
 
 impl<P: Clone> Reactor<P> {
     pub(super) fn prewarm(&mut self, now: Now) {
@@ -17,6 +19,30 @@ impl<P: Clone> Reactor<P> {
             self.prewarm_lane(lane, now);
         }
         self.due_lanes = due;
+        self.prewarm_paces(now);
+    }
+
+    /// Of paces whose slots begin together, a connection each.
+    fn prewarm_paces(&mut self, now: Now) {
+        let limits = self.settings.limits.prewarm;
+        let mut wanted = BTreeMap::<LaneKey, usize>::new();
+        while let Some(due) = self.paces.pop_prewarm(now.db) {
+            *wanted.entry(due.lane.clone()).or_default() += 1;
+        }
+        for (key, paces) in wanted {
+            let lane = self.lanes.of(&key, &self.settings, now);
+            let state = &self.lanes[lane];
+            if state.prewarmed_until() > now.db || state.breaker.is_open() {
+                continue;
+            }
+            let most = state.throttle.permits(now.up);
+            let armed = state.count_due(now.db + limits.ahead, most);
+            self.commands.push_back(Command::Prewarm {
+                lane: state.key.clone(),
+                connections: (armed + paces).min(most),
+            });
+            self.lanes.prewarm_after(lane, now.db + limits.every);
+        }
     }
 
     fn prewarm_lane(&mut self, lane: Lane, now: Now) {
@@ -41,6 +67,8 @@ impl<P: Clone> Reactor<P> {
             return None;
         }
         self.lanes.refresh();
-        self.lanes.prewarm.first()
+        let lanes = self.lanes.prewarm.first();
+        let paces = self.paces.next_prewarm();
+        lanes.into_iter().chain(paces).min()
     }
 }

@@ -36,9 +36,13 @@ impl<P: Clone> Reactor<P> {
         let permits = self.permits(lane, now).max(1);
         let free = permits.saturating_sub(own.sending);
         let startable = state.startable(permits, self.claim_span()).max(1);
-        let before = own.ahead_of(priority);
-        let claimed = all.ahead() + self.paces.asks;
-        let ahead = self.ahead_max(priority).saturating_sub(claimed);
+        // What a claim from a pace wins has a priority that is not known yet: only urgent messages go before it.
+        let paced = match priority {
+            Priority::Urgent => 0,
+            Priority::Low | Priority::Normal | Priority::High => own.paced_asks,
+        };
+        let before = own.ahead_of(priority) + paced;
+        let ahead = self.ahead_max(priority).saturating_sub(all.ahead());
         (free + startable)
             .saturating_sub(before)
             .min(self.lanes.share(ahead, before + own.unused))

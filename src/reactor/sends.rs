@@ -71,7 +71,7 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         let start_before = start_before.min(self.pauses.good_until());
-        let slot_until = busy.slot_until.map(|at| now.up + at.since(now.db));
+        let slot_until = busy.slot.map(|slot| now.up + slot.until.since(now.db));
         let start_before = slot_until.map_or(start_before, |at| at.min(start_before));
         let payload = payload.clone();
         busy.phase = Phase::Sending {
@@ -231,10 +231,12 @@ impl<P: Clone> Reactor<P> {
     /// A record is written: the message is free again.
     fn settled(&mut self, record: &Record<P>, state: Option<RowState>, sweep: u32, now: Now) {
         let is_pending = matches!(state, Some(RowState::Pending { .. }));
+        let mut returned = None;
         let recheck = match self.busy.get_mut(&record.id) {
             Some(busy) if busy.token == record.token => {
                 // The record does not tell when its pace has the next slot.
-                let recheck = busy.recheck || busy.slot_until.is_some() && is_pending;
+                let recheck = busy.recheck || busy.slot.is_some() && is_pending;
+                returned = busy.slot.filter(|_| record.started.is_none());
                 if matches!(busy.phase, Phase::Recording { started: false }) {
                     self.lanes.note(busy.lane, Load::freed);
                 }
@@ -249,6 +251,9 @@ impl<P: Clone> Reactor<P> {
             }
             None => false,
         };
+        if let Some(slot) = returned {
+            self.slot_returned(slot, now);
+        }
         let unknown = state.is_none() && !matches!(record.settlement, Settlement::Accepted { .. });
         // Of a part that was accepted the next one is read.
         let goes_on = state.is_none() && record.has_next();

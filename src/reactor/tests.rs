@@ -15,6 +15,7 @@ mod lanes;
 mod paces;
 mod pauses;
 mod quarantine;
+mod row;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -104,6 +104,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
         b"fault" => out.row(fault::FAULT, alias),
+        // What divides a text into parts, as the daemon has it.
+        b"separator" => out.row(fault::SEPARATOR, b""),
         // The columns that `fault!` reads.
         b"judged" => out.row(
             "($channel, $to_number, $from_number, $body, $template_vars is null, $timezone)",

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, PaceId, PauseKey,
-    PauseScope, Priority,
+    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, PaceId, PacedAnswer,
+    PauseKey, PauseScope, Priority,
 };
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor::Record;
@@ -375,9 +375,18 @@ impl Real {
                 let asks = asks.iter().map(|(n, token)| (pace(*n), attempt(*token)));
                 let asks: Vec<_> = asks.collect();
                 let until = at(start, WINDOW);
-                let claimed = self.store(*by).claim_paced(&asks, *lease, until, 0).await?;
-                for (id, paced) in claimed.answers {
-                    facts::of_paced(answer, id, &paced);
+                let store = self.store(*by);
+                let mut won = store.claim_paced(&asks, *lease, 0).await?.won;
+                let of: Vec<_> = asks.iter().map(|(id, _)| *id).collect();
+                let mut waits = store.paces(Some(&of), until).await?;
+                for id in of {
+                    let wait = waits.iter().position(|due| due.id == id);
+                    let answered = match (won.remove(&id), wait) {
+                        (Some(paced), _) => PacedAnswer::Won(Box::new(paced)),
+                        (None, Some(at)) => PacedAnswer::Wait(waits.swap_remove(at)),
+                        (None, None) => PacedAnswer::Idle,
+                    };
+                    facts::of_paced(answer, id, &answered);
                 }
             }
             _ => {}

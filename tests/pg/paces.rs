@@ -10,6 +10,7 @@ use punctual::reactor::Settlement;
 use punctual::schedule::PACE_SLACK;
 use punctual::schedule::pace::gap;
 use punctual::store::{Store, paces};
+use tokio_postgres::SimpleQueryMessage;
 use uuid::Uuid;
 
 use crate::notice::Listening;
@@ -40,11 +41,13 @@ async fn row(world: &World, ago: i32) -> Uuid {
 
 async fn ask(store: &Store, pace: PaceId) -> PacedAnswer<Claim> {
     let asks = [(pace, AttemptToken::fresh())];
+    let mut won = store.claim_paced(&asks, LEASE, 0).await.unwrap().won;
+    if let Some(paced) = won.remove(&pace) {
+        return PacedAnswer::Won(Box::new(paced));
+    }
     let until = now(store).await + Duration::from_secs(3_600);
-    let claimed = store.claim_paced(&asks, LEASE, until, 0).await.unwrap();
-    let [(id, answer)] = <[_; 1]>::try_from(claimed.answers).unwrap();
-    assert_eq!(id, pace);
-    answer
+    let wait = store.paces(Some(&[pace]), until).await.unwrap().pop();
+    wait.map_or(PacedAnswer::Idle, PacedAnswer::Wait)
 }
 
 async fn won(store: &Store, pace: PaceId) -> PacedClaim<Claim> {
@@ -252,6 +255,108 @@ async fn a_slot_that_no_request_used_is_given_back_while_it_is_the_latest() {
     let again = won(&store, pace).await;
     recorded(&store, &[accepted(&again.claim)]).await;
     assert_eq!(state().await, "3 f f");
+}
+
+/// Nobody would win it, so that a daemon that is told of it would ask again and again.
+#[tokio::test]
+async fn what_no_claim_takes_is_not_reported_as_due() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let first = row(&world, 20).await;
+    let quarantine = "insert into punctual.quarantine (due_before, noticed_by) values (now(), gen_random_uuid())";
+    let missed = format!(
+        "insert into punctual.missed_event_changes (message_id, user_id) values ('{first}', gen_random_uuid())"
+    );
+    let pause =
+        format!("insert into punctual.pauses (scope, what) values ('campaign', '{CAMPAIGN}')");
+    for (begin, end) in [
+        (
+            quarantine,
+            "update punctual.quarantine set ended_at = now()",
+        ),
+        (&*missed, "delete from punctual.missed_event_changes"),
+        (&*pause, "delete from punctual.pauses"),
+    ] {
+        run(&world.unseen, begin).await;
+        assert_eq!(ask(&store, pace).await, PacedAnswer::Idle, "{begin}");
+        run(&world.unseen, end).await;
+    }
+    // It holds up no other one.
+    let second = row(&world, 10).await;
+    run(&world.unseen, &missed).await;
+    assert_eq!(won(&store, pace).await.id.0, second);
+    run(&world.unseen, "delete from punctual.missed_event_changes").await;
+    gap_passes(&world).await;
+    assert_eq!(won(&store, pace).await.id.0, first);
+}
+
+#[tokio::test]
+async fn the_messages_of_a_paused_campaign_are_not_looked_at() {
+    let world = World::new().await;
+    let (daemon, pace) = (world.daemon().await, paced(&world).await);
+    row(&world, 20).await;
+    let id = pace.0;
+    let asks = [
+        (
+            "load",
+            include_str!("../../src/store/path/sql/paces_load.sql"),
+            "now() + interval '1 hour', null, null".to_owned(),
+        ),
+        (
+            "claim",
+            include_str!("../../src/store/path/sql/claim_paced.sql"),
+            format!(
+                "'{{{id}}}', array[gen_random_uuid()], gen_random_uuid(), 30000, 50000, null, 'UTC', false, 0,
+                 '{{}}', '{{}}', 1000000, 0"
+            ),
+        ),
+    ];
+    for (name, sql, _) in &asks {
+        let sql = punctual::store::with_expressions(sql);
+        run(&daemon, &format!("prepare {name} as {sql}")).await;
+    }
+    let pause =
+        format!("insert into punctual.pauses (scope, what) values ('campaign', '{CAMPAIGN}')");
+    run(&world.unseen, &pause).await;
+    for (name, _, params) in &asks {
+        let explain = format!("explain (analyze, costs off, timing off) execute {name}({params})");
+        let plan = daemon.simple_query(&explain).await.unwrap();
+        let lines = plan.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        let looks = lines.filter(|line| line.contains("scheduled_messages_campaign_idx"));
+        let looks: Vec<_> = looks.collect();
+        assert!(
+            !looks.is_empty() && looks.iter().all(|line| line.contains("never executed")),
+            "{name}: {looks:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_pace_of_a_campaign_that_is_over_is_removed() {
+    let world = World::new().await;
+    let store = store(&world);
+    paced(&world).await;
+    let left = async || -> i64 { one(&world.unseen, "select count(*) from punctual.paces").await };
+    let old = "update punctual.paces set next_at = now() - interval '1 day', at = now() - interval '1 day'";
+    let hour_ago = now(&store).await - Duration::from_secs(3_600);
+    // It is new; it has a message to send.
+    store.forget_paces(hour_ago).await.unwrap();
+    assert_eq!(left().await, 1);
+    run(&world.unseen, old).await;
+    let id = row(&world, -600).await;
+    store.forget_paces(hour_ago).await.unwrap();
+    assert_eq!(left().await, 1);
+    run(
+        &world.unseen,
+        &format!("delete from scheduled_messages where id = '{id}'"),
+    )
+    .await;
+    store.forget_paces(hour_ago).await.unwrap();
+    assert_eq!(left().await, 0);
 }
 
 /// Nothing that waits for its pace is too late, armed or overdue; `send_before` counts through.

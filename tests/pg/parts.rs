@@ -109,6 +109,39 @@ async fn hears(store: &Store, claim: &Claim, delivery: Delivery) {
         .unwrap();
 }
 
+/// The text was changed between two attempts at the first part, and the first of them turns out to be accepted: its other
+/// parts go on, and the message's history shows them.
+#[tokio::test]
+async fn the_parts_of_the_accepted_attempt_go_on() {
+    let world = World::new().await;
+    let store = at_once(&world);
+    let id = of_three(&world).await;
+    let first = begun(&store, id).await;
+    let refused = record(&first, Settlement::returned("the request failed"));
+    recorded(&store, &[refused]).await;
+    run(
+        &world.unseen,
+        "update scheduled_messages set body = 'new one[BUBBLE]new two[BUBBLE]new three', next_attempt_at = null",
+    )
+    .await;
+    let second = begun(&store, id).await;
+    let refused = record(&second, Settlement::returned("the request failed"));
+    recorded(&store, &[refused]).await;
+    run(
+        &world.unseen,
+        "update scheduled_messages set next_attempt_at = null",
+    )
+    .await;
+    // The record of the first was late.
+    assert_eq!(recorded(&store, &[taken(&first)]).await, 1);
+    let next = won(&store, &[id]).await.remove(0);
+    assert_eq!(next.part_text.as_deref(), Some("two"));
+    assert_eq!(cleared(&next).body(), "two");
+    let history = store.story(MessageId(id)).await.unwrap();
+    let row = history.row.unwrap();
+    assert_eq!(row.characters, "onetwothree".len());
+}
+
 #[tokio::test]
 async fn each_part_is_a_claim_of_its_own_and_the_last_one_ends_the_message() {
     let world = World::new().await;

@@ -248,7 +248,7 @@ impl Witness {
                     }
                 }
             }
-            Input::PacesClaimed { answers } => {
+            Input::PacesClaimed { answers, .. } => {
                 let asked = std::mem::take(&mut self.paces_asked);
                 self.read_pauses(t);
                 self.paces_pause.answered(answers.len() < asked, t);

@@ -1,6 +1,7 @@
-//! Writes into the database when days begin and end in each zone, and removes pauses that are long over.
+//! Writes into the database when days begin and end in each zone, and removes pauses and paces that are long over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
@@ -9,6 +10,9 @@ use crate::message::Moment;
 use crate::policy::Rules;
 use crate::store::{Days, Store, StoreError};
 
+/// How long the pace of a campaign is kept that has nothing to send: it may be set before its messages are written.
+const PACE_KEPT: Duration = Duration::from_secs(90 * 86_400);
+
 pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let dispatch = &on.dispatch;
     let now = dispatch.clock.now().db;
@@ -16,6 +20,8 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     // What such a pause stopped, and has not been sent since, is too late.
     let over = now - dispatch.rules.max_lateness;
     let forgotten = dispatch.store.forget_pauses(over);
+    dispatch.store.bounded(forgotten).await?;
+    let forgotten = dispatch.store.forget_paces(now - PACE_KEPT);
     dispatch.store.bounded(forgotten).await?;
     Ok(Progress::Done)
 }

@@ -41,6 +41,11 @@ impl LaneState {
         self.agenda.first_of(least)
     }
 
+    /// No connections are opened before this.
+    pub(in crate::reactor) const fn prewarmed_until(&self) -> Moment {
+        self.prewarm_after
+    }
+
     fn compute_moments(&self, prewarm_ahead: Duration) -> Moments {
         let first = self.agenda.first();
         let prewarm = first.map(|at| (at - prewarm_ahead).max(self.prewarm_after));

@@ -16,6 +16,8 @@ pub(in crate::reactor) struct Load {
     pub(in crate::reactor) sending: usize,
     /// Claimed, or maybe claimed, and not to be started, until that is recorded.
     pub(in crate::reactor) unused: usize,
+    /// Of claims from paces: how many messages they may win. Not busy before the answer.
+    pub(in crate::reactor) paced_asks: usize,
 }
 
 impl Load {
@@ -37,6 +39,16 @@ impl Load {
     /// Its claim is over.
     pub(in crate::reactor) const fn answered(&mut self, priority: Priority) {
         self.claiming[priority as usize] -= 1;
+    }
+
+    /// A claim from a pace begins.
+    pub(in crate::reactor) const fn pace_asked(&mut self) {
+        self.paced_asks += 1;
+    }
+
+    /// It is over.
+    pub(in crate::reactor) const fn pace_answered(&mut self) {
+        self.paced_asks -= 1;
     }
 
     /// Its request begins.
@@ -66,7 +78,7 @@ impl Load {
 
     /// Claimed and not started, as the table has it: their users can no longer cancel them.
     pub(in crate::reactor) const fn ahead(self) -> usize {
-        self.ahead_of(Priority::Low) + self.unused
+        self.ahead_of(Priority::Low) + self.unused + self.paced_asks
     }
 
     /// Of these, what may still be started and has at least this priority.

@@ -1,18 +1,28 @@
 //! Claims from paces, and what they bring.
 
+use std::time::Duration;
+
 use super::super::lanes::Load;
 use super::super::{Busy, Command, JudgedClaim, PaceAsk, Phase, Reactor, Record};
+use super::{Slot, Waiting};
 use crate::message::{
     Moment, Now, PaceDue, PaceId, PacedAnswer, PacedClaim, Part, Priority, Uptime,
 };
 use crate::schedule::LEAD_MAX;
 
+impl Waiting {
+    /// It is asked next at `ask_at`; at once, if a slot was returned since it was asked.
+    fn answered(&mut self, ask_at: Moment, now: Now) {
+        self.ask_at = if self.is_returned { now.db } else { ask_at };
+        (self.misses, self.asked_of, self.is_returned) = (0, None, false);
+    }
+}
+
 impl<P: Clone> Reactor<P> {
     /// When a pace may be claimed from, as far as its lane is concerned; `None`: not before something happens.
     fn pace_allowed(&self, due: &PaceDue, now: Now) -> Option<Moment> {
         let Some(lane) = self.lanes.find(&due.lane) else {
-            let ahead = self.lanes.load().ahead() + self.paces.asks;
-            return (ahead < self.ahead_max).then_some(Moment::MIN);
+            return (self.lanes.load().ahead() < self.ahead_max).then_some(Moment::MIN);
         };
         let allowed = self.next_allowed(lane, now)?;
         let least = self.least_with_room(lane, now)?;
@@ -41,9 +51,12 @@ impl<P: Clone> Reactor<P> {
             {
                 continue;
             }
+            let key = waiting.due.lane.clone();
+            let lane = self.lanes.of(&key, &self.settings, now);
+            self.lanes.note(lane, Load::pace_asked);
+            self.paces
+                .change(id, |waiting| waiting.asked_of = Some(lane));
             let token = (self.draw)();
-            self.paces.change(id, |waiting| waiting.is_asked = true);
-            self.paces.asks += 1;
             asks.push(PaceAsk { pace: id, token });
         }
         if !asks.is_empty() {
@@ -84,31 +97,37 @@ impl<P: Clone> Reactor<P> {
     }
 
     /// The answers to a claim from paces. Those that are missing failed: what they may have won all the same is released
-    /// when its lease is over.
+    /// when its lease is over. `took`: how long it took, if it won a message.
     pub(in crate::reactor) fn paces_claimed(
         &mut self,
         answers: Vec<(PaceId, PacedAnswer<JudgedClaim<P>>)>,
+        took: Option<Duration>,
         now: Now,
     ) {
         let Some(asked) = self.paces.asked.take() else {
             return;
         };
-        self.paces.asks = 0;
+        if let Some(took) = took {
+            self.lead.measured(took);
+        }
+        for lane in self.paces.waiting.values().filter_map(|w| w.asked_of) {
+            self.lanes.note(lane, Load::pace_answered);
+        }
         for (id, answer) in answers {
             match answer {
                 PacedAnswer::Won(paced) => {
                     let turn = self.pace_turn(id, paced.next, now);
                     self.paces.change(id, |waiting| {
                         waiting.due.at = paced.next;
-                        (waiting.ask_at, waiting.misses, waiting.is_asked) = (turn, 0, false);
+                        waiting.answered(turn, now);
                     });
-                    self.pace_won(*paced, asked, now);
+                    self.pace_won(id, *paced, asked, now);
                 }
                 PacedAnswer::Wait(due) => self.pace_waits(id, due, now),
-                PacedAnswer::Idle => self.paces.remove(id),
+                PacedAnswer::Idle => drop(self.paces.take(id)),
             }
         }
-        let unanswered = self.paces.waiting.iter().filter(|(_, w)| w.is_asked);
+        let unanswered = self.paces.waiting.iter().filter(|(_, w)| w.is_asked());
         let unanswered: Vec<_> = unanswered.map(|(id, _)| *id).collect();
         if unanswered.is_empty() {
             self.paces.pause.succeeded();
@@ -116,7 +135,10 @@ impl<P: Clone> Reactor<P> {
             self.paces.pause.failed(now);
         }
         for id in unanswered {
-            self.paces.change(id, |waiting| waiting.is_asked = false);
+            self.paces.change(id, |waiting| waiting.asked_of = None);
+        }
+        if self.draining {
+            self.forget_paces();
         }
     }
 
@@ -125,21 +147,24 @@ impl<P: Clone> Reactor<P> {
         let turn = self.pace_turn(id, due.at, now);
         let is_due = due.at <= now.db + LEAD_MAX;
         self.paces.change(id, |waiting| {
-            waiting.misses = if is_due {
-                waiting.misses.saturating_add(1)
+            waiting.due = due;
+            if is_due {
+                let misses = waiting.misses.saturating_add(1);
+                waiting.answered(now.db + retry.pause(u32::from(misses)), now);
+                waiting.misses = misses;
             } else {
-                0
-            };
-            waiting.ask_at = if is_due {
-                now.db + retry.pause(u32::from(waiting.misses))
-            } else {
-                turn
-            };
-            (waiting.due, waiting.is_asked) = (due, false);
+                waiting.answered(turn, now);
+            }
         });
     }
 
-    fn pace_won(&mut self, paced: PacedClaim<JudgedClaim<P>>, asked: Uptime, now: Now) {
+    fn pace_won(
+        &mut self,
+        pace: PaceId,
+        paced: PacedClaim<JudgedClaim<P>>,
+        asked: Uptime,
+        now: Now,
+    ) {
         let PacedClaim {
             id,
             priority,
@@ -173,7 +198,10 @@ impl<P: Clone> Reactor<P> {
             attempts: u16::try_from(judged.tries.before).unwrap_or(u16::MAX),
             version: 0,
             priority,
-            slot_until: Some(latest),
+            slot: Some(Slot {
+                pace,
+                until: latest,
+            }),
             paced: waited,
             phase: Phase::Claiming { asked, sweep },
         };

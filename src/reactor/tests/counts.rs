@@ -33,6 +33,11 @@ fn audit(reactor: &Reactor<()>) {
             }
         }
     }
+    for (lane, asks) in reactor.paces.audit() {
+        for load in [&mut all, loads.entry(lane).or_default()] {
+            load.paced_asks += asks;
+        }
+    }
     assert_eq!(reactor.lanes.load(), all);
     for (lane, load) in loads {
         assert_eq!(reactor.lanes[lane].load, load, "{lane:?}");
@@ -51,7 +56,6 @@ fn audit(reactor: &Reactor<()>) {
         );
     }
     assert_eq!(reactor.lanes.iter().count(), reactor.lanes.armed());
-    reactor.paces.audit();
 }
 
 /// One thing that happens in [`whatever_happens_the_counts_hold`].
@@ -171,7 +175,8 @@ fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
             let answered = asks.into_iter().filter(|_| !how.is_multiple_of(7));
             let answers = answered.map(|ask| (ask.pace, paced(ask, how, now)));
             let answers = answers.collect();
-            Input::PacesClaimed { answers }
+            let took = (!how.is_multiple_of(7)).then_some(SECOND / 100);
+            Input::PacesClaimed { answers, took }
         }
         Command::ReadPauses => {
             let key = PauseKey {

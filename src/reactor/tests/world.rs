@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::paces::Paces;
 use super::pauses::{Pauses, pausable};
+pub(in crate::reactor) use super::row::Row;
 use crate::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Priority,
-    RowState, Status, Uptime,
+    AttemptToken, ClaimAnswer, MessageId, Moment, Now, Outcome, Part, RowState, Status, Uptime,
 };
 use crate::reactor::{
     Ask, AttemptBudget, Command, Input, JudgedClaim, Reactor, Record, SendResult, Settings,
-    Settlement, Upcoming,
+    Upcoming,
 };
 use crate::schedule::LEAD_MAX;
 
@@ -24,80 +25,6 @@ const TAKES: Duration = Duration::from_millis(1);
 
 pub(in crate::reactor) fn id(n: u128) -> MessageId {
     MessageId(Uuid::from_u128(n))
-}
-
-#[derive(Debug)]
-pub(in crate::reactor) struct Row {
-    id: MessageId,
-    pub(in crate::reactor) due: Moment,
-    pub(in crate::reactor) status: Status,
-    pub(in crate::reactor) attempts: i32,
-    /// It is locked.
-    pub(in crate::reactor) locked: bool,
-    pub(in crate::reactor) lane: LaneKey,
-    written: Option<Moment>,
-    priority: Priority,
-}
-
-impl Row {
-    pub(in crate::reactor) fn due(n: u128, due: Moment) -> Self {
-        Self {
-            id: id(n),
-            due,
-            status: Status::Pending,
-            attempts: 0,
-            locked: false,
-            lane: LaneKey::default(),
-            written: None,
-            priority: Priority::Normal,
-        }
-    }
-
-    /// The same with this priority.
-    pub(in crate::reactor) fn with(self, priority: Priority) -> Self {
-        Self { priority, ..self }
-    }
-
-    /// The same, inserted at this time.
-    pub(in crate::reactor) fn written(self, at: Moment) -> Self {
-        let written = Some(at);
-        Self { written, ..self }
-    }
-
-    /// The same over another channel.
-    pub(in crate::reactor) fn over(self, channel: Channel) -> Self {
-        let lane = LaneKey::of(channel);
-        Self { lane, ..self }
-    }
-
-    fn state(&self) -> RowState {
-        match self.status {
-            Status::Pending => RowState::Pending {
-                due: self.due,
-                version: 0,
-                attempts: self.attempts,
-                priority: self.priority,
-                lane: self.lane.clone(),
-                written: self.written,
-                pace: None,
-            },
-            status => RowState::Gone {
-                status: Some(status),
-            },
-        }
-    }
-
-    fn settle(&mut self, settlement: &Settlement, now: Moment) {
-        match settlement {
-            Settlement::Accepted { .. } => self.status = Status::Sent,
-            Settlement::Settled(settled) => {
-                self.status = settled.status();
-                self.attempts -= i32::from(!settled.counts);
-                let pause = settled.pause().map(|pause| now + pause);
-                self.due = settled.until().or(pause).unwrap_or(self.due);
-            }
-        }
-    }
 }
 
 /// What the database does with claims.
@@ -126,6 +53,9 @@ pub(in crate::reactor) struct World {
     pub(in crate::reactor) claims_tried: usize,
     pub(in crate::reactor) claims_made: usize,
     pub(super) pauses: Pauses,
+    pub(super) paces: Paces,
+    /// When connections were opened, how many.
+    pub(super) prewarms: Vec<(Moment, usize)>,
 }
 
 impl World {
@@ -147,6 +77,8 @@ impl World {
             claims_tried: 0,
             claims_made: 0,
             pauses: Pauses::default(),
+            paces: Paces::default(),
+            prewarms: Vec::new(),
         };
         world.handle(Input::ChannelUp { prepares: false });
         world
@@ -234,7 +166,10 @@ impl World {
         match command {
             Command::Read(ids) => {
                 let gone = RowState::Gone { status: None };
-                let state = |row: &Row| self.pauses.state(row.id, row.state(), self.now.db);
+                let state = |row: &Row| {
+                    let state = self.pauses.state(row.id, row.state(), self.now.db);
+                    self.paces.state(row.id, state)
+                };
                 let state = |id| self.rows.get(&id).map_or_else(|| gone.clone(), state);
                 let rows = ids.into_iter().map(|id| (id, state(id))).collect();
                 vec![Input::Rows { rows: Some(rows) }]
@@ -242,6 +177,7 @@ impl World {
             Command::Load { until } => {
                 let due = |r: &&Row| {
                     r.status == Status::Pending
+                        && !self.paces.has(r.id)
                         && self.pauses.due(r.id, r.due, &r.lane, self.now.db) <= until
                 };
                 let rows = self.rows.values().filter(due).map(|row| Upcoming {
@@ -254,7 +190,8 @@ impl World {
                     written: row.written,
                 });
                 let rows = Input::Loaded(rows.collect());
-                vec![rows, Input::LoadEnded { complete: true }]
+                let paces = Input::PacesLoaded(self.paces.load(&self.rows, until));
+                vec![rows, paces, Input::LoadEnded { complete: true }]
             }
             Command::Claim(asks) if self.claims == Claims::Refused => {
                 self.claims_tried += 1;
@@ -287,7 +224,17 @@ impl World {
                 self.in_flight.push(id);
                 Vec::new()
             }
-            Command::Prewarm { .. } | Command::ClaimPaced { .. } => Vec::new(),
+            Command::Prewarm { connections, .. } => {
+                self.prewarms.push((self.now.db, connections));
+                Vec::new()
+            }
+            Command::ClaimPaced { asks, until } => {
+                let (rows, now) = (&mut self.rows, self.now.db);
+                self.paces
+                    .claim(rows, &asks, until, now)
+                    .into_iter()
+                    .collect()
+            }
             Command::Record { group, records } => {
                 if self.takes_no_records {
                     let done = Vec::new();
@@ -345,6 +292,9 @@ impl World {
     fn record(&mut self, record: &Record<MessageId>) -> Option<RowState> {
         let row = self.rows.get_mut(&record.id)?;
         row.settle(&record.settlement, self.now.db);
+        if record.started.is_none() {
+            self.paces.returned(record.token);
+        }
         Some(row.state())
     }
 }

@@ -36,6 +36,14 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
                 alias,
             );
         }
+        // The texts that were kept of a message of several parts: those of an attempt at the first of them that was
+        // accepted, whose other parts are what goes on; else the latest.
+        b"kept_texts" => out.row(
+            "(select kept.texts from punctual.attempts kept
+               where kept.message_id = $id and kept.texts is not null
+               order by kept.outcome = 'accepted' desc nulls last, kept.number desc limit 1)",
+            alias,
+        ),
         // The parts of claim.sql after the messages are chosen, for claim_paced.sql.
         b"claim_steps" => out.append(cut(CLAIM, "-- Steps:\n", "-- Result:\n")),
         b"claim_result" => out.append(cut_from(CLAIM, "-- Result:\n")),

@@ -7,6 +7,8 @@ macro_rules! separator {
     };
 }
 
+pub(super) const SEPARATOR: &str = separator!();
+
 /// Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with what the
 /// daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
 pub(super) const FAULT: &str = concat!(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::facts;
@@ -27,6 +28,13 @@ pub struct Claimed {
     pub now: Option<Moment>,
 }
 
+/// What a claim won.
+pub(super) struct ClaimRows {
+    pub(super) rows: Vec<Row>,
+    /// The database's clock during the statement, if there is a row.
+    pub(super) now: Option<Moment>,
+}
+
 impl Store {
     /// Claims messages under tokens drawn for them. Rows that were not won are read again, so that
     /// the result says why. After an error other than a refusal the claim may be committed
@@ -39,47 +47,14 @@ impl Store {
         const STEP: &str = "claiming messages";
         let ids: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
         let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
-        let client = self.client().await?;
-        let claim = prepared(&client, CLAIM, STEP).await?;
-        let (mark, expected) = self.history_check();
-        let rows = client
-            .query(
-                &claim,
-                &[
-                    &ids,
-                    &tokens,
-                    &self.instance.0,
-                    &millis(lease),
-                    &micros(LEAD_MAX),
-                    &self.default_sender.as_deref(),
-                    &&*self.timezone,
-                    &self.app_counts,
-                    &expected.beats,
-                    &expected.claimed,
-                    &expected.recorded,
-                ],
-            )
-            .await
-            .inspect_err(|error| self.refused(error, mark))
-            .map_err(StoreError::at(STEP))?;
-        drop(client);
-
-        let mut now = None;
+        let rows = self
+            .claim_rows(CLAIM, STEP, (&ids, &tokens), lease, &[])
+            .await?;
+        let (rows, now) = (rows.rows, rows.now);
         let mut won = HashMap::with_capacity(rows.len());
         for row in &rows {
             let claim = read_claim(row).map_err(StoreError::unreadable(STEP))?;
-            now = Some(
-                row.try_get::<_, PgTimestamp>("now")
-                    .map_err(StoreError::unreadable(STEP))?
-                    .0,
-            );
             won.insert(claim.id, claim);
-        }
-        let witness = won.values().next().map(|claim| claim.token);
-        if let Some(lineage) = &self.lineage
-            && !lineage.witness(|own| own.claimed(mark, witness))
-        {
-            return Err(StoreError::AnotherHistory);
         }
         let lost: Vec<MessageId> = asks
             .iter()
@@ -120,6 +95,62 @@ impl Store {
             })
             .collect();
         Ok(Claimed { answers, now })
+    }
+
+    /// Makes one of the two claims, of messages or from paces (`what`), under these tokens. What it won is committed.
+    pub(super) async fn claim_rows(
+        &self,
+        sql: &'static Sql,
+        step: &'static str,
+        (what, tokens): (&[Uuid], &[Uuid]),
+        lease: Duration,
+        more: &[&(dyn ToSql + Sync)],
+    ) -> Result<ClaimRows, StoreError> {
+        let client = self.client().await?;
+        let claim = prepared(&client, sql, step).await?;
+        let (mark, expected) = self.history_check();
+        let (lease, lead, sender) = (
+            millis(lease),
+            micros(LEAD_MAX),
+            self.default_sender.as_deref(),
+        );
+        let zone = &*self.timezone;
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![
+            &what,
+            &tokens,
+            &self.instance.0,
+            &lease,
+            &lead,
+            &sender,
+            &zone,
+            &self.app_counts,
+            &expected.beats,
+            &expected.claimed,
+            &expected.recorded,
+        ];
+        params.extend(more);
+        let rows = client
+            .query(&claim, &params)
+            .await
+            .inspect_err(|error| self.refused(error, mark))
+            .map_err(StoreError::at(step))?;
+        drop(client);
+        let one = |row: &Row| -> Result<_, tokio_postgres::Error> {
+            let now = row.try_get::<_, PgTimestamp>("now")?.0;
+            Ok((AttemptToken(row.try_get("token")?), now))
+        };
+        let first = rows.first().map(one).transpose();
+        let first = first.map_err(StoreError::unreadable(step))?;
+        let witness = first.map(|(token, _)| token);
+        if let Some(lineage) = &self.lineage
+            && !lineage.witness(|own| own.claimed(mark, witness))
+        {
+            return Err(StoreError::AnotherHistory);
+        }
+        Ok(ClaimRows {
+            now: first.map(|(_, now)| now),
+            rows,
+        })
     }
 
     async fn read_lost(&self, ids: &[MessageId]) -> Result<Vec<(MessageId, Found)>, StoreError> {

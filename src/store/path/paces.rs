@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use super::claims::{LANE_ADDRESS, lane, read_claim};
 use super::pauses::EXPIRED_MAX;
-use crate::message::{AttemptToken, Claim, Moment, PaceDue, PaceId, PacedAnswer, PacedClaim};
-use crate::schedule::{LEAD_MAX, PACE_SLACK};
+use crate::message::{AttemptToken, Claim, Moment, PaceDue, PaceId, PacedClaim};
+use crate::schedule::PACE_SLACK;
 use crate::store::session::timestamp::PgTimestamp;
-use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
+use crate::store::{Sql, Store, StoreError, micros, prepared};
 
 static CLAIM: &Sql = sql!("sql/claim_paced.sql");
+static PRUNE: &Sql = sql!("sql/paces_prune.sql");
 static LOAD: &Sql = sql!("sql/paces_load.sql");
 static KEEP: &Sql = sql!("sql/pace_keep.sql");
 static WAITING: &Sql = sql!("sql/pace_waiting.sql");
@@ -23,106 +24,47 @@ static LIST: &Sql = sql!("sql/pace_list.sql");
 /// The result of a claim for paces.
 #[derive(Debug)]
 pub struct PacesClaimed {
-    /// One result for each pace.
-    pub answers: Vec<(PaceId, PacedAnswer<Claim>)>,
+    /// What was won, by pace.
+    pub won: HashMap<PaceId, PacedClaim<Claim>>,
     /// The database's clock during the statement, if the response has it.
     pub now: Option<Moment>,
 }
 
 impl Store {
     /// Claims the next message of each of these paces, under a token drawn for it; the first `left_out` of each are
-    /// passed over. Of those without a claim is read when their next message may start, up to `until`; where that
-    /// cannot be read they are missing in the answers. After an error other than a refusal the claim may be
-    /// committed nonetheless.
+    /// passed over. [`Self::paces`] tells of the others when their next message may start. After an error other than a
+    /// refusal the claim may be committed nonetheless.
     pub async fn claim_paced(
         &self,
         asks: &[(PaceId, AttemptToken)],
         lease: Duration,
-        until: Moment,
         left_out: u32,
     ) -> Result<PacesClaimed, StoreError> {
         const STEP: &str = "claiming messages of paces";
         let paces: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
         let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
-        let client = self.client().await?;
-        let claim = prepared(&client, CLAIM, STEP).await?;
-        let (mark, expected) = self.history_check();
-        let rows = client
-            .query(
-                &claim,
-                &[
-                    &paces,
-                    &tokens,
-                    &self.instance.0,
-                    &millis(lease),
-                    &micros(LEAD_MAX),
-                    &self.default_sender.as_deref(),
-                    &&*self.timezone,
-                    &self.app_counts,
-                    &expected.beats,
-                    &expected.claimed,
-                    &expected.recorded,
-                    &micros(PACE_SLACK),
-                    &i64::from(left_out),
-                ],
-            )
-            .await
-            .inspect_err(|error| self.refused(error, mark))
-            .map_err(StoreError::at(STEP))?;
-        drop(client);
-        let mut now = None;
-        let mut won = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            let read = || {
-                Ok((
-                    row.try_get("pace")?,
-                    row.try_get::<_, PgTimestamp>("now")?.0,
-                ))
-            };
-            let (pace, at) = read().map_err(StoreError::unreadable(STEP))?;
-            let claim = read_paced(row).map_err(StoreError::unreadable(STEP))?;
-            now = Some(at);
-            won.insert(PaceId(pace), claim);
-        }
-        let witness = won.values().next().map(|paced| paced.claim.token);
-        if let Some(lineage) = &self.lineage
-            && !lineage.witness(|own| own.claimed(mark, witness))
-        {
-            return Err(StoreError::AnotherHistory);
-        }
-        let paces = asks.iter().map(|(id, _)| *id);
-        let others: Vec<PaceId> = paces.filter(|id| !won.contains_key(id)).collect();
-        let mut waits: Option<HashMap<_, _>> = match self.waits(&others, until).await {
-            Ok(waits) => Some(waits.into_iter().map(|due| (due.id, due)).collect()),
-            Err(error) if won.is_empty() => return Err(error),
-            // What was won must be sent on time.
-            Err(error) => {
-                tracing::warn!(paces = others.len(), %error, "paces could not be read; retrying");
-                None
-            }
-        };
-        let answers = asks.iter().filter_map(|(id, _)| {
-            let answer = match won.remove(id) {
-                Some(claim) => PacedAnswer::Won(Box::new(claim)),
-                None => waits
-                    .as_mut()?
-                    .remove(id)
-                    .map_or(PacedAnswer::Idle, PacedAnswer::Wait),
-            };
-            Some((*id, answer))
-        });
+        let (slack, left_out) = (micros(PACE_SLACK), i64::from(left_out));
+        let claimed = self
+            .claim_rows(CLAIM, STEP, (&paces, &tokens), lease, &[&slack, &left_out])
+            .await?;
+        let won = claimed.rows.iter().map(read_paced);
+        let won = won.collect::<Result<_, _>>();
         Ok(PacesClaimed {
-            answers: answers.collect(),
-            now,
+            won: won.map_err(StoreError::unreadable(STEP))?,
+            now: claimed.now,
         })
     }
 
-    /// When the next message of each of these paces may start, up to `until`; what is missing has none.
-    async fn waits(&self, paces: &[PaceId], until: Moment) -> Result<Vec<PaceDue>, StoreError> {
-        if paces.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.paces(Some(paces), until).await
+    /// Removes the paces of campaigns that have nothing to send, and had nothing since then.
+    pub async fn forget_paces(&self, unused_since: Moment) -> Result<(), StoreError> {
+        const STEP: &str = "forgetting paces of campaigns that are over";
+        let client = self.client().await?;
+        let statement = prepared(&client, PRUNE, STEP).await?;
+        let pruned = client
+            .execute(&statement, &[&PgTimestamp(unused_since)])
+            .await;
+        pruned.map_err(StoreError::at(STEP))?;
+        Ok(())
     }
 
     /// The paces that have a message due up to `until`: all, or of these.
@@ -146,20 +88,21 @@ impl Store {
 }
 
 /// The claim is due at its slot, and its lateness counts from there.
-fn read_paced(row: &Row) -> Result<PacedClaim<Claim>, tokio_postgres::Error> {
+fn read_paced(row: &Row) -> Result<(PaceId, PacedClaim<Claim>), tokio_postgres::Error> {
     let slot = row.try_get::<_, PgTimestamp>("slot")?.0;
     let mut claim = read_claim(row)?;
     let waited = slot.since(claim.wanted_at);
     claim.due = claim.due.max(slot);
     claim.wanted_at = claim.wanted_at.max(slot);
-    Ok(PacedClaim {
+    let paced = PacedClaim {
         id: claim.id,
         priority: claim.facts.priority,
         claim,
         latest: slot + PACE_SLACK,
         waited,
         next: row.try_get::<_, PgTimestamp>("next_at")?.0,
-    })
+    };
+    Ok((PaceId(row.try_get("pace")?), paced))
 }
 
 fn read_due(row: &Row) -> Result<PaceDue, tokio_postgres::Error> {

@@ -133,6 +133,7 @@ pub(super) const DAEMON: &[Case] = &[
         "'00000000-0000-0000-0000-0000000000cd', 10",
     ),
     case("path/pace_list", 20, 3, ""),
+    case("path/paces_prune", 20, 80, "now() + interval '10 days'"),
     case("path/pauses_in_force", 1, 3, ""),
     case("path/pauses_prune", 1, 10, "now() - interval '10 days'"),
     case(

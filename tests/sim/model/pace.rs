@@ -161,6 +161,8 @@ impl Database {
                     && row.parts_done == 0
                     && row.due() <= until
                     && self.paused_until(row).is_none_or(|end| end <= until)
+                    && !self.is_quarantined(row.id)
+                    && !self.missed.contains(&row.id)
             });
             let first = due.min_by_key(|row| (row.due(), row.id))?;
             self.pace_due(first, now)

@@ -35,6 +35,7 @@ pub(super) enum Call {
     ClaimPaced {
         asks: Vec<PaceAsk>,
         until: Moment,
+        asked: Uptime,
     },
     Read(Vec<MessageId>),
     Pauses,
@@ -146,6 +147,7 @@ impl World {
             Call::LostRead { answer, .. } => Input::ClaimLost(answer.asks.clone()),
             Call::ClaimPaced { .. } => Input::PacesClaimed {
                 answers: Vec::new(),
+                took: None,
             },
             Call::Read(_) => Input::Rows { rows: None },
             Call::Pauses => Input::Pauses(None),
@@ -177,8 +179,8 @@ impl World {
         let back = self.t + self.latency();
         match call {
             Call::Claim { asks, asked } => self.claim(whose, id, asks, asked, fate),
-            Call::ClaimPaced { asks, until } => {
-                self.claim_from_paces(whose, id, &asks, until, fate);
+            Call::ClaimPaced { asks, until, asked } => {
+                self.claim_from_paces(whose, id, (&asks, until, asked), fate);
             }
             Call::LostRead { mut answer, lost } => {
                 let now = self.db_now();
@@ -289,8 +291,7 @@ impl World {
         &mut self,
         whose: Whose,
         id: InstanceId,
-        asks: &[PaceAsk],
-        until: Moment,
+        (asks, until, asked): (&[PaceAsk], Moment, Uptime),
         fate: Fate,
     ) {
         let lease = self.plan.settings.lease;
@@ -316,10 +317,13 @@ impl World {
         let back = self.t + self.latency();
         match fate {
             Fate::Zombie => {}
-            Fate::Fine => self.process_at(back, whose, Process::PacesClaimed(answers)),
+            Fate::Fine => {
+                self.process_at(back, whose, Process::PacesClaimed { answers, asked });
+            }
             Fate::AnswerLost | Fate::Half | Fate::Refused => {
                 let answers = Vec::new();
-                self.tell_process(whose, back, Input::PacesClaimed { answers });
+                let took = None;
+                self.tell_process(whose, back, Input::PacesClaimed { answers, took });
             }
         }
     }
@@ -330,10 +334,14 @@ impl World {
         &mut self,
         whose: Whose,
         answers: Vec<(PaceId, PacedAnswer<Claim>)>,
+        asked: Uptime,
     ) {
         self.measures(whose);
         let now = self.steady_now_of(whose.slot);
         let carriers = Carriers::all(Capabilities::SENDS_ONLY);
+        let mut won = answers.iter();
+        let won = won.any(|(_, answer)| matches!(answer, PacedAnswer::Won(_)));
+        let took = won.then(|| now.up.since(asked));
         let mut judged = Vec::with_capacity(answers.len());
         for (pace, answer) in answers {
             let answer = match answer {
@@ -355,7 +363,8 @@ impl World {
             };
             judged.push((pace, answer));
         }
-        self.feed(whose, Input::PacesClaimed { answers: judged });
+        let answers = judged;
+        self.feed(whose, Input::PacesClaimed { answers, took });
     }
 
     /// What `Dispatch::claim` does with the answer.

@@ -201,7 +201,7 @@ impl World {
             Process::Input(input) => self.feed(whose, input),
             Process::Claimed(answer) => self.claimed(whose, answer),
             Process::Kept(keeping) => self.kept(whose, keeping),
-            Process::PacesClaimed(answers) => self.paces_claimed(whose, answers),
+            Process::PacesClaimed { answers, asked } => self.paces_claimed(whose, answers, asked),
             Process::Leave(departure) => self.leave(whose, departure),
             Process::Answered(reply) => self.answered(whose, reply),
             Process::Upkeep => {
@@ -347,7 +347,8 @@ impl World {
                 self.issue(whose, Call::Claim { asks, asked });
             }
             Command::ClaimPaced { asks, until } => {
-                self.issue(whose, Call::ClaimPaced { asks, until });
+                let asked = self.now_of(whose.slot).up;
+                self.issue(whose, Call::ClaimPaced { asks, until, asked });
             }
             Command::Record { group, records } => {
                 self.issue(whose, Call::Record { group, records });
@@ -441,7 +442,7 @@ fn without_lanes(input: &mut Input) {
                 }
             }
         }
-        Input::PacesClaimed { answers } => {
+        Input::PacesClaimed { answers, .. } => {
             for (_, answer) in answers {
                 match answer {
                     PacedAnswer::Won(paced) => paced.claim.lane = LaneKey::default(),

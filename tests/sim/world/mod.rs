@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use punctual::message::{
-    AttemptToken, Channel, Claim, MessageId, Moment, PaceId, PacedAnswer, PauseKey, Sender,
+    AttemptToken, Channel, Claim, MessageId, Moment, PaceId, PacedAnswer, PauseKey, Sender, Uptime,
 };
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor;
@@ -95,19 +95,32 @@ enum Event {
 
 #[derive(Debug)]
 enum Process {
-    Wake { generation: u64 },
+    Wake {
+        generation: u64,
+    },
     Input(Input),
     Claimed(database::ClaimAnswer),
     Kept(database::Keeping),
-    PacesClaimed(Vec<(PaceId, PacedAnswer<Claim>)>),
+    PacesClaimed {
+        answers: Vec<(PaceId, PacedAnswer<Claim>)>,
+        asked: Uptime,
+    },
     Leave(provider::Departure),
     Answered(provider::Reply),
     Upkeep,
     ReadsQuarantine,
-    ClockFound { step: u64 },
-    EarLost { ear: u64 },
-    Reconnected { ear: u64 },
-    Proven { ear: u64 },
+    ClockFound {
+        step: u64,
+    },
+    EarLost {
+        ear: u64,
+    },
+    Reconnected {
+        ear: u64,
+    },
+    Proven {
+        ear: u64,
+    },
 }
 
 struct Queued {

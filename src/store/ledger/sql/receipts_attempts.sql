@@ -15,14 +15,14 @@ select a.token, a.message_id, a.outcome, a.provider_sid, a.message_status, a.rec
           where b.message_id = a.message_id and b.part = a.part and b.number > a.number
             and (b.outcome is null or b.outcome in ('accepted', 'unknown'))) else false end as superseded,
        case when a.part > 0 or a.texts is not null then array(
-         select case when bool_or(b.message_status = 'delivered') then 'delivered'
-                     when bool_and(undelivered!(b)) then 'undelivered' end
-           from generate_series(0, (select cardinality(f.texts) - 1 from punctual.attempts f
-                                     where f.message_id = a.message_id and f.texts is not null
-                                     order by f.number desc limit 1)) n (part)
-           left join punctual.attempts b
-             on b.message_id = a.message_id and b.part = n.part and b.outcome = 'accepted'
-          group by n.part
+         select case when b.is_delivered then 'delivered' when b.is_undelivered then 'undelivered' end
+           from (select a.message_id as id) m
+          cross join lateral generate_series(0, cardinality(kept_texts!(m)) - 1) n (part)
+           left join (
+             select b.part, bool_or(b.message_status = 'delivered') as is_delivered, bool_and(undelivered!(b)) as is_undelivered
+               from punctual.attempts b
+              where b.message_id = a.message_id and b.outcome = 'accepted'
+              group by b.part) b on b.part = n.part
           order by n.part) end as stages,
        a.number = (select max(b.number) from punctual.attempts b where b.message_id = a.message_id)
          as latest,

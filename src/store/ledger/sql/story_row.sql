@@ -7,10 +7,8 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
        -- Of a message of several parts: how many were sent, and the texts that were kept; before the first of them the
        -- text is divided as the running daemon would.
        m.parts_done::smallint, coalesce(m.parts_total, 1)::smallint as parts_total,
-       case when m.parts_total > 1
-            then (select o.texts from punctual.attempts o where o.message_id = m.id and o.texts is not null
-                   order by o.number desc limit 1) end as texts,
-       (select s.part_separator from punctual.settings s) as separator,
+       case when m.parts_total > 1 then kept_texts!(m) end as texts,
+       separator!() as separator,
        m.timezone::text as timezone, p.timezone as their_timezone,
        due!(m) as due,
        greatest(wanted_at!(m), least(paused.until, clock_timestamp())) as wanted_at,

@@ -71,8 +71,8 @@ pub(super) fn row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
 /// The texts that are sent: those that were kept, or as the running daemon would divide it.
 fn texts(row: &Row, channel: Channel, text: &str) -> Result<Vec<String>, tokio_postgres::Error> {
     let kept: Option<Vec<String>> = row.try_get("texts")?;
-    let separator: Option<&str> = row.try_get("separator")?;
-    let separator = separator.filter(|_| Rule::Parts.holds(channel));
+    let separator: &str = row.try_get("separator")?;
+    let separator = Some(separator).filter(|_| Rule::Parts.holds(channel));
     let divided = || split(text, separator).into_iter().map(ToOwned::to_owned);
     Ok(kept.unwrap_or_else(|| divided().collect()))
 }

@@ -78,10 +78,7 @@ unwanted as (
             m.template_vars, m.calendar_event_id, m.event_start,
             g.user_id, g.facts, g.day, g.over_limit,
             m.campaign_id, m.parts_done, m.parts_total,
-            case when m.parts_done > 0
-                 then (select a.texts[m.parts_done + 1] from punctual.attempts a
-                        where a.message_id = m.id and a.texts is not null
-                        order by a.number desc limit 1) end as part_text,
+            case when m.parts_done > 0 then (kept_texts!(m))[m.parts_done + 1] end as part_text,
             due!(m) as due,
             wanted_at!(m) as wanted_at,
             -- A row that was claimed and put back while this statement runs has an attempt that is not visible

@@ -19,6 +19,11 @@ with quarantine as materialized (
      select p.what::uuid as campaign
        from punctual.paces p
       where p.id = ask.pace and p.next_at <= clock_timestamp() + $5::bigint * interval '1 microsecond'
+        -- None of its messages is looked at while all of them are paused.
+        and not exists (
+          select from punctual.pauses o
+           where (o.scope, o.what) in (('everything', ''), (p.scope, p.what))
+             and o.until > clock_timestamp() + $5::bigint * interval '1 microsecond')
      offset 0) p
    cross join lateral (
      select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number, white!()) as their_number,

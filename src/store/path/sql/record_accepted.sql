@@ -16,7 +16,7 @@
 -- $10 the version of the row that it proves something about (null: any)  $11 how many parts come before it
 -- $12 of how many  $13 from its acceptance to the next part (us)
 with free as materialized (
-  select ask.*, m.row_body, m.template_id, at.part >= m.parts_done as is_next, at.part + 1 as parts_done,
+  select ask.*, m.row_body, m.template_id, at.part >= m.parts_done as is_next, at.part + 1 as accepted,
          at.is_last, case when at.is_last then 'sent' when m.status in ('failed', 'cancelled') then m.status
                           else 'pending' end as status,
          a.body as kept,
@@ -68,7 +68,7 @@ with free as materialized (
 ), moved as (
   update public.scheduled_messages m
      set status = proven.status,
-         parts_done = case when proven.parts_done > 1 or not proven.is_last then proven.parts_done else 0 end,
+         parts_done = case when proven.accepted > 1 or not proven.is_last then proven.accepted else 0 end,
          parts_total = coalesce(m.parts_total, case when proven.parts > 1 then proven.parts end),
          sent_at = case when proven.is_last then proven.finished_at end,
          twilio_sid = case when proven.is_last then proven.sid end,
@@ -94,7 +94,7 @@ with free as materialized (
   insert into punctual.template_uses (template_id, uses, last_used_at)
   select f.template_id, count(*), max(f.finished_at)
     from free f
-   where f.template_id is not null and f.parts_done = 1
+   where f.template_id is not null and f.accepted = 1
      and (f.token in (select token from moved) or f.token in (select token from overtaken))
    group by f.template_id
 ), wrote as (

@@ -32,9 +32,7 @@ with ask as materialized (
                  case when ask.part + 1 >= m.total then 'sent'
                       when m.status in ('failed', 'cancelled') then m.status else 'pending' end as next,
                  -- What it sent, if the ledger has that of another attempt.
-                 case when m.total > 1 then
-                   (select o.texts[ask.part + 1] from punctual.attempts o
-                     where o.message_id = ask.id and o.texts is not null order by o.number desc limit 1) end as kept
+                 case when m.total > 1 then (kept_texts!(ask))[ask.part + 1] end as kept
             from ask cross join lateral (
              select m.body as row_body, m.conversation_id, m.to_number, has_app_rows!(m) as has_app_rows, m.status,
                     coalesce(m.parts_total, ask.parts) as total
