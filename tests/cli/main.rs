@@ -6,6 +6,7 @@ mod database;
 mod demo;
 mod deploy;
 mod doctor;
+mod guides;
 #[path = "../pg/harness.rs"]
 #[allow(dead_code, reason = "shared with tests/pg, which uses all of it")]
 mod harness;
