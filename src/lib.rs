@@ -24,6 +24,8 @@
 //!   cancel that comes too late: that function skips the row, and `punctual.guard_statement` raises `PT409`, or warns if
 //!   the statement changed other rows
 //! - what decides whether a claim is sent: [`policy::judge`], with a [`Reason`](policy::Reason) if it is not
+//! - what will happen to a message, and why not: [`forecast::of`], by what `src/store/path/sql/forecast_rows.sql` reads of
+//!   it and what the instances publish ([`PublishedState`](forecast::PublishedState))
 //! - what makes a message `failed`: a verdict ([`policy::judge`]), a refusal by the provider (`src/reactor/settle.rs`), a
 //!   report that it was not delivered (`src/proof/merge.rs`), or the row itself when it is written
 //!   (`punctual.guard_insert`, `triggers/validate.sql`)
@@ -38,7 +40,7 @@
 //! - a new provider: [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
 //!   `src/config/provider.rs`, built in `provider` and, with its callbacks, `callbacks` of `src/cli/run.rs`
 //! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`. If it can last, also
-//!   `expire_candidates.sql`, `overdue.sql`, `load_window.sql` and `read_rows.sql` there, and the reactor, as for
+//!   `expire_candidates.sql`, `overdue.sql`, `load_window.sql`, `read_rows.sql` and `forecast_rows.sql` there, and the reactor, as for
 //!   pauses (`src/reactor/pauses.rs`) and paces (`src/reactor/paces.rs`)
 //! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`, its
 //!   rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
@@ -47,7 +49,7 @@
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:
 //!
-//! - [`message`], [`schedule`], [`policy`], [`reactor`], [`proof`]: pure. Time is an argument, decisions are values.
+//! - [`message`], [`schedule`], [`policy`], [`forecast`], [`reactor`], [`proof`]: pure. Time is an argument, decisions are values.
 //! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: input and output, one thing each.
 //! - [`dispatch`]: performs single decisions. [`receipt`]: callbacks, replies and look-ups. [`http`]: the daemon's
 //!   HTTP interface.
@@ -58,6 +60,8 @@ pub mod message;
 pub mod schedule;
 
 pub mod policy;
+
+pub mod forecast;
 
 pub mod reactor;
 

@@ -85,6 +85,7 @@ impl Connections {
             journal,
             inputs: inputs.clone(),
             members: Arc::clone(&wakers.members),
+            published: wakers.published.subscribe(),
             limits: dispatch.limits.daemon.heartbeat,
         };
         tasks.spawn("heartbeat", heartbeat.keep());

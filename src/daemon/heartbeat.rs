@@ -1,12 +1,13 @@
-//! Records every few seconds that this instance is alive, and reads which others are. It has its own
+//! Records every few seconds that this instance is alive, publishes its state, and reads which others run. It has its own
 //! connections, so that a waiting statement cannot make this instance look dead.
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::dispatch::Input;
+use crate::forecast::PublishedState;
 use crate::journal::Journal;
 use crate::listen::Notice;
 use crate::reactor::limits::daemon::HeartbeatLimits;
@@ -22,12 +23,14 @@ pub(super) struct Heartbeat {
     pub(super) inputs: mpsc::Sender<Input>,
     /// Notified when an instance started or stopped.
     pub(super) members: Arc<Notify>,
+    /// What is published of this instance.
+    pub(super) published: watch::Receiver<PublishedState>,
     pub(super) limits: HeartbeatLimits,
 }
 
 impl Heartbeat {
     /// Runs until it is dropped: during a shutdown too, because requests are still in flight.
-    pub(super) async fn keep(self) {
+    pub(super) async fn keep(mut self) {
         let mut beat = interval(self.limits.every);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -36,6 +39,11 @@ impl Heartbeat {
                 () = self.members.notified() => {
                     self.read_members().await;
                     sleep(self.limits.members_pause).await;
+                }
+                // The sender is the event loop's; without it the daemon is ending.
+                Ok(()) = self.published.changed() => {
+                    self.publish().await;
+                    sleep(self.limits.publish_pause).await;
                 }
             }
         }
@@ -48,7 +56,7 @@ impl Heartbeat {
         self.store.within(self.limits.patience, step)
     }
 
-    async fn beat(&self) {
+    async fn beat(&mut self) {
         let beat = self.store.instance_beat();
         let beat = self
             .store
@@ -62,8 +70,21 @@ impl Heartbeat {
             // The rest would fail as well.
             return;
         }
+        self.publish().await;
         self.read_members().await;
         self.follow().await;
+    }
+
+    /// Publishes the state of this instance, for forecasts.
+    async fn publish(&mut self) {
+        let state = self.published.borrow_and_update().clone();
+        // The event loop has not begun.
+        if state == PublishedState::default() {
+            return;
+        }
+        if let Err(error) = self.within(self.store.publish(&state)).await {
+            tracing::warn!(%error, "could not publish the state of this instance: forecasts made elsewhere are by an older one");
+        }
     }
 
     /// Reads which instances run, for the reactor, and what is in quarantine.

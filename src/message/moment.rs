@@ -106,6 +106,25 @@ impl serde::Serialize for Moment {
     }
 }
 
+/// As it is written; `infinity` and `-infinity` are the last and the first.
+impl std::str::FromStr for Moment {
+    type Err = chrono::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "infinity" => Ok(Self::MAX),
+            "-infinity" => Ok(Self::MIN),
+            text => DateTime::parse_from_rfc3339(text).map(|at| at.to_utc().into()),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Moment {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +141,8 @@ mod tests {
         let m = Moment::from_micros(1_767_258_000_000_001);
         assert_eq!(m.to_string(), "2026-01-01T09:00:00.000001Z");
         assert_eq!(Moment::MAX.to_string(), "infinity");
+        for at in [m, Moment::MAX, Moment::MIN, Moment::default()] {
+            assert_eq!(at.to_string().parse(), Ok(at));
+        }
     }
 }

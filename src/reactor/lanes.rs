@@ -93,6 +93,16 @@ impl LaneState {
         (permits as f64 * span.as_secs_f64() * 1e6 / self.send_us.max(1.0)) as usize
     }
 
+    /// How long recent requests took, in microseconds.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates and nothing here is negative"
+    )]
+    pub(super) const fn send_us(&self) -> u64 {
+        self.send_us as u64
+    }
+
     fn is_used(&self) -> bool {
         self.load.busy + self.load.paced_asks > 0 || !self.agenda.is_empty()
     }

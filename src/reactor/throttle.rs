@@ -28,6 +28,11 @@ impl Throttle {
         }
     }
 
+    /// The most requests at once that there ever are.
+    pub(super) const fn max(&self) -> usize {
+        self.max
+    }
+
     /// Requests at once. Never none: a request has to find out when it is over.
     pub(super) fn permits(&self, now: Uptime) -> usize {
         if self.permits == self.max {

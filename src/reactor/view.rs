@@ -11,6 +11,8 @@ use super::{Busy, Phase, Reactor};
 use crate::message::{Channel, InstanceId, MessageId, Moment, Now};
 use crate::schedule::{DENSITY_BUCKET, Timer};
 
+mod published;
+
 /// Ten minutes of density: more than anybody watches the page for.
 const DENSITY_BUCKETS: usize = 120;
 

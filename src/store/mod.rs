@@ -51,7 +51,7 @@ pub use path::facts::Days;
 pub use path::outcomes::Recorded;
 pub use path::overdue::Overdue;
 pub use path::window::{Sample, notify_plainly};
-pub use path::{paces, pauses};
+pub use path::{forecast, paces, pauses};
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;
 pub use schema::migrate::{MigrateError, Migrator};

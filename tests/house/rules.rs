@@ -6,7 +6,7 @@ use crate::source::{Kind, Source};
 const ORDER: &[&[&str]] = &[
     &["message"],
     &["schedule", "policy"],
-    &["plan"],
+    &["plan", "forecast"],
     &["reactor"],
     &["proof"],
     &[
@@ -33,7 +33,9 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 ];
 
 /// Decisions only: a simulation runs them under a clock of its own.
-const PURE: &[&str] = &["message", "schedule", "policy", "plan", "reactor", "proof"];
+const PURE: &[&str] = &[
+    "message", "schedule", "policy", "plan", "forecast", "reactor", "proof",
+];
 
 /// What a pure module does not name: I/O, and the clocks.
 const WORLD: &[&str] = &[

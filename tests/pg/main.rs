@@ -21,6 +21,7 @@ mod dead;
 mod doubt;
 mod dumps;
 mod erase;
+mod forecast;
 mod guard;
 mod harness;
 mod history;

@@ -36,7 +36,7 @@ impl EventLoop {
     }
 
     /// By the reactor's state, which does not include why the channel is down.
-    fn readiness(&self, now: Now) -> Readiness {
+    pub(super) fn readiness(&self, now: Now) -> Readiness {
         let mut readiness = self.reactor.readiness();
         let paused = self.reactor.pauses(now).len();
         if paused > 0 {

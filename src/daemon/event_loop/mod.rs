@@ -9,14 +9,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
-use super::health::{Facts, Health};
+use super::health::Health;
 use super::outcome_log::OutcomeLog;
 use super::quarantine::Remaining;
 use super::systemd::Systemd;
 use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
+use crate::forecast::{PublishedRules, PublishedState};
 use crate::http::Question;
-use crate::journal::Condition;
 use crate::listen::{Heard, Notice};
 use crate::message::{InstanceId, Moment, Now, Uptime};
 use crate::metrics::Counter;
@@ -26,6 +26,7 @@ use crate::reactor::report::ListenerReport;
 
 mod answers;
 mod perform;
+mod publish;
 
 /// The sources of inputs.
 pub(super) struct Sources {
@@ -43,6 +44,8 @@ pub(super) struct Wakers {
     pub(super) missed: Arc<Notify>,
     /// Wakes the task of the database clock: the wall clock was stepped.
     pub(super) clock_lost: Arc<Notify>,
+    /// What the heartbeat publishes of this instance; it wakes it if others must know that at once.
+    pub(super) published: watch::Sender<PublishedState>,
 }
 
 pub(super) struct EventLoop {
@@ -58,6 +61,8 @@ pub(super) struct EventLoop {
     facts_after: Uptime,
     listener: ListenerReport,
     backlog: Backlog,
+    /// What it judges by, as it is published.
+    rules: PublishedRules,
     /// What the reactor has in quarantine, for tasks that wait for that.
     quarantined: watch::Sender<Option<Moment>>,
     /// What the latest reconciliation left in quarantine.
@@ -102,7 +107,6 @@ impl EventLoop {
         Self {
             instance: dispatch.store.instance(),
             reactor,
-            dispatch,
             parts,
             wakers,
             health,
@@ -110,6 +114,8 @@ impl EventLoop {
             facts_after: Uptime::MIN,
             listener,
             backlog,
+            rules: PublishedRules::of(&dispatch.rules, &dispatch.providers.carriers()),
+            dispatch,
             quarantined,
             left,
             cut_off: true,
@@ -281,56 +287,6 @@ impl EventLoop {
             && let Some(journal) = &self.dispatch.journal
         {
             journal.write_answers();
-        }
-    }
-
-    /// Passes events to the log and to the streams.
-    fn publish(&mut self) {
-        let (events, left_out) = self.reactor.take_events();
-        if !events.is_empty() {
-            self.outcomes.note(&events, self.dispatch.clock.now().up);
-        }
-        self.dispatch.metrics.publish(events, left_out);
-        self.log_breakers();
-        let now = self.reactor.held_before();
-        self.quarantined
-            .send_if_modified(|before| std::mem::replace(before, now) != now);
-        self.report_facts();
-    }
-
-    /// Passes what the loop knows to the health check.
-    fn report_facts(&mut self) {
-        let now = self.dispatch.clock.now();
-        if now.up < self.facts_after {
-            return;
-        }
-        self.facts_after = now.up + self.limits().facts_every;
-        let load = self.reactor.load(now);
-        let facts = Facts {
-            breaker_open: self.reactor.breaker(now).open,
-            saturated: load.in_flight >= load.permits,
-            unrecorded: load.unrecorded,
-            busy_otherwise: !self.reactor.readiness().is_ready(),
-        };
-        self.health.saw(facts, now.up);
-        let is_complete = self.journal_condition() == Some(Condition::Complete);
-        self.reactor.set_journal(is_complete);
-    }
-
-    fn log_breakers(&mut self) {
-        for turn in self.reactor.take_breaker_turns() {
-            let lane = turn.lane;
-            if turn.is.open {
-                tracing::warn!(
-                    %lane,
-                    code = turn.is.reason,
-                    category = turn.is.category,
-                    next_probe_at = turn.is.next_probe_at.map(tracing::field::display),
-                    "the provider refuses the account: sending is paused, except for probes"
-                );
-            } else if let Some(since) = turn.was_open_since {
-                tracing::info!(%lane, %since, "the provider accepts the account again");
-            }
         }
     }
 }

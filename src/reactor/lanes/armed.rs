@@ -46,6 +46,11 @@ impl LaneState {
         self.prewarm_after
     }
 
+    /// See [`Agenda::density`].
+    pub(in crate::reactor) fn density(&self, now: Moment, buckets: usize) -> (Moment, Vec<u32>) {
+        self.agenda.density(now, buckets)
+    }
+
     fn compute_moments(&self, prewarm_ahead: Duration) -> Moments {
         let first = self.agenda.first();
         let prewarm = first.map(|at| (at - prewarm_ahead).max(self.prewarm_after));

@@ -87,6 +87,9 @@ pub struct HeartbeatLimits {
     pub patience: Duration,
     /// Between two reads of the instances by notification: any role may send those, at any rate.
     pub members_pause: Duration,
+    /// Between two publications of the state that are not due with a heartbeat: a lane that changes all the time must not
+    /// cost a commit each time.
+    pub publish_pause: Duration,
 }
 
 /// The database's clock.
@@ -248,6 +251,7 @@ impl Default for HeartbeatLimits {
             silence: seconds(20),
             patience: seconds(5),
             members_pause: milliseconds(500),
+            publish_pause: milliseconds(500),
         }
     }
 }

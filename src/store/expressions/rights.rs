@@ -24,7 +24,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'receipts', '{SELECT,INSERT}', '{}'),
        ('punctual', 'notes', '{SELECT,INSERT}', '{}'),
        ('punctual', 'opt_replies', '{SELECT,INSERT}', '{}'),
-       ('punctual', 'instances', '{SELECT,INSERT}', '{heartbeat_at,stopped_at,beats,journal_incomplete}'),
+       ('punctual', 'instances', '{SELECT,INSERT}', '{heartbeat_at,stopped_at,beats,journal_incomplete,state}'),
        ('punctual', 'quarantine', '{SELECT,INSERT}', '{due_before,began_at,noticed_by,unaccounted,ended_at}'),
        -- What is to be done, or is true at the moment.
        ('punctual', 'quarantine_cleared', '{SELECT,INSERT,DELETE}', '{}'),

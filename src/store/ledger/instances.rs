@@ -3,6 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio_postgres::types::Json;
+
+use crate::forecast::PublishedState;
 use crate::message::{AttemptToken, InstanceId, MessageId};
 use crate::proof::history::Witness;
 use crate::schedule::Ranking;
@@ -12,6 +15,7 @@ static START: &Sql = sql!("sql/instance_start.sql");
 static BEAT: &Sql = sql!("sql/instance_beat.sql");
 static STOP: &Sql = sql!("sql/instance_stop.sql");
 static JOURNAL: &Sql = sql!("sql/instance_journal.sql");
+static PUBLISH: &Sql = sql!("sql/instance_publish.sql");
 static MEMBERS: &Sql = sql!("sql/members.sql");
 static ORPHANED_CLAIMS: &Sql = sql!("sql/orphaned_claims.sql");
 static REAP: &Sql = sql!("sql/reap.sql");
@@ -84,6 +88,17 @@ impl Store {
             lineage.witness(|own| own.beat(mark, number));
         }
         Ok(())
+    }
+
+    /// Publishes what other instances and the commands are to know of this one.
+    pub async fn publish(&self, state: &PublishedState) -> Result<(), StoreError> {
+        const STEP: &str = "publishing the state of this instance";
+        let client = self.client().await?;
+        let publish = prepared(&client, PUBLISH, STEP).await?;
+        let published = client
+            .execute(&publish, &[&self.instance.0, &Json(state)])
+            .await;
+        published.map(drop).map_err(StoreError::at(STEP))
     }
 
     /// Records that this instance has stopped by itself and has no claims.

@@ -5,6 +5,7 @@ pub(in crate::store) mod accepted;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod expiry;
 pub(in crate::store) mod facts;
+pub mod forecast;
 pub(in crate::store) mod outcomes;
 pub(in crate::store) mod overdue;
 pub mod paces;

@@ -26,6 +26,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261129010000_edges_2",
     "20261129020000_claim",
     "20261129020001_claim_indexes",
+    "20261130040000_operators",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -300,6 +300,25 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("ledger/instance_stop", 1, 10, "plans.id('instance', 2)"),
     case("ledger/members", 1, 10, "20000, 10"),
+    case(
+        "ledger/instance_publish",
+        1,
+        30,
+        "plans.id('instance', 2), '{}'",
+    ),
+    case("path/forecast_instances", 1, 30, "20000, 10"),
+    case(
+        "path/forecast_rows",
+        20,
+        60,
+        "plans.ids('pending'), '+15005550006', 'UTC', false, 1000",
+    ),
+    case(
+        "path/forecast_rows",
+        20,
+        60,
+        "plans.ids('people'), '+15005550006', 'UTC', true, 1000",
+    ),
     case("ledger/without_attempt", 20, 85, "0, 20, 'x'"),
     case("ledger/reap", 20, 85, "plans.id('instance', 2), 20000, 20"),
     case(

@@ -1,0 +1,64 @@
+//! Passes on what the loop knows: events, breakers, facts for the health check, the state that is published.
+
+use super::EventLoop;
+use crate::daemon::health::Facts;
+use crate::journal::Condition;
+
+impl EventLoop {
+    /// Passes events to the log and to the streams.
+    pub(super) fn publish(&mut self) {
+        let (events, left_out) = self.reactor.take_events();
+        if !events.is_empty() {
+            self.outcomes.note(&events, self.dispatch.clock.now().up);
+        }
+        self.dispatch.metrics.publish(events, left_out);
+        self.log_breakers();
+        let now = self.reactor.held_before();
+        self.quarantined
+            .send_if_modified(|before| std::mem::replace(before, now) != now);
+        self.report_facts();
+    }
+
+    /// Passes what the loop knows to the health check.
+    fn report_facts(&mut self) {
+        let now = self.dispatch.clock.now();
+        if now.up < self.facts_after {
+            return;
+        }
+        self.facts_after = now.up + self.limits().facts_every;
+        let load = self.reactor.load(now);
+        let facts = Facts {
+            breaker_open: self.reactor.breaker(now).open,
+            saturated: load.in_flight >= load.permits,
+            unrecorded: load.unrecorded,
+            busy_otherwise: !self.reactor.readiness().is_ready(),
+        };
+        self.health.saw(facts, now.up);
+        let missing = self.readiness(now).missing;
+        let published = self.reactor.published(&missing, &self.rules, now);
+        self.wakers.published.send_if_modified(|before| {
+            let is_news = published.is_news(before);
+            *before = published;
+            is_news
+        });
+        let is_complete = self.journal_condition() == Some(Condition::Complete);
+        self.reactor.set_journal(is_complete);
+    }
+
+    fn log_breakers(&mut self) {
+        for turn in self.reactor.take_breaker_turns() {
+            let lane = turn.lane;
+            if turn.is.open {
+                tracing::warn!(
+                    %lane,
+                    code = turn.is.reason,
+                    category = turn.is.category,
+                    next_probe_at = turn.is.next_probe_at.map(tracing::field::display),
+                    "the provider refuses the account: sending is paused, except for probes"
+                );
+            } else if let Some(since) = turn.was_open_since {
+                tracing::info!(%lane, %since, "the provider accepts the account again");
+            }
+        }
+    }
+}

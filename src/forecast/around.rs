@@ -1,0 +1,165 @@
+//! What is known beside the message: the instances that run, and what they have published.
+
+use std::time::Duration;
+
+use super::published::{PublishedLane, PublishedState, Refused};
+use crate::message::{Carriers, InstanceId, LaneKey, Moment};
+use crate::policy::Rules;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The database's clock.
+    pub now: Moment,
+    /// The instances that run and may claim.
+    pub instances: Vec<Instance>,
+    /// When one of them, or else the last that ran, was heard last; `None`: none ever ran.
+    pub heard_at: Option<Moment>,
+    /// What they judge by.
+    pub rules: Rules,
+    /// What their providers carry.
+    pub carriers: Carriers,
+    /// Whether these are what an instance has published. If not, they are the settings of this program.
+    pub rules_are_known: bool,
+}
+
+/// An instance that runs.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Which one.
+    pub id: InstanceId,
+    /// What it has published; `None`: its version publishes nothing.
+    pub state: Option<PublishedState>,
+}
+
+/// The messages that are due together with one, or before it and still wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crowd {
+    /// How many.
+    pub(super) messages: u64,
+    /// When the last of them is sent.
+    pub(super) ends: Moment,
+    /// Whether the provider takes fewer requests at once than usual.
+    pub(super) is_throttled: bool,
+}
+
+impl Crowd {
+    /// Why its messages are not sent when they are due.
+    pub(super) const fn reason(self) -> &'static str {
+        if self.is_throttled {
+            "throttled"
+        } else {
+            "queue"
+        }
+    }
+}
+
+/// A crowd that is sent within this time is none.
+const CROWD: Duration = Duration::from_secs(2);
+
+impl Surroundings {
+    fn states(&self) -> impl Iterator<Item = Option<&PublishedState>> {
+        self.instances
+            .iter()
+            .map(|instance| instance.state.as_ref())
+    }
+
+    /// Whether an instance runs that does not say what it knows.
+    pub(super) fn has_silent(&self) -> bool {
+        self.states().any(|state| state.is_none())
+    }
+
+    /// Why no instance sends, if none of those that run does.
+    pub(super) fn missing(&self) -> Option<String> {
+        let mut why: Vec<&str> = Vec::new();
+        for state in self.states() {
+            let missing = &state?.missing;
+            if missing.is_empty() {
+                return None;
+            }
+            for one in missing {
+                if !why.contains(&one.as_str()) {
+                    why.push(one);
+                }
+            }
+        }
+        (!why.is_empty()).then(|| why.join("; "))
+    }
+
+    /// That every instance that sends is refused by the provider in this lane: of the one that tries next first.
+    pub fn refused(&self, lane: &LaneKey) -> Option<&Refused> {
+        let mut first: Option<&Refused> = None;
+        for state in self.states() {
+            let state = state?;
+            if !state.missing.is_empty() {
+                continue;
+            }
+            let refused = lane_of(state, lane)?.refused.as_ref()?;
+            let at = |one: &Refused| one.next_probe_at.unwrap_or(Moment::MAX);
+            if first.is_none_or(|known| at(refused) < at(known)) {
+                first = Some(refused);
+            }
+        }
+        first
+    }
+
+    /// The crowd that a message due then is in, if it takes longer to send than a moment.
+    ///
+    /// All instances have the same messages, and each makes requests: what waits is the most that one of them knows of,
+    /// and what leaves is the sum.
+    pub(super) fn crowd(&self, lane: &LaneKey, due: Moment) -> Option<Crowd> {
+        let lanes = self.states().flatten();
+        let lanes: Vec<_> = lanes.filter_map(|state| lane_of(state, lane)).collect();
+        let per_s: f64 = lanes.iter().map(|lane| requests_per_s(lane)).sum();
+        let known = lanes
+            .iter()
+            .max_by_key(|lane| lane.due.iter().map(|n| u64::from(*n)).sum::<u64>())?;
+        if per_s <= 0.0 || known.due_us == 0 {
+            return None;
+        }
+        let stretch = Duration::from_micros(known.due_us);
+        let (mut waiting, mut from) = (known.cleared, known.due_from);
+        for n in &known.due {
+            waiting += u64::from(*n);
+            let until = from + stretch;
+            let begins = from.max(self.now);
+            if due.max(self.now) < until {
+                let ends = begins + needs(waiting, per_s);
+                let takes = ends.since(due.max(begins));
+                return (takes > CROWD).then_some(Crowd {
+                    messages: waiting,
+                    ends,
+                    is_throttled: lanes.iter().any(|lane| lane.permits < lane.permits_max),
+                });
+            }
+            waiting = waiting.saturating_sub(leave(until.since(begins), per_s));
+            from = until;
+        }
+        None
+    }
+}
+
+/// The lane of that name; of very many hosts the others share that of their account and channel.
+fn lane_of<'a>(state: &'a PublishedState, key: &LaneKey) -> Option<&'a PublishedLane> {
+    let find = |key: &LaneKey| state.lanes.iter().find(|lane| lane.is(key));
+    find(key).or_else(|| find(&key.clone().without_host()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn requests_per_s(lane: &PublishedLane) -> f64 {
+    lane.permits as f64 * 1e6 / (lane.send_us.max(1) as f64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn needs(messages: u64, per_s: f64) -> Duration {
+    Duration::try_from_secs_f64(messages as f64 / per_s).unwrap_or(Duration::MAX)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate; the cast saturates, and nothing here is negative"
+)]
+fn leave(span: Duration, per_s: f64) -> u64 {
+    (span.as_secs_f64() * per_s) as u64
+}

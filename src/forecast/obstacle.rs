@@ -1,0 +1,141 @@
+//! What keeps a message from being judged at all, in the order in which it takes effect.
+
+use super::{Outcome, Step, Subject, Surroundings};
+use crate::message::Moment;
+use crate::policy::{self, too_late};
+
+/// What a forecast cannot know.
+pub(super) mod unknown {
+    pub(in crate::forecast) const SETTINGS: &str =
+        "the settings of the daemon, because none has published them: these are this program's";
+    pub(in crate::forecast) const LANES: &str =
+        "the state of an instance whose version does not publish it";
+    pub(in crate::forecast) const DAEMON: &str = "when a daemon runs";
+    pub(in crate::forecast) const READY: &str = "when a daemon is ready";
+    pub(in crate::forecast) const ACCOUNT: &str = "when the provider accepts the account again";
+    pub(in crate::forecast) const RESTORE: &str =
+        "whether it was sent before the database was restored";
+    pub(in crate::forecast) const RESUME: &str = "when somebody resumes";
+    pub(in crate::forecast) const PLACE: &str =
+        "its turn: more messages of its campaign are due before it than are counted";
+    pub(in crate::forecast) const QUOTA: &str =
+        "how many other messages use the user's daily limit before it";
+    pub(in crate::forecast) const ATTEMPT: &str = "when the attempt at an earlier part ends";
+}
+
+fn wait(reason: &'static str, text: String) -> Step {
+    Step {
+        outcome: Outcome::Wait,
+        at: None,
+        until: None,
+        reason: Some(reason),
+        text,
+    }
+}
+
+/// What keeps a message from being judged at all.
+pub(super) fn obstacle(
+    subject: &Subject,
+    around: &Surroundings,
+    start: Option<Moment>,
+    unknown: &mut Vec<&'static str>,
+) -> Option<Step> {
+    let ends = policy::expires(&subject.claim, &around.rules);
+    let ends = Some(ends).filter(|at| *at < Moment::MAX && *at > around.now);
+    if around.instances.is_empty() {
+        unknown.push(unknown::DAEMON);
+        let heard = around.heard_at;
+        let heard = heard.map(|at| format!("; the last one was heard at {at}"));
+        let text = format!(
+            "is not sent: no daemon is running{}",
+            heard.unwrap_or_default()
+        );
+        let until = ends;
+        return Some(Step {
+            until,
+            ..wait("no_daemon", text)
+        });
+    }
+    if let Some(why) = around.missing() {
+        unknown.push(unknown::READY);
+        let text = format!("is not sent: no daemon is ready ({why})");
+        let until = ends;
+        return Some(Step {
+            until,
+            ..wait("not_ready", text)
+        });
+    }
+    if subject.is_quarantined {
+        unknown.push(unknown::RESTORE);
+        let text = "is in quarantine: the database was restored to an older state, and it may have been sent before";
+        return Some(wait("quarantine", text.to_owned()));
+    }
+    if expired(subject, around).is_some() {
+        return None;
+    }
+    let start = start?;
+    if let Some(refused) = around.refused(&subject.claim.lane) {
+        unknown.push(unknown::ACCOUNT);
+        let code = refused.code.map(|code| format!(", code {code}"));
+        let next = match refused.next_probe_at {
+            Some(at) => format!("it tries one message at {at}"),
+            None => "it is trying one message".to_owned(),
+        };
+        let text = format!(
+            "waits: the provider has refused the account since {} ({}{}); {next}",
+            refused.since,
+            refused.category.replace('_', " "),
+            code.unwrap_or_default(),
+        );
+        let probe = refused.next_probe_at.unwrap_or(around.now);
+        return Some(Step {
+            at: Some(start.max(probe)),
+            until: ends,
+            ..wait("breaker", text)
+        });
+    }
+    let open_until = subject.open_until.filter(|_| start <= around.now)?;
+    unknown.push(unknown::ATTEMPT);
+    let text = format!("waits for the attempt at an earlier part, which ends by {open_until}");
+    Some(wait("attempt_open", text))
+}
+
+pub(super) fn paused_for_good(subject: &Subject, unknown: &mut Vec<&'static str>) -> Step {
+    unknown.push(unknown::RESUME);
+    let by = by(subject);
+    wait("paused", format!("is paused until somebody resumes{by}"))
+}
+
+/// What a pause stops, who made it, and why.
+pub(super) fn by(subject: &Subject) -> String {
+    let by = subject.paused_by.as_ref();
+    by.map(|by| format!(" ({by})")).unwrap_or_default()
+}
+
+/// Why it is cancelled now, without a claim: as `expire_candidates.sql` chooses.
+pub(super) fn expired(subject: &Subject, around: &Surroundings) -> Option<String> {
+    if subject.paused_until.is_some_and(|until| until > around.now) {
+        return None;
+    }
+    let claim = &subject.claim;
+    let counts = policy::Rule::Lateness.holds(claim.lane.channel());
+    let late_from = if counts && claim.part.before == 0 && subject.pace.is_none() {
+        subject
+            .paused_until
+            .map_or(claim.wanted_at, |until| claim.wanted_at.max(until))
+    } else {
+        Moment::MAX
+    };
+    // Lateness counts once it is due.
+    let late_from = if claim.due < around.now {
+        late_from
+    } else {
+        Moment::MAX
+    };
+    too_late(
+        late_from,
+        claim.send_before,
+        around.rules.max_lateness,
+        around.now,
+    )
+}

@@ -1,0 +1,224 @@
+//! What each instance publishes of itself in `punctual.instances.state`, so that a forecast that is made anywhere knows
+//! what every instance knows: its lanes, why it sends nothing, and the rules it judges by.
+//!
+//! Other versions read and write it too. A field that is missing has its default, and one that is unknown is ignored.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::facts::LimitSource;
+use crate::message::{Capabilities, Carriers, Channel, InDoubt, LaneKey, Moment, Sender};
+use crate::policy::{Rules, Zones};
+
+/// The state of one instance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishedState {
+    /// When it was so.
+    pub at: Moment,
+    /// Why it sends nothing; empty: it sends.
+    pub missing: Vec<String>,
+    /// What is due before this is in quarantine; `None`: nothing is.
+    pub quarantine_before: Option<Moment>,
+    /// Its lanes, those with something to tell first; of very many not all.
+    pub lanes: Vec<PublishedLane>,
+    /// What it judges by.
+    pub rules: PublishedRules,
+}
+
+/// The state of one lane.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishedLane {
+    /// The account's name in the settings.
+    pub account: String,
+    /// As `scheduled_messages.channel` has it.
+    pub channel: String,
+    /// For channels whose lanes have one.
+    pub host: Option<String>,
+    /// That the provider refuses the account; `None`: it does not.
+    pub refused: Option<Refused>,
+    /// How many requests may be made at once.
+    pub permits: u64,
+    /// The most that may be; more than `permits`: the provider throttles.
+    pub permits_max: u64,
+    /// How long recent requests took, in microseconds.
+    pub send_us: u64,
+    /// Claimed and not started yet.
+    pub cleared: u64,
+    /// In flight.
+    pub in_flight: u64,
+    /// When the first stretch of `due` began.
+    pub due_from: Moment,
+    /// How long a stretch lasts, in microseconds.
+    pub due_us: u64,
+    /// How many messages are due in each of the next stretches; the first has what is overdue too.
+    pub due: Vec<u32>,
+}
+
+/// Since when and why the provider refuses an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Refused {
+    /// Since when.
+    pub since: Moment,
+    /// When one message is tried next, at the earliest; `None`: one is under way.
+    pub next_probe_at: Option<Moment>,
+    /// The kind of refusal.
+    pub category: String,
+    /// The provider's code, if it gave one.
+    pub code: Option<i32>,
+}
+
+impl PublishedState {
+    /// Whether this has something that others must know at once, and not with the next heartbeat.
+    pub fn is_news(&self, before: &Self) -> bool {
+        let notable = |state: &Self| {
+            let lane = |lane: &PublishedLane| {
+                let is_throttled = lane.permits < lane.permits_max;
+                let key = (
+                    lane.account.clone(),
+                    lane.channel.clone(),
+                    lane.host.clone(),
+                );
+                let refused = lane.refused.as_ref().map(|refused| refused.since);
+                (is_throttled || refused.is_some()).then_some((key, is_throttled, refused))
+            };
+            let mut lanes: Vec<_> = state.lanes.iter().filter_map(lane).collect();
+            lanes.sort();
+            lanes
+        };
+        self.missing != before.missing
+            || self.quarantine_before != before.quarantine_before
+            || self.rules != before.rules
+            || notable(self) != notable(before)
+    }
+}
+
+impl PublishedLane {
+    /// With the name of a lane, and nothing under way.
+    pub fn of(key: &LaneKey) -> Self {
+        Self {
+            account: key.account().to_owned(),
+            channel: key.channel().as_str().to_owned(),
+            host: key.host().map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    /// Whether this is the lane with that name.
+    pub fn is(&self, key: &LaneKey) -> bool {
+        self.account == key.account()
+            && self.channel == key.channel().as_str()
+            && self.host.as_deref() == key.host()
+    }
+}
+
+/// What an instance judges by: [`Rules`] and what its providers carry, as the settings say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishedRules {
+    /// The sender of rows that name none.
+    pub sender: Option<String>,
+    /// In milliseconds.
+    pub max_lateness_ms: u64,
+    /// As in the settings.
+    pub in_doubt: String,
+    /// The installation's zone.
+    pub timezone: String,
+    /// As in the settings; `None`: at any time.
+    pub business_hours: Option<String>,
+    /// As in the settings.
+    pub hours_by_type: String,
+    /// As in the settings.
+    pub urgent_passes_quiet_hours: bool,
+    /// Whether the app's own count of the day counts too.
+    pub app_counts: bool,
+    /// What divides a text into parts.
+    pub part_separator: Option<String>,
+    /// In milliseconds.
+    pub part_gap_ms: u64,
+    /// What the provider of each channel takes.
+    pub carriers: BTreeMap<String, Carrier>,
+}
+
+/// What matters of a provider for the judgement of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Carrier {
+    /// The most characters of a text; `None`: any number.
+    pub max_chars: Option<u64>,
+    /// Whether it has sender pools.
+    pub sender_pools: bool,
+}
+
+impl PublishedRules {
+    /// Of these rules, and providers for these channels.
+    pub fn of(rules: &Rules, carriers: &Carriers) -> Self {
+        let carrier = |channel: Channel| {
+            let provider = carriers.get(channel)?;
+            let max = u64::try_from(provider.max_chars).ok();
+            let carrier = Carrier {
+                max_chars: max.filter(|_| provider.max_chars != usize::MAX),
+                sender_pools: provider.sender_pools.is_some(),
+            };
+            Some((channel.as_str().to_owned(), carrier))
+        };
+        Self {
+            sender: rules.default_sender.as_ref().map(|s| s.as_str().to_owned()),
+            max_lateness_ms: millis(rules.max_lateness),
+            in_doubt: rules.in_doubt.as_str().to_owned(),
+            timezone: rules.timezone.iana_name().unwrap_or("UTC").to_owned(),
+            business_hours: rules.business_hours.as_ref().map(ToString::to_string),
+            hours_by_type: rules.hours_by_type.to_string(),
+            urgent_passes_quiet_hours: rules.urgent_passes_quiet_hours,
+            app_counts: rules.limit_source == LimitSource::App,
+            part_separator: rules.part_separator.clone(),
+            part_gap_ms: millis(rules.part_gap),
+            carriers: carriers.channels().filter_map(carrier).collect(),
+        }
+    }
+
+    /// The same as rules, by this zone data and with providers like `provider` otherwise. `None`: a version that says
+    /// something else has written them.
+    pub fn read(&self, zones: &Zones, provider: Capabilities) -> Option<(Rules, Carriers)> {
+        let pools = provider.sender_pools;
+        let sender = self.sender.as_deref();
+        let sender = sender.map(|sender| Sender::parse(sender, pools));
+        let hours = self.business_hours.as_deref().map(str::parse);
+        let rules = Rules {
+            default_sender: sender.transpose().ok()?,
+            max_lateness: Duration::from_millis(self.max_lateness_ms),
+            in_doubt: self.in_doubt.parse::<InDoubt>().ok()?,
+            timezone: zones.get(&self.timezone)?,
+            zones: zones.clone(),
+            business_hours: hours.transpose().ok()?,
+            hours_by_type: self.hours_by_type.parse().ok()?,
+            urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
+            limit_source: if self.app_counts {
+                LimitSource::App
+            } else {
+                LimitSource::Punctual
+            },
+            part_separator: self.part_separator.clone(),
+            part_gap: Duration::from_millis(self.part_gap_ms),
+            ..Rules::default()
+        };
+        let carrier = |(channel, own): (&String, &Carrier)| {
+            let most = own.max_chars.and_then(|most| usize::try_from(most).ok());
+            let like = Capabilities {
+                max_chars: most.unwrap_or(usize::MAX),
+                sender_pools: pools.filter(|_| own.sender_pools),
+                ..provider
+            };
+            (Channel::of(Some(channel)), like)
+        };
+        Some((rules, self.carriers.iter().map(carrier).collect()))
+    }
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}

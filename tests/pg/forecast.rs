@@ -1,0 +1,288 @@
+//! A forecast reads what the claim reads: of each row the same facts, and so the same verdict, but takes nothing.
+
+use std::time::Duration;
+
+use punctual::forecast::{Outcome, PublishedRules, PublishedState};
+use punctual::message::facts::Limit;
+use punctual::message::{AttemptToken, Capabilities, Carriers, Claim, ClaimAnswer, MessageId};
+use punctual::policy::{self, Verdict};
+use punctual::store::forecast::{Assumed, forecasts, subjects, surroundings};
+use punctual::store::paces;
+use uuid::Uuid;
+
+use crate::ours::{claim, now, rules, store};
+use crate::rows::{World, one, run};
+
+fn carriers() -> Carriers {
+    Carriers::texts(Capabilities::SENDS_ONLY)
+}
+
+fn assumed() -> Assumed {
+    Assumed {
+        rules: rules(),
+        carriers: carriers(),
+        provider: Capabilities::SENDS_ONLY,
+    }
+}
+
+/// Users of every kind, a template, an event that is gone and one that comes.
+const PEOPLE: &str = "
+    insert into user_sms_preferences (user_id, phone_verified, opted_out, event_reminders_enabled, daily_sms_limit,
+                                      quiet_hours_start, quiet_hours_end, timezone)
+    select md5(n::text)::uuid, n <> 2, n = 1, n <> 3, case n when 5 then 2 when 6 then 2 end,
+           case n when 4 then '00:00'::time end, case n when 4 then '23:59:59'::time end,
+           case n when 4 then 'Asia/Kolkata' end
+      from generate_series(1, 7) n;
+    insert into punctual.daily_counts (user_id, day, count) values
+      (md5('5')::uuid, (now() at time zone 'UTC')::date, 2), (md5('6')::uuid, (now() at time zone 'UTC')::date, 1);
+    insert into task_calendar_events (calendar_event_id, user_id, event_start, sync_status) values
+      ('gone', md5('7')::uuid, now() + interval '1 day', 'cancelled'),
+      ('comes', md5('7')::uuid, now() + interval '1 day', 'synced');
+    insert into sms_templates (id, template_key, message_template, required_vars)
+    values (md5('t')::uuid, 'hello', 'Hello {{name}}', '[\"name\"]');
+    insert into punctual.suppressions (their_number, reason) values ('+13105550199', 'the recipient replied STOP')";
+
+/// Rows in every way: the columns that are added, and their values.
+const ROWS: &[(&str, &str)] = &[
+    ("", ""),
+    (", user_id", ", md5('1')::uuid"),
+    (", user_id", ", md5('2')::uuid"),
+    (
+        ", user_id, message_type",
+        ", md5('3')::uuid, 'event_reminder'",
+    ),
+    (", user_id", ", md5('4')::uuid"),
+    (", user_id", ", md5('5')::uuid"),
+    (", user_id", ", md5('6')::uuid"),
+    (", user_id, calendar_event_id", ", md5('7')::uuid, 'gone'"),
+    (
+        ", user_id, calendar_event_id, event_start",
+        ", md5('7')::uuid, 'comes', now()",
+    ),
+    (
+        ", template_vars, template_id",
+        ", '{\"name\": \"Ada\"}', md5('t')::uuid",
+    ),
+    (", template_vars, template_id", ", '{}', md5('t')::uuid"),
+    (", template_vars", ", '{}'"),
+    (", channel", ", 'email'"),
+    (", attempts, max_attempts, requeued_at", ", 1, 5, now()"),
+    (
+        ", send_before, priority, timezone",
+        ", now() + interval '1 hour', 'urgent', 'Europe/Berlin'",
+    ),
+];
+
+/// What is not a matter of the claim itself.
+fn plain(claim: &Claim) -> Claim {
+    let mut plain = claim.clone();
+    (plain.token, plain.number) = (AttemptToken(Uuid::nil()), 1);
+    if !matches!(plain.facts.limit, Limit::Over { .. }) {
+        plain.facts.limit = Limit::NotCounted;
+    }
+    plain
+}
+
+const fn outcome(verdict: &Verdict) -> Outcome {
+    match verdict {
+        Verdict::Send(_) => Outcome::Send,
+        Verdict::Defer { .. } => Outcome::Defer,
+        Verdict::Cancel { .. } => Outcome::Cancel,
+        Verdict::Reject { .. } => Outcome::Fail,
+    }
+}
+
+#[tokio::test]
+async fn a_forecast_is_by_what_a_claim_would_return() {
+    let world = World::new().await;
+    run(&world.unseen, PEOPLE).await;
+    let mut ids = Vec::new();
+    for (columns, values) in ROWS {
+        let columns = format!("{columns}, from_number");
+        let values = format!("{values}, '+15005550006'");
+        ids.push(world.row_with("pending", &columns, &values).await);
+    }
+    let stopped = world.row("pending").await;
+    let stop =
+        format!("update scheduled_messages set to_number = '+13105550199' where id = '{stopped}'");
+    run(&world.unseen, &stop).await;
+    let store = store(&world);
+    let published = PublishedState {
+        at: now(&store).await,
+        rules: PublishedRules::of(&rules(), &carriers()),
+        ..PublishedState::default()
+    };
+    store.instance_start().await.unwrap();
+    store.publish(&published).await.unwrap();
+
+    // By what the instance has published, and by nothing else.
+    let other = Assumed {
+        carriers: Carriers::default(),
+        ..assumed()
+    };
+    let all: Vec<_> = ids
+        .iter()
+        .chain([&stopped])
+        .map(|id| MessageId(*id))
+        .collect();
+    let around = surroundings(&world.user, &other).await.unwrap();
+    assert!(around.rules_are_known);
+    assert_eq!(around.instances[0].state.as_ref(), Some(&published));
+    let known = subjects(&world.user, &all, &around).await.unwrap();
+    let told = forecasts(&world.user, &all, &other).await.unwrap();
+    assert_eq!(known.len(), all.len());
+
+    let of_stopped = told.of(MessageId(stopped)).unwrap();
+    let is = (of_stopped.step.outcome, of_stopped.step.reason);
+    assert_eq!(is, (Outcome::Cancel, Some("opted_out")), "{of_stopped}");
+    assert!(matches!(
+        claim(&store, &[stopped]).await[..],
+        [ClaimAnswer::Lost(_)]
+    ));
+    let mut seen = Vec::new();
+    for id in &ids {
+        let id = MessageId(*id);
+        let subject = known.iter().find(|known| known.claim.id == id).unwrap();
+        let ClaimAnswer::Won(won) = claim(&store, &[id.0]).await.remove(0) else {
+            panic!("{id} is not won");
+        };
+        let name = ROWS[ids.iter().position(|own| *own == id.0).unwrap()];
+        assert_eq!(plain(&subject.claim), plain(&won), "{name:?}");
+        assert_eq!(
+            subject.claim.facts.limit,
+            plain(&won).facts.limit,
+            "{name:?}"
+        );
+        let is_taken = matches!(won.facts.limit, Limit::Taken { .. } | Limit::Over { .. });
+        assert_eq!(subject.is_limited, is_taken, "{name:?}");
+        let verdict = policy::judge(&won, &rules(), &carriers(), around.now.max(won.due));
+        let forecast = told.of(id).unwrap();
+        assert_eq!(
+            forecast.step.outcome,
+            outcome(&verdict),
+            "{name:?}: {forecast}"
+        );
+        let reason = match verdict {
+            Verdict::Send(_) => None,
+            Verdict::Defer { reason, .. }
+            | Verdict::Cancel { reason }
+            | Verdict::Reject { reason } => Some(reason.kind.as_str()),
+        };
+        assert_eq!(forecast.step.reason, reason, "{name:?}: {forecast}");
+        seen.push(reason.unwrap_or("sent"));
+    }
+    let expected = [
+        "sent",
+        "opted_out",
+        "not_verified",
+        "switched_off",
+        "quiet_hours",
+        "daily_limit",
+        "sent",
+        "event_deleted",
+        "sent",
+        "sent",
+        "template",
+        "template",
+        "channel",
+        "sent",
+        "sent",
+    ];
+    assert_eq!(seen, expected);
+    // It took no quota itself.
+    let used = "select count from punctual.daily_counts where user_id = md5('6')::uuid";
+    assert_eq!(
+        one::<i32>(&world.unseen, used).await,
+        2,
+        "only the claim did"
+    );
+    // Nothing of this is pending any more.
+    let told = forecasts(&world.user, &all, &other).await.unwrap();
+    assert!(all.iter().all(|id| told.of(*id).is_none()));
+}
+
+#[tokio::test]
+async fn what_stands_before_the_claim_is_read_too() {
+    let world = World::new().await;
+    let store = store(&world);
+    let (paused, campaign) = (Uuid::from_u128(1), Uuid::from_u128(0xCD));
+    let gap = Duration::from_secs(30);
+    paces::set(&world.user, campaign, (gap, gap)).await.unwrap();
+    let mut turns = Vec::new();
+    for _ in 0..3 {
+        let values = format!(", '{campaign}'");
+        turns.push(MessageId(
+            world.row_with("pending", ", campaign_id", &values).await,
+        ));
+    }
+    let user = format!(", '{paused}', '+15005550006'");
+    let of_user = MessageId(
+        world
+            .row_with("pending", ", user_id, from_number", &user)
+            .await,
+    );
+    let later_part = ", parts_done, parts_total, next_attempt_at";
+    let waits = MessageId(world.row_with("pending", later_part, ", 1, 2, now()").await);
+    let sql = format!(
+        "insert into punctual.pauses (scope, what, until, why, who) values ('user', '{paused}', 'infinity', 'complaint', 'ann');
+         insert into punctual.attempts (token, message_id, number, part, instance, lease_until)
+         values (gen_random_uuid(), '{waits}', 1, 0, gen_random_uuid(), now() + interval '30 s')"
+    );
+    run(&world.unseen, &sql).await;
+
+    let all: Vec<_> = turns.iter().copied().chain([of_user, waits]).collect();
+    let none = forecasts(&world.user, &all, &assumed()).await.unwrap();
+    let waiting = none.of(of_user).unwrap();
+    assert_eq!(waiting.step.reason, Some("no_daemon"));
+    assert!(
+        waiting
+            .unknown
+            .iter()
+            .any(|it| it.contains("this program's"))
+    );
+    assert!(
+        !waiting.to_string().contains("last one"),
+        "none ever ran: {waiting}"
+    );
+
+    store.instance_start().await.unwrap();
+    let told = forecasts(&world.user, &all, &assumed()).await.unwrap();
+    let about = |id| told.of(id).unwrap().to_string();
+    assert!(
+        about(of_user).contains("(user, by ann: complaint)"),
+        "{}",
+        about(of_user)
+    );
+    assert_eq!(told.of(waits).unwrap().step.reason, Some("attempt_open"));
+    let known = subjects(&world.user, &turns, &told.around).await.unwrap();
+    let places = turns.iter().map(|id| {
+        let own = known.iter().find(|known| known.claim.id == *id).unwrap();
+        own.pace.as_ref().unwrap().ahead
+    });
+    assert_eq!(places.collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
+
+    // An instance that has stopped, or is silent, does not send; what it has published is still the best that is known.
+    let rules = PublishedRules::of(&rules(), &carriers());
+    let state = PublishedState {
+        rules,
+        ..PublishedState::default()
+    };
+    store.publish(&state).await.unwrap();
+    for silence in [
+        "stopped_at = now()",
+        "stopped_at = null, heartbeat_at = now() - interval '21 s'",
+    ] {
+        run(
+            &world.unseen,
+            &format!("update punctual.instances set {silence}"),
+        )
+        .await;
+        let told = forecasts(&world.user, &all, &assumed()).await.unwrap();
+        assert_eq!(
+            told.of(of_user).unwrap().step.reason,
+            Some("no_daemon"),
+            "{silence}"
+        );
+        assert!(told.around.rules_are_known && told.around.heard_at.is_some());
+    }
+}
