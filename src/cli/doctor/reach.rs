@@ -20,12 +20,12 @@ pub(super) async fn daemon(config: &Config, sources: &Sources) -> Option<Finding
     let daemon = Daemon::here(&debug_endpoint(sources).ok()?).await.ok()?;
     let (status, body) = daemon.get(&["readyz"], &[]).await.ok()?;
     Some(match status {
-        StatusCode::OK => match body.split_once('\n') {
+        StatusCode::OK => match body.trim_end().split_once('\n') {
             None => Finding::ok(WHAT, "ready"),
             Some((ready, remarks)) => Finding::not(
                 Level::Warn,
                 WHAT,
-                format!("{ready}, but {}", remarks.trim().replace('\n', "; ")),
+                format!("{ready}, but {}", remarks.replace('\n', "; ")),
                 "see its log; it recovers once the cause is fixed",
             ),
         },
