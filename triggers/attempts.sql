@@ -5,7 +5,7 @@
 -- this is for all other writes.
 
 create or replace function punctual.return_quota() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update punctual.daily_counts c
      set count = greatest(c.count - 1, 0)
@@ -24,7 +24,7 @@ create or replace trigger punctual_return_quota
 -- Refuses the claims of a daemon that is older than the schema allows: it would send what must wait, because it does
 -- not know why. What it has sent it may still record. The daemon's log shows the name of this function.
 create or replace function punctual.this_program_is_too_old() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   program int := coalesce(nullif(current_setting('punctual.program', true), '')::int, 1);
   oldest int := (select max(m.oldest_program) from punctual.migrations m);

@@ -10,7 +10,7 @@
 create or replace function punctual.reserve_quota(ids uuid[], tokens uuid[], users uuid[], events text[],
                                                   installation text, honour_app_count boolean)
 returns table (id uuid, token uuid, user_id uuid, facts punctual.facts, day date, over_limit int)
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
   return query

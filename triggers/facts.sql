@@ -6,21 +6,21 @@
 -- daemon's role needs none on these tables. A conflicting lock is an error: the claim is retried.
 
 create or replace function punctual.as_boolean(word text) returns boolean
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when lower(word) in ('true', 't', 'yes', 'y', 'on', '1') then true
               when lower(word) in ('false', 'f', 'no', 'n', 'off', '0') then false end
 $$;
 create or replace function punctual.as_int(word text) returns int
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when word ~ '^-?[0-9]{1,9}$' then word::int end
 $$;
 create or replace function punctual.as_time(word text) returns time
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case when word ~ '^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?$' then word::time end
 $$;
 -- Only with an offset from UTC: without one it is ambiguous.
 create or replace function punctual.as_instant(word text) returns timestamptz
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   if word ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.*([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$' then
     return word::timestamptz;
@@ -33,7 +33,7 @@ $$;
 
 -- The type of a column that is used as a key, to be put into a statement; null: it cannot be used.
 create or replace function punctual.key_type(tab text, col text) returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
   select pg_catalog.format_type(a.atttypid, null)
     from pg_catalog.pg_attribute a
    where a.attrelid = to_regclass('public.' || tab) and a.attname = col and a.attnum > 0
@@ -44,7 +44,7 @@ $$;
 -- session plans no other way.
 create or replace function punctual.facts_of(ids uuid[], tokens uuid[], users uuid[], events text[])
 returns table (id uuid, token uuid, user_id uuid, facts punctual.facts)
-language plpgsql stable strict security definer rows 250 set search_path = '' as $$
+language plpgsql stable strict security definer rows 250 set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   no_row constant text := 'select null::jsonb as row where false';
@@ -127,7 +127,7 @@ $$;
 
 create or replace function punctual.facts_of_templates(templates uuid[])
 returns table (id uuid, name text, message_template text, required_vars text, max_length int, is_active boolean)
-language plpgsql stable strict security definer rows 10 set search_path = '' as $$
+language plpgsql stable strict security definer rows 10 set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   key text;
@@ -200,7 +200,7 @@ $$;
 create or replace function punctual.templates_named(word text, most int)
 returns table (id uuid, name text, message_template text, required_vars text, max_length int, is_active boolean,
                is_it boolean)
-language plpgsql stable strict security definer rows 10 set search_path = '' as $$
+language plpgsql stable strict security definer rows 10 set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
   if to_regclass('public.sms_templates') is null then
@@ -224,7 +224,7 @@ $$;
 -- What divides a text into parts, as the running daemon has it; empty: nothing does. Null: not known. For
 -- `punctual schedule`, whose role may have no right on the settings.
 create or replace function punctual.part_separator() returns text
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select max(s.part_separator) from punctual.settings s
 $$;
 

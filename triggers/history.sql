@@ -4,7 +4,7 @@ create or replace function punctual.check_history(
   of_instance uuid, least_beats bigint, claimed uuid[], recorded uuid[])
 returns boolean
 language plpgsql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if least_beats > coalesce((select i.beats from punctual.instances i where i.id = of_instance), -1)

@@ -12,7 +12,7 @@
 
 -- Which of these columns a table of the app's has. In plpgsql, which keeps the plan for the session.
 create or replace function punctual.columns_of(tab text, wanted text[]) returns text[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select coalesce(array_agg(a.attname::text), '{}')
             from pg_catalog.pg_attribute a
@@ -26,7 +26,7 @@ $$;
 -- class has no values in it. `store/refusal.rs` does the same for the daemon's own statements.
 create or replace function punctual.refusal(
   step text, state text, message text, constraint_name text, table_name text, column_name text, context text)
-returns text language sql immutable set search_path = '' as $$
+returns text language sql immutable set search_path = pg_catalog, pg_temp as $$
   select step || ' failed: '
       || case when at.function is null
                and left(state, 2) in ('08', '0A', '25', '28', '3D', '3F', '42', '53', '55', '57', '58')

@@ -3,14 +3,14 @@
 -- The gap after the message that took this slot. `gap` in src/schedule/pace.rs is the same.
 create or replace function punctual.pace_gap(seed bigint, slot_number bigint, gap_min interval, gap_max interval)
 returns interval
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select gap_min + (((get_byte(d.hash, 0) << 16) + (get_byte(d.hash, 1) << 8) + get_byte(d.hash, 2))::bigint
                     * (extract(epoch from gap_max - gap_min) * 1000000)::bigint >> 24) * interval '1 microsecond'
     from (select sha256(convert_to(seed || ':' || slot_number, 'UTF8')) as hash) d
 $$;
 
 create or replace function punctual.guard_pace() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.scope := lower(btrim(new.scope, white!()));
   new.what := lower(btrim(new.what, white!()));
@@ -28,7 +28,7 @@ $$;
 
 -- A claim moves the pace on without a notification: an instance that waits for it learns that from its own claim.
 create or replace function punctual.notify_paces() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if may_notify!() then
     perform pg_notify('punctual', 'paces');
@@ -52,7 +52,7 @@ create or replace trigger punctual_notify_paces_truncate
 -- An attempt whose request never began gives its slot back, while no later one was taken. The row of the pace is
 -- skipped if it is locked: nobody waits for it while holding messages, and the cost is one gap.
 create or replace function punctual.return_slot() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update punctual.paces p
      set next_at = p.slot, position = p.position - 1, token = null, slot = null

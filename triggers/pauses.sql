@@ -2,7 +2,7 @@
 -- notified to the daemons, which read the table then.
 
 create or replace function punctual.guard_pause() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.scope := lower(btrim(new.scope, white!()));
   new.what := btrim(new.what, white!());
@@ -24,7 +24,7 @@ $$;
 
 -- Without a notification the daemons read the pauses again within 10 s, and within 100 ms before they send anything.
 create or replace function punctual.notify_pauses() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if may_notify!() then
     perform pg_notify('punctual', 'pauses');

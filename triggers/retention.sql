@@ -8,7 +8,7 @@
 -- that has an attempt whose outcome is not known or that is still looked up, or that waits in the outbox or for a
 -- change of its event. Opt-outs and the replies that set them are never deleted.
 create or replace function punctual.forget(before timestamptz, most int default 10000) returns int
-language plpgsql security definer set search_path = ''
+language plpgsql security definer set search_path = pg_catalog, pg_temp
 -- By keys, and planned on each call: a plan from when the tables were small would read all of them.
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_custom_plan as $$

@@ -2,8 +2,8 @@
 -- Re-runnable; replaced as a whole.
 --
 -- They run inside the app's own statements, as whatever role the app uses. So they read no table but their
--- transition tables (one exception, below), call nothing that needs a right on schema punctual, and have an
--- empty search_path. A session of Punctual's is one that has set punctual.writer to 'on' and whose role may write
+-- transition tables (one exception, below), call nothing that needs a right on schema punctual, and have a fixed
+-- search_path. A session of Punctual's is one that has set punctual.writer to 'on' and whose role may write
 -- the ledger: so no role of the app's can turn the guard off. A role that can, and is not a daemon's, is recorded
 -- (triggers/writers.sql).
 -- `due!(m)`, `user_transitions!()` and the like are substituted: README.md here.
@@ -13,7 +13,7 @@
 -- On UPDATE. The tables of transitions, of the daemon and of all others, are those of
 -- `message::status::transition`.
 create or replace function punctual.guard_daemon() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if new.status = old.status
      or (case old.status
@@ -33,7 +33,7 @@ $$;
 
 -- The daemon moves a message with its event while it is pending. After that the time stays what the claim read.
 create or replace function punctual.guard_daemon_content() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using errcode = 'PT409',
     message = format('message %s is %s; it is too late to change it', old.id, old.status);
@@ -46,7 +46,7 @@ $$;
 -- nested statement (a cascade, a trigger of the app's) fails instead, because a skipped row would leave the app
 -- half-changed.
 create or replace function punctual.guard_update() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   nested constant boolean := pg_trigger_depth() > 1;
   -- What is refused: to `cancel` or to `change` the message.
@@ -159,7 +159,7 @@ $$;
 -- Before INSERT. In an `insert … on conflict do update` it runs for rows that will be updates too, so it
 -- refuses nothing.
 create or replace function punctual.guard_insert() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if new.status <> 'pending' or restoring!() then
     return new;
@@ -183,7 +183,7 @@ $$;
 
 -- After INSERT of what only the daemon may make of a row.
 create or replace function punctual.guard_inserted() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if restoring!() then
     return null;
@@ -196,7 +196,7 @@ $$;
 
 -- On DELETE of a row that is being sent.
 create or replace function punctual.guard_delete() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   earlier text[];
 begin
@@ -216,7 +216,7 @@ $$;
 -- could text twice; and of one whose parts were all accepted nothing is left to send. The one function that reads
 -- another table, and so the one that runs with its owner's rights.
 create or replace function punctual.guard_put_back() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select from punctual.attempts a
               where a.message_id = old.id
@@ -240,7 +240,7 @@ $$;
 -- After a statement that had rows skipped: an error if that was all, else a warning. Updates
 -- and deletes are counted apart: a MERGE, or a WITH, has both in one statement.
 create or replace function punctual.guard_statement() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   count constant text := 'punctual.refused_' || lower(tg_op);
   refused text[];
@@ -297,7 +297,7 @@ $$;
 -- not notify. The window (2 h) is twice the largest horizon a daemon may have, so whatever is not notified here
 -- is in a later sweep of the whole window.
 create or replace function punctual.notify_change() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   near constant timestamptz := clock_timestamp() + interval '2 hours';
   named constant int := 200;
@@ -337,7 +337,7 @@ $$;
 -- For a session that applies the changes of another database (logical replication), where the triggers above do
 -- not fire, nor any statement trigger. Once for each transaction, because equal notifications are merged.
 create or replace function punctual.notify_replicated() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   near constant timestamptz := clock_timestamp() + interval '2 hours';
 begin
@@ -352,7 +352,7 @@ $$;
 
 -- After TRUNCATE.
 create or replace function punctual.notify_truncate() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if may_notify!() then
     perform pg_notify('punctual', 'rescan');

@@ -17,7 +17,7 @@
 -- Locks the rows of an event that follow it. A claim has its locks for milliseconds, and then the rows are not
 -- pending any more; only a transaction of the app's takes longer.
 create or replace function punctual.hold_reminders(event text, owner uuid) returns uuid[]
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
     select m.id from public.scheduled_messages m
@@ -35,7 +35,7 @@ $$;
 
 -- By how much a reminder moves. Zero if one of the times is unknown.
 create or replace function punctual.event_shift(own timestamptz, was timestamptz, starts timestamptz) returns interval
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   -- In microseconds: between the same two dates an interval of days differs from zone to zone.
   select case when isfinite(coalesce(own, was)) and isfinite(starts)
               then extract(epoch from starts - coalesce(own, was)) * interval '1 second'
@@ -44,13 +44,13 @@ $$;
 
 -- The fields of an event that appear in the texts that remind of it.
 create or replace function punctual.event_vars(event jsonb) returns jsonb
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('event_title', event -> 'event_title', 'event_link', event -> 'event_link')
 $$;
 
 -- Whether a reminder lacks a change of its event.
 create or replace function punctual.is_behind(own timestamptz, starts timestamptz, own_vars jsonb, vars jsonb) returns boolean
-language sql immutable set search_path = '' as $$
+language sql immutable set search_path = pg_catalog, pg_temp as $$
   select own is distinct from coalesce(starts, own)
          or coalesce(jsonb_typeof(own_vars) = 'object' and not own_vars @> vars, false)
 $$;
@@ -60,7 +60,7 @@ $$;
 create or replace function punctual.is_revivable(message uuid, status text, reason text, due timestamptz, own timestamptz,
                                                  starts timestamptz, was timestamptz)
 returns boolean
-language sql volatile set search_path = '' as $$
+language sql volatile set search_path = pg_catalog, pg_temp as $$
   select status = 'cancelled' and reason = 'Calendar event deleted'
          and due + punctual.event_shift(own, was, starts) > clock_timestamp()
          and not exists (select from punctual.attempts a
@@ -74,7 +74,7 @@ $$;
 create or replace function punctual.note_reminders(event text, owner uuid, gone boolean, moved boolean, revive boolean,
                                                    starts timestamptz, was timestamptz, vars jsonb, refused text)
 returns void
-language sql set search_path = '' as $$
+language sql set search_path = pg_catalog, pg_temp as $$
   with missed as (
     select m.id, m.status
       from public.scheduled_messages m
@@ -115,7 +115,7 @@ $$;
 -- Has the daemons change at once what the transaction has recorded in punctual.missed_event_changes. Without it
 -- they do so within 5 s.
 create or replace function punctual.notify_missed() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if may_notify!() then
     perform pg_notify('punctual', 'missed');
@@ -171,7 +171,7 @@ $$;
 
 -- Sets back to pending what an earlier change of the event has cancelled, the one cancelled last first.
 create or replace function punctual.revive_reminders(event text, owner uuid, starts timestamptz, was timestamptz) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   wanted uuid;
 begin
@@ -194,7 +194,7 @@ $$;
 -- The event was deleted. `was` is when it would have begun; null: unknown. `refused`: what the database reported
 -- when its messages were to be cancelled, so that they are only recorded.
 create or replace function punctual.event_gone(event text, owner uuid, was timestamptz, refused text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   held uuid[];
 begin
@@ -222,7 +222,7 @@ $$;
 -- The event exists, and begins at `starts`. `was` is when it began before this change; `refused` as above.
 create or replace function punctual.event_is(event text, owner uuid, starts timestamptz, was timestamptz,
                                              vars jsonb, revive boolean, refused text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   held uuid[];
 begin
@@ -240,7 +240,7 @@ end
 $$;
 
 create or replace function punctual.follow_event() returns trigger
-language plpgsql security definer set search_path = '' set lock_timeout = '100ms' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 declare
   before jsonb;
   after jsonb;
@@ -320,7 +320,7 @@ $$;
 -- the daemon's role needs none on these tables.
 create or replace function punctual.missed_change(event text, owner uuid, out gone boolean, out starts timestamptz,
                                                   out vars jsonb, out opted_out boolean)
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   event_key constant text := punctual.key_type('task_calendar_events', 'calendar_event_id');
   key constant text := punctual.key_type('task_calendar_events', 'user_id');

@@ -7,7 +7,7 @@
 -- it is only recorded.
 create or replace function punctual.cancel_for_opt_out(whose uuid, refused text) returns void
 -- Without bitmap scans, which visit every dead entry of an index each time.
-language plpgsql set search_path = '' set enable_bitmapscan = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_bitmapscan = off as $$
 declare
   ids uuid[];
 begin
@@ -49,7 +49,7 @@ end
 $$;
 
 create or replace function punctual.opted_out() returns trigger
-language plpgsql security definer set search_path = '' set lock_timeout = '100ms' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 declare
   after constant jsonb := to_jsonb(new);
   writer constant text := current_setting('punctual.writer', true);
@@ -115,7 +115,7 @@ begin
     create or replace function public.get_user_sms_channel_info(p_user_id uuid)
     returns table (has_sms_available boolean, phone_number text, phone_verified boolean,
                    phone_verified_at timestamptz, opted_out boolean)
-    language plpgsql stable set search_path = '' as $f$
+    language plpgsql stable set search_path = pg_catalog, pg_temp as $f$
     begin
       return query
         select coalesce(p.phone_verified, false) and not coalesce(p.opted_out, false)

@@ -7,7 +7,7 @@
 -- app's roles have none on schema punctual; nothing of the app's runs in here.
 
 create or replace function punctual.validate() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   mode text;
   count bigint;
@@ -65,7 +65,7 @@ create or replace trigger punctual_validate_update
 -- A message with media is not sent as a text alone. It fails when it is written, as one of a channel that is not
 -- supported does. Only where the app's table has a column media_url; it is read as JSON, so that the app may drop it.
 create or replace function punctual.fail_media() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if coalesce(btrim(to_jsonb(new) ->> 'media_url', white!()), '') not in ('', '[]', '{}') and not restoring!() then
     new.status := 'failed';

@@ -8,7 +8,7 @@
 -- Whether messages are sent at that moment by the installation's business hours, as the running daemon has
 -- recorded them. Always, if there are none.
 create or replace function punctual.is_open(at timestamptz) returns boolean
-language plpgsql stable strict security definer set search_path = '' as $$
+language plpgsql stable strict security definer set search_path = pg_catalog, pg_temp as $$
 declare
   clock timestamp;
   us bigint;
@@ -30,14 +30,14 @@ $$;
 
 create or replace function punctual.installation()
 returns table (timezone text, business_hours text)
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select coalesce(max(s.timezone), 'UTC'), max(s.business_hours) from punctual.settings s
 $$;
 
 -- A moment in its message's local time: by the row's zone, else its user's, else the installation's.
 create or replace function punctual.local_time(at timestamptz, own_zone text, whose uuid, installation text,
                                                out timezone text, out due_local timestamp)
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   candidate text := own_zone;
   tab constant oid := to_regclass('public.user_sms_preferences');
@@ -116,7 +116,7 @@ begin
     -- With the rights of its caller. The body is resolved here, so that its callers need no right on schema
     -- punctual.
     create or replace function public.is_business_hours(at timestamptz) returns boolean
-    language sql stable security invoker set search_path = '' return punctual.is_open(at);
+    language sql stable security invoker set search_path = pg_catalog, pg_temp return punctual.is_open(at);
     -- Supabase serves functions of an exposed schema to anon, unless that is revoked.
     revoke execute on function public.is_business_hours(timestamptz) from PUBLIC;
     for grantee in

@@ -7,7 +7,7 @@
 
 -- One row for each transaction and role. With the owner's rights, because an app's role has none on schema punctual.
 create or replace function punctual.record_writer() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   -- The role of the statement: in here current_user is the owner of this function.
   writer constant text := coalesce(nullif(current_setting('role'), 'none'), session_user);

@@ -309,7 +309,15 @@ async fn every_other_function_has_a_path_of_its_own() {
         .map(ToOwned::to_owned)
         .collect();
     assert_eq!(without, explained);
-    // Whoever calls them decides nothing.
+    // Whoever calls decides nothing, and has no type of its own before those of the catalog.
+    let by_caller = "select count(*) from pg_proc p where p.pronamespace = 'punctual'::regnamespace
+           and exists (select from unnest(p.proconfig) as c (setting)
+                        where setting like 'search_path=%' and setting !~ '^search_path=pg_catalog, .*pg_temp$')";
+    assert_eq!(
+        one::<i64>(&world.user, by_caller).await,
+        0,
+        "pg_temp is searched first"
+    );
     let by_owner = "select count(*) from pg_proc p where p.pronamespace = 'punctual'::regnamespace and p.prosecdef
            and not exists (select from unnest(p.proconfig) as c (setting) where setting like 'search_path=%')";
     assert_eq!(
