@@ -4,7 +4,7 @@
 -- triggers run in it as in any of its statements.
 
 -- Of a message that has ended: recipient, text, variables, user and `dedup_key` of its row, and the same in the
--- ledger and in what waits for the app's tables. That it was sent, when, and by which sid remains. Opt-outs
+-- ledger, in the history of its changes and in what waits for the app's tables. That it was sent, when, and by which sid remains. Opt-outs
 -- remain too, because they must be obeyed.
 -- The message may have been deleted already.
 create or replace function punctual.erase(id uuid) returns void
@@ -59,6 +59,9 @@ begin
   update punctual.outbox o
      set write = case when o.write ? 'body' then o.write || '{"to": "", "body": ""}' else o.write end, app_error = null
    where o.message_id = message;
+  update punctual.history h
+     set old = h.old - personal_columns!(), new = h.new - personal_columns!()
+   where h.message_id = message;
   delete from punctual.missed_event_changes u where u.message_id = message;
 end
 $$;

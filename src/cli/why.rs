@@ -11,7 +11,7 @@ use super::ask::Daemon;
 use super::{output, session};
 use crate::config::{Sources, debug_endpoint};
 use crate::message::{Channel, MessageId, Moment, Sender};
-use crate::store::story::{Story, StoryAttempt, StoryHold, StoryReceipt, StoryRow};
+use crate::store::story::{Story, StoryAttempt, StoryChange, StoryHold, StoryReceipt, StoryRow};
 
 /// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
 #[derive(Debug, clap::Args)]
@@ -118,6 +118,9 @@ fn show(story: &Story) -> String {
     }
     for note in &story.notes {
         let _ = writeln!(text, "note\n  {}  {}", local(note.at), note.note);
+    }
+    for change in &story.changes {
+        show_change(&mut text, change);
     }
     for write in &story.outbox {
         let _ = writeln!(
@@ -263,4 +266,43 @@ fn show_receipt(text: &mut String, receipt: &StoryReceipt) {
         receipt.status,
         code.unwrap_or_default(),
     );
+}
+
+fn show_change(text: &mut String, change: &StoryChange) {
+    let said = [
+        ("as", &change.actor),
+        ("subject", &change.subject),
+        ("application", &change.application),
+    ];
+    let said = said
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value.as_deref()?)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let said = if said.is_empty() {
+        said
+    } else {
+        format!(" ({said})")
+    };
+    let who = output::one_line(&format!("{}{said}", change.role));
+    let _ = writeln!(
+        text,
+        "{} by {who}\n  at            {}",
+        change.op,
+        local(change.at)
+    );
+    for edit in &change.columns {
+        let value =
+            |value: &Option<String>| value.as_deref().map_or("none".into(), output::one_line);
+        let _ = match change.op.as_str() {
+            "delete" => writeln!(text, "  {:<14}was {}", edit.column, value(&edit.old)),
+            _ => writeln!(
+                text,
+                "  {:<14}{} → {}",
+                edit.column,
+                value(&edit.old),
+                value(&edit.new)
+            ),
+        };
+    }
 }

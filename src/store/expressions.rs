@@ -48,6 +48,7 @@ const CLAIM_INDEXES: &str = include_str!("../../migrations/20261129020001_claim_
 const WHITE: &str = white!();
 
 mod catalog;
+mod changes;
 mod claim;
 mod fault;
 mod lists;
@@ -194,7 +195,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
             out.row(",\n", b"");
             out.row(cut(CLAIM_INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
         }
-        _ if claim::put(name, alias, out) => {}
+        _ if claim::put(name, alias, out) || changes::put(name, alias, out) => {}
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
 }

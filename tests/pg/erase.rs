@@ -27,7 +27,12 @@ async fn message(world: &World, status: &str, outcome: &str) -> Uuid {
              values ('{id}', '{{\"id\": \"{id}\", \"to\": \"{NUMBER}\", \"body\": \"{TEXT}\"}}', 'x', '{TEXT}'),
                     ('{id}', '{{\"status_of\": \"SM\"}}', 'x', '{NUMBER}');
              insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id)
-             values ('{id}', 'e', gen_random_uuid())"
+             values ('{id}', 'e', gen_random_uuid());
+             insert into punctual.history (message_id, op, role, old, new)
+             values ('{id}', 'update', 'app', '{{\"to_number\": \"{NUMBER}\", \"status\": \"failed\"}}',
+                     '{{\"to_number\": \"\", \"status\": \"pending\"}}'),
+                    ('{id}', 'update', 'app', '{{\"body\": \"{TEXT}\"}}', '{{\"body\": \"{TEXT}\"}}'),
+                    ('{id}', 'delete', 'app', '{{}}', null)"
         ),
     )
     .await;
@@ -73,7 +78,7 @@ async fn nothing_of_number_or_text_is_left() {
             let settled = "update punctual.attempts set outcome = 'unknown', settled_by = 'x' where outcome is null";
             run(&world.unseen, settled).await;
         }
-        assert_eq!(is_told(&world).await.len(), 3, "{status}");
+        assert_eq!(is_told(&world).await.len(), 4, "{status}");
         run(&world.user, &erase(id)).await;
         assert_eq!(is_told(&world).await, Vec::<String>::new(), "{status}");
         assert_eq!(world.status(id).await, status);
@@ -188,6 +193,13 @@ const TEXTS: &[(&str, &str)] = &[
     ("receipts.effect", "our word"),
     ("receipts.row_status", "our word"),
     ("notes.note", "our sentence"),
+    ("history.op", "our word"),
+    ("history.role", "a role of the database"),
+    ("history.actor", "who acted, as the session said"),
+    ("history.subject", "who acted, by the JWT"),
+    ("history.application", "a program"),
+    ("history.old", "emptied"),
+    ("history.new", "emptied"),
     ("opt_replies.id", "the provider's id"),
     ("opt_replies.command", "our word"),
     ("settings.validate", "a setting"),

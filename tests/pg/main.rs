@@ -12,6 +12,7 @@ mod arrived;
 mod calendar;
 mod callbacks;
 mod cells;
+mod changes;
 mod channels;
 mod claim;
 mod cluster;

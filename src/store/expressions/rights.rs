@@ -23,6 +23,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
           quota_returned,body,texts,recovered}'),
        ('punctual', 'receipts', '{SELECT,INSERT}', '{}'),
        ('punctual', 'notes', '{SELECT,INSERT}', '{}'),
+       ('punctual', 'history', '{SELECT}', '{}'),
        ('punctual', 'opt_replies', '{SELECT,INSERT}', '{}'),
        ('punctual', 'instances', '{SELECT,INSERT}', '{heartbeat_at,stopped_at,beats,journal_incomplete,state}'),
        ('punctual', 'quarantine', '{SELECT,INSERT}', '{due_before,began_at,noticed_by,unaccounted,ended_at}'),

@@ -16,11 +16,14 @@ static ATTEMPTS: &Sql = sql!("sql/story_attempts.sql");
 static RECEIPTS: &Sql = sql!("sql/story_receipts.sql");
 static NOTES: &Sql = sql!("sql/story_notes.sql");
 static OUTBOX: &Sql = sql!("sql/story_outbox.sql");
+static CHANGES: &Sql = sql!("sql/story_changes.sql");
 
+mod change;
 mod next;
 mod pace;
 mod read;
 
+pub use change::{StoryChange, StoryEdit};
 pub use next::StoryHold;
 pub use pace::StoryPace;
 
@@ -37,6 +40,8 @@ pub struct Story {
     pub receipts: Vec<StoryReceipt>,
     /// Changes that came too late for it, in order.
     pub notes: Vec<StoryNote>,
+    /// Who changed or deleted the row other than a daemon: the latest 200 changes, in order.
+    pub changes: Vec<StoryChange>,
     /// Writes to the app's tables that wait for their retry.
     pub outbox: Vec<StoryWrite>,
     /// Its timer, as `GET /debug/timers` has it, if a daemon was queried and has one.
@@ -182,6 +187,7 @@ impl Story {
             attempts: listed(client, ATTEMPTS, id, read::attempt).await?,
             receipts: listed(client, RECEIPTS, id, read::receipt).await?,
             notes: listed(client, NOTES, id, read::note).await?,
+            changes: listed(client, CHANGES, id, change::read).await?,
             outbox: listed(client, OUTBOX, id, read::write).await?,
             timer: None,
             hold: None,
@@ -203,7 +209,7 @@ impl Story {
 
     /// Whether nothing is known of such a message.
     pub fn is_empty(&self) -> bool {
-        self.row.is_none() && self.attempts.is_empty()
+        self.row.is_none() && self.attempts.is_empty() && self.changes.is_empty()
     }
 }
 

@@ -43,6 +43,7 @@ pub(in crate::store) const RECORD: &str = cut(MIGRATIONS[3].sql, "$$;", "-- By w
 /// they apply.
 pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "triggers":
     "attempts",
+    "changes",
     "daily_counts",
     "erase",
     "facts",

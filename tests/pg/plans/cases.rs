@@ -392,6 +392,7 @@ pub(super) const DAEMON: &[Case] = &[
         "plans.sid('sent', 1), plans.id('sent', 2)",
     ),
     case("ledger/story_attempts", 1, 20, "plans.id('sent', 1)"),
+    case("ledger/story_changes", 1, 20, "plans.id('sent', 1)"),
     case("ledger/story_notes", 1, 20, "plans.id('sent', 1)"),
     case("ledger/story_outbox", 1, 20, "plans.id('sent', 1)"),
     case("ledger/story_receipts", 1, 20, "plans.id('sent', 30)"),

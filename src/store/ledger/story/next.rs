@@ -18,7 +18,11 @@ impl Story {
     /// What will happen next; `show` formats times.
     pub fn what_next(&self, show: impl Fn(Moment) -> String) -> String {
         let Some(row) = &self.row else {
-            return "nothing: the row was deleted; its attempts are kept".into();
+            return if self.attempts.is_empty() {
+                "nothing: the row was deleted, and no attempt was made".into()
+            } else {
+                "nothing: the row was deleted; its attempts are kept".into()
+            };
         };
         match row.known_status() {
             Some(Status::Pending) => match &self.hold {
@@ -226,6 +230,7 @@ mod tests {
             attempts,
             receipts: vec![],
             notes: vec![],
+            changes: vec![],
             outbox: vec![],
             timer: None,
             hold: None,
