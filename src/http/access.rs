@@ -63,11 +63,15 @@ pub(super) async fn debug(
     match admit(&state, peer, headers) {
         Ok(()) => next.run(request).await,
         // A browser is redirected to the form.
-        Err(Denied::Token) if request.uri().path() == "/" && wants_html(headers) => {
+        Err(Denied::Token) if is_page(request.uri().path()) && wants_html(headers) => {
             Redirect::to("/login").into_response()
         }
         Err(denied) => denied.into_response(),
     }
+}
+
+fn is_page(path: &str) -> bool {
+    path == "/" || path.starts_with("/messages/")
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {

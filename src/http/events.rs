@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
+use super::status::Status;
 use super::{HttpState, Question, text};
 use crate::metrics::{Following, Frame, HistogramReport};
 use crate::reactor::report::Overview;
@@ -51,7 +52,11 @@ pub(super) struct Now<'a> {
     /// From the reactor.
     #[serde(flatten)]
     pub(super) overview: &'a Overview,
-    /// The lateness of requests.
+    /// Whether messages are sent, in a sentence.
+    pub(super) status: Status,
+    /// The lateness of requests lately.
+    pub(super) punctuality: Punctuality,
+    /// The same since the start.
     pub(super) lateness: HistogramReport,
     /// How long the provider takes to respond.
     pub(super) provider: HistogramReport,
@@ -65,6 +70,15 @@ pub(super) struct Now<'a> {
     pub(super) duplicates: u64,
     /// When the provider last accepted a message.
     pub(super) last_sent_at: Option<crate::message::Moment>,
+}
+
+/// How late the requests of this instance started.
+#[derive(Debug, Serialize)]
+pub(super) struct Punctuality {
+    /// In the last hour.
+    pub(super) hour: HistogramReport,
+    /// In the last 24 hours.
+    pub(super) day: HistogramReport,
 }
 
 pub(super) async fn events(

@@ -10,13 +10,11 @@ use serde::Deserialize;
 
 use super::access::the_only;
 use super::limiter::Answer;
-use super::page::{HEADERS, fill};
+use super::page::{HEADERS, view};
 use super::serve::Peer;
 use super::token::Tokens;
 use super::{HttpState, text};
 use crate::clock;
-
-const LOGIN: &str = include_str!("page/login.html");
 
 /// How long a session lasts: a working day.
 const LASTS: Duration = Duration::from_secs(12 * 3600);
@@ -45,7 +43,7 @@ pub(super) async fn form(
             answer
         }
         _ if peer == Peer::Own => Redirect::to("/").into_response(),
-        _ => (HEADERS, fill(LOGIN, &[])).into_response(),
+        _ => (HEADERS, view::login(None)).into_response(),
     }
 }
 
@@ -75,10 +73,7 @@ fn open(state: &HttpState, peer: Peer, headers: &HeaderMap, given: &Given) -> Re
         let answer = [(header::SET_COOKIE, cookie)];
         return (answer, Redirect::to("/")).into_response();
     }
-    let again = |sentence: &str| {
-        let wrong = format!(r#"<p class="wrong" role="alert">{sentence}</p>"#);
-        (HEADERS, fill(LOGIN, &[("wrong", &wrong)]))
-    };
+    let again = |sentence| (HEADERS, view::login(Some(sentence)));
     match state.limiter.wrong(peer, clock::reading().up) {
         Answer::Wrong => {
             let page = again("Wrong token.");

@@ -8,6 +8,7 @@ mod callbacks;
 mod endpoint;
 mod events;
 mod health;
+mod instances;
 mod limiter;
 mod login;
 mod messages;
@@ -18,6 +19,7 @@ mod patience;
 mod places;
 mod runtime;
 mod serve;
+mod status;
 mod timers;
 mod token;
 
@@ -140,6 +142,11 @@ impl HttpState {
         let metrics = &self.metrics;
         events::Now {
             overview,
+            status: status::Status::of(overview),
+            punctuality: events::Punctuality {
+                hour: metrics.recent().hour(overview.timers.now),
+                day: metrics.recent().day(overview.timers.now),
+            },
             lateness: metrics.lateness().report(),
             provider: metrics.parts().provider.report(),
             in_doubt: metrics.measured(Gauge::InDoubt),
@@ -195,6 +202,8 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
         .layer(from_fn_with_state(state.clone(), access::debug));
     let inside = Router::new()
         .route("/", get(page::page))
+        .route("/messages/{id}", get(page::message))
+        .route("/api/instances", get(instances::instances))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::document))
         .route_layer(from_fn_with_state(state.clone(), access::debug));
@@ -236,8 +245,8 @@ fn bounded(router: Router, limits: HttpLimits) -> Router {
 async fn not_found() -> Response {
     text(
         StatusCode::NOT_FOUND,
-        "no such page; the pages are /, /healthz, /readyz, /metrics, /debug/timers, \
-         /debug/messages/… and /debug/events",
+        "no such page; the pages are /, /messages/…, /healthz, /readyz, /metrics, /api/instances, \
+         /debug/timers, /debug/messages/… and /debug/events",
     )
 }
 

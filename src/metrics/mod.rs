@@ -14,12 +14,14 @@ use crate::reactor::events::{EventKind, MessageEvent};
 
 mod feed;
 mod histogram;
+mod recent;
 pub mod span;
 pub mod text;
 mod waiting;
 
 pub use feed::{Feed, Following, Frame};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
+pub use recent::Recent;
 pub use waiting::{Waiting, WaitingCause};
 
 /// Counters other than those of the messages' events.
@@ -150,6 +152,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Metrics {
     lateness: Histogram,
+    recent: Recent,
     parts: Parts,
     sends: [[AtomicU64; NO_CATEGORY + 1]; ANSWERS.len()],
     verdicts: [[AtomicU64; NO_REASON + 1]; UNUSED.len()],
@@ -170,6 +173,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             lateness: Histogram::default(),
+            recent: Recent::default(),
             parts: Parts::default(),
             sends: Default::default(),
             verdicts: Default::default(),
@@ -220,6 +224,7 @@ impl Metrics {
         self.sends[answer][category].fetch_add(1, Relaxed);
         if let Some(late) = event.late {
             self.lateness.note(late.lateness_us);
+            self.recent.note(event.at, late.lateness_us);
             self.parts.wake.note(late.wake_us);
             self.parts.claim.note(late.claim_us);
             self.parts.policy.note(late.policy_us);
@@ -284,6 +289,11 @@ impl Metrics {
     /// How late requests started.
     pub const fn lateness(&self) -> &Histogram {
         &self.lateness
+    }
+
+    /// The same of the last hour and the last day.
+    pub const fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// What lateness is made of.

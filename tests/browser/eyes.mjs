@@ -2,6 +2,7 @@
 // from the page as a reader sees it; nothing is reloaded.
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
 
 const require = createRequire(`${process.env.BROWSER_TOOLS}/`);
 const { chromium } = require("playwright-core");
@@ -73,9 +74,16 @@ const commands = {
   },
   async lost() {
     await page.waitForSelector("#lost:not([hidden])", AMPLE);
+    await page.waitForFunction(() => document.getElementById("ready").textContent.startsWith("Connection lost"), null, AMPLE);
     // What may be over by now is not shown as good.
-    const lamp = await page.evaluate(() => getComputedStyle(document.querySelector("#health .lamp"), "::before").backgroundColor);
-    if (lamp !== "rgba(0, 0, 0, 0)") throw new Error(`a lamp is ${lamp} without a connection`);
+    const lamps = await page.evaluate(() => [...document.querySelectorAll(".lamp")].map((lamp) => getComputedStyle(lamp, "::before").backgroundColor));
+    for (const lamp of lamps) if (lamp !== "rgba(0, 0, 0, 0)") throw new Error(`a lamp is ${lamp} without a connection`);
+    // Nor does a countdown go on.
+    await page.waitForTimeout(4_000);
+    const left = () => page.evaluate(() => document.querySelector("#timers td.num")?.textContent);
+    const before = await left();
+    await page.waitForTimeout(2_100);
+    if ((await left()) !== before) throw new Error("a countdown goes on without a connection");
   },
   async back() {
     await page.waitForSelector("#lost", { state: "hidden", ...AMPLE });
@@ -84,15 +92,53 @@ const commands = {
   async good() {
     await page.waitForSelector('#ready[data-is="good"]', AMPLE);
   },
+  /** Searches for an id in a tab of its own; what the message's page says. */
   async story(id) {
-    await page.fill("#id", id);
-    await page.press("#id", "Enter");
-    await page.waitForSelector("#story[open]", AMPLE);
-    await page.waitForFunction(() => document.querySelectorAll("#story-body dt").length > 2, null, AMPLE);
-    const text = await page.innerText("#story");
-    await page.keyboard.press("Escape");
-    await page.waitForSelector("#story:not([open])", { state: "attached", ...AMPLE });
-    return text.replaceAll("\n", " ");
+    const tab = await context.newPage();
+    try {
+      await tab.goto(context.home);
+      await tab.keyboard.press("/");
+      await tab.keyboard.type(id);
+      await tab.keyboard.press("Enter");
+      await tab.waitForURL(`**/messages/${id}`, AMPLE);
+      await tab.waitForSelector("#facts div", { state: "attached", ...AMPLE });
+      await tab.click("summary");
+      return (await tab.innerText("body")).replaceAll("\n", " ");
+    } finally {
+      await tab.close();
+    }
+  },
+  /** A page of its own of a message: it has these words without being loaded again. */
+  async told(id, words) {
+    context.own ??= await context.newPage();
+    if (!context.own.url().endsWith(id)) await context.own.goto(`${context.home}/messages/${id}`);
+    await context.own.waitForFunction((w) => document.body.innerText.includes(w), words, AMPLE);
+  },
+  /** So many tabs more, each with all that the first has, and how many streams they take together. */
+  async tabs(many, id) {
+    const tabs = [];
+    for (let n = 0; n < Number(many); n += 1) tabs.push(await context.newPage());
+    for (const tab of tabs) {
+      await tab.goto(context.home);
+      await tab.waitForSelector(row(id), AMPLE);
+    }
+    for (const tab of tabs) await tab.close();
+  },
+  /** What axe-core finds on the page and on that of a message, in this scheme. */
+  async axe(scheme, id) {
+    const source = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+    const found = [];
+    const tab = await context.newPage();
+    await tab.emulateMedia({ colorScheme: scheme });
+    for (const path of ["/", `/messages/${id}`, "/login"]) {
+      await tab.goto(context.home + path);
+      await tab.waitForTimeout(1_500);
+      await tab.evaluate(source);
+      const { violations } = await tab.evaluate(() => window.axe.run());
+      found.push(...violations.map((v) => `${path}: ${v.id} ${v.nodes.map((n) => n.html.slice(0, 100)).join(" ")}`));
+    }
+    await tab.close();
+    if (found.length > 0) throw new Error(found.join(" | "));
   },
   async keyboard() {
     // Everything that can be used is reached by the tab key, and is seen to be.
@@ -109,7 +155,7 @@ const commands = {
       if (!at[1]) throw new Error(`no focus to be seen on ${at[0]}`);
       reached.push(at[0]);
     }
-    for (const wanted of ["id", "pause", "feed"]) if (!reached.includes(wanted)) throw new Error(`${wanted} is not reached: ${reached}`);
+    for (const wanted of ["q", "keys", "pause", "feed"]) if (!reached.includes(wanted)) throw new Error(`${wanted} is not reached: ${reached}`);
   },
   async fits(width) {
     await page.setViewportSize({ width: Number(width), height: 800 });

@@ -105,11 +105,12 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let story = eyes.see(&["story", &far]).await;
     assert!(story.contains("armed"), "{story}");
     assert!(!story.contains(&world::TO[1..]), "{story}");
+    eyes.see(&["told", &far, "due in"]).await;
 
     // A send shows its lateness.
     let near = world.insert("near", 1_500).await.to_string();
     let told = eyes.see(&["fed", "sent", &near]).await;
-    assert!(told.contains("late"), "{told}");
+    assert!(told.starts_with('+'), "{told}");
     eyes.see(&["gone", &near]).await;
     eyes.see(&["sees", "1 request"]).await;
 
@@ -119,6 +120,7 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     eyes.see(&["gone", &far]).await;
     let told = eyes.see(&["fed", "disarmed", &far]).await;
     assert!(told.contains("cancelled"), "{told}");
+    eyes.see(&["told", &far, "Cancelled"]).await;
 
     // A pause, and its end.
     let call = async |args: &[&str]| {
@@ -126,18 +128,26 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
         assert_eq!(code, Some(0), "{said}{complaint}");
     };
     call(&["pause", "type=brief"]).await;
-    let paused = "Paused: message type brief until somebody resumes";
+    let paused = "Sending; paused: message type brief until somebody resumes";
     eyes.see(&["sees", paused]).await;
     let users = [1, 2, 3].map(|n| format!("user=00000000-0000-0000-0000-00000000000{n}"));
     for user in &users {
         call(&["pause", user, "--until", "in 30h"]).await;
     }
-    eyes.see(&["sees", "; 1 more"]).await;
+    eyes.see(&["sees", ", 1 more"]).await;
     for scope in users.iter().map(String::as_str).chain(["type=brief"]) {
         call(&["resume", scope]).await;
     }
     eyes.see(&["good"]).await;
+    call(&["pause"]).await;
+    eyes.see(&["sees", "Paused: nothing is sent until somebody resumes"])
+        .await;
+    call(&["resume"]).await;
+    eyes.see(&["good"]).await;
 
+    for scheme in ["light", "dark"] {
+        eyes.see(&["axe", scheme, &near]).await;
+    }
     eyes.see(&["keyboard"]).await;
     for width in ["320", "360", "900", "1440", "2200"] {
         eyes.see(&["fits", width]).await;
@@ -194,6 +204,13 @@ async fn people_log_in_with_the_token() {
     let far = world.insert("far", 240_000).await.to_string();
     eyes.see(&["upcoming", &far]).await;
     eyes.see(&["sees", "Log out"]).await;
+    // More tabs than a browser makes connections to one server.
+    eyes.see(&["tabs", "10", &far]).await;
+    // Another instance is on the page of the first.
+    let other = world.daemon().await;
+    eyes.see(&["sees", "2 instances run"]).await;
+    other.stop().await;
+    eyes.see(&["sees", "1 instance runs"]).await;
     eyes.see(&["clean"]).await;
     daemon.stop().await;
 }
@@ -208,7 +225,7 @@ async fn ten_thousand_timers_and_a_thousand_events_a_second_leave_it_calm() {
                 select '+13105551234', 'many', now() + interval '20 min' + n * interval '100 ms'
                 from generate_series(1, 10000) n";
     world.app.batch_execute(many).await.unwrap();
-    eyes.see(&["sees", "10,000 in memory"]).await;
+    eyes.see(&["sees", "10,000 messages wait"]).await;
     // Edits of 200 rows a statement, a thousand events a second and more.
     let app = world.db.client().await;
     let storm = tokio::spawn(async move {

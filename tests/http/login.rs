@@ -23,28 +23,53 @@ fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
+/// The files that a page or a script names.
+fn assets(text: &str) -> Vec<String> {
+    let parts = text.split(['"', '\'']);
+    let named = parts.filter_map(|part| {
+        if part.starts_with("/assets/") {
+            return Some(part.to_owned());
+        }
+        let script = part.strip_prefix("./")?.strip_suffix(".js")?;
+        Some(format!("/assets/{script}.js"))
+    });
+    named.collect()
+}
+
 #[tokio::test]
 async fn the_page_lets_nothing_in_from_elsewhere() {
     let server = Server::ready().await;
-    let page = server.get("/").await;
-    assert_eq!(page.status, 200, "{page:?}");
-    let policy = header(&page, "content-security-policy").unwrap();
-    assert!(policy.starts_with("default-src 'none'"), "{policy}");
-    assert!(!policy.contains("unsafe"), "{policy}");
-    assert_eq!(header(&page, "x-frame-options"), Some("deny"));
-    assert!(!page.body.contains(" style=") && !page.body.contains("<style"));
-    assert!(!page.body.contains("://"), "a link to elsewhere");
-    // What it needs is there, and is what it says.
-    for part in page.body.split(['"', '\'']) {
-        if part.starts_with("/assets/") {
-            let asset = server.get(part).await;
+    let id = "00000000-0000-0000-0000-000000000001";
+    for path in ["/".to_owned(), format!("/messages/{id}")] {
+        let page = server.get(&path).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        let policy = header(&page, "content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(header(&page, "x-frame-options"), Some("deny"));
+        assert!(!page.body.contains(" style=") && !page.body.contains("<style"));
+        assert!(!page.body.contains("://"), "a link to elsewhere");
+        // What it and its scripts need is there, and is what it says.
+        let mut wanted: Vec<String> = assets(&page.body);
+        let mut seen = std::collections::BTreeSet::new();
+        while let Some(part) = wanted.pop() {
+            if !seen.insert(part.clone()) {
+                continue;
+            }
+            let asset = server.get(&part).await;
             assert_eq!(asset.status, 200, "{part}");
             assert_eq!(header(&asset, "x-content-type-options"), Some("nosniff"));
+            // A shared worker has the policy of its own file.
+            assert_eq!(header(&asset, "content-security-policy"), Some(policy));
+            wanted.extend(assets(&asset.body));
         }
+        assert!(seen.contains("/assets/worker.js"), "{seen:?}");
+        // Drawn without a script as well.
+        assert!(page.body.contains(id));
     }
-    // Drawn without a script as well.
-    assert!(page.body.contains("00000000-0000-0000-0000-000000000001"));
-    assert!(page.body.contains("310 µs"), "{}", page.body);
+    let page = server.get("/").await;
+    let sentence = "Sending; paused: lane sms until somebody resumes";
+    assert!(page.body.contains(sentence), "{}", page.body);
     assert_eq!(server.get("/assets/nothing.js").await.status, 404);
 }
 

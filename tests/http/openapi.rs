@@ -124,6 +124,7 @@ const fn post(
     }
 }
 
+const PAGE: &str = "/messages/00000000-0000-0000-0000-000000000001";
 const MESSAGE: &str = "/debug/messages/00000000-0000-0000-0000-000000000001";
 
 /// One after the other: the wrong tokens are ten, and the next is one too many.
@@ -132,6 +133,12 @@ const CASES: &[Case] = &[
     get("/", BROWSER, 303),
     get("/", BARE, 401),
     get("/", WRONG, 401),
+    at_target(PAGE, &get("/messages/{id}", RIGHT, 200)),
+    at_target(PAGE, &get("/messages/{id}", BROWSER, 303)),
+    at_target(PAGE, &get("/messages/{id}", BARE, 401)),
+    at_target("/messages/x", &get("/messages/{id}", RIGHT, 400)),
+    get("/api/instances", RIGHT, 404),
+    get("/api/instances", BARE, 401),
     get("/login", BARE, 200),
     at_target(
         "/login?token=s3cret-of-the-tests",

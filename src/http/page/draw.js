@@ -29,8 +29,8 @@ export function note(us, kind, n = 1) {
   }
 }
 
-/** Few are seen beside many: the height goes with the logarithm. */
-const height = (n, most) => (n === 0 ? 0 : Math.max(3, (Math.log1p(n) / Math.log1p(Math.max(most, 8))) * 96));
+/** Linear, and yet one message beside many is seen. */
+const height = (n, most) => (n === 0 ? 0 : Math.max(2, (n / Math.max(most, 4)) * 96));
 
 export function strip(svg, ticks, density, now) {
   const from = Math.floor(density.from_us / BUCKET);
@@ -56,6 +56,7 @@ export function strip(svg, ticks, density, now) {
     make("line", { class: "hand-line", x1: x, x2: x, y1: 0, y2: 100 }),
   );
   scale(ticks, now);
+  return most;
 }
 
 function scale(ticks, now) {
@@ -79,16 +80,26 @@ function scale(ticks, now) {
 /** The busiest stretch that comes, in words. */
 export function peak(density) {
   const total = density.counts.reduce((sum, n) => sum + n, 0);
-  if (total === 0) return "nothing is due";
+  if (total === 0) return "no messages";
   const most = Math.max(...density.counts);
   const at = density.from_us + density.counts.indexOf(most) * density.bucket_us;
-  const busiest = most === 1 ? "" : `; busiest 5 s: ${count(most)} at ${time(at)}`;
-  return `${count(total)} due${busiest}`;
+  const busiest = most === 1 ? "" : `, busiest: ${count(most)} at ${time(at)}`;
+  return `${count(total)} ${total === 1 ? "message" : "messages"}${busiest}`;
 }
 
 const edge = (us) => (us === 250 ? ".25 ms" : us < 1000 ? `.${us / 10}`.replace(/0+$/, "") : us < 1e6 ? `${us / 1000}` : us < 60e6 ? `${us / 1e6} s` : us < 3600e6 ? `${us / 60e6} min` : "1 h");
 
-export function histogram(svg, said, late, quantiles) {
+/** Below which so many of all values are: the bound of a bucket. */
+export function within(late, share) {
+  let left = late.count * share;
+  const index = late.counts.findIndex((n) => { left -= n; return left <= 0; });
+  return Math.min(late.bounds_us[index] ?? late.max_us, late.max_us);
+}
+
+/** How many of all values are at most this, which is one of the bounds. */
+export const atMost = (late, us) => late.counts.slice(0, late.bounds_us.indexOf(us) + 1).reduce((sum, n) => sum + n, 0) / late.count;
+
+export function histogram(svg, said, late) {
   // Up to a second always, so that the picture keeps its shape; beyond only where there is something.
   const last = late.counts.findLastIndex((n) => n > 0);
   const shown = Math.max(late.bounds_us.indexOf(1e6), last) + 1;
@@ -97,7 +108,7 @@ export function histogram(svg, said, late, quantiles) {
   const wide = 396 / shown;
   const nodes = [];
   counts.forEach((n, index) => {
-    const h = n === 0 ? 0 : Math.max(2, (Math.log1p(n) / Math.log1p(Math.max(most, 8))) * 76);
+    const h = n === 0 ? 0 : Math.max(2, (n / most) * 84);
     const over = late.bounds_us[index - 1] >= 1e5 ? "over" : "";
     if (h > 0) nodes.push(make("rect", { class: over, x: index * wide + 3, width: wide - 2, y: 92 - h, height: h }));
     const bound = late.bounds_us[index];
@@ -105,21 +116,6 @@ export function histogram(svg, said, late, quantiles) {
     if (label) nodes.push(make("text", { x: Math.min((index + 1) * wide + 2, 389), y: 105 }, edge(bound)));
   });
   nodes.push(make("line", { x1: 2, x2: 398, y1: 92, y2: 92 }));
-  const place = (us) => {
-    const index = late.bounds_us.findIndex((bound) => us <= bound);
-    const i = index < 0 ? shown - 1 : index;
-    const low = i === 0 ? 0 : late.bounds_us[i - 1];
-    const part = index < 0 ? 1 : (us - low) / (late.bounds_us[i] - low);
-    return 2 + (i + part) * wide;
-  };
-  if (quantiles.count > 0) {
-    for (const [name, us, y] of [["p50", quantiles.p50, 9], ["p99", quantiles.p99, 9]]) {
-      const x = Math.min(place(us), 396);
-      nodes.push(make("line", { class: "p", x1: x, x2: x, y1: 12, y2: 92 }));
-      const apart = name === "p50" || Math.abs(place(quantiles.p50) - x) > 24;
-      if (apart) nodes.push(make("text", { class: "p-name", x: Math.max(12, Math.min(x, 386)), y }, name));
-    }
-  }
   svg.replaceChildren(...nodes);
   const words = counts.map((n, i) => n > 0 && `${count(n)} up to ${late.bounds_us[i] ? span(late.bounds_us[i]) : "more"}`).filter(Boolean);
   const text = words.length > 0 ? words.join(", ") : "no request yet";
@@ -134,7 +130,7 @@ export function dial(svg, list, levels) {
   const lines = [];
   for (const level of [...rings, ...[...known.keys()].filter((l) => l > 4)]) {
     const used = known.get(level)?.occupied ?? 0;
-    lines.push([`${span(slots(level))} a slot`, `${used}`]);
+    lines.push([`${span(slots(level))} each`, `${used}`]);
     if (level > 4) continue;
     const ring = { cx: 60, cy: 60, r: 54 - level * 9, pathLength: 64, transform: "rotate(-90 60 60)" };
     nodes.push(make("circle", ring));

@@ -16,6 +16,7 @@ export function micros(text) {
 }
 
 export const time = (us) => clock.format(us / 1000);
+export const dateWithMillis = (us) => `${day.format(us / 1000)} ${timeWithMillis(us)}`;
 export const timeWithMillis = (us) => `${clock.format(us / 1000)}.${String(Math.floor(us / 1000) % 1000).padStart(3, "0")}`;
 
 export function dateTime(us, now) {
@@ -34,28 +35,32 @@ export function span(us) {
 
 const digits = (n) => (n < 10 ? n.toFixed(1) : Math.round(n).toString());
 
-/** The time until then: 1:02:03, 4:05, 9.4. */
+/** The time until then: 1:02:03, 4:05. What is due is due for a while: requests take their time. */
 export function countdown(us) {
-  const late = us < 0;
-  const s = Math.abs(us) / 1e6;
+  const s = Math.ceil(us / 1e6);
+  if (s < -DUE_S) return `−${clockOf(-s)}`;
+  return s <= 0 ? "now" : clockOf(s);
+}
+
+/** How long what is due is not overdue yet, in seconds. */
+export const DUE_S = 10;
+
+function clockOf(s) {
   const two = (n) => String(Math.floor(n)).padStart(2, "0");
-  let text;
-  if (s < 10) text = s.toFixed(1);
-  else if (s < 3600) text = `${Math.floor(s / 60)}:${two(s % 60)}`;
-  else text = `${Math.floor(s / 3600)}:${two((s % 3600) / 60)}:${two(s % 60)}`;
-  return late ? `−${text}` : text;
+  if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)}`;
+  return `${Math.floor(s / 3600)}:${two((s % 3600) / 60)}:${two(s % 60)}`;
 }
 
 export const short = (id) => id.slice(0, 8);
 
 /** What will happen to the message of a timer. */
-export function then(timer, now) {
-  if (timer.kind === "watch") return "another instance is sending it; checked again then";
-  if (timer.state === "sending") return "waiting for the provider's response";
-  if (timer.state === "cleared") return "claimed; will be sent on time";
-  if (now.breaker) return "waits until the account is accepted";
-  if (timer.attempt > 0) return `will be sent (attempt ${timer.attempt + 1})`;
-  return "will be sent";
+export function then(timer, isRefused) {
+  if (timer.kind === "watch") return "Being sent by another instance";
+  if (timer.state === "sending") return "Waiting for the provider's response";
+  if (timer.state === "cleared") return "Claimed, leaves on time";
+  if (isRefused) return "Waits until the provider accepts the account";
+  if (timer.attempt > 0) return `Will be sent (attempt ${timer.attempt + 1})`;
+  return "Will be sent";
 }
 
 const TONES = {
@@ -69,9 +74,13 @@ export function tone(event) {
   return TONES[event.event] || "";
 }
 
+/** A word of the ledger for people: `daily_limit` is "daily limit". */
+export const plain = (word) => (word || "").replaceAll("_", " ");
+export const late = (us) => `+${span(us)}`;
+
 const again = (event, now) => (event.due_at ? `again at ${dateTime(micros(event.due_at), now)}` : "");
-const code = (event) => [event.category && event.category.replaceAll("_", " "), event.code && `code ${event.code}`].filter(Boolean).join(", ");
-const joined = (...parts) => parts.filter(Boolean).join("; ");
+const code = (event) => [plain(event.category), event.code && `code ${event.code}`].filter(Boolean).join(", ");
+const joined = (...parts) => parts.filter(Boolean).join(" · ");
 
 /** The details of an event, shown after its name. */
 export function tell(event, now) {
@@ -79,17 +88,17 @@ export function tell(event, now) {
   switch (event.event) {
     case "armed": return `due ${due}`;
     case "moved": return `${dateTime(micros(event.was_due_at), now)} → ${due}`;
-    case "edited": return `due ${due}; text or recipient changed`;
+    case "edited": return `due ${due} · text or recipient changed`;
     case "disarmed": return event.status ? `${event.status} in the database` : due ? `now due ${due}` : "";
     case "watched": return `another instance has claimed it until ${due}`;
     case "claimed": return `for ${due}`;
-    case "sent": return `${span(event.lateness_us ?? 0)} late; the provider responded in ${span(event.provider_us ?? 0)}`;
+    case "sent": return `${late(event.lateness_us ?? 0)} · the provider responded in ${span(event.provider_us ?? 0)}`;
     case "returned": return "released unused";
-    case "deferred": return due ? `until ${due}` : "";
-    case "cancelled": return "by a rule";
-    case "rejected": return "failed before sending";
+    case "deferred": return joined(plain(event.category), due && `until ${due}`);
+    case "cancelled": return plain(event.category) || "by a rule";
+    case "rejected": return joined("failed before sending", plain(event.category));
     case "throttled": return joined("too many requests for the provider", again(event, now));
-    case "unsent": return joined("not sent: no connection", again(event, now));
+    case "unsent": return joined("not sent: could not connect", again(event, now));
     case "refused": return joined(code(event), again(event, now));
     case "failed": return code(event);
     case "unconfirmed": return "the provider may or may not have it";

@@ -11,6 +11,10 @@ use crate::proof::history::Witness;
 use crate::schedule::Ranking;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
 
+mod seen;
+
+pub use seen::{InstanceSeen, InstancesSeen};
+
 static START: &Sql = sql!("sql/instance_start.sql");
 static BEAT: &Sql = sql!("sql/instance_beat.sql");
 static STOP: &Sql = sql!("sql/instance_stop.sql");

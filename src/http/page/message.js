@@ -1,0 +1,146 @@
+// The page of one message, from its history. It is asked for again when an event says that something happened to it.
+
+import { $, begin, local, make, now, put } from "./shell.js";
+import { countdown, dateTime, dateWithMillis, late, micros, plain, span } from "./words.js";
+
+const { id } = $("main").dataset;
+const AGAIN_MS = 10_000;
+
+let story = null;
+
+const STATUS = {
+  pending: ["off", "Waiting"],
+  sending: ["off", "Being sent"],
+  sent: ["good", "Sent"],
+  delivered: ["good", "Delivered"],
+  failed: ["bad", "Failed"],
+  cancelled: ["warn", "Cancelled"],
+  unconfirmed: ["bad", "Unconfirmed: needs a decision"],
+};
+
+function drawStatus() {
+  const { row } = story;
+  if (!row) {
+    $("status").dataset.is = "off";
+    put("status", "Deleted");
+    put("what", local(capital(story.next)));
+    return;
+  }
+  const [is, words] = STATUS[row.status] || ["warn", `Unknown status ${row.status}`];
+  $("status").dataset.is = is;
+  const why = row.status === "failed" ? row.error_message : row.status === "cancelled" ? row.cancel_reason : null;
+  const left = micros(row.due) - now();
+  const wait = row.status === "pending" && left > 0 ? ` · due in ${countdown(left)}` : "";
+  put("status", words + (why ? `: ${why}` : "") + wait);
+  put("what", `${local(capital(story.next))}.`);
+}
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+const OUTCOMES = {
+  accepted: ["good", "the provider accepted it"],
+  refused: ["bad", "the provider refused it"],
+  throttled: ["warn", "the provider had too many requests"],
+  unsent: ["warn", "not sent: could not connect"],
+  unknown: ["bad", "no certain response: it may have been sent"],
+  rejected: ["bad", "failed before sending"],
+  cancelled: ["warn", "cancelled by a rule"],
+  returned: ["", "released unused"],
+  deferred: ["warn", "deferred"],
+};
+
+/** What is known to have happened, as [when, tone, words]. */
+function happened({ row, attempts, receipts, notes, outbox, changes }) {
+  const lines = [];
+  const add = (at, is, ...words) => at && lines.push([micros(at), is, words.filter(Boolean).join(" · ")]);
+  for (const attempt of attempts) {
+    const name = `attempt ${attempt.number}`;
+    add(attempt.claimed_at, "", name, `claimed by instance ${attempt.instance.slice(0, 8)}`);
+    if (attempt.started_at) {
+      const after = row ? micros(attempt.started_at) - micros(row.wanted_at) : -1;
+      add(attempt.started_at, "", name, "request started", after >= 0 && late(after));
+    }
+    const [is, words] = OUTCOMES[attempt.outcome] || ["warn", attempt.outcome];
+    const took = attempt.started_at && attempt.finished_at ? `responded in ${span(micros(attempt.finished_at) - micros(attempt.started_at))}` : "";
+    add(attempt.finished_at, is, name, words, plain(attempt.category), attempt.code && `code ${attempt.code}`, attempt.error, took);
+    add(attempt.asked_at, "", name, `looked up ${attempt.asked} ${attempt.asked === 1 ? "time" : "times"}`, attempt.ask_note);
+    add(attempt.settled_at, "warn", name, `settled by ${attempt.settled_by}`);
+  }
+  for (const receipt of receipts) {
+    const is = /failed|undelivered/.test(receipt.status) ? "bad" : "good";
+    add(receipt.received_at, is, `status update: ${receipt.status}`, receipt.error_code && `code ${receipt.error_code}`, receipt.effect === "contradicted" && "contradicts what was known");
+  }
+  for (const { at, note } of notes) add(at, "warn", note);
+  for (const write of outbox) add(write.created_at, "warn", "your tables refused the result; it will be retried", write.app_error || write.last_error);
+  for (const change of changes || []) add(change.at, "", changeWords(change));
+  if (row && !attempts.some((attempt) => attempt.outcome === "cancelled")) add(row.cancelled_at, "warn", "cancelled", row.cancel_reason);
+  return lines;
+}
+
+/** A change by others: who, and of each column from what to what. */
+function changeWords(change) {
+  const { at: _, ...rest } = change;
+  return Object.entries(rest).filter(([, value]) => value !== null && value !== "")
+    .map(([name, value]) => `${plain(name)} ${typeof value === "object" ? JSON.stringify(value) : local(String(value))}`).join(" · ");
+}
+
+function drawLine() {
+  const lines = happened(story);
+  const { row } = story;
+  if (row) lines.push([micros(row.wanted_at), "plan", row.status === "pending" ? "due" : "was due"]);
+  if (row && row.due !== row.wanted_at) lines.push([micros(row.due), "plan", row.deferred_reason ? `deferred until then · ${plain(row.deferred_reason)}` : "next attempt"]);
+  lines.sort(([a], [b]) => a - b);
+  const at = now();
+  $("line").replaceChildren(...lines.map(([us, is, words]) => make("li", { "data-tone": is, className: us > at ? "ahead" : "" },
+    make("time", { dateTime: new Date(us / 1000).toISOString() }, dateWithMillis(us)), make("span", {}, words))));
+}
+
+const FACTS = [
+  ["Recipient", (row) => `${row.to} (${row.channel})`],
+  ["Text", (row) => `${row.characters} characters` + (row.parts ? `, parts sent: ${row.parts}` : "")],
+  ["Scheduled", (row) => dateTime(micros(row.scheduled_at), now())],
+  ["Send before", (row) => row.send_before && dateTime(micros(row.send_before), now())],
+  ["Deferred until", (row) => row.deferred_until && `${dateTime(micros(row.deferred_until), now())} (${plain(row.deferred_reason)})`],
+  ["Paused", (row) => row.paused_until && `until ${row.paused_until === "infinity" ? "somebody resumes" : dateTime(micros(row.paused_until), now())} (${row.paused_by || "everything"})`],
+  ["Pace", (row) => row.pace && `${row.pace.scope} ${row.pace.what}`],
+  ["Attempts", (row) => `${row.attempts}` + (row.max_attempts ? ` of ${row.max_attempts}` : "")],
+  ["Error", (row) => row.error_message && row.error_message + (row.error_code ? ` (code ${row.error_code})` : "")],
+  ["Provider's id", (row) => row.twilio_sid],
+  ["Warnings", (row) => row.warnings.join("; ")],
+];
+
+function drawFacts() {
+  const facts = story.row ? FACTS.map(([name, of]) => [name, of(story.row)]).filter(([, text]) => text) : [];
+  $("facts").replaceChildren(...facts.map(([name, text]) => make("div", {}, make("dt", {}, name), make("dd", {}, text))));
+  put("raw", JSON.stringify(story, null, 2));
+}
+
+async function load() {
+  const answer = await fetch(`/debug/messages/${id}`, { headers: { accept: "application/json" } }).catch(() => null);
+  if (answer?.ok) {
+    story = await answer.json();
+    drawStatus();
+    drawLine();
+    drawFacts();
+  } else if (!story) {
+    $("status").dataset.is = "off";
+    put("status", answer?.status === 404 ? "No message with this id." : answer ? (await answer.text()).trim() : "Punctual does not respond.");
+  }
+}
+
+let wanted = null;
+/** Soon, and once for all that happens meanwhile. */
+function loadSoon() {
+  wanted ??= setTimeout(() => {
+    wanted = null;
+    load();
+  }, 300);
+}
+
+begin((frame) => {
+  if (frame.events.some((event) => event.id === id)) loadSoon();
+  if (story && frame.state && !document.hidden) drawStatus();
+});
+load();
+// Other instances have events of their own.
+setInterval(() => !document.hidden && load(), AGAIN_MS);

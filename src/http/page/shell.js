@@ -1,0 +1,122 @@
+// What all pages have: the connection and its loss, the search, the keys.
+
+import { follow } from "./stream.js";
+import { dateTime, micros, zone } from "./words.js";
+
+export const $ = (id) => document.getElementById(id);
+
+/** Sets a text, if it is another. */
+export const put = (node, text) => {
+  const own = typeof node === "string" ? $(node) : node;
+  if (own.textContent !== text) own.textContent = text;
+};
+
+/** An element with properties, attributes (`data-…`, `aria-…`) and children. */
+export function make(name, properties = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.includes("-")) node.setAttribute(key, value);
+    else node[key] = value;
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** A link to the page of a message. */
+export const messageLink = (id) => make("a", { className: "id", href: `/messages/${id}`, title: id }, id.slice(0, 8));
+
+const LOST_MS = 4_000;
+let base = { us: 0, at: 0 };
+let heardAt = performance.now();
+let trouble = null;
+
+/** The database's time, extrapolated from the latest state. It stands still while the connection is lost. */
+export const now = () => (base.us ? base.us + (Math.min(performance.now(), heardAt + LOST_MS) - base.at) * 1000 : Date.now() * 1000);
+export const isLost = () => document.body.classList.contains("is-lost");
+
+/** The server's times in UTC become the browser's. */
+export const local = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => dateTime(micros(at), now()));
+
+const changes = [];
+/** Calls `then(isLost)` when the connection is lost or comes back. */
+export const onConnection = (then) => changes.push(then);
+
+function watch() {
+  const silent = performance.now() - heardAt;
+  const lost = silent > LOST_MS || trouble !== null;
+  if (lost !== isLost()) {
+    document.body.classList.toggle("is-lost", lost);
+    $("lost").hidden = !lost;
+    for (const then of changes) then(lost);
+  }
+  if (lost) explain(silent);
+}
+
+function explain(silent) {
+  const asOf = base.us ? ` Showing the state as of ${dateTime(base.us, Date.now() * 1000)}.` : "";
+  if (trouble?.status === 401 || trouble?.status === 403) {
+    if ($("lost").dataset.is === "out") return;
+    $("lost").dataset.is = "out";
+    $("lost").replaceChildren("You are logged out.", asOf, " ", make("a", { href: "/login" }, "Log in"));
+    return;
+  }
+  $("lost").dataset.is = "lost";
+  const reason = trouble ? `${trouble.text}.` : `Connection lost ${Math.round(silent / 1000)} s ago.`;
+  put("lost", `${reason}${asOf} Reconnecting…`);
+}
+
+/** Follows the stream: `then` gets every frame. */
+export function begin(then) {
+  put("zone", zone);
+  follow((frame) => {
+    if (frame.trouble) {
+      trouble = frame.trouble;
+      watch();
+      return;
+    }
+    if (frame.state) {
+      trouble = null;
+      heardAt = performance.now() - frame.age;
+      base = { us: micros(frame.state.now), at: heardAt };
+      watch();
+    }
+    then(frame);
+  });
+  setInterval(watch, 1_000);
+}
+
+const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
+
+$("search").addEventListener("submit", (event) => {
+  const wanted = $("q").value.trim().toLowerCase();
+  event.preventDefault();
+  if (wanted === "") return;
+  const shown = new Set([...document.querySelectorAll("a.id")].map((link) => link.title));
+  const found = UUID.test(wanted) ? [wanted] : [...shown].filter((id) => id.startsWith(wanted));
+  if (found.length === 1) location.assign(`/messages/${found[0]}`);
+  else $("q").setCustomValidity(found.length ? "Several ids begin like that. Enter more of it." : "No match on this page. Enter the full id.");
+  $("q").reportValidity();
+});
+$("q").addEventListener("input", () => $("q").setCustomValidity(""));
+
+const keys = new Map();
+/** A key, what it does, and how the help describes it. */
+export const onKey = (key, words, then) => keys.set(key, { words, then });
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
+  const known = keys.get(event.key);
+  if (!known) return;
+  event.preventDefault();
+  known.then();
+});
+
+function help() {
+  $("shortcuts").replaceChildren(...[...keys].map(([key, { words }]) => make("div", {}, make("dt", {}, make("kbd", {}, key)), make("dd", {}, words))));
+  $("help").showModal();
+}
+
+onKey("/", "Search", () => $("q").focus());
+onKey("?", "Show the keys", help);
+$("keys").addEventListener("click", help);

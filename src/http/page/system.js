@@ -1,0 +1,50 @@
+// The parts that sending needs, each with its state: for whoever looks for a cause.
+
+import { $, make, put } from "./shell.js";
+import { count, micros, span, time } from "./words.js";
+
+const PARTS = [
+  ["Change notifications", ({ listener }) => {
+    if (!listener.connected) return ["bad", listener.since ? `lost since ${time(micros(listener.since))}` : "not verified yet"];
+    const last = listener.last_notice_at ? `, the last at ${time(micros(listener.last_notice_at))}` : "";
+    return ["good", `live since ${time(micros(listener.since))}${last}`];
+  }],
+  ["Clock", ({ clock }) => clock.offset_us === null ? ["bad", "not measured; sending is paused"]
+    : ["good", `in step with the database (±${span(clock.uncertainty_us)}; offset ${clock.offset_us < 0 ? "−" : "+"}${span(Math.abs(clock.offset_us))})`]],
+  ["Database", ({ database, missing }) => missing.some((m) => /database$/.test(m)) ? ["bad", "not connected"]
+    : [database.waiting > 0 ? "warn" : "good", `${database.open} connections, ${database.idle} idle` + (database.waiting ? `, ${database.waiting} steps waiting for one` : "")]],
+  ["Loaded until", ({ window: { until } }) => until ? ["good", time(micros(until))] : ["warn", "loading"]],
+  ["Provider", ({ provider, last_sent_at: last }) => provider.count
+    ? ["good", `responds in ${span(Math.round(provider.sum_us / provider.count))}` + (last ? `, last accepted ${time(micros(last))}` : ", has accepted no message yet")]
+    : ["off", "no request yet"]],
+  ["Requests", ({ load }) => load.permits < load.max_in_flight
+    ? ["warn", `limited to ${count(load.permits)} at a time, because the provider throttles; ${count(load.in_flight)} in flight`]
+    : ["good", `${count(load.in_flight)} in flight (limit ${count(load.permits)})`]],
+  ["Claimed", ({ load }) => ["good", `${count(load.cleared)} messages, ${count(load.unrecorded)} results to save`]],
+  ["Paces", ({ paces }) => ["good", paces.length ? paceWords(paces) : "none waiting"]],
+  ["Journal", ({ journal }) => !journal ? ["off", "none is kept"] : journal.writable ? ["good", "written"] : ["warn", journal.reason || "cannot be written"]],
+  ["Sent twice", ({ duplicates }) => [duplicates > 0 ? "bad" : "good", duplicates ? `${count(duplicates)} ${duplicates === 1 ? "message" : "messages"}` : "none"]],
+];
+
+function paceWords(paces) {
+  const words = paces.slice(0, 3).map((pace) => `${pace.scope} ${pace.what}: the next about ${time(micros(pace.next_at))}`);
+  if (paces.length > words.length) words.push(`${count(paces.length - words.length)} more`);
+  return words.join("; ");
+}
+
+export function drawSystem(state) {
+  const list = $("health");
+  if (list.childElementCount !== PARTS.length) {
+    list.replaceChildren(...PARTS.map(([name]) => make("div", {}, make("dt", { className: "lamp" }, name), make("dd"))));
+  }
+  const faults = [];
+  PARTS.forEach(([name, judge], index) => {
+    const [is, text] = judge(state);
+    const [dt, dd] = list.children[index].children;
+    if (dt.dataset.is !== is) dt.dataset.is = is;
+    put(dd, text);
+    if (is === "bad" || is === "warn") faults.push(name.toLowerCase());
+  });
+  put("system-said", faults.length ? `look at: ${faults.join(", ")}` : "all parts work");
+  put("instance", state.instance);
+}

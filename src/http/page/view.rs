@@ -1,0 +1,286 @@
+//! The pages as templates, which escape every value.
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::http::status::{Sending, Status};
+use crate::message::Moment;
+use crate::reactor::report::{Overview, TimerKind, TimerReport, TimerState};
+
+/// What every page has: its head, the line on top, and the messages about the connection.
+fn page(title: &str, script: &str, main: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" data-version=(env!("CARGO_PKG_VERSION")) {
+            head {
+                (head(title))
+                script type="module" src=(script) {}
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header.top {
+                    a.mark href="/" { span.hand aria-hidden="true" {} "Punctual" }
+                    form #search .search role="search" action="/" {
+                        label.unseen for="q" { "Search messages" }
+                        input #q name="q" type="search" autocomplete="off" spellcheck="false" maxlength="100"
+                            placeholder="Message id" aria-keyshortcuts="/";
+                        button { "Search" }
+                    }
+                    button #keys type="button" aria-keyshortcuts="?" { "Keys" }
+                    form.out method="post" action="/logout" { button { "Log out" } }
+                }
+                p #lost .lost role="status" hidden {}
+                noscript { p.note { "Enable JavaScript for live updates." } }
+                (main)
+                footer {
+                    p { "Punctual " (env!("CARGO_PKG_VERSION")) " · times in " span #zone { "UTC" } }
+                    p {
+                        a href="/debug/timers" { "timers" } " "
+                        a href="/metrics" { "metrics" } " "
+                        a href="/openapi.json" { "API" }
+                    }
+                }
+                dialog #help aria-labelledby="h-help" {
+                    form method="dialog" { h2 #h-help { "Keys" } button { "Close" } }
+                    dl #shortcuts {}
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        meta name="robots" content="noindex";
+        title { (title) }
+        link rel="icon" href="/assets/mark.svg" type="image/svg+xml";
+        link rel="stylesheet" href="/assets/page.css";
+    }
+}
+
+/// The login, and why the last one failed.
+pub(in crate::http) fn login(wrong: Option<&str>) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head("Log in · Punctual")) }
+            body {
+                main.login {
+                    h1.mark { span.hand aria-hidden="true" {} "Punctual" }
+                    form method="post" action="/login" {
+                        label for="token" { "Token" }
+                        input #token name="token" type="password" autocomplete="current-password" required autofocus
+                            aria-describedby="why";
+                        @if let Some(sentence) = wrong { p.wrong role="alert" { (sentence) } }
+                        button { "Log in" }
+                        p #why .aside {
+                            "To get it, run " code { "punctual token" } " on the machine of the daemon."
+                        }
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// The page of one message; the script fills it.
+pub(super) fn message(id: &str) -> String {
+    let main = html! {
+        main #main .one tabindex="-1" data-id=(id) {
+            section.now aria-labelledby="status" {
+                p.aside { "Message " code { (id) } }
+                h1 #status .lamp data-is="off" { "Loading…" }
+                p #what aria-live="polite" {}
+            }
+            section aria-labelledby="h-line" {
+                div.head { h2 #h-line { "Time line" } }
+                ol #line .line {}
+            }
+            section aria-labelledby="h-facts" {
+                div.head { h2 #h-facts { "Details" } }
+                dl #facts .facts {}
+            }
+            details { summary { "Raw JSON" } pre #raw tabindex="0" {} }
+        }
+    };
+    page(
+        &format!("Message {} · Punctual", short(id)),
+        "/assets/message.js",
+        &main,
+    )
+}
+
+/// The page of everything.
+pub(super) fn overview(overview: &Overview, status: &Status) -> String {
+    let main = html! {
+        main #main tabindex="-1" {
+            (now(overview, status))
+            section #needs .needs aria-labelledby="h-needs" hidden {
+                div.head { h2 #h-needs { "Needs you" } }
+                ul #need-list .cards {}
+            }
+            (schedule())
+            (upcoming(overview))
+            section.feed aria-labelledby="h-feed" {
+                div.head {
+                    h2 #h-feed { "Live events" }
+                    p #rate .aside {}
+                    button #pause type="button" { "Pause feed" }
+                }
+                ol #feed aria-labelledby="h-feed" tabindex="0" {}
+            }
+            (punctuality())
+            (system(overview))
+        }
+    };
+    page("Punctual", "/assets/page.js", &main)
+}
+
+fn now(overview: &Overview, status: &Status) -> Markup {
+    let lamp = match status.is {
+        Sending::All => "good",
+        Sending::Part | Sending::Paused => "warn",
+        Sending::Nothing => "bad",
+    };
+    html! {
+        section.now aria-label="State" {
+            h1 #ready .lamp data-is=(lamp) data-sending=(status.is.as_str()) { (status.text) }
+            p #waiting { (overview.timers.window.armed) " in memory" }
+            p #instances .aside {}
+            p.unseen #said aria-live="polite" {}
+        }
+    }
+}
+
+fn schedule() -> Markup {
+    html! {
+        section.chart aria-labelledby="h-line" {
+            div.head { h2 #h-line { "Next 10 minutes" } p #peak .aside {} }
+            div.strip {
+                svg #strip viewBox="0 0 1400 100" preserveAspectRatio="none" role="img" aria-labelledby="h-line peak" {}
+                div #ticks .ticks aria-hidden="true" {}
+            }
+            ul.legend {
+                li data-is="went" { "sent" }
+                li data-is="wrong" { "failed or to be retried" }
+                li data-is="came" { "due" }
+                li #axis .axis {}
+            }
+        }
+    }
+}
+
+fn upcoming(overview: &Overview) -> Markup {
+    let timers = &overview.timers.timers;
+    html! {
+        section.upcoming aria-labelledby="h-up" {
+            div.head { h2 #h-up { "Upcoming" } p #armed .aside {} }
+            table #upcoming tabindex="-1" {
+                thead {
+                    tr {
+                        th.num scope="col" { "In" } th scope="col" { "Due" } th scope="col" { "Message" }
+                        th scope="col" { "What happens" }
+                    }
+                }
+                tbody #timers { @for timer in timers { (row(timer)) } }
+            }
+            p #none .empty hidden[!timers.is_empty()] {
+                "No messages are upcoming. A new row in " code { "scheduled_messages" } " appears here at once."
+            }
+            p #more .aside {}
+        }
+    }
+}
+
+fn row(timer: &TimerReport) -> Markup {
+    let id = timer.id.to_string();
+    html! {
+        tr data-id=(id) {
+            td.num { (countdown(timer.due_in_us)) }
+            td { (clock(timer.due_at)) }
+            td { a.id href={ "/messages/" (id) } title=(id) { (short(&id)) } }
+            td.then { (then(timer)) }
+        }
+    }
+}
+
+fn punctuality() -> Markup {
+    html! {
+        section.late aria-labelledby="h-late" {
+            div.head {
+                h2 #h-late { "Punctuality" }
+                div.choice role="group" aria-label="Period" {
+                    button type="button" data-period="hour" aria-pressed="true" { "1 h" }
+                    button type="button" data-period="day" aria-pressed="false" { "24 h" }
+                }
+            }
+            p #count .aside {}
+            dl.figures {
+                div { dt { "within 100 ms" } dd #share { "–" } }
+                div { dt { "half within" } dd #p50 { "–" } }
+                div { dt { "99 % within" } dd #p99 { "–" } }
+                div { dt { "latest" } dd #max { "–" } }
+            }
+            svg #histogram viewBox="0 0 400 110" role="img" aria-labelledby="h-late histogram-said" {}
+            p #histogram-said .unseen {}
+        }
+    }
+}
+
+fn system(overview: &Overview) -> Markup {
+    html! {
+        details.system {
+            summary { h2 { "System" } p #system-said .aside {} }
+            div.columns {
+                dl #health {}
+                div.dial {
+                    svg #dial viewBox="0 0 120 120" aria-hidden="true" {}
+                    div { p.aside { "Timer wheel: slots in use, of 64 a level" } ol #levels .levels {} }
+                }
+            }
+            p.aside { "Instance " code #instance { (overview.timers.instance) } }
+        }
+    }
+}
+
+fn clock(at: Moment) -> String {
+    at.to_utc()
+        .map_or_else(|| at.to_string(), |t| t.format("%H:%M:%S").to_string())
+}
+
+fn then(timer: &TimerReport) -> &'static str {
+    match (timer.kind, timer.state) {
+        (TimerKind::Watch, _) => "being sent by another instance",
+        (TimerKind::Message, TimerState::Armed) => "will be sent",
+        (TimerKind::Message, TimerState::Cleared) => "claimed, leaves on time",
+        (TimerKind::Message, TimerState::Sending) => "waiting for the provider's response",
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+fn countdown(us: i64) -> String {
+    let sign = if us < 0 { "−" } else { "" };
+    let s = us.unsigned_abs() / 1_000_000;
+    format!("{sign}{}:{:02}", s / 60, s % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_escaped() {
+        let page = login(Some("<b a=\"1\">&"));
+        assert!(
+            page.contains("&lt;b a=&quot;1&quot;&gt;&amp;</p>"),
+            "{page}"
+        );
+    }
+}
