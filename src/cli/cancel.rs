@@ -1,49 +1,39 @@
-//! `punctual cancel ID`: cancels a message that has not been sent yet.
+//! `punctual cancel`: cancels messages that have not been sent yet.
 
-use anyhow::bail;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::{output, session};
+use super::act::{self, Outcome, Session, Target};
+use super::output;
 use crate::config::Sources;
-use crate::message::{MessageId, Status};
-use crate::store::user::UserSession;
+use crate::store::operator::Act;
 
-/// Cancel a message that has not been sent yet.
+/// Cancel a message that has not been sent yet, or all of a filter.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  punctual cancel 00000000-0000-0000-0000-000000000001\n\nRefused \
-                  (exit code 1) once it has been claimed, at most 50 ms before its time."
+    after_help = "Example:\n  punctual cancel 00000000-0000-0000-0000-000000000001\n  punctual cancel --campaign \
+                  00000000-0000-0000-0000-00000000000b --yes\n\nRefused (exit code 1) once it has been claimed, at \
+                  most 50 ms before its time; of many, those are skipped and counted."
 )]
 pub(super) struct Args {
-    /// Id of the message
-    #[arg(value_parser = super::message_id)]
-    id: Uuid,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    target: Target,
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
-    let dsn = session::dsn(sources)?;
-    let id = MessageId(args.id);
-    let already = session::with(&dsn, async |client| {
-        let app = UserSession::new(client);
-        let before = app.fate(id).await?;
-        if !app.cancel(id).await.map_err(super::refused)? {
-            bail!("no message {id} in {dsn}, or this role may not change it");
-        }
-        Ok(before.is_some_and(|(status, _)| status == Status::Cancelled))
-    })
-    .await?;
-    if args.json {
-        let text = json!({"id": id, "status": "cancelled", "changed": !already});
+    let session = Session::begin(sources).await?;
+    let json = args.target.json;
+    let (id, is_changed) = match session.act(&args.target, &Act::Cancel).await? {
+        Outcome::One { id, is_changed } => (id, is_changed),
+        Outcome::Many(done) => return act::print_many(done, "cancelled", json),
+    };
+    if json {
+        let text = json!({"id": id, "status": "cancelled", "changed": is_changed});
         return output::print(&format!("{text:#}\n"));
     }
-    let done = if already {
-        "was already cancelled"
-    } else {
+    let done = if is_changed {
         "cancelled"
+    } else {
+        "was already cancelled"
     };
     output::print(&format!("message {id} {done}\n"))
 }

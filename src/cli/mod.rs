@@ -4,11 +4,13 @@
 //!
 //! A new command is a file with `Args` and `run`, and a line in `Command` and in `call`.
 
+mod act;
 mod ask;
 mod cancel;
 mod demo;
 mod doctor;
 mod health;
+mod list;
 mod logs;
 mod migrate;
 #[cfg(feature = "otlp")]
@@ -18,10 +20,13 @@ mod pace;
 mod pause;
 mod reschedule;
 mod resolve;
+mod retry;
 mod run;
 mod schedule;
+mod select;
 mod session;
 mod shell;
+mod stats;
 mod timers;
 mod token;
 mod when;
@@ -70,6 +75,7 @@ enum Command {
     Demo(demo::Args),
     Doctor(doctor::Args),
     Health(health::Args),
+    List(list::Args),
     Man(shell::Man),
     Migrate(migrate::Args),
     Pace(pace::Args),
@@ -78,8 +84,10 @@ enum Command {
     Reschedule(reschedule::Args),
     Resolve(resolve::Args),
     Resume(pause::ResumeArgs),
+    Retry(retry::Args),
     Run(run::Args),
     Schedule(schedule::Args),
+    Stats(stats::Args),
     Timers(timers::Args),
     Token(token::Args),
     Why(why::Args),
@@ -146,6 +154,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => block_on_all_cores(demo::run(args, &sources)),
         Command::Doctor(args) => block_on(doctor::run(args, &sources)),
         Command::Health(args) => block_on(health::run(args, &sources)),
+        Command::List(args) => block_on(list::run(args, &sources)),
         Command::Man(args) => shell::man(&args),
         Command::Migrate(args) => block_on(migrate::run(args, &sources)),
         Command::Pace(args) => block_on(pace::run(args, &sources)),
@@ -154,8 +163,10 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Reschedule(args) => block_on(reschedule::run(args, &sources)),
         Command::Resolve(args) => block_on(resolve::run(args, &sources)),
         Command::Resume(args) => block_on(pause::resume(args, &sources)),
+        Command::Retry(args) => block_on(retry::run(args, &sources)),
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
         Command::Schedule(args) => block_on(schedule::run(args, &sources)),
+        Command::Stats(args) => block_on(stats::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),
         Command::Token(args) => token::run(&args, &sources),
         Command::Why(args) => block_on(why::run(args, &sources)),

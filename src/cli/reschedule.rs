@@ -1,33 +1,43 @@
-//! `punctual reschedule ID --at`: moves a message to another time.
+//! `punctual reschedule`: moves messages to another time.
 
-use anyhow::bail;
+use std::time::Duration;
+
+use clap::ArgGroup;
 use jiff::tz::TimeZone;
 use serde_json::json;
-use uuid::Uuid;
 
+use super::act::{self, Outcome, Session, Target};
 use super::schedule::zone;
 use super::when::{self, FORMS, When};
-use super::{Usage, output, session};
+use super::{Usage, output};
 use crate::config::Sources;
-use crate::message::{MessageId, Status};
-use crate::store::doctor::database_time;
-use crate::store::user::UserSession;
+use crate::message::Moment;
+use crate::store::operator::{Act, NewTime};
 
-/// Move a message that has not been sent yet to another time.
+/// Move a message that has not been sent yet to another time, or all of a filter.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  punctual reschedule 00000000-0000-0000-0000-000000000001 --at 'in 2h'\n\n\
+    after_help = "Example:\n  punctual reschedule 00000000-0000-0000-0000-000000000001 --at 'in 2h'\n  \
+                  punctual reschedule --status pending --to 'in 1h' --later 30m\n\n\
                   A deferral (quiet hours) or a retry's pause is dropped, and the rules apply again \
-                  to the new time."
+                  to the new time. A failed message is not moved but retried: punctual retry."
 )]
+#[command(group = ArgGroup::new("new time").required(true).args(["at", "later", "earlier"]))]
 pub(super) struct Args {
-    /// Id of the message
-    #[arg(value_parser = super::message_id)]
-    id: Uuid,
+    #[command(flatten)]
+    target: Target,
 
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     #[arg(help = format!("Due time: {FORMS}"))]
-    at: String,
+    at: Option<String>,
+
+    /// Each by so much later, like 30m or 1h 30m
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    later: Option<Duration>,
+
+    /// Each by so much earlier
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    earlier: Option<Duration>,
 
     /// Time zone of a local --at [default: this machine's]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
@@ -36,56 +46,61 @@ pub(super) struct Args {
     /// Accept a time in the past (sent at once, or cancelled if older than the allowed lateness)
     #[arg(long)]
     past_ok: bool,
+}
 
-    /// Print JSON, with times in UTC
-    #[arg(long)]
-    json: bool,
+impl Args {
+    /// The new time; relative ones count from `now`.
+    fn new_time(&self, now: Moment, local: &TimeZone) -> anyhow::Result<NewTime> {
+        let us = |by: Duration| i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        if let Some(later) = self.later {
+            return Ok(NewTime::By(us(later)));
+        }
+        if let Some(earlier) = self.earlier {
+            return Ok(NewTime::By(-us(earlier)));
+        }
+        let at = at(self.at.as_deref().unwrap_or_default(), now, local)?;
+        if at < now && !self.past_ok {
+            return Err(super::schedule::passed(at, now).into());
+        }
+        Ok(NewTime::At(at))
+    }
+}
+
+/// The time of --at, with a remark on how it was read.
+pub(super) fn at(text: &str, now: Moment, local: &TimeZone) -> Result<Moment, Usage> {
+    let written = When::parse(text, local).map_err(Usage::of("--at"))?;
+    if let Some(note) = written.note() {
+        output::remark(note);
+    }
+    Ok(written.instant(now))
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let local = args.timezone.clone().unwrap_or_else(TimeZone::system);
-    let written = When::parse(&args.at, &local).map_err(Usage::of("--at"))?;
-    let dsn = session::dsn(sources)?;
-    let id = MessageId(args.id);
-    let (at, now) = session::with(&dsn, async |client| {
-        let now = database_time(client).await?;
-        let at = written.instant(now);
-        if at < now && !args.past_ok {
-            return Err(super::schedule::passed(at, now).into());
-        }
-        let app = UserSession::new(client);
-        if !app.reschedule(id, at).await.map_err(super::refused)? {
-            bail!(match app.fate(id).await? {
-                Some((status, _)) => why_not(id, status),
-                None => format!("no message {id} in {dsn}"),
-            });
-        }
-        Ok((at, now))
-    })
-    .await?;
-    if let Some(note) = written.note() {
-        output::remark(note);
+    // A mistake in it is found before the database is asked.
+    if let Some(text) = &args.at {
+        When::parse(text, &local).map_err(Usage::of("--at"))?;
     }
-    if args.json {
+    let session = Session::begin(sources).await?;
+    let to = args.new_time(session.now, &local)?;
+    let id = match session.act(&args.target, &Act::Reschedule(to)).await? {
+        Outcome::One { id, .. } => id,
+        Outcome::Many(done) => return act::print_many(done, "moved", args.target.json),
+    };
+    let at = match to {
+        NewTime::At(at) => Some(at),
+        NewTime::By(_) => None,
+    };
+    if args.target.json {
         let text = json!({"id": id, "status": "pending", "scheduled_at": at});
         return output::print(&format!("{text:#}\n"));
     }
-    let shown = when::show(at, &local);
-    let distance = when::distance(at, now);
-    output::print(&format!("message {id} moved to {shown}, {distance}\n"))
-}
-
-fn why_not(id: MessageId, status: Status) -> String {
-    let what = match status {
-        // It became pending between the two statements, or the role may read and not write.
-        Status::Pending => "is pending, but this role may not change it",
-        Status::Sending => "is being sent; it can no longer be moved",
-        Status::Unconfirmed => "is unconfirmed; `punctual why` shows what to do",
-        Status::Sent | Status::Delivered => {
-            "was already sent; to send it again, schedule a new one"
-        }
-        Status::Failed => "has failed; to send it again, set its status to 'pending'",
-        Status::Cancelled => "is cancelled; to send it after all, set its status to 'pending'",
-    };
-    format!("message {id} {what}")
+    let moved = at.map_or_else(
+        || "moved".to_owned(),
+        |at| {
+            let shown = when::show(at, &local);
+            format!("moved to {shown}, {}", when::distance(at, session.now))
+        },
+    );
+    output::print(&format!("message {id} {moved}\n"))
 }

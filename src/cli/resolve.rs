@@ -1,34 +1,32 @@
-//! `punctual resolve ID`: settles an unconfirmed message by hand.
+//! `punctual resolve`: settles unconfirmed messages by hand.
 
-use anyhow::bail;
 use clap::ArgGroup;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::{Usage, output, session};
+use super::act::{self, Outcome, Session, Target};
+use super::{Usage, output};
 use crate::config::Sources;
-use crate::message::{InstanceId, MessageId, ProviderSid};
+use crate::message::ProviderSid;
 use crate::provider;
-use crate::schedule::LookUpPlan;
-use crate::store::Store;
-use crate::store::resolve::{Resolved, Verdict};
+use crate::store::operator::Act;
+use crate::store::resolve::Verdict;
 
 const EXAMPLE: &str = "\
 Example:
   punctual resolve 00000000-0000-0000-0000-000000000001 --sent SM0123456789abcdef0123456789abcdef
   punctual resolve 00000000-0000-0000-0000-000000000001 --resend
+  punctual resolve --from '2h ago' --cancel
 
 Look the message up in Twilio's log first: `punctual why ID` shows when it was tried and the \
 look-ups so far. If it was sent after all, --resend sends a second text.";
 
-/// Settle an unconfirmed message by hand.
+/// Settle an unconfirmed message by hand, or all of a filter.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 #[command(group = ArgGroup::new("decision").required(true).args(["sent", "resend", "cancel"]))]
 pub(super) struct Args {
-    /// Id of the message
-    #[arg(value_parser = super::message_id)]
-    id: Uuid,
+    #[command(flatten)]
+    target: Target,
     /// Twilio has it; with its sid, the delivery status will be looked up
     #[arg(long, value_name = "SID", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "clap: a flag that may have a value")]
@@ -39,12 +37,6 @@ pub(super) struct Args {
     /// Do not send it, whether or not it was sent
     #[arg(long)]
     cancel: bool,
-    /// Who decided, for the record [default: the user of this session]
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl Args {
@@ -55,15 +47,6 @@ impl Args {
             None => Ok(Verdict::Cancel),
         }
     }
-
-    fn by(&self) -> String {
-        let named = self.by.clone();
-        named
-            .or_else(|| std::env::var("USER").ok())
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| "unknown".to_owned())
-    }
 }
 
 fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
@@ -71,28 +54,23 @@ fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
-    let (id, by, verdict) = (MessageId(args.id), args.by(), args.verdict()?);
-    let dsn = session::dsn(sources)?;
-    let store = Store::new(dsn.pool(1), InstanceId::fresh())
-        .with_look_ups(Some(LookUpPlan::UNHEARD.first()));
-    match store
-        .resolve(id, &verdict, &by)
-        .await
-        .map_err(super::refused)?
-    {
-        Resolved::Done => {}
-        Resolved::Missing => {
-            bail!("no message {id} in {dsn}, or this role may not change it")
-        }
-        Resolved::NotInDoubt(status) => bail!(
-            "message {id} is {status}, not unconfirmed: there is nothing to resolve; see \
-             `punctual why {id}`"
-        ),
-        Resolved::SidTaken => bail!("that sid belongs to another message: nothing was changed"),
+    let verdict = args.verdict()?;
+    if matches!(verdict, Verdict::Sent(Some(_))) && args.target.is_many() {
+        let why = "a sid is that of one message: leave it out, or name the message";
+        return Err(Usage::of("--sent")(why.to_owned()).into());
     }
+    let session = Session::begin(sources).await?;
+    let json = args.target.json;
+    let id = match session
+        .act(&args.target, &Act::Resolve(verdict.clone()))
+        .await?
+    {
+        Outcome::One { id, .. } => id,
+        Outcome::Many(done) => return act::print_many(done, "resolved", json),
+    };
     let status = verdict.status().as_str();
-    if args.json {
-        let text = json!({"id": id, "status": status, "by": by});
+    if json {
+        let text = json!({"id": id, "status": status, "by": args.target.who().as_str()});
         return output::print(&format!("{text:#}\n"));
     }
     let now = match verdict {

@@ -17,6 +17,8 @@ pub(super) const FORMS: &str = "2026-01-02T09:00:00+01:00, \"2026-01-02 09:00\" 
 pub(super) enum When {
     /// Relative to now; the caller chooses the clock.
     In(Duration),
+    /// The same, in the past.
+    Ago(Duration),
     /// An instant, with a remark on how it was read.
     At(Moment, Option<String>),
 }
@@ -36,6 +38,11 @@ impl When {
                     format!("cannot read {text:?} as a duration ({e}); try \"in 10m\" or +90s")
                 });
         }
+        if let Some(ago) = text.strip_suffix(" ago") {
+            return humantime::parse_duration(ago.trim())
+                .map(Self::Ago)
+                .map_err(|e| format!("cannot read {text:?} as a duration ({e}); try \"2h ago\""));
+        }
         if let Ok(zoned) = text.parse::<ZonedDateTime>() {
             return Ok(Self::At(moment(zoned.timestamp()), None));
         }
@@ -54,6 +61,7 @@ impl When {
     pub(super) fn instant(&self, now: Moment) -> Moment {
         match self {
             Self::In(ahead) => now + *ahead,
+            Self::Ago(ago) => now - *ago,
             Self::At(at, _) => *at,
         }
     }
@@ -61,7 +69,7 @@ impl When {
     /// A remark on how it was read.
     pub(super) fn note(&self) -> Option<&str> {
         match self {
-            Self::In(_) => None,
+            Self::In(_) | Self::Ago(_) => None,
             Self::At(_, note) => note.as_deref(),
         }
     }
@@ -170,6 +178,7 @@ mod tests {
         check("in 10m", "1970-01-01T00:10:00.000000Z", None);
         check("+90s", "1970-01-01T00:01:30.000000Z", None);
         check("in 1h 30m", "1970-01-01T01:30:00.000000Z", None);
+        check("2h ago", "1969-12-31T22:00:00.000000Z", None);
         check("now", "1970-01-01T00:00:00.000000Z", None);
     }
 

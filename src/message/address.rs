@@ -112,6 +112,14 @@ impl Address {
         }
     }
 
+    /// A row's recipient for people: masked, or, if it is none, that.
+    pub fn masked_of(channel: Channel, text: &str) -> String {
+        Self::parse(channel, text).map_or_else(
+            |_| format!("not a recipient of {}", channel.as_str()),
+            |to| to.masked(),
+        )
+    }
+
     /// For people: enough to recognise a known recipient, not enough to reach one.
     pub fn masked(&self) -> String {
         match self {

@@ -33,17 +33,8 @@ macro_rules! sql {
     }};
 }
 
-/// Where the indexes are defined.
-const INDEXES: &str = include_str!("../../migrations/20261128000004_indexes.sql");
-
-/// Where the index on the numbers of pending messages is.
-const EDGES: &str = include_str!("../../migrations/20261128220000_edges.sql");
-
 #[macro_use]
 mod trimmed;
-
-/// Where the index on the messages of a campaign is.
-const CLAIM_INDEXES: &str = include_str!("../../migrations/20261129020001_claim_indexes.sql");
 
 const WHITE: &str = white!();
 
@@ -51,7 +42,9 @@ mod catalog;
 mod changes;
 mod claim;
 mod fault;
+mod indexes;
 mod lists;
+mod operator;
 mod rights;
 
 /// Appends one expression, for rows of this alias (with its dot; it may be empty).
@@ -188,14 +181,9 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"daemon_roles" => out.row(catalog::DAEMON_ROLES, b""),
         // Every index of the app's tables, as rows for `values`: table, name, a column that it is
         // for (null: whatever the table has), and the rest of its definition.
-        b"indexes" => {
-            out.row(cut(INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
-            out.row(",\n", b"");
-            out.row(cut(EDGES, "(values\n", ") as w (tab, name,"), b"");
-            out.row(",\n", b"");
-            out.row(cut(CLAIM_INDEXES, "(values\n", "\n      ) as w (tab, name,"), b"");
-        }
+        b"indexes" => indexes::put(out),
         _ if claim::put(name, alias, out) || changes::put(name, alias, out) => {}
+        _ if operator::put(name, alias, out) => {}
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
 }

@@ -4,6 +4,7 @@
 //! - `path/`: the path of a message: window, claim, record.
 //! - `ledger/`: attempts and what happened to them: receipts, look-ups, recovery, `why`.
 //! - `app/`: the app's own tables, and `scheduled_messages` as the app writes it.
+//! - `operator/`: what people see of many messages, and do to them.
 //! - `session/`: connections.
 //! - `schema/`: `migrate` and `doctor`.
 //!
@@ -34,6 +35,7 @@ mod app_schema;
 mod error;
 mod halving;
 mod ledger;
+pub mod operator;
 mod path;
 mod refusal;
 mod schema;

@@ -130,7 +130,7 @@ async fn what_cannot_be_done_is_said() {
         (vec![ID], 64, "--sent"),
         (vec![ID, "--sent", "--cancel"], 64, "cannot be used with"),
         (vec![ID, "--sent", "SM1"], 64, "32 hexadecimal digits"),
-        (vec!["1", "--cancel"], 64, "expected a UUID"),
+        (vec!["1", "--cancel"], 64, "the beginning of it"),
         (vec![&other, "--cancel"], 1, "no message"),
         (vec![ID, "--sent", SID], 1, "belongs to another message"),
     ] {

@@ -316,11 +316,12 @@ async fn cancel_and_reschedule_say_what_became_of_the_message() {
     for (status, command, code, says) in [
         ("pending", CANCEL, 0, "cancelled"),
         ("cancelled", CANCEL, 0, "was already cancelled"),
-        ("sending", CANCEL, 1, "it is too late to cancel it"),
-        ("sent", CANCEL, 1, "it is too late to cancel it"),
+        ("sending", CANCEL, 1, "is being sent this moment"),
+        ("sent", CANCEL, 1, "was already sent"),
         ("pending", MOVE, 0, "moved to"),
         ("sending", MOVE, 1, "is being sent"),
-        ("unconfirmed", MOVE, 1, "shows what to do"),
+        ("unconfirmed", MOVE, 1, "punctual resolve"),
+        ("failed", MOVE, 1, "punctual retry"),
         ("sent", MOVE, 1, "was already sent"),
         ("cancelled", MOVE, 1, "set its status to 'pending'"),
         (
@@ -329,7 +330,7 @@ async fn cancel_and_reschedule_say_what_became_of_the_message() {
             64,
             "--past-ok",
         ),
-        ("pending", &["cancel", "1"], 64, "UUID"),
+        ("pending", &["cancel", "1"], 64, "the beginning of it"),
     ] {
         check(&db, status, command, code, says).await;
     }

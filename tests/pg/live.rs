@@ -187,6 +187,7 @@ async fn a_large_table_gets_its_indexes_beside_the_writers_and_leftovers_are_reb
             "scheduled_messages_campaign_idx",
             "scheduled_messages_dedup_key",
             "scheduled_messages_due_idx",
+            "scheduled_messages_ended_idx",
             "scheduled_messages_event_idx",
             "scheduled_messages_number_idx",
             "scheduled_messages_open_idx",

@@ -36,6 +36,7 @@ mod migrate;
 mod missed;
 mod neighbours;
 mod notice;
+mod operator;
 mod opt_out;
 mod ours;
 mod outcome;

@@ -1,6 +1,6 @@
 //! `punctual timers`: shows the armed timers of a running daemon.
 
-mod table;
+pub(super) mod table;
 
 use anyhow::{Context, bail};
 use reqwest::{StatusCode, Url};

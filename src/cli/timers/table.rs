@@ -170,7 +170,7 @@ fn fold(text: &str, width: usize) -> String {
 }
 
 /// Left-aligned columns two spaces apart, each as wide as its widest cell; as many as fit.
-fn columns<const N: usize>(mut rows: Vec<[String; N]>, width: usize) -> String {
+pub(in crate::cli) fn columns<const N: usize>(mut rows: Vec<[String; N]>, width: usize) -> String {
     const GAP: usize = 2;
     let widths = |rows: &[[String; N]]| {
         let mut widths = [0; N];
@@ -208,13 +208,13 @@ fn columns<const N: usize>(mut rows: Vec<[String; N]>, width: usize) -> String {
     text
 }
 
-fn zoned(time: Timestamp, zone: &TimeZone) -> ZonedDateTime {
+pub(in crate::cli) fn zoned(time: Timestamp, zone: &TimeZone) -> ZonedDateTime {
     time.to_zoned_datetime(zone.clone())
 }
 
 /// The time of day with milliseconds; for another day than `today`, the day and the minute.
 /// Both are cut off, not rounded up.
-fn local(time: &str, zone: &TimeZone, today: Option<&ZonedDateTime>) -> String {
+pub(in crate::cli) fn local(time: &str, zone: &TimeZone, today: Option<&ZonedDateTime>) -> String {
     let Ok(time) = time.parse::<Timestamp>() else {
         return time.to_owned();
     };

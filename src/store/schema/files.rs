@@ -27,6 +27,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261129020000_claim",
     "20261129020001_claim_indexes",
     "20261130040000_operators",
+    "20261130040001_list_index",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

@@ -31,7 +31,7 @@ pub(super) const APART: &[&str] = &[
     "ledger/quarantine_begin",
 ];
 
-// Whatever looks for the first that are due (`load_window`, `expire`, `held_*`) passes the index pages on which
+// Whatever looks for the first that are due (`load_window`, `expire`, `held_*`, `walk`) passes the index pages on which
 // only dead entries are left, until somebody vacuums: some 250 of these a page, hence their larger shares.
 pub(super) const DAEMON: &[Case] = &[
     case("ledger/recover_known", 20, 6, "plans.tokens('new')"),
@@ -410,6 +410,59 @@ pub(super) const DAEMON: &[Case] = &[
         "plans.id('instance', 1), 20",
     ),
     case("ledger/tell_ids", 1, 10, "plans.id('sent', 1)"),
+    // Of each of seven statuses, twenty rows; those of herds are sorted.
+    case(
+        "operator/walk",
+        140,
+        10,
+        "array['pending', 'sending', 'unconfirmed', 'sent', 'delivered', 'failed', 'cancelled'], false, null, '-infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, null, null, 20, 20",
+    ),
+    case(
+        "operator/walk",
+        40,
+        40,
+        "array['pending'], true, null, '-infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, null, null, 20, 20",
+    ),
+    case(
+        "operator/walk",
+        20,
+        10,
+        "array['sent'], false, null, '-infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, null, null, 20, 20",
+    ),
+    case(
+        "operator/walk",
+        500,
+        10,
+        "array['sent'], false, null, '-infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', plans.id('user', 1), null, null, 'none', '+13005550100', 20, 500",
+    ),
+    case(
+        "operator/walk",
+        20,
+        10,
+        "array['pending', 'sending', 'unconfirmed', 'sent', 'delivered', 'failed', 'cancelled'], false, plans.ids('sent'), '-infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, null, null, 20, 40",
+    ),
+    case(
+        "operator/stats",
+        500,
+        10,
+        "array['sent'], false, null, '-infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 'infinity', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, null, null, 500, 500, 'hour'",
+    ),
+    case(
+        "operator/find",
+        20,
+        10,
+        "plans.id('sent', 1), plans.id('sent', 1), plans.sid('sent', 2), 20",
+    ),
+    case("operator/rows", 20, 20, "plans.ids('sent')"),
+    case("operator/act_begin", 1, 1, "'x'"),
+    case("operator/act_cancel", 20, 60, "plans.ids('pending'), 'x'"),
+    case(
+        "operator/act_reschedule",
+        20,
+        60,
+        "plans.ids('pending'), now() + interval '1 day', null",
+    ),
+    case("operator/act_retry", 20, 60, "plans.ids('sent'), null"),
 ];
 
 /// What an app does, in whose session nothing is set: the triggers are in it.

@@ -32,13 +32,7 @@ pub(super) fn row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
     Ok(StoryRow {
         status: row.try_get("status")?,
         channel: channel.as_str(),
-        to: Address::parse(channel, to).map_or_else(
-            |_| match channel {
-                Channel::Sms => "not a phone number".to_owned(),
-                other => format!("not an address of the channel {}", other.as_str()),
-            },
-            |to| to.masked(),
-        ),
+        to: Address::masked_of(channel, to),
         characters: texts.iter().map(|text| text.chars().count()).sum(),
         segments: Segments::of_all(&texts),
         parts: (total > 1).then(|| format!("{done} of {total}")),

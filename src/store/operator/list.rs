@@ -1,0 +1,264 @@
+//! Lists of messages by a filter, in pages.
+
+use serde::Serialize;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::OperatorError;
+use super::walk::{Walk, signed};
+use crate::message::filter::{Place, Search};
+use crate::message::{Address, Channel, Filter, MessageId, Moment};
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Sql, Store, StoreError, prepared};
+
+static WALK: &Sql = sql!("sql/walk.sql");
+static FIND: &Sql = sql!("sql/find.sql");
+static ROWS: &Sql = sql!("sql/rows.sql");
+
+const STEP: &str = "listing messages";
+
+/// The rows of each status that a page reads, however few of them match.
+const READ_MAX: usize = 5_000;
+
+/// How many messages the beginning of an id may have.
+const FOUND_MAX: usize = 1_000;
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Paging {
+    /// The rows of a page.
+    pub limit: usize,
+    /// Where the page begins; `None`: at the beginning of the list.
+    pub after: Option<Place>,
+    /// Whether numbers and texts are shown; else numbers are masked, and texts left out.
+    pub reveals: bool,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// The messages. A page may have fewer than were requested, even none, and yet not be the last: where few messages
+    /// match, it ends after it has read so many.
+    pub messages: Vec<Listed>,
+    /// Where the next page begins; `None`: this is the last.
+    pub next: Option<String>,
+}
+
+/// A message in a list.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the columns of the table, by their names")]
+pub struct Listed {
+    pub id: MessageId,
+    pub status: String,
+    pub channel: &'static str,
+    /// Masked, unless numbers and texts were requested.
+    pub to: String,
+    /// Left out unless numbers and texts were requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// `greatest(scheduled_at, deferred_until, next_attempt_at)`: lists are in its order.
+    pub due: Moment,
+    pub scheduled_at: Moment,
+    pub message_type: Option<String>,
+    pub user: Option<Uuid>,
+    pub campaign: Option<Uuid>,
+    pub template: Option<Uuid>,
+    pub attempts: i32,
+    /// Why it was not sent, or not yet: a word from the ledger.
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    pub sent_at: Option<Moment>,
+    pub delivered_at: Option<Moment>,
+    pub cancelled_at: Option<Moment>,
+    /// The provider's id.
+    pub sid: Option<String>,
+}
+
+/// One row that the walk returns.
+pub(super) struct Walked {
+    pub(super) id: Uuid,
+    due: Moment,
+}
+
+/// What one step of a walk has found.
+pub(super) struct Stretch {
+    /// The rows that match, in the order of the list.
+    pub(super) rows: Vec<Walked>,
+    /// Where it goes on; `None`: that was all.
+    pub(super) next: Option<Place>,
+}
+
+impl Store {
+    /// A page of the messages of a filter.
+    pub async fn list(&self, filter: &Filter, paging: Paging) -> Result<Page, OperatorError> {
+        let ids = self.searched(filter).await?;
+        let stretch = self
+            .stretch(filter, ids, paging.after, paging.limit)
+            .await?;
+        let ids: Vec<Uuid> = stretch.rows.iter().map(|row| row.id).collect();
+        Ok(Page {
+            messages: self.listed(&ids, paging.reveals).await?,
+            next: stretch.next.map(|place| place.to_string()),
+        })
+    }
+
+    /// The ids that a filter searches for; `None`: it does not search by them.
+    pub(super) async fn searched(
+        &self,
+        filter: &Filter,
+    ) -> Result<Option<Vec<Uuid>>, OperatorError> {
+        match &filter.search {
+            Some(Search::Id { .. } | Search::Sid(_)) => {
+                let found = self.found(filter.search.as_ref(), FOUND_MAX + 1).await?;
+                if found.len() > FOUND_MAX {
+                    return Err(OperatorError::Broad);
+                }
+                Ok(Some(found))
+            }
+            Some(Search::Recipient(_)) | None => Ok(None),
+        }
+    }
+
+    /// The messages that a person names by the beginning of an id, a sid or a recipient: at most so many, the latest
+    /// first where it is a recipient.
+    pub async fn search(&self, search: &Search, most: usize) -> Result<Vec<MessageId>, StoreError> {
+        let found = match search {
+            Search::Id { .. } | Search::Sid(_) => self.found(Some(search), most).await?,
+            Search::Recipient(_) => {
+                let filter = Filter {
+                    search: Some(search.clone()),
+                    ..Filter::default()
+                };
+                let stretch = self.stretch(&filter, None, None, most).await?;
+                stretch.rows.into_iter().map(|row| row.id).collect()
+            }
+        };
+        Ok(found.into_iter().map(MessageId).collect())
+    }
+
+    async fn found(&self, search: Option<&Search>, most: usize) -> Result<Vec<Uuid>, StoreError> {
+        const STEP: &str = "searching for a message";
+        let (first, last, sid) = match search {
+            Some(Search::Id { first, last }) => (Some(first), Some(last), None),
+            Some(Search::Sid(sid)) => (None, None, Some(sid)),
+            Some(Search::Recipient(_)) | None => return Ok(Vec::new()),
+        };
+        let client = self.client().await?;
+        let statement = prepared(&client, FIND, STEP).await?;
+        let rows = client
+            .query(&statement, &[&first, &last, &sid, &signed(most)])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let ids = rows.iter().map(|row| row.try_get(0)).take(most);
+        ids.collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// The next rows that match, after a place: at most `limit`, or as many as there are among the rows that one
+    /// statement may read.
+    pub(super) async fn stretch(
+        &self,
+        filter: &Filter,
+        ids: Option<Vec<Uuid>>,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<Stretch, StoreError> {
+        // One more than is wanted shows whether there are more.
+        let wanted = limit.saturating_add(1);
+        let reads = if filter.is_by_index() {
+            wanted
+        } else {
+            wanted.max(READ_MAX)
+        };
+        let walk = Walk::new(filter, ids, after, wanted, reads);
+        let client = self.client().await?;
+        let statement = prepared(&client, WALK, STEP).await?;
+        let rows = client.query(&statement, &walk.parameters()).await;
+        let rows = rows.map_err(StoreError::at(STEP))?;
+        let read = rows.iter().map(walked).collect::<Result<Vec<_>, _>>();
+        let read = read.map_err(StoreError::unreadable(STEP))?;
+        let (mut rows, mut reached) = (Vec::with_capacity(read.len()), None);
+        for (row, matches) in read {
+            if matches {
+                rows.push(row);
+            } else {
+                reached = Some(place(&row));
+            }
+        }
+        let next = if rows.len() > limit {
+            rows.truncate(limit);
+            rows.last().map(place)
+        } else {
+            reached
+        };
+        Ok(Stretch { rows, next })
+    }
+
+    /// What a list shows of these messages, in their order.
+    pub async fn listed(&self, ids: &[Uuid], reveals: bool) -> Result<Vec<Listed>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = self.client().await?;
+        let statement = prepared(&client, ROWS, STEP).await?;
+        let rows = client.query(&statement, &[&ids]).await;
+        let rows = rows.map_err(StoreError::at(STEP))?;
+        let read = rows.iter().map(|row| listed(row, reveals));
+        read.collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+}
+
+fn place(row: &Walked) -> Place {
+    Place {
+        due: row.due,
+        id: row.id,
+    }
+}
+
+fn walked(row: &Row) -> Result<(Walked, bool), tokio_postgres::Error> {
+    let at: PgTimestamp = row.try_get("due")?;
+    let walked = Walked {
+        id: row.try_get("id")?,
+        due: at.0,
+    };
+    Ok((walked, row.try_get("matches")?))
+}
+
+fn listed(row: &Row, reveals: bool) -> Result<Listed, tokio_postgres::Error> {
+    let at = |column| -> Result<Moment, tokio_postgres::Error> {
+        Ok(row.try_get::<_, PgTimestamp>(column)?.0)
+    };
+    let maybe_at = |column| -> Result<Option<Moment>, tokio_postgres::Error> {
+        let at: Option<PgTimestamp> = row.try_get(column)?;
+        Ok(at.map(|at| at.0))
+    };
+    let channel = Channel::of(row.try_get("channel")?);
+    let to: String = row.try_get("to_number")?;
+    let body: Option<String> = row.try_get("body")?;
+    Ok(Listed {
+        id: MessageId(row.try_get("id")?),
+        status: row.try_get("status")?,
+        channel: channel.as_str(),
+        to: if reveals {
+            to
+        } else {
+            Address::masked_of(channel, &to)
+        },
+        body: body.filter(|_| reveals),
+        due: at("due")?,
+        scheduled_at: at("scheduled_at")?,
+        message_type: row.try_get("message_type")?,
+        user: row.try_get("user_id")?,
+        campaign: row.try_get("campaign_id")?,
+        template: row.try_get("template_id")?,
+        attempts: row.try_get("attempts")?,
+        reason: row.try_get("reason")?,
+        detail: row.try_get("detail")?,
+        sent_at: maybe_at("sent_at")?,
+        delivered_at: maybe_at("delivered_at")?,
+        cancelled_at: maybe_at("cancelled_at")?,
+        sid: row.try_get("sid")?,
+    })
+}

@@ -1,0 +1,63 @@
+//! What people see of many messages, and what they do to them: lists, searches, counts and acts. One statement
+//! (`sql/walk.sql`) applies a [`Filter`](crate::message::Filter) for all of them.
+
+mod acts;
+mod list;
+mod stats;
+mod walk;
+
+use super::StoreError;
+use crate::message::Status;
+
+pub use acts::{ACT_MAX, Act, Acted, Actor, Done, NewTime};
+pub use list::{Listed, Page, Paging};
+pub use stats::{By, Stat, Stats, UnknownBy};
+
+/// Why a list is not shown, or an act not done.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The beginning of an id that too many messages have.
+    #[error("too many messages have ids that begin so: write more of it")]
+    Broad,
+    /// The act does not apply to messages of the filter.
+    #[error("{act} applies to messages that are {status}; leave the status out of the filter, or name that one", status = .status.as_str())]
+    Status {
+        /// The verb.
+        act: &'static str,
+        /// What it applies to.
+        status: Status,
+    },
+    /// Not as many as were confirmed.
+    #[error("{}", count_sentence(*.messages, *.confirmed))]
+    Count {
+        /// How many there are.
+        messages: u64,
+        /// How many were confirmed.
+        confirmed: Option<u64>,
+    },
+    /// More than one act may change.
+    #[error(
+        "the filter has more than {ACT_MAX} messages, which is too many for one act: narrow it, for example by from and to"
+    )]
+    TooMany,
+    /// It failed after it had changed some.
+    #[error("{changed} messages were changed, and then it failed: {source}. To go on, count again")]
+    Interrupted {
+        /// How many.
+        changed: u64,
+        /// Why it failed.
+        source: StoreError,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn count_sentence(messages: u64, confirmed: Option<u64>) -> String {
+    match confirmed {
+        None => format!("the filter has {messages} messages: confirm that number"),
+        Some(confirmed) => {
+            format!("the filter has {messages} messages now, not {confirmed}: nothing was changed")
+        }
+    }
+}
