@@ -14,12 +14,14 @@ use tokio::task::JoinHandle;
 /// Nothing here takes this long on a machine that is merely busy.
 const AMPLE: Duration = Duration::from_secs(60);
 
-/// Between two checks of a condition that nothing reports.
-const CHECK_PAUSE: Duration = Duration::from_millis(10);
+/// Between two checks of a condition that nothing reports: a thirtieth of the time that it was waited for, within
+/// these. Ten tests wait at once, and each check costs a query or a request.
+const CHECK_PAUSE_MIN: Duration = Duration::from_millis(5);
+const CHECK_PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// So many checks are made at least: on a machine with so much other load that each takes long, so do the
 /// processes under test.
-const CHECKS_MIN: u32 = 2_000;
+const CHECKS_MIN: u32 = 800;
 
 /// Checks again and again until there is a result.
 pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
@@ -35,7 +37,7 @@ pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<
             checks < CHECKS_MIN || took < AMPLE,
             "not within {took:?} and {checks} checks: {what}"
         );
-        tokio::time::sleep(CHECK_PAUSE).await;
+        tokio::time::sleep((took / 30).clamp(CHECK_PAUSE_MIN, CHECK_PAUSE_MAX)).await;
     }
 }
 

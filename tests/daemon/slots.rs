@@ -204,7 +204,7 @@ async fn a_journal_that_cannot_be_marked_is_noted_in_the_database_and_proves_not
     };
     daemon.says("neither written nor removed").await;
     until("the database has noted it", async || {
-        let sql = "select bool_or(journal_incomplete) from punctual.instances";
+        let sql = "select coalesce(bool_or(journal_incomplete), false) from punctual.instances";
         let noted: bool = world.app.query_one(sql, &[]).await.unwrap().get(0);
         noted.then_some(())
     })

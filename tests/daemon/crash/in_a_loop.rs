@@ -2,8 +2,8 @@
 //! provider's list can tell of the messages that it was sending is settled within a minute.
 //!
 //! ```sh
-//! cargo test --test kill crash_loop -- --nocapture                            # as in the default suite
-//! PUNCTUAL_LOOP_KILLS=100 cargo test --test kill crash_loop -- --nocapture
+//! cargo test --test daemon crash::in_a_loop -- --nocapture                            # as in the default suite
+//! PUNCTUAL_LOOP_KILLS=100 cargo test --test daemon crash::in_a_loop -- --nocapture
 //! ```
 
 use std::time::Duration;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::judge::{Verdict, judge};
+use crate::crash::judge::{Verdict, judge};
+use crate::crash::world::{Kind, World, insert};
 use crate::twilio::{Fault, Habits, Odds};
-use crate::world::{Kind, World, insert};
 
 /// In the default suite.
 const KILLS: usize = 10;

@@ -7,10 +7,10 @@ use punctual::store::Migrator;
 use tokio::net::TcpListener;
 
 use super::{SECOND, load, recovered, tell, world};
+use crate::crash::world::{Kind, World};
 use crate::harness::{dsn, session};
 use crate::proxy::{Proxy, Way};
 use crate::twilio::{Book, Fault, Habits};
-use crate::world::{Kind, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "asked for by name"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::world::{Kill, World};
+use crate::crash::world::{Kill, World};
 
 /// A world in which nothing has changed for so long does not change any more: a dead instance is reaped after
 /// 20 s of silence, and look-ups that fail are repeated after 30 s. How long all took is printed; on a machine

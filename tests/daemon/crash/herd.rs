@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use punctual::reactor::Limits;
 
+use crate::crash::world::{Kind, World};
 use crate::twilio::{Book, Habits};
-use crate::world::{Kind, World};
 
 /// Due at one instant: after a quarter of them, more are left than may be claimed ahead with a journal.
 const HERD: usize = 8_000;

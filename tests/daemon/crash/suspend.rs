@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::crash::judge::{judge, standings};
+use crate::crash::world::{Kind, World};
 use crate::daemon::until;
-use crate::judge::{judge, standings};
 use crate::twilio::{Book, Fault, Habits};
-use crate::world::{Kind, World};
 
 const MOMENT: Duration = Duration::from_millis(300);
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{SECOND, load, recovered, tell, world};
+use crate::crash::world::World;
 use crate::twilio::{Fault, Habits, When};
-use crate::world::World;
 
 /// For 15 s every request meets one of these.
 async fn check(what: &str, faults: Vec<(u32, Fault)>, note: &str) {

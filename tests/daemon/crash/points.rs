@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::judge::{Verdict, judge};
+use crate::crash::judge::{Verdict, judge};
+use crate::crash::world::{Kind, Row, World};
 use crate::twilio::{Book, Fault, Habits, When};
-use crate::world::{Kind, Row, World};
 
 const MOMENT: Duration = Duration::from_millis(300);
 

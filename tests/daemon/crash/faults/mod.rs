@@ -2,8 +2,8 @@
 //! they run when asked for; each prints its line of the table.
 //!
 //! ```sh
-//! cargo test --test kill faults:: -- --ignored --nocapture --test-threads 1 | grep figure:
-//! cargo test --test kill faults::provider::silent -- --ignored --nocapture      # one of them
+//! cargo test --test daemon crash::faults:: -- --ignored --nocapture --test-threads 1 | grep figure:
+//! cargo test --test daemon crash::faults::provider::silent -- --ignored --nocapture      # one of them
 //! ```
 
 mod crowd;
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
-use crate::judge::{standings, weigh};
+use crate::crash::judge::{standings, weigh};
+use crate::crash::world::{Kind, World, insert};
 use crate::twilio::Habits;
-use crate::world::{Kind, World, insert};
 
 const SECOND: Duration = Duration::from_secs(1);
 

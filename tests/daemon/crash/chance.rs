@@ -1,9 +1,9 @@
 //! `kill -9` at any instant, under load, by chance from a seed.
 //!
 //! ```sh
-//! cargo test --test kill any_instant -- --nocapture              # as in the default suite
-//! PUNCTUAL_KILLS=1000    cargo test --test kill any_instant -- --nocapture
-//! PUNCTUAL_KILL_SEED=7   cargo test --test kill any_instant -- --nocapture   # one world again
+//! cargo test --test daemon any_instant -- --nocapture              # as in the default suite
+//! PUNCTUAL_KILLS=1000    cargo test --test daemon any_instant -- --nocapture
+//! PUNCTUAL_KILL_SEED=7   cargo test --test daemon any_instant -- --nocapture   # one world again
 //! ```
 //!
 //! A seed fixes what is scheduled, what the provider does to each text and when kills come, not
@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use crate::crash::judge::{Verdict, judge};
+use crate::crash::world::{Kind, World, insert};
 use crate::dice::Dice;
-use crate::judge::{Verdict, judge};
 use crate::twilio::{End, Fault, Habits, Odds, When};
-use crate::world::{Kind, World, insert};
 
 /// In the default suite, in each of its worlds.
 const KILLS: usize = 5;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::cluster;
+use crate::crash::cluster;
 use crate::daemon::{Daemon, own_address, set, until};
 use crate::dice::Dice;
 use crate::harness::session;
