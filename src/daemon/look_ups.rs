@@ -10,6 +10,11 @@ use crate::receipt::look_up::LookUps;
 pub(super) async fn keep(look_ups: LookUps, stop: CancellationToken) {
     let rounds = async {
         loop {
+            // By a clock that is wrong none is due at its time, and the next ones would be as wrong.
+            if !look_ups.clock.is_trusted() {
+                sleep(look_ups.limits.pause).await;
+                continue;
+            }
             match look_ups.round().await {
                 Ok(true) => {}
                 Ok(false) => sleep(look_ups.limits.pause).await,

@@ -261,6 +261,7 @@ const fn unheard(provider: &Capabilities) -> LookUpPlan {
 fn look_ups(dispatch: &Dispatch) -> LookUps {
     LookUps {
         metrics: Arc::clone(&dispatch.metrics),
+        clock: Arc::clone(&dispatch.clock),
         store: dispatch.store.clone(),
         providers: dispatch.providers.clone(),
         policy: dispatch.rules.in_doubt,

@@ -284,6 +284,7 @@ impl Restore {
             return;
         }
         let reconciler = Reconciler {
+            clock: Arc::clone(&self.dispatch.clock),
             store: store.clone(),
             providers: self.dispatch.providers.clone(),
             limits: *limits,

@@ -90,7 +90,7 @@ pub enum Next {
 pub enum Wait {
     /// Not at all.
     No,
-    /// For so long, from the record on.
+    /// For so long, from the response on; without one, from the record on.
     Pause(Duration),
     /// Until this moment, by the policy.
     Until(Moment),

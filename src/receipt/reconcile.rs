@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 
+use crate::clock::Clock;
 use crate::message::{AttemptToken, MessageId, Moment, Part};
 use crate::policy::Cleared;
 use crate::proof::ProviderMessage;
@@ -23,6 +24,8 @@ use crate::store::{Halving, Store, StoreError};
 /// Compares them.
 #[derive(Clone)]
 pub struct Reconciler {
+    /// Says how long ago the quarantine began: the database's own clock may have jumped.
+    pub clock: Arc<Clock>,
     /// The rows and the ledger.
     pub store: Store,
     /// Whose list it is.
@@ -47,7 +50,7 @@ impl Reconciler {
         before: Moment,
         cleared: &BTreeSet<MessageId>,
     ) -> Result<Reconciliation, StoreError> {
-        let now = self.store.bounded(self.store.now()).await?;
+        let now = self.clock.now().db;
         let mut run = Run {
             now,
             silent: AtomicBool::new(false),

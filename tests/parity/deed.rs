@@ -127,6 +127,10 @@ pub(crate) enum Deed {
     },
     /// What they missed is applied.
     Follow,
+    /// An hour ago this instance read the database's clock, which was two hours ahead: what it wrote then is corrected.
+    TimesAhead {
+        by: u64,
+    },
     OrphanedClaims {
         by: u64,
     },

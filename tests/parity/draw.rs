@@ -98,6 +98,7 @@ impl Draw {
             }
             87..=89 => Deed::Beat { by },
             90..=92 if self.started.contains(&by) => Deed::Age { by },
+            93 => Deed::TimesAhead { by },
             90..=94 => Deed::OrphanedClaims { by },
             _ => Deed::Reap { by },
         }

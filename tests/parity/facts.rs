@@ -110,6 +110,11 @@ pub(crate) fn of_attempt(facts: &mut Facts, attempt: &Attempt) {
     );
     time(
         facts,
+        format!("attempt {n} claimed_at"),
+        Some(attempt.claimed_at),
+    );
+    time(
+        facts,
         format!("attempt {n} lease_until"),
         Some(attempt.lease_until),
     );

@@ -68,7 +68,7 @@ const PACES: &str = "select id, what::uuid as campaign, seed, position, next_at,
   from punctual.paces";
 
 const ATTEMPTS: &str =
-    "select token, message_id, number, part, texts, instance, lease_until, outcome
+    "select token, message_id, number, part, texts, instance, claimed_at, lease_until, outcome
   from punctual.attempts order by token";
 
 /// What stands, and the database's clock after it was read.
@@ -199,6 +199,7 @@ impl Real {
             part: row.get("part"),
             texts: row.get::<_, Option<_>>("texts").unwrap_or_default(),
             instance: InstanceId(row.get("instance")),
+            claimed_at: moment(row.get("claimed_at")),
             lease_until: moment(row.get("lease_until")),
             outcome: row
                 .get::<_, Option<&str>>("outcome")
@@ -292,6 +293,7 @@ impl Real {
                     .expire(MAX_LATENESS, self.quarantined, 1_000)
                     .await?,
             ),
+            Deed::TimesAhead { by } => self.times_ahead(*by, answer).await?,
             Deed::OrphanedClaims { by } => {
                 for (id, token) in self.store(*by).orphaned_claims().await? {
                     word(answer, format!("stray {}", token_name(token)), name(id));
@@ -500,6 +502,26 @@ impl Real {
             instance(by)
         );
         self.admin.batch_execute(&sql).await.unwrap();
+        Ok(())
+    }
+
+    async fn times_ahead(&self, by: u64, answer: &mut Facts) -> Result<(), StoreError> {
+        let ahead = format!(
+            "update punctual.attempts
+                set claimed_at = claimed_at + interval '1 hour', lease_until = lease_until + interval '1 hour'
+              where outcome is null and instance = '{}';
+             update punctual.paces set next_at = next_at + interval '1 hour' where slot is not null",
+            instance(by)
+        );
+        self.admin.batch_execute(&ahead).await.unwrap();
+        let ahead = self.store(by).correct_times_ahead(1_000).await?;
+        let corrected = [ahead.instances, ahead.claims, ahead.paces];
+        word(answer, "corrected", format!("{corrected:?}"));
+        // Neither young nor silent, as after a start.
+        let lives = "update punctual.instances set started_at = started_at + interval '1 hour',
+            heartbeat_at = heartbeat_at + interval '1 hour'
+          where heartbeat_at between clock_timestamp() - interval '30 min' and clock_timestamp()";
+        self.admin.batch_execute(lives).await.unwrap();
         Ok(())
     }
 

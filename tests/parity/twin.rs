@@ -65,8 +65,22 @@ impl Twin {
         self.db.paces.clone_from(&stands.paces);
         for real in &stands.attempts {
             if let Some(own) = self.db.attempts.iter_mut().find(|a| a.token == real.token) {
+                own.claimed_at = real.claimed_at;
                 own.lease_until = real.lease_until;
             }
+        }
+    }
+
+    fn times_ahead(&mut self, answer: &mut Facts, by: u64, now: Moment) {
+        self.db.run_ahead(instance(by), AGE);
+        let corrected = self.db.correct_times_ahead(now);
+        word(answer, "corrected", format!("{corrected:?}"));
+        self.db.live_on(now, AGE);
+    }
+
+    fn orphaned_claims(&self, answer: &mut Facts, by: u64, now: Moment) {
+        for (id, token) in self.db.orphaned_claims(instance(by), now) {
+            word(answer, format!("stray {}", token_name(token)), name(id));
         }
     }
 
@@ -143,15 +157,8 @@ impl Twin {
             Deed::Start { by } => self.db.start_instance(instance(*by), now + AGE),
             Deed::Beat { by } => self.db.beat(instance(*by), now + AGE),
             Deed::Age { by } => self.db.start_instance(instance(*by), now - AGE),
-            Deed::OrphanedClaims { by } => {
-                for (id, token) in self.db.orphaned_claims(instance(*by), now) {
-                    word(
-                        &mut answer,
-                        format!("stray {}", token_name(token)),
-                        name(id),
-                    );
-                }
-            }
+            Deed::TimesAhead { by } => self.times_ahead(&mut answer, *by, now),
+            Deed::OrphanedClaims { by } => self.orphaned_claims(&mut answer, *by, now),
             Deed::Strand { row, forget } => self.db.strand(message(*row), *forget),
             Deed::CorrectWithoutAttempt { .. } => {
                 word(&mut answer, "corrected", self.db.correct_without_attempt());

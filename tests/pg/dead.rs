@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use punctual::message::Capabilities;
 use punctual::policy::{self, Rules, Verdict};
-use punctual::store::Store;
+use punctual::store::{Store, TimesAhead};
 use uuid::Uuid;
 
 use crate::ours::{LATE, accepted, ledger, now, recorded, rules, store, won};
@@ -381,4 +381,53 @@ async fn orphaned_claims_are_ones_own_open_claims_whose_lease_is_over() {
         [(mine[0].id, mine[0].token)]
     );
     assert_eq!(ours.reap(SILENCE, 1_000).await.unwrap(), 0);
+}
+
+/// Claims are as long, and later than now is nothing: else a dead instance counts as running for an hour.
+#[tokio::test]
+async fn what_a_clock_that_ran_ahead_has_left_in_the_future_is_corrected() {
+    let world = World::new().await;
+    let (reaper, dead) = (store(&world), store(&world));
+    for store in [&reaper, &dead] {
+        start(store).await;
+    }
+    let (id, right) = (world.row("pending").await, world.row("pending").await);
+    won(&dead, &[id]).await;
+    won(&dead, &[right]).await;
+    let ahead = format!(
+        "update punctual.instances
+            set started_at = started_at + interval '1 h', heartbeat_at = heartbeat_at + interval '1 h';
+         update punctual.attempts
+            set claimed_at = claimed_at + interval '1 h', lease_until = lease_until + interval '1 h'
+          where message_id = '{id}';
+         insert into punctual.paces (what, gap_min, gap_max, slot, next_at)
+         select gen_random_uuid(), interval '5 s', interval '9 s', clock_timestamp(), clock_timestamp() + ahead
+           from unnest(array[interval '1 h', interval '9 s']) as ahead"
+    );
+    run(&world.unseen, &ahead).await;
+    let claimed_at = async || {
+        let sql = "select claimed_at::text from punctual.attempts where message_id = $1";
+        let row = world.unseen.query_one(sql, &[&right]).await;
+        row.unwrap().get::<_, String>(0)
+    };
+    let before = claimed_at().await;
+    let corrected = reaper.correct_times_ahead(100).await.unwrap();
+    let expected = TimesAhead {
+        instances: 2,
+        claims: 1,
+        paces: 1,
+    };
+    assert_eq!(corrected, expected);
+    let again = reaper.correct_times_ahead(100).await.unwrap();
+    assert_eq!(again, TimesAhead::default());
+    let wrong = "select count(*) from (
+        select 1 from punctual.instances where greatest(started_at, heartbeat_at) > clock_timestamp()
+        union all
+        select 1 from punctual.attempts
+         where lease_until > clock_timestamp() + interval '1 min'
+        union all
+        select 1 from punctual.paces where next_at > clock_timestamp() + gap_max) wrong";
+    let wrong: i64 = world.unseen.query_one(wrong, &[]).await.unwrap().get(0);
+    assert_eq!(wrong, 0);
+    assert_eq!(claimed_at().await, before, "what was right stays");
 }

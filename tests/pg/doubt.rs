@@ -64,6 +64,7 @@ impl Case {
             .with_look_ups(Some(LookUpPlan::UNHEARD.first()));
         let look_ups = LookUps {
             metrics: Arc::default(),
+            clock: Arc::default(),
             store: store.clone(),
             providers: Providers::texts(Arc::clone(&client) as Arc<dyn Provider>),
             policy,

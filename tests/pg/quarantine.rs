@@ -107,6 +107,7 @@ impl Case {
 
     async fn look_before(&self, before: Moment) -> Reconciliation {
         let reconciler = Reconciler {
+            clock: Arc::default(),
             store: self.store.clone(),
             providers: Providers::texts(Arc::clone(&self.client) as Arc<dyn Provider>),
             limits: RecoveryLimits::default(),
@@ -324,6 +325,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     assert_eq!(looked.remaining, held([(Reason::Early, 1)]));
     assert_eq!(case.standing(old).await, "pending");
     let reconciler = Reconciler {
+        clock: Arc::default(),
         store: case.store.clone(),
         providers: Console::on(std::io::sink()),
         limits: RecoveryLimits::default(),
@@ -368,6 +370,7 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
         case.sent_and_forgotten(id).await;
         let sql = format!("update scheduled_messages set {what} where id = '{id}'");
         let reconciler = Reconciler {
+            clock: Arc::default(),
             store: case.store.clone(),
             providers: Providers::texts(Arc::new(Slow {
                 client: Arc::clone(&case.client),

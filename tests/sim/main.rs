@@ -102,7 +102,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 26] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 27] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -118,6 +118,7 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 26] = [
     (Mutant::NoBackoff, &[Invariant::NeverEarly]),
     (Mutant::NoReaper, &[Invariant::NamedState]),
     (Mutant::EagerReaper, &[Invariant::Fence]),
+    (Mutant::TimesAhead, &[Invariant::NamedState]),
     (Mutant::NoOrphanedClaims, &[Invariant::NamedState]),
     (
         Mutant::EmptySweeps,
@@ -130,7 +131,10 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 26] = [
     (Mutant::BlindRetry, &[Invariant::NoBlindSecondText]),
     (Mutant::NoLease, &[Invariant::Fence]),
     (Mutant::FastClock, &[Invariant::NeverEarly]),
-    (Mutant::LateTimer, &[Invariant::OnTime]),
+    (
+        Mutant::LateTimer,
+        &[Invariant::OnTime, Invariant::RecordedSoon],
+    ),
     (
         Mutant::HollowChannel,
         &[Invariant::OnTime, Invariant::UrgentOnTime],

@@ -18,6 +18,8 @@ pub(crate) enum Mutant {
     NoReaper,
     /// Claims of living instances are reaped, within their lease.
     EagerReaper,
+    /// What a clock wrote that ran ahead stays in the future.
+    TimesAhead,
     /// Nobody looks for claims whose answer was lost.
     NoOrphanedClaims,
     /// Sweeps bring nothing.

@@ -515,6 +515,15 @@ impl Plan {
             if at + lasts < self.calm_at {
                 let what = What::Jump { by, lasts };
                 self.deeds.push(Deed { at, what });
+                // What it wrote by that clock stays.
+                if dice.chance(400) {
+                    let what = What::Crash {
+                        slot: dice.below(self.slots),
+                        down_for: dice.between(0, SECOND),
+                    };
+                    let at = at + dice.between(0, lasts);
+                    self.deeds.push(Deed { at, what });
+                }
             }
         }
         // By a clock that jumped it cannot be said what was written after it began.

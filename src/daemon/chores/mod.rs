@@ -29,6 +29,7 @@ mod outbox;
 mod queue;
 mod reaping;
 mod template_uses;
+mod times_ahead;
 mod unbegun;
 mod without_attempt;
 
@@ -78,6 +79,7 @@ impl Context {
 enum Chore {
     Expiry,
     EventChanges,
+    TimesAhead,
     Reaping,
     TemplateUses,
     OrphanedClaims,
@@ -89,9 +91,10 @@ enum Chore {
 }
 
 impl Chore {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Expiry,
         Self::EventChanges,
+        Self::TimesAhead,
         Self::Reaping,
         Self::TemplateUses,
         Self::OrphanedClaims,
@@ -106,6 +109,7 @@ impl Chore {
         match self {
             Self::Expiry => "expiry",
             Self::EventChanges => "missed event changes",
+            Self::TimesAhead => "times in the future",
             Self::Reaping => "reaping",
             Self::TemplateUses => "template uses",
             Self::OrphanedClaims => "orphaned claims",
@@ -123,6 +127,7 @@ impl Chore {
             Self::WithoutAttempt => limits.without_attempt_every,
             Self::Expiry
             | Self::EventChanges
+            | Self::TimesAhead
             | Self::Reaping
             | Self::TemplateUses
             | Self::OrphanedClaims
@@ -141,11 +146,12 @@ impl Chore {
         }
     }
 
-    /// Whether the database decides by its clock what is too late, or whose lease is over.
+    /// Whether the database decides by its clock what is too late, whose lease is over, or what is in the future.
     const fn is_by_the_clock(self) -> bool {
         matches!(
             self,
             Self::Expiry
+                | Self::TimesAhead
                 | Self::Reaping
                 | Self::OrphanedClaims
                 | Self::Unbegun
@@ -168,6 +174,7 @@ impl Chore {
         match self {
             Self::Expiry => expiry::step(on).await,
             Self::EventChanges => event_changes::step(on).await,
+            Self::TimesAhead => times_ahead::step(on).await,
             Self::Reaping => reaping::step(on).await,
             Self::TemplateUses => template_uses::step(on).await,
             Self::OrphanedClaims => orphaned_claims::step(on).await,

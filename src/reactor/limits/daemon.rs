@@ -131,6 +131,9 @@ pub struct ChoreLimits {
     pub expired: u32,
     /// Claims of dead instances in one step.
     pub reaped: u32,
+    /// Heartbeats, claims and paces in one step that a clock which ran ahead has left in the future. So many of the
+    /// open claims are read for it, those whose lease ends last.
+    pub times_ahead: u32,
     /// Messages in one step that follow a change they have missed, and are locked by it: a transaction of the app that
     /// moves their events again waits for 100 ms.
     pub followed: u32,
@@ -286,6 +289,7 @@ impl Default for ChoreLimits {
             step: milliseconds(250),
             expired: 1_000,
             reaped: 1_000,
+            times_ahead: 100,
             followed: 25,
             outbox: 50,
             without_attempt: 1_000,

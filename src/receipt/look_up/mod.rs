@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::message::InDoubt;
 use crate::metrics::{Counter, Metrics};
 use crate::proof::Report;
@@ -28,6 +29,8 @@ pub use queries::Pace;
 pub struct LookUps {
     /// Counts duplicates and receipts.
     pub metrics: Arc<Metrics>,
+    /// Says how long ago it was sent what the list does not show: the database's own clock may have jumped.
+    pub clock: Arc<Clock>,
     /// The ledger.
     pub store: Store,
     /// The providers that are queried.
@@ -78,7 +81,10 @@ impl LookUps {
     pub async fn round(&self) -> Result<bool, StoreError> {
         let (most, reservation) = (self.limits.round, self.limits.reservation);
         let due = self
-            .step(self.store.look_ups(most, most, reservation))
+            .step(
+                self.store
+                    .look_ups(most, most, reservation, self.clock.now().db),
+            )
             .await?;
         if due.is_empty() {
             return Ok(false);

@@ -23,6 +23,7 @@ static PUBLISH: &Sql = sql!("sql/instance_publish.sql");
 static MEMBERS: &Sql = sql!("sql/members.sql");
 static ORPHANED_CLAIMS: &Sql = sql!("sql/orphaned_claims.sql");
 static REAP: &Sql = sql!("sql/reap.sql");
+static TIMES_AHEAD: &Sql = sql!("sql/times_ahead.sql");
 static WITHOUT_ATTEMPT: &Sql = sql!("sql/without_attempt.sql");
 
 /// Why a message is unconfirmed that was `sending` without an open attempt.
@@ -36,6 +37,17 @@ pub struct WithoutAttempt {
     pub pending: u64,
     /// Unconfirmed.
     pub unconfirmed: u64,
+}
+
+/// What had times in the future, and was corrected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimesAhead {
+    /// Instances whose heartbeat or start it was.
+    pub instances: u64,
+    /// Open claims.
+    pub claims: u64,
+    /// Paces whose next slot it was.
+    pub paces: u64,
 }
 
 /// Instances that are distinguished. More than anyone runs; the rest follow later.
@@ -206,6 +218,26 @@ impl Store {
             )
             .await
             .map_err(StoreError::at(STEP))
+    }
+
+    /// Corrects times that a clock of the database which ran ahead has left in the future, at most so many of each kind.
+    pub async fn correct_times_ahead(&self, most: u32) -> Result<TimesAhead, StoreError> {
+        const STEP: &str = "correcting times in the future";
+        let client = self.client().await?;
+        let correct = prepared(&client, TIMES_AHEAD, STEP).await?;
+        let row = client
+            .query_one(&correct, &[&i64::from(most)])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        let count = |column: &str| row.try_get::<_, i64>(column).map(i64::unsigned_abs);
+        let read = || {
+            Ok(TimesAhead {
+                instances: count("instances")?,
+                claims: count("claims")?,
+                paces: count("paces")?,
+            })
+        };
+        read().map_err(StoreError::unreadable(STEP))
     }
 
     /// Corrects messages that are `sending` without an open attempt and have not changed for `unchanged`, at most so

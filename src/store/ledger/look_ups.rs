@@ -36,7 +36,7 @@ pub struct LookUp {
     /// When its outcome became uncertain or it was accepted: the request was over, or its instance
     /// was found dead.
     pub asked_since: Moment,
-    /// The database's clock.
+    /// When it was taken, by the clock of the daemon.
     pub now: Moment,
     /// The end of the reservation, which also identifies it.
     reserved_until: Moment,
@@ -97,12 +97,13 @@ pub struct PutBack<'a> {
 }
 
 impl Store {
-    /// Reserves the look-ups that are due, for `hold`.
+    /// Reserves the look-ups that are due, for `hold`. `now`: by a clock that follows no jump of the database's.
     pub async fn look_ups(
         &self,
         in_doubt: usize,
         accepted: usize,
         hold: Duration,
+        now: Moment,
     ) -> Result<Vec<LookUp>, StoreError> {
         const STEP: &str = "taking the look-ups that are due";
         let limit = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
@@ -113,7 +114,7 @@ impl Store {
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()
-            .map(read_look_up)
+            .map(|row| read_look_up(row, now))
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
     }
@@ -244,7 +245,7 @@ pub(super) fn text_key(kept: Option<Vec<u8>>) -> Option<TextKey> {
     kept?.try_into().ok().map(TextKey)
 }
 
-fn read_look_up(row: &Row) -> Result<LookUp, tokio_postgres::Error> {
+fn read_look_up(row: &Row, now: Moment) -> Result<LookUp, tokio_postgres::Error> {
     let outcome: &str = row.try_get("outcome")?;
     let sid: Option<String> = row.try_get("provider_sid")?;
     let about = match (outcome, sid) {
@@ -260,7 +261,7 @@ fn read_look_up(row: &Row) -> Result<LookUp, tokio_postgres::Error> {
         about,
         asked: u32::try_from(asked).unwrap_or(0),
         asked_since: row.try_get::<_, PgTimestamp>("asked_since")?.0,
-        now: row.try_get::<_, PgTimestamp>("now")?.0,
+        now,
         reserved_until: row.try_get::<_, PgTimestamp>("held_until")?.0,
     })
 }

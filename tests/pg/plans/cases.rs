@@ -409,6 +409,7 @@ pub(super) const DAEMON: &[Case] = &[
         10,
         "plans.id('instance', 1), 20",
     ),
+    case("ledger/times_ahead", 20, 10, "20"),
     case("ledger/tell_ids", 1, 10, "plans.id('sent', 1)"),
     // Of each of seven statuses, twenty rows; those of herds are sorted.
     case(

@@ -144,6 +144,7 @@ impl Database {
             part: row.parts_done,
             texts: Vec::new(),
             instance,
+            claimed_at: now,
             lease_until: now + lease,
             outcome: None,
         });
@@ -301,7 +302,8 @@ impl Database {
         let row = self.move_row(record.id, to)?;
         row.attempts = (row.attempts - i32::from(!settled.counts)).max(0);
         let gap = row.next_attempt_at.filter(|_| row.parts_done > 0);
-        let pause = settled.pause().map(|pause| now + pause);
+        let from = record.finished.unwrap_or(now);
+        let pause = settled.pause().map(|pause| from + pause);
         row.next_attempt_at = pause.or(gap).filter(|_| to == Status::Pending);
         if to == Status::Cancelled && row.parts_done > 0 {
             let total = row.parts_total.unwrap_or(0);
@@ -431,6 +433,7 @@ impl Database {
             part: record.part.before,
             texts: Vec::new(),
             instance: by,
+            claimed_at: record.started.or(record.finished).unwrap_or(now),
             lease_until: record.finished.unwrap_or(now),
             outcome: Some("accepted"),
         });
@@ -541,6 +544,59 @@ impl Database {
         let mut members: Vec<_> = self.instances.iter().collect();
         members.retain(|(_, beat)| lives(beat));
         members.into_iter().map(|(id, _)| *id).collect()
+    }
+
+    /// What a clock wrote that was ahead: of the open claims of an instance, and of paces.
+    #[allow(
+        dead_code,
+        reason = "the simulation has a clock that is ahead, the parity test has not"
+    )]
+    pub(crate) fn run_ahead(&mut self, of: InstanceId, by: Duration) {
+        let open = |a: &&mut Attempt| a.outcome.is_none() && a.instance == of;
+        for attempt in self.attempts.iter_mut().filter(open) {
+            attempt.claimed_at = attempt.claimed_at + by;
+            attempt.lease_until = attempt.lease_until + by;
+        }
+        for pace in self.paces.values_mut().filter(|pace| pace.slot.is_some()) {
+            pace.next = pace.next + by;
+        }
+    }
+
+    /// Whoever is said to have started now has done so later by so much.
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) fn live_on(&mut self, now: Moment, by: Duration) {
+        for beat in self.instances.values_mut().filter(|beat| beat.last == now) {
+            beat.started = beat.started + by;
+            beat.last = beat.last + by;
+        }
+    }
+
+    /// What happened was now at the latest. Returns how many instances, claims and paces had times in the future.
+    pub(crate) fn correct_times_ahead(&mut self, now: Moment) -> [usize; 3] {
+        let margin = now + Duration::from_secs(1);
+        let mut corrected = [0; 3];
+        for beat in self.instances.values_mut() {
+            if beat.started.max(beat.last) > margin {
+                beat.started = beat.started.min(now);
+                beat.last = beat.last.min(now);
+                corrected[0] += 1;
+            }
+        }
+        for attempt in &mut self.attempts {
+            let claimed = attempt.claimed_at;
+            if attempt.outcome.is_none() && claimed > margin && attempt.lease_until > claimed {
+                attempt.lease_until = now + attempt.lease_until.since(claimed);
+                corrected[1] += 1;
+            }
+        }
+        for pace in self.paces.values_mut() {
+            let longest = pace.gaps.1;
+            if pace.slot.is_some() && pace.next > now + longest + Duration::from_secs(3) {
+                pace.next = now + longest;
+                corrected[2] += 1;
+            }
+        }
+        corrected
     }
 
     pub(crate) fn reap(&mut self, me: InstanceId, silence: Duration, now: Moment) -> usize {

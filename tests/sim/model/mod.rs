@@ -137,6 +137,7 @@ pub(crate) struct Attempt {
     /// Of an attempt at a first part: the texts of all parts.
     pub(crate) texts: Vec<String>,
     pub(crate) instance: InstanceId,
+    pub(crate) claimed_at: Moment,
     pub(crate) lease_until: Moment,
     pub(crate) outcome: Option<&'static str>,
 }

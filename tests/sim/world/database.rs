@@ -251,7 +251,7 @@ impl World {
             self.break_down(Invariant::Quarantined, what);
         }
         for claim in &won {
-            self.jumps.insert(claim.token, self.jump_us);
+            self.leases.insert(claim.token, self.true_now() + lease);
             let (row, n) = (claim.id.0.as_u128(), claim.number);
             if let Some(row) = self.db.rows.get(&claim.id) {
                 self.channels.insert(claim.token, row.channel);
@@ -300,7 +300,7 @@ impl World {
         for (_, answer) in &answers {
             if let PacedAnswer::Won(paced) = answer {
                 let claim = &paced.claim;
-                self.jumps.insert(claim.token, self.jump_us);
+                self.leases.insert(claim.token, self.true_now() + lease);
                 let (row, n) = (claim.id.0.as_u128(), claim.number);
                 if let Some(row) = self.db.rows.get(&claim.id) {
                     self.channels.insert(claim.token, row.channel);
@@ -558,6 +558,9 @@ impl World {
             0
         };
         let reaped = if is_known {
+            if self.mutant != Some(Mutant::TimesAhead) {
+                self.db.correct_times_ahead(now);
+            }
             self.db.reap(id, SILENCE, now)
         } else {
             0

@@ -170,8 +170,8 @@ pub(crate) struct World {
     pub(crate) campaigns: HashMap<Uuid, i64>,
     /// Of each claim, the channel its row had.
     pub(crate) channels: HashMap<AttemptToken, Channel>,
-    /// Of each claim, what the database's clock was ahead by.
-    pub(crate) jumps: HashMap<AttemptToken, i64>,
+    /// Of each claim, when its lease ends by a clock that did not jump.
+    pub(crate) leases: HashMap<AttemptToken, Moment>,
     pub(crate) mutant: Option<Mutant>,
     rules: Rules,
     slots: Vec<Slot>,
@@ -213,7 +213,7 @@ impl World {
             paused_at: HashMap::new(),
             campaigns: HashMap::new(),
             channels: HashMap::new(),
-            jumps: HashMap::new(),
+            leases: HashMap::new(),
             mutant,
             rules: Rules {
                 default_sender: Some(default_sender),

@@ -31,7 +31,7 @@ select t.token, t.message_id, t.outcome, t.provider_sid, t.lookups, t.next_looku
        t.settled_by is null
          and t.number = (select max(b.number) from punctual.attempts b where b.message_id = t.message_id)
          as holds_row,
-       m.status::text, m.in_doubt::text, m.channel::text, clock_timestamp() as now
+       m.status::text, m.in_doubt::text, m.channel::text
   from taken t
   left join public.scheduled_messages m on m.id = t.message_id
  order by t.outcome desc, t.token

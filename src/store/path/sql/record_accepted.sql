@@ -49,7 +49,8 @@ with free as materialized (
          started_at = free.started_at, finished_at = free.finished_at,
          code = null, category = null, lookups = 0,
          next_lookup_at = case when not free.twice
-                            then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+                            then coalesce(free.finished_at, clock_timestamp())
+                                 + $6::bigint * interval '1 millisecond' end,
          lookup_to = null, lookup_from = null, lookup_text = null,
          body = coalesce(nullif(free.body, free.row_body), a.body),
          error = case when free.twice then 'the provider gave this sid to another attempt as well' end

@@ -7,7 +7,8 @@
 -- These are fenced: only the attempt that is in flight may move its row, and only out of `sending`. A locked
 -- row is skipped and missing in the result; the caller tries it again.
 -- $1 ids  $2 tokens  $3 status  $4 outcome  $5 code  $6 category  $7 reason
--- $8 pause before the next try (us; null: none)  $9 whether it counts as an attempt
+-- $8 pause before the next try (us; null: none), from $11 on, as that is by a clock that follows no jump  $9 whether it
+-- counts as an attempt
 -- $10 request started  $11 answer came  $12 deferred until, and then the reason is why
 -- $13 when an uncertain outcome is first looked up (ms); $14 to whom, $15 from whom and
 -- $16 with what text, by its SHA-256, that was sent, where it is known
@@ -40,7 +41,8 @@ with ask as materialized (
          started_at = done.started_at, finished_at = coalesce(done.finished_at, clock_timestamp()),
          -- For a row that is gone there is no look-up.
          next_lookup_at = case when done.row_text is not null
-                            then clock_timestamp() + $13::bigint * interval '1 millisecond' end,
+                            then coalesce(done.finished_at, clock_timestamp())
+                                 + $13::bigint * interval '1 millisecond' end,
          lookup_to = case when done.row_text is not null then coalesce(done.lookup_to, done.row_to) end,
          lookup_from = case when done.row_text is not null then coalesce(done.lookup_from, done.row_from) end,
          lookup_text = case when done.row_text is not null
@@ -73,7 +75,8 @@ with ask as materialized (
          attempts = greatest(m.attempts - (not done.counts)::int, 0),
          -- A part that was not the first keeps the gap.
          next_attempt_at = case when done.status = 'pending'
-                                then coalesce(clock_timestamp() + done.pause_us * interval '1 microsecond',
+                                then coalesce(coalesce(done.finished_at, clock_timestamp())
+                                              + done.pause_us * interval '1 microsecond',
                                               case when m.parts_done > 0 then m.next_attempt_at end) end,
          error_message = case when done.status in ('failed', 'unconfirmed') then done.reason
                               when done.deferred_until is not null then m.error_message
