@@ -7,7 +7,7 @@ use punctual::store::Migrator;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Daemon, set, until};
 use crate::harness::{dsn, session};
 use crate::standin::{Act, StandIn};
 use crate::world::{World, arrived_once, environment};
@@ -75,6 +75,15 @@ struct Own {
 impl Own {
     /// `prepare` runs before the daemon starts.
     async fn new(script: impl IntoIterator<Item = Act>, prepare: &str) -> Self {
+        Self::with(script, prepare, &[]).await
+    }
+
+    /// The same with settings of its own.
+    async fn with(
+        script: impl IntoIterator<Item = Act>,
+        prepare: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let start = || PrivatePostgres::start(Options::default()).unwrap();
         let server = tokio::task::spawn_blocking(start).await.unwrap();
         let dsn = dsn(&server, "postgres");
@@ -82,7 +91,10 @@ impl Own {
         let app = session(&dsn).await;
         app.batch_execute(prepare).await.unwrap();
         let phone = StandIn::start(script).await;
-        let env = environment(&server.url("postgres"), &phone.url());
+        let mut env = environment(&server.url("postgres"), &phone.url());
+        for (name, value) in settings {
+            set(&mut env, name, value);
+        }
         let mut daemon = Daemon::start(&env);
         daemon.ready().await;
         Self {
@@ -180,19 +192,60 @@ async fn readiness_tells_the_truth_while_the_database_is_away() {
     assert_eq!(own.phone.creates().len(), 1);
 }
 
-/// Only this process knows that the provider took it: to end now would leave it in doubt.
+/// Only this process knows what became of its requests, so it waits for the database: of one that the provider accepted,
+/// and of one that it never responded to. What was claimed and not begun is released.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_waits_for_the_database_to_take_the_outcome() {
-    let slow = Act::AcceptAfter(Duration::from_secs(1));
-    let mut own = Own::new([slow], "select 1").await;
-    let id = crate::world::insert(&own.app, "proof in memory", 100).await;
-    crate::world::asked(&own.phone, 1).await;
+async fn a_stop_while_the_provider_hangs_waits_for_the_database_and_loses_nothing() {
+    let script = [Act::AcceptAfter(Duration::from_secs(1)), Act::Silence];
+    let settings = [
+        ("PUNCTUAL_MAX_IN_FLIGHT", "2"),
+        ("PUNCTUAL_SEND_TIMEOUT", "2s"),
+    ];
+    let mut own = Own::with(script, "select 1", &settings).await;
+    for n in 0..6 {
+        crate::world::insert(&own.app, &format!("at a stop {n}"), 300).await;
+    }
+    crate::world::asked(&own.phone, 2).await;
+    until("others are claimed and wait", async || {
+        let open = "select count(*) from punctual.attempts where outcome is null";
+        let open: i64 = own.app.query_one(open, &[]).await.unwrap().get(0);
+        (open > 2).then_some(())
+    })
+    .await;
     own.app.batch_execute(AWAY).await.unwrap();
     own.daemon.signal(rustix::process::Signal::TERM);
     own.daemon.says("outcomes could not be recorded yet").await;
+    let daemon = &own.daemon;
+    until("the request without a response is given up", async || {
+        let (_, metrics) = daemon.get("/metrics").await?;
+        metrics
+            .lines()
+            .any(|line| line == "punctual_in_flight 0")
+            .then_some(())
+    })
+    .await;
     own.app.batch_execute(BACK).await.unwrap();
+    let began = Instant::now();
     assert_eq!(own.daemon.ended().await.code(), Some(0));
-    arrived_once(&own.app, &own.phone, id).await;
+    println!(
+        "figure: a stop without a database: over {:.1?} after it was back",
+        began.elapsed()
+    );
+    let (asked, accepted) = (own.phone.creates().len(), own.phone.accepted().len());
+    assert!(accepted > 0 && asked > accepted, "{accepted} of {asked}");
+    let rows = "select status, count(*) from scheduled_messages group by 1 order by 1";
+    let rows = own.app.query(rows, &[]).await.unwrap();
+    let rows: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let expected = [
+        ("pending", 6 - asked),
+        ("sent", accepted),
+        ("unconfirmed", asked - accepted),
+    ];
+    let expected = expected.map(|(status, n)| (status.to_owned(), i64::try_from(n).unwrap()));
+    assert_eq!(rows, expected);
+    let open = "select count(*) from punctual.attempts where outcome is null";
+    let open: i64 = own.app.query_one(open, &[]).await.unwrap().get(0);
+    assert_eq!(open, 0, "claims that were not begun are released");
 }
 
 /// Commits that wait for a standby that is not there: claims are given up, and may still commit. It is
