@@ -1,7 +1,8 @@
 //! A database that lost what was sent: a standby that takes over behind its primary, and a dump restored in place.
 //! Nothing goes twice, with a journal and without.
 //!
-//! `PUNCTUAL_HISTORY_ROWS` messages (60): `PUNCTUAL_HISTORY_ROWS=1200 cargo test --test daemon history::`.
+//! `PUNCTUAL_HISTORY_ROWS` messages (60): `PUNCTUAL_HISTORY_ROWS=1200 cargo test --test daemon history::`. How many a
+//! restore in place doubles where two instances run: `… history::how_many -- --ignored --nocapture`.
 
 use std::path::Path;
 use std::process::Command;
@@ -295,6 +296,43 @@ async fn in_place(journal: bool, how: &[&str]) {
     }
     assert_eq!(world.phone.accepted().len(), ids.len());
     daemon.stop().await;
+}
+
+/// One of two instances that lost nothing itself may claim what the other one sent, until that one's next claim or
+/// heartbeat (`docs/restore.md`). Both run, and send while a dump of a moment before is restored.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn how_many_a_restore_in_place_doubles_beside_another_instance() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new([]).await;
+    let (mut one, mut other) = (world.daemon().await, world.daemon().await);
+    let ids = insert_all(&world.app).await;
+    some_sent(&world.app).await;
+    let dump = dir.path().join("dump");
+    let to = format!("--file={}", dump.display());
+    block_in_place(|| tool(&world, "pg_dump", &["-Fc", &to], Path::new("--no-owner")));
+    let before = world.phone.accepted().len();
+    let lost = rows() / 12;
+    until("more is sent, which the dump does not have", async || {
+        (world.phone.accepted().len() >= before + lost).then_some(())
+    })
+    .await;
+    let how = &["--clean", "--if-exists", "--single-transaction"];
+    block_in_place(|| tool(&world, "pg_restore", how, &dump));
+    quarantine_ended(&mut one).await;
+    quarantine_ended(&mut other).await;
+    for id in &ids {
+        world.becomes(*id, "sent").await;
+    }
+    let accepted = world.phone.accepted().len();
+    println!(
+        "figure: restored in place, two instances: {} of {} doubled, {} sent after the dump",
+        accepted - ids.len(),
+        ids.len(),
+        lost
+    );
+    one.stop().await;
+    other.stop().await;
 }
 
 /// What a restore takes back of what users did, and nothing else: no claim is lost, so a heartbeat notices it.
