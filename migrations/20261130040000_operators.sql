@@ -27,3 +27,6 @@ create table if not exists punctual.history (
   new         jsonb
 );
 create index if not exists history_message_idx on punctual.history (message_id);
+
+-- ---------------------------------------------------------------- retention
+create index if not exists deleted_events_deleted_at_idx on punctual.deleted_events (deleted_at);

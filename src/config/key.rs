@@ -68,6 +68,8 @@ settings! {
     PART_SEPARATOR Emptiable "PUNCTUAL_PART_SEPARATOR" "part_separator";
     PART_GAP       Plain   "PUNCTUAL_PART_GAP"       "part_gap";
     VALIDATE       Plain   "PUNCTUAL_VALIDATE"       "validate";
+    RETENTION      Plain   "PUNCTUAL_RETENTION"      "retention";
+    TEXT_RETENTION Plain   "PUNCTUAL_TEXT_RETENTION" "text_retention";
     LOG            Plain   "RUST_LOG"                "log";
     LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
     WEBHOOK_SECRET Secret  "PUNCTUAL_WEBHOOK_SECRET" "webhook.secret";

@@ -29,7 +29,7 @@ use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
-use crate::message::{Channel, InDoubt, Sender};
+use crate::message::{Channel, InDoubt, Retention, Sender};
 use crate::policy::{BusinessHours, HoursByType, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
@@ -89,6 +89,8 @@ pub struct Config {
     pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
+    /// How long what is known of messages is kept.
+    pub retention: Retention,
     /// The settings of the log.
     pub log: LogSettings,
 }
@@ -177,6 +179,7 @@ impl Config {
         let part_separator = raw.or(&key::PART_SEPARATOR, SEPARATOR, values::part_separator);
         let part_gap = raw.or(&key::PART_GAP, "1500ms", values::part_gap);
         let validate = raw.or(&key::VALIDATE, "warn", values::validate);
+        let retention = values::retention_of(&mut raw);
         let log = LogSettings {
             filter: raw.or(&key::LOG, "info", values::log_filter),
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
@@ -205,6 +208,7 @@ impl Config {
                 part_separator,
                 part_gap,
                 validate,
+                retention,
                 log,
             }),
             _ => Err(raw.into_error()),
@@ -235,6 +239,7 @@ impl Config {
             part_separator: self.part_separator.clone(),
             part_gap: self.part_gap,
             validate: self.validate,
+            retention: self.retention,
         }
     }
 

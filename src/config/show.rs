@@ -1,5 +1,7 @@
 //! The effective settings as TOML, for `--print-config`.
 
+use std::time::Duration;
+
 use humantime::format_duration;
 use serde::Serialize;
 
@@ -45,6 +47,9 @@ struct Shown<'a> {
     part_separator: &'a str,
     part_gap: String,
     validate: &'static str,
+    retention: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_retention: Option<String>,
     log: String,
     log_format: LogFormat,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,12 +118,22 @@ pub(super) fn to_toml(config: &Config) -> String {
         part_separator: config.part_separator.as_deref().unwrap_or_default(),
         part_gap: format_duration(config.part_gap).to_string(),
         validate: config.validate.as_str(),
+        retention: config.retention.messages.map_or("forever".into(), kept),
+        text_retention: config.retention.texts.map(kept),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
         webhook: webhook(config),
         twilio: twilio(config),
     };
     toml::to_string(&shown).expect("strings and numbers are valid TOML")
+}
+
+/// In days if it is some, because a month is no round number of them.
+fn kept(time: Duration) -> String {
+    match time.as_secs() {
+        secs if secs % 86_400 == 0 => format!("{}days", secs / 86_400),
+        _ => format_duration(time).to_string(),
+    }
 }
 
 fn webhook(config: &Config) -> Option<Webhook> {

@@ -13,12 +13,13 @@ use secrecy::SecretString;
 use serde::Serialize;
 use tracing_subscriber::filter::Targets;
 
-use super::StateSetting;
+use super::raw::Raw;
+use super::{StateSetting, key};
 use crate::clock::ZoneData;
 use crate::http::TOKEN_MIN;
-use crate::message::InDoubt;
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
+use crate::message::{InDoubt, Retention};
 use crate::policy::{BusinessHours, HoursByType, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 use crate::store::{AppSchema, SchemaNameError};
@@ -56,6 +57,16 @@ const MAX_LATENESS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(366 
 /// Longer than a minute between the parts of one message is a campaign.
 const PART_GAP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 
+/// The minimum is that of `punctual.retain`: a restored database, a late callback or a look-up may need what is younger.
+const RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(30 * DAY)..=Duration::from_secs(3660 * DAY);
+
+/// A message whose delivery is not known is looked up for a day, and may be tried again.
+const TEXT_RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(DAY)..=Duration::from_secs(3660 * DAY);
+
+const DAY: u64 = 24 * 3600;
+
 /// The most characters of a separator.
 const SEPARATOR_MAX: usize = 64;
 
@@ -76,6 +87,18 @@ pub(super) fn lease(text: &str) -> Parsed<Duration> {
 
 pub(super) fn max_lateness(text: &str) -> Parsed<Duration> {
     duration(text, &MAX_LATENESS)
+}
+
+/// How long messages and their texts are kept, the texts no longer than the rest.
+pub(super) fn retention_of(raw: &mut Raw) -> Retention {
+    let messages = raw.or(&key::RETENTION, "90d", |text| match text {
+        "forever" => Ok(None),
+        _ => duration(text, &RETENTION)
+            .map(Some)
+            .map_err(|or| format!("forever, or {or}")),
+    });
+    let texts = raw.get(&key::TEXT_RETENTION, |text| duration(text, &TEXT_RETENTION));
+    Retention { messages, texts }
 }
 
 fn duration(text: &str, range: &RangeInclusive<Duration>) -> Parsed<Duration> {

@@ -11,7 +11,7 @@ use expiry::{Expiry, SetBy};
 
 use crate::message::facts::{Event, Limit, LimitSource};
 use crate::message::{
-    Address, Capabilities, Carriers, Channel, Claim, InDoubt, Moment, Sender, parts,
+    Address, Capabilities, Carriers, Channel, Claim, InDoubt, Moment, Retention, Sender, parts,
 };
 
 mod business;
@@ -91,6 +91,8 @@ pub struct Rules {
     pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
+    /// How long what is known of messages is kept.
+    pub retention: Retention,
 }
 
 /// The default settings, without a sender.
@@ -109,6 +111,7 @@ impl Default for Rules {
             part_separator: Some(parts::SEPARATOR.to_owned()),
             part_gap: parts::GAP,
             validate: Validate::Warn,
+            retention: Retention::DEFAULT,
         }
     }
 }

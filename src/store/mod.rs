@@ -47,7 +47,7 @@ pub use error::StoreError;
 pub use expressions::with_expressions;
 pub use halving::Halving;
 pub use ledger::instances::{InstanceSeen, InstancesSeen, NO_ATTEMPT, TimesAhead, WithoutAttempt};
-pub use ledger::{look_ups, quarantine, receipts, resolve, story};
+pub use ledger::{look_ups, quarantine, receipts, resolve, retention, story};
 pub use path::claims::Claimed;
 pub use path::facts::Days;
 pub use path::outcomes::Recorded;

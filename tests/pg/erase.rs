@@ -227,6 +227,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("settings.business_hours", "a setting"),
     ("instances.version", "a version"),
     ("instances.role", "a role of the database"),
+    (
+        "instances.state",
+        "what an instance publishes of its lanes and rules",
+    ),
     ("foreign_writes.role", "a role of the database"),
     ("migrations.name", "a file"),
     ("migrations.checksum", "a file's"),

@@ -241,7 +241,6 @@ async fn its_password_suffices_neither_to_delete_nor_to_change_what_happened() {
         "delete from punctual.notes",
         "delete from punctual.instances",
         "delete from punctual.opt_replies",
-        "select punctual.forget(now() - interval '90 days')",
         "delete from scheduled_messages",
         "update scheduled_messages set body = 'x'",
         "update scheduled_messages set to_number = 'x'",
@@ -257,6 +256,11 @@ async fn its_password_suffices_neither_to_delete_nor_to_change_what_happened() {
             said(&error)
         );
     }
+
+    // It deletes by this function alone, and nothing young.
+    let young = "select punctual.retain('attempts', null, '29 days', null, 1)";
+    let error = thief.execute(young, &[]).await.expect_err(young);
+    assert_eq!(error.code().unwrap().code(), "22023", "{}", said(&error));
 
     // What follows its event while it is pending has its time for good after that, whoever claims to be the daemon.
     run(

@@ -2,6 +2,7 @@
 
 mod http;
 mod layers;
+mod retention;
 mod settings;
 mod webhooks;
 

@@ -23,6 +23,7 @@ fn the_defaults_are_those_of_the_interface() {
         "part_separator = \"[BUBBLE]\"",
         "part_gap = \"1s 500ms\"",
         "validate = \"warn\"",
+        "retention = \"90days\"",
         "log = \"info\"",
         "log_format = \"text\"",
         "api_base_url = \"https://api.twilio.com/\"",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ use crate::daemon::database_clock;
 use crate::dispatch::{Dispatch, Input};
 use crate::reactor::limits::daemon::ChoreLimits;
 use crate::store::StoreError;
+use crate::store::retention::Walk;
 
 pub(super) mod days;
 mod event_changes;
@@ -28,6 +29,7 @@ mod orphaned_claims;
 mod outbox;
 mod queue;
 mod reaping;
+mod retention;
 mod template_uses;
 mod times_ahead;
 mod unbegun;
@@ -40,6 +42,8 @@ enum Progress {
     Done,
     /// Perhaps: it was stopped by a bound.
     More,
+    /// Not before that long.
+    Later(Duration),
 }
 
 impl Progress {
@@ -59,6 +63,8 @@ pub(super) struct Context {
     inputs: mpsc::Sender<Input>,
     /// Messages have missed a change: that chore is due at once.
     missed: Arc<Notify>,
+    /// Where the walk through what is long over has come to.
+    walk: Mutex<Walk>,
 }
 
 impl Context {
@@ -71,6 +77,7 @@ impl Context {
             dispatch: dispatch.clone(),
             inputs: inputs.clone(),
             missed: Arc::clone(missed),
+            walk: Mutex::default(),
         }
     }
 }
@@ -88,10 +95,11 @@ enum Chore {
     Outbox,
     Gauges,
     Days,
+    Retention,
 }
 
 impl Chore {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Expiry,
         Self::EventChanges,
         Self::TimesAhead,
@@ -103,6 +111,7 @@ impl Chore {
         Self::Outbox,
         Self::Gauges,
         Self::Days,
+        Self::Retention,
     ];
 
     const fn name(self) -> &'static str {
@@ -118,6 +127,7 @@ impl Chore {
             Self::Outbox => "outbox",
             Self::Gauges => "gauges",
             Self::Days => "days",
+            Self::Retention => "retention",
         }
     }
 
@@ -133,7 +143,8 @@ impl Chore {
             | Self::OrphanedClaims
             | Self::Unbegun
             | Self::Outbox
-            | Self::Gauges => limits.every,
+            | Self::Gauges
+            | Self::Retention => limits.every,
         }
     }
 
@@ -156,6 +167,7 @@ impl Chore {
                 | Self::OrphanedClaims
                 | Self::Unbegun
                 | Self::WithoutAttempt
+                | Self::Retention
         )
     }
 
@@ -183,6 +195,7 @@ impl Chore {
             Self::Outbox => outbox::step(on).await,
             Self::Gauges => gauges::step(on).await,
             Self::Days => days::step(on).await,
+            Self::Retention => retention::step(on).await,
         }
     }
 }
@@ -212,6 +225,7 @@ pub(super) async fn keep(on: Context, stop: CancellationToken) {
         let now = clock::reading().up;
         match done {
             Ok(Progress::More) => queue.done(next, now),
+            Ok(Progress::Later(pause)) => queue.done(next, now + pause),
             Ok(Progress::Done) => queue.done(next, now + chore.every(&limits)),
             Err(error) => {
                 tracing::warn!(chore = chore.name(), %error, "a maintenance step failed; retrying");

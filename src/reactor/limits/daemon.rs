@@ -134,8 +134,7 @@ pub struct ChoreLimits {
     /// Heartbeats, claims and paces in one step that a clock which ran ahead has left in the future. So many of the
     /// open claims are read for it, those whose lease ends last.
     pub times_ahead: u32,
-    /// Messages in one step that follow a change they have missed, and are locked by it: a transaction of the app that
-    /// moves their events again waits for 100 ms.
+    /// Messages in one step that follow a change they have missed. The app waits at most 100 ms for their locks.
     pub followed: u32,
     /// Writes in one step that the app's tables had refused; each is a transaction.
     pub outbox: u32,
@@ -145,8 +144,10 @@ pub struct ChoreLimits {
     pub without_attempt_every: Duration,
     /// How long such a row must not have changed. A claim, which changes it, commits within seconds.
     pub without_attempt_unchanged: Duration,
-    /// How often the days of each zone are written; what the database knows lasts for two days.
+    /// How often the days of each zone are written, for two days, and a walk begins that deletes what is long over.
     pub days_every: Duration,
+    /// Rows read in one step of that walk.
+    pub retained: u32,
 }
 
 /// Callbacks, and what look-ups find.
@@ -296,6 +297,7 @@ impl Default for ChoreLimits {
             without_attempt_every: seconds(30),
             without_attempt_unchanged: seconds(60),
             days_every: seconds(3_600),
+            retained: 1_000,
         }
     }
 }

@@ -7,4 +7,5 @@ pub mod quarantine;
 pub mod receipts;
 mod recovery;
 pub mod resolve;
+pub mod retention;
 pub mod story;

@@ -387,6 +387,19 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("ledger/resolve_row", 1, 20, "plans.id('unconfirmed', 1)"),
     case(
+        "ledger/retain",
+        20,
+        135,
+        "'attempts', null, 7776000, 86400, 20",
+    ),
+    case(
+        "ledger/retain",
+        20,
+        60,
+        "'history', null, 7776000, 86400, 20",
+    ),
+    case("ledger/retain", 20, 60, "'rest', null, 7776000, null, 20"),
+    case(
         "ledger/resolve_sid",
         1,
         20,
@@ -533,12 +546,6 @@ pub(super) const APP: &[Case] = &[
         1,
         60,
         "insert into task_calendar_events (calendar_event_id, user_id, event_start) values ('new', plans.id('user', 30), now() + interval '1 hour')",
-    ),
-    case(
-        "a deletion from the ledger",
-        20,
-        135,
-        "select punctual.forget(now() - interval '90 days', 20)",
     ),
     // A statement of the app's may look at all dead entries of what is on its way.
     case(

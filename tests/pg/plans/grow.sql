@@ -74,12 +74,12 @@ insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
 select plans.id('sent', i), '{}', 'no', now() - interval '1 minute' + i * interval '1 s' from generate_series(1, {others}) i;
 update punctual.outbox set attempts = 1, next_attempt_at = next_attempt_at + interval '1 s';
 insert into punctual.notes (message_id, note) select plans.id('sent', i), 'x' from generate_series(1, {others}) i;
-insert into punctual.history (message_id, op, role, old, new)
-select plans.id('sent', i), 'update', 'app', '{"status": "failed"}', '{"status": "pending"}' from generate_series(1, {others}) i;
+insert into punctual.history (message_id, at, op, role, old, new)
+select plans.id('sent', i), now() - interval '100 days', 'update', 'app', '{"body": "a"}', '{"body": "b"}' from generate_series(1, {others}) i;
 insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id, start_before)
 select plans.id('people', i), 'event ' || i, plans.id('user', i), now() from generate_series(1, 20) i;
-insert into punctual.deleted_events (calendar_event_id, user_id)
-select 'gone ' || i, plans.id('user', i) from generate_series(1, {others}) i;
+insert into punctual.deleted_events (calendar_event_id, user_id, deleted_at)
+select 'gone ' || i, plans.id('user', i), now() - interval '100 days' from generate_series(1, {others}) i;
 insert into punctual.daily_counts (user_id, day, count)
 select plans.id('user', i), current_date - d, 1 from generate_series(1, {others}) i, generate_series(0, 1) d;
 update punctual.daily_counts set count = count + 1;
