@@ -1,10 +1,12 @@
-//! `GET /debug/messages/{id}`: the history of one message, as `punctual why --json` prints it.
+//! `GET /debug/messages/{id}` and `GET /api/messages/{id}`: the history of one message, as `punctual why --json` prints it.
+//! The first takes a whole id, the second anything that names one message.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::api::{self, Refusal};
 use super::{HttpState, Question, text};
 use crate::message::MessageId;
 use crate::reactor::report::TimersQuery;
@@ -15,6 +17,18 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
         let sentence = "a message's id is a UUID";
         return text(StatusCode::BAD_REQUEST, sentence);
     };
+    history(&state, id).await
+}
+
+pub(super) async fn named(
+    State(state): State<HttpState>,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let id = api::named(&state, &name).await?;
+    Ok(history(&state, id).await)
+}
+
+async fn history(state: &HttpState, id: MessageId) -> Response {
     let Some(store) = &state.stories else {
         return text(StatusCode::NOT_FOUND, "this daemon has no histories");
     };

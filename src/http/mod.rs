@@ -4,6 +4,7 @@
 //! response. `access` decides who may ask, `endpoint` has the address and the socket, [`serve`] the connections.
 
 mod access;
+mod api;
 mod callbacks;
 mod endpoint;
 mod events;
@@ -72,6 +73,9 @@ pub enum Question {
     },
 }
 
+/// Reads of many messages at once. They use connections that claims need too.
+const READS_MAX: usize = 2;
+
 /// What the routes need.
 #[derive(Clone)]
 pub struct HttpState {
@@ -84,6 +88,8 @@ pub struct HttpState {
     limits: HttpLimits,
     /// Permits for streams of events.
     streams: Arc<Semaphore>,
+    /// Permits for reads of many messages.
+    reads: Arc<Semaphore>,
     /// Limits wrong tokens.
     limiter: Arc<Limiter>,
     /// Ends the streams at a shutdown.
@@ -104,6 +110,7 @@ impl HttpState {
             stories: None,
             limits,
             streams: Arc::new(Semaphore::new(limits.streams)),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
             stop: CancellationToken::new(),
         }
     }
@@ -204,6 +211,9 @@ fn router(state: HttpState, stop: CancellationToken) -> Router {
         .route("/", get(page::page))
         .route("/messages/{id}", get(page::message))
         .route("/api/instances", get(instances::instances))
+        .route("/api/messages", get(api::list::list))
+        .route("/api/messages/{id}", get(messages::named))
+        .route("/api/stats", get(api::list::stats))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::document))
         .route_layer(from_fn_with_state(state.clone(), access::debug));
@@ -246,7 +256,7 @@ async fn not_found() -> Response {
     text(
         StatusCode::NOT_FOUND,
         "no such page; the pages are /, /messages/…, /healthz, /readyz, /metrics, /api/instances, \
-         /debug/timers, /debug/messages/… and /debug/events",
+         /api/messages, /api/stats, /debug/timers, /debug/messages/… and /debug/events",
     )
 }
 

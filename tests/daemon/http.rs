@@ -80,5 +80,52 @@ async fn the_timers_show_what_is_armed_cleared_and_being_sent() {
     }
     world.arrived_once(sending).await;
     world.arrived_once(cleared).await;
+    lists(&daemon, [far, sending, cleared]).await;
     daemon.stop().await;
+}
+
+/// The API's lists, counts and searches: one message is pending, two were sent.
+async fn lists(daemon: &Daemon, [far, sending, cleared]: [uuid::Uuid; 3]) {
+    let ask = async |target: &str| {
+        let (status, body) = daemon.get(target).await.unwrap();
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        (status, body)
+    };
+    let ids = |page: &serde_json::Value| -> Vec<uuid::Uuid> {
+        let rows = page["messages"].as_array().unwrap();
+        let ids = rows
+            .iter()
+            .map(|row| row["id"].as_str().unwrap().parse().unwrap());
+        ids.collect()
+    };
+    let (_, page) = ask("/api/messages?status=pending").await;
+    assert_eq!(ids(&page), [far], "{page}");
+    assert_eq!(page["next"], serde_json::Value::Null);
+    assert!(
+        page["messages"][0]["to"].as_str().unwrap().contains("•••"),
+        "{page}"
+    );
+    assert!(page["messages"][0].get("body").is_none(), "{page}");
+    // The latest first, a page at a time.
+    let (_, first) = ask("/api/messages?limit=2").await;
+    assert_eq!(ids(&first), [far, cleared], "{first}");
+    let next = first["next"].as_str().unwrap();
+    let (_, second) = ask(&format!("/api/messages?limit=2&cursor={next}")).await;
+    assert_eq!(ids(&second), [sending], "{second}");
+    let (_, stats) = ask("/api/stats?status=sent").await;
+    assert_eq!(stats["counts"][0]["messages"], 2, "{stats}");
+    let far = far.to_string();
+    let (code, story) = ask(&format!("/api/messages/{}", &far[..8])).await;
+    assert_eq!((code, story["id"].as_str()), (200, Some(&*far)));
+    let number = story["row"]["to"].as_str().unwrap();
+    assert!(number.contains("•••"), "{story}");
+    let (code, refusal) = ask("/api/messages?colour=red").await;
+    assert_eq!(code, 400);
+    assert!(
+        refusal["error"]
+            .as_str()
+            .unwrap()
+            .contains("known are status, from"),
+        "{refusal}"
+    );
 }
