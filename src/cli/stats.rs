@@ -1,4 +1,4 @@
-//! `punctual stats`: how many messages there are, by hour, day, status or reason.
+//! `punctual stats`: how many messages there are, by time, status or reason.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ pub(super) const SPAN: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  punctual stats --by reason\n  punctual stats --by hour --from '7d ago' --status sent,delivered\n\n\
-                  Without --from and --to: those due in the last 24 hours. Hours are in UTC, days in the installation's \
-                  time zone."
+                  Without --from and --to: those due in the last 24 hours. Days are in the installation's time \
+                  zone, shorter times in UTC."
 )]
 pub(super) struct Args {
-    /// hour, day, status or reason
+    /// status, reason, day, hour, 15min, minute or 10s
     #[arg(long, value_name = "WHAT", default_value = "status")]
     by: By,
     #[command(flatten)]

@@ -30,12 +30,14 @@ pub(super) const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// The scripts: name and content.
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 11] = [
     ("page.js", include_str!("page/page.js")),
     ("message.js", include_str!("page/message.js")),
     ("stream.js", include_str!("page/stream.js")),
     ("worker.js", include_str!("page/worker.js")),
     ("shell.js", include_str!("page/shell.js")),
+    ("chart.js", include_str!("page/chart.js")),
+    ("list.js", include_str!("page/list.js")),
     ("feed.js", include_str!("page/feed.js")),
     ("system.js", include_str!("page/system.js")),
     ("draw.js", include_str!("page/draw.js")),

@@ -21,7 +21,7 @@ const foreign = [];
 page.on("request", (request) => { if (!request.url().startsWith(context.home)) foreign.push(request.url()); });
 
 const AMPLE = { timeout: 30_000 };
-const row = (id) => `#timers tr[data-id="${id}"]`;
+const row = (id) => `#list-rows tr[data-id="${id}"]`;
 
 const commands = {
   async open(url) {
@@ -46,7 +46,7 @@ const commands = {
   async login(token) {
     await page.fill("#token", token);
     await page.press("#token", "Enter");
-    await page.waitForSelector("#timers", { state: "attached", ...AMPLE });
+    await page.waitForSelector("#list-rows", { state: "attached", ...AMPLE });
     await page.evaluate(() => { window.opened = true; });
   },
   async sees(words) {
@@ -69,8 +69,8 @@ const commands = {
     return found.jsonValue();
   },
   async counts() {
-    const left = await page.evaluate(() => document.querySelector("#timers td.num")?.textContent);
-    await page.waitForFunction((l) => document.querySelector("#timers td.num")?.textContent !== l, left, AMPLE);
+    const left = await page.evaluate(() => document.querySelector("#list-rows td.num")?.textContent);
+    await page.waitForFunction((l) => document.querySelector("#list-rows td.num")?.textContent !== l, left, AMPLE);
   },
   async lost() {
     await page.waitForSelector("#lost:not([hidden])", AMPLE);
@@ -80,7 +80,7 @@ const commands = {
     for (const lamp of lamps) if (lamp !== "rgba(0, 0, 0, 0)") throw new Error(`a lamp is ${lamp} without a connection`);
     // Nor does a countdown go on.
     await page.waitForTimeout(4_000);
-    const left = () => page.evaluate(() => document.querySelector("#timers td.num")?.textContent);
+    const left = () => page.evaluate(() => document.querySelector("#list-rows td.num")?.textContent);
     const before = await left();
     await page.waitForTimeout(2_100);
     if ((await left()) !== before) throw new Error("a countdown goes on without a connection");
@@ -114,6 +114,30 @@ const commands = {
     if (!context.own.url().endsWith(id)) await context.own.goto(`${context.home}/messages/${id}`);
     await context.own.waitForFunction((w) => document.body.innerText.includes(w), words, AMPLE);
   },
+  /** What needs people, with these words: its link leads to a list with this message. */
+  async needs(words, id) {
+    const link = page.locator("#need-list li", { hasText: words }).locator("a");
+    await link.click(AMPLE);
+    await page.waitForSelector(row(id), AMPLE);
+    return page.textContent(`${row(id)} .then`);
+  },
+  /** The chart at each zoom has bars of this kind; one of them leads to a list with this message. */
+  async chart(kind, id) {
+    for (const zoom of ["7 days", "Today", "1 h", "10 min"]) {
+      await page.click(`#zooms button:text-is("${zoom}")`);
+      await page.waitForSelector(`#zooms button[aria-pressed="true"]:text-is("${zoom}")`, AMPLE);
+      await page.waitForSelector(`#chart rect.${kind}`, { state: "attached", ...AMPLE });
+    }
+    await page.waitForFunction(() => /in 10 s$/.test(document.getElementById("chart-said").textContent), null, AMPLE);
+    await page.locator(`#chart rect.${kind}`).last().click({ force: true });
+    await page.waitForSelector(row(id), AMPLE);
+    await page.click("#clear");
+  },
+  async tab(name) {
+    const hasText = new RegExp(`^${name}`);
+    await page.locator("#tabs button", { hasText }).click();
+    await page.locator('#tabs button[aria-pressed="true"]', { hasText }).waitFor(AMPLE);
+  },
   /** So many tabs more, each with all that the first has, and how many streams they take together. */
   async tabs(many, id) {
     const tabs = [];
@@ -144,7 +168,7 @@ const commands = {
     // Everything that can be used is reached by the tab key, and is seen to be.
     await page.evaluate(() => document.activeElement?.blur());
     const reached = [];
-    for (let n = 0; n < 60; n += 1) {
+    for (let n = 0; n < 120; n += 1) {
       await page.keyboard.press("Tab");
       const at = await page.evaluate(() => {
         const now = document.activeElement;

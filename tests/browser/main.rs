@@ -83,7 +83,7 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;
     let mut eyes = Eyes::open(&link(&daemon)).await;
-    eyes.see(&["sees", "No messages are upcoming"]).await;
+    eyes.see(&["sees", "No messages match."]).await;
 
     // An insert appears.
     let far = world.insert("far", 240_000).await.to_string();
@@ -121,6 +121,21 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let told = eyes.see(&["fed", "disarmed", &far]).await;
     assert!(told.contains("cancelled"), "{told}");
     eyes.see(&["told", &far, "Cancelled"]).await;
+
+    // One that fails is named with its reason, and found from there and from the chart.
+    let fails = "insert into scheduled_messages (to_number, body, scheduled_at)
+                 values ('abc', 'x', clock_timestamp()) returning id";
+    let failed: uuid::Uuid = world.app.query_one(fails, &[]).await.unwrap().get(0);
+    let failed = failed.to_string();
+    let told = eyes
+        .see(&["needs", "failed today: recipient", &failed])
+        .await;
+    assert!(told.starts_with("Failed"), "{told}");
+    eyes.see(&["chart", "failed", &failed]).await;
+    eyes.see(&["tab", "Sent"]).await;
+    eyes.see(&["upcoming", &near]).await;
+    eyes.see(&["tab", "Upcoming"]).await;
+    eyes.see(&["gone", &near]).await;
 
     // A pause, and its end.
     let call = async |args: &[&str]| {

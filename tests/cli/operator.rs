@@ -88,7 +88,10 @@ async fn list_and_stats_say_which_and_how_many() {
         (&["list", "--search", "x"], "the beginning of it"),
         (&["list", "--reason", "Opted out"], "opted_out"),
         (&["list", "--after", "x"], "cursor"),
-        (&["stats", "--by", "week"], "hour, day, status and reason"),
+        (
+            &["stats", "--by", "week"],
+            "10s, minute, 15min, hour, day, status and reason",
+        ),
     ] {
         let (said, code) = ask(&db, args).await;
         assert_eq!(code, Some(64), "{said}");

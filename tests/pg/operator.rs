@@ -221,7 +221,7 @@ async fn a_list_hides_numbers_and_texts_unless_they_are_requested() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_are_counted_by_hour_day_status_and_reason() {
+async fn messages_are_counted_by_time_status_and_reason() {
     let world = World::new().await;
     let sql = "insert into scheduled_messages (id, to_number, body, status, scheduled_at)
                select ('00000000-0000-0000-0000-' || lpad(i::text, 12, '0'))::uuid, '+13105550100', 'x',
@@ -239,6 +239,12 @@ async fn messages_are_counted_by_hour_day_status_and_reason() {
         status: status.to_owned(),
         messages,
     };
+    let by_minute = vec![
+        stat("2026-01-01T22:50:00Z", "failed", 1),
+        stat("2026-01-01T23:10:00Z", "failed", 1),
+        stat("2026-01-01T23:30:00Z", "cancelled", 1),
+        stat("2026-01-01T23:50:00Z", "sent", 1),
+    ];
     for (by, expected) in [
         (
             By::Status,
@@ -254,6 +260,17 @@ async fn messages_are_counted_by_hour_day_status_and_reason() {
                 stat("none", "cancelled", 1),
                 stat("none", "sent", 1),
                 stat("opted_out", "failed", 2),
+            ],
+        ),
+        (By::TenSeconds, by_minute.clone()),
+        (By::Minute, by_minute),
+        (
+            By::QuarterHour,
+            vec![
+                stat("2026-01-01T22:45:00Z", "failed", 1),
+                stat("2026-01-01T23:00:00Z", "failed", 1),
+                stat("2026-01-01T23:30:00Z", "cancelled", 1),
+                stat("2026-01-01T23:45:00Z", "sent", 1),
             ],
         ),
         (
@@ -280,6 +297,17 @@ async fn messages_are_counted_by_hour_day_status_and_reason() {
         let mut counts = stats.counts;
         counts.sort_by(|a, b| (&a.key, &a.status).cmp(&(&b.key, &b.status)));
         assert_eq!(counts, expected, "{by:?}");
+    }
+    let never = "insert into scheduled_messages (to_number, body, scheduled_at) values ('+13105550100', 'x', 'infinity')";
+    run(&world.unseen, never).await;
+    let never = Filter {
+        statuses: vec![Status::Pending],
+        ..Filter::default()
+    };
+    for by in [By::Minute, By::Hour, By::Day] {
+        let stats = store(&world).stats(&never, by).await.unwrap();
+        let expected = vec![stat("infinity", "pending", 1)];
+        assert_eq!(stats.counts, expected, "{by:?}");
     }
 }
 

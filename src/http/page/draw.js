@@ -1,12 +1,8 @@
-// The drawings: the time line, the histogram, the dial. Each is redrawn from what is known.
+// The drawings: the histogram, the dial. Each is redrawn from what is known.
 
-import { count, span, time } from "./words.js";
+import { count, span } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const BUCKET = 5e6;
-const PAST = 20;
-const AHEAD = 120;
-const WIDTH = 10;
 
 const make = (name, attributes, text) => {
   const node = document.createElementNS(SVG, name);
@@ -14,78 +10,6 @@ const make = (name, attributes, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-
-/** What went in each of the past stretches: bucket → [sent, wrong]. */
-const went = new Map();
-
-export function note(us, kind, n = 1) {
-  const bucket = Math.floor(us / BUCKET);
-  const entry = went.get(bucket) || [0, 0];
-  entry[kind === "sent" ? 0 : 1] += n;
-  went.set(bucket, entry);
-  for (const old of went.keys()) {
-    if (old >= bucket - PAST - 2) break;
-    went.delete(old);
-  }
-}
-
-/** Linear, and yet one message beside many is seen. */
-const height = (n, most) => (n === 0 ? 0 : Math.max(2, (n / Math.max(most, 4)) * 96));
-
-export function strip(svg, ticks, density, now) {
-  const from = Math.floor(density.from_us / BUCKET);
-  const shift = (now / BUCKET - from) * WIDTH;
-  const most = Math.max(...density.counts, ...[...went.values()].map(([a, b]) => a + b), 1);
-  const bars = make("g", { transform: `translate(${PAST * WIDTH - shift} 0)` });
-  const bar = (index, n, name, base = 0) => {
-    if (n === 0) return 0;
-    const h = height(n, most);
-    bars.append(make("rect", { class: name, x: index * WIDTH + 1, width: WIDTH - 2, y: 100 - base - h, height: h }));
-    return h;
-  };
-  for (const [bucket, [sent, wrong]] of went) {
-    if (bucket - from < -PAST - 1) continue;
-    const base = bar(bucket - from, sent, "went");
-    bar(bucket - from, wrong, "wrong", base);
-  }
-  density.counts.forEach((n, index) => bar(index, n, "came"));
-  const x = PAST * WIDTH;
-  svg.replaceChildren(
-    bars,
-    make("line", { class: "base", x1: 0, x2: 1400, y1: 100, y2: 100 }),
-    make("line", { class: "hand-line", x1: x, x2: x, y1: 0, y2: 100 }),
-  );
-  scale(ticks, now);
-  return most;
-}
-
-function scale(ticks, now) {
-  const every = ticks.clientWidth < 640 ? 3 : 1;
-  const minute = 60e6;
-  const names = [["now", 0, "is-now"]];
-  for (let m = Math.ceil(now / minute); m * minute < now + AHEAD * BUCKET; m += 1) {
-    const ahead = m * minute - now;
-    if (m % every === 0 && ahead > 40e6 * every) names.push([time(m * minute).slice(0, 5), ahead, ""]);
-  }
-  while (ticks.childElementCount > names.length) ticks.lastElementChild.remove();
-  while (ticks.childElementCount < names.length) ticks.append(document.createElement("span"));
-  names.forEach(([name, ahead, mark], index) => {
-    const node = ticks.children[index];
-    node.textContent = name;
-    node.className = mark;
-    node.style.left = `${((PAST + ahead / BUCKET) / (PAST + AHEAD)) * 100}%`;
-  });
-}
-
-/** The busiest stretch that comes, in words. */
-export function peak(density) {
-  const total = density.counts.reduce((sum, n) => sum + n, 0);
-  if (total === 0) return "no messages";
-  const most = Math.max(...density.counts);
-  const at = density.from_us + density.counts.indexOf(most) * density.bucket_us;
-  const busiest = most === 1 ? "" : `, busiest: ${count(most)} at ${time(at)}`;
-  return `${count(total)} ${total === 1 ? "message" : "messages"}${busiest}`;
-}
 
 const edge = (us) => (us === 250 ? ".25 ms" : us < 1000 ? `.${us / 10}`.replace(/0+$/, "") : us < 1e6 ? `${us / 1000}` : us < 60e6 ? `${us / 1e6} s` : us < 3600e6 ? `${us / 60e6} min` : "1 h");
 

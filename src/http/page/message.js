@@ -33,7 +33,18 @@ function drawStatus() {
   const wait = row.status === "pending" && left > 0 ? ` · due in ${countdown(left)}` : "";
   put("status", words + (why ? `: ${why}` : "") + wait);
   put("what", `${local(capital(story.next))}.`);
+  const acts = ACTS[row.status] || [];
+  if ($("acts").childElementCount === acts.length && $("acts").dataset.status === row.status) return;
+  $("acts").dataset.status = row.status;
+  $("acts").replaceChildren(...acts.flatMap((act) => [make("code", {}, act), " "]));
 }
+
+/** The commands for what can be done with a message in this status. */
+const ACTS = {
+  pending: [`punctual cancel ${id}`, `punctual reschedule ${id} --later 1h`],
+  failed: [`punctual retry ${id}`],
+  unconfirmed: [`punctual resolve ${id} --sent`, "--resend", "--cancel"],
+};
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -53,11 +64,12 @@ const OUTCOMES = {
 function happened({ row, attempts, receipts, notes, outbox, changes }) {
   const lines = [];
   const add = (at, is, ...words) => at && lines.push([micros(at), is, words.filter(Boolean).join(" · ")]);
+  const last = attempts.findLast((attempt) => attempt.started_at);
   for (const attempt of attempts) {
     const name = `attempt ${attempt.number}`;
     add(attempt.claimed_at, "", name, `claimed by instance ${attempt.instance.slice(0, 8)}`);
     if (attempt.started_at) {
-      const after = row ? micros(attempt.started_at) - micros(row.wanted_at) : -1;
+      const after = row && attempt === last ? micros(attempt.started_at) - micros(row.due) : -1;
       add(attempt.started_at, "", name, "request started", after >= 0 && late(after));
     }
     const [is, words] = OUTCOMES[attempt.outcome] || ["warn", attempt.outcome];
@@ -78,18 +90,19 @@ function happened({ row, attempts, receipts, notes, outbox, changes }) {
 }
 
 /** A change by others: who, and of each column from what to what. */
-function changeWords(change) {
-  const { at: _, ...rest } = change;
-  return Object.entries(rest).filter(([, value]) => value !== null && value !== "")
-    .map(([name, value]) => `${plain(name)} ${typeof value === "object" ? JSON.stringify(value) : local(String(value))}`).join(" · ");
+function changeWords({ op, role, actor, subject, application, columns }) {
+  const who = actor || subject || application || role;
+  const what = columns.map(({ column, old, new: now }) => `${plain(column)} ${old ?? "–"} → ${now ?? "–"}`).join(", ");
+  return `${op === "delete" ? "deleted" : "changed"} by ${who}${what ? `: ${local(what)}` : ""}`;
 }
 
 function drawLine() {
-  const lines = happened(story);
+  let lines = happened(story);
   const { row } = story;
-  if (row) lines.push([micros(row.wanted_at), "plan", row.status === "pending" ? "due" : "was due"]);
-  if (row && row.due !== row.wanted_at) lines.push([micros(row.due), "plan", row.deferred_reason ? `deferred until then · ${plain(row.deferred_reason)}` : "next attempt"]);
-  lines.sort(([a], [b]) => a - b);
+  if (row) lines.push([micros(row.due), "plan", row.status === "pending" ? "due" : "was due"]);
+  if (row && row.due !== row.scheduled_at) lines.push([micros(row.scheduled_at), "plan", row.deferred_reason ? `scheduled · deferred: ${plain(row.deferred_reason)}` : "scheduled"]);
+  // What is due at `infinity` has no place.
+  lines = lines.filter(([us]) => Number.isFinite(us)).sort(([a], [b]) => a - b);
   const at = now();
   $("line").replaceChildren(...lines.map(([us, is, words]) => make("li", { "data-tone": is, className: us > at ? "ahead" : "" },
     make("time", { dateTime: new Date(us / 1000).toISOString() }, dateWithMillis(us)), make("span", {}, words))));
@@ -101,8 +114,8 @@ const FACTS = [
   ["Scheduled", (row) => dateTime(micros(row.scheduled_at), now())],
   ["Send before", (row) => row.send_before && dateTime(micros(row.send_before), now())],
   ["Deferred until", (row) => row.deferred_until && `${dateTime(micros(row.deferred_until), now())} (${plain(row.deferred_reason)})`],
-  ["Paused", (row) => row.paused_until && `until ${row.paused_until === "infinity" ? "somebody resumes" : dateTime(micros(row.paused_until), now())} (${row.paused_by || "everything"})`],
-  ["Pace", (row) => row.pace && `${row.pace.scope} ${row.pace.what}`],
+  ["Paused by", (row) => row.paused_by],
+  ["Pace", (row) => row.pace && (row.pace.what ? `${row.pace.scope} ${row.pace.what}` : row.pace)],
   ["Attempts", (row) => `${row.attempts}` + (row.max_attempts ? ` of ${row.max_attempts}` : "")],
   ["Error", (row) => row.error_message && row.error_message + (row.error_code ? ` (code ${row.error_code})` : "")],
   ["Provider's id", (row) => row.twilio_sid],

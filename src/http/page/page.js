@@ -1,12 +1,16 @@
 // The live page: fills what the server rendered with what the stream brings.
 
-import { atMost, dial, histogram, note, peak, strip, within } from "./draw.js";
+import { drawChart, onBar } from "./chart.js";
+import { atMost, dial, histogram, within } from "./draw.js";
 import { drawFeed } from "./feed.js";
-import { $, begin, isLost, local, make, messageLink, now, onConnection, onKey, put } from "./shell.js";
+import { drawCountdowns, drawCounts, refreshSoon, show } from "./list.js";
+import { $, begin, isLost, local, make, now, onConnection, onSearch, put } from "./shell.js";
 import { drawSystem } from "./system.js";
-import { count, countdown, dateTime, DUE_S, micros, span, then, time } from "./words.js";
+import { count, dateTime, micros, plain, span, time } from "./words.js";
 
 const INSTANCES_EVERY_MS = 5_000;
+/** How often the database is asked why messages failed. */
+const FAILURES_EVERY_MS = 10_000;
 const LAMPS = { all: "good", part: "warn", paused: "warn", nothing: "bad" };
 
 let state = null;
@@ -31,10 +35,24 @@ async function drawInstances() {
   const words = instances.map((one) => {
     const name = one.id.slice(0, 8) + (one.id === own ? " (this page)" : "");
     if (!one.is_running) return `${name} silent for ${span(one.silent_us)}`;
-    return one.may_claim ? name : `${name} too old for the schema: sends nothing`;
+    if (!one.may_claim) return `${name} too old for the schema: sends nothing`;
+    return one.missing.length > 0 ? `${name} sends nothing: ${one.missing.join("; ")}` : name;
   });
   const running = instances.filter((one) => one.is_running).length;
   put("instances", `${running} ${running === 1 ? "instance runs" : "instances run"}: ${words.join(", ")}`);
+}
+
+let failures = [];
+/** Why messages of today failed: the database is asked for it from time to time. */
+async function askFailures() {
+  if (document.hidden || isLost()) return;
+  const midnight = new Date();
+  midnight.setHours(0, 0, 0, 0);
+  const from = midnight.toISOString();
+  const answer = await fetch(`/api/stats?${new URLSearchParams({ by: "reason", status: "failed", from })}`).catch(() => null);
+  if (!answer?.ok) return;
+  failures = (await answer.json()).counts.map(({ key, messages }) => ({ key, messages, from }));
+  if (state) drawNeeds();
 }
 
 /** What people have to look at, each with what can be done. */
@@ -42,74 +60,26 @@ function drawNeeds() {
   const messages = (n) => `${count(n)} ${n === 1 ? "message" : "messages"}`;
   const needs = [];
   if (state.in_doubt > 0) {
-    needs.push([`${messages(state.in_doubt)} unconfirmed`, "It is not known whether they were sent. Look them up, then decide:", "punctual resolve ID --sent | --resend | --cancel"]);
+    needs.push([`${messages(state.in_doubt)} unconfirmed`, "It is not known whether they were sent. Look them up at the provider, then: punctual resolve ID --sent | --resend | --cancel", "?status=unconfirmed", "Show them"]);
+  }
+  for (const { key, messages: n, from } of failures) {
+    const reason = key === "none" ? "" : `&reason=${key}`;
+    needs.push([`${messages(n)} failed today${key === "none" ? "" : `: ${plain(key)}`}`, `To send them after all: punctual retry --status failed${key === "none" ? "" : ` --reason ${key}`}`, `?status=failed${reason}&from=${from}`, "Show them"]);
   }
   if (state.restore.held_before !== null) {
     const held = state.restore.held === null ? "Messages" : messages(state.restore.held);
-    needs.push([`${held} in quarantine`, `The database was restored. What was due before ${time(micros(state.restore.held_before))} may have been sent. To release all:`, "punctual run --accept-restore"]);
+    needs.push([`${held} in quarantine`, `The database was restored. What was due before ${time(micros(state.restore.held_before))} may have been sent. To release all: punctual run --accept-restore`, `?status=pending&to=${state.restore.held_before}`, "Show them"]);
   }
   if (state.outbox > 0) {
-    needs.push([`${count(state.outbox)} ${state.outbox === 1 ? "result" : "results"} not in your tables`, "Your tables refused them. Punctual keeps them and retries. The reason:", "punctual doctor"]);
+    needs.push([`${count(state.outbox)} ${state.outbox === 1 ? "result" : "results"} not in your tables`, "Your tables refused them. Punctual keeps them and retries. The reason: punctual doctor", "", ""]);
   }
-  if (state.duplicates > 0) needs.push([`${messages(state.duplicates)} sent twice`, "The provider accepted them more than once. Which:", "punctual doctor"]);
+  if (state.duplicates > 0) needs.push([`${messages(state.duplicates)} sent twice`, "The provider accepted them more than once. Which: punctual doctor", "", ""]);
   const key = JSON.stringify(needs);
   $("needs").hidden = needs.length === 0;
   if ($("need-list").dataset.key === key) return;
   $("need-list").dataset.key = key;
-  $("need-list").replaceChildren(...needs.map(([head, why, command]) => make("li", {}, make("b", {}, head), make("p", {}, why), make("code", {}, command))));
-}
-
-const isRefused = (timer) => state.lanes.some((lane) => lane.breaker.open && `${timer.lane}/`.startsWith(`${lane.account}/${lane.channel}/`));
-
-function makeRow(id) {
-  const row = make("tr", { "data-id": id }, make("td", { className: "num" }), make("td"), make("td", {}, messageLink(id)), make("td", { className: "then" }));
-  return row;
-}
-
-function drawTimers() {
-  const body = $("timers");
-  const rows = new Map([...body.rows].map((row) => [row.dataset.id, row]));
-  const wanted = state.timers.map((timer) => {
-    const row = rows.get(timer.id) || makeRow(timer.id);
-    row.dataset.due = micros(timer.due_at);
-    row.dataset.state = timer.state;
-    put(row.cells[1], dateTime(micros(timer.due_at), now()));
-    put(row.cells[3], then(timer, isRefused(timer)));
-    rows.delete(timer.id);
-    return row;
-  });
-  for (const row of rows.values()) row.remove();
-  wanted.forEach((row, index) => {
-    if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] || null);
-  });
-  $("none").hidden = wanted.length > 0;
-  const { armed, beyond } = state.window;
-  put("armed", `${count(armed)} in memory` + (beyond ? ` · ${count(beyond)} later` : ""));
-  put("more", armed > wanted.length ? `${count(armed - wanted.length)} more` : "");
-  drawCountdowns();
-}
-
-function drawCountdowns() {
-  const at = now();
-  for (const row of $("timers").rows) {
-    if (!row.dataset.due) continue;
-    const left = Number(row.dataset.due) - at;
-    put(row.cells[0], countdown(left));
-    const is = left < -DUE_S * 1e6 ? "overdue" : "";
-    if (row.className !== is) row.className = is;
-  }
-}
-
-const WRONG = new Set(["failed", "unconfirmed", "refused", "throttled", "unsent", "rejected"]);
-
-function noteEvents(frame) {
-  const at = now();
-  const each = (what, us, n) => {
-    if (what === "sent") note(us, "sent", n);
-    else if (WRONG.has(what)) note(us, "wrong", n);
-  };
-  for (const event of frame.events) each(event.event, micros(event.at), 1);
-  for (const [what, n] of Object.entries(frame.more)) each(what, at, n);
+  $("need-list").replaceChildren(...needs.map(([head, why, query, link]) => make("li", {}, make("b", {}, head), make("p", {}, why),
+    query ? make("a", { className: "filter", href: `/${query}` }, link) : null)));
 }
 
 function drawPunctuality() {
@@ -131,10 +101,9 @@ function draw() {
   if (!state || document.hidden) return;
   drawNow();
   drawNeeds();
-  drawTimers();
-  const most = strip($("strip"), $("ticks"), state.density, now());
-  put("axis", `tallest bar: ${count(most)} in 5 s`);
-  put("peak", peak(state.density));
+  drawCountdowns();
+  drawCounts({ pending: state.window.armed + (state.window.beyond || 0), unconfirmed: state.in_doubt || 0 });
+  drawChart();
   drawPunctuality();
   drawSystem(state);
   if (document.querySelector(".system").open) dial($("dial"), $("levels"), state.wheel);
@@ -157,35 +126,36 @@ for (const button of document.querySelectorAll("[data-period]")) {
   });
 }
 
-/** The row that the keys `j` and `k` are at. */
-function move(by) {
-  const links = [...document.querySelectorAll("main tbody a.id")];
-  const at = links.indexOf(document.activeElement);
-  links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
-}
-onKey("j", "Next message of the list", () => move(1));
-onKey("k", "Previous message of the list", () => move(-1));
+onBar(show);
+onSearch((text) => show(new URLSearchParams({ q: text })));
 
 onConnection((lost) => {
   if (state) drawNow();
   say(lost ? "Connection lost. Reconnecting." : "Connected again.");
-  if (!lost) drawInstances();
+  if (lost) return;
+  drawInstances();
+  refreshSoon();
 });
 document.addEventListener("visibilitychange", () => {
   draw();
   drawInstances();
+  askFailures();
+  refreshSoon();
 });
 document.querySelector(".system").addEventListener("toggle", draw);
 
+let isStale = false;
 begin((frame) => {
-  noteEvents(frame);
+  if (frame.events.length > 0 || Object.keys(frame.more).length > 0) isStale = true;
   if (frame.state) {
     state = frame.state;
-    state.density.from_us = micros(state.density.from);
     draw();
+    if (isStale) isStale = !refreshSoon();
     say(`${local(state.status.text)}. ${count(state.window.armed)} messages wait.`);
   }
   drawFeed(frame, now());
 });
 drawInstances();
 setInterval(drawInstances, INSTANCES_EVERY_MS);
+askFailures();
+setInterval(askFailures, FAILURES_EVERY_MS);

@@ -86,18 +86,16 @@ export function begin(then) {
 }
 
 const UUID = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
+let search = (text) => location.assign(`/?${new URLSearchParams({ q: text })}`);
+/** What a search does that is not for a whole id. */
+export const onSearch = (then) => { search = then; };
 
 $("search").addEventListener("submit", (event) => {
-  const wanted = $("q").value.trim().toLowerCase();
+  const wanted = $("q").value.trim();
   event.preventDefault();
-  if (wanted === "") return;
-  const shown = new Set([...document.querySelectorAll("a.id")].map((link) => link.title));
-  const found = UUID.test(wanted) ? [wanted] : [...shown].filter((id) => id.startsWith(wanted));
-  if (found.length === 1) location.assign(`/messages/${found[0]}`);
-  else $("q").setCustomValidity(found.length ? "Several ids begin like that. Enter more of it." : "No match on this page. Enter the full id.");
-  $("q").reportValidity();
+  if (UUID.test(wanted)) location.assign(`/messages/${wanted.toLowerCase()}`);
+  else if (wanted !== "") search(wanted);
 });
-$("q").addEventListener("input", () => $("q").setCustomValidity(""));
 
 const keys = new Map();
 /** A key, what it does, and how the help describes it. */

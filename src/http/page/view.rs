@@ -22,7 +22,7 @@ fn page(title: &str, script: &str, main: &Markup) -> String {
                     form #search .search role="search" action="/" {
                         label.unseen for="q" { "Search messages" }
                         input #q name="q" type="search" autocomplete="off" spellcheck="false" maxlength="100"
-                            placeholder="Message id" aria-keyshortcuts="/";
+                            placeholder="Message id, phone number, provider's id" aria-keyshortcuts="/";
                         button { "Search" }
                     }
                     button #keys type="button" aria-keyshortcuts="?" { "Keys" }
@@ -95,6 +95,7 @@ pub(super) fn message(id: &str) -> String {
                 p.aside { "Message " code { (id) } }
                 h1 #status .lamp data-is="off" { "Loading…" }
                 p #what aria-live="polite" {}
+                p #acts .aside {}
             }
             section aria-labelledby="h-line" {
                 div.head { h2 #h-line { "Time line" } }
@@ -123,8 +124,8 @@ pub(super) fn overview(overview: &Overview, status: &Status) -> String {
                 div.head { h2 #h-needs { "Needs you" } }
                 ul #need-list .cards {}
             }
-            (schedule())
-            (upcoming(overview))
+            (chart())
+            (messages(overview))
             section.feed aria-labelledby="h-feed" {
                 div.head {
                     h2 #h-feed { "Live events" }
@@ -156,42 +157,63 @@ fn now(overview: &Overview, status: &Status) -> Markup {
     }
 }
 
-fn schedule() -> Markup {
+fn chart() -> Markup {
     html! {
-        section.chart aria-labelledby="h-line" {
-            div.head { h2 #h-line { "Next 10 minutes" } p #peak .aside {} }
-            div.strip {
-                svg #strip viewBox="0 0 1400 100" preserveAspectRatio="none" role="img" aria-labelledby="h-line peak" {}
-                div #ticks .ticks aria-hidden="true" {}
+        section.chart aria-labelledby="h-chart" {
+            div.head {
+                h2 #h-chart { "Messages by outcome" }
+                p #chart-said .aside {}
+                div #zooms .choice role="group" aria-label="Period of the chart" {}
             }
-            ul.legend {
-                li data-is="went" { "sent" }
-                li data-is="wrong" { "failed or to be retried" }
-                li data-is="came" { "due" }
-                li #axis .axis {}
+            div.plot {
+                div.axis aria-hidden="true" { span #axis-top {} span #axis-half {} span { "0" } }
+                div.bars {
+                    svg #chart viewBox="0 0 1000 160" preserveAspectRatio="none" role="img"
+                        aria-labelledby="h-chart chart-said" {}
+                    div #ticks .ticks aria-hidden="true" {}
+                }
+            }
+            ul #legend .legend {}
+        }
+    }
+}
+
+fn messages(overview: &Overview) -> Markup {
+    html! {
+        section.messages aria-labelledby="h-list" {
+            div.head { h2 #h-list { "Messages" } }
+            div #tabs .choice role="group" aria-label="Status" {}
+            details #more-filters { summary { "Filter" } (filters()) }
+            table #list {
+                thead {
+                    tr {
+                        th.num scope="col" { "In" } th scope="col" { "Due" } th scope="col" { "Message" }
+                        th scope="col" { "To" } th scope="col" { "Status" } th scope="col" { "Type" }
+                    }
+                }
+                tbody #list-rows { @for timer in &overview.timers.timers { (row(timer)) } }
+            }
+            p #none .empty {}
+            p .aside { span #acts hidden {} }
+            div.paging {
+                button #previous type="button" disabled { "Previous" }
+                span #place .aside {}
+                button #next type="button" disabled { "Next" }
             }
         }
     }
 }
 
-fn upcoming(overview: &Overview) -> Markup {
-    let timers = &overview.timers.timers;
+fn filters() -> Markup {
     html! {
-        section.upcoming aria-labelledby="h-up" {
-            div.head { h2 #h-up { "Upcoming" } p #armed .aside {} }
-            table #upcoming tabindex="-1" {
-                thead {
-                    tr {
-                        th.num scope="col" { "In" } th scope="col" { "Due" } th scope="col" { "Message" }
-                        th scope="col" { "What happens" }
-                    }
-                }
-                tbody #timers { @for timer in timers { (row(timer)) } }
-            }
-            p #none .empty hidden[!timers.is_empty()] {
-                "No messages are upcoming. A new row in " code { "scheduled_messages" } " appears here at once."
-            }
-            p #more .aside {}
+        form #filters .filters {
+            label { "Due from " input type="datetime-local" name="from" step="1"; }
+            label { "Due before " input type="datetime-local" name="to" step="1"; }
+            label { "Reason " input name="reason" spellcheck="false" placeholder="daily_limit"; }
+            label { "User " input name="user" spellcheck="false" placeholder="id"; }
+            label { "Campaign " input name="campaign" spellcheck="false" placeholder="id"; }
+            label { "Template " input name="template" spellcheck="false" placeholder="id"; }
+            div.choice { button { "Apply" } button #clear type="button" { "Clear" } }
         }
     }
 }
@@ -203,7 +225,9 @@ fn row(timer: &TimerReport) -> Markup {
             td.num { (countdown(timer.due_in_us)) }
             td { (clock(timer.due_at)) }
             td { a.id href={ "/messages/" (id) } title=(id) { (short(&id)) } }
+            td.to {}
             td.then { (then(timer)) }
+            td.type {}
         }
     }
 }

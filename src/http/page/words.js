@@ -15,11 +15,13 @@ export function micros(text) {
   return at * 1000 + (fraction ? Number(fraction[2]) : 0);
 }
 
-export const time = (us) => clock.format(us / 1000);
+/** `infinity` is no number here: a message that is due then is never due. */
+export const time = (us) => (Number.isNaN(us) ? "never" : clock.format(us / 1000));
 export const dateWithMillis = (us) => `${day.format(us / 1000)} ${timeWithMillis(us)}`;
 export const timeWithMillis = (us) => `${clock.format(us / 1000)}.${String(Math.floor(us / 1000) % 1000).padStart(3, "0")}`;
 
 export function dateTime(us, now) {
+  if (Number.isNaN(us)) return "never";
   const far = Math.abs(us - now) > 20 * 3600e6;
   return far ? `${day.format(us / 1000)} ${clock.format(us / 1000)}` : clock.format(us / 1000);
 }
@@ -37,6 +39,7 @@ const digits = (n) => (n < 10 ? n.toFixed(1) : Math.round(n).toString());
 
 /** The time until then: 1:02:03, 4:05. What is due is due for a while: requests take their time. */
 export function countdown(us) {
+  if (Number.isNaN(us)) return "";
   const s = Math.ceil(us / 1e6);
   if (s < -DUE_S) return `−${clockOf(-s)}`;
   return s <= 0 ? "now" : clockOf(s);
@@ -52,16 +55,6 @@ function clockOf(s) {
 }
 
 export const short = (id) => id.slice(0, 8);
-
-/** What will happen to the message of a timer. */
-export function then(timer, isRefused) {
-  if (timer.kind === "watch") return "Being sent by another instance";
-  if (timer.state === "sending") return "Waiting for the provider's response";
-  if (timer.state === "cleared") return "Claimed, leaves on time";
-  if (isRefused) return "Waits until the provider accepts the account";
-  if (timer.attempt > 0) return `Will be sent (attempt ${timer.attempt + 1})`;
-  return "Will be sent";
-}
 
 const TONES = {
   sent: "good", receipt: "good",

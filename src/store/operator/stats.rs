@@ -1,4 +1,4 @@
-//! How many messages of a filter there are, by hour, day, status or reason.
+//! How many messages of a filter there are, by time, status or reason.
 
 use std::str::FromStr;
 
@@ -19,6 +19,12 @@ const COUNTED_MAX: usize = 500_000;
 /// What messages are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
+    /// The ten seconds in which they are due, in UTC.
+    TenSeconds,
+    /// The minute.
+    Minute,
+    /// The quarter of an hour.
+    QuarterHour,
     /// The hour in which they are due, in UTC.
     Hour,
     /// The day in which they are due, in the installation's time zone.
@@ -31,7 +37,7 @@ pub enum By {
 
 /// Not something to count by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("by is one of hour, day, status and reason")]
+#[error("by is one of 10s, minute, 15min, hour, day, status and reason")]
 pub struct UnknownBy;
 
 impl FromStr for By {
@@ -39,6 +45,9 @@ impl FromStr for By {
 
     fn from_str(text: &str) -> Result<Self, UnknownBy> {
         match text {
+            "10s" => Ok(Self::TenSeconds),
+            "minute" => Ok(Self::Minute),
+            "15min" => Ok(Self::QuarterHour),
             "hour" => Ok(Self::Hour),
             "day" => Ok(Self::Day),
             "status" => Ok(Self::Status),
@@ -52,6 +61,9 @@ impl By {
     /// As it is written.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::TenSeconds => "10s",
+            Self::Minute => "minute",
+            Self::QuarterHour => "15min",
             Self::Hour => "hour",
             Self::Day => "day",
             Self::Status => "status",
@@ -74,7 +86,7 @@ pub struct Stats {
 /// How many messages of one key and status there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stat {
-    /// The hour (like `2026-01-01T09:00:00Z`), the day, the status or the reason (`none`: none).
+    /// When the hour or other time began (like `2026-01-01T09:00:00Z`), the day, the status or the reason (`none`: none).
     pub key: String,
     /// Their status.
     pub status: String,

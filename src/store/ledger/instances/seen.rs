@@ -22,7 +22,7 @@ pub struct InstancesSeen {
 }
 
 /// One instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InstanceSeen {
     /// Which one.
     pub id: InstanceId,
@@ -36,6 +36,8 @@ pub struct InstanceSeen {
     pub is_running: bool,
     /// Whether its version may claim messages by the schema in force.
     pub may_claim: bool,
+    /// Why it sends nothing, as it has published; empty: it sends, or its version publishes nothing.
+    pub missing: Vec<String>,
 }
 
 impl Store {
@@ -68,5 +70,6 @@ fn seen(row: &Row) -> Result<InstanceSeen, tokio_postgres::Error> {
         silent_us: u64::try_from(now.micros_from(heartbeat_at)).unwrap_or(0),
         is_running: row.try_get("is_running")?,
         may_claim: row.try_get("may_claim")?,
+        missing: row.try_get("missing")?,
     })
 }
