@@ -12,6 +12,7 @@ mod bouncer;
 mod canary;
 mod channels;
 mod clock;
+mod contract;
 mod crash;
 mod cut;
 mod daemon;

@@ -80,6 +80,20 @@ impl Seen {
         lookup(&self.form, name)
     }
 
+    /// The id of a webhook.
+    pub(crate) fn webhook_id(&self) -> Option<&str> {
+        self.header("webhook-id")
+    }
+
+    /// The text that is sent: of a form, or of a webhook.
+    pub(crate) fn text(&self) -> String {
+        if self.webhook_id().is_none() {
+            return self.field("Body").unwrap_or_default().to_owned();
+        }
+        let payload: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        payload["data"]["body"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn is_create(&self) -> bool {
         self.line.starts_with("POST ")
     }

@@ -169,7 +169,8 @@ impl Resolve for Resolver {
     }
 }
 
-/// The prefixes before an IPv4 address: `::ffff:0:0/96`, IPv4 written as IPv6, and `64:ff9b::/96`, which NAT64 translates (RFC 6052).
+/// The prefixes before an IPv4 address: `::ffff:0:0/96`, IPv4 written as IPv6, and `64:ff9b::/96`, which NAT64
+/// translates (RFC 6052).
 const V4_INSIDE: [u128; 2] = [0xffff, 0x64_ff9b << 64];
 
 /// 6to4 (RFC 3056): the address follows the prefix.

@@ -82,7 +82,7 @@ pub(crate) struct Told {
 pub(crate) struct Text {
     /// When each request was read, since the epoch.
     pub(crate) asked: Vec<Duration>,
-    /// The messages that came of them.
+    /// The messages that came of them; of webhooks the ids.
     pub(crate) sids: Vec<String>,
     /// How many requests had a 201 written in full.
     pub(crate) answered: usize,
@@ -136,7 +136,7 @@ impl Book {
 
     /// What is to be done with this request, which is noted.
     pub(super) fn asked(&mut self, seen: &Seen) -> Plan {
-        let body = seen.field("Body").unwrap_or_default();
+        let body = &seen.text();
         let text = self.texts.entry(body.to_owned()).or_default();
         let nth = text.asked.len();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -170,6 +170,20 @@ impl Book {
         self.by_sid.insert(message.sid.clone(), self.messages.len());
         self.messages.push(message.clone());
         message
+    }
+
+    /// Whether a webhook with this id was processed before.
+    pub(super) fn is_known(&self, seen: &Seen) -> bool {
+        let text = self.texts.get(&seen.text());
+        text.is_some_and(|text| text.sids.iter().any(|id| Some(&**id) == seen.webhook_id()))
+    }
+
+    /// Processes a webhook, each id once.
+    pub(super) fn process(&mut self, seen: &Seen) {
+        if let (false, Some(id)) = (self.is_known(seen), seen.webhook_id()) {
+            let text = self.texts.entry(seen.text()).or_default();
+            text.sids.push(id.to_owned());
+        }
     }
 
     pub(super) fn answered(&mut self, text: &str) {

@@ -2,6 +2,8 @@
 //! and fetches them, lives through their statuses and calls back, signed. And it does what
 //! networks and servers do to all of that, by a script or by chance from a seed.
 //!
+//! It is an endpoint of webhooks too, with the same faults.
+//!
 //! It counts how often each text went out, so texts with an id of their own in them make it
 //! the judge of "sent twice".
 //!

@@ -36,7 +36,9 @@ async fn serve(tcp: TcpStream, number: usize, desk: &Arc<Desk>) -> std::io::Resu
     tcp.set_nodelay(true)?;
     let mut wire = BufReader::new(tcp);
     while let Some(seen) = read(&mut wire, number).await? {
-        let on = if seen.is_create() {
+        let on = if seen.webhook_id().is_some() {
+            webhook(&mut wire, seen, desk).await?
+        } else if seen.is_create() {
             create(&mut wire, seen, desk).await?
         } else {
             let text = other(&seen, desk);
@@ -129,6 +131,61 @@ async fn create(
         desk.changed();
     }
     Ok(true)
+}
+
+/// The same as an endpoint of webhooks, which responds 200 to an id that it has processed.
+async fn webhook(
+    wire: &mut BufReader<TcpStream>,
+    seen: Seen,
+    desk: &Arc<Desk>,
+) -> std::io::Result<bool> {
+    let plan = desk.book().asked(&seen);
+    let is_known = desk.book().is_known(&seen);
+    if plan.fault.takes_it_in() {
+        desk.book().process(&seen);
+    }
+    desk.changed();
+    let accepted = answer(200, "", "ok");
+    let told = match plan.fault {
+        Fault::Error(..) | Fault::Busy(_) | Fault::Refuse(_) if is_known => accepted,
+        Fault::None => accepted,
+        Fault::Slow(delay) => {
+            tokio::time::sleep(delay).await;
+            accepted
+        }
+        Fault::Drip(gap) => {
+            for byte in accepted.bytes() {
+                wire.write_all(&[byte]).await?;
+                tokio::time::sleep(gap).await;
+            }
+            String::new()
+        }
+        Fault::Silence(_) => {
+            while wire.read(&mut [0; 64]).await? > 0 {}
+            return Ok(false);
+        }
+        Fault::Reset(_) => {
+            wire.get_ref().set_zero_linger()?;
+            return Ok(false);
+        }
+        Fault::Cut => {
+            wire.write_all(b"HTTP/1.1 2").await?;
+            return Ok(false);
+        }
+        Fault::Garbage(_) => "Welcome to the wrong port\r\n\r\n".to_owned(),
+        Fault::Error(_, status) => answer(status, HTML, "<h1>upstream</h1>"),
+        Fault::Busy(after) => {
+            let headers = after.map_or(String::new(), |s| format!("retry-after: {s}\r\n"));
+            answer(429, &headers, "")
+        }
+        Fault::Refuse(_) => answer(410, "", ""),
+    };
+    wire.write_all(told.as_bytes()).await?;
+    if matches!(plan.fault, Fault::None | Fault::Slow(_) | Fault::Drip(_)) {
+        desk.book().answered(&seen.text());
+        desk.changed();
+    }
+    Ok(!matches!(plan.fault, Fault::Garbage(_)))
 }
 
 /// The message is ours from here on, whatever the answer will be.

@@ -1,0 +1,303 @@
+//! The contract of every provider, as the built daemon keeps it: never early, never a blind second time, and never
+//! called unsent what was sent. What follows an uncertain outcome comes from what the provider can do, so what is
+//! expected here is worked out from its capabilities. `docs/providers.md` has the table.
+
+use std::time::Duration;
+
+use punctual::message::{Capabilities, Channel};
+use punctual::provider::console::Console;
+use punctual::provider::{twilio as client, webhook};
+use rustix::process::Signal;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::daemon::{Daemon, set, until};
+use crate::harness::TestDb;
+use crate::twilio::{Book, Fault, Habits, Text, Twilio, When};
+use crate::world::{ACCOUNT, AUTH_TOKEN, TO, environment, heartbeats, url};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// One provider with what it talks to.
+struct Subject {
+    can: Capabilities,
+    channel: Channel,
+    to: String,
+    app: Client,
+    peer: Twilio,
+    env: Vec<(String, String)>,
+    _db: TestDb,
+    _state: tempfile::TempDir,
+}
+
+impl Subject {
+    async fn new(name: &'static str) -> Self {
+        let peer = Twilio::start(ACCOUNT, AUTH_TOKEN, Habits::default()).await;
+        let (can, channel, to) = match name {
+            "twilio" => (client::CAPABILITIES, Channel::Sms, TO.to_owned()),
+            "webhook" => (
+                webhook::CAPABILITIES,
+                Channel::Webhook,
+                format!("{}/jobs", peer.url()),
+            ),
+            _ => {
+                let can = Console::on(std::io::sink()).capabilities(Channel::Sms);
+                (can, Channel::Sms, TO.to_owned())
+            }
+        };
+        let db = TestDb::new().await;
+        let app = db.client().await;
+        let state = tempfile::tempdir().unwrap();
+        let mut env = environment(&url(&app).await, &peer.url());
+        for (name, value) in [
+            ("PUNCTUAL_PROVIDER", name),
+            (
+                "PUNCTUAL_WEBHOOK_SECRET",
+                "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3IQ==",
+            ),
+            ("PUNCTUAL_WEBHOOK_ALLOW", "127.0.0.1"),
+            ("PUNCTUAL_SEND_TIMEOUT", "1s"),
+            ("PUNCTUAL_LEASE", "2050ms"),
+            ("PUNCTUAL_STATE_DIR", state.path().to_str().unwrap()),
+        ] {
+            set(&mut env, name, value);
+        }
+        Self {
+            can,
+            channel,
+            to,
+            app,
+            peer,
+            env,
+            _db: db,
+            _state: state,
+        }
+    }
+
+    async fn daemon(&self) -> Daemon {
+        let mut daemon = Daemon::start(&self.env);
+        daemon.ready().await;
+        daemon
+    }
+
+    /// Schedules one that meets this fault, and then none.
+    async fn insert(&self, text: &str, fault: Fault) -> Uuid {
+        self.peer.with_text(text, [fault, Fault::None]);
+        let sql = "insert into scheduled_messages (channel, to_number, body, scheduled_at)
+                   values ($1, $2, $3, clock_timestamp() + interval '300 ms') returning id";
+        let channel = self.channel.as_str();
+        let row = self.app.query_one(sql, &[&channel, &self.to, &text]).await;
+        row.unwrap().get(0)
+    }
+
+    /// Its status, and how many look-ups of it had a response.
+    async fn standing(&self, id: Uuid) -> (String, i32) {
+        let sql = "select m.status, coalesce(sum(a.lookups), 0)::int
+                     from scheduled_messages m left join punctual.attempts a on a.message_id = m.id
+                    where m.id = $1 group by m.id";
+        let row = self.app.query_one(sql, &[&id]).await.unwrap();
+        (row.get(0), row.get(1))
+    }
+
+    /// Checks what must hold whatever happened, and returns what the peer has of it.
+    async fn judged(&self, id: Uuid, text: &str, case: &str) -> Text {
+        let sql = "select (extract(epoch from scheduled_at) * 1000000)::bigint from scheduled_messages where id = $1";
+        let due: i64 = self.app.query_one(sql, &[&id]).await.unwrap().get(0);
+        let due = Duration::from_micros(due.unsigned_abs());
+        let known = self.peer.book().text(text);
+        // The clocks are read one after the other.
+        let early = known.asked.iter().any(|at| *at + MS / 5 < due);
+        assert!(!early, "{case}: early");
+        assert!(known.sids.len() <= 1, "{case}: {:?}", known.sids);
+        let (status, _) = self.standing(id).await;
+        let unsent = ["failed", "cancelled"].contains(&&*status);
+        assert!(
+            known.sids.is_empty() || !unsent,
+            "{case}: called unsent, and it was sent"
+        );
+        known
+    }
+}
+
+/// What an outcome is, whatever the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Accepted,
+    Refused,
+    Throttled,
+    Uncertain(When),
+}
+
+/// The end of a message: its status, and how often the peer was asked.
+fn expected(kind: Kind, can: &Capabilities) -> (&'static str, usize) {
+    match kind {
+        Kind::Accepted => ("sent", 1),
+        Kind::Refused => ("failed", 1),
+        Kind::Throttled => ("sent", 2),
+        // The same id again.
+        Kind::Uncertain(_) if can.idempotent => ("sent", 2),
+        // Its list proves it.
+        Kind::Uncertain(When::After) if can.look_up => ("sent", 1),
+        Kind::Uncertain(_) => ("unconfirmed", 1),
+    }
+}
+
+fn faults() -> Vec<(Fault, Kind)> {
+    use Kind::{Accepted, Refused, Throttled, Uncertain};
+    use When::{After, Before};
+    vec![
+        (Fault::None, Accepted),
+        (Fault::Slow(300 * MS), Accepted),
+        (Fault::Refuse(21211), Refused),
+        (Fault::Busy(Some(1)), Throttled),
+        (Fault::Silence(Before), Uncertain(Before)),
+        (Fault::Silence(After), Uncertain(After)),
+        (Fault::Garbage(Before), Uncertain(Before)),
+        (Fault::Garbage(After), Uncertain(After)),
+        (Fault::Drip(200 * MS), Uncertain(After)),
+        (Fault::Reset(Before), Uncertain(Before)),
+        (Fault::Reset(After), Uncertain(After)),
+        (Fault::Cut, Uncertain(After)),
+    ]
+}
+
+/// Waits until it has ended as expected; what is to stay unconfirmed, until a look-up has changed nothing.
+async fn ends(subject: &Subject, id: Uuid, text: &str, kind: Kind, case: &str) {
+    let (status, asked) = expected(kind, &subject.can);
+    until(&format!("{case}: {status}"), async || {
+        let (now, look_ups) = subject.standing(id).await;
+        let is_final = status != "unconfirmed" || look_ups > 0 || !subject.can.look_up;
+        // A list shows how far it has come, too.
+        let is_it = now == status || (status, &*now) == ("sent", "delivered");
+        (is_it && is_final).then_some(())
+    })
+    .await;
+    let known = subject.judged(id, text, case).await;
+    assert_eq!(known.asked.len(), asked, "{case}");
+    let took_it_in = !matches!(kind, Kind::Refused | Kind::Uncertain(When::Before));
+    let has_it = took_it_in || status == "sent";
+    assert_eq!(known.sids.len(), usize::from(has_it), "{case}");
+}
+
+async fn over_the_network(name: &'static str) {
+    let mut subject = Subject::new(name).await;
+    let daemon = subject.daemon().await;
+    let mut messages = Vec::new();
+    for (fault, kind) in faults() {
+        let text = format!("{fault:?}");
+        let id = subject.insert(&text, fault).await;
+        messages.push((id, text, kind));
+    }
+    for (id, text, kind) in &messages {
+        ends(&subject, *id, text, *kind, &format!("{name}, {text}")).await;
+    }
+
+    // Nobody is there: nothing was sent, and it is tried again.
+    subject.peer.hang_up().await;
+    let id = subject.insert("nobody is there", Fault::None).await;
+    until("it was not sent", async || {
+        let sql = "select from punctual.attempts where message_id = $1 and outcome = 'unsent'";
+        let found = subject.app.query(sql, &[&id]).await.unwrap();
+        (!found.is_empty()).then_some(())
+    })
+    .await;
+    subject.peer.pick_up().await;
+    let case = format!("{name}, nobody was there");
+    ends(&subject, id, "nobody is there", Kind::Accepted, &case).await;
+
+    // Killed, once the peer has it and once while it does not.
+    let mut running = daemon;
+    for when in [When::Before, When::After] {
+        let text = format!("killed {when:?}");
+        let id = subject.insert(&text, Fault::Silence(when)).await;
+        let is_asked = |book: &Book| (book.text(&text).asked.len() == 1).then_some(());
+        subject.peer.until("it is asked", is_asked).await;
+        running.signal(Signal::KILL);
+        running.ended().await;
+        running = subject.daemon().await;
+        let case = format!("{name}, {text}");
+        ends(&subject, id, &text, Kind::Uncertain(when), &case).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn texts_keep_the_contract() {
+    over_the_network("twilio").await;
+}
+
+#[tokio::test]
+async fn webhooks_keep_the_contract() {
+    over_the_network("webhook").await;
+}
+
+/// It has no peer: what can go wrong is that its process is killed, before the line or after it.
+#[tokio::test]
+async fn the_console_keeps_the_contract() {
+    let subject = Subject::new("console").await;
+    assert!(!subject.can.idempotent && !subject.can.look_up);
+    let mut daemon = subject.daemon().await;
+    let id = subject.insert("said once", Fault::None).await;
+    daemon.says("said once").await;
+    daemon.signal(Signal::KILL);
+    daemon.ended().await;
+    let before = daemon.said();
+    let daemon = subject.daemon().await;
+    let status = until("it has ended", async || {
+        let (status, _) = subject.standing(id).await;
+        ["sent", "unconfirmed"]
+            .contains(&&*status)
+            .then_some(status)
+    })
+    .await;
+    heartbeats(&subject.app, 1).await;
+    assert_eq!(subject.standing(id).await.0, status);
+    let said = before + &daemon.stop().await;
+    assert_eq!(said.matches(&format!("{TO}: said once")).count(), 1);
+}
+
+/// Of a thousand at one instant a fifth of the answers are lost.
+#[tokio::test]
+async fn a_thousand_webhooks_with_lost_answers_arrive_with_one_id_each() {
+    const MANY: i32 = 1_000;
+    let subject = Subject::new("webhook").await;
+    subject.peer.habits(Habits {
+        seed: 7,
+        faults: vec![(200, Fault::Reset(When::After))],
+        ..Habits::default()
+    });
+    let daemon = subject.daemon().await;
+    let sql = "insert into scheduled_messages (channel, to_number, body, scheduled_at)
+               select 'webhook', $1, 'job ' || n, date_trunc('second', clock_timestamp()) + interval '2 s'
+                 from generate_series(1, $2::int) n";
+    subject
+        .app
+        .execute(sql, &[&subject.to, &MANY])
+        .await
+        .unwrap();
+    // Three attempts, and five seconds between two.
+    until("all have ended", async || {
+        let sql = "select count(*) from scheduled_messages m
+                    where status = 'sent'
+                       or status = 'unconfirmed' and attempts = 3
+                          and not exists (select from punctual.attempts a
+                                           where a.message_id = m.id and a.outcome is null)";
+        let ended: i64 = subject.app.query_one(sql, &[]).await.unwrap().get(0);
+        (ended == i64::from(MANY)).then_some(())
+    })
+    .await;
+    let rows = subject
+        .app
+        .query("select id, body, status from scheduled_messages", &[]);
+    let (mut sent, mut asked) = (0, 0);
+    for row in rows.await.unwrap() {
+        let (id, text): (Uuid, String) = (row.get(0), row.get(1));
+        let known = subject.peer.book().text(&text);
+        assert_eq!(known.sids, [id.to_string()], "{text}");
+        sent += usize::from(row.get::<_, &str>(2) == "sent");
+        asked += known.asked.len();
+    }
+    println!("figure: {sent} of {MANY} sent, the others unconfirmed; {asked} requests");
+    assert!(asked > 1_100, "{asked}: too few answers were lost");
+    daemon.stop().await;
+}
