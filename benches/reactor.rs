@@ -7,8 +7,8 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Pausable,
-    Priority, ProviderSid, Uptime,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Parties,
+    Pausable, Priority, ProviderSid, Uptime,
 };
 use punctual::reactor::{
     Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
@@ -60,6 +60,8 @@ fn claimed(ask: &Ask, now: Now) -> ClaimAnswer<JudgedClaim<()>> {
         token: ask.token,
         due: now.db,
         wanted_at: now.db,
+        is_retry: false,
+        parties: Parties::NONE,
         lane: LaneKey::default(),
         pausable: Pausable::default(),
         tries: AttemptBudget {

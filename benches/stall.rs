@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Pausable,
-    Priority, ProviderSid, RowState, Uptime,
+    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Parties,
+    Pausable, Priority, ProviderSid, RowState, Uptime,
 };
 use punctual::reactor::{
     Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
@@ -216,6 +216,8 @@ impl World {
             lane: lane(),
             due: *due,
             wanted_at: *due,
+            is_retry: false,
+            parties: Parties::NONE,
             pausable: Pausable::default(),
             tries: AttemptBudget {
                 number: 1,

@@ -110,8 +110,14 @@ fn show(story: &Story) -> String {
             local(hold.before)
         );
     }
+    let mut has_begun = false;
     for attempt in &story.attempts {
-        show_attempt(&mut text, attempt, story.row.as_ref());
+        // A retry is not late again. With a pace lateness counts from the slot, which is not kept.
+        let row = story.row.as_ref();
+        let timed = row.filter(|row| row.pace.is_none() && !has_begun);
+        let of_parts = row.is_some_and(|row| row.parts.is_some());
+        show_attempt(&mut text, attempt, of_parts, timed.map(|row| row.wanted_at));
+        has_begun |= attempt.started_at.is_some();
     }
     for receipt in &story.receipts {
         show_receipt(&mut text, receipt);
@@ -190,9 +196,14 @@ fn show_row(text: &mut String, row: &StoryRow) {
     }
 }
 
-fn show_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow>) {
+/// `of_parts`: the message is sent in parts. `wanted_at`: from when its lateness counts.
+fn show_attempt(
+    text: &mut String,
+    attempt: &StoryAttempt,
+    of_parts: bool,
+    wanted_at: Option<Moment>,
+) {
     let outcome = attempt.outcome.as_deref().unwrap_or("in flight");
-    let of_parts = row.is_some_and(|row| row.parts.is_some());
     let part = of_parts.then(|| format!(", part {}", attempt.part));
     let part = part.unwrap_or_default();
     let _ = writeln!(text, "attempt {}{part}: {outcome}", attempt.number);
@@ -203,9 +214,7 @@ fn show_attempt(text: &mut String, attempt: &StoryAttempt, row: Option<&StoryRow
         attempt.instance
     );
     if let Some(started) = attempt.started_at {
-        // With a pace its lateness counts from its slot, which is not kept.
-        let row = row.filter(|row| row.pace.is_none());
-        let late = row.map(|row| started.micros_from(row.wanted_at));
+        let late = wanted_at.map(|at| started.micros_from(at));
         // Of a part that was not the first it counts from another moment.
         let late = late.filter(|us| *us >= 0 && attempt.part == 1).map(|us| {
             let (ms, us) = (us / 1_000, us % 1_000);

@@ -29,6 +29,7 @@ fn subject() -> Subject {
             max_attempts: 3,
             due,
             wanted_at: due,
+            is_retry: false,
             send_before: None,
             lane: LaneKey::default(),
             to_number: "+15005550006".into(),

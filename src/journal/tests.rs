@@ -13,7 +13,7 @@ mod slots;
 
 use super::record::{BROKEN, Contents, MAGIC, decode, encode};
 use super::*;
-use crate::message::{Category, MessageId, Part, ProviderSid, Retry};
+use crate::message::{Category, MessageId, Part, ProviderSid, Retry, Scope};
 use crate::proof::recovery::Known;
 
 const DATABASE: DatabaseId = DatabaseId {
@@ -72,9 +72,7 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         code,
         category: Category::OptedOut,
         text,
-        retry: Retry::After {
-            base: Duration::from_secs(30),
-        },
+        retry: Retry::after(Duration::from_secs(30)),
     });
     prop_oneof![
         Just(accepted()),
@@ -84,6 +82,7 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Throttled {
             retry_after: Some(Duration::from_millis(1)),
             code: None,
+            scope: Scope::Account,
             hold: None,
         }),
     ]

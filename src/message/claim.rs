@@ -21,6 +21,8 @@ pub struct Claim {
     /// `greatest(scheduled_at, deferred_until, requeued_at)`, or the end of a pause that stopped it: lateness counts
     /// from here.
     pub wanted_at: Moment,
+    /// Whether a request for this text began since then.
+    pub is_retry: bool,
     /// The row's `send_before`.
     pub send_before: Option<Moment>,
     /// Its lane.

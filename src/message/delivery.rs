@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use super::{Category, Retry, Status};
+use super::{Category, Retry, Scope, Status};
 
 /// How far a message has come, as the app's `messages.status` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,6 +114,11 @@ impl Failure {
         category: Category::Unknown,
         retry: Retry::No,
     };
+
+    /// What it concerns beside this message.
+    pub const fn scope(self) -> Option<Scope> {
+        self.retry.scope()
+    }
 
     /// Whether a retry follows, if the row permits one.
     pub const fn is_retried(self) -> bool {

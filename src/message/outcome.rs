@@ -27,6 +27,9 @@ pub enum Outcome {
         retry_after: Option<Duration>,
         /// The provider's error code, if it gave one.
         code: Option<i32>,
+        /// Whose requests are too many.
+        #[serde(default)]
+        scope: Scope,
         /// The pause between probes, as in [`Retry::HoldAccount`], if the whole account is at its limit.
         hold: Option<Duration>,
     },
@@ -62,6 +65,33 @@ impl Outcome {
             Self::Accepted { .. } | Self::Unsent { .. } | Self::Unknown { .. } => None,
         }
     }
+
+    /// Whose requests the provider wants fewer of.
+    pub const fn slows(&self) -> Option<Scope> {
+        match self {
+            Self::Throttled {
+                scope, hold: None, ..
+            } => Some(*scope),
+            Self::Refused { retry, .. } => retry.slows(),
+            Self::Throttled { .. }
+            | Self::Accepted { .. }
+            | Self::Unsent { .. }
+            | Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// What a provider's limit, or a refusal, applies to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The account, or the provider did not say what.
+    #[default]
+    Account,
+    /// The messages from one sender.
+    Sender,
+    /// The messages from one sender to one recipient.
+    Recipient,
 }
 
 /// Whether to retry after a refusal. A provider maps its codes to this.
@@ -74,6 +104,10 @@ pub enum Retry {
     After {
         /// The pause before the first retry.
         base: Duration,
+        /// Whose messages were too many, so that the others of it are to be slower; `None`: it concerns this message
+        /// alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slows: Option<Scope>,
     },
     /// The account is refused, not the message: all its messages wait, the attempt does not count, and one message
     /// at a time probes.
@@ -81,8 +115,8 @@ pub enum Retry {
         /// The pause between probes.
         probe: Duration,
     },
-    /// The sender is refused for every recipient: each of its messages waits for `pause`, and the attempt does not
-    /// count. Other senders are not affected.
+    /// The sender is refused for every recipient: this message waits for `pause`, all of the sender's once two
+    /// recipients have shown it, and the attempt does not count. Other senders are not affected.
     HoldSender {
         /// The pause before the next attempt.
         pause: Duration,
@@ -95,6 +129,32 @@ pub enum Retry {
 }
 
 impl Retry {
+    /// A retry that concerns this message alone.
+    pub const fn after(base: Duration) -> Self {
+        Self::After { base, slows: None }
+    }
+
+    /// What it concerns beside this message.
+    pub const fn scope(self) -> Option<Scope> {
+        match self {
+            Self::HoldAccount { .. } => Some(Scope::Account),
+            Self::HoldSender { .. } => Some(Scope::Sender),
+            Self::After { slows, .. } => slows,
+            Self::No | Self::OnlyIfConfigured { .. } => None,
+        }
+    }
+
+    /// Whose requests the provider wants fewer of.
+    pub const fn slows(self) -> Option<Scope> {
+        match self {
+            Self::After { slows, .. } => slows,
+            Self::No
+            | Self::HoldAccount { .. }
+            | Self::HoldSender { .. }
+            | Self::OnlyIfConfigured { .. } => None,
+        }
+    }
+
     /// How long to wait between probes, if it concerns the account as a whole.
     pub const fn holds_account(self) -> Option<Duration> {
         match self {

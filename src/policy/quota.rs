@@ -84,6 +84,7 @@ mod tests {
             from_number: Some(GOOD.into()),
             due: NOW,
             wanted_at: NOW,
+            is_retry: false,
             facts,
             ..super::super::tests::claim()
         }

@@ -33,6 +33,7 @@ pub(super) fn claim() -> Claim {
         max_attempts: 3,
         due: NINE,
         wanted_at: NINE,
+        is_retry: false,
         send_before: None,
         lane: LaneKey::default(),
         to_number: TO.into(),

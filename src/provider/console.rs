@@ -128,6 +128,7 @@ mod tests {
             max_attempts: 3,
             due: Moment::default(),
             wanted_at: Moment::default(),
+            is_retry: false,
             send_before: None,
             lane: LaneKey::of_row(channel, Some(to)),
             to_number: to.into(),

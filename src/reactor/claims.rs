@@ -7,7 +7,7 @@ use super::lanes::{Lane, Load};
 use super::pauses::PAUSED;
 use super::quarantine::RESTORED;
 use super::{Ask, Busy, Command, JudgedClaim, Phase, Reactor, Record};
-use crate::message::{ClaimAnswer, MessageId, Moment, Now, Part, RowState};
+use crate::message::{ClaimAnswer, MessageId, Moment, Now, RowState};
 use crate::schedule::{LEAD_MAX, Timer};
 
 impl<P: Clone> Reactor<P> {
@@ -81,26 +81,11 @@ impl<P: Clone> Reactor<P> {
 
     fn ask(&mut self, lane: Lane, id: MessageId, timer: Timer, now: Now) -> Ask {
         let token = (self.draw)();
-        let busy = Busy {
-            token,
-            lane,
-            recheck: false,
-            due: timer.due,
-            wanted_at: timer.due,
-            ready_at: timer.due,
-            tries: None,
-            part: Part::ONLY,
-            lock_misses: timer.lock_misses,
-            attempts: timer.attempts,
-            version: timer.version,
-            priority: timer.priority,
-            slot: None,
-            paced: Duration::ZERO,
-            phase: Phase::Claiming {
-                asked: now.up,
-                sweep: self.intake.sweep_number(),
-            },
+        let phase = Phase::Claiming {
+            asked: now.up,
+            sweep: self.intake.sweep_number(),
         };
+        let busy = Busy::claiming(token, lane, &timer, phase);
         self.busy.insert(id, busy);
         self.lanes.note(lane, Load::joined);
         self.lanes.note(lane, |load| load.asked(timer.priority));
@@ -225,7 +210,8 @@ impl<P: Clone> Reactor<P> {
         self.lanes.note(asked_for, Load::left);
         self.lanes.note(lane, Load::joined);
         busy.due = judged.due;
-        busy.wanted_at = judged.wanted_at;
+        busy.wanted_at = judged.late_from();
+        busy.parties = judged.parties;
         busy.ready_at = now.db;
         busy.tries = Some(judged.tries);
         busy.part = judged.part;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{AttemptBudget, Record, SendResult, Settlement};
 use crate::message::{
     AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedAnswer,
-    Part, Pausable, Pause, Priority, RowState, Uptime,
+    Part, Parties, Pausable, Pause, Priority, RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::schedule::Ranking;
@@ -19,12 +19,16 @@ pub struct JudgedClaim<P> {
     pub token: AttemptToken,
     /// No request before this.
     pub due: Moment,
-    /// Lateness counts from here.
+    /// Lateness counts from here, until a request began.
     pub wanted_at: Moment,
+    /// Whether a request for this text began before.
+    pub is_retry: bool,
     /// Its lane.
     pub lane: LaneKey,
     /// What a pause may stop it by.
     pub pausable: Pausable,
+    /// From and to whom it is.
+    pub parties: Parties,
     /// Which attempt this is, and how many there may be.
     pub tries: AttemptBudget,
     /// Which text of its message.
@@ -46,12 +50,16 @@ impl JudgedClaim<Arc<Cleared>> {
             Verdict::Cancel { reason } => Err(Settlement::cancelled(reason)),
             Verdict::Reject { reason } => Err(Settlement::rejected(reason)),
         };
+        let pausable = pausable(claim, rules);
+        let sender = pausable.sender.as_deref();
         Self {
             token: claim.token,
             due: claim.due,
             wanted_at: claim.wanted_at,
+            is_retry: claim.is_retry,
             lane: claim.lane.clone(),
-            pausable: pausable(claim, rules),
+            parties: Parties::of(&claim.lane, sender, &claim.to_number),
+            pausable,
             tries: AttemptBudget {
                 number: claim.number,
                 before: claim.attempts_before,
@@ -65,6 +73,15 @@ impl JudgedClaim<Arc<Cleared>> {
 }
 
 impl<P> JudgedClaim<P> {
+    /// From when its lateness counts: that a retry waited is no lateness again.
+    pub fn late_from(&self) -> Moment {
+        if self.is_retry {
+            self.due.max(self.wanted_at)
+        } else {
+            self.wanted_at
+        }
+    }
+
     /// Its texts could not be kept: it is not sent, and tried again.
     pub fn without_texts(&mut self) {
         self.verdict = Err(Settlement::not_kept());

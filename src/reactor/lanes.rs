@@ -40,6 +40,8 @@ pub(super) struct LaneState {
     pub(super) key: LaneKey,
     pub(super) breaker: Breaker,
     pub(super) throttle: Throttle,
+    /// When the provider last accepted a request, or refused one for what is its own.
+    pub(super) accepted_at: Uptime,
     /// No connections are opened before this, because they were opened recently.
     prewarm_after: Moment,
     pub(super) load: Load,
@@ -64,6 +66,7 @@ impl LaneState {
             key,
             breaker: Breaker::new(limits.provider),
             throttle: Throttle::new(most, limits.provider, now.up),
+            accepted_at: Uptime::MIN,
             prewarm_after: now.db,
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,

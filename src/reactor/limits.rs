@@ -29,6 +29,8 @@ pub struct Limits {
     pub pauses: PauseLimits,
     /// What a busy or refusing provider slows down.
     pub provider: ProviderLimits,
+    /// Senders and recipients that it slows.
+    pub slowed: SlowLimits,
     /// Lanes.
     pub lanes: LaneLimits,
     /// Connections made ahead.
@@ -138,6 +140,8 @@ pub struct PauseLimits {
 /// What a busy or refusing provider slows down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderLimits {
+    /// "Too many requests" to two recipients within this span concerns the account.
+    pub general_within: Duration,
     /// "Too many requests" within this span counts once: halving for each would stop
     /// everything.
     pub crowd: Duration,
@@ -150,6 +154,21 @@ pub struct ProviderLimits {
     /// After a probe of a refused account of which not a byte was sent: it showed nothing about the
     /// account, and cost nothing.
     pub unsent_probe_pause: Duration,
+}
+
+/// Senders and recipients that a provider slows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowLimits {
+    /// How many are kept. Each takes some 100 bytes.
+    pub max: usize,
+    /// The first wait.
+    pub gap_first: Duration,
+    /// The longest.
+    pub gap_max: Duration,
+    /// With a shorter wait it is not slowed any more.
+    pub gap_least: Duration,
+    /// How long one is kept after its wait: if the provider throttles it again within that, the wait goes on growing.
+    pub kept: Duration,
 }
 
 /// Lanes.
@@ -249,10 +268,23 @@ impl Default for PauseLimits {
 impl Default for ProviderLimits {
     fn default() -> Self {
         Self {
+            general_within: Duration::from_secs(10),
             crowd: Duration::from_secs(1),
             step_every: Duration::from_secs(1),
             steps: 60,
             unsent_probe_pause: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for SlowLimits {
+    fn default() -> Self {
+        Self {
+            max: 10_000,
+            gap_first: Duration::from_secs(1),
+            gap_max: Duration::from_secs(60),
+            gap_least: Duration::from_millis(100),
+            kept: Duration::from_secs(60),
         }
     }
 }

@@ -15,6 +15,7 @@
 //! - `settle`: what an outcome means for the row.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
 //!   account is refused, and fewer go at once while the provider is busy.
+//! - `slowed`: the provider slows a sender or a recipient: its messages wait, and no others.
 //! - `paces`: what keeps a distance from others is claimed by its pace, a slot after the other.
 //! - `pauses`: what a person has paused is not started, even if it is claimed already.
 //! - `quarantine`: after a restore, what may have been sent is not sent again.
@@ -24,12 +25,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{
-    AttemptToken, Carriers, MessageId, Moment, Now, Part, Pausable, Priority, Uptime,
-};
+use crate::message::{AttemptToken, Carriers, MessageId, Moment, Now};
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
+mod busy;
 mod claims;
 pub mod events;
 mod failure_pause;
@@ -48,12 +48,14 @@ pub mod report;
 mod room;
 mod sends;
 pub mod settle;
+mod slowed;
 #[cfg(test)]
 mod tests;
 mod throttle;
 mod view;
 
 pub use breaker::BreakerTurn;
+use busy::{Busy, Phase};
 pub use io::{Ask, Command, Input, JudgedClaim, PaceAsk, Upcoming};
 pub use lateness::Lateness;
 pub use limits::Limits;
@@ -77,56 +79,6 @@ pub struct Settings {
     pub limits: Arc<Limits>,
 }
 
-/// A message between its claim and its record.
-#[derive(Debug)]
-struct Busy<P> {
-    token: AttemptToken,
-    lane: lanes::Lane,
-    /// The row may have changed meanwhile: it is read again when this is over.
-    recheck: bool,
-    due: Moment,
-    wanted_at: Moment,
-    /// When the claim was won and judged.
-    ready_at: Moment,
-    /// Of a claim that was won.
-    tries: Option<AttemptBudget>,
-    /// Which text of its message; of a claim that was won.
-    part: Part,
-    /// How often in a row its row was locked by another transaction, before this claim.
-    lock_misses: u16,
-    attempts: u16,
-    version: u32,
-    priority: Priority,
-    /// Of a message that has a pace.
-    slot: Option<paces::Slot>,
-    /// How long it has waited for its slot.
-    paced: Duration,
-    phase: Phase<P>,
-}
-
-impl<P> Busy<P> {
-    /// Whether this claim of it is under way.
-    fn is_asked_by(&self, ask: &Ask) -> bool {
-        self.token == ask.token && matches!(self.phase, Phase::Claiming { .. })
-    }
-}
-
-#[derive(Debug)]
-enum Phase<P> {
-    /// Being claimed.
-    Claiming { asked: Uptime, sweep: u32 },
-    /// Claimed, waiting for its due time.
-    Cleared {
-        payload: P,
-        lease_until: Uptime,
-        pausable: Pausable,
-    },
-    /// On its way to the provider.
-    Sending { payload: P },
-    /// Ended, and not recorded yet. `started`: whether its request began.
-    Recording { started: bool },
-}
-
 /// See the module.
 pub struct Reactor<P> {
     settings: Settings,
@@ -145,6 +97,7 @@ pub struct Reactor<P> {
     paces: paces::Paces,
     pauses: pauses::Pauses,
     breaker_turns: Vec<BreakerTurn>,
+    slowed: slowed::Slowed,
     /// Empty, and kept for its memory.
     due_lanes: Vec<lanes::Lane>,
     lateness: Lateness,
@@ -181,6 +134,7 @@ impl<P: Clone> Reactor<P> {
             paces: paces::Paces::new(limits.claims.failed_retry, limits.prewarm.ahead),
             pauses: pauses::Pauses::new(limits.pauses),
             breaker_turns: Vec::new(),
+            slowed: slowed::Slowed::new(limits.slowed),
             due_lanes: Vec::new(),
             lateness: Lateness::new(),
             event_log: events::EventLog::new(limits.events),

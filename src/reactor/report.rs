@@ -9,7 +9,7 @@ use crate::message::{InstanceId, MessageId, Moment};
 
 mod waits;
 
-pub use waits::{PaceReport, PauseReport};
+pub use waits::{PaceReport, PauseReport, SlowedReport};
 
 /// Which timers to report. A bound that is omitted does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct TimersReport {
     pub breaker: BreakerReport,
     /// The lanes in use, one for each account and channel.
     pub lanes: Vec<LaneReport>,
+    /// The senders and recipients that the provider slows.
+    pub slowed: SlowedReport,
     /// What is paused.
     pub pauses: Vec<PauseReport>,
     /// The paces that messages in the window wait for.

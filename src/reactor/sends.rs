@@ -10,7 +10,7 @@ use super::lanes::{Lane, Load};
 use super::outgoing::Group;
 use super::settle::{SendResult, Settlement};
 use super::{Command, Phase, Reactor};
-use crate::message::{AttemptToken, MessageId, Moment, Now, Outcome, Priority, RowState};
+use crate::message::{AttemptToken, MessageId, Moment, Now, Priority, RowState};
 
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.
@@ -65,7 +65,13 @@ impl<P: Clone> Reactor<P> {
         else {
             return;
         };
+        let (parties, token) = (busy.parties, busy.token);
         let start_before = *lease_until - self.settings.send_timeout;
+        if let Some(wait) = self.slowed.wait(&parties, now.up) {
+            let settlement = Settlement::slowed(&self.slowed.wait_in_turn(wait, id));
+            self.release_as(id, settlement, now);
+            return;
+        }
         if now.up > start_before {
             self.release(id, "the lease ran out before there was a free permit", now);
             return;
@@ -78,6 +84,7 @@ impl<P: Clone> Reactor<P> {
             payload: payload.clone(),
         };
         self.lanes.note(busy.lane, Load::started);
+        self.slowed.started(&parties, token);
         self.commands.push_back(Command::Start {
             id,
             payload,
@@ -119,9 +126,16 @@ impl<P: Clone> Reactor<P> {
 
     /// Releases a claim that was not started.
     pub(super) fn release(&mut self, id: MessageId, reason: &str, now: Now) {
+        self.release_as(id, Settlement::returned(reason), now);
+    }
+
+    fn release_as(&mut self, id: MessageId, settlement: Settlement, now: Now) {
         if let Some(busy) = self.busy.get_mut(&id) {
             busy.phase = Phase::Recording { started: false };
-            let record = Record::release(id, busy.token, reason);
+            let record = Record {
+                settlement,
+                ..Record::release(id, busy.token, "")
+            };
             let lane = busy.lane;
             self.lanes.note(lane, Load::given_up);
             self.log_unused(id, &record.settlement, now);
@@ -144,11 +158,8 @@ impl<P: Clone> Reactor<P> {
         let has_begun = answer.started.is_some();
         busy.phase = Phase::Recording { started: has_begun };
         let (lane, token, wanted_at) = (busy.lane, busy.token, busy.wanted_at);
-        let part = busy.part;
-        if matches!(answer.outcome, Outcome::Throttled { hold: None, .. }) {
-            let state = &mut self.lanes[lane];
-            state.throttle.throttled(state.load.sending, now.up);
-        }
+        let (part, parties) = (busy.part, busy.parties);
+        self.slow_down((lane, &parties, token), &answer.outcome, now);
         self.lanes.note(lane, Load::ended);
         // Until that is recorded, the row is claimed and was not sent: no others are claimed in its place.
         if !has_begun {
@@ -160,7 +171,8 @@ impl<P: Clone> Reactor<P> {
             self.lanes[lane].took(finished.since(started));
             self.lateness.note(started.since(wanted_at));
         }
-        let settlement = Settlement::of(answer.clone(), id, tries);
+        let waits = self.slowed.wait(&parties, now.up);
+        let settlement = Settlement::of(answer.clone(), id, tries).no_sooner_than(waits.as_ref());
         self.log_response(id, answer, &settlement, lateness, tries.number);
         let record = Record {
             id,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::slowed::SlowWait;
 use crate::message::{
     Category, LedgerOutcome, MessageId, Moment, Outcome, ProviderSid, Retry, Status,
 };
@@ -16,7 +17,7 @@ pub use budget::{AttemptBudget, NoMore};
 /// starts at a second and stays below a minute.
 const UNSENT: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// After a 429 without a `Retry-After`.
+/// After a 429; longer, if its `Retry-After` is.
 const THROTTLED: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// The longest `Retry-After` that is followed: the row's own lateness limit decides sooner.
@@ -153,6 +154,30 @@ impl Settlement {
         ))
     }
 
+    /// A released claim, because the provider slows or refuses its sender or recipient.
+    pub(super) fn slowed(wait: &SlowWait) -> Self {
+        let back = Next::Back(Wait::Pause(wait.pause));
+        let category = if wait.is_refusal {
+            Category::SenderIssue
+        } else {
+            Category::RateLimit
+        };
+        Self::Settled(Settled {
+            category: Some(category),
+            ..Settled::new(back, LedgerOutcome::Returned, wait.reason.into())
+        })
+    }
+
+    /// The same, tried again no sooner than its sender and recipient may be.
+    pub(super) fn no_sooner_than(mut self, wait: Option<&SlowWait>) -> Self {
+        if let (Self::Settled(settled), Some(wait)) = (&mut self, wait)
+            && let Next::Back(Wait::Pause(pause)) = &mut settled.next
+        {
+            *pause = (*pause).max(wait.pause);
+        }
+        self
+    }
+
     /// The texts of its parts could not be kept, so none was sent: the row is tried again a little later.
     pub(super) fn not_kept() -> Self {
         let back = Next::Back(Wait::Pause(NOT_KEPT));
@@ -200,7 +225,9 @@ impl Settlement {
             Outcome::Throttled {
                 retry_after, code, ..
             } => {
-                let pause = retry_after.unwrap_or_else(|| THROTTLED.spread(n, id.0));
+                let pause = THROTTLED
+                    .spread(n, id.0)
+                    .max(retry_after.unwrap_or_default());
                 let pause = probe_after.map_or(pause.min(RETRY_AFTER_MAX), |probe| {
                     probe.min(ACCOUNT_PAUSE_MAX)
                 });
@@ -254,7 +281,7 @@ impl Refusal {
             Retry::HoldAccount { probe: pause } | Retry::HoldSender { pause } => {
                 return self.settled(Next::Back(Wait::Pause(pause.min(ACCOUNT_PAUSE_MAX))), false);
             }
-            Retry::After { base } => base,
+            Retry::After { base, .. } => base,
             // There is no setting for it: a second text is worse than none.
             Retry::No | Retry::OnlyIfConfigured { .. } => {
                 return self.settled(Next::Failed, true);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use self::world::{Claims, Row, World, id};
 use super::{Input, Limits, Settings};
-use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Status};
+use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Scope, Status};
 use crate::schedule::LeadSetting;
 
 mod ahead;
@@ -16,6 +16,7 @@ mod paces;
 mod pauses;
 mod quarantine;
 mod row;
+mod slowed;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -68,6 +69,7 @@ fn throttled(retry_after: Duration) -> Outcome {
     Outcome::Throttled {
         retry_after: Some(retry_after),
         code: Some(20429),
+        scope: Scope::Account,
         hold: None,
     }
 }
@@ -193,6 +195,7 @@ fn a_used_up_rolling_limit_holds_too_however_it_is_said() {
     let used_up = Outcome::Throttled {
         retry_after: Some(SECOND),
         code: Some(63038),
+        scope: Scope::Account,
         hold: Some(MINUTE * 60),
     };
     world.answer(id(0), used_up);
@@ -267,7 +270,7 @@ fn fewer_go_at_once_after_too_many() {
 fn a_refusal_that_may_pass_is_retried_as_often_as_the_row_allows() {
     let mut world = World::new(settings(8), [Row::due(0, at(SECOND))]);
     let out_of_reach = || {
-        let retry = Retry::After { base: MINUTE };
+        let retry = Retry::after(MINUTE);
         refused(30003, Category::Unreachable, retry)
     };
     world.run_until(at(SECOND));

@@ -1,8 +1,8 @@
-//! How many requests at once the provider accepts from one lane: fewer as soon as it says "too many",
-//! more again as time passes.
+//! How many requests at once the provider accepts from one lane: fewer as soon as it says "too many" to two
+//! recipients, more again as time passes.
 
 use super::limits::ProviderLimits;
-use crate::message::Uptime;
+use crate::message::{PartyKey, Uptime};
 
 /// See the module. Additive increase, multiplicative decrease.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Throttle {
     /// When it was last lowered; before that, when it began.
     lowered: Uptime,
     is_lowered: bool,
+    /// The pair that was throttled last, and when: one alone shows nothing about the others.
+    latest: Option<(PartyKey, Uptime)>,
 }
 
 impl Throttle {
@@ -25,6 +27,7 @@ impl Throttle {
             permits: max,
             lowered: now,
             is_lowered: false,
+            latest: None,
         }
     }
 
@@ -50,8 +53,14 @@ impl Throttle {
         usize::try_from(steps).unwrap_or(usize::MAX)
     }
 
-    /// The provider said "too many" to one of `at_once` requests.
-    pub(super) fn throttled(&mut self, at_once: usize, now: Uptime) {
+    /// The provider said "too many" to a request of this pair, one of `at_once`.
+    pub(super) fn throttled(&mut self, pair: PartyKey, at_once: usize, now: Uptime) {
+        let latest = self.latest.replace((pair, now));
+        let is_general = latest
+            .is_some_and(|(other, at)| other != pair && now.since(at) < self.limits.general_within);
+        if !is_general {
+            return;
+        }
         if self.is_lowered && now.since(self.lowered) < self.limits.crowd {
             return;
         }
@@ -74,24 +83,50 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::{LaneKey, Parties};
 
     const fn at(ms: i64) -> Uptime {
         Uptime::from_micros(ms * 1_000)
+    }
+
+    fn pair(n: usize) -> PartyKey {
+        Parties::of(&LaneKey::default(), None, &n.to_string()).pair
+    }
+
+    impl Throttle {
+        /// Two recipients hear it.
+        fn throttled_twice(&mut self, at_once: usize, now: Uptime) {
+            self.throttled(pair(1), at_once, now);
+            self.throttled(pair(2), at_once, now);
+        }
+    }
+
+    #[test]
+    fn one_recipient_says_nothing_about_the_others() {
+        let mut throttle = Throttle::new(256, ProviderLimits::default(), at(0));
+        for s in 0..60 {
+            throttle.throttled(pair(1), 1, at(s * 1_000));
+        }
+        assert_eq!(throttle.permits(at(60_000)), 256);
+        throttle.throttled(pair(2), 256, at(70_000));
+        assert_eq!(throttle.permits(at(70_000)), 256, "much later");
+        throttle.throttled(pair(3), 256, at(70_001));
+        assert_eq!(throttle.permits(at(70_001)), 128);
     }
 
     #[test]
     fn halves_once_a_crowd() {
         let mut throttle = Throttle::new(256, ProviderLimits::default(), at(0));
         for ms in [0, 1, 999] {
-            throttle.throttled(256, at(ms));
+            throttle.throttled_twice(256, at(ms));
             assert_eq!(throttle.permits(at(ms)), 128, "{ms}");
         }
-        throttle.throttled(128, at(1_000));
+        throttle.throttled_twice(128, at(1_000));
         assert_eq!(throttle.permits(at(1_000)), 64);
-        throttle.throttled(10, at(2_000));
+        throttle.throttled_twice(10, at(2_000));
         assert_eq!(throttle.permits(at(2_000)), 5, "half of what was too much");
         for s in 3..20 {
-            throttle.throttled(1, at(s * 1_000));
+            throttle.throttled_twice(1, at(s * 1_000));
         }
         assert_eq!(throttle.permits(at(19_000)), 1, "and never none");
     }
@@ -99,7 +134,7 @@ mod tests {
     #[test]
     fn comes_back_step_by_step_within_a_minute() {
         let mut throttle = Throttle::new(256, ProviderLimits::default(), at(0));
-        throttle.throttled(2, at(0));
+        throttle.throttled_twice(2, at(0));
         let mut now = at(0);
         let mut last = throttle.permits(now);
         assert_eq!(last, 1);
@@ -130,7 +165,7 @@ mod tests {
                 let before = throttle.permits(at(now));
                 prop_assert!(before >= earlier);
                 if throttled {
-                    throttle.throttled(at_once, at(now));
+                    throttle.throttled(pair(at_once), at_once, at(now));
                 }
                 prop_assert!(throttle.permits(at(now)) <= before);
                 prop_assert!((1..=max.max(1)).contains(&throttle.permits(at(now))));

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::daemon::{set, until};
 use crate::standin::Act;
-use crate::world::{World, asked};
+use crate::twilio::{Fault, Habits, Twilio};
+use crate::world::{ACCOUNT, AUTH_TOKEN, World, asked};
 
 #[tokio::test]
 async fn it_arrives_once_and_not_before_its_time() {
@@ -171,5 +173,67 @@ async fn a_throttled_message_goes_later() {
     world.arrived_once(id).await;
     let seen = world.requests("too much at once");
     assert!(seen[1].at - seen[0].at >= Duration::from_secs(1));
+    daemon.stop().await;
+}
+
+/// Three times "too many", with a `Retry-After` of a second: it is tried after 1, 2 and 4 s, less a quarter.
+#[tokio::test]
+async fn one_number_that_is_throttled_slows_no_other_and_is_late_once() {
+    let twilio = Twilio::start(ACCOUNT, AUTH_TOKEN, Habits::default()).await;
+    let (slow, beside) = ("to one number", "to the same number");
+    twilio.with_text(slow, [Fault::Busy(Some(1)); 3]);
+    let mut world = World::new([]).await;
+    set(&mut world.env, "TWILIO_API_BASE_URL", &twilio.url());
+    set(&mut world.env, "PUNCTUAL_MAX_IN_FLIGHT", "8");
+    let daemon = world.daemon().await;
+    let first = world.insert(slow, 100).await;
+    let others = "insert into scheduled_messages (to_number, body, scheduled_at)
+        select '+1202555' || 1000 + n, 'other ' || n, clock_timestamp() + n * interval '200 ms'
+          from generate_series(1, 30) n";
+    world.app.execute(others, &[]).await.unwrap();
+    let slowed = until("it is throttled", async || {
+        let timers = daemon.timers("").await;
+        (timers["slowed"]["recipients"] == 1).then_some(timers)
+    })
+    .await;
+    assert_eq!(slowed["slowed"]["senders"], 0);
+    // What is due meanwhile to the same number is released, and says why.
+    let second = world.insert(beside, 0).await;
+    let row = until("the second waits", async || {
+        let row = world.row(second).await?;
+        row.error.is_some().then_some(row)
+    })
+    .await;
+    let reason = "the provider throttles its recipient";
+    assert_eq!(
+        (&*row.status, row.error.as_deref()),
+        ("pending", Some(reason))
+    );
+    let (_, why, _) = world.call(&["why", &second.to_string()]).await;
+    assert!(
+        why.contains(reason) && why.contains("next attempt"),
+        "{why}"
+    );
+
+    world.becomes(first, "sent").await;
+    world.becomes(second, "sent").await;
+    until("the others are sent", async || {
+        let sql =
+            "select count(*) from scheduled_messages where status = 'sent' and body like 'other %'";
+        let sent: i64 = world.app.query_one(sql, &[]).await.ok()?.get(0);
+        (sent == 30).then_some(())
+    })
+    .await;
+    let asked = twilio.book().text(slow).asked.clone();
+    assert_eq!(asked.len(), 4);
+    for (n, pair) in asked.windows(2).enumerate() {
+        let least = Duration::from_millis(750) * (1 << n);
+        assert!(pair[1] - pair[0] >= least, "{n} {asked:?}");
+    }
+    let timers = daemon.timers("").await;
+    // The retries took five seconds at least.
+    let late = timers["lateness_us"]["max"].as_u64().unwrap();
+    assert!(late < 3_000_000, "{late} µs");
+    assert_eq!(timers["lanes"][0]["permits"], 8);
     daemon.stop().await;
 }

@@ -10,8 +10,8 @@ use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::{
     BreakerReport, ClockReport, DatabaseReport, DensityReport, JournalReport, LaneReport,
     LatenessReport, ListenerReport, LoadReport, Missing, Overview, PaceReport, PauseReport,
-    Readiness, RestoreReport, TimerKind, TimerReport, TimerState, TimersQuery, TimersReport,
-    WheelLevel, WindowReport,
+    Readiness, RestoreReport, SlowedReport, TimerKind, TimerReport, TimerState, TimersQuery,
+    TimersReport, WheelLevel, WindowReport,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -239,6 +239,10 @@ pub(crate) fn report() -> TimersReport {
             permits: 64,
             ..LaneReport::default()
         }],
+        slowed: SlowedReport {
+            senders: 1,
+            ..SlowedReport::default()
+        },
         pauses: vec![PauseReport {
             scope: "lane",
             what: Some("sms".to_owned()),

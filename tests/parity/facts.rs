@@ -103,6 +103,7 @@ pub(crate) fn of_attempt(facts: &mut Facts, attempt: &Attempt) {
         format!("{} {texts}", attempt.part),
     );
     word(facts, format!("attempt {n} instance"), attempt.instance);
+    time(facts, format!("attempt {n} started"), attempt.started);
     word(
         facts,
         format!("attempt {n} outcome"),
@@ -197,11 +198,12 @@ pub(crate) fn of_state(facts: &mut Facts, key: &str, state: &RowState) {
 pub(crate) fn of_claim(facts: &mut Facts, claim: &Claim) {
     let n = name(claim.id);
     let told = format!(
-        "token {}, number {}, {} of {}, lane {}, to {}, {}, part {}: {:?}",
+        "token {}, number {}, {} of {}, retry {}, lane {}, to {}, {}, part {}: {:?}",
         token_name(claim.token),
         claim.number,
         claim.attempts_before,
         claim.max_attempts,
+        claim.is_retry,
         claim.lane,
         claim.to_number,
         claim.body,

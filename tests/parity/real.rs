@@ -68,7 +68,7 @@ const PACES: &str = "select id, what::uuid as campaign, seed, position, next_at,
   from punctual.paces";
 
 const ATTEMPTS: &str =
-    "select token, message_id, number, part, texts, instance, claimed_at, lease_until, outcome
+    "select token, message_id, number, part, texts, instance, claimed_at, lease_until, started_at, outcome
   from punctual.attempts order by token";
 
 /// What stands, and the database's clock after it was read.
@@ -201,6 +201,7 @@ impl Real {
             instance: InstanceId(row.get("instance")),
             claimed_at: moment(row.get("claimed_at")),
             lease_until: moment(row.get("lease_until")),
+            started: row.get::<_, Option<_>>("started_at").map(moment),
             outcome: row
                 .get::<_, Option<&str>>("outcome")
                 .map(|word| OUTCOMES.into_iter().find(|own| *own == word).unwrap()),

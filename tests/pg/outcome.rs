@@ -100,6 +100,40 @@ async fn late_proof_is_merged_into_every_state_but_delivered() {
     }
 }
 
+/// What began counts as late once; what was released before it began does not, and a new wish starts anew.
+#[tokio::test]
+async fn a_claim_says_whether_a_request_began_before() {
+    let world = World::new().await;
+    let store = store(&world);
+    let first = claimed(&world, &store).await;
+    let id = first.id.0;
+    assert!(!first.is_retry);
+    let again = async |claim: &Claim, began: bool| {
+        let back = settled(Next::Back(Wait::No), LedgerOutcome::Throttled, false);
+        let started = if began { Some(now(&store).await) } else { None };
+        let record = Record {
+            started,
+            ..record(claim, back)
+        };
+        assert_eq!(recorded(&store, &[record]).await, 1);
+        won(&store, &[id]).await.remove(0)
+    };
+    let second = again(&first, false).await;
+    assert!(!second.is_retry, "no request began");
+    let third = again(&second, true).await;
+    assert!(third.is_retry);
+    let fourth = again(&third, false).await;
+    assert!(fourth.is_retry, "still");
+    let back = settled(Next::Failed, LedgerOutcome::Refused, true);
+    assert_eq!(recorded(&store, &[record(&fourth, back)]).await, 1);
+    let put_back = format!("update scheduled_messages set status = 'pending' where id = '{id}'");
+    world.user.batch_execute(&put_back).await.unwrap();
+    assert!(
+        !won(&store, &[id]).await[0].is_retry,
+        "since then it is wanted again"
+    );
+}
+
 #[tokio::test]
 async fn each_settlement_leaves_the_row_as_it_says() {
     let world = World::new().await;

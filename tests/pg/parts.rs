@@ -464,9 +464,7 @@ async fn reports_of_parts_move_the_row_only_as_far_as_they_may() {
     // It is tried again, for no later one was accepted.
     let unreachable = Failure {
         category: punctual::message::Category::Unreachable,
-        retry: punctual::message::Retry::After {
-            base: Duration::from_millis(1),
-        },
+        retry: punctual::message::Retry::after(Duration::from_millis(1)),
     };
     hears(&store, &second, Delivery::Undelivered(unreachable)).await;
     assert_eq!(row(&world, id).await, "pending 1/3 attempts=1");

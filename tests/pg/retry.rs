@@ -24,7 +24,7 @@ fn refused(code: i32, category: Category, retry: Retry) -> Outcome {
 }
 
 fn out_of_reach() -> Outcome {
-    let retry = Retry::After { base: MINUTE };
+    let retry = Retry::after(MINUTE);
     refused(30003, Category::Unreachable, retry)
 }
 

@@ -15,6 +15,7 @@ mod plan;
 mod proof;
 mod seeds;
 mod shrink;
+mod slowed;
 mod small;
 mod trouble;
 mod watch;
@@ -102,7 +103,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 27] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 28] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -156,6 +157,7 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 27] = [
     (Mutant::RepeatsPart, &[Invariant::NoBlindSecondText]),
     (Mutant::OpenParts, &[Invariant::LastWord]),
     (Mutant::OneLane, &[Invariant::LanesApart]),
+    (Mutant::WidensLimits, &[Invariant::SlowedAlone]),
     (Mutant::NoQuarantine, &[Invariant::Quarantined]),
     (Mutant::FollowedJump, &[Invariant::NeverEarly]),
 ];

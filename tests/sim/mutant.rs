@@ -58,4 +58,6 @@ pub(crate) enum Mutant {
     OpenParts,
     /// No statement tells the channel, so that all go by one lane.
     OneLane,
+    /// A limit of one recipient is taken for one of its sender.
+    WidensLimits,
 }

@@ -14,7 +14,7 @@ use crate::dice::Dice;
 use crate::model::{Change, Pace, address};
 use crate::odds::Odds;
 use crate::small;
-use crate::trouble::Trouble;
+use crate::trouble::{SHARED, Trouble};
 use crate::world::START;
 
 pub(crate) const MS: i64 = 1_000;
@@ -253,6 +253,11 @@ impl Plan {
             // Where there are several, half of what there is is to be more than none.
             plan.settings.limits = Arc::new(small::limits(seed));
         }
+        let mut slow = Dice::new(seed, "slowed");
+        if slow.chance(350) {
+            let trouble = Trouble::draw_of_one(&mut slow, &plan.channels, calm_at);
+            plan.troubles.push(trouble);
+        }
         plan.draw_messages(&mut dice);
         plan.draw_crowds(&mut dice);
         plan.draw_herd(&mut Dice::new(seed, "herd"));
@@ -359,7 +364,7 @@ impl Plan {
                 let change = Change::Insert {
                     at: START + micros(due),
                     channel,
-                    to: address(channel, 6),
+                    to: recipient(channel, self.rows),
                     body: format!("text 1 of {}", self.rows),
                     priority: Priority::Normal,
                 };
@@ -394,7 +399,7 @@ impl Plan {
                 to: if nobody {
                     "nobody".to_owned()
                 } else {
-                    address(channel, 6)
+                    recipient(channel, row)
                 },
                 body: format!("text 1 of {row}"),
                 priority: Priority::Normal,
@@ -470,7 +475,7 @@ impl Plan {
                 let channel = dice.pick(&self.channels);
                 Change::Reroute {
                     channel,
-                    to: address(channel, 6),
+                    to: recipient(channel, row),
                 }
             }
             3 => Change::Edit {
@@ -578,6 +583,13 @@ impl Plan {
             self.deeds.push(Deed { at, what });
         }
     }
+}
+
+/// The recipient of a row: some have the same.
+pub(crate) fn recipient(channel: Channel, row: usize) -> String {
+    let own = u64::try_from(row).unwrap_or(0);
+    let n = if row.is_multiple_of(3) { 0 } else { own };
+    address(channel, SHARED + 2 * n)
 }
 
 /// A span on the virtual clock.

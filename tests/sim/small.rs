@@ -4,12 +4,12 @@
 use punctual::message::Priority;
 use punctual::reactor::Limits;
 use punctual::reactor::limits::{
-    ClaimLimits, EventLimits, IntakeLimits, ProviderLimits, RecordLimits,
+    ClaimLimits, EventLimits, IntakeLimits, ProviderLimits, RecordLimits, SlowLimits,
 };
 
 use crate::dice::Dice;
-use crate::model::{Change, address};
-use crate::plan::{Deed, MS, Plan, SECOND, What, micros};
+use crate::model::Change;
+use crate::plan::{Deed, MS, Plan, SECOND, What, micros, recipient};
 use crate::world::START;
 
 /// The limits of a world: in one of four the daemon's own.
@@ -49,6 +49,12 @@ pub(crate) fn limits(seed: u64) -> Limits {
         provider: ProviderLimits {
             steps: few(),
             ..own.provider
+        },
+        slowed: SlowLimits {
+            max: few(),
+            gap_first: own.slowed.gap_first,
+            gap_max: own.slowed.gap_first * u32::try_from(few()).unwrap_or(1),
+            ..own.slowed
         },
         events: EventLimits {
             agenda_max: few(),
@@ -123,7 +129,7 @@ impl Plan {
         let change = Change::Insert {
             at: START + micros(due.max(0)),
             channel,
-            to: address(channel, 6),
+            to: recipient(channel, row),
             body: format!("text 1 of {row}"),
             priority,
         };

@@ -1,8 +1,9 @@
 //! What goes wrong with the provider of one lane, while it may go well with the others.
 
-use punctual::message::Channel;
+use punctual::message::{Channel, Scope};
 
 use crate::dice::Dice;
+use crate::model::{address, sender_of};
 use crate::plan::{MS, SECOND, SETTLING};
 
 /// How it goes wrong.
@@ -16,6 +17,10 @@ pub(crate) enum Kind {
     Slow,
     /// It says nothing.
     Mute,
+    /// Too many, it says to what is from one sender, or to one recipient of it.
+    Slowed { scope: Scope },
+    /// It refuses a sender for every recipient.
+    SenderRefused { pause: i64 },
 }
 
 impl Kind {
@@ -33,6 +38,9 @@ pub(crate) struct Trouble {
     pub(crate) from: i64,
     pub(crate) until: i64,
 }
+
+/// The recipient of several messages. Even, because webhooks to odd ones are another lane.
+pub(crate) const SHARED: u64 = 6;
 
 /// After it is over: a probe, what was put off, and the steps of a throttled lane.
 const RECOVERS: i64 = 15 * SECOND;
@@ -61,6 +69,40 @@ impl Trouble {
             });
         }
         troubles
+    }
+
+    /// One that concerns a sender, or a recipient, of a lane.
+    pub(crate) fn draw_of_one(dice: &mut Dice, lanes: &[Channel], calm_at: i64) -> Self {
+        let kind = match dice.below(5) {
+            0 | 1 => Kind::Slowed {
+                scope: Scope::Recipient,
+            },
+            2 | 3 => Kind::Slowed {
+                scope: Scope::Sender,
+            },
+            _ => Kind::SenderRefused {
+                pause: dice.between(SECOND, 4 * SECOND),
+            },
+        };
+        Self {
+            channel: dice.pick(lanes),
+            kind,
+            from: dice.between(0, calm_at + SETTLING),
+            until: dice.between(calm_at, calm_at + SETTLING + 25 * SECOND),
+        }
+    }
+
+    /// Whether it concerns what is sent from here to there.
+    pub(crate) fn concerns(&self, channel: Channel, from: &str, to: &str) -> bool {
+        let sender = || from == sender_of(2);
+        self.channel == channel
+            && match self.kind {
+                Kind::Slowed {
+                    scope: Scope::Recipient,
+                } => sender() && to == address(channel, SHARED),
+                Kind::Slowed { .. } | Kind::SenderRefused { .. } => sender(),
+                Kind::Refused { .. } | Kind::Throttled | Kind::Slow | Kind::Mute => true,
+            }
     }
 
     pub(crate) const fn is_on(&self, t: i64) -> bool {

@@ -56,6 +56,8 @@ pub(crate) enum Invariant {
     UrgentOnTime,
     /// Not even while the provider refuses, throttles or holds up other lanes.
     LanesApart,
+    /// What the provider slows by its sender or recipient waits alone.
+    SlowedAlone,
     /// A lane takes no more than half of the requests that the others leave.
     FairShare,
     /// Lanes that nobody needs are gone.
@@ -238,7 +240,6 @@ impl World {
         let slot = self.db.slots.get(&payload.token());
         let due_at = slot.map_or(row.due(), |(next, _)| row.due().max(*next));
         let (due, t) = (due_at.micros_from(START), self.t);
-        let channel = self.channels.get(&payload.token());
         let mut troubles = self
             .plan
             .troubles
@@ -246,7 +247,7 @@ impl World {
             .filter(|trouble| trouble.excuses(due, t));
         if troubles
             .clone()
-            .any(|trouble| Some(&trouble.channel) == channel)
+            .any(|trouble| self.is_troubled(payload, trouble))
         {
             return None;
         }

@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use punctual::message::{Category, Outcome, Retry};
+use punctual::message::{Category, Outcome, Retry, Scope};
 use punctual::provider::twilio::Twilio;
 
 use crate::setup::{BODY, SHORT, TO, hasty, send, twilio};
@@ -118,6 +118,7 @@ async fn too_many_requests_is_throttled() {
         let expected = Outcome::Throttled {
             retry_after: seconds.map(Duration::from_secs),
             code: Some(20429),
+            scope: Scope::Account,
             hold: None,
         };
         assert_eq!(outcome, expected);
@@ -130,7 +131,10 @@ async fn refusals_are_classified_and_tidied() {
     let minutes = |n: u64| Duration::from_secs(n * 60);
     let held = Retry::HoldAccount { probe: minutes(5) };
     let waits = Retry::HoldSender { pause: minutes(5) };
-    let later = Retry::After { base: minutes(5) };
+    let later = Retry::After {
+        base: minutes(5),
+        slows: Some(Scope::Sender),
+    };
     for (status, code, category, retry) in [
         (400, 21211, Category::InvalidNumber, Retry::No),
         (400, 21610, Category::OptedOut, Retry::No),

@@ -31,6 +31,7 @@ pub(crate) fn claim() -> Claim {
         max_attempts: 3,
         due: Moment::default(),
         wanted_at: Moment::default(),
+        is_retry: false,
         send_before: None,
         lane: LaneKey::default(),
         to_number: TO.into(),

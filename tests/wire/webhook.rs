@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use punctual::message::{
-    Carriers, Category, Channel, Claim, Facts, LaneKey, Moment, Outcome, ProviderSid, Retry,
+    Carriers, Category, Channel, Claim, Facts, LaneKey, Moment, Outcome, ProviderSid, Retry, Scope,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider as _;
@@ -187,10 +187,7 @@ async fn the_status_decides_whatever_follows_it() {
     let refused = |code, category, retry| {
         let (text, retry) = match retry {
             None => ("the endpoint is gone", Retry::No),
-            Some(text) => {
-                let base = Duration::from_secs(30);
-                (text, Retry::After { base })
-            }
+            Some(text) => (text, Retry::after(Duration::from_secs(30))),
         };
         Outcome::Refused {
             code: Some(code),
@@ -203,6 +200,7 @@ async fn the_status_decides_whatever_follows_it() {
     let busy = |code, seconds: Option<u64>| Outcome::Throttled {
         retry_after: seconds.map(Duration::from_secs),
         code: Some(code),
+        scope: Scope::Account,
         hold: None,
     };
     let redirect = "the endpoint responded with a redirect, which is not followed";

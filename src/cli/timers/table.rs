@@ -17,6 +17,9 @@ pub(super) struct Answer {
     lead_us: u64,
     lateness_us: Lateness,
     paces: Vec<Pace>,
+    /// Missing from daemons of the version before.
+    #[serde(default)]
+    slowed: Slowed,
     timers: Vec<Timer>,
 }
 
@@ -45,6 +48,32 @@ struct Lateness {
     count: u64,
     p50: u64,
     p99: u64,
+}
+
+/// Counts of what the provider slows.
+#[derive(Debug, Default, Deserialize)]
+struct Slowed {
+    senders: u64,
+    recipients: u64,
+    senders_refused: u64,
+}
+
+impl Slowed {
+    /// A line, if there is any.
+    fn line(&self) -> String {
+        let counts = [
+            (self.senders, "senders throttled"),
+            (self.recipients, "recipients throttled"),
+            (self.senders_refused, "senders refused"),
+        ];
+        let counts = counts.into_iter().filter(|(n, _)| *n > 0);
+        let counts: Vec<_> = counts.map(|(n, what)| format!("{n} {what}")).collect();
+        if counts.is_empty() {
+            String::new()
+        } else {
+            format!("by the provider: {}\n", counts.join(" · "))
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,11 +162,12 @@ fn head(
     };
     format!(
         "{ready} · {} armed{} · {beyond} later · times in {}\n\
-         clock {clock} · lead {} · lateness {lateness}\n",
+         clock {clock} · lead {} · lateness {lateness}\n{}",
         answer.window.armed,
         until.unwrap_or_default(),
         zone.iana_name().unwrap_or("local time"),
         short(signed(answer.lead_us)),
+        answer.slowed.line(),
     )
 }
 
@@ -337,6 +367,16 @@ ID                                    DUE           IN       STATE    ATTEMPT
                 "{width}:\n{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_the_provider_slows_has_a_line() {
+        let mut answer = answer("", true, 0);
+        assert!(!render(&answer, None, &TimeZone::UTC, None).contains("provider"));
+        (answer.slowed.senders, answer.slowed.senders_refused) = (2, 1);
+        let text = render(&answer, None, &TimeZone::UTC, None);
+        let line = "\nby the provider: 2 senders throttled · 1 senders refused\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

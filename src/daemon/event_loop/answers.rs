@@ -140,6 +140,7 @@ impl EventLoop {
             window: self.reactor.window(),
             breaker: self.reactor.breaker(now),
             lanes: self.reactor.lanes(now),
+            slowed: self.reactor.slowed(),
             pauses: self.reactor.pauses(now),
             paces: self.reactor.paces(),
             restore: self.restore(query.id),

@@ -6,7 +6,7 @@ use super::*;
 use crate::message::InstanceId;
 use crate::reactor::report::{
     ClockReport, DatabaseReport, DensityReport, LatenessReport, ListenerReport, LoadReport,
-    Missing, RestoreReport, TimersReport, WindowReport,
+    Missing, RestoreReport, SlowedReport, TimersReport, WindowReport,
 };
 
 fn at(s: i64) -> Moment {
@@ -36,6 +36,7 @@ fn overview() -> Overview {
             },
             breaker: BreakerReport::default(),
             lanes: vec![lane("default", "sms", false)],
+            slowed: SlowedReport::default(),
             pauses: Vec::new(),
             paces: Vec::new(),
             restore: RestoreReport::default(),

@@ -50,6 +50,20 @@ impl Page {
             "Pauses in force.",
             float(report.pauses.len() as u64),
         );
+        let name = "punctual_slowed";
+        self.family(
+            name,
+            "gauge",
+            "Senders and recipients that the provider slows.",
+        );
+        let slowed = report.slowed;
+        for (what, value) in [
+            ("sender", slowed.senders),
+            ("recipient", slowed.recipients),
+            ("sender_refused", slowed.senders_refused),
+        ] {
+            self.line(name, &format!("{{what=\"{what}\"}}"), float(value));
+        }
         self.gauge(
             "punctual_restore_hold",
             "1 while messages are in quarantine after a restore.",

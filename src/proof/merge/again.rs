@@ -20,7 +20,7 @@ pub(super) fn again(
     let lateness = limits.late_from + allowed.max_lateness;
     let expires = limits.send_before.map_or(lateness, |own| own.min(lateness));
     match failure.retry {
-        Retry::After { base } => {
+        Retry::After { base, .. } => {
             let tries = AttemptBudget {
                 number: attempts,
                 before: attempts.saturating_sub(1),

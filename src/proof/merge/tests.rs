@@ -250,7 +250,7 @@ fn what_could_not_be_delivered_is_tried_again_where_its_failure_says_so() {
             other => panic!("{retry:?} {other:?}"),
         }
     };
-    let after = |n| Retry::After { base: minutes(n) };
+    let after = |n| Retry::after(minutes(n));
     let hold = Retry::HoldAccount { probe: minutes(5) };
     let maybe = Retry::OnlyIfConfigured { base: minutes(3) };
     for from in [Status::Sent, Status::Sending, Status::Unconfirmed] {
@@ -276,9 +276,7 @@ fn what_could_not_be_delivered_is_tried_again_where_its_failure_says_so() {
 fn a_row_that_the_table_does_not_let_be_pending_has_failed_and_says_why() {
     let mut standing = standing(Status::Sent, Some(Stage::Sent));
     standing.row.as_mut().unwrap().no_retry = Some("another is under way".to_owned());
-    let undelivered = report(Delivery::Undelivered(failure(Retry::After {
-        base: minutes(1),
-    })));
+    let undelivered = report(Delivery::Undelivered(failure(Retry::after(minutes(1)))));
     let got = merge(of(standing), &[located(&undelivered)], ALLOWED);
     let [row] = &got.rows[&MESSAGE][..] else {
         panic!("{got:?}");
@@ -291,7 +289,7 @@ fn a_row_that_the_table_does_not_let_be_pending_has_failed_and_says_why() {
 /// A later attempt may have been sent, and its record lost.
 #[test]
 fn what_a_restored_database_had_lost_is_not_retried() {
-    let retried = Delivery::Undelivered(failure(Retry::After { base: minutes(1) }));
+    let retried = Delivery::Undelivered(failure(Retry::after(minutes(1))));
     let never = Delivery::Undelivered(failure(Retry::No));
     for (delivery, error) in [
         (
@@ -316,7 +314,7 @@ fn what_a_restored_database_had_lost_is_not_retried() {
 
 #[test]
 fn a_failure_that_is_not_the_rows_is_no_reason_to_try_again() {
-    let failed = Delivery::Failed(failure(Retry::After { base: minutes(1) }));
+    let failed = Delivery::Failed(failure(Retry::after(minutes(1))));
     let mut newer = standing(Status::Sent, None);
     newer.row.as_mut().unwrap().sid = Some(sid("B"));
     let done = [

@@ -9,10 +9,15 @@
 
 use std::time::Duration;
 
-use crate::message::{Category, Outcome, Retry, Sender};
+use crate::message::{Category, Outcome, Retry, Scope, Sender};
 
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
+}
+
+const fn too_many(scope: Scope, base: Duration) -> Retry {
+    let slows = Some(scope);
+    Retry::After { base, slows }
 }
 
 /// How often a paused account is probed: often enough that a paid bill is noticed soon.
@@ -48,9 +53,22 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
         Retry::HoldSender { pause: PROBE },
     ),
     (
-        &[20429, 21611, 30001, 30022, 63017],
+        // 20429 comes as a 429 too, which is then retried sooner.
+        &[20429, 63017],
         Category::RateLimit,
-        Retry::After { base: minutes(5) },
+        too_many(Scope::Account, minutes(5)),
+    ),
+    // The sender's queue at Twilio is full, or its campaign is over its rate.
+    (
+        &[21611, 30001, 30022],
+        Category::RateLimit,
+        too_many(Scope::Sender, minutes(5)),
+    ),
+    // Too many between two numbers within 30 seconds.
+    (
+        &[14107],
+        Category::RateLimit,
+        too_many(Scope::Recipient, minutes(1)),
     ),
     // The daily limit is used up: a rolling 24 hours, so a probe an hour is enough.
     (
@@ -58,11 +76,7 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
         Category::RateLimit,
         Retry::HoldAccount { probe: minutes(60) },
     ),
-    (
-        &[30003],
-        Category::Unreachable,
-        Retry::After { base: minutes(1) },
-    ),
+    (&[30003], Category::Unreachable, Retry::after(minutes(1))),
     (
         &[30008, 30410],
         Category::CarrierIssue,
@@ -72,7 +86,7 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
     (
         &[30450, 30453],
         Category::CarrierIssue,
-        Retry::After { base: minutes(30) },
+        Retry::after(minutes(30)),
     ),
     (&[21617, 21658, 30007], Category::Content, Retry::No),
 ];
@@ -133,7 +147,9 @@ mod tests {
         21701 21703 21704 21705             | account_issue | hold 300
         21408 21606 21608 21612 21659 30024 30034 | sender_issue | no
         21660 21661 30032 30033             | sender_issue  | sender 300
-        20429 21611 30001 30022 63017       | rate_limit    | after 300
+        20429 63017                         | rate_limit    | after 300 Account
+        21611 30001 30022                   | rate_limit    | after 300 Sender
+        14107                               | rate_limit    | after 60 Recipient
         63038                               | rate_limit    | hold 3600
         30003                               | unreachable   | after 60
         30008 30410                         | carrier_issue | if configured 180
@@ -143,7 +159,10 @@ mod tests {
     fn words(retry: Retry) -> String {
         match retry {
             Retry::No => "no".into(),
-            Retry::After { base } => format!("after {}", base.as_secs()),
+            Retry::After { base, slows } => {
+                let whose = slows.map(|scope| format!(" {scope:?}"));
+                format!("after {}{}", base.as_secs(), whose.unwrap_or_default())
+            }
             Retry::HoldAccount { probe } => format!("hold {}", probe.as_secs()),
             Retry::HoldSender { pause } => format!("sender {}", pause.as_secs()),
             Retry::OnlyIfConfigured { base } => format!("if configured {}", base.as_secs()),

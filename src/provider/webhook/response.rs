@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::message::{Category, Outcome, ProviderSid, Retry};
+use crate::message::{Category, Outcome, ProviderSid, Retry, Scope};
 
 /// Before the first retry after a refusal; doubling. An endpoint that is being restarted is back within the first
 /// two or three.
@@ -19,18 +19,13 @@ pub(super) fn outcome(status: u16, retry_after: Option<Duration>, sid: ProviderS
         text: text.to_owned(),
         retry,
     };
-    let again = |text| {
-        refused(
-            Category::Unreachable,
-            text,
-            Retry::After { base: RETRY_BASE },
-        )
-    };
+    let again = |text| refused(Category::Unreachable, text, Retry::after(RETRY_BASE));
     match (status, retry_after) {
         (200..=299, _) => Outcome::Accepted { sid },
         (429, _) | (503, Some(_)) => Outcome::Throttled {
             retry_after,
             code,
+            scope: Scope::Account,
             hold: None,
         },
         (410, _) => refused(Category::InvalidNumber, "the endpoint is gone", Retry::No),
@@ -61,7 +56,7 @@ mod tests {
             Outcome::Unknown { .. } => "unknown".to_owned(),
         };
         for status in 100..=999 {
-            let again = format!("refused Some({status}) After {{ base: 30s }}");
+            let again = format!("refused Some({status}) After {{ base: 30s, slows: None }}");
             let (without, with) = match status {
                 200..=299 => ("accepted".to_owned(), "accepted".to_owned()),
                 410 => ["refused Some(410) No"; 2].map(str::to_owned).into(),

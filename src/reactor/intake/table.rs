@@ -221,6 +221,7 @@ impl<P: Clone> Reactor<P> {
         let horizon = self.settings.horizon;
         if let Some(until) = self.intake.begin_sweep(now, horizon) {
             self.lanes.free_unused(self.settings.limits.lanes.kept, now);
+            self.slowed.forget_old(now.up);
             // Should a notification of them have been lost.
             self.pauses.want();
             self.commands.push_back(Command::Load { until });

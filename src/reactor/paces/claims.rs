@@ -5,10 +5,8 @@ use std::time::Duration;
 use super::super::lanes::Load;
 use super::super::{Busy, Command, JudgedClaim, PaceAsk, Phase, Reactor, Record};
 use super::{Slot, Waiting};
-use crate::message::{
-    Moment, Now, PaceDue, PaceId, PacedAnswer, PacedClaim, Part, Priority, Uptime,
-};
-use crate::schedule::LEAD_MAX;
+use crate::message::{Moment, Now, PaceDue, PaceId, PacedAnswer, PacedClaim, Priority, Uptime};
+use crate::schedule::{LEAD_MAX, Timer};
 
 impl Waiting {
     /// It is asked next at `ask_at`; at once, if a slot was returned since it was asked.
@@ -185,25 +183,23 @@ impl<P: Clone> Reactor<P> {
         self.intake.overtake(id);
         let lane = self.lanes.of(&judged.lane, &self.settings, now);
         let sweep = self.intake.sweep_number();
-        let busy = Busy {
-            token: judged.token,
-            lane,
-            recheck: false,
+        let timer = Timer {
             due: judged.due,
-            wanted_at: judged.wanted_at,
-            ready_at: now.db,
-            tries: None,
-            part: Part::ONLY,
-            lock_misses: 0,
-            attempts: u16::try_from(judged.tries.before).unwrap_or(u16::MAX),
             version: 0,
+            seen: sweep,
+            attempts: u16::try_from(judged.tries.before).unwrap_or(u16::MAX),
+            lock_misses: 0,
+            watch: false,
             priority,
+        };
+        let phase = Phase::Claiming { asked, sweep };
+        let busy = Busy {
             slot: Some(Slot {
                 pace,
                 until: latest,
             }),
             paced: waited,
-            phase: Phase::Claiming { asked, sweep },
+            ..Busy::claiming(judged.token, lane, &timer, phase)
         };
         self.lanes.note(lane, Load::joined);
         self.lanes.note(lane, |load| load.asked(priority));

@@ -25,3 +25,14 @@ pub struct PaceReport {
     /// When its next message may start.
     pub next_at: Moment,
 }
+
+/// Senders and recipients whose messages wait because of the provider, while all others are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SlowedReport {
+    /// Senders of whose messages there were too many.
+    pub senders: u64,
+    /// Pairs of a sender and a recipient of which there were too many.
+    pub recipients: u64,
+    /// Senders that it refuses for every recipient.
+    pub senders_refused: u64,
+}

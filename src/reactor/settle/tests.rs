@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::budget::RETRY_MAX;
 use super::*;
+use crate::message::Scope;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -56,6 +57,7 @@ fn what_is_certain_to_be_unsent_costs_nothing_and_waits() {
         let throttled = Outcome::Throttled {
             retry_after: retry_after.map(Duration::from_secs),
             code: Some(20429),
+            scope: Scope::Account,
             hold: None,
         };
         let settled = of(throttled, TRIES);
@@ -87,7 +89,7 @@ fn a_final_refusal_fails_with_its_code() {
 
 #[test]
 fn a_retry_waits_twice_as_long_each_time_and_ends_with_the_attempts() {
-    let again = || refused(Retry::After { base: MINUTE });
+    let again = || refused(Retry::after(MINUTE));
     for before in [0, 1] {
         let settled = of(again(), AttemptBudget { before, ..TRIES });
         let (pause, reason) = check(settled, (Status::Pending, "refused", true));
@@ -108,7 +110,7 @@ fn a_retry_waits_twice_as_long_each_time_and_ends_with_the_attempts() {
 
 #[test]
 fn a_retry_that_would_come_too_late_fails_at_once_and_says_so() {
-    let half_an_hour = Retry::After { base: MINUTE * 30 };
+    let half_an_hour = Retry::after(MINUTE * 30);
     let soon = AttemptBudget {
         expires: Moment::from_micros(60_000_000),
         ..TRIES
@@ -139,6 +141,7 @@ fn what_the_account_is_refused_for_costs_the_message_nothing() {
         let throttled = Outcome::Throttled {
             retry_after: Some(MINUTE / 60),
             code: Some(63038),
+            scope: Scope::Account,
             hold: Some(probe),
         };
         let settled = of(throttled, last);

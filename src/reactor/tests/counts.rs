@@ -12,7 +12,7 @@ use super::world::id;
 use super::*;
 use crate::message::{
     AttemptToken, Channel, ClaimAnswer, LaneKey, Now, PaceDue, PaceId, PacedAnswer, PacedClaim,
-    Part, Pausable, Pause, PauseKey, PauseScope, Priority, RowState, Uptime,
+    Part, Parties, Pausable, Pause, PauseKey, PauseScope, Priority, RowState, Uptime,
 };
 use crate::policy::{Reason, ReasonKind};
 use crate::reactor::Reactor;
@@ -104,6 +104,8 @@ fn claimed(ask: Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
         token: ask.token,
         due: Moment::from_micros(0),
         wanted_at: Moment::from_micros(0),
+        is_retry: false,
+        parties: Parties::NONE,
         lane: key(how % 4),
         pausable: Pausable::default(),
         tries: AttemptBudget {

@@ -1,7 +1,7 @@
 //! A row of the table of [`World`](super::world::World).
 
 use super::world::id;
-use crate::message::{Channel, LaneKey, MessageId, Moment, Priority, RowState, Status};
+use crate::message::{Channel, LaneKey, MessageId, Moment, Parties, Priority, RowState, Status};
 use crate::reactor::Settlement;
 
 #[derive(Debug)]
@@ -15,6 +15,12 @@ pub(in crate::reactor) struct Row {
     pub(in crate::reactor) lane: LaneKey,
     pub(super) written: Option<Moment>,
     pub(super) priority: Priority,
+    pub(super) max_attempts: i32,
+    /// When it was due first.
+    pub(super) wanted_at: Moment,
+    pub(super) has_begun: bool,
+    from: &'static str,
+    to: u128,
 }
 
 impl Row {
@@ -28,7 +34,26 @@ impl Row {
             lane: LaneKey::default(),
             written: None,
             priority: Priority::Normal,
+            max_attempts: 3,
+            wanted_at: due,
+            has_begun: false,
+            from: "+15005550006",
+            to: n,
         }
+    }
+
+    /// The same from this sender.
+    pub(in crate::reactor) fn from(self, from: &'static str) -> Self {
+        Self { from, ..self }
+    }
+
+    /// The same to this recipient. All others have one of their own.
+    pub(in crate::reactor) fn to(self, to: u128) -> Self {
+        Self { to, ..self }
+    }
+
+    pub(super) fn parties(&self) -> Parties {
+        Parties::of(&self.lane, Some(self.from), &self.to.to_string())
     }
 
     /// The same with this priority.

@@ -221,6 +221,7 @@ impl World {
             Command::Start { id, .. } => {
                 assert!(self.rows[&id].due <= self.now.db, "early: {id:?}");
                 self.starts += 1;
+                self.rows.get_mut(&id).expect("it was claimed").has_begun = true;
                 self.in_flight.push(id);
                 Vec::new()
             }
@@ -275,13 +276,17 @@ impl World {
         ClaimAnswer::Won(JudgedClaim {
             token: ask.token,
             due,
-            wanted_at: due,
+            wanted_at: row
+                .wanted_at
+                .max(if row.has_begun { Moment::MIN } else { due }),
+            is_retry: row.has_begun,
+            parties: row.parties(),
             pausable: pausable(row.id, row.lane.channel()),
             lane: row.lane.clone(),
             tries: AttemptBudget {
                 number: row.attempts,
                 before: row.attempts - 1,
-                max: 3,
+                max: row.max_attempts,
                 expires: Moment::MAX,
             },
             part: Part::ONLY,

@@ -220,6 +220,7 @@ pub(super) fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         max_attempts: row.try_get("max_attempts")?,
         due: row.try_get::<_, PgTimestamp>("due")?.0,
         wanted_at: row.try_get::<_, PgTimestamp>("wanted_at")?.0,
+        is_retry: row.try_get("is_retry")?,
         send_before: row
             .try_get::<_, Option<PgTimestamp>>("send_before")?
             .map(|at| at.0),

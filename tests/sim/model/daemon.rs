@@ -135,8 +135,10 @@ impl Database {
             priority: row.priority,
             ..facts.map_or_else(Facts::default, disturbed_by)
         };
-        let of_this = self.attempts.iter().filter(|a| a.message == id);
-        let number = 1 + of_this.map(|a| a.number).max().unwrap_or(0);
+        let of_this = || self.attempts.iter().filter(|a| a.message == id);
+        let number = 1 + of_this().map(|a| a.number).max().unwrap_or(0);
+        let began = |a: &Attempt| a.part == row.parts_done && a.started >= Some(wanted_at);
+        let is_retry = of_this().any(began);
         self.attempts.push(Attempt {
             token,
             message: id,
@@ -146,6 +148,7 @@ impl Database {
             instance,
             claimed_at: now,
             lease_until: now + lease,
+            started: None,
             outcome: None,
         });
         let kept = self.kept_texts(id);
@@ -168,6 +171,7 @@ impl Database {
                 due
             },
             wanted_at,
+            is_retry,
             send_before: None,
             lane: row.lane(),
             to_number: row.to.clone(),
@@ -266,9 +270,20 @@ impl Database {
         done
     }
 
-    fn close(&mut self, token: AttemptToken, outcome: &'static str) {
+    fn close(&mut self, token: AttemptToken, started: Option<Moment>, outcome: &'static str) {
         if let Some(attempt) = self.attempts.iter_mut().find(|a| a.token == token) {
             attempt.outcome = Some(outcome);
+            attempt.started = started;
+        }
+    }
+
+    /// That its request began is recorded though the attempt had this outcome already.
+    fn note_start<P>(&mut self, record: &Record<P>, outcome: &str) {
+        let own = |a: &&mut Attempt| a.token == record.token && a.message == record.id;
+        if let Some(attempt) = self.attempts.iter_mut().find(own)
+            && attempt.outcome == Some(outcome)
+        {
+            attempt.started = attempt.started.or(record.started);
         }
     }
 
@@ -281,11 +296,13 @@ impl Database {
             .attempt(record.token)
             .is_some_and(|a| a.outcome.is_none() && a.message == record.id);
         if open {
-            self.close(record.token, settled.outcome.as_str());
+            self.close(record.token, record.started, settled.outcome.as_str());
             let sent_nothing = LedgerOutcome::SENT_NOTHING.contains(&settled.outcome);
             if sent_nothing && record.started.is_none() {
                 self.return_slot(record.token);
             }
+        } else {
+            self.note_start(record, "unknown");
         }
         let sending = self
             .rows
@@ -340,9 +357,9 @@ impl Database {
         let own = own.map(|(outcome, _)| outcome);
         let later = match own {
             // Merged before: the row may have gone on from there.
-            Some(Some("accepted")) => return,
+            Some(Some("accepted")) => return self.note_start(record, "accepted"),
             Some(_) => {
-                self.close(record.token, "accepted");
+                self.close(record.token, record.started, "accepted");
                 None
             }
             // Of another message: there it stays as it is.
@@ -435,6 +452,7 @@ impl Database {
             instance: by,
             claimed_at: record.started.or(record.finished).unwrap_or(now),
             lease_until: record.finished.unwrap_or(now),
+            started: record.started,
             outcome: Some("accepted"),
         });
     }
@@ -620,7 +638,7 @@ impl Database {
             .collect();
         let mut moved = 0;
         for (token, id) in &dead {
-            self.close(*token, "unknown");
+            self.close(*token, None, "unknown");
             let sending = self
                 .rows
                 .get(id)

@@ -122,6 +122,11 @@ pub(crate) fn address(channel: Channel, n: u64) -> String {
     }
 }
 
+/// The sender of the `n`th message.
+pub(crate) fn sender_of(n: u128) -> String {
+    format!("+1500555000{}", 1 + n % 2)
+}
+
 /// The `message_type` of a row, by its id.
 pub(crate) fn type_of(id: MessageId) -> &'static str {
     ["even", "odd"][usize::from(id.0.as_u128() % 2 == 1)]
@@ -139,6 +144,8 @@ pub(crate) struct Attempt {
     pub(crate) instance: InstanceId,
     pub(crate) claimed_at: Moment,
     pub(crate) lease_until: Moment,
+    /// When its request began, as far as that is recorded.
+    pub(crate) started: Option<Moment>,
     pub(crate) outcome: Option<&'static str>,
 }
 

@@ -46,9 +46,7 @@ const SECOND: i64 = 1_000_000;
 
 fn failure(dice: &mut Dice) -> Failure {
     let retry = if dice.chance(500) {
-        Retry::After {
-            base: Duration::from_secs(5),
-        }
+        Retry::after(Duration::from_secs(5))
     } else {
         Retry::No
     };

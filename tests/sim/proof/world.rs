@@ -7,7 +7,7 @@ use std::time::Duration;
 use punctual::journal::record::Record as Line;
 use punctual::message::{
     AttemptToken, Category, DatabaseId, Delivery, InDoubt, MessageId, Moment, Outcome, Part,
-    ProviderSid, Retry, Stage, Status,
+    ProviderSid, Retry, Scope, Stage, Status,
 };
 use punctual::proof::merge::{Allowed, Located};
 use punctual::proof::recovery::{Answered, Begun, LogPosition, start};
@@ -562,6 +562,7 @@ impl World {
                 1 => Outcome::Throttled {
                     retry_after: None,
                     code: None,
+                    scope: Scope::Account,
                     hold: None,
                 },
                 _ => Outcome::Refused {

@@ -245,7 +245,10 @@ impl World {
         let quarantined: Vec<_> = quarantined
             .filter(|id| self.db.is_quarantined(*id))
             .collect();
-        let won = self.db.claim(&asks, id, lease, self.db_now());
+        let mut won = self.db.claim(&asks, id, lease, self.db_now());
+        for claim in &mut won {
+            self.gets_sender(claim);
+        }
         if let Some(claim) = won.iter().find(|claim| quarantined.contains(&claim.id)) {
             let what = format!("row {} is claimed", claim.id.0.as_u128());
             self.break_down(Invariant::Quarantined, what);
@@ -296,10 +299,11 @@ impl World {
     ) {
         let lease = self.plan.settings.lease;
         let now = self.db_now();
-        let answers = self.db.claim_paced(asks, (id, lease), until, now);
-        for (_, answer) in &answers {
+        let mut answers = self.db.claim_paced(asks, (id, lease), until, now);
+        for (_, answer) in &mut answers {
             if let PacedAnswer::Won(paced) = answer {
-                let claim = &paced.claim;
+                let claim = &mut paced.claim;
+                self.gets_sender(claim);
                 self.leases.insert(claim.token, self.true_now() + lease);
                 let (row, n) = (claim.id.0.as_u128(), claim.number);
                 if let Some(row) = self.db.rows.get(&claim.id) {
@@ -517,6 +521,9 @@ impl World {
         let by = self
             .instance(whose)
             .map_or(InstanceId(Uuid::nil()), |i| i.id);
+        if let Some((invariant, what)) = part.iter().find_map(|record| self.slows_others(record)) {
+            self.break_down(invariant, what);
+        }
         let done = self.db.record(by, part, now);
         for (token, state) in &done {
             self.watch_record(*token);

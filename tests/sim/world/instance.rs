@@ -112,6 +112,7 @@ impl World {
         ));
         self.tell(|| format!("daemon {slot} starts, run {run}"));
         self.db.start_instance(id, self.db_now());
+        self.forgets_slowed(slot);
         let widest = self.plan.uncertainty;
         let error_us = if self.mutant == Some(Mutant::FastClock) {
             50 * MS
@@ -378,6 +379,7 @@ impl World {
         let channel = channel.unwrap_or_default();
         let seen = instance.witness.starts(id, channel, lanes, permits);
         let seen = seen.or_else(|| instance.witness.quarantines(id, payload.due()));
+        let seen = seen.or_else(|| self.hammers(slot, payload));
         // Heard of after the commit, and started nonetheless.
         let seen = seen.or_else(|| self.started_in_pause(payload, |paused| paused < heard));
         if let Some((invariant, what)) = seen {

@@ -25,6 +25,7 @@ use crate::model::{Database, Transaction};
 use crate::mutant::Mutant;
 use crate::odds::Odds;
 use crate::plan::{Plan, SETTLING, micros};
+use crate::slowed::Slowed;
 use crate::watch::{Invariant, Violation};
 
 /// The database's clock when the world begins.
@@ -170,6 +171,8 @@ pub(crate) struct World {
     pub(crate) campaigns: HashMap<Uuid, i64>,
     /// Of each claim, the channel its row had.
     pub(crate) channels: HashMap<AttemptToken, Channel>,
+    /// The senders and recipients that the provider slows.
+    pub(crate) slowed: Slowed,
     /// Of each claim, when its lease ends by a clock that did not jump.
     pub(crate) leases: HashMap<AttemptToken, Moment>,
     pub(crate) mutant: Option<Mutant>,
@@ -213,6 +216,7 @@ impl World {
             paused_at: HashMap::new(),
             campaigns: HashMap::new(),
             channels: HashMap::new(),
+            slowed: Slowed::default(),
             leases: HashMap::new(),
             mutant,
             rules: Rules {

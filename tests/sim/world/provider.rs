@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Uptime,
+    AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Scope, Uptime,
 };
 use punctual::reactor::SendResult;
 
@@ -102,7 +102,8 @@ impl World {
             known_unaccepted: false,
             answered_at: None,
         });
-        let (outcome, takes) = self.provide(token);
+        let (outcome, takes) = self.provide(&payload);
+        self.note_slowed(&payload, &outcome);
         if let Some(request) = self.requests.last_mut() {
             request.is_accepted = matches!(outcome, Outcome::Accepted { .. });
         }
@@ -128,9 +129,8 @@ impl World {
     }
 
     /// What comes of a request, and after how long.
-    fn provide(&mut self, token: AttemptToken) -> (Outcome, i64) {
-        let channel = self.channels.get(&token).copied().unwrap_or_default();
-        let on = |trouble: &&Trouble| trouble.channel == channel && trouble.is_on(self.t);
+    fn provide(&mut self, payload: &Payload) -> (Outcome, i64) {
+        let on = |trouble: &&Trouble| self.is_troubled(payload, trouble) && trouble.is_on(self.t);
         if let Some(trouble) = self.plan.troubles.iter().find(on).copied() {
             return self.provide_in(trouble.kind);
         }
@@ -162,6 +162,7 @@ impl World {
             let throttled = Outcome::Throttled {
                 retry_after,
                 code,
+                scope: Scope::Account,
                 hold,
             };
             return (throttled, quick);
@@ -203,6 +204,7 @@ impl World {
                 let throttled = Outcome::Throttled {
                     retry_after: None,
                     code: Some(20429),
+                    scope: Scope::Account,
                     hold: None,
                 };
                 (throttled, quick)
@@ -211,6 +213,26 @@ impl World {
                 let sid = ProviderSid(format!("SM{}", self.requests.len()));
                 (Outcome::Accepted { sid }, timeout - quick)
             }
+            Kind::Slowed { scope } => {
+                let throttled = Outcome::Throttled {
+                    retry_after: None,
+                    code: None,
+                    scope,
+                    hold: None,
+                };
+                (throttled, quick)
+            }
+            Kind::SenderRefused { pause } => {
+                let refused = Outcome::Refused {
+                    code: Some(21660),
+                    category: Category::SenderIssue,
+                    text: "not your sender".to_owned(),
+                    retry: Retry::HoldSender {
+                        pause: micros(pause),
+                    },
+                };
+                (refused, quick)
+            }
             Kind::Mute => {
                 let reason = "no answer in time".to_owned();
                 (Outcome::Unknown { reason }, timeout)
@@ -218,7 +240,14 @@ impl World {
         }
     }
 
-    pub(super) fn answered(&mut self, whose: Whose, reply: Reply) {
+    pub(super) fn answered(&mut self, whose: Whose, mut reply: Reply) {
+        if let Outcome::Throttled { scope, .. } = &mut reply.outcome
+            && self.mutant == Some(Mutant::WidensLimits)
+            && *scope == Scope::Recipient
+        {
+            *scope = Scope::Sender;
+        }
+        self.hears_slowed(whose.slot, reply.token, &reply.outcome);
         if let Some(request) = self.requests.iter_mut().find(|r| r.token == reply.token) {
             request.known_unaccepted = reply.certain;
             request.answered_at = Some(self.t);

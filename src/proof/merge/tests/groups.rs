@@ -38,7 +38,7 @@ fn a_group_is_written_once_but_passes_what_it_was() {
 pub(super) fn any_delivery() -> impl Strategy<Value = Delivery> {
     let failures = prop::sample::select(vec![
         NO,
-        failure(Retry::After { base: minutes(1) }),
+        failure(Retry::after(minutes(1))),
         failure(Retry::HoldAccount { probe: minutes(5) }),
         failure(Retry::OnlyIfConfigured { base: minutes(3) }),
     ]);

@@ -70,7 +70,7 @@ use PartStanding::{Arrived, Lost, Open};
 
 /// Undelivered, and worth another try.
 fn again() -> Delivery {
-    D::Undelivered(failure(Retry::After { base: minutes(2) }))
+    D::Undelivered(failure(Retry::after(minutes(2))))
 }
 
 #[test]

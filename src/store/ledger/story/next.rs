@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Story, StoryAttempt, StoryRow};
 use crate::message::{Channel, InDoubt, Moment, Status};
+use crate::store::app_schema::placed;
 
 /// Why a pending row waits though it is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,15 +33,17 @@ impl Story {
             Some(Status::Sending) => sending(self.open(), &show),
             Some(Status::Sent) => sent(self, &show),
             Some(Status::Delivered) => "nothing: it was delivered".into(),
-            Some(Status::Failed | Status::Cancelled) => format!(
-                "nothing; to send {}: update scheduled_messages set status = 'pending' \
-                 where id = '{}'",
-                match &row.parts {
+            Some(Status::Failed | Status::Cancelled) => {
+                let what = match &row.parts {
                     Some(parts) => format!("the parts that are left ({parts} were sent)"),
                     None => "it again".to_owned(),
-                },
-                self.id
-            ),
+                };
+                let table = placed("public.scheduled_messages");
+                let id = self.id;
+                format!(
+                    "nothing; to send {what}: update {table} set status = 'pending' where id = '{id}'"
+                )
+            }
             Some(Status::Unconfirmed) => unconfirmed(self, row, &show),
             None => format!(
                 "nothing: Punctual does not know the status {:?}",

@@ -95,7 +95,13 @@ unwanted as (
 select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
        coalesce(w.max_attempts, 3)::int as max_attempts,
        case when p.until > clock_timestamp() then greatest(w.due, p.until) else w.due end as due,
-       greatest(w.wanted_at, p.until) as wanted_at, w.send_before,
+       greatest(w.wanted_at, p.until) as wanted_at,
+       -- Nothing is read for a first claim.
+       w.number > 1 and exists (
+         select from punctual.attempts a
+          where a.message_id = w.id and a.part = w.parts_done
+            and a.started_at >= greatest(w.wanted_at, p.until)) as is_retry,
+       w.send_before,
        w.channel::text, w.to_number::text, w.from_number::text, w.body::text, clock_timestamp() as now,
        w.parts_done::smallint as part, coalesce(w.parts_total, 1)::smallint as parts, w.part_text,
        w.scheduled_at, w.user_id, w.campaign_id::text, w.timezone::text, w.message_type::text, w.priority::text,

@@ -73,7 +73,7 @@ select r.id, '00000000-0000-0000-0000-000000000000'::uuid as token, 1 as number,
                    where a.message_id = r.id and a.texts is not null
                    order by a.number desc limit 1) end as part_text,
        r.scheduled_at, r.user_id, r.campaign_id::text, r.timezone::text, r.message_type::text, r.priority::text,
-       r.template_vars::text as template_vars,
+       r.template_vars::text as template_vars, false as is_retry,
        t.name::text as template_name, t.message_template::text as template_text,
        t.required_vars::text as template_required, t.max_length::int as template_max_length,
        t.is_active as template_is_active,

@@ -1,0 +1,340 @@
+//! Senders and recipients that the provider slows: their messages wait, and no others.
+//!
+//! "Too many" from a sender concerns all messages from it; "too many" to a recipient, or without a name, those from
+//! the same sender to it. Such a sender or pair waits: what is claimed of it and due is not started, but released,
+//! to be due again after the wait. Then one of its messages is the probe. If the provider still throttles it, the wait
+//! doubles; with each request that it does not throttle the wait halves, until the pair is forgotten. A sender that is
+//! refused for every recipient waits too, for as long as the refusal says, once two recipients have shown it.
+//!
+//! What is kept is bounded: if there is too much, or nothing happened for a while, what waits for the shortest is
+//! forgotten. Then the provider says it again, to one message.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::Reactor;
+use super::lanes::Lane;
+use super::limits::SlowLimits;
+use super::report::SlowedReport;
+use crate::message::{
+    AttemptToken, MessageId, Now, Outcome, Parties, PartyKey, Retry, Scope, Uptime,
+};
+use crate::schedule::Backoff;
+
+/// Why claims are released.
+const SENDER_SLOWED: &str = "the provider throttles its sender";
+const SENDER_REFUSED: &str = "the provider refuses its sender";
+const RECIPIENT_SLOWED: &str = "the provider throttles its recipient";
+
+/// Why a sender, or a pair, is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Throttled,
+    /// One recipient, by its pair, had the sender refused.
+    Suspected(PartyKey),
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slow {
+    cause: Cause,
+    scope: Scope,
+    /// From one of its messages to the next.
+    gap: Duration,
+    /// The next one does not start before.
+    until: Uptime,
+    /// When the provider last throttled or refused it.
+    latest: Uptime,
+    /// The request that is to show whether it still does.
+    probe: Option<AttemptToken>,
+    /// Messages released since the latest probe began.
+    released: u32,
+}
+
+/// How long a message waits, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlowWait {
+    pub(super) pause: Duration,
+    key: PartyKey,
+    pub(super) reason: &'static str,
+    pub(super) is_refusal: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Slowed {
+    limits: SlowLimits,
+    known: HashMap<PartyKey, Slow>,
+    /// By the end of their waits.
+    order: BTreeSet<(Uptime, PartyKey)>,
+}
+
+impl Slowed {
+    pub(super) fn new(limits: SlowLimits) -> Self {
+        Self {
+            limits,
+            known: HashMap::new(),
+            order: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a message of these parties has to wait.
+    pub(super) fn wait(&self, parties: &Parties, now: Uptime) -> Option<SlowWait> {
+        if self.known.is_empty() {
+            return None;
+        }
+        let of = |key| self.known.get(&key)?.wait(key, &self.limits, now);
+        let waits = [of(parties.sender), of(parties.pair)];
+        waits.into_iter().flatten().max_by_key(|wait| wait.pause)
+    }
+
+    /// The wait of a message that is released for it: one after the other, so that no more of them come back at a time
+    /// than may start.
+    pub(super) fn wait_in_turn(&mut self, wait: SlowWait, id: MessageId) -> SlowWait {
+        let Some(slow) = self.known.get_mut(&wait.key) else {
+            return wait;
+        };
+        slow.released = slow.released.saturating_add(1);
+        let longest = self.limits.gap_max.as_micros().max(1);
+        let step = slow.step(&self.limits);
+        let turn = step.saturating_mul(slow.released).as_micros() % longest;
+        let turn = Duration::from_micros(u64::try_from(turn).unwrap_or(0));
+        SlowWait {
+            pause: wait.pause + Backoff::new(turn, turn).spread(1, id.0),
+            ..wait
+        }
+    }
+
+    /// A request begins: the next ones of its parties wait for its response.
+    pub(super) fn started(&mut self, parties: &Parties, token: AttemptToken) {
+        if self.known.is_empty() {
+            return;
+        }
+        for key in [parties.sender, parties.pair] {
+            if let Some(slow) = self.known.get_mut(&key) {
+                slow.probe = Some(token);
+                slow.released = 0;
+            }
+        }
+    }
+
+    /// Whether the provider throttled this pair before, and nothing since `accepted`, when it last accepted a request
+    /// of the lane: then it is the pair's limit, and not the account's.
+    pub(super) fn is_its_own(&self, pair: PartyKey, accepted: Uptime) -> bool {
+        let known = self.known.get(&pair);
+        known.is_some_and(|slow| accepted > slow.latest)
+    }
+
+    fn throttled(
+        &mut self,
+        (key, scope): (PartyKey, Scope),
+        token: AttemptToken,
+        retry_after: Option<Duration>,
+        now: Uptime,
+    ) {
+        let was = self.known.get(&key).copied();
+        let was = was.filter(|slow| slow.cause == Cause::Throttled);
+        let gap = match was {
+            // The response to a request from before the wait says nothing new.
+            Some(slow) if slow.probe != Some(token) => slow.gap,
+            Some(slow) => (slow.gap * 2).min(self.limits.gap_max),
+            None => self.limits.gap_first,
+        };
+        let wait = gap.max(retry_after.unwrap_or_default());
+        self.keep(
+            key,
+            Slow {
+                cause: Cause::Throttled,
+                scope,
+                gap,
+                until: (now + wait).max(was.map_or(Uptime::MIN, |slow| slow.until)),
+                latest: now,
+                probe: was.and_then(|slow| slow.probe).filter(|own| *own != token),
+                released: was.map_or(0, |slow| slow.released),
+            },
+        );
+    }
+
+    /// The sender is refused, whatever the recipient, as far as this one response shows.
+    fn refused(&mut self, parties: &Parties, pause: Duration, now: Uptime) {
+        let cause = match self.known.get(&parties.sender).map(|slow| slow.cause) {
+            Some(Cause::Refused) => Cause::Refused,
+            Some(Cause::Suspected(first)) if first != parties.pair => Cause::Refused,
+            _ => Cause::Suspected(parties.pair),
+        };
+        self.keep(
+            parties.sender,
+            Slow {
+                cause,
+                scope: Scope::Sender,
+                gap: pause,
+                until: now + pause,
+                latest: now,
+                probe: None,
+                released: 0,
+            },
+        );
+    }
+
+    /// A request of these parties was neither throttled nor refused for its sender.
+    fn passed(&mut self, parties: &Parties, token: AttemptToken, is_known: bool, now: Uptime) {
+        for key in [parties.sender, parties.pair] {
+            let Some(slow) = self.known.get(&key).copied() else {
+                continue;
+            };
+            let is_probe = slow.probe == Some(token);
+            let gap = slow.gap / 2;
+            match slow.cause {
+                Cause::Suspected(_) | Cause::Refused if is_known && is_probe => self.forget(key),
+                Cause::Throttled if is_known && is_probe && gap < self.limits.gap_least => {
+                    self.forget(key);
+                }
+                Cause::Throttled if is_known && is_probe => self.keep(
+                    key,
+                    Slow {
+                        gap,
+                        until: now + gap,
+                        probe: None,
+                        ..slow
+                    },
+                ),
+                // It showed nothing, so another one does.
+                _ if is_probe => self.keep(
+                    key,
+                    Slow {
+                        until: now + slow.gap,
+                        probe: None,
+                        ..slow
+                    },
+                ),
+                _ => {}
+            }
+        }
+    }
+
+    fn keep(&mut self, key: PartyKey, slow: Slow) {
+        if let Some(was) = self.known.insert(key, slow) {
+            self.order.remove(&(was.until, key));
+        }
+        self.order.insert((slow.until, key));
+        while self.known.len() > self.limits.max {
+            let Some((_, first)) = self.order.first().copied() else {
+                return;
+            };
+            self.forget(first);
+        }
+    }
+
+    fn forget(&mut self, key: PartyKey) {
+        if let Some(was) = self.known.remove(&key) {
+            self.order.remove(&(was.until, key));
+        }
+    }
+
+    /// Forgets those whose wait has been over for a while.
+    pub(super) fn forget_old(&mut self, now: Uptime) {
+        while let Some((until, key)) = self.order.first().copied() {
+            if now.since(until) < self.limits.kept {
+                return;
+            }
+            self.forget(key);
+        }
+    }
+
+    fn report(&self) -> SlowedReport {
+        let mut report = SlowedReport::default();
+        for slow in self.known.values() {
+            match (slow.cause, slow.scope) {
+                (Cause::Suspected(_), _) => {}
+                (Cause::Refused, _) => report.senders_refused += 1,
+                (Cause::Throttled, Scope::Sender) => report.senders += 1,
+                (Cause::Throttled, _) => report.recipients += 1,
+            }
+        }
+        report
+    }
+}
+
+impl Slow {
+    /// How far apart its messages may start. A refusal says nothing about that.
+    fn step(&self, limits: &SlowLimits) -> Duration {
+        match self.cause {
+            Cause::Refused => limits.gap_first,
+            Cause::Throttled | Cause::Suspected(_) => self.gap,
+        }
+    }
+
+    fn wait(&self, key: PartyKey, limits: &SlowLimits, now: Uptime) -> Option<SlowWait> {
+        let is_refusal = self.cause == Cause::Refused;
+        let reason = match (self.cause, self.scope) {
+            (Cause::Suspected(_), _) => return None,
+            (Cause::Refused, _) => SENDER_REFUSED,
+            (Cause::Throttled, Scope::Sender) => SENDER_SLOWED,
+            (Cause::Throttled, _) => RECIPIENT_SLOWED,
+        };
+        let pause = if now < self.until {
+            self.until.since(now)
+        } else {
+            self.probe.map(|_| self.step(limits))?
+        };
+        Some(SlowWait {
+            pause,
+            key,
+            reason,
+            is_refusal,
+        })
+    }
+}
+
+impl<P: Clone> Reactor<P> {
+    /// Applies the outcome of a request to the others of its sender, its recipient or its lane.
+    pub(super) fn slow_down(
+        &mut self,
+        (lane, parties, token): (Lane, &Parties, AttemptToken),
+        outcome: &Outcome,
+        now: Now,
+    ) {
+        let retry_after = match outcome {
+            Outcome::Throttled { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        match (outcome.slows(), outcome) {
+            (Some(Scope::Sender), _) => {
+                let sender = (parties.sender, Scope::Sender);
+                self.slowed.throttled(sender, token, retry_after, now.up);
+            }
+            (Some(scope), _) => {
+                let state = &mut self.lanes[lane];
+                if scope == Scope::Account
+                    && !self.slowed.is_its_own(parties.pair, state.accepted_at)
+                {
+                    let at_once = state.load.sending;
+                    state.throttle.throttled(parties.pair, at_once, now.up);
+                }
+                let pair = (parties.pair, Scope::Recipient);
+                self.slowed.throttled(pair, token, retry_after, now.up);
+            }
+            (
+                None,
+                Outcome::Refused {
+                    retry: Retry::HoldSender { pause },
+                    ..
+                },
+            ) => {
+                self.slowed.refused(parties, *pause, now.up);
+            }
+            (None, Outcome::Accepted { .. } | Outcome::Refused { .. })
+                if outcome.holds_account().is_none() =>
+            {
+                self.lanes[lane].accepted_at = now.up;
+                self.slowed.passed(parties, token, true, now.up);
+            }
+            (None, _) => self.slowed.passed(parties, token, false, now.up),
+        }
+    }
+
+    /// The senders and recipients that wait.
+    pub fn slowed(&self) -> SlowedReport {
+        self.slowed.report()
+    }
+}
