@@ -59,7 +59,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     daemon::stop_on_signal(stop.clone()).context("cannot wait for signals")?;
     let parts = parts(config, &args).await?;
-    daemon::run(parts, stop).await?;
+    // Boxed because it is large.
+    Box::pin(daemon::run(parts, stop)).await?;
     Ok(())
 }
 

@@ -160,7 +160,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     };
     let limits = Arc::clone(&parts.settings.limits);
     let serving = (rules.max_lateness, &limits.daemon);
-    let (servers, mut questions) = http.serve(&store, &clock, &metrics, serving);
+    let waiting = limits.daemon.event_loop.inputs;
+    let (input_tx, inputs) = mpsc::channel(waiting);
+    let (servers, mut questions) = http.serve(&store, &clock, &metrics, serving, input_tx.clone());
     let mut tasks = Tasks::default();
     tasks.spawn("log sums", repeats::keep());
     let outcomes = OutcomeLog::spawn(&mut tasks);
@@ -182,9 +184,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let begun = restore::begin(dir, database, accept, &store, &lineage, clock.now().db).await?;
     tracing::info!(%instance, "started");
 
-    let waiting = limits.daemon.event_loop.inputs;
     let (heard_tx, heard) = mpsc::channel(waiting);
-    let (input_tx, inputs) = mpsc::channel(waiting);
     let dispatch = Dispatch {
         store: store.clone(),
         providers: parts.providers,

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::CallbackParts;
 use super::tasks::{TaskError, Tasks};
 use crate::clock::Clock;
+use crate::dispatch::Input;
 use crate::http::{self, Endpoint, HttpState, Question};
 use crate::metrics::Metrics;
 use crate::reactor::limits::DaemonLimits;
@@ -35,6 +36,7 @@ impl Http {
         clock: &Arc<Clock>,
         metrics: &Arc<Metrics>,
         (max_lateness, limits): (Duration, &DaemonLimits),
+        inputs: mpsc::Sender<Input>,
     ) -> (Servers, mpsc::Receiver<Question>) {
         let (question_tx, questions) = mpsc::channel(limits.event_loop.questions);
         let (mut tasks, stop) = (Tasks::default(), CancellationToken::new());
@@ -48,7 +50,8 @@ impl Http {
         if let Some(parts) = self.callbacks {
             let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
             let handler = CallbackHandler::new(parts.callbacks, store.clone(), clock, metrics)
-                .with(max_lateness, limits.receipts);
+                .with(max_lateness, limits.receipts)
+                .with_inputs(inputs);
             match parts.listener {
                 None => state = state.with_callbacks(handler),
                 Some(own) => {

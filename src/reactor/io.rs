@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{AttemptBudget, Record, SendResult, Settlement};
 use crate::message::{
     AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedAnswer,
-    Part, Parties, Pausable, Pause, Priority, RowState, Uptime,
+    Part, Parties, Pausable, Pause, Priority, Retry, RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::schedule::Ranking;
@@ -131,6 +131,13 @@ pub enum Input<P> {
     },
     /// The notification channel is gone.
     ChannelDown,
+    /// The provider reports of an accepted message that it did not arrive, for a reason that concerns others too.
+    Reported {
+        /// From and to whom it was.
+        parties: Parties,
+        /// What the reason means.
+        retry: Retry,
+    },
     /// Rows that changed, by a notification.
     Notice(Vec<MessageId>),
     /// More rows changed than are worth naming, or a notification says so.

@@ -188,6 +188,7 @@ impl<P: Clone> Reactor<P> {
             Input::ClaimLost(asks) => self.claim_lost(&asks, now),
             Input::ClaimRefused(asks) => self.claim_refused(&asks, now),
             Input::Sent { id, answer } => self.sent(id, &answer, now),
+            Input::Reported { parties, retry } => self.reported(&parties, retry, now),
             Input::Recorded {
                 group,
                 done,

@@ -21,44 +21,10 @@ use crate::message::{
 };
 use crate::schedule::Backoff;
 
-/// Why claims are released.
-const SENDER_SLOWED: &str = "the provider throttles its sender";
-const SENDER_REFUSED: &str = "the provider refuses its sender";
-const RECIPIENT_SLOWED: &str = "the provider throttles its recipient";
+mod slow;
 
-/// Why a sender, or a pair, is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    Throttled,
-    /// One recipient, by its pair, had the sender refused.
-    Suspected(PartyKey),
-    Refused,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Slow {
-    cause: Cause,
-    scope: Scope,
-    /// From one of its messages to the next.
-    gap: Duration,
-    /// The next one does not start before.
-    until: Uptime,
-    /// When the provider last throttled or refused it.
-    latest: Uptime,
-    /// The request that is to show whether it still does.
-    probe: Option<AttemptToken>,
-    /// Messages released since the latest probe began.
-    released: u32,
-}
-
-/// How long a message waits, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SlowWait {
-    pub(super) pause: Duration,
-    key: PartyKey,
-    pub(super) reason: &'static str,
-    pub(super) is_refusal: bool,
-}
+pub(super) use slow::SlowWait;
+use slow::{Cause, Slow};
 
 /// See the module.
 #[derive(Debug)]
@@ -128,15 +94,16 @@ impl Slowed {
     fn throttled(
         &mut self,
         (key, scope): (PartyKey, Scope),
-        token: AttemptToken,
+        token: Option<AttemptToken>,
         retry_after: Option<Duration>,
         now: Uptime,
     ) {
         let was = self.known.get(&key).copied();
         let was = was.filter(|slow| slow.cause == Cause::Throttled);
         let gap = match was {
-            // The response to a request from before the wait says nothing new.
-            Some(slow) if slow.probe != Some(token) => slow.gap,
+            // The response to a request from before the wait says nothing new, and neither does a report within it.
+            Some(slow) if token.is_some() && slow.probe != token => slow.gap,
+            Some(slow) if token.is_none() && now < slow.until => slow.gap,
             Some(slow) => (slow.gap * 2).min(self.limits.gap_max),
             None => self.limits.gap_first,
         };
@@ -149,7 +116,9 @@ impl Slowed {
                 gap,
                 until: (now + wait).max(was.map_or(Uptime::MIN, |slow| slow.until)),
                 latest: now,
-                probe: was.and_then(|slow| slow.probe).filter(|own| *own != token),
+                probe: was
+                    .and_then(|slow| slow.probe)
+                    .filter(|own| Some(*own) != token),
                 released: was.map_or(0, |slow| slow.released),
             },
         );
@@ -176,9 +145,16 @@ impl Slowed {
         );
     }
 
-    /// A request of these parties was neither throttled nor refused for its sender.
-    fn passed(&mut self, parties: &Parties, token: AttemptToken, is_known: bool, now: Uptime) {
-        for key in [parties.sender, parties.pair] {
+    /// A request has its response, which is not about these of its parties. `is_known`: the provider would accept
+    /// others of them.
+    fn passed(
+        &mut self,
+        keys: impl IntoIterator<Item = PartyKey>,
+        token: AttemptToken,
+        is_known: bool,
+        now: Uptime,
+    ) {
+        for key in keys {
             let Some(slow) = self.known.get(&key).copied() else {
                 continue;
             };
@@ -255,37 +231,6 @@ impl Slowed {
     }
 }
 
-impl Slow {
-    /// How far apart its messages may start. A refusal says nothing about that.
-    fn step(&self, limits: &SlowLimits) -> Duration {
-        match self.cause {
-            Cause::Refused => limits.gap_first,
-            Cause::Throttled | Cause::Suspected(_) => self.gap,
-        }
-    }
-
-    fn wait(&self, key: PartyKey, limits: &SlowLimits, now: Uptime) -> Option<SlowWait> {
-        let is_refusal = self.cause == Cause::Refused;
-        let reason = match (self.cause, self.scope) {
-            (Cause::Suspected(_), _) => return None,
-            (Cause::Refused, _) => SENDER_REFUSED,
-            (Cause::Throttled, Scope::Sender) => SENDER_SLOWED,
-            (Cause::Throttled, _) => RECIPIENT_SLOWED,
-        };
-        let pause = if now < self.until {
-            self.until.since(now)
-        } else {
-            self.probe.map(|_| self.step(limits))?
-        };
-        Some(SlowWait {
-            pause,
-            key,
-            reason,
-            is_refusal,
-        })
-    }
-}
-
 impl<P: Clone> Reactor<P> {
     /// Applies the outcome of a request to the others of its sender, its recipient or its lane.
     pub(super) fn slow_down(
@@ -298,21 +243,23 @@ impl<P: Clone> Reactor<P> {
             Outcome::Throttled { retry_after, .. } => *retry_after,
             _ => None,
         };
+        let (sender, pair) = (parties.sender, parties.pair);
         match (outcome.slows(), outcome) {
             (Some(Scope::Sender), _) => {
-                let sender = (parties.sender, Scope::Sender);
-                self.slowed.throttled(sender, token, retry_after, now.up);
+                let key = (sender, Scope::Sender);
+                self.slowed.throttled(key, Some(token), retry_after, now.up);
+                self.slowed.passed([pair], token, false, now.up);
             }
             (Some(scope), _) => {
                 let state = &mut self.lanes[lane];
-                if scope == Scope::Account
-                    && !self.slowed.is_its_own(parties.pair, state.accepted_at)
-                {
+                let is_its_own = self.slowed.is_its_own(pair, state.accepted_at);
+                if scope == Scope::Account && !is_its_own {
                     let at_once = state.load.sending;
-                    state.throttle.throttled(parties.pair, at_once, now.up);
+                    state.throttle.throttled(pair, at_once, now.up);
                 }
-                let pair = (parties.pair, Scope::Recipient);
-                self.slowed.throttled(pair, token, retry_after, now.up);
+                let key = (pair, Scope::Recipient);
+                self.slowed.throttled(key, Some(token), retry_after, now.up);
+                self.slowed.passed([sender], token, false, now.up);
             }
             (
                 None,
@@ -322,15 +269,31 @@ impl<P: Clone> Reactor<P> {
                 },
             ) => {
                 self.slowed.refused(parties, *pause, now.up);
+                self.slowed.passed([pair], token, false, now.up);
             }
             (None, Outcome::Accepted { .. } | Outcome::Refused { .. })
                 if outcome.holds_account().is_none() =>
             {
                 self.lanes[lane].accepted_at = now.up;
-                self.slowed.passed(parties, token, true, now.up);
+                self.slowed.passed([sender, pair], token, true, now.up);
             }
-            (None, _) => self.slowed.passed(parties, token, false, now.up),
+            (None, _) => self.slowed.passed([sender, pair], token, false, now.up),
         }
+    }
+
+    /// The provider reports later that a message did not arrive, and what follows for the others.
+    pub(super) fn reported(&mut self, parties: &Parties, retry: Retry, now: Now) {
+        let key = match retry.slows() {
+            Some(Scope::Sender) => (parties.sender, Scope::Sender),
+            Some(Scope::Recipient) => (parties.pair, Scope::Recipient),
+            Some(Scope::Account) | None => {
+                if let Retry::HoldSender { pause } = retry {
+                    self.slowed.refused(parties, pause, now.up);
+                }
+                return;
+            }
+        };
+        self.slowed.throttled(key, None, None, now.up);
     }
 
     /// The senders and recipients that wait.

@@ -13,16 +13,18 @@ pub mod reconcile;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 
 use self::inbox::Inbox;
 use crate::clock::Clock;
-use crate::message::Status;
+use crate::message::{Channel, LaneKey, Parties, Status};
 use crate::metrics::span::{self, Step};
 use crate::metrics::{Counter, Metrics};
-use crate::policy::Rules;
+use crate::policy::{Cleared, Rules};
 use crate::proof::{About, Change, Report};
 use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
+use crate::reactor;
 use crate::reactor::limits::daemon::ReceiptLimits;
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
@@ -30,6 +32,9 @@ use crate::store::{Store, StoreError};
 /// Connections that callbacks need: one for the groups, one for single writes. The pool is larger by this
 /// number, so that a flood of callbacks takes no connection that claims and records need.
 pub const AT_ONCE: usize = 2;
+
+/// What the reactor is told.
+type Input = reactor::Input<Arc<Cleared>>;
 
 /// Handles callbacks.
 #[derive(Clone)]
@@ -39,6 +44,8 @@ pub struct CallbackHandler {
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
     inbox: Arc<Inbox>,
+    /// To the reactor, what concerns other messages too.
+    inputs: Option<mpsc::Sender<Input>>,
 }
 
 /// Why a callback was rejected.
@@ -74,7 +81,15 @@ impl CallbackHandler {
             clock,
             metrics,
             inbox,
+            inputs: None,
         }
+    }
+
+    /// The same, and the reactor hears of limits that a report names.
+    #[must_use]
+    pub fn with_inputs(self, inputs: mpsc::Sender<Input>) -> Self {
+        let inputs = Some(inputs);
+        Self { inputs, ..self }
     }
 
     /// The same with another allowed lateness, and other limits.
@@ -111,12 +126,34 @@ impl CallbackHandler {
         };
         let received = self.inbox.merge(report).instrument(following).await?;
         log(received, report);
+        self.pass_on(received, report);
         if let Received::Known { message, .. } = received {
             let now = self.clock.now().db;
             let (status, code) = (report.status.word, report.status.code);
             self.metrics.receipt(now, message, status, code);
         }
         Ok(())
+    }
+
+    /// Passes on a limit of a sender or recipient, once: a callback that is repeated changes nothing. One that the
+    /// reactor has no room for is left out; the next one says it again.
+    fn pass_on(&self, received: Received, report: &Report) {
+        let Received::Known {
+            change: Change::Advance { .. },
+            ..
+        } = received
+        else {
+            return;
+        };
+        let failure = report.status.delivery.failure();
+        let Some(failure) = failure.filter(|failure| failure.scope().is_some()) else {
+            return;
+        };
+        if let (Some(inputs), Some(to)) = (&self.inputs, &report.to) {
+            let parties = Parties::of(&LaneKey::of(Channel::Sms), report.from.as_deref(), to);
+            let retry = failure.retry;
+            let _ = inputs.try_send(Input::Reported { parties, retry });
+        }
     }
 
     async fn opt(&self, opt: &OptOut) -> Result<(), CallbackRejected> {

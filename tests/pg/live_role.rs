@@ -59,9 +59,8 @@ async fn app_and_role(name: &str) -> TestDb {
 async fn refused(db: &TestDb, name: &str, change: &str) -> String {
     db.client().await.batch_execute(change).await.unwrap();
     let dsn = dsn_as(db, name).await;
-    let error = daemon::run(parts(dsn).await, CancellationToken::new())
-        .await
-        .expect_err(change);
+    let run = daemon::run(parts(dsn).await, CancellationToken::new());
+    let error = Box::pin(run).await.expect_err(change);
     assert!(
         matches!(error, RunError::Schema(MigrateError::Role { .. })),
         "{change}: {error:?}"

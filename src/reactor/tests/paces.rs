@@ -10,7 +10,7 @@ use super::world::{Row, World, id};
 use super::{SECOND, accepted, at, settings};
 use crate::message::{
     AttemptToken, Channel, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedAnswer, PacedClaim,
-    Part, Pausable, Priority, RowState, Status,
+    Part, Parties, Pausable, Priority, RowState, Status,
 };
 use crate::policy::{Reason, ReasonKind};
 use crate::reactor::{AttemptBudget, Input, JudgedClaim, PaceAsk, Settlement};
@@ -133,6 +133,8 @@ impl Paces {
                 token: ask.token,
                 due: slot,
                 wanted_at: slot,
+                is_retry: false,
+                parties: Parties::NONE,
                 lane: LaneKey::of(Channel::Sms),
                 pausable: Pausable::default(),
                 tries: AttemptBudget {

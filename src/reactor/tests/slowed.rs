@@ -173,3 +173,58 @@ fn a_retry_is_no_lateness_of_its_own_and_what_is_kept_is_bounded_and_forgotten()
     run(&mut world, MINUTE * 6, &accepted(), |_| true);
     assert_eq!(world.reactor.slowed().recipients, 0);
 }
+
+/// What the provider accepted and reports as too much later, by a callback.
+#[test]
+fn a_limit_that_is_reported_later_slows_its_sender_or_recipient_too() {
+    let lane = crate::message::LaneKey::default();
+    let parties = crate::message::Parties::of(&lane, Some("+15005550006"), "0");
+    let slow = |scope| Retry::After {
+        base: MINUTE,
+        slows: Some(scope),
+    };
+    for (retry, first_sent) in [
+        (slow(Scope::Sender), 1),
+        (slow(Scope::Recipient), 4),
+        (slow(Scope::Account), 5),
+        (Retry::after(MINUTE), 5),
+        (Retry::HoldSender { pause: MINUTE }, 5),
+    ] {
+        let rows = (0..4).map(|n| Row::due(n, at(SECOND * 2)));
+        let other = Row::due(9, at(SECOND * 2)).from("+15005550009");
+        let mut world = World::new(settings(8), rows.chain([other]));
+        world.run_until(at(SECOND * 3 / 2));
+        world.handle(Input::Reported { parties, retry });
+        run(
+            &mut world,
+            SECOND * 2 + Duration::from_millis(100),
+            &accepted(),
+            |_| false,
+        );
+        assert_eq!(world.count(Status::Sent), first_sent, "{retry:?}");
+        run(&mut world, SECOND * 20, &accepted(), |_| false);
+        assert_eq!(world.count(Status::Sent), 5, "{retry:?}");
+    }
+}
+
+/// The probe of a sender may hear something about its recipient alone: then another one probes.
+#[test]
+fn a_probe_that_hears_something_else_makes_room_for_the_next() {
+    let rows = (0..6).map(|n| Row::due(n, at(SECOND)));
+    let mut world = World::new(settings(1), rows);
+    world.run_until(at(SECOND));
+    world.answer(id(0), too_many(Scope::Sender));
+    for outcome in [too_many(Scope::Recipient), unknown(), sender_refused()] {
+        while world.in_flight.is_empty() {
+            world.run_until(world.now.db + Duration::from_millis(10));
+            assert!(world.now.db < at(SECOND * 30), "nothing probes any more");
+        }
+        let probe = world.in_flight[0];
+        world.answer(probe, outcome);
+    }
+    run(&mut world, MINUTE * 10, &accepted(), |_| false);
+    assert_eq!(
+        (world.count(Status::Sent), world.count(Status::Unconfirmed)),
+        (5, 1)
+    );
+}
