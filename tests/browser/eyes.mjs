@@ -166,7 +166,12 @@ const commands = {
   },
   async keyboard() {
     // Everything that can be used is reached by the tab key, and is seen to be.
-    await page.evaluate(() => document.activeElement?.blur());
+    await page.evaluate(() => {
+      // From the top, wherever the last click was.
+      const first = document.querySelector(".skip");
+      first.focus();
+      first.blur();
+    });
     const reached = [];
     for (let n = 0; n < 120; n += 1) {
       await page.keyboard.press("Tab");
