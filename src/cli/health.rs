@@ -40,5 +40,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             ask::sentence(&body)
         );
     }
-    output::print(if args.alive { "alive\n" } else { "ready\n" })
+    if args.alive {
+        return output::print("alive\n");
+    }
+    // With remarks, if there are any.
+    output::print(&format!("{}\n", body.trim_end()))
 }

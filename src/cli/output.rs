@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 
 use anyhow::Context;
 
+use crate::message::Moment;
+
 /// Writes a command's result. A closed pipe (`punctual timers | head`) ends it silently;
 /// `println!` would panic.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -47,6 +49,28 @@ fn write_to(out: &mut impl Write, text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// A sentence with its times, which are in UTC in the form of [`Moment`], as `show` has them.
+pub(super) fn with_times(text: &str, show: impl Fn(Moment) -> String) -> String {
+    // 2026-01-01T09:00:00.000000Z
+    const LENGTH: usize = 27;
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let time = rest
+            .get(..LENGTH)
+            .filter(|time| first.is_ascii_digit() && time.ends_with('Z'));
+        let after = if let Some(at) = time.and_then(|time| time.parse().ok()) {
+            shown += &show(at);
+            LENGTH
+        } else {
+            shown.push(first);
+            first.len_utf8()
+        };
+        rest = &rest[after..];
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +90,15 @@ mod tests {
     fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
         assert!(write_to(&mut Fails(ErrorKind::BrokenPipe), "text").is_ok());
         assert!(write_to(&mut Fails(ErrorKind::StorageFull), "text").is_err());
+    }
+
+    #[test]
+    fn times_in_a_sentence_are_shown_as_people_read_them() {
+        let text = "ä sent at 2026-01-01T09:00:00.000001Z: 10 at 2026-01-01T09:00:00Z, 2026";
+        let shown = with_times(text, |at| format!("<{}>", at.as_micros()));
+        assert_eq!(
+            shown,
+            "ä sent at <1767258000000001>: 10 at 2026-01-01T09:00:00Z, 2026"
+        );
     }
 }

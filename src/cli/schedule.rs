@@ -11,6 +11,7 @@ use crate::message::segments::Segments;
 use crate::message::{Address, Channel, Moment, Sender, SenderError};
 use crate::provider;
 use crate::store::doctor::database_time;
+use crate::store::forecast;
 use crate::store::user::{Draft, UserSession};
 
 mod summary;
@@ -172,7 +173,11 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
                 "the text is sent in {n} parts, one after the other"
             ));
         }
-        insert(&app, &args, &to, text, &times).await
+        let mut scheduled = insert(&app, &args, &to, text, &times).await?;
+        // An app's role may have no right on what it depends on.
+        let known = forecast::forecasts(client, &[scheduled.id], &session::assumed(sources)).await;
+        scheduled.forecast = known.ok().and_then(|mut known| known.take(scheduled.id));
+        Ok(scheduled)
     })
     .await?;
     if let Some(note) = at.note() {
@@ -275,6 +280,7 @@ async fn insert(
         },
         text: text.template.is_some().then_some(text.body),
         template: text.template.map(|of| of.name),
+        forecast: None,
         now: times.now,
         remarks: text.remarks,
     })

@@ -4,8 +4,10 @@ use anyhow::Context;
 use tokio_postgres::Client;
 
 use crate::config::{self, Config, Sources};
-use crate::message::Sender;
+use crate::message::{Capabilities, Channel, Sender};
+use crate::provider;
 use crate::store::Dsn;
+use crate::store::forecast::Assumed;
 
 /// The database that the settings name.
 pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
@@ -17,6 +19,30 @@ pub(super) fn dsn(sources: &Sources) -> anyhow::Result<Dsn> {
 /// The sender of rows that name none. Without valid settings there is none.
 pub(super) fn default_sender(sources: &Sources) -> Option<Sender> {
     Config::load(sources).ok()?.default_sender
+}
+
+/// What a forecast assumes where no daemon has published its settings: these, or without valid ones the defaults and
+/// providers for every channel.
+pub(super) fn assumed(sources: &Sources) -> Assumed {
+    assumed_of(Config::load(sources).ok().as_ref())
+}
+
+/// The same of these settings.
+pub(super) fn assumed_of(config: Option<&Config>) -> Assumed {
+    let channels = config.map(Config::channels);
+    let channels = channels.unwrap_or_else(|| Channel::UNDERSTOOD.to_vec());
+    let carrier = |channel: Channel| {
+        let capabilities = match channel {
+            Channel::Sms => provider::TEXTS,
+            _ => Capabilities::SENDS_ONLY,
+        };
+        (channel, capabilities)
+    };
+    Assumed {
+        rules: config.map(Config::rules).unwrap_or_default(),
+        carriers: channels.into_iter().map(carrier).collect(),
+        provider: provider::TEXTS,
+    }
 }
 
 /// Does `work` within a session. If the connection is lost, the error is its cause.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::ask::Daemon;
 use super::{output, session};
 use crate::config::{Sources, debug_endpoint};
-use crate::message::{Channel, MessageId, Moment, Sender};
+use crate::message::{Channel, MessageId, Moment};
 use crate::store::story::{Story, StoryAttempt, StoryChange, StoryHold, StoryReceipt, StoryRow};
 
 /// Show the history of one message: row, timer, attempts, receipts, and what will happen next.
@@ -28,10 +28,9 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
     let id = MessageId(args.id);
-    let sender = session::default_sender(sources);
-    let sender = sender.as_ref().map(Sender::as_str);
+    let assumed = session::assumed(sources);
     let story = session::with(&dsn, async |client| {
-        Ok(Story::read(client, id, sender).await?)
+        Ok(Story::read(client, id, &assumed).await?)
     })
     .await;
     let mut story = story?;
@@ -78,7 +77,7 @@ fn hold(response: &Value) -> Option<StoryHold> {
 }
 
 /// Local time for people.
-fn local(at: Moment) -> String {
+pub(super) fn local(at: Moment) -> String {
     at.to_utc().map_or_else(
         || at.to_string(),
         |t| {
@@ -145,7 +144,11 @@ fn show(story: &Story) -> String {
             );
         }
     }
-    let _ = writeln!(text, "next\n  {}", story.what_next(local));
+    let _ = writeln!(text, "next\n  {}", output::with_times(&story.next, local));
+    let unknown = story.forecast.iter().flat_map(|forecast| &forecast.unknown);
+    for unknown in unknown {
+        let _ = writeln!(text, "  not known: {unknown}");
+    }
     text
 }
 
@@ -175,11 +178,7 @@ fn show_row(text: &mut String, row: &StoryRow) {
     line("reason", row.deferred_reason.clone());
     line("next attempt", row.next_attempt_at.map(local));
     line("paused", row.paused_by.clone());
-    let pace = row.pace.as_ref();
-    line(
-        "pace",
-        pace.map(|pace| format!("of {} {}", pace.scope, pace.what)),
-    );
+    line("pace", row.pace.as_ref().map(|pace| format!("of {pace}")));
     line("send before", row.send_before.map(local));
     line("in_doubt", row.in_doubt.clone());
     line("sent", row.sent_at.map(local));

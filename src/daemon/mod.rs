@@ -23,10 +23,11 @@ use crate::listen;
 use crate::message::{AttemptToken, Capabilities, Channel, InstanceId};
 use crate::metrics::Metrics;
 use crate::policy::Rules;
-use crate::provider::{Callbacks, Providers};
+use crate::provider::{self, Callbacks, Providers};
 use crate::reactor::{Reactor, Settings};
 use crate::receipt::look_up::{LookUps, Pace};
 use crate::schedule::LookUpPlan;
+use crate::store::forecast::Assumed;
 use crate::store::{ConnectError, Dsn, MigrateError, StoreError};
 
 mod backlog;
@@ -159,9 +160,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         callbacks: parts.callbacks,
     };
     let limits = Arc::clone(&parts.settings.limits);
-    let serving = (rules.max_lateness, &limits.daemon);
     let waiting = limits.daemon.event_loop.inputs;
     let (input_tx, inputs) = mpsc::channel(waiting);
+    let serving = (assumed(&rules, &parts.providers), &limits.daemon);
     let (servers, mut questions) = http.serve(&store, &clock, &metrics, serving, input_tx.clone());
     let mut tasks = Tasks::default();
     tasks.spawn("log sums", repeats::keep());
@@ -246,6 +247,15 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         questions,
     };
     running.until_drained(event_loop, sources).await
+}
+
+/// What forecasts assume until an instance has published its rules.
+fn assumed(rules: &Rules, providers: &Providers) -> Assumed {
+    Assumed {
+        rules: rules.clone(),
+        carriers: providers.carriers(),
+        provider: provider::TEXTS,
+    }
 }
 
 /// When text messages without a final status are looked up.

@@ -1,7 +1,6 @@
 //! The HTTP servers. They run from before the database is reachable until after the last message.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::reactor::limits::DaemonLimits;
 use crate::receipt::CallbackHandler;
 use crate::store::Store;
+use crate::store::forecast::Assumed;
 
 /// Where HTTP is served, and which callbacks are accepted.
 pub(super) struct Http {
@@ -35,17 +35,18 @@ impl Http {
         store: &Store,
         clock: &Arc<Clock>,
         metrics: &Arc<Metrics>,
-        (max_lateness, limits): (Duration, &DaemonLimits),
+        (assumed, limits): (Assumed, &DaemonLimits),
         inputs: mpsc::Sender<Input>,
     ) -> (Servers, mpsc::Receiver<Question>) {
         let (question_tx, questions) = mpsc::channel(limits.event_loop.questions);
+        let max_lateness = assumed.rules.max_lateness;
         let (mut tasks, stop) = (Tasks::default(), CancellationToken::new());
         let mut state = HttpState::new(
             question_tx,
             Arc::clone(metrics),
             self.endpoint.tokens.clone(),
         )
-        .with_stories(store.clone())
+        .with_stories(store.clone(), assumed)
         .with_limits(limits.http);
         if let Some(parts) = self.callbacks {
             let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));

@@ -172,7 +172,10 @@ impl Stream {
             reply,
         };
         match self.state.ask(question).await {
-            Ok(overview) => event("state", &self.state.now(&overview)),
+            Ok(mut overview) => {
+                self.state.forecast_shown(&mut overview.timers.timers).await;
+                event("state", &self.state.now(&overview))
+            }
             // The daemon is stopping, or hangs. The page shows since when there was no state.
             Err(_) => ": no reply\n\n".to_owned(),
         }

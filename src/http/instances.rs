@@ -9,7 +9,7 @@ use super::{HttpState, text};
 use crate::reactor::limits::daemon::HeartbeatLimits;
 
 pub(super) async fn instances(State(state): State<HttpState>) -> Response {
-    let Some(store) = &state.stories else {
+    let Some((store, _)) = &state.stories else {
         return text(StatusCode::NOT_FOUND, "this daemon has no database");
     };
     let silence = HeartbeatLimits::default().silence;

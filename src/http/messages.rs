@@ -29,10 +29,13 @@ pub(super) async fn named(
 }
 
 async fn history(state: &HttpState, id: MessageId) -> Response {
-    let Some(store) = &state.stories else {
+    let Some((store, assumed)) = &state.stories else {
         return text(StatusCode::NOT_FOUND, "this daemon has no histories");
     };
-    let mut history = match store.within(state.limits.history, store.story(id)).await {
+    let mut history = match store
+        .within(state.limits.history, store.story(id, assumed))
+        .await
+    {
         Ok(history) => history,
         Err(error) => {
             tracing::warn!(message.id = %id, %error, "the history of a message could not be read");

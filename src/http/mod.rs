@@ -8,6 +8,7 @@ mod api;
 mod callbacks;
 mod endpoint;
 mod events;
+mod forecasts;
 mod health;
 mod instances;
 mod limiter;
@@ -41,6 +42,7 @@ use crate::reactor::limits::HttpLimits;
 use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
 use crate::receipt::CallbackHandler;
 use crate::store::Store;
+use crate::store::forecast::Assumed;
 
 use limiter::Limiter;
 
@@ -83,8 +85,10 @@ pub struct HttpState {
     metrics: Arc<Metrics>,
     tokens: Tokens,
     callbacks: Option<CallbackHandler>,
-    /// The store that histories are read from.
-    stories: Option<Store>,
+    /// The store that histories and forecasts are read from, and what these assume.
+    stories: Option<(Store, Arc<Assumed>)>,
+    /// The forecasts that pages show.
+    shown: forecasts::Shown,
     limits: HttpLimits,
     /// Permits for streams of events.
     streams: Arc<Semaphore>,
@@ -108,6 +112,7 @@ impl HttpState {
             tokens,
             callbacks: None,
             stories: None,
+            shown: forecasts::Shown::default(),
             limits,
             streams: Arc::new(Semaphore::new(limits.streams)),
             reads: Arc::new(Semaphore::new(READS_MAX)),
@@ -124,11 +129,11 @@ impl HttpState {
         }
     }
 
-    /// Adds the route of the histories of single messages.
+    /// Adds the route of the histories of single messages, and forecasts.
     #[must_use]
-    pub fn with_stories(self, store: Store) -> Self {
+    pub fn with_stories(self, store: Store, assumed: Assumed) -> Self {
         Self {
-            stories: Some(store),
+            stories: Some((store, Arc::new(assumed))),
             ..self
         }
     }

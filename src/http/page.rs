@@ -74,7 +74,8 @@ pub(super) async fn page(State(state): State<HttpState>) -> Response {
         reply,
     };
     match state.ask(question).await {
-        Ok(overview) => {
+        Ok(mut overview) => {
+            state.forecast_shown(&mut overview.timers.timers).await;
             let status = Status::of(&overview);
             (HEADERS, view::overview(&overview, &status)).into_response()
         }

@@ -51,7 +51,13 @@ pub(super) async fn timers(
         Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     match state.ask(|reply| Question::Timers { query, reply }).await {
-        Ok(report) => ([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response(),
+        Ok(mut report) => {
+            let mut known = state.forecasts(&report.timers).await;
+            for timer in &mut report.timers {
+                timer.forecast = known.remove(&timer.id);
+            }
+            ([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response()
+        }
         Err(no_reply) => no_reply.into_response(),
     }
 }

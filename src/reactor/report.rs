@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::forecast::Forecast;
 use crate::message::{InstanceId, MessageId, Moment};
 
 mod waits;
@@ -205,6 +206,8 @@ pub struct TimerReport {
     pub owner: InstanceId,
     /// Its lane: `account/channel`, and `/host` where hosts have lanes of their own.
     pub lane: String,
+    /// What will happen to it, by all that is known; `None`: it is not pending any more, or that was not read.
+    pub forecast: Option<Forecast>,
 }
 
 /// The present state in one value: what the live page and the metrics show.

@@ -187,6 +187,7 @@ impl<P: Clone> Reactor<P> {
             version: i64::from(timer.version),
             owner: self.owner(id, me),
             lane: self.lanes.name_of(id),
+            forecast: None,
         }
     }
 
@@ -207,6 +208,7 @@ impl<P: Clone> Reactor<P> {
             version: i64::from(busy.version),
             owner,
             lane: self.lanes[busy.lane].key.to_string(),
+            forecast: None,
         }
     }
 }

@@ -42,9 +42,37 @@ async fn a_refused_account_holds_all_but_the_first_request() {
     assert!(breaker["since"].as_str() < breaker["next_probe_at"].as_str());
     assert_eq!(told["ready"], true, "it is the account, not the daemon");
     daemon.readyz(200).await;
-    for id in others {
-        let row = world.row(id).await.unwrap();
+    for id in &others {
+        let row = world.row(*id).await.unwrap();
         assert_eq!((row.status.as_str(), row.code), ("pending", None));
+    }
+
+    // Every way to ask says so, and names no time that cannot be.
+    let forecast = until("the instance has published it", async || {
+        let (_, body) = daemon
+            .get(&format!("/debug/messages/{}", others[0]))
+            .await?;
+        let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+        (told["forecast"]["reason"] == "breaker").then(|| told["forecast"].clone())
+    })
+    .await;
+    assert_eq!(forecast["outcome"], "wait");
+    assert!(forecast["at"].as_str() >= breaker["since"].as_str());
+    assert!(
+        forecast["text"]
+            .as_str()
+            .unwrap()
+            .contains("account issue, code 20003")
+    );
+    let says = "the provider has refused";
+    let url = format!("http://{}", daemon.addr());
+    for command in [
+        &["timers", "--url", &url][..],
+        &["health", "--url", &url],
+        &["doctor"],
+    ] {
+        let (_, out, err) = world.call(command).await;
+        assert!(out.contains(says), "{command:?}: {out}{err}");
     }
 
     // Held does not mean out of the user's hands.

@@ -19,6 +19,7 @@ mod daemon;
 mod doubt;
 mod ending;
 mod fates;
+mod forecast;
 mod history;
 mod http;
 mod journal;

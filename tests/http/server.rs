@@ -281,6 +281,7 @@ pub(crate) fn report() -> TimersReport {
             version: 3,
             owner: InstanceId(id(7)),
             lane: "default/sms".to_owned(),
+            forecast: None,
         }],
     }
 }

@@ -337,7 +337,7 @@ async fn the_story_shows_who_changed_a_message_though_its_row_is_gone() {
     let story = Story::read(
         &world.daemon().await,
         punctual::message::MessageId(id),
-        None,
+        &crate::forecast::assumed(),
     )
     .await
     .unwrap();

@@ -17,7 +17,7 @@ fn carriers() -> Carriers {
     Carriers::texts(Capabilities::SENDS_ONLY)
 }
 
-fn assumed() -> Assumed {
+pub(crate) fn assumed() -> Assumed {
     Assumed {
         rules: rules(),
         carriers: carriers(),

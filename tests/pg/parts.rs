@@ -137,7 +137,10 @@ async fn the_parts_of_the_accepted_attempt_go_on() {
     let next = won(&store, &[id]).await.remove(0);
     assert_eq!(next.part_text.as_deref(), Some("two"));
     assert_eq!(cleared(&next).body(), "two");
-    let history = store.story(MessageId(id)).await.unwrap();
+    let history = store
+        .story(MessageId(id), &crate::forecast::assumed())
+        .await
+        .unwrap();
     let row = history.row.unwrap();
     assert_eq!(row.characters, "onetwothree".len());
 }

@@ -11,6 +11,7 @@ use crate::message::{Channel, Moment, Sender};
 use crate::reactor::limits::daemon::ChannelLimits;
 use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
+use crate::store::forecast;
 use crate::store::{Dsn, MigrateError, Migrator, StoreError};
 
 /// With a larger difference between the clocks a daemon does not start to send.
@@ -130,6 +131,7 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
     }
     let timezone = config.and_then(|config| config.timezone.iana_name());
     findings.extend(doctor::instances(client, timezone).await);
+    findings.push(account(client, config).await);
     let sender = config.and_then(|config| config.default_sender.as_ref());
     // Without settings it is not known which channels have a provider.
     let carried = config.map_or_else(|| Channel::UNDERSTOOD.to_vec(), Config::channels);
@@ -144,6 +146,42 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
         Err(e) => findings.push(failed("zones", &e)),
     }
     findings
+}
+
+/// Whether a provider refuses an account, by what the instances that run have published.
+async fn account(client: &Client, config: Option<&Config>) -> Finding {
+    const WHAT: &str = "account";
+    let assumed = session::assumed_of(config);
+    let around = match forecast::surroundings(client, &assumed).await {
+        Ok(around) => around,
+        Err(e) => return failed(WHAT, &e),
+    };
+    let lanes = around.instances.iter().filter_map(|one| one.state.as_ref());
+    let refused = lanes.flat_map(|state| &state.lanes).find_map(|lane| {
+        let refused = lane.refused.as_ref()?;
+        Some((lane, refused))
+    });
+    let Some((lane, refused)) = refused else {
+        return Finding::ok(
+            WHAT,
+            "no provider refuses one, as far as a running daemon says",
+        );
+    };
+    let code = refused.code.map(|code| format!(", code {code}"));
+    let found = format!(
+        "the provider has refused {}/{} since {} ({}{}): its messages wait",
+        lane.account,
+        lane.channel,
+        refused.since,
+        refused.category.replace('_', " "),
+        code.unwrap_or_default()
+    );
+    Finding::not(
+        Level::Bad,
+        WHAT,
+        found,
+        "correct the credentials or the account; the daemon tries one message from time to time, and goes on by itself",
+    )
 }
 
 fn or_why(what: &str, looked: Result<Vec<Finding>, StoreError>) -> Vec<Finding> {

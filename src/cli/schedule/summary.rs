@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::cli::when;
+use crate::cli::{output, when};
+use crate::forecast::Forecast;
 use crate::message::segments::Segments;
 use crate::message::{Channel, MessageId, Moment};
 
@@ -30,6 +31,8 @@ pub(super) struct Summary {
     /// As rendered now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text: Option<String>,
+    /// What will happen to it; `null`: this role may not read what that depends on.
+    pub(super) forecast: Option<Forecast>,
     #[serde(skip)]
     pub(super) now: Moment,
     #[serde(skip)]
@@ -86,6 +89,10 @@ pub(super) fn show(it: &Summary, zone: &TimeZone) -> String {
     if let Some(text) = &it.text {
         // Several lines are aligned.
         line("", text.replace('\n', &format!("\n  {:<10}", "")));
+    }
+    if let Some(forecast) = &it.forecast {
+        let show = |at| when::show(at, zone);
+        line("next", output::with_times(&forecast.to_string(), show));
     }
     line("details", format!("punctual why {}", it.id));
     text

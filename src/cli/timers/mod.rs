@@ -4,10 +4,12 @@ pub(super) mod table;
 
 use anyhow::{Context, bail};
 use reqwest::{StatusCode, Url};
+use serde::Deserialize;
 
 use super::ask::{self, Daemon};
 use super::output;
 use crate::config::{Sources, debug_endpoint};
+use crate::message::Moment;
 
 const EXAMPLE: &str = "\
 Example:
@@ -71,5 +73,51 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     };
     let zone = jiff::tz::TimeZone::system();
     let width = output::width();
-    output::print_styled(&table::render(&answer, not_ready.as_deref(), &zone, width))
+    let refused: Refused = serde_json::from_str(&body).unwrap_or_default();
+    output::print_styled(&format!(
+        "{}{}",
+        refused.lines(),
+        table::render(&answer, not_ready.as_deref(), &zone, width)
+    ))
+}
+
+/// The part of the response that says which lanes the provider refuses.
+#[derive(Debug, Default, Deserialize)]
+struct Refused {
+    lanes: Vec<Lane>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Lane {
+    account: String,
+    channel: String,
+    breaker: Breaker,
+}
+
+#[derive(Debug, Deserialize)]
+struct Breaker {
+    open: bool,
+    since: Option<Moment>,
+    next_probe_at: Option<Moment>,
+    category: Option<String>,
+}
+
+impl Refused {
+    /// A line for each: what is due by it is not sent at its time.
+    fn lines(&self) -> String {
+        let local = |at: Option<Moment>| at.map(super::why::local).unwrap_or_default();
+        let line = |lane: &Lane| {
+            let (breaker, category) = (&lane.breaker, lane.breaker.category.as_deref());
+            format!(
+                "the provider has refused {}/{} since {} ({}): messages wait; the next try is at {}\n",
+                lane.account,
+                lane.channel,
+                local(breaker.since),
+                category.unwrap_or_default().replace('_', " "),
+                local(breaker.next_probe_at),
+            )
+        };
+        let refused = self.lanes.iter().filter(|lane| lane.breaker.open);
+        refused.map(line).collect()
+    }
 }

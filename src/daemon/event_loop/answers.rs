@@ -45,6 +45,13 @@ impl EventLoop {
                 if paused == 1 { "" } else { "s" }
             ));
         }
+        let refused = self.reactor.breaker(now);
+        if let (Some(since), Some(next)) = (refused.since, refused.next_probe_at) {
+            readiness.remarks.push(format!(
+                "the provider has refused an account since {since} ({}): its messages wait; the next one is tried at {next}",
+                refused.category.unwrap_or_default().replace('_', " ")
+            ));
+        }
         let outdated = self.dispatch.store.outdated_instances();
         if outdated > 0 {
             readiness.remarks.push(format!(

@@ -104,7 +104,7 @@ impl Deref for Access<'_> {
 }
 
 async fn store(state: &HttpState) -> Result<Access<'_>, Refusal> {
-    let store = state.stories.as_ref().ok_or(Refusal::NoDatabase)?;
+    let (store, _) = state.stories.as_ref().ok_or(Refusal::NoDatabase)?;
     let permit = state.reads.acquire().await;
     Ok(Access {
         store,

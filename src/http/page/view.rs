@@ -276,10 +276,13 @@ fn clock(at: Moment) -> String {
         .map_or_else(|| at.to_string(), |t| t.format("%H:%M:%S").to_string())
 }
 
-fn then(timer: &TimerReport) -> &'static str {
+fn then(timer: &TimerReport) -> &str {
     match (timer.kind, timer.state) {
         (TimerKind::Watch, _) => "being sent by another instance",
-        (TimerKind::Message, TimerState::Armed) => "will be sent",
+        (TimerKind::Message, TimerState::Armed) => match &timer.forecast {
+            Some(forecast) => &forecast.step.text,
+            None => "will be sent",
+        },
         (TimerKind::Message, TimerState::Cleared) => "claimed, leaves on time",
         (TimerKind::Message, TimerState::Sending) => "waiting for the provider's response",
     }

@@ -16,6 +16,10 @@ pub struct HttpLimits {
     pub answer: Duration,
     /// For the history of a message to be read: less than a client waits for the response.
     pub history: Duration,
+    /// For forecasts to be read: the timers that they are about are shown without them too.
+    pub forecast: Duration,
+    /// How old the forecasts may be that pages show: all viewers share them.
+    pub forecasts_every: Duration,
     /// For open connections to finish at a shutdown.
     pub drain: Duration,
     /// For a client to read more of a response.
@@ -45,6 +49,8 @@ impl Default for HttpLimits {
             body: 64 * 1024,
             answer: Duration::from_secs(2),
             history: Duration::from_secs(5),
+            forecast: Duration::from_secs(1),
+            forecasts_every: Duration::from_secs(2),
             drain: Duration::from_secs(3),
             write: Duration::from_secs(10),
             connections: 256,

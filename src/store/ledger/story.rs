@@ -5,8 +5,10 @@
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
+use crate::forecast::Forecast;
 use crate::message::segments::Segments;
-use crate::message::{AttemptToken, InstanceId, MessageId, Moment, Status};
+use crate::message::{AttemptToken, InstanceId, MessageId, Moment, Sender, Status};
+use crate::store::forecast::{self, Assumed};
 use crate::store::{Sql, Store, StoreError};
 
 const STEP: &str = "reading a message's story";
@@ -20,12 +22,10 @@ static CHANGES: &Sql = sql!("sql/story_changes.sql");
 
 mod change;
 mod next;
-mod pace;
 mod read;
 
 pub use change::{StoryChange, StoryEdit};
 pub use next::StoryHold;
-pub use pace::StoryPace;
 
 /// See the module.
 #[derive(Clone, Debug, Serialize)]
@@ -48,7 +48,9 @@ pub struct Story {
     pub timer: Option<serde_json::Value>,
     /// That it is in quarantine after a restore, if a daemon was queried.
     pub hold: Option<StoryHold>,
-    /// What happens next.
+    /// Of a pending message: what will happen to it, by what is known.
+    pub forecast: Option<Forecast>,
+    /// What happens next, as a sentence.
     pub next: String,
 }
 
@@ -73,9 +75,7 @@ pub struct StoryRow {
     pub deferred_until: Option<Moment>,
     pub deferred_reason: Option<String>,
     pub next_attempt_at: Option<Moment>,
-    /// When the pauses that stop it end; `infinity`: when somebody resumes.
-    pub paused_until: Option<Moment>,
-    /// Which these are.
+    /// The pauses that stop it.
     pub paused_by: Option<String>,
     pub requeued_at: Option<Moment>,
     pub send_before: Option<Moment>,
@@ -90,8 +90,8 @@ pub struct StoryRow {
     pub max_attempts: Option<i32>,
     pub version: i64,
     pub in_doubt: Option<String>,
-    /// Its campaign's pace.
-    pub pace: Option<StoryPace>,
+    /// What has the pace that it waits for, or waited for, like `campaign ID`.
+    pub pace: Option<String>,
     /// What is entered as the recipient's zone and is not valid.
     pub warnings: Vec<String>,
 }
@@ -170,15 +170,16 @@ pub struct StoryWrite {
 }
 
 impl Story {
-    /// Reads it with a client whose connection is polled elsewhere.
+    /// Reads it with a client whose connection is polled elsewhere. `assumed`: for the forecast.
     pub async fn read(
         client: &Client,
         id: MessageId,
-        default_sender: Option<&str>,
+        assumed: &Assumed,
     ) -> Result<Self, StoreError> {
-        let row = client
-            .query_opt(ROW.text(), &[&id.0, &default_sender])
-            .await;
+        let mut forecasts = forecast::forecasts(client, &[id], assumed).await?;
+        let sender = forecasts.around.rules.default_sender.as_ref();
+        let sender = sender.map(Sender::as_str);
+        let row = client.query_opt(ROW.text(), &[&id.0, &sender]).await;
         let row = row.map_err(StoreError::at(STEP))?;
         let row = row.as_ref().map(read::row).transpose();
         let mut story = Self {
@@ -191,9 +192,10 @@ impl Story {
             outbox: listed(client, OUTBOX, id, read::write).await?,
             timer: None,
             hold: None,
+            forecast: forecasts.take(id),
             next: String::new(),
         };
-        story.next = story.what_next(|at| at.to_string());
+        story.next = story.what_next();
         Ok(story)
     }
 
@@ -204,7 +206,7 @@ impl Story {
         // A message with a timer has been cleared.
         self.hold = hold.filter(|hold| timer.is_none() && due.is_some_and(|due| due < hold.before));
         self.timer = timer;
-        self.next = self.what_next(|at| at.to_string());
+        self.next = self.what_next();
     }
 
     /// Whether nothing is known of such a message.
@@ -214,10 +216,10 @@ impl Story {
 }
 
 impl Store {
-    /// Reads the story of one message.
-    pub async fn story(&self, id: MessageId) -> Result<Story, StoreError> {
+    /// Reads the story of one message. `assumed`: for the forecast.
+    pub async fn story(&self, id: MessageId, assumed: &Assumed) -> Result<Story, StoreError> {
         let client = self.client().await?;
-        Story::read(&client, id, self.default_sender.as_deref()).await
+        Story::read(&client, id, assumed).await
     }
 }
 

@@ -55,6 +55,11 @@ impl Forecasts {
         self.of.get(&id)
     }
 
+    /// All of them.
+    pub fn into_all(self) -> HashMap<MessageId, Forecast> {
+        self.of
+    }
+
     /// The forecast of one message, by itself.
     pub fn take(&mut self, id: MessageId) -> Option<Forecast> {
         self.of.remove(&id)

@@ -12,20 +12,12 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
        m.timezone::text as timezone, p.timezone as their_timezone,
        due!(m) as due,
        greatest(wanted_at!(m), least(paused.until, clock_timestamp())) as wanted_at,
-       case when m.status = 'pending' and paused.until > clock_timestamp() then paused.until end as paused_until,
        (select string_agg(format('%s, by %s', replace(p.scope, '_', ' '), p.who) || coalesce(': ' || p.why, ''), '; '
                           order by p.scope)
           from (values pause_keys!(m)) as key (scope, what)
           join punctual.pauses p on p.scope = key.scope and p.what = key.what and p.until > clock_timestamp()
          where m.status = 'pending') as paused_by,
-       pace.scope as pace_scope, pace.what as pace_what, pace.next_at as pace_next_at, pace.seed as pace_seed,
-       pace.position as pace_position, (extract(epoch from pace.gap_min) * 1000000)::bigint as pace_gap_min,
-       (extract(epoch from pace.gap_max) * 1000000)::bigint as pace_gap_max,
-       case when m.status = 'pending' and m.parts_done = 0 and pace.id is not null then (
-         select count(*)
-           from (select from public.scheduled_messages o
-                  where o.status = 'pending' and o.campaign_id = m.campaign_id and o.parts_done = 0 and (due!(o), o.id) < (due!(m), m.id)
-                  limit 1000) before) end as pace_ahead
+       pace.scope || ' ' || pace.what as pace
   from public.scheduled_messages m
  cross join (select $2::text as sender) ours
  cross join lateral (select paused_until!(m) as until offset 0) paused

@@ -16,8 +16,8 @@ pub struct StoryHold {
 }
 
 impl Story {
-    /// What will happen next; `show` formats times.
-    pub fn what_next(&self, show: impl Fn(Moment) -> String) -> String {
+    /// What will happen next.
+    pub fn what_next(&self) -> String {
         let Some(row) = &self.row else {
             return if self.attempts.is_empty() {
                 "nothing: the row was deleted, and no attempt was made".into()
@@ -27,11 +27,14 @@ impl Story {
         };
         match row.known_status() {
             Some(Status::Pending) => match &self.hold {
-                Some(hold) => in_quarantine(self, hold, &show),
-                None => pending(row, &show),
+                Some(hold) => in_quarantine(self, hold),
+                None => match &self.forecast {
+                    Some(forecast) => forecast.to_string(),
+                    None => "its row has just changed: ask again".to_owned(),
+                },
             },
-            Some(Status::Sending) => sending(self.open(), &show),
-            Some(Status::Sent) => sent(self, &show),
+            Some(Status::Sending) => sending(self.open()),
+            Some(Status::Sent) => sent(self),
             Some(Status::Delivered) => "nothing: it was delivered".into(),
             Some(Status::Failed | Status::Cancelled) => {
                 let what = match &row.parts {
@@ -44,7 +47,7 @@ impl Story {
                     "nothing; to send {what}: update {table} set status = 'pending' where id = '{id}'"
                 )
             }
-            Some(Status::Unconfirmed) => unconfirmed(self, row, &show),
+            Some(Status::Unconfirmed) => unconfirmed(self, row),
             None => format!(
                 "nothing: Punctual does not know the status {:?}",
                 row.status
@@ -64,32 +67,7 @@ impl Story {
     }
 }
 
-fn pending(row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
-    if let Some(until) = row.paused_until {
-        let until = if until == Moment::MAX {
-            "until `punctual resume`".to_owned()
-        } else {
-            format!("until {}", show(until))
-        };
-        let by = row.paused_by.as_deref().unwrap_or("everything");
-        return format!("is paused {until} ({by}); it will be sent then, or when it is due");
-    }
-    if let Some((pace, about)) = row.pace.as_ref().and_then(|p| Some((p, p.about?))) {
-        let (scope, what, ahead) = (&pace.scope, &pace.what, pace.ahead.unwrap_or(0));
-        return format!(
-            "waits for the pace of {scope} {what}, behind {ahead} other{}; it will be sent about {}",
-            if ahead == 1 { "" } else { "s" },
-            show(about)
-        );
-    }
-    let what = match &row.parts {
-        Some(parts) => format!("{parts} parts are sent; the next one will be sent"),
-        None => "will be sent".to_owned(),
-    };
-    format!("{what} at {} (at once if that has passed)", show(row.due))
-}
-
-fn in_quarantine(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> String) -> String {
+fn in_quarantine(story: &Story, hold: &StoryHold) -> String {
     let id = story.id;
     let reason = hold.reason.as_deref().unwrap_or("not compared yet");
     format!(
@@ -97,15 +75,15 @@ fn in_quarantine(story: &Story, hold: &StoryHold, show: impl Fn(Moment) -> Strin
          been sent before. It is compared with the provider's list repeatedly; so far: {reason}. To \
          decide now: if it was sent, set its status to 'sent'; to send it, `punctual reschedule {id} \
          --at …`; to drop it, `punctual cancel {id}`; to release all, `punctual run --accept-restore`",
-        show(hold.before)
+        hold.before
     )
 }
 
-fn sending(open: Option<&StoryAttempt>, show: impl Fn(Moment) -> String) -> String {
+fn sending(open: Option<&StoryAttempt>) -> String {
     match open {
         Some(open) => format!(
             "it is being sent; if its instance dies, it will be unconfirmed after {}",
-            show(open.lease_until)
+            open.lease_until
         ),
         None => {
             "its status is sending, but no attempt is open: another program changed the row, or a restore lost the \
@@ -115,11 +93,10 @@ fn sending(open: Option<&StoryAttempt>, show: impl Fn(Moment) -> String) -> Stri
     }
 }
 
-fn sent(story: &Story, show: impl Fn(Moment) -> String) -> String {
+fn sent(story: &Story) -> String {
     let mut sentence = match story.next_look_up("accepted") {
         Some(at) => format!(
-            "sent; its delivery status will be looked up at {} unless a callback arrives first",
-            show(at)
+            "sent; its delivery status will be looked up at {at} unless a callback arrives first"
         ),
         None => "nothing: it was sent".to_owned(),
     };
@@ -129,7 +106,7 @@ fn sent(story: &Story, show: impl Fn(Moment) -> String) -> String {
     sentence
 }
 
-fn unconfirmed(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -> String {
+fn unconfirmed(story: &Story, row: &StoryRow) -> String {
     let decide = format!("`punctual resolve {} --sent|--resend|--cancel`", story.id);
     let Some(at) = story.next_look_up("unknown") else {
         return format!(
@@ -138,7 +115,6 @@ fn unconfirmed(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -
         );
     };
     if row.channel == Channel::Webhook.as_str() {
-        let at = show(at);
         return format!(
             "it will be sent again with the same id at {at}, while attempts are left. To decide now: {decide}"
         );
@@ -153,10 +129,7 @@ fn unconfirmed(story: &Story, row: &StoryRow, show: impl Fn(Moment) -> String) -
         }
         Some(Err(_)) | None => "if it is not there, PUNCTUAL_IN_DOUBT applies",
     };
-    format!(
-        "the provider's list will be checked at {}; {policy}. To decide now: {decide}",
-        show(at)
-    )
+    format!("the provider's list will be checked at {at}; {policy}. To decide now: {decide}")
 }
 
 #[cfg(test)]
@@ -206,7 +179,6 @@ mod tests {
             deferred_until: None,
             deferred_reason: None,
             next_attempt_at: None,
-            paused_until: None,
             paused_by: None,
             requeued_at: None,
             send_before: None,
@@ -237,13 +209,14 @@ mod tests {
             outbox: vec![],
             timer: None,
             hold: None,
+            forecast: None,
             next: String::new(),
         }
     }
 
     fn check(status: &str, in_doubt: Option<&str>, attempt: StoryAttempt, says: &str) {
         let story = story(row(status, in_doubt), vec![attempt]);
-        let said = story.what_next(|at| format!("<{}>", at.as_micros()));
+        let said = story.what_next();
         assert!(said.contains(says), "{status} {in_doubt:?}: {said}");
     }
 
@@ -274,8 +247,13 @@ mod tests {
     #[test]
     fn every_state_says_what_happens_next() {
         let at = Some(Moment::from_micros(7));
-        check("pending", None, attempt(None, None), "sent at <0>");
-        check("sending", None, attempt(None, None), "after <0>");
+        check("pending", None, attempt(None, None), "ask again");
+        check(
+            "sending",
+            None,
+            attempt(None, None),
+            "after 1970-01-01T00:00:00.000000Z",
+        );
         check(
             "sending",
             None,
@@ -292,7 +270,7 @@ mod tests {
             "sent",
             None,
             attempt(Some("accepted"), at),
-            "looked up at <7>",
+            "looked up at 1970-01-01T00:00:00.000007Z",
         );
         check(
             "delivered",
@@ -316,7 +294,7 @@ mod tests {
             "unconfirmed",
             None,
             attempt(Some("unknown"), at),
-            "at <7>; if it is not there, PUNCTUAL_IN_DOUBT",
+            "at 1970-01-01T00:00:00.000007Z; if it is not there, PUNCTUAL_IN_DOUBT",
         );
         let uncertain = attempt(Some("unknown"), at);
         check(

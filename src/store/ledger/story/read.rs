@@ -15,7 +15,7 @@ pub(super) fn at(row: &Row, column: &str) -> Result<Moment, tokio_postgres::Erro
     Ok(row.try_get::<_, PgTimestamp>(column)?.0)
 }
 
-pub(super) fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Error> {
+fn maybe_at(row: &Row, column: &str) -> Result<Option<Moment>, tokio_postgres::Error> {
     Ok(row
         .try_get::<_, Option<PgTimestamp>>(column)?
         .map(|at| at.0))
@@ -42,7 +42,6 @@ pub(super) fn row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
         deferred_until: maybe_at(row, "deferred_until")?,
         deferred_reason: row.try_get("deferred_reason")?,
         next_attempt_at: maybe_at(row, "next_attempt_at")?,
-        paused_until: maybe_at(row, "paused_until")?,
         paused_by: row.try_get("paused_by")?,
         requeued_at: maybe_at(row, "requeued_at")?,
         send_before: maybe_at(row, "send_before")?,
@@ -57,7 +56,7 @@ pub(super) fn row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
         max_attempts: row.try_get("max_attempts")?,
         version: row.try_get("version")?,
         in_doubt: row.try_get("in_doubt")?,
-        pace: super::pace::read(row)?,
+        pace: row.try_get("pace")?,
         warnings: zone_warnings(row.try_get("timezone")?, row.try_get("their_timezone")?),
     })
 }
