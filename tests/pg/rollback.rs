@@ -119,14 +119,28 @@ async fn the_version_before_sends_again_once_the_schema_says_that_it_may() {
     assert_eq!(world.status(id).await, "sent");
 }
 
-/// The number by which the schema shuts out older programs is this one's.
+/// What the oldest program that may claim has to know: pauses, paces and parts.
+const OLDEST: i32 = 2;
+
 #[tokio::test]
-async fn the_schema_is_for_this_program() {
+async fn the_version_before_may_claim_and_older_ones_may_not() {
     let world = World::new().await;
-    let oldest: i32 = one(
-        &world.unseen,
-        "select max(oldest_program) from punctual.migrations",
-    )
-    .await;
-    assert_eq!(oldest, PROGRAM);
+    let oldest = "select max(oldest_program) from punctual.migrations";
+    assert_eq!(one::<i32>(&world.unseen, oldest).await, OLDEST);
+    const { assert!(OLDEST <= PROGRAM) };
+    let session = world.db.client().await;
+    prepare_session(&session).await.unwrap();
+    let insert = "insert into punctual.attempts (token, message_id, number, instance, lease_until)
+                  values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now())";
+    for program in [OLDEST, PROGRAM] {
+        run(
+            &session,
+            &format!("set punctual.program = '{program}'; {insert}"),
+        )
+        .await;
+    }
+    let older = format!("set punctual.program = '{}'; {insert}", OLDEST - 1);
+    let refused = session.batch_execute(&older).await.unwrap_err();
+    let state = refused.code().map(tokio_postgres::error::SqlState::code);
+    assert_eq!(state, Some("PU003"));
 }

@@ -41,7 +41,7 @@ use progress::Step;
 /// `migrations/` or `triggers/`; a migration that older programs cannot work with records in
 /// `punctual.migrations.oldest_program` the oldest one that can. Each session of a daemon says it
 /// (`punctual.program`), and the database refuses the claims of one that is older than that.
-pub const PROGRAM: i32 = 2;
+pub const PROGRAM: i32 = 3;
 
 /// How long a statement of a migration waits for a lock on the first try: so long may it block the
 /// app's writes, which queue behind it. Doubles with each try, up to [`LOCK_TIMEOUT_MAX`].
