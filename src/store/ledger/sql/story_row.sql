@@ -11,7 +11,8 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
        separator!() as separator,
        m.timezone::text as timezone, p.timezone as their_timezone,
        due!(m) as due,
-       greatest(wanted_at!(m), least(paused.until, clock_timestamp())) as wanted_at,
+       greatest(wanted_at!(m), case when paused.until is not null then least(paused.until, clock_timestamp()) end)
+         as wanted_at,
        (select string_agg(format('%s, by %s', replace(p.scope, '_', ' '), p.who) || coalesce(': ' || p.why, ''), '; '
                           order by p.scope)
           from (values pause_keys!(m)) as key (scope, what)
