@@ -53,9 +53,9 @@ pub struct Place {
     pub ahead: Option<u64>,
     /// When the next message may start.
     pub next_at: Moment,
-    /// See [`slots`](crate::schedule::slots).
+    /// See [`slots`](crate::schedule::pace::slots).
     pub seed: i64,
-    /// See [`slots`](crate::schedule::slots).
+    /// See [`slots`](crate::schedule::pace::slots).
     pub position: i64,
     /// The shortest gap and the longest.
     pub gaps: (std::time::Duration, std::time::Duration),

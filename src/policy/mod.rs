@@ -87,7 +87,7 @@ pub struct Rules {
     pub limit_source: LimitSource,
     /// What divides a text into parts that are sent one after the other; `None`: nothing does.
     pub part_separator: Option<String>,
-    /// From the acceptance of one part to the next; see [`Part::gap`].
+    /// From the acceptance of one part to the next; see [`Part::gap`](crate::message::Part::gap).
     pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,

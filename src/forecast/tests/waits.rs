@@ -60,6 +60,7 @@ fn what_stops_everything_comes_before_the_rules() {
         |m, _| {
             (m.claim.due, m.claim.part, m.open_until) =
                 (s(-1), Part { before: 1, of: 2 }, Some(s(20)));
+            m.claim.part_text = Some("two".into());
         },
         waits("attempt_open", None),
         Some(SENT),
