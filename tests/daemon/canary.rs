@@ -5,6 +5,8 @@ use crate::standin::Act;
 use crate::world::{World, admin, asked};
 
 const TO: &str = "+13105557777";
+/// Who is throttled: all other messages to it wait as well. The canary is in it too.
+const THROTTLED: &str = "+443105557777";
 const FROM: &str = "+15005558888";
 const BODY: &str = "canary-body-chirps";
 const PASSWORD: &str = "canarypassword42";
@@ -149,7 +151,8 @@ async fn check(format: &str) {
     let mut daemon = Daemon::start(&world.env);
     daemon.ready().await;
     for n in 1..=6 {
-        insert(&world, TO, &format!("{BODY} {n}")).await;
+        let to = if n == 5 { THROTTLED } else { TO };
+        insert(&world, to, &format!("{BODY} {n}")).await;
         asked(&world.phone, n).await;
     }
     let refused = the_app_refuses_and_quotes(&world).await;

@@ -117,6 +117,14 @@ async fn suspended_past_its_lease_it_sends_nothing_it_held_and_proof_still_count
     asked(&world.phone, 2).await;
     claimed(&world, held).await;
     daemon.signal(Signal::STOP);
+    // What it had asked before is over by then, so it cannot record anything when the row is free.
+    until("its statements have ended", async || {
+        let busy = "select count(*) from pg_stat_activity
+                     where datname = current_database() and state = 'active' and pid <> pg_backend_pid()";
+        let busy: i64 = world.app.query_one(busy, &[]).await.unwrap().get(0);
+        (busy == 0).then_some(())
+    })
+    .await;
     tx.rollback().await.unwrap();
     reaped(&world, &[accepted, silent, held]).await;
     daemon.signal(Signal::CONT);

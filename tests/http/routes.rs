@@ -31,6 +31,7 @@ async fn timers_have_the_shape_of_the_interface() {
         "paces": [{"scope": "campaign", "what": "00000000-0000-0000-0000-00000000000c",
                    "next_at": "2026-01-01T09:04:00.000000Z"}],
         "restore": {"held_before": null, "held": null, "reason": null},
+        "slowed": {"senders": 1, "recipients": 0, "senders_refused": 0},
         "journal": {"path": "/var/lib/punctual/journal/0-app/0", "writable": true, "reason": null},
         "lead_us": 4200,
         "lateness_us": {"count": 10, "p50": 310, "p99": 900, "max": 1200},
@@ -38,7 +39,7 @@ async fn timers_have_the_shape_of_the_interface() {
         "timers": [{"id": "00000000-0000-0000-0000-000000000001",
                     "due_at": "2026-01-01T09:01:21.000000Z", "due_in_us": 81_000_000,
                     "kind": "message", "state": "armed", "attempt": 0, "version": 3,
-                    "owner": "00000000-0000-0000-0000-000000000007", "lane": "default/sms"}]
+                    "owner": "00000000-0000-0000-0000-000000000007", "lane": "default/sms", "forecast": null}]
     });
     assert_eq!(body, expected);
 }

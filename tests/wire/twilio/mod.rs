@@ -28,6 +28,7 @@ mod list;
 mod serve;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -175,7 +176,16 @@ impl Twilio {
     /// Answers again, at the same address.
     pub(crate) async fn pick_up(&mut self) {
         self.hang_up().await;
-        let listener = TcpListener::bind(self.addr).await.unwrap();
+        let mut tries = 0;
+        let listener = loop {
+            match TcpListener::bind(self.addr).await {
+                Ok(listener) => break listener,
+                // Connections that were never accepted may hold it for a moment.
+                Err(error) if error.kind() == ErrorKind::AddrInUse && tries < 100 => tries += 1,
+                Err(error) => panic!("{}: {error}", self.addr),
+            }
+            tokio::time::sleep(DEAF / 10).await;
+        };
         self.acceptor
             .spawn(serve::accept(listener, Arc::clone(&self.desk)));
     }
