@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use punctual::message::{ClaimAnswer, Moment, Pause, PauseKey, PauseScope, RowState, Sender};
+use punctual::message::{
+    ClaimAnswer, MessageId, Moment, Pause, PauseKey, PauseScope, RowState, Sender,
+};
 use punctual::store::{Store, pauses};
 use uuid::Uuid;
 
@@ -281,4 +283,23 @@ async fn empty_tables_of_pauses_and_paces_cost_a_claim_two_buffers_each() {
         }
         assert!(buffers <= 2, "{buffers} of{table}: {}", plan.join("\n"));
     }
+}
+
+/// The lateness that a story shows counts from the end of a pause, and without one from when the message was wanted.
+#[tokio::test]
+async fn the_story_counts_lateness_from_when_a_message_was_wanted() {
+    let world = World::new().await;
+    let store = sending(&world);
+    let id = world.row("pending").await;
+    let story = async || {
+        let by = crate::forecast::assumed();
+        store.story(MessageId(id), &by).await.unwrap().row.unwrap()
+    };
+    let row = story().await;
+    assert_eq!(row.wanted_at, row.scheduled_at);
+    let over = "insert into punctual.pauses (scope, what, until, why, who)
+                values ('everything', '', clock_timestamp(), 'x', 'x')";
+    run(&world.unseen, over).await;
+    let row = story().await;
+    assert!(row.wanted_at > row.scheduled_at, "{row:?}");
 }
