@@ -37,6 +37,8 @@ pub(super) struct Health(Arc<Mutex<State>>);
 struct State {
     facts: Facts,
     unrecorded_since: Option<Uptime>,
+    /// Since when nothing else keeps this daemon from claiming.
+    claiming_since: Option<Uptime>,
     reason: Option<Reason>,
 }
 
@@ -52,6 +54,8 @@ impl Health {
         state.facts = facts;
         let since = state.unrecorded_since.unwrap_or(now);
         state.unrecorded_since = (facts.unrecorded > 0).then_some(since);
+        let since = state.claiming_since.unwrap_or(now);
+        state.claiming_since = (!facts.busy_otherwise).then_some(since);
     }
 
     /// Why due messages are not sent.
@@ -78,13 +82,14 @@ impl Health {
             .within(limits.check_patience, store.path_faults())
             .await;
         let now = clock::reading().up;
-        let (facts, unrecorded_since) = {
+        let (facts, unrecorded_since, claiming_since) = {
             let state = self.state();
-            (state.facts, state.unrecorded_since)
+            (state.facts, state.unrecorded_since, state.claiming_since)
         };
         let seen = Seen {
             facts,
             unrecorded_for: unrecorded_since.map(|since| now.since(since)),
+            claiming_for: claiming_since.map_or(Duration::ZERO, |since| now.since(since)),
             noted: dispatch.notes.get(),
             overdue,
             faults: faults.unwrap_or_default(),
@@ -130,6 +135,7 @@ impl fmt::Display for Reason {
 struct Seen {
     facts: Facts,
     unrecorded_for: Option<Duration>,
+    claiming_for: Duration,
     noted: Noted,
     overdue: Result<Overdue, StoreError>,
     faults: Vec<Fault>,
@@ -182,7 +188,9 @@ impl Seen {
             let why = format!("{}: {}", fault.found, fault.remedy);
             return Some(Reason { extent: None, why });
         }
-        let explained = matches!(cause, Cause::Breaker | Cause::Backlog);
+        // What was overdue before this daemon could claim is given the same time as what is due now.
+        let is_early = self.claiming_for < self.limits.patience;
+        let explained = is_early || matches!(cause, Cause::Breaker | Cause::Backlog);
         // A claim since then shows that the path works: the fault is in these rows alone.
         let since = |won: Uptime| self.now.since(won) < overdue.oldest;
         if overdue.messages == 0 || explained || self.noted.won.is_some_and(since) {

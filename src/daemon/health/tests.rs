@@ -6,6 +6,7 @@ fn seen(messages: u64, oldest_s: u64) -> Seen {
     Seen {
         facts: Facts::default(),
         unrecorded_for: None,
+        claiming_for: Duration::from_secs(3_600),
         noted: Noted::default(),
         overdue: Ok(Overdue {
             messages,
@@ -52,6 +53,11 @@ fn what_is_explained_is_no_reason_and_what_is_not_is_one() {
     };
     check(&backlog, Some(Cause::Backlog), None);
     check(&seen(5, 40), Some(Cause::Unknown), Some("5 messages"));
+    let started = Seen {
+        claiming_for: Duration::from_secs(1),
+        ..seen(5, 10_800)
+    };
+    check(&started, Some(Cause::Unknown), None);
     let mut stopped = seen(0, 0);
     stopped.overdue = Ok(Overdue {
         paused: 7,
