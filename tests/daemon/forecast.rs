@@ -112,12 +112,16 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
         world.becomes(id, "cancelled").await;
         assert!(story(&daemon, id).await["forecast"].is_null());
     }
-    // The daemon publishes its state with the first heartbeat that follows.
-    until("the daemon's settings are known", async || {
-        let told = story(&daemon, rows[0].0).await;
-        let unknown = told["forecast"]["unknown"].to_string();
-        (!unknown.contains("this program's")).then_some(())
-    })
+    // The daemon publishes its state with the first heartbeat that follows, and within half a second that it is ready.
+    until(
+        "the daemon's settings are known, and that it is ready",
+        async || {
+            let told = story(&daemon, rows[0].0).await;
+            let unknown = told["forecast"]["unknown"].to_string();
+            let is_ready = told["forecast"]["reason"] != "not_ready";
+            (is_ready && !unknown.contains("this program's")).then_some(())
+        },
+    )
     .await;
     let timers = daemon.timers("").await;
     for (id, outcome, reason) in &rows {

@@ -74,14 +74,16 @@ impl Backup {
 /// Has all sessions in this database end, and lets nobody in.
 async fn leave(admin: &tokio_postgres::Client, name: &str) {
     // One after the other: whoever is sent away must not come back meanwhile.
-    for sql in [
-        format!("alter database {name} allow_connections false"),
-        format!(
-            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = '{name}'"
-        ),
-    ] {
-        admin.batch_execute(&sql).await.unwrap();
-    }
+    let shut = format!("alter database {name} allow_connections false");
+    admin.batch_execute(&shut).await.unwrap();
+    // Again and again, because a session that was just being opened is not seen at first.
+    until("all sessions have ended", async || {
+        let end =
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = $1";
+        let ended = admin.query(end, &[&name]).await.unwrap();
+        ended.is_empty().then_some(())
+    })
+    .await;
 }
 
 pub(crate) async fn holds(daemon: &Daemon) -> bool {

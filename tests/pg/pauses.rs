@@ -291,15 +291,15 @@ async fn the_story_counts_lateness_from_when_a_message_was_wanted() {
     let world = World::new().await;
     let store = sending(&world);
     let id = world.row("pending").await;
-    let story = async || {
+    let shown = async || {
         let by = crate::forecast::assumed();
         store.story(MessageId(id), &by).await.unwrap().row.unwrap()
     };
-    let row = story().await;
+    let row = shown().await;
     assert_eq!(row.wanted_at, row.scheduled_at);
     let over = "insert into punctual.pauses (scope, what, until, why, who)
                 values ('everything', '', clock_timestamp(), 'x', 'x')";
     run(&world.unseen, over).await;
-    let row = story().await;
+    let row = shown().await;
     assert!(row.wanted_at > row.scheduled_at, "{row:?}");
 }
