@@ -115,21 +115,20 @@ async fn what_has_come_in_meanwhile_is_one_group() {
     let world = World::new().await;
     let claims = sent(&world, 200).await;
     let handler = handler(store(&world));
-    let transactions = "select pg_current_xact_id()::text::bigint";
-    let before: i64 = one(&world.unseen, transactions).await;
     let posts = claims.iter().flat_map(|claim| {
         ["sent", "delivered", "delivered"].map(|word| post(&handler, claim, word))
     });
     let answers = join_all(posts).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    let spent = one::<i64>(&world.unseen, transactions).await - before;
     assert_eq!(delivered(&world).await, 200);
     let kept = "select string_agg(n || ' ' || status, ', ' order by status)
                   from (select status, count(*) as n from punctual.receipts group by 1) t";
     let kept: String = one(&world.unseen, kept).await;
     assert_eq!(kept, "200 delivered, 200 sent");
-    // Each group takes a few ids of transactions, one for the app's tables; 600 alone would take 1,200.
-    assert!(spent < 100, "{spent} transactions for 600 callbacks");
+    // By what wrote them: other databases of this server have transactions at the same time.
+    let groups = "select count(distinct xmin::text) from punctual.receipts";
+    let groups: i64 = one(&world.unseen, groups).await;
+    assert!(groups < 50, "{groups} groups for 600 callbacks");
 }
 
 #[tokio::test]
