@@ -24,7 +24,7 @@ fn begun(token: AttemptToken) -> Begun {
 fn with_journal(measure: impl FnOnce(&Journal)) {
     let at = tempfile::tempdir().expect("a directory");
     let dir = StateDir::open(at.path()).expect("a directory");
-    let dir = dir.take_slot(None, "bench").expect("a free slot");
+    let dir = dir.take_slot(None, "bench", "bench").expect("a free slot");
     let journal = Journal::begin(dir, InstanceId::fresh(), None, None).expect("a journal");
     measure(&journal);
 }

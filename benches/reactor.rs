@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use punctual::limits::Limits;
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Parties,
+    AttemptToken, Channel, ClaimResponse, LaneKey, MessageId, Moment, Now, Outcome, Part, Parties,
     Pausable, Priority, ProviderSid, Uptime,
 };
-use punctual::reactor::{
-    Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
-    Upcoming,
-};
+use punctual::reactor::{ClaimRequest, Command, Input, JudgedClaim, Reactor, Settings, Upcoming};
 use punctual::schedule::LeadSetting;
+use punctual::settle::{AttemptBudget, SendResult};
 use uuid::Uuid;
 
 const MESSAGES: usize = 20_000;
@@ -55,8 +54,8 @@ fn rows(apart: Duration, lanes: usize) -> Vec<Upcoming> {
     (0..MESSAGES).map(row).collect()
 }
 
-fn claimed(ask: &Ask, now: Now) -> ClaimAnswer<JudgedClaim<()>> {
-    ClaimAnswer::Won(JudgedClaim {
+fn claimed(ask: &ClaimRequest, now: Now) -> ClaimResponse<JudgedClaim<()>> {
+    ClaimResponse::Won(JudgedClaim {
         token: ask.token,
         due: now.db,
         wanted_at: now.db,

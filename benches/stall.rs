@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
+use punctual::limits::Limits;
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Now, Outcome, Part, Parties,
+    AttemptToken, Channel, ClaimResponse, LaneKey, MessageId, Moment, Now, Outcome, Part, Parties,
     Pausable, Priority, ProviderSid, RowState, Uptime,
 };
-use punctual::reactor::{
-    Ask, AttemptBudget, Command, Input, JudgedClaim, Limits, Reactor, SendResult, Settings,
-    Upcoming,
-};
+use punctual::reactor::{ClaimRequest, Command, Input, JudgedClaim, Reactor, Settings, Upcoming};
 use punctual::schedule::LeadSetting;
+use punctual::settle::{AttemptBudget, SendResult};
 use uuid::Uuid;
 
 const START: Moment = Moment::from_micros(1_767_258_000_000_000);
@@ -207,11 +206,11 @@ impl World {
             })
     }
 
-    fn claim(&self, ask: Ask) -> ClaimAnswer<JudgedClaim<MessageId>> {
+    fn claim(&self, ask: ClaimRequest) -> ClaimResponse<JudgedClaim<MessageId>> {
         let Some((due, _)) = self.rows.get(&ask.id) else {
-            return ClaimAnswer::Lost(self.state(ask.id));
+            return ClaimResponse::Lost(self.state(ask.id));
         };
-        ClaimAnswer::Won(JudgedClaim {
+        ClaimResponse::Won(JudgedClaim {
             token: ask.token,
             lane: lane(),
             due: *due,
@@ -333,7 +332,7 @@ fn cancel(cancelled: u64, others: u64) {
         world.rows.remove(id);
     }
     for part in ids.chunks(200) {
-        world.tell(Input::Notice(part.to_vec()));
+        world.tell(Input::Notification(part.to_vec()));
     }
     world.run_until(START + SECOND * 60);
     println!(

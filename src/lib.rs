@@ -14,42 +14,43 @@
 //! makes the request, and its outcome is recorded. The [`journal`] shows after a crash which requests had begun.
 //!
 //! And back: [`receipt`] takes callbacks and makes look-ups, [`proof`] decides what they change, the [`store`] writes
-//! it. `ARCHITECTURE.md` has both paths with the files, `docs/glossary.md` the
-//! terms.
+//! it. `ARCHITECTURE.md` has both paths with the files, `docs/glossary.md` the terms.
 //!
 //! Where to find:
 //!
 //! - what a user may still change: the statuses in the table of `src/message/status.rs`
 //!   ([`message::status::transition`]), the columns in `punctual.guard_update` of `triggers/scheduled_messages.sql`. A
-//!   cancel that comes too late: that function skips the row, and `punctual.guard_statement` raises `PT409`, or warns if
-//!   the statement changed other rows
+//!   cancel that comes too late: that function skips the row, and `punctual.guard_statement` raises `PT409`, or warns
+//!   if the statement changed other rows
 //! - what decides whether a claim is sent: [`policy::judge`], with a [`Reason`](policy::Reason) if it is not
-//! - what will happen to a message, and why not: [`forecast::of`], by what `src/store/path/sql/forecast_rows.sql` reads of
-//!   it and what the instances publish ([`PublishedState`](forecast::PublishedState))
-//! - what makes a message `failed`: a verdict ([`policy::judge`]), a refusal by the provider (`src/reactor/settle.rs`), a
-//!   report that it was not delivered (`src/proof/merge.rs`), or the row itself when it is written
+//! - what will happen to a message, and why not: [`forecast::of`], by what
+//!   `src/store/operator/sql/forecast_rows.sql` reads of it and what the instances publish
+//!   ([`PublishedState`](forecast::PublishedState))
+//! - what makes a message `failed`: a verdict ([`policy::judge`]), a refusal by the provider (`src/settle/mod.rs`),
+//!   a report that it was not delivered (`src/proof/merge.rs`), or the row itself when it is written
 //!   (`punctual.guard_insert`, `triggers/validate.sql`)
-//! - what makes it `unconfirmed`: an outcome that is uncertain (`src/reactor/settle.rs`), or the death of its instance
+//! - what makes it `unconfirmed`: an outcome that is uncertain (`src/settle/mod.rs`), or the death of its instance
 //!   (`src/store/ledger/sql/reap.sql`). What resolves that: a callback (`src/proof/merge.rs`), a look-up
 //!   (`src/proof/matching.rs`), a journal (`src/proof/recovery.rs`), a person (`src/store/ledger/resolve.rs`)
 //! - what a status callback changes: `change` in `src/proof/merge.rs`, where a callback, like the result of a look-up,
-//!   is a [`Report`](proof::report::Report). Whether a callback is genuine: [`Callbacks`](provider::Callbacks). A STOP
-//!   or START reply: `opt` in `src/receipt/mod.rs`
-//! - a pause: `paused_until!` in `src/store/path/sql/claim.sql` for the claim; `src/reactor/pauses.rs` for what is
-//!   claimed already, asked by `claims.rs` and `sends.rs` beside it
+//!   is a [`Report`](proof::report::Report); of a message of several parts, `src/proof/merge/part.rs`. Whether a
+//!   callback is genuine: [`Callbacks`](provider::Callbacks). A STOP or START reply: `opt` in `src/receipt/mod.rs`
+//! - a pause: `paused_until!` (`src/store/expressions.rs`) in `src/store/path/sql/claim.sql` for the claim;
+//!   `src/reactor/pauses.rs` for what is claimed already, called by `claims.rs` and `sends.rs` beside it
 //! - a new provider: [`provider::Provider`] and its [`Capabilities`](message::Capabilities); chosen in
-//!   `src/config/provider.rs`, built in `provider` and, with its callbacks, `callbacks` of `src/cli/run.rs`
-//! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`. If it can last, also
-//!   `expire_candidates.sql`, `overdue.sql`, `load_window.sql`, `read_rows.sql` and `forecast_rows.sql` there, and the reactor, as for
-//!   pauses (`src/reactor/pauses.rs`) and paces (`src/reactor/paces.rs`)
-//! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`, its
-//!   rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
+//!   `src/config/provider.rs`, built in `with` and, with its callbacks, `callbacks` of `src/cli/run.rs`
+//! - a new condition for claims: `free` in `src/store/path/sql/claim.sql`, which `claim_paced.sql` and `paces_load.sql`
+//!   there repeat. If it can last, also `expire_candidates.sql`, `overdue.sql`, `load_window.sql`, `read_rows.sql` and
+//!   `forecast_rows.sql`, and the reactor, as for pauses (`src/reactor/pauses.rs`) and paces (`src/reactor/paces.rs`)
+//! - a new channel: [`Channel`](message::Channel) in `src/message/lane.rs`, its address in `src/message/address.rs`,
+//!   its rules in `src/policy/channels.rs`, its providers in `src/config/provider.rs`
 //! - all SQL: `src/store/*/sql`, `triggers/` for what runs in the statements of the app, `migrations/` for the tables.
-//!   `name!(alias)` in it is an expression of `src/store/expressions.rs`
+//!   `name!(alias)` in it is an expression of `src/store/expressions.rs` or `src/store/expressions/`
 //!
 //! The modules in reading order. Imports go one way, from later to earlier:
 //!
-//! - [`message`], [`schedule`], [`policy`], [`forecast`], [`reactor`], [`proof`]: pure. Time is an argument, decisions are values.
+//! - [`message`], [`schedule`], [`policy`], [`forecast`], [`limits`], [`settle`], [`reactor`], [`proof`]: pure.
+//!   Time is an argument, decisions are values.
 //! - [`clock`], [`metrics`], [`store`], [`listen`], [`provider`], [`journal`]: input and output, one thing each.
 //! - [`dispatch`]: performs single decisions. [`receipt`]: callbacks, replies and look-ups. [`http`]: the daemon's
 //!   HTTP interface.
@@ -62,6 +63,10 @@ pub mod schedule;
 pub mod policy;
 
 pub mod forecast;
+
+pub mod limits;
+
+pub mod settle;
 
 pub mod reactor;
 

@@ -27,7 +27,7 @@ create or replace function punctual.this_program_is_too_old() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   program int := coalesce(nullif(current_setting('punctual.program', true), '')::int, 1);
-  oldest int := (select max(m.oldest_program) from punctual.migrations m);
+  oldest int := oldest_program!();
 begin
   if program < oldest then
     raise exception using errcode = 'PU003',

@@ -5,9 +5,9 @@
 -- One statement of the app is one insert here, however many rows it has. Which columns count, and which of their values
 -- are not kept, is in ../src/store/expressions/changes.rs.
 
--- With the owner's rights, because an app's role has none on schema punctual. In a fixed path that has the session's own
--- types last. Without nested loops, because the plan is kept, and the first statement may be of one row and the next of
--- 100,000.
+-- With the owner's rights, because an app's role has none on schema punctual. In a fixed path that has the session's
+-- own types last. Without nested loops, because the plan is kept, and the first statement may be of one row and the
+-- next of 100,000.
 create or replace function punctual.record_changes() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set enable_nestloop = off as $$

@@ -16,7 +16,7 @@ begin
   return query
   with asked as materialized (
     select f.id, f.token, f.user_id, f.facts, m.at, m.rank, m.scheduled_at, m.own_zone,
-           lower(btrim((f.facts).timezone, white!())) as user_zone,
+           lower(btrim((f.facts).timezone, white!()) collate "C") collate "default" as user_zone,
            -- Only messages with a limit that may be sent count; the policy rejects the rest.
            m.is_counted and (f.facts).daily_limit is not null and not (f.facts).opted_out and (f.facts).phone_verified
            and coalesce(m.message_type <> all ((f.facts).off), true)
@@ -29,7 +29,7 @@ begin
        select m.scheduled_at, m.send_before, is_counted!(m) and m.parts_done = 0 as is_counted, btrim(m.message_type::text, white!()) as message_type,
               greatest(due!(m), clock_timestamp()) as at,
               case btrim(m.priority::text, white!()) when 'urgent' then 0 when 'high' then 1 when 'low' then 3 else 2 end as rank,
-              lower(btrim(m.timezone::text, white!())) as own_zone
+              lower(btrim(m.timezone::text, white!()) collate "C") collate "default" as own_zone
          from public.scheduled_messages m
         where m.id = f.id
           -- Not what has missed a change (task_calendar_events.sql), which the daemon applies first. It is read
@@ -41,7 +41,7 @@ begin
     select y.*
       from (select own_zone as zone from asked
              union select user_zone from asked
-             union select lower(installation)) named
+             union select lower(installation collate "C") collate "default") named
      cross join (select min(at) as first, max(at) as last from asked) span
      cross join lateral (
        select y.* from punctual.days y
@@ -53,7 +53,7 @@ begin
       from asked a
       left join lateral (
         select y.starts, y.day from today y
-         where y.zone in (a.own_zone, a.user_zone, lower(installation)) and y.starts <= a.at and a.at < y.ends
+         where y.zone in (a.own_zone, a.user_zone, lower(installation collate "C") collate "default") and y.starts <= a.at and a.at < y.ends
          order by case y.zone when a.own_zone then 0 when a.user_zone then 1 else 2 end
          limit 1) d on true
   ), places as (

@@ -7,8 +7,8 @@
 
 create or replace function punctual.as_boolean(word text) returns boolean
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case when lower(word) in ('true', 't', 'yes', 'y', 'on', '1') then true
-              when lower(word) in ('false', 'f', 'no', 'n', 'off', '0') then false end
+  select case when lower(word collate "C") in ('true', 't', 'yes', 'y', 'on', '1') then true
+              when lower(word collate "C") in ('false', 'f', 'no', 'n', 'off', '0') then false end
 $$;
 create or replace function punctual.as_int(word text) returns int
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -135,8 +135,9 @@ begin
   begin
     return query
       select t.id::uuid, coalesce(t.template_key, t.name, t.id::text)::text, t.message_template::text,
-             t.required_vars::jsonb::text, t.max_length::int, coalesce(t.is_active, true)
+             required_vars!(r), t.max_length::int, coalesce(t.is_active, true)
         from public.sms_templates t
+       cross join lateral (select jsonb_build_object('required_vars', t.required_vars) as row) r
        where t.id = any (templates);
     return;
   exception when syntax_error_or_access_rule_violation or data_exception then
@@ -149,7 +150,7 @@ begin
     select (r.row ->> 'id')::uuid,
            coalesce(r.row ->> 'template_key', r.row ->> 'name', r.row ->> 'id'),
            r.row ->> 'message_template',
-           case when jsonb_typeof(r.row -> 'required_vars') = 'array' then (r.row -> 'required_vars')::text end,
+           required_vars!(r),
            punctual.as_int(r.row ->> 'max_length'),
            coalesce(punctual.as_boolean(r.row ->> 'is_active'), true)
       from (select to_jsonb(t) as row from public.sms_templates t where t.id = any ($1::%s[])) r
@@ -208,10 +209,10 @@ begin
   end if;
   return query
     select (r.row ->> 'id')::uuid, coalesce(r.key, r.row ->> 'id'), r.row ->> 'message_template',
-           case when jsonb_typeof(r.row -> 'required_vars') = 'array' then (r.row -> 'required_vars')::text end,
+           required_vars!(r),
            punctual.as_int(r.row ->> 'max_length'), r.is_active, r.is_it
       from (select t.row, n.key, coalesce(punctual.as_boolean(t.row ->> 'is_active'), true) as is_active,
-                   coalesce(n.key = word, false) or t.row ->> 'id' = lower(word) as is_it
+                   coalesce(n.key = word, false) or t.row ->> 'id' = lower(word collate "C") as is_it
               from (select to_jsonb(t) as row from public.sms_templates t) t
              cross join lateral (select coalesce(t.row ->> 'template_key', t.row ->> 'name') as key) n) r
      where r.row ->> 'message_template' is not null
@@ -222,7 +223,7 @@ end
 $$;
 
 -- What divides a text into parts, as the running daemon has it; empty: nothing does. Null: not known. For
--- `punctual schedule`, whose role may have no right on the settings.
+-- `punctual schedule` and the API (rpc.sql), whose roles may have no right on the settings: for whoever can name it.
 create or replace function punctual.part_separator() returns text
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select max(s.part_separator) from punctual.settings s
@@ -230,6 +231,6 @@ $$;
 
 -- They run with their owner's rights, so not every role that can use the schema may call them.
 revoke execute on function punctual.facts_of(uuid[], uuid[], uuid[], text[]), punctual.facts_of_templates(uuid[]),
-                           punctual.templates_named(text, int), punctual.count_template_uses(),
-                           punctual.part_separator()
+                           punctual.templates_named(text, int), punctual.count_template_uses()
   from PUBLIC;
+grant execute on function punctual.part_separator() to PUBLIC;

@@ -11,13 +11,23 @@
 -- without `messages`, nothing can be written, and the outbox shows that.
 
 -- Which of these columns a table of the app's has. In plpgsql, which keeps the plan for the session.
+--
+-- `messages.scheduled_message_id` counts only if it takes any id of a message: it is a uuid, and no constraint (but
+-- `not null`) or unique index is on it. A foreign key would refuse the row of a message whose own row was deleted, and
+-- a unique index the second part of a message.
 create or replace function punctual.columns_of(tab text, wanted text[]) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return (select coalesce(array_agg(a.attname::text), '{}')
             from pg_catalog.pg_attribute a
            where a.attrelid = to_regclass('public.' || tab) and a.attname = any (wanted)
-             and not a.attisdropped and a.attgenerated = '');
+             and not a.attisdropped and a.attgenerated = ''
+             and (a.attname <> 'scheduled_message_id'
+                  or a.atttypid = 'uuid'::regtype
+                     and not exists (select from pg_catalog.pg_constraint k
+                                      where k.conrelid = a.attrelid and k.contype <> 'n' and a.attnum = any (k.conkey))
+                     and not exists (select from pg_catalog.pg_index i
+                                      where i.indrelid = a.attrelid and i.indisunique and a.attnum = any (i.indkey))));
 end
 $$;
 
@@ -108,9 +118,9 @@ begin
 end
 $$;
 
--- Inserts the app's rows of sent messages, in the columns that exist, and moves the time of their conversations on where
--- one is `behind`; a new one is not. A callback may have come before: the status is what the attempt has reached. The
--- attempts are locked by now, so that a concurrent callback waits and then finds the row.
+-- Inserts the app's rows of sent messages, in the columns that exist, and moves the time of their conversations on
+-- where one is `behind`; a new one is not. A callback may have come before: the status is what the attempt has reached.
+-- The attempts are locked by now, so that a concurrent callback waits and then finds the row.
 drop function if exists punctual.insert_messages(uuid[], uuid[], text[], text[], text[], text[], timestamptz[]);
 create or replace function punctual.insert_messages(
   ids uuid[], conversations uuid[], bodies text[], senders text[], recipients text[], sids text[],
@@ -118,14 +128,15 @@ create or replace function punctual.insert_messages(
 language plpgsql as $$
 declare
   wanted constant text[] :=
-    '{conversation_id,direction,body,from_number,to_number,twilio_sid,status,metadata}';
+    '{conversation_id,direction,body,from_number,to_number,twilio_sid,status,metadata,scheduled_message_id}';
   has text[] := punctual.columns_of('messages', wanted);
 begin
   if has @> wanted then
-    insert into public.messages (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata)
+    insert into public.messages (conversation_id, direction, body, from_number, to_number, twilio_sid, status, metadata,
+                                 scheduled_message_id)
     select i.conversation_id, 'outbound', i.body, i.from_number, i.to_number, nullif(i.sid, ''),
            coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid), 'sent'),
-           jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)
+           jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id), i.id
       from unnest(ids, conversations, bodies, senders, recipients, sids)
              as i (id, conversation_id, body, from_number, to_number, sid);
   else
@@ -138,7 +149,8 @@ begin
           ('from_number', 'i.from_number'), ('to_number', 'i.to_number'), ('twilio_sid', $q$nullif(i.sid, '')$q$),
           ('status', $q$coalesce((select a.message_status from punctual.attempts a where a.provider_sid = i.sid),
                                  'sent')$q$),
-          ('metadata', $q$jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)$q$)
+          ('metadata', $q$jsonb_build_object('source', 'scheduled', 'scheduled_message_id', i.id)$q$),
+          ('scheduled_message_id', 'i.id')
         ) as w (name, expression)
        where w.name = any (has))
       || ' from unnest($1, $2, $3, $4, $5, $6) as i (id, conversation_id, body, from_number, to_number, sid)'
@@ -243,7 +255,7 @@ begin
            jsonb_build_object('id', i.id, 'conversation', i.conversation_id, 'to', i.to_number, 'from', i.from_number,
                               'body', i.body, 'sid', i.sid,
                               'sent_at_us', (extract(epoch from i.sent_at) * 1000000)::bigint),
-           coalesce(wrote.refusal, 'the conversation is held by another transaction'), wrote.words,
+           coalesce(wrote.refusal, 'the conversation is locked by another transaction'), wrote.words,
            clock_timestamp() + interval '1 second'
       from unnest(ids, conversations, bodies, senders, recipients, sids, sent_at)
              as i (id, conversation_id, body, from_number, to_number, sid, sent_at)
@@ -295,7 +307,7 @@ exception when query_canceled or assert_failure or others then
                           its_context = pg_exception_context;
   held := null;
   words := sqlerrm;
-  refusal := punctual.refusal('telling the app''s tables of receipts', sqlstate, sqlerrm,
+  refusal := punctual.refusal('writing delivery statuses to the app''s tables', sqlstate, sqlerrm,
                               its_constraint, its_table, its_column, its_context);
 end
 $$;
@@ -310,7 +322,7 @@ begin
   if wrote.refusal is not null or wrote.held <> '{}' then
     insert into punctual.outbox (message_id, write, last_error, app_error, next_attempt_at)
     select i.id, jsonb_build_object('status_of', i.sid),
-           coalesce(wrote.refusal, 'the row is held by another transaction'), wrote.words,
+           coalesce(wrote.refusal, 'the row is locked by another transaction'), wrote.words,
            clock_timestamp() + interval '1 second'
       from unnest(ids, sids) as i (id, sid)
      where wrote.refusal is not null or i.sid = any (wrote.held);
@@ -341,7 +353,7 @@ begin
 exception when query_canceled or assert_failure or others then
   get stacked diagnostics its_constraint = constraint_name, its_table = table_name, its_column = column_name,
                           its_context = pg_exception_context;
-  return punctual.refusal('telling the app''s tables what was sent', sqlstate, sqlerrm,
+  return punctual.refusal('writing sent texts to the app''s tables', sqlstate, sqlerrm,
                           its_constraint, its_table, its_column, its_context);
 end
 $$;

@@ -4,19 +4,22 @@
 create or replace function punctual.guard_pause() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  new.scope := lower(btrim(new.scope, white!()));
+  new.scope := lower(btrim(new.scope, white!()) collate "C");
   new.what := btrim(new.what, white!());
   if new.scope in ('lane', 'campaign', 'user') then
-    new.what := lower(new.what);
+    new.what := lower(new.what collate "C");
   end if;
   if new.scope = 'lane' and new.what not in (channels!()) then
     raise exception using errcode = '22023',
       message = format('there is no lane %s to pause', to_json(left(new.what, 40))),
       hint = format('A lane is named by its channel: %s.', concat_ws(', ', channels!()));
   end if;
-  if new.scope = 'user' and new.what !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+  -- One that is there already can be ended whatever it names.
+  if new.scope in ('campaign', 'user') and new.what !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+     and (tg_op = 'INSERT' or (new.scope, new.what) is distinct from (old.scope, old.what))
+  then
     raise exception using errcode = '22023',
-      message = 'a pause for a user names the user''s id, a UUID in lower case with its dashes';
+      message = format('a pause of a %s names its id, a UUID with its dashes', new.scope);
   end if;
   return new;
 end

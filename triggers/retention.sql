@@ -3,10 +3,10 @@
 -- The only way to delete from the ledger for a daemon's role, which does not own it. So a stolen password of a daemon
 -- deletes nothing that is younger than 30 days, or still needed.
 
--- Of these messages, those of which nothing is needed any more: all of their attempts were claimed before `before`, none
--- of them has an unknown outcome or is still looked up, the row (if there is one) has ended, and nothing waits for the
--- app's tables or for a change of its event. Their rows and attempts are locked, row before attempt; a message whose row
--- somebody else has locked is left for the next time.
+-- Of these messages, those of which nothing is needed any more: all of their attempts were claimed before `before`,
+-- none of them has an unknown outcome or is still looked up, the row (if there is one) has ended, and nothing waits for
+-- the app's tables or for a change of its event. Their rows and attempts are locked, row before attempt; a message
+-- whose row somebody else has locked is left for the next time.
 create or replace function punctual.over(ids uuid[], before timestamptz) returns uuid[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -41,6 +41,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   writes int;
   events int;
+  instances int;
+  acts int;
 begin
   delete from punctual.foreign_writes f
    where f.ctid in (select o.ctid from punctual.foreign_writes o where o.at < before limit most);
@@ -54,7 +56,20 @@ begin
                                           and m.status || '' in ('pending', 'sending', 'unconfirmed'))
                      limit most);
   get diagnostics events = row_count;
-  return case when greatest(writes, events) = most then '' end;
+  -- Instances that ended long ago, unless an attempt of theirs is open, or a journal or a restore may still ask for
+  -- them.
+  delete from punctual.instances i
+   where i.ctid in (select o.ctid from punctual.instances o
+                     where (o.stopped_at < before or o.stopped_at is null and o.heartbeat_at < before)
+                       and not coalesce(o.journal_incomplete, false)
+                       and not exists (select from punctual.attempts a where a.instance = o.id and a.outcome is null)
+                       and not exists (select from punctual.quarantine q where q.ended_at is null)
+                     limit most);
+  get diagnostics instances = row_count;
+  delete from punctual.operator_history h
+   where h.ctid in (select o.ctid from punctual.operator_history o where o.at < before limit most);
+  get diagnostics acts = row_count;
+  return case when greatest(writes, events, instances, acts) = most then '' end;
 end
 $$;
 
@@ -131,9 +146,11 @@ begin
          and not exists (select from punctual.receipts r where r.message_id = i.id and r.received_at >= before)
          and not exists (select from punctual.notes o where o.message_id = i.id and o.at >= before)
          and not exists (select from punctual.history h where h.message_id = i.id and h.at >= before));
-    if part <> 'history' then
-      wordy := '{}';
-    end if;
+    -- Those that still have a text: others need not be locked again.
+    wordy := case when part <> 'history' then '{}' else array(
+      select i.id from unnest(wordy) as i (id)
+       where exists (select from punctual.history h
+                      where h.message_id = i.id and h.at < texts_before and h.old ?| text_columns!())) end;
     if seen < most or is_young then
       next := null;
     end if;

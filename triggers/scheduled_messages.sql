@@ -2,7 +2,7 @@
 -- Re-runnable; replaced as a whole.
 --
 -- They run inside the app's own statements, as whatever role the app uses. So they read no table but their
--- transition tables (one exception, below), call nothing that needs a right on schema punctual, and have a fixed
+-- transition tables (two exceptions, below), call nothing that needs a right on schema punctual, and have a fixed
 -- search_path. A session of Punctual's is one that has set punctual.writer to 'on' and whose role may write
 -- the ledger: so no role of the app's can turn the guard off. A role that can, and is not a daemon's, is recorded
 -- (triggers/writers.sql).
@@ -21,8 +21,12 @@ begin
           else false
         end)
   then
-    if new.status = 'cancelled' and old.status <> 'cancelled' and new.parts_done > 0 then
-      new.cancel_reason := concat_ws('; ', new.cancel_reason, parts_sent!(new));
+    -- A part of a cancelled message may turn out to be accepted: then the reason has the new number.
+    if new.status = 'cancelled' and new.parts_done > 0
+       and (old.status <> 'cancelled' or new.parts_done <> old.parts_done)
+    then
+      new.cancel_reason := concat_ws('; ',
+        nullif(regexp_replace(new.cancel_reason, '(^|; )[0-9]+ of [0-9?]+ parts sent$', ''), ''), parts_sent!(new));
     end if;
     return new;
   end if;
@@ -88,11 +92,11 @@ begin
     end if;
     refused := 'cancel';
   elsif (old.status in ('sending', 'sent', 'delivered', 'unconfirmed') or old.parts_done > 0)
-        and ((new.to_number, new.from_number, new.body, new.scheduled_at, new.channel, new.template_vars,
+        and ((new.to_number, new.from_number, new.subject, new.body, new.scheduled_at, new.channel, new.account, new.template_vars,
               new.timezone, new.send_before, new.message_type, new.priority, new.dedup_key,
               new.calendar_event_id, new.event_start, new.max_attempts)
              is distinct from
-             (old.to_number, old.from_number, old.body, old.scheduled_at, old.channel, old.template_vars,
+             (old.to_number, old.from_number, old.subject, old.body, old.scheduled_at, old.channel, old.account, old.template_vars,
               old.timezone, old.send_before, old.message_type, old.priority, old.dedup_key,
               old.calendar_event_id, old.event_start, old.max_attempts)
              -- A foreign key's `on delete set null` is allowed.
@@ -161,8 +165,14 @@ $$;
 create or replace function punctual.guard_insert() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if new.status <> 'pending' or restoring!() then
+  if new.status <> 'pending' then
     return new;
+  end if;
+  -- Asked first: a condition with a subquery would cost each row as much as the rest of this function.
+  if current_setting('row_security') = 'off' then
+    if restoring!() then
+      return new;
+    end if;
   end if;
   new.attempts := 0;
   new.parts_done := 0;
@@ -213,8 +223,8 @@ end
 $$;
 
 -- Setting a failed or cancelled message back, while it is unknown whether an attempt at it reached the provider,
--- could text twice; and of one whose parts were all accepted nothing is left to send. The one function that reads
--- another table, and so the one that runs with its owner's rights.
+-- could text twice; and of one whose parts were all accepted nothing is left to send. It reads another table,
+-- so it runs with its owner's rights.
 create or replace function punctual.guard_put_back() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -334,7 +344,25 @@ begin
 end
 $$;
 
--- For a session that applies the changes of another database (logical replication), where the triggers above do
+-- Logical replication applies whole rows of another database, in which nothing is known of what was sent here: a status
+-- from there would have a message sent twice. The change of such a row is not applied. A person's own session with
+-- session_replication_role = replica is not concerned; a worker is known by its subscription, which every role may see.
+-- It reads another table, as guard_put_back does.
+create or replace function punctual.guard_replicated() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select from pg_stat_get_subscription(null) s where s.pid = pg_backend_pid())
+     or old.status in ('failed', 'cancelled') and new.parts_done >= old.parts_done
+        and not exists (select from punctual.attempts a where a.message_id = old.id and unsettled!(a))
+  then
+    return new;
+  end if;
+  raise warning 'message % is %; a change of it that came by replication was not applied', old.id, old.status;
+  return null;
+end
+$$;
+
+-- For a session that applies the changes of another database, where the triggers above do
 -- not fire, nor any statement trigger. Once for each transaction, because equal notifications are merged.
 create or replace function punctual.notify_replicated() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -440,6 +468,13 @@ create or replace trigger punctual_notify_delete
 create or replace trigger punctual_notify_truncate
   after truncate on public.scheduled_messages for each statement
   execute function punctual.notify_truncate();
+
+create or replace trigger zzz_punctual_guard_replicated
+  before update on public.scheduled_messages for each row
+  -- The origin knows nothing of the parts that were sent here.
+  when (new.status <> old.status and old.status <> 'pending' or new.parts_done < old.parts_done)
+  execute function punctual.guard_replicated();
+alter table public.scheduled_messages enable replica trigger zzz_punctual_guard_replicated;
 
 create or replace trigger punctual_notify_replicated
   after insert or update or delete on public.scheduled_messages for each row

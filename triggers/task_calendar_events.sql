@@ -2,15 +2,21 @@
 -- that changes it. Re-runnable; replaced as a whole.
 --
 -- They run inside the app's statements and cannot fail: an error becomes a warning. They change rows that are
--- pending, or that an earlier change of the event has cancelled. A message that cannot be changed at once is
--- recorded in punctual.missed_event_changes, the daemon changes it within seconds (follow_missed, below), and
--- no claim takes it until then (reserve_quota). There are two reasons:
+-- pending, or that an earlier change of the event has cancelled, of the channels for which the rule holds
+-- (`policy::Rule`). A message that cannot be changed at once is recorded in punctual.missed_event_changes, the daemon
+-- changes it within seconds (follow_missed, below), and no claim takes it until then (reserve_quota). There are four
+-- reasons:
 --
 -- - another transaction has locked the row, which is waited for only briefly;
+-- - the session has, or has had, temporary objects. Whatever the search_path is, they are found before an error is: a
+--   name without a schema in a trigger of the app's would mean the caller's table, whose triggers would have the
+--   owner's rights;
 -- - a trigger or constraint of the app's on scheduled_messages fails. Here it runs with the rights of this
 --   function's owner, so never with the caller's search_path: with that, whoever calls could have its unqualified
 --   names mean objects of their own. So it does not find its own tables either. In the daemon's session, which has
---   a search_path of its own and few rights, it does.
+--   a search_path of its own and few rights, it does;
+-- - the change came by logical replication. In that session the guard and the notifications of scheduled_messages do
+--   not fire. A trigger that is enabled for it alone (its name ends in _replicated) runs the same function.
 --
 -- Rows are read as JSON, so that the app may have any columns.
 
@@ -21,13 +27,13 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return array(
     select m.id from public.scheduled_messages m
-     where m.calendar_event_id = event and m.user_id = owner and m.status = 'pending'
+     where m.calendar_event_id = event and m.user_id = owner and m.status = 'pending' and event_holds!(m)
      order by m.id
        for no key update);
 exception when lock_not_available or deadlock_detected then
   return array(
     select m.id from public.scheduled_messages m
-     where m.calendar_event_id = event and m.user_id = owner and m.status = 'pending'
+     where m.calendar_event_id = event and m.user_id = owner and m.status = 'pending' and event_holds!(m)
      order by m.id
        for no key update skip locked);
 end
@@ -69,8 +75,8 @@ $$;
 
 -- Notes for `punctual why` which messages did not follow, and records them for `follow_missed`: those that were
 -- locked or could not be changed, and those that are being sent or were sent, and may be put back for a retry.
--- `starts` is when the event begins now, `was` when it began before; null: unknown. `refused`: what the database
--- reported when they were to be changed; null: it did not.
+-- `starts` is when the event begins now, `was` when it began before; null: unknown. `refused`: why they could not be
+-- changed; null: they could.
 create or replace function punctual.note_reminders(event text, owner uuid, gone boolean, moved boolean, revive boolean,
                                                    starts timestamptz, was timestamptz, vars jsonb, refused text)
 returns void
@@ -78,7 +84,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
   with missed as (
     select m.id, m.status
       from public.scheduled_messages m
-     where m.calendar_event_id = event and m.user_id = owner
+     where m.calendar_event_id = event and m.user_id = owner and event_holds!(m)
        and (m.status = 'pending'
                and (gone or m.parts_done = 0 and punctual.is_behind(m.event_start, starts, m.template_vars, vars))
             or revive and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, starts, was)
@@ -98,9 +104,8 @@ language sql set search_path = pg_catalog, pg_temp as $$
                    when 'unconfirmed' then '; too late, it had been sent'
                    when 'sent' then '; too late, it had been sent'
                    when 'delivered' then '; too late, it had been sent'
-                   else coalesce('; a trigger or a constraint on the table refused the change (SQLSTATE ' || refused
-                                 || '), so it did not follow yet',
-                                 '; another transaction held the message, so it did not follow yet') end as note) n
+                   else '; ' || coalesce(refused, 'the message was locked by another transaction')
+                        || ', so it did not follow yet' end as note) n
      where not exists (select from punctual.notes o where o.message_id = m.id and o.note = n.note)
   )
   -- The first move that was missed is what the message is to be moved from. A pending message may be following
@@ -110,6 +115,24 @@ language sql set search_path = pg_catalog, pg_temp as $$
     from missed m
    where m.status in ('pending', 'cancelled')
       or m.status <> 'delivered' and not exists (select from punctual.missed_event_changes u where u.message_id = m.id)
+$$;
+
+-- Why the triggers that have their owner's rights change no message in this session, but record it for the daemon;
+-- null: they do.
+create or replace function punctual.is_only_recorded() returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select case
+           when current_setting('session_replication_role') = 'replica'
+             then 'the change came by replication, in a session without the triggers of the table'
+           when pg_my_temp_schema() <> 0
+             then 'the session that changed it has, or has had, temporary objects, which triggers on the table could '
+                  'take for their own'
+         end
+$$;
+
+create or replace function punctual.refused_by_app(state text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select 'a trigger or a constraint on the table refused the change (SQLSTATE ' || state || ')'
 $$;
 
 -- Has the daemons change at once what the transaction has recorded in punctual.missed_event_changes. Without it
@@ -179,7 +202,7 @@ begin
     with held as materialized (
       select m.id, m.cancelled_at
         from public.scheduled_messages m
-       where m.calendar_event_id = event and m.user_id = owner and m.status = 'cancelled'
+       where m.calendar_event_id = event and m.user_id = owner and m.status = 'cancelled' and event_holds!(m)
          and punctual.is_revivable(m.id, m.status, m.cancel_reason, m.scheduled_at, m.event_start, starts, was)
        order by m.id
          for no key update skip locked
@@ -191,8 +214,8 @@ begin
 end
 $$;
 
--- The event was deleted. `was` is when it would have begun; null: unknown. `refused`: what the database reported
--- when its messages were to be cancelled, so that they are only recorded.
+-- The event was deleted. `was` is when it would have begun; null: unknown. `refused`: why its messages cannot be
+-- cancelled here, so that they are only recorded.
 create or replace function punctual.event_gone(event text, owner uuid, was timestamptz, refused text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -210,7 +233,7 @@ begin
   insert into punctual.deleted_events (calendar_event_id, user_id)
   select event, owner
    where exists (select from public.scheduled_messages m
-                  where m.calendar_event_id = event and m.user_id = owner
+                  where m.calendar_event_id = event and m.user_id = owner and event_holds!(m)
                     and (under_way!(m)
                          -- It may turn out not to have arrived, and be retried.
                          or m.status = 'sent' and coalesce(m.event_start, was) > clock_timestamp()))
@@ -255,7 +278,7 @@ declare
   left_it boolean := false;
   gone boolean := false;
   changed boolean := false;
-  refused text;
+  refused text := punctual.is_only_recorded();
   writer constant text := current_setting('punctual.writer', true);
 begin
   -- The messages are restored in the state in which they had followed it.
@@ -301,12 +324,12 @@ begin
           not (same and was_there), refused);
       end if;
       perform set_config('punctual.writer', coalesce(writer, ''), true);
-      if turn = 2 then
+      if refused is not null then
         perform punctual.notify_missed();
       end if;
       return null;
     exception when others then
-      refused := sqlstate;
+      refused := punctual.refused_by_app(sqlstate);
       raise warning 'reminders % follow a calendar event: SQLSTATE %',
         case turn when 1 then 'will, some seconds later,' else 'could not' end, sqlstate;
     end;
@@ -333,7 +356,7 @@ begin
         order by to_jsonb(e) ->> ''sync_status'' is not distinct from ''cancelled'', to_jsonb(e) ->> ''event_start''
         limit 1', event_key, key) into it using event, owner;
   end if;
-  gone := it ->> 'sync_status' = 'cancelled'
+  gone := coalesce(it ->> 'sync_status' = 'cancelled', false)
           or it is null and exists (select from punctual.deleted_events g
                                      where g.calendar_event_id = event and g.user_id = owner);
   if it is not null and not gone then
@@ -367,7 +390,7 @@ begin
     -- The app may have given it another user or event since.
     continue when not exists (select from public.scheduled_messages m
                                where m.id = message and m.user_id = cause.owner
-                                 and (cause.event is null or m.calendar_event_id = cause.event));
+                                 and (cause.event is null or m.calendar_event_id = cause.event and event_holds!(m)));
     select * into it from punctual.missed_change(cause.event, cause.owner);
     if it.opted_out then
       update public.scheduled_messages m
@@ -405,26 +428,39 @@ create or replace function punctual.follow_missed(most int) returns int
 language plpgsql as $$
 declare
   writer constant text := pg_catalog.current_setting('punctual.writer', true);
+  -- Of each message that is looked at the first change that it has missed.
+  chosen bigint[];
   missed record;
   -- All the changes that it has missed.
   those bigint[];
   followed int := 0;
 begin
   perform pg_catalog.set_config('punctual.writer', '', true);
+  -- By the key, so that a long list is not read for a few of it.
+  chosen := array(
+    select u.id
+      from punctual.missed_event_changes u
+      left join public.scheduled_messages m on m.id = u.message_id
+     where u.refused_at is null and can_follow!(u)
+     order by u.id
+     limit most
+       for update of u skip locked);
+  -- What an app's own trigger refuses is not retried all the time.
+  if pg_catalog.cardinality(chosen) < most then
+    chosen := chosen || array(
+      select u.id
+        from punctual.missed_event_changes u
+        left join public.scheduled_messages m on m.id = u.message_id
+       where u.refused_at < pg_catalog.clock_timestamp() - interval '1 minute' and can_follow!(u)
+       order by u.refused_at, u.id
+       limit most - pg_catalog.cardinality(chosen)
+         for update of u skip locked);
+  end if;
   for missed in
     select u.id, u.message_id
       from punctual.missed_event_changes u
-      left join public.scheduled_messages m on m.id = u.message_id
-     where (m.id is null or m.status not in ('sending', 'unconfirmed', 'sent')
-            -- What was sent and is not put back by then will not be.
-            or m.status = 'sent' and u.noted_at < pg_catalog.clock_timestamp() - interval '3 days')
-       -- What an app's own trigger refuses is not retried all the time.
-       and coalesce(u.refused_at < pg_catalog.clock_timestamp() - interval '1 minute', true)
-       -- One for each message, the first.
-       and not exists (select from punctual.missed_event_changes o where o.message_id = u.message_id and o.id < u.id)
+     where u.id = any (chosen)
      order by u.refused_at nulls first, u.id
-     limit most
-       for update of u skip locked
   loop
     begin
       perform from public.scheduled_messages m
@@ -496,6 +532,10 @@ begin
     create or replace trigger punctual_follow_event
       after insert or update or delete on public.task_calendar_events
       for each row execute function punctual.follow_event();
+    create or replace trigger punctual_follow_event_replicated
+      after insert or update or delete on public.task_calendar_events
+      for each row execute function punctual.follow_event();
+    alter table public.task_calendar_events enable replica trigger punctual_follow_event_replicated;
   end if;
 end
 $$;

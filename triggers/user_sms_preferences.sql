@@ -3,13 +3,15 @@
 -- another transaction has locked it or a trigger of the app's fails, the daemon cancels within seconds, for the
 -- reasons and in the way that task_calendar_events.sql describes; and the claim reads the preferences once more.
 
--- Cancels what is pending for a user. `refused`: what the database reported when it was to be cancelled, so that
--- it is only recorded.
+-- Cancels what is pending for a user. `refused`: why it cannot be cancelled here, so that it is only recorded.
 create or replace function punctual.cancel_for_opt_out(whose uuid, refused text) returns void
 -- Without bitmap scans, which visit every dead entry of an index each time.
 language plpgsql set search_path = pg_catalog, pg_temp set enable_bitmapscan = off as $$
 declare
   ids uuid[];
+  -- Messages that remain pending are looked for only where some may.
+  is_complete boolean := true;
+  changed bigint;
 begin
   begin
     ids := array(select m.id from public.scheduled_messages m
@@ -17,6 +19,7 @@ begin
                   order by m.id
                     for no key update);
   exception when lock_not_available or deadlock_detected then
+    is_complete := false;
     ids := array(select m.id from public.scheduled_messages m
                   where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
                   order by m.id
@@ -26,22 +29,26 @@ begin
     update public.scheduled_messages m
        set status = 'cancelled', cancel_reason = 'the recipient has opted out', updated_at = clock_timestamp()
      where m.id = any (ids) and is_pending!(m);
+    get diagnostics changed = row_count;
+    is_complete := is_complete and changed = cardinality(ids);
+  else
+    is_complete := false;
   end if;
-  with missed as (
-    insert into punctual.missed_event_changes (message_id, user_id)
-    select m.id, whose
-      from public.scheduled_messages m
-     where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
-    returning message_id
-  )
+  if not is_complete then
+    with missed as (
+      insert into punctual.missed_event_changes (message_id, user_id)
+      select m.id, whose
+        from public.scheduled_messages m
+       where m.user_id = whose and m.status = 'pending' and opt_out_holds!(m)
+      returning message_id
+    )
+    insert into punctual.notes (message_id, note)
+    select missed.message_id,
+           'the recipient has opted out; ' || coalesce(refused, 'the message was locked by another transaction')
+           || ', so it is not cancelled yet'
+      from missed;
+  end if;
   insert into punctual.notes (message_id, note)
-  select missed.message_id,
-         'the recipient has opted out; '
-         || coalesce('a trigger or a constraint on the table refused the change (SQLSTATE ' || refused || ')',
-                     'another transaction held the message')
-         || ', so it is not cancelled yet'
-    from missed
-  union all
   select m.id, 'the recipient has opted out; too late, it was being sent'
     from public.scheduled_messages m
    where m.user_id = whose and attempted!(m) and opt_out_holds!(m);
@@ -53,7 +60,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set lock
 declare
   after constant jsonb := to_jsonb(new);
   writer constant text := current_setting('punctual.writer', true);
-  refused text;
+  refused text := punctual.is_only_recorded();
 begin
   if restoring!() or punctual.as_boolean(after ->> 'opted_out') is not true
      or after ->> 'user_id' !~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$'
@@ -69,12 +76,12 @@ begin
       perform set_config('punctual.writer', '', true);
       perform punctual.cancel_for_opt_out((after ->> 'user_id')::uuid, refused);
       perform set_config('punctual.writer', coalesce(writer, ''), true);
-      if turn = 2 then
+      if refused is not null then
         perform punctual.notify_missed();
       end if;
       return null;
     exception when others then
-      refused := sqlstate;
+      refused := punctual.refused_by_app(sqlstate);
       raise warning 'what is pending for a user who opted out % cancelled: SQLSTATE %',
         case turn when 1 then 'will, some seconds later, be' else 'could not be' end, sqlstate;
     end;
@@ -95,6 +102,31 @@ begin
     create or replace trigger punctual_opted_out
       after insert or update on public.user_sms_preferences
       for each row execute function punctual.opted_out();
+    create or replace trigger punctual_opted_out_replicated
+      after insert or update on public.user_sms_preferences
+      for each row execute function punctual.opted_out();
+    alter table public.user_sms_preferences enable replica trigger punctual_opted_out_replicated;
+  end if;
+end
+$$;
+
+-- A time zone that Punctual's own migration added has no default: a user who has chosen none has that of the
+-- installation (PUNCTUAL_TIMEZONE). Where the migration was an earlier version's it has one. Ours is a default that was
+-- written by the transaction that recorded the migration, and recorded no other, as the restore of a dump in one
+-- transaction does; any other is the app's and stays (`punctual doctor` shows it).
+do $$
+begin
+  if exists (select from pg_catalog.pg_attrdef d
+               join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+               join pg_catalog.pg_class c on c.oid = d.adrelid
+               join punctual.migrations m on m.xmin::text = d.xmin::text
+              where d.adrelid = to_regclass('public.user_sms_preferences') and a.attname = 'timezone'
+                and pg_get_expr(d.adbin, d.adrelid) = '''America/Los_Angeles''::text'
+                and not exists (
+                  select from punctual.migrations o where o.xmin::text = m.xmin::text and o.version <> m.version)
+                and pg_catalog.pg_has_role(c.relowner, 'usage'))
+  then
+    alter table public.user_sms_preferences alter column timezone drop default;
   end if;
 end
 $$;

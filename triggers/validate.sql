@@ -2,13 +2,15 @@
 -- values. Re-runnable; replaced as a whole.
 --
 -- They run inside the app's own statements, once a statement. PUNCTUAL_VALIDATE, which the daemon keeps in
--- punctual.settings, decides whether a row that cannot be sent is reported or refused. That is the only error they
--- may cause: if the check itself fails, the row passes. The settings are read with the owner's rights, because the
--- app's roles have none on schema punctual; nothing of the app's runs in here.
+-- punctual.settings, decides whether a row that cannot be sent is reported or refused; a session that has set
+-- punctual.validate to 'refuse' has its own refused. That is the only error they may cause: if the check itself fails,
+-- the row passes. The settings are read with the owner's rights, because the app's roles have none on schema punctual;
+-- nothing of the app's runs in here.
 
 create or replace function punctual.validate() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+  asked constant boolean := coalesce(current_setting('punctual.validate', true) = 'refuse', false);
   mode text;
   count bigint;
   first uuid;
@@ -18,7 +20,7 @@ begin
     return null;
   end if;
   begin
-    mode := coalesce((select s.validate from punctual.settings s), 'warn');
+    mode := case when asked then 'refuse' else coalesce((select s.validate from punctual.settings s), 'warn') end;
     if tg_op = 'INSERT' then
       select count(*), (array_agg(r.id))[1], (array_agg(r.fault))[1] into count, first, fault
         from (select n.id, fault!(n) as fault from new_rows n where n.status = 'pending') r
@@ -43,7 +45,8 @@ begin
     raise exception using errcode = 'PT422',
       message = format('message %s cannot be sent: %s', first, fault)
                 || case when count > 1 then format(' (and %s more)', count - 1) else '' end,
-      hint = 'Nothing was written. Correct it, or have PUNCTUAL_VALIDATE = warn accept such rows.';
+      hint = 'Nothing was written. Correct it'
+             || case when asked then '.' else ', or have PUNCTUAL_VALIDATE = warn accept such rows.' end;
   end if;
   raise warning '% of the messages cannot be sent as they are (the first: %: %)', count, first, fault;
   return null;
@@ -67,9 +70,11 @@ create or replace trigger punctual_validate_update
 create or replace function punctual.fail_media() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if coalesce(btrim(to_jsonb(new) ->> 'media_url', white!()), '') not in ('', '[]', '{}') and not restoring!() then
-    new.status := 'failed';
-    new.error_message := 'media_url is not supported: this version sends texts alone; leave it empty';
+  if coalesce(btrim(to_jsonb(new) ->> 'media_url', white!()), '') not in ('', '[]', '{}') then
+    if not restoring!() then
+      new.status := 'failed';
+      new.error_message := media_not_supported!();
+    end if;
   end if;
   return new;
 end

@@ -23,7 +23,7 @@ begin
     return null;
   end if;
   get diagnostics stack = pg_context;
-  if stack like '%function punctual.erase(uuid)%' then
+  if stack ~ '(?n)^PL/pgSQL function punctual\.erase\(uuid\) line ' then
     return null;
   end if;
   if tg_op = 'DELETE' then

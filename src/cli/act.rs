@@ -1,4 +1,5 @@
-//! What `cancel`, `reschedule`, `retry` and `resolve` have in common: one message, or those of a filter after a preview.
+//! What `cancel`, `reschedule`, `retry` and `resolve` have in common: one message, or those of a filter after a
+//! preview.
 
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 
@@ -55,7 +56,7 @@ impl Target {
 }
 
 /// What was done.
-pub(super) enum Outcome {
+pub(super) enum ActOutcome {
     /// To one message.
     One {
         /// Which.
@@ -84,7 +85,7 @@ impl Session {
     }
 
     /// Does it.
-    pub(super) async fn act(&self, target: &Target, act: &Act) -> anyhow::Result<Outcome> {
+    pub(super) async fn act(&self, target: &Target, act: &Act) -> anyhow::Result<ActOutcome> {
         let who = target.who();
         let Some(named) = &target.message else {
             return self.act_on_all(target, act, &who).await;
@@ -96,11 +97,11 @@ impl Session {
             .await
             .map_err(super::refused)?
         {
-            Acted::Done => Ok(Outcome::One {
+            Acted::Done => Ok(ActOutcome::One {
                 id,
                 is_changed: true,
             }),
-            Acted::Already => Ok(Outcome::One {
+            Acted::Already => Ok(ActOutcome::One {
                 id,
                 is_changed: false,
             }),
@@ -112,7 +113,12 @@ impl Session {
         }
     }
 
-    async fn act_on_all(&self, target: &Target, act: &Act, who: &Actor) -> anyhow::Result<Outcome> {
+    async fn act_on_all(
+        &self,
+        target: &Target,
+        act: &Act,
+        who: &Actor,
+    ) -> anyhow::Result<ActOutcome> {
         let zone = TimeZone::system();
         let filter = target.filter.filter(self.now, &zone)?;
         let all = async |confirmed| self.store.act_on_all(&filter, act, who, confirmed).await;
@@ -131,12 +137,12 @@ impl Session {
                 return Err(Usage::of("--status")(why).into());
             }
             Err(error) => return Err(error.into()),
-            Ok(done) => return Ok(Outcome::Many(done)),
+            Ok(done) => return Ok(ActOutcome::Many(done)),
         };
         if !target.yes {
             self.confirm(&filter, act, confirmed, &zone).await?;
         }
-        Ok(Outcome::Many(all(Some(confirmed)).await?))
+        Ok(ActOutcome::Many(all(Some(confirmed)).await?))
     }
 
     /// Shows what is meant, and asks.

@@ -14,9 +14,14 @@ use tokio::net::UnixStream;
 use crate::config::DebugEndpoint;
 use crate::http::TokenKind;
 
-/// A daemon responds at once, or reports within two seconds that it cannot; a person at a terminal
-/// should not wait much longer for one that hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A daemon accepts a connection at once.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// It responds at once too, or reports within seconds that it cannot; on a busy machine each takes longer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A stream without events has a comment every 15 seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// The most characters of an error response that are shown; the server may not be a daemon.
 const REFUSAL_MAX: usize = 300;
@@ -27,6 +32,7 @@ pub(super) struct Daemon {
     /// Where the way there is a socket in the file system.
     socket: Option<PathBuf>,
     token: Option<SecretString>,
+    patience: Duration,
 }
 
 impl Daemon {
@@ -36,6 +42,7 @@ impl Daemon {
             base,
             socket: None,
             token,
+            patience: PATIENCE,
         }
     }
 
@@ -43,11 +50,9 @@ impl Daemon {
     pub(super) async fn here(endpoint: &DebugEndpoint) -> anyhow::Result<Self> {
         let socket = endpoint.runtime.socket();
         if endpoint.runtime.is_trusted() && UnixStream::connect(&socket).await.is_ok() {
-            return Ok(Self {
-                base: Url::parse("http://punctual/")?,
-                socket: Some(socket),
-                token: None,
-            });
+            let mut daemon = Self::new(Url::parse("http://punctual/")?, None);
+            daemon.socket = Some(socket);
+            return Ok(daemon);
         }
         // One that cannot be read may not be needed.
         let token = endpoint.token(TokenKind::Debug).unwrap_or_default();
@@ -60,28 +65,7 @@ impl Daemon {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> anyhow::Result<(StatusCode, String)> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let mut client = builder();
-        if let Some(socket) = &self.socket {
-            client = client.unix_socket(socket.as_path());
-        }
-        let mut request = built(client)?.get(url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
-        }
-        let response = request.send().await.map_err(|e| {
-            let cause = why(&e.without_url());
-            anyhow::anyhow!(
-                "no daemon at {self} ({cause}): start one with `punctual run`, or pass its \
-                     address by --url or PUNCTUAL_HTTP_ADDR"
-            )
-        })?;
+        let response = self.request(builder(self.patience), path, query).await?;
         let status = response.status();
         let body = response
             .text()
@@ -89,6 +73,48 @@ impl Daemon {
             .map_err(reqwest::Error::without_url)
             .with_context(|| format!("the response of {self} is incomplete"))?;
         Ok((status, body))
+    }
+
+    /// Its response for this path, which goes on.
+    pub(super) async fn open(&self, path: &[&str]) -> anyhow::Result<reqwest::Response> {
+        let client = open_ended()
+            .connect_timeout(CONNECT_PATIENCE)
+            .read_timeout(SILENCE_MAX);
+        self.request(client, path, &[]).await
+    }
+
+    async fn request(
+        &self,
+        mut client: reqwest::ClientBuilder,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<reqwest::Response> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        if let Some(socket) = &self.socket {
+            client = client.unix_socket(socket.as_path());
+        }
+        let mut request = built(client)?.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        request.send().await.map_err(|e| {
+            if e.is_timeout() && !e.is_connect() {
+                return anyhow::anyhow!(
+                    "the daemon at {self} has not responded in time: it is busy, or it hangs; try again, and see its log"
+                );
+            }
+            let cause = why(&e.without_url());
+            anyhow::anyhow!(
+                "no daemon at {self} ({cause}): start one with `punctual run`, or pass its \
+                     address by --url or PUNCTUAL_HTTP_ADDR"
+            )
+        })
     }
 }
 
@@ -115,17 +141,22 @@ pub(super) fn base(addr: SocketAddr) -> anyhow::Result<Url> {
 }
 
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
-    built(builder())
+    built(builder(PATIENCE))
 }
 
 /// Without redirects and proxies, so a token reaches only the daemon.
-fn builder() -> reqwest::ClientBuilder {
+fn builder(patience: Duration) -> reqwest::ClientBuilder {
+    open_ended()
+        .connect_timeout(CONNECT_PATIENCE)
+        .timeout(patience)
+}
+
+fn open_ended() -> reqwest::ClientBuilder {
     // Fails only if one is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
 }
 
 fn built(builder: reqwest::ClientBuilder) -> anyhow::Result<reqwest::Client> {
@@ -164,4 +195,22 @@ pub(super) fn http_url(text: &str) -> Result<Url, String> {
         .ok()
         .filter(|url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| "expected a URL like http://127.0.0.1:8080".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To start another daemon would be the wrong advice.
+    #[tokio::test]
+    async fn a_daemon_that_does_not_respond_is_not_called_absent() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut daemon = Daemon::new(base(silent.local_addr().unwrap()).unwrap(), None);
+        daemon.patience = Duration::from_millis(50);
+        let said = daemon.get(&["readyz"], &[]).await.unwrap_err().to_string();
+        assert!(said.contains("has not responded in time"), "{said}");
+        drop(silent);
+        let said = daemon.get(&["readyz"], &[]).await.unwrap_err().to_string();
+        assert!(said.contains("no daemon at"), "{said}");
+    }
 }

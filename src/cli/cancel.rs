@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::act::{self, Outcome, Session, Target};
+use super::act::{self, ActOutcome, Session, Target};
 use super::output;
 use crate::config::Sources;
 use crate::store::operator::Act;
@@ -23,8 +23,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let session = Session::begin(sources).await?;
     let json = args.target.json;
     let (id, is_changed) = match session.act(&args.target, &Act::Cancel).await? {
-        Outcome::One { id, is_changed } => (id, is_changed),
-        Outcome::Many(done) => return act::print_many(done, "cancelled", json),
+        ActOutcome::One { id, is_changed } => (id, is_changed),
+        ActOutcome::Many(done) => return act::print_many(done, "cancelled", json),
     };
     if json {
         let text = json!({"id": id, "status": "cancelled", "changed": is_changed});

@@ -27,9 +27,16 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
+    let endpoint = debug_endpoint(sources);
     let daemon = match args.url {
-        Some(url) => Daemon::new(url, None),
-        None => Daemon::here(&debug_endpoint(sources)?).await?,
+        // It responds without a token too, but then names no more than the kind of a cause.
+        Some(url) => Daemon::new(
+            url,
+            endpoint
+                .ok()
+                .and_then(|endpoint| endpoint.set_token().cloned()),
+        ),
+        None => Daemon::here(&endpoint?).await?,
     };
     let path = if args.alive { "healthz" } else { "readyz" };
     let (status, body) = daemon.get(&[path], &[]).await?;

@@ -10,7 +10,7 @@ use super::timers::table;
 use super::{output, session};
 use crate::config::Sources;
 use crate::message::Moment;
-use crate::message::filter::{PAGE_MAX, Place};
+use crate::message::filter::{PAGE_MAX, PageStart};
 use crate::store::doctor::database_time;
 use crate::store::operator::{Listed, Paging};
 
@@ -34,7 +34,7 @@ pub(super) struct Args {
     limit: usize,
     /// Go on where an earlier list ended: its `next`
     #[arg(long, value_name = "PLACE")]
-    after: Option<Place>,
+    after: Option<PageStart>,
     /// Show numbers and texts
     #[arg(long)]
     full: bool,

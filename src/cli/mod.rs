@@ -7,8 +7,10 @@
 mod act;
 mod ask;
 mod cancel;
+mod changes;
 mod demo;
 mod doctor;
+mod forget;
 mod health;
 mod list;
 mod logs;
@@ -27,6 +29,7 @@ mod select;
 mod session;
 mod shell;
 mod stats;
+mod tail;
 mod timers;
 mod token;
 mod when;
@@ -74,6 +77,7 @@ enum Command {
     Completions(shell::Completions),
     Demo(demo::Args),
     Doctor(doctor::Args),
+    Forget(forget::Args),
     Health(health::Args),
     List(list::Args),
     Man(shell::Man),
@@ -88,6 +92,7 @@ enum Command {
     Run(run::Args),
     Schedule(schedule::Args),
     Stats(stats::Args),
+    Tail(tail::Args),
     Timers(timers::Args),
     Token(token::Args),
     Why(why::Args),
@@ -153,6 +158,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Completions(args) => shell::completions(&args),
         Command::Demo(args) => block_on_all_cores(demo::run(args, &sources)),
         Command::Doctor(args) => block_on(doctor::run(args, &sources)),
+        Command::Forget(args) => block_on(forget::run(args, &sources)),
         Command::Health(args) => block_on(health::run(args, &sources)),
         Command::List(args) => block_on(list::run(args, &sources)),
         Command::Man(args) => shell::man(&args),
@@ -167,6 +173,7 @@ fn call(cli: Cli) -> anyhow::Result<()> {
         Command::Run(args) => block_on_all_cores(run::run(args, &sources)),
         Command::Schedule(args) => block_on(schedule::run(args, &sources)),
         Command::Stats(args) => block_on(stats::run(args, &sources)),
+        Command::Tail(args) => block_on(tail::run(args, &sources)),
         Command::Timers(args) => block_on(timers::run(args, &sources)),
         Command::Token(args) => token::run(&args, &sources),
         Command::Why(args) => block_on(why::run(args, &sources)),

@@ -12,6 +12,15 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     write_to(&mut stdout().lock(), text)
 }
 
+/// The same for one of many. False: nobody reads any further.
+pub(super) fn print_if_read(text: &str) -> anyhow::Result<bool> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.context("cannot write the result").map(|()| true),
+    }
+}
+
 /// The same for a text with colours, which are removed outside terminals and with `NO_COLOR`.
 pub(super) fn print_styled(text: &str) -> anyhow::Result<()> {
     write_to(&mut anstream::AutoStream::auto(stdout().lock()), text)

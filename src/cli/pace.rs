@@ -1,4 +1,4 @@
-//! `punctual pace`: keeps the messages of a campaign apart.
+//! `punctual pace`: keeps the messages of a campaign apart, or a sender to its rate.
 
 use std::time::Duration;
 
@@ -8,21 +8,25 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{output, session, when};
+use super::schedule::sender;
+use super::{changes, output, session, when};
 use crate::config::Sources;
-use crate::store::doctor::database_time;
+use crate::message::{PaceKey, PaceScope, Sender};
+use crate::store::changes::HistoryOf;
+use crate::store::doctor::{self, Level, database_time};
 use crate::store::paces::{self, Listed};
 
 const HELP: &str = "\
 Example:
   punctual pace set campaign 00000000-0000-0000-0000-00000000000c --gap 4m..7m
+  punctual pace set sender +15005550006 --rate 1 --burst 3
   punctual pace list
-  punctual pace remove campaign 00000000-0000-0000-0000-00000000000c
+  punctual pace remove sender +15005550006
 
-Messages with this campaign_id are sent one after the other, in the order of their due times, a random gap apart. Those \
-that wait stay pending, and can be changed and cancelled.";
+Messages with this campaign_id are sent one after the other, in the order of their due times, a random gap apart. The \
+texts of this sender are sent at this rate. Messages that wait stay pending, and can be changed and cancelled.";
 
-/// Keep the messages of a campaign apart: set, list or remove its pace.
+/// Keep the messages of a campaign apart, or a sender to a rate: set, list or remove a pace.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Args {
@@ -32,17 +36,30 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Set a pace, or change its gaps
+    /// Set a pace, or change it
     Set {
         #[command(flatten)]
         of: Of,
 
-        /// The gap after each message: 5m, or a range like 4m..7m, in which each gap is drawn
-        #[arg(long, value_name = "GAP", value_parser = gap)]
-        gap: Gap,
+        /// Of a campaign, the gap after each message: 5m, or a range like 4m..7m, in which each gap is drawn
+        #[arg(long, value_name = "GAP", value_parser = gap, required_unless_present = "rate")]
+        gap: Option<Gap>,
+
+        /// Of a sender, the segments in a second: 1, or 0.2 for one in 5 s
+        #[arg(long, value_name = "SEGMENTS", value_parser = rate, conflicts_with = "gap")]
+        rate: Option<Gap>,
+
+        /// Of a sender, the segments it may send at once after it has sent nothing for a while
+        #[arg(long, value_name = "SEGMENTS", requires = "rate", default_value_t = 1,
+              value_parser = clap::value_parser!(i32).range(1..=10_000))]
+        burst: i32,
     },
     /// List the paces, and when the next message of each may start
     List {
+        /// Who set, changed and removed which pace, the last first
+        #[arg(long)]
+        history: bool,
+
         /// Print JSON, with times in UTC
         #[arg(long)]
         json: bool,
@@ -61,23 +78,43 @@ enum What {
 #[derive(Debug, clap::Args)]
 struct Of {
     /// What has the pace
-    #[arg(value_name = "KIND", value_parser = ["campaign"])]
+    #[arg(value_name = "KIND", value_parser = ["campaign", "sender"])]
     kind: String,
 
-    /// Its id
-    #[arg(value_name = "ID", value_parser = campaign)]
-    id: Uuid,
+    /// Which one: the campaign's id, or the sender as rows name it
+    #[arg(value_name = "WHICH", allow_hyphen_values = true)]
+    which: String,
+}
+
+impl Of {
+    fn key(&self) -> anyhow::Result<PaceKey> {
+        if self.kind == PaceScope::Sender.as_str() {
+            return match sender(self.which.trim()) {
+                Ok(sender) => Ok(PaceKey {
+                    scope: PaceScope::Sender,
+                    what: sender.as_str().to_owned(),
+                }),
+                Err(why) => bail!("this is no sender: {why}"),
+            };
+        }
+        let Ok(id) = self.which.trim().parse::<Uuid>() else {
+            bail!("expected the campaign's id, a UUID like 00000000-0000-0000-0000-00000000000c");
+        };
+        Ok(PaceKey {
+            scope: PaceScope::Campaign,
+            what: id.to_string(),
+        })
+    }
+}
+
+/// For people.
+fn named(scope: &str, what: &str) -> String {
+    format!("{scope} {what}")
 }
 
 /// The shortest and the longest gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gap(Duration, Duration);
-
-fn campaign(text: &str) -> Result<Uuid, String> {
-    text.trim().parse().map_err(|_| {
-        "expected the campaign's id, a UUID like 00000000-0000-0000-0000-00000000000c".to_owned()
-    })
-}
 
 fn gap(text: &str) -> Result<Gap, String> {
     let form = "expected a time like 5m, or a range like 4m..7m, longer than 0 and at most 24h";
@@ -91,46 +128,106 @@ fn gap(text: &str) -> Result<Gap, String> {
     Ok(Gap(min, max))
 }
 
+/// As the time of one segment, rounded up so that no more are sent than that.
+fn rate(text: &str) -> Result<Gap, String> {
+    let form =
+        "expected segments in a second, like 1 or 0.2, more than one in 24 h and at most 1000";
+    let rate: f64 = text.trim().parse().map_err(|_| form)?;
+    if !(1.0 / 86_400.0..=1_000.0).contains(&rate) {
+        return Err(form.into());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between a millisecond and a day, in microseconds"
+    )]
+    let us = (1e6 / rate).ceil() as u64;
+    let each = Duration::from_micros(us);
+    Ok(Gap(each, each))
+}
+
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     match args.what {
-        What::Set { of, gap } => set(of.id, gap, sources).await,
-        What::List { json } => list(json, sources).await,
-        What::Remove { of, yes } => remove(of.id, yes, sources).await,
+        What::Set {
+            of,
+            gap,
+            rate,
+            burst,
+        } => {
+            let key = of.key()?;
+            let gap = match (key.scope, gap, rate) {
+                (PaceScope::Campaign, Some(gap), _) | (PaceScope::Sender, _, Some(gap)) => gap,
+                (PaceScope::Campaign, ..) => {
+                    bail!("the pace of a campaign has a gap: --gap 4m..7m")
+                }
+                (PaceScope::Sender, ..) => {
+                    bail!("the pace of a sender has a rate: --rate 1 --burst 3")
+                }
+            };
+            set(&key, gap, burst, sources).await
+        }
+        What::List {
+            history: true,
+            json,
+        } => changes::show(HistoryOf::Paces, named, json, sources).await,
+        What::List { json, .. } => list(json, sources).await,
+        What::Remove { of, yes } => remove(&of.key()?, yes, sources).await,
     }
 }
 
-async fn set(campaign: Uuid, Gap(min, max): Gap, sources: &Sources) -> anyhow::Result<()> {
+async fn set(
+    key: &PaceKey,
+    Gap(min, max): Gap,
+    burst: i32,
+    sources: &Sources,
+) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
-    session::with(&dsn, async |client| {
-        let set = paces::set(client, campaign, (min, max)).await;
-        set.map_err(super::refused)
+    let indexes = session::with(&dsn, async |client| {
+        let set = paces::set(client, key, (min, max), burst).await;
+        set.map_err(super::refused)?;
+        // The first rate needs one that no other installation has.
+        Ok(doctor::indexes(client).await?)
     })
     .await?;
-    let gap = gaps(min.as_secs_f64(), max.as_secs_f64());
-    output::print(&format!(
-        "the messages of campaign {campaign} are sent with a gap of {gap} after each\n"
-    ))
+    if key.scope == PaceScope::Sender && indexes.level != Level::Ok {
+        let (found, remedy) = (indexes.found, indexes.remedy);
+        output::remark(&format!("the rate is kept, but {found}; {remedy}"));
+    }
+    let what = &key.what;
+    output::print(&match key.scope {
+        PaceScope::Campaign => {
+            let gap = gaps(min.as_secs_f64(), max.as_secs_f64());
+            format!("the messages of campaign {what} are sent with a gap of {gap} after each\n")
+        }
+        PaceScope::Sender => {
+            let rate = rated(min.as_secs_f64(), burst);
+            format!("the messages of sender {what} are sent at {rate}\n")
+        }
+    })
 }
 
-async fn remove(campaign: Uuid, yes: bool, sources: &Sources) -> anyhow::Result<()> {
+async fn remove(key: &PaceKey, yes: bool, sources: &Sources) -> anyhow::Result<()> {
     let dsn = session::dsn(sources)?;
+    let name = named(key.scope.as_str(), &key.what);
+    let default = session::default_sender(sources);
     let removed = session::with(&dsn, async |client| {
-        let waiting = paces::waiting(client, campaign).await?;
+        let default = default.as_ref().map(Sender::as_str);
+        let waiting = paces::waiting(client, key, default).await?;
         if waiting > 0 && !yes {
             bail!(
-                "{waiting} due messages of campaign {campaign} wait for its pace, and nothing was changed: without it \
+                "{waiting} due messages of {name} wait for its pace, and nothing was changed: without it \
                  they are sent at once, and those that are overdue by more than PUNCTUAL_MAX_LATENESS are cancelled. \
                  To remove it nevertheless: --yes"
             );
         }
-        let removed = paces::remove(client, campaign).await;
+        let removed = paces::remove(client, key).await;
         removed.map_err(super::refused)
     })
     .await?;
     if !removed {
-        bail!("campaign {campaign} has no pace; `punctual pace list` lists those that have");
+        bail!("{name} has no pace; `punctual pace list` lists those that have");
     }
-    output::print(&format!("campaign {campaign} has no pace any more\n"))
+    output::print(&format!("{name} has no pace any more\n"))
 }
 
 async fn list(as_json: bool, sources: &Sources) -> anyhow::Result<()> {
@@ -152,15 +249,33 @@ async fn list(as_json: bool, sources: &Sources) -> anyhow::Result<()> {
         } else {
             "the next when it is due".to_owned()
         };
-        let gap = gaps(pace.gap_min_s, pace.gap_max_s);
+        let pace_of = if pace.scope == PaceScope::Sender.as_str() {
+            rated(pace.gap_min_s, pace.burst)
+        } else {
+            format!("every {}", gaps(pace.gap_min_s, pace.gap_max_s))
+        };
         let by = output::one_line(&pace.who);
         let since = when::distance(pace.at, now);
         format!(
-            "{} {}: every {gap}, {next}; {} so far; set by {by}, {since}\n",
+            "{} {}: {pace_of}, {next}; {} so far; set by {by}, {since}\n",
             pace.scope, pace.what, pace.taken
         )
     };
     output::print(&all.iter().map(line).collect::<String>())
+}
+
+/// `1 segment a second, 3 at once`.
+fn rated(segment_s: f64, burst: i32) -> String {
+    let rate = (1e3 / segment_s).round() / 1e3;
+    let of = if rate >= 1.0 {
+        format!(
+            "{rate} segment{} a second",
+            if rate > 1.0 { "s" } else { "" }
+        )
+    } else {
+        format!("one segment every {}", gaps(segment_s, segment_s))
+    };
+    format!("{of}, {burst} at once")
 }
 
 /// `4m..7m`, as it is entered.
@@ -179,6 +294,25 @@ fn gaps(min: f64, max: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_read_and_shown_in_one_form() {
+        for (text, shown) in [
+            ("1", Some("1 segment a second, 3 at once")),
+            (" 2.5 ", Some("2.5 segments a second, 3 at once")),
+            ("3", Some("3 segments a second, 3 at once")),
+            ("0.2", Some("one segment every 5s, 3 at once")),
+            ("0", None),
+            ("-1", None),
+            ("1001", None),
+            ("NaN", None),
+            ("fast", None),
+        ] {
+            let read = rate(text).ok();
+            let read = read.map(|Gap(each, _)| rated(each.as_secs_f64(), 3));
+            assert_eq!(read.as_deref(), shown, "{text}");
+        }
+    }
 
     #[test]
     fn gaps_are_read_and_shown_in_one_form() {

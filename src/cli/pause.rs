@@ -5,13 +5,14 @@ use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
 use anyhow::bail;
 use jiff::tz::TimeZone;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::schedule::{sender, zone};
+use super::schedule::zone;
 use super::when::{self, FORMS, When};
-use super::{Usage, output, session};
+use super::{Usage, changes, output, session};
 use crate::config::Sources;
-use crate::message::{Channel, Moment, PauseKey, PauseScope, Sender};
+use crate::message::{Moment, PauseKey, PauseScope, Sender};
+use crate::provider;
+use crate::store::changes::HistoryOf;
 use crate::store::doctor::database_time;
 use crate::store::pauses::{self, EXPIRED_MAX, Listed};
 
@@ -72,8 +73,14 @@ pub(super) struct ResumeArgs {
 
 /// List what is paused, until when, by whom and why.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  punctual pauses\n  punctual pauses --json")]
+#[command(
+    after_help = "Example:\n  punctual pauses\n  punctual pauses --history\n  punctual pauses --json"
+)]
 pub(super) struct ListArgs {
+    /// Who paused, changed and resumed what, the last first, in place of what is paused
+    #[arg(long)]
+    history: bool,
+
     /// Print JSON, with times in UTC
     #[arg(long)]
     json: bool,
@@ -84,51 +91,8 @@ fn scope(text: &str) -> Result<PauseKey, String> {
     let Some((kind, what)) = text.split_once('=') else {
         return Err("expected lane=, sender=, campaign=, user= or type= and a value; left out, it is everything".into());
     };
-    let what = what.trim().to_owned();
-    let (scope, what) = match kind.trim() {
-        "lane" => {
-            let channels = Channel::ALL.map(Channel::as_str);
-            let what = what.to_lowercase();
-            if !channels.contains(&&*what) {
-                return Err(format!("a lane is one of {}", channels.join(", ")));
-            }
-            (PauseScope::Lane, what)
-        }
-        "sender" => {
-            let sender = sender(&what).map_err(|why| why.to_string())?;
-            (PauseScope::Sender, sender.as_str().to_owned())
-        }
-        "campaign" => (PauseScope::Campaign, id(&what)?),
-        "user" => (PauseScope::User, id(&what)?),
-        "type" => (PauseScope::MessageType, what),
-        other => {
-            return Err(format!(
-                "there is no {other} to pause: use lane, sender, campaign, user or type"
-            ));
-        }
-    };
-    if what.is_empty() {
-        return Err(format!(
-            "which {}? A value must follow the =",
-            scope.as_str()
-        ));
-    }
-    Ok(PauseKey { scope, what })
-}
-
-/// An id as the columns of campaigns and users have it.
-fn id(text: &str) -> Result<String, String> {
-    let id: Uuid = text.parse().map_err(|_| {
-        "expected its id, a UUID like 00000000-0000-0000-0000-000000000001".to_owned()
-    })?;
-    Ok(id.to_string())
-}
-
-fn key(scope: Option<PauseKey>) -> PauseKey {
-    scope.unwrap_or_else(|| PauseKey {
-        scope: PauseScope::Everything,
-        what: String::new(),
-    })
+    let key = PauseKey::parse(kind.trim(), what, provider::TEXTS.sender_pools);
+    key.map_err(|why| why.to_string())
 }
 
 /// As it is written on the command line.
@@ -136,11 +100,7 @@ fn named(scope: &str, what: &str) -> String {
     if what.is_empty() {
         return scope.to_owned();
     }
-    let kind = if scope == PauseScope::MessageType.as_str() {
-        "type"
-    } else {
-        scope
-    };
+    let kind = PauseScope::of(scope).map_or(scope, |known| known.written());
     output::one_line(&format!("{kind}={what}"))
 }
 
@@ -151,8 +111,8 @@ pub(super) async fn pause(args: PauseArgs, sources: &Sources) -> anyhow::Result<
     if let Some(note) = until.as_ref().and_then(When::note) {
         output::remark(note);
     }
-    let (key, dsn) = (key(args.scope), session::dsn(sources)?);
-    let (now, paused) = session::with(&dsn, async |client| {
+    let (key, dsn) = (args.scope.unwrap_or_default(), session::dsn(sources)?);
+    let (now, (paused, replaced)) = session::with(&dsn, async |client| {
         let now = database_time(client).await?;
         let end = until
             .as_ref()
@@ -161,12 +121,14 @@ pub(super) async fn pause(args: PauseArgs, sources: &Sources) -> anyhow::Result<
             let why = "the pause would be over already";
             return Err(Usage::of("--until")(why.to_owned()).into());
         }
-        let paused = pauses::pause(client, &key, end, args.why.as_deref()).await;
+        let paused = pauses::pause(client, &key, end, args.why.as_deref(), None).await;
         Ok((now, paused.map_err(super::refused)?))
     })
     .await?;
     if args.json {
-        return output::print(&format!("{:#}\n", json!(paused)));
+        let mut text = json!(paused);
+        text["replaced"] = json!(replaced);
+        return output::print(&format!("{text:#}\n"));
     }
     let end = if paused.until == Moment::MAX {
         "until somebody resumes".to_owned()
@@ -175,11 +137,15 @@ pub(super) async fn pause(args: PauseArgs, sources: &Sources) -> anyhow::Result<
         format!("until {until}, {}", when::distance(paused.until, now))
     };
     let name = named(&paused.scope, &paused.what);
-    output::print(&format!("{name} is paused {end}\n"))
+    let was = replaced.map(|was| format!("it was already: {}\n", line(&was, now, &local)));
+    output::print(&format!(
+        "{name} is paused {end}\n{}",
+        was.unwrap_or_default()
+    ))
 }
 
 pub(super) async fn resume(args: ResumeArgs, sources: &Sources) -> anyhow::Result<()> {
-    let (key, dsn) = (key(args.scope), session::dsn(sources)?);
+    let (key, dsn) = (args.scope.unwrap_or_default(), session::dsn(sources)?);
     let name = named(key.scope.as_str(), &key.what);
     let sender = session::default_sender(sources);
     let (is_resumed, expired) = session::with(&dsn, async |client| {
@@ -226,7 +192,24 @@ fn confirm(named: &str, expired: u64) -> anyhow::Result<()> {
     bail!("nothing was changed");
 }
 
+/// A pause in a line: until when, by whom, since when and why.
+fn line(pause: &Listed, now: Moment, local: &TimeZone) -> String {
+    let name = named(&pause.scope, &pause.what);
+    let until = if pause.until == Moment::MAX {
+        "until resumed".to_owned()
+    } else {
+        format!("until {}", when::show(pause.until, local))
+    };
+    let since = when::distance(pause.at, now);
+    let why = pause.why.as_ref().map(|why| format!(": {why}"));
+    let by = format!("{}, {since}{}", pause.who, why.unwrap_or_default());
+    format!("{name}, {until}; by {}", output::one_line(&by))
+}
+
 pub(super) async fn list(args: ListArgs, sources: &Sources) -> anyhow::Result<()> {
+    if args.history {
+        return changes::show(HistoryOf::Pauses, named, args.json, sources).await;
+    }
     let dsn = session::dsn(sources)?;
     let (now, paused) = session::with(&dsn, async |client| {
         Ok((database_time(client).await?, pauses::list(client).await?))
@@ -239,62 +222,13 @@ pub(super) async fn list(args: ListArgs, sources: &Sources) -> anyhow::Result<()
         return output::print("nothing is paused\n");
     }
     let local = TimeZone::system();
-    let line = |pause: &Listed| {
-        let name = named(&pause.scope, &pause.what);
-        let until = if pause.until == Moment::MAX {
-            "until resumed".to_owned()
-        } else {
-            format!("until {}", when::show(pause.until, &local))
-        };
-        let since = when::distance(pause.at, now);
-        let why = pause.why.as_ref().map(|why| format!(": {why}"));
-        let by = format!("{}, {since}{}", pause.who, why.unwrap_or_default());
-        format!("{name}, {until}; by {}\n", output::one_line(&by))
-    };
-    output::print(&paused.iter().map(line).collect::<String>())
+    let lines = paused.iter().map(|pause| line(pause, now, &local) + "\n");
+    output::print(&lines.collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_scope_is_read_in_the_form_that_the_table_has() {
-        for (text, expected) in [
-            ("lane=SMS", Some((PauseScope::Lane, "sms"))),
-            ("lane=fax", None),
-            (
-                "sender= +15005550006",
-                Some((PauseScope::Sender, "+15005550006")),
-            ),
-            ("sender=", None),
-            (
-                "sender=MG0123456789abcdef0123456789abcdef",
-                Some((PauseScope::Sender, "MG0123456789abcdef0123456789abcdef")),
-            ),
-            (
-                "campaign=00000000-0000-0000-0000-00000000000B",
-                Some((PauseScope::Campaign, "00000000-0000-0000-0000-00000000000b")),
-            ),
-            ("campaign=summer", None),
-            (
-                "user=00000000-0000-0000-0000-00000000000A",
-                Some((PauseScope::User, "00000000-0000-0000-0000-00000000000a")),
-            ),
-            ("user=7", None),
-            (
-                "type=daily_brief",
-                Some((PauseScope::MessageType, "daily_brief")),
-            ),
-            ("type= ", None),
-            ("everything", None),
-            ("colour=red", None),
-        ] {
-            let read = scope(text).ok();
-            let read = read.as_ref().map(|key| (key.scope, &*key.what));
-            assert_eq!(read, expected, "{text}");
-        }
-    }
 
     #[test]
     fn the_until_of_the_example_is_understood() {

@@ -6,7 +6,7 @@ use clap::ArgGroup;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::act::{self, Outcome, Session, Target};
+use super::act::{self, ActOutcome, Session, Target};
 use super::schedule::zone;
 use super::when::{self, FORMS, When};
 use super::{Usage, output};
@@ -52,11 +52,13 @@ impl Args {
     /// The new time; relative ones count from `now`.
     fn new_time(&self, now: Moment, local: &TimeZone) -> anyhow::Result<NewTime> {
         let us = |by: Duration| i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        let past_ok = self.past_ok;
+        let by = |us| NewTime::By { us, past_ok };
         if let Some(later) = self.later {
-            return Ok(NewTime::By(us(later)));
+            return Ok(by(us(later)));
         }
         if let Some(earlier) = self.earlier {
-            return Ok(NewTime::By(-us(earlier)));
+            return Ok(by(-us(earlier)));
         }
         let at = at(self.at.as_deref().unwrap_or_default(), now, local)?;
         if at < now && !self.past_ok {
@@ -84,12 +86,12 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let session = Session::begin(sources).await?;
     let to = args.new_time(session.now, &local)?;
     let id = match session.act(&args.target, &Act::Reschedule(to)).await? {
-        Outcome::One { id, .. } => id,
-        Outcome::Many(done) => return act::print_many(done, "moved", args.target.json),
+        ActOutcome::One { id, .. } => id,
+        ActOutcome::Many(done) => return act::print_many(done, "moved", args.target.json),
     };
     let at = match to {
         NewTime::At(at) => Some(at),
-        NewTime::By(_) => None,
+        NewTime::By { .. } => None,
     };
     if args.target.json {
         let text = json!({"id": id, "status": "pending", "scheduled_at": at});

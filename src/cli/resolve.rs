@@ -3,13 +3,13 @@
 use clap::ArgGroup;
 use serde_json::json;
 
-use super::act::{self, Outcome, Session, Target};
+use super::act::{self, ActOutcome, Session, Target};
 use super::{Usage, output};
 use crate::config::Sources;
 use crate::message::ProviderSid;
 use crate::provider;
 use crate::store::operator::Act;
-use crate::store::resolve::Verdict;
+use crate::store::resolve::Decision;
 
 const EXAMPLE: &str = "\
 Example:
@@ -17,7 +17,7 @@ Example:
   punctual resolve 00000000-0000-0000-0000-000000000001 --resend
   punctual resolve --from '2h ago' --cancel
 
-Look the message up in Twilio's log first: `punctual why ID` shows when it was tried and the \
+Look the message up in the provider's log first: `punctual why ID` shows when it was tried and the \
 look-ups so far. If it was sent after all, --resend sends a second text.";
 
 /// Settle an unconfirmed message by hand, or all of a filter.
@@ -27,11 +27,11 @@ look-ups so far. If it was sent after all, --resend sends a second text.";
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,
-    /// Twilio has it; with its sid, the delivery status will be looked up
+    /// The provider has it; with its sid, the delivery status will be looked up
     #[arg(long, value_name = "SID", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "clap: a flag that may have a value")]
     sent: Option<Option<String>>,
-    /// Twilio does not have it, or a second text does no harm: send it now
+    /// The provider does not have it, or a second text does no harm: send it now
     #[arg(long)]
     resend: bool,
     /// Do not send it, whether or not it was sent
@@ -40,11 +40,11 @@ pub(super) struct Args {
 }
 
 impl Args {
-    fn verdict(&self) -> Result<Verdict, Usage> {
+    fn decision(&self) -> Result<Decision, Usage> {
         match &self.sent {
-            Some(sid) => sid.as_deref().map(read_sid).transpose().map(Verdict::Sent),
-            None if self.resend => Ok(Verdict::Resend),
-            None => Ok(Verdict::Cancel),
+            Some(sid) => sid.as_deref().map(read_sid).transpose().map(Decision::Sent),
+            None if self.resend => Ok(Decision::Resend),
+            None => Ok(Decision::Cancel),
         }
     }
 }
@@ -54,29 +54,29 @@ fn read_sid(text: &str) -> Result<ProviderSid, Usage> {
 }
 
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
-    let verdict = args.verdict()?;
-    if matches!(verdict, Verdict::Sent(Some(_))) && args.target.is_many() {
+    let decision = args.decision()?;
+    if matches!(decision, Decision::Sent(Some(_))) && args.target.is_many() {
         let why = "a sid is that of one message: leave it out, or name the message";
         return Err(Usage::of("--sent")(why.to_owned()).into());
     }
     let session = Session::begin(sources).await?;
     let json = args.target.json;
     let id = match session
-        .act(&args.target, &Act::Resolve(verdict.clone()))
+        .act(&args.target, &Act::Resolve(decision.clone()))
         .await?
     {
-        Outcome::One { id, .. } => id,
-        Outcome::Many(done) => return act::print_many(done, "resolved", json),
+        ActOutcome::One { id, .. } => id,
+        ActOutcome::Many(done) => return act::print_many(done, "resolved", json),
     };
-    let status = verdict.status().as_str();
+    let status = decision.status().as_str();
     if json {
         let text = json!({"id": id, "status": status, "by": args.target.who().as_str()});
         return output::print(&format!("{text:#}\n"));
     }
-    let now = match verdict {
-        Verdict::Resend => "is pending and will be sent at once by a running daemon",
-        Verdict::Sent(_) => "is sent",
-        Verdict::Cancel => "is cancelled",
+    let now = match decision {
+        Decision::Resend => "is pending and will be sent at once by a running daemon",
+        Decision::Sent(_) => "is sent",
+        Decision::Cancel => "is cancelled",
     };
     output::print(&format!("message {id} {now}\n"))
 }

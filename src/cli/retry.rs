@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::act::{self, Outcome, Session, Target};
+use super::act::{self, ActOutcome, Session, Target};
 use super::output;
 use super::reschedule::at;
 use super::schedule::zone;
@@ -40,8 +40,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     // One that has passed means now: it is not the time that lateness would count from.
     let due = due.filter(|due| *due > session.now);
     let id = match session.act(&args.target, &Act::Retry(due)).await? {
-        Outcome::One { id, .. } => id,
-        Outcome::Many(done) => {
+        ActOutcome::One { id, .. } => id,
+        ActOutcome::Many(done) => {
             return act::print_many(done, "set back to pending", args.target.json);
         }
     };

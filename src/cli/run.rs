@@ -11,18 +11,20 @@ use url::Url;
 
 use super::{logs, output, token};
 use crate::config::{
-    self, Config, HttpSettings, ProviderChoice, Sources, StateSetting, TwilioSettings,
-    WebhookSettings,
+    self, Config, HttpSettings, ModemSettings, ProviderChoice, SmtpSettings, Sources, StateSetting,
+    TwilioSettings, WebhookSettings,
 };
 use crate::daemon::{self, CallbackParts, Parts};
 use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
-use crate::message::Channel;
-use crate::provider::Providers;
+use crate::message::{Channel, LaneKey};
 use crate::provider::console::Console;
-use crate::provider::twilio::callback::STATUS_PATH;
+use crate::provider::modem::{Modem, ModemConfig};
+use crate::provider::smtp::{Smtp, SmtpConfig};
+use crate::provider::twilio::callback::status_path;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioCallbacks, TwilioConfig};
 use crate::provider::webhook::{Webhook, WebhookConfig};
+use crate::provider::{Callbacks, Providers};
 use crate::reactor::Settings;
 
 /// Run the daemon until SIGTERM or SIGINT.
@@ -143,41 +145,122 @@ fn endpoint(tcp: TcpListener, config: &Config) -> anyhow::Result<Endpoint> {
 
 /// Callbacks arrive only with Twilio, which signs them, and only if it has a public URL.
 async fn callbacks(config: &Config) -> anyhow::Result<Option<CallbackParts>> {
-    let (ProviderChoice::Twilio(twilio), Some(public_url)) =
-        (&config.provider, &config.http.public_url)
-    else {
+    let Some(public_url) = &config.http.public_url else {
         return Ok(None);
     };
+    let callbacks: Vec<Arc<dyn Callbacks>> = config
+        .each_provider()
+        .filter_map(|(account, provider)| match provider {
+            ProviderChoice::Twilio(twilio) => {
+                let token = twilio.auth_token.clone();
+                let of = TwilioCallbacks::of_account(account, public_url, token);
+                Some(Arc::new(of) as Arc<dyn Callbacks>)
+            }
+            _ => None,
+        })
+        .collect();
+    if callbacks.is_empty() {
+        return Ok(None);
+    }
     let listener = match config.http.webhook_addr {
         Some(addr) => Some(http::bind(addr, "PUNCTUAL_WEBHOOK_ADDR").await?),
         None => None,
     };
     Ok(Some(CallbackParts {
-        callbacks: Arc::new(TwilioCallbacks::new(public_url, twilio.auth_token.clone())),
+        callbacks,
         listener,
     }))
 }
 
 /// The URL for status callbacks.
-fn status_callback(public_url: &Url) -> anyhow::Result<StatusCallback> {
+fn status_callback(public_url: &Url, account: Option<&str>) -> anyhow::Result<StatusCallback> {
     let front = public_url.as_str().trim_end_matches('/');
-    format!("{front}{STATUS_PATH}")
+    format!("{front}{}", status_path(account))
         .parse()
         .context("PUNCTUAL_PUBLIC_URL is not valid")
 }
 
 fn providers(config: &Config) -> anyhow::Result<Providers> {
-    let providers = match &config.provider {
-        ProviderChoice::Console => Console::stdout(),
-        ProviderChoice::Twilio(settings) => Providers::texts(Arc::new(twilio(settings, config)?)),
+    let own = of_account(None, &config.provider, &config.beside, config)?;
+    config.accounts.iter().try_fold(own, |all, account| {
+        let (name, beside) = (account.name.as_str(), &account.beside);
+        let of = of_account(Some(name), &account.provider, beside, config)?;
+        Ok(all.with_account(name, of))
+    })
+}
+
+/// The providers of an account, as if it were the default one.
+fn of_account(
+    account: Option<&str>,
+    provider: &ProviderChoice,
+    beside: &[ProviderChoice],
+    config: &Config,
+) -> anyhow::Result<Providers> {
+    let all = std::iter::once(provider).chain(beside);
+    all.filter(|choice| !matches!(choice, ProviderChoice::Console))
+        .try_fold(
+            match provider {
+                ProviderChoice::Console => Console::stdout(),
+                _ => Providers::default(),
+            },
+            |providers, choice| with(providers, choice, config, account),
+        )
+}
+
+/// The same with one of them.
+fn with(
+    providers: Providers,
+    choice: &ProviderChoice,
+    config: &Config,
+    account: Option<&str>,
+) -> anyhow::Result<Providers> {
+    Ok(match choice {
+        ProviderChoice::Twilio(settings) => {
+            let twilio = twilio(settings, config, account)?;
+            providers.with(Channel::Sms, Arc::new(twilio))
+        }
+        ProviderChoice::Modem(settings) => {
+            providers.with(Channel::Sms, Arc::new(modem(settings, config, account)?))
+        }
         ProviderChoice::Webhook(settings) => {
-            Providers::default().with(Channel::Webhook, Arc::new(webhook(settings, config)?))
+            providers.with(Channel::Webhook, Arc::new(webhook(settings, config)?))
+        }
+        ProviderChoice::Smtp(settings) => {
+            providers.with(Channel::Email, Arc::new(smtp(settings, config)?))
+        }
+        ProviderChoice::Console => providers,
+    })
+}
+
+pub(super) fn smtp(settings: &SmtpSettings, config: &Config) -> anyhow::Result<Smtp> {
+    Ok(Smtp::new(&SmtpConfig {
+        server: settings.server.clone(),
+        login: settings.login.clone(),
+        from: settings.from.clone(),
+        unsubscribe_url: settings.unsubscribe_url.clone(),
+        send_timeout: config.send_timeout,
+    })?)
+}
+
+fn modem(
+    settings: &ModemSettings,
+    config: &Config,
+    account: Option<&str>,
+) -> anyhow::Result<Modem> {
+    let sender = match account {
+        None => config.default_sender.as_ref(),
+        Some(name) => {
+            let own = config.accounts.iter().find(|own| own.name == name);
+            own.and_then(|own| own.sender.as_ref())
         }
     };
-    Ok(match &config.webhook {
-        Some(settings) => providers.with(Channel::Webhook, Arc::new(webhook(settings, config)?)),
-        None => providers,
-    })
+    Ok(Modem::new(ModemConfig {
+        account: account.unwrap_or(LaneKey::DEFAULT_ACCOUNT).to_owned(),
+        port: settings.port.clone(),
+        pin: settings.pin.clone(),
+        sender: sender.cloned().context("a modem needs a sender")?,
+        send_timeout: config.send_timeout,
+    }))
 }
 
 fn webhook(settings: &WebhookSettings, config: &Config) -> anyhow::Result<Webhook> {
@@ -194,7 +277,11 @@ fn most(config: &Config) -> NonZeroUsize {
     NonZeroUsize::new(config.max_in_flight).unwrap_or(NonZeroUsize::MIN)
 }
 
-pub(super) fn twilio(settings: &TwilioSettings, config: &Config) -> anyhow::Result<Twilio> {
+pub(super) fn twilio(
+    settings: &TwilioSettings,
+    config: &Config,
+    account: Option<&str>,
+) -> anyhow::Result<Twilio> {
     let credentials = match &settings.api_key {
         Some(key) => Credentials::ApiKey {
             sid: key.sid.clone(),
@@ -209,7 +296,9 @@ pub(super) fn twilio(settings: &TwilioSettings, config: &Config) -> anyhow::Resu
         base_url: settings.base_url.clone(),
         send_timeout: config.send_timeout,
         max_in_flight: most(config),
-        status_callback: public_url.map(status_callback).transpose()?,
+        status_callback: public_url
+            .map(|url| status_callback(url, account))
+            .transpose()?,
     };
     Ok(Twilio::new(&twilio)?)
 }

@@ -7,9 +7,12 @@ use uuid::Uuid;
 use super::when::{self, FORMS, When};
 use super::{Usage, output, session};
 use crate::config::Sources;
+use crate::forecast::Forecast;
 use crate::message::segments::Segments;
-use crate::message::{Address, Channel, Moment, Sender, SenderError};
+use crate::message::{Address, Channel, MessageId, Moment, Sender, SenderError};
+use crate::policy::{self, Validate};
 use crate::provider;
+use crate::store::StoreError;
 use crate::store::doctor::database_time;
 use crate::store::forecast;
 use crate::store::user::{Draft, UserSession};
@@ -26,7 +29,8 @@ Example:
   punctual schedule --to +13105551234 --body 'Tea is ready' --at 'in 4m'
   punctual schedule --to +13105551234 --template appointment --var name=Ada --var time=9:00 --at 'in 1h'
 
-Inserts a row into scheduled_messages, as your app would; a running `punctual run` sends it.";
+Inserts a row into scheduled_messages, as your app would, and says what will happen to it, as it was known before the row
+was committed; a running `punctual run` sends it. With --dry-run the row is inserted too, so that the table's checks and triggers apply, and the transaction is rolled back.";
 
 /// Schedule one message.
 #[derive(Debug, clap::Args)]
@@ -90,6 +94,10 @@ pub(super) struct Args {
     /// Accept a time in the past (sent at once, or cancelled if older than the allowed lateness)
     #[arg(long)]
     past_ok: bool,
+
+    /// Say what would happen to it, and insert nothing
+    #[arg(long)]
+    dry_run: bool,
 
     /// Print JSON, with times in UTC
     #[arg(long)]
@@ -166,6 +174,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let now = database_time(client).await?;
         let times = Times::checked(&at, send_before.as_ref(), now, args.past_ok)?;
         let app = UserSession::new(client);
+        check_number(client, &to, sources).await?;
         let text = Text::of(&app, &args).await?;
         if text.parts.len() > 1 {
             let n = text.parts.len();
@@ -173,11 +182,25 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
                 "the text is sent in {n} parts, one after the other"
             ));
         }
-        let mut scheduled = insert(&app, &args, &to, text, &times).await?;
-        // An app's role may have no right on what it depends on.
-        let known = forecast::forecasts(client, &[scheduled.id], &session::assumed(sources)).await;
-        scheduled.forecast = known.ok().and_then(|mut known| known.take(scheduled.id));
-        Ok(scheduled)
+        let scheduled = app.at_once(!args.dry_run, async || {
+            let (id, mut scheduled) = insert(&app, &args, &to, text, &times).await?;
+            // Before anybody can send it.
+            let foreseen = app.apart(async || foreseen(client, id, sources).await);
+            let foreseen = foreseen.await?;
+            if args.dry_run {
+                scheduled.forecast = foreseen.map_err(super::refused)?;
+                anyhow::ensure!(
+                    scheduled.forecast.is_some(),
+                    "a trigger of the table would end the message at once"
+                );
+            } else {
+                // An app's role may have no right on what it depends on.
+                scheduled.forecast = foreseen.ok().flatten();
+                scheduled.id = Some(id);
+            }
+            Ok(scheduled)
+        });
+        scheduled.await.map_err(super::refused)?
     })
     .await?;
     if let Some(note) = at.note() {
@@ -191,6 +214,41 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         return output::print(&format!("{text}\n"));
     }
     output::print(&show(&scheduled, &local))
+}
+
+/// What will happen to a message; `None`: it is not pending.
+async fn foreseen(
+    client: &tokio_postgres::Client,
+    id: MessageId,
+    sources: &Sources,
+) -> Result<Option<Forecast>, StoreError> {
+    let mut known = forecast::forecasts(client, &[id], &session::assumed(sources)).await?;
+    Ok(known.take(id))
+}
+
+/// Says what is wrong with the recipient's number, or refuses it where the daemon does.
+async fn check_number(
+    client: &tokio_postgres::Client,
+    to: &Address,
+    sources: &Sources,
+) -> Result<(), Usage> {
+    let Some(fault) = policy::number_fault(to) else {
+        return Ok(());
+    };
+    // An app's role may have no right on what the daemon has published.
+    let around = forecast::surroundings(client, &session::assumed(sources)).await;
+    if around.is_ok_and(|around| around.rules.validate == Validate::Refuse) {
+        let why = format!(
+            "{}; PUNCTUAL_VALIDATE=refuse sends nothing to such numbers",
+            fault.text()
+        );
+        return Err(Usage::of("--to")(why));
+    }
+    output::remark(&format!(
+        "the provider may refuse the number: {}",
+        fault.text()
+    ));
+    Ok(())
 }
 
 /// The error for a time in the past.
@@ -242,7 +300,7 @@ async fn insert(
     to: &Address,
     text: Text,
     times: &Times,
-) -> anyhow::Result<Summary> {
+) -> anyhow::Result<(MessageId, Summary)> {
     let draft = Draft {
         channel: args.channel.as_str(),
         to: to.as_str(),
@@ -262,8 +320,8 @@ async fn insert(
     let Some(id) = id else {
         anyhow::bail!("nothing was scheduled: a trigger of the table skipped the row");
     };
-    Ok(Summary {
-        id,
+    let summary = Summary {
+        id: None,
         channel: args.channel.as_str(),
         to: to.masked(),
         scheduled_at: times.at,
@@ -283,5 +341,6 @@ async fn insert(
         forecast: None,
         now: times.now,
         remarks: text.remarks,
-    })
+    };
+    Ok((id, summary))
 }

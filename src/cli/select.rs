@@ -33,10 +33,10 @@ pub(super) struct FilterArgs {
     /// The beginning of an id, a recipient, or the provider's id
     #[arg(long = "search", value_name = "TEXT", value_parser = search, allow_hyphen_values = true)]
     search: Option<Search>,
-    /// Of this user
+    /// Messages of this user
     #[arg(long, value_name = "ID")]
     user: Option<Uuid>,
-    /// Of this campaign
+    /// Messages of this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<Uuid>,
     /// Made from this template
@@ -81,9 +81,15 @@ impl FilterArgs {
         };
         filter.statuses.sort_unstable();
         filter.statuses.dedup();
-        let reason = self.reason.as_deref().unwrap_or_default();
-        let set = filter.set("reason", reason);
-        set.map_err(|error| Usage::of("the filter")(error.to_string()))?;
+        let usage = |error: FilterError| Usage::of("the filter")(error.to_string());
+        if let Some(reason) = &self.reason {
+            // An empty one counts as none in a form; here it is a variable that was not set, and must not mean all.
+            if reason.trim().is_empty() {
+                return Err(usage(FilterError::Reason));
+            }
+            filter.set("reason", reason).map_err(usage)?;
+        }
+        filter.check().map_err(usage)?;
         Ok(filter)
     }
 }
@@ -93,7 +99,7 @@ pub(super) fn store(dsn: &Dsn) -> Store {
     Store::new(dsn.pool(1), InstanceId::fresh()).with_look_ups(Some(LookUpPlan::UNHEARD.first()))
 }
 
-/// The one message that is named so.
+/// The one message that matches.
 pub(super) async fn one(store: &Store, dsn: &Dsn, named: &Search) -> anyhow::Result<MessageId> {
     if let Search::Id { first, last } = named
         && first == last
@@ -102,7 +108,7 @@ pub(super) async fn one(store: &Store, dsn: &Dsn, named: &Search) -> anyhow::Res
     }
     let found = store.search(named, SHOWN + 1).await?;
     match found.as_slice() {
-        [] => bail!("no message in {dsn} is named so"),
+        [] => bail!("no message in {dsn} matches"),
         [id] => Ok(*id),
         several => {
             let ids: Vec<Uuid> = several.iter().take(SHOWN).map(|id| id.0).collect();
@@ -113,8 +119,7 @@ pub(super) async fn one(store: &Store, dsn: &Dsn, named: &Search) -> anyhow::Res
                 ""
             };
             let shown = ids.len();
-            let mut text =
-                format!("{shown}{more} messages are named so; write more of the id of one:");
+            let mut text = format!("{shown}{more} messages match; give more characters of the id:");
             for Listed {
                 id,
                 status,

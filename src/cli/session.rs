@@ -4,7 +4,7 @@ use anyhow::Context;
 use tokio_postgres::Client;
 
 use crate::config::{self, Config, Sources};
-use crate::message::{Capabilities, Channel, Sender};
+use crate::message::{Capabilities, Channel, ProviderCapabilities, Sender};
 use crate::provider;
 use crate::store::Dsn;
 use crate::store::forecast::Assumed;
@@ -29,8 +29,24 @@ pub(super) fn assumed(sources: &Sources) -> Assumed {
 
 /// The same of these settings.
 pub(super) fn assumed_of(config: Option<&Config>) -> Assumed {
-    let channels = config.map(Config::channels);
-    let channels = channels.unwrap_or_else(|| Channel::UNDERSTOOD.to_vec());
+    let capabilities = match config {
+        None => capabilities(Channel::UNDERSTOOD.to_vec()),
+        Some(config) => {
+            let accounts = config.accounts.iter();
+            accounts.fold(capabilities(config.channels()), |all, account| {
+                all.with_account(&account.name, capabilities(account.channels()))
+            })
+        }
+    };
+    Assumed {
+        rules: config.map(Config::rules).unwrap_or_default(),
+        capabilities,
+        provider: provider::TEXTS,
+    }
+}
+
+/// Providers for these channels.
+fn capabilities(channels: Vec<Channel>) -> ProviderCapabilities {
     let carrier = |channel: Channel| {
         let capabilities = match channel {
             Channel::Sms => provider::TEXTS,
@@ -38,11 +54,7 @@ pub(super) fn assumed_of(config: Option<&Config>) -> Assumed {
         };
         (channel, capabilities)
     };
-    Assumed {
-        rules: config.map(Config::rules).unwrap_or_default(),
-        carriers: channels.into_iter().map(carrier).collect(),
-        provider: provider::TEXTS,
-    }
+    channels.into_iter().map(carrier).collect()
 }
 
 /// Does `work` within a session. If the connection is lost, the error is its cause.

@@ -19,7 +19,7 @@ pub use stopwatch::Stopwatch;
 pub use wake::WakeTimer;
 pub use zones::ZoneData;
 
-/// See the module.
+/// The machine's clocks, and the offset of the database's.
 #[derive(Debug, Default)]
 pub struct Clock {
     offset: Mutex<Offset>,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use humantime::format_duration;
 
+use crate::message::{LaneKey, SenderTaken};
+
 /// The settings are invalid, for at least one reason. Displays one reason per line.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", lines(.0))]
@@ -39,8 +41,8 @@ pub enum Problem {
     /// A required setting is missing.
     #[error("{key} is required: set it to {expected}")]
     Missing {
-        /// The environment variable.
-        key: &'static str,
+        /// The environment variable, or the key in the file.
+        key: String,
         /// A description of valid values.
         expected: &'static str,
     },
@@ -48,9 +50,38 @@ pub enum Problem {
     #[error("{given} is set without {missing}: set both or neither")]
     Half {
         /// The one that is set.
-        given: &'static str,
+        given: String,
         /// The one that is not.
-        missing: &'static str,
+        missing: String,
+    },
+    /// A password that would cross a network in the clear.
+    #[error(
+        "{password} is set, and {server} has no TLS, so the password could be read on the way: use smtp:// or smtps://"
+    )]
+    PlainPassword {
+        /// The setting with the server.
+        server: String,
+        /// The setting with the password.
+        password: String,
+    },
+    /// The name of an account that is not one.
+    #[error(
+        "[accounts.{name}] in {} is not valid: an account's name is up to 32 of a-z, 0-9, - and _, and not {} or {}",
+        path.display(), LaneKey::DEFAULT_ACCOUNT, LaneKey::UNKNOWN_ACCOUNT
+    )]
+    AccountName {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sender that chooses more than one account.
+    #[error("accounts.{account}: {taken}")]
+    SenderTaken {
+        /// The account that has it too.
+        account: String,
+        /// The one that had it.
+        taken: SenderTaken,
     },
     /// A secret given as a value and as a file.
     #[error("{key} and {file_key} are both set: keep one")]

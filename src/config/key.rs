@@ -63,6 +63,7 @@ settings! {
     TIMEZONE       Plain   "PUNCTUAL_TIMEZONE"       "timezone";
     BUSINESS_HOURS Plain   "PUNCTUAL_BUSINESS_HOURS" "business_hours";
     HOURS_BY_TYPE  Plain   "PUNCTUAL_HOURS_BY_TYPE"  "hours_by_type";
+    HOURS_BY_CAMPAIGN Plain "PUNCTUAL_HOURS_BY_CAMPAIGN" "hours_by_campaign";
     URGENT_PASSES  Plain   "PUNCTUAL_URGENT_PASSES_QUIET_HOURS" "urgent_passes_quiet_hours";
     LIMIT_SOURCE   Plain   "PUNCTUAL_LIMIT_SOURCE"   "limit_source";
     PART_SEPARATOR Emptiable "PUNCTUAL_PART_SEPARATOR" "part_separator";
@@ -74,6 +75,13 @@ settings! {
     LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
     WEBHOOK_SECRET Secret  "PUNCTUAL_WEBHOOK_SECRET" "webhook.secret";
     WEBHOOK_ALLOW  Plain   "PUNCTUAL_WEBHOOK_ALLOW"  "webhook.allow";
+    SMTP           Private "PUNCTUAL_SMTP"           "smtp.server";
+    SMTP_USER      Private "PUNCTUAL_SMTP_USER"      "smtp.user";
+    SMTP_PASSWORD  Secret  "PUNCTUAL_SMTP_PASSWORD"  "smtp.password";
+    SMTP_FROM      Private "PUNCTUAL_SMTP_FROM"      "smtp.from";
+    UNSUBSCRIBE_URL Private "PUNCTUAL_UNSUBSCRIBE_URL" "smtp.unsubscribe_url";
+    MODEM          Plain   "PUNCTUAL_MODEM"          "modem.port";
+    MODEM_PIN      Secret  "PUNCTUAL_MODEM_PIN"      "modem.pin";
     ACCOUNT_SID    Private "TWILIO_ACCOUNT_SID"      "twilio.account_sid";
     AUTH_TOKEN     Secret  "TWILIO_AUTH_TOKEN"       "twilio.auth_token";
     API_KEY        Secret  "TWILIO_API_KEY"          "twilio.api_key";
@@ -84,6 +92,42 @@ settings! {
     TEST1_NUMBER   Private "TWILIO_TEST1_PHONE_NUMBER" "twilio.test1_phone_number";
     PHONE_NUMBER   Private "TWILIO_PHONE_NUMBER"       "twilio.phone_number";
     MAIN_NUMBER    Private "TWILIO_MAIN_PHONE_NUMBER"  "twilio.main_phone_number";
+}
+
+/// What chooses an account in the settings file: the senders of its messages. Only of accounts next to the default one.
+pub(super) const SENDERS: Setting = Setting {
+    env: "accounts.NAME.senders",
+    file: "senders",
+    kind: Kind::Private,
+};
+
+/// The keys of an account, a table in the settings file: each is the setting of the default account without its table.
+pub(super) const OF_ACCOUNT: [&Setting; 18] = [
+    &PROVIDER,
+    &ACCOUNT_SID,
+    &AUTH_TOKEN,
+    &API_KEY,
+    &API_SECRET,
+    &API_BASE_URL,
+    &SERVICE_SID,
+    &FROM_NUMBER,
+    &SENDERS,
+    &WEBHOOK_SECRET,
+    &WEBHOOK_ALLOW,
+    &SMTP,
+    &SMTP_USER,
+    &SMTP_PASSWORD,
+    &SMTP_FROM,
+    &UNSUBSCRIBE_URL,
+    &MODEM,
+    &MODEM_PIN,
+];
+
+impl Setting {
+    /// The key in the table of an account.
+    pub(super) fn of_account(&self) -> &'static str {
+        self.file.rsplit('.').next().unwrap_or(self.file)
+    }
 }
 
 pub(super) fn is_known(

@@ -4,6 +4,7 @@
 //! into types that cannot hold an invalid value. All problems are reported at once, each with its
 //! key; a value that may be secret or private is never repeated.
 
+mod accounts;
 mod database;
 mod error;
 mod key;
@@ -11,6 +12,7 @@ mod provider;
 mod raw;
 mod secret_file;
 mod show;
+mod smtp;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -29,14 +32,16 @@ use crate::clock::ZoneData;
 use crate::http::{RuntimeDir, RuntimeError, TokenKind};
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
-use crate::message::{Channel, InDoubt, Retention, Sender};
-use crate::policy::{BusinessHours, HoursByType, Rules, Validate};
+use crate::message::{InDoubt, Retention, Routes, Sender};
+use crate::policy::{BusinessHours, HoursByCampaign, HoursByType, Rules, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 
+pub use accounts::Account;
 pub use database::{Database, app_schema, database};
 pub use error::{ConfigError, Problem};
-pub use provider::{ApiKey, ProviderChoice, TwilioSettings, WebhookSettings};
+pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings, WebhookSettings};
 pub use raw::Sources;
+pub use smtp::SmtpSettings;
 pub use state::StateSetting;
 pub use values::LogFormat;
 
@@ -51,9 +56,13 @@ pub struct Config {
     pub http: HttpSettings,
     /// The provider.
     pub provider: ProviderChoice,
-    /// Webhooks beside it.
-    pub webhook: Option<WebhookSettings>,
-    /// The sender of rows without a `from_number`.
+    /// Those of other channels beside it.
+    pub beside: Vec<ProviderChoice>,
+    /// The accounts next to the default one.
+    pub accounts: Vec<Account>,
+    /// Which account sends a message.
+    pub routes: Arc<Routes>,
+    /// The sender of rows without a `from_number`, of the default account.
     pub default_sender: Option<Sender>,
     /// How far ahead messages are armed, 10 s to 1 h.
     pub horizon: Duration,
@@ -79,6 +88,8 @@ pub struct Config {
     pub business_hours: Option<BusinessHours>,
     /// `PUNCTUAL_HOURS_BY_TYPE`.
     pub hours_by_type: HoursByType,
+    /// `PUNCTUAL_HOURS_BY_CAMPAIGN`.
+    pub hours_by_campaign: HoursByCampaign,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -161,7 +172,10 @@ impl Config {
         let http = http_of(&mut raw, state_dir.set().map(Into::into), sources);
         let provider = provider::choose(&mut raw);
         let texts = provider.as_ref().map(|(provider, _)| provider);
-        let default_sender = provider::default_sender(&mut raw, texts);
+        let set_sender = provider::set_sender(&mut raw);
+        let is_trial = matches!(texts, Some(ProviderChoice::Console));
+        let (accounts, routes) = accounts::accounts(&mut raw, set_sender.as_ref(), is_trial);
+        let default_sender = set_sender.or_else(|| texts.and_then(provider::fallback_sender));
         let horizon = raw.or(&key::HORIZON, "1h", values::horizon);
         let lead = raw.or(&key::LEAD, "auto", values::lead);
         let max_in_flight = raw.or(&key::MAX_IN_FLIGHT, "256", values::max_in_flight);
@@ -174,6 +188,7 @@ impl Config {
         });
         let business_hours = raw.or(&key::BUSINESS_HOURS, "off", values::business_hours);
         let hours_by_type = raw.or(&key::HOURS_BY_TYPE, "none", values::hours_by_type);
+        let hours_by_campaign = raw.or(&key::HOURS_BY_CAMPAIGN, "none", values::hours_by_campaign);
         let urgent_passes_quiet_hours = raw.or(&key::URGENT_PASSES, "false", values::yes_or_no);
         let limit_source = raw.or(&key::LIMIT_SOURCE, "punctual", values::limit_source);
         let part_separator = raw.or(&key::PART_SEPARATOR, SEPARATOR, values::part_separator);
@@ -185,11 +200,13 @@ impl Config {
             format: raw.or(&key::LOG_FORMAT, "text", values::log_format),
         };
         match (database, provider) {
-            (Some(database), Some((provider, webhook))) if raw.problems.is_empty() => Ok(Self {
+            (Some(database), Some((provider, beside))) if raw.problems.is_empty() => Ok(Self {
                 database,
                 http,
                 provider,
-                webhook,
+                beside,
+                accounts,
+                routes: Arc::new(routes),
                 default_sender,
                 horizon,
                 lead,
@@ -203,6 +220,7 @@ impl Config {
                 timezone,
                 business_hours,
                 hours_by_type,
+                hours_by_campaign,
                 urgent_passes_quiet_hours,
                 limit_source,
                 part_separator,
@@ -215,25 +233,18 @@ impl Config {
         }
     }
 
-    /// The channels that have a provider.
-    pub fn channels(&self) -> Vec<Channel> {
-        let mut channels = self.provider.channels();
-        if self.webhook.is_some() && !channels.contains(&Channel::Webhook) {
-            channels.push(Channel::Webhook);
-        }
-        channels
-    }
-
     /// The settings of the policy.
     pub fn rules(&self) -> Rules {
         Rules {
             default_sender: self.default_sender.clone(),
+            routes: Arc::clone(&self.routes),
             max_lateness: self.max_lateness,
             in_doubt: self.in_doubt,
             zones: self.zone_data.zones.clone(),
             timezone: self.timezone.clone(),
             business_hours: self.business_hours.clone(),
             hours_by_type: self.hours_by_type.clone(),
+            hours_by_campaign: self.hours_by_campaign.clone(),
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: self.limit_source,
             part_separator: self.part_separator.clone(),
@@ -243,7 +254,7 @@ impl Config {
         }
     }
 
-    /// The settings in the form of `punctual.toml`, with `***` for every secret.
+    /// As `punctual.toml`, with `***` for every secret.
     pub fn to_toml(&self) -> String {
         show::to_toml(self)
     }

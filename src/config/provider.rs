@@ -1,16 +1,20 @@
 //! The settings of the provider: which one, credentials, default sender.
 
 use std::fmt::Display;
+use std::iter;
 use std::str::FromStr;
 
 use secrecy::SecretString;
 
+use super::Config;
 use super::error::Problem;
-use super::key;
+use super::key::{self, Setting};
 use super::raw::Raw;
+use super::smtp::{self, SmtpSettings};
 use super::values;
 use crate::message::{Channel, Sender};
 use crate::provider;
+use crate::provider::modem::Port;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
 use crate::provider::webhook::{Allowed, Secrets};
 
@@ -19,8 +23,12 @@ use crate::provider::webhook::{Allowed, Secrets};
 pub enum ProviderChoice {
     /// Twilio's Messages API.
     Twilio(TwilioSettings),
-    /// Endpoints are called, and no other channel has a provider.
+    /// A GSM modem.
+    Modem(ModemSettings),
+    /// Endpoints are called.
     Webhook(WebhookSettings),
+    /// E-mail by an SMTP server.
+    Smtp(SmtpSettings),
     /// Messages are printed, not delivered.
     Console,
 }
@@ -29,19 +37,65 @@ impl ProviderChoice {
     /// The channels that it carries.
     pub fn channels(&self) -> Vec<Channel> {
         match self {
-            Self::Twilio(_) => vec![Channel::Sms],
+            Self::Twilio(_) | Self::Modem(_) => vec![Channel::Sms],
             Self::Webhook(_) => vec![Channel::Webhook],
+            Self::Smtp(_) => vec![Channel::Email],
             Self::Console => Channel::UNDERSTOOD.to_vec(),
         }
+    }
+
+    /// The same with others beside it.
+    pub(super) fn with(&self, beside: &[Self]) -> Vec<Channel> {
+        let mut channels = self.channels();
+        for other in beside {
+            let own = other.channels();
+            channels.extend(own.into_iter().filter(|own| !self.channels().contains(own)));
+        }
+        channels
     }
 
     /// The word for it in the settings.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Twilio(_) => "twilio",
+            Self::Modem(_) => "modem",
             Self::Webhook(_) => "webhook",
+            Self::Smtp(_) => "smtp",
             Self::Console => "console",
         }
+    }
+
+    /// Its settings, if it is webhooks.
+    pub const fn webhook(&self) -> Option<&WebhookSettings> {
+        match self {
+            Self::Webhook(settings) => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// Its settings, if it is an SMTP server.
+    pub const fn smtp(&self) -> Option<&SmtpSettings> {
+        match self {
+            Self::Smtp(settings) => Some(settings),
+            _ => None,
+        }
+    }
+}
+
+impl Config {
+    /// The channels of the default account that have a provider.
+    pub fn channels(&self) -> Vec<Channel> {
+        self.provider.with(&self.beside)
+    }
+
+    /// The providers of each account; `None`: of the default one.
+    pub fn each_provider(&self) -> impl Iterator<Item = (Option<&str>, &ProviderChoice)> {
+        let own = iter::once(&self.provider).chain(&self.beside);
+        let others = self.accounts.iter().flat_map(|account| {
+            let of = iter::once(&account.provider).chain(&account.beside);
+            of.map(|provider| (Some(account.name.as_str()), provider))
+        });
+        own.map(|provider| (None, provider)).chain(others)
     }
 }
 
@@ -52,6 +106,15 @@ pub struct WebhookSettings {
     pub secrets: Secrets,
     /// Where requests may go in addition to the internet.
     pub allowed: Allowed,
+}
+
+/// The settings of a modem.
+#[derive(Clone, Debug)]
+pub struct ModemSettings {
+    /// Where it is.
+    pub port: Port,
+    /// The PIN of its SIM.
+    pub pin: Option<SecretString>,
 }
 
 /// The settings of Twilio.
@@ -77,10 +140,12 @@ pub struct ApiKey {
 }
 
 /// The words for providers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
     Twilio,
+    Modem,
     Webhook,
+    Smtp,
     Console,
 }
 
@@ -90,38 +155,67 @@ impl FromStr for Word {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "twilio" => Ok(Self::Twilio),
+            "modem" => Ok(Self::Modem),
             "webhook" => Ok(Self::Webhook),
+            "smtp" => Ok(Self::Smtp),
             "console" => Ok(Self::Console),
-            "modem" => Err("twilio, webhook or console (this version has no other)"),
-            _ => Err("twilio, webhook or console"),
+            _ => Err("twilio, modem, webhook, smtp or console"),
         }
     }
 }
 
-/// The provider, and webhooks beside it if they are set too. `None` only if a problem was reported.
-pub(super) fn choose(raw: &mut Raw) -> Option<(ProviderChoice, Option<WebhookSettings>)> {
-    match raw.or(&key::PROVIDER, "twilio", said::<Word>) {
-        Word::Twilio => {
-            let (twilio, webhook) = (twilio_settings(raw), webhook_beside(raw));
-            Some((ProviderChoice::Twilio(twilio?), webhook))
-        }
-        Word::Console => Some((ProviderChoice::Console, webhook_beside(raw))),
-        Word::Webhook => Some((ProviderChoice::Webhook(webhook_settings(raw)?), None)),
+/// The provider, and those of other channels beside it whose settings are given too. `None` only if a problem was
+/// reported.
+pub(super) fn choose(raw: &mut Raw) -> Option<(ProviderChoice, Vec<ProviderChoice>)> {
+    let word = raw.or(&key::PROVIDER, "twilio", said::<Word>);
+    let chosen = match word {
+        Word::Twilio => twilio_settings(raw).map(ProviderChoice::Twilio),
+        Word::Modem => modem_settings(raw).map(ProviderChoice::Modem),
+        Word::Webhook => webhook_settings(raw).map(ProviderChoice::Webhook),
+        Word::Smtp => smtp::read(raw).map(ProviderChoice::Smtp),
+        Word::Console => Some(ProviderChoice::Console),
+    };
+    let mut beside = Vec::new();
+    if word != Word::Webhook && is_on(raw, &key::WEBHOOK_SECRET, &[&key::WEBHOOK_ALLOW]) {
+        beside.extend(webhook_settings(raw).map(ProviderChoice::Webhook));
     }
+    let more = [
+        &key::SMTP_USER,
+        &key::SMTP_PASSWORD,
+        &key::SMTP_FROM,
+        &key::UNSUBSCRIBE_URL,
+    ];
+    if word != Word::Smtp && is_on(raw, &key::SMTP, &more) {
+        beside.extend(smtp::read(raw).map(ProviderChoice::Smtp));
+    }
+    Some((chosen?, beside))
 }
 
-/// Webhooks beside another provider: a secret turns them on.
-fn webhook_beside(raw: &mut Raw) -> Option<WebhookSettings> {
-    if raw.is_given(&key::WEBHOOK_SECRET) {
-        return webhook_settings(raw);
-    }
-    if raw.is_given(&key::WEBHOOK_ALLOW) {
+/// Whether another provider is to be beside the one that is chosen: its first setting turns it on.
+fn is_on(raw: &mut Raw, first: &Setting, more: &[&Setting]) -> bool {
+    let is_on = raw.is_given(first);
+    if let Some(given) = more.iter().find(|more| !is_on && raw.is_given(more)) {
         raw.problem(Problem::Half {
-            given: key::WEBHOOK_ALLOW.env,
-            missing: key::WEBHOOK_SECRET.env,
+            given: raw.name(given),
+            missing: raw.name(first),
         });
     }
-    None
+    is_on
+}
+
+/// Whether both of a pair are given. One without the other is a problem.
+pub(super) fn pair(raw: &mut Raw, one: &Setting, other: &Setting) -> bool {
+    let (given, missing) = match (raw.is_given(one), raw.is_given(other)) {
+        (true, false) => (one, other),
+        (false, true) => (other, one),
+        (true, true) => return true,
+        (false, false) => return false,
+    };
+    raw.problem(Problem::Half {
+        given: raw.name(given),
+        missing: raw.name(missing),
+    });
+    false
 }
 
 fn webhook_settings(raw: &mut Raw) -> Option<WebhookSettings> {
@@ -135,6 +229,16 @@ fn webhook_settings(raw: &mut Raw) -> Option<WebhookSettings> {
         secrets: secrets?,
         allowed: allowed.unwrap_or_default(),
     })
+}
+
+fn modem_settings(raw: &mut Raw) -> Option<ModemSettings> {
+    let port = raw.require(
+        &key::MODEM,
+        "the modem's device, like /dev/ttyUSB0, or tcp: and host and port of a server that has one",
+        said::<Port>,
+    );
+    let pin = raw.get(&key::MODEM_PIN, values::pin);
+    Some(ModemSettings { port: port?, pin })
 }
 
 fn twilio_settings(raw: &mut Raw) -> Option<TwilioSettings> {
@@ -160,31 +264,29 @@ fn twilio_settings(raw: &mut Raw) -> Option<TwilioSettings> {
 
 fn api_key(raw: &mut Raw) -> Option<ApiKey> {
     let (sid, secret) = (&key::API_KEY, &key::API_SECRET);
-    let (given, missing) = match (raw.is_given(sid), raw.is_given(secret)) {
-        (true, false) => (sid.env, secret.env),
-        (false, true) => (secret.env, sid.env),
-        (true, true) | (false, false) => {
-            return Some(ApiKey {
-                sid: raw.get(sid, said::<ApiKeySid>)?,
-                secret: raw.get(secret, values::credential)?,
-            });
-        }
-    };
-    raw.problem(Problem::Half { given, missing });
-    None
+    if !pair(raw, sid, secret) {
+        return None;
+    }
+    Some(ApiKey {
+        sid: raw.get(sid, said::<ApiKeySid>)?,
+        secret: raw.get(secret, values::credential)?,
+    })
 }
 
 /// Parses by the provider's own rule, whose error describes valid values.
-fn said<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+pub(super) fn said<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|why: T::Err| why.to_string())
 }
 
 /// The sender of texts on the console where none is set: a first trial needs no account.
 const CONSOLE_SENDER: &str = "Console";
 
-/// The first that is set, in the documented order. The others are validated too, because an invalid
-/// one is a mistake even if it is not used.
-pub(super) fn default_sender(raw: &mut Raw, provider: Option<&ProviderChoice>) -> Option<Sender> {
+/// The sender of texts by a modem where none is set: the recipient sees the SIM's number whatever it is.
+const MODEM_SENDER: &str = "Modem";
+
+/// The first sender that is set, in the documented order. The others are validated too, because an invalid one is a
+/// mistake even if it is not used.
+pub(super) fn set_sender(raw: &mut Raw) -> Option<Sender> {
     let numbers = [
         &key::FROM_NUMBER,
         &key::TEST1_NUMBER,
@@ -203,9 +305,17 @@ pub(super) fn default_sender(raw: &mut Raw, provider: Option<&ProviderChoice>) -
         Ok(service @ Sender::Pool(_)) => Ok(service),
         _ => Err(pools.map_or_else(String::new, |form| form.to_string())),
     });
-    let trial = match provider {
-        Some(ProviderChoice::Console) => Sender::parse(CONSOLE_SENDER, None).ok(),
-        Some(ProviderChoice::Twilio(_) | ProviderChoice::Webhook(_)) | None => None,
+    chain.into_iter().flatten().next().or(service)
+}
+
+/// The sender of texts where none is set. It chooses no account: several may have it.
+pub(super) fn fallback_sender(provider: &ProviderChoice) -> Option<Sender> {
+    let name = match provider {
+        ProviderChoice::Console => CONSOLE_SENDER,
+        ProviderChoice::Modem(_) => MODEM_SENDER,
+        ProviderChoice::Twilio(_) | ProviderChoice::Webhook(_) | ProviderChoice::Smtp(_) => {
+            return None;
+        }
     };
-    chain.into_iter().flatten().next().or(service).or(trial)
+    Sender::parse(name, None).ok()
 }

@@ -12,6 +12,9 @@ use super::key::{
     self, FILE_VAR, Kind, NOT_SETTINGS, Setting, is_known, is_service_link, may_be_empty, similar,
 };
 use super::secret_file;
+use accounts::ACCOUNTS;
+
+mod accounts;
 
 /// The settings file in the working directory.
 const FILE: &str = "punctual.toml";
@@ -41,6 +44,8 @@ impl Sources {
 /// The values of one layer, by its names of the keys.
 struct Layer {
     values: BTreeMap<String, String>,
+    /// The names of the tables in [`ACCOUNTS`].
+    accounts: Vec<String>,
     /// Added to a key in messages.
     place: String,
     /// The base of relative paths in this layer.
@@ -63,6 +68,10 @@ struct Given {
 pub(super) struct Raw {
     given: HashMap<&'static str, Given>,
     pub(super) problems: Vec<Problem>,
+    /// The name in messages of the account whose table this is.
+    table: Option<String>,
+    /// The accounts next to the default one.
+    accounts: BTreeMap<String, HashMap<&'static str, Given>>,
 }
 
 impl Raw {
@@ -72,6 +81,8 @@ impl Raw {
         let mut raw = Self {
             given: HashMap::new(),
             problems: Vec::new(),
+            table: None,
+            accounts: BTreeMap::new(),
         };
         let env = raw.env_layer(sources);
         let file = raw.file_layer(sources, &env);
@@ -82,6 +93,9 @@ impl Raw {
             if let Some(given) = given {
                 raw.given.insert(setting.env, given);
             }
+        }
+        if let Some(file) = &file {
+            raw.read_accounts(file);
         }
         raw
     }
@@ -114,6 +128,7 @@ impl Raw {
         }
         Layer {
             values,
+            accounts: Vec::new(),
             place: String::new(),
             dir: sources.dir.clone(),
         }
@@ -150,11 +165,35 @@ impl Raw {
         };
         let mut layer = Layer {
             values: BTreeMap::new(),
+            accounts: Vec::new(),
             place: format!(" in {}", path.display()),
             dir: path.parent().map_or_else(PathBuf::new, Path::to_owned),
         };
-        self.walk(&table, "", &mut layer);
+        let (accounts, rest) = table.into_iter().partition(|(name, _)| name == ACCOUNTS);
+        self.walk(&rest, "", &mut layer);
+        self.walk_accounts(&accounts, &path, &mut layer);
         Some(layer)
+    }
+
+    /// Takes a value of the file; an empty text is none, but where it is a value.
+    fn take(&mut self, key: String, value: &toml::Value, layer: &mut Layer) {
+        match value {
+            toml::Value::String(text)
+                if text.trim().is_empty() && !may_be_empty(&key, |s| s.file) => {}
+            toml::Value::String(text) => {
+                layer.values.insert(key, text.clone());
+            }
+            toml::Value::Boolean(yes) => {
+                layer.values.insert(key, yes.to_string());
+            }
+            toml::Value::Integer(number) => {
+                layer.values.insert(key, number.to_string());
+            }
+            _ => {
+                let expected = "a string, an integer, true or false";
+                self.unusable(layer.name(&key), None, expected);
+            }
+        }
     }
 
     fn walk(&mut self, table: &toml::Table, prefix: &str, layer: &mut Layer) {
@@ -171,21 +210,7 @@ impl Raw {
                     similar: similar(&key, |s| s.file),
                     key: layer.name(&key),
                 }),
-                toml::Value::String(text)
-                    if text.trim().is_empty() && !may_be_empty(&key, |s| s.file) => {}
-                toml::Value::String(text) => {
-                    layer.values.insert(key, text.clone());
-                }
-                toml::Value::Boolean(yes) => {
-                    layer.values.insert(key, yes.to_string());
-                }
-                toml::Value::Integer(number) => {
-                    layer.values.insert(key, number.to_string());
-                }
-                _ => {
-                    let expected = "a string, an integer, true or false";
-                    self.unusable(layer.name(&key), None, expected);
-                }
+                _ => self.take(key, value, layer),
             }
         }
     }
@@ -275,7 +300,7 @@ impl Raw {
     ) -> Option<T> {
         if !self.is_given(setting) {
             self.problems.push(Problem::Missing {
-                key: setting.env,
+                key: self.name(setting),
                 expected,
             });
         }

@@ -1,14 +1,16 @@
 //! The effective settings as TOML, for `--print-config`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use humantime::format_duration;
 use serde::Serialize;
 
 use super::values::LogFormat;
-use super::{Config, ProviderChoice, StateSetting};
+use super::{Account, Config, ProviderChoice, StateSetting};
 use crate::message::Sender;
 use crate::message::facts::LimitSource;
+use crate::provider::smtp::UnsubscribeUrl;
 use crate::schedule::LeadSetting;
 
 /// Replaces a secret.
@@ -42,6 +44,7 @@ struct Shown<'a> {
     timezone: &'a str,
     business_hours: String,
     hours_by_type: String,
+    hours_by_campaign: String,
     urgent_passes_quiet_hours: bool,
     limit_source: &'static str,
     part_separator: &'a str,
@@ -54,7 +57,47 @@ struct Shown<'a> {
     log_format: LogFormat,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<Webhook>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smtp: Option<Smtp<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modem: Option<Modem>,
     twilio: Twilio<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    accounts: BTreeMap<&'a str, ShownAccount<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownAccount<'a> {
+    provider: &'static str,
+    #[serde(flatten)]
+    twilio: Twilio<'a>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    modem: Option<Modem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    senders: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    webhook: Option<Webhook>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    smtp: Option<Smtp<'a>>,
+}
+
+#[derive(Serialize)]
+struct Modem {
+    port: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pin: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Smtp<'a> {
+    server: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'static str>,
+    from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsubscribe_url: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -110,6 +153,7 @@ pub(super) fn to_toml(config: &Config) -> String {
             .as_ref()
             .map_or_else(|| "off".into(), ToString::to_string),
         hours_by_type: config.hours_by_type.to_string(),
+        hours_by_campaign: config.hours_by_campaign.to_string(),
         urgent_passes_quiet_hours: config.urgent_passes_quiet_hours,
         limit_source: match config.limit_source {
             LimitSource::Punctual => "punctual",
@@ -122,8 +166,15 @@ pub(super) fn to_toml(config: &Config) -> String {
         text_retention: config.retention.texts.map(kept),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
-        webhook: webhook(config),
-        twilio: twilio(config),
+        webhook: webhook(&config.provider, &config.beside),
+        smtp: smtp(&config.provider, &config.beside),
+        modem: modem(&config.provider),
+        twilio: twilio(&config.provider, config.default_sender.as_ref()),
+        accounts: config
+            .accounts
+            .iter()
+            .map(|own| account(config, own))
+            .collect(),
     };
     toml::to_string(&shown).expect("strings and numbers are valid TOML")
 }
@@ -136,19 +187,69 @@ fn kept(time: Duration) -> String {
     }
 }
 
-fn webhook(config: &Config) -> Option<Webhook> {
-    let settings = match &config.provider {
-        ProviderChoice::Webhook(settings) => Some(settings),
-        ProviderChoice::Twilio(_) | ProviderChoice::Console => config.webhook.as_ref(),
+fn account<'a>(config: &Config, account: &'a Account) -> (&'a str, ShownAccount<'a>) {
+    let senders: Vec<&str> = account.senders.iter().map(Sender::as_str).collect();
+    // What the sender is called where none is set is no setting.
+    let set = account.sender.as_ref();
+    let set = set.filter(|set| {
+        let mut choosing = config.routes.senders(&account.name);
+        choosing.any(|own| own == set.as_str())
+    });
+    let shown = ShownAccount {
+        provider: account.provider.as_str(),
+        twilio: twilio(&account.provider, set),
+        modem: modem(&account.provider),
+        senders: (!senders.is_empty()).then(|| senders.join(", ")),
+        webhook: webhook(&account.provider, &account.beside),
+        smtp: smtp(&account.provider, &account.beside),
     };
-    settings.map(|settings| Webhook {
+    (&account.name, shown)
+}
+
+/// Those of the account that are of one kind.
+fn one<'a, T>(
+    provider: &'a ProviderChoice,
+    beside: &'a [ProviderChoice],
+    of: impl FnMut(&'a ProviderChoice) -> Option<T>,
+) -> Option<T> {
+    std::iter::once(provider).chain(beside).find_map(of)
+}
+
+fn webhook(provider: &ProviderChoice, beside: &[ProviderChoice]) -> Option<Webhook> {
+    let settings = one(provider, beside, ProviderChoice::webhook)?;
+    Some(Webhook {
         secret: HIDDEN,
         allow: settings.allowed.to_string(),
     })
 }
 
-fn twilio(config: &Config) -> Twilio<'_> {
-    let mut shown = match &config.provider {
+fn smtp<'a>(provider: &'a ProviderChoice, beside: &'a [ProviderChoice]) -> Option<Smtp<'a>> {
+    let settings = one(provider, beside, ProviderChoice::smtp)?;
+    let login = settings.login.as_ref();
+    Some(Smtp {
+        server: settings.server.to_string(),
+        user: login.map(|(user, _)| user.as_str()),
+        password: login.map(|_| HIDDEN),
+        from: settings.from.to_string(),
+        unsubscribe_url: settings
+            .unsubscribe_url
+            .as_ref()
+            .map(UnsubscribeUrl::as_str),
+    })
+}
+
+fn modem(provider: &ProviderChoice) -> Option<Modem> {
+    match provider {
+        ProviderChoice::Modem(settings) => Some(Modem {
+            port: settings.port.to_string(),
+            pin: settings.pin.as_ref().map(|_| HIDDEN),
+        }),
+        _ => None,
+    }
+}
+
+fn twilio<'a>(provider: &'a ProviderChoice, sender: Option<&'a Sender>) -> Twilio<'a> {
+    let mut shown = match provider {
         ProviderChoice::Twilio(twilio) => Twilio {
             account_sid: Some(twilio.account_sid.as_str()),
             auth_token: Some(HIDDEN),
@@ -157,10 +258,10 @@ fn twilio(config: &Config) -> Twilio<'_> {
             api_base_url: Some(twilio.base_url.as_str()),
             ..Twilio::default()
         },
-        ProviderChoice::Webhook(_) | ProviderChoice::Console => Twilio::default(),
+        _ => Twilio::default(),
     };
     // The chain has been walked: its winner is shown under its first name.
-    match &config.default_sender {
+    match sender {
         Some(service @ Sender::Pool(_)) => shown.messaging_service_sid = Some(service.as_str()),
         Some(number) => shown.sms_from_number = Some(number.as_str()),
         None => {}

@@ -20,7 +20,7 @@ use crate::http::TOKEN_MIN;
 use crate::message::facts::LimitSource;
 use crate::message::parts::SEPARATOR;
 use crate::message::{InDoubt, Retention};
-use crate::policy::{BusinessHours, HoursByType, Validate};
+use crate::policy::{BusinessHours, HoursByCampaign, HoursByType, Validate};
 use crate::schedule::{LEAD_MAX, LeadSetting};
 use crate::store::{AppSchema, SchemaNameError};
 
@@ -57,7 +57,8 @@ const MAX_LATENESS: RangeInclusive<Duration> = SECOND..=Duration::from_secs(366 
 /// Longer than a minute between the parts of one message is a campaign.
 const PART_GAP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 
-/// The minimum is that of `punctual.retain`: a restored database, a late callback or a look-up may need what is younger.
+/// The minimum is that of `punctual.retain`: a restored database, a late callback or a look-up may need what is
+/// younger.
 const RETENTION: RangeInclusive<Duration> =
     Duration::from_secs(30 * DAY)..=Duration::from_secs(3660 * DAY);
 
@@ -169,6 +170,15 @@ pub(super) fn credential(text: &str) -> Parsed<SecretString> {
     }
 }
 
+/// The PIN of a SIM.
+pub(super) fn pin(text: &str) -> Parsed<SecretString> {
+    if (4..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
+        Ok(text.into())
+    } else {
+        Err("4 to 8 digits".into())
+    }
+}
+
 /// A token of the HTTP API. It must not only be well-formed, but hard to guess.
 pub(super) fn token(text: &str) -> Parsed<SecretString> {
     if text.len() >= TOKEN_MIN && text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -231,6 +241,15 @@ pub(super) fn hours_by_type(text: &str) -> Parsed<HoursByType> {
         format!(
             "none, or hours of message types like \
              `event_reminder = off | invoice = mon-fri 08:00-18:00`: {why}"
+        )
+    })
+}
+
+pub(super) fn hours_by_campaign(text: &str) -> Parsed<HoursByCampaign> {
+    text.parse().map_err(|why| {
+        format!(
+            "none, or hours of campaigns like \
+             `5f0c1c9e-0000-4000-8000-000000000001 = mon-fri 10:00-16:00`: {why}"
         )
     })
 }

@@ -1,4 +1,4 @@
-//! The backlog: how many messages are pending beyond the window. The count reads an index, and is made for
+//! How many messages are pending, in the window and beyond it (the backlog). The count reads an index, and is made for
 //! requests to the debug endpoint, so never more than one at a time nor more than one a second.
 
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
+use crate::limits::Limits;
 use crate::message::Uptime;
-use crate::reactor::Limits;
 use crate::reactor::report::{Overview, TimersReport, WindowReport};
-use crate::store::Store;
+use crate::store::{Pending, Store};
 
 /// The place of the count in a reply.
-type Place<T> = fn(&mut T) -> &mut WindowReport;
+type WindowOf<T> = fn(&mut T) -> &mut WindowReport;
 
 #[derive(Clone)]
 pub(super) struct Backlog {
     store: Store,
     limits: Arc<Limits>,
-    latest: Arc<Mutex<Option<(Uptime, u64)>>>,
+    latest: Arc<Mutex<Option<(Uptime, Pending)>>>,
 }
 
 impl Backlog {
@@ -38,7 +38,7 @@ impl Backlog {
         reply: oneshot::Sender<TimersReport>,
         now: Uptime,
     ) {
-        let window: Place<TimersReport> = |report| &mut report.window;
+        let window: WindowOf<TimersReport> = |report| &mut report.window;
         let fresh = self.limits.daemon.event_loop.backlog_fresh;
         self.complete(report, reply, now, fresh, window).await;
     }
@@ -50,7 +50,7 @@ impl Backlog {
         reply: oneshot::Sender<Overview>,
         now: Uptime,
     ) {
-        let window: Place<Overview> = |overview| &mut overview.timers.window;
+        let window: WindowOf<Overview> = |overview| &mut overview.timers.window;
         let fresh = self.limits.daemon.event_loop.backlog_fresh_repeated;
         self.complete(overview, reply, now, fresh, window).await;
     }
@@ -61,7 +61,7 @@ impl Backlog {
         reply: oneshot::Sender<T>,
         now: Uptime,
         fresh: Duration,
-        window: Place<T>,
+        window: WindowOf<T>,
     ) {
         let patience = self.limits.daemon.event_loop.backlog_patience;
         let turn = timeout(patience, self.latest.lock()).await;
@@ -70,19 +70,19 @@ impl Backlog {
             return;
         };
         if let Some((_, count)) = latest.filter(|(at, _)| now.since(*at) < fresh) {
-            window(&mut report).beyond = Some(count);
+            counted(window(&mut report), count);
             let _ = reply.send(report);
             return;
         }
         let count = self.store.bounded(
             self.store
-                .beyond(until, self.limits.daemon.event_loop.backlog_max),
+                .pending(until, self.limits.daemon.event_loop.backlog_max),
         );
         let mut count = std::pin::pin!(count);
         let in_time = timeout(patience, &mut count).await;
         if let Ok(Ok(count)) = in_time {
             *latest = Some((now, count));
-            window(&mut report).beyond = Some(count);
+            counted(window(&mut report), count);
         }
         // The client may have disconnected.
         let _ = reply.send(report);
@@ -91,4 +91,9 @@ impl Backlog {
             *latest = count.await.ok().map(|count| (now, count));
         }
     }
+}
+
+fn counted(window: &mut WindowReport, pending: Pending) {
+    window.waiting = Some(pending.within);
+    window.beyond = Some(pending.beyond);
 }

@@ -9,9 +9,10 @@ use super::event_loop::Wakers;
 use super::health::Health;
 use super::heartbeat::Heartbeat;
 use super::tasks::Tasks;
-use super::{Parts, unheard};
+use super::{Parts, text_capabilities, unheard};
+use crate::clock::Clock;
 use crate::dispatch::{Dispatch, Input};
-use crate::message::{Channel, InstanceId};
+use crate::message::InstanceId;
 use crate::receipt;
 use crate::store::{Lineage, Store, Watch};
 
@@ -34,7 +35,7 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Creates the pools; no connection is opened yet.
-    pub(super) fn of(parts: &Parts, instance: InstanceId) -> Self {
+    pub(super) fn of(parts: &Parts, instance: InstanceId, clock: &Arc<Clock>) -> Self {
         let lineage = Lineage::default();
         let kept = Some((&lineage, instance));
         let watch = Watch::over(parts.dsn.clone());
@@ -42,8 +43,9 @@ impl Connections {
         let callbacks = parts.callbacks.as_ref().map_or(0, |_| receipt::AT_ONCE);
         let pool = parts.dsn.pool_with(POOL + callbacks, kept, Some(&watch));
         let own = parts.dsn.pool_with(HEARTBEAT_POOL, kept, Some(&watch));
-        let texts = parts.providers.capabilities(Channel::Sms);
+        let texts = text_capabilities(&parts.providers);
         let store = Store::new(pool, instance)
+            .with_clock(Arc::clone(clock))
             .with_lineage(&lineage)
             .with_watch(watch)
             .with_rules(&parts.rules)
@@ -68,7 +70,7 @@ impl Connections {
         let clock = DatabaseClock {
             store: self.heartbeat.clone(),
             clock: Arc::clone(&dispatch.clock),
-            provider: dispatch.providers.get(Channel::Sms).cloned(),
+            provider: dispatch.providers.of_texts().cloned(),
             inputs: inputs.clone(),
             lost: Arc::clone(&wakers.clock_lost),
             limits: dispatch.limits.daemon.clock,

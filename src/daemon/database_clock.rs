@@ -8,9 +8,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock::{self, Clock};
 use crate::dispatch::Input;
+use crate::limits::daemon::ClockLimits;
 use crate::message::Uptime;
 use crate::provider::Provider;
-use crate::reactor::limits::daemon::ClockLimits;
 use crate::store::{Store, StoreError};
 
 pub(super) struct DatabaseClock {

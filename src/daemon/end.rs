@@ -51,7 +51,7 @@ impl Running {
             self.leave().await;
         }
         repeats::log_rest();
-        self.outcomes.rest();
+        self.outcomes.log_rest();
         self.servers.end().await;
         if let Some(failure) = failed {
             return Err(failure.into());

@@ -1,31 +1,39 @@
 //! Checks whether due messages are sent. Other checks observe the parts, this one observes the result: what
-//! has been due for ten seconds and is not claimed, which outcomes cannot be recorded, and why.
+//! has been due for ten seconds and is not claimed or not accepted, which outcomes cannot be recorded, and why.
 //!
 //! On the heartbeat's connections, because the cause may block all others.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use crate::clock;
-use crate::dispatch::{Dispatch, Failure, Noted};
-use crate::message::Uptime;
-use crate::metrics::{Waiting, WaitingCause as Cause};
-use crate::reactor::limits::daemon::HealthLimits;
-use crate::store::{Fault, Overdue, Store, StoreError};
+use crate::dispatch::Dispatch;
+use crate::message::{LaneKey, Uptime};
+use crate::metrics::Waiting;
+use crate::reactor::report::{Held, Remark};
+use crate::store::{PATIENCE, Store};
+
+mod judge;
+
+use judge::Seen;
 
 /// What the event loop knows.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
-    /// A breaker is open: due messages wait for the provider.
-    pub(super) breaker_open: bool,
-    /// As many requests as allowed are in flight: due messages wait for a permit.
-    pub(super) saturated: bool,
+#[derive(Clone, Debug, Default)]
+pub(super) struct LoopFacts {
+    /// The lanes whose due messages wait, because the provider refuses them or as many requests as allowed are in
+    /// flight.
+    pub(super) held: HashMap<LaneKey, Held>,
     /// Outcomes that are not recorded.
     pub(super) unrecorded: u64,
-    /// It connects, loads or shuts down, and is not ready because of that.
+    /// Those of requests that could not be recorded at the first try.
+    pub(super) delayed: u64,
+    /// How long ago the first of these requests ended.
+    pub(super) delayed_for: Duration,
+    /// It connects, loads or shuts down, or its clock is not known, and it is not ready because of that.
     pub(super) busy_otherwise: bool,
 }
 
@@ -35,11 +43,13 @@ pub(super) struct Health(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    facts: Facts,
+    facts: LoopFacts,
     unrecorded_since: Option<Uptime>,
     /// Since when nothing else keeps this daemon from claiming.
     claiming_since: Option<Uptime>,
-    reason: Option<Reason>,
+    reasons: Vec<Obstruction>,
+    /// The causes that were logged, and when each was last seen.
+    logged: HashMap<String, Uptime>,
 }
 
 impl Health {
@@ -49,42 +59,58 @@ impl Health {
     }
 
     /// Updates what the event loop knows.
-    pub(super) fn saw(&self, facts: Facts, now: Uptime) {
+    pub(super) fn saw(&self, facts: LoopFacts, now: Uptime) {
         let mut state = self.state();
-        state.facts = facts;
         let since = state.unrecorded_since.unwrap_or(now);
         state.unrecorded_since = (facts.unrecorded > 0).then_some(since);
         let since = state.claiming_since.unwrap_or(now);
         state.claiming_since = (!facts.busy_otherwise).then_some(since);
+        state.facts = facts;
     }
 
-    /// Why due messages are not sent.
-    pub(super) fn reason(&self) -> Option<String> {
-        self.state().reason.as_ref().map(ToString::to_string)
+    /// Why due messages are not sent: what makes this daemon not ready, and what it is ready in spite of.
+    pub(super) fn reasons(&self) -> (Vec<Remark>, Vec<Remark>) {
+        let state = self.state();
+        let of = |serious: bool| {
+            let reasons = state.reasons.iter();
+            let reasons = reasons.filter(|reason| reason.is_serious == serious);
+            reasons.map(Obstruction::remark).collect()
+        };
+        (of(true), of(false))
     }
 
     /// Checks until it is dropped.
     pub(super) async fn keep(self, store: Store, dispatch: Dispatch) {
-        let mut next = interval(dispatch.limits.daemon.health.every);
-        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let limits = dispatch.limits.daemon.health;
         loop {
-            next.tick().await;
-            self.check(&store, &dispatch).await;
+            let took = self.check(&store, &dispatch).await;
+            let rest = took.saturating_mul(limits.rest).min(limits.every_max);
+            sleep(rest.max(limits.every)).await;
         }
     }
 
-    async fn check(&self, store: &Store, dispatch: &Dispatch) {
+    /// Returns how long the statement that counts took, if it did not fail.
+    async fn check(&self, store: &Store, dispatch: &Dispatch) -> Duration {
         let limits = dispatch.limits.daemon.health;
-        let quarantined = store.quarantined_before();
-        let overdue = store.overdue(limits.patience, quarantined);
-        let overdue = store.within(limits.check_patience, overdue).await;
+        let facts = self.state().facts.clone();
+        let by_lane = !facts.held.is_empty();
+        let began = clock::reading().up;
+        let overdue = store.overdue(&limits, store.quarantined_before(), by_lane);
+        let overdue = store.within_at_work(limits.check_patience, PATIENCE, overdue);
+        let overdue = overdue.await;
+        let took = clock::reading().up.since(began);
+        let took = if overdue.is_ok() {
+            took
+        } else {
+            Duration::ZERO
+        };
         let faults = store
             .within(limits.check_patience, store.path_faults())
             .await;
         let now = clock::reading().up;
-        let (facts, unrecorded_since, claiming_since) = {
+        let (unrecorded_since, claiming_since) = {
             let state = self.state();
-            (state.facts, state.unrecorded_since, state.claiming_since)
+            (state.unrecorded_since, state.claiming_since)
         };
         let seen = Seen {
             facts,
@@ -93,175 +119,88 @@ impl Health {
             noted: dispatch.notes.get(),
             overdue,
             faults: faults.unwrap_or_default(),
+            no_effect: store.results_without_effect(),
             now,
             limits,
         };
-        let (waiting, reason) = seen.judge();
+        let judged = seen.judge();
+        let is_known = judged.is_some() && !seen.is_early();
+        let (waiting, reasons) = judged.unwrap_or_default();
         dispatch.metrics.set_waiting(waiting);
-        let before = std::mem::replace(&mut self.state().reason, reason.clone());
-        match (before, reason) {
-            (before, Some(reason))
-                if before
-                    .as_ref()
-                    .is_none_or(|before| before.why != reason.why) =>
-            {
-                tracing::warn!(%reason, "due messages are not sent, or their results are not recorded");
-            }
-            (Some(_), None) => tracing::info!("due messages are sent and recorded again"),
-            _ => {}
+        self.state().note(reasons, is_known, now, limits.recent);
+        took
+    }
+}
+
+/// The gauge, and the reasons.
+type Judged = (Waiting, Vec<Obstruction>);
+
+impl State {
+    /// Keeps the reasons of a check, and logs those that are new. `is_known`: the database responded, and this daemon
+    /// has been able to claim for long enough.
+    fn note(&mut self, reasons: Vec<Obstruction>, is_known: bool, now: Uptime, recent: Duration) {
+        for reason in self.news(&reasons, now, recent) {
+            tracing::warn!(%reason, "due messages are not sent, or their results are not recorded");
+        }
+        if is_known && self.are_over(now, recent) {
+            tracing::info!("due messages are sent and recorded again");
+        }
+        self.reasons = reasons;
+    }
+
+    /// The reasons that were not seen recently: each is logged once, also if several take turns.
+    fn news<'a>(
+        &mut self,
+        reasons: &'a [Obstruction],
+        now: Uptime,
+        recent: Duration,
+    ) -> Vec<&'a Obstruction> {
+        let is_new = |reason: &&Obstruction| {
+            let seen = self.logged.insert(reason.cause.clone(), now);
+            seen.is_none_or(|seen| now.since(seen) >= recent)
+        };
+        reasons.iter().filter(is_new).collect()
+    }
+
+    /// Forgets the causes that were not seen recently. Whether these were the last ones: not as soon as a check finds
+    /// none, because those about a limit come and go.
+    fn are_over(&mut self, now: Uptime, recent: Duration) -> bool {
+        let was_empty = self.logged.is_empty();
+        self.logged.retain(|_, seen| now.since(*seen) < recent);
+        self.logged.is_empty() && !was_empty
+    }
+}
+
+/// Why messages are not sent.
+#[derive(Clone, Debug)]
+struct Obstruction {
+    /// One word, without a name.
+    kind: &'static str,
+    /// The cause, without what is different at each check. It is logged when it is new.
+    cause: String,
+    /// How many messages, and for how long: other numbers with each check.
+    extent: Option<String>,
+    /// What is wrong, and what to do.
+    why: String,
+    /// Because of it this daemon is not ready.
+    is_serious: bool,
+}
+
+impl Obstruction {
+    fn remark(&self) -> Remark {
+        Remark {
+            kind: self.kind,
+            text: self.to_string(),
         }
     }
 }
 
-/// Why this daemon is not ready.
-#[derive(Clone, Debug)]
-struct Reason {
-    /// How many messages, and for how long: other numbers with each check.
-    extent: Option<String>,
-    /// The cause, and what to do. It is logged when it changes.
-    why: String,
-}
-
-impl fmt::Display for Reason {
+impl fmt::Display for Obstruction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(extent) = &self.extent {
             write!(f, "{extent}: ")?;
         }
         f.write_str(&self.why)
-    }
-}
-
-/// What one check found.
-struct Seen {
-    facts: Facts,
-    unrecorded_for: Option<Duration>,
-    claiming_for: Duration,
-    noted: Noted,
-    overdue: Result<Overdue, StoreError>,
-    faults: Vec<Fault>,
-    now: Uptime,
-    limits: HealthLimits,
-}
-
-impl Seen {
-    /// The state for the metrics, and the reason why this daemon is not ready.
-    fn judge(&self) -> (Waiting, Option<Reason>) {
-        let overdue = match &self.overdue {
-            Ok(overdue) => *overdue,
-            // The database is away, which is reported elsewhere.
-            Err(error) if error.is_away() => return (Waiting::default(), None),
-            Err(error) => {
-                let why = format!("{error}; `punctual doctor` says what to do");
-                return (Waiting::default(), Some(Reason { extent: None, why }));
-            }
-        };
-        let (cause, why) = self.cause(&overdue);
-        let at_will = [
-            (Cause::Paused, overdue.paused),
-            (Cause::Paced, overdue.paced),
-        ];
-        let at_will = at_will.into_iter().find(|(_, messages)| *messages > 0);
-        if let Some((kept_by, messages)) = at_will.filter(|_| overdue.messages == 0) {
-            let waiting = Waiting {
-                cause: Some(kept_by),
-                messages,
-                oldest_s: 0.0,
-            };
-            return (waiting, self.reason(&overdue, cause, why));
-        }
-        let waiting = Waiting {
-            cause: (overdue.messages > 0).then_some(cause),
-            messages: overdue.messages,
-            oldest_s: overdue.oldest.as_secs_f64(),
-        };
-        (waiting, self.reason(&overdue, cause, why))
-    }
-
-    fn reason(&self, overdue: &Overdue, cause: Cause, why: String) -> Option<Reason> {
-        if self.facts.busy_otherwise {
-            return None;
-        }
-        if let Some(reason) = self.unrecorded() {
-            return Some(reason);
-        }
-        if let Some(fault) = self.faults.iter().find(|fault| fault.is_certain) {
-            let why = format!("{}: {}", fault.found, fault.remedy);
-            return Some(Reason { extent: None, why });
-        }
-        // What was overdue before this daemon could claim is given the same time as what is due now.
-        let is_early = self.claiming_for < self.limits.patience;
-        let explained = is_early || matches!(cause, Cause::Breaker | Cause::Backlog);
-        // A claim since then shows that the path works: the fault is in these rows alone.
-        let since = |won: Uptime| self.now.since(won) < overdue.oldest;
-        if overdue.messages == 0 || explained || self.noted.won.is_some_and(since) {
-            return None;
-        }
-        let extent = format!(
-            "{} messages have been due for up to {} s and are not claimed",
-            overdue.messages,
-            overdue.oldest.as_secs()
-        );
-        Some(Reason {
-            extent: Some(extent),
-            why,
-        })
-    }
-
-    fn unrecorded(&self) -> Option<Reason> {
-        let failure = self.recent(self.noted.record.as_ref())?;
-        let waited = self
-            .unrecorded_for
-            .filter(|waited| *waited >= self.limits.patience)?;
-        let extent = format!(
-            "{} results have not been recorded for {} s",
-            self.facts.unrecorded,
-            waited.as_secs()
-        );
-        Some(Reason {
-            extent: Some(extent),
-            why: failure.error.clone(),
-        })
-    }
-
-    fn recent<'a>(&self, failure: Option<&'a Failure>) -> Option<&'a Failure> {
-        failure.filter(|failure| self.now.since(failure.at) < self.limits.recent)
-    }
-
-    /// Why overdue messages are not claimed, and what to do.
-    fn cause(&self, overdue: &Overdue) -> (Cause, String) {
-        if self.facts.breaker_open {
-            return (Cause::Breaker, String::new());
-        }
-        if self.facts.saturated {
-            return (Cause::Backlog, String::new());
-        }
-        if let Some(fault) = self.faults.iter().find(|fault| fault.is_certain) {
-            return (Cause::Schema, format!("{}: {}", fault.found, fault.remedy));
-        }
-        match self.recent(self.noted.claim.as_ref()) {
-            Some(failure) if failure.is_refusal => {
-                let why = format!("{}; `punctual doctor` says what to do", failure.error);
-                return (Cause::Refused, why);
-            }
-            Some(failure) => {
-                let why = format!("{}: look at the server's disk and locks", failure.error);
-                return (Cause::Unanswered, why);
-            }
-            None => {}
-        }
-        if overdue.is_locked {
-            let why = "another transaction holds them: find it in pg_stat_activity and end it";
-            return (Cause::Locked, why.to_owned());
-        }
-        if let Some(suspect) = self.faults.first() {
-            let why = format!(
-                "claims take no effect; {}: {}",
-                suspect.found, suspect.remedy
-            );
-            return (Cause::NoEffect, why);
-        }
-        let why = "claims take no effect; look for triggers and rules on scheduled_messages";
-        (Cause::Unknown, why.to_owned())
     }
 }
 

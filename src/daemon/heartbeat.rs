@@ -1,5 +1,5 @@
-//! Records every few seconds that this instance is alive, publishes its state, and reads which others run. It has its own
-//! connections, so that a waiting statement cannot make this instance look dead.
+//! Records every few seconds that this instance is alive, publishes its state, and reads which others run. It has its
+//! own connections, so that a waiting statement cannot make this instance look dead.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::dispatch::Input;
 use crate::forecast::PublishedState;
 use crate::journal::Journal;
-use crate::listen::Notice;
-use crate::reactor::limits::daemon::HeartbeatLimits;
+use crate::limits::daemon::HeartbeatLimits;
+use crate::listen::Notification;
 use crate::store::{Lineage, PATIENCE, Store, StoreError};
 
 pub(super) struct Heartbeat {
@@ -110,8 +110,8 @@ impl Heartbeat {
         if let Err(error) = self.within(follow).await {
             tracing::warn!(%error, "could not read the log position of the database");
         }
-        if let Some(place) = self.lineage.known() {
-            journal.reached(place.reached);
+        if let Some(position) = self.lineage.known() {
+            journal.reached(position.reached);
         }
     }
 }
@@ -124,7 +124,7 @@ pub(super) async fn sign_off(store: &Store, limits: &HeartbeatLimits) -> Result<
 /// Notifies the other instances that this one starts or stops. If that is lost, they see it with their
 /// next heartbeat.
 pub(super) async fn notify_members(store: &Store, limits: &HeartbeatLimits) {
-    let notify = store.notify(Notice::MEMBERS);
+    let notify = store.notify(Notification::MEMBERS);
     if let Err(error) = store.within(limits.patience, notify).await {
         tracing::warn!(%error, "could not notify the other instances of this one");
     }

@@ -3,10 +3,10 @@
 //!
 //! - `event_loop`: passes inputs to the reactor, and starts what it decides.
 //! - `tasks`: the other tasks; one that ends or panics ends the daemon with its name. They are
-//!   the listener, the `heartbeat`, the `database_clock`, the `health` check, the `chores`, the `look_ups`, the
-//!   `journal_watch`, the `recovery` of attempts of dead instances, the `restore` watch, which compares what is in
-//!   `quarantine`, and the HTTP servers.
-//! - `repeats`: sums up warnings that repeat.
+//!   the listener, those of `listening` providers, the `heartbeat`, the `database_clock`, the `health` check, the
+//!   `chores`, the `look_ups`, the `journal_watch`, the `recovery` of attempts of dead instances, the `restore` watch,
+//!   which compares what is in `quarantine`, and the HTTP servers.
+//! - `log_sums`: sums up log lines that repeat, with `repeats` and `outcome_log`.
 //! - `start`: the checks before anything starts. `end`: the orderly shutdown.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::dispatch::Dispatch;
 use crate::http::Endpoint;
 use crate::journal::{JournalError, StateDir};
 use crate::listen;
-use crate::message::{AttemptToken, Capabilities, Channel, InstanceId};
+use crate::message::{AttemptToken, Capabilities, InstanceId};
 use crate::metrics::Metrics;
 use crate::policy::Rules;
 use crate::provider::{self, Callbacks, Providers};
@@ -39,6 +39,8 @@ mod event_loop;
 mod health;
 mod heartbeat;
 mod journal_watch;
+mod listening;
+mod log_sums;
 mod look_ups;
 mod outcome_log;
 mod quarantine;
@@ -53,7 +55,7 @@ mod tasks;
 
 use connections::Connections;
 use end::Running;
-use event_loop::{EventLoop, Sources, Wakers};
+use event_loop::{EventLoop, Shared, Sources, Wakers};
 use health::Health;
 use outcome_log::OutcomeLog;
 use restore::{Progress, Restore};
@@ -89,8 +91,8 @@ pub struct Parts {
 
 /// What callbacks need.
 pub struct CallbackParts {
-    /// Parses them.
-    pub callbacks: Arc<dyn Callbacks>,
+    /// Parse them, for each account.
+    pub callbacks: Vec<Arc<dyn Callbacks>>,
     /// A separate address for them, already bound; `None`: that of all other routes.
     pub listener: Option<TcpListener>,
 }
@@ -151,38 +153,38 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     } else {
         Clock::new()
     });
-    let connections = Connections::of(&parts, instance);
+    let connections = Connections::of(&parts, instance, &clock);
     let (store, lineage) = (connections.store.clone(), connections.lineage.clone());
     let (rules, metrics) = (Arc::new(parts.rules), Arc::new(Metrics::default()));
+    let limits = Arc::clone(&parts.settings.limits);
+    let waiting = limits.daemon.event_loop.inputs;
+    let (input_tx, inputs) = mpsc::channel(waiting);
     // Before the database is reachable: /readyz says what is missing.
     let http = Http {
         endpoint: parts.http,
         callbacks: parts.callbacks,
+        assumed: assumed(&rules, &parts.providers),
+        limits: &limits.daemon,
     };
-    let limits = Arc::clone(&parts.settings.limits);
-    let waiting = limits.daemon.event_loop.inputs;
-    let (input_tx, inputs) = mpsc::channel(waiting);
-    let serving = (assumed(&rules, &parts.providers), &limits.daemon);
-    let (servers, mut questions) = http.serve(&store, &clock, &metrics, serving, input_tx.clone());
+    let (servers, mut questions, handler) = http.serve(&store, &clock, &metrics, input_tx.clone());
     let mut tasks = Tasks::default();
-    tasks.spawn("log sums", repeats::keep());
-    let outcomes = OutcomeLog::spawn(&mut tasks);
+    let outcomes = Arc::new(OutcomeLog::default());
+    tasks.spawn("log sums", outcome_log::keep(Arc::clone(&outcomes)));
     let start = Start {
         dsn: &parts.dsn,
         connections: &connections,
         clock: &clock,
         rules: &rules,
         limits: &limits.daemon,
+        state_dir: parts.state_dir.as_ref(),
+        accept_restore: parts.accept_restore,
     };
-    tokio::select! {
+    let begun = tokio::select! {
         // Nothing has been claimed yet: there is nothing to finish.
         () = stop.cancelled() => return Ok(()),
         // Boxed because it is large and ends soon.
         there = Box::pin(start.when_there(&mut questions)) => there?,
-    }
-    let accept = parts.accept_restore;
-    let (dir, database) = (parts.state_dir.as_ref(), parts.dsn.database());
-    let begun = restore::begin(dir, database, accept, &store, &lineage, clock.now().db).await?;
+    };
     tracing::info!(%instance, "started");
 
     let (heard_tx, heard) = mpsc::channel(waiting);
@@ -201,16 +203,13 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (wakers, health) = (Wakers::default(), Health::default());
     let listener = listen::listen(parts.dsn, store.clone(), heard_tx, limits.daemon.channel);
     tasks.spawn("listener", listener);
+    listening::spawn(&mut tasks, &dispatch.providers, handler);
     connections.spawn_own(&mut tasks, &dispatch, &input_tx, &wakers, &health);
-    let on = chores::Context::new(&dispatch, &input_tx, &wakers.missed);
-    tasks.spawn("chores", chores::keep(on, stop.clone()));
-    tasks.spawn(
-        "look-ups",
-        look_ups::keep(look_ups(&dispatch), stop.clone()),
-    );
+    let chores = chores::Context::new(&dispatch, &input_tx, &wakers.missed);
+    spawn_maintenance(&mut tasks, chores, look_ups(&dispatch), &stop);
 
     let mut reactor = Reactor::new(parts.settings, clock.now(), AttemptToken::fresh)
-        .with_carriers(dispatch.providers.carriers());
+        .with_capabilities(dispatch.providers.all_capabilities());
     let (quarantined_tx, quarantined) = watch::channel(None);
     let (left_tx, left) = watch::channel(None);
     let mut progress = Progress::default();
@@ -221,7 +220,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         progress = std::mem::take(&mut begun.progress);
         begun.settle(&mut tasks, &dispatch, &input_tx);
     }
-    let progress = restore::at_start(progress, accept, &lineage);
+    let progress = restore::at_start(progress, parts.accept_restore, &lineage);
     if let Some(before) = progress.open {
         reactor.handle(quarantine::input(before), clock.now());
     }
@@ -234,13 +233,14 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         outcomes: Arc::clone(&outcomes),
         stop,
     };
-    let event_loop = EventLoop::new(
-        reactor,
-        dispatch,
-        input_tx,
-        (wakers, health, outcomes),
-        (quarantined_tx, left),
-    );
+    let shared = Shared {
+        wakers,
+        health,
+        outcomes,
+        quarantined: quarantined_tx,
+        left,
+    };
+    let event_loop = EventLoop::new(reactor, dispatch, input_tx, shared);
     let sources = Sources {
         heard,
         inputs,
@@ -249,11 +249,22 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     running.until_drained(event_loop, sources).await
 }
 
+/// Starts the tasks on which no message that is due waits.
+fn spawn_maintenance(
+    tasks: &mut Tasks,
+    chores: chores::Context,
+    look_ups: LookUps,
+    stop: &CancellationToken,
+) {
+    tasks.spawn("chores", chores::keep(chores, stop.clone()));
+    tasks.spawn("look-ups", look_ups::keep(look_ups, stop.clone()));
+}
+
 /// What forecasts assume until an instance has published its rules.
 fn assumed(rules: &Rules, providers: &Providers) -> Assumed {
     Assumed {
         rules: rules.clone(),
-        carriers: providers.carriers(),
+        capabilities: providers.all_capabilities(),
         provider: provider::TEXTS,
     }
 }
@@ -268,6 +279,12 @@ const fn unheard(provider: &Capabilities) -> LookUpPlan {
     }
 }
 
+/// What the providers of texts can do.
+fn text_capabilities(providers: &Providers) -> Capabilities {
+    let of = providers.of_texts();
+    of.map_or(Capabilities::SENDS_ONLY, |of| of.capabilities())
+}
+
 fn look_ups(dispatch: &Dispatch) -> LookUps {
     LookUps {
         metrics: Arc::clone(&dispatch.metrics),
@@ -276,7 +293,7 @@ fn look_ups(dispatch: &Dispatch) -> LookUps {
         providers: dispatch.providers.clone(),
         policy: dispatch.rules.in_doubt,
         max_lateness: dispatch.rules.max_lateness,
-        unheard: unheard(&dispatch.providers.capabilities(Channel::Sms)),
+        unheard: unheard(&text_capabilities(&dispatch.providers)),
         pace: Pace::default(),
         limits: dispatch.limits.daemon.look_ups,
         group: dispatch.limits.daemon.receipts.group,

@@ -2,7 +2,7 @@
 //! number and no text.
 //!
 //! With many messages due at once the same outcome repeats thousands of times: of each outcome and reason the
-//! first [`LINES`] within [`WITHIN`] are logged, the others are counted, and the count is logged after that. So the
+//! first [`LINES`] within ten seconds are logged, the others are counted, and the count is logged after that. So the
 //! log grows with the number of reasons, and a message of a herd costs an addition.
 
 use std::collections::HashMap;
@@ -12,27 +12,19 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::field::display;
 
-use super::tasks::Tasks;
+use super::log_sums::{Count, LINES, OUTCOMES};
+use super::repeats;
 use crate::clock;
 use crate::message::Uptime;
 use crate::reactor::events::{EventKind, MessageEvent};
 
-/// The target of these lines, which are not summed up once more (`repeats`).
-pub(super) const TARGET: &str = "punctual::outcome";
-
-/// How many lines an outcome with one reason has within [`WITHIN`].
-const LINES: u64 = 10;
-
-/// How often the count of the others is logged.
-const WITHIN: Duration = Duration::from_secs(10);
-
-/// How often it is checked whether one is due.
+/// How often it is checked whether a count is due.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// An outcome, and its reason if it has one.
 type Cause = (EventKind, Option<&'static str>);
 
-/// See the module. Bounded by the kinds of outcomes and reasons.
+/// The sums of outcomes that repeat. Bounded by the kinds of outcomes and reasons.
 #[derive(Debug, Default)]
 pub(super) struct OutcomeLog {
     causes: Mutex<HashMap<Cause, Entry>>,
@@ -40,10 +32,7 @@ pub(super) struct OutcomeLog {
 
 #[derive(Debug)]
 struct Entry {
-    /// When the first of its lines was logged.
-    since: Uptime,
-    /// How often it happened since then.
-    times: u64,
+    count: Count,
     /// The largest lateness of those that have no line.
     late_us: u64,
 }
@@ -57,19 +46,6 @@ struct Sum {
 }
 
 impl OutcomeLog {
-    /// With the task that logs the counts when they are due.
-    pub(super) fn spawn(tasks: &mut Tasks) -> Arc<Self> {
-        let log = Arc::new(Self::default());
-        let own = Arc::clone(&log);
-        tasks.spawn("outcome log", async move {
-            loop {
-                sleep(LOOK).await;
-                own.sums(own.due(clock::reading().up));
-            }
-        });
-        log
-    }
-
     /// Logs those that have a line of their own, and counts the others.
     pub(super) fn note(&self, events: &[MessageEvent], now: Uptime) {
         for event in events.iter().filter(|event| word(event.what).is_some()) {
@@ -79,14 +55,18 @@ impl OutcomeLog {
         }
     }
 
-    /// Logs all remaining counts, at the end of the process.
-    pub(super) fn rest(&self) {
+    /// Logs the counts that are due.
+    pub(super) fn log_due(&self, now: Uptime) {
+        log(self.due(now));
+    }
+
+    /// Logs all remaining counts.
+    pub(super) fn log_rest(&self) {
         let rest = std::mem::take(&mut *self.causes());
-        self.sums(
-            rest.iter()
-                .filter_map(|(cause, entry)| entry.sum(*cause))
-                .collect(),
-        );
+        let sums = rest.into_iter();
+        log(sums
+            .filter_map(|(cause, mut entry)| entry.sum(cause))
+            .collect());
     }
 
     fn causes(&self) -> MutexGuard<'_, HashMap<Cause, Entry>> {
@@ -97,12 +77,10 @@ impl OutcomeLog {
     fn has_line(&self, event: &MessageEvent, now: Uptime) -> bool {
         let mut causes = self.causes();
         let entry = causes.entry((event.what, event.category)).or_insert(Entry {
-            since: now,
-            times: 0,
+            count: Count::new(now),
             late_us: 0,
         });
-        entry.times += 1;
-        let has_line = entry.times <= LINES;
+        let has_line = entry.count.has_line(LINES);
         if !has_line && let Some(late) = event.late {
             entry.late_us = entry.late_us.max(late.lateness_us);
         }
@@ -113,7 +91,7 @@ impl OutcomeLog {
     fn due(&self, now: Uptime) -> Vec<Sum> {
         let mut sums = Vec::new();
         self.causes().retain(|cause, entry| {
-            let is_over = now.since(entry.since) >= WITHIN;
+            let is_over = entry.count.is_due(now);
             if is_over {
                 sums.extend(entry.sum(*cause));
             }
@@ -121,30 +99,39 @@ impl OutcomeLog {
         });
         sums
     }
+}
 
-    #[expect(clippy::unused_self, reason = "only its own counts are logged so")]
-    fn sums(&self, sums: Vec<Sum>) {
-        for Sum {
-            cause: (what, reason),
-            times,
-            late_us,
-        } in sums
-        {
-            let word = word(what).unwrap_or_default();
-            let late_ms_max = (late_us > 0).then_some(ms(late_us));
-            if is_bad(what) {
-                tracing::warn!(target: TARGET, times, reason, late_ms_max, "again: {word}");
-            } else {
-                tracing::info!(target: TARGET, times, reason, late_ms_max, "again: {word}");
-            }
+/// Logs all counts of the log when they are due, those of repeated warnings too.
+pub(super) async fn keep(outcomes: Arc<OutcomeLog>) {
+    loop {
+        sleep(LOOK).await;
+        let now = clock::reading().up;
+        repeats::log_due(now);
+        outcomes.log_due(now);
+    }
+}
+
+fn log(sums: Vec<Sum>) {
+    for Sum {
+        cause: (what, reason),
+        times,
+        late_us,
+    } in sums
+    {
+        let word = word(what).unwrap_or_default();
+        let late_ms_max = (late_us > 0).then_some(ms(late_us));
+        if is_bad(what) {
+            tracing::warn!(target: OUTCOMES, times, reason, late_ms_max, "again: {word}");
+        } else {
+            tracing::info!(target: OUTCOMES, times, reason, late_ms_max, "again: {word}");
         }
     }
 }
 
 impl Entry {
-    fn sum(&self, cause: Cause) -> Option<Sum> {
-        let (times, late_us) = (self.times.saturating_sub(LINES), self.late_us);
-        (times > 0).then_some(Sum {
+    fn sum(&mut self, cause: Cause) -> Option<Sum> {
+        let late_us = self.late_us;
+        self.count.take().map(|times| Sum {
             cause,
             times,
             late_us,
@@ -161,9 +148,9 @@ fn line(event: &MessageEvent) {
     let late_ms = event.late.map(|late| ms(late.lateness_us));
     let next_at = event.due_at.map(display);
     if is_bad(event.what) {
-        tracing::warn!(target: TARGET, { message.id = %id, reason, code, late_ms, attempt, next_at }, "{word}");
+        tracing::warn!(target: OUTCOMES, { message.id = %id, reason, code, late_ms, attempt, next_at }, "{word}");
     } else {
-        tracing::info!(target: TARGET, { message.id = %id, reason, code, late_ms, attempt, next_at }, "{word}");
+        tracing::info!(target: OUTCOMES, { message.id = %id, reason, code, late_ms, attempt, next_at }, "{word}");
     }
 }
 

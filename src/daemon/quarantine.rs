@@ -9,14 +9,14 @@ use tokio::time::sleep;
 use crate::dispatch::Input;
 use crate::message::{MessageId, Moment};
 use crate::proof::matching::ABSENT_AFTER;
-use crate::proof::quarantine::{CLEARED_MAX, Reason, Reconciliation, WRITTEN_AFTER};
+use crate::proof::quarantine::{CLEARED_MAX, Reconciliation, StayReason, WRITTEN_AFTER};
 use crate::receipt::reconcile::Reconciler;
 
 /// What the latest comparison left in quarantine, for HTTP.
 #[derive(Debug)]
 pub(super) struct Remaining {
     pub(super) rows: usize,
-    pub(super) reasons: BTreeMap<MessageId, Reason>,
+    pub(super) reasons: BTreeMap<MessageId, StayReason>,
 }
 
 /// What is due before this is in quarantine.

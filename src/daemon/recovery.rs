@@ -12,7 +12,7 @@ use crate::dispatch::{Dispatch, Input, Payload};
 use crate::journal::{self, PastFile};
 use crate::message::{DatabaseId, MessageId};
 use crate::proof::recovery::{NotAccepted, Recovery, reaped_unbegun, recover};
-use crate::reactor::Record;
+use crate::settle::Record;
 use crate::store::{Halving, StoreError};
 
 /// Runs until everything that `files` prove is recorded, however long the database is unreachable.
@@ -73,7 +73,7 @@ async fn settle_file(
             here,
             now,
         ) {
-            Recovery::GiveBack(attempt) => not_accepted.push(attempt),
+            Recovery::Release(attempt) => not_accepted.push(attempt),
             Recovery::Record(record) => records.push(record),
             Recovery::Leave => {}
         }
@@ -88,17 +88,17 @@ async fn settle_file(
         recorded,
         "settling the open attempts of a dead instance by its journal"
     );
-    let given_back = give_back(dispatch, &not_accepted, inputs).await?;
+    let released = release(dispatch, &not_accepted, inputs).await?;
     let records: Vec<_> = records.iter().collect();
     let mut done = Vec::with_capacity(records.len());
     dispatch.record_all(&records, &mut done).await?;
     let next = records.iter().filter(|record| record.has_next());
     let next: Vec<MessageId> = next.map(|record| record.id).collect();
     if !next.is_empty() {
-        // See `give_back`.
-        let _ = inputs.send(Input::Notice(next)).await;
+        // See `release`.
+        let _ = inputs.send(Input::Notification(next)).await;
     }
-    Ok(given_back + done.len() >= back + recorded)
+    Ok(released + done.len() >= back + recorded)
 }
 
 /// Attempts of this instance that were reaped, because it was suspended or cut off for longer than its
@@ -115,12 +115,12 @@ pub(super) async fn reaped_alive(
     }
     let left = store.bounded(store.left_open(store.instance()));
     let unbegun = reaped_unbegun(&left.await?, |token| journal.is_open(token));
-    give_back(dispatch, &unbegun, inputs).await?;
+    release(dispatch, &unbegun, inputs).await?;
     Ok(())
 }
 
 /// How many of these are settled.
-async fn give_back(
+async fn release(
     dispatch: &Dispatch,
     attempts: &[NotAccepted],
     inputs: &mpsc::Sender<Input>,
@@ -151,7 +151,7 @@ async fn give_back(
             "pending again: their requests never began"
         );
         // A closed channel: the daemon is ending. The next sweep would find them as well.
-        let _ = inputs.send(Input::Notice(freed)).await;
+        let _ = inputs.send(Input::Notification(freed)).await;
     }
     Ok(done)
 }

@@ -15,17 +15,17 @@ use super::heartbeat::notify_members;
 use super::quarantine::{self, Remaining};
 use crate::dispatch::{Dispatch, Input};
 use crate::journal::Journal;
+use crate::limits::daemon::RecoveryLimits;
 use crate::message::{DatabaseId, InstanceId, Moment};
 use crate::proof::history::Memory;
 use crate::proof::recovery::{LogPosition, quarantine_before};
-use crate::reactor::limits::daemon::RecoveryLimits;
 use crate::receipt::reconcile::Reconciler;
 use crate::store::{Moved, Quarantine};
 
 mod begin;
 mod merge;
 
-pub(super) use begin::{at_start, begin};
+pub(super) use begin::{StartedJournal, at_start, begin};
 
 /// The task that handles a restore.
 pub(super) struct Restore {

@@ -10,16 +10,19 @@ use super::tasks::{TaskError, Tasks};
 use crate::clock::Clock;
 use crate::dispatch::Input;
 use crate::http::{self, Endpoint, HttpState, Question};
+use crate::limits::DaemonLimits;
 use crate::metrics::Metrics;
-use crate::reactor::limits::DaemonLimits;
 use crate::receipt::CallbackHandler;
 use crate::store::Store;
 use crate::store::forecast::Assumed;
 
 /// Where HTTP is served, and which callbacks are accepted.
-pub(super) struct Http {
+pub(super) struct Http<'a> {
     pub(super) endpoint: Endpoint,
     pub(super) callbacks: Option<CallbackParts>,
+    /// What forecasts are made by until an instance has published its rules.
+    pub(super) assumed: Assumed,
+    pub(super) limits: &'a DaemonLimits,
 }
 
 pub(super) struct Servers {
@@ -27,17 +30,17 @@ pub(super) struct Servers {
     stop: CancellationToken,
 }
 
-impl Http {
+impl Http<'_> {
     /// On one listener for everything, or with a separate one for the callbacks. Questions to the
-    /// reactor arrive on the returned channel.
+    /// reactor arrive on the returned channel; what providers receive without HTTP is for the returned handler.
     pub(super) fn serve(
         self,
         store: &Store,
         clock: &Arc<Clock>,
         metrics: &Arc<Metrics>,
-        (assumed, limits): (Assumed, &DaemonLimits),
         inputs: mpsc::Sender<Input>,
-    ) -> (Servers, mpsc::Receiver<Question>) {
+    ) -> (Servers, mpsc::Receiver<Question>, CallbackHandler) {
+        let (assumed, limits) = (self.assumed, self.limits);
         let (question_tx, questions) = mpsc::channel(limits.event_loop.questions);
         let max_lateness = assumed.rules.max_lateness;
         let (mut tasks, stop) = (Tasks::default(), CancellationToken::new());
@@ -48,22 +51,25 @@ impl Http {
         )
         .with_stories(store.clone(), assumed)
         .with_limits(limits.http);
-        if let Some(parts) = self.callbacks {
-            let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
-            let handler = CallbackHandler::new(parts.callbacks, store.clone(), clock, metrics)
-                .with(max_lateness, limits.receipts)
-                .with_inputs(inputs);
-            match parts.listener {
-                None => state = state.with_callbacks(handler),
-                Some(own) => {
-                    let serve = http::serve_callbacks(own, handler, limits.http, stop.clone());
-                    tasks.spawn("callback server", serve);
-                }
+        let (callbacks, listener) = match self.callbacks {
+            Some(parts) => (parts.callbacks, Some(parts.listener)),
+            None => (Vec::new(), None),
+        };
+        let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+        let handler = CallbackHandler::new(callbacks, store.clone(), clock, metrics)
+            .with(max_lateness, limits.receipts)
+            .with_inputs(inputs);
+        match listener {
+            None => {}
+            Some(None) => state = state.with_callbacks(handler.clone()),
+            Some(Some(own)) => {
+                let serve = http::serve_callbacks(own, handler.clone(), limits.http, stop.clone());
+                tasks.spawn("callback server", serve);
             }
         }
         let serve = http::serve(self.endpoint, state, stop.clone());
         tasks.spawn("HTTP server", serve);
-        (Servers { tasks, stop }, questions)
+        (Servers { tasks, stop }, questions, handler)
     }
 }
 

@@ -17,6 +17,7 @@ const EXIT_SECOND_SIGNAL: i32 = 143;
 pub fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Not one of the daemon's supervised tasks: the second signal must end the process while those are being ended.
     tokio::spawn(async move {
         let mut next = async || {
             tokio::select! {

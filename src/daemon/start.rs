@@ -11,11 +11,13 @@ use super::chores::days;
 use super::connections::Connections;
 use super::database_clock::measure;
 use super::heartbeat::notify_members;
+use super::restore::{self, StartedJournal};
 use crate::clock::Clock;
 use crate::http::Question;
+use crate::journal::StateDir;
+use crate::limits::DaemonLimits;
 use crate::listen;
 use crate::policy::Rules;
-use crate::reactor::limits::DaemonLimits;
 use crate::reactor::report::{Missing, Readiness};
 use crate::store::{Dsn, Migrator, Store};
 
@@ -26,24 +28,29 @@ pub(super) struct Start<'a> {
     pub(super) clock: &'a Clock,
     pub(super) rules: &'a Arc<Rules>,
     pub(super) limits: &'a DaemonLimits,
+    /// Where journals are kept.
+    pub(super) state_dir: Option<&'a StateDir>,
+    /// A person accepts a database of another history.
+    pub(super) accept_restore: bool,
 }
 
 impl Start<'_> {
-    /// Returns when the database is reachable and fits. Meanwhile `questions` are answered.
+    /// Returns the journal when the database is reachable and fits, and was compared with earlier journals.
+    /// Meanwhile `questions` are answered.
     pub(super) async fn when_there(
         &self,
         questions: &mut mpsc::Receiver<Question>,
-    ) -> Result<(), RunError> {
+    ) -> Result<Option<StartedJournal>, RunError> {
         tokio::select! {
             done = self.until_there() => done,
             never = answer(questions) => match never {},
         }
     }
 
-    async fn until_there(&self) -> Result<(), RunError> {
+    async fn until_there(&self) -> Result<Option<StartedJournal>, RunError> {
         let mut failures = 0;
         loop {
-            match self.prepare().await {
+            match self.attempt().await {
                 Err(error) if error.is_away() => {
                     failures += 1;
                     tracing::warn!(%error, "the database is not available; waiting for it");
@@ -52,6 +59,19 @@ impl Start<'_> {
                 done => return done,
             }
         }
+    }
+
+    async fn attempt(&self) -> Result<Option<StartedJournal>, RunError> {
+        self.prepare().await?;
+        restore::begin(
+            self.state_dir,
+            self.dsn,
+            self.accept_restore,
+            &self.connections.store,
+            &self.connections.lineage,
+            self.clock.now().db,
+        )
+        .await
     }
 
     async fn prepare(&self) -> Result<(), RunError> {

@@ -27,7 +27,7 @@ enum Kind {
     Finite,
 }
 
-/// See the module. Dropping it ends all of them.
+/// The tasks beside the event loop. Dropping it ends all of them.
 #[derive(Default)]
 pub(super) struct Tasks {
     set: JoinSet<()>,

@@ -73,6 +73,8 @@ pub enum Shutdown {
     Fast,
     /// SIGQUIT: nothing more is written, and the next start recovers.
     Immediate,
+    /// SIGKILL: the same, and its sessions end when they notice it.
+    Killed,
 }
 
 /// A running private Postgres. Dropping it stops it and removes its directory.
@@ -152,9 +154,11 @@ impl PrivatePostgres {
         let began = Stopwatch::start();
         loop {
             match self.launch() {
-                // An outgoing connection of another process may use the port for a moment.
+                // An outgoing connection of another process may use the port for a moment, and so may a session of a
+                // server that was killed.
                 Err(PostgresError::Step { log, .. })
-                    if port_was_taken(&log) && began.elapsed() < STOP_MAX =>
+                    if (port_was_taken(&log) || has_sessions(&log))
+                        && began.elapsed() < STOP_MAX =>
                 {
                     std::thread::sleep(POLL_EVERY);
                 }
@@ -210,6 +214,7 @@ impl PrivatePostgres {
         let first = match how {
             Shutdown::Fast => Signal::INT,
             Shutdown::Immediate => Signal::QUIT,
+            Shutdown::Killed => Signal::KILL,
         };
         for signal in [first, Signal::QUIT, Signal::KILL] {
             // It fails only if the process has ended already.
@@ -256,6 +261,11 @@ fn free_port() -> Result<u16, PostgresError> {
             program: PathBuf::from("postgres on 127.0.0.1"),
             source,
         })
+}
+
+/// Whether a start failed because sessions of the server before have not ended.
+fn has_sessions(log: &str) -> bool {
+    log.contains("pre-existing shared memory block")
 }
 
 fn port_was_taken(log: &str) -> bool {

@@ -8,16 +8,18 @@ use tracing::Instrument as _;
 
 use crate::clock::{self, Clock};
 use crate::journal::{Journal, Unwritable};
+use crate::limits::Limits;
 use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, MessageId, Moment, Outcome, RowState, Uptime,
+    AttemptToken, Claim, ClaimResponse, MessageId, Moment, Outcome, RowState, Uptime,
 };
 use crate::metrics::span::{self, Step};
 use crate::metrics::{ClaimResult, Metrics};
 use crate::policy::{self, Cleared, Rules};
 use crate::proof::recovery::Begun;
 use crate::provider::{Provider, Providers};
-use crate::reactor::{self, Ask, JudgedClaim, Limits, Record, SendResult};
+use crate::reactor::{self, ClaimRequest, JudgedClaim};
 use crate::schedule::LEAD_MAX;
+use crate::settle::{Record, SendResult};
 use crate::store::{Halving, Lineage, PATIENCE, Store, StoreError};
 
 mod notes;
@@ -26,7 +28,7 @@ mod pauses;
 mod texts;
 mod window;
 
-pub use notes::{Failure, Noted, Notes};
+pub use notes::{Failing, LatestResults, Notes, StoreFailure};
 
 /// The payload of a cleared message in the reactor.
 pub type Payload = Arc<Cleared>;
@@ -41,7 +43,7 @@ pub type Input = reactor::Input<Payload>;
 const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The result of a claim for one message.
-type ClaimJudged = (MessageId, ClaimAnswer<JudgedClaim<Payload>>);
+type ClaimJudged = (MessageId, ClaimResponse<JudgedClaim<Payload>>);
 
 /// Everything that is needed to perform decisions.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Claims, and judges the claimed messages.
-    pub async fn claim(&self, asks: Vec<Ask>) -> Input {
+    pub async fn claim(&self, asks: Vec<ClaimRequest>) -> Input {
         let before = clock::reading();
         let mut answers = Vec::with_capacity(asks.len());
         // They end with this claim.
@@ -104,7 +106,7 @@ impl Dispatch {
     /// less and less often.
     async fn claim_all(
         &self,
-        asks: &[Ask],
+        asks: &[ClaimRequest],
         answers: &mut Vec<ClaimJudged>,
     ) -> Result<(), StoreError> {
         let mut groups = Halving::new(asks, asks.len());
@@ -132,7 +134,7 @@ impl Dispatch {
                     tracing::warn!(message.id = ?ids.first().map(|id| id.0), error = %refused, "a claim was refused");
                     let read = self.store.read(&ids);
                     let rows = self.store.within(ASKING_PATIENCE, read).await?;
-                    let lost = |(id, state)| (id, ClaimAnswer::Lost(state));
+                    let lost = |(id, state)| (id, ClaimResponse::Lost(state));
                     answers.extend(rows.into_iter().map(lost));
                 }
                 Err(error) => return Err(error),
@@ -145,50 +147,54 @@ impl Dispatch {
         self.metrics.count_claims(result, messages as u64);
     }
 
-    fn note_claims(&self, answers: &[(MessageId, ClaimAnswer<Claim>)], now: Moment) {
+    fn note_claims(&self, answers: &[(MessageId, ClaimResponse<Claim>)], now: Moment) {
         let mut counts = [0; ClaimResult::ALL.len()];
         for (_, answer) in answers {
             let result = match answer {
-                ClaimAnswer::Won(_) => ClaimResult::Won,
-                ClaimAnswer::Paused(_) => ClaimResult::Paused,
-                ClaimAnswer::Paced(_) => ClaimResult::Paced,
+                ClaimResponse::Won(_) => ClaimResult::Won,
+                ClaimResponse::Paused(_) => ClaimResult::Paused,
+                ClaimResponse::Paced(_) => ClaimResult::Paced,
                 // It is due, and was not claimed: it is locked, or claims take no effect.
-                ClaimAnswer::Lost(RowState::Pending { due, .. }) if *due <= now + LEAD_MAX => {
+                ClaimResponse::Lost(RowState::Pending { due, .. }) if *due <= now + LEAD_MAX => {
                     ClaimResult::Locked
                 }
-                ClaimAnswer::Lost(_) => ClaimResult::Lost,
+                ClaimResponse::Lost(_) | ClaimResponse::OptedOut => ClaimResult::Lost,
             };
             counts[result as usize] += 1;
         }
         for (result, messages) in ClaimResult::ALL.into_iter().zip(counts) {
             self.count_claims(result, messages);
         }
-        if counts[ClaimResult::Won as usize] > 0 {
-            self.notes.won();
-        }
+        self.notes
+            .won(answers.iter().filter_map(|(_, answer)| match answer {
+                ClaimResponse::Won(claim) => Some(claim.lane.channel()),
+                _ => None,
+            }));
     }
 
     /// Judges all messages of a claim together: see [`policy::judge_all`].
     fn judge(
         &self,
-        answers: Vec<(MessageId, ClaimAnswer<Claim>)>,
+        answers: Vec<(MessageId, ClaimResponse<Claim>)>,
         now: Moment,
     ) -> Vec<ClaimJudged> {
         let (mut won, mut judged) = (Vec::with_capacity(answers.len()), Vec::new());
         for (id, answer) in answers {
             match answer {
-                ClaimAnswer::Won(claim) => won.push(claim),
-                ClaimAnswer::Lost(state) => judged.push((id, ClaimAnswer::Lost(state))),
-                ClaimAnswer::Paused(state) => judged.push((id, ClaimAnswer::Paused(state))),
-                ClaimAnswer::Paced(state) => judged.push((id, ClaimAnswer::Paced(state))),
+                ClaimResponse::Won(claim) => won.push(claim),
+                ClaimResponse::Lost(state) => judged.push((id, ClaimResponse::Lost(state))),
+                ClaimResponse::Paused(state) => judged.push((id, ClaimResponse::Paused(state))),
+                ClaimResponse::Paced(state) => judged.push((id, ClaimResponse::Paced(state))),
+                ClaimResponse::OptedOut => judged.push((id, ClaimResponse::OptedOut)),
             }
         }
-        let verdicts = policy::judge_all(&won, &self.rules, &self.providers.carriers(), now);
+        let verdicts =
+            policy::judge_all(&won, &self.rules, &self.providers.all_capabilities(), now);
         judged.extend(won.iter().zip(verdicts).map(|(claim, verdict)| {
             for warning in policy::zone_of(&claim.facts, &self.rules).warnings {
                 tracing::warn!(message.id = %claim.id.0, "{warning}; the next valid time zone applies");
             }
-            let answer = ClaimAnswer::Won(JudgedClaim::of(claim, &self.rules, verdict));
+            let answer = ClaimResponse::Won(JudgedClaim::of(claim, &self.rules, verdict));
             (claim.id, answer)
         }));
         judged
@@ -218,7 +224,7 @@ impl Dispatch {
             started: None,
             finished: now.db,
         };
-        let answer = match self.providers.get(message.channel()) {
+        let answer = match self.providers.get(message.lane()) {
             _ if now.up > start_before => unsent(
                 "the lease, or the latest read of the pauses, was too old to begin the request"
                     .into(),
@@ -230,6 +236,7 @@ impl Dispatch {
                 Ok(begun) => self.request(provider, begun, &message, now.db).await,
             },
         };
+        self.notes.answered(&message, &answer);
         Input::Sent { id, answer }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{ASKING_PATIENCE, ClaimJudged, Dispatch, Payload};
-use crate::message::ClaimAnswer;
+use crate::message::ClaimResponse;
 
 impl Dispatch {
     /// Keeps the texts of messages of several parts that are to begin. Those for which that fails are not sent.
@@ -26,7 +26,7 @@ impl Dispatch {
         };
         for answer in judged {
             if to_be_kept(answer).is_some_and(|cleared| !kept.contains(&cleared.token()))
-                && let ClaimAnswer::Won(judged) = &mut answer.1
+                && let ClaimResponse::Won(judged) = &mut answer.1
             {
                 judged.without_texts();
             }
@@ -36,7 +36,7 @@ impl Dispatch {
 
 /// A message whose texts are to be kept before it is sent.
 fn to_be_kept((_, answer): &ClaimJudged) -> Option<&Payload> {
-    let ClaimAnswer::Won(judged) = answer else {
+    let ClaimResponse::Won(judged) = answer else {
         return None;
     };
     let cleared = judged.verdict.as_ref().ok()?;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::published::{PublishedLane, PublishedState, Refused};
-use crate::message::{Carriers, InstanceId, LaneKey, Moment};
+use crate::message::{InstanceId, LaneKey, Moment, Parties, ProviderCapabilities};
 use crate::policy::Rules;
 
-/// See the module.
+/// The instances that run, and what they have published.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The database's clock.
@@ -18,7 +18,7 @@ pub struct Surroundings {
     /// What they judge by.
     pub rules: Rules,
     /// What their providers carry.
-    pub carriers: Carriers,
+    pub capabilities: ProviderCapabilities,
     /// Whether these are what an instance has published. If not, they are the settings of this program.
     pub rules_are_known: bool,
 }
@@ -86,6 +86,34 @@ impl Surroundings {
         (!why.is_empty()).then(|| why.join("; "))
     }
 
+    /// Whether an instance has a message of these parties wait at that time, because the provider slows or refuses
+    /// them.
+    pub(super) fn slows(&self, parties: &Parties, at: Moment) -> bool {
+        let mut slowed = self.states().flatten().flat_map(|state| &state.slowed);
+        slowed.any(|one| [parties.sender, parties.pair].contains(&one.key) && one.until > at)
+    }
+
+    /// What the others that send have published.
+    fn others(&self, own: InstanceId) -> impl Iterator<Item = &PublishedState> {
+        let others = self.instances.iter().filter(move |other| other.id != own);
+        let states = others.filter_map(|other| other.state.as_ref());
+        states.filter(|state| state.missing.is_empty())
+    }
+
+    /// Whether another instance than this one sends.
+    pub fn another_sends(&self, own: InstanceId) -> bool {
+        self.others(own).next().is_some()
+    }
+
+    /// Whether another instance than this one sends by this account and channel, because its provider does not refuse
+    /// it.
+    pub fn another_sends_by(&self, own: InstanceId, account: &str, channel: &str) -> bool {
+        let mut lanes = self.others(own).flat_map(|state| &state.lanes);
+        lanes.any(|lane| {
+            lane.account == account && lane.channel == channel && lane.refused.is_none()
+        })
+    }
+
     /// That every instance that sends is refused by the provider in this lane: of the one that tries next first.
     pub fn refused(&self, lane: &LaneKey) -> Option<&Refused> {
         let mut first: Option<&Refused> = None;
@@ -108,12 +136,17 @@ impl Surroundings {
     /// All instances have the same messages, and each makes requests: what waits is the most that one of them knows of,
     /// and what leaves is the sum.
     pub(super) fn crowd(&self, lane: &LaneKey, due: Moment) -> Option<Crowd> {
-        let lanes = self.states().flatten();
-        let lanes: Vec<_> = lanes.filter_map(|state| lane_of(state, lane)).collect();
-        let per_s: f64 = lanes.iter().map(|lane| requests_per_s(lane)).sum();
-        let known = lanes
-            .iter()
-            .max_by_key(|lane| lane.due.iter().map(|n| u64::from(*n)).sum::<u64>())?;
+        // One that sends nothing makes no requests either.
+        let sending = self
+            .states()
+            .flatten()
+            .filter(|state| state.missing.is_empty());
+        let lanes: Vec<_> = sending
+            .filter_map(|state| Some((state.at, lane_of(state, lane)?)))
+            .collect();
+        let per_s: f64 = lanes.iter().map(|(_, lane)| requests_per_s(lane)).sum();
+        let waiting = |lane: &PublishedLane| lane.due.iter().map(|n| u64::from(*n)).sum::<u64>();
+        let (at, known) = *lanes.iter().max_by_key(|(_, lane)| waiting(lane))?;
         if per_s <= 0.0 || known.due_us == 0 {
             return None;
         }
@@ -122,14 +155,18 @@ impl Surroundings {
         for n in &known.due {
             waiting += u64::from(*n);
             let until = from + stretch;
-            let begins = from.max(self.now);
+            // It was so when it was published: what has left since is not waited for.
+            let begins = from.max(at);
             if due.max(self.now) < until {
                 let ends = begins + needs(waiting, per_s);
-                let takes = ends.since(due.max(begins));
+                let takes = ends.since(due.max(from).max(self.now));
+                let left = leave(self.now.since(begins), per_s);
                 return (takes > CROWD).then_some(Crowd {
-                    messages: waiting,
+                    messages: waiting.saturating_sub(left),
                     ends,
-                    is_throttled: lanes.iter().any(|lane| lane.permits < lane.permits_max),
+                    is_throttled: lanes
+                        .iter()
+                        .any(|(_, lane)| lane.permits < lane.permits_max),
                 });
             }
             waiting = waiting.saturating_sub(leave(until.since(begins), per_s));

@@ -1,23 +1,30 @@
 //! What will happen to a pending message, when, and why not, by what is known now.
 //!
-//! The rules are applied once more, without a claim: the same [`judge`](crate::policy::judge) decides, and what stands
-//! before it in time (a pause, a pace, a breaker, a quarantine, no daemon at all) is asked in the order in which it
-//! takes effect. Pure: the message's facts and what the instances publish in, a [`Forecast`] out. The store reads both
-//! (`store/forecast/`), for any number of messages in a constant number of statements.
+//! The rules are applied once more, without a claim: the same [`judge`](crate::policy::judge) decides, and what delays
+//! it (a pause, a pace, a breaker, a quarantine, no daemon at all) is checked in the order in which it takes effect.
+//! Pure: the message's facts and what the instances publish in, a [`Forecast`] out. The store reads both
+//! (`store/operator/forecast.rs`), for any number of messages in a constant number of statements.
+
+use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::message::{Claim, Moment};
+use crate::schedule::queue::{Queue, Turn};
 
 mod around;
 mod obstacle;
 mod published;
+mod slots;
 mod steps;
 #[cfg(test)]
 mod tests;
 
 pub use around::{Instance, Surroundings};
-pub use published::{Carrier, PublishedLane, PublishedRules, PublishedState, Refused};
+pub use published::{
+    Carrier, PublishedLane, PublishedRules, PublishedSlowed, PublishedState, Refused,
+};
 pub use steps::of;
 
 /// A pending message, as far as its future depends on it.
@@ -32,6 +39,8 @@ pub struct Subject {
     pub paused_by: Option<String>,
     /// Its campaign's pace.
     pub pace: Option<Place>,
+    /// The rate of its sender.
+    pub rate: Option<Room>,
     /// Why its recipient is on the list of those who want no messages from its sender.
     pub opted_out: Option<String>,
     /// It is in quarantine after a restore.
@@ -49,20 +58,37 @@ pub struct Place {
     pub scope: String,
     /// Which one.
     pub what: String,
-    /// How many messages of it are due before this one; `None`: more than are counted.
+    /// Its turn; `None`: it takes no slot, or more messages are before it than are counted.
+    pub turn: Option<Turn>,
+    /// Since when there is a slot for the first of the queue, or when there will be.
+    pub open_from: Moment,
+    /// Those messages, and it.
+    pub queue: Arc<Queue>,
+}
+
+/// The place of a message at its sender, which has a rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The sender, masked.
+    pub sender: String,
+    /// How many messages that wait for nothing but this rate are due before this one; `None`: more than are counted.
     pub ahead: Option<u64>,
-    /// When the next message may start.
+    /// The segments of those, and of this one.
+    pub before: u32,
+    /// See [`before`](Self::before).
+    pub own: i32,
+    /// Since when the sender could not keep up, less the segments that it has sent since; `None`: nothing is before it.
+    pub busy_since: Option<Moment>,
+    /// When there is room for one segment.
     pub next_at: Moment,
-    /// See [`slots`](crate::schedule::pace::slots).
-    pub seed: i64,
-    /// See [`slots`](crate::schedule::pace::slots).
-    pub position: i64,
-    /// The shortest gap and the longest.
-    pub gaps: (std::time::Duration, std::time::Duration),
+    /// The time of a segment.
+    pub each: std::time::Duration,
+    /// Segments at once after a quiet time.
+    pub burst: i32,
 }
 
 /// What will happen, by what is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Forecast {
     /// What happens first.
     #[serde(flatten)]
@@ -71,12 +97,15 @@ pub struct Forecast {
     pub then: Option<Step>,
     /// When this was known, on the database's clock.
     pub as_of: Moment,
+    /// Of what is sent: what is wrong with its number, so that the provider may refuse it.
+    pub number_fault: Option<&'static str>,
     /// What cannot be known, and may change it; edits and changes of settings aside.
     pub unknown: Vec<&'static str>,
 }
 
 /// One thing that happens to a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ForecastStep)]
 pub struct Step {
     /// What it is.
     pub outcome: Outcome,
@@ -93,7 +122,8 @@ pub struct Step {
 }
 
 /// What happens to a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[schema(as = ForecastOutcome)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It is sent.
@@ -127,9 +157,13 @@ impl std::fmt::Display for Forecast {
         f.write_str(&self.step.text)?;
         match &self.then {
             Some(then) if self.step.outcome == Outcome::Wait => {
-                write!(f, "; once it does not wait any more, it {}", then.text)
+                write!(f, "; once it does not wait any more, it {}", then.text)?;
             }
-            Some(then) => write!(f, "; then it {}", then.text),
+            Some(then) => write!(f, "; then it {}", then.text)?,
+            None => {}
+        }
+        match self.number_fault {
+            Some(why) => write!(f, "; the provider may refuse its number: {why}"),
             None => Ok(()),
         }
     }

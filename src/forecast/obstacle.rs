@@ -1,7 +1,7 @@
 //! What keeps a message from being judged at all, in the order in which it takes effect.
 
 use super::{Outcome, Step, Subject, Surroundings};
-use crate::message::Moment;
+use crate::message::{Claim, Moment};
 use crate::policy::{self, too_late};
 
 /// What a forecast cannot know.
@@ -17,9 +17,13 @@ pub(super) mod unknown {
         "whether it was sent before the database was restored";
     pub(in crate::forecast) const RESUME: &str = "when somebody resumes";
     pub(in crate::forecast) const PLACE: &str =
-        "its turn: more messages of its campaign are due before it than are counted";
+        "its turn: more messages of its campaign or its sender are due before it than are counted";
+    pub(in crate::forecast) const RATE: &str =
+        "how many other messages of its sender are sent before it";
     pub(in crate::forecast) const QUOTA: &str =
         "how many other messages use the user's daily limit before it";
+    pub(in crate::forecast) const SLOWED: &str =
+        "when the provider takes messages from its sender, or to its recipient, as fast as usual";
     pub(in crate::forecast) const ATTEMPT: &str = "when the attempt at an earlier part ends";
 }
 
@@ -33,6 +37,17 @@ fn wait(reason: &'static str, text: String) -> Step {
     }
 }
 
+/// From when its lateness counts; never while it waits for a pace.
+fn late_from(subject: &Subject) -> Moment {
+    if subject.pace.is_some() || subject.rate.is_some() {
+        return Moment::MAX;
+    }
+    let wanted = subject.claim.wanted_at;
+    subject
+        .paused_until
+        .map_or(wanted, |until| wanted.max(until))
+}
+
 /// What keeps a message from being judged at all.
 pub(super) fn obstacle(
     subject: &Subject,
@@ -40,7 +55,11 @@ pub(super) fn obstacle(
     start: Option<Moment>,
     unknown: &mut Vec<&'static str>,
 ) -> Option<Step> {
-    let ends = policy::expires(&subject.claim, &around.rules);
+    let claim = Claim {
+        wanted_at: late_from(subject),
+        ..subject.claim.clone()
+    };
+    let ends = policy::expires(&claim, &around.rules);
     let ends = Some(ends).filter(|at| *at < Moment::MAX && *at > around.now);
     if around.instances.is_empty() {
         unknown.push(unknown::DAEMON);
@@ -81,8 +100,11 @@ pub(super) fn obstacle(
             Some(at) => format!("it tries one message at {at}"),
             None => "it is trying one message".to_owned(),
         };
+        let account = subject.claim.lane.other_account();
+        let account = account.map(|name| format!(" {name}"));
         let text = format!(
-            "waits: the provider has refused the account since {} ({}{}); {next}",
+            "waits: the provider has refused the account{} since {} ({}{}); {next}",
+            account.unwrap_or_default(),
             refused.since,
             refused.category.replace('_', " "),
             code.unwrap_or_default(),
@@ -119,16 +141,9 @@ pub(super) fn expired(subject: &Subject, around: &Surroundings) -> Option<String
     }
     let claim = &subject.claim;
     let counts = policy::Rule::Lateness.holds(claim.lane.channel());
-    let late_from = if counts && claim.part.before == 0 && subject.pace.is_none() {
-        subject
-            .paused_until
-            .map_or(claim.wanted_at, |until| claim.wanted_at.max(until))
-    } else {
-        Moment::MAX
-    };
     // Lateness counts once it is due.
-    let late_from = if claim.due < around.now {
-        late_from
+    let late_from = if counts && claim.part.before == 0 && claim.due < around.now {
+        late_from(subject)
     } else {
         Moment::MAX
     };

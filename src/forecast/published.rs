@@ -4,13 +4,16 @@
 //! Other versions read and write it too. A field that is missing has its default, and one that is unknown is ignored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::facts::LimitSource;
-use crate::message::{Capabilities, Carriers, Channel, InDoubt, LaneKey, Moment, Sender};
-use crate::policy::{Rules, Zones};
+use crate::message::{
+    Capabilities, Channel, InDoubt, LaneKey, Moment, PartyKey, ProviderCapabilities, Routes, Sender,
+};
+use crate::policy::{Rules, Validate, Zones};
 
 /// The state of one instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,10 +25,22 @@ pub struct PublishedState {
     pub missing: Vec<String>,
     /// What is due before this is in quarantine; `None`: nothing is.
     pub quarantine_before: Option<Moment>,
-    /// Its lanes, those with something to tell first; of very many not all.
+    /// Its lanes, those with something to report first; of very many not all.
     pub lanes: Vec<PublishedLane>,
+    /// Senders, and pairs of a sender and a recipient, whose messages wait because the provider slows or refuses them:
+    /// those that wait for longest, if there are very many.
+    pub slowed: Vec<PublishedSlowed>,
     /// What it judges by.
     pub rules: PublishedRules,
+}
+
+/// A sender, or a pair of a sender and a recipient, whose messages wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedSlowed {
+    /// Which one. Another build of the program may have another number for it, and then does not find it here.
+    pub key: PartyKey,
+    /// Until when.
+    pub until: Moment,
 }
 
 /// The state of one lane.
@@ -132,14 +147,32 @@ pub struct PublishedRules {
     pub business_hours: Option<String>,
     /// As in the settings.
     pub hours_by_type: String,
+    /// As in the settings; `None`: of a version that knows no hours of campaigns.
+    pub hours_by_campaign: Option<String>,
     /// As in the settings.
     pub urgent_passes_quiet_hours: bool,
     /// Whether the app's own count of the day counts too.
     pub app_counts: bool,
+    /// What is done about rows that cannot be sent, as in the settings; empty: of a version that says nothing of it.
+    pub validate: String,
     /// What divides a text into parts.
     pub part_separator: Option<String>,
     /// In milliseconds.
     pub part_gap_ms: u64,
+    /// What the provider of each channel takes.
+    pub carriers: BTreeMap<String, Carrier>,
+    /// The accounts next to the default one.
+    pub accounts: BTreeMap<String, PublishedAccount>,
+}
+
+/// What matters of an account for the judgement of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishedAccount {
+    /// The sender of its rows that name none.
+    pub sender: Option<String>,
+    /// All its senders.
+    pub senders: Vec<String>,
     /// What the provider of each channel takes.
     pub carriers: BTreeMap<String, Carrier>,
 }
@@ -154,17 +187,46 @@ pub struct Carrier {
     pub sender_pools: bool,
 }
 
+fn carriers_of(carriers: &ProviderCapabilities) -> BTreeMap<String, Carrier> {
+    let carrier = |(channel, provider): (Channel, &Capabilities)| {
+        let max = u64::try_from(provider.max_chars).ok();
+        let carrier = Carrier {
+            max_chars: max.filter(|_| provider.max_chars != usize::MAX),
+            sender_pools: provider.sender_pools.is_some(),
+        };
+        (channel.as_str().to_owned(), carrier)
+    };
+    carriers.channels().map(carrier).collect()
+}
+
+/// Providers like `provider` otherwise.
+fn read_carriers(
+    published: &BTreeMap<String, Carrier>,
+    provider: Capabilities,
+) -> ProviderCapabilities {
+    let carrier = |(channel, own): (&String, &Carrier)| {
+        let most = own.max_chars.and_then(|most| usize::try_from(most).ok());
+        let like = Capabilities {
+            max_chars: most.unwrap_or(usize::MAX),
+            sender_pools: provider.sender_pools.filter(|_| own.sender_pools),
+            ..provider
+        };
+        (Channel::of(Some(channel)), like)
+    };
+    published.iter().map(carrier).collect()
+}
+
 impl PublishedRules {
     /// Of these rules, and providers for these channels.
-    pub fn of(rules: &Rules, carriers: &Carriers) -> Self {
-        let carrier = |channel: Channel| {
-            let provider = carriers.get(channel)?;
-            let max = u64::try_from(provider.max_chars).ok();
-            let carrier = Carrier {
-                max_chars: max.filter(|_| provider.max_chars != usize::MAX),
-                sender_pools: provider.sender_pools.is_some(),
+    pub fn of(rules: &Rules, carriers: &ProviderCapabilities) -> Self {
+        let routes = &rules.routes;
+        let account = |(name, own): (&str, ProviderCapabilities)| {
+            let published = PublishedAccount {
+                sender: routes.sender(name).map(|own| own.as_str().to_owned()),
+                senders: routes.senders(name).map(str::to_owned).collect(),
+                carriers: carriers_of(&own),
             };
-            Some((channel.as_str().to_owned(), carrier))
+            (name.to_owned(), published)
         };
         Self {
             sender: rules.default_sender.as_ref().map(|s| s.as_str().to_owned()),
@@ -173,49 +235,67 @@ impl PublishedRules {
             timezone: rules.timezone.iana_name().unwrap_or("UTC").to_owned(),
             business_hours: rules.business_hours.as_ref().map(ToString::to_string),
             hours_by_type: rules.hours_by_type.to_string(),
+            hours_by_campaign: Some(rules.hours_by_campaign.to_string()),
             urgent_passes_quiet_hours: rules.urgent_passes_quiet_hours,
             app_counts: rules.limit_source == LimitSource::App,
+            validate: rules.validate.as_str().to_owned(),
             part_separator: rules.part_separator.clone(),
             part_gap_ms: millis(rules.part_gap),
-            carriers: carriers.channels().filter_map(carrier).collect(),
+            carriers: carriers_of(carriers),
+            accounts: carriers.others().map(account).collect(),
         }
     }
 
     /// The same as rules, by this zone data and with providers like `provider` otherwise. `None`: a version that says
     /// something else has written them.
-    pub fn read(&self, zones: &Zones, provider: Capabilities) -> Option<(Rules, Carriers)> {
+    pub fn read(
+        &self,
+        zones: &Zones,
+        provider: Capabilities,
+    ) -> Option<(Rules, ProviderCapabilities)> {
         let pools = provider.sender_pools;
         let sender = self.sender.as_deref();
         let sender = sender.map(|sender| Sender::parse(sender, pools));
+        let sender = sender.transpose().ok()?;
+        let mut routes = Routes::new(sender.as_ref());
+        for (name, account) in &self.accounts {
+            let parse = |text: &String| Sender::parse(text, pools).ok();
+            let senders: Option<Vec<Sender>> = account.senders.iter().map(parse).collect();
+            let sender = account.sender.as_ref().and_then(parse);
+            routes.add(name, sender, &senders?).ok()?;
+        }
         let hours = self.business_hours.as_deref().map(str::parse);
+        let by_campaign = self.hours_by_campaign.as_deref().map(str::parse);
         let rules = Rules {
-            default_sender: sender.transpose().ok()?,
+            default_sender: sender,
+            routes: Arc::new(routes),
             max_lateness: Duration::from_millis(self.max_lateness_ms),
             in_doubt: self.in_doubt.parse::<InDoubt>().ok()?,
             timezone: zones.get(&self.timezone)?,
             zones: zones.clone(),
             business_hours: hours.transpose().ok()?,
             hours_by_type: self.hours_by_type.parse().ok()?,
+            hours_by_campaign: by_campaign.transpose().ok()?.unwrap_or_default(),
             urgent_passes_quiet_hours: self.urgent_passes_quiet_hours,
             limit_source: if self.app_counts {
                 LimitSource::App
             } else {
                 LimitSource::Punctual
             },
+            validate: if self.validate == Validate::Refuse.as_str() {
+                Validate::Refuse
+            } else {
+                Validate::Warn
+            },
             part_separator: self.part_separator.clone(),
             part_gap: Duration::from_millis(self.part_gap_ms),
             ..Rules::default()
         };
-        let carrier = |(channel, own): (&String, &Carrier)| {
-            let most = own.max_chars.and_then(|most| usize::try_from(most).ok());
-            let like = Capabilities {
-                max_chars: most.unwrap_or(usize::MAX),
-                sender_pools: pools.filter(|_| own.sender_pools),
-                ..provider
-            };
-            (Channel::of(Some(channel)), like)
-        };
-        Some((rules, self.carriers.iter().map(carrier).collect()))
+        let own = read_carriers(&self.carriers, provider);
+        let carriers = self.accounts.iter().fold(own, |all, (name, account)| {
+            all.with_account(name, read_carriers(&account.carriers, provider))
+        });
+        Some((rules, carriers))
     }
 }
 

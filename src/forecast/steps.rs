@@ -1,14 +1,12 @@
 //! The forecast itself: what comes first, and what follows.
 
-use std::time::Duration;
-
 use super::around::Crowd;
 use super::obstacle::{by, expired, obstacle, paused_for_good, unknown};
+use super::slots::{Slot, slot_after};
 use super::{Forecast, Outcome, Place, Step, Subject, Surroundings};
 use crate::message::facts::{Limit, Priority};
-use crate::message::{Claim, Moment};
+use crate::message::{Address, Claim, Moment, NumberFault, Parties, Sender};
 use crate::policy::{self, ReasonKind, Verdict};
-use crate::schedule::pace::slots;
 
 /// What will happen to a message.
 pub fn of(subject: &Subject, around: &Surroundings) -> Forecast {
@@ -20,6 +18,17 @@ pub fn of(subject: &Subject, around: &Surroundings) -> Forecast {
         unknown.push(unknown::LANES);
     }
     let start = Start::of(subject, around);
+    let claim = &subject.claim;
+    let own = around.rules.sender(&claim.lane).map(Sender::as_str);
+    let sender = claim
+        .from_number
+        .as_deref()
+        .filter(|own| !own.trim().is_empty())
+        .or(own);
+    let parties = Parties::of(&claim.lane, sender, &claim.to_number);
+    if around.slows(&parties, start.as_ref().map_or(claim.due, |start| start.at)) {
+        unknown.push(unknown::SLOWED);
+    }
     let obstacle = obstacle(
         subject,
         around,
@@ -39,12 +48,29 @@ pub fn of(subject: &Subject, around: &Surroundings) -> Forecast {
     if subject.is_limited && is_sent {
         unknown.push(unknown::QUOTA);
     }
-    if subject.pace.as_ref().is_some_and(|p| p.ahead.is_none()) {
+    let of_rate = subject.rate.as_ref().filter(|_| subject.pace.is_none());
+    let is_counted = |place: &Place| place.queue.counts(subject.claim.id);
+    if subject
+        .pace
+        .as_ref()
+        .is_some_and(|place| !is_counted(place))
+        || of_rate.is_some_and(|room| room.ahead.is_none())
+    {
         unknown.push(unknown::PLACE);
     }
+    // Its sender's other messages are in other queues.
+    if subject.pace.is_some() && subject.rate.is_some() {
+        unknown.push(unknown::RATE);
+    }
+    let claim = &subject.claim;
+    let number_fault = is_sent
+        .then(|| Address::parse(claim.lane.channel(), &claim.to_number).ok())
+        .flatten()
+        .and_then(|to| policy::number_fault(&to));
     Forecast {
         step,
         then,
+        number_fault: number_fault.map(NumberFault::text),
         as_of: around.now,
         unknown,
     }
@@ -84,22 +110,36 @@ impl Start {
                 start.due = until;
             }
         }
-        if let Some(place) = subject.pace.as_ref().filter(|_| claim.part.before == 0) {
-            let ahead = place.ahead.unwrap_or(0);
-            let slot = slot(place, around.now).map_or(start.due, |slot| slot.max(start.due));
-            if slot > start.due.max(around.now) || ahead > 0 {
-                let (scope, what) = (&place.scope, &place.what);
-                let others = if ahead == 1 { "" } else { "s" };
-                start.intro = format!(
-                    "waits for the pace of {scope} {what}, behind {ahead} other{others}; then it "
-                );
+        if let Some(slot) = Slot::first(subject, start.due, around.now) {
+            if slot.at > start.due.max(around.now) || slot.ahead > 0 {
+                start.intro.push_str(&slot.intro());
                 start.reason = Some("pace");
             }
-            start.wanted_at = start.wanted_at.max(slot);
-            start.due = slot;
+            start.wanted_at = start.wanted_at.max(slot.late_from);
+            start.due = slot.at;
         }
         start.at = start.due.max(around.now);
         Some(start)
+    }
+
+    /// What a message that was deferred is judged to be then.
+    fn then(self, claim: &Claim, around: &Surroundings) -> Step {
+        let mut later = Claim {
+            due: self.due,
+            wanted_at: self.wanted_at,
+            ..claim.clone()
+        };
+        // The quota of the day that was looked at may be another's; a limit of none holds on every day.
+        if !matches!(later.facts.limit, Limit::Over { limit } if limit <= 0) {
+            later.facts.limit = Limit::NotCounted;
+        }
+        let (outcome, reason) =
+            match policy::judge(&later, &around.rules, &around.capabilities, self.at) {
+                Verdict::Cancel { reason } => (Outcome::Cancel, reason),
+                Verdict::Reject { reason } => (Outcome::Fail, reason),
+                Verdict::Send(_) | Verdict::Defer { .. } => return self.sent(&later, around),
+            };
+        decided(outcome, self.at, around.now, reason.kind, &reason.text, "")
     }
 
     /// What happens then, and what follows.
@@ -128,7 +168,7 @@ impl Start {
             );
             return (cancelled, None);
         }
-        match policy::judge(&claim, &around.rules, &around.carriers, self.at) {
+        match policy::judge(&claim, &around.rules, &around.capabilities, self.at) {
             Verdict::Send(_) => (self.sent(&claim, around), None),
             Verdict::Cancel { reason } => (
                 decided(
@@ -160,7 +200,16 @@ impl Start {
                     at: Some(self.at),
                     reason: Some(reason.kind.as_str()),
                 };
-                (step, Some(after(&claim, until, around)))
+                let is_closed = reason.kind == ReasonKind::BusinessHours;
+                let due = slot_after(subject, &claim, until, is_closed, &around.rules);
+                let later = Self {
+                    at: due,
+                    due,
+                    wanted_at: claim.wanted_at.max(due),
+                    reason: (due > until).then_some("pace"),
+                    intro: String::new(),
+                };
+                (step, Some(later.then(&claim, around)))
             }
         }
     }
@@ -194,42 +243,6 @@ impl Start {
             reason,
             text: format!("{}{text}", self.intro),
         }
-    }
-}
-
-/// What a message that was deferred until then is judged to be.
-fn after(claim: &Claim, until: Moment, around: &Surroundings) -> Step {
-    let mut later = Claim {
-        due: until,
-        wanted_at: claim.wanted_at.max(until),
-        ..claim.clone()
-    };
-    // The quota of the day that was looked at may be another's.
-    later.facts.limit = Limit::NotCounted;
-    match policy::judge(&later, &around.rules, &around.carriers, until) {
-        Verdict::Cancel { reason } => decided(
-            Outcome::Cancel,
-            until,
-            around.now,
-            reason.kind,
-            &reason.text,
-            "",
-        ),
-        Verdict::Reject { reason } => decided(
-            Outcome::Fail,
-            until,
-            around.now,
-            reason.kind,
-            &reason.text,
-            "",
-        ),
-        Verdict::Send(_) | Verdict::Defer { .. } => Step {
-            outcome: Outcome::Send,
-            at: Some(until),
-            until: None,
-            reason: None,
-            text: format!("will be sent at {until}{}", what(&later)),
-        },
     }
 }
 
@@ -271,11 +284,4 @@ fn what(claim: &Claim) -> String {
         return String::new();
     }
     format!(" ({})", all.join(", "))
-}
-
-/// When the message's turn comes.
-fn slot(place: &Place, now: Moment) -> Option<Moment> {
-    let ahead = usize::try_from(place.ahead?).ok()?;
-    let gaps: (Duration, Duration) = place.gaps;
-    slots(place.seed, place.position, gaps, place.next_at.max(now)).nth(ahead)
 }

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::*;
 use crate::message::facts::{Limit, Preferences, QuietHours};
 use crate::message::{
-    AttemptToken, Capabilities, Carriers, Facts, InstanceId, LaneKey, MessageId, Part, PoolForm,
+    AttemptToken, Capabilities, Facts, InstanceId, LaneKey, MessageId, Part, Parties,
+    ProviderCapabilities,
 };
-use crate::policy::{Rules, Zones};
+use crate::policy::{Rules, Validate};
+use uuid::Uuid;
 
+mod published;
+mod turns;
 mod waits;
 
 const fn s(seconds: i64) -> Moment {
@@ -43,6 +45,7 @@ fn subject() -> Subject {
         paused_until: None,
         paused_by: None,
         pace: None,
+        rate: None,
         opted_out: None,
         is_quarantined: false,
         open_until: None,
@@ -80,7 +83,7 @@ fn around() -> Surroundings {
         instances: vec![instance(1, vec![lane()])],
         heard_at: Some(s(-1)),
         rules: Rules::default(),
-        carriers: Carriers::texts(Capabilities::SENDS_ONLY),
+        capabilities: ProviderCapabilities::texts(Capabilities::SENDS_ONLY),
         rules_are_known: true,
     }
 }
@@ -150,13 +153,13 @@ fn what_is_free_is_sent_when_it_is_due() {
     );
     let of_user = check(|m, _| m.is_limited = true, at_ten, None, "");
     assert_eq!(of_user.unknown.len(), 1);
-    let told = check(
+    let shown = check(
         |_, a| (a.rules_are_known, a.instances[0].state) = (false, None),
         at_ten,
         None,
         "",
     );
-    assert_eq!(told.unknown.len(), 2);
+    assert_eq!(shown.unknown.len(), 2);
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn the_rules_decide_at_the_moment_at_which_it_would_be_claimed() {
         "will fail at",
     );
     check(
-        |_, a| a.carriers = Carriers::default(),
+        |_, a| a.capabilities = ProviderCapabilities::default(),
         failed("channel"),
         None,
         "no provider",
@@ -237,6 +240,36 @@ fn the_rules_decide_at_the_moment_at_which_it_would_be_claimed() {
         Some(SENT),
         "outside of",
     );
+}
+
+#[test]
+fn a_number_that_the_provider_may_refuse_is_named_or_fails() {
+    let premium = |m: &mut Subject| m.claim.to_number = "+19005550100".into();
+    let at_ten = (Outcome::Send, Some(10), None, None);
+    let says = "; the provider may refuse its number: it is a premium-rate number";
+    let known = check(|m, _| premium(m), at_ten, None, says);
+    assert!(known.number_fault.is_some());
+    check(
+        |m, a| {
+            premium(m);
+            a.rules.validate = Validate::Refuse;
+        },
+        (Outcome::Fail, Some(10), None, Some("recipient")),
+        None,
+        "to_number is refused: it is a premium-rate number",
+    );
+    // What is not sent needs no such word.
+    let cancelled = (Outcome::Cancel, Some(10), None, Some("opted_out"));
+    let known = check(
+        |m, _| {
+            premium(m);
+            m.opted_out = Some("STOP".into());
+        },
+        cancelled,
+        None,
+        "STOP",
+    );
+    assert_eq!(known.number_fault, None);
 }
 
 #[test]
@@ -275,43 +308,4 @@ fn what_is_too_late_is_cancelled_at_once() {
         None,
         "then it will be cancelled at",
     );
-}
-
-#[test]
-fn rules_and_states_are_read_as_they_were_published() {
-    let rules = Rules {
-        default_sender: "+15005550006".parse().ok(),
-        max_lateness: Duration::from_millis(1_500),
-        business_hours: "mon-fri 09:00-12:00 13:00-18:00".parse().ok(),
-        hours_by_type: "invoice = off".parse().unwrap(),
-        timezone: Zones::bundled().get("Europe/Berlin").unwrap(),
-        urgent_passes_quiet_hours: true,
-        part_separator: None,
-        ..Rules::default()
-    };
-    let provider = Capabilities {
-        max_chars: 1_600,
-        sender_pools: Some(PoolForm {
-            prefix: "MG",
-            digits: 32,
-        }),
-        ..Capabilities::SENDS_ONLY
-    };
-    let carriers = Carriers::texts(provider);
-    let state = PublishedState {
-        rules: PublishedRules::of(&rules, &carriers),
-        lanes: vec![refused(1, 2)],
-        ..PublishedState::default()
-    };
-    let text = serde_json::to_string(&state).unwrap();
-    let read: PublishedState = serde_json::from_str(&text).unwrap();
-    assert_eq!(read, state);
-    let (own, of_channels) = read.rules.read(&Zones::bundled(), provider).unwrap();
-    assert_eq!(PublishedRules::of(&own, &of_channels), state.rules);
-    assert_eq!(of_channels, carriers);
-    // Of another version: what it does not say has its default, and what it says beside is ignored.
-    let other: PublishedState =
-        serde_json::from_str(r#"{"lanes": [{"account": "a"}], "more": 1}"#).unwrap();
-    assert_eq!(other.lanes[0].permits, 0);
-    assert!(other.rules.read(&Zones::bundled(), provider).is_none());
 }

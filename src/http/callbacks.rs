@@ -13,10 +13,11 @@ use crate::provider::{BadCallback, CallbackRequest};
 use crate::receipt::{CallbackHandler, CallbackRejected};
 
 pub(super) fn routes(handler: CallbackHandler) -> Router {
-    let paths = handler.paths().iter();
+    let paths = handler.paths();
     paths
+        .into_iter()
         .fold(Router::new(), |router, path| {
-            router.route(path, post(callback))
+            router.route(&path, post(callback))
         })
         .with_state(handler)
 }

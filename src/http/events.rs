@@ -16,7 +16,9 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use utoipa::ToSchema;
 
+use super::openapi::Guarded;
 use super::status::Status;
 use super::{HttpState, Question, text};
 use crate::metrics::{Following, Frame, HistogramReport};
@@ -47,7 +49,8 @@ pub(super) struct EventsQuery {
 }
 
 /// The content of an event `state`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = State)]
 pub(super) struct Now<'a> {
     /// From the reactor.
     #[serde(flatten)]
@@ -64,6 +67,8 @@ pub(super) struct Now<'a> {
     pub(super) in_doubt: Option<f64>,
     /// See `in_doubt`.
     pub(super) outbox: Option<f64>,
+    /// Pending messages whose number may not receive texts, as last counted.
+    pub(super) number_faults: Option<f64>,
     /// See `in_doubt`.
     pub(super) notify_queue: Option<f64>,
     /// Messages accepted twice.
@@ -73,7 +78,7 @@ pub(super) struct Now<'a> {
 }
 
 /// How late the requests of this instance started.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Punctuality {
     /// In the last hour.
     pub(super) hour: HistogramReport,
@@ -81,6 +86,24 @@ pub(super) struct Punctuality {
     pub(super) day: HistogramReport,
 }
 
+/// Events of messages, as server-sent events
+///
+/// Each event has the name of its kind and contains an Event. They are sent in bursts, at most ten a second; what a
+/// burst leaves out is counted in an event `more`, which contains a More. With `state=1` an event `state` contains a
+/// State once a second. A comment every 15 s where nothing happens.
+#[utoipa::path(
+    get,
+    path = "/events",
+    operation_id = "events",
+    security(("bearer" = []), ("session" = [])),
+    params(("state" = Option<u8>, Query, maximum = 1)),
+    responses(
+        (status = 200, description = "The stream; it ends when the daemon stops.", body = String, content_type = "text/event-stream"),
+        (status = 400, description = "The query is not valid.", body = String),
+        Guarded,
+        (status = 503, description = "Too many streams are open.", body = String, headers(("retry-after"))),
+    )
+)]
 pub(super) async fn events(
     State(state): State<HttpState>,
     wish: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
@@ -173,8 +196,9 @@ impl Stream {
         };
         match self.state.ask(question).await {
             Ok(mut overview) => {
-                self.state.forecast_shown(&mut overview.timers.timers).await;
-                event("state", &self.state.now(&overview))
+                let timers = &mut overview.timers.timers;
+                let around = self.state.forecast_shown(timers).await;
+                event("state", &self.state.now(&overview, around.as_deref()))
             }
             // The daemon is stopping, or hangs. The page shows since when there was no state.
             Err(_) => ": no reply\n\n".to_owned(),

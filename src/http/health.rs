@@ -1,36 +1,84 @@
 //! `/healthz` and `/readyz`.
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::{HttpState, NoReply, Question, text};
+use super::serve::Peer;
+use super::{HttpState, NoReply, Question, access, text};
+use crate::reactor::report::Readiness;
 
-/// `GET /healthz`: 200 while the process runs, also without the database: a supervisor that restarts on this must not
-/// restart because Postgres is not available.
+/// Whether the process runs
+///
+/// Also without the database: a supervisor that restarts on this must not restart because Postgres is not available.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "health",
+    responses(
+        (status = 200, description = "It runs.", body = String),
+    )
+)]
 pub(super) async fn live() -> Response {
     text(StatusCode::OK, "ok")
 }
 
-/// `GET /readyz`: 503 names every reason, one a line. Messages in quarantine are not a reason, but the
-/// response mentions them.
-pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, NoReply> {
+/// Whether messages will be sent on time
+///
+/// Messages in quarantine are no reason, but the response mentions them. What may name a trigger, a policy or a path is
+/// shown to those who are admitted to the other routes; the others see of which kind it is.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "ready",
+    responses(
+        (status = 200, description = "They will; further lines are remarks.", body = String),
+        (status = 503, description = "They will not; each line is a reason.", body = String),
+    )
+)]
+pub(super) async fn ready(
+    State(state): State<HttpState>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, NoReply> {
+    let in_full = access::is_admitted(&state, peer, &headers);
     let readiness = state.ask(|reply| Question::Ready { reply }).await?;
-    if readiness.is_ready() {
-        let held = readiness.held_before.map(|before| {
-            format!(
-                "\nmessages due before {before} are in quarantine: the database was restored or replaced, \
-                 and it is not known yet which of them were sent. `punctual why ID` shows each; \
-                 `punctual run --accept-restore` releases all"
-            )
-        });
-        let mut body = format!("ready{}", held.unwrap_or_default());
-        for remark in &readiness.remarks {
-            body.push('\n');
-            body.push_str(remark);
-        }
-        return Ok(text(StatusCode::OK, &body));
+    Ok(if readiness.is_ready() {
+        text(StatusCode::OK, &remarks(&readiness, in_full))
+    } else {
+        let reasons: Vec<String> = readiness
+            .missing
+            .iter()
+            .map(|missing| {
+                if in_full {
+                    missing.to_string()
+                } else {
+                    missing.in_short()
+                }
+            })
+            .collect();
+        text(StatusCode::SERVICE_UNAVAILABLE, &reasons.join("\n"))
+    })
+}
+
+fn remarks(readiness: &Readiness, in_full: bool) -> String {
+    let mut body = "ready".to_owned();
+    if let Some(before) = readiness.held_before {
+        let held = format!(
+            "\nmessages due before {before} are in quarantine: the database was restored or replaced, \
+             and it is not known yet which of them were sent. `punctual why ID` shows each; \
+             `punctual run --accept-restore` releases all"
+        );
+        body.push_str(&held);
     }
-    let reasons: Vec<String> = readiness.missing.iter().map(ToString::to_string).collect();
-    Ok(text(StatusCode::SERVICE_UNAVAILABLE, &reasons.join("\n")))
+    for remark in &readiness.remarks {
+        body.push('\n');
+        if in_full {
+            body.push_str(&remark.text);
+        } else {
+            body.push_str("remark: ");
+            body.push_str(remark.kind);
+        }
+    }
+    body
 }

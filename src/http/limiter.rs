@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::limits::HttpLimits;
 use crate::message::Uptime;
 use crate::metrics::{Counter, Metrics};
-use crate::reactor::limits::HttpLimits;
 
 /// How many peers are distinguished, by a hash: memory is fixed, and two peers in one slot share its limit, which
 /// only changes the response they get.

@@ -7,26 +7,42 @@ use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::access::the_only;
 use super::limiter::Answer;
+use super::openapi::{Busy, Foreign};
 use super::page::{HEADERS, view};
 use super::serve::Peer;
-use super::token::Tokens;
+use super::token::{TokenKind, Tokens};
 use super::{HttpState, text};
 use crate::clock;
 
 /// How long a session lasts: a working day.
 const LASTS: Duration = Duration::from_secs(12 * 3600);
 
-#[derive(Deserialize)]
+/// The fields of the form.
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Given {
+    /// A token, as `punctual token` prints it.
     #[serde(default)]
     token: String,
 }
 
-/// `GET /login`: the form. With `?token=…`, as in the link on a terminal, it logs in and redirects to a URL without
-/// the token.
+/// The login form; with a token, the login
+#[utoipa::path(
+    get,
+    path = "/login",
+    operation_id = "loginForm",
+    params(("token" = Option<String>, Query, description = "As in the link that a terminal shows. Redirects to a URL without the token.")),
+    responses(
+        (status = 200, description = "The form.", body = String, content_type = "text/html"),
+        (status = 303, description = "Redirect to the page: with a session cookie, or over the Unix socket, which needs no login."),
+        (status = 401, description = "Wrong token.", body = String, content_type = "text/html"),
+        (status = 429, description = "Wrong token, and too many wrong ones from this address. The right one is still accepted.", body = String, content_type = "text/html", headers(("retry-after"))),
+        Busy,
+    )
+)]
 pub(super) async fn form(
     State(state): State<HttpState>,
     Extension(peer): Extension<Peer>,
@@ -47,7 +63,22 @@ pub(super) async fn form(
     }
 }
 
-/// `POST /login`.
+/// Logs in with the token
+#[utoipa::path(
+    post,
+    path = "/login",
+    operation_id = "login",
+    request_body(content = Given, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "Redirect to the page, with a session cookie.", headers(("set-cookie"))),
+        (status = 400, description = "Not the fields of the form.", body = String),
+        (status = 413, description = "Longer than 64 KiB.", body = String),
+        (status = 401, description = "Wrong token.", body = String, content_type = "text/html"),
+        (status = 429, description = "Wrong token, and too many wrong ones from this address. The right one is still accepted.", body = String, content_type = "text/html", headers(("retry-after"))),
+        Foreign,
+        Busy,
+    )
+)]
 pub(super) async fn login(
     State(state): State<HttpState>,
     Extension(peer): Extension<Peer>,
@@ -87,7 +118,17 @@ fn open(state: &HttpState, peer: Peer, headers: &HeaderMap, given: &Given) -> Re
     }
 }
 
-/// `POST /logout`: deletes the cookie in the browser.
+/// Deletes the session cookie
+#[utoipa::path(
+    post,
+    path = "/logout",
+    operation_id = "logout",
+    responses(
+        (status = 303, description = "Redirect to /login.", headers(("set-cookie"))),
+        Foreign,
+        Busy,
+    )
+)]
 pub(super) async fn logout(State(state): State<HttpState>, headers: HeaderMap) -> Response {
     if !is_from_here(&headers) {
         return foreign();
@@ -104,8 +145,8 @@ fn foreign() -> Response {
     )
 }
 
-/// Whether a request has a valid session cookie.
-pub(super) fn has_session(headers: &HeaderMap, tokens: &Tokens) -> bool {
+/// The token of the session that a request has a valid cookie of.
+pub(super) fn session(headers: &HeaderMap, tokens: &Tokens) -> Option<TokenKind> {
     let own = tokens.cookie();
     let cookies = headers.get_all(header::COOKIE).iter();
     cookies
@@ -113,7 +154,7 @@ pub(super) fn has_session(headers: &HeaderMap, tokens: &Tokens) -> bool {
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .filter(|(name, _)| *name == own)
-        .any(|(_, value)| tokens.is_session(value, now_s()))
+        .find_map(|(_, value)| tokens.session(value, now_s()))
 }
 
 /// A cookie for this site only, and `Secure` if the page was loaded by https: a page cannot set the `Origin` itself.
@@ -135,6 +176,13 @@ fn is_from_here(headers: &HeaderMap) -> bool {
     };
     let origin = origin.to_str().ok().and_then(|o| o.split_once("://"));
     origin.is_some_and(|(_, host)| the_only(headers, header::HOST) == Some(host))
+}
+
+/// The same for a request that only browsers make: one that does not say where it comes from is not from here. All
+/// browsers send `Origin` with a POST.
+pub(super) fn is_surely_from_here(headers: &HeaderMap) -> bool {
+    let says = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+    says && is_from_here(headers)
 }
 
 fn now_s() -> u64 {

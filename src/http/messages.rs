@@ -1,17 +1,34 @@
-//! `GET /debug/messages/{id}` and `GET /api/messages/{id}`: the history of one message, as `punctual why --json` prints it.
-//! The first takes a whole id, the second anything that names one message.
+//! `GET /debug/messages/{id}` and `GET /api/messages/{id}`: the history of one message, as `punctual why --json` prints
+//! it. The first takes a whole id, the second anything that names one message.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::api::{self, Refusal};
+use super::api::{self, Body, Refusal};
+use super::jobs::Kind;
+use super::openapi::{Guarded, NoAnswer};
 use super::{HttpState, Question, text};
 use crate::message::MessageId;
 use crate::reactor::report::TimersQuery;
-use crate::store::story::StoryHold;
+use crate::store::story::{Story, StoryHold};
 
+/// The history of one message, as `punctual why` shows it
+#[utoipa::path(
+    get,
+    path = "/messages/{id}",
+    operation_id = "message",
+    security(("bearer" = []), ("session" = [])),
+    params(("id" = Uuid, Path)),
+    responses(
+        (status = 200, description = "Its row, attempts, receipts, and what happens next.", body = Story),
+        (status = 400, description = "Not a UUID.", body = String),
+        (status = 404, description = "No message with this id.", body = String),
+        Guarded,
+        NoAnswer,
+    )
+)]
 pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse().map(MessageId) else {
         let sentence = "a message's id is a UUID";
@@ -20,6 +37,22 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
     history(&state, id).await
 }
 
+/// The history of the one message that matches: by its id or the beginning of it, its recipient, or the provider's id
+#[utoipa::path(
+    get,
+    path = "/api/messages/{id}",
+    operation_id = "named_message",
+    security(("bearer" = []), ("session" = [])),
+    params(("id" = String, Path, description = "The name.")),
+    responses(
+        (status = 200, description = "Its row, attempts, receipts, and what happens next.", body = Story),
+        (status = 400, description = "Not a name of a message.", body = Body<'static>),
+        (status = 404, description = "No message matches, or the daemon has no database.", content((Body<'static> = "application/json"), (String = "text/plain"))),
+        (status = 409, description = "Several messages match; some of them.", body = Body<'static>),
+        Guarded,
+        (status = 503, description = "The database is not available.", content((Body<'static> = "application/json"), (String = "text/plain")), headers(("retry-after"))),
+    )
+)]
 pub(super) async fn named(
     State(state): State<HttpState>,
     Path(name): Path<String>,
@@ -29,15 +62,15 @@ pub(super) async fn named(
 }
 
 async fn history(state: &HttpState, id: MessageId) -> Response {
-    let Some((store, assumed)) = &state.stories else {
+    let Some((store, assumed)) = state.stories.clone() else {
         return text(StatusCode::NOT_FOUND, "this daemon has no histories");
     };
-    let mut history = match store
-        .within(state.limits.history, store.story(id, assumed))
-        .await
-    {
-        Ok(history) => history,
-        Err(error) => {
+    let patience = state.limits.history;
+    let read = async move { store.within(patience, store.story(id, &assumed)).await };
+    let mut history = match state.jobs.run(Kind::Single, state.limits.work, read).await {
+        Ok(Ok(history)) => history,
+        Err(no_result) => return no_result.into_response(),
+        Ok(Err(error)) => {
             tracing::warn!(message.id = %id, %error, "the history of a message could not be read");
             let sentence = "the database is not available now";
             return text(StatusCode::SERVICE_UNAVAILABLE, sentence);

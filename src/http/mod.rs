@@ -11,6 +11,7 @@ mod events;
 mod forecasts;
 mod health;
 mod instances;
+mod jobs;
 mod limiter;
 mod login;
 mod messages;
@@ -27,23 +28,26 @@ mod token;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::{Extension, Router};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::forecast::Surroundings;
+use crate::limits::HttpLimits;
 use crate::metrics::{Counter, Gauge, Metrics};
-use crate::reactor::limits::HttpLimits;
 use crate::reactor::report::{Overview, Readiness, TimersQuery, TimersReport};
 use crate::receipt::CallbackHandler;
 use crate::store::Store;
 use crate::store::forecast::Assumed;
 
+use jobs::Jobs;
 use limiter::Limiter;
 
 pub use endpoint::{BindError, Endpoint, Socket, bind};
@@ -75,9 +79,6 @@ pub enum Question {
     },
 }
 
-/// Reads of many messages at once. They use connections that claims need too.
-const READS_MAX: usize = 2;
-
 /// What the routes need.
 #[derive(Clone)]
 pub struct HttpState {
@@ -92,8 +93,8 @@ pub struct HttpState {
     limits: HttpLimits,
     /// Permits for streams of events.
     streams: Arc<Semaphore>,
-    /// Permits for reads of many messages.
-    reads: Arc<Semaphore>,
+    /// Takes work on the database.
+    jobs: Jobs,
     /// Limits wrong tokens.
     limiter: Arc<Limiter>,
     /// Ends the streams at a shutdown.
@@ -115,7 +116,8 @@ impl HttpState {
             shown: forecasts::Shown::default(),
             limits,
             streams: Arc::new(Semaphore::new(limits.streams)),
-            reads: Arc::new(Semaphore::new(READS_MAX)),
+            // `serve` has the worker.
+            jobs: jobs::channel().0,
             stop: CancellationToken::new(),
         }
     }
@@ -150,11 +152,11 @@ impl HttpState {
     }
 
     /// The current state.
-    fn now<'a>(&self, overview: &'a Overview) -> events::Now<'a> {
+    fn now<'a>(&self, overview: &'a Overview, around: Option<&Surroundings>) -> events::Now<'a> {
         let metrics = &self.metrics;
         events::Now {
             overview,
-            status: status::Status::of(overview),
+            status: status::Status::of(overview, around),
             punctuality: events::Punctuality {
                 hour: metrics.recent().hour(overview.timers.now),
                 day: metrics.recent().day(overview.timers.now),
@@ -163,6 +165,7 @@ impl HttpState {
             provider: metrics.parts().provider.report(),
             in_doubt: metrics.measured(Gauge::InDoubt),
             outbox: metrics.measured(Gauge::Outbox),
+            number_faults: metrics.measured(Gauge::NumberFaults),
             notify_queue: metrics.measured(Gauge::NotifyQueue),
             duplicates: metrics.counted(Counter::Duplicates),
             last_sent_at: metrics.last_sent_at(),
@@ -204,35 +207,58 @@ impl IntoResponse for NoReply {
 }
 
 /// All routes of the daemon.
-fn router(state: HttpState, stop: CancellationToken) -> Router {
-    let state = HttpState { stop, ..state };
-    let debug = Router::new()
-        .route("/timers", get(timers::timers))
-        .route("/events", get(events::events))
-        .route("/messages/{id}", get(messages::message))
+fn router(state: HttpState, jobs: Jobs, stop: CancellationToken) -> Router {
+    let state = HttpState {
+        jobs,
+        stop,
+        ..state
+    };
+    let acts = OpenApiRouter::new()
+        .routes(routes!(api::acts::routes::cancel_all))
+        .routes(routes!(api::acts::routes::reschedule_all))
+        .routes(routes!(api::acts::routes::retry_all))
+        .routes(routes!(api::acts::routes::resolve_all))
+        .routes(routes!(api::acts::routes::cancel))
+        .routes(routes!(api::acts::routes::reschedule))
+        .routes(routes!(api::acts::routes::retry))
+        .routes(routes!(api::acts::routes::resolve))
+        .routes(routes!(api::pauses::pause))
+        .routes(routes!(api::pauses::resume))
+        .route_layer(from_fn(access::acts));
+    let debug = OpenApiRouter::new()
+        .routes(routes!(timers::timers))
+        .routes(routes!(events::events))
+        .routes(routes!(messages::message))
         .fallback(not_found)
+        .layer(map_response(again))
         .layer(from_fn_with_state(state.clone(), access::debug));
-    let inside = Router::new()
-        .route("/", get(page::page))
-        .route("/messages/{id}", get(page::message))
-        .route("/api/instances", get(instances::instances))
-        .route("/api/messages", get(api::list::list))
-        .route("/api/messages/{id}", get(messages::named))
-        .route("/api/stats", get(api::list::stats))
-        .route("/metrics", get(metrics::metrics))
-        .route("/openapi.json", get(openapi::document))
+    let inside = OpenApiRouter::new()
+        .routes(routes!(page::page))
+        .routes(routes!(page::message))
+        .routes(routes!(instances::instances))
+        .routes(routes!(api::list::list))
+        .routes(routes!(messages::named))
+        .routes(routes!(api::pauses::list))
+        .routes(routes!(api::list::stats))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi::document))
+        .route_layer(map_response(again))
+        .merge(acts)
         .route_layer(from_fn_with_state(state.clone(), access::debug));
     let limits = state.limits;
     let callbacks = state.callbacks.clone().map(callback_routes);
-    let router = Router::new()
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
+    let (router, described) = OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
         .nest("/debug", debug)
         .merge(inside)
-        .route("/login", get(login::form).post(login::login))
-        .route("/logout", post(login::logout))
-        .route("/assets/{name}", get(page::asset))
+        .routes(routes!(login::form, login::login))
+        .routes(routes!(login::logout))
+        .routes(routes!(page::asset))
         .with_state(state)
+        .split_for_parts();
+    let router = router
+        .layer(Extension(openapi::of(described)))
         .merge(callbacks.unwrap_or_default())
         .fallback(not_found);
     bounded(router, limits)
@@ -261,8 +287,20 @@ async fn not_found() -> Response {
     text(
         StatusCode::NOT_FOUND,
         "no such page; the pages are /, /messages/…, /healthz, /readyz, /metrics, /api/instances, \
-         /api/messages, /api/stats, /debug/timers, /debug/messages/… and /debug/events",
+         /api/messages, /api/pauses, /api/stats, /debug/timers, /debug/messages/… and /debug/events",
     )
+}
+
+/// When a request that has changed nothing may be repeated.
+const AGAIN: (HeaderName, HeaderValue) = (header::RETRY_AFTER, HeaderValue::from_static("2"));
+
+/// What cannot be read now may be asked for again.
+async fn again(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let (name, seconds) = AGAIN;
+        response.headers_mut().entry(name).or_insert(seconds);
+    }
+    response
 }
 
 /// A sentence as a response: plain text that browsers do not interpret and caches do not keep.

@@ -1,16 +1,172 @@
-//! `GET /openapi.json`: the description of these routes. A test compares it with the routes.
+//! `GET /openapi.json`: the description of these routes. It is made from the handlers and the types that they return.
 
+use axum::Extension;
+use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi as _};
+use uuid::Uuid;
 
-const DOCUMENT: &str = include_str!("openapi.json");
+use super::{api, events};
+use crate::metrics::Frame;
+use crate::provider;
+use crate::reactor::events::MessageEvent;
 
-/// With a token, like the routes it describes, because it shows the version.
-pub(super) async fn document() -> Response {
+/// The document as it is sent.
+#[derive(Clone)]
+pub(super) struct Document(Bytes);
+
+/// What the routes do not say themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Punctual",
+        description = "The HTTP interface of a running daemon, and the callbacks that it accepts. Over TCP, routes with a \
+                       `security` need the token that `punctual token` prints: `Authorization: Bearer …`, or the cookie of a \
+                       login. Over the daemon's Unix socket, which only its user can open, they need none: `curl --unix-socket \
+                       \"$(punctual token --socket)\" http://punctual/debug/timers`."
+    ),
+    // They are in the events of a stream.
+    components(schemas(MessageEvent, Frame, events::Now, api::Body, api::Running)),
+    modifiers(&Ways)
+)]
+struct Preface;
+
+/// The ways in.
+struct Ways;
+
+impl Modify for Ways {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("bearer", bearer);
+        let cookie = ApiKeyValue::with_description(
+            "punctual_",
+            "Set by /login. Its name ends in eight hexadecimal digits of the installation.",
+        );
+        let session = SecurityScheme::ApiKey(ApiKey::Cookie(cookie));
+        components.add_security_scheme("session", session);
+    }
+}
+
+/// The document of these routes, and of callbacks, which may have an address of their own.
+pub(super) fn of(routes: OpenApi) -> Document {
+    let mut document = Preface::openapi();
+    document.merge(routes);
+    document.merge(provider::callback_routes());
+    // Maps with keys that are strings.
+    Document(serde_json::to_vec(&document).unwrap_or_default().into())
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    security(("bearer" = []), ("session" = [])),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object), Guarded, Busy)
+)]
+pub(super) async fn document(Extension(Document(document)): Extension<Document>) -> Response {
     let head = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-cache"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (head, DOCUMENT.replace("VERSION", env!("CARGO_PKG_VERSION"))).into_response()
+    (head, document).into_response()
+}
+
+/// Which messages are meant; all of them together.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "they are parsed by their names (`Filter::set`)")]
+pub(super) struct FilterParameters {
+    /// In this status; several separated by commas.
+    status: Option<String>,
+    /// Due at this time or later (RFC 3339).
+    #[param(format = DateTime)]
+    from: Option<String>,
+    /// Due before this time.
+    #[param(format = DateTime)]
+    to: Option<String>,
+    /// The beginning of an id, a recipient, or the provider's id.
+    q: Option<String>,
+    /// Of this user.
+    user: Option<Uuid>,
+    /// Of this campaign.
+    campaign: Option<Uuid>,
+    /// Made from this template.
+    template: Option<Uuid>,
+    /// Not sent for this reason; `none`: without one.
+    reason: Option<String>,
+}
+
+/// Answers of routes that need a token.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "they are made in `access`")]
+pub(super) enum Guarded {
+    /// The token is missing or wrong.
+    #[response(status = 401, headers(("www-authenticate")))]
+    Unauthorized(String),
+    /// Wrong token, and too many wrong ones from this address. The right one is still accepted.
+    #[response(status = 429, headers(("retry-after")))]
+    TooMany(String),
+}
+
+/// Too many requests at the moment.
+#[derive(IntoResponses)]
+#[response(status = 503, headers(("retry-after")))]
+#[expect(dead_code, reason = "it is made in `places`")]
+pub(super) struct Busy(String);
+
+/// The daemon is starting or stopping, or does not respond in time.
+#[derive(IntoResponses)]
+#[response(status = 503, headers(("retry-after")))]
+#[expect(dead_code, reason = "it is made from a missing reply")]
+pub(super) struct NoAnswer(String);
+
+/// The form was sent by a page of another site.
+#[derive(IntoResponses)]
+#[response(status = 403)]
+#[expect(dead_code, reason = "it is made in `login`")]
+pub(super) struct Foreign(String);
+
+/// Answers of routes that read messages.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "they are made from `Refusal`")]
+pub(super) enum NotRead {
+    /// The parameters cannot be used.
+    #[response(status = 400)]
+    Query(api::Body<'static>),
+    /// No message matches, or the daemon has no database.
+    #[response(status = 404)]
+    Missing(api::Body<'static>),
+    /// The database is not available, or too busy. The request may be repeated.
+    #[response(status = 503, headers(("retry-after")))]
+    Unavailable(api::Body<'static>),
+}
+
+/// Answers of acts.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "they are made from `Refusal`")]
+pub(super) enum NotDone {
+    /// It has not ended yet, and goes on.
+    #[response(status = 202)]
+    GoesOn(api::Running),
+    /// The parameters cannot be used.
+    #[response(status = 400)]
+    Query(api::Body<'static>),
+    /// The token is to read only; or the request has a cookie, and is not from the page.
+    #[response(status = 403)]
+    ReadOnly(api::Body<'static>),
+    /// No message matches, or the daemon has no database.
+    #[response(status = 404)]
+    Missing(api::Body<'static>),
+    /// It cannot be done now: why, in a sentence. With `candidates`, several messages match; with `messages`, that many
+    /// are meant now, and another number was confirmed.
+    #[response(status = 409)]
+    CannotBeDone(api::Body<'static>),
+    /// The database is not available, or busy with other acts. With `retry-after` nothing was changed.
+    #[response(status = 503)]
+    Unavailable(api::Body<'static>),
 }

@@ -3,12 +3,14 @@
 //! The server renders the current state; scripts update it from `/debug/events` and the API. All files are in the
 //! program, and the content security policy permits no others.
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::access::Caller;
 use super::events::TIMERS;
+use super::openapi::{Busy, Guarded, NoAnswer};
 use super::status::Status;
 use super::{HttpState, Question, text};
 
@@ -30,11 +32,12 @@ pub(super) const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// The scripts: name and content.
-const SCRIPTS: [(&str, &str); 11] = [
+const SCRIPTS: [(&str, &str); 12] = [
     ("page.js", include_str!("page/page.js")),
     ("message.js", include_str!("page/message.js")),
     ("stream.js", include_str!("page/stream.js")),
     ("worker.js", include_str!("page/worker.js")),
+    ("acts.js", include_str!("page/acts.js")),
     ("shell.js", include_str!("page/shell.js")),
     ("chart.js", include_str!("page/chart.js")),
     ("list.js", include_str!("page/list.js")),
@@ -47,7 +50,20 @@ const SCRIPTS: [(&str, &str); 11] = [
 const STYLE: &str = include_str!("page/page.css");
 const MARK: &str = include_str!("page/mark.svg");
 
-/// `GET /assets/{name}`: without a token, because they contain no data and the login needs them too.
+/// A file of the page
+///
+/// Without a token, because they contain no data and the login needs them too.
+#[utoipa::path(
+    get,
+    path = "/assets/{name}",
+    operation_id = "asset",
+    params(("name" = String, Path)),
+    responses(
+        (status = 200, description = "The file.", content((String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"))),
+        (status = 404, description = "No such file.", body = String),
+        Busy,
+    )
+)]
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     let script = SCRIPTS.iter().find(|(own, _)| *own == name);
     let (kind, bytes) = match (name.as_str(), script) {
@@ -67,26 +83,63 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
     (head, bytes).into_response()
 }
 
-/// `GET /`.
-pub(super) async fn page(State(state): State<HttpState>) -> Response {
+/// The live page
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "page",
+    security(("bearer" = []), ("session" = [])),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html"),
+        (status = 303, description = "A browser without a session: redirect to /login."),
+        Guarded,
+        NoAnswer,
+    )
+)]
+pub(super) async fn page(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+) -> Response {
     let question = |reply| Question::Overview {
         timers: TIMERS,
         reply,
     };
     match state.ask(question).await {
         Ok(mut overview) => {
-            state.forecast_shown(&mut overview.timers.timers).await;
-            let status = Status::of(&overview);
-            (HEADERS, view::overview(&overview, &status)).into_response()
+            let timers = &mut overview.timers.timers;
+            let around = state.forecast_shown(timers).await;
+            let status = Status::of(&overview, around.as_deref());
+            (
+                HEADERS,
+                view::overview(&overview, &status, caller.may_act()),
+            )
+                .into_response()
         }
         Err(no_reply) => no_reply.into_response(),
     }
 }
 
-/// `GET /messages/{id}`: the script asks for the message, and shows also that there is none.
-pub(super) async fn message(Path(id): Path<String>) -> Response {
+/// The page of one message
+#[utoipa::path(
+    get,
+    path = "/messages/{id}",
+    operation_id = "messagePage",
+    security(("bearer" = []), ("session" = [])),
+    params(("id" = Uuid, Path)),
+    responses(
+        (status = 200, description = "The page; its script asks for the message.", body = String, content_type = "text/html"),
+        (status = 303, description = "A browser without a session: redirect to /login."),
+        (status = 400, description = "Not a UUID.", body = String),
+        Guarded,
+        Busy,
+    )
+)]
+pub(super) async fn message(
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Response {
     match id.parse::<Uuid>() {
-        Ok(id) => (HEADERS, view::message(&id.to_string())).into_response(),
+        Ok(id) => (HEADERS, view::message(&id.to_string(), caller.may_act())).into_response(),
         Err(_) => text(StatusCode::BAD_REQUEST, "a message's id is a UUID"),
     }
 }

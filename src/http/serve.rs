@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Request};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
@@ -31,8 +31,8 @@ use tokio_util::sync::CancellationToken;
 use super::endpoint::{Endpoint, Socket};
 use super::patience::Patience;
 use super::places::{Class, Places, Seat, Work};
-use super::{HttpState, callback_router, router, text};
-use crate::reactor::limits::HttpLimits;
+use super::{AGAIN, HttpState, callback_router, jobs, router, text};
+use crate::limits::HttpLimits;
 use crate::receipt::CallbackHandler;
 
 /// The longest head of a request, in bytes; a browser's cookies fit (431 beyond).
@@ -54,12 +54,14 @@ pub(super) enum Peer {
     Network(IpAddr),
 }
 
-/// Serves the routes on `endpoint` until `shutdown`, then lets open requests finish within [`HttpLimits::drain`] and
-/// drops the rest. Returns once no connection is open.
+/// Serves the routes on `endpoint` until `shutdown`, then lets open requests finish within [`HttpLimits::drain`], and
+/// work on the database that they have begun within as long again, and drops the rest. Returns once no connection is
+/// open.
 pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationToken) {
     let limits = state.limits;
     let limiter = Arc::clone(&state.limiter);
-    let router = router(state, shutdown.clone());
+    let (jobs, worker) = jobs::channel();
+    let router = router(state, jobs, shutdown.clone());
     let Endpoint { tcp, socket, .. } = endpoint;
     let by_address = serve_router(Listener::Tcp(tcp), router.clone(), limits, shutdown.clone());
     let by_socket = async {
@@ -77,9 +79,16 @@ pub async fn serve(endpoint: Endpoint, state: HttpState, shutdown: CancellationT
             limiter.sum_up();
         }
     };
+    let mut work = std::pin::pin!(worker.run());
     tokio::select! {
+        biased;
+        // It ends before the worker, which ends once no route is left to hand work over.
         _ = async { tokio::join!(by_address, by_socket) } => {}
         () = sums => {}
+        () = &mut work => return,
+    }
+    if tokio::time::timeout(limits.drain, work).await.is_err() {
+        tracing::warn!("requests to the database did not finish in time and were interrupted");
     }
     limiter.sum_up();
 }
@@ -246,7 +255,10 @@ pub(super) async fn whole(request: Request, next: axum::middleware::Next) -> Res
 }
 
 fn busy() -> Response {
-    let head = [(header::RETRY_AFTER, "2"), (header::CONNECTION, "close")];
+    let head = [
+        AGAIN,
+        (header::CONNECTION, HeaderValue::from_static("close")),
+    ];
     let sentence = "too many requests at the moment; try again in a few seconds";
     (head, text(StatusCode::SERVICE_UNAVAILABLE, sentence)).into_response()
 }

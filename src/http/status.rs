@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::forecast::Surroundings;
 use crate::message::Moment;
 use crate::reactor::report::{BreakerReport, LaneReport, Overview, PauseReport};
 
 /// Pauses that the sentence names; the others are counted.
 const NAMED: usize = 3;
 
-/// See the module.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The sentence at the top of the live page, and its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Status {
     /// How much is sent.
     pub(super) is: Sending,
@@ -20,7 +22,7 @@ pub(super) struct Status {
 }
 
 /// How much is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Sending {
     /// Everything.
@@ -45,10 +47,13 @@ impl Sending {
 }
 
 impl Status {
-    pub(super) fn of(overview: &Overview) -> Self {
+    /// Of all instances: by this one's state, and by what the others have published.
+    pub(super) fn of(overview: &Overview, around: Option<&Surroundings>) -> Self {
         let report = &overview.timers;
-        if !overview.missing.is_empty() {
-            let reasons: Vec<_> = overview.missing.iter().map(ToString::to_string).collect();
+        let own = report.instance;
+        let reasons: Vec<_> = overview.missing.iter().map(ToString::to_string).collect();
+        let is_sent_by_others = around.is_some_and(|around| around.another_sends(own));
+        if !reasons.is_empty() && !is_sent_by_others {
             return Self {
                 is: Sending::Nothing,
                 text: format!("Not sending: {}", reasons.join("; ")),
@@ -68,6 +73,9 @@ impl Status {
             .lanes
             .iter()
             .filter(|lane| lane.breaker.open)
+            .filter(|lane| {
+                around.is_none_or(|all| !all.another_sends_by(own, &lane.account, lane.channel))
+            })
             .collect();
         let is_all = refused.len() == report.lanes.len()
             && refused.iter().all(|lane| lane.refused == lane.lanes);
@@ -80,7 +88,12 @@ impl Status {
                 ),
             };
         }
-        let mut text = "Sending".to_owned();
+        let mut text = if reasons.is_empty() {
+            "Sending".to_owned()
+        } else {
+            let why = reasons.join("; ");
+            format!("Sending by other instances, and not by this one ({why})")
+        };
         // Writing to a String cannot fail.
         for lane in &refused {
             let _ = write!(
@@ -94,7 +107,7 @@ impl Status {
         if !report.pauses.is_empty() {
             let _ = write!(text, "; paused: {}", paused(&report.pauses));
         }
-        let is = if refused.is_empty() && report.pauses.is_empty() {
+        let is = if refused.is_empty() && report.pauses.is_empty() && reasons.is_empty() {
             Sending::All
         } else {
             Sending::Part

@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::openapi::{Guarded, NoAnswer};
 use super::{HttpState, Question, text};
 use crate::message::{MessageId, Moment};
-use crate::reactor::report::TimersQuery;
+use crate::reactor::report::{TimersQuery, TimersReport};
 
 /// How many timers without a limit: one or two screens.
 const LIMIT_DEFAULT: usize = 100;
@@ -39,6 +40,24 @@ enum QueryError {
     Unreadable(#[from] QueryRejection),
 }
 
+/// The armed timers
+#[utoipa::path(
+    get,
+    path = "/timers",
+    operation_id = "timers",
+    security(("bearer" = []), ("session" = [])),
+    params(
+        ("limit" = Option<usize>, Query, maximum = 10_000),
+        ("before" = Option<String>, Query, description = "Only those due before this.", format = DateTime),
+        ("id" = Option<Uuid>, Query, description = "Only the timer of this message."),
+    ),
+    responses(
+        (status = 200, description = "The state of the daemon, and the matching timers.", body = TimersReport),
+        (status = 400, description = "The query is not valid.", body = String),
+        Guarded,
+        NoAnswer,
+    )
+)]
 pub(super) async fn timers(
     State(state): State<HttpState>,
     pairs: Result<Query<Vec<(String, String)>>, QueryRejection>,

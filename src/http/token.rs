@@ -65,45 +65,48 @@ impl Tokens {
         &self.debug
     }
 
-    /// Whether this is one of them. No route changes anything yet, so both open the same routes.
-    pub(super) fn admit(&self, given: &str) -> bool {
-        self.of(given).is_some()
+    /// Which of them this is.
+    pub(super) fn admit(&self, given: &str) -> Option<TokenKind> {
+        self.of(given).map(|(kind, _)| kind)
     }
 
     /// A new session for this token; `None` if it is wrong.
     pub(super) fn open_session(&self, given: &str, expires: u64) -> Option<String> {
-        let token = self.of(given)?;
+        let (_, token) = self.of(given)?;
         Some(format!("{expires}.{}", proof(token, expires)))
     }
 
-    /// Whether this is a session of one of them that has not expired.
-    pub(super) fn is_session(&self, value: &str, now: u64) -> bool {
-        let Some((expires, proven)) = value.split_once('.') else {
-            return false;
-        };
-        let Ok(expires) = expires.parse::<u64>() else {
-            return false;
-        };
+    /// Of which of them this is a session that has not expired.
+    pub(super) fn session(&self, value: &str, now: u64) -> Option<TokenKind> {
+        let (expires, proven) = value.split_once('.')?;
+        let expires = expires
+            .parse::<u64>()
+            .ok()
+            .filter(|expires| now < *expires)?;
         let by = |token| proof(token, expires).as_bytes().ct_eq(proven.as_bytes());
-        let ours: bool = (by(&self.debug) | by(&self.operator)).into();
-        ours && now < expires
+        let (debug, operator) = (by(&self.debug), by(&self.operator));
+        match (debug.into(), operator.into()) {
+            (_, true) => Some(TokenKind::Operator),
+            (true, false) => Some(TokenKind::Debug),
+            (false, false) => None,
+        }
     }
 
-    /// The name of the cookie. Browsers send cookies to all ports of a host, so daemons on one host, which have different
-    /// tokens, need different names.
+    /// The name of the cookie. Browsers send cookies to all ports of a host, so daemons on one host, which have
+    /// different tokens, need different names.
     pub(super) fn cookie(&self) -> String {
         let mac = hex(&mac(&self.debug, "punctual cookie"));
         format!("punctual_{}", mac.get(..8).unwrap_or_default())
     }
 
     /// Compares with both, in constant time.
-    fn of(&self, given: &str) -> Option<&SecretString> {
+    fn of(&self, given: &str) -> Option<(TokenKind, &SecretString)> {
         let digest = |text: &str| Sha256::digest(text.as_bytes());
         let given = digest(given);
         let is = |token: &SecretString| -> Choice { given.ct_eq(&digest(token.expose_secret())) };
         match (is(&self.debug).into(), is(&self.operator).into()) {
-            (_, true) => Some(&self.operator),
-            (true, false) => Some(&self.debug),
+            (_, true) => Some((TokenKind::Operator, &self.operator)),
+            (true, false) => Some((TokenKind::Debug, &self.debug)),
             (false, false) => None,
         }
     }
@@ -148,31 +151,30 @@ mod tests {
 
     #[test]
     fn either_token_admits_and_nothing_else_does() {
-        for right in [LOOK, ACT] {
-            assert!(tokens().admit(right));
-        }
+        assert_eq!(tokens().admit(LOOK), Some(TokenKind::Debug));
+        assert_eq!(tokens().admit(ACT), Some(TokenKind::Operator));
         for wrong in [
             "",
             "a-token",
             "a-token-to-look-witH",
             "a-token-to-look-with2",
         ] {
-            assert!(!tokens().admit(wrong), "{wrong}");
+            assert_eq!(tokens().admit(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_session_is_proven_and_runs_out() {
-        for token in [LOOK, ACT] {
+        for (token, kind) in [(LOOK, TokenKind::Debug), (ACT, TokenKind::Operator)] {
             let value = tokens().open_session(token, 1_000).unwrap();
-            assert!(tokens().is_session(&value, 999));
-            assert!(!tokens().is_session(&value, 1_000), "run out");
-            assert!(!Tokens::fresh().is_session(&value, 0), "other tokens");
+            assert_eq!(tokens().session(&value, 999), Some(kind));
+            assert_eq!(tokens().session(&value, 1_000), None, "run out");
+            assert_eq!(Tokens::fresh().session(&value, 0), None, "other tokens");
             let (_, proven) = value.split_once('.').unwrap();
             let longer = format!("9999.{proven}");
-            assert!(!tokens().is_session(&longer, 0), "made to last");
+            assert_eq!(tokens().session(&longer, 0), None, "made to last");
             for broken in ["", ".", "1000", "1000.", "x.y", &format!(".{proven}")] {
-                assert!(!tokens().is_session(broken, 0), "{broken:?}");
+                assert_eq!(tokens().session(broken, 0), None, "{broken:?}");
             }
             assert!(!value.contains(token));
         }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::past::Past;
-use super::record::{Record, decode, encode};
+use super::record::{JournalLine, decode, encode};
 use super::state_dir::StateDir;
 use crate::message::InstanceId;
 
@@ -93,7 +93,7 @@ impl PastFile {
     /// Writes that all of it is recorded in the database.
     pub fn settle(&mut self) -> io::Result<()> {
         let mut line = Vec::new();
-        encode(&Record::Settled, &mut line);
+        encode(&JournalLine::Settled, &mut line);
         self.file.write_all(&line)?;
         self.past.settled = true;
         Ok(())

@@ -35,7 +35,7 @@ pub use dir::{JournalError, PastFile, Slot, boot};
 pub use past::Past;
 pub use state_dir::{Candidate, StateDir};
 
-use record::{Opened, Record, encode};
+use record::{JournalLine, Opened, encode};
 use writer::{Inner, Open, Segment, State, head};
 
 /// A request must not start: it could not be written, and it is recorded nowhere yet that the file is incomplete.
@@ -106,7 +106,7 @@ impl Journal {
     /// the request may start nevertheless.
     pub fn began(&self, begun: Begun) -> Result<(), Unwritable> {
         // Encoded before the lock is taken, because a herd's requests take it at the same time.
-        let line = line_of(&Record::Began(begun));
+        let line = line_of(&JournalLine::Began(begun));
         let mut inner = self.inner();
         inner.open.insert(
             begun.token,
@@ -133,9 +133,9 @@ impl Journal {
             outcome: outcome.clone(),
             at_us: at.as_micros(),
         };
-        let record = Record::Answered(answer);
+        let record = JournalLine::Answered(answer);
         let line = line_of(&record);
-        let Record::Answered(answer) = record else {
+        let JournalLine::Answered(answer) = record else {
             return;
         };
         let mut inner = self.inner();
@@ -182,7 +182,7 @@ impl Journal {
         inner.reached = at.map_or(i64::MIN, |(_, reached)| reached);
         let before_us = before.as_micros();
         // In case there is no next file.
-        let _ = inner.append(&Record::Held { before_us });
+        let _ = inner.append(&JournalLine::Held { before_us });
         inner.next_segment();
     }
 
@@ -190,7 +190,7 @@ impl Journal {
     pub fn end_quarantine(&self) {
         let mut inner = self.inner();
         if inner.quarantined_before.take().is_some() {
-            let _ = inner.append(&Record::Released);
+            let _ = inner.append(&JournalLine::Released);
         }
     }
 
@@ -199,7 +199,7 @@ impl Journal {
         let mut inner = self.inner();
         if bytes > inner.reached {
             inner.reached = bytes;
-            if !inner.position_written && inner.append(&Record::Reached { bytes }).is_ok() {
+            if !inner.position_written && inner.append(&JournalLine::Reached { bytes }).is_ok() {
                 inner.position_written = true;
             }
         }
@@ -267,7 +267,7 @@ impl Journal {
         let mut inner = self.inner();
         let _ = inner.write_waiting();
         if inner.open.is_empty() {
-            let _ = inner.append(&Record::Settled);
+            let _ = inner.append(&JournalLine::Settled);
         }
     }
 
@@ -277,7 +277,7 @@ impl Journal {
     }
 }
 
-fn line_of(record: &Record) -> Vec<u8> {
+fn line_of(record: &JournalLine) -> Vec<u8> {
     let mut line = Vec::with_capacity(512);
     encode(record, &mut line);
     line

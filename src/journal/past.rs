@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::record::{Contents, Opened, Record};
+use super::record::{Contents, JournalLine, Opened};
 use crate::message::{AttemptToken, DatabaseId, Moment};
 use crate::proof::recovery::{Answered, Begun, Known, LastSeen};
 
@@ -30,7 +30,7 @@ impl Past {
     /// Reads a file. `None`: its head is incomplete, so its writer began nothing by it.
     pub fn of(contents: Contents) -> Option<Self> {
         let mut records = contents.records.into_iter();
-        let Some(Record::Opened(opened)) = records.next() else {
+        let Some(JournalLine::Opened(opened)) = records.next() else {
             return None;
         };
         let mut past = Self {
@@ -46,20 +46,20 @@ impl Past {
         let mut ready = false;
         for record in records {
             match record {
-                Record::Ready => ready = true,
+                JournalLine::Ready => ready = true,
                 // A file has one head.
-                Record::Opened(_) => past.whole = false,
-                Record::Began(begun) => {
+                JournalLine::Opened(_) => past.whole = false,
+                JournalLine::Began(begun) => {
                     past.began.insert(begun.token, begun);
                 }
-                Record::Answered(answer) => {
+                JournalLine::Answered(answer) => {
                     past.answered.insert(answer.to.token, answer);
                 }
-                Record::Continued => past.latest = false,
-                Record::Settled => past.settled = true,
-                Record::Reached { bytes } => past.reached = past.reached.max(bytes),
-                Record::Held { before_us } => past.quarantined_before_us = Some(before_us),
-                Record::Released => past.quarantined_before_us = None,
+                JournalLine::Continued => past.latest = false,
+                JournalLine::Settled => past.settled = true,
+                JournalLine::Reached { bytes } => past.reached = past.reached.max(bytes),
+                JournalLine::Held { before_us } => past.quarantined_before_us = Some(before_us),
+                JournalLine::Released => past.quarantined_before_us = None,
             }
         }
         ready.then_some(past)

@@ -24,7 +24,7 @@ const SUM: usize = 9;
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Record {
+pub enum JournalLine {
     /// The first record of every file.
     Opened(Opened),
     /// The head is complete: it contains what was open in the file before.
@@ -70,7 +70,7 @@ pub struct Contents {
     /// No line is damaged, except a truncated last one.
     pub whole: bool,
     /// The records that can be read.
-    pub records: Vec<Record>,
+    pub records: Vec<JournalLine>,
 }
 
 /// Appends a record to `line`.
@@ -78,7 +78,7 @@ pub struct Contents {
 /// # Panics
 ///
 /// Never: every record can be written as JSON.
-pub fn encode(record: &Record, line: &mut Vec<u8>) {
+pub fn encode(record: &JournalLine, line: &mut Vec<u8>) {
     let start = line.len();
     line.extend_from_slice(b"00000000 ");
     serde_json::to_writer(&mut *line, record).expect("texts and numbers are JSON");
@@ -114,12 +114,12 @@ pub fn decode(bytes: &[u8]) -> Option<Contents> {
             (Some(_), None) => whole = false,
         }
     }
-    whole &= matches!(records.first(), Some(Record::Opened(_)));
+    whole &= matches!(records.first(), Some(JournalLine::Opened(_)));
     Some(Contents { whole, records })
 }
 
 /// One line; `None`: it is damaged, or of a kind that this version does not know.
-fn record(line: &[u8]) -> Option<Record> {
+fn record(line: &[u8]) -> Option<JournalLine> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let (sum, json) = line.split_at_checked(SUM)?;
     let (sum, b" ") = sum.split_at(SUM - 1) else {

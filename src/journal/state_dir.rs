@@ -4,6 +4,9 @@
 //! <state directory>/journal/<system identifier>-<database name>/<slot>/<instance>-<number>.journal
 //! ```
 //!
+//! A server that does not show its system identifier has `unknown-` and a digest of its address in its place: two
+//! servers may have databases of one name.
+//!
 //! Each running instance has a slot and keeps its `lock`. One that starts takes the first free slot, and
 //! moves the files of all other free slots there: they were written by dead instances. Versions before
 //! slots wrote into the state directory itself; those files are moved as well.
@@ -14,6 +17,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use super::dir::{JournalError, LOCK, Slot, files, is_same_file, private, try_lock};
 use super::past::Past;
@@ -37,7 +42,7 @@ const SLOTS_MAX: u32 = 256;
 const COMPARED_FILES: usize = 16;
 const COMPARED_ATTEMPTS: usize = 64;
 
-/// See the module.
+/// The directory of all journals of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateDir {
     path: PathBuf,
@@ -78,13 +83,14 @@ impl StateDir {
         self.path.join(JOURNALS).join(key)
     }
 
-    /// Takes the first free slot of this database, with the files of all free ones.
+    /// Takes the first free slot of this database, with the files of all free ones. `server`: its address.
     pub fn take_slot(
         &self,
         database: Option<DatabaseId>,
+        server: &str,
         name: &str,
     ) -> Result<Slot, JournalError> {
-        let key = key(database, name);
+        let key = key(database, server, name);
         let dir = self.of_key(&key);
         make(&dir)?;
         let _starting = starting(&dir)?;
@@ -213,9 +219,13 @@ impl Slot {
 }
 
 /// The name of a database's directory. Names of databases may contain anything.
-fn key(database: Option<DatabaseId>, name: &str) -> String {
+fn key(database: Option<DatabaseId>, server: &str, name: &str) -> String {
     let system = database.map_or_else(
-        || "unknown".to_owned(),
+        || {
+            let digest = Sha256::digest(server.as_bytes());
+            let digest = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+            format!("unknown-{}", digest.collect::<String>())
+        },
         |database| format!("{:016x}", database.system),
     );
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';

@@ -45,7 +45,7 @@ fn opened() -> Opened {
     }
 }
 
-fn file(records: &[Record]) -> Vec<u8> {
+fn file(records: &[JournalLine]) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     for record in records {
         encode(record, &mut bytes);
@@ -88,27 +88,27 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-fn records() -> impl Strategy<Value = Record> {
+fn records() -> impl Strategy<Value = JournalLine> {
     prop_oneof![
-        (0..9_u128).prop_map(|n| Record::Began(begun(n))),
+        (0..9_u128).prop_map(|n| JournalLine::Began(begun(n))),
         (0..9_u128, outcomes(), any::<i64>()).prop_map(|(n, outcome, at_us)| {
-            Record::Answered(Answered {
+            JournalLine::Answered(Answered {
                 to: begun(n),
                 outcome,
                 at_us,
             })
         }),
-        Just(Record::Continued),
-        Just(Record::Settled),
-        any::<i64>().prop_map(|before_us| Record::Held { before_us }),
-        any::<i64>().prop_map(|bytes| Record::Reached { bytes }),
-        Just(Record::Released),
+        Just(JournalLine::Continued),
+        Just(JournalLine::Settled),
+        any::<i64>().prop_map(|before_us| JournalLine::Held { before_us }),
+        any::<i64>().prop_map(|bytes| JournalLine::Reached { bytes }),
+        Just(JournalLine::Released),
     ]
 }
 
-fn whole_file() -> impl Strategy<Value = Vec<Record>> {
+fn whole_file() -> impl Strategy<Value = Vec<JournalLine>> {
     prop::collection::vec(records(), 0..12).prop_map(|mut records| {
-        records.insert(0, Record::Opened(opened()));
+        records.insert(0, JournalLine::Opened(opened()));
         records
     })
 }
@@ -161,7 +161,7 @@ proptest! {
 fn a_line_stays_as_it_is() {
     let mut line = Vec::new();
     encode(
-        &Record::Answered(Answered {
+        &JournalLine::Answered(Answered {
             to: begun(2),
             outcome: accepted(),
             at_us: 5,
@@ -180,10 +180,14 @@ const SUM: usize = 9;
 
 #[test]
 fn only_a_whole_and_latest_file_of_this_boot_and_database_denies() {
-    let head = [Record::Opened(opened()), Record::Ready];
+    let head = [JournalLine::Opened(opened()), JournalLine::Ready];
     let good = file(&head);
     assert!(denies(&good));
-    let one = file(&[head[0].clone(), Record::Ready, Record::Began(begun(1))]);
+    let one = file(&[
+        head[0].clone(),
+        JournalLine::Ready,
+        JournalLine::Began(begun(1)),
+    ]);
     assert!(denies(&one));
     assert_eq!(
         past(&one).of_attempt(token(1), true),
@@ -214,7 +218,7 @@ fn only_a_whole_and_latest_file_of_this_boot_and_database_denies() {
         Known::Began(begun(1))
     );
 
-    let followed = file(&[head[0].clone(), Record::Ready, Record::Continued]);
+    let followed = file(&[head[0].clone(), JournalLine::Ready, JournalLine::Continued]);
     assert!(!denies(&followed));
     let past = past(&one);
     assert!(!past.may_deny(Some("another"), Some(DATABASE)));
@@ -225,7 +229,7 @@ fn only_a_whole_and_latest_file_of_this_boot_and_database_denies() {
         ..DATABASE
     };
     assert!(!past.may_deny(Some("boot"), Some(promoted)));
-    let unfinished = file(&[head[0].clone(), Record::Began(begun(1))]);
+    let unfinished = file(&[head[0].clone(), JournalLine::Began(begun(1))]);
     assert!(Past::of(decode(&unfinished).unwrap()).is_none());
     assert_eq!(decode(b"no journal of ours"), None);
 }

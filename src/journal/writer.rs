@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::dir::is_same_file;
-use super::record::{BROKEN, MAGIC, Opened, Record, encode};
+use super::record::{BROKEN, JournalLine, MAGIC, Opened, encode};
 use super::{Answered, Begun, Condition, Slot, Unwritable};
 use crate::message::{AttemptToken, Moment};
 
@@ -90,7 +90,7 @@ impl Segment {
 }
 
 impl Inner {
-    pub(super) fn append(&mut self, record: &Record) -> Result<(), Unwritable> {
+    pub(super) fn append(&mut self, record: &JournalLine) -> Result<(), Unwritable> {
         encode(record, &mut self.waiting);
         self.write_waiting()
     }
@@ -176,7 +176,7 @@ impl Inner {
             } else if is_idle {
                 // Only a write shows whether it can be written.
                 let bytes = self.reached;
-                let _ = self.append(&Record::Reached { bytes });
+                let _ = self.append(&JournalLine::Reached { bytes });
             }
         }
         if let State::Writing(segment) = &self.state {
@@ -219,7 +219,7 @@ impl Inner {
                 match std::mem::replace(&mut self.state, next) {
                     State::Writing(mut before) => {
                         let mut line = Vec::new();
-                        encode(&Record::Continued, &mut line);
+                        encode(&JournalLine::Continued, &mut line);
                         // Without this line it is recognised as older by its number.
                         let _ = before.file.write_all(&line);
                     }
@@ -256,18 +256,18 @@ pub(super) fn head(
     open: &HashMap<AttemptToken, Open>,
 ) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    encode(&Record::Opened(opened.clone()), &mut bytes);
-    encode(&Record::Reached { bytes: reached }, &mut bytes);
+    encode(&JournalLine::Opened(opened.clone()), &mut bytes);
+    encode(&JournalLine::Reached { bytes: reached }, &mut bytes);
     if let Some(before) = quarantined_before {
         let before_us = before.as_micros();
-        encode(&Record::Held { before_us }, &mut bytes);
+        encode(&JournalLine::Held { before_us }, &mut bytes);
     }
     for open in open.values() {
-        encode(&Record::Began(open.begun), &mut bytes);
+        encode(&JournalLine::Began(open.begun), &mut bytes);
         if let Some(answer) = &open.answered {
-            encode(&Record::Answered(answer.clone()), &mut bytes);
+            encode(&JournalLine::Answered(answer.clone()), &mut bytes);
         }
     }
-    encode(&Record::Ready, &mut bytes);
+    encode(&JournalLine::Ready, &mut bytes);
     bytes
 }

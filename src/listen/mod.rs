@@ -11,13 +11,13 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
-use crate::reactor::limits::daemon::ChannelLimits;
+use crate::limits::daemon::ChannelLimits;
 use crate::store::{ConnectError, Dsn, PATIENCE, Store, StoreError, refusal_of};
 
-mod notice;
+mod notification;
 mod proof;
 
-pub use notice::Notice;
+pub use notification::Notification;
 pub use proof::{Unproven, prove};
 
 /// The channel, as the triggers name it.
@@ -39,11 +39,11 @@ pub enum Heard {
         connected: bool,
     },
     /// A notification that rows changed.
-    Notice(Notice),
+    Notification(Notification),
 }
 
 /// The reason when a nonce did not arrive.
-const DEAF: &str = "notices do not arrive: a pooler in transaction mode, or a dead connection \
+const DEAF: &str = "notifications do not arrive: a pooler in transaction mode, or a dead connection \
      (use a direct or session-mode connection, on Supabase port 5432)";
 
 /// Why a connection ended.
@@ -141,7 +141,7 @@ async fn prove_for_ever(
 ) -> Result<std::convert::Infallible, Lost> {
     loop {
         let nonce = Uuid::new_v4();
-        let payload = Notice::nonce(nonce);
+        let payload = Notification::nonce(nonce);
         // It is a commit, which waits for a slow disk like any other: it may take as long as the server
         // is observed to work on it.
         let notify = store.within_at_work(limits.proof_within, PATIENCE, store.notify(&payload));
@@ -199,10 +199,10 @@ async fn pass_on(
         Some(Ok(AsyncMessage::Notification(n))) if n.channel() == CHANNEL => n,
         Some(Ok(_)) => return Ok(false),
     };
-    match Notice::parse(notification.payload()) {
-        Some(Notice::Nonce(heard)) => Ok(nonce == Some(heard)),
-        Some(notice) => {
-            let sent = heard.send(Heard::Notice(notice)).await;
+    match Notification::parse(notification.payload()) {
+        Some(Notification::Nonce(heard)) => Ok(nonce == Some(heard)),
+        Some(notification) => {
+            let sent = heard.send(Heard::Notification(notification)).await;
             sent.map_err(|_| Lost::Unheard)?;
             Ok(false)
         }

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
-use super::{CHANNEL, DEAF, Notice};
-use crate::reactor::limits::daemon::ChannelLimits;
+use super::{CHANNEL, DEAF, Notification};
+use crate::limits::daemon::ChannelLimits;
 use crate::store::{ConnectError, Dsn, StoreError, notify_plainly, refusal_of};
 
 /// Why notifications do not arrive.
@@ -47,7 +47,7 @@ pub async fn prove(dsn: &Dsn, limits: &ChannelLimits) -> Result<(), Unproven> {
     let (listener, mut hearing) = dsn.connect_to_primary().await?;
     let (notifier, speaking) = dsn.connect().await?;
     let nonce = Uuid::new_v4();
-    let payload = Notice::nonce(nonce);
+    let payload = Notification::nonce(nonce);
     let ask = async {
         let listen = format!("listen {CHANNEL}");
         let listening = listener.batch_execute(&listen).await;
@@ -60,7 +60,7 @@ pub async fn prove(dsn: &Dsn, limits: &ChannelLimits) -> Result<(), Unproven> {
     let hear = async {
         while let Some(Ok(message)) = messages.next().await {
             if let AsyncMessage::Notification(said) = message
-                && Notice::parse(said.payload()) == Some(Notice::Nonce(nonce))
+                && Notification::parse(said.payload()) == Some(Notification::Nonce(nonce))
             {
                 return Ok(());
             }

@@ -4,17 +4,10 @@
 
 use std::fmt;
 
-use super::{Channel, E164, PhoneError};
+use super::{Channel, E164, Email, PhoneError};
 
 /// The most characters of a URL.
 const URL_MAX: usize = 2048;
-
-/// The most characters of an e-mail address (RFC 5321, 4.5.3.1.3), and of the part before the `@`.
-const EMAIL_MAX: usize = 254;
-const LOCAL_MAX: usize = 64;
-
-/// What the part of an e-mail address before the `@` may contain in addition to letters and digits.
-const LOCAL_PUNCTUATION: &str = ".!#$%&'*+/=?^_`{|}~-";
 
 /// The length of a UUID with its hyphens.
 const UUID_LEN: usize = 36;
@@ -36,10 +29,6 @@ pub enum Address {
     Url(WebUrl),
 }
 
-/// An e-mail address, as HTML's `input type=email` accepts it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Email(String);
-
 /// An `http` or `https` URL in ASCII, without a user name.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct WebUrl(String);
@@ -48,24 +37,24 @@ pub struct WebUrl(String);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UserId(String);
 
-/// Why a text is no recipient of a channel. No sentence repeats the text.
+/// Why a text is not a valid recipient for a channel. No sentence repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Of a text message.
+    /// The recipient of a text message.
     #[error(transparent)]
     Phone(#[from] PhoneError),
-    /// Of an e-mail.
+    /// The recipient of an e-mail.
     #[error("it is not an e-mail address, like name@example.com")]
     Email,
-    /// Of a push message.
+    /// The recipient of a push message.
     #[error(
         "it is not the endpoint of a push subscription, an https URL of at most {URL_MAX} characters"
     )]
     Push,
-    /// Of a message in the app.
+    /// The recipient of a message in the app.
     #[error("it is not the id of a user, a UUID with hyphens")]
     User,
-    /// Of a webhook.
+    /// The recipient of a webhook.
     #[error(
         "it is not a URL: http or https, a host, no user name, only ASCII, at most {URL_MAX} characters"
     )]
@@ -81,7 +70,7 @@ impl Address {
         let text = text.trim();
         match channel {
             Channel::Sms => Ok(Self::Phone(text.parse()?)),
-            Channel::Email => email(text).map(Self::Email).ok_or(AddressError::Email),
+            Channel::Email => text.parse().map(Self::Email),
             Channel::Push => web_url(text, &["https://"])
                 .map(Self::Push)
                 .ok_or(AddressError::Push),
@@ -97,10 +86,8 @@ impl Address {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Phone(number) => number.as_str(),
-            Self::Email(Email(text))
-            | Self::Push(WebUrl(text))
-            | Self::Url(WebUrl(text))
-            | Self::User(UserId(text)) => text,
+            Self::Email(email) => email.as_str(),
+            Self::Push(WebUrl(text)) | Self::Url(WebUrl(text)) | Self::User(UserId(text)) => text,
         }
     }
 
@@ -112,7 +99,7 @@ impl Address {
         }
     }
 
-    /// A row's recipient for people: masked, or, if it is none, that.
+    /// A row's recipient for people: masked; if it is not valid, a note that says so.
     pub fn masked_of(channel: Channel, text: &str) -> String {
         Self::parse(channel, text).map_or_else(
             |_| format!("not a recipient of {}", channel.as_str()),
@@ -149,13 +136,6 @@ impl WebUrl {
     }
 }
 
-impl fmt::Debug for Email {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (local, domain) = self.0.split_once('@').unwrap_or_default();
-        write!(f, "{}•••@{domain}", local.get(..1).unwrap_or_default())
-    }
-}
-
 impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, _) = self.0.split_once("://").unwrap_or_default();
@@ -167,26 +147,6 @@ impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user {}•••", self.0.get(..4).unwrap_or_default())
     }
-}
-
-fn email(text: &str) -> Option<Email> {
-    let (local, domain) = text.split_once('@')?;
-    let is_local = |c: char| c.is_ascii_alphanumeric() || LOCAL_PUNCTUATION.contains(c);
-    let is_one = text.len() <= EMAIL_MAX
-        && (1..=LOCAL_MAX).contains(&local.len())
-        && local.chars().all(is_local)
-        && domain.contains('.')
-        && domain.split('.').all(is_label);
-    is_one.then(|| Email(text.to_owned()))
-}
-
-/// A part of a domain (RFC 1035, 2.3.4).
-fn is_label(text: &str) -> bool {
-    let is_inside = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(is_inside)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 fn web_url(text: &str, schemes: &[&str]) -> Option<WebUrl> {

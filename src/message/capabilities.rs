@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Channel;
+use super::{Channel, LaneKey};
 
 /// What a provider can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +36,16 @@ impl Capabilities {
     };
 }
 
-/// What the provider of each channel can do. A channel that is missing has no provider.
+/// What the provider of each account and channel can do. A channel that is missing has no provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Carriers(BTreeMap<Channel, Capabilities>);
+pub struct ProviderCapabilities {
+    /// The default account's.
+    own: BTreeMap<Channel, Capabilities>,
+    /// The other accounts', by name.
+    others: BTreeMap<String, BTreeMap<Channel, Capabilities>>,
+}
 
-impl Carriers {
+impl ProviderCapabilities {
     /// One provider for text messages, and none for other channels.
     pub fn texts(provider: Capabilities) -> Self {
         Self::from_iter([(Channel::Sms, provider)])
@@ -54,20 +59,45 @@ impl Carriers {
             .collect()
     }
 
-    /// The capabilities of a channel's provider.
-    pub fn get(&self, channel: Channel) -> Option<&Capabilities> {
-        self.0.get(&channel)
+    /// The same with another account, whose own account is the default one there.
+    #[must_use]
+    pub fn with_account(mut self, name: &str, account: Self) -> Self {
+        self.others.insert(name.to_owned(), account.own);
+        self
     }
 
-    /// The channels that have a provider.
-    pub fn channels(&self) -> impl Iterator<Item = Channel> {
-        self.0.keys().copied()
+    /// The channels of the default account that have a provider.
+    pub fn channels(&self) -> impl Iterator<Item = (Channel, &Capabilities)> {
+        self.own.iter().map(|(channel, of)| (*channel, of))
+    }
+
+    /// The other accounts, as if each were the default one.
+    pub fn others(&self) -> impl Iterator<Item = (&str, Self)> {
+        self.others.iter().map(|(name, own)| {
+            let own = Self {
+                own: own.clone(),
+                others: BTreeMap::new(),
+            };
+            (name.as_str(), own)
+        })
+    }
+
+    /// The capabilities of a lane's provider.
+    pub fn get(&self, lane: &LaneKey) -> Option<&Capabilities> {
+        let of = match lane.other_account() {
+            None => Some(&self.own),
+            Some(account) => self.others.get(account),
+        };
+        of?.get(&lane.channel())
     }
 }
 
-impl FromIterator<(Channel, Capabilities)> for Carriers {
+impl FromIterator<(Channel, Capabilities)> for ProviderCapabilities {
     fn from_iter<T: IntoIterator<Item = (Channel, Capabilities)>>(of: T) -> Self {
-        Self(of.into_iter().collect())
+        Self {
+            own: of.into_iter().collect(),
+            others: BTreeMap::new(),
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl std::fmt::Debug for Claim {
 
 /// The result of a claim for one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClaimAnswer<W> {
+pub enum ClaimResponse<W> {
     /// It was claimed.
     Won(W),
     /// It was not claimed; the state of the row was read after that.
@@ -67,6 +67,8 @@ pub enum ClaimAnswer<W> {
     Paused(RowState),
     /// The same, because it has a pace: it is claimed by that.
     Paced(RowState),
+    /// It was cancelled in place of the claim: its recipient has opted out.
+    OptedOut,
 }
 
 /// The state of a row, as far as it matters for sending.

@@ -30,14 +30,15 @@ pub struct Facts {
     pub event: Event,
     /// Its daily quota.
     pub limit: Limit,
+    /// Its `subject`, of channels that show one.
+    pub subject: Option<String>,
+    /// Whether it has a `media_url`, in an app's table with such a column.
+    pub has_media: bool,
 }
 
-impl Facts {
-    /// By what the hours that hold for the message are found: its type.
-    pub fn hours_key(&self) -> Option<&str> {
-        self.message_type.as_deref()
-    }
-}
+/// Why a message with media fails: when it is written, or at its claim.
+pub const MEDIA_NOT_SUPPORTED: &str =
+    "media_url is not supported: this version sends texts alone; leave it empty";
 
 /// Without texts of the app, which may be private.
 impl std::fmt::Debug for Facts {

@@ -32,9 +32,9 @@ pub struct Filter {
     pub to: Option<Moment>,
     /// With this id, sid or recipient.
     pub search: Option<Search>,
-    /// Of this user.
+    /// The user.
     pub user: Option<Uuid>,
-    /// Of this campaign.
+    /// The campaign.
     pub campaign: Option<Uuid>,
     /// Made from this template.
     pub template: Option<Uuid>,
@@ -82,7 +82,7 @@ pub enum FilterError {
     )]
     Search,
     /// Not a reason.
-    #[error("reason is a word like opted_out, as `punctual stats --by reason` shows them")]
+    #[error("reason is a word like opted_out, as the counts by reason show them")]
     Reason,
     /// A place that no list has given out.
     #[error("cursor is not one that a list has returned for this filter")]
@@ -112,7 +112,7 @@ pub enum Order {
 }
 
 impl Filter {
-    /// Of what is still to be sent, the next comes first; of everything else, the latest.
+    /// In which order they are shown: what is still to be sent has the next one first, everything else the latest.
     pub fn order(&self) -> Order {
         if self.statuses == [Status::Pending] {
             Order::SoonestFirst
@@ -128,11 +128,6 @@ impl Filter {
             && self.template.is_none()
             && self.reason.is_none()
             && !matches!(self.search, Some(Search::Recipient(_)))
-    }
-
-    /// Whether it is every message there is.
-    pub fn is_everything(&self) -> bool {
-        *self == Self::default()
     }
 
     /// Sets one of [`PARAMETERS`]. An empty value counts as none, so that forms with empty fields work.
@@ -185,12 +180,15 @@ impl Filter {
                 self.reason = Some(reason(value)?);
             }
         }
-        if let (Some(from), Some(to)) = (self.from, self.to)
-            && from >= to
-        {
-            return Err(FilterError::Order);
+        self.check()
+    }
+
+    /// Whether anything can be due from `from` on and before `to`.
+    pub fn check(&self) -> Result<(), FilterError> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from >= to => Err(FilterError::Order),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -204,7 +202,8 @@ fn parse_statuses(value: &str) -> Result<Vec<Status>, FilterError> {
     Ok(read)
 }
 
-fn time(name: &'static str, value: &str) -> Result<Moment, FilterError> {
+/// The time of a parameter.
+pub fn time(name: &'static str, value: &str) -> Result<Moment, FilterError> {
     // In a query string a bare `+` means a space, so this is how `+01:00` often arrives.
     DateTime::parse_from_rfc3339(&value.replace(' ', "+"))
         .map(|time| time.to_utc().into())
@@ -268,20 +267,20 @@ fn ids(text: &str) -> Option<(Uuid, Uuid)> {
 
 /// A place in a list: a page begins after it. Its text is for a URL, and says nothing to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PageStart {
     /// The due time of the row before the page.
     pub due: Moment,
     /// Its id.
     pub id: Uuid,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for PageStart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.due.as_micros(), self.id.simple())
     }
 }
 
-impl FromStr for Place {
+impl FromStr for PageStart {
     type Err = FilterError;
 
     fn from_str(text: &str) -> Result<Self, FilterError> {

@@ -8,9 +8,6 @@ use std::sync::Arc;
 
 use super::Address;
 
-/// The account of messages that name none.
-const DEFAULT_ACCOUNT: &str = "default";
-
 /// `scheduled_messages.channel`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
@@ -77,6 +74,11 @@ impl Channel {
         matches!(self, Self::Sms)
     }
 
+    /// Whether its messages have a subject: the title, where it is no e-mail.
+    pub const fn has_subject(self) -> bool {
+        matches!(self, Self::Email | Self::Push | Self::InApp)
+    }
+
     /// Whether it reaches a person. A webhook reaches a program.
     pub const fn reaches_person(self) -> bool {
         !matches!(self, Self::Webhook)
@@ -93,6 +95,12 @@ pub struct LaneKey {
 }
 
 impl LaneKey {
+    /// The account of messages that name none.
+    pub const DEFAULT_ACCOUNT: &str = "default";
+
+    /// Takes the place of names that are no account's: as values of the app they could be any number.
+    pub const UNKNOWN_ACCOUNT: &str = "unknown";
+
     /// The lane of a channel and the default account.
     pub const fn of(channel: Channel) -> Self {
         Self {
@@ -117,7 +125,12 @@ impl LaneKey {
     /// The same with this account.
     #[must_use]
     pub fn with_account(self, account: &str) -> Self {
-        let account = (account != DEFAULT_ACCOUNT).then(|| account.into());
+        self.in_account((account != Self::DEFAULT_ACCOUNT).then(|| account.into()))
+    }
+
+    /// The same; `None`: with the default one.
+    #[must_use]
+    pub fn in_account(self, account: Option<Arc<str>>) -> Self {
         Self { account, ..self }
     }
 
@@ -141,7 +154,12 @@ impl LaneKey {
 
     /// The account's name in the settings.
     pub fn account(&self) -> &str {
-        self.account.as_deref().unwrap_or(DEFAULT_ACCOUNT)
+        self.account.as_deref().unwrap_or(Self::DEFAULT_ACCOUNT)
+    }
+
+    /// The same; `None`: it is the default one.
+    pub fn other_account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     /// The host, for channels whose lanes have one.

@@ -4,6 +4,7 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 /// A time on the **database's** clock: microseconds since the Unix epoch, the resolution of `timestamptz`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -99,6 +100,22 @@ impl std::fmt::Display for Moment {
         }
     }
 }
+
+impl utoipa::PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "RFC 3339 with microseconds and `Z`, or `infinity`, `-infinity`.",
+            ))
+            .pattern(Some(
+                r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|-?infinity)$",
+            ))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Moment {}
 
 impl serde::Serialize for Moment {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

@@ -1,5 +1,6 @@
 //! From whom and to whom a message is, as far as a provider's limits apply to either.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -7,7 +8,7 @@ use super::LaneKey;
 
 /// A sender, or a sender with a recipient, of one account and channel: a hash, so that no number is kept where only
 /// equality matters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartyKey(u64);
 
 /// The parties of a message.
@@ -20,7 +21,7 @@ pub struct Parties {
 }
 
 impl Parties {
-    /// Of a message that is not claimed yet.
+    /// The parties of a message that is not claimed yet.
     pub const NONE: Self = Self {
         sender: PartyKey(0),
         pair: PartyKey(0),

@@ -15,15 +15,38 @@ pub const GAP: Duration = Duration::from_millis(1_500);
 /// The most parts of one message. More would take minutes, and are a mistake.
 pub const PARTS_MAX: usize = 100;
 
+/// Ranges of characters that are not shown, without white space. `blank!` in `store/expressions/trimmed.rs` has the
+/// same.
+pub const INVISIBLE: &[std::ops::RangeInclusive<char>] = &[
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{180e}'..='\u{180e}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{2064}',
+    '\u{2066}'..='\u{2069}',
+    '\u{3164}'..='\u{3164}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+];
+
+/// Whether a text is empty to whoever receives it.
+pub fn is_blank(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_whitespace() || INVISIBLE.iter().any(|range| range.contains(&c)))
+}
+
 /// The texts of a message, in their order: its text, or, if that has the separator, what is between, trimmed and
-/// without what is empty. `None`, or an empty separator: texts are not divided.
+/// without what is blank. `None`, or an empty separator: texts are not divided.
 pub fn split<'a>(text: &'a str, separator: Option<&str>) -> Vec<&'a str> {
     match separator.filter(|separator| !separator.is_empty() && text.contains(separator)) {
         None => vec![text],
         Some(separator) => text
             .split(separator)
             .map(str::trim)
-            .filter(|part| !part.is_empty())
+            .filter(|part| !is_blank(part))
             .collect(),
     }
 }
@@ -53,6 +76,11 @@ impl Part {
         self.of <= 1 && self.before == 0
     }
 
+    /// Which part it is, if its message has several.
+    pub fn of_several(self) -> Option<Self> {
+        (!self.is_only()).then_some(self)
+    }
+
     /// Whether others follow.
     pub const fn has_next(self) -> bool {
         self.before + 1 < self.of
@@ -73,6 +101,19 @@ impl Part {
 impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} of {}", self.before + 1, self.of)
+    }
+}
+
+/// Writes it as for people.
+#[expect(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "as serde calls it"
+)]
+pub(crate) fn as_text<S: serde::Serializer>(part: &Option<Part>, to: S) -> Result<S::Ok, S::Error> {
+    match part {
+        Some(part) => to.collect_str(part),
+        None => to.serialize_none(),
     }
 }
 
@@ -102,6 +143,11 @@ mod tests {
             ("a[BUBBLE]b", None, &["a[BUBBLE]b"]),
             ("a[BUBBLE]b", Some(""), &["a[BUBBLE]b"]),
             ("a--b", Some("--"), &["a", "b"]),
+            (
+                "a[BUBBLE]\u{200b} \u{feff}[BUBBLE]b\u{200b}",
+                on,
+                &["a", "b\u{200b}"],
+            ),
             ("", on, &[""]),
         ] {
             assert_eq!(split(text, separator), expected, "{text:?}");

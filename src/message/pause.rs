@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Channel, Moment};
+use uuid::Uuid;
+
+use super::{Channel, Moment, PoolForm, Sender, SenderError};
 
 /// The kinds of things that can be paused, as `punctual.pauses.scope` has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +46,14 @@ impl PauseScope {
         }
     }
 
+    /// The word in commands and requests.
+    pub const fn written(self) -> &'static str {
+        match self {
+            Self::MessageType => "type",
+            other => other.as_str(),
+        }
+    }
+
     /// From the word in the table.
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == word)
@@ -57,6 +67,66 @@ pub struct PauseKey {
     pub scope: PauseScope,
     /// Which one, as the table has it.
     pub what: String,
+}
+
+/// What was written does not name something to pause.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PauseKeyError {
+    /// Not a kind of thing.
+    #[error("there is no {0} to pause: use lane, sender, campaign, user or type")]
+    Kind(String),
+    /// It does not say which one.
+    #[error("which {0}? A value must follow the =")]
+    Nothing(&'static str),
+    /// Not a lane.
+    #[error("a lane is one of {}", Channel::ALL.map(Channel::as_str).join(", "))]
+    Lane,
+    /// Not an id.
+    #[error("expected its id, a UUID like 00000000-0000-0000-0000-000000000001")]
+    Id,
+    /// Not a sender.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+}
+
+/// Everything.
+impl Default for PauseKey {
+    fn default() -> Self {
+        Self {
+            scope: PauseScope::Everything,
+            what: String::new(),
+        }
+    }
+}
+
+impl PauseKey {
+    /// Reads one of a kind, as a person writes it, in the form that the table has.
+    pub fn parse(kind: &str, what: &str, pools: Option<PoolForm>) -> Result<Self, PauseKeyError> {
+        let what = what.trim();
+        let kinds = PauseScope::ALL.into_iter();
+        let scope = kinds
+            .filter(|scope| *scope != PauseScope::Everything)
+            .find(|scope| scope.written() == kind)
+            .ok_or_else(|| PauseKeyError::Kind(kind.to_owned()))?;
+        if what.is_empty() {
+            return Err(PauseKeyError::Nothing(scope.written()));
+        }
+        let id = || what.parse::<Uuid>().map_err(|_| PauseKeyError::Id);
+        let what = match scope {
+            PauseScope::Lane => {
+                let what = what.to_ascii_lowercase();
+                let mut channels = Channel::ALL.into_iter();
+                if !channels.any(|channel| channel.as_str() == what) {
+                    return Err(PauseKeyError::Lane);
+                }
+                what
+            }
+            PauseScope::Sender => Sender::parse(what, pools)?.as_str().to_owned(),
+            PauseScope::Campaign | PauseScope::User => id()?.to_string(),
+            PauseScope::MessageType | PauseScope::Everything => what.to_owned(),
+        };
+        Ok(Self { scope, what })
+    }
 }
 
 /// Without senders and users, because it may be logged.
@@ -155,5 +225,49 @@ mod tests {
         }
         let shown = format!("{:?} {message:?}", key(PauseScope::Sender, "+15005550006"));
         assert!(!shown.contains("+1500"), "{shown}");
+    }
+
+    #[test]
+    fn a_scope_is_read_in_the_form_that_the_table_has() {
+        let pools = PoolForm {
+            prefix: "MG",
+            digits: 32,
+        };
+        for (text, expected) in [
+            ("lane=SMS", Some((PauseScope::Lane, "sms"))),
+            ("lane=fax", None),
+            (
+                "sender= +15005550006",
+                Some((PauseScope::Sender, "+15005550006")),
+            ),
+            ("sender=", None),
+            (
+                "sender=MG0123456789abcdef0123456789abcdef",
+                Some((PauseScope::Sender, "MG0123456789abcdef0123456789abcdef")),
+            ),
+            (
+                "campaign=00000000-0000-0000-0000-00000000000B",
+                Some((PauseScope::Campaign, "00000000-0000-0000-0000-00000000000b")),
+            ),
+            ("campaign=summer", None),
+            (
+                "user=00000000-0000-0000-0000-00000000000A",
+                Some((PauseScope::User, "00000000-0000-0000-0000-00000000000a")),
+            ),
+            ("user=7", None),
+            (
+                "type=daily_brief",
+                Some((PauseScope::MessageType, "daily_brief")),
+            ),
+            ("type= ", None),
+            ("everything", None),
+            ("message_type=daily_brief", None),
+            ("colour=red", None),
+        ] {
+            let (kind, what) = text.split_once('=').unwrap_or((text, "x"));
+            let read = PauseKey::parse(kind, what, Some(pools)).ok();
+            let read = read.as_ref().map(|key| (key.scope, &*key.what));
+            assert_eq!(read, expected, "{text}");
+        }
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         }
 
         #[test]
-        fn neither_debug_nor_an_error_tells_the_number(number in "[1-9][0-9]{6,17}", plus in any::<bool>()) {
+        fn neither_debug_nor_an_error_shows_the_number(number in "[1-9][0-9]{6,17}", plus in any::<bool>()) {
             let text = if plus { format!("+{number}") } else { number.clone() };
             let shown = match text.parse::<E164>() {
                 Ok(e164) => format!("{e164:?} {}", e164.masked()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// See the module. What may still be needed is kept however old it is.
+/// How long each kind of record is kept. What may still be needed is kept however old it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// The ledger, receipts, notes and the history of changes; `None`: for good.

@@ -12,15 +12,10 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The alphabet of GSM 03.38 without its extension.
-const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
-                     ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-
-/// Characters that are an escape and one more.
-const EXTENSION: &str = "\u{c}^{}\\[~]|€";
+use super::gsm7;
 
 /// How a text is put into bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub enum Encoding {
     /// 7 bits a character.
     #[serde(rename = "GSM-7")]
@@ -49,7 +44,7 @@ impl Encoding {
 }
 
 /// What a text is to the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Segments {
     /// How it is put into bits.
     pub encoding: Encoding,
@@ -60,20 +55,16 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Of this text, unchanged: providers may replace characters before they count (Twilio's
+    /// The segments of this text, unchanged: providers may replace characters before they count (Twilio's
     /// smart encoding does, where it is on).
     pub fn of(text: &str) -> Self {
-        let gsm: Option<Vec<usize>> = text.chars().map(septets).collect();
-        let (encoding, widths) = match gsm {
-            Some(widths) => (Encoding::Gsm7, widths),
-            None => (Encoding::Ucs2, units_of(text)),
-        };
-        let units = widths.iter().sum();
+        let (encoding, pieces) = pieces(text);
+        let units = pieces.iter().map(|piece| piece.units).sum();
         let (alone, each) = encoding.room();
         let count = if units <= alone {
             1
         } else {
-            pack(&widths, each)
+            pack(&pieces, each).len()
         };
         Self {
             encoding,
@@ -82,7 +73,24 @@ impl Segments {
         }
     }
 
-    /// Of several texts, which are sent one after the other: all of their segments.
+    /// The texts of the segments of this one, and the encoding of all of them.
+    pub fn split(text: &str) -> (Encoding, Vec<&str>) {
+        let (encoding, pieces) = pieces(text);
+        let units: usize = pieces.iter().map(|piece| piece.units).sum();
+        let (alone, each) = encoding.room();
+        if units <= alone {
+            return (encoding, vec![text]);
+        }
+        let mut rest = text;
+        let texts = pack(&pieces, each).into_iter().map(|bytes| {
+            let (segment, after) = rest.split_at(bytes);
+            rest = after;
+            segment
+        });
+        (encoding, texts.collect())
+    }
+
+    /// The segments of several texts that are sent one after the other.
     pub fn of_all(texts: &[String]) -> Self {
         let mut each = texts.iter().map(|text| Self::of(text));
         let first = each.next().unwrap_or_else(|| Self::of(""));
@@ -109,43 +117,59 @@ impl std::fmt::Display for Segments {
     }
 }
 
-/// Segments of `room` units that hold these characters, none of them torn.
-fn pack(widths: &[usize], room: usize) -> usize {
-    let mut count = 1;
-    let mut used = 0;
-    for width in widths {
-        if used + width > room {
-            count += 1;
-            used = 0;
-        }
-        used += width;
-    }
-    count
+/// What is not torn.
+#[derive(Clone, Copy)]
+struct Piece {
+    /// Its units of the encoding.
+    units: usize,
+    /// Its length in the text.
+    bytes: usize,
 }
 
-/// UTF-16 units of each thing that is not torn.
-fn units_of(text: &str) -> Vec<usize> {
+/// The bytes of each segment of `room` units that holds these pieces, none of them torn.
+fn pack(pieces: &[Piece], room: usize) -> Vec<usize> {
+    let (mut segments, mut used, mut bytes) = (Vec::new(), 0, 0);
+    for piece in pieces {
+        if used + piece.units > room {
+            segments.push(bytes);
+            (used, bytes) = (0, 0);
+        }
+        used += piece.units;
+        bytes += piece.bytes;
+    }
+    segments.push(bytes);
+    segments
+}
+
+fn pieces(text: &str) -> (Encoding, Vec<Piece>) {
+    let of = |c: char| {
+        let code = gsm7::Code::of(c)?;
+        let (units, bytes) = (code.septets(), c.len_utf8());
+        Some(Piece { units, bytes })
+    };
+    match text.chars().map(of).collect() {
+        Some(pieces) => (Encoding::Gsm7, pieces),
+        None => (Encoding::Ucs2, pieces_of_ucs2(text)),
+    }
+}
+
+fn pieces_of_ucs2(text: &str) -> Vec<Piece> {
     let most = Encoding::Ucs2.room().1;
-    let mut widths = Vec::with_capacity(text.len());
+    let mut pieces = Vec::with_capacity(text.len());
     for seen in text.graphemes(true) {
-        let width = seen.encode_utf16().count();
-        if width <= most && seen != "\r\n" {
-            widths.push(width);
+        let units = seen.encode_utf16().count();
+        if units <= most && seen != "\r\n" {
+            let bytes = seen.len();
+            pieces.push(Piece { units, bytes });
         } else {
             // No segment holds it, or it is no more than two characters.
-            widths.extend(seen.chars().map(char::len_utf16));
+            pieces.extend(seen.chars().map(|c| Piece {
+                units: c.len_utf16(),
+                bytes: c.len_utf8(),
+            }));
         }
     }
-    widths
-}
-
-/// Of one character in GSM 03.38.
-fn septets(c: char) -> Option<usize> {
-    if BASIC.contains(c) {
-        Some(1)
-    } else {
-        EXTENSION.contains(c).then_some(2)
-    }
+    pieces
 }
 
 #[cfg(test)]
@@ -183,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn is_told_as_people_say_it() {
+    fn is_shown_as_people_say_it() {
         assert_eq!(Segments::of("Hi").to_string(), "1 segment (GSM-7)");
         assert_eq!(
             Segments::of(&"👍".repeat(36)).to_string(),
@@ -203,6 +227,24 @@ mod tests {
             } else {
                 prop_assert!(count * each >= units);
                 prop_assert!(count >= 2);
+            }
+        }
+
+        /// Its segments are what is counted, each has room for its text, and together they are the text.
+        #[test]
+        fn a_text_is_split_as_it_is_counted(text in "(\\PC|[€^a-z]){0,400}") {
+            let counted = Segments::of(&text);
+            let (encoding, texts) = Segments::split(&text);
+            prop_assert_eq!(texts.len(), counted.count);
+            prop_assert_eq!(texts.concat(), text.as_str());
+            let (alone, each) = encoding.room();
+            let room = if texts.len() == 1 { alone } else { each };
+            for text in texts {
+                let units: usize = match encoding {
+                    Encoding::Gsm7 => text.chars().map(|c| gsm7::Code::of(c).unwrap().septets()).sum(),
+                    Encoding::Ucs2 => text.encode_utf16().count(),
+                };
+                prop_assert!(units <= room);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{E164, PhoneError, PoolForm};
+use super::{E164, Email, PhoneError, PoolForm};
 
 /// How many digits a short code has in any country.
 const SHORT_CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=8;
@@ -27,6 +27,8 @@ pub enum Sender {
     Alphanumeric(Name),
     /// A pool of senders, of which the provider picks one.
     Pool(PoolId),
+    /// The address that an e-mail is from.
+    Email(Email),
 }
 
 /// Three to eight digits.
@@ -51,6 +53,7 @@ impl Sender {
             Self::ShortCode(ShortCode(text))
             | Self::Alphanumeric(Name(text))
             | Self::Pool(PoolId(text)) => text,
+            Self::Email(email) => email.as_str(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Sender {
             Self::ShortCode(code) => format!("{code:?}"),
             Self::Alphanumeric(name) => format!("{name:?}"),
             Self::Pool(id) => format!("{id:?}"),
+            Self::Email(email) => format!("{email:?}"),
         }
     }
 }
@@ -193,6 +197,7 @@ mod tests {
             Sender::ShortCode(_) => "short code",
             Sender::Alphanumeric(_) => "name",
             Sender::Pool(_) => "pool",
+            Sender::Email(_) => "address",
         });
         let expected_kind = expected.as_ref().map(|(kind, _)| *kind);
         assert_eq!(kind, expected_kind, "{text:?}");

@@ -20,7 +20,7 @@ pub enum TemplateError {
     /// A required variable is not there, or null.
     #[error("template {template} needs the variable {variable}, which template_vars does not have")]
     Missing {
-        /// Of which template.
+        /// The template.
         template: String,
         /// Its name.
         variable: String,
@@ -40,7 +40,7 @@ pub enum TemplateError {
     /// Braces with something else than a name in them.
     #[error("template {template} has {{{{{inside}}}}}, which is not a variable's name")]
     NoName {
-        /// Of which template.
+        /// The template.
         template: String,
         /// What is written there, shortened.
         inside: String,
@@ -48,7 +48,7 @@ pub enum TemplateError {
     /// The text, or one of its parts, came out longer than the template allows.
     #[error("the text of template {template} has {length} characters, at most {max} are allowed")]
     TooLong {
-        /// Of which template.
+        /// The template.
         template: String,
         /// Its characters.
         length: usize,
@@ -71,8 +71,7 @@ pub fn render(
     if !template.is_active {
         return Err(TemplateError::Inactive(name()));
     }
-    let vars: BTreeMap<String, &RawValue> =
-        serde_json::from_str(vars).map_err(|_| TemplateError::Vars)?;
+    let vars = parsed(vars)?;
     let required: Option<Vec<String>> = template
         .required_vars
         .as_deref()
@@ -84,7 +83,9 @@ pub fn render(
             return Err(TemplateError::Missing { template, variable });
         }
     }
-    let text = fill(template, |variable| value(&vars, variable))?;
+    let text = substitute(&template.name, &template.text, |variable| {
+        value(&vars, variable)
+    })?;
     let lengths = split(&text, separator).into_iter();
     let length = lengths.map(|part| part.chars().count()).max().unwrap_or(0);
     match template
@@ -103,7 +104,7 @@ pub fn render(
 /// The names of the variables in a template's text, each once, in their order.
 pub fn variables(template: &Template) -> Result<Vec<String>, TemplateError> {
     let mut names: Vec<String> = Vec::new();
-    fill(template, |name| {
+    substitute(&template.name, &template.text, |name| {
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
@@ -112,22 +113,33 @@ pub fn variables(template: &Template) -> Result<Vec<String>, TemplateError> {
     Ok(names)
 }
 
+/// Another text with variables than a template's: `name` says in errors what it is.
+pub fn fill(name: &str, text: &str, vars: &str) -> Result<String, TemplateError> {
+    let vars = parsed(vars)?;
+    substitute(name, text, |variable| value(&vars, variable))
+}
+
+fn parsed(vars: &str) -> Result<BTreeMap<String, &RawValue>, TemplateError> {
+    serde_json::from_str(vars).map_err(|_| TemplateError::Vars)
+}
+
 /// The text, with what `value` returns for each variable.
-fn fill(
-    template: &Template,
+fn substitute(
+    name: &str,
+    from: &str,
     mut value: impl FnMut(&str) -> Result<Option<String>, TemplateError>,
 ) -> Result<String, TemplateError> {
-    let mut text = String::with_capacity(template.text.len());
-    let mut rest = template.text.as_str();
+    let mut text = String::with_capacity(from.len());
+    let mut rest = from;
     while let Some((before, from)) = rest.split_once("{{") {
         text.push_str(before);
         let (inside, after) = from
             .split_once("}}")
-            .ok_or_else(|| TemplateError::Open(template.name.clone()))?;
+            .ok_or_else(|| TemplateError::Open(name.to_owned()))?;
         let variable = inside.trim();
         if !is_name(variable) {
             return Err(TemplateError::NoName {
-                template: template.name.clone(),
+                template: name.to_owned(),
                 inside: inside.chars().take(SHOWN_CHARS).collect(),
             });
         }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::TryRecvError};
+use utoipa::ToSchema;
 
 use crate::reactor::events::{EventKind, MessageEvent};
 
@@ -19,7 +20,7 @@ const RECENT: usize = 60;
 /// the rest of them is counted.
 const FRAME_MAX: usize = 60;
 
-/// See the module.
+/// The latest events, for any number of followers.
 #[derive(Debug)]
 pub struct Feed {
     sender: broadcast::Sender<Entry>,
@@ -88,7 +89,8 @@ impl Feed {
 pub struct Following(broadcast::Receiver<Entry>);
 
 /// What has come since the last frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = More)]
 pub struct Frame {
     /// In order; of more than so many the latest.
     #[serde(skip)]
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_slow_misses_some_and_is_told_how_many() {
+    async fn who_is_slow_misses_some_and_sees_how_many() {
         let feed = Feed::default();
         let mut following = feed.follow();
         let all = KEPT as u128 + 100;

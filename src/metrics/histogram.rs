@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The upper bounds of its buckets, in microseconds; above the last there is one more. The first
 /// is well below what a timer can do, and 100 ms, by which lateness is judged, is among them.
@@ -27,7 +28,7 @@ pub const BOUNDS_US: [u64; 18] = [
     3_600_000_000,
 ];
 
-/// See the module.
+/// Counts of durations, by fixed bounds.
 #[derive(Debug, Default)]
 pub struct Histogram {
     counts: [AtomicU64; BOUNDS_US.len() + 1],
@@ -36,7 +37,8 @@ pub struct Histogram {
 }
 
 /// What a histogram holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Histogram)]
 pub struct HistogramReport {
     /// Values in all.
     pub count: u64,

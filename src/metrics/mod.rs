@@ -102,12 +102,14 @@ pub enum Gauge {
     InDoubt,
     /// Writes that the app's tables refused and that wait.
     Outbox,
+    /// Pending messages whose number has a fault, counted up to a bound.
+    NumberFaults,
     /// 1 while the journal can be written; not measured: there is none.
     Journal,
 }
 
 /// How many kinds of [`Gauge`] there are.
-const GAUGES: usize = 4;
+const GAUGES: usize = 5;
 
 /// Kinds of ends of a request.
 pub(crate) const ANSWERS: [EventKind; 6] = [
@@ -148,7 +150,7 @@ pub struct Parts {
     pub paced: Histogram,
 }
 
-/// See the module.
+/// All counters, histograms and events of a process.
 #[derive(Debug)]
 pub struct Metrics {
     lateness: Histogram,

@@ -23,7 +23,7 @@ struct Stretch {
     counts: [u32; BOUNDS_US.len() + 1],
 }
 
-/// See the module.
+/// The lateness of the last day's requests.
 #[derive(Debug, Default)]
 pub struct Recent {
     /// A ring of [`DAY`] places, made with the first value.

@@ -6,7 +6,7 @@ use super::*;
 use crate::reactor::events::Late;
 
 #[test]
-fn what_is_told_is_counted_where_it_belongs() {
+fn what_is_reported_is_counted_where_it_belongs() {
     let metrics = Metrics::default();
     let id = MessageId(Uuid::from_u128(1));
     let at = Moment::from_micros(5);

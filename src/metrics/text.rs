@@ -1,11 +1,18 @@
 //! The text that Prometheus reads.
 //!
-//! Written by hand: the numbers live in atomics and in the reactor's own reports, and a registry
-//! between them and two dozen lines of text would only add a second place for each.
+//! The numbers stay in atomics and in the reactor's reports: a [`Collector`] passes them to `prometheus-client`, which
+//! knows the format, when they are scraped.
 
-use std::fmt::Write as _;
-use std::sync::PoisonError;
+use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet, prometheus_text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
 
 use super::{
     ANSWERS, ClaimResult, Counter, Gauge, Histogram, Metrics, NO_CATEGORY, UNUSED, WaitingCause,
@@ -17,27 +24,50 @@ use crate::reactor::report::Overview;
 mod lanes;
 mod reactor;
 
-/// The content type of the text.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub use prometheus_text::CONTENT_TYPE;
 
-/// Everything, as text.
-pub fn render(metrics: &Metrics, overview: Option<&Overview>) -> String {
-    let mut page = Page(String::with_capacity(16 * 1024));
-    page.build();
-    page.lateness(metrics);
-    page.sends(metrics);
-    page.claims(metrics);
-    page.counters(metrics);
-    page.sampled(metrics);
-    if let Some(overview) = overview {
-        page.reactor(overview);
-    }
-    page.0
+/// Everything, as text. Without an overview only what is counted.
+pub fn render(metrics: &Arc<Metrics>, overview: Option<Overview>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape {
+        metrics: Arc::clone(metrics),
+        overview,
+    }));
+    let mut text = String::with_capacity(16 * 1024);
+    // A String takes whatever is written to it.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
 }
 
-struct Page(String);
+/// What one scrape reads.
+#[derive(Debug)]
+struct Scrape {
+    metrics: Arc<Metrics>,
+    overview: Option<Overview>,
+}
 
-/// A number as Prometheus writes it.
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        page.build()?;
+        page.lateness(&self.metrics)?;
+        page.sends(&self.metrics)?;
+        page.claims(&self.metrics)?;
+        page.counted(&self.metrics)?;
+        page.sampled(&self.metrics)?;
+        match &self.overview {
+            Some(overview) => page.reactor(overview),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Page<'a>(DescriptorEncoder<'a>);
+
+/// The labels of a metric without any.
+const NONE: [(&str, &str); 0] = [];
+
+/// A number as Prometheus has it.
 #[expect(
     clippy::cast_precision_loss,
     reason = "2^53 µs are 285 years, and counts are smaller"
@@ -46,172 +76,172 @@ const fn float(n: u64) -> f64 {
     n as f64
 }
 
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        // A String takes whatever is written to it.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn line(&mut self, name: &str, labels: &str, value: f64) {
-        let _ = writeln!(self.0, "{name}{labels} {value}");
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        self.family(name, "gauge", help);
-        self.line(name, "", value);
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.family(name, "counter", help);
-        self.line(name, "", float(value));
-    }
-
-    fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {
-        let report = histogram.report();
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut below = 0;
-        for (bound, count) in report.bounds_us.iter().zip(&report.counts) {
-            below += count;
-            let le = float(*bound) / 1e6;
-            let labels = format!("{{{labels}{comma}le=\"{le}\"}}");
-            self.line(&format!("{name}_bucket"), &labels, float(below));
+impl Page<'_> {
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
         }
-        let all = format!("{{{labels}{comma}le=\"+Inf\"}}");
-        self.line(&format!("{name}_bucket"), &all, float(report.count));
-        let own = if labels.is_empty() {
-            String::new()
-        } else {
-            format!("{{{labels}}}")
-        };
-        self.line(&format!("{name}_sum"), &own, float(report.sum_us) / 1e6);
-        self.line(&format!("{name}_count"), &own, float(report.count));
+        Ok(())
     }
 
-    fn build(&mut self) {
-        let name = "punctual_build_info";
-        self.family(name, "gauge", "Always 1; the label is the version.");
-        let labels = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
-        self.line(name, &labels, 1.0);
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.gauges(name, help, [(NONE, value)])
     }
 
-    fn lateness(&mut self, metrics: &Metrics) {
-        let name = "punctual_lateness_seconds";
-        self.family(
-            name,
-            "histogram",
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        // The encoder adds the suffix itself.
+        let name = name.strip_suffix("_total").unwrap_or(name);
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            let mut counter = family.encode_family(&labels)?;
+            counter.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.counters(name, help, [(NONE, value)])
+    }
+
+    fn histograms<'h, L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        histograms: impl IntoIterator<Item = (L, &'h Histogram)>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, histogram) in histograms {
+            let report = histogram.report();
+            let bounds = report.bounds_us.iter().map(|bound| float(*bound) / 1e6);
+            let buckets: Vec<_> = bounds.zip(report.counts).collect();
+            let sum = float(report.sum_us) / 1e6;
+            let mut encoder = family.encode_family(&labels)?;
+            encoder.encode_histogram::<NoLabelSet>(sum, report.count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn build(&mut self) -> fmt::Result {
+        self.gauges(
+            "punctual_build_info",
+            "Always 1; the label is the version.",
+            [([("version", env!("CARGO_PKG_VERSION"))], 1_u64)],
+        )
+    }
+
+    fn lateness(&mut self, metrics: &Metrics) -> fmt::Result {
+        self.histograms(
+            "punctual_lateness_seconds",
             "Time from the scheduled time, or the end of a deferral, to the start of the request.",
-        );
-        self.histogram(name, "", &metrics.lateness);
-        let name = "punctual_lateness_part_seconds";
-        self.family(
-            name,
-            "histogram",
+            [(NONE, &metrics.lateness)],
+        )?;
+        self.histograms(
+            "punctual_lateness_part_seconds",
             "What lateness is made of: policy (pauses laid down by rules), claim (beyond the due \
              time) and wake (from due and cleared to the request) add up to it.",
-        );
-        for (part, histogram) in [
-            ("policy", &metrics.parts.policy),
-            ("claim", &metrics.parts.claim),
-            ("wake", &metrics.parts.wake),
-        ] {
-            self.histogram(name, &format!("part=\"{part}\""), histogram);
-        }
-        let name = "punctual_provider_seconds";
-        self.family(
-            name,
-            "histogram",
+            [
+                ([("part", "policy")], &metrics.parts.policy),
+                ([("part", "claim")], &metrics.parts.claim),
+                ([("part", "wake")], &metrics.parts.wake),
+            ],
+        )?;
+        self.histograms(
+            "punctual_provider_seconds",
             "Time from the start of a request to the provider to its response.",
-        );
-        self.histogram(name, "", &metrics.parts.provider);
-        let name = "punctual_pace_wait_seconds";
-        self.family(
-            name,
-            "histogram",
+            [(NONE, &metrics.parts.provider)],
+        )?;
+        self.histograms(
+            "punctual_pace_wait_seconds",
             "Time that messages waited for their pace before their lateness began to count.",
-        );
-        self.histogram(name, "", &metrics.parts.paced);
+            [(NONE, &metrics.parts.paced)],
+        )
     }
 
-    fn sends(&mut self, metrics: &Metrics) {
-        let name = "punctual_sends_total";
-        self.family(
-            name,
-            "counter",
+    fn sends(&mut self, metrics: &Metrics) -> fmt::Result {
+        let sends = ANSWERS.iter().zip(&metrics.sends);
+        let sends = sends.flat_map(|(answer, counts)| {
+            let counts = counts.iter().map(|count| count.load(Relaxed)).enumerate();
+            // Those without a category are there from the start: a rate needs a zero.
+            let counts = counts.filter(|(category, count)| *count > 0 || *category == NO_CATEGORY);
+            counts.map(|(category, count)| {
+                let category = Category::ALL.get(category).map_or("none", |c| c.as_str());
+                (
+                    [("outcome", answer.as_str()), ("category", category)],
+                    count,
+                )
+            })
+        });
+        self.counters(
+            "punctual_sends_total",
             "Requests to the provider, by outcome; refusals also by category.",
-        );
-        for (answer, counts) in ANSWERS.iter().zip(&metrics.sends) {
-            for (category, count) in counts.iter().enumerate() {
-                let count = count.load(Relaxed);
-                // Those without a category are there from the start: a rate needs a zero.
-                if count == 0 && category != NO_CATEGORY {
-                    continue;
-                }
-                let kind = Category::ALL.get(category).map_or("none", |c| c.as_str());
-                let labels = format!("{{outcome=\"{}\",category=\"{kind}\"}}", answer.as_str());
-                self.line(name, &labels, float(count));
-            }
-        }
-        let name = "punctual_unused_claims_total";
-        let help = "Claims that ended without a request, by verdict and reason.";
-        self.family(name, "counter", help);
-        for (what, counts) in UNUSED.iter().zip(&metrics.verdicts) {
-            let verdict = what.as_str();
-            for (reason, count) in counts.iter().enumerate() {
-                // All of them from the start: a rate needs a zero.
-                let reason = ReasonKind::ALL
-                    .get(reason)
-                    .map_or("none", |kind| kind.as_str());
-                let labels = format!("{{verdict=\"{verdict}\",reason=\"{reason}\"}}");
-                self.line(name, &labels, float(count.load(Relaxed)));
-            }
-        }
-        let name = "punctual_receipts_total";
-        self.family(name, "counter", "Status callbacks that were recorded.");
+            sends,
+        )?;
+        let unused = UNUSED.iter().zip(&metrics.verdicts);
+        let unused = unused.flat_map(|(what, counts)| {
+            // All of them from the start: a rate needs a zero.
+            counts.iter().enumerate().map(|(reason, count)| {
+                let reason = ReasonKind::ALL.get(reason).map_or("none", |r| r.as_str());
+                let labels = [("verdict", what.as_str()), ("reason", reason)];
+                (labels, count.load(Relaxed))
+            })
+        });
+        self.counters(
+            "punctual_unused_claims_total",
+            "Claims that ended without a request, by verdict and reason.",
+            unused,
+        )?;
+        let mut receipts = metrics.receipts();
         for status in ["delivered", "failed"] {
-            let count = metrics.receipts().get(status).copied().unwrap_or(0);
-            self.line(name, &format!("{{status=\"{status}\"}}"), float(count));
+            receipts.entry(status).or_insert(0);
         }
-        for (status, count) in metrics.receipts() {
-            if !matches!(status, "delivered" | "failed") {
-                self.line(name, &format!("{{status=\"{status}\"}}"), float(count));
-            }
-        }
+        self.counters(
+            "punctual_receipts_total",
+            "Status callbacks that were recorded.",
+            receipts
+                .into_iter()
+                .map(|(status, n)| ([("status", status)], n)),
+        )
     }
 
-    fn claims(&mut self, metrics: &Metrics) {
-        let name = "punctual_claims_total";
-        let help = "Claims of messages, by their result.";
-        self.family(name, "counter", help);
-        for (result, count) in ClaimResult::ALL.iter().zip(&metrics.claims) {
-            let labels = format!("{{result=\"{}\"}}", result.as_str());
-            self.line(name, &labels, float(count.load(Relaxed)));
-        }
+    fn claims(&mut self, metrics: &Metrics) -> fmt::Result {
+        let claims = ClaimResult::ALL.iter().zip(&metrics.claims);
+        self.counters(
+            "punctual_claims_total",
+            "Claims of messages, by their result.",
+            claims.map(|(result, n)| ([("result", result.as_str())], n.load(Relaxed))),
+        )?;
         let waiting = metrics.waiting.lock();
         let waiting = waiting.unwrap_or_else(PoisonError::into_inner).clone();
-        let name = "punctual_due_waiting";
-        let help = "Messages that have been due for more than 10 s without a claim, by cause, counted up to 10000.";
-        self.family(name, "gauge", help);
-        for cause in WaitingCause::ALL {
-            let messages = if waiting.cause == Some(cause) {
-                waiting.messages
-            } else {
-                0
-            };
-            self.line(
-                name,
-                &format!("{{cause=\"{}\"}}", cause.as_str()),
-                float(messages),
-            );
-        }
-        let help = "Time that the oldest of these has been due.";
+        self.gauges(
+            "punctual_due_waiting",
+            "Messages that have been due for more than 10 s and not sent, by cause, counted up to 10000.",
+            WaitingCause::ALL.map(|cause| ([("cause", cause.as_str())], waiting.messages(cause))),
+        )?;
         self.gauge(
             "punctual_due_waiting_oldest_seconds",
-            help,
+            "Time that the oldest of these has been due.",
             waiting.oldest_s,
-        );
+        )
     }
 
-    fn counters(&mut self, metrics: &Metrics) {
+    fn counted(&mut self, metrics: &Metrics) -> fmt::Result {
         for (counter, name, help) in [
             (
                 Counter::Reaped,
@@ -254,24 +284,24 @@ impl Page {
                 "Writes that the app's tables first refused and later accepted.",
             ),
         ] {
-            self.counter(name, help, metrics.counted(counter));
+            self.counter(name, help, metrics.counted(counter))?;
         }
         self.counter(
             "punctual_events_left_out_total",
             "Changes of timers that were too many to be events of their own.",
             metrics.left_out.load(Relaxed),
-        );
-        if let Some(at) = metrics.last_sent_at() {
-            let seconds = float(u64::try_from(at.as_micros()).unwrap_or(0)) / 1e6;
-            self.gauge(
-                "punctual_last_sent_timestamp_seconds",
-                "When the provider last accepted a message.",
-                seconds,
-            );
-        }
+        )?;
+        let Some(at) = metrics.last_sent_at() else {
+            return Ok(());
+        };
+        self.gauge(
+            "punctual_last_sent_timestamp_seconds",
+            "When the provider last accepted a message.",
+            float(u64::try_from(at.as_micros()).unwrap_or(0)) / 1e6,
+        )
     }
 
-    fn sampled(&mut self, metrics: &Metrics) {
+    fn sampled(&mut self, metrics: &Metrics) -> fmt::Result {
         for (gauge, name, help) in [
             (
                 Gauge::NotifyQueue,
@@ -289,14 +319,20 @@ impl Page {
                 "Writes that the app's tables refused and that are pending, counted up to 10000.",
             ),
             (
+                Gauge::NumberFaults,
+                "punctual_number_faults",
+                "Pending messages whose number cannot receive texts, or is a premium-rate one, counted up to 10000.",
+            ),
+            (
                 Gauge::Journal,
                 "punctual_journal_writable",
                 "1 while the journal can be written; absent if there is none.",
             ),
         ] {
             if let Some(value) = metrics.measured(gauge) {
-                self.gauge(name, help, value);
+                self.gauge(name, help, value)?;
             }
         }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::message::{Address, AttemptToken, Channel, MessageId, Moment, Part, Sender};
+use crate::message::{Address, AttemptToken, Channel, LaneKey, MessageId, Moment, Part, Sender};
 
 /// A message that may be sent, with all that the provider needs. Only [`judge`](super::judge) creates one.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,18 +13,21 @@ pub struct Cleared {
     pub(super) token: AttemptToken,
     pub(super) due: Moment,
     pub(super) expires: Moment,
-    pub(super) channel: Channel,
+    /// Boxed, because it is long.
+    pub(super) lane: Box<LaneKey>,
     pub(super) to: Address,
     pub(super) from: Option<Sender>,
+    pub(super) subject: Option<String>,
     pub(super) body: String,
     pub(super) part: Part,
     pub(super) texts: Vec<String>,
-    pub(super) about: About,
+    /// Boxed too, because few providers read it.
+    pub(super) about: Box<MessageContext>,
 }
 
 /// What a message is about, for recipients that are programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct MessageContext {
     /// The row's `message_type`.
     pub message_type: Option<String>,
     /// The row's `scheduled_at`.
@@ -52,15 +55,23 @@ impl Cleared {
     }
     /// The channel it is sent by.
     pub const fn channel(&self) -> Channel {
-        self.channel
+        self.lane.channel()
+    }
+    /// The lane it is sent by.
+    pub const fn lane(&self) -> &LaneKey {
+        &self.lane
     }
     /// The recipient.
     pub const fn to(&self) -> &Address {
         &self.to
     }
-    /// The sender of a text message; `None` for other channels.
+    /// The sender of a text message, or of an e-mail whose row names one; `None` for other channels.
     pub const fn from(&self) -> Option<&Sender> {
         self.from.as_ref()
+    }
+    /// The subject, rendered if there is a template; `None`: the channel has none, or the row.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
     /// The text of this part, rendered if there is a template.
     pub fn body(&self) -> &str {
@@ -70,13 +81,13 @@ impl Cleared {
     pub const fn part(&self) -> Part {
         self.part
     }
-    /// Of a first part: the texts of all parts, which are kept before the request, so that later parts are of the
+    /// The texts of all parts, if this is the first: they are kept before the request, so that later parts are of the
     /// same text. Empty: there is nothing to keep.
     pub fn texts(&self) -> &[String] {
         &self.texts
     }
     /// What it is about.
-    pub const fn about(&self) -> &About {
+    pub const fn about(&self) -> &MessageContext {
         &self.about
     }
 }

@@ -1,6 +1,8 @@
 //! Whether quiet hours and business hours permit sending at a time, and if not, from when on they do.
 
-use super::{Reason, ReasonKind, Rule, Rules, quiet, zones};
+use uuid::Uuid;
+
+use super::{BusinessHours, Reason, ReasonKind, Rule, Rules, quiet, zones};
 use crate::message::facts::Priority;
 use crate::message::{Claim, Moment};
 
@@ -22,6 +24,25 @@ pub(super) enum Hour {
     Never { reason: Reason },
 }
 
+/// The earliest time at or after `at` that the business hours of a message allow; `None`: there is none.
+pub fn opens(claim: &Claim, rules: &Rules, at: Moment) -> Option<Moment> {
+    match business_hours(claim, rules) {
+        Some(hours) => hours.next_open(&rules.timezone, at),
+        None => Some(at),
+    }
+}
+
+/// The business hours that hold for a message: its campaign's, else its type's, else the installation's.
+pub fn business_hours<'a>(claim: &Claim, rules: &'a Rules) -> Option<&'a BusinessHours> {
+    let campaign = claim.campaign.as_deref().and_then(|id| id.parse().ok());
+    let of_campaign = campaign.and_then(|id: Uuid| rules.hours_by_campaign.of(&id));
+    let message_type = claim.facts.message_type.as_deref();
+    of_campaign
+        .or_else(|| message_type.and_then(|of| rules.hours_by_type.of(of.trim())))
+        .unwrap_or(rules.business_hours.as_ref())
+        .filter(|_| Rule::BusinessHours.holds(claim.lane.channel()))
+}
+
 /// The earliest time at or after `at` that satisfies both rules.
 pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let facts = &claim.facts;
@@ -32,8 +53,7 @@ pub(super) fn at(claim: &Claim, rules: &Rules, at: Moment) -> Hour {
     let quiet = own.filter(|hours| holds && hours.start != hours.end);
     let zone = quiet.map(|_| zones::zone_of(facts, rules));
     let quiet = quiet.as_ref().zip(zone.as_ref());
-    let business = rules.business_hours_of(facts.hours_key());
-    let business = business.filter(|_| Rule::BusinessHours.holds(channel));
+    let business = business_hours(claim, rules);
 
     let mut reasons: Vec<Reason> = Vec::new();
     let mut until = at;

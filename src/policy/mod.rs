@@ -3,16 +3,17 @@
 //! Only [`judge`] creates a [`Cleared`], and a provider accepts nothing else, so a message that was not judged
 //! cannot be sent: it does not compile.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use expiry::{Expiry, SetBy};
-
-use crate::message::facts::{Event, Limit, LimitSource};
+use crate::message::facts::{Event, Limit, LimitSource, MEDIA_NOT_SUPPORTED};
 use crate::message::{
-    Address, Capabilities, Carriers, Channel, Claim, InDoubt, Moment, Retention, Sender, parts,
+    Address, Channel, Claim, InDoubt, LaneKey, Moment, NumberFault, ProviderCapabilities,
+    Retention, Routes, Sender, parts,
 };
+use expiry::{Expiry, SetBy};
 
 mod business;
 mod channels;
@@ -21,11 +22,12 @@ mod consent;
 mod days;
 mod expiry;
 mod hours;
-mod hours_by_type;
 mod open_hours;
+mod own_hours;
 mod quiet;
 mod quota;
 mod reason;
+mod sender;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -33,24 +35,27 @@ mod zones;
 
 pub use business::{BusinessHours, BusinessHoursError};
 pub use channels::Rule;
-pub use cleared::{About, Cleared};
+pub use cleared::{Cleared, MessageContext};
 pub use days::{LocalDay, local_days};
 pub use expiry::too_late;
-pub use hours_by_type::{HoursByType, HoursByTypeError};
+pub use hours::{business_hours, opens};
+pub use own_hours::{HoursByCampaign, HoursByType, OwnHours, OwnHoursError};
 pub use quota::judge_all;
 pub use reason::{Reason, ReasonKind};
+pub use text::SUBJECT_MAX;
 pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
 /// The reason of a cancel because the user has no quota left for the day.
-const OVER_LIMIT: &str = "Daily SMS limit reached";
+pub(crate) const OVER_LIMIT: &str = "Daily SMS limit reached";
 
-/// What is done about a row of the app's that cannot be sent as it is written.
+/// What is done about a row of the app's that cannot be sent as it is written, and about a number that its country has
+/// not assigned or that is a premium-rate one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Validate {
-    /// It is accepted with a warning, and fails at its time unless it is corrected.
+    /// It is accepted with a warning, and fails at its time unless it is corrected. Such a number is tried.
     #[default]
     Warn,
-    /// It is refused.
+    /// It is refused. Such a number is not sent to.
     Refuse,
 }
 
@@ -67,8 +72,10 @@ impl Validate {
 /// The rules of the installation, for all messages.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The sender of rows without a `from_number`.
+    /// The sender of rows without a `from_number`, of the default account.
     pub default_sender: Option<Sender>,
+    /// The other accounts.
+    pub routes: Arc<Routes>,
     /// A message that is later than this is cancelled, not sent.
     pub max_lateness: Duration,
     /// What to do about uncertain outcomes, for rows without an `in_doubt`.
@@ -81,6 +88,8 @@ pub struct Rules {
     pub business_hours: Option<BusinessHours>,
     /// The same for single message types, in place of [`Self::business_hours`].
     pub hours_by_type: HoursByType,
+    /// The same for single campaigns, in place of both.
+    pub hours_by_campaign: HoursByCampaign,
     /// Whether urgent messages ignore quiet hours.
     pub urgent_passes_quiet_hours: bool,
     /// What counts towards the daily limit.
@@ -100,12 +109,14 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             default_sender: None,
+            routes: Arc::default(),
             max_lateness: Duration::from_secs(3600),
             in_doubt: InDoubt::Hold,
             zones: Zones::bundled(),
             timezone: TimeZone::UTC,
             business_hours: None,
             hours_by_type: HoursByType::default(),
+            hours_by_campaign: HoursByCampaign::default(),
             urgent_passes_quiet_hours: false,
             limit_source: LimitSource::Punctual,
             part_separator: Some(parts::SEPARATOR.to_owned()),
@@ -117,11 +128,12 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The business hours of messages of this type.
-    pub fn business_hours_of(&self, message_type: Option<&str>) -> Option<&BusinessHours> {
-        message_type
-            .and_then(|message_type| self.hours_by_type.of(message_type))
-            .unwrap_or(self.business_hours.as_ref())
+    /// The sender of a lane's messages that name none.
+    pub fn sender(&self, lane: &LaneKey) -> Option<&Sender> {
+        match lane.other_account() {
+            None => self.default_sender.as_ref(),
+            Some(account) => self.routes.sender(account),
+        }
     }
 }
 
@@ -155,10 +167,15 @@ pub fn expires(claim: &Claim, rules: &Rules) -> Moment {
     Expiry::of(claim, rules.max_lateness).at
 }
 
-/// Judges a claim as of `at`, when it would be sent by its channel's provider, one of `carriers`: at its due
+/// Judges a claim as of `at`, when it would be sent by its channel's provider, one of `providers`: at its due
 /// time, or now if that has passed. Which rules hold is decided by [`Rule::holds`]. Of a message of several parts the
 /// first is judged by all of them; a later one by consent, its event, and what the row itself sets as its end.
-pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> Verdict {
+pub fn judge(
+    claim: &Claim,
+    rules: &Rules,
+    providers: &ProviderCapabilities,
+    at: Moment,
+) -> Verdict {
     let channel = claim.lane.channel();
     let expiry = Expiry::of(claim, rules.max_lateness);
     if let Some(text) = expiry.reason(claim.wanted_at, rules.max_lateness, at) {
@@ -177,23 +194,24 @@ pub fn judge(claim: &Claim, rules: &Rules, carriers: &Carriers, at: Moment) -> V
     {
         return verdict;
     }
-    match content(claim, rules, carriers) {
-        Ok((to, from, text)) => Verdict::Send(Cleared {
+    match content(claim, rules, providers) {
+        Ok((to, from, subject, text)) => Verdict::Send(Cleared {
             id: claim.id,
             token: claim.token,
             due: claim.due,
             expires: expiry.at,
-            channel,
+            lane: Box::new(claim.lane.clone()),
             to,
             from,
+            subject,
             body: text.body,
             part: text.part,
             texts: text.all,
-            about: About {
+            about: Box::new(MessageContext {
                 message_type: claim.facts.message_type.clone(),
                 scheduled_at: claim.facts.scheduled_at,
                 user_id: claim.facts.user_id,
-            },
+            }),
         }),
         Err(reason) => Verdict::Reject { reason },
     }
@@ -229,17 +247,24 @@ fn deferral(claim: &Claim, until: Moment, reason: Reason) -> Verdict {
     }
 }
 
-/// Recipient, sender and text, or why one of them is not valid.
+/// Recipient, sender, subject and text, or why one of them is not valid.
 fn content(
     claim: &Claim,
     rules: &Rules,
-    carriers: &Carriers,
-) -> Result<(Address, Option<Sender>, text::Text), Reason> {
+    providers: &ProviderCapabilities,
+) -> Result<(Address, Option<Sender>, Option<String>, text::Text), Reason> {
     let channel = claim.lane.channel();
-    let Some(provider) = carriers.get(channel) else {
+    if claim.facts.has_media {
+        return Err(Reason::new(ReasonKind::Media, MEDIA_NOT_SUPPORTED));
+    }
+    let Some(provider) = providers.get(&claim.lane) else {
         let text = match channel {
+            _ if claim.lane.other_account().is_some() => without_provider(claim, rules),
             // The value itself is the app's, so it is not repeated.
-            Channel::Other => "the row's channel is not supported".to_owned(),
+            Channel::Other => {
+                let words = Channel::UNDERSTOOD.map(Channel::as_str).join(", ");
+                format!("the row's channel is not supported; supported are: {words}")
+            }
             known => {
                 let (word, remedy) = (known.as_str(), remedy(known));
                 format!("no provider is configured for the channel {word}: set {remedy}")
@@ -253,36 +278,48 @@ fn content(
             format!("to_number is not valid: {e}"),
         )
     })?;
+    let refuses = rules.validate == Validate::Refuse;
+    if let Some(fault) = refuses.then(|| number_fault(&to)).flatten() {
+        let why = fault.text();
+        let text =
+            format!("to_number is refused: {why} (PUNCTUAL_VALIDATE=warn sends it all the same)");
+        return Err(Reason::new(ReasonKind::Recipient, text));
+    }
     let from =
-        sender(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
-    Ok((to, from, text::of(claim, rules, provider.max_chars)?))
+        sender::of(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
+    let text = text::of(claim, rules, provider.max_chars)?;
+    Ok((to, from, text::subject(claim)?, text))
+}
+
+/// What is wrong with a number by the numbering plan of its country; `None`: nothing, or it is another address.
+pub fn number_fault(to: &Address) -> Option<NumberFault> {
+    to.phone().and_then(NumberFault::of)
+}
+
+/// Why a message of another account than the default one has no provider.
+fn without_provider(claim: &Claim, rules: &Rules) -> String {
+    match claim.lane.account() {
+        // The name itself is the app's, so it is not repeated.
+        LaneKey::UNKNOWN_ACCOUNT => {
+            let names = std::iter::once(LaneKey::DEFAULT_ACCOUNT).chain(rules.routes.names());
+            let names: Vec<_> = names.collect();
+            format!(
+                "the row's account is none of the settings, which have: {}",
+                names.join(", ")
+            )
+        }
+        name => format!(
+            "the account {name} has no provider for the channel {}",
+            claim.lane.channel().as_str()
+        ),
+    }
 }
 
 /// What to set so that a channel has a provider.
 const fn remedy(channel: Channel) -> &'static str {
     match channel {
         Channel::Webhook => "PUNCTUAL_WEBHOOK_SECRET",
+        Channel::Email => "PUNCTUAL_SMTP",
         _ => "PUNCTUAL_PROVIDER to one that carries it",
-    }
-}
-
-/// The sender: of a text message the row's own, or else the default one. Other channels have none.
-fn sender(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Result<Option<Sender>, String> {
-    let own = claim.from_number.as_deref().map(str::trim);
-    let channel = claim.lane.channel();
-    match own.filter(|own| !own.is_empty()) {
-        None if !channel.is_phone() => Ok(None),
-        Some(_) if !channel.is_phone() => Err(format!(
-            "from_number is set, and a message of the channel {} has none: set it to null",
-            channel.as_str()
-        )),
-        None => rules.default_sender.clone().map(Some).ok_or_else(|| {
-            "no sender: the row has no from_number and no sender is configured \
-             (set TWILIO_SMS_FROM_NUMBER or TWILIO_MESSAGING_SERVICE_SID)"
-                .to_owned()
-        }),
-        Some(own) => Sender::parse(own, provider.sender_pools)
-            .map(Some)
-            .map_err(|e| format!("from_number is not valid: {e}")),
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Reason, ReasonKind, Rules, Verdict, judge};
 use crate::message::facts::Limit;
-use crate::message::{Carriers, Claim, Moment};
+use crate::message::{Claim, Moment, ProviderCapabilities};
 
 /// By then the quota is returned: a verdict is recorded within milliseconds, in the order in which
 /// it was reached. If it should take longer, the message is over the limit after all.
@@ -21,12 +21,12 @@ const QUOTA_RETURNED: Duration = Duration::from_secs(1);
 pub fn judge_all(
     claims: &[Claim],
     rules: &Rules,
-    carriers: &Carriers,
+    capabilities: &ProviderCapabilities,
     now: Moment,
 ) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = claims
         .iter()
-        .map(|claim| judge(claim, rules, carriers, now.max(claim.due)))
+        .map(|claim| judge(claim, rules, capabilities, now.max(claim.due)))
         .collect();
     let mut returned: HashMap<Option<Uuid>, usize> = HashMap::new();
     for (claim, verdict) in claims.iter().zip(&verdicts) {
@@ -95,8 +95,8 @@ mod tests {
 
     #[track_caller]
     fn check(claims: &[Claim], expected: &[&str]) {
-        let carriers = Carriers::texts(Capabilities::SENDS_ONLY);
-        let verdicts = judge_all(claims, &Rules::default(), &carriers, NOW);
+        let capabilities = ProviderCapabilities::texts(Capabilities::SENDS_ONLY);
+        let verdicts = judge_all(claims, &Rules::default(), &capabilities, NOW);
         let said: Vec<&str> = verdicts
             .iter()
             .map(|verdict| match verdict {

@@ -47,6 +47,8 @@ pub enum ReasonKind {
     DailyLimit,
     /// Its channel is not supported, or no provider is configured for it.
     Channel,
+    /// It has a `media_url`.
+    Media,
     /// `to_number` is not a recipient.
     Recipient,
     /// There is no sender, or it is not valid.
@@ -59,7 +61,7 @@ pub enum ReasonKind {
 
 impl ReasonKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TooLate,
         Self::OptedOut,
         Self::NotVerified,
@@ -69,6 +71,7 @@ impl ReasonKind {
         Self::BusinessHours,
         Self::DailyLimit,
         Self::Channel,
+        Self::Media,
         Self::Recipient,
         Self::Sender,
         Self::Template,
@@ -87,6 +90,7 @@ impl ReasonKind {
             Self::BusinessHours => "business_hours",
             Self::DailyLimit => "daily_limit",
             Self::Channel => "channel",
+            Self::Media => "media",
             Self::Recipient => "recipient",
             Self::Sender => "sender",
             Self::Template => "template",

@@ -4,10 +4,12 @@ use uuid::Uuid;
 
 use super::*;
 use crate::message::facts::Template;
-use crate::message::{AttemptToken, Facts, LaneKey, MessageId, Part};
+use crate::message::{AttemptToken, Capabilities, Facts, LaneKey, MessageId, Part};
 
 mod channels;
+mod email;
 mod hours;
+mod numbers;
 mod parts;
 
 /// What the provider of these tests can do.
@@ -56,7 +58,7 @@ fn rules() -> Rules {
 
 /// A verdict as a line; no reason may contain the number or the text.
 fn verdict(claim: &Claim, rules: &Rules, now: Moment) -> String {
-    let verdict = judge(claim, rules, &Carriers::all(PROVIDER), now);
+    let verdict = judge(claim, rules, &ProviderCapabilities::all(PROVIDER), now);
     let debug = format!("{verdict:?}");
     for private in [claim.to_number.trim(), claim.body.trim()] {
         assert!(private.is_empty() || !debug.contains(private), "{debug}");
@@ -131,7 +133,9 @@ fn it_expires_at_the_earlier_of_the_two_limits() {
             send_before,
             ..claim()
         };
-        let Verdict::Send(cleared) = judge(&claim, &rules(), &Carriers::all(PROVIDER), NINE) else {
+        let Verdict::Send(cleared) =
+            judge(&claim, &rules(), &ProviderCapabilities::all(PROVIDER), NINE)
+        else {
             panic!("not sent with {send_before:?}");
         };
         assert_eq!(cleared.expires(), expires);
@@ -301,7 +305,7 @@ fn a_row_with_variables_is_rendered() {
         let mut claim = claim();
         claim.facts.template_vars = vars.map(Into::into);
         claim.facts.template = template;
-        match judge(&claim, &rules(), &Carriers::all(PROVIDER), NINE) {
+        match judge(&claim, &rules(), &ProviderCapabilities::all(PROVIDER), NINE) {
             Verdict::Send(cleared) => cleared.body().to_owned(),
             Verdict::Reject { reason } => format!("reject: {reason}"),
             other => panic!("{other:?}"),

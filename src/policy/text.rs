@@ -1,7 +1,7 @@
-//! The text that a claim sends: the row's, or one rendered from its template, or a part of it.
+//! The text that a claim sends: the row's, or one rendered from its template, or a part of it; and its subject.
 
 use super::{Reason, ReasonKind, Rule, Rules};
-use crate::message::parts::{PARTS_MAX, split};
+use crate::message::parts::{PARTS_MAX, is_blank, split};
 use crate::message::{Claim, Part, template};
 
 /// What is sent.
@@ -27,9 +27,9 @@ pub(super) fn of(claim: &Claim, rules: &Rules, max_chars: usize) -> Result<Text,
             "the {what} has {n} parts, at most {PARTS_MAX} can be sent"
         )));
     }
-    let Some(first) = texts.first().filter(|first| !first.trim().is_empty()) else {
+    let Some(first) = texts.first().filter(|first| !is_blank(first)) else {
         return Err(unfit(match separator {
-            Some(separator) if !text.trim().is_empty() => format!(
+            Some(separator) if !is_blank(&text) => format!(
                 "every part of the {what} is empty: it has nothing but the separator {separator}"
             ),
             _ => format!("the {what} is empty"),
@@ -90,6 +90,36 @@ fn whole(claim: &Claim, separator: Option<&str>) -> Result<(String, &'static str
             Ok((text, "text of the template"))
         }
     }
+}
+
+/// The most characters of a subject.
+pub const SUBJECT_MAX: usize = 255;
+
+/// The subject of a message whose channel has one, or why it cannot be sent. With variables it is a template, too.
+pub(super) fn subject(claim: &Claim) -> Result<Option<String>, Reason> {
+    let facts = &claim.facts;
+    let own = facts.subject.as_deref().map(str::trim);
+    let own = own.filter(|own| !own.is_empty() && claim.lane.channel().has_subject());
+    let Some(own) = own else {
+        return Ok(None);
+    };
+    let subject = match &facts.template_vars {
+        None => own.to_owned(),
+        Some(vars) => template::fill("subject", own, vars)
+            .map_err(|e| Reason::new(ReasonKind::Template, e.to_string()))?,
+    };
+    if subject.chars().any(char::is_control) {
+        return Err(unfit(
+            "the subject has a line break or a control character".into(),
+        ));
+    }
+    let length = subject.chars().count();
+    if length > SUBJECT_MAX {
+        return Err(unfit(format!(
+            "the subject has {length} characters, at most {SUBJECT_MAX} can be sent"
+        )));
+    }
+    Ok(Some(subject))
 }
 
 fn is_short(text: &str, part: Part, what: &str, max_chars: usize) -> Result<(), Reason> {

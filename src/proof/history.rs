@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::message::{AttemptToken, Moment, Outcome};
-use crate::reactor::Record;
+use crate::settle::Record;
 
 use super::recovery::{Answered, Begun};
 

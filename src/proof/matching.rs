@@ -142,7 +142,7 @@ pub enum Match {
     /// The list was not read to its end.
     Partial,
     /// The provider gave no response.
-    NoAnswer(String),
+    NoResponse(String),
 }
 
 impl Match {
@@ -190,7 +190,7 @@ impl Match {
                     .into()
             }
             Self::Partial => "the provider's list was too long to be read completely".into(),
-            Self::NoAnswer(reason) => format!("the provider did not respond: {reason}"),
+            Self::NoResponse(reason) => format!("the provider did not respond: {reason}"),
         }
     }
 }
@@ -201,21 +201,21 @@ pub enum Resolution {
     /// It was sent, and this proves it.
     Adopt(ProviderSid),
     /// Back to `pending`, to be sent again. If the row cannot be put back: wait.
-    PutBack(Again),
+    PutBack(ResendReason),
     /// Nothing, until the next query.
     Wait,
 }
 
 /// What permits to send a message again whose outcome is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum ResendReason {
     /// The policy of the row or of the installation.
     Policy(InDoubt),
     /// The provider: a request with the id of an earlier one makes no second message.
     SameId,
 }
 
-impl Again {
+impl ResendReason {
     /// As `punctual.attempts.settled_by` has it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -242,26 +242,27 @@ pub fn resolve(
         return Resolution::Wait;
     };
     if provider.idempotent {
-        return Resolution::PutBack(Again::SameId);
+        return Resolution::PutBack(ResendReason::SameId);
     }
-    let again = |policy| Resolution::PutBack(Again::Policy(policy));
+    let again = |policy| Resolution::PutBack(ResendReason::Policy(policy));
     match (row.policy.unwrap_or(default), found) {
         (InDoubt::ResendIfAbsent, Match::None) if age >= ABSENT_AFTER => {
             again(InDoubt::ResendIfAbsent)
         }
         // The policy prefers speed; but what looks as if it had been sent is not sent again.
-        (InDoubt::Resend, Match::None | Match::Unlike(_) | Match::Partial | Match::NoAnswer(_)) => {
-            again(InDoubt::Resend)
-        }
+        (
+            InDoubt::Resend,
+            Match::None | Match::Unlike(_) | Match::Partial | Match::NoResponse(_),
+        ) => again(InDoubt::Resend),
         _ => Resolution::Wait,
     }
 }
 
 /// The number of responses so far, and the pause until the next query.
 pub fn next_query(found: &Match, answers: u32, age: Duration) -> (u32, Option<Duration>) {
-    let plan = Plan::IN_DOUBT;
+    let plan = Plan::UNCERTAIN;
     match found {
-        Match::NoAnswer(_) => (answers, plan.after_failure(age)),
+        Match::NoResponse(_) => (answers, plan.after_failure(age)),
         _ => (answers + 1, plan.next(answers + 1, age)),
     }
 }

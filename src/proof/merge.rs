@@ -13,14 +13,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::report::Report;
-use super::standing::{Again, AttemptStanding, Change, RowStanding, Standing};
+use super::standing::{AttemptStanding, Change, Moved, RetryPlan, RowStanding, Standing};
 use crate::message::{AttemptToken, Failure, MessageId, ProviderSid, Stage, Status};
 
 mod again;
 mod part;
 
 use again::again;
-pub use part::Moved;
 
 /// For `error_message`, where a message of a restored database did not arrive: a later attempt may have
 /// been sent, and its record lost.
@@ -85,7 +84,7 @@ pub struct RowWrite<'a> {
     pub pause: Option<Duration>,
     /// Attempts that turned out not to count.
     pub uncounted: i32,
-    /// Of a message of several parts: how far it has come by this.
+    /// How far a message of several parts has come by this.
     pub part: Option<Moved>,
 }
 
@@ -181,8 +180,13 @@ impl Standings {
                         .filter(|_| retries)
                         .map(str::to_owned);
                     let why = why.or_else(|| part.and_then(Moved::why));
-                    let moved = (to, again, why, part);
-                    move_row(standing, located, moved, &mut merged.rows);
+                    let step = RowStep {
+                        to,
+                        again,
+                        no_retry: why,
+                        part,
+                    };
+                    move_row(standing, located, step, &mut merged.rows);
                 }
                 (false, row)
             }
@@ -281,13 +285,30 @@ fn target(
     }
 }
 
+/// How a report moves a row.
+struct RowStep {
+    to: Status,
+    /// With the row `pending`: how it is retried.
+    again: Option<RetryPlan>,
+    /// Why it is not retried, or which part did not arrive.
+    no_retry: Option<String>,
+    /// How far a message of several parts has come.
+    part: Option<Moved>,
+}
+
 /// Moves a row, starting from where earlier reports of the group have moved it.
 fn move_row<'a>(
     row: &mut RowStanding,
     located: &Located<'a>,
-    (to, again, no_retry, part): (Status, Option<Again>, Option<String>, Option<Moved>),
+    step: RowStep,
     rows: &mut BTreeMap<MessageId, Vec<RowWrite<'a>>>,
 ) {
+    let RowStep {
+        to,
+        again,
+        no_retry,
+        part,
+    } = step;
     let report = located.report;
     let error = match (&no_retry, to) {
         // The provider's text stays at the end, where its code is looked for.

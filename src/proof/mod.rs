@@ -8,11 +8,13 @@
 //! - [`report`]: what a provider reports about one of its messages.
 //! - [`standing`], [`mod@merge`]: what a report changes, alone or in a group.
 //! - [`matching`]: what a provider's list proves about an attempt with an uncertain outcome.
+//! - [`look_up`]: what follows from a look-up of such an attempt.
 //! - [`quarantine`]: the same for messages that are in quarantine after a restore.
 //! - [`history`]: how an instance recognises the history of its database.
 //! - [`recovery`]: what a journal proves about the attempts of a dead instance.
 
 pub mod history;
+pub mod look_up;
 pub mod matching;
 pub mod merge;
 pub mod quarantine;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::matching::{ABSENT_AFTER, cannot_be_excluded, could_be, from_when};
 use super::report::{ProviderMessage, TextKey};
-use crate::message::{Address, Channel, MessageId, Moment, ProviderSid};
+use crate::message::{Address, LaneKey, MessageId, Moment, ProviderSid};
 
 /// Rows of one number that are matched. Where there are more, a person has to decide.
 pub const EACH_MAX: usize = 100;
@@ -42,8 +42,8 @@ pub struct QuarantinedRow {
     pub touched: Option<Moment>,
     /// Counts its user's edits.
     pub version: i64,
-    /// Its channel.
-    pub channel: Channel,
+    /// Its lane, without a host.
+    pub lane: LaneKey,
 }
 
 impl fmt::Debug for QuarantinedRow {
@@ -58,9 +58,9 @@ impl fmt::Debug for QuarantinedRow {
 /// What is known about one number.
 #[derive(Debug, Default)]
 pub struct Listing<'a> {
-    /// What the provider shows, and whether that is everything.
+    /// The messages that the provider's list shows.
     pub shown: &'a [ProviderMessage],
-    /// See there.
+    /// Whether these are all messages.
     pub whole: bool,
     /// Which of them belong to attempts or other rows.
     pub known: BTreeSet<String>,
@@ -81,12 +81,12 @@ pub enum Fate {
     /// It was not sent, and may be.
     NotSent,
     /// It stays in quarantine.
-    Stays(Reason),
+    Stays(StayReason),
 }
 
 /// Why a row stays in quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum StayReason {
     /// It is not listed; but lists lag.
     Early,
     /// Several are listed that it could be, or one that could be another row's too.
@@ -96,7 +96,7 @@ pub enum Reason {
     /// The list was not read to its end, or the number has more rows than are matched.
     Partial,
     /// The provider gave no response.
-    NoAnswer,
+    NoResponse,
     /// The provider has no look-up.
     Unasked,
     /// Another transaction has locked the row or has just changed it, or the app's triggers refuse
@@ -104,7 +104,7 @@ pub enum Reason {
     Locked,
 }
 
-impl Reason {
+impl StayReason {
     /// For people.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl Reason {
             Self::Shared => "ambiguous match with the listed messages",
             Self::Unlike => "an unknown message is listed",
             Self::Partial => "too many are listed, or in quarantine, for one number",
-            Self::NoAnswer => "the provider did not respond",
+            Self::NoResponse => "the provider did not respond",
             Self::Unasked => "the provider has no look-up",
             Self::Locked => "found, but not recorded yet",
         }
@@ -123,7 +123,7 @@ impl Reason {
 /// quarantine began.
 pub fn fates(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration) -> Vec<Fate> {
     if !list.whole {
-        return vec![Fate::Stays(Reason::Partial); rows.len()];
+        return vec![Fate::Stays(StayReason::Partial); rows.len()];
     }
     let table = Table::of(rows, list);
     let sent: Vec<Option<&ProviderMessage>> = (0..rows.len()).map(|row| table.sent(row)).collect();
@@ -133,13 +133,13 @@ pub fn fates(rows: &[QuarantinedRow], list: &Listing<'_>, age: Duration) -> Vec<
             sid: shown.sid.clone(),
             at: shown.created,
         },
-        None if !table.alike[row].is_empty() => Fate::Stays(Reason::Shared),
+        None if !table.alike[row].is_empty() => Fate::Stays(StayReason::Shared),
         None => {
             let is_free = |i: &usize| !taken.contains(table.free[*i].sid.0.as_str());
             if table.near[row].iter().any(is_free) {
-                Fate::Stays(Reason::Unlike)
+                Fate::Stays(StayReason::Unlike)
             } else if age < ABSENT_AFTER {
-                Fate::Stays(Reason::Early)
+                Fate::Stays(StayReason::Early)
             } else {
                 Fate::NotSent
             }
@@ -246,9 +246,9 @@ pub struct Reconciliation {
     /// How many more were not sent; a later comparison clears them.
     pub unsent_more: usize,
     /// Stay in quarantine, by reason.
-    pub remaining: BTreeMap<Reason, usize>,
+    pub remaining: BTreeMap<StayReason, usize>,
     /// The same by message, up to a bound.
-    pub reasons: BTreeMap<MessageId, Reason>,
+    pub reasons: BTreeMap<MessageId, StayReason>,
     /// Cleared before, and not sent yet.
     pub cleared: BTreeSet<MessageId>,
 }
@@ -281,7 +281,7 @@ impl Reconciliation {
                 self.cleared.insert(row.id);
             } else if row.touched.is_some_and(is_newer) {
                 self.clears(row.id);
-            } else if let Ok(to) = Address::parse(row.channel, &row.to) {
+            } else if let Ok(to) = Address::parse(row.lane.channel(), &row.to) {
                 unsure.push(QuarantinedRow {
                     to: to.as_str().to_owned(),
                     ..row.clone()
@@ -304,7 +304,7 @@ impl Reconciliation {
     }
 
     /// A row stays in quarantine.
-    pub fn stays(&mut self, id: MessageId, reason: Reason) {
+    pub fn stays(&mut self, id: MessageId, reason: StayReason) {
         *self.remaining.entry(reason).or_default() += 1;
         if self.reasons.len() < REASONS_MAX {
             self.reasons.insert(id, reason);

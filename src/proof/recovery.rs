@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{AttemptToken, DatabaseId, MessageId, Moment, Outcome, Part, ProviderSid};
-use crate::reactor::{AttemptBudget, Record, SendResult, Settlement};
+use crate::settle::{AttemptBudget, Record, SendResult, Settlement};
 
 /// A request, as a journal has it before its first byte. Kept as JSON in the journal, so its fields
 /// must not change.
@@ -116,7 +116,7 @@ pub struct NotAccepted {
 #[derive(Clone, Debug)]
 pub enum Recovery<P> {
     /// The row is pending again.
-    GiveBack(NotAccepted),
+    Release(NotAccepted),
     /// This is recorded.
     Record(Record<P>),
     /// Nothing: the instance that may declare its owner dead will settle it.
@@ -127,7 +127,7 @@ pub enum Recovery<P> {
 /// it booted, and so is known to be dead.
 pub fn recover<P>(open: &LeftOpen, known: Known, here: bool, now: Moment) -> Recovery<P> {
     match known {
-        Known::NeverBegan => give_back(open, "its request never began"),
+        Known::NeverBegan => release(open, "its request never began"),
         Known::Answered(answer) => answered(open, answer, now),
         Known::Began(begun) if here && open.in_flight => uncertain(open, Some(&begun), now),
         Known::Nothing if here && open.in_flight => uncertain(open, None, now),
@@ -148,8 +148,8 @@ pub fn reaped_unbegun(left: &[LeftOpen], knows: impl Fn(AttemptToken) -> bool) -
         .collect()
 }
 
-fn give_back<P>(open: &LeftOpen, why: &str) -> Recovery<P> {
-    Recovery::GiveBack(NotAccepted {
+fn release<P>(open: &LeftOpen, why: &str) -> Recovery<P> {
+    Recovery::Release(NotAccepted {
         token: open.token,
         message: open.message,
         reason: format!("the instance that claimed it died; {why}"),
@@ -163,7 +163,7 @@ fn answered<P>(open: &LeftOpen, answer: Answered, now: Moment) -> Recovery<P> {
         Outcome::Unsent { .. } | Outcome::Throttled { .. } | Outcome::Refused { .. }
             if !open.in_flight =>
         {
-            give_back(open, "the provider did not take it")
+            release(open, "the provider did not take it")
         }
         outcome if open.in_flight || proof => {
             let started = Some(Moment::from_micros(answer.to.at_us));
@@ -188,7 +188,7 @@ fn answered<P>(open: &LeftOpen, answer: Answered, now: Moment) -> Recovery<P> {
 
 fn uncertain<P>(open: &LeftOpen, begun: Option<&Begun>, now: Moment) -> Recovery<P> {
     let reason = "the instance that was sending it died before the answer came";
-    let settlement = Settlement::in_doubt(reason.into());
+    let settlement = Settlement::uncertain(reason.into());
     record(open, settlement, begun, now)
 }
 

@@ -81,7 +81,7 @@ pub struct ProviderMessage {
     pub status: Option<ProviderStatus>,
     /// The recipient.
     pub to: String,
-    /// The sender; unknown while a messaging service has not picked a number.
+    /// The sender; unknown while a sender pool has not picked a number.
     pub from: Option<String>,
     /// Its text.
     pub body: String,

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::merge::Moved;
-use crate::message::{AttemptToken, MessageId, Moment, ProviderSid, Stage, Status};
+use crate::message::{AttemptToken, MessageId, Moment, Part, ProviderSid, Stage, Status};
 
 /// The standing of a message. Its row and the attempts that reports are about are locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,17 +99,44 @@ pub enum Change {
         /// The row's new status, if it changes.
         row: Option<Status>,
         /// With the row `pending`: how it is retried.
-        again: Option<Again>,
-        /// Of a message of several parts: how far it has come by this, if the row changes.
+        again: Option<RetryPlan>,
+        /// How far a message of several parts has come by this, if the row changes.
         part: Option<Moved>,
     },
     /// It contradicts what is recorded: kept, without other effect.
     Contradiction,
 }
 
+impl Change {
+    /// Whether the provider is now known to have the attempt's message.
+    pub const fn proves(self) -> bool {
+        matches!(self, Self::Advance { .. } | Self::Nothing)
+    }
+}
+
+/// How far a message of several parts has come by a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// How many of its parts are accepted, or were and are not known to be lost.
+    pub done: i16,
+    /// Tries at the part that is next; `None`: as they were.
+    pub attempts: Option<i32>,
+    /// With the row `pending`: until the next part.
+    pub gap: Option<Duration>,
+    /// A part that did not arrive, and which is why the message fails.
+    pub(super) lost: Option<Part>,
+}
+
+impl Moved {
+    /// For `error_message`: which of the parts did not arrive.
+    pub(super) fn why(self) -> Option<String> {
+        self.lost.map(|part| format!("part {part} did not arrive"))
+    }
+}
+
 /// How a message that the provider accepted and could not deliver is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Again {
+pub struct RetryPlan {
     /// Not before this has passed.
     pub pause: Duration,
     /// Whether the attempt that failed counts.

@@ -1,5 +1,8 @@
 //! Callbacks of providers: each provider has its own paths, signatures and parameters, and parses them.
 
+use tokio::sync::oneshot;
+
+use crate::message::LaneKey;
 use crate::proof::Report;
 
 /// A request as it was received.
@@ -29,6 +32,17 @@ pub enum Callback {
     Opt(OptOut),
     /// Nothing that is used.
     Nothing,
+}
+
+/// What a provider has received without HTTP.
+#[derive(Debug)]
+pub struct Heard {
+    /// The account and channel by which it came.
+    pub lane: LaneKey,
+    /// What it says.
+    pub callback: Callback,
+    /// Signals that it is recorded. Until then the provider keeps it; dropped, it never was.
+    pub recorded: oneshot::Sender<()>,
 }
 
 /// A recipient's command, and the numbers that it is about.
@@ -81,7 +95,10 @@ pub enum BadCallback {
 /// Parses the callbacks of a provider.
 pub trait Callbacks: Send + Sync + 'static {
     /// The paths of its callbacks, below the public URL.
-    fn paths(&self) -> &'static [&'static str];
+    fn paths(&self) -> Vec<String>;
+
+    /// The account and channel whose callbacks these are.
+    fn lane(&self) -> LaneKey;
 
     /// Verifies that a request to one of them is from the provider, and parses it.
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 
-use super::{Provider, Providers, TEXTS_OF_CONSOLE};
+use super::{Provider, Providers, TEXTS_OF_CONSOLE, is_of_attempt};
 use crate::message::{AttemptToken, Capabilities, Channel, Outcome, ProviderSid};
 use crate::policy::Cleared;
 
@@ -62,9 +62,17 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// A sid in the form of Twilio's, the same for the same attempt.
+/// The prefix of every sid.
+const SID: &str = "CO";
+
+/// A sid, the same for the same attempt.
 fn sid(token: AttemptToken) -> ProviderSid {
-    ProviderSid(format!("CO{}", token.0.simple()))
+    ProviderSid(format!("{SID}{}", token.0.simple()))
+}
+
+/// Whether a text has the form of the console's sids.
+pub fn is_message_sid(text: &str) -> bool {
+    is_of_attempt(SID, text)
 }
 
 impl Provider for Console {
@@ -90,7 +98,7 @@ impl Provider for Console {
     }
 
     /// There are no connections.
-    fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
+    fn prewarm(&self, _: usize) -> BoxFuture<'_, ()> {
         future::ready(()).boxed()
     }
 }
@@ -144,8 +152,8 @@ mod tests {
             max_lateness: Duration::from_secs(1),
             ..Rules::default()
         };
-        let carriers = Console::on(io::sink()).carriers();
-        match judge(&claim, &rules, &carriers, Moment::default()) {
+        let capabilities = Console::on(io::sink()).all_capabilities();
+        match judge(&claim, &rules, &capabilities, Moment::default()) {
             Verdict::Send(cleared) => cleared,
             other => panic!("{other:?}"),
         }
@@ -165,7 +173,7 @@ mod tests {
         let console = Console::on(screen.clone());
         let cleared = message(channel, to, body);
         let outcome = console
-            .get(channel)
+            .get(&LaneKey::of(channel))
             .expect("it carries every channel")
             .send(&cleared, Duration::from_secs(1))
             .now_or_never();

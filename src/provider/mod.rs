@@ -1,29 +1,38 @@
 //! The providers. A new one is a module that implements [`Provider`] (sends, and has capabilities), and
-//! [`Callbacks`] if it reports by itself. [`Providers`] has the provider of each channel.
+//! [`Callbacks`] if it reports by HTTP. [`Providers`] has the provider of each channel.
 
 use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture, FutureExt as _};
+use tokio::sync::mpsc;
 
-use crate::message::{Capabilities, Moment, Outcome, ProviderSid};
+use crate::message::{Capabilities, Moment, Outcome, PoolForm, ProviderSid};
 use crate::policy::Cleared;
 
 mod callbacks;
 pub mod console;
 mod http;
+mod latch;
 mod lookup;
+pub mod modem;
+mod opt_out;
 mod providers;
+pub mod smtp;
 pub mod twilio;
 pub mod webhook;
 
-pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
+pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, Heard, OptCommand, OptOut};
 pub use http::ClientError;
 pub use lookup::{Fetched, Listed, Query};
 pub use providers::Providers;
+pub(crate) use twilio::callback_routes;
 
 /// What text messages may have: for commands that run without the settings of a provider. All providers of texts
 /// accept the same, the console too, so that a trial shows what would be refused.
 pub const TEXTS: Capabilities = twilio::CAPABILITIES;
+
+/// `error_code` of rows whose recipient the provider knows to have opted out.
+pub const OPTED_OUT_CODES: &[i32] = twilio::codes::OPTED_OUT;
 
 /// The capabilities of the console for text messages.
 const TEXTS_OF_CONSOLE: Capabilities = Capabilities {
@@ -31,14 +40,29 @@ const TEXTS_OF_CONSOLE: Capabilities = Capabilities {
     ..TEXTS
 };
 
-/// The sid of a message that a person gives; an error says what one looks like.
+/// The sid of a message that a person gives: in the form of any provider. An error says what they look like.
 pub fn sid(text: &str) -> Result<ProviderSid, &'static str> {
     let sid = text.trim();
-    if twilio::is_message_sid(sid) {
+    let is_sid = [
+        twilio::is_message_sid,
+        modem::is_message_sid,
+        webhook::is_message_sid,
+        smtp::is_message_sid,
+        console::is_message_sid,
+    ];
+    if is_sid.into_iter().any(|is_sid| is_sid(sid)) {
         Ok(ProviderSid(sid.to_owned()))
     } else {
-        Err("expected a message sid: SM (or MM) and 32 hexadecimal digits")
+        Err(
+            "expected the id that the provider gave the message: SM, MM, WH, EM or CO and 32 hexadecimal digits, or that of \
+             a modem's message, account:imsi:numbers:attempt",
+        )
     }
+}
+
+/// Whether a sid is this prefix and the token of an attempt.
+fn is_of_attempt(prefix: &'static str, sid: &str) -> bool {
+    PoolForm { prefix, digits: 32 }.matches(sid)
 }
 
 /// Sends messages. Its methods do not fail: every way a request can end is an [`Outcome`], and
@@ -54,7 +78,13 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Opens connections, so that about `connections` requests need no handshake. Called shortly
     /// before messages are due; an error has no effect.
-    fn warm(&self, connections: usize) -> BoxFuture<'_, ()>;
+    fn prewarm(&self, connections: usize) -> BoxFuture<'_, ()>;
+
+    /// What it does for as long as the daemon runs, if it keeps a connection of its own: it passes on what arrives
+    /// there without HTTP. It never ends, and is asked for once.
+    fn listen(&self, _heard: mpsc::Sender<Heard>) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 
     /// The provider's time, by a response that it makes now; cut to a second. `None`: there is no response, or it
     /// has no date of its own.

@@ -1,23 +1,22 @@
 //! While the provider refuses the account, and not a message: its lane waits, one message probes.
 //!
-//! A bad credential, a suspended account or a used-up rolling limit concerns every message of the
-//! lane alike, and each would fail for what is not its fault. So the first such
-//! refusal opens the lane's breaker: claims that are not started are released, nothing more is
-//! claimed, and from time to time one due message is sent as the probe. Only the probe's response
-//! counts; requests from before the breaker opened say nothing about the present.
+//! A bad credential, a suspended account or a used-up rolling limit concerns every message of the lane alike, and each
+//! would fail although nothing is wrong with it. So the first such refusal opens the lane's breaker: claims that are
+//! not started are released, nothing more is claimed, and from time to time one due message is sent as the probe. Only
+//! the probe's response counts; requests from before the breaker opened say nothing about the present.
 
 use std::time::Duration;
 
 use super::lanes::Lane;
-use super::limits::ProviderLimits;
 use super::report::BreakerReport;
 use super::{Phase, Reactor};
+use crate::limits::ProviderLimits;
 use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Now, Outcome, Uptime};
 
 /// Why claims are released while it is open.
 pub(super) const ACCOUNT_REFUSED: &str = "the provider refuses the account";
 
-/// See the module.
+/// The breaker of one lane.
 #[derive(Debug)]
 pub(super) struct Breaker {
     limits: ProviderLimits,
@@ -46,7 +45,7 @@ enum Turned {
 /// A breaker that opened or closed, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerTurn {
-    /// Of which lane.
+    /// Its lane.
     pub lane: LaneKey,
     /// As it is now.
     pub is: BreakerReport,

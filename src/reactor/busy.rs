@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::io::Ask;
+use super::io::ClaimRequest;
 use super::lanes::Lane;
 use super::paces::Slot;
-use super::settle::AttemptBudget;
 use crate::message::{AttemptToken, Moment, Part, Parties, Pausable, Priority, Uptime};
 use crate::schedule::Timer;
+use crate::settle::AttemptBudget;
 
-/// See the module.
+/// A claimed message until the record of its outcome.
 #[derive(Debug)]
 pub(super) struct Busy<P> {
     pub(super) token: AttemptToken,
@@ -21,18 +21,18 @@ pub(super) struct Busy<P> {
     pub(super) wanted_at: Moment,
     /// When the claim was won and judged.
     pub(super) ready_at: Moment,
-    /// Of a claim that was won.
+    /// The claim was won.
     pub(super) tries: Option<AttemptBudget>,
-    /// Which text of its message; of a claim that was won.
+    /// Which text of its message, once the claim was won.
     pub(super) part: Part,
-    /// From and to whom; of a claim that was won.
+    /// Its sender and recipient, once the claim was won.
     pub(super) parties: Parties,
     /// How often in a row its row was locked by another transaction, before this claim.
     pub(super) lock_misses: u16,
     pub(super) attempts: u16,
     pub(super) version: u32,
     pub(super) priority: Priority,
-    /// Of a message that has a pace.
+    /// The slot of its pace, if it has one.
     pub(super) slot: Option<Slot>,
     /// How long it has waited for its slot.
     pub(super) paced: Duration,
@@ -68,7 +68,7 @@ impl<P> Busy<P> {
     }
 
     /// Whether this claim of it is under way.
-    pub(super) fn is_asked_by(&self, ask: &Ask) -> bool {
+    pub(super) fn is_asked_by(&self, ask: &ClaimRequest) -> bool {
         self.token == ask.token && matches!(self.phase, Phase::Claiming { .. })
     }
 }

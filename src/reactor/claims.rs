@@ -6,15 +6,18 @@ use super::breaker::ACCOUNT_REFUSED;
 use super::lanes::{Lane, Load};
 use super::pauses::PAUSED;
 use super::quarantine::RESTORED;
-use super::{Ask, Busy, Command, JudgedClaim, Phase, Reactor, Record};
-use crate::message::{ClaimAnswer, MessageId, Moment, Now, RowState};
+use super::{Busy, ClaimRequest, Command, JudgedClaim, Phase, Reactor};
+use crate::message::{ClaimResponse, MessageId, Moment, Now, RowState, Status};
+use crate::policy::ReasonKind;
 use crate::schedule::{LEAD_MAX, Timer};
+use crate::settle::Record;
 
 impl<P: Clone> Reactor<P> {
     fn may_claim(&self) -> bool {
         let limits = &self.settings.limits;
         !self.draining
             && !self.clock_lost
+            && !self.pauses.are_out_of_date()
             && self.claims < limits.claims.at_once
             && self.outgoing.unrecorded() < limits.records.unrecorded_max
     }
@@ -34,9 +37,10 @@ impl<P: Clone> Reactor<P> {
         // A herd behind a pause is claimed as early as one that is due then.
         due.retain(|lane| self.lane_paused_until(*lane, reach, now).is_none());
         let until = now.db + reach;
+        let mut looks = self.settings.limits.intake.stretch.max(1);
         while self.may_claim() {
             due.retain(|lane| self.may_be_asked(*lane));
-            let asks = self.fill_claim(&mut due, until, now);
+            let asks = self.fill_claim(&mut due, until, &mut looks, now);
             if asks.is_empty() {
                 break;
             }
@@ -47,8 +51,15 @@ impl<P: Clone> Reactor<P> {
         self.due_lanes = due;
     }
 
-    /// The messages of one claim: as many of each lane, and then any others.
-    fn fill_claim(&mut self, due: &mut [Lane], until: Moment, now: Now) -> Vec<Ask> {
+    /// The messages of one claim: as many of each lane, and then any others. What is in quarantine is disarmed on
+    /// the way, no more of it than `looks`: the rest waits for the next turn of the loop.
+    fn fill_claim(
+        &mut self,
+        due: &mut [Lane],
+        until: Moment,
+        looks: &mut usize,
+        now: Now,
+    ) -> Vec<ClaimRequest> {
         let batch = self.settings.limits.claims.batch;
         let mut asks = Vec::new();
         let number = self.lanes.next_claim_number();
@@ -59,16 +70,18 @@ impl<P: Clone> Reactor<P> {
             for lane in due.iter().copied() {
                 let most = most.min(self.breaker_allows(lane, now));
                 let most = asks.len() + most.min(batch - asks.len());
-                while asks.len() < most {
+                while asks.len() < most && *looks > 0 {
                     let Some(least) = self.least_with_room(lane, now) else {
                         break;
                     };
                     let Some((id, timer)) = self.lanes.pop(lane, now.db, until, least) else {
                         break;
                     };
-                    if timer.watch || !self.is_quarantined(id, timer.due) {
+                    self.lanes[lane].claimed = number;
+                    if !timer.watch && self.is_quarantined(id, timer.due) {
+                        *looks -= 1;
+                    } else {
                         asks.push(self.ask(lane, id, timer, now));
-                        self.lanes[lane].claimed = number;
                     }
                 }
             }
@@ -79,7 +92,7 @@ impl<P: Clone> Reactor<P> {
         asks
     }
 
-    fn ask(&mut self, lane: Lane, id: MessageId, timer: Timer, now: Now) -> Ask {
+    fn ask(&mut self, lane: Lane, id: MessageId, timer: Timer, now: Now) -> ClaimRequest {
         let token = (self.draw)();
         let phase = Phase::Claiming {
             asked: now.up,
@@ -91,7 +104,7 @@ impl<P: Clone> Reactor<P> {
         self.lanes.note(lane, |load| load.asked(timer.priority));
         self.intake.overtake(id);
         self.note_probe(lane, id, token);
-        Ask { id, token }
+        ClaimRequest { id, token }
     }
 
     /// When the next claim is to be made.
@@ -170,25 +183,34 @@ impl<P: Clone> Reactor<P> {
 
     pub(super) fn claimed(
         &mut self,
-        answers: Vec<(MessageId, ClaimAnswer<JudgedClaim<P>>)>,
+        answers: Vec<(MessageId, ClaimResponse<JudgedClaim<P>>)>,
         took: Duration,
         now: Now,
     ) {
         self.lead.measured(took);
         self.claim_ended();
         self.claim_pause.succeeded();
+        self.note_locked(&answers, took, now);
         for (id, answer) in answers {
             match answer {
-                ClaimAnswer::Won(judged) => self.won(id, judged, now),
-                ClaimAnswer::Lost(state) | ClaimAnswer::Paced(state) => self.lost(id, state, now),
-                ClaimAnswer::Paused(state) => {
+                ClaimResponse::Won(judged) => self.won(id, judged, now),
+                ClaimResponse::Lost(state) | ClaimResponse::Paced(state) => {
+                    self.lost(id, state, now);
+                }
+                ClaimResponse::OptedOut => {
+                    self.log_cancelled(id, ReasonKind::OptedOut, now);
+                    let status = Some(Status::Cancelled);
+                    self.lost(id, RowState::Gone { status }, now);
+                }
+                ClaimResponse::Paused(state) => {
                     if let RowState::Pending { due, .. } = &state {
-                        self.pauses.met(*due);
+                        self.pauses.met(*due, now);
                     }
                     self.lost(id, state, now);
                 }
             }
         }
+        self.locked.end_claim();
     }
 
     pub(super) fn won(&mut self, id: MessageId, judged: JudgedClaim<P>, now: Now) {
@@ -223,7 +245,7 @@ impl<P: Clone> Reactor<P> {
                     lease_until: asked + self.settings.lease,
                     pausable: judged.pausable.clone(),
                 };
-                self.log_claimed(id, judged.due, now);
+                self.log_claimed(id, judged.due, judged.part, now);
                 if self.draining {
                     self.release(id, "the daemon is shutting down", now);
                 } else if self.is_refused(lane, judged.token) {
@@ -232,7 +254,7 @@ impl<P: Clone> Reactor<P> {
                     self.release(id, RESTORED, now);
                 } else if self.pauses.stops(&judged.pausable, judged.due, now) {
                     self.pauses.contradicted(asked);
-                    self.noticed(vec![id]);
+                    self.notified(vec![id]);
                     self.release(id, PAUSED, now);
                 } else {
                     self.pauses.cleared(asked, now);
@@ -252,33 +274,9 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    fn lost(&mut self, id: MessageId, state: RowState, now: Now) {
-        let Some(busy) = self.busy.remove(&id) else {
-            return;
-        };
-        let Phase::Claiming { sweep, .. } = busy.phase else {
-            self.busy.insert(id, busy);
-            return;
-        };
-        self.lanes
-            .note(busy.lane, |load| load.answered(busy.priority));
-        self.lanes.note(busy.lane, Load::left);
-        if busy.recheck || sweep != self.intake.sweep_number() {
-            // The response may be older than a notification or a sweep that came meanwhile.
-            self.intake.note_for_read(id);
-        }
-        let lock_misses = match &state {
-            RowState::Pending {
-                due, pace: None, ..
-            } if *due <= now.db + LEAD_MAX => busy.lock_misses.saturating_add(1),
-            _ => 0,
-        };
-        self.row_is(id, state, sweep, lock_misses, now);
-    }
-
     /// The claims may be committed or not. Releasing them by token is right in both cases: what was
     /// not claimed is not changed by it, and the rows are read afterwards.
-    pub(super) fn claim_lost(&mut self, asks: &[Ask], now: Now) {
+    pub(super) fn claim_lost(&mut self, asks: &[ClaimRequest], now: Now) {
         self.claim_ended();
         self.claim_pause.failed(now);
         for ask in asks {
@@ -298,7 +296,7 @@ impl<P: Clone> Reactor<P> {
 
     /// Whatever the cause (a lock on the table, a missing right), it is tried again, after growing
     /// pauses.
-    pub(super) fn claim_refused(&mut self, asks: &[Ask], now: Now) {
+    pub(super) fn claim_refused(&mut self, asks: &[ClaimRequest], now: Now) {
         self.claim_ended();
         self.claim_pause.failed(now);
         for ask in asks {

@@ -7,11 +7,12 @@ mod kind;
 
 pub use kind::{EventKind, Late, MessageEvent};
 
-use super::limits::EventLimits;
-use super::settle::{Next, SendResult, Settlement, Wait};
 use super::{Busy, Reactor, Upcoming};
-use crate::message::{MessageId, Moment, Now, Outcome, Status};
+use crate::limits::EventLimits;
+use crate::message::{MessageId, Moment, Now, Outcome, Part, Status};
+use crate::policy::ReasonKind;
 use crate::schedule::Timer;
+use crate::settle::{Next, SendResult, Settlement, Wait};
 
 /// Why a row is not on the agenda any more.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,7 @@ impl EventLog {
         self.keep_up_to(self.limits.max, event);
     }
 
-    /// Of the agenda.
+    /// Keeps a change of the agenda.
     fn keep_change(&mut self, event: MessageEvent) {
         self.keep_up_to(self.limits.agenda_max, event);
     }
@@ -127,9 +128,10 @@ impl<P: Clone> Reactor<P> {
         self.event_log.keep_change(event);
     }
 
-    pub(super) fn log_claimed(&mut self, id: MessageId, due: Moment, now: Now) {
+    pub(super) fn log_claimed(&mut self, id: MessageId, due: Moment, part: Part, now: Now) {
         let event = MessageEvent {
             due_at: Some(due),
+            part: part.of_several(),
             ..MessageEvent::new(now.db, id, EventKind::Claimed)
         };
         self.event_log.keep(event);
@@ -154,6 +156,15 @@ impl<P: Clone> Reactor<P> {
         self.event_log.keep(event);
     }
 
+    /// The database cancelled it without a verdict.
+    pub(super) fn log_cancelled(&mut self, id: MessageId, why: ReasonKind, now: Now) {
+        let event = MessageEvent {
+            category: Some(why.as_str()),
+            ..MessageEvent::new(now.db, id, EventKind::Cancelled)
+        };
+        self.event_log.keep(event);
+    }
+
     /// A request ended.
     pub(super) fn log_response(
         &mut self,
@@ -161,11 +172,12 @@ impl<P: Clone> Reactor<P> {
         answer: &SendResult,
         settlement: &Settlement,
         late: Option<Late>,
-        attempt: i32,
+        (attempt, part): (i32, Part),
     ) {
         let mut event = MessageEvent {
             late,
             attempt: Some(attempt),
+            part: part.of_several(),
             ..MessageEvent::new(answer.finished, id, EventKind::Sent)
         };
         if let Settlement::Settled(settled) = settlement {
@@ -188,11 +200,10 @@ impl Late {
     /// How late a request started that began at `started` and ended at `finished`.
     pub(super) fn of<P>(busy: &Busy<P>, started: Moment, finished: Moment) -> Self {
         let us = |from: Moment, to: Moment| u64::try_from(to.micros_from(from)).unwrap_or(0);
+        // It waited for its slot before its lateness began: no rule has delayed it since.
+        let due = busy.slot.map_or(busy.due, |_| busy.wanted_at);
         // In this order, whatever the estimate of the clock did meanwhile.
-        let due = busy
-            .due
-            .max(busy.wanted_at)
-            .min(started.max(busy.wanted_at));
+        let due = due.max(busy.wanted_at).min(started.max(busy.wanted_at));
         let ready = busy.ready_at.max(due).min(started.max(due));
         Self {
             lateness_us: us(busy.wanted_at, started),

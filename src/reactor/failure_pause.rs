@@ -4,7 +4,7 @@
 use crate::message::{Now, Uptime};
 use crate::schedule::Backoff;
 
-/// See the module.
+/// The pause while the database fails.
 #[derive(Debug)]
 pub(super) struct FailurePause {
     backoff: Backoff,

@@ -1,6 +1,6 @@
-//! Keeps the agenda true to the table: notices, reads and sweeps.
+//! Keeps the agenda consistent with the table: notifications, reads and sweeps.
 //!
-//! A notice is a hint; the row is read before anything follows from it. Reads are made one at
+//! A notification is a hint; the row is read before anything follows from it. Reads are made one at
 //! a time, so that an older response cannot overtake a newer one. A sweep and the reads around it
 //! are kept apart by the numbers of the sweeps: every timer carries the number of the sweep that was
 //! latest when its row was requested, and a sweep changes only timers with a lower number.
@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::limits::IntakeLimits;
+use crate::limits::IntakeLimits;
 use crate::message::{MessageId, Moment, Now, Uptime};
 
 mod check;
@@ -30,6 +30,8 @@ struct Sweep {
     until: Moment,
     /// Whether the channel was verified before it began: what it did not see is notified.
     heard: bool,
+    /// Whether what waits for a lock is armed again, too.
+    unlocks: bool,
     began: Uptime,
 }
 
@@ -51,8 +53,8 @@ pub(super) struct Intake {
     /// Between near sweeps.
     near_sweep: Duration,
     stopped: bool,
-    /// Bounded by [`IntakeLimits::noticed_max`], and one read that failed.
-    noticed: BTreeSet<MessageId>,
+    /// Bounded by [`IntakeLimits::notified_max`], and one read that failed.
+    notified: BTreeSet<MessageId>,
     reading: Option<Reading>,
     /// Not before this, after a failure.
     read_after: Uptime,
@@ -62,7 +64,13 @@ pub(super) struct Intake {
     checks: check::Checks,
     rescan_wanted: bool,
     rescan_after: Uptime,
+    /// The next sweep arms what waits for a lock again, too.
+    unlock_wanted: bool,
+    /// Such a sweep is not to begin before this.
+    unlock_after: Uptime,
     next_near: Uptime,
+    /// Not before this if notifications were discarded: [`IntakeLimits::rescan_pause`] after the last sweep began.
+    near_after: Uptime,
     next_full: Option<Uptime>,
     /// How far the agenda reaches.
     window_until: Moment,
@@ -74,7 +82,7 @@ pub(super) struct Intake {
 struct Reading {
     /// In order.
     ids: Vec<MessageId>,
-    /// Of these, what has been claimed since: the response may be from before its record.
+    /// Those of them that have been claimed since: the response may be from before its record.
     overtaken: BTreeSet<MessageId>,
     sweep: u32,
 }
@@ -86,7 +94,7 @@ impl Intake {
             channel: Channel::Down,
             near_sweep: limits.near_sweep,
             stopped: false,
-            noticed: BTreeSet::new(),
+            notified: BTreeSet::new(),
             reading: None,
             read_after: now.up,
             sweeping: None,
@@ -94,7 +102,10 @@ impl Intake {
             checks: check::Checks::default(),
             rescan_wanted: false,
             rescan_after: now.up,
+            unlock_wanted: false,
+            unlock_after: now.up,
             next_near: now.up + limits.near_sweep,
+            near_after: now.up,
             next_full: None,
             window_until: now.db,
             resyncs: 0,
@@ -111,6 +122,19 @@ impl Intake {
 
     pub(super) const fn window_until(&self) -> Moment {
         self.window_until
+    }
+
+    /// Up to when sweeps have read what is due, or will with the next near one: what is asked of the database reaches
+    /// as far, for what has been notified may be due after the window.
+    pub(super) fn read_until(&self, now: Now) -> Moment {
+        self.window_until().max(now.db + self.near_sweep * 2)
+    }
+
+    /// Up to when the sweep reads that is under way.
+    pub(super) fn sweep_until(&self) -> Moment {
+        self.sweeping
+            .as_ref()
+            .map_or(Moment::MAX, |sweep| sweep.until)
     }
 
     pub(super) const fn resyncs(&self) -> u64 {
@@ -144,29 +168,48 @@ impl Intake {
         self.rescan_wanted = true;
     }
 
-    /// Everything is to be read again at once: the window, and the pauses after a lock, were
-    /// computed by a clock that was wrong, or for another database.
+    /// Everything is to be read again: what is about to be due at once, and the rest as soon as
+    /// [`IntakeLimits::rescan_share`] permits. The window, and the pauses after a lock, were computed by a clock that
+    /// was wrong, or without what is due again.
     pub(super) const fn resync(&mut self) {
         self.rescan_wanted = true;
-        self.rescan_after = Uptime::MIN;
+        self.unlock_wanted = true;
+        self.next_near = Uptime::MIN;
+    }
+
+    /// What is about to be due is read as soon as [`IntakeLimits::rescan_share`] permits, and armed even if it waits
+    /// for a lock.
+    pub(super) const fn sweep_unlocked(&mut self) {
+        self.unlock_wanted = true;
+    }
+
+    /// When the next near sweep is to begin.
+    fn near_at(&self) -> Uptime {
+        if self.unlock_wanted {
+            self.next_near.min(self.unlock_after)
+        } else {
+            self.next_near
+        }
     }
 
     pub(super) fn stop(&mut self) {
         self.stopped = true;
-        self.noticed.clear();
+        self.notified.clear();
         self.checks = check::Checks::default();
     }
 
-    /// Notes that a row is to be read.
+    /// Notes that a row is to be read. If there is no room, all is read: first what is about to be due, for which the
+    /// pause before a full sweep may be too long.
     pub(super) fn note_for_read(&mut self, id: MessageId) {
         if self.stopped {
             return;
         }
-        if self.noticed.len() < self.limits.noticed_max {
-            self.noticed.insert(id);
+        if self.notified.len() < self.limits.notified_max {
+            self.notified.insert(id);
         } else {
-            self.noticed.clear();
+            self.notified.clear();
             self.rescan_wanted = true;
+            self.next_near = self.next_near.min(self.near_after);
         }
     }
 
@@ -185,14 +228,14 @@ impl Intake {
         }
         let mut next: Option<Uptime> = None;
         let mut at = |up: Uptime| next = Some(next.map_or(up, |n| n.min(up)));
-        if self.reading.is_none() && !self.noticed.is_empty() {
+        if self.reading.is_none() && !self.notified.is_empty() {
             at(self.read_after);
         }
         if self.may_check() {
             at(now.up);
         }
         if self.sweeping.is_none() {
-            at(self.next_near);
+            at(self.near_at());
             if let Some(full) = self.next_full {
                 at(full);
             }
@@ -211,7 +254,7 @@ impl Intake {
             || (self.rescan_wanted && self.rescan_after <= now.up);
         let reach = if full_is_due {
             Reach::Full
-        } else if self.next_near <= now.up {
+        } else if self.near_at() <= now.up {
             Reach::Near
         } else {
             return None;
@@ -229,11 +272,13 @@ impl Intake {
             Reach::Near => now.db + self.near_sweep * 2,
         };
         self.next_near = now.up + self.near_sweep;
+        self.near_after = now.up + self.limits.rescan_pause;
         self.sweep = self.sweep.wrapping_add(1);
         self.sweeping = Some(Sweep {
             reach,
             until,
             heard: self.channel_is_up(),
+            unlocks: std::mem::take(&mut self.unlock_wanted),
             began: now.up,
         });
         Some(until)

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AttemptBudget, Record, SendResult, Settlement};
 use crate::message::{
-    AttemptToken, Claim, ClaimAnswer, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedAnswer,
+    AttemptToken, Claim, ClaimResponse, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedResponse,
     Part, Parties, Pausable, Pause, Priority, Retry, RowState, Uptime,
 };
 use crate::policy::{self, Cleared, Rules, Verdict};
 use crate::schedule::Ranking;
+use crate::settle::{AttemptBudget, Record, SendResult, Settlement};
 
 /// What is known of a claim once it was judged: the payload `P` is what the provider needs,
 /// opaque here.
@@ -92,11 +92,14 @@ impl<P> JudgedClaim<P> {
 fn pausable(claim: &Claim, rules: &Rules) -> Pausable {
     let trimmed = |text: &Option<String>| text.as_deref().map(|t| t.trim().to_owned());
     let named = trimmed(&claim.from_number).filter(|sender| !sender.is_empty());
-    let default = || rules.default_sender.as_ref().map(|s| s.as_str().to_owned());
+    let default = || {
+        let own = rules.sender(&claim.lane);
+        own.map(|sender| sender.as_str().to_owned())
+    };
     Pausable {
         channel: claim.lane.channel(),
         sender: named.or_else(default),
-        campaign: claim.campaign.as_deref().map(str::to_lowercase),
+        campaign: claim.campaign.as_deref().map(str::to_ascii_lowercase),
         user: claim.facts.user_id.map(|id| id.to_string()),
         message_type: trimmed(&claim.facts.message_type),
     }
@@ -139,7 +142,7 @@ pub enum Input<P> {
         retry: Retry,
     },
     /// Rows that changed, by a notification.
-    Notice(Vec<MessageId>),
+    Notification(Vec<MessageId>),
     /// More rows changed than are worth naming, or a notification says so.
     Rescan,
     /// The response to [`Command::Read`].
@@ -157,15 +160,15 @@ pub enum Input<P> {
     /// The response to [`Command::Claim`].
     Claimed {
         /// One for each requested id.
-        answers: Vec<(MessageId, ClaimAnswer<JudgedClaim<P>>)>,
+        answers: Vec<(MessageId, ClaimResponse<JudgedClaim<P>>)>,
         /// From the request to the response.
         took: Duration,
     },
     /// A claim whose response was lost: it may have been committed.
-    ClaimLost(Vec<Ask>),
+    ClaimLost(Vec<ClaimRequest>),
     /// A request ended.
     Sent {
-        /// Of which message.
+        /// The message.
         id: MessageId,
         /// How.
         answer: SendResult,
@@ -181,7 +184,7 @@ pub enum Input<P> {
         failed: bool,
     },
     /// A claim that the database refused: it was certainly not committed.
-    ClaimRefused(Vec<Ask>),
+    ClaimRefused(Vec<ClaimRequest>),
     /// Open claims of this instance whose lease is over, as the database has them.
     OrphanedClaims(Vec<(MessageId, AttemptToken)>),
     /// The running instances, this one among them.
@@ -202,7 +205,7 @@ pub enum Input<P> {
     /// The response to [`Command::ClaimPaced`].
     PacesClaimed {
         /// One for each pace. For those that are missing the claim failed, and may be committed.
-        answers: Vec<(PaceId, PacedAnswer<JudgedClaim<P>>)>,
+        answers: Vec<(PaceId, PacedResponse<JudgedClaim<P>>)>,
         /// How long the claim took, if it won a message.
         took: Option<Duration>,
     },
@@ -210,6 +213,8 @@ pub enum Input<P> {
     PausesChanged,
     /// The response to [`Command::ReadPauses`]; `None`: it failed.
     Pauses(Option<Vec<Pause>>),
+    /// The database has cancelled these without a claim, because they were too late.
+    Expired(Vec<MessageId>),
     /// For everything in quarantine it is known whether it was sent.
     QuarantineEnded,
     /// The clock cannot be trusted until it has been measured again.
@@ -224,7 +229,7 @@ pub enum Input<P> {
 
 /// One id of a claim, with the token drawn for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct ClaimRequest {
     /// The message.
     pub id: MessageId,
     /// The attempt it will be.
@@ -233,11 +238,13 @@ pub struct Ask {
 
 /// One pace of a claim, with the token drawn for the message that it wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PaceAsk {
+pub struct PaceRequest {
     /// The pace.
     pub pace: PaceId,
     /// The attempt it will be.
     pub token: AttemptToken,
+    /// How long after its slot a message may start whose sender has a rate.
+    pub slack: Duration,
 }
 
 /// What is to be done.
@@ -251,11 +258,11 @@ pub enum Command<P> {
         until: Moment,
     },
     /// Claim these.
-    Claim(Vec<Ask>),
+    Claim(Vec<ClaimRequest>),
     /// Claim the next message of each of these paces.
     ClaimPaced {
         /// The paces.
-        asks: Vec<PaceAsk>,
+        asks: Vec<PaceRequest>,
         /// The end of the window.
         until: Moment,
     },

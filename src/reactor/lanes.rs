@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::Settings;
 use super::breaker::Breaker;
 use super::throttle::Throttle;
-use crate::message::{Carriers, LaneKey, MessageId, Moment, Now, Uptime};
+use crate::message::{LaneKey, MessageId, Moment, Now, ProviderCapabilities, Uptime};
 use crate::schedule::Agenda;
 
 mod armed;
@@ -28,7 +28,7 @@ mod order;
 pub(super) use armed::LanesWalk;
 use order::LaneOrder;
 
-pub(super) use cleared::{ByPriority, Turn};
+pub(super) use cleared::{ByPriority, DueKey};
 pub(super) use load::Load;
 
 /// Names a lane while it is used.
@@ -49,7 +49,7 @@ pub(super) struct LaneState {
     send_us: f64,
     agenda: Agenda,
     /// The messages that wait for their due time or a permit.
-    cleared: ByPriority<BTreeSet<Turn>>,
+    cleared: ByPriority<BTreeSet<DueKey>>,
     /// The latest claim that had a message of it.
     pub(super) claimed: u64,
     moments: Moments,
@@ -70,7 +70,7 @@ impl LaneState {
             prewarm_after: now.db,
             load: Load::default(),
             send_us: limits.claims.first_request.as_secs_f64() * 1e6,
-            agenda: Agenda::new(now.db, limits.intake.stretch),
+            agenda: Agenda::new(now.db),
             cleared: ByPriority::default(),
             claimed: 0,
             moments: Moments::default(),
@@ -124,7 +124,7 @@ struct Moments {
     prewarm: Option<Moment>,
 }
 
-/// See the module.
+/// All lanes, and what they share.
 pub(super) struct Lanes {
     /// By [`Lane`]; `None`: to be used again.
     slots: Vec<Option<LaneState>>,
@@ -145,13 +145,16 @@ pub(super) struct Lanes {
     prewarm_ahead: Duration,
     stale: Vec<Lane>,
     /// Each lane's first cleared message of each priority.
-    first_cleared: ByPriority<BTreeSet<(Turn, Lane)>>,
-    /// Of all lanes.
+    first_cleared: ByPriority<BTreeSet<(DueKey, Lane)>>,
+    /// The load of all lanes.
     load: Load,
     /// Claims made.
     claims: u64,
-    /// What the provider of each channel accepts.
-    pub(super) carriers: Carriers,
+    /// The most steps of one [`Lanes::advance`].
+    #[cfg(test)]
+    pub(super) longest_advance: usize,
+    /// What the provider of each lane accepts.
+    pub(super) capabilities: ProviderCapabilities,
 }
 
 impl Index<Lane> for Lanes {
@@ -184,7 +187,9 @@ impl Lanes {
             first_cleared: ByPriority::default(),
             load: Load::default(),
             claims: 0,
-            carriers: Carriers::default(),
+            #[cfg(test)]
+            longest_advance: 0,
+            capabilities: ProviderCapabilities::default(),
         }
     }
 
@@ -207,7 +212,7 @@ impl Lanes {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        let provider = self.carriers.get(key.channel());
+        let provider = self.capabilities.get(key);
         let provider_max = provider.map_or(usize::MAX, |provider| provider.max_in_flight);
         self.slots[at] = Some(LaneState::new(key.clone(), provider_max, settings, now));
         let lane = Lane(u32::try_from(at).expect("fewer lanes than that fit into memory"));

@@ -8,11 +8,11 @@
 //! read again when it is free.
 //!
 //! - `io`: inputs and commands, as values.
-//! - `intake`: notifications, reads and sweeps keep the agenda true to the table.
+//! - `intake`: notifications, reads and sweeps keep the agenda consistent with the table.
 //! - `lanes`: each account and channel has its own agenda, permits, breaker and throttle.
 //! - `claims`, `room`: what is about to be due is claimed, no more than can be started in time.
+//! - `locked`: what another transaction has locked is tried again, at a cost that does not grow with it.
 //! - `sends`, `outgoing`: what is cleared starts at its instant; outcomes are recorded in groups.
-//! - `settle`: what an outcome means for the row.
 //! - `breaker`, `throttle`: what an outcome means for the other messages of its lane: they wait while the
 //!   account is refused, and fewer go at once while the provider is busy.
 //! - `slowed`: the provider slows a sender or a recipient: its messages wait, and no others.
@@ -25,7 +25,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::message::{AttemptToken, Carriers, MessageId, Moment, Now};
+use crate::limits::Limits;
+use crate::message::{AttemptToken, MessageId, Moment, Now, ProviderCapabilities};
+use crate::policy::ReasonKind;
 use crate::schedule::{Lead, LeadSetting, Ranking};
 
 mod breaker;
@@ -37,17 +39,15 @@ mod intake;
 mod io;
 mod lanes;
 mod lateness;
-pub mod limits;
+mod locked;
 mod outgoing;
 mod paces;
 mod pauses;
 mod prewarm;
 mod quarantine;
-mod record;
 pub mod report;
 mod room;
 mod sends;
-pub mod settle;
 mod slowed;
 #[cfg(test)]
 mod tests;
@@ -56,11 +56,8 @@ mod view;
 
 pub use breaker::BreakerTurn;
 use busy::{Busy, Phase};
-pub use io::{Ask, Command, Input, JudgedClaim, PaceAsk, Upcoming};
+pub use io::{ClaimRequest, Command, Input, JudgedClaim, PaceRequest, Upcoming};
 pub use lateness::Lateness;
-pub use limits::Limits;
-pub use record::Record;
-pub use settle::{AttemptBudget, Next, SendResult, Settled, Settlement, Wait};
 
 /// The settings that the reactor needs.
 #[derive(Clone, Debug)]
@@ -79,20 +76,21 @@ pub struct Settings {
     pub limits: Arc<Limits>,
 }
 
-/// See the module.
+/// The reactor: inputs in, commands out.
 pub struct Reactor<P> {
     settings: Settings,
     lead: Lead,
     /// `None`: not known yet, and taken as the only instance.
     ranking: Option<Ranking>,
     lanes: lanes::Lanes,
-    /// Bounded by [`limits::ClaimLimits::ahead_max`] and its sibling, the permits and
-    /// [`limits::RecordLimits::unrecorded_max`].
+    /// Bounded by [`crate::limits::ClaimLimits::ahead_max`] and its sibling, the permits and
+    /// [`crate::limits::RecordLimits::unrecorded_max`].
     busy: BTreeMap<MessageId, Busy<P>>,
     intake: intake::Intake,
     /// Claims under way.
     claims: usize,
     claim_pause: failure_pause::FailurePause,
+    locked: locked::Locked,
     outgoing: outgoing::Outgoing<P>,
     paces: paces::Paces,
     pauses: pauses::Pauses,
@@ -105,7 +103,8 @@ pub struct Reactor<P> {
     quarantine_before: Option<Moment>,
     /// Rows written after this are not in it.
     quarantine_written_until: Moment,
-    /// Not in quarantine any more, though due before that. Bounded by [`limits::IntakeLimits::quarantine_cleared_max`].
+    /// Not in quarantine any more, though due before that. Bounded by
+    /// [`crate::limits::IntakeLimits::quarantine_cleared_max`].
     quarantine_cleared: BTreeSet<MessageId>,
     /// The database was restored or replaced since the claim began.
     was_restored: bool,
@@ -121,6 +120,10 @@ pub struct Reactor<P> {
 impl<P: Clone> Reactor<P> {
     /// A reactor that knows nothing yet.
     pub fn new(settings: Settings, now: Now, draw: fn() -> AttemptToken) -> Self {
+        let settings = Settings {
+            max_in_flight: settings.max_in_flight.max(1),
+            ..settings
+        };
         let limits = &settings.limits;
         Self {
             lead: Lead::new(settings.lead, limits.claims.herd),
@@ -130,6 +133,7 @@ impl<P: Clone> Reactor<P> {
             intake: intake::Intake::new(limits.intake, now),
             claims: 0,
             claim_pause: failure_pause::FailurePause::new(limits.claims.failed_retry),
+            locked: locked::Locked::new(limits.claims),
             outgoing: outgoing::Outgoing::new(limits.records),
             paces: paces::Paces::new(limits.claims.failed_retry, limits.prewarm.ahead),
             pauses: pauses::Pauses::new(limits.pauses),
@@ -164,8 +168,8 @@ impl<P: Clone> Reactor<P> {
 
     /// Limits each lane to the requests at once that its channel's provider accepts.
     #[must_use]
-    pub fn with_carriers(mut self, carriers: Carriers) -> Self {
-        self.lanes.carriers = carriers;
+    pub fn with_capabilities(mut self, capabilities: ProviderCapabilities) -> Self {
+        self.lanes.capabilities = capabilities;
         self
     }
 
@@ -178,7 +182,7 @@ impl<P: Clone> Reactor<P> {
                 self.pauses.want();
             }
             Input::ChannelDown => self.intake.channel_down(),
-            Input::Notice(ids) => self.noticed(ids),
+            Input::Notification(ids) => self.notified(ids),
             // What has a pace now, or none any more, is armed in another way.
             Input::Rescan | Input::PacesChanged => self.intake.rescan(),
             Input::Rows { rows } => self.rows_read(rows, now),
@@ -205,6 +209,11 @@ impl<P: Clone> Reactor<P> {
             Input::PacesClaimed { answers, took } => self.paces_claimed(answers, took, now),
             Input::PausesChanged => self.pauses.changed(now),
             Input::Pauses(pauses) => self.pauses_read(pauses, now),
+            Input::Expired(ids) => {
+                for id in ids {
+                    self.log_cancelled(id, ReasonKind::TooLate, now);
+                }
+            }
             Input::QuarantineEnded => self.end_quarantine(),
             Input::ClockLost => self.clock_lost = true,
             Input::ClockFound => {
@@ -212,6 +221,8 @@ impl<P: Clone> Reactor<P> {
                 self.lanes.forget_prewarms();
                 // By the wrong clock a pause may have seemed to be over.
                 self.release_paused(now);
+                self.locked.forget();
+                self.paces.forget_waits();
                 self.intake.resync();
             }
             Input::Drain => self.drain(now),
@@ -231,8 +242,9 @@ impl<P: Clone> Reactor<P> {
         self.start_due(now);
         self.sweep(now);
         self.check();
-        self.read_noticed(now);
-        self.lanes.advance(now.db);
+        self.read_notified(now);
+        self.lanes
+            .advance(now.db, self.settings.limits.intake.stretch);
         self.claim_due(now);
         self.claim_paced(now);
         self.prewarm(now);
@@ -272,12 +284,14 @@ impl<P: Clone> Reactor<P> {
         self.draining && !is_claiming && self.outgoing.is_empty()
     }
 
-    /// What has not been recorded: outcomes, released claims, and requests in flight.
+    /// What has not been recorded: outcomes, released claims, requests in flight, and claims under way, which
+    /// may be committed.
     pub fn unrecorded(&self) -> usize {
-        self.outgoing.unrecorded() + self.lanes.load().sending
+        let load = self.lanes.load();
+        self.outgoing.unrecorded() + load.sending + load.asking()
     }
 
-    /// Of these, the outcomes of requests: they are known nowhere else.
+    /// Those of them that are outcomes of requests: they are known nowhere else.
     pub fn unrecorded_answers(&self) -> usize {
         self.outgoing.unrecorded_answers() + self.lanes.load().sending
     }

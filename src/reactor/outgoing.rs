@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Record;
 use super::failure_pause::FailurePause;
 use super::lanes::Lane;
-use super::limits::RecordLimits;
-use super::settle::Settlement;
+use crate::limits::RecordLimits;
 use crate::message::{AttemptToken, Moment, Now, Uptime};
+use crate::settle::Record;
+use crate::settle::Settlement;
 
 /// What has finished and is not in the database yet, and what is being sent.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl<P> Outgoing<P> {
         self.waiting() + grouped
     }
 
-    /// Of these, what is in no group.
+    /// Those of them that are in no group.
     pub(super) fn waiting(&self) -> usize {
         self.finished_len + self.parked.len()
     }
@@ -66,6 +66,15 @@ impl<P> Outgoing<P> {
     /// When the first request ended whose outcome is not recorded.
     pub(super) fn oldest_answer(&self) -> Option<Moment> {
         self.all().filter_map(|r| r.finished).min()
+    }
+
+    /// Results that could not be recorded at the first try: how many, and when the first of their requests ended.
+    pub(super) fn delayed(&self) -> (u64, Option<Moment>) {
+        let ends = self.all().filter(|r| r.tries > 0);
+        let ends = ends.filter_map(|r| r.finished);
+        ends.fold((0, None), |(n, first), at| {
+            (n + 1, Some(first.map_or(at, |first: Moment| first.min(at))))
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = &Record<P>> {

@@ -3,10 +3,10 @@
 //! Such messages are not armed. Of each pace it is known when its next message may start, and shortly before that it is
 //! claimed by its pace: the database chooses the message, takes the slot, and returns when the next one begins. So an
 //! instance waits for that moment, whatever number of messages waits, and several instances need not know of each
-//! other's claims: who comes second is told when to ask again.
+//! other's claims: the second one gets the time at which to try again.
 //!
-//! A slot is over soon after its beginning. What has not started by then is released, and the database gives the slot to
-//! the next.
+//! A slot is over soon after its beginning. A message that has not started by then is released, and the database gives
+//! the slot to the next one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,6 +19,9 @@ use crate::message::{MessageId, Moment, Now, PaceDue, PaceId, Uptime};
 use crate::schedule::Backoff;
 
 mod claims;
+mod unused;
+
+use unused::Unused;
 
 /// Why claims are released.
 const SLOT_OVER: &str = "its slot was over before it could start";
@@ -27,6 +30,8 @@ const SLOT_OVER: &str = "its slot was over before it could start";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) pace: PaceId,
+    /// The rate of its sender, of which it took one too.
+    pub(super) rate: Option<PaceId>,
     /// The message starts by then, or is released.
     pub(super) until: Moment,
 }
@@ -47,6 +52,8 @@ struct Waiting {
     asked_of: Option<Lane>,
     /// A slot was returned while its claim was under way.
     is_returned: bool,
+    /// What was read while its claim was under way: the answer may be older.
+    noted: Option<PaceDue>,
 }
 
 impl Waiting {
@@ -55,7 +62,7 @@ impl Waiting {
     }
 }
 
-/// See the module.
+/// The paces that messages wait for.
 #[derive(Debug)]
 pub(super) struct Paces {
     waiting: BTreeMap<PaceId, Waiting>,
@@ -69,6 +76,8 @@ pub(super) struct Paces {
     asked: Option<Uptime>,
     /// Claimed messages by the end of their slots. Those that have started or were released stay until then.
     cleared: BTreeSet<(Moment, MessageId)>,
+    /// Those whose slots were over before their messages could start.
+    unused: BTreeMap<PaceId, Unused>,
     /// After a claim from paces failed. Other claims do not wait for it.
     pause: FailurePause,
 }
@@ -82,6 +91,7 @@ impl Paces {
             prewarm_ahead,
             asked: None,
             cleared: BTreeSet::new(),
+            unused: BTreeMap::new(),
             pause: FailurePause::new(failed_retry),
         }
     }
@@ -113,8 +123,10 @@ impl Paces {
         Some(waiting)
     }
 
-    fn put(&mut self, waiting: Waiting) {
+    fn put(&mut self, mut waiting: Waiting) {
         let id = waiting.due.id;
+        let until = self.unused.get(&id).map(|unused| unused.until);
+        waiting.ask_at = waiting.ask_at.max(until.unwrap_or(Moment::MIN));
         if !waiting.is_asked() {
             self.order.insert((waiting.ask_at, id));
         }
@@ -135,6 +147,7 @@ impl Paces {
             seen,
             asked_of: None,
             is_returned: false,
+            noted: None,
         };
         match self.take(id) {
             // The slot is the same, and what was opened for it is open.
@@ -143,6 +156,16 @@ impl Paces {
                 ..waiting
             }),
             _ => self.put(waiting),
+        }
+    }
+
+    /// What is waited for by a clock that was wrong: the sweep that follows says when each is queried again.
+    pub(super) fn forget_waits(&mut self) {
+        for unused in self.unused.values_mut() {
+            unused.until = Moment::MIN;
+        }
+        for waiting in self.waiting.values_mut() {
+            waiting.misses = 0;
         }
     }
 
@@ -195,9 +218,8 @@ impl<P: Clone> Reactor<P> {
     /// A message of a pace was read.
     pub(super) fn note_pace(&mut self, due: PaceDue, sweep: u32, now: Now) {
         let turn = self.pace_turn(due.id, due.at, now);
-        match self.paces.waiting.get(&due.id) {
-            // The answer tells.
-            Some(waiting) if waiting.is_asked() => {}
+        match self.paces.waiting.get_mut(&due.id) {
+            Some(waiting) if waiting.is_asked() => waiting.note(due),
             Some(waiting) if waiting.due.at <= due.at => {
                 self.paces.change(due.id, |waiting| waiting.seen = sweep);
             }
@@ -205,19 +227,21 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// A claimed message did not begin, and that is recorded: while no later slot was taken, the database has given its
-    /// slot back. The pace is asked at once, and answers when its next message may start.
+    /// A claimed message did not begin, and that is recorded: while no later slot was taken, the database has returned
+    /// its slot. The pace is queried at once, for when its next message may start.
     pub(super) fn slot_returned(&mut self, slot: Slot, now: Now) {
-        self.paces.change(slot.pace, |waiting| {
-            if waiting.is_asked() {
-                waiting.is_returned = true;
-            } else if waiting.misses == 0 {
-                waiting.ask_at = waiting.ask_at.min(now.db);
-            }
-        });
+        for pace in [Some(slot.pace), slot.rate].into_iter().flatten() {
+            self.paces.change(pace, |waiting| {
+                if waiting.is_asked() {
+                    waiting.is_returned = true;
+                } else if waiting.misses == 0 {
+                    waiting.ask_at = waiting.ask_at.min(now.db);
+                }
+            });
+        }
     }
 
-    /// All paces that have a message in the window were read.
+    /// All paces that have a message up to the end of the sweep were read. What has its next after that is kept.
     pub(super) fn paces_loaded(&mut self, all: Vec<PaceDue>, now: Now) {
         if self.draining {
             return;
@@ -225,8 +249,8 @@ impl<P: Clone> Reactor<P> {
         let sweep = self.intake.sweep_number();
         let found: BTreeSet<_> = all.iter().map(|due| due.id).collect();
         for due in all {
-            match self.paces.waiting.get(&due.id) {
-                Some(waiting) if waiting.is_asked() => {}
+            match self.paces.waiting.get_mut(&due.id) {
+                Some(waiting) if waiting.is_asked() => waiting.note(due),
                 // Read since the sweep began: of two moments the earlier costs no more than a claim.
                 Some(waiting) if waiting.seen == sweep => self.note_pace(due, sweep, now),
                 // A lock is waited for as before.
@@ -237,12 +261,16 @@ impl<P: Clone> Reactor<P> {
                 }
             }
         }
+        let until = self.intake.sweep_until();
         let gone = self.paces.waiting.iter();
+        let gone = gone.filter(|(_, w)| w.due.at <= until);
         let gone = gone.filter(|(id, w)| !(w.is_asked() || w.seen == sweep || found.contains(*id)));
         let gone: Vec<_> = gone.map(|(id, _)| *id).collect();
         for id in gone {
             self.paces.take(id);
         }
+        let waiting = &self.paces.waiting;
+        self.paces.unused.retain(|id, _| waiting.contains_key(id));
     }
 
     /// Releases what has not started within its slot.
@@ -256,8 +284,10 @@ impl<P: Clone> Reactor<P> {
             let busy = busy.filter(|b| b.slot.is_some_and(|slot| slot.until == until));
             if let Some(busy) = busy.filter(|b| matches!(b.phase, Phase::Cleared { .. })) {
                 let (lane, priority, due) = (busy.lane, busy.priority, busy.due);
+                let pace = busy.slot.map(|slot| slot.pace);
                 self.lanes.remove_cleared(lane, priority, (due, id));
                 self.release(id, SLOT_OVER, now);
+                self.slot_unused(pace, now);
             }
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! The claim refuses what is paused, by the table. What was claimed before the pause is stopped here: no request
 //! begins unless the pauses were read recently for it, by its claim or since. So a pause takes effect within
-//! [`max_age`](super::limits::PauseLimits::max_age) even if no notification arrives; one that does, stops all
+//! [`max_age`](crate::limits::PauseLimits::max_age) even if no notification arrives; one that does, stops all
 //! requests until the pauses are read again. While something is cleared, one read serves all of it.
 //!
 //! A paused row is due when its pause ends. One without an end is not armed; when somebody resumes, the window is read
@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::failure_pause::FailurePause;
 use super::lanes::Lane;
-use super::limits::PauseLimits;
 use super::report::PauseReport;
 use super::{Command, Phase, Reactor};
+use crate::limits::PauseLimits;
 use crate::message::{LaneKey, Moment, Now, Pausable, Pause, PauseKey, PauseScope, Uptime};
 
 /// Why claims are released.
@@ -30,20 +30,24 @@ struct Reading {
     good_until: Uptime,
 }
 
-/// See the module.
+/// The pauses in force, as they were last read.
 #[derive(Debug)]
 pub(super) struct Pauses {
     limits: PauseLimits,
     /// What is paused, and until when, by the latest read.
     known: BTreeMap<PauseKey, Moment>,
     latest: Reading,
-    /// Of what is cleared, the oldest; `None`: nothing is.
+    /// The oldest of what is cleared; `None`: nothing is.
     oldest: Option<Reading>,
     /// When the read under way was sent.
     reading: Option<Uptime>,
     is_wanted: bool,
-    /// A claim met a pause that no read has shown, and they have not been read since.
-    is_met: bool,
+    /// When a claim last met a pause that no read has shown; no read was sent and answered since.
+    met: Option<Uptime>,
+    /// When the first claim was sent that won what is paused by the latest read; they have not been read since.
+    contradicted: Option<Uptime>,
+    /// Another claim, sent later, did so too.
+    is_repeated: bool,
     /// When the latest notification of a change came.
     heard: Uptime,
     failures: FailurePause,
@@ -61,7 +65,9 @@ impl Pauses {
             oldest: None,
             reading: None,
             is_wanted: false,
-            is_met: false,
+            met: None,
+            contradicted: None,
+            is_repeated: false,
             heard: Uptime::MIN,
             failures: FailurePause::new(limits.failed_retry),
         }
@@ -73,16 +79,24 @@ impl Pauses {
     }
 
     /// A claim met a pause with this end. If no read has shown one, they are read, once for all that it stops.
-    pub(super) fn met(&mut self, until: Moment) {
+    pub(super) fn met(&mut self, until: Moment, now: Now) {
         if self.known.values().all(|known| *known != until) {
             self.is_wanted = true;
-            self.is_met = true;
+            self.met = Some(now.up);
         }
     }
 
     /// A claim that was sent at `asked` won what is paused by the latest read. If that is older, it is out of date.
     pub(super) fn contradicted(&mut self, asked: Uptime) {
-        self.is_wanted |= self.latest.asked < asked;
+        if self.latest.asked < asked {
+            self.is_wanted = true;
+            self.is_repeated |= *self.contradicted.get_or_insert(asked) < asked;
+        }
+    }
+
+    /// Whether claims win, again and again, what is released at once: they wait until the pauses are read.
+    pub(super) const fn are_out_of_date(&self) -> bool {
+        self.is_repeated
     }
 
     /// A notification says that they have changed.
@@ -190,6 +204,7 @@ impl<P: Clone> Reactor<P> {
             return;
         };
         self.pauses.failures.succeeded();
+        (self.pauses.contradicted, self.pauses.is_repeated) = (None, false);
         let latest = self.pauses.reading(asked, now);
         self.pauses.latest = latest;
         if let Some(oldest) = &mut self.pauses.oldest
@@ -207,7 +222,7 @@ impl<P: Clone> Reactor<P> {
         };
         let mut is_over = before.iter().any(is_resumed);
         // If no pause has begun, one that a claim met before this was sent is over.
-        if !self.pauses.is_wanted && std::mem::take(&mut self.pauses.is_met) {
+        if self.pauses.met.take_if(|met| *met <= asked).is_some() {
             is_over |= !has_begun;
         }
         if is_over {

@@ -22,7 +22,7 @@ impl<P: Clone> Reactor<P> {
         self.prewarm_paces(now);
     }
 
-    /// Of paces whose slots begin together, a connection each.
+    /// Opens a connection for each of the paces whose slots begin together.
     fn prewarm_paces(&mut self, now: Now) {
         let limits = self.settings.limits.prewarm;
         let mut wanted = BTreeMap::<LaneKey, usize>::new();

@@ -6,11 +6,11 @@
 
 use std::collections::HashSet;
 
-use super::Record;
 use super::report::RestoreReport;
-use super::settle::Settlement;
 use super::{Reactor, Upcoming};
 use crate::message::{AttemptToken, MessageId, Moment, Now};
+use crate::settle::Record;
+use crate::settle::Settlement;
 
 /// Why claims are released.
 pub(super) const RESTORED: &str =
@@ -50,7 +50,7 @@ impl<P: Clone> Reactor<P> {
         }
         for id in ids {
             if self.remember_cleared(id) {
-                self.noticed(vec![id]);
+                self.notified(vec![id]);
             }
         }
     }
@@ -68,7 +68,7 @@ impl<P: Clone> Reactor<P> {
 
     /// Whether a row that was read must not be armed. One that was written since the quarantine began
     /// is not in it, and is remembered as cleared.
-    pub(super) fn keeps_back(&mut self, row: &Upcoming) -> bool {
+    pub(super) fn is_kept_in_quarantine(&mut self, row: &Upcoming) -> bool {
         let is_newer = row
             .written
             .is_some_and(|at| at > self.quarantine_written_until);
@@ -104,7 +104,9 @@ impl<P: Clone> Reactor<P> {
             return record;
         }
         Record {
-            settlement: Settlement::in_doubt("the database lost the outcome of the request".into()),
+            settlement: Settlement::uncertain(
+                "the database lost the outcome of the request".into(),
+            ),
             ..record
         }
     }

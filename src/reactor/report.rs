@@ -4,13 +4,16 @@
 //! and no phone number can appear.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::forecast::Forecast;
-use crate::message::{InstanceId, MessageId, Moment};
+use crate::message::{InstanceId, MessageId, Moment, Part};
 
+mod readiness;
 mod waits;
 
-pub use waits::{PaceReport, PauseReport, SlowedReport};
+pub use readiness::{Missing, Readiness, Remark};
+pub use waits::{Held, PaceReport, PauseReport, SlowedReport};
 
 /// Which timers to report. A bound that is omitted does not apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub struct TimersQuery {
 }
 
 /// The response of `GET /debug/timers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TimersReport {
     /// The database's clock as this instance estimates it.
     pub now: Moment,
@@ -63,7 +66,7 @@ pub struct TimersReport {
 }
 
 /// The journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JournalReport {
     /// The directory of this instance's files.
     pub path: String,
@@ -74,7 +77,7 @@ pub struct JournalReport {
 }
 
 /// The estimate of the database's clock. Unknown until it was first measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClockReport {
     /// The database's clock minus this machine's, in microseconds.
     pub offset_us: Option<i64>,
@@ -83,7 +86,7 @@ pub struct ClockReport {
 }
 
 /// The connection that listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListenerReport {
     /// Whether it is connected and its channel is verified.
     pub connected: bool,
@@ -96,19 +99,22 @@ pub struct ListenerReport {
 }
 
 /// What part of the future is in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WindowReport {
     /// Everything due before this is armed.
     pub until: Option<Moment>,
     /// Timers in memory.
     pub armed: u64,
+    /// Pending rows due up to then, also those that are paused or wait for their pace, counted up to a million; `null`
+    /// where the database does not say.
+    pub waiting: Option<u64>,
     /// Pending rows due later, counted up to a million; `null` where the database does not say.
     pub beyond: Option<u64>,
 }
 
 /// Whether the provider refuses the account as a whole. While it does, nothing is sent but a
 /// probe from time to time; what is due stays `pending`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BreakerReport {
     /// Whether it does. All else is `null` while it does not.
     pub open: bool,
@@ -123,7 +129,7 @@ pub struct BreakerReport {
 }
 
 /// What is sent by one account over one channel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LaneReport {
     /// The account's name in the settings.
     pub account: String,
@@ -133,7 +139,7 @@ pub struct LaneReport {
     pub lanes: u64,
     /// How many of them the provider refuses.
     pub refused: u64,
-    /// Of the lane that has been refused for longest.
+    /// The breaker of the lane that has been refused for longest.
     pub breaker: BreakerReport,
     /// Timers in memory.
     pub armed: u64,
@@ -148,7 +154,7 @@ pub struct LaneReport {
 }
 
 /// The quarantine, if the database was restored or replaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RestoreReport {
     /// What is due before this is not sent until it is known whether it was; `null`: there is no
     /// quarantine.
@@ -162,7 +168,7 @@ pub struct RestoreReport {
 }
 
 /// Quantiles of the lateness since this instance started, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LatenessReport {
     /// Messages measured. While it is zero, so are the others.
     pub count: u64,
@@ -175,7 +181,7 @@ pub struct LatenessReport {
 }
 
 /// One level of the wheel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WheelLevel {
     /// 0 is the finest.
     pub level: usize,
@@ -186,7 +192,7 @@ pub struct WheelLevel {
 }
 
 /// One timer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TimerReport {
     /// The message.
     pub id: MessageId,
@@ -200,6 +206,13 @@ pub struct TimerReport {
     pub state: TimerState,
     /// Attempts that have counted so far.
     pub attempt: i32,
+    /// Of a message of several parts that is claimed: which of them, like `2 of 3`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::message::parts::as_text"
+    )]
+    #[schema(value_type = Option<String>)]
+    pub part: Option<Part>,
     /// The version of the row, which counts the user's edits.
     pub version: i64,
     /// The instance that is to claim it, or has.
@@ -211,12 +224,13 @@ pub struct TimerReport {
 }
 
 /// The present state in one value: what the live page and the metrics show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Overview {
     /// As `GET /debug/timers` has it.
     #[serde(flatten)]
     pub timers: TimersReport,
     /// Why it is not ready.
+    #[schema(value_type = Vec<String>)]
     pub missing: Vec<Missing>,
     /// How many are due when.
     pub density: DensityReport,
@@ -227,7 +241,7 @@ pub struct Overview {
 }
 
 /// How many timers are due in each stretch of the next minutes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DensityReport {
     /// When the first stretch began. It counts what is overdue as well.
     pub from: Moment,
@@ -238,7 +252,7 @@ pub struct DensityReport {
 }
 
 /// How much is under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LoadReport {
     /// Claimed, waiting for their instant.
     pub cleared: u64,
@@ -255,11 +269,11 @@ pub struct LoadReport {
 }
 
 /// The pool's connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DatabaseReport {
     /// Open.
     pub open: u64,
-    /// Of these, the ones that wait for something to do.
+    /// Those of them that wait for something to do.
     pub idle: u64,
     /// Steps that wait for one.
     pub waiting: u64,
@@ -268,7 +282,7 @@ pub struct DatabaseReport {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimerKind {
     /// A message that is to be sent.
@@ -278,7 +292,7 @@ pub enum TimerKind {
 }
 
 /// The stage of a message in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimerState {
     /// Waits for its time.
@@ -287,56 +301,4 @@ pub enum TimerState {
     Cleared,
     /// Its request is on the way.
     Sending,
-}
-
-/// The response of `GET /readyz`: ready when nothing is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Readiness {
-    /// What is missing, in the order in which a start provides it.
-    pub missing: Vec<Missing>,
-    /// What is due before this is in quarantine, after a restore. The daemon is ready all the same:
-    /// what is due later is sent.
-    pub held_before: Option<Moment>,
-    /// Warnings, with which the daemon is ready all the same.
-    pub remarks: Vec<String>,
-}
-
-/// Serialized as its sentence.
-impl Serialize for Missing {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Readiness {
-    /// Whether messages would be sent at their due time.
-    pub fn is_ready(&self) -> bool {
-        self.missing.is_empty()
-    }
-}
-
-/// One reason not to be ready.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Missing {
-    /// No connection to the database.
-    #[error("not connected to the database")]
-    Connection,
-    /// The upcoming rows have not been read yet.
-    #[error("the upcoming messages are not loaded")]
-    Window,
-    /// A nonce notified from another connection has not come back.
-    #[error("LISTEN/NOTIFY is not verified (it needs a direct or session-mode connection)")]
-    Channel,
-    /// The database's clock is not known well enough to send by it.
-    #[error("the database's clock is not measured")]
-    Clock,
-    /// It jumped, and nothing else confirms it: by how much, and what to do.
-    #[error("{0}")]
-    ClockDisputed(String),
-    /// Due messages are not sent: why, and what to do.
-    #[error("{0}")]
-    Sending(String),
-    /// Shutting down: nothing new is claimed.
-    #[error("shutting down")]
-    Draining,
 }

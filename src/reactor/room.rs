@@ -6,15 +6,19 @@
 use std::time::Duration;
 
 use super::Reactor;
-use super::lanes::Lane;
+use super::lanes::{Lane, LaneState};
 use crate::message::{Now, Priority};
 
 impl<P: Clone> Reactor<P> {
     /// How many requests of a lane there may be at once now.
     pub(super) fn permits(&self, lane: Lane, now: Now) -> usize {
-        let state = &self.lanes[lane];
+        self.permits_of(&self.lanes[lane], now)
+    }
+
+    /// The same of the lane with this state.
+    pub(super) fn permits_of(&self, state: &LaneState, now: Now) -> usize {
         let (own, all) = (state.load.sending, self.lanes.load().sending);
-        let free = self.settings.max_in_flight.max(1).saturating_sub(all);
+        let free = self.settings.max_in_flight.saturating_sub(all);
         let permits = state.throttle.permits(now.up);
         permits.min(own + self.lanes.share(free, own))
     }

@@ -3,21 +3,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Record;
 use super::events::Late;
 use super::lanes::{Lane, Load};
 use super::outgoing::Group;
-use super::settle::{SendResult, Settlement};
 use super::{Command, Phase, Reactor};
 use crate::message::{AttemptToken, MessageId, Moment, Now, Priority, RowState};
+use crate::settle::Record;
+use crate::settle::{Next, SendResult, Settlement, Wait};
 
 impl<P: Clone> Reactor<P> {
     /// Whether any lane may start a request.
     fn may_start(&self, now: Now) -> bool {
         !self.clock_lost
             && self.pauses.is_fresh(now)
-            && self.lanes.load().sending < self.settings.max_in_flight.max(1)
+            && self.lanes.load().sending < self.settings.max_in_flight
             && self.outgoing.waiting() < self.outgoing.limits.unrecorded_max
     }
 
@@ -68,7 +69,7 @@ impl<P: Clone> Reactor<P> {
         let (parties, token) = (busy.parties, busy.token);
         let start_before = *lease_until - self.settings.send_timeout;
         if let Some(wait) = self.slowed.wait(&parties, now.up) {
-            let settlement = Settlement::slowed(&self.slowed.wait_in_turn(wait, id));
+            let settlement = self.slowed.wait_in_turn(wait, id).settlement();
             self.release_as(id, settlement, now);
             return;
         }
@@ -85,6 +86,9 @@ impl<P: Clone> Reactor<P> {
         };
         self.lanes.note(busy.lane, Load::started);
         self.slowed.started(&parties, token);
+        if let Some(slot) = busy.slot {
+            self.slot_used(slot.pace);
+        }
         self.commands.push_back(Command::Start {
             id,
             payload,
@@ -172,8 +176,9 @@ impl<P: Clone> Reactor<P> {
             self.lateness.note(started.since(wanted_at));
         }
         let waits = self.slowed.wait(&parties, now.up);
-        let settlement = Settlement::of(answer.clone(), id, tries).no_sooner_than(waits.as_ref());
-        self.log_response(id, answer, &settlement, lateness, tries.number);
+        let settlement = Settlement::of(answer.clone(), id, tries)
+            .no_sooner_than(waits.map_or(Duration::ZERO, |wait| wait.pause));
+        self.log_response(id, answer, &settlement, lateness, (tries.number, part));
         let record = Record {
             id,
             token,
@@ -246,9 +251,12 @@ impl<P: Clone> Reactor<P> {
         let mut returned = None;
         let recheck = match self.busy.get_mut(&record.id) {
             Some(busy) if busy.token == record.token => {
-                // The record does not tell when its pace has the next slot.
+                // The record does not show when its pace has the next slot.
                 let recheck = busy.recheck || busy.slot.is_some() && is_pending;
-                returned = busy.slot.filter(|_| record.started.is_none());
+                // One that waits for its sender is not followed at once: the next one may have the same.
+                let waits = matches!(&record.settlement, Settlement::Settled(settled)
+                    if matches!(settled.next, Next::Back(Wait::Pause(_))));
+                returned = busy.slot.filter(|_| record.started.is_none() && !waits);
                 if matches!(busy.phase, Phase::Recording { started: false }) {
                     self.lanes.note(busy.lane, Load::freed);
                 }

@@ -6,27 +6,28 @@
 //! doubles; with each request that it does not throttle the wait halves, until the pair is forgotten. A sender that is
 //! refused for every recipient waits too, for as long as the refusal says, once two recipients have shown it.
 //!
-//! What is kept is bounded: if there is too much, or nothing happened for a while, what waits for the shortest is
-//! forgotten. Then the provider says it again, to one message.
+//! What is kept is bounded: if there is too much, or nothing happened for a while, what may go on first is
+//! forgotten. Then the next request that is throttled adds it again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Reactor;
 use super::lanes::Lane;
-use super::limits::SlowLimits;
 use super::report::SlowedReport;
+use crate::limits::SlowLimits;
 use crate::message::{
     AttemptToken, MessageId, Now, Outcome, Parties, PartyKey, Retry, Scope, Uptime,
 };
-use crate::schedule::Backoff;
 
 mod slow;
+#[cfg(test)]
+mod tests;
 
 pub(super) use slow::SlowWait;
 use slow::{Cause, Slow};
 
-/// See the module.
+/// The senders and recipients that the provider slows.
 #[derive(Debug)]
 pub(super) struct Slowed {
     limits: SlowLimits,
@@ -61,12 +62,18 @@ impl Slowed {
             return wait;
         };
         slow.released = slow.released.saturating_add(1);
-        let longest = self.limits.gap_max.as_micros().max(1);
-        let step = slow.step(&self.limits);
-        let turn = step.saturating_mul(slow.released).as_micros() % longest;
-        let turn = Duration::from_micros(u64::try_from(turn).unwrap_or(0));
+        let micros = |of: Duration| u64::try_from(of.as_micros()).unwrap_or(u64::MAX);
+        let step = micros(slow.step(&self.limits)).max(1);
+        let turns = (micros(self.limits.gap_max) / step).max(1);
+        let (high, low) = id.0.as_u64_pair();
+        let place = (high ^ low).wrapping_mul(0x9E37_79B9_7F4A_7C15) % step;
+        // Each has a place of its own in its turn, also where one turn is as long as the longest wait.
+        let turn = match u64::from(slow.released) % turns {
+            0 => place,
+            n => step.saturating_mul(n) - place / 4,
+        };
         SlowWait {
-            pause: wait.pause + Backoff::new(turn, turn).spread(1, id.0),
+            pause: wait.pause + Duration::from_micros(turn),
             ..wait
         }
     }
@@ -99,6 +106,10 @@ impl Slowed {
         now: Uptime,
     ) {
         let was = self.known.get(&key).copied();
+        // Refused for every recipient, it waits longer than that.
+        if was.is_some_and(|slow| slow.cause == Cause::Refused && now < slow.until) {
+            return;
+        }
         let was = was.filter(|slow| slow.cause == Cause::Throttled);
         let gap = match was {
             // The response to a request from before the wait says nothing new, and neither does a report within it.
@@ -215,6 +226,19 @@ impl Slowed {
             }
             self.forget(key);
         }
+    }
+
+    /// Those that wait, for how long, and the longest first.
+    pub(super) fn waiting(&self, now: Uptime) -> impl Iterator<Item = (PartyKey, Duration)> {
+        let order = self.order.iter().rev();
+        let waiting = order.take_while(move |(until, _)| *until > now);
+        let is_sure = |key: &PartyKey| {
+            let slow = self.known.get(key);
+            slow.is_some_and(|slow| !matches!(slow.cause, Cause::Suspected(_)))
+        };
+        waiting
+            .filter(move |(_, key)| is_sure(key))
+            .map(move |(until, key)| (*key, until.since(now)))
     }
 
     fn report(&self) -> SlowedReport {

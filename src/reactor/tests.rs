@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::world::{Claims, Row, World, id};
-use super::{Input, Limits, Settings};
+use super::{Input, Settings};
+use crate::limits::Limits;
 use crate::message::{Category, Moment, Outcome, ProviderSid, Retry, Scope, Status};
 use crate::schedule::LeadSetting;
 
@@ -12,11 +13,13 @@ mod ahead;
 mod capabilities;
 mod counts;
 mod lanes;
+mod locked;
 mod paces;
 mod pauses;
 mod quarantine;
 mod row;
 mod slowed;
+mod sweeps;
 pub(super) mod world;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -176,7 +179,7 @@ fn check_probe(answer: Outcome, open: bool, next: Duration) {
 }
 
 #[test]
-fn only_an_answer_that_lets_the_account_in_closes_it() {
+fn only_a_response_that_accepts_the_account_closes_it() {
     let by_the_day = Retry::HoldAccount { probe: MINUTE * 60 };
     let used_up = refused(63038, Category::RateLimit, by_the_day);
     check_probe(unpaid(), true, MINUTE * 5);
@@ -206,7 +209,7 @@ fn a_used_up_rolling_limit_holds_too_however_it_is_said() {
 }
 
 #[test]
-fn what_was_asked_for_before_it_opened_is_given_back() {
+fn what_was_claimed_before_it_opened_is_released() {
     let rows = [Row::due(0, at(SECOND)), Row::due(1, at(SECOND * 2))];
     let mut world = World::new(settings(8), rows);
     world.run_until(at(SECOND));

@@ -1,10 +1,10 @@
 //! How many requests at once the provider accepts from one lane: fewer as soon as it says "too many" to two
 //! recipients, more again as time passes.
 
-use super::limits::ProviderLimits;
+use crate::limits::ProviderLimits;
 use crate::message::{PartyKey, Uptime};
 
-/// See the module. Additive increase, multiplicative decrease.
+/// The rate of one lane. Additive increase, multiplicative decrease.
 #[derive(Debug)]
 pub(super) struct Throttle {
     limits: ProviderLimits,

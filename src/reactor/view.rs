@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::lanes::LaneState;
 use super::report::{
-    DensityReport, LaneReport, LatenessReport, LoadReport, Missing, Readiness, TimerKind,
+    DensityReport, Held, LaneReport, LatenessReport, LoadReport, Missing, Readiness, TimerKind,
     TimerReport, TimerState, TimersQuery, WheelLevel, WindowReport,
 };
 use super::{Busy, Phase, Reactor};
-use crate::message::{Channel, InstanceId, MessageId, Moment, Now};
+use crate::message::{Channel, InstanceId, LaneKey, MessageId, Moment, Now};
 use crate::schedule::{DENSITY_BUCKET, Timer};
 
 mod published;
@@ -55,6 +55,7 @@ impl<P: Clone> Reactor<P> {
         WindowReport {
             until: self.intake.is_ready().then(|| self.intake.window_until()),
             armed: (self.lanes.armed() + self.busy.len()) as u64,
+            waiting: None,
             beyond: None,
         }
     }
@@ -81,6 +82,26 @@ impl<P: Clone> Reactor<P> {
                 occupied: level.occupied,
             })
             .collect()
+    }
+
+    /// The lanes that cannot send more at present, and why.
+    pub fn held_lanes(&self, now: Now) -> Vec<(LaneKey, Held)> {
+        let held = |state: &LaneState| {
+            let held = if state.breaker.is_open() {
+                Held::Refused
+            } else if state.load.sending >= self.permits_of(state, now) {
+                Held::Full
+            } else {
+                return None;
+            };
+            Some((state.key.clone(), held))
+        };
+        self.lanes.all().filter_map(held).collect()
+    }
+
+    /// How many results were tried to be recorded and are not yet, and when the first of their requests ended.
+    pub fn delayed_results(&self) -> (u64, Option<Moment>) {
+        self.outgoing.delayed()
     }
 
     /// How many are due when, for the next minutes.
@@ -184,6 +205,7 @@ impl<P: Clone> Reactor<P> {
             },
             state: TimerState::Armed,
             attempt: i32::from(timer.attempts),
+            part: None,
             version: i64::from(timer.version),
             owner: self.owner(id, me),
             lane: self.lanes.name_of(id),
@@ -205,6 +227,7 @@ impl<P: Clone> Reactor<P> {
             kind: TimerKind::Message,
             state,
             attempt: i32::from(busy.attempts),
+            part: busy.part.of_several(),
             version: i64::from(busy.version),
             owner,
             lane: self.lanes[busy.lane].key.to_string(),

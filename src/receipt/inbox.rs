@@ -15,21 +15,21 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::CallbackRejected;
+use crate::limits::daemon::ReceiptLimits;
 use crate::message::{AttemptToken, MessageId};
 use crate::proof::Report;
-use crate::reactor::limits::daemon::ReceiptLimits;
 use crate::store::receipts::Received;
 use crate::store::{Halving, Store, StoreError};
 
-type SendResult = Result<Received, Arc<StoreError>>;
+type RecordedResult = Result<Received, Arc<StoreError>>;
 
 /// A report in the queue, and where to send the result.
 struct Waiting {
     report: Report,
-    done: oneshot::Sender<SendResult>,
+    done: oneshot::Sender<RecordedResult>,
 }
 
-/// See the module.
+/// The queue of reports that wait to be merged.
 pub(super) struct Inbox {
     store: Store,
     max_lateness: Duration,
@@ -109,7 +109,7 @@ impl Inbox {
         }
     }
 
-    fn enqueue(&self, report: &Report) -> oneshot::Receiver<SendResult> {
+    fn enqueue(&self, report: &Report) -> oneshot::Receiver<RecordedResult> {
         let (done, result) = oneshot::channel();
         let report = report.clone();
         self.queue().push_back(Waiting { report, done });

@@ -3,9 +3,11 @@
 //! A callback is parsed by the provider's [`Callbacks`], merged into the current state of the message
 //! ([`crate::proof`], in the [`store`](crate::store::receipts)'s transaction), and acknowledged. It
 //! often arrives before the outcome of its request is recorded. It has the attempt's token, so it is
-//! the only exact proof if a request ended without a response.
+//! the only exact proof if a request ended without a response. What a provider receives without HTTP goes the same way
+//! (`heard`).
 
 mod groups;
+mod heard;
 mod inbox;
 pub mod look_up;
 pub mod reconcile;
@@ -18,14 +20,14 @@ use tracing::{Instrument as _, Span};
 
 use self::inbox::Inbox;
 use crate::clock::Clock;
-use crate::message::{Channel, LaneKey, Parties, Status};
+use crate::limits::daemon::ReceiptLimits;
+use crate::message::{LaneKey, Parties, Status};
 use crate::metrics::span::{self, Step};
 use crate::metrics::{Counter, Metrics};
 use crate::policy::{Cleared, Rules};
 use crate::proof::{About, Change, Report};
 use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptCommand, OptOut};
 use crate::reactor;
-use crate::reactor::limits::daemon::ReceiptLimits;
 use crate::store::receipts::Received;
 use crate::store::{Store, StoreError};
 
@@ -33,13 +35,13 @@ use crate::store::{Store, StoreError};
 /// number, so that a flood of callbacks takes no connection that claims and records need.
 pub const AT_ONCE: usize = 2;
 
-/// What the reactor is told.
+/// The inputs of the reactor.
 type Input = reactor::Input<Arc<Cleared>>;
 
 /// Handles callbacks.
 #[derive(Clone)]
 pub struct CallbackHandler {
-    callbacks: Arc<dyn Callbacks>,
+    callbacks: Arc<[Arc<dyn Callbacks>]>,
     store: Store,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
@@ -63,9 +65,9 @@ pub enum CallbackRejected {
 }
 
 impl CallbackHandler {
-    /// A handler that parses with `callbacks`, records in `store` and counts in `metrics`.
+    /// A handler that parses with `callbacks`, of each account, records in `store` and counts in `metrics`.
     pub fn new(
-        callbacks: Arc<dyn Callbacks>,
+        callbacks: Vec<Arc<dyn Callbacks>>,
         store: Store,
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
@@ -76,7 +78,7 @@ impl CallbackHandler {
             ReceiptLimits::default(),
         ));
         Self {
-            callbacks,
+            callbacks: callbacks.into(),
             store,
             clock,
             metrics,
@@ -100,16 +102,31 @@ impl CallbackHandler {
     }
 
     /// The paths of the callbacks, below the public URL.
-    pub fn paths(&self) -> &'static [&'static str] {
-        self.callbacks.paths()
+    pub fn paths(&self) -> Vec<String> {
+        self.callbacks.iter().flat_map(|of| of.paths()).collect()
+    }
+
+    /// Whose callback this is: that of one account is verified and parsed by no other.
+    fn of(&self, request: &CallbackRequest<'_>) -> Result<&dyn Callbacks, BadCallback> {
+        let path = request.path();
+        let is_its = |of: &&Arc<dyn Callbacks>| of.paths().iter().any(|own| own == path);
+        let of = self.callbacks.iter().find(is_its);
+        of.map(|of| &**of).ok_or(BadCallback::Malformed(
+            "no account has callbacks at this path",
+        ))
     }
 
     /// Handles a request to one of the paths. `Ok`: it is recorded, or there was nothing to record, and
     /// the provider need not repeat it.
     pub async fn take(&self, request: &CallbackRequest<'_>) -> Result<(), CallbackRejected> {
-        match self.callbacks.read(request)? {
-            Callback::Report(report) => self.report(&report).await,
-            Callback::Opt(opt) => self.opt(&opt).await,
+        let of = self.of(request)?;
+        self.record(&of.lane(), &of.read(request)?).await
+    }
+
+    async fn record(&self, lane: &LaneKey, callback: &Callback) -> Result<(), CallbackRejected> {
+        match callback {
+            Callback::Report(report) => self.report(lane, report).await,
+            Callback::Opt(opt) => self.opt(opt).await,
             Callback::Nothing => Ok(()),
         }
     }
@@ -119,14 +136,14 @@ impl CallbackHandler {
         self.metrics.count(Counter::CallbacksRefused, 1);
     }
 
-    async fn report(&self, report: &Report) -> Result<(), CallbackRejected> {
+    async fn report(&self, lane: &LaneKey, report: &Report) -> Result<(), CallbackRejected> {
         let following = match report.about {
             About::Attempt { message, token } => span::of(Step::Receipt, message, token),
             About::Sid => Span::none(),
         };
         let received = self.inbox.merge(report).instrument(following).await?;
         log(received, report);
-        self.pass_on(received, report);
+        self.pass_on(lane, received, report);
         if let Received::Known { message, .. } = received {
             let now = self.clock.now().db;
             let (status, code) = (report.status.word, report.status.code);
@@ -135,9 +152,9 @@ impl CallbackHandler {
         Ok(())
     }
 
-    /// Passes on a limit of a sender or recipient, once: a callback that is repeated changes nothing. One that the
-    /// reactor has no room for is left out; the next one says it again.
-    fn pass_on(&self, received: Received, report: &Report) {
+    /// Passes on a limit of a sender or recipient of this lane, once: a callback that is repeated changes nothing.
+    /// One that the reactor has no room for is left out; the next one says it again.
+    fn pass_on(&self, lane: &LaneKey, received: Received, report: &Report) {
         let Received::Known {
             change: Change::Advance { .. },
             ..
@@ -150,7 +167,7 @@ impl CallbackHandler {
             return;
         };
         if let (Some(inputs), Some(to)) = (&self.inputs, &report.to) {
-            let parties = Parties::of(&LaneKey::of(Channel::Sms), report.from.as_deref(), to);
+            let parties = Parties::of(lane, report.from.as_deref(), to);
             let retry = failure.retry;
             let _ = inputs.try_send(Input::Reported { parties, retry });
         }

@@ -3,21 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 
 use crate::clock::Clock;
-use crate::message::{AttemptToken, MessageId, Moment, Part};
+use crate::limits::daemon::RecoveryLimits;
+use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Part};
 use crate::policy::Cleared;
 use crate::proof::ProviderMessage;
 use crate::proof::matching::{SentText, query_from};
 use crate::proof::quarantine::{
-    self, CLEARED_MAX, EACH_MAX, Fate, Listing, QuarantinedRow, Reason, Reconciliation,
+    self, CLEARED_MAX, EACH_MAX, Fate, Listing, QuarantinedRow, Reconciliation, StayReason,
 };
 use crate::provider::{Listed, Providers, Query};
-use crate::reactor::limits::daemon::RecoveryLimits;
-use crate::reactor::{Record, Settlement};
+use crate::settle::{Record, Settlement};
 use crate::store::quarantine::ClearedAt;
 use crate::store::{Halving, Store, StoreError};
 
@@ -37,9 +36,41 @@ pub struct Reconciler {
 /// One comparison.
 struct Run {
     now: Moment,
-    /// The provider did not respond: it is not queried again.
-    silent: AtomicBool,
+    /// The accounts whose provider did not respond: they are not queried again.
+    silent: BTreeSet<String>,
     result: Reconciliation,
+}
+
+impl Run {
+    /// The messages on a list of this lane's account, and whether these are all.
+    fn shown(
+        &mut self,
+        lane: &LaneKey,
+        listed: Listed,
+    ) -> Result<(Vec<ProviderMessage>, bool), StayReason> {
+        match listed {
+            Listed::Shown { messages, whole } => Ok((messages, whole)),
+            Listed::NotNow { reason, .. } => {
+                if self.silent.insert(lane.account().to_owned()) {
+                    tracing::warn!(
+                        account = lane.account(),
+                        reason,
+                        "the provider did not respond; messages in quarantine wait"
+                    );
+                }
+                Err(StayReason::NoResponse)
+            }
+        }
+    }
+}
+
+/// The rows of one number by their lanes: the list of one account shows nothing of another.
+fn by_lane(rows: Vec<QuarantinedRow>) -> Vec<(LaneKey, Vec<QuarantinedRow>)> {
+    let mut lanes: BTreeMap<LaneKey, Vec<QuarantinedRow>> = BTreeMap::new();
+    for row in rows {
+        lanes.entry(row.lane.clone()).or_default().push(row);
+    }
+    lanes.into_iter().collect()
 }
 
 impl Reconciler {
@@ -53,7 +84,7 @@ impl Reconciler {
         let now = self.clock.now().db;
         let mut run = Run {
             now,
-            silent: AtomicBool::new(false),
+            silent: BTreeSet::new(),
             result: Reconciliation::begin(before, now),
         };
         let mut after: Option<String> = None;
@@ -72,20 +103,21 @@ impl Reconciler {
             after = Some(last.to.clone());
             if rows.len() == page && together.len() == 1 {
                 // The other rows of this number are not read, and stay in quarantine.
-                *run.result.remaining.entry(Reason::Partial).or_default() += 1;
+                *run.result.remaining.entry(StayReason::Partial).or_default() += 1;
             }
             let numbers: Vec<_> = together
                 .iter()
                 .map(|rows| run.result.sort_out(rows, cleared))
                 .collect();
-            let numbers: Vec<_> = numbers.into_iter().filter(|n| !n.is_empty()).collect();
-            for few in numbers.chunks(self.limits.queries) {
+            let lists: Vec<_> = numbers.into_iter().flat_map(by_lane).collect();
+            for few in lists.chunks(self.limits.queries) {
                 let mut queries = Vec::with_capacity(few.len());
-                for rows in few {
-                    queries.push(self.query(rows, &run.silent));
+                for (lane, rows) in few {
+                    queries.push(self.query(lane, rows, &run.silent));
                 }
                 let responses = join_all(queries).await;
-                for (rows, response) in few.iter().zip(responses) {
+                for ((lane, rows), response) in few.iter().zip(responses) {
+                    let response = response.and_then(|listed| run.shown(lane, listed));
                     self.settle(&mut run, rows, response).await?;
                 }
             }
@@ -104,24 +136,25 @@ impl Reconciler {
         self.store.bounded(cleared).await
     }
 
-    /// Queries all recent messages to one number.
+    /// Queries all recent messages of a lane's account to one number.
     async fn query(
         &self,
+        lane: &LaneKey,
         rows: &[QuarantinedRow],
-        silent: &AtomicBool,
-    ) -> Result<(Vec<ProviderMessage>, bool), Reason> {
+        silent: &BTreeSet<String>,
+    ) -> Result<Listed, StayReason> {
         let Some(first) = rows.first() else {
-            return Err(Reason::Unasked);
+            return Err(StayReason::Unasked);
         };
-        let provider = self.providers.get(first.channel);
+        let provider = self.providers.get(lane);
         let Some(provider) = provider.filter(|provider| provider.capabilities().look_up) else {
-            return Err(Reason::Unasked);
+            return Err(StayReason::Unasked);
         };
         if rows.len() > EACH_MAX {
-            return Err(Reason::Partial);
+            return Err(StayReason::Partial);
         }
-        if silent.load(Ordering::Relaxed) {
-            return Err(Reason::NoAnswer);
+        if silent.contains(lane.account()) {
+            return Err(StayReason::NoResponse);
         }
         let since = rows
             .iter()
@@ -133,25 +166,14 @@ impl Reconciler {
             from: None,
             since: query_from(since),
         };
-        match provider.list(&query).await {
-            Listed::Shown { messages, whole } => Ok((messages, whole)),
-            Listed::NotNow { reason, .. } => {
-                if !silent.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        reason,
-                        "the provider did not respond; messages in quarantine wait"
-                    );
-                }
-                Err(Reason::NoAnswer)
-            }
-        }
+        Ok(provider.list(&query).await)
     }
 
     async fn settle(
         &self,
         run: &mut Run,
         rows: &[QuarantinedRow],
-        response: Result<(Vec<ProviderMessage>, bool), Reason>,
+        response: Result<(Vec<ProviderMessage>, bool), StayReason>,
     ) -> Result<(), StoreError> {
         let (shown, whole) = match response {
             Ok(response) => response,
@@ -253,7 +275,7 @@ impl Reconciler {
                     "cleared from quarantine: the provider's list shows that it was sent");
                 run.result.sent += 1;
             } else {
-                run.result.stays(record.id, Reason::Locked);
+                run.result.stays(record.id, StayReason::Locked);
             }
         }
         Ok(())

@@ -39,8 +39,6 @@ pub struct Timer {
 pub struct Agenda {
     /// The most urgent first.
     wheels: [Wheel<Timer>; 4],
-    /// Timers handled in one call of [`Self::advance`].
-    stretch: usize,
     density: Density,
 }
 
@@ -52,11 +50,10 @@ pub struct Walk {
 }
 
 impl Agenda {
-    /// An empty agenda. `stretch`: timers that one call of [`Self::advance`] handles, at most.
-    pub fn new(start: Moment, stretch: usize) -> Self {
+    /// An empty agenda.
+    pub fn new(start: Moment) -> Self {
         Self {
             wheels: std::array::from_fn(|_| Wheel::new(start)),
-            stretch: stretch.max(1),
             density: Density::default(),
         }
     }
@@ -101,14 +98,18 @@ impl Agenda {
         found.map(|(_, timer)| *timer)
     }
 
-    /// Brings what is due soon into its order: a part of it, and the rest when it is called
-    /// again, at once (see [`Self::next_advance`]).
-    pub fn advance(&mut self, now: Moment) {
-        for wheel in &mut self.wheels {
-            if !wheel.spread(now + AHEAD, self.stretch) {
-                return;
-            }
-        }
+    /// Brings what is due soon into its order, the most urgent first: as much of it as takes `left` steps, of
+    /// which it leaves the rest. Whether that was enough; if not, it is called again, at once (see
+    /// [`Self::next_advance`]).
+    pub fn advance(&mut self, now: Moment, left: &mut usize) -> bool {
+        let mut wheels = self.wheels.iter_mut();
+        wheels.all(|wheel| wheel.spread(now + AHEAD, left))
+    }
+
+    /// How many steps [`Self::advance`] has made, in all.
+    #[cfg(test)]
+    pub fn steps(&self) -> usize {
+        self.wheels.iter().map(Wheel::steps).sum()
     }
 
     /// When [`Self::advance`] next has something to do. Long past: it is not done yet.

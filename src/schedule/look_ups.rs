@@ -20,9 +20,9 @@ const GIVE_UP: Duration = Duration::from_secs(48 * 3600);
 pub struct LookUpPlan(&'static [Duration]);
 
 impl LookUpPlan {
-    /// Of an unconfirmed message. The first is soon, because most lists are up to date; the last is
+    /// The plan of an unconfirmed message. The first is soon, because most lists are up to date; the last is
     /// when no list lags any more.
-    pub const IN_DOUBT: Self = Self(&[
+    pub const UNCERTAIN: Self = Self(&[
         Duration::from_secs(5),
         Duration::from_secs(30),
         Duration::from_secs(2 * 60),
@@ -30,7 +30,7 @@ impl LookUpPlan {
         HOUR,
     ]);
 
-    /// Of a message that the provider has, where callbacks are requested: a callback that has not
+    /// The plan of a message that the provider has, where callbacks are requested: a callback that has not
     /// come by the first of these is probably lost. A carrier may take a day.
     pub const UNHEARD: Self = Self(&[
         Duration::from_secs(2 * 60),
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn asks_at_growing_intervals_and_ends() {
         for plan in [
-            LookUpPlan::IN_DOUBT,
+            LookUpPlan::UNCERTAIN,
             LookUpPlan::UNHEARD,
             LookUpPlan::NO_RECEIPTS,
         ] {
@@ -90,9 +90,9 @@ mod tests {
             assert!(age <= HOUR * 24, "{age:?}");
         }
         // A look-up that is late itself is not followed by others at once.
-        let late = LookUpPlan::IN_DOUBT.next(1, HOUR * 10);
+        let late = LookUpPlan::UNCERTAIN.next(1, HOUR * 10);
         assert_eq!(late, Some(SECOND));
-        assert_eq!(LookUpPlan::IN_DOUBT.next(5, HOUR), None);
+        assert_eq!(LookUpPlan::UNCERTAIN.next(5, HOUR), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod lead;
 mod look_ups;
 pub mod offset;
 pub mod pace;
+pub mod queue;
 mod ranking;
 pub mod wheel;
 
@@ -23,6 +24,6 @@ pub use backoff::Backoff;
 pub use density::DENSITY_BUCKET;
 pub use lead::{LEAD_MAX, Lead, LeadSetting};
 pub use look_ups::LookUpPlan;
-pub use pace::PACE_SLACK;
+pub use pace::{PACE_SLACK, RATE_SLACK};
 pub use ranking::{Ranking, STAGGER};
 pub use wheel::{LEVELS, LevelInfo, Wheel};

@@ -1,5 +1,5 @@
-//! The slots of a pace: one message each, a gap after the other. The database takes them (`claim_paced.sql`); this is the
-//! same rule for forecasts and for the simulation.
+//! The slots of a pace: one message each, a gap after the other. The database takes them (`claim_paced.sql`); this is
+//! the same rule for forecasts and for the simulation.
 
 use std::time::Duration;
 
@@ -7,9 +7,30 @@ use sha2::{Digest, Sha256};
 
 use crate::message::Moment;
 
-/// How long after the beginning of its slot a message of a campaign may start. The next slot begins a gap after that, so
-/// that the gap is kept between the requests, whichever instances make them.
+/// How long after the beginning of its slot a message of a campaign may start. The next slot begins a gap after that,
+/// so that the gap is kept between the requests, whichever instances make them.
 pub const PACE_SLACK: Duration = Duration::from_secs(1);
+
+/// The same where its sender has a rate.
+pub const RATE_SLACK: Duration = Duration::from_millis(50);
+
+/// When a sender has room for a message of so many segments, if it has room for one at `next`. More than a burst wait
+/// for a whole one.
+pub fn room_at(next: Moment, segments: i32, burst: i32, each: Duration) -> Moment {
+    next + each * segments.min(burst).saturating_sub(1).unsigned_abs()
+}
+
+/// When it has room for one again, after a message of so many segments in the slot.
+pub fn after_charge(
+    next: Moment,
+    slot: Moment,
+    segments: i32,
+    burst: i32,
+    each: Duration,
+) -> Moment {
+    let full = slot - each * burst.saturating_sub(1).unsigned_abs();
+    next.max(full) + each * segments.unsigned_abs()
+}
 
 /// The gap after the message of a slot: a function of the pace's seed and the slot's number, so that it is the same
 /// whoever asks, and is never drawn again.
@@ -19,20 +40,6 @@ pub fn gap(seed: i64, position: i64, (min, max): (Duration, Duration)) -> Durati
     let span = max.saturating_sub(min).as_micros();
     let more = u64::try_from((drawn * span) >> 24).unwrap_or(u64::MAX);
     min + Duration::from_micros(more)
-}
-
-/// When the slots from `position` on begin, the first of them at `next`.
-pub fn slots(
-    seed: i64,
-    position: i64,
-    gaps: (Duration, Duration),
-    next: Moment,
-) -> impl Iterator<Item = Moment> {
-    (position..).scan(next, move |next, position| {
-        let slot = *next;
-        *next = slot + PACE_SLACK + gap(seed, position, gaps);
-        Some(slot)
-    })
 }
 
 #[cfg(test)]
@@ -50,21 +57,6 @@ mod tests {
             let one = gap(seed, position, gaps);
             prop_assert!((gaps.0..=gaps.1).contains(&one));
             prop_assert_eq!(one, gap(seed, position, gaps));
-        }
-
-        /// However late within its slot each message starts, and wherever the first slot is.
-        #[test]
-        fn starts_are_a_gap_apart(
-            seed: i64, min in 1..600_000_000_u64, more in 0..600_000_000_u64,
-            late in prop::collection::vec(0..=1_000_000_u64, 2..40),
-        ) {
-            let gaps = (Duration::from_micros(min), Duration::from_micros(min + more));
-            let slots = slots(seed, 0, gaps, Moment::from_micros(0));
-            let starts: Vec<_> = slots.zip(&late).map(|(slot, late)| slot + Duration::from_micros(*late)).collect();
-            for pair in starts.windows(2) {
-                prop_assert!(pair[1].since(pair[0]) >= gaps.0);
-                prop_assert!(pair[1].since(pair[0]) <= gaps.1 + 2 * PACE_SLACK);
-            }
         }
     }
 

@@ -34,8 +34,8 @@ impl FromStr for AppSchema {
         // Texts name the schema within literals, templates of format() and quoted bodies too, where these characters
         // would mean something else.
         let fits = |c: char| !c.is_control() && !"'\"\\%".contains(c);
-        let is_taken =
-            name == "punctual" || name == "information_schema" || name.starts_with("pg_");
+        let is_taken = matches!(name, "punctual" | "punctual_api" | "information_schema")
+            || name.starts_with("pg_");
         let is_name = (1..=LONGEST).contains(&name.len()) && name.chars().all(fits);
         if is_name && !is_taken && name.matches('$').count() < 2 {
             Ok(Self(name.to_owned().into()))
@@ -83,14 +83,14 @@ impl AppSchema {
         while let Some(at) = rest.find(PUBLIC) {
             let (before, after) = (&rest[..at], &rest[at + PUBLIC.len()..]);
             placed.push_str(before);
-            match place_of(before, after) {
-                Place::Qualifier => {
+            match spelling_of(before, after) {
+                Spelling::Qualifier => {
                     placed.push('"');
                     placed.push_str(&self.0);
                     placed.push('"');
                 }
-                Place::Name => placed.push_str(&self.0),
-                Place::None => placed.push_str(PUBLIC),
+                Spelling::Name => placed.push_str(&self.0),
+                Spelling::None => placed.push_str(PUBLIC),
             }
             rest = after;
         }
@@ -101,7 +101,7 @@ impl AppSchema {
 
 /// What `public` is at one place of a text.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Spelling {
     /// A name is qualified with it, also in a part of a statement: `public.messages`, `'public.' || name`.
     Qualifier,
     /// The name of the schema, as a value: `'public'`.
@@ -110,16 +110,16 @@ enum Place {
     None,
 }
 
-fn place_of(before: &str, after: &str) -> Place {
+fn spelling_of(before: &str, after: &str) -> Spelling {
     let is_of_word = |c: char| c.is_alphanumeric() || "_.$\"".contains(c);
     let (left, mut right) = (before.chars().next_back(), after.chars());
     match (left, right.next(), right.next()) {
-        (Some('\''), Some('\''), _) => Place::Name,
-        (Some(left), ..) if is_of_word(left) => Place::None,
+        (Some('\''), Some('\''), _) => Spelling::Name,
+        (Some(left), ..) if is_of_word(left) => Spelling::None,
         (_, Some('.'), Some(next)) if next.is_alphanumeric() || "_%'\"".contains(next) => {
-            Place::Qualifier
+            Spelling::Qualifier
         }
-        _ => Place::None,
+        _ => Spelling::None,
     }
 }
 
@@ -212,6 +212,7 @@ mod tests {
             "a\nb",
             "a\0b",
             "punctual",
+            "punctual_api",
             "information_schema",
             "pg_temp",
             "pg_catalog",

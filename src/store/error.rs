@@ -62,7 +62,7 @@ fn of_pool(e: &PoolError) -> String {
         PoolError::Backend(e) | PoolError::PostCreateHook(HookError::Backend(e)) => detail(e),
         PoolError::PostCreateHook(HookError::Message(why)) => format!(": {why}"),
         PoolError::Timeout(TimeoutType::Wait) => ": all are in use".to_owned(),
-        PoolError::Timeout(_) => ": the server does not answer".to_owned(),
+        PoolError::Timeout(_) => ": the server does not respond".to_owned(),
         _ => String::new(),
     }
 }

@@ -7,6 +7,7 @@
 //! are, because the Supabase CLI applies them too; a test compares their texts with these.
 
 use crate::message::Channel;
+use crate::message::facts::MEDIA_NOT_SUPPORTED;
 use crate::message::status::Writer;
 use crate::policy::Rule;
 use crate::store::schema::migrate::PROGRAM;
@@ -38,14 +39,21 @@ mod trimmed;
 
 const WHITE: &str = white!();
 
+mod api;
 mod catalog;
 mod changes;
 mod claim;
 mod fault;
 mod indexes;
 mod lists;
+mod media;
 mod operator;
+mod pace;
 mod rights;
+
+/// Of each account but the default one, the sender of its rows that name none. By the key: without an index this
+/// would be the costliest part of a statement.
+const ACCOUNT_SENDERS: &str = "(select s.account_senders from punctual.settings s where s.one)";
 
 /// Appends one expression, for rows of this alias (with its dot; it may be empty).
 const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
@@ -71,14 +79,13 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"is_text" => lists::is_channel(Channel::Sms, alias, out),
         // Whether a rule holds for the row's channel, by the table of `policy::Rule`.
         b"opt_out_holds" => lists::holds(Rule::OptOut, alias, out),
+        b"event_holds" => lists::holds(Rule::Event, alias, out),
         b"is_counted" => lists::holds(Rule::DailyLimit, alias, out),
         b"has_app_rows" => lists::holds(Rule::AppRows, alias, out),
-        // The recipient of a webhook: its host is a part of the lane.
-        b"lane_address" => {
-            out.row("case when ", b"");
-            lists::is_channel(Channel::Webhook, alias, out);
-            out.row(" then $to_number::text end", alias);
-        }
+        // What the lane depends on in addition to channel and account: of a webhook the recipient, of a text the
+        // sender.
+        b"lane_address" => lists::lane_address(alias, out),
+        b"account_senders" => out.row(ACCOUNT_SENDERS, b""),
         // How the ledger keeps a text, as `proof::TextKey` has it. Not without `white!()`: the ledger has keys
         // of the versions before.
         b"text_key" => out.row(
@@ -97,17 +104,20 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"channels" => lists::channels(out),
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
-        b"fault" => out.row(fault::FAULT, alias),
+        b"fault" => fault::put(alias, out),
+        b"sender_pool" => fault::sender_pool(out),
         // What divides a text into parts, as the daemon has it.
         b"separator" => out.row(fault::SEPARATOR, b""),
         // The columns that `fault!` reads.
         b"judged" => out.row(
-            "($channel, $to_number, $from_number, $body, $template_vars is null, $timezone)",
+            "($channel, $to_number, $from_number, $subject, $body, $template_vars is null, $timezone)",
             alias,
         ),
         // Whether its channel is one of `Channel::UNDERSTOOD`; else it fails when it is written.
         b"is_understood" => lists::is_understood(alias, out),
         b"not_understood" => lists::not_understood(alias, out),
+        b"has_media" => out.row(media::HAS_MEDIA, alias),
+        b"media_not_supported" => out.quoted(MEDIA_NOT_SUPPORTED, false),
         // Its latest attempt is in progress or has an uncertain outcome.
         b"attempted" => out.row("$status in ('sending', 'unconfirmed')", alias),
         // A status that proof of acceptance changes to `sent`.
@@ -149,10 +159,13 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"switched_off" => lists::switched_off(alias, out),
         // Every switch, as rows for `values`: its column and its kind of message.
         b"switches" => lists::switches(out),
-        // Whether this session restores a dump: the preamble that pg_dump and pg_restore write sets both, and
-        // no other session does. Rows are restored as they were.
+        // In a trigger: whether this session restores a dump. The preamble that pg_dump and pg_restore write sets both,
+        // and the role is one of the table's owner. Rows are restored as they were. In a function with its owner's
+        // rights current_user is that owner, so the role is that of the session.
         b"restoring" => out.row(
-            "(current_setting('row_security') = 'off' and current_setting('check_function_bodies') = 'off')",
+            "(current_setting('row_security') = 'off' and current_setting('check_function_bodies') = 'off'
+         and pg_has_role(coalesce(nullif(current_setting('role'), 'none'), session_user)::name,
+                         (select c.relowner from pg_class c where c.oid = tg_relid), 'usage'))",
             b"",
         ),
         // Whether this session writes as Punctual does: it says so, and its role may write the ledger. For any
@@ -183,7 +196,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // for (null: whatever the table has), and the rest of its definition.
         b"indexes" => indexes::put(out),
         _ if claim::put(name, alias, out) || changes::put(name, alias, out) => {}
-        _ if operator::put(name, alias, out) => {}
+        _ if api::put(name, alias, out) || operator::put(name, alias, out) => {}
         _ => panic!("an SQL file names an expression that src/store/expressions.rs does not have"),
     }
 }

@@ -4,12 +4,11 @@
 //! - `path/`: the path of a message: window, claim, record.
 //! - `ledger/`: attempts and what happened to them: receipts, look-ups, recovery, `why`.
 //! - `app/`: the app's own tables, and `scheduled_messages` as the app writes it.
-//! - `operator/`: what people see of many messages, and do to them.
+//! - `operator/`: what people see of many messages, and do to them; forecasts; what health and metrics count.
 //! - `session/`: connections.
 //! - `schema/`: `migrate` and `doctor`.
 //!
-//! A statement that writes checks the state of the rows, and skips locked ones, so the store waits for no row and is
-//! part of no deadlock.
+//! Statements that write check the state of the rows and skip locked ones, so they are part of no deadlock.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,9 +20,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_postgres::Statement;
 
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::message::facts::LimitSource;
-use crate::message::{AttemptToken, InstanceId, MessageId, Sender, parts};
+use crate::message::{AttemptToken, InstanceId, MessageId, Routes, Sender, parts};
 use crate::policy::Rules;
 use crate::reactor::report::DatabaseReport;
 
@@ -40,20 +39,23 @@ mod path;
 mod refusal;
 mod schema;
 mod session;
+mod steady;
 
 pub use app::user;
 pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;
 pub use expressions::with_expressions;
 pub use halving::Halving;
+pub use ledger::days::Days;
 pub use ledger::instances::{InstanceSeen, InstancesSeen, NO_ATTEMPT, TimesAhead, WithoutAttempt};
-pub use ledger::{look_ups, quarantine, receipts, resolve, retention, story};
+pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, story};
+pub use operator::overdue::{Overdue, OverdueGroup, OverdueKind};
+pub use operator::sample::{Pending, Sample};
+pub use operator::{changes, forecast, numbers, pauses};
 pub use path::claims::Claimed;
-pub use path::facts::Days;
+pub use path::no_effect::NoEffect;
 pub use path::outcomes::Recorded;
-pub use path::overdue::Overdue;
-pub use path::window::{Sample, notify_plainly};
-pub use path::{forecast, paces, pauses};
+pub use path::paces;
 pub(crate) use refusal::of as refusal_of;
 pub use schema::faults::Fault;
 pub use schema::migrate::{MigrateError, Migrator};
@@ -61,10 +63,12 @@ pub use schema::{doctor, migrate};
 pub use session::connect::{ConnectError, Connection};
 pub use session::dsn::{Dsn, DsnError};
 pub use session::lineage::{Lineage, Moved, Quarantine};
+pub use session::notify::notify_plainly;
 pub use session::watch::Watch;
 pub use session::{connect, dsn};
 
 use app_schema::Sql;
+use path::no_effect::Effects;
 use session::watch::{CHECK_AFTER, CurrentSession, State};
 
 /// How long a step may take where no message waits for it. Longer than the server itself lets a
@@ -84,6 +88,8 @@ pub struct Store {
     /// Checks sessions that take long; `None`: they are waited for.
     watch: Option<Watch>,
     default_sender: Option<Arc<str>>,
+    /// Which account sends a message.
+    routes: Arc<Routes>,
     /// How long after acceptance a message without a final status is first looked up.
     look_up_after: Option<Duration>,
     /// From the acceptance of one part of a message to the next.
@@ -99,6 +105,9 @@ pub struct Store {
     app_counts: bool,
     /// How the history of the database is recognised; `None`: it is not checked.
     lineage: Option<Lineage>,
+    /// Says when what is written now is due again: the database's own clock may jump. `None`: that one says it.
+    clock: Option<Arc<Clock>>,
+    effects: Effects,
 }
 
 impl Store {
@@ -111,6 +120,7 @@ impl Store {
             left: Arc::default(),
             watch: None,
             default_sender: None,
+            routes: Arc::default(),
             look_up_after: None,
             part_gap: parts::GAP,
             duplicates: Arc::default(),
@@ -119,6 +129,8 @@ impl Store {
             timezone: "UTC".into(),
             app_counts: false,
             lineage: None,
+            clock: None,
+            effects: Effects::default(),
         }
     }
 
@@ -127,16 +139,6 @@ impl Store {
     pub fn with_watch(self, watch: Watch) -> Self {
         Self {
             watch: Some(watch),
-            ..self
-        }
-    }
-
-    /// The same, with a provider that has look-ups, the first of them `first` after acceptance of a
-    /// message that has no final status by then.
-    #[must_use]
-    pub fn with_look_ups(self, first: Option<Duration>) -> Self {
-        Self {
-            look_up_after: first,
             ..self
         }
     }
@@ -181,6 +183,7 @@ impl Store {
             timezone: rules.timezone.iana_name().unwrap_or("UTC").into(),
             app_counts: rules.limit_source == LimitSource::App,
             part_gap: rules.part_gap,
+            routes: Arc::clone(&rules.routes),
             ..self
         }
         .with_default_sender(rules.default_sender.as_ref())
@@ -202,9 +205,8 @@ impl Store {
         }
     }
 
-    /// Cancels a step when it takes longer than `patience`, or as soon as its connection is found
-    /// to be half-open. Whether it took effect is unknown then, and no connection of that time is
-    /// used again.
+    /// Cancels a step when it takes longer than `patience`, or as soon as its connection is found to be half-open.
+    /// Whether it took effect is unknown then, and no connection of that time is used again.
     pub fn within<T>(
         &self,
         patience: Duration,
@@ -290,8 +292,7 @@ impl Store {
         self.left.notify_waiters();
     }
 
-    /// Waits until connections are distrusted. Others on the same network path may be half-open
-    /// too.
+    /// Waits until connections are distrusted. Others on the same network path may be half-open too.
     pub async fn distrusted(&self) {
         self.left.notified().await;
     }

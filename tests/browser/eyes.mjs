@@ -14,11 +14,16 @@ const context = await browser.newContext({ viewport: { width: 1440, height: 900 
 const page = await context.newPage();
 const wrong = [];
 page.on("pageerror", (error) => wrong.push(error.message));
-// What the browser says of its own when nobody answers, or there is no such message, is no fault of the page.
-const OWN = /net::ERR_|status of 404/;
+// What the browser says of its own when nobody answers, there is no such message, or an act is refused, is no fault of the page.
+const OWN = /net::ERR_|status of (400|404|409|502)/;
 page.on("console", (message) => message.type() === "error" && !OWN.test(message.text()) && wrong.push(message.text()));
 const foreign = [];
 page.on("request", (request) => { if (!request.url().startsWith(context.home)) foreign.push(request.url()); });
+const posted = [];
+page.on("request", (request) => { if (request.method() === "POST") posted.push(request.url()); });
+// A request that is held, and what lets it go on.
+let held;
+let release;
 
 const AMPLE = { timeout: 30_000 };
 const row = (id) => `#list-rows tr[data-id="${id}"]`;
@@ -65,7 +70,7 @@ const commands = {
   async fed(kind, id) {
     const found = await page.waitForFunction(([k, i]) => [...document.querySelectorAll("#feed li")]
       .find((line) => line.querySelector(".what")?.textContent === k && line.querySelector("a")?.title === i)
-      ?.querySelector(".tell")?.textContent, [kind, id], AMPLE);
+      ?.querySelector(".details")?.textContent, [kind, id], AMPLE);
     return found.jsonValue();
   },
   async counts() {
@@ -208,6 +213,75 @@ const commands = {
     await page.setViewportSize({ width: Number(width), height: 900 });
     await page.waitForTimeout(1_500);
     await page.screenshot({ path });
+  },
+  /** Puts the keys on a message's row, and presses these. */
+  async keys(id, ...keys) {
+    await page.waitForSelector(row(id), AMPLE);
+    await page.focus(`${row(id)} a.id`);
+    for (const key of keys) await page.keyboard.press(key);
+  },
+  async type(key) {
+    await page.locator("#main").focus();
+    await page.keyboard.press(key);
+  },
+  async press(selector) {
+    await page.locator(selector).first().click(AMPLE);
+  },
+  async fill(selector, value) {
+    if ((await page.locator(selector).evaluate((node) => node.tagName)) === "SELECT") await page.selectOption(selector, value);
+    else await page.fill(selector, value);
+  },
+  async enter(selector) {
+    await page.press(selector, "Enter");
+  },
+  /** The next request to these addresses gets this answer. */
+  async answers(pattern, status, body) {
+    await page.route(pattern, (route) => route.fulfill({ status: Number(status), body, contentType: "application/json" }), { times: 1 });
+  },
+  /** The next request to these addresses waits until `release`. */
+  async hold(pattern) {
+    held = page.waitForRequest(pattern, AMPLE);
+    await page.route(pattern, (route) => new Promise((go) => { release = go; }).then(() => route.continue()), { times: 1 });
+  },
+  async release() {
+    const request = await held;
+    release();
+    await (await request.response()).finished();
+    // After what follows the answer on the page.
+    await page.evaluate(() => fetch("/healthz").then((answer) => answer.text()));
+  },
+  /** How many acts have been asked for whose address has these words. */
+  async asked(words) {
+    return posted.filter((url) => url.includes(words)).length;
+  },
+  /** This is there, and has these words. */
+  async shown(selector, words) {
+    await page.locator(selector, { hasText: words }).first().waitFor(AMPLE);
+  },
+  async absent(selector) {
+    if ((await page.locator(selector).count()) > 0) throw new Error(`${selector} is there`);
+  },
+  async closed() {
+    await page.waitForFunction(() => !document.querySelector("dialog[open]"), null, AMPLE);
+  },
+  /** Goes to a page of the daemon, and to its beginning as a new one. */
+  async visit(path) {
+    await page.goto(context.home + path);
+    await page.evaluate(() => { window.opened = true; });
+  },
+  /** What axe-core finds in the page as it is, in this scheme, and whether it fits the width. */
+  async looks(scheme, width) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width: Number(width), height: 900 });
+    await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
+    const { violations } = await page.evaluate(() => window.axe.run());
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    const name = process.env.BROWSER_PICTURES;
+    if (name) await page.screenshot({ path: `${name}/${(context.shot = (context.shot || 0) + 1)}-${scheme}-${width}.png` });
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.emulateMedia({ colorScheme: "light" });
+    if (violations.length > 0) throw new Error(violations.map((v) => `${v.id} ${v.nodes.map((n) => n.html.slice(0, 100)).join(" ")}`).join(" | "));
+    if (over > 0) throw new Error(`${over} px too wide at ${width}`);
   },
   async clean() {
     if (!(await page.evaluate(() => window.opened))) throw new Error("the page was loaded again");

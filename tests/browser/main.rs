@@ -84,6 +84,9 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     let daemon = world.daemon().await;
     let mut eyes = Eyes::open(&link(&daemon)).await;
     eyes.see(&["sees", "No messages match."]).await;
+    // This session may only read.
+    eyes.see(&["sees", "Read only"]).await;
+    eyes.see(&["absent", "#pause-all, #act"]).await;
 
     // An insert appears.
     let far = world.insert("far", 240_000).await.to_string();
@@ -167,6 +170,264 @@ async fn the_page_follows_what_happens_without_being_loaded_again() {
     for width in ["320", "360", "900", "1440", "2200"] {
         eyes.see(&["fits", width]).await;
     }
+    eyes.see(&["clean"]).await;
+    daemon.stop().await;
+}
+
+/// The page as it is, at each width, in light and dark.
+async fn look(eyes: &mut Eyes) {
+    for (scheme, width) in [
+        ("light", "320"),
+        ("dark", "768"),
+        ("light", "1024"),
+        ("dark", "1440"),
+    ] {
+        eyes.see(&["looks", scheme, width]).await;
+    }
+}
+
+/// A pause has a scope, and its end says first what it would cancel.
+async fn pauses_one_type(world: &World, eyes: &mut Eyes) {
+    eyes.see(&["type", "p"]).await;
+    eyes.see(&["shown", "#act-do", "Pause everything"]).await;
+    eyes.see(&["absent", "#act [name=what]:visible"]).await;
+    eyes.see(&["fill", "#act [name=scope]", "type"]).await;
+    eyes.see(&["shown", "#act-do", "Pause a message type"])
+        .await;
+    // It must have a name.
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#act-error:visible", "type is empty"])
+        .await;
+    eyes.see(&["fill", "#act [name=what]", "brief"]).await;
+    look(eyes).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "Paused: message type brief."])
+        .await;
+    eyes.see(&["sees", "Sending; paused: message type brief"])
+        .await;
+    let expired = "set session_replication_role = replica;
+        insert into scheduled_messages (to_number, body, message_type, status, scheduled_at, send_before)
+        values ('+13105551234', 'old', 'brief', 'pending', now() - interval '1 h', now() - interval '1 min')";
+    let old = world.db.client().await;
+    old.batch_execute(expired).await.unwrap();
+    eyes.see(&["type", "p"]).await;
+    eyes.see(&["press", "#act-sample button"]).await;
+    let button = "#act-sample button:has-text('Resume, and cancel 1 message')";
+    eyes.see(&["shown", button, ""]).await;
+    let why = "1 messages that have expired meanwhile";
+    eyes.see(&["shown", "#act-error:visible", why]).await;
+    look(eyes).await;
+    eyes.see(&["press", button]).await;
+    eyes.see(&["shown", "#acted", "Resumed: message type brief."])
+        .await;
+    eyes.see(&["good"]).await;
+}
+
+/// A pause is made by its button, not by an Enter, also where what is paused cannot be read.
+async fn pauses_by_intent(eyes: &mut Eyes) {
+    let made = eyes.see(&["asked", "/api/pause?"]).await;
+    for (status, body) in [
+        ("502", "bad gateway"),
+        ("200", "[{"),
+        (
+            "200",
+            r#"[{"scope":"user","what":"7","until":"infinity","who":"Ada"}]"#,
+        ),
+    ] {
+        eyes.see(&["answers", "**/api/pauses", status, body]).await;
+        eyes.see(&["type", "p"]).await;
+        eyes.see(&["shown", "#act-title", "What is paused"]).await;
+        if body.contains("Ada") {
+            eyes.see(&["shown", "#act-sample", "by Ada"]).await;
+        } else {
+            let why = "What is paused could not be read.";
+            eyes.see(&["shown", "#act-error:visible", why]).await;
+        }
+        eyes.see(&["enter", "#act [name=by]"]).await;
+        eyes.see(&["shown", "#act[open] #act-title", "What is paused"])
+            .await;
+        if !body.contains("Ada") {
+            eyes.see(&["press", "#act-not"]).await;
+        }
+    }
+    // Its answer comes when another dialog is open.
+    eyes.see(&["hold", "**/api/resume?*"]).await;
+    eyes.see(&["press", "#act-sample button"]).await;
+    eyes.see(&["press", "#act-not"]).await;
+    eyes.see(&["type", "p"]).await;
+    eyes.see(&["shown", "#act[open] #act-title", "Pause sending?"])
+        .await;
+    eyes.see(&["release"]).await;
+    eyes.see(&["shown", "#acted", "Not resumed: user 7."]).await;
+    eyes.see(&["enter", "#act [name=by]"]).await;
+    eyes.see(&["shown", "#act[open] #act-title", "Pause sending?"])
+        .await;
+    eyes.see(&["press", "#act-not"]).await;
+    eyes.see(&["closed"]).await;
+    assert_eq!(eyes.see(&["asked", "/api/pause?"]).await, made);
+}
+
+/// What may have been done is not reported as done, nor repeated from the same dialog; a late dialog replaces no other.
+async fn doubts(world: &World, eyes: &mut Eyes) {
+    let id = world.insert("doubt", 280_000).await.to_string();
+    let going_on = r#"{"is_done":false,"detail":"the act has not ended yet"}"#;
+    for (status, body, says) in [
+        ("202", going_on, "the act has not ended yet."),
+        ("200", "{", "{"),
+        ("502", "bad gateway", "bad gateway"),
+    ] {
+        eyes.see(&["keys", &id, "c"]).await;
+        eyes.see(&["answers", "**/cancel?*", status, body]).await;
+        eyes.see(&["press", "#act-do"]).await;
+        eyes.see(&["shown", "#act-error:visible", says]).await;
+        eyes.see(&["shown", "#act-do:disabled", "Cancel"]).await;
+        eyes.see(&["press", "#act-not"]).await;
+    }
+    eyes.see(&["hold", "**/api/pauses"]).await;
+    eyes.see(&["type", "p"]).await;
+    eyes.see(&["keys", &id, "c"]).await;
+    eyes.see(&["release"]).await;
+    eyes.see(&["shown", "#act[open] #act-title", "Cancel 1 message?"])
+        .await;
+    // Somebody else was faster, to the same end.
+    let so = r#"{"id":"","status":"cancelled","changed":false,"by":"Ada"}"#;
+    eyes.see(&["answers", "**/cancel?*", "200", so]).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "0 messages cancelled, 1 already so."])
+        .await;
+    eyes.see(&["closed"]).await;
+}
+
+/// A failed message is retried, and an unconfirmed one settled on its page.
+async fn settles(world: &World, eyes: &mut Eyes) {
+    let old = world.db.client().await;
+    old.batch_execute("set session_replication_role = replica")
+        .await
+        .unwrap();
+    let sql = "insert into scheduled_messages (to_number, body, scheduled_at, status)
+               values ('+13105551234', 'again', now(), $1) returning id";
+    let ended =
+        async |status: &str| -> uuid::Uuid { old.query_one(sql, &[&status]).await.unwrap().get(0) };
+    let failed = ended("failed").await;
+    eyes.see(&["press", "#need-list li:has-text('failed today') button"])
+        .await;
+    eyes.see(&["shown", "#act-title", "Retry all that match: 1 message?"])
+        .await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["closed"]).await;
+    world.becomes(failed, "sent").await;
+    let uncertain = ended("unconfirmed").await;
+    eyes.see(&["visit", &format!("/messages/{uncertain}")])
+        .await;
+    eyes.see(&["press", "#acts [data-act=resolve]"]).await;
+    eyes.see(&["fill", "#act [name=decision]", "cancel"]).await;
+    look(eyes).await;
+    // Somebody else was faster.
+    let settled = "update scheduled_messages set status = 'sent' where id = $1";
+    old.execute(settled, &[&uncertain]).await.unwrap();
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#act-error", "nothing to resolve"])
+        .await;
+}
+
+/// The acts of an operator: one message, all of a filter, what changed meanwhile, pause and resume.
+#[tokio::test]
+#[ignore = "needs a browser: tests/browser/run"]
+async fn an_operator_acts_on_the_page() {
+    let token = ("PUNCTUAL_OPERATOR_TOKEN", daemon::OPERATOR_TOKEN);
+    let world = World::new([]).await.with(&[token]);
+    let daemon = world.daemon().await;
+    let login = format!("http://{}/login?token={}", daemon.addr(), token.1);
+    let mut eyes = Eyes::open(&login).await;
+    let count = async |status: &str| -> i64 {
+        let sql = "select count(*) from scheduled_messages where status = $1";
+        world.app.query_one(sql, &[&status]).await.unwrap().get(0)
+    };
+
+    // One message, by keys.
+    let far = world.insert("far", 240_000).await;
+    let id = far.to_string();
+    eyes.see(&["keys", &id, "c"]).await;
+    eyes.see(&["shown", "#act-title", "Cancel 1 message?"])
+        .await;
+    look(&mut eyes).await;
+    eyes.see(&["fill", "#act [name=by]", "Ada"]).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "1 message cancelled."]).await;
+    eyes.see(&["gone", &id]).await;
+    let row = world.becomes(far, "cancelled").await;
+    assert_eq!(row.cancel_reason.as_deref(), Some("cancelled by Ada"));
+
+    // Those that are selected.
+    let pair = [
+        world.insert("one", 250_000).await,
+        world.insert("two", 260_000).await,
+    ];
+    for id in pair {
+        eyes.see(&["keys", &id.to_string(), "x"]).await;
+    }
+    eyes.see(&[
+        "press",
+        "#acts [data-act=reschedule]:has-text('2 selected')",
+    ])
+    .await;
+    eyes.see(&["fill", "#act [name=later]", "1h"]).await;
+    look(&mut eyes).await;
+    // Of what cannot be used only the first is asked; all can be tried again.
+    eyes.see(&["fill", "#act [name=later]", "soon"]).await;
+    eyes.see(&["press", "#act-do"]).await;
+    let why = "later is a duration like 30m or 1h 30m.";
+    eyes.see(&["shown", "#act-error:visible", why]).await;
+    assert_eq!(eyes.see(&["asked", "later=soon"]).await, "1");
+    eyes.see(&["fill", "#act [name=later]", "1h"]).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "2 messages moved."]).await;
+
+    // All that match, more than a page; and again, when another comes meanwhile.
+    let many = "insert into scheduled_messages (to_number, body, scheduled_at)
+                select '+13105551234', 'many', now() + interval '20 min' + n * interval '1 s' from generate_series(1, 40) n";
+    world.app.batch_execute(many).await.unwrap();
+    eyes.see(&[
+        "press",
+        "#acts [data-act=cancel]:has-text('all that match')",
+    ])
+    .await;
+    eyes.see(&["shown", "#act-title", "Cancel all that match: 42 messages?"])
+        .await;
+    world.insert("meanwhile", 270_000).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#act-error", "43 messages now, not 42"])
+        .await;
+    assert_eq!(count("pending").await, 43);
+    eyes.see(&["press", "#act-not"]).await;
+    eyes.see(&["press", "#acts [data-act=cancel]"]).await;
+    eyes.see(&["shown", "#act-do", "Cancel 43 messages"]).await;
+    look(&mut eyes).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["shown", "#acted", "43 messages cancelled."])
+        .await;
+    assert_eq!((count("pending").await, count("cancelled").await), (0, 44));
+
+    // Pause and resume.
+    eyes.see(&["type", "p"]).await;
+    eyes.see(&["fill", "#act [name=why]", "a wrong text"]).await;
+    eyes.see(&["fill", "#act [name=until]", "2099-01-01T10:00"])
+        .await;
+    look(&mut eyes).await;
+    eyes.see(&["press", "#act-do"]).await;
+    eyes.see(&["sees", "Paused: nothing is sent until"]).await;
+    eyes.see(&["press", "#pause-all:has-text('Resume')"]).await;
+    eyes.see(&["shown", "#act-sample", "by Ada: a wrong text"])
+        .await;
+    look(&mut eyes).await;
+    eyes.see(&["press", "#act-sample button"]).await;
+    eyes.see(&["good"]).await;
+    eyes.see(&["shown", "#acted", "Resumed: everything."]).await;
+
+    pauses_one_type(&world, &mut eyes).await;
+    pauses_by_intent(&mut eyes).await;
+    doubts(&world, &mut eyes).await;
+    settles(&world, &mut eyes).await;
     eyes.see(&["clean"]).await;
     daemon.stop().await;
 }

@@ -162,21 +162,24 @@ const MISTAKES: &[Mistake] = &[
     db("update punctual.instances set heartbeat_at = now() - interval '1 minute'", "daemon", "warn", "no daemon is running", "punctual run"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() - interval '1 hour')", "overdue", "warn", "1 pending for over a minute", "punctual why"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('555-1234', 'x', now() + interval '1 hour')", "unsendable", "warn", "1 of the next 1,000", "PUNCTUAL_VALIDATE"),
+    db("with m as (insert into scheduled_messages (to_number, body, scheduled_at) values ('+19005550100', 'x', now() + interval '2 days') returning id, scheduled_at, version)
+        insert into punctual.number_faults (message_id, fault, due, version) select id, 'premium', scheduled_at, version from m", "numbers", "warn", "1 pending, to numbers that may not receive texts, one of them ", "punctual.number_faults"),
     db("alter table scheduled_messages add column media_url text; insert into scheduled_messages (to_number, body, scheduled_at, media_url) values ('+12025550177', 'x', now() + interval '1 hour', 'https://example.com/a.png')", "media", "warn", "1 of the next 1,000 have a media_url", "set media_url to null"),
     db("alter table scheduled_messages add column media_url text", "triggers", "bad", "zzz_punctual_media is missing", "run `punctual migrate`"),
     db("insert into scheduled_messages (channel, to_number, body, scheduled_at) values ('email', 'ada@example.com', 'x', now() + interval '1 hour')", "channels", "warn", "1 of the next 1,000 are of a channel without a provider", "PUNCTUAL_PROVIDER"),
     db("set session_replication_role = replica; insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+12025550177', 'x', now(), 'unconfirmed')", "in doubt", "warn", "1 unconfirmed", "the provider's log"),
-    db("drop index scheduled_messages_dedup_key; insert into scheduled_messages (to_number, body, scheduled_at, dedup_key) select '+12025550177', 'x', now() + interval '1 hour', k from unnest(array['a', 'a', 'b', 'noon +12025550177', 'noon +12025550177', 'noon +12025550177']) k", "dedup_key", "warn", "not unique: 2 keys are shared by messages in progress: \"noon +…77\" (3 messages), \"a\" (2 messages)", "cancel all but one"),
+    db("drop index scheduled_messages_dedup_key; insert into scheduled_messages (to_number, body, scheduled_at, dedup_key) select '+12025550177', 'x', now() + interval '1 hour', k from unnest(array['a', 'a', 'b', 'noon +12025550177', 'noon +12025550177', 'noon +12025550177']) k", "dedup_key", "warn", "not unique: 2 keys are shared by messages in progress: that of ", "cancel all but one"),
     db("drop index scheduled_messages_dedup_key", "dedup_key", "warn", "is missing", "run `punctual migrate`"),
     db("insert into scheduled_messages (to_number, body, scheduled_at, timezone) values ('+12025550177', 'x', now() + interval '1 hour', 'PST'), ('+12025550177', 'x', now() + interval '1 hour', ' Europe/Berlin ')", "zones", "warn", "not an IANA time zone: \"PST\" (1 of messages) →", "America/Los_Angeles"),
     db("insert into user_sms_preferences (user_id, timezone) values (gen_random_uuid(), 'Mars/Olympus'), (gen_random_uuid(), 'mars/olympus'), (gen_random_uuid(), 'europe/berlin')", "zones", "warn", "not an IANA time zone: \"Mars/Olympus\" (1 of users), \"mars/olympus\" (1 of users) →", "PUNCTUAL_TIMEZONE"),
     db("insert into punctual.attempts (token, message_id, number, instance, lease_until) values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), now() - interval '1 hour')", "stuck", "warn", "1 still sending", "start one"),
     db("set session_replication_role = replica;
-        with m as (insert into scheduled_messages (to_number, body, scheduled_at, status) select '+12025550177', 'x', now(), case when n < 5 then 'failed' else 'delivered' end from generate_series(1, 6) n returning id, status)
+        with m as (insert into scheduled_messages (to_number, body, scheduled_at, status, updated_at) select '+12025550177', 'x', now(), case when n < 6 then 'failed' else 'delivered' end, now() - case when n = 5 then interval '25 hours' else '0' end from generate_series(1, 7) n returning id, status, updated_at)
         insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, category, claimed_at)
-        select gen_random_uuid(), id, a, gen_random_uuid(), now(), case when n = 1 then 'refused' else 'rejected' end, case when n = 1 then null else 'template' end, now() - case when n = 2 then interval '25 hours' else '1 hour' end
-          from (select id, row_number() over (order by status <> 'failed') as n from m) m cross join generate_series(1, 2) a",
-       "failed", "warn", "3 in the last 24 hours: 2 template (one of them ", "`punctual why ID`"),
+        select gen_random_uuid(), id, a, gen_random_uuid(), now(), case n when 1 then 'refused' when 2 then 'accepted' else 'rejected' end, case when n > 2 then 'template' end, now() - interval '1 hour'
+          from (select id, row_number() over (order by status <> 'failed', updated_at desc) as n from m) m cross join generate_series(1, 2) a;
+        insert into scheduled_messages (to_number, body, scheduled_at, status) values ('+12025550177', 'x', now(), 'failed')",
+       "failed", "warn", "5 in the last 24 hours: 2 template (one of them ", "`punctual why ID`"),
     db("insert into punctual.outbox (message_id, write, last_error) values (gen_random_uuid(), '{}', 'no such column')", "outbox", "warn", "1 writes refused by the app's tables, the last: no such column", "retried"),
 ];
 

@@ -1,4 +1,5 @@
-//! The commands of `docs/guides/`, run as a reader would, in the order of each page, on a database of its own.
+//! The commands of `docs/guides/`, and of the pages on pauses, paces, parts and lists, run as a reader would, in the
+//! order of each page, on a database of its own.
 //!
 //! - `sh` blocks run in one bash per page, and must succeed; `sh fails` must not.
 //! - `sh daemon` starts a daemon; what follows waits until it is ready.
@@ -13,6 +14,9 @@ use std::process::{Child, Command, Stdio};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::harness::{TestDb, cluster};
+
+/// So often is looked for what a daemon is to do.
+const TRIES_MAX: u32 = 2_000;
 
 /// The languages that nothing runs: they show a file or another program's code.
 const SHOWN: [&str; 6] = ["toml", "text", "ini", "yaml", "js", "ts"];
@@ -70,11 +74,24 @@ impl Page {
     }
 
     async fn start(&mut self, script: &str) {
-        let log = std::fs::File::create(self.home.path().join("daemon.log")).unwrap();
+        let log = self.home.path().join("daemon.log");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
         let mut command = self.command(&format!("exec {}", script.trim()));
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut daemon = Daemon(command.spawn().unwrap());
+        let mut tries = 0;
         while !self.run("punctual health").await.1 {
+            tries += 1;
+            assert!(
+                tries < TRIES_MAX,
+                "{}: it is never ready\n{}",
+                self.name,
+                self.log()
+            );
             if let Some(status) = daemon.0.try_wait().unwrap() {
                 panic!("{}: the daemon ended: {status}\n{}", self.name, self.log());
             }
@@ -109,7 +126,7 @@ impl Page {
 
     /// Asks until the daemons have done it.
     async fn query_until(&mut self, sql: &str, wanted: &str) -> String {
-        loop {
+        for _ in 0..TRIES_MAX {
             let (said, succeeded) = self.query(sql).await;
             assert!(succeeded, "{}: {sql}\nprinted:\n{said}", self.name);
             if missing(wanted, &said).is_none() {
@@ -121,6 +138,11 @@ impl Page {
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
+        panic!(
+            "{}: it never prints what the page shows: {sql}\n{}",
+            self.name,
+            self.log()
+        );
     }
 }
 
@@ -248,6 +270,10 @@ followed! {
     upgrade_rollback_and_uninstall: "upgrade.md", new;
     from_another_scheduler: "coming-from.md", new;
     frequent_questions: "faq.md", new;
+    pauses: "../pauses.md", new;
+    paces: "../paces.md", new;
+    messages_of_several_parts: "../parts.md", new;
+    lists_searches_and_acts: "../operators.md", new;
 }
 
 /// Pages of other documents, of laws and of machines: they have nothing to run here.

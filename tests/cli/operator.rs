@@ -57,6 +57,15 @@ async fn list_and_stats_say_which_and_how_many() {
     ] {
         assert_eq!(listed(&db, args).await, ids, "{args:?}");
     }
+    // A variable that was not set is not a filter, and must not mean every message.
+    for act in ["cancel", "list", "stats"] {
+        let yes: &[&str] = if act == "cancel" { &["--yes"] } else { &[] };
+        let (said, code) = ask(&db, &[&[act, "--reason", ""], yes].concat()).await;
+        assert_eq!(code, Some(64), "{act}: {said}");
+    }
+    assert_eq!(listed(&db, &["--status", "pending"]).await, "567");
+    let (said, code) = ask(&db, &["list", "--from", "in 2h", "--to", "in 1h"]).await;
+    assert_eq!(code, Some(64), "{said}");
     let (said, _) = ask(&db, &["list", "--status", "failed"]).await;
     assert!(
         said.contains("00000002-") && said.contains("opted_out"),
@@ -146,7 +155,7 @@ async fn many_are_changed_after_a_preview_or_with_yes() {
     let (said, code) = ask(&db, &["resolve", "000000", "--cancel"]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("7 messages are named so") && said.contains("00000003-"),
+        said.contains("7 messages match") && said.contains("00000003-"),
         "{said}"
     );
     let (said, code) = ask(&db, &["resolve", "00000003", "--cancel", "--by", "Ada"]).await;

@@ -72,6 +72,18 @@ async fn a_persons_word_is_done_and_noted() {
         &format!("sent {SID} +12025550177"),
     )
     .await;
+    for sid in [
+        "WH0123456789abcdef0123456789abcdef",
+        "eu:262011234567890:255-0:0123456789abcdef0123456789abcdef",
+    ] {
+        check(
+            &["--sent", sid],
+            &format!("sent {sid}"),
+            &format!("{doubt}, accepted {sid} person: Ada asked"),
+            &format!("sent {sid} +12025550177"),
+        )
+        .await;
+    }
     check(
         &["--sent"],
         "sent",
@@ -141,4 +153,32 @@ async fn what_cannot_be_done_is_said() {
     }
     let status = text(&client, "select status from scheduled_messages").await;
     assert_eq!(status, "unconfirmed");
+}
+
+#[tokio::test]
+async fn a_number_is_forgotten_once_nothing_to_it_is_uncertain() {
+    let (db, client) = in_doubt().await;
+    let opt_out =
+        "insert into punctual.suppressions (their_number, reason) values ('+12025550177', 'STOP')";
+    execute(&client, opt_out).await;
+    let (said, code) = ask(&db, &["forget", "177"]).await;
+    assert_eq!(code, Some(64), "{said}");
+    let (said, code) = ask(&db, &["forget", "+1 (202) 555-0177"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("cancel or settle them") && said.contains(ID),
+        "{said}"
+    );
+
+    let (said, code) = ask(&db, &["resolve", ID, "--by", "Ada", "--cancel"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let (said, code) = ask(&db, &["forget", "+1 (202) 555-0177", "--app-tables"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(
+        said.trim(),
+        "1 message blanked; 0 rows of the app's tables blanked; 1 opt-out still obeyed"
+    );
+    let kept = "select concat_ws(' ', (select string_agg(to_number || body, '') from scheduled_messages),
+                                      (select string_agg(left(their_number, 1), ' ') from punctual.suppressions))";
+    assert_eq!(text(&client, kept).await, " #");
 }

@@ -116,6 +116,116 @@ async fn what_would_not_be_sent_is_refused_before_it_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_would_happen_and_inserts_nothing() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    let stopped =
+        format!("insert into punctual.suppressions (their_number, reason) values ('{TO}', 'STOP')");
+    execute(&client, &stopped).await;
+    let common = "--body x --at 2099-01-02T09:00:00Z --dedup-key k --message-type brief";
+    let common: Vec<&str> = common.split(' ').collect();
+    let json = async |more: &[&str]| -> Value {
+        let args = [&["schedule", "--to", TO, "--json"], &common[..], more].concat();
+        let (told, code) = ask(&db, &args).await;
+        assert_eq!(code, Some(0), "{told}");
+        serde_json::from_str(&told).unwrap()
+    };
+    let count = async || -> i64 {
+        let sql = "select count(*) from scheduled_messages";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    let tried = json(&["--dry-run"]).await;
+    assert_eq!((count().await, tried.get("id")), (0, None), "{tried}");
+    let args = [&["schedule", "--to", TO, "--dry-run"], &common[..]].concat();
+    let (told, code) = ask(&db, &args).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("not scheduled; it would be\n"), "{told}");
+    assert!(told.contains("\n  next "), "{told}");
+    // The row that is then inserted has the same forecast.
+    let mut real = json(&[]).await;
+    let mut tried = tried;
+    for forecast in [&mut tried["forecast"], &mut real["forecast"]] {
+        assert!(forecast.is_object(), "{forecast}");
+        forecast.as_object_mut().unwrap().remove("as_of");
+    }
+    assert_eq!(tried["forecast"], real["forecast"]);
+    assert!(real["forecast"].to_string().contains("opted_out"), "{real}");
+    assert_eq!(count().await, 1);
+    // It is read before the row is committed, as something may happen to it then.
+    execute(
+        &client,
+        "create function cancelled_at_commit() returns trigger language plpgsql as $$
+           begin update scheduled_messages set status = 'cancelled' where id = new.id; return null; end $$;
+         create constraint trigger cancelled_at_commit after insert on scheduled_messages
+           deferrable initially deferred for each row execute function cancelled_at_commit()",
+    )
+    .await;
+    let once = [
+        &["schedule", "--to", TO, "--json", "--dedup-key", "other"],
+        &common[..4],
+    ]
+    .concat();
+    let (told, code) = ask(&db, &once).await;
+    assert_eq!(code, Some(0), "{told}");
+    let gone: Value = serde_json::from_str(&told).unwrap();
+    assert!(gone["forecast"].to_string().contains("opted_out"), "{gone}");
+    let sql = "select status from scheduled_messages where dedup_key = 'other'";
+    let status: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(status, "cancelled");
+    // What the table refuses is refused here too.
+    let (told, code) = ask(&db, &args).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("--dedup-key is still in progress"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_may_not_receive_texts_is_named_or_refused_as_the_daemon_does() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    let schedule = [
+        "schedule",
+        "--to",
+        "+19005550100",
+        "--body",
+        "x",
+        "--at",
+        "in 1h",
+    ];
+    let (told, code) = ask(&db, &schedule).await;
+    assert_eq!(code, Some(0), "{told}");
+    let remark = "punctual: the provider may refuse the number: it is a premium-rate number";
+    assert!(told.contains(remark), "{told}");
+    assert!(
+        told.contains("; the provider may refuse its number"),
+        "{told}"
+    );
+    let daemon = |validate: &str| {
+        format!(
+            "delete from punctual.instances;
+             insert into punctual.instances (id, version, program, state) values (gen_random_uuid(), 'x', 2, jsonb_build_object(
+               'rules', '{{\"in_doubt\": \"hold\", \"timezone\": \"UTC\", \"hours_by_type\": \"none\", \"validate\": \"{validate}\"}}'::jsonb))"
+        )
+    };
+    execute(&client, &daemon("refuse")).await;
+    let (told, code) = ask(&db, &schedule).await;
+    assert_eq!(code, Some(64), "{told}");
+    assert!(
+        told.contains("PUNCTUAL_VALIDATE=refuse sends nothing"),
+        "{told}"
+    );
+    let fine = [&schedule[..2], &[TO], &schedule[3..]].concat();
+    let (told, code) = ask(&db, &fine).await;
+    assert_eq!(
+        (code, told.contains("may refuse")),
+        (Some(0), false),
+        "{told}"
+    );
+    execute(&client, &daemon("warn")).await;
+    let (told, code) = ask(&db, &schedule).await;
+    assert_eq!((code, told.contains(remark)), (Some(0), true), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_time_that_has_passed_is_taken_if_that_is_meant_and_a_gap_is_told() {
     let db = TestDb::new().await;
     let base = ["schedule", "--to", TO, "--body", "x", "--at"];
@@ -320,8 +430,8 @@ async fn cancel_and_reschedule_say_what_became_of_the_message() {
         ("sent", CANCEL, 1, "was already sent"),
         ("pending", MOVE, 0, "moved to"),
         ("sending", MOVE, 1, "is being sent"),
-        ("unconfirmed", MOVE, 1, "punctual resolve"),
-        ("failed", MOVE, 1, "punctual retry"),
+        ("unconfirmed", MOVE, 1, "resolve it"),
+        ("failed", MOVE, 1, "retry it"),
         ("sent", MOVE, 1, "was already sent"),
         ("cancelled", MOVE, 1, "set its status to 'pending'"),
         (

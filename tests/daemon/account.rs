@@ -50,8 +50,8 @@ async fn a_refused_account_holds_all_but_the_first_request() {
     // Every way to ask says so, and names no time that cannot be.
     let forecast = until("the instance has published it", async || {
         let (_, body) = daemon
-            .get(&format!("/debug/messages/{}", others[0]))
-            .await?;
+            .answer(&format!("/debug/messages/{}", others[0]))
+            .await;
         let told: serde_json::Value = serde_json::from_str(&body).unwrap();
         (told["forecast"]["reason"] == "breaker").then(|| told["forecast"].clone())
     })

@@ -49,7 +49,7 @@ async fn refuses(world: &World, args: &[&str], says: &str) {
 
 /// What tables, views and functions there are outside of Punctual's own schema, by schema.
 const MADE: &str = "select coalesce(string_agg(distinct n.nspname, ', '), '') from pg_namespace n
-     where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'punctual')
+     where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'punctual', 'punctual_api')
        and (exists (select from pg_class c where c.relnamespace = n.oid)
             or exists (select from pg_proc p where p.pronamespace = n.oid))";
 
@@ -272,6 +272,23 @@ async fn moves(world: World, schema: &str) {
         .await
         .with(&[("PUNCTUAL_SCHEMA", "nowhere")]);
     refuses(&empty, &["migrate"], "there is no schema nowhere").await;
+    // One table apart from the others: an empty one in its place would have no opt-outs.
+    let apart = World::over(TestDb::empty().await, []).await;
+    run(
+        &apart,
+        "create schema app; create table app.user_sms_preferences (user_id uuid primary key, opted_out boolean)",
+    )
+    .await;
+    for command in ["migrate", "doctor"] {
+        refuses(&apart, &[command], "there is app.user_sms_preferences").await;
+    }
+    run(
+        &apart,
+        "alter table app.user_sms_preferences set schema public",
+    )
+    .await;
+    let (code, told, failed) = called(&["migrate"], &apart.env).await;
+    assert_eq!(code, Some(0), "{told}{failed}");
 }
 
 #[tokio::test]

@@ -73,10 +73,7 @@ async fn the_app_refuses_and_quotes(world: &World) -> uuid::Uuid {
 /// The message's story has them, marked as the app's, and nothing else has.
 async fn its_words_are_for_who_asks(world: &World, daemon: &Daemon, refused: uuid::Uuid) {
     let said = format!("no {BODY} quoted-by-trigger for {TO}");
-    let (_, body) = daemon
-        .get(&format!("/debug/messages/{refused}"))
-        .await
-        .unwrap();
+    let (_, body) = daemon.answer(&format!("/debug/messages/{refused}")).await;
     let mut story: serde_json::Value = serde_json::from_str(&body).unwrap();
     let words = story["outbox"][0]["app_error"].take();
     assert!(words.as_str().unwrap().starts_with(&said), "{words}");

@@ -36,6 +36,7 @@ async fn a_channel_is_carried_by_its_provider_or_fails_and_says_what_to_configur
             "no provider is configured for the channel {channel}: set {}",
             match channel {
                 "webhook" => "PUNCTUAL_WEBHOOK_SECRET",
+                "email" => "PUNCTUAL_SMTP",
                 _ => "PUNCTUAL_PROVIDER to one that carries it",
             }
         );

@@ -4,19 +4,62 @@
 
 use std::time::Duration;
 
-use punctual::message::{Capabilities, Channel};
+use punctual::message::{Capabilities, Channel, LaneKey};
 use punctual::provider::console::Console;
-use punctual::provider::{twilio as client, webhook};
+use punctual::provider::{modem, smtp, twilio as client, webhook};
 use rustix::process::Signal;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, set, until};
+use crate::gsm::Gsm;
 use crate::harness::TestDb;
-use crate::twilio::{Book, Fault, Habits, Text, Twilio, When};
+use crate::mail::Mail;
+use crate::twilio::{Fault, Habits, Text, Twilio, When};
 use crate::world::{ACCOUNT, AUTH_TOKEN, TO, environment, heartbeats, url};
 
 const MS: Duration = Duration::from_millis(1);
+
+/// What a provider talks to.
+enum Peer {
+    Http(Twilio),
+    Modem(Gsm),
+    Mail(Mail),
+}
+
+impl Peer {
+    fn with_text(&self, text: &str, faults: [Fault; 2]) {
+        match self {
+            Self::Http(peer) => peer.with_text(text, faults),
+            Self::Modem(peer) => peer.with_text(text, faults),
+            Self::Mail(peer) => peer.with_text(text, faults),
+        }
+    }
+
+    fn text(&self, text: &str) -> Text {
+        match self {
+            Self::Http(peer) => peer.book().text(text),
+            Self::Modem(peer) => peer.text(text),
+            Self::Mail(peer) => peer.text(text),
+        }
+    }
+
+    async fn hang_up(&mut self) {
+        match self {
+            Self::Http(peer) => peer.hang_up().await,
+            Self::Modem(peer) => peer.hang_up().await,
+            Self::Mail(peer) => peer.hang_up().await,
+        }
+    }
+
+    async fn pick_up(&mut self) {
+        match self {
+            Self::Http(peer) => peer.pick_up().await,
+            Self::Modem(peer) => peer.pick_up().await,
+            Self::Mail(peer) => peer.pick_up().await,
+        }
+    }
+}
 
 /// One provider with what it talks to.
 struct Subject {
@@ -24,7 +67,7 @@ struct Subject {
     channel: Channel,
     to: String,
     app: Client,
-    peer: Twilio,
+    peer: Peer,
     env: Vec<(String, String)>,
     _db: TestDb,
     _state: tempfile::TempDir,
@@ -32,25 +75,36 @@ struct Subject {
 
 impl Subject {
     async fn new(name: &'static str) -> Self {
-        let peer = Twilio::start(ACCOUNT, AUTH_TOKEN, Habits::default()).await;
+        let server = Twilio::start(ACCOUNT, AUTH_TOKEN, Habits::default()).await;
+        let gsm = Gsm::tcp().await;
+        let mail = Mail::start().await;
         let (can, channel, to) = match name {
             "twilio" => (client::CAPABILITIES, Channel::Sms, TO.to_owned()),
             "webhook" => (
                 webhook::CAPABILITIES,
                 Channel::Webhook,
-                format!("{}/jobs", peer.url()),
+                format!("{}/jobs", server.url()),
+            ),
+            "modem" => (modem::CAPABILITIES, Channel::Sms, TO.to_owned()),
+            "smtp" => (
+                smtp::CAPABILITIES,
+                Channel::Email,
+                "ada@example.com".to_owned(),
             ),
             _ => {
-                let can = Console::on(std::io::sink()).capabilities(Channel::Sms);
+                let can = Console::on(std::io::sink()).capabilities(&LaneKey::default());
                 (can, Channel::Sms, TO.to_owned())
             }
         };
         let db = TestDb::new().await;
         let app = db.client().await;
         let state = tempfile::tempdir().unwrap();
-        let mut env = environment(&url(&app).await, &peer.url());
+        let mut env = environment(&url(&app).await, &server.url());
         for (name, value) in [
             ("PUNCTUAL_PROVIDER", name),
+            ("PUNCTUAL_MODEM", &*gsm.port()),
+            ("PUNCTUAL_SMTP", &*mail.url()),
+            ("PUNCTUAL_SMTP_FROM", "bot@example.com"),
             (
                 "PUNCTUAL_WEBHOOK_SECRET",
                 "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3IQ==",
@@ -62,6 +116,11 @@ impl Subject {
         ] {
             set(&mut env, name, value);
         }
+        let peer = match name {
+            "modem" => Peer::Modem(gsm),
+            "smtp" => Peer::Mail(mail),
+            _ => Peer::Http(server),
+        };
         Self {
             can,
             channel,
@@ -104,7 +163,7 @@ impl Subject {
         let sql = "select (extract(epoch from scheduled_at) * 1000000)::bigint from scheduled_messages where id = $1";
         let due: i64 = self.app.query_one(sql, &[&id]).await.unwrap().get(0);
         let due = Duration::from_micros(due.unsigned_abs());
-        let known = self.peer.book().text(text);
+        let known = self.peer.text(text);
         // The clocks are read one after the other.
         let early = known.asked.iter().any(|at| *at + MS / 5 < due);
         assert!(!early, "{case}: early");
@@ -126,6 +185,8 @@ enum Kind {
     Refused,
     Throttled,
     Uncertain(When),
+    /// The response comes after the time-out.
+    Late,
 }
 
 /// The end of a message: its status, and how often the peer was asked.
@@ -135,15 +196,17 @@ fn expected(kind: Kind, can: &Capabilities) -> (&'static str, usize) {
         Kind::Refused => ("failed", 1),
         Kind::Throttled => ("sent", 2),
         // The same id again.
-        Kind::Uncertain(_) if can.idempotent => ("sent", 2),
+        Kind::Uncertain(_) | Kind::Late if can.idempotent => ("sent", 2),
         // Its list proves it.
-        Kind::Uncertain(When::After) if can.look_up => ("sent", 1),
-        Kind::Uncertain(_) => ("unconfirmed", 1),
+        Kind::Uncertain(When::After) | Kind::Late if can.look_up => ("sent", 1),
+        // It hears the response all the same.
+        Kind::Late if can.receipts => ("sent", 1),
+        Kind::Uncertain(_) | Kind::Late => ("unconfirmed", 1),
     }
 }
 
 fn faults() -> Vec<(Fault, Kind)> {
-    use Kind::{Accepted, Refused, Throttled, Uncertain};
+    use Kind::{Accepted, Late, Refused, Throttled, Uncertain};
     use When::{After, Before};
     vec![
         (Fault::None, Accepted),
@@ -154,7 +217,7 @@ fn faults() -> Vec<(Fault, Kind)> {
         (Fault::Silence(After), Uncertain(After)),
         (Fault::Garbage(Before), Uncertain(Before)),
         (Fault::Garbage(After), Uncertain(After)),
-        (Fault::Drip(200 * MS), Uncertain(After)),
+        (Fault::Drip(200 * MS), Late),
         (Fault::Reset(Before), Uncertain(Before)),
         (Fault::Reset(After), Uncertain(After)),
         (Fault::Cut, Uncertain(After)),
@@ -179,6 +242,12 @@ async fn ends(subject: &Subject, id: Uuid, text: &str, kind: Kind, case: &str) {
     assert_eq!(known.sids.len(), usize::from(has_it), "{case}");
 }
 
+async fn all_end(subject: &Subject, messages: &mut Vec<(Uuid, String, Kind)>, name: &str) {
+    for (id, text, kind) in messages.drain(..) {
+        ends(subject, id, &text, kind, &format!("{name}, {text}")).await;
+    }
+}
+
 async fn over_the_network(name: &'static str) {
     let mut subject = Subject::new(name).await;
     let daemon = subject.daemon().await;
@@ -187,10 +256,12 @@ async fn over_the_network(name: &'static str) {
         let text = format!("{fault:?}");
         let id = subject.insert(&text, fault).await;
         messages.push((id, text, kind));
+        // Of one that sends one at a time the next waits for what this one meets.
+        if subject.can.max_in_flight == 1 {
+            all_end(&subject, &mut messages, name).await;
+        }
     }
-    for (id, text, kind) in &messages {
-        ends(&subject, *id, text, *kind, &format!("{name}, {text}")).await;
-    }
+    all_end(&subject, &mut messages, name).await;
 
     // Nobody is there: nothing was sent, and it is tried again.
     subject.peer.hang_up().await;
@@ -210,8 +281,10 @@ async fn over_the_network(name: &'static str) {
     for when in [When::Before, When::After] {
         let text = format!("killed {when:?}");
         let id = subject.insert(&text, Fault::Silence(when)).await;
-        let is_asked = |book: &Book| (book.text(&text).asked.len() == 1).then_some(());
-        subject.peer.until("it is asked", is_asked).await;
+        until("it is asked", async || {
+            (subject.peer.text(&text).asked.len() == 1).then_some(())
+        })
+        .await;
         running.signal(Signal::KILL);
         running.ended().await;
         running = subject.daemon().await;
@@ -224,6 +297,16 @@ async fn over_the_network(name: &'static str) {
 #[tokio::test]
 async fn texts_keep_the_contract() {
     over_the_network("twilio").await;
+}
+
+#[tokio::test]
+async fn a_modem_keeps_the_contract() {
+    over_the_network("modem").await;
+}
+
+#[tokio::test]
+async fn emails_keep_the_contract() {
+    over_the_network("smtp").await;
 }
 
 #[tokio::test]
@@ -261,7 +344,10 @@ async fn the_console_keeps_the_contract() {
 async fn a_thousand_webhooks_with_lost_answers_arrive_with_one_id_each() {
     const MANY: i32 = 1_000;
     let subject = Subject::new("webhook").await;
-    subject.peer.habits(Habits {
+    let Peer::Http(peer) = &subject.peer else {
+        panic!("webhooks have endpoints")
+    };
+    peer.habits(Habits {
         seed: 7,
         faults: vec![(200, Fault::Reset(When::After))],
         ..Habits::default()
@@ -292,7 +378,7 @@ async fn a_thousand_webhooks_with_lost_answers_arrive_with_one_id_each() {
     let (mut sent, mut asked) = (0, 0);
     for row in rows.await.unwrap() {
         let (id, text): (Uuid, String) = (row.get(0), row.get(1));
-        let known = subject.peer.book().text(&text);
+        let known = subject.peer.text(&text);
         assert_eq!(known.sids, [id.to_string()], "{text}");
         sent += usize::from(row.get::<_, &str>(2) == "sent");
         asked += known.asked.len();

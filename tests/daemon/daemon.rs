@@ -77,6 +77,9 @@ pub(crate) fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
 /// What every daemon of the tests has been set to, unless its test sets another one.
 pub(crate) const TOKEN: &str = "the-token-of-the-tests";
 
+/// For tests that set `PUNCTUAL_OPERATOR_TOKEN`.
+pub(crate) const OPERATOR_TOKEN: &str = "the-operators-token-of-the-tests";
+
 /// The directory of tokens and sockets of daemons that have no state directory.
 pub(crate) const RUNTIME_DIR: &str = env!("CARGO_TARGET_TMPDIR");
 
@@ -148,6 +151,39 @@ impl Daemon {
         Some((status, body))
     }
 
+    /// Status and body of `POST path` with the operator's token, which its test has set.
+    pub(crate) async fn act(&self, path: &str) -> (u16, serde_json::Value) {
+        let headers = format!("authorization: Bearer {OPERATOR_TOKEN}\r\ncontent-length: 0\r\n");
+        let answer = self.request(&format!("POST {path}"), &headers, None).await;
+        let (head, body) = answer.expect("an answer");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    /// The cookie of a login with the operator's token, which its test has set.
+    pub(crate) async fn log_in(&self) -> String {
+        let target = format!("/login?token={OPERATOR_TOKEN}");
+        let (head, _) = self.ask(&target, "", None).await.expect("an answer");
+        let cookie = head
+            .lines()
+            .find_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = cookie.unwrap_or_else(|| panic!("no cookie: {head}"));
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// Status and body of `POST path` as the live page sends it: with a login's cookie, and proof of its own origin.
+    pub(crate) async fn act_on_page(&self, cookie: &str, path: &str) -> (u16, serde_json::Value) {
+        let headers = format!(
+            "cookie: {cookie}\r\norigin: http://{}\r\nsec-fetch-site: same-origin\r\npunctual-act: 1\r\n\
+             content-length: 0\r\n",
+            self.addr
+        );
+        let answer = self.request(&format!("POST {path}"), &headers, None).await;
+        let (head, body) = answer.expect("an answer");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
     /// Head and body of `GET path` with more header lines, to its end, or to where it has said
     /// this; `None`: nobody answers.
     pub(crate) async fn ask(
@@ -156,10 +192,19 @@ impl Daemon {
         headers: &str,
         until: Option<&str>,
     ) -> Option<(String, String)> {
+        self.request(&format!("GET {path}"), headers, until).await
+    }
+
+    async fn request(
+        &self,
+        line: &str,
+        headers: &str,
+        until: Option<&str>,
+    ) -> Option<(String, String)> {
         let asking = async {
             let mut stream = TcpStream::connect(&self.addr).await.ok()?;
             let request = format!(
-                "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n",
+                "{line} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n",
                 self.addr
             );
             stream.write_all(request.as_bytes()).await.ok()?;
@@ -201,12 +246,18 @@ impl Daemon {
 
     /// The timers, as its debug page has them.
     pub(crate) async fn timers(&self, query: &str) -> serde_json::Value {
-        let (status, body) = self
-            .get(&format!("/debug/timers?{query}"))
-            .await
-            .expect("the debug page");
+        let (status, body) = self.answer(&format!("/debug/timers?{query}")).await;
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// What it answers once it has the time: on a busy machine it may say first that it is not done yet.
+    pub(crate) async fn answer(&self, path: &str) -> (u16, String) {
+        until(path, async || {
+            let answer = self.get(path).await?;
+            (!matches!(answer.0, 408 | 503)).then_some(answer)
+        })
+        .await
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -1,5 +1,5 @@
-//! What is forecast of messages that cannot be sent as they are: without a daemon, with one, by every way that shows it;
-//! and then it happens.
+//! What is forecast of messages that cannot be sent as they are: without a daemon, with one, by every way that shows
+//! it; and then it happens.
 
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -25,7 +25,25 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
         "switched_off",
     ),
     (", message_type", "'closed'", "defer", "business_hours"),
+    (
+        ", campaign_id, message_type",
+        "md5('closed')::uuid, 'open'",
+        "defer",
+        "business_hours",
+    ),
+    (
+        ", campaign_id, message_type",
+        "md5('open')::uuid, 'closed'",
+        "send",
+        "",
+    ),
     (", channel", "'push'", "fail", "channel"),
+    (
+        ", media_url",
+        "'https://example.com/a.png'",
+        "fail",
+        "media",
+    ),
     (", template_vars", "'{}'", "fail", "template"),
     ("", "", "send", ""),
 ];
@@ -68,7 +86,7 @@ async fn why(world: &World, id: Uuid) -> Value {
 }
 
 async fn story(daemon: &Daemon, id: Uuid) -> Value {
-    let (status, body) = daemon.get(&format!("/debug/messages/{id}")).await.unwrap();
+    let (status, body) = daemon.answer(&format!("/debug/messages/{id}")).await;
     assert_eq!(status, 200, "{body}");
     serde_json::from_str(&body).unwrap()
 }
@@ -79,9 +97,17 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
                      || to_char(now() at time zone 'UTC' + interval '4 h', 'HH24:00')";
     let world = World::new([]).await;
     let hours: String = world.app.query_one(opens, &[]).await.unwrap().get(0);
-    let hours = format!("closed = mon-sun {hours}");
-    let world = world.with(&[("PUNCTUAL_HOURS_BY_TYPE", &hours)]);
+    let by_type = format!("closed = mon-sun {hours}");
+    let (closed, open) = (md5_of(&world, "closed").await, md5_of(&world, "open").await);
+    let by_campaign = format!("{closed} = mon-sun {hours} | {open} = off");
+    let world = world.with(&[
+        ("PUNCTUAL_HOURS_BY_TYPE", &by_type),
+        ("PUNCTUAL_HOURS_BY_CAMPAIGN", &by_campaign),
+    ]);
     world.app.batch_execute(PEOPLE).await.unwrap();
+    // A column of the app's that `migrate` has not seen: rows are not judged when they are written.
+    let column = "alter table scheduled_messages add column media_url text";
+    world.app.batch_execute(column).await.unwrap();
     let mut rows = Vec::new();
     for (columns, values, outcome, reason) in ROWS {
         let id = row(&world, "+13105550100", 600, columns, values).await;
@@ -93,6 +119,8 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
         "opted_out",
     ));
     rows.push((row(&world, "abc", 600, "", "").await, "fail", "recipient"));
+    let premium = row(&world, "+19005550100", 600, "", "").await;
+    rows.push((premium, "send", ""));
     let late = [
         row(&world, "+13105550100", -3 * 3600, "", "").await,
         row(
@@ -123,6 +151,17 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
         },
     )
     .await;
+    until(
+        "the number that may not receive texts is noted",
+        async || {
+            let sql = "select message_id, fault from punctual.number_faults";
+            let row = world.app.query_opt(sql, &[]).await.unwrap()?;
+            let is = (row.get::<_, Uuid>(0), row.get::<_, String>(1));
+            assert_eq!(is, (premium, "premium".to_owned()));
+            Some(())
+        },
+    )
+    .await;
     let timers = daemon.timers("").await;
     for (id, outcome, reason) in &rows {
         let expected = ((*outcome).to_owned(), (*reason).to_owned());
@@ -131,6 +170,8 @@ async fn every_blocked_row_says_why_and_then_that_happens() {
         let mut listed = timers["timers"].as_array().unwrap().iter();
         let timer = listed.find(|timer| timer["id"] == id.to_string()).unwrap();
         assert_eq!(step(&timer["forecast"]), expected, "{timer}");
+        let fault = &told["forecast"]["number_fault"];
+        assert_eq!(fault.is_string(), *id == premium, "{told}");
         if *outcome == "defer" {
             assert_eq!(
                 step(&told["forecast"]["then"]),

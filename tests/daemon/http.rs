@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Daemon, OPERATOR_TOKEN, until};
 use crate::standin::Act;
 use crate::world::{World, asked};
 
@@ -32,7 +32,10 @@ async fn it_lives_before_it_is_ready_and_says_what_is_missing() {
 async fn the_timers_show_what_is_armed_cleared_and_being_sent() {
     let slow = Act::AcceptAfter(Duration::from_secs(3));
     let world = World::new([slow.clone(), slow]).await;
-    let world = world.with(&[("PUNCTUAL_MAX_IN_FLIGHT", "1")]);
+    let world = world.with(&[
+        ("PUNCTUAL_MAX_IN_FLIGHT", "1"),
+        ("PUNCTUAL_OPERATOR_TOKEN", OPERATOR_TOKEN),
+    ]);
     let daemon = world.daemon().await;
     let far = world.insert("far", 3_000_000).await;
     let timer = async |id: uuid::Uuid| {
@@ -81,13 +84,54 @@ async fn the_timers_show_what_is_armed_cleared_and_being_sent() {
     world.arrived_once(sending).await;
     world.arrived_once(cleared).await;
     lists(&daemon, [far, sending, cleared]).await;
+    acts(&world, &daemon, far).await;
     daemon.stop().await;
+}
+
+/// The API's acts, with the rights that the daemon's role has.
+async fn acts(world: &World, daemon: &Daemon, far: uuid::Uuid) {
+    let done = async |target: &str| {
+        let (status, body) = daemon.act(target).await;
+        assert_eq!(status, 200, "{target}: {body}");
+    };
+    let paused = async |count: usize| {
+        until("the daemon has read the pauses", async || {
+            let timers = daemon.timers("").await;
+            (timers["pauses"].as_array()?.len() == count).then_some(())
+        })
+        .await;
+    };
+    done("/api/pause?type=brief&why=a%20test&by=Ada").await;
+    paused(1).await;
+    done("/api/resume?type=brief").await;
+    paused(0).await;
+    done(&format!("/api/messages/{far}/reschedule?later=1h")).await;
+    done("/api/messages/cancel?status=pending&confirm=1&by=Ada").await;
+    let row = world.becomes(far, "cancelled").await;
+    assert_eq!(row.cancel_reason.as_deref(), Some("cancelled by Ada"));
+    let ended = async |status: &str| -> uuid::Uuid {
+        let app = world.db.client().await;
+        let sql = "set session_replication_role = replica";
+        app.batch_execute(sql).await.unwrap();
+        let sql = "insert into scheduled_messages (to_number, body, scheduled_at, status)
+                   values ('+13105551234', 'again', now(), $1) returning id";
+        app.query_one(sql, &[&status]).await.unwrap().get(0)
+    };
+    let failed = ended("failed").await;
+    done(&format!("/api/messages/{failed}/retry")).await;
+    world.becomes(failed, "sent").await;
+    let uncertain = ended("unconfirmed").await;
+    done(&format!(
+        "/api/messages/{uncertain}/resolve?decision=cancel&by=Ada"
+    ))
+    .await;
+    world.becomes(uncertain, "cancelled").await;
 }
 
 /// The API's lists, counts and searches: one message is pending, two were sent.
 async fn lists(daemon: &Daemon, [far, sending, cleared]: [uuid::Uuid; 3]) {
     let ask = async |target: &str| {
-        let (status, body) = daemon.get(target).await.unwrap();
+        let (status, body) = daemon.answer(target).await;
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         (status, body)
     };

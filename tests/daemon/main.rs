@@ -7,6 +7,7 @@
 
 mod access;
 mod account;
+mod accounts;
 mod app_schema;
 mod bouncer;
 mod canary;
@@ -17,6 +18,7 @@ mod crash;
 mod cut;
 mod daemon;
 mod doubt;
+mod email;
 mod ending;
 mod fates;
 mod forecast;
@@ -26,17 +28,20 @@ mod journal;
 mod journey;
 mod limits;
 mod log;
+mod modem;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod outage;
 mod paces;
 mod parts;
 mod pauses;
+mod planned;
 mod policy;
 mod prepared;
 mod proxy;
 mod quarantine;
 mod ranks;
+mod rates;
 mod reminders;
 mod restore;
 mod slots;
@@ -53,9 +58,13 @@ mod world;
 #[allow(dead_code, reason = "shared with the simulation")]
 #[path = "../sim/dice.rs"]
 mod dice;
+#[path = "../wire/gsm/mod.rs"]
+mod gsm;
 #[allow(dead_code, reason = "shared with the tests of the store")]
 #[path = "../pg/harness.rs"]
 mod harness;
+#[path = "../wire/mail/mod.rs"]
+mod mail;
 #[allow(dead_code, reason = "shared with the tests of the provider")]
 #[path = "../wire/standin.rs"]
 mod standin;

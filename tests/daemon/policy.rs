@@ -6,22 +6,44 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::daemon::until;
+use crate::daemon::{Daemon, until};
 use crate::standin::Act;
 use crate::world::{TO, World, asked};
 
-/// How far ahead what is closed opens. Whole seconds, so that it can be written as a time of day.
-const OPENS_IN: &str = "date_trunc('second', clock_timestamp()) + interval '4 s'";
+/// Shorter than what is closed stays closed, and longer than a machine stalls.
+const MAX_LATENESS: &str = "5s";
 
-/// That moment and the one 6 s before it, on a clock in UTC.
-async fn opening(world: &World) -> (String, String) {
-    let sql = format!(
-        "with o as (select {OPENS_IN} as at)
-         select to_char(at at time zone 'UTC', 'HH24:MI:SS'),
-                to_char((at - interval '6 s') at time zone 'UTC', 'HH24:MI:SS') from o"
-    );
-    let row = world.app.query_one(&sql, &[]).await.unwrap();
-    (row.get(0), row.get(1))
+/// How far ahead what is closed opens. Whole seconds, so that it can be written as a time of day.
+const OPENS_IN: &str = "date_trunc('second', clock_timestamp()) + interval '9 s'";
+
+/// A world whose business hours begin soon, its daemon, the hours and the moment of their beginning on a clock in
+/// UTC. The daemon is up while they are closed, however long it took to start.
+async fn closed(settings: &[(&str, &str)]) -> (World, Daemon, String, String) {
+    let mut world = World::new([]).await.with(settings);
+    for ahead in [12, 30, 60, 120] {
+        let sql =
+            "with o as (select date_trunc('second', clock_timestamp()) + $1 * interval '1 s' as at)
+                   select to_char(at at time zone 'UTC', 'HH24:MI:SS'),
+                          to_char((at - interval '100 s') at time zone 'UTC', 'HH24:MI:SS'), at
+                     from o";
+        let row = world
+            .app
+            .query_one(sql, &[&f64::from(ahead)])
+            .await
+            .unwrap();
+        let (opens, closed): (String, String) = (row.get(0), row.get(1));
+        let at: std::time::SystemTime = row.get(2);
+        let hours = format!("mon-sun {opens}-{closed}");
+        world = world.with(&[("PUNCTUAL_BUSINESS_HOURS", &hours)]);
+        let daemon = world.daemon().await;
+        let left = "select extract(epoch from $1 - clock_timestamp())::float8";
+        let left: f64 = world.app.query_one(left, &[&at]).await.unwrap().get(0);
+        if left > 0.5 * f64::from(ahead) {
+            return (world, daemon, hours, opens);
+        }
+        daemon.stop().await;
+    }
+    panic!("no daemon starts within two minutes");
 }
 
 /// When this message's row is deferred to, as a time of day in UTC, and why.
@@ -34,15 +56,8 @@ async fn deferral(world: &World, id: Uuid) -> (Option<String>, Option<String>) {
 
 #[tokio::test]
 async fn outside_of_business_hours_it_waits_for_the_opening() {
-    let world = World::new([]).await;
-    let (opens, closed) = opening(&world).await;
-    let hours = format!("mon-sun {opens}-{closed}");
-    let world = world.with(&[
-        ("PUNCTUAL_BUSINESS_HOURS", &hours),
-        // A message that had to wait is not late by its waiting.
-        ("PUNCTUAL_MAX_LATENESS", "1s"),
-    ]);
-    let daemon = world.daemon().await;
+    // A message that had to wait is not late by its waiting.
+    let (world, daemon, hours, opens) = closed(&[("PUNCTUAL_MAX_LATENESS", MAX_LATENESS)]).await;
     let id = world.insert("at the opening", 0).await;
     world.arrived_once(id).await;
     daemon.stop().await;
@@ -64,13 +79,9 @@ async fn outside_of_business_hours_it_waits_for_the_opening() {
 
 #[tokio::test]
 async fn what_would_wait_too_long_is_cancelled_at_once() {
-    let world = World::new([]).await;
-    let (opens, closed) = opening(&world).await;
-    let hours = format!("mon-sun {opens}-{closed}");
-    let world = world.with(&[("PUNCTUAL_BUSINESS_HOURS", &hours)]);
-    let daemon = world.daemon().await;
+    let (world, daemon, hours, _) = closed(&[]).await;
     let sql = "insert into scheduled_messages (to_number, body, scheduled_at, send_before)
-               select $1, 'too short', clock_timestamp(), clock_timestamp() + interval '500 ms'
+               select $1, 'too short', clock_timestamp(), clock_timestamp() + interval '5 s'
                returning id";
     let row = world.app.query_one(sql, &[&TO]).await;
     let id = row.unwrap().get(0);
@@ -119,7 +130,7 @@ async fn insert_of(world: &World, user: Uuid, body: &str, in_ms: i32, more: (&st
 #[tokio::test]
 async fn in_quiet_hours_it_waits_for_their_end_and_is_not_late_then() {
     let world = World::new([]).await;
-    let world = world.with(&[("PUNCTUAL_MAX_LATENESS", "1s")]);
+    let world = world.with(&[("PUNCTUAL_MAX_LATENESS", MAX_LATENESS)]);
     let daemon = world.daemon().await;
     let asleep = user(&world, "Asia/Kolkata", 10).await;
     let held = insert_of(&world, asleep, "good morning", 0, ("", "")).await;

@@ -53,7 +53,9 @@ impl Case {
             database: 0,
         };
         let state_dir = StateDir::open(path).unwrap();
-        let slot = state_dir.take_slot(Some(database), row.get(1)).unwrap();
+        let slot = state_dir
+            .take_slot(Some(database), "localhost:5432", row.get(1))
+            .unwrap();
         Journal::begin(slot, InstanceId::fresh(), None, Some(before)).unwrap();
         let state = path.to_str().unwrap();
         set(&mut self.world.env, "PUNCTUAL_STATE_DIR", state);
@@ -111,7 +113,7 @@ impl Case {
         );
         let told = daemon.timers("limit=1").await;
         assert_eq!(told["restore"]["held"], 2, "{told}");
-        let (_, body) = daemon.get(&format!("/debug/messages/{id}")).await.unwrap();
+        let (_, body) = daemon.answer(&format!("/debug/messages/{id}")).await;
         let story: Value = serde_json::from_str(&body).unwrap();
         let mut env = self.world.env.clone();
         set(&mut env, "PUNCTUAL_HTTP_ADDR", daemon.addr());

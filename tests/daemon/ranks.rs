@@ -55,7 +55,8 @@ async fn two_share_the_messages_and_claim_each_once() {
         remarks.contains("a version that is too old").then_some(())
     })
     .await;
-    // Whose each message is depends on ids alone. Binomial: fewer than 12 of 60 for one of them happens once in a million.
+    // Whose each message is depends on ids alone. Binomial: fewer than 12 of 60 for one of them happens once in a
+    // million.
     far(&world, 60).await;
     know_each_other(&one, &other, 60).await;
     let far = owners(&one, 60).await.unwrap();

@@ -42,7 +42,7 @@ async fn is_armed(daemon: &Daemon, id: Uuid) -> String {
 async fn when_its_event_is_deleted_nothing_is_sent() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;
-    let (id, user) = reminder(&world, "deleted", 4_000.0, 2_000.0).await;
+    let (id, user) = reminder(&world, "deleted", 24_000.0, 12_000.0).await;
     is_armed(&daemon, id).await;
     let delete = "delete from task_calendar_events where user_id = $1";
     assert_eq!(world.app.execute(delete, &[&user]).await.unwrap(), 1);
@@ -54,7 +54,7 @@ async fn when_its_event_is_deleted_nothing_is_sent() {
     })
     .await;
     // Sent after the deleted one's time: what was due before it has had its turn.
-    let after = world.insert("after it", 2_500).await;
+    let after = world.insert("after it", 12_500).await;
     world.arrived_once(after).await;
     assert!(world.requests("reminder of deleted").is_empty());
     daemon.stop().await;
@@ -92,11 +92,11 @@ async fn when_its_event_moves_its_timer_moves_at_once() {
         let before = is_armed(&daemon, id).await;
         begins_in(&world, user, minutes * 60.0).await;
         let took = timer_moves(&daemon, id, &before).await;
-        // Without the notice it would be the near sweep's turn, within 10 s.
-        assert!(took < Duration::from_secs(2), "{took:?}");
         fastest = fastest.min(took);
     }
-    assert!(fastest < Duration::from_millis(100), "{fastest:?}");
+    // Without the notice each would be the near sweep's turn, within 10 s.
+    println!("figure: an event moves: its timer moves within {fastest:.1?}");
+    assert!(fastest < Duration::from_secs(1), "{fastest:?}");
     begins_in(&world, user, 901.5).await;
     world.arrived_once(id).await;
     daemon.stop().await;
@@ -113,8 +113,8 @@ async fn what_a_trigger_of_the_apps_prevented_is_done_by_the_daemon_at_once() {
         create trigger audit after update on scheduled_messages for each row execute function audit()";
     world.app.batch_execute(audit).await.unwrap();
     let (moved, its_user) = reminder(&world, "moved", 1_800_000.0, 900_000.0).await;
-    let (gone, of_gone) = reminder(&world, "gone", 4_000.0, 2_000.0).await;
-    let (stopped, whose) = reminder(&world, "stopped", 4_000.0, 2_000.0).await;
+    let (gone, of_gone) = reminder(&world, "gone", 1_800_000.0, 900_000.0).await;
+    let (stopped, whose) = reminder(&world, "stopped", 1_800_000.0, 900_000.0).await;
     let before = is_armed(&daemon, moved).await;
     begins_in(&world, its_user, 903.0).await;
     let delete = "delete from task_calendar_events where user_id = $1";

@@ -30,8 +30,8 @@ async fn slot_of(daemon: &Daemon) -> PathBuf {
 /// Inserts two messages; one request gets no response, and the other waits for it.
 async fn begun_and_waiting(world: &World, requests: usize) -> (Uuid, Uuid) {
     let begun = world.insert("begun", 200).await;
-    let waits = world.insert("waits", 201).await;
     asked(&world.phone, requests).await;
+    let waits = world.insert("waits", 1).await;
     world.becomes(waits, "sending").await;
     (begun, waits)
 }
@@ -223,10 +223,15 @@ async fn a_journal_that_cannot_be_marked_is_noted_in_the_database_and_proves_not
     assert_eq!(world.phone.creates().len(), 1);
 }
 
-async fn metric(daemon: &Daemon, line: &str) {
-    until(line, async || {
+/// Waits until a metric without labels has this value.
+async fn metric(daemon: &Daemon, name: &str, value: f64) {
+    until(name, async || {
         let (_, metrics) = daemon.get("/metrics").await?;
-        metrics.lines().any(|l| l == line).then_some(())
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        let is = line.parse::<f64>().unwrap();
+        (is.to_bits() == value.to_bits()).then_some(())
     })
     .await;
 }
@@ -236,7 +241,7 @@ async fn a_journal_that_is_deleted_or_cannot_be_written_is_noticed_and_begun_aga
     let home = tempfile::tempdir().unwrap();
     let world = of_user(&home, [Act::Silence]).await;
     let mut daemon = world.daemon().await;
-    metric(&daemon, "punctual_journal_writable 1").await;
+    metric(&daemon, "punctual_journal_writable", 1.0).await;
     let journals = home.path().join("punctual/journal");
     std::fs::remove_dir_all(&journals).unwrap();
     daemon.says("removed or replaced").await;
@@ -245,7 +250,7 @@ async fn a_journal_that_is_deleted_or_cannot_be_written_is_noticed_and_begun_aga
     // Nothing can be made there.
     std::fs::remove_dir_all(&journals).unwrap();
     std::fs::write(&journals, "no directory").unwrap();
-    metric(&daemon, "punctual_journal_writable 0").await;
+    metric(&daemon, "punctual_journal_writable", 0.0).await;
     let told = journal_of(&daemon).await;
     assert_eq!(told["writable"], false, "{told}");
     assert!(
@@ -272,7 +277,7 @@ async fn a_journal_that_is_deleted_or_cannot_be_written_is_noticed_and_begun_aga
     );
 
     std::fs::remove_file(&journals).unwrap();
-    metric(&daemon, "punctual_journal_writable 1").await;
+    metric(&daemon, "punctual_journal_writable", 1.0).await;
     assert!(!daemon.readyz(200).await.contains("journal"));
     // What is open was written again.
     let _ = open;

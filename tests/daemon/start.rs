@@ -3,9 +3,11 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use punctual::demo::postgres::{Options, PrivatePostgres, Shutdown};
+use punctual::journal::{Journal, StateDir};
+use punctual::message::{DatabaseId, InstanceId};
 use punctual::store::Migrator;
 
-use crate::daemon::{Daemon, set};
+use crate::daemon::{Daemon, set, until};
 use crate::harness::{TestDb, dsn, session};
 use crate::proxy::Proxy;
 use crate::standin::StandIn;
@@ -223,5 +225,57 @@ async fn a_start_that_hangs_can_be_stopped() {
     let url = format!("postgres://user:hush@{}/db", silent.local_addr().unwrap());
     let daemon = Daemon::start(&environment(&url, "http://127.0.0.1:1"));
     let _held = silent.accept().await.unwrap();
+    daemon.stop().await;
+}
+
+/// The last step before it starts: it reads the ledger for the attempts of another directory's journals.
+#[tokio::test]
+async fn a_database_that_goes_away_while_journals_are_compared_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().to_str().unwrap();
+    let world = World::new([]).await.with(&[("PUNCTUAL_STATE_DIR", state)]);
+    let other = DatabaseId {
+        system: 1,
+        timeline: 1,
+        database: 1,
+    };
+    let slot = StateDir::open(dir.path())
+        .and_then(|dir| dir.take_slot(Some(other), "localhost:5432", "other"))
+        .unwrap();
+    drop(Journal::begin(slot, InstanceId::fresh(), None, None).unwrap());
+
+    // The step before is held until the ledger is locked.
+    let (days, ledger) = (world.db.client().await, world.db.client().await);
+    let lock = |table: &str| format!("begin; lock table {table} in access exclusive mode");
+    days.batch_execute(&lock("punctual.days")).await.unwrap();
+    let mut daemon = Daemon::start(&world.env);
+    let waiting = async |query: &str| -> i32 {
+        let sql = "select pid from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'
+                      and strpos(query, $1) > 0";
+        until("a statement waits", async || {
+            let row = world.app.query_opt(sql, &[&query]).await.unwrap();
+            row.map(|row| row.get(0))
+        })
+        .await
+    };
+    waiting("insert into punctual.days").await;
+    ledger
+        .batch_execute(&lock("punctual.attempts"))
+        .await
+        .unwrap();
+    days.batch_execute("rollback").await.unwrap();
+    let pid = waiting("a.token = any").await;
+    let terminated = world
+        .app
+        .query_one("select pg_terminate_backend($1)", &[&pid])
+        .await
+        .unwrap();
+    assert!(terminated.get::<_, bool>(0));
+    ledger.batch_execute("rollback").await.unwrap();
+    daemon
+        .says("the database is not available; waiting for it")
+        .await;
+    daemon.ready().await;
     daemon.stop().await;
 }

@@ -64,7 +64,7 @@ impl Provider for Planted {
         ready(Outcome::Accepted { sid }).boxed()
     }
 
-    fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
+    fn prewarm(&self, _: usize) -> BoxFuture<'_, ()> {
         ready(()).boxed()
     }
 

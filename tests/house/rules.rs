@@ -6,13 +6,10 @@ use crate::source::{Kind, Source};
 const ORDER: &[&[&str]] = &[
     &["message"],
     &["schedule", "policy"],
-    &["plan", "forecast"],
-    &["reactor"],
-    &["proof"],
-    &[
-        "clock", "metrics", "store", "listen", "provider", "journal", "writer",
-    ],
-    &["dispatch", "receipt", "planner"],
+    &["forecast", "limits", "settle"],
+    &["reactor", "proof"],
+    &["clock", "metrics", "store", "listen", "provider", "journal"],
+    &["dispatch", "receipt"],
     &["http"],
     &["config", "daemon"],
     &["demo", "cli"],
@@ -26,6 +23,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("daemon", "config"),
     // Bounds how long a migration waits for its turn.
     ("store", "clock"),
+    // The check of the app's inserts refuses what a provider of texts would refuse.
+    ("store", "provider"),
     // A signature has the time at which it was made.
     ("provider", "clock"),
     // One of the commands.
@@ -34,7 +33,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
 
 /// Decisions only: a simulation runs them under a clock of its own.
 const PURE: &[&str] = &[
-    "message", "schedule", "policy", "plan", "forecast", "reactor", "proof",
+    "message", "schedule", "policy", "forecast", "limits", "settle", "reactor", "proof",
 ];
 
 /// What a pure module does not name: I/O, and the clocks.
@@ -54,6 +53,18 @@ const WORLD: &[&str] = &[
 /// What a pure module does not take of the standard library.
 const WORLD_OF_STD: &[&str] = &["fs", "net", "env", "io", "thread", "process"];
 
+/// The modules that the lists above name.
+pub(crate) fn named() -> impl Iterator<Item = &'static str> {
+    let neighbours = NEIGHBOURS.iter().flat_map(|(from, to)| [*from, *to]);
+    let listed = ORDER
+        .iter()
+        .copied()
+        .flatten()
+        .chain(PURE)
+        .chain(NAME_PROVIDERS);
+    listed.copied().chain(neighbours)
+}
+
 pub(crate) fn broken(source: &Source) -> Vec<String> {
     // The roots only list the modules.
     let Some(module) = source.module.first() else {
@@ -70,7 +81,7 @@ pub(crate) fn broken(source: &Source) -> Vec<String> {
     .concat()
 }
 
-/// Modules that name providers to people, or build them: settings, commands, the pretend phone.
+/// Modules that name providers to people, or build them: settings, commands, the simulated phone.
 const NAME_PROVIDERS: &[&str] = &["config", "cli", "demo"];
 
 /// A provider's words outside the modules that may know them: its name, but for the column and the
@@ -98,22 +109,53 @@ fn provider_words(source: &Source, module: &str) -> Vec<String> {
 }
 
 pub(crate) fn is_provider_word(text: &str) -> bool {
-    let own = text.replace("twilio_sid", "").replace("TWILIO_", "");
-    let has = |word: &str| own.to_lowercase().contains(word);
-    let is_code = text.len() == 5 && text.parse().is_ok_and(|n| (20_000..65_000).contains(&n));
-    has("twilio")
-        || has("'canceled'")
-        || own == "\"canceled\""
-        || has("partially_delivered")
-        || is_code
+    has_provider_name(text) || has_code(text)
 }
 
-/// The same for a statement: its comments aside.
+fn has_provider_name(text: &str) -> bool {
+    let mut own = text.to_owned();
+    for fixed in FIXED {
+        own = own.replace(fixed, "");
+    }
+    let own = own.to_lowercase();
+    PROVIDER_WORDS.iter().any(|word| own.contains(word)) || own == "\"canceled\""
+}
+
+/// Whether one of Twilio's codes is in a text.
+fn has_code(text: &str) -> bool {
+    let is_code =
+        |word: &str| word.len() == 5 && word.parse().is_ok_and(|n| (20_000..65_000).contains(&n));
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .any(is_code)
+}
+
+/// Names in Twilio's words that users write: the column and the settings.
+const FIXED: &[&str] = &[
+    "twilio_sid",
+    "TWILIO_",
+    "SMS_FROM_NUMBER",
+    "MESSAGING_SERVICE_SID",
+    "messaging_service_sid",
+];
+
+/// Twilio's name, and its words for statuses and sender pools.
+const PROVIDER_WORDS: &[&str] = &[
+    "twilio",
+    "'canceled'",
+    "partially_delivered",
+    "messaging service",
+    "messagingservice",
+    "mg[0-9a-f",
+];
+
+/// The same for a statement: its comments aside, and for codes its literals, which may be SQLSTATEs.
 pub(crate) fn provider_words_of_sql(text: &str) -> Vec<&str> {
     let code = text
         .lines()
         .map(|line| line.split("--").next().unwrap_or(line));
-    code.filter(|line| is_provider_word(line)).collect()
+    let has_number = |line: &str| line.split('\'').step_by(2).any(has_code);
+    code.filter(|line| has_provider_name(line) || has_number(line))
+        .collect()
 }
 
 fn complain(source: &Source, line: usize, what: &str) -> String {

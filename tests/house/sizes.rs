@@ -1,4 +1,4 @@
-//! The largest size of a file and of an SQL statement.
+//! The largest size of a file, of an SQL statement, and of a line of comment.
 
 use std::path::Path;
 
@@ -8,10 +8,13 @@ use crate::source;
 const FILE_MAX: usize = 350;
 
 /// The most lines of an SQL statement.
-const STATEMENT_MAX: usize = 110;
+pub(crate) const STATEMENT_MAX: usize = 110;
+
+/// The most characters of a line of comment. rustfmt does not wrap those.
+const COMMENT_MAX: usize = 120;
 
 pub(crate) fn broken(root: &Path) -> Vec<String> {
-    let mut broken = Vec::new();
+    let mut broken = comments(root);
     let mut files = Vec::new();
     source::collect(&root.join("src"), "rs", &mut files);
     for path in files {
@@ -20,10 +23,9 @@ pub(crate) fn broken(root: &Path) -> Vec<String> {
         broken.extend(too_long(&name, lines, FILE_MAX));
     }
     let mut files = Vec::new();
-    // Not those of migrations: files that have landed are not changed any more.
-    for below in ["src", "triggers"] {
-        source::collect(&root.join(below), "sql", &mut files);
-    }
+    // Not those of migrations: files that have landed are not changed any more. Those of the store are measured with
+    // their expressions, in `statements`.
+    source::collect(&root.join("triggers"), "sql", &mut files);
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.strip_prefix(root).unwrap().display().to_string();
@@ -32,6 +34,42 @@ pub(crate) fn broken(root: &Path) -> Vec<String> {
         }
     }
     broken
+}
+
+/// The lines of comment that are too long, in sources and SQL, but for the dumps of earlier states.
+fn comments(root: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for (below, ending) in [
+        ("src", "rs"),
+        ("tests", "rs"),
+        ("src", "sql"),
+        ("triggers", "sql"),
+    ] {
+        source::collect(&root.join(below), ending, &mut files);
+    }
+    let mut broken = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root).unwrap().display();
+        broken.extend(long_comments(&text).map(|line| {
+            format!("{name}:{line}: a line of comment has over {COMMENT_MAX} characters: wrap it")
+        }));
+    }
+    broken
+}
+
+/// The numbers of the lines of comment in a text that are too long.
+pub(crate) fn long_comments(text: &str) -> impl Iterator<Item = usize> {
+    let is_comment = |line: &str| {
+        ["//", "--"]
+            .iter()
+            .any(|mark| line.trim_start().starts_with(mark))
+    };
+    let is_long = move |line: &str| is_comment(line) && line.chars().count() > COMMENT_MAX;
+    let lines = (1..).zip(text.lines());
+    lines
+        .filter(move |(_, line)| is_long(line))
+        .map(|(number, _)| number)
 }
 
 fn too_long(what: &str, lines: usize, most: usize) -> Option<String> {

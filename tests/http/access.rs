@@ -1,7 +1,7 @@
 //! Who may see what is inside.
 
-use punctual::reactor::limits::HttpLimits;
-use punctual::reactor::report::Missing;
+use punctual::limits::HttpLimits;
+use punctual::reactor::report::{Missing, Remark};
 
 use crate::server::{OPERATOR_TOKEN, Reactor, Server, TOKEN};
 
@@ -116,4 +116,29 @@ async fn health_is_open_to_everyone() {
     let live = server.send_bare("GET /healthz", &from_afar).await;
     let ready = server.send_bare("GET /readyz", &from_afar).await;
     assert_eq!((live.status, ready.status), (200, 503));
+}
+
+/// Who has no token learns that something is wrong, and no name of a trigger, a policy or a table.
+#[tokio::test]
+async fn readiness_names_triggers_only_to_those_with_a_token() {
+    let remark = || Remark {
+        kind: "no_effect",
+        text: "trigger swallow may drop changes".into(),
+    };
+    let right = format!("Authorization: Bearer {TOKEN}");
+    let wrong = "Authorization: Bearer wrong".to_owned();
+    let missing = Reactor::Answers(vec![Missing::Sending(remark()), Missing::Window]);
+    for (reactor, status) in [(missing, 503), (Reactor::Remarks(vec![remark()]), 200)] {
+        let server = Server::start(reactor, HttpLimits::default()).await;
+        for (header, in_full) in [(None, false), (Some(&wrong), false), (Some(&right), true)] {
+            let host = ["Host: lb.example"].into_iter();
+            let headers: Vec<&str> = host.chain(header.map(String::as_str)).collect();
+            let ready = server.send_bare("GET /readyz", &headers).await;
+            assert_eq!(ready.status, status);
+            assert_eq!(ready.body.contains("swallow"), in_full, "{}", ready.body);
+            assert_eq!(ready.body.contains("no_effect"), !in_full, "{}", ready.body);
+            // What has no name is shown to everybody.
+            assert_eq!(ready.body.contains("not loaded"), status == 503);
+        }
+    }
 }

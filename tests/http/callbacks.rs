@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::http::{Endpoint, HttpState, Tokens, bind, serve, serve_callbacks};
+use punctual::limits::HttpLimits;
 use punctual::message::InstanceId;
 use punctual::provider::twilio::TwilioCallbacks;
-use punctual::provider::twilio::callback::STATUS_PATH;
-use punctual::reactor::limits::HttpLimits;
+use punctual::provider::twilio::callback::status_path;
 use punctual::receipt::CallbackHandler;
 use punctual::store::{Dsn, Store};
 use tokio::net::TcpStream;
@@ -34,7 +34,7 @@ fn handler() -> CallbackHandler {
     let away = Dsn::parse("postgres://nobody@127.0.0.1:1/none").unwrap();
     let store = Store::new(away.pool(1), InstanceId::fresh());
     let callbacks = Arc::new(TwilioCallbacks::new(&public, token.into()));
-    CallbackHandler::new(callbacks, store, Arc::default(), Arc::default())
+    CallbackHandler::new(vec![callbacks], store, Arc::default(), Arc::default())
 }
 
 /// Everything on one address, or callbacks on one of their own.
@@ -94,7 +94,7 @@ async fn only_what_is_signed_gets_in() {
             assert_eq!(answer.status, expected, "{why}, own address: {own}");
             // On another path there is nothing to promise.
             if expected != 404 {
-                crate::openapi::check(&document, STATUS_PATH, "post", &answer);
+                crate::openapi::check(&document, &status_path(None), "post", &answer);
             }
         };
         let json = form(SIGNED).replace("x-www-form-urlencoded", "json");

@@ -3,8 +3,12 @@
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use punctual::http::{RuntimeDir, TokenKind};
+use punctual::message::MessageId;
+use punctual::reactor::events::{EventKind, MessageEvent};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 
-use crate::server::{Reactor, Server, TOKEN, impatient, report};
+use crate::server::{Reactor, Server, TOKEN, at, id, impatient, report};
 
 async fn timers(args: &[&str], env: &[(&str, &str)]) -> Assert {
     punctual(&[&["timers"], args].concat(), env).await
@@ -148,4 +152,90 @@ async fn says_what_to_do_when_nobody_answers() {
         text.contains("503") && text.contains("did not respond in time"),
         "{text}"
     );
+}
+
+/// The events that `tail` prints.
+struct Tail(
+    tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
+    tokio::process::Child,
+);
+
+impl Tail {
+    fn start(args: &[&str], url: &str) -> Self {
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_punctual"))
+            .args([&["tail", "--json", "--url", url], args].concat())
+            .env_clear()
+            .env("PUNCTUAL_DEBUG_TOKEN", TOKEN)
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = tokio::io::BufReader::new(child.stdout.take().unwrap());
+        Self(output.lines(), child)
+    }
+
+    async fn next(&mut self) -> serde_json::Value {
+        let line = self.0.next_line().await.unwrap().unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+/// The latest events, then each as it happens, and only those that are wanted.
+#[tokio::test]
+async fn tail_prints_events_as_they_happen() {
+    let server = Server::ready().await;
+    let happens = |n: u128, what: EventKind| {
+        let us = i64::try_from(n).unwrap();
+        let event = MessageEvent::new(at(us), MessageId(id(n)), what);
+        server.metrics.publish(vec![event], 0);
+    };
+    happens(1, EventKind::Sent);
+    happens(2, EventKind::Armed);
+    let url = format!("http://{}/", server.addr);
+    let mut tail = Tail::start(&["--event", "sent,failed"], &url);
+    assert_eq!(tail.next().await["event"], "sent");
+    happens(3, EventKind::Moved);
+    happens(4, EventKind::Failed);
+    let failed = tail.next().await;
+    assert_eq!(
+        (&failed["event"], &failed["id"]),
+        (&json!("failed"), &json!(id(4)))
+    );
+
+    let wrong = [("PUNCTUAL_DEBUG_TOKEN", "wrong-but-long-enough")];
+    let wrong = punctual(&["tail", "--url", &url], &wrong).await;
+    assert!(stderr(&wrong.failure().code(1)).contains("responded 401"));
+    let unknown = punctual(&["tail", "--event", "teapot"], &[]).await;
+    unknown.failure().code(64);
+}
+
+/// A daemon that restarts repeats its latest events: none is printed twice, and none is missed.
+#[tokio::test]
+async fn tail_connects_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let mut tail = Tail::start(&[], &url);
+    let event = |n: u128| {
+        let event = MessageEvent::new(at(0), MessageId(id(n)), EventKind::Sent);
+        format!(
+            "event: sent\ndata: {}\n\n",
+            serde_json::to_string(&event).unwrap()
+        )
+    };
+    for events in [event(1), event(1) + &event(2)] {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        let (reads, mut writes) = stream.split();
+        let mut request = tokio::io::BufReader::new(reads).lines();
+        while !request.next_line().await.unwrap().unwrap().is_empty() {}
+        writes
+            .write_all(format!("{head}{events}").as_bytes())
+            .await
+            .unwrap();
+    }
+    for n in [1, 2] {
+        assert_eq!(tail.next().await["id"], json!(id(n)));
+    }
+    tail.1.kill().await.unwrap();
 }

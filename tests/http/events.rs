@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use punctual::limits::HttpLimits;
 use punctual::message::MessageId;
 use punctual::reactor::events::{EventKind, MessageEvent};
-use punctual::reactor::limits::HttpLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::reactor::limits::HttpLimits;
+use punctual::limits::HttpLimits;
 use tokio::io::AsyncWriteExt;
 
 use crate::server::{Reactor, Response, Server, impatient};

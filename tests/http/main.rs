@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod access;
+mod acts;
 mod callbacks;
 mod command;
 mod events;
@@ -12,3 +13,10 @@ mod metrics;
 mod openapi;
 mod routes;
 mod server;
+
+#[allow(dead_code, reason = "shared with the tests of the store")]
+#[path = "../pg/harness.rs"]
+mod harness;
+#[allow(dead_code, reason = "shared with the tests of the store")]
+#[path = "../pg/rows.rs"]
+mod rows;

@@ -1,10 +1,10 @@
-//! The document at `/openapi.json` says what the routes do, and all of it.
+//! The document at `/openapi.json` is made from the routes; it is valid, and says what they answer.
 
 use std::collections::BTreeSet;
 
+use punctual::limits::HttpLimits;
 use punctual::message::{Category, MessageId};
 use punctual::reactor::events::{EventKind, Late, MessageEvent};
-use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::Missing;
 use serde_json::{Value, json};
 
@@ -67,7 +67,10 @@ pub(crate) fn check(document: &Value, path: &str, method: &str, answer: &Respons
         (Some(kind), None) => assert!(answer.body.is_empty(), "{what} has a body of {kind}"),
         (None, Some(_)) => panic!("{what} has no content: {answer:?}"),
     }
-    for (header, _) in response["headers"].as_object().into_iter().flatten() {
+    for (header, of) in response["headers"].as_object().into_iter().flatten() {
+        if of["required"] == false {
+            continue;
+        }
         assert!(
             answer.head.contains(&format!("\r\n{header}: ")),
             "{what} has no {header}: {answer:?}"
@@ -127,6 +130,41 @@ const fn post(
 const PAGE: &str = "/messages/00000000-0000-0000-0000-000000000001";
 const MESSAGE: &str = "/debug/messages/00000000-0000-0000-0000-000000000001";
 
+const OPERATOR: &[&str] = &[
+    "Host: localhost",
+    "Authorization: Bearer s3cret-of-the-operator",
+];
+
+/// Each with the token to look, with none, with parameters that cannot be used, and without a database.
+const ACTS: &[(&str, &str, &str)] = &[
+    ("/api/messages/cancel", "?user=x", "?status=pending"),
+    (
+        "/api/messages/reschedule",
+        "?status=pending",
+        "?status=pending&later=1m",
+    ),
+    (
+        "/api/messages/retry",
+        "?status=failed&at=x",
+        "?status=failed",
+    ),
+    (
+        "/api/messages/resolve",
+        "?status=unconfirmed",
+        "?status=unconfirmed&decision=cancel",
+    ),
+    ("/api/messages/{id}/cancel", "?at=x", ""),
+    ("/api/messages/{id}/reschedule", "", "?earlier=1m"),
+    ("/api/messages/{id}/retry", "?sid=x", ""),
+    (
+        "/api/messages/{id}/resolve",
+        "?decision=lost",
+        "?decision=resend",
+    ),
+    ("/api/pause", "?user=", ""),
+    ("/api/resume", "?confirm=x", ""),
+];
+
 /// One after the other: the wrong tokens are ten, and the next is one too many.
 const CASES: &[Case] = &[
     get("/", RIGHT, 200),
@@ -146,6 +184,9 @@ const CASES: &[Case] = &[
         &get("/api/messages", RIGHT, 400),
     ),
     at_target("/api/messages?limit=0", &get("/api/messages", RIGHT, 400)),
+    get("/api/pauses", RIGHT, 404),
+    get("/api/pauses", BARE, 401),
+    at_target("/api/pauses?x=1", &get("/api/pauses", RIGHT, 400)),
     get("/api/stats", RIGHT, 404),
     get("/api/stats", BARE, 401),
     at_target("/api/stats?by=week", &get("/api/stats", RIGHT, 400)),
@@ -231,6 +272,23 @@ async fn every_answer_is_as_the_document_says() {
     for case in CASES {
         run(&document, &server, case).await;
     }
+    for (path, bad, good) in ACTS {
+        for (headers, query, status) in [
+            (BARE, good, 401),
+            (RIGHT, good, 403),
+            (OPERATOR, bad, 400),
+            (OPERATOR, good, 404),
+        ] {
+            let target = path.replace("{id}", "00000000-0000-0000-0000-000000000001") + query;
+            let raw = format!(
+                "POST {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n{}\r\n\r\n",
+                headers.join("\r\n")
+            );
+            let answer = server.send_raw(&raw).await;
+            assert_eq!(answer.status, status, "{target}: {answer:?}");
+            check(&document, path, "post", &answer);
+        }
+    }
     let missing = vec![Missing::Window];
     let unready = Server::start(Reactor::Answers(missing), HttpLimits::default()).await;
     run(&document, &unready, &get("/readyz", BARE, 503)).await;
@@ -244,7 +302,7 @@ async fn every_answer_is_as_the_document_says() {
 async fn events_are_as_the_document_says() {
     let document = document().await;
     let schema = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
-    let kinds = &document["components"]["schemas"]["Event"]["properties"]["event"]["enum"];
+    let kinds = &document["components"]["schemas"]["EventKind"]["enum"];
     let all: Vec<_> = EventKind::ALL.iter().map(|what| what.as_str()).collect();
     assert_eq!(*kinds, json!(all));
     for what in EventKind::ALL {
@@ -283,24 +341,96 @@ async fn events_are_as_the_document_says() {
     assert_eq!(seen, BTreeSet::from(["Event", "More", "State"]));
 }
 
-/// Every route of the sources stands in the document, and the other way round.
+/// By the official schema of the format (its licence: Apache-2.0).
+#[tokio::test]
+async fn the_document_is_valid() {
+    let official = include_str!("openapi-3.1.schema.json");
+    let official = serde_json::from_str(official).unwrap();
+    let validator = jsonschema::validator_for(&official).unwrap();
+    let document = document().await;
+    let wrong: Vec<String> = validator
+        .iter_errors(&document)
+        .map(|e| format!("{}: {e}", e.instance_path()))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    // Each `$ref` leads somewhere, and each operation has a name of its own.
+    let mut names = BTreeSet::new();
+    let mut values = vec![&document];
+    while let Some(value) = values.pop() {
+        resolve(&document, value);
+        values.extend(value.as_object().into_iter().flat_map(|of| of.values()));
+        values.extend(value.as_array().into_iter().flatten());
+        if let Some(name) = value.get("operationId").and_then(Value::as_str) {
+            assert!(names.insert(name), "{name}");
+        }
+    }
+    assert!(names.len() > 28, "{names:?}");
+}
+
+/// A route is registered with its description, and in no other way; the callbacks' paths depend on the accounts.
 #[tokio::test]
 async fn the_document_has_every_route() {
     let document = document().await;
-    let paths = document["paths"].as_object().unwrap();
-    let documented: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
-    let mut routes = BTreeSet::from([
-        punctual::provider::twilio::callback::STATUS_PATH.to_owned(),
-        punctual::provider::twilio::callback::INBOUND_PATH.to_owned(),
-    ]);
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/mod.rs");
-    let source = std::fs::read_to_string(source).unwrap();
-    let debug = source.find("let debug = ").unwrap()..source.find("let inside = ").unwrap();
-    for (place, _) in source.match_indices(".route(\"") {
-        let path = source[place + 8..].split('"').next().unwrap();
-        let below = if debug.contains(&place) { "/debug" } else { "" };
-        routes.insert(format!("{below}{path}"));
+    let callbacks = [
+        punctual::provider::twilio::callback::status_path(None),
+        punctual::provider::twilio::callback::inbound_path(None),
+    ];
+    for path in callbacks {
+        assert!(document["paths"][&path]["post"].is_object(), "{path}");
     }
-    let routes: BTreeSet<&str> = routes.iter().map(String::as_str).collect();
-    assert_eq!(routes, documented);
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http");
+    let mut directories = vec![std::path::PathBuf::from(sources)];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|of| of == "rs")
+                && !path.ends_with("callbacks.rs")
+            {
+                let source = std::fs::read_to_string(&path).unwrap();
+                assert!(
+                    !source.contains(".route("),
+                    "{} has a bare route",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+/// An unknown parameter is answered with those that are known: they are those of the document.
+#[tokio::test]
+async fn the_document_has_every_parameter() {
+    let document = document().await;
+    let server = Server::ready().await;
+    for (path, method) in [
+        ("/api/messages", "get"),
+        ("/api/stats", "get"),
+        ("/api/pause", "post"),
+        ("/api/resume", "post"),
+    ] {
+        let line = format!("{} {path}?unknown=1", method.to_uppercase());
+        let token = "Authorization: Bearer s3cret-of-the-operator";
+        let headers = ["Host: localhost", "Content-Length: 0", token];
+        let answer = server.send_bare(&line, &headers).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        let answer: Value = serde_json::from_str(&answer.body).unwrap();
+        let error = answer["error"].as_str().unwrap();
+        let (_, known) = error
+            .split_once("known are ")
+            .unwrap_or_else(|| panic!("{error}"));
+        let known: BTreeSet<&str> = known
+            .split([',', ' '])
+            .filter(|name| !name.is_empty())
+            .collect();
+        let parameters = document["paths"][path][method]["parameters"]
+            .as_array()
+            .unwrap();
+        let documented: BTreeSet<&str> = parameters
+            .iter()
+            .map(|of| of["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(documented, known, "{path}");
+    }
 }

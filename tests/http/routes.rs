@@ -1,8 +1,8 @@
 //! What each route answers.
 
 use punctual::http::bind;
+use punctual::limits::HttpLimits;
 use punctual::message::MessageId;
-use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::{Missing, TimersQuery};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ async fn timers_have_the_shape_of_the_interface() {
         "clock": {"offset_us": -120, "uncertainty_us": 300},
         "listener": {"connected": true, "since": "2026-01-01T08:59:00.000000Z",
                      "last_notice_at": null, "resyncs": 1},
-        "window": {"until": "2026-01-01T10:00:00.000000Z", "armed": 2, "beyond": 140},
+        "window": {"until": "2026-01-01T10:00:00.000000Z", "armed": 2, "waiting": 1002, "beyond": 140},
         "breaker": {"open": false, "since": null, "next_probe_at": null, "category": null, "reason": null},
         "lanes": [{"account": "default", "channel": "sms", "lanes": 1, "refused": 0,
                    "breaker": {"open": false, "since": null, "next_probe_at": null, "category": null,

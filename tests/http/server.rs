@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::http::{Endpoint, HttpState, Question, RuntimeDir, Socket, Tokens, bind, serve};
+use punctual::limits::HttpLimits;
 use punctual::message::{InstanceId, MessageId, Moment};
 use punctual::metrics::Metrics;
-use punctual::reactor::limits::HttpLimits;
 use punctual::reactor::report::{
     BreakerReport, ClockReport, DatabaseReport, DensityReport, JournalReport, LaneReport,
     LatenessReport, ListenerReport, LoadReport, Missing, Overview, PaceReport, PauseReport,
-    Readiness, RestoreReport, SlowedReport, TimerKind, TimerReport, TimerState, TimersQuery,
-    TimersReport, WheelLevel, WindowReport,
+    Readiness, Remark, RestoreReport, SlowedReport, TimerKind, TimerReport, TimerState,
+    TimersQuery, TimersReport, WheelLevel, WindowReport,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -25,6 +25,8 @@ use uuid::Uuid;
 pub(crate) enum Reactor {
     /// Answers at once; what is missing for readiness is given.
     Answers(Vec<Missing>),
+    /// Is ready, with these remarks.
+    Remarks(Vec<Remark>),
     /// Takes questions and keeps them.
     Hangs,
     /// Is not there any more.
@@ -165,8 +167,9 @@ async fn play(
     mut inbox: mpsc::Receiver<Question>,
     asked: mpsc::UnboundedSender<TimersQuery>,
 ) {
-    let missing = match reactor {
-        Reactor::Answers(missing) => missing,
+    let (missing, remarks) = match reactor {
+        Reactor::Answers(missing) => (missing, Vec::new()),
+        Reactor::Remarks(remarks) => (Vec::new(), remarks),
         Reactor::Gone => return,
         Reactor::Hangs => {
             let mut kept = Vec::new();
@@ -189,11 +192,10 @@ async fn play(
                 let _ = reply.send(overview(timers));
             }
             Question::Ready { reply } => {
-                let missing = missing.clone();
                 let _ = reply.send(Readiness {
-                    missing,
+                    missing: missing.clone(),
                     held_before: None,
-                    remarks: Vec::new(),
+                    remarks: remarks.clone(),
                 });
             }
         }
@@ -228,6 +230,7 @@ pub(crate) fn report() -> TimersReport {
         window: WindowReport {
             until: Some(at(3_600_000_000)),
             armed: 2,
+            waiting: Some(1_002),
             beyond: Some(140),
         },
         breaker: BreakerReport::default(),
@@ -278,6 +281,7 @@ pub(crate) fn report() -> TimersReport {
             kind: TimerKind::Message,
             state: TimerState::Armed,
             attempt: 0,
+            part: None,
             version: 3,
             owner: InstanceId(id(7)),
             lane: "default/sms".to_owned(),

@@ -6,10 +6,10 @@ use punctual::message::{
     AttemptToken, Channel, InstanceId, LedgerOutcome, MessageId, Moment, PaceId, Part, PauseKey,
     Priority, Status,
 };
-use punctual::reactor::{Next, Record, Settlement, Wait};
+use punctual::settle::{Next, Record, Settlement, Wait};
 use uuid::Uuid;
 
-use crate::model::{Change, address};
+use crate::model::{Change, SENDER, address};
 
 /// What is later than this is too late. Between what the deeds call overdue and long past.
 pub(crate) const MAX_LATENESS: Duration = Duration::from_secs(3600);
@@ -175,6 +175,14 @@ pub(crate) fn instance(by: u64) -> InstanceId {
 pub(crate) fn campaign(n: u64) -> Uuid {
     Uuid::from_u128(0xC << 120 | u128::from(n))
 }
+
+/// What has the `n`th pace: a campaign, or [`RATE`] the sender of all texts.
+pub(crate) fn queue(n: u64) -> Uuid {
+    if n == RATE { SENDER } else { campaign(n) }
+}
+
+/// The number of the pace that is a rate.
+pub(crate) const RATE: u64 = 3;
 
 /// The pace of the `n`th campaign.
 pub(crate) fn pace(n: u64) -> PaceId {

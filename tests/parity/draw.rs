@@ -7,9 +7,9 @@ use punctual::message::{
     Channel, LedgerOutcome, Moment, Part, PauseKey, PauseScope, ProviderSid, Status,
 };
 use punctual::policy::{Reason, ReasonKind};
-use punctual::reactor::{Next, Settled, Settlement, Wait};
+use punctual::settle::{Next, Settled, Settlement, Wait};
 
-use crate::deed::{Deed, Told, Wish, message, name, token_name};
+use crate::deed::{Deed, RATE, Told, Wish, message, name, token_name};
 use crate::dice::Dice;
 use crate::model::Database;
 
@@ -50,11 +50,11 @@ impl Draw {
             0..=18 => self.user(db),
             // What has a pace is mostly without one again soon, so that there is something to claim by its id.
             19 => Deed::SetPace {
-                campaign: self.dice.pick(&[1, 2]),
+                campaign: self.dice.pick(&[1, 2, RATE]),
                 gaps: self.dice.pick(&[(1, 1), (1, 3), (3_600, 7_200)]),
             },
             20 | 21 => Deed::RemovePace {
-                campaign: self.dice.pick(&[1, 2]),
+                campaign: self.dice.pick(&[1, 2, RATE]),
             },
             22..=25 => self.claim_paced(by),
             26 => Deed::Pause {
@@ -247,7 +247,11 @@ impl Draw {
     }
 
     fn claim_paced(&mut self, by: u64) -> Deed {
-        let campaigns: &[u64] = if self.dice.chance(500) { &[1, 2] } else { &[1] };
+        let campaigns: &[u64] = if self.dice.chance(500) {
+            &[1, 2, RATE]
+        } else {
+            &[1]
+        };
         // Its row is not known before.
         let first = self.tokens.len() as u64 + 1;
         let asks: Vec<_> = campaigns.iter().copied().zip(first..).collect();

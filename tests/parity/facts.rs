@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-use punctual::message::{Claim, Moment, PaceId, PacedAnswer, PauseKey, RowState};
+use punctual::message::{Claim, Moment, PaceId, PacedResponse, PauseKey, RowState};
 use punctual::reactor::Upcoming;
 use uuid::Uuid;
 
@@ -34,13 +34,13 @@ pub(crate) fn time(facts: &mut Facts, key: impl Into<String>, value: Option<Mome
     facts.insert(key.into(), fact);
 }
 
-/// Where `real` is not as `expected`. A moment that the step of length `span` took from the
-/// clock may be later by as much.
+/// Where `real` is not as `expected`. A moment that a step of length `span` took from the clock may differ by as much.
 pub(crate) fn differences(expected: &Facts, real: &Facts, span: Duration) -> Vec<String> {
     let keys: BTreeSet<_> = expected.keys().chain(real.keys()).collect();
+    let micros = u64::try_from(span.as_micros()).unwrap();
     let agree = |key: &str| match (expected.get(key), real.get(key)) {
         (Some(Fact::Time(model)), Some(Fact::Time(real))) => {
-            model <= real && real.since(*model) <= span
+            model.micros_from(*real).unsigned_abs() <= micros
         }
         (model, real) => model == real,
     };
@@ -142,21 +142,22 @@ pub(crate) fn of_paces(facts: &mut Facts, paces: &BTreeMap<Uuid, Pace>) {
     }
 }
 
-pub(crate) fn of_paced(facts: &mut Facts, id: PaceId, answer: &PacedAnswer<Claim>) {
+pub(crate) fn of_paced(facts: &mut Facts, id: PaceId, answer: &PacedResponse<Claim>) {
     let key = format!("pace {id}");
     match answer {
-        PacedAnswer::Won(paced) => {
+        PacedResponse::Won(paced) => {
             of_claim(facts, &paced.claim);
             word(facts, &key, format!("won {}", name(paced.id)));
             time(facts, format!("{key} latest"), Some(paced.latest));
             time(facts, format!("{key} next"), Some(paced.next));
         }
-        PacedAnswer::Wait(due) => {
+        PacedResponse::Wait(due) => {
             let told = format!("waits, {} {}, lane {}", due.scope, due.what, due.lane);
             word(facts, &key, told);
             time(facts, format!("{key} at"), Some(due.at));
         }
-        PacedAnswer::Idle => word(facts, &key, "idle"),
+        PacedResponse::OptedOut(id) => word(facts, &key, format!("cancelled {}", name(*id))),
+        PacedResponse::Idle => word(facts, &key, "idle"),
     }
 }
 

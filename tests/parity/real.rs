@@ -6,23 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, InstanceId, MessageId, Moment, PaceId, PacedAnswer,
-    PauseKey, PauseScope, Priority,
+    AttemptToken, Channel, ClaimResponse, InstanceId, MessageId, Moment, PaceId, PaceKey,
+    PaceScope, PacedResponse, PauseKey, PauseScope, Priority,
 };
 use punctual::policy::{Cleared, Rules};
-use punctual::reactor::Record;
+use punctual::schedule::RATE_SLACK;
+use punctual::settle::Record;
 use punctual::store::{Store, StoreError, paces, pauses};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use crate::deed::{
-    Deed, MAX_LATENESS, PART_GAP, at, attempt, campaign, instance, message, name, pace, texts,
-    token_name,
+    Deed, MAX_LATENESS, PART_GAP, RATE, at, attempt, campaign, instance, message, name, pace,
+    texts, token_name,
 };
 use crate::facts::{self, Facts, of_state, word};
 use crate::harness::TestDb;
-use crate::model::{Attempt, Pace, Row};
+use crate::model::{Attempt, Pace, Row, SENDER, SENDER_NUMBER};
 use crate::session::Session;
 
 /// How long an instance that is dead has been silent. Short, because the server itself must
@@ -31,6 +32,9 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(100);
 
 /// The seed of all paces.
 pub(crate) const SEED: i64 = 7;
+
+/// The burst of all rates.
+pub(crate) const BURST: i32 = 2;
 
 /// When the next slot of a pace that is set begins, and how far a claim from paces looks ahead: seconds from the start.
 pub(crate) const OVERDUE: i64 = -600;
@@ -63,7 +67,7 @@ const ROWS: &str = "select id, status, channel, to_number, body, priority, sched
 
 const PAUSES: &str = "select scope, what, nullif(until, 'infinity') as until, until = 'infinity' as is_open from punctual.pauses";
 
-const PACES: &str = "select id, what::uuid as campaign, seed, position, next_at, token, slot,
+const PACES: &str = "select id, case scope when 'campaign' then what::uuid end as campaign, burst, seed, position, next_at, token, slot,
     (extract(epoch from gap_min) * 1000000)::bigint as gap_min, (extract(epoch from gap_max) * 1000000)::bigint as gap_max
   from punctual.paces";
 
@@ -115,6 +119,7 @@ impl Real {
         let db = TestDb::new().await;
         let rules = Rules {
             part_gap: PART_GAP,
+            default_sender: SENDER_NUMBER.parse().ok(),
             ..Rules::default()
         };
         let store = |by| Store::new(db.dsn().pool(2), instance(by)).with_rules(&rules);
@@ -292,7 +297,8 @@ impl Real {
                 "expired",
                 self.store(1)
                     .expire(MAX_LATENESS, self.quarantined, 1_000)
-                    .await?,
+                    .await?
+                    .len(),
             ),
             Deed::TimesAhead { by } => self.times_ahead(*by, answer).await?,
             Deed::OrphanedClaims { by } => {
@@ -340,16 +346,17 @@ impl Real {
         let asks: Vec<_> = asks.collect();
         for (id, told) in self.store(by).claim(&asks, lease).await?.answers {
             match told {
-                ClaimAnswer::Won(claim) => facts::of_claim(answer, &claim),
-                ClaimAnswer::Lost(state) => {
+                ClaimResponse::Won(claim) => facts::of_claim(answer, &claim),
+                ClaimResponse::Lost(state) => {
                     of_state(answer, &format!("lost {}", name(id)), &state);
                 }
-                ClaimAnswer::Paused(state) => {
+                ClaimResponse::Paused(state) => {
                     of_state(answer, &format!("paused {}", name(id)), &state);
                 }
-                ClaimAnswer::Paced(state) => {
+                ClaimResponse::Paced(state) => {
                     of_state(answer, &format!("paced {}", name(id)), &state);
                 }
+                ClaimResponse::OptedOut => unreachable!("nobody opts out here"),
             }
         }
         Ok(())
@@ -365,29 +372,31 @@ impl Real {
         match deed {
             Deed::Pause { key, until } => {
                 let until = until.map_or(Moment::MAX, |s| at(start, s));
-                pauses::pause(&self.admin, key, until, None).await?;
+                pauses::pause(&self.admin, key, until, None, None).await?;
             }
             Deed::Resume { key } => {
                 pauses::resume(&self.admin, key).await?;
             }
             Deed::SetPace { campaign: n, gaps } => self.set_pace(*n, *gaps, start).await?,
             Deed::RemovePace { campaign: n } => {
-                paces::remove(&self.admin, campaign(*n)).await?;
+                paces::remove(&self.admin, &key(*n)).await?;
             }
             Deed::ClaimPaced { by, asks, lease } => {
-                let asks = asks.iter().map(|(n, token)| (pace(*n), attempt(*token)));
+                let asks = asks
+                    .iter()
+                    .map(|(n, token)| (pace(*n), attempt(*token), RATE_SLACK));
                 let asks: Vec<_> = asks.collect();
                 let until = at(start, WINDOW);
                 let store = self.store(*by);
                 let mut won = store.claim_paced(&asks, *lease, 0).await?.won;
-                let of: Vec<_> = asks.iter().map(|(id, _)| *id).collect();
+                let of: Vec<_> = asks.iter().map(|(id, ..)| *id).collect();
                 let mut waits = store.paces(Some(&of), until).await?;
                 for id in of {
                     let wait = waits.iter().position(|due| due.id == id);
                     let answered = match (won.remove(&id), wait) {
-                        (Some(paced), _) => PacedAnswer::Won(Box::new(paced)),
-                        (None, Some(at)) => PacedAnswer::Wait(waits.swap_remove(at)),
-                        (None, None) => PacedAnswer::Idle,
+                        (Some(paced), _) => PacedResponse::Won(Box::new(paced)),
+                        (None, Some(at)) => PacedResponse::Wait(waits.swap_remove(at)),
+                        (None, None) => PacedResponse::Idle,
                     };
                     facts::of_paced(answer, id, &answered);
                 }
@@ -400,13 +409,15 @@ impl Real {
     /// With an id and a seed that the model knows.
     async fn set_pace(&self, n: u64, gaps: (u64, u64), start: Moment) -> Result<(), StoreError> {
         let (min, max) = (Duration::from_secs(gaps.0), Duration::from_secs(gaps.1));
-        paces::set(&self.admin, campaign(n), (min, max)).await?;
+        let key = key(n);
+        let (max, burst) = if n == RATE { (min, BURST) } else { (max, 1) };
+        paces::set(&self.admin, &key, (min, max), burst).await?;
         let sql = format!(
             "update punctual.paces set id = '{}', seed = {SEED},
                     next_at = $1
               where what = '{}'",
             pace(n),
-            campaign(n)
+            key.what
         );
         let next = at(start, OVERDUE).to_utc().unwrap();
         self.admin.execute(&sql, &[&next]).await.unwrap();
@@ -544,6 +555,15 @@ fn pause(row: &tokio_postgres::Row) -> (PauseKey, Moment) {
     (key, until)
 }
 
+fn key(n: u64) -> PaceKey {
+    let (scope, what) = if n == RATE {
+        (PaceScope::Sender, SENDER_NUMBER.to_owned())
+    } else {
+        (PaceScope::Campaign, campaign(n).to_string())
+    };
+    PaceKey { scope, what }
+}
+
 fn pace_row(row: &tokio_postgres::Row) -> (Uuid, Pace) {
     let moment = |column: &str| -> Option<Moment> {
         let at: Option<chrono::DateTime<chrono::Utc>> = row.get(column);
@@ -553,11 +573,13 @@ fn pace_row(row: &tokio_postgres::Row) -> (Uuid, Pace) {
     let pace = Pace {
         id: PaceId(row.get("id")),
         gaps: (gap("gap_min"), gap("gap_max")),
+        burst: row.get("burst"),
         seed: row.get("seed"),
         position: row.get("position"),
         next: moment("next_at").unwrap(),
         token: row.get::<_, Option<Uuid>>("token").map(AttemptToken),
         slot: moment("slot"),
     };
-    (row.get("campaign"), pace)
+    let campaign: Option<Uuid> = row.get("campaign");
+    (campaign.unwrap_or(SENDER), pace)
 }

@@ -118,6 +118,10 @@ impl Session {
                 .code()
                 .map_or_else(|| e.to_string(), |code| code.code().to_owned()),
         };
+        if done.is_err() {
+            // Postgres reports an error before it releases the locks of what failed: the next answer comes after that.
+            c.batch_execute("").await.unwrap();
+        }
         word(answer, "answer", code);
         self.notices(answer);
         done.ok()

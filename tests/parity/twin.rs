@@ -6,17 +6,20 @@ use std::time::Duration;
 use punctual::message::status::{Writer, transition};
 use punctual::message::{Channel, Moment, Status};
 use punctual::policy::Cleared;
-use punctual::reactor::{Ask, PaceAsk, Record};
+use punctual::reactor::{ClaimRequest, PaceRequest};
+use punctual::schedule::RATE_SLACK;
+use punctual::settle::Record;
 
 use crate::deed::{
-    Deed, MAX_LATENESS, PART_GAP, Wish, at, attempt, campaign, instance, message, name, pace,
+    Deed, MAX_LATENESS, PART_GAP, RATE, Wish, at, attempt, instance, message, name, pace, queue,
     texts, token_name,
 };
 use crate::facts::{self, Facts, of_state, word};
 use crate::model::{Database, Pace, Transaction};
 use crate::mutant::Mutant;
-use crate::real::{AGE, OVERDUE, SEED, SILENCE, Snapshot, WINDOW};
+use crate::real::{AGE, BURST, OVERDUE, SEED, SILENCE, Snapshot, WINDOW};
 
+#[derive(Clone)]
 pub(crate) struct Twin {
     pub(crate) db: Database,
     /// What the times of wishes count from.
@@ -73,7 +76,7 @@ impl Twin {
 
     fn times_ahead(&mut self, answer: &mut Facts, by: u64, now: Moment) {
         self.db.run_ahead(instance(by), AGE);
-        let corrected = self.db.correct_times_ahead(now);
+        let corrected = self.db.correct_times_ahead(1_000, now);
         word(answer, "corrected", format!("{corrected:?}"));
         self.db.live_on(now, AGE);
     }
@@ -152,7 +155,11 @@ impl Twin {
             | Deed::SetPace { .. }
             | Deed::RemovePace { .. }
             | Deed::ClaimPaced { .. } => self.waits(&mut answer, deed, now),
-            Deed::Expire => word(&mut answer, "expired", self.db.expire(MAX_LATENESS, now)),
+            Deed::Expire => word(
+                &mut answer,
+                "expired",
+                self.db.expire(MAX_LATENESS, 1_000, now),
+            ),
             // Neither young nor silent until an hour has passed.
             Deed::Start { by } => self.db.start_instance(instance(*by), now + AGE),
             Deed::Beat { by } => self.db.beat(instance(*by), now + AGE),
@@ -166,7 +173,7 @@ impl Twin {
             Deed::Reap { by } => word(
                 &mut answer,
                 "reaped",
-                self.db.reap(instance(*by), SILENCE, now),
+                self.db.reap(instance(*by), SILENCE, 1_000, now),
             ),
             Deed::Quarantine { before, .. } => {
                 let before = self.db.quarantine_begin(at(self.start, *before));
@@ -191,23 +198,29 @@ impl Twin {
             Deed::Resume { key } => self.db.resume(key, now),
             Deed::SetPace { campaign: n, gaps } => {
                 let seconds = Duration::from_secs;
-                let before = self.db.paces.get(&campaign(*n)).copied();
+                let gaps = (seconds(gaps.0), seconds(gaps.1));
+                let gaps = if *n == RATE { (gaps.0, gaps.0) } else { gaps };
+                let before = self.db.paces.get(&queue(*n)).copied();
+                // Another rate counts anew.
+                let latest = before.filter(|before| *n != RATE || before.gaps == gaps);
                 let new = Pace {
                     id: pace(*n),
-                    gaps: (seconds(gaps.0), seconds(gaps.1)),
+                    gaps,
+                    burst: BURST,
                     seed: SEED,
                     position: before.map_or(0, |pace| pace.position),
                     next: at(self.start, OVERDUE),
-                    token: before.and_then(|pace| pace.token),
-                    slot: before.and_then(|pace| pace.slot),
+                    token: latest.and_then(|pace| pace.token),
+                    slot: latest.and_then(|pace| pace.slot),
                 };
-                self.db.paces.insert(campaign(*n), new);
+                self.db.paces.insert(queue(*n), new);
             }
-            Deed::RemovePace { campaign: n } => drop(self.db.paces.remove(&campaign(*n))),
+            Deed::RemovePace { campaign: n } => drop(self.db.paces.remove(&queue(*n))),
             Deed::ClaimPaced { by, asks, lease } => {
-                let ask = |(n, token): &(u64, u64)| PaceAsk {
+                let ask = |(n, token): &(u64, u64)| PaceRequest {
                     pace: pace(*n),
                     token: attempt(*token),
+                    slack: RATE_SLACK,
                 };
                 let asks: Vec<_> = asks.iter().map(ask).collect();
                 let until = at(self.start, WINDOW);
@@ -278,7 +291,7 @@ impl Twin {
     ) {
         let asks: Vec<_> = asks
             .iter()
-            .map(|(row, token)| Ask {
+            .map(|(row, token)| ClaimRequest {
                 id: message(*row),
                 token: attempt(*token),
             })

@@ -19,6 +19,7 @@ const OPTIONAL: &[(&str, &str, &str)] = &[
     ("messages", "twilio_sid", "text"),
     ("messages", "status", "text"),
     ("messages", "metadata", "jsonb"),
+    ("messages", "scheduled_message_id", "uuid"),
     ("messages", "updated_at", "timestamptz default now()"),
 ];
 
@@ -61,6 +62,7 @@ async fn a_column_that_is_missing_leaves_the_others_written() {
         "direction",
         "from_number",
         "metadata",
+        "scheduled_message_id",
         "status",
         "to_number",
         "twilio_sid",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
-use punctual::message::ClaimAnswer;
+use punctual::message::ClaimResponse;
 
 use crate::calendar::{USER, event, notes, reminder};
 use crate::ours::{claim, store, won};
@@ -60,7 +60,7 @@ async fn stands(world: &World, id: Uuid) -> String {
 
 async fn is_claimed(world: &World, id: Uuid) -> bool {
     let answers = claim(&store(world), &[id]).await;
-    matches!(answers.as_slice(), [ClaimAnswer::Won(_)])
+    matches!(answers.as_slice(), [ClaimResponse::Won(_)])
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn what_is_refused_for_good_is_not_sent_and_ends_as_too_late() {
     run(&world.user, never).await;
     run(&world.user, LATER).await;
     let lateness = std::time::Duration::from_millis(1);
-    let expired = async || store.expire(lateness, None, 10).await.unwrap();
+    let expired = async || store.expire(lateness, None, 10).await.unwrap().len();
     assert_eq!(expired().await, 0, "it may be moved yet");
     assert_eq!(store.follow_missed(25).await.unwrap(), 0);
     assert!(!is_claimed(&world, id).await);
@@ -267,6 +267,52 @@ async fn nobodys_search_path_counts_where_the_owners_rights_do() {
     run(&world.unseen, &gone).await;
 }
 
+/// With a temporary table of the name that the app's trigger has without a schema: it would be found, and its trigger
+/// would have the rights of the owner.
+#[tokio::test]
+async fn nobodys_temporary_table_is_taken_for_the_apps() {
+    for app in [AUDIT, CHECK] {
+        for change in [OPT_OUT, DELETE, LATER, TITLE] {
+            let world = World::new().await;
+            let id = reminded(&world).await;
+            run(&world.user, app).await;
+            let role = format!("mallory_{}", id.simple());
+            let theirs = format!(
+                "create role {role};
+                 grant select, insert, update, delete on scheduled_messages, user_sms_preferences, task_calendar_events to {role};
+                 create table public.calls (by text); grant insert on public.calls to {role};
+                 set role {role};
+                 create temp table audit_log (id uuid, was text, becomes text);
+                 create temp table rules (most int); insert into rules values (1000);
+                 create function pg_temp.call() returns trigger language plpgsql as
+                   $$ begin insert into public.calls values (current_user); return new; end $$;
+                 create trigger call before insert on audit_log for each row execute function pg_temp.call()"
+            );
+            let mallory = world.db.client().await;
+            run(&mallory, &theirs).await;
+            run(&mallory, change).await;
+            assert_eq!(stands(&world, id).await, "pending 00:00:00 ?", "{change}");
+            assert!(!is_claimed(&world, id).await, "{change}");
+            let said = notes(&world, id).await;
+            assert!(
+                said[0].contains("has, or has had, temporary objects"),
+                "{said:?}"
+            );
+            let called = "select count(*) from public.calls";
+            assert_eq!(one::<i64>(&world.unseen, called).await, 0, "{change}");
+            assert_eq!(
+                store(&world).follow_missed(25).await.unwrap(),
+                1,
+                "{change}"
+            );
+            assert_ne!(stands(&world, id).await, "pending 00:00:00 ?", "{change}");
+            drop(mallory);
+            let gone = format!("drop owned by {role}; drop role {role}");
+            run(&world.unseen, &gone).await;
+        }
+    }
+}
+
 /// A role or a database that leaves the app's schema out of the path: the daemon's sessions have it nevertheless,
 /// and keep what else is there.
 #[tokio::test]
@@ -309,6 +355,16 @@ async fn every_other_function_has_a_path_of_its_own() {
         .map(ToOwned::to_owned)
         .collect();
     assert_eq!(without, explained);
+    // Those for apps have the path of their caller, all of them, and none its owner's rights.
+    let (_, for_apps) = page.split_once("`punctual_api`, which write").unwrap();
+    let for_apps = for_apps.split("\n\n").next().unwrap();
+    let named: BTreeSet<&str> = for_apps.split('`').skip(1).step_by(2).collect();
+    let theirs =
+        "select p.proname::text from pg_proc p where p.pronamespace = 'punctual_api'::regnamespace
+                      and p.proconfig is null and not p.prosecdef";
+    let rows = world.user.query(theirs, &[]).await.unwrap();
+    let theirs: BTreeSet<&str> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(theirs, named);
     // Whoever calls decides nothing, and has no type of its own before those of the catalog.
     let by_caller = "select count(*) from pg_proc p where p.pronamespace = 'punctual'::regnamespace
            and exists (select from unnest(p.proconfig) as c (setting)

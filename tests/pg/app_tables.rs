@@ -82,6 +82,7 @@ async fn a_sent_message_is_one_row_with_the_columns_of_the_app() {
             "conversation_id": own, "direction": "outbound", "body": "hello", "from_number": "+15005550006",
             "to_number": "+13105550100", "twilio_sid": sid(&claim), "status": "sent",
             "metadata": {"source": "scheduled", "scheduled_message_id": claim.id},
+            "scheduled_message_id": claim.id,
         })
     );
     let noted = format!(
@@ -307,7 +308,7 @@ async fn a_sid_that_comes_twice_does_not_keep_a_message_from_being_sent() {
     let claims = won(&store, &ids).await;
     let same = || {
         let sid = punctual::message::ProviderSid("SMsame".into());
-        punctual::reactor::Settlement::Accepted { sid }
+        punctual::settle::Settlement::Accepted { sid }
     };
     assert_eq!(
         recorded(

@@ -1,8 +1,8 @@
 //! A message is reported undelivered and, after that, delivered: it has arrived, whatever its failure had
 //! started by then.
 
-use punctual::message::{AttemptToken, ClaimAnswer, MessageId, ProviderSid};
-use punctual::reactor::Settlement;
+use punctual::message::{AttemptToken, ClaimResponse, MessageId, ProviderSid};
+use punctual::settle::Settlement;
 use std::time::Duration;
 
 use crate::receipts::{World, claim};
@@ -20,6 +20,30 @@ async fn retried() -> World {
 
 async fn status(world: &World) -> String {
     world.text("select status from scheduled_messages").await
+}
+
+/// Lateness counts from the slot of a pace, in which the request began.
+#[tokio::test]
+async fn what_waited_for_a_pace_is_not_too_late_for_a_retry() {
+    for (began, has_pace, becomes) in [
+        ("10 minutes", true, "pending"),
+        ("10 minutes", false, "failed"),
+        ("2 hours", true, "failed"),
+    ] {
+        let world = World::new().await;
+        world.accepted().await;
+        let sql = format!(
+            "set session_replication_role = replica;
+             update scheduled_messages set scheduled_at = now() - interval '5 hours', campaign_id = md5('c')::uuid;
+             update punctual.attempts set started_at = now() - interval '{began}';
+             set session_replication_role = origin;
+             insert into punctual.paces (scope, what, gap_min, gap_max)
+             select 'campaign', md5('c')::uuid::text, '1 s', '1 s' where {has_pace}"
+        );
+        world.app.batch_execute(&sql).await.unwrap();
+        world.call("undelivered", "30003").await;
+        assert_eq!(status(&world).await, becomes, "{began} {has_pace}");
+    }
 }
 
 /// The retry's time has come.
@@ -70,7 +94,7 @@ async fn a_retry_that_waits_is_dropped() {
         .claim(&asks, Duration::from_secs(30))
         .await
         .unwrap();
-    assert!(matches!(claimed.answers[0].1, ClaimAnswer::Lost(_)));
+    assert!(matches!(claimed.answers[0].1, ClaimResponse::Lost(_)));
     // A repeat of either changes nothing more.
     world.call("delivered", "").await;
     world.call("undelivered", "30003").await;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::ours::{claim, store, won};
 use crate::rows::{World, hearing, one, run, until};
-use punctual::message::ClaimAnswer;
+use punctual::message::ClaimResponse;
 use punctual::message::facts::Event;
 
 pub(crate) const USER: &str = "11111111-1111-1111-1111-111111111111";
@@ -176,7 +176,7 @@ async fn the_apps_transaction_neither_fails_nor_hangs() {
     assert_eq!(
         notes(&world, held).await,
         [
-            "the calendar event was deleted; another transaction held the message, so it did not follow yet"
+            "the calendar event was deleted; the message was locked by another transaction, so it did not follow yet"
         ]
     );
     // No claim takes it before it has followed; one that would knows of the event too.
@@ -186,7 +186,7 @@ async fn the_apps_transaction_neither_fails_nor_hangs() {
     )
     .await;
     let answers = claim(&store(&world), &[held]).await;
-    assert!(matches!(answers.as_slice(), [ClaimAnswer::Lost(_)]));
+    assert!(matches!(answers.as_slice(), [ClaimResponse::Lost(_)]));
     run(&world.unseen, "delete from punctual.missed_event_changes").await;
     let claims = won(&store(&world), &[held]).await;
     assert_eq!(claims[0].facts.event, Event::Gone);
@@ -266,12 +266,15 @@ async fn an_event_that_goes_while_its_message_is_claimed() {
         let ids = [id];
         let (answers, ()) = tokio::join!(claim(&store, &ids), run(&world.user, &gone));
         match &answers[0] {
-            ClaimAnswer::Won(claim) => {
+            ClaimResponse::Won(claim) => {
                 sent += usize::from(claim.facts.event != Event::Gone);
                 assert_eq!(world.status(id).await, "sending");
                 assert_eq!(notes(&world, id).await.len(), 1);
             }
-            ClaimAnswer::Lost(_) | ClaimAnswer::Paused(_) | ClaimAnswer::Paced(_) => {
+            ClaimResponse::Lost(_)
+            | ClaimResponse::Paused(_)
+            | ClaimResponse::Paced(_)
+            | ClaimResponse::OptedOut => {
                 cancelled += 1;
                 until(
                     &world.unseen,

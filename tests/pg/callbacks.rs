@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use punctual::message::{
-    AttemptToken, Claim, Delivery, Failure, InstanceId, MessageId, ProviderSid,
+    AttemptToken, Channel, Claim, Delivery, Failure, InstanceId, LaneKey, MessageId, Parties,
+    ProviderSid, Retry, Scope,
 };
 use punctual::proof::{About, ProviderStatus, Report};
 use punctual::provider::{BadCallback, Callback, CallbackRequest, Callbacks};
+use punctual::reactor::Input;
 use punctual::receipt::{CallbackHandler, CallbackRejected};
 use punctual::store::{Dsn, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,8 +26,12 @@ use crate::rows::{World, one, run};
 struct Post;
 
 impl Callbacks for Post {
-    fn paths(&self) -> &'static [&'static str] {
-        &["/post"]
+    fn paths(&self) -> Vec<String> {
+        vec!["/post".to_owned()]
+    }
+
+    fn lane(&self) -> LaneKey {
+        LaneKey::default()
     }
 
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback> {
@@ -39,6 +45,13 @@ impl Callbacks for Post {
             "sent" => Delivery::Sent,
             "delivered" => Delivery::Delivered,
             "failed" => Delivery::Failed(Failure::UNEXPLAINED),
+            "limited" => Delivery::Undelivered(Failure {
+                retry: Retry::After {
+                    base: Duration::from_secs(60),
+                    slows: Some(Scope::Sender),
+                },
+                ..Failure::UNEXPLAINED
+            }),
             _ => return Err(unreadable),
         };
         let status = ProviderStatus {
@@ -53,14 +66,34 @@ impl Callbacks for Post {
             },
             sid: ProviderSid(format!("SM{}", token.simple())),
             status,
-            from: None,
-            to: None,
+            from: Some(FROM.into()),
+            to: Some(TO.into()),
         }))
     }
 }
 
+/// The same for another account.
+struct PostOfEu;
+
+impl Callbacks for PostOfEu {
+    fn paths(&self) -> Vec<String> {
+        vec!["/post/eu".to_owned()]
+    }
+
+    fn lane(&self) -> LaneKey {
+        LaneKey::default().with_account("eu")
+    }
+
+    fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback> {
+        Post.read(request)
+    }
+}
+
+const FROM: &str = "+15005550006";
+const TO: &str = "+13105550001";
+
 fn handler(store: Store) -> CallbackHandler {
-    CallbackHandler::new(Arc::new(Post), store, Arc::default(), Arc::default())
+    CallbackHandler::new(vec![Arc::new(Post)], store, Arc::default(), Arc::default())
 }
 
 async fn post(
@@ -68,9 +101,18 @@ async fn post(
     claim: &Claim,
     word: &str,
 ) -> Result<(), CallbackRejected> {
+    post_to(handler, "/post", claim, word).await
+}
+
+async fn post_to(
+    handler: &CallbackHandler,
+    path: &str,
+    claim: &Claim,
+    word: &str,
+) -> Result<(), CallbackRejected> {
     let body = format!("{} {} {word}", claim.id, claim.token);
     let request = CallbackRequest {
-        path_and_query: "/post",
+        path_and_query: path,
         header: &|_| None,
         body: body.as_bytes(),
     };
@@ -285,5 +327,27 @@ async fn how_many_callbacks_a_second() {
         println!("{each_way:?} each way: {total} callbacks in {took:?}, {rate:.0} a second");
         assert_eq!(delivered(&world).await, i64::try_from(messages).unwrap());
         assert_eq!(sid(&claims[0]).len(), 34);
+    }
+}
+
+/// The reactor slows the claims of the account that the callback is of, and no others.
+#[tokio::test]
+async fn a_limit_is_reported_for_the_account_of_its_callback() {
+    let world = World::new().await;
+    let claims = sent(&world, 2).await;
+    let (inputs, mut reported) = mpsc::channel(2);
+    let callbacks: Vec<Arc<dyn Callbacks>> = vec![Arc::new(Post), Arc::new(PostOfEu)];
+    let handler = CallbackHandler::new(callbacks, store(&world), Arc::default(), Arc::default())
+        .with_inputs(inputs);
+    for (claim, path, account) in [
+        (&claims[0], "/post", "default"),
+        (&claims[1], "/post/eu", "eu"),
+    ] {
+        post_to(&handler, path, claim, "limited").await.unwrap();
+        let Ok(Input::Reported { parties, .. }) = reported.try_recv() else {
+            panic!("nothing is reported of {account}")
+        };
+        let lane = LaneKey::of(Channel::Sms).with_account(account);
+        assert_eq!(parties, Parties::of(&lane, Some(FROM), TO), "{account}");
     }
 }

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use punctual::message::facts::Limit;
 use punctual::message::{Channel, Claim, LaneKey, MessageId, RowState};
 use punctual::policy::Rule;
-use punctual::reactor::Settlement;
+use punctual::settle::Settlement;
 use uuid::Uuid;
 
 use crate::ours::{LATE, accepted, now, record, recorded, store, won};
@@ -148,7 +148,7 @@ async fn a_stop_and_an_opt_out_end_text_messages_only() {
     let store = store(&world);
     let claimed = crate::ours::claim(&store, &ids(&texts)).await;
     for ((channel, _), answer) in texts.iter().zip(claimed) {
-        let is_won = matches!(answer, punctual::message::ClaimAnswer::Won(_));
+        let is_won = matches!(answer, punctual::message::ClaimResponse::Won(_));
         assert_eq!(is_won, !Rule::Stop.holds(*channel), "{channel:?}");
     }
 }
@@ -213,4 +213,42 @@ async fn no_webhook_is_too_late_but_by_its_own_send_before() {
     };
     store.load(now(&store).await, LATE, chunk).await.unwrap();
     assert_eq!(*loaded.lock().unwrap(), 1);
+}
+
+/// Its move and its deletion, also of what another transaction had locked then.
+#[tokio::test]
+async fn an_event_takes_along_the_channels_of_its_rule_only() {
+    let world = World::new().await;
+    run(
+        &world.user,
+        &format!(
+            "insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start)
+             values ('e', '{USER}', 'x', now() + interval '1 h')"
+        ),
+    )
+    .await;
+    let messages = messages(
+        &world,
+        ", user_id, calendar_event_id",
+        &format!(", '{USER}', 'e'"),
+    )
+    .await;
+    let shift = "update task_calendar_events set event_start = event_start + interval '1 h'";
+    run(&world.user, shift).await;
+    let locked = world.db.client().await;
+    run(&locked, "begin; select from scheduled_messages for update").await;
+    run(&world.user, shift).await;
+    run(&locked, "commit").await;
+    run(&world.unseen, "select punctual.follow_missed(100)").await;
+    for (channel, id) in &messages {
+        let is_moved: bool = world
+            .get(*id, "scheduled_at > clock_timestamp() + interval '90 min'")
+            .await;
+        assert_eq!(is_moved, Rule::Event.holds(*channel), "{channel:?}");
+    }
+    run(&world.user, "delete from task_calendar_events").await;
+    for (channel, id) in &messages {
+        let is_cancelled = world.status(*id).await == "cancelled";
+        assert_eq!(is_cancelled, Rule::Event.holds(*channel), "{channel:?}");
+    }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, MessageId, Moment, Part, Priority, RowState,
+    AttemptToken, Channel, ClaimResponse, LaneKey, MessageId, Moment, Part, Priority, RowState,
     Status,
 };
 use punctual::policy::Cleared;
-use punctual::reactor::{Record, Settlement};
 use punctual::schedule::LEAD_MAX;
+use punctual::settle::{Record, Settlement};
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -16,9 +16,9 @@ use crate::ours::{LATE, LEASE, claim, ledger, now, record, store, won};
 use crate::rows::{World, run};
 use crate::window::loaded;
 
-fn lost(answers: &[ClaimAnswer<punctual::message::Claim>]) -> Vec<RowState> {
-    let of = |answer: &ClaimAnswer<_>| match answer {
-        ClaimAnswer::Lost(state) => state.clone(),
+fn lost(answers: &[ClaimResponse<punctual::message::Claim>]) -> Vec<RowState> {
+    let of = |answer: &ClaimResponse<_>| match answer {
+        ClaimResponse::Lost(state) => state.clone(),
         other => panic!("{other:?}"),
     };
     answers.iter().map(of).collect()
@@ -186,7 +186,7 @@ async fn who_loses_is_told_why() {
     let free = world.row("pending").await;
     let answers = claim(&ours, &[id, free]).await;
     assert!(
-        matches!(answers[1], ClaimAnswer::Won(_)),
+        matches!(answers[1], ClaimResponse::Won(_)),
         "the other is not held up"
     );
     let before = now(&ours).await;
@@ -210,14 +210,17 @@ async fn a_claim_may_come_a_lead_before_the_time_and_no_sooner() {
         let asks = [(MessageId(id), AttemptToken::fresh())];
         let claimed = store.claim(&asks, LEASE).await.unwrap();
         match &claimed.answers[0].1 {
-            ClaimAnswer::Won(claim) => {
+            ClaimResponse::Won(claim) => {
                 let now = claimed.now.unwrap();
                 assert!(claim.due <= now + LEAD_MAX);
                 before_due |= claim.due > now;
             }
-            ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) | ClaimAnswer::Paced(state) => {
+            ClaimResponse::Lost(state)
+            | ClaimResponse::Paused(state)
+            | ClaimResponse::Paced(state) => {
                 assert!(matches!(state, RowState::Pending { .. }));
             }
+            ClaimResponse::OptedOut => panic!("nobody has opted out"),
         }
     }
     assert!(before_due, "never before its time");
@@ -248,9 +251,11 @@ async fn of_many_at_once_each_row_has_one_winner() {
             for part in ids.chunks(20) {
                 for answer in claim(&store, part).await {
                     match answer {
-                        ClaimAnswer::Won(claim) => won.push((claim.id.0, claim.token.0)),
+                        ClaimResponse::Won(claim) => won.push((claim.id.0, claim.token.0)),
                         // Its winner has it, or is about to: the read may be before its commit.
-                        ClaimAnswer::Lost(RowState::Sending { .. } | RowState::Pending { .. }) => {}
+                        ClaimResponse::Lost(
+                            RowState::Sending { .. } | RowState::Pending { .. },
+                        ) => {}
                         other => panic!("{other:?}"),
                     }
                 }
@@ -282,7 +287,7 @@ async fn the_ledger_counts_up_and_what_was_unsent_costs_nothing() {
         let claims = won(store, &[id]).await;
         assert_eq!(claims[0].number, i32::try_from(n).unwrap() + 1);
         assert_eq!(claims[0].attempts_before, 0);
-        let back = record(&claims[0], punctual::reactor::Settlement::returned("test"));
+        let back = record(&claims[0], punctual::settle::Settlement::returned("test"));
         store.record(&[&back]).await.unwrap();
     }
     // The user's put-back starts the attempts anew, the ledger goes on.

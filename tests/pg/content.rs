@@ -1,11 +1,14 @@
 //! Which columns of a message may still be changed, by whom, and how: every column in every state, for every
 //! kind of session, by insert, update, upsert and delete.
 
+use punctual::message::{Capabilities, ProviderCapabilities};
+use punctual::policy::{self, Rules, Verdict};
 use punctual::store::Migrator;
 use punctual::store::migrate::Report;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
+use crate::ours::{claim, store};
 use crate::rows::{World, count, one, refused, run};
 
 const STATES: [&str; 7] = [
@@ -44,6 +47,8 @@ const COLUMNS: &[(&str, Kind, &str)] = &[
     ("body", Content, "'other'"),
     ("scheduled_at", Content, "'2031-01-01 00:00:01Z'"),
     ("channel", Content, "'SMS'"),
+    ("account", Content, "'other'"),
+    ("subject", Content, "'other'"),
     (
         "template_id",
         Content,
@@ -533,4 +538,99 @@ async fn a_message_with_media_fails_in_the_statement_that_writes_it() {
     let plain = "insert into scheduled_messages (to_number, body, scheduled_at) values ('+13105550100', 'x', now()) returning status";
     assert_eq!(one::<String>(&world.user, plain).await, "pending");
     assert_eq!(migrate().await, Report::default());
+}
+
+/// Written while Punctual's triggers were not there: before `migrate`, or by logical replication. One pool throughout,
+/// so the statements are those that were prepared before the column came.
+#[tokio::test]
+async fn what_no_trigger_saw_fails_at_the_claim_with_the_same_reason() {
+    const MEDIA: &str =
+        "media_url is not supported: this version sends texts alone; leave it empty";
+    let world = World::new().await;
+    let store = store(&world);
+    let rules = Rules {
+        default_sender: Some("+15005550006".parse().unwrap()),
+        ..Rules::default()
+    };
+    let at_claim = async |columns: &str, values: &str| {
+        let id = world.row_with("pending", columns, values).await;
+        let answers = claim(&store, &[id]).await;
+        let punctual::message::ClaimResponse::Won(claim) = &answers[0] else {
+            panic!("{answers:?}");
+        };
+        let capabilities = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
+        match policy::judge(claim, &rules, &capabilities, claim.due) {
+            Verdict::Send(_) => "sent".to_owned(),
+            Verdict::Reject { reason } => format!("{}: {reason}", reason.kind.as_str()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let failed = format!("media: {MEDIA}");
+    assert_eq!(at_claim("", "").await, "sent");
+    for word in ["whatsapp", "MMS", "in-app", "\u{200b}sms", "ｓｍｓ"] {
+        let reason = at_claim(", channel", &format!(", '{word}'")).await;
+        assert!(
+            reason.starts_with("channel: the row's channel "),
+            "{word}: {reason}"
+        );
+        assert!(
+            reason.contains("is not supported; supported are: sms"),
+            "{word}: {reason}"
+        );
+    }
+    for (alter, none, some) in [
+        (
+            "add column media_url text",
+            &["null", "''", "' '", "U&'\\00A0\\3000'", "'[]'", "'{}'"][..],
+            &[
+                "'https://example.com/a.png'",
+                "'x'",
+                "'[\"https://example.com/a.png\"]'",
+            ][..],
+        ),
+        (
+            "drop column media_url, add column media_url text[]",
+            &["null", "'{}'"],
+            &["'{https://example.com/a.png}'", "'{a,b}'"],
+        ),
+        (
+            "drop column media_url, add column media_url jsonb",
+            &["null", "'null'", "'[]'", "'{}'", "'\"\"'"],
+            &[
+                "'\"https://example.com/a.png\"'",
+                "'[\"a\"]'",
+                "'{\"url\": \"a\"}'",
+            ],
+        ),
+        (
+            "drop column media_url, add column media_url json",
+            &["null", "'[]'"],
+            &["'[\"a\"]'"],
+        ),
+        (
+            "drop column media_url, add column media_url varchar(80) not null default ''",
+            &["''"],
+            &["'https://example.com/a.png'"],
+        ),
+    ] {
+        run(
+            &world.unseen,
+            &format!("alter table scheduled_messages {alter}"),
+        )
+        .await;
+        for value in none {
+            let is = at_claim(", media_url", &format!(", {value}")).await;
+            assert_eq!(is, "sent", "{alter}: {value}");
+        }
+        for value in some {
+            let is = at_claim(", media_url", &format!(", {value}")).await;
+            assert_eq!(is, failed, "{alter}: {value}");
+        }
+    }
+    run(
+        &world.unseen,
+        "alter table scheduled_messages drop column media_url",
+    )
+    .await;
+    assert_eq!(at_claim("", "").await, "sent");
 }

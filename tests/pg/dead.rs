@@ -1,9 +1,8 @@
 //! What nobody would move: rows too late, claims of the dead, claims that were forgotten.
 
-use punctual::message::Carriers;
 use std::time::Duration;
 
-use punctual::message::Capabilities;
+use punctual::message::{Capabilities, MessageId, ProviderCapabilities};
 use punctual::policy::{self, Rules, Verdict};
 use punctual::store::{Store, TimesAhead};
 use uuid::Uuid;
@@ -86,8 +85,9 @@ async fn what_is_too_late_is_cancelled_with_its_reason() {
             .await
             .unwrap_or_else(|e| panic!("{at}: {e}"));
         assert_eq!(world.status(id).await, becomes, "{at} {columns}");
-        assert_eq!(expired, u64::from(becomes == "cancelled"));
-        if expired > 0 {
+        let is_expired = expired == [MessageId(id)];
+        assert_eq!(is_expired, becomes == "cancelled");
+        if is_expired {
             let told = "cancelled_at is not null and cancel_reason ~ '^too late: .*more than the 3600 s allowed$'";
             assert!(world.get::<bool>(id, told).await, "{at}");
         }
@@ -157,7 +157,7 @@ async fn what_is_past_its_send_before_is_cancelled_in_the_judges_words() {
         let verdict = policy::judge(
             &claim,
             &judge,
-            &Carriers::all(Capabilities::SENDS_ONLY),
+            &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
             now(&store).await,
         );
         store.expire(lateness, None, 1_000).await.unwrap();
@@ -198,12 +198,42 @@ async fn what_can_only_be_too_late_is_cancelled_before_its_time_and_an_edit_spar
     let held =
         format!("begin; update scheduled_messages set send_before = null where id = '{spared}'");
     run(&world.user, &held).await;
-    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap(), 1);
+    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap().len(), 1);
     let why: String = world.get(hopeless, "cancel_reason").await;
     assert!(why.starts_with("too late: send_before was 20"), "{why}");
     run(&world.user, "commit").await;
-    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap(), 0);
+    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap().len(), 0);
     assert_eq!(world.status(spared).await, "pending");
+}
+
+/// The oldest are locked, or have missed a change of their event, and are as many as one pass takes.
+#[tokio::test]
+async fn what_cannot_be_cancelled_now_delays_no_other_that_is_too_late() {
+    let world = World::new().await;
+    let store = store(&world);
+    let row = async |ago: &str| -> Uuid {
+        let value = format!(", now() + interval '1 h' - interval '{ago}'");
+        let id = world.row_with("pending", ", send_before", &value).await;
+        let sql = format!(
+            "update scheduled_messages set scheduled_at = now() - interval '{ago}' where id = '{id}'"
+        );
+        run(&world.unseen, &sql).await;
+        id
+    };
+    let (locked, missed, free) = (row("5 h").await, row("4 h").await, row("3 h").await);
+    let note = format!(
+        "insert into punctual.missed_event_changes (message_id, calendar_event_id, user_id)
+         values ('{missed}', 'event', gen_random_uuid())"
+    );
+    run(&world.unseen, &note).await;
+    let hold = format!("begin; select from scheduled_messages where id = '{locked}' for update");
+    run(&world.user, &hold).await;
+    assert_eq!(store.expire(LATE, None, 1).await.unwrap().len(), 1);
+    assert_eq!(world.status(free).await, "cancelled");
+    run(&world.user, "rollback").await;
+    assert_eq!(store.expire(LATE, None, 1).await.unwrap().len(), 1);
+    assert_eq!(world.status(locked).await, "cancelled");
+    assert_eq!(world.status(missed).await, "pending");
 }
 
 /// Whatever the sweep has read of a row: what the user wrote before the row was held, counts.
@@ -240,12 +270,12 @@ async fn thousands_are_cancelled_and_what_is_held_comes_next_time() {
     run(&world.user, "begin; select from scheduled_messages where scheduled_at > now() - interval '3 h' for update").await;
     let mut steps = Vec::new();
     while steps.last() != Some(&0) {
-        steps.push(store.expire(LATE, None, 1_000).await.unwrap());
+        steps.push(store.expire(LATE, None, 1_000).await.unwrap().len());
     }
     assert_eq!(steps, [1_000, 1_000, 500, 0]);
     assert_eq!(world.tally().await, "cancelled 2500, pending 1");
     run(&world.user, "commit").await;
-    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap(), 1);
+    assert_eq!(store.expire(LATE, None, 1_000).await.unwrap().len(), 1);
 }
 
 async fn start(store: &Store) {
@@ -402,7 +432,10 @@ async fn what_a_clock_that_ran_ahead_has_left_in_the_future_is_corrected() {
           where message_id = '{id}';
          insert into punctual.paces (what, gap_min, gap_max, slot, next_at)
          select gen_random_uuid(), interval '5 s', interval '9 s', clock_timestamp(), clock_timestamp() + ahead
-           from unnest(array[interval '1 h', interval '9 s']) as ahead"
+           from unnest(array[interval '1 h', interval '9 s']) as ahead;
+         insert into punctual.outbox (message_id, write, last_error, created_at, next_attempt_at)
+         select gen_random_uuid(), '{{}}', 'refused', clock_timestamp() + ahead, clock_timestamp() + interval '1 h 1 s'
+           from unnest(array[interval '1 h', interval '-1 min']) as ahead"
     );
     run(&world.unseen, &ahead).await;
     let claimed_at = async || {
@@ -416,6 +449,7 @@ async fn what_a_clock_that_ran_ahead_has_left_in_the_future_is_corrected() {
         instances: 2,
         claims: 1,
         paces: 1,
+        outbox: 1,
     };
     assert_eq!(corrected, expected);
     let again = reaper.correct_times_ahead(100).await.unwrap();
@@ -426,7 +460,10 @@ async fn what_a_clock_that_ran_ahead_has_left_in_the_future_is_corrected() {
         select 1 from punctual.attempts
          where lease_until > clock_timestamp() + interval '1 min'
         union all
-        select 1 from punctual.paces where next_at > clock_timestamp() + gap_max) wrong";
+        select 1 from punctual.paces where next_at > clock_timestamp() + gap_max
+        union all
+        select 1 from punctual.outbox
+         where (next_attempt_at > clock_timestamp()) = (created_at > clock_timestamp() - interval '30 s')) wrong";
     let wrong: i64 = world.unseen.query_one(wrong, &[]).await.unwrap().get(0);
     assert_eq!(wrong, 0);
     assert_eq!(claimed_at().await, before, "what was right stays");

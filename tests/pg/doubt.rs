@@ -5,15 +5,15 @@ use punctual::provider::Providers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use punctual::limits::daemon::LookUpLimits;
 use punctual::message::{Claim, InDoubt, InstanceId, Moment, Outcome};
 use punctual::metrics::{Counter, Metrics};
 use punctual::provider::Provider;
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
-use punctual::reactor::limits::daemon::LookUpLimits;
-use punctual::reactor::{AttemptBudget, SendResult, Settlement};
 use punctual::receipt::look_up::{LookUps, Pace};
 use punctual::schedule::LookUpPlan;
+use punctual::settle::{AttemptBudget, SendResult, Settlement};
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ use crate::ours::{LATE, cleared, record, won};
 use crate::rows::{World, one, run};
 use crate::twilio::{End, Fault, Habits, Plan, Twilio, When};
 
+mod accounts;
 mod again;
 mod asked;
 mod backlog;

@@ -134,19 +134,46 @@ async fn data_restored_into_a_migrated_database_is_what_it_was() {
         }
         assert_eq!(rows(&client).await, wanted, "{way:?}");
     }
-    // A session that only resembles one is the app's.
+}
+
+/// A session that only resembles that of a restore is the app's: with one of the settings alone, and with both for a
+/// role that is not one of the table's owner.
+#[tokio::test]
+async fn the_settings_of_a_restore_open_nothing_to_the_app() {
     let target = TestDb::new().await;
     let client = target.client().await;
-    client
-        .batch_execute("set row_security = off")
-        .await
-        .unwrap();
-    let refused = client
-        .execute(
-            "insert into scheduled_messages (to_number, body, scheduled_at, status)
-             values ('+15550100001', 'x', now(), 'delivered')",
-            &[],
-        )
-        .await;
-    assert_eq!(refused.unwrap_err().code().unwrap().code(), "PT409");
+    let role = "do $$ begin create role restores_nothing; exception when duplicate_object or unique_violation then null; end $$;
+                grant all on scheduled_messages, user_sms_preferences to restores_nothing;
+                alter table scheduled_messages disable row level security;
+                alter table user_sms_preferences disable row level security";
+    client.batch_execute(role).await.unwrap();
+    let user = "11111111-1111-4111-8111-111111111111";
+    for resembling in [
+        "set row_security = off",
+        "set row_security = off; set check_function_bodies = off; set role restores_nothing",
+    ] {
+        client.batch_execute(resembling).await.unwrap();
+        let delivered = "insert into scheduled_messages (to_number, body, scheduled_at, status)
+                         values ('+15550100001', 'x', now(), 'delivered')";
+        let refused = client.execute(delivered, &[]).await;
+        assert_eq!(
+            refused.unwrap_err().code().unwrap().code(),
+            "PT409",
+            "{resembling}"
+        );
+        // In functions that have their owner's rights too.
+        let opted_out = format!(
+            "insert into scheduled_messages (to_number, body, scheduled_at, user_id)
+             values ('+15550100001', 'x', now() + interval '1 hour', '{user}');
+             insert into user_sms_preferences (user_id, opted_out) values ('{user}', true)
+             on conflict (user_id) do update set opted_out = false;
+             update user_sms_preferences set opted_out = true"
+        );
+        client.batch_execute(&opted_out).await.unwrap();
+        let pending = "select count(*) from scheduled_messages where status = 'pending'";
+        let pending: i64 = client.query_one(pending, &[]).await.unwrap().get(0);
+        assert_eq!(pending, 0, "{resembling}");
+    }
+    let gone = "reset role; drop owned by restores_nothing; drop role restores_nothing";
+    client.batch_execute(gone).await.unwrap();
 }

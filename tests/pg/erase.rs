@@ -1,5 +1,7 @@
 //! Erasing what a message said and whom it reached.
 
+use punctual::message::MessageId;
+use punctual::store::forget::forget;
 use uuid::Uuid;
 
 use crate::rows::{World, one, refused, run, said};
@@ -12,8 +14,8 @@ async fn message(world: &World, status: &str, outcome: &str) -> Uuid {
     let id = world
         .row_with(
             status,
-            ", template_vars, dedup_key, user_id, attempts, from_number",
-            &format!(", '{{\"x\": \"{TEXT}\"}}', '{NUMBER}' || gen_random_uuid(), gen_random_uuid(), 1, '+15005550006'"),
+            ", subject, template_vars, dedup_key, user_id, attempts, from_number",
+            &format!(", '{TEXT} you', '{{\"x\": \"{TEXT}\"}}', '{NUMBER}' || gen_random_uuid(), gen_random_uuid(), 1, '+15005550006'"),
         )
         .await;
     run(
@@ -217,7 +219,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("pauses.why", "an operator's words"),
     ("suppressions.our_number", "the sender"),
     ("paces.scope", "our word"),
-    ("paces.what", "a campaign's id"),
+    ("paces.what", "a campaign's id, or one of our senders"),
     ("paces.who", "a role of the database"),
     ("suppressions.reason", "our word"),
     ("missed_event_changes.calendar_event_id", "deleted"),
@@ -225,6 +227,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("days.zone", "a zone"),
     ("settings.timezone", "a zone"),
     ("settings.business_hours", "a setting"),
+    ("settings.account_senders", "the senders of the accounts"),
     ("instances.version", "a version"),
     ("instances.role", "a role of the database"),
     (
@@ -232,6 +235,21 @@ const TEXTS: &[(&str, &str)] = &[
         "what an instance publishes of its lanes and rules",
     ),
     ("foreign_writes.role", "a role of the database"),
+    ("number_faults.fault", "one of four words"),
+    ("number_key.key", "drawn at random"),
+    ("operator_history.kind", "one of two words"),
+    ("operator_history.scope", "our word"),
+    ("operator_history.what", "as pauses.what and paces.what"),
+    ("operator_history.op", "one of three words"),
+    ("operator_history.role", "a role of the database"),
+    ("operator_history.actor", "an operator"),
+    (
+        "operator_history.subject",
+        "an operator, as the JWT names them",
+    ),
+    ("operator_history.application", "a program"),
+    ("operator_history.old", "as pauses.why and pauses.who"),
+    ("operator_history.new", "as pauses.why and pauses.who"),
     ("migrations.name", "a file"),
     ("migrations.checksum", "a file's"),
     ("triggers.name", "a file"),
@@ -258,4 +276,112 @@ async fn every_private_column_that_can_hold_a_text_is_accounted_for() {
         unknown.is_empty(),
         "erase them, or say here why not: {unknown:?}"
     );
+}
+
+#[tokio::test]
+async fn a_recipient_is_forgotten_and_nobody_else() {
+    let world = World::new().await;
+    let ended = [
+        message(&world, "sent", "'accepted'").await,
+        message(&world, "failed", "'refused'").await,
+        message(&world, "delivered", "'accepted'").await,
+    ];
+    let [formatted, _, deleted] = ended;
+    let pending = message(&world, "pending", "'refused'").await;
+    // For somebody else by now.
+    let other = message(&world, "cancelled", "'refused'").await;
+    let made = format!(
+        "update scheduled_messages set to_number = ' +1 (310) 555-0100' where id = '{formatted}';
+         -- Only the ledger knows whom this was for.
+         delete from scheduled_messages where id = '{deleted}';
+         update scheduled_messages set to_number = '+13105550199', subject = null, body = 'bye', dedup_key = null, template_vars = null
+          where id = '{other}';
+         update punctual.attempts set lookup_to = null, lookup_text = null, body = 'bye' where message_id = '{other}';
+         delete from punctual.outbox where message_id = '{other}';
+         insert into punctual.suppressions (our_number, their_number, reason) values ('+15005550006', '{NUMBER}', 'STOP')"
+    );
+    run(&world.unseen, &made).await;
+
+    let nobody = forget(&world.user, " ", false).await.unwrap_err();
+    assert!(nobody.to_string().contains("22023"), "{nobody}");
+    let forgotten = forget(&world.user, "310-555-0100", false).await.unwrap();
+    let nothing = (forgotten.erased, forgotten.kept.len(), forgotten.opt_outs);
+    assert_eq!(
+        nothing,
+        (0, 0, 0),
+        "without its country it is another number"
+    );
+    let forgotten = forget(&world.user, "+1 31 05 55 01 00", false)
+        .await
+        .unwrap();
+    assert_eq!(forgotten.erased, 3);
+    assert_eq!(forgotten.kept, [MessageId(pending)]);
+    assert_eq!(world.get::<String>(other, "body").await, "bye");
+    let mut where_kept = is_told(&world).await;
+    where_kept.retain(|table| table == "punctual.suppressions" || table == "scheduled_messages");
+    assert_eq!(
+        where_kept.len(),
+        2,
+        "what may still be sent, and its opt-out"
+    );
+
+    let cancel =
+        format!("update scheduled_messages set status = 'cancelled' where id = '{pending}'");
+    run(&world.user, &cancel).await;
+    let forgotten = forget(&world.user, NUMBER, false).await.unwrap();
+    assert_eq!(
+        (forgotten.erased, forgotten.kept.len(), forgotten.opt_outs),
+        (1, 0, 1)
+    );
+    assert_eq!(
+        is_told(&world).await,
+        [] as [String; 0],
+        "nowhere, not among the opt-outs either"
+    );
+}
+
+#[tokio::test]
+async fn the_apps_tables_are_blanked_only_where_that_is_asked_for() {
+    let world = World::new().await;
+    let rows = format!(
+        "insert into contacts (name, phone_number) values ('Ada', '(310) 555-0100'), ('Ada', '+1 310-555-0100'), ('Bob', '+13105550199');
+         insert into conversations (phone_number) values ('{NUMBER}'), ('+13105550199');
+         insert into messages (direction, body, from_number, to_number)
+         values ('outbound', '{TEXT}', '+15005550006', '{NUMBER}'), ('inbound', '{TEXT}', '{NUMBER}', '+15005550006'),
+                ('outbound', 'bye', '+15005550006', '+13105550199')"
+    );
+    run(&world.unseen, &rows).await;
+    let left = async || -> String {
+        let all = "select string_agg(t, ' ' order by t) from (
+                     select coalesce(name, '-') || coalesce(phone_number, '-') from contacts
+                     union all select regexp_replace(phone_number, '^x.*', 'forgotten') from conversations
+                     union all select coalesce(body, '-') from messages) a (t)";
+        world.unseen.query_one(all, &[]).await.unwrap().get(0)
+    };
+    let before = left().await;
+    assert_eq!(
+        forget(&world.unseen, NUMBER, false).await.unwrap().app_rows,
+        0
+    );
+    assert_eq!(left().await, before);
+    assert_eq!(
+        forget(&world.unseen, NUMBER, true).await.unwrap().app_rows,
+        4
+    );
+    // One contact, one conversation and two messages; without its country it is another number.
+    let mut now: Vec<String> = left().await.split(' ').map(str::to_owned).collect();
+    now.sort_unstable();
+    let mut expected = [
+        "--",
+        "-",
+        "-",
+        "forgotten",
+        "+13105550199",
+        "Ada(310)",
+        "555-0100",
+        "Bob+13105550199",
+        "bye",
+    ];
+    expected.sort_unstable();
+    assert_eq!(now, expected);
 }

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use punctual::forecast::{Outcome, PublishedRules, PublishedState};
 use punctual::message::facts::Limit;
-use punctual::message::{AttemptToken, Capabilities, Carriers, Claim, ClaimAnswer, MessageId};
+use punctual::message::{
+    AttemptToken, Capabilities, Claim, ClaimResponse, MessageId, PaceKey, PaceScope,
+    ProviderCapabilities,
+};
 use punctual::policy::{self, Verdict};
+use punctual::schedule::queue::Turn;
 use punctual::store::forecast::{Assumed, forecasts, subjects, surroundings};
 use punctual::store::paces;
 use uuid::Uuid;
@@ -13,14 +17,17 @@ use uuid::Uuid;
 use crate::ours::{claim, now, rules, store};
 use crate::rows::{World, one, run};
 
-fn carriers() -> Carriers {
-    Carriers::texts(Capabilities::SENDS_ONLY)
+/// The sender that has a rate.
+const RATED: &str = "+15005550009";
+
+fn capabilities() -> ProviderCapabilities {
+    ProviderCapabilities::texts(Capabilities::SENDS_ONLY)
 }
 
 pub(crate) fn assumed() -> Assumed {
     Assumed {
         rules: rules(),
-        carriers: carriers(),
+        capabilities: capabilities(),
         provider: Capabilities::SENDS_ONLY,
     }
 }
@@ -109,7 +116,7 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
     let store = store(&world);
     let published = PublishedState {
         at: now(&store).await,
-        rules: PublishedRules::of(&rules(), &carriers()),
+        rules: PublishedRules::of(&rules(), &capabilities()),
         ..PublishedState::default()
     };
     store.instance_start().await.unwrap();
@@ -117,7 +124,7 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
 
     // By what the instance has published, and by nothing else.
     let other = Assumed {
-        carriers: Carriers::default(),
+        capabilities: ProviderCapabilities::default(),
         ..assumed()
     };
     let all: Vec<_> = ids
@@ -137,13 +144,13 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
     assert_eq!(is, (Outcome::Cancel, Some("opted_out")), "{of_stopped}");
     assert!(matches!(
         claim(&store, &[stopped]).await[..],
-        [ClaimAnswer::Lost(_)]
+        [ClaimResponse::OptedOut]
     ));
     let mut seen = Vec::new();
     for id in &ids {
         let id = MessageId(*id);
         let subject = known.iter().find(|known| known.claim.id == id).unwrap();
-        let ClaimAnswer::Won(won) = claim(&store, &[id.0]).await.remove(0) else {
+        let ClaimResponse::Won(won) = claim(&store, &[id.0]).await.remove(0) else {
             panic!("{id} is not won");
         };
         let name = ROWS[ids.iter().position(|own| *own == id.0).unwrap()];
@@ -155,7 +162,7 @@ async fn a_forecast_is_by_what_a_claim_would_return() {
         );
         let is_taken = matches!(won.facts.limit, Limit::Taken { .. } | Limit::Over { .. });
         assert_eq!(subject.is_limited, is_taken, "{name:?}");
-        let verdict = policy::judge(&won, &rules(), &carriers(), around.now.max(won.due));
+        let verdict = policy::judge(&won, &rules(), &capabilities(), around.now.max(won.due));
         let forecast = told.of(id).unwrap();
         assert_eq!(
             forecast.step.outcome,
@@ -207,7 +214,10 @@ async fn what_stands_before_the_claim_is_read_too() {
     let store = store(&world);
     let (paused, campaign) = (Uuid::from_u128(1), Uuid::from_u128(0xCD));
     let gap = Duration::from_secs(30);
-    paces::set(&world.user, campaign, (gap, gap)).await.unwrap();
+    let of_campaign = key(PaceScope::Campaign, &campaign.to_string());
+    paces::set(&world.user, &of_campaign, (gap, gap), 1)
+        .await
+        .unwrap();
     let mut turns = Vec::new();
     for _ in 0..3 {
         let values = format!(", '{campaign}'");
@@ -257,12 +267,14 @@ async fn what_stands_before_the_claim_is_read_too() {
     let known = subjects(&world.user, &turns, &told.around).await.unwrap();
     let places = turns.iter().map(|id| {
         let own = known.iter().find(|known| known.claim.id == *id).unwrap();
-        own.pace.as_ref().unwrap().ahead
+        own.pace.as_ref().unwrap().turn.map(|turn| turn.ahead)
     });
     assert_eq!(places.collect::<Vec<_>>(), [Some(0), Some(1), Some(2)]);
 
+    a_sender_with_a_rate_sends_one_after_the_other(&world, turns[1]).await;
+
     // An instance that has stopped, or is silent, does not send; what it has published is still the best that is known.
-    let rules = PublishedRules::of(&rules(), &carriers());
+    let rules = PublishedRules::of(&rules(), &capabilities());
     let state = PublishedState {
         rules,
         ..PublishedState::default()
@@ -285,4 +297,117 @@ async fn what_stands_before_the_claim_is_read_too() {
         );
         assert!(told.around.rules_are_known && told.around.heard_at.is_some());
     }
+}
+
+fn key(scope: PaceScope, what: &str) -> PaceKey {
+    PaceKey {
+        scope,
+        what: what.to_owned(),
+    }
+}
+
+/// A sender that has a rate: those that it sends are one after the other, but for those of a campaign with a pace.
+async fn a_sender_with_a_rate_sends_one_after_the_other(world: &World, paced: MessageId) {
+    let gap = Duration::from_secs(30);
+    let of_sender = key(PaceScope::Sender, RATED);
+    paces::set(&world.user, &of_sender, (gap, gap), 2)
+        .await
+        .unwrap();
+    let mut rated = Vec::new();
+    for body in ["short", &"x".repeat(200), "short"] {
+        let values = format!(", '{RATED}'");
+        let id = world.row_with("pending", ", from_number", &values).await;
+        let long = "update scheduled_messages set body = $2 where id = $1";
+        world.unseen.execute(long, &[&id, &body]).await.unwrap();
+        rated.push(MessageId(id));
+    }
+    let join =
+        format!("update scheduled_messages set from_number = '{RATED}' where id = '{paced}'");
+    run(&world.unseen, &join).await;
+    rated.push(paced);
+    let around = surroundings(&world.user, &assumed()).await.unwrap();
+    let known = subjects(&world.user, &rated, &around).await.unwrap();
+    let places = rated.iter().map(|id| {
+        let own = known.iter().find(|known| known.claim.id == *id).unwrap();
+        let room = own.rate.as_ref().unwrap();
+        (room.ahead, room.before, room.own, own.pace.is_some())
+    });
+    let places: Vec<_> = places.collect();
+    let expected = [
+        (Some(0), 0, 1, false),
+        (Some(1), 1, 2, false),
+        (Some(2), 3, 1, false),
+        (Some(0), 0, 1, true),
+    ];
+    assert_eq!(places, expected);
+    let told = forecasts(&world.user, &rated, &assumed()).await.unwrap();
+    let about = told.of(rated[2]).unwrap();
+    let says = "waits for the rate of sender +15•••09, behind 2 others; then it will be sent at";
+    assert!(about.to_string().contains(says), "{about}");
+    let of_both = &told.of(paced).unwrap().unknown;
+    let others = "how many other messages of its sender are sent before it";
+    assert!(of_both.contains(&others), "{of_both:?}");
+}
+
+/// Of a campaign with a pace: what takes no slot is before nothing, and what is paused until then takes the first slot
+/// after that.
+#[tokio::test]
+async fn what_takes_no_slot_is_before_nothing() {
+    let world = World::new().await;
+    let store = store(&world);
+    store.instance_start().await.unwrap();
+    let campaign = Uuid::from_u128(0xCD);
+    let gap = Duration::from_secs(29);
+    let of_campaign = key(PaceScope::Campaign, &campaign.to_string());
+    paces::set(&world.user, &of_campaign, (gap, gap), 1)
+        .await
+        .unwrap();
+    let base: String = one(&world.unseen, "select date_trunc('second', now())::text").await;
+    // User, recipient, and in how many seconds it is due.
+    let mut ids = Vec::new();
+    for (user, to, due) in [
+        ("never", "+13105550100", 100),
+        ("later", "+13105550100", 101),
+        ("free", "+13105550199", 102),
+        ("free", "+13105550100", 103),
+        ("free", "+13105550100", 104),
+        ("free", "+13105550100", 500),
+    ] {
+        let id = world.row_with("pending", "", "").await;
+        let plan = format!(
+            "update scheduled_messages
+                set campaign_id = '{campaign}', user_id = md5('{user}')::uuid, to_number = '{to}',
+                    from_number = '+15005550006', scheduled_at = '{base}'::timestamptz + interval '{due} s'
+              where id = '{id}'"
+        );
+        run(&world.unseen, &plan).await;
+        ids.push(MessageId(id));
+    }
+    let sql = format!(
+        "insert into punctual.suppressions (their_number, reason) values ('+13105550199', 'the recipient replied STOP');
+         insert into punctual.pauses (scope, what, until)
+         values ('user', md5('never')::uuid::text, 'infinity'),
+                ('user', md5('later')::uuid::text, '{base}'::timestamptz + interval '131 s')"
+    );
+    run(&world.unseen, &sql).await;
+    let around = surroundings(&world.user, &assumed()).await.unwrap();
+    let known = subjects(&world.user, &ids, &around).await.unwrap();
+    let turns = ids.iter().map(|id| {
+        let own = known.iter().find(|known| known.claim.id == *id).unwrap();
+        let place = own.pace.as_ref().unwrap();
+        assert!(place.queue.counts(*id));
+        let due = own.claim.due.as_micros();
+        let after = |turn: Turn| (turn.slot.as_micros() - due) / 1_000_000;
+        place.turn.map(|turn| (turn.ahead, after(turn)))
+    });
+    // Slots begin at 103, 133 and 163, where the second is due by then; the last is due after them.
+    let expected = [
+        None,
+        Some((1, 32)),
+        None,
+        Some((0, 0)),
+        Some((2, 59)),
+        Some((3, 0)),
+    ];
+    assert_eq!(turns.collect::<Vec<_>>(), expected);
 }

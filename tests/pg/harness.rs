@@ -54,6 +54,20 @@ impl TestDb {
         Self::cloned_from("template1").await
     }
 
+    /// With the whole schema, in a language in which the small letter of `I` is not `i`, and where a date begins with
+    /// its day.
+    pub(crate) async fn turkish() -> Self {
+        let icu = "template0 locale_provider icu icu_locale 'tr-TR' locale 'C'";
+        let db = Self::cloned_from(icu).await;
+        Migrator::embedded()
+            .run(db.dsn())
+            .await
+            .expect("the schema applies in any language");
+        let dates = format!("alter database {} set datestyle = 'SQL, DMY'", db.name);
+        execute(&db.dsn, &dates).await;
+        db
+    }
+
     async fn cloned_from(template: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let server = tokio::task::spawn_blocking(cluster)

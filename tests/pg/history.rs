@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use punctual::message::{ClaimAnswer, InstanceId, MessageId, Moment, RowState};
+use punctual::message::{ClaimResponse, InstanceId, MessageId, Moment, RowState};
 use punctual::store::{Lineage, Moved, Store};
 use uuid::Uuid;
 
@@ -157,7 +157,7 @@ async fn what_is_in_quarantine_is_claimed_by_no_instance_until_it_is_cleared() {
     assert_eq!(other.lineage.quarantined_before(), Some(before));
     for answer in claim(&other.store, &ids).await {
         assert!(
-            matches!(answer, ClaimAnswer::Lost(RowState::Pending { .. })),
+            matches!(answer, ClaimResponse::Lost(RowState::Pending { .. })),
             "{answer:?}"
         );
     }

@@ -1,16 +1,17 @@
 //! No more to a user on a day than their limit, whoever claims, and no place is lost.
 
-use punctual::message::Carriers;
+use punctual::message::ProviderCapabilities;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use punctual::message::facts::{Limit, LimitSource};
-use punctual::message::{Capabilities, Claim, ClaimAnswer, Moment};
+use punctual::message::{Capabilities, Claim, ClaimResponse, Moment};
 use punctual::policy::{self, Reason, ReasonKind, Rules, Verdict, Zones, local_days};
-use punctual::reactor::Settlement;
+use punctual::settle::Settlement;
 use punctual::store::{Days, Store};
 use uuid::Uuid;
 
+use crate::harness::TestDb;
 use crate::ours::{accepted, claim, record, recorded, rules, store, try_claim, won};
 use crate::rows::{World, one, run};
 
@@ -69,7 +70,7 @@ async fn urgent_ones_get_the_places_then_those_that_are_due_first() {
     let Verdict::Cancel { reason } = policy::judge(
         over,
         &rules(),
-        &Carriers::all(Capabilities::SENDS_ONLY),
+        &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
         over.due,
     ) else {
         panic!("not cancelled");
@@ -111,7 +112,7 @@ async fn neither_a_herd_nor_two_daemons_exceed_it() {
             let mut places = 0;
             for part in ids.chunks(40) {
                 for answer in claim(&store, part).await {
-                    if let ClaimAnswer::Won(claim) = answer {
+                    if let ClaimResponse::Won(claim) = answer {
                         places += usize::from(goes(&claim));
                     }
                 }
@@ -156,7 +157,7 @@ async fn what_was_not_sent_gives_its_place_back_once() {
     // Nobody knows whether that one was sent: it keeps its place.
     let claims = won(&store, &[id]).await;
     let unknown = Settlement::of(
-        punctual::reactor::SendResult {
+        punctual::settle::SendResult {
             outcome: punctual::message::Outcome::Unknown {
                 reason: "test".into(),
             },
@@ -164,7 +165,7 @@ async fn what_was_not_sent_gives_its_place_back_once() {
             finished: claims[0].due,
         },
         claims[0].id,
-        punctual::reactor::AttemptBudget {
+        punctual::settle::AttemptBudget {
             number: 1,
             before: 0,
             max: 3,
@@ -210,10 +211,11 @@ async fn records_and_claims_of_the_same_users_do_not_block_each_other() {
                     Ok(answers) => answers
                         .into_iter()
                         .filter_map(|answer| match answer {
-                            ClaimAnswer::Won(claim) => Some(claim),
-                            ClaimAnswer::Lost(_)
-                            | ClaimAnswer::Paused(_)
-                            | ClaimAnswer::Paced(_) => None,
+                            ClaimResponse::Won(claim) => Some(claim),
+                            ClaimResponse::Lost(_)
+                            | ClaimResponse::Paused(_)
+                            | ClaimResponse::Paced(_)
+                            | ClaimResponse::OptedOut => None,
                         })
                         .collect(),
                     // A row that went there and back while the statement ran has a new attempt
@@ -319,7 +321,18 @@ async fn the_apps_count_and_ours_are_one_limit_from_claim_to_claim() {
 /// The database asks by instant; what it was told is what the daemon reckons.
 #[tokio::test]
 async fn a_day_is_the_recipients() {
-    let world = World::new().await;
+    each_day_is_the_recipients(World::new().await).await;
+}
+
+/// Names of zones have one spelling, and a day has one form, whatever a database is set to.
+#[tokio::test]
+async fn a_day_is_the_recipients_in_any_language() {
+    let world = World::over(TestDb::turkish().await).await;
+    assert_eq!(one::<String>(&world.user, "select lower('I')").await, "ı");
+    each_day_is_the_recipients(world).await;
+}
+
+async fn each_day_is_the_recipients(world: World) {
     user(&world, USER, 50).await;
     let rules = Rules {
         timezone: TimeZone::get("Asia/Kolkata").unwrap(),
@@ -343,6 +356,7 @@ async fn a_day_is_the_recipients() {
             "Pacific/Kiritimati",
         ),
         ("Mars/Olympus", "Pacific/Pago_Pago", "Pacific/Pago_Pago"),
+        ("", "PACIFIC/KIRITIMATI", "Pacific/Kiritimati"),
         ("", "PST", "Asia/Kolkata"),
     ] {
         run(

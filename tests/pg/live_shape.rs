@@ -315,3 +315,23 @@ async fn a_created_at_that_is_no_time_is_refused() {
     client.batch_execute(&cure).await.unwrap();
     Migrator::embedded().run(db.dsn()).await.unwrap();
 }
+
+/// Its values are no names of accounts, so each message of such a row would fail.
+#[tokio::test]
+async fn a_column_account_of_the_apps_own_is_refused() {
+    let db = TestDb::empty().await;
+    let client = db.client().await;
+    let apps = format!("{BASE} {ALTER} add column account text");
+    client.batch_execute(&apps).await.unwrap();
+    let error = Migrator::embedded().run(db.dsn()).await.unwrap_err();
+    assert!(matches!(error, MigrateError::Refused { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("has a column account already"), "{text}");
+    let cure = format!("{ALTER} rename column account to app_account");
+    client.batch_execute(&cure).await.unwrap();
+    Migrator::embedded().run(db.dsn()).await.unwrap();
+    // That it is there from the first time is no reason to refuse it the second time.
+    let files = "delete from punctual.migrations where version = 20261130070000";
+    client.batch_execute(files).await.unwrap();
+    Migrator::embedded().run(db.dsn()).await.unwrap();
+}

@@ -4,6 +4,7 @@
 // The allowance for tests in clippy.toml does not reach the functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod api;
 mod app_columns;
 mod app_path;
 mod app_schema;
@@ -18,6 +19,7 @@ mod claim;
 mod cluster;
 mod connect;
 mod content;
+mod daily_metrics;
 mod dead;
 mod doubt;
 mod dumps;
@@ -36,16 +38,19 @@ mod migrate;
 mod missed;
 mod neighbours;
 mod notice;
+mod numbers;
 mod operator;
 mod opt_out;
 mod ours;
 mod outcome;
+mod overdue;
 mod paces;
 mod parts;
 mod pauses;
 mod people;
 mod plans;
 mod quarantine;
+mod rates;
 mod receipts;
 mod recovery;
 mod refusals;

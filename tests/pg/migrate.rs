@@ -379,3 +379,42 @@ async fn a_trigger_of_a_table_that_is_gone_or_a_view_is_not_missed() {
     let report = Migrator::embedded().run(db.dsn()).await.unwrap();
     assert_eq!(report, Report::default());
 }
+
+/// A default of the time zone that an earlier version's migration wrote, and one of the app's.
+#[tokio::test]
+async fn the_zone_that_an_earlier_version_gave_new_users_goes_and_the_apps_stays() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    let default = "select pg_get_expr(adbin, adrelid) from pg_attrdef d join pg_attribute a on attrelid = adrelid and attnum = adnum
+                    where adrelid = 'user_sms_preferences'::regclass and attname = 'timezone'";
+    let write = "alter table user_sms_preferences alter timezone set default 'America/Los_Angeles'";
+    let migration = "update punctual.migrations set name = name where name like '%app_tables%'";
+    let another = write.replace("Los_Angeles", "Denver");
+    // Each text is a transaction.
+    for (of, changes, stays) in [
+        (
+            "the app",
+            vec![write.to_owned(), migration.to_owned()],
+            true,
+        ),
+        ("the app", vec![format!("{another}; {migration}")], true),
+        (
+            "a dump that was restored in one transaction",
+            vec![format!(
+                "{write}; update punctual.migrations set name = name"
+            )],
+            true,
+        ),
+        ("Punctual", vec![format!("{write}; {migration}")], false),
+    ] {
+        for change in &changes {
+            client.batch_execute(change).await.unwrap();
+        }
+        let earlier = "update punctual.triggers set checksum = 'earlier' where name like '%user_sms_preferences%'";
+        client.batch_execute(earlier).await.unwrap();
+        let report = Migrator::embedded().run(db.dsn()).await.unwrap();
+        assert_eq!(report.triggers, ["triggers/user_sms_preferences.sql"]);
+        let found = client.query(default, &[]).await.unwrap();
+        assert_eq!(found.len(), usize::from(stays), "of {of}");
+    }
+}

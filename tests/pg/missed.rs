@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use punctual::message::{InstanceId, Outcome, ProviderSid};
-use punctual::reactor::{AttemptBudget, SendResult, Settlement};
+use punctual::settle::{AttemptBudget, SendResult, Settlement};
 use punctual::store::{Migrator, Store};
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
@@ -118,8 +118,11 @@ async fn a_title_and_a_deletion_are_followed_too_and_an_event_that_is_back() {
     let back = "insert into task_calendar_events (calendar_event_id, user_id, event_title, event_start)
                 select calendar_event_id, user_id, 'Back', created_at + interval '4 hours' from scheduled_messages";
     let cancel = "update task_calendar_events set sync_status = 'cancelled'";
+    // As an app leaves it that has no use for it.
+    let unknown = "update task_calendar_events set sync_status = null, event_title = 'Nurse'";
     for (changes, stands, title) in [
         (&[title][..], "pending 01:45:00 02:00:00", "Doctor"),
+        (&[unknown], "pending 01:45:00 02:00:00", "Nurse"),
         (&[delete], "cancelled 01:45:00 02:00:00", "?"),
         (&[cancel], "cancelled 01:45:00 02:00:00", "?"),
         (&[delete, back], "pending 03:45:00 04:00:00", "Back"),

@@ -9,11 +9,12 @@ use futures_util::future::{BoxFuture, FutureExt};
 use punctual::clock::Clock;
 use punctual::dispatch::{Dispatch, Input};
 use punctual::message::{
-    AttemptToken, Capabilities, Claim, ClaimAnswer, MessageId, Outcome, RowState, Status,
+    AttemptToken, Capabilities, Claim, ClaimResponse, MessageId, Outcome, RowState, Status,
 };
 use punctual::policy::Cleared;
 use punctual::provider::Provider;
-use punctual::reactor::{Ask, Settlement};
+use punctual::reactor::ClaimRequest;
+use punctual::settle::Settlement;
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ impl Provider for Nobody {
     fn send<'a>(&'a self, _: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
         unreachable!("nothing is sent here")
     }
-    fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
+    fn prewarm(&self, _: usize) -> BoxFuture<'_, ()> {
         std::future::ready(()).boxed()
     }
 }
@@ -52,8 +53,8 @@ fn dispatch(store: &Store) -> Dispatch {
     }
 }
 
-fn asks(ids: &[Uuid]) -> Vec<Ask> {
-    let ask = |id: &Uuid| Ask {
+fn asks(ids: &[Uuid]) -> Vec<ClaimRequest> {
+    let ask = |id: &Uuid| ClaimRequest {
         id: MessageId(*id),
         token: AttemptToken::fresh(),
     };
@@ -85,15 +86,15 @@ async fn a_row_in_anothers_hands_is_as_pending_as_before_until_they_are_done() {
         run(&world.user, &format!("begin; {does}")).await;
         let held = claim(&store, &[id]).await.remove(0);
         assert!(
-            matches!(held, ClaimAnswer::Lost(RowState::Pending { .. })),
+            matches!(held, ClaimResponse::Lost(RowState::Pending { .. })),
             "{does}: {held:?}"
         );
         run(&world.user, ends).await;
         match (then, claim(&store, &[id]).await.remove(0)) {
-            (None, ClaimAnswer::Won(claim)) => {
+            (None, ClaimResponse::Won(claim)) => {
                 assert_eq!(claim.body == "new", does.contains("body"));
             }
-            (Some(_), ClaimAnswer::Lost(RowState::Gone { status })) => assert_eq!(status, then),
+            (Some(_), ClaimResponse::Lost(RowState::Gone { status })) => assert_eq!(status, then),
             (_, other) => panic!("{does}, {ends}: {other:?}"),
         }
     }
@@ -159,8 +160,11 @@ async fn whoever_writes_in_another_order_is_nobodys_victim() {
                 .await
                 .into_iter()
                 .filter_map(|answer| match answer {
-                    ClaimAnswer::Won(claim) => Some(claim),
-                    ClaimAnswer::Lost(_) | ClaimAnswer::Paused(_) | ClaimAnswer::Paced(_) => None,
+                    ClaimResponse::Won(claim) => Some(claim),
+                    ClaimResponse::Lost(_)
+                    | ClaimResponse::Paused(_)
+                    | ClaimResponse::Paced(_)
+                    | ClaimResponse::OptedOut => None,
                 })
                 .collect();
             turns += mine.len().max(1);
@@ -220,7 +224,7 @@ async fn a_locked_table_puts_everything_off_and_loses_nothing() {
     assert!(
         answers
             .iter()
-            .all(|answer| matches!(answer.1, ClaimAnswer::Won(_)))
+            .all(|answer| matches!(answer.1, ClaimResponse::Won(_)))
     );
     let Input::Recorded { done, .. } = dispatch.record(1, records).await else {
         unreachable!()
@@ -287,7 +291,7 @@ async fn a_row_that_cannot_be_claimed_holds_up_no_other() {
     };
     let lost: Vec<_> = answers
         .iter()
-        .filter(|a| matches!(a.1, ClaimAnswer::Lost(_)))
+        .filter(|a| matches!(a.1, ClaimResponse::Lost(_)))
         .map(|a| a.0.0)
         .collect();
     assert_eq!((answers.len(), lost), (9, vec![ids[4]]));
@@ -299,7 +303,7 @@ async fn a_row_that_cannot_be_claimed_holds_up_no_other() {
     };
     assert!(matches!(
         answers[..],
-        [(_, ClaimAnswer::Lost(RowState::Pending { .. }))]
+        [(_, ClaimResponse::Lost(RowState::Pending { .. }))]
     ));
 }
 
@@ -327,7 +331,7 @@ async fn who_waits_for_a_claim_gets_through_when_it_has_committed() {
         let held = claim(&store, &[id]).await;
         assert!(matches!(
             held[0],
-            ClaimAnswer::Lost(RowState::Pending { .. })
+            ClaimResponse::Lost(RowState::Pending { .. })
         ));
         run(&world.user, "commit").await;
     };

@@ -1,6 +1,6 @@
 //! What the triggers say on the channel: one notice a statement, and only of what is near.
 
-use punctual::listen::{CHANNEL, Notice};
+use punctual::listen::{CHANNEL, Notification};
 use tokio::sync::mpsc;
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
@@ -63,7 +63,7 @@ fn names(said: &[String], ids: &[Uuid]) {
     let [only] = said else {
         panic!("not one notice: {said:?}");
     };
-    let Some(Notice::Ids(named)) = Notice::parse(only) else {
+    let Some(Notification::Ids(named)) = Notification::parse(only) else {
         panic!("names nothing: {only}");
     };
     let mut named: Vec<_> = named.into_iter().map(|id| id.0).collect();

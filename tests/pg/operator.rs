@@ -1,13 +1,13 @@
-//! Lists, searches and acts of operators: what a filter means, that pages lose and repeat nothing, and which rows an act
-//! changes.
+//! Lists, searches and acts of operators: what a filter means, that pages lose and repeat nothing, and which rows an
+//! act changes.
 
-use punctual::message::filter::{Place, Search};
+use punctual::message::filter::{PageStart, Search};
 use punctual::message::{Filter, InstanceId, MessageId, Moment, Status};
 use punctual::store::Store;
 use punctual::store::operator::{
     Act, Acted, Actor, By, Done, NewTime, OperatorError, Paging, Stat,
 };
-use punctual::store::resolve::Verdict;
+use punctual::store::resolve::Decision;
 use uuid::Uuid;
 
 use crate::rows::{World, hearing, one, run};
@@ -30,7 +30,7 @@ fn ada() -> Actor {
 
 /// Every page of a list, and how many there were.
 async fn pages(store: &Store, filter: &Filter, limit: usize) -> (Vec<Uuid>, usize) {
-    let (mut ids, mut after, mut pages) = (Vec::new(), None::<Place>, 0);
+    let (mut ids, mut after, mut pages) = (Vec::new(), None::<PageStart>, 0);
     loop {
         let paging = Paging {
             limit,
@@ -185,6 +185,20 @@ async fn a_message_is_found_by_a_part_of_its_id_by_its_sid_and_after_its_deletio
         }
         assert_eq!(found, ends, "{text}");
     }
+    // The two of one recipient are further apart than one statement reads.
+    let between = "insert into scheduled_messages (to_number, body, status, scheduled_at)
+                   select '+13105550177', 'x', 'sent', now() - interval '30 min' from generate_series(1, 5100)";
+    run(&world.unseen, between).await;
+    let search: Search = "+13105550101".parse().unwrap();
+    assert_eq!(store.search(&search, 10).await.unwrap().len(), 2);
+    // And of a table with too many messages it is not read to the end.
+    let too_many = "set session_replication_role = replica;
+                    insert into scheduled_messages (to_number, body, status, scheduled_at)
+                    select '+13105550177', 'x', 'sent', now() - interval '29 min' from generate_series(1, 100000);
+                    set session_replication_role = default";
+    run(&world.unseen, too_many).await;
+    let broad = store.search(&search, 10).await;
+    assert!(matches!(broad, Err(OperatorError::Broad)), "{broad:?}");
     let (listed, _) = pages(&store, &filter(&[("q", "aaaa"), ("status", "failed")]), 10).await;
     assert_eq!(
         listed,
@@ -478,21 +492,17 @@ async fn an_act_on_one_message_says_why_it_was_not_done() {
         ),
         ("sending", Act::Cancel, Err("is being sent this moment")),
         ("sent", Act::Cancel, Err("was already sent")),
-        (
-            "failed",
-            Act::Reschedule(NewTime::At(at)),
-            Err("punctual retry"),
-        ),
+        ("failed", Act::Reschedule(NewTime::At(at)), Err("retry it")),
         ("failed", Act::Cancel, Err("nothing to cancel")),
-        ("unconfirmed", Act::Cancel, Err("punctual resolve")),
+        ("unconfirmed", Act::Cancel, Err("resolve it")),
         (
             "unconfirmed",
-            Act::Resolve(Verdict::Cancel),
+            Act::Resolve(Decision::Cancel),
             Ok("cancelled"),
         ),
         (
             "sent",
-            Act::Resolve(Verdict::Resend),
+            Act::Resolve(Decision::Resend),
             Err("is sent, not unconfirmed"),
         ),
     ] {
@@ -522,7 +532,10 @@ async fn an_act_on_one_message_says_why_it_was_not_done() {
     let before: f64 = world
         .get(one_at, "extract(epoch from scheduled_at)::float8")
         .await;
-    let later = Act::Reschedule(NewTime::By(3_600_000_000));
+    let later = Act::Reschedule(NewTime::By {
+        us: 3_600_000_000,
+        past_ok: false,
+    });
     let confirmed = 4;
     let done = store
         .act_on_all(&Filter::default(), &later, &ada(), Some(confirmed))
@@ -533,6 +546,20 @@ async fn an_act_on_one_message_says_why_it_was_not_done() {
         .await;
     assert!((after - before - 3600.0).abs() < 1e-3);
     assert_eq!(world.status(other).await, "pending");
+    // None is moved into the past, unless that is accepted.
+    let earlier = |past_ok| {
+        Act::Reschedule(NewTime::By {
+            us: -2 * 86_400_000_000,
+            past_ok,
+        })
+    };
+    let refused = store.act(MessageId(one_at), &earlier(false), &ada()).await;
+    assert!(
+        matches!(refused.unwrap(), Acted::Refused(why) if why.contains("past_ok")),
+        "it was not refused"
+    );
+    let moved = store.act(MessageId(one_at), &earlier(true), &ada()).await;
+    assert_eq!(moved.unwrap(), Acted::Done);
     // A row that the app's table refuses to change does not keep the others.
     let refusing = format!(
         "create function refuse() returns trigger language plpgsql as

@@ -1,11 +1,12 @@
 //! STOP and START, and what the provider knows of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use punctual::message::{
-    AttemptToken, Category, ClaimAnswer, MessageId, Outcome, RowState, Status,
-};
-use punctual::reactor::Settlement;
+use punctual::message::{AttemptToken, Category, ClaimResponse, MessageId, Outcome, Routes};
+use punctual::policy::Rules;
+use punctual::settle::Settlement;
+use punctual::store::forget::forget;
 use uuid::Uuid;
 
 use crate::receipts::{FROM, TO, World};
@@ -64,12 +65,13 @@ impl World {
         let lease = Duration::from_secs(30);
         let mut claimed = self.store.claim(&asks, lease).await.unwrap();
         match claimed.answers.remove(0).1 {
-            ClaimAnswer::Won(_) => true,
-            ClaimAnswer::Lost(state) | ClaimAnswer::Paused(state) | ClaimAnswer::Paced(state) => {
-                let status = Some(Status::Cancelled);
-                assert_eq!(state, RowState::Gone { status });
+            ClaimResponse::Won(_) => true,
+            // It is named as the reason why, for the log and the counters.
+            ClaimResponse::OptedOut => {
+                assert!(self.fate(id).await.starts_with("cancelled: "));
                 false
             }
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -134,16 +136,16 @@ async fn without_a_sender_of_ours_all_are_meant() {
     assert_eq!(world.fate(id).await, "cancelled: by letter");
 }
 
-fn answer(outcome: Outcome) -> punctual::reactor::SendResult {
-    punctual::reactor::SendResult {
+fn answer(outcome: Outcome) -> punctual::settle::SendResult {
+    punctual::settle::SendResult {
         outcome,
         started: None,
         finished: punctual::message::Moment::from_micros(0),
     }
 }
 
-fn tries() -> punctual::reactor::AttemptBudget {
-    punctual::reactor::AttemptBudget {
+fn tries() -> punctual::settle::AttemptBudget {
+    punctual::settle::AttemptBudget {
         number: 1,
         before: 0,
         max: 3,
@@ -207,6 +209,43 @@ async fn the_providers_verdict_counts_in_both_directions() {
     }
 }
 
+/// A row that names no sender has that of its account, for opt-outs too.
+#[tokio::test]
+async fn an_opt_out_from_the_sender_of_an_account_holds_for_its_rows() {
+    let world = World::new().await;
+    let mut routes = Routes::new(Some(&FROM.parse().unwrap()));
+    routes.add("eu", "ACME".parse().ok(), &[]).unwrap();
+    let rules = Rules {
+        default_sender: FROM.parse().ok(),
+        routes: Arc::new(routes),
+        ..Rules::default()
+    };
+    world.store.keep_settings(&rules).await.unwrap();
+    let of = async |account: Option<&str>| -> Uuid {
+        let sql = "insert into scheduled_messages (to_number, account, body, scheduled_at)
+                   values ($1, $2, 'good morning', now()) returning id";
+        let row = world.app.query_one(sql, &[&TO, &account]).await;
+        row.unwrap().get(0)
+    };
+    let (eu, named, unnamed) = (
+        of(Some("eu")).await,
+        of(Some(" default ")).await,
+        of(None).await,
+    );
+    world.reply("STOP").await;
+    assert_eq!(world.fate(eu).await, "pending");
+    for id in [named, unnamed] {
+        assert_eq!(world.fate(id).await, format!("cancelled: {REASON}"));
+    }
+    assert!(!world.claimed(of(Some("default")).await).await);
+    let another = of(Some("eu")).await;
+    assert!(world.claimed(another).await);
+    let opted_out = world.store.opt_out("SM77", &["ACME"], TO, REASON).await;
+    assert_eq!(opted_out.unwrap(), 1);
+    assert_eq!(world.fate(eu).await, format!("cancelled: {REASON}"));
+    assert!(!world.claimed(of(Some("eu")).await).await);
+}
+
 /// What was accepted before the STOP, or is accepted for another reason, lifts no opt-out; what is
 /// refused after a START sets it again.
 #[tokio::test]
@@ -244,6 +283,40 @@ async fn a_reply_that_is_posted_again_changes_nothing() {
     assert_eq!(world.text(ids).await, "SM1 start, SM2 stop, SM3 start");
 }
 
+/// The app's table refuses that anything is cancelled: the opt-out counts all the same, and the provider's report of
+/// one too.
+#[tokio::test]
+async fn an_opt_out_is_recorded_though_its_messages_cannot_be_cancelled() {
+    let never = "create function never() returns trigger language plpgsql as
+                   $$ begin if new.status = 'cancelled' then raise 'no'; end if; return new; end $$;
+                 create trigger never before update on scheduled_messages for each row execute function never()";
+    for by_receipt in [false, true] {
+        let world = World::new().await;
+        let pending = world.insert(TO, Some(FROM)).await;
+        world.app.batch_execute(never).await.unwrap();
+        if by_receipt {
+            world.call("undelivered", "21610").await;
+            let failed = "select status from scheduled_messages where status <> 'pending'";
+            assert_eq!(world.text(failed).await, "failed");
+        } else {
+            world.reply("STOP").await;
+        }
+        assert!(world.suppressed().await);
+        assert_eq!(world.fate(pending).await, "pending");
+        // Nor does a claim win it.
+        let asks = [(MessageId(pending), AttemptToken::fresh())];
+        let lease = Duration::from_secs(30);
+        let claimed = world.store.claim(&asks, lease).await;
+        assert!(claimed.is_err_and(|error| error.is_refusal()));
+        world
+            .app
+            .batch_execute("drop trigger never on scheduled_messages")
+            .await
+            .unwrap();
+        assert!(!world.claimed(pending).await);
+    }
+}
+
 /// Ten at once are one.
 #[tokio::test]
 async fn a_reply_that_is_posted_ten_times_at_once_counts_once() {
@@ -264,4 +337,46 @@ async fn a_reply_without_a_name_is_refused() {
         assert_eq!(answer, 400, "{body}");
     }
     assert!(!world.suppressed().await);
+}
+
+/// Their opt-out is obeyed by its hash, and a START lifts it.
+#[tokio::test]
+async fn who_opted_out_and_was_forgotten_is_not_texted() {
+    let world = World::new().await;
+    world.reply("STOP").await;
+    // Nothing is on its way to them.
+    let gone = "set session_replication_role = replica; delete from scheduled_messages; delete from punctual.attempts;
+                reset session_replication_role";
+    world.app.batch_execute(gone).await.unwrap();
+    let by_hand = "insert into punctual.suppressions (their_number, reason) values ($1, 'by hand')";
+    world.app.execute(by_hand, &[&OTHER]).await.unwrap();
+    for number in [TO, OTHER] {
+        let forgotten = forget(&world.app, number, false).await.unwrap();
+        assert_eq!(
+            (forgotten.kept.len(), forgotten.opt_outs),
+            (0, 1),
+            "{number}"
+        );
+    }
+    let known =
+        "select count(*)::text from punctual.suppressions where their_number like '%310555%'";
+    assert_eq!(world.text(known).await, "0");
+
+    let id = world.insert(TO, None).await;
+    assert!(!world.claimed(id).await);
+    assert_eq!(world.fate(id).await, format!("cancelled: {REASON}"));
+    let id = world
+        .insert(&format!(" {OTHER}"), Some("+15005550009"))
+        .await;
+    assert!(!world.claimed(id).await);
+    assert_eq!(world.fate(id).await, "cancelled: by hand");
+    // From another sender they did not opt out, and nobody else did.
+    for (to, from) in [(TO, Some("+15005550009")), ("+13105550111", None)] {
+        let id = world.insert(to, from).await;
+        assert!(world.claimed(id).await, "{to}");
+    }
+
+    world.reply("START").await;
+    let id = world.insert(TO, None).await;
+    assert!(world.claimed(id).await);
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Capabilities, Carriers, Claim, ClaimAnswer, InstanceId, MessageId, Moment,
-    ProviderSid,
+    AttemptToken, Capabilities, Claim, ClaimResponse, InstanceId, MessageId, Moment,
+    ProviderCapabilities, ProviderSid,
 };
 use punctual::policy::{self, Cleared, Rules, Verdict};
-use punctual::reactor::{Record, Settlement};
+use punctual::settle::{Record, Settlement};
 use punctual::store::{Store, StoreError};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ pub(crate) fn rules() -> Rules {
 }
 
 /// Claims these; one answer for each, in their order.
-pub(crate) async fn claim(store: &Store, ids: &[Uuid]) -> Vec<ClaimAnswer<Claim>> {
+pub(crate) async fn claim(store: &Store, ids: &[Uuid]) -> Vec<ClaimResponse<Claim>> {
     try_claim(store, ids).await.unwrap()
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn claim(store: &Store, ids: &[Uuid]) -> Vec<ClaimAnswer<Claim>
 pub(crate) async fn try_claim(
     store: &Store,
     ids: &[Uuid],
-) -> Result<Vec<ClaimAnswer<Claim>>, StoreError> {
+) -> Result<Vec<ClaimResponse<Claim>>, StoreError> {
     let asks: Vec<_> = ids
         .iter()
         .map(|id| (MessageId(*id), AttemptToken::fresh()))
@@ -59,7 +59,7 @@ pub(crate) async fn won(store: &Store, ids: &[Uuid]) -> Vec<Claim> {
     answers
         .into_iter()
         .map(|answer| match answer {
-            ClaimAnswer::Won(claim) => claim,
+            ClaimResponse::Won(claim) => claim,
             other => panic!("not won: {other:?}"),
         })
         .collect()
@@ -77,7 +77,7 @@ pub(crate) fn cleared(claim: &Claim) -> Arc<Cleared> {
     match policy::judge(
         &claim,
         &rules(),
-        &Carriers::all(Capabilities::SENDS_ONLY),
+        &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
         claim.due,
     ) {
         Verdict::Send(cleared) => Arc::new(cleared),

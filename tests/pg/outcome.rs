@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Category, Claim, LedgerOutcome, MessageId, Moment, RowState, Status,
+    AttemptToken, Category, Claim, Delivery, LedgerOutcome, MessageId, Moment, ProviderSid,
+    RowState, Status,
 };
 use punctual::policy::{Reason, ReasonKind};
-use punctual::reactor::{Next, Record, Settled, Settlement, Wait};
+use punctual::proof::{About, ProviderStatus, Report};
+use punctual::settle::{Next, Record, Settled, Settlement, Wait};
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -143,7 +145,7 @@ async fn each_settlement_leaves_the_row_as_it_says() {
     for (next, outcome, counts, row) in [
         (pause, LedgerOutcome::Throttled, false,
          "attempts = 0 and error_message = 'because' and error_code = 30003 and cancelled_at is null
-          and next_attempt_at between clock_timestamp() + interval '9 min' and clock_timestamp() + interval '10 min'"),
+          and next_attempt_at between clock_timestamp() + interval '9 min' and clock_timestamp() + interval '11 min'"),
         (at_once, LedgerOutcome::Returned, false, "attempts = 0 and next_attempt_at is null"),
         (pause, LedgerOutcome::Refused, true, "attempts = 1 and next_attempt_at is not null"),
         (Next::Failed, LedgerOutcome::Refused, true,
@@ -170,7 +172,9 @@ async fn each_settlement_leaves_the_row_as_it_says() {
             }
             (to, left) => assert_eq!(left, RowState::Gone { status: Some(to) }),
         }
-        assert!(world.get::<bool>(id, &format!("status = '{}' and {row}", to.as_str())).await, "{ended}");
+        let is_as_said = format!("status = '{}' and {row}", to.as_str());
+        let whole: String = world.get(id, "scheduled_messages::text").await;
+        assert!(world.get::<bool>(id, &is_as_said).await, "{ended}: {whole}");
         let entry = &ledger(&world, id).await[0];
         assert_eq!(entry.get::<_, &str>("outcome"), ended);
         assert_eq!(entry.get::<_, Option<&str>>("error"), Some("because"));
@@ -182,6 +186,103 @@ async fn each_settlement_leaves_the_row_as_it_says() {
         assert_eq!(again[&claim.token], None);
         assert_eq!(world.get::<String>(id, "scheduled_messages::text").await, whole);
     }
+}
+
+/// A trigger of the app's that returns null for it. The ledger has the outcome, so nothing is sent again.
+#[tokio::test]
+async fn a_result_that_does_not_change_its_row_is_noticed() {
+    let world = World::new().await;
+    let store = store(&world);
+    run(
+        &world.unseen,
+        "create function public.swallow() returns trigger language plpgsql as
+           $$ begin if new.body = 'swallowed' and new.status <> 'sending' then return null; end if; return new; end $$;
+         create trigger swallow before update on scheduled_messages for each row execute function public.swallow()",
+    )
+    .await;
+    let swallowed = async || {
+        let claim = claimed(&world, &store).await;
+        let body = format!(
+            "set session_replication_role = replica;
+             update scheduled_messages set body = 'swallowed' where id = '{}';
+             set session_replication_role = default",
+            claim.id.0
+        );
+        run(&world.unseen, &body).await;
+        claim
+    };
+    let seen = || {
+        store
+            .results_without_effect()
+            .map(|seen| (seen.results, seen.is_partial))
+    };
+    assert_eq!(
+        recorded(&store, &[accepted(&claimed(&world, &store).await)]).await,
+        1
+    );
+    assert_eq!(seen(), None);
+    let failed = settled(Next::Failed, LedgerOutcome::Refused, true);
+    let back = settled(Next::Back(Wait::No), LedgerOutcome::Returned, false);
+    let (first, second, third) = (swallowed().await, swallowed().await, swallowed().await);
+    for (n, result) in [
+        accepted(&first),
+        record(&second, failed),
+        record(&third, back),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(recorded(&store, std::slice::from_ref(&result)).await, 1);
+        assert_eq!(seen(), Some((n as u64 + 1, false)));
+        assert_eq!(world.get::<String>(result.id.0, "status").await, "sending");
+        assert!(
+            !ledger(&world, result.id.0).await[0]
+                .get::<_, String>("outcome")
+                .is_empty()
+        );
+    }
+    // Those of others are.
+    let (first, other) = (swallowed().await, claimed(&world, &store).await);
+    assert_eq!(
+        recorded(&store, &[accepted(&first), accepted(&other)]).await,
+        2
+    );
+    assert_eq!(seen(), Some((4, true)));
+    // What the provider reports of them is in the ledger too.
+    let reported = swallowed().await;
+    assert_eq!(recorded(&store, &[accepted(&other)]).await, 1);
+    let before = seen();
+    let report = Report {
+        about: About::Attempt {
+            message: reported.id,
+            token: reported.token,
+        },
+        sid: ProviderSid(sid(&reported)),
+        status: ProviderStatus {
+            delivery: Delivery::Delivered,
+            word: "delivered",
+            code: None,
+            error: None,
+        },
+        from: None,
+        to: None,
+    };
+    let lateness = Duration::from_secs(3600);
+    store.receive(&[report], lateness).await.unwrap();
+    assert_eq!(seen().map(|seen| seen.0), before.map(|_| 1));
+    assert_eq!(
+        world.get::<String>(reported.id.0, "status").await,
+        "sending"
+    );
+    let kept = format!(
+        "select count(*) from punctual.receipts where message_id = '{}'",
+        reported.id.0
+    );
+    assert_eq!(one::<i64>(&world.unseen, &kept).await, 1);
+    // What was recorded before is no result without an effect.
+    run(&world.unseen, "drop trigger swallow on scheduled_messages").await;
+    assert_eq!(recorded(&store, &[accepted(&other)]).await, 1);
+    assert_eq!(seen(), Some((1, true)));
 }
 
 #[tokio::test]

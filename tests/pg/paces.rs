@@ -1,29 +1,43 @@
-//! Paces in the database: which message takes a slot, when the next one begins, and what becomes of one that is not used.
+//! Paces in the database: which message takes a slot, when the next one begins, and what becomes of one that is not
+//! used.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use punctual::limits::HealthLimits;
 use punctual::message::{
-    AttemptToken, Claim, ClaimAnswer, LaneKey, Moment, PaceDue, PaceId, PacedAnswer, PacedClaim,
-    RowState,
+    AttemptToken, Claim, ClaimResponse, LaneKey, MessageId, Moment, PaceDue, PaceId, PaceKey,
+    PaceScope, PacedClaim, PacedResponse, Part, RowState,
 };
-use punctual::reactor::Settlement;
-use punctual::schedule::PACE_SLACK;
+use punctual::policy::{Cleared, Reason, ReasonKind};
 use punctual::schedule::pace::gap;
+use punctual::schedule::{PACE_SLACK, RATE_SLACK};
+use punctual::settle::{Record, Settlement};
 use punctual::store::{Store, paces};
 use tokio_postgres::SimpleQueryMessage;
 use uuid::Uuid;
 
 use crate::notice::Listening;
 use crate::ours::{LATE, LEASE, accepted, claim, now, record, recorded, store};
+use crate::overdue::overdue;
 use crate::rows::{World, one, run, said};
 use crate::window::loaded;
 
 const CAMPAIGN: Uuid = Uuid::from_u128(0xCD);
 const GAP: Duration = Duration::from_secs(30);
 
+fn campaign() -> PaceKey {
+    PaceKey {
+        scope: PaceScope::Campaign,
+        what: CAMPAIGN.to_string(),
+    }
+}
+
 /// A campaign with a pace of one gap.
 async fn paced(world: &World) -> PaceId {
-    paces::set(&world.user, CAMPAIGN, (GAP, GAP)).await.unwrap();
+    paces::set(&world.user, &campaign(), (GAP, GAP), 1)
+        .await
+        .unwrap();
     let id = one(&world.unseen, "select id from punctual.paces").await;
     PaceId(id)
 }
@@ -39,27 +53,30 @@ async fn row(world: &World, ago: i32) -> Uuid {
     id
 }
 
-async fn ask(store: &Store, pace: PaceId) -> PacedAnswer<Claim> {
-    let asks = [(pace, AttemptToken::fresh())];
-    let mut won = store.claim_paced(&asks, LEASE, 0).await.unwrap().won;
-    if let Some(paced) = won.remove(&pace) {
-        return PacedAnswer::Won(Box::new(paced));
+async fn ask(store: &Store, pace: PaceId) -> PacedResponse<Claim> {
+    let asks = [(pace, AttemptToken::fresh(), RATE_SLACK)];
+    let mut claimed = store.claim_paced(&asks, LEASE, 0).await.unwrap();
+    if let Some(paced) = claimed.won.remove(&pace) {
+        return PacedResponse::Won(Box::new(paced));
+    }
+    if let Some(id) = claimed.opted_out.remove(&pace) {
+        return PacedResponse::OptedOut(id);
     }
     let until = now(store).await + Duration::from_secs(3_600);
     let wait = store.paces(Some(&[pace]), until).await.unwrap().pop();
-    wait.map_or(PacedAnswer::Idle, PacedAnswer::Wait)
+    wait.map_or(PacedResponse::Idle, PacedResponse::Wait)
 }
 
 async fn won(store: &Store, pace: PaceId) -> PacedClaim<Claim> {
     match ask(store, pace).await {
-        PacedAnswer::Won(paced) => *paced,
+        PacedResponse::Won(paced) => *paced,
         other => panic!("{other:?}"),
     }
 }
 
 async fn waits(store: &Store, pace: PaceId) -> PaceDue {
     match ask(store, pace).await {
-        PacedAnswer::Wait(due) => due,
+        PacedResponse::Wait(due) => due,
         other => panic!("{other:?}"),
     }
 }
@@ -90,11 +107,15 @@ async fn the_first_that_is_due_takes_the_slot_and_the_others_wait_for_the_next()
     let world = World::new().await;
     let (ours, theirs) = (store(&world), store(&world));
     let pace = paced(&world).await;
-    let later = row(&world, 10).await;
-    let first = row(&world, 20).await;
+    let later = row(&world, 60).await;
+    let first = row(&world, 70).await;
     let plain = world.row("pending").await;
-    let overdue = "update punctual.paces set next_at = now() - interval '1 minute'";
-    run(&world.unseen, overdue).await;
+    let due = "update punctual.paces
+                  set next_at = (select min(scheduled_at) from scheduled_messages where campaign_id is not null) + interval '10 s'";
+    run(&world.unseen, due).await;
+    let overdue: chrono::DateTime<chrono::Utc> =
+        one(&world.unseen, "select next_at from punctual.paces").await;
+    let overdue = Moment::from(overdue);
 
     let before = now(&ours).await;
     let claimed = won(&ours, pace).await;
@@ -104,8 +125,9 @@ async fn the_first_that_is_due_takes_the_slot_and_the_others_wait_for_the_next()
         before <= slot && slot <= after,
         "overdue: it starts at once"
     );
-    // Waiting for its pace was no lateness.
-    assert_eq!(claimed.claim.wanted_at, slot);
+    // To wait for its pace was no lateness. It is late since the gap was over, and nobody claimed it.
+    assert_eq!(claimed.claim.wanted_at, overdue);
+    assert_eq!(claimed.waited, Duration::from_secs(10));
     assert_eq!(claimed.latest, slot + PACE_SLACK);
     assert_eq!(claimed.next, claimed.latest + GAP);
     assert_eq!(world.status(first).await, "sending");
@@ -116,18 +138,22 @@ async fn the_first_that_is_due_takes_the_slot_and_the_others_wait_for_the_next()
     assert_eq!((&*due.scope, due.what), ("campaign", CAMPAIGN.to_string()));
     // Who asks for the message itself is told of its pace.
     match claim(&theirs, &[later]).await.remove(0) {
-        ClaimAnswer::Paced(RowState::Pending {
+        ClaimResponse::Paced(RowState::Pending {
             pace: Some(own), ..
         }) => assert_eq!((own.id, own.at), (pace, claimed.next)),
         other => panic!("{other:?}"),
     }
     let answer = claim(&theirs, &[plain]).await.remove(0);
-    assert!(matches!(answer, ClaimAnswer::Won(_)), "it has no pace");
+    assert!(matches!(answer, ClaimResponse::Won(_)), "it has no pace");
 
     gap_passes(&world).await;
     assert_eq!(won(&theirs, pace).await.id.0, later);
     gap_passes(&world).await;
-    assert_eq!(ask(&ours, pace).await, PacedAnswer::Idle, "nothing is left");
+    assert_eq!(
+        ask(&ours, pace).await,
+        PacedResponse::Idle,
+        "nothing is left"
+    );
 }
 
 #[tokio::test]
@@ -138,11 +164,11 @@ async fn a_part_after_the_first_waits_for_no_slot() {
     let id = row(&world, 20).await;
     let between = "update scheduled_messages set parts_done = 1, parts_total = 3";
     run(&world.unseen, between).await;
-    assert_eq!(ask(&store, pace).await, PacedAnswer::Idle);
+    assert_eq!(ask(&store, pace).await, PacedResponse::Idle);
     let found = loaded(&store, now(&store).await, LATE).await;
     assert_eq!(found.iter().map(|row| row.id.0).collect::<Vec<_>>(), [id]);
     let answer = claim(&store, &[id]).await.remove(0);
-    assert!(matches!(answer, ClaimAnswer::Won(_)), "{answer:?}");
+    assert!(matches!(answer, ClaimResponse::Won(_)), "{answer:?}");
 }
 
 #[tokio::test]
@@ -183,7 +209,8 @@ async fn what_is_locked_is_passed_over_and_what_may_not_be_sent_takes_no_slot() 
     let opted_out =
         "insert into punctual.suppressions (their_number, reason) values ('+13105550100', 'STOP')";
     run(&world.unseen, opted_out).await;
-    assert_eq!(ask(&store, pace).await, PacedAnswer::Idle);
+    let answer = ask(&store, pace).await;
+    assert_eq!(answer, PacedResponse::OptedOut(MessageId(id)));
     assert_eq!(
         (world.status(id).await.as_str(), taken().await),
         ("cancelled", 0)
@@ -196,7 +223,7 @@ async fn what_is_locked_is_passed_over_and_what_may_not_be_sent_takes_no_slot() 
         "insert into punctual.pauses (scope, what) values ('lane', 'sms')",
     )
     .await;
-    assert_eq!(ask(&store, pace).await, PacedAnswer::Idle);
+    assert_eq!(ask(&store, pace).await, PacedResponse::Idle);
     assert_eq!(taken().await, 0);
     run(&world.unseen, "delete from punctual.pauses").await;
 
@@ -257,6 +284,81 @@ async fn a_slot_that_no_request_used_is_given_back_while_it_is_the_latest() {
     assert_eq!(state().await, "3 f f");
 }
 
+/// What is recorded of a claim whose request never began.
+fn unbegun(claim: &Claim, settlement: Settlement) -> Record<Arc<Cleared>> {
+    Record {
+        id: claim.id,
+        token: claim.token,
+        settlement,
+        started: None,
+        finished: None,
+        payload: None,
+        tries: 0,
+        part: Part::ONLY,
+    }
+}
+
+/// What nobody claims for three hours is late since its slot, retries since their first request. What is cancelled for
+/// it has had its slot: the next message is late from a gap later on.
+#[tokio::test]
+async fn an_outage_is_lateness_from_the_slot_on() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    for ago in [11_000, 10_900, 10_800] {
+        row(&world, ago).await;
+    }
+    run(
+        &world.unseen,
+        "update punctual.paces set next_at = now() - interval '3 hours', slot = null",
+    )
+    .await;
+    let next = async || -> Moment {
+        let next: chrono::DateTime<chrono::Utc> =
+            one(&world.unseen, "select next_at from punctual.paces").await;
+        next.into()
+    };
+    let mut slot = next().await;
+    for _ in 0..2 {
+        let late = won(&store, pace).await;
+        assert_eq!(late.claim.wanted_at, slot);
+        assert!(late.claim.due > slot + Duration::from_secs(10_000));
+        // Released, it is as late as before.
+        let over = Settlement::returned("its slot was over");
+        recorded(&store, &[unbegun(&late.claim, over)]).await;
+        assert_eq!(next().await, slot);
+        let again = won(&store, pace).await;
+        assert_eq!((again.id, again.claim.wanted_at), (late.id, slot));
+        let reason = Reason::new(ReasonKind::TooLate, "too late");
+        let cancelled = Settlement::cancelled(reason);
+        recorded(&store, &[unbegun(&again.claim, cancelled)]).await;
+        slot = slot + PACE_SLACK + GAP;
+        assert_eq!(next().await, slot);
+    }
+    // A slot that comes now is not after now.
+    run(&world.unseen, "update punctual.paces set next_at = now()").await;
+    let last = won(&store, pace).await;
+    let first = last.claim.due;
+    let tried = unbegun(&last.claim, Settlement::returned("the request failed"));
+    let tried = Record {
+        started: Some(first),
+        ..tried
+    };
+    recorded(&store, &[tried]).await;
+    let ready = "update scheduled_messages set next_attempt_at = now() where status = 'pending'";
+    run(&world.unseen, ready).await;
+    gap_passes(&world).await;
+    let again = won(&store, pace).await;
+    assert!(again.claim.is_retry && again.claim.due > first);
+    assert_eq!(again.claim.wanted_at, last.claim.wanted_at.min(first));
+    let gone = Settlement::cancelled(Reason::new(ReasonKind::EventDeleted, "its event is gone"));
+    recorded(&store, &[unbegun(&again.claim, gone)]).await;
+    assert!(
+        next().await <= now(&store).await,
+        "the next one goes at once"
+    );
+}
+
 /// Nobody would win it, so that a daemon that is told of it would ask again and again.
 #[tokio::test]
 async fn what_no_claim_takes_is_not_reported_as_due() {
@@ -279,7 +381,7 @@ async fn what_no_claim_takes_is_not_reported_as_due() {
         (&*pause, "delete from punctual.pauses"),
     ] {
         run(&world.unseen, begin).await;
-        assert_eq!(ask(&store, pace).await, PacedAnswer::Idle, "{begin}");
+        assert_eq!(ask(&store, pace).await, PacedResponse::Idle, "{begin}");
         run(&world.unseen, end).await;
     }
     // It holds up no other one.
@@ -289,6 +391,48 @@ async fn what_no_claim_takes_is_not_reported_as_due() {
     run(&world.unseen, "delete from punctual.missed_event_changes").await;
     gap_passes(&world).await;
     assert_eq!(won(&store, pace).await.id.0, first);
+}
+
+/// A message whose user is paused for a while makes no other one wait, and is sent first when the pause has ended. Of
+/// those that a pause stops a statement passes over a bounded number.
+#[tokio::test]
+async fn a_message_that_a_pause_stops_holds_up_no_other() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let (user, stopped) = (Uuid::from_u128(0xAD), row(&world, 30).await);
+    let of_user =
+        format!("update scheduled_messages set user_id = '{user}' where id = '{stopped}'");
+    run(&world.unseen, &of_user).await;
+    let pause = format!(
+        "insert into punctual.pauses (scope, what, until) values ('user', '{user}', now() + interval '10 minutes')"
+    );
+    run(&world.unseen, &pause).await;
+    let end: chrono::DateTime<chrono::Utc> =
+        one(&world.unseen, "select until from punctual.pauses").await;
+    // While there is no other, the pause's end.
+    assert_eq!(waits(&store, pace).await.at, Moment::from(end));
+    let (next, later) = (row(&world, 20).await, row(&world, -60).await);
+    let until = now(&store).await + Duration::from_secs(3_600);
+    let load = async || {
+        store
+            .paces(Some(&[pace]), until)
+            .await
+            .unwrap()
+            .remove(0)
+            .at
+    };
+    assert!(load().await <= now(&store).await);
+    assert_eq!(won(&store, pace).await.id.0, next);
+    gap_passes(&world).await;
+    let at: chrono::DateTime<chrono::Utc> = one(
+        &world.unseen,
+        &format!("select scheduled_at from scheduled_messages where id = '{later}'"),
+    )
+    .await;
+    assert_eq!(load().await, Moment::from(at));
+    run(&world.unseen, "update punctual.pauses set until = now()").await;
+    assert_eq!(won(&store, pace).await.id.0, stopped);
 }
 
 #[tokio::test]
@@ -308,7 +452,7 @@ async fn the_messages_of_a_paused_campaign_are_not_looked_at() {
             include_str!("../../src/store/path/sql/claim_paced.sql"),
             format!(
                 "'{{{id}}}', array[gen_random_uuid()], gen_random_uuid(), 30000, 50000, null, 'UTC', false, 0,
-                 '{{}}', '{{}}', 1000000, 0"
+                 '{{}}', '{{}}', 1000000, 0, '{{50000}}'"
             ),
         ),
     ];
@@ -323,16 +467,61 @@ async fn the_messages_of_a_paused_campaign_are_not_looked_at() {
         let explain = format!("explain (analyze, costs off, timing off) execute {name}({params})");
         let plan = daemon.simple_query(&explain).await.unwrap();
         let lines = plan.iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
         });
-        let looks = lines.filter(|line| line.contains("scheduled_messages_campaign_idx"));
+        let lines: Vec<String> = lines.collect();
+        // By whatever index; the attempts of the claim are another table.
+        let looks = lines
+            .iter()
+            .filter(|line| line.contains("scheduled_messages_"));
         let looks: Vec<_> = looks.collect();
         assert!(
             !looks.is_empty() && looks.iter().all(|line| line.contains("never executed")),
-            "{name}: {looks:?}"
+            "{name}: {}",
+            lines.join("\n")
         );
     }
+}
+
+/// Other gaps follow the latest slot at once, so that no request is closer to it than the new shortest one, and a slot
+/// that was far away comes nearer. No clock ran ahead.
+#[tokio::test]
+async fn other_gaps_follow_the_latest_slot() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let next = async || -> Moment {
+        let next: chrono::DateTime<chrono::Utc> =
+            one(&world.unseen, "select next_at from punctual.paces").await;
+        next.into()
+    };
+    let secs = Duration::from_secs;
+    let before = next().await;
+    // No slot is taken yet.
+    let set = async |gaps| paces::set(&world.user, &campaign(), gaps, 1).await.unwrap();
+    set((secs(20), secs(20))).await;
+    assert_eq!(next().await, before);
+    row(&world, 20).await;
+    let claimed = won(&store, pace).await;
+    let seed: i64 = one(&world.unseen, "select seed from punctual.paces").await;
+    for gaps in [
+        (secs(72_000), secs(72_000)),
+        (secs(10), secs(10)),
+        (secs(240), secs(420)),
+    ] {
+        set(gaps).await;
+        assert_eq!(next().await, claimed.latest + gap(seed, 0, gaps));
+        let ahead = store.correct_times_ahead(100).await.unwrap();
+        assert_eq!(ahead.paces, 0);
+    }
+    // What waited for a long gap is not late by a short one.
+    set((secs(10_800), secs(10_800))).await;
+    let waited = "update punctual.paces set next_at = now() + interval '1 hour'";
+    run(&world.unseen, waited).await;
+    let before = now(&store).await;
+    set((secs(300), secs(300))).await;
+    assert!(next().await >= before);
 }
 
 #[tokio::test]
@@ -374,11 +563,13 @@ async fn waiting_for_a_pace_is_not_lateness() {
         "update punctual.paces set next_at = now() + interval '1 hour'",
     )
     .await;
-    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 1);
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap().len(), 1);
     assert_eq!(world.status(short).await, "cancelled");
     assert_eq!(loaded(&store, now(&store).await, LATE).await, []);
-    let overdue = store.overdue(Duration::from_secs(10), None).await.unwrap();
-    assert_eq!((overdue.messages, overdue.paused, overdue.paced), (0, 0, 1));
+    assert_eq!(
+        overdue(&store, &HealthLimits::default()).await,
+        [0, 0, 1, 0]
+    );
     let until = now(&store).await + LATE;
     let all = store.paces(None, until).await.unwrap();
     assert_eq!(all.iter().map(|due| due.id).collect::<Vec<_>>(), [pace]);
@@ -388,8 +579,10 @@ async fn waiting_for_a_pace_is_not_lateness() {
         "update punctual.paces set next_at = now() - interval '1 minute'",
     )
     .await;
-    let overdue = store.overdue(Duration::from_secs(10), None).await.unwrap();
-    assert_eq!((overdue.messages, overdue.paced), (1, 0));
+    assert_eq!(
+        overdue(&store, &HealthLimits::default()).await,
+        [1, 0, 0, 0]
+    );
     assert_eq!(won(&store, pace).await.id.0, old);
 
     // Without the pace it is late from its own time on.
@@ -398,9 +591,9 @@ async fn waiting_for_a_pace_is_not_lateness() {
         "update scheduled_messages set status = 'pending' where status = 'sending'",
     )
     .await;
-    assert!(paces::remove(&world.user, CAMPAIGN).await.unwrap());
-    assert!(!paces::remove(&world.user, CAMPAIGN).await.unwrap());
-    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 1);
+    assert!(paces::remove(&world.user, &campaign()).await.unwrap());
+    assert!(!paces::remove(&world.user, &campaign()).await.unwrap());
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

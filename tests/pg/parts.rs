@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Claim, ClaimAnswer, Delivery, Failure, MessageId, Part, ProviderSid,
+    AttemptToken, Claim, ClaimResponse, Delivery, Failure, MessageId, Part, ProviderSid,
 };
 use punctual::policy::{Cleared, Reason, ReasonKind, Rules};
 use punctual::proof::{About, ProviderStatus, Report};
-use punctual::reactor::{Record, Settlement};
+use punctual::settle::{Record, Settlement};
 use punctual::store::Store;
-use punctual::store::resolve::Verdict;
+use punctual::store::resolve::Decision;
 use tokio_postgres::AsyncMessage;
 use uuid::Uuid;
 
@@ -109,8 +109,8 @@ async fn hears(store: &Store, claim: &Claim, delivery: Delivery) {
         .unwrap();
 }
 
-/// The text was changed between two attempts at the first part, and the first of them turns out to be accepted: its other
-/// parts go on, and the message's history shows them.
+/// The text was changed between two attempts at the first part, and the first of them turns out to be accepted: its
+/// other parts go on, and the message's history shows them.
 #[tokio::test]
 async fn the_parts_of_the_accepted_attempt_go_on() {
     let world = World::new().await;
@@ -204,7 +204,7 @@ async fn the_next_part_is_due_a_gap_after_the_acceptance() {
         panic!("one answer");
     };
     assert!(
-        matches!(answer, ClaimAnswer::Lost(state) if state.is_due_at(due)),
+        matches!(answer, ClaimResponse::Lost(state) if state.is_due_at(due)),
         "{answer:?}"
     );
     assert_eq!(recorded(&store, &[accepted(&claim)]).await, 1);
@@ -215,10 +215,10 @@ async fn the_next_part_is_due_a_gap_after_the_acceptance() {
         &format!("update scheduled_messages set scheduled_at = now() - interval '2 days' where id = '{id}'"),
     )
     .await;
-    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 0);
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap().len(), 0);
 }
 
-async fn claim_of(store: &Store, id: Uuid) -> Vec<ClaimAnswer<Claim>> {
+async fn claim_of(store: &Store, id: Uuid) -> Vec<ClaimResponse<Claim>> {
     claim(store, &[id]).await
 }
 
@@ -239,7 +239,7 @@ async fn a_part_waits_for_every_request_before_it() {
     );
     run(&world.unseen, &other).await;
     let lost = claim_of(&store, id).await;
-    assert!(matches!(lost[0], ClaimAnswer::Lost(_)), "{lost:?}");
+    assert!(matches!(lost[0], ClaimResponse::Lost(_)), "{lost:?}");
     run(
         &world.unseen,
         "update punctual.attempts set outcome = 'returned' where number = 9",
@@ -416,23 +416,23 @@ async fn an_uncertain_part_holds_the_rest_until_it_is_settled() {
     let id = of_three(&world).await;
     sent(&store, id).await;
     let second = begun(&store, id).await;
-    let unsure = record(&second, Settlement::in_doubt("no answer".into()));
+    let unsure = record(&second, Settlement::uncertain("no answer".into()));
     assert_eq!(recorded(&store, &[unsure]).await, 1);
     assert_eq!(row(&world, id).await, "unconfirmed 1/3 attempts=1");
     // It is looked for by the text of the part.
     let key = "select lookup_text = sha256('two') from punctual.attempts where outcome = 'unknown'";
     assert!(one::<bool>(&world.unseen, key).await);
     let lost = claim_of(&store, id).await;
-    assert!(matches!(lost[0], ClaimAnswer::Lost(_)), "{lost:?}");
+    assert!(matches!(lost[0], ClaimResponse::Lost(_)), "{lost:?}");
     // A person says that it is to go again: the same part, and not the next.
-    let done = store.resolve(MessageId(id), &Verdict::Resend, "ada").await;
+    let done = store.resolve(MessageId(id), &Decision::Resend, "ada").await;
     done.unwrap();
     let again = begun(&store, id).await;
     assert_eq!(cleared(&again).body(), "two");
-    let unsure = record(&again, Settlement::in_doubt("no answer".into()));
+    let unsure = record(&again, Settlement::uncertain("no answer".into()));
     assert_eq!(recorded(&store, &[unsure]).await, 1);
     // That it was sent: the next one.
-    let sent_it = Verdict::Sent(Some(ProviderSid(sid(&again))));
+    let sent_it = Decision::Sent(Some(ProviderSid(sid(&again))));
     store.resolve(MessageId(id), &sent_it, "ada").await.unwrap();
     assert_eq!(row(&world, id).await, "pending 2/3 attempts=0");
     assert_eq!(messages(&world).await, ["one sent", "two sent"]);
@@ -442,10 +442,10 @@ async fn an_uncertain_part_holds_the_rest_until_it_is_settled() {
     assert_eq!(row(&world, id).await, "pending 2/3 attempts=0");
     let third = begun(&store, id).await;
     assert_eq!(cleared(&third).body(), "three");
-    let unsure = record(&third, Settlement::in_doubt("no answer".into()));
+    let unsure = record(&third, Settlement::uncertain("no answer".into()));
     assert_eq!(recorded(&store, &[unsure]).await, 1);
     store
-        .resolve(MessageId(id), &Verdict::Cancel, "ada")
+        .resolve(MessageId(id), &Decision::Cancel, "ada")
         .await
         .unwrap();
     let reason: String = world.get(id, "cancel_reason").await;
@@ -557,4 +557,60 @@ async fn erasing_blanks_the_texts_of_all_parts() {
     let left = "select count(*) from punctual.attempts where body is not null or texts is not null";
     assert_eq!(one::<i64>(&world.unseen, left).await, 0);
     assert_eq!(row(&world, id).await, "cancelled 1/3 attempts=0");
+}
+
+/// The first part has the quota of all: it is returned if nothing of the message arrives.
+#[tokio::test]
+async fn the_quota_stays_used_while_another_part_was_sent() {
+    let world = World::new().await;
+    let store = at_once(&world);
+    let failed = || {
+        Delivery::Undelivered(Failure {
+            category: punctual::message::Category::Unreachable,
+            retry: punctual::message::Retry::No,
+        })
+    };
+    let quota = "select sum(count)::int from punctual.daily_counts";
+    for (parts, used) in [(1, 0), (2, 1)] {
+        let user = Uuid::new_v4();
+        run(
+            &world.user,
+            &format!(
+                "insert into user_sms_preferences (user_id, phone_verified, daily_sms_limit, quiet_hours_start)
+                 values ('{user}', true, 9, null)"
+            ),
+        )
+        .await;
+        let id = of_three(&world).await;
+        let whose = format!("update scheduled_messages set user_id = '{user}' where id = '{id}'");
+        run(&world.unseen, &whose).await;
+        let first = sent(&store, id).await;
+        assert_eq!(one::<i32>(&world.unseen, quota).await, 1);
+        if parts == 2 {
+            sent(&store, id).await;
+        }
+        hears(&store, &first, failed()).await;
+        assert_eq!(one::<i32>(&world.unseen, quota).await, used, "{parts} sent");
+        let clean = "delete from scheduled_messages; delete from punctual.daily_counts";
+        run(&world.unseen, clean).await;
+    }
+}
+
+#[tokio::test]
+async fn the_reason_of_a_cancel_counts_a_part_that_turns_out_to_be_sent() {
+    let world = World::new().await;
+    let store = at_once(&world);
+    let id = of_three(&world).await;
+    sent(&store, id).await;
+    let second = begun(&store, id).await;
+    let unsure = record(&second, Settlement::uncertain("no answer".into()));
+    assert_eq!(recorded(&store, &[unsure]).await, 1);
+    let cancel = store.resolve(MessageId(id), &Decision::Cancel, "ada").await;
+    cancel.unwrap();
+    let before: String = world.get(id, "cancel_reason").await;
+    assert!(before.ends_with("; 1 of 3 parts sent"), "{before}");
+    hears(&store, &second, Delivery::Delivered).await;
+    assert!(row(&world, id).await.starts_with("cancelled 2/3"));
+    let after: String = world.get(id, "cancel_reason").await;
+    assert_eq!(after, before.replace("1 of 3", "2 of 3"));
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use punctual::limits::HealthLimits;
 use punctual::message::{
-    ClaimAnswer, MessageId, Moment, Pause, PauseKey, PauseScope, RowState, Sender,
+    ClaimResponse, MessageId, Moment, Pause, PauseKey, PauseScope, RowState, Sender,
 };
+use punctual::store::changes::{HistoryOf, changes};
 use punctual::store::{Store, pauses};
 use uuid::Uuid;
 
 use crate::notice::Listening;
 use crate::ours::{LATE, claim, now, record, store, won};
+use crate::overdue::overdue;
 use crate::rows::{World, one, run, said};
 use crate::window::loaded;
 
@@ -34,13 +37,13 @@ fn sending(world: &World) -> Store {
 /// Whether a claim of this row is refused because it is paused; it is pending afterwards in any case.
 async fn is_paused(world: &World, store: &Store, id: Uuid) -> bool {
     match claim(store, &[id]).await.remove(0) {
-        ClaimAnswer::Won(_) => {
+        ClaimResponse::Won(_) => {
             let back = "update scheduled_messages set status = 'pending', attempts = 0;
                         delete from punctual.attempts";
             run(&world.unseen, back).await;
             false
         }
-        ClaimAnswer::Paused(RowState::Pending { due, .. }) => {
+        ClaimResponse::Paused(RowState::Pending { due, .. }) => {
             assert_eq!(due, Moment::MAX);
             true
         }
@@ -112,6 +115,7 @@ async fn what_names_nothing_that_can_be_paused_is_refused() {
         ("sender", " ", "violates check constraint"),
         ("lane", "fax", "there is no lane"),
         ("user", "Ann", "a UUID"),
+        ("campaign", "summer", "a UUID"),
     ] {
         let sql = format!("insert into punctual.pauses (scope, what) values ('{scope}', '{what}')");
         let refused = world.user.batch_execute(&sql).await.unwrap_err();
@@ -134,19 +138,27 @@ async fn waiting_for_a_pause_is_not_lateness() {
         .await;
     let set = "update scheduled_messages set scheduled_at = now() - interval '5 hours'";
     run(&world.unseen, set).await;
-    pauses::pause(&world.user, &everything(), Moment::MAX, Some("why not"))
-        .await
-        .unwrap();
-    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 0);
-    let overdue = store.overdue(Duration::from_secs(10), None).await.unwrap();
-    assert_eq!((overdue.messages, overdue.paused), (0, 2));
+    pauses::pause(
+        &world.user,
+        &everything(),
+        Moment::MAX,
+        Some("why not"),
+        None,
+    )
+    .await
+    .unwrap();
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap().len(), 0);
+    assert_eq!(
+        overdue(&store, &HealthLimits::default()).await,
+        [0, 2, 0, 0]
+    );
     let expired = pauses::expired(&world.user, &everything(), Some(FROM))
         .await
         .unwrap();
     assert_eq!(expired, 1, "as `resume` says before it asks");
     // What another pause stops as well is not cancelled when this one ends.
     let lane = key(PauseScope::Lane, "sms");
-    pauses::pause(&world.user, &lane, Moment::MAX, None)
+    pauses::pause(&world.user, &lane, Moment::MAX, None, None)
         .await
         .unwrap();
     let expired = pauses::expired(&world.user, &everything(), Some(FROM))
@@ -161,7 +173,7 @@ async fn waiting_for_a_pause_is_not_lateness() {
         !pauses::resume(&world.user, &everything()).await.unwrap(),
         "it is over"
     );
-    assert_eq!(store.expire(LATE, None, 100).await.unwrap(), 1);
+    assert_eq!(store.expire(LATE, None, 100).await.unwrap().len(), 1);
     assert_eq!(world.status(short).await, "cancelled");
     let found = loaded(&store, now(&store).await, LATE).await;
     assert_eq!(found.iter().map(|row| row.id.0).collect::<Vec<_>>(), [old]);
@@ -182,30 +194,91 @@ async fn waiting_for_a_pause_is_not_lateness() {
 }
 
 #[tokio::test]
+async fn a_resume_counts_what_it_cancels_and_nothing_else() {
+    let world = World::new().await;
+    pauses::pause(&world.user, &everything(), Moment::MAX, None, None)
+        .await
+        .unwrap();
+    // What reminds of an event that has begun is cancelled, and what is due later and has ended; what follows the
+    // event, and a webhook, are sent.
+    for (channel, to, due, more) in [
+        (
+            "sms",
+            "+13105550100",
+            "-2 h",
+            "event_start = now() - interval '1 h'",
+        ),
+        (
+            "sms",
+            "+13105550100",
+            "1 h",
+            "send_before = now() - interval '1 h'",
+        ),
+        (
+            "sms",
+            "+13105550100",
+            "-1 h",
+            "event_start = now() - interval '2 h'",
+        ),
+        (
+            "webhook",
+            "https://hooks.example/1",
+            "-2 h",
+            "event_start = now() - interval '1 h'",
+        ),
+    ] {
+        let insert = format!(
+            "insert into scheduled_messages (channel, to_number, body, scheduled_at)
+             values ('{channel}', '{to}', 'hello', now() + interval '{due}') returning id"
+        );
+        let id: Uuid = one(&world.user, &insert).await;
+        let set = format!("update scheduled_messages set {more} where id = '{id}'");
+        run(&world.unseen, &set).await;
+    }
+    let expired = pauses::expired(&world.user, &everything(), Some(FROM)).await;
+    assert_eq!(expired.unwrap(), 2);
+    // The sender of rows that name none is that of the instance that runs, whatever the command's settings say.
+    let from = key(PauseScope::Sender, FROM);
+    assert_eq!(pauses::expired(&world.user, &from, None).await.unwrap(), 0);
+    run(
+        &world.unseen,
+        &format!(
+            "insert into punctual.instances (id, version, state)
+             values (gen_random_uuid(), 'x', '{{\"rules\": {{\"sender\": \"{FROM}\"}}}}')"
+        ),
+    )
+    .await;
+    // Another pause stops them too.
+    assert_eq!(pauses::expired(&world.user, &from, None).await.unwrap(), 0);
+    assert!(pauses::resume(&world.user, &everything()).await.unwrap());
+    pauses::pause(&world.user, &from, Moment::MAX, None, None)
+        .await
+        .unwrap();
+    assert_eq!(pauses::expired(&world.user, &from, None).await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn a_pause_with_an_end_is_a_later_due_time() {
     let world = World::new().await;
     let store = sending(&world);
     let id = world.row("pending").await;
     let soon = now(&store).await + Duration::from_millis(40);
-    pauses::pause(&world.user, &everything(), soon, None)
+    pauses::pause(&world.user, &everything(), soon, None, None)
         .await
         .unwrap();
     let claims = won(&store, &[id]).await;
     // Claimed ahead, for the end of the pause, unless that has passed on a slow machine.
     assert_eq!(claims[0].wanted_at, soon);
     assert!(claims[0].due == soon || now(&store).await > soon);
-    let released = record(
-        &claims[0],
-        punctual::reactor::Settlement::returned("paused"),
-    );
+    let released = record(&claims[0], punctual::settle::Settlement::returned("paused"));
     store.record(&[&released]).await.unwrap();
     let later = now(&store).await + Duration::from_secs(600);
-    pauses::pause(&world.user, &everything(), later, None)
+    pauses::pause(&world.user, &everything(), later, None, None)
         .await
         .unwrap();
     assert!(matches!(
         claim(&store, &[id]).await.as_slice(),
-        [ClaimAnswer::Paused(RowState::Pending { due, .. })] if *due == later
+        [ClaimResponse::Paused(RowState::Pending { due, .. })] if *due == later
     ));
     let found = loaded(&store, later, LATE).await;
     assert_eq!(found.iter().map(|row| row.due).collect::<Vec<_>>(), [later]);
@@ -302,4 +375,82 @@ async fn the_story_counts_lateness_from_when_a_message_was_wanted() {
     run(&world.unseen, over).await;
     let row = shown().await;
     assert!(row.wanted_at > row.scheduled_at, "{row:?}");
+}
+
+/// Each act leaves who, when, from what, to what; also of a role that may do nothing but that.
+#[tokio::test]
+async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
+    let world = World::new().await;
+    let store = sending(&world);
+    let forever = Moment::MAX;
+    let made = store
+        .pause(&everything(), forever, Some("a test"), "ann")
+        .await;
+    assert_eq!(made.unwrap().who, "ann");
+    let (_, replaced) = pauses::pause(&world.user, &everything(), forever, None, Some("bob"))
+        .await
+        .unwrap();
+    let replaced = replaced.unwrap();
+    assert_eq!(
+        (replaced.who.as_str(), replaced.why.as_deref()),
+        ("ann", Some("a test"))
+    );
+    assert!(store.resume(&everything(), "eve").await.unwrap());
+    let (_, replaced) = pauses::pause(&world.user, &everything(), forever, None, None)
+        .await
+        .unwrap();
+    assert_eq!(replaced, None, "it had ended");
+    run(
+        &world.user,
+        "insert into punctual.paces (scope, what, gap_min, gap_max) values ('campaign', md5('c')::uuid::text, '1 s', '2 s');
+         update punctual.paces set gap_max = '3 s';
+         -- As a claim moves it on: that is no change.
+         update punctual.paces set position = position + 1, next_at = next_at + interval '1 s';
+         delete from punctual.paces;
+         -- As a daemon removes what is over.
+         update punctual.pauses set until = now() - interval '1 s';
+         delete from punctual.pauses",
+    )
+    .await;
+    let told = async |of| {
+        let changes = changes(&world.user, of).await.unwrap();
+        let value = |of: &Option<serde_json::Value>, key: &str| {
+            of.as_ref()
+                .map(|of| of[key].as_str().unwrap_or("none").to_owned())
+        };
+        let key = if of == HistoryOf::Pauses {
+            "why"
+        } else {
+            "gap_max"
+        };
+        let line = changes.iter().rev().map(|one| {
+            let who = if one.who == one.role {
+                "role"
+            } else {
+                &one.who
+            };
+            let (old, new) = (value(&one.old, key), value(&one.new, key));
+            let of = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+            format!("{} by {who}: {} → {}", one.op, of(old), of(new))
+        });
+        line.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(HistoryOf::Pauses).await,
+        [
+            "insert by ann: - → a test",
+            "update by bob: a test → none",
+            "update by eve: none → none",
+            "update by role: none → none",
+            "update by role: none → none",
+        ]
+    );
+    assert_eq!(
+        told(HistoryOf::Paces).await,
+        [
+            "insert by role: - → 00:00:02",
+            "update by role: 00:00:02 → 00:00:03",
+            "delete by role: 00:00:03 → -",
+        ]
+    );
 }

@@ -1,7 +1,7 @@
 //! What is known of users and templates, as the app's tables have it, whatever their shape.
 
 use jiff::civil;
-use punctual::message::Carriers;
+use punctual::message::ProviderCapabilities;
 use punctual::message::facts::{Event, Priority, QuietHours, Switch};
 use punctual::message::{Capabilities, Facts, Moment};
 use punctual::policy::{self, Verdict};
@@ -292,7 +292,7 @@ async fn opting_out_cancels_what_is_pending_in_that_transaction() {
     let Verdict::Cancel { reason } = policy::judge(
         &claim,
         &rules(),
-        &Carriers::all(Capabilities::SENDS_ONLY),
+        &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
         claim.due,
     ) else {
         panic!("not cancelled");

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use punctual::store::connect::prepare_session;
-use punctual::store::with_expressions;
-use tokio_postgres::Client;
+use punctual::store::{Migrator, with_expressions};
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::rows::{World, one, run};
 
@@ -71,10 +71,20 @@ async fn blocks(session: &Client, sql: &str) -> i64 {
     after - before
 }
 
+/// A database in which a sender had a rate once: with the index that finds the messages of a sender.
+async fn had_a_rate(world: &World) {
+    let rate = "insert into punctual.paces (scope, what, gap_min, gap_max) values ('sender', '+15005550009', '1 s', '1 s')";
+    run(&world.unseen, rate).await;
+    let built = Migrator::embedded().run(world.db.dsn()).await.unwrap();
+    assert_eq!(built.indexes, ["scheduled_messages_sender_idx"]);
+    run(&world.unseen, "delete from punctual.paces").await;
+}
+
 #[tokio::test]
 async fn a_grown_table_makes_no_statement_dearer() {
     let world = World::new().await;
     run(&world.unseen, include_str!("plans/names.sql")).await;
+    had_a_rate(&world).await;
     let statements = statements();
     let told: BTreeSet<&str> = DAEMON.iter().map(|case| case.name).collect();
     let there: BTreeSet<&str> = statements
@@ -124,4 +134,57 @@ async fn a_grown_table_makes_no_statement_dearer() {
         }
     }
     assert!(dear.is_empty(), "{}", dear.join("\n"));
+}
+
+/// However many texts of other senders wait before it, and whether rows name their sender or not, and however many
+/// accounts have it.
+#[tokio::test]
+async fn the_first_text_of_a_sender_costs_the_same_whatever_others_wait_for() {
+    const WAITING: u64 = 5_000;
+    let world = World::new().await;
+    run(&world.unseen, include_str!("plans/names.sql")).await;
+    had_a_rate(&world).await;
+    let daemon = world.db.client().await;
+    prepare_session(&daemon).await.unwrap();
+    let name = "path/claim_paced";
+    let all = statements();
+    let (_, sql) = all.iter().find(|(found, _)| found == name).unwrap();
+    run(&daemon, &format!("prepare {} as {sql}", prepared(name))).await;
+    let of = |rate| {
+        format!(
+            "execute {}(array[plans.id('rate', {rate})], plans.tokens('new'), plans.id('instance', 2), 30000, 50000,
+                        '+15005550006', 'UTC', false, 0, '{{}}', '{{}}', 1000000, 0, plans.same(50000::bigint))",
+            prepared(name)
+        )
+    };
+    for _ in 0..PLANNED {
+        blocks(&daemon, &of(1)).await;
+    }
+    let grow = format!(
+        "insert into punctual.paces (id, scope, what, gap_min, gap_max, next_at)
+         select plans.id('rate', n), 'sender', '+1500555000' || n, '1 s', '1 s', now() - interval '1 hour'
+           from generate_series(6, 9) n;
+         insert into public.scheduled_messages (to_number, from_number, body, scheduled_at)
+         select '+18000000000', '+15005550009', 'others', now() - interval '1 minute'
+           from generate_series(1, {WAITING});
+         insert into public.scheduled_messages (to_number, from_number, body, scheduled_at)
+         values ('+18000000000', '+15005550008', 'named', now() - interval '1 s'),
+                ('+18000000000', null, 'not named', now() - interval '1 s');
+         insert into punctual.settings (account_senders) values ('{{\"one\": \"+15005550007\", \"two\": \"+15005550007\"}}')
+         on conflict (one) do update set account_senders = excluded.account_senders;
+         insert into public.scheduled_messages (to_number, account, body, scheduled_at)
+         select '+18000000000', case n % 2 when 0 then 'one' else 'two' end, 'of an account', now() - interval '1 minute'
+           from generate_series(1, {WAITING}) n"
+    );
+    run(&world.unseen, &grow).await;
+    for rate in [6, 7, 8, 9] {
+        let needed = blocks(&daemon, &of(rate)).await;
+        println!("{needed} blocks for the text of sender {rate}");
+        assert!(needed < 400, "{rate}: {needed} blocks");
+        run(&daemon, "begin").await;
+        let won = daemon.simple_query(&of(rate)).await.unwrap();
+        let is_row = |m: &SimpleQueryMessage| matches!(m, SimpleQueryMessage::Row(_));
+        assert_eq!(won.iter().filter(|m| is_row(m)).count(), 1);
+        run(&daemon, "rollback").await;
+    }
 }

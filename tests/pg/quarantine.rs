@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use punctual::limits::daemon::RecoveryLimits;
 use punctual::message::{
-    AttemptToken, Capabilities, InstanceId, MessageId, Moment, Outcome, Part, ProviderSid,
+    AttemptToken, Capabilities, InstanceId, MessageId, Moment, Outcome, Part, ProviderSid, Routes,
 };
-use punctual::policy::Cleared;
+use punctual::policy::{Cleared, Rules};
 use punctual::proof::matching::ABSENT_AFTER;
-use punctual::proof::quarantine::{Reason, Reconciliation};
+use punctual::proof::quarantine::{Reconciliation, StayReason};
 use punctual::provider::console::Console;
 use punctual::provider::twilio::{Credentials, Twilio as Client, TwilioConfig};
 use punctual::provider::{Listed, Provider, Query};
-use punctual::reactor::limits::daemon::RecoveryLimits;
-use punctual::reactor::{Record, Settlement};
 use punctual::receipt::reconcile::Reconciler;
 use punctual::schedule::LookUpPlan;
+use punctual::settle::{Record, Settlement};
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -28,6 +28,18 @@ use crate::twilio::{Fault, Habits, Twilio};
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 const AUTH_TOKEN: &str = "feedfacefeedfacefeedfacefeedface";
+
+fn client(twilio: &Twilio) -> Client {
+    let config = TwilioConfig {
+        account_sid: ACCOUNT.parse().unwrap(),
+        credentials: Credentials::AuthToken(AUTH_TOKEN.to_owned().into()),
+        base_url: twilio.url().parse().unwrap(),
+        send_timeout: Duration::from_secs(20),
+        max_in_flight: 8.try_into().unwrap(),
+        status_callback: None,
+    };
+    Client::new(&config).unwrap()
+}
 
 /// A database that came back as it was before anything was sent.
 struct Case {
@@ -45,21 +57,14 @@ impl Case {
 
     async fn with(habits: Habits) -> Self {
         let twilio = Twilio::start(ACCOUNT, AUTH_TOKEN, habits).await;
-        let client = Client::new(&TwilioConfig {
-            account_sid: ACCOUNT.parse().unwrap(),
-            credentials: Credentials::AuthToken(AUTH_TOKEN.to_owned().into()),
-            base_url: twilio.url().parse().unwrap(),
-            send_timeout: Duration::from_secs(20),
-            max_in_flight: 8.try_into().unwrap(),
-            status_callback: None,
-        });
+        let client = client(&twilio);
         let world = World::new().await;
         let store = Store::new(world.db.dsn().pool(3), InstanceId::fresh())
             .with_look_ups(Some(LookUpPlan::UNHEARD.first()));
         Self {
             world,
             twilio,
-            client: Arc::new(client.unwrap()),
+            client: Arc::new(client),
             store,
             free: BTreeSet::new(),
         }
@@ -133,8 +138,8 @@ impl Provider for Slow {
         self.client.send(message, valid_for)
     }
 
-    fn warm(&self, connections: usize) -> BoxFuture<'_, ()> {
-        self.client.warm(connections)
+    fn prewarm(&self, connections: usize) -> BoxFuture<'_, ()> {
+        self.client.prewarm(connections)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -152,7 +157,7 @@ impl Provider for Slow {
     }
 }
 
-fn held(of: impl IntoIterator<Item = (Reason, usize)>) -> BTreeMap<Reason, usize> {
+fn held(of: impl IntoIterator<Item = (StayReason, usize)>) -> BTreeMap<StayReason, usize> {
     of.into_iter().collect()
 }
 
@@ -167,7 +172,7 @@ async fn what_is_listed_is_recorded_as_sent_and_what_is_not_is_let_go_late() {
     case.sent_and_forgotten(sent).await;
     let looked = case.look(SOON).await;
     assert_eq!((looked.sent, &looked.unsent), (1, &vec![]));
-    assert_eq!(looked.remaining, held([(Reason::Early, 1)]));
+    assert_eq!(looked.remaining, held([(StayReason::Early, 1)]));
     assert_eq!(case.standing(sent).await, "sent sid");
     assert_eq!(case.standing(not).await, "pending");
     let [entry] = &ledger(&case.world, sent).await[..] else {
@@ -210,7 +215,7 @@ async fn a_list_that_lags_makes_nothing_absent_before_its_time() {
     case.sent_and_forgotten(id).await;
     for _ in 0..2 {
         let looked = case.look(LATE.saturating_sub(SOON)).await;
-        assert_eq!(looked.remaining, held([(Reason::Early, 1)]));
+        assert_eq!(looked.remaining, held([(StayReason::Early, 1)]));
     }
     assert_eq!(case.standing(id).await, "pending");
 }
@@ -221,7 +226,7 @@ async fn twins_are_settled_if_as_many_are_listed() {
     let twins = [case.row("twin").await, case.row("twin").await];
     case.sent_and_forgotten(twins[0]).await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.remaining, held([(Reason::Shared, 2)]));
+    assert_eq!(looked.remaining, held([(StayReason::Shared, 2)]));
     case.sent_and_forgotten(twins[1]).await;
     let looked = case.look(LATE).await;
     assert!(looked.is_over());
@@ -253,7 +258,7 @@ async fn what_cannot_be_told_stays_held_and_says_why() {
     let looked = case.look(LATE).await;
     assert_eq!(
         looked.remaining,
-        held([(Reason::Shared, 1), (Reason::Unlike, 2)])
+        held([(StayReason::Shared, 1), (StayReason::Unlike, 2)])
     );
     assert_eq!((looked.sent, looked.unsent), (0, vec![]));
     for id in [edited, template, twin] {
@@ -264,7 +269,7 @@ async fn what_cannot_be_told_stays_held_and_says_why() {
     let looked = case.look(LATE).await;
     assert_eq!(
         looked.remaining,
-        held([(Reason::Shared, 1), (Reason::Unlike, 1)])
+        held([(StayReason::Shared, 1), (StayReason::Unlike, 1)])
     );
 }
 
@@ -322,7 +327,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     let looked = case.look_before(before).await;
     let absent: BTreeSet<_> = looked.unsent.iter().map(|id| id.0).collect();
     assert_eq!(absent, [fresh, again, no_number].into());
-    assert_eq!(looked.remaining, held([(Reason::Early, 1)]));
+    assert_eq!(looked.remaining, held([(StayReason::Early, 1)]));
     assert_eq!(case.standing(old).await, "pending");
     let reconciler = Reconciler {
         clock: Arc::default(),
@@ -333,7 +338,7 @@ async fn what_was_written_after_the_hold_and_what_is_no_number_is_let_go_unasked
     let found = BTreeSet::from([fresh, again].map(MessageId));
     // Who cannot be asked tells nothing.
     let looked = reconciler.reconcile(before, &found).await.unwrap();
-    assert_eq!(looked.remaining, held([(Reason::Unasked, 1)]));
+    assert_eq!(looked.remaining, held([(StayReason::Unasked, 1)]));
     assert_eq!(looked.cleared, found);
 }
 
@@ -384,7 +389,7 @@ async fn what_its_user_changes_meanwhile_is_not_taken_for_sent() {
         assert_eq!(case.standing(id).await, "pending", "{what}");
         assert_eq!(
             (looked.sent, looked.remaining),
-            (0, held([(Reason::Locked, 1)]))
+            (0, held([(StayReason::Locked, 1)]))
         );
     }
 }
@@ -400,7 +405,7 @@ async fn a_provider_that_gives_no_answer_is_spared_and_a_row_that_is_held_comes_
     }
     case.twilio.hang_up().await;
     let looked = case.look(LATE).await;
-    assert_eq!(looked.remaining, held([(Reason::NoAnswer, 2)]));
+    assert_eq!(looked.remaining, held([(StayReason::NoResponse, 2)]));
     case.twilio.pick_up().await;
     let hold = format!(
         "begin; select from scheduled_messages where id = '{}' for update",
@@ -410,7 +415,7 @@ async fn a_provider_that_gives_no_answer_is_spared_and_a_row_that_is_held_comes_
     let looked = case.look(LATE).await;
     assert_eq!(
         (looked.sent, looked.remaining),
-        (1, held([(Reason::Locked, 1)]))
+        (1, held([(StayReason::Locked, 1)]))
     );
     run(&case.world.user, "rollback").await;
     assert_eq!(case.look(LATE).await.sent, 1);
@@ -450,7 +455,7 @@ async fn many_numbers_are_read_to_the_end_and_too_many_of_one_are_left_to_people
     let right = "select count(*) from scheduled_messages where status = 'sent'
                    and twilio_sid is not null and to_number < '+13105550031'";
     assert_eq!(one::<i64>(&case.world.unseen, right).await, 30);
-    assert_eq!(looked.remaining, held([(Reason::Partial, 200)]));
+    assert_eq!(looked.remaining, held([(StayReason::Partial, 200)]));
     assert_eq!(case.twilio.book().others().len(), 450, "each number once");
 }
 
@@ -466,7 +471,7 @@ async fn what_is_held_is_not_cancelled_as_too_late_and_what_came_after_is() {
     let before = now(&case.store).await - SOON * 30;
     let expired = async |lateness, before| {
         let expired = case.store.expire(lateness, before, 1_000).await;
-        expired.unwrap()
+        expired.unwrap().len()
     };
     assert_eq!(expired(SOON, Some(before)).await, 1);
     assert_eq!(case.standing(later).await, "cancelled");
@@ -494,4 +499,53 @@ async fn what_is_not_read_of_one_number_is_not_taken_for_settled() {
     let looked = case.look(LATE).await;
     assert_eq!(looked.unsent.len() + looked.unsent_more, 5_000);
     assert!(!looked.is_over());
+}
+
+/// The rows of one number are settled by the list of the account of each, and an account that does not respond keeps
+/// no row of another.
+#[tokio::test]
+async fn each_account_is_queried_for_its_own_rows() {
+    let case = Case::new().await;
+    let sent = case.row("by the default account").await;
+    case.sent_and_forgotten(sent).await;
+    let [absent, silent] = [case.row("by eu").await, case.row("by us").await];
+    case.set(absent, "account = 'eu'").await;
+    // Before the others.
+    case.set(silent, "account = 'us', to_number = '+13105550099'")
+        .await;
+    let mut routes = Routes::default();
+    let texts = |twilio: &Twilio| {
+        let client = client(twilio);
+        Providers::texts(Arc::new(client) as Arc<dyn Provider>)
+    };
+    let eu = Twilio::start(ACCOUNT, AUTH_TOKEN, Habits::default()).await;
+    let mut us = Twilio::start(ACCOUNT, AUTH_TOKEN, Habits::default()).await;
+    let mut providers = texts(&case.twilio);
+    for (name, twilio) in [("eu", &eu), ("us", &us)] {
+        routes.add(name, None, &[]).unwrap();
+        providers = providers.with_account(name, texts(twilio));
+    }
+    us.hang_up().await;
+    let reconciler = Reconciler {
+        clock: Arc::default(),
+        store: case.store.clone().with_rules(&Rules {
+            routes: Arc::new(routes),
+            ..Rules::default()
+        }),
+        providers,
+        // One after the other: the account that does not respond is the first.
+        limits: RecoveryLimits {
+            queries: 1,
+            ..RecoveryLimits::default()
+        },
+    };
+    let before = now(&case.store).await - LATE;
+    let looked = reconciler.reconcile(before, &case.free).await.unwrap();
+    assert_eq!(looked.remaining, held([(StayReason::NoResponse, 1)]));
+    assert_eq!(
+        looked.reasons.get(&MessageId(silent)),
+        Some(&StayReason::NoResponse)
+    );
+    assert_eq!((looked.sent, looked.unsent), (1, vec![MessageId(absent)]));
+    assert_eq!(case.standing(sent).await, "sent sid");
 }

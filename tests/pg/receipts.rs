@@ -1,6 +1,6 @@
 //! Callbacks over real HTTP into a real database, in every order in which they may come.
 
-use punctual::message::Carriers;
+use punctual::message::ProviderCapabilities;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use punctual::http::{bind, serve_callbacks};
+use punctual::limits::HttpLimits;
 use punctual::message::{
-    AttemptToken, Capabilities, Claim, ClaimAnswer, InstanceId, MessageId, Moment, Part,
+    AttemptToken, Capabilities, Claim, ClaimResponse, InstanceId, MessageId, Moment, Part,
     ProviderSid,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::twilio::TwilioCallbacks;
-use punctual::reactor::limits::HttpLimits;
-use punctual::reactor::{Record, Settlement};
 use punctual::receipt::CallbackHandler;
+use punctual::settle::{Record, Settlement};
 use punctual::store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::Client;
@@ -57,8 +57,12 @@ impl World {
             .unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let handler =
-            CallbackHandler::new(callbacks, store.clone(), Arc::default(), Arc::default());
+        let handler = CallbackHandler::new(
+            vec![callbacks],
+            store.clone(),
+            Arc::default(),
+            Arc::default(),
+        );
         tokio::spawn(serve_callbacks(
             listener,
             handler,
@@ -196,7 +200,7 @@ pub(crate) async fn claim(store: &Store, id: Uuid) -> Claim {
     let asks = [(MessageId(id), AttemptToken::fresh())];
     let claimed = store.claim(&asks, Duration::from_secs(30)).await.unwrap();
     match claimed.answers.into_iter().next().unwrap().1 {
-        ClaimAnswer::Won(claim) => claim,
+        ClaimResponse::Won(claim) => claim,
         other => panic!("{other:?}"),
     }
 }
@@ -210,7 +214,7 @@ fn cleared(claim: &Claim) -> Cleared {
     match judge(
         claim,
         &rules,
-        &Carriers::all(Capabilities::SENDS_ONLY),
+        &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
         claim.due,
     ) {
         Verdict::Send(cleared) => cleared,
@@ -222,12 +226,12 @@ fn unknown() -> Settlement {
     let outcome = punctual::message::Outcome::Unknown {
         reason: "no answer".into(),
     };
-    let answer = punctual::reactor::SendResult {
+    let answer = punctual::settle::SendResult {
         outcome,
         started: None,
         finished: punctual::message::Moment::from_micros(0),
     };
-    let tries = punctual::reactor::AttemptBudget {
+    let tries = punctual::settle::AttemptBudget {
         number: 1,
         before: 0,
         max: 3,

@@ -2,7 +2,7 @@
 
 use punctual::message::{InstanceId, MessageId};
 use punctual::proof::recovery::{LogPosition, NotAccepted};
-use punctual::reactor::Settlement;
+use punctual::settle::Settlement;
 use punctual::store::{Lineage, Moved, Store};
 use uuid::Uuid;
 
@@ -142,7 +142,7 @@ async fn a_late_record_says_that_the_request_began() {
     let claim = won(&store, &[id]).await.remove(0);
     set(&world, id, "unconfirmed", "outcome = 'unknown'").await;
     assert_eq!(store.left_open(store.instance()).await.unwrap().len(), 1);
-    let unsure = Settlement::in_doubt("no answer".into());
+    let unsure = Settlement::uncertain("no answer".into());
     assert_eq!(recorded(&store, &[record(&claim, unsure)]).await, 1);
     assert!(store.left_open(store.instance()).await.unwrap().is_empty());
     store.not_accepted(&[not_accepted(&claim)]).await.unwrap();

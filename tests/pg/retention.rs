@@ -33,8 +33,8 @@ async fn walk(store: &Store, retention: Retention, most: u32) -> (u64, u64, usiz
     (deleted, blanked, steps)
 }
 
-/// A message in this state with an attempt of 100 days ago, with texts; `more` is done to the attempt or beside it, with
-/// `ID` for the message.
+/// A message in this state with an attempt of 100 days ago, with texts; `more` is done to the attempt or beside it,
+/// with `ID` for the message.
 async fn old(world: &World, status: &str, outcome: &str, more: &str) -> Uuid {
     let id = world.row(status).await;
     let sql = format!(
@@ -69,7 +69,16 @@ const BESIDE: &str = "insert into punctual.suppressions (our_number, their_numbe
          insert into punctual.foreign_writes (xid, role, guarded, inserted, updated, deleted, at)
          values (1, 'x', true, 0, 1, 0, now() - interval '91 days'), (2, 'x', true, 0, 1, 0, now());
          insert into punctual.deleted_events (calendar_event_id, user_id, deleted_at)
-         values ('a', gen_random_uuid(), now() - interval '91 days'), ('b', gen_random_uuid(), now())";
+         values ('a', gen_random_uuid(), now() - interval '91 days'), ('b', gen_random_uuid(), now());
+         insert into punctual.operator_history (at, kind, scope, what, op, role)
+         values (now() - interval '91 days', 'pause', 'everything', '', 'insert', 'x'), (now(), 'pause', 'everything', '', 'update', 'x');
+         insert into punctual.instances (id, version, heartbeat_at, stopped_at, journal_incomplete)
+         values (gen_random_uuid(), 'stopped', now() - interval '91 days', now() - interval '91 days', null),
+                (gen_random_uuid(), 'killed', now() - interval '91 days', null, null),
+                (gen_random_uuid(), 'without a journal', now() - interval '91 days', null, true),
+                (md5('open')::uuid, 'with an open attempt', now() - interval '91 days', null, null),
+                (gen_random_uuid(), 'young', now() - interval '89 days', now() - interval '89 days', null);
+         update punctual.attempts set instance = md5('open')::uuid where outcome is null";
 
 async fn left(world: &World, table: &str) -> BTreeSet<Uuid> {
     let sql = format!("select coalesce(array_agg(message_id), '{{}}') from punctual.{table}");
@@ -171,10 +180,16 @@ async fn what_is_long_over_is_deleted_and_nothing_that_is_still_needed() {
     for table in ["receipts", "notes", "history"] {
         assert_eq!(left(&world, table).await, needed, "{table}");
     }
-    let kept = "select format('%s %s %s %s %s', (select count(*) from scheduled_messages),
+    let kept = "select format('%s %s %s %s %s %s', (select count(*) from scheduled_messages),
          (select count(*) from punctual.suppressions), (select count(*) from punctual.opt_replies),
-         (select count(*) from punctual.foreign_writes), (select count(*) from punctual.deleted_events))";
-    assert_eq!(one::<String>(&world.unseen, kept).await, "18 1 1 1 1");
+         (select count(*) from punctual.foreign_writes), (select count(*) from punctual.deleted_events),
+         (select count(*) from punctual.operator_history))";
+    assert_eq!(one::<String>(&world.unseen, kept).await, "18 1 1 1 1 1");
+    let kept = "select string_agg(version, ', ' order by version) from punctual.instances where version <> 'x'";
+    assert_eq!(
+        one::<String>(&world.unseen, kept).await,
+        "with an open attempt, without a journal, young"
+    );
 }
 
 #[tokio::test]

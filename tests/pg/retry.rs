@@ -1,16 +1,21 @@
 //! What a retry leaves in the row: when it is tried again, how many attempts counted, and why.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use punctual::clock::{Clock, reading};
 use punctual::message::{
-    AttemptToken, Category, Claim, MessageId, Moment, Outcome, Part, ProviderSid, Retry, RowState,
+    AttemptToken, Category, Claim, Delivery, Failure, MessageId, Moment, Outcome, Part,
+    ProviderSid, Retry, RowState,
 };
 use punctual::policy::{Reason, ReasonKind};
-use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
+use punctual::proof::{About, ProviderStatus, Report};
+use punctual::settle::{AttemptBudget, Record, SendResult, Settlement};
 use punctual::store::Store;
+use punctual::store::look_ups::LookUpNote;
 
-use crate::ours::{claim, ledger, now, record, store, won};
-use crate::rows::{World, run};
+use crate::ours::{LATE, accepted, claim, ledger, now, record, recorded, sid, store, won};
+use crate::rows::{World, one, run};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -52,18 +57,20 @@ async fn a_refusal_that_may_pass_is_tried_again_as_often_as_the_row_allows() {
     let store = store(&world);
     let id = world.row("pending").await;
     for (attempts, most) in [(1, 60), (2, 120)] {
+        let recording = std::time::Instant::now();
         let claim = won(&store, &[id]).await.remove(0);
         let state = answered(&store, &claim, out_of_reach()).await;
         let RowState::Pending { attempts: told, .. } = state else {
             panic!("{state:?}");
         };
         assert_eq!(told, attempts);
-        // From the record on; the statement itself may have taken a while on a busy machine.
+        // From the response on: the test says that it came at the due time.
+        let passed = recording.elapsed().as_millis() + 1_000;
         let stands = format!(
             "status = 'pending' and attempts = {attempts} and error_code = 30003
              and error_message = 'not now (Code: 30003)'
              and next_attempt_at <= clock_timestamp() + interval '{most} s'
-             and next_attempt_at >= updated_at + 0.75 * interval '{most} s'"
+             and next_attempt_at >= updated_at + 0.75 * interval '{most} s' - interval '{passed} ms'"
         );
         assert!(world.get::<bool>(id, &stands).await, "attempt {attempts}");
         // Not before its time, whoever asks.
@@ -85,7 +92,7 @@ async fn a_refusal_that_may_pass_is_tried_again_as_often_as_the_row_allows() {
 
 async fn claim_one(store: &Store, id: uuid::Uuid) -> RowState {
     match claim(store, &[id]).await.remove(0) {
-        punctual::message::ClaimAnswer::Lost(state) => state,
+        punctual::message::ClaimResponse::Lost(state) => state,
         other => panic!("{other:?}"),
     }
 }
@@ -308,4 +315,88 @@ async fn what_a_later_try_has_sent_is_not_tried_again_for_an_earlier_one() {
             .await,
         "sent SMsecond"
     );
+}
+
+/// The database's clock has jumped against the daemon's: what is written then is neither late nor early by that.
+#[tokio::test]
+async fn what_is_due_again_is_so_by_the_clock_of_the_daemon() {
+    const HOUR_US: i64 = 3_600_000_000;
+    for hours in [1, -1] {
+        let world = World::new().await;
+        let own = store(&world);
+        let clock = Arc::new(Clock::accepting());
+        let read = reading();
+        let database = now(&own).await.as_micros();
+        clock.measured(read, Moment::from_micros(database + hours * HOUR_US));
+        let steady = own.clone().with_clock(Arc::clone(&clock));
+        let is_by_it = async |at: &str, of: &str| {
+            let sql = format!(
+                "select {at} - clock_timestamp() between interval '{hours} h -5 min' and interval '{hours} h 5 min'
+                   from {of}"
+            );
+            assert!(one::<bool>(&world.unseen, &sql).await, "{hours} h: {of}");
+        };
+
+        // A retry that a callback asks for.
+        let id = world.row("pending").await;
+        let claim = won(&own, &[id]).await.remove(0);
+        recorded(&own, &[accepted(&claim)]).await;
+        let delivery = Delivery::Undelivered(Failure {
+            category: Category::Unreachable,
+            retry: Retry::after(MINUTE),
+        });
+        let report = Report {
+            about: About::Attempt {
+                message: claim.id,
+                token: claim.token,
+            },
+            sid: ProviderSid(sid(&claim)),
+            status: ProviderStatus {
+                delivery,
+                word: "undelivered",
+                code: None,
+                error: Some("out of reach".to_owned()),
+            },
+            from: None,
+            to: None,
+        };
+        steady.receive(&[report], LATE).await.unwrap();
+        assert_eq!(world.status(id).await, "pending");
+        is_by_it("next_attempt_at", "scheduled_messages").await;
+
+        // Look-ups, and what they are reserved for. By the database's clock the first is due in half an hour, or
+        // was so long ago.
+        let half = hours * 30;
+        let look_up = format!(
+            "update punctual.attempts set outcome = 'unknown', provider_sid = null,
+                    next_lookup_at = clock_timestamp() + interval '{half} min'"
+        );
+        run(&world.unseen, &look_up).await;
+        let due = steady.look_ups(10, 10, MINUTE, clock.now().db);
+        let due = due.await.unwrap();
+        assert_eq!(due.len(), usize::from(hours > 0), "{hours} h");
+        for look_up in &due {
+            is_by_it("next_lookup_at", "punctual.attempts").await;
+            let noted = LookUpNote {
+                asked: 1,
+                next: Some(MINUTE),
+                note: "not found".to_owned(),
+            };
+            steady.looked_up(&[(look_up, noted)]).await.unwrap();
+            is_by_it("next_lookup_at", "punctual.attempts").await;
+            is_by_it("looked_up_at", "punctual.attempts").await;
+        }
+
+        // The outbox, with a write that nobody understands.
+        let write = format!(
+            "insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
+             values (gen_random_uuid(), '{{}}', 'refused', clock_timestamp() + interval '{half} min')"
+        );
+        run(&world.unseen, &write).await;
+        let tried = steady.outbox_next().await.unwrap();
+        assert_eq!(tried, (hours > 0).then_some(false), "{hours} h");
+        if tried.is_some() {
+            is_by_it("next_attempt_at", "punctual.outbox").await;
+        }
+    }
 }

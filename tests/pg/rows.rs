@@ -20,7 +20,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let db = TestDb::new().await;
+        Self::over(TestDb::new().await).await
+    }
+
+    pub(crate) async fn over(db: TestDb) -> Self {
         let (user, unseen) = (db.client().await, db.client().await);
         let quiet = "set session_replication_role = replica; set punctual.notify = 'off'";
         run(&unseen, quiet).await;

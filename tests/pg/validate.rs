@@ -1,7 +1,5 @@
 //! What the database says of a row that cannot be sent, when it is written.
 
-use std::time::{Duration, Instant};
-
 use punctual::message::{Address, Channel, E164, Moment, Sender};
 use punctual::policy::{Rules, Validate, Zones};
 use punctual::provider::twilio::CAPABILITIES;
@@ -149,7 +147,10 @@ async fn the_database_reads_zones_and_bodies_as_the_daemon_does() {
         ("''", false),
         ("E' \\n'", false),
         ("E'\\u00A0\\u2003'", false),
-        ("E'\\u200B'", true),
+        ("E'\\u200B'", false),
+        ("E'\\u2060 \\uFEFF\\u3164'", false),
+        ("E'\\u200Bx\\uFEFF'", true),
+        ("E'[BUBBLE]\\u200B[BUBBLE]'", false),
         ("repeat('ä', 1600)", true),
         ("repeat('ä', 1601)", false),
         // Each of its parts may be as long.
@@ -237,11 +238,50 @@ async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
             assert_eq!(told.is_empty(), is_one, "{channel:?} {address:?}: {told}");
         }
     }
-    let with_sender =
-        "insert into scheduled_messages (channel, to_number, from_number, body, scheduled_at)
-                       values ('email', 'ada@example.com', 'ACME', 'hello', now())";
-    let told = objection(&world.user, with_sender).await;
-    assert!(told.contains("from_number must be null"), "{told}");
+    for (channel, to, from, subject, why) in [
+        (
+            "push",
+            "https://a.example",
+            "'ACME'",
+            "null",
+            "from_number must be null",
+        ),
+        (
+            "email",
+            "a@b.example",
+            "'ACME'",
+            "null",
+            "from_number must be the e-mail address",
+        ),
+        ("email", "a@b.example", "' shop@b.example '", "'Grüße'", ""),
+        ("email", "a@b.example", "''", "repeat('ä', 255)", ""),
+        (
+            "email",
+            "a@b.example",
+            "null",
+            "repeat('ä', 256)",
+            "the subject has more than 255 characters",
+        ),
+        (
+            "email",
+            "a@b.example",
+            "null",
+            "E'one\\ntwo'",
+            "or a line break",
+        ),
+        ("in_app", id, "null", "E'\\u0085'", ""),
+        ("in_app", id, "null", "E'a\\u0085b'", "or a line break"),
+        // Other channels have none.
+        ("sms", "+12025550003", "null", "E'one\\ntwo'", ""),
+    ] {
+        let sql = format!(
+            "insert into scheduled_messages (channel, to_number, from_number, subject, body, scheduled_at)
+             values ('{channel}', '{to}', {from}, {subject}, 'hello', now())"
+        );
+        let told = objection(&world.user, &sql).await;
+        assert_eq!(told.is_empty(), why.is_empty(), "{sql}: {told}");
+        assert!(told.contains(why), "{sql}: {told}");
+    }
 }
 
 #[tokio::test]
@@ -359,38 +399,4 @@ async fn a_check_that_cannot_be_made_lets_the_row_pass() {
     // No daemon has run yet: no setting, and no zone is known.
     let world = World::new().await;
     assert_eq!(count(&world.user, &bad, &[]).await, 1);
-}
-
-/// `cargo test --release --test pg -- --ignored --nocapture what_the_check_costs`
-#[tokio::test]
-#[ignore = "measures"]
-async fn what_the_check_costs() {
-    const ROWS: u32 = 50_000;
-    let without = "drop trigger punctual_validate_insert on scheduled_messages";
-    for (name, mode, change) in [
-        ("no check", Validate::Warn, without),
-        ("warn", Validate::Warn, "select"),
-        ("refuse", Validate::Refuse, "select"),
-    ] {
-        let world = world(mode).await;
-        run(&world.unseen, change).await;
-        for (rows, each) in [(ROWS, ROWS), (ROWS, 100), (2_000, 1)] {
-            let sql = format!(
-                "insert into scheduled_messages (to_number, body, timezone, scheduled_at)
-                 select '+12025550003', 'See you at eight.', 'Europe/Berlin', now() + interval '1 day'
-                   from generate_series(1, {each})"
-            );
-            let mut best = Duration::MAX;
-            for _ in 0..3 {
-                run(&world.user, "truncate scheduled_messages").await;
-                let began = Instant::now();
-                for _ in 0..rows / each {
-                    run(&world.user, &sql).await;
-                }
-                best = best.min(began.elapsed());
-            }
-            let rate = f64::from(rows) / best.as_secs_f64();
-            println!("{name}: {rows} rows, {each} a statement: {rate:.0} a second");
-        }
-    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use punctual::message::{InstanceId, LaneKey, MessageId, Moment, Priority, RowState};
 use punctual::policy::{Reason, ReasonKind};
-use punctual::reactor::{Settlement, Upcoming};
+use punctual::reactor::Upcoming;
+use punctual::settle::Settlement;
 use punctual::store::Store;
 use uuid::Uuid;
 
@@ -94,7 +95,17 @@ async fn the_window_is_what_is_pending_soonest_first() {
         Some((never, Moment::MAX))
     );
     assert_eq!(loaded(&store, Moment::MIN, LATE).await.len(), 0);
-    assert_eq!(store.beyond(hour, 1_000).await.unwrap(), 1);
+    let pending = store.pending(hour, 1_000).await.unwrap();
+    // Those three that are too late, and are cancelled by the next expiry, wait until then.
+    assert_eq!((pending.within, pending.beyond), (7, 1));
+    // What is paused, and is not in memory, waits as well.
+    run(
+        &world.unseen,
+        "insert into punctual.pauses (scope) values ('everything')",
+    )
+    .await;
+    assert_eq!(loaded(&store, hour, LATE).await.len(), 0);
+    assert_eq!(store.pending(hour, 1_000).await.unwrap(), pending);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use punctual::message::{ClaimAnswer, Moment, PauseKey, RowState};
+use punctual::message::{ClaimResponse, Moment, PauseKey, RowState};
 use punctual::reactor::Settings;
 use punctual::schedule::Ranking;
 
@@ -16,7 +16,7 @@ use crate::world::Input;
 pub(crate) struct Causes {
     /// Between full sweeps that nobody asked for.
     full_every: i64,
-    noticed_max: usize,
+    notified_max: usize,
     read_batch: usize,
     full_at: Option<i64>,
     /// Something that calls for one.
@@ -37,7 +37,7 @@ impl Causes {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             full_every: i64::try_from(settings.horizon.as_micros() / 2).unwrap_or(i64::MAX),
-            noticed_max: settings.limits.intake.noticed_max,
+            notified_max: settings.limits.intake.notified_max,
             read_batch: settings.limits.intake.read_batch,
             full_at: None,
             cause: true,
@@ -72,7 +72,7 @@ impl Causes {
                     .iter()
                     .any(|(key, was)| is.get(key).is_none_or(|is| is < was));
             }
-            Input::Notice(ids) | Input::QuarantineCleared(ids) => self.to_read += ids.len(),
+            Input::Notification(ids) | Input::QuarantineCleared(ids) => self.to_read += ids.len(),
             // To be read again, if that failed or a sweep began meanwhile.
             Input::Rows { rows } if rows.is_none() || self.read_before_sweep => {
                 self.to_read += self.reading;
@@ -81,7 +81,7 @@ impl Causes {
                 self.to_read += answers.len();
                 let known = |due| self.pauses.values().any(|until| *until == due);
                 let has_met = answers.iter().any(|(_, answer)| {
-                    matches!(answer, ClaimAnswer::Paused(RowState::Pending { due, .. }) if !known(*due))
+                    matches!(answer, ClaimResponse::Paused(RowState::Pending { due, .. }) if !known(*due))
                 });
                 if has_met {
                     self.met = 2;
@@ -92,7 +92,7 @@ impl Causes {
         }
         // More than can be noted: half of the room may be taken by what the last sweep did not
         // find.
-        self.cause |= self.to_read >= (self.noticed_max / 2).max(1);
+        self.cause |= self.to_read >= (self.notified_max / 2).max(1);
     }
 
     pub(crate) const fn reads(&mut self, ids: usize) {

@@ -103,7 +103,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 28] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 30] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -142,8 +142,13 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 28] = [
     ),
     (Mutant::NoFacts, &[Invariant::QuietHours]),
     (Mutant::ClaimsPaused, &[Invariant::PausedStays]),
-    (Mutant::IgnoresPaces, &[Invariant::PaceKept]),
+    (
+        Mutant::IgnoresPaces,
+        &[Invariant::PaceKept, Invariant::RateKept],
+    ),
     (Mutant::NoGap, &[Invariant::PaceKept]),
+    (Mutant::ForgetsOutage, &[Invariant::TooLate]),
+    (Mutant::NoCharge, &[Invariant::RateKept]),
     // Without reads no resume is seen either.
     (
         Mutant::EmptyPauses,

@@ -48,6 +48,10 @@ pub(crate) enum Mutant {
     IgnoresPaces,
     /// A claim from a pace does not move it on.
     NoGap,
+    /// The lateness of a message with a pace counts from the slot that it takes, however long there was one before.
+    ForgetsOutage,
+    /// A claim charges nothing to the rate of its sender.
+    NoCharge,
     /// Reads of the pauses bring nothing.
     EmptyPauses,
     /// After a part that was accepted comes the one after the next.

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use punctual::limits::Limits;
 use punctual::message::{Channel, PaceId, PauseKey, PauseScope, Priority, Status};
-use punctual::reactor::{Limits, Settings};
+use punctual::reactor::Settings;
 use punctual::schedule::{LeadSetting, PACE_SLACK};
 use uuid::Uuid;
 
 use crate::dice::Dice;
-use crate::model::{Change, Pace, address};
+use crate::model::{Change, Pace, SENDER, address};
 use crate::odds::Odds;
 use crate::small;
 use crate::trouble::{SHARED, Trouble};
@@ -249,10 +250,9 @@ impl Plan {
             };
             plan.troubles = Trouble::draw(&mut dice, &plan.channels, most, calm_at);
         }
-        if plan.channels.len() == 1 {
-            // Where there are several, half of what there is is to be more than none.
-            plan.settings.limits = Arc::new(small::limits(seed));
-        }
+        let keeping = plan.troubles.iter().filter(|t| t.kind.keeps()).count();
+        let limits = small::limits(seed, plan.channels.len(), keeping);
+        plan.settings.limits = Arc::new(limits);
         let mut slow = Dice::new(seed, "slowed");
         if slow.chance(350) {
             let trouble = Trouble::draw_of_one(&mut slow, &plan.channels, calm_at);
@@ -268,6 +268,7 @@ impl Plan {
         plan.draw_pauses(&mut Dice::new(seed, "pauses"));
         plan.draw_parts(&mut Dice::new(seed, "parts"));
         plan.draw_paces(&mut Dice::new(seed, "paces"));
+        plan.draw_rate(&mut Dice::new(seed, "rate"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
         // By a clock that jumped it cannot be said what was quiet when.
@@ -292,6 +293,7 @@ impl Plan {
             let pace = Pace {
                 id: PaceId(Uuid::from_u128(0xE << 120 | n)),
                 gaps: (micros(min), micros(max)),
+                burst: 1,
                 seed: i64::try_from(self.seed).unwrap_or(0),
                 position: 0,
                 next: START,
@@ -302,6 +304,28 @@ impl Plan {
             let each = max + micros_of(PACE_SLACK);
             self.end_at += i64::try_from(self.rows).unwrap_or(0) * each;
         }
+    }
+
+    /// The rate of the sender of all texts. With time for all messages before the end.
+    fn draw_rate(&mut self, dice: &mut Dice) {
+        if self.jumps() || !self.troubles.is_empty() || !dice.chance(250) {
+            return;
+        }
+        let shortest = dice.pick(&[100 * MS, SECOND]);
+        let each = dice.between(20 * MS, shortest);
+        let pace = Pace {
+            id: PaceId(Uuid::from_u128(0x5E << 120)),
+            gaps: (micros(each), micros(each)),
+            burst: dice.pick(&[1, 1, 2, 3]),
+            seed: 0,
+            position: 0,
+            next: START,
+            token: None,
+            slot: None,
+        };
+        self.paces.push((SENDER, pace));
+        // A slot may be lost to each request, and each text have parts.
+        self.end_at += i64::try_from(self.rows).unwrap_or(0) * 8 * (each + SECOND / 2);
     }
 
     /// All are over before the end, with time to send what they stopped.

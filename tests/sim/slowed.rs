@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use punctual::message::{
     AttemptToken, Channel, Claim, LedgerOutcome, Outcome, Parties, PartyKey, Retry, Scope,
 };
-use punctual::reactor::{Record, Settlement};
+use punctual::settle::{Record, Settlement};
 
 use crate::model::sender_of;
 use crate::plan::micros_of;

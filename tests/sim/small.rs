@@ -1,28 +1,42 @@
 //! Small limits, and what reaches them: a world has a few dozen rows, and with limits of one to
 //! five these are as many as a million are with the daemon's own.
 
-use punctual::message::Priority;
-use punctual::reactor::Limits;
-use punctual::reactor::limits::{
-    ClaimLimits, EventLimits, IntakeLimits, ProviderLimits, RecordLimits, SlowLimits,
+use punctual::limits::Limits;
+use punctual::limits::daemon::ChoreLimits;
+use punctual::limits::{
+    ClaimLimits, DaemonLimits, EventLimits, IntakeLimits, ProviderLimits, RecordLimits, SlowLimits,
 };
+use punctual::message::Priority;
 
 use crate::dice::Dice;
 use crate::model::Change;
 use crate::plan::{Deed, MS, Plan, SECOND, What, micros, recipient};
 use crate::world::START;
 
-/// The limits of a world: in one of four the daemon's own.
-pub(crate) fn limits(seed: u64) -> Limits {
+/// The limits of a world: in one of four with one lane the daemon's own, and in two of five with several. `keeping`:
+/// how many lanes may keep what they have taken. Each of them takes half of what the others leave, so there must be
+/// enough for one more.
+pub(crate) fn limits(seed: u64, lanes: usize, keeping: usize) -> Limits {
     let mut dice = Dice::new(seed, "limits");
-    if dice.chance(250) {
+    let is_own = dice.chance(250);
+    let is_small = if lanes > 1 {
+        Dice::new(seed, "lanes small").chance(600)
+    } else {
+        !is_own
+    };
+    if !is_small {
         return Limits::default();
     }
     let mut few = || 1 + dice.below(5);
+    let shared = |few: usize| few.max(1 << keeping);
+    // What is reserved for urgent messages leaves enough, too.
+    let reserved = |few: usize, of: usize| few.min(if lanes > 1 { of - (1 << keeping) } else { 5 });
+    let ahead_max = shared(few());
+    let ahead_max_with_journal = shared(few());
     let own = Limits::default();
     Limits {
         intake: IntakeLimits {
-            noticed_max: few(),
+            notified_max: few(),
             read_batch: few(),
             stretch: few(),
             quarantine_cleared_max: few(),
@@ -33,17 +47,18 @@ pub(crate) fn limits(seed: u64) -> Limits {
         claims: ClaimLimits {
             batch: few(),
             at_once: few(),
-            ahead_max: few(),
-            ahead_max_with_journal: few(),
-            ahead_urgent: few(),
+            ahead_max,
+            ahead_max_with_journal,
+            ahead_urgent: reserved(few(), ahead_max.min(ahead_max_with_journal)),
             herd: few(),
+            locked_share: u32::try_from(few()).unwrap_or(1),
             ..own.claims
         },
         records: RecordLimits {
             batch: few(),
             gather: own.records.gather * u32::try_from(few() - 1).unwrap_or(1),
             at_once: few(),
-            unrecorded_max: few(),
+            unrecorded_max: shared(few()),
             ..own.records
         },
         provider: ProviderLimits {
@@ -59,6 +74,15 @@ pub(crate) fn limits(seed: u64) -> Limits {
         events: EventLimits {
             agenda_max: few(),
             max: few(),
+        },
+        daemon: DaemonLimits {
+            chores: ChoreLimits {
+                expired: u32::try_from(few()).unwrap_or(1),
+                reaped: u32::try_from(few()).unwrap_or(1),
+                times_ahead: u32::try_from(few()).unwrap_or(1),
+                ..own.daemon.chores
+            },
+            ..own.daemon
         },
         ..own
     }
@@ -76,7 +100,7 @@ impl Plan {
         let limits = &self.settings.limits;
         // As many with the daemon's own limits as with small ones.
         let herd = 4 * limits.claims.batch.min(15);
-        let many = 3 * limits.intake.noticed_max.min(5);
+        let many = 3 * limits.intake.notified_max.min(5);
         let rows = herd.max(many);
         let calm = dice.chance(600);
         let written = if calm {

@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// See the module.
+/// What goes wrong with the provider of one lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trouble {
     pub(crate) channel: Channel,

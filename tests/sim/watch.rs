@@ -44,6 +44,10 @@ pub(crate) enum Invariant {
     /// Requests of a campaign with a pace begin in their slots, and are no closer than its shortest gap, whichever
     /// daemons make them.
     PaceKept,
+    /// A message with a pace is not sent later than that is allowed after there was a slot for it.
+    TooLate,
+    /// In any time, the texts of a sender are no more than its burst and its rate allow, whichever daemons send them.
+    RateKept,
     /// 9. What is sent is what the user last committed.
     LastWord,
     /// 11. Nothing stays in `sending`; a state that needs a reason has one.
@@ -98,6 +102,8 @@ impl World {
         let seen = self.early(payload).or_else(|| self.unfenced(payload));
         let seen = seen.or_else(|| self.disturbs(payload));
         let seen = seen.or_else(|| self.breaks_pace(payload));
+        let seen = seen.or_else(|| self.breaks_rate(payload));
+        let seen = seen.or_else(|| self.too_late(payload));
         let is_first = |a: &Attempt| a.part == 0;
         if let Some(campaign) = campaign_of(id)
             && self.db.attempt(payload.token()).is_some_and(is_first)
@@ -128,6 +134,37 @@ impl World {
         (early > self.plan.uncertainty).then(|| (Invariant::NeverEarly, what()))
     }
 
+    /// With the texts before it, it is more than the sender may send in that time.
+    fn breaks_rate(&mut self, payload: &Payload) -> Seen {
+        let row = self.db.rows.get(&payload.id())?;
+        let rate = self.db.rate_of(row)?;
+        let Some(slot) = self.db.slots.get(&payload.token()) else {
+            return Some((Invariant::RateKept, "it has no slot".to_owned()));
+        };
+        let off = 2 * self.plan.uncertainty;
+        let late = self.db_now().micros_from(slot.at).max(0);
+        if late > micros_of(PACE_SLACK) + off {
+            let what = format!("{late} us after its slot began");
+            return Some((Invariant::RateKept, what));
+        }
+        // The slots keep the rate. So the requests do, but for how late within their slots some of them began.
+        self.texts.push((self.t, late));
+        let each = micros_of(rate.gaps.0);
+        let mut from = self.t;
+        for (n, (at, late)) in self.texts.iter().rev().enumerate() {
+            from = from.min(at - late);
+            let (n, span) = (i64::try_from(n).unwrap_or(0) + 1, self.t - from);
+            if (n - i64::from(rate.burst)) * each > span + off {
+                let what = format!(
+                    "{n} texts in {span} us, {} at once, one each {each} us",
+                    rate.burst
+                );
+                return Some((Invariant::RateKept, what));
+            }
+        }
+        None
+    }
+
     /// It begins outside its slot, or too soon after the one before.
     fn breaks_pace(&self, payload: &Payload) -> Seen {
         let campaign = campaign_of(payload.id())?;
@@ -144,16 +181,30 @@ impl World {
                 ));
             }
         }
-        let Some((_, slot)) = self.db.slots.get(&payload.token()) else {
+        let Some(slot) = self.db.slots.get(&payload.token()) else {
             return Some((Invariant::PaceKept, "it has no slot".to_owned()));
         };
-        let after = self.db_now().micros_from(*slot);
+        let after = self.db_now().micros_from(slot.at);
         let slack = micros_of(PACE_SLACK);
         (after < -off || after > slack + off).then(|| {
             (
                 Invariant::PaceKept,
                 format!("{after} us after its slot began"),
             )
+        })
+    }
+
+    /// Longer than is allowed ago there was a slot for it, and nothing but an outage has delayed it since.
+    fn too_late(&self, payload: &Payload) -> Seen {
+        let row = self.db.rows.get(&payload.id())?;
+        let slot = self.db.slots.get(&payload.token())?;
+        let from = row.late_from().max(slot.open_from);
+        let from = from.max(self.db.paused_until(row).unwrap_or(Moment::MIN));
+        let late = self.db_now().micros_from(from);
+        let allowed = micros_of(self.plan.max_lateness) + micros_of(PACE_SLACK);
+        (late > allowed + 2 * self.plan.uncertainty).then(|| {
+            let what = format!("{late} us after there was a slot for it");
+            (Invariant::TooLate, what)
         })
     }
 
@@ -238,7 +289,7 @@ impl World {
         let row = self.db.rows.get(&id)?;
         // What has a pace may start once there is a slot.
         let slot = self.db.slots.get(&payload.token());
-        let due_at = slot.map_or(row.due(), |(next, _)| row.due().max(*next));
+        let due_at = slot.map_or(row.due(), |slot| row.due().max(slot.ready));
         let (due, t) = (due_at.micros_from(START), self.t);
         let mut troubles = self
             .plan
@@ -361,10 +412,7 @@ impl World {
                 .db
                 .paused_until(row)
                 .map_or(row.due(), |end| end.max(row.due()));
-            let due = self
-                .db
-                .pace_of(row.id)
-                .map_or(due, |pace| pace.next.max(due));
+            let due = self.db.slot_from(row).map_or(due, |slot| slot.max(due));
             let overdue = now.micros_from(due);
             match row.status {
                 Status::Pending if overdue > 15 * SECOND => {

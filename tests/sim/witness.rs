@@ -3,11 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use punctual::message::{AttemptToken, Channel, ClaimAnswer, MessageId, Moment, PacedAnswer};
+use punctual::limits::EventLimits;
+use punctual::limits::Limits;
+use punctual::message::{
+    AttemptToken, Channel, ClaimResponse, MessageId, Moment, PaceDue, PaceId, PacedResponse,
+    RowState,
+};
 use punctual::reactor::events::EventKind;
-use punctual::reactor::limits::EventLimits;
 use punctual::reactor::report::{LaneReport, TimersQuery};
-use punctual::reactor::{self, Command, Limits, Settings};
+use punctual::reactor::{self, Command, Settings};
 use punctual::schedule::Backoff;
 
 use crate::cause::Causes;
@@ -81,7 +85,7 @@ pub(crate) type Seen = Option<(Invariant, String)>;
 /// Events with these in common are equal: message, kind, and due time.
 type EventKey = (MessageId, EventKind, Option<Moment>);
 
-/// See the module.
+/// The inputs and decisions of one daemon.
 #[derive(Debug)]
 pub(crate) struct Witness {
     limits: Limits,
@@ -110,6 +114,9 @@ pub(crate) struct Witness {
     flying: BTreeMap<MessageId, Channel>,
     /// Lanes that nobody needs, and since when.
     idle_lanes: BTreeMap<&'static str, i64>,
+    /// The lane of each pace, and those of the claim from paces under way: it needs them.
+    pace_lanes: BTreeMap<PaceId, &'static str>,
+    asked_lanes: BTreeSet<&'static str>,
     /// How long a lane that nobody needs may be kept.
     idle_max: i64,
     /// The most timers there were.
@@ -170,6 +177,8 @@ impl Witness {
             wait: 0,
             flying: BTreeMap::new(),
             idle_lanes: BTreeMap::new(),
+            pace_lanes: BTreeMap::new(),
+            asked_lanes: BTreeSet::new(),
             idle_max: IDLE_MAX,
             armed: 0,
             quarantine: None,
@@ -224,6 +233,14 @@ impl Witness {
                 self.loaded = false;
             }
             Input::Rows { rows } => {
+                for (_, state) in rows.iter().flatten() {
+                    if let RowState::Pending {
+                        pace: Some(due), ..
+                    } = state
+                    {
+                        self.knows_pace(due);
+                    }
+                }
                 self.reads -= 1;
                 self.read_failed_at = rows.is_none().then_some(t);
             }
@@ -243,18 +260,24 @@ impl Witness {
                 self.read_pauses(t);
                 self.claims_pause.answered(false, t);
                 for (id, answer) in answers {
-                    if !matches!(answer, ClaimAnswer::Won(_)) {
+                    if !matches!(answer, ClaimResponse::Won(_)) {
                         self.ahead.remove(id);
                     }
                 }
             }
+            Input::PacesLoaded(paces) => paces.iter().for_each(|due| self.knows_pace(due)),
             Input::PacesClaimed { answers, .. } => {
+                self.asked_lanes.clear();
                 let asked = std::mem::take(&mut self.paces_asked);
                 self.read_pauses(t);
                 self.paces_pause.answered(answers.len() < asked, t);
                 for (_, answer) in answers {
-                    if let PacedAnswer::Won(paced) = answer {
-                        self.ahead.insert(paced.id, paced.claim.token);
+                    match answer {
+                        PacedResponse::Won(paced) => {
+                            self.ahead.insert(paced.id, paced.claim.token);
+                        }
+                        PacedResponse::Wait(due) => self.knows_pace(due),
+                        PacedResponse::OptedOut(_) | PacedResponse::Idle => {}
                     }
                 }
             }
@@ -294,6 +317,10 @@ impl Witness {
             }
             _ => {}
         }
+    }
+
+    fn knows_pace(&mut self, due: &PaceDue) {
+        self.pace_lanes.insert(due.id, due.lane.channel().as_str());
     }
 
     pub(crate) const fn sleeps(&mut self, wait: i64) {
@@ -350,6 +377,8 @@ impl Witness {
                     return Some((Invariant::Bounded, what));
                 }
                 self.paces_asked = asks.len();
+                let lanes = asks.iter().map(|ask| self.pace_lanes.get(&ask.pace));
+                self.asked_lanes = lanes.flatten().copied().collect();
                 self.reading_pauses.push(t);
                 return self.paces_pause.allows("a claim from paces", t);
             }
@@ -411,7 +440,10 @@ impl Witness {
     ) -> Option<String> {
         let is_idle = |lane: &&LaneReport| {
             let load = lane.armed + lane.cleared + lane.in_flight + lane.unrecorded;
-            load == 0 && lane.refused == 0 && lane.permits == most as u64
+            load == 0
+                && !self.asked_lanes.contains(lane.channel)
+                && lane.refused == 0
+                && lane.permits == most as u64
         };
         let idle: Vec<_> = lanes.iter().filter(is_idle).map(|l| l.channel).collect();
         self.idle_lanes.retain(|channel, _| idle.contains(channel));
@@ -482,8 +514,12 @@ impl Witness {
         } else {
             0
         };
-        // Each timer is looked at once a level, and once a sweep.
-        let looks = u32::try_from(self.armed.div_ceil(self.limits.intake.stretch) * 4);
+        // Each timer is looked at once a level, where lanes share the stretch of a turn; and once by each of two
+        // sweeps, as far as there is room to note them all.
+        let intake = &self.limits.intake;
+        let levels = self.armed.div_ceil(intake.stretch) * 4 * lanes.len().max(1);
+        let compared = intake.stretch.min((intake.notified_max / 2).max(1));
+        let looks = u32::try_from(levels + 2 * self.armed.div_ceil(compared));
         if self.spins > SPINS_MAX + looks.unwrap_or(0) {
             let what = "it asks to be woken at once, for nothing".to_owned();
             return Some((Invariant::NoSpinning, what));

@@ -123,6 +123,46 @@ assert.equal(next.status, 200, JSON.stringify(next.error))
 assert.equal((await table().select().eq('dedup_key', 'k')).data.length, 2, 'a key is free again')
 done('dedup_key: 42P10 by onConflict, 23505 by insert, moved by schedule_once')
 
+// The functions for apps, by the module of docs/api.md.
+const { punctual } = await import(process.env.API_MODULE)
+const messages = punctual(client)
+const in_an_hour = new Date(Date.now() + 3_600_000)
+const made = await messages.schedule({
+  to_number: '+15550000006', scheduled_at: in_an_hour.toISOString(), body: 'hello', metadata: { order: 17 },
+})
+assert.ok(made.ok, JSON.stringify(made))
+assert.equal(made.status, 'pending')
+const owned = await table().select().eq('id', made.id).single()
+assert.equal(owned.data.created_by, '11111111-1111-4111-8111-111111111111', 'a default of the table')
+const moved = await messages.reschedule(made.id, new Date(Date.now() + 7_200_000))
+assert.ok(moved.ok && new Date(moved.scheduled_at) > in_an_hour, JSON.stringify(moved))
+assert.equal((await messages.cancel(made.id)).ok, true)
+const story = await messages.story(made.id)
+assert.equal(story.status, 'cancelled')
+assert.deepEqual(story.changes.map((change) => change.columns), [['scheduled_at'], ['status']])
+assert.equal(story.changes[0].subject, '11111111-1111-4111-8111-111111111111')
+assert.deepEqual(await messages.reschedule(made.id, in_an_hour),
+  { ok: false, late: false, reason: 'it was cancelled', status: 'cancelled' })
+const underWay = (await table().select('id').eq('to_number', '+15550000001').single()).data.id
+assert.deepEqual(await messages.cancel(underWay),
+  { ok: false, late: true, reason: 'it is being sent this moment', status: 'sending' })
+assert.equal((await messages.status(underWay)).status, 'sending')
+assert.equal((await messages.status('22222222-2222-4222-8222-222222222222')).ok, false)
+const bad = await client.schema('punctual_api').rpc('schedule_message',
+  { to_number: '555 0000', scheduled_at: in_an_hour.toISOString(), body: 'hello' })
+assert.equal(bad.status, 422, JSON.stringify(bad))
+assert.equal(bad.error.code, 'PT422')
+assert.match(bad.error.message, /to_number must be/)
+assert.ok(bad.error.hint)
+await assert.rejects(messages.schedule({ to_number: '+15550000006', scheduled_at: in_an_hour.toISOString() }),
+  (error) => error.code === 'PT422' && /either a body or a template/.test(error.message))
+const stranger = await fetch(`${base}/rpc/message_status`, {
+  method: 'POST', headers: { 'content-type': 'application/json', 'content-profile': 'punctual_api' },
+  body: JSON.stringify({ id: made.id }),
+})
+assert.equal(stranger.status, 401, 'anon may not')
+done('punctual_api: schedule, move, cancel, story, too late, 422 with a hint, and nothing for anon')
+
 const hidden = await client.schema('punctual').from('attempts').select()
 assert.ok(hidden.error, 'the private schema is not served')
 done('schema punctual is not served')

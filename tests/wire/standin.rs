@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -23,6 +24,12 @@ pub(crate) enum Act {
     Accept,
     /// The same, after a while.
     AcceptAfter(Duration),
+    /// The same, once this is notified.
+    #[allow(
+        dead_code,
+        reason = "only tests of daemons, which share this file, need it"
+    )]
+    AcceptWhen(Arc<Notify>),
     /// Keeps it, and answers 201 so slowly that there is this long between two bytes.
     AcceptDripping(Duration),
     /// Answers something else: status, headers, body.
@@ -279,6 +286,11 @@ async fn perform(
         }
         Act::AcceptAfter(delay) => {
             tokio::time::sleep(delay).await;
+            let answer = keep(seen, state);
+            wire.write_all(answer.as_bytes()).await?;
+        }
+        Act::AcceptWhen(told) => {
+            told.notified().await;
             let answer = keep(seen, state);
             wire.write_all(answer.as_bytes()).await?;
         }

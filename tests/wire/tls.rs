@@ -73,7 +73,7 @@ async fn a_text_goes_only_to_a_server_that_is_trusted() {
 
 async fn accepts(trusted: &StandIn) {
     let twilio = twilio(&trusted.url());
-    twilio.warm(1).await;
+    twilio.prewarm(1).await;
     let outcome = send(&twilio).await;
     assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
     assert!(trusted.creates()[0].line.ends_with("HTTP/1.1"));

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use punctual::message::{
-    Carriers, Category, Channel, Claim, Facts, LaneKey, Moment, Outcome, ProviderSid, Retry, Scope,
+    Category, Channel, Claim, Facts, LaneKey, Moment, Outcome, ProviderCapabilities, ProviderSid,
+    Retry, Scope,
 };
 use punctual::policy::{Cleared, Rules, Verdict, judge};
 use punctual::provider::Provider as _;
@@ -38,10 +39,10 @@ fn cleared(url: &str) -> Cleared {
         },
         ..claim()
     };
-    let carriers: Carriers = [(Channel::Webhook, webhook::CAPABILITIES)]
+    let capabilities: ProviderCapabilities = [(Channel::Webhook, webhook::CAPABILITIES)]
         .into_iter()
         .collect();
-    match judge(&claim, &Rules::default(), &carriers, claim.due) {
+    match judge(&claim, &Rules::default(), &capabilities, claim.due) {
         Verdict::Send(cleared) => cleared,
         other => panic!("{other:?}"),
     }

@@ -55,6 +55,27 @@ pub(super) fn placeholders(config: &Config) -> Finding {
     Finding::not(Level::Bad, WHAT, found, remedy)
 }
 
+/// Whether e-mails are sent, and in the clear.
+pub(super) fn email(config: &Config) -> Finding {
+    const WHAT: &str = "email";
+    let mut all = config.each_provider().filter_map(|(_, of)| of.smtp());
+    let Some(first) = all.next() else {
+        return Finding::ok(WHAT, "off: PUNCTUAL_SMTP is not set");
+    };
+    if std::iter::once(first)
+        .chain(all)
+        .any(|settings| settings.server.is_readable())
+    {
+        return Finding::not(
+            Level::Warn,
+            WHAT,
+            "e-mails leave this machine without TLS, and can be read and changed on the way",
+            "use smtp:// (STARTTLS) or smtps:// (TLS) in PUNCTUAL_SMTP, unless the network is private",
+        );
+    }
+    Finding::ok(WHAT, "on")
+}
+
 /// One or two characters over and over.
 fn is_repeated(text: &str) -> bool {
     let mut seen: Vec<char> = text.to_ascii_lowercase().chars().collect();

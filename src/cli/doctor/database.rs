@@ -2,13 +2,13 @@
 
 use tokio_postgres::Client;
 
-use super::{senders, zones};
+use super::{next, senders, zones};
 use crate::cli::session;
 use crate::clock;
 use crate::config::{Config, Database};
+use crate::limits::daemon::ChannelLimits;
 use crate::listen;
-use crate::message::{Channel, Moment, Sender};
-use crate::reactor::limits::daemon::ChannelLimits;
+use crate::message::{Moment, Sender};
 use crate::schedule::offset::JUMP_US;
 use crate::store::doctor::{self, Finding, Level};
 use crate::store::forecast;
@@ -93,6 +93,7 @@ async fn look(client: &Client, dsn: &Dsn, config: Option<&Config>) -> Vec<Findin
     if let Err(
         e @ (MigrateError::NoSchema { .. }
         | MigrateError::Elsewhere { .. }
+        | MigrateError::Apart { .. }
         | MigrateError::UsedWith { .. }),
     ) = &schema
     {
@@ -130,15 +131,14 @@ async fn data(client: &Client, config: Option<&Config>) -> Vec<Finding> {
         return findings;
     }
     let timezone = config.and_then(|config| config.timezone.iana_name());
-    findings.extend(doctor::instances(client, timezone).await);
-    findings.push(account(client, config).await);
     let sender = config.and_then(|config| config.default_sender.as_ref());
-    // Without settings it is not known which channels have a provider.
-    let carried = config.map_or_else(|| Channel::UNDERSTOOD.to_vec(), Config::channels);
-    let carried: Vec<&str> = carried.into_iter().map(Channel::as_str).collect();
-    findings.extend(doctor::rows(client, sender.map(Sender::as_str), &carried).await);
+    findings.extend(doctor::instances(client, timezone, sender.map(Sender::as_str)).await);
+    findings.push(account(client, config).await);
+    findings.extend(doctor::rows(client, sender.map(Sender::as_str)).await);
+    let assumed = session::assumed_of(config);
+    findings.extend(next::check(client, sender.map(Sender::as_str), &assumed).await);
     findings.push(match doctor::senders(client).await {
-        Ok(named) => senders::unusable(&named, sender.is_some() || config.is_none()),
+        Ok(named) => senders::unusable(&named, config.map(Config::rules).as_ref()),
         Err(e) => failed("senders", &e),
     });
     match doctor::zones(client).await {
@@ -184,7 +184,7 @@ async fn account(client: &Client, config: Option<&Config>) -> Finding {
     )
 }
 
-fn or_why(what: &str, looked: Result<Vec<Finding>, StoreError>) -> Vec<Finding> {
+pub(super) fn or_why(what: &str, looked: Result<Vec<Finding>, StoreError>) -> Vec<Finding> {
     looked.unwrap_or_else(|e| vec![failed(what, &e)])
 }
 

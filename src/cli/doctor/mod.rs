@@ -3,6 +3,7 @@
 mod choices;
 mod database;
 mod format;
+mod next;
 mod reach;
 mod senders;
 mod settings;
@@ -23,7 +24,7 @@ use crate::store::doctor::Level;
                   What is wrong comes first. Nothing is changed."
 )]
 pub(super) struct Args {
-    /// Also check the credentials with Twilio, and that the public URL reaches a daemon
+    /// Also check the credentials with Twilio, a modem, an SMTP server, and that the public URL reaches a daemon
     #[arg(long)]
     online: bool,
 
@@ -46,7 +47,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if let Ok(config) = &config {
         findings.extend(reach::daemon(config, sources).await);
         if args.online {
-            findings.extend(reach::provider(config).await);
+            findings.extend(reach::providers(config).await);
+            findings.extend(reach::modems(config).await);
+            findings.extend(reach::mail_servers(config).await);
             findings.extend(reach::public_url(config).await);
         }
     }

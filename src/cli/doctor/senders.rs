@@ -1,8 +1,9 @@
 //! Checks of senders: those that the next messages name, and the default one.
 
-use crate::message::Sender;
+use crate::message::{Channel, Sender};
+use crate::policy::Rules;
 use crate::provider;
-use crate::store::doctor::{Finding, Level};
+use crate::store::doctor::{Finding, Level, Named};
 
 /// How many are shown.
 const SHOWN: usize = 3;
@@ -10,14 +11,21 @@ const SHOWN: usize = 3;
 /// Twilio's numbers for its test credentials begin so; with others they are refused.
 const TEST_NUMBERS: &str = "+1500555000";
 
-/// Senders that the provider will refuse, of `named` with their number of messages; `None`: no sender.
-pub(super) fn unusable(named: &[(Option<String>, i64)], has_default: bool) -> Finding {
+/// Senders that the provider will refuse, and messages without one. Without `rules` the defaults are not known.
+pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
     const WHAT: &str = "senders";
     let mut faults = Vec::new();
-    for (sender, n) in named {
+    for Named {
+        sender,
+        account,
+        messages: n,
+    } in named
+    {
+        let lane = |rules: &Rules| rules.routes.lane(Channel::Sms, account.as_deref(), None);
+        let has_default = rules.is_none_or(|rules| rules.sender(&lane(rules)).is_some());
         let why = match sender {
             None if has_default => continue,
-            None => "no from_number, and no default sender is set".to_owned(),
+            None => "no from_number, and their account no sender of its own".to_owned(),
             Some(text) => match Sender::parse(text, provider::TEXTS.sender_pools) {
                 Ok(sender) if is_for_tests(&sender) => {
                     "a number of Twilio's test credentials".to_owned()
@@ -52,24 +60,55 @@ pub(super) fn is_for_tests(sender: &Sender) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Routes;
+
+    fn named(sender: Option<&str>, account: Option<&str>, messages: i64) -> Named {
+        Named {
+            sender: sender.map(str::to_owned),
+            account: account.map(str::to_owned),
+            messages,
+        }
+    }
 
     #[test]
     fn no_finding_repeats_a_number() {
         let named = [
-            (Some("555-1234".to_owned()), 3),
-            (Some("+15005550006".to_owned()), 2),
-            (Some("+12025550100".to_owned()), 1),
-            (None, 4),
+            named(Some("555-1234"), None, 3),
+            named(Some("+15005550006"), None, 2),
+            named(Some("+12025550100"), None, 1),
+            named(None, None, 4),
         ];
-        let found = unusable(&named, false).found;
+        let without = Rules::default();
+        let found = unusable(&named, Some(&without)).found;
         assert_eq!(found.matches("of the next").count(), 3, "{found}");
         assert!(!found.contains("555"), "{found}");
-        assert_eq!(unusable(&named[2..], true).level, Level::Ok);
+        let with = Rules {
+            default_sender: "+12025550100".parse().ok(),
+            ..Rules::default()
+        };
+        assert_eq!(unusable(&named[2..], Some(&with)).level, Level::Ok);
+        assert_eq!(unusable(&named[2..], None).level, Level::Ok);
+    }
+
+    #[test]
+    fn each_account_has_a_sender_of_its_own() {
+        let mut routes = Routes::default();
+        routes.add("eu", "ACME".parse().ok(), &[]).unwrap();
+        routes.add("us", None, &[]).unwrap();
+        let rules = Rules {
+            default_sender: "+12025550100".parse().ok(),
+            routes: routes.into(),
+            ..Rules::default()
+        };
+        let level = |account| unusable(&[named(None, account, 1)], Some(&rules)).level;
+        assert_eq!(level(Some("eu")), Level::Ok);
+        assert_eq!(level(Some("us")), Level::Warn);
+        assert_eq!(level(Some("default")), Level::Ok);
     }
 
     #[test]
     fn a_messaging_service_is_a_sender() {
-        let level = |sender: &str| unusable(&[(Some(sender.to_owned()), 1)], true).level;
+        let level = |sender: &str| unusable(&[named(Some(sender), None, 1)], None).level;
         let service = "MG0123456789abcdef0123456789abcdef";
         assert_eq!(level(service), Level::Ok);
         assert_eq!(level(&service[..33]), Level::Warn);

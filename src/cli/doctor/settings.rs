@@ -4,11 +4,12 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::Url;
 use rustix::fs::{Access, access};
 
-use super::choices::{lateness, placeholders, time_zone, uncertain};
+use super::choices::{email, lateness, placeholders, time_zone, uncertain};
 use super::senders::is_for_tests;
 use crate::config::{Config, ConfigError, ProviderChoice, Sources, StateSetting};
 use crate::http::TokenKind;
@@ -39,6 +40,8 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         sender(config),
         provider(config),
         webhooks(config),
+        email(config),
+        accounts(config),
         placeholders(config),
         token(config),
         public_url(config),
@@ -47,6 +50,7 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         time_zone(config),
         lateness(config),
     ];
+    findings.extend(modem_time(config));
     findings.push(files(sources));
     findings
 }
@@ -87,7 +91,9 @@ fn provider(config: &Config) -> Finding {
             "TWILIO_ACCOUNT_SID is not AC and 32 hexadecimal digits",
             "copy it again from Twilio's console",
         ),
-        ProviderChoice::Webhook(_) => Finding::ok(WHAT, "webhook: only endpoints are called"),
+        ProviderChoice::Modem(_) => Finding::ok(WHAT, "modem"),
+        ProviderChoice::Webhook(_) => Finding::ok(WHAT, "webhook: no texts are sent"),
+        ProviderChoice::Smtp(_) => Finding::ok(WHAT, "smtp: no texts are sent"),
         ProviderChoice::Console => Finding::not(
             Level::Warn,
             WHAT,
@@ -97,12 +103,32 @@ fn provider(config: &Config) -> Finding {
     }
 }
 
+/// Whether a modem of any account has enough time. `None`: there is none.
+///
+/// A network takes seconds for each segment of a text, and longer when it is busy.
+fn modem_time(config: &Config) -> Option<Finding> {
+    const WHAT: &str = "modem";
+    const ENOUGH: Duration = Duration::from_secs(30);
+    let mut providers = config.each_provider();
+    providers.find(|(_, provider)| matches!(provider, ProviderChoice::Modem(_)))?;
+    let time = humantime::format_duration(config.send_timeout);
+    if config.send_timeout >= ENOUGH {
+        return Some(Finding::ok(WHAT, format!("{time} for a message")));
+    }
+    Some(Finding::not(
+        Level::Warn,
+        WHAT,
+        format!(
+            "{time} for a message: of a longer text or in a busy network the outcome is often uncertain"
+        ),
+        "set PUNCTUAL_SEND_TIMEOUT=60s and PUNCTUAL_LEASE=3min",
+    ))
+}
+
 fn webhooks(config: &Config) -> Finding {
     const WHAT: &str = "webhooks";
-    let settings = match &config.provider {
-        ProviderChoice::Webhook(settings) => Some(settings),
-        ProviderChoice::Twilio(_) | ProviderChoice::Console => config.webhook.as_ref(),
-    };
+    let own = std::iter::once(&config.provider).chain(&config.beside);
+    let settings = own.into_iter().find_map(ProviderChoice::webhook);
     let Some(settings) = settings else {
         return Finding::ok(WHAT, "off: PUNCTUAL_WEBHOOK_SECRET is not set");
     };
@@ -121,6 +147,18 @@ fn webhooks(config: &Config) -> Finding {
         );
     }
     Finding::ok(WHAT, signed)
+}
+
+fn accounts(config: &Config) -> Finding {
+    let each = config.accounts.iter().map(|account| {
+        let sender = match (&account.sender, &account.provider) {
+            (None, ProviderChoice::Twilio(_)) => ", without a sender",
+            _ => "",
+        };
+        format!("{} ({}{sender})", account.name, account.provider.as_str())
+    });
+    let all: Vec<_> = std::iter::once("default".to_owned()).chain(each).collect();
+    Finding::ok("accounts", all.join(", "))
 }
 
 fn is_account(sid: &str) -> bool {
@@ -142,6 +180,12 @@ fn token(config: &Config) -> Finding {
 
 fn public_url(config: &Config) -> Finding {
     const WHAT: &str = "public url";
+    if matches!(config.provider, ProviderChoice::Modem(_)) && config.accounts.is_empty() {
+        return Finding::ok(
+            WHAT,
+            "not needed: a modem receives replies and reports itself",
+        );
+    }
     let Some(url) = &config.http.public_url else {
         return Finding::not(
             Level::Warn,

@@ -19,11 +19,11 @@ pub(super) async fn shown(migrator: &Migrator<'_>, dsn: &Dsn) -> Result<Report, 
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
         bar.set_style(style);
     }
-    let tell = |step: Step<'_>| match step {
+    let progress = |step: Step<'_>| match step {
         Step::File { name, number, of } => bar.set_message(format!("{number} of {of}: {name}")),
         Step::Index { name } => bar.set_message(format!("building {name}")),
     };
-    let run = migrator.run_told(dsn, &tell);
+    let run = migrator.run_with_progress(dsn, &progress);
     if bar.is_hidden() {
         return run.await;
     }

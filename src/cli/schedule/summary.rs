@@ -13,7 +13,9 @@ use crate::message::{Channel, MessageId, Moment};
 /// The printed description of a scheduled message.
 #[derive(Serialize)]
 pub(super) struct Summary {
-    pub(super) id: MessageId,
+    /// Of one that was only tried there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<MessageId>,
     pub(super) channel: &'static str,
     pub(super) to: String,
     pub(super) scheduled_at: Moment,
@@ -55,7 +57,10 @@ impl PartSummary {
 }
 
 pub(super) fn show(it: &Summary, zone: &TimeZone) -> String {
-    let mut text = format!("scheduled {}\n", it.id);
+    let mut text = match it.id {
+        Some(id) => format!("scheduled {id}\n"),
+        None => "not scheduled; it would be\n".to_owned(),
+    };
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<10}{value}");
     };
@@ -94,6 +99,8 @@ pub(super) fn show(it: &Summary, zone: &TimeZone) -> String {
         let show = |at| when::show(at, zone);
         line("next", output::with_times(&forecast.to_string(), show));
     }
-    line("details", format!("punctual why {}", it.id));
+    if let Some(id) = it.id {
+        line("details", format!("punctual why {id}"));
+    }
     text
 }

@@ -1,5 +1,5 @@
-//! The text of a scheduled message: as written, or rendered from a template, and the parts it is sent in. Texts that the
-//! claim would refuse are refused here, before a row is inserted.
+//! The text of a scheduled message: as written, or rendered from a template, and the parts it is sent in. Texts that
+//! the claim would refuse are refused here, before a row is inserted.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::Args;
 use crate::cli::Usage;
 use crate::message::Channel;
 use crate::message::facts::Template;
-use crate::message::parts::{PARTS_MAX, SEPARATOR, split};
+use crate::message::parts::{PARTS_MAX, SEPARATOR, is_blank, split};
 use crate::message::segments::Segments;
 use crate::message::template::{self, TemplateError};
 use crate::policy::Rule;
@@ -82,7 +82,7 @@ fn parts_of(channel: Channel, text: &str, separator: Option<&str>) -> Result<Vec
 
 /// Checks of a text what can be known without the database.
 pub(super) fn check(text: &str) -> Result<(), String> {
-    if text.trim().is_empty() {
+    if is_blank(text) {
         return Err("it is empty".into());
     }
     // Postgres has no such character in a text.

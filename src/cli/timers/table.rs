@@ -83,6 +83,25 @@ struct Timer {
     due_in_us: i64,
     state: String,
     attempt: i64,
+    /// Missing while the database does not say it.
+    #[serde(default)]
+    forecast: Option<Forecast>,
+}
+
+/// What will happen to a message.
+#[derive(Debug, Deserialize)]
+struct Forecast {
+    outcome: String,
+    #[serde(default)]
+    reason: Option<String>,
+    text: String,
+}
+
+impl Forecast {
+    /// It is sent when it is due.
+    fn is_plain(&self) -> bool {
+        self.outcome == "send" && self.reason.is_none()
+    }
 }
 
 /// The order in which columns are dropped on a narrow terminal, by index. The id stays, and is
@@ -93,7 +112,8 @@ const DISPENSABLE: [usize; 3] = [4, 3, 2];
 const ID_SHORT: usize = 12;
 
 /// Two lines about the daemon, then a line per timer, with times in `zone`, in at most `width`
-/// columns. `not_ready`: why the daemon is not ready.
+/// columns, and what will happen to those that are not simply sent when they are due. `not_ready`: why the daemon is
+/// not ready.
 pub(super) fn render(
     answer: &Answer,
     not_ready: Option<&str>,
@@ -128,6 +148,11 @@ pub(super) fn render(
     });
     let titles = ["ID", "DUE", "IN", "STATE", "ATTEMPT"].map(str::to_owned);
     text += &columns(std::iter::once(titles).chain(rows).collect(), width);
+    for timer in &answer.timers {
+        if let Some(forecast) = timer.forecast.as_ref().filter(|known| !known.is_plain()) {
+            text += &wrap(&format!("{}: {}", timer.id, forecast.text), width);
+        }
+    }
     let shown = answer.timers.len() as u64;
     if let Some(more) = answer.window.armed.checked_sub(shown).filter(|n| *n > 0) {
         let _ = writeln!(text, "… {more} more (--limit, up to 10000)");
@@ -169,6 +194,25 @@ fn head(
         short(signed(answer.lead_us)),
         answer.slowed.line(),
     )
+}
+
+/// Breaks a line that is too wide between its words.
+fn wrap(line: &str, width: usize) -> String {
+    let (mut wrapped, mut column) = (String::new(), 0);
+    for word in line.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            wrapped += "\n  ";
+            column = 2;
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped += word;
+        column += length;
+    }
+    wrapped.push('\n');
+    wrapped
 }
 
 /// Breaks lines that are too wide between their items.

@@ -146,7 +146,7 @@ fn a_file_that_is_named_must_be_there() {
 }
 
 #[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_shown_at_once() {
     let error = load("lead = \"1s\"", &[("PUNCTUAL_HORIZON", "1s")]).unwrap_err();
     let text = error.to_string();
     for key in [

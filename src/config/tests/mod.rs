@@ -1,9 +1,12 @@
 //! Every setting as data: a file, an environment, and the result.
 
+mod accounts;
 mod http;
 mod layers;
+mod modem;
 mod retention;
 mod settings;
+mod smtp;
 mod webhooks;
 
 use std::path::Path;

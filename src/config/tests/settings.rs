@@ -18,6 +18,7 @@ fn the_defaults_are_those_of_the_interface() {
         "timezone = \"UTC\"",
         "business_hours = \"off\"",
         "hours_by_type = \"none\"",
+        "hours_by_campaign = \"none\"",
         "urgent_passes_quiet_hours = false",
         "limit_source = \"punctual\"",
         "part_separator = \"[BUBBLE]\"",
@@ -131,6 +132,15 @@ fn what_the_policy_goes_by() {
         two,
     );
     env(by_type, "none", Ok("hours_by_type = \"none\""));
+    let by_campaign = "PUNCTUAL_HOURS_BY_CAMPAIGN";
+    let of_one = "5F0C1C9E-0000-4000-8000-000000000001=mon-fri 10:00-16:00";
+    let one = "hours_by_campaign = \"5f0c1c9e-0000-4000-8000-000000000001 = mon-fri 10:00-16:00\"";
+    env(by_campaign, of_one, Ok(one));
+    env(
+        by_campaign,
+        "summer = off",
+        Err("\"summer\" is not the id of a campaign, a UUID"),
+    );
     env(by_type, "invoice", Err("\"invoice\" is not TYPE = HOURS"));
     env(by_type, "= off", Err("is not TYPE = HOURS"));
     env(by_type, "a = off | a = off", Err("\"a\" is named twice"));
@@ -233,15 +243,6 @@ fn what_is_done_about_doubt() {
     }
     let refusal = "hold, resend_if_absent or resend";
     env("PUNCTUAL_IN_DOUBT", "maybe", Err(refusal));
-}
-
-#[test]
-fn what_is_not_built_is_refused_not_ignored() {
-    env(
-        "PUNCTUAL_PROVIDER",
-        "modem",
-        Err("this version has no other"),
-    );
 }
 
 #[test]

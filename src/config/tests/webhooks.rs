@@ -1,6 +1,7 @@
 //! The settings of webhooks.
 
 use super::*;
+use crate::message::Channel;
 
 #[test]
 fn webhooks_need_a_secret_and_stand_beside_texts_or_alone() {

@@ -10,6 +10,9 @@ use crate::message::Moment;
 use crate::policy::Rules;
 use crate::store::{Days, Store, StoreError};
 
+/// How long a pause is kept after its end, at least: the lateness of what it stopped counts from there.
+const PAUSE_KEPT: Duration = Duration::from_secs(86_400);
+
 /// How long the pace of a campaign is kept that has nothing to send: it may be set before its messages are written.
 const PACE_KEPT: Duration = Duration::from_secs(90 * 86_400);
 
@@ -17,8 +20,8 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let dispatch = &on.dispatch;
     let now = dispatch.clock.now().db;
     write(&dispatch.store, Arc::clone(&dispatch.rules), now).await?;
-    // What such a pause stopped, and has not been sent since, is too late.
-    let over = now - dispatch.rules.max_lateness;
+    // What such a pause stopped, and has not been sent since, is too late; and `punctual doctor` looks at a day.
+    let over = now - dispatch.rules.max_lateness.max(PAUSE_KEPT);
     let forgotten = dispatch.store.forget_pauses(over);
     dispatch.store.bounded(forgotten).await?;
     let forgotten = dispatch.store.forget_paces(now - PACE_KEPT);
@@ -35,6 +38,7 @@ pub(in crate::daemon) async fn write(
     let days = spawn_blocking(move || Days::around(now, &rules.zones)).await;
     match days {
         Ok(days) => store.bounded(store.keep_days(&days)).await,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The process is ending.
         Err(_) => Ok(()),
     }

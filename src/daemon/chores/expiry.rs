@@ -1,6 +1,7 @@
 //! Cancels what is too late to be sent.
 
 use super::{Context, Progress};
+use crate::dispatch::Input;
 use crate::metrics::Counter;
 use crate::store::StoreError;
 
@@ -12,10 +13,12 @@ pub(super) async fn step(on: &Context) -> Result<Progress, StoreError> {
     let rows = dispatch.limits.daemon.chores.expired;
     let expire = store.expire(dispatch.rules.max_lateness, quarantined, rows);
     let expired = store.bounded(expire).await?;
-    if expired > 0 {
-        dispatch.metrics.count(Counter::Expired, expired);
-        tracing::warn!(messages = expired, "cancelled: too late to be sent");
+    let messages = expired.len() as u64;
+    if messages > 0 {
+        dispatch.metrics.count(Counter::Expired, messages);
+        // Logged and counted with all other outcomes. If the channel is closed, the daemon is ending.
+        let _ = on.inputs.send(Input::Expired(expired)).await;
     }
     // Fewer: there are no more, or the rest is locked and is read by the next step.
-    Ok(Progress::of(expired, rows))
+    Ok(Progress::of(messages, rows))
 }

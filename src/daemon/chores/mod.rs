@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use self::queue::Queue;
 use crate::clock;
 use crate::daemon::database_clock;
 use crate::dispatch::{Dispatch, Input};
-use crate::reactor::limits::daemon::ChoreLimits;
+use crate::limits::daemon::ChoreLimits;
 use crate::store::StoreError;
 use crate::store::retention::Walk;
 
@@ -25,6 +26,7 @@ pub(super) mod days;
 mod event_changes;
 mod expiry;
 mod gauges;
+mod numbers;
 mod orphaned_claims;
 mod outbox;
 mod queue;
@@ -82,121 +84,80 @@ impl Context {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chore {
-    Expiry,
-    EventChanges,
-    TimesAhead,
-    Reaping,
-    TemplateUses,
-    OrphanedClaims,
-    Unbegun,
-    WithoutAttempt,
-    Outbox,
-    Gauges,
-    Days,
-    Retention,
+/// Work that is repeated.
+struct Chore {
+    name: &'static str,
+    step: Step,
+    /// From the end of one step to the next, unless there is more to do.
+    every: fn(&ChoreLimits) -> Duration,
+    /// Whether its first step is due at the start, and not after a pause.
+    is_due_at_start: bool,
+    /// Whether it is due at once when messages have missed a change.
+    follows_changes: bool,
+    /// Whether the database decides by its clock what is too late, whose lease is over, or what is in the future.
+    is_by_the_clock: bool,
 }
 
+type Step = for<'a> fn(&'a Context) -> BoxFuture<'a, Result<Progress, StoreError>>;
+
+const CHORES: [Chore; 13] = [
+    Chore::by_the_clock("expiry", |on| expiry::step(on).boxed()),
+    Chore {
+        follows_changes: true,
+        ..Chore::new("missed event changes", |on| event_changes::step(on).boxed())
+    },
+    Chore::by_the_clock("times in the future", |on| times_ahead::step(on).boxed()),
+    Chore::by_the_clock("reaping", |on| reaping::step(on).boxed()),
+    Chore::new("template uses", |on| template_uses::step(on).boxed()),
+    Chore::by_the_clock("orphaned claims", |on| orphaned_claims::step(on).boxed()),
+    Chore::by_the_clock("claims reaped before they began", |on| {
+        unbegun::step(on).boxed()
+    }),
+    Chore {
+        every: |limits| limits.without_attempt_every,
+        ..Chore::by_the_clock("sending without an attempt", |on| {
+            without_attempt::step(on).boxed()
+        })
+    },
+    Chore::new("outbox", |on| outbox::step(on).boxed()),
+    Chore::new("gauges", |on| gauges::step(on).boxed()),
+    Chore {
+        every: |limits| limits.days_every,
+        // They were written at the start.
+        is_due_at_start: false,
+        ..Chore::new("days", |on| days::step(on).boxed())
+    },
+    Chore::by_the_clock("numbers", |on| numbers::step(on).boxed()),
+    Chore::by_the_clock("retention", |on| retention::step(on).boxed()),
+];
+
 impl Chore {
-    const ALL: [Self; 12] = [
-        Self::Expiry,
-        Self::EventChanges,
-        Self::TimesAhead,
-        Self::Reaping,
-        Self::TemplateUses,
-        Self::OrphanedClaims,
-        Self::Unbegun,
-        Self::WithoutAttempt,
-        Self::Outbox,
-        Self::Gauges,
-        Self::Days,
-        Self::Retention,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Expiry => "expiry",
-            Self::EventChanges => "missed event changes",
-            Self::TimesAhead => "times in the future",
-            Self::Reaping => "reaping",
-            Self::TemplateUses => "template uses",
-            Self::OrphanedClaims => "orphaned claims",
-            Self::Unbegun => "claims reaped before they began",
-            Self::WithoutAttempt => "sending without an attempt",
-            Self::Outbox => "outbox",
-            Self::Gauges => "gauges",
-            Self::Days => "days",
-            Self::Retention => "retention",
+    const fn new(name: &'static str, step: Step) -> Self {
+        Self {
+            name,
+            step,
+            every: |limits| limits.every,
+            is_due_at_start: true,
+            follows_changes: false,
+            is_by_the_clock: false,
         }
     }
 
-    const fn every(self, limits: &ChoreLimits) -> Duration {
-        match self {
-            Self::Days => limits.days_every,
-            Self::WithoutAttempt => limits.without_attempt_every,
-            Self::Expiry
-            | Self::EventChanges
-            | Self::TimesAhead
-            | Self::Reaping
-            | Self::TemplateUses
-            | Self::OrphanedClaims
-            | Self::Unbegun
-            | Self::Outbox
-            | Self::Gauges
-            | Self::Retention => limits.every,
+    const fn by_the_clock(name: &'static str, step: Step) -> Self {
+        Self {
+            is_by_the_clock: true,
+            ..Self::new(name, step)
         }
     }
 
-    /// When it is first due after the start.
-    const fn first(self, limits: &ChoreLimits) -> Duration {
-        match self {
-            // They were written at the start.
-            Self::Days => limits.days_every,
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// Whether the database decides by its clock what is too late, whose lease is over, or what is in the future.
-    const fn is_by_the_clock(self) -> bool {
-        matches!(
-            self,
-            Self::Expiry
-                | Self::TimesAhead
-                | Self::Reaping
-                | Self::OrphanedClaims
-                | Self::Unbegun
-                | Self::WithoutAttempt
-                | Self::Retention
-        )
-    }
-
-    async fn step(self, on: &Context) -> Result<Progress, StoreError> {
-        let dispatch = &on.dispatch;
-        if self.is_by_the_clock()
-            && !database_clock::is_known(
-                &dispatch.store,
-                &dispatch.clock,
-                &dispatch.limits.daemon.clock,
-            )
-            .await?
+    async fn step(&self, on: &Context) -> Result<Progress, StoreError> {
+        let (dispatch, limits) = (&on.dispatch, &on.dispatch.limits.daemon.clock);
+        if self.is_by_the_clock
+            && !database_clock::is_known(&dispatch.store, &dispatch.clock, limits).await?
         {
             return Ok(Progress::Done);
         }
-        match self {
-            Self::Expiry => expiry::step(on).await,
-            Self::EventChanges => event_changes::step(on).await,
-            Self::TimesAhead => times_ahead::step(on).await,
-            Self::Reaping => reaping::step(on).await,
-            Self::TemplateUses => template_uses::step(on).await,
-            Self::OrphanedClaims => orphaned_claims::step(on).await,
-            Self::Unbegun => unbegun::step(on).await,
-            Self::WithoutAttempt => without_attempt::step(on).await,
-            Self::Outbox => outbox::step(on).await,
-            Self::Gauges => gauges::step(on).await,
-            Self::Days => days::step(on).await,
-            Self::Retention => retention::step(on).await,
-        }
+        (self.step)(on).await
     }
 }
 
@@ -204,31 +165,40 @@ impl Chore {
 pub(super) async fn keep(on: Context, stop: CancellationToken) {
     let limits = on.dispatch.limits.daemon.chores;
     let began = clock::reading().up;
-    let first = |chore: &Chore| began + chore.first(&limits);
-    let mut queue = Queue::new(Chore::ALL.iter().map(first));
+    let first = |chore: &Chore| {
+        let due_now = chore.is_due_at_start.then_some(Duration::ZERO);
+        began + due_now.unwrap_or_else(|| (chore.every)(&limits))
+    };
+    let mut queue = Queue::new(CHORES.iter().map(first));
+    let follow = |queue: &mut Queue, now| {
+        let all = (0..).zip(&CHORES);
+        for (n, _) in all.filter(|(_, chore)| chore.follows_changes) {
+            queue.due_at(n, now);
+        }
+    };
     while !stop.is_cancelled() {
         let now = clock::reading().up;
         if on.missed.notified().now_or_never().is_some() {
-            queue.due_at(Chore::EventChanges as usize, now);
+            follow(&mut queue, now);
         }
         let Some(next) = queue.next(now) else {
             let nap = queue.first_due().map_or(limits.every, |due| due.since(now));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(nap) => {}
-                () = on.missed.notified() => queue.due_at(Chore::EventChanges as usize, now),
+                () = on.missed.notified() => follow(&mut queue, now),
             }
             continue;
         };
-        let chore = Chore::ALL[next];
+        let chore = &CHORES[next];
         let done = chore.step(&on).await;
         let now = clock::reading().up;
         match done {
             Ok(Progress::More) => queue.done(next, now),
             Ok(Progress::Later(pause)) => queue.done(next, now + pause),
-            Ok(Progress::Done) => queue.done(next, now + chore.every(&limits)),
+            Ok(Progress::Done) => queue.done(next, now + (chore.every)(&limits)),
             Err(error) => {
-                tracing::warn!(chore = chore.name(), %error, "a maintenance step failed; retrying");
+                tracing::warn!(chore = chore.name, %error, "a maintenance step failed; retrying");
                 queue.failed(next, now + limits.every);
             }
         }

@@ -6,9 +6,12 @@ use crate::http::Question;
 use crate::journal::Condition;
 use crate::message::{MessageId, Now};
 use crate::reactor::report::{
-    ClockReport, JournalReport, ListenerReport, Missing, Overview, Readiness, RestoreReport,
-    TimersQuery, TimersReport,
+    ClockReport, JournalReport, ListenerReport, Missing, Overview, Readiness, Remark,
+    RestoreReport, TimersQuery, TimersReport,
 };
+
+/// The kind of what concerns the journal.
+const JOURNAL: &str = "journal";
 
 impl EventLoop {
     pub(super) fn answer(&mut self, question: Question, now: Now) {
@@ -38,28 +41,32 @@ impl EventLoop {
     /// By the reactor's state, which does not include why the channel is down.
     pub(super) fn readiness(&self, now: Now) -> Readiness {
         let mut readiness = self.reactor.readiness();
+        let mut remark = |kind, text| readiness.remarks.push(Remark { kind, text });
         let paused = self.reactor.pauses(now).len();
         if paused > 0 {
-            readiness.remarks.push(format!(
+            let text = format!(
                 "messages are paused, by {paused} pause{}: `punctual pauses` shows which, until when and why",
                 if paused == 1 { "" } else { "s" }
-            ));
+            );
+            remark("paused", text);
         }
         let refused = self.reactor.breaker(now);
         if let (Some(since), Some(next)) = (refused.since, refused.next_probe_at) {
-            readiness.remarks.push(format!(
+            let text = format!(
                 "the provider has refused an account since {since} ({}): its messages wait; the next one is tried at {next}",
                 refused.category.unwrap_or_default().replace('_', " ")
-            ));
+            );
+            remark("breaker", text);
         }
         let outdated = self.dispatch.store.outdated_instances();
         if outdated > 0 {
-            readiness.remarks.push(format!(
+            let text = format!(
                 "{outdated} other instance{} run{} a version that is too old for the schema and claim{1} nothing: stop {}",
                 if outdated == 1 { "" } else { "s" },
                 if outdated == 1 { "s" } else { "" },
                 if outdated == 1 { "it" } else { "them" }
-            ));
+            );
+            remark("outdated", text);
         }
         for missing in &mut readiness.missing {
             if *missing == Missing::Channel && self.cut_off {
@@ -69,19 +76,27 @@ impl EventLoop {
                 *missing = Missing::ClockDisputed(database_clock::disputed(by));
             }
         }
+        let (missing, remarks) = self.shared.health.reasons();
         readiness
             .missing
-            .extend(self.health.reason().map(Missing::Sending));
+            .extend(missing.into_iter().map(Missing::Sending));
+        readiness.remarks.extend(remarks);
         match self.journal_condition() {
             None | Some(Condition::Complete) => {}
-            Some(Condition::Incomplete(reason)) => readiness.remarks.push(format!(
-                "the journal cannot be written ({reason}): messages being sent when this process dies \
-                 become unconfirmed; free the disk or restore the directory"
-            )),
-            Some(Condition::Blocking(reason)) => readiness.missing.push(Missing::Sending(format!(
-                "the journal can be neither written nor removed ({reason}), and the database has not noted that \
-                 yet, so nothing is sent: make its directory writable"
-            ))),
+            Some(Condition::Incomplete(reason)) => readiness.remarks.push(Remark {
+                kind: JOURNAL,
+                text: format!(
+                    "the journal cannot be written ({reason}): messages being sent when this process dies \
+                     become unconfirmed; free the disk or restore the directory"
+                ),
+            }),
+            Some(Condition::Blocking(reason)) => readiness.missing.push(Missing::Sending(Remark {
+                kind: JOURNAL,
+                text: format!(
+                    "the journal can be neither written nor removed ({reason}), and the database has not noted that \
+                     yet, so nothing is sent: make its directory writable"
+                ),
+            })),
         }
         readiness
     }
@@ -120,7 +135,7 @@ impl EventLoop {
     }
 
     fn restore(&self, id: Option<MessageId>) -> RestoreReport {
-        let left = self.left.borrow();
+        let left = self.shared.left.borrow();
         let left = left.as_ref();
         let reason = id.and_then(|id| left?.reasons.get(&id));
         RestoreReport {

@@ -17,16 +17,17 @@ use crate::clock::WakeTimer;
 use crate::dispatch::{Dispatch, Input, Payload};
 use crate::forecast::{PublishedRules, PublishedState};
 use crate::http::Question;
-use crate::listen::{Heard, Notice};
+use crate::limits::daemon::LoopLimits;
+use crate::listen::{Heard, Notification};
 use crate::message::{InstanceId, Moment, Now, Uptime};
 use crate::metrics::Counter;
 use crate::reactor::Reactor;
-use crate::reactor::limits::daemon::LoopLimits;
 use crate::reactor::report::ListenerReport;
 
 mod answers;
 mod perform;
 mod publish;
+mod turn;
 
 /// The sources of inputs.
 pub(super) struct Sources {
@@ -48,25 +49,30 @@ pub(super) struct Wakers {
     pub(super) published: watch::Sender<PublishedState>,
 }
 
+/// What the event loop shares with the tasks beside it.
+pub(super) struct Shared {
+    pub(super) wakers: Wakers,
+    /// Whether due messages are sent.
+    pub(super) health: Health,
+    pub(super) outcomes: Arc<OutcomeLog>,
+    /// What the reactor has in quarantine, for tasks that wait for that.
+    pub(super) quarantined: watch::Sender<Option<Moment>>,
+    /// What the latest reconciliation left in quarantine.
+    pub(super) left: watch::Receiver<Option<Remaining>>,
+}
+
 pub(super) struct EventLoop {
     reactor: Reactor<Payload>,
     dispatch: Dispatch,
     /// Receives the parts of a load, which arrive while its task still runs.
     parts: mpsc::Sender<Input>,
     instance: InstanceId,
-    wakers: Wakers,
-    /// Whether due messages are sent.
-    health: Health,
-    outcomes: Arc<OutcomeLog>,
+    shared: Shared,
     facts_after: Uptime,
     listener: ListenerReport,
     backlog: Backlog,
     /// What it judges by, as it is published.
     rules: PublishedRules,
-    /// What the reactor has in quarantine, for tasks that wait for that.
-    quarantined: watch::Sender<Option<Moment>>,
-    /// What the latest reconciliation left in quarantine.
-    left: watch::Receiver<Option<Remaining>>,
     /// The listener could not connect.
     cut_off: bool,
     /// Responses came that may not be in the journal yet.
@@ -76,6 +82,7 @@ pub(super) struct EventLoop {
     tasks: JoinSet<Option<Input>>,
 }
 
+#[derive(Debug)]
 enum Event {
     Stop,
     Input(Input),
@@ -90,11 +97,7 @@ impl EventLoop {
         reactor: Reactor<Payload>,
         dispatch: Dispatch,
         parts: mpsc::Sender<Input>,
-        (wakers, health, outcomes): (Wakers, Health, Arc<OutcomeLog>),
-        (quarantined, left): (
-            watch::Sender<Option<Moment>>,
-            watch::Receiver<Option<Remaining>>,
-        ),
+        shared: Shared,
     ) -> Self {
         let listener = ListenerReport {
             connected: false,
@@ -108,16 +111,12 @@ impl EventLoop {
             instance: dispatch.store.instance(),
             reactor,
             parts,
-            wakers,
-            health,
-            outcomes,
+            shared,
             facts_after: Uptime::MIN,
             listener,
             backlog,
-            rules: PublishedRules::of(&dispatch.rules, &dispatch.providers.carriers()),
+            rules: PublishedRules::of(&dispatch.rules, &dispatch.providers.all_capabilities()),
             dispatch,
-            quarantined,
-            left,
             cut_off: true,
             has_answers: false,
             tasks: JoinSet::new(),
@@ -166,7 +165,10 @@ impl EventLoop {
                     Some(now.up + self.reactor.settings().send_timeout + self.limits().drain_grace);
             }
             self.take_in(event);
-            self.take_in_waiting(&mut from);
+            let most = self.limits().inputs_per_turn;
+            for event in from.waiting(&mut self.tasks, most) {
+                self.take_in(event);
+            }
             self.publish();
             self.begin();
             self.write_answers();
@@ -187,19 +189,6 @@ impl EventLoop {
         })
     }
 
-    /// Handles the inputs that are already there, so that a herd costs one pass and not a thousand.
-    fn take_in_waiting(&mut self, from: &mut Sources) {
-        for _ in 0..self.limits().inputs_per_turn {
-            if let Some(done) = self.tasks.try_join_next() {
-                self.take_in(task_ended(done));
-            } else if let Ok(input) = from.inputs.try_recv() {
-                self.take_in(Event::Input(input));
-            } else {
-                return;
-            }
-        }
-    }
-
     fn take_in(&mut self, event: Event) {
         let clock = &self.dispatch.clock;
         if clock.found_lost() {
@@ -212,9 +201,12 @@ impl EventLoop {
             self.dispatch.metrics.count(Counter::ClockSteps, 1);
             let now = clock.now();
             self.reactor.handle(Input::ClockLost, now);
-            self.wakers.clock_lost.notify_one();
+            self.shared.wakers.clock_lost.notify_one();
         }
-        let now = self.dispatch.clock.now();
+        if turn::is_outdated(&event, clock) {
+            return;
+        }
+        let now = clock.now();
         match event {
             Event::Stop => {
                 tracing::info!(
@@ -258,23 +250,23 @@ impl EventLoop {
                 self.listener.since = Some(now.db);
                 Input::ChannelDown
             }
-            Heard::Notice(notice) => {
+            Heard::Notification(notification) => {
                 self.listener.last_notice_at = Some(now.db);
-                match notice {
-                    Notice::Ids(ids) => Input::Notice(ids),
-                    Notice::Rescan => Input::Rescan,
-                    Notice::Missed => {
-                        self.wakers.missed.notify_one();
+                match notification {
+                    Notification::Ids(ids) => Input::Notification(ids),
+                    Notification::Rescan => Input::Rescan,
+                    Notification::Missed => {
+                        self.shared.wakers.missed.notify_one();
                         return;
                     }
-                    Notice::Paces => Input::PacesChanged,
-                    Notice::Pauses => Input::PausesChanged,
-                    Notice::Members => {
+                    Notification::Paces => Input::PacesChanged,
+                    Notification::Pauses => Input::PausesChanged,
+                    Notification::Members => {
                         // Coalesced: one read follows, however many notifications.
-                        self.wakers.members.notify_one();
+                        self.shared.wakers.members.notify_one();
                         return;
                     }
-                    Notice::Nonce(_) => return,
+                    Notification::Nonce(_) => return,
                 }
             }
         };

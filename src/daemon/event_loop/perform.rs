@@ -53,8 +53,8 @@ impl EventLoop {
                 None
             }),
             Command::Prewarm { lane, connections } => self.tasks.spawn(async move {
-                if let Some(provider) = dispatch.providers.get(lane.channel()) {
-                    provider.warm(connections).await;
+                if let Some(provider) = dispatch.providers.get(&lane) {
+                    provider.prewarm(connections).await;
                 }
                 None
             }),

@@ -1,7 +1,9 @@
 //! Passes on what the loop knows: events, breakers, facts for the health check, the state that is published.
 
+use std::time::Duration;
+
 use super::EventLoop;
-use crate::daemon::health::Facts;
+use crate::daemon::health::LoopFacts;
 use crate::journal::Condition;
 
 impl EventLoop {
@@ -9,12 +11,15 @@ impl EventLoop {
     pub(super) fn publish(&mut self) {
         let (events, left_out) = self.reactor.take_events();
         if !events.is_empty() {
-            self.outcomes.note(&events, self.dispatch.clock.now().up);
+            self.shared
+                .outcomes
+                .note(&events, self.dispatch.clock.now().up);
         }
         self.dispatch.metrics.publish(events, left_out);
         self.log_breakers();
         let now = self.reactor.held_before();
-        self.quarantined
+        self.shared
+            .quarantined
             .send_if_modified(|before| std::mem::replace(before, now) != now);
         self.report_facts();
     }
@@ -26,17 +31,19 @@ impl EventLoop {
             return;
         }
         self.facts_after = now.up + self.limits().facts_every;
-        let load = self.reactor.load(now);
-        let facts = Facts {
-            breaker_open: self.reactor.breaker(now).open,
-            saturated: load.in_flight >= load.permits,
-            unrecorded: load.unrecorded,
+        let (delayed, since) = self.reactor.delayed_results();
+        let delayed_us = since.map_or(0, |since| now.db.micros_from(since));
+        let facts = LoopFacts {
+            held: self.reactor.held_lanes(now).into_iter().collect(),
+            unrecorded: self.reactor.load(now).unrecorded,
+            delayed,
+            delayed_for: Duration::from_micros(u64::try_from(delayed_us).unwrap_or(0)),
             busy_otherwise: !self.reactor.readiness().is_ready(),
         };
-        self.health.saw(facts, now.up);
+        self.shared.health.saw(facts, now.up);
         let missing = self.readiness(now).missing;
         let published = self.reactor.published(&missing, &self.rules, now);
-        self.wakers.published.send_if_modified(|before| {
+        self.shared.wakers.published.send_if_modified(|before| {
             let is_news = published.is_news(before);
             *before = published;
             is_news

@@ -11,10 +11,10 @@ use crate::dispatch::{Dispatch, Input};
 use crate::journal::{Journal, PastFile, Slot, StateDir};
 use crate::message::{DatabaseId, Moment};
 use crate::proof::recovery::{LastSeen, start};
-use crate::store::{Lineage, Store};
+use crate::store::{Dsn, Lineage, Store};
 
 /// The journal of a daemon that starts, and what earlier instances left.
-pub(in crate::daemon) struct Begun {
+pub(in crate::daemon) struct StartedJournal {
     pub(in crate::daemon) journal: Arc<Journal>,
     /// The files of earlier instances.
     pub(in crate::daemon) past: Vec<PastFile>,
@@ -24,7 +24,7 @@ pub(in crate::daemon) struct Begun {
     pub(in crate::daemon) progress: Progress,
 }
 
-impl Begun {
+impl StartedJournal {
     /// Starts to settle what they left.
     pub(in crate::daemon) fn settle(
         self,
@@ -42,17 +42,21 @@ impl Begun {
 /// there is none.
 pub(in crate::daemon) async fn begin(
     state_dir: Option<&StateDir>,
-    database: &str,
+    dsn: &Dsn,
     accept_restore: bool,
     store: &Store,
     lineage: &Lineage,
     now: Moment,
-) -> Result<Option<Begun>, RunError> {
+) -> Result<Option<StartedJournal>, RunError> {
     let Some(state_dir) = state_dir else {
         return Ok(None);
     };
-    let place = lineage.known();
-    let mut slot = state_dir.take_slot(place.map(|place| place.database), database)?;
+    let position = lineage.known();
+    let mut slot = state_dir.take_slot(
+        position.map(|position| position.database),
+        &dsn.to_string(),
+        dsn.database(),
+    )?;
     let past = slot.past()?;
     let mut seen = past.last().map(|file| file.past.last_seen());
     if past.is_empty() {
@@ -60,11 +64,11 @@ pub(in crate::daemon) async fn begin(
         seen = include_earlier(&mut slot, store).await?;
     }
     tracing::info!(path = %slot.path().display(), "the journal is kept");
-    let start = start(seen, place, accept_restore, now);
+    let start = start(seen, position, accept_restore, now);
     if start.moved && !start.accepted {
-        log(seen.and_then(|seen| seen.database), place, true, now);
+        log(seen.and_then(|seen| seen.database), position, true, now);
     }
-    let at = place.map(|place| (place.database, place.reached));
+    let at = position.map(|position| (position.database, position.reached));
     let dead: Vec<_> = past.iter().map(|file| file.past.opened.instance).collect();
     let witness = if dead.is_empty() {
         // The earlier journals are of another database, and it is unknown which other instances sent from it.
@@ -81,10 +85,12 @@ pub(in crate::daemon) async fn begin(
         ..Progress::default()
     };
     let instance = store.instance();
-    Ok(Some(Begun {
+    Ok(Some(StartedJournal {
         journal: Arc::new(Journal::begin(slot, instance, at, start.quarantine_before)?),
         past,
-        follows: place.map(|place| place.database).filter(|_| !start.moved),
+        follows: position
+            .map(|position| position.database)
+            .filter(|_| !start.moved),
         progress,
     }))
 }

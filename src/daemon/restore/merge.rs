@@ -11,7 +11,7 @@ use crate::dispatch::{Dispatch, Payload};
 use crate::journal::{self, Journal, Past};
 use crate::message::{AttemptToken, InstanceId};
 use crate::proof::recovery::Answered;
-use crate::reactor::Record;
+use crate::settle::Record;
 use crate::store::StoreError;
 
 /// Merges everything that is known. Returns the instances of which nothing else can have been sent. `dead`: those

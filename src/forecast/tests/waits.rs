@@ -119,7 +119,41 @@ fn while_every_instance_is_refused_no_impossible_time_is_named() {
 }
 
 #[test]
-fn a_herd_has_an_end_and_a_pace_its_turns() {
+fn a_herd_leaves_by_the_instances_that_send_and_since_its_state_was_published() {
+    // 1,000 are overdue, and leave at 100 a second.
+    let herd = || PublishedLane {
+        due: vec![1_000],
+        ..lane()
+    };
+    let overdue = |m: &mut Subject| (m.claim.due, m.claim.wanted_at) = (s(-1), s(-1));
+    let waits = |until| (Outcome::Send, Some(4), Some(until), Some("queue"));
+    check(
+        |m, a| {
+            overdue(m);
+            a.now = s(4);
+            a.instances = vec![instance(1, vec![herd()])];
+        },
+        waits(10),
+        None,
+        "by 2026-01-01T09:00:10.000000Z: 600 messages wait",
+    );
+    // A second instance would halve that, if it were ready.
+    check(
+        |m, a| {
+            overdue(m);
+            a.now = s(4);
+            a.instances = vec![instance(1, vec![herd()]), instance(2, vec![herd()])];
+            let idle = a.instances[1].state.as_mut().unwrap();
+            idle.missing = vec!["the channel".into()];
+        },
+        waits(10),
+        None,
+        "",
+    );
+}
+
+#[test]
+fn a_herd_has_an_end() {
     // 2,000 at 100 a second by each of two instances.
     let herd = |permits| PublishedLane {
         permits,
@@ -154,27 +188,78 @@ fn a_herd_has_an_end_and_a_pace_its_turns() {
         None,
         "",
     );
-    let gap = Duration::from_secs(9);
-    let place = |ahead| Place {
-        scope: "campaign".into(),
-        what: "c1".into(),
-        ahead,
+}
+
+#[test]
+fn a_sender_with_a_rate_sends_each_message_when_there_is_room() {
+    // One segment in 10 s, three at once; there is room for all three, or since `next_at` for one.
+    let room = |ahead, before, own| Room {
+        sender: "+15•••0009".into(),
+        ahead: Some(ahead),
+        before,
+        own,
+        busy_since: None,
         next_at: s(-100),
-        seed: 1,
-        position: 4,
-        gaps: (gap, gap),
+        each: Duration::from_secs(10),
+        burst: 3,
     };
+    let waits = |at| (Outcome::Send, Some(at), None, Some("pace"));
     check(
-        |m, _| m.pace = Some(place(Some(3))),
-        (Outcome::Send, Some(30), None, Some("pace")),
-        None,
-        "waits for the pace of campaign c1, behind 3 others; then it will be sent at 2026-01-01T09:00:30",
-    );
-    let lost = check(
-        |m, _| m.pace = Some(place(None)),
+        |m, _| m.rate = Some(room(0, 0, 1)),
         (Outcome::Send, Some(10), None, None),
         None,
         "",
     );
-    assert_eq!(lost.unknown.len(), 1);
+    check(
+        |m, _| m.rate = Some(room(5, 7, 2)),
+        waits(60),
+        None,
+        "waits for the rate of sender +15•••0009, behind 5 others; then it will be sent at 2026-01-01T09:01:00",
+    );
+    // More than a burst wait for a whole one.
+    check(
+        |m, _| m.rate = Some(room(0, 0, 9)),
+        (Outcome::Send, Some(10), None, None),
+        None,
+        "",
+    );
+    let next = |m: &mut Subject| {
+        m.rate = Some(Room {
+            next_at: s(10),
+            ..room(0, 0, 9)
+        });
+    };
+    check(|m, _| next(m), waits(30), None, "behind 0 others");
+    // Four messages of one segment are due with it, in 10 s: the burst is over then.
+    let herd = |m: &mut Subject| {
+        m.rate = Some(Room {
+            busy_since: Some(s(10)),
+            ..room(4, 4, 1)
+        });
+    };
+    check(|m, _| herd(m), waits(30), None, "");
+}
+
+#[test]
+fn a_sender_that_the_provider_slows_is_named_as_unknown() {
+    let parties = Parties::of(&LaneKey::default(), Some("+15005550001"), "+15005550006");
+    let other = Parties::of(&LaneKey::default(), Some("+15005550009"), "+15005550006");
+    for (key, until, is_unknown) in [
+        (parties.sender, s(60), true),
+        (parties.pair, s(60), true),
+        (parties.sender, s(9), false),
+        (other.sender, s(60), false),
+        (other.pair, s(60), false),
+    ] {
+        let mut around = around();
+        let state = around.instances[0].state.as_mut().unwrap();
+        state.slowed = vec![PublishedSlowed { key, until }];
+        let text = serde_json::to_string(state).unwrap();
+        assert_eq!(
+            serde_json::from_str::<PublishedState>(&text).unwrap(),
+            *state
+        );
+        let forecast = of(&subject(), &around);
+        assert_eq!(!forecast.unknown.is_empty(), is_unknown, "{forecast:?}");
+    }
 }

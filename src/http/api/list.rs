@@ -1,16 +1,20 @@
 //! `GET /api/messages` and `GET /api/stats`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 
-use super::{Pairs, Parameters, Refusal, json, query, store};
+use super::{Pairs, Parameters, Refusal, flag, json, query, work};
 use crate::clock;
 use crate::http::HttpState;
-use crate::message::filter::{PAGE_MAX, Place};
+use crate::http::jobs::Kind;
+use crate::http::openapi::{FilterParameters, Guarded, NotRead};
+use crate::message::filter::{PAGE_MAX, PageStart};
 use crate::message::{FilterError, Moment};
-use crate::store::operator::{By, Paging};
+use crate::store::Store;
+use crate::store::operator::{By, OperatorError, Page, Paging, Stats};
 
 /// The rows of a page where the request does not say how many.
 const LIMIT_DEFAULT: usize = 50;
@@ -18,26 +22,73 @@ const LIMIT_DEFAULT: usize = 50;
 /// The time that is counted where the request names none.
 const SPAN: Duration = Duration::from_secs(24 * 3600);
 
+/// The messages of a filter, in pages
+#[utoipa::path(
+    get,
+    path = "/api/messages",
+    operation_id = "messages",
+    security(("bearer" = []), ("session" = [])),
+    params(
+        FilterParameters,
+        ("cursor" = Option<String>, Query, description = "Where the page begins: the `next` of the one before."),
+        ("limit" = Option<usize>, Query, description = "Messages at most; 50.", minimum = 1, maximum = 1000),
+        ("forecast" = Option<u8>, Query, description = "With 1, pending messages have a `forecast`.", maximum = 1),
+    ),
+    responses(
+        (status = 200, description = "A page.", body = Page),
+        NotRead,
+        Guarded,
+    )
+)]
 pub(in crate::http) async fn list(
     State(state): State<HttpState>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let Parameters { own, filter } = Parameters::read(pairs, ["limit", "cursor"])?;
-    let [limit, cursor] = own;
+    let Parameters { own, filter } =
+        Parameters::read(pairs, ["limit", "cursor", "forecast"], true)?;
+    let [limit, cursor, forecast] = own;
+    let foresees = flag("forecast", forecast.as_deref())?;
     let limit = limit.map_or(Ok(LIMIT_DEFAULT), |text| match text.parse() {
         Ok(limit) if (1..=PAGE_MAX).contains(&limit) => Ok(limit),
         _ => Err(FilterError::Limit),
     })?;
-    let after = cursor.map(|text| text.parse::<Place>()).transpose()?;
+    let after = cursor.map(|text| text.parse::<PageStart>()).transpose()?;
     let paging = Paging {
         limit,
         after,
         reveals: false,
     };
-    let page = store(&state).await?.list(&filter, paging).await?;
-    Ok(json(page))
+    let assumed = state
+        .stories
+        .as_ref()
+        .map(|(_, assumed)| Arc::clone(assumed));
+    let assumed = assumed.filter(|_| foresees);
+    let list = move |store: Store| async move {
+        let mut page = store.list(&filter, paging).await?;
+        if let Some(assumed) = assumed {
+            store.foresee(&mut page, &assumed).await?;
+        }
+        Ok::<_, OperatorError>(page)
+    };
+    Ok(json(work(&state, Kind::List, list).await??))
 }
 
+/// How many messages of a filter there are; by default of those due in the last 24 hours
+#[utoipa::path(
+    get,
+    path = "/api/stats",
+    operation_id = "stats",
+    security(("bearer" = []), ("session" = [])),
+    params(
+        FilterParameters,
+        ("by" = Option<String>, Query, description = "What they are counted by: `10s`, `minute`, `15min`, `hour`, `day`, `reason` or `status`, the default."),
+    ),
+    responses(
+        (status = 200, description = "The counts.", body = Stats),
+        NotRead,
+        Guarded,
+    )
+)]
 pub(in crate::http) async fn stats(
     State(state): State<HttpState>,
     pairs: Pairs,
@@ -45,7 +96,7 @@ pub(in crate::http) async fn stats(
     let Parameters {
         own: [by],
         mut filter,
-    } = Parameters::read(pairs, ["by"])?;
+    } = Parameters::read(pairs, ["by"], true)?;
     let by = by.as_deref().unwrap_or(By::Status.as_str());
     let by: By = by.parse().map_err(query)?;
     if filter.from.is_none() && filter.to.is_none() && filter.search.is_none() {
@@ -53,6 +104,6 @@ pub(in crate::http) async fn stats(
         filter.from = Some(now - SPAN);
         filter.to = Some(now);
     }
-    let counted = store(&state).await?.stats(&filter, by).await?;
-    Ok(json(counted))
+    let count = move |store: Store| async move { store.stats(&filter, by).await };
+    Ok(json(work(&state, Kind::List, count).await??))
 }

@@ -1,9 +1,10 @@
-//! `/api`: lists, searches and counts of messages, for programs and the live page.
+//! `/api`: lists, searches and counts of messages, and acts, for programs and the live page.
 
+pub(super) mod acts;
 pub(super) mod list;
+pub(super) mod pauses;
 
 use std::fmt::Display;
-use std::ops::Deref;
 
 use axum::Json;
 use axum::extract::Query;
@@ -11,9 +12,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::sync::SemaphorePermit;
+use utoipa::ToSchema;
 
-use super::HttpState;
+use super::jobs::{Kind, NoResult};
+use super::{AGAIN, HttpState};
 use crate::message::filter::Search;
 use crate::message::{Filter, FilterError, MessageId};
 use crate::store::operator::{Listed, OperatorError};
@@ -27,43 +29,106 @@ type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 pub(super) enum Refusal {
     /// The query cannot be used.
     Query(String),
-    /// Nothing is named so.
+    /// Nothing matches.
     Missing,
-    /// Several messages are named so.
+    /// Several messages match.
     Ambiguous(Vec<Listed>),
+    /// It cannot be done now, in a sentence.
+    Conflict(String),
+    /// Another number of messages was confirmed.
+    Count {
+        /// How many there are.
+        messages: u64,
+        /// The sentence.
+        why: String,
+    },
+    /// The request may not act.
+    Forbidden(&'static str),
     /// This daemon has no database.
     NoDatabase,
     /// The database.
     Store(&'static str, StoreError),
+    /// An act ended before all was done, or before that was known, in a sentence.
+    Interrupted(String),
+    /// An act that has begun has not ended yet.
+    Running,
+    /// There is no result, and no act has begun.
+    NoResult(NoResult),
 }
 
-#[derive(Serialize)]
-struct Error<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Refusal)]
+/// Why a request is not answered.
+pub(super) struct Body<'a> {
+    /// A sentence.
     error: &'a str,
+    /// How many messages are meant now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<u64>,
+    /// Of several messages that match, some.
     #[serde(skip_serializing_if = "Option::is_none")]
     candidates: Option<&'a [Listed]>,
 }
 
-fn refusal(status: StatusCode, error: &str, candidates: Option<&[Listed]>) -> Response {
-    let body = Error { error, candidates };
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+/// An act that has not ended yet.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Running {
+    /// False.
+    is_done: bool,
+    /// What to do next.
+    detail: &'static str,
+}
+
+fn refusal(status: StatusCode, error: &str) -> Response {
+    respond(
+        status,
+        Body {
+            error,
+            messages: None,
+            candidates: None,
+        },
+    )
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
         match self {
-            Self::Query(why) => refusal(StatusCode::BAD_REQUEST, &why, None),
-            Self::Missing => refusal(StatusCode::NOT_FOUND, "no message is named so", None),
-            Self::Ambiguous(candidates) => refusal(
+            Self::Query(why) => refusal(StatusCode::BAD_REQUEST, &why),
+            Self::Missing => refusal(StatusCode::NOT_FOUND, "no message matches"),
+            Self::Ambiguous(candidates) => respond(
                 StatusCode::CONFLICT,
-                "several messages are named so: write more of the id of one",
-                Some(&candidates),
+                Body {
+                    error: "several messages match: give more characters of the id",
+                    messages: None,
+                    candidates: Some(&candidates),
+                },
             ),
-            Self::NoDatabase => refusal(StatusCode::NOT_FOUND, "this daemon has no database", None),
+            Self::Conflict(why) => refusal(StatusCode::CONFLICT, &why),
+            Self::Count { messages, why } => respond(
+                StatusCode::CONFLICT,
+                Body {
+                    error: &why,
+                    messages: Some(messages),
+                    candidates: None,
+                },
+            ),
+            Self::Forbidden(why) => refusal(StatusCode::FORBIDDEN, why),
+            Self::NoDatabase => refusal(StatusCode::NOT_FOUND, "this daemon has no database"),
             Self::Store(step, error) => {
                 tracing::warn!(%error, "{step} failed");
-                let why = "the database is not available now";
-                refusal(StatusCode::SERVICE_UNAVAILABLE, why, None)
+                refusal(UNAVAILABLE, "the database is not available now")
+            }
+            Self::Interrupted(why) => refusal(UNAVAILABLE, &why),
+            Self::Running => {
+                let body = Running {
+                    is_done: false,
+                    detail: "the act has not ended yet, and goes on: see the list of its messages",
+                };
+                respond(StatusCode::ACCEPTED, body)
+            }
+            Self::NoResult(why) => {
+                ([AGAIN], refusal(UNAVAILABLE, &why.to_string())).into_response()
             }
         }
     }
@@ -77,38 +142,46 @@ impl From<FilterError> for Refusal {
 
 impl From<OperatorError> for Refusal {
     fn from(error: OperatorError) -> Self {
+        let why = error.to_string();
         match error {
-            OperatorError::Store(error) => Self::Store("reading messages", error),
-            other => Self::Query(other.to_string()),
+            OperatorError::Store(error) => Self::Store("a request for messages", error),
+            OperatorError::Count { messages, .. } => Self::Count { messages, why },
+            OperatorError::Interrupted { .. } => Self::Interrupted(why),
+            OperatorError::Broad | OperatorError::Status { .. } | OperatorError::TooMany => {
+                Self::Query(why)
+            }
         }
     }
 }
 
+fn respond(status: StatusCode, body: impl Serialize) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
 /// A result as JSON.
 fn json(body: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+    respond(StatusCode::OK, body)
 }
 
-/// The store, and a permit to use it: messages that are to be sent use the same connections.
-struct Access<'a> {
-    store: &'a Store,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl Deref for Access<'_> {
-    type Target = Store;
-
-    fn deref(&self) -> &Store {
-        self.store
-    }
-}
-
-async fn store(state: &HttpState) -> Result<Access<'_>, Refusal> {
+/// Has something done with the database.
+async fn work<T, F>(
+    state: &HttpState,
+    kind: Kind,
+    work: impl FnOnce(Store) -> F,
+) -> Result<T, Refusal>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
     let (store, _) = state.stories.as_ref().ok_or(Refusal::NoDatabase)?;
-    let permit = state.reads.acquire().await;
-    Ok(Access {
-        store,
-        _permit: permit.map_err(|_| Refusal::NoDatabase)?,
+    let work = work(store.clone());
+    let done = state.jobs.run(kind, state.limits.work, work).await;
+    done.map_err(|why| match (why, kind) {
+        (NoResult::Running, Kind::Act) => Refusal::Running,
+        (NoResult::Cut, Kind::Act) => Refusal::Interrupted(
+            "this was interrupted: the daemon shut down, or its log has the fault. It is not known whether it was done".to_owned(),
+        ),
+        (why, _) => Refusal::NoResult(why),
     })
 }
 
@@ -119,8 +192,8 @@ struct Parameters<const N: usize> {
 }
 
 impl<const N: usize> Parameters<N> {
-    /// Reads a query with these parameters of its own.
-    fn read(pairs: Pairs, names: [&'static str; N]) -> Result<Self, Refusal> {
+    /// Reads a query with these parameters of its own, and a filter if it may have one.
+    fn read(pairs: Pairs, names: [&'static str; N], filters: bool) -> Result<Self, Refusal> {
         let Query(pairs) = pairs.map_err(|_| query("the query cannot be parsed"))?;
         let mut own = [const { None }; N];
         let mut filter = Filter::default();
@@ -132,6 +205,7 @@ impl<const N: usize> Parameters<N> {
                         return Err(FilterError::Twice(known).into());
                     }
                 }
+                None if !filters => return Err(FilterError::Unknown(names.join(", ")).into()),
                 None => filter.set(name, value).map_err(|error| match error {
                     FilterError::Unknown(known) => {
                         FilterError::Unknown([known, names.join(", ")].join(", "))
@@ -151,7 +225,7 @@ fn query(why: impl Display) -> Refusal {
 /// Messages that are named in a response where a request does not name one precisely.
 const CANDIDATES: usize = 10;
 
-/// The one message that is named so: by its id or the beginning of it, its recipient, or the provider's id.
+/// The one message that matches: by its id or the beginning of it, its recipient, or the provider's id.
 pub(super) async fn named(state: &HttpState, text: &str) -> Result<MessageId, Refusal> {
     let search: Search = text.parse()?;
     if let Search::Id { first, last } = search
@@ -159,16 +233,32 @@ pub(super) async fn named(state: &HttpState, text: &str) -> Result<MessageId, Re
     {
         return Ok(MessageId(first));
     }
-    let store = store(state).await?;
-    let failed = |error| Refusal::Store("searching for a message", error);
-    let found = store.search(&search, CANDIDATES).await.map_err(failed)?;
-    match found.as_slice() {
-        [] => Err(Refusal::Missing),
-        [id] => Ok(*id),
-        several => {
-            let ids: Vec<_> = several.iter().map(|id| id.0).collect();
-            let rows = store.listed(&ids, false).await.map_err(failed)?;
-            Err(Refusal::Ambiguous(rows))
+    let found = work(state, Kind::List, move |store| async move {
+        let found = store.search(&search, CANDIDATES).await?;
+        if let [id] = found.as_slice() {
+            return Ok(Ok(*id));
         }
+        let ids: Vec<_> = found.iter().map(|id| id.0).collect();
+        Ok::<_, OperatorError>(Err(store.listed(&ids, false).await?))
+    });
+    match found.await?? {
+        Ok(id) => Ok(id),
+        Err(none) if none.is_empty() => Err(Refusal::Missing),
+        Err(several) => Err(Refusal::Ambiguous(several)),
     }
+}
+
+/// A parameter that is on or off; without it off.
+fn flag(name: &str, text: Option<&str>) -> Result<bool, Refusal> {
+    match text {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(query(format!("{name} is 0 or 1"))),
+    }
+}
+
+/// A number of messages that is confirmed.
+fn confirmed(text: Option<&str>) -> Result<Option<u64>, Refusal> {
+    let parsed = text.map(str::parse).transpose();
+    parsed.map_err(|_| query("confirm is a number of messages"))
 }

@@ -8,13 +8,16 @@ const MINUTE = 60e3;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Each zoom: how long a bar is, what the statistics call that, how often it is asked for, and from when to when it reaches. */
+/** Each zoom: how long a bar is, what the statistics call that, how often it is asked for while nothing happens, and from when to when it reaches. */
 const ZOOMS = {
   "10 min": { bar: 10e3, by: "10s", every: 5e3, of: (at) => around(at, 10 * MINUTE) },
   "1 h": { bar: MINUTE, by: "minute", every: 15e3, of: (at) => around(at, HOUR) },
   Today: { bar: 15 * MINUTE, by: "15min", every: 60e3, of: (at) => [midnight(at, 0), midnight(at, 1)] },
   "7 days": { bar: HOUR, by: "hour", every: 300e3, of: (at) => [midnight(at, -6), midnight(at, 1)] },
 };
+
+/** How often it is asked for while something happens. */
+const REST_MS = 5_000;
 
 /** What is drawn together: its name, its statuses, in the order of the stack. */
 const KINDS = [
@@ -40,6 +43,8 @@ const WIDTH = 1000;
 const HEIGHT = 160;
 let zoom = "Today";
 let next = 0;
+let restUntil = 0;
+let isStale = false;
 let range = [0, 0];
 
 const svg = (name, attributes, ...children) => {
@@ -122,17 +127,23 @@ function legend(sums) {
   }));
 }
 
+/** Something happened: it is asked for sooner. */
+export function chartIsStale() {
+  isStale = true;
+}
+
 export async function drawChart(force = false) {
   const { every, of, by } = ZOOMS[zoom];
-  if (document.hidden || isLost() || (!force && performance.now() < next)) return;
   const began = performance.now();
-  next = began + every;
+  if (document.hidden || isLost() || (!force && began < (isStale ? restUntil : next))) return;
+  [next, restUntil, isStale] = [began + every, began + REST_MS, false];
   range = of(now() / 1000);
   const own = zoom;
   const query = new URLSearchParams({ by, from: iso(range[0]), to: iso(range[1]) });
   const answer = await fetch(`/api/stats?${query}`).catch(() => null);
   // A database that takes long is asked less often.
-  next = Math.max(next, performance.now() + 20 * (performance.now() - began));
+  restUntil = Math.max(restUntil, performance.now() + 20 * (performance.now() - began));
+  next = Math.max(next, restUntil);
   if (answer?.ok && own === zoom) draw(await answer.json());
 }
 

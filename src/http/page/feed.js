@@ -1,7 +1,7 @@
 // What just happened on the instance that serves the page.
 
 import { $, make, messageLink, put } from "./shell.js";
-import { count, micros, tell, timeWithMillis, tone } from "./words.js";
+import { count, details, micros, timeWithMillis, tone } from "./words.js";
 
 const LINES_MAX = 80;
 const RATE_MS = 10_000;
@@ -15,12 +15,14 @@ function line(event, now) {
     make("time", { dateTime: event.at }, timeWithMillis(micros(event.at))),
     make("span", { className: "what" }, event.event === "receipt" ? "status update" : event.event),
     messageLink(event.id),
-    make("span", { className: "tell" }, tell(event, now)));
+    make("span", { className: "details" }, details(event, now)));
 }
 
-function rate(frame) {
+function rate(frame, now) {
   const at = performance.now();
-  const n = (frame.more.sent || 0) + frame.events.filter((event) => event.event === "sent").length;
+  // A page that opens is sent older events too.
+  const isNew = (event) => event.event === "sent" && micros(event.at) > now - RATE_MS * 1_000;
+  const n = (frame.more.sent || 0) + frame.events.filter(isNew).length;
   if (n > 0) sent.push([at, n]);
   sent = sent.filter(([then]) => then > at - RATE_MS);
   const sum = sent.reduce((all, [, each]) => all + each, 0);
@@ -29,7 +31,7 @@ function rate(frame) {
 
 /** Adds the events of a frame, in one change of the document. */
 export function drawFeed(frame, now) {
-  rate(frame);
+  rate(frame, now);
   for (const [what, n] of Object.entries(frame.more)) waiting.more[what] = (waiting.more[what] || 0) + n;
   waiting.events.push(...frame.events);
   while (waiting.events.length > LINES_MAX) {

@@ -1,7 +1,8 @@
 // The messages of a filter, in pages. The filter is the address's query, so that a list can be linked and kept.
 
-import { $, isLost, make, messageLink, now, onKey, put } from "./shell.js";
-import { count, countdown, dateTime, DUE_S, micros, plain } from "./words.js";
+import { actNamed, actsOf, mayAct, offer, offerAll } from "./acts.js";
+import { $, isLost, local, make, messageLink, now, onKey, put } from "./shell.js";
+import { capital, count, countdown, dateTime, DUE_S, micros, plain } from "./words.js";
 
 const ROWS = 25;
 /** At most so often, and not more than a tenth of the time. */
@@ -14,6 +15,8 @@ let filter = new URLSearchParams();
 let cursors = [""];
 let next = null;
 let messages = [];
+/** Ids of the messages that are selected. */
+let chosen = new Set();
 let asking = null;
 let restUntil = 0;
 
@@ -27,6 +30,7 @@ function readAddress() {
     const field = $("filters").elements[name] || (name === "q" ? $("q") : null);
     if (field) field.value = name === "from" || name === "to" ? localInput(filter.get(name)) : filter.get(name) || "";
   }
+  chosen = new Set();
   const more = FIELDS.slice(1).some((name) => filter.get(name));
   if (more) $("more-filters").open = true;
   for (const tab of $("tabs").children) tab.setAttribute("aria-pressed", tab.dataset.status === (filter.get("status") || ""));
@@ -55,15 +59,17 @@ async function load() {
   const query = new URLSearchParams(filter);
   if (query.get("status") === "") query.delete("status");
   query.set("limit", ROWS);
+  query.set("forecast", 1);
   const cursor = cursors.at(-1);
   if (cursor) query.set("cursor", cursor);
   const own = filter;
   asking = fetch(`/api/messages?${query}`).catch(() => null);
   const answer = await asking;
-  const page = answer?.ok ? await answer.json() : null;
+  // It may break off in the middle.
+  const page = answer?.ok ? await answer.json().catch(() => null) : null;
   asking = null;
   restUntil = performance.now() + Math.max(AGAIN_MS, 10 * (performance.now() - began));
-  if (own !== filter) {
+  if (own !== filter || cursor !== cursors.at(-1)) {
     load();
   } else if (page) {
     ({ messages, next } = page);
@@ -71,7 +77,7 @@ async function load() {
   } else {
     messages = [];
     next = null;
-    draw(answer ? await reason(answer) : "Punctual does not respond.");
+    draw(answer && !answer.ok ? await reason(answer) : "Punctual does not respond.");
   }
 }
 
@@ -87,17 +93,24 @@ async function reason(answer) {
 
 const OUTCOME = { pending: "Waiting", sent: "Sent", delivered: "Delivered", sending: "Being sent", failed: "Failed", cancelled: "Cancelled", unconfirmed: "Unconfirmed" };
 
-/** What has happened to a message, in words. */
+/** What has happened to a message, or what will, in words. */
 function fate(message) {
+  if (message.forecast) return capital(local(message.forecast.text));
   const why = message.detail || plain(message.reason);
   return (OUTCOME[message.status] || message.status) + (why ? `: ${why}` : "");
 }
 
 function row(message) {
+  const id = [messageLink(message.id)];
+  if (actsOf(message.status).length > 0) {
+    const box = make("input", { type: "checkbox", "aria-label": `Select ${message.id.slice(0, 8)}`, checked: chosen.has(message.id) });
+    box.addEventListener("change", () => choose(message.id, box.checked));
+    id.unshift(box);
+  }
   return make("tr", { "data-id": message.id, "data-status": message.status },
     make("td", { className: "num" }),
     make("td", {}, dateTime(micros(message.due), now())),
-    make("td", {}, messageLink(message.id)),
+    make("td", { className: "who" }, ...id),
     make("td", { className: "to" }, message.to),
     make("td", { className: "then" }, fate(message)),
     make("td", { className: "type" }, plain(message.message_type)));
@@ -107,8 +120,10 @@ function draw(trouble = "") {
   const body = $("list-rows");
   // Who reads a row by keyboard stays on it.
   const at = document.activeElement?.closest?.("#list-rows tr")?.dataset.id;
+  const tag = document.activeElement?.tagName === "INPUT" ? "input" : "a";
+  for (const id of chosen) if (!messages.some((message) => message.id === id)) chosen.delete(id);
   body.replaceChildren(...messages.map(row));
-  if (at) body.querySelector(`tr[data-id="${at}"] a`)?.focus();
+  if (at) body.querySelector(`tr[data-id="${at}"] ${tag}`)?.focus();
   put("none", trouble || (messages.length > 0 || next ? "" : "No messages match."));
   $("previous").disabled = cursors.length < 2;
   $("next").disabled = !next;
@@ -124,11 +139,48 @@ const ACTS = {
   unconfirmed: [["resolve", " --sent | --resend | --cancel"]],
 };
 
-/** The commands that act on all that match. */
+/** As a shell reads it back. */
+const quoted = (text) => (/^[\w.,:@%+=/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+function choose(id, is) {
+  if (is) chosen.add(id);
+  else chosen.delete(id);
+  drawActs();
+}
+
+const picked = () => messages.filter((message) => chosen.has(message.id));
+
+/** After an act: the list as it is now. */
+function acted() {
+  chosen = new Set();
+  load();
+}
+
+/** Buttons for what can be done with the selected messages, or with all that match. */
+function drawButtons() {
+  const some = picked();
+  const statuses = new Set(some.map((message) => message.status));
+  const acts = some.length === 0 ? actsOf(filter.get("status")) : statuses.size === 1 ? actsOf(some[0].status) : [];
+  const key = `${acts.map((act) => act.name)} ${some.length} ${messages.length > 0}`;
+  if ($("acts").dataset.key === key) return;
+  $("acts").dataset.key = key;
+  $("acts").replaceChildren(...(messages.length === 0 ? [] : acts).map((act) => {
+    const button = make("button", { type: "button", "data-act": act.name }, `${act.title} ${some.length === 0 ? "all that match" : `${count(some.length)} selected`}…`);
+    button.addEventListener("click", () => (picked().length > 0 ? offer(act, picked(), acted) : offerAll(act, current(), acted)));
+    return button;
+  }));
+  $("acts").hidden = $("acts").childElementCount === 0;
+}
+
+/** What acts on all that match: buttons, or without the right to act the commands. */
 function drawActs() {
+  if (mayAct) {
+    drawButtons();
+    return;
+  }
   const acts = (messages.length > 0 && ACTS[filter.get("status")]) || [];
   const options = [...filter].filter(([name, value]) => value && (name === "status" || FIELDS.includes(name)))
-    .map(([name, value]) => ` --${OPTIONS[name] || name} ${value}`).join("");
+    .map(([name, value]) => ` --${OPTIONS[name] || name} ${quoted(value)}`).join("");
   $("acts").replaceChildren(...acts.flatMap(([act, how]) => [make("code", {}, `punctual ${act}${options}${how}`), " "]));
   $("acts").hidden = acts.length === 0;
 }
@@ -209,6 +261,20 @@ function move(by) {
 }
 onKey("j", "Next message of the list", () => move(1));
 onKey("k", "Previous message of the list", () => move(-1));
+
+
+/** Acts on what is selected, or else on the row that the keys are at. */
+function press(...names) {
+  const at = messages.find((message) => message.id === here()?.dataset.id);
+  const some = picked().length > 0 ? picked() : at ? [at] : [];
+  const name = names.find((one) => some.length > 0 && some.every((message) => message.status === actNamed(one).of));
+  if (name) offer(actNamed(name), some, acted);
+}
+if (mayAct) {
+  onKey("x", "Select the message, or not", () => here()?.querySelector("input")?.click());
+  onKey("c", "Cancel the message, or what is selected", () => press("cancel"));
+  onKey("r", "Reschedule, retry or resolve it", () => press("reschedule", "retry", "resolve"));
+}
 
 readAddress();
 load();

@@ -1,7 +1,8 @@
 // The page of one message, from its history. It is asked for again when an event says that something happened to it.
 
-import { $, begin, local, make, now, put } from "./shell.js";
-import { countdown, dateTime, dateWithMillis, late, micros, plain, span } from "./words.js";
+import { actsOf, mayAct, offer } from "./acts.js";
+import { $, begin, local, make, now, onKey, put } from "./shell.js";
+import { capital, countdown, dateTime, dateWithMillis, late, micros, plain, span } from "./words.js";
 
 const { id } = $("main").dataset;
 const AGAIN_MS = 10_000;
@@ -23,6 +24,8 @@ function drawStatus() {
   if (!row) {
     $("status").dataset.is = "off";
     put("status", "Deleted");
+    $("acts").replaceChildren();
+    delete $("acts").dataset.status;
     put("what", local(capital(story.next)));
     return;
   }
@@ -33,10 +36,24 @@ function drawStatus() {
   const wait = row.status === "pending" && left > 0 ? ` · due in ${countdown(left)}` : "";
   put("status", words + (why ? `: ${why}` : "") + wait);
   put("what", `${local(capital(story.next))}.`);
+  if (mayAct) {
+    drawButtons(row);
+    return;
+  }
   const acts = ACTS[row.status] || [];
   if ($("acts").childElementCount === acts.length && $("acts").dataset.status === row.status) return;
   $("acts").dataset.status = row.status;
   $("acts").replaceChildren(...acts.flatMap((act) => [make("code", {}, act), " "]));
+}
+
+function drawButtons(row) {
+  if ($("acts").dataset.status === row.status) return;
+  $("acts").dataset.status = row.status;
+  $("acts").replaceChildren(...actsOf(row.status).map((act) => {
+    const button = make("button", { type: "button", "data-act": act.name }, `${act.title}…`);
+    button.addEventListener("click", () => offer(act, [{ id, to: story.row.to, due: story.row.due }], load));
+    return button;
+  }));
 }
 
 /** The commands for what can be done with a message in this status. */
@@ -45,8 +62,6 @@ const ACTS = {
   failed: [`punctual retry ${id}`],
   unconfirmed: [`punctual resolve ${id} --sent`, "--resend", "--cancel"],
 };
-
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const OUTCOMES = {
   accepted: ["good", "the provider accepted it"],
@@ -64,12 +79,13 @@ const OUTCOMES = {
 function happened({ row, attempts, receipts, notes, outbox, changes }) {
   const lines = [];
   const add = (at, is, ...words) => at && lines.push([micros(at), is, words.filter(Boolean).join(" · ")]);
-  const last = attempts.findLast((attempt) => attempt.started_at);
+  // Of the first request alone: what a retry, a later part or a pace waits for is not lateness.
+  const first = attempts.find((attempt) => attempt.started_at);
   for (const attempt of attempts) {
     const name = `attempt ${attempt.number}`;
     add(attempt.claimed_at, "", name, `claimed by instance ${attempt.instance.slice(0, 8)}`);
     if (attempt.started_at) {
-      const after = row && attempt === last ? micros(attempt.started_at) - micros(row.due) : -1;
+      const after = row && attempt === first && !row.pace ? micros(attempt.started_at) - micros(row.wanted_at) : -1;
       add(attempt.started_at, "", name, "request started", after >= 0 && late(after));
     }
     const [is, words] = OUTCOMES[attempt.outcome] || ["warn", attempt.outcome];
@@ -115,7 +131,7 @@ const FACTS = [
   ["Send before", (row) => row.send_before && dateTime(micros(row.send_before), now())],
   ["Deferred until", (row) => row.deferred_until && `${dateTime(micros(row.deferred_until), now())} (${plain(row.deferred_reason)})`],
   ["Paused by", (row) => row.paused_by],
-  ["Pace", (row) => row.pace && (row.pace.what ? `${row.pace.scope} ${row.pace.what}` : row.pace)],
+  ["Pace", (row) => row.pace],
   ["Attempts", (row) => `${row.attempts}` + (row.max_attempts ? ` of ${row.max_attempts}` : "")],
   ["Error", (row) => row.error_message && row.error_message + (row.error_code ? ` (code ${row.error_code})` : "")],
   ["Provider's id", (row) => row.twilio_sid],
@@ -148,6 +164,12 @@ function loadSoon() {
     wanted = null;
     load();
   }, 300);
+}
+
+if (mayAct) {
+  for (const [key, words, names] of [["c", "Cancel it", ["cancel"]], ["r", "Reschedule, retry or resolve it", ["reschedule", "retry", "resolve"]]]) {
+    onKey(key, words, () => $("acts").querySelector(names.map((name) => `[data-act="${name}"]`).join(", "))?.click());
+  }
 }
 
 begin((frame) => {

@@ -1,6 +1,7 @@
 // The live page: fills what the server rendered with what the stream brings.
 
-import { drawChart, onBar } from "./chart.js";
+import { actNamed, mayAct, offerAll } from "./acts.js";
+import { chartIsStale, drawChart, onBar } from "./chart.js";
 import { atMost, dial, histogram, within } from "./draw.js";
 import { drawFeed } from "./feed.js";
 import { drawCountdowns, drawCounts, refreshSoon, show } from "./list.js";
@@ -19,12 +20,14 @@ let period = "hour";
 function drawNow() {
   $("ready").dataset.is = isLost() ? "off" : LAMPS[state.status.is];
   put("ready", isLost() ? `Connection lost. Last known: ${local(state.status.text)}` : local(state.status.text));
-  const { armed, beyond, until } = state.window;
+  const { beyond, until } = state.window;
+  // Without the database's count at least what is in memory.
+  const waiting = state.window.waiting ?? state.window.armed;
   const next = state.timers[0];
-  const words = [`${count(armed)} ${armed === 1 ? "message waits" : "messages wait"}` + (until ? ` until ${time(micros(until))}` : "")];
+  const words = [`${count(waiting)} ${waiting === 1 ? "message waits" : "messages wait"}` + (until ? ` until ${time(micros(until))}` : "")];
   if (beyond) words.push(`${count(beyond)} later`);
   if (next) words.push(`the next at ${dateTime(micros(next.due_at), now())}`);
-  put("waiting", armed === 0 && !beyond ? "No message waits." : `${words.join(", ")}.`);
+  put("waiting", waiting === 0 && !beyond ? "No message waits." : `${words.join(", ")}.`);
 }
 
 async function drawInstances() {
@@ -60,26 +63,39 @@ function drawNeeds() {
   const messages = (n) => `${count(n)} ${n === 1 ? "message" : "messages"}`;
   const needs = [];
   if (state.in_doubt > 0) {
-    needs.push([`${messages(state.in_doubt)} unconfirmed`, "It is not known whether they were sent. Look them up at the provider, then: punctual resolve ID --sent | --resend | --cancel", "?status=unconfirmed", "Show them"]);
+    needs.push([`${messages(state.in_doubt)} unconfirmed`, `It is not known whether they were sent. Look them up at the provider${mayAct ? "." : ", then: punctual resolve ID --sent | --resend | --cancel"}`, "?status=unconfirmed", "resolve"]);
   }
   for (const { key, messages: n, from } of failures) {
-    const reason = key === "none" ? "" : `&reason=${key}`;
-    needs.push([`${messages(n)} failed today${key === "none" ? "" : `: ${plain(key)}`}`, `To send them after all: punctual retry --status failed${key === "none" ? "" : ` --reason ${key}`}`, `?status=failed${reason}&from=${from}`, "Show them"]);
+    needs.push([`${messages(n)} failed today${key === "none" ? "" : `: ${plain(key)}`}`, mayAct ? "They are not sent unless somebody retries them." : `To send them after all: punctual retry --status failed --reason ${key}`, `?status=failed&reason=${key}&from=${from}`, "retry"]);
   }
   if (state.restore.held_before !== null) {
     const held = state.restore.held === null ? "Messages" : messages(state.restore.held);
-    needs.push([`${held} in quarantine`, `The database was restored. What was due before ${time(micros(state.restore.held_before))} may have been sent. To release all: punctual run --accept-restore`, `?status=pending&to=${state.restore.held_before}`, "Show them"]);
+    needs.push([`${held} in quarantine`, `The database was restored. What was due before ${time(micros(state.restore.held_before))} may have been sent. To release all: punctual run --accept-restore`, `?status=pending&to=${state.restore.held_before}`, "cancel"]);
   }
   if (state.outbox > 0) {
     needs.push([`${count(state.outbox)} ${state.outbox === 1 ? "result" : "results"} not in your tables`, "Your tables refused them. Punctual keeps them and retries. The reason: punctual doctor", "", ""]);
+  }
+  if (state.number_faults > 0) {
+    needs.push([`${messages(state.number_faults)} to numbers that may not receive texts`, "No country has assigned them, or they are premium-rate numbers. Correct to_number, or cancel the messages. Which: punctual doctor, or the table punctual.number_faults", "", ""]);
   }
   if (state.duplicates > 0) needs.push([`${messages(state.duplicates)} sent twice`, "The provider accepted them more than once. Which: punctual doctor", "", ""]);
   const key = JSON.stringify(needs);
   $("needs").hidden = needs.length === 0;
   if ($("need-list").dataset.key === key) return;
   $("need-list").dataset.key = key;
-  $("need-list").replaceChildren(...needs.map(([head, why, query, link]) => make("li", {}, make("b", {}, head), make("p", {}, why),
-    query ? make("a", { className: "filter", href: `/${query}` }, link) : null)));
+  $("need-list").replaceChildren(...needs.map(([head, why, query, act]) => make("li", {}, make("b", {}, head), make("p", {}, why),
+    query ? make("a", { className: "filter", href: `/${query}` }, "Show them") : null, act && mayAct ? needed(act, query) : null)));
+}
+
+/** A button that does this to all messages of a need. */
+function needed(act, query) {
+  const known = actNamed(act);
+  const button = make("button", { type: "button" }, `${known.title} all…`);
+  button.addEventListener("click", () => offerAll(known, new URLSearchParams(query), () => {
+    refreshSoon();
+    askFailures();
+  }));
+  return button;
 }
 
 function drawPunctuality() {
@@ -103,6 +119,10 @@ function draw() {
   drawNeeds();
   drawCountdowns();
   drawCounts({ pending: state.window.armed + (state.window.beyond || 0), unconfirmed: state.in_doubt || 0 });
+  if (mayAct) {
+    put("pause-all", state.status.is === "paused" ? "Resume…" : "Pause…");
+    $("pause-all").disabled = isLost();
+  }
   drawChart();
   drawPunctuality();
   drawSystem(state);
@@ -146,7 +166,10 @@ document.querySelector(".system").addEventListener("toggle", draw);
 
 let isStale = false;
 begin((frame) => {
-  if (frame.events.length > 0 || Object.keys(frame.more).length > 0) isStale = true;
+  if (frame.events.length > 0 || Object.keys(frame.more).length > 0) {
+    isStale = true;
+    chartIsStale();
+  }
   if (frame.state) {
     state = frame.state;
     draw();

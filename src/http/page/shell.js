@@ -1,7 +1,7 @@
 // What all pages have: the connection and its loss, the search, the keys.
 
 import { follow } from "./stream.js";
-import { dateTime, micros, zone } from "./words.js";
+import { dateTime, micros, time, zone } from "./words.js";
 
 export const $ = (id) => document.getElementById(id);
 
@@ -61,7 +61,7 @@ function explain(silent) {
     return;
   }
   $("lost").dataset.is = "lost";
-  const reason = trouble ? `${trouble.text}.` : `Connection lost ${Math.round(silent / 1000)} s ago.`;
+  const reason = trouble ? `${trouble.text}.` : `Connection lost at ${time((Date.now() - silent) * 1000)}.`;
   put("lost", `${reason}${asOf} Reconnecting…`);
 }
 

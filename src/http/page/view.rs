@@ -7,10 +7,10 @@ use crate::message::Moment;
 use crate::reactor::report::{Overview, TimerKind, TimerReport, TimerState};
 
 /// What every page has: its head, the line on top, and the messages about the connection.
-fn page(title: &str, script: &str, main: &Markup) -> String {
+fn page(title: &str, script: &str, may_act: bool, main: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
-        html lang="en" data-version=(env!("CARGO_PKG_VERSION")) {
+        html lang="en" data-version=(env!("CARGO_PKG_VERSION")) data-may-act=(may_act) {
             head {
                 (head(title))
                 script type="module" src=(script) {}
@@ -25,11 +25,19 @@ fn page(title: &str, script: &str, main: &Markup) -> String {
                             placeholder="Message id, phone number, provider's id" aria-keyshortcuts="/";
                         button { "Search" }
                     }
+                    @if may_act {
+                        button #pause-all type="button" aria-keyshortcuts="p" { "Pause…" }
+                    } @else {
+                        a .aside href="/login" title="Log in with the token that `punctual token --operator` prints" {
+                            "Read only"
+                        }
+                    }
                     button #keys type="button" aria-keyshortcuts="?" { "Keys" }
                     form.out method="post" action="/logout" { button { "Log out" } }
                 }
                 p #lost .lost role="status" hidden {}
                 noscript { p.note { "Enable JavaScript for live updates." } }
+                p #acted .note role="status" hidden {}
                 (main)
                 footer {
                     p { "Punctual " (env!("CARGO_PKG_VERSION")) " · times in " span #zone { "UTC" } }
@@ -43,10 +51,27 @@ fn page(title: &str, script: &str, main: &Markup) -> String {
                     form method="dialog" { h2 #h-help { "Keys" } button { "Close" } }
                     dl #shortcuts {}
                 }
+                @if may_act { (act()) }
             }
         }
     };
     page.into_string()
+}
+
+/// The dialog of every act; the script fills it.
+fn act() -> Markup {
+    html! {
+        dialog #act aria-labelledby="act-title" aria-describedby="act-says" {
+            form #act-form {
+                h2 #act-title {}
+                p #act-says {}
+                ul #act-sample {}
+                div #act-fields .filters {}
+                p #act-error .wrong role="alert" {}
+                div.choice { button #act-do {} button #act-not type="button" { "Close" } }
+            }
+        }
+    }
 }
 
 fn head(title: &str) -> Markup {
@@ -77,7 +102,8 @@ pub(in crate::http) fn login(wrong: Option<&str>) -> String {
                         @if let Some(sentence) = wrong { p.wrong role="alert" { (sentence) } }
                         button { "Log in" }
                         p #why .aside {
-                            "To get it, run " code { "punctual token" } " on the machine of the daemon."
+                            "To get it, run " code { "punctual token" } " on the machine of the daemon; "
+                            code { "punctual token --operator" } " prints the one that may also act."
                         }
                     }
                 }
@@ -88,14 +114,14 @@ pub(in crate::http) fn login(wrong: Option<&str>) -> String {
 }
 
 /// The page of one message; the script fills it.
-pub(super) fn message(id: &str) -> String {
+pub(super) fn message(id: &str, may_act: bool) -> String {
     let main = html! {
         main #main .one tabindex="-1" data-id=(id) {
             section.now aria-labelledby="status" {
                 p.aside { "Message " code { (id) } }
                 h1 #status .lamp data-is="off" { "Loading…" }
                 p #what aria-live="polite" {}
-                p #acts .aside {}
+                div #acts .choice {}
             }
             section aria-labelledby="h-line" {
                 div.head { h2 #h-line { "Time line" } }
@@ -111,12 +137,13 @@ pub(super) fn message(id: &str) -> String {
     page(
         &format!("Message {} · Punctual", short(id)),
         "/assets/message.js",
+        may_act,
         &main,
     )
 }
 
 /// The page of everything.
-pub(super) fn overview(overview: &Overview, status: &Status) -> String {
+pub(super) fn overview(overview: &Overview, status: &Status, may_act: bool) -> String {
     let main = html! {
         main #main tabindex="-1" {
             (now(overview, status))
@@ -138,7 +165,7 @@ pub(super) fn overview(overview: &Overview, status: &Status) -> String {
             (system(overview))
         }
     };
-    page("Punctual", "/assets/page.js", &main)
+    page("Punctual", "/assets/page.js", may_act, &main)
 }
 
 fn now(overview: &Overview, status: &Status) -> Markup {
@@ -194,7 +221,7 @@ fn messages(overview: &Overview) -> Markup {
                 tbody #list-rows { @for timer in &overview.timers.timers { (row(timer)) } }
             }
             p #none .empty {}
-            p .aside { span #acts hidden {} }
+            div #acts .choice hidden {}
             div.paging {
                 button #previous type="button" disabled { "Previous" }
                 span #place .aside {}

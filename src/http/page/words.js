@@ -54,8 +54,6 @@ function clockOf(s) {
   return `${Math.floor(s / 3600)}:${two((s % 3600) / 60)}:${two(s % 60)}`;
 }
 
-export const short = (id) => id.slice(0, 8);
-
 const TONES = {
   sent: "good", receipt: "good",
   failed: "bad", unconfirmed: "bad", rejected: "bad",
@@ -69,6 +67,7 @@ export function tone(event) {
 
 /** A word of the ledger for people: `daily_limit` is "daily limit". */
 export const plain = (word) => (word || "").replaceAll("_", " ");
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const late = (us) => `+${span(us)}`;
 
 const again = (event, now) => (event.due_at ? `again at ${dateTime(micros(event.due_at), now)}` : "");
@@ -76,7 +75,7 @@ const code = (event) => [plain(event.category), event.code && `code ${event.code
 const joined = (...parts) => parts.filter(Boolean).join(" · ");
 
 /** The details of an event, shown after its name. */
-export function tell(event, now) {
+export function details(event, now) {
   const due = event.due_at ? dateTime(micros(event.due_at), now) : "";
   switch (event.event) {
     case "armed": return `due ${due}`;

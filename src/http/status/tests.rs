@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::message::InstanceId;
+use crate::forecast::{Instance, PublishedLane, PublishedState, Refused};
+use crate::message::{InstanceId, LaneKey, ProviderCapabilities};
+use crate::policy::Rules;
 use crate::reactor::report::{
     ClockReport, DatabaseReport, DensityReport, LatenessReport, ListenerReport, LoadReport,
     Missing, RestoreReport, SlowedReport, TimersReport, WindowReport,
@@ -32,6 +34,7 @@ fn overview() -> Overview {
             window: WindowReport {
                 until: None,
                 armed: 0,
+                waiting: None,
                 beyond: None,
             },
             breaker: BreakerReport::default(),
@@ -89,7 +92,7 @@ fn says(change: impl FnOnce(&mut Overview)) -> (Sending, String) {
     if let Some(refused) = refused {
         overview.timers.breaker = refused.breaker;
     }
-    let status = Status::of(&overview);
+    let status = Status::of(&overview, None);
     (status.is, status.text)
 }
 
@@ -160,4 +163,46 @@ fn each_state_has_its_sentence() {
         )
     );
     assert!(pauses(4).1.ends_with(", 1 more"), "{:?}", pauses(4));
+}
+
+/// Of two instances: what only one of them cannot do, the other does.
+#[test]
+fn another_instance_that_sends_counts() {
+    let beside = |state: PublishedState| Surroundings {
+        now: at(0),
+        instances: vec![Instance {
+            id: InstanceId(Uuid::from_u128(0xb)),
+            state: Some(state),
+        }],
+        heard_at: Some(at(0)),
+        rules: Rules::default(),
+        capabilities: ProviderCapabilities::default(),
+        rules_are_known: true,
+    };
+    let key = LaneKey::default();
+    let sending = PublishedState {
+        lanes: vec![PublishedLane::of(&key)],
+        ..PublishedState::default()
+    };
+    let mut refusing = sending.clone();
+    refusing.lanes[0].refused = Some(Refused::default());
+    let stopped = PublishedState {
+        missing: vec!["not connected to the database".to_owned()],
+        ..sending.clone()
+    };
+    let mut own = overview();
+    own.timers.lanes = vec![lane("default", "sms", true)];
+    own.timers.breaker = own.timers.lanes[0].breaker;
+    let mut missing = overview();
+    missing.missing = vec![Missing::Connection];
+    for (own, state, is) in [
+        (&own, &sending, Sending::All),
+        (&own, &refusing, Sending::Nothing),
+        (&own, &stopped, Sending::Nothing),
+        (&missing, &sending, Sending::Part),
+        (&missing, &stopped, Sending::Nothing),
+    ] {
+        let status = Status::of(own, Some(&beside(state.clone())));
+        assert_eq!(status.is, is, "{}", status.text);
+    }
 }

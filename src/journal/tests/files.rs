@@ -11,7 +11,8 @@ fn dir() -> tempfile::TempDir {
 
 fn slot(at: &tempfile::TempDir) -> Slot {
     let dir = StateDir::open(at.path()).unwrap();
-    dir.take_slot(Some(DATABASE), "app").unwrap()
+    dir.take_slot(Some(DATABASE), "localhost:5432/app", "app")
+        .unwrap()
 }
 
 fn begin(slot: Slot, held: Option<Moment>) -> Journal {
@@ -47,7 +48,7 @@ fn a_directory_that_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn what_was_open_is_told_after_the_end() {
+fn what_was_open_is_known_after_the_end() {
     let at = dir();
     let journal = start(&at);
     for n in 1..=4 {
@@ -100,7 +101,7 @@ fn segments_follow_each_other_and_carry_what_is_open() {
     }
     let history = journal.history().unwrap();
     assert_eq!(history.len(), 3);
-    let told: HashSet<_> = history
+    let known: HashSet<_> = history
         .iter()
         .filter_map(|p| past_in(p).unwrap())
         .flat_map(|past| {
@@ -109,7 +110,7 @@ fn segments_follow_each_other_and_carry_what_is_open() {
                 .collect::<Vec<_>>()
         })
         .collect();
-    assert_eq!(told.len() as u128, n - 2);
+    assert_eq!(known.len() as u128, n - 2);
     drop(journal);
     let past = left(&at);
     assert!(deny(&past));

@@ -11,6 +11,8 @@ const OTHER: DatabaseId = DatabaseId {
     database: 6,
 };
 
+const SERVER: &str = "localhost:5432/app";
+
 type Damage = fn(&Host, &Journal);
 
 struct Host(tempfile::TempDir);
@@ -22,7 +24,7 @@ impl Host {
 
     fn slot(&self, database: DatabaseId, name: &str) -> Slot {
         let dir = StateDir::open(self.0.path()).unwrap();
-        dir.take_slot(Some(database), name).unwrap()
+        dir.take_slot(Some(database), SERVER, name).unwrap()
     }
 
     /// A daemon of the database `app`, with one request in flight.
@@ -54,8 +56,8 @@ impl Host {
             instance,
             ..super::opened()
         };
-        let opened = Record::Opened(opened);
-        let bytes = super::file(&[opened, Record::Began(begun(n)), Record::Ready]);
+        let opened = JournalLine::Opened(opened);
+        let bytes = super::file(&[opened, JournalLine::Began(begun(n)), JournalLine::Ready]);
         let name = format!("{instance}-00000000.journal");
         fs::write(self.0.path().join(name), bytes).unwrap();
         let lock = fs::File::create(self.0.path().join("lock")).unwrap();
@@ -227,4 +229,47 @@ fn an_idle_journal_that_cannot_be_written_is_noticed() {
     journal.began(begun(2)).unwrap();
     fs::remove_file(&slot).unwrap();
     assert_eq!(journal.check(), Condition::Complete);
+}
+
+/// Neither shows its system identifier.
+#[test]
+fn two_servers_with_a_database_of_one_name_have_two_directories() {
+    let host = Host::new();
+    let dir = StateDir::open(host.0.path()).unwrap();
+    let begin = |server: &str, n: u128| {
+        let slot = dir.take_slot(None, server, "app").unwrap();
+        let journal = Journal::begin(slot, InstanceId::fresh(), None, None).unwrap();
+        journal.began(begun(n)).unwrap();
+    };
+    // As the version before named it, whatever the server.
+    let former = host.0.path().join("journal/unknown-app/0");
+    fs::create_dir_all(&former).unwrap();
+    begin("one.example:5432/app", 1);
+    let own = host.0.path().join("journal");
+    let mut dirs = subdirectories_of(&own);
+    dirs.retain(|name| name != "unknown-app");
+    let [first] = &dirs[..] else {
+        panic!("{dirs:?}");
+    };
+    let file = fs::read_dir(own.join(first).join("0"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|ending| ending == "journal"))
+        .unwrap();
+    fs::copy(&file, former.join(file.file_name().unwrap())).unwrap();
+    // The other one takes none of these files; whether one is about its data, the ledger decides.
+    let mut other = dir.take_slot(None, "two.example:5432/app", "app").unwrap();
+    assert!(other.past().unwrap().is_empty());
+    let candidates = other.candidates().unwrap();
+    let known = |candidate: &Candidate| candidate.tokens == [token(1)];
+    assert_eq!(candidates.iter().filter(|own| known(own)).count(), 2);
+    let mut first = dir.take_slot(None, "one.example:5432/app", "app").unwrap();
+    assert_eq!(first.past().unwrap().len(), 1);
+}
+
+fn subdirectories_of(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }

@@ -106,14 +106,14 @@ fn what_is_searched_for_is_recognised_by_its_form() {
 #[test]
 fn a_place_is_read_back() {
     for due in [Moment::MIN, Moment::from_micros(-1), Moment::MAX] {
-        let place = Place {
+        let place = PageStart {
             due,
             id: Uuid::from_u128(7),
         };
         assert_eq!(place.to_string().parse(), Ok(place));
     }
     for wrong in ["", "1", "1.x", "x.00000000000000000000000000000007"] {
-        assert_eq!(wrong.parse::<Place>(), Err(FilterError::Cursor));
+        assert_eq!(wrong.parse::<PageStart>(), Err(FilterError::Cursor));
     }
 }
 

@@ -1,14 +1,16 @@
 //! The metrics of each lane.
 
-use super::{Page, float};
+use std::fmt;
+
+use super::Page;
 use crate::reactor::report::LaneReport;
 
 /// Name, help, and the value for a lane.
 type Family = (&'static str, &'static str, fn(&LaneReport) -> u64);
 
-impl Page {
+impl Page<'_> {
     /// By account and channel. Hosts are no labels: there may be any number of them.
-    pub(super) fn lanes(&mut self, lanes: &[LaneReport]) {
+    pub(super) fn lanes(&mut self, lanes: &[LaneReport]) -> fmt::Result {
         let families: [Family; 4] = [
             (
                 "punctual_lane_refused",
@@ -30,14 +32,15 @@ impl Page {
             ),
         ];
         for (name, help, value) in families {
-            self.family(name, "gauge", help);
-            for lane in lanes {
-                let labels = format!(
-                    "{{account=\"{}\",channel=\"{}\"}}",
-                    lane.account, lane.channel
-                );
-                self.line(name, &labels, float(value(lane)));
-            }
+            let lanes = lanes.iter().map(|lane| {
+                let labels = [
+                    ("account", lane.account.as_str()),
+                    ("channel", lane.channel),
+                ];
+                (labels, value(lane))
+            });
+            self.gauges(name, help, lanes)?;
         }
+        Ok(())
     }
 }

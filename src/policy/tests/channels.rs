@@ -88,6 +88,50 @@ fn a_rule_holds_for_its_channels_and_no_other() {
     }
 }
 
+/// The types that have a switch, one that has none, and none.
+fn types() -> impl Iterator<Item = Option<&'static str>> {
+    let switched = Switch::ALL.map(Switch::message_type).map(Some);
+    switched.into_iter().chain([Some("invoice"), None])
+}
+
+/// A switch holds for its own type on its channels, hours of a type for that on the channels that reach a person.
+#[test]
+fn a_rule_of_a_message_type_holds_for_that_type_on_its_channels() {
+    for (channel, message_type) in Channel::UNDERSTOOD
+        .into_iter()
+        .flat_map(|of| types().map(move |kind| (of, kind)))
+    {
+        let judged = |off: Option<Switch>, hours: Option<&str>| {
+            let (mut claim, mut rules) = (claim(), rules());
+            to(channel)(&mut claim);
+            claim.facts.user_id = Some(Uuid::from_u128(9));
+            claim.facts.message_type = message_type.map(Into::into);
+            claim.facts.preferences = Some(Preferences {
+                phone_verified: true,
+                off: off.into_iter().collect(),
+                ..Preferences::default()
+            });
+            if let Some(of) = hours {
+                rules.hours_by_type = format!("{of} = mon-sun 10:00-12:00").parse().unwrap();
+            }
+            verdict(&claim, &rules, NINE)
+        };
+        let fine = judged(None, None);
+        assert!(fine.starts_with("send from"), "{channel:?}: {fine}");
+        for switch in Switch::ALL {
+            let is_own = Some(switch.message_type()) == message_type;
+            let holds = judged(Some(switch), None) != fine;
+            let expected = is_own && Rule::Switch.holds(channel);
+            assert_eq!(holds, expected, "{switch:?}, {message_type:?}, {channel:?}");
+        }
+        for of in types().flatten() {
+            let holds = judged(None, Some(of)) != fine;
+            let expected = Some(of) == message_type && Rule::BusinessHours.holds(channel);
+            assert_eq!(holds, expected, "{of}, {message_type:?}, {channel:?}");
+        }
+    }
+}
+
 /// The start of an event ends a message that reminds of it, and no webhook.
 #[test]
 fn an_event_that_has_begun() {
@@ -131,24 +175,33 @@ fn the_documentation_has_the_table() {
     }
     let docs = include_str!("../../../docs/policy.md");
     assert!(docs.contains(&table), "docs/policy.md needs:\n{table}");
+    let mut switches = "| `message_type` | its switch |\n|---|---|\n".to_owned();
+    for switch in Switch::ALL {
+        let (of, column) = (switch.message_type(), switch.column());
+        writeln!(switches, "| `{of}` | `{column}` |").unwrap();
+    }
+    assert!(
+        docs.contains(&switches),
+        "docs/policy.md needs:\n{switches}"
+    );
 }
 
 #[test]
 fn a_channel_without_a_provider_fails_and_says_what_to_configure() {
-    let judged = |channel, carriers: &Carriers| {
+    let judged = |channel, capabilities: &ProviderCapabilities| {
         let mut claim = claim();
         if channel == Channel::Other {
             claim.lane = LaneKey::of(channel);
         } else {
             to(channel)(&mut claim);
         }
-        match judge(&claim, &rules(), carriers, NINE) {
+        match judge(&claim, &rules(), capabilities, NINE) {
             Verdict::Send(cleared) => format!("send by {}", cleared.channel().as_str()),
             Verdict::Reject { reason } => reason.text,
             other => panic!("{other:?}"),
         }
     };
-    let texts = Carriers::texts(PROVIDER);
+    let texts = ProviderCapabilities::texts(PROVIDER);
     assert_eq!(judged(Channel::Sms, &texts), "send by sms");
     for (channel, _) in ADDRESSES.into_iter().filter(|(of, _)| !of.is_phone()) {
         let word = channel.as_str();
@@ -158,13 +211,13 @@ fn a_channel_without_a_provider_fails_and_says_what_to_configure() {
         );
         assert_eq!(judged(channel, &texts), why);
         assert_eq!(
-            judged(channel, &Carriers::all(PROVIDER)),
+            judged(channel, &ProviderCapabilities::all(PROVIDER)),
             format!("send by {word}")
         );
     }
     assert_eq!(
         judged(Channel::Other, &texts),
-        "the row's channel is not supported"
+        "the row's channel is not supported; supported are: sms, webhook, email, push, in_app"
     );
 }
 

@@ -36,7 +36,12 @@ fn check(zone: &str, (from, until): (&str, &str), at: &str, expected: &str) {
     });
     claim.due = moment(at);
     claim.wanted_at = claim.due;
-    let until = match judge(&claim, &rules(), &Carriers::all(PROVIDER), claim.due) {
+    let until = match judge(
+        &claim,
+        &rules(),
+        &ProviderCapabilities::all(PROVIDER),
+        claim.due,
+    ) {
         Verdict::Send(_) => claim.due,
         Verdict::Defer { until, reason } => {
             assert!(reason.text.starts_with("quiet hours "), "{reason}");
@@ -182,7 +187,7 @@ fn urgent_messages_pass_if_the_installation_says_so() {
 }
 
 #[test]
-fn a_zone_that_is_none_is_told_with_the_deferral() {
+fn a_zone_that_is_none_is_shown_with_the_deferral() {
     check_claim(
         |c, _| {
             c.facts.timezone = Some("Mars/Olympus".into());
@@ -203,7 +208,7 @@ fn check_claim(change: impl FnOnce(&mut Claim, &mut Rules), expected: &str) {
 }
 
 #[test]
-fn what_waits_until_it_is_worth_nothing_is_cancelled_at_once() {
+fn what_waits_until_it_has_expired_is_cancelled_at_once() {
     let night = |c: &mut Claim| {
         c.facts.preferences = Some(Preferences {
             quiet_hours: Some(quiet("09:00", "11:00")),

@@ -19,7 +19,7 @@ fn at(before: i16, text: Option<&str>) -> Claim {
 
 /// What is sent, of which part, and what is to be kept; or the verdict.
 fn sent(claim: &Claim, rules: &Rules) -> String {
-    match judge(claim, rules, &Carriers::all(PROVIDER), NINE) {
+    match judge(claim, rules, &ProviderCapabilities::all(PROVIDER), NINE) {
         Verdict::Send(cleared) => format!(
             "{} {:?} keep {}",
             cleared.part(),

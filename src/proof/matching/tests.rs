@@ -200,7 +200,7 @@ fn nothing_is_absent_while_something_to_the_number_is_nobodys() {
         let policy = InDoubt::ResendIfAbsent;
         let got = resolve(&found, MINUTE * minutes, Some(&row), policy, &PROVIDER);
         assert_eq!(
-            got == Resolution::PutBack(Again::Policy(policy)),
+            got == Resolution::PutBack(ResendReason::Policy(policy)),
             put_back,
             "{got:?}"
         );
@@ -231,11 +231,11 @@ fn a_policy_acts_where_it_says_and_on_what_it_says() {
         let row = row(own, Status::Unconfirmed);
         let step = resolve(found, MINUTE * minutes, Some(&row), default, &PROVIDER);
         let expected = expected.map_or(Resolution::Wait, |policy| {
-            Resolution::PutBack(Again::Policy(policy))
+            Resolution::PutBack(ResendReason::Policy(policy))
         });
         assert_eq!(step, expected, "{found:?} {minutes} {own:?} {default:?}");
     };
-    let silence = Match::NoAnswer("no".into());
+    let silence = Match::NoResponse("no".into());
     for found in [&Match::None, &Match::Partial, &silence] {
         check(found, 60, None, Hold, None);
         check(found, 60, Some(Hold), Resend, None);
@@ -270,7 +270,7 @@ fn looks_end_and_silence_counts_as_none() {
         }
     }
     assert_eq!((looks, asked), (5, 5));
-    let silence = Match::NoAnswer("no".into());
+    let silence = Match::NoResponse("no".into());
     assert_eq!(next_query(&silence, 1, MINUTE), (1, Some(MINUTE / 2)));
 }
 
@@ -281,7 +281,7 @@ fn any_match() -> impl Strategy<Value = Match> {
         Just(Match::Shared),
         (2usize..9).prop_map(Match::Several),
         Just(Match::One(ProviderSid("SM1".into()))),
-        Just(Match::NoAnswer("no".into())),
+        Just(Match::NoResponse("no".into())),
     ]
 }
 
@@ -316,7 +316,7 @@ proptest! {
     ) {
         let row = row(own, status);
         let step = resolve(&found, MINUTE * minutes, Some(&row), default, &PROVIDER);
-        if let Resolution::PutBack(Again::Policy(policy)) = &step {
+        if let Resolution::PutBack(ResendReason::Policy(policy)) = &step {
             prop_assert_eq!(*policy, own.unwrap_or(default));
             prop_assert!(*policy != InDoubt::Hold && status == Status::Unconfirmed);
             prop_assert!(!matches!(found, Match::One(_) | Match::Several(_) | Match::Shared));

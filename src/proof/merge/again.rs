@@ -1,10 +1,10 @@
 //! Whether a message that was accepted and did not arrive is tried again.
 
-use super::super::standing::{Again, RowStanding};
+use super::super::standing::{RetryPlan, RowStanding};
 use super::Allowed;
 use crate::message::{Delivery, MessageId, Retry};
-use crate::reactor::AttemptBudget;
-use crate::reactor::settle::ACCOUNT_PAUSE_MAX;
+use crate::settle::ACCOUNT_PAUSE_MAX;
+use crate::settle::AttemptBudget;
 
 /// Whether a message that did not arrive is retried, and when: by what its failure means, and
 /// within the row's limits, of which `attempts` are used. A message that may have arrived is not.
@@ -14,7 +14,7 @@ pub(super) fn again(
     attempts: i32,
     delivery: Delivery,
     allowed: Allowed,
-) -> Option<Again> {
+) -> Option<RetryPlan> {
     let failure = delivery.failure()?;
     let limits = row.limits;
     let lateness = limits.late_from + allowed.max_lateness;
@@ -28,7 +28,7 @@ pub(super) fn again(
                 expires,
             };
             let pause = tries.next(base, message, limits.now).ok()?;
-            Some(Again {
+            Some(RetryPlan {
                 pause,
                 counts: true,
             })
@@ -36,7 +36,7 @@ pub(super) fn again(
         // The account or the sender failed: the request after the pause tests whether it still does.
         Retry::HoldAccount { probe: pause } | Retry::HoldSender { pause } => {
             let pause = pause.min(ACCOUNT_PAUSE_MAX);
-            (limits.now + pause <= expires).then_some(Again {
+            (limits.now + pause <= expires).then_some(RetryPlan {
                 pause,
                 counts: false,
             })

@@ -1,32 +1,10 @@
 //! What a report about one part of a message changes. While parts are left it never ends the message: it moves it on to
 //! the next part, or back to the same one. Once all are accepted, the message has arrived when each of them has.
 
-use std::time::Duration;
-
 use super::super::report::Report;
-use super::super::standing::{AttemptStanding, Change, PartStanding, RowStanding};
+use super::super::standing::{AttemptStanding, Change, Moved, PartStanding, RowStanding};
 use super::{Allowed, again, no_retry};
 use crate::message::{MessageId, Part, Stage, Status};
-
-/// How far a message of several parts has come by a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moved {
-    /// How many of its parts are accepted, or were and are not known to be lost.
-    pub done: i16,
-    /// Tries at the part that is next; `None`: as they were.
-    pub attempts: Option<i32>,
-    /// With the row `pending`: until the next part.
-    pub gap: Option<Duration>,
-    /// A part that did not arrive, and which is why the message fails.
-    lost: Option<Part>,
-}
-
-impl Moved {
-    /// For `error_message`: which of the parts did not arrive.
-    pub(super) fn why(self) -> Option<String> {
-        self.lost.map(|part| format!("part {part} did not arrive"))
-    }
-}
 
 /// Notes what is known of a part now.
 pub(super) fn note(row: Option<&mut RowStanding>, part: i16, stage: Stage) {

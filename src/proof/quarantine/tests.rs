@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::message::{Channel, Delivery, Failure};
+use crate::message::{Delivery, Failure};
 use crate::proof::report::ProviderStatus;
 
 const TO: &str = "+13105551234";
@@ -26,7 +26,7 @@ fn row(n: u128, text: &str) -> QuarantinedRow {
         since: at(0),
         touched: Some(at(0)),
         version: 0,
-        channel: Channel::Sms,
+        lane: LaneKey::default(),
     }
 }
 
@@ -134,7 +134,7 @@ fn what_is_somebodys_or_cannot_be_it_proves_nothing_and_hides_nothing() {
 
 /// Its user may have given it another text since the backup.
 #[test]
-fn what_nobody_knows_of_holds_whatever_its_text() {
+fn an_unknown_message_keeps_a_row_whatever_its_text() {
     let other = [shown("A", "hello, again", 9)];
     check(&[row(1, "hello")], &list(&other), LATE, "unlike");
     check(&[templated(1)], &list(&other), LATE, "unlike");
@@ -146,7 +146,7 @@ fn what_nobody_knows_of_holds_whatever_its_text() {
 }
 
 #[test]
-fn twins_are_told_apart_by_their_number_alone() {
+fn twins_are_distinguished_by_their_number_alone() {
     let twins = [row(1, "hello"), row(2, "hello")];
     let one = [shown("A", "hello", 9)];
     let two = [shown("B", "hello", 99), shown("A", "hello", 9)];
@@ -199,19 +199,19 @@ fn an_attempt_in_doubt_may_have_been_it() {
 }
 
 #[test]
-fn of_a_look_everything_is_told_and_nothing_of_a_text() {
+fn of_a_look_everything_is_shown_and_nothing_of_a_text() {
     let mut looked = Reconciliation::default();
     assert!(looked.is_over());
     for (n, why) in [
-        (1, Reason::Shared),
-        (2, Reason::NoAnswer),
-        (3, Reason::Shared),
+        (1, StayReason::Shared),
+        (2, StayReason::NoResponse),
+        (3, StayReason::Shared),
     ] {
         looked.stays(MessageId(Uuid::from_u128(n)), why);
     }
     assert_eq!(
         looked.reasons[&MessageId(Uuid::from_u128(3))],
-        Reason::Shared
+        StayReason::Shared
     );
     assert!(!looked.is_over());
     assert_eq!(

@@ -69,7 +69,7 @@ fn unknown() -> Outcome {
 /// In short: `back`, the row's new status with when the request began, or `leave`.
 fn summary(recovery: &Recovery<()>) -> String {
     match recovery {
-        Recovery::GiveBack(_) => "back".into(),
+        Recovery::Release(_) => "back".into(),
         Recovery::Leave => "leave".into(),
         Recovery::Record(record) => {
             let started = record.started.map(|at| at.as_micros() / 1_000_000);

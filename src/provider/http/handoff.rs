@@ -10,42 +10,32 @@
 //! established a moment later.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-const HELD: u8 = 0;
-const TAKEN: u8 = 1;
-const WITHDRAWN: u8 = 2;
+use crate::provider::latch::Latch;
 
 /// Our end of the latch.
 #[derive(Debug)]
-pub(in crate::provider) struct Handoff(Arc<AtomicU8>);
+pub(in crate::provider) struct Handoff(Latch);
 
 impl Handoff {
     /// A form, and the means to withdraw it.
     pub(in crate::provider) fn of(form: impl Into<Bytes>) -> (Self, Form) {
-        let state = Arc::new(AtomicU8::new(HELD));
+        let latch = Latch::default();
         let form = Form {
             bytes: Some(form.into()),
-            state: Arc::clone(&state),
+            latch: latch.clone(),
         };
-        (Self(state), form)
+        (Self(latch), form)
     }
 
     /// Withdraws the form. `true`: it was not handed over, and never will be.
     pub(in crate::provider) fn withdraw(self) -> bool {
-        swap(&self.0, WITHDRAWN)
+        self.0.withdraw()
     }
-}
-
-fn swap(state: &AtomicU8, to: u8) -> bool {
-    state
-        .compare_exchange(HELD, to, Ordering::AcqRel, Ordering::Acquire)
-        .is_ok()
 }
 
 /// The form as a body: it is read in one piece, and once.
@@ -54,7 +44,7 @@ fn swap(state: &AtomicU8, to: u8) -> bool {
 /// client were configured for that.
 pub(in crate::provider) struct Form {
     bytes: Option<Bytes>,
-    state: Arc<AtomicU8>,
+    latch: Latch,
 }
 
 /// The error for a connection that reads a withdrawn form. The connection then drops the request, its
@@ -74,7 +64,7 @@ impl Body for Form {
         let Some(bytes) = self.bytes.take() else {
             return Poll::Ready(None);
         };
-        Poll::Ready(Some(if swap(&self.state, TAKEN) {
+        Poll::Ready(Some(if self.latch.take() {
             Ok(Frame::data(bytes))
         } else {
             Err(Withdrawn)

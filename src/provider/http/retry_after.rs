@@ -10,7 +10,8 @@ use super::date;
 /// harm.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Of a response with these headers. A date counts from the date of the response, which is by the same clock.
+/// The pause that these headers of a response ask for. A date counts from the date of the response, which is by the
+/// same clock.
 pub(in crate::provider) fn of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     seconds(text).or_else(|| {

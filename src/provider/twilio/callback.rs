@@ -9,37 +9,63 @@ use super::fields::Fields;
 use super::opt_out;
 use super::signature::{HEADER, Request, Verifier};
 use super::status::status;
-use crate::message::{AttemptToken, MessageId, ProviderSid};
+use crate::message::{AttemptToken, Channel, LaneKey, MessageId, ProviderSid};
 use crate::proof::{About, Report, whole_number};
 use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptOut};
 
-/// The path of status callbacks, below the public URL.
-pub const STATUS_PATH: &str = "/webhooks/twilio/status";
+/// The path of status callbacks to this account, below the public URL; `None`: the default one.
+pub fn status_path(account: Option<&str>) -> String {
+    path(account, "status")
+}
 
-/// The path of replies, below the public URL.
-pub const INBOUND_PATH: &str = "/webhooks/twilio/inbound";
+/// The path of replies to numbers of this account.
+pub fn inbound_path(account: Option<&str>) -> String {
+    path(account, "inbound")
+}
+
+fn path(account: Option<&str>, what: &str) -> String {
+    match account {
+        Some(account) => format!("/webhooks/twilio/{account}/{what}"),
+        None => format!("/webhooks/twilio/{what}"),
+    }
+}
 
 /// What to check if Twilio's own callbacks are refused.
-const CHECK: &str = "if Twilio sends it, check PUNCTUAL_PUBLIC_URL and TWILIO_AUTH_TOKEN";
+const CHECK: &str = "if Twilio sends it, check PUNCTUAL_PUBLIC_URL and TWILIO_AUTH_TOKEN (auth_token in [accounts.NAME])";
 
 /// Reads Twilio's callbacks.
 #[derive(Clone, Debug)]
 pub struct TwilioCallbacks {
+    account: String,
     verifier: Verifier,
+    status_path: String,
+    inbound_path: String,
 }
 
 impl TwilioCallbacks {
-    /// For the account with this auth token, which calls `public_url`.
+    /// For the default account, with this auth token, which calls `public_url`.
     pub fn new(public_url: &Url, auth_token: SecretString) -> Self {
+        Self::of_account(None, public_url, auth_token)
+    }
+
+    /// The same for another account.
+    pub fn of_account(account: Option<&str>, public_url: &Url, auth_token: SecretString) -> Self {
         Self {
+            account: account.unwrap_or(LaneKey::DEFAULT_ACCOUNT).to_owned(),
             verifier: Verifier::new(public_url, auth_token),
+            status_path: status_path(account),
+            inbound_path: inbound_path(account),
         }
     }
 }
 
 impl Callbacks for TwilioCallbacks {
-    fn paths(&self) -> &'static [&'static str] {
-        &[STATUS_PATH, INBOUND_PATH]
+    fn paths(&self) -> Vec<String> {
+        vec![self.status_path.clone(), self.inbound_path.clone()]
+    }
+
+    fn lane(&self) -> LaneKey {
+        LaneKey::of(Channel::Sms).with_account(&self.account)
     }
 
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback> {
@@ -53,7 +79,7 @@ impl Callbacks for TwilioCallbacks {
             .verify(&signed)
             .map_err(|_| BadCallback::Forged { check: CHECK })?;
         let fields = Fields::read(signed.content_type, request.body)?;
-        if request.path() == INBOUND_PATH {
+        if request.path() == self.inbound_path {
             reply(&fields)
         } else {
             report(request.path_and_query, &fields)
@@ -166,6 +192,19 @@ mod tests {
             expected.map_err(str::to_owned),
             "{path_and_query} {body}"
         );
+    }
+
+    #[test]
+    fn callbacks_are_of_the_account_in_their_path() {
+        let url = Url::parse("https://sms.example.com").unwrap();
+        let of = |account| TwilioCallbacks::of_account(account, &url, String::new().into());
+        for (account, name, path) in [
+            (None, "default", "/webhooks/twilio/status"),
+            (Some("eu"), "eu", "/webhooks/twilio/eu/status"),
+        ] {
+            let of = of(account);
+            assert_eq!((of.lane().account(), &*of.paths()[0]), (name, path));
+        }
     }
 
     #[test]

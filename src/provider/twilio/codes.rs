@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use crate::message::{Category, Outcome, Retry, Scope, Sender};
 
+/// The recipient has opted out.
+pub const OPTED_OUT: &[i32] = &[21610, 30004];
+
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
 }
@@ -30,7 +33,7 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
         Category::InvalidNumber,
         Retry::No,
     ),
-    (&[21610, 30004], Category::OptedOut, Retry::No),
+    (OPTED_OUT, Category::OptedOut, Retry::No),
     (
         // The credentials, the account's state, or the URL that names it; and the messaging service that is to
         // pick a sender: missing, without a (usable) number, or an invalid name.

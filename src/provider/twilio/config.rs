@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_tells_its_attempt() {
+    fn a_callback_names_its_attempt() {
         let callback: StatusCallback = "https://sms.example.com/status".parse().unwrap();
         let url = callback.url(
             MessageId(Uuid::from_u128(1)),

@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Response};
 
+pub(crate) use self::described::routes as callback_routes;
 use self::request::Requests;
 use super::http::{self, ClientError, NOT_BEGUN, date, deadline, root, step, whole};
 use super::{Fetched, Listed, Provider, Query};
@@ -21,6 +22,7 @@ use crate::policy::Cleared;
 pub mod callback;
 pub mod codes;
 pub mod config;
+mod described;
 mod fields;
 mod lookup;
 mod opt_out;
@@ -146,7 +148,7 @@ impl Provider for Twilio {
     /// Makes this many cheap requests at once: each uses an idle connection, which keeps it open, or
     /// begins to open one. If another connection becomes free in the meantime, the request uses that
     /// one, and its own is completed in the background and kept.
-    fn warm(&self, connections: usize) -> BoxFuture<'_, ()> {
+    fn prewarm(&self, connections: usize) -> BoxFuture<'_, ()> {
         let connections = connections.min(self.max_in_flight.get());
         join_all((0..connections).map(|_| self.touch()))
             .map(drop)

@@ -142,6 +142,8 @@ fn messages(config: &TwilioConfig, account: &str) -> Url {
 const fn sender_field(sender: &Sender) -> &'static str {
     match sender {
         Sender::Pool(_) => "MessagingServiceSid",
-        Sender::Number(_) | Sender::ShortCode(_) | Sender::Alphanumeric(_) => "From",
+        Sender::Number(_) | Sender::ShortCode(_) | Sender::Alphanumeric(_) | Sender::Email(_) => {
+            "From"
+        }
     }
 }

@@ -14,11 +14,11 @@ use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Request};
 use url::Url;
 
-use super::Provider;
 use super::http::handoff::Handoff;
 use super::http::{
     self, ClientError, NOT_BEGUN, deadline, retry_after, root, step, whole, with_body,
 };
+use super::{Provider, is_of_attempt};
 use crate::clock;
 use crate::message::{Address, AttemptToken, Capabilities, Category, Outcome, ProviderSid, Retry};
 use crate::policy::Cleared;
@@ -62,9 +62,17 @@ pub struct Webhook {
     send_timeout: Duration,
 }
 
+/// The prefix of every sid.
+const SID: &str = "WH";
+
 /// The name of an endpoint's acceptance, which names none itself: of the attempt that it accepted.
 fn sid(token: AttemptToken) -> ProviderSid {
-    ProviderSid(format!("WH{}", token.0.simple()))
+    ProviderSid(format!("{SID}{}", token.0.simple()))
+}
+
+/// Whether a text has the form of a webhook's sid.
+pub fn is_message_sid(text: &str) -> bool {
+    is_of_attempt(SID, text)
 }
 
 impl Webhook {
@@ -189,7 +197,7 @@ impl Provider for Webhook {
     }
 
     /// Each message has a host of its own, so there is no connection to open in advance.
-    fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
+    fn prewarm(&self, _: usize) -> BoxFuture<'_, ()> {
         future::ready(()).boxed()
     }
 }

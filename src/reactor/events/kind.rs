@@ -1,11 +1,13 @@
 //! One event as a value, and the kinds that there are.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::message::{MessageId, Moment};
+use crate::message::{MessageId, Moment, Part};
 
 /// One thing that happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub struct MessageEvent {
     /// When, on the database's clock.
     pub at: Moment,
@@ -26,6 +28,13 @@ pub struct MessageEvent {
     /// Which attempt it was, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<i32>,
+    /// Of a message of several parts: which of them, like `2 of 3`.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::message::parts::as_text"
+    )]
+    #[schema(value_type = Option<String>)]
+    pub part: Option<Part>,
     /// The state of the row, where it is known and says more than the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
@@ -38,15 +47,17 @@ pub struct MessageEvent {
 }
 
 /// How late a request started, in microseconds. `policy + claim + wake = lateness`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+// For the contract: an event that is not of a request has none of these.
+#[serde(default)]
 pub struct Late {
     /// From the moment the message was wanted to the request's start.
     pub lateness_us: u64,
-    /// Of it, what rules required: a retry's pause, the wait for a refused account.
+    /// The part of it that rules required: a retry's pause, the wait for a refused account.
     pub policy_us: u64,
-    /// Of it, what the claim took beyond the due time.
+    /// The part of it that the claim took beyond the due time.
     pub claim_us: u64,
-    /// Of it, from when it was due and cleared to the start: the timer, the wait for a permit,
+    /// The part of it from when it was due and cleared to the start: the timer, the wait for a permit,
     /// the task.
     pub wake_us: u64,
     /// Not part of it: how long the provider took to respond.
@@ -56,7 +67,7 @@ pub struct Late {
 }
 
 /// Kinds of things that happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// Found upcoming, and armed.
@@ -139,19 +150,6 @@ impl EventKind {
             Self::Receipt => "receipt",
         }
     }
-
-    /// Whether it ends a request.
-    pub const fn is_answer(self) -> bool {
-        matches!(
-            self,
-            Self::Sent
-                | Self::Throttled
-                | Self::Unsent
-                | Self::Refused
-                | Self::Failed
-                | Self::Unconfirmed
-        )
-    }
 }
 
 impl MessageEvent {
@@ -165,6 +163,7 @@ impl MessageEvent {
             was_due_at: None,
             late: None,
             attempt: None,
+            part: None,
             status: None,
             category: None,
             code: None,

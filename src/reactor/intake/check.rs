@@ -67,7 +67,7 @@ impl Checks {
 impl Intake {
     /// How much of the room for reads this may use: the other half is for notifications.
     fn share(&self) -> usize {
-        (self.limits.noticed_max / 2).max(1)
+        (self.limits.notified_max / 2).max(1)
     }
 
     /// How many timers are compared in one turn: all of them may have to be read.
@@ -77,7 +77,7 @@ impl Intake {
 
     /// Whether there is something to compare, and room for the reads.
     pub(super) fn may_check(&self) -> bool {
-        let room = self.share().saturating_sub(self.noticed.len());
+        let room = self.share().saturating_sub(self.notified.len());
         !self.stopped && !self.checks.is_empty() && room >= self.stretch()
     }
 }

@@ -15,7 +15,7 @@ impl<P: Clone> Reactor<P> {
             self.intake.channel = Channel::Up;
             self.intake.next_full = None;
             self.intake.rescan_wanted = true;
-            self.intake.rescan_after = Uptime::MIN;
+            self.intake.next_near = Uptime::MIN;
         }
     }
 
@@ -34,7 +34,7 @@ impl<P: Clone> Reactor<P> {
         ranking.map_or(Duration::ZERO, |ranking| ranking.stagger(id))
     }
 
-    pub(in crate::reactor) fn noticed(&mut self, ids: Vec<MessageId>) {
+    pub(in crate::reactor) fn notified(&mut self, ids: Vec<MessageId>) {
         if self.intake.stopped {
             return;
         }
@@ -46,16 +46,16 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    pub(in crate::reactor) fn read_noticed(&mut self, now: Now) {
+    pub(in crate::reactor) fn read_notified(&mut self, now: Now) {
         let intake = &mut self.intake;
         let pausing = now.up < intake.read_after;
-        if intake.reading.is_some() || intake.noticed.is_empty() || pausing {
+        if intake.reading.is_some() || intake.notified.is_empty() || pausing {
             return;
         }
         let batch = intake.limits.read_batch;
-        let mut ids = Vec::with_capacity(intake.noticed.len().min(batch));
+        let mut ids = Vec::with_capacity(intake.notified.len().min(batch));
         while ids.len() < batch {
-            let Some(id) = intake.noticed.pop_first() else {
+            let Some(id) = intake.notified.pop_first() else {
                 break;
             };
             // Claimed since it was notified: the response could be from before its record.
@@ -90,7 +90,7 @@ impl<P: Clone> Reactor<P> {
         let Some(rows) = rows else {
             self.intake.read_after = now.up + self.intake.limits.failed_pause;
             // They were noted before: a read that fails is no reason to read everything.
-            self.intake.noticed.extend(reading.ids);
+            self.intake.notified.extend(reading.ids);
             return;
         };
         for (id, state) in rows {
@@ -153,13 +153,8 @@ impl<P: Clone> Reactor<P> {
                     written,
                 };
                 if lock_misses > 0 {
-                    let pause = self
-                        .settings
-                        .limits
-                        .claims
-                        .locked_retry
-                        .pause(u32::from(lock_misses));
-                    self.arm(&row, (now.db + pause).max(due), sweep, lock_misses, now);
+                    let at = self.locked.next_try(lock_misses, now).max(due);
+                    self.arm(&row, at, sweep, lock_misses, now);
                 } else if due <= self.intake.window_until.max(now.db) {
                     // Of what is overdue the others' turns are counted from now.
                     let at = match self.stagger(id) {
@@ -195,7 +190,7 @@ impl<P: Clone> Reactor<P> {
     }
 
     fn arm(&mut self, row: &Upcoming, at: Moment, sweep: u32, lock_misses: u16, now: Now) {
-        if self.keeps_back(row) {
+        if self.is_kept_in_quarantine(row) {
             self.lanes.remove(row.id);
             return;
         }
@@ -233,6 +228,8 @@ impl<P: Clone> Reactor<P> {
             return;
         }
         let sweep = self.intake.sweep;
+        let sweeping = self.intake.sweeping.as_ref();
+        let unlocks = sweeping.is_some_and(|sweep| sweep.unlocks);
         for row in rows {
             if let Some(busy) = self.busy.get_mut(&row.id) {
                 busy.recheck = true;
@@ -242,7 +239,7 @@ impl<P: Clone> Reactor<P> {
                 // Requested since the sweep began: that response is the newer one.
                 Some(timer) if timer.seen == sweep => {}
                 // Waiting for another transaction's lock.
-                Some(timer) if timer.lock_misses > 0 && timer.due == row.due => {}
+                Some(timer) if timer.lock_misses > 0 && timer.due == row.due && !unlocks => {}
                 _ => self.arm(row, row.due + self.stagger(row.id), sweep, 0, now),
             }
         }
@@ -255,17 +252,24 @@ impl<P: Clone> Reactor<P> {
         let limits = self.intake.limits;
         let took = now.up.since(sweep.began);
         if !complete {
+            self.intake.unlock_wanted |= sweep.unlocks;
             // Sweeps that take long to fail must not follow each other at once.
             let again = now.up + limits.failed_pause.max(took);
+            self.intake.unlock_after = again;
             match sweep.reach {
                 Reach::Full => {
                     self.intake.rescan_wanted = true;
                     self.intake.rescan_after = again;
                 }
-                Reach::Near => self.intake.next_near = again,
+                Reach::Near => {
+                    self.intake.next_near = again;
+                    self.intake.near_after = self.intake.near_after.max(again);
+                }
             }
             return;
         }
+        let pause = took.saturating_mul(limits.rescan_share);
+        self.intake.unlock_after = now.up + pause;
         if sweep.reach == Reach::Full {
             if self.intake.channel == Channel::Up && sweep.heard {
                 self.intake.channel = Channel::Loaded;
@@ -274,12 +278,7 @@ impl<P: Clone> Reactor<P> {
             if self.intake.next_full.is_none() {
                 self.intake.next_full = Some(now.up + self.settings.horizon / 2);
             }
-            let pause = took.saturating_mul(limits.rescan_share);
-            let after = (sweep.began + limits.rescan_pause).max(now.up + pause);
-            // Unless it is wanted at once, because of what happened meanwhile.
-            if self.intake.rescan_after > sweep.began {
-                self.intake.rescan_after = after;
-            }
+            self.intake.rescan_after = (sweep.began + limits.rescan_pause).max(now.up + pause);
         }
         let number = self.intake.sweep;
         self.intake.checks.begin(sweep.reach, number, sweep.until);

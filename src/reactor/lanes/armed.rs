@@ -140,14 +140,39 @@ impl Lanes {
         Some((id, timer))
     }
 
-    /// Brings what is due soon into its order: a part of it, and the rest when this is called
-    /// again, at once (see [`Self::next_advance`]).
-    pub(in crate::reactor) fn advance(&mut self, now: Moment) {
+    /// Brings what is due soon into its order: a stretch of it, and the rest when this is called
+    /// again, at once (see [`Self::next_advance`]). All lanes share the stretch, so that neither many of
+    /// them make a turn long nor the herd of one delays the others.
+    pub(in crate::reactor) fn advance(&mut self, now: Moment, stretch: usize) {
         self.refresh();
-        let due: Vec<_> = self.advance.until(now).map(|(_, lane)| lane).collect();
-        for lane in due {
-            self[lane].agenda.advance(now);
-            self.touch(lane);
+        #[cfg(test)]
+        let before: usize = self.agendas().map(Agenda::steps).sum();
+        let mut left = stretch.max(1);
+        let mut due: Vec<_> = self.advance.until(now).map(|(_, lane)| lane).collect();
+        // Each has its share, and the first ones what the others leave of theirs.
+        for is_shared in [true, false] {
+            let mut waiting = due.len();
+            due.retain(|lane| {
+                let own = if is_shared {
+                    left.div_ceil(waiting)
+                } else {
+                    left
+                };
+                waiting -= 1;
+                if own == 0 {
+                    return true;
+                }
+                let mut rest = own;
+                let is_done = self[*lane].agenda.advance(now, &mut rest);
+                left -= own - rest;
+                self.touch(*lane);
+                !is_done
+            });
+        }
+        #[cfg(test)]
+        {
+            let steps = self.agendas().map(Agenda::steps).sum::<usize>() - before;
+            self.longest_advance = self.longest_advance.max(steps);
         }
     }
 
@@ -258,7 +283,7 @@ impl Lanes {
 
     /// See [`Agenda::density`].
     pub(in crate::reactor) fn density(&self, now: Moment, buckets: usize) -> (Moment, Vec<u32>) {
-        let empty = || Agenda::new(now, 1).density(now, buckets);
+        let empty = || Agenda::new(now).density(now, buckets);
         let each = self.agendas().map(|agenda| agenda.density(now, buckets));
         let sum = |(from, mut all): (Moment, Vec<u32>), (_, counts): (Moment, Vec<u32>)| {
             all.iter_mut().zip(counts).for_each(|(all, n)| *all += n);

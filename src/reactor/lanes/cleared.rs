@@ -7,7 +7,7 @@ use super::{Lane, Lanes};
 use crate::message::{MessageId, Moment, Priority};
 
 /// What comes first: the earlier.
-pub(in crate::reactor) type Turn = (Moment, MessageId);
+pub(in crate::reactor) type DueKey = (Moment, MessageId);
 
 /// Something for each priority.
 pub(in crate::reactor) type ByPriority<T> = [T; Priority::ALL.len()];
@@ -18,7 +18,7 @@ impl Lanes {
         &mut self,
         lane: Lane,
         priority: Priority,
-        change: impl FnOnce(&mut BTreeSet<Turn>) -> T,
+        change: impl FnOnce(&mut BTreeSet<DueKey>) -> T,
     ) -> T {
         let at = priority as usize;
         let state = &mut self[lane];
@@ -39,7 +39,7 @@ impl Lanes {
         result
     }
 
-    pub(in crate::reactor) fn add_cleared(&mut self, lane: Lane, priority: Priority, turn: Turn) {
+    pub(in crate::reactor) fn add_cleared(&mut self, lane: Lane, priority: Priority, turn: DueKey) {
         self.change_cleared(lane, priority, |cleared| cleared.insert(turn));
     }
 
@@ -56,7 +56,7 @@ impl Lanes {
         &mut self,
         lane: Lane,
         priority: Priority,
-        turn: Turn,
+        turn: DueKey,
     ) {
         self.change_cleared(lane, priority, |cleared| cleared.remove(&turn));
     }

@@ -16,7 +16,7 @@ pub(in crate::reactor) struct Load {
     pub(in crate::reactor) sending: usize,
     /// Claimed, or maybe claimed, and not to be started, until that is recorded.
     pub(in crate::reactor) unused: usize,
-    /// Of claims from paces: how many messages they may win. Not busy before the answer.
+    /// How many messages claims from paces may win. Not busy before the answer.
     pub(in crate::reactor) paced_asks: usize,
 }
 
@@ -81,7 +81,7 @@ impl Load {
         self.ahead_of(Priority::Low) + self.unused + self.paced_asks
     }
 
-    /// Of these, what may still be started and has at least this priority.
+    /// Those of them that may still be started and have at least this priority.
     pub(in crate::reactor) const fn ahead_of(self, least: Priority) -> usize {
         let (mut sum, mut at) = (0, least as usize);
         while at < Priority::ALL.len() {
@@ -93,7 +93,16 @@ impl Load {
 
     /// Whether a claim is under way.
     pub(in crate::reactor) const fn is_claiming(self) -> bool {
+        self.claiming_in_all() > 0
+    }
+
+    /// The messages that claims under way may win, those from paces included.
+    pub(in crate::reactor) const fn asking(self) -> usize {
+        self.claiming_in_all() + self.paced_asks
+    }
+
+    const fn claiming_in_all(self) -> usize {
         let [low, normal, high, urgent] = self.claiming;
-        low + normal + high + urgent > 0
+        low + normal + high + urgent
     }
 }

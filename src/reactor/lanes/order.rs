@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::Lane;
 use crate::message::Moment;
 
-/// See the module.
+/// Lanes, ordered by a moment of each.
 #[derive(Default)]
 pub(in crate::reactor) struct LaneOrder {
     lanes: BTreeSet<(Moment, Lane)>,

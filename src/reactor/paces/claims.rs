@@ -3,16 +3,25 @@
 use std::time::Duration;
 
 use super::super::lanes::Load;
-use super::super::{Busy, Command, JudgedClaim, PaceAsk, Phase, Reactor, Record};
+use super::super::{Busy, Command, JudgedClaim, PaceRequest, Phase, Reactor};
 use super::{Slot, Waiting};
-use crate::message::{Moment, Now, PaceDue, PaceId, PacedAnswer, PacedClaim, Priority, Uptime};
+use crate::message::{Moment, Now, PaceDue, PaceId, PacedClaim, PacedResponse, Priority, Uptime};
+use crate::policy::ReasonKind;
 use crate::schedule::{LEAD_MAX, Timer};
+use crate::settle::Record;
 
 impl Waiting {
+    /// It was read while its claim was under way. Of two moments the earlier costs no more than a claim.
+    pub(super) fn note(&mut self, due: PaceDue) {
+        let noted = self.noted.take().into_iter().chain([due]);
+        self.noted = noted.min_by_key(|due| due.at);
+    }
+
     /// It is asked next at `ask_at`; at once, if a slot was returned since it was asked.
     fn answered(&mut self, ask_at: Moment, now: Now) {
         self.ask_at = if self.is_returned { now.db } else { ask_at };
         (self.misses, self.asked_of, self.is_returned) = (0, None, false);
+        self.noted = None;
     }
 }
 
@@ -23,6 +32,16 @@ impl<P: Clone> Reactor<P> {
             return (self.lanes.load().ahead() < self.ahead_max).then_some(Moment::MIN);
         };
         let allowed = self.next_allowed(lane, now)?;
+        let state = &self.lanes[lane];
+        // A slot is short: it is taken when a permit is free, and each claim takes one.
+        let taken = state.load.sending + state.load.paced_asks;
+        if taken >= state.throttle.permits(now.up) {
+            let step = state.throttle.next_step(now.up)?;
+            return Some(allowed.max(now.db + step.since(now.up)));
+        }
+        if taken >= self.permits(lane, now) {
+            return None;
+        }
         let least = self.least_with_room(lane, now)?;
         (least <= Priority::Normal).then_some(allowed)
     }
@@ -55,18 +74,26 @@ impl<P: Clone> Reactor<P> {
             self.paces
                 .change(id, |waiting| waiting.asked_of = Some(lane));
             let token = (self.draw)();
-            asks.push(PaceAsk { pace: id, token });
+            let slack = self.paces.slack(id);
+            asks.push(PaceRequest {
+                pace: id,
+                token,
+                slack,
+            });
         }
         if !asks.is_empty() {
             self.paces.asked = Some(now.up);
-            let until = self.intake.window_until().max(now.db);
+            let until = self.intake.read_until(now);
             self.commands.push_back(Command::ClaimPaced { asks, until });
         }
     }
 
     fn may_claim_paced(&self) -> bool {
         let unrecorded_max = self.settings.limits.records.unrecorded_max;
-        !self.draining && !self.clock_lost && self.outgoing.unrecorded() < unrecorded_max
+        !self.draining
+            && !self.clock_lost
+            && !self.pauses.are_out_of_date()
+            && self.outgoing.unrecorded() < unrecorded_max
     }
 
     pub(in crate::reactor) fn next_pace_claim(&self, now: Now) -> Option<Moment> {
@@ -94,11 +121,11 @@ impl<P: Clone> Reactor<P> {
         })
     }
 
-    /// The answers to a claim from paces. Those that are missing failed: what they may have won all the same is released
-    /// when its lease is over. `took`: how long it took, if it won a message.
+    /// The answers to a claim from paces. Those that are missing failed: what they may have won all the same is
+    /// released when its lease is over. `took`: how long it took, if it won a message.
     pub(in crate::reactor) fn paces_claimed(
         &mut self,
-        answers: Vec<(PaceId, PacedAnswer<JudgedClaim<P>>)>,
+        answers: Vec<(PaceId, PacedResponse<JudgedClaim<P>>)>,
         took: Option<Duration>,
         now: Now,
     ) {
@@ -113,7 +140,7 @@ impl<P: Clone> Reactor<P> {
         }
         for (id, answer) in answers {
             match answer {
-                PacedAnswer::Won(paced) => {
+                PacedResponse::Won(paced) => {
                     let turn = self.pace_turn(id, paced.next, now);
                     self.paces.change(id, |waiting| {
                         waiting.due.at = paced.next;
@@ -121,8 +148,14 @@ impl<P: Clone> Reactor<P> {
                     });
                     self.pace_won(id, *paced, asked, now);
                 }
-                PacedAnswer::Wait(due) => self.pace_waits(id, due, now),
-                PacedAnswer::Idle => drop(self.paces.take(id)),
+                PacedResponse::OptedOut(message) => {
+                    self.log_cancelled(message, ReasonKind::OptedOut, now);
+                    // The one behind it goes at once.
+                    self.paces
+                        .change(id, |waiting| waiting.answered(now.db, now));
+                }
+                PacedResponse::Wait(due) => self.pace_waits(id, Some(due), now),
+                PacedResponse::Idle => self.pace_waits(id, None, now),
             }
         }
         let unanswered = self.paces.waiting.iter().filter(|(_, w)| w.is_asked());
@@ -140,7 +173,15 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    fn pace_waits(&mut self, id: PaceId, due: PaceDue, now: Now) {
+    /// Nothing was won; `answered`: when its next message may start, if it has one.
+    fn pace_waits(&mut self, id: PaceId, answered: Option<PaceDue>, now: Now) {
+        let waiting = self.paces.waiting.get_mut(&id);
+        let noted = waiting.and_then(|waiting| waiting.noted.take());
+        let known = answered.into_iter().chain(noted);
+        let Some(due) = known.min_by_key(|due| due.at) else {
+            self.paces.take(id);
+            return;
+        };
         let retry = self.settings.limits.claims.locked_retry;
         let turn = self.pace_turn(id, due.at, now);
         let is_due = due.at <= now.db + LEAD_MAX;
@@ -169,6 +210,7 @@ impl<P: Clone> Reactor<P> {
             claim: judged,
             latest,
             waited,
+            rate,
             ..
         } = paced;
         if let Some(busy) = self.busy.get_mut(&id) {
@@ -196,6 +238,7 @@ impl<P: Clone> Reactor<P> {
         let busy = Busy {
             slot: Some(Slot {
                 pace,
+                rate,
                 until: latest,
             }),
             paced: waited,

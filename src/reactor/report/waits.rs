@@ -1,11 +1,21 @@
 //! What messages wait for beside their time.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::message::Moment;
 
+/// Why a lane cannot send more at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The provider refuses it.
+    Refused,
+    /// As many requests as allowed are in flight.
+    Full,
+}
+
 /// A pause in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PauseReport {
     /// As `punctual.pauses` has it.
     pub scope: &'static str,
@@ -16,7 +26,7 @@ pub struct PauseReport {
 }
 
 /// A pace that has a message to be sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PaceReport {
     /// As `punctual.paces` has it.
     pub scope: String,
@@ -27,7 +37,7 @@ pub struct PaceReport {
 }
 
 /// Senders and recipients whose messages wait because of the provider, while all others are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SlowedReport {
     /// Senders of whose messages there were too many.
     pub senders: u64,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::message::{AttemptToken, PartyKey, Scope, Uptime};
-use crate::reactor::limits::SlowLimits;
+use crate::limits::SlowLimits;
+use crate::message::{AttemptToken, Category, PartyKey, Scope, Uptime};
+use crate::settle::Settlement;
 
 /// Why claims are released.
 const SENDER_SLOWED: &str = "the provider throttles its sender";
@@ -40,8 +41,20 @@ pub(super) struct Slow {
 pub(in crate::reactor) struct SlowWait {
     pub(in crate::reactor) pause: Duration,
     pub(super) key: PartyKey,
-    pub(in crate::reactor) reason: &'static str,
-    pub(in crate::reactor) is_refusal: bool,
+    pub(super) reason: &'static str,
+    pub(super) is_refusal: bool,
+}
+
+impl SlowWait {
+    /// How its claim is released.
+    pub(in crate::reactor) fn settlement(&self) -> Settlement {
+        let category = if self.is_refusal {
+            Category::SenderIssue
+        } else {
+            Category::RateLimit
+        };
+        Settlement::slowed(self.pause, category, self.reason)
+    }
 }
 
 impl Slow {

@@ -3,7 +3,8 @@
 use super::world::{Claims, Row, World, id};
 use super::*;
 use crate::message::Priority;
-use crate::reactor::{Input, SendResult};
+use crate::reactor::Input;
+use crate::settle::SendResult;
 
 /// Messages due a second after the start.
 fn herd(n: u128) -> impl Iterator<Item = Row> {
@@ -160,7 +161,7 @@ fn a_release_that_is_not_recorded_still_counts_as_claimed() {
     assert_eq!(world.count(Status::Sent), 5);
 }
 
-/// A kill would leave it claimed, and without a journal nobody could tell that it was not sent.
+/// A kill would leave it claimed, and without a journal nothing could prove that it was not sent.
 #[test]
 fn a_request_that_was_not_begun_counts_as_claimed_until_that_is_recorded() {
     let mut world = World::new(one_ahead(), herd(9));
@@ -273,4 +274,39 @@ fn the_oldest_unrecorded_result_has_an_age() {
     world.answer_claims();
     world.run_until(at(SECOND * 40));
     assert_eq!(age(&world), 0);
+}
+
+#[test]
+fn the_last_places_ahead_are_for_urgent_messages() {
+    let mut limits = limits();
+    limits.claims.ahead_max = 20;
+    limits.claims.ahead_urgent = 4;
+    limits.claims.at_once = 9;
+    let settings = Settings {
+        limits: Arc::new(limits),
+        ..settings(64)
+    };
+    let mut world = World::new(settings, herd(100));
+    world.claims = Claims::Slow;
+    world.run_until(at(SECOND));
+    assert_eq!(ahead(&world), 16);
+    for n in 0..6 {
+        world.insert(urgent(5_000 + n, SECOND));
+    }
+    assert_eq!(ahead(&world), 20);
+    assert_eq!(world.rows[&id(5_003)].status, Status::Sending);
+    assert_eq!(world.rows[&id(5_004)].status, Status::Pending);
+}
+
+/// With requests of 250 ms and four at once.
+#[test]
+fn as_much_is_claimed_ahead_as_starts_while_three_claims_are_made() {
+    for (takes, startable) in [(1, 3), (200, 9), (1_000, 48), (20_000, 120)] {
+        let mut world = World::new(settings(4), herd(1_000));
+        world.takes = Duration::from_millis(takes);
+        world.run_until(at(SECOND));
+        assert_eq!(world.in_flight.len(), 4);
+        // Less than 200 ms, or a quarter of the lease, it never is.
+        assert_eq!(ahead(&world), startable, "{takes} ms");
+    }
 }

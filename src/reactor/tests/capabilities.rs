@@ -1,7 +1,7 @@
 //! What the provider can do limits what is sent at once.
 
 use super::*;
-use crate::message::{AttemptToken, Capabilities, Carriers, Channel};
+use crate::message::{AttemptToken, Capabilities, Channel, ProviderCapabilities};
 use crate::reactor::{Input, Reactor};
 
 #[test]
@@ -13,8 +13,8 @@ fn a_lane_has_no_more_requests_at_once_than_its_provider_takes() {
         .into_iter()
         .flat_map(|(ids, channel)| ids.map(move |n| Row::due(n, due).over(channel)));
     let mut world = World::new(settings(16), rows);
-    world.reactor = Reactor::new(settings(16), world.now, AttemptToken::fresh).with_carriers(
-        Carriers::all(Capabilities {
+    world.reactor = Reactor::new(settings(16), world.now, AttemptToken::fresh).with_capabilities(
+        ProviderCapabilities::all(Capabilities {
             max_in_flight: 3,
             ..Capabilities::SENDS_ONLY
         }),

@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::lanes::{Lane, Load};
-use super::super::{
-    Ask, AttemptBudget, Command, Input, JudgedClaim, PaceAsk, Phase, Settlement, Upcoming,
-};
+use super::super::{ClaimRequest, Command, Input, JudgedClaim, PaceRequest, Phase, Upcoming};
 use super::world::id;
 use super::*;
 use crate::message::{
-    AttemptToken, Channel, ClaimAnswer, LaneKey, Now, PaceDue, PaceId, PacedAnswer, PacedClaim,
+    AttemptToken, Channel, ClaimResponse, LaneKey, Now, PaceDue, PaceId, PacedClaim, PacedResponse,
     Part, Parties, Pausable, Pause, PauseKey, PauseScope, Priority, RowState, Uptime,
 };
 use crate::policy::{Reason, ReasonKind};
 use crate::reactor::Reactor;
+use crate::settle::{AttemptBudget, Settlement};
 
 /// What the reactor counts of its lanes against what it has.
 fn audit(reactor: &Reactor<()>) {
@@ -96,11 +95,11 @@ fn key(lane: u8) -> LaneKey {
     }
 }
 
-fn claimed(ask: Ask, how: u8) -> ClaimAnswer<JudgedClaim<()>> {
+fn claimed(ask: ClaimRequest, how: u8) -> ClaimResponse<JudgedClaim<()>> {
     if how.is_multiple_of(5) {
-        return ClaimAnswer::Lost(RowState::Gone { status: None });
+        return ClaimResponse::Lost(RowState::Gone { status: None });
     }
-    ClaimAnswer::Won(JudgedClaim {
+    ClaimResponse::Won(JudgedClaim {
         token: ask.token,
         due: Moment::from_micros(0),
         wanted_at: Moment::from_micros(0),
@@ -137,29 +136,34 @@ fn pace(n: u8, lane: u8, at: Moment) -> PaceDue {
 }
 
 /// It may win a message that is armed, or busy.
-fn paced(ask: PaceAsk, how: u8, now: Now) -> PacedAnswer<JudgedClaim<()>> {
+fn paced(ask: PaceRequest, how: u8, now: Now) -> PacedResponse<JudgedClaim<()>> {
     let at = now.db + Duration::from_millis(u64::from(how) * 20);
     if how.is_multiple_of(5) {
-        return PacedAnswer::Wait(PaceDue {
+        return PacedResponse::Wait(PaceDue {
             id: ask.pace,
             ..pace(0, how % 4, at)
         });
     }
     let message = id(u128::from(how % 30));
-    let claim = Ask {
+    if how.is_multiple_of(11) {
+        return PacedResponse::OptedOut(message);
+    }
+    let claim = ClaimRequest {
         id: message,
         token: ask.token,
     };
-    let ClaimAnswer::Won(judged) = claimed(claim, how) else {
-        return PacedAnswer::Idle;
+    let ClaimResponse::Won(judged) = claimed(claim, how) else {
+        return PacedResponse::Idle;
     };
-    PacedAnswer::Won(Box::new(PacedClaim {
+    PacedResponse::Won(Box::new(PacedClaim {
         id: message,
         priority: Priority::ALL[usize::from(how) % Priority::ALL.len()],
         claim: judged,
         latest: now.db + SECOND,
         waited: SECOND,
         next: at,
+        rate: None,
+        charged: None,
     }))
 }
 
@@ -211,7 +215,7 @@ fn answer(command: Command<()>, how: u8, now: Now) -> Option<Input<()>> {
                 3 => unknown(),
                 _ => accepted(),
             };
-            let answer = crate::reactor::SendResult {
+            let answer = crate::settle::SendResult {
                 outcome,
                 started: Some(now.db),
                 finished: now.db,
@@ -256,7 +260,7 @@ proptest! {
                     let at = now.db + Duration::from_millis(due.into());
                     Some(Input::PacesLoaded(vec![pace(n, lane, at)]))
                 }
-                Deed::Lose(n) => Some(Input::Notice(vec![id(n.into())])),
+                Deed::Lose(n) => Some(Input::Notification(vec![id(n.into())])),
                 Deed::SendResult(how) => {
                     commands.pop_front().and_then(|command| answer(command, how, now))
                 }

@@ -4,7 +4,7 @@ use super::super::Input;
 use super::super::report::LaneReport;
 use super::world::{Claims, Row, World, id};
 use super::*;
-use crate::message::{Channel, LaneKey};
+use crate::message::{Channel, LaneKey, Priority};
 
 /// Rows due together, over one channel.
 fn rows(ids: std::ops::Range<u128>, due: Duration, channel: Channel) -> impl Iterator<Item = Row> {
@@ -143,7 +143,7 @@ fn a_lane_is_there_while_something_names_it() {
     assert_eq!(world.in_flight, [id(2)]);
     world.answer(id(2), unpaid());
     world.rows.get_mut(&id(2)).unwrap().status = Status::Cancelled;
-    world.handle(Input::Notice(vec![id(2)]));
+    world.handle(Input::Notification(vec![id(2)]));
     world.run_until(at(MINUTE * 5));
     assert_eq!(
         names(&world),
@@ -160,14 +160,14 @@ fn a_message_goes_by_the_lane_it_has_last() {
     world.insert(Row::due(9, at(SECOND)).over(Channel::Webhook));
     world.run_until(at(SECOND));
     world.answer(id(9), unpaid());
-    // Heard of.
+    // Known.
     world.rows.get_mut(&id(1)).unwrap().lane = LaneKey::default();
-    world.handle(Input::Notice(vec![id(1)]));
+    world.handle(Input::Notification(vec![id(1)]));
     assert_eq!(lane(&world, Channel::Sms).map(|lane| lane.armed), Some(1));
     world.run_until(at(SECOND * 5));
     assert_eq!(world.in_flight, [id(1)]);
     world.answer(id(1), accepted());
-    // Not heard of before the claim: it finds the lane that it must wait for.
+    // Not known before the claim: it finds the lane that it must wait for.
     world.insert(Row::due(4, at(SECOND * 20)));
     world.rows.get_mut(&id(4)).unwrap().lane = LaneKey::of(Channel::Webhook);
     world.run_until(at(SECOND * 20));
@@ -183,7 +183,7 @@ fn a_message_goes_by_the_lane_it_has_last() {
 fn hosts_beyond_the_bound_share_a_lane() {
     let mut settings = settings(4);
     settings.limits = {
-        let mut limits = crate::reactor::Limits::default();
+        let mut limits = crate::limits::Limits::default();
         limits.lanes.max = 3;
         limits.into()
     };
@@ -254,4 +254,39 @@ fn a_turn_looks_at_the_lanes_whose_time_has_come() {
         each.iter().all(|looks| *looks <= 60),
         "{each:?} looks a message"
     );
+}
+
+#[test]
+fn a_turn_brings_no_more_into_order_than_a_stretch_of_all_lanes_together() {
+    const LANES: u128 = 40;
+    const EACH: u128 = 60;
+    const STRETCH: usize = 100;
+    let mut own = limits();
+    own.intake.stretch = STRETCH;
+    let settings = Settings {
+        limits: Arc::new(own),
+        ..settings(4_000)
+    };
+    let hooks = (0..LANES * EACH).map(|n| {
+        let micros = u64::try_from(n / LANES).unwrap();
+        let due = at(SECOND * 30 + Duration::from_micros(micros));
+        let mut row = Row::due(n, due).with(Priority::ALL[usize::try_from(n % 4).unwrap()]);
+        row.lane = LaneKey::of(Channel::Webhook).with_host(&format!("{}.example", n % LANES));
+        row
+    });
+    let mut world = World::new(settings, hooks);
+    world.run_until(at(SECOND * 29));
+    // What is armed meanwhile for a lane of its own waits for no herd.
+    world.insert(Row::due(9_000, at(SECOND * 29)));
+    assert_eq!(world.in_flight, [id(9_000)]);
+    while world.count(Status::Sent) < 2_401 {
+        let oldest = world.in_flight[0];
+        world.answer(oldest, accepted());
+        world.run_until(world.now.db + Duration::from_millis(1));
+        if world.in_flight.is_empty() {
+            world.run_until(at(SECOND * 31));
+        }
+    }
+    let longest = world.reactor.lanes.longest_advance;
+    assert!((STRETCH / 2..=STRETCH).contains(&longest), "{longest}");
 }

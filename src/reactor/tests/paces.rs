@@ -9,12 +9,15 @@ use uuid::Uuid;
 use super::world::{Row, World, id};
 use super::{SECOND, accepted, at, settings};
 use crate::message::{
-    AttemptToken, Channel, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedAnswer, PacedClaim,
+    AttemptToken, Channel, LaneKey, MessageId, Moment, PaceDue, PaceId, PacedClaim, PacedResponse,
     Part, Parties, Pausable, Priority, RowState, Status,
 };
 use crate::policy::{Reason, ReasonKind};
-use crate::reactor::{AttemptBudget, Input, JudgedClaim, PaceAsk, Settlement};
+use crate::reactor::{Input, JudgedClaim, PaceRequest};
 use crate::schedule::{LEAD_MAX, PACE_SLACK};
+use crate::settle::{AttemptBudget, Settlement};
+
+mod requests;
 
 /// The messages from this one on have a pace.
 const FIRST: u128 = 1 << 64;
@@ -32,6 +35,8 @@ pub(super) struct Paces {
     taken: Option<(AttemptToken, Moment)>,
     /// These are cancelled in place of being sent.
     cancelled: BTreeSet<MessageId>,
+    /// The recipients of these have opted out.
+    opted_out: BTreeSet<MessageId>,
     /// When it was claimed from.
     asked: Vec<Moment>,
     /// No claim has an answer.
@@ -78,7 +83,7 @@ impl Paces {
     pub(super) fn claim(
         &mut self,
         rows: &mut BTreeMap<MessageId, Row>,
-        asks: &[PaceAsk],
+        asks: &[PaceRequest],
         until: Moment,
         now: Moment,
     ) -> Option<Input<MessageId>> {
@@ -87,15 +92,24 @@ impl Paces {
             return None;
         }
         let mut took = None;
-        let answer = |ask: &PaceAsk| {
+        let answer = |ask: &PaceRequest| {
+            let first = self.first(rows, now + LEAD_MAX).map(|(_, id)| id);
+            if let Some(row) =
+                first.filter(|id| self.next <= now + LEAD_MAX && self.opted_out.contains(id))
+            {
+                if let Some(row) = rows.get_mut(&row) {
+                    row.status = Status::Cancelled;
+                }
+                return (ask.pace, PacedResponse::OptedOut(row));
+            }
             let answer = match self.win(rows, *ask, now) {
                 Some(paced) => {
                     took = Some(TAKES);
-                    PacedAnswer::Won(Box::new(paced))
+                    PacedResponse::Won(Box::new(paced))
                 }
                 None => match self.first(rows, until) {
-                    Some((due, _)) => PacedAnswer::Wait(self.due(due)),
-                    None => PacedAnswer::Idle,
+                    Some((due, _)) => PacedResponse::Wait(self.due(due)),
+                    None => PacedResponse::Idle,
                 },
             };
             (ask.pace, answer)
@@ -107,7 +121,7 @@ impl Paces {
     fn win(
         &mut self,
         rows: &mut BTreeMap<MessageId, Row>,
-        ask: PaceAsk,
+        ask: PaceRequest,
         now: Moment,
     ) -> Option<PacedClaim<JudgedClaim<MessageId>>> {
         let (due, first) = self.first(rows, now + LEAD_MAX)?;
@@ -149,6 +163,8 @@ impl Paces {
             latest: slot + PACE_SLACK,
             waited: Duration::ZERO,
             next: self.next,
+            rate: None,
+            charged: None,
         })
     }
 
@@ -200,6 +216,27 @@ fn a_claim_from_a_pace_that_fails_makes_no_other_message_wait() {
     assert_eq!(world.in_flight, [id(1)]);
 }
 
+/// A message that was released is read while the pace is asked: the answer may be from before its release.
+#[test]
+fn a_message_that_is_read_while_its_pace_is_asked_waits_for_no_sweep() {
+    for (answer, found) in [(PacedResponse::Idle, "idle"), (later(), "later")] {
+        let mut world = asking([]);
+        world.handle(Input::Notification(vec![id(FIRST)]));
+        world.paces.is_silent = false;
+        world.handle(Input::PacesClaimed {
+            answers: vec![(PaceId(Uuid::from_u128(1)), answer)],
+            took: None,
+        });
+        world.run_until(at(SECOND + LEAD_MAX));
+        assert_eq!(world.in_flight, [id(FIRST)], "{found}");
+    }
+}
+
+fn later() -> PacedResponse<JudgedClaim<MessageId>> {
+    let other = Paces::default();
+    PacedResponse::Wait(other.due(at(10 * SECOND)))
+}
+
 #[test]
 fn each_slot_is_asked_for_once_and_its_message_starts_in_it() {
     let mut world = World::new(settings(8), paced(3));
@@ -211,6 +248,25 @@ fn each_slot_is_asked_for_once_and_its_message_starts_in_it() {
     world.run_until(at(10 * GAP));
     assert_eq!(world.paces.asked.len(), 3);
     assert_eq!(world.count(Status::Sent), 3);
+}
+
+/// A near sweep reads what is due soon: what it does not find is due later, and not gone.
+#[test]
+fn a_pace_whose_next_message_is_due_later_is_still_reported_after_a_near_sweep() {
+    let due = at(60 * SECOND);
+    let mut world = World::new(settings(8), [Row::due(FIRST, due)]);
+    let reported = |world: &World| {
+        let paces = world.reactor.paces();
+        paces.iter().map(|pace| pace.next_at).collect::<Vec<_>>()
+    };
+    for second in 1..60 {
+        world.run_until(at(SECOND * second));
+        assert_eq!(reported(&world), [due], "{second}");
+    }
+    // A message that is gone is found by the sweep that reads as far.
+    world.rows.clear();
+    world.run_until(at(60 * SECOND));
+    assert_eq!(reported(&world), []);
 }
 
 /// However many are cancelled at their claim, the one behind them starts in the slot that they did not use.

@@ -29,6 +29,9 @@ pub(super) struct Pauses {
     all: Vec<Pause>,
     /// It cannot be read.
     fail: bool,
+    /// Responses wait until the test releases them.
+    is_slow: bool,
+    unanswered: Vec<Input<MessageId>>,
     reads: usize,
 }
 
@@ -46,6 +49,16 @@ impl Pauses {
         let in_force = |pause: &&Pause| pause.until > now;
         let read = || self.all.iter().filter(in_force).cloned().collect();
         Input::Pauses((!self.fail).then(read))
+    }
+
+    /// The same, unless its response waits.
+    pub(super) fn respond(&mut self, now: Moment) -> Vec<Input<MessageId>> {
+        let response = self.read(now);
+        if self.is_slow {
+            self.unanswered.push(response);
+            return Vec::new();
+        }
+        vec![response]
     }
 
     /// When a row of a lane may be sent.
@@ -69,6 +82,13 @@ impl World {
     fn pause(&mut self, pauses: Vec<Pause>) {
         self.pauses.all = pauses;
         self.handle(Input::PausesChanged);
+    }
+
+    /// The reads that were sent have their responses.
+    fn answer_pauses(&mut self) {
+        for response in std::mem::take(&mut self.pauses.unanswered) {
+            self.handle(response);
+        }
     }
 }
 
@@ -190,4 +210,31 @@ fn a_claim_that_wins_what_is_paused_has_the_pauses_read() {
     // Once more with the sweep that follows.
     assert_eq!((world.starts, world.pauses.reads - reads), (1, 2));
     assert_eq!(world.claims_made, 2, "the first one is released");
+}
+
+/// The read that was sent before it says nothing about it, and the one sent after it all, whatever else wants another.
+#[test]
+fn a_pause_that_a_claim_met_is_decided_by_the_first_read_sent_since() {
+    let mut world = World::new(settings(8), [Row::due(1, at(1_000))]);
+    world.claims = Claims::Slow;
+    world.pauses.all = vec![everything(Moment::MAX)];
+    world.run_until(at(990));
+    world.pauses.all = Vec::new();
+    world.pauses.is_slow = true;
+    world.handle(Input::PausesChanged);
+    world.claims = Claims::Answered;
+    let sweeps = world.reactor.resyncs();
+    world.run_until(at(1_001));
+    world.answer_claims();
+    // The read under way was sent before the claim met it.
+    world.answer_pauses();
+    assert_eq!(world.reactor.resyncs() - sweeps, 0);
+    world.run_until(at(1_002));
+    world.handle(Input::PausesChanged);
+    world.answer_pauses();
+    assert_eq!((world.starts, world.reactor.resyncs() - sweeps), (1, 1));
+    world.run_until(at(1_003));
+    world.answer_pauses();
+    world.run_until(at(5_000));
+    assert_eq!(world.reactor.resyncs() - sweeps, 1, "once");
 }

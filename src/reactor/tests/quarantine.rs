@@ -1,9 +1,12 @@
 //! The quarantine after a restore, and what is not claimed while nothing can be recorded.
 
+use std::sync::Arc;
+
 use super::world::{Claims, Row, World, id};
-use super::{MINUTE, SECOND, accepted, at, settings};
+use super::{MINUTE, SECOND, accepted, at, limits, settings};
+use crate::limits::Limits;
 use crate::message::{AttemptToken, MessageId, Moment, Outcome, Status};
-use crate::reactor::{Input, Limits};
+use crate::reactor::{Input, Settings};
 
 fn quarantine(before: Moment) -> Input<MessageId> {
     Input::Quarantine {
@@ -22,8 +25,8 @@ fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
     world.handle(quarantine(at(SECOND * 60)));
     assert_eq!(world.count(Status::Sending), 1, "the other is released");
     world.answer(id(1), accepted());
-    // An edit, a notice, a sweep: nothing arms it.
-    world.handle(Input::Notice(vec![id(2), id(3)]));
+    // An edit, a notification, a sweep: nothing arms it.
+    world.handle(Input::Notification(vec![id(2), id(3)]));
     world.handle(Input::Rescan);
     world.run_until(at(SECOND * 80));
     assert!(world.in_flight.is_empty());
@@ -39,7 +42,7 @@ fn what_is_due_before_a_restore_is_held_and_the_rest_goes_on() {
 }
 
 #[test]
-fn what_is_let_go_is_sent_and_the_rest_stays_held() {
+fn what_is_cleared_is_sent_and_the_rest_stays() {
     let rows = [1, 2, 3].map(|n: u32| Row::due(u128::from(n), at(SECOND * n)));
     let mut world = World::new(settings(4), rows);
     let (hold, later) = (at(SECOND * 10), at(SECOND * 20));
@@ -99,7 +102,7 @@ fn what_is_written_after_a_quarantine_began_is_not_in_it() {
 }
 
 #[test]
-fn what_is_let_go_is_remembered_within_bounds() {
+fn what_is_cleared_is_remembered_within_bounds() {
     let most = Limits::default().intake.quarantine_cleared_max;
     let n = most as u128 + 100;
     let rows = (0..n).map(|i| Row::due(i, at(SECOND)));
@@ -121,7 +124,7 @@ fn what_is_let_go_is_remembered_within_bounds() {
 }
 
 #[test]
-fn a_claim_that_was_under_way_is_given_back() {
+fn a_claim_that_was_under_way_is_released() {
     let mut world = World::new(settings(4), [Row::due(1, at(SECOND))]);
     world.claims = Claims::Slow;
     world.run_until(at(SECOND));
@@ -137,7 +140,7 @@ fn a_claim_that_was_under_way_is_given_back() {
 
 /// Never begun, and so pending again; but not where it may be one that was recorded once.
 #[test]
-fn a_stray_of_before_a_restore_is_in_doubt() {
+fn an_orphaned_claim_of_before_a_restore_is_uncertain() {
     for (restored, then) in [(false, Status::Pending), (true, Status::Unconfirmed)] {
         let mut row = Row::due(1, at(MINUTE));
         row.status = Status::Sending;
@@ -194,4 +197,55 @@ fn while_nothing_can_be_recorded_there_is_one_try_a_pause_for_all() {
     world.answer_claims();
     world.run_until(at(SECOND * 65));
     assert_eq!(world.count(Status::Sent), 1_000);
+}
+
+/// A backlog in quarantine is disarmed as it becomes due, a stretch in each turn of the loop.
+#[test]
+fn a_turn_disarms_no_more_than_a_stretch_of_what_is_in_quarantine() {
+    const STRETCH: usize = 100;
+    let mut own = limits();
+    own.intake.stretch = STRETCH;
+    let settings = Settings {
+        limits: Arc::new(own),
+        ..settings(16)
+    };
+    let rows = (0..2_000).map(|n| Row::due(n, at(SECOND * 5)));
+    let mut world = World::new(settings, rows.chain([Row::due(9_000, at(SECOND * 6))]));
+    world.run_until(at(SECOND * 4));
+    world.handle(quarantine(at(SECOND * 6)));
+    let mut turns = 0;
+    while world.reactor.lanes.armed() > 1 {
+        let before = world.reactor.lanes.armed();
+        let wakes = world.reactor.next_wakeup(world.now).unwrap();
+        world.pass_to(wakes.max(world.now.db));
+        let disarmed = before - world.reactor.lanes.armed();
+        assert!(disarmed <= STRETCH, "{disarmed}");
+        turns += usize::from(disarmed > 0);
+    }
+    assert!(turns >= 2_000 / STRETCH, "{turns}");
+    // What is not in it is on time.
+    world.run_until(at(SECOND * 6));
+    assert_eq!(world.in_flight, [id(9_000)]);
+}
+
+/// A claim under way when a stop's time is over may be committed: it is no clean end.
+#[test]
+fn a_claim_under_way_is_not_recorded_yet() {
+    let mut world = World::new(settings(4), (0..3).map(|n| Row::due(n, at(SECOND))));
+    world.claims = Claims::Slow;
+    world.run_until(at(SECOND));
+    world.handle(Input::Drain);
+    assert!(!world.reactor.is_drained());
+    assert_eq!(
+        (
+            world.reactor.unrecorded(),
+            world.reactor.unrecorded_answers()
+        ),
+        (3, 0)
+    );
+    world.claims = Claims::Answered;
+    world.answer_claims();
+    assert_eq!(world.reactor.unrecorded(), 0);
+    assert!(world.reactor.is_drained());
+    assert_eq!(world.count(Status::Pending), 3);
 }

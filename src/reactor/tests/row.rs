@@ -1,8 +1,10 @@
 //! A row of the table of [`World`](super::world::World).
 
 use super::world::id;
-use crate::message::{Channel, LaneKey, MessageId, Moment, Parties, Priority, RowState, Status};
-use crate::reactor::Settlement;
+use crate::message::{
+    Channel, LaneKey, MessageId, Moment, Part, Parties, Priority, RowState, Status,
+};
+use crate::settle::Settlement;
 
 #[derive(Debug)]
 pub(in crate::reactor) struct Row {
@@ -19,6 +21,7 @@ pub(in crate::reactor) struct Row {
     /// When it was due first.
     pub(super) wanted_at: Moment,
     pub(super) has_begun: bool,
+    pub(in crate::reactor) part: Part,
     from: &'static str,
     to: u128,
 }
@@ -37,6 +40,7 @@ impl Row {
             max_attempts: 3,
             wanted_at: due,
             has_begun: false,
+            part: Part::ONLY,
             from: "+15005550006",
             to: n,
         }

@@ -124,6 +124,13 @@ fn a_sender_is_refused_once_two_recipients_have_shown_it() {
     let began = run(&mut world, MINUTE * 4, &sender_refused(), of_first);
     assert_eq!(began.len(), 2, "{began:?}");
     assert_eq!(world.reactor.slowed().senders_refused, 1);
+    // It is published for forecasts.
+    let rules = crate::forecast::PublishedRules::default();
+    let published = world.reactor.published(&[], &rules, world.now);
+    let sender = world.rows.values().next().unwrap().parties().sender;
+    assert_eq!(published.slowed.len(), 1);
+    assert_eq!(published.slowed[0].key, sender);
+    assert!(published.slowed[0].until > world.now.db);
     assert_eq!(
         (world.count(Status::Sent), world.count(Status::Pending)),
         (6, 6)

@@ -9,19 +9,14 @@ use super::paces::Paces;
 use super::pauses::{Pauses, pausable};
 pub(in crate::reactor) use super::row::Row;
 use crate::message::{
-    AttemptToken, ClaimAnswer, MessageId, Moment, Now, Outcome, Part, RowState, Status, Uptime,
+    AttemptToken, ClaimResponse, MessageId, Moment, Now, Outcome, RowState, Status, Uptime,
 };
-use crate::reactor::{
-    Ask, AttemptBudget, Command, Input, JudgedClaim, Reactor, Record, SendResult, Settings,
-    Upcoming,
-};
+use crate::reactor::{ClaimRequest, Command, Input, JudgedClaim, Reactor, Settings, Upcoming};
 use crate::schedule::LEAD_MAX;
+use crate::settle::{AttemptBudget, Record, SendResult};
 
 /// Turns of the loop in one stretch of time; more is a loop that does not get on.
 const TURNS_MAX: usize = 10_000;
-
-/// Between the response and its handling.
-const TAKES: Duration = Duration::from_millis(1);
 
 pub(in crate::reactor) fn id(n: u128) -> MessageId {
     MessageId(Uuid::from_u128(n))
@@ -52,6 +47,10 @@ pub(in crate::reactor) struct World {
     pub(in crate::reactor) records_tried: usize,
     pub(in crate::reactor) claims_tried: usize,
     pub(in crate::reactor) claims_made: usize,
+    /// Messages in these claims.
+    pub(in crate::reactor) asked: usize,
+    /// How long a claim is said to take; its response comes at once.
+    pub(in crate::reactor) takes: Duration,
     pub(super) pauses: Pauses,
     pub(super) paces: Paces,
     /// When connections were opened, how many.
@@ -76,6 +75,8 @@ impl World {
             records_tried: 0,
             claims_tried: 0,
             claims_made: 0,
+            asked: 0,
+            takes: Duration::from_millis(1),
             pauses: Pauses::default(),
             paces: Paces::default(),
             prewarms: Vec::new(),
@@ -87,7 +88,7 @@ impl World {
     pub(in crate::reactor) fn insert(&mut self, row: Row) {
         let id = row.id;
         self.rows.insert(id, row);
-        self.handle(Input::Notice(vec![id]));
+        self.handle(Input::Notification(vec![id]));
     }
 
     pub(in crate::reactor) fn count(&self, status: Status) -> usize {
@@ -106,7 +107,8 @@ impl World {
         panic!("it turns and turns at {:?}", self.now);
     }
 
-    fn pass_to(&mut self, at: Moment) {
+    /// Passes to a moment, in one turn of the loop.
+    pub(super) fn pass_to(&mut self, at: Moment) {
         let passed = at.since(self.now.db);
         self.now = Now {
             db: self.now.db + passed,
@@ -204,13 +206,14 @@ impl World {
                 }
                 vec![Input::ClaimLost(asks)]
             }
-            Command::ReadPauses => vec![self.pauses.read(self.now.db)],
+            Command::ReadPauses => self.pauses.respond(self.now.db),
             Command::Claim(asks) => {
                 self.claims_made += 1;
+                self.asked += asks.len();
                 let answers = asks.into_iter().map(|ask| (ask.id, self.claim(ask)));
                 let input = Input::Claimed {
                     answers: answers.collect(),
-                    took: TAKES,
+                    took: self.takes,
                 };
                 if self.claims == Claims::Slow {
                     self.unanswered.push(input);
@@ -258,22 +261,22 @@ impl World {
         }
     }
 
-    fn claim(&mut self, ask: Ask) -> ClaimAnswer<JudgedClaim<MessageId>> {
+    fn claim(&mut self, ask: ClaimRequest) -> ClaimResponse<JudgedClaim<MessageId>> {
         let latest = self.now.db + LEAD_MAX;
         let row = self
             .rows
             .get_mut(&ask.id)
             .expect("rows are never deleted here");
         if row.locked || row.status != Status::Pending || row.due > latest {
-            return ClaimAnswer::Lost(row.state());
+            return ClaimResponse::Lost(row.state());
         }
         let due = self.pauses.due(row.id, row.due, &row.lane, self.now.db);
         if due > latest {
-            return ClaimAnswer::Paused(self.pauses.state(row.id, row.state(), self.now.db));
+            return ClaimResponse::Paused(self.pauses.state(row.id, row.state(), self.now.db));
         }
         row.status = Status::Sending;
         row.attempts += 1;
-        ClaimAnswer::Won(JudgedClaim {
+        ClaimResponse::Won(JudgedClaim {
             token: ask.token,
             due,
             wanted_at: row
@@ -289,7 +292,7 @@ impl World {
                 max: row.max_attempts,
                 expires: Moment::MAX,
             },
-            part: Part::ONLY,
+            part: row.part,
             verdict: Ok(ask.id),
         })
     }

@@ -1,6 +1,6 @@
 //! What this instance publishes for forecasts: the state of its lanes.
 
-use crate::forecast::{PublishedLane, PublishedRules, PublishedState, Refused};
+use crate::forecast::{PublishedLane, PublishedRules, PublishedSlowed, PublishedState, Refused};
 use crate::message::Now;
 use crate::reactor::Reactor;
 use crate::reactor::lanes::LaneState;
@@ -10,9 +10,12 @@ use crate::schedule::DENSITY_BUCKET;
 /// Ten minutes of what is due.
 const STRETCHES: usize = 120;
 
-/// Lanes that are published. Only hosts of webhooks can be more, and those that are left out have nothing to tell or few
-/// messages.
+/// Lanes that are published. Only hosts of webhooks can be more, and those that are left out have nothing to report or
+/// few messages.
 const LANES_MAX: usize = 64;
+
+/// Senders and pairs that are published.
+const SLOWED_MAX: usize = 100;
 
 impl<P: Clone> Reactor<P> {
     /// The state that is published, by these rules. `missing`: why nothing is sent.
@@ -40,6 +43,15 @@ impl<P: Clone> Reactor<P> {
                 .collect(),
             quarantine_before: self.quarantine_before,
             lanes,
+            slowed: self
+                .slowed
+                .waiting(now.up)
+                .take(SLOWED_MAX)
+                .map(|(key, pause)| PublishedSlowed {
+                    key,
+                    until: now.db + pause,
+                })
+                .collect(),
             rules: rules.clone(),
         }
     }

@@ -1,13 +1,14 @@
-//! Compares the provider's lists with the ledger, to find unconfirmed attempts.
+//! The responses of a round, as the rules in `proof/look_up.rs` take them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::{Queried, Response};
-use crate::message::{Moment, ProviderSid};
+use super::{Queried, Response as Reply};
+use crate::message::Moment;
 use crate::proof::ProviderMessage;
-use crate::proof::matching::{self, Candidate, Match, SentText};
+use crate::proof::look_up::{Recorded, Response, Uncertain};
 use crate::provider::Listed;
-use crate::store::look_ups::{About, UncertainAttempt};
+use crate::store::look_ups::LookUpSubject;
 
 /// The part of the ledger that the lists of a round are compared with.
 pub(super) struct Known {
@@ -17,68 +18,65 @@ pub(super) struct Known {
     pub(super) rivals: BTreeMap<usize, Vec<Moment>>,
 }
 
-/// The list for this look-up, with what is searched for in it.
-pub(super) fn listed(
-    queried: &Queried,
-) -> Option<(&UncertainAttempt, &SentText, &[ProviderMessage], bool)> {
-    let About::Uncertain(attempt) = &queried.look_up.about else {
-        return None;
-    };
-    let Response::Listed(listed) = &queried.response else {
-        return None;
-    };
-    let Listed::Shown { messages, whole } = &**listed else {
-        return None;
-    };
-    Some((attempt, attempt.sought.as_ref()?, messages, *whole))
-}
-
-/// The messages of a list that cannot be excluded as this attempt's.
-pub(super) fn of_interest<'a>(
-    messages: &'a [ProviderMessage],
-    attempt: &'a UncertainAttempt,
-    sought: &'a SentText,
-) -> impl Iterator<Item = &'a ProviderMessage> {
-    let (to, from) = (&sought.to, sought.from.as_deref());
-    messages
-        .iter()
-        .filter(move |shown| matching::cannot_be_excluded(shown, to, from, attempt.since))
-}
-
-/// Searches the list for the message of an attempt.
-pub(super) fn find(n: usize, queried: &Queried, known: &Known) -> Match {
-    let Some((attempt, sought, messages, whole)) = listed(queried) else {
-        return Match::NoAnswer(match &queried.response {
-            Response::Listed(listed) => match &**listed {
-                Listed::NotNow { reason, .. } => reason.clone(),
-                Listed::Shown { .. } => "its text is not known".into(),
-            },
-            Response::Skipped { reason, .. } => (*reason).into(),
-            Response::NotQueried | Response::Fetched(_) => "it was not queried".into(),
-        });
-    };
-    let (alike, others): (Vec<&ProviderMessage>, Vec<&ProviderMessage>) =
-        of_interest(messages, attempt, sought)
-            .partition(|shown| matching::resembles(shown, sought, attempt.since));
-    let candidates: Vec<Candidate> = alike
-        .iter()
-        .map(|shown| Candidate {
-            sid: shown.sid.clone(),
-            created: shown.created,
-        })
-        .collect();
-    let others: Vec<ProviderSid> = others.iter().map(|shown| shown.sid.clone()).collect();
-    let none = Vec::new();
-    let rivals = known.rivals.get(&n).unwrap_or(&none);
-    Match::among(&candidates, &others, &known.sids, rivals, whole)
-}
-
-pub(super) const fn is_throttled(listed: &Listed) -> bool {
-    matches!(
-        listed,
-        Listed::NotNow {
-            is_throttled: true,
-            ..
+impl Known {
+    /// What it has for look-up `n`.
+    pub(super) fn of(&self, n: usize) -> Recorded<'_> {
+        Recorded {
+            sids: &self.sids,
+            rivals: self.rivals.get(&n).map_or(&[], Vec::as_slice),
         }
-    )
+    }
+}
+
+impl Queried {
+    /// The attempt, if its outcome is uncertain.
+    pub(super) fn uncertain(&self) -> Option<Uncertain<'_>> {
+        let LookUpSubject::Uncertain(attempt) = &self.look_up.about else {
+            return None;
+        };
+        Some(Uncertain {
+            sent: attempt.sought.as_ref(),
+            since: attempt.since,
+            row: attempt.row.as_ref(),
+            age: self.look_up.now.since(self.look_up.asked_since),
+            responses: self.look_up.asked,
+        })
+    }
+
+    /// The messages of the list, if there is one.
+    pub(super) fn messages(&self) -> Option<&[ProviderMessage]> {
+        match &self.response {
+            Reply::Listed(listed) => match &**listed {
+                Listed::Shown { messages, .. } => Some(messages),
+                Listed::NotNow { .. } => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The response, for an attempt with an uncertain outcome. `throttled`: the pause if the provider throttles.
+    pub(super) fn list(&self, throttled: Duration) -> Response<'_> {
+        let nothing = |reason, is_throttled: bool| Response::Nothing {
+            reason,
+            pause: is_throttled.then_some(throttled),
+        };
+        match &self.response {
+            Reply::Listed(listed) => match &**listed {
+                Listed::Shown { messages, whole } => Response::Listed {
+                    messages,
+                    whole: *whole,
+                },
+                Listed::NotNow {
+                    reason,
+                    is_throttled,
+                } => nothing(reason, *is_throttled),
+            },
+            Reply::Skipped {
+                reason,
+                is_throttled,
+            } => nothing(reason, *is_throttled),
+            Reply::NotConfigured => Response::NotConfigured,
+            Reply::NotQueried | Reply::Fetched(_) => Response::NotQueried,
+        }
+    }
 }

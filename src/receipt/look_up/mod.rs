@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::limits::daemon::LookUpLimits;
 use crate::message::InDoubt;
 use crate::metrics::{Counter, Metrics};
 use crate::proof::Report;
 use crate::provider::{Fetched, Listed, Providers};
-use crate::reactor::limits::daemon::LookUpLimits;
 use crate::schedule::LookUpPlan as Plan;
-use crate::store::look_ups::{About, LookUp, Noted};
+use crate::store::look_ups::{LookUp, LookUpNote, LookUpSubject};
 use crate::store::{Store, StoreError};
 
 mod lists;
@@ -41,7 +41,7 @@ pub struct LookUps {
     pub max_lateness: Duration,
     /// When messages without a receipt are looked up.
     pub unheard: Plan,
-    /// How many requests are made at once.
+    /// How many requests are made at once to each account.
     pub pace: Pace,
     /// Look-ups in a round, and pauses.
     pub limits: LookUpLimits,
@@ -57,7 +57,10 @@ enum Response {
     Listed(Arc<Listed>),
     /// No request was made: the provider has no look-up, or there is nothing to query by.
     NotQueried,
-    /// No request was made, because another one of this round got no response.
+    /// No request was made: the settings have no provider for its account and channel. They may be wrong, and have it
+    /// again, so this is no result.
+    NotConfigured,
+    /// No request was made, because another one of this round to its account got no response.
     Skipped {
         reason: &'static str,
         is_throttled: bool,
@@ -97,7 +100,7 @@ impl LookUps {
             .collect();
         // The results so far are stored, even if an error ended the round.
         let (notes, broken) = self.settle(&queried).await;
-        let notes: Vec<(&LookUp, Noted)> = notes
+        let notes: Vec<(&LookUp, LookUpNote)> = notes
             .into_iter()
             .filter_map(|(n, noted)| Some((&queried.get(n)?.look_up, noted)))
             .collect();
@@ -120,15 +123,15 @@ impl LookUps {
     /// When a message is looked up.
     const fn plan(&self, look_up: &LookUp) -> Plan {
         match look_up.about {
-            About::Uncertain(_) => Plan::IN_DOUBT,
-            About::Sid(_) | About::Nothing => self.unheard,
+            LookUpSubject::Uncertain(_) => Plan::UNCERTAIN,
+            LookUpSubject::Sid(_) | LookUpSubject::Nothing => self.unheard,
         }
     }
 
     /// The result of a look-up without a response.
-    fn failed(&self, look_up: &LookUp, reason: &str) -> Noted {
+    fn failed(&self, look_up: &LookUp, reason: &str) -> LookUpNote {
         let age = look_up.now.since(look_up.asked_since);
-        Noted {
+        LookUpNote {
             asked: look_up.asked,
             next: self.plan(look_up).after_failure(age),
             note: format!("no response: {reason}"),

@@ -1,48 +1,51 @@
-//! Which requests are made for many look-ups: one for each sid, and one list for each number, which serves
-//! all look-ups of messages to it. How many at once depends on the backlog, and on whether the provider throttles.
+//! Which requests are made for many look-ups: one for each sid, and one list for each number and account, which
+//! serves all look-ups of messages to it. How many at once depends on the backlog, and on whether the provider
+//! throttles. Each account is for itself: one that is refused, silent or throttled delays the look-ups of no other.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream;
 
 use super::{LookUps, Response};
-use crate::message::{Channel, ProviderSid};
+use crate::limits::daemon::LookUpLimits;
+use crate::message::{LaneKey, ProviderSid};
 use crate::proof::matching;
 use crate::provider::{Fetched, Listed, Query};
-use crate::reactor::limits::daemon::LookUpLimits;
-use crate::store::look_ups::{About, LookUp, UncertainAttempt};
+use crate::store::look_ups::{LookUp, LookUpSubject, UncertainAttempt};
 
-/// How many requests are made at once. It is halved when the provider throttles one, and grows by one a round.
-#[derive(Clone, Debug)]
-pub struct Pace(Arc<AtomicUsize>);
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(usize::MAX)))
-    }
-}
+/// How many requests are made at once to each account. It is halved when the provider throttles one, and grows by one
+/// a round.
+#[derive(Clone, Debug, Default)]
+pub struct Pace(Arc<Mutex<BTreeMap<String, usize>>>);
 
 impl Pace {
-    /// How many of this many requests are made at once.
-    fn at_once(&self, requests: usize, limits: &LookUpLimits) -> usize {
+    /// How many of this many requests to an account are made at once.
+    fn at_once(&self, account: &str, requests: usize, limits: &LookUpLimits) -> usize {
         let by_backlog = (requests / 8).clamp(limits.at_once, limits.at_once_max);
-        by_backlog.min(self.0.load(Ordering::Relaxed))
+        let most = self.accounts().get(account).copied();
+        by_backlog.min(most.unwrap_or(limits.at_once_max))
     }
 
-    fn after_round(&self, was_throttled: bool, limits: &LookUpLimits) {
-        let now = self.0.load(Ordering::Relaxed).min(limits.at_once_max);
+    fn after_round(&self, account: &str, was_throttled: bool, limits: &LookUpLimits) {
+        let most = limits.at_once_max;
+        let mut accounts = self.accounts();
+        let now = accounts.get(account).map_or(most, |now| most.min(*now));
         let next = if was_throttled { now / 2 } else { now + 1 };
-        self.0
-            .store(next.clamp(1, limits.at_once_max), Ordering::Relaxed);
+        accounts.insert(account.to_owned(), next.clamp(1, most));
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One request, to the provider of a channel.
+/// One request, to the provider of a lane.
 struct Request {
-    channel: Channel,
+    lane: LaneKey,
     what: What,
 }
 
@@ -51,7 +54,10 @@ enum What {
     List(Query),
 }
 
-/// Why no more requests are made in this round.
+/// A request, with the look-ups that it serves, by number.
+type Serving = (Request, Vec<usize>);
+
+/// Why no more requests are made to an account in this round.
 #[derive(Default)]
 struct Stopped {
     is_silent: AtomicBool,
@@ -92,16 +98,42 @@ impl Stopped {
 }
 
 impl LookUps {
-    /// The responses in the order of `due`, and whether the provider responds.
+    /// The responses in the order of `due`, and whether any account that was queried responds.
     pub(super) async fn query_all(&self, due: &[LookUp]) -> (Vec<Response>, bool) {
-        let mut responses = vec![Response::NotQueried; due.len()];
-        let carriers = self.providers.carriers();
-        let has_look_up = |channel| carriers.get(channel).is_some_and(|of| of.look_up);
-        let requests = requests(due, has_look_up);
-        if requests.is_empty() {
-            return (responses, true);
+        let capabilities = self.providers.all_capabilities();
+        let unqueried = |look_up: &LookUp| match self.providers.get(&look_up.lane) {
+            Some(_) => Response::NotQueried,
+            None => Response::NotConfigured,
+        };
+        let mut responses: Vec<Response> = due.iter().map(unqueried).collect();
+        let has_look_up = |lane: &LaneKey| capabilities.get(lane).is_some_and(|of| of.look_up);
+        let mut accounts: BTreeMap<String, Vec<Serving>> = BTreeMap::new();
+        for serving in requests(due, has_look_up) {
+            let account = serving.0.lane.account().to_owned();
+            accounts.entry(account).or_default().push(serving);
         }
-        let at_once = self.pace.at_once(requests.len(), &self.limits);
+        let queries = accounts
+            .into_iter()
+            .map(|(account, requests)| self.query_account(account, requests));
+        let made = join_all(queries).await;
+        let responds = made.is_empty() || made.iter().any(|(_, responds)| *responds);
+        for (response, of) in made.into_iter().flat_map(|(made, _)| made) {
+            for n in of {
+                if let Some(slot) = responses.get_mut(n) {
+                    slot.clone_from(&response);
+                }
+            }
+        }
+        (responses, responds)
+    }
+
+    /// The responses of one account, and whether it responds.
+    async fn query_account(
+        &self,
+        account: String,
+        requests: Vec<Serving>,
+    ) -> (Vec<(Response, Vec<usize>)>, bool) {
+        let at_once = self.pace.at_once(&account, requests.len(), &self.limits);
         let stopped = Stopped::default();
         let until_stopped = &stopped;
         let made = stream::iter(requests)
@@ -116,21 +148,14 @@ impl LookUps {
             .buffer_unordered(at_once)
             .collect::<Vec<_>>()
             .await;
-        for (response, of) in made {
-            for n in of {
-                if let Some(slot) = responses.get_mut(n) {
-                    slot.clone_from(&response);
-                }
-            }
-        }
         let was_throttled = stopped.is_throttled.load(Ordering::Relaxed);
-        self.pace.after_round(was_throttled, &self.limits);
-        (responses, stopped.response().is_none())
+        self.pace.after_round(&account, was_throttled, &self.limits);
+        (made, stopped.response().is_none())
     }
 
     async fn request(&self, request: &Request) -> Response {
-        let Some(provider) = self.providers.get(request.channel) else {
-            return Response::NotQueried;
+        let Some(provider) = self.providers.get(&request.lane) else {
+            return Response::NotConfigured;
         };
         match &request.what {
             What::Fetch(sid) => Response::Fetched(provider.fetch(sid).await),
@@ -139,24 +164,27 @@ impl LookUps {
     }
 }
 
-/// The requests, each with the look-ups that it serves, by number. In the order in which they are due.
-fn requests(due: &[LookUp], has_look_up: impl Fn(Channel) -> bool) -> Vec<(Request, Vec<usize>)> {
-    let mut requests: Vec<(Request, Vec<usize>)> = Vec::new();
-    let mut lists: BTreeMap<(Channel, &str), usize> = BTreeMap::new();
+/// The requests, in the order in which they are due.
+fn requests(due: &[LookUp], has_look_up: impl Fn(&LaneKey) -> bool) -> Vec<Serving> {
+    let mut requests: Vec<Serving> = Vec::new();
+    let mut lists: BTreeMap<(&LaneKey, &str), usize> = BTreeMap::new();
     for (n, look_up) in due.iter().enumerate() {
-        let channel = look_up.channel;
-        if !has_look_up(channel) {
+        let lane = &look_up.lane;
+        if !has_look_up(lane) {
             continue;
         }
-        let request = |what| Request { channel, what };
+        let request = |what| Request {
+            lane: lane.clone(),
+            what,
+        };
         match &look_up.about {
-            About::Sid(sid) => requests.push((request(What::Fetch(sid.clone())), vec![n])),
-            About::Uncertain(UncertainAttempt {
+            LookUpSubject::Sid(sid) => requests.push((request(What::Fetch(sid.clone())), vec![n])),
+            LookUpSubject::Uncertain(UncertainAttempt {
                 sought: Some(sought),
                 since,
                 ..
             }) => {
-                let at = *lists.entry((channel, &sought.to)).or_insert(requests.len());
+                let at = *lists.entry((lane, &sought.to)).or_insert(requests.len());
                 let query = Query {
                     to: sought.to.clone(),
                     from: matching::known_sender(sought),
@@ -172,7 +200,7 @@ fn requests(due: &[LookUp], has_look_up: impl Fn(Channel) -> bool) -> Vec<(Reque
                     requests.push((request(What::List(query)), vec![n]));
                 }
             }
-            About::Uncertain(_) | About::Nothing => {}
+            LookUpSubject::Uncertain(_) | LookUpSubject::Nothing => {}
         }
     }
     requests
@@ -191,20 +219,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pace_follows_the_backlog_and_what_is_throttled() {
+    fn the_pace_of_an_account_follows_its_backlog_and_what_is_throttled() {
         let (pace, limits) = (Pace::default(), LookUpLimits::default());
-        assert_eq!(pace.at_once(1, &limits), limits.at_once);
-        assert_eq!(pace.at_once(64, &limits), 8);
-        assert_eq!(pace.at_once(1_000, &limits), limits.at_once_max);
-        for at_once in [8, 4, 2, 1, 1] {
-            pace.after_round(true, &limits);
-            assert_eq!(pace.at_once(1_000, &limits), at_once);
+        let at_once = |account, requests| pace.at_once(account, requests, &limits);
+        assert_eq!(at_once("eu", 1), limits.at_once);
+        assert_eq!(at_once("eu", 64), 8);
+        assert_eq!(at_once("eu", 1_000), limits.at_once_max);
+        for expected in [8, 4, 2, 1, 1] {
+            pace.after_round("eu", true, &limits);
+            assert_eq!(at_once("eu", 1_000), expected);
         }
-        pace.after_round(false, &limits);
-        assert_eq!(pace.at_once(1_000, &limits), 2);
+        pace.after_round("eu", false, &limits);
+        assert_eq!(at_once("eu", 1_000), 2);
+        // What one account throttles slows no other.
+        for other in ["us", LaneKey::DEFAULT_ACCOUNT] {
+            assert_eq!(at_once(other, 1_000), limits.at_once_max);
+        }
         for _ in 0..100 {
-            pace.after_round(false, &limits);
+            pace.after_round("eu", false, &limits);
         }
-        assert_eq!(pace.at_once(1_000, &limits), limits.at_once_max);
+        assert_eq!(at_once("eu", 1_000), limits.at_once_max);
     }
 }

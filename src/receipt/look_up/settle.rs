@@ -3,19 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lists::{Known, find, is_throttled, listed, of_interest};
+use super::lists::Known;
 use super::{Found, LookUps, Queried, Response};
 use crate::message::ProviderSid;
-use crate::proof::matching::{self, Again, Match, Resolution};
+use crate::proof::matching::{Match, ResendReason, Resolution};
 use crate::proof::{self, Change, ProviderMessage, ProviderStatus, Report};
 use crate::provider::Fetched;
 use crate::receipt::groups;
 use crate::store::StoreError;
-use crate::store::look_ups::{About, LookUp, Noted, PutBack};
+use crate::store::look_ups::{LookUp, LookUpNote, LookUpSubject, PutBack};
 use crate::store::receipts::Received;
 
+/// The note of a look-up whose lane has no provider.
+const NOT_CONFIGURED: &str = "no provider is configured for its account and channel";
+
 /// The result to store for each look-up of a round, by number.
-pub(super) type Notes = BTreeMap<usize, Noted>;
+pub(super) type Notes = BTreeMap<usize, LookUpNote>;
 
 impl LookUps {
     /// Settles the look-ups. An error of the database ends it; what was settled by then is among the notes.
@@ -55,9 +58,11 @@ impl LookUps {
     async fn known(&self, queried: &[Queried]) -> Result<Known, StoreError> {
         let (mut sought, mut sids) = (Vec::new(), BTreeSet::new());
         for (n, queried) in queried.iter().enumerate() {
-            if let Some((attempt, text, messages, _)) = listed(queried) {
+            if let (Some(attempt), Some(messages)) = (queried.uncertain(), queried.messages())
+                && let Some(text) = attempt.sent
+            {
                 sought.push((n, queried.look_up.token, text));
-                let near = of_interest(messages, attempt, text);
+                let near = attempt.of_interest(messages);
                 sids.extend(near.map(|shown| shown.sid.0.as_str()));
             }
         }
@@ -76,30 +81,37 @@ impl LookUps {
     }
 
     /// The message that a look-up found; or the result that is already known.
-    fn found(&self, n: usize, queried: &Queried, known: &Known) -> Result<Option<Found>, Noted> {
-        let look_up = &queried.look_up;
-        match (&look_up.about, &queried.response) {
-            (About::Sid(sid), Response::Fetched(fetched)) => {
+    fn found(&self, n: usize, of: &Queried, known: &Known) -> Result<Option<Found>, LookUpNote> {
+        let look_up = &of.look_up;
+        match (&look_up.about, &of.response) {
+            (LookUpSubject::Sid(_) | LookUpSubject::Nothing, Response::NotConfigured) => {
+                Err(self.not_configured(look_up))
+            }
+            (LookUpSubject::Sid(sid), Response::Fetched(fetched)) => {
                 self.found_by_sid(look_up, sid, fetched)
             }
             (
-                About::Sid(_),
+                LookUpSubject::Sid(_),
                 Response::Skipped {
                     reason,
                     is_throttled,
                 },
             ) => Err(self.skipped(look_up, reason, *is_throttled)),
-            (About::Sid(_) | About::Nothing, _) => Err(Noted {
+            (LookUpSubject::Sid(_) | LookUpSubject::Nothing, _) => Err(LookUpNote {
                 asked: look_up.asked,
                 next: None,
                 note: "the provider has no look-up for it".into(),
             }),
-            (About::Uncertain(_), _) => {
-                let found = find(n, queried, known);
-                let (Match::One(sid), Some((.., messages, _))) = (&found, listed(queried)) else {
+            (LookUpSubject::Uncertain(_), _) => {
+                let attempt = of.uncertain();
+                let response = of.list(self.limits.throttled_retry);
+                let found = attempt.map(|attempt| attempt.find(response, known.of(n)));
+                let Some(found @ Match::One(sid)) = &found else {
                     return Ok(None);
                 };
-                let shown = messages.iter().find(|shown| shown.sid == *sid);
+                let shown = of
+                    .messages()
+                    .and_then(|all| all.iter().find(|shown| shown.sid == *sid));
                 Ok(shown.map(|shown| {
                     // Its presence is proof, whatever its status.
                     let status = shown.status.clone().unwrap_or(ProviderStatus::TAKEN);
@@ -117,7 +129,7 @@ impl LookUps {
         look_up: &LookUp,
         sid: &ProviderSid,
         fetched: &Fetched,
-    ) -> Result<Option<Found>, Noted> {
+    ) -> Result<Option<Found>, LookUpNote> {
         let note = match fetched {
             Fetched::NotNow {
                 reason,
@@ -170,7 +182,7 @@ impl LookUps {
             };
             self.log(look_up, received, &found.report);
             let sid = &found.report.sid;
-            if let (About::Uncertain(_), true) = (&look_up.about, is_settled(received)) {
+            if let (LookUpSubject::Uncertain(_), true) = (&look_up.about, is_accepted(received)) {
                 tracing::info!(message.id = %look_up.message, sid = sid.0,
                     "unconfirmed message settled: found on the provider's list");
                 settled.push(sid.0.clone());
@@ -195,46 +207,38 @@ impl LookUps {
 
     /// The result for an unconfirmed attempt that was not found, and what permits to send its message again, if
     /// anything does.
-    fn conclude(&self, n: usize, queried: &Queried, known: &Known) -> (Noted, Option<Again>) {
+    fn conclude(
+        &self,
+        n: usize,
+        queried: &Queried,
+        known: &Known,
+    ) -> (LookUpNote, Option<ResendReason>) {
         let look_up = &queried.look_up;
-        let About::Uncertain(attempt) = &look_up.about else {
+        let Some(attempt) = queried.uncertain() else {
             return (self.responded(look_up, String::new()), None);
         };
-        let found = find(n, queried, known);
-        let age = look_up.now.since(look_up.asked_since);
-        let provider = self.providers.capabilities(look_up.channel);
-        let resolution =
-            matching::resolve(&found, age, attempt.row.as_ref(), self.policy, &provider);
-        let again = match resolution {
+        let provider = self.providers.capabilities(&look_up.lane);
+        let response = queried.list(self.limits.throttled_retry);
+        let concluded = attempt.conclude(response, known.of(n), self.policy, &provider);
+        let again = match concluded.resolution {
             Resolution::PutBack(by) => Some(by),
             Resolution::Wait | Resolution::Adopt(_) => None,
         };
-        let note = found.note();
-        let noted = match &queried.response {
-            Response::Skipped {
-                reason,
-                is_throttled,
-            } => self.skipped(look_up, reason, *is_throttled),
-            // If its row is locked now, it is put back by the next one.
-            Response::NotQueried if again.is_some() => {
-                self.responded(look_up, self.why_not_queried(look_up).to_owned())
-            }
-            Response::NotQueried => Noted {
-                asked: look_up.asked,
-                next: None,
-                note: self.why_not_queried(look_up).to_owned(),
-            },
-            Response::Listed(listed) if is_throttled(listed) => self.skipped(look_up, &note, true),
-            Response::Listed(_) | Response::Fetched(_) => {
-                let (asked, next) = matching::next_query(&found, look_up.asked, age);
-                Noted { asked, next, note }
-            }
+        let note = match response {
+            proof::look_up::Response::NotConfigured => NOT_CONFIGURED.to_owned(),
+            proof::look_up::Response::NotQueried => self.why_not_queried(look_up).to_owned(),
+            _ => concluded.found.note(),
+        };
+        let noted = LookUpNote {
+            asked: concluded.responses,
+            next: concluded.next,
+            note,
         };
         (noted, again)
     }
 
     fn why_not_queried(&self, look_up: &LookUp) -> &'static str {
-        if self.providers.capabilities(look_up.channel).look_up {
+        if self.providers.capabilities(&look_up.lane).look_up {
             "its text is not known, so the list is not searched"
         } else {
             "the provider has no look-up for it"
@@ -245,7 +249,7 @@ impl LookUps {
     async fn put_back(
         &self,
         queried: &[Queried],
-        those: &[(usize, Again)],
+        those: &[(usize, ResendReason)],
         notes: &mut Notes,
     ) -> Result<(), StoreError> {
         let mut rows = Vec::with_capacity(those.len());
@@ -255,12 +259,14 @@ impl LookUps {
                     look_up: &queried.look_up,
                     by: *by,
                     sentence: match by {
-                        Again::Policy(policy) => {
+                        ResendReason::Policy(policy) => {
                             format!("sent again ({}): {}", policy.as_str(), noted.note)
                         }
-                        Again::SameId => "sent again with the same id: the latest attempt has no \
+                        ResendReason::SameId => {
+                            "sent again with the same id: the latest attempt has no \
                                           definite response"
-                            .to_owned(),
+                                .to_owned()
+                        }
                     },
                 });
             }
@@ -285,9 +291,9 @@ impl LookUps {
     }
 
     /// The result of a look-up that got no response, or for which no request was made.
-    fn skipped(&self, look_up: &LookUp, reason: &str, is_throttled: bool) -> Noted {
+    fn skipped(&self, look_up: &LookUp, reason: &str, is_throttled: bool) -> LookUpNote {
         let failed = self.failed(look_up, reason);
-        Noted {
+        LookUpNote {
             next: if is_throttled {
                 Some(self.limits.throttled_retry)
             } else {
@@ -297,11 +303,19 @@ impl LookUps {
         }
     }
 
+    /// The result of a look-up whose lane has no provider: the next settings may have it again.
+    fn not_configured(&self, look_up: &LookUp) -> LookUpNote {
+        LookUpNote {
+            note: NOT_CONFIGURED.into(),
+            ..self.failed(look_up, "")
+        }
+    }
+
     /// The result of a look-up with a response, by its plan.
-    fn responded(&self, look_up: &LookUp, note: String) -> Noted {
+    fn responded(&self, look_up: &LookUp, note: String) -> LookUpNote {
         let asked = look_up.asked + 1;
         let age = look_up.now.since(look_up.asked_since);
-        Noted {
+        LookUpNote {
             asked,
             next: self.plan(look_up).next(asked, age),
             note,
@@ -323,13 +337,10 @@ fn report(look_up: &LookUp, shown: &ProviderMessage, status: ProviderStatus) -> 
     }
 }
 
-/// Whether the message is recorded as accepted now.
-fn is_settled(received: Received) -> bool {
+/// Whether the attempt is recorded as accepted now.
+fn is_accepted(received: Received) -> bool {
     match received {
         Received::Unknown | Received::Locked { .. } => false,
-        Received::Known { change, .. } => match change {
-            Change::Advance { .. } | Change::Nothing => true,
-            Change::Contradiction => false,
-        },
+        Received::Known { change, .. } => change.proves(),
     }
 }

@@ -24,8 +24,8 @@
 //!
 //! A timer takes 32 bytes and its payload, up to a quarter more for growth, and 6 to 12 for the
 //! index: 72 bytes at the worst with a payload of 16; and 20 to 30 for each moment of the ordered
-//! map. A wheel itself takes 2 kB for its index and 1.5 kB for each level it has used. Memory follows the highest number of timers there
-//! has been; [`Wheel::clear`] frees it.
+//! map. A wheel itself takes 2 kB for its index and 1.5 kB for each level it has used. Memory follows the highest
+//! number of timers there has been; [`Wheel::clear`] frees it.
 //!
 //! # Late by a hair, never early
 //!
@@ -77,6 +77,9 @@ pub struct Wheel<T> {
     /// The current tick. Where a timer is kept follows from its due time and this,
     /// see [`Place::of`]; so it moves only over slots that are empty, or emptied.
     cursor: Tick,
+    /// Slots entered and timers placed by [`Wheel::spread`].
+    #[cfg(test)]
+    steps: usize,
 }
 
 impl<T: Copy> Wheel<T> {
@@ -90,7 +93,20 @@ impl<T: Copy> Wheel<T> {
             spreading_to: Tick::of(start),
             levels: Levels::new(),
             cursor: Tick::of(start),
+            #[cfg(test)]
+            steps: 0,
         }
+    }
+
+    #[cfg(test)]
+    const fn count_step(&mut self) {
+        self.steps += 1;
+    }
+
+    /// How many steps [`Self::spread`] has made, in all.
+    #[cfg(test)]
+    pub const fn steps(&self) -> usize {
+        self.steps
     }
 
     /// How many timers are armed.
@@ -206,21 +222,24 @@ impl<T: Copy> Wheel<T> {
                 }
                 return None;
             }
-            self.spread(now, usize::MAX);
+            let mut unbounded = usize::MAX;
+            self.spread(now, &mut unbounded);
         }
     }
 
-    /// Spreads the slots that begin by `until`, and looks at `most` timers for it. Whether that
-    /// was enough: then everything due by `until` is in its order.
-    pub fn spread(&mut self, until: Moment, most: usize) -> bool {
+    /// Spreads the slots that begin by `until`, in at most `left` steps, of which it leaves the rest: a step
+    /// enters a slot, or moves one of its timers. Whether that was enough: then everything due by `until`
+    /// is in its order.
+    pub fn spread(&mut self, until: Moment, left: &mut usize) -> bool {
         let until = Tick::of(until);
-        let mut left = most;
         loop {
             while let Some(at) = self.spreading.list.first() {
-                if left == 0 {
+                if *left == 0 {
                     return false;
                 }
-                left -= 1;
+                *left -= 1;
+                #[cfg(test)]
+                self.count_step();
                 self.spreading.unlink(&mut self.slab, at);
                 self.place(at);
             }
@@ -234,6 +253,12 @@ impl<T: Copy> Wheel<T> {
                 self.cursor = self.cursor.max(until);
                 return true;
             }
+            if *left == 0 {
+                return false;
+            }
+            *left -= 1;
+            #[cfg(test)]
+            self.count_step();
             self.enter(level, index, until);
         }
     }

@@ -214,7 +214,8 @@ impl World {
             }
             Op::Spread(until, most) => {
                 let until = self.moment(until);
-                let done = self.wheel.spread(until, most);
+                let mut left = most;
+                let done = self.wheel.spread(until, &mut left);
                 assert!(done || most < usize::MAX);
                 assert!(!done || self.wheel.next_spread().is_none_or(|at| at > until));
             }

@@ -204,7 +204,7 @@ fn a_slot_is_spread_a_few_at_a_time() {
     let begins = wheel.next_spread().expect("armed");
     assert!(begins <= at(NINE + HOUR), "{begins}");
     let mut calls = 0;
-    while !wheel.spread(at(NINE + HOUR), 10) {
+    while !wheel.spread(at(NINE + HOUR), &mut 10) {
         assert_eq!(wheel.next_spread(), Some(Moment::MIN));
         wheel.assert_sound();
         calls += 1;

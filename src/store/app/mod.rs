@@ -4,4 +4,5 @@
 mod outbox;
 mod reminders;
 pub(in crate::store) mod rows;
+mod templates;
 pub mod user;

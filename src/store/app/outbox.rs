@@ -21,7 +21,7 @@ impl Store {
         let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
         let due = prepared(&tx, DUE, STEP).await?;
         let Some(row) = tx
-            .query_opt(&due, &[&1_i64])
+            .query_opt(&due, &[&1_i64, &self.steady_now()])
             .await
             .map_err(StoreError::at(STEP))?
         else {
@@ -54,7 +54,8 @@ impl Store {
             Some(error) => {
                 let again = prepared(&tx, AGAIN, STEP).await?;
                 let pause = PAUSE.pause(u32::try_from(attempts).unwrap_or(0) + 1);
-                tx.execute(&again, &[&id, &error.names, &error.words, &millis(pause)])
+                let (pause, now) = (millis(pause), self.steady_now());
+                tx.execute(&again, &[&id, &error.names, &error.words, &pause, &now])
                     .await
                     .map_err(StoreError::at(STEP))?;
             }

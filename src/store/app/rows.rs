@@ -16,7 +16,7 @@ use crate::store::{Sql, StoreError, prepared};
 static HOLD_ATTEMPT: &Sql = sql!("sql/attempt_hold.sql");
 static WRITE_SENT: &Sql = sql!("sql/write_sent.sql");
 static WRITE_MESSAGES: &Sql = sql!("sql/write_messages.sql");
-static TELL_STATUSES: &Sql = sql!("sql/tell_statuses.sql");
+static WRITE_STATUSES_OF_GROUP: &Sql = sql!("sql/write_statuses_of_group.sql");
 static WRITE_STATUSES: &Sql = sql!("sql/write_statuses.sql");
 
 /// A write into the app's tables. Kept as JSON in the outbox, so its fields must not change.
@@ -157,7 +157,7 @@ async fn hold_attempt(tx: &Transaction<'_>, delivered: &Delivered) -> Result<(),
 
 /// Updates the app's rows of sent messages to the statuses that their attempts have reached. What
 /// the app refuses, or has locked, is in the outbox afterwards.
-pub(in crate::store) async fn tell_statuses(
+pub(in crate::store) async fn write_statuses_of_group(
     tx: &Transaction<'_>,
     reached: &[(MessageId, &str)],
 ) -> Result<(), StoreError> {
@@ -166,8 +166,10 @@ pub(in crate::store) async fn tell_statuses(
     }
     let messages: Vec<Uuid> = reached.iter().map(|(message, _)| message.0).collect();
     let sids: Vec<&str> = reached.iter().map(|(_, sid)| *sid).collect();
-    let row = call_for_statuses(tx, TELL_STATUSES, &[&messages, &sids]).await?;
-    let refusal: Option<String> = row.try_get(0).map_err(StoreError::unreadable(TELLING))?;
+    let row = call_for_statuses(tx, WRITE_STATUSES_OF_GROUP, &[&messages, &sids]).await?;
+    let refusal: Option<String> = row
+        .try_get(0)
+        .map_err(StoreError::unreadable(WRITING_STATUSES))?;
     if let Some(refusal) = refusal {
         tracing::warn!(
             error = refusal,
@@ -183,17 +185,17 @@ pub(in crate::store) async fn write_status_again(
     sid: &str,
 ) -> Result<Option<Refusal>, StoreError> {
     let row = call_for_statuses(tx, WRITE_STATUSES, &[&[sid].as_slice()]).await?;
-    Refusal::read(&row, TELLING)
+    Refusal::read(&row, WRITING_STATUSES)
 }
 
-const TELLING: &str = "telling the app's tables of receipts";
+const WRITING_STATUSES: &str = "writing delivery statuses to the app's tables";
 
 async fn call_for_statuses(
     tx: &Transaction<'_>,
     sql: &'static Sql,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Row, StoreError> {
-    let statement = prepared(tx, sql, TELLING).await?;
+    let statement = prepared(tx, sql, WRITING_STATUSES).await?;
     let row = tx.query_one(&statement, parameters).await;
-    row.map_err(StoreError::at(TELLING))
+    row.map_err(StoreError::at(WRITING_STATUSES))
 }

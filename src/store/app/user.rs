@@ -47,7 +47,7 @@ pub struct Draft<'a> {
 }
 
 /// Templates that are listed where none has the requested name.
-const TEMPLATES_TOLD: i32 = 10;
+const TEMPLATES_SHOWN: i32 = 10;
 
 /// A template, as requested by name.
 #[derive(Clone)]
@@ -68,6 +68,43 @@ impl<C: Borrow<Client>> UserSession<C> {
 
     fn client(&self) -> &Client {
         self.0.borrow()
+    }
+
+    /// Does `work` in a transaction, so that nobody sees what it writes before all of it is done. What fails, or is not
+    /// to be kept, is rolled back.
+    pub async fn at_once<T, E>(
+        &self,
+        is_kept: bool,
+        work: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<Result<T, E>, StoreError> {
+        let failed = StoreError::at("scheduling a message");
+        let client = self.client();
+        client.batch_execute("begin").await.map_err(&failed)?;
+        let done = work().await;
+        let end = if is_kept && done.is_ok() {
+            "commit"
+        } else {
+            "rollback"
+        };
+        client.batch_execute(end).await.map_err(&failed)?;
+        Ok(done)
+    }
+
+    /// Does in such a transaction what may fail without the rest.
+    pub async fn apart<T>(
+        &self,
+        work: impl AsyncFnOnce() -> Result<T, StoreError>,
+    ) -> Result<Result<T, StoreError>, StoreError> {
+        let failed = StoreError::at("scheduling a message");
+        let client = self.client();
+        let savepoint = "savepoint apart";
+        client.batch_execute(savepoint).await.map_err(&failed)?;
+        let done = work().await;
+        if done.is_err() {
+            let undo = "rollback to savepoint apart";
+            client.batch_execute(undo).await.map_err(&failed)?;
+        }
+        Ok(done)
     }
 
     /// Schedules a message with everything that a person may set; `None`: a trigger of the app's
@@ -105,7 +142,7 @@ impl<C: Borrow<Client>> UserSession<C> {
         const STEP: &str = "looking for a template";
         let rows = self
             .client()
-            .query(TEMPLATES.text(), &[&named, &TEMPLATES_TOLD])
+            .query(TEMPLATES.text(), &[&named, &TEMPLATES_SHOWN])
             .await
             .map_err(StoreError::at(STEP))?;
         let read = |row: &Row| -> Result<Named, tokio_postgres::Error> {

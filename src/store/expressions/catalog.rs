@@ -5,10 +5,11 @@ pub(super) const IS_WITHOUT_COLUMN: &str = "(e.name = 'zzz_punctual_media'
       and not exists (select from pg_catalog.pg_attribute a
                        where a.attrelid = $oid and a.attname = 'media_url' and not a.attisdropped))";
 
-/// The source of a function, prepared for a search: in lower case, without comments and literals, and with no
-/// space before a parenthesis.
+/// The source of a function, also of one with a body in standard SQL, prepared for a search: in lower case, without
+/// comments and literals, and with no space before a parenthesis.
 pub(super) const PLAIN_SOURCE: &str =
-    "regexp_replace(regexp_replace(regexp_replace(regexp_replace(lower($prosrc),
+    "regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+       lower(coalesce(nullif($prosrc, ''), pg_get_function_sqlbody($oid))),
      '/\\*.*?\\*/', ' ', 'g'), '--[^\n]*', ' ', 'g'), '''[^'']*''', '''''', 'g'), '\\s+\\(', '(', 'g')";
 
 /// Whether this row's `source` calls the function `p`.

@@ -10,6 +10,7 @@ const PLAIN: &[&str] = &[
     "send_before",
     "from_number",
     "channel",
+    "account",
     "template_id",
     "message_type",
     "priority",
@@ -22,12 +23,19 @@ const PLAIN: &[&str] = &[
     "cancel_reason",
 ];
 
-/// Columns that say who the recipient is, or what they are told. `punctual.erase` removes them from the history. What
+/// Columns that say who the recipient is, or what they are sent. `punctual.erase` removes them from the history. What
 /// the app blanks is not kept, nor are these columns of a row that is deleted: who does that wants them gone.
-const PERSONAL: &[&str] = &["to_number", "body", "template_vars", "dedup_key", "user_id"];
+const PERSONAL: &[&str] = &[
+    "to_number",
+    "subject",
+    "body",
+    "template_vars",
+    "dedup_key",
+    "user_id",
+];
 
 /// Those of the personal columns that have the text.
-const TEXTS: &[&str] = &["body", "template_vars"];
+const TEXTS: &[&str] = &["subject", "body", "template_vars"];
 
 /// Appends one of these; `false`: it is none of them.
 pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) -> bool {
@@ -82,7 +90,8 @@ const fn values<const N: usize>(alias: &[u8], is_old: bool, out: &mut Text<N>) {
         if is_old && is_personal {
             out.row("case when n.", b"");
             out.row(column, b"");
-            out.row("::text <> '' then ", b"");
+            // What a JSON column has in place of an empty text.
+            out.row("::text not in ('', '{}', '[]', 'null') then ", b"");
         }
         out.row("$", alias);
         out.row(column, b"");

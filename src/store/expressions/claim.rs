@@ -5,6 +5,9 @@ use super::{Text, cut, cut_from, lists};
 /// What a claim does with the messages that it has locked: the same whether they have a pace or not.
 const CLAIM: &str = include_str!("../path/sql/claim.sql");
 
+/// A number as the opt-outs have it once it is forgotten. Null while none is: the key is read once a statement.
+const FORGOTTEN_NUMBER: &str = "'#' || encode(sha256((select k.key from punctual.number_key k) || convert_to($their_number, 'UTF8')), 'hex')";
+
 /// Appends one of these; `false`: it is none of them.
 pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) -> bool {
     match name {
@@ -13,14 +16,59 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
         // statement.
         b"pause_keys" => lists::pause_keys(alias, out),
         b"paused_until" => lists::paused_until(alias, out),
-        // Whether a message waits for a slot of a pace; parts after the first do not. While there are no paces
-        // this is one probe a statement.
-        b"has_pace" => out.row(
-            "case when exists (select from punctual.paces) then $parts_done = 0 and exists (
-               select from punctual.paces pace
-                where pace.scope = 'campaign' and pace.what = $campaign_id::text) else false end",
-            alias,
+        // From when the allowed lateness of a message counts that was sent and is tried again: as `late_from!`, or from
+        // the end of a pause; if it waited for a pace, from the start of its first request, in its slot.
+        b"late_since" => {
+            out.row("greatest(", b"");
+            super::put(b"late_from", alias, out);
+            out.row(", ", b"");
+            lists::paused_until(alias, out);
+            out.row(", case when ", b"");
+            super::pace::put(b"has_pace", alias, out);
+            out.row(
+                " then (
+               select min(first.started_at) from punctual.attempts first
+                where first.message_id = $id and first.started_at >= ",
+                alias,
+            );
+            super::put(b"wanted_at", alias, out);
+            out.row(") end)", b"");
+        }
+        // What the pauses in force stop, who made them, and why.
+        b"paused_by" => {
+            out.row(
+                "(select string_agg(format('%s, by %s', replace(p.scope, '_', ' '), p.who) || coalesce(': ' || p.why, ''), '; '
+                             order by p.scope)
+             from (values ",
+                b"",
+            );
+            lists::pause_keys(alias, out);
+            out.row(
+                ") as key (scope, what)
+             join punctual.pauses p on p.scope = key.scope and p.what = key.what and p.until > clock_timestamp())",
+                b"",
+            );
+        }
+        // The default sender of the instance that was heard last; null: none says it.
+        b"published_sender" => out.row(
+            "(select i.state -> 'rules' ->> 'sender' from punctual.instances i
+               where i.stopped_at is null and i.state is not null order by i.heartbeat_at desc limit 1)",
+            b"",
         ),
+        // Whether a pause stops a message that is among those the statement names `stopped`: for statements that pass
+        // over many messages, which would probe the pauses for each of them.
+        b"is_stopped" => lists::is_stopped(alias, out),
+        // Whether the opt-out `s` is this recipient's from this sender. One that was forgotten (forget.sql) is known by
+        // its hash.
+        b"is_opted_out" => {
+            out.row("(s.their_number = any (array[$their_number, ", alias);
+            out.row(FORGOTTEN_NUMBER, alias);
+            out.row(
+                "])\n              and (s.our_number is null or s.our_number = $our_number))",
+                alias,
+            );
+        }
+        b"forgotten_number" => out.row(FORGOTTEN_NUMBER, alias),
         // Written after the quarantine began (WRITTEN_AFTER in proof/quarantine.rs), it is not in it. The statement
         // names the quarantine.
         b"is_quarantined" => {
@@ -44,10 +92,18 @@ pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Tex
                order by kept.outcome = 'accepted' desc nulls last, kept.number desc limit 1)",
             alias,
         ),
+        // Whether a message can follow what it has missed now, by the first of the changes: `m` is the message. What
+        // was sent and is not put back within three days will not be.
+        b"can_follow" => out.row(
+            "(m.id is null or m.status not in ('sending', 'unconfirmed', 'sent')
+            or m.status = 'sent' and $noted_at < pg_catalog.clock_timestamp() - interval '3 days')
+       and not exists (select from punctual.missed_event_changes o where o.message_id = $message_id and o.id < $id)",
+            alias,
+        ),
         // The parts of claim.sql after the messages are chosen, for claim_paced.sql.
         b"claim_steps" => out.append(cut(CLAIM, "-- Steps:\n", "-- Result:\n")),
         b"claim_result" => out.append(cut_from(CLAIM, "-- Result:\n")),
-        _ => return false,
+        _ => return super::pace::put(name, alias, out),
     }
     true
 }

@@ -1,5 +1,8 @@
 //! What is wrong with the shape of a row, for the check of the app's inserts and for doctor.
 
+use super::Text;
+use crate::provider::TEXTS;
+
 /// What divides a text into parts, before a daemon has said: [`SEPARATOR`](crate::message::parts::SEPARATOR).
 macro_rules! separator {
     () => {
@@ -7,11 +10,58 @@ macro_rules! separator {
     };
 }
 
+/// Whether a column without white space is no e-mail address. `\x24` is the dollar sign, which stands for the alias
+/// here.
+macro_rules! no_email {
+    ($column:literal) => {
+        concat!(
+            "(length(",
+            trimmed!($column),
+            ") > 254 or ",
+            trimmed!($column),
+            " !~ ('^[A-Za-z0-9.!#\\x24%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?' || '(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+\\Z'))"
+        )
+    };
+}
+
 pub(super) const SEPARATOR: &str = separator!();
 
-/// Why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with what the
+/// Appends why a message cannot be sent, by its shape; null: it can. `tests/pg/validate.rs` compares it with what the
 /// daemon accepts. Zones are those of the daemon's zone data, once a daemon has run.
-pub(super) const FAULT: &str = concat!(
+pub(super) const fn put<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "some thousands"
+    )]
+    const MOST: i32 = TEXTS.max_chars as i32;
+    out.row(BEFORE_POOL, alias);
+    sender_pool(out);
+    out.row(UP_TO_BODY, alias);
+    out.number(MOST);
+    out.row(UP_TO_PART, alias);
+    out.number(MOST);
+    out.row(UP_TO_REASON, alias);
+    out.number(MOST);
+    out.row(REST, alias);
+}
+
+/// One of the forms of a sender, in a regular expression: that of a pool of senders, where the provider has these.
+pub(super) const fn sender_pool<const N: usize>(out: &mut Text<N>) {
+    if let Some(pool) = TEXTS.sender_pools {
+        out.row(pool.prefix, b"");
+        out.row("[0-9a-fA-F]{", b"");
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "some dozens"
+        )]
+        out.number(pool.digits as i32);
+        out.row("}|", b"");
+    }
+}
+
+const BEFORE_POOL: &str = concat!(
     "coalesce(case ",
     channel!(),
     "
@@ -24,9 +74,15 @@ pub(super) const FAULT: &str = concat!(
     trimmed!("$from_number"),
     " <> '' and ",
     trimmed!("$from_number"),
-    " !~ '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|MG[0-9a-fA-F]{32}|(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
-           then 'from_number is neither a number nor a short code, a name or a messaging service'
-         when $template_vars is null and length($body) > 1600
+    " !~ '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|"
+);
+
+const UP_TO_BODY: &str = "(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
+           then 'from_number is neither a number nor a short code, a name or a sender pool'
+         when $template_vars is null and length($body) > ";
+
+const UP_TO_PART: &str = concat!(
+    "
               and (coalesce(strpos($body, nullif(",
     separator!(),
     ", '')), 0) = 0
@@ -34,16 +90,22 @@ pub(super) const FAULT: &str = concat!(
     separator!(),
     ")) as p (part) where length(",
     trimmed!("p.part"),
-    ") > 1600))
-           then 'the body, or a part of it, has more than 1600 characters' end
-       when 'email' then case when length(",
-    trimmed!("$to_number"),
-    ") > 254 or ",
-    trimmed!("$to_number"),
-    // `\x24` is the dollar sign, which stands for the alias here.
-    " !~ ('^[A-Za-z0-9.!#\\x24%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
-             || '(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+\\Z')
-         then 'to_number must be an e-mail address' end
+    ") > "
+);
+
+const UP_TO_REASON: &str = "))
+           then 'the body, or a part of it, has more than ";
+
+const REST: &str = concat!(
+    " characters' end
+       when 'email' then case when ",
+    no_email!("$to_number"),
+    " then 'to_number must be an e-mail address'
+         when ",
+    trimmed!("$from_number"),
+    " <> '' and ",
+    no_email!("$from_number"),
+    " then 'from_number must be the e-mail address of the sender, or null' end
        when 'push' then case when length(",
     trimmed!("$to_number"),
     ") > 2048 or ",
@@ -66,21 +128,28 @@ pub(super) const FAULT: &str = concat!(
     trimmed!("$from_number"),
     " <> '' and ",
     channel!(),
-    " <> 'sms' then 'from_number must be null: only text messages have a sender'
+    " not in ('sms', 'email') then 'from_number must be null: only text messages and e-mails have a sender'
+       when ",
+    channel!(),
+    " in ('email', 'push', 'in_app') and (length(",
+    trimmed!("$subject"),
+    ") > 255 or ",
+    trimmed!("$subject"),
+    " ~ '[\\x01-\\x1F\\x7F-\\x9F]') then 'the subject has more than 255 characters, or a line break'
        when $template_vars is null
             and btrim(case when ",
     channel!(),
     " = 'webhook' then $body else replace($body, ",
     separator!(),
     ", '') end, ",
-    white!(),
+    blank!(),
     ") = '' then 'the body is empty'
        when ",
     trimmed!("$timezone"),
     " <> '' and exists (select from punctual.days)
             and not exists (select from punctual.days d where d.zone = lower(",
     trimmed!("$timezone"),
-    "))
+    " collate \"C\") collate \"default\")
          then 'timezone is not an IANA name, like Europe/Berlin'
      end)"
 );

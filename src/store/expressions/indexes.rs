@@ -5,11 +5,12 @@ use super::{Text, cut};
 /// Where the indexes are defined.
 pub(super) const INDEXES: &str = include_str!("../../../migrations/20261128000004_indexes.sql");
 
-/// And those that came later: of the numbers of pending messages, of campaigns, of lists.
-pub(super) const MORE_INDEXES: [&str; 3] = [
+/// And those that came later: of the numbers of pending messages, of campaigns, of lists, of retries.
+pub(super) const MORE_INDEXES: [&str; 4] = [
     include_str!("../../../migrations/20261128220000_edges.sql"),
     include_str!("../../../migrations/20261129020001_claim_indexes.sql"),
     include_str!("../../../migrations/20261130040001_list_index.sql"),
+    include_str!("../../../migrations/20261130080000_retry_index.sql"),
 ];
 
 /// Appends all of them, as rows for `values`.

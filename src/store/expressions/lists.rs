@@ -3,8 +3,9 @@
 use super::{Text, WHITE};
 use crate::message::facts::Switch;
 use crate::message::status::{Status, Writer, transition};
-use crate::message::{Channel, LedgerOutcome, Stage};
+use crate::message::{Channel, LedgerOutcome, PauseScope, Stage};
 use crate::policy::Rule;
+use crate::provider::OPTED_OUT_CODES;
 
 pub(super) const fn is_channel<const N: usize>(is: Channel, alias: &[u8], out: &mut Text<N>) {
     out.row(channel!(), alias);
@@ -22,6 +23,15 @@ pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N
         at += 1;
     }
     out.byte(b')');
+}
+
+/// What the lane depends on in addition to channel and account.
+pub(super) const fn lane_address<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    out.row("case when ", b"");
+    is_channel(Channel::Webhook, alias, out);
+    out.row(" then $to_number::text when ", alias);
+    is_channel(Channel::Sms, alias, out);
+    out.row(" then $from_number::text end", alias);
 }
 
 /// Whether a rule holds for the row's channel. Channels that are not supported have no rules: such a row fails.
@@ -47,32 +57,73 @@ pub(super) const fn channels<const N: usize>(out: &mut Text<N>) {
     }
 }
 
-/// Whom a message is from. The statement names the default sender `ours.sender`.
+/// Whom a message is from. The statement names the sender of the default account `ours.sender`, and those of the others
+/// `ours.senders`, which it reads once.
 pub(super) const fn sender<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row(
         concat!(
             "coalesce(nullif(",
             trimmed!("$from_number"),
-            ", ''), ours.sender)"
+            ", ''), case when coalesce(",
+            trimmed!("$account"),
+            ", '') in ('', 'default') then ours.sender else ours.senders ->> ",
+            trimmed!("$account"),
+            " end)"
         ),
         alias,
     );
 }
 
-/// What a row may be paused by, as [`Pausable`](crate::message::Pausable) has it.
-pub(super) const fn pause_keys<const N: usize>(alias: &[u8], out: &mut Text<N>) {
-    out.row("('everything', ''), ('lane', ", b"");
-    out.row(channel!(), alias);
-    out.row("), ('sender', ", b"");
-    sender(alias, out);
-    out.row(
-        concat!(
-            "), ('campaign', lower($campaign_id::text)), ('user', $user_id::text), ('message_type', ",
-            trimmed!("$message_type::text"),
-            ")"
+/// What a pause of this scope has to name to stop the row, as [`Pausable`](crate::message::Pausable) has it.
+const fn pause_key<const N: usize>(scope: PauseScope, alias: &[u8], out: &mut Text<N>) {
+    match scope {
+        PauseScope::Everything => out.row("''", alias),
+        PauseScope::Lane => out.row(channel!(), alias),
+        PauseScope::Sender => sender(alias, out),
+        PauseScope::Campaign => out.row(
+            "lower($campaign_id::text collate \"C\") collate \"default\"",
+            alias,
         ),
-        alias,
-    );
+        PauseScope::User => out.row("$user_id::text", alias),
+        PauseScope::MessageType => out.row(trimmed!("$message_type::text"), alias),
+    }
+}
+
+/// What a row may be paused by, as rows for `values`.
+pub(super) const fn pause_keys<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    let mut n = 0;
+    while n < PauseScope::ALL.len() {
+        out.row(if n == 0 { "('" } else { ", ('" }, b"");
+        out.row(PauseScope::ALL[n].as_str(), b"");
+        out.row("', ", b"");
+        pause_key(PauseScope::ALL[n], alias, out);
+        out.byte(b')');
+        n += 1;
+    }
+}
+
+/// The pauses are hashed once a statement, so that a message costs no probe. While everything is paused no message
+/// is looked at.
+pub(super) const fn is_stopped<const N: usize>(alias: &[u8], out: &mut Text<N>) {
+    let mut n = 0;
+    while n < PauseScope::ALL.len() {
+        out.row(if n == 0 { "(" } else { "\n or " }, b"");
+        let scope = PauseScope::ALL[n];
+        if matches!(scope, PauseScope::Everything) {
+            out.row("exists (select from stopped s where s.scope = '", b"");
+        } else {
+            out.row("coalesce(", b"");
+            pause_key(scope, alias, out);
+            out.row(
+                ", '') in (select s.what from stopped s where s.scope = '",
+                b"",
+            );
+        }
+        out.row(scope.as_str(), b"");
+        out.row("')", b"");
+        n += 1;
+    }
+    out.byte(b')');
 }
 
 /// One probe by key for each kind of pause, and none while there is no pause at all.
@@ -224,4 +275,14 @@ pub(super) const fn parts_sent<const N: usize>(alias: &[u8], out: &mut Text<N>) 
         "format('%s of %s parts sent', $parts_done, coalesce($parts_total::text, '?'))",
         alias,
     );
+}
+
+/// Codes of providers for recipients who have opted out, as a list.
+pub(super) const fn opted_out_codes<const N: usize>(out: &mut Text<N>) {
+    let mut n = 0;
+    while n < OPTED_OUT_CODES.len() {
+        out.row(if n == 0 { "" } else { ", " }, b"");
+        out.number(OPTED_OUT_CODES[n]);
+        n += 1;
+    }
 }

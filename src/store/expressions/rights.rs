@@ -1,6 +1,6 @@
 //! The rights of a daemon's role.
 
-/// Of each table, what the daemon's statements do to it, and the columns that they update. `tests/pg/least.rs`
+/// What the daemon's statements do to each table, and the columns that they update. `tests/pg/least.rs`
 /// derives both from the statements. `migrate --role` grants exactly these; without them a daemon does not start.
 pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
        format('%I.%I', n.nspname, c.relname) as name, w.privileges,
@@ -24,20 +24,24 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'receipts', '{SELECT,INSERT}', '{}'),
        ('punctual', 'notes', '{SELECT,INSERT}', '{}'),
        ('punctual', 'history', '{SELECT}', '{}'),
+       ('punctual', 'operator_history', '{SELECT}', '{}'),
        ('punctual', 'opt_replies', '{SELECT,INSERT}', '{}'),
        ('punctual', 'instances', '{SELECT,INSERT}',
         '{started_at,heartbeat_at,stopped_at,beats,journal_incomplete,state}'),
        ('punctual', 'quarantine', '{SELECT,INSERT}', '{due_before,began_at,noticed_by,unaccounted,ended_at}'),
        -- What is to be done, or is true at the moment.
        ('punctual', 'quarantine_cleared', '{SELECT,INSERT,DELETE}', '{}'),
-       ('punctual', 'outbox', '{SELECT,INSERT,DELETE}', '{attempts,next_attempt_at,last_error,app_error}'),
+       ('punctual', 'outbox', '{SELECT,INSERT,DELETE}', '{attempts,next_attempt_at,last_error,app_error,created_at}'),
        ('punctual', 'pauses', '{SELECT,INSERT,DELETE}', '{until,why,who,at}'),
-       ('punctual', 'paces', '{SELECT,INSERT,DELETE}', '{gap_min,gap_max,position,next_at,token,slot,who,at}'),
+       ('punctual', 'paces', '{SELECT,INSERT,DELETE}', '{gap_min,gap_max,burst,position,next_at,token,slot,who,at}'),
        ('punctual', 'suppressions', '{SELECT,INSERT,DELETE}', '{}'),
+       ('punctual', 'number_key', '{SELECT}', '{}'),
        ('punctual', 'daily_counts', '{SELECT,INSERT,DELETE}', '{count,wanted,most,app_left,granted}'),
        ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),
        ('punctual', 'settings', '{SELECT,INSERT}',
-        '{timezone,business_hours,open_from,open_until,validate,part_separator,updated_at}'),
+        '{timezone,business_hours,open_from,open_until,validate,part_separator,account_senders,updated_at}'),
+       ('punctual', 'number_faults', '{SELECT,INSERT,DELETE}', '{fault,due,version,at}'),
+       ('punctual', 'number_checks', '{SELECT,INSERT}', '{until}'),
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),
        ('punctual', 'foreign_writes', '{SELECT}', '{}'),
        ('punctual', 'deleted_events', '{SELECT}', '{}'),

@@ -67,15 +67,16 @@ fn every_switch_is_in_the_lists() {
     }
 }
 
-/// A number is one number in Rust and in SQL.
-#[test]
-fn white_space_is_what_rust_trims() {
-    let text = Text::<300>::of("white!()");
-    let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
-    let inside = text.strip_prefix("E'").unwrap().strip_suffix('\'').unwrap();
+/// The characters of a literal with escapes, in order.
+fn named(literal: &str) -> Vec<char> {
+    let inside = literal
+        .strip_prefix("E'")
+        .unwrap()
+        .strip_suffix('\'')
+        .unwrap();
+    let code = |hex: &str| char::from_u32(u32::from_str_radix(hex, 16).unwrap()).unwrap();
     let mut named: Vec<char> = Vec::new();
     for part in inside.split('\\') {
-        let code = |hex: &str| char::from_u32(u32::from_str_radix(hex, 16).unwrap()).unwrap();
         match part.split_at_checked(1) {
             None => {}
             Some((" ", "")) => named.push(' '),
@@ -88,10 +89,26 @@ fn white_space_is_what_rust_trims() {
         }
     }
     named.sort_unstable();
+    named
+}
+
+#[test]
+fn what_is_blank_is_so_in_rust_and_in_sql() {
+    let blank: Vec<char> = (char::MIN..=char::MAX)
+        .filter(|c| crate::message::parts::is_blank(c.encode_utf8(&mut [0; 4])))
+        .collect();
+    assert_eq!(named(blank!()), blank);
+}
+
+/// A number is one number in Rust and in SQL.
+#[test]
+fn white_space_is_what_rust_trims() {
+    let text = Text::<300>::of("white!()");
+    let text = str::from_utf8(&text.bytes[..text.len]).unwrap();
     let white: Vec<char> = (char::MIN..=char::MAX)
         .filter(|c| c.is_whitespace())
         .collect();
-    assert_eq!(named, white);
+    assert_eq!(named(text), white);
     assert!(
         indexes::MORE_INDEXES[0]
             .contains(&format!("btrim(to_number, {})", text.replace('\'', "''")))

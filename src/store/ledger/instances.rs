@@ -48,10 +48,22 @@ pub struct TimesAhead {
     pub claims: u64,
     /// Paces whose next slot it was.
     pub paces: u64,
+    /// Writes that the app's tables had refused.
+    pub outbox: u64,
 }
 
-/// Instances that are distinguished. More than anyone runs; the rest follow later.
-const MEMBERS_MAX: i64 = 64;
+impl TimesAhead {
+    /// The largest of these numbers.
+    pub fn largest(self) -> u64 {
+        self.instances
+            .max(self.claims)
+            .max(self.paces)
+            .max(self.outbox)
+    }
+}
+
+/// Instances that one statement reads: more than anyone runs.
+pub(in crate::store) const INSTANCES_MAX: i64 = 64;
 
 /// Claims read in one statement.
 const BATCH: i64 = 1_000;
@@ -140,7 +152,7 @@ impl Store {
         let client = self.client().await?;
         let members = prepared(&client, MEMBERS, STEP).await?;
         let rows = client
-            .query(&members, &[&millis(silence), &MEMBERS_MAX])
+            .query(&members, &[&millis(silence), &INSTANCES_MAX])
             .await
             .map_err(StoreError::at(STEP))?;
         let (mut all, mut claiming) = (Vec::new(), Vec::new());
@@ -220,7 +232,8 @@ impl Store {
             .map_err(StoreError::at(STEP))
     }
 
-    /// Corrects times that a clock of the database which ran ahead has left in the future, at most so many of each kind.
+    /// Corrects times that a clock of the database which ran ahead has left in the future, at most so many of each
+    /// kind.
     pub async fn correct_times_ahead(&self, most: u32) -> Result<TimesAhead, StoreError> {
         const STEP: &str = "correcting times in the future";
         let client = self.client().await?;
@@ -235,6 +248,7 @@ impl Store {
                 instances: count("instances")?,
                 claims: count("claims")?,
                 paces: count("paces")?,
+                outbox: count("outbox")?,
             })
         };
         read().map_err(StoreError::unreadable(STEP))

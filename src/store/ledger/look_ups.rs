@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 
-use crate::message::{AttemptToken, Channel, MessageId, Moment, ProviderSid};
+use crate::message::{AttemptToken, LaneKey, MessageId, Moment, ProviderSid, Routes};
 use crate::proof::TextKey;
-use crate::proof::matching::{Again, SentText, UnconfirmedRow};
+use crate::proof::matching::{ResendReason, SentText, UnconfirmedRow};
+use crate::store::path::claims::{lane, lane_address};
 use crate::store::path::expiry::RowTimes;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
@@ -27,10 +28,10 @@ pub struct LookUp {
     pub message: MessageId,
     /// The attempt.
     pub token: AttemptToken,
-    /// The channel of the message; that of text messages, if its row is gone.
-    pub channel: Channel,
+    /// Its lane; that of the text messages of the default account, if its row is gone.
+    pub lane: LaneKey,
     /// What is looked up.
-    pub about: About,
+    pub about: LookUpSubject,
     /// Responses so far.
     pub asked: u32,
     /// When its outcome became uncertain or it was accepted: the request was over, or its instance
@@ -44,7 +45,7 @@ pub struct LookUp {
 
 /// What the provider is queried for.
 #[derive(Clone, Debug)]
-pub enum About {
+pub enum LookUpSubject {
     /// The status of the message that it has under this id.
     Sid(ProviderSid),
     /// Whether it has the message at all.
@@ -76,7 +77,7 @@ impl std::fmt::Debug for UncertainAttempt {
 
 /// The result of one look-up.
 #[derive(Clone, Debug)]
-pub struct Noted {
+pub struct LookUpNote {
     /// Responses so far.
     pub asked: u32,
     /// When it is looked up again; `None`: never.
@@ -91,7 +92,7 @@ pub struct PutBack<'a> {
     /// The look-up that found nothing.
     pub look_up: &'a LookUp,
     /// What permits it.
-    pub by: Again,
+    pub by: ResendReason,
     /// Why, for people.
     pub sentence: String,
 }
@@ -110,17 +111,25 @@ impl Store {
         let client = self.client().await?;
         let take = prepared(&client, TAKE, STEP).await?;
         let rows = client
-            .query(&take, &[&limit(in_doubt), &limit(accepted), &millis(hold)])
+            .query(
+                &take,
+                &[
+                    &limit(in_doubt),
+                    &limit(accepted),
+                    &millis(hold),
+                    &PgTimestamp(now),
+                ],
+            )
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()
-            .map(|row| read_look_up(row, now))
+            .map(|row| read_look_up(row, now, &self.routes))
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
     }
 
     /// Records their results. Attempts that are locked are left out, and looked up again later.
-    pub async fn looked_up(&self, done: &[(&LookUp, Noted)]) -> Result<(), StoreError> {
+    pub async fn looked_up(&self, done: &[(&LookUp, LookUpNote)]) -> Result<(), StoreError> {
         const STEP: &str = "recording the results of look-ups";
         if done.is_empty() {
             return Ok(());
@@ -139,7 +148,17 @@ impl Store {
         let client = self.client().await?;
         let statement = prepared(&client, DONE, STEP).await?;
         client
-            .execute(&statement, &[&tokens, &reserved, &asked, &pauses, &notes])
+            .execute(
+                &statement,
+                &[
+                    &tokens,
+                    &reserved,
+                    &asked,
+                    &pauses,
+                    &notes,
+                    &self.steady_now(),
+                ],
+            )
             .await
             .map_err(StoreError::at(STEP))?;
         Ok(())
@@ -245,19 +264,19 @@ pub(super) fn text_key(kept: Option<Vec<u8>>) -> Option<TextKey> {
     kept?.try_into().ok().map(TextKey)
 }
 
-fn read_look_up(row: &Row, now: Moment) -> Result<LookUp, tokio_postgres::Error> {
+fn read_look_up(row: &Row, now: Moment, routes: &Routes) -> Result<LookUp, tokio_postgres::Error> {
     let outcome: &str = row.try_get("outcome")?;
     let sid: Option<String> = row.try_get("provider_sid")?;
     let about = match (outcome, sid) {
-        ("unknown", _) => About::Uncertain(read_uncertain(row)?),
-        (_, Some(sid)) => About::Sid(ProviderSid(sid)),
-        (_, None) => About::Nothing,
+        ("unknown", _) => LookUpSubject::Uncertain(read_uncertain(row)?),
+        (_, Some(sid)) => LookUpSubject::Sid(ProviderSid(sid)),
+        (_, None) => LookUpSubject::Nothing,
     };
     let asked: i32 = row.try_get("lookups")?;
     Ok(LookUp {
         message: MessageId(row.try_get("message_id")?),
         token: AttemptToken(row.try_get("token")?),
-        channel: Channel::of(row.try_get("channel")?),
+        lane: lane(row, lane_address(row)?, routes)?,
         about,
         asked: u32::try_from(asked).unwrap_or(0),
         asked_since: row.try_get::<_, PgTimestamp>("asked_since")?.0,

@@ -1,6 +1,8 @@
-//! `punctual.*`: the attempts and their outcomes. Receipts, status look-ups, recovery and manual
-//! decisions are all recorded here.
+//! `punctual.*`: the attempts and their outcomes, by receipts, look-ups, recovery and manual decisions too; opt-outs;
+//! the days and settings by which functions and views of the database judge.
 
+pub(in crate::store) mod days;
+pub mod forget;
 pub(in crate::store) mod instances;
 pub mod look_ups;
 pub mod quarantine;
@@ -8,4 +10,6 @@ pub mod receipts;
 mod recovery;
 pub mod resolve;
 pub mod retention;
+mod settings;
 pub mod story;
+pub(in crate::store) mod suppressions;

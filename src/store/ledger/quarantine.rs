@@ -7,8 +7,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::look_ups::text_key;
-use crate::message::{AttemptToken, Channel, InstanceId, MessageId, Moment};
+use crate::message::{AttemptToken, InstanceId, MessageId, Moment, Routes};
 use crate::proof::quarantine::QuarantinedRow;
+use crate::store::path::claims::lane;
 use crate::store::session::lineage::{Lineage, Quarantine};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
@@ -167,7 +168,7 @@ impl Store {
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()
-            .map(read)
+            .map(|row| read(row, &self.routes))
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
     }
@@ -202,7 +203,7 @@ impl Store {
     }
 }
 
-fn read(row: &Row) -> Result<QuarantinedRow, tokio_postgres::Error> {
+fn read(row: &Row, routes: &Routes) -> Result<QuarantinedRow, tokio_postgres::Error> {
     Ok(QuarantinedRow {
         id: MessageId(row.try_get("id")?),
         to: row.try_get("number")?,
@@ -213,6 +214,6 @@ fn read(row: &Row) -> Result<QuarantinedRow, tokio_postgres::Error> {
             .try_get::<_, Option<PgTimestamp>>("touched")?
             .map(|at| at.0),
         version: row.try_get("version")?,
-        channel: Channel::of(row.try_get("channel")?),
+        lane: lane(row, row.try_get("from_number")?, routes)?,
     })
 }

@@ -132,8 +132,10 @@ impl Store {
         let merged = merge(std::mem::take(&mut group.standings), &located, allowed);
         let moved = self.write(&tx, &merged, &group.app_messages).await?;
         let doubled = doubled(&tx, &merged).await?;
-        write_app_rows(&tx, &merged, &moved, &group.app_messages).await?;
+        write_app_rows(&tx, &merged, &moved.at, &group.app_messages).await?;
         tx.commit().await.map_err(StoreError::at(STEP))?;
+        let without_effect: Vec<_> = moved.without_effect.into_iter().collect();
+        self.effects.note(&without_effect, merged.rows.len());
         for token in doubled {
             if let Some(write) = merged.attempts.get(&token) {
                 self.doubled(write.message, token);
@@ -199,7 +201,7 @@ async fn write_app_rows(
         }
     }
     rows::write_behind_savepoint(tx, &whole).await?;
-    rows::tell_statuses(tx, &statuses).await
+    rows::write_statuses_of_group(tx, &statuses).await
 }
 
 /// The numbers are the provider's, because what was sent is not known here.

@@ -78,9 +78,9 @@ impl Store {
         let tokens: Vec<Uuid> = attempts.iter().map(|a| a.token.0).collect();
         let reasons: Vec<&str> = attempts.iter().map(|a| a.reason.as_str()).collect();
         let client = self.client().await?;
-        let give_back = prepared(&client, UNBEGUN, STEP).await?;
+        let release = prepared(&client, UNBEGUN, STEP).await?;
         let rows = client
-            .query(&give_back, &[&ids, &tokens, &reasons])
+            .query(&release, &[&ids, &tokens, &reasons])
             .await
             .map_err(StoreError::at(STEP))?;
         rows.iter()

@@ -13,13 +13,13 @@ static ROW: &Sql = sql!("sql/resolve_row.sql");
 static SID: &Sql = sql!("sql/resolve_sid.sql");
 static LEDGER: &Sql = sql!("sql/resolve_ledger.sql");
 static MOVE: &Sql = sql!("sql/resolve_move.sql");
-static TELL: &Sql = sql!("sql/tell_ids.sql");
+static NOTIFY: &Sql = sql!("sql/notify_ids.sql");
 
 const STEP: &str = "resolving an unconfirmed message";
 
 /// A manual decision about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// The provider accepted it, under this sid if it is known.
     Sent(Option<ProviderSid>),
     /// It is to be sent again, now.
@@ -28,7 +28,7 @@ pub enum Verdict {
     Cancel,
 }
 
-impl Verdict {
+impl Decision {
     /// The row's new status.
     pub const fn status(&self) -> Status {
         match self {
@@ -75,7 +75,7 @@ impl Store {
     pub async fn resolve(
         &self,
         id: MessageId,
-        verdict: &Verdict,
+        decision: &Decision,
         by: &str,
     ) -> Result<Resolved, StoreError> {
         let mut client = self.client().await?;
@@ -86,16 +86,16 @@ impl Store {
         if row.status != Status::Unconfirmed.as_str() {
             return Ok(Resolved::NotInDoubt(row.status));
         }
-        let sid = match verdict {
-            Verdict::Sent(sid) => sid.as_ref().map(|sid| sid.0.as_str()),
-            Verdict::Resend | Verdict::Cancel => None,
+        let sid = match decision {
+            Decision::Sent(sid) => sid.as_ref().map(|sid| sid.0.as_str()),
+            Decision::Resend | Decision::Cancel => None,
         };
         if let Some(sid) = sid
             && is_anothers(&tx, sid, id).await?
         {
             return Ok(Resolved::SidTaken);
         }
-        let is_sent = matches!(verdict, Verdict::Sent(_));
+        let is_sent = matches!(decision, Decision::Sent(_));
         let who = format!("person: {by}");
         let ask_ms = self.look_up_after.map(millis);
         let ledger = prepared(&tx, LEDGER, STEP).await?;
@@ -103,16 +103,16 @@ impl Store {
             .await
             .map_err(StoreError::at(STEP))?;
         let statement = prepared(&tx, MOVE, STEP).await?;
-        let status = verdict.status().as_str();
+        let status = decision.status().as_str();
         let moved = tx
-            .query_one(&statement, &[&id.0, &status, &sid, &verdict.sentence(by)])
+            .query_one(&statement, &[&id.0, &status, &sid, &decision.sentence(by)])
             .await
             .map_err(StoreError::at(STEP))?;
         let read = || Ok((moved.try_get("now")?, moved.try_get("goes_on")?));
         let (now, goes_on): (PgTimestamp, bool) = read().map_err(StoreError::unreadable(STEP))?;
-        match verdict {
-            Verdict::Sent(_) if !row.has_app_rows => {}
-            Verdict::Sent(_) => {
+        match decision {
+            Decision::Sent(_) if !row.has_app_rows => {}
+            Decision::Sent(_) => {
                 let sid = sid.unwrap_or_default().to_owned();
                 let LockedRow {
                     conversation,
@@ -124,11 +124,11 @@ impl Store {
                 let written = Delivered::proven(id, conversation, to, from, body, sid, now.0);
                 rows::write_behind_savepoint(&tx, &[written]).await?;
             }
-            Verdict::Resend | Verdict::Cancel => {}
+            Decision::Resend | Decision::Cancel => {}
         }
-        if goes_on || *verdict == Verdict::Resend {
-            let tell = prepared(&tx, TELL, STEP).await?;
-            tx.execute(&tell, &[&id.0])
+        if goes_on || *decision == Decision::Resend {
+            let notify = prepared(&tx, NOTIFY, STEP).await?;
+            tx.execute(&notify, &[&id.0])
                 .await
                 .map_err(StoreError::at(STEP))?;
         }

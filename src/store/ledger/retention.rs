@@ -7,7 +7,8 @@ use crate::store::{Sql, Store, StoreError, prepared};
 
 static RETAIN: &Sql = sql!("sql/retain.sql");
 
-/// What is walked through, in this order. The attempts first, because whatever else there is of a message goes with them.
+/// What is walked through, in this order. The attempts first, because whatever else there is of a message goes with
+/// them.
 const PARTS: [&str; 5] = ["attempts", "receipts", "notes", "history", "rest"];
 
 /// Where a walk has come to.

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
+use utoipa::ToSchema;
 
 use crate::forecast::Forecast;
 use crate::message::segments::Segments;
@@ -27,8 +28,8 @@ mod read;
 pub use change::{StoryChange, StoryEdit};
 pub use next::StoryHold;
 
-/// See the module.
-#[derive(Clone, Debug, Serialize)]
+/// Everything known of one message.
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Story {
     /// The message.
     pub id: MessageId,
@@ -48,14 +49,14 @@ pub struct Story {
     pub timer: Option<serde_json::Value>,
     /// That it is in quarantine after a restore, if a daemon was queried.
     pub hold: Option<StoryHold>,
-    /// Of a pending message: what will happen to it, by what is known.
+    /// What will happen to it if it is pending, by what is known.
     pub forecast: Option<Forecast>,
     /// What happens next, as a sentence.
     pub next: String,
 }
 
 /// The row of a message, as far as it may be shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryRow {
     pub status: String,
@@ -90,7 +91,7 @@ pub struct StoryRow {
     pub max_attempts: Option<i32>,
     pub version: i64,
     pub in_doubt: Option<String>,
-    /// What has the pace that it waits for, or waited for, like `campaign ID`.
+    /// What has the paces that it waits for, or waited for, like `campaign ID and sender +1555•••006`.
     pub pace: Option<String>,
     /// What is entered as the recipient's zone and is not valid.
     pub warnings: Vec<String>,
@@ -104,7 +105,7 @@ impl StoryRow {
 }
 
 /// One attempt, as the ledger has it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryAttempt {
     pub number: i32,
@@ -134,7 +135,7 @@ pub struct StoryAttempt {
 }
 
 /// One report of the provider's.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryReceipt {
     /// Which attempt it is about.
@@ -150,7 +151,7 @@ pub struct StoryReceipt {
 }
 
 /// A change that came too late.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryNote {
     pub at: Moment,
@@ -158,7 +159,7 @@ pub struct StoryNote {
 }
 
 /// One write that waits.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct StoryWrite {
     pub attempts: i32,

@@ -1,16 +1,16 @@
 //! What a person does to messages: cancel, reschedule, retry, resolve. To one, or to all of a filter once the number of
 //! messages that it has is confirmed.
 //!
-//! Changes are made as the app makes them, so that the guard and the notifications apply; only what resolves an uncertain
-//! outcome is Punctual's own change.
+//! Changes are made as the app makes them, so that the guard and the notifications apply; only what resolves an
+//! uncertain outcome is Punctual's own change.
 
 use uuid::Uuid;
 
 use super::OperatorError;
-use crate::message::filter::Place;
+use crate::message::filter::PageStart;
 use crate::message::{Filter, MessageId, Moment, Status};
 use crate::store::halving::Halving;
-use crate::store::ledger::resolve::{Resolved, Verdict};
+use crate::store::ledger::resolve::{Decision, Resolved};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
@@ -41,7 +41,7 @@ pub enum Act {
     /// Failed messages are to be sent after all: at this time, or now.
     Retry(Option<Moment>),
     /// Unconfirmed messages are settled.
-    Resolve(Verdict),
+    Resolve(Decision),
 }
 
 /// Another time for messages.
@@ -50,7 +50,12 @@ pub enum NewTime {
     /// This one.
     At(Moment),
     /// Each by so many microseconds later, or earlier.
-    By(i64),
+    By {
+        /// Negative: earlier.
+        us: i64,
+        /// Whether its new time may have passed: then it is sent at once. Without it such a message is skipped.
+        past_ok: bool,
+    },
 }
 
 impl Act {
@@ -171,9 +176,11 @@ impl Store {
         let mut done = Done::default();
         if let Act::Resolve(verdict) = act {
             for id in ids {
-                let resolved = self.resolve(MessageId(id), verdict, who.as_str()).await;
-                let resolved = resolved.map_err(|error| interrupted(error, done))?;
-                done.changed += u64::from(resolved == Resolved::Done);
+                match self.resolve(MessageId(id), verdict, who.as_str()).await {
+                    Ok(resolved) => done.changed += u64::from(resolved == Resolved::Done),
+                    Err(error) if error.is_about_a_row() => {}
+                    Err(error) => return Err(interrupted(error, done)),
+                }
             }
         } else {
             let mut groups = Halving::new(&ids, BATCH);
@@ -206,7 +213,7 @@ impl Store {
             ..filter.clone()
         };
         let searched = self.searched(&filter).await?;
-        let (mut ids, mut after): (Vec<Uuid>, Option<Place>) = (Vec::new(), None);
+        let (mut ids, mut after): (Vec<Uuid>, Option<PageStart>) = (Vec::new(), None);
         loop {
             let stretch = self
                 .stretch(&filter, searched.clone(), after, STRETCH)
@@ -238,11 +245,11 @@ impl Store {
             }
             Act::Reschedule(to) => {
                 let statement = prepared(&tx, RESCHEDULE, STEP).await?;
-                let (at, by) = match *to {
-                    NewTime::At(at) => (Some(PgTimestamp(at)), None),
-                    NewTime::By(us) => (None, Some(us)),
+                let (at, by, past_ok) = match *to {
+                    NewTime::At(at) => (Some(PgTimestamp(at)), None, true),
+                    NewTime::By { us, past_ok } => (None, Some(us), past_ok),
                 };
-                tx.execute(&statement, &[&ids, &at, &by]).await
+                tx.execute(&statement, &[&ids, &at, &by, &past_ok]).await
             }
             Act::Retry(at) => {
                 let statement = prepared(&tx, RETRY, STEP).await?;
@@ -269,20 +276,26 @@ impl Store {
             (Some(Status::Pending), Act::Retry(_)) => {
                 "is pending: it will be sent without that; to send it at once, reschedule it"
             }
-            (Some(Status::Pending), _) => "is pending, but another transaction holds it; try again",
+            (Some(Status::Pending), Act::Reschedule(NewTime::By { past_ok: false, .. })) => {
+                "is pending, and was not changed: its new time would have passed (past_ok accepts that), or another \
+                 transaction has locked it"
+            }
+            (Some(Status::Pending), _) => {
+                "is pending, but another transaction has locked it, or this role may not change it; try again"
+            }
             (Some(Status::Sending), _) => "is being sent this moment",
             (Some(Status::Unconfirmed), _) => {
-                "is unconfirmed: whether it was sent is not known; settle it with `punctual resolve`"
+                "is unconfirmed: whether it was sent is not known; resolve it"
             }
             (Some(Status::Sent | Status::Delivered), _) => {
                 "was already sent; to send it again, schedule a new one"
             }
             (Some(Status::Failed), Act::Retry(_)) => {
-                "has failed, but may have been accepted before: sending it again could text twice. To send it \
-                 nevertheless, schedule a new one"
+                "has failed, and was not changed: it may have been accepted before, or another transaction has locked it; \
+                 its history shows its attempts"
             }
             (Some(Status::Failed), Act::Cancel) => "has already failed; there is nothing to cancel",
-            (Some(Status::Failed), _) => "has failed; to send it after all, use `punctual retry`",
+            (Some(Status::Failed), _) => "has failed; to send it after all, retry it",
             (Some(Status::Cancelled), _) => {
                 "is cancelled; to send it after all, set its status to 'pending'"
             }

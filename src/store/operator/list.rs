@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::OperatorError;
 use super::walk::{Walk, signed};
-use crate::message::filter::{Place, Search};
-use crate::message::{Address, Channel, Filter, MessageId, Moment};
+use crate::forecast::Forecast;
+use crate::message::filter::{PageStart, Search};
+use crate::message::{Address, Channel, Filter, MessageId, Moment, Status};
+use crate::store::forecast::Assumed;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, prepared};
 
@@ -23,19 +26,22 @@ const READ_MAX: usize = 5_000;
 /// How many messages the beginning of an id may have.
 const FOUND_MAX: usize = 1_000;
 
+/// How many stretches are read in search of a recipient, which has no index.
+const STRETCHES_MAX: usize = 20;
+
 /// Which part of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Paging {
     /// The rows of a page.
     pub limit: usize,
     /// Where the page begins; `None`: at the beginning of the list.
-    pub after: Option<Place>,
+    pub after: Option<PageStart>,
     /// Whether numbers and texts are shown; else numbers are masked, and texts left out.
     pub reveals: bool,
 }
 
 /// A part of a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Page {
     /// The messages. A page may have fewer than were requested, even none, and yet not be the last: where few messages
     /// match, it ends after it has read so many.
@@ -45,7 +51,7 @@ pub struct Page {
 }
 
 /// A message in a list.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the columns of the table, by their names")]
 pub struct Listed {
     pub id: MessageId,
@@ -73,6 +79,9 @@ pub struct Listed {
     pub cancelled_at: Option<Moment>,
     /// The provider's id.
     pub sid: Option<String>,
+    /// What will happen to one that is pending; left out unless it was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
 }
 
 /// One row that the walk returns.
@@ -86,7 +95,7 @@ pub(super) struct Stretch {
     /// The rows that match, in the order of the list.
     pub(super) rows: Vec<Walked>,
     /// Where it goes on; `None`: that was all.
-    pub(super) next: Option<Place>,
+    pub(super) next: Option<PageStart>,
 }
 
 impl Store {
@@ -101,6 +110,23 @@ impl Store {
             messages: self.listed(&ids, paging.reveals).await?,
             next: stretch.next.map(|place| place.to_string()),
         })
+    }
+
+    /// Adds to a page what will happen to those of its messages that are pending. It is read for all of them at once.
+    pub async fn foresee(&self, page: &mut Page, assumed: &Assumed) -> Result<(), StoreError> {
+        let pending = page
+            .messages
+            .iter()
+            .filter(|message| message.status == Status::Pending.as_str());
+        let ids: Vec<MessageId> = pending.map(|message| message.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut known = self.forecasts(&ids, assumed).await?;
+        for message in &mut page.messages {
+            message.forecast = known.take(message.id);
+        }
+        Ok(())
     }
 
     /// The ids that a filter searches for; `None`: it does not search by them.
@@ -121,8 +147,12 @@ impl Store {
     }
 
     /// The messages that a person names by the beginning of an id, a sid or a recipient: at most so many, the latest
-    /// first where it is a recipient.
-    pub async fn search(&self, search: &Search, most: usize) -> Result<Vec<MessageId>, StoreError> {
+    /// first where it is a recipient. Too many messages to read are an error.
+    pub async fn search(
+        &self,
+        search: &Search,
+        most: usize,
+    ) -> Result<Vec<MessageId>, OperatorError> {
         let found = match search {
             Search::Id { .. } | Search::Sid(_) => self.found(Some(search), most).await?,
             Search::Recipient(_) => {
@@ -130,8 +160,18 @@ impl Store {
                     search: Some(search.clone()),
                     ..Filter::default()
                 };
-                let stretch = self.stretch(&filter, None, None, most).await?;
-                stretch.rows.into_iter().map(|row| row.id).collect()
+                let (mut found, mut after) = (Vec::new(), None);
+                // To the end: one that is found is the only one only if there are no others.
+                for _ in 0..STRETCHES_MAX {
+                    let left = most - found.len();
+                    let stretch = self.stretch(&filter, None, after, left).await?;
+                    found.extend(stretch.rows.into_iter().map(|row| row.id));
+                    after = stretch.next;
+                    if found.len() >= most || after.is_none() {
+                        return Ok(found.into_iter().map(MessageId).collect());
+                    }
+                }
+                return Err(OperatorError::Broad);
             }
         };
         Ok(found.into_iter().map(MessageId).collect())
@@ -161,7 +201,7 @@ impl Store {
         &self,
         filter: &Filter,
         ids: Option<Vec<Uuid>>,
-        after: Option<Place>,
+        after: Option<PageStart>,
         limit: usize,
     ) -> Result<Stretch, StoreError> {
         // One more than is wanted shows whether there are more.
@@ -183,12 +223,12 @@ impl Store {
             if matches {
                 rows.push(row);
             } else {
-                reached = Some(place(&row));
+                reached = Some(page_start(&row));
             }
         }
         let next = if rows.len() > limit {
             rows.truncate(limit);
-            rows.last().map(place)
+            rows.last().map(page_start)
         } else {
             reached
         };
@@ -210,8 +250,8 @@ impl Store {
     }
 }
 
-fn place(row: &Walked) -> Place {
-    Place {
+fn page_start(row: &Walked) -> PageStart {
+    PageStart {
         due: row.due,
         id: row.id,
     }
@@ -260,5 +300,6 @@ fn listed(row: &Row, reveals: bool) -> Result<Listed, tokio_postgres::Error> {
         delivered_at: maybe_at("delivered_at")?,
         cancelled_at: maybe_at("cancelled_at")?,
         sid: row.try_get("sid")?,
+        forecast: None,
     })
 }

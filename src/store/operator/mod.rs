@@ -1,8 +1,16 @@
-//! What people see of many messages, and what they do to them: lists, searches, counts and acts. One statement
-//! (`sql/walk.sql`) applies a [`Filter`](crate::message::Filter) for all of them.
+//! What people see of many messages, and what they do to them: lists, searches, counts and acts, for which one
+//! statement (`sql/walk.sql`) applies a [`Filter`](crate::message::Filter); pauses; the history of pauses and
+//! paces; forecasts; what metrics and health
+//! count, and the numbers that are checked ahead.
 
 mod acts;
+pub mod changes;
+pub mod forecast;
 mod list;
+pub mod numbers;
+pub(in crate::store) mod overdue;
+pub mod pauses;
+pub(in crate::store) mod sample;
 mod stats;
 mod walk;
 
@@ -16,8 +24,10 @@ pub use stats::{By, Stat, Stats, UnknownBy};
 /// Why a list is not shown, or an act not done.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// The beginning of an id that too many messages have.
-    #[error("too many messages have ids that begin so: write more of it")]
+    /// The beginning of an id that too many messages have, or a recipient for whom too many messages are to be read.
+    #[error(
+        "too many messages to search: give more characters of an id, or list messages by a time and a status"
+    )]
     Broad,
     /// The act does not apply to messages of the filter.
     #[error("{act} applies to messages that are {status}; leave the status out of the filter, or name that one", status = .status.as_str())]

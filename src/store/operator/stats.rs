@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use utoipa::ToSchema;
 
 use super::OperatorError;
 use super::walk::Walk;
@@ -73,7 +74,7 @@ impl By {
 }
 
 /// Counts of messages.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Stats {
     /// What they are counted by.
     pub by: &'static str,
@@ -84,9 +85,10 @@ pub struct Stats {
 }
 
 /// How many messages of one key and status there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Stat {
-    /// When the hour or other time began (like `2026-01-01T09:00:00Z`), the day, the status or the reason (`none`: none).
+    /// When the hour or other time began (like `2026-01-01T09:00:00Z`), the day, the status or the reason (`none`:
+    /// none).
     pub key: String,
     /// Their status.
     pub status: String,

@@ -3,7 +3,7 @@
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::message::filter::{Order, Place, Search};
+use crate::message::filter::{Order, PageStart, Search};
 use crate::message::{Filter, Moment, Status};
 use crate::store::session::timestamp::PgTimestamp;
 
@@ -28,7 +28,7 @@ impl Walk {
     pub(super) fn new(
         filter: &Filter,
         ids: Option<Vec<Uuid>>,
-        after: Option<Place>,
+        after: Option<PageStart>,
         limit: usize,
         reads: usize,
     ) -> Self {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::outcomes::{Recorded, Records, body};
 use crate::message::{AttemptToken, MessageId};
 use crate::policy::Cleared;
-use crate::reactor::{Record, Settlement};
+use crate::settle::{Record, Settlement};
 use crate::store::app::rows::warn_of_refusal;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
@@ -59,7 +59,7 @@ impl Store {
         versions: &HashMap<MessageId, i64>,
         done: &mut Recorded,
     ) -> Result<Vec<AttemptToken>, StoreError> {
-        let mut entered = Vec::new();
+        let (mut entered, mut without_effect, mut finished) = (Vec::new(), Vec::new(), 0);
         let mut columns = Columns::default();
         for record in records {
             columns.push(record, versions, self.part_gap);
@@ -96,6 +96,7 @@ impl Store {
             let token = token.map(AttemptToken);
             match (what, token, refusal) {
                 ("done", Some(token), _) => {
+                    finished += 1;
                     done.insert(token, None);
                 }
                 ("recovered", Some(token), _) => entered.push(token),
@@ -104,10 +105,17 @@ impl Store {
                         self.doubled(record.id, token);
                     }
                 }
+                ("no effect", Some(token), _) => {
+                    let record = records.iter().find(|r| r.token == token);
+                    without_effect.extend(record.map(|r| r.id));
+                }
                 ("refused", _, Some(refusal)) => warn_of_refusal(refusal),
                 // The row or attempt is missing: the other statement handles it.
                 _ => {}
             }
+        }
+        if std::ptr::eq(sql, RECORD_ACCEPTED) {
+            self.effects.note(&without_effect, finished);
         }
         Ok(entered)
     }

@@ -8,9 +8,10 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::facts;
+use super::paces::shown;
 use crate::message::{
-    AttemptToken, Channel, Claim, ClaimAnswer, LaneKey, MessageId, Moment, PaceDue, PaceId, Part,
-    Priority, RowState, Status,
+    AttemptToken, Channel, Claim, ClaimResponse, LaneKey, MessageId, Moment, PaceDue, PaceId, Part,
+    Priority, Routes, RowState, Status,
 };
 use crate::schedule::LEAD_MAX;
 use crate::store::session::timestamp::PgTimestamp;
@@ -23,7 +24,7 @@ pub(in crate::store) static READ_ROWS: &Sql = sql!("sql/read_rows.sql");
 #[derive(Debug)]
 pub struct Claimed {
     /// One result for each requested id.
-    pub answers: Vec<(MessageId, ClaimAnswer<Claim>)>,
+    pub answers: Vec<(MessageId, ClaimResponse<Claim>)>,
     /// The database's clock during the statement, if the response has it.
     pub now: Option<Moment>,
 }
@@ -31,6 +32,8 @@ pub struct Claimed {
 /// What a claim won.
 pub(super) struct ClaimRows {
     pub(super) rows: Vec<Row>,
+    /// What was cancelled instead, because the recipients have opted out.
+    pub(super) opted_out: HashMap<MessageId, Row>,
     /// The database's clock during the statement, if there is a row.
     pub(super) now: Option<Moment>,
 }
@@ -47,24 +50,24 @@ impl Store {
         const STEP: &str = "claiming messages";
         let ids: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
         let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
-        let rows = self
+        let claimed = self
             .claim_rows(CLAIM, STEP, (&ids, &tokens), lease, &[])
             .await?;
-        let (rows, now) = (rows.rows, rows.now);
-        let mut won = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            let claim = read_claim(row).map_err(StoreError::unreadable(STEP))?;
+        let (opted_out, now) = (claimed.opted_out, claimed.now);
+        let mut won = HashMap::with_capacity(claimed.rows.len());
+        for row in &claimed.rows {
+            let claim = read_claim(row, &self.routes).map_err(StoreError::unreadable(STEP))?;
             won.insert(claim.id, claim);
         }
         let lost: Vec<MessageId> = asks
             .iter()
             .map(|(id, _)| *id)
-            .filter(|id| !won.contains_key(id))
+            .filter(|id| !won.contains_key(id) && !opted_out.contains_key(id))
             .collect();
         let mut states: HashMap<_, _> = match self.read_lost(&lost).await {
             Ok(states) => states.into_iter().collect(),
             // Nothing was claimed, so nothing is lost.
-            Err(error) if won.is_empty() => return Err(error),
+            Err(error) if won.is_empty() && opted_out.is_empty() => return Err(error),
             // What was won is claimed, even though the read failed, and must be sent on time: an
             // error, in particular a refusal, would say that it is not. The others count as another
             // instance's for now; they are read again when the watch on them ends.
@@ -85,9 +88,10 @@ impl Store {
             .iter()
             .map(|(id, _)| {
                 let answer = match won.remove(id) {
-                    Some(claim) => ClaimAnswer::Won(claim),
+                    Some(claim) => ClaimResponse::Won(claim),
+                    None if opted_out.contains_key(id) => ClaimResponse::OptedOut,
                     None => states.remove(id).map_or(
-                        ClaimAnswer::Lost(RowState::Gone { status: None }),
+                        ClaimResponse::Lost(RowState::Gone { status: None }),
                         Found::lost,
                     ),
                 };
@@ -135,12 +139,16 @@ impl Store {
             .inspect_err(|error| self.refused(error, mark))
             .map_err(StoreError::at(step))?;
         drop(client);
-        let one = |row: &Row| -> Result<_, tokio_postgres::Error> {
-            let now = row.try_get::<_, PgTimestamp>("now")?.0;
-            Ok((AttemptToken(row.try_get("token")?), now))
-        };
-        let first = rows.first().map(one).transpose();
-        let first = first.map_err(StoreError::unreadable(step))?;
+        let (mut won, mut opted_out, mut first) = (Vec::new(), HashMap::new(), None);
+        for row in rows {
+            match facts::token(&row).map_err(StoreError::unreadable(step))? {
+                (_, Some(at)) => {
+                    first = first.or(Some(at));
+                    won.push(row);
+                }
+                (id, None) => drop(opted_out.insert(id, row)),
+            }
+        }
         let witness = first.map(|(token, _)| token);
         if let Some(lineage) = &self.lineage
             && !lineage.witness(|own| own.claimed(mark, witness))
@@ -149,7 +157,8 @@ impl Store {
         }
         Ok(ClaimRows {
             now: first.map(|(_, now)| now),
-            rows,
+            rows: won,
+            opted_out,
         })
     }
 
@@ -181,7 +190,7 @@ impl Store {
             .map_err(StoreError::at(STEP))?;
         let one = |row: &Row| {
             let found = Found {
-                state: read_state(row)?,
+                state: read_state(row, &self.routes)?,
                 is_paused: row.try_get("is_paused")?,
             };
             Ok((MessageId(row.try_get("id")?), found))
@@ -201,17 +210,20 @@ struct Found {
 }
 
 impl Found {
-    /// Of a claim that did not win it.
-    fn lost(self) -> ClaimAnswer<Claim> {
+    /// The response to a claim that did not win it.
+    fn lost(self) -> ClaimResponse<Claim> {
         match self.state {
-            state @ RowState::Pending { .. } if self.is_paused => ClaimAnswer::Paused(state),
-            state @ RowState::Pending { pace: Some(_), .. } => ClaimAnswer::Paced(state),
-            state => ClaimAnswer::Lost(state),
+            state @ RowState::Pending { .. } if self.is_paused => ClaimResponse::Paused(state),
+            state @ RowState::Pending { pace: Some(_), .. } => ClaimResponse::Paced(state),
+            state => ClaimResponse::Lost(state),
         }
     }
 }
 
-pub(super) fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
+pub(in crate::store) fn read_claim(
+    row: &Row,
+    routes: &Routes,
+) -> Result<Claim, tokio_postgres::Error> {
     Ok(Claim {
         id: MessageId(row.try_get("id")?),
         token: AttemptToken(row.try_get("token")?),
@@ -224,7 +236,7 @@ pub(super) fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
         send_before: row
             .try_get::<_, Option<PgTimestamp>>("send_before")?
             .map(|at| at.0),
-        lane: lane(row, "to_number")?,
+        lane: lane(row, claim_address(row)?, routes)?,
         to_number: row.try_get("to_number")?,
         from_number: row.try_get("from_number")?,
         body: row.try_get("body")?,
@@ -238,15 +250,16 @@ pub(super) fn read_claim(row: &Row) -> Result<Claim, tokio_postgres::Error> {
     })
 }
 
-/// Reads `status, version, attempts, due, channel, lane_address, written` and, for a row being sent, `lease_until`.
-fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
+/// Reads `status, version, attempts, due, channel, account, lane_address, written` and, for a row being sent,
+/// `lease_until`.
+fn read_state(row: &Row, routes: &Routes) -> Result<RowState, tokio_postgres::Error> {
     let status: Option<&str> = row.try_get("status")?;
     let Some(status) = status.and_then(|s| s.parse::<Status>().ok()) else {
         return Ok(RowState::Gone { status: None });
     };
     Ok(match status {
         Status::Pending => {
-            let mut state = pending(row, written(row)?)?;
+            let mut state = pending(row, written(row)?, routes)?;
             if let RowState::Pending {
                 due, lane, pace, ..
             } = &mut state
@@ -259,7 +272,7 @@ fn read_state(row: &Row) -> Result<RowState, tokio_postgres::Error> {
             lease_until: row
                 .try_get::<_, Option<PgTimestamp>>("lease_until")?
                 .map_or(Moment::MIN, |at| at.0),
-            lane: lane(row, LANE_ADDRESS)?,
+            lane: lane(row, lane_address(row)?, routes)?,
         },
         status => RowState::Gone {
             status: Some(status),
@@ -276,23 +289,40 @@ fn pace_of(
     let Some(id) = row.try_get("pace")? else {
         return Ok(None);
     };
+    let scope: &str = row.try_get("pace_scope")?;
     let next = row.try_get::<_, PgTimestamp>("pace_next_at")?.0;
     Ok(Some(PaceDue {
         id: PaceId(id),
-        scope: row.try_get("pace_scope")?,
-        what: row.try_get("pace_what")?,
+        scope: scope.to_owned(),
+        what: shown(scope, row.try_get("pace_what")?),
         at: next.max(due),
         lane: lane.clone(),
     }))
 }
 
-/// Where the recipient is in results that have it only for webhooks.
-pub(super) const LANE_ADDRESS: &str = "lane_address";
+/// Reads `lane_address`: of a webhook the recipient, of a text the sender.
+pub(in crate::store) fn lane_address(row: &Row) -> Result<Option<&str>, tokio_postgres::Error> {
+    row.try_get("lane_address")
+}
 
-/// Reads `channel` and the recipient: the lane of a row.
-pub(super) fn lane(row: &Row, address: &str) -> Result<LaneKey, tokio_postgres::Error> {
+/// The same of a claim, which has both.
+fn claim_address(row: &Row) -> Result<Option<&str>, tokio_postgres::Error> {
     let channel = Channel::of(row.try_get("channel")?);
-    Ok(LaneKey::of_row(channel, row.try_get(address)?))
+    row.try_get(if channel.is_phone() {
+        "from_number"
+    } else {
+        "to_number"
+    })
+}
+
+/// Reads `channel` and `account`: the lane of a row with this address.
+pub(in crate::store) fn lane(
+    row: &Row,
+    address: Option<&str>,
+    routes: &Routes,
+) -> Result<LaneKey, tokio_postgres::Error> {
+    let channel = Channel::of(row.try_get("channel")?);
+    Ok(routes.lane(channel, row.try_get("account")?, address))
 }
 
 /// Reads `written`: when a row was inserted or put back last.
@@ -301,17 +331,18 @@ pub(super) fn written(row: &Row) -> Result<Option<Moment>, tokio_postgres::Error
     Ok(at.map(|at| at.0))
 }
 
-/// Reads `version, attempts, due, priority, channel, lane_address` of a row that is pending.
+/// Reads `version, attempts, due, priority, channel, account, lane_address` of a row that is pending.
 pub(in crate::store) fn pending(
     row: &Row,
     written: Option<Moment>,
+    routes: &Routes,
 ) -> Result<RowState, tokio_postgres::Error> {
     Ok(RowState::Pending {
         due: row.try_get::<_, PgTimestamp>("due")?.0,
         version: row.try_get("version")?,
         attempts: row.try_get("attempts")?,
         priority: Priority::of(row.try_get("priority")?),
-        lane: lane(row, LANE_ADDRESS)?,
+        lane: lane(row, lane_address(row)?, routes)?,
         written,
         pace: None,
     })

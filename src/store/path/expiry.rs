@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::message::Moment;
+use crate::message::{MessageId, Moment};
 use crate::policy::too_late;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, prepared};
@@ -15,14 +15,14 @@ static CANDIDATES: &Sql = sql!("sql/expire_candidates.sql");
 static CANCEL: &Sql = sql!("sql/expire_cancel.sql");
 
 impl Store {
-    /// Cancels rows that are too late by [`too_late`], at most `most` of each kind; returns how many.
+    /// Cancels rows that are too late by [`too_late`], at most `most` of each kind; returns which.
     /// Rows due before `quarantine` are left alone, because they may have been sent, and so are paused ones.
     pub async fn expire(
         &self,
         max_lateness: Duration,
         quarantine: Option<Moment>,
         most: u32,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<MessageId>, StoreError> {
         const STEP: &str = "cancelling messages that are too late";
         let mut client = self.client().await?;
         let candidates = prepared(&client, CANDIDATES, STEP).await?;
@@ -43,10 +43,13 @@ impl Store {
             }
         }
         let cancelled = if ids.is_empty() {
-            0
+            Vec::new()
         } else {
-            let done = transaction.execute(&cancel, &[&ids, &reasons]).await;
-            done.map_err(StoreError::at(STEP))?
+            let done = transaction.query(&cancel, &[&ids, &reasons]).await;
+            let done = done.map_err(StoreError::at(STEP))?;
+            let id = |row: &Row| row.try_get(0).map(MessageId);
+            let read: Result<_, _> = done.iter().map(id).collect();
+            read.map_err(StoreError::unreadable(STEP))?
         };
         transaction.commit().await.map_err(StoreError::at(STEP))?;
         Ok(cancelled)

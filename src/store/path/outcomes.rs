@@ -8,12 +8,12 @@ use deadpool_postgres::{GenericClient, Transaction};
 use uuid::Uuid;
 
 use super::claims::pending;
-use super::suppressions::{Pair, suppress_pairs};
-use crate::message::{AttemptToken, Category, LedgerOutcome, MessageId, RowState, Status};
+use crate::message::{AttemptToken, Category, LedgerOutcome, MessageId, Routes, RowState, Status};
 use crate::policy::Cleared;
 use crate::proof::TextKey;
-use crate::reactor::{Record, Settlement};
 use crate::schedule::LookUpPlan;
+use crate::settle::{Record, Settlement};
+use crate::store::ledger::suppressions::{Pair, suppress_pairs};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
@@ -21,7 +21,7 @@ pub(in crate::store) static RECORD_SETTLED: &Sql = sql!("sql/record_settled.sql"
 
 static NOTIFY_OTHERS: &Sql = sql!("sql/notify_others.sql");
 
-/// Ids in one notice, as the trigger has it.
+/// Ids in one notification, as the trigger has it.
 const NAMED_MAX: usize = 200;
 
 /// The result of recording a group: the attempts that are done, and the new states of the rows that
@@ -57,13 +57,15 @@ impl Store {
         if !settled.is_empty() {
             let mut client = self.client().await?;
             let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
-            record_settled(&tx, &settled, &mut done).await?;
+            let without_effect = record_settled(&tx, &settled, &self.routes, &mut done).await?;
             let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
             suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
             if self.accompanied.load(Ordering::Relaxed) {
                 notify_others(&tx, &settled, &done).await?;
             }
             tx.commit().await.map_err(StoreError::at(STEP))?;
+            let finished = settled.iter().filter(|r| done.contains_key(&r.token));
+            self.effects.note(&without_effect, finished.count());
         }
         if let (Some(lineage), Some(token)) = (&self.lineage, witness(records, &done)) {
             lineage.witness(|own| own.recorded(mark, token));
@@ -150,11 +152,13 @@ pub(super) fn body(record: &Record<Arc<Cleared>>) -> Option<&str> {
     record.payload.as_ref().map(|sent| sent.body())
 }
 
+/// Returns those whose rows were to be changed, and were not.
 async fn record_settled(
     tx: &Transaction<'_>,
     records: &Records<'_>,
+    routes: &Routes,
     done: &mut Recorded,
-) -> Result<(), StoreError> {
+) -> Result<Vec<MessageId>, StoreError> {
     const STEP: &str = "recording outcomes that are not positive";
     let mut columns = Columns::default();
     for record in records {
@@ -178,7 +182,7 @@ async fn record_settled(
                 &c.started,
                 &c.finished,
                 &c.until,
-                &millis(LookUpPlan::IN_DOUBT.first()),
+                &millis(LookUpPlan::UNCERTAIN.first()),
                 &c.lookup_to,
                 &c.lookup_from,
                 &c.lookup_text,
@@ -187,25 +191,31 @@ async fn record_settled(
         )
         .await
         .map_err(StoreError::at(STEP))?;
+    let mut without_effect = Vec::new();
     for row in &rows {
         let read = || -> Result<_, tokio_postgres::Error> {
             let token = AttemptToken(row.try_get("token")?);
+            let has_effect: bool = row.try_get("has_effect")?;
             let status: Option<&str> = row.try_get("status")?;
             let state = match status.and_then(|s| s.parse::<Status>().ok()) {
                 None => None,
-                Some(Status::Pending) => Some(pending(row, None)?),
+                Some(Status::Pending) => Some(pending(row, None, routes)?),
                 Some(status) => Some(RowState::Gone {
                     status: Some(status),
                 }),
             };
-            Ok((token, state))
+            Ok((token, state, has_effect))
         };
-        let (token, state) = read().map_err(StoreError::unreadable(STEP))?;
+        let (token, state, has_effect) = read().map_err(StoreError::unreadable(STEP))?;
+        if !has_effect {
+            let record = records.iter().find(|record| record.token == token);
+            without_effect.extend(record.map(|record| record.id));
+        }
         // A row that was moved is returned twice: once with its new state, once as done.
         let known = done.entry(token).or_default();
         *known = known.take().or(state);
     }
-    Ok(())
+    Ok(without_effect)
 }
 
 /// The parameters of `record_settled.sql`, a column each.

@@ -6,16 +6,20 @@ use std::time::Duration;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::claims::{LANE_ADDRESS, lane, read_claim};
-use super::pauses::EXPIRED_MAX;
-use crate::message::{AttemptToken, Claim, Moment, PaceDue, PaceId, PacedClaim};
+use super::claims::{lane, lane_address, read_claim};
+use crate::message::{
+    AttemptToken, Claim, MessageId, Moment, PaceDue, PaceId, PaceKey, PaceScope, PacedClaim,
+    Routes, Sender,
+};
 use crate::schedule::PACE_SLACK;
+use crate::store::pauses::EXPIRED_MAX;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, prepared};
 
 static CLAIM: &Sql = sql!("sql/claim_paced.sql");
 static PRUNE: &Sql = sql!("sql/paces_prune.sql");
 static LOAD: &Sql = sql!("sql/paces_load.sql");
+static CHARGE: &Sql = sql!("sql/pace_charge.sql");
 static KEEP: &Sql = sql!("sql/pace_keep.sql");
 static WAITING: &Sql = sql!("sql/pace_waiting.sql");
 static END: &Sql = sql!("sql/pace_end.sql");
@@ -26,33 +30,68 @@ static LIST: &Sql = sql!("sql/pace_list.sql");
 pub struct PacesClaimed {
     /// What was won, by pace.
     pub won: HashMap<PaceId, PacedClaim<Claim>>,
+    /// What was cancelled instead, because the recipients have opted out.
+    pub opted_out: HashMap<PaceId, MessageId>,
     /// The database's clock during the statement, if the response has it.
     pub now: Option<Moment>,
 }
 
 impl Store {
     /// Claims the next message of each of these paces, under a token drawn for it; the first `left_out` of each are
-    /// passed over. [`Self::paces`] tells of the others when their next message may start. After an error other than a
+    /// passed over. [`Self::paces`] shows when the next message of the others may start. After an error other than a
     /// refusal the claim may be committed nonetheless.
     pub async fn claim_paced(
         &self,
-        asks: &[(PaceId, AttemptToken)],
+        asks: &[(PaceId, AttemptToken, Duration)],
         lease: Duration,
         left_out: u32,
     ) -> Result<PacesClaimed, StoreError> {
         const STEP: &str = "claiming messages of paces";
-        let paces: Vec<Uuid> = asks.iter().map(|(id, _)| id.0).collect();
-        let tokens: Vec<Uuid> = asks.iter().map(|(_, token)| token.0).collect();
+        let paces: Vec<Uuid> = asks.iter().map(|(id, ..)| id.0).collect();
+        let tokens: Vec<Uuid> = asks.iter().map(|(_, token, _)| token.0).collect();
         let (slack, left_out) = (micros(PACE_SLACK), i64::from(left_out));
+        let rate_slacks: Vec<i64> = asks.iter().map(|(.., slack)| micros(*slack)).collect();
         let claimed = self
-            .claim_rows(CLAIM, STEP, (&paces, &tokens), lease, &[&slack, &left_out])
+            .claim_rows(
+                CLAIM,
+                STEP,
+                (&paces, &tokens),
+                lease,
+                &[&slack, &left_out, &rate_slacks],
+            )
             .await?;
-        let won = claimed.rows.iter().map(read_paced);
+        let won = claimed.rows.iter().map(|row| read_paced(row, &self.routes));
         let won = won.collect::<Result<_, _>>();
+        let opted_out = claimed.opted_out.iter();
+        let opted_out = opted_out.map(|(id, row)| Ok((PaceId(row.try_get("pace")?), *id)));
+        let opted_out = opted_out.collect::<Result<_, _>>();
         Ok(PacesClaimed {
             won: won.map_err(StoreError::unreadable(STEP))?,
+            opted_out: opted_out.map_err(StoreError::unreadable(STEP))?,
             now: claimed.now,
         })
+    }
+
+    /// Corrects by so many segments what messages were charged to the rate of their sender. Returns when each rate that
+    /// was corrected has room for the next segment; a later message may have taken it since.
+    pub async fn charge(
+        &self,
+        corrections: &[(PaceId, AttemptToken, i32)],
+    ) -> Result<Vec<(PaceId, Moment)>, StoreError> {
+        const STEP: &str = "correcting the charge of a sender's rate";
+        let rates: Vec<Uuid> = corrections.iter().map(|(rate, ..)| rate.0).collect();
+        let tokens: Vec<Uuid> = corrections.iter().map(|(_, token, _)| token.0).collect();
+        let segments: Vec<i32> = corrections.iter().map(|(.., n)| *n).collect();
+        let client = self.client().await?;
+        let charge = prepared(&client, CHARGE, STEP).await?;
+        let rows = client.query(&charge, &[&rates, &tokens, &segments]).await;
+        let rows = rows.map_err(StoreError::at(STEP))?;
+        let one = |row: &Row| -> Result<_, tokio_postgres::Error> {
+            let next = row.try_get::<_, PgTimestamp>("next_at")?.0;
+            Ok((PaceId(row.try_get("id")?), next))
+        };
+        let read = rows.iter().map(one).collect::<Result<_, _>>();
+        read.map_err(StoreError::unreadable(STEP))
     }
 
     /// Removes the paces of campaigns that have nothing to send, and had nothing since then.
@@ -82,39 +121,58 @@ impl Store {
             .query(&load, &[&PgTimestamp(until), &only, &sender])
             .await
             .map_err(StoreError::at(STEP))?;
-        let read = rows.iter().map(read_due).collect::<Result<_, _>>();
+        let read = rows
+            .iter()
+            .map(|row| read_due(row, &self.routes))
+            .collect::<Result<_, _>>();
         read.map_err(StoreError::unreadable(STEP))
     }
 }
 
-/// The claim is due at its slot, and its lateness counts from there.
-fn read_paced(row: &Row) -> Result<(PaceId, PacedClaim<Claim>), tokio_postgres::Error> {
+/// The claim is due at its slot. Its lateness counts from when there was one for it: an outage since then is lateness.
+fn read_paced(
+    row: &Row,
+    routes: &Routes,
+) -> Result<(PaceId, PacedClaim<Claim>), tokio_postgres::Error> {
     let slot = row.try_get::<_, PgTimestamp>("slot")?.0;
-    let mut claim = read_claim(row)?;
-    let waited = slot.since(claim.wanted_at);
+    let mut claim = read_claim(row, routes)?;
+    let late_from = claim
+        .wanted_at
+        .max(row.try_get::<_, PgTimestamp>("late_from")?.0);
+    let waited = late_from.since(claim.wanted_at);
     claim.due = claim.due.max(slot);
-    claim.wanted_at = claim.wanted_at.max(slot);
+    claim.wanted_at = late_from;
     let paced = PacedClaim {
         id: claim.id,
         priority: claim.facts.priority,
         claim,
-        latest: slot + PACE_SLACK,
+        latest: row.try_get::<_, PgTimestamp>("latest")?.0,
+        rate: row.try_get::<_, Option<Uuid>>("rate")?.map(PaceId),
+        charged: row.try_get("charged")?,
         waited,
         next: row.try_get::<_, PgTimestamp>("next_at")?.0,
     };
     Ok((PaceId(row.try_get("pace")?), paced))
 }
 
-fn read_due(row: &Row) -> Result<PaceDue, tokio_postgres::Error> {
-    let next = row.try_get::<_, PgTimestamp>("next_at")?.0;
-    let due = row.try_get::<_, PgTimestamp>("due")?.0;
+fn read_due(row: &Row, routes: &Routes) -> Result<PaceDue, tokio_postgres::Error> {
+    let scope: &str = row.try_get("scope")?;
     Ok(PaceDue {
         id: PaceId(row.try_get("id")?),
-        scope: row.try_get("scope")?,
-        what: row.try_get("what")?,
-        at: next.max(due),
-        lane: lane(row, LANE_ADDRESS)?,
+        scope: scope.to_owned(),
+        what: shown(scope, row.try_get("what")?),
+        at: row.try_get::<_, PgTimestamp>("next_at")?.0,
+        lane: lane(row, lane_address(row)?, routes)?,
     })
+}
+
+/// Which one, for people: senders are masked.
+pub(in crate::store) fn shown(scope: &str, what: &str) -> String {
+    if scope != PaceScope::Sender.as_str() {
+        return what.to_owned();
+    }
+    what.parse::<Sender>()
+        .map_or_else(|_| "a pool of senders".to_owned(), |sender| sender.masked())
 }
 
 /// A pace as people see it.
@@ -128,6 +186,8 @@ pub struct Listed {
     pub gap_min_s: f64,
     /// The longest.
     pub gap_max_s: f64,
+    /// Of a sender: segments at once after it has sent nothing for a while.
+    pub burst: i32,
     /// When the next message may start.
     pub next_at: Moment,
     /// Messages that were claimed for a slot.
@@ -138,29 +198,33 @@ pub struct Listed {
     pub at: Moment,
 }
 
-/// Sets the pace of a campaign, or changes its gaps.
+/// Sets a pace, or changes it. `burst`: segments at once, of a sender; 1 for a campaign.
 pub async fn set(
     client: &Client,
-    campaign: Uuid,
+    key: &PaceKey,
     (min, max): (Duration, Duration),
+    burst: i32,
 ) -> Result<(), StoreError> {
     const STEP: &str = "setting a pace";
+    let (scope, min, max) = (key.scope.as_str(), micros(min), micros(max));
     let set = client
-        .execute(
-            KEEP.text(),
-            &[&campaign.to_string(), &micros(min), &micros(max)],
-        )
+        .execute(KEEP.text(), &[&scope, &key.what, &min, &max, &burst])
         .await;
     set.map(drop).map_err(StoreError::at(STEP))
 }
 
-/// How many due messages wait for the pace of a campaign, counted up to [`EXPIRED_MAX`]: without it their lateness counts
-/// from when they were due.
-pub async fn waiting(client: &Client, campaign: Uuid) -> Result<u64, StoreError> {
+/// How many due messages wait for a pace, counted up to [`EXPIRED_MAX`]: without it their lateness counts from when
+/// they were due.
+pub async fn waiting(
+    client: &Client,
+    key: &PaceKey,
+    default_sender: Option<&str>,
+) -> Result<u64, StoreError> {
     const STEP: &str = "counting the messages that wait for a pace";
-    let row = client
-        .query_one(WAITING.text(), &[&campaign, &EXPIRED_MAX])
-        .await;
+    let scope = key.scope.as_str();
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&scope, &key.what, &EXPIRED_MAX, &default_sender];
+    let row = client.query_one(WAITING.text(), &params).await;
     let n: i64 = row
         .map_err(StoreError::at(STEP))?
         .try_get(0)
@@ -168,10 +232,12 @@ pub async fn waiting(client: &Client, campaign: Uuid) -> Result<u64, StoreError>
     Ok(n.unsigned_abs())
 }
 
-/// Removes the pace of a campaign. Returns whether there was one.
-pub async fn remove(client: &Client, campaign: Uuid) -> Result<bool, StoreError> {
+/// Removes a pace. Returns whether there was one.
+pub async fn remove(client: &Client, key: &PaceKey) -> Result<bool, StoreError> {
     const STEP: &str = "removing a pace";
-    let removed = client.execute(END.text(), &[&campaign.to_string()]).await;
+    let removed = client
+        .execute(END.text(), &[&key.scope.as_str(), &key.what])
+        .await;
     Ok(removed.map_err(StoreError::at(STEP))? > 0)
 }
 
@@ -190,6 +256,7 @@ fn listed(row: &Row) -> Result<Listed, tokio_postgres::Error> {
         what: row.try_get("what")?,
         gap_min_s: row.try_get("gap_min_s")?,
         gap_max_s: row.try_get("gap_max_s")?,
+        burst: row.try_get("burst")?,
         next_at: row.try_get::<_, PgTimestamp>("next_at")?.0,
         taken: row.try_get("position")?,
         who: row.try_get("who")?,

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Row};
 use super::faults::{self, Fault};
 use super::migrate::triggers::columns;
 use super::migrate::{MigrateError, Trigger, indexes, role};
-use crate::message::Moment;
+use crate::message::{MessageId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
 
@@ -35,7 +35,7 @@ static CRON: &Sql = sql!("sql/doctor_cron.sql");
 static ZONES: &Sql = sql!("sql/doctor_zones.sql");
 static HAS_USER_ZONES: &Sql = sql!("sql/doctor_has_user_zones.sql");
 static USER_ZONES: &Sql = sql!("sql/doctor_user_zones.sql");
-static NOW: &Sql = sql!("../path/sql/now.sql");
+static NOW: &Sql = sql!("../session/sql/now.sql");
 
 /// Indexes that every message needs.
 const ON_THE_WAY: [&str; 2] = ["scheduled_messages_due_idx", "scheduled_messages_open_idx"];
@@ -150,28 +150,70 @@ pub async fn daemon_roles(client: &Client) -> Result<Finding, MigrateError> {
     Ok(Finding::ok(WHAT, "has the rights it needs, and no others"))
 }
 
-/// Who sends, of which version, and how punctually. `timezone`: this program's, if its settings are valid. Needs the
-/// schema.
-pub async fn instances(client: &Client, timezone: Option<&str>) -> Vec<Finding> {
+/// Who sends, of which version, and how punctually. `timezone` and `sender`, the default one: this program's,
+/// if its settings are valid. Needs the schema.
+pub async fn instances(
+    client: &Client,
+    timezone: Option<&str>,
+    sender: Option<&str>,
+) -> Vec<Finding> {
     let version = env!("CARGO_PKG_VERSION");
-    ask(client, "daemon", INSTANCES, &[&version, &timezone]).await
+    ask(client, "daemon", INSTANCES, &[&version, &timezone, &sender]).await
 }
 
 /// Findings from the rows. `sender`: the default one. Needs the schema.
-pub async fn rows(client: &Client, sender: Option<&str>, channels: &[&str]) -> Vec<Finding> {
+pub async fn rows(client: &Client, sender: Option<&str>) -> Vec<Finding> {
     let mut findings = ask(client, "rows", ROWS, &[&sender]).await;
     findings.extend(ask(client, "failed", FAILED, &[]).await);
-    findings.extend(ask(client, "next messages", NEXT, &[&sender, &channels]).await);
     findings
 }
 
-/// The senders that the next messages name, with their number of rows; `None`: none. Needs the schema.
-pub async fn senders(client: &Client) -> Result<Vec<(Option<String>, i64)>, StoreError> {
+/// One of the next messages.
+pub struct Next {
+    /// Which one.
+    pub id: MessageId,
+    /// Its sender is its recipient.
+    pub is_to_itself: bool,
+}
+
+/// The next 1,000 messages. `sender`: the default one. Needs the schema.
+pub async fn next(client: &Client, sender: Option<&str>) -> Result<Vec<Next>, StoreError> {
+    const STEP: &str = "reading the next messages";
+    let rows = client.query(NEXT.text(), &[&sender]).await;
+    let read = |row: &Row| {
+        Ok(Next {
+            id: MessageId(row.try_get("id")?),
+            is_to_itself: row.try_get("is_to_itself")?,
+        })
+    };
+    let rows = rows.map_err(StoreError::at(STEP))?;
+    let read = rows.iter().map(read).collect::<Result<_, _>>();
+    read.map_err(StoreError::unreadable(STEP))
+}
+
+/// The next messages that name the same sender and account. Needs the schema.
+pub struct Named {
+    /// The sender; `None`: none.
+    pub sender: Option<String>,
+    /// The account.
+    pub account: Option<String>,
+    /// How many messages.
+    pub messages: i64,
+}
+
+/// The senders and accounts that the next messages name. Needs the schema.
+pub async fn senders(client: &Client) -> Result<Vec<Named>, StoreError> {
     const STEP: &str = "reading senders";
     let rows = client.query(FROM.text(), &[]).await;
     rows.map_err(StoreError::at(STEP))?
         .iter()
-        .map(|row| Ok((row.try_get("sender")?, row.try_get("n")?)))
+        .map(|row| {
+            Ok(Named {
+                sender: row.try_get("sender")?,
+                account: row.try_get("account")?,
+                messages: row.try_get("n")?,
+            })
+        })
         .collect::<Result<_, _>>()
         .map_err(StoreError::unreadable(STEP))
 }

@@ -41,7 +41,15 @@ use progress::Step;
 /// `migrations/` or `triggers/`; a migration that older programs cannot work with records in
 /// `punctual.migrations.oldest_program` the oldest one that can. Each session of a daemon says it
 /// (`punctual.program`), and the database refuses the claims of one that is older than that.
-pub const PROGRAM: i32 = 3;
+pub const PROGRAM: i32 = 4;
+
+/// The first program that knows the rates of senders. An older one claims nothing while a sender has a rate, because it
+/// would send that sender's messages as fast as it can. Without rates it may claim.
+pub const KNOWS_RATES: i32 = 4;
+
+/// The first program that knows opt-outs that were forgotten (`punctual forget`). An older one claims nothing once
+/// there may be one, because it would send to that recipient.
+pub const KNOWS_FORGOTTEN: i32 = 4;
 
 /// How long a statement of a migration waits for a lock on the first try: so long may it block the
 /// app's writes, which queue behind it. Doubles with each try, up to [`LOCK_TIMEOUT_MAX`].
@@ -156,16 +164,16 @@ impl<'a> Migrator<'a> {
     /// Brings the database up to these files. Safe to repeat, and to start twice at once: the
     /// second waits for its turn and finds nothing to do.
     pub async fn run(&self, dsn: &Dsn) -> Result<Report, MigrateError> {
-        self.run_told(dsn, &|_| {}).await
+        self.run_with_progress(dsn, &|_| {}).await
     }
 
     /// The same, reporting each step as it begins.
-    pub async fn run_told(
+    pub async fn run_with_progress(
         &self,
         dsn: &Dsn,
-        tell: &(dyn Fn(Step<'_>) + Sync),
+        progress: &(dyn Fn(Step<'_>) + Sync),
     ) -> Result<Report, MigrateError> {
-        self.in_session(dsn, async |client| run::all(self, client, tell).await)
+        self.in_session(dsn, async |client| run::all(self, client, progress).await)
             .await
     }
 

@@ -55,7 +55,7 @@ enum Mode {
 /// Why a connection string is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum DsnError {
-    /// Of neither form.
+    /// It has neither form.
     #[error(
         "is not a Postgres URL: expected postgres://USER:PASSWORD@HOST:5432/DATABASE; \
          a password with : / ? # @ or % in it must be percent-encoded (@ is %40)"

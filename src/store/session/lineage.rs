@@ -34,6 +34,17 @@ pub struct Moved {
     pub lost: bool,
 }
 
+impl Moved {
+    /// Whether what was found later is a part of this.
+    fn explains(&self, later: &Self) -> bool {
+        let follows = match (self.to, later.to) {
+            (Some(to), Some(later)) => later.follows(&to),
+            (to, later) => to == later,
+        };
+        follows && (self.lost || !later.lost)
+    }
+}
+
 /// The quarantine, as the database has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
@@ -49,7 +60,7 @@ pub struct Quarantine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Session {
     Usable,
-    /// Of another history, or of another server.
+    /// It has another history, or is another server.
     Another,
     /// Nothing can be claimed there.
     Standby,
@@ -57,7 +68,7 @@ pub(in crate::store) enum Session {
 
 #[derive(Debug, Default)]
 struct State {
-    place: Option<LogPosition>,
+    position: Option<LogPosition>,
     witness: Witness,
     memory: Memory,
     /// The instances that ran when this was last read.
@@ -66,7 +77,7 @@ struct State {
     heard_of: BTreeSet<InstanceId>,
 }
 
-/// See the module. Clones share their state.
+/// The history that the sessions are in. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Lineage {
     state: Arc<Mutex<State>>,
@@ -93,7 +104,7 @@ impl Lineage {
 
     /// The position of the sessions; `None`: the server does not report it.
     pub fn known(&self) -> Option<LogPosition> {
-        self.state().place
+        self.state().position
     }
 
     /// What a statement checks that begins now.
@@ -168,7 +179,7 @@ impl Lineage {
     /// A statement was refused: the database lacks what this instance has committed.
     pub(in crate::store) fn lost(&self, mark: Mark) {
         let state = self.state();
-        let (to, is_news) = (state.place, state.witness.is_of_this(mark));
+        let (to, is_news) = (state.position, state.witness.is_of_this(mark));
         drop(state);
         if is_news {
             self.moved.send_replace(Some(Moved { to, lost: true }));
@@ -181,35 +192,42 @@ impl Lineage {
     /// Sessions are queried concurrently, and their responses may arrive in another order: a
     /// response must be compared with what was known when its query was made, not with what another
     /// response has reported meanwhile.
-    fn is_at(&self, place: LogPosition, before: Option<LogPosition>) -> bool {
+    fn is_at(&self, position: LogPosition, before: Option<LogPosition>) -> bool {
         let mut state = self.state();
-        let known = state.place;
+        let known = state.position;
         let follows = known.is_none_or(|known| {
-            let overtaken = known.database == place.database
-                && before.is_none_or(|before| place.follows(&before));
-            place.follows(&known) || overtaken
+            let overtaken = known.database == position.database
+                && before.is_none_or(|before| position.follows(&before));
+            position.follows(&known) || overtaken
         });
         if !follows {
             drop(state);
-            let (to, lost) = (Some(place), false);
+            let (to, lost) = (Some(position), false);
             self.moved.send_replace(Some(Moved { to, lost }));
             return false;
         }
-        let furthest = known.map_or(place.reached, |known| known.reached.max(place.reached));
-        state.place = Some(LogPosition {
+        let furthest = known.map_or(position.reached, |known| {
+            known.reached.max(position.reached)
+        });
+        state.position = Some(LogPosition {
             reached: furthest,
-            ..place
+            ..position
         });
         true
     }
 
-    /// From here on this is the position, and its history is this instance's.
+    /// From here on this is the position, and its history is this instance's. What was found since `moved` is
+    /// kept, unless `moved` explains it: another session of the same server.
     pub fn accept(&self, moved: Moved) {
         let mut state = self.state();
-        state.place = moved.to;
+        state.position = moved.to;
         state.witness.accept();
         drop(state);
-        self.moved.send_replace(None);
+        self.moved.send_if_modified(|latest| {
+            let known = *latest;
+            *latest = latest.filter(|newer| !moved.explains(newer));
+            *latest != known
+        });
     }
 
     /// Waits until the database is found to be another one, or of another history.
@@ -236,7 +254,7 @@ impl Lineage {
             other => return Ok(other),
         }
         Ok(match query_position(client).await? {
-            Some(place) if !self.is_at(place, before) => Session::Another,
+            Some(position) if !self.is_at(position, before) => Session::Another,
             _ => Session::Usable,
         })
     }

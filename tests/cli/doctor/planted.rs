@@ -90,13 +90,33 @@ pub(super) const HARMLESS: &[(&str, &str)] = &[
                   (3, 'ping', $$select net.http_get('https://uptime.example.com')$$, true)"), "other senders"),
     (supabase!("create policy own on scheduled_messages for insert to anon, authenticated with check (auth.uid() = created_by);
                 grant insert on scheduled_messages to anon, authenticated"), "who may write"),
+    (supabase!("create policy own on scheduled_messages for insert to anon with check (auth.uid() = created_by or (select auth.role()) = 'service_role');
+                grant insert on scheduled_messages to anon; create view queue with (security_invoker = true) as select * from scheduled_messages;
+                grant insert on queue to anon; create view counts as select count(*) from sms_templates; grant insert on counts to anon"), "who may write"),
+    (supabase!("create policy own on scheduled_messages for insert to anon with check (coalesce(auth.uid() = created_by, false)); grant insert on scheduled_messages to anon"), "who may write"),
     (supabase!("create policy logged_in on messages for select to public using (auth.role() = 'authenticated'); grant select on messages to anon"), "who may read"),
     (supabase!("create policy nobody on messages as restrictive to anon using (false); create policy all_of_it on messages using (true);
                 grant select on messages to anon"), "who may read"),
     (supabase!("create policy own on scheduled_messages to authenticated using (created_by = (select auth.uid()));
                 grant insert, update on scheduled_messages to authenticated"), "who may send"),
+    (supabase!("create policy own on scheduled_messages to authenticated using (auth.uid() is not null and created_by = (select auth.uid()));
+                grant insert, update on scheduled_messages to authenticated"), "who may send"),
+    ("create schema chat; create table chat.messages (body text); create function said() returns setof text language sql security definer as $$ select body from chat.messages $$", "definer functions"),
+    ("create function messages_today() returns bigint language sql security definer as $$ select count(*) from generate_series(1, 3) messages $$", "definer functions"),
     ("alter role anon in database DB set statement_timeout = '3s'", "time-outs"),
     ("insert into scheduled_messages (to_number, body, scheduled_at, status, sent_at) values ('+12025550177', 'x', now(), 'sent', now())", "second sender"),
+    ("alter database DB set log_min_duration_statement = '300ms'", "server log"),
+    // It waited for its pause, and of the other a pace: the first part's slot is over.
+    ("insert into punctual.pauses (scope, what, until) values ('sender', '+12025550100', now()), ('campaign', '00000000-0000-0000-0000-0000000000cd', now() - interval '1 minute');
+      insert into punctual.paces (what, gap_min, gap_max) values ('00000000-0000-0000-0000-0000000000cc', '1 s', '1 s');
+      update punctual.instances set state = '{\"rules\": {\"sender\": \"+12025550100\"}}';
+      set session_replication_role = replica;
+      with m as (insert into scheduled_messages (to_number, from_number, body, scheduled_at, status, parts_done, parts_total, campaign_id)
+                 values ('+12025550177', null, 'x', now() - interval '1 hour', 'sent', 0, null, null),
+                        ('+12025550177', '+12025550111', 'x', now() - interval '1 hour', 'sent', 3, 3, '00000000-0000-0000-0000-0000000000cc')
+                 returning id)
+      insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, started_at)
+      select gen_random_uuid(), id, 1, gen_random_uuid(), now(), 'accepted', now() from m", "lateness"),
     ("create publication supabase_realtime for table scheduled_messages", "realtime"),
     (message!("timezone", "'America/Phoenix'"), "summer time"),
     (message!("template_id", "null::uuid"), "templates"),
@@ -157,17 +177,35 @@ pub(super) const MISTAKES: &[Mistake] = &[
        "who may write", "bad", "anon may INSERT scheduled_messages by the policy open", "revoke insert on public.scheduled_messages from anon"),
     db(supabase!("create policy open on scheduled_messages for insert with check (status = 'pending'); grant insert (to_number, body, scheduled_at) on scheduled_messages to anon"),
        "who may write", "bad", "anon may INSERT scheduled_messages by the policy open", "row level security"),
+    db(supabase!("create policy open on scheduled_messages for insert to anon with check (auth.uid() = created_by or created_by is null); grant insert on scheduled_messages to anon"),
+       "who may write", "bad", "anon may INSERT scheduled_messages by the policy open", "revoke insert"),
+    db(supabase!("create policy open on scheduled_messages for insert to anon with check (coalesce(auth.uid() = created_by, true)); grant insert on scheduled_messages to anon"),
+       "who may write", "bad", "anon may INSERT scheduled_messages by the policy open", "revoke insert"),
+    db(supabase!("create policy open on task_calendar_events for delete using ((auth.uid() = user_id) is not false); alter table task_calendar_events enable row level security; grant delete on task_calendar_events to anon"),
+       "who may write", "bad", "anon may DELETE task_calendar_events by the policy open", "revoke delete"),
+    db("create view queue as select to_number, body, scheduled_at from scheduled_messages; grant insert, update on queue to anon",
+       "who may write", "bad", "anon may INSERT, UPDATE scheduled_messages through the view queue", "alter view queue set (security_invoker = true)"),
     db(supabase!("create role app_DB; grant app_DB to anon; create policy open on user_sms_preferences to app_DB using (true); grant update on user_sms_preferences to app_DB"),
        "who may write", "bad", "anon may UPDATE user_sms_preferences by the policy open", "revoke update"),
     db("alter table sms_templates disable row level security; grant update (message_template) on sms_templates to anon", "who may write", "bad", "anon may UPDATE sms_templates without row level security", "enable row level security"),
     db("grant delete on task_calendar_events to public; alter table task_calendar_events disable row level security", "who may write", "bad", "every role may DELETE task_calendar_events", "revoke delete"),
     db(supabase!("create policy open on messages for select to anon using (true); grant select on messages to anon"), "who may read", "bad", "anon may SELECT messages by the policy open", "revoke select on public.messages from anon"),
+    db(supabase!("create policy open on messages for select to anon using ((select auth.uid()) is null); grant select on messages to anon"), "who may read", "bad", "anon may SELECT messages by the policy open", "revoke select"),
     db("alter table conversations disable row level security; grant select (phone_number) on conversations to anon", "who may read", "bad", "anon may SELECT conversations without row level security", "revoke select"),
     db("create view inbox as select body, to_number from messages; grant select on inbox to anon", "who may read", "bad", "the view inbox shows messages to anon", "security_invoker"),
     db(supabase!("create policy open on scheduled_messages to authenticated using (auth.role() = 'authenticated'); grant insert on scheduled_messages to authenticated"),
        "who may send", "warn", "authenticated may INSERT scheduled_messages by the policy open", "auth.uid()"),
     db("create function send_now(it text) returns void language sql security definer as $$ insert into public.scheduled_messages (to_number, body, scheduled_at) values (it, 'x', now()) $$",
        "definer functions", "warn", "send_now(text) runs with its owner's rights", "revoke execute"),
+    db("create function send_now(it text) returns void language sql security definer begin atomic insert into public.scheduled_messages (to_number, body, scheduled_at) values (it, 'x', now()); end",
+       "definer functions", "warn", "send_now(text) runs with its owner's rights", "revoke execute"),
+    db("create function inbox(mine text) returns setof text language sql security definer as $$ select m.body from public.messages m where m.to_number = mine $$",
+       "definer functions", "warn", "inbox(text) runs with its owner's rights", "revoke execute"),
+    db(supabase!("create policy open on scheduled_messages for insert to authenticated with check (auth.uid() is not null); grant insert on scheduled_messages to authenticated"),
+       "who may send", "warn", "authenticated may INSERT scheduled_messages by the policy open", "auth.uid()"),
+    db(supabase!("create policy open on user_sms_preferences for update to authenticated using ((select auth.uid()) is not null); grant update on user_sms_preferences to authenticated"),
+       "who may send", "warn", "authenticated may UPDATE user_sms_preferences by the policy open", "auth.uid()"),
+    db("alter table scheduled_messages alter in_doubt set default 'resend'", "in_doubt default", "warn", "a new row has in_doubt = 'resend'", "drop default"),
     // Tables and server.
     db("do $$ declare k record; begin
           for k in select conrelid::regclass as tab, conname from pg_constraint where contype = 'f' and 'scheduled_messages'::regclass in (conrelid, confrelid) loop
@@ -185,6 +223,9 @@ pub(super) const MISTAKES: &[Mistake] = &[
     db("update punctual.instances set program = null", "old daemon", "bad", "1 running of a version that is too old for the schema", "stop it"),
     db("update punctual.instances set version = '0.0.9'", "version", "warn", "0.0.9 running", "restart the daemon"),
     db("insert into punctual.settings (timezone) values ('Europe/Berlin') on conflict (one) do update set timezone = excluded.timezone", "time zone", "warn", "the daemon's is Europe/Berlin", "PUNCTUAL_TIMEZONE"),
+    // As versions of Punctual left it that gave the column a default.
+    db("alter table user_sms_preferences alter timezone set default 'America/Los_Angeles'", "zone of new users", "warn",
+       "is America/Los_Angeles by default, and the installation's is UTC", "alter timezone drop default; and where nobody has chosen it: update public.user_sms_preferences set timezone = null where timezone = 'America/Los_Angeles'"),
     db("set session_replication_role = replica;
         with m as (insert into scheduled_messages (to_number, body, scheduled_at, status, sent_at) values ('+12025550177', 'x', now() - interval '1 minute', 'sent', now()) returning *)
         insert into punctual.attempts (token, message_id, number, instance, lease_until, started_at, outcome)
@@ -204,11 +245,17 @@ pub(super) const MISTAKES: &[Mistake] = &[
     db(concat!("with p as (insert into user_sms_preferences (user_id, phone_verified) values (gen_random_uuid(), false) returning user_id) ", message!("user_id", "user_id from p")),
        "unverified", "warn", "1 of the next 1,000 are for users whose phone is not verified", "phone_verified"),
     db(concat!("with p as (insert into user_sms_preferences (user_id, phone_verified, daily_sms_limit) values (gen_random_uuid(), true, 0) returning user_id) ", message!("user_id", "user_id from p")),
-       "limit of none", "warn", "whose daily limit is 0", "daily_sms_limit"),
+       "daily limit", "warn", "over their user's daily limit", "will be cancelled: raise user_sms_preferences.daily_sms_limit"),
     db(concat!("set session_replication_role = replica;
         with p as (insert into user_sms_preferences (user_id, phone_verified, opted_out) values (gen_random_uuid(), true, true) returning user_id) ", message!("user_id", "user_id from p")),
-       "opted out", "warn", "for users who opted out", "do not schedule"),
-    db(message!("send_before", "now()"), "too late", "warn", "due after their own send_before", "later than scheduled_at"),
+       "opted out", "warn", "for recipients who opted out", "do not schedule"),
+    // What only the rules of a claim know.
+    db("insert into punctual.suppressions (their_number, reason) values ('+12025550177', 'the recipient replied STOP');
+        insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550177', 'x', now() + interval '1 hour')",
+       "opted out", "warn", "the recipient replied STOP", "do not schedule"),
+    db(concat!("with p as (insert into user_sms_preferences (user_id, phone_verified, urgent_alerts) values (gen_random_uuid(), true, false) returning user_id) ", message!("user_id, message_type", "user_id, 'urgent_alert' from p")),
+       "switched off", "warn", "1 of the next 1,000 are of a type that their user has switched off", "do not schedule"),
+    db(message!("send_before", "now()"), "too late", "warn", "1 of the next 1,000 will be too late", "later than scheduled_at"),
     db("insert into scheduled_messages (to_number, body, scheduled_at) values ('+12025550100', 'x', now() + interval '1 hour')", "to itself", "warn", "same number as sender and recipient", "change one"),
     db(message!("timezone", "'EST'"), "summer time", "warn", "\"EST\" (1 of messages)", "America/New_York"),
 ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::reactor::Limits;
+use punctual::limits::Limits;
 
 use crate::crash::world::{Kind, World};
 use crate::twilio::{Book, Habits};
@@ -38,6 +38,8 @@ async fn never_begun(journal: bool) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_a_herd_leaves_few_that_never_began() {
     let limits = Limits::default().claims;
+    // What is promised (`docs/reliability.md`).
+    assert_eq!(limits.ahead_max, 300);
     // What had begun may not have arrived yet.
     let never = never_begun(false).await;
     assert!(never <= limits.ahead_max + IN_FLIGHT, "{never}");

@@ -107,9 +107,8 @@ async fn answered(world: &World, body: &str) {
 
 async fn before_record(world: &mut World, what: &str) -> bool {
     let other = world.session().await;
-    let row = world.insert_one(what, MOMENT).await;
-    world.twilio.with_text(&row.body, [Fault::Slow(MOMENT)]);
-    let slot = world.claimed(row.id).await;
+    // Locked only once the provider has it: a stalled daemon may give a claim back before, and could not record that.
+    let (row, slot) = taken_in(world, what, Fault::Slow(3 * MOMENT)).await;
     let lock = "begin; select from scheduled_messages where id = '{id}' for update";
     let lock = lock.replace("{id}", &row.id.to_string());
     other.batch_execute(&lock).await.unwrap();

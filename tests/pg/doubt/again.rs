@@ -83,6 +83,30 @@ async fn what_waited_for_a_pause_is_not_too_late_to_be_put_back() {
     }
 }
 
+/// As for the claim, lateness counts from the slot of a pace: the request began in it.
+#[tokio::test]
+async fn what_waited_for_a_pace_is_not_too_late_to_be_put_back() {
+    let campaign = Uuid::from_u128(0xC1);
+    for (began, has_pace, becomes) in [
+        ("10 minutes", true, "pending"),
+        ("10 minutes", false, "unconfirmed"),
+        ("2 hours", true, "unconfirmed"),
+    ] {
+        let case = Case::with(InDoubt::Resend).await;
+        let id = case.world.row("pending").await;
+        case.sends(id, LOST_REQUEST).await;
+        let sql = format!(
+            "update scheduled_messages set scheduled_at = now() - interval '5 hours', campaign_id = '{campaign}';
+             update punctual.attempts set started_at = now() - interval '{began}';
+             insert into punctual.paces (scope, what, gap_min, gap_max)
+             select 'campaign', '{campaign}', '1 s', '1 s' where {has_pace}"
+        );
+        run(&case.world.unseen, &sql).await;
+        case.asked().await;
+        assert_eq!(case.row(id).await, becomes, "{began} {has_pace}");
+    }
+}
+
 #[tokio::test]
 async fn proof_that_comes_after_a_second_text_is_recorded_counted_and_told() {
     let case = Case::with(InDoubt::Resend).await;
@@ -202,7 +226,7 @@ impl Provider for Idempotent {
         unreachable!("the test sends through Twilio")
     }
 
-    fn warm(&self, _: usize) -> BoxFuture<'_, ()> {
+    fn prewarm(&self, _: usize) -> BoxFuture<'_, ()> {
         std::future::ready(()).boxed()
     }
 }

@@ -82,8 +82,8 @@ impl Provider for Throttling {
         self.provider.send(message, valid_for)
     }
 
-    fn warm(&self, connections: usize) -> BoxFuture<'_, ()> {
-        self.provider.warm(connections)
+    fn prewarm(&self, connections: usize) -> BoxFuture<'_, ()> {
+        self.provider.prewarm(connections)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -18,6 +18,11 @@ select plans.id('paced', i), '+1' || (7000000000 + i), '+15005550006', 'paced ' 
        case when i <= 20 then now() - interval '1 minute' else now() + interval '2 hours' + i * interval '1 ms' end,
        plans.id('campaign', 1 + i % 20)
   from generate_series(1, {others}) i;
+-- Of a sender with a rate.
+insert into public.scheduled_messages (id, to_number, from_number, body, scheduled_at)
+select plans.id('rated', i), '+1' || (8000000000 + i), '+15005550009', 'rated ' || i,
+       case when i <= 20 then now() - interval '1 minute' else now() + interval '2 hours' + i * interval '1 ms' end
+  from generate_series(1, {others}) i;
 update public.scheduled_messages set scheduled_at = scheduled_at + interval '1 ms';
 
 -- Ended, on their way, and unconfirmed.
@@ -73,6 +78,10 @@ select plans.id('sent', i), plans.token('sent', i), 'SM' || md5(plans.token('sen
 insert into punctual.outbox (message_id, write, last_error, next_attempt_at)
 select plans.id('sent', i), '{}', 'no', now() - interval '1 minute' + i * interval '1 s' from generate_series(1, {others}) i;
 update punctual.outbox set attempts = 1, next_attempt_at = next_attempt_at + interval '1 s';
+insert into punctual.number_checks (ahead_s, until) values (604800, now() + interval '2 hours');
+insert into punctual.number_faults (message_id, fault, due, version)
+select plans.id('pending', i), 'length', now() + (i - {others} / 2) * interval '1 s', 1 from generate_series(1, {others}) i;
+update punctual.number_faults set due = due + interval '1 ms';
 insert into punctual.notes (message_id, note) select plans.id('sent', i), 'x' from generate_series(1, {others}) i;
 insert into punctual.history (message_id, at, op, role, old, new)
 select plans.id('sent', i), now() - interval '100 days', 'update', 'app', '{"body": "a"}', '{"body": "b"}' from generate_series(1, {others}) i;
@@ -90,6 +99,8 @@ insert into punctual.template_uses (template_id, uses) select plans.id('template
 delete from punctual.template_uses where id > 20;
 insert into punctual.paces (id, what, gap_min, gap_max)
 select plans.id('pace', i), plans.id('campaign', i)::text, '1 s', '2 s' from generate_series(1, 20) i;
+insert into punctual.paces (id, scope, what, gap_min, gap_max, burst) values
+  (plans.id('rate', 1), 'sender', '+15005550009', '1 s', '1 s', 3);
 update punctual.paces set next_at = now() - interval '1 minute';
 -- Open, so that each claim asks what it has cleared.
 insert into punctual.quarantine (due_before, noticed_by, unaccounted)

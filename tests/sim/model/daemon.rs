@@ -10,11 +10,12 @@ use punctual::message::{
 };
 use punctual::policy::too_late;
 use punctual::proof::quarantine::WRITTEN_AFTER;
-use punctual::reactor::{Ask, Record, Settlement, Upcoming};
+use punctual::reactor::{ClaimRequest, Upcoming};
 use punctual::schedule::LEAD_MAX;
+use punctual::settle::{Record, Settlement};
 use punctual::store::NO_ATTEMPT;
 
-use super::{Attempt, Beat, Database, campaign_of, type_of};
+use super::{Attempt, Beat, Database, Pace, campaign_of, type_of};
 use crate::mutant::Mutant;
 
 /// What `reap.sql` says.
@@ -44,7 +45,7 @@ fn disturbed_by((start, end): (NaiveTime, NaiveTime)) -> Facts {
 impl Database {
     pub(crate) fn claim(
         &mut self,
-        asks: &[Ask],
+        asks: &[ClaimRequest],
         instance: InstanceId,
         lease: Duration,
         now: Moment,
@@ -62,11 +63,12 @@ impl Database {
         won
     }
 
-    /// What was kept of a message when its first part was sent last.
+    /// What was kept of a message when its first part was accepted, or else when it was last tried.
     fn kept_texts(&self, id: MessageId) -> Option<&Vec<String>> {
         let own = self.attempts.iter().filter(|a| a.message == id);
         let kept = own.filter(|a| !a.texts.is_empty());
-        kept.max_by_key(|a| a.number).map(|a| &a.texts)
+        kept.max_by_key(|a| (a.outcome == Some("accepted"), a.number))
+            .map(|a| &a.texts)
     }
 
     /// Keeps the texts of a message whose first part is about to be sent; whether it could.
@@ -299,7 +301,8 @@ impl Database {
             self.close(record.token, record.started, settled.outcome.as_str());
             let sent_nothing = LedgerOutcome::SENT_NOTHING.contains(&settled.outcome);
             if sent_nothing && record.started.is_none() {
-                self.return_slot(record.token);
+                let is_cancelled = settled.outcome == LedgerOutcome::Cancelled;
+                self.return_slot(record.token, is_cancelled, now);
             }
         } else {
             self.note_start(record, "unknown");
@@ -420,6 +423,7 @@ impl Database {
         let Some(row) = self.rows.get_mut(&record.id) else {
             return;
         };
+        let before = row.parts_done;
         row.parts_done = match self.mutant {
             Some(Mutant::SkipsPart) => (part + 2).min(total - 1),
             Some(Mutant::RepeatsPart) => part,
@@ -430,6 +434,21 @@ impl Database {
         row.sid = None;
         row.sent_at = None;
         row.next_attempt_at = None;
+        if row.status == Status::Cancelled && row.parts_done != before {
+            let own = row.reason.take().unwrap_or_default();
+            let own = match own.strip_suffix(" parts sent") {
+                Some(counted) => counted.rsplit_once("; ").map_or("", |(own, _)| own),
+                // The user's cancel has no words of its own.
+                None if own == "the user cancelled it" => "",
+                None => own.as_str(),
+            };
+            let parts = format!("{} of {total} parts sent", row.parts_done);
+            row.reason = Some(if own.is_empty() {
+                parts
+            } else {
+                format!("{own}; {parts}")
+            });
+        }
         if matches!(row.status, Status::Failed | Status::Cancelled) {
             return;
         }
@@ -505,7 +524,7 @@ impl Database {
     }
 
     /// What is in quarantine may have been sent: it is not cancelled as too late.
-    pub(crate) fn expire(&mut self, max_lateness: Duration, now: Moment) -> usize {
+    pub(crate) fn expire(&mut self, max_lateness: Duration, most: usize, now: Moment) -> usize {
         let limit = now - max_lateness;
         let quarantined = self.quarantine.unwrap_or(Moment::MIN);
         let late: Vec<_> = self
@@ -517,6 +536,7 @@ impl Database {
             .filter(|r| too_late(self.late_from(r), None, max_lateness, now).is_some())
             .map(|r| r.id)
             .filter(|id| self.free(*id) && !self.missed.contains(id))
+            .take(most)
             .collect();
         for id in &late {
             if let Some(row) = self.move_row(*id, Status::Cancelled) {
@@ -590,34 +610,44 @@ impl Database {
     }
 
     /// What happened was now at the latest. Returns how many instances, claims and paces had times in the future.
-    pub(crate) fn correct_times_ahead(&mut self, now: Moment) -> [usize; 3] {
+    /// At most so many of each; of the claims those with the latest leases are read for it.
+    pub(crate) fn correct_times_ahead(&mut self, most: usize, now: Moment) -> [usize; 3] {
         let margin = now + Duration::from_secs(1);
         let mut corrected = [0; 3];
-        for beat in self.instances.values_mut() {
-            if beat.started.max(beat.last) > margin {
-                beat.started = beat.started.min(now);
-                beat.last = beat.last.min(now);
-                corrected[0] += 1;
-            }
+        let ahead = |beat: &&mut Beat| beat.started.max(beat.last) > margin;
+        for beat in self.instances.values_mut().filter(ahead).take(most) {
+            beat.started = beat.started.min(now);
+            beat.last = beat.last.min(now);
+            corrected[0] += 1;
         }
-        for attempt in &mut self.attempts {
+        let open = self.attempts.iter_mut().filter(|a| a.outcome.is_none());
+        let mut open: Vec<_> = open.collect();
+        open.sort_by_key(|attempt| std::cmp::Reverse(attempt.lease_until));
+        for attempt in open.into_iter().take(most) {
             let claimed = attempt.claimed_at;
-            if attempt.outcome.is_none() && claimed > margin && attempt.lease_until > claimed {
+            if claimed > margin && attempt.lease_until > claimed {
                 attempt.lease_until = now + attempt.lease_until.since(claimed);
                 corrected[1] += 1;
             }
         }
-        for pace in self.paces.values_mut() {
-            let longest = pace.gaps.1;
-            if pace.slot.is_some() && pace.next > now + longest + Duration::from_secs(3) {
-                pace.next = now + longest;
-                corrected[2] += 1;
-            }
+        let ahead = |pace: &&mut Pace| {
+            pace.slot.is_some() && pace.next > now + pace.gaps.1 + Duration::from_secs(3)
+        };
+        for pace in self.paces.values_mut().filter(ahead).take(most) {
+            pace.next = now + pace.gaps.1;
+            corrected[2] += 1;
         }
         corrected
     }
 
-    pub(crate) fn reap(&mut self, me: InstanceId, silence: Duration, now: Moment) -> usize {
+    /// At most so many.
+    pub(crate) fn reap(
+        &mut self,
+        me: InstanceId,
+        silence: Duration,
+        most: usize,
+        now: Moment,
+    ) -> usize {
         let eager = self.mutant == Some(Mutant::EagerReaper);
         let stale = now - silence;
         let grown_up = self.instances.get(&me).is_some_and(|b| b.started < stale);
@@ -635,6 +665,7 @@ impl Database {
             })
             .filter(|a| self.free(a.message))
             .map(|a| (a.token, a.message))
+            .take(most)
             .collect();
         let mut moved = 0;
         for (token, id) in &dead {

@@ -20,7 +20,9 @@ use punctual::message::{
 use punctual::policy::Rule;
 use uuid::Uuid;
 
-pub(crate) use pace::{Pace, campaign_of};
+#[allow(unused_imports, reason = "shared with the parity test")]
+pub(crate) use pace::SENDER_NUMBER;
+pub(crate) use pace::{Pace, SENDER, TakenSlot, campaign_of};
 pub(crate) use user::{Change, Transaction};
 
 use crate::mutant::Mutant;
@@ -157,7 +159,7 @@ struct Beat {
 }
 
 /// All of it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Database {
     pub(crate) rows: BTreeMap<MessageId, Row>,
     pub(crate) attempts: Vec<Attempt>,
@@ -167,10 +169,10 @@ pub(crate) struct Database {
     pub(crate) quarantine_cleared: BTreeSet<MessageId>,
     /// `punctual.pauses`: until when what is paused, those that are over included.
     pub(crate) pauses: BTreeMap<PauseKey, Moment>,
-    /// `punctual.paces`, by campaign.
+    /// `punctual.paces`, by campaign, or [`SENDER`].
     pub(crate) paces: BTreeMap<Uuid, Pace>,
-    /// Of each claim from a pace: from when on there was a slot, and when its slot began.
-    pub(crate) slots: BTreeMap<AttemptToken, (Moment, Moment)>,
+    /// Of each claim from a pace, its slot.
+    pub(crate) slots: BTreeMap<AttemptToken, TakenSlot>,
     /// Held by transactions of users.
     locked: BTreeSet<MessageId>,
     /// Those that have missed a change of what they follow.

@@ -1,13 +1,15 @@
-//! `punctual.paces`: what keeps the messages of a campaign apart, and the statements that go by it.
+//! `punctual.paces`: what keeps the messages of a campaign apart and a sender to its rate, and the statements that go
+//! by it. Every text is one segment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Claim, InstanceId, MessageId, Moment, PaceDue, PaceId, PacedAnswer, PacedClaim,
-    Status,
+    AttemptToken, Channel, Claim, InstanceId, MessageId, Moment, PaceDue, PaceId, PacedClaim,
+    PacedResponse, Sender, Status,
 };
-use punctual::reactor::PaceAsk;
-use punctual::schedule::pace::gap;
+use punctual::reactor::PaceRequest;
+use punctual::schedule::pace::{after_charge, gap};
 use punctual::schedule::{LEAD_MAX, PACE_SLACK};
 use uuid::Uuid;
 
@@ -19,11 +21,48 @@ use crate::mutant::Mutant;
 pub(crate) struct Pace {
     pub(crate) id: PaceId,
     pub(crate) gaps: (Duration, Duration),
+    /// Of a sender: how many at once.
+    pub(crate) burst: i32,
     pub(crate) seed: i64,
     pub(crate) position: i64,
     pub(crate) next: Moment,
     pub(crate) token: Option<AttemptToken>,
     pub(crate) slot: Option<Moment>,
+}
+
+/// The key of the rate of the sender, which is that of all texts; other keys are campaigns.
+pub(crate) const SENDER: Uuid = Uuid::from_u128(0x5E << 120);
+
+/// The sender itself.
+#[allow(dead_code, reason = "shared with the parity test")]
+pub(crate) const SENDER_NUMBER: &str = "+15005550001";
+
+/// The slot of a claim.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TakenSlot {
+    /// From when on its paces had one for it.
+    pub(crate) open_from: Moment,
+    /// From when on it could take that.
+    pub(crate) ready: Moment,
+    /// When it began.
+    pub(crate) at: Moment,
+}
+
+/// What a claim from a pace would win.
+struct Candidate {
+    ask: PaceRequest,
+    queue: Uuid,
+    first: MessageId,
+    due: Moment,
+    /// The rate of its sender.
+    rate: Option<Pace>,
+}
+
+impl Pace {
+    /// When there is room for one text more.
+    fn each(&self) -> Duration {
+        self.gaps.0
+    }
 }
 
 /// The campaign of a message: two of three are in one of two.
@@ -35,10 +74,22 @@ pub(crate) fn campaign_of(id: MessageId) -> Option<Uuid> {
 }
 
 impl Database {
-    /// The pace of a message; between its parts it waits for none.
+    /// The pace in whose queue a message is: that of its campaign, for which it waits with its first part only, or else
+    /// the rate of its sender.
     pub(crate) fn pace_of(&self, id: MessageId) -> Option<&Pace> {
-        let is_first = self.rows.get(&id).is_some_and(|row| row.parts_done == 0);
-        self.paces.get(&campaign_of(id)?).filter(|_| is_first)
+        self.paces.get(&self.queue_of(self.rows.get(&id)?)?)
+    }
+
+    fn queue_of(&self, row: &Row) -> Option<Uuid> {
+        let campaign = campaign_of(row.id).filter(|_| row.parts_done == 0);
+        let campaign = campaign.filter(|campaign| self.paces.contains_key(campaign));
+        campaign.or_else(|| self.rate_of(row).map(|_| SENDER))
+    }
+
+    /// The rate of its sender.
+    pub(crate) fn rate_of(&self, row: &Row) -> Option<Pace> {
+        let is_text = row.channel == Channel::Sms;
+        self.paces.get(&SENDER).filter(|_| is_text).copied()
     }
 
     fn pace(&self, id: PaceId) -> Option<(Uuid, Pace)> {
@@ -47,100 +98,168 @@ impl Database {
         found.map(|(campaign, pace)| (*campaign, *pace))
     }
 
+    /// When the paces of a message have a slot for it.
+    pub(crate) fn slot_from(&self, row: &Row) -> Option<Moment> {
+        let own = self.pace_of(row.id)?.next;
+        Some(self.rate_of(row).map_or(own, |rate| rate.next.max(own)))
+    }
+
     /// As it is read with a message.
     pub(super) fn pace_due(&self, row: &Row, now: Moment) -> Option<PaceDue> {
-        let pace = self.pace_of(row.id)?;
+        let queue = self.queue_of(row)?;
+        let (scope, what) = if queue == SENDER {
+            let sender: Sender = SENDER_NUMBER.parse().ok()?;
+            ("sender", sender.masked())
+        } else {
+            ("campaign", queue.to_string())
+        };
         Some(PaceDue {
-            id: pace.id,
-            scope: "campaign".into(),
-            what: campaign_of(row.id)?.to_string(),
-            at: pace.next.max(self.due(row, now)),
+            id: self.paces.get(&queue)?.id,
+            scope: scope.into(),
+            what,
+            at: self.slot_from(row)?.max(self.due(row, now)),
             lane: row.lane(),
         })
+    }
+
+    /// What is in the queue of a pace and due by then, and may be claimed.
+    fn queued(&self, queue: Uuid, until: Moment) -> impl Iterator<Item = &Row> {
+        let open = |row: &Row| self.open_attempts().any(|a| a.message == row.id);
+        self.rows
+            .values()
+            .filter(move |row| row.status == Status::Pending && row.due() <= until)
+            .filter(move |row| self.queue_of(row) == Some(queue))
+            .filter(move |row| row.parts_done == 0 || !open(row))
+            .filter(move |row| self.paused_until(row).is_none_or(|end| end <= until))
+            .filter(|row| !self.is_quarantined(row.id) && !self.missed.contains(&row.id))
     }
 
     /// `claim_paced.sql`, and of what was not won `paces_load.sql`.
     pub(crate) fn claim_paced(
         &mut self,
-        asks: &[PaceAsk],
+        asks: &[PaceRequest],
         (instance, lease): (InstanceId, Duration),
         until: Moment,
         now: Moment,
-    ) -> Vec<(PaceId, PacedAnswer<Claim>)> {
-        let won: Vec<_> = asks
-            .iter()
-            .map(|ask| self.take_slot(*ask, instance, lease, now))
-            .collect();
-        let answers = asks.iter().zip(won).map(|(ask, won)| {
+    ) -> Vec<(PaceId, PacedResponse<Claim>)> {
+        let found: Vec<_> = asks.iter().filter_map(|ask| self.find(*ask, now)).collect();
+        let mut won = BTreeMap::new();
+        for candidate in &found {
+            // One text of each sender in a statement: the first that was due.
+            let order = |c: &Candidate| (c.due, c.first);
+            let others = found.iter().filter(|c| {
+                c.rate.is_some() && c.rate.map(|r| r.id) == candidate.rate.map(|r| r.id)
+            });
+            if others
+                .into_iter()
+                .all(|other| order(candidate) <= order(other))
+                && let Some(paced) = self.take_slot(candidate, instance, lease, now)
+            {
+                won.insert(candidate.ask.pace, paced);
+            }
+        }
+        let answers = asks.iter().map(|ask| {
             let waits = || self.paces_load(Some(&[ask.pace]), until, now).pop();
-            let answer = match won {
-                Some(won) => PacedAnswer::Won(Box::new(won)),
-                None => waits().map_or(PacedAnswer::Idle, PacedAnswer::Wait),
+            let answer = match won.remove(&ask.pace) {
+                Some(won) => PacedResponse::Won(Box::new(won)),
+                None => waits().map_or(PacedResponse::Idle, PacedResponse::Wait),
             };
             (ask.pace, answer)
         });
         answers.collect()
     }
 
+    fn find(&self, ask: PaceRequest, now: Moment) -> Option<Candidate> {
+        let (queue, pace) = self.pace(ask.pace)?;
+        if pace.next > now + LEAD_MAX {
+            return None;
+        }
+        let all = self.queued(queue, now + LEAD_MAX);
+        let free = all.filter(|row| self.free(row.id));
+        let first = free.min_by_key(|row| (row.due(), row.id))?;
+        Some(Candidate {
+            ask,
+            queue,
+            first: first.id,
+            due: first.due(),
+            rate: self.rate_of(first),
+        })
+    }
+
     fn take_slot(
         &mut self,
-        ask: PaceAsk,
+        candidate: &Candidate,
         instance: InstanceId,
         lease: Duration,
         now: Moment,
     ) -> Option<PacedClaim<Claim>> {
-        let (campaign, pace) = self.pace(ask.pace)?;
-        if pace.next > now + LEAD_MAX {
+        let Candidate {
+            ask,
+            queue,
+            first: id,
+            due,
+            rate,
+        } = *candidate;
+        let priority = self.rows.get(&id)?.priority;
+        let pace = *self.paces.get(&queue)?;
+        let wanted_at = self.rows.get(&id)?.wanted_at();
+        let open_from = rate.map_or(pace.next, |rate| rate.next.max(pace.next));
+        let ready = open_from.max(due);
+        let slack = rate.map_or(PACE_SLACK, |_| ask.slack);
+        if ready > now + LEAD_MAX {
             return None;
         }
-        let first = self
-            .rows
-            .values()
-            .filter(|row| row.status == Status::Pending && row.parts_done == 0)
-            .filter(|row| campaign_of(row.id) == Some(campaign))
-            .filter(|row| row.due() <= now + LEAD_MAX)
-            .filter(|row| {
-                self.paused_until(row)
-                    .is_none_or(|end| end <= now + LEAD_MAX)
-            })
-            .filter(|row| !self.is_quarantined(row.id) && !self.missed.contains(&row.id))
-            .filter(|row| self.free(row.id))
-            .min_by_key(|row| (row.due(), row.id))?;
-        let (id, priority) = (first.id, first.priority);
-        let slot = pace.next.max(first.due());
-        let slot = if now < slot + PACE_SLACK / 2 {
-            slot
-        } else {
-            now
-        };
+        let slot = if now < ready + slack / 2 { ready } else { now };
         let mut claim = self.win(id, ask.token, instance, lease, now)?;
-        let waited = slot.since(claim.wanted_at);
-        claim.due = claim.due.max(slot);
-        claim.wanted_at = claim.wanted_at.max(slot);
-        let latest = slot + PACE_SLACK;
-        let next = if self.mutant == Some(Mutant::NoGap) {
+        let own = self.attempts.iter().filter(|a| a.message == id);
+        let own = own.filter(|a| a.part == claim.part.before && a.started >= Some(claim.wanted_at));
+        let first = own.filter_map(|a| a.started).min();
+        let late_from = first.map_or(open_from, |first| first.min(open_from));
+        let late_from = if self.mutant == Some(Mutant::ForgetsOutage) {
             slot
         } else {
-            latest + gap(pace.seed, pace.position, pace.gaps)
+            late_from.max(claim.wanted_at)
         };
-        self.slots.insert(ask.token, (pace.next, slot));
-        self.paces.insert(
-            campaign,
-            Pace {
-                position: pace.position + 1,
-                next,
-                token: Some(ask.token),
-                slot: Some(slot),
-                ..pace
-            },
-        );
+        let waited = late_from.since(claim.wanted_at);
+        claim.due = claim.due.max(slot);
+        claim.wanted_at = late_from;
+        let taken = TakenSlot {
+            open_from,
+            ready,
+            at: slot,
+        };
+        self.slots.insert(ask.token, taken);
+        let mut took = [Some(queue), rate.map(|_| SENDER)];
+        if queue == SENDER {
+            took[1] = None;
+        }
+        for taken in took.into_iter().flatten() {
+            let is_bug = self.mutant == Some(Mutant::NoGap) && taken != SENDER
+                || self.mutant == Some(Mutant::NoCharge) && taken == SENDER;
+            let Some(pace) = self.paces.get_mut(&taken) else {
+                continue;
+            };
+            let next = if is_bug {
+                pace.next
+            } else if taken == SENDER {
+                after_charge(pace.next, slot, 1, pace.burst, pace.each())
+            } else {
+                slot + PACE_SLACK + gap(pace.seed, pace.position, pace.gaps)
+            };
+            let burst = pace.burst.saturating_sub(1).unsigned_abs();
+            let before = pace.next.max(wanted_at - pace.each() * burst);
+            (pace.slot, pace.token) = (Some(before), Some(ask.token));
+            (pace.next, pace.position) = (next, pace.position + 1);
+        }
         Some(PacedClaim {
             id,
             priority,
             claim,
-            latest,
+            latest: slot + slack,
             waited,
-            next,
+            next: self.paces.get(&queue)?.next,
+            rate: rate.map(|rate| rate.id),
+            charged: rate.map(|_| 1),
         })
     }
 
@@ -153,27 +272,31 @@ impl Database {
     ) -> Vec<PaceDue> {
         let asked = |pace: &Pace| only.is_none_or(|ids| ids.contains(&pace.id));
         let all = self.paces.iter().filter(|(_, pace)| asked(pace));
-        let first = |(campaign, _): (&Uuid, &Pace)| {
-            let rows = self.rows.values();
-            let own = rows.filter(|row| campaign_of(row.id) == Some(*campaign));
-            let due = own.filter(|row| {
-                row.status == Status::Pending
-                    && row.parts_done == 0
-                    && row.due() <= until
-                    && self.paused_until(row).is_none_or(|end| end <= until)
-                    && !self.is_quarantined(row.id)
-                    && !self.missed.contains(&row.id)
-            });
-            let first = due.min_by_key(|row| (row.due(), row.id))?;
-            self.pace_due(first, now)
+        let first = |(queue, _): (&Uuid, &Pace)| {
+            let first = self.queued(*queue, until);
+            // What a pause stops is due at its end.
+            self.pace_due(first.min_by_key(|row| (self.due(row, now), row.id))?, now)
         };
         all.filter_map(first).collect()
     }
 
-    /// `punctual.return_slot`: an attempt ends whose request never began.
-    pub(super) fn return_slot(&mut self, token: AttemptToken) {
-        if let Some(pace) = self.paces.values_mut().find(|p| p.token == Some(token)) {
-            pace.next = pace.slot.unwrap_or(pace.next);
+    /// `punctual.return_slot`: an attempt ends whose request never began. What is cancelled could have been sent then.
+    pub(super) fn return_slot(&mut self, token: AttemptToken, is_cancelled: bool, now: Moment) {
+        for (key, pace) in &mut self.paces {
+            if pace.token != Some(token) {
+                continue;
+            }
+            let slot = pace.slot.unwrap_or(pace.next);
+            let after = if *key == SENDER {
+                pace.each()
+            } else {
+                PACE_SLACK + gap(pace.seed, pace.position - 1, pace.gaps)
+            };
+            pace.next = if is_cancelled {
+                slot.max(now.min(slot + after))
+            } else {
+                slot
+            };
             pace.position -= 1;
             (pace.token, pace.slot) = (None, None);
         }

@@ -1,7 +1,7 @@
 //! What must hold in a proof world, after every event and at its end.
 
 use punctual::message::{Delivery, InDoubt, MessageId, Status};
-use punctual::proof::quarantine::Reason;
+use punctual::proof::quarantine::StayReason;
 
 use super::ledger::{Attempt, Row};
 use super::provider::Taken;
@@ -102,7 +102,7 @@ impl World {
                     if !daemon.withholds(*id, row.due()) || reason.is_none() {
                         return broken(*id, "is due, pending, and not in quarantine for a reason");
                     }
-                    let told = matches!(reason, Some(Reason::Early | Reason::NoAnswer));
+                    let told = matches!(reason, Some(StayReason::Early | StayReason::NoResponse));
                     if told {
                         return broken(*id, "is still in quarantine for what an hour has told");
                     }

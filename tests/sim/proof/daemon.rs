@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use punctual::journal::Past;
-use punctual::journal::record::{Contents, Opened, Record as Line};
+use punctual::journal::record::{Contents, JournalLine as Line, Opened};
 use punctual::message::{
-    AttemptToken, Capabilities, Channel, DatabaseId, InDoubt, InstanceId, MessageId, Moment, Part,
+    AttemptToken, Capabilities, DatabaseId, InDoubt, InstanceId, LaneKey, MessageId, Moment, Part,
     Status,
 };
-use punctual::proof::matching::{
-    self, Again, Candidate, Match, Resolution, SentText, UnconfirmedRow,
+use punctual::proof::look_up::{Recorded, Response, Uncertain};
+use punctual::proof::matching::{self, ResendReason, Resolution, SentText, UnconfirmedRow};
+use punctual::proof::quarantine::{
+    self, Fate, Listing, QuarantinedRow, Reconciliation, StayReason,
 };
-use punctual::proof::quarantine::{self, Fate, Listing, QuarantinedRow, Reason, Reconciliation};
-use punctual::proof::recovery::{Answered, LeftOpen, LogPosition, Recovery, recover};
-use punctual::proof::{About, ProviderStatus, Report, TextKey};
+use punctual::proof::recovery::{Answered, Known, LeftOpen, LogPosition, Recovery, recover};
+use punctual::proof::{About, ProviderMessage, ProviderStatus, Report, TextKey};
 use punctual::provider::Fetched;
-use punctual::reactor::{Record, Settlement};
+use punctual::settle::{Record, Settlement};
 use uuid::Uuid;
 
 use super::ledger::{Attempt, Ledger, MAX_ATTEMPTS};
@@ -99,7 +100,7 @@ pub(super) struct Daemon {
     /// The journals' proofs are to be recorded first.
     pub(super) merge_proofs: bool,
     pub(super) cleared: BTreeSet<MessageId>,
-    pub(super) reasons: BTreeMap<MessageId, Reason>,
+    pub(super) reasons: BTreeMap<MessageId, StayReason>,
     pub(super) next_look: Moment,
     pub(super) looks: u32,
 }
@@ -117,6 +118,28 @@ pub(super) struct Scene<'a> {
     /// In true time.
     pub(super) true_now: i64,
     pub(super) dice: &'a mut Dice,
+}
+
+impl Scene<'_> {
+    fn list(&self, to: &str, from: Moment) -> Option<Vec<ProviderMessage>> {
+        self.provider.list(to, from, self.true_now)
+    }
+
+    /// What a look-up with a planted bug searches for, and what it sees of a list.
+    fn tamper(&self, shown: &mut Vec<ProviderMessage>, sent: &mut SentText) {
+        match self.mutant {
+            Some(Mutant::AnyTextIsIt) => {
+                for shown in shown {
+                    shown.body.clear();
+                }
+                sent.text = TextKey::of("");
+            }
+            Some(Mutant::OthersAreIgnored) => {
+                shown.retain(|shown| TextKey::of(&shown.body) == sent.text);
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Daemon {
@@ -162,9 +185,14 @@ impl Daemon {
             let may_deny = past.may_deny(Some(&boot), self.follows)
                 || scene.mutant == Some(Mutant::DenyAlways);
             for open in left_open(scene.ledger, instance) {
-                let known = past.of_attempt(open.token, may_deny);
+                let known = match past.of_attempt(open.token, may_deny) {
+                    Known::Began(_) if scene.mutant == Some(Mutant::BegunIsReleased) => {
+                        Known::NeverBegan
+                    }
+                    known => known,
+                };
                 match recover::<()>(&open, known, here, scene.now) {
-                    Recovery::GiveBack(given) => scene.ledger.give_back(&given),
+                    Recovery::Release(given) => scene.ledger.release(&given),
                     Recovery::Record(record) => {
                         scene.ledger.record(&record, None, scene.now);
                     }
@@ -195,7 +223,7 @@ impl Daemon {
                         since: row.created_at.min(row.due()),
                         touched: Some(row.created_at),
                         version: row.version,
-                        channel: Channel::Sms,
+                        lane: LaneKey::default(),
                     });
             }
         }
@@ -275,9 +303,17 @@ fn reconcile_number(rows: &[QuarantinedRow], look: &mut Reconciliation, scene: &
         .list(to, matching::query_from(since), scene.true_now)
     else {
         for row in rows {
-            look.stays(row.id, Reason::NoAnswer);
+            look.stays(row.id, StayReason::NoResponse);
         }
         return;
+    };
+    let shown = match scene.mutant {
+        Some(Mutant::UnknownIsIgnored) => {
+            let texts: Vec<TextKey> = rows.iter().filter_map(|row| row.text).collect();
+            let is_theirs = |shown: &ProviderMessage| texts.contains(&TextKey::of(&shown.body));
+            shown.into_iter().filter(is_theirs).collect()
+        }
+        _ => shown,
     };
     let mut rivals = BTreeMap::new();
     for text in quarantine::shared_texts(rows, &shown) {
@@ -294,7 +330,14 @@ fn reconcile_number(rows: &[QuarantinedRow], look: &mut Reconciliation, scene: &
         known: scene.ledger.known_sids(),
         rivals,
     };
-    for (row, fate) in rows.iter().zip(quarantine::fates(rows, &list, look.age)) {
+    let fates: Vec<Fate> = match scene.mutant {
+        Some(Mutant::SharedMessage) => rows
+            .chunks(1)
+            .flat_map(|row| quarantine::fates(row, &list, look.age))
+            .collect(),
+        _ => quarantine::fates(rows, &list, look.age),
+    };
+    for (row, fate) in rows.iter().zip(fates) {
         match fate {
             Fate::Stays(reason) => look.stays(row.id, reason),
             Fate::NotSent => look.clears(row.id),
@@ -312,7 +355,7 @@ fn reconcile_number(rows: &[QuarantinedRow], look: &mut Reconciliation, scene: &
                 if scene.ledger.record(&record, Some(row.version), scene.now) {
                     look.sent += 1;
                 } else {
-                    look.stays(row.id, Reason::Locked);
+                    look.stays(row.id, StayReason::Locked);
                 }
             }
         }
@@ -367,39 +410,6 @@ fn fetch(token: AttemptToken, attempt: &Attempt, age: Duration, scene: &mut Scen
 
 fn search(token: AttemptToken, attempt: &Attempt, age: Duration, scene: &mut Scene<'_>) -> Next {
     let since = attempt.started_at.unwrap_or(attempt.claimed_at);
-    let mut status = None;
-    let found = match &attempt.sent {
-        None => Match::NoAnswer("what was sent is not known".into()),
-        Some(sent) => {
-            let from = matching::query_from(since);
-            match scene.provider.list(&sent.to, from, scene.true_now) {
-                None => Match::NoAnswer("silent".into()),
-                Some(shown) => {
-                    let any = scene.mutant == Some(Mutant::AnyTextIsIt);
-                    let (alike, others): (Vec<_>, Vec<_>) = shown
-                        .iter()
-                        .filter(|shown| matching::cannot_be_excluded(shown, &sent.to, None, since))
-                        .partition(|shown| any || matching::resembles(shown, sent, since));
-                    let others: Vec<_> = others.iter().map(|shown| shown.sid.clone()).collect();
-                    let candidates: Vec<Candidate> = alike
-                        .iter()
-                        .map(|shown| Candidate {
-                            sid: shown.sid.clone(),
-                            created: shown.created,
-                        })
-                        .collect();
-                    let known = scene.ledger.known_sids();
-                    let rivals = scene.ledger.rivals(Some(token), sent);
-                    let found = Match::among(&candidates, &others, &known, &rivals, true);
-                    if let Match::One(sid) = &found {
-                        let one = alike.iter().find(|shown| shown.sid == *sid);
-                        status = one.and_then(|shown| shown.status.clone());
-                    }
-                    found
-                }
-            }
-        }
-    };
     let row = scene
         .ledger
         .rows
@@ -409,29 +419,61 @@ fn search(token: AttemptToken, attempt: &Attempt, age: Duration, scene: &mut Sce
             policy: row.policy,
         });
     let holds = attempt.settled_by.is_none() && scene.ledger.is_latest(token);
-    let age_of_absence = if scene.mutant == Some(Mutant::AbsentIsProof) {
-        matching::ABSENT_AFTER
-    } else {
-        age
+    let mut sent = attempt.sent.clone();
+    let rivals = match &sent {
+        Some(sent) if scene.mutant != Some(Mutant::NoRivals) => {
+            scene.ledger.rivals(Some(token), sent)
+        }
+        _ => Vec::new(),
     };
-    let resolution = matching::resolve(
-        &found,
-        age_of_absence,
-        row.as_ref().filter(|_| holds),
-        scene.policy,
-        &PROVIDER,
-    );
-    match resolution {
+    let mut shown = None;
+    if let Some(sent) = &mut sent {
+        shown = scene.list(&sent.to, matching::query_from(since));
+        if let Some(shown) = &mut shown {
+            scene.tamper(shown, sent);
+        }
+    }
+    let response = match &shown {
+        Some(messages) => Response::Listed {
+            messages,
+            whole: true,
+        },
+        None if sent.is_none() => Response::NotQueried,
+        None => Response::Nothing {
+            reason: "silent",
+            pause: None,
+        },
+    };
+    let uncertain = Uncertain {
+        sent: sent.as_ref(),
+        since,
+        row: row.as_ref().filter(|_| holds),
+        age: if scene.mutant == Some(Mutant::AbsentIsProof) {
+            matching::ABSENT_AFTER
+        } else {
+            age
+        },
+        responses: attempt.queries,
+    };
+    let recorded = Recorded {
+        sids: &scene.ledger.known_sids(),
+        rivals: &rivals,
+    };
+    let concluded = uncertain.conclude(response, recorded, scene.policy, &PROVIDER);
+    match concluded.resolution {
         Resolution::Adopt(sid) => {
+            let of = |shown: &&ProviderMessage| shown.sid == sid;
+            let one = shown.iter().flatten().find(of);
+            let status = one.and_then(|shown| shown.status.clone());
             let status = status.unwrap_or(ProviderStatus::TAKEN);
             report(token, attempt.message, sid, status, scene);
         }
-        Resolution::PutBack(Again::Policy(policy)) => {
+        Resolution::PutBack(ResendReason::Policy(policy)) => {
             scene.ledger.put_back(token, policy);
         }
-        Resolution::PutBack(Again::SameId) | Resolution::Wait => {}
+        Resolution::PutBack(ResendReason::SameId) | Resolution::Wait => {}
     }
-    matching::next_query(&found, attempt.queries, age)
+    (concluded.responses, concluded.next)
 }
 
 fn report(

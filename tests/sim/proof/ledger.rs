@@ -14,7 +14,7 @@ use punctual::proof::standing::{
     AttemptStanding, PartStanding, RetryLimits, RowStanding, Standing,
 };
 use punctual::proof::{About, Report, TextKey};
-use punctual::reactor::{Record, Settled, Settlement};
+use punctual::settle::{Record, Settled, Settlement};
 
 /// A row of `scheduled_messages`.
 #[derive(Clone, Debug)]
@@ -263,7 +263,7 @@ impl Ledger {
     }
 
     /// `recover_unbegun.sql`.
-    pub(super) fn give_back(&mut self, given: &NotAccepted) {
+    pub(super) fn release(&mut self, given: &NotAccepted) {
         let other_is_open = self.of(given.message).any(|(token, a)| {
             *token != given.token && (a.outcome.is_none() || a.outcome == Some("unknown"))
         });

@@ -52,7 +52,7 @@ fn proof_worlds_keep_the_invariants() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 7] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
     (Mutant::DenyAlways, &[Invariant::NeverCalledUnsent]),
     (Mutant::AbsentIsProof, &[Invariant::NoBlindSecondText]),
     (Mutant::NoQuarantine, &[Invariant::NoBlindSecondText]),
@@ -66,6 +66,29 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 7] = [
     ),
     (Mutant::NoLookUps, &[Invariant::EveryOutcomeEnds]),
     (Mutant::FirstEndStays, &[Invariant::ArrivedIsNotRetried]),
+    (
+        Mutant::DeliveredCanFail,
+        &[Invariant::ArrivedIsNotRetried, Invariant::NoBlindSecondText],
+    ),
+    (
+        Mutant::AnyFailureMoves,
+        &[Invariant::NoBlindSecondText, Invariant::ArrivedIsNotRetried],
+    ),
+    (Mutant::RestoredIsRetried, &[Invariant::NoBlindSecondText]),
+    (Mutant::OthersAreIgnored, &[Invariant::NoBlindSecondText]),
+    (
+        Mutant::NoRivals,
+        &[Invariant::NoBlindSecondText, Invariant::ProofIsItsOwn],
+    ),
+    (
+        Mutant::SharedMessage,
+        &[Invariant::NoBlindSecondText, Invariant::ProofIsItsOwn],
+    ),
+    (Mutant::UnknownIsIgnored, &[Invariant::NoBlindSecondText]),
+    (
+        Mutant::BegunIsReleased,
+        &[Invariant::NeverCalledUnsent, Invariant::EveryOutcomeEnds],
+    ),
     (
         Mutant::NoJournalMerge,
         &[Invariant::EveryOutcomeEnds, Invariant::NoBlindSecondText],

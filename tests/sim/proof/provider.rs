@@ -30,7 +30,7 @@ pub(super) struct Taken {
     pub(super) carries_ids: bool,
 }
 
-/// See the module.
+/// The simulated provider.
 #[derive(Debug, Default)]
 pub(super) struct Provider {
     pub(super) taken: Vec<Taken>,

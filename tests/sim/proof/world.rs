@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use punctual::journal::record::Record as Line;
+use punctual::journal::record::JournalLine as Line;
 use punctual::message::{
     AttemptToken, Category, DatabaseId, Delivery, InDoubt, MessageId, Moment, Outcome, Part,
     ProviderSid, Retry, Scope, Stage, Status,
 };
-use punctual::proof::merge::{Allowed, Located};
+use punctual::proof::merge::{Allowed, Located, Standings};
 use punctual::proof::recovery::{Answered, Begun, LogPosition, start};
 use punctual::proof::{Report, merge};
-use punctual::reactor::{AttemptBudget, Record, SendResult, Settlement};
+use punctual::settle::{AttemptBudget, Record, SendResult, Settlement};
 use uuid::Uuid;
 
 use super::daemon::{Daemon, File, LEASE, Scene};
@@ -73,6 +73,22 @@ pub(super) enum Mutant {
     NoJournalMerge,
     /// Of two reports of how an attempt ended the first stays.
     FirstEndStays,
+    /// A message that was delivered can fail.
+    DeliveredCanFail,
+    /// The failure of a message that is not the row's moves the row.
+    AnyFailureMoves,
+    /// A failure is retried though the database was restored since.
+    RestoredIsRetried,
+    /// Other messages to the number do not count against absence.
+    OthersAreIgnored,
+    /// Other attempts that may have created a listed message do not count.
+    NoRivals,
+    /// Two rows in quarantine can be one listed message.
+    SharedMessage,
+    /// An unknown message to the number does not keep a row in quarantine.
+    UnknownIsIgnored,
+    /// An attempt that may have begun when its process died is released.
+    BegunIsReleased,
 }
 
 /// An invariant that does not hold.
@@ -165,7 +181,7 @@ struct InFlight {
     started: Option<Moment>,
 }
 
-/// See the module.
+/// One world.
 pub(super) struct World {
     pub(super) dice: Dice,
     pub(super) faults: Dice,
@@ -409,7 +425,7 @@ impl World {
             .collect();
         for (token, id) in orphans {
             let settlement = if self.restored {
-                Settlement::in_doubt("the database lost the outcome of the request".into())
+                Settlement::uncertain("the database lost the outcome of the request".into())
             } else {
                 Settlement::returned("never began")
             };
@@ -669,7 +685,8 @@ impl World {
             };
             located.retain(|located| !(delivered(located) && has_failed(located)));
         }
-        let standings = self.ledger.standings(&located, self.db_now());
+        let mut standings = self.ledger.standings(&located, self.db_now());
+        self.tamper(&mut standings);
         let merged = merge(standings, &located, ALLOWED);
         let after_all = merged.attempts.values().filter(|w| w.arrived_after_all);
         self.tally.arrived_after_all += after_all.count() as u64;
@@ -688,6 +705,35 @@ impl World {
             .collect();
         for line in lines {
             self.tell(line);
+        }
+    }
+
+    /// What a merge with a planted bug sees.
+    fn tamper(&self, standings: &mut Standings) {
+        for standing in standings.messages.values_mut() {
+            match self.mutant {
+                Some(Mutant::DeliveredCanFail) => {
+                    for attempt in standing.attempts.values_mut() {
+                        attempt.stage = attempt.stage.filter(|stage| *stage != Stage::Delivered);
+                    }
+                    if let Some(row) = &mut standing.row
+                        && row.status == Status::Delivered
+                    {
+                        row.status = Status::Sent;
+                    }
+                }
+                Some(Mutant::AnyFailureMoves) => {
+                    if let Some(row) = &mut standing.row {
+                        row.sid = None;
+                    }
+                }
+                Some(Mutant::RestoredIsRetried) => {
+                    for attempt in standing.attempts.values_mut() {
+                        attempt.recovered = false;
+                    }
+                }
+                _ => {}
+            }
         }
     }
 

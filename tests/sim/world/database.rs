@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    Capabilities, Carriers, Claim, ClaimAnswer as Answered, InstanceId, MessageId, Moment, PaceId,
-    PacedAnswer, Pause, PauseKey, RowState, Uptime,
+    Capabilities, Claim, ClaimResponse as Answered, InstanceId, MessageId, Moment, PaceId,
+    PacedResponse, Pause, PauseKey, ProviderCapabilities, RowState, Uptime,
 };
 use punctual::policy::judge_all;
-use punctual::reactor::{Ask, JudgedClaim, PaceAsk, Record};
+use punctual::reactor::{ClaimRequest, JudgedClaim, PaceRequest};
 use punctual::schedule::Ranking;
+use punctual::settle::Record;
 use uuid::Uuid;
 
 use super::{Event, Input, Payload, Process, Whose, World};
@@ -22,18 +23,18 @@ use crate::watch::Invariant;
 #[derive(Debug)]
 pub(super) enum Call {
     Claim {
-        asks: Vec<Ask>,
+        asks: Vec<ClaimRequest>,
         asked: Uptime,
     },
     /// The second half of a claim: what was not won is read.
     LostRead {
-        answer: ClaimAnswer,
+        answer: ClaimResponse,
         lost: Vec<MessageId>,
     },
     /// The third: the texts of messages of several parts are kept.
     Keep(Keeping),
     ClaimPaced {
-        asks: Vec<PaceAsk>,
+        asks: Vec<PaceRequest>,
         until: Moment,
         asked: Uptime,
     },
@@ -51,8 +52,8 @@ pub(super) enum Call {
 
 /// What a claim brought.
 #[derive(Debug)]
-pub(super) struct ClaimAnswer {
-    asks: Vec<Ask>,
+pub(super) struct ClaimResponse {
+    asks: Vec<ClaimRequest>,
     asked: Uptime,
     won: Vec<Claim>,
     states: Vec<(MessageId, RowState)>,
@@ -239,7 +240,14 @@ impl World {
         }
     }
 
-    fn claim(&mut self, whose: Whose, id: InstanceId, asks: Vec<Ask>, asked: Uptime, fate: Fate) {
+    fn claim(
+        &mut self,
+        whose: Whose,
+        id: InstanceId,
+        asks: Vec<ClaimRequest>,
+        asked: Uptime,
+        fate: Fate,
+    ) {
         let lease = self.plan.settings.lease;
         let quarantined = asks.iter().map(|ask| ask.id);
         let quarantined: Vec<_> = quarantined
@@ -266,7 +274,7 @@ impl World {
             .map(|ask| ask.id)
             .filter(|id| !won.iter().any(|claim| claim.id == *id))
             .collect();
-        let answer = ClaimAnswer {
+        let answer = ClaimResponse {
             asks,
             asked,
             won,
@@ -294,14 +302,14 @@ impl World {
         &mut self,
         whose: Whose,
         id: InstanceId,
-        (asks, until, asked): (&[PaceAsk], Moment, Uptime),
+        (asks, until, asked): (&[PaceRequest], Moment, Uptime),
         fate: Fate,
     ) {
         let lease = self.plan.settings.lease;
         let now = self.db_now();
         let mut answers = self.db.claim_paced(asks, (id, lease), until, now);
         for (_, answer) in &mut answers {
-            if let PacedAnswer::Won(paced) = answer {
+            if let PacedResponse::Won(paced) = answer {
                 let claim = &mut paced.claim;
                 self.gets_sender(claim);
                 self.leases.insert(claim.token, self.true_now() + lease);
@@ -337,23 +345,24 @@ impl World {
     pub(super) fn paces_claimed(
         &mut self,
         whose: Whose,
-        answers: Vec<(PaceId, PacedAnswer<Claim>)>,
+        answers: Vec<(PaceId, PacedResponse<Claim>)>,
         asked: Uptime,
     ) {
         self.measures(whose);
         let now = self.steady_now_of(whose.slot);
-        let carriers = Carriers::all(Capabilities::SENDS_ONLY);
+        let capabilities = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
         let mut won = answers.iter();
-        let won = won.any(|(_, answer)| matches!(answer, PacedAnswer::Won(_)));
+        let won = won.any(|(_, answer)| matches!(answer, PacedResponse::Won(_)));
         let took = won.then(|| now.up.since(asked));
         let mut judged = Vec::with_capacity(answers.len());
         for (pace, answer) in answers {
             let answer = match answer {
-                PacedAnswer::Wait(due) => PacedAnswer::Wait(due),
-                PacedAnswer::Idle => PacedAnswer::Idle,
-                PacedAnswer::Won(paced) => {
+                PacedResponse::Wait(due) => PacedResponse::Wait(due),
+                PacedResponse::OptedOut(id) => PacedResponse::OptedOut(id),
+                PacedResponse::Idle => PacedResponse::Idle,
+                PacedResponse::Won(paced) => {
                     let claims = [paced.claim.clone()];
-                    let mut verdicts = judge_all(&claims, &self.rules, &carriers, now.db);
+                    let mut verdicts = judge_all(&claims, &self.rules, &capabilities, now.db);
                     let verdict = verdicts.pop().expect("one claim has one verdict");
                     let mut claim = JudgedClaim::of(&claims[0], &self.rules, verdict);
                     if let Ok(cleared) = &claim.verdict
@@ -362,7 +371,7 @@ impl World {
                     {
                         claim.without_texts();
                     }
-                    PacedAnswer::Won(Box::new(paced.with(claim)))
+                    PacedResponse::Won(Box::new(paced.with(claim)))
                 }
             };
             judged.push((pace, answer));
@@ -372,10 +381,10 @@ impl World {
     }
 
     /// What `Dispatch::claim` does with the answer.
-    pub(super) fn claimed(&mut self, whose: Whose, answer: ClaimAnswer) {
+    pub(super) fn claimed(&mut self, whose: Whose, answer: ClaimResponse) {
         self.measures(whose);
         let now = self.steady_now_of(whose.slot);
-        let ClaimAnswer {
+        let ClaimResponse {
             asks,
             asked,
             won,
@@ -385,7 +394,7 @@ impl World {
         let verdicts = judge_all(
             &won,
             &self.rules,
-            &Carriers::all(Capabilities::SENDS_ONLY),
+            &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
             now.db,
         );
         let judged: Vec<_> = won.iter().zip(verdicts).collect();
@@ -559,19 +568,24 @@ impl World {
         }
         // What the database judges by its clock waits until that is known.
         let is_known = self.jump_us == 0 || self.mutant == Some(Mutant::FollowedJump);
-        let expired = if is_known {
-            self.db.expire(late, now)
-        } else {
-            0
-        };
-        let reaped = if is_known {
+        let chores = self.plan.settings.limits.daemon.chores;
+        let most = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut expired, mut reaped, mut corrected) = (0, 0, 0);
+        if is_known {
+            expired = self.db.expire(late, most(chores.expired), now);
             if self.mutant != Some(Mutant::TimesAhead) {
-                self.db.correct_times_ahead(now);
+                let all = self.db.correct_times_ahead(most(chores.times_ahead), now);
+                corrected = all.into_iter().max().unwrap_or(0);
             }
-            self.db.reap(id, SILENCE, now)
-        } else {
-            0
-        };
+            reaped = self.db.reap(id, SILENCE, most(chores.reaped), now);
+        }
+        // A step that may have left something is followed by another.
+        let is_full = expired >= most(chores.expired)
+            || reaped >= most(chores.reaped)
+            || corrected >= most(chores.times_ahead);
+        if is_full && fate == Fate::Fine && self.instance(whose).is_some() {
+            self.issue(whose, Call::Upkeep);
+        }
         if expired + reaped > 0 {
             self.tell(|| format!("daemon {} expires {expired}, reaps {reaped}", whose.slot));
         }

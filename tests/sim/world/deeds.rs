@@ -51,7 +51,7 @@ impl World {
             What::Forge { slot, rows } => {
                 if let Some(whose) = self.running(slot) {
                     let ids = rows.into_iter().map(message).collect();
-                    self.process_at(self.t, whose, Process::Input(Input::Notice(ids)));
+                    self.process_at(self.t, whose, Process::Input(Input::Notification(ids)));
                 }
             }
             What::Rescan { slot } => {
@@ -152,7 +152,7 @@ impl World {
     }
 
     fn notify(&mut self, ids: &[MessageId]) {
-        self.notify_all(&|| Input::Notice(ids.to_vec()));
+        self.notify_all(&|| Input::Notification(ids.to_vec()));
     }
 
     fn notify_all(&mut self, input: &dyn Fn() -> Input) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use punctual::message::{
-    ClaimAnswer, InstanceId, LaneKey, MessageId, Moment, Now, PacedAnswer, RowState, Uptime,
+    ClaimResponse, InstanceId, LaneKey, MessageId, Moment, Now, PacedResponse, RowState, Uptime,
 };
 use punctual::proof::quarantine::WRITTEN_AFTER;
 use punctual::reactor::{Command, Reactor};
@@ -437,19 +437,20 @@ fn without_lanes(input: &mut Input) {
         Input::Claimed { answers, .. } => {
             for (_, answer) in answers {
                 match answer {
-                    ClaimAnswer::Won(judged) => judged.lane = LaneKey::default(),
-                    ClaimAnswer::Lost(state)
-                    | ClaimAnswer::Paused(state)
-                    | ClaimAnswer::Paced(state) => forget(state),
+                    ClaimResponse::Won(judged) => judged.lane = LaneKey::default(),
+                    ClaimResponse::Lost(state)
+                    | ClaimResponse::Paused(state)
+                    | ClaimResponse::Paced(state) => forget(state),
+                    ClaimResponse::OptedOut => {}
                 }
             }
         }
         Input::PacesClaimed { answers, .. } => {
             for (_, answer) in answers {
                 match answer {
-                    PacedAnswer::Won(paced) => paced.claim.lane = LaneKey::default(),
-                    PacedAnswer::Wait(due) => due.lane = LaneKey::default(),
-                    PacedAnswer::Idle => {}
+                    PacedResponse::Won(paced) => paced.claim.lane = LaneKey::default(),
+                    PacedResponse::Wait(due) => due.lane = LaneKey::default(),
+                    PacedResponse::OptedOut(_) | PacedResponse::Idle => {}
                 }
             }
         }

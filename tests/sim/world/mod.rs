@@ -11,7 +11,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use punctual::message::{
-    AttemptToken, Channel, Claim, MessageId, Moment, PaceId, PacedAnswer, PauseKey, Sender, Uptime,
+    AttemptToken, Channel, Claim, MessageId, Moment, PaceId, PacedResponse, PauseKey, Sender,
+    Uptime,
 };
 use punctual::policy::{Cleared, Rules};
 use punctual::reactor;
@@ -21,7 +22,7 @@ use self::database::{Call, Fate};
 use self::instance::Slot;
 pub(crate) use self::provider::Request;
 use crate::dice::Dice;
-use crate::model::{Database, Transaction};
+use crate::model::{Database, SENDER_NUMBER, Transaction};
 use crate::mutant::Mutant;
 use crate::odds::Odds;
 use crate::plan::{Plan, SETTLING, micros};
@@ -100,10 +101,10 @@ enum Process {
         generation: u64,
     },
     Input(Input),
-    Claimed(database::ClaimAnswer),
+    Claimed(database::ClaimResponse),
     Kept(database::Keeping),
     PacesClaimed {
-        answers: Vec<(PaceId, PacedAnswer<Claim>)>,
+        answers: Vec<(PaceId, PacedResponse<Claim>)>,
         asked: Uptime,
     },
     Leave(provider::Departure),
@@ -169,6 +170,8 @@ pub(crate) struct World {
     pub(crate) paused_at: HashMap<PauseKey, i64>,
     /// When the latest request of each campaign began.
     pub(crate) campaigns: HashMap<Uuid, i64>,
+    /// When the request of each text began, and how long after its slot.
+    pub(crate) texts: Vec<(i64, i64)>,
     /// Of each claim, the channel its row had.
     pub(crate) channels: HashMap<AttemptToken, Channel>,
     /// The senders and recipients that the provider slows.
@@ -201,7 +204,7 @@ impl World {
         DRAWN.with(|drawn| drawn.set(0));
         let seed = plan.seed;
         let dice = |purpose: &str| Dice::new(seed, purpose);
-        let default_sender: Sender = "+15005550001".parse().expect("a valid number");
+        let default_sender: Sender = SENDER_NUMBER.parse().expect("a valid number");
         let mut db = Database::new(mutant, &Channel::ALL);
         db.part_gap = micros(plan.part_gap);
         db.quiet = plan.quiet.and_then(|(from, until)| {
@@ -215,6 +218,7 @@ impl World {
             requests: Vec::new(),
             paused_at: HashMap::new(),
             campaigns: HashMap::new(),
+            texts: Vec::new(),
             channels: HashMap::new(),
             slowed: Slowed::default(),
             leases: HashMap::new(),

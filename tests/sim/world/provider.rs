@@ -5,7 +5,7 @@ use std::time::Duration;
 use punctual::message::{
     AttemptToken, Category, MessageId, Moment, Outcome, ProviderSid, Retry, Scope, Uptime,
 };
-use punctual::reactor::SendResult;
+use punctual::settle::SendResult;
 
 use super::{Input, Payload, Process, Whose, World};
 use crate::mutant::Mutant;

@@ -88,7 +88,7 @@ pub(crate) struct Text {
     pub(crate) answered: usize,
 }
 
-/// See the module.
+/// Everything the simulated Twilio knows.
 pub(crate) struct Book {
     pub(super) account: String,
     pub(super) auth_token: String,

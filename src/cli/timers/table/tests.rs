@@ -100,3 +100,42 @@ fn nothing_to_show() {
     assert!(text.contains("lateness none sent yet"));
     assert!(text.ends_with("no timers\n"), "{text}");
 }
+
+#[test]
+fn what_is_not_simply_sent_has_a_line() {
+    let with = |n: u8, forecast: &str| {
+        let timer = timer(n, "2026-01-01T09:01:21.123999Z", 81_123_999, "armed");
+        timer.replace(r#""owner""#, &format!(r#""forecast": {forecast}, "owner""#))
+    };
+    let timers = [
+        with(
+            1,
+            r#"{"outcome": "send", "at": "x", "reason": null, "text": "will be sent at x"}"#,
+        ),
+        with(
+            2,
+            r#"{"outcome": "wait", "reason": "no_daemon", "text": "is not sent: no daemon is running"}"#,
+        ),
+        with(
+            3,
+            r#"{"outcome": "send", "reason": "pace", "text": "waits for the pace of a campaign"}"#,
+        ),
+        with(4, "null"),
+    ];
+    let answer = answer(&timers.join(","), true, 10);
+    let text = render(&answer, None, &TimeZone::UTC, None);
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains(": ")).collect();
+    assert_eq!(
+        lines[lines.len() - 2..],
+        [
+            "0198c0de-0000-7000-8000-000000000002: is not sent: no daemon is running",
+            "0198c0de-0000-7000-8000-000000000003: waits for the pace of a campaign",
+        ]
+    );
+    assert!(!text.contains("will be sent at x"));
+    let narrow = render(&answer, None, &TimeZone::UTC, Some(38));
+    assert!(
+        narrow.contains("\n  is not sent: no daemon is running\n"),
+        "{narrow}"
+    );
+}

@@ -82,6 +82,51 @@ fn a_type_has_its_own_hours_in_place_of_the_installations() {
 }
 
 #[test]
+fn a_campaign_has_its_own_hours_in_place_of_its_types_and_the_installations() {
+    // Saturday noon.
+    let at = moment("2026-01-03T12:00:00Z");
+    let (own, free) = (Uuid::from_u128(0xa1), Uuid::from_u128(0xb2));
+    let judged = |business: Option<&str>, campaign: Uuid, message_type: Option<&str>| {
+        let mut claim = claim();
+        (claim.due, claim.wanted_at) = (at, at);
+        claim.campaign = Some(campaign.to_string());
+        claim.facts.message_type = message_type.map(Into::into);
+        let by_campaign = format!(
+            "{} = mon-fri 10:00-16:00 | {free} = off",
+            own.to_string().to_uppercase()
+        );
+        let rules = Rules {
+            business_hours: business.map(|hours| hours.parse().unwrap()),
+            hours_by_type: "invoice = sun 08:00-18:00".parse().unwrap(),
+            hours_by_campaign: by_campaign.parse().unwrap(),
+            ..rules()
+        };
+        verdict(&claim, &rules, at)
+    };
+    let goes = "send from +15005550006";
+    let weekdays = Some("mon-fri 09:00-20:00");
+    let by_business = "defer to 2026-01-05T09:00:00.000000Z: outside of mon-fri 09:00-20:00 UTC";
+    let by_type = "defer to 2026-01-04T08:00:00.000000Z: outside of sun 08:00-18:00 UTC";
+    let by_campaign = "defer to 2026-01-05T10:00:00.000000Z: outside of mon-fri 10:00-16:00 UTC";
+    let another = Uuid::from_u128(0xc3);
+    for (business, campaign, message_type, expected) in [
+        (weekdays, own, None, by_campaign),
+        (None, own, None, by_campaign),
+        (weekdays, own, Some("invoice"), by_campaign),
+        (weekdays, free, Some("invoice"), goes),
+        (weekdays, another, Some("invoice"), by_type),
+        (weekdays, another, None, by_business),
+        (None, another, None, goes),
+    ] {
+        assert_eq!(
+            judged(business, campaign, message_type),
+            expected,
+            "{business:?} {campaign} {message_type:?}"
+        );
+    }
+}
+
+#[test]
 fn both_must_suit() {
     let both = |quiet_hours, zone: &str| {
         let mut claim = claim();

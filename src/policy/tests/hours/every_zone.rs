@@ -121,13 +121,13 @@ proptest! {
             timezone: Zones::bundled().get("America/New_York").unwrap(),
             ..rules()
         };
-        match judge(&claim, &rules, &Carriers::all(PROVIDER), claim.due) {
+        match judge(&claim, &rules, &ProviderCapabilities::all(PROVIDER), claim.due) {
             Verdict::Defer { until, .. } => {
                 prop_assert!(until > claim.due);
                 claim.wanted_at = until;
-                let at_end = judge(&claim, &rules, &Carriers::all(PROVIDER), until);
+                let at_end = judge(&claim, &rules, &ProviderCapabilities::all(PROVIDER), until);
                 prop_assert!(matches!(at_end, Verdict::Send(_)), "{:?}", at_end);
-                let just_before = judge(&claim, &rules, &Carriers::all(PROVIDER), until - TICK);
+                let just_before = judge(&claim, &rules, &ProviderCapabilities::all(PROVIDER), until - TICK);
                 let waits = matches!(just_before, Verdict::Defer { until: same, .. } if same == until);
                 prop_assert!(waits, "{:?}", just_before);
             }

@@ -9,9 +9,9 @@ fn with_an_idempotent_provider_an_uncertain_attempt_is_repeated() {
         idempotent: true,
         ..PROVIDER
     };
-    let again = Resolution::PutBack(Again::SameId);
+    let again = Resolution::PutBack(ResendReason::SameId);
     for found in [
-        Match::NoAnswer("no".into()),
+        Match::NoResponse("no".into()),
         Match::None,
         Match::Several(2),
         Match::Shared,

@@ -175,7 +175,7 @@ fn a_limit_belongs_to_what_its_code_names() {
 }
 
 #[test]
-fn the_rest_is_in_doubt() {
+fn the_rest_is_uncertain() {
     let fine = format!(r#"{{"sid":"{SID}","code":21211,"message":"no","status":500}}"#);
     for status in [100, 301, 302, 307, 308, 500, 502, 503, 504, 599, 999] {
         check(status, &fine, "unknown");

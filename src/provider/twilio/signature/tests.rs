@@ -153,7 +153,7 @@ fn anything_else_is_refused() {
 }
 
 #[test]
-fn debug_tells_no_secret() {
+fn debug_shows_no_secret() {
     assert!(!format!("{:?}", verifier("https://x.example")).contains("12345"));
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 
-use super::MEMBERS_MAX;
+use super::INSTANCES_MAX;
 use crate::message::{InstanceId, Moment};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
@@ -13,7 +14,8 @@ use crate::store::{Sql, Store, StoreError, millis, prepared};
 static INSTANCES: &Sql = sql!("../sql/instances.sql");
 
 /// Every instance that was heard lately.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Instances)]
 pub struct InstancesSeen {
     /// The instance that responds.
     pub own: InstanceId,
@@ -22,7 +24,8 @@ pub struct InstancesSeen {
 }
 
 /// One instance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Instance)]
 pub struct InstanceSeen {
     /// Which one.
     pub id: InstanceId,
@@ -47,7 +50,7 @@ impl Store {
         let client = self.client().await?;
         let statement = prepared(&client, INSTANCES, STEP).await?;
         let rows = client
-            .query(&statement, &[&millis(silence), &MEMBERS_MAX])
+            .query(&statement, &[&millis(silence), &INSTANCES_MAX])
             .await
             .map_err(StoreError::at(STEP))?;
         let instances = rows.iter().map(seen).collect::<Result<_, _>>();

@@ -1,7 +1,7 @@
 //! Writes what follows from a group of reports. Statements that do not need each other's results
 //! are sent together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Statement;
@@ -11,8 +11,8 @@ use super::STEP;
 use super::read::AppMessage;
 use crate::message::{AttemptToken, MessageId, Stage, Status};
 use crate::proof::merge::{Merged, ReceiptWrite, RowWrite};
+use crate::store::ledger::suppressions::{Pair, suppress_pairs};
 use crate::store::path::outcomes::notify_ids;
-use crate::store::path::suppressions::{Pair, suppress_pairs};
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, millis, prepared};
 
@@ -20,8 +20,14 @@ static ADVANCE: &Sql = sql!("../sql/receipts_advance.sql");
 static KEEP: &Sql = sql!("../sql/receipts_keep.sql");
 static MOVE: &Sql = sql!("../sql/receipts_move.sql");
 
-/// When rows were moved.
-type Moved = HashMap<MessageId, PgTimestamp>;
+/// What became of the rows that reports move.
+#[derive(Default)]
+pub(super) struct Moved {
+    /// When they were moved.
+    pub(super) at: HashMap<MessageId, PgTimestamp>,
+    /// Those that a trigger of the app's left as they were.
+    pub(super) without_effect: BTreeSet<MessageId>,
+}
 
 impl Store {
     /// Writes everything except the app's rows.
@@ -32,8 +38,9 @@ impl Store {
         app_messages: &BTreeMap<AttemptToken, AppMessage>,
     ) -> Result<Moved, StoreError> {
         if merged.receipts.is_empty() {
-            return Ok(Moved::new());
+            return Ok(Moved::default());
         }
+        let now = self.steady_now();
         let steps = merged.rows.values().map(Vec::len).max().unwrap_or(0);
         // Prepared before any of them is sent: they reach the server in this order, so the error
         // that aborts the transaction is reported before those of the statements after it.
@@ -45,11 +52,16 @@ impl Store {
         let ((), mut moved, ()) = tokio::try_join!(
             biased;
             self.advance(tx, &to_advance, merged),
-            move_rows(tx, &to_move, merged, 0),
+            move_rows(tx, &to_move, merged, 0, now),
             keep(tx, &to_keep, &merged.receipts)
         )?;
         for step in 1..steps {
-            moved.extend(move_rows(tx, &to_move, merged, step).await?);
+            let step = move_rows(tx, &to_move, merged, step, now).await?;
+            // What the last step did counts.
+            let is_left = |id: &MessageId| !step.at.contains_key(id);
+            moved.without_effect.retain(is_left);
+            moved.without_effect.extend(step.without_effect);
+            moved.at.extend(step.at);
         }
         let last = |(id, steps): (&MessageId, &Vec<RowWrite<'_>>)| {
             let to = steps.last().map(|step| step.to);
@@ -89,9 +101,13 @@ impl Store {
             .collect();
         let failed: Vec<bool> = stages().map(Stage::is_failure).collect();
         let stages: Vec<&str> = stages().map(Stage::as_str).collect();
-        tx.execute(statement, &[&tokens, &sids, &words, &stages, &ask, &failed])
-            .await
-            .map_err(StoreError::at(STEP))?;
+        let now = self.steady_now();
+        tx.execute(
+            statement,
+            &[&tokens, &sids, &words, &stages, &ask, &failed, &now],
+        )
+        .await
+        .map_err(StoreError::at(STEP))?;
         Ok(())
     }
 }
@@ -146,6 +162,7 @@ async fn move_rows(
     statement: &Statement,
     merged: &Merged<'_>,
     step: usize,
+    now: Option<PgTimestamp>,
 ) -> Result<Moved, StoreError> {
     let writes: Vec<(&MessageId, &RowWrite<'_>)> = merged
         .rows
@@ -153,7 +170,7 @@ async fn move_rows(
         .filter_map(|(id, steps)| Some((id, steps.get(step)?)))
         .collect();
     if writes.is_empty() {
-        return Ok(Moved::new());
+        return Ok(Moved::default());
     }
     let ids: Vec<Uuid> = writes.iter().map(|(id, _)| id.0).collect();
     let writes = || writes.iter().map(|(_, write)| *write);
@@ -166,16 +183,23 @@ async fn move_rows(
     let parts = || writes().map(|write| write.part);
     let done: Vec<Option<i32>> = parts().map(|part| Some(part?.done.into())).collect();
     let attempts: Vec<Option<i32>> = parts().map(|part| part?.attempts).collect();
-    tx.query(
-        statement,
-        &[
-            &ids, &statuses, &sids, &errors, &codes, &pauses, &uncounted, &done, &attempts,
-        ],
-    )
-    .await
-    .map_err(StoreError::at(STEP))?
-    .iter()
-    .map(|row| Ok((MessageId(row.try_get(0)?), row.try_get(1)?)))
-    .collect::<Result<_, _>>()
-    .map_err(StoreError::unreadable(STEP))
+    let rows = tx
+        .query(
+            statement,
+            &[
+                &ids, &statuses, &sids, &errors, &codes, &pauses, &uncounted, &done, &attempts,
+                &now,
+            ],
+        )
+        .await
+        .map_err(StoreError::at(STEP))?;
+    let at = rows
+        .iter()
+        .map(|row| Ok((MessageId(row.try_get(0)?), row.try_get(1)?)))
+        .collect::<Result<HashMap<_, _>, _>>()
+        .map_err(StoreError::unreadable(STEP))?;
+    // They are locked, so nothing else keeps them.
+    let missing = |id: &MessageId| !at.contains_key(id);
+    let without_effect = ids.into_iter().map(MessageId).filter(missing).collect();
+    Ok(Moved { at, without_effect })
 }

@@ -1,6 +1,7 @@
--- unconfirmed -> pending, by a policy or a provider that permits it, for rows that look_up_put_back_rows.sql has locked: only by
--- the attempt that left the row unconfirmed, which stays uncertain. Other instances are notified, unless the queue
--- of notifications is nearly full; then the sweeps find it.
+-- ask ─▶ ledger ─▶ moved
+-- unconfirmed -> pending, by a policy or a provider that permits it, for rows that look_up_put_back_rows.sql has
+-- locked: only by the attempt that left the row unconfirmed, which stays uncertain. Other instances are notified,
+-- unless the queue of notifications is nearly full; then the sweeps find it.
 -- $1 messages  $2 tokens  $3 what permits it  $4 sentences
 with ask as (
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) as a (id, token, permit, sentence)

@@ -2,7 +2,7 @@
 -- schema claim nothing.
 -- $1 heartbeat time-out (ms)  $2 rows at most
 select i.id,
-       coalesce(i.program, 1) >= (select max(m.oldest_program) from punctual.migrations m) as may_claim
+       coalesce(i.program, 1) >= oldest_program!() as may_claim
   from punctual.instances i
  where i.stopped_at is null
    and i.heartbeat_at > clock_timestamp() - $1::bigint * interval '1 millisecond'

@@ -1,11 +1,11 @@
 -- Puts in quarantine what is due before a moment. An instance that ran when the history changed is unaccounted
 -- for until it reports that everything it sent is recorded: this one, those that it knew to run, and those that
 -- the database shows as running when its history ends. If the database does not even have the first instance
--- that this one has heard of, what it lost reaches back to before that one began, and others may have run: the
+-- that this one knows, what it lost reaches back to before that one began, and others may have run: the
 -- nil id. What was cleared before may have been sent since.
 -- $1 due before  $2 this instance  $3 instances known to run  $4 heartbeat time-out (ms)
 -- $5 this instance, or the one before it that kept its journal; null: not even that is known
--- $6 all instances that it has heard of
+-- $6 all instances that it knows
 with uncleared as (
   delete from punctual.quarantine_cleared
 ), ran as (
@@ -13,7 +13,7 @@ with uncleared as (
     from (select unnest($3::uuid[]) as id
           union all select $2::uuid
           union all
-          -- Began and ended after the end of the restored history: only this instance has heard of them.
+          -- Began and ended after the end of the restored history: only this instance knows them.
           select s.id from unnest($6::uuid[]) as s (id)
            where not exists (select from punctual.instances i where i.id = s.id)
           union all

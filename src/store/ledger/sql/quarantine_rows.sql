@@ -8,7 +8,7 @@ select m.id, btrim(m.to_number, white!())::text as number,
        -- It cannot have been sent before it existed.
        coalesce(least(m.created_at, due!(m)), '-infinity')
          as since,
-       greatest(m.created_at, m.requeued_at) as touched, m.version::bigint as version, m.channel::text
+       greatest(m.created_at, m.requeued_at) as touched, m.version::bigint as version, m.channel::text, m.account::text
   from public.scheduled_messages m
  where m.status = 'pending'
    and due!(m) < $1::timestamptz

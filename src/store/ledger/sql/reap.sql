@@ -1,3 +1,4 @@
+-- dead ─▶ free ─▶ ledger
 -- Claims of instances that are dead: the lease is over, the heartbeat is stale, and database and reaper have
 -- both been up for longer than a heartbeat may be late, so that the silence is the other instance's. It is
 -- unknown whether the provider has the message: unconfirmed.

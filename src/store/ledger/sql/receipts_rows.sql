@@ -1,4 +1,4 @@
--- reports ─▶ attempts ─▶ rows, locked
+-- ask ─▶ found ─▶ free
 -- Which attempts these reports are about: by the ids they carry, or without them by the sid. An attempt that
 -- the database had lost and recovered may have another token than its request had. Their rows are locked in the
 -- order of their ids; what is locked already is skipped, and its report is merged alone later.
@@ -22,10 +22,10 @@ with ask as (
   select m.id, m.status::text, m.twilio_sid::text, m.conversation_id::uuid, m.to_number::text, m.body::text,
          m.attempts::int, coalesce(m.max_attempts, 3)::int as max_attempts,
          m.parts_done::smallint, coalesce(m.parts_total, 1)::smallint as parts_total,
-         greatest(late_from!(m), paused_until!(m)) as late_from, m.send_before,
+         late_since!(m) as late_from, m.send_before,
          clock_timestamp() as now, has_app_rows!(m) as has_app_rows
     from public.scheduled_messages m
-   cross join (select $4::text as sender) ours
+   cross join (select $4::text as sender, account_senders!() as senders) ours
    where m.id in (select message_id from found)
    order by m.id
      for no key update of m skip locked

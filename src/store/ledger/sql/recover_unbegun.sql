@@ -1,3 +1,5 @@
+-- ask ─┬─▶ free ─┬─▶ ledger ─▶ places, moved
+--      └─▶ gone ─┘
 -- Releases attempts that were certainly not accepted, also if they were made unconfirmed meanwhile: only the
 -- journal of the instance that had claimed them can show that. An attempt that has been settled since, or that
 -- is known to have begun, stays as it is; and so does a row with another open attempt. A locked row is skipped

@@ -13,14 +13,10 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
        due!(m) as due,
        greatest(wanted_at!(m), case when paused.until is not null then least(paused.until, clock_timestamp()) end)
          as wanted_at,
-       (select string_agg(format('%s, by %s', replace(p.scope, '_', ' '), p.who) || coalesce(': ' || p.why, ''), '; '
-                          order by p.scope)
-          from (values pause_keys!(m)) as key (scope, what)
-          join punctual.pauses p on p.scope = key.scope and p.what = key.what and p.until > clock_timestamp()
-         where m.status = 'pending') as paused_by,
-       pace.scope || ' ' || pace.what as pace
+       case when m.status = 'pending' then paused_by!(m) end as paused_by,
+       pace.scopes as pace_scopes, pace.whats as pace_whats
   from public.scheduled_messages m
- cross join (select $2::text as sender) ours
+ cross join (select $2::text as sender, account_senders!() as senders) ours
  cross join lateral (select paused_until!(m) as until offset 0) paused
   -- The last rendered text is, or was, sent in place of the body.
   left join lateral (select body from punctual.attempts
@@ -29,5 +25,9 @@ select m.id, m.status, m.channel::text, m.to_number, m.scheduled_at, m.deferred_
   left join lateral (select (f.facts).timezone
                        from punctual.facts_of(array[m.id], array[m.id], array[m.user_id],
                                               array[m.calendar_event_id::text]) f) p on true
-  left join punctual.paces pace on pace.scope = 'campaign' and pace.what = m.campaign_id::text
+  left join lateral (
+    select array_agg(own.scope order by own.scope) as scopes, array_agg(own.what order by own.scope) as whats
+      from (values ('campaign', m.campaign_id::text), ('sender', case when is_text!(m) then sender!(m) end))
+        as key (scope, what)
+      join punctual.paces own on own.scope = key.scope and own.what = key.what) pace on true
  where m.id = $1::uuid

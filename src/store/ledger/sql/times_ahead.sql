@@ -1,7 +1,9 @@
+-- (now) ─▶ instances, claims, paces, outbox
 -- Corrects what a clock of the database that ran ahead, and was set right, has left in the future. Nothing that has
--- happened was later than now: a heartbeat and a claim were now at the latest, and a lease is as long from there. Else a
--- dead instance would count as running, and its claims as leased, until the clock comes to these times again; a pace
--- would be as late. Only while the clock is known. What is locked is corrected by a later call.
+-- happened was later than now: a heartbeat and a claim were now at the latest, and a lease is as long from there. Else
+-- a dead instance would count as running, and its claims as leased, until the clock comes to these times again; a pace,
+-- and a write that the app's tables had refused, would be as late. Only while the clock is known. What is locked is
+-- corrected by a later call.
 -- $1 rows of each kind at most
 with instances as (
   update punctual.instances i
@@ -15,26 +17,43 @@ with instances as (
 ), claims as (
   update punctual.attempts a
      set lease_until = clock_timestamp() + (a.lease_until - a.claimed_at)
-   where a.token in (select latest.token
-                       from (select t.token, t.claimed_at, t.lease_until from punctual.attempts t
-                              where t.outcome is null
-                              order by t.lease_until desc
-                              limit $1::bigint
-                                for no key update skip locked) latest
-                      -- When it was claimed stays as it was written; a lease that was corrected ends before that.
-                      where latest.claimed_at > clock_timestamp() + interval '1 s'
-                        and latest.lease_until > latest.claimed_at)
+   where a.token in (
+           select t.token from punctual.attempts t
+            -- Only these are locked, and none as long as the clock is right.
+            where t.token in (
+                    select latest.token
+                      from (select l.token, l.claimed_at, l.lease_until from punctual.attempts l
+                             where l.outcome is null
+                             order by l.lease_until desc
+                             limit $1::bigint) latest
+                     -- When it was claimed stays as it was written; a lease that was corrected ends before that.
+                     where latest.claimed_at > clock_timestamp() + interval '1 s'
+                       and latest.lease_until > latest.claimed_at)
+              for no key update skip locked)
      and is_open!(a)
   returning a.token
 ), paces as (
-  -- At the end of the longest gap the next slot begins at the latest, and a slot is a second.
+  -- At the end of the longest gap the next slot begins at the latest, and a slot is a second. A sender may have been
+  -- charged a long text, of many segments.
   update punctual.paces p
      set next_at = clock_timestamp() + p.gap_max
    where p.id in (select n.id from punctual.paces n
-                   where n.slot is not null and n.next_at > clock_timestamp() + n.gap_max + interval '3 s'
+                   where n.slot is not null
+                     and n.next_at > clock_timestamp() + n.gap_max * (case n.scope when 'sender' then 64 else 1 end)
+                                     + interval '3 s'
                    limit $1::bigint
                      for no key update skip locked)
   returning p.id
+), outbox as (
+  -- Tried again at once; later tries are by a clock that follows no jump.
+  update punctual.outbox o
+     set created_at = clock_timestamp(), next_attempt_at = clock_timestamp()
+   where o.id in (select w.id
+                    from (select l.id from punctual.outbox l order by l.next_attempt_at desc limit $1::bigint) latest
+                    join punctual.outbox w on w.id = latest.id
+                   where w.created_at > clock_timestamp() + interval '1 s'
+                     for no key update of w skip locked)
+  returning o.id
 )
 select (select count(*) from instances) as instances, (select count(*) from claims) as claims,
-       (select count(*) from paces) as paces
+       (select count(*) from paces) as paces, (select count(*) from outbox) as outbox

@@ -1,6 +1,6 @@
 -- Corrects messages that are `sending` while the ledger has no open attempt at them: no claim made them so, or what a
 -- claim and its outcome have written is there in part only (a restore in parts, triggers that were off). If every try
--- that the row counts is in the ledger and certainly sent nothing, it is pending again; else nobody can tell whether
+-- that the row counts is in the ledger and certainly sent nothing, it is pending again; else it is unknown whether
 -- it was sent: unconfirmed. Returns how many became each.
 -- $1 for how long the row has not changed (ms): a claim changes it, and may not be visible here yet
 -- $2 rows at most  $3 the reason of those that are unconfirmed

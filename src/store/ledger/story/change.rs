@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 
 use super::read::at;
 use crate::message::{Address, Channel, Moment};
 
 /// One statement of another session than the daemon's that changed or deleted the row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoryChange {
     /// When.
     pub at: Moment,
@@ -26,7 +27,7 @@ pub struct StoryChange {
 }
 
 /// One column of a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoryEdit {
     /// Its name.
     pub column: String,
@@ -62,7 +63,7 @@ pub(super) fn read(row: &Row) -> Result<StoryChange, tokio_postgres::Error> {
 fn shown(column: &str, value: String) -> String {
     match column {
         "to_number" | "from_number" => masked(&value),
-        "body" => format!("{} characters", value.chars().count()),
+        "subject" | "body" => format!("{} characters", value.chars().count()),
         // The app's words, which may contain a number or a text.
         "template_vars" | "dedup_key" => "not shown".into(),
         _ => value,

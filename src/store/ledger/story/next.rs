@@ -1,13 +1,14 @@
 //! What will happen next to a message, as a sentence for `punctual why`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Story, StoryAttempt, StoryRow};
 use crate::message::{Channel, InDoubt, Moment, Status};
 use crate::store::app_schema::placed;
 
 /// Why a pending row waits though it is due.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoryHold {
     /// What was due before this may have been sent since the backup was made.
     pub before: Moment,
@@ -30,7 +31,7 @@ impl Story {
                 Some(hold) => in_quarantine(self, hold),
                 None => match &self.forecast {
                     Some(forecast) => forecast.to_string(),
-                    None => "its row has just changed: ask again".to_owned(),
+                    None => "its row has just changed: run this again".to_owned(),
                 },
             },
             Some(Status::Sending) => sending(self.open()),
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn every_state_says_what_happens_next() {
         let at = Some(Moment::from_micros(7));
-        check("pending", None, attempt(None, None), "ask again");
+        check("pending", None, attempt(None, None), "run this again");
         check(
             "sending",
             None,

@@ -9,6 +9,7 @@ use crate::message::parts::split;
 use crate::message::segments::Segments;
 use crate::message::{Address, AttemptToken, Channel, Facts, InstanceId, Moment};
 use crate::policy::{Rule, Rules, ZoneWarning, zone_of};
+use crate::store::path::paces::shown;
 use crate::store::session::timestamp::PgTimestamp;
 
 pub(super) fn at(row: &Row, column: &str) -> Result<Moment, tokio_postgres::Error> {
@@ -56,9 +57,21 @@ pub(super) fn row(row: &Row) -> Result<StoryRow, tokio_postgres::Error> {
         max_attempts: row.try_get("max_attempts")?,
         version: row.try_get("version")?,
         in_doubt: row.try_get("in_doubt")?,
-        pace: row.try_get("pace")?,
+        pace: paces(row)?,
         warnings: zone_warnings(row.try_get("timezone")?, row.try_get("their_timezone")?),
     })
+}
+
+/// The paces as people see them: senders are masked.
+fn paces(row: &Row) -> Result<Option<String>, tokio_postgres::Error> {
+    let scopes: Option<Vec<String>> = row.try_get("pace_scopes")?;
+    let whats: Option<Vec<String>> = row.try_get("pace_whats")?;
+    let named = scopes.zip(whats).map(|(scopes, whats)| {
+        let both = scopes.iter().zip(&whats);
+        let all = both.map(|(scope, what)| format!("{scope} {}", shown(scope, what)));
+        all.collect::<Vec<_>>().join(" and ")
+    });
+    Ok(named)
 }
 
 /// The texts that are sent: those that were kept, or as the running daemon would divide it.

@@ -1,7 +1,7 @@
--- Sets failed messages back to pending for an operator. Skipped are those that another transaction holds, those that have
--- not failed, and those that may have been accepted: an attempt without a known outcome, settled by a person or not, or
--- one that the provider accepted and has not reported as undelivered. Of a message of several parts, those that were
--- sent stay sent: the first that was not is the next, and the message keeps its time.
+-- Sets failed messages back to pending for an operator. Skipped are those that another transaction holds, those that
+-- have not failed, and those that may have been accepted: an attempt without a known outcome, settled by a person or
+-- not, or one that the provider accepted and has not reported as undelivered. Of a message of several parts, those that
+-- were sent stay sent: the first that was not is the next, and the message keeps its time.
 -- $1 ids  $2 due at; null: now
 with mine as materialized (
   select m.id from public.scheduled_messages m

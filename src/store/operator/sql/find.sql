@@ -2,7 +2,7 @@
 -- $1 the first id  $2 the last one  $3 the sid  $4 at most
 (select m.id from public.scheduled_messages m where m.id between $1::uuid and $2::uuid order by m.id limit $4::bigint)
 union
-(select a.message_id from punctual.attempts a
+(select distinct a.message_id from punctual.attempts a
   where a.message_id between $1::uuid and $2::uuid order by a.message_id limit $4::bigint)
 union
 (select a.message_id from punctual.attempts a where a.provider_sid = $3::text)

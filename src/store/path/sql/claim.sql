@@ -1,7 +1,6 @@
+-- free ─┬─▶ people ─▶ going ─▶ won ─▶ ledger
+--       └─▶ unwanted
 -- Claims messages: pending -> sending, under the token the caller drew for each, with a lease.
---
---   ids ─▶ free ─▶ people ─▶ going ─▶ won ─▶ ledger
---            └────▶ unwanted
 --
 -- The database judges the time. A locked row is skipped, never waited for, and rows are locked in id order, so
 -- a claim can take no part in a deadlock. A message that is paused or has a pace is not won. One to a recipient
@@ -21,8 +20,7 @@ with quarantine as materialized (
 ), free as materialized (
   select m.id, ask.token, m.user_id, m.event,
          (select s.reason from punctual.suppressions s
-           where s.their_number = m.their_number
-             and (s.our_number is null or s.our_number = m.our_number)
+           where is_opted_out!(m)
            limit 1) as opted_out
     from (select a.id, a.token from unnest($1::uuid[], $2::uuid[]) as a (id, token)
            where (select punctual.check_history($3::uuid, $9::bigint, $10::uuid[], $11::uuid[]))
@@ -31,7 +29,7 @@ with quarantine as materialized (
      select m.id, m.user_id, m.calendar_event_id::text as event, btrim(m.to_number, white!()) as their_number,
             sender!(m) as our_number
        from public.scheduled_messages m
-      cross join (select $6::text as sender) ours
+      cross join (select $6::text as sender, account_senders!() as senders) ours
       where m.id = ask.id and is_pending!(m)
         and due!(m) <= clock_timestamp() + $5::bigint * interval '1 microsecond'
         -- What is stopped until then is claimed as far ahead as what is due then.
@@ -51,6 +49,7 @@ unwanted as (
          updated_at = clock_timestamp()
     from free
    where m.id = free.id and free.opted_out is not null
+  returning m.id
 ), people as materialized (
   -- A message without a user needs nothing. The locks are taken by now: the sub-select reads all of them.
   select q.*
@@ -73,11 +72,11 @@ unwanted as (
      set status = 'sending', attempts = m.attempts + 1, updated_at = clock_timestamp()
     from going g
    where m.id = g.id
-  returning m.id, g.token, m.attempts, m.max_attempts, m.channel, m.to_number, m.from_number, m.body,
-            m.send_before, m.scheduled_at, m.timezone, m.message_type, m.priority, m.template_id,
+  returning m.id, g.token, m.attempts, m.max_attempts, m.channel, m.account, m.to_number, m.from_number, m.body,
+            m.subject, m.send_before, m.scheduled_at, m.timezone, m.message_type, m.priority, m.template_id,
             m.template_vars, m.calendar_event_id, m.event_start,
             g.user_id, g.facts, g.day, g.over_limit,
-            m.campaign_id, m.parts_done, m.parts_total,
+            m.campaign_id, m.parts_done, m.parts_total, has_media!(m) as has_media,
             case when m.parts_done > 0 then (kept_texts!(m))[m.parts_done + 1] end as part_text,
             due!(m) as due,
             wanted_at!(m) as wanted_at,
@@ -92,7 +91,8 @@ unwanted as (
     from won
 )
 -- Result:
-select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
+-- What was cancelled instead has no token.
+select coalesce(w.id, u.id) as id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
        coalesce(w.max_attempts, 3)::int as max_attempts,
        case when p.until > clock_timestamp() then greatest(w.due, p.until) else w.due end as due,
        greatest(w.wanted_at, p.until) as wanted_at,
@@ -102,10 +102,10 @@ select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
           where a.message_id = w.id and a.part = w.parts_done
             and a.started_at >= greatest(w.wanted_at, p.until)) as is_retry,
        w.send_before,
-       w.channel::text, w.to_number::text, w.from_number::text, w.body::text, clock_timestamp() as now,
+       w.channel::text, w.account::text, w.to_number::text, w.from_number::text, w.body::text, clock_timestamp() as now,
        w.parts_done::smallint as part, coalesce(w.parts_total, 1)::smallint as parts, w.part_text,
        w.scheduled_at, w.user_id, w.campaign_id::text, w.timezone::text, w.message_type::text, w.priority::text,
-       w.template_vars::text as template_vars,
+       w.template_vars::text as template_vars, w.subject::text, w.has_media,
        t.name::text as template_name, t.message_template::text as template_text,
        t.required_vars::text as template_required, t.max_length::int as template_max_length,
        t.is_active as template_is_active,
@@ -116,7 +116,8 @@ select w.id, w.token, w.number, (w.attempts - 1)::int as attempts_before,
             then coalesce((w.facts).event_start, w.event_start) end as event_start,
        w.day::text as place_day, w.over_limit
   from won w
- cross join (select $6::text as sender) ours
+  full join unwanted u on u.id = w.id
+ cross join (select $6::text as sender, account_senders!() as senders) ours
  cross join lateral (select paused_until!(w) as until offset 0) p
   left join punctual.facts_of_templates(
          (select array_agg(distinct template_id) from won where template_vars is not null)) t

@@ -5,3 +5,4 @@ update public.scheduled_messages m
        cancel_reason = late.reason
   from unnest($1::uuid[], $2::text[]) as late (id, reason)
  where m.id = late.id and is_pending!(m)
+returning m.id

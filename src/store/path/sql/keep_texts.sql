@@ -1,3 +1,4 @@
+-- ask ─▶ free ─▶ ledger
 -- Keeps the texts of all parts of messages whose first part is about to be sent: whatever happens to this instance, or
 -- comes to the template and the settings, what is left is parts of the same text, and whoever learns of an acceptance
 -- knows whether it was the last. A locked row is skipped and missing in the result; its claim is released.

@@ -1,3 +1,3 @@
--- Removes the pace of a campaign: what waited for it is sent at once, or cancelled if it is too late by now.
--- $1 campaign
-delete from punctual.paces p where p.scope = 'campaign' and p.what = $1::text
+-- Removes a pace: what waited for it is sent at once, or cancelled if it is too late by now.
+-- $1 kind  $2 which one
+delete from punctual.paces p where p.scope = $1::text and p.what = $2::text

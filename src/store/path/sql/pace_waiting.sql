@@ -1,8 +1,11 @@
--- How many due messages of a campaign wait for its pace, counted up to a bound.
--- $1 campaign  $2 count at most
+-- How many due messages wait for a pace, counted up to a bound.
+-- $1 kind  $2 which one  $3 count at most  $4 the sender for rows that name none
 select count(*)
   from (select
-          from public.scheduled_messages m
-         where m.status = 'pending' and m.campaign_id = $1::uuid and m.parts_done = 0
-           and due!(m) <= (select clock_timestamp())
-         limit $2) waiting
+          from punctual.paces p
+         cross join (select $4::text as sender, account_senders!() as senders) ours
+         cross join (select clock_timestamp() as at offset 0) reach
+         cross join lateral (queue!(p)) q (id, due)
+          join public.scheduled_messages m on m.id = q.id and is_queued!(m)
+         where p.scope = $1::text and p.what = $2::text
+         limit $3) waiting

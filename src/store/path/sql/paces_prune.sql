@@ -1,5 +1,5 @@
--- Removes the paces of campaigns that are over: set, and claimed from for the last time, before a moment, and no message is
--- left to be sent. No claim waits for one that another session changes.
+-- Removes the paces of campaigns that are over: set, and claimed from for the last time, before a moment, and no
+-- message is left to be sent. No claim waits for one that another session changes.
 -- $1 unused since
 delete from punctual.paces p
  using (select o.id from punctual.paces o

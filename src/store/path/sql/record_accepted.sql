@@ -1,9 +1,7 @@
+-- free ─┬─▶ ledger ─▶ moved ─▶ wrote, uses
+--       └─▶ overtaken ─▶ corrected, uses
 -- Merges positive outcomes, whatever status the rows have by now: a provider's sid is proof, and proof is never
 -- fenced.
---
---   ask ─▶ free ─┬─▶ ledger ─▶ moved ─┬─▶ wrote
---                └─▶ overtaken ─▶ corrected
---                moved, overtaken ─▶ uses
 --
 -- Repeating it changes nothing, and neither does it after a callback that came first: where the ledger has the
 -- proof, the row may have moved on. A locked row is skipped and missing in the result; the caller tries it
@@ -21,7 +19,7 @@ with free as materialized (
                           else 'pending' end as status,
          a.body as kept,
          -- With what the ledger has of each when this statement begins.
-         a.message_id as of, a.outcome as stood, a.started_at as begun,
+         provable!(m) as may_move, a.message_id as of, a.outcome as stood, a.started_at as begun,
          row_number() over (partition by ask.sid order by ask.token) > 1
          or exists (select from punctual.attempts o
                      where o.provider_sid = ask.sid and o.token <> ask.token) as twice
@@ -115,6 +113,12 @@ with free as materialized (
 select token, case when of is null then 'lost' else 'done' end as what, null::text as refusal from free
 union all
 select token, 'doubled', null from ledger where doubled
+union all
+-- A trigger of the app's returned null.
+select token, 'no effect', null
+  from free
+ where is_next and may_move and (token in (select token from ledger) or of <> id)
+   and id not in (select id from moved)
 union all
 select null, 'refused', refusal from wrote where refusal is not null
 union all

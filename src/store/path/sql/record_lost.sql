@@ -1,11 +1,11 @@
+-- ask ─▶ named ─┬─▶ recovered ─▶ moved ─▶ shown ─▶ wrote
+--                ├─▶ ledger
+--                └─▶ overtaken
 -- Merges positive outcomes whose row or attempt is not there: the app has deleted the row, or a standby took
 -- over, or a backup was restored. An attempt that the ledger does not have is entered again, so that it is found by
 -- what comes later.
 --
---   ask ─▶ free ─▶ named ─┬─▶ recovered ─▶ moved ─▶ shown ─▶ wrote
---            gone ───┘    └─▶ ledger
---
--- It does not touch what is there: record_accepted.sql does. Another transaction that has entered something
+-- Rows and attempts that both exist are record_accepted.sql's. Another transaction that has entered something
 -- since this statement began conflicts, and so does a lock on a row: then it is missing in the result, and
 -- tried again.
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
@@ -46,7 +46,8 @@ with ask as materialized (
   update punctual.attempts a
      set outcome = 'accepted', provider_sid = case when not named.twice then named.sid end,
          started_at = named.started_at, finished_at = named.finished_at, code = null, category = null, lookups = 0,
-         next_lookup_at = case when not named.twice then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+         next_lookup_at = case when not named.twice
+                            then coalesce(named.finished_at, clock_timestamp()) + $6::bigint * interval '1 millisecond' end,
          lookup_to = null, lookup_from = null, lookup_text = null, body = coalesce(named.body, a.body),
          error = case when named.twice then 'the provider gave this sid to another attempt as well' end
     from named
@@ -68,7 +69,8 @@ with ask as materialized (
          coalesce(named.finished_at, clock_timestamp()), named.started_at, named.finished_at,
          'accepted', case when not named.twice then named.sid end,
          -- Where the row is gone, a response moves nothing.
-         case when not named.twice and named.has_row then clock_timestamp() + $6::bigint * interval '1 millisecond' end,
+         case when not named.twice and named.has_row
+              then coalesce(named.finished_at, clock_timestamp()) + $6::bigint * interval '1 millisecond' end,
          coalesce(nullif(named.body, named.row_body), named.kept),
          case when named.twice then 'the provider gave this sid to another attempt as well'
               else 'the database had lost this attempt; its proof was kept elsewhere' end, true

@@ -1,8 +1,7 @@
+-- ask ─▶ done ─┬─▶ moved
+--              ├─▶ ledger ─▶ places
+--              └─▶ reaped
 -- Records every outcome that is not positive.
---
---   ask ─▶ done ─┬─▶ moved
---                ├─▶ ledger ─▶ places
---                └─▶ reaped
 --
 -- These are fenced: only the attempt that is in flight may move its row, and only out of `sending`. A locked
 -- row is skipped and missing in the result; the caller tries it again.
@@ -21,19 +20,21 @@ with ask as materialized (
                    started_at, finished_at, deferred_until, lookup_to, lookup_from, lookup_text, body)
    order by a.id
 ), done as materialized (
-  select ask.*, m.body as row_body, m.lookup_to as row_to, m.lookup_from as row_from, m.lookup_text as row_text
+  select ask.*, m.is_sending, m.body as row_body, m.lookup_to as row_to, m.lookup_from as row_from,
+         m.lookup_text as row_text
     from ask
    cross join lateral (
      -- What to look up while the outcome is uncertain, as it was sent: the row may be edited once it is
      -- `unconfirmed`.
-     select m.body, btrim(m.to_number, white!()) as lookup_to, nullif(btrim(m.from_number, white!()), '') as lookup_from,
+     select is_sending!(m) as is_sending, m.body, btrim(m.to_number, white!()) as lookup_to,
+            nullif(btrim(m.from_number, white!()), '') as lookup_from,
             case when ask.outcome = 'unknown'
                  then coalesce(text_key!(ask), text_key!(m)) end as lookup_text
        from public.scheduled_messages m
       where m.id = ask.id
         for no key update skip locked) m
   union all
-  select ask.*, null, null, null, null from ask
+  select ask.*, null, null, null, null, null from ask
    where not exists (select from public.scheduled_messages m where m.id = ask.id)
 ), ledger as (
   update punctual.attempts a
@@ -53,7 +54,7 @@ with ask as materialized (
          quota_returned = a.day is not null and done.outcome <> 'unknown'
     from done
    where a.token = done.token and a.message_id = done.id and is_open!(a)
-  returning a.user_id, a.day, a.quota_returned
+  returning a.token, a.user_id, a.day, a.quota_returned
 ), places as (
   -- In the order of the claims. Only once, because the attempt was open until now.
   insert into punctual.daily_counts as c (user_id, day, count)
@@ -95,11 +96,16 @@ with ask as materialized (
    where m.id = done.id and is_sending!(m)
      and exists (select from punctual.attempts a
                   where a.token = done.token and a.message_id = m.id and is_open!(a))
-  returning done.token, m.status, m.version, m.attempts, m.priority, m.channel,
+  returning done.token, m.status, m.version, m.attempts, m.priority, m.channel, m.account,
             lane_address!(m) as lane_address,
             due!(m) as due
 )
-select token, status::text, version::bigint, attempts::int, due, priority::text, channel::text, lane_address
+select token, status::text, version::bigint, attempts::int, due, priority::text, channel::text, account::text,
+       lane_address, true as has_effect
   from moved
 union all
-select token, null, null, null, null, null, null, null from done
+-- Without effect: a trigger of the app's returned null.
+select token, null, null, null, null, null, null, null, null,
+       not (coalesce(is_sending, false) and token in (select token from ledger)
+            and token not in (select token from moved))
+  from done

@@ -14,11 +14,11 @@ use super::{
 #[derive(Clone, Copy)]
 pub(super) struct Part<'a> {
     pub(super) file: File<'a>,
-    pub(super) record: Record,
+    pub(super) record: RecordAs,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Record {
+pub(super) enum RecordAs {
     Migration(i64),
     Trigger,
     /// A result that can be seen needs none.
@@ -29,25 +29,25 @@ impl<'a> Part<'a> {
     pub(super) const fn of_migration(migration: &Migration<'a>) -> Self {
         Self {
             file: migration.file,
-            record: Record::Migration(migration.version),
+            record: RecordAs::Migration(migration.version),
         }
     }
 
     pub(super) const fn of_triggers(file: File<'a>) -> Self {
         Self {
             file,
-            record: Record::Trigger,
+            record: RecordAs::Trigger,
         }
     }
 
     pub(super) const fn is_recorded(&self) -> bool {
-        !matches!(self.record, Record::None)
+        !matches!(self.record, RecordAs::None)
     }
 
     pub(super) const fn unrecorded(file: File<'a>) -> Self {
         Self {
             file,
-            record: Record::None,
+            record: RecordAs::None,
         }
     }
 }
@@ -116,17 +116,17 @@ async fn attempt(
 async fn record(client: &Client, part: &Part<'_>, program: i32) -> Result<(), MigrateError> {
     let name = part.file.name;
     let recorded = match part.record {
-        Record::Migration(version) => {
+        RecordAs::Migration(version) => {
             let sql = sql!("../sql/migrate_record_migration.sql").text();
             let checksum = checksum(part.file.sql);
             client.execute(sql, &[&version, &name, &checksum]).await
         }
-        Record::Trigger => {
+        RecordAs::Trigger => {
             let sql = sql!("../sql/migrate_record_trigger.sql").text();
             let checksum = checksum(&part.file.text());
             client.execute(sql, &[&name, &checksum, &program]).await
         }
-        Record::None => Ok(0),
+        RecordAs::None => Ok(0),
     };
     recorded.map(drop).map_err(MigrateError::Record)
 }

@@ -17,6 +17,7 @@ pub(super) async fn check(client: &Client) -> Result<(), MigrateError> {
     let read = || Ok((row.try_get("other")?, row.try_get("other_is_ours")?));
     let (other, other_is_ours): (Option<String>, Option<bool>) =
         read().map_err(MigrateError::Record)?;
+    let apart: Vec<String> = row.try_get("apart").map_err(MigrateError::Record)?;
     let schema = in_use().to_string();
     match other {
         Some(other) if other_is_ours == Some(true) && ours_here != Some(true) => {
@@ -24,6 +25,7 @@ pub(super) async fn check(client: &Client) -> Result<(), MigrateError> {
         }
         Some(other) if ours_here.is_none() => Err(MigrateError::Elsewhere { schema, other }),
         _ if !has_schema => Err(MigrateError::NoSchema { schema }),
+        _ if !apart.is_empty() => Err(MigrateError::Apart { schema, apart }),
         _ => Ok(()),
     }
 }

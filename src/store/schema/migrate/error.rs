@@ -80,6 +80,20 @@ pub enum MigrateError {
         /// The schema that has one.
         other: String,
     },
+    /// A table that decides what is sent is in another schema only.
+    #[error(
+        "the schema {schema} lacks a table that decides what is sent, and there is {}; nothing was changed. An empty one \
+         in {schema} would be read in its place, so that no opt-out or preference would count: move it (alter table \
+         {} set schema {schema}), or, if it is of something else, create one in {schema} first; then run \
+         `punctual migrate` again",
+        apart.join(", "), apart[0]
+    )]
+    Apart {
+        /// The schema of the settings.
+        schema: String,
+        /// The tables, with their schemas.
+        apart: Vec<String>,
+    },
     /// Punctual's triggers are on the table of another schema.
     #[error(
         "this database is used with the tables of schema {other}, and PUNCTUAL_SCHEMA says {schema}; nothing was \

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::apply::{Part, Record, apply};
+use super::apply::{Part, RecordAs, apply};
 use super::elsewhere;
 use super::error::is_refusal;
 use super::progress::Step;
@@ -20,7 +20,7 @@ const TURN: i64 = i64::from_be_bytes(*b"punctual");
 pub(super) async fn all(
     migrator: &Migrator<'_>,
     client: &Client,
-    tell: &(dyn Fn(Step<'_>) + Sync),
+    progress: &(dyn Fn(Step<'_>) + Sync),
 ) -> Result<Report, MigrateError> {
     // Not unlocked: the lock ends with the session, which ends with the run.
     take_turn(client).await?;
@@ -29,7 +29,7 @@ pub(super) async fn all(
     let mut report = Report::default();
     if migrator.takes_over && take_over::is_needed(client).await? {
         let parts = take_over::all(migrator, client).await?;
-        tell(Step::File {
+        progress(Step::File {
             name: take_over::TAKE_OVER.name,
             number: 1,
             of: 1,
@@ -43,14 +43,14 @@ pub(super) async fn all(
     record::make(client).await?;
     let missing = record::missing(migrator, client, Purpose::Apply).await?;
     let parts: Vec<_> = missing.into_iter().map(parts::of_migration).collect();
-    each(migrator, client, &parts, tell, &mut report).await?;
+    each(migrator, client, &parts, progress, &mut report).await?;
     let changed = record::changed(migrator, client, Purpose::Apply).await?;
     let parts: Vec<_> = changed
         .into_iter()
         .map(|file| vec![Part::of_triggers(file)])
         .collect();
-    each(migrator, client, &parts, tell, &mut report).await?;
-    report.indexes = indexes::build(client, tell).await?;
+    each(migrator, client, &parts, progress, &mut report).await?;
+    report.indexes = indexes::build(client, progress).await?;
     report.supabase_repair = take_over::repair(client).await?;
     Ok(report)
 }
@@ -60,12 +60,12 @@ async fn each(
     migrator: &Migrator<'_>,
     client: &Client,
     all: &[Vec<Part<'_>>],
-    tell: &(dyn Fn(Step<'_>) + Sync),
+    progress: &(dyn Fn(Step<'_>) + Sync),
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     for (parts, number) in all.iter().zip(1..) {
         for part in parts.iter().filter(|part| part.is_recorded()) {
-            tell(Step::File {
+            progress(Step::File {
                 name: part.file.name,
                 number,
                 of: all.len(),
@@ -80,13 +80,13 @@ async fn each(
 }
 
 impl Report {
-    /// What belongs to a file goes without saying.
+    /// Parts that belong to a file are not reported one by one.
     fn applied(&mut self, part: &Part<'_>) {
         let name = part.file.name.to_owned();
         let list = match part.record {
-            Record::Trigger => &mut self.triggers,
-            Record::Migration(_) => &mut self.applied,
-            Record::None => return,
+            RecordAs::Trigger => &mut self.triggers,
+            RecordAs::Migration(_) => &mut self.applied,
+            RecordAs::None => return,
         };
         tracing::info!(file = name, "applied");
         list.push(name);

@@ -1,24 +1,24 @@
+-- tab, stranger ─▶ held ─▶ judged ─▶ open ─▶ fault
+--   └─────────▶ shown
 -- Who else may write what decides a send, or read numbers and texts: one row per check, as in doctor_server.sql. By
--- grants and policies. A policy that names its caller (auth.uid() and the like) is taken to admit nobody without a login,
--- and to each user what is theirs. Reads the catalog only.
+-- grants and policies. A policy that names its caller (auth.uid() and the like) in each of its alternatives is taken to
+-- admit nobody without a login, and to each user what is theirs; functions that it calls are not judged. Reads the
+-- catalog only.
 with tab as (
   select c.oid, c.relname, c.relnamespace, c.relowner, c.relrowsecurity, t.decides, t.is_private
     from (values ('scheduled_messages', true, true), ('user_sms_preferences', true, true),
-                 ('sms_templates', true, false), ('task_calendar_events', true, true), ('messages', false, true),
-                 ('conversations', false, true), ('contacts', false, true)) as t (name, decides, is_private)
+                 ('sms_templates', true, false), ('task_calendar_events', true, true),
+                 ('messages', false, true), ('conversations', false, true), ('contacts', false, true)) as t (name, decides, is_private)
     join pg_catalog.pg_class c on c.oid = to_regclass('public.' || t.name) and c.relkind in ('r', 'p')
 ), stranger (oid, name, sees_all) as (
   -- The pseudo role PUBLIC, which has the id 0, is every role, so also those.
-  select 0::oid, 'PUBLIC', false
-  union all
-  select r.oid, r.rolname::text, r.rolsuper or r.rolbypassrls
-    from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated')
+  select 0::oid, 'PUBLIC', false union all
+  select r.oid, r.rolname::text, r.rolsuper or r.rolbypassrls from pg_catalog.pg_roles r where r.rolname in ('anon', 'authenticated')
 ), held as (
   -- Rights on the whole table or on some of its columns, those of roles that it is a member of included.
   select s.name as who, s.oid as role, s.sees_all, t.*, p.privilege
     from tab t
-   cross join stranger s
-   cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as p (privilege)
+   cross join stranger s cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as p (privilege)
    where has_schema_privilege(s.oid, t.relnamespace, 'USAGE')
      and (has_table_privilege(s.oid, t.oid, p.privilege)
           or p.privilege <> 'DELETE' and has_any_column_privilege(s.oid, t.oid, p.privilege))
@@ -26,24 +26,27 @@ with tab as (
   select h.who, h.oid, h.privilege, y.polname, y.polpermissive,
          e.expression <> 'false'
            and case when h.who = 'authenticated'
-                    then not names_caller or e.expression ~ 'role\(\)' and e.expression !~ '(uid|jwt|email)\('
+                    then not names_caller or regexp_replace(e.expression, '\m(uid|jwt|role|email)\(\)(\s+as\s+\w+)?[\s)]+is\s+not\s+null', '', 'g')
+                                             !~ '(uid|jwt|email)\(|current_(user|setting)|session_user'
                     else not names_caller or e.expression like '%''anon''%' end as admits_all
     from held h
-    join pg_catalog.pg_policy y
-      on y.polrelid = h.oid
+    join pg_catalog.pg_policy y on y.polrelid = h.oid
      and y.polcmd in ('*', case h.privilege when 'SELECT' then 'r' when 'INSERT' then 'a' when 'UPDATE' then 'w' else 'd' end::"char")
      and exists (select from unnest(y.polroles) as member
                   where member = 0 or h.role <> 0 and pg_has_role(h.role, member, 'USAGE'))
-   cross join lateral (
-     select lower(coalesce(case when h.privilege = 'INSERT' then pg_get_expr(y.polwithcheck, y.polrelid) end,
+   cross join lateral (select lower(coalesce(case when h.privilege = 'INSERT' then pg_get_expr(y.polwithcheck, y.polrelid) end,
                            pg_get_expr(y.polqual, y.polrelid), 'true')) as expression) x
    cross join lateral (
-     select x.expression, x.expression ~ '\mauth\.|current_setting|current_user|session_user|current_role|\m(uid|jwt|role|email)\(' as names_caller) e
+     select x.expression, x.expression ~ '\mauth\.|current_setting|current_user|session_user|current_role|\m(uid|jwt|role|email)\('
+            -- No alternative without a call, and none for a caller who is not known.
+            and not exists (select from regexp_split_to_table(x.expression, '\mor\M') as alternative
+                             where alternative !~ '\w\(|current_(user|role)|session_user'
+                                or alternative ~ '\m(uid|jwt|role|email)\(\)(\s+as\s+\w+)?[\s)]+is null|current_setting.*is null'
+                                or regexp_replace(alternative, 'current_setting\([^)]*\)', '', 'g') ~ ',\s*true\)|is not false|is distinct from') as names_caller) e
 ), open as (
   select h.who, h.relname, h.oid, h.privilege, h.decides, h.is_private,
          case when not h.relrowsecurity then 'without row level security'
-              when h.sees_all then 'by a role that no policy binds'
-              else (select format('by the policy %I', min(j.polname)) from judged j
+              when h.sees_all then 'by a role that no policy binds' else (select format('by the policy %I', min(j.polname)) from judged j
                      where j.who = h.who and j.oid = h.oid and j.privilege = h.privilege and j.polpermissive and j.admits_all) end as how
     from held h
    where not h.relrowsecurity or h.sees_all
@@ -57,47 +60,56 @@ with tab as (
                 string_agg(privilege, ', ' order by privilege), relname, how) as line,
          format('revoke %s on public.%s from %s', lower(string_agg(privilege, ', ' order by privilege)), relname, who) as cure
     from open
-   where (privilege = 'SELECT' and is_private and who <> 'authenticated')
-      or (privilege <> 'SELECT' and (who <> 'authenticated' or decides))
+   where case when privilege = 'SELECT' then is_private and who <> 'authenticated' else who <> 'authenticated' or decides end
    group by who, relname, privilege = 'SELECT', how
 ), shown as (
-  -- Views run with the rights of their owner, unless they say otherwise.
-  select distinct v.relname as view, tab.relname, s.name as who
+  -- Views run with the rights of their owner, unless they say otherwise. What can be written through them is shown by
+  -- pg_relation_is_updatable, in bits: UPDATE 4, INSERT 8, DELETE 16.
+  select v.relname as view, tab.relname, s.name as who, tab.is_private and has_table_privilege(s.name, v.oid, 'SELECT') as is_read,
+         case when tab.decides then
+           (select string_agg(p.privilege, ', ')
+              from (values ('DELETE', 16), ('INSERT', 8), ('UPDATE', 4)) as p (privilege, bit)
+             where has_table_privilege(s.name, v.oid, p.privilege)
+               and pg_relation_is_updatable(v.oid, true) & p.bit <> 0) end as written
     from tab
     join pg_catalog.pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = tab.oid and d.classid = 'pg_rewrite'::regclass
     join pg_catalog.pg_rewrite w on w.oid = d.objid
     join pg_catalog.pg_class v on v.oid = w.ev_class and v.relkind in ('v', 'm')
     join stranger s on s.name = 'anon'
-   where tab.is_private and has_schema_privilege(s.name, v.relnamespace, 'USAGE') and has_table_privilege(s.name, v.oid, 'SELECT')
-     and not coalesce(lower(v.reloptions::text) ~ 'security_invoker=(1|t|true|y|yes|on)', false)
-), definer as (
-  select distinct p.oid::regprocedure::text as function
-    from pg_catalog.pg_proc p
-    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-    join stranger s on s.name = 'anon'
-   where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema', 'punctual')
-     and p.prorettype <> 'trigger'::regtype
-     and has_schema_privilege(s.name, n.oid, 'USAGE') and has_function_privilege(s.name, p.oid, 'EXECUTE')
-     and plain_source!(p) ~ '\m(scheduled_messages|user_sms_preferences|sms_templates|task_calendar_events)\M'
+   where has_schema_privilege(s.name, v.relnamespace, 'USAGE') and not coalesce(lower(v.reloptions::text) ~ 'security_invoker=(1|t|true|y|yes|on)', false)
 )
-select 'who may write' as what, 'bad' as level, (select string_agg(line, '; ' order by line) from fault where kind = 'write') as found,
+select 'who may write' as what, 'bad' as level,
+       nullif(concat_ws('; ', (select string_agg(line, '; ' order by line) from fault where kind = 'write'),
+                        (select string_agg(distinct format('%s may %s %s through the view %s', who, written, relname, view), '; ')
+                           from shown where written is not null)), '') as found,
        'nobody without a login, by grants and policies (functions that run with their owner''s rights are not judged)' as fine,
-       'anyone with the app''s anon key can send texts at your cost: ' || (select string_agg(cure, '; ' order by cure) from fault where kind = 'write')
-         || '; enable row level security, with policies for your users' as remedy
+       'anyone with the app''s anon key can send texts at your cost: '
+         || concat_ws('; ', (select string_agg(cure, '; ' order by cure) from fault where kind = 'write'),
+         (select string_agg(distinct format('alter view %s set (security_invoker = true)', view), '; ') from shown where written is not null),
+         'enable row level security, with policies for your users') as remedy
 union all
 select 'who may read', 'bad',
        nullif(concat_ws('; ', (select string_agg(line, '; ' order by line) from fault where kind = 'read'),
-                        (select string_agg(format('the view %s shows %s to %s', view, relname, who), '; ') from shown)), ''),
+         (select string_agg(distinct format('the view %s shows %s to %s', view, relname, who), '; ') from shown where is_read)), ''),
        'nobody without a login, by grants and policies',
        'anyone with the app''s anon key can read numbers and texts: '
          || concat_ws('; ', (select string_agg(cure, '; ' order by cure) from fault where kind = 'read'),
-                      (select string_agg(format('alter view %s set (security_invoker = true)', view), '; ') from shown))
+         (select string_agg(distinct format('alter view %s set (security_invoker = true)', view), '; ') from shown where is_read))
 union all
 select 'who may send', 'warn', (select string_agg(line, '; ' order by line) from fault where kind = 'send'),
        'each user what is theirs, by grants and policies',
        'every user with a login can write rows of all others: let the policy compare the row''s user with auth.uid()'
 union all
 select 'definer functions', 'warn',
-       (select string_agg(function, ', ' order by function) || ' runs with its owner''s rights, names these tables and may be called by anon' from definer),
+       (select string_agg(function, ', ' order by function) || ' runs with its owner''s rights, names these tables and may be called by anon'
+          from (select distinct p.oid::regprocedure::text as function
+              from pg_catalog.pg_proc p
+              join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+              join stranger s on s.name = 'anon'
+             where p.prosecdef and n.nspname not in ('pg_catalog', 'information_schema', 'punctual') and p.prorettype <> 'trigger'::regtype
+               and has_schema_privilege(s.name, n.oid, 'USAGE') and has_function_privilege(s.name, p.oid, 'EXECUTE')
+               and plain_source!(p) ~ ('\m(scheduled_messages|user_sms_preferences|sms_templates|task_calendar_events)\M'
+                                       || '|\m(from|join|into|update)\s+(only\s+)?("?' || lower(regexp_replace('public', '\W', '.', 'g'))
+                                       || '"?\.)?"?(messages|conversations|contacts)\M')) definer),
        'none that anon may call',
        'what it does is not judged: read it, or revoke execute on it from anon, PUBLIC'

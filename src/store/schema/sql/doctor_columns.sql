@@ -1,3 +1,4 @@
+-- expected_column ─▶ other_column ─▶ lost_column, policy_fault
 -- Columns of the app's tables that are missing or have another type than Punctual reads: one row for each
 -- check, as in doctor_server.sql. Reads the catalog only.
 with expected_column (tab, name, type) as (

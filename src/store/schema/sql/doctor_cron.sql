@@ -2,7 +2,7 @@
 -- pg_cron is installed. Deleting old rows sends nothing.
 with recursive reached (job, name, source, own_words, depth) as (
   select j.jobid::text || coalesce(' (' || j.jobname || ')', ''), '' collate "C", plain_source!(j), lower(j.prosrc), 1
-    from (select jobid, jobname, command collate "C" as prosrc from cron.job where active) j
+    from (select jobid, jobname, command collate "C" as prosrc, null::oid as oid from cron.job where active) j
   union
   select r.job, p.proname::text, plain_source!(p), r.own_words, r.depth + 1
     from reached r

@@ -1,14 +1,16 @@
--- What failed within a day, by reason: one row, as in doctor_rows.sql. Attempts by the summaries of their times, and no
--- more than 10,000 of them.
+-- What failed within a day, by reason: one row, as in doctor_rows.sql. By the rows, as `stats --by reason` counts them:
+-- a report may fail a message that the provider had accepted, and a row may fail when it is written. No more than
+-- 10,000 of those that were due last; what was due over four days ago is not reported any more.
 with failed as materialized (
-  select coalesce(a.category, a.outcome) as reason, m.id
-    from (select a.message_id, a.category, a.outcome from punctual.attempts a
-           where a.claimed_at > clock_timestamp() - interval '24 hours' and a.outcome in ('rejected', 'refused')) a
-   cross join lateral (select m.id from public.scheduled_messages m where m.id = a.message_id and m.status = 'failed') m
-   limit 10000
+  select m.id, coalesce(reason!(m), 'unsendable_as_written') as reason
+    from (select m.id, m.status, m.updated_at
+            from public.scheduled_messages m
+           where m.status = 'failed' and due!(m) > clock_timestamp() - interval '4 days'
+           order by due!(m) desc
+           limit 10000) m
+   where m.updated_at > clock_timestamp() - interval '24 hours'
 ), by_reason as (
-  -- A message may have been refused several times.
-  select reason, count(distinct id) as n, min(id::text) as one from failed group by reason
+  select reason, count(*) as n, min(id::text) as one from failed group by reason
 )
 select 'failed' as what, 'warn' as level,
        case when count(*) > 0

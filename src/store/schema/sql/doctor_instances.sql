@@ -1,22 +1,27 @@
--- Who sends, and how: one row per check, as in doctor_server.sql. Recent rows are those at the end of their table, at most
--- 2 MB of it.
--- $1 this program's version; $2 its time zone, or null if its settings are not valid
+-- running ─▶ others
+-- (each check) ─▶ recent, foreign_sent, writing, installation
+-- Who sends, and how: one row per check, as in doctor_server.sql. Recent rows are those at the end of their table, at
+-- most 2 MB of it.
+-- $1 this program's version; $2 its time zone, or null if its settings are not valid; $3 the sender for rows that name
+-- none
 with running as (
-  select i.version, coalesce(i.program, 1) < (select max(m.oldest_program) from punctual.migrations m) as is_too_old
+  select i.version, coalesce(i.program, 1) < oldest_program!() as is_too_old
     from punctual.instances i
    where i.stopped_at is null and i.heartbeat_at > clock_timestamp() - interval '20 s'
 ), others as (
   select string_agg(distinct version, ', ') as versions, count(*) as n from running where version <> $1
 ), recent as (
   select count(*) as n, count(*) filter (where late > interval '1 s') as late, max(late) as worst
-    from (select a.started_at - wanted_at!(m) as late
+    from (select a.started_at - greatest(wanted_at!(m), paused_until!(m)) as late
             from punctual.attempts a
             join public.scheduled_messages m on m.id = a.message_id
+           cross join (select $3::text as sender, account_senders!() as senders) ours
            where a.ctid >= format('(%s,0)', greatest(pg_relation_size('punctual.attempts') / current_setting('block_size')::int - 256, 0))::tid
              and a.started_at > clock_timestamp() - interval '1 day' and a.number = 1
              and m.status in ('sent', 'delivered')
-             -- What waits for its pace is late from its slot on only.
-             and not has_pace!(m)) timed
+             -- What has waited for its pace is late from its slot on only.
+             and not exists (select from punctual.paces p where (p.scope, p.what) in (('campaign', m.campaign_id::text),
+                                                        ('sender', case when is_text!(m) then sender!(m) end)))) timed
 ), foreign_sent as (
   -- A row that the app inserts as sent has the version 0; each update adds one.
   select count(*) as n, min(m.id::text) as id
@@ -31,7 +36,12 @@ with running as (
    where a.datname = current_database() and a.pid <> pg_backend_pid() and a.application_name <> 'punctual'
      and a.query ~* 'update\s+(only\s+)?("?[a-z_]+"?\.)?"?scheduled_messages"?\s.*status.*(sent|sending|processing)'
 ), installation as (
-  select (select s.timezone from punctual.settings s limit 1) as timezone
+  select (select s.timezone from punctual.settings s limit 1) as timezone,
+         -- Of a default that is a literal.
+         (select substring(pg_get_expr(d.adbin, d.adrelid) from '^''(.*)''::')
+            from pg_catalog.pg_attrdef d
+            join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+           where d.adrelid = to_regclass('public.user_sms_preferences') and a.attname = 'timezone') as of_new_users
 )
 select 'daemon' as what, 'warn' as level, case when n = 0 then 'no daemon is running' end as found, n || ' running' as fine,
        'start `punctual run` with this database' as remedy
@@ -51,6 +61,16 @@ select 'time zone', 'warn',
        case when $2 <> timezone and exists (select from running) then format('the daemon''s is %s, these settings say %s', timezone, $2) end,
        'the daemon''s is that of these settings',
        'restart the daemon, or set PUNCTUAL_TIMEZONE here as there'
+  from installation
+union all
+select 'zone of new users', 'warn',
+       case when lower(of_new_users) <> lower(coalesce($2, timezone))
+            then format('user_sms_preferences.timezone is %s by default, and the installation''s is %s', of_new_users,
+                        coalesce($2, timezone)) end,
+       'that of the installation',
+       'quiet hours and days of users who chose no time zone are those of another place: '
+         || 'alter table public.user_sms_preferences alter timezone drop default; and where nobody has chosen it: '
+         || format('update public.user_sms_preferences set timezone = null where timezone = %L', of_new_users)
   from installation
 union all
 select 'lateness', 'warn',

@@ -1,3 +1,5 @@
+-- keeper ─▶ shared
+-- (each check) ─▶ counted
 -- Checks of the rows, if the tables exist: one row per check, as in doctor_server.sql. By indexes, and no check counts
 -- beyond 1,000.
 -- $1 the sender for rows that name none
@@ -5,7 +7,7 @@ with counted (what, n, found, fine, remedy) as (
   select 'overdue', n, ' pending for over a minute after their due time', 'none',
          'a running daemon sends them, or cancels them as too late; if one runs, see `punctual why ID`'
     from (select count(*) as n from (select from public.scheduled_messages m
-           cross join (select $1::text as sender) ours
+           cross join (select $1::text as sender, account_senders!() as senders) ours
            where m.status = 'pending'
              and due!(m) < clock_timestamp() - interval '1 minute'
              and not has_pace!(m)
@@ -51,6 +53,16 @@ with counted (what, n, found, fine, remedy) as (
              and not exists (select from punctual.attempts a where a.message_id = m.id and a.outcome is null)
            limit 1000) lost) q
   union all
+  select 'numbers', n, ' pending, to numbers that may not receive texts' || coalesce(', one of them ' || id || ' (' || fault || ')', ''), 'none that may not receive texts',
+         'no country has assigned them (country_code, length, unassigned), or they are premium-rate numbers: correct to_number, or '
+         || 'cancel the messages; PUNCTUAL_VALIDATE=refuse sends nothing to them; all: select * from punctual.number_faults'
+    from (select count(*) as n, min(bad.id::text) as id, (array_agg(bad.fault order by bad.id::text))[1] as fault
+            from (select m.id, f.fault
+                    from (select * from punctual.number_faults o where o.due > clock_timestamp() order by o.due limit 1000) f
+                   cross join lateral (select m.id from public.scheduled_messages m
+                                        where m.id = f.message_id and m.status || '' = 'pending' and m.version = f.version
+                                       offset 0) m) bad) q
+  union all
   -- The latest: a transaction is a row.
   select 'writer', n, ' transactions of the last 30 days wrote scheduled_messages with punctual.writer = ''on'': ' || who, 'none',
          'find the program that sets punctual.writer, which is for the daemon alone, and remove that; if it is a '
@@ -66,8 +78,8 @@ with counted (what, n, found, fine, remedy) as (
                   where i.indexrelid = to_regclass('public.scheduled_messages_dedup_key')
                     and i.indisvalid and i.indisunique) as is_there
 ), shared as (
-  -- Keys are the app's and may have a number in them. Their quotes keep a terminal safe.
-  select to_json(left(regexp_replace(m.dedup_key, '\+[0-9]{5,13}([0-9]{2})', '+…\1', 'g'), 40))::text as key, count(*) as n
+  -- Keys are the app's, and may have numbers or names in them: a message stands for each.
+  select min(m.id::text) as key, count(*) as n
     from public.scheduled_messages m
    where m.dedup_key is not null and under_way!(m)
      and not (select is_there from keeper)
@@ -88,5 +100,5 @@ select 'dedup_key', 'warn',
             else 'cancel all but one of each (`punctual cancel ID`), then run `punctual migrate`; until then two messages with one key can both be sent' end
   from keeper
  cross join (select count(*) as keys,
-                    string_agg(format('%s (%s messages)', key, n), ', ' order by n desc, key) filter (where place <= 5) as named
+                    string_agg(format('that of %s (%s messages)', key, n), ', ' order by n desc, key) filter (where place <= 5) as named
                from (select key, n, row_number() over (order by n desc, key) as place from shared) ranked) counts

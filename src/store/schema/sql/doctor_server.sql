@@ -1,3 +1,4 @@
+-- (each check) ─▶ silenced, exposed, tight, idle, hidden
 -- Checks of the server and its settings: one row per check. `found` is the problem, or null; then
 -- `fine` is shown. level: bad or warn, for a problem.
 with silenced as (
@@ -28,14 +29,6 @@ with silenced as (
   -- The text that a role without pg_read_all_stats sees for other sessions.
   select 1 from pg_catalog.pg_stat_activity a
    where a.datname = current_database() and a.query = '<insufficient privilege>'
-), sessions as (
-  -- Per database, which every role may read.
-  select sum(numbackends) as n, current_setting('max_connections')::int as most
-    from pg_catalog.pg_stat_database
-), queue as (
-  select round((pg_notification_queue_usage() * 100)::numeric, 1) as percent
-), disk as (
-  select 'fsync ' || current_setting('fsync') || ', full_page_writes ' || current_setting('full_page_writes') as settings
 )
 select 'server' as what, 'bad' as level,
        case when current_setting('server_version_num')::int < 140000
@@ -45,7 +38,7 @@ select 'server' as what, 'bad' as level,
 union all
 select 'fsync', 'bad', case when settings <> 'fsync on, full_page_writes on' then settings end, settings,
        'a server crash can lose the claim of a message, which is then sent twice: set both to on'
-  from disk
+  from (select 'fsync ' || current_setting('fsync') || ', full_page_writes ' || current_setting('full_page_writes') as settings) disk
 union all
 select 'synchronous_commit', 'warn', case when current_setting('synchronous_commit') = 'off' then 'off' end,
        current_setting('synchronous_commit'),
@@ -53,11 +46,13 @@ select 'synchronous_commit', 'warn', case when current_setting('synchronous_comm
 union all
 select 'notify queue', 'bad', case when percent >= 50 then percent || ' % full' end, percent || ' % full',
        'a session that LISTENs is idle in a transaction: find it in pg_stat_activity and end it'
-  from queue
+  from (select round((pg_notification_queue_usage() * 100)::numeric, 1) as percent) queue
 union all
 select 'connections', 'warn', case when most - n < 6 then n || ' of ' || most || ' in use' end, n || ' of ' || most || ' in use',
        'a daemon uses six: free some, or raise max_connections'
-  from sessions
+  -- Per database, which every role may read.
+  from (select sum(numbackends) as n, current_setting('max_connections')::int as most
+          from pg_catalog.pg_stat_database) sessions
 union all
 select 'connection limit', 'bad',
        (select string_agg(what || ' may have ' || most || ' connections', '; ') from tight), 'room for a daemon',

@@ -1,3 +1,6 @@
+-- setting ─▶ timeout, strict
+-- slot ─▶ wal
+-- (server log) ─▶ logged
 -- What is set for roles and databases, or left over on the server: one row per check, as in doctor_server.sql.
 with setting as (
   select s.setrole, coalesce('role ' || r.rolname, 'database ' || d.datname, 'all') as who,
@@ -28,11 +31,11 @@ with setting as (
   -- One segment is always kept.
   select slot_name, pg_size_pretty(bytes) as size from slot
    where bytes > 4 * pg_size_bytes(current_setting('wal_segment_size'))
-), age as (
-  select age(d.datfrozenxid) as xids from pg_catalog.pg_database d where d.datname = current_database()
 ), logged as (
   select concat_ws(', ', case when current_setting('log_statement') in ('mod', 'all') then 'log_statement is ' || current_setting('log_statement') end,
-                   case when current_setting('log_min_duration_statement')::int = 0 then 'log_min_duration_statement is 0' end) as settings
+                   case when s.setting = '0' then 'log_min_duration_statement is 0' end) as settings
+    -- In its unit; current_setting has it as text with one, as `300ms`.
+    from pg_catalog.pg_settings s where s.name = 'log_min_duration_statement'
 )
 select 'time-outs' as what, 'warn' as level,
        (select string_agg(format('%s has %s = %s', who, name, value), '; ' order by who, name) from timeout) as found,
@@ -57,7 +60,7 @@ select 'replication slots', 'warn',
 union all
 select 'transaction ids', 'bad', case when xids > 1500000000 then xids || ' since the last freeze' end, xids || ' since the last freeze',
        'at 2 billion the server accepts no writes: end old transactions, then run vacuum freeze'
-  from age
+  from (select age(d.datfrozenxid) as xids from pg_catalog.pg_database d where d.datname = current_database()) age
 union all
 select 'two-phase commits', 'warn',
        case when prepared > 0 then 'max_prepared_transactions is ' || prepared || ': a transaction that is prepared may not notify' end,

@@ -1,3 +1,5 @@
+-- tab ─▶ narrow, starting
+-- (each check) ─▶ lost_trigger, storage
 -- Checks of the tables, and of changes to them that break Punctual: one row per check, as in
 -- doctor_server.sql. Reads the catalog only.
 -- $1, $2, $3 the triggers that should exist: names, tables, and whether a trigger is optional if
@@ -41,6 +43,11 @@ with tab as (
     join pg_catalog.pg_attribute a on a.attrelid = tab.oid and a.attname = 'status' and not a.attisdropped
     left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
    where coalesce(pg_get_expr(d.adbin, d.adrelid), '') not like '''pending''%'
+), doubtful as (
+  select pg_get_expr(d.adbin, d.adrelid) as expression
+    from tab
+    join pg_catalog.pg_attribute a on a.attrelid = tab.oid and a.attname = 'in_doubt'
+    join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 )
 select 'triggers' as what, 'bad' as level,
        (select string_agg(name || case when tgenabled is null then ' is missing' else ' is disabled' end, ', ') from lost_trigger) as found,
@@ -59,6 +66,11 @@ select 'status default', 'warn',
        (select 'a new row has ' || coalesce('the status ' || expression, 'no status') || ' unless it says otherwise' from starting),
        'pending',
        'rows of an app that leaves the status out are never sent: alter table public.scheduled_messages alter status set default ''pending'''
+union all
+select 'in_doubt default', 'warn',
+       (select 'a new row has in_doubt = ''resend'' unless it says otherwise' from doubtful where expression like '''resend''%'),
+       'that of the installation',
+       'whenever a response is lost, the text is sent again, even if it had arrived: alter table public.scheduled_messages alter in_doubt drop default'
 union all
 select 'unlogged', 'bad', (select string_agg(name, ', ' order by name) || ' is UNLOGGED' from storage where is_unlogged),
        'every table survives a crash of the server',

@@ -1,3 +1,5 @@
+-- tab ─▶ theirs ─▶ reached ─▶ target ─▶ forbidden
+--           └────▶ meddling
 -- The app's triggers on scheduled_messages, and what the functions behind them do as far as their sources show it: one
 -- row per check, as in doctor_server.sql. Reads the catalog only.
 with recursive tab as (
@@ -34,10 +36,6 @@ with recursive tab as (
                    case when source ~ '(^|;|\mbegin|\mthen|\melse)\s*new\s*:?=' then 'new' end) as assigned
     from theirs
    where before_a_row and at_a_claim
-), calling as (
-  -- Supabase's "database webhooks", and other triggers that make requests.
-  select distinct tgname from reached
-   where name = 'http_request' or makes_requests!(reached)
 ), target as (
   select distinct r.tgname, c.oid, c.relowner, c.relrowsecurity, format('%I.%I', n.nspname, c.relname) as name,
          case m[1] when 'insert' then 'INSERT' when 'update' then 'UPDATE' else 'DELETE' end as privilege
@@ -83,5 +81,7 @@ select 'trigger rights', 'bad',
          || (select string_agg(grants, '; ') from forbidden)
 union all
 select 'web hooks', 'warn',
-       (select string_agg(tgname, ', ') || ' makes requests when rows change' from calling), 'none on the table',
+       (select string_agg(distinct tgname, ', ') || ' makes requests when rows change' from reached
+         -- Supabase's "database webhooks", and other triggers that make requests.
+         where name = 'http_request' or makes_requests!(reached)), 'none on the table',
        'if it sends messages, every recipient is texted twice: drop the trigger'

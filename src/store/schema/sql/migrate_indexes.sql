@@ -1,9 +1,17 @@
--- The indexes of the migrations that are missing, or were left invalid by an interrupted build, with the
+-- The indexes that are missing, or were left invalid by an interrupted build, with the
 -- statement that builds each while the app goes on writing, and whether this role may.
+-- $1 whether a sender has a rate
 select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not null as leftover,
        format('create %s concurrently %I on public.%I %s', w.kind, w.name, w.tab, w.rest) as build,
        format('drop index concurrently if exists public.%I', w.name) as drop
-  from (values indexes!()) as v (tab, name, lookup, rest)
+  from (values indexes!(),
+        -- The first text of a sender: only where one has a rate, so that inserts cost nothing more elsewhere. Its
+        -- condition is one that only the queue of a sender has: no other statement takes it for the index of what is
+        -- due.
+        ('scheduled_messages', 'scheduled_messages_sender_idx', null,
+         $i$((sender_key!(scheduled_messages)), (due!(scheduled_messages)), id)
+            where status = 'pending' and is_text!(scheduled_messages)$i$)
+        ) as v (tab, name, lookup, rest)
   cross join lateral (
     select v.*, case when v.name like '%\_key' then 'unique index' else 'index' end as kind) w
   join pg_class c
@@ -22,4 +30,5 @@ select w.name, pg_has_role(c.relowner, 'usage') as ours, i.indexrelid is not nul
    and (w.tab <> 'scheduled_messages'
         or exists (select from pg_attribute a
                     where a.attrelid = c.oid and a.attname = 'next_attempt_at' and not a.attisdropped))
+   and (w.name <> 'scheduled_messages_sender_idx' or $1)
  order by w.name

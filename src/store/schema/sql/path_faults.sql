@@ -61,9 +61,8 @@ select 'app triggers', false,
  where n.nspname <> 'punctual' and t.tgtype & 19 = 19 and p.prosrc ~* 'return\s+(null|old)\s*;'
 union all
 select 'commits', true,
-       format('commits wait for a standby (synchronous_standby_names = %L), for %s s by now',
-              current_setting('synchronous_standby_names'),
-              floor(extract(epoch from clock_timestamp() - min(a.query_start)))),
+       -- Without a number that grows: the text is the cause's name.
+       format('commits wait for a standby (synchronous_standby_names = %L)', current_setting('synchronous_standby_names')),
        'bring the standby back, or: alter system reset synchronous_standby_names; select pg_reload_conf()'
   from pg_catalog.pg_stat_activity a
  where a.wait_event = 'SyncRep'

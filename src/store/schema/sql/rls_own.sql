@@ -1,6 +1,9 @@
+-- tab, member ─▶ col ─▶ excess
+--  └─────────▶ condition
 -- What lets each user with a login read and write their own preferences, and no others: what is lacking or too much,
 -- and the statement that corrects it. Of a row a user writes what is theirs to choose; whether a phone is verified, and
--- how much may be sent to it, is the app's. Nothing where there are no such roles (they are Supabase's) or no such table.
+-- how much may be sent to it, is the app's. Nothing where there are no such roles (they are Supabase's) or no such
+-- table.
 with tab as (
   select c.oid, format('%I.%I', n.nspname, c.relname) as name, c.relrowsecurity, a.atttypid
     from pg_catalog.pg_class c

@@ -1,3 +1,4 @@
+-- who, tables ─▶ beyond ─▶ revoked
 -- What a role has been granted on the daemon's tables that a daemon's statements do not need, and for each table the
 -- statement that revokes it. What it may do as owner, superuser or member of another role is not in it.
 -- $1 the role; null: the session's own

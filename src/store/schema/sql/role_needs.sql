@@ -1,3 +1,4 @@
+-- who, tables ─▶ schemas, grants, functions, policies
 -- What a role lacks to be a daemon's: each need, and the statement that grants it.
 -- $1 the role; null: the session's own
 with who as (
@@ -11,18 +12,17 @@ with who as (
          format('grant usage on schema %I to %I', n.nspname, who.rolname) as meet
     from who, pg_namespace n
    where n.nspname in ('public', 'punctual') and not has_schema_privilege(who.oid, n.oid, 'USAGE')
-), lacking as (
-  select t.name, p as privilege from who, tables t, unnest(t.privileges) as p
-   where not has_table_privilege(who.oid, t.oid, p)
-  union all
-  select t.name, format('UPDATE (%s)', string_agg(quote_ident(u), ', ' order by u))
-    from who, tables t, unnest(t.updates) as u
-   where not has_column_privilege(who.oid, t.oid, u, 'UPDATE')
-   group by t.name
 ), grants as (
   select 2 as step, format('%s on %s', string_agg(l.privilege, ', ' order by l.privilege), l.name) as need,
          format('grant %s on %s to %I', string_agg(l.privilege, ', ' order by l.privilege), l.name, who.rolname) as meet
-    from who, lacking l
+    from who, (
+      select t.name, p as privilege from who, tables t, unnest(t.privileges) as p
+       where not has_table_privilege(who.oid, t.oid, p)
+      union all
+      select t.name, format('UPDATE (%s)', string_agg(quote_ident(u), ', ' order by u))
+        from who, tables t, unnest(t.updates) as u
+       where not has_column_privilege(who.oid, t.oid, u, 'UPDATE')
+       group by t.name) l
    group by l.name, who.rolname
 ), functions as (
   -- Those that run with their owner's rights and that the daemon calls.

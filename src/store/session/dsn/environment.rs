@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Its variables, with the parameter that each sets where the string does not.
-pub(super) const VARIABLES: [(&str, &str); 25] = [
+pub(super) const VARIABLES: [(&str, &str); 34] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
     ("PGPORT", "port"),
@@ -30,6 +30,15 @@ pub(super) const VARIABLES: [(&str, &str); 25] = [
     ("PGCHANNELBINDING", "channel_binding"),
     ("PGGSSENCMODE", "gssencmode"),
     ("PGCONNECT_TIMEOUT", "connect_timeout"),
+    ("PGCLIENTENCODING", "client_encoding"),
+    ("PGREQUIRESSL", "requiressl"),
+    ("PGSSLCERTMODE", "sslcertmode"),
+    ("PGSSLCOMPRESSION", "sslcompression"),
+    ("PGSSLSNI", "sslsni"),
+    ("PGGSSDELEGATION", "gssdelegation"),
+    ("PGLOADBALANCEHOSTS", "load_balance_hosts"),
+    ("PGMINPROTOCOLVERSION", "min_protocol_version"),
+    ("PGMAXPROTOCOLVERSION", "max_protocol_version"),
     ("PGTARGETSESSIONATTRS", "target_session_attrs"),
 ];
 

@@ -46,7 +46,7 @@ const IGNORED: [&str; 15] = [
 ];
 
 /// libpq's, and what to do instead: ignoring one would accept what the string excludes.
-const REFUSED: [(&str, &str); 14] = [
+const REFUSED: [(&str, &str); 18] = [
     (
         "sslcert",
         "client certificates are not supported: use a password",
@@ -79,11 +79,24 @@ const REFUSED: [(&str, &str); 14] = [
         "service",
         "service files are not read: write the service's parameters into DATABASE_URL",
     ),
+    (
+        "servicefile",
+        "service files are not read: write the service's parameters into DATABASE_URL",
+    ),
+    (
+        "sslkeylogfile",
+        "the keys of a session are never written to a file: remove it",
+    ),
     ("requiressl", "write sslmode=require"),
     ("scram_client_key", "use a password"),
     ("scram_server_key", "use a password"),
     ("oauth_issuer", "OAuth is not supported: use a password"),
     ("oauth_client_id", "OAuth is not supported: use a password"),
+    (
+        "oauth_client_secret",
+        "OAuth is not supported: use a password",
+    ),
+    ("oauth_scope", "OAuth is not supported: use a password"),
     (
         "replication",
         "Punctual uses no replication connection: remove it",

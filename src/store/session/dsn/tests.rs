@@ -121,7 +121,7 @@ fn what_poolers_and_orms_add_does_no_harm() {
 }
 
 #[test]
-fn a_half_open_socket_is_noticed_within_seconds_unless_told_otherwise() {
+fn a_half_open_socket_is_noticed_within_seconds_unless_set_otherwise() {
     let config = alone("postgres://u@db/app").unwrap().config;
     assert_eq!(config.get_application_name(), Some("punctual"));
     assert_eq!(config.get_connect_timeout(), Some(&CONNECT_TIMEOUT));

@@ -76,3 +76,38 @@ fn of_many_instances_the_latest_are_remembered() {
     }
     assert_eq!(history.heard_of(), ids[10..]);
 }
+
+#[test]
+fn what_moves_again_while_the_first_move_is_handled_is_not_forgotten() {
+    let moved = |to, lost| Moved { to: Some(to), lost };
+    let (first, second) = (at(2, 200), at(3, 150));
+    let begin = || {
+        let history = Lineage::default();
+        assert!(history.is_at(at(1, 300), None));
+        assert!(!history.is_at(first, history.known()));
+        history
+    };
+    // Another session of the server that is being accepted, and the first one again.
+    let history = begin();
+    for place in [at(2, 250), first] {
+        assert!(!history.is_at(place, history.known()));
+    }
+    history.accept(moved(first, false));
+    assert_eq!(*history.moved.borrow(), None);
+
+    // Another server took over meanwhile.
+    let history = begin();
+    assert!(!history.is_at(second, history.known()));
+    history.accept(moved(first, false));
+    assert_eq!(*history.moved.borrow(), Some(moved(second, false)));
+    history.accept(moved(second, false));
+    assert_eq!(*history.moved.borrow(), None);
+
+    // It turned out meanwhile that commits are missing.
+    let history = begin();
+    history.lost(history.expected().0);
+    let latest = *history.moved.borrow();
+    assert_eq!(latest.map(|latest| latest.lost), Some(true));
+    history.accept(moved(first, false));
+    assert_eq!(*history.moved.borrow(), latest);
+}

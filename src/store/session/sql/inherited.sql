@@ -2,6 +2,8 @@
 -- it in the middle of its work, or while it waits for a notification.
 set statement_timeout = '5min';
 set lock_timeout = 0;
+-- Dates are read as they are written by default.
+set datestyle = 'ISO';
 select set_config(s.name, '0', false)
   from pg_catalog.pg_settings s
  -- Not every version of Postgres has each.

@@ -109,6 +109,13 @@ const PARAMETERS: &[(&str, Fate)] = &[
     ("scram_server_key=x", Fate::Refused("use a password")),
     ("oauth_issuer=x", Fate::Refused("use a password")),
     ("oauth_client_id=x", Fate::Refused("use a password")),
+    ("oauth_client_secret=x", Fate::Refused("use a password")),
+    ("oauth_scope=x", Fate::Refused("use a password")),
+    (
+        "servicefile=/x",
+        Fate::Refused("write the service's parameters"),
+    ),
+    ("sslkeylogfile=/x", Fate::Refused("remove it")),
     ("no_such_parameter=1", Fate::Refused("unknown parameter")),
 ];
 

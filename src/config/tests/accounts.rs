@@ -1,0 +1,139 @@
+//! The tables of accounts.
+
+use super::*;
+use crate::message::Channel;
+
+const EU: &str = r#"
+[accounts.eu]
+provider = "twilio"
+account_sid = "AC11111111111111111111111111111111"
+auth_token = "hunter2-eu"
+sms_from_number = "+4915112345678"
+senders = "ACME, MG00000000000000000000000000000000, 12345"
+"#;
+
+const HOOKS: &str = r#"
+[accounts.hooks]
+provider = "webhook"
+secret = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="
+allow = "10.0.0.0/8"
+"#;
+
+#[test]
+fn an_account_is_a_table_with_the_settings_of_the_default_one() {
+    let config = load(&format!("{EU}{HOOKS}"), REQUIRED).unwrap();
+    let lane = |account, from| config.routes.lane(Channel::Sms, account, from).to_string();
+    assert_eq!(lane(None, Some("+4915112345678")), "eu/sms");
+    assert_eq!(lane(None, Some("ACME")), "eu/sms");
+    assert_eq!(lane(None, None), "default/sms");
+    let channels = config
+        .accounts
+        .iter()
+        .map(|own| (own.name.as_str(), own.channels()));
+    let expected = [
+        ("eu", vec![Channel::Sms]),
+        ("hooks", vec![Channel::Webhook]),
+    ];
+    assert_eq!(channels.collect::<Vec<_>>(), expected);
+    assert_eq!(config.channels(), [Channel::Sms]);
+    // What is shown is the file, without secrets.
+    let shown = config.to_toml();
+    assert!(
+        !shown.contains("hunter2") && !shown.contains("aHVudGVy"),
+        "{shown}"
+    );
+    for line in [
+        "[accounts.eu]",
+        "account_sid = \"AC11111111111111111111111111111111\"",
+        "auth_token = \"***\"",
+        "sms_from_number = \"+4915112345678\"",
+        "senders = \"ACME, MG00000000000000000000000000000000, 12345\"",
+        "[accounts.hooks]",
+        "secret = \"***\"",
+        "allow = \"10.0.0.0/8\"",
+    ] {
+        assert!(
+            shown.lines().any(|own| own == line),
+            "no {line} in\n{shown}"
+        );
+    }
+}
+
+/// A trial must not send through the accounts that the file has.
+#[test]
+fn where_texts_are_printed_no_account_sends_any() {
+    let text = format!("provider = \"console\"\n{EU}{HOOKS}");
+    let config = load(&text, &[("DATABASE_URL", "postgres://localhost/app")]).unwrap();
+    assert!(matches!(
+        config.accounts[0].provider,
+        ProviderChoice::Console
+    ));
+    assert_eq!(config.channels(), Channel::UNDERSTOOD);
+    for account in &config.accounts {
+        let is_webhook = account.name == "hooks";
+        assert_eq!(account.channels().len(), if is_webhook { 1 } else { 5 });
+    }
+}
+
+#[test]
+fn a_messaging_service_chooses_its_account_beside_a_number() {
+    let text = EU.replace(
+        "senders = ",
+        "messaging_service_sid = \"MG11111111111111111111111111111111\"\nsenders = ",
+    );
+    let config = load(&text, REQUIRED).unwrap();
+    let lane = |from| config.routes.lane(Channel::Sms, None, from).to_string();
+    assert_eq!(lane(Some("MG11111111111111111111111111111111")), "eu/sms");
+    assert_eq!(lane(Some("+4915112345678")), "eu/sms");
+}
+
+#[test]
+fn a_secret_of_an_account_may_come_from_a_file() {
+    let dir = TempDir::new().unwrap();
+    let text = EU.replace("auth_token = \"hunter2-eu\"", "auth_token_file = \"token\"");
+    std::fs::write(dir.path().join("punctual.toml"), text).unwrap();
+    std::fs::write(dir.path().join("token"), "hunter2-of-a-file\n").unwrap();
+    let config = Config::load(&sources(dir.path(), REQUIRED)).unwrap();
+    let ProviderChoice::Twilio(twilio) = &config.accounts[0].provider else {
+        panic!("not twilio");
+    };
+    assert_eq!(twilio.auth_token.expose_secret(), "hunter2-of-a-file");
+}
+
+#[test]
+fn a_mistake_in_an_account_names_it() {
+    let without = |key: &str| {
+        let lines = EU.lines().filter(|line| !line.starts_with(key));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    file(
+        &without("account_sid"),
+        Err("accounts.eu.account_sid is required"),
+    );
+    file(
+        &without("auth_token"),
+        Err("accounts.eu.auth_token is required"),
+    );
+    file(&EU.replace("ACME", "+1310"), Err("accounts.eu.senders in"));
+    file(
+        &format!("{EU}colour = \"red\""),
+        Err("accounts.eu.colour in"),
+    );
+    file(
+        &format!("{EU}api_key = \"SK1\""),
+        Err("accounts.eu.api_key is set without accounts.eu.api_secret"),
+    );
+    for name in ["EU", "default", "unknown", "a.b", "\"e u\""] {
+        let text = EU.replace("[accounts.eu]", &format!("[accounts.{name}]"));
+        let error = load(&text, REQUIRED).expect_err(name).to_string();
+        assert!(error.contains("accounts"), "{name}: {error}");
+    }
+    file("accounts = 1", Err("[accounts.NAME]"));
+    let twice = format!("{EU}{}", EU.replace("[accounts.eu]", "[accounts.us]"));
+    let error = load(&twice, REQUIRED).unwrap_err().to_string();
+    assert!(
+        error.contains("accounts.us: a sender belongs to the account eu already"),
+        "{error}"
+    );
+    assert!(!error.contains("5112345678"), "{error}");
+}

@@ -1,0 +1,69 @@
+//! The limits of clients of the HTTP interface.
+
+use std::time::Duration;
+
+/// Clients of the HTTP interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// For the head of a request to arrive, also on an idle connection: limits slow clients.
+    pub head: Duration,
+    /// From the head to the end of the response.
+    pub request: Duration,
+    /// The longest request body that is read. The largest bodies are callbacks, which are smaller.
+    pub body: usize,
+    /// For the reactor to answer. It never blocks, so if this takes longer it hangs, and a health check must report
+    /// that.
+    pub answer: Duration,
+    /// For the history of a message to be read: less than a client waits for the response.
+    pub history: Duration,
+    /// For other work on the database, from the request on, until the response says that it has not ended: less than
+    /// `request`.
+    pub work: Duration,
+    /// For forecasts to be read: the timers that they are about are shown without them too.
+    pub forecast: Duration,
+    /// How old the forecasts may be that pages show: all viewers share them.
+    pub forecasts_every: Duration,
+    /// For open connections to finish at a shutdown.
+    pub drain: Duration,
+    /// For a client to read more of a response.
+    pub write: Duration,
+    /// Connections at once. Beyond that, a connection without a complete request is closed for a new one.
+    pub connections: usize,
+    /// How many of these are reserved for callbacks and health checks.
+    pub reserved: usize,
+    /// Streams of events at once: open pages. Fewer than connections, so that health checks and callbacks always have
+    /// room.
+    pub streams: usize,
+    /// How many wrong tokens of one peer get the usual response at once …
+    pub wrong_tokens: u32,
+    /// … and how often one more does.
+    pub wrong_token_every: Duration,
+    /// How many wrong tokens between two summaries get a log line of their own.
+    pub wrong_token_lines: u32,
+    /// Between two summaries of wrong tokens in the log.
+    pub sum_up: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            request: Duration::from_secs(10),
+            body: 64 * 1024,
+            answer: Duration::from_secs(2),
+            history: Duration::from_secs(5),
+            work: Duration::from_secs(8),
+            forecast: Duration::from_secs(1),
+            forecasts_every: Duration::from_secs(2),
+            drain: Duration::from_secs(3),
+            write: Duration::from_secs(10),
+            connections: 256,
+            reserved: 64,
+            streams: 32,
+            wrong_tokens: 10,
+            wrong_token_every: Duration::from_secs(10),
+            wrong_token_lines: 5,
+            sum_up: Duration::from_secs(60),
+        }
+    }
+}

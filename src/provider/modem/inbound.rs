@@ -1,0 +1,313 @@
+//! What the modem receives: replies and status reports. Each is handed in to be recorded, and only then deleted from
+//! the modem's memory, or acknowledged to the network.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, oneshot};
+
+use super::at::Place;
+use super::pdu::{PduError, Received};
+use super::reports::{Accepted, Match, Matched, Recording, Reports};
+use super::session::{Broken, LIST_MAX, News};
+use super::setup::{self, Ready};
+use crate::message::{Channel, E164, LaneKey, ProviderSid};
+use crate::proof::ProviderStatus;
+use crate::provider::{Callback, Heard, OptOut, opt_out};
+
+/// What is done with what the modem received, once it is recorded.
+enum Done {
+    /// It is deleted from the modem's memory.
+    Delete(Place),
+    /// The network gets a confirmation that it has arrived.
+    Acknowledge,
+    /// There is nothing to do.
+    Nothing,
+}
+
+/// What a PDU means.
+enum Meaning {
+    /// It is handed in to be recorded.
+    Callback(Box<Callback>, Option<Recording>),
+    /// It repeats what is being recorded, and is needed if that fails.
+    BeingRecorded,
+    /// Nothing that is used.
+    Nothing,
+}
+
+/// What was handed in, and whether it is recorded.
+pub(super) struct Recorded {
+    done: Done,
+    /// The segment whose last report it is.
+    recording: Option<Recording>,
+    has_succeeded: bool,
+}
+
+impl Recorded {
+    /// There was nothing to record.
+    const fn nothing(done: Done) -> Self {
+        Self {
+            done,
+            recording: None,
+            has_succeeded: true,
+        }
+    }
+}
+
+/// What the modem has received and still keeps.
+pub(super) struct Inbound {
+    account: String,
+    sender: String,
+    heard: mpsc::Sender<Heard>,
+    reports: Reports,
+    /// What is being recorded.
+    recordings: FuturesUnordered<BoxFuture<'static, Recorded>>,
+    /// The places whose content is being recorded.
+    taken: BTreeSet<Place>,
+    /// Too much is to be recorded, which is logged already.
+    is_full: bool,
+}
+
+impl Inbound {
+    pub(super) fn new(account: String, sender: String, heard: mpsc::Sender<Heard>) -> Self {
+        Self {
+            account,
+            sender,
+            heard,
+            reports: Reports::default(),
+            recordings: FuturesUnordered::new(),
+            taken: BTreeSet::new(),
+            is_full: false,
+        }
+    }
+
+    /// Waits for the reports of a message, and returns its id.
+    pub(super) fn expect(&mut self, ready: &Ready, accepted: Accepted) -> ProviderSid {
+        let sid = accepted.sid(&self.account, &ready.imsi);
+        self.reports.expect(accepted, sid.clone(), &ready.imsi);
+        sid
+    }
+
+    /// Hands in that a message was accepted, whose outcome is uncertain because the answer came too late.
+    pub(super) fn prove(&mut self, ready: &Ready, accepted: &Accepted) {
+        let sid = accepted.sid(&self.account, &ready.imsi);
+        let report = accepted.report(sid, &self.sender, ProviderStatus::TAKEN);
+        self.pass_on(Callback::Report(report), Done::Nothing, None);
+    }
+
+    /// The next thing that was recorded, or could not be; `None`: nothing is being recorded. Cancel safe.
+    pub(super) async fn next_recorded(&mut self) -> Option<Recorded> {
+        self.recordings.next().await
+    }
+
+    /// Reads what the modem has received.
+    pub(super) async fn take(&mut self, ready: &mut Ready, news: News) -> Result<(), Broken> {
+        let (pdu, done) = match news {
+            News::Direct(pdu) => (pdu, Done::Acknowledge),
+            News::Stored(place) if self.taken.contains(&place) => return Ok(()),
+            News::Stored(place) => {
+                // A modem that was reset would show it as a text, which says nothing here.
+                setup::pdu_mode(&mut ready.session).await?;
+                if !select(ready, &place.memory).await? {
+                    return Ok(());
+                }
+                let read = format!("AT+CMGR={}", place.index);
+                let lines = ready.session.command(&read, "AT+CMGR").await?;
+                let Some(pdu) = after(&lines.unwrap_or_default(), "+CMGR:").pop() else {
+                    return Ok(());
+                };
+                (pdu.1, Done::Delete(place))
+            }
+        };
+        self.received(ready, &pdu, done).await
+    }
+
+    async fn received(&mut self, ready: &mut Ready, pdu: &str, done: Done) -> Result<(), Broken> {
+        match self.meaning(ready, pdu) {
+            Ok(Meaning::Callback(callback, recording)) => {
+                self.pass_on(*callback, done, recording);
+                Ok(())
+            }
+            // It is read again, or the network repeats it.
+            Ok(Meaning::BeingRecorded) => Ok(()),
+            Ok(Meaning::Nothing) => self.recorded(ready, Recorded::nothing(done)).await,
+            Err(reason) => {
+                tracing::warn!(%reason, "the modem received something that cannot be read");
+                self.recorded(ready, Recorded::nothing(done)).await
+            }
+        }
+    }
+
+    fn meaning(&mut self, ready: &Ready, pdu: &str) -> Result<Meaning, PduError> {
+        let reply = match Received::parse(pdu)? {
+            Received::Report(report) => {
+                return Ok(
+                    match self.reports.matched(&ready.imsi, &report, &self.sender) {
+                        Match::Message(Matched { report, recording }) => {
+                            Meaning::Callback(Box::new(Callback::Report(report)), recording)
+                        }
+                        Match::BeingRecorded => Meaning::BeingRecorded,
+                        Match::None => {
+                            tracing::debug!(
+                                ?report,
+                                "a report is about no message that is waited for"
+                            );
+                            Meaning::Nothing
+                        }
+                    },
+                );
+            }
+            Received::Reply(reply) => reply,
+        };
+        let Some(command) = reply.text.as_deref().and_then(opt_out::command) else {
+            return Ok(Meaning::Nothing);
+        };
+        let Some(theirs) = international(&reply.from) else {
+            tracing::warn!(
+                ?command,
+                "a reply cannot be recorded: the network gives its sender's number without the country"
+            );
+            return Ok(Meaning::Nothing);
+        };
+        // It has the time at which it was sent, so no other reply has the same.
+        let id = URL_SAFE_NO_PAD.encode(Sha256::digest(pdu.trim().to_ascii_uppercase()));
+        let opt = OptOut {
+            command,
+            id: format!("{}:{}:reply:{id}", self.account, ready.imsi),
+            ours: vec![self.sender.clone()],
+            theirs,
+        };
+        Ok(Meaning::Callback(Box::new(Callback::Opt(opt)), None))
+    }
+
+    /// Hands in what is to be recorded. If too much waits already, it stays in the modem, or the network repeats it.
+    fn pass_on(&mut self, callback: Callback, done: Done, recording: Option<Recording>) {
+        let (recorded, is_recorded) = oneshot::channel();
+        let place = match &done {
+            Done::Delete(place) => Some(place.clone()),
+            Done::Acknowledge | Done::Nothing => None,
+        };
+        let heard = Heard {
+            lane: LaneKey::of(Channel::Sms).with_account(&self.account),
+            callback,
+            recorded,
+        };
+        if self.heard.try_send(heard).is_err() {
+            if !std::mem::replace(&mut self.is_full, true) {
+                tracing::warn!("what the modem received waits: too much is to be recorded");
+            }
+            if let Some(recording) = recording {
+                self.reports.reopen(&recording);
+            }
+            return;
+        }
+        self.taken.extend(place);
+        let wait = async move {
+            Recorded {
+                done,
+                recording,
+                has_succeeded: is_recorded.await.is_ok(),
+            }
+        };
+        self.recordings.push(wait.boxed());
+    }
+
+    /// It is recorded, or there was nothing to record.
+    pub(super) async fn recorded(
+        &mut self,
+        ready: &mut Ready,
+        recorded: Recorded,
+    ) -> Result<(), Broken> {
+        let Recorded {
+            done,
+            recording,
+            has_succeeded,
+        } = recorded;
+        match recording {
+            Some(recording) if has_succeeded => self.reports.recorded(&recording),
+            Some(recording) => self.reports.reopen(&recording),
+            None => {}
+        }
+        match done {
+            Done::Delete(place) => {
+                // Also if the connection is lost before it is deleted, it is read again.
+                self.taken.remove(&place);
+                let is_there = has_succeeded && select(ready, &place.memory).await?;
+                if is_there {
+                    let delete = format!("AT+CMGD={}", place.index);
+                    let _ = ready.session.command(&delete, "AT+CMGD").await?;
+                }
+            }
+            Done::Acknowledge if has_succeeded && ready.acknowledges => {
+                if ready.session.command("AT+CNMA", "AT+CNMA").await?.is_err() {
+                    // It was too late, and the modem has stopped to pass on.
+                    ready.indications().await?;
+                }
+            }
+            Done::Acknowledge | Done::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Sees that the modem is there and passes on what it receives, and reads what it did not pass on.
+    pub(super) async fn poll(&mut self, ready: &mut Ready) -> Result<(), Broken> {
+        self.is_full = false;
+        setup::see_unlocked(&mut ready.session).await?;
+        ready.indications().await?;
+        for memory in ready.memories.clone() {
+            if !select(ready, &memory).await? {
+                continue;
+            }
+            let list = ready
+                .session
+                .command_within(LIST_MAX, "AT+CMGL=4", "AT+CMGL");
+            let all = list.await?;
+            for (head, pdu) in after(&all.unwrap_or_default(), "+CMGL:") {
+                let mut fields = head.split(',').map(str::trim);
+                let index = fields.next().and_then(|index| index.parse().ok());
+                // What somebody else has stored to send (2 and 3) stays.
+                let is_received = fields
+                    .next()
+                    .is_some_and(|state| ["0", "1"].contains(&state));
+                let Some(index) = index.filter(|_| is_received) else {
+                    continue;
+                };
+                let memory = memory.clone();
+                let place = Place { memory, index };
+                if !self.taken.contains(&place) {
+                    self.received(ready, &pdu, Done::Delete(place)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Selects a memory. `false`: the modem has none of that name.
+async fn select(ready: &mut Ready, memory: &str) -> Result<bool, Broken> {
+    let select = format!("AT+CPMS=\"{memory}\"");
+    Ok(ready.session.command(&select, "AT+CPMS").await?.is_ok())
+}
+
+/// A sender's number as rows have it, which an opt-out has to equal; `None`: it has no country, or is a name.
+fn international(from: &str) -> Option<String> {
+    if from.starts_with('+') {
+        return Some(from.to_owned());
+    }
+    let number = format!("+{}", from.strip_prefix("00")?);
+    let number: E164 = number.parse().ok()?;
+    Some(number.as_str().to_owned())
+}
+
+/// The lines that follow one with this prefix, each with what is behind the prefix.
+fn after(lines: &[String], prefix: &str) -> Vec<(String, String)> {
+    let pairs = lines.windows(2).filter_map(|pair| {
+        let head = pair[0].strip_prefix(prefix)?;
+        Some((head.to_owned(), pair[1].clone()))
+    });
+    pairs.collect()
+}

@@ -1,0 +1,224 @@
+//! An e-mail as it is sent (RFC 5322), and the addresses of its envelope.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, UNIX_EPOCH};
+
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Message, SinglePart};
+use url::Url;
+use url::form_urlencoded::byte_serialize;
+
+use super::SmtpConfig;
+use crate::clock;
+use crate::message::{Category, Email, Outcome, Retry};
+use crate::policy::Cleared;
+
+/// A sender with or without a name, like `Example <hello@example.com>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox(lettre::message::Mailbox);
+
+/// A text that is no sender of e-mails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address like hello@example.com or Example <hello@example.com>, without line breaks")]
+pub struct MailboxError;
+
+impl FromStr for Mailbox {
+    type Err = MailboxError;
+
+    fn from_str(text: &str) -> Result<Self, MailboxError> {
+        let mailbox: lettre::message::Mailbox = text.trim().parse().map_err(|_| MailboxError)?;
+        let has_control = text.trim().chars().any(char::is_control);
+        // The form that rows have: a name with its domain.
+        let is_one = mailbox.email.to_string().parse::<Email>().is_ok();
+        (is_one && !has_control)
+            .then_some(Self(mailbox))
+            .ok_or(MailboxError)
+    }
+}
+
+impl Mailbox {
+    /// The domain of the address.
+    pub(super) fn domain(&self) -> &str {
+        self.0.email.domain()
+    }
+}
+
+/// As it is parsed.
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a recipient can unsubscribe: a URL with `{to}`, `{user}` or `{id}` in it for the recipient, the user's id and
+/// the message's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsubscribeUrl(String);
+
+/// A text that is no such URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an https URL, like https://app.example/unsubscribe?to={{to}}; {{to}}, {{user}} and {{id}} are replaced by the \
+     recipient, the row's user_id and its id"
+)]
+pub struct UnsubscribeUrlError;
+
+impl FromStr for UnsubscribeUrl {
+    type Err = UnsubscribeUrlError;
+
+    fn from_str(text: &str) -> Result<Self, UnsubscribeUrlError> {
+        let url = Self(text.trim().to_owned());
+        let filled = url.filled("to", "user", "id");
+        let is_one = filled
+            .parse::<Url>()
+            .is_ok_and(|url| url.scheme() == "https")
+            && filled
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !b"<>{}".contains(&b));
+        is_one.then_some(url).ok_or(UnsubscribeUrlError)
+    }
+}
+
+impl UnsubscribeUrl {
+    /// As it is parsed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn filled(&self, to: &str, user: &str, id: &str) -> String {
+        let quoted = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let url = self.0.replace("{id}", &quoted(id));
+        url.replace("{user}", &quoted(user))
+            .replace("{to}", &quoted(to))
+    }
+}
+
+/// What goes to the server.
+pub(super) struct Content {
+    pub(super) from: lettre::Address,
+    pub(super) to: lettre::Address,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The e-mail of a message. An error is its outcome.
+pub(super) fn of(
+    message: &Cleared,
+    to: &Email,
+    config: &SmtpConfig,
+    sid: &str,
+) -> Result<Content, Outcome> {
+    let from = match message.from() {
+        None => config.from.0.clone(),
+        Some(own) => own
+            .as_str()
+            .parse()
+            .map_err(|_| refused(Category::SenderIssue))?,
+    };
+    let address: lettre::Address = to
+        .as_str()
+        .parse()
+        .map_err(|_| refused(Category::InvalidNumber))?;
+    let now = u64::try_from(clock::reading().real_us).unwrap_or_default();
+    let mut builder = Message::builder()
+        .date(UNIX_EPOCH + Duration::from_micros(now))
+        .from(from.clone())
+        .to(address.clone().into())
+        .message_id(Some(format!("<{sid}@{}>", from.email.domain())))
+        .raw_header(header("Auto-Submitted", "auto-generated".to_owned()));
+    if let Some(subject) = message.subject() {
+        builder = builder.subject(subject);
+    }
+    if let Some(url) = &config.unsubscribe_url {
+        let user = message.about().user_id.map(|user| user.to_string());
+        let url = url.filled(
+            to.as_str(),
+            &user.unwrap_or_default(),
+            &message.id().to_string(),
+        );
+        builder = builder.raw_header(header("List-Unsubscribe", format!("<{url}>")));
+    }
+    let text = SinglePart::plain(lines(message.body()));
+    let mail = builder
+        .singlepart(text)
+        .map_err(|_| refused(Category::Content))?;
+    // The line that ends the content begins with one more.
+    let mut bytes = mail.formatted();
+    if bytes.ends_with(b"\r\n") {
+        bytes.truncate(bytes.len() - 2);
+    }
+    Ok(Content {
+        from: from.email,
+        to: address,
+        bytes,
+    })
+}
+
+/// A text with one kind of line breaks. A CR alone is none in an e-mail, but there are servers that take it for one,
+/// and then a dot behind it for the end of the content.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// A header of ASCII that is not folded.
+fn header(name: &'static str, value: String) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str(name);
+    HeaderValue::dangerous_new_pre_encoded(name, value.clone(), value)
+}
+
+/// It cannot be an e-mail, and would not be later.
+fn refused(category: Category) -> Outcome {
+    Outcome::Refused {
+        code: None,
+        category,
+        text: "it cannot be made an e-mail".to_owned(),
+        retry: Retry::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_return_stands_alone() {
+        assert_eq!(lines("a\r.\nb\r\nc\r\rd\n"), "a\n.\nb\nc\n\nd\n");
+    }
+
+    #[test]
+    fn senders_and_urls_that_are_none() {
+        for text in [
+            "hello@example.com",
+            " Example <hello@example.com> ",
+            "Zoë <a@b.example>",
+        ] {
+            let mailbox: Mailbox = text.parse().unwrap();
+            assert_eq!(mailbox.to_string().parse(), Ok(mailbox));
+        }
+        for text in [
+            "",
+            "Example",
+            "hello@localhost",
+            "a@b.example\nBcc: x@y.example",
+            "ä@b.example",
+        ] {
+            assert_eq!(text.parse::<Mailbox>(), Err(MailboxError), "{text:?}");
+        }
+        let url: UnsubscribeUrl = "https://a.example/u/{user}?to={to}&m={id}".parse().unwrap();
+        let filled = url.filled("a+b@c.example", "", "7");
+        assert_eq!(filled, "https://a.example/u/?to=a%2Bb%40c.example&m=7");
+        for text in [
+            "",
+            "http://a.example",
+            "https://a.example/{name}",
+            "https://a.example/ x",
+            "mailto:a@b.example",
+        ] {
+            assert_eq!(
+                text.parse::<UnsubscribeUrl>(),
+                Err(UnsubscribeUrlError),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! E-mail: one message by SMTP (RFC 5321) to the server of the settings. `docs/email.md` describes it.
+//!
+//! SMTP has no idempotency key and no look-up. Its dividing line is the end of the content, a line with a dot: before
+//! that the server has accepted nothing, and after it only its response says whether it has. `connection` knows on
+//! which side a failure is, `response` what a response means, `content` what is sent.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{self, BoxFuture, FutureExt as _};
+use rustls::ClientConfig;
+use secrecy::SecretString;
+
+use super::http::{self, ClientError, deadline};
+use super::{Provider, is_of_attempt};
+use crate::clock;
+use crate::message::{Address, AttemptToken, Capabilities, Outcome, ProviderSid, Uptime};
+use crate::policy::Cleared;
+
+mod connection;
+mod content;
+mod response;
+mod server;
+mod stream;
+
+pub use content::{Mailbox, MailboxError, UnsubscribeUrl, UnsubscribeUrlError};
+pub use server::{Server, ServerError};
+
+use connection::{Connection, Failure, Place};
+
+/// The most connections at once: more than servers let one client have is refused by them.
+const CONNECTIONS: usize = 16;
+
+/// How long an unused connection is kept. Servers wait for minutes (RFC 5321, 4.5.3.2), relays of providers for less.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// The capabilities of e-mail.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    max_in_flight: CONNECTIONS,
+    max_chars: 1_000_000,
+    ..Capabilities::SENDS_ONLY
+};
+
+/// The configuration of e-mail. Every value is valid.
+#[derive(Clone, Debug)]
+pub struct SmtpConfig {
+    /// The SMTP server.
+    pub server: Server,
+    /// The user name and password to log in with; `None`: the server wants none.
+    pub login: Option<(String, SecretString)>,
+    /// The sender of messages that name none.
+    pub from: Mailbox,
+    /// Where recipients can unsubscribe.
+    pub unsubscribe_url: Option<UnsubscribeUrl>,
+    /// The time-out of one message in total.
+    pub send_timeout: Duration,
+}
+
+/// Sends e-mail.
+pub struct Smtp {
+    config: SmtpConfig,
+    tls: Arc<ClientConfig>,
+    /// Connections that wait for a message, and since when; the latest last.
+    idle: Mutex<Vec<(Uptime, Connection)>>,
+}
+
+/// The prefix of every sid.
+const SID: &str = "EM";
+
+/// The name of an acceptance: of the attempt, as the `Message-ID` has it. What servers return has no fixed form.
+fn sid(token: AttemptToken) -> ProviderSid {
+    ProviderSid(format!("{SID}{}", token.0.simple()))
+}
+
+/// Whether a text has the form of an e-mail's sid.
+pub fn is_message_sid(text: &str) -> bool {
+    is_of_attempt(SID, text)
+}
+
+impl Smtp {
+    /// Nothing is connected yet.
+    pub fn new(config: &SmtpConfig) -> Result<Self, ClientError> {
+        let mut tls = http::tls(config.server.has_tls())?;
+        tls.alpn_protocols.clear();
+        Ok(Self {
+            config: config.clone(),
+            tls: Arc::new(tls),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Whether the server accepts a connection and the login, for `punctual doctor`.
+    pub async fn check(&self) -> Result<(), String> {
+        let opened = deadline::within(self.config.send_timeout, self.open()).await;
+        match opened {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(failure)) => Err(failure.to_string()),
+            None => Err("it does not respond".to_owned()),
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        let login = self.config.login.as_ref();
+        let name = self.config.from.domain();
+        Connection::open(&self.config.server, &self.tls, login, name).await
+    }
+
+    fn unused(&self) -> std::sync::MutexGuard<'_, Vec<(Uptime, Connection)>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::reading().up;
+        idle.retain(|(since, _)| now.since(*since) < IDLE_MAX);
+        idle
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.unused();
+        if idle.len() < CONNECTIONS {
+            idle.push((clock::reading().up, connection));
+        }
+    }
+
+    async fn post(&self, message: &Cleared) -> Outcome {
+        let Address::Email(to) = message.to() else {
+            return Outcome::Unsent {
+                reason: "it is not an e-mail".to_owned(),
+            };
+        };
+        let sid = sid(message.token());
+        let mail = match content::of(message, to, &self.config, &sid.0) {
+            Ok(mail) => mail,
+            Err(refused) => return refused,
+        };
+        // Known also if the time is over.
+        let place = Place::default();
+        let call = async {
+            let reused = self.unused().pop();
+            if let Some((_, mut connection)) = reused {
+                match connection.begin(&mail).await {
+                    Ok(()) => return connection.finish(&mail, &place).await.map(|()| connection),
+                    // The server has closed it, or does so now. Nothing of the message was sent by it.
+                    Err(failure) if failure.is_of_connection() => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+            let mut connection = self.open().await?;
+            connection.begin(&mail).await?;
+            connection.finish(&mail, &place).await.map(|()| connection)
+        };
+        match deadline::within(self.config.send_timeout, pin!(call)).await {
+            Some(Ok(connection)) => {
+                self.keep(connection);
+                Outcome::Accepted { sid }
+            }
+            Some(Err(Failure::Refused { at, code, text })) => response::outcome(at, code, &text),
+            Some(Err(failure)) => place.outcome(&failure.to_string()),
+            None => place.outcome("timed out"),
+        }
+    }
+}
+
+impl Provider for Smtp {
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
+    fn send<'a>(&'a self, message: &'a Cleared, _: Duration) -> BoxFuture<'a, Outcome> {
+        self.post(message).boxed()
+    }
+
+    fn prewarm(&self, connections: usize) -> BoxFuture<'_, ()> {
+        async move {
+            let missing = connections
+                .min(CONNECTIONS)
+                .saturating_sub(self.unused().len());
+            let each = (0..missing).map(|_| async {
+                let opened = deadline::within(self.config.send_timeout, self.open()).await;
+                if let Some(Ok(connection)) = opened {
+                    self.keep(connection);
+                }
+            });
+            future::join_all(each).await;
+        }
+        .boxed()
+    }
+}

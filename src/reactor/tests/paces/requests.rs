@@ -1,0 +1,35 @@
+//! When slots are asked for, and how many.
+
+use super::*;
+use crate::reactor::events::EventKind;
+
+/// However many recipients have opted out, the message behind theirs starts in the slot.
+#[test]
+fn what_opted_out_recipients_do_not_get_delays_no_other() {
+    let mut world = World::new(settings(8), paced(30));
+    world.paces.opted_out = (0..29).map(|n| id(FIRST + n)).collect();
+    // Each claim takes as long as others do.
+    world.run_until(at(2 * SECOND));
+    assert_eq!(world.in_flight, [id(FIRST + 29)]);
+    let (events, _) = world.reactor.take_events();
+    let cancelled = events.iter().filter(|event| {
+        event.what == EventKind::Cancelled && event.category == Some(ReasonKind::OptedOut.as_str())
+    });
+    assert_eq!(cancelled.count(), 29, "each is reported");
+}
+
+/// Several senders have a rate: of their slots no more are taken than messages can start.
+#[test]
+fn no_more_slots_are_asked_for_than_permits_are_free() {
+    let mut world = World::new(settings(2), []);
+    let due = |n| PaceDue {
+        id: PaceId(Uuid::from_u128(n)),
+        ..Paces::default().due(at(SECOND))
+    };
+    world.handle(Input::PacesLoaded((1..=5).map(due).collect()));
+    world.paces.is_silent = true;
+    world.run_until(at(SECOND));
+    let lane = world.reactor.lanes.find(&LaneKey::of(Channel::Sms));
+    let load = world.reactor.lanes[lane.expect("it is asked for")].load;
+    assert_eq!(load.paced_asks, 2);
+}

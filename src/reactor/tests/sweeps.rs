@@ -1,0 +1,213 @@
+//! How soon everything is read again, whatever requests it.
+
+use super::*;
+use crate::message::{AttemptToken, MessageId, Now, Uptime};
+use crate::reactor::{Command, Reactor};
+
+/// A reactor whose sweeps end when the test says so.
+struct Sweeps {
+    reactor: Reactor<MessageId>,
+    now: Now,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sweep {
+    Near,
+    Full,
+}
+
+impl Sweeps {
+    /// Its first sweep took so long.
+    fn after_one_of(took: Duration) -> Self {
+        let now = Now {
+            db: at(SECOND),
+            up: Uptime::from_micros(77_000_000),
+        };
+        let reactor = Reactor::new(settings(4), now, AttemptToken::fresh);
+        let mut sweeps = Self { reactor, now };
+        assert_eq!(sweeps.up(), Some(Sweep::Full));
+        sweeps.pass(took);
+        assert_eq!(sweeps.end(true), None);
+        assert!(sweeps.reactor.is_ready());
+        sweeps
+    }
+
+    fn handle(&mut self, input: Input<MessageId>) -> Option<Sweep> {
+        self.reactor.handle(input, self.now);
+        let mut begun = None;
+        while let Some(command) = self.reactor.next_command() {
+            if let Command::Load { until } = command {
+                assert_eq!(begun, None, "two at once");
+                let is_full = until == self.now.db + self.reactor.settings().horizon;
+                begun = Some(if is_full { Sweep::Full } else { Sweep::Near });
+            }
+        }
+        begun
+    }
+
+    fn up(&mut self) -> Option<Sweep> {
+        self.handle(Input::ChannelUp { prepares: false })
+    }
+
+    fn end(&mut self, complete: bool) -> Option<Sweep> {
+        self.handle(Input::LoadEnded { complete })
+    }
+
+    fn pass(&mut self, time: Duration) -> Option<Sweep> {
+        self.now = Now {
+            db: self.now.db + time,
+            up: self.now.up + time,
+        };
+        self.handle(Input::Tick)
+    }
+
+    /// How long it is until the next full sweep begins, in tenths of a second; near ones take no time.
+    fn until_full(&mut self, mut request: impl FnMut(&mut Self) -> Option<Sweep>) -> u32 {
+        for tenths in 0..1_000 {
+            let mut begun = request(self);
+            while begun == Some(Sweep::Near) {
+                begun = self.end(true);
+            }
+            if begun == Some(Sweep::Full) {
+                return tenths;
+            }
+            let mut begun = self.pass(Duration::from_millis(100));
+            while begun == Some(Sweep::Near) {
+                begun = self.end(true);
+            }
+            if begun == Some(Sweep::Full) {
+                return tenths + 1;
+            }
+        }
+        panic!("none within 100 s");
+    }
+}
+
+#[test]
+fn full_sweeps_are_ten_times_as_long_apart_as_one_takes() {
+    let mut sweeps = Sweeps::after_one_of(SECOND * 3);
+    assert_eq!(sweeps.until_full(|own| own.handle(Input::Rescan)), 300);
+    // A shorter one: a second after it began.
+    sweeps.pass(Duration::from_millis(50));
+    sweeps.end(true);
+    let tenths = sweeps.until_full(|own| own.handle(Input::Rescan));
+    assert!((9..=10).contains(&tenths), "{tenths}");
+}
+
+#[test]
+fn a_channel_that_comes_and_goes_has_the_near_rows_read_at_once_and_all_after_the_same_pause() {
+    let mut sweeps = Sweeps::after_one_of(SECOND * 3);
+    sweeps.handle(Input::ChannelDown);
+    assert_eq!(sweeps.up(), Some(Sweep::Near));
+    assert_eq!(sweeps.end(true), None);
+    assert!(!sweeps.reactor.is_ready(), "the rest was not read yet");
+    let tenths = sweeps.until_full(|own| {
+        own.handle(Input::ChannelDown);
+        own.up()
+    });
+    assert_eq!(tenths, 300);
+    sweeps.end(true);
+    assert!(sweeps.reactor.is_ready());
+    // A loss after a quiet time is followed by a full one at once.
+    sweeps.pass(MINUTE);
+    sweeps.end(true);
+    sweeps.handle(Input::ChannelDown);
+    assert_eq!(sweeps.up(), Some(Sweep::Full));
+}
+
+#[test]
+fn the_end_of_a_pause_or_a_quarantine_has_the_near_rows_read_at_once_and_all_after_the_same_pause()
+{
+    let mut sweeps = Sweeps::after_one_of(SECOND * 3);
+    let quarantine = |own: &mut Sweeps| {
+        let before = own.now.db;
+        own.handle(Input::Quarantine {
+            before,
+            written_until: before,
+        });
+        own.handle(Input::QuarantineEnded)
+    };
+    assert_eq!(quarantine(&mut sweeps), Some(Sweep::Near));
+    sweeps.end(true);
+    assert_eq!(sweeps.until_full(quarantine), 300);
+    sweeps.end(true);
+    // And one by a clock that was wrong.
+    sweeps.pass(MINUTE);
+    sweeps.end(true);
+    sweeps.handle(Input::Rescan);
+    sweeps.pass(SECOND * 3);
+    sweeps.end(true);
+    sweeps.handle(Input::ClockLost);
+    assert_eq!(sweeps.handle(Input::ClockFound), Some(Sweep::Near));
+}
+
+#[test]
+fn after_a_sweep_that_failed_there_is_a_pause_as_long_as_it_took() {
+    let least = limits().intake.failed_pause;
+    for (took, pause) in [(SECOND * 4, 40), (SECOND / 10, 5)] {
+        assert_eq!(least, Duration::from_millis(500));
+        let mut sweeps = Sweeps::after_one_of(Duration::ZERO);
+        sweeps.pass(SECOND);
+        assert_eq!(sweeps.handle(Input::Rescan), Some(Sweep::Full));
+        sweeps.pass(took);
+        assert_eq!(sweeps.end(false), None);
+        assert_eq!(sweeps.until_full(|_| None), pause, "{took:?}");
+    }
+}
+
+/// What is about to be due is among the notifications that there was no room for.
+#[test]
+fn notices_without_room_have_the_near_rows_read_within_a_second_and_all_after_the_same_pause() {
+    let mut sweeps = Sweeps::after_one_of(SECOND * 3);
+    let most = limits().intake.notified_max as u128;
+    let overflow = |own: &mut Sweeps| {
+        // More than one read takes are noted, and the first of them are read meanwhile.
+        let ids = (0..=2 * most).map(|n| MessageId(uuid::Uuid::from_u128(n)));
+        own.handle(Input::Notification(ids.collect()))
+    };
+    assert_eq!(overflow(&mut sweeps), Some(Sweep::Near));
+    sweeps.end(true);
+    // Not again at once, however many there are.
+    assert_eq!(limits().intake.rescan_pause, SECOND);
+    assert_eq!(overflow(&mut sweeps), None);
+    assert_eq!(sweeps.pass(Duration::from_millis(999)), None);
+    assert_eq!(sweeps.pass(Duration::from_millis(1)), Some(Sweep::Near));
+    // One that fails is not repeated at once.
+    assert_eq!(sweeps.end(false), None);
+    assert_eq!(overflow(&mut sweeps), None);
+    assert!(limits().intake.failed_pause < SECOND);
+    assert_eq!(sweeps.pass(SECOND), Some(Sweep::Near));
+    sweeps.end(true);
+    let tenths = sweeps.until_full(overflow);
+    assert!((280..=290).contains(&tenths), "{tenths}");
+}
+
+/// An app may lock and unlock overdue rows in batches, all the time.
+#[test]
+fn sweeps_because_a_lock_is_gone_are_ten_times_as_long_apart_as_one_takes() {
+    let tenth = Duration::from_millis(100);
+    let mut sweeps = Sweeps::after_one_of(Duration::ZERO);
+    let mut begun = Vec::new();
+    sweeps.reactor.intake.sweep_unlocked();
+    let mut sweep = sweeps.handle(Input::Tick);
+    for tenths in 0..36 {
+        // Another lock is gone, also while it reads.
+        sweeps.reactor.intake.sweep_unlocked();
+        if sweep.is_some() {
+            assert_eq!(sweep, Some(Sweep::Near));
+            begun.push(tenths);
+            assert_eq!(sweeps.pass(tenth), None);
+            sweep = sweeps.end(true);
+        } else {
+            sweep = sweeps.pass(tenth);
+        }
+    }
+    assert_eq!(begun, [0, 11, 22, 33]);
+    // After one that failed there is only the pause after failures, and the unlocking is not forgotten.
+    let mut sweeps = Sweeps::after_one_of(Duration::ZERO);
+    sweeps.reactor.intake.sweep_unlocked();
+    assert_eq!(sweeps.handle(Input::Tick), Some(Sweep::Near));
+    assert_eq!(sweeps.end(false), None);
+    assert_eq!(sweeps.pass(tenth * 4), None);
+    assert_eq!(sweeps.pass(tenth), Some(Sweep::Near));
+}

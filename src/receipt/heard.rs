@@ -1,0 +1,45 @@
+//! Reports and replies that a provider receives without HTTP, such as a modem's. They are recorded like callbacks; then
+//! the provider deletes its copy.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::CallbackHandler;
+use crate::provider::Heard;
+use crate::schedule::Backoff;
+
+/// Between two tries to record something.
+const PAUSE: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+
+/// After so many tries the provider keeps it, and the next thing is recorded: a row of it may be locked for long.
+const TRIES: u32 = 6;
+
+impl CallbackHandler {
+    /// Records what is heard, one after the other, until no provider is left.
+    pub async fn listen(self, mut heard: mpsc::Receiver<Heard>) {
+        while let Some(heard) = heard.recv().await {
+            let Heard {
+                lane,
+                callback,
+                recorded,
+            } = heard;
+            let mut tries = 0;
+            let result = loop {
+                match self.record(&lane, &callback).await {
+                    Err(_) if tries < TRIES => tries += 1,
+                    result => break result,
+                }
+                sleep(PAUSE.pause(tries)).await;
+            };
+            match result {
+                // A provider that has lost its connection asks nobody again.
+                Ok(()) => drop(recorded.send(())),
+                Err(error) => {
+                    tracing::warn!(%error, "what a provider received could not be recorded; it keeps it");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The settings of the installation, written to the database for its functions and for the views that people read.
+
+use crate::policy::Rules;
+use crate::store::{Sql, Store, StoreError, prepared};
+
+static SETTINGS_KEEP: &Sql = sql!("sql/settings_keep.sql");
+
+impl Store {
+    /// Writes the installation's settings to the database, for the views that people read.
+    pub async fn keep_settings(&self, rules: &Rules) -> Result<(), StoreError> {
+        const STEP: &str = "writing the settings";
+        let zone = rules.timezone.iana_name().unwrap_or("UTC");
+        let hours = rules.business_hours.as_ref();
+        let text = hours.map(ToString::to_string);
+        let ranges = hours.map_or(&[][..], |hours| hours.ranges());
+        let from: Vec<i64> = ranges.iter().map(|r| r.start).collect();
+        let until: Vec<i64> = ranges.iter().map(|r| r.end).collect();
+        let routes = &rules.routes;
+        let senders: serde_json::Map<_, _> = routes
+            .names()
+            .filter_map(|name| Some((name.to_owned(), routes.sender(name)?.as_str().into())))
+            .collect();
+        let senders = serde_json::Value::from(senders);
+        let client = self.client().await?;
+        let keep = prepared(&client, SETTINGS_KEEP, STEP).await?;
+        client
+            .execute(
+                &keep,
+                &[
+                    &zone,
+                    &text,
+                    &from,
+                    &until,
+                    &rules.validate.as_str(),
+                    &rules.part_separator.as_deref().unwrap_or_default(),
+                    &senders,
+                ],
+            )
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Who has opted out from which sender. The claim checks this too (`claim.sql`), and cancels what
+//! is suppressed.
+
+use deadpool_postgres::Transaction;
+
+use crate::store::{Sql, Store, StoreError, prepared};
+
+static SUPPRESS: &Sql = sql!("sql/suppress.sql");
+static CANCEL_SUPPRESSED: &Sql = sql!("sql/cancel_suppressed.sql");
+static UNSUPPRESS: &Sql = sql!("sql/unsuppress.sql");
+
+const STEP: &str = "recording an opt-out";
+
+/// The reason where the provider has an opt-out that Punctual did not receive.
+const REPORTED_BY_PROVIDER: &str = "recipient opted out (reported by the provider)";
+
+/// One of our senders, and a recipient.
+pub(in crate::store) type Pair = (String, String);
+
+impl Store {
+    /// A recipient has opted out from these of our senders by this reply: recorded, and what is pending for
+    /// them is cancelled. Returns how many were. A known reply changes nothing.
+    pub async fn opt_out(
+        &self,
+        reply: &str,
+        ours: &[&str],
+        theirs: &str,
+        reason: &str,
+    ) -> Result<u64, StoreError> {
+        let theirs = vec![theirs; ours.len()];
+        let opt_out = OptOut {
+            ours,
+            theirs: &theirs,
+            reason,
+            default_sender: self.default_sender.as_deref(),
+        };
+        let mut client = self.client().await?;
+        let tx = client.transaction().await.map_err(StoreError::at(STEP))?;
+        let cancelled = opt_out.record(&tx, Some(reply)).await?;
+        tx.commit().await.map_err(StoreError::at(STEP))?;
+        Ok(cancelled)
+    }
+
+    /// A recipient wants messages from these of our senders again, by this reply. A known reply changes
+    /// nothing.
+    pub async fn opt_in(&self, reply: &str, ours: &[&str], theirs: &str) -> Result<(), StoreError> {
+        const STEP: &str = "lifting an opt-out";
+        let client = self.client().await?;
+        let statement = prepared(&client, UNSUPPRESS, STEP).await?;
+        client
+            .execute(&statement, &[&ours, &theirs, &reply])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        Ok(())
+    }
+}
+
+/// The same for pairs that the provider reported, within the transaction that records the report.
+pub(in crate::store) async fn suppress_pairs(
+    tx: &Transaction<'_>,
+    pairs: &[Pair],
+    default_sender: Option<&str>,
+) -> Result<(), StoreError> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let ours: Vec<&str> = pairs.iter().map(|(ours, _)| ours.as_str()).collect();
+    let theirs: Vec<&str> = pairs.iter().map(|(_, theirs)| theirs.as_str()).collect();
+    let opt_out = OptOut {
+        ours: &ours,
+        theirs: &theirs,
+        reason: REPORTED_BY_PROVIDER,
+        default_sender,
+    };
+    opt_out.record(tx, None).await?;
+    Ok(())
+}
+
+/// Pairs of a sender and a recipient that has opted out from it.
+struct OptOut<'a> {
+    ours: &'a [&'a str],
+    theirs: &'a [&'a str],
+    reason: &'a str,
+    default_sender: Option<&'a str>,
+}
+
+impl OptOut<'_> {
+    /// Recorded, whatever becomes of the messages: if the app's table refuses that one of them is cancelled, all
+    /// remain pending, and each is cancelled by its claim. Returns how many were cancelled.
+    async fn record(&self, tx: &Transaction<'_>, reply: Option<&str>) -> Result<u64, StoreError> {
+        let at = StoreError::at(STEP);
+        let statement = prepared(tx, SUPPRESS, STEP).await?;
+        let row = tx
+            .query_one(
+                &statement,
+                &[&self.ours, &self.theirs, &self.reason, &reply],
+            )
+            .await
+            .map_err(&at)?;
+        let pairs: i64 = row.try_get(0).map_err(StoreError::unreadable(STEP))?;
+        if pairs == 0 {
+            return Ok(0);
+        }
+        let statement = prepared(tx, CANCEL_SUPPRESSED, STEP).await?;
+        tx.batch_execute("savepoint cancelling")
+            .await
+            .map_err(&at)?;
+        let cancelled = tx
+            .execute(
+                &statement,
+                &[&self.ours, &self.theirs, &self.reason, &self.default_sender],
+            )
+            .await;
+        match cancelled.map_err(&at) {
+            Ok(cancelled) => Ok(cancelled),
+            Err(error) if error.is_refusal() => {
+                tx.batch_execute("rollback to savepoint cancelling")
+                    .await
+                    .map_err(&at)?;
+                tracing::warn!(
+                    %error,
+                    "a recipient opted out, but pending messages could not be cancelled; \
+                     each is cancelled at its time instead, and none is sent"
+                );
+                Ok(0)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

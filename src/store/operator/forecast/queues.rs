@@ -1,0 +1,192 @@
+//! The queues of paces that messages are in, and the place of each message.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use super::moment;
+use crate::forecast::{Place, Room};
+use crate::message::{Claim, MessageId, Moment, PaceScope};
+use crate::policy::{self, Rules};
+use crate::schedule::queue::{Queue, Queued, Turn};
+use crate::store::path::paces::shown;
+use crate::store::session::timestamp::PgTimestamp;
+use crate::store::{Sql, StoreError};
+
+static QUEUES: &Sql = sql!("../sql/forecast_queues.sql");
+
+/// Of one queue so many messages are read.
+const AHEAD_MAX: i64 = 1_000;
+
+/// Of all queues together.
+const ALL_MAX: i64 = 20_000;
+
+/// A message in a queue, and what it is charged to the rate of its sender.
+struct Waiting {
+    queued: Queued,
+    segments: u32,
+}
+
+/// The turns of the messages of a campaign, by pace and business hours.
+type Turns = HashMap<(Uuid, Option<String>), HashMap<MessageId, Turn>>;
+
+/// The queues of some paces.
+pub(super) struct Queues {
+    now: Moment,
+    of: HashMap<Uuid, Vec<Waiting>>,
+    /// Those of campaigns.
+    campaigns: HashMap<Uuid, Arc<Queue>>,
+    /// Computed once for all messages that have the same hours.
+    turns: Turns,
+}
+
+impl Queues {
+    pub(super) async fn read(
+        client: &Client,
+        paces: impl Iterator<Item = Uuid>,
+        sender: Option<&str>,
+        now: Moment,
+    ) -> Result<Self, StoreError> {
+        const STEP: &str = "reading the queues of paces for a forecast";
+        let mut queues = Self {
+            now,
+            of: HashMap::new(),
+            campaigns: HashMap::new(),
+            turns: HashMap::new(),
+        };
+        let paces: Vec<Uuid> = paces.collect::<BTreeSet<_>>().into_iter().collect();
+        let Ok(n) = i64::try_from(paces.len()) else {
+            return Ok(queues);
+        };
+        if n == 0 {
+            return Ok(queues);
+        }
+        let most = AHEAD_MAX.min(ALL_MAX / n);
+        let rows = client.query(QUEUES.text(), &[&paces, &sender, &most]).await;
+        for row in rows.map_err(StoreError::at(STEP))? {
+            let read = waiting(&row).map_err(StoreError::unreadable(STEP))?;
+            let (pace, waiting) = read;
+            queues.of.entry(pace).or_default().push(waiting);
+        }
+        Ok(queues)
+    }
+
+    /// The place of a message at its campaign.
+    pub(super) fn place(
+        &mut self,
+        row: &Row,
+        claim: &Claim,
+        rules: &Rules,
+    ) -> Result<Option<Place>, tokio_postgres::Error> {
+        let (Some(pace), Some(next_at)) = (
+            row.try_get::<_, Option<Uuid>>("pace")?,
+            moment(row, "pace_next_at")?,
+        ) else {
+            return Ok(None);
+        };
+        let gaps = (span(row, "pace_gap_min")?, span(row, "pace_gap_max")?);
+        let (seed, position) = (row.try_get("pace_seed")?, row.try_get("pace_position")?);
+        let (now, of) = (self.now, &self.of);
+        // What is too late by now is cancelled in place of a slot.
+        let counts = policy::Rule::Lateness.holds(claim.lane.channel());
+        let is_late = |at: Moment| counts && at + rules.max_lateness < now;
+        let queue = self.campaigns.entry(pace).or_insert_with(|| {
+            let rows = of.get(&pace).into_iter().flatten();
+            let rows = rows.map(|waiting| match waiting.queued {
+                queued if is_late(queued.free_at.max(next_at)) => Queued {
+                    free_at: Moment::MAX,
+                    ..queued
+                },
+                queued => queued,
+            });
+            Arc::new(Queue::new(
+                rows.collect(),
+                next_at.max(now),
+                seed,
+                position,
+                gaps,
+            ))
+        });
+        let hours = policy::business_hours(claim, rules).map(ToString::to_string);
+        let turns = self.turns.entry((pace, hours)).or_insert_with(|| {
+            let turns = queue.turns(|at| policy::opens(claim, rules, at));
+            turns.into_iter().collect()
+        });
+        Ok(Some(Place {
+            scope: row.try_get("pace_scope")?,
+            what: row.try_get("pace_what")?,
+            turn: turns.get(&claim.id).copied(),
+            open_from: next_at,
+            queue: Arc::clone(queue),
+        }))
+    }
+
+    /// The place of a message at its sender.
+    pub(super) fn room(
+        &self,
+        row: &Row,
+        id: MessageId,
+    ) -> Result<Option<Room>, tokio_postgres::Error> {
+        let (Some(rate), Some(next_at)) = (
+            row.try_get::<_, Option<Uuid>>("rate")?,
+            moment(row, "rate_next_at")?,
+        ) else {
+            return Ok(None);
+        };
+        let mut room = Room {
+            sender: shown(PaceScope::Sender.as_str(), row.try_get("rate_of")?),
+            ahead: None,
+            before: 0,
+            own: row.try_get("segments")?,
+            busy_since: None,
+            next_at,
+            each: span(row, "rate_each")?,
+            burst: row.try_get("burst")?,
+        };
+        if row.try_get::<_, Option<Uuid>>("pace")?.is_some() {
+            // It is in the queue of its campaign.
+            room.ahead = Some(0);
+            return Ok(Some(room));
+        }
+        let mut ahead = 0;
+        for waiting in self.of.get(&rate).into_iter().flatten() {
+            let is_own = waiting.queued.id == id;
+            let free_at = waiting.queued.free_at;
+            if free_at == Moment::MAX && !is_own {
+                continue;
+            }
+            // Since when the sender would have sent without a pause, less the segments of those before that.
+            let free_at = if is_own { waiting.queued.due } else { free_at };
+            let since = free_at - room.each * room.before;
+            room.busy_since = room.busy_since.max(Some(since));
+            if is_own {
+                room.ahead = Some(ahead);
+                break;
+            }
+            ahead += 1;
+            room.before = room.before.saturating_add(waiting.segments);
+        }
+        Ok(Some(room))
+    }
+}
+
+fn waiting(row: &Row) -> Result<(Uuid, Waiting), tokio_postgres::Error> {
+    let segments: Option<i32> = row.try_get("segments")?;
+    let waiting = Waiting {
+        queued: Queued {
+            id: MessageId(row.try_get("id")?),
+            due: row.try_get::<_, PgTimestamp>("due")?.0,
+            free_at: row.try_get::<_, PgTimestamp>("free_at")?.0,
+        },
+        segments: segments.unwrap_or(0).unsigned_abs(),
+    };
+    Ok((row.try_get("pace")?, waiting))
+}
+
+fn span(row: &Row, column: &str) -> Result<Duration, tokio_postgres::Error> {
+    let us: i64 = row.try_get(column)?;
+    Ok(Duration::from_micros(us.unsigned_abs()))
+}

@@ -1,0 +1,24 @@
+-- The messages in the queues of these paces, in the order in which claim_paced.sql takes them. Those that take no slot
+-- are free at infinity: what is paused until somebody resumes, in quarantine, or cancelled for an opt-out.
+-- $1 paces  $2 the sender for rows that name none  $3 the most of each pace
+with quarantine as materialized (
+  select q.due_before from punctual.quarantine q where q.ended_at is null
+)
+select p.id as pace, m.id, m.due, m.free_at, m.segments
+  from unnest($1::uuid[]) ask (id)
+  join punctual.paces p on p.id = ask.id
+ cross join (select $2::text as sender, account_senders!() as senders) ours
+ cross join (select 'infinity'::timestamptz as at) reach
+ cross join lateral (
+   select m.*
+     from (select * from (queue!(p)) q (id, due) order by q.due, q.id) q
+    cross join lateral (
+      select m.id, due!(m) as due, case p.scope when 'sender' then charge!(m) end as segments,
+             case when is_quarantined!(m) or exists (select from punctual.suppressions s where is_opted_out!(m)) then 'infinity'
+                  else greatest(due!(m), paused_until!(m)) end as free_at
+        from (select m.*, btrim(m.to_number, white!()) as their_number, sender!(m) as our_number
+                from public.scheduled_messages m
+               where m.id = q.id and is_pending!(m) and is_queued!(m)) m
+      offset 0) m
+    limit $3) m
+ order by p.id, m.due, m.id

@@ -1,0 +1,76 @@
+-- stopped ─▶ overdue ─▶ waiting ─▶ tried ─▶ free
+-- What is due and not claimed (stuck, paused, or waiting for its pace), and what waits for a retry; by channel and
+-- account, or by lane ($6).
+-- Read in a transaction that is rolled back, so that it waits for no commit and leaves no lock.
+--
+-- Each kind has a limit of its own, so that none hides another. What is paused or paced is passed over on the way to
+-- what is stuck, and is read only while there are pauses or paces.
+-- $1 due for longer than (us)  $2 what is due before this is in quarantine (null: nothing is)
+-- $3 rows of each kind at most  $4 of each channel, how many are tried for a lock  $5 the sender for rows that name
+-- none
+-- $6 whether they are counted by lane, and not only by channel and account
+with stopped as materialized (
+  select o.scope, o.what from punctual.pauses o where o.until > clock_timestamp()
+), overdue as not materialized (
+  select m.id, channel!(m) as channel, m.account::text as account,
+         case when $6::bool then lane_address!(m) end as lane_address, due!(m) as since,
+         is_stopped!(m) as is_paused,
+         -- It waits for its pace, whose next slot is not overdue itself.
+         has_pace!(m) and exists (
+           select from (values pace_keys!(m)) as key (scope, what)
+             join punctual.paces p on p.scope = key.scope and p.what = key.what
+            where p.next_at + (least(charge!(m), p.burst) - 1) * p.gap_min
+                  > clock_timestamp() - $1::bigint * interval '1 microsecond') as is_paced
+    from public.scheduled_messages m
+   cross join (select $5::text as sender, account_senders!() as senders) ours
+   where m.status = 'pending'
+     and due!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+     and due!(m) >= coalesce($2::timestamptz, '-infinity')
+), waiting as materialized (
+  (select 'stuck' as kind, id, channel, account, lane_address, since
+     from overdue
+    where not is_paused and not is_paced
+    order by since limit $3)
+  union all
+  (select 'paused', id, channel, account, lane_address, since
+     from overdue
+    where exists (select from stopped) and is_paused
+    order by since limit $3)
+  union all
+  (select 'paced', id, channel, account, lane_address, since
+     from overdue
+    where exists (select from punctual.paces) and is_paced and not is_paused
+    order by since limit $3)
+  union all
+  -- The provider could not be reached, throttled it, or refused it for now: each try moves the due time.
+  (select 'retry', m.id, channel!(m), m.account::text, case when $6::bool then lane_address!(m) end, wanted_at!(m)
+     from public.scheduled_messages m
+    cross join (select $5::text as sender, account_senders!() as senders) ours
+    where m.status = 'pending'
+      and m.next_attempt_at >= (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and wanted_at!(m) < (select clock_timestamp() - $1::bigint * interval '1 microsecond')
+      and not is_stopped!(m)
+    order by m.next_attempt_at limit $3)
+), tried as materialized (
+  select id, channel
+    from (select id, channel, row_number() over (partition by channel order by since) as n
+            from waiting where kind = 'stuck') stuck
+   where n <= $4
+), free as materialized (
+  select m.id
+    from public.scheduled_messages m
+   where m.id in (select id from tried)
+     for no key update skip locked
+), locked as (
+  -- Of whose channel none of those tried is free: they are tried by channel, so one account's own may be too few.
+  select t.channel
+    from tried t left join free f on f.id = t.id
+   group by t.channel
+  having count(f.id) = 0
+)
+select w.kind, w.channel, w.account, w.lane_address, count(*) as messages,
+       (extract(epoch from clock_timestamp() - greatest(min(w.since), clock_timestamp() - interval '30 days'))
+        * 1000000)::bigint as oldest_us,
+       w.kind = 'stuck' and w.channel in (select channel from locked) as is_locked
+  from waiting w
+ group by w.kind, w.channel, w.account, w.lane_address

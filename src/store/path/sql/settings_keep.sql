@@ -1,9 +1,0 @@
--- The settings of this installation; the instance that started last is right.
--- $1 zone  $2 business hours as they were written  $3 when the week opens (us from Monday 00:00)
--- $4 when it closes  $5 what is done about rows that cannot be sent  $6 what divides a text into parts (empty: nothing)
-insert into punctual.settings as s (timezone, business_hours, open_from, open_until, validate, part_separator)
-values ($1::text, $2::text, $3::bigint[], $4::bigint[], $5::text, $6::text)
-on conflict (one) do update
-   set timezone = excluded.timezone, business_hours = excluded.business_hours,
-       open_from = excluded.open_from, open_until = excluded.open_until,
-       validate = excluded.validate, part_separator = excluded.part_separator, updated_at = clock_timestamp()

@@ -1,9 +1,0 @@
--- The recipient wants messages from these senders again. What was cancelled stays cancelled.
--- $1 our senders  $2 their number  $3 the reply that requests it; a known one changes nothing
-with reply as (
-  insert into punctual.opt_replies (id, command) values ($3::text, 'start')
-  on conflict do nothing
-  returning id
-)
-delete from punctual.suppressions
- where their_number = $2::text and our_number = any ($1::text[]) and exists (select from reply)

@@ -1,0 +1,203 @@
+//! E-mail as the built daemon sends it: to a real SMTP server, by STARTTLS and with a login, and judged by Python's
+//! parser. Python's `aiosmtpd` is in `target/aiosmtpd` or wherever Python finds it; without it the test says so and is
+//! skipped.
+
+use std::process::Stdio;
+
+use rcgen::generate_simple_self_signed;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use uuid::Uuid;
+
+use crate::daemon::until;
+use crate::world::World;
+
+const USER: &str = "punctual";
+const PASSWORD: &str = "a password: ✉";
+
+struct Server {
+    _python: Child,
+    _stdin: ChildStdin,
+    mails: Lines<BufReader<ChildStdout>>,
+    port: String,
+    certificate: std::path::PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+fn python() -> Command {
+    let home = env!("CARGO_MANIFEST_DIR");
+    let mut python = Command::new("python3");
+    python
+        .env("PYTHONPATH", format!("{home}/target/aiosmtpd"))
+        .env("PYTHONIOENCODING", "utf-8")
+        .env("PYTHONUTF8", "1");
+    python
+}
+
+impl Server {
+    /// `None`: there is no such library here.
+    async fn start() -> Option<Self> {
+        let known = python().args(["-c", "import aiosmtpd.controller"]).output();
+        if !known.await.is_ok_and(|known| known.status.success()) {
+            eprintln!("SKIPPED: Python's aiosmtpd is not here (.ci/run installs it)");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let script = format!("{}/tests/wire/mail.py", env!("CARGO_MANIFEST_DIR"));
+        let mut python = python()
+            .arg(script)
+            .args([&certificate, &key])
+            .args([USER, PASSWORD])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stdin = python.stdin.take().unwrap();
+        let mut mails = BufReader::new(python.stdout.take().unwrap()).lines();
+        let port = mails.next_line().await.unwrap().expect("its port");
+        Some(Self {
+            _python: python,
+            _stdin: stdin,
+            mails,
+            port,
+            certificate,
+            _dir: dir,
+        })
+    }
+
+    async fn mail(&mut self) -> Value {
+        let line = self.mails.next_line().await.unwrap().expect("a mail");
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+async fn insert(world: &World, columns: &str, values: &str) -> Uuid {
+    let sql = format!(
+        "insert into scheduled_messages (channel, scheduled_at, {columns}) values ('email', clock_timestamp(), {values})
+         returning id"
+    );
+    world.app.query_one(&sql, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn an_email_arrives_as_it_was_scheduled() {
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
+    let url = format!("smtp://localhost:{}", server.port);
+    let settings = [
+        ("PUNCTUAL_SMTP", &*url),
+        ("PUNCTUAL_SMTP_USER", USER),
+        ("PUNCTUAL_SMTP_PASSWORD", PASSWORD),
+        ("PUNCTUAL_SMTP_FROM", "Zoë's Shop <shop@example.com>"),
+        (
+            "PUNCTUAL_UNSUBSCRIBE_URL",
+            "https://shop.example/unsubscribe?who={to}",
+        ),
+        ("SSL_CERT_FILE", server.certificate.to_str().unwrap()),
+    ];
+    let world = World::new([]).await.with(&settings);
+    let daemon = world.daemon().await;
+
+    // Its judge finds all of it again: lines of dots, long ones, and letters of any language.
+    let text = format!(".\n..two\nGrüße 👋, {}\n\nend", "x".repeat(1_200));
+    let id = insert(
+        &world,
+        "to_number, subject, body",
+        &format!("'ada@example.com', 'Grüße: Ihr Paket 📦 kommt am Dienstag zwischen neun und zwölf Uhr', '{text}'"),
+    )
+    .await;
+    let mail = server.mail().await;
+    assert_eq!(mail["defects"], serde_json::json!([]));
+    assert_eq!(mail["tls"], true);
+    assert_eq!(mail["sender"], "shop@example.com");
+    assert_eq!(mail["recipients"], serde_json::json!(["ada@example.com"]));
+    assert_eq!(mail["from"], "Zoë's Shop <shop@example.com>");
+    assert_eq!(mail["to"], "ada@example.com");
+    assert_eq!(
+        mail["subject"],
+        "Grüße: Ihr Paket 📦 kommt am Dienstag zwischen neun und zwölf Uhr"
+    );
+    assert_eq!(mail["type"], "text/plain");
+    let arrived = mail["text"].as_str().unwrap().replace("\r\n", "\n");
+    assert_eq!(arrived.trim_end(), text);
+    assert!(mail["longest"].as_u64().unwrap() <= 998, "{mail}");
+    let unsubscribe = "<https://shop.example/unsubscribe?who=ada%40example.com>";
+    assert_eq!(mail["unsubscribe"], unsubscribe);
+    let row = world.becomes(id, "sent").await;
+    let sid = row.sid.unwrap();
+    assert_eq!(mail["id"], format!("<{sid}@example.com>"));
+
+    // A sender of its own, and a subject with variables.
+    let template = "insert into sms_templates (template_key, name, message_template)
+                    values ('order', 'Order', 'Order {{n}} is on its way.') returning id";
+    let template: Uuid = world.app.query_one(template, &[]).await.unwrap().get(0);
+    let id = insert(
+        &world,
+        "to_number, from_number, subject, body, template_id, template_vars",
+        &format!("'ada@example.com', 'orders@example.com', 'Order {{{{n}}}}', '', '{template}', '{{\"n\": 4711}}'"),
+    )
+    .await;
+    let mail = server.mail().await;
+    assert_eq!(mail["sender"], "orders@example.com");
+    assert_eq!(mail["subject"], "Order 4711");
+    assert_eq!(
+        mail["text"].as_str().unwrap().trim_end(),
+        "Order 4711 is on its way."
+    );
+    world.becomes(id, "sent").await;
+
+    // One that nobody has, and one that is accepted the second time.
+    let nobody = insert(&world, "to_number, body", "'nobody@example.com', 'hello'").await;
+    let row = world.becomes(nobody, "failed").await;
+    let why = "5.1.1 [address] Recipient address rejected: User unknown (Code: 550)";
+    assert_eq!(row.error.as_deref(), Some(why));
+    assert_eq!(row.code, Some(550));
+    let grey = insert(&world, "to_number, body", "'grey@example.com', 'hello'").await;
+    assert_eq!(server.mail().await["to"], "grey@example.com");
+    world.becomes(grey, "sent").await;
+    let (_, told, _) = world.call(&["doctor", "--online", "--verbose"]).await;
+    assert!(
+        told.contains("accepts the connection and the login"),
+        "{told}"
+    );
+
+    // Nobody is texted, and no conversation has it.
+    let texts = "select count(*) from messages";
+    let texts = world.app.query_one(texts, &[]).await.unwrap();
+    assert_eq!(texts.get::<_, i64>(0), 0);
+    // What cannot be a subject fails, and a text needs no subject.
+    let broken = insert(
+        &world,
+        "to_number, subject, body, template_vars, template_id",
+        &format!("'ada@example.com', 'Order {{{{n}}}}', '', '{{\"n\": \"1\\nBcc: all@example.com\"}}', '{template}'"),
+    )
+    .await;
+    let row = world.becomes(broken, "failed").await;
+    let why = "the subject has a line break or a control character";
+    assert_eq!(row.error.as_deref(), Some(why));
+    daemon.stop().await;
+    let world = world.with(&[("PUNCTUAL_SMTP_PASSWORD", "another one")]);
+    refused_login(&world).await;
+}
+
+/// A password that is wrong holds all e-mails, and no texts.
+async fn refused_login(world: &World) {
+    let mut daemon = world.daemon().await;
+    let held = insert(world, "to_number, body", "'ada@example.com', 'held'").await;
+    daemon.says("the provider refuses the account").await;
+    let texted = world.insert("a text", 0).await;
+    world.arrived_once(texted).await;
+    until("it waits", async || {
+        let row = world.row(held).await.unwrap();
+        (row.status == "pending" && row.code == Some(535)).then_some(())
+    })
+    .await;
+    assert!(!daemon.stop().await.contains(PASSWORD));
+}

@@ -1,0 +1,113 @@
+//! The daemon with a modem: what it reports and receives reaches the rows, and what was unplugged, killed or locked in
+//! between is not lost.
+
+use rustix::process::Signal;
+
+use crate::daemon::{Daemon, set, until};
+use crate::gsm::{Break, Gsm, deliver, status_report};
+use crate::harness::TestDb;
+use crate::world::{FROM, TO, becomes, called, environment, insert, row, url};
+
+async fn opt_outs(app: &tokio_postgres::Client) -> i64 {
+    let sql = "select count(*) from punctual.suppressions where their_number = $1";
+    app.query_one(sql, &[&TO]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn reports_and_replies_of_a_modem_reach_the_rows() {
+    let db = TestDb::new().await;
+    let app = db.client().await;
+    let dir = tempfile::tempdir().unwrap();
+    let gsm = Gsm::serial(dir.path());
+    gsm.phone().pin = Some("1234".into());
+    let mut env = environment(&url(&app).await, "http://127.0.0.1:9");
+    for (name, value) in [
+        ("PUNCTUAL_PROVIDER", "modem"),
+        ("PUNCTUAL_MODEM", &*gsm.port()),
+        ("PUNCTUAL_MODEM_PIN", "1234"),
+        ("PUNCTUAL_SEND_TIMEOUT", "30s"),
+        ("PUNCTUAL_LEASE", "70s"),
+        (
+            "PUNCTUAL_STATE_DIR",
+            dir.path().join("state").to_str().unwrap(),
+        ),
+    ] {
+        set(&mut env, name, value);
+    }
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+
+    // Delivered by the report that comes with the answer.
+    gsm.phone().reports = Some(0);
+    let id = insert(&app, "delivered at once", 200).await;
+    let delivered = becomes(&app, id, "delivered").await;
+    let sid = delivered.sid.unwrap();
+    let [account, _imsi, number, _attempt] = sid.split(':').collect::<Vec<_>>()[..] else {
+        panic!("{sid}")
+    };
+    assert_eq!((account, number), ("default", "1"));
+
+    // One that does not arrive, of which the report comes later, by the modem's memory.
+    gsm.phone().reports = None;
+    let id = insert(&app, "out of reach", 0).await;
+    becomes(&app, id, "sent").await;
+    gsm.stores(&status_report(2, TO, 0x46), "+CDSI");
+    let lost = becomes(&app, id, "failed").await;
+    assert_eq!(lost.code, Some(0x46));
+
+    // Unplugged after the last byte: uncertain, and not sent again.
+    gsm.phone().breaks.push_back(Break::Sent);
+    let doubtful = insert(&app, "unplugged", 0).await;
+    becomes(&app, doubtful, "unconfirmed").await;
+
+    // Killed while the network has not answered, and what is due meanwhile is sent by the next one.
+    gsm.with_text(
+        "killed",
+        [crate::twilio::Fault::Slow(std::time::Duration::from_secs(
+            3600,
+        ))],
+    );
+    let killed = insert(&app, "killed", 0).await;
+    until("it is asked", async || {
+        (gsm.text("killed").asked.len() == 1).then_some(())
+    })
+    .await;
+    daemon.signal(Signal::KILL);
+    daemon.ended().await;
+    let mut gsm = gsm;
+    gsm.pick_up().await;
+    let after = insert(&app, "after it", 0).await;
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    becomes(&app, after, "sent").await;
+    becomes(&app, killed, "unconfirmed").await;
+
+    // STOP, in the modem's memory until it is recorded.
+    let waiting = insert(&app, "not to be sent", 3_600_000).await;
+    gsm.stores(&deliver(TO, "Stop", 1), "+CMTI");
+    let cancelled = becomes(&app, waiting, "cancelled").await;
+    assert!(cancelled.cancel_reason.unwrap().contains("STOP"));
+    assert_eq!(opt_outs(&app).await, 1);
+    until("it is deleted", async || {
+        gsm.phone().stored.is_empty().then_some(())
+    })
+    .await;
+    gsm.stores(&deliver(TO, "START", 2), "+CMTI");
+    until("they have opted in again", async || {
+        (opt_outs(&app).await == 0).then_some(())
+    })
+    .await;
+
+    // Another one on this machine may not disturb it.
+    let (_, found, _) = called(&["doctor", "--online", "--verbose"], &env).await;
+    assert!(found.contains("in use"), "{found}");
+
+    assert_eq!(gsm.phone().doubled(), Vec::<String>::new());
+    assert_eq!(row(&app, doubtful).await.unwrap().status, "unconfirmed");
+    let log = daemon.stop().await;
+    for private in [&TO[1..], &FROM[1..], "1234\"", "not to be sent"] {
+        assert!(!log.contains(private), "{log}");
+    }
+    let (_, found, _) = called(&["doctor", "--online", "--verbose"], &env).await;
+    assert!(found.contains("signal -71 dBm, Test Net"), "{found}");
+}

@@ -1,0 +1,104 @@
+-- Removes a recipient from what is kept of messages. Re-runnable; replaced as a whole.
+--
+-- By hand, with the caller's rights and search_path, as `punctual.erase` (erase.sql), which it calls for each message.
+
+-- A recipient as values are compared: a phone number by its digits, anything else without case.
+create or replace function punctual.bare_address(address text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when address ~ '[@/]' or regexp_replace(address, '[^0-9]', '', 'g') !~ '[0-9]{4}' then lower(btrim(address, white!()))
+              else regexp_replace(address, '[^0-9]', '', 'g') end
+$$;
+
+-- Erases every message to this recipient that has ended, also those whose row was deleted, as far as it is known whom
+-- these were for. Returns how many; and those that are kept, because they may still be sent or may have been. If none
+-- is, the recipient's opt-outs are obeyed by a hash from then on; how many that are. With `app_tables` rows of the
+-- app's tables with its number are blanked, too; how many. It reads whole tables.
+create or replace function punctual.forget(recipient text, app_tables boolean default false,
+                                           out erased int, out kept uuid[], out opt_outs int, out app_rows int)
+language plpgsql as $$
+declare
+  whom constant text := punctual.bare_address(recipient);
+  message uuid;
+  wanted record;
+  changed int;
+begin
+  if coalesce(whom, '') = '' then
+    raise exception using errcode = '22023', message = 'whom to forget: a phone number or another address';
+  end if;
+  erased := 0;
+  kept := '{}';
+  app_rows := 0;
+  for message in
+    select m.id from public.scheduled_messages m where punctual.bare_address(m.to_number) = whom
+    union
+    select a.message_id from punctual.attempts a
+     where punctual.bare_address(a.lookup_to) = whom
+       and not exists (select from public.scheduled_messages m where m.id = a.message_id)
+    union
+    select o.message_id from punctual.outbox o where punctual.bare_address(o.write ->> 'to') = whom
+    union
+    select h.message_id from punctual.history h
+     where whom in (punctual.bare_address(h.old ->> 'to_number'), punctual.bare_address(h.new ->> 'to_number'))
+       and not exists (select from public.scheduled_messages m where m.id = h.message_id)
+    order by 1
+  loop
+    begin
+      perform punctual.erase(message);
+      erased := erased + 1;
+    exception when sqlstate 'PT409' then
+      kept := kept || message;
+    end;
+  end loop;
+  -- Of a message that is for somebody else by now, what its changes show of the time before.
+  update punctual.history h
+     set old = h.old - personal_columns!(), new = h.new - personal_columns!()
+   where h.message_id <> all (kept)
+     and h.message_id in (
+       select b.message_id from punctual.history b
+        where whom in (punctual.bare_address(b.old ->> 'to_number'), punctual.bare_address(b.new ->> 'to_number')));
+
+  -- While a message to it is kept, its number is known anyway.
+  if kept = '{}' and exists (select from punctual.suppressions s where punctual.bare_address(s.their_number) = whom) then
+    insert into punctual.number_key (key)
+    values (sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')))
+    on conflict do nothing;
+    insert into punctual.suppressions (our_number, their_number, reason, created_at)
+    select s.our_number, forgotten_number!(s), s.reason, s.created_at
+      from punctual.suppressions s where punctual.bare_address(s.their_number) = whom
+    on conflict do nothing;
+    delete from punctual.suppressions s where punctual.bare_address(s.their_number) = whom;
+  end if;
+  select count(distinct s.id) into opt_outs
+    from (values (btrim(recipient, white!())), ('+' || whom)) r (their_number)
+    join punctual.suppressions s
+      on punctual.bare_address(s.their_number) = whom or s.their_number = forgotten_number!(r);
+
+  if app_tables then
+    for wanted in
+      select t.tab, t.number,
+             array(select format('%I = %s', a.attname,
+                                 case when not a.attnotnull then 'null'
+                                      when a.attname in ('body', 'name') then ''''''
+                                      -- No other row has it, and it is short.
+                                      else '''x'' || left(gen_random_uuid()::text, 13)' end)
+                     from unnest(t.blanked) b (col)
+                     join pg_attribute a on a.attrelid = to_regclass('public.' || t.tab) and a.attname = b.col
+                      and not a.attisdropped) as blanked
+        from (values ('messages', 'to_number', '{to_number,body}'::text[]),
+                     ('messages', 'from_number', '{from_number,body}'),
+                     ('conversations', 'phone_number', '{phone_number}'),
+                     ('contacts', 'phone_number', '{phone_number,name}')) t (tab, number, blanked)
+        join pg_attribute c on c.attrelid = to_regclass('public.' || t.tab) and c.attname = t.number
+         and not c.attisdropped
+    loop
+      execute format('update public.%I set %s where punctual.bare_address(%I::text) = $1',
+                     wanted.tab, array_to_string(wanted.blanked, ', '), wanted.number)
+        using whom;
+      get diagnostics changed = row_count;
+      app_rows := app_rows + changed;
+    end loop;
+  end if;
+end
+$$;
+
+revoke execute on function punctual.forget(text, boolean) from PUBLIC;
