@@ -243,9 +243,16 @@ async fn one_number_that_is_throttled_slows_no_other_and_is_late_once() {
         assert!(pair[1] >= pair[0] + least, "{n} {asked:?}");
     }
     let timers = daemon.timers("").await;
-    // The retries took five seconds at least, none of which counts.
-    let late = timers["lateness_us"]["max"].as_u64().unwrap();
-    assert!(late < 5_250_000, "{late} µs");
+    // Each request counts from when it was to start, and the retries' five seconds do not; the others may be late
+    // themselves on a busy machine.
+    assert_eq!(timers["lateness_us"]["count"], 35);
+    let sql = "select (extract(epoch from max(a.started_at - m.scheduled_at)) * 1000000)::bigint
+                 from scheduled_messages m join punctual.attempts a on a.message_id = m.id
+                where m.body like 'other %'";
+    let of_others: i64 = world.app.query_one(sql, &[]).await.unwrap().get(0);
+    let late = timers["lateness_us"]["max"].as_i64().unwrap();
+    let most = of_others.max(5_000_000) + 250_000;
+    assert!(late < most, "{late} µs, others {of_others} µs");
     assert_eq!(timers["lanes"][0]["permits"], 8);
     // The next one may have to wait for its turn, and is sent.
     let third = world.insert(beside, 0).await;

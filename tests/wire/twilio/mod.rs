@@ -133,21 +133,17 @@ impl Twilio {
         self.book().hooks = hooks.into_iter().collect();
     }
 
-    /// Waits until there is something to be seen in the book.
+    /// Waits until there is something to be seen in the book: however long that takes, as long as the book changes.
     pub(crate) async fn until<T>(&self, what: &str, mut look: impl FnMut(&Book) -> Option<T>) -> T {
         let mut changes = self.desk.changes.subscribe();
-        let seen = async {
-            loop {
-                changes.borrow_and_update();
-                if let Some(seen) = look(&self.book()) {
-                    return seen;
-                }
-                // Its sender is in `self`.
-                let _ = changes.changed().await;
+        loop {
+            changes.borrow_and_update();
+            if let Some(seen) = look(&self.book()) {
+                return seen;
             }
-        };
-        let seen = tokio::time::timeout(AMPLE, seen).await;
-        seen.unwrap_or_else(|_| panic!("not within {AMPLE:?}: {what}"))
+            let changed = tokio::time::timeout(AMPLE, changes.changed()).await;
+            assert!(changed.is_ok(), "nothing came for {AMPLE:?}: {what}");
+        }
     }
 
     /// Closes the listener and every connection: whoever comes now is refused. What was taken
