@@ -24,10 +24,7 @@ impl Slot {
     pub(super) fn first(subject: &Subject, due: Moment, now: Moment) -> Option<Self> {
         let of_pace = subject.pace.as_ref().map(|place| Self {
             at: place.turn.map_or(due, |turn| turn.first),
-            late_from: match place.turn {
-                Some(turn) if turn.ahead > 0 => turn.first,
-                _ => place.open_from,
-            },
+            late_from: place.turn.map_or(place.open_from, |turn| turn.open_from),
             ahead: place.turn.map_or(0, |turn| turn.ahead),
             name: format!("pace of {} {}", place.scope, place.what),
         });

@@ -17,6 +17,21 @@ pub struct Queued {
     pub due: Moment,
     /// From when it can take one: when it is due and not paused. [`Moment::MAX`]: it takes none.
     pub free_at: Moment,
+    /// From when its lateness counts at the earliest, if there is a slot for it. [`Moment::MAX`]: it is never too late.
+    pub late_from: Moment,
+}
+
+/// The next slot of a campaign, and the gaps after it: those of [`gap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// Since when there is one for the next message, or when there will be.
+    pub next_at: Moment,
+    /// See [`gap`].
+    pub seed: i64,
+    /// See [`gap`].
+    pub position: i64,
+    /// The shortest gap, and the longest.
+    pub gaps: (Duration, Duration),
 }
 
 /// The messages of a campaign, and its slots.
@@ -26,13 +41,17 @@ pub struct Queue {
     next_at: Moment,
     /// Those after each of the next slots.
     gaps: Vec<Duration>,
+    now: Moment,
+    max_lateness: Duration,
 }
 
-/// The turn of a message.
+/// The turn of a message. One that is too late by then takes no slot: it is cancelled, and the next one goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// How many of the queue take a slot before it.
     pub ahead: u64,
+    /// Since when there was a slot for it, when it was claimed first.
+    pub open_from: Moment,
     /// When it is claimed first. While hours are closed that takes no slot, and defers it.
     pub first: Moment,
     /// When its slot begins.
@@ -40,20 +59,21 @@ pub struct Turn {
 }
 
 impl Queue {
-    /// Messages whose next slot begins at `next_at`, or when one of them can take it. Seed, position and gaps are those
-    /// of [`gap`].
-    pub fn new(
-        rows: Vec<Queued>,
-        next_at: Moment,
-        seed: i64,
-        position: i64,
-        gaps: (Duration, Duration),
-    ) -> Self {
+    /// Messages that nobody claims before `now`. What is later than `max_lateness` by its turn is cancelled.
+    pub fn new(rows: Vec<Queued>, slots: Slots, now: Moment, max_lateness: Duration) -> Self {
+        let Slots {
+            next_at,
+            seed,
+            position,
+            gaps,
+        } = slots;
         let gaps = (position..).take(rows.len()).map(|n| gap(seed, n, gaps));
         Self {
             gaps: gaps.collect(),
             rows,
             next_at,
+            now,
+            max_lateness,
         }
     }
 
@@ -83,6 +103,7 @@ impl Queue {
         let mut rows = self.rows.clone();
         let own = rows.iter_mut().find(|row| row.id == id)?;
         (own.due, own.free_at) = (until, until);
+        own.late_from = own.late_from.max(until);
         let mut found = None;
         self.play(&rows, opens, |taken, turn| {
             found = (taken == id).then_some(turn);
@@ -91,181 +112,103 @@ impl Queue {
         found
     }
 
-    /// Takes slot by slot, as long as `taken` returns true.
+    /// Takes slot by slot, as long as `taken` returns true. As `punctual.return_slot` does it, the slot that a
+    /// cancelled message could have taken was there: that of the next one is a gap later, but not later than now.
     fn play(
         &self,
         rows: &[Queued],
         opens: impl Fn(Moment) -> Option<Moment>,
         mut taken: impl FnMut(MessageId, Turn) -> bool,
     ) {
-        // With the moment of the first claim, if a closed hour has deferred it.
         let free = rows.iter().filter(|row| row.free_at < Moment::MAX);
         let mut waiting: BinaryHeap<_> = free
-            .map(|row| Reverse((row.free_at, row.due, row.id, None)))
+            .map(|row| Reverse((row.free_at, Ready::of(row))))
             .collect();
-        let mut ready: BinaryHeap<Reverse<(Moment, MessageId, Option<Moment>)>> = BinaryHeap::new();
-        let (mut next, mut ahead) = (self.next_at, 0);
-        let mut gaps = self.gaps.iter();
-        loop {
-            let at = match (ready.is_empty(), waiting.peek()) {
-                (false, _) => next,
-                (true, Some(Reverse((free_at, ..)))) => next.max(*free_at),
-                (true, None) => return,
-            };
-            while waiting.peek().is_some_and(|Reverse(row)| row.0 <= at) {
-                if let Some(Reverse((_, due, id, first))) = waiting.pop() {
-                    ready.push(Reverse((due, id, first)));
-                }
+        let mut ready: BinaryHeap<Reverse<Ready>> = BinaryHeap::new();
+        let (mut now, mut next) = (self.now, self.next_at);
+        let mut gaps = self.gaps.iter().zip(0..).peekable();
+        // It may open then, where it was looked at.
+        let mut opens_at = (Moment::MIN, None);
+        while let Some(&(gap, ahead)) = gaps.peek() {
+            if ready.is_empty() {
+                let Some(Reverse((free_at, _))) = waiting.peek() else {
+                    return;
+                };
+                now = now.max(*free_at);
             }
-            let open = opens(at);
-            if open != Some(at) {
-                let deferred = ready.drain().zip(open.into_iter().cycle());
-                waiting.extend(deferred.map(|(Reverse((_, id, first)), open)| {
-                    Reverse((open, open, id, Some(first.unwrap_or(at))))
-                }));
-                continue;
+            now = now.max(next);
+            while waiting.peek().is_some_and(|Reverse(row)| row.0 <= now) {
+                ready.extend(waiting.pop().map(|Reverse((_, row))| Reverse(row)));
             }
-            let (Some(Reverse((_, id, first))), Some(gap)) = (ready.pop(), gaps.next()) else {
+            let Some(Reverse(row)) = ready.pop() else {
                 return;
             };
+            let (first, open_from) = row.first.unwrap_or((now, next));
             let turn = Turn {
                 ahead,
-                first: first.unwrap_or(at),
-                slot: at,
+                open_from,
+                first,
+                slot: now,
             };
-            if !taken(id, turn) {
+            let late_from = row.late_from.max(next);
+            if now > late_from + self.max_lateness {
+                next = late_from.max(now.min(late_from + PACE_SLACK + *gap));
+                if !taken(row.id, turn) {
+                    return;
+                }
+                continue;
+            }
+            if opens_at.0 != now {
+                opens_at = (now, opens(now));
+            }
+            match opens_at.1 {
+                Some(open) if open == now => {}
+                Some(open) => {
+                    let first = Some((first, open_from));
+                    let row = row.deferred(open, first);
+                    waiting.push(Reverse((open, row)));
+                    continue;
+                }
+                None => continue,
+            }
+            if !taken(row.id, turn) {
                 return;
             }
-            ahead += 1;
-            next = at + PACE_SLACK + *gap;
+            next = now + PACE_SLACK + *gap;
+            gaps.next();
+        }
+    }
+}
+
+/// A message that can take a slot: of several that one which was due first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ready {
+    due: Moment,
+    id: MessageId,
+    late_from: Moment,
+    /// When it was claimed first, if a closed hour has deferred it since, and since when there was a slot for it then.
+    first: Option<(Moment, Moment)>,
+}
+
+impl Ready {
+    const fn of(row: &Queued) -> Self {
+        Self {
+            due: row.due,
+            id: row.id,
+            late_from: row.late_from,
+            first: None,
+        }
+    }
+
+    fn deferred(self, until: Moment, first: Option<(Moment, Moment)>) -> Self {
+        Self {
+            due: until,
+            late_from: self.late_from.max(until),
+            first,
+            ..self
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-
-    const NONE: (Duration, Duration) = (Duration::from_secs(9), Duration::from_secs(9));
-
-    fn s(seconds: i64) -> Moment {
-        Moment::from_micros(seconds * 1_000_000)
-    }
-
-    fn row(id: u128, due: i64, free_at: i64) -> Queued {
-        Queued {
-            id: MessageId(Uuid::from_u128(id)),
-            due: s(due),
-            free_at: s(free_at),
-        }
-    }
-
-    /// Ids, and the seconds of the slots.
-    fn slots(turns: &[(MessageId, Turn)]) -> Vec<(u128, i64)> {
-        let second = |turn: &Turn| turn.slot.as_micros() / 1_000_000;
-        let all = turns
-            .iter()
-            .map(|(id, turn)| (id.0.as_u128(), second(turn)));
-        all.collect()
-    }
-
-    #[test]
-    fn a_slot_begins_when_the_gap_is_over_and_the_message_is_due() {
-        let rows = vec![
-            row(2, 100, 100),
-            row(1, 100, 100),
-            row(3, 0, 0),
-            row(4, 105, 105),
-        ];
-        let queue = Queue::new(rows, s(-50), 1, 0, NONE);
-        let turns = queue.turns(Some);
-        assert_eq!(slots(&turns), [(3, 0), (1, 100), (2, 110), (4, 120)]);
-        assert_eq!(
-            turns.iter().map(|(_, turn)| turn.ahead).collect::<Vec<_>>(),
-            [0, 1, 2, 3]
-        );
-        // The next slot is not before the end of the gap after the latest message.
-        let queue = Queue::new(vec![row(1, 100, 100), row(2, 100, 100)], s(104), 1, 0, NONE);
-        assert_eq!(slots(&queue.turns(Some)), [(1, 104), (2, 114)]);
-    }
-
-    #[test]
-    fn what_is_paused_is_passed_over_until_its_end_and_goes_first_then() {
-        let rows = vec![
-            row(1, 0, 25),
-            row(2, 1, 1),
-            row(3, 2, 2),
-            row(4, 3, 3),
-            row(5, 4, 4),
-        ];
-        let mut never = row(6, 0, 0);
-        never.free_at = Moment::MAX;
-        let rows = rows.into_iter().chain([never]).collect();
-        let queue = Queue::new(rows, s(0), 1, 0, NONE);
-        assert_eq!(
-            slots(&queue.turns(Some)),
-            [(2, 1), (3, 11), (4, 21), (1, 31), (5, 41)]
-        );
-    }
-
-    #[test]
-    fn closed_hours_take_no_slot_and_defer_in_the_order_of_the_ids() {
-        // Open until 25, and from 100 to 115, and from 200 on.
-        let opens = |at: Moment| {
-            let second = at.as_micros() / 1_000_000;
-            Some(match second {
-                26..100 => s(100),
-                116..200 => s(200),
-                _ => at,
-            })
-        };
-        let rows = (0..6)
-            .map(|n| row(9 - u128::try_from(n).unwrap(), n, n))
-            .collect();
-        let queue = Queue::new(rows, s(0), 1, 0, NONE);
-        let turns = queue.turns(opens);
-        // 9, 8 and 7 go in the order in which they were due; the others are deferred together.
-        assert_eq!(
-            slots(&turns),
-            [(9, 0), (8, 10), (7, 20), (4, 100), (5, 110), (6, 200)]
-        );
-        let first = turns.iter().map(|(_, turn)| turn.first).collect::<Vec<_>>();
-        assert_eq!(first, [s(0), s(10), s(20), s(30), s(30), s(30)]);
-        // A deferral of one alone: it is due with those that wait then.
-        let turn = queue.turn_after(MessageId(Uuid::from_u128(9)), s(105), opens);
-        assert_eq!(turn.map(|turn| turn.slot), Some(s(200)));
-        assert_eq!(queue.turns(|_| None), []);
-    }
-
-    proptest! {
-        /// Each message that can has one slot, not before it can take it, and a gap after the one before.
-        #[test]
-        fn turns_are_a_gap_apart_and_never_early(
-            rows in prop::collection::vec((0..500_i64, 0..100_i64), 1..40), next in -50..500_i64,
-            seed: i64, min in 1..60_u64, more in 0..60_u64,
-        ) {
-            let gaps = (Duration::from_secs(min), Duration::from_secs(min + more));
-            let all: Vec<_> = (1..).zip(&rows).map(|(id, (due, paused))| row(id, *due, due + paused)).collect();
-            let queue = Queue::new(all.clone(), s(next), seed, 3, gaps);
-            let turns = queue.turns(Some);
-            prop_assert_eq!(turns.len(), all.len());
-            for (id, turn) in &turns {
-                let own = all.iter().find(|row| row.id == *id).unwrap();
-                prop_assert!(turn.slot >= own.free_at.max(s(next)));
-                // Of those that were free and are not before it, none was due earlier.
-                for (other, later) in &turns {
-                    let other = all.iter().find(|row| row.id == *other).unwrap();
-                    let is_passed = later.slot > turn.slot && other.free_at <= turn.slot;
-                    prop_assert!(!is_passed || (own.due, own.id) < (other.due, other.id));
-                }
-            }
-            for (n, pair) in (3..).zip(turns.windows(2)) {
-                let least = PACE_SLACK + gap(seed, n, gaps);
-                prop_assert!(pair[1].1.slot >= pair[0].1.slot + least);
-            }
-        }
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use punctual::schedule::PACE_SLACK;
 use punctual::schedule::pace::gap;
 use rustix::process::Signal;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::daemon::{Daemon, until};
@@ -296,7 +297,7 @@ fn us(span: Duration) -> i64 {
 }
 
 /// For three hours no daemon ran. What had its slot more than an hour ago is too late, like a message without a pace;
-/// what had it later is sent, and is late from there.
+/// what had it later is sent, and is late from there. Before that `why` says so of each.
 #[tokio::test]
 async fn what_an_outage_has_made_too_late_is_cancelled_and_the_rest_keeps_its_pace() {
     let world = World::new([]).await;
@@ -312,6 +313,19 @@ async fn what_an_outage_has_made_too_late_is_cancelled_and_the_rest_keeps_its_pa
     world.app.execute(plain, &[&TO]).await.unwrap();
     let since = "update punctual.paces set next_at = now() - interval '3 hours'";
     world.db.client().await.execute(since, &[]).await.unwrap();
+    let all = "select id::text from scheduled_messages order by body";
+    let all = world.app.query(all, &[]).await.unwrap();
+    let all: Vec<String> = all.iter().map(|row| row.get(0)).collect();
+    let mut told = Vec::new();
+    for id in &all {
+        let why: Value = serde_json::from_str(&done(&world, &["why", id, "--json"]).await).unwrap();
+        let then = &why["forecast"]["then"];
+        told.push(
+            [&then["outcome"], &then["reason"]].map(|word| word.as_str().unwrap_or("").to_owned()),
+        );
+    }
+    let (late, now, paced) = (["cancel", "too_late"], ["send", ""], ["send", "pace"]);
+    assert_eq!(told, [late, late, late, now, paced, late]);
     let daemon = world.daemon().await;
     begin(&world, 1).await;
     let states =

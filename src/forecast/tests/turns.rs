@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::policy;
-use crate::schedule::queue::{Queue, Queued};
+use crate::schedule::queue::{Queue, Queued, Slots};
 
 /// The campaign's gap: the slots begin this long, and a second, after each other.
 const GAP: Duration = Duration::from_secs(9);
@@ -16,6 +16,7 @@ fn queue(m: &mut Subject, a: &Surroundings, others: &[i64], next: i64) {
         id,
         due,
         free_at: due,
+        late_from: due,
     };
     let others = (100..).zip(others);
     let others = others.map(|(id, due)| row(MessageId(Uuid::from_u128(id)), s(*due)));
@@ -25,7 +26,13 @@ fn queue(m: &mut Subject, a: &Surroundings, others: &[i64], next: i64) {
         ..row(m.claim.id, m.claim.due)
     };
     let rows = others.chain([own]).collect();
-    let queue = Queue::new(rows, s(next).max(a.now), 1, 4, (GAP, GAP));
+    let slots = Slots {
+        next_at: s(next),
+        seed: 1,
+        position: 4,
+        gaps: (GAP, GAP),
+    };
+    let queue = Queue::new(rows, slots, a.now, a.rules.max_lateness);
     let mut turns = queue.turns(|at| policy::opens(&m.claim, &a.rules, at));
     turns.retain(|(id, _)| *id == m.claim.id);
     m.pace = Some(Place {
@@ -119,14 +126,28 @@ fn an_outage_is_lateness() {
         "",
     );
     // What waited for its turn until now is not late.
+    let behind = |m: &mut Subject, a: &Surroundings, open_from| {
+        (m.claim.due, m.claim.wanted_at) = (s(-5_000), s(-5_000));
+        queue(m, a, &[-5_001], open_from);
+    };
     check(
-        |m, a| {
-            (m.claim.due, m.claim.wanted_at) = (s(-5_000), s(-5_000));
-            queue(m, a, &[-5_001], -4_000);
-        },
+        |m, a| behind(m, a, -3_000),
         paced(10),
         None,
         "behind 1 other",
+    );
+    // The one before it is too late, and takes no slot: its own was ten seconds later.
+    check(
+        |m, a| behind(m, a, -3_605),
+        (Outcome::Send, Some(0), None, None),
+        None,
+        "",
+    );
+    check(
+        |m, a| behind(m, a, -3_615),
+        (Outcome::Cancel, Some(0), None, Some("too_late")),
+        None,
+        "too late: 3605 s after its time",
     );
 }
 

@@ -11,7 +11,7 @@ use super::moment;
 use crate::forecast::{Place, Room};
 use crate::message::{Claim, MessageId, Moment, PaceScope};
 use crate::policy::{self, Rules};
-use crate::schedule::queue::{Queue, Queued, Turn};
+use crate::schedule::queue::{Queue, Queued, Slots, Turn};
 use crate::store::path::paces::shown;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, StoreError};
@@ -87,28 +87,17 @@ impl Queues {
         ) else {
             return Ok(None);
         };
-        let gaps = (span(row, "pace_gap_min")?, span(row, "pace_gap_max")?);
-        let (seed, position) = (row.try_get("pace_seed")?, row.try_get("pace_position")?);
+        let slots = Slots {
+            next_at,
+            seed: row.try_get("pace_seed")?,
+            position: row.try_get("pace_position")?,
+            gaps: (span(row, "pace_gap_min")?, span(row, "pace_gap_max")?),
+        };
         let (now, of) = (self.now, &self.of);
-        // What is too late by now is cancelled in place of a slot.
-        let counts = policy::Rule::Lateness.holds(claim.lane.channel());
-        let is_late = |at: Moment| counts && at + rules.max_lateness < now;
         let queue = self.campaigns.entry(pace).or_insert_with(|| {
             let rows = of.get(&pace).into_iter().flatten();
-            let rows = rows.map(|waiting| match waiting.queued {
-                queued if is_late(queued.free_at.max(next_at)) => Queued {
-                    free_at: Moment::MAX,
-                    ..queued
-                },
-                queued => queued,
-            });
-            Arc::new(Queue::new(
-                rows.collect(),
-                next_at.max(now),
-                seed,
-                position,
-                gaps,
-            ))
+            let rows = rows.map(|waiting| waiting.queued).collect();
+            Arc::new(Queue::new(rows, slots, now, rules.max_lateness))
         });
         let hours = policy::business_hours(claim, rules).map(ToString::to_string);
         let turns = self.turns.entry((pace, hours)).or_insert_with(|| {
@@ -180,6 +169,7 @@ fn waiting(row: &Row) -> Result<(Uuid, Waiting), tokio_postgres::Error> {
             id: MessageId(row.try_get("id")?),
             due: row.try_get::<_, PgTimestamp>("due")?.0,
             free_at: row.try_get::<_, PgTimestamp>("free_at")?.0,
+            late_from: row.try_get::<_, PgTimestamp>("late_from")?.0,
         },
         segments: segments.unwrap_or(0).unsigned_abs(),
     };
