@@ -283,6 +283,24 @@ async fn each_segment_is_charged() {
     assert_eq!(corrected.unwrap(), [(pace, paced.next)]);
 }
 
+/// Several texts of one sender are corrected in one statement: none is lost.
+#[tokio::test]
+async fn all_corrections_of_a_rate_count() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = rated(&world, 3).await;
+    text(&world, Some(SENDER), &"x".repeat(300), 9).await;
+    let paced = take(&store, pace).await.unwrap();
+    let (latest, other) = (paced.claim.token, AttemptToken::fresh());
+    let corrected = store.charge(&[(pace, other, 2), (pace, latest, 3)]).await;
+    let next = paced.next + EACH * 5;
+    assert_eq!(corrected.unwrap(), [(pace, next)]);
+    // Of those that are too much only the latest one's counts.
+    let three = [(pace, other, -4), (pace, latest, -3), (pace, other, 1)];
+    let corrected = store.charge(&three).await;
+    assert_eq!(corrected.unwrap(), [(pace, next - EACH * 2)]);
+}
+
 #[tokio::test]
 async fn a_message_of_a_campaign_takes_the_later_of_both_slots() {
     let world = World::new().await;
