@@ -58,12 +58,18 @@ begin
     new.slot := null;
   end if;
   -- Other gaps: the one after the latest slot is drawn from them. What would have had a slot by now has one now: it
-  -- waited for the gap before, and is not late.
-  if tg_op = 'UPDATE' and new.scope = 'campaign' and old.position > 0
-     and (new.gap_min, new.gap_max) <> (old.gap_min, old.gap_max) then
-    new.next_at := greatest(least(old.next_at, clock_timestamp()),
-                            old.next_at - punctual.pace_gap(old.seed, old.position - 1, old.gap_min, old.gap_max)
-                            + punctual.pace_gap(old.seed, old.position - 1, new.gap_min, new.gap_max));
+  -- waited for the gap before, and is not late. So it is with the slot that is taken, should no request use it.
+  if tg_op = 'UPDATE' and new.scope = 'campaign' and (new.gap_min, new.gap_max) <> (old.gap_min, old.gap_max) then
+    if old.position > 0 then
+      new.next_at := greatest(least(old.next_at, clock_timestamp()),
+                              old.next_at - punctual.pace_gap(old.seed, old.position - 1, old.gap_min, old.gap_max)
+                              + punctual.pace_gap(old.seed, old.position - 1, new.gap_min, new.gap_max));
+    end if;
+    if old.position > 1 and old.slot is not null then
+      new.slot := greatest(least(old.slot, clock_timestamp()),
+                           old.slot - punctual.pace_gap(old.seed, old.position - 2, old.gap_min, old.gap_max)
+                           + punctual.pace_gap(old.seed, old.position - 2, new.gap_min, new.gap_max));
+    end if;
   end if;
   return new;
 end

@@ -11,7 +11,7 @@ use punctual::message::{
 };
 use punctual::policy::{Cleared, Reason, ReasonKind};
 use punctual::schedule::pace::gap;
-use punctual::schedule::{PACE_SLACK, RATE_SLACK};
+use punctual::schedule::{LEAD_MAX, PACE_SLACK, RATE_SLACK};
 use punctual::settle::{Record, Settlement};
 use punctual::store::{Store, paces};
 use tokio_postgres::SimpleQueryMessage;
@@ -522,6 +522,63 @@ async fn other_gaps_follow_the_latest_slot() {
     let before = now(&store).await;
     set((secs(300), secs(300))).await;
     assert!(next().await >= before);
+}
+
+/// A slot that no request used is returned after the gaps have changed: it is a new gap after the one before it.
+#[tokio::test]
+async fn a_slot_that_is_returned_follows_the_gap_that_holds_by_now() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    let next = async || -> Moment {
+        let next: chrono::DateTime<chrono::Utc> =
+            one(&world.unseen, "select next_at from punctual.paces").await;
+        next.into()
+    };
+    let set = async |gap| {
+        paces::set(&world.user, &campaign(), (gap, gap), 1)
+            .await
+            .unwrap();
+    };
+    for ago in [20, 10] {
+        row(&world, ago).await;
+    }
+    let longer = GAP * 20;
+    let release = async |claimed: PacedClaim<Claim>| {
+        let over = Settlement::returned("its slot was over");
+        recorded(&store, &[unbegun(&claimed.claim, over)]).await;
+    };
+    // Before the first slot of all there was no gap.
+    let first = next().await;
+    let claimed = won(&store, pace).await;
+    set(longer).await;
+    release(claimed).await;
+    assert!(next().await <= first.max(now(&store).await));
+    set(GAP).await;
+
+    won(&store, pace).await;
+    gap_passes(&world).await;
+    let second = next().await;
+    let claimed = won(&store, pace).await;
+    set(longer).await;
+    assert_eq!(next().await, claimed.next - GAP + longer);
+    release(claimed).await;
+    assert_eq!(next().await, second - GAP + longer);
+    // And a shorter one, which is not in the past.
+    run(
+        &world.unseen,
+        "update punctual.paces set next_at = clock_timestamp() + interval '40 ms'",
+    )
+    .await;
+    let second = next().await;
+    let claimed = won(&store, pace).await;
+    set(GAP).await;
+    release(claimed).await;
+    let returned = next().await;
+    assert!(
+        returned <= second && returned >= second - LEAD_MAX,
+        "{returned}"
+    );
 }
 
 #[tokio::test]
