@@ -130,11 +130,12 @@ impl Intake {
         self.window_until().max(now.db + self.near_sweep * 2)
     }
 
-    /// Up to when the sweep reads that is under way.
-    pub(super) fn sweep_until(&self) -> Moment {
-        self.sweeping
-            .as_ref()
-            .map_or(Moment::MAX, |sweep| sweep.until)
+    /// A pace that the sweep under way does not find is gone, if its next message could start by then. A full sweep
+    /// finds those that have a message in the window, however far away their slots are; others once they have one.
+    pub(super) fn sweep_finds_paces_until(&self) -> Moment {
+        let sweep = self.sweeping.as_ref();
+        let near = sweep.filter(|sweep| sweep.reach == Reach::Near);
+        near.map_or(Moment::MAX, |sweep| sweep.until)
     }
 
     pub(super) const fn resyncs(&self) -> u64 {

@@ -241,7 +241,8 @@ impl<P: Clone> Reactor<P> {
         }
     }
 
-    /// All paces that have a message up to the end of the sweep were read. What has its next after that is kept.
+    /// All paces that have a message up to the end of the sweep were read. What has its next after that is kept by a
+    /// near sweep: a full one finds that a pace was removed, however far away its next slot was.
     pub(super) fn paces_loaded(&mut self, all: Vec<PaceDue>, now: Now) {
         if self.draining {
             return;
@@ -261,7 +262,7 @@ impl<P: Clone> Reactor<P> {
                 }
             }
         }
-        let until = self.intake.sweep_until();
+        let until = self.intake.sweep_finds_paces_until();
         let gone = self.paces.waiting.iter();
         let gone = gone.filter(|(_, w)| w.due.at <= until);
         let gone = gone.filter(|(id, w)| !(w.is_asked() || w.seen == sweep || found.contains(*id)));

@@ -1,4 +1,4 @@
-//! When slots are asked for, and how many.
+//! When slots are asked for, how many, and until when.
 
 use super::*;
 use crate::reactor::events::EventKind;
@@ -32,4 +32,19 @@ fn no_more_slots_are_asked_for_than_permits_are_free() {
     let lane = world.reactor.lanes.find(&LaneKey::of(Channel::Sms));
     let load = world.reactor.lanes[lane.expect("it is asked for")].load;
     assert_eq!(load.paced_asks, 2);
+}
+
+/// The sweep that follows its removal finds that a pace is gone, also if its next slot is after all that is read.
+#[test]
+fn a_pace_that_was_removed_is_not_reported_until_its_slot() {
+    let mut world = World::new(settings(8), []);
+    world.paces.next = at(7_200 * SECOND);
+    world.rows.extend(paced(2).map(|row| (row.id, row)));
+    world.handle(Input::PacesChanged);
+    world.run_until(at(20 * SECOND));
+    assert_eq!(world.reactor.paces().len(), 1);
+    world.rows.clear();
+    world.handle(Input::PacesChanged);
+    world.run_until(at(40 * SECOND));
+    assert_eq!(world.reactor.paces().len(), 0);
 }
