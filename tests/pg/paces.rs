@@ -359,6 +359,34 @@ async fn an_outage_is_lateness_from_the_slot_on() {
     );
 }
 
+/// Of a campaign that was paused the slots count from the end of the pause: what an outage after that makes too late is
+/// what was to be sent in its time, however long the pause was.
+#[tokio::test]
+async fn an_outage_after_a_pause_counts_from_its_end() {
+    let world = World::new().await;
+    let store = store(&world);
+    let pace = paced(&world).await;
+    for ago in [11_000, 10_900, 10_800] {
+        row(&world, ago).await;
+    }
+    let pause = format!(
+        "update punctual.paces set next_at = now() - interval '1 day';
+         insert into punctual.pauses (scope, what, until) values ('campaign', '{CAMPAIGN}', now() - interval '2 hours')"
+    );
+    run(&world.unseen, &pause).await;
+    let end: chrono::DateTime<chrono::Utc> =
+        one(&world.unseen, "select until from punctual.pauses").await;
+    let mut slot = Moment::from(end);
+    for _ in 0..2 {
+        let late = won(&store, pace).await;
+        assert_eq!(late.claim.wanted_at, slot);
+        let cancelled = Settlement::cancelled(Reason::new(ReasonKind::TooLate, "too late"));
+        recorded(&store, &[unbegun(&late.claim, cancelled)]).await;
+        slot = slot + PACE_SLACK + GAP;
+    }
+    assert_eq!(won(&store, pace).await.claim.wanted_at, slot);
+}
+
 /// Nobody would win it, so that a daemon that is told of it would ask again and again.
 #[tokio::test]
 async fn what_no_claim_takes_is_not_reported_as_due() {

@@ -202,7 +202,6 @@ impl Database {
         } = *candidate;
         let priority = self.rows.get(&id)?.priority;
         let pace = *self.paces.get(&queue)?;
-        let wanted_at = self.rows.get(&id)?.wanted_at();
         let open_from = rate.map_or(pace.next, |rate| rate.next.max(pace.next));
         let ready = open_from.max(due);
         let slack = rate.map_or(PACE_SLACK, |_| ask.slack);
@@ -211,6 +210,7 @@ impl Database {
         }
         let slot = if now < ready + slack / 2 { ready } else { now };
         let mut claim = self.win(id, ask.token, instance, lease, now)?;
+        let wanted_at = claim.wanted_at;
         let own = self.attempts.iter().filter(|a| a.message == id);
         let own = own.filter(|a| a.part == claim.part.before && a.started >= Some(claim.wanted_at));
         let first = own.filter_map(|a| a.started).min();

@@ -7,7 +7,8 @@
 -- by whatever instance starts the next one. That of a sender is a token bucket: `next_at` is when there is room for one
 -- segment, and each segment moves it on; it is never further back than a burst.
 -- Lateness counts from when there was a slot, however long ago; that of a retry from the first request. `slot` of a
--- pace is what it had before, which an attempt that began no request returns (triggers/paces.sql).
+-- pace is what it had before, which an attempt that began no request returns (triggers/paces.sql); what was paused had
+-- none before the end of its pause.
 -- $1 paces  $2 tokens, one each  $3 to $11 as in claim.sql
 -- $12 how long after its slot a message may start (us)  $14 the same if its sender has a rate, for each pace
 -- $13 how many of the first are left out, because the app refuses their claim
@@ -80,14 +81,16 @@ claim_steps!()
 claim_result!()
 ), taken as (
   update punctual.paces p
-     set position = p.position + 1, token = s.token, slot = greatest(p.next_at, s.wanted_at - (p.burst - 1) * p.gap_min),
+     set position = p.position + 1, token = s.token, slot = greatest(p.next_at, s.wanted - (p.burst - 1) * p.gap_min),
          next_at = case p.scope
                      when 'campaign' then s.slot + $12::bigint * interval '1 microsecond'
                                           + punctual.pace_gap(p.seed, p.position, p.gap_min, p.gap_max)
                      else greatest(p.next_at, s.slot - (p.burst - 1) * p.gap_min) + s.segments * p.gap_min end
-    from (select s.*, u.id as taken from slots s
+    from (select s.*, c.wanted_at as wanted, u.id as taken
+            from slots s
+            join claimed c on c.token = s.token
            cross join lateral unnest(array[s.pace, nullif(s.rate, s.pace)]) u (id)
-           where u.id is not null and exists (select from claimed c where c.token = s.token)) s
+           where u.id is not null) s
    where p.id = s.taken
   returning p.id as pace, p.token as slot_token, p.next_at
 )
