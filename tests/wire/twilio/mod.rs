@@ -141,8 +141,8 @@ impl Twilio {
             if let Some(seen) = look(&self.book()) {
                 return seen;
             }
-            let changed = tokio::time::timeout(AMPLE, changes.changed()).await;
-            assert!(changed.is_ok(), "nothing came for {AMPLE:?}: {what}");
+            let more = tokio::time::timeout(AMPLE, changes.changed()).await;
+            assert!(more.is_ok(), "nothing came for {AMPLE:?}: {what}");
         }
     }
 
