@@ -88,6 +88,7 @@ impl Connections {
             inputs: inputs.clone(),
             members: Arc::clone(&wakers.members),
             published: wakers.published.subscribe(),
+            metrics: Arc::clone(&dispatch.metrics),
             limits: dispatch.limits.daemon.heartbeat,
         };
         tasks.spawn("heartbeat", heartbeat.keep());

@@ -11,6 +11,7 @@ use crate::forecast::PublishedState;
 use crate::journal::Journal;
 use crate::limits::daemon::HeartbeatLimits;
 use crate::listen::Notification;
+use crate::metrics::Metrics;
 use crate::store::{Lineage, PATIENCE, Store, StoreError};
 
 pub(super) struct Heartbeat {
@@ -25,6 +26,8 @@ pub(super) struct Heartbeat {
     pub(super) members: Arc<Notify>,
     /// What is published of this instance.
     pub(super) published: watch::Receiver<PublishedState>,
+    /// What has just happened here, for the pages of the others.
+    pub(super) metrics: Arc<Metrics>,
     pub(super) limits: HeartbeatLimits,
 }
 
@@ -77,11 +80,13 @@ impl Heartbeat {
 
     /// Publishes the state of this instance, for forecasts.
     async fn publish(&mut self) {
-        let state = self.published.borrow_and_update().clone();
+        let mut state = self.published.borrow_and_update().clone();
         // The event loop has not begun.
         if state == PublishedState::default() {
             return;
         }
+        let has_readers = self.store.is_accompanied();
+        state.feed = has_readers.then(|| self.metrics.published(state.at));
         if let Err(error) = self.within(self.store.publish(&state)).await {
             tracing::warn!(%error, "could not publish the state of this instance: forecasts made elsewhere are by an older one");
         }

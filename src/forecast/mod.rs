@@ -23,7 +23,8 @@ mod tests;
 
 pub use around::{Instance, Surroundings};
 pub use published::{
-    Carrier, PublishedLane, PublishedRules, PublishedSlowed, PublishedState, Refused,
+    Carrier, PublishedEvent, PublishedFeed, PublishedLane, PublishedLateness, PublishedRules,
+    PublishedSlowed, PublishedState, Refused,
 };
 pub use steps::of;
 

@@ -15,6 +15,10 @@ use crate::message::{
 };
 use crate::policy::{Rules, Validate, Zones};
 
+mod feed;
+
+pub use feed::{PublishedEvent, PublishedFeed, PublishedLateness};
+
 /// The state of one instance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -32,6 +36,9 @@ pub struct PublishedState {
     pub slowed: Vec<PublishedSlowed>,
     /// What it judges by.
     pub rules: PublishedRules,
+    /// What has just happened there; `None`: it knows no other instance that would show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feed: Option<PublishedFeed>,
 }
 
 /// A sender, or a pair of a sender and a recipient, whose messages wait.

@@ -1,4 +1,5 @@
-//! `GET /debug/events`: events of messages, as server-sent events.
+//! `GET /debug/events`: events of messages, as server-sent events: those of this instance as they happen, and what the
+//! other instances publish of theirs.
 //!
 //! Each event has the name of its kind (`armed`, `moved`, `claimed`, `sent` …). They are sent in bursts, at most ten
 //! a second; of a burst that is too long the oldest are only counted, in an event `more`. With `?state=1` an event
@@ -21,8 +22,9 @@ use utoipa::ToSchema;
 use super::openapi::Guarded;
 use super::status::Status;
 use super::{HttpState, Question, text};
-use crate::metrics::{Following, Frame, HistogramReport};
-use crate::reactor::report::Overview;
+use crate::forecast::Surroundings;
+use crate::metrics::{Following, Frame, Happened, HistogramReport, Recent};
+use crate::reactor::report::{Overview, TimersReport};
 
 /// Between bursts.
 const BURST: Duration = Duration::from_millis(100);
@@ -32,6 +34,9 @@ const STATE: Duration = Duration::from_secs(1);
 
 /// Between two comments while there are no events: proxies close connections without traffic for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Between two looks at what other instances have published, for viewers who get no state; the state brings it too.
+const OTHERS: Duration = Duration::from_secs(2);
 
 /// How soon a client reconnects.
 const RETRY_MS: u32 = 1_000;
@@ -77,20 +82,44 @@ pub(super) struct Now<'a> {
     pub(super) last_sent_at: Option<crate::message::Moment>,
 }
 
-/// How late the requests of this instance started.
+/// How late the requests of the instances that run started.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Punctuality {
     /// In the last hour.
-    pub(super) hour: HistogramReport,
+    hour: HistogramReport,
     /// In the last 24 hours.
-    pub(super) day: HistogramReport,
+    day: HistogramReport,
+    /// How many instances these requests are of: this one, and those that publish theirs.
+    instances: u64,
+}
+
+impl Punctuality {
+    /// Of this instance, and as the others have published it.
+    pub(super) fn of(own: &Recent, report: &TimersReport, around: Option<&Surroundings>) -> Self {
+        let mut all = Self {
+            hour: own.hour(report.now),
+            day: own.day(report.now),
+            instances: 1,
+        };
+        let others = around
+            .into_iter()
+            .flat_map(|around| around.beside(report.instance));
+        for feed in others.filter_map(|(_, state)| state.feed.as_ref()) {
+            // Both or neither: the buckets are those of a version.
+            if all.hour.add(&feed.hour) && all.day.add(&feed.day) {
+                all.instances += 1;
+            }
+        }
+        all
+    }
 }
 
 /// Events of messages, as server-sent events
 ///
-/// Each event has the name of its kind and contains an Event. They are sent in bursts, at most ten a second; what a
-/// burst leaves out is counted in an event `more`, which contains a More. With `state=1` an event `state` contains a
-/// State once a second. A comment every 15 s where nothing happens.
+/// Each event has the name of its kind and contains an Event; one that another instance has published contains an
+/// `EventElsewhere`, with its `instance`. They are sent in bursts, at most ten a second; what a burst leaves out is
+/// counted in an event `more`, which contains a More. With `state=1` an event `state` contains a State once a second. A
+/// comment every 15 s where nothing happens.
 #[utoipa::path(
     get,
     path = "/events",
@@ -141,6 +170,7 @@ struct Stream {
     state: HttpState,
     following: Following,
     states: Option<Interval>,
+    others: Option<Interval>,
     first: bool,
     bursts: Interval,
     _place: OwnedSemaphorePermit,
@@ -151,6 +181,7 @@ impl Stream {
         Self {
             following: state.metrics.feed().follow(),
             states: with_state.then(|| every(STATE)),
+            others: (!with_state).then(|| every(OTHERS)),
             first: true,
             bursts: every(BURST),
             state,
@@ -176,16 +207,20 @@ impl Stream {
     }
 
     async fn next_chunk(&mut self) -> Option<String> {
-        tokio::select! {
-            () = tick(&mut self.states) => Some(self.state_event().await),
-            frame = self.following.something() => {
-                let mut frame = frame?;
-                // Includes the events until then.
-                self.bursts.tick().await;
-                self.following.fill(&mut frame);
-                Some(burst(frame))
+        let mut quiet = std::pin::pin!(sleep(HEARTBEAT));
+        loop {
+            tokio::select! {
+                () = tick(&mut self.states) => return Some(self.state_event().await),
+                () = tick(&mut self.others) => self.state.hear_others().await,
+                frame = self.following.something() => {
+                    let mut frame = frame?;
+                    // Includes the events until then.
+                    self.bursts.tick().await;
+                    self.following.fill(&mut frame);
+                    return Some(burst(frame));
+                }
+                () = &mut quiet => return Some(": still here\n\n".to_owned()),
             }
-            () = sleep(HEARTBEAT) => Some(": still here\n\n".to_owned()),
         }
     }
 
@@ -229,13 +264,10 @@ fn event(name: &str, data: &impl Serialize) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
-fn write_events(
-    chunk: &mut String,
-    events: impl IntoIterator<Item = crate::reactor::events::MessageEvent>,
-) {
+fn write_events(chunk: &mut String, events: impl IntoIterator<Item = Happened>) {
     for one in events {
         // Writing to a String cannot fail.
-        let _ = chunk.write_str(&event(one.what.as_str(), &one));
+        let _ = chunk.write_str(&event(one.kind().as_str(), &one));
     }
 }
 

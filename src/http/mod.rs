@@ -157,10 +157,7 @@ impl HttpState {
         events::Now {
             overview,
             status: status::Status::of(overview, around),
-            punctuality: events::Punctuality {
-                hour: metrics.recent().hour(overview.timers.now),
-                day: metrics.recent().day(overview.timers.now),
-            },
+            punctuality: events::Punctuality::of(metrics.recent(), &overview.timers, around),
             lateness: metrics.lateness().report(),
             provider: metrics.parts().provider.report(),
             in_doubt: metrics.measured(Gauge::InDoubt),

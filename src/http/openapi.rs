@@ -10,7 +10,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi as _};
 use uuid::Uuid;
 
 use super::{api, events};
-use crate::metrics::Frame;
+use crate::metrics::{Elsewhere, Frame};
 use crate::provider;
 use crate::reactor::events::MessageEvent;
 
@@ -29,7 +29,7 @@ pub(super) struct Document(Bytes);
                        \"$(punctual token --socket)\" http://punctual/debug/timers`."
     ),
     // They are in the events of a stream.
-    components(schemas(MessageEvent, Frame, events::Now, api::Body, api::Running)),
+    components(schemas(MessageEvent, Elsewhere, Frame, events::Now, api::Body, api::Running)),
     modifiers(&Ways)
 )]
 struct Preface;

@@ -8,6 +8,9 @@ use serde::Serialize;
 use tokio::sync::broadcast::{self, error::TryRecvError};
 use utoipa::ToSchema;
 
+use super::others::{Elsewhere, News};
+use super::{ANSWERS, UNUSED};
+use crate::message::Moment;
 use crate::reactor::events::{EventKind, MessageEvent};
 
 /// Events kept for followers: several times what the fastest daemon produces in a tenth of a second.
@@ -20,16 +23,57 @@ const RECENT: usize = 60;
 /// the rest of them is counted.
 const FRAME_MAX: usize = 60;
 
+/// Outcomes that are published for the other instances.
+const OUTCOMES: usize = 50;
+
 /// The latest events, for any number of followers.
 #[derive(Debug)]
 pub struct Feed {
     sender: broadcast::Sender<Entry>,
-    recent: Mutex<VecDeque<MessageEvent>>,
+    latest: Mutex<Latest>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
+struct Latest {
+    /// Of all instances.
+    events: VecDeque<Happened>,
+    /// Outcomes and status updates of this one.
+    outcomes: VecDeque<MessageEvent>,
+    /// How many there have been.
+    counts: BTreeMap<EventKind, u64>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Happened {
+    /// At this instance.
+    Here(MessageEvent),
+    /// At another one.
+    Elsewhere(Box<Elsewhere>),
+}
+
+impl Happened {
+    /// What.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::Here(event) => event.what,
+            Self::Elsewhere(event) => event.kind,
+        }
+    }
+
+    fn at(&self) -> Moment {
+        match self {
+            Self::Here(event) => event.at,
+            Self::Elsewhere(event) => event.event.at,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 enum Entry {
-    MessageEvent(MessageEvent),
+    Event(Happened),
+    Counted(EventKind, u64),
     LeftOut(u64),
 }
 
@@ -37,51 +81,95 @@ impl Default for Feed {
     fn default() -> Self {
         Self {
             sender: broadcast::Sender::new(KEPT),
-            recent: Mutex::default(),
+            latest: Mutex::default(),
         }
     }
 }
 
 impl Feed {
-    fn recent_held(&self) -> MutexGuard<'_, VecDeque<MessageEvent>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn publish(&self, events: Vec<MessageEvent>, left_out: u64) {
         if events.is_empty() && left_out == 0 {
             return;
         }
-        {
-            let mut recent = self.recent_held();
-            let skip = events.len().saturating_sub(RECENT);
-            for event in &events[skip..] {
-                if recent.len() == RECENT {
-                    recent.pop_front();
-                }
-                recent.push_back(*event);
-            }
-        }
-        if self.sender.receiver_count() == 0 {
-            return;
-        }
-        for event in events {
-            // There are no followers to miss it.
-            let _ = self.sender.send(Entry::MessageEvent(event));
-        }
+        self.held().note(&events);
+        let events = events.into_iter().map(Happened::Here).map(Entry::Event);
+        self.send(events);
         if left_out > 0 {
-            let _ = self.sender.send(Entry::LeftOut(left_out));
+            self.send([Entry::LeftOut(left_out)]);
         }
     }
 
+    /// What is new of another instance.
+    pub(super) fn pass_on(&self, news: News) {
+        let events = news.events.into_iter().map(Box::new);
+        let events: Vec<_> = events.map(Happened::Elsewhere).collect();
+        let mut held = self.held();
+        for event in &events {
+            keep(&mut held.events, RECENT, event.clone());
+        }
+        drop(held);
+        self.send(events.into_iter().map(Entry::Event));
+        let more = news.more.into_iter();
+        self.send(more.map(|(kind, n)| Entry::Counted(kind, n)));
+    }
+
+    fn send(&self, entries: impl IntoIterator<Item = Entry>) {
+        if self.sender.receiver_count() == 0 {
+            return;
+        }
+        for entry in entries {
+            // There are no followers to miss it.
+            let _ = self.sender.send(entry);
+        }
+    }
+
+    /// How many outcomes and status updates this instance has had, and the latest of them, the oldest first.
+    pub(super) fn outcomes(&self) -> (BTreeMap<EventKind, u64>, Vec<MessageEvent>) {
+        let held = self.held();
+        (held.counts.clone(), held.outcomes.iter().copied().collect())
+    }
+
     /// The latest, the oldest of them first.
-    pub fn recent(&self) -> Vec<MessageEvent> {
-        self.recent_held().iter().copied().collect()
+    pub fn recent(&self) -> Vec<Happened> {
+        let mut recent: Vec<_> = self.held().events.iter().cloned().collect();
+        // Those of other instances come later.
+        recent.sort_by_key(Happened::at);
+        recent
     }
 
     /// From now on.
     pub fn follow(&self) -> Following {
         Following(self.sender.subscribe())
     }
+}
+
+impl Latest {
+    fn note(&mut self, events: &[MessageEvent]) {
+        let skip = events.len().saturating_sub(RECENT);
+        for event in &events[skip..] {
+            keep(&mut self.events, RECENT, Happened::Here(*event));
+        }
+        for event in events.iter().filter(|event| is_outcome(event.what)) {
+            *self.counts.entry(event.what).or_insert(0) += 1;
+            keep(&mut self.outcomes, OUTCOMES, *event);
+        }
+    }
+}
+
+/// What only the instance knows where it happens; timers are known to all.
+fn is_outcome(what: EventKind) -> bool {
+    ANSWERS.contains(&what) || UNUSED.contains(&what) || what == EventKind::Receipt
+}
+
+fn keep<T>(latest: &mut VecDeque<T>, most: usize, one: T) {
+    if latest.len() == most {
+        latest.pop_front();
+    }
+    latest.push_back(one);
 }
 
 /// A follower.
@@ -94,7 +182,7 @@ pub struct Following(broadcast::Receiver<Entry>);
 pub struct Frame {
     /// In order; of more than so many the latest.
     #[serde(skip)]
-    pub events: VecDeque<MessageEvent>,
+    pub events: VecDeque<Happened>,
     /// What is not in `events`, by kind.
     pub more: BTreeMap<EventKind, u64>,
     /// What is not counted by kind either.
@@ -129,16 +217,21 @@ impl Following {
 impl Frame {
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::MessageEvent(event) => {
+            Entry::Event(event) => {
                 if self.events.len() == FRAME_MAX
                     && let Some(oldest) = self.events.pop_front()
                 {
-                    *self.more.entry(oldest.what).or_insert(0) += 1;
+                    self.count(oldest.kind(), 1);
                 }
                 self.events.push_back(event);
             }
+            Entry::Counted(kind, n) => self.count(kind, n),
             Entry::LeftOut(n) => self.dropped += n,
         }
+    }
+
+    fn count(&mut self, kind: EventKind, n: u64) {
+        *self.more.entry(kind).or_insert(0) += n;
     }
 
     /// Whether something is left out of `events`.
@@ -171,7 +264,7 @@ mod tests {
         let mut frame = following.something().await.unwrap();
         following.fill(&mut frame);
         assert_eq!(frame.events.len(), FRAME_MAX);
-        assert_eq!(frame.events.back(), Some(&event(all - 1)));
+        assert_eq!(frame.events.back(), Some(&Happened::Here(event(all - 1))));
         let counted = frame.events.len() as u64 + frame.more[&EventKind::Armed] + frame.dropped;
         assert_eq!(u128::from(counted), all + 5);
         assert_eq!(feed.recent().len(), RECENT);

@@ -14,13 +14,15 @@ use crate::reactor::events::{EventKind, MessageEvent};
 
 mod feed;
 mod histogram;
+mod others;
 mod recent;
 pub mod span;
 pub mod text;
 mod waiting;
 
-pub use feed::{Feed, Following, Frame};
+pub use feed::{Feed, Following, Frame, Happened};
 pub use histogram::{BOUNDS_US, Histogram, HistogramReport};
+pub use others::Elsewhere;
 pub use recent::Recent;
 pub use waiting::{Waiting, WaitingCause};
 
@@ -169,6 +171,7 @@ pub struct Metrics {
     claims: [AtomicU64; ClaimResult::ALL.len()],
     waiting: Mutex<Waiting>,
     feed: Feed,
+    others: Mutex<others::Others>,
 }
 
 impl Default for Metrics {
@@ -188,6 +191,7 @@ impl Default for Metrics {
             claims: Default::default(),
             waiting: Mutex::default(),
             feed: Feed::default(),
+            others: Mutex::default(),
         }
     }
 }

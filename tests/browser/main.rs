@@ -493,6 +493,40 @@ async fn people_log_in_with_the_token() {
 
 #[tokio::test]
 #[ignore = "needs a browser: tests/browser/run"]
+async fn the_page_of_one_instance_shows_what_the_other_sent() {
+    let world = World::new([]).await;
+    let daemon = world.daemon().await;
+    let mut eyes = Eyes::open(&link(&daemon)).await;
+    let other = world.daemon().await;
+    eyes.see(&["sees", "2 instances run"]).await;
+    // Whose a message is depends on its id.
+    let of_other = "select a.message_id::text, a.instance::text from punctual.attempts a
+                     where a.outcome = 'accepted'
+                       and a.instance = (select id from punctual.instances order by started_at desc limit 1)";
+    let mut sent = 0;
+    let (id, instance): (String, String) = loop {
+        let near = world.insert("near", 1_000).await;
+        world.becomes(near, "sent").await;
+        sent += 1;
+        if let Some(row) = world.app.query_opt(of_other, &[]).await.unwrap() {
+            break (row.get(0), row.get(1));
+        }
+    };
+    let told = eyes.see(&["fed", "sent", &id]).await;
+    let where_ = format!("instance {}", &instance[..8]);
+    assert!(told.starts_with('+') && told.contains(&where_), "{told}");
+    let requests = if sent == 1 { "request" } else { "requests" };
+    let all = format!("{sent} {requests} in the last hour, on 2 instances");
+    eyes.see(&["sees", &all]).await;
+    eyes.see(&["sees", "sent per second, on 2 instances"]).await;
+    eyes.see(&["clean"]).await;
+    other.stop().await;
+    eyes.see(&["sees", "1 instance runs"]).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: tests/browser/run"]
 async fn ten_thousand_timers_and_a_thousand_events_a_second_leave_it_calm() {
     let world = World::new([]).await;
     let daemon = world.daemon().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use punctual::schedule::{LEAD_MAX, STAGGER};
 use rustix::process::Signal;
 
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Daemon, TOKEN, until};
 use crate::standin::Act;
 use crate::world::{World, asked};
 
@@ -97,6 +97,85 @@ async fn two_share_the_messages_and_claim_each_once() {
             "{id}: {by} for {owner:?}, after {late} us"
         );
     }
+}
+
+/// What the live page of this daemon is told at its beginning: which instance sent which message, if it was not its
+/// own, and the punctuality.
+async fn told(daemon: &Daemon) -> Option<(BTreeMap<String, Option<String>>, serde_json::Value)> {
+    let bearer = format!("authorization: Bearer {TOKEN}\r\n");
+    let path = "/debug/events?state=1";
+    // The last of the state.
+    let last = Some(r#""last_sent_at":"#);
+    let (_, body) = daemon.ask(path, &bearer, last).await?;
+    let of = |name: &str| {
+        let name = format!("event: {name}\ndata: ");
+        let all: Vec<_> = body
+            .split("\n\n")
+            .filter_map(|one| Some(one.split_once(&name)?.1.to_owned()))
+            .collect();
+        all
+    };
+    let sent = of("sent").into_iter().map(|data| {
+        let event: serde_json::Value = serde_json::from_str(&data).unwrap();
+        let word = |name: &str| event[name].as_str().map(str::to_owned);
+        (word("id").unwrap(), word("instance"))
+    });
+    let state = of("state").pop()?;
+    let (_, punctuality) = state.split_once(r#""punctuality":"#)?;
+    let punctuality = serde_json::Deserializer::from_str(punctuality)
+        .into_iter()
+        .next()?;
+    Some((sent.collect(), punctuality.ok()?))
+}
+
+#[tokio::test]
+async fn each_shows_what_the_other_sent() {
+    let world = World::new([]).await;
+    let (one, other) = (world.daemon().await, world.daemon().await);
+    far(&world, 12).await;
+    know_each_other(&one, &other, 12).await;
+    for n in 0..20 {
+        world.insert(&format!("of both {n}"), 1_000).await;
+    }
+    let sent = until("all are sent", async || {
+        let sql = "select message_id::text, instance::text from punctual.attempts where outcome = 'accepted'";
+        let rows = world.app.query(sql, &[]).await.unwrap();
+        let all: BTreeMap<String, String> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        (all.len() == 20).then_some(all)
+    })
+    .await;
+    // A stream without states has them too, for `punctual tail`.
+    let bearer = format!("authorization: Bearer {TOKEN}\r\n");
+    let elsewhere = Some(r#""instance":""#);
+    let tail = one.ask("/debug/events", &bearer, elsewhere).await;
+    assert!(tail.is_some(), "nothing of the other instance");
+    for daemon in [&one, &other] {
+        let (events, punctuality) = until("the page has all", async || {
+            told(daemon).await.filter(|(events, punctuality)| {
+                events.len() == 20 && punctuality["hour"]["count"] == 20
+            })
+        })
+        .await;
+        assert_eq!(punctuality["instances"], 2);
+        assert_eq!(punctuality["day"]["count"], 20);
+        let (_, seen) = daemon.answer("/api/instances").await;
+        let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
+        for (id, by) in &sent {
+            let is_own = seen["own"] == **by;
+            let expected = (!is_own).then(|| by.clone());
+            assert_eq!(events.get(id), Some(&expected), "{id}");
+        }
+    }
+    one.stop().await;
+    // The other one is alone, and stops publishing for nobody.
+    until("nothing is published for pages of others", async || {
+        let sql =
+            "select count(*) from punctual.instances where stopped_at is null and state ? 'feed'";
+        let with: i64 = world.app.query_one(sql, &[]).await.unwrap().get(0);
+        (with == 0).then_some(())
+    })
+    .await;
+    other.stop().await;
 }
 
 #[tokio::test]

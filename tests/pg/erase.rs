@@ -232,7 +232,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("instances.role", "a role of the database"),
     (
         "instances.state",
-        "what an instance publishes of its lanes and rules",
+        "what an instance publishes of its lanes, rules and latest outcomes, with ids and fixed words",
     ),
     ("foreign_writes.role", "a role of the database"),
     ("number_faults.fault", "one of four words"),

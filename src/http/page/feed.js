@@ -1,4 +1,4 @@
-// What just happened on the instance that serves the page.
+// What just happened: on the instance that serves the page at once, on the others as they publish it, every few seconds.
 
 import { $, make, messageLink, put } from "./shell.js";
 import { count, details, micros, timeWithMillis, tone } from "./words.js";
@@ -9,13 +9,25 @@ const RATE_MS = 10_000;
 let sent = [];
 let waiting = { events: [], more: {} };
 let paused = false;
+/** Those whose events are in the feed. */
+let instances = 1;
 
 function line(event, now) {
-  return make("li", { "data-tone": tone(event) },
+  const where = event.instance && `instance ${event.instance.slice(0, 8)}`;
+  const node = make("li", { "data-tone": tone(event) },
     make("time", { dateTime: event.at }, timeWithMillis(micros(event.at))),
     make("span", { className: "what" }, event.event === "receipt" ? "status update" : event.event),
     messageLink(event.id),
-    make("span", { className: "details" }, details(event, now)));
+    make("span", { className: "details" }, [details(event, now), where].filter(Boolean).join(" · ")));
+  node.at = micros(event.at);
+  return node;
+}
+
+/** Puts a line above those that are older. */
+function place(feed, node) {
+  let next = feed.firstElementChild;
+  while (next && next.at > node.at) next = next.nextElementSibling;
+  feed.insertBefore(node, next);
 }
 
 function rate(frame, now) {
@@ -26,11 +38,13 @@ function rate(frame, now) {
   if (n > 0) sent.push([at, n]);
   sent = sent.filter(([then]) => then > at - RATE_MS);
   const sum = sent.reduce((all, [, each]) => all + each, 0);
-  put("rate", sum ? `${(sum * 1000 / RATE_MS).toFixed(1)} sent per second, on this instance` : "on this instance");
+  const words = sum ? `${(sum * 1000 / RATE_MS).toFixed(1)} sent per second` : "none sent in the last 10 s";
+  put("rate", instances > 1 ? `${words}, on ${count(instances)} instances` : words);
 }
 
 /** Adds the events of a frame, in one change of the document. */
 export function drawFeed(frame, now) {
+  instances = frame.state?.punctuality.instances ?? instances;
   rate(frame, now);
   for (const [what, n] of Object.entries(frame.more)) waiting.more[what] = (waiting.more[what] || 0) + n;
   waiting.events.push(...frame.events);
@@ -42,16 +56,19 @@ export function drawFeed(frame, now) {
   const all = waiting.events.length + more.reduce((sum, [, n]) => sum + n, 0);
   if (paused) put("pause", all ? `Resume (${count(all)} new)` : "Resume feed");
   if (paused || document.hidden || all === 0) return;
-  const lines = waiting.events.map((event) => line(event, now)).reverse();
+  const lines = waiting.events.map((event) => line(event, now)).sort((one, other) => one.at - other.at);
   if (more.length > 0) {
     const words = more.map(([what, n]) => `${count(n)} ${what}`).join(", ");
-    lines.push(make("li", { className: "summed" }, `+ ${words} not shown`));
+    const summed = make("li", { className: "summed" }, `+ ${words} not shown`);
+    // Below those of this frame.
+    summed.at = lines[0]?.at ?? now;
+    lines.unshift(summed);
   }
   waiting = { events: [], more: {} };
   const feed = $("feed");
   const away = feed.scrollTop > 8;
   const before = away ? feed.scrollHeight : 0;
-  feed.prepend(...lines.slice(0, LINES_MAX));
+  for (const each of lines) place(feed, each);
   while (feed.childElementCount > LINES_MAX) feed.lastElementChild.remove();
   // A reader who has scrolled down stays where they are.
   if (away) feed.scrollTop += feed.scrollHeight - before;

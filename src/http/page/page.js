@@ -100,11 +100,12 @@ function needed(act, query) {
 
 function drawPunctuality() {
   const late = state.punctuality[period];
-  const key = `${period} ${late.count} ${late.sum_us}`;
+  const { instances } = state.punctuality;
+  const key = `${period} ${late.count} ${late.sum_us} ${instances}`;
   if ($("histogram").dataset.key === key) return;
   $("histogram").dataset.key = key;
   const since = period === "hour" ? "in the last hour" : "in the last 24 hours";
-  put("count", `${count(late.count)} ${late.count === 1 ? "request" : "requests"} ${since}, on this instance`);
+  put("count", `${count(late.count)} ${late.count === 1 ? "request" : "requests"} ${since}${instances > 1 ? `, on ${count(instances)} instances` : ""}`);
   const figure = (us) => (late.count ? span(us) : "–");
   put("share", late.count ? `${Math.floor(atMost(late, 100_000) * 1000) / 10} %` : "–");
   put("p50", figure(within(late, 0.5)));

@@ -150,6 +150,11 @@ impl EventKind {
             Self::Receipt => "receipt",
         }
     }
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 impl MessageEvent {

@@ -53,6 +53,7 @@ impl<P: Clone> Reactor<P> {
                 })
                 .collect(),
             rules: rules.clone(),
+            feed: None,
         }
     }
 }

@@ -182,6 +182,11 @@ impl Store {
         Ok(ranking)
     }
 
+    /// Whether other instances run, by the last heartbeat.
+    pub fn is_accompanied(&self) -> bool {
+        self.accompanied.load(Ordering::Relaxed)
+    }
+
     /// How many instances run, when that was last read, whose program is too old for the schema: they claim nothing.
     pub fn outdated_instances(&self) -> u64 {
         self.outdated.load(Ordering::Relaxed)

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use deadpool_postgres::{GenericClient, Transaction};
 use uuid::Uuid;
@@ -60,7 +59,7 @@ impl Store {
             let without_effect = record_settled(&tx, &settled, &self.routes, &mut done).await?;
             let opted_out: Vec<Pair> = settled.iter().filter_map(|r| opted_out(r)).collect();
             suppress_pairs(&tx, &opted_out, self.default_sender.as_deref()).await?;
-            if self.accompanied.load(Ordering::Relaxed) {
+            if self.is_accompanied() {
                 notify_others(&tx, &settled, &done).await?;
             }
             tx.commit().await.map_err(StoreError::at(STEP))?;
@@ -78,7 +77,7 @@ impl Store {
         let next = accepted.iter().filter(|record| record.has_next());
         let next = next.filter(|record| done.contains_key(&record.token));
         let next: Vec<MessageId> = next.map(|record| record.id).collect();
-        if next.is_empty() || !self.accompanied.load(Ordering::Relaxed) {
+        if next.is_empty() || !self.is_accompanied() {
             return;
         }
         let notified = async {

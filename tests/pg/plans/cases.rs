@@ -331,7 +331,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/instance_publish",
         1,
         30,
-        "plans.id('instance', 2), '{}'",
+        "plans.id('instance', 2), plans.state()",
     ),
     case("operator/forecast_instances", 1, 30, "20000, 10"),
     case(

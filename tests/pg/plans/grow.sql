@@ -67,7 +67,7 @@ select plans.id('template', i), 'a', 'key_' || i, 'hello' from generate_series(0
 insert into punctual.instances (id, version, heartbeat_at, started_at, stopped_at)
 select plans.id('instance', i), 'x', now() - interval '1 hour', now() - interval '1 day', now() - interval '1 hour'
   from generate_series(1, {others}) i;
-update punctual.instances set heartbeat_at = now(), stopped_at = null where id = plans.id('instance', 2);
+update punctual.instances set heartbeat_at = now(), stopped_at = null, state = plans.state() where id = plans.id('instance', 2);
 insert into punctual.opt_replies (id, command)
 select 'SM' || g, 'stop' from generate_series(1, {others}) g;
 insert into punctual.suppressions (our_number, their_number, reason)

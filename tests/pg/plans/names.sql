@@ -21,6 +21,14 @@ create function plans.texts(word text) returns text[] language sql immutable
   return array(select word || i from generate_series(1, 20) i);
 create function plans.numbers() returns text[] language sql immutable
   return array(select '+1' || (3000000000 + i) from generate_series(1, 20) i);
+-- What an instance publishes beside others: fifty outcomes, as large as they get.
+create function plans.state() returns jsonb language sql volatile as $$
+  select jsonb_build_object('feed', jsonb_build_object('latest', jsonb_agg(jsonb_build_object(
+           'at', clock_timestamp(), 'id', gen_random_uuid(), 'event', 'sent', 'due_at', clock_timestamp(),
+           'lateness_us', (random() * 1e6)::int, 'provider_us', (random() * 1e6)::int, 'attempt', n, 'part', '2 of 3',
+           'status', 'delivered', 'category', 'carrier_issue', 'code', (random() * 1e6)::int))))
+    from generate_series(1, 50) n
+$$;
 create function plans.same(word anyelement) returns anyarray language sql immutable as
   'select array_fill(word, array[20])';
 

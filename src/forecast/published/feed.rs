@@ -1,0 +1,69 @@
+//! What an instance publishes of what has just happened there, for the live pages of the others.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::message::{MessageId, Moment};
+
+/// What has just happened at one instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishedFeed {
+    /// How many outcomes and status updates there have been since it started, by kind.
+    pub counts: BTreeMap<String, u64>,
+    /// The latest of them, the oldest first.
+    pub latest: Vec<PublishedEvent>,
+    /// How late its requests of the last hour started.
+    pub hour: PublishedLateness,
+    /// The same of the last 24 hours.
+    pub day: PublishedLateness,
+}
+
+/// One outcome or status update, as far as pages show it. Another version may know kinds that this one does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PublishedEvent {
+    /// When, on the database's clock.
+    pub at: Moment,
+    /// Of which message.
+    pub id: MessageId,
+    /// What.
+    pub event: String,
+    /// When it is due again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Moment>,
+    /// How late the request started, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lateness_us: Option<u64>,
+    /// How long the provider took to respond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_us: Option<u64>,
+    /// Which attempt it was, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// Of a message of several parts: which of them, like `2 of 3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// The status that a callback reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The kind of refusal by the provider, or of the rule that prevented or deferred it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The provider's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+}
+
+/// How late the requests of a period started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishedLateness {
+    /// The sum, in microseconds.
+    pub sum_us: u64,
+    /// The greatest.
+    pub max_us: u64,
+    /// How many requests are in each bucket of the histogram.
+    pub counts: Vec<u64>,
+}
