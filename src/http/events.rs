@@ -5,18 +5,16 @@
 //! a second; of a burst that is too long the oldest are only counted, in an event `more`. With `?state=1` an event
 //! `state` has the current state once a second, for the live page.
 
-use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use axum::response::sse::{Event, KeepAlive};
+use axum::response::{IntoResponse, Response, Sse};
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 
 use super::openapi::Guarded;
@@ -32,14 +30,11 @@ const BURST: Duration = Duration::from_millis(100);
 /// Between two events `state`.
 const STATE: Duration = Duration::from_secs(1);
 
-/// Between two comments while there are no events: proxies close connections without traffic for a minute.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
 /// Between two looks at what other instances have published, for viewers who get no state; the state brings it too.
 const OTHERS: Duration = Duration::from_secs(2);
 
 /// How soon a client reconnects.
-const RETRY_MS: u32 = 1_000;
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Timers in an event `state`: one screen.
 pub(super) const TIMERS: usize = 16;
@@ -151,22 +146,28 @@ pub(super) async fn events(
         let full = text(StatusCode::SERVICE_UNAVAILABLE, &sentence);
         return (again, full).into_response();
     };
-    let stream = Stream::new(state, wish.state == 1, place);
-    let body = stream::unfold(stream, |mut stream| async move {
-        let chunk = stream.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(chunk), stream))
+    let limits = state.limits;
+    let viewer = Viewer::new(state, wish.state == 1, place);
+    // A viewer's next events are made when those before have been read.
+    let events = stream::unfold(viewer, |mut viewer| async move {
+        let next = viewer.next().await?;
+        Some((stream::iter(next), viewer))
     });
+    let quiet = KeepAlive::new();
+    let quiet = quiet.interval(limits.comment_every).text("still here");
     let head = [
-        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Otherwise nginx would buffer the events.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (head, Body::from_stream(body)).into_response()
+    (head, Sse::new(events.flatten()).keep_alive(quiet)).into_response()
 }
 
-struct Stream {
+/// Events of the stream, or why one cannot be written.
+type Events = Vec<Result<Event, axum::Error>>;
+
+struct Viewer {
     state: HttpState,
     following: Following,
     states: Option<Interval>,
@@ -176,7 +177,7 @@ struct Stream {
     _place: OwnedSemaphorePermit,
 }
 
-impl Stream {
+impl Viewer {
     fn new(state: HttpState, with_state: bool, place: OwnedSemaphorePermit) -> Self {
         Self {
             following: state.metrics.feed().follow(),
@@ -189,42 +190,44 @@ impl Stream {
         }
     }
 
-    /// The next bytes; `None` at a shutdown, so that open pages do not delay it.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next events; `None` at a shutdown, so that open pages do not delay it.
+    async fn next(&mut self) -> Option<Events> {
         if std::mem::take(&mut self.first) {
             // Starts with recent events, so that a reconnect loses few.
-            let mut chunk = format!("retry: {RETRY_MS}\n\n");
-            write_events(&mut chunk, self.state.metrics.feed().recent());
-            return Some(chunk.into());
+            let recent = self.state.metrics.feed().recent();
+            let retry = Event::default().retry(RETRY);
+            return Some(
+                [Ok(retry)]
+                    .into_iter()
+                    .chain(recent.iter().map(of))
+                    .collect(),
+            );
         }
         let stop = self.state.stop.clone();
-        let chunk = tokio::select! {
+        tokio::select! {
             biased;
-            () = stop.cancelled() => return None,
-            chunk = self.next_chunk() => chunk?,
-        };
-        Some(chunk.into())
+            () = stop.cancelled() => None,
+            events = self.later() => events,
+        }
     }
 
-    async fn next_chunk(&mut self) -> Option<String> {
-        let mut quiet = std::pin::pin!(sleep(HEARTBEAT));
+    async fn later(&mut self) -> Option<Events> {
         loop {
             tokio::select! {
-                () = tick(&mut self.states) => return Some(self.state_event().await),
+                () = tick(&mut self.states) => return Some(vec![self.state_event().await]),
                 () = tick(&mut self.others) => self.state.hear_others().await,
                 frame = self.following.something() => {
                     let mut frame = frame?;
                     // Includes the events until then.
                     self.bursts.tick().await;
                     self.following.fill(&mut frame);
-                    return Some(burst(frame));
+                    return Some(burst(&frame));
                 }
-                () = &mut quiet => return Some(": still here\n\n".to_owned()),
             }
         }
     }
 
-    async fn state_event(&self) -> String {
+    async fn state_event(&self) -> Result<Event, axum::Error> {
         let question = |reply| Question::Overview {
             timers: TIMERS,
             reply,
@@ -236,7 +239,7 @@ impl Stream {
                 event("state", &self.state.now(&overview, around.as_deref()))
             }
             // The daemon is stopping, or hangs. The page shows since when there was no state.
-            Err(_) => ": no reply\n\n".to_owned(),
+            Err(_) => Ok(Event::default().comment("no reply")),
         }
     }
 }
@@ -258,24 +261,17 @@ async fn tick(interval: &mut Option<Interval>) {
     }
 }
 
-fn event(name: &str, data: &impl Serialize) -> String {
-    // What is written are numbers, words and ids, in maps with keys that are strings.
-    let data = serde_json::to_string(data).unwrap_or_default();
-    format!("event: {name}\ndata: {data}\n\n")
+fn event(name: &str, data: &impl Serialize) -> Result<Event, axum::Error> {
+    Event::default().event(name).json_data(data)
 }
 
-fn write_events(chunk: &mut String, events: impl IntoIterator<Item = Happened>) {
-    for one in events {
-        // Writing to a String cannot fail.
-        let _ = chunk.write_str(&event(one.kind().as_str(), &one));
-    }
+fn of(one: &Happened) -> Result<Event, axum::Error> {
+    event(one.kind().as_str(), one)
 }
 
-fn burst(mut frame: Frame) -> String {
-    let mut chunk = String::new();
-    if frame.is_partial() {
-        chunk += &event("more", &frame);
-    }
-    write_events(&mut chunk, std::mem::take::<VecDeque<_>>(&mut frame.events));
-    chunk
+fn burst(frame: &Frame) -> Events {
+    let more = frame.is_partial().then(|| event("more", frame));
+    more.into_iter()
+        .chain(frame.events.iter().map(of))
+        .collect()
 }

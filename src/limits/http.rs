@@ -34,6 +34,9 @@ pub struct HttpLimits {
     /// Streams of events at once: open pages. Fewer than connections, so that health checks and callbacks always have
     /// room.
     pub streams: usize,
+    /// Between two comments on a stream while there are no events: proxies close connections without traffic for a
+    /// minute.
+    pub comment_every: Duration,
     /// How many wrong tokens of one peer get the usual response at once …
     pub wrong_tokens: u32,
     /// … and how often one more does.
@@ -60,6 +63,7 @@ impl Default for HttpLimits {
             connections: 256,
             reserved: 64,
             streams: 32,
+            comment_every: Duration::from_secs(15),
             wrong_tokens: 10,
             wrong_token_every: Duration::from_secs(10),
             wrong_token_lines: 5,
