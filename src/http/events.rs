@@ -7,16 +7,17 @@
 
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures_util::{StreamExt as _, stream};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 
+use super::api::{Pairs, Parameters, Refusal, flag};
 use super::openapi::Guarded;
 use super::status::Status;
 use super::{HttpState, Question, text};
@@ -38,15 +39,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Timers in an event `state`: one screen.
 pub(super) const TIMERS: usize = 16;
-
-/// The query parameters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EventsQuery {
-    /// `1`: with events `state`.
-    #[serde(default)]
-    state: u8,
-}
 
 /// The content of an event `state`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -128,14 +120,11 @@ impl Punctuality {
         (status = 503, description = "Too many streams are open.", body = String, headers(("retry-after"))),
     )
 )]
-pub(super) async fn events(
-    State(state): State<HttpState>,
-    wish: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
-) -> Response {
-    let Ok(Query(wish)) = wish else {
+pub(super) async fn events(State(state): State<HttpState>, pairs: Pairs) -> Response {
+    let Ok(with_state) = with_state(pairs) else {
         return text(
             StatusCode::BAD_REQUEST,
-            "unknown query parameter; the only one is state=1, for events with the state once a second",
+            "unknown parameter, or another value of it; known are state",
         );
     };
     let Ok(place) = std::sync::Arc::clone(&state.streams).try_acquire_owned() else {
@@ -147,7 +136,7 @@ pub(super) async fn events(
         return (again, full).into_response();
     };
     let limits = state.limits;
-    let viewer = Viewer::new(state, wish.state == 1, place);
+    let viewer = Viewer::new(state, with_state, place);
     // A viewer's next events are made when those before have been read.
     let events = stream::unfold(viewer, |mut viewer| async move {
         let next = viewer.next().await?;
@@ -162,6 +151,12 @@ pub(super) async fn events(
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (head, Sse::new(events.flatten()).keep_alive(quiet)).into_response()
+}
+
+/// Whether the stream has events `state`.
+fn with_state(pairs: Pairs) -> Result<bool, Refusal> {
+    let [state] = Parameters::read(pairs, ["state"], false)?.own;
+    flag("state", state.as_deref())
 }
 
 /// Events of the stream, or why one cannot be written.

@@ -1,15 +1,14 @@
 //! `GET /api/instances`: the instances that run beside the database.
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
+use super::HttpState;
+use super::api::{Pairs, Refusal, json, no_parameters, work};
 use super::jobs::Kind;
-use super::openapi::{Guarded, NoAnswer};
-use super::{HttpState, text};
+use super::openapi::{Guarded, NoDatabase, NotRead};
 use crate::limits::daemon::HeartbeatLimits;
-use crate::store::InstancesSeen;
+use crate::store::{InstancesSeen, Store};
 
 /// The instances that run beside the database
 #[utoipa::path(
@@ -19,26 +18,20 @@ use crate::store::InstancesSeen;
     security(("bearer" = []), ("session" = [])),
     responses(
         (status = 200, description = "Those that run, and those that fell silent within the last hour.", body = InstancesSeen),
-        (status = 404, description = "The daemon has no database to read.", body = String),
+        NotRead,
+        NoDatabase,
         Guarded,
-        NoAnswer,
     )
 )]
-pub(super) async fn instances(State(state): State<HttpState>) -> Response {
-    let Some((store, _)) = state.stories.clone() else {
-        return text(StatusCode::NOT_FOUND, "this daemon has no database");
-    };
+pub(super) async fn instances(
+    State(state): State<HttpState>,
+    pairs: Pairs,
+) -> Result<Response, Refusal> {
+    no_parameters(pairs)?;
     let (patience, silence) = (state.limits.history, HeartbeatLimits::default().silence);
-    let read = async move { store.within(patience, store.instances(silence)).await };
-    match state.jobs.run(Kind::Single, state.limits.work, read).await {
-        Ok(Ok(instances)) => {
-            ([(header::CACHE_CONTROL, "no-store")], Json(instances)).into_response()
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the instances could not be read");
-            let sentence = "the database is not available now";
-            text(StatusCode::SERVICE_UNAVAILABLE, sentence)
-        }
-        Err(no_result) => no_result.into_response(),
-    }
+    let read =
+        move |store: Store| async move { store.within(patience, store.instances(silence)).await };
+    let instances = work(&state, Kind::Single, read).await?;
+    let failed = |error| Refusal::Store("reading the instances", error);
+    Ok(json(instances.map_err(failed)?))
 }

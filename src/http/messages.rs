@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::api::{self, Body, Refusal};
+use super::api::{self, Body, Pairs, Refusal};
 use super::jobs::Kind;
 use super::openapi::{Guarded, NoAnswer};
 use super::{HttpState, Question, text};
@@ -23,13 +23,20 @@ use crate::store::story::{Story, StoryHold};
     params(("id" = Uuid, Path)),
     responses(
         (status = 200, description = "Its row, attempts, receipts, and what happens next.", body = Story),
-        (status = 400, description = "Not a UUID.", body = String),
+        (status = 400, description = "Not a UUID, or a query parameter, of which there are none.", body = String),
         (status = 404, description = "No message with this id.", body = String),
         Guarded,
         NoAnswer,
     )
 )]
-pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<String>) -> Response {
+pub(super) async fn message(
+    State(state): State<HttpState>,
+    Path(id): Path<String>,
+    pairs: Pairs,
+) -> Response {
+    if api::no_parameters(pairs).is_err() {
+        return text(StatusCode::BAD_REQUEST, api::NO_PARAMETERS);
+    }
     let Ok(id) = id.parse().map(MessageId) else {
         let sentence = "a message's id is a UUID";
         return text(StatusCode::BAD_REQUEST, sentence);
@@ -46,7 +53,7 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
     params(("id" = String, Path, description = "The name.")),
     responses(
         (status = 200, description = "Its row, attempts, receipts, and what happens next.", body = Story),
-        (status = 400, description = "Not a name of a message.", body = Body<'static>),
+        (status = 400, description = "Not a name of a message, or a query parameter, of which there are none.", body = Body<'static>),
         (status = 404, description = "No message matches, or the daemon has no database.", content((Body<'static> = "application/json"), (String = "text/plain"))),
         (status = 409, description = "Several messages match; some of them.", body = Body<'static>),
         Guarded,
@@ -56,7 +63,9 @@ pub(super) async fn message(State(state): State<HttpState>, Path(id): Path<Strin
 pub(super) async fn named(
     State(state): State<HttpState>,
     Path(name): Path<String>,
+    pairs: Pairs,
 ) -> Result<Response, Refusal> {
+    api::no_parameters(pairs)?;
     let id = api::named(&state, &name).await?;
     Ok(history(&state, id).await)
 }

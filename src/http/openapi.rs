@@ -4,6 +4,7 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi as _};
@@ -57,13 +58,47 @@ pub(super) fn of(routes: OpenApi) -> Document {
     document.merge(routes);
     document.merge(provider::callback_routes());
     // Maps with keys that are strings.
-    Document(serde_json::to_vec(&document).unwrap_or_default().into())
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    require_nullable(&mut document);
+    Document(document.to_string().into())
+}
+
+/// What may be null is always there: fields that are left out are never null (`nullable = false`).
+fn require_nullable(part: &mut Value) {
+    let is_null = |kind: &Value| kind == "null";
+    let nullable = |of: &Value| {
+        let kinds = of["type"].as_array().into_iter().flatten();
+        let choices = of["oneOf"].as_array().into_iter().flatten();
+        kinds.chain(choices.map(|one| &one["type"])).any(is_null)
+    };
+    match part {
+        Value::Object(fields) => {
+            let properties = fields.get("properties").and_then(Value::as_object);
+            let of = properties.into_iter().flatten();
+            let always: Vec<_> = of
+                .filter(|(_, of)| nullable(of))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if !always.is_empty()
+                && let Some(required) = fields
+                    .entry("required")
+                    .or_insert_with(|| json!([]))
+                    .as_array_mut()
+            {
+                required.extend(always.into_iter().map(Value::String));
+            }
+            fields.values_mut().for_each(require_nullable);
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(require_nullable),
+        _ => {}
+    }
 }
 
 /// This document
 #[utoipa::path(
     get,
     path = "/openapi.json",
+    operation_id = "openapi",
     security(("bearer" = []), ("session" = [])),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object), Guarded, Busy)
 )]
@@ -131,6 +166,12 @@ pub(super) struct NoAnswer(String);
 #[expect(dead_code, reason = "it is made in `login`")]
 pub(super) struct Foreign(String);
 
+/// The daemon has no database.
+#[derive(IntoResponses)]
+#[response(status = 404)]
+#[expect(dead_code, reason = "it is made from `Refusal`")]
+pub(super) struct NoDatabase(api::Body<'static>);
+
 /// Answers of routes that read messages.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "they are made from `Refusal`")]
@@ -138,15 +179,12 @@ pub(super) enum NotRead {
     /// The parameters cannot be used.
     #[response(status = 400)]
     Query(api::Body<'static>),
-    /// No message matches, or the daemon has no database.
-    #[response(status = 404)]
-    Missing(api::Body<'static>),
     /// The database is not available, or too busy. The request may be repeated.
     #[response(status = 503, headers(("retry-after")))]
     Unavailable(api::Body<'static>),
 }
 
-/// Answers of acts.
+/// Answers of every act.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "they are made from `Refusal`")]
 pub(super) enum NotDone {
@@ -159,14 +197,44 @@ pub(super) enum NotDone {
     /// The token is to read only; or the request has a cookie, and is not from the page.
     #[response(status = 403)]
     ReadOnly(api::Body<'static>),
-    /// No message matches, or the daemon has no database.
-    #[response(status = 404)]
-    Missing(api::Body<'static>),
-    /// It cannot be done now: why, in a sentence. With `candidates`, several messages match; with `messages`, that many
-    /// are meant now, and another number was confirmed.
-    #[response(status = 409)]
-    CannotBeDone(api::Body<'static>),
     /// The database is not available, or busy with other acts. With `retry-after` nothing was changed.
     #[response(status = 503)]
     Unavailable(api::Body<'static>),
+}
+
+/// Answers of acts on one message.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "they are made from `Refusal`")]
+pub(super) enum NotOne {
+    /// No message matches, or the daemon has no database.
+    #[response(status = 404)]
+    Missing(api::Body<'static>),
+    /// It cannot be done now: why, in a sentence. With `candidates`, several messages match.
+    #[response(status = 409)]
+    CannotBeDone(api::Body<'static>),
+}
+
+/// Answers of acts on the messages of a filter.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "they are made from `Refusal`")]
+pub(super) enum NotAll {
+    /// The daemon has no database.
+    #[response(status = 404)]
+    NoDatabase(api::Body<'static>),
+    /// `messages` are meant now, and another number was confirmed: nothing was changed.
+    #[response(status = 409)]
+    Count(api::Body<'static>),
+}
+
+/// Answers of a resume.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "they are made from `Refusal`")]
+pub(super) enum NotResumed {
+    /// The daemon has no database.
+    #[response(status = 404)]
+    NoDatabase(api::Body<'static>),
+    /// It is not paused. With `messages`: that many have expired meanwhile and would be cancelled, and fewer were
+    /// confirmed.
+    #[response(status = 409)]
+    CannotBeDone(api::Body<'static>),
 }

@@ -34,7 +34,7 @@ enum QueryError {
     Id,
     #[error("{0} is given twice")]
     Twice(&'static str),
-    #[error("unknown parameter: limit, before and id are known")]
+    #[error("unknown parameter; known are limit, before, id")]
     Unknown,
     #[error("the query cannot be parsed: write it like limit=10&before=2026-01-01T09:00:00Z")]
     Unreadable(#[from] QueryRejection),

@@ -211,7 +211,7 @@ pub struct TimerReport {
         skip_serializing_if = "Option::is_none",
         serialize_with = "crate::message::parts::as_text"
     )]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, nullable = false)]
     pub part: Option<Part>,
     /// The version of the row, which counts the user's edits.
     pub version: i64,

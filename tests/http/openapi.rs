@@ -1,6 +1,7 @@
 //! The document at `/openapi.json` is made from the routes; it is valid, and says what they answer.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use punctual::limits::HttpLimits;
 use punctual::message::{Category, MessageId};
@@ -378,59 +379,224 @@ async fn the_document_has_every_route() {
     for path in callbacks {
         assert!(document["paths"][&path]["post"].is_object(), "{path}");
     }
-    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http");
-    let mut directories = vec![std::path::PathBuf::from(sources)];
+    for path in sources("src/http") {
+        if path.ends_with("callbacks.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            !source.contains(".route("),
+            "{} has a bare route",
+            path.display()
+        );
+    }
+}
+
+/// The sources below this directory.
+fn sources(below: &str) -> Vec<PathBuf> {
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(below)];
+    let mut sources = Vec::new();
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 directories.push(path);
-            } else if path.extension().is_some_and(|of| of == "rs")
-                && !path.ends_with("callbacks.rs")
-            {
-                let source = std::fs::read_to_string(&path).unwrap();
-                assert!(
-                    !source.contains(".route("),
-                    "{} has a bare route",
-                    path.display()
-                );
+            } else if path.extension().is_some_and(|of| of == "rs") {
+                sources.push(path);
             }
         }
     }
+    sources
 }
 
-/// An unknown parameter is answered with those that are known: they are those of the document.
+/// Paths that take any query: pages, whose scripts read it, files and checks of programs that add their own, callbacks.
+const ANY_QUERY: [&str; 9] = [
+    "/",
+    "/messages/{id}",
+    "/assets/{name}",
+    "/login",
+    "/logout",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+];
+
+/// Every operation of the document: path, method and what is said of it.
+fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let mut all = Vec::new();
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object().unwrap() {
+            all.push((path.as_str(), method.as_str(), operation));
+        }
+    }
+    all
+}
+
+/// The query parameters of an operation, by their names.
+fn parameters(operation: &Value) -> Vec<(&str, &Value)> {
+    let all = operation["parameters"].as_array().into_iter().flatten();
+    let of_query = all.filter(|of| of["in"] == "query");
+    of_query
+        .map(|of| (of["name"].as_str().unwrap(), of))
+        .collect()
+}
+
+/// A request with this query, by the operator.
+async fn asked(server: &Server, path: &str, method: &str, query: &str) -> Response {
+    let path = path.replace("{id}", "00000000-0000-0000-0000-000000000001");
+    let line = format!("{} {path}?{query}", method.to_uppercase());
+    let token = "Authorization: Bearer s3cret-of-the-operator";
+    let headers = ["Host: localhost", "Content-Length: 0", token];
+    server.send_bare(&line, &headers).await
+}
+
+/// An unknown parameter is refused with those that are known: they are those of the document.
 #[tokio::test]
 async fn the_document_has_every_parameter() {
     let document = document().await;
     let server = Server::ready().await;
+    let mut checked = 0;
+    for (path, method, operation) in operations(&document) {
+        if ANY_QUERY.contains(&path) || path.starts_with("/webhooks/") {
+            continue;
+        }
+        let what = format!("{method} {path}");
+        let answer = asked(&server, path, method, "unknown=1").await;
+        assert_eq!(answer.status, 400, "{what}: {answer:?}");
+        check(&document, path, method, &answer);
+        let error = match serde_json::from_str::<Value>(&answer.body) {
+            Ok(answer) => answer["error"].as_str().unwrap().to_owned(),
+            Err(_) => answer.body.clone(),
+        };
+        assert!(error.contains("unknown parameter"), "{what}: {error}");
+        let known = error
+            .split_once("known are ")
+            .map_or("", |(_, known)| known);
+        let known: BTreeSet<&str> = known
+            .split([',', ' ', '\n'])
+            .filter(|name| !name.is_empty())
+            .collect();
+        let documented: BTreeSet<&str> = parameters(operation)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(documented, known, "{what}");
+        checked += 1;
+    }
+    assert!(checked > 17, "{checked}");
+}
+
+/// A parameter that is one of a list takes all of these, and nothing else.
+#[tokio::test]
+async fn the_document_lists_what_a_parameter_may_be() {
+    let document = document().await;
+    let server = Server::ready().await;
+    let mut checked = BTreeSet::new();
+    for (path, method, operation) in operations(&document) {
+        for (name, of) in parameters(operation) {
+            let Some(choices) = of["schema"]["enum"].as_array() else {
+                continue;
+            };
+            let filter = match path {
+                "/api/messages/resolve" => "status=unconfirmed&",
+                _ => "",
+            };
+            let choices = choices.iter().map(|one| one.as_str().unwrap());
+            for (value, is_known) in choices.map(|one| (one, true)).chain([("other", false)]) {
+                let answer = asked(&server, path, method, &format!("{filter}{name}={value}")).await;
+                assert_eq!(
+                    answer.status == 400,
+                    !is_known,
+                    "{path} {name}={value}: {answer:?}"
+                );
+            }
+            checked.insert((path, name));
+        }
+    }
+    let expected = [
+        ("/api/messages/resolve", "decision"),
+        ("/api/messages/{id}/resolve", "decision"),
+        ("/api/stats", "by"),
+    ];
+    assert_eq!(checked, BTreeSet::from(expected));
+}
+
+/// What may be null is always there, and what may be left out is never null.
+#[tokio::test]
+async fn the_document_requires_what_may_be_null() {
+    let document = document().await;
+    let mut fields = 0;
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let parts = schema["allOf"].as_array().into_iter().flatten();
+        for part in parts.chain([schema]) {
+            let required: Vec<&str> = part["required"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|name| name.as_str().unwrap())
+                .collect();
+            for (field, of) in part["properties"].as_object().into_iter().flatten() {
+                let may_be_null = of.to_string().contains(r#""null""#);
+                assert!(
+                    !may_be_null || required.contains(&field.as_str()),
+                    "{name} {field}: {of}"
+                );
+                fields += usize::from(may_be_null);
+            }
+        }
+    }
+    assert!(fields > 70, "{fields}");
+    // And in the sources, where a field is left out if there is none.
+    let mut left_out = 0;
+    for path in sources("src") {
+        let source = std::fs::read_to_string(&path).unwrap();
+        if !source.contains("ToSchema") {
+            continue;
+        }
+        for (n, _) in source.match_indices(r#"skip_serializing_if = "Option::is_none""#) {
+            let line = source[..n]
+                .rfind('\n')
+                .map_or("", |start| &source[start..n]);
+            if line.contains("flatten") {
+                continue;
+            }
+            let (until, _) = source[n..].split_once(": Option<").unwrap();
+            assert!(
+                until.contains("nullable = false"),
+                "{}: {until}",
+                path.display()
+            );
+            left_out += 1;
+        }
+    }
+    assert!(left_out > 20, "{left_out}");
+}
+
+/// Answers that a route never gives are not in its description.
+#[tokio::test]
+async fn the_document_has_no_answer_that_does_not_exist() {
+    let document = document().await;
+    let responses = |path: &str, method: &str| document["paths"][path][method]["responses"].clone();
+    assert!(responses("/api/pause", "post")["409"].is_null());
+    assert!(responses("/api/resume", "post")["409"].is_object());
     for (path, method) in [
         ("/api/messages", "get"),
         ("/api/stats", "get"),
+        ("/api/pauses", "get"),
+        ("/api/instances", "get"),
         ("/api/pause", "post"),
-        ("/api/resume", "post"),
+        ("/api/messages/cancel", "post"),
     ] {
-        let line = format!("{} {path}?unknown=1", method.to_uppercase());
-        let token = "Authorization: Bearer s3cret-of-the-operator";
-        let headers = ["Host: localhost", "Content-Length: 0", token];
-        let answer = server.send_bare(&line, &headers).await;
-        assert_eq!(answer.status, 400, "{answer:?}");
-        let answer: Value = serde_json::from_str(&answer.body).unwrap();
-        let error = answer["error"].as_str().unwrap();
-        let (_, known) = error
-            .split_once("known are ")
-            .unwrap_or_else(|| panic!("{error}"));
-        let known: BTreeSet<&str> = known
-            .split([',', ' '])
-            .filter(|name| !name.is_empty())
-            .collect();
-        let parameters = document["paths"][path][method]["parameters"]
-            .as_array()
-            .unwrap();
-        let documented: BTreeSet<&str> = parameters
-            .iter()
-            .map(|of| of["name"].as_str().unwrap())
-            .collect();
-        assert_eq!(documented, known, "{path}");
+        let responses = responses(path, method);
+        assert_eq!(
+            responses["404"]["description"], "The daemon has no database.",
+            "{path}"
+        );
     }
+    assert_eq!(
+        document["paths"]["/openapi.json"]["get"]["operationId"],
+        "openapi"
+    );
 }

@@ -34,6 +34,27 @@ enum Verb {
     Resolve,
 }
 
+impl Verb {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Reschedule => "reschedule",
+            Self::Retry => "retry",
+            Self::Resolve => "resolve",
+        }
+    }
+
+    /// The parameters that say what is to be done.
+    const fn takes(self) -> &'static [&'static str] {
+        match self {
+            Self::Cancel => &[],
+            Self::Reschedule => &["at", "later", "earlier", "past_ok"],
+            Self::Retry => &["at"],
+            Self::Resolve => &["decision", "sid"],
+        }
+    }
+}
+
 /// An act as it is requested. Times are compared with the database's.
 struct Requested {
     act: Act,
@@ -68,9 +89,11 @@ pub(super) struct Many<'a> {
     skipped: u64,
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     by: Option<&'a str>,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     detail: Option<String>,
 }
 
@@ -81,7 +104,8 @@ async fn on_one(
     verb: Verb,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let Parameters { own, .. } = Parameters::read(pairs, OWN, false)?;
+    let known = [verb.takes(), &["by"]].concat();
+    let Parameters { own, .. } = Parameters::read_some(pairs, OWN, &known, false)?;
     let requested = requested(verb, &own)?;
     let [.., by, confirm] = own;
     if confirm.is_some() {
@@ -117,7 +141,10 @@ async fn on_all(
     verb: Verb,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    let Parameters { own, filter } = Parameters::read(pairs, OWN, true)?;
+    // A sid is that of one message.
+    let takes = verb.takes().iter().copied().filter(|name| *name != "sid");
+    let known: Vec<_> = takes.chain(["confirm", "by"]).collect();
+    let Parameters { own, filter } = Parameters::read_some(pairs, OWN, &known, true)?;
     let requested = requested(verb, &own)?;
     if filter == Filter::default() {
         return Err(query(
@@ -204,12 +231,7 @@ impl Requested {
 /// Reads the parameters of an act. One of another act is refused, because it would have no effect.
 fn requested(verb: Verb, own: &Own) -> Result<Requested, Refusal> {
     let [at, later, earlier, past_ok, decision, sid, ..] = own;
-    let (takes, of): (&[&str], _) = match verb {
-        Verb::Cancel => (&[], "cancel"),
-        Verb::Reschedule => (&["at", "later", "earlier", "past_ok"], "reschedule"),
-        Verb::Retry => (&["at"], "retry"),
-        Verb::Resolve => (&["decision", "sid"], "resolve"),
-    };
+    let (takes, of) = (verb.takes(), verb.as_str());
     let given = OWN
         .iter()
         .zip(own)

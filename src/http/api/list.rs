@@ -10,7 +10,7 @@ use super::{Pairs, Parameters, Refusal, flag, json, query, work};
 use crate::clock;
 use crate::http::HttpState;
 use crate::http::jobs::Kind;
-use crate::http::openapi::{FilterParameters, Guarded, NotRead};
+use crate::http::openapi::{FilterParameters, Guarded, NoDatabase, NotRead};
 use crate::message::filter::{PAGE_MAX, PageStart};
 use crate::message::{FilterError, Moment};
 use crate::store::Store;
@@ -37,6 +37,7 @@ const SPAN: Duration = Duration::from_secs(24 * 3600);
     responses(
         (status = 200, description = "A page.", body = Page),
         NotRead,
+        NoDatabase,
         Guarded,
     )
 )]
@@ -81,11 +82,12 @@ pub(in crate::http) async fn list(
     security(("bearer" = []), ("session" = [])),
     params(
         FilterParameters,
-        ("by" = Option<String>, Query, description = "What they are counted by: `10s`, `minute`, `15min`, `hour`, `day`, `reason` or `status`, the default."),
+        ("by" = inline(Option<By>), Query, description = "What they are counted by; by default their status."),
     ),
     responses(
         (status = 200, description = "The counts.", body = Stats),
         NotRead,
+        NoDatabase,
         Guarded,
     )
 )]

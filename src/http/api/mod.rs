@@ -22,7 +22,7 @@ use crate::store::operator::{Listed, OperatorError};
 use crate::store::{Store, StoreError};
 
 /// The parameters of a query, in order.
-type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
+pub(super) type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// Why a request is not answered.
 #[derive(Debug)]
@@ -64,9 +64,11 @@ pub(super) struct Body<'a> {
     error: &'a str,
     /// How many messages are meant now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     messages: Option<u64>,
     /// Of several messages that match, some.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     candidates: Option<&'a [Listed]>,
 }
 
@@ -159,12 +161,12 @@ fn respond(status: StatusCode, body: impl Serialize) -> Response {
 }
 
 /// A result as JSON.
-fn json(body: impl Serialize) -> Response {
+pub(super) fn json(body: impl Serialize) -> Response {
     respond(StatusCode::OK, body)
 }
 
 /// Has something done with the database.
-async fn work<T, F>(
+pub(super) async fn work<T, F>(
     state: &HttpState,
     kind: Kind,
     work: impl FnOnce(Store) -> F,
@@ -186,29 +188,43 @@ where
 }
 
 /// A query, taken apart: its own parameters by their names, and the rest, which is a filter.
-struct Parameters<const N: usize> {
-    own: [Option<String>; N],
+pub(super) struct Parameters<const N: usize> {
+    pub(super) own: [Option<String>; N],
     filter: Filter,
 }
 
 impl<const N: usize> Parameters<N> {
     /// Reads a query with these parameters of its own, and a filter if it may have one.
-    fn read(pairs: Pairs, names: [&'static str; N], filters: bool) -> Result<Self, Refusal> {
+    pub(super) fn read(
+        pairs: Pairs,
+        names: [&'static str; N],
+        filters: bool,
+    ) -> Result<Self, Refusal> {
+        Self::read_some(pairs, names, &names, filters)
+    }
+
+    /// The same where only some of its parameters go with this request: `known`.
+    fn read_some(
+        pairs: Pairs,
+        names: [&'static str; N],
+        known: &[&str],
+        filters: bool,
+    ) -> Result<Self, Refusal> {
         let Query(pairs) = pairs.map_err(|_| query("the query cannot be parsed"))?;
         let mut own = [const { None }; N];
         let mut filter = Filter::default();
         for (name, value) in &pairs {
             match names.iter().zip(&mut own).find(|(known, _)| *known == name) {
                 Some((_, _)) if value.trim().is_empty() => {}
-                Some((known, slot)) => {
+                Some((name, slot)) => {
                     if slot.replace(value.trim().to_owned()).is_some() {
-                        return Err(FilterError::Twice(known).into());
+                        return Err(FilterError::Twice(name).into());
                     }
                 }
-                None if !filters => return Err(FilterError::Unknown(names.join(", ")).into()),
+                None if !filters => return Err(unknown(known)),
                 None => filter.set(name, value).map_err(|error| match error {
-                    FilterError::Unknown(known) => {
-                        FilterError::Unknown([known, names.join(", ")].join(", "))
+                    FilterError::Unknown(of_filter) => {
+                        FilterError::Unknown([of_filter, known.join(", ")].join(", "))
                     }
                     other => other,
                 })?,
@@ -216,6 +232,22 @@ impl<const N: usize> Parameters<N> {
         }
         Ok(Self { own, filter })
     }
+}
+
+/// Of a route without parameters.
+pub(super) const NO_PARAMETERS: &str = "unknown parameter: there are none here";
+
+/// A parameter that is not one of these.
+fn unknown(known: &[&str]) -> Refusal {
+    if known.is_empty() {
+        return query(NO_PARAMETERS);
+    }
+    FilterError::Unknown(known.join(", ")).into()
+}
+
+/// The query of a route that has no parameters.
+pub(super) fn no_parameters(pairs: Pairs) -> Result<(), Refusal> {
+    Parameters::read(pairs, [], false).map(drop)
 }
 
 fn query(why: impl Display) -> Refusal {
@@ -249,7 +281,7 @@ pub(super) async fn named(state: &HttpState, text: &str) -> Result<MessageId, Re
 }
 
 /// A parameter that is on or off; without it off.
-fn flag(name: &str, text: Option<&str>) -> Result<bool, Refusal> {
+pub(super) fn flag(name: &str, text: Option<&str>) -> Result<bool, Refusal> {
     match text {
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),

@@ -7,11 +7,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::acts::routes::Who;
-use super::{Pairs, Parameters, Refusal, confirmed, json, query, work};
+use super::{Pairs, Parameters, Refusal, confirmed, json, no_parameters, query, work};
 use crate::http::HttpState;
 use crate::http::access::Caller;
 use crate::http::jobs::Kind;
-use crate::http::openapi::{Guarded, NotDone, NotRead};
+use crate::http::openapi::{Guarded, NoDatabase, NotDone, NotRead, NotResumed};
 use crate::message::filter::time;
 use crate::message::{Moment, PauseKey, PauseScope};
 use crate::provider;
@@ -63,6 +63,7 @@ const WHY_MAX: usize = 500;
     responses(
         (status = 200, description = "The pauses in force.", body = Vec<Listed>),
         NotRead,
+        NoDatabase,
         Guarded,
     )
 )]
@@ -70,7 +71,7 @@ pub(in crate::http) async fn list(
     State(state): State<HttpState>,
     pairs: Pairs,
 ) -> Result<Response, Refusal> {
-    Parameters::read(pairs, [], false)?;
+    no_parameters(pairs)?;
     let read = |store: Store| async move { store.paused().await };
     let paused = work(&state, Kind::Single, read).await?;
     Ok(json(paused.map_err(failed("reading the pauses"))?))
@@ -91,6 +92,7 @@ pub(in crate::http) async fn list(
     responses(
         (status = 200, description = "The pause.", body = Listed),
         NotDone,
+        NoDatabase,
         Guarded,
     )
 )]
@@ -145,6 +147,7 @@ pub(in crate::http) async fn pause(
     responses(
         (status = 200, description = "It is resumed.", body = Resumed),
         NotDone,
+        NotResumed,
         Guarded,
     )
 )]

@@ -18,31 +18,37 @@ pub struct MessageEvent {
     pub what: EventKind,
     /// When it is due, or checked next.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub due_at: Option<Moment>,
     /// When it was due before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub was_due_at: Option<Moment>,
     /// How late a request started, and why.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub late: Option<Late>,
     /// Which attempt it was, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub attempt: Option<i32>,
     /// Of a message of several parts: which of them, like `2 of 3`.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "crate::message::parts::as_text"
     )]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, nullable = false)]
     pub part: Option<Part>,
     /// The state of the row, where it is known and says more than the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub status: Option<&'static str>,
     /// The kind of refusal by the provider, or of the rule that prevented or deferred it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub category: Option<&'static str>,
     /// The provider's code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub code: Option<i32>,
 }
 

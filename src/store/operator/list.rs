@@ -61,6 +61,7 @@ pub struct Listed {
     pub to: String,
     /// Left out unless numbers and texts were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub body: Option<String>,
     /// `greatest(scheduled_at, deferred_until, next_attempt_at)`: lists are in its order.
     pub due: Moment,
@@ -81,6 +82,7 @@ pub struct Listed {
     pub sid: Option<String>,
     /// What will happen to one that is pending; left out unless it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub forecast: Option<Forecast>,
 }
 

@@ -18,13 +18,16 @@ static STATS: &Sql = sql!("sql/stats.sql");
 const COUNTED_MAX: usize = 500_000;
 
 /// What messages are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum By {
     /// The ten seconds in which they are due, in UTC.
+    #[schema(rename = "10s")]
     TenSeconds,
     /// The minute.
     Minute,
     /// The quarter of an hour.
+    #[schema(rename = "15min")]
     QuarterHour,
     /// The hour in which they are due, in UTC.
     Hour,

@@ -2,13 +2,13 @@
 
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Many, One, Verb, on_all, on_one};
 use crate::http::HttpState;
 use crate::http::access::Caller;
 use crate::http::api::{Pairs, Refusal};
-use crate::http::openapi::{FilterParameters, Guarded, NotDone};
+use crate::http::openapi::{FilterParameters, Guarded, NotAll, NotDone, NotOne};
 
 /// A new due time: one of these.
 #[derive(IntoParams)]
@@ -45,6 +45,19 @@ pub(in crate::http::api) struct Who {
     by: Option<String>,
 }
 
+/// What became of a message whose outcome is uncertain.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is parsed by its name (`to_decision`)")]
+enum Decided {
+    /// It was sent.
+    Sent,
+    /// It is sent again, now.
+    Resend,
+    /// It is cancelled.
+    Cancel,
+}
+
 macro_rules! routes {
     ($($(#[$of_one:meta])* $one:ident, $(#[$of_all:meta])* $all:ident, $verb:ident;)*) => {$(
         $(#[$of_one])*
@@ -76,7 +89,7 @@ routes! {
         operation_id = "cancel_message",
         security(("bearer" = []), ("session" = [])),
         params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), Who),
-        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, Guarded)
+        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
     )]
     cancel,
     /// Cancels the pending messages of a filter
@@ -86,7 +99,7 @@ routes! {
         operation_id = "cancel_messages",
         security(("bearer" = []), ("session" = [])),
         params(FilterParameters, Confirmed, Who),
-        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, Guarded)
+        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
     )]
     cancel_all,
     Cancel;
@@ -97,7 +110,7 @@ routes! {
         operation_id = "reschedule_message",
         security(("bearer" = []), ("session" = [])),
         params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), NewTimes, Who),
-        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, Guarded)
+        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
     )]
     reschedule,
     /// Moves the pending messages of a filter
@@ -107,7 +120,7 @@ routes! {
         operation_id = "reschedule_messages",
         security(("bearer" = []), ("session" = [])),
         params(FilterParameters, NewTimes, Confirmed, Who),
-        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, Guarded)
+        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
     )]
     reschedule_all,
     Reschedule;
@@ -118,7 +131,7 @@ routes! {
         operation_id = "retry_message",
         security(("bearer" = []), ("session" = [])),
         params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), ("at" = Option<String>, Query, description = "The due time (RFC 3339); by default now.", format = DateTime), Who),
-        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, Guarded)
+        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
     )]
     retry,
     /// Sends after all the failed messages of a filter
@@ -128,7 +141,7 @@ routes! {
         operation_id = "retry_messages",
         security(("bearer" = []), ("session" = [])),
         params(FilterParameters, ("at" = Option<String>, Query, description = "The due time (RFC 3339); by default now.", format = DateTime), Confirmed, Who),
-        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, Guarded)
+        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
     )]
     retry_all,
     Retry;
@@ -138,8 +151,8 @@ routes! {
         path = "/api/messages/{id}/resolve",
         operation_id = "resolve_message",
         security(("bearer" = []), ("session" = [])),
-        params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), ("decision" = String, Query, description = "What became of it: `sent`, `resend` now, or `cancel`."), ("sid" = Option<String>, Query, description = "With `sent`: the provider's id of it, if it is known."), Who),
-        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, Guarded)
+        params(("id" = String, Path, description = "The name: its id or the beginning of it, its recipient, or the provider's id."), ("decision" = inline(Decided), Query, description = "What became of it."), ("sid" = Option<String>, Query, description = "With `sent`: the provider's id of it, if it is known."), Who),
+        responses((status = 200, description = "It is done, or was so already.", body = One), NotDone, NotOne, Guarded)
     )]
     resolve,
     /// Settles the unconfirmed messages of a filter
@@ -148,8 +161,8 @@ routes! {
         path = "/api/messages/resolve",
         operation_id = "resolve_messages",
         security(("bearer" = []), ("session" = [])),
-        params(FilterParameters, ("decision" = String, Query, description = "What became of it: `sent`, `resend` now, or `cancel`."), Confirmed, Who),
-        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, Guarded)
+        params(FilterParameters, ("decision" = inline(Decided), Query, description = "What became of it."), Confirmed, Who),
+        responses((status = 200, description = "What was done; without `confirm`, how many messages there are.", body = Many<'static>), NotDone, NotAll, Guarded)
     )]
     resolve_all,
     Resolve;
