@@ -1,13 +1,16 @@
-//! The history of pauses and paces, for `punctual pauses --history` and `punctual pace list --history`.
+//! The history of pauses and paces, for `punctual pauses --history` and `punctual pace list --history`: a sentence for
+//! each change.
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::pace::{gaps, rated};
 use super::{output, session, when};
 use crate::config::Sources;
+use crate::message::{Moment, PaceScope};
 use crate::store::changes::{Changed, HistoryOf, changes};
 
-/// Prints the latest changes, the last first.
+/// Prints the latest changes, the last first. `name` is how the command calls what was paused or has the pace.
 pub(super) async fn show(
     of: HistoryOf,
     name: impl Fn(&str, &str) -> String,
@@ -24,55 +27,96 @@ pub(super) async fn show(
     }
     let local = TimeZone::system();
     let line = |changed: &Changed| {
-        let at = when::show(changed.at, &local);
         let name = name(&changed.scope, &changed.what);
-        let text = format!("{name}, by {}: {}", changed.who, said(changed));
-        format!("{at}  {}\n", output::one_line(&text))
+        let said = match of {
+            HistoryOf::Pauses => pause(changed, &local),
+            HistoryOf::Paces => pace(changed),
+        };
+        let at = when::show(changed.at, &local);
+        format!("{at}  {}\n", output::one_line(&format!("{name} {said}")))
     };
     output::print(&all.iter().map(line).collect::<String>())
 }
 
-/// What was done, from what to what.
-fn said(changed: &Changed) -> String {
-    match (&changed.old, &changed.new) {
-        (None, Some(new)) => format!("set to {}", values(new, None)),
+/// What was done to a pause, by whom.
+fn pause(changed: &Changed, local: &TimeZone) -> String {
+    // One whose end has passed is none.
+    let in_force = |of: &Value| end(of).is_none_or(|end| end > changed.at);
+    let old = changed.old.as_ref().filter(|old| in_force(old));
+    let new = changed.new.as_ref().filter(|new| in_force(new));
+    let who = &changed.who;
+    let terms = |of: &Value| {
+        let until = match end(of) {
+            Some(Moment::MAX) | None => "until somebody resumes".to_owned(),
+            Some(until) => format!("until {}", when::show(until, local)),
+        };
+        let why = of["why"].as_str().map(|why| format!(": {why}"));
+        format!("{until}{}", why.unwrap_or_default())
+    };
+    match (old, new) {
+        (None, Some(new)) => format!("was paused by {who} {}", terms(new)),
         (Some(old), Some(new)) => {
-            format!("{} → {}", values(old, Some(new)), values(new, Some(old)))
+            format!(
+                "was paused again by {who} {}; before, {}",
+                terms(new),
+                terms(old)
+            )
         }
-        (Some(old), None) => format!("removed; it was {}", values(old, None)),
-        (None, None) => "nothing".to_owned(),
+        (Some(old), None) => format!("was resumed by {who}; it was paused {}", terms(old)),
+        (None, None) => format!("was changed by {who} when it was not paused"),
     }
 }
 
-/// The values that are set, or those of them that differ from others. Who and when stand beside them.
-fn values(of: &Value, others: Option<&Value>) -> String {
-    let all = of.as_object().into_iter().flatten();
-    let all = all.filter(|(key, value)| {
-        let is_same = others.is_some_and(|others| others.get(key.as_str()) == Some(value));
-        !["who", "at"].contains(&key.as_str()) && !is_same && (others.is_some() || !value.is_null())
-    });
-    let words = all.map(|(key, value)| match value {
-        Value::Null => format!("{key} none"),
-        Value::String(text) => format!("{key} {text}"),
-        other => format!("{key} {other}"),
-    });
-    let words: Vec<_> = words.collect();
-    if words.is_empty() {
-        return "the same".to_owned();
+/// What was done to a pace, by whom.
+fn pace(changed: &Changed) -> String {
+    let who = &changed.who;
+    let is_rate = changed.scope == PaceScope::Sender.as_str();
+    let terms = |of: &Value| {
+        let text = |name: &str| of[name].as_str().unwrap_or("an unknown time");
+        let gap = |name: &str| seconds(text(name));
+        let burst = of["burst"]
+            .as_i64()
+            .and_then(|burst| i32::try_from(burst).ok());
+        match (gap("gap_min"), gap("gap_max")) {
+            (Some(min), Some(_)) if is_rate => rated(min, burst.unwrap_or(1)),
+            (Some(min), Some(max)) => format!("a message every {}", gaps(min, max)),
+            _ => format!("a gap of {} to {}", text("gap_min"), text("gap_max")),
+        }
+    };
+    match (&changed.old, &changed.new) {
+        (None, Some(new)) => format!("got its pace from {who}: {}", terms(new)),
+        (Some(old), Some(new)) => {
+            format!(
+                "got another pace from {who}: {}; before, {}",
+                terms(new),
+                terms(old)
+            )
+        }
+        (Some(old), None) => format!("lost its pace by {who}: it was {}", terms(old)),
+        (None, None) => format!("was changed by {who}"),
     }
-    words.join(", ")
+}
+
+fn end(pause: &Value) -> Option<Moment> {
+    pause["until"].as_str()?.parse().ok()
+}
+
+/// The seconds of an interval, as the server writes one without days: `00:04:00.5`. `None`: it is written otherwise.
+fn seconds(interval: &str) -> Option<f64> {
+    let mut parts = interval.split(':').map(str::parse::<f64>);
+    let mut next = || parts.next()?.ok();
+    let (hours, minutes, seconds) = (next()?, next()?, next()?);
+    Some(hours * 3600.0 + minutes * 60.0 + seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Moment;
 
-    #[test]
-    fn a_change_says_from_what_to_what() {
-        let changed = |old: Value, new: Value| Changed {
-            at: Moment::from_micros(0),
-            scope: "everything".into(),
+    fn changed(scope: &str, old: Value, new: Value) -> Changed {
+        Changed {
+            at: "2026-01-01T09:00:00Z".parse().unwrap(),
+            scope: scope.into(),
             what: String::new(),
             op: "update".into(),
             who: "ann".into(),
@@ -80,24 +124,81 @@ mod tests {
             application: None,
             old: Some(old).filter(|old| !old.is_null()),
             new: Some(new).filter(|new| !new.is_null()),
-        };
-        let set = json!({"until": "infinity", "why": "a test", "who": "ann", "at": "2026-01-01"});
-        let other = json!({"until": "infinity", "why": null, "who": "bob", "at": "2026-01-02"});
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_pause_is_a_sentence() {
+        let forever =
+            json!({"until": "infinity", "why": "a test", "who": "ann", "at": "2026-01-01"});
+        let noon = json!({"until": "2026-01-01T12:00:00+00:00", "why": null, "who": "bob"});
+        let over = json!({"until": "2026-01-01T09:00:00+00:00", "why": "a test", "who": "ann"});
         for (old, new, expected) in [
             (
                 Value::Null,
-                set.clone(),
-                "set to until infinity, why a test",
+                forever.clone(),
+                "was paused by ann until somebody resumes: a test",
             ),
-            (set.clone(), other.clone(), "why a test → why none"),
-            (other.clone(), other.clone(), "the same → the same"),
             (
-                set,
+                over.clone(),
+                noon.clone(),
+                "was paused by ann until Thu 2026-01-01 12:00:00 +00:00 (UTC)",
+            ),
+            (
+                forever.clone(),
+                noon,
+                "was paused again by ann until Thu 2026-01-01 12:00:00 +00:00 (UTC); before, until somebody resumes: a test",
+            ),
+            (
+                forever.clone(),
+                over,
+                "was resumed by ann; it was paused until somebody resumes: a test",
+            ),
+            (
+                forever,
                 Value::Null,
-                "removed; it was until infinity, why a test",
+                "was resumed by ann; it was paused until somebody resumes: a test",
             ),
         ] {
-            assert_eq!(said(&changed(old, new)), expected);
+            let said = pause(&changed("everything", old, new), &TimeZone::UTC);
+            assert_eq!(said, expected);
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_pace_is_a_sentence() {
+        let range = json!({"gap_min": "00:04:00", "gap_max": "00:07:00", "burst": 1, "who": "ann"});
+        let one =
+            json!({"gap_min": "00:00:00.5", "gap_max": "00:00:00.5", "burst": 3, "who": "bob"});
+        // As a server with another style of intervals writes it.
+        let other = json!({"gap_min": "PT4M", "gap_max": "PT7M", "burst": 1});
+        for (scope, old, new, expected) in [
+            (
+                "campaign",
+                Value::Null,
+                range.clone(),
+                "got its pace from ann: a message every 4m..7m",
+            ),
+            (
+                "campaign",
+                range.clone(),
+                one.clone(),
+                "got another pace from ann: a message every 500ms; before, a message every 4m..7m",
+            ),
+            (
+                "sender",
+                one,
+                Value::Null,
+                "lost its pace by ann: it was 2 segments a second, 3 at once",
+            ),
+            (
+                "campaign",
+                Value::Null,
+                other,
+                "got its pace from ann: a gap of PT4M to PT7M",
+            ),
+        ] {
+            assert_eq!(pace(&changed(scope, old, new)), expected);
         }
     }
 }

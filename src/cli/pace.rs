@@ -265,7 +265,7 @@ async fn list(as_json: bool, sources: &Sources) -> anyhow::Result<()> {
 }
 
 /// `1 segment a second, 3 at once`.
-fn rated(segment_s: f64, burst: i32) -> String {
+pub(super) fn rated(segment_s: f64, burst: i32) -> String {
     let rate = (1e3 / segment_s).round() / 1e3;
     let of = if rate >= 1.0 {
         format!(
@@ -279,7 +279,7 @@ fn rated(segment_s: f64, burst: i32) -> String {
 }
 
 /// `4m..7m`, as it is entered.
-fn gaps(min: f64, max: f64) -> String {
+pub(super) fn gaps(min: f64, max: f64) -> String {
     let shown = |seconds: f64| {
         let span = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         format_duration(span).to_string()

@@ -423,6 +423,19 @@ async fn everything_and_each_scope_is_paused_and_resumed() {
     ] {
         assert_eq!(body[name], value, "{body}");
     }
+    assert_eq!(body["replaced"], Value::Null, "{body}");
+    // As `punctual pause` says it.
+    let (code, body) = acts.act("/api/pause?type=brief&by=Bob").await;
+    assert_eq!((code, &body["who"]), (200, &json!("Bob")), "{body}");
+    for (name, value) in [
+        ("scope", "message_type"),
+        ("what", "brief"),
+        ("why", "wrong text"),
+        ("who", "Ada"),
+        ("until", "2099-01-01T00:00:00.000000Z"),
+    ] {
+        assert_eq!(body["replaced"][name], value, "{body}");
+    }
     for scope in [
         "",
         "?lane=SMS",

@@ -386,7 +386,7 @@ async fn every_change_of_a_pause_and_a_pace_is_in_the_history() {
     let made = store
         .pause(&everything(), forever, Some("a test"), "ann")
         .await;
-    assert_eq!(made.unwrap().who, "ann");
+    assert_eq!(made.unwrap().0.who, "ann");
     let (_, replaced) = pauses::pause(&world.user, &everything(), forever, None, Some("bob"))
         .await
         .unwrap();

@@ -38,6 +38,16 @@ struct Scope {
     r#type: Option<String>,
 }
 
+/// A pause as it is now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PausedNow)]
+struct Paused {
+    #[serde(flatten)]
+    now: Listed,
+    /// The pause in force that it replaces.
+    replaced: Option<Listed>,
+}
+
 /// A pause that was ended.
 #[derive(Serialize, ToSchema)]
 struct Resumed {
@@ -90,7 +100,7 @@ pub(in crate::http) async fn list(
         Who,
     ),
     responses(
-        (status = 200, description = "The pause.", body = Listed),
+        (status = 200, description = "The pause, and the one that it replaces.", body = Paused),
         NotDone,
         NoDatabase,
         Guarded,
@@ -126,9 +136,9 @@ pub(in crate::http) async fn pause(
         }
         let until = until.unwrap_or(Moment::MAX);
         let paused = store.pause(&key, until, why.as_deref(), who.as_str()).await;
-        let paused = paused.map_err(failed("pausing"))?;
+        let (now, replaced) = paused.map_err(failed("pausing"))?;
         tracing::info!(scope = key.scope.as_str(), %until, who = who.as_str(), "paused by an operator");
-        Ok(paused)
+        Ok(Paused { now, replaced })
     });
     Ok(json(paused.await??))
 }

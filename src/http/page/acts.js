@@ -185,6 +185,8 @@ const SCOPES = [["", "everything"], ["lane", "a lane", "sms"], ["sender", "a sen
 
 const pauseName = ({ scope, what }) => (what ? `${plain(scope)} ${what}` : "everything");
 
+const pauseWords = ({ until, who, why }) => `${until === "infinity" ? "until somebody resumes" : `until ${local(until)}`}, by ${who}${why ? `: ${why}` : ""}`;
+
 /** What is paused, each with the button that ends it, and a new pause. */
 export async function offerPauses() {
   const answer = await fetch("/api/pauses").catch(() => null);
@@ -195,15 +197,14 @@ export async function offerPauses() {
   const sample = (pauses || []).map((pause) => {
     const button = make("button", { type: "button" }, "Resume");
     button.addEventListener("click", () => resume(pause, button));
-    const until = pause.until === "infinity" ? "until somebody resumes" : `until ${local(pause.until)}`;
-    return [make("b", {}, pauseName(pause)), ` ${until}, by ${pause.who}${pause.why ? `: ${pause.why}` : ""} `, button];
+    return [make("b", {}, pauseName(pause)), ` ${pauseWords(pause)} `, button];
   });
   ask({ title: isNone ? "Pause sending?" : "What is paused", sample, button: "Pause",
     says: "What is paused is not sent. Its messages stay pending, and are sent when the pause ends. What is being sent now is finished.",
     fields: [["scope", "Pause", SCOPES], ["what", "Which one", "text"], ["until", "Until (empty: until somebody resumes)", "datetime-local"], ["why", "Reason, for others to read", "text"]] }, async ({ scope, what = "", ...given }) => {
     // An empty name is sent too, and refused: it is not everything.
     const paused = await post("/api/pause", scope ? { ...given, [scope]: what } : given);
-    if (!paused.error) report(`Paused: ${pauseName(paused)}.`);
+    if (!paused.error) report(`Paused: ${pauseName(paused)}.${paused.replaced ? ` It was already, ${pauseWords(paused.replaced)}.` : ""}`);
     return { wrong: paused.error };
   });
   const { scope, what } = $("act-form").elements;

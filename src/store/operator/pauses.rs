@@ -40,9 +40,8 @@ impl Store {
         until: Moment,
         why: Option<&str>,
         who: &str,
-    ) -> Result<Listed, StoreError> {
-        let kept = pause(&*self.client().await?, key, until, why, Some(who)).await;
-        kept.map(|(paused, _)| paused)
+    ) -> Result<(Listed, Option<Listed>), StoreError> {
+        pause(&*self.client().await?, key, until, why, Some(who)).await
     }
 
     /// The same as [`resume`], over a connection of the pool; `who` does it.
