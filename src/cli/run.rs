@@ -196,15 +196,14 @@ fn of_account(
     beside: &[ProviderChoice],
     config: &Config,
 ) -> anyhow::Result<Providers> {
-    let all = std::iter::once(provider).chain(beside);
-    all.filter(|choice| !matches!(choice, ProviderChoice::Console))
-        .try_fold(
-            match provider {
-                ProviderChoice::Console => Console::stdout(),
-                _ => Providers::default(),
-            },
-            |providers, choice| with(providers, choice, config, account),
-        )
+    let first = match provider {
+        ProviderChoice::Console => Console::stdout(),
+        _ => Providers::default(),
+    };
+    let mut all = std::iter::once(provider).chain(beside);
+    all.try_fold(first, |providers, choice| {
+        with(providers, choice, config, account)
+    })
 }
 
 /// The same with one of them.
@@ -228,6 +227,7 @@ fn with(
         ProviderChoice::Smtp(settings) => {
             providers.with(Channel::Email, Arc::new(smtp(settings, config)?))
         }
+        // It is the first where it is chosen, for every channel that no other one has.
         ProviderChoice::Console => providers,
     })
 }

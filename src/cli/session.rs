@@ -47,14 +47,14 @@ pub(super) fn assumed_of(config: Option<&Config>) -> Assumed {
 
 /// Providers for these channels.
 fn capabilities(channels: Vec<Channel>) -> ProviderCapabilities {
-    let carrier = |channel: Channel| {
+    let of = |channel: Channel| {
         let capabilities = match channel {
             Channel::Sms => provider::TEXTS,
             _ => Capabilities::SENDS_ONLY,
         };
         (channel, capabilities)
     };
-    channels.into_iter().map(carrier).collect()
+    channels.into_iter().map(of).collect()
 }
 
 /// Does `work` within a session. If the connection is lost, the error is its cause.

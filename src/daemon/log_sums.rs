@@ -1,9 +1,18 @@
 //! Log lines that repeat are summed up: the first of a cause have a line, those that follow are counted, and the count
 //! is logged within seconds. `repeats` does that for all lines of the log, `outcome_log` for the outcomes of messages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
+use super::outcome_log::OutcomeLog;
+use super::repeats;
+use crate::clock;
 use crate::message::Uptime;
+
+/// How often it is checked whether a count is due.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How often the count of a cause is logged.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -13,6 +22,16 @@ pub(super) const OUTCOMES: &str = "punctual::outcome";
 
 /// How many lines about single messages a cause has before they are counted.
 pub(super) const LINES: u64 = 10;
+
+/// Logs all counts of the log when they are due.
+pub(super) async fn keep(outcomes: Arc<OutcomeLog>) {
+    loop {
+        sleep(LOOK).await;
+        let now = clock::reading().up;
+        repeats::log_due(now);
+        outcomes.log_due(now);
+    }
+}
 
 /// How often a cause occurred.
 #[derive(Debug, PartialEq, Eq)]

@@ -169,7 +169,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let (servers, mut questions, handler) = http.serve(&store, &clock, &metrics, input_tx.clone());
     let mut tasks = Tasks::default();
     let outcomes = Arc::new(OutcomeLog::default());
-    tasks.spawn("log sums", outcome_log::keep(Arc::clone(&outcomes)));
+    tasks.spawn("log sums", log_sums::keep(Arc::clone(&outcomes)));
     let start = Start {
         dsn: &parts.dsn,
         connections: &connections,

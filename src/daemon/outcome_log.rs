@@ -6,20 +6,13 @@
 //! log grows with the number of reasons, and a message of a herd costs an addition.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::time::sleep;
 use tracing::field::display;
 
 use super::log_sums::{Count, LINES, OUTCOMES};
-use super::repeats;
-use crate::clock;
 use crate::message::Uptime;
 use crate::reactor::events::{EventKind, MessageEvent};
-
-/// How often it is checked whether a count is due.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// An outcome, and its reason if it has one.
 type Cause = (EventKind, Option<&'static str>);
@@ -98,16 +91,6 @@ impl OutcomeLog {
             !is_over
         });
         sums
-    }
-}
-
-/// Logs all counts of the log when they are due, those of repeated warnings too.
-pub(super) async fn keep(outcomes: Arc<OutcomeLog>) {
-    loop {
-        sleep(LOOK).await;
-        let now = clock::reading().up;
-        repeats::log_due(now);
-        outcomes.log_due(now);
     }
 }
 
@@ -192,6 +175,8 @@ const fn is_bad(what: EventKind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;

@@ -23,8 +23,8 @@ mod tests;
 
 pub use around::{Instance, Surroundings};
 pub use published::{
-    Carrier, PublishedEvent, PublishedFeed, PublishedLane, PublishedLateness, PublishedRules,
-    PublishedSlowed, PublishedState, Refused,
+    PublishedEvent, PublishedFeed, PublishedLane, PublishedLateness, PublishedProvider,
+    PublishedRules, PublishedSlowed, PublishedState, Refused,
 };
 pub use steps::of;
 

@@ -166,8 +166,9 @@ pub struct PublishedRules {
     pub part_separator: Option<String>,
     /// In milliseconds.
     pub part_gap_ms: u64,
-    /// What the provider of each channel takes.
-    pub carriers: BTreeMap<String, Carrier>,
+    /// What the provider of each channel takes; an earlier version had another name for it.
+    #[serde(alias = "carriers")]
+    pub providers: BTreeMap<String, PublishedProvider>,
     /// The accounts next to the default one.
     pub accounts: BTreeMap<String, PublishedAccount>,
 }
@@ -180,38 +181,39 @@ pub struct PublishedAccount {
     pub sender: Option<String>,
     /// All its senders.
     pub senders: Vec<String>,
-    /// What the provider of each channel takes.
-    pub carriers: BTreeMap<String, Carrier>,
+    /// What the provider of each channel takes; an earlier version had another name for it.
+    #[serde(alias = "carriers")]
+    pub providers: BTreeMap<String, PublishedProvider>,
 }
 
 /// What matters of a provider for the judgement of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Carrier {
+pub struct PublishedProvider {
     /// The most characters of a text; `None`: any number.
     pub max_chars: Option<u64>,
     /// Whether it has sender pools.
     pub sender_pools: bool,
 }
 
-fn carriers_of(carriers: &ProviderCapabilities) -> BTreeMap<String, Carrier> {
-    let carrier = |(channel, provider): (Channel, &Capabilities)| {
-        let max = u64::try_from(provider.max_chars).ok();
-        let carrier = Carrier {
-            max_chars: max.filter(|_| provider.max_chars != usize::MAX),
-            sender_pools: provider.sender_pools.is_some(),
+fn published(providers: &ProviderCapabilities) -> BTreeMap<String, PublishedProvider> {
+    let published = |(channel, of): (Channel, &Capabilities)| {
+        let max = u64::try_from(of.max_chars).ok();
+        let provider = PublishedProvider {
+            max_chars: max.filter(|_| of.max_chars != usize::MAX),
+            sender_pools: of.sender_pools.is_some(),
         };
-        (channel.as_str().to_owned(), carrier)
+        (channel.as_str().to_owned(), provider)
     };
-    carriers.channels().map(carrier).collect()
+    providers.channels().map(published).collect()
 }
 
 /// Providers like `provider` otherwise.
-fn read_carriers(
-    published: &BTreeMap<String, Carrier>,
+fn read(
+    published: &BTreeMap<String, PublishedProvider>,
     provider: Capabilities,
 ) -> ProviderCapabilities {
-    let carrier = |(channel, own): (&String, &Carrier)| {
+    let read = |(channel, own): (&String, &PublishedProvider)| {
         let most = own.max_chars.and_then(|most| usize::try_from(most).ok());
         let like = Capabilities {
             max_chars: most.unwrap_or(usize::MAX),
@@ -220,20 +222,20 @@ fn read_carriers(
         };
         (Channel::of(Some(channel)), like)
     };
-    published.iter().map(carrier).collect()
+    published.iter().map(read).collect()
 }
 
 impl PublishedRules {
     /// Of these rules, and providers for these channels.
-    pub fn of(rules: &Rules, carriers: &ProviderCapabilities) -> Self {
+    pub fn of(rules: &Rules, providers: &ProviderCapabilities) -> Self {
         let routes = &rules.routes;
         let account = |(name, own): (&str, ProviderCapabilities)| {
-            let published = PublishedAccount {
+            let account = PublishedAccount {
                 sender: routes.sender(name).map(|own| own.as_str().to_owned()),
                 senders: routes.senders(name).map(str::to_owned).collect(),
-                carriers: carriers_of(&own),
+                providers: published(&own),
             };
-            (name.to_owned(), published)
+            (name.to_owned(), account)
         };
         Self {
             sender: rules.default_sender.as_ref().map(|s| s.as_str().to_owned()),
@@ -248,8 +250,8 @@ impl PublishedRules {
             validate: rules.validate.as_str().to_owned(),
             part_separator: rules.part_separator.clone(),
             part_gap_ms: millis(rules.part_gap),
-            carriers: carriers_of(carriers),
-            accounts: carriers.others().map(account).collect(),
+            providers: published(providers),
+            accounts: providers.others().map(account).collect(),
         }
     }
 
@@ -298,11 +300,11 @@ impl PublishedRules {
             part_gap: Duration::from_millis(self.part_gap_ms),
             ..Rules::default()
         };
-        let own = read_carriers(&self.carriers, provider);
-        let carriers = self.accounts.iter().fold(own, |all, (name, account)| {
-            all.with_account(name, read_carriers(&account.carriers, provider))
+        let own = read(&self.providers, provider);
+        let providers = self.accounts.iter().fold(own, |all, (name, account)| {
+            all.with_account(name, read(&account.providers, provider))
         });
-        Some((rules, carriers))
+        Some((rules, providers))
     }
 }
 

@@ -33,9 +33,9 @@ fn cleared(body: &str, subject: Option<&str>, from: Option<&str>) -> Cleared {
         },
         ..claim()
     };
-    let carriers: ProviderCapabilities =
+    let providers: ProviderCapabilities =
         [(Channel::Email, smtp::CAPABILITIES)].into_iter().collect();
-    match judge(&claim, &Rules::default(), &carriers, claim.due) {
+    match judge(&claim, &Rules::default(), &providers, claim.due) {
         Verdict::Send(cleared) => cleared,
         other => panic!("{other:?}"),
     }

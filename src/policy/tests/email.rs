@@ -20,8 +20,8 @@ fn mail(from: Option<&str>, subject: Option<&str>, vars: Option<&str>) -> Verdic
         max_length: None,
         is_active: true,
     });
-    let carriers = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
-    judge(&claim, &Rules::default(), &carriers, claim.due)
+    let providers = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
+    judge(&claim, &Rules::default(), &providers, claim.due)
 }
 
 /// The sender and the subject, or why it is rejected.

@@ -12,7 +12,6 @@ use crate::message::{
     Routes, Sender,
 };
 use crate::schedule::PACE_SLACK;
-use crate::store::pauses::EXPIRED_MAX;
 use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, micros, prepared};
 
@@ -24,6 +23,9 @@ static KEEP: &Sql = sql!("sql/pace_keep.sql");
 static WAITING: &Sql = sql!("sql/pace_waiting.sql");
 static END: &Sql = sql!("sql/pace_end.sql");
 static LIST: &Sql = sql!("sql/pace_list.sql");
+
+/// The messages that wait for a pace are counted up to this.
+const COUNTED_MAX: i64 = 10_000;
 
 /// The result of a claim for paces.
 #[derive(Debug)]
@@ -213,7 +215,7 @@ pub async fn set(
     set.map(drop).map_err(StoreError::at(STEP))
 }
 
-/// How many due messages wait for a pace, counted up to [`EXPIRED_MAX`]: without it their lateness counts from when
+/// How many due messages wait for a pace, counted up to [`COUNTED_MAX`]: without it their lateness counts from when
 /// they were due.
 pub async fn waiting(
     client: &Client,
@@ -223,7 +225,7 @@ pub async fn waiting(
     const STEP: &str = "counting the messages that wait for a pace";
     let scope = key.scope.as_str();
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [&scope, &key.what, &EXPIRED_MAX, &default_sender];
+        [&scope, &key.what, &COUNTED_MAX, &default_sender];
     let row = client.query_one(WAITING.text(), &params).await;
     let n: i64 = row
         .map_err(StoreError::at(STEP))?
