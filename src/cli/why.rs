@@ -242,13 +242,12 @@ fn show_attempt(
         let _ = writeln!(text, "  error         {error}");
     }
     if let (Some(note), Some(at)) = (&attempt.ask_note, attempt.asked_at) {
-        let times = if attempt.asked == 1 { "" } else { "s" };
-        let _ = writeln!(
-            text,
-            "  looked up     {} time{times}, last at {}: {note}",
-            attempt.asked,
-            local(at)
-        );
+        let at = local(at);
+        let _ = match attempt.asked {
+            0 => writeln!(text, "  look-up       no response yet, at {at}: {note}"),
+            1 => writeln!(text, "  looked up     once, at {at}: {note}"),
+            n => writeln!(text, "  looked up     {n} times, last at {at}: {note}"),
+        };
     }
     if let Some(at) = attempt.next_ask_at {
         let _ = writeln!(text, "  next look-up  {}", local(at));

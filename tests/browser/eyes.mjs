@@ -83,6 +83,8 @@ const commands = {
     // What may be over by now is not shown as good.
     const lamps = await page.evaluate(() => [...document.querySelectorAll(".lamp")].map((lamp) => getComputedStyle(lamp, "::before").backgroundColor));
     for (const lamp of lamps) if (lamp !== "rgba(0, 0, 0, 0)") throw new Error(`a lamp is ${lamp} without a connection`);
+    // Nor is offered what cannot be done.
+    await commands.absent("#acts button:enabled, #need-list button:enabled, #pause-all:enabled");
     // Nor does a countdown go on.
     await page.waitForTimeout(4_000);
     const left = () => page.evaluate(() => document.querySelector("#list-rows td.num")?.textContent);
@@ -276,12 +278,14 @@ const commands = {
     await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
     const { violations } = await page.evaluate(() => window.axe.run());
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    const cut = await page.evaluate(() => [...document.querySelectorAll("#list td")].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent));
     const name = process.env.BROWSER_PICTURES;
     if (name) await page.screenshot({ path: `${name}/${(context.shot = (context.shot || 0) + 1)}-${scheme}-${width}.png` });
     await page.setViewportSize({ width: 1440, height: 900 });
     await page.emulateMedia({ colorScheme: "light" });
     if (violations.length > 0) throw new Error(violations.map((v) => `${v.id} ${v.nodes.map((n) => n.html.slice(0, 100)).join(" ")}`).join(" | "));
     if (over > 0) throw new Error(`${over} px too wide at ${width}`);
+    if (cut.length > 0) throw new Error(`cut off at ${width}: ${cut.join(" | ")}`);
   },
   async clean() {
     if (!(await page.evaluate(() => window.opened))) throw new Error("the page was loaded again");

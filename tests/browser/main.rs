@@ -436,11 +436,19 @@ async fn an_operator_acts_on_the_page() {
 #[ignore = "needs a browser: tests/browser/run"]
 async fn an_open_page_holds_nothing_up_and_comes_back() {
     let addr = daemon::own_address();
-    let world = World::new([]).await.with(&[("PUNCTUAL_HTTP_ADDR", &addr)]);
+    let world = World::new([]).await.with(&[
+        ("PUNCTUAL_HTTP_ADDR", &addr),
+        ("PUNCTUAL_OPERATOR_TOKEN", daemon::OPERATOR_TOKEN),
+    ]);
     let daemon = world.daemon().await;
-    let mut eyes = Eyes::open(&link(&daemon)).await;
+    let token = daemon::OPERATOR_TOKEN;
+    let login = format!("http://{}/login?token={token}", daemon.addr());
+    let mut eyes = Eyes::open(&login).await;
     let far = world.insert("far", 240_000).await.to_string();
     eyes.see(&["upcoming", &far]).await;
+    look(&mut eyes).await;
+    eyes.see(&["shown", "#acts button:enabled", "Cancel all that match"])
+        .await;
 
     let began = Instant::now();
     daemon.stop().await;
@@ -453,6 +461,8 @@ async fn an_open_page_holds_nothing_up_and_comes_back() {
     let later = world.insert("later", 200_000).await.to_string();
     eyes.see(&["upcoming", &later]).await;
     eyes.see(&["upcoming", &far]).await;
+    eyes.see(&["shown", "#acts button:enabled", "Cancel all that match"])
+        .await;
     eyes.see(&["clean"]).await;
 
     // Also where it has no time to say goodbye.

@@ -144,7 +144,9 @@ export async function drawChart(force = false) {
   // A database that takes long is asked less often.
   restUntil = Math.max(restUntil, performance.now() + 20 * (performance.now() - began));
   next = Math.max(next, restUntil);
-  if (answer?.ok && own === zoom) draw(await answer.json());
+  if (own !== zoom || isLost()) return;
+  if (answer?.ok) draw(await answer.json());
+  else put("chart-said", $("chart").childElementCount > 0 ? "cannot be read now: what is drawn is older" : "cannot be read now");
 }
 
 $("zooms").replaceChildren(...Object.keys(ZOOMS).map((name) => {

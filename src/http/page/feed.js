@@ -1,6 +1,6 @@
 // What just happened: on the instance that serves the page at once, on the others as they publish it, every few seconds.
 
-import { $, make, messageLink, put } from "./shell.js";
+import { $, make, messageLink, onConnection, put } from "./shell.js";
 import { count, details, micros, timeWithMillis, tone } from "./words.js";
 
 const LINES_MAX = 80;
@@ -73,6 +73,9 @@ export function drawFeed(frame, now) {
   // A reader who has scrolled down stays where they are.
   if (away) feed.scrollTop += feed.scrollHeight - before;
 }
+
+// What was sent lately is not known without a connection.
+onConnection((lost) => lost && put("rate", ""));
 
 $("pause").addEventListener("click", () => {
   paused = !paused;

@@ -89,9 +89,10 @@ function happened({ row, attempts, receipts, notes, outbox, changes }) {
       add(attempt.started_at, "", name, "request started", after >= 0 && late(after));
     }
     const [is, words] = OUTCOMES[attempt.outcome] || ["warn", attempt.outcome];
-    const took = attempt.started_at && attempt.finished_at ? `responded in ${span(micros(attempt.finished_at) - micros(attempt.started_at))}` : "";
+    const until = ["unknown", "unsent"].includes(attempt.outcome) ? "after" : "responded in";
+    const took = attempt.started_at && attempt.finished_at ? `${until} ${span(micros(attempt.finished_at) - micros(attempt.started_at))}` : "";
     add(attempt.finished_at, is, name, words, plain(attempt.category), attempt.code && `code ${attempt.code}`, attempt.error, took);
-    add(attempt.asked_at, "", name, `looked up ${attempt.asked} ${attempt.asked === 1 ? "time" : "times"}`, attempt.ask_note);
+    add(attempt.asked_at, "", name, lookedUp(attempt.asked), attempt.ask_note);
     add(attempt.settled_at, "warn", name, `settled by ${attempt.settled_by}`);
   }
   for (const receipt of receipts) {
@@ -104,6 +105,9 @@ function happened({ row, attempts, receipts, notes, outbox, changes }) {
   if (row && !attempts.some((attempt) => attempt.outcome === "cancelled")) add(row.cancelled_at, "warn", "cancelled", row.cancel_reason);
   return lines;
 }
+
+/** A look-up, after so many that were answered. */
+const lookedUp = (n) => (n === 0 ? "a look-up got no response" : n === 1 ? "looked up" : `looked up, ${n} times so far`);
 
 /** A change by others: who, and of each column from what to what. */
 function changeWords({ op, role, actor, subject, application, columns }) {

@@ -5,7 +5,7 @@ import { chartIsStale, drawChart, onBar } from "./chart.js";
 import { atMost, dial, histogram, within } from "./draw.js";
 import { drawFeed } from "./feed.js";
 import { drawCountdowns, drawCounts, refreshSoon, show } from "./list.js";
-import { $, begin, isLost, local, make, now, onConnection, onSearch, put } from "./shell.js";
+import { $, begin, isLost, local, lostHow, make, now, onConnection, onSearch, put } from "./shell.js";
 import { drawSystem } from "./system.js";
 import { count, dateTime, micros, plain, span, time } from "./words.js";
 
@@ -19,7 +19,7 @@ let period = "hour";
 
 function drawNow() {
   $("ready").dataset.is = isLost() ? "off" : LAMPS[state.status.is];
-  put("ready", isLost() ? `Connection lost. Last known: ${local(state.status.text)}` : local(state.status.text));
+  put("ready", isLost() ? `${lostHow()}. Last known: ${local(state.status.text)}` : local(state.status.text));
   const { beyond, until } = state.window;
   // Without the database's count at least what is in memory.
   const waiting = state.window.waiting ?? state.window.armed;
@@ -27,13 +27,17 @@ function drawNow() {
   const words = [`${count(waiting)} ${waiting === 1 ? "message waits" : "messages wait"}` + (until ? ` until ${time(micros(until))}` : "")];
   if (beyond) words.push(`${count(beyond)} later`);
   if (next) words.push(`the next at ${dateTime(micros(next.due_at), now())}`);
-  put("waiting", waiting === 0 && !beyond ? "No message waits." : `${words.join(", ")}.`);
+  const isKnown = state.window.waiting !== null || until !== null;
+  put("waiting", waiting > 0 || beyond ? `${words.join(", ")}.` : isKnown ? "No message waits." : "How many messages wait is not known now.");
 }
 
 async function drawInstances() {
   if (document.hidden || isLost()) return;
   const answer = await fetch("/api/instances").catch(() => null);
-  if (!answer?.ok) return;
+  if (!answer?.ok) {
+    if (!isLost()) put("instances", "Which instances run cannot be read now.");
+    return;
+  }
   const { instances, own } = await answer.json();
   const words = instances.map((one) => {
     const name = one.id.slice(0, 8) + (one.id === own ? " (this page)" : "");
@@ -122,7 +126,6 @@ function draw() {
   drawCounts({ pending: state.window.armed + (state.window.beyond || 0), unconfirmed: state.in_doubt || 0 });
   if (mayAct) {
     put("pause-all", state.status.is === "paused" ? "Resume…" : "Pause…");
-    $("pause-all").disabled = isLost();
   }
   drawChart();
   drawPunctuality();
@@ -152,7 +155,7 @@ onSearch((text) => show(new URLSearchParams({ q: text })));
 
 onConnection((lost) => {
   if (state) drawNow();
-  say(lost ? "Connection lost. Reconnecting." : "Connected again.");
+  say(lost ? `${lostHow()}.` : "Connected again.");
   if (lost) return;
   drawInstances();
   refreshSoon();

@@ -32,29 +32,37 @@ let trouble = null;
 
 /** The database's time, extrapolated from the latest state. It stands still while the connection is lost. */
 export const now = () => (base.us ? base.us + (Math.min(performance.now(), heardAt + LOST_MS) - base.at) * 1000 : Date.now() * 1000);
-export const isLost = () => document.body.classList.contains("is-lost");
+/** Why the page is not followed, in short; empty: it is. */
+let how = "";
+export const lostHow = () => how;
+export const isLost = () => how !== "";
 
 /** The server's times in UTC become the browser's. */
 export const local = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (at) => dateTime(micros(at), now()));
 
 const changes = [];
-/** Calls `then(isLost)` when the connection is lost or comes back. */
+/** Calls `then(isLost)` when the connection is lost or comes back, or when it becomes known why it is lost. */
 export const onConnection = (then) => changes.push(then);
 
 function watch() {
   const silent = performance.now() - heardAt;
-  const lost = silent > LOST_MS || trouble !== null;
-  if (lost !== isLost()) {
-    document.body.classList.toggle("is-lost", lost);
-    $("lost").hidden = !lost;
-    for (const then of changes) then(lost);
+  const is = trouble ? (isOut() ? "Logged out" : "Not connected") : silent > LOST_MS ? "Connection lost" : "";
+  if (is !== how) {
+    how = is;
+    document.body.classList.toggle("is-lost", isLost());
+    $("lost").hidden = !isLost();
+    // What cannot be done now is not offered.
+    for (const button of document.querySelectorAll("#acts button, #need-list button, #pause-all")) button.disabled = isLost();
+    for (const then of changes) then(isLost());
   }
-  if (lost) explain(silent);
+  if (isLost()) explain(silent);
 }
+
+const isOut = () => trouble?.status === 401 || trouble?.status === 403;
 
 function explain(silent) {
   const asOf = base.us ? ` Showing the state as of ${dateTime(base.us, Date.now() * 1000)}.` : "";
-  if (trouble?.status === 401 || trouble?.status === 403) {
+  if (isOut()) {
     if ($("lost").dataset.is === "out") return;
     $("lost").dataset.is = "out";
     $("lost").replaceChildren("You are logged out.", asOf, " ", make("a", { href: "/login" }, "Log in"));
