@@ -102,6 +102,8 @@ pub enum StayReason {
     /// Another transaction has locked the row or has just changed it, or the app's triggers refuse
     /// any change.
     Locked,
+    /// The outcome of one of its parts is still looked up.
+    PartOpen,
 }
 
 impl StayReason {
@@ -115,6 +117,7 @@ impl StayReason {
             Self::NoResponse => "the provider did not respond",
             Self::Unasked => "the provider has no look-up",
             Self::Locked => "found, but not recorded yet",
+            Self::PartOpen => "the outcome of one of its parts is still looked up",
         }
     }
 }

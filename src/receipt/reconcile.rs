@@ -89,6 +89,10 @@ impl Reconciler {
         };
         let mut after: Option<String> = None;
         let page = self.limits.page;
+        let parts = self.store.quarantined_parts(page);
+        for id in self.store.bounded(parts).await? {
+            run.result.stays(id, StayReason::PartOpen);
+        }
         loop {
             let rows = self.store.quarantined(before, after.as_deref(), page);
             let rows = self.store.bounded(rows).await?;

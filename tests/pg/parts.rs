@@ -543,6 +543,32 @@ async fn parts_that_the_database_lost_are_entered_again_in_any_order() {
     assert_eq!(ledger(&world, whole).await.len(), 3);
 }
 
+/// The part after it may have been sent in the history that was lost: it is due when the message was, so that it is in
+/// quarantine, which does not end before the outcome is known.
+#[tokio::test]
+async fn a_part_that_was_open_before_a_restore_is_followed_by_none_that_is_out_of_quarantine() {
+    let world = World::new().await;
+    let store = store(&world);
+    let (open, uncertain) = (three(&world).await, of_three(&world).await);
+    let _single = begun(&store, open).await;
+    let claim = begun(&store, uncertain).await;
+    assert_eq!(store.mark_restored().await.unwrap(), 2);
+    let looked_up = async || store.quarantined_parts(10).await.unwrap();
+    assert_eq!(looked_up().await, [MessageId(uncertain)]);
+    let lost = Record {
+        settlement: Settlement::uncertain("the database lost the outcome of the request".into()),
+        ..taken(&claim)
+    };
+    assert_eq!(recorded(&store, &[lost]).await, 1);
+    assert_eq!(looked_up().await, [MessageId(uncertain)]);
+
+    hears(&store, &claim, Delivery::Sent).await;
+    assert_eq!(row(&world, uncertain).await, "pending 1/3 attempts=0");
+    let is_anew: bool = world.get(uncertain, "next_attempt_at is not null").await;
+    assert!(!is_anew);
+    assert_eq!(looked_up().await, []);
+}
+
 #[tokio::test]
 async fn erasing_blanks_the_texts_of_all_parts() {
     let world = World::new().await;

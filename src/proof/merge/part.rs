@@ -110,7 +110,10 @@ fn on(
         Status::Failed | Status::Cancelled => row.status,
         _ => Status::Pending,
     };
-    let gap = (to == Status::Pending).then(|| part.gap(allowed.part_gap, message));
+    // After a restore the next part may have been sent, and its record lost: it keeps the time of the message, which is
+    // in quarantine.
+    let goes_on = to == Status::Pending && !attempt.recovered;
+    let gap = goes_on.then(|| part.gap(allowed.part_gap, message));
     let done = Moved {
         gap,
         ..moved(part.before + 1, None)

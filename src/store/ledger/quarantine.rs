@@ -15,6 +15,7 @@ use crate::store::session::timestamp::PgTimestamp;
 use crate::store::{Sql, Store, StoreError, millis, prepared};
 
 static ROWS: &Sql = sql!("sql/quarantine_rows.sql");
+static PARTS: &Sql = sql!("sql/quarantine_parts.sql");
 static CLEARED: &Sql = sql!("sql/quarantine_cleared.sql");
 static BEGIN: &Sql = sql!("sql/quarantine_begin.sql");
 static READ: &Sql = sql!("sql/quarantine_read.sql");
@@ -169,6 +170,22 @@ impl Store {
             .map_err(StoreError::at(STEP))?;
         rows.iter()
             .map(|row| read(row, &self.routes))
+            .collect::<Result<_, _>>()
+            .map_err(StoreError::unreadable(STEP))
+    }
+
+    /// Messages of several parts of which the outcome of one is still looked up; `most` attempts are read.
+    pub async fn quarantined_parts(&self, most: usize) -> Result<Vec<MessageId>, StoreError> {
+        const STEP: &str = "reading which parts are looked up";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let client = self.client().await?;
+        let statement = prepared(&client, PARTS, STEP).await?;
+        let rows = client
+            .query(&statement, &[&most])
+            .await
+            .map_err(StoreError::at(STEP))?;
+        rows.iter()
+            .map(|row| row.try_get(0).map(MessageId))
             .collect::<Result<_, _>>()
             .map_err(StoreError::unreadable(STEP))
     }

@@ -291,6 +291,7 @@ pub(super) const DAEMON: &[Case] = &[
     ),
     case("ledger/quarantine_cleared", 40, 16, "now(), null, 10"),
     case("ledger/quarantine_rows", 40, 16, "now(), null, 10"),
+    case("ledger/quarantine_parts", 40, 16, "10"),
     case(
         "ledger/instance_beat",
         1,

@@ -10,21 +10,33 @@ use super::world::{Broken, Invariant, World, message, name};
 impl World {
     /// A message is about to be claimed.
     pub(super) fn check_arrived(&self, id: MessageId) -> Result<(), Broken> {
-        if !self.arrived.contains(&id) {
+        let part = self.ledger.rows[&id].parts_done;
+        if !self.arrived.contains(&(id, part)) {
             return Ok(());
         }
         let what = format!("{} is claimed, though it is reported delivered", name(id));
         Err(self.broken(Invariant::ArrivedIsNotRetried, what))
     }
 
+    /// A request for a part is about to be made.
+    pub(super) fn check_order(&self, id: MessageId, part: i16) -> Result<(), Broken> {
+        let is_taken = |earlier: i16| {
+            let mut taken = self.provider.taken.iter();
+            taken.any(|taken| taken.message == id && taken.part == earlier)
+        };
+        match (0..part).find(|earlier| !is_taken(*earlier)) {
+            None => Ok(()),
+            Some(earlier) => {
+                let what = format!("part {part} of {} leaves before part {earlier}", name(id));
+                Err(self.broken(Invariant::PartsInOrder, what))
+            }
+        }
+    }
+
     /// A request is about to be made.
-    pub(super) fn check_second(&self, id: MessageId) -> Result<(), Broken> {
-        for taken in self
-            .provider
-            .taken
-            .iter()
-            .filter(|taken| taken.message == id)
-        {
+    pub(super) fn check_second(&self, id: MessageId, part: i16) -> Result<(), Broken> {
+        let is_it = |taken: &&Taken| taken.message == id && taken.part == part;
+        for taken in self.provider.taken.iter().filter(is_it) {
             // It permits doubles, also where the attempt that it sent again for was lost with a restore.
             let by_policy = |a: &Attempt| a.settled_by == Some(InDoubt::Resend);
             let permitted = self.ledger.of(id).any(|(_, a)| by_policy(a));
@@ -63,8 +75,10 @@ impl World {
                 .and_then(|sid| self.provider.of(&sid.0));
             let foreign = |taken: &&Taken| {
                 let row = &self.ledger.rows[&id];
-                let same_text = row.templated || taken.body == row.body || row.version > 0;
-                taken.message != id && !(taken.to == row.to && same_text)
+                let same_text =
+                    row.templated || taken.body == row.text(attempt.part) || row.version > 0;
+                let is_own = taken.message == id && taken.part == attempt.part;
+                !is_own && !(taken.to == row.to && same_text)
             };
             if let Some(taken) = adopted.filter(foreign) {
                 let what = format!(
@@ -79,7 +93,14 @@ impl World {
         for (id, row) in &self.ledger.rows {
             let own = row.sid.as_ref().and_then(|sid| self.provider.of(&sid.0));
             let arrived = |taken: &Taken| taken.delivery_at(self.now) == Delivery::Delivered;
-            if row.status == Status::Delivered && !own.is_some_and(arrived) {
+            // Of several parts each has arrived.
+            let of_part = |part: i16| {
+                let of = self.ledger.of(*id).filter(|(_, a)| a.part == part);
+                let sids = of.filter_map(|(_, a)| a.sid.as_ref());
+                sids.filter_map(|sid| self.provider.of(&sid.0)).any(arrived)
+            };
+            let all = row.parts == 1 || (0..row.parts).all(of_part);
+            if row.status == Status::Delivered && !(own.is_some_and(arrived) && all) {
                 let what = format!("{} is called delivered", name(*id));
                 return Err(self.broken(Invariant::DeliveredIsDelivered, what));
             }
@@ -120,7 +141,11 @@ impl World {
     /// nothing else could be it.
     fn is_told(&self, id: MessageId) -> bool {
         let row = &self.ledger.rows[&id];
-        let alike = |other: &Row| other.to == row.to && (other.templated || other.body == row.body);
+        let text = row.text(row.parts_done);
+        let alike = |other: &Row| {
+            let texts = || (0..other.parts).any(|part| other.text(part) == text);
+            other.to == row.to && (other.templated || texts())
+        };
         let alone = self
             .ledger
             .rows
@@ -138,11 +163,11 @@ impl World {
             .provider
             .taken
             .iter()
-            .filter(|taken| taken.to == row.to && taken.body == row.body);
+            .filter(|taken| taken.to == row.to && taken.body == text);
         // It may as well be an earlier attempt's whose outcome is uncertain.
         let uncertain = attempts
             .iter()
-            .filter(|(_, a)| a.outcome == Some("unknown"));
+            .filter(|(_, a)| a.part == row.parts_done && a.outcome == Some("unknown"));
         // By clocks that are far apart nothing is told.
         let clocks_agree = self.db_offset == 0;
         let one = of_number.count() == 1 && uncertain.count() == 1;

@@ -21,7 +21,7 @@ use punctual::provider::Fetched;
 use punctual::settle::{Record, Settlement};
 use uuid::Uuid;
 
-use super::ledger::{Attempt, Ledger, MAX_ATTEMPTS};
+use super::ledger::{Attempt, Ledger, MAX_ATTEMPTS, Row};
 use super::provider::Provider;
 use super::world::Mutant;
 use crate::dice::Dice;
@@ -134,11 +134,22 @@ impl Scene<'_> {
                 }
                 sent.text = TextKey::of("");
             }
+            Some(Mutant::TextOfOtherPart) => sent.text = self.text_of_other_part(sent),
             Some(Mutant::OthersAreIgnored) => {
                 shown.retain(|shown| TextKey::of(&shown.body) == sent.text);
             }
             _ => {}
         }
+    }
+}
+
+impl Scene<'_> {
+    /// The first part's, in place of any other.
+    fn text_of_other_part(&self, sent: &SentText) -> TextKey {
+        let is_of =
+            |row: &&Row| (1..row.parts).any(|part| TextKey::of(&row.text(part)) == sent.text);
+        let row = self.ledger.rows.values().find(is_of);
+        row.map_or(sent.text, |row| TextKey::of(&row.text(0)))
     }
 }
 
@@ -148,7 +159,8 @@ impl Daemon {
         self.recover(scene);
         if self.merge_proofs {
             self.merge_proofs = false;
-            scene.ledger.mark_restored();
+            let also_open = scene.mutant != Some(Mutant::OpenPartGoesOn);
+            scene.ledger.mark_restored(also_open);
             if scene.mutant != Some(Mutant::NoJournalMerge) {
                 merge_proofs(scene);
             }
@@ -219,7 +231,7 @@ impl Daemon {
                         id: *id,
                         to: row.to.clone(),
                         from: None,
-                        text: (!row.templated).then(|| TextKey::of(&row.body)),
+                        text: (!row.templated).then(|| TextKey::of(&row.whole())),
                         since: row.created_at.min(row.due()),
                         touched: Some(row.created_at),
                         version: row.version,
@@ -232,6 +244,19 @@ impl Daemon {
             let rows = look.sort_out(rows, &self.cleared);
             if !rows.is_empty() {
                 reconcile_number(&rows, &mut look, scene);
+            }
+        }
+        // `quarantine_parts.sql`.
+        for attempt in scene.ledger.attempts.values() {
+            let is_open = match attempt.outcome {
+                None => true,
+                outcome => outcome == Some("unknown") && attempt.next_query_at.is_some(),
+            };
+            let row = scene.ledger.rows.get(&attempt.message);
+            let is_forgotten = scene.mutant == Some(Mutant::OpenPartIsForgotten);
+            let has_parts = row.is_some_and(|row| row.parts > 1);
+            if is_open && attempt.recovered && has_parts && !is_forgotten {
+                look.stays(attempt.message, StayReason::PartOpen);
             }
         }
         self.reasons = std::mem::take(&mut look.reasons);

@@ -16,11 +16,16 @@ use punctual::proof::standing::{
 use punctual::proof::{About, Report, TextKey};
 use punctual::settle::{Record, Settled, Settlement};
 
+use super::world::ALLOWED;
+
 /// A row of `scheduled_messages`.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) to: String,
     pub(super) body: String,
+    /// How many texts it is.
+    pub(super) parts: i16,
+    pub(super) parts_done: i16,
     pub(super) templated: bool,
     pub(super) scheduled_at: Moment,
     pub(super) next_attempt_at: Option<Moment>,
@@ -38,6 +43,21 @@ impl Row {
         self.next_attempt_at
             .map_or(self.scheduled_at, |at| at.max(self.scheduled_at))
     }
+
+    /// What it says in this part, before it is rendered.
+    pub(super) fn text(&self, part: i16) -> String {
+        if self.parts > 1 {
+            format!("{} {part}", self.body)
+        } else {
+            self.body.clone()
+        }
+    }
+
+    /// The body as it stands in the row.
+    pub(super) fn whole(&self) -> String {
+        let texts: Vec<String> = (0..self.parts).map(|part| self.text(part)).collect();
+        texts.join("[BUBBLE]")
+    }
 }
 
 /// A row of `punctual.attempts`.
@@ -45,6 +65,8 @@ impl Row {
 pub(super) struct Attempt {
     pub(super) message: MessageId,
     pub(super) number: i32,
+    /// How many parts come before its own.
+    pub(super) part: i16,
     pub(super) instance: u128,
     pub(super) claimed_at: Moment,
     pub(super) lease_until: Moment,
@@ -89,11 +111,13 @@ impl Ledger {
         };
         row.status = Status::Sending;
         row.attempts += 1;
+        let part = row.parts_done;
         self.attempts.insert(
             token,
             Attempt {
                 message: id,
                 number,
+                part,
                 instance,
                 claimed_at: now,
                 lease_until: now + lease,
@@ -123,12 +147,13 @@ impl Ledger {
             .all(|(_, other)| other.number <= attempt.number)
     }
 
-    fn sent_text(&self, id: MessageId) -> Option<SentText> {
-        let row = self.rows.get(&id)?;
+    fn sent_text(&self, token: AttemptToken) -> Option<SentText> {
+        let attempt = self.attempts.get(&token)?;
+        let row = self.rows.get(&attempt.message)?;
         (!row.templated).then(|| SentText {
             to: row.to.clone(),
             from: None,
-            text: TextKey::of(&row.body),
+            text: TextKey::of(&row.text(attempt.part)),
         })
     }
 
@@ -185,6 +210,7 @@ impl Ledger {
                     Attempt {
                         message: record.id,
                         number,
+                        part: record.part.before,
                         instance: 0,
                         claimed_at: record.started.unwrap_or(now),
                         lease_until: now,
@@ -202,32 +228,45 @@ impl Ledger {
                 );
             }
         }
+        let part = self.attempts[&record.token].part;
         let Some(row) = self.rows.get_mut(&record.id) else {
             return true;
         };
+        let is_last = part + 1 >= row.parts;
         let moves = match row.status {
             Status::Delivered => false,
             // A later try, which the ledger had lost, is what the row goes by.
             Status::Sent => {
                 recovered
+                    && is_last
                     && record
                         .started
                         .zip(row.sent_at)
                         .is_some_and(|(at, sent)| at > sent)
             }
-            _ => true,
+            _ => part >= row.parts_done,
         };
-        if moves {
+        if !moves {
+            return true;
+        }
+        row.parts_done = if row.parts > 1 { part + 1 } else { 0 };
+        row.sid = is_last.then(|| sid.clone());
+        row.sent_at = record.finished.filter(|_| is_last);
+        row.next_attempt_at = None;
+        if is_last {
             row.status = Status::Sent;
-            row.sid = Some(sid.clone());
-            row.sent_at = record.finished;
-            row.next_attempt_at = None;
+        } else {
+            row.attempts = 0;
+            if row.status != Status::Failed {
+                row.status = Status::Pending;
+                row.next_attempt_at = Some(record.finished.unwrap_or(now) + ALLOWED.part_gap);
+            }
         }
         true
     }
 
     fn record_settled<P>(&mut self, record: &Record<P>, settled: &Settled, now: Moment) {
-        let sent = self.sent_text(record.id);
+        let sent = self.sent_text(record.token);
         let Some(attempt) = self.attempts.get_mut(&record.token) else {
             return;
         };
@@ -254,9 +293,15 @@ impl Ledger {
     }
 
     /// `restored_mark.sql`.
-    pub(super) fn mark_restored(&mut self) {
-        let open_ended =
-            |a: &&mut Attempt| a.outcome == Some("accepted") && a.next_query_at.is_some();
+    pub(super) fn mark_restored(&mut self, also_open: bool) {
+        let open_ended = |a: &&mut Attempt| {
+            let is_final = a.stage.is_some_and(Stage::is_final);
+            let may_be_sent = match a.outcome {
+                Some("accepted") => true,
+                outcome => also_open && matches!(outcome, None | Some("unknown")),
+            };
+            may_be_sent && !is_final
+        };
         for attempt in self.attempts.values_mut().filter(open_ended) {
             attempt.recovered = true;
         }
@@ -285,7 +330,7 @@ impl Ledger {
         {
             row.status = Status::Pending;
             row.attempts -= 1;
-            row.next_attempt_at = None;
+            row.next_attempt_at = row.next_attempt_at.filter(|_| row.parts_done > 0);
         }
     }
 
@@ -299,7 +344,7 @@ impl Ledger {
             .collect();
         for token in dead {
             let message = self.attempts[&token].message;
-            let sent = self.sent_text(message);
+            let sent = self.sent_text(token);
             if let Some(attempt) = self.attempts.get_mut(&token) {
                 attempt.outcome = Some("unknown");
                 attempt.finished_at = Some(now);
@@ -332,7 +377,7 @@ impl Ledger {
         if may {
             attempt.settled_by = Some(policy);
             row.status = Status::Pending;
-            row.next_attempt_at = None;
+            row.next_attempt_at = row.next_attempt_at.filter(|_| row.parts_done > 0);
         }
         may
     }
@@ -356,7 +401,8 @@ impl Ledger {
                     .as_ref()
                     .is_some_and(|s| s.to == sent.to && s.text == sent.text),
                 None => self.rows.get(&a.message).is_some_and(|row| {
-                    row.to == sent.to && (row.templated || TextKey::of(&row.body) == sent.text)
+                    let text = TextKey::of(&row.text(a.part));
+                    row.to == sent.to && (row.templated || text == sent.text)
                 }),
                 Some(_) => false,
             })
@@ -390,6 +436,42 @@ impl Ledger {
         reports.iter().filter_map(locate).collect()
     }
 
+    /// What is known of a part.
+    fn part_standing(&self, id: MessageId, part: i16) -> PartStanding {
+        let of = |a: &&Attempt| a.part == part && a.outcome == Some("accepted");
+        let stages: Vec<Option<Stage>> = self
+            .of(id)
+            .map(|(_, a)| a)
+            .filter(of)
+            .map(|a| a.stage)
+            .collect();
+        let has_failed = |stage: &Option<Stage>| stage.is_some_and(Stage::is_failure);
+        if stages.contains(&Some(Stage::Delivered)) {
+            PartStanding::Arrived
+        } else if !stages.is_empty() && stages.iter().all(has_failed) {
+            PartStanding::Lost
+        } else {
+            PartStanding::Open
+        }
+    }
+
+    /// How many attempts at its part count.
+    fn tries(&self, attempt: &Attempt) -> i32 {
+        let counts = |a: &&Attempt| {
+            a.part == attempt.part && matches!(a.outcome, Some("accepted" | "refused" | "unknown"))
+        };
+        let all = self.of(attempt.message).map(|(_, a)| a).filter(counts);
+        i32::try_from(all.count()).unwrap_or(i32::MAX)
+    }
+
+    fn is_superseded(&self, attempt: &Attempt) -> bool {
+        self.of(attempt.message).any(|(_, a)| {
+            a.part == attempt.part
+                && a.number > attempt.number
+                && matches!(a.outcome, None | Some("accepted" | "unknown"))
+        })
+    }
+
     /// How everything stands that these are about.
     pub(super) fn standings(&self, located: &[Located<'_>], now: Moment) -> Standings {
         let mut standings = Standings::default();
@@ -404,8 +486,10 @@ impl Ledger {
                     send_before: None,
                     now,
                 },
-                parts_done: 0,
-                parts: vec![PartStanding::Open],
+                parts_done: row.parts_done,
+                parts: (0..row.parts)
+                    .map(|part| self.part_standing(located.message, part))
+                    .collect(),
                 no_retry: None,
             });
             let standing = standings
@@ -421,9 +505,9 @@ impl Ledger {
                 located.token,
                 AttemptStanding {
                     latest: self.is_latest(located.token),
-                    part: 0,
-                    tries: 1,
-                    superseded: false,
+                    part: attempt.part,
+                    tries: self.tries(attempt),
+                    superseded: self.is_superseded(attempt),
                     accepted: attempt.outcome == Some("accepted"),
                     sid: attempt.sid.clone(),
                     stage: attempt.stage,
@@ -460,13 +544,16 @@ impl Ledger {
             };
             for step in steps {
                 row.status = step.to;
-                row.sid = (step.to != Status::Pending).then(|| step.report.sid.clone());
+                let moved = !matches!(step.to, Status::Pending | Status::Cancelled);
+                row.sid = moved.then(|| step.report.sid.clone());
                 row.sent_at = match step.to {
                     Status::Failed => row.sent_at,
                     Status::Pending => None,
                     _ => row.sent_at.or(Some(now)),
                 };
-                row.attempts -= step.uncounted;
+                let attempts = step.part.and_then(|part| part.attempts);
+                row.attempts = attempts.unwrap_or((row.attempts - step.uncounted).max(0));
+                row.parts_done = step.part.map_or(row.parts_done, |part| part.done);
                 row.next_attempt_at = step.pause.map(|pause| now + pause);
             }
         }

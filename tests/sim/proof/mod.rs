@@ -52,7 +52,7 @@ fn proof_worlds_keep_the_invariants() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 19] = [
     (Mutant::DenyAlways, &[Invariant::NeverCalledUnsent]),
     (Mutant::AbsentIsProof, &[Invariant::NoBlindSecondText]),
     (Mutant::NoQuarantine, &[Invariant::NoBlindSecondText]),
@@ -78,7 +78,11 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
     (Mutant::OthersAreIgnored, &[Invariant::NoBlindSecondText]),
     (
         Mutant::NoRivals,
-        &[Invariant::NoBlindSecondText, Invariant::ProofIsItsOwn],
+        &[
+            Invariant::NoBlindSecondText,
+            Invariant::ProofIsItsOwn,
+            Invariant::PartsInOrder,
+        ],
     ),
     (
         Mutant::SharedMessage,
@@ -88,6 +92,18 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 15] = [
     (
         Mutant::BegunIsReleased,
         &[Invariant::NeverCalledUnsent, Invariant::EveryOutcomeEnds],
+    ),
+    (Mutant::PartAfterIts, &[Invariant::PartsInOrder]),
+    (Mutant::OpenPartIsForgotten, &[Invariant::NoBlindSecondText]),
+    (Mutant::OpenPartGoesOn, &[Invariant::NoBlindSecondText]),
+    (
+        Mutant::TextOfOtherPart,
+        &[
+            Invariant::NoBlindSecondText,
+            Invariant::ProofIsItsOwn,
+            Invariant::PartsInOrder,
+            Invariant::EveryOutcomeEnds,
+        ],
     ),
     (
         Mutant::NoJournalMerge,

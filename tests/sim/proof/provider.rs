@@ -17,6 +17,8 @@ use crate::dice::Dice;
 pub(super) struct Taken {
     pub(super) sid: ProviderSid,
     pub(super) message: MessageId,
+    /// Which of its texts.
+    pub(super) part: i16,
     pub(super) token: AttemptToken,
     pub(super) to: String,
     pub(super) body: String,
@@ -80,7 +82,7 @@ fn course(at: i64, dice: &mut Dice) -> Vec<(i64, Delivery)> {
 
 impl Taken {
     pub(super) fn new(
-        (message, token): (MessageId, AttemptToken),
+        (message, part, token): (MessageId, i16, AttemptToken),
         (to, body): (&str, &str),
         n: usize,
         at: i64,
@@ -94,6 +96,7 @@ impl Taken {
         Self {
             sid: ProviderSid(format!("S{n}")),
             message,
+            part,
             token,
             to: to.to_owned(),
             body: body.to_owned(),

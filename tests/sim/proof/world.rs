@@ -54,6 +54,8 @@ pub(super) enum Invariant {
     DeliveredIsDelivered,
     /// What a callback calls delivered is claimed no more, whatever was reported before.
     ArrivedIsNotRetried,
+    /// No part leaves before the provider has taken all before it.
+    PartsInOrder,
 }
 
 /// A bug planted around the rules, each of which equals one in the daemon.
@@ -89,6 +91,14 @@ pub(super) enum Mutant {
     UnknownIsIgnored,
     /// An attempt that may have begun when its process died is released.
     BegunIsReleased,
+    /// The report of a part is taken for one of the part after it.
+    PartAfterIts,
+    /// A part is looked for by another part's text.
+    TextOfOtherPart,
+    /// A quarantine ends though the outcome of a part is still looked up.
+    OpenPartIsForgotten,
+    /// A part that was open before a restore is followed by the next one as if there had been none.
+    OpenPartGoesOn,
 }
 
 /// An invariant that does not hold.
@@ -120,6 +130,7 @@ pub(super) struct Tally {
     adopted: u64,
     cleared: u64,
     arrived_after_all: u64,
+    parts: u64,
 }
 
 impl Tally {
@@ -132,6 +143,7 @@ impl Tally {
         self.adopted += other.adopted;
         self.cleared += other.cleared;
         self.arrived_after_all += other.arrived_after_all;
+        self.parts += other.parts;
     }
 
     pub(super) fn is_eventful(&self) -> bool {
@@ -144,6 +156,7 @@ impl Tally {
             self.adopted,
             self.cleared,
             self.arrived_after_all,
+            self.parts,
         ]
         .iter()
         .all(|n| *n > 100)
@@ -204,8 +217,8 @@ pub(super) struct World {
     pub(super) boot: u32,
     pub(super) instances: u128,
     pub(super) inbox: Vec<Report>,
-    /// What callbacks have reported delivered, as far as the database knows.
-    pub(super) arrived: BTreeSet<MessageId>,
+    /// What callbacks have reported delivered, as far as the database knows: messages, and which part.
+    pub(super) arrived: BTreeSet<(MessageId, i16)>,
     pub(super) policy: InDoubt,
     pub(super) loses_callbacks: u32,
     pub(super) mutant: Option<Mutant>,
@@ -278,6 +291,8 @@ impl World {
             let row = Row {
                 to: self.dice.pick(&numbers).to_owned(),
                 body: self.dice.pick(&texts).to_owned(),
+                parts: self.dice.pick(&[1, 1, 2, 3]),
+                parts_done: 0,
                 templated: self.dice.chance(150),
                 scheduled_at: Moment::from_micros(at),
                 next_attempt_at: None,
@@ -364,6 +379,7 @@ impl World {
             Event::Edit(id) => {
                 if let Some(row) = self.ledger.rows.get_mut(&id)
                     && row.status == Status::Pending
+                    && row.parts_done == 0
                 {
                     row.body.push_str(" edited");
                     row.version += 1;
@@ -441,6 +457,7 @@ impl World {
         started: Option<Moment>,
     ) {
         let now = self.db_now();
+        let part = self.part_of(id, token);
         let record = Record::<()> {
             id,
             token,
@@ -449,9 +466,24 @@ impl World {
             finished: Some(now),
             payload: None,
             tries: 0,
-            part: Part::ONLY,
+            part,
         };
         self.ledger.record(&record, None, now);
+    }
+
+    /// Which part an attempt sends, by the ledger or, if that has lost it, by the journal.
+    fn part_of(&self, id: MessageId, token: AttemptToken) -> Part {
+        let of = self.ledger.rows.get(&id).map_or(1, |row| row.parts);
+        let known = self.ledger.attempts.get(&token).map(|a| a.part);
+        let lines = self.files.iter().flat_map(|file| &file.lines);
+        let noted = || {
+            lines.clone().find_map(|line| match line {
+                Line::Began(begun) if begun.token == token => Some(begun.part.before),
+                _ => None,
+            })
+        };
+        let before = known.or_else(noted).unwrap_or(0);
+        Part { before, of }
     }
 
     fn claim(&mut self, daemon: &Daemon) -> Result<(), Broken> {
@@ -519,8 +551,9 @@ impl World {
         if let Some(claimed) = self.in_flight.get_mut(&token) {
             claimed.started = Some(started);
         }
+        let part = self.part_of(id, token);
         let row = &self.ledger.rows[&id];
-        let (to, body) = (row.to.clone(), row.body.clone());
+        let (to, body) = (row.to.clone(), row.text(part.before));
         let body = if row.templated {
             format!("{body} rendered")
         } else {
@@ -531,7 +564,7 @@ impl World {
             message: id,
             expires_us: self.db_now().as_micros() + 3_600 * SECOND,
             at_us: self.db_now().as_micros(),
-            part: Part::ONLY,
+            part,
         }));
         // The process may die between the journal's line and the first byte.
         if self.faults.chance(20) {
@@ -539,11 +572,14 @@ impl World {
             return Ok(());
         }
         self.tally.requests += 1;
-        self.check_second(id)?;
+        self.tally.parts += u64::from(part.before > 0);
+        self.check_order(id, part.before)?;
+        self.check_second(id, part.before)?;
         let accepts = self.dice.chance(700);
         if accepts {
             let n = self.provider.taken.len() + 1;
-            let sent = Taken::new((id, token), (&to, &body), n, self.now, &mut self.dice);
+            let which = (id, part.before, token);
+            let sent = Taken::new(which, (&to, &body), n, self.now, &mut self.dice);
             self.tell(format_args!("{} is taken as {}", name(id), sent.sid.0));
             self.draw_callbacks(&sent);
             self.provider.taken.push(sent);
@@ -675,7 +711,9 @@ impl World {
         let delivered =
             |located: &Located<'_>| located.report.status.delivery == Delivery::Delivered;
         let arrived = located.iter().filter(|located| delivered(located));
-        self.arrived.extend(arrived.map(|located| located.message));
+        let attempts = &self.ledger.attempts;
+        let which = |located: &Located<'_>| (located.message, attempts[&located.token].part);
+        self.arrived.extend(arrived.map(which));
         if self.mutant == Some(Mutant::FirstEndStays) {
             let attempts = &self.ledger.attempts;
             let has_failed = |located: &Located<'_>| {
@@ -730,6 +768,13 @@ impl World {
                 Some(Mutant::RestoredIsRetried) => {
                     for attempt in standing.attempts.values_mut() {
                         attempt.recovered = false;
+                    }
+                }
+                Some(Mutant::PartAfterIts) => {
+                    let parts = standing.row.as_ref().map_or(1, |row| row.parts.len());
+                    for attempt in standing.attempts.values_mut() {
+                        let after = usize::try_from(attempt.part + 1).unwrap_or(parts);
+                        attempt.part += i16::from(after < parts);
                     }
                 }
                 _ => {}
