@@ -57,7 +57,9 @@ fn rejected(handler: &CallbackHandler, why: &CallbackRejected) -> Response {
             StatusCode::BAD_REQUEST
         }
         // Logged once, not for each callback.
-        CallbackRejected::Store(_) | CallbackRejected::Late => StatusCode::SERVICE_UNAVAILABLE,
+        CallbackRejected::Store(_) | CallbackRejected::Late | CallbackRejected::NotYet => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     };
     text(status, &why.to_string())
 }

@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::modem::SegmentReport;
 use crate::message::LaneKey;
 use crate::proof::Report;
 
@@ -28,6 +29,8 @@ impl CallbackRequest<'_> {
 pub enum Callback {
     /// The status of a message.
     Report(Report),
+    /// The status of a segment, by a modem.
+    Segment(SegmentReport),
     /// A recipient opts out, or in again.
     Opt(OptOut),
     /// Nothing that is used.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::CallbackHandler;
+use super::{CallbackHandler, CallbackRejected};
 use crate::provider::Heard;
 use crate::schedule::Backoff;
 
@@ -28,6 +28,8 @@ impl CallbackHandler {
             let mut tries = 0;
             let result = loop {
                 match self.record(&lane, &callback).await {
+                    // Later, while others are recorded.
+                    Err(CallbackRejected::NotYet) => break Err(CallbackRejected::NotYet),
                     Err(_) if tries < TRIES => tries += 1,
                     result => break result,
                 }
@@ -36,6 +38,9 @@ impl CallbackHandler {
             match result {
                 // A provider that has lost its connection asks nobody again.
                 Ok(()) => drop(recorded.send(())),
+                Err(CallbackRejected::NotYet) => {
+                    tracing::debug!("a report is about no message that is recorded yet");
+                }
                 Err(error) => {
                     tracing::warn!(%error, "what a provider received could not be recorded; it keeps it");
                 }

@@ -11,6 +11,7 @@ mod heard;
 mod inbox;
 pub mod look_up;
 pub mod reconcile;
+mod segments;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 
 use self::inbox::Inbox;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::limits::daemon::ReceiptLimits;
 use crate::message::{LaneKey, Parties, Status};
 use crate::metrics::span::{self, Step};
@@ -48,6 +49,8 @@ pub struct CallbackHandler {
     inbox: Arc<Inbox>,
     /// To the reactor, what concerns other messages too.
     inputs: Option<mpsc::Sender<Input>>,
+    /// Runs since the start.
+    started: Stopwatch,
 }
 
 /// Why a callback was rejected.
@@ -62,6 +65,9 @@ pub enum CallbackRejected {
     /// The database is away, or the message is locked. Many callbacks may share one error.
     #[error("it could not be recorded")]
     Store(#[source] Arc<StoreError>),
+    /// It is about no message that is recorded, and others are being recorded.
+    #[error("it is about no message that is recorded yet")]
+    NotYet,
 }
 
 impl CallbackHandler {
@@ -84,6 +90,7 @@ impl CallbackHandler {
             metrics,
             inbox,
             inputs: None,
+            started: Stopwatch::start(),
         }
     }
 
@@ -126,6 +133,7 @@ impl CallbackHandler {
     async fn record(&self, lane: &LaneKey, callback: &Callback) -> Result<(), CallbackRejected> {
         match callback {
             Callback::Report(report) => self.report(lane, report).await,
+            Callback::Segment(segment) => self.segment(lane, segment).await,
             Callback::Opt(opt) => self.opt(opt).await,
             Callback::Nothing => Ok(()),
         }

@@ -48,7 +48,7 @@ pub use expressions::with_expressions;
 pub use halving::Halving;
 pub use ledger::days::Days;
 pub use ledger::instances::{InstanceSeen, InstancesSeen, NO_ATTEMPT, TimesAhead, WithoutAttempt};
-pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, story};
+pub use ledger::{forget, look_ups, quarantine, receipts, resolve, retention, segments, story};
 pub use operator::overdue::{Overdue, OverdueGroup, OverdueKind};
 pub use operator::sample::{Pending, Sample};
 pub use operator::{changes, forecast, numbers, pauses};

@@ -1,6 +1,8 @@
 //! The daemon with a modem: what it reports and receives reaches the rows, and what was unplugged, killed or locked in
 //! between is not lost.
 
+use std::path::Path;
+
 use rustix::process::Signal;
 
 use crate::daemon::{Daemon, set, until};
@@ -13,6 +15,22 @@ async fn opt_outs(app: &tokio_postgres::Client) -> i64 {
     app.query_one(sql, &[&TO]).await.unwrap().get(0)
 }
 
+/// The settings of a daemon with this modem.
+async fn settings(app: &tokio_postgres::Client, gsm: &Gsm, dir: &Path) -> Vec<(String, String)> {
+    let mut env = environment(&url(app).await, "http://127.0.0.1:9");
+    for (name, value) in [
+        ("PUNCTUAL_PROVIDER", "modem"),
+        ("PUNCTUAL_MODEM", &*gsm.port()),
+        ("PUNCTUAL_MODEM_PIN", "1234"),
+        ("PUNCTUAL_SEND_TIMEOUT", "30s"),
+        ("PUNCTUAL_LEASE", "70s"),
+        ("PUNCTUAL_STATE_DIR", dir.join("state").to_str().unwrap()),
+    ] {
+        set(&mut env, name, value);
+    }
+    env
+}
+
 #[tokio::test]
 async fn reports_and_replies_of_a_modem_reach_the_rows() {
     let db = TestDb::new().await;
@@ -20,20 +38,7 @@ async fn reports_and_replies_of_a_modem_reach_the_rows() {
     let dir = tempfile::tempdir().unwrap();
     let gsm = Gsm::serial(dir.path());
     gsm.phone().pin = Some("1234".into());
-    let mut env = environment(&url(&app).await, "http://127.0.0.1:9");
-    for (name, value) in [
-        ("PUNCTUAL_PROVIDER", "modem"),
-        ("PUNCTUAL_MODEM", &*gsm.port()),
-        ("PUNCTUAL_MODEM_PIN", "1234"),
-        ("PUNCTUAL_SEND_TIMEOUT", "30s"),
-        ("PUNCTUAL_LEASE", "70s"),
-        (
-            "PUNCTUAL_STATE_DIR",
-            dir.path().join("state").to_str().unwrap(),
-        ),
-    ] {
-        set(&mut env, name, value);
-    }
+    let env = settings(&app, &gsm, dir.path()).await;
     let mut daemon = Daemon::start(&env);
     daemon.ready().await;
 
@@ -110,4 +115,66 @@ async fn reports_and_replies_of_a_modem_reach_the_rows() {
     }
     let (_, found, _) = called(&["doctor", "--online", "--verbose"], &env).await;
     assert!(found.contains("signal -71 dBm, Test Net"), "{found}");
+}
+
+/// A report may come after the process that sent the message has ended: by the modem's memory, or directly.
+#[tokio::test]
+async fn reports_about_messages_of_an_earlier_process_reach_the_rows() {
+    let db = TestDb::new().await;
+    let app = db.client().await;
+    let dir = tempfile::tempdir().unwrap();
+    let gsm = Gsm::serial(dir.path());
+    let env = settings(&app, &gsm, dir.path()).await;
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    let sent = async |text: &str| {
+        let id = insert(&app, text, 0).await;
+        let sid = becomes(&app, id, "sent").await.sid.unwrap();
+        let number = sid.split(':').nth(2).unwrap().to_owned();
+        (id, number)
+    };
+    let (older, number) = sent("older, with a number that comes again").await;
+    assert_eq!(number, "1");
+    let (long, numbers) = sent(&"two segments ".repeat(20)).await;
+    assert_eq!(numbers, "2-3");
+    let (lost, number) = sent("out of reach").await;
+    assert_eq!(number, "4");
+    gsm.phone().reference = 0;
+    let (newest, number) = sent("newest").await;
+    assert_eq!(number, "1");
+    // Of one segment it is reported before the end, of the other one after it.
+    gsm.stores(&status_report(2, TO, 0), "+CDSI");
+    until("it is recorded", async || {
+        gsm.phone().stored.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(row(&app, long).await.unwrap().status, "sent");
+    daemon.stop().await;
+
+    for (number, status) in [(3, 0), (4, 0x46), (1, 0)] {
+        gsm.phone().store(&status_report(number, TO, status));
+    }
+    let mut daemon = Daemon::start(&env);
+    daemon.ready().await;
+    becomes(&app, long, "delivered").await;
+    assert_eq!(becomes(&app, lost, "failed").await.code, Some(0x46));
+    becomes(&app, newest, "delivered").await;
+    until("all are deleted", async || {
+        gsm.phone().stored.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(row(&app, older).await.unwrap().status, "sent");
+    let report = status_report(1, TO, 0);
+    gsm.says(&format!("+CDS: {}\r\n{report}", report.len() / 2 - 1));
+    becomes(&app, older, "delivered").await;
+    until("it is acknowledged", async || {
+        (gsm.phone().acknowledged == 1).then_some(())
+    })
+    .await;
+    // One about nothing changes nothing.
+    gsm.stores(&status_report(9, TO, 0x46), "+CDSI");
+    let after = insert(&app, "after it", 0).await;
+    becomes(&app, after, "sent").await;
+    let said = daemon.stop().await;
+    assert!(!said.contains(&TO[1..]), "{said}");
 }

@@ -93,10 +93,16 @@ impl Running {
             callback, recorded, ..
         } = self.hears().await;
         recorded.send(()).unwrap();
-        match callback {
-            Callback::Report(report) => report,
-            other => panic!("{other:?}"),
-        }
+        said(callback)
+    }
+}
+
+/// What is said about a message of this process.
+fn said(callback: Callback) -> Report {
+    match callback {
+        Callback::Report(report) => report,
+        Callback::Segment(segment) => segment.known.expect("it is of this process"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -277,9 +283,7 @@ async fn a_report_that_cannot_be_recorded_is_handed_in_again() {
     let Heard {
         callback, recorded, ..
     } = running.hears().await;
-    let Callback::Report(first) = callback else {
-        panic!("{callback:?}")
-    };
+    let first = said(callback);
     assert_eq!(first.status.delivery, Delivery::Sent);
     drop(recorded);
     // The drop was noticed once the place is read again, and that is once this message is sent.
@@ -293,9 +297,7 @@ async fn a_report_that_cannot_be_recorded_is_handed_in_again() {
             Outcome::Accepted { .. }
         ));
         if let Ok(heard) = running.heard.try_recv() {
-            let Callback::Report(report) = heard.callback else {
-                panic!("{:?}", heard.callback)
-            };
+            let report = said(heard.callback);
             heard.recorded.send(()).unwrap();
             break report;
         }

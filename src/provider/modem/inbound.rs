@@ -11,8 +11,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::at::Place;
-use super::pdu::{PduError, Received};
-use super::reports::{Accepted, Match, Matched, Recording, Reports};
+use super::codes;
+use super::pdu::{PduError, Received, StatusReport};
+use super::reports::{Accepted, Match, Matched, Recording, Reports, sim};
+use super::segment::{SegmentReport, segments};
 use super::session::{Broken, LIST_MAX, News};
 use super::setup::{self, Ready};
 use crate::message::{Channel, E164, LaneKey, ProviderSid};
@@ -144,23 +146,7 @@ impl Inbound {
 
     fn meaning(&mut self, ready: &Ready, pdu: &str) -> Result<Meaning, PduError> {
         let reply = match Received::parse(pdu)? {
-            Received::Report(report) => {
-                return Ok(
-                    match self.reports.matched(&ready.imsi, &report, &self.sender) {
-                        Match::Message(Matched { report, recording }) => {
-                            Meaning::Callback(Box::new(Callback::Report(report)), recording)
-                        }
-                        Match::BeingRecorded => Meaning::BeingRecorded,
-                        Match::None => {
-                            tracing::debug!(
-                                ?report,
-                                "a report is about no message that is waited for"
-                            );
-                            Meaning::Nothing
-                        }
-                    },
-                );
-            }
+            Received::Report(report) => return Ok(self.report(ready, report)),
             Received::Reply(reply) => reply,
         };
         let Some(command) = reply.text.as_deref().and_then(opt_out::command) else {
@@ -182,6 +168,31 @@ impl Inbound {
             theirs,
         };
         Ok(Meaning::Callback(Box::new(Callback::Opt(opt)), None))
+    }
+
+    /// A report about a message of this process, or of an earlier one: the database has those.
+    fn report(&mut self, ready: &Ready, report: StatusReport) -> Meaning {
+        let Some(status) = codes::status(report.status) else {
+            return Meaning::Nothing;
+        };
+        let matched = self.reports.matched(&ready.imsi, &report, &self.sender);
+        let (known, recording) = match matched {
+            Match::Message(Matched { report, recording }) => (Some(report), recording),
+            Match::BeingRecorded => return Meaning::BeingRecorded,
+            Match::None => (None, None),
+        };
+        let callback = match known {
+            Some(known) if segments(&known.sid) == 1 => Callback::Report(known),
+            known => Callback::Segment(SegmentReport {
+                sim: sim(&self.account, &ready.imsi),
+                reference: report.reference,
+                to: report.to,
+                from: self.sender.clone(),
+                status,
+                known,
+            }),
+        };
+        Meaning::Callback(Box::new(callback), recording)
     }
 
     /// Hands in what is to be recorded. If too much waits already, it stays in the modem, or the network repeats it.

@@ -3,7 +3,8 @@
 //! A modem has no idempotency key and no list of what it sent, so a message without an answer after its last byte stays
 //! uncertain; before that byte it is certainly not sent. The `driver` owns the connection and sends one message at a
 //! time; `session` speaks to the modem, `setup` prepares it, `pdu` has the messages' form, `codes` the meaning of
-//! errors and reports, `reports` finds the message that a report is about.
+//! errors and reports, `reports` finds the
+//! message that a report is about, of those that this process has sent, and `segment` of any other.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -27,11 +28,13 @@ mod inbound;
 mod pdu;
 mod port;
 mod reports;
+mod segment;
 mod session;
 mod setup;
 
 pub use port::{Port, PortError};
 pub use reports::is_message_sid;
+pub use segment::{SegmentReport, segments, with_arrived};
 pub use setup::{Inspection, inspect};
 
 /// The capabilities of a modem.

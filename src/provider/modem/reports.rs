@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use super::codes;
 use super::pdu::StatusReport;
-use crate::message::{AttemptToken, Delivery, E164, MessageId, ProviderSid};
+use super::segment::IN_PART;
+use crate::message::{AttemptToken, E164, MessageId, ProviderSid};
 use crate::proof::{About, ProviderStatus, Report};
 
 /// The most messages that are kept. Beyond it the oldest is forgotten: of those whose reports have all come, or else of
@@ -30,7 +31,7 @@ impl Accepted {
     pub(super) fn sid(&self, account: &str, imsi: &str) -> ProviderSid {
         let numbers: Vec<String> = self.references.iter().map(u8::to_string).collect();
         let (numbers, attempt) = (numbers.join("-"), self.token.0.simple());
-        ProviderSid(format!("{account}:{imsi}:{numbers}:{attempt}"))
+        ProviderSid(format!("{}:{numbers}:{attempt}", sim(account, imsi)))
     }
 
     /// A report about it.
@@ -46,6 +47,11 @@ impl Accepted {
             to: Some(self.to.as_str().to_owned()),
         }
     }
+}
+
+/// The account and the SIM, as the ids of its messages begin.
+pub(super) fn sim(account: &str, imsi: &str) -> String {
+    format!("{account}:{imsi}")
 }
 
 /// Whether a text has the form of the ids that a modem gives its messages.
@@ -161,12 +167,7 @@ impl Reports {
         }
         let is_all = waiting.open.is_empty() && waiting.failed == 0;
         let status = if is_end && !is_failed && !is_all {
-            ProviderStatus {
-                delivery: Delivery::Sent,
-                word: "delivered in part",
-                code: None,
-                error: None,
-            }
+            IN_PART
         } else {
             status
         };
@@ -203,7 +204,7 @@ impl Reports {
 }
 
 /// Whether a network's form of a number is this one. Some give it in its national form.
-fn is_same(to: &E164, shown: &str) -> bool {
+pub(super) fn is_same(to: &E164, shown: &str) -> bool {
     if shown.starts_with('+') {
         return to.as_str() == shown;
     }

@@ -10,6 +10,7 @@ pub mod receipts;
 mod recovery;
 pub mod resolve;
 pub mod retention;
+pub mod segments;
 mod settings;
 pub mod story;
 pub(in crate::store) mod suppressions;

@@ -36,6 +36,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261130140000_rate",
     "20261130170000_subject",
     "20261130180000_operator_history",
+    "20261130231000_segments",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,

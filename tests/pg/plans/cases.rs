@@ -37,6 +37,24 @@ pub(super) const APART: &[&str] = &[
 pub(super) const DAEMON: &[Case] = &[
     case("ledger/recover_known", 20, 6, "plans.tokens('new')"),
     case(
+        "ledger/segment_owners",
+        1,
+        20,
+        "'default:262011234567890', '17', 4096",
+    ),
+    case(
+        "ledger/segment_keep",
+        1,
+        20,
+        "plans.id('sent', 1), plans.token('sent', 1), 'default:262011234567890:17-18:x', '17'",
+    ),
+    case(
+        "ledger/segments_kept",
+        1,
+        6,
+        "plans.token('sent', 1), 'default:262011234567890:17-18:x'",
+    ),
+    case(
         "path/claim",
         20,
         65,

@@ -1,0 +1,18 @@
+-- Which attempts a status report about a segment can be about, the newest first: of the latest that this SIM sent,
+-- those that have the number and whose end is not reported.
+-- $1 the account and the SIM  $2 the modem's number of the segment  $3 how many attempts are looked at
+select a.message_id, a.token, a.provider_sid, m.to_number::text
+  from (select a.message_id, a.token, a.provider_sid, a.outcome, a.message_status, a.claimed_at
+          from punctual.attempts a
+         where a.provider_sid like '%:%'
+           and split_part(a.provider_sid, ':', 1) || ':' || split_part(a.provider_sid, ':', 2) = $1::text
+         order by a.claimed_at desc
+         limit $3::bigint) a
+  join public.scheduled_messages m on m.id = a.message_id
+ where $2::text = any (string_to_array(split_part(a.provider_sid, ':', 3), '-'))
+   and a.outcome = 'accepted'
+   and coalesce(a.message_status, '') not in ('delivered', 'undelivered', 'failed', 'cancelled')
+   and not exists (select from punctual.receipts r
+                    where r.token = a.token and r.provider_sid = a.provider_sid
+                      and r.status = 'segment ' || $2::text || ' delivered')
+ order by a.claimed_at desc
