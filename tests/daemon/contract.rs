@@ -21,14 +21,14 @@ use crate::world::{ACCOUNT, AUTH_TOKEN, TO, environment, heartbeats, url};
 const MS: Duration = Duration::from_millis(1);
 
 /// What a provider talks to.
-enum Peer {
+pub(crate) enum Peer {
     Http(Twilio),
     Modem(Gsm),
     Mail(Mail),
 }
 
 impl Peer {
-    fn with_text(&self, text: &str, faults: [Fault; 2]) {
+    pub(crate) fn with_text(&self, text: &str, faults: [Fault; 2]) {
         match self {
             Self::Http(peer) => peer.with_text(text, faults),
             Self::Modem(peer) => peer.with_text(text, faults),
@@ -36,7 +36,7 @@ impl Peer {
         }
     }
 
-    fn text(&self, text: &str) -> Text {
+    pub(crate) fn text(&self, text: &str) -> Text {
         match self {
             Self::Http(peer) => peer.book().text(text),
             Self::Modem(peer) => peer.text(text),
@@ -62,19 +62,19 @@ impl Peer {
 }
 
 /// One provider with what it talks to.
-struct Subject {
+pub(crate) struct Subject {
     can: Capabilities,
-    channel: Channel,
-    to: String,
-    app: Client,
-    peer: Peer,
+    pub(crate) channel: Channel,
+    pub(crate) to: String,
+    pub(crate) app: Client,
+    pub(crate) peer: Peer,
     env: Vec<(String, String)>,
     _db: TestDb,
     _state: tempfile::TempDir,
 }
 
 impl Subject {
-    async fn new(name: &'static str) -> Self {
+    pub(crate) async fn new(name: &'static str) -> Self {
         let server = Twilio::start(ACCOUNT, AUTH_TOKEN, Habits::default()).await;
         let gsm = Gsm::tcp().await;
         let mail = Mail::start().await;
@@ -133,7 +133,7 @@ impl Subject {
         }
     }
 
-    async fn daemon(&self) -> Daemon {
+    pub(crate) async fn daemon(&self) -> Daemon {
         let mut daemon = Daemon::start(&self.env);
         daemon.ready().await;
         daemon
@@ -159,7 +159,7 @@ impl Subject {
     }
 
     /// Checks what must hold whatever happened, and returns what the peer has of it.
-    async fn judged(&self, id: Uuid, text: &str, case: &str) -> Text {
+    pub(crate) async fn judged(&self, id: Uuid, text: &str, case: &str) -> Text {
         let sql = "select (extract(epoch from scheduled_at) * 1000000)::bigint from scheduled_messages where id = $1";
         let due: i64 = self.app.query_one(sql, &[&id]).await.unwrap().get(0);
         let due = Duration::from_micros(due.unsigned_abs());

@@ -11,5 +11,6 @@ mod herd;
 mod in_a_loop;
 mod judge;
 mod points;
+mod providers;
 mod suspend;
 mod world;
