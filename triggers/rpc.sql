@@ -148,7 +148,8 @@ declare
 begin
   select f.fault, f.cure into fault, cure
     from (values
-      (1, to_number is null, 'to_number is missing', 'Give the recipient, like +12025550123.'),
+      (1, to_number is null and lower(btrim(channel, white!())) is distinct from 'webhook', 'to_number is missing',
+       'Give the recipient, like +12025550123.'),
       (2, scheduled_at is null or not isfinite(scheduled_at), 'scheduled_at is missing', 'Give a time, like 2026-12-24T19:00:00Z.'),
       (3, is_past!(scheduled_at), 'scheduled_at is in the past', 'Give a time ahead; to send at once, the time of now.'),
       (4, (body is null) = (template is null), 'a message has either a body or a template',

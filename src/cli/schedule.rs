@@ -10,13 +10,13 @@ use crate::config::Sources;
 use crate::forecast::Forecast;
 use crate::message::segments::Segments;
 use crate::message::{Address, Channel, MessageId, Moment, Sender, SenderError};
-use crate::policy::{self, Validate};
 use crate::provider;
 use crate::store::StoreError;
 use crate::store::doctor::database_time;
 use crate::store::forecast;
 use crate::store::user::{Draft, UserSession};
 
+mod recipient;
 mod summary;
 mod text;
 
@@ -36,9 +36,11 @@ was committed; a running `punctual run` sends it. With --dry-run the row is inse
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
-    /// Recipient: + and the country code, digits only; for other channels an e-mail address, a URL or a user's id
+    /// Recipient: + and the country code, digits only; for other channels an e-mail address, a URL or a user's id. A
+    /// webhook without one goes to the URL of its message type
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
-    to: String,
+    #[arg(required_unless_present = "message_type")]
+    to: Option<String>,
 
     #[arg(long, value_name = "CHANNEL", default_value = Channel::Sms.as_str(), value_parser = channel)]
     #[arg(help = channel_help())]
@@ -163,8 +165,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     if let Some(body) = &args.body {
         text::check(body).map_err(Usage::of("--body"))?;
     }
-    let to =
-        Address::parse(args.channel, &args.to).map_err(|why| Usage::of("--to")(why.to_string()))?;
+    let to = recipient::parse(args.channel, args.to.as_deref()).map_err(Usage::of("--to"))?;
     if args.from.is_some() && !args.channel.is_phone() {
         let why = "only text messages have a sender";
         return Err(Usage::of("--from")(why.to_owned()).into());
@@ -174,7 +175,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let now = database_time(client).await?;
         let times = Times::checked(&at, send_before.as_ref(), now, args.past_ok)?;
         let app = UserSession::new(client);
-        check_number(client, &to, sources).await?;
+        if let Some(to) = &to {
+            recipient::check_number(client, to, sources).await?;
+        }
         let text = Text::of(&app, &args).await?;
         if text.parts.len() > 1 {
             let n = text.parts.len();
@@ -183,7 +186,7 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             ));
         }
         let scheduled = app.at_once(!args.dry_run, async || {
-            let (id, mut scheduled) = insert(&app, &args, &to, text, &times).await?;
+            let (id, mut scheduled) = insert(&app, &args, to.as_ref(), text, &times).await?;
             // Before anybody can send it.
             let foreseen = app.apart(async || foreseen(client, id, sources).await);
             let foreseen = foreseen.await?;
@@ -224,31 +227,6 @@ async fn foreseen(
 ) -> Result<Option<Forecast>, StoreError> {
     let mut known = forecast::forecasts(client, &[id], &session::assumed(sources)).await?;
     Ok(known.take(id))
-}
-
-/// Says what is wrong with the recipient's number, or refuses it where the daemon does.
-async fn check_number(
-    client: &tokio_postgres::Client,
-    to: &Address,
-    sources: &Sources,
-) -> Result<(), Usage> {
-    let Some(fault) = policy::number_fault(to) else {
-        return Ok(());
-    };
-    // An app's role may have no right on what the daemon has published.
-    let around = forecast::surroundings(client, &session::assumed(sources)).await;
-    if around.is_ok_and(|around| around.rules.validate == Validate::Refuse) {
-        let why = format!(
-            "{}; PUNCTUAL_VALIDATE=refuse sends nothing to such numbers",
-            fault.text()
-        );
-        return Err(Usage::of("--to")(why));
-    }
-    output::remark(&format!(
-        "the provider may refuse the number: {}",
-        fault.text()
-    ));
-    Ok(())
 }
 
 /// The error for a time in the past.
@@ -297,13 +275,13 @@ impl Times {
 async fn insert(
     app: &UserSession<&tokio_postgres::Client>,
     args: &Args,
-    to: &Address,
+    to: Option<&Address>,
     text: Text,
     times: &Times,
 ) -> anyhow::Result<(MessageId, Summary)> {
     let draft = Draft {
         channel: args.channel.as_str(),
-        to: to.as_str(),
+        to: to.map_or("", Address::as_str),
         from: args.from.as_ref().map(Sender::as_str),
         body: &text.body,
         at: times.at,
@@ -323,7 +301,7 @@ async fn insert(
     let summary = Summary {
         id: None,
         channel: args.channel.as_str(),
-        to: to.masked(),
+        to: recipient::shown(to),
         scheduled_at: times.at,
         send_before: times.send_before,
         characters: text.body.chars().count(),

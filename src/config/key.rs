@@ -75,6 +75,7 @@ settings! {
     LOG_FORMAT     Plain   "PUNCTUAL_LOG_FORMAT"     "log_format";
     WEBHOOK_SECRET Secret  "PUNCTUAL_WEBHOOK_SECRET" "webhook.secret";
     WEBHOOK_ALLOW  Plain   "PUNCTUAL_WEBHOOK_ALLOW"  "webhook.allow";
+    WEBHOOK_URLS   Private "PUNCTUAL_WEBHOOK_URLS"   "webhook.urls";
     SMTP           Private "PUNCTUAL_SMTP"           "smtp.server";
     SMTP_USER      Private "PUNCTUAL_SMTP_USER"      "smtp.user";
     SMTP_PASSWORD  Secret  "PUNCTUAL_SMTP_PASSWORD"  "smtp.password";

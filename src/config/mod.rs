@@ -250,6 +250,7 @@ impl Config {
             part_separator: self.part_separator.clone(),
             part_gap: self.part_gap,
             validate: self.validate,
+            webhook_urls: self.webhook_urls(),
             retention: self.retention,
         }
     }

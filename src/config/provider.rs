@@ -12,7 +12,7 @@ use super::key::{self, Setting};
 use super::raw::Raw;
 use super::smtp::{self, SmtpSettings};
 use super::values;
-use crate::message::{Channel, Sender};
+use crate::message::{Channel, Sender, WebhookUrls};
 use crate::provider;
 use crate::provider::modem::Port;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
@@ -88,6 +88,13 @@ impl Config {
         self.provider.with(&self.beside)
     }
 
+    /// The URLs of webhooks by message type.
+    pub(super) fn webhook_urls(&self) -> WebhookUrls {
+        let mut own = iter::once(&self.provider).chain(&self.beside);
+        let settings = own.find_map(ProviderChoice::webhook);
+        settings.map_or_else(WebhookUrls::default, |own| own.urls.clone())
+    }
+
     /// The providers of each account; `None`: of the default one.
     pub fn each_provider(&self) -> impl Iterator<Item = (Option<&str>, &ProviderChoice)> {
         let own = iter::once(&self.provider).chain(&self.beside);
@@ -106,6 +113,8 @@ pub struct WebhookSettings {
     pub secrets: Secrets,
     /// Where requests may go in addition to the internet.
     pub allowed: Allowed,
+    /// Those of message types, for rows that name none.
+    pub urls: WebhookUrls,
 }
 
 /// The settings of a modem.
@@ -176,7 +185,8 @@ pub(super) fn choose(raw: &mut Raw) -> Option<(ProviderChoice, Vec<ProviderChoic
         Word::Console => Some(ProviderChoice::Console),
     };
     let mut beside = Vec::new();
-    if word != Word::Webhook && is_on(raw, &key::WEBHOOK_SECRET, &[&key::WEBHOOK_ALLOW]) {
+    let more = [&key::WEBHOOK_ALLOW, &key::WEBHOOK_URLS];
+    if word != Word::Webhook && is_on(raw, &key::WEBHOOK_SECRET, &more) {
         beside.extend(webhook_settings(raw).map(ProviderChoice::Webhook));
     }
     let more = [
@@ -225,9 +235,11 @@ fn webhook_settings(raw: &mut Raw) -> Option<WebhookSettings> {
         said::<Secrets>,
     );
     let allowed = raw.get(&key::WEBHOOK_ALLOW, said::<Allowed>);
+    let urls = raw.get(&key::WEBHOOK_URLS, said::<WebhookUrls>);
     Some(WebhookSettings {
         secrets: secrets?,
         allowed: allowed.unwrap_or_default(),
+        urls: urls.unwrap_or_default(),
     })
 }
 

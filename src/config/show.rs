@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::values::LogFormat;
 use super::{Account, Config, ProviderChoice, StateSetting};
-use crate::message::Sender;
 use crate::message::facts::LimitSource;
+use crate::message::{Sender, WebhookUrls};
 use crate::provider::smtp::UnsubscribeUrl;
 use crate::schedule::LeadSetting;
 
@@ -104,6 +104,8 @@ struct Smtp<'a> {
 struct Webhook {
     secret: &'static str,
     allow: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    urls: Option<String>,
 }
 
 #[derive(Default, Serialize)]
@@ -220,6 +222,7 @@ fn webhook(provider: &ProviderChoice, beside: &[ProviderChoice]) -> Option<Webho
     Some(Webhook {
         secret: HIDDEN,
         allow: settings.allowed.to_string(),
+        urls: (settings.urls != WebhookUrls::default()).then(|| settings.urls.to_string()),
     })
 }
 

@@ -125,6 +125,16 @@ impl fmt::Debug for Address {
 }
 
 impl WebUrl {
+    /// An `http` or `https` URL.
+    pub fn parse(text: &str) -> Option<Self> {
+        web_url(text.trim(), &["https://", "http://"])
+    }
+
+    /// As a request has it. Not for logs.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The host, without the port.
     pub fn host(&self) -> &str {
         let (_, rest) = self.0.split_once("://").unwrap_or_default();

@@ -28,6 +28,7 @@ pub mod segments;
 mod sender;
 pub mod status;
 pub mod template;
+mod webhook_urls;
 
 pub use address::{Address, AddressError, UserId, WebUrl};
 pub use capabilities::{Capabilities, PoolForm, ProviderCapabilities};
@@ -51,3 +52,4 @@ pub use retention::Retention;
 pub use routes::{Routes, SenderTaken};
 pub use sender::{Name, PoolId, Sender, SenderError, ShortCode};
 pub use status::Status;
+pub use webhook_urls::{WebhookUrls, WebhookUrlsError};

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::message::facts::{Event, Limit, LimitSource, MEDIA_NOT_SUPPORTED};
 use crate::message::{
     Address, Channel, Claim, InDoubt, LaneKey, Moment, NumberFault, ProviderCapabilities,
-    Retention, Routes, Sender, parts,
+    Retention, Routes, Sender, WebhookUrls, parts,
 };
 use expiry::{Expiry, SetBy};
 
@@ -100,6 +100,8 @@ pub struct Rules {
     pub part_gap: Duration,
     /// What the database does about rows that cannot be sent.
     pub validate: Validate,
+    /// The URLs of webhooks by message type: the database has them for rows that name none.
+    pub webhook_urls: WebhookUrls,
     /// How long what is known of messages is kept.
     pub retention: Retention,
 }
@@ -122,6 +124,7 @@ impl Default for Rules {
             part_separator: Some(parts::SEPARATOR.to_owned()),
             part_gap: parts::GAP,
             validate: Validate::Warn,
+            webhook_urls: WebhookUrls::default(),
             retention: Retention::DEFAULT,
         }
     }

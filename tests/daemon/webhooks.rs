@@ -108,6 +108,32 @@ async fn a_webhook_ends_as_its_endpoint_says() {
     daemon.stop().await;
 }
 
+/// The daemon keeps its setting where the app's insert finds it.
+#[tokio::test]
+async fn a_webhook_without_a_url_is_made_to_that_of_its_type() {
+    let endpoint = StandIn::start([]).await;
+    let urls = format!("other = https://a.example | job = {}/jobs", endpoint.url());
+    let world = world().await.with(&[("PUNCTUAL_WEBHOOK_URLS", &urls)]);
+    let daemon = world.daemon().await;
+    let sql = "insert into scheduled_messages (channel, message_type, body, scheduled_at)
+               values ('webhook', 'job', '{}', now()) returning id";
+    let id = world.app.query_one(sql, &[]).await.unwrap().get(0);
+    world.becomes(id, "sent").await;
+    assert_eq!(ids(&endpoint.creates()), [id.to_string()]);
+    let at = ["--at", "in 1h", "--body", "{}", "--channel", "webhook"];
+    let (code, said, _) = world
+        .call(&[&["schedule", "--message-type", "job"][..], &at].concat())
+        .await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("the URL of its message type"), "{said}");
+    let (code, _, why) = world
+        .call(&[&["schedule", "--message-type", "none"][..], &at].concat())
+        .await;
+    assert_ne!(code, Some(0));
+    assert!(why.contains("PUNCTUAL_WEBHOOK_URLS"), "{why}");
+    daemon.stop().await;
+}
+
 /// How late, in milliseconds, the webhooks of this host were: the middle one, and the last but a twentieth.
 async fn lateness(world: &World, of: &str) -> (f64, f64) {
     let sql = "select percentile_cont(array[0.5, 0.95]) within group

@@ -252,3 +252,61 @@ async fn an_event_takes_along_the_channels_of_its_rule_only() {
         assert_eq!(is_cancelled, Rule::Event.holds(*channel), "{channel:?}");
     }
 }
+
+/// A webhook that names no URL has that of its message type, from then on.
+#[tokio::test]
+async fn a_webhook_without_a_url_has_that_of_its_type_or_is_refused() {
+    let world = World::new().await;
+    let keep = |urls: &str| {
+        format!(
+            "insert into punctual.settings (webhook_urls) values ('{urls}')
+             on conflict (one) do update set webhook_urls = excluded.webhook_urls"
+        )
+    };
+    let insert = |to: &str, message_type: &str| {
+        format!(
+            "insert into scheduled_messages (channel, to_number, message_type, body, scheduled_at)
+             values ('webhook', {to}, {message_type}, '{{}}', now()) returning to_number"
+        )
+    };
+    let refused = async |sql: &str| {
+        let error = world.user.simple_query(sql).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code().code(), "PT422", "{error}");
+        error.hint().unwrap().to_owned()
+    };
+    // Before a daemon has run, and for a type that has none.
+    assert!(refused(&insert("null", "'job'")).await.contains("\"job\""));
+    run(&world.unseen, &keep(r#"{"job": "https://a.example/jobs"}"#)).await;
+    assert!(
+        refused(&insert("''", "'other'"))
+            .await
+            .contains("\"other\"")
+    );
+    assert!(
+        refused(&insert("' '", "null"))
+            .await
+            .contains("message_type")
+    );
+    assert_eq!(count(&world, "scheduled_messages").await, 0);
+    for to in ["null", "''", "' '"] {
+        let url: String = one(&world.user, &insert(to, "' job '")).await;
+        assert_eq!(url, "https://a.example/jobs", "{to}");
+    }
+    let own: String = one(&world.user, &insert("'https://b.example'", "'job'")).await;
+    assert_eq!(own, "https://b.example");
+    // Only the row decides once it is written.
+    run(&world.unseen, &keep("{}")).await;
+    let move_it = "update scheduled_messages set scheduled_at = now() + interval '1 hour'
+                    where to_number like '%jobs' returning to_number";
+    let rows = world.user.query(move_it, &[]).await.unwrap();
+    assert_eq!(rows.len(), 3);
+    let empty =
+        "update scheduled_messages set to_number = '' where to_number = 'https://b.example'";
+    refused(empty).await;
+    let api = "select punctual_api.schedule_message(null, now() + interval '1 hour', '{}', channel => 'webhook',
+                                                    message_type => 'job') ->> 'ok'";
+    refused(api).await;
+    run(&world.unseen, &keep(r#"{"job": "https://a.example/jobs"}"#)).await;
+    assert_eq!(one::<String>(&world.user, api).await, "true");
+}

@@ -39,7 +39,7 @@ pub(super) const DAEMON_RIGHTS: &str = "(select c.oid, c.relowner, c.relacl, c.r
        ('punctual', 'daily_counts', '{SELECT,INSERT,DELETE}', '{count,wanted,most,app_left,granted}'),
        ('punctual', 'days', '{SELECT,INSERT,DELETE}', '{ends,day}'),
        ('punctual', 'settings', '{SELECT,INSERT}',
-        '{timezone,business_hours,open_from,open_until,validate,part_separator,account_senders,updated_at}'),
+        '{timezone,business_hours,open_from,open_until,validate,part_separator,account_senders,webhook_urls,updated_at}'),
        ('punctual', 'number_faults', '{SELECT,INSERT,DELETE}', '{fault,due,version,at}'),
        ('punctual', 'number_checks', '{SELECT,INSERT}', '{until}'),
        ('punctual', 'template_uses', '{SELECT,INSERT}', '{}'),

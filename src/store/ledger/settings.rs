@@ -21,6 +21,10 @@ impl Store {
             .filter_map(|name| Some((name.to_owned(), routes.sender(name)?.as_str().into())))
             .collect();
         let senders = serde_json::Value::from(senders);
+        let urls = rules.webhook_urls.iter();
+        let urls: serde_json::Map<_, _> =
+            urls.map(|(of, url)| (of.to_owned(), url.into())).collect();
+        let urls = serde_json::Value::from(urls);
         let client = self.client().await?;
         let keep = prepared(&client, SETTINGS_KEEP, STEP).await?;
         client
@@ -34,6 +38,7 @@ impl Store {
                     &rules.validate.as_str(),
                     &rules.part_separator.as_deref().unwrap_or_default(),
                     &senders,
+                    &urls,
                 ],
             )
             .await

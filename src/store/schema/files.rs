@@ -37,6 +37,7 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261130170000_subject",
     "20261130180000_operator_history",
     "20261130231000_segments",
+    "20261130231001_webhook_urls",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
@@ -71,6 +72,7 @@ pub(in crate::store) const TRIGGERS: &[File<'static>] = files!(assembled, "trigg
     "user_sms_preferences",
     "validate",
     "views",
+    "webhook_urls",
     "writers",
 );
 

@@ -204,7 +204,7 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/settings_keep",
         1,
         10,
-        "'UTC', null, '{}', '{}', 'warn', '[BUBBLE]', '{}'",
+        "'UTC', null, '{}', '{}', 'warn', '[BUBBLE]', '{}', '{}'",
     ),
     case(
         "ledger/suppress",
