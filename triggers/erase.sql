@@ -3,9 +3,10 @@
 -- Called by hand or by a function of the app's, with the caller's rights and search_path: the app's own
 -- triggers run in it as in any of its statements.
 
--- Of a message that has ended: recipient, subject, text, variables, user and `dedup_key` of its row, and the same in
--- the ledger, in the history of its changes and in what waits for the app's tables. That it was sent, when, and by
--- which sid remains. Opt-outs remain too, because they must be obeyed. The message may have been deleted already.
+-- Of a message that has ended: recipient, subject, text, media, variables, user and `dedup_key` of its row, and the
+-- same in the ledger, in the history of its changes and in what waits for the app's tables. That it was sent, when,
+-- and by which sid remains. Opt-outs remain too, because they must be obeyed. The message may have been deleted
+-- already.
 create or replace function punctual.erase(id uuid) returns void
 language plpgsql as $$
 #variable_conflict use_column
@@ -48,7 +49,8 @@ begin
   perform set_config('punctual.writer', 'on', true);
   -- What is reported undelivered after that is not retried: no attempt is left.
   update public.scheduled_messages m
-     set to_number = '', subject = null, body = '', template_vars = null, dedup_key = null, user_id = null,
+     set to_number = '', subject = null, body = '', media_urls = null, template_vars = null, dedup_key = null,
+         user_id = null,
          max_attempts = greatest(m.attempts, 1), updated_at = clock_timestamp()
    where m.id = message;
   perform set_config('punctual.writer', coalesce(writer, ''), true);

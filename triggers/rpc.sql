@@ -127,12 +127,29 @@ return punctual.render_for_app(template, coalesce(vars, '{}'), punctual.part_sep
 
 -- Inserts a message: only the columns that are given, so that the others have the table's defaults. Refuses what could
 -- not be sent, whatever PUNCTUAL_VALIDATE is.
+-- Before media_urls. Who may call it may call the next one.
+do $$
+declare
+  old constant regprocedure := to_regprocedure(
+    'punctual_api.schedule_message(text, timestamptz, text, text, jsonb, uuid, text, text, text, text, timestamptz, text, '
+    'text, uuid, uuid, jsonb)');
+begin
+  if old is not null then
+    perform set_config('punctual.callers', coalesce((
+      select string_agg(case a.grantee when 0 then 'public' else a.grantee::regrole::text end, ', ')
+        from pg_catalog.pg_proc p, aclexplode(p.proacl) a
+       where p.oid = old and a.privilege_type = 'EXECUTE' and a.grantee not in (0, p.proowner)), ''), true);
+    execute format('drop function %s', old);
+  end if;
+end
+$$;
+
 create or replace function punctual_api.schedule_message(
   to_number text, scheduled_at timestamptz, body text default null, template text default null, vars jsonb default null,
   user_id uuid default null, from_number text default null, timezone text default null,
   message_type text default null, priority text default null, send_before timestamptz default null,
   dedup_key text default null, channel text default null, campaign_id uuid default null,
-  conversation_id uuid default null, metadata jsonb default null) returns jsonb
+  conversation_id uuid default null, metadata jsonb default null, media_urls text[] default null) returns jsonb
 language plpgsql as $$
 #variable_conflict use_variable
 declare
@@ -176,7 +193,8 @@ begin
              'template_id', rendered ->> 'template_id', 'template_vars', case when template is not null then coalesce(vars, '{}') end,
              'user_id', user_id, 'from_number', from_number, 'timezone', timezone, 'message_type', message_type,
              'priority', priority, 'send_before', send_before, 'dedup_key', dedup_key, 'channel', channel,
-             'campaign_id', campaign_id, 'conversation_id', conversation_id, 'metadata', metadata)) c
+             'campaign_id', campaign_id, 'conversation_id', conversation_id, 'metadata', metadata,
+             'media_urls', media_urls)) c
      where c.value <> 'null');
   begin
     -- `punctual.validate` reads it.
@@ -204,6 +222,17 @@ begin
     raise exception using errcode = 'PT422', message = coalesce(fault, 'it cannot be sent'), hint = 'Nothing was written. Correct it.';
   end if;
   return jsonb_build_object('ok', true, 'id', made_id, 'status', made_status, 'scheduled_at', made_at);
+end
+$$;
+
+do $$
+declare
+  callers constant text := nullif(current_setting('punctual.callers', true), '');
+begin
+  if callers is not null then
+    execute 'grant execute on function punctual_api.schedule_message to ' || callers;
+    perform set_config('punctual.callers', '', true);
+  end if;
 end
 $$;
 

@@ -92,11 +92,11 @@ begin
     end if;
     refused := 'cancel';
   elsif (old.status in ('sending', 'sent', 'delivered', 'unconfirmed') or old.parts_done > 0)
-        and ((new.to_number, new.from_number, new.subject, new.body, new.scheduled_at, new.channel, new.account, new.template_vars,
+        and ((new.to_number, new.from_number, new.subject, new.body, new.media_urls, new.scheduled_at, new.channel, new.account, new.template_vars,
               new.timezone, new.send_before, new.message_type, new.priority, new.dedup_key,
               new.calendar_event_id, new.event_start, new.max_attempts)
              is distinct from
-             (old.to_number, old.from_number, old.subject, old.body, old.scheduled_at, old.channel, old.account, old.template_vars,
+             (old.to_number, old.from_number, old.subject, old.body, old.media_urls, old.scheduled_at, old.channel, old.account, old.template_vars,
               old.timezone, old.send_before, old.message_type, old.priority, old.dedup_key,
               old.calendar_event_id, old.event_start, old.max_attempts)
              -- A foreign key's `on delete set null` is allowed.

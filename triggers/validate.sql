@@ -65,20 +65,36 @@ create or replace trigger punctual_validate_update
   when (not is_writer!())
   execute function punctual.validate();
 
--- A message with media is not sent as a text alone. It fails when it is written, as one of a channel that is not
--- supported does. Only where the app's table has a column media_url; it is read as JSON, so that the app may drop it.
+-- A message whose media cannot be sent is not sent as a text alone: it fails when it is written, as one of a channel
+-- that is not supported does. Its media are media_urls, or, if these are empty, those of the column media_url that an
+-- app's table may have, of any type; that is read as JSON, so that the app may drop it.
 create or replace function punctual.fail_media() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  media text[] := nullif(new.media_urls, '{}');
+  own jsonb;
+  fault text;
 begin
-  if coalesce(btrim(to_jsonb(new) ->> 'media_url', white!()), '') not in ('', '[]', '{}') then
-    if not restoring!() then
+  if media is null then
+    own := to_jsonb(new) -> 'media_url';
+    media := case when jsonb_typeof(own) = 'array' then array(select e.url from jsonb_array_elements_text(own) e (url))
+                  when btrim(own #>> '{}', white!()) not in ('', '[]', '{}') then array[own #>> '{}'] end;
+  end if;
+  if cardinality(media) > 0 then
+    fault := (select media_fault!(o) from (select new.channel as channel, media as media) o);
+    if fault is not null and not restoring!() then
       new.status := 'failed';
-      new.error_message := media_not_supported!();
+      new.error_message := fault;
     end if;
   end if;
   return new;
 end
 $$;
+
+create or replace trigger zzz_punctual_media_urls
+  before insert or update on public.scheduled_messages for each row
+  when (new.status = 'pending' and new.media_urls is not null and not is_writer!())
+  execute function punctual.fail_media();
 
 do $$
 begin
@@ -88,7 +104,7 @@ begin
   then
     create or replace trigger zzz_punctual_media
       before insert or update on public.scheduled_messages for each row
-      when (new.status = 'pending' and not is_writer!())
+      when (new.status = 'pending' and new.media_urls is null and not is_writer!())
       execute function punctual.fail_media();
   end if;
 end

@@ -9,7 +9,7 @@ use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::forecast::Forecast;
 use crate::message::segments::Segments;
-use crate::message::{Address, Channel, MessageId, Moment, Sender, SenderError};
+use crate::message::{Address, Channel, MessageId, Moment, Sender, SenderError, media};
 use crate::provider;
 use crate::store::StoreError;
 use crate::store::doctor::database_time;
@@ -69,6 +69,10 @@ pub(super) struct Args {
     /// The user it belongs to: their preferences (quiet hours, limits) apply
     #[arg(long, value_name = "UUID")]
     user: Option<Uuid>,
+
+    /// Picture or file that goes with it, an https URL; repeat for each, at most 10. Of an e-mail a link below the text
+    #[arg(long, value_name = "URL")]
+    media: Vec<String>,
 
     /// Cancel it, instead of sending it, after this time; written like --at
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
@@ -170,6 +174,9 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         let why = "only text messages have a sender";
         return Err(Usage::of("--from")(why.to_owned()).into());
     }
+    // Whether the daemon's provider sends them is in the forecast.
+    media::parse(args.channel, true, &args.media)
+        .map_err(|why| Usage::of("--media")(why.text().to_owned()))?;
     let dsn = session::dsn(sources)?;
     let scheduled = session::with(&dsn, async |client| {
         let now = database_time(client).await?;
@@ -293,6 +300,7 @@ async fn insert(
         message_type: args.message_type.as_deref(),
         template: text.template.as_ref().map(|of| of.id),
         template_vars: text.template.as_ref().map(|of| of.vars.as_str()),
+        media: &args.media,
     };
     let id = app.schedule(&draft).await.map_err(super::refused)?;
     let Some(id) = id else {

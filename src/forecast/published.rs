@@ -194,6 +194,8 @@ pub struct PublishedProvider {
     pub max_chars: Option<u64>,
     /// Whether it has sender pools.
     pub sender_pools: bool,
+    /// Whether it sends media.
+    pub media: bool,
 }
 
 fn published(providers: &ProviderCapabilities) -> BTreeMap<String, PublishedProvider> {
@@ -202,6 +204,7 @@ fn published(providers: &ProviderCapabilities) -> BTreeMap<String, PublishedProv
         let provider = PublishedProvider {
             max_chars: max.filter(|_| of.max_chars != usize::MAX),
             sender_pools: of.sender_pools.is_some(),
+            media: of.media,
         };
         (channel.as_str().to_owned(), provider)
     };
@@ -218,6 +221,7 @@ fn read(
         let like = Capabilities {
             max_chars: most.unwrap_or(usize::MAX),
             sender_pools: provider.sender_pools.filter(|_| own.sender_pools),
+            media: own.media,
             ..provider
         };
         (Channel::of(Some(channel)), like)

@@ -130,6 +130,11 @@ impl WebUrl {
         web_url(text.trim(), &["https://", "http://"])
     }
 
+    /// An `https` URL.
+    pub fn https(text: &str) -> Option<Self> {
+        web_url(text.trim(), &["https://"])
+    }
+
     /// As a request has it. Not for logs.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -8,6 +8,10 @@ use super::{Channel, LaneKey};
 
 /// What a provider can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own"
+)]
 pub struct Capabilities {
     /// Whether it accepts an idempotency key, so that a repeated request makes no second message.
     /// The key is the same for every attempt of a message.
@@ -16,6 +20,8 @@ pub struct Capabilities {
     pub look_up: bool,
     /// Whether it reports by itself what happens to a message later.
     pub receipts: bool,
+    /// Whether it sends pictures and files with a text.
+    pub media: bool,
     /// The most characters of a text.
     pub max_chars: usize,
     /// The most requests it takes at once; `usize::MAX` if that is not known in advance.
@@ -30,6 +36,7 @@ impl Capabilities {
         idempotent: false,
         look_up: false,
         receipts: false,
+        media: false,
         max_chars: usize::MAX,
         max_in_flight: usize::MAX,
         sender_pools: None,

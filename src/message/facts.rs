@@ -32,13 +32,9 @@ pub struct Facts {
     pub limit: Limit,
     /// Its `subject`, of channels that show one.
     pub subject: Option<String>,
-    /// Whether it has a `media_url`, in an app's table with such a column.
-    pub has_media: bool,
+    /// The URLs of its `media_urls`, or of the `media_url` of an app's table with such a column.
+    pub media: Vec<String>,
 }
-
-/// Why a message with media fails: when it is written, or at its claim.
-pub const MEDIA_NOT_SUPPORTED: &str =
-    "media_url is not supported: this version sends texts alone; leave it empty";
 
 /// Without texts of the app, which may be private.
 impl std::fmt::Debug for Facts {

@@ -79,6 +79,11 @@ impl Channel {
         matches!(self, Self::Email | Self::Push | Self::InApp)
     }
 
+    /// Whether its messages can have pictures and files.
+    pub const fn has_media(self) -> bool {
+        matches!(self, Self::Sms | Self::Email)
+    }
+
     /// Whether it reaches a person. A webhook reaches a program.
     pub const fn reaches_person(self) -> bool {
         !matches!(self, Self::Webhook)

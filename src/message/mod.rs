@@ -14,6 +14,7 @@ pub mod gsm7;
 mod ids;
 mod in_doubt;
 mod lane;
+pub mod media;
 mod moment;
 mod numbering;
 mod outcome;

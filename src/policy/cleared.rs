@@ -4,7 +4,9 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::message::{Address, AttemptToken, Channel, LaneKey, MessageId, Moment, Part, Sender};
+use crate::message::{
+    Address, AttemptToken, Channel, LaneKey, MessageId, Moment, Part, Sender, WebUrl,
+};
 
 /// A message that may be sent, with all that the provider needs. Only [`judge`](super::judge) creates one.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub struct Cleared {
     pub(super) about: Box<MessageContext>,
 }
 
-/// What a message is about, for recipients that are programs.
+/// What a message is about, for recipients that are programs, and what goes with its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageContext {
     /// The row's `message_type`.
@@ -34,6 +36,8 @@ pub struct MessageContext {
     pub scheduled_at: Option<Moment>,
     /// The user it belongs to.
     pub user_id: Option<Uuid>,
+    /// See [`Cleared::media`].
+    pub media: Vec<WebUrl>,
 }
 
 impl Cleared {
@@ -76,6 +80,10 @@ impl Cleared {
     /// The text of this part, rendered if there is a template.
     pub fn body(&self) -> &str {
         &self.body
+    }
+    /// The pictures and files that go with this part: of a message of several parts with the first.
+    pub fn media(&self) -> &[WebUrl] {
+        &self.about.media
     }
     /// Which part it is.
     pub const fn part(&self) -> Part {

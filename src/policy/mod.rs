@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::message::facts::{Event, Limit, LimitSource, MEDIA_NOT_SUPPORTED};
+use crate::message::facts::{Event, Limit, LimitSource};
 use crate::message::{
     Address, Channel, Claim, InDoubt, LaneKey, Moment, NumberFault, ProviderCapabilities,
     Retention, Routes, Sender, WebhookUrls, parts,
@@ -214,6 +214,7 @@ pub fn judge(
                 message_type: claim.facts.message_type.clone(),
                 scheduled_at: claim.facts.scheduled_at,
                 user_id: claim.facts.user_id,
+                media: text.media,
             }),
         }),
         Err(reason) => Verdict::Reject { reason },
@@ -257,9 +258,6 @@ fn content(
     providers: &ProviderCapabilities,
 ) -> Result<(Address, Option<Sender>, Option<String>, text::Text), Reason> {
     let channel = claim.lane.channel();
-    if claim.facts.has_media {
-        return Err(Reason::new(ReasonKind::Media, MEDIA_NOT_SUPPORTED));
-    }
     let Some(provider) = providers.get(&claim.lane) else {
         let text = match channel {
             _ if claim.lane.other_account().is_some() => without_provider(claim, rules),
@@ -290,7 +288,7 @@ fn content(
     }
     let from =
         sender::of(claim, rules, provider).map_err(|text| Reason::new(ReasonKind::Sender, text))?;
-    let text = text::of(claim, rules, provider.max_chars)?;
+    let text = text::of(claim, rules, provider)?;
     Ok((to, from, text::subject(claim)?, text))
 }
 

@@ -47,7 +47,7 @@ pub enum ReasonKind {
     DailyLimit,
     /// Its channel is not supported, or no provider is configured for it.
     Channel,
-    /// It has a `media_url`.
+    /// Its media cannot be sent.
     Media,
     /// `to_number` is not a recipient.
     Recipient,

@@ -2,7 +2,7 @@
 
 use super::{Reason, ReasonKind, Rule, Rules};
 use crate::message::parts::{PARTS_MAX, is_blank, split};
-use crate::message::{Claim, Part, template};
+use crate::message::{Capabilities, Claim, Part, WebUrl, media, template};
 
 /// What is sent.
 pub(super) struct Text {
@@ -11,14 +11,19 @@ pub(super) struct Text {
     pub(super) part: Part,
     /// The texts of all parts, if they are to be kept.
     pub(super) all: Vec<String>,
+    /// What goes with this part.
+    pub(super) media: Vec<WebUrl>,
 }
 
 /// The text of the part that is next, or why it cannot be sent.
-pub(super) fn of(claim: &Claim, rules: &Rules, max_chars: usize) -> Result<Text, Reason> {
-    let separator = rules.separator(claim.lane.channel());
+pub(super) fn of(claim: &Claim, rules: &Rules, provider: &Capabilities) -> Result<Text, Reason> {
+    let (channel, max_chars) = (claim.lane.channel(), provider.max_chars);
+    let separator = rules.separator(channel);
     if claim.part.before > 0 {
         return later(claim, separator, max_chars);
     }
+    let media = media::parse(channel, provider.media, &claim.facts.media);
+    let media = media.map_err(|why| Reason::new(ReasonKind::Media, why.text()))?;
     let (text, what) = whole(claim, separator)?;
     let texts = split(&text, separator);
     if texts.len() > PARTS_MAX {
@@ -49,6 +54,7 @@ pub(super) fn of(claim: &Claim, rules: &Rules, max_chars: usize) -> Result<Text,
         } else {
             Vec::new()
         },
+        media,
     })
 }
 
@@ -73,6 +79,7 @@ fn later(claim: &Claim, separator: Option<&str>, max_chars: usize) -> Result<Tex
         body,
         part,
         all: Vec::new(),
+        media: Vec::new(),
     })
 }
 

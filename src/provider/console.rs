@@ -31,7 +31,10 @@ impl Console {
             let capabilities = if channel.is_phone() {
                 TEXTS_OF_CONSOLE
             } else {
-                Capabilities::SENDS_ONLY
+                Capabilities {
+                    media: channel.has_media(),
+                    ..Capabilities::SENDS_ONLY
+                }
             };
             let out = Arc::clone(&out);
             providers.with(channel, Arc::new(Self { out, capabilities }))
@@ -42,7 +45,13 @@ impl Console {
     }
 
     fn show(&self, message: &Cleared) -> io::Result<()> {
-        let line = format!("{}: {}\n", message.to().as_str(), one_line(message.body()));
+        let mut line = format!("{}: {}", message.to().as_str(), one_line(message.body()));
+        for url in message.media() {
+            line.push_str(" [");
+            line.push_str(url.as_str());
+            line.push(']');
+        }
+        line.push('\n');
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         out.write_all(line.as_bytes())?;
         out.flush()

@@ -7,7 +7,6 @@
 //! are, because the Supabase CLI applies them too; a test compares their texts with these.
 
 use crate::message::Channel;
-use crate::message::facts::MEDIA_NOT_SUPPORTED;
 use crate::message::status::Writer;
 use crate::policy::Rule;
 use crate::store::schema::migrate::PROGRAM;
@@ -116,8 +115,8 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // Whether its channel is one of `Channel::UNDERSTOOD`; else it fails when it is written.
         b"is_understood" => lists::is_understood(alias, out),
         b"not_understood" => lists::not_understood(alias, out),
-        b"has_media" => out.row(media::HAS_MEDIA, alias),
-        b"media_not_supported" => out.quoted(MEDIA_NOT_SUPPORTED, false),
+        b"media" => out.row(media::MEDIA, alias),
+        b"media_fault" => media::fault(alias, out),
         // Its latest attempt is in progress or has an uncertain outcome.
         b"attempted" => out.row("$status in ('sending', 'unconfirmed')", alias),
         // A status that proof of acceptance changes to `sent`.

@@ -38,12 +38,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
         "",
     ),
     (", channel", "'push'", "fail", "channel"),
-    (
-        ", media_url",
-        "'https://example.com/a.png'",
-        "fail",
-        "media",
-    ),
+    (", media_url", "'http://example.com/a.png'", "fail", "media"),
     (", template_vars", "'{}'", "fail", "template"),
     ("", "", "send", ""),
 ];

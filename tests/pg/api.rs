@@ -191,6 +191,12 @@ async fn bad_input_is_refused_with_what_to_do_and_writes_nothing() {
             "either a body or a template",
         ),
         (
+            format!(
+                "schedule_message('+13105550100', {at}, 'x', media_urls => '{{http://a.example}}')"
+            ),
+            "media_urls",
+        ),
+        (
             format!("schedule_message('+13105550100', {at}, 'x', 'y')"),
             "either a body or a template",
         ),

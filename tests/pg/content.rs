@@ -1,7 +1,7 @@
 //! Which columns of a message may still be changed, by whom, and how: every column in every state, for every
 //! kind of session, by insert, update, upsert and delete.
 
-use punctual::message::{Capabilities, ProviderCapabilities};
+use punctual::message::{Capabilities, ProviderCapabilities, WebUrl};
 use punctual::policy::{self, Rules, Verdict};
 use punctual::store::Migrator;
 use punctual::store::migrate::Report;
@@ -49,6 +49,7 @@ const COLUMNS: &[(&str, Kind, &str)] = &[
     ("channel", Content, "'SMS'"),
     ("account", Content, "'other'"),
     ("subject", Content, "'other'"),
+    ("media_urls", Content, "array['https://b.example/']"),
     (
         "template_id",
         Content,
@@ -470,11 +471,73 @@ async fn a_channel_that_is_not_understood_fails_in_the_statement_that_writes_it(
     assert_eq!(one::<String>(&world.user, import).await, "sent");
 }
 
+const NO_MEDIA: &str =
+    "only text messages and e-mails can have media; leave media_urls (or media_url) empty";
+const NOT_HTTPS: &str =
+    "each entry of media_urls (or media_url) must be an https URL of at most 2048 characters";
+
+#[tokio::test]
+async fn media_that_cannot_be_sent_fail_in_the_statement_that_writes_them() {
+    let world = World::new().await;
+    let written = async |channel: &str, to: &str, media: &str| {
+        let sql = format!(
+            "insert into scheduled_messages (channel, to_number, body, scheduled_at, media_urls)
+             values ('{channel}', '{to}', 'hello', now() + interval '1 hour', {media})
+             returning concat_ws(': ', status, error_message)"
+        );
+        one::<String>(&world.user, &sql).await
+    };
+    let sms = async |media: &str| written("sms", "+13105550100", media).await;
+    for fine in [
+        "null",
+        "'{}'",
+        "'{https://example.com/a.png}'",
+        "array[' https://a.example:8443/a?b=c,d ', 'https://[2001:db8::1]/']",
+        "array_fill('https://example.com/a.png'::text, array[10])",
+    ] {
+        assert_eq!(sms(fine).await, "pending", "{fine}");
+        assert_eq!(
+            written("email", "ada@example.com", fine).await,
+            "pending",
+            "{fine}"
+        );
+    }
+    let many = "array_fill('https://example.com/a.png'::text, array[11])";
+    assert_eq!(
+        sms(many).await,
+        "failed: media_urls has more than 10 entries"
+    );
+    for bad in [
+        "'{http://example.com/a.png}'",
+        "'{https://example.com/a.png,\"\"}'",
+        "array['https://example.com/a.png', null]",
+        "array['https://me@example.com/']",
+        "array['https://example.com/ö']",
+        "array['https://example.com/' || repeat('x', 2048)]",
+    ] {
+        assert_eq!(sms(bad).await, format!("failed: {NOT_HTTPS}"), "{bad}");
+    }
+    for (channel, to) in [
+        ("webhook", "https://example.com/"),
+        ("push", "https://push.example/1"),
+        ("in_app", "0a1b2c3d-0000-4000-8000-0123456789ab"),
+    ] {
+        let failed = format!("failed: {NO_MEDIA}");
+        assert_eq!(
+            written(channel, to, "'{https://example.com/a.png}'").await,
+            failed
+        );
+        assert_eq!(written(channel, to, "'{}'").await, "pending");
+    }
+    // Corrected.
+    let right = "update scheduled_messages set media_urls = null, status = 'pending'
+                  where error_message = 'media_urls has more than 10 entries' returning status";
+    assert_eq!(one::<String>(&world.user, right).await, "pending");
+}
+
 /// The app's column need not be there when Punctual is installed, and may go again.
 #[tokio::test]
-async fn a_message_with_media_fails_in_the_statement_that_writes_it() {
-    const WHY: &str =
-        "failed: media_url is not supported: this version sends texts alone; leave it empty";
+async fn a_media_url_of_the_apps_counts_as_one_entry() {
     let world = World::new().await;
     let migrate = async || Migrator::embedded().run(world.db.dsn()).await.unwrap();
     run(
@@ -491,17 +554,23 @@ async fn a_message_with_media_fails_in_the_statement_that_writes_it() {
              values ('+13105550100', 'hello', now(), {media}) returning concat_ws(': ', status, error_message)"
         )
     };
-    for none in ["null", "''", "' '", "'[]'", "'{}'"] {
+    let why = format!("failed: {NOT_HTTPS}");
+    for fine in [
+        "null",
+        "''",
+        "' '",
+        "'[]'",
+        "'{}'",
+        "'https://example.com/a.png'",
+    ] {
         assert_eq!(
-            one::<String>(&world.user, &insert(none)).await,
+            one::<String>(&world.user, &insert(fine)).await,
             "pending",
-            "{none}"
+            "{fine}"
         );
     }
-    assert_eq!(
-        one::<String>(&world.user, &insert("'https://example.com/a.png'")).await,
-        WHY
-    );
+    let bad = insert("'http://example.com/a.png'");
+    assert_eq!(one::<String>(&world.user, &bad).await, why);
     let id = world.row("pending").await;
     let set = |what: &str| {
         format!(
@@ -509,15 +578,18 @@ async fn a_message_with_media_fails_in_the_statement_that_writes_it() {
         )
     };
     assert_eq!(
-        one::<String>(&world.user, &set("media_url = 'https://example.com/a.png'")).await,
-        WHY
+        one::<String>(&world.user, &set("media_url = 'a.png'")).await,
+        why
     );
     assert_eq!(
         one::<String>(&world.user, &set("status = 'pending'")).await,
-        WHY
+        why
     );
-    let right = set("status = 'pending', media_url = null");
-    assert_eq!(one::<String>(&world.user, &right).await, "pending");
+    // The list counts where there is one.
+    let list = set("status = 'pending', media_urls = '{https://example.com/a.png}'");
+    assert_eq!(one::<String>(&world.user, &list).await, "pending");
+    let none = set("media_url = null, media_urls = null");
+    assert_eq!(one::<String>(&world.user, &none).await, "pending");
     // What was sent elsewhere.
     let import = "insert into scheduled_messages (to_number, body, scheduled_at, status, media_url)
                   values ('a', 'b', now(), 'sent', 'x') returning status";
@@ -529,7 +601,7 @@ async fn a_message_with_media_fails_in_the_statement_that_writes_it() {
     )
     .await;
     assert_eq!(one::<String>(&world.user, &insert("'{}'")).await, "pending");
-    assert_eq!(one::<String>(&world.user, &insert("'{a,b}'")).await, WHY);
+    assert_eq!(one::<String>(&world.user, &insert("'{a,b}'")).await, why);
     run(
         &world.user,
         "alter table scheduled_messages drop column media_url",
@@ -540,12 +612,56 @@ async fn a_message_with_media_fails_in_the_statement_that_writes_it() {
     assert_eq!(migrate().await, Report::default());
 }
 
+/// What an app's column `media_url` may be, and of its values those that are none, a picture, and what cannot be sent.
+const MEDIA_URLS: [(&str, [&[&str]; 3]); 5] = [
+    (
+        "add column media_url text",
+        [
+            &["null", "''", "' '", "U&'\\00A0\\3000'", "'[]'", "'{}'"],
+            &[
+                "'https://example.com/a.png'",
+                "' https://example.com/a.png'",
+            ],
+            &["'x'", "'[\"https://example.com/a.png\"]'"],
+        ],
+    ),
+    (
+        "drop column media_url, add column media_url text[]",
+        [
+            &["null", "'{}'"],
+            &["'{https://example.com/a.png}'"],
+            &["'{a,b}'"],
+        ],
+    ),
+    (
+        "drop column media_url, add column media_url jsonb",
+        [
+            &["null", "'null'", "'[]'", "'{}'", "'\"\"'"],
+            &[
+                "'\"https://example.com/a.png\"'",
+                "'[\"https://example.com/a.png\"]'",
+            ],
+            &["'[\"a\"]'", "'{\"url\": \"a\"}'"],
+        ],
+    ),
+    (
+        "drop column media_url, add column media_url json",
+        [
+            &["null", "'[]'"],
+            &["'[\"https://example.com/a.png\"]'"],
+            &["'[\"a\"]'"],
+        ],
+    ),
+    (
+        "drop column media_url, add column media_url varchar(80) not null default ''",
+        [&["''"], &["'https://example.com/a.png'"], &["'a'"]],
+    ),
+];
+
 /// Written while Punctual's triggers were not there: before `migrate`, or by logical replication. One pool throughout,
 /// so the statements are those that were prepared before the column came.
 #[tokio::test]
 async fn what_no_trigger_saw_fails_at_the_claim_with_the_same_reason() {
-    const MEDIA: &str =
-        "media_url is not supported: this version sends texts alone; leave it empty";
     let world = World::new().await;
     let store = store(&world);
     let rules = Rules {
@@ -558,15 +674,27 @@ async fn what_no_trigger_saw_fails_at_the_claim_with_the_same_reason() {
         let punctual::message::ClaimResponse::Won(claim) = &answers[0] else {
             panic!("{answers:?}");
         };
-        let capabilities = ProviderCapabilities::all(Capabilities::SENDS_ONLY);
+        let capabilities = ProviderCapabilities::all(Capabilities {
+            media: true,
+            ..Capabilities::SENDS_ONLY
+        });
         match policy::judge(claim, &rules, &capabilities, claim.due) {
-            Verdict::Send(_) => "sent".to_owned(),
+            Verdict::Send(cleared) => {
+                let media = cleared.media().iter().map(WebUrl::as_str);
+                [&["sent"][..], &media.collect::<Vec<_>>()]
+                    .concat()
+                    .join(" ")
+            }
             Verdict::Reject { reason } => format!("{}: {reason}", reason.kind.as_str()),
             other => panic!("{other:?}"),
         }
     };
-    let failed = format!("media: {MEDIA}");
+    let failed = format!("media: {NOT_HTTPS}");
+    let picture = "sent https://example.com/a.png";
     assert_eq!(at_claim("", "").await, "sent");
+    let with = at_claim(", media_urls", ", '{https://example.com/a.png}'").await;
+    assert_eq!(with, picture);
+    assert_eq!(at_claim(", media_urls", ", array['a', null]").await, failed);
     for word in ["whatsapp", "MMS", "in-app", "\u{200b}sms", "ｓｍｓ"] {
         let reason = at_claim(", channel", &format!(", '{word}'")).await;
         assert!(
@@ -578,41 +706,7 @@ async fn what_no_trigger_saw_fails_at_the_claim_with_the_same_reason() {
             "{word}: {reason}"
         );
     }
-    for (alter, none, some) in [
-        (
-            "add column media_url text",
-            &["null", "''", "' '", "U&'\\00A0\\3000'", "'[]'", "'{}'"][..],
-            &[
-                "'https://example.com/a.png'",
-                "'x'",
-                "'[\"https://example.com/a.png\"]'",
-            ][..],
-        ),
-        (
-            "drop column media_url, add column media_url text[]",
-            &["null", "'{}'"],
-            &["'{https://example.com/a.png}'", "'{a,b}'"],
-        ),
-        (
-            "drop column media_url, add column media_url jsonb",
-            &["null", "'null'", "'[]'", "'{}'", "'\"\"'"],
-            &[
-                "'\"https://example.com/a.png\"'",
-                "'[\"a\"]'",
-                "'{\"url\": \"a\"}'",
-            ],
-        ),
-        (
-            "drop column media_url, add column media_url json",
-            &["null", "'[]'"],
-            &["'[\"a\"]'"],
-        ),
-        (
-            "drop column media_url, add column media_url varchar(80) not null default ''",
-            &["''"],
-            &["'https://example.com/a.png'"],
-        ),
-    ] {
+    for (alter, [none, some, bad]) in MEDIA_URLS {
         run(
             &world.unseen,
             &format!("alter table scheduled_messages {alter}"),
@@ -623,6 +717,10 @@ async fn what_no_trigger_saw_fails_at_the_claim_with_the_same_reason() {
             assert_eq!(is, "sent", "{alter}: {value}");
         }
         for value in some {
+            let is = at_claim(", media_url", &format!(", {value}")).await;
+            assert_eq!(is, picture, "{alter}: {value}");
+        }
+        for value in bad {
             let is = at_claim(", media_url", &format!(", {value}")).await;
             assert_eq!(is, failed, "{alter}: {value}");
         }

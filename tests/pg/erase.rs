@@ -14,8 +14,8 @@ async fn message(world: &World, status: &str, outcome: &str) -> Uuid {
     let id = world
         .row_with(
             status,
-            ", subject, template_vars, dedup_key, user_id, attempts, from_number",
-            &format!(", '{TEXT} you', '{{\"x\": \"{TEXT}\"}}', '{NUMBER}' || gen_random_uuid(), gen_random_uuid(), 1, '+15005550006'"),
+            ", subject, media_urls, template_vars, dedup_key, user_id, attempts, from_number",
+            &format!(", '{TEXT} you', '{{https://a.example/{TEXT}}}', '{{\"x\": \"{TEXT}\"}}', '{NUMBER}' || gen_random_uuid(), gen_random_uuid(), 1, '+15005550006'"),
         )
         .await;
     run(
@@ -228,6 +228,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("settings.timezone", "a zone"),
     ("settings.business_hours", "a setting"),
     ("settings.account_senders", "the senders of the accounts"),
+    ("settings.webhook_urls", "a setting"),
     ("instances.version", "a version"),
     ("instances.role", "a role of the database"),
     (
@@ -294,7 +295,8 @@ async fn a_recipient_is_forgotten_and_nobody_else() {
         "update scheduled_messages set to_number = ' +1 (310) 555-0100' where id = '{formatted}';
          -- Only the ledger knows whom this was for.
          delete from scheduled_messages where id = '{deleted}';
-         update scheduled_messages set to_number = '+13105550199', subject = null, body = 'bye', dedup_key = null, template_vars = null
+         update scheduled_messages set to_number = '+13105550199', subject = null, media_urls = null, body = 'bye', dedup_key = null,
+                template_vars = null
           where id = '{other}';
          update punctual.attempts set lookup_to = null, lookup_text = null, body = 'bye' where message_id = '{other}';
          delete from punctual.outbox where message_id = '{other}';

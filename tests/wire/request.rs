@@ -57,6 +57,24 @@ async fn the_request_is_what_twilio_documents() {
     assert_eq!(seen.header("upgrade"), None);
 }
 
+/// Several fields of one name, in their order.
+#[tokio::test]
+async fn media_are_fetched_by_twilio() {
+    let stand_in = StandIn::start([]).await;
+    let urls = ["https://a.example/1.png?x=y&z", "https://b.example/2.pdf"];
+    let mut claim = claim();
+    claim.facts.media = urls.map(str::to_owned).to_vec();
+    let outcome = twilio(&stand_in.url())
+        .send(&cleared(&claim), VALID_FOR)
+        .await;
+    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+    let seen = &stand_in.creates()[0];
+    let media = seen.form.iter().filter(|(name, _)| name == "MediaUrl");
+    let media: Vec<&str> = media.map(|(_, url)| url.as_str()).collect();
+    assert_eq!(media, urls);
+    assert_eq!(seen.field("Body"), Some(BODY));
+}
+
 #[tokio::test]
 async fn an_api_key_signs_in_place_of_the_account() {
     let stand_in = StandIn::start([]).await;

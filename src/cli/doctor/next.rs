@@ -25,8 +25,8 @@ const CHECKS: [Check; 11] = [
     },
     Check {
         what: "media",
-        found: "have a media_url, and were written before `punctual migrate` knew of the column",
-        remedy: "they will fail: cancel them, or set media_url to null",
+        found: "have media that their channel or provider cannot send, or that are not https URLs",
+        remedy: "they will fail: cancel them, or correct media_urls or media_url, or set it to null",
     },
     Check {
         what: "channels",

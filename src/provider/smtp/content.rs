@@ -11,7 +11,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::SmtpConfig;
 use crate::clock;
-use crate::message::{Category, Email, Outcome, Retry};
+use crate::message::{Category, Email, Outcome, Retry, WebUrl};
 use crate::policy::Cleared;
 
 /// A sender with or without a name, like `Example <hello@example.com>`.
@@ -138,7 +138,7 @@ pub(super) fn of(
         );
         builder = builder.raw_header(header("List-Unsubscribe", format!("<{url}>")));
     }
-    let text = SinglePart::plain(lines(message.body()));
+    let text = SinglePart::plain(with_links(lines(message.body()), message.media()));
     let mail = builder
         .singlepart(text)
         .map_err(|_| refused(Category::Content))?;
@@ -158,6 +158,16 @@ pub(super) fn of(
 /// and then a dot behind it for the end of the content.
 fn lines(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// A text, and below it the links to what goes with it: a file is not fetched, because the server it is on could delay
+/// this and all other messages of the moment.
+fn with_links(mut text: String, media: &[WebUrl]) -> String {
+    for (n, url) in media.iter().enumerate() {
+        text.push_str(if n == 0 { "\n\n" } else { "\n" });
+        text.push_str(url.as_str());
+    }
+    text
 }
 
 /// A header of ASCII that is not folded.
@@ -183,6 +193,17 @@ mod tests {
     #[test]
     fn no_return_stands_alone() {
         assert_eq!(lines("a\r.\nb\r\nc\r\rd\n"), "a\n.\nb\nc\n\nd\n");
+    }
+
+    #[test]
+    fn links_are_below_the_text() {
+        let url = |text| WebUrl::https(text).unwrap();
+        let text = with_links(
+            "See:".into(),
+            &[url("https://a.example/1"), url("https://b.example")],
+        );
+        assert_eq!(text, "See:\n\nhttps://a.example/1\nhttps://b.example");
+        assert_eq!(with_links("x".into(), &[]), "x");
     }
 
     #[test]

@@ -38,6 +38,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// The capabilities of e-mail.
 pub const CAPABILITIES: Capabilities = Capabilities {
     max_in_flight: CONNECTIONS,
+    media: true,
     max_chars: 1_000_000,
     ..Capabilities::SENDS_ONLY
 };

@@ -49,6 +49,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     idempotent: false,
     look_up: true,
     receipts: false,
+    media: true,
     // Error 21617 beyond.
     max_chars: 1600,
     // Not known in advance; beyond the account's limit it responds with a 429.

@@ -122,6 +122,9 @@ impl Requests {
             .append_pair(sender_field(from), from.as_str())
             .append_pair("Body", message.body())
             .append_pair("ValidityPeriod", &validity.to_string());
+        for url in message.media() {
+            form.append_pair("MediaUrl", url.as_str());
+        }
         if let Some(callback) = &self.status_callback {
             form.append_pair(
                 "StatusCallback",

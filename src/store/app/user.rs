@@ -44,6 +44,7 @@ pub struct Draft<'a> {
     pub template: Option<Uuid>,
     /// A JSON object.
     pub template_vars: Option<&'a str>,
+    pub media: &'a [String],
 }
 
 /// Templates that are listed where none has the requested name.
@@ -129,6 +130,7 @@ impl<C: Borrow<Client>> UserSession<C> {
                     &draft.template,
                     &draft.template_vars,
                     &draft.channel,
+                    &draft.media,
                 ],
             )
             .await

@@ -29,13 +29,14 @@ const PERSONAL: &[&str] = &[
     "to_number",
     "subject",
     "body",
+    "media_urls",
     "template_vars",
     "dedup_key",
     "user_id",
 ];
 
 /// Those of the personal columns that have the text.
-const TEXTS: &[&str] = &["subject", "body", "template_vars"];
+const TEXTS: &[&str] = &["subject", "body", "media_urls", "template_vars"];
 
 /// Appends one of these; `false`: it is none of them.
 pub(super) const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) -> bool {

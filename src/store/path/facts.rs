@@ -31,8 +31,14 @@ pub(in crate::store) fn read(row: &Row) -> Result<Facts, tokio_postgres::Error> 
         event: event(row)?,
         limit: limit(row)?,
         subject: row.try_get("subject")?,
-        has_media: row.try_get("has_media")?,
+        media: media(row)?,
     })
+}
+
+fn media(row: &Row) -> Result<Vec<String>, tokio_postgres::Error> {
+    let media: Vec<Option<String>> = row.try_get("media")?;
+    // One that is null is none that can be sent.
+    Ok(media.into_iter().map(Option::unwrap_or_default).collect())
 }
 
 fn template(row: &Row) -> Result<Option<Template>, tokio_postgres::Error> {

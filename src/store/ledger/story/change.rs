@@ -65,7 +65,7 @@ fn shown(column: &str, value: String) -> String {
         "to_number" | "from_number" => masked(&value),
         "subject" | "body" => format!("{} characters", value.chars().count()),
         // The app's words, which may contain a number or a text.
-        "template_vars" | "dedup_key" => "not shown".into(),
+        "template_vars" | "dedup_key" | "media_urls" => "not shown".into(),
         _ => value,
     }
 }
