@@ -9,7 +9,7 @@ use crate::{daemon, demo};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
-/// Run a self-contained demo: eighteen messages in 20 seconds on a private Postgres.
+/// Run a self-contained demo: twenty messages in 20 seconds on a private Postgres.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  punctual demo --exit-after\n\nNeeds no configuration and no \

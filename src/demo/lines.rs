@@ -6,9 +6,11 @@ use super::phone::Arrival;
 use super::run::DemoReport;
 use crate::message::Moment;
 
-/// The last lines: how many texts arrived, and each fault.
+/// The last lines: how many texts and webhooks arrived, and each fault.
 pub(super) fn summary(arrivals: &[Arrival], report: &DemoReport) -> String {
-    let mut text = format!("\n{} texts arrived", arrivals.len());
+    let webhooks = arrivals.iter().filter(|arrival| arrival.is_webhook).count();
+    let texts = arrivals.len() - webhooks;
+    let mut text = format!("\n{texts} texts and {webhooks} webhook arrived");
     if report.faults.is_empty() {
         text.push_str(": none lost, doubled, early or wrongly sent");
     }

@@ -8,5 +8,6 @@ pub mod postgres;
 mod run;
 pub mod script;
 mod users;
+mod webhook;
 
 pub use run::{DemoError, DemoOptions, DemoReport, run};

@@ -1,11 +1,12 @@
 //! The simulated phone: an HTTP server on loopback that responds as Twilio's Messages API does, and notes
-//! when each text arrived.
+//! when each text arrived; and the endpoint of a webhook.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use axum::extract::{Form, Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::webhook::{self, JOBS};
 use crate::clock;
 use crate::message::Moment;
 
@@ -27,6 +29,8 @@ pub struct Arrival {
     pub at: Moment,
     /// The text.
     pub body: String,
+    /// It is a webhook with a valid signature, and no text.
+    pub is_webhook: bool,
 }
 
 /// The running phone.
@@ -40,6 +44,16 @@ pub struct Phone {
 struct PhoneState {
     arrivals: Arc<Mutex<Vec<Arrival>>>,
     arrived: mpsc::UnboundedSender<Arrival>,
+}
+
+impl PhoneState {
+    fn note(&self, arrival: Arrival) {
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.push(arrival.clone());
+        drop(arrivals);
+        // No receiver any more: the demo is ending.
+        let _ = self.arrived.send(arrival);
+    }
 }
 
 #[derive(Deserialize)]
@@ -72,6 +86,7 @@ impl Phone {
                 "/2010-04-01/Accounts/{account}/Messages.json",
                 post(message),
             )
+            .route(JOBS, post(job))
             .with_state(state);
         let server = async move {
             axum::serve(listener, router)
@@ -105,20 +120,30 @@ async fn message(
         });
         return (StatusCode::BAD_REQUEST, Json(refusal));
     }
-    let arrival = Arrival {
+    state.note(Arrival {
         at,
         body: message.body,
-    };
-    let mut arrivals = state
-        .arrivals
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    arrivals.push(arrival.clone());
-    drop(arrivals);
-    // No receiver any more: the demo is ending.
-    let _ = state.arrived.send(arrival);
+        is_webhook: false,
+    });
     let sid = format!("SM{}", uuid::Uuid::new_v4().simple());
     let response =
         json!({ "sid": sid, "status": "queued", "account_sid": account, "error_code": null });
     (StatusCode::CREATED, Json(response))
+}
+
+async fn job(State(state): State<PhoneState>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let now_us = clock::reading().real_us;
+    if !webhook::is_genuine(webhook::KEY, &headers, &body, now_us / 1_000_000) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    let payload: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let Some(job) = payload["data"]["body"].as_str() else {
+        return StatusCode::BAD_REQUEST;
+    };
+    state.note(Arrival {
+        at: Moment::from_micros(now_us),
+        body: job.to_owned(),
+        is_webhook: true,
+    });
+    StatusCode::NO_CONTENT
 }

@@ -13,8 +13,8 @@ use super::run::{DemoError, DemoReport};
 use super::script::{DemoMessage, Expected, MESSAGES, UserChange};
 use super::users;
 use crate::clock;
-use crate::message::{MessageId, Moment, Status};
-use crate::store::user::UserSession;
+use crate::message::{Channel, MessageId, Moment, Status};
+use crate::store::user::{Draft, UserSession};
 
 /// How long after a message was sent its row is read: recording takes a few milliseconds.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -65,10 +65,7 @@ impl Player {
             match step {
                 Step::Insert(n) => {
                     let message = &MESSAGES[n];
-                    let at = self.began + message.at;
-                    let user = users::id_of(message.owner);
-                    let id = self.app.insert(user, message.to, message.body, at);
-                    ids.insert(n, id.await?);
+                    ids.insert(n, self.insert(message).await?);
                 }
                 Step::Change(n, change) => self.change(ids[&n], change).await?,
                 Step::Print(n) => say(self.line_of_unsent(&MESSAGES[n], ids[&n]).await?)?,
@@ -102,6 +99,33 @@ impl Player {
         }
     }
 
+    async fn insert(&self, message: &DemoMessage) -> Result<MessageId, DemoError> {
+        let at = self.began + message.at;
+        let user = users::id_of(message.owner);
+        if !message.is_webhook() {
+            let id = self.app.insert(user, message.to, message.body, at);
+            return Ok(id.await?);
+        }
+        let draft = Draft {
+            channel: Channel::Webhook.as_str(),
+            to: &format!("http://{}{}", self.phone.addr, message.to),
+            from: None,
+            body: message.body,
+            at,
+            user,
+            timezone: None,
+            send_before: None,
+            priority: "normal",
+            dedup_key: None,
+            message_type: Some("report.due"),
+            template: None,
+            template_vars: None,
+            media: &[],
+        };
+        let id = self.app.schedule(&draft).await?;
+        id.ok_or(DemoError::Ended("the insert of a webhook"))
+    }
+
     async fn change(&self, id: MessageId, change: UserChange) -> Result<(), DemoError> {
         match change {
             UserChange::Move(at) => self.app.reschedule(id, self.began + at).await?,
@@ -114,12 +138,16 @@ impl Player {
 
     /// The line of a text that arrived.
     fn line_of(&self, arrival: &Arrival) -> String {
-        let message = MESSAGES
-            .iter()
-            .find(|s| matches!(s.expected(), Expected::Arrives(_, body) if body == arrival.body));
+        let part = |message: &DemoMessage| message.texts().iter().position(|t| *t == arrival.body);
+        let message = MESSAGES.iter().find(|message| part(message).is_some());
         let Some(message) = message else {
             return format!("{:<24}{:<17}{:<17}", "UNEXPECTED", "-", time(arrival.at));
         };
+        // A later part is due when the one before it was accepted, and a moment has passed.
+        if part(message) > Some(0) {
+            let (title, after) = (message.title, "some 1.5 s later");
+            return format!("{title:<24}{after:<17}{}", time(arrival.at));
+        }
         let planned = self.began + message.ends_at();
         format!(
             "{:<24}{:<17}{:<17}{:>12}",
@@ -153,20 +181,18 @@ impl Player {
         for (n, message) in MESSAGES.iter().enumerate() {
             let status = self.app.fate(ids[&n]).await?.map(|(status, _)| status);
             let expected = match message.expected() {
-                Expected::Arrives(at, body) => {
-                    expected_arrivals += 1;
-                    let due = self.began + at;
-                    let matching: Vec<_> = arrivals.iter().filter(|a| a.body == body).collect();
-                    match matching.as_slice() {
-                        [] => faults.push(format!("lost: {}", message.title)),
-                        [one] if one.at < due => faults.push(format!("early: {}", message.title)),
-                        [_] => {}
-                        _ => {
-                            faults.push(format!(
-                                "sent {} times: {}",
-                                matching.len(),
-                                message.title
-                            ));
+                Expected::Arrives(at, _) => {
+                    let mut due = self.began + at;
+                    for text in message.texts() {
+                        expected_arrivals += 1;
+                        let matching: Vec<_> = arrivals.iter().filter(|a| a.body == text).collect();
+                        let title = message.title;
+                        match matching.as_slice() {
+                            [] => faults.push(format!("lost: {title}")),
+                            [one] if one.at < due => faults.push(format!("early: {title}")),
+                            // The next part arrives after this one.
+                            [one] => due = one.at,
+                            _ => faults.push(format!("sent {} times: {title}", matching.len())),
                         }
                     }
                     Some(Status::Sent)
@@ -182,7 +208,7 @@ impl Player {
         }
         if arrivals.len() != expected_arrivals {
             faults.push(format!(
-                "{} texts arrived, {expected_arrivals} were expected",
+                "{} texts and webhooks arrived, {expected_arrivals} were expected",
                 arrivals.len()
             ));
         }

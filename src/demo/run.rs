@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::phone::Phone;
 use super::play::Player;
 use super::postgres::{Options, PostgresError, PrivatePostgres};
+use super::webhook;
 use crate::clock;
 use crate::daemon::{self, Parts, RunError};
 use crate::http::{self, Endpoint, RuntimeDir, Socket, Tokens};
-use crate::message::{Moment, Sender};
+use crate::message::{Channel, Moment, Sender};
 use crate::policy::Rules;
 use crate::provider::twilio::{Credentials, Twilio, TwilioConfig};
+use crate::provider::webhook::{Webhook, WebhookConfig};
 use crate::provider::{ClientError, Providers};
 use crate::reactor::Settings;
 use crate::schedule::LeadSetting;
@@ -200,7 +202,7 @@ fn page(endpoint: &Endpoint, terminal: bool) -> Result<String, DemoError> {
     ))
 }
 
-/// A daemon that sends to the phone.
+/// A daemon that sends to the phone and calls its endpoint.
 fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
     let send_timeout = Duration::from_secs(10);
     let parse = "a constant of the demo parses";
@@ -212,9 +214,16 @@ fn parts(dsn: &Dsn, phone: &Phone, http: Endpoint) -> Result<Parts, DemoError> {
         max_in_flight: NonZeroUsize::new(16).expect(parse),
         status_callback: None,
     })?;
+    let webhook = Webhook::new(&WebhookConfig {
+        secrets: format!("whsec_{}", webhook::KEY).parse().expect(parse),
+        // The endpoint is on this machine.
+        allowed: phone.addr.ip().to_string().parse().expect(parse),
+        send_timeout,
+        max_in_flight: NonZeroUsize::MIN,
+    })?;
     Ok(Parts {
         dsn: dsn.clone(),
-        providers: Providers::texts(Arc::new(twilio)),
+        providers: Providers::texts(Arc::new(twilio)).with(Channel::Webhook, Arc::new(webhook)),
         rules: Rules {
             default_sender: Some(SENDER.parse::<Sender>().expect(parse)),
             ..Rules::default()

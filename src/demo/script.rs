@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use super::phone::INVALID_NUMBER;
+use super::webhook::JOBS;
+use crate::message::parts::SEPARATOR;
 
 /// A change that the app makes to a message. Times count from the start of the demo.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +23,7 @@ pub enum UserChange {
 /// The expected result of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It arrives once, with this text, and not before this time.
+    /// It arrives once, with this text, and not before this time; if the text has several parts, one after the other.
     Arrives(Duration, &'static str),
     /// It does not arrive, and its row is `cancelled`.
     Cancelled,
@@ -68,6 +70,19 @@ pub struct DemoMessage {
 }
 
 impl DemoMessage {
+    /// Whether it is a request to an endpoint, and no text.
+    pub fn is_webhook(&self) -> bool {
+        self.to == JOBS
+    }
+
+    /// The texts that are expected to arrive, in their order.
+    pub fn texts(&self) -> Vec<&'static str> {
+        match self.expected() {
+            Expected::Arrives(_, body) => body.split(SEPARATOR).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Its expected result.
     pub fn expected(&self) -> Expected {
         match self.owner {
@@ -76,6 +91,7 @@ impl DemoMessage {
             Owner::Limited(_) | Owner::Nobody => {}
         }
         match self.change {
+            None if self.is_webhook() => Expected::Arrives(self.at, self.body),
             _ if !self.to.starts_with('+') || self.to == INVALID_NUMBER => Expected::Failed,
             None => Expected::Arrives(self.at, self.body),
             Some((_, UserChange::Move(at))) => Expected::Arrives(at, self.body),
@@ -135,7 +151,7 @@ const fn of(owner: Owner, title: &'static str, body: &'static str, at: u64) -> D
 
 /// All messages, in the order of their insertion. `+1 555 01xx` numbers are
 /// reserved for fiction.
-pub const MESSAGES: [DemoMessage; 18] = [
+pub const MESSAGES: [DemoMessage; 20] = [
     message(
         "on time",
         "+12025550101",
@@ -201,6 +217,13 @@ pub const MESSAGES: [DemoMessage; 18] = [
         "Doors open now (3).",
         11_000,
     ),
+    message(
+        "message of three texts",
+        "+12025550115",
+        "Hi![BUBBLE]It is me, your alarm clock.[BUBBLE]Get up.",
+        5_000,
+    ),
+    message("webhook, verified", JOBS, "{\"report\": 7}", 10_400),
     of(
         Owner::Quiet,
         "deferred: quiet hours",

@@ -86,6 +86,13 @@ fn it_runs_to_a_good_end_by_itself() {
     let told = |what: &str| rest.iter().filter(|l| l.starts_with(what)).count();
     assert_eq!(told("three at the same time"), 3, "{rest:?}");
     assert_eq!(told("cancelled just before"), 1, "{rest:?}");
+    assert_eq!(told("message of three texts"), 3, "{rest:?}");
+    assert_eq!(told("webhook, verified"), 1, "{rest:?}");
+    assert!(
+        rest.iter()
+            .any(|l| l.contains("16 texts and 1 webhook arrived")),
+        "{rest:?}"
+    );
     assert!(rest.iter().any(|l| l.contains("Code: 21211")), "{rest:?}");
     wait_until_gone(pid, &data);
 }
