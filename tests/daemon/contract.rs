@@ -20,6 +20,14 @@ use crate::world::{ACCOUNT, AUTH_TOKEN, TO, environment, heartbeats, url};
 
 const MS: Duration = Duration::from_millis(1);
 
+/// Those with a peer.
+const PROVIDERS: [(&str, Capabilities); 4] = [
+    ("twilio", client::CAPABILITIES),
+    ("webhook", webhook::CAPABILITIES),
+    ("modem", modem::CAPABILITIES),
+    ("smtp", smtp::CAPABILITIES),
+];
+
 /// What a provider talks to.
 pub(crate) enum Peer {
     Http(Twilio),
@@ -222,6 +230,60 @@ fn faults() -> Vec<(Fault, Kind)> {
         (Fault::Reset(After), Uncertain(After)),
         (Fault::Cut, Uncertain(After)),
     ]
+}
+
+/// What the peer does, for people.
+fn words(fault: Fault) -> String {
+    let when = |when: When| match when {
+        When::Before => "it was not taken in",
+        When::After => "it was taken in",
+    };
+    match fault {
+        Fault::None => "accepted".into(),
+        Fault::Slow(after) => format!("accepted, after {after:?}"),
+        Fault::Refuse(_) => "refused for good".into(),
+        Fault::Busy(_) => "too many requests, once".into(),
+        Fault::Silence(at) => format!("no response in time; {}", when(at)),
+        Fault::Garbage(at) => format!("a response that means nothing; {}", when(at)),
+        Fault::Drip(_) => "a response that drips beyond the deadline".into(),
+        Fault::Reset(at) => format!("the connection is reset; {}", when(at)),
+        Fault::Cut => "the response breaks off".into(),
+        Fault::Error(..) => "an error of the peer".into(),
+    }
+}
+
+/// What each provider's message ends as, by what its peer does: the table of `docs/providers.md`.
+fn table() -> String {
+    let killed = |when| {
+        let words =
+            words(Fault::Silence(when)).replace("no response in time", "the daemon is killed");
+        (words, Kind::Uncertain(when))
+    };
+    let mut rows: Vec<(String, Kind)> = faults()
+        .into_iter()
+        .map(|(fault, kind)| (words(fault), kind))
+        .collect();
+    rows.push(("nobody is there, and later somebody".into(), Kind::Accepted));
+    rows.extend([killed(When::Before), killed(When::After)]);
+    let names = PROVIDERS.map(|(name, _)| format!(" `{name}` |")).concat();
+    let head = format!("| the peer, or what happens |{names}");
+    let line = format!("|---|{}", "---|".repeat(PROVIDERS.len()));
+    let rows = rows.into_iter().map(|(what, kind)| {
+        let cells = PROVIDERS.map(|(_, can)| {
+            let (status, asked) = expected(kind, &can);
+            let requests = if asked == 1 { "" } else { ", two requests" };
+            format!(" `{status}`{requests} |")
+        });
+        format!("| {what} |{}", cells.concat())
+    });
+    let lines: Vec<String> = [head, line].into_iter().chain(rows).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_docs_have_the_table_that_the_contract_is_tested_by() {
+    let (docs, table) = (include_str!("../../docs/providers.md"), table());
+    assert!(docs.contains(&table), "docs/providers.md lacks:\n{table}");
 }
 
 /// Waits until it has ended as expected; what is to stay unconfirmed, until a look-up has changed nothing.
