@@ -78,7 +78,7 @@ impl World {
                 let same_text =
                     row.templated || taken.body == row.text(attempt.part) || row.version > 0;
                 let is_own = taken.message == id && taken.part == attempt.part;
-                !is_own && !(taken.to == row.to && same_text)
+                !(is_own || taken.to == row.to && same_text)
             };
             if let Some(taken) = adopted.filter(foreign) {
                 let what = format!(
