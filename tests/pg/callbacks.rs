@@ -351,3 +351,34 @@ async fn a_limit_is_reported_for_the_account_of_its_callback() {
         assert_eq!(parties, Parties::of(&lane, Some(FROM), TO), "{account}");
     }
 }
+
+/// A report of a segment is repeated until all that follows from it is recorded.
+#[tokio::test]
+async fn a_segment_is_of_the_newest_attempt_whose_end_is_not_known() {
+    let world = World::new().await;
+    let store = store(&world);
+    let id = world.row("sent").await;
+    let attempt = format!(
+        "insert into punctual.attempts (token, message_id, number, instance, lease_until, outcome, provider_sid)
+         values (gen_random_uuid(), '{id}', 1, gen_random_uuid(), now(), 'accepted', 'default:262:17-18:x')"
+    );
+    run(&world.unseen, &attempt).await;
+    let owners = async |number: u8| store.segment_owners("default:262", number).await.unwrap();
+    for _ in 0..2 {
+        let found = owners(17).await;
+        let [owner] = &found[..] else {
+            panic!("{} are found", found.len());
+        };
+        let of = (owner.message, owner.token);
+        let arrived = store.segment_arrived(of, &owner.sid, 17).await;
+        assert_eq!(arrived.unwrap(), 1);
+    }
+    assert_eq!((owners(18).await.len(), owners(19).await.len()), (1, 0));
+    assert!(store.segment_owners("eu:262", 18).await.unwrap().is_empty());
+    // The other segment did not arrive.
+    let ended = |status: &str| format!("update punctual.attempts set message_status = '{status}'");
+    run(&world.unseen, &ended("undelivered")).await;
+    assert_eq!((owners(17).await.len(), owners(18).await.len()), (0, 1));
+    run(&world.unseen, &ended("delivered")).await;
+    assert_eq!((owners(17).await.len(), owners(18).await.len()), (0, 0));
+}

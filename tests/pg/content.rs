@@ -494,6 +494,7 @@ async fn media_that_cannot_be_sent_fail_in_the_statement_that_writes_them() {
         "'{https://example.com/a.png}'",
         "array[' https://a.example:8443/a?b=c,d ', 'https://[2001:db8::1]/']",
         "array_fill('https://example.com/a.png'::text, array[10])",
+        "array[array['https://example.com/a.png']]",
     ] {
         assert_eq!(sms(fine).await, "pending", "{fine}");
         assert_eq!(
@@ -695,6 +696,8 @@ async fn what_no_trigger_saw_fails_at_the_claim_with_the_same_reason() {
     let with = at_claim(", media_urls", ", '{https://example.com/a.png}'").await;
     assert_eq!(with, picture);
     assert_eq!(at_claim(", media_urls", ", array['a', null]").await, failed);
+    let nested = ", array[array['https://example.com/a.png']]";
+    assert_eq!(at_claim(", media_urls", nested).await, picture);
     for word in ["whatsapp", "MMS", "in-app", "\u{200b}sms", "ｓｍｓ"] {
         let reason = at_claim(", channel", &format!(", '{word}'")).await;
         assert!(

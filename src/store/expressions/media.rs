@@ -6,9 +6,9 @@ use crate::message::media::{MEDIA_MAX, MediaError};
 
 /// The name `media_url` is looked up in the row, and where the row has no such column, one level further out: there it
 /// is null, and that part of the expression is a constant. A prepared statement follows when the app adds the column
-/// or drops it. The app's column may be of any type: a text, a list, JSON.
+/// or drops it. The app's column may be of any type: a text, a list, JSON. A list of lists is one list.
 pub(super) const MEDIA: &str = concat!(
-    "(select coalesce(nullif(own.urls, '{}'), array(select e.url from jsonb_array_elements_text(own.list) e (url)))
+    "(select case when cardinality(own.urls) > 0 then array(select u.url from unnest(own.urls) u (url)) else array(select e.url from jsonb_array_elements_text(own.list) e (url)) end
    from (select null::text as media_url) no_column
   cross join lateral (
     select r.media_urls as urls, case when jsonb_typeof(to_jsonb(media_url)) = 'array' then to_jsonb(media_url)
