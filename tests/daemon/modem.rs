@@ -175,6 +175,10 @@ async fn reports_about_messages_of_an_earlier_process_reach_the_rows() {
     gsm.stores(&status_report(9, TO, 0x46), "+CDSI");
     let after = insert(&app, "after it", 0).await;
     becomes(&app, after, "sent").await;
+    let sql = "select string_agg(status, ' ' order by created_at, id) from scheduled_messages";
+    let statuses: String = app.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(statuses, "delivered delivered failed delivered sent");
+    assert!(gsm.phone().commands.iter().any(|own| own == "AT+CMGR=1"));
     let said = daemon.stop().await;
     assert!(!said.contains(&TO[1..]), "{said}");
 }
