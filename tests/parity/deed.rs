@@ -103,10 +103,12 @@ pub(crate) enum Deed {
     Resume {
         key: PauseKey,
     },
-    /// A campaign gets a pace, or other gaps (in seconds); its next slot is at hand.
+    /// A campaign gets a pace, or other gaps (in seconds). The next slot of a new one is at hand, and that of another
+    /// if it is brought near.
     SetPace {
         campaign: u64,
         gaps: (u64, u64),
+        near: bool,
     },
     RemovePace {
         campaign: u64,

@@ -9,7 +9,7 @@ use punctual::message::{
 use punctual::policy::{Reason, ReasonKind};
 use punctual::settle::{Next, Settled, Settlement, Wait};
 
-use crate::deed::{Deed, RATE, Told, Wish, message, name, token_name};
+use crate::deed::{Deed, RATE, Told, Wish, message, name, queue, token_name};
 use crate::dice::Dice;
 use crate::model::Database;
 
@@ -49,11 +49,8 @@ impl Draw {
         match self.dice.below(100) {
             0..=18 => self.user(db),
             // What has a pace is mostly without one again soon, so that there is something to claim by its id.
-            19 => Deed::SetPace {
-                campaign: self.dice.pick(&[1, 2, RATE]),
-                gaps: self.dice.pick(&[(1, 1), (1, 3), (3_600, 7_200)]),
-            },
-            20 | 21 => Deed::RemovePace {
+            19 | 20 => self.set_pace(db),
+            21 => Deed::RemovePace {
                 campaign: self.dice.pick(&[1, 2, RATE]),
             },
             22..=25 => self.claim_paced(by),
@@ -244,6 +241,30 @@ impl Draw {
         self.tokens.extend(&asks);
         let lease = self.dice.pick(&[Duration::ZERO, HOUR]);
         Deed::Claim { by, asks, lease }
+    }
+
+    fn set_pace(&mut self, db: &Database) -> Deed {
+        let all = [1, 2, RATE];
+        let there = all
+            .into_iter()
+            .filter(|n| db.paces.contains_key(&queue(*n)));
+        let there: Vec<_> = there.collect();
+        let campaign = if !there.is_empty() && self.dice.chance(600) {
+            self.dice.pick(&there)
+        } else {
+            self.dice.pick(&all)
+        };
+        let mut gaps = self.dice.pick(&[(1, 1), (1, 3), (3_600, 7_200)]);
+        // The room that there is counts in texts: at a much slower rate a moment between the two clocks is a long time.
+        if let Some(rate) = db.paces.get(&queue(campaign)).filter(|_| campaign == RATE) {
+            let most = rate.gaps.0.as_secs() * 2;
+            gaps.0 = gaps.0.min(most);
+        }
+        Deed::SetPace {
+            campaign,
+            gaps,
+            near: self.dice.chance(300),
+        }
     }
 
     fn claim_paced(&mut self, by: u64) -> Deed {

@@ -147,6 +147,7 @@ async fn a_model_with_a_bug_is_found_out() {
         Mutant::OpenParts,
         Mutant::IgnoresPaces,
         Mutant::NoGap,
+        Mutant::PaceAnew,
         Mutant::ForgetsOutage,
         Mutant::NoCharge,
     ];

@@ -377,7 +377,11 @@ impl Real {
             Deed::Resume { key } => {
                 pauses::resume(&self.admin, key).await?;
             }
-            Deed::SetPace { campaign: n, gaps } => self.set_pace(*n, *gaps, start).await?,
+            Deed::SetPace {
+                campaign: n,
+                gaps,
+                near,
+            } => self.set_pace(*n, *gaps, *near, start).await?,
             Deed::RemovePace { campaign: n } => {
                 paces::remove(&self.admin, &key(*n)).await?;
             }
@@ -406,21 +410,32 @@ impl Real {
         Ok(())
     }
 
-    /// With an id and a seed that the model knows.
-    async fn set_pace(&self, n: u64, gaps: (u64, u64), start: Moment) -> Result<(), StoreError> {
+    /// With an id and a seed that the model knows. What the guard does to a pace that is there is seen.
+    async fn set_pace(
+        &self,
+        n: u64,
+        gaps: (u64, u64),
+        near: bool,
+        start: Moment,
+    ) -> Result<(), StoreError> {
         let (min, max) = (Duration::from_secs(gaps.0), Duration::from_secs(gaps.1));
         let key = key(n);
         let (max, burst) = if n == RATE { (min, BURST) } else { (max, 1) };
+        let there = "select from punctual.paces where what = $1";
+        let there = self.admin.query(there, &[&key.what]).await.unwrap();
+        let guarded = "set session_replication_role = origin";
+        self.admin.batch_execute(guarded).await.unwrap();
         paces::set(&self.admin, &key, (min, max), burst).await?;
-        let sql = format!(
-            "update punctual.paces set id = '{}', seed = {SEED},
-                    next_at = $1
-              where what = '{}'",
-            pace(n),
-            key.what
-        );
-        let next = at(start, OVERDUE).to_utc().unwrap();
-        self.admin.execute(&sql, &[&next]).await.unwrap();
+        let unseen = "set session_replication_role = replica";
+        self.admin.batch_execute(unseen).await.unwrap();
+        if near || there.is_empty() {
+            let next = at(start, OVERDUE).to_utc().unwrap();
+            let sql = "update punctual.paces set id = $1, seed = $2, next_at = $3 where what = $4";
+            self.admin
+                .execute(sql, &[&pace(n).0, &SEED, &next, &key.what])
+                .await
+                .unwrap();
+        }
         Ok(())
     }
 

@@ -196,24 +196,28 @@ impl Twin {
                 self.db.pause(key.clone(), until);
             }
             Deed::Resume { key } => self.db.resume(key, now),
-            Deed::SetPace { campaign: n, gaps } => {
+            Deed::SetPace {
+                campaign: n,
+                gaps,
+                near,
+            } => {
                 let seconds = Duration::from_secs;
                 let gaps = (seconds(gaps.0), seconds(gaps.1));
-                let gaps = if *n == RATE { (gaps.0, gaps.0) } else { gaps };
-                let before = self.db.paces.get(&queue(*n)).copied();
-                // Another rate counts anew.
-                let latest = before.filter(|before| *n != RATE || before.gaps == gaps);
+                let is_rate = *n == RATE;
                 let new = Pace {
                     id: pace(*n),
-                    gaps,
-                    burst: BURST,
+                    gaps: if is_rate { (gaps.0, gaps.0) } else { gaps },
+                    burst: if is_rate { BURST } else { 1 },
                     seed: SEED,
-                    position: before.map_or(0, |pace| pace.position),
+                    position: 0,
                     next: at(self.start, OVERDUE),
-                    token: latest.and_then(|pace| pace.token),
-                    slot: latest.and_then(|pace| pace.slot),
+                    token: None,
+                    slot: None,
                 };
-                self.db.paces.insert(queue(*n), new);
+                self.db.set_pace(queue(*n), new, now);
+                if let Some(pace) = self.db.paces.get_mut(&queue(*n)).filter(|_| *near) {
+                    pace.next = new.next;
+                }
             }
             Deed::RemovePace { campaign: n } => drop(self.db.paces.remove(&queue(*n))),
             Deed::ClaimPaced { by, asks, lease } => {

@@ -54,6 +54,7 @@ impl Causes {
         match input {
             Input::ChannelUp { .. }
             | Input::Rescan
+            | Input::PacesChanged
             | Input::ClockFound
             | Input::QuarantineEnded
             | Input::LoadEnded { complete: false } => self.cause = true,

@@ -103,7 +103,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 /// Each planted bug, and the invariants that may notice it first.
-const CAUGHT_BY: [(Mutant, &[Invariant]); 30] = [
+const CAUGHT_BY: [(Mutant, &[Invariant]); 32] = [
     (Mutant::TwoWinners, &[Invariant::OneWinner]),
     (Mutant::NoFence, &[Invariant::OneWinner]),
     (
@@ -147,6 +147,8 @@ const CAUGHT_BY: [(Mutant, &[Invariant]); 30] = [
         &[Invariant::PaceKept, Invariant::RateKept],
     ),
     (Mutant::NoGap, &[Invariant::PaceKept]),
+    (Mutant::PaceAnew, &[Invariant::PaceKept]),
+    (Mutant::OldGap, &[Invariant::PaceKept]),
     (Mutant::ForgetsOutage, &[Invariant::TooLate]),
     (Mutant::NoCharge, &[Invariant::RateKept]),
     // Without reads no resume is seen either.

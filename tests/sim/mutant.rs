@@ -48,6 +48,10 @@ pub(crate) enum Mutant {
     IgnoresPaces,
     /// A claim from a pace does not move it on.
     NoGap,
+    /// A pace that is changed starts anew, whatever slots were taken.
+    PaceAnew,
+    /// The slots of a pace that is changed stay as the gap before made them.
+    OldGap,
     /// The lateness of a message with a pace counts from the slot that it takes, however long there was one before.
     ForgetsOutage,
     /// A claim charges nothing to the rate of its sender.

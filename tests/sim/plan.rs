@@ -101,6 +101,14 @@ pub(crate) enum What {
         lasts: i64,
         timed: bool,
     },
+    /// The messages of a campaign get a pace, or another one, while some may wait.
+    SetPace {
+        campaign: Uuid,
+        gaps: (i64, i64),
+    },
+    RemovePace {
+        campaign: Uuid,
+    },
     /// No statement comes to its end.
     Blackout {
         lasts: i64,
@@ -134,6 +142,8 @@ impl What {
             | Self::OptOut { .. }
             | Self::Mute { .. }
             | Self::Pause { .. }
+            | Self::SetPace { .. }
+            | Self::RemovePace { .. }
             | Self::Blackout { .. }
             | Self::Jump { .. }
             | Self::Quarantine { .. } => None,
@@ -268,6 +278,7 @@ impl Plan {
         plan.draw_pauses(&mut Dice::new(seed, "pauses"));
         plan.draw_parts(&mut Dice::new(seed, "parts"));
         plan.draw_paces(&mut Dice::new(seed, "paces"));
+        plan.draw_changes(&mut Dice::new(seed, "changes"));
         plan.draw_rate(&mut Dice::new(seed, "rate"));
         plan.deeds.sort_by_key(|deed| deed.at);
         plan.end_at += i64::try_from(plan.rows).unwrap_or(0) * plan.queued();
@@ -303,6 +314,32 @@ impl Plan {
             self.paces.push((Uuid::from_u128(0xC << 120 | n), pace));
             let each = max + micros_of(PACE_SLACK);
             self.end_at += i64::try_from(self.rows).unwrap_or(0) * each;
+        }
+    }
+
+    /// The paces of campaigns change.
+    fn draw_changes(&mut self, dice: &mut Dice) {
+        let campaigns: Vec<_> = self.paces.iter().map(|(campaign, _)| *campaign).collect();
+        for campaign in campaigns {
+            if dice.chance(500) {
+                continue;
+            }
+            for _ in 0..dice.pick(&[1, 1, 2, 4]) {
+                let mut at = dice.between(0, self.calm_at + 20 * SECOND);
+                if dice.chance(300) {
+                    let what = What::RemovePace { campaign };
+                    self.deeds.push(Deed { at, what });
+                    at += dice.between(0, 5 * SECOND);
+                }
+                let shortest = dice.pick(&[20 * MS, SECOND, 3 * SECOND]);
+                let min = dice.between(MS, shortest);
+                let max = min + dice.between(0, SECOND);
+                let gaps = (min, max);
+                let what = What::SetPace { campaign, gaps };
+                self.deeds.push(Deed { at, what });
+                let each = max + micros_of(PACE_SLACK);
+                self.end_at += i64::try_from(self.rows).unwrap_or(0) * each;
+            }
         }
     }
 

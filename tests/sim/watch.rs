@@ -105,10 +105,11 @@ impl World {
         let seen = seen.or_else(|| self.breaks_rate(payload));
         let seen = seen.or_else(|| self.too_late(payload));
         let is_first = |a: &Attempt| a.part == 0;
-        if let Some(campaign) = campaign_of(id)
+        let taken = self.db.slots.get(&payload.token());
+        if let Some((pace, _)) = taken.and_then(|taken| taken.campaign)
             && self.db.attempt(payload.token()).is_some_and(is_first)
         {
-            self.campaigns.insert(campaign, self.t);
+            self.campaigns.insert(pace, self.t);
         }
         let oldest = self.t - self.pause_span(slot);
         let seen = seen.or_else(|| self.started_in_pause(payload, |paused| paused < oldest));
@@ -170,20 +171,26 @@ impl World {
         let campaign = campaign_of(payload.id())?;
         let pace = self.db.paces.get(&campaign)?;
         // Gaps count from first part to first part.
-        self.db.attempt(payload.token()).filter(|a| a.part == 0)?;
+        let attempt = self.db.attempt(payload.token());
+        let attempt = attempt.filter(|a| a.part == 0)?;
         let off = 2 * self.plan.uncertainty;
-        if let Some(before) = self.campaigns.get(&campaign) {
+        let Some(slot) = self.db.slots.get(&payload.token()) else {
+            // It may have been claimed before there was a pace.
+            let since = self.paced_since.get(&pace.id);
+            let is_new = since.is_some_and(|since| attempt.claimed_at <= *since);
+            return (!is_new).then(|| (Invariant::PaceKept, "it has no slot".to_owned()));
+        };
+        // Of the pace that there was when it was claimed, with the gaps that it had.
+        let (own, shortest) = slot.campaign?;
+        if let Some(before) = self.campaigns.get(&own) {
             let gap = self.t - before;
-            if gap < micros_of(pace.gaps.0) - off {
+            if gap < micros_of(shortest) - off {
                 return Some((
                     Invariant::PaceKept,
                     format!("{gap} us after the one before"),
                 ));
             }
         }
-        let Some(slot) = self.db.slots.get(&payload.token()) else {
-            return Some((Invariant::PaceKept, "it has no slot".to_owned()));
-        };
         let after = self.db_now().micros_from(slot.at);
         let slack = micros_of(PACE_SLACK);
         (after < -off || after > slack + off).then(|| {
@@ -314,7 +321,11 @@ impl World {
         let resumed = self.db.paused_until(row);
         let kept = kept + if resumed.is_some() { RESUMED } else { 0 };
         let resumed = resumed.unwrap_or(settled);
+        // So one does of another pace, or of none.
+        let repaced = campaign_of(id).and_then(|campaign| self.repaced.get(&campaign));
+        let kept = kept + if repaced.is_some() { RESUMED } else { 0 };
         let known = touched.max(settled).max(resumed);
+        let known = repaced.map_or(known, |repaced| known.max(*repaced));
         let ahead = due_at.micros_from(known);
         let needed = if self.plan.deaf {
             2 * SWEPT

@@ -46,6 +46,8 @@ pub(crate) struct TakenSlot {
     pub(crate) ready: Moment,
     /// When it began.
     pub(crate) at: Moment,
+    /// The pace of its campaign, and the shortest gap that it had then.
+    pub(crate) campaign: Option<(PaceId, Duration)>,
 }
 
 /// What a claim from a pace would win.
@@ -63,6 +65,16 @@ impl Pace {
     fn each(&self) -> Duration {
         self.gaps.0
     }
+}
+
+/// When another rate has room for a text, so that there is room for as many as there was, or for its burst.
+fn same_room(was: Pace, new: Pace, now: Moment) -> Moment {
+    let micros = |of: Duration| i128::try_from(of.as_micros()).unwrap_or(i128::MAX);
+    let (before, by_now) = (micros(was.each()), micros(new.each()));
+    let full = before * i128::from(was.burst.min(new.burst));
+    let room = (before + i128::from(now.micros_from(was.next))).min(full);
+    let back = (room - before) * by_now / before;
+    Moment::from_micros(now.as_micros() - i64::try_from(back).unwrap_or(0))
 }
 
 /// The campaign of a message: two of three are in one of two.
@@ -227,6 +239,7 @@ impl Database {
             open_from,
             ready,
             at: slot,
+            campaign: (queue != SENDER).then_some((pace.id, pace.gaps.0)),
         };
         self.slots.insert(ask.token, taken);
         let mut took = [Some(queue), rate.map(|_| SENDER)];
@@ -261,6 +274,39 @@ impl Database {
             rate: rate.map(|rate| rate.id),
             charged: rate.map(|_| 1),
         })
+    }
+
+    /// `pace_keep.sql` and `punctual.guard_pace`: a new pace, or other gaps for the one that is there. Its slots stay.
+    pub(crate) fn set_pace(&mut self, queue: Uuid, new: Pace, now: Moment) {
+        let is_anew = self.mutant == Some(Mutant::PaceAnew);
+        let Some(pace) = self.paces.get_mut(&queue).filter(|_| !is_anew) else {
+            self.paces.insert(queue, new);
+            return;
+        };
+        let was = *pace;
+        (pace.gaps, pace.burst) = (new.gaps, new.burst);
+        if (was.gaps, was.burst) == (pace.gaps, pace.burst) {
+            return;
+        }
+        if queue == SENDER {
+            pace.next = same_room(was, *pace, now);
+            (pace.token, pace.slot) = (None, None);
+            return;
+        }
+        // What would have had a slot by now has one now.
+        let follows = |slot: Moment, after: i64| {
+            let [before, by_now] = [was.gaps, new.gaps].map(|gaps| gap(was.seed, after, gaps));
+            slot.min(now).max(slot - before + by_now)
+        };
+        if self.mutant == Some(Mutant::OldGap) {
+            return;
+        }
+        if was.position > 0 {
+            pace.next = follows(was.next, was.position - 1);
+        }
+        if was.position > 1 {
+            pace.slot = was.slot.map(|slot| follows(slot, was.position - 2));
+        }
     }
 
     /// `paces_load.sql`.

@@ -1,9 +1,10 @@
 //! What users and misfortune do, at the times the plan has.
 
-use punctual::message::{MessageId, Moment, PauseKey};
+use punctual::message::{MessageId, Moment, PaceId, PauseKey};
+use uuid::Uuid;
 
 use super::{Event, Input, Process, Whose, World, message};
-use crate::model::{Change, Transaction};
+use crate::model::{Change, Pace, Transaction};
 use crate::mutant::Mutant;
 use crate::plan::{MS, SECOND, What, micros};
 
@@ -60,6 +61,12 @@ impl World {
                 }
             }
             What::Pause { key, lasts, timed } => self.pause(key, lasts, timed),
+            What::SetPace { campaign, gaps } => self.set_pace(campaign, gaps),
+            What::RemovePace { campaign } => {
+                self.db.paces.remove(&campaign);
+                self.repaced.insert(campaign, self.db_now());
+                self.notify_all(&|| Input::PacesChanged);
+            }
             What::Blackout { lasts } => self.blackout_until = self.until(lasts),
             What::Jump { by, lasts } => {
                 self.jump_us = by;
@@ -149,6 +156,32 @@ impl World {
         let now = self.db_now();
         self.db.resume(key, now);
         self.notify_all(&|| Input::PausesChanged);
+    }
+
+    /// One that is there keeps its slots.
+    fn set_pace(&mut self, campaign: Uuid, (min, max): (i64, i64)) {
+        let now = self.db_now();
+        let id = self.db.paces.get(&campaign).map(|pace| pace.id);
+        let id = id.unwrap_or_else(|| {
+            let new = PaceId(Uuid::from_u128(
+                0xE1 << 116 | self.paced_since.len() as u128,
+            ));
+            self.paced_since.insert(new, now);
+            new
+        });
+        let pace = Pace {
+            id,
+            gaps: (micros(min), micros(max)),
+            burst: 1,
+            seed: i64::try_from(self.plan.seed).unwrap_or(0),
+            position: 0,
+            next: now,
+            token: None,
+            slot: None,
+        };
+        self.db.set_pace(campaign, pace, now);
+        self.repaced.insert(campaign, now);
+        self.notify_all(&|| Input::PacesChanged);
     }
 
     fn notify(&mut self, ids: &[MessageId]) {

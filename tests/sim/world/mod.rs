@@ -169,7 +169,11 @@ pub(crate) struct World {
     /// When what is paused was, the last time.
     pub(crate) paused_at: HashMap<PauseKey, i64>,
     /// When the latest request of each campaign began.
-    pub(crate) campaigns: HashMap<Uuid, i64>,
+    pub(crate) campaigns: HashMap<PaceId, i64>,
+    /// When a campaign had its pace set, changed or removed last.
+    pub(crate) repaced: HashMap<Uuid, Moment>,
+    /// When paces were set that were not there from the start.
+    pub(crate) paced_since: HashMap<PaceId, Moment>,
     /// When the request of each text began, and how long after its slot.
     pub(crate) texts: Vec<(i64, i64)>,
     /// Of each claim, the channel its row had.
@@ -218,6 +222,8 @@ impl World {
             requests: Vec::new(),
             paused_at: HashMap::new(),
             campaigns: HashMap::new(),
+            repaced: HashMap::new(),
+            paced_since: HashMap::new(),
             texts: Vec::new(),
             channels: HashMap::new(),
             slowed: Slowed::default(),
