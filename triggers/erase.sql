@@ -4,9 +4,9 @@
 -- triggers run in it as in any of its statements.
 
 -- Of a message that has ended: recipient, subject, text, media, variables, user and `dedup_key` of its row, and the
--- same in the ledger, in the history of its changes and in what waits for the app's tables. That it was sent, when,
--- and by which sid remains. Opt-outs remain too, because they must be obeyed. The message may have been deleted
--- already.
+-- same in the ledger, in the history of its changes and in what waits for the app's tables; what its user was shown in
+-- the app is deleted. That it was sent, when, and by which sid remains. Opt-outs remain too, because they must be
+-- obeyed. The message may have been deleted already.
 create or replace function punctual.erase(id uuid) returns void
 language plpgsql as $$
 #variable_conflict use_column
@@ -64,6 +64,7 @@ begin
      set old = h.old - personal_columns!(), new = h.new - personal_columns!()
    where h.message_id = message;
   delete from punctual.missed_event_changes u where u.message_id = message;
+  delete from punctual_api.in_app_messages i where i.message_id = message;
 end
 $$;
 

@@ -5,7 +5,8 @@
 -- A recipient as values are compared: a phone number by its digits, anything else without case.
 create or replace function punctual.bare_address(address text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select case when address ~ '[@/]' or regexp_replace(address, '[^0-9]', '', 'g') !~ '[0-9]{4}' then lower(btrim(address, white!()))
+  select case when address ~ '[@/]' or address ~* '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+                or regexp_replace(address, '[^0-9]', '', 'g') !~ '[0-9]{4}' then lower(btrim(address, white!()))
               else regexp_replace(address, '[^0-9]', '', 'g') end
 $$;
 
@@ -18,6 +19,10 @@ create or replace function punctual.forget(recipient text, app_tables boolean de
 language plpgsql as $$
 declare
   whom constant text := punctual.bare_address(recipient);
+  -- Of a user also the endpoints of their push messages.
+  whoms constant text[] := array(select whom union
+                                 select punctual.bare_address(p.endpoint) from punctual_api.push_subscriptions p
+                                  where punctual.bare_address(p.user_id::text) = whom);
   message uuid;
   wanted record;
   changed int;
@@ -29,16 +34,16 @@ begin
   kept := '{}';
   app_rows := 0;
   for message in
-    select m.id from public.scheduled_messages m where punctual.bare_address(m.to_number) = whom
+    select m.id from public.scheduled_messages m where punctual.bare_address(m.to_number) = any (whoms)
     union
     select a.message_id from punctual.attempts a
-     where punctual.bare_address(a.lookup_to) = whom
+     where punctual.bare_address(a.lookup_to) = any (whoms)
        and not exists (select from public.scheduled_messages m where m.id = a.message_id)
     union
-    select o.message_id from punctual.outbox o where punctual.bare_address(o.write ->> 'to') = whom
+    select o.message_id from punctual.outbox o where punctual.bare_address(o.write ->> 'to') = any (whoms)
     union
     select h.message_id from punctual.history h
-     where whom in (punctual.bare_address(h.old ->> 'to_number'), punctual.bare_address(h.new ->> 'to_number'))
+     where array[punctual.bare_address(h.old ->> 'to_number'), punctual.bare_address(h.new ->> 'to_number')] && whoms
        and not exists (select from public.scheduled_messages m where m.id = h.message_id)
     order by 1
   loop
@@ -49,13 +54,19 @@ begin
       kept := kept || message;
     end;
   end loop;
+  -- Of messages that nothing else names any more.
+  delete from punctual_api.in_app_messages i
+   where punctual.bare_address(i.user_id::text) = whom and i.message_id <> all (kept);
+  -- A user, or an endpoint.
+  delete from punctual_api.push_subscriptions p
+   where whom in (punctual.bare_address(p.user_id::text), punctual.bare_address(p.endpoint));
   -- Of a message that is for somebody else by now, what its changes show of the time before.
   update punctual.history h
      set old = h.old - personal_columns!(), new = h.new - personal_columns!()
    where h.message_id <> all (kept)
      and h.message_id in (
        select b.message_id from punctual.history b
-        where whom in (punctual.bare_address(b.old ->> 'to_number'), punctual.bare_address(b.new ->> 'to_number')));
+        where array[punctual.bare_address(b.old ->> 'to_number'), punctual.bare_address(b.new ->> 'to_number')] && whoms);
 
   -- While a message to it is kept, its number is known anyway.
   if kept = '{}' and exists (select from punctual.suppressions s where punctual.bare_address(s.their_number) = whom) then

@@ -36,13 +36,15 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- What belongs to no message, or to none any more; '': there is more of it.
-create or replace function punctual.retain_rest(before timestamptz, most int) returns text
+create or replace function punctual.retain_rest(before timestamptz, texts_before timestamptz, most int) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   writes int;
   events int;
   instances int;
   acts int;
+  shown int;
+  ended int;
 begin
   delete from punctual.foreign_writes f
    where f.ctid in (select o.ctid from punctual.foreign_writes o where o.at < before limit most);
@@ -69,7 +71,19 @@ begin
   delete from punctual.operator_history h
    where h.ctid in (select o.ctid from punctual.operator_history o where o.at < before limit most);
   get diagnostics acts = row_count;
-  return case when greatest(writes, events, instances, acts) = most then '' end;
+  -- What was shown in the app, which is a text, unless a part of the message may still be put there, or again.
+  delete from punctual_api.in_app_messages s
+   where s.ctid in (select o.ctid from punctual_api.in_app_messages o
+                     where o.created_at < texts_before
+                       and not exists (select from public.scheduled_messages m
+                                        where m.id = o.message_id
+                                          and m.status || '' in ('pending', 'sending', 'unconfirmed'))
+                     limit most);
+  get diagnostics shown = row_count;
+  delete from punctual_api.push_subscriptions p
+   where p.ctid in (select o.ctid from punctual_api.push_subscriptions o where o.ended_at < before limit most);
+  get diagnostics ended = row_count;
+  return case when greatest(writes, events, instances, acts, shown, ended) = most then '' end;
 end
 $$;
 
@@ -155,7 +169,7 @@ begin
       next := null;
     end if;
   elsif part = 'rest' then
-    next := punctual.retain_rest(before, most);
+    next := punctual.retain_rest(before, texts_before, most);
     return;
   else
     raise exception using errcode = '22023', message = format('no part %s is deleted from', part);
@@ -187,3 +201,4 @@ revoke execute on function punctual.retain(text, text, interval, interval, int) 
 
 -- From earlier versions.
 drop function if exists punctual.forget(timestamptz, int);
+drop function if exists punctual.retain_rest(timestamptz, int);

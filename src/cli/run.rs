@@ -19,13 +19,16 @@ use crate::http::{self, Endpoint};
 use crate::journal::StateDir;
 use crate::message::{Channel, LaneKey};
 use crate::provider::console::Console;
+use crate::provider::in_app::InApp;
 use crate::provider::modem::{Modem, ModemConfig};
 use crate::provider::smtp::{Smtp, SmtpConfig};
 use crate::provider::twilio::callback::status_path;
 use crate::provider::twilio::{Credentials, StatusCallback, Twilio, TwilioCallbacks, TwilioConfig};
 use crate::provider::webhook::{Webhook, WebhookConfig};
+use crate::provider::webpush::{WebPush, WebPushConfig};
 use crate::provider::{Callbacks, Providers};
 use crate::reactor::Settings;
+use crate::store::{InAppMessages, PushSubscriptions};
 
 /// Run the daemon until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
@@ -226,6 +229,24 @@ fn with(
         }
         ProviderChoice::Smtp(settings) => {
             providers.with(Channel::Email, Arc::new(smtp(settings, config)?))
+        }
+        ProviderChoice::WebPush(settings) => {
+            let subscriptions = PushSubscriptions::of(&config.database.dsn()?);
+            let webpush = WebPush::new(
+                &WebPushConfig {
+                    vapid: settings.vapid.clone(),
+                    allowed: settings.allowed.clone(),
+                    send_timeout: config.send_timeout,
+                    max_in_flight: most(config),
+                },
+                subscriptions,
+            )?;
+            providers.with(Channel::Push, Arc::new(webpush))
+        }
+        ProviderChoice::InApp => {
+            let messages = InAppMessages::of(&config.database.dsn()?);
+            let in_app = InApp::new(messages, config.send_timeout);
+            providers.with(Channel::InApp, Arc::new(in_app))
         }
         // It is the first where it is chosen, for every channel that no other one has.
         ProviderChoice::Console => providers,

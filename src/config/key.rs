@@ -81,6 +81,11 @@ settings! {
     SMTP_PASSWORD  Secret  "PUNCTUAL_SMTP_PASSWORD"  "smtp.password";
     SMTP_FROM      Private "PUNCTUAL_SMTP_FROM"      "smtp.from";
     UNSUBSCRIBE_URL Private "PUNCTUAL_UNSUBSCRIBE_URL" "smtp.unsubscribe_url";
+    VAPID_PRIVATE  Secret  "PUNCTUAL_VAPID_PRIVATE_KEY" "webpush.private_key";
+    VAPID_PUBLIC   Plain   "PUNCTUAL_VAPID_PUBLIC_KEY"  "webpush.public_key";
+    VAPID_SUBJECT  Private "PUNCTUAL_VAPID_SUBJECT"     "webpush.subject";
+    PUSH_ALLOW     Plain   "PUNCTUAL_PUSH_ALLOW"        "webpush.push_allow";
+    IN_APP         Plain   "PUNCTUAL_IN_APP"         "in_app";
     MODEM          Plain   "PUNCTUAL_MODEM"          "modem.port";
     MODEM_PIN      Secret  "PUNCTUAL_MODEM_PIN"      "modem.pin";
     ACCOUNT_SID    Private "TWILIO_ACCOUNT_SID"      "twilio.account_sid";
@@ -103,7 +108,7 @@ pub(super) const SENDERS: Setting = Setting {
 };
 
 /// The keys of an account, a table in the settings file: each is the setting of the default account without its table.
-pub(super) const OF_ACCOUNT: [&Setting; 18] = [
+pub(super) const OF_ACCOUNT: [&Setting; 23] = [
     &PROVIDER,
     &ACCOUNT_SID,
     &AUTH_TOKEN,
@@ -120,6 +125,11 @@ pub(super) const OF_ACCOUNT: [&Setting; 18] = [
     &SMTP_PASSWORD,
     &SMTP_FROM,
     &UNSUBSCRIBE_URL,
+    &VAPID_PRIVATE,
+    &VAPID_PUBLIC,
+    &VAPID_SUBJECT,
+    &PUSH_ALLOW,
+    &IN_APP,
     &MODEM,
     &MODEM_PIN,
 ];

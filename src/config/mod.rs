@@ -17,6 +17,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhook;
+mod webpush;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,11 +41,13 @@ use crate::schedule::{LEAD_MAX, LeadSetting};
 pub use accounts::Account;
 pub use database::{Database, app_schema, database};
 pub use error::{ConfigError, Problem};
-pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings, WebhookSettings};
+pub use provider::{ApiKey, ModemSettings, ProviderChoice, TwilioSettings};
 pub use raw::Sources;
 pub use smtp::SmtpSettings;
 pub use state::StateSetting;
 pub use values::LogFormat;
+pub use webhook::WebhookSettings;
+pub use webpush::WebPushSettings;
 
 use raw::Raw;
 

@@ -12,11 +12,12 @@ use super::key::{self, Setting};
 use super::raw::Raw;
 use super::smtp::{self, SmtpSettings};
 use super::values;
+use super::webhook::{self, WebhookSettings};
+use super::webpush::{self, WebPushSettings};
 use crate::message::{Channel, Sender, WebhookUrls};
 use crate::provider;
 use crate::provider::modem::Port;
 use crate::provider::twilio::config::{AccountSid, ApiKeySid, BaseUrl, DEFAULT_BASE_URL};
-use crate::provider::webhook::{Allowed, Secrets};
 
 /// The chosen provider.
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ pub enum ProviderChoice {
     Webhook(WebhookSettings),
     /// E-mail by an SMTP server.
     Smtp(SmtpSettings),
+    /// Web Push.
+    WebPush(WebPushSettings),
+    /// Rows of a table that the app shows.
+    InApp,
     /// Messages are printed, not delivered.
     Console,
 }
@@ -40,6 +45,8 @@ impl ProviderChoice {
             Self::Twilio(_) | Self::Modem(_) => vec![Channel::Sms],
             Self::Webhook(_) => vec![Channel::Webhook],
             Self::Smtp(_) => vec![Channel::Email],
+            Self::WebPush(_) => vec![Channel::Push],
+            Self::InApp => vec![Channel::InApp],
             Self::Console => Channel::UNDERSTOOD.to_vec(),
         }
     }
@@ -61,6 +68,8 @@ impl ProviderChoice {
             Self::Modem(_) => "modem",
             Self::Webhook(_) => "webhook",
             Self::Smtp(_) => "smtp",
+            Self::WebPush(_) => "webpush",
+            Self::InApp => "in_app",
             Self::Console => "console",
         }
     }
@@ -69,6 +78,14 @@ impl ProviderChoice {
     pub const fn webhook(&self) -> Option<&WebhookSettings> {
         match self {
             Self::Webhook(settings) => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// Its settings, if it is Web Push.
+    pub const fn webpush(&self) -> Option<&WebPushSettings> {
+        match self {
+            Self::WebPush(settings) => Some(settings),
             _ => None,
         }
     }
@@ -104,17 +121,6 @@ impl Config {
         });
         own.map(|provider| (None, provider)).chain(others)
     }
-}
-
-/// The settings of webhooks.
-#[derive(Clone, Debug)]
-pub struct WebhookSettings {
-    /// Sign every request.
-    pub secrets: Secrets,
-    /// Where requests may go in addition to the internet.
-    pub allowed: Allowed,
-    /// Those of message types, for rows that name none.
-    pub urls: WebhookUrls,
 }
 
 /// The settings of a modem.
@@ -155,6 +161,8 @@ enum Word {
     Modem,
     Webhook,
     Smtp,
+    WebPush,
+    InApp,
     Console,
 }
 
@@ -167,8 +175,10 @@ impl FromStr for Word {
             "modem" => Ok(Self::Modem),
             "webhook" => Ok(Self::Webhook),
             "smtp" => Ok(Self::Smtp),
+            "webpush" => Ok(Self::WebPush),
+            "in_app" => Ok(Self::InApp),
             "console" => Ok(Self::Console),
-            _ => Err("twilio, modem, webhook, smtp or console"),
+            _ => Err("twilio, modem, webhook, smtp, webpush, in_app or console"),
         }
     }
 }
@@ -180,14 +190,16 @@ pub(super) fn choose(raw: &mut Raw) -> Option<(ProviderChoice, Vec<ProviderChoic
     let chosen = match word {
         Word::Twilio => twilio_settings(raw).map(ProviderChoice::Twilio),
         Word::Modem => modem_settings(raw).map(ProviderChoice::Modem),
-        Word::Webhook => webhook_settings(raw).map(ProviderChoice::Webhook),
+        Word::Webhook => webhook::read(raw).map(ProviderChoice::Webhook),
         Word::Smtp => smtp::read(raw).map(ProviderChoice::Smtp),
+        Word::WebPush => webpush::read(raw).map(ProviderChoice::WebPush),
+        Word::InApp => Some(ProviderChoice::InApp),
         Word::Console => Some(ProviderChoice::Console),
     };
     let mut beside = Vec::new();
     let more = [&key::WEBHOOK_ALLOW, &key::WEBHOOK_URLS];
     if word != Word::Webhook && is_on(raw, &key::WEBHOOK_SECRET, &more) {
-        beside.extend(webhook_settings(raw).map(ProviderChoice::Webhook));
+        beside.extend(webhook::read(raw).map(ProviderChoice::Webhook));
     }
     let more = [
         &key::SMTP_USER,
@@ -197,6 +209,13 @@ pub(super) fn choose(raw: &mut Raw) -> Option<(ProviderChoice, Vec<ProviderChoic
     ];
     if word != Word::Smtp && is_on(raw, &key::SMTP, &more) {
         beside.extend(smtp::read(raw).map(ProviderChoice::Smtp));
+    }
+    let more = [&key::VAPID_PUBLIC, &key::VAPID_SUBJECT, &key::PUSH_ALLOW];
+    if word != Word::WebPush && is_on(raw, &key::VAPID_PRIVATE, &more) {
+        beside.extend(webpush::read(raw).map(ProviderChoice::WebPush));
+    }
+    if raw.or(&key::IN_APP, "false", values::yes_or_no) && word != Word::InApp {
+        beside.push(ProviderChoice::InApp);
     }
     Some((chosen?, beside))
 }
@@ -226,21 +245,6 @@ pub(super) fn pair(raw: &mut Raw, one: &Setting, other: &Setting) -> bool {
         missing: raw.name(missing),
     });
     false
-}
-
-fn webhook_settings(raw: &mut Raw) -> Option<WebhookSettings> {
-    let secrets = raw.require(
-        &key::WEBHOOK_SECRET,
-        "the secret that signs webhooks, like what `echo whsec_$(openssl rand -base64 32)` prints",
-        said::<Secrets>,
-    );
-    let allowed = raw.get(&key::WEBHOOK_ALLOW, said::<Allowed>);
-    let urls = raw.get(&key::WEBHOOK_URLS, said::<WebhookUrls>);
-    Some(WebhookSettings {
-        secrets: secrets?,
-        allowed: allowed.unwrap_or_default(),
-        urls: urls.unwrap_or_default(),
-    })
 }
 
 fn modem_settings(raw: &mut Raw) -> Option<ModemSettings> {
@@ -325,9 +329,11 @@ pub(super) fn fallback_sender(provider: &ProviderChoice) -> Option<Sender> {
     let name = match provider {
         ProviderChoice::Console => CONSOLE_SENDER,
         ProviderChoice::Modem(_) => MODEM_SENDER,
-        ProviderChoice::Twilio(_) | ProviderChoice::Webhook(_) | ProviderChoice::Smtp(_) => {
-            return None;
-        }
+        ProviderChoice::Twilio(_)
+        | ProviderChoice::Webhook(_)
+        | ProviderChoice::Smtp(_)
+        | ProviderChoice::WebPush(_)
+        | ProviderChoice::InApp => return None,
     };
     Sender::parse(name, None).ok()
 }

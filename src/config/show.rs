@@ -53,12 +53,15 @@ struct Shown<'a> {
     retention: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     text_retention: Option<String>,
+    in_app: bool,
     log: String,
     log_format: LogFormat,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook: Option<Webhook>,
     #[serde(skip_serializing_if = "Option::is_none")]
     smtp: Option<Smtp<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webpush: Option<WebPush<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     modem: Option<Modem>,
     twilio: Twilio<'a>,
@@ -69,6 +72,7 @@ struct Shown<'a> {
 #[derive(Serialize)]
 struct ShownAccount<'a> {
     provider: &'static str,
+    in_app: bool,
     #[serde(flatten)]
     twilio: Twilio<'a>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -79,6 +83,8 @@ struct ShownAccount<'a> {
     webhook: Option<Webhook>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     smtp: Option<Smtp<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    webpush: Option<WebPush<'a>>,
 }
 
 #[derive(Serialize)]
@@ -98,6 +104,14 @@ struct Smtp<'a> {
     from: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     unsubscribe_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct WebPush<'a> {
+    private_key: &'static str,
+    public_key: &'a str,
+    subject: &'a str,
+    push_allow: String,
 }
 
 #[derive(Serialize)]
@@ -166,10 +180,12 @@ pub(super) fn to_toml(config: &Config) -> String {
         validate: config.validate.as_str(),
         retention: config.retention.messages.map_or("forever".into(), kept),
         text_retention: config.retention.texts.map(kept),
+        in_app: has_in_app(&config.provider, &config.beside),
         log: config.log.filter.to_string(),
         log_format: config.log.format,
         webhook: webhook(&config.provider, &config.beside),
         smtp: smtp(&config.provider, &config.beside),
+        webpush: webpush(&config.provider, &config.beside),
         modem: modem(&config.provider),
         twilio: twilio(&config.provider, config.default_sender.as_ref()),
         accounts: config
@@ -199,11 +215,13 @@ fn account<'a>(config: &Config, account: &'a Account) -> (&'a str, ShownAccount<
     });
     let shown = ShownAccount {
         provider: account.provider.as_str(),
+        in_app: has_in_app(&account.provider, &account.beside),
         twilio: twilio(&account.provider, set),
         modem: modem(&account.provider),
         senders: (!senders.is_empty()).then(|| senders.join(", ")),
         webhook: webhook(&account.provider, &account.beside),
         smtp: smtp(&account.provider, &account.beside),
+        webpush: webpush(&account.provider, &account.beside),
     };
     (&account.name, shown)
 }
@@ -215,6 +233,11 @@ fn one<'a, T>(
     of: impl FnMut(&'a ProviderChoice) -> Option<T>,
 ) -> Option<T> {
     std::iter::once(provider).chain(beside).find_map(of)
+}
+
+fn has_in_app(provider: &ProviderChoice, beside: &[ProviderChoice]) -> bool {
+    let is_it = |of: &ProviderChoice| matches!(of, ProviderChoice::InApp).then_some(());
+    one(provider, beside, is_it).is_some()
 }
 
 fn webhook(provider: &ProviderChoice, beside: &[ProviderChoice]) -> Option<Webhook> {
@@ -238,6 +261,16 @@ fn smtp<'a>(provider: &'a ProviderChoice, beside: &'a [ProviderChoice]) -> Optio
             .unsubscribe_url
             .as_ref()
             .map(UnsubscribeUrl::as_str),
+    })
+}
+
+fn webpush<'a>(provider: &'a ProviderChoice, beside: &'a [ProviderChoice]) -> Option<WebPush<'a>> {
+    let settings = one(provider, beside, ProviderChoice::webpush)?;
+    Some(WebPush {
+        private_key: HIDDEN,
+        public_key: settings.vapid.public(),
+        subject: settings.vapid.subject(),
+        push_allow: settings.allowed.to_string(),
     })
 }
 

@@ -1,4 +1,5 @@
-//! The channel of a message, and its lane: the account that sends it, the channel, and for webhooks the host.
+//! The channel of a message, and its lane: the account that sends it, the channel, and for webhooks and push
+//! messages the host.
 //!
 //! A refusal, throttling or slowness of a provider affects one lane, so the reactor keeps its state of a
 //! provider by lane.
@@ -74,6 +75,11 @@ impl Channel {
         matches!(self, Self::Sms)
     }
 
+    /// Whether its recipients are URLs, whose hosts have a lane each: rows choose them.
+    pub const fn has_hosts(self) -> bool {
+        matches!(self, Self::Webhook | Self::Push)
+    }
+
     /// Whether its messages have a subject: the title, where it is no e-mail.
     pub const fn has_subject(self) -> bool {
         matches!(self, Self::Email | Self::Push | Self::InApp)
@@ -115,12 +121,12 @@ impl LaneKey {
         }
     }
 
-    /// The lane of a row with this channel and recipient. A webhook whose recipient is not valid, and which will
-    /// fail, is in the lane without a host.
+    /// The lane of a row with this channel and recipient. A webhook or push message whose recipient is not valid, and
+    /// which will fail, is in the lane without a host.
     pub fn of_row(channel: Channel, to: Option<&str>) -> Self {
-        let to = to.filter(|_| channel == Channel::Webhook);
+        let to = to.filter(|_| channel.has_hosts());
         match to.map(|to| Address::parse(channel, to)) {
-            Some(Ok(Address::Url(url))) => {
+            Some(Ok(Address::Url(url) | Address::Push(url))) => {
                 Self::of(channel).with_host(&url.host().to_ascii_lowercase())
             }
             _ => Self::of(channel),
@@ -225,6 +231,8 @@ mod tests {
         let url = Some(" https://A.example:444/hook ");
         assert_eq!(lane(Channel::Webhook, url), "default/webhook/a.example");
         assert_eq!(lane(Channel::Webhook, None), "default/webhook");
-        assert_eq!(lane(Channel::Push, url), "default/push");
+        assert_eq!(lane(Channel::Push, url), "default/push/a.example");
+        let url = Some("https://push.example/send/1");
+        assert_eq!(lane(Channel::Push, url), "default/push/push.example");
     }
 }

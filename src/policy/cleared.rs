@@ -4,6 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::message::facts::Priority;
 use crate::message::{
     Address, AttemptToken, Channel, LaneKey, MessageId, Moment, Part, Sender, WebUrl,
 };
@@ -27,7 +28,7 @@ pub struct Cleared {
     pub(super) about: Box<MessageContext>,
 }
 
-/// What a message is about, for recipients that are programs, and what goes with its text.
+/// What a message is about, for recipients that are programs and services that pass it on, and what goes with its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageContext {
     /// The row's `message_type`.
@@ -38,6 +39,8 @@ pub struct MessageContext {
     pub user_id: Option<Uuid>,
     /// See [`Cleared::media`].
     pub media: Vec<WebUrl>,
+    /// The row's `priority`.
+    pub priority: Priority,
 }
 
 impl Cleared {

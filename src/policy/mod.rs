@@ -215,6 +215,7 @@ pub fn judge(
                 scheduled_at: claim.facts.scheduled_at,
                 user_id: claim.facts.user_id,
                 media: text.media,
+                priority: claim.facts.priority,
             }),
         }),
         Err(reason) => Verdict::Reject { reason },
@@ -321,6 +322,8 @@ const fn remedy(channel: Channel) -> &'static str {
     match channel {
         Channel::Webhook => "PUNCTUAL_WEBHOOK_SECRET",
         Channel::Email => "PUNCTUAL_SMTP",
+        Channel::InApp => "PUNCTUAL_IN_APP=true",
+        Channel::Push => "PUNCTUAL_VAPID_PRIVATE_KEY",
         _ => "PUNCTUAL_PROVIDER to one that carries it",
     }
 }

@@ -12,6 +12,7 @@ use crate::policy::Cleared;
 mod callbacks;
 pub mod console;
 mod http;
+pub mod in_app;
 mod latch;
 mod lookup;
 pub mod modem;
@@ -20,6 +21,7 @@ mod providers;
 pub mod smtp;
 pub mod twilio;
 pub mod webhook;
+pub mod webpush;
 
 pub use callbacks::{BadCallback, Callback, CallbackRequest, Callbacks, Heard, OptCommand, OptOut};
 pub use http::ClientError;
@@ -48,14 +50,16 @@ pub fn sid(text: &str) -> Result<ProviderSid, &'static str> {
         modem::is_message_sid,
         webhook::is_message_sid,
         smtp::is_message_sid,
+        in_app::is_message_sid,
+        webpush::is_message_sid,
         console::is_message_sid,
     ];
     if is_sid.into_iter().any(|is_sid| is_sid(sid)) {
         Ok(ProviderSid(sid.to_owned()))
     } else {
         Err(
-            "expected the id that the provider gave the message: SM, MM, WH, EM or CO and 32 hexadecimal digits, or that of \
-             a modem's message, account:imsi:numbers:attempt",
+            "expected the id that the provider gave the message: SM, MM, WH, EM, PU, IA or CO and 32 hexadecimal digits, \
+             or that of a modem's message, account:imsi:numbers:attempt",
         )
     }
 }

@@ -41,6 +41,8 @@ mod schema;
 mod session;
 mod steady;
 
+pub use app::in_app::InAppMessages;
+pub use app::push::PushSubscriptions;
 pub use app::user;
 pub use app_schema::{AppSchema, SchemaNameError};
 pub use error::StoreError;

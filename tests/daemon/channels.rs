@@ -37,6 +37,8 @@ async fn a_channel_is_carried_by_its_provider_or_fails_and_says_what_to_configur
             match channel {
                 "webhook" => "PUNCTUAL_WEBHOOK_SECRET",
                 "email" => "PUNCTUAL_SMTP",
+                "in_app" => "PUNCTUAL_IN_APP=true",
+                "push" => "PUNCTUAL_VAPID_PRIVATE_KEY",
                 _ => "PUNCTUAL_PROVIDER to one that carries it",
             }
         );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use punctual::message::{Capabilities, Channel, LaneKey};
 use punctual::provider::console::Console;
-use punctual::provider::{modem, smtp, twilio as client, webhook};
+use punctual::provider::{in_app, modem, smtp, twilio as client, webhook, webpush};
 use rustix::process::Signal;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -15,17 +15,21 @@ use crate::daemon::{Daemon, set, until};
 use crate::gsm::Gsm;
 use crate::harness::TestDb;
 use crate::mail::Mail;
+use crate::push_service::{AUTH, P256DH, PushService};
+use crate::table::Table;
 use crate::twilio::{Fault, Habits, Text, Twilio, When};
 use crate::world::{ACCOUNT, AUTH_TOKEN, TO, environment, heartbeats, url};
 
 const MS: Duration = Duration::from_millis(1);
 
 /// Those with a peer.
-const PROVIDERS: [(&str, Capabilities); 4] = [
+const PROVIDERS: [(&str, Capabilities); 6] = [
     ("twilio", client::CAPABILITIES),
     ("webhook", webhook::CAPABILITIES),
     ("modem", modem::CAPABILITIES),
     ("smtp", smtp::CAPABILITIES),
+    ("webpush", webpush::CAPABILITIES),
+    ("in_app", in_app::CAPABILITIES),
 ];
 
 /// What a provider talks to.
@@ -33,6 +37,8 @@ pub(crate) enum Peer {
     Http(Twilio),
     Modem(Gsm),
     Mail(Mail),
+    Table(Table),
+    Push(PushService),
 }
 
 impl Peer {
@@ -41,6 +47,8 @@ impl Peer {
             Self::Http(peer) => peer.with_text(text, faults),
             Self::Modem(peer) => peer.with_text(text, faults),
             Self::Mail(peer) => peer.with_text(text, faults),
+            Self::Table(peer) => peer.with_text(text, faults),
+            Self::Push(peer) => peer.with_text(text, faults),
         }
     }
 
@@ -49,6 +57,16 @@ impl Peer {
             Self::Http(peer) => peer.book().text(text),
             Self::Modem(peer) => peer.text(text),
             Self::Mail(peer) => peer.text(text),
+            Self::Table(peer) => peer.asked(text),
+            Self::Push(peer) => peer.text(text),
+        }
+    }
+
+    /// The same, with what is in the table.
+    async fn known(&self, text: &str) -> Text {
+        match self {
+            Self::Table(peer) => peer.text(text).await,
+            _ => self.text(text),
         }
     }
 
@@ -57,6 +75,8 @@ impl Peer {
             Self::Http(peer) => peer.hang_up().await,
             Self::Modem(peer) => peer.hang_up().await,
             Self::Mail(peer) => peer.hang_up().await,
+            Self::Table(peer) => peer.hang_up().await,
+            Self::Push(peer) => peer.hang_up().await,
         }
     }
 
@@ -65,6 +85,8 @@ impl Peer {
             Self::Http(peer) => peer.pick_up().await,
             Self::Modem(peer) => peer.pick_up().await,
             Self::Mail(peer) => peer.pick_up().await,
+            Self::Table(peer) => peer.pick_up(),
+            Self::Push(peer) => peer.pick_up().await,
         }
     }
 }
@@ -99,6 +121,13 @@ impl Subject {
                 Channel::Email,
                 "ada@example.com".to_owned(),
             ),
+            // Each message has an endpoint of its own, because its text is encrypted.
+            "webpush" => (webpush::CAPABILITIES, Channel::Push, String::new()),
+            "in_app" => (
+                in_app::CAPABILITIES,
+                Channel::InApp,
+                Uuid::new_v4().to_string(),
+            ),
             _ => {
                 let can = Console::on(std::io::sink()).capabilities(&LaneKey::default());
                 (can, Channel::Sms, TO.to_owned())
@@ -107,7 +136,18 @@ impl Subject {
         let db = TestDb::new().await;
         let app = db.client().await;
         let state = tempfile::tempdir().unwrap();
+        let table = Table::of(&db).await;
+        let push = PushService::start().await;
         let mut env = environment(&url(&app).await, &server.url());
+        if name == "in_app" {
+            let url = table.on_the_way(&url(&app).await);
+            set(&mut env, "DATABASE_URL", &url);
+        }
+        if name == "webpush" {
+            for (name, value) in push.settings() {
+                set(&mut env, name, &value);
+            }
+        }
         for (name, value) in [
             ("PUNCTUAL_PROVIDER", name),
             ("PUNCTUAL_MODEM", &*gsm.port()),
@@ -117,7 +157,7 @@ impl Subject {
                 "PUNCTUAL_WEBHOOK_SECRET",
                 "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcgbmV3IQ==",
             ),
-            ("PUNCTUAL_WEBHOOK_ALLOW", "127.0.0.1"),
+            ("PUNCTUAL_WEBHOOK_ALLOW", "127.0.0.1, localhost"),
             ("PUNCTUAL_SEND_TIMEOUT", "1s"),
             ("PUNCTUAL_LEASE", "2050ms"),
             ("PUNCTUAL_STATE_DIR", state.path().to_str().unwrap()),
@@ -127,6 +167,8 @@ impl Subject {
         let peer = match name {
             "modem" => Peer::Modem(gsm),
             "smtp" => Peer::Mail(mail),
+            "in_app" => Peer::Table(table),
+            "webpush" => Peer::Push(push),
             _ => Peer::Http(server),
         };
         Self {
@@ -153,8 +195,20 @@ impl Subject {
         let sql = "insert into scheduled_messages (channel, to_number, body, scheduled_at)
                    values ($1, $2, $3, clock_timestamp() + interval '300 ms') returning id";
         let channel = self.channel.as_str();
-        let row = self.app.query_one(sql, &[&channel, &self.to, &text]).await;
+        let to = match &self.peer {
+            Peer::Push(service) => self.subscribed(&service.endpoint(text)).await,
+            _ => self.to.clone(),
+        };
+        let row = self.app.query_one(sql, &[&channel, &to, &text]).await;
         row.unwrap().get(0)
+    }
+
+    async fn subscribed(&self, endpoint: &str) -> String {
+        let sql = "insert into punctual_api.push_subscriptions (user_id, endpoint, p256dh, auth)
+                   values (gen_random_uuid(), $1, $2, $3)";
+        let made = self.app.execute(sql, &[&endpoint, &P256DH, &AUTH]).await;
+        assert_eq!(made.unwrap(), 1);
+        endpoint.to_owned()
     }
 
     /// Its status, and how many look-ups of it had a response.
@@ -171,7 +225,7 @@ impl Subject {
         let sql = "select (extract(epoch from scheduled_at) * 1000000)::bigint from scheduled_messages where id = $1";
         let due: i64 = self.app.query_one(sql, &[&id]).await.unwrap().get(0);
         let due = Duration::from_micros(due.unsigned_abs());
-        let known = self.peer.text(text);
+        let known = self.peer.known(text).await;
         // The clocks are read one after the other.
         let early = known.asked.iter().any(|at| *at + MS / 5 < due);
         assert!(!early, "{case}: early");
@@ -344,7 +398,7 @@ async fn over_the_network(name: &'static str) {
         let text = format!("killed {when:?}");
         let id = subject.insert(&text, Fault::Silence(when)).await;
         until("it is asked", async || {
-            (subject.peer.text(&text).asked.len() == 1).then_some(())
+            (subject.peer.known(&text).await.asked.len() == 1).then_some(())
         })
         .await;
         running.signal(Signal::KILL);
@@ -369,6 +423,16 @@ async fn a_modem_keeps_the_contract() {
 #[tokio::test]
 async fn emails_keep_the_contract() {
     over_the_network("smtp").await;
+}
+
+#[tokio::test]
+async fn messages_in_the_app_keep_the_contract() {
+    over_the_network("in_app").await;
+}
+
+#[tokio::test]
+async fn push_messages_keep_the_contract() {
+    over_the_network("webpush").await;
 }
 
 #[tokio::test]
@@ -440,7 +504,7 @@ async fn a_thousand_webhooks_with_lost_answers_arrive_with_one_id_each() {
     let (mut sent, mut asked) = (0, 0);
     for row in rows.await.unwrap() {
         let (id, text): (Uuid, String) = (row.get(0), row.get(1));
-        let known = subject.peer.text(&text);
+        let known = subject.peer.known(&text).await;
         assert_eq!(known.sids, [id.to_string()], "{text}");
         sent += usize::from(row.get::<_, &str>(2) == "sent");
         asked += known.asked.len();

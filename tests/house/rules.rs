@@ -23,7 +23,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("daemon", "config"),
     // Bounds how long a migration waits for its turn.
     ("store", "clock"),
-    // The check of the app's inserts refuses what a provider of texts would refuse.
+    // The check of the app's inserts refuses what a provider of texts would refuse; and a provider sends to a table.
     ("store", "provider"),
     // A signature has the time at which it was made.
     ("provider", "clock"),

@@ -47,6 +47,7 @@ async fn each_channel_has_a_lane_and_each_host_of_webhooks() {
     let messages = messages(&world, "", "").await;
     let expected = |channel| match channel {
         Channel::Webhook => LaneKey::of(channel).with_host("hooks.example"),
+        Channel::Push => LaneKey::of(channel).with_host("push.example"),
         other => LaneKey::of(other),
     };
     let lane_of = |id: MessageId| {

@@ -163,6 +163,20 @@ const stranger = await fetch(`${base}/rpc/message_status`, {
 assert.equal(stranger.status, 401, 'anon may not')
 done('punctual_api: schedule, move, cancel, story, too late, 422 with a hint, and nothing for anon')
 
+const { inApp } = await import(process.env.IN_APP_MODULE)
+const shown = inApp(client)
+const mine = '11111111-1111-4111-8111-111111111111'
+assert.deepEqual((await shown.latest()).map((message) => [message.body, message.read_at]), [[`for ${mine}`, null]])
+await shown.markRead((await shown.latest())[0].id)
+assert.notEqual((await shown.latest())[0].read_at, null)
+const inAppTable = () => client.schema('punctual_api').from('in_app_messages')
+for (const refused of [
+  await inAppTable().update({ body: 'another' }).eq('user_id', mine),
+  await inAppTable().delete().eq('user_id', mine),
+  await inAppTable().insert({ user_id: mine, message_id: mine, part: 1, body: 'x' }),
+]) assert.equal(refused.status, 403, JSON.stringify(refused))
+done('in_app_messages: a user reads their own and marks them as read, and nothing else')
+
 const hidden = await client.schema('punctual').from('attempts').select()
 assert.ok(hidden.error, 'the private schema is not served')
 done('schema punctual is not served')

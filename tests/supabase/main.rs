@@ -388,16 +388,10 @@ fn schedule_once() -> String {
     sql.to_owned()
 }
 
-/// The module that `docs/api.md` shows and the example has, as a file beside the tools, and checked by `tsc`.
-fn module_of_the_docs() -> tempfile::NamedTempFile {
-    let docs = include_str!("../../docs/api.md");
-    let from = docs.find("// punctual.js").expect("it is there");
+/// A module that a page shows, by its first line, as a file beside the tools, and checked by `tsc`.
+fn module_of(docs: &str, first: &str) -> tempfile::NamedTempFile {
+    let from = docs.find(first).expect("it is there");
     let (module, _) = docs[from..].split_once("```").expect("its end");
-    let example = include_str!("../../examples/express/punctual.js");
-    assert_eq!(
-        module, example,
-        "docs/api.md and examples/express/punctual.js differ"
-    );
     // Where its types and supabase-js are found.
     let tools = std::env::var_os("SUPABASE_TOOLS").expect("SUPABASE_TOOLS: run tests/supabase/run");
     let file = tempfile::Builder::new()
@@ -413,6 +407,17 @@ fn module_of_the_docs() -> tempfile::NamedTempFile {
             .current_dir(file.path().parent().unwrap()),
     );
     file
+}
+
+/// The one of `docs/api.md`, which the example has too.
+fn module_of_the_docs() -> tempfile::NamedTempFile {
+    let docs = include_str!("../../docs/api.md");
+    let example = include_str!("../../examples/express/punctual.js");
+    assert!(
+        docs.contains(example),
+        "docs/api.md and examples/express/punctual.js differ"
+    );
+    module_of(docs, "// punctual.js")
 }
 
 /// Ended with this.
@@ -471,7 +476,9 @@ async fn an_app_goes_on_through_supabase_js_and_hears_when_it_is_too_late() {
              update scheduled_messages set status = 'sending' where to_number = '+15550000001';
              update scheduled_messages set status = 'sending' where id =
                (select min(id::text)::uuid from scheduled_messages where to_number = '+15550000002');
-             update scheduled_messages set status = 'delivered' where to_number = '+15550000004'",
+             update scheduled_messages set status = 'delivered' where to_number = '+15550000004';
+             select punctual.put_in_app(gen_random_uuid(), 1, u.id, 'order', null, 'for ' || u.id)
+               from (values (md5('another')::uuid), ('11111111-1111-4111-8111-111111111111')) u (id)",
         )
         .await
         .unwrap();
@@ -483,12 +490,14 @@ async fn an_app_goes_on_through_supabase_js_and_hears_when_it_is_too_late() {
     let server = PostgRest::of(&project);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/supabase/app.mjs");
     let module = module_of_the_docs();
+    let in_app = module_of(include_str!("../../docs/in-app.md"), "// in-app.js");
     print!(
         "{}",
         said(
             Command::new("node")
                 .arg(script)
                 .env("API_MODULE", module.path())
+                .env("IN_APP_MODULE", in_app.path())
                 .env("POSTGREST_URL", server.url())
                 .env("JWT_SECRET", JWT_SECRET)
         )

@@ -76,6 +76,36 @@ pub(super) fn email(config: &Config) -> Finding {
     Finding::ok(WHAT, "on")
 }
 
+/// Whether push messages are sent.
+pub(super) fn push(config: &Config) -> Finding {
+    const WHAT: &str = "push";
+    let mut all = config
+        .each_provider()
+        .filter_map(|(_, of)| of.webpush())
+        .peekable();
+    if all.peek().is_none() {
+        return Finding::ok(WHAT, "off: PUNCTUAL_VAPID_PRIVATE_KEY is not set");
+    }
+    if all.any(|settings| settings.allowed.has_everything()) {
+        return Finding::not(
+            Level::Warn,
+            WHAT,
+            "PUNCTUAL_PUSH_ALLOW has every address: the app's users reach this machine and its network",
+            "name only the hosts and networks of your own push services",
+        );
+    }
+    Finding::ok(WHAT, "on")
+}
+
+/// Whether messages are put into the table that the app shows.
+pub(super) fn in_app(config: &Config) -> Finding {
+    const WHAT: &str = "in-app";
+    let is_it = |provider: &ProviderChoice| matches!(provider, ProviderChoice::InApp);
+    let on = config.each_provider().any(|(_, of)| is_it(of));
+    let off = "off: PUNCTUAL_IN_APP is not set";
+    Finding::ok(WHAT, if on { "on" } else { off })
+}
+
 /// One or two characters over and over.
 fn is_repeated(text: &str) -> bool {
     let mut seen: Vec<char> = text.to_ascii_lowercase().chars().collect();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use rustix::fs::{Access, access};
 
-use super::choices::{email, lateness, placeholders, time_zone, uncertain};
+use super::choices::{email, in_app, lateness, placeholders, push, time_zone, uncertain};
 use super::senders::is_for_tests;
 use crate::config::{Config, ConfigError, ProviderChoice, Sources, StateSetting};
 use crate::http::TokenKind;
@@ -41,6 +41,8 @@ pub(super) fn check(config: &Result<Config, ConfigError>, sources: &Sources) -> 
         provider(config),
         webhooks(config),
         email(config),
+        push(config),
+        in_app(config),
         accounts(config),
         placeholders(config),
         token(config),
@@ -94,6 +96,8 @@ fn provider(config: &Config) -> Finding {
         ProviderChoice::Modem(_) => Finding::ok(WHAT, "modem"),
         ProviderChoice::Webhook(_) => Finding::ok(WHAT, "webhook: no texts are sent"),
         ProviderChoice::Smtp(_) => Finding::ok(WHAT, "smtp: no texts are sent"),
+        ProviderChoice::WebPush(_) => Finding::ok(WHAT, "webpush: no texts are sent"),
+        ProviderChoice::InApp => Finding::ok(WHAT, "in_app: no texts are sent"),
         ProviderChoice::Console => Finding::not(
             Level::Warn,
             WHAT,

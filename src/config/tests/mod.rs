@@ -2,12 +2,14 @@
 
 mod accounts;
 mod http;
+mod in_app;
 mod layers;
 mod modem;
 mod retention;
 mod settings;
 mod smtp;
 mod webhooks;
+mod webpush;
 
 use std::path::Path;
 

@@ -48,6 +48,6 @@ fn a_modem_has_a_port_and_perhaps_a_pin() {
     env(
         "PUNCTUAL_PROVIDER",
         "pigeon",
-        Err("twilio, modem, webhook, smtp or console"),
+        Err("twilio, modem, webhook, smtp, webpush, in_app or console"),
     );
 }

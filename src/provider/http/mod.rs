@@ -16,6 +16,8 @@ use self::handoff::Form;
 
 pub(super) mod date;
 pub(super) mod deadline;
+pub(super) mod endpoint;
+pub(super) mod guard;
 pub(super) mod handoff;
 pub(super) mod retry_after;
 pub(super) mod tidy;

@@ -29,6 +29,8 @@ pub(super) const fn is_understood<const N: usize>(alias: &[u8], out: &mut Text<N
 pub(super) const fn lane_address<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row("case when ", b"");
     is_channel(Channel::Webhook, alias, out);
+    out.row(" or ", b"");
+    is_channel(Channel::Push, alias, out);
     out.row(" then $to_number::text when ", alias);
     is_channel(Channel::Sms, alias, out);
     out.row(" then $from_number::text end", alias);

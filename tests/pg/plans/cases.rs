@@ -228,6 +228,14 @@ pub(super) const DAEMON: &[Case] = &[
     case("app/attempt_hold", 1, 10, "plans.sid('sent', 1)"),
     case("app/follow_missed", 20, 130, "20"),
     case("app/outbox_again", 1, 10, "1, 'x', 'x', 1000, now()"),
+    case(
+        "app/in_app_put",
+        1,
+        30,
+        "plans.id('sent', 30), 1, plans.id('user', 1), 'x', 'x', 'x'",
+    ),
+    case("app/push_keys", 1, 10, "'https://push.example/30', null"),
+    case("app/push_end", 1, 30, "'https://push.example/30', 'x'"),
     case("app/outbox_done", 1, 10, "1"),
     case("app/outbox_due", 1, 20, "1, now()"),
     case(

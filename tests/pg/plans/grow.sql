@@ -102,6 +102,12 @@ select plans.id('pace', i), plans.id('campaign', i)::text, '1 s', '2 s' from gen
 insert into punctual.paces (id, scope, what, gap_min, gap_max, burst) values
   (plans.id('rate', 1), 'sender', '+15005550009', '1 s', '1 s', 3);
 update punctual.paces set next_at = now() - interval '1 minute';
+insert into punctual_api.in_app_messages (user_id, message_id, part, body, created_at)
+select plans.id('user', i % 100), plans.id('sent', i), 1, 'x', now() - interval '100 days' from generate_series(31, {others}) i;
+update punctual_api.in_app_messages set read_at = now();
+insert into punctual_api.push_subscriptions (user_id, endpoint, p256dh, auth)
+select plans.id('user', i % 100), 'https://push.example/' || i, repeat('B', 87), repeat('A', 22) from generate_series(1, {others}) i;
+update punctual_api.push_subscriptions set ended_at = now() - interval '100 days' where endpoint > 'https://push.example/4';
 -- Open, so that each claim asks what it has cleared.
 insert into punctual.quarantine (due_before, noticed_by, unaccounted)
 values (now() - interval '1 year', plans.id('instance', 2), array[plans.id('instance', 1)]);

@@ -31,7 +31,8 @@ with who as (
     from who, pg_proc p
    where p.pronamespace = to_regnamespace('punctual')
      and p.proname in ('facts_of', 'facts_of_templates', 'count_template_uses', 'follow_missed', 'missed_change',
-                       'templates_named', 'part_separator', 'retain')
+                       'templates_named', 'part_separator', 'retain', 'put_in_app',
+                       'push_keys', 'end_push')
      and not has_function_privilege(who.oid, p.oid, 'EXECUTE')
 ), policies as (
   -- Row level security without a policy for a role shows it an empty table, and no error. A policy that names

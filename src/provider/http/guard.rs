@@ -1,4 +1,5 @@
-//! Which addresses webhooks may go to. Whoever may write rows chooses the URL, so without this they could reach
+//! Which addresses requests may go to whose URL is in a row, of webhooks and push messages. Whoever may write rows
+//! chooses it, so without this they could reach
 //! what only this machine reaches: a metadata service, a database's console, a neighbour in the network.
 //!
 //! A name is resolved here, the addresses are checked, and the connection is made to those that were checked: a
@@ -113,9 +114,9 @@ impl Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "its host has only addresses of this machine or of private networks; if it may be called, add it to \
-     PUNCTUAL_WEBHOOK_ALLOW"
+     PUNCTUAL_WEBHOOK_ALLOW, or for push messages to PUNCTUAL_PUSH_ALLOW"
 )]
-pub(super) struct NotAllowed;
+pub(in crate::provider) struct NotAllowed;
 
 impl Allowed {
     /// Whether it leaves nothing out, which is hardly meant.
@@ -133,7 +134,7 @@ impl Allowed {
     }
 
     /// Checks a URL whose host is an address: that is not resolved.
-    pub(super) fn check(&self, url: &Url) -> Result<(), NotAllowed> {
+    pub(in crate::provider) fn check(&self, url: &Url) -> Result<(), NotAllowed> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
