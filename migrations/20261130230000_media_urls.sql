@@ -1,5 +1,5 @@
--- Pictures and files of a message, by their URLs. Programs of before do not read the column, and would send a text
--- alone: so stop them before it is used.
+-- Pictures and files of a message, by their URLs. Programs of before do not read the column: they are refused a message
+-- that has some (triggers/attempts.sql).
 insert into punctual.migrations (version, name, checksum)
 values (20261130230000, 'migrations/20261130230000_media_urls.sql', '')
 on conflict (version) do nothing;

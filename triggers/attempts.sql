@@ -22,7 +22,8 @@ create or replace trigger punctual_return_quota
   execute function punctual.return_quota();
 
 -- Refuses the claims of a daemon that is older than the schema allows: it would send what must wait, because it does
--- not know why. What it has sent it may still record. The daemon's log shows the name of this function.
+-- not know why. What it has sent it may still record. The daemon's log shows the name of this function. One that does
+-- not know the media of a message would send its text alone: it is refused that message, and no other.
 create or replace function punctual.this_program_is_too_old() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -33,6 +34,14 @@ begin
     raise exception using errcode = 'PU003',
       message = format('a daemon of program number %s claims nothing here: the schema is for %s and later', program, oldest),
       hint = 'Stop this daemon and start the version that migrated the schema.';
+  end if;
+  -- Not PU003: older programs take a refusal of this class for one of the app's, which is about one row.
+  if program < knows_media!()
+     and exists (select from public.scheduled_messages m where m.id = new.message_id and cardinality(m.media_urls) > 0)
+  then
+    raise exception using
+      message = format('a daemon of program number %s does not know the media of message %s', program, new.message_id),
+      hint = 'Start the version that migrated the schema.';
   end if;
   return new;
 end

@@ -9,7 +9,7 @@
 use crate::message::Channel;
 use crate::message::status::Writer;
 use crate::policy::Rule;
-use crate::store::schema::migrate::PROGRAM;
+use crate::store::schema::migrate::{KNOWS_MEDIA, PROGRAM};
 
 /// The text of an SQL file beside the caller's, with its expressions substituted.
 macro_rules! assembled {
@@ -95,6 +95,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         b"white" => out.row(WHITE, alias),
         // The number of this program, as its sessions say it.
         b"program" => out.number(PROGRAM),
+        b"knows_media" => out.number(KNOWS_MEDIA),
         // Whom a message is from.
         b"sender" => lists::sender(alias, out),
         // The word for its channel, as `Channel::of` reads it.

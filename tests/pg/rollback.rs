@@ -8,7 +8,7 @@ use punctual::schedule::Ranking;
 use punctual::settle::Settlement;
 use punctual::store::Store;
 use punctual::store::connect::prepare_session;
-use punctual::store::migrate::{KNOWS_FORGOTTEN, KNOWS_RATES, PROGRAM};
+use punctual::store::migrate::{KNOWS_FORGOTTEN, KNOWS_MEDIA, KNOWS_RATES, PROGRAM};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -327,6 +327,34 @@ async fn the_version_before_may_claim_and_older_ones_may_not() {
     let refused = session.batch_execute(&older).await.unwrap_err();
     let state = refused.code().map(tokio_postgres::error::SqlState::code);
     assert_eq!(state, Some("PU003"));
+}
+
+/// It would send the text alone.
+#[tokio::test]
+async fn a_program_that_knows_no_media_is_refused_a_message_that_has_some_and_claims_others() {
+    let world = World::new().await;
+    let (with, without) = (world.row("pending").await, world.row("pending").await);
+    let media = format!(
+        "update scheduled_messages set media_urls = '{{https://a.example/1.png}}' where id = '{with}'"
+    );
+    run(&world.unseen, &media).await;
+    let session = world.db.client().await;
+    prepare_session(&session).await.unwrap();
+    let claim = |id: Uuid| {
+        format!(
+            "insert into punctual.attempts (token, message_id, number, instance, lease_until)
+             values (gen_random_uuid(), '{id}', 1, gen_random_uuid(), now())"
+        )
+    };
+    let older = format!("set punctual.program = '{}'", KNOWS_MEDIA - 1);
+    run(&session, &older).await;
+    run(&session, &claim(without)).await;
+    let refused = session.batch_execute(&claim(with)).await.unwrap_err();
+    let state = refused.code().map(tokio_postgres::error::SqlState::code);
+    assert_eq!(state, Some("P0001"));
+    let own = format!("set punctual.program = '{KNOWS_MEDIA}'");
+    run(&session, &own).await;
+    run(&session, &claim(with)).await;
 }
 
 /// It would not find the opt-outs that are kept as a hash.

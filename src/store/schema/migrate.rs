@@ -51,6 +51,10 @@ pub const KNOWS_RATES: i32 = 4;
 /// there may be one, because it would send to that recipient.
 pub const KNOWS_FORGOTTEN: i32 = 4;
 
+/// The first program that knows `media_urls`. An older one is refused each message that has some, because it would send
+/// the text alone.
+pub const KNOWS_MEDIA: i32 = 4;
+
 /// How long a statement of a migration waits for a lock on the first try: so long may it block the
 /// app's writes, which queue behind it. Doubles with each try, up to [`LOCK_TIMEOUT_MAX`].
 const LOCK_TIMEOUT_MIN: Duration = Duration::from_millis(200);
