@@ -57,7 +57,9 @@ pub(crate) struct PushService {
 
 /// Of a text: the last part of its endpoint.
 pub(crate) fn path_of(text: &str) -> String {
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = text
+        .bytes()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("/send/{hex}")
 }
 

@@ -80,7 +80,6 @@ mod tests {
             let (without, with) = match status {
                 200..=299 => ("accepted", "accepted"),
                 429 | 503 => ("throttled", "throttled"),
-                500..=599 => ("unknown", "unknown"),
                 300..=399 | 401 | 403 => ("again", "again"),
                 400..=499 => ("refused", "refused"),
                 _ => ("unknown", "unknown"),

@@ -144,6 +144,8 @@ impl<P: Clone> Reactor<P> {
                     let turn = self.pace_turn(id, paced.next, now);
                     self.paces.change(id, |waiting| {
                         waiting.due.at = paced.next;
+                        // If it cannot start by its lane, it is the first again.
+                        waiting.due.lane.clone_from(&paced.claim.lane);
                         waiting.answered(turn, now);
                     });
                     self.pace_won(id, *paced, asked, now);

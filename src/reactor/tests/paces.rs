@@ -37,6 +37,8 @@ pub(super) struct Paces {
     cancelled: BTreeSet<MessageId>,
     /// The recipients of these have opted out.
     opted_out: BTreeSet<MessageId>,
+    /// Another gap than [`GAP`].
+    gap: Option<Duration>,
     /// When it was claimed from.
     asked: Vec<Moment>,
     /// No claim has an answer.
@@ -50,12 +52,16 @@ impl Paces {
     }
 
     fn due(&self, at: Moment) -> PaceDue {
+        self.due_by(LaneKey::of(Channel::Sms), at)
+    }
+
+    fn due_by(&self, lane: LaneKey, at: Moment) -> PaceDue {
         PaceDue {
             id: PaceId(Uuid::from_u128(1)),
             scope: "campaign".into(),
             what: "1".into(),
             at: self.next.max(at),
-            lane: LaneKey::of(Channel::Sms),
+            lane,
         }
     }
 
@@ -77,7 +83,8 @@ impl Paces {
 
     pub(super) fn load(&self, rows: &BTreeMap<MessageId, Row>, until: Moment) -> Vec<PaceDue> {
         let first = self.first(rows, until);
-        first.map(|(due, _)| self.due(due)).into_iter().collect()
+        let first = first.map(|(due, id)| self.due_by(rows[&id].lane.clone(), due));
+        first.into_iter().collect()
     }
 
     pub(super) fn claim(
@@ -133,7 +140,8 @@ impl Paces {
         (row.status, row.due) = (Status::Sending, slot);
         row.attempts += 1;
         self.taken = Some((ask.token, self.next));
-        self.next = slot + PACE_SLACK + GAP;
+        let lane = row.lane.clone();
+        self.next = slot + PACE_SLACK + self.gap.unwrap_or(GAP);
         let verdict = if self.cancelled.contains(&first) {
             let reason = Reason::new(ReasonKind::TooLate, "its event has begun");
             Err(Settlement::cancelled(reason))
@@ -149,7 +157,7 @@ impl Paces {
                 wanted_at: slot,
                 is_retry: false,
                 parties: Parties::NONE,
-                lane: LaneKey::of(Channel::Sms),
+                lane,
                 pausable: Pausable::default(),
                 tries: AttemptBudget {
                     number: 1,

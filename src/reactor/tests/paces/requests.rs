@@ -1,5 +1,6 @@
 //! When slots are asked for, how many, and until when.
 
+use super::super::unpaid;
 use super::*;
 use crate::reactor::events::EventKind;
 
@@ -47,4 +48,25 @@ fn a_pace_that_was_removed_is_not_reported_until_its_slot() {
     world.handle(Input::PacesChanged);
     world.run_until(at(40 * SECOND));
     assert_eq!(world.reactor.paces().len(), 0);
+}
+
+/// The provider refuses the lane of the second message: it is claimed once, before that is known, and not again.
+#[test]
+fn a_message_whose_lane_is_refused_is_not_claimed_until_that_takes_it() {
+    let first = SECOND / 2;
+    let rows = [
+        Row::due(1, at(first)),
+        Row::due(FIRST, at(SECOND)).over(Channel::Webhook),
+        Row::due(FIRST + 1, at(SECOND)).over(Channel::Sms),
+    ];
+    let mut world = World::new(settings(8), rows);
+    world.paces.gap = Some(SECOND);
+    world.run_until(at(first));
+    world.answer(id(1), unpaid());
+    world.run_until(at(2 * SECOND));
+    assert_eq!(world.in_flight, [id(FIRST)]);
+    world.run_until(at(9 * SECOND));
+    assert_eq!(world.in_flight, [id(FIRST)]);
+    let asked = world.paces.asked.len();
+    assert!(asked <= 4, "{asked}");
 }
