@@ -115,10 +115,11 @@ async fn told(daemon: &Daemon) -> Option<(BTreeMap<String, Option<String>>, serd
             .collect();
         all
     };
-    let sent = of("sent").into_iter().map(|data| {
-        let event: serde_json::Value = serde_json::from_str(&data).unwrap();
+    // What was read last may be cut off.
+    let sent = of("sent").into_iter().filter_map(|data| {
+        let event: serde_json::Value = serde_json::from_str(&data).ok()?;
         let word = |name: &str| event[name].as_str().map(str::to_owned);
-        (word("id").unwrap(), word("instance"))
+        Some((word("id")?, word("instance")))
     });
     let state = of("state").pop()?;
     let (_, punctuality) = state.split_once(r#""punctuality":"#)?;
