@@ -19,8 +19,8 @@ begin
   where (i.user_id, i.message_type, i.subject, i.body)
         is distinct from (excluded.user_id, excluded.message_type, excluded.subject, excluded.body)
   returning i.id into made;
-  -- Whoever is connected hears this, so it has ids only.
-  if made is not null then
+  -- Whoever is connected hears this, so it has ids only. It is left out while the queue is full.
+  if made is not null and may_notify!() then
     perform pg_notify('punctual_in_app', json_build_object('id', made, 'user_id', whose)::text);
   end if;
 end

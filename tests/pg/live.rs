@@ -172,7 +172,7 @@ async fn the_transaction_that_shuts_writers_out_reads_no_row() {
         reading += u32::from(after > before);
     }
     assert!(
-        locking == 4 && reading == 6,
+        locking == 5 && reading == 6,
         "what is measured is there: {locking}, {reading}"
     );
 }
