@@ -4,7 +4,7 @@
  *   to_number: string, scheduled_at: string, body?: string, template?: string, vars?: Record<string, unknown>,
  *   user_id?: string, from_number?: string, timezone?: string, message_type?: string,
  *   priority?: 'low' | 'normal' | 'high' | 'urgent', send_before?: string, dedup_key?: string, channel?: string,
- *   campaign_id?: string, conversation_id?: string, metadata?: Record<string, unknown>
+ *   campaign_id?: string, conversation_id?: string, metadata?: Record<string, unknown>, media_urls?: string[]
  * }} Message
  * @typedef {'pending' | 'sending' | 'sent' | 'delivered' | 'failed' | 'cancelled' | 'unconfirmed'} Status
  * @typedef {{ ok: false, late: boolean, reason: string, status?: Status, id?: string | null }} Refused
