@@ -215,7 +215,7 @@ pub async fn set(
     set.map(drop).map_err(StoreError::at(STEP))
 }
 
-/// How many due messages wait for a pace, counted up to [`COUNTED_MAX`]: without it their lateness counts from when
+/// How many due messages wait for a pace, counted up to 10,000: without it their lateness counts from when
 /// they were due.
 pub async fn waiting(
     client: &Client,
