@@ -89,6 +89,11 @@ impl Routes {
         own.map(|(sender, _)| sender.as_str())
     }
 
+    /// The senders that choose an account, each with its account.
+    pub fn account_of_sender(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.senders.iter().map(|(sender, of)| (&**sender, &**of))
+    }
+
     /// The names of the accounts, without the default one.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.accounts.keys().map(|name| &**name)

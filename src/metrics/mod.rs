@@ -39,7 +39,7 @@ pub enum Counter {
     ListenerLost,
     /// Steps of the wall clock.
     ClockSteps,
-    /// Callbacks that were not accepted: forged, unreadable, or too late for the database.
+    /// Callbacks that were not accepted: forged, unreadable, of another account, or too late for the database.
     CallbacksRefused,
     /// Writes to the app's tables that went through at a later try.
     OutboxWritten,

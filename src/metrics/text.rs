@@ -271,7 +271,7 @@ impl Page<'_> {
             (
                 Counter::CallbacksRefused,
                 "punctual_callbacks_refused_total",
-                "Callbacks that were refused: not signed, not valid, or not recorded in time.",
+                "Callbacks that were refused: not signed, not valid, of another account, or not recorded in time.",
             ),
             (
                 Counter::TokensRefused,

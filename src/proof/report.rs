@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::message::{AttemptToken, Delivery, MessageId, Moment, ProviderSid};
+use crate::message::{AttemptToken, Delivery, LaneKey, MessageId, Moment, ProviderSid};
 
 /// The status of a message, in our terms and in the provider's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub enum About {
 /// `Debug` shows no number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Report {
+    /// The account and channel by which it came. It says nothing about attempts of other accounts.
+    pub lane: LaneKey,
     /// What it is about.
     pub about: About,
     /// The provider's id of the message.
@@ -63,6 +65,7 @@ pub struct Report {
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
+            .field("lane", &self.lane)
             .field("about", &self.about)
             .field("sid", &self.sid)
             .field("status", &self.status)

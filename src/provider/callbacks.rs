@@ -3,7 +3,6 @@
 use tokio::sync::oneshot;
 
 use super::modem::SegmentReport;
-use crate::message::LaneKey;
 use crate::proof::Report;
 
 /// A request as it was received.
@@ -40,8 +39,6 @@ pub enum Callback {
 /// What a provider has received without HTTP.
 #[derive(Debug)]
 pub struct Heard {
-    /// The account and channel by which it came.
-    pub lane: LaneKey,
     /// What it says.
     pub callback: Callback,
     /// Signals that it is recorded. Until then the provider keeps it; dropped, it never was.
@@ -99,9 +96,6 @@ pub enum BadCallback {
 pub trait Callbacks: Send + Sync + 'static {
     /// The paths of its callbacks, below the public URL.
     fn paths(&self) -> Vec<String>;
-
-    /// The account and channel whose callbacks these are.
-    fn lane(&self) -> LaneKey;
 
     /// Verifies that a request to one of them is from the provider, and parses it.
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback>;

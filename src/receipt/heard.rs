@@ -20,14 +20,10 @@ impl CallbackHandler {
     /// Records what is heard, one after the other, until no provider is left.
     pub async fn listen(self, mut heard: mpsc::Receiver<Heard>) {
         while let Some(heard) = heard.recv().await {
-            let Heard {
-                lane,
-                callback,
-                recorded,
-            } = heard;
+            let Heard { callback, recorded } = heard;
             let mut tries = 0;
             let result = loop {
-                match self.record(&lane, &callback).await {
+                match self.record(&callback).await {
                     // Later, while others are recorded.
                     Err(CallbackRejected::NotYet) => break Err(CallbackRejected::NotYet),
                     Err(_) if tries < TRIES => tries += 1,

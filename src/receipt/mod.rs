@@ -22,7 +22,7 @@ use tracing::{Instrument as _, Span};
 use self::inbox::Inbox;
 use crate::clock::{Clock, Stopwatch};
 use crate::limits::daemon::ReceiptLimits;
-use crate::message::{LaneKey, Parties, Status};
+use crate::message::{Parties, Status};
 use crate::metrics::span::{self, Step};
 use crate::metrics::{Counter, Metrics};
 use crate::policy::{Cleared, Rules};
@@ -127,13 +127,13 @@ impl CallbackHandler {
     /// the provider need not repeat it.
     pub async fn take(&self, request: &CallbackRequest<'_>) -> Result<(), CallbackRejected> {
         let of = self.of(request)?;
-        self.record(&of.lane(), &of.read(request)?).await
+        self.record(&of.read(request)?).await
     }
 
-    async fn record(&self, lane: &LaneKey, callback: &Callback) -> Result<(), CallbackRejected> {
+    async fn record(&self, callback: &Callback) -> Result<(), CallbackRejected> {
         match callback {
-            Callback::Report(report) => self.report(lane, report).await,
-            Callback::Segment(segment) => self.segment(lane, segment).await,
+            Callback::Report(report) => self.report(report).await,
+            Callback::Segment(segment) => self.segment(segment).await,
             Callback::Opt(opt) => self.opt(opt).await,
             Callback::Nothing => Ok(()),
         }
@@ -144,14 +144,17 @@ impl CallbackHandler {
         self.metrics.count(Counter::CallbacksRefused, 1);
     }
 
-    async fn report(&self, lane: &LaneKey, report: &Report) -> Result<(), CallbackRejected> {
+    async fn report(&self, report: &Report) -> Result<(), CallbackRejected> {
         let following = match report.about {
             About::Attempt { message, token } => span::of(Step::Receipt, message, token),
             About::Sid => Span::none(),
         };
         let received = self.inbox.merge(report).instrument(following).await?;
         log(received, report);
-        self.pass_on(lane, received, report);
+        if let Received::OfAnother { .. } = received {
+            self.refused();
+        }
+        self.pass_on(received, report);
         if let Received::Known { message, .. } = received {
             let now = self.clock.now().db;
             let (status, code) = (report.status.word, report.status.code);
@@ -162,7 +165,7 @@ impl CallbackHandler {
 
     /// Passes on a limit of a sender or recipient of this lane, once: a callback that is repeated changes nothing.
     /// One that the reactor has no room for is left out; the next one says it again.
-    fn pass_on(&self, lane: &LaneKey, received: Received, report: &Report) {
+    fn pass_on(&self, received: Received, report: &Report) {
         let Received::Known {
             change: Change::Advance { .. },
             ..
@@ -175,7 +178,7 @@ impl CallbackHandler {
             return;
         };
         if let (Some(inputs), Some(to)) = (&self.inputs, &report.to) {
-            let parties = Parties::of(lane, report.from.as_deref(), to);
+            let parties = Parties::of(&report.lane, report.from.as_deref(), to);
             let retry = failure.retry;
             let _ = inputs.try_send(Input::Reported { parties, retry });
         }
@@ -219,6 +222,13 @@ fn log(received: Received, report: &Report) {
                 "ignored a callback for an unknown message"
             );
         }
+        Received::OfAnother { message } => tracing::warn!(
+            message.id = %message,
+            account = report.lane.account(),
+            sid,
+            status,
+            "refused a report by one account about a message that went through another"
+        ),
         Received::Locked { message, .. } => {
             tracing::debug!(message.id = %message, status, "the message of a callback is locked");
         }

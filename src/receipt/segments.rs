@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::{CallbackHandler, CallbackRejected};
-use crate::message::LaneKey;
 use crate::proof::{About, Report};
 use crate::provider::modem::{self, SegmentReport};
 use crate::store::segments::SegmentOwner;
@@ -14,11 +13,7 @@ use crate::store::segments::SegmentOwner;
 const OUTCOMES_RECORDED_WITHIN: Duration = Duration::from_secs(90);
 
 impl CallbackHandler {
-    pub(super) async fn segment(
-        &self,
-        lane: &LaneKey,
-        segment: &SegmentReport,
-    ) -> Result<(), CallbackRejected> {
+    pub(super) async fn segment(&self, segment: &SegmentReport) -> Result<(), CallbackRejected> {
         let report = match &segment.known {
             Some(report) => Some(report.clone()),
             None => self.owner(segment).await?,
@@ -31,7 +26,7 @@ impl CallbackHandler {
             return Ok(());
         };
         let report = self.whole(segment, report).await?;
-        self.report(lane, &report).await
+        self.report(&report).await
     }
 
     /// The newest attempt that it can be about.

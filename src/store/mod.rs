@@ -92,6 +92,8 @@ pub struct Store {
     default_sender: Option<Arc<str>>,
     /// Which account sends a message.
     routes: Arc<Routes>,
+    /// The account of each sender that chooses one, for claims.
+    account_of_sender: Arc<serde_json::Value>,
     /// How long after acceptance a message without a final status is first looked up.
     look_up_after: Option<Duration>,
     /// From the acceptance of one part of a message to the next.
@@ -123,6 +125,7 @@ impl Store {
             watch: None,
             default_sender: None,
             routes: Arc::default(),
+            account_of_sender: Arc::new(serde_json::Map::new().into()),
             look_up_after: None,
             part_gap: parts::GAP,
             duplicates: Arc::default(),
@@ -186,6 +189,7 @@ impl Store {
             app_counts: rules.limit_source == LimitSource::App,
             part_gap: rules.part_gap,
             routes: Arc::clone(&rules.routes),
+            account_of_sender: Arc::new(rules.routes.account_of_sender().collect()),
             ..self
         }
         .with_default_sender(rules.default_sender.as_ref())

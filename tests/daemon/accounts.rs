@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::daemon::{own_address, until};
+use crate::daemon::{Daemon, own_address, until};
 use crate::standin::{Act, StandIn};
 use crate::twilio::sign;
 use crate::world::{ACCOUNT, AUTH_TOKEN, FROM, TO, World};
@@ -24,14 +24,19 @@ async fn insert(world: &World, body: &str, account: Option<&str>, from: Option<&
     row.unwrap().get(0)
 }
 
-/// Status of `POST path` with this form, signed with this token.
+/// Status of `POST path` with a report, signed with this token.
 async fn post(addr: &str, path: &str, token: &str) -> u16 {
+    report(addr, path, token, ("SM1", "sent")).await
+}
+
+/// The same for the message with this sid.
+async fn report(addr: &str, path: &str, token: &str, (sid, status): (&str, &str)) -> u16 {
     let form = [
-        ("MessageSid", "SM1".to_owned()),
-        ("MessageStatus", "sent".to_owned()),
+        ("MessageSid", sid.to_owned()),
+        ("MessageStatus", status.to_owned()),
     ];
     let signature = sign(token, &format!("https://sms.example{path}"), &form);
-    let body = "MessageSid=SM1&MessageStatus=sent";
+    let body = format!("MessageSid={sid}&MessageStatus={status}");
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\nx-twilio-signature: {signature}\r\n\
          content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\
@@ -43,6 +48,32 @@ async fn post(addr: &str, path: &str, token: &str) -> u16 {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+const OWN: &str = "/webhooks/twilio/status";
+const OF_EU: &str = "/webhooks/twilio/eu/status";
+
+/// One of the other account reports nothing about a message of `eu`, whichever way it names it.
+async fn reports_of_another(
+    world: &World,
+    daemon: &mut Daemon,
+    hook: &str,
+    id: Uuid,
+    callback: &str,
+) {
+    let sid = world.row(id).await.unwrap().sid.unwrap();
+    let (_, query) = callback.split_once('?').unwrap();
+    let query = query.split('#').next().unwrap();
+    let to = |path: &str| format!("{path}?{query}");
+    for path in [OWN.to_owned(), to(OWN)] {
+        let failed = (&*sid, "failed");
+        assert_eq!(report(hook, &path, AUTH_TOKEN, failed).await, 204);
+    }
+    daemon.says("refused a report by one account").await;
+    assert_eq!(world.row(id).await.unwrap().status, "sent");
+    let delivered = (&*sid, "delivered");
+    assert_eq!(report(hook, &to(OF_EU), EU_TOKEN, delivered).await, 204);
+    world.becomes(id, "delivered").await;
 }
 
 #[tokio::test]
@@ -88,8 +119,11 @@ async fn each_account_sends_for_itself_and_a_refused_one_holds_no_other() {
             "{callback}"
         );
     }
-    let own = insert(&world, "by neither", None, None).await;
-    world.arrived_once(own).await;
+    let callback = of("by its name").field("StatusCallback").unwrap();
+    reports_of_another(&world, &mut daemon, &hook, named, callback).await;
+
+    let neither = insert(&world, "by neither", None, None).await;
+    world.arrived_once(neither).await;
     let [seen] = &world.requests("by neither")[..] else {
         panic!("not once");
     };
@@ -132,11 +166,10 @@ async fn each_account_sends_for_itself_and_a_refused_one_holds_no_other() {
     assert!(told.contains("has refused eu/sms since"), "{told}");
 
     // Callbacks have the account in their path, and only its own signature is valid there.
-    let (own, of_eu) = ("/webhooks/twilio/status", "/webhooks/twilio/eu/status");
-    assert_eq!(post(&hook, of_eu, EU_TOKEN).await, 204);
-    assert_eq!(post(&hook, of_eu, AUTH_TOKEN).await, 403);
-    assert_eq!(post(&hook, own, AUTH_TOKEN).await, 204);
-    assert_eq!(post(&hook, own, EU_TOKEN).await, 403);
+    assert_eq!(post(&hook, OF_EU, EU_TOKEN).await, 204);
+    assert_eq!(post(&hook, OF_EU, AUTH_TOKEN).await, 403);
+    assert_eq!(post(&hook, OWN, AUTH_TOKEN).await, 204);
+    assert_eq!(post(&hook, OWN, EU_TOKEN).await, 403);
 
     // An opt-out from the account's own sender holds, though the row does not name it.
     let stop = "insert into punctual.suppressions (their_number, our_number, reason) values ($1, $2, 'STOP')";

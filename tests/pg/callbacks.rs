@@ -9,10 +9,12 @@ use punctual::message::{
     AttemptToken, Channel, Claim, Delivery, Failure, InstanceId, LaneKey, MessageId, Parties,
     ProviderSid, Retry, Scope,
 };
+use punctual::metrics::{Counter, Metrics};
 use punctual::proof::{About, ProviderStatus, Report};
 use punctual::provider::{BadCallback, Callback, CallbackRequest, Callbacks};
 use punctual::reactor::Input;
 use punctual::receipt::{CallbackHandler, CallbackRejected};
+use punctual::store::receipts::Received;
 use punctual::store::{Dsn, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,10 +30,6 @@ struct Post;
 impl Callbacks for Post {
     fn paths(&self) -> Vec<String> {
         vec!["/post".to_owned()]
-    }
-
-    fn lane(&self) -> LaneKey {
-        LaneKey::default()
     }
 
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback> {
@@ -60,6 +58,7 @@ impl Callbacks for Post {
             ..ProviderStatus::TAKEN
         };
         Ok(Callback::Report(Report {
+            lane: LaneKey::default(),
             about: About::Attempt {
                 message: MessageId(message),
                 token: AttemptToken(token),
@@ -80,12 +79,12 @@ impl Callbacks for PostOfEu {
         vec!["/post/eu".to_owned()]
     }
 
-    fn lane(&self) -> LaneKey {
-        LaneKey::default().with_account("eu")
-    }
-
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback> {
-        Post.read(request)
+        let mut callback = Post.read(request)?;
+        if let Callback::Report(report) = &mut callback {
+            report.lane = LaneKey::default().with_account("eu");
+        }
+        Ok(callback)
     }
 }
 
@@ -335,6 +334,7 @@ async fn how_many_callbacks_a_second() {
 async fn a_limit_is_reported_for_the_account_of_its_callback() {
     let world = World::new().await;
     let claims = sent(&world, 2).await;
+    went_through(&world, &claims[1], "'eu'").await;
     let (inputs, mut reported) = mpsc::channel(2);
     let callbacks: Vec<Arc<dyn Callbacks>> = vec![Arc::new(Post), Arc::new(PostOfEu)];
     let handler = CallbackHandler::new(callbacks, store(&world), Arc::default(), Arc::default())
@@ -381,4 +381,75 @@ async fn a_segment_is_of_the_newest_attempt_whose_end_is_not_known() {
     assert_eq!((owners(17).await.len(), owners(18).await.len()), (0, 1));
     run(&world.unseen, &ended("delivered")).await;
     assert_eq!((owners(17).await.len(), owners(18).await.len()), (0, 0));
+}
+
+/// That this attempt went through another account.
+async fn went_through(world: &World, claim: &Claim, account: &str) {
+    let sql = format!(
+        "update punctual.attempts set account = {account} where token = '{}'",
+        claim.token
+    );
+    run(&world.unseen, &sql).await;
+}
+
+/// By its ids and by its sid, whether the record of the request has come or not.
+#[tokio::test]
+async fn a_report_by_one_account_changes_nothing_of_another() {
+    let world = World::new().await;
+    let claims = sent(&world, 2).await;
+    let pending = world.row("pending").await;
+    let unrecorded = won(&store(&world), &[pending]).await.remove(0);
+    let metrics = Arc::<Metrics>::default();
+    let callbacks: Vec<Arc<dyn Callbacks>> = vec![Arc::new(Post), Arc::new(PostOfEu)];
+    let handler = CallbackHandler::new(callbacks, store(&world), Arc::default(), metrics.clone());
+    let standing = async || {
+        let sql = "select string_agg(format('%s %s %s', m.status, a.outcome, a.receipt_status), ', ' order by m.id)
+                     from punctual.attempts a join public.scheduled_messages m on m.id = a.message_id";
+        one::<String>(&world.unseen, sql).await
+    };
+    let before = standing().await;
+    for (n, claim) in [&claims[0], &claims[1], &unrecorded]
+        .into_iter()
+        .enumerate()
+    {
+        post_to(&handler, "/post/eu", claim, "failed")
+            .await
+            .unwrap();
+        assert_eq!(standing().await, before);
+        assert_eq!(metrics.counted(Counter::CallbacksRefused), n as u64 + 1);
+    }
+    let by_sid = Report {
+        lane: LaneKey::default().with_account("eu"),
+        about: About::Sid,
+        sid: ProviderSid(sid(&claims[0])),
+        status: ProviderStatus::TAKEN,
+        from: None,
+        to: None,
+    };
+    let lateness = Duration::from_secs(3600);
+    let group = [
+        by_sid.clone(),
+        Report {
+            lane: LaneKey::default(),
+            ..by_sid
+        },
+    ];
+    let received = store(&world).receive(&group, lateness).await.unwrap();
+    let message = claims[0].id;
+    assert_eq!(received[0], Received::OfAnother { message });
+    assert!(
+        matches!(received[1], Received::Known { .. }),
+        "{received:?}"
+    );
+    // Each by its own account; one of a program that noted none, by any.
+    went_through(&world, &claims[1], "null").await;
+    for (path, claim) in [
+        ("/post", &claims[0]),
+        ("/post/eu", &claims[1]),
+        ("/post", &unrecorded),
+    ] {
+        post_to(&handler, path, claim, "delivered").await.unwrap();
+    }
+    assert_eq!(delivered(&world).await, 3);
+    assert_eq!(metrics.counted(Counter::CallbacksRefused), 3);
 }

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use punctual::message::{
-    AttemptToken, Channel, ClaimResponse, LaneKey, MessageId, Moment, Part, Priority, RowState,
-    Status,
+    AttemptToken, Channel, ClaimResponse, LaneKey, MessageId, Moment, Part, Priority, Routes,
+    RowState, Sender, Status,
 };
-use punctual::policy::Cleared;
+use punctual::policy::{Cleared, Rules};
 use punctual::schedule::LEAD_MAX;
 use punctual::settle::{Record, Settlement};
 use punctual::store::Store;
 use uuid::Uuid;
 
-use crate::ours::{LATE, LEASE, claim, ledger, now, record, store, won};
-use crate::rows::{World, run};
+use crate::ours::{LATE, LEASE, claim, ledger, now, record, rules, store, won};
+use crate::rows::{World, one, run};
 use crate::window::loaded;
 
 fn lost(answers: &[ClaimResponse<punctual::message::Claim>]) -> Vec<RowState> {
@@ -302,4 +302,51 @@ async fn the_ledger_counts_up_and_what_was_unsent_costs_nothing() {
     )
     .await;
     assert_eq!(won(&one, &[id]).await[0].number, 4);
+}
+
+/// The ledger has the account that the daemon sends by.
+#[tokio::test]
+async fn an_attempt_notes_the_account_that_its_message_goes_by() {
+    let world = World::new().await;
+    let sender = |text: &str| text.parse::<Sender>().unwrap();
+    let mut routes = Routes::new(Some(&sender("+15005550006")));
+    let of_eu = [sender("+4915112345678"), sender("ACME")];
+    routes.add("eu", None, &of_eu).unwrap();
+    routes.add("us", None, &[]).unwrap();
+    let store = store(&world).with_rules(&Rules {
+        routes: Arc::new(routes),
+        ..rules()
+    });
+    let columns = ", channel, account, from_number, subject";
+    let mut cases = Vec::new();
+    for (values, expected) in [
+        ("null, null, null", "default"),
+        ("null, 'us', 'ACME'", "us"),
+        ("'sms', E' \t', E'\u{2003}+4915112345678\n'", "eu"),
+        ("'SMS ', null, 'ACME'", "eu"),
+        ("null, ' default ', 'ACME'", "default"),
+        ("null, null, '+15005550006'", "default"),
+        ("null, null, 'acme'", "default"),
+        // Senders of texts choose no account of e-mails.
+        ("'email', null, 'ACME'", "default"),
+        ("'email', E'eu\n', 'a@example.com'", "eu"),
+    ] {
+        let id = world
+            .row_with("pending", columns, &format!(", {values}, null"))
+            .await;
+        cases.push((id, values, expected));
+    }
+    for (id, values, expected) in cases {
+        let claim = won(&store, &[id]).await.remove(0);
+        let sql = format!(
+            "select account from punctual.attempts where token = '{}'",
+            claim.token
+        );
+        let noted: String = one(&world.unseen, &sql).await;
+        assert_eq!(
+            (claim.lane.account(), &*noted),
+            (expected, expected),
+            "{values}"
+        );
+    }
 }

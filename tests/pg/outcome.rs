@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Category, Claim, Delivery, LedgerOutcome, MessageId, Moment, ProviderSid,
-    RowState, Status,
+    AttemptToken, Category, Claim, Delivery, LaneKey, LedgerOutcome, MessageId, Moment,
+    ProviderSid, RowState, Status,
 };
 use punctual::policy::{Reason, ReasonKind};
 use punctual::proof::{About, ProviderStatus, Report};
@@ -253,6 +253,7 @@ async fn a_result_that_does_not_change_its_row_is_noticed() {
     assert_eq!(recorded(&store, &[accepted(&other)]).await, 1);
     let before = seen();
     let report = Report {
+        lane: LaneKey::default(),
         about: About::Attempt {
             message: reported.id,
             token: reported.token,

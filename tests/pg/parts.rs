@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Claim, ClaimResponse, Delivery, Failure, MessageId, Part, ProviderSid,
+    AttemptToken, Claim, ClaimResponse, Delivery, Failure, LaneKey, MessageId, Part, ProviderSid,
 };
 use punctual::policy::{Cleared, Reason, ReasonKind, Rules};
 use punctual::proof::{About, ProviderStatus, Report};
@@ -86,6 +86,7 @@ async fn messages(world: &World) -> Vec<String> {
 /// What the provider says of an attempt.
 fn report(claim: &Claim, delivery: Delivery) -> Report {
     Report {
+        lane: LaneKey::default(),
         about: About::Attempt {
             message: claim.id,
             token: claim.token,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use punctual::clock::{Clock, reading};
 use punctual::message::{
-    AttemptToken, Category, Claim, Delivery, Failure, MessageId, Moment, Outcome, Part,
+    AttemptToken, Category, Claim, Delivery, Failure, LaneKey, MessageId, Moment, Outcome, Part,
     ProviderSid, Retry, RowState,
 };
 use punctual::policy::{Reason, ReasonKind};
@@ -346,6 +346,7 @@ async fn what_is_due_again_is_so_by_the_clock_of_the_daemon() {
             retry: Retry::after(MINUTE),
         });
         let report = Report {
+            lane: LaneKey::default(),
             about: About::Attempt {
                 message: claim.id,
                 token: claim.token,

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::message::{Category, Delivery, Failure, Moment, Retry, Stage};
+use crate::message::{Category, Delivery, Failure, LaneKey, Moment, Retry, Stage};
 use crate::proof::report::{About, ProviderStatus};
 use crate::proof::standing::{PartStanding, RetryLimits};
 
@@ -88,6 +88,7 @@ fn of(standing: Standing) -> Standings {
 fn report_by(name: &str, delivery: Delivery) -> Report {
     let failed = delivery.failure().is_some();
     Report {
+        lane: LaneKey::default(),
         about: About::Sid,
         sid: sid(name),
         status: ProviderStatus {

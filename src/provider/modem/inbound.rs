@@ -18,7 +18,6 @@ use super::segment::{SegmentReport, segments};
 use super::session::{Broken, LIST_MAX, News};
 use super::setup::{self, Ready};
 use crate::message::{Channel, E164, LaneKey, ProviderSid};
-use crate::proof::ProviderStatus;
 use crate::provider::{Callback, Heard, OptOut, opt_out};
 
 /// What is done with what the modem received, once it is recorded.
@@ -76,11 +75,12 @@ pub(super) struct Inbound {
 
 impl Inbound {
     pub(super) fn new(account: String, sender: String, heard: mpsc::Sender<Heard>) -> Self {
+        let lane = LaneKey::of(Channel::Sms).with_account(&account);
         Self {
             account,
             sender,
             heard,
-            reports: Reports::default(),
+            reports: Reports::of(lane),
             recordings: FuturesUnordered::new(),
             taken: BTreeSet::new(),
             is_full: false,
@@ -97,7 +97,7 @@ impl Inbound {
     /// Hands in that a message was accepted, whose outcome is uncertain because the answer came too late.
     pub(super) fn prove(&mut self, ready: &Ready, accepted: &Accepted) {
         let sid = accepted.sid(&self.account, &ready.imsi);
-        let report = accepted.report(sid, &self.sender, ProviderStatus::TAKEN);
+        let report = self.reports.taken(accepted, sid, &self.sender);
         self.pass_on(Callback::Report(report), Done::Nothing, None);
     }
 
@@ -184,6 +184,7 @@ impl Inbound {
         let callback = match known {
             Some(known) if segments(&known.sid) == 1 => Callback::Report(known),
             known => Callback::Segment(SegmentReport {
+                lane: self.reports.lane(),
                 sim: sim(&self.account, &ready.imsi),
                 reference: report.reference,
                 to: report.to,
@@ -202,11 +203,7 @@ impl Inbound {
             Done::Delete(place) => Some(place.clone()),
             Done::Acknowledge | Done::Nothing => None,
         };
-        let heard = Heard {
-            lane: LaneKey::of(Channel::Sms).with_account(&self.account),
-            callback,
-            recorded,
-        };
+        let heard = Heard { callback, recorded };
         if self.heard.try_send(heard).is_err() {
             if !std::mem::replace(&mut self.is_full, true) {
                 tracing::warn!("what the modem received waits: too much is to be recorded");

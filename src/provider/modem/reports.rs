@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::codes;
 use super::pdu::StatusReport;
 use super::segment::IN_PART;
-use crate::message::{AttemptToken, E164, MessageId, ProviderSid};
+use crate::message::{AttemptToken, E164, LaneKey, MessageId, ProviderSid};
 use crate::proof::{About, ProviderStatus, Report};
 
 /// The most messages that are kept. Beyond it the oldest is forgotten: of those whose reports have all come, or else of
@@ -35,8 +35,15 @@ impl Accepted {
     }
 
     /// A report about it.
-    pub(super) fn report(&self, sid: ProviderSid, from: &str, status: ProviderStatus) -> Report {
+    fn report(
+        &self,
+        lane: LaneKey,
+        sid: ProviderSid,
+        from: &str,
+        status: ProviderStatus,
+    ) -> Report {
         Report {
+            lane,
             about: About::Attempt {
                 message: self.message,
                 token: self.token,
@@ -72,6 +79,8 @@ pub fn is_message_sid(text: &str) -> bool {
 /// The messages that reports can be about, the newest last.
 #[derive(Default)]
 pub(super) struct Reports {
+    /// The account and channel of them all.
+    lane: LaneKey,
     messages: VecDeque<Waiting>,
     /// How many have been waited for.
     count: u64,
@@ -122,6 +131,24 @@ pub(super) struct Recording {
 }
 
 impl Reports {
+    /// For the messages of this lane.
+    pub(super) fn of(lane: LaneKey) -> Self {
+        Self {
+            lane,
+            ..Self::default()
+        }
+    }
+
+    /// Their lane.
+    pub(super) fn lane(&self) -> LaneKey {
+        self.lane.clone()
+    }
+
+    /// That the provider has this message, whatever becomes of it.
+    pub(super) fn taken(&self, accepted: &Accepted, sid: ProviderSid, from: &str) -> Report {
+        accepted.report(self.lane.clone(), sid, from, ProviderStatus::TAKEN)
+    }
+
     /// Waits for the reports of this one.
     pub(super) fn expect(&mut self, accepted: Accepted, sid: ProviderSid, imsi: &str) {
         if self.messages.len() == MESSAGES_MAX {
@@ -171,7 +198,8 @@ impl Reports {
         } else {
             status
         };
-        let said = waiting.accepted.report(waiting.sid.clone(), from, status);
+        let (of, lane) = (&waiting.accepted, self.lane.clone());
+        let said = of.report(lane, waiting.sid.clone(), from, status);
         let recording = is_end.then_some(Recording {
             number: waiting.number,
             reference: report.reference,

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::reports::is_same;
-use crate::message::{AttemptToken, Delivery, E164, MessageId, ProviderSid};
+use crate::message::{AttemptToken, Delivery, E164, LaneKey, MessageId, ProviderSid};
 use crate::proof::{About, ProviderStatus, Report};
 
 /// A report about a segment.
@@ -12,6 +12,8 @@ use crate::proof::{About, ProviderStatus, Report};
 /// `Debug` shows no number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SegmentReport {
+    /// The account and channel by which it came.
+    pub lane: LaneKey,
     /// The account and the SIM, as the ids of its messages begin.
     pub sim: String,
     /// The modem's number of the segment, which repeats after 256.
@@ -51,6 +53,7 @@ impl SegmentReport {
     ) -> Option<Report> {
         let to: E164 = to.parse().ok()?;
         is_same(&to, &self.to).then(|| Report {
+            lane: self.lane.clone(),
             about: About::Attempt { message, token },
             sid: sid.clone(),
             status: self.status.clone(),
@@ -96,6 +99,7 @@ mod tests {
 
     fn report(to: &str) -> SegmentReport {
         SegmentReport {
+            lane: LaneKey::default(),
             sim: "default:262011234567890".into(),
             reference: 17,
             to: to.into(),

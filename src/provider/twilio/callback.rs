@@ -36,7 +36,7 @@ const CHECK: &str = "if Twilio sends it, check PUNCTUAL_PUBLIC_URL and TWILIO_AU
 /// Reads Twilio's callbacks.
 #[derive(Clone, Debug)]
 pub struct TwilioCallbacks {
-    account: String,
+    lane: LaneKey,
     verifier: Verifier,
     status_path: String,
     inbound_path: String,
@@ -51,7 +51,8 @@ impl TwilioCallbacks {
     /// The same for another account.
     pub fn of_account(account: Option<&str>, public_url: &Url, auth_token: SecretString) -> Self {
         Self {
-            account: account.unwrap_or(LaneKey::DEFAULT_ACCOUNT).to_owned(),
+            lane: LaneKey::of(Channel::Sms)
+                .with_account(account.unwrap_or(LaneKey::DEFAULT_ACCOUNT)),
             verifier: Verifier::new(public_url, auth_token),
             status_path: status_path(account),
             inbound_path: inbound_path(account),
@@ -62,10 +63,6 @@ impl TwilioCallbacks {
 impl Callbacks for TwilioCallbacks {
     fn paths(&self) -> Vec<String> {
         vec![self.status_path.clone(), self.inbound_path.clone()]
-    }
-
-    fn lane(&self) -> LaneKey {
-        LaneKey::of(Channel::Sms).with_account(&self.account)
     }
 
     fn read(&self, request: &CallbackRequest<'_>) -> Result<Callback, BadCallback> {
@@ -82,7 +79,7 @@ impl Callbacks for TwilioCallbacks {
         if request.path() == self.inbound_path {
             reply(&fields)
         } else {
-            report(request.path_and_query, &fields)
+            report(self.lane.clone(), request.path_and_query, &fields)
         }
     }
 }
@@ -94,7 +91,7 @@ fn sid(fields: &Fields) -> Option<&str> {
 }
 
 /// A status callback.
-fn report(path_and_query: &str, fields: &Fields) -> Result<Callback, BadCallback> {
+fn report(lane: LaneKey, path_and_query: &str, fields: &Fields) -> Result<Callback, BadCallback> {
     let sid = sid(fields).ok_or(BadCallback::Malformed("a callback has a MessageSid"))?;
     let about = about(path_and_query)?;
     let word = fields
@@ -111,6 +108,7 @@ fn report(path_and_query: &str, fields: &Fields) -> Result<Callback, BadCallback
         return Ok(Callback::Nothing);
     };
     Ok(Callback::Report(Report {
+        lane,
         about,
         sid: ProviderSid(sid.to_owned()),
         status,
@@ -181,7 +179,7 @@ mod tests {
     }
 
     fn check(path_and_query: &str, body: &str, expected: Result<bool, &str>) {
-        let got = report(path_and_query, &form(body))
+        let got = report(LaneKey::default(), path_and_query, &form(body))
             .map(|callback| match callback {
                 Callback::Report(report) => matches!(report.about, About::Attempt { .. }),
                 other => panic!("{other:?}"),
@@ -203,7 +201,7 @@ mod tests {
             (Some("eu"), "eu", "/webhooks/twilio/eu/status"),
         ] {
             let of = of(account);
-            assert_eq!((of.lane().account(), &*of.paths()[0]), (name, path));
+            assert_eq!((of.lane.account(), &*of.paths()[0]), (name, path));
         }
     }
 

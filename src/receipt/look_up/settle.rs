@@ -326,6 +326,7 @@ impl LookUps {
 /// The same report as a callback would have given.
 fn report(look_up: &LookUp, shown: &ProviderMessage, status: ProviderStatus) -> Report {
     Report {
+        lane: look_up.lane.clone(),
         about: proof::About::Attempt {
             message: look_up.message,
             token: look_up.token,
@@ -340,7 +341,7 @@ fn report(look_up: &LookUp, shown: &ProviderMessage, status: ProviderStatus) -> 
 /// Whether the attempt is recorded as accepted now.
 fn is_accepted(received: Received) -> bool {
     match received {
-        Received::Unknown | Received::Locked { .. } => false,
+        Received::Unknown | Received::OfAnother { .. } | Received::Locked { .. } => false,
         Received::Known { change, .. } => change.proves(),
     }
 }

@@ -28,7 +28,8 @@ pub struct LookUp {
     pub message: MessageId,
     /// The attempt.
     pub token: AttemptToken,
-    /// Its lane; that of the text messages of the default account, if its row is gone.
+    /// The lane by which it went; where the ledger does not know its account, that of its row, and if that is gone,
+    /// that of the text messages of the default account.
     pub lane: LaneKey,
     /// What is looked up.
     pub about: LookUpSubject,

@@ -36,6 +36,11 @@ const STEP: &str = "recording what a provider reports";
 pub enum Received {
     /// No attempt is known that it could be about.
     Unknown,
+    /// It came by another account than the attempt went through: it changes nothing.
+    OfAnother {
+        /// The message it is about.
+        message: MessageId,
+    },
     /// It is recorded.
     Known {
         /// The message it is about.
@@ -228,7 +233,9 @@ fn results(found: &[Found], reports: usize, merged: &Merged<'_>) -> Vec<Received
     let mut changes = merged.changes.iter().copied();
     for found in found {
         let (message, token) = (found.message, found.token);
-        let received = if found.locked {
+        let received = if found.is_of_another {
+            Received::OfAnother { message }
+        } else if found.locked {
             Received::Locked { message, token }
         } else {
             let change = changes.next().unwrap_or(Change::Nothing);

@@ -83,6 +83,7 @@ impl Store {
         ];
         if std::ptr::eq(sql, RECORD_LOST) {
             params.push(&self.instance.0);
+            params.push(&c.account);
         }
         let statement = prepared(client, sql, STEP).await?;
         let rows = client.query(&statement, &params).await;
@@ -136,6 +137,7 @@ struct Columns<'a> {
     part: Vec<i16>,
     parts: Vec<i16>,
     gap: Vec<Option<i64>>,
+    account: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -158,6 +160,7 @@ impl<'a> Columns<'a> {
         self.from
             .push(sent.and_then(|sent| Some(sent.from()?.as_str())));
         self.to.push(sent.map(|sent| sent.to().as_str()));
+        self.account.push(sent.map(|sent| sent.lane().account()));
         self.version.push(versions.get(&record.id).copied());
         let (part, id) = (record.part, record.id);
         self.part.push(part.before);

@@ -131,6 +131,7 @@ impl Store {
             &expected.beats,
             &expected.claimed,
             &expected.recorded,
+            &*self.account_of_sender,
         ];
         params.extend(more);
         let rows = client

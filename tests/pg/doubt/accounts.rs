@@ -71,9 +71,12 @@ impl Case {
         self.look_ups.providers = own.with_account("eu", Providers::texts(provider));
     }
 
-    /// The row is one of the account `eu`.
-    async fn of_eu(&self, id: Uuid) {
-        let sql = format!("update scheduled_messages set account = 'eu' where id = '{id}'");
+    /// The row is one of the account `eu`, and its attempts went through this one; null: nobody knows.
+    async fn of_eu(&self, id: Uuid, through: &str) {
+        let sql = format!(
+            "update scheduled_messages set account = 'eu' where id = '{id}';
+             update punctual.attempts set account = {through} where message_id = '{id}'"
+        );
         run(&self.world.unseen, &sql).await;
     }
 }
@@ -98,7 +101,7 @@ async fn an_account_that_is_refused_stops_no_look_up_of_another() {
             run(&case.world.unseen, &to).await;
             case.sends(id, LOST_ANSWER).await;
             if n % 2 == 0 {
-                case.of_eu(id).await;
+                case.of_eu(id, "'eu'").await;
             }
             ids.push(id);
         }
@@ -127,7 +130,7 @@ async fn an_account_that_is_not_configured_ends_no_look_up_and_sends_nothing_aga
     let unheard = case.row_of("nothing is heard of it").await;
     case.sends(unheard, ends(End::Delivered)).await;
     for id in [unconfirmed, unheard] {
-        case.of_eu(id).await;
+        case.of_eu(id, "null").await;
     }
     case.twilio
         .until("it is over", |book| {
@@ -150,4 +153,25 @@ async fn an_account_that_is_not_configured_ends_no_look_up_and_sends_nothing_aga
     case.asked().await;
     assert!(case.row(unconfirmed).await.ends_with("sid"));
     assert_eq!(case.row(unheard).await, "delivered sid");
+}
+
+/// Its row was moved to another account since: that one knows nothing of it.
+#[tokio::test]
+async fn an_attempt_is_looked_up_at_the_account_through_which_it_went() {
+    let mut case = Case::with_eu(InDoubt::Hold).await;
+    case.queries_eu_by(Arc::new(Refused {
+        is_throttled: false,
+    }));
+    let moved = case.row_of("moved to eu").await;
+    case.sends(moved, LOST_ANSWER).await;
+    case.of_eu(moved, "'default'").await;
+    let stayed = case.row_of("its sender is of another account now").await;
+    case.sends(stayed, LOST_ANSWER).await;
+    case.of_eu(stayed, "'eu'").await;
+    let back = format!("update scheduled_messages set account = null where id = '{stayed}'");
+    run(&case.world.unseen, &back).await;
+    case.asked().await;
+    assert!(case.row(moved).await.ends_with("sid"));
+    assert_eq!(case.row(stayed).await, "unconfirmed");
+    assert!(case.note(stayed).await.contains("HTTP 401"));
 }

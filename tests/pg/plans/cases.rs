@@ -58,13 +58,13 @@ pub(super) const DAEMON: &[Case] = &[
         "path/claim",
         20,
         65,
-        "plans.ids('pending'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent')",
+        "plans.ids('pending'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}'",
     ),
     case(
         "path/claim",
         20,
         100,
-        "plans.ids('people'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', true, 0, '{}', '{}'",
+        "plans.ids('people'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', true, 0, '{}', '{}', '{\"+15005550006\": \"eu\"}'",
     ),
     case(
         "path/read_rows",
@@ -82,7 +82,7 @@ pub(super) const DAEMON: &[Case] = &[
         "path/record_lost",
         20,
         175,
-        "plans.ids('pending'), plans.tokens('new'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint), plans.id('instance', 2)",
+        "plans.ids('pending'), plans.tokens('new'), plans.texts('SM new'), plans.same(now()), plans.same(now()), 60000, plans.texts('text'), plans.same('+15005550006'::text), plans.numbers(), plans.same(null::bigint), plans.same(0::smallint), plans.same(1::smallint), plans.same(null::bigint), plans.id('instance', 2), plans.same('default'::text)",
     ),
     case(
         "path/record_settled",
@@ -125,14 +125,14 @@ pub(super) const DAEMON: &[Case] = &[
         "path/claim_paced",
         20,
         100,
-        "plans.ids('pace'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), 1000000, 0, plans.same(50000::bigint)",
+        "plans.ids('pace'), plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}', 1000000, 0, plans.same(50000::bigint)",
     ),
     // Of a sender that has a rate.
     case(
         "path/claim_paced",
         1,
         130,
-        "array[plans.id('rate', 1)], plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), 1000000, 0, plans.same(50000::bigint)",
+        "array[plans.id('rate', 1)], plans.tokens('new'), plans.id('instance', 2), 30000, 50000, '+15005550006', 'UTC', false, 0, plans.known('sent'), plans.known('sent'), '{}', 1000000, 0, plans.same(50000::bigint)",
     ),
     case(
         "path/pace_charge",
@@ -425,13 +425,13 @@ pub(super) const DAEMON: &[Case] = &[
         "ledger/receipts_rows",
         20,
         45,
-        "plans.tokens('sent'), plans.ids('sent'), plans.sids('sent'), '+15005550006'",
+        "plans.tokens('sent'), plans.ids('sent'), plans.sids('sent'), '+15005550006', plans.same('default'::text)",
     ),
     case(
         "ledger/receipts_rows",
         20,
         45,
-        "plans.same(null::uuid), plans.same(null::uuid), plans.sids('sent'), '+15005550006'",
+        "plans.same(null::uuid), plans.same(null::uuid), plans.sids('sent'), '+15005550006', plans.same('default'::text)",
     ),
     case(
         "ledger/recover_open",

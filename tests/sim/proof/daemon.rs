@@ -509,6 +509,7 @@ fn report(
     scene: &mut Scene<'_>,
 ) {
     let report = Report {
+        lane: LaneKey::default(),
         about: About::Attempt { message, token },
         sid,
         status,

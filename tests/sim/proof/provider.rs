@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use punctual::message::{
-    AttemptToken, Category, Delivery, Failure, MessageId, Moment, ProviderSid, Retry,
+    AttemptToken, Category, Delivery, Failure, LaneKey, MessageId, Moment, ProviderSid, Retry,
 };
 use punctual::proof::{About, ProviderMessage, ProviderStatus, Report};
 
@@ -130,6 +130,7 @@ impl Taken {
             About::Sid
         };
         Report {
+            lane: LaneKey::default(),
             about,
             sid: self.sid.clone(),
             status: status(delivery),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::STEP;
@@ -36,6 +37,15 @@ pub(super) struct Found {
     pub(super) token: AttemptToken,
     /// Another transaction has locked the row or the attempt.
     pub(super) locked: bool,
+    /// The attempt went through another account than the report came by.
+    pub(super) is_of_another: bool,
+}
+
+impl Found {
+    /// Whether the report can be merged.
+    const fn is_free(&self) -> bool {
+        !self.locked && !self.is_of_another
+    }
 }
 
 /// A message, as the app's tables show it.
@@ -58,7 +68,7 @@ impl Group {
                 .take_row(row, &mut shown)
                 .map_err(StoreError::unreadable(STEP))?;
         }
-        let free = group.found.iter().filter(|found| !found.locked);
+        let free = group.found.iter().filter(|found| found.is_free());
         let tokens: BTreeSet<AttemptToken> = free.map(|found| found.token).collect();
         if tokens.is_empty() {
             return Ok(group);
@@ -72,10 +82,10 @@ impl Group {
                 .map_err(StoreError::unreadable(STEP))?;
         }
         let standings = &group.standings.messages;
-        for found in &mut group.found {
+        for found in group.found.iter_mut().filter(|found| found.is_free()) {
             let standing = standings.get(&found.message);
             let is_there = standing.is_some_and(|s| s.attempts.contains_key(&found.token));
-            found.locked |= !is_there;
+            found.locked = !is_there;
         }
         Ok(group)
     }
@@ -85,7 +95,7 @@ impl Group {
         &self,
         reports: &'a [Report],
     ) -> impl Iterator<Item = Located<'a>> + use<'a, '_> {
-        let free = self.found.iter().filter(|found| !found.locked);
+        let free = self.found.iter().filter(|found| found.is_free());
         free.filter_map(|found| {
             Some(Located {
                 message: found.message,
@@ -102,13 +112,15 @@ impl Group {
     ) -> Result<(), tokio_postgres::Error> {
         let n: i64 = row.try_get("n")?;
         let message = MessageId(row.try_get("message_id")?);
+        let is_of_another = row.try_get("is_of_another")?;
         self.found.push(Found {
             report: usize::try_from(n - 1).unwrap_or(usize::MAX),
             message,
             token: AttemptToken(row.try_get("token")?),
             locked: row.try_get("is_locked")?,
+            is_of_another,
         });
-        if self.standings.messages.contains_key(&message) {
+        if is_of_another || self.standings.messages.contains_key(&message) {
             return Ok(());
         }
         let id: Option<Uuid> = row.try_get("id")?;
@@ -224,8 +236,16 @@ async fn rows(
     let (tokens, messages): (Vec<Option<Uuid>>, Vec<Option<Uuid>>) =
         reports.iter().map(about).unzip();
     let sids: Vec<&str> = reports.iter().map(|report| &*report.sid.0).collect();
+    let accounts: Vec<&str> = reports.iter().map(|report| report.lane.account()).collect();
     let statement = prepared(tx, ROWS, STEP).await?;
-    tx.query(&statement, &[&tokens, &messages, &sids, &default_sender])
+    let about = [
+        &tokens as &(dyn ToSql + Sync),
+        &messages,
+        &sids,
+        &default_sender,
+        &accounts,
+    ];
+    tx.query(&statement, &about)
         .await
         .map_err(StoreError::at(STEP))
 }

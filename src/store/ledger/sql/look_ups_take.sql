@@ -32,7 +32,9 @@ select t.token, t.message_id, t.outcome, t.provider_sid, t.lookups, t.next_looku
        t.settled_by is null
          and t.number = (select max(b.number) from punctual.attempts b where b.message_id = t.message_id)
          as holds_row,
-       m.status::text, m.in_doubt::text, m.channel::text, m.account::text,
+       m.status::text, m.in_doubt::text, m.channel::text,
+       -- The row may have been moved to another account since.
+       coalesce(t.account, m.account)::text as account,
        coalesce(t.lookup_from, m.from_number)::text as lane_address
   from taken t
   left join public.scheduled_messages m on m.id = t.message_id

@@ -9,9 +9,9 @@
 -- Lateness counts from when there was a slot, however long ago; that of a retry from the first request. `slot` of a
 -- pace is what it had before, which an attempt that began no request returns (triggers/paces.sql); what was paused had
 -- none before the end of its pause.
--- $1 paces  $2 tokens, one each  $3 to $11 as in claim.sql
--- $12 how long after its slot a message may start (us)  $14 the same if its sender has a rate, for each pace
--- $13 how many of the first are left out, because the app refuses their claim
+-- $1 paces  $2 tokens, one each  $3 to $12 as in claim.sql
+-- $13 how long after its slot a message may start (us)  $15 the same if its sender has a rate, for each pace
+-- $14 how many of the first are left out, because the app refuses their claim
 with quarantine as materialized (
   select q.due_before from punctual.quarantine q where q.ended_at is null
 ), reach as materialized (
@@ -20,7 +20,7 @@ with quarantine as materialized (
   select o.scope, o.what from punctual.pauses o where o.until > (select at from reach)
 ), asked as materialized (
   select p.id as pace, a.token, a.slack, p.scope, p.what
-    from unnest($1::uuid[], $2::uuid[], $14::bigint[]) as a (pace, token, slack)
+    from unnest($1::uuid[], $2::uuid[], $15::bigint[]) as a (pace, token, slack)
     join punctual.paces p on p.id = a.pace
    where (select punctual.check_history($3::uuid, $9::bigint, $10::uuid[], $11::uuid[]))
      and p.next_at <= (select at from reach)
@@ -47,13 +47,13 @@ with quarantine as materialized (
            -- It may have left the queue since this statement began.
            and case p.scope when 'campaign' then m.campaign_id::text = p.what else sender!(m) = p.what end
            for no key update of m skip locked) m
-     offset $13::bigint limit 1) m
+     offset $14::bigint limit 1) m
 ), rated as materialized (
   -- Another claim may have moved them on meanwhile: they are read as they are once they are locked.
   select f.*, r.id as rate,
          greatest(case when p.scope = 'campaign' then p.next_at end,
                   r.next_at + (least(f.segments, r.burst) - 1) * r.gap_min) as open_from,
-         case when r.id is null then $12::bigint else f.rate_slack end * interval '1 microsecond' as slack
+         case when r.id is null then $13::bigint else f.rate_slack end * interval '1 microsecond' as slack
     from first f
    cross join lateral (
      select p.* from punctual.paces p where p.id = f.pace for no key update skip locked) p
@@ -83,7 +83,7 @@ claim_result!()
   update punctual.paces p
      set position = p.position + 1, token = s.token, slot = greatest(p.next_at, s.wanted - (p.burst - 1) * p.gap_min),
          next_at = case p.scope
-                     when 'campaign' then s.slot + $12::bigint * interval '1 microsecond'
+                     when 'campaign' then s.slot + $13::bigint * interval '1 microsecond'
                                           + punctual.pace_gap(p.seed, p.position, p.gap_min, p.gap_max)
                      else greatest(p.next_at, s.slot - (p.burst - 1) * p.gap_min) + s.segments * p.gap_min end
     from (select s.*, c.wanted_at as wanted, u.id as taken

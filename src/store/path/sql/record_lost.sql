@@ -11,13 +11,14 @@
 -- $1 ids  $2 tokens  $3 sids  $4 request started  $5 response received  $6 when the message is looked up if
 -- nothing more is reported (ms; null: never)  $7 the text as it was sent  $8 from whom, $9 to whom
 -- $10 the version of the row that it proves something about (null: any)  $11 how many parts come before it
--- $12 of how many  $13 from its acceptance to the next part (us)  $14 the instance
+-- $12 of how many  $13 from its acceptance to the next part (us)  $14 the instance  $15 the account
 with ask as materialized (
   select ask.*, a.is_there is not null as has_attempt, m.is_there is not null as has_row
     from (select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
                                $7::text[], $8::text[], $9::text[], $10::bigint[], $11::smallint[], $12::smallint[],
-                               $13::bigint[])
-                as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version, part, parts, gap_us)
+                               $13::bigint[], $15::text[])
+                as a (id, token, sid, started_at, finished_at, body, sent_from, sent_to, version, part, parts, gap_us,
+                      account)
            order by a.id) ask
     left join lateral (select true as is_there from punctual.attempts a where a.token = ask.token) a on true
     left join lateral (select true as is_there from public.scheduled_messages m where m.id = ask.id) m on true
@@ -61,7 +62,7 @@ with ask as materialized (
 ), recovered as (
   insert into punctual.attempts as a
          (token, message_id, number, part, instance, claimed_at, lease_until, started_at, finished_at,
-          outcome, provider_sid, next_lookup_at, body, error, recovered)
+          outcome, provider_sid, next_lookup_at, body, error, account, recovered)
   select named.token, named.id,
          coalesce((select max(o.number) from punctual.attempts o where o.message_id = named.id), 0)
            + row_number() over (partition by named.id order by named.started_at, named.token), named.part,
@@ -73,7 +74,8 @@ with ask as materialized (
               then coalesce(named.finished_at, clock_timestamp()) + $6::bigint * interval '1 millisecond' end,
          coalesce(nullif(named.body, named.row_body), named.kept),
          case when named.twice then 'the provider gave this sid to another attempt as well'
-              else 'the database had lost this attempt; its proof was kept elsewhere' end, true
+              else 'the database had lost this attempt; its proof was kept elsewhere' end,
+         named.account, true
     from named where not named.has_attempt and not named.known
   on conflict do nothing
   returning a.token, doubled!(a) as doubled
