@@ -4,22 +4,24 @@ use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
-use super::when::{self, FORMS, When};
+use super::when::{self, When};
 use super::{Usage, output, session};
 use crate::config::Sources;
 use crate::forecast::Forecast;
 use crate::message::segments::Segments;
-use crate::message::{Address, Channel, MessageId, Moment, Sender, SenderError, media};
-use crate::provider;
+use crate::message::{Address, Channel, MessageId, Moment, Sender, media};
 use crate::store::StoreError;
 use crate::store::doctor::database_time;
 use crate::store::forecast;
 use crate::store::user::{Draft, UserSession};
 
+mod input;
 mod recipient;
 mod summary;
 mod text;
 
+use input::{at_help, channel, channel_help, check_subject, sender_of};
+pub(super) use input::{sender, zone};
 use summary::{PartSummary, Summary, show};
 use text::Text;
 
@@ -51,6 +53,10 @@ pub(super) struct Args {
     #[arg(required_unless_present = "template", conflicts_with = "template")]
     body: Option<String>,
 
+    /// Subject of an e-mail; title of a push message or a message in the app
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    subject: Option<String>,
+
     #[arg(long, value_name = "KEY")]
     #[arg(help = "Template in place of a text: template_key or id of a row of sms_templates")]
     template: Option<String>,
@@ -62,9 +68,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, help = at_help())]
     at: String,
 
-    /// Sender: your number, short code or name, or a messaging service [default: the daemon's]
-    #[arg(long, value_name = "SENDER", value_parser = sender)]
-    from: Option<Sender>,
+    /// Sender: your number, short code, name or messaging service; of an e-mail its address [default: the daemon's]
+    #[arg(long, value_name = "SENDER")]
+    from: Option<String>,
 
     /// The user it belongs to: their preferences (quiet hours, limits) apply
     #[arg(long, value_name = "UUID")]
@@ -129,36 +135,6 @@ impl Priority {
     }
 }
 
-/// The CLI does not read the daemon's settings, so it takes what any provider takes.
-pub(super) fn sender(text: &str) -> Result<Sender, SenderError> {
-    Sender::parse(text, provider::TEXTS.sender_pools)
-}
-
-fn channel(word: &str) -> Result<Channel, String> {
-    let channel = Channel::of(Some(word));
-    if Channel::UNDERSTOOD.contains(&channel) {
-        Ok(channel)
-    } else {
-        Err(format!("expected one of {}", channels()))
-    }
-}
-
-fn channels() -> String {
-    Channel::UNDERSTOOD.map(Channel::as_str).join(", ")
-}
-
-fn channel_help() -> String {
-    format!("Channel: one of {}", channels())
-}
-
-fn at_help() -> String {
-    format!("Due time: {FORMS}")
-}
-
-pub(super) fn zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).map_err(|_| "expected an IANA time zone, like Europe/Berlin or UTC".into())
-}
-
 pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
     let local = args.timezone.clone().unwrap_or_else(TimeZone::system);
     let at = When::parse(&args.at, &local).map_err(Usage::of("--at"))?;
@@ -170,9 +146,11 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
         text::check(body).map_err(Usage::of("--body"))?;
     }
     let to = recipient::parse(args.channel, args.to.as_deref()).map_err(Usage::of("--to"))?;
-    if args.from.is_some() && !args.channel.is_phone() {
-        let why = "only text messages have a sender";
-        return Err(Usage::of("--from")(why.to_owned()).into());
+    let from = args.from.as_deref();
+    let from = from.map(|from| sender_of(args.channel, from)).transpose();
+    let from = from.map_err(Usage::of("--from"))?;
+    if let Some(subject) = &args.subject {
+        check_subject(&args, subject).map_err(Usage::of("--subject"))?;
     }
     // Whether the daemon's provider sends them is in the forecast.
     media::parse(args.channel, true, &args.media)
@@ -193,7 +171,8 @@ pub(super) async fn run(args: Args, sources: &Sources) -> anyhow::Result<()> {
             ));
         }
         let scheduled = app.at_once(!args.dry_run, async || {
-            let (id, mut scheduled) = insert(&app, &args, to.as_ref(), text, &times).await?;
+            let parties = (to.as_ref(), from.as_ref());
+            let (id, mut scheduled) = insert(&app, &args, parties, text, &times).await?;
             // Before anybody can send it.
             let foreseen = app.apart(async || foreseen(client, id, sources).await);
             let foreseen = foreseen.await?;
@@ -282,14 +261,15 @@ impl Times {
 async fn insert(
     app: &UserSession<&tokio_postgres::Client>,
     args: &Args,
-    to: Option<&Address>,
+    (to, from): (Option<&Address>, Option<&Sender>),
     text: Text,
     times: &Times,
 ) -> anyhow::Result<(MessageId, Summary)> {
     let draft = Draft {
         channel: args.channel.as_str(),
         to: to.map_or("", Address::as_str),
-        from: args.from.as_ref().map(Sender::as_str),
+        from: from.map(Sender::as_str),
+        subject: args.subject.as_deref(),
         body: &text.body,
         at: times.at,
         user: args.user,

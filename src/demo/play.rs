@@ -110,6 +110,7 @@ impl Player {
             channel: Channel::Webhook.as_str(),
             to: &format!("http://{}{}", self.phone.addr, message.to),
             from: None,
+            subject: None,
             body: message.body,
             at,
             user,

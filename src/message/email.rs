@@ -9,10 +9,11 @@ use super::AddressError;
 const EMAIL_MAX: usize = 254;
 const LOCAL_MAX: usize = 64;
 
-/// What the part of an e-mail address before the `@` may contain in addition to letters and digits.
-const LOCAL_PUNCTUATION: &str = ".!#$%&'*+/=?^_`{|}~-";
+/// What the part of an e-mail address before the `@` may contain in addition to letters, digits and dots between them.
+const LOCAL_PUNCTUATION: &str = "!#$%&'*+/=?^_`{|}~-";
 
-/// An e-mail address, as HTML's `input type=email` accepts it.
+/// An e-mail address, as HTML's `input type=email` accepts it; but each dot is between two other characters, without
+/// which a server would need it in quotes (RFC 5321, 4.1.2).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -30,10 +31,13 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let (local, domain) = text.split_once('@').ok_or(AddressError::Email)?;
-        let is_local = |c: char| c.is_ascii_alphanumeric() || LOCAL_PUNCTUATION.contains(c);
+        let is_atom = |text: &str| {
+            let is_inside = |c: char| c.is_ascii_alphanumeric() || LOCAL_PUNCTUATION.contains(c);
+            !text.is_empty() && text.chars().all(is_inside)
+        };
         let is_one = text.len() <= EMAIL_MAX
             && (1..=LOCAL_MAX).contains(&local.len())
-            && local.chars().all(is_local)
+            && local.split('.').all(is_atom)
             && domain.contains('.')
             && domain.split('.').all(is_label);
         is_one

@@ -42,7 +42,7 @@ pub use hours::{business_hours, opens};
 pub use own_hours::{HoursByCampaign, HoursByType, OwnHours, OwnHoursError};
 pub use quota::judge_all;
 pub use reason::{Reason, ReasonKind};
-pub use text::SUBJECT_MAX;
+pub use text::{SUBJECT_MAX, subject_fault};
 pub use zones::{Chosen, ZoneWarning, Zones, zone_of};
 
 /// The reason of a cancel because the user has no quota left for the day.

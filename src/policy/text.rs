@@ -115,18 +115,20 @@ pub(super) fn subject(claim: &Claim) -> Result<Option<String>, Reason> {
         Some(vars) => template::fill("subject", own, vars)
             .map_err(|e| Reason::new(ReasonKind::Template, e.to_string()))?,
     };
+    match subject_fault(&subject) {
+        Some(fault) => Err(unfit(fault)),
+        None => Ok(Some(subject)),
+    }
+}
+
+/// Why a subject cannot be sent.
+pub fn subject_fault(subject: &str) -> Option<String> {
     if subject.chars().any(char::is_control) {
-        return Err(unfit(
-            "the subject has a line break or a control character".into(),
-        ));
+        return Some("the subject has a line break or a control character".into());
     }
     let length = subject.chars().count();
-    if length > SUBJECT_MAX {
-        return Err(unfit(format!(
-            "the subject has {length} characters, at most {SUBJECT_MAX} can be sent"
-        )));
-    }
-    Ok(Some(subject))
+    (length > SUBJECT_MAX)
+        .then(|| format!("the subject has {length} characters, at most {SUBJECT_MAX} can be sent"))
 }
 
 fn is_short(text: &str, part: Part, what: &str, max_chars: usize) -> Result<(), Reason> {

@@ -65,6 +65,61 @@ async fn a_message_is_scheduled_as_it_was_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_email_is_scheduled_with_its_subject_and_sender() {
+    let db = TestDb::new().await;
+    let client = db.client().await;
+    let email = [
+        "schedule",
+        "--channel",
+        "email",
+        "--body",
+        "x",
+        "--at",
+        "in 1h",
+    ];
+    let args = [
+        "--to",
+        "ada@example.com",
+        "--subject",
+        "- 5 °C",
+        "--from",
+        "shop@example.com",
+    ];
+    let told = ask(&db, &[&email[..], &args].concat()).await;
+    assert_eq!(told.1, Some(0), "{}", told.0);
+    let sql = "select concat_ws(' | ', to_number, from_number, subject) from scheduled_messages";
+    let row: String = client.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(row, "ada@example.com | shop@example.com | - 5 °C");
+    for (args, words) in [
+        (["--subject", "one\ntwo"], "the subject has a line break"),
+        (["--from", "ACME"], "it is not an e-mail address"),
+        (
+            ["--subject", &"x".repeat(256)],
+            "the subject has 256 characters",
+        ),
+    ] {
+        let to = ["--to", "ada@example.com"];
+        let told = ask(&db, &[&email[..], &to, &args].concat()).await;
+        assert_eq!(told.1, Some(64), "{args:?}: {}", told.0);
+        assert!(told.0.contains(words), "{args:?}: {}", told.0);
+    }
+    let text = ["schedule", "--to", TO, "--body", "x", "--at", "in 1h"];
+    for (args, words) in [
+        (["--subject", "x"], "messages of the channel sms have none"),
+        (["--from", "shop@example.com"], "--from"),
+    ] {
+        let told = ask(&db, &[&text[..], &args].concat()).await;
+        assert_eq!(told.1, Some(64), "{args:?}: {}", told.0);
+        assert!(told.0.contains(words), "{args:?}: {}", told.0);
+    }
+    let rows = "select count(*) from scheduled_messages";
+    assert_eq!(
+        client.query_one(rows, &[]).await.unwrap().get::<_, i64>(0),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_not_be_sent_is_refused_before_it_is_written() {
     let db = TestDb::new().await;
     let long = "a".repeat(1601);
@@ -520,13 +575,13 @@ async fn a_message_of_another_channel_has_its_own_form_of_recipient() {
         (
             &[
                 "--channel",
-                "email",
+                "webhook",
                 "--to",
-                "ada@example.com",
+                "https://hooks.example/1",
                 "--from",
                 TO,
             ],
-            "only text messages have a sender",
+            "only text messages and e-mails have a sender",
         ),
     ] {
         let (said, code) = schedule(args).await;

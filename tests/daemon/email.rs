@@ -3,15 +3,20 @@
 //! skipped.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use rcgen::generate_simple_self_signed;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::daemon::until;
 use crate::world::World;
+
+/// Never waited for, on however busy a machine.
+const AMPLE: Duration = Duration::from_secs(60);
 
 const USER: &str = "punctual";
 const PASSWORD: &str = "a password: ✉";
@@ -60,7 +65,11 @@ impl Server {
             .unwrap();
         let stdin = python.stdin.take().unwrap();
         let mut mails = BufReader::new(python.stdout.take().unwrap()).lines();
-        let port = mails.next_line().await.unwrap().expect("its port");
+        let port = timeout(AMPLE, mails.next_line()).await;
+        let port = port
+            .expect("it starts within a minute")
+            .unwrap()
+            .expect("its port");
         Some(Self {
             _python: python,
             _stdin: stdin,
@@ -72,7 +81,11 @@ impl Server {
     }
 
     async fn mail(&mut self) -> Value {
-        let line = self.mails.next_line().await.unwrap().expect("a mail");
+        let line = timeout(AMPLE, self.mails.next_line()).await;
+        let line = line
+            .expect("a mail within a minute")
+            .unwrap()
+            .expect("a mail");
         serde_json::from_str(&line).unwrap()
     }
 }
@@ -162,6 +175,10 @@ async fn an_email_arrives_as_it_was_scheduled() {
     let grey = insert(&world, "to_number, body", "'grey@example.com', 'hello'").await;
     assert_eq!(server.mail().await["to"], "grey@example.com");
     world.becomes(grey, "sent").await;
+    // One that no server takes is refused when it is written.
+    let odd = insert(&world, "to_number, body", "'a..b@example.com', 'hello'").await;
+    let row = world.becomes(odd, "failed").await;
+    assert_eq!(row.code, None);
     let (_, told, _) = world.call(&["doctor", "--online", "--verbose"]).await;
     assert!(
         told.contains("accepts the connection and the login"),

@@ -1,5 +1,7 @@
 //! What the database says of a row that cannot be sent, when it is written.
 
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
 use punctual::message::{Address, Channel, E164, Moment, Sender};
 use punctual::policy::{Rules, Validate, Zones};
 use punctual::provider::twilio::CAPABILITIES;
@@ -282,6 +284,33 @@ async fn it_reads_the_recipient_of_each_channel_as_the_daemon_does() {
         assert_eq!(told.is_empty(), why.is_empty(), "{sql}: {told}");
         assert!(told.contains(why), "{sql}: {told}");
     }
+}
+
+/// Whatever the letters: those of addresses, and those around them.
+#[tokio::test]
+async fn an_email_address_is_one_for_the_database_if_it_is_one_for_the_daemon() {
+    let world = world(Validate::Refuse).await;
+    let form = "[ab.@'+ -]{0,5}[a.-]{0,3}@[ab.-]{0,4}\\.?[a-c]{0,3}[ \n]?";
+    let form = proptest::string::string_regex(form).unwrap();
+    let mut runner = TestRunner::deterministic();
+    let mut of_both = [0, 0];
+    let drawn = (0..400).map(|_| form.new_tree(&mut runner).unwrap().current());
+    let written = ["ada..b@x.example", ".ada@x.example", "ada.@x.example"].map(str::to_owned);
+    // As long as one may be, and longer.
+    let long = [62, 63].map(|n| format!("{}.a@x.example", "a".repeat(n)));
+    let addresses: Vec<String> = drawn.chain(written).chain(long).collect();
+    for address in addresses {
+        let sql = format!(
+            "insert into scheduled_messages (channel, to_number, body, scheduled_at)
+             values ('email', '{}', 'hello', now() + interval '1 day')",
+            address.replace('\'', "''")
+        );
+        let told = objection(&world.user, &sql).await;
+        let is_one = Address::parse(Channel::Email, &address).is_ok();
+        assert_eq!(told.is_empty(), is_one, "{address:?}: {told}");
+        of_both[usize::from(is_one)] += 1;
+    }
+    assert!(of_both.iter().all(|n| *n >= 20), "{of_both:?}");
 }
 
 #[tokio::test]

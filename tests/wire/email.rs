@@ -266,8 +266,108 @@ async fn connections_are_opened_in_advance_kept_and_replaced() {
     mail.desk().ends_after.push("MAIL");
     assert_eq!(send(&smtp, "hello").await, accepted());
     assert_eq!(mail.text("hello").sids.len(), 5);
+}
+
+/// Those in use, those that are opened in advance, and those that wait: together no more than servers let one client
+/// have.
+#[tokio::test]
+async fn no_more_connections_are_open_than_the_limit() {
+    let mail = Mail::start().await;
+    let held = Fault::Slow(Duration::from_millis(200));
+    mail.with_text("hello", vec![held; smtp::CAPABILITIES.max_in_flight]);
+    let smtp = provider(&mail.url(), AMPLE);
+    let sends = (0..smtp::CAPABILITIES.max_in_flight).map(|_| send(&smtp, "hello"));
+    let (outcomes, ..) = tokio::join!(
+        futures_util::future::join_all(sends),
+        smtp.prewarm(1_000),
+        smtp.prewarm(10)
+    );
+    assert!(
+        outcomes.iter().all(|outcome| *outcome == accepted()),
+        "{outcomes:?}"
+    );
     smtp.prewarm(1_000).await;
-    assert!(mail.desk().connections <= 20, "{}", mail.desk().connections);
+    assert_eq!(mail.desk().connections, smtp::CAPABILITIES.max_in_flight);
+    // All of them are taken: one that the server has closed is replaced nonetheless.
+    for _ in 0..3 {
+        mail.desk().ends_after.push("MAIL");
+        assert_eq!(send(&smtp, "again").await, accepted());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_message_costs_no_connection() {
+    let mail = Mail::start().await;
+    let smtp = provider(&mail.url(), AMPLE);
+    for command in ["MAIL", "RCPT", "DATA"] {
+        mail.desk().refusals.push((command, "550 5.1.1 no"));
+        assert_eq!(word(&send(&smtp, "hello").await), "refused", "{command}");
+    }
+    mail.with_text("spam", [Fault::Refuse(0)]);
+    assert_eq!(word(&send(&smtp, "spam").await), "refused");
+    for _ in 0..2 {
+        assert_eq!(send(&smtp, "hello").await, accepted());
+    }
+    let resets = |mail: &Mail| {
+        mail.desk()
+            .commands
+            .iter()
+            .filter(|line| *line == "RSET")
+            .count()
+    };
+    // After each refusal before the next message, and not after an acceptance.
+    let connections = mail.desk().connections;
+    assert_eq!((connections, resets(&mail)), (1, 4));
+    // A server that cannot forget what it has refused.
+    mail.desk().refusals.push(("RCPT", "550 5.1.1 no"));
+    mail.desk().refusals.push(("RSET", "502 5.5.1 what?"));
+    assert_eq!(word(&send(&smtp, "hello").await), "refused");
+    assert_eq!(send(&smtp, "hello").await, accepted());
+    let connections = mail.desk().connections;
+    assert_eq!((connections, resets(&mail)), (2, 5));
+}
+
+/// RFC 5321, 4.2: a text after the code may be missing, and then its space too.
+#[tokio::test]
+async fn a_code_without_a_text_is_a_response() {
+    let mail = Mail::start().await;
+    mail.desk().acceptance = Some("250\r\n");
+    mail.desk()
+        .refusals
+        .extend([("MAIL", "250"), ("RCPT", "250")]);
+    let smtp = provider(&mail.url(), AMPLE);
+    assert_eq!(send(&smtp, "hello").await, accepted());
+    mail.desk().refusals.push(("RCPT", "550"));
+    let outcome = send(&smtp, "hello").await;
+    let Outcome::Refused {
+        code: Some(550),
+        category,
+        ..
+    } = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(category, Category::InvalidNumber);
+}
+
+#[tokio::test]
+async fn what_a_server_quotes_of_a_message_is_not_kept() {
+    let mail = Mail::start().await;
+    let smtp = provider(&mail.url(), AMPLE);
+    let message = cleared(
+        "Your code is 4711.\nhttps://a.example/x",
+        Some("Ada's secret"),
+        None,
+    );
+    mail.desk().refusals.push((
+        "DATA",
+        "554 5.7.1 Ada's secret: \"Your code is 4711.\" with https://a.example/x is refused",
+    ));
+    let outcome = smtp.send(&message, VALID_FOR).await;
+    let Outcome::Refused { text, .. } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(text, "5.7.1 [text]: \"[text]\" with [text] is refused");
 }
 
 #[tokio::test]

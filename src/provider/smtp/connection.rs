@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Severity;
 use rustls::ClientConfig;
@@ -18,11 +18,12 @@ use rustls_pki_types::ServerName;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::content::Content;
-use super::response::enhanced;
+use super::quoted::{Quotable, masked};
 use super::server::{Security, Server};
 use super::stream::{Counted, Stream};
 use crate::message::Outcome;
@@ -75,9 +76,10 @@ impl Failure {
         }
     }
 
-    fn of(at: Step, error: &lettre::transport::smtp::Error) -> Self {
+    /// `mail`: what it may quote.
+    fn of(at: Step, error: &lettre::transport::smtp::Error, mail: Option<&Quotable>) -> Self {
         let cause = std::error::Error::source(error).map(ToString::to_string);
-        let cause = masked(&cause.unwrap_or_else(|| error.to_string()));
+        let cause = masked(&cause.unwrap_or_else(|| error.to_string()), mail);
         match error.status() {
             Some(code) => Self::Refused {
                 at,
@@ -119,6 +121,10 @@ pub(super) struct Connection {
     smtp: AsyncSmtpConnection,
     /// The counter of its stream.
     written: Arc<AtomicU64>,
+    /// Whether the server has refused a part of the last message: what it took of that is to be forgotten.
+    has_refused: bool,
+    /// One of those that may be open at once.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -127,6 +133,7 @@ impl Connection {
         tls: &Arc<ClientConfig>,
         login: Option<&(String, SecretString)>,
         own_name: &str,
+        permit: OwnedSemaphorePermit,
     ) -> Result<Self, Failure> {
         let tcp = TcpStream::connect((server.host.as_str(), server.port));
         let tcp = tcp.await.map_err(|error| lost("no connection", &error))?;
@@ -146,7 +153,7 @@ impl Connection {
         let stream = Counted::new(stream, peer, greeted, Arc::clone(&written));
         let name = ClientId::Domain(own_name.to_owned());
         let smtp = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name).await;
-        let mut smtp = smtp.map_err(|error| Failure::of(Step::Greeting, &error))?;
+        let mut smtp = smtp.map_err(|error| Failure::of(Step::Greeting, &error, None))?;
         if let Some((user, password)) = login {
             let password = password.expose_secret().to_owned();
             let credentials = Credentials::new(user.clone(), password);
@@ -162,21 +169,38 @@ impl Connection {
                 });
             }
             let response = smtp.auth(&mechanisms, &credentials).await;
-            response.map_err(|error| Failure::of(Step::Login, &error))?;
+            response.map_err(|error| Failure::of(Step::Login, &error, None))?;
         }
-        Ok(Self { smtp, written })
+        Ok(Self {
+            smtp,
+            written,
+            has_refused: false,
+            _permit: permit,
+        })
     }
 
     /// Names sender and recipient, and asks to send the content.
     pub(super) async fn begin(&mut self, mail: &Content) -> Result<(), Failure> {
+        if self.has_refused {
+            self.smtp.command(Rset).await.map_err(|_| {
+                Failure::Connection("it could not be used for another message".to_owned())
+            })?;
+        }
+        let began = self.envelope(mail).await;
+        self.has_refused = began.is_err();
+        began
+    }
+
+    async fn envelope(&mut self, mail: &Content) -> Result<(), Failure> {
+        let failure = |at, error| Failure::of(at, &error, Some(&mail.quotable));
         let sender = Mail::new(Some(mail.from.clone()), Vec::new());
         let response = self.smtp.command(sender).await;
-        response.map_err(|error| Failure::of(Step::Sender, &error))?;
+        response.map_err(|error| failure(Step::Sender, error))?;
         let recipient = Rcpt::new(mail.to.clone(), Vec::new());
         let response = self.smtp.command(recipient).await;
-        response.map_err(|error| Failure::of(Step::Recipient, &error))?;
+        response.map_err(|error| failure(Step::Recipient, error))?;
         let response = self.smtp.command(Data).await;
-        let response = response.map_err(|error| Failure::of(Step::Data, &error))?;
+        let response = response.map_err(|error| failure(Step::Data, error))?;
         if response.has_code(354) {
             Ok(())
         } else {
@@ -188,7 +212,9 @@ impl Connection {
     pub(super) async fn finish(&mut self, mail: &Content, place: &Place) -> Result<(), Failure> {
         place.begin(&self.written, mail.bytes.len());
         let response = self.smtp.message(&mail.bytes).await;
-        let response = response.map_err(|error| Failure::of(Step::Content, &error))?;
+        self.has_refused = response.is_err();
+        let failure = |error| Failure::of(Step::Content, &error, Some(&mail.quotable));
+        let response = response.map_err(failure)?;
         if response.code().severity == Severity::PositiveCompletion {
             Ok(())
         } else {
@@ -259,7 +285,7 @@ async fn response(
         match code {
             200..=299 if is_last => return Ok(lines),
             _ if is_last => {
-                let text = masked(&lines.join(" "));
+                let text = masked(&lines.join(" "), None);
                 let at = Step::Greeting;
                 return Err(Failure::Refused { at, code, text });
             }
@@ -276,25 +302,6 @@ fn parsed(line: &str) -> Option<(u16, bool, &str)> {
     match after.strip_prefix('-') {
         Some(text) => Some((code, false, text)),
         None => Some((code, true, after.trim_start())),
-    }
-}
-
-/// A server's sentence, fit for a log: without addresses, which it often quotes.
-fn masked(text: &str) -> String {
-    let word = |word| {
-        if str::contains(word, '@') {
-            "[address]"
-        } else {
-            word
-        }
-    };
-    let words: Vec<&str> = text.split_whitespace().map(word).collect();
-    // The enhanced code stays, whatever digits follow it.
-    match words.split_first() {
-        Some((code, rest)) if enhanced(code).is_some() => {
-            format!("{code} {}", tidy(&rest.join(" ")))
-        }
-        _ => tidy(&words.join(" ")),
     }
 }
 
@@ -315,13 +322,5 @@ mod tests {
         ] {
             assert_eq!(parsed(line), expected, "{line:?}");
         }
-    }
-
-    #[test]
-    fn what_a_server_quotes_is_masked() {
-        let said = "5.1.1 <ada@example.com>: no such user; call +13105551234";
-        assert_eq!(masked(said), "5.1.1 [address] no such user; call +•••");
-        let listed = "4.7.1 203.0.113.199 is greylisted";
-        assert!(masked(listed).starts_with("4.7.1 "), "{}", masked(listed));
     }
 }

@@ -10,6 +10,7 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::SmtpConfig;
+use super::quoted::Quotable;
 use crate::clock;
 use crate::message::{Category, Email, Outcome, Retry, WebUrl};
 use crate::policy::Cleared;
@@ -99,6 +100,7 @@ pub(super) struct Content {
     pub(super) from: lettre::Address,
     pub(super) to: lettre::Address,
     pub(super) bytes: Vec<u8>,
+    pub(super) quotable: Quotable,
 }
 
 /// The e-mail of a message. An error is its outcome.
@@ -151,6 +153,10 @@ pub(super) fn of(
         from: from.email,
         to: address,
         bytes,
+        quotable: Quotable {
+            subject: message.subject().map(str::to_owned),
+            text: message.body().to_owned(),
+        },
     })
 }
 
@@ -188,7 +194,21 @@ fn refused(category: Category) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Else a message would be refused at its moment only.
+        #[test]
+        fn every_address_of_a_row_can_be_sent_to(
+            text in "[a-cZ0-9.!#$%&'*+/=?^_`{|}~-]{1,66}@[a-c0-9-]{1,64}(\\.[a-c0-9-]{1,64}){0,4}",
+        ) {
+            if text.parse::<Email>().is_ok() {
+                prop_assert!(text.parse::<lettre::Address>().is_ok(), "{}", text);
+            }
+        }
+    }
 
     #[test]
     fn no_return_stands_alone() {

@@ -5,21 +5,23 @@
 //! which side a failure is, `response` what a response means, `content` what is sent.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture, FutureExt as _};
 use rustls::ClientConfig;
 use secrecy::SecretString;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::http::{self, ClientError, deadline};
 use super::{Provider, is_of_attempt};
-use crate::clock;
-use crate::message::{Address, AttemptToken, Capabilities, Outcome, ProviderSid, Uptime};
+use crate::message::{Address, AttemptToken, Capabilities, Outcome, ProviderSid};
 use crate::policy::Cleared;
 
 mod connection;
 mod content;
+mod pool;
+mod quoted;
 mod response;
 mod server;
 mod stream;
@@ -28,12 +30,7 @@ pub use content::{Mailbox, MailboxError, UnsubscribeUrl, UnsubscribeUrlError};
 pub use server::{Server, ServerError};
 
 use connection::{Connection, Failure, Place};
-
-/// The most connections at once: more than servers let one client have is refused by them.
-const CONNECTIONS: usize = 16;
-
-/// How long an unused connection is kept. Servers wait for minutes (RFC 5321, 4.5.3.2), relays of providers for less.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+use pool::{CONNECTIONS, Next, Pool};
 
 /// The capabilities of e-mail.
 pub const CAPABILITIES: Capabilities = Capabilities {
@@ -62,8 +59,7 @@ pub struct SmtpConfig {
 pub struct Smtp {
     config: SmtpConfig,
     tls: Arc<ClientConfig>,
-    /// Connections that wait for a message, and since when; the latest last.
-    idle: Mutex<Vec<(Uptime, Connection)>>,
+    pool: Pool,
 }
 
 /// The prefix of every sid.
@@ -87,38 +83,24 @@ impl Smtp {
         Ok(Self {
             config: config.clone(),
             tls: Arc::new(tls),
-            idle: Mutex::default(),
+            pool: Pool::default(),
         })
     }
 
     /// Whether the server accepts a connection and the login, for `punctual doctor`.
     pub async fn check(&self) -> Result<(), String> {
-        let opened = deadline::within(self.config.send_timeout, self.open()).await;
-        match opened {
+        let opened = async { self.open(self.pool.permit().await).await };
+        match deadline::within(self.config.send_timeout, pin!(opened)).await {
             Some(Ok(_)) => Ok(()),
             Some(Err(failure)) => Err(failure.to_string()),
             None => Err("it does not respond".to_owned()),
         }
     }
 
-    async fn open(&self) -> Result<Connection, Failure> {
+    async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Connection, Failure> {
         let login = self.config.login.as_ref();
         let name = self.config.from.domain();
-        Connection::open(&self.config.server, &self.tls, login, name).await
-    }
-
-    fn unused(&self) -> std::sync::MutexGuard<'_, Vec<(Uptime, Connection)>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::reading().up;
-        idle.retain(|(since, _)| now.since(*since) < IDLE_MAX);
-        idle
-    }
-
-    fn keep(&self, connection: Connection) {
-        let mut idle = self.unused();
-        if idle.len() < CONNECTIONS {
-            idle.push((clock::reading().up, connection));
-        }
+        Connection::open(&self.config.server, &self.tls, login, name, permit).await
     }
 
     async fn post(&self, message: &Cleared) -> Outcome {
@@ -135,24 +117,34 @@ impl Smtp {
         // Known also if the time is over.
         let place = Place::default();
         let call = async {
-            let reused = self.unused().pop();
-            if let Some((_, mut connection)) = reused {
-                match connection.begin(&mail).await {
-                    Ok(()) => return connection.finish(&mail, &place).await.map(|()| connection),
+            let mut next = self.pool.next().await;
+            loop {
+                let (is_new, mut connection) = match next {
+                    Next::Unused(connection) => (false, connection),
+                    Next::Permit(permit) => (true, Box::new(self.open(permit).await?)),
+                };
+                let done = match connection.begin(&mail).await {
+                    Ok(()) => connection.finish(&mail, &place).await,
                     // The server has closed it, or does so now. Nothing of the message was sent by it.
-                    Err(failure) if failure.is_of_connection() => {}
-                    Err(failure) => return Err(failure),
+                    Err(failure) if !is_new && failure.is_of_connection() => {
+                        drop(connection);
+                        next = Next::Permit(self.pool.permit().await);
+                        continue;
+                    }
+                    Err(failure) => Err(failure),
+                };
+                if done
+                    .as_ref()
+                    .err()
+                    .is_none_or(|why| !why.is_of_connection())
+                {
+                    self.pool.keep(*connection);
                 }
+                return done;
             }
-            let mut connection = self.open().await?;
-            connection.begin(&mail).await?;
-            connection.finish(&mail, &place).await.map(|()| connection)
         };
         match deadline::within(self.config.send_timeout, pin!(call)).await {
-            Some(Ok(connection)) => {
-                self.keep(connection);
-                Outcome::Accepted { sid }
-            }
+            Some(Ok(())) => Outcome::Accepted { sid },
             Some(Err(Failure::Refused { at, code, text })) => response::outcome(at, code, &text),
             Some(Err(failure)) => place.outcome(&failure.to_string()),
             None => place.outcome("timed out"),
@@ -171,15 +163,17 @@ impl Provider for Smtp {
 
     fn prewarm(&self, connections: usize) -> BoxFuture<'_, ()> {
         async move {
-            let missing = connections
-                .min(CONNECTIONS)
-                .saturating_sub(self.unused().len());
-            let each = (0..missing).map(|_| async {
-                let opened = deadline::within(self.config.send_timeout, self.open()).await;
-                if let Some(Ok(connection)) = opened {
-                    self.keep(connection);
-                }
-            });
+            let each = self
+                .pool
+                .missing(connections)
+                .into_iter()
+                .map(|permit| async move {
+                    let opened =
+                        deadline::within(self.config.send_timeout, self.open(permit)).await;
+                    if let Some(Ok(connection)) = opened {
+                        self.pool.keep(connection);
+                    }
+                });
             future::join_all(each).await;
         }
         .boxed()

@@ -33,6 +33,7 @@ pub struct Draft<'a> {
     pub channel: &'a str,
     pub to: &'a str,
     pub from: Option<&'a str>,
+    pub subject: Option<&'a str>,
     pub body: &'a str,
     pub at: Moment,
     pub user: Option<Uuid>,
@@ -131,6 +132,7 @@ impl<C: Borrow<Client>> UserSession<C> {
                     &draft.template_vars,
                     &draft.channel,
                     &draft.media,
+                    &draft.subject,
                 ],
             )
             .await

@@ -19,8 +19,19 @@ macro_rules! no_email {
             trimmed!($column),
             ") > 254 or ",
             trimmed!($column),
-            " !~ ('^[A-Za-z0-9.!#\\x24%&''*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?' || '(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+\\Z'))"
+            " !~ ('^(?=[^@]{1,64}@)",
+            email_atom!(),
+            "(\\.",
+            email_atom!(),
+            ")*@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?' || '(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+\\Z'))"
         )
+    };
+}
+
+/// What is between the dots before the `@`.
+macro_rules! email_atom {
+    () => {
+        "[A-Za-z0-9!#\\x24%&''*+/=?^_`{|}~-]+"
     };
 }
 

@@ -271,7 +271,7 @@ pub(super) const DAEMON: &[Case] = &[
         "app/user_schedule",
         1,
         40,
-        "'+13105550100', null, 'x', now() + interval '1 hour', null, null, null, null, null, null, null, null, 'sms', null",
+        "'+13105550100', null, 'x', now() + interval '1 hour', null, null, null, null, null, null, null, null, 'sms', null, null",
     ),
     case("app/user_separator", 1, 3, ""),
     case("app/user_templates", 100, 4, "'key_1', 3"),

@@ -27,6 +27,8 @@ pub(crate) struct Desk {
     pub(crate) commands: Vec<String>,
     pub(crate) mails: Vec<String>,
     pub(crate) connections: usize,
+    /// In place of the usual response to a mail that is accepted.
+    pub(crate) acceptance: Option<&'static str>,
 }
 
 /// The running stand-in; it ends with its value.
@@ -186,11 +188,13 @@ async fn content(tcp: &mut BufReader<TcpStream>, desk: &Mutex<Desk>) -> std::io:
         }
         fault
     };
+    let accepted = desk.lock().unwrap().acceptance;
+    let accepted = accepted.map_or(ACCEPTED, str::as_bytes);
     match fault {
-        Fault::None => tcp.write_all(ACCEPTED).await?,
+        Fault::None => tcp.write_all(accepted).await?,
         Fault::Slow(pause) => {
             tokio::time::sleep(pause).await;
-            tcp.write_all(ACCEPTED).await?;
+            tcp.write_all(accepted).await?;
         }
         Fault::Refuse(_) => tcp.write_all(b"554 5.6.0 not this\r\n").await?,
         Fault::Busy(_) => tcp.write_all(b"451 4.7.1 later\r\n").await?,
