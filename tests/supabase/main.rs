@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 #[path = "../pg/harness.rs"]
 mod harness;
+mod realtime;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
