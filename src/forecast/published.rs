@@ -196,6 +196,8 @@ pub struct PublishedProvider {
     pub sender_pools: bool,
     /// Whether it sends media.
     pub media: bool,
+    /// Whether it sends from numbers on WhatsApp.
+    pub whatsapp: bool,
 }
 
 fn published(providers: &ProviderCapabilities) -> BTreeMap<String, PublishedProvider> {
@@ -205,6 +207,7 @@ fn published(providers: &ProviderCapabilities) -> BTreeMap<String, PublishedProv
             max_chars: max.filter(|_| of.max_chars != usize::MAX),
             sender_pools: of.sender_pools.is_some(),
             media: of.media,
+            whatsapp: of.whatsapp,
         };
         (channel.as_str().to_owned(), provider)
     };
@@ -222,6 +225,7 @@ fn read(
             max_chars: most.unwrap_or(usize::MAX),
             sender_pools: provider.sender_pools.filter(|_| own.sender_pools),
             media: own.media,
+            whatsapp: own.whatsapp,
             ..provider
         };
         (Channel::of(Some(channel)), like)

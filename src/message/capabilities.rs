@@ -7,6 +7,10 @@ use std::fmt;
 use super::{Channel, LaneKey};
 
 /// What a provider can do.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and none rules another out"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -28,6 +32,8 @@ pub struct Capabilities {
     pub max_in_flight: usize,
     /// The form of its ids of sender pools, if it has such pools.
     pub sender_pools: Option<PoolForm>,
+    /// Whether it sends from numbers on WhatsApp.
+    pub whatsapp: bool,
 }
 
 impl Capabilities {
@@ -40,6 +46,7 @@ impl Capabilities {
         max_chars: usize::MAX,
         max_in_flight: usize::MAX,
         sender_pools: None,
+        whatsapp: false,
     };
 }
 

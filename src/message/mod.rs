@@ -51,6 +51,6 @@ pub use pause::{Pausable, Pause, PauseKey, PauseKeyError, PauseScope};
 pub use phone::{E164, PhoneError};
 pub use retention::Retention;
 pub use routes::{Routes, SenderTaken};
-pub use sender::{Name, PoolId, Sender, SenderError, ShortCode};
+pub use sender::{Name, PoolId, Sender, SenderError, ShortCode, WHATSAPP, WhatsApp, is_whatsapp};
 pub use status::Status;
 pub use webhook_urls::{WebhookUrls, WebhookUrlsError};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::sender::is_whatsapp;
 use super::{Channel, LaneKey, Sender};
 
 /// The accounts of the settings, next to the default one.
@@ -81,6 +82,16 @@ impl Routes {
     /// The sender of this account's messages that name none.
     pub fn sender(&self, account: &str) -> Option<&Sender> {
         self.accounts.get(account)?.as_ref()
+    }
+
+    /// Whether a message of this lane may be one of WhatsApp, though its row names no sender there.
+    pub fn may_be_whatsapp(&self, lane: &LaneKey, default_sender: Option<&str>) -> bool {
+        let own = match lane.other_account() {
+            None => default_sender,
+            Some(account) => self.sender(account).map(Sender::as_str),
+        };
+        let choosing = self.senders(lane.account());
+        own.into_iter().chain(choosing).any(is_whatsapp)
     }
 
     /// The senders that choose this account.

@@ -1,4 +1,5 @@
-//! The sender of a message: a number, a short code, a name, or a pool of which the provider picks one.
+//! The sender of a message: a number, a short code, a name, a number on WhatsApp, or a pool of which the provider picks
+//! one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +11,9 @@ const SHORT_CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=8;
 
 /// The longest name that a network shows in place of a number (GSM 03.40: 11 characters).
 const NAME_MAX: usize = 11;
+
+/// How a sender on WhatsApp begins.
+pub const WHATSAPP: &str = "whatsapp:";
 
 /// What a name may contain in addition to letters and digits.
 const NAME_PUNCTUATION: &str = " -+_&";
@@ -25,6 +29,8 @@ pub enum Sender {
     ShortCode(ShortCode),
     /// A name in place of a number; it cannot be replied to.
     Alphanumeric(Name),
+    /// A phone number on WhatsApp: its messages go to the recipient's number there.
+    WhatsApp(WhatsApp),
     /// A pool of senders, of which the provider picks one.
     Pool(PoolId),
     /// The address that an e-mail is from.
@@ -39,11 +45,20 @@ pub struct ShortCode(String);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(String);
 
+/// `whatsapp:` and a phone number.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct WhatsApp(String);
+
 /// The provider's id of a sender pool, in the form of [`Capabilities::sender_pools`].
 ///
 /// [`Capabilities::sender_pools`]: super::Capabilities::sender_pools
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PoolId(String);
+
+/// Whether a sender as a row has it is on WhatsApp.
+pub fn is_whatsapp(text: &str) -> bool {
+    text.trim().starts_with(WHATSAPP)
+}
 
 impl Sender {
     /// As a request has it. Not for logs.
@@ -52,6 +67,7 @@ impl Sender {
             Self::Number(number) => number.as_str(),
             Self::ShortCode(ShortCode(text))
             | Self::Alphanumeric(Name(text))
+            | Self::WhatsApp(WhatsApp(text))
             | Self::Pool(PoolId(text)) => text,
             Self::Email(email) => email.as_str(),
         }
@@ -63,6 +79,7 @@ impl Sender {
             Self::Number(number) => number.masked(),
             Self::ShortCode(code) => format!("{code:?}"),
             Self::Alphanumeric(name) => format!("{name:?}"),
+            Self::WhatsApp(number) => format!("{number:?}"),
             Self::Pool(id) => format!("{id:?}"),
             Self::Email(email) => format!("{email:?}"),
         }
@@ -81,6 +98,17 @@ impl fmt::Debug for Name {
     }
 }
 
+impl fmt::Debug for WhatsApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.0[WHATSAPP.len()..].parse::<E164>();
+        write!(
+            f,
+            "{WHATSAPP}{}",
+            number.map_or_else(|_| "•••".to_owned(), |own| own.masked())
+        )
+    }
+}
+
 impl fmt::Debug for PoolId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}•••{}", &self.0[..2], &self.0[self.0.len() - 4..])
@@ -96,6 +124,9 @@ pub enum SenderError {
     /// It starts with `+`, but is not a number.
     #[error(transparent)]
     Phone(#[from] PhoneError),
+    /// It starts with `whatsapp:`, and no phone number follows.
+    #[error("after whatsapp: there is no phone number: {0}")]
+    WhatsApp(PhoneError),
     /// Digits without `+`, and not as many as a short code has.
     #[error("it has {digits} digits: a short code has 3 to 8, and a phone number starts with +")]
     Digits {
@@ -131,7 +162,8 @@ impl FromStr for Sender {
 impl Sender {
     /// A sender of a provider whose ids of sender pools have the form `pools`. White space around
     /// it is dropped. A text that starts with `+` can only be a number, digits alone are a short
-    /// code, and a text longer than a name that starts like a pool's id can only be one.
+    /// code, `whatsapp:` and a number are a sender on WhatsApp, and a text longer than a name that starts
+    /// like a pool's id can only be one.
     pub fn parse(s: &str, pools: Option<PoolForm>) -> Result<Self, SenderError> {
         let s = s.trim();
         if s.is_empty() {
@@ -147,6 +179,18 @@ impl Sender {
             } else {
                 Err(SenderError::Digits { digits })
             };
+        }
+        if let Some(number) = s.strip_prefix(WHATSAPP) {
+            // White space is around the whole only.
+            let is_one = !number.starts_with(char::is_whitespace);
+            let number = if is_one {
+                number.parse()
+            } else {
+                Err(PhoneError::NoPlus)
+            };
+            let number: E164 = number.map_err(SenderError::WhatsApp)?;
+            let text = format!("{WHATSAPP}{}", number.as_str());
+            return Ok(Self::WhatsApp(WhatsApp(text)));
         }
         if let Some(form) = pools
             && s.len() > NAME_MAX
@@ -196,6 +240,7 @@ mod tests {
             Sender::Number(_) => "number",
             Sender::ShortCode(_) => "short code",
             Sender::Alphanumeric(_) => "name",
+            Sender::WhatsApp(_) => "whatsapp",
             Sender::Pool(_) => "pool",
             Sender::Email(_) => "address",
         });
@@ -219,6 +264,9 @@ mod tests {
         check("PX", Ok(("name", "PX")));
         check("PXM Resorts", Ok(("name", "PXM Resorts")));
         check(POOL, Ok(("pool", POOL)));
+        let whatsapp = "whatsapp:+14155238886";
+        check(&format!(" {whatsapp}\n"), Ok(("whatsapp", whatsapp)));
+        check("whatsapp", Ok(("name", "whatsapp")));
     }
 
     #[test]
@@ -227,6 +275,15 @@ mod tests {
         check("  ", Err(SenderError::Empty));
         check("+1310", Err(PhoneError::TooShort { digits: 4 }.into()));
         check("+ACME", Err(PhoneError::Letter.into()));
+        for (rest, why) in [
+            ("", PhoneError::Empty),
+            ("14155238886", PhoneError::NoPlus),
+            ("+1415", PhoneError::TooShort { digits: 4 }),
+            ("whatsapp:+14155238886", PhoneError::NoPlus),
+        ] {
+            check(&format!("whatsapp:{rest}"), Err(SenderError::WhatsApp(why)));
+        }
+        check("WhatsApp:+14155238886", Err(SenderError::Character));
         check("12", Err(SenderError::Digits { digits: 2 }));
         check("13105551234", Err(SenderError::Digits { digits: 11 }));
         check(&POOL[..17], Err(SenderError::Pool(POOLS)));
@@ -251,6 +308,7 @@ mod tests {
             ("12345", "ShortCode(•••45)"),
             ("ACME", "Alphanumeric(A•••)"),
             (POOL, "Pool(PX•••CDEF)"),
+            ("whatsapp:+14155238886", "WhatsApp(whatsapp:+14•••86)"),
         ] {
             let sender = Sender::parse(text, Some(POOLS)).unwrap();
             assert_eq!(format!("{sender:?}"), shown);
@@ -260,11 +318,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_parses_is_one_of_the_four_forms(text in ".{0,40}") {
+        fn what_parses_is_one_of_the_five_forms(text in "(whatsapp:)?.{0,40}") {
             if let Ok(sender) = Sender::parse(&text, Some(POOLS)) {
                 let wire = sender.as_str();
                 prop_assert_eq!(wire, text.trim());
-                prop_assert!(wire.is_ascii() && (wire.len() <= 16 || POOLS.matches(wire)));
+                let number = wire.strip_prefix(WHATSAPP).unwrap_or(wire);
+                prop_assert!(wire.is_ascii() && (number.len() <= 16 || POOLS.matches(wire)));
                 // Masking slices bytes: it must hold for all that parses.
                 prop_assert!(!sender.masked().is_empty());
             }

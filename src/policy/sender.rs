@@ -22,7 +22,18 @@ pub(super) fn of(
             "from_number is set, and a message of the channel {} has none: set it to null",
             channel.as_str()
         )),
-        None => rules.sender(&claim.lane).cloned().map(Some).ok_or_else(|| {
+        own => of_text(own, claim, rules, provider).map(Some),
+    }
+}
+
+fn of_text(
+    own: Option<&str>,
+    claim: &Claim,
+    rules: &Rules,
+    provider: &Capabilities,
+) -> Result<Sender, String> {
+    let sender = match own {
+        None => rules.sender(&claim.lane).cloned().ok_or_else(|| {
             match claim.lane.other_account() {
                 Some(account) => format!(
                     "no sender: the row has no from_number, and its account {account} has no sender \
@@ -34,7 +45,11 @@ pub(super) fn of(
             }
         }),
         Some(own) => Sender::parse(own, provider.sender_pools)
-            .map(Some)
             .map_err(|e| format!("from_number is not valid: {e}")),
+    }?;
+    if matches!(sender, Sender::WhatsApp(_)) && !provider.whatsapp {
+        let why = "the sender is a number on WhatsApp, and the provider of its account sends nothing there";
+        return Err(why.to_owned());
     }
+    Ok(sender)
 }

@@ -11,6 +11,7 @@ mod email;
 mod hours;
 mod numbers;
 mod parts;
+mod whatsapp;
 
 /// What the provider of these tests can do.
 pub(super) const PROVIDER: Capabilities = Capabilities {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::report::{ProviderMessage, TextKey, shown_digits};
-use crate::message::{Capabilities, E164, InDoubt, Moment, ProviderSid, Sender, Status};
+use crate::message::{Capabilities, InDoubt, Moment, ProviderSid, Sender, Status};
 use crate::schedule::LookUpPlan as Plan;
 
 /// Providers report times in whole seconds, and their clock is not the database's.
@@ -101,9 +101,9 @@ fn may_be_number(shown: &str, number: &str) -> bool {
 /// Whether two senders certainly differ. A service may use any number, and a name may be written in
 /// another way.
 fn is_of_another(shown: Option<&str>, sent: Option<&str>) -> bool {
-    let number = |text: &str| match text.parse::<Sender>() {
-        Ok(Sender::Number(number)) => Some(number),
-        _ => None,
+    let number = |text: &str| {
+        let sender = text.parse::<Sender>().ok();
+        sender.filter(|own| matches!(own, Sender::Number(_) | Sender::WhatsApp(_)))
     };
     match (shown.and_then(number), sent.and_then(number)) {
         (Some(shown), Some(sent)) => shown != sent,
@@ -113,8 +113,10 @@ fn is_of_another(shown: Option<&str>, sent: Option<&str>) -> bool {
 
 /// The sender to query by, where it is a number.
 pub fn known_sender(sent: &SentText) -> Option<String> {
-    let number: E164 = sent.from.as_deref()?.parse().ok()?;
-    Some(number.as_str().to_owned())
+    match sent.from.as_deref()?.parse().ok()? {
+        own @ (Sender::Number(_) | Sender::WhatsApp(_)) => Some(own.as_str().to_owned()),
+        _ => None,
+    }
 }
 
 /// A message that resembles what was sent.

@@ -30,6 +30,8 @@ pub struct Query {
     pub to: String,
     /// Only messages from this sender.
     pub from: Option<String>,
+    /// Without a sender: also those from numbers on WhatsApp.
+    pub also_whatsapp: bool,
     /// Only messages created at this time or later.
     pub since: Moment,
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::clock::Clock;
 use crate::limits::daemon::RecoveryLimits;
-use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Part};
+use crate::message::{AttemptToken, LaneKey, MessageId, Moment, Part, is_whatsapp};
 use crate::policy::Cleared;
 use crate::proof::ProviderMessage;
 use crate::proof::matching::{SentText, query_from};
@@ -168,6 +168,10 @@ impl Reconciler {
         let query = Query {
             to: first.to.clone(),
             from: None,
+            also_whatsapp: self.store.may_be_whatsapp(lane)
+                || rows
+                    .iter()
+                    .any(|row| row.from.as_deref().is_some_and(is_whatsapp)),
             since: query_from(since),
         };
         Ok(provider.list(&query).await)

@@ -25,6 +25,7 @@ mod accounts;
 mod again;
 mod asked;
 mod backlog;
+mod whatsapp;
 
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 const AUTH_TOKEN: &str = "feedfacefeedfacefeedfacefeedface";

@@ -77,7 +77,10 @@ pub(crate) fn cleared(claim: &Claim) -> Arc<Cleared> {
     match policy::judge(
         &claim,
         &rules(),
-        &ProviderCapabilities::all(Capabilities::SENDS_ONLY),
+        &ProviderCapabilities::all(Capabilities {
+            whatsapp: true,
+            ..Capabilities::SENDS_ONLY
+        }),
         claim.due,
     ) {
         Verdict::Send(cleared) => Arc::new(cleared),

@@ -103,6 +103,15 @@ async fn the_database_reads_a_row_as_the_daemon_does() {
         "A_B+C&D",
         "\u{3000}ACME\u{b}",
         "\u{200b}ACME",
+        "whatsapp:+14155238886",
+        " whatsapp:+14155238886\n",
+        "whatsapp: +14155238886",
+        "whatsapp:+1415",
+        "whatsapp:14155238886",
+        "whatsapp:ACME",
+        "WhatsApp:+14155238886",
+        "whatsapp:",
+        "whatsapp",
     ];
     for sender in senders {
         let told = objection(

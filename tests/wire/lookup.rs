@@ -34,6 +34,7 @@ fn query(since: Moment) -> Query {
     Query {
         to: TO.into(),
         from: None,
+        also_whatsapp: false,
         since,
     }
 }
@@ -94,6 +95,43 @@ async fn the_list_is_read_page_by_page_as_far_as_it_is_wanted() {
         (bodies.len(), whole),
         (300, false),
         "bounded, and it says so"
+    );
+}
+
+/// Twilio lists texts and messages on WhatsApp under two recipients, which are one here.
+#[tokio::test]
+async fn messages_on_whatsapp_have_a_list_of_their_own() {
+    let (stand_in, client) = stand_in().await;
+    send(&client, 1).await;
+    let ours = "whatsapp:+14155238886";
+    let claim = Claim {
+        from_number: Some(ours.into()),
+        body: "on WhatsApp".into(),
+        ..claim()
+    };
+    let sent = client.send(&cleared(&claim), VALID_FOR).await;
+    assert!(matches!(sent, Outcome::Accepted { .. }), "{sent:?}");
+    let of = |from: Option<&str>, also_whatsapp| Query {
+        from: from.map(str::to_owned),
+        also_whatsapp,
+        ..query(Moment::MIN)
+    };
+    for (query, bodies, requests) in [
+        (of(None, false), vec!["text 1"], 1),
+        (of(Some(FROM), false), vec!["text 1"], 1),
+        (of(Some(ours), true), vec!["on WhatsApp"], 1),
+        (of(None, true), vec!["text 1", "on WhatsApp"], 2),
+    ] {
+        let before = stand_in.book().others().len();
+        assert_eq!(shown(client.list(&query).await).0, bodies, "{query:?}");
+        assert_eq!(stand_in.book().others().len() - before, requests);
+    }
+    let Listed::Shown { messages, .. } = client.list(&of(Some(ours), true)).await else {
+        panic!("no list")
+    };
+    assert_eq!(
+        (&*messages[0].to, messages[0].from.as_deref()),
+        (TO, Some(ours))
     );
 }
 

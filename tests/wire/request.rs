@@ -115,6 +115,21 @@ async fn a_service_has_a_field_of_its_own() {
     }
 }
 
+/// Twilio has both numbers of a message on WhatsApp with a prefix, and rows have it at the sender only.
+#[tokio::test]
+async fn a_number_on_whatsapp_writes_to_one() {
+    let stand_in = StandIn::start([]).await;
+    let mut claim = claim();
+    claim.from_number = Some(" whatsapp:+14155238886".into());
+    let outcome = twilio(&stand_in.url())
+        .send(&cleared(&claim), VALID_FOR)
+        .await;
+    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+    let seen = &stand_in.creates()[0];
+    assert_eq!(seen.field("From"), Some("whatsapp:+14155238886"));
+    assert_eq!(seen.field("To"), Some(&*format!("whatsapp:{TO}")));
+}
+
 #[tokio::test]
 async fn the_validity_stays_within_twilios_limits() {
     let stand_in = StandIn::start([]).await;

@@ -14,7 +14,7 @@ const TEST_NUMBERS: &str = "+1500555000";
 /// Senders that the provider will refuse, and messages without one. Without `rules` the defaults are not known.
 pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
     const WHAT: &str = "senders";
-    let mut faults = Vec::new();
+    let (mut faults, mut unanswered) = (Vec::new(), 0);
     for Named {
         sender,
         account,
@@ -30,6 +30,10 @@ pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
                 Ok(sender) if is_for_tests(&sender) => {
                     "a number of Twilio's test credentials".to_owned()
                 }
+                Ok(Sender::Alphanumeric(_)) => {
+                    unanswered += n;
+                    continue;
+                }
                 Ok(_) => continue,
                 Err(why) => format!("a from_number that is not usable: {why}"),
             },
@@ -37,7 +41,14 @@ pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
         faults.push(format!("{n} of the next 1,000 have {why}"));
     }
     if faults.is_empty() {
-        return Finding::ok(WHAT, "those of the next 1,000 are usable");
+        let usable = "those of the next 1,000 are usable";
+        return match unanswered {
+            0 => Finding::ok(WHAT, usable),
+            _ => Finding::ok(
+                WHAT,
+                format!("{usable}; {unanswered} have a name, to which nobody can reply STOP"),
+            ),
+        };
     }
     let more = faults.len().saturating_sub(SHOWN);
     faults.truncate(SHOWN);
@@ -48,8 +59,8 @@ pub(super) fn unusable(named: &[Named], rules: Option<&Rules>) -> Finding {
         Level::Warn,
         WHAT,
         faults.join("; "),
-        "they will fail: write a number in E.164, a short code, a name or a messaging service (MG…), or null for \
-         the default sender",
+        "they will fail: write a number in E.164, a short code, a name, whatsapp: and a number, or a messaging \
+         service (MG…), or null for the default sender",
     )
 }
 
@@ -112,5 +123,13 @@ mod tests {
         let service = "MG0123456789abcdef0123456789abcdef";
         assert_eq!(level(service), Level::Ok);
         assert_eq!(level(&service[..33]), Level::Warn);
+        assert_eq!(level("whatsapp:+14155238886"), Level::Ok);
+    }
+
+    #[test]
+    fn a_name_cannot_be_replied_to() {
+        let found = unusable(&[named(Some("ACME"), None, 7)], None);
+        assert_eq!(found.level, Level::Ok);
+        assert!(found.found.contains("7 have a name"), "{}", found.found);
     }
 }

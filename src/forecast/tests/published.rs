@@ -26,6 +26,7 @@ fn rules_and_states_are_read_as_they_were_published() {
             prefix: "MG",
             digits: 32,
         }),
+        whatsapp: true,
         ..Capabilities::SENDS_ONLY
     };
     let capabilities = ProviderCapabilities::texts(provider);

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::SID_MAX;
 use super::fields::Fields;
 use super::opt_out;
+use super::request::recipient;
 use super::signature::{HEADER, Request, Verifier};
 use super::status::status;
 use crate::message::{AttemptToken, Channel, LaneKey, MessageId, ProviderSid};
@@ -113,7 +114,7 @@ fn report(lane: LaneKey, path_and_query: &str, fields: &Fields) -> Result<Callba
         sid: ProviderSid(sid.to_owned()),
         status,
         from: fields.get("From").map(str::to_owned),
-        to: fields.get("To").and_then(whole_number),
+        to: fields.get("To").map(recipient).and_then(whole_number),
     }))
 }
 
@@ -164,7 +165,7 @@ fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
             .chain(service)
             .map(str::to_owned)
             .collect(),
-        theirs: theirs.to_owned(),
+        theirs: recipient(theirs).to_owned(),
     }))
 }
 
@@ -235,9 +236,17 @@ mod tests {
 
     #[test]
     fn an_unknown_status_is_ignored() {
-        let said = report("/s", &form("MessageSid=SM1&MessageStatus=teleported"));
+        let said = report(
+            LaneKey::default(),
+            "/s",
+            &form("MessageSid=SM1&MessageStatus=teleported"),
+        );
         assert_eq!(said, Ok(Callback::Nothing));
-        let said = report("/s", &form("MessageSid=SM1&MessageStatus=read"));
+        let said = report(
+            LaneKey::default(),
+            "/s",
+            &form("MessageSid=SM1&MessageStatus=read"),
+        );
         let Ok(Callback::Report(read)) = said else {
             panic!("{said:?}");
         };
@@ -263,6 +272,20 @@ mod tests {
         assert_eq!(got("OptOutType=START"), asks(OptCommand::Start));
         assert_eq!(got("Body=stop&OptOutType=HELP"), Ok(Callback::Nothing));
         assert_eq!(got("Body=hello"), Ok(Callback::Nothing));
+        // On WhatsApp the recipient is known by the number, as in rows, and the sender is another one.
+        let whatsapp =
+            "MessageSid=SM9&From=whatsapp:%2B13105551234&To=whatsapp:%2B15005550006&Body=stop";
+        let Ok(Callback::Opt(opt)) = reply(&form(whatsapp)) else {
+            panic!("it is a command")
+        };
+        assert_eq!(opt.theirs, "+13105551234");
+        assert_eq!(opt.ours, ["whatsapp:+15005550006"]);
+        let sent = "MessageSid=SM1&MessageStatus=read&To=whatsapp:%2B13105551234&From=whatsapp:%2B15005550006";
+        let Ok(Callback::Report(said)) = report(LaneKey::default(), "/s", &form(sent)) else {
+            panic!("it is a report")
+        };
+        assert_eq!(said.to.as_deref(), Some("+13105551234"));
+        assert_eq!(said.from.as_deref(), Some("whatsapp:+15005550006"));
         let nobody = form("MessageSid=SM9&From=%2B13105551234&To=+&Body=stop");
         let malformed = |why| Err(BadCallback::Malformed(why));
         assert_eq!(reply(&nobody), malformed("a reply has a To"));

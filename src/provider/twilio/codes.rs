@@ -91,7 +91,8 @@ const TABLE: &[(&[i32], Category, Retry)] = &[
         Category::CarrierIssue,
         Retry::after(minutes(30)),
     ),
-    (&[21617, 21658, 30007], Category::Content, Retry::No),
+    // The last one: outside of the 24 hours after the recipient's own message, in which WhatsApp takes a free text.
+    (&[21617, 21658, 30007, 63016], Category::Content, Retry::No),
 ];
 
 fn row(code: i32) -> Option<(Category, Retry)> {
@@ -157,7 +158,7 @@ mod tests {
         30003                               | unreachable   | after 60
         30008 30410                         | carrier_issue | if configured 180
         30450 30453                         | carrier_issue | after 1800
-        21617 21658 30007                   | content       | no";
+        21617 21658 30007 63016             | content       | no";
 
     fn words(retry: Retry) -> String {
         match retry {

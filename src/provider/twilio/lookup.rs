@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::SID_MAX;
 use super::is_message_sid;
-use super::request::Requests;
+use super::request::{Requests, recipient};
 use super::status::status;
-use crate::message::ProviderSid;
+use crate::message::{ProviderSid, is_whatsapp};
 use crate::proof::ProviderMessage;
 use crate::provider::http::{date, root, whole};
 use crate::provider::{Fetched, Listed, Query};
@@ -44,10 +44,32 @@ pub(super) async fn fetch(client: &Client, requests: &Requests, sid: &ProviderSi
     }
 }
 
-/// Queries the newest messages, page by page until they are older than the query.
+/// Queries the newest messages, by text, on WhatsApp, or both.
 pub(super) async fn list(client: &Client, requests: &Requests, query: &Query) -> Listed {
+    let is_whatsapp = query.from.as_deref().is_some_and(is_whatsapp);
+    if !query.also_whatsapp || query.from.is_some() {
+        return list_one(client, requests, query, is_whatsapp).await;
+    }
+    let texts = list_one(client, requests, query, false).await;
+    let Listed::Shown { messages, whole } = texts else {
+        return texts;
+    };
+    match list_one(client, requests, query, true).await {
+        Listed::Shown {
+            messages: more,
+            whole: is_all,
+        } => Listed::Shown {
+            messages: [messages, more].concat(),
+            whole: whole && is_all,
+        },
+        failed @ Listed::NotNow { .. } => failed,
+    }
+}
+
+/// Page by page until they are older than the query.
+async fn list_one(client: &Client, requests: &Requests, query: &Query, whatsapp: bool) -> Listed {
     let mut messages = Vec::new();
-    let mut request = requests.list(query, PAGE_SIZE);
+    let mut request = requests.list(query, whatsapp, PAGE_SIZE);
     for _ in 0..PAGES_MAX {
         let page = match ask(client, request).await {
             Ok((status, body)) => {
@@ -164,7 +186,7 @@ fn shown(json: &Map<String, Value>) -> Option<ProviderMessage> {
     Some(ProviderMessage {
         sid: ProviderSid(sid.to_owned()),
         status: status(text("status")?, code),
-        to: text("to")?.to_owned(),
+        to: recipient(text("to")?).to_owned(),
         from: text("from").filter(|from| !from.is_empty()).map(Into::into),
         body: text("body")?.to_owned(),
         by_api: text("direction") == Some("outbound-api"),

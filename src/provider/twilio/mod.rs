@@ -59,6 +59,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
         prefix: "MG",
         digits: 32,
     }),
+    whatsapp: true,
 };
 
 /// Whether a text is the sid of a message.

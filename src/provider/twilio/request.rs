@@ -8,7 +8,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::config::{BaseUrl, StatusCallback, TwilioConfig};
-use crate::message::{E164, Sender};
+use crate::message::{E164, Sender, WHATSAPP};
 use crate::policy::Cleared;
 use crate::provider::Query;
 use crate::provider::http::handoff::Handoff;
@@ -91,12 +91,12 @@ impl Requests {
         request
     }
 
-    /// Queries the newest messages. No `DateSent`: what Twilio has taken in and
+    /// Queries the newest messages, by text or on WhatsApp. No `DateSent`: what Twilio has taken in and
     /// not yet passed on has none, and would be missing.
-    pub(super) fn list(&self, query: &Query, page_size: usize) -> Request {
+    pub(super) fn list(&self, query: &Query, whatsapp: bool, page_size: usize) -> Request {
         let mut request = copy(&self.look_up);
         let mut pairs = request.url_mut().query_pairs_mut();
-        pairs.append_pair("To", &query.to);
+        pairs.append_pair("To", &at(&query.to, whatsapp));
         if let Some(from) = &query.from {
             pairs.append_pair("From", from);
         }
@@ -118,7 +118,8 @@ impl Requests {
             .as_secs()
             .clamp(*VALIDITY.start(), *VALIDITY.end());
         let mut form = Serializer::new(String::new());
-        form.append_pair("To", to.as_str())
+        let whatsapp = matches!(from, Sender::WhatsApp(_));
+        form.append_pair("To", &at(to.as_str(), whatsapp))
             .append_pair(sender_field(from), from.as_str())
             .append_pair("Body", message.body())
             .append_pair("ValidityPeriod", &validity.to_string());
@@ -145,8 +146,21 @@ fn messages(config: &TwilioConfig, account: &str) -> Url {
 const fn sender_field(sender: &Sender) -> &'static str {
     match sender {
         Sender::Pool(_) => "MessagingServiceSid",
-        Sender::Number(_) | Sender::ShortCode(_) | Sender::Alphanumeric(_) | Sender::Email(_) => {
-            "From"
-        }
+        Sender::Number(_)
+        | Sender::ShortCode(_)
+        | Sender::Alphanumeric(_)
+        | Sender::WhatsApp(_)
+        | Sender::Email(_) => "From",
     }
+}
+
+/// A recipient, as Twilio has it.
+fn at(number: &str, whatsapp: bool) -> String {
+    let prefix = if whatsapp { WHATSAPP } else { "" };
+    format!("{prefix}{number}")
+}
+
+/// A recipient as rows have it: the same number, on WhatsApp too.
+pub(super) fn recipient(shown: &str) -> &str {
+    shown.strip_prefix(WHATSAPP).unwrap_or(shown)
 }

@@ -12,7 +12,7 @@ use futures_util::stream;
 
 use super::{LookUps, Response};
 use crate::limits::daemon::LookUpLimits;
-use crate::message::{LaneKey, ProviderSid};
+use crate::message::{LaneKey, ProviderSid, is_whatsapp};
 use crate::proof::matching;
 use crate::provider::{Fetched, Listed, Query};
 use crate::store::look_ups::{LookUp, LookUpSubject, UncertainAttempt};
@@ -108,7 +108,8 @@ impl LookUps {
         let mut responses: Vec<Response> = due.iter().map(unqueried).collect();
         let has_look_up = |lane: &LaneKey| capabilities.get(lane).is_some_and(|of| of.look_up);
         let mut accounts: BTreeMap<String, Vec<Serving>> = BTreeMap::new();
-        for serving in requests(due, has_look_up) {
+        let may_be_whatsapp = |lane: &LaneKey| self.store.may_be_whatsapp(lane);
+        for serving in requests(due, has_look_up, may_be_whatsapp) {
             let account = serving.0.lane.account().to_owned();
             accounts.entry(account).or_default().push(serving);
         }
@@ -165,7 +166,11 @@ impl LookUps {
 }
 
 /// The requests, in the order in which they are due.
-fn requests(due: &[LookUp], has_look_up: impl Fn(&LaneKey) -> bool) -> Vec<Serving> {
+fn requests(
+    due: &[LookUp],
+    has_look_up: impl Fn(&LaneKey) -> bool,
+    may_be_whatsapp: impl Fn(&LaneKey) -> bool,
+) -> Vec<Serving> {
     let mut requests: Vec<Serving> = Vec::new();
     let mut lists: BTreeMap<(&LaneKey, &str), usize> = BTreeMap::new();
     for (n, look_up) in due.iter().enumerate() {
@@ -185,9 +190,14 @@ fn requests(due: &[LookUp], has_look_up: impl Fn(&LaneKey) -> bool) -> Vec<Servi
                 ..
             }) => {
                 let at = *lists.entry((lane, &sought.to)).or_insert(requests.len());
+                let from = matching::known_sender(sought);
                 let query = Query {
                     to: sought.to.clone(),
-                    from: matching::known_sender(sought),
+                    also_whatsapp: match &from {
+                        Some(from) => is_whatsapp(from),
+                        None => may_be_whatsapp(lane),
+                    },
+                    from,
                     since: matching::query_from(*since),
                 };
                 let there = requests
@@ -211,6 +221,7 @@ fn widen(list: &mut Query, other: &Query) {
     if list.from != other.from {
         list.from = None;
     }
+    list.also_whatsapp |= other.also_whatsapp;
     list.since = list.since.min(other.since);
 }
 

@@ -85,11 +85,11 @@ const BEFORE_POOL: &str = concat!(
     trimmed!("$from_number"),
     " <> '' and ",
     trimmed!("$from_number"),
-    " !~ '^(\\+[1-9][0-9]{6,14}|[0-9]{3,8}|"
+    " !~ '^((whatsapp:)?\\+[1-9][0-9]{6,14}|[0-9]{3,8}|"
 );
 
 const UP_TO_BODY: &str = "(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
-           then 'from_number is neither a number nor a short code, a name or a sender pool'
+           then 'from_number is neither a number nor a short code, a name, whatsapp: and a number, or a sender pool'
          when $template_vars is null and length($body) > ";
 
 const UP_TO_PART: &str = concat!(

@@ -165,6 +165,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the sender of a message of this lane, where it is not known, may be on WhatsApp.
+    pub fn may_be_whatsapp(&self, lane: &LaneKey) -> bool {
+        self.routes
+            .may_be_whatsapp(lane, self.default_sender.as_deref())
+    }
+
     /// For each of these attempts, when other attempts with an uncertain or open outcome can have begun that
     /// sent the same text to the same number.
     pub async fn rivals(
