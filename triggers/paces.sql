@@ -31,9 +31,9 @@ begin
   if new.scope = 'campaign' then
     new.what := lower(new.what collate "C");
   end if;
-  if new.scope = 'sender' and new.what !~ '^(\+[1-9][0-9]{6,14}|[0-9]{3,8}|sender_pool!()(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})$' then
+  if new.scope = 'sender' and new.what !~ '^(sender_forms!())$' then
     raise exception using errcode = '22023',
-      message = 'a rate names its sender as from_number does: a number, a short code, a name or a sender pool';
+      message = 'a rate names its sender as from_number does: a number, a short code, a name, whatsapp: and a number, or a sender pool';
   end if;
   if new.scope = 'sender' and new.gap_min <> new.gap_max then
     raise exception using errcode = '22023',

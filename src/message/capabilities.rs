@@ -7,10 +7,6 @@ use std::fmt;
 use super::{Channel, LaneKey};
 
 /// What a provider can do.
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and none rules another out"
-)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,

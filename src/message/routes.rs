@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::sender::is_whatsapp;
 use super::{Channel, LaneKey, Sender};
 
+/// How many senders go with every claim, so that the ledger has the account of each attempt.
+const SENDERS_MAX: usize = 500;
+
 /// The accounts of the settings, next to the default one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routes {
@@ -100,9 +103,10 @@ impl Routes {
         own.map(|(sender, _)| sender.as_str())
     }
 
-    /// The senders that choose an account, each with its account.
-    pub fn account_of_sender(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.senders.iter().map(|(sender, of)| (&**sender, &**of))
+    /// The senders that choose an account, each with its account, as JSON; `None`: more than go with every claim.
+    pub fn account_of_sender(&self) -> Option<serde_json::Value> {
+        let all = self.senders.iter().map(|(sender, of)| (&**sender, &**of));
+        (self.senders.len() <= SENDERS_MAX).then(|| all.collect())
     }
 
     /// The names of the accounts, without the default one.

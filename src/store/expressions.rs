@@ -105,7 +105,7 @@ const fn put<const N: usize>(name: &[u8], alias: &[u8], out: &mut Text<N>) {
         // It may still be sent, or may have been: of each `dedup_key` there is one of these.
         b"under_way" => out.row("$status in ('pending', 'sending', 'unconfirmed')", alias),
         b"fault" => fault::put(alias, out),
-        b"sender_pool" => fault::sender_pool(out),
+        b"sender_forms" => fault::sender_forms(out),
         // What divides a text into parts, as the daemon has it.
         b"separator" => out.row(fault::SEPARATOR, b""),
         // The columns that `fault!` reads.

@@ -90,10 +90,9 @@ pub struct Store {
     /// Checks sessions that take long; `None`: they are waited for.
     watch: Option<Watch>,
     default_sender: Option<Arc<str>>,
-    /// Which account sends a message.
+    /// Which account sends a message; for claims, that of each sender that chooses one (`None`: they are too many).
     routes: Arc<Routes>,
-    /// The account of each sender that chooses one, for claims.
-    account_of_sender: Arc<serde_json::Value>,
+    account_of_sender: Arc<Option<serde_json::Value>>,
     /// How long after acceptance a message without a final status is first looked up.
     look_up_after: Option<Duration>,
     /// From the acceptance of one part of a message to the next.
@@ -125,7 +124,7 @@ impl Store {
             watch: None,
             default_sender: None,
             routes: Arc::default(),
-            account_of_sender: Arc::new(serde_json::Map::new().into()),
+            account_of_sender: Arc::new(Some(serde_json::Map::new().into())),
             look_up_after: None,
             part_gap: parts::GAP,
             duplicates: Arc::default(),
@@ -189,7 +188,7 @@ impl Store {
             app_counts: rules.limit_source == LimitSource::App,
             part_gap: rules.part_gap,
             routes: Arc::clone(&rules.routes),
-            account_of_sender: Arc::new(rules.routes.account_of_sender().collect()),
+            account_of_sender: Arc::new(rules.routes.account_of_sender()),
             ..self
         }
         .with_default_sender(rules.default_sender.as_ref())

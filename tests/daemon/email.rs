@@ -175,10 +175,11 @@ async fn an_email_arrives_as_it_was_scheduled() {
     let grey = insert(&world, "to_number, body", "'grey@example.com', 'hello'").await;
     assert_eq!(server.mail().await["to"], "grey@example.com");
     world.becomes(grey, "sent").await;
-    // One that no server takes is refused when it is written.
+    // One that no server takes is known before it is sent.
     let odd = insert(&world, "to_number, body", "'a..b@example.com', 'hello'").await;
     let row = world.becomes(odd, "failed").await;
-    assert_eq!(row.code, None);
+    let why = row.error.unwrap();
+    assert!(why.contains("it is not an e-mail address"), "{why}");
     let (_, told, _) = world.call(&["doctor", "--online", "--verbose"]).await;
     assert!(
         told.contains("accepts the connection and the login"),

@@ -350,3 +350,35 @@ async fn an_attempt_notes_the_account_that_its_message_goes_by() {
         );
     }
 }
+
+/// Then a report of any account counts.
+#[tokio::test]
+async fn of_too_many_senders_none_goes_with_a_claim() {
+    let world = World::new().await;
+    let mut routes = Routes::default();
+    let of_eu: Vec<Sender> = (0..501)
+        .map(|n| format!("+4915112345{n:03}").parse().unwrap())
+        .collect();
+    routes.add("eu", None, &of_eu).unwrap();
+    let store = store(&world).with_rules(&Rules {
+        routes: Arc::new(routes),
+        ..rules()
+    });
+    for (values, expected) in [
+        ("null, null", Some("default")),
+        ("'eu', '+4915112345007'", Some("eu")),
+        ("null, '+4915112345007'", None),
+    ] {
+        let columns = ", account, from_number";
+        let id = world
+            .row_with("pending", columns, &format!(", {values}"))
+            .await;
+        let claim = won(&store, &[id]).await.remove(0);
+        let sql = format!(
+            "select account from punctual.attempts where token = '{}'",
+            claim.token
+        );
+        let noted: Option<String> = one(&world.unseen, &sql).await;
+        assert_eq!(noted.as_deref(), expected, "{values}");
+    }
+}

@@ -32,6 +32,9 @@ use crate::provider::http::tidy::tidy;
 /// The longest response to one command before a connection is encrypted.
 const RESPONSE_MAX: u64 = 64 * 1024;
 
+/// A connection is not used after so many refusals in a row. Postfix slows each response by a second after ten errors.
+const REFUSALS_MAX: u32 = 3;
+
 /// What lettre reads first of a connection that was greeted before it was encrypted.
 const GREETED: &[u8] = b"220 greeted\r\n";
 
@@ -123,6 +126,8 @@ pub(super) struct Connection {
     written: Arc<AtomicU64>,
     /// Whether the server has refused a part of the last message: what it took of that is to be forgotten.
     has_refused: bool,
+    /// How many messages it has refused since it accepted one.
+    refusals: u32,
     /// One of those that may be open at once.
     _permit: OwnedSemaphorePermit,
 }
@@ -175,19 +180,35 @@ impl Connection {
             smtp,
             written,
             has_refused: false,
+            refusals: 0,
             _permit: permit,
         })
+    }
+
+    /// Whether it has refused so many messages that servers begin to slow such a client down.
+    pub(super) fn is_worn(&self) -> bool {
+        self.refusals >= REFUSALS_MAX
+    }
+
+    fn ended(&mut self, was_accepted: bool) {
+        self.has_refused = !was_accepted;
+        self.refusals = if was_accepted { 0 } else { self.refusals + 1 };
     }
 
     /// Names sender and recipient, and asks to send the content.
     pub(super) async fn begin(&mut self, mail: &Content) -> Result<(), Failure> {
         if self.has_refused {
-            self.smtp.command(Rset).await.map_err(|_| {
-                Failure::Connection("it could not be used for another message".to_owned())
-            })?;
+            let reset = self.smtp.command(Rset).await;
+            // Another response is one to an earlier command.
+            if !reset.is_ok_and(|response| response.has_code(250)) {
+                let what = "it could not be used for another message";
+                return Err(Failure::Connection(what.to_owned()));
+            }
         }
         let began = self.envelope(mail).await;
-        self.has_refused = began.is_err();
+        if began.is_err() {
+            self.ended(false);
+        }
         began
     }
 
@@ -212,7 +233,7 @@ impl Connection {
     pub(super) async fn finish(&mut self, mail: &Content, place: &Place) -> Result<(), Failure> {
         place.begin(&self.written, mail.bytes.len());
         let response = self.smtp.message(&mail.bytes).await;
-        self.has_refused = response.is_err();
+        self.ended(response.is_ok());
         let failure = |error| Failure::of(Step::Content, &error, Some(&mail.quotable));
         let response = response.map_err(failure)?;
         if response.code().severity == Severity::PositiveCompletion {

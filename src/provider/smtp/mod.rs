@@ -133,11 +133,8 @@ impl Smtp {
                     }
                     Err(failure) => Err(failure),
                 };
-                if done
-                    .as_ref()
-                    .err()
-                    .is_none_or(|why| !why.is_of_connection())
-                {
+                let is_over = |why: &Failure| why.is_of_connection();
+                if !connection.is_worn() && !done.as_ref().is_err_and(is_over) {
                     self.pool.keep(*connection);
                 }
                 return done;

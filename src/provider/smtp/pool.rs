@@ -74,10 +74,13 @@ impl Pool {
         }
     }
 
-    /// Permits to open what is missing of so many unused connections.
+    /// Permits to open what is missing of so many unused connections. One is left for messages.
     pub(super) fn missing(&self, connections: usize) -> Vec<OwnedSemaphorePermit> {
         let missing = connections.saturating_sub(self.unused().len());
-        let permit = |_| Arc::clone(&self.permits).try_acquire_owned().ok();
+        let permit = |_| {
+            let is_left = self.permits.available_permits() > 1;
+            is_left.then(|| Arc::clone(&self.permits).try_acquire_owned().ok())?
+        };
         (0..missing.min(CONNECTIONS)).map_while(permit).collect()
     }
 

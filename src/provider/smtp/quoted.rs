@@ -3,6 +3,10 @@
 use super::response::enhanced;
 use crate::provider::http::tidy::{tidy, unquote};
 
+/// How much of a text is looked for in a sentence, and how much of a sentence is looked at, in bytes.
+const TEXT_MAX: usize = 16 * 1024;
+const SENTENCE_MAX: usize = 512;
+
 /// The subject and the text of an e-mail. Not for logs.
 pub(super) struct Quotable {
     pub(super) subject: Option<String>,
@@ -12,7 +16,8 @@ pub(super) struct Quotable {
 impl Quotable {
     /// The sentence without them: the subject, the text, a line of it, and words with digits or an address in them.
     pub(super) fn cut(&self, sentence: &str) -> String {
-        let lines = || std::iter::once(&*self.text).chain(self.subject.as_deref());
+        let text = start(&self.text, TEXT_MAX);
+        let lines = || std::iter::once(text).chain(self.subject.as_deref());
         let mut parts: Vec<&str> = lines().collect();
         parts.extend(lines().flat_map(str::lines).map(str::trim));
         let is_known_by = |word: &&str| word.contains(|c: char| c.is_numeric() || "/@".contains(c));
@@ -20,7 +25,7 @@ impl Quotable {
         // The longest first: a shorter one may be a part of it.
         parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.len()));
         parts.dedup();
-        let mut cut = sentence.to_owned();
+        let mut cut = start(sentence, SENTENCE_MAX).to_owned();
         for part in parts {
             for seen in [of_bytes(part), of_characters(part)] {
                 if seen.len() <= cut.len() {
@@ -55,6 +60,14 @@ pub(super) fn masked(text: &str, mail: Option<&Quotable>) -> String {
     } else {
         format!("{code} {text}")
     }
+}
+
+fn start(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// As the text is read where the server writes it in UTF-8: of a response only ASCII is read.

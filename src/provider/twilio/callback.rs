@@ -10,7 +10,7 @@ use super::opt_out;
 use super::request::recipient;
 use super::signature::{HEADER, Request, Verifier};
 use super::status::status;
-use crate::message::{AttemptToken, Channel, LaneKey, MessageId, ProviderSid};
+use crate::message::{AttemptToken, Channel, LaneKey, MessageId, ProviderSid, is_whatsapp};
 use crate::proof::{About, Report, whole_number};
 use crate::provider::{BadCallback, Callback, CallbackRequest, Callbacks, OptOut};
 
@@ -157,7 +157,10 @@ fn reply(fields: &Fields) -> Result<Callback, BadCallback> {
         return Ok(Callback::Nothing);
     };
     let id = sid(fields).ok_or(BadCallback::Malformed("a reply has a MessageSid"))?;
-    let service = fields.get("MessagingServiceSid");
+    // A service's pool is one of senders of texts: what is said on WhatsApp is for the number there.
+    let service = fields
+        .get("MessagingServiceSid")
+        .filter(|_| !is_whatsapp(to));
     Ok(Callback::Opt(OptOut {
         command,
         id: id.to_owned(),
@@ -280,6 +283,13 @@ mod tests {
         };
         assert_eq!(opt.theirs, "+13105551234");
         assert_eq!(opt.ours, ["whatsapp:+15005550006"]);
+        for word in ["stop", "start"] {
+            let to_pool = whatsapp.replace("stop", word) + "&MessagingServiceSid=MG1";
+            let Ok(Callback::Opt(opt)) = reply(&form(&to_pool)) else {
+                panic!("it is a command")
+            };
+            assert_eq!(opt.ours, ["whatsapp:+15005550006"], "{word}");
+        }
         let sent = "MessageSid=SM1&MessageStatus=read&To=whatsapp:%2B13105551234&From=whatsapp:%2B15005550006";
         let Ok(Callback::Report(said)) = report(LaneKey::default(), "/s", &form(sent)) else {
             panic!("it is a report")

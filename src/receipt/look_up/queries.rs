@@ -193,7 +193,7 @@ fn requests(
                 let from = matching::known_sender(sought);
                 let query = Query {
                     to: sought.to.clone(),
-                    also_whatsapp: match &from {
+                    also_whatsapp: match &sought.from {
                         Some(from) => is_whatsapp(from),
                         None => may_be_whatsapp(lane),
                     },

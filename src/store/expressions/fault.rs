@@ -46,8 +46,8 @@ pub(super) const fn put<const N: usize>(alias: &[u8], out: &mut Text<N>) {
         reason = "some thousands"
     )]
     const MOST: i32 = TEXTS.max_chars as i32;
-    out.row(BEFORE_POOL, alias);
-    sender_pool(out);
+    out.row(BEFORE_SENDER, alias);
+    sender_forms(out);
     out.row(UP_TO_BODY, alias);
     out.number(MOST);
     out.row(UP_TO_PART, alias);
@@ -57,8 +57,15 @@ pub(super) const fn put<const N: usize>(alias: &[u8], out: &mut Text<N>) {
     out.row(REST, alias);
 }
 
-/// One of the forms of a sender, in a regular expression: that of a pool of senders, where the provider has these.
-pub(super) const fn sender_pool<const N: usize>(out: &mut Text<N>) {
+/// The forms of a sender, as alternatives in a regular expression.
+pub(super) const fn sender_forms<const N: usize>(out: &mut Text<N>) {
+    out.row("(whatsapp:)?\\+[1-9][0-9]{6,14}|[0-9]{3,8}|", b"");
+    sender_pool(out);
+    out.row("(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11}", b"");
+}
+
+/// That of a pool of senders, where the provider has these.
+const fn sender_pool<const N: usize>(out: &mut Text<N>) {
     if let Some(pool) = TEXTS.sender_pools {
         out.row(pool.prefix, b"");
         out.row("[0-9a-fA-F]{", b"");
@@ -72,7 +79,7 @@ pub(super) const fn sender_pool<const N: usize>(out: &mut Text<N>) {
     }
 }
 
-const BEFORE_POOL: &str = concat!(
+const BEFORE_SENDER: &str = concat!(
     "coalesce(case ",
     channel!(),
     "
@@ -85,10 +92,10 @@ const BEFORE_POOL: &str = concat!(
     trimmed!("$from_number"),
     " <> '' and ",
     trimmed!("$from_number"),
-    " !~ '^((whatsapp:)?\\+[1-9][0-9]{6,14}|[0-9]{3,8}|"
+    " !~ '^("
 );
 
-const UP_TO_BODY: &str = "(?=.*[A-Za-z])[A-Za-z0-9 _+&-]{1,11})\\Z'
+const UP_TO_BODY: &str = ")\\Z'
            then 'from_number is neither a number nor a short code, a name, whatsapp: and a number, or a sender pool'
          when $template_vars is null and length($body) > ";
 

@@ -241,7 +241,10 @@ fn results(found: &[Found], reports: usize, merged: &Merged<'_>) -> Vec<Received
             let change = changes.next().unwrap_or(Change::Nothing);
             Received::Known { message, change }
         };
-        if let Some(result) = results.get_mut(found.report) {
+        let Some(result) = results.get_mut(found.report) else {
+            continue;
+        };
+        if *result == Received::Unknown || !found.is_of_another {
             *result = received;
         }
     }

@@ -12,7 +12,8 @@
 -- alter text to varchar under a running daemon.
 -- $1 ids  $2 tokens, one each  $3 instance  $4 lease (ms)  $5 how long before due (us)
 -- $6 the sender for rows that name none  $7 the installation's zone
--- $8 whether the app's own count of the day is honoured too  $12 the account of each sender that chooses one
+-- $8 whether the app's own count of the day is honoured too
+-- $12 the account of each sender that chooses one, as Routes::lane has it (null: they are too many)
 -- What the database has if its history is the one that this instance knows; otherwise the statement is refused:
 -- $9 heartbeats of this instance  $10 attempts that were claimed  $11 attempts that have outcomes
 with quarantine as materialized (
@@ -88,9 +89,8 @@ unwanted as (
   insert into punctual.attempts (token, message_id, number, part, body, instance, lease_until, user_id, day, account)
   select token, id, number, parts_done, part_text, $3::uuid, clock_timestamp() + $4::bigint * interval '1 millisecond',
          case when day is not null then user_id end, day,
-         -- As Routes::lane has it.
-         coalesce(nullif(btrim(account, white!()), ''),
-                  (select $12::jsonb) ->> btrim(lane_address!(w), white!()), 'default')
+         coalesce(nullif(btrim(account, white!()), ''), (select $12::jsonb) ->> btrim(lane_address!(w), white!()),
+                  case when $12::jsonb is not null or lane_address!(w) is null then 'default' end)
     from won w
 )
 -- Result:
