@@ -36,12 +36,12 @@ pub(in crate::store) const MIGRATIONS: &[File<'static>] = files!(include_str, "m
     "20261130140000_rate",
     "20261130170000_subject",
     "20261130180000_operator_history",
-    "20261130200000_attempt_account",
     "20261130210000_in_app",
     "20261130220000_push",
     "20261130230000_media_urls",
     "20261130231000_segments",
     "20261130231001_webhook_urls",
+    "20261201000001_attempt_account",
 );
 
 /// Refuses a table with a shape that Punctual cannot work with, and changes nothing. A migration,
